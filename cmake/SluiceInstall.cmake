@@ -1,0 +1,11 @@
+# Installation: find_package(sluice) gives sluice::sluice, sluice::engine, sluice::ipc and sluice::pinning.
+
+include(CMakePackageConfigHelpers)
+set(sluice_config_dir ${CMAKE_INSTALL_LIBDIR}/cmake/sluice)
+configure_package_config_file(${CMAKE_CURRENT_LIST_DIR}/sluice-config.cmake.in
+  ${CMAKE_CURRENT_BINARY_DIR}/sluice-config.cmake INSTALL_DESTINATION ${sluice_config_dir})
+write_basic_package_version_file(${CMAKE_CURRENT_BINARY_DIR}/sluice-config-version.cmake
+  COMPATIBILITY SameMinorVersion)
+install(EXPORT sluice NAMESPACE sluice:: DESTINATION ${sluice_config_dir})
+install(FILES ${CMAKE_CURRENT_BINARY_DIR}/sluice-config.cmake
+  ${CMAKE_CURRENT_BINARY_DIR}/sluice-config-version.cmake DESTINATION ${sluice_config_dir})
