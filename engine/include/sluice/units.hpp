@@ -1,0 +1,36 @@
+// Numbers with units, as people write them in settings: "64K", "2MiB", "10ms", "yes". Pure functions.
+//
+// K, M, G and T are powers of 1024, for bytes and for counts, in either case and with or without "iB"; kB,
+// MB, GB and TB are powers of 1000. Durations are whole nanoseconds and must name their unit: ns, us, ms, s,
+// min, h. A fraction of up to six digits is understood if the result is whole ("1.5ms"), and one space may
+// stand before the unit.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace sluice {
+
+// A number, or what is wrong with its text: "'q' is no unit of bytes".
+template <typename Number>
+struct Parsed {
+  Number value{};
+  std::string fault;  // Empty if the text was understood.
+
+  bool ok() const noexcept { return fault.empty(); }
+};
+
+Parsed<std::uint64_t> parse_count(std::string_view text);
+Parsed<std::uint64_t> parse_bytes(std::string_view text);
+Parsed<std::chrono::nanoseconds> parse_duration(std::string_view text);
+Parsed<bool> parse_flag(std::string_view text);  // yes/no, true/false, on/off, 1/0, in either case.
+
+// The canonical text, in the largest unit that keeps it whole; parsing it gives the same number back.
+std::string format_count(std::uint64_t count);
+std::string format_bytes(std::uint64_t bytes);
+std::string format_duration(std::chrono::nanoseconds duration);
+std::string format_flag(bool flag);
+
+}  // namespace sluice
