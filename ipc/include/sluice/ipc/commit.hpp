@@ -1,0 +1,142 @@
+// The commit: the one step by which the consumed events, the published events and the changed state of a
+// batch change together. This file is what exactly-once rests on.
+//
+// Used by the process that owns the region, in one thread. No call blocks, allocates or makes a system call.
+//
+// Invariants:
+//   committed == applied, or committed == applied + 1 and the record is whole;
+//   the record is written only while committed == applied;
+//   no cursor of the region is stored anywhere but from a whole record.
+//
+// What a death leaves behind. A process that is killed leaves a prefix of its stores, in program order: the
+// kernel confirms the death after the last of them. So the compiler must keep the order, the processor need
+// not; the release stores below do the first, and are what the living peers pair with.
+//
+//   step                                    | died before the next step: the replacement ...
+//   ----------------------------------------+------------------------------------------------------------
+//   0  events read, slots and state written | undoes the state; tails and heads never moved
+//   1  record: every cursor that moves      | the same; committed == applied, the record is not looked at
+//   2  committed = k + 1                    | stores all cursors from the record: the batch has happened
+//   3  each cursor, in the record's order   | the same again; storing a cursor twice changes nothing
+//   4  undo log: base, tail                 | the same again
+//   5  applied = k + 1                      | begins batch k + 2
+//
+//         worker                         peer                      replacement
+//   0     slot[7] = x                    sees tail 7
+//   1     record {tail: 8, head: 40}     sees tail 7
+//   2     committed = 12   <- the batch happens here, whatever dies next
+//         *SIGKILL*                      sees tail 7, head 39
+//                                                                  committed 12, applied 11: tail = 8, head = 40
+//                                        sees tail 8: slot[7] is x
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+#include <sluice/ipc/undo.hpp>
+
+namespace sluice::ipc {
+
+struct alignas(64) CommitHeader {
+  // Written by the owner of the region only.
+  std::atomic<std::uint64_t> committed;
+  std::atomic<std::uint64_t> applied;
+  std::uint64_t undo_base;
+  std::uint64_t undo_tail;
+  std::uint64_t count;
+};
+static_assert(sizeof(CommitHeader) == 64);
+
+// One cursor that moves: which word of the region's cursor area, and its new value.
+struct RedoEntry {
+  std::uint64_t word;
+  std::uint64_t value;
+};
+
+class Commit {
+ public:
+  Commit(CommitHeader& header, std::span<RedoEntry> record, std::span<std::atomic<std::uint64_t>> cursors,
+         UndoLog& undo) noexcept
+      : header_{header}, record_{record}, cursors_{cursors}, undo_{undo} {}
+
+  // Step 1, cursor by cursor. A lane's marks cursor is moved before its events' cursor. The record has room
+  // for every cursor of the region once.
+  void move(std::uint64_t word, std::uint64_t value) noexcept { record_[count_++] = {word, value}; }
+
+  // Steps 2 to 5. `undo_keep` is the position in the undo log from which on the entries belong to an event
+  // that goes on after this commit; normally the log's tail, which empties the log.
+  void commit(std::uint64_t undo_keep) noexcept {
+    const std::uint64_t tail = undo_.tail();
+    const bool whole = undo_keep == tail;
+    header_.undo_base = whole ? 0 : undo_keep;
+    header_.undo_tail = whole ? 0 : tail;
+    header_.count = count_;
+    count_ = 0;
+    // relaxed: own word.
+    const std::uint64_t next = header_.committed.load(std::memory_order_relaxed) + 1;
+    // [commit.committed] release: the whole record, the slots and the state before it; pairs with recover().
+    header_.committed.store(next, std::memory_order_release);
+    finish(next);
+  }
+  void commit() noexcept { commit(undo_.tail()); }
+
+  // What a process does before anything else with a region that may have had another owner: finishes the
+  // commit that had happened and undoes the batch that had not. Dying in the midst of it is nothing special.
+  // False when the region does not hold what this code writes: it must not be used.
+  bool recover() noexcept {
+    count_ = 0;
+    // [commit.committed] acquire: the record before it; pairs with commit().
+    const std::uint64_t committed = header_.committed.load(std::memory_order_acquire);
+    const std::uint64_t applied = header_.applied.load(std::memory_order_relaxed);  // relaxed: own word.
+    if (committed != applied) {
+      if (committed != applied + 1 || !record_is_sound()) return false;
+      finish(committed);
+    }
+    return undo_.roll_back();
+  }
+
+  std::uint64_t committed() const noexcept {
+    return header_.committed.load(std::memory_order_relaxed);  // relaxed: own word.
+  }
+
+ private:
+  bool record_is_sound() const noexcept {
+    if (header_.count > record_.size() || header_.undo_base > header_.undo_tail ||
+        header_.undo_tail > undo_.capacity_bytes()) {
+      return false;
+    }
+    for (std::uint64_t i = 0; i < header_.count; ++i) {
+      if (record_[i].word >= cursors_.size()) return false;
+    }
+    return true;
+  }
+
+  // Steps 3 to 5; all of it can be repeated.
+  void finish(std::uint64_t batch) noexcept {
+    store_cursors();
+    if (undo_.tail() != 0) undo_.restart(header_.undo_base, header_.undo_tail);
+    // [commit.applied] release: all cursors before the record may be written again; pairs with the order of
+    // recover(), which looks at the record only if applied is behind.
+    header_.applied.store(batch, std::memory_order_release);
+    // The next batch writes the record: not before this.
+    std::atomic_signal_fence(std::memory_order_seq_cst);
+  }
+
+  void store_cursors() noexcept {
+    for (std::uint64_t i = 0; i < header_.count; ++i) {
+      // [lane.tail] [lane.head] [lane.marks_tail] [lane.marks_head] release: slots are written before tail and
+      // read before head; pairs with the loads in lane.hpp.
+      cursors_[record_[i].word].store(record_[i].value, std::memory_order_release);
+    }
+  }
+
+  CommitHeader& header_;
+  std::span<RedoEntry> record_;
+  std::span<std::atomic<std::uint64_t>> cursors_;
+  UndoLog& undo_;
+  std::uint64_t count_ = 0;
+};
+
+}  // namespace sluice::ipc

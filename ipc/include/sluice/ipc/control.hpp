@@ -1,0 +1,81 @@
+// The control block of a region: who owns it, what that process does now, and whether it sleeps.
+//
+// Written by the region's owner only; read by everybody, who must take it as a claim, not as a fact: that a
+// process is dead is known from its pidfd alone.
+//
+// The four functions of the sleeping handshake stand here together because they are one argument:
+//
+//     sleeper                               waker
+//     sleeping = 1                          publishes a cursor
+//     full fence  [sleep.fence]             full fence  [sleep.fence]
+//     looks at the cursors again            looks at sleeping
+//     nothing new: blocks on the doorbell   1: rings the doorbell
+//
+// Of two full fences one comes first: either the sleeper sees the cursor or the waker sees the 1. A waker that
+// dies between publishing and ringing is covered by its replacement, which rings every neighbour's doorbell;
+// a sleeper that dies leaves a 1 behind, which costs its neighbours idle rings until the replacement is up.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+
+namespace sluice::ipc {
+
+inline constexpr std::uint64_t kRegionMagic = 0x736c756963652031;  // "sluice 1"
+inline constexpr std::uint32_t kLayoutVersion = 1;
+inline constexpr std::size_t kMessageBytes = 1024;
+
+enum class Activity : std::uint32_t {
+  none = 0,      // No process has taken the region yet.
+  starting = 1,  // Recovers, binds itself, constructs its handler.
+  idle = 2,      // Waits for input.
+  busy = 3,      // Handles events: progress must move.
+  full = 4,      // Waits for room in a lane it produces.
+  finished = 5,  // Everything is committed that will ever be.
+  failed = 6,    // Gave up; the message says why.
+};
+
+struct Control {
+  // Identity.
+  alignas(128) std::uint64_t magic;
+  std::uint32_t layout_version;
+  std::uint32_t region;
+  std::atomic<std::uint32_t> incarnation;  // 1 for the first owner, one more for each replacement.
+  std::atomic<std::int32_t> pid;
+  // CLOCK_MONOTONIC of this incarnation: first instruction, entry into the loop, first event begun (0: none).
+  std::atomic<std::int64_t> born_ns;
+  std::atomic<std::int64_t> ready_ns;
+  std::atomic<std::int64_t> first_event_ns;
+  std::atomic<std::uint32_t> input_at_ready;  // 1 when events were waiting at ready_ns.
+
+  // The progress word: changes with every event, and is the heartbeat.
+  alignas(128) std::atomic<std::uint64_t> progress;
+  std::atomic<Activity> activity;
+
+  // Read by every neighbour after it has published.
+  alignas(128) std::atomic<std::uint32_t> sleeping;
+
+  // Why it failed; valid once activity is failed.
+  alignas(128) char message[kMessageBytes];
+};
+static_assert(offsetof(Control, progress) == 128 && offsetof(Control, sleeping) == 256);
+static_assert(sizeof(Control) == 384 + kMessageBytes);
+
+// Sleeper: says that it is about to block. Look at the cursors once more after this, then block or call awake().
+inline void fall_asleep(Control& own) noexcept {
+  own.sleeping.store(1, std::memory_order_relaxed);  // relaxed: the fence orders it.
+  std::atomic_thread_fence(std::memory_order_seq_cst);  // [sleep.fence] pairs with published().
+}
+inline void awake(Control& own) noexcept {
+  own.sleeping.store(0, std::memory_order_relaxed);  // relaxed: a late 0 costs an idle ring.
+}
+// Waker: once after publishing cursors, before asking sleeps().
+inline void published() noexcept {
+  std::atomic_thread_fence(std::memory_order_seq_cst);  // [sleep.fence] pairs with fall_asleep().
+}
+inline bool sleeps(const Control& peer) noexcept {
+  return peer.sleeping.load(std::memory_order_relaxed) != 0;  // relaxed: the fence orders it.
+}
+
+}  // namespace sluice::ipc

@@ -1,0 +1,30 @@
+// The doorbell: what a process blocks on when it sleeps, and what its neighbours ring.
+//
+// An eventfd, so that a host can also wait for it in an event loop of its own. Created before the fork, used by
+// any process afterwards; rings are remembered until somebody waits, several count as one.
+#pragma once
+
+#include <chrono>
+
+namespace sluice::ipc {
+
+class Doorbell {
+ public:
+  Doorbell();  // Throws Error when the process has no descriptor left.
+  ~Doorbell();
+  Doorbell(Doorbell&& other) noexcept : fd_{other.fd_} { other.fd_ = -1; }
+  Doorbell(const Doorbell&) = delete;
+  Doorbell& operator=(const Doorbell&) = delete;
+  Doorbell& operator=(Doorbell&&) = delete;
+
+  void ring() const noexcept;
+  // Blocks until it rings or `limit` has passed; true when it rang.
+  bool wait(std::chrono::nanoseconds limit) const noexcept;
+  // For poll and epoll; readable when it has rung.
+  int fd() const noexcept { return fd_; }
+
+ private:
+  int fd_;
+};
+
+}  // namespace sluice::ipc

@@ -1,0 +1,91 @@
+// The segment: the one shared-memory mapping of a pipeline, divided into regions with one writer each.
+//
+// The process that creates a segment forks the others, so that every process sees every byte at the same
+// address. After its fork a process calls own(): it may then write its own region and nothing else, and the
+// MMU, not discipline, keeps it so. Calls belong to the control plane: they make system calls and may throw.
+//
+// A region is a plain part (control, cursors, commit record, undo log, state) followed by rings. A ring's
+// memory is mapped twice in a row, so that a run of bytes that crosses the ring's end is contiguous in the
+// address space: no reader and no writer ever splits an event. At least kReadableBeyond bytes behind any
+// byte of a ring can be read (not used), which vectorised parsers ask for.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace sluice::ipc {
+
+inline constexpr std::size_t kReadableBeyond = 64;
+
+// What a region needs, in bytes; both are rounded up, rings to a power of two of at least one page.
+struct RegionSpec {
+  std::size_t plain_bytes = 0;
+  std::vector<std::size_t> ring_bytes;
+};
+
+struct RingView {
+  std::byte* data = nullptr;         // Valid for 2 * capacity bytes; the second half is the first again.
+  std::uint64_t capacity_bytes = 0;  // A power of two.
+};
+
+class Segment {
+ public:
+  // Reserves addresses and creates the memory without touching it. Throws Error when the machine has less
+  // memory available than the segment takes. `name` shows in /proc/PID/maps.
+  Segment(const std::string& name, std::span<const RegionSpec> regions);
+  ~Segment();
+  Segment(const Segment&) = delete;
+  Segment& operator=(const Segment&) = delete;
+
+  // Allocates every page, under the memory policies bound to the addresses before. A full memory file system
+  // is an Error here and never a SIGBUS later.
+  void prefault();
+
+  // From now on this process may write `region` and no other byte of the segment.
+  void own(std::size_t region);
+  // For a pipeline that runs in one process and one thread.
+  void own_everything();
+
+  std::size_t region_count() const noexcept { return regions_.size(); }
+  std::span<std::byte> plain(std::size_t region) const noexcept;
+  RingView ring(std::size_t region, std::size_t index) const noexcept;
+  // The addresses of a region: plain part, rings and their second mappings.
+  std::span<std::byte> addresses(std::size_t region) const noexcept;
+  // Bytes of memory behind the segment (the second mapping of a ring costs none).
+  std::size_t memory_bytes() const noexcept { return file_bytes_; }
+
+ private:
+  struct Ring {
+    std::size_t address_offset;
+    std::size_t file_offset;
+    std::size_t capacity_bytes;
+  };
+  struct Region {
+    std::size_t address_offset;
+    std::size_t file_offset;
+    std::size_t plain_bytes;
+    std::size_t address_bytes;
+    std::vector<Ring> rings;
+  };
+
+  void lay_out(std::span<const RegionSpec> regions);
+  void create_memory();
+  void map_everything();
+  void map_piece(std::size_t address_offset, std::size_t file_offset, std::size_t bytes);
+  void protect(std::size_t address_offset, std::size_t bytes, int protection);
+  void release() noexcept;
+
+  std::string name_;
+  std::vector<Region> regions_;
+  std::byte* base_ = nullptr;
+  std::size_t address_bytes_ = 0;
+  std::size_t file_bytes_ = 0;
+  int fd_ = -1;
+  static constexpr std::size_t kNothing = static_cast<std::size_t>(-1);
+  std::size_t owned_ = kNothing;  // The region that is writable in this process, also when inherited by fork.
+};
+
+}  // namespace sluice::ipc

@@ -1,0 +1,102 @@
+// The undo log: the old bytes of every piece of state that the current batch has changed.
+//
+// Used by the process that owns the region, in one thread; what it holds is read again by the replacement of
+// that process. No call blocks or allocates.
+//
+// Invariants, at every instant, so that a process may die at any of them:
+//   base <= tail <= capacity; the entries between base and tail are complete and newest last;
+//   bytes of the state differ from their last committed value only where an entry covers them;
+//   an entry is complete before tail covers it, and tail covers it before the state changes.
+// Against the death of the process it is enough that the compiler keeps this order: the survivor sees a
+// prefix of the program's stores (commit.hpp).
+//
+// base is 0 except while one event is committed in two parts (see Commit::commit).
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <span>
+
+namespace sluice::ipc {
+
+struct alignas(64) UndoHeader {
+  // Written by the owner of the region only.
+  std::atomic<std::uint64_t> base;
+  std::atomic<std::uint64_t> tail;
+};
+static_assert(sizeof(UndoHeader) == 64);
+
+class UndoLog {
+ public:
+  UndoLog(UndoHeader& header, std::span<std::byte> entries, std::span<std::byte> state) noexcept
+      : header_{header}, entries_{entries}, state_{state} {}
+
+  // Notes the `bytes` at `address`, which lies in the state, before they are changed. False when the log is
+  // full: then nothing was noted and nothing may be changed.
+  bool note(const std::byte* address, std::size_t bytes) noexcept {
+    const std::uint64_t tail = header_.tail.load(std::memory_order_relaxed);  // relaxed: own word.
+    const std::uint64_t padded = (bytes + 7) & ~std::uint64_t{7};
+    if (padded + sizeof(Trailer) > entries_.size() - tail) return false;
+    std::memcpy(entries_.data() + tail, address, bytes);
+    const Trailer trailer{static_cast<std::uint64_t>(address - state_.data()), bytes};
+    std::memcpy(entries_.data() + tail + padded, &trailer, sizeof(trailer));
+    // [undo.tail] release: the entry before its cursor, for whoever replaces this process; pairs with
+    // the load of tail in roll_back().
+    header_.tail.store(tail + padded + sizeof(Trailer), std::memory_order_release);
+    // The state changes after the cursor: the compiler may not move those stores up.
+    std::atomic_signal_fence(std::memory_order_seq_cst);
+    return true;
+  }
+
+  // Puts the old bytes back, newest first, down to the position `to`. Each step can be repeated. False when
+  // an entry is not one that note() writes: the log is corrupt and the state must not be used.
+  bool roll_back(std::uint64_t to) noexcept {
+    // [undo.tail] acquire: the entries before their cursor; pairs with the store in note().
+    std::uint64_t tail = header_.tail.load(std::memory_order_acquire);
+    if (tail > entries_.size() || to > tail) return false;
+    while (tail > to) {
+      Trailer trailer{};
+      if (tail - to < sizeof(trailer)) return false;
+      std::memcpy(&trailer, entries_.data() + tail - sizeof(trailer), sizeof(trailer));
+      const std::uint64_t room = tail - to - sizeof(trailer);
+      if (trailer.bytes > room || ((trailer.bytes + 7) & ~std::uint64_t{7}) > room) return false;
+      if (trailer.bytes > state_.size() || trailer.offset > state_.size() - trailer.bytes) return false;
+      tail -= sizeof(trailer) + ((trailer.bytes + 7) & ~std::uint64_t{7});
+      std::memcpy(state_.data() + trailer.offset, entries_.data() + tail, trailer.bytes);
+      // [undo.restored] release: the bytes are back before the entry is given up, so that whoever replaces
+      // this process repeats the step or is past it; pairs with the load of tail in roll_back().
+      header_.tail.store(tail, std::memory_order_release);
+    }
+    return true;
+  }
+  bool roll_back() noexcept { return roll_back(base()); }
+
+  // relaxed: own words, written by this process or by a predecessor whose death is confirmed.
+  std::uint64_t base() const noexcept { return header_.base.load(std::memory_order_relaxed); }
+  std::uint64_t tail() const noexcept { return header_.tail.load(std::memory_order_relaxed); }
+
+  std::span<std::byte> state() const noexcept { return state_; }
+  std::size_t capacity_bytes() const noexcept { return entries_.size(); }
+
+ private:
+  friend class Commit;
+  // Gives up the entries before `base`; by the commit only, which can repeat it.
+  void restart(std::uint64_t base, std::uint64_t tail) noexcept {
+    // Lowering both must never pass through a pair with base above tail: base first, unless it rises.
+    header_.base.store(base, std::memory_order_release);
+    header_.tail.store(tail, std::memory_order_release);
+  }
+
+  struct Trailer {
+    std::uint64_t offset;  // Into the state.
+    std::uint64_t bytes;
+  };
+
+  UndoHeader& header_;
+  std::span<std::byte> entries_;
+  std::span<std::byte> state_;
+};
+
+}  // namespace sluice::ipc

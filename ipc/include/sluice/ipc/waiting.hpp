@@ -1,0 +1,72 @@
+// Waiting: what a process does while there is nothing to do. Spin, then yield, then sleep, as the policy says.
+//
+// Used by the owner of a Control and a Doorbell, in one thread. `ready` is asked again and again; it must be
+// cheap and may look at anything. The wait returns after a bound even if nothing came, so that the caller can
+// look at what no doorbell announces.
+#pragma once
+
+#include <sched.h>
+
+#include <chrono>
+#include <cstdint>
+
+#include <sluice/ipc/control.hpp>
+#include <sluice/ipc/doorbell.hpp>
+
+namespace sluice::ipc {
+
+struct WaitPolicy {
+  std::chrono::nanoseconds spin{0};   // How long to spin before the next step.
+  std::chrono::nanoseconds yield{0};  // How long to yield before the next step.
+  bool sleep = true;                  // False: never blocks, goes on with the last step that has a duration.
+  std::chrono::nanoseconds bound{std::chrono::seconds{1}};
+};
+
+inline void relax() noexcept {
+#if defined(__x86_64__) || defined(__i386__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  asm volatile("yield");
+#endif
+}
+
+enum class Woken {
+  ready,    // `ready` said so.
+  unasked,  // `ready` said so, but only after the bound: nobody rang. A lost ring, and a bug.
+  bound,    // The bound has passed.
+};
+
+template <class Ready>
+Woken wait(const WaitPolicy& policy, Control& own, const Doorbell& doorbell, Ready&& ready) {
+  using Clock = std::chrono::steady_clock;
+  constexpr int kLooksPerClock = 32;  // The clock costs more than a look.
+  const auto start = Clock::now();
+  auto now = start;
+  const auto spin_until = start + (policy.sleep || policy.yield.count() > 0 ? policy.spin : policy.bound);
+  while (now < spin_until) {
+    for (int i = 0; i < kLooksPerClock; ++i) {
+      if (ready()) return Woken::ready;
+      relax();
+    }
+    now = Clock::now();
+  }
+  const auto yield_until = policy.sleep ? spin_until + policy.yield : start + policy.bound;
+  while (now < yield_until) {
+    if (ready()) return Woken::ready;
+    ::sched_yield();
+    now = Clock::now();
+  }
+  if (!policy.sleep) return ready() ? Woken::ready : Woken::bound;
+
+  fall_asleep(own);
+  if (ready()) {
+    awake(own);
+    return Woken::ready;
+  }
+  const bool rang = doorbell.wait(policy.bound);
+  awake(own);
+  if (!ready()) return Woken::bound;
+  return rang ? Woken::ready : Woken::unasked;
+}
+
+}  // namespace sluice::ipc

@@ -1,0 +1,42 @@
+#include "sluice/ipc/doorbell.hpp"
+
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <cstdint>
+#include <ctime>
+
+#include <sluice/error.hpp>
+
+namespace sluice::ipc {
+
+Doorbell::Doorbell() : fd_{::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)} {
+  if (fd_ < 0) {
+    throw Error{{"create", "a doorbell", errno_text(),
+                 "raise the limit of open files (ulimit -n): every worker takes one"}};
+  }
+}
+
+Doorbell::~Doorbell() {
+  if (fd_ >= 0) ::close(fd_);
+}
+
+void Doorbell::ring() const noexcept {
+  const std::uint64_t one = 1;
+  // The one way to fail is a counter at its maximum, and that one wakes as well.
+  [[maybe_unused]] const ssize_t written = ::write(fd_, &one, sizeof(one));
+}
+
+bool Doorbell::wait(std::chrono::nanoseconds limit) const noexcept {
+  pollfd entry{fd_, POLLIN, 0};
+  const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(limit);
+  const timespec timeout{seconds.count(), (limit - seconds).count()};
+  if (::ppoll(&entry, 1, &timeout, nullptr) <= 0) return false;
+  std::uint64_t rings = 0;
+  // Somebody else may have been faster with the read; it rang all the same.
+  [[maybe_unused]] const ssize_t got = ::read(fd_, &rings, sizeof(rings));
+  return true;
+}
+
+}  // namespace sluice::ipc

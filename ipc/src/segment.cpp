@@ -1,0 +1,177 @@
+// Creation and mapping of the segment; see the header for who may call what.
+#include "sluice/ipc/segment.hpp"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <bit>
+#include <cassert>
+#include <cstdio>
+#include <fstream>
+#include <limits>
+
+#include <fmt/format.h>
+
+#include <sluice/error.hpp>
+
+namespace sluice::ipc {
+namespace {
+
+std::size_t page_bytes() {
+  static const auto bytes = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
+  return bytes;
+}
+
+std::size_t whole_pages(std::size_t bytes) {
+  return (bytes + page_bytes() - 1) / page_bytes() * page_bytes();
+}
+
+// What /proc/meminfo calls MemAvailable; "unlimited" where it cannot be read.
+std::size_t available_memory_bytes() {
+  std::ifstream info{"/proc/meminfo"};
+  std::string key;
+  std::size_t kib = 0;
+  std::string unit;
+  while (info >> key >> kib >> unit) {
+    if (key == "MemAvailable:") return kib * 1024;
+  }
+  return std::numeric_limits<std::size_t>::max();
+}
+
+constexpr const char* kRemedy = "lower lane.bytes, lane.slots, state.bytes or the number of workers";
+
+}  // namespace
+
+Segment::Segment(const std::string& name, std::span<const RegionSpec> regions) : name_{name} {
+  lay_out(regions);
+  try {
+    create_memory();
+    map_everything();
+  } catch (...) {
+    release();
+    throw;
+  }
+}
+
+Segment::~Segment() { release(); }
+
+void Segment::release() noexcept {
+  if (base_ != nullptr) ::munmap(base_, address_bytes_);
+  if (fd_ >= 0) ::close(fd_);
+}
+
+void Segment::lay_out(std::span<const RegionSpec> regions) {
+  std::size_t address = 0;
+  std::size_t file = 0;
+  for (const RegionSpec& spec : regions) {
+    Region region{address, file, whole_pages(std::max<std::size_t>(spec.plain_bytes, 1)), 0, {}};
+    address += region.plain_bytes;
+    file += region.plain_bytes;
+    for (const std::size_t asked : spec.ring_bytes) {
+      const std::size_t capacity = std::bit_ceil(std::max(asked, page_bytes()));
+      region.rings.push_back({address, file, capacity});
+      address += 2 * capacity;
+      file += capacity;
+    }
+    region.address_bytes = address - region.address_offset;
+    regions_.push_back(std::move(region));
+  }
+  file_bytes_ = file;
+  // The last ring, too, has readable bytes behind it.
+  static_assert(kReadableBeyond <= 4096);
+  address_bytes_ = address + page_bytes();
+}
+
+void Segment::create_memory() {
+  const std::size_t available = available_memory_bytes();
+  if (file_bytes_ > available) {
+    throw Error{{"create the segment of", name_,
+                 fmt::format("it takes {} MiB and {} MiB of memory are available", file_bytes_ >> 20,
+                             available >> 20),
+                 kRemedy}};
+  }
+  fd_ = ::memfd_create(("sluice:" + name_).substr(0, 240).c_str(), MFD_CLOEXEC | MFD_ALLOW_SEALING);
+  if (fd_ < 0) throw Error{{"create the segment of", name_, errno_text(), ""}};
+  if (::ftruncate(fd_, static_cast<off_t>(file_bytes_)) != 0) {
+    throw Error{{"size the segment of", name_, errno_text(), kRemedy}};
+  }
+  if (::fcntl(fd_, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0) {
+    throw Error{{"seal the segment of", name_, errno_text(), ""}};
+  }
+}
+
+void Segment::map_everything() {
+  void* base = ::mmap(nullptr, address_bytes_, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (base == MAP_FAILED) {
+    throw Error{{"reserve addresses for the segment of", name_, errno_text(), kRemedy}};
+  }
+  base_ = static_cast<std::byte*>(base);
+  for (const Region& region : regions_) {
+    map_piece(region.address_offset, region.file_offset, region.plain_bytes);
+    for (const Ring& ring : region.rings) {
+      map_piece(ring.address_offset, ring.file_offset, ring.capacity_bytes);
+      map_piece(ring.address_offset + ring.capacity_bytes, ring.file_offset, ring.capacity_bytes);
+    }
+  }
+}
+
+void Segment::map_piece(std::size_t address_offset, std::size_t file_offset, std::size_t bytes) {
+  void* wanted = base_ + address_offset;
+  void* mapped =
+      ::mmap(wanted, bytes, PROT_READ, MAP_SHARED | MAP_FIXED, fd_, static_cast<off_t>(file_offset));
+  if (mapped == MAP_FAILED) {
+    throw Error{{"map the segment of", name_, errno_text(),
+                 "raise vm.max_map_count: every lane takes two mappings"}};
+  }
+}
+
+void Segment::prefault() {
+  int result = 0;
+  do {
+    result = ::fallocate(fd_, 0, 0, static_cast<off_t>(file_bytes_));
+  } while (result != 0 && errno == EINTR);
+  if (result != 0) {
+    throw Error{{"allocate the memory of", name_, fmt::format("{} MiB: {}", file_bytes_ >> 20, errno_text()),
+                 kRemedy}};
+  }
+}
+
+void Segment::protect(std::size_t address_offset, std::size_t bytes, int protection) {
+  if (::mprotect(base_ + address_offset, bytes, protection) != 0) {
+    throw Error{{"change the protection of the segment of", name_, errno_text(), ""}};
+  }
+}
+
+void Segment::own(std::size_t region) {
+  assert(region < regions_.size());
+  if (owned_ == region) return;
+  if (owned_ != kNothing) {
+    protect(regions_[owned_].address_offset, regions_[owned_].address_bytes, PROT_READ);
+  }
+  protect(regions_[region].address_offset, regions_[region].address_bytes, PROT_READ | PROT_WRITE);
+  owned_ = region;
+}
+
+void Segment::own_everything() {
+  protect(0, address_bytes_ - page_bytes(), PROT_READ | PROT_WRITE);
+  owned_ = kNothing;
+}
+
+std::span<std::byte> Segment::plain(std::size_t region) const noexcept {
+  const Region& found = regions_[region];
+  return {base_ + found.address_offset, found.plain_bytes};
+}
+
+RingView Segment::ring(std::size_t region, std::size_t index) const noexcept {
+  const Ring& found = regions_[region].rings[index];
+  return {base_ + found.address_offset, found.capacity_bytes};
+}
+
+std::span<std::byte> Segment::addresses(std::size_t region) const noexcept {
+  const Region& found = regions_[region];
+  return {base_ + found.address_offset, found.address_bytes};
+}
+
+}  // namespace sluice::ipc
