@@ -1,9 +1,9 @@
 // Numbers with units, as people write them in settings: "64K", "2MiB", "10ms", "yes". Pure functions.
 //
-// K, M, G and T are powers of 1024, for bytes and for counts, in either case and with or without "iB"; kB,
-// MB, GB and TB are powers of 1000. Durations are whole nanoseconds and must name their unit: ns, us, ms, s,
-// min, h. A fraction of up to six digits is understood if the result is whole ("1.5ms"), and one space may
-// stand before the unit.
+// K, M, G and T are powers of 1024 in counts and in bytes; bytes may also be written KiB, MiB, GiB and TiB,
+// or kB, MB, GB and TB for powers of 1000. A duration is whole nanoseconds and names its unit: ns, us, ms, s,
+// min or h. Units are read in either case, one space may stand before them, and a fraction of up to six
+// digits is understood if the result is whole ("1.5ms").
 #pragma once
 
 #include <chrono>
@@ -17,7 +17,7 @@ namespace sluice {
 template <typename Number>
 struct Parsed {
   Number value{};
-  std::string fault;  // Empty if the text was understood.
+  std::string fault{};  // Empty if the text was understood.
 
   bool ok() const noexcept { return fault.empty(); }
 };

@@ -1,0 +1,75 @@
+// `sluice config`: what the settings are, what they mean, and where their values come from.
+
+#include <cstdio>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <sluice/settings.hpp>
+
+#include "commands.hpp"
+
+namespace sluice::command {
+namespace {
+
+void print(const std::string& text) {
+  std::fwrite(text.data(), 1, text.size(), stdout);
+}
+
+// What the user said about the settings on the command line.
+struct Said {
+  std::string stage;
+  std::string profile;
+  std::vector<std::string> assignments;
+  std::string key;
+};
+
+Settings settled(const Said& said) {
+  Settings settings = Settings::from_environment();
+  if (!said.profile.empty()) settings.set("profile", said.profile, Origin::command_line);
+  for (const std::string& assignment : said.assignments)
+    settings.set_assignment(assignment);
+  return settings;
+}
+
+void add_setting_options(CLI::App& command, Said& said) {
+  command
+      .add_option("--profile", said.profile,
+                  "Start from this profile: balanced, latency, throughput or shared")
+      ->type_name("NAME");
+  command.add_option("--set", said.assignments, "Set a value; may be repeated")
+      ->type_name("KEY=VALUE")
+      ->expected(1)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+}
+
+}  // namespace
+
+void add_config(CLI::App& program) {
+  auto said = std::make_shared<Said>();  // The callbacks own what they read.
+  CLI::App* config = program.add_subcommand("config", "Show and explain settings");
+  config->require_subcommand(1);
+
+  CLI::App* show = config->add_subcommand("show", "Print every value and where it comes from");
+  show->add_option("--stage", said->stage, "As this stage has them")->type_name("NAME");
+  add_setting_options(*show, *said);
+  show->callback([said] { print(settled(*said).show(said->stage)); });
+
+  CLI::App* explain = config->add_subcommand("explain", "Print all about one setting");
+  explain->add_option("key", said->key, "A setting, such as lane.slots, or its variable")
+      ->type_name("KEY")
+      ->required();
+  add_setting_options(*explain, *said);
+  explain->callback([said] { print(settled(*said).explain(said->key)); });
+
+  CLI::App* keys = config->add_subcommand("keys", "Print the name of every setting, a line each");
+  keys->callback([] {
+    for (const std::string_view key : setting_keys())
+      print(std::string{key} + "\n");
+  });
+
+  CLI::App* reference = config->add_subcommand("reference", "Print the reference page, in Markdown");
+  reference->callback([] { print(settings_reference()); });
+}
+
+}  // namespace sluice::command
