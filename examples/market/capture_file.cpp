@@ -1,0 +1,161 @@
+#include "market/capture_file.hpp"
+
+#include <cerrno>
+#include <cstring>
+#include <fcntl.h>
+#include <utility>
+
+#include <sluice/error.hpp>
+
+#include "market/capture_file_decoder.hpp"
+
+namespace market {
+namespace {
+
+// How much is decompressed at once: small enough to be still in the second-level cache when the lines are
+// read.
+constexpr std::size_t kChunkBytes = 128 * 1024;
+
+FileDescriptor open_capture(const std::string& path) {
+  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (fd < 0) {
+    throw sluice::Error{{.tried = "open the capture file",
+                         .object = path,
+                         .why = sluice::errno_text(),
+                         .remedy = "check the path and the right to read it"}};
+  }
+  return FileDescriptor::owned(fd);
+}
+
+}  // namespace
+
+CaptureFile::CaptureFile(const std::string& path, const CaptureOptions& options)
+    : CaptureFile{open_capture(path), path, options} {}
+
+CaptureFile::CaptureFile(FileDescriptor descriptor, std::string name, const CaptureOptions& options)
+    : name_{std::move(name)},
+      source_{std::make_unique<ByteSource>(std::move(descriptor))},
+      max_line_bytes_{options.max_line_bytes},
+      capacity_bytes_{options.max_line_bytes + 1 + kChunkBytes},
+      buffer_{std::make_unique_for_overwrite<char[]>(capacity_bytes_ + kReadableBehind)} {
+  std::memset(buffer_.get() + capacity_bytes_, 0, kReadableBehind);
+  decoder_ = make_decoder(*source_, options.access_point_every_bytes);
+  if (source_->error_number() != 0) {
+    throw sluice::Error{{.tried = "read the capture file",
+                         .object = name_,
+                         .why = sluice::errno_text(source_->error_number()),
+                         .remedy = "name a readable file, not a directory"}};
+  }
+}
+
+CaptureFile::CaptureFile(CaptureFile&&) noexcept = default;
+CaptureFile::~CaptureFile() = default;
+
+Line CaptureFile::next() {
+  for (;;) {  // Every turn reads on in the file; its end ends the loop.
+    if (scanned_ < end_) {
+      const void* newline = std::memchr(buffer_.get() + scanned_, '\n', end_ - scanned_);
+      if (newline != nullptr) return deliver(static_cast<const char*>(newline));
+      scanned_ = end_;
+    }
+    if (end_ - begin_ > max_line_bytes_) return skip_long_line();
+    if (!refill()) return finish();
+  }
+}
+
+// Makes room behind what was not delivered yet and decompresses into it; false at the end or the damage.
+bool CaptureFile::refill() {
+  if (begin_ > 0) {
+    std::memmove(buffer_.get(), buffer_.get() + begin_, end_ - begin_);
+    end_ -= begin_;
+    scanned_ -= begin_;
+    begin_ = 0;
+  }
+  const std::size_t got = decoder_->read(buffer_.get() + end_, kChunkBytes);
+  end_ += got;
+  return got > 0;
+}
+
+Line CaptureFile::deliver(const char* newline) {
+  const char* const start = buffer_.get() + begin_;
+  const auto length = static_cast<std::size_t>(newline - start);
+  begin_ += length + 1;
+  scanned_ = begin_;
+  position_.offset_bytes += length + 1;
+  ++position_.line_number;
+  if (length > max_line_bytes_) return {LineStatus::too_long, {}, position_.line_number, length};
+  return {LineStatus::line, {start, length}, position_.line_number, length};
+}
+
+// No newline came within the maximum: what follows is dropped chunk by chunk until one does.
+Line CaptureFile::skip_long_line() {
+  std::uint64_t length = 0;
+  for (;;) {  // Every turn reads on in the file; its end ends the loop.
+    length += end_ - begin_;
+    begin_ = end_ = scanned_ = 0;
+    if (!refill()) {
+      // The damage took the end of this line, so it is no line.
+      if (!decoder_->failure().empty()) return {LineStatus::broken, {}, position_.line_number, 0};
+      position_.offset_bytes += length;
+      return {LineStatus::too_long, {}, ++position_.line_number, length};
+    }
+    const auto* newline = static_cast<const char*>(std::memchr(buffer_.get(), '\n', end_));
+    if (newline == nullptr) continue;
+    begin_ = scanned_ = static_cast<std::size_t>(newline - buffer_.get()) + 1;
+    length += begin_ - 1;
+    position_.offset_bytes += length + 1;
+    return {LineStatus::too_long, {}, ++position_.line_number, length};
+  }
+}
+
+// Nothing more comes. A last line without newline is a line; one that the damage cut off is not.
+Line CaptureFile::finish() {
+  if (!decoder_->failure().empty()) return {LineStatus::broken, {}, position_.line_number, 0};
+  if (begin_ == end_) return {LineStatus::end, {}, position_.line_number, 0};
+  const Line last{
+      LineStatus::line, {buffer_.get() + begin_, end_ - begin_}, position_.line_number + 1, end_ - begin_};
+  position_.offset_bytes += end_ - begin_;
+  ++position_.line_number;
+  begin_ = scanned_ = end_;
+  return last;
+}
+
+bool CaptureFile::take_access_point(AccessPoint& out) {
+  const AccessPoint* point = decoder_->point();
+  if (point == nullptr || point->uncompressed_bytes > position_.offset_bytes) return false;
+  out = *point;
+  decoder_->drop_point();
+  return true;
+}
+
+void CaptureFile::resume(const CapturePosition& position, const AccessPoint* point) {
+  if (!source_->can_seek()) {
+    if (position == CapturePosition{} && position_ == CapturePosition{} && end_ == 0) return;
+    throw sluice::Error{{.tried = "resume reading",
+                         .object = name_,
+                         .why = "it is a pipe, and what was read from it is gone",
+                         .remedy = "name a file instead of piping it in"}};
+  }
+  begin_ = end_ = scanned_ = 0;
+  position_ = position;
+  if (decoder_->seek(position.offset_bytes)) return;
+  const bool usable =
+      point != nullptr && decoder_->accepts(*point) && point->uncompressed_bytes <= position.offset_bytes;
+  decoder_->restart(usable ? point : nullptr);
+  while (decoder_->produced_bytes() < position.offset_bytes) {
+    const std::uint64_t left = position.offset_bytes - decoder_->produced_bytes();
+    if (decoder_->read(buffer_.get(), left < kChunkBytes ? static_cast<std::size_t>(left) : kChunkBytes) > 0)
+      continue;
+    if (decoder_->failure().empty()) decoder_->fail(kShorterThanPosition);
+    return;
+  }
+}
+
+std::string CaptureFile::failure() const {
+  const std::string& why = decoder_->failure();
+  if (why.empty()) return {};
+  return name_ + ": at byte " + std::to_string(decoder_->produced_bytes()) + " of its text, behind line " +
+         std::to_string(position_.line_number) + ": " + why;
+}
+
+}  // namespace market

@@ -1,0 +1,103 @@
+// Reads one capture line by line: gzip, zstd or plain, told apart by its first bytes, from a path or a
+// descriptor.
+//
+// One thread of one process uses an object; next() reads ahead and may block on the file. A reader that is
+// killed leaves nothing behind that matters: a new object resumes at the position that was kept, exactly, and
+// with the access point that was kept beside it without decompressing more than about half a mebibyte.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <type_traits>
+
+#include "market/access_point.hpp"
+#include "market/capture_file_source.hpp"
+
+namespace market {
+
+class Decoder;
+
+// Where the lines delivered so far end; zeros is the beginning of the file.
+struct CapturePosition {
+  std::uint64_t offset_bytes = 0;  // Of the uncompressed stream, behind the last line and its newline.
+  std::uint64_t line_number = 0;   // Of the last line, counted from 1; lines that were too long count.
+
+  bool operator==(const CapturePosition&) const = default;
+};
+
+static_assert(std::is_trivially_copyable_v<CapturePosition>);
+static_assert(std::has_unique_object_representations_v<CapturePosition>);
+
+enum class LineStatus : std::uint8_t {
+  line,      // `text` is the line without its newline.
+  too_long,  // The line is longer than the maximum: it was skipped, `length_bytes` is its length.
+  end,       // The file was read to its end, and so it is ever after.
+  broken,    // The file is damaged or truncated behind the last line: see failure(). So it is ever after.
+};
+
+struct Line {
+  LineStatus status = LineStatus::end;
+  std::string_view text;           // In the reader's buffer, valid until the next call of a member function.
+  std::uint64_t number = 0;        // Counted from 1.
+  std::uint64_t length_bytes = 0;  // Without the newline.
+};
+
+struct CaptureOptions {
+  std::size_t max_line_bytes = 1024 * 1024;
+  std::size_t access_point_every_bytes = 512 * 1024;  // Of uncompressed text; 0 for none.
+};
+
+class CaptureFile {
+ public:
+  // A line may be read this many bytes behind its end: what those bytes are means nothing (simdjson's
+  // padding).
+  static constexpr std::size_t kReadableBehind = 64;
+
+  // Throws sluice::Error when the file cannot be opened or its first bytes cannot be read.
+  explicit CaptureFile(const std::string& path, const CaptureOptions& options = {});
+  // Reads from where the descriptor stands now; `name` is for messages.
+  CaptureFile(FileDescriptor descriptor, std::string name, const CaptureOptions& options = {});
+  CaptureFile(CaptureFile&&) noexcept;
+  ~CaptureFile();
+
+  Line next();
+
+  // Behind the last line that next() returned.
+  const CapturePosition& position() const { return position_; }
+
+  // Copies a new access point to `out` if one is due and lies at or before position(); call it after each
+  // batch of lines. Plain files need none and never give one.
+  bool take_access_point(AccessPoint& out);
+
+  // Goes to a position that an object reading the same file had. The point, of the same file and taken at or
+  // before that position, spares decompressing from the beginning; null or one of kind none is no point.
+  // Throws sluice::Error for what is no seekable file, unless the position is the beginning and nothing was
+  // read.
+  void resume(const CapturePosition& position, const AccessPoint* point = nullptr);
+
+  // Why next() returns `broken`: the file's name, the offset in its text and the reason.
+  std::string failure() const;
+  const std::string& name() const { return name_; }
+
+ private:
+  bool refill();
+  Line deliver(const char* newline);
+  Line skip_long_line();
+  Line finish();
+
+  std::string name_;
+  std::unique_ptr<ByteSource> source_;
+  std::unique_ptr<Decoder> decoder_;
+  std::size_t max_line_bytes_;
+  std::size_t capacity_bytes_;
+  std::unique_ptr<char[]> buffer_;
+  std::size_t begin_ = 0;    // The first byte that was not delivered.
+  std::size_t scanned_ = 0;  // No newline lies between begin_ and here.
+  std::size_t end_ = 0;      // Behind the last decompressed byte.
+  CapturePosition position_;
+};
+
+}  // namespace market

@@ -1,0 +1,72 @@
+#include "market/capture_file_source.hpp"
+
+#include <cerrno>
+#include <cstring>
+#include <sys/types.h>
+#include <unistd.h>
+#include <utility>
+
+namespace market {
+namespace {
+
+constexpr std::size_t kBufferBytes = 128 * 1024;
+
+}  // namespace
+
+FileDescriptor::~FileDescriptor() {
+  if (owned_) ::close(fd_);
+}
+
+ByteSource::ByteSource(FileDescriptor descriptor)
+    : descriptor_{std::move(descriptor)},
+      buffer_{std::make_unique_for_overwrite<unsigned char[]>(kBufferBytes)} {
+  const off_t here = ::lseek(descriptor_.get(), 0, SEEK_CUR);
+  can_seek_ = here >= 0;
+  if (can_seek_) base_offset_bytes_ = static_cast<std::uint64_t>(here);
+}
+
+bool ByteSource::fill(std::size_t bytes) {
+  if (size() >= bytes) return true;
+  std::memmove(buffer_.get(), data(), size());
+  buffer_offset_bytes_ += begin_;
+  end_ -= begin_;
+  begin_ = 0;
+  while (end_ < bytes) {
+    const std::size_t got = read_some(buffer_.get() + end_, kBufferBytes - end_, buffer_offset_bytes_ + end_);
+    if (got == 0) return false;
+    end_ += got;
+  }
+  return true;
+}
+
+std::size_t ByteSource::read(char* out, std::size_t bytes) {
+  if (size() > 0) {
+    const std::size_t taken = size() < bytes ? size() : bytes;
+    std::memcpy(out, data(), taken);
+    consume(taken);
+    return taken;
+  }
+  const std::size_t got = read_some(out, bytes, offset_bytes());
+  buffer_offset_bytes_ += got;
+  return got;
+}
+
+void ByteSource::seek(std::uint64_t offset_bytes) {
+  buffer_offset_bytes_ = offset_bytes;
+  begin_ = end_ = 0;
+  error_number_ = 0;
+}
+
+std::size_t ByteSource::read_some(void* out, std::size_t bytes, std::uint64_t offset_bytes) {
+  for (;;) {  // Ends with the first call that no signal interrupts.
+    const ssize_t got = can_seek_ ? ::pread(descriptor_.get(), out, bytes,
+                                            static_cast<off_t>(base_offset_bytes_ + offset_bytes))
+                                  : ::read(descriptor_.get(), out, bytes);
+    if (got >= 0) return static_cast<std::size_t>(got);
+    if (errno == EINTR) continue;
+    error_number_ = errno;
+    return 0;
+  }
+}
+
+}  // namespace market
