@@ -32,7 +32,8 @@ CheckedValue check_choice(const Setting& setting, std::string_view text) {
   if (std::ranges::find(choices, text) != choices.end()) return {.canonical = std::string{text}};
   if (text.empty()) return {.fault = "it is empty"};
   const std::string near = nearest(text, choices);
-  return {.fault = near.empty() ? "it is none of the choices" : fmt::format("did you mean {}?", near)};
+  return {.fault =
+              "it is none of the choices" + (near.empty() ? "" : fmt::format("; did you mean {}?", near))};
 }
 
 CheckedValue check_flag(std::string_view text) {

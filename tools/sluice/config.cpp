@@ -49,6 +49,11 @@ void add_config(CLI::App& program) {
   auto said = std::make_shared<Said>();  // The callbacks own what they read.
   CLI::App* config = program.add_subcommand("config", "Show and explain settings");
   config->require_subcommand(1);
+  config->footer(
+      "Try:\n"
+      "  sluice config explain wait.strategy\n"
+      "  sluice config show --profile latency --set lane.slots=64K\n"
+      "  sluice config show --set stage.parse.workers=4 --stage parse");
 
   CLI::App* show = config->add_subcommand("show", "Print every value and where it comes from");
   show->add_option("--stage", said->stage, "As this stage has them")->type_name("NAME");
@@ -56,8 +61,8 @@ void add_config(CLI::App& program) {
   show->callback([said] { print(settled(*said).show(said->stage)); });
 
   CLI::App* explain = config->add_subcommand("explain", "Print all about one setting");
-  explain->add_option("key", said->key, "A setting, such as lane.slots, or its variable")
-      ->type_name("KEY")
+  explain->add_option("KEY", said->key, "A setting, such as lane.slots, or its variable")
+      ->type_name("")
       ->required();
   add_setting_options(*explain, *said);
   explain->callback([said] { print(settled(*said).explain(said->key)); });
@@ -70,6 +75,8 @@ void add_config(CLI::App& program) {
 
   CLI::App* reference = config->add_subcommand("reference", "Print the reference page, in Markdown");
   reference->callback([] { print(settings_reference()); });
+  for (CLI::App* command : {show, explain, keys, reference})
+    command->footer("");
 }
 
 }  // namespace sluice::command

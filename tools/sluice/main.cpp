@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <exception>
 #include <string>
+#include <vector>
 
 #include <sluice/error.hpp>
 
@@ -27,9 +28,30 @@ std::string full_name(const CLI::App& command) {
   return parent == nullptr ? command.get_name() : full_name(*parent) + " " + command.get_name();
 }
 
-int misused(const CLI::App& program, const std::string& what) {
-  const std::string name = full_name(innermost(program));
-  std::fprintf(stderr, "sluice: %s\nTry \"%s --help\".\n", what.c_str(), name.c_str());
+std::string commands_of(const CLI::App& command) {
+  std::string names;
+  for (const CLI::App* each : command.get_subcommands({}))
+    names += (names.empty() ? "" : ", ") + each->get_name();
+  return names;
+}
+
+// What is wrong, in our words where CLI11 would not name the word that it did not understand.
+std::string complaint(const CLI::App& command, const CLI::ParseError& error) {
+  const std::vector<std::string> unknown = command.remaining();
+  if (unknown.empty()) {
+    const bool lacks_command = error.get_name() == "RequiredError" && !commands_of(command).empty();
+    return lacks_command ? "a command is missing: " + commands_of(command) : error.what();
+  }
+  const std::string& word = unknown.front();
+  if (word.starts_with('-')) return "there is no option " + word;
+  if (commands_of(command).empty()) return "unexpected \"" + word + "\"";
+  return "there is no command \"" + word + "\", only " + commands_of(command);
+}
+
+int misused(const CLI::App& program, const CLI::ParseError& error) {
+  const CLI::App& command = innermost(program);
+  std::fprintf(stderr, "sluice: %s\nTry \"%s --help\".\n", complaint(command, error).c_str(),
+               full_name(command).c_str());
   return kMisused;
 }
 
@@ -55,7 +77,7 @@ int run(int argc, char** argv) {
     program.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     // CLI11 also leaves by an exception for --help and --version.
-    if (error.get_exit_code() != 0) return misused(program, error.what());
+    if (error.get_exit_code() != 0) return misused(program, error);
     program.exit(error);
   }
   return flushed();

@@ -1,0 +1,160 @@
+// `sluice config` as a user runs it: what it prints, where, and its exit status.
+
+#include <array>
+#include <cstdio>
+#include <fstream>
+#include <sstream>
+#include <string>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace {
+
+using testing::AllOf;
+using testing::ContainsRegex;
+using testing::EndsWith;
+using testing::HasSubstr;
+using testing::IsEmpty;
+using testing::Not;
+using testing::StartsWith;
+
+struct Finished {
+  int status = -1;
+  std::string out;
+  std::string err;
+};
+
+std::string drained(FILE* stream) {
+  std::string text;
+  std::array<char, 4096> bytes{};
+  for (std::size_t got = 0; (got = std::fread(bytes.data(), 1, bytes.size(), stream)) > 0;) {
+    text.append(bytes.data(), got);
+  }
+  return text;
+}
+
+// Runs `sluice <arguments>` by the shell, in an environment without our variables but for `variables`.
+Finished sluice(const std::string& arguments, const std::string& variables = "") {
+  const std::string err_path = testing::TempDir() + "sluice_command_" + std::to_string(::getpid());
+  const std::string command =
+      "env -i " + variables + " '" SLUICE_PROGRAM "' " + arguments + " 2>'" + err_path + "'";
+  FILE* pipe = ::popen(command.c_str(), "r");
+  if (pipe == nullptr) return {};
+  Finished run;
+  run.out = drained(pipe);
+  const int status = ::pclose(pipe);
+  run.status = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+  if (FILE* err = std::fopen(err_path.c_str(), "r"); err != nullptr) {
+    run.err = drained(err);
+    std::fclose(err);
+  }
+  ::unlink(err_path.c_str());
+  return run;
+}
+
+TEST(ConfigShow, PrintsEveryValueAndItsOrigin) {
+  const Finished run = sluice("config show");
+  EXPECT_EQ(run.status, 0);
+  EXPECT_THAT(run.err, IsEmpty());
+  EXPECT_THAT(run.out, StartsWith("setting"));
+  EXPECT_THAT(run.out, ContainsRegex("\nlane.slots +4096 +default\n"));
+}
+
+TEST(ConfigShow, TakesTheEnvironmentTheProfileAndAssignments) {
+  const Finished run = sluice("config show --profile latency --set batch.events=7 --set stage.bars.workers=2",
+                         "SLUICE_PROFILE=shared SLUICE_WATCHDOG_TICK=2ms");
+  EXPECT_EQ(run.status, 0);
+  EXPECT_THAT(run.out, ContainsRegex("\nprofile +latency +command line\n"));
+  EXPECT_THAT(run.out, ContainsRegex("\nlane.slots +1024 +profile latency\n"));
+  EXPECT_THAT(run.out, ContainsRegex("\nbatch.events +7 +command line\n"));
+  EXPECT_THAT(run.out, ContainsRegex("\nwatchdog.tick +2ms +environment SLUICE_WATCHDOG_TICK\n"));
+  EXPECT_THAT(run.out, ContainsRegex("\nstage.bars.workers +2 +command line\n"));
+}
+
+TEST(ConfigShow, PrintsTheValuesOfAStage) {
+  const Finished run = sluice("config show --stage bars --set stage.bars.lane.slots=2K");
+  EXPECT_EQ(run.status, 0);
+  EXPECT_THAT(run.out, ContainsRegex("\nlane.slots +2048 +command line\n"));
+}
+
+TEST(ConfigExplain, TellsAllAboutASetting) {
+  const Finished run = sluice("config explain wait.strategy");
+  EXPECT_EQ(run.status, 0);
+  EXPECT_THAT(run.out, AllOf(StartsWith("wait.strategy: choice"), HasSubstr("SLUICE_WAIT_STRATEGY")));
+}
+
+TEST(ConfigKeys, PrintsBareNamesForCompletion) {
+  const Finished run = sluice("config keys");
+  EXPECT_EQ(run.status, 0);
+  EXPECT_THAT(run.out, HasSubstr("\nlane.slots\nlane.bytes\n"));
+}
+
+TEST(ConfigReference, PrintsThePage) {
+  const Finished run = sluice("config reference");
+  EXPECT_EQ(run.status, 0);
+  EXPECT_THAT(run.out, AllOf(StartsWith("# Settings\n"), HasSubstr("\n## lane.slots\n")));
+}
+
+TEST(TheProgram, TellsItsVersionAndHelp) {
+  EXPECT_THAT(sluice("--version").out, ContainsRegex("^sluice [0-9]+\\.[0-9]+\\.[0-9]+\n$"));
+  const Finished help = sluice("--help");
+  EXPECT_EQ(help.status, 0);
+  EXPECT_THAT(help.out, HasSubstr("config"));
+  EXPECT_THAT(sluice("config show --help").out, HasSubstr("--set KEY=VALUE"));
+}
+
+TEST(TheProgram, ExitsWithTwoAndItsHelpWhenItIsToldNothing) {
+  const Finished run = sluice("");
+  EXPECT_EQ(run.status, 2);
+  EXPECT_THAT(run.out, IsEmpty());
+  EXPECT_THAT(run.err, HasSubstr("Usage: sluice"));
+}
+
+TEST(AWrongCommandLine, ExitsWithTwoAndAHint) {
+  const auto complaint = [](const std::string& arguments) {
+    const Finished run = sluice(arguments);
+    EXPECT_EQ(run.status, 2) << arguments;
+    EXPECT_THAT(run.out, IsEmpty()) << arguments;
+    EXPECT_THAT(run.err, EndsWith("--help\".\n")) << arguments;
+    return run.err;
+  };
+  EXPECT_EQ(complaint("confg"),
+            "sluice: there is no command \"confg\", only config\nTry \"sluice --help\".\n");
+  EXPECT_THAT(complaint("config"), HasSubstr("a command is missing: show, explain, keys, reference"));
+  EXPECT_THAT(complaint("config shw"), HasSubstr("there is no command \"shw\", only show, explain"));
+  EXPECT_THAT(complaint("config show --sett a=b"), HasSubstr("there is no option --sett"));
+  EXPECT_THAT(complaint("config show extra"), HasSubstr("unexpected \"extra\""));
+  EXPECT_THAT(complaint("config explain"), HasSubstr("KEY is required"));
+  EXPECT_THAT(complaint("config show --set"), HasSubstr("--set"));
+}
+
+TEST(ABadSetting, ExitsWithTwoAndSaysWhatIsAllowed) {
+  const Finished value = sluice("config show --set lane.slots=none");
+  EXPECT_EQ(value.status, 2);
+  EXPECT_THAT(value.out, IsEmpty());
+  EXPECT_THAT(value.err, AllOf(StartsWith("sluice: cannot set lane.slots to \"none\" (command line)"),
+                               HasSubstr("allowed: a whole number from 2 to 1T")));
+  const Finished variable = sluice("config show", "SLUICE_LANE_SLOT=5");
+  EXPECT_EQ(variable.status, 2);
+  EXPECT_THAT(variable.err, HasSubstr("did you mean SLUICE_LANE_SLOTS?"));
+  const Finished key = sluice("config explain lane.slot");
+  EXPECT_EQ(key.status, 2);
+  EXPECT_THAT(key.err, HasSubstr("did you mean lane.slots?"));
+}
+
+TEST(AFullDisk, IsAnError) {
+  const Finished run = sluice("config reference >/dev/full");
+  EXPECT_EQ(run.status, 1);
+  EXPECT_THAT(run.err, HasSubstr("cannot write"));
+}
+
+TEST(TheOutput, HasNoBlanksAtLineEndsAndNoEscapes) {
+  for (const char* arguments : {"config show", "config explain lane.slots", "config reference"}) {
+    EXPECT_THAT(sluice(arguments).out, AllOf(Not(HasSubstr(" \n")), Not(HasSubstr("\x1b"))));
+  }
+}
+
+}  // namespace

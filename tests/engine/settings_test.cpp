@@ -1,0 +1,544 @@
+// The settings as a specification: names, layers, origins, stages, profile files, errors, and what people are
+// shown.
+
+#include <array>
+#include <chrono>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <functional>
+#include <sstream>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <unistd.h>
+#include <vector>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <sluice/error.hpp>
+#include <sluice/settings.hpp>
+
+namespace sluice {
+namespace {
+
+using namespace std::chrono_literals;
+using testing::AllOf;
+using testing::EndsWith;
+using testing::HasSubstr;
+using testing::Not;
+using testing::StartsWith;
+
+Settings with_environment(const std::vector<const char*>& variables) {
+  return Settings::from_environment(variables);
+}
+
+// The text of the Error that `action` throws, or "no error".
+std::string error_of(const std::function<void()>& action) {
+  try {
+    action();
+  } catch (const Error& error) {
+    return error.what();
+  }
+  return "no error";
+}
+
+std::string error_of_setting(const std::string& key, const std::string& value) {
+  return error_of([&] { Settings{}.set(key, value); });
+}
+
+std::string error_of_variable(const std::string& variable) {
+  return error_of([&] { with_environment({variable.c_str()}); });
+}
+
+// A file with the text, for as long as the object lives.
+class File {
+ public:
+  explicit File(const std::string& text) {
+    std::string name = testing::TempDir() + "sluice_profile_XXXXXX";
+    ::close(::mkstemp(name.data()));
+    path_ = name;
+    std::ofstream{path_} << text;
+  }
+  ~File() { std::filesystem::remove(path_); }
+  File(const File&) = delete;
+  File& operator=(const File&) = delete;
+
+  const std::string& path() const { return path_; }
+
+ private:
+  std::string path_;
+};
+
+std::string error_of_file(const std::string& text) {
+  const File file{text};
+  std::string error = error_of([&] { Settings{}.set("profile.file", file.path()); });
+  const std::size_t at = error.find(file.path());
+  return at == std::string::npos ? error : error.replace(at, file.path().size(), "FILE");
+}
+
+// Values and types.
+
+TEST(ASetting, HasADefault) {
+  const Settings settings;
+  EXPECT_EQ(settings.choice("profile"), "balanced");
+  EXPECT_EQ(settings.count("lane.slots"), 4096U);
+  EXPECT_EQ(settings.bytes("lane.bytes"), 1048576U);
+  EXPECT_EQ(settings.duration("watchdog.tick"), 10ms);
+  EXPECT_EQ(settings.text("profile.file"), "");
+  EXPECT_EQ(settings.origin_of("lane.slots").layer, Origin::fallback);
+}
+
+TEST(ASetting, IsWrittenWithUnitsAndReadTyped) {
+  Settings settings;
+  settings.set("lane.slots", "64K");
+  settings.set("lane.bytes", "2MiB");
+  settings.set("watchdog.tick", " 5ms ");
+  settings.set("lane.full", "fail");
+  EXPECT_EQ(settings.count("lane.slots"), 65536U);
+  EXPECT_EQ(settings.bytes("lane.bytes"), 2097152U);
+  EXPECT_EQ(settings.duration("watchdog.tick"), 5ms);
+  EXPECT_EQ(settings.choice("lane.full"), "fail");
+}
+
+TEST(ASetting, IsWrittenBackCanonically) {
+  Settings settings;
+  settings.set("lane.bytes", "2048k");
+  settings.set("wait.spin", "0.5ms");
+  EXPECT_EQ(settings.value("lane.bytes"), "2MiB");
+  EXPECT_EQ(settings.value("wait.spin"), "500us");
+}
+
+TEST(ASetting, MayBeLeftToTheProgramWhereTheTableSaysSo) {
+  Settings settings;
+  EXPECT_EQ(settings.count_or_auto("table.rows", "bars"), std::nullopt);
+  settings.set("table.rows", "100K");
+  EXPECT_EQ(settings.count_or_auto("table.rows", "bars"), 102400U);
+  settings.set("stage.bars.table.rows", "auto");
+  EXPECT_EQ(settings.count_or_auto("table.rows", "bars"), std::nullopt);
+  EXPECT_THAT(error_of_setting("lane.slots", "auto"), HasSubstr("no whole number"));
+}
+
+TEST(EverySetting, AcceptsItsOwnValueInEveryProfile) {
+  for (const char* profile : {"balanced", "latency", "throughput", "shared"}) {
+    Settings settings;
+    settings.set("profile", profile);
+    for (const std::string_view key : setting_keys()) {
+      const bool of_stage = key == "workers";
+      const std::string value = settings.value(key, of_stage ? "parse" : "");
+      Settings again;
+      again.set(of_stage ? "stage.parse.workers" : key, value);
+      EXPECT_EQ(again.value(key, of_stage ? "parse" : ""), value) << key << " is canonical in " << profile;
+    }
+  }
+}
+
+TEST(TheProfileShared, NeverSpins) {
+  Settings settings;
+  settings.set("profile", "shared");
+  EXPECT_EQ(settings.choice("wait.strategy"), "sleep");
+  EXPECT_EQ(settings.duration("wait.spin"), 0s);
+  EXPECT_EQ(settings.duration("wait.yield"), 0s);
+}
+
+TEST(ABadLookup, IsABugAndNotAnError) {
+  const Settings settings;
+  EXPECT_THROW(settings.count("lane.slot"), std::logic_error);
+  EXPECT_THROW(settings.bytes("lane.slots"), std::logic_error);
+  EXPECT_THROW(settings.flag("lane.slots"), std::logic_error);
+  EXPECT_THROW(settings.count("table.rows"), std::logic_error) << "it may be auto";
+  EXPECT_THROW(settings.count_or_auto("workers"), std::logic_error) << "only stages have it";
+  EXPECT_THROW(settings.duration("watchdog.tick", "parse"), std::logic_error) << "stages do not have it";
+  EXPECT_THROW(Settings{}.set("lane.slots", "5", Origin::profile), std::logic_error);
+}
+
+// Layers and origins.
+
+TEST(TheProfile, BeatsTheDefault) {
+  Settings settings;
+  settings.set("profile", "throughput");
+  EXPECT_EQ(settings.count("lane.slots"), 65536U);
+  EXPECT_EQ(settings.origin_of("lane.slots"), (ValueOrigin{Origin::profile, "throughput"}));
+  EXPECT_EQ(settings.origin_of("lane.full").layer, Origin::fallback) << "the profile does not change it";
+}
+
+TEST(TheProfileFile, BeatsTheProfile) {
+  const File file{"profile = throughput\nlane.slots = 8\n"};
+  Settings settings;
+  settings.set("profile.file", file.path());
+  EXPECT_EQ(settings.count("lane.slots"), 8U);
+  EXPECT_EQ(settings.origin_of("lane.slots"), (ValueOrigin{Origin::profile_file, file.path() + ":2"}));
+  EXPECT_EQ(settings.count("batch.events"), 2048U) << "the file may choose the profile";
+}
+
+TEST(TheEnvironment, BeatsTheProfileFile) {
+  const File file{"lane.slots = 8\nbatch.events = 8\n"};
+  const std::string named = "SLUICE_PROFILE_FILE=" + file.path();
+  const Settings settings = with_environment({"SLUICE_LANE_SLOTS=16", named.c_str()});
+  EXPECT_EQ(settings.count("lane.slots"), 16U);
+  EXPECT_EQ(settings.origin_of("lane.slots"), (ValueOrigin{Origin::environment, "SLUICE_LANE_SLOTS"}));
+  EXPECT_EQ(settings.count("batch.events"), 8U);
+}
+
+TEST(TheApi, BeatsTheEnvironment) {
+  Settings settings = with_environment({"SLUICE_LANE_SLOTS=16"});
+  settings.set("lane.slots", "32");
+  EXPECT_EQ(settings.count("lane.slots"), 32U);
+  EXPECT_EQ(settings.origin_of("lane.slots").layer, Origin::api);
+}
+
+TEST(TheCommandLine, BeatsTheApiWhicheverSpokeLast) {
+  Settings settings;
+  settings.set_assignment("lane.slots=64");
+  settings.set("lane.slots", "32");
+  EXPECT_EQ(settings.count("lane.slots"), 64U);
+  EXPECT_EQ(settings.origin_of("lane.slots").layer, Origin::command_line);
+}
+
+TEST(TheLaterAssignment, HoldsWithinALayer) {
+  Settings settings;
+  settings.set_assignment("lane.slots=64");
+  settings.set_assignment("lane.slots = 65");
+  EXPECT_EQ(settings.count("lane.slots"), 65U);
+}
+
+TEST(AStrongerProfile, ReplacesEveryValueOfTheWeakerOne) {
+  Settings settings = with_environment({"SLUICE_PROFILE=throughput"});
+  EXPECT_EQ(settings.count("batch.events"), 2048U);
+  settings.set_assignment("profile=shared");
+  EXPECT_EQ(settings.count("batch.events"), 256U) << "the default, which shared keeps";
+  EXPECT_EQ(settings.count("lane.slots"), 512U);
+}
+
+TEST(ADefaultSettings, IgnoresTheEnvironment) {
+  ASSERT_EQ(::setenv("SLUICE_LANE_SLOTS", "16", 1), 0);
+  const Settings ignorant;
+  const Settings informed = Settings::from_environment();
+  ::unsetenv("SLUICE_LANE_SLOTS");
+  EXPECT_EQ(ignorant.count("lane.slots"), 4096U);
+  EXPECT_EQ(informed.count("lane.slots"), 16U);
+}
+
+TEST(AnOrigin, ReadsAsASentenceWould) {
+  EXPECT_EQ(ValueOrigin{}.text(), "default");
+  EXPECT_EQ((ValueOrigin{Origin::profile, "latency"}.text()), "profile latency");
+  EXPECT_EQ((ValueOrigin{Origin::profile_file, "a.conf:3"}.text()), "profile file a.conf:3");
+  EXPECT_EQ((ValueOrigin{Origin::environment, "SLUICE_X"}.text()), "environment SLUICE_X");
+  EXPECT_EQ((ValueOrigin{Origin::api, ""}.text()), "API");
+  EXPECT_EQ((ValueOrigin{Origin::command_line, ""}.text()), "command line");
+}
+
+// Stages.
+
+TEST(AStagesSetting, BeatsTheGeneralOneWhateverTheirLayers) {
+  Settings settings = with_environment({"SLUICE_STAGE_PARSE_LANE_SLOTS=16"});
+  settings.set_assignment("lane.slots=64");
+  EXPECT_EQ(settings.count("lane.slots", "parse"), 16U);
+  EXPECT_EQ(settings.count("lane.slots", "bars"), 64U);
+  EXPECT_EQ(settings.count("lane.slots"), 64U);
+  EXPECT_EQ(settings.origin_of("lane.slots", "parse").detail, "SLUICE_STAGE_PARSE_LANE_SLOTS");
+}
+
+TEST(AStagesSetting, FollowsTheLayersAmongItsEquals) {
+  Settings settings = with_environment({"SLUICE_STAGE_PARSE_WORKERS=2"});
+  settings.set("stage.parse.workers", "3");
+  EXPECT_EQ(settings.count_or_auto("workers", "parse"), 3U);
+  settings.set_assignment("stage.parse.workers=4");
+  EXPECT_EQ(settings.count_or_auto("workers", "parse"), 4U);
+  EXPECT_EQ(settings.count_or_auto("workers", "bars"), std::nullopt);
+}
+
+TEST(AStagesSetting, MayStandInAProfileFile) {
+  const File file{"stage.parse.workers = 7\n"};
+  Settings settings;
+  settings.set("profile.file", file.path());
+  EXPECT_EQ(settings.count_or_auto("workers", "parse"), 7U);
+}
+
+TEST(AStagesVariable, SpellsDashesAsUnderscoresAndLettersAsCapitals) {
+  const Settings settings = with_environment({"SLUICE_STAGE_READ_ALL_2_WAIT_SPIN=1ms"});
+  EXPECT_EQ(settings.duration("wait.spin", "read-all-2"), 1ms);
+  EXPECT_EQ(settings.duration("wait.spin", "Read_All_2"), 1ms);
+  EXPECT_EQ(settings.duration("wait.spin", "read"), 20us);
+}
+
+TEST(AStagesVariable, EndsTheStagesNameWhereASettingBegins) {
+  const Settings settings =
+      with_environment({"SLUICE_STAGE_LANE_SLOTS_LANE_SLOTS=8", "SLUICE_STAGE_STAGE_WORKERS=9"});
+  EXPECT_EQ(settings.count("lane.slots", "lane-slots"), 8U);
+  EXPECT_EQ(settings.count_or_auto("workers", "stage"), 9U);
+}
+
+// What makes the rule above unambiguous.
+TEST(NoKey, IsTheEndOfAnother) {
+  for (const std::string_view key : setting_keys()) {
+    for (const std::string_view other : setting_keys()) {
+      EXPECT_THAT(std::string{other}, Not(EndsWith("." + std::string{key})));
+      EXPECT_THAT(std::string{other}, Not(EndsWith("_" + std::string{key})));
+      EXPECT_THAT(std::string{key}, Not(StartsWith("stage")));
+    }
+  }
+}
+
+TEST(AStageThatDoesNotExist, IsRefusedWithTheNearestName) {
+  const std::vector<std::string> stages = {"read", "parse", "bars"};
+  Settings settings;
+  settings.set_assignment("stage.parse.workers=2");
+  EXPECT_NO_THROW(settings.check_stages(stages));
+  settings.set_assignment("stage.prase.workers=2");
+  EXPECT_EQ(error_of([&] { settings.check_stages(stages); }),
+            "cannot set stage.prase.workers to \"2\" (command line): the pipeline has no stage 'prase' "
+            "(did you mean parse?)");
+  const Settings far = with_environment({"SLUICE_STAGE_ZEBRA_WORKERS=2"});
+  EXPECT_THAT(error_of([&] { far.check_stages(stages); }),
+              AllOf(HasSubstr("SLUICE_STAGE_ZEBRA_WORKERS"), HasSubstr("its stages: read, parse, bars")));
+}
+
+TEST(StagesThatShareTheirVariables, AreRefused) {
+  const std::vector<std::string> stages = {"read", "a-b", "A_B"};
+  EXPECT_THAT(error_of([&] { Settings{}.check_stages(stages); }),
+              AllOf(HasSubstr("'a-b'"), HasSubstr("'A_B'")));
+}
+
+TEST(ASettingOfThePipeline, IsRefusedForOneStage) {
+  EXPECT_THAT(error_of_setting("stage.parse.watchdog.tick", "5ms"),
+              AllOf(HasSubstr("whole pipeline"), HasSubstr("write watchdog.tick")));
+  EXPECT_THAT(error_of_variable("SLUICE_STAGE_PARSE_WATCHDOG_TICK=5ms"),
+              HasSubstr("write SLUICE_WATCHDOG_TICK"));
+}
+
+TEST(ASettingOfOneStage, IsRefusedForAll) {
+  EXPECT_THAT(error_of_setting("workers", "2"), HasSubstr("write stage.<name>.workers"));
+  EXPECT_THAT(error_of_variable("SLUICE_WORKERS=2"), HasSubstr("write SLUICE_STAGE_<NAME>_WORKERS"));
+}
+
+TEST(AStagesKey, NamesAStageAndASetting) {
+  for (const char* key : {"stage.", "stage.parse", "stage.parse.", "stage..workers", "stage.a b.workers"}) {
+    EXPECT_THAT(error_of_setting(key, "2"), HasSubstr("stage.<name>.<key>")) << key;
+  }
+}
+
+// Errors.
+
+TEST(ABadValue, TellsKeyTextReasonRangeExampleAndOrigin) {
+  EXPECT_EQ(
+      error_of_variable("SLUICE_LANE_SLOTS=4q"),
+      "cannot set lane.slots to \"4q\" (environment SLUICE_LANE_SLOTS): 'q' is no unit here: K, M, G or T "
+      "(allowed: a whole number from 2 to 1T; for example lane.slots=64K)");
+  EXPECT_EQ(error_of([] { Settings{}.set_assignment("stage.parse.lane.bytes=1K"); }),
+            "cannot set stage.parse.lane.bytes to \"1K\" (command line): it is less than 4KiB "
+            "(allowed: a size from 4KiB to 1TiB; for example stage.parse.lane.bytes=2MiB)");
+  EXPECT_THAT(error_of_setting("watchdog.tick", "10"),
+              AllOf(HasSubstr("(API)"), HasSubstr("its unit is missing")));
+}
+
+TEST(ABadValue, IsOutOfItsRangeOrEmpty) {
+  EXPECT_THAT(error_of_setting("lane.slots", "1"), HasSubstr("it is less than 2"));
+  EXPECT_THAT(error_of_setting("lane.slots", "2T"), HasSubstr("it is more than 1T"));
+  EXPECT_THAT(error_of_setting("lane.slots", ""), HasSubstr("it is empty"));
+  EXPECT_THAT(error_of_setting("lane.full", ""), HasSubstr("it is empty"));
+  EXPECT_THAT(error_of_setting("profile.file", "a\nb"), HasSubstr("control character"));
+}
+
+TEST(ABadChoice, IsToldTheNearestOne) {
+  EXPECT_THAT(error_of_setting("wait.strategy", "slep"),
+              AllOf(HasSubstr("did you mean sleep?"), HasSubstr("one of spin, yield, sleep")));
+  EXPECT_THAT(error_of_setting("profile", "fast"), HasSubstr("one of balanced, latency, throughput, shared"));
+}
+
+TEST(ABadValue, LeavesTheSettingsAsTheyWere) {
+  Settings settings;
+  settings.set("lane.slots", "8");
+  EXPECT_THROW(settings.set("lane.slots", "none"), Error);
+  EXPECT_THROW(settings.set("profile.file", "/nowhere/at/all"), Error);
+  EXPECT_EQ(settings.count("lane.slots"), 8U);
+  EXPECT_EQ(settings.text("profile.file"), "");
+}
+
+TEST(AnUnknownKey, IsRefusedWithTheNearestName) {
+  EXPECT_EQ(error_of_setting("lane.slot", "5"),
+            "cannot set lane.slot to \"5\" (API): there is no such setting (did you mean lane.slots?)");
+  EXPECT_THAT(error_of_setting("lane_slots", "5"), HasSubstr("did you mean lane.slots?"));
+  EXPECT_THAT(error_of_setting("Lane.Slots", "5"), HasSubstr("did you mean lane.slots?"));
+  EXPECT_THAT(error_of_setting("wathcdog.dealine", "5"), HasSubstr("did you mean watchdog.deadline?"));
+  EXPECT_THAT(error_of_setting("deadline", "5"), HasSubstr("did you mean watchdog.deadline?"));
+  EXPECT_THAT(error_of_setting("SLUICE_LANE_SLOTS", "5"), HasSubstr("did you mean lane.slots?"));
+  EXPECT_THAT(error_of_setting("stage.parse.wrokers", "5"), HasSubstr("did you mean stage.parse.workers?"));
+  EXPECT_THAT(error_of_setting("zebra", "5"), HasSubstr("`sluice config keys` lists every setting"));
+  EXPECT_THAT(error_of_setting("", "5"), HasSubstr("there is no such setting"));
+}
+
+TEST(AMisspeltVariable, IsRefusedWithTheNearestName) {
+  EXPECT_EQ(error_of_variable("SLUICE_LANE_SLOT=5"),
+            "cannot set SLUICE_LANE_SLOT to \"5\" (environment): there is no such setting "
+            "(did you mean SLUICE_LANE_SLOTS?)");
+  EXPECT_THAT(error_of_variable("SLUICE_STAGE_PARSE_LANE_SLOT=5"),
+              HasSubstr("did you mean SLUICE_STAGE_PARSE_LANE_SLOTS?"));
+  EXPECT_THAT(error_of_variable("SLUICE_WORKER=5"), HasSubstr("did you mean SLUICE_STAGE_<NAME>_WORKERS?"));
+  EXPECT_THAT(error_of_variable("SLUICE_STAGE_WORKERS=5"), HasSubstr("there is no such setting"));
+  EXPECT_THAT(error_of_variable("SLUICE_=5"), HasSubstr("there is no such setting"));
+}
+
+TEST(AVariable, OfOthersIsNoneOfOurBusiness) {
+  EXPECT_NO_THROW(
+      with_environment({"PATH=/bin", "SLUICEGATE=open", "sluice_lane_slots=5", "SLUICE_NO_VALUE", ""}));
+  EXPECT_NO_THROW(with_environment({"SLUICE_TEST_DATA=/data"})) << "known, and no setting";
+  EXPECT_NO_THROW(with_environment({"PATH=/bin", nullptr, "SLUICE_BEYOND_THE_END=1"}));
+}
+
+TEST(AnAssignment, NeedsAnEqualsSign) {
+  for (const char* text : {"lane.slots", "=5", ""}) {
+    EXPECT_THAT(error_of([&] { Settings{}.set_assignment(text); }), HasSubstr("not of the form key=value"))
+        << text;
+  }
+}
+
+// Profile files.
+
+TEST(AProfileFile, HoldsLinesAndComments) {
+  const File file{
+      "# Market hours.\n\n  lane.slots=8 \r\nbatch.events = 9 # few\n\t# indented\nwait.spin = "
+      "1ms\t#\nlane.bytes = 4K"};
+  Settings settings;
+  settings.set("profile.file", file.path());
+  EXPECT_EQ(settings.count("lane.slots"), 8U);
+  EXPECT_EQ(settings.count("batch.events"), 9U);
+  EXPECT_EQ(settings.duration("wait.spin"), 1ms);
+  EXPECT_EQ(settings.bytes("lane.bytes"), 4096U);
+  EXPECT_THAT(settings.origin_of("lane.bytes").detail, EndsWith(":7"));
+}
+
+TEST(AProfileFile, IsReplacedByTheOneOfAStrongerLayer) {
+  const File weak{"lane.slots = 8\nbatch.events = 8\n"};
+  const File strong{"lane.slots = 9\n"};
+  Settings settings;
+  settings.set("profile.file", strong.path(), Origin::command_line);
+  settings.set("profile.file", weak.path());
+  EXPECT_EQ(settings.count("lane.slots"), 9U);
+  EXPECT_EQ(settings.count("batch.events"), 256U);
+  settings.set("profile.file", "", Origin::command_line);
+  EXPECT_EQ(settings.count("lane.slots"), 4096U) << "empty is for no file";
+}
+
+TEST(AProfileFile, WithAnUnknownKeyIsRefusedWithItsLineAndTheNearestName) {
+  EXPECT_EQ(error_of_file("# one\nlane.slot = 5\n"),
+            "cannot set lane.slot to \"5\" (profile file FILE:2): there is no such setting (did you mean "
+            "lane.slots?)");
+}
+
+TEST(AProfileFile, WithABadValueIsRefusedWithItsLine) {
+  EXPECT_THAT(
+      error_of_file("batch.events = 1\n\nlane.slots = x\n"),
+      StartsWith("cannot set lane.slots to \"x\" (profile file FILE:3): it is no whole number (allowed:"));
+}
+
+TEST(AProfileFile, WithALineThatIsNoSettingIsRefused) {
+  EXPECT_EQ(error_of_file("lane.slots 5\n"),
+            "cannot read the profile file FILE:1: \"lane.slots 5\" is not of the form key = value "
+            "(for example lane.slots = 64K)");
+  EXPECT_THAT(error_of_file("= 5\n"), HasSubstr("FILE:1"));
+}
+
+TEST(AProfileFile, SaysEachThingOnce) {
+  EXPECT_THAT(error_of_file("lane.slots = 5\nlane.slots = 6\n"),
+              AllOf(HasSubstr("FILE:2"), HasSubstr(":1 has set it already")));
+  EXPECT_THAT(error_of_file("stage.a-b.workers = 5\nstage.A_B.workers = 6\n"),
+              HasSubstr("has set it already"));
+}
+
+TEST(AProfileFile, CannotNameAnother) {
+  EXPECT_THAT(error_of_file("profile.file = /etc/other\n"), HasSubstr("cannot name another"));
+}
+
+TEST(AProfileFile, ThatCannotBeReadIsNamed) {
+  EXPECT_THAT(error_of_setting("profile.file", "/nowhere/at/all"),
+              AllOf(HasSubstr("\"/nowhere/at/all\""), HasSubstr("No such file or directory")));
+  EXPECT_THAT(error_of_setting("profile.file", "/tmp"), HasSubstr("directory"));
+}
+
+// For people, and for reports.
+
+TEST(Show, HasALineForEverySettingAndEveryStagesOwn) {
+  Settings settings = with_environment({"SLUICE_STAGE_PARSE_WORKERS=2"});
+  settings.set("profile", "latency");
+  settings.set("stage.bars.lane.slots", "8");
+  const std::string table = settings.show();
+  for (const std::string_view key : setting_keys())
+    EXPECT_THAT(table, HasSubstr(std::string{key}));
+  EXPECT_THAT(table, testing::ContainsRegex("\nlane.slots +1024 +profile latency\n"));
+  EXPECT_THAT(table, testing::ContainsRegex("\nstage.bars.lane.slots +8 +API\n"));
+  EXPECT_THAT(table,
+              testing::ContainsRegex("\nstage.parse.workers +2 +environment SLUICE_STAGE_PARSE_WORKERS\n"));
+}
+
+TEST(Show, OfAStageHasTheValuesThatHoldForIt) {
+  Settings settings;
+  settings.set("stage.parse.lane.slots", "8");
+  settings.set("stage.parse.workers", "3");
+  EXPECT_THAT(settings.show("parse"), testing::ContainsRegex("\nlane.slots +8 +API\n"));
+  EXPECT_THAT(settings.show("parse"), testing::ContainsRegex("\nworkers +3 +API\n"));
+  EXPECT_THAT(settings.show("parse"), testing::ContainsRegex("\nwatchdog.tick +10ms +default\n"));
+  EXPECT_THAT(settings.show("bars"), testing::ContainsRegex("\nlane.slots +4096 +default\n"));
+}
+
+TEST(Explain, TellsTheValueItsOriginAndWhatWasOverruled) {
+  Settings settings = with_environment({"SLUICE_LANE_SLOTS=16"});
+  settings.set_assignment("lane.slots=64");
+  const std::string text = settings.explain("lane.slots");
+  EXPECT_THAT(text, HasSubstr("64 (command line)"));
+  EXPECT_THAT(text, HasSubstr("lane.slots = 16 (environment SLUICE_LANE_SLOTS)"));
+  EXPECT_THAT(text, HasSubstr("4096; latency 1024, throughput 65536, shared 512"));
+  EXPECT_THAT(text, HasSubstr("SLUICE_STAGE_<NAME>_LANE_SLOTS"));
+}
+
+TEST(Explain, KnowsASettingByEachOfItsNames) {
+  Settings settings;
+  settings.set("stage.parse.workers", "3");
+  EXPECT_THAT(settings.explain("workers"), StartsWith("workers: count"));
+  EXPECT_THAT(settings.explain("stage.parse.workers"), HasSubstr("3 (API)"));
+  EXPECT_THAT(settings.explain("SLUICE_STAGE_PARSE_WORKERS"), HasSubstr("3 (API)"));
+  EXPECT_THAT(settings.explain("stage.<name>.workers"), StartsWith("workers: count"));
+  EXPECT_THAT(error_of([&] { settings.explain("worker"); }), HasSubstr("did you mean stage.<name>.workers?"));
+}
+
+TEST(EveryTextForPeople, FitsIntoEightyColumnsOrAHundredWithTheTable) {
+  const auto widest = [](const std::string& text) {
+    std::istringstream lines{text};
+    std::string line;
+    std::size_t width = 0;
+    while (std::getline(lines, line))
+      width = std::max(width, line.size());
+    return width;
+  };
+  EXPECT_LE(widest(settings_help()), 80U);
+  EXPECT_LE(widest(Settings{}.show()), 80U);
+  for (const std::string_view key : setting_keys())
+    EXPECT_LE(widest(Settings{}.explain(key)), 100U) << key;
+}
+
+TEST(TheFingerprint, DependsOnTheValuesAndNotOnTheWayToThem) {
+  Settings one;
+  Settings other;
+  EXPECT_EQ(one.fingerprint(), other.fingerprint());
+  one.set("lane.slots", "64K");
+  EXPECT_NE(one.fingerprint(), other.fingerprint());
+  other.set_assignment("lane.slots=65536");
+  EXPECT_EQ(one.fingerprint(), other.fingerprint());
+  one.set("stage.parse.lane.slots", "8");
+  EXPECT_NE(one.fingerprint(), other.fingerprint());
+  other.set("stage.Parse.lane.slots", "8");
+  EXPECT_EQ(one.fingerprint(), other.fingerprint());
+  other.set("stage.bars.lane.slots", "64K");
+  EXPECT_EQ(one.fingerprint(), other.fingerprint()) << "the stage repeats the general value";
+}
+
+TEST(TheReferencePage, IsUpToDate) {
+  std::ifstream file{SLUICE_SETTINGS_PAGE};
+  std::ostringstream page;
+  page << file.rdbuf();
+  EXPECT_EQ(page.str(), settings_reference()) << "run: sluice config reference > docs/reference/settings.md";
+}
+
+}  // namespace
+}  // namespace sluice
