@@ -1,0 +1,63 @@
+// The processing units, caches and memory nodes of a machine, as a plain value.
+//
+// Read once at start, or made from a description, so that a plan can be tested and rehearsed for machines
+// that nobody here has. Everything that decides reads this value and never asks the kernel.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <sluice/pinning/cpu_set.hpp>
+
+namespace sluice::pinning {
+
+// What a field holds when the machine does not tell, or has no such level.
+inline constexpr int kUnknown = -1;
+
+struct ProcessingUnit {
+  unsigned os_index = 0;     // The kernel's CPU number.
+  int core = 0;              // Unique in the machine, not only in its package.
+  int rank_in_core = 0;      // 0 for a core's first hardware thread, 1 and up for its SMT siblings.
+  int l3 = kUnknown;         // Units with one number share an L3 cache.
+  int numa_node = kUnknown;  // The OS number of the nearest node.
+  int package = kUnknown;
+  int efficiency = 0;     // Kind of core; higher is faster, all 0 on a machine of equal cores.
+  bool allowed = true;    // Inside this process's affinity mask and cpuset.
+  bool isolated = false;  // Kept free of other work by the administrator (isolcpus=).
+
+  friend bool operator==(const ProcessingUnit&, const ProcessingUnit&) = default;
+};
+
+struct NumaNode {
+  int os_index = 0;
+  std::uint64_t memory_bytes = 0;
+  bool allowed = true;  // May this process take memory there?
+
+  friend bool operator==(const NumaNode&, const NumaNode&) = default;
+};
+
+struct Topology {
+  std::vector<ProcessingUnit> units{};  // Neighbours in the machine are neighbours here.
+  std::vector<NumaNode> nodes{};
+  std::optional<double> quota_cores{};  // See cpu_quota().
+  std::string description{};            // One line for a person: where it comes from and what is in it.
+
+  CpuSet allowed() const;
+};
+
+// This machine as this process may use it. Takes milliseconds; call it once, at start.
+Topology read_topology();
+
+// A machine that does not exist, in hwloc's synthetic syntax: "package:2 l3:2 core:4 pu:2".
+Topology topology_from_synthetic(const std::string& text);
+
+// A machine saved by `lstopo --of xml FILE`, with the mask of allowed units that it was saved with.
+Topology topology_from_xml(const std::filesystem::path& path);
+
+// The same machine with no units allowed but those that also stand in `units`.
+Topology restricted(Topology topology, const CpuSet& units);
+
+}  // namespace sluice::pinning

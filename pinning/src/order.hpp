@@ -1,0 +1,21 @@
+// In which order processing units are handed to workers: the part of the plan that knows about neighbours.
+#pragma once
+
+#include <cstddef>
+#include <vector>
+
+#include <sluice/pinning/plan.hpp>
+#include <sluice/pinning/topology.hpp>
+
+namespace sluice::pinning {
+
+using Units = std::vector<ProcessingUnit>;
+
+// The `count` units for workers 0, 1, ... in this order; `usable` has at least as many. Whole cores come
+// before SMT siblings, faster kinds before slower ones, and within a kind the policy decides.
+Units units_for_workers(const Units& usable, Policy policy, std::size_t count);
+
+// Whether two units share everything that a topology knows: package, node and L3 cache.
+bool same_domain(const ProcessingUnit& left, const ProcessingUnit& right);
+
+}  // namespace sluice::pinning

@@ -1,0 +1,231 @@
+#include <algorithm>
+#include <cerrno>
+#include <fstream>
+#include <limits>
+#include <memory>
+#include <set>
+#include <sstream>
+#include <utility>
+
+#include <fmt/format.h>
+#include <hwloc.h>
+
+#include <sluice/error.hpp>
+#include <sluice/pinning/quota.hpp>
+#include <sluice/pinning/topology.hpp>
+
+#include "affinity.hpp"
+
+namespace sluice::pinning {
+namespace {
+
+struct Destroy {
+  void operator()(hwloc_topology* topology) const noexcept { hwloc_topology_destroy(topology); }
+};
+using Handle = std::unique_ptr<hwloc_topology, Destroy>;
+
+// Disallowed units stay in, so that a report can say what the machine has and this process may not use.
+Handle new_handle() {
+  hwloc_topology_t raw = nullptr;
+  if (hwloc_topology_init(&raw) != 0) {
+    throw Error{{.tried = "read the topology", .object = {}, .why = errno_text(), .remedy = {}}};
+  }
+  Handle handle{raw};
+  hwloc_topology_set_flags(raw, HWLOC_TOPOLOGY_FLAG_INCLUDE_DISALLOWED);
+  return handle;
+}
+
+int ancestor_number(hwloc_topology_t machine, hwloc_obj_t unit, hwloc_obj_type_t type) {
+  const hwloc_obj_t ancestor = hwloc_get_ancestor_obj_by_type(machine, type, unit);
+  return ancestor == nullptr ? kUnknown : static_cast<int>(ancestor->logical_index);
+}
+
+// Several nodes can be local to a unit (fast memory beside ordinary memory, nodes of the whole package). The
+// one with the fewest units is the nearest; of equals hwloc lists the default node first.
+int nearest_node(hwloc_topology_t machine, unsigned os_index) {
+  int nearest = kUnknown;
+  int fewest_units = std::numeric_limits<int>::max();
+  for (hwloc_obj_t node = nullptr;
+       (node = hwloc_get_next_obj_by_type(machine, HWLOC_OBJ_NUMANODE, node)) != nullptr;) {
+    const int units = hwloc_bitmap_weight(node->cpuset);
+    if (hwloc_bitmap_isset(node->cpuset, os_index) != 0 && units < fewest_units) {
+      nearest = static_cast<int>(node->os_index);
+      fewest_units = units;
+    }
+  }
+  return nearest;
+}
+
+int efficiency_of(hwloc_topology_t machine, hwloc_obj_t unit) {
+  const int kind = hwloc_cpukinds_get_by_cpuset(machine, unit->cpuset, 0);
+  if (kind < 0) return 0;
+  int efficiency = 0;
+  const int error = hwloc_cpukinds_get_info(machine, static_cast<unsigned>(kind), nullptr, &efficiency,
+                                            nullptr, nullptr, 0);
+  return error == 0 ? std::max(efficiency, 0) : 0;
+}
+
+ProcessingUnit unit_value(hwloc_topology_t machine, hwloc_obj_t unit) {
+  ProcessingUnit value;
+  value.os_index = unit->os_index;
+  if (const hwloc_obj_t core = hwloc_get_ancestor_obj_by_type(machine, HWLOC_OBJ_CORE, unit)) {
+    value.core = static_cast<int>(core->logical_index);
+    for (int sibling = hwloc_bitmap_first(core->cpuset); sibling != static_cast<int>(unit->os_index);
+         sibling = hwloc_bitmap_next(core->cpuset, sibling)) {
+      ++value.rank_in_core;
+    }
+  } else {
+    // Where nobody tells of cores, each unit counts as one, numbered past those that are known.
+    value.core = hwloc_get_nbobjs_by_type(machine, HWLOC_OBJ_CORE) + static_cast<int>(unit->logical_index);
+  }
+  value.l3 = ancestor_number(machine, unit, HWLOC_OBJ_L3CACHE);
+  value.package = ancestor_number(machine, unit, HWLOC_OBJ_PACKAGE);
+  value.numa_node = nearest_node(machine, unit->os_index);
+  value.efficiency = efficiency_of(machine, unit);
+  value.allowed = hwloc_bitmap_isset(hwloc_topology_get_allowed_cpuset(machine), unit->os_index) != 0;
+  return value;
+}
+
+Topology to_value(hwloc_topology_t machine) {
+  Topology topology;
+  for (hwloc_obj_t unit = nullptr;
+       (unit = hwloc_get_next_obj_by_type(machine, HWLOC_OBJ_PU, unit)) != nullptr;) {
+    topology.units.push_back(unit_value(machine, unit));
+  }
+  for (hwloc_obj_t node = nullptr;
+       (node = hwloc_get_next_obj_by_type(machine, HWLOC_OBJ_NUMANODE, node)) != nullptr;) {
+    const bool allowed = hwloc_bitmap_isset(hwloc_topology_get_allowed_nodeset(machine), node->os_index) != 0;
+    topology.nodes.push_back({static_cast<int>(node->os_index), node->attr->numanode.local_memory, allowed});
+  }
+  return topology;
+}
+
+std::string counted(std::size_t number, std::string_view one, std::string_view many) {
+  return fmt::format("{} {}", number, number == 1 ? one : many);
+}
+
+std::string describe(const Topology& topology, std::string_view source) {
+  std::set<int> packages, caches, cores;
+  CpuSet isolated;
+  for (const ProcessingUnit& unit : topology.units) {
+    if (unit.package != kUnknown) packages.insert(unit.package);
+    if (unit.l3 != kUnknown) caches.insert(unit.l3);
+    cores.insert(unit.core);
+    if (unit.isolated) isolated.insert(unit.os_index);
+  }
+  std::string text = fmt::format(
+      "{}: {}, {}, {}, {}, {}, allowed {}", source, counted(packages.size(), "package", "packages"),
+      counted(topology.nodes.size(), "NUMA node", "NUMA nodes"),
+      counted(caches.size(), "L3 cache", "L3 caches"), counted(cores.size(), "core", "cores"),
+      counted(topology.units.size(), "processing unit", "processing units"), topology.allowed().to_string());
+  if (!isolated.empty()) text += fmt::format(", isolated {}", isolated.to_string());
+  if (topology.quota_cores) text += fmt::format(", CPU quota of {:.4g} cores", *topology.quota_cores);
+  return text;
+}
+
+CpuSet isolated_units() {
+  std::ifstream file{"/sys/devices/system/cpu/isolated"};
+  std::string list;
+  std::getline(file, list);  // A kernel without the file isolates nothing, and neither does an empty line.
+  return CpuSet::parse(list);
+}
+
+// The kernel's mask is the truth: it holds the affinity and the cpuset, and it counts even where a container
+// hides units from hwloc. Such a unit stands alone, for nothing is known of its neighbours.
+void apply_affinity(Topology& topology, const CpuSet& granted) {
+  CpuSet unknown = granted;
+  int cores = 0;
+  for (ProcessingUnit& unit : topology.units) {
+    unit.allowed = granted.contains(unit.os_index);
+    unknown.erase(unit.os_index);
+    cores = std::max(cores, unit.core + 1);
+  }
+  for (const unsigned os_index : unknown.to_vector()) {
+    topology.units.push_back({.os_index = os_index, .core = cores++});
+  }
+}
+
+}  // namespace
+
+CpuSet Topology::allowed() const {
+  CpuSet set;
+  for (const ProcessingUnit& unit : units) {
+    if (unit.allowed) set.insert(unit.os_index);
+  }
+  return set;
+}
+
+Topology read_topology() {
+  const Handle handle = new_handle();
+  if (hwloc_topology_load(handle.get()) != 0) {
+    throw Error{{.tried = "read the topology of",
+                 .object = "this machine",
+                 .why = errno_text(),
+                 .remedy = "see whether lstopo shows it"}};
+  }
+  Topology topology = to_value(handle.get());
+  apply_affinity(topology, affinity_of(0));
+  const CpuSet isolated = isolated_units();
+  for (ProcessingUnit& unit : topology.units)
+    unit.isolated = isolated.contains(unit.os_index);
+  topology.quota_cores = cpu_quota();
+  // hwloc can be told by HWLOC_XMLFILE or HWLOC_SYNTHETIC to pretend; a reader of the report must know.
+  const bool real = hwloc_topology_is_thissystem(handle.get()) != 0;
+  topology.description = describe(topology, real ? "this machine" : "as HWLOC_* variables describe it");
+  return topology;
+}
+
+Topology topology_from_synthetic(const std::string& text) {
+  const Handle handle = new_handle();
+  if (hwloc_topology_set_synthetic(handle.get(), text.c_str()) != 0 ||
+      hwloc_topology_load(handle.get()) != 0) {
+    throw Error{{.tried = "read the synthetic topology",
+                 .object = fmt::format("\"{}\"", text),
+                 .why = "hwloc does not understand it",
+                 .remedy = "write levels from the outside in, such as package:2 l3:1 core:4 pu:2"}};
+  }
+  Topology topology = to_value(handle.get());
+  topology.description = describe(topology, fmt::format("synthetic \"{}\"", text));
+  return topology;
+}
+
+Topology topology_from_xml(const std::filesystem::path& path) {
+  const auto refuse = [&path](std::string why) {
+    throw Error{{.tried = "read the topology from",
+                 .object = path.string(),
+                 .why = std::move(why),
+                 .remedy = "save one with lstopo --of xml FILE"}};
+  };
+  // Read here and not by hwloc, which would take "-" for standard input and tell no reason.
+  errno = 0;
+  std::ostringstream content;
+  content << std::ifstream{path, std::ios::binary}.rdbuf();
+  const std::string text = content.str();
+  if (text.empty()) refuse(errno != 0 ? errno_text() : "it is empty");
+  if (text.size() >= std::numeric_limits<int>::max()) refuse("it is too large");
+
+  const Handle handle = new_handle();
+  const int length = static_cast<int>(text.size()) + 1;  // hwloc counts the terminating zero.
+  if (hwloc_topology_set_xmlbuffer(handle.get(), text.c_str(), length) != 0 ||
+      hwloc_topology_load(handle.get()) != 0) {
+    refuse("it is not an hwloc topology in XML");
+  }
+  Topology topology = to_value(handle.get());
+  topology.description = describe(topology, path.string());
+  return topology;
+}
+
+Topology restricted(Topology topology, const CpuSet& units) {
+  if (!topology.allowed().intersects(units)) {
+    throw Error{{.tried = "restrict the processing units to",
+                 .object = fmt::format("\"{}\"", units.to_string()),
+                 .why = fmt::format("none of them is allowed; {} are", topology.allowed().to_string()),
+                 .remedy = {}}};
+  }
+  for (ProcessingUnit& unit : topology.units)
+    unit.allowed = unit.allowed && units.contains(unit.os_index);
+  topology.description += fmt::format(", restricted to {}", topology.allowed().to_string());
+  return topology;
+}
+
+}  // namespace sluice::pinning
