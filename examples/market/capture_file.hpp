@@ -47,7 +47,8 @@ struct Line {
 
 struct CaptureOptions {
   std::size_t max_line_bytes = 1024 * 1024;
-  std::size_t access_point_every_bytes = 512 * 1024;  // Of uncompressed text; 0 for none.
+  std::size_t access_point_every_bytes =
+      512 * 1024;  // Of text, if not below what is read at once; 0 for none.
 };
 
 class CaptureFile {

@@ -1,6 +1,7 @@
 // Reads zstd archives of one or many frames; resumes at the start of a frame, the only place that zstd
 // allows.
 
+#include <algorithm>
 #include <string>
 
 #include <zstd.h>
@@ -24,21 +25,23 @@ class ZstdDecoder final : public Decoder {
   std::size_t read(char* out, std::size_t bytes) override {
     if (!failure_.empty()) return 0;
     ZSTD_outBuffer to{out, bytes, 0};
-    // Every turn consumes input or ends the loop; skippable and empty frames make output-free turns.
-    while (to.pos == 0) {
-      // A frame may still hold output when all input is used, so only its end may mean the end of the file.
+    while (to.pos == 0) {  // Every turn consumes input, puts something out or ends the loop.
       const bool input_ended = source_.empty();
-      if (input_ended && !inside_frame_) return source_.error_number() != 0 ? fail_truncated("the file") : 0;
-      ZSTD_inBuffer from{source_.data(), source_.size(), 0};
-      const std::size_t wanted = ZSTD_decompressStream(stream_.get(), &to, &from);
+      if (!inside_frame_) {
+        if (input_ended) return source_.error_number() != 0 ? fail_truncated("the file") : 0;
+        if (produced_bytes_ > 0 && point_due()) new_point(AccessPoint::Kind::zstd_frame);
+      }
+      ZSTD_inBuffer from{source_.data(), next_input_bytes(), 0};
+      const std::size_t hint = ZSTD_decompressStream(stream_.get(), &to, &from);
+      if (ZSTD_isError(hint) != 0) {
+        return fail(std::string{"the zstd frame is damaged: "} + ZSTD_getErrorName(hint));
+      }
       source_.consume(from.pos);
       produced_bytes_ += to.pos;
-      if (ZSTD_isError(wanted) != 0) {
-        fail(std::string{"the zstd frame is damaged: "} + ZSTD_getErrorName(wanted));
-        return to.pos;
-      }
-      inside_frame_ = wanted != 0;
-      if (!inside_frame_ && point_due()) new_point(AccessPoint::Kind::zstd_frame);
+      // A frame may still hold output when all input is used, so only its end may mean the end of the file.
+      inside_frame_ = hint != 0;
+      hint_bytes_ = hint;
+      output_waits_ = to.pos == to.size;
       if (input_ended && to.pos == 0 && inside_frame_) return fail_truncated("a zstd frame");
     }
     return to.pos;
@@ -48,6 +51,7 @@ class ZstdDecoder final : public Decoder {
     source_.seek(point != nullptr ? point->compressed_bytes : 0);
     ZSTD_DCtx_reset(stream_.get(), ZSTD_reset_session_only);
     inside_frame_ = false;
+    output_waits_ = false;
     begin_at(point);
   }
   bool accepts(const AccessPoint& point) const override {
@@ -55,8 +59,22 @@ class ZstdDecoder final : public Decoder {
   }
 
  private:
+  static constexpr std::size_t kBlockHeaderBytes = 3;
+  static constexpr std::size_t kFirstBytes = 5;  // Of a frame, enough to tell the size of its header.
+
+  // A call that fails loses what it put out, so no call gets more than one step can fail on: what waits to be
+  // put out goes alone, and a block goes without the header of the next, which the hint counts in. Then the
+  // text before a damage is the same wherever reading began and however large the caller's buffer is.
+  std::size_t next_input_bytes() const {
+    if (output_waits_) return 0;
+    const std::size_t hint = inside_frame_ ? hint_bytes_ : kFirstBytes;
+    return std::min(hint > kBlockHeaderBytes ? hint - kBlockHeaderBytes : hint, source_.size());
+  }
+
   std::unique_ptr<ZSTD_DStream, FreeStream> stream_;
+  std::size_t hint_bytes_ = 0;  // What zstd expects next, while inside a frame.
   bool inside_frame_ = false;
+  bool output_waits_ = false;  // The last call filled the caller's buffer, so there may be more.
 };
 
 }  // namespace

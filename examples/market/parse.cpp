@@ -37,6 +37,8 @@ struct Field {
 void find_fields(dom::object object, std::span<Field> fields) {
   for (const dom::key_value_pair member : object) {
     for (Field& field : fields) {
+      // Nearly every pair differs here already, which spares a call of memcmp.
+      if (field.name.size() != member.key.size() || field.name.front() != member.key.front()) continue;
       if (field.name != member.key) continue;
       field.value = member.value;
       field.found = true;
