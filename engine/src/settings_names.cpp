@@ -101,7 +101,7 @@ std::string nearest_name(std::string_view name, bool as_variable) {
   for (const Setting& setting : settings_table()) {
     candidates.push_back(as_variable ? variable_of(setting, {}) : std::string{setting.key});
   }
-  const std::string near = nearest(name, candidates);
+  std::string near = nearest(name, candidates);
   if (near.empty()) return near;
   const auto row = static_cast<std::size_t>(std::ranges::find(candidates, near) - candidates.begin());
   const Setting& setting = settings_table()[row];
@@ -115,7 +115,7 @@ std::size_t row_at_end(std::string_view rest, std::size_t& word_size) {
   std::size_t row = kNoRow;
   word_size = 0;
   for (std::size_t candidate = 0; candidate < settings_table().size(); ++candidate) {
-    const std::string word = "_" + variable_word(settings_table()[candidate].key);
+    const std::string word = fmt::format("_{}", variable_word(settings_table()[candidate].key));
     if (rest.size() <= word.size() || !rest.ends_with(word) || word.size() <= word_size) continue;
     row = candidate;
     word_size = word.size();

@@ -110,7 +110,7 @@ std::string facts(const Setting& setting) {
 
 Named find_any(std::string_view name) {
   if (name.starts_with("SLUICE_")) {
-    const Named variable = find_variable(name);
+    Named variable = find_variable(name);
     if (variable.ok()) return variable;
   }
   // A key that only stages have is explained without one, and with the place-holder that the texts use.
@@ -177,12 +177,12 @@ std::string settings_help() {
   }
   text +=
       "\nWays to set one, the stronger first:\n"
-      "  --set lane.slots=64K                  for one run\n"
-      "  SLUICE_LANE_SLOTS=64K                 in the environment\n"
-      "  lane.slots = 64K                      in the file that SLUICE_PROFILE_FILE names\n"
-      "  SLUICE_PROFILE=latency                a profile, which replaces many defaults\n"
-      "For one stage, \"parse\", which beats all of the above:\n"
-      "  --set stage.parse.lane.slots=64K      SLUICE_STAGE_PARSE_LANE_SLOTS=64K\n"
+      "  --set lane.slots=64K               for one run\n"
+      "  SLUICE_LANE_SLOTS=64K              in the environment\n"
+      "  lane.slots = 64K                   in the file that SLUICE_PROFILE_FILE names\n"
+      "  SLUICE_PROFILE=latency             a profile: many defaults at once\n"
+      "For the stage \"parse\" alone, which beats all of the above:\n"
+      "  --set stage.parse.lane.slots=64K   SLUICE_STAGE_PARSE_LANE_SLOTS=64K\n"
       "All about a setting: sluice config explain lane.slots\n";
   return text;
 }

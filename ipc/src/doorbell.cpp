@@ -1,11 +1,10 @@
 #include "sluice/ipc/doorbell.hpp"
 
+#include <cstdint>
+#include <ctime>
 #include <poll.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
-
-#include <cstdint>
-#include <ctime>
 
 #include <sluice/error.hpp>
 

@@ -1,16 +1,15 @@
 // Creation and mapping of the segment; see the header for who may call what.
 #include "sluice/ipc/segment.hpp"
 
-#include <fcntl.h>
-#include <sys/mman.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <bit>
 #include <cassert>
 #include <cstdio>
+#include <fcntl.h>
 #include <fstream>
 #include <limits>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include <fmt/format.h>
 
@@ -55,7 +54,9 @@ Segment::Segment(const std::string& name, std::span<const RegionSpec> regions) :
   }
 }
 
-Segment::~Segment() { release(); }
+Segment::~Segment() {
+  release();
+}
 
 void Segment::release() noexcept {
   if (base_ != nullptr) ::munmap(base_, address_bytes_);
@@ -122,8 +123,8 @@ void Segment::map_piece(std::size_t address_offset, std::size_t file_offset, std
   void* mapped =
       ::mmap(wanted, bytes, PROT_READ, MAP_SHARED | MAP_FIXED, fd_, static_cast<off_t>(file_offset));
   if (mapped == MAP_FAILED) {
-    throw Error{{"map the segment of", name_, errno_text(),
-                 "raise vm.max_map_count: every lane takes two mappings"}};
+    throw Error{
+        {"map the segment of", name_, errno_text(), "raise vm.max_map_count: every lane takes two mappings"}};
   }
 }
 

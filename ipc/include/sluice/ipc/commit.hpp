@@ -26,7 +26,8 @@
 //   1     record {tail: 8, head: 40}     sees tail 7
 //   2     committed = 12   <- the batch happens here, whatever dies next
 //         *SIGKILL*                      sees tail 7, head 39
-//                                                                  committed 12, applied 11: tail = 8, head = 40
+//                                                                  committed 12, applied 11: tail = 8, head =
+//                                                                  40
 //                                        sees tail 8: slot[7] is x
 #pragma once
 
@@ -126,8 +127,8 @@ class Commit {
 
   void store_cursors() noexcept {
     for (std::uint64_t i = 0; i < header_.count; ++i) {
-      // [lane.tail] [lane.head] [lane.marks_tail] [lane.marks_head] release: slots are written before tail and
-      // read before head; pairs with the loads in lane.hpp.
+      // [lane.tail] [lane.head] [lane.marks_tail] [lane.marks_head] release: slots are written before tail
+      // and read before head; pairs with the loads in lane.hpp.
       cursors_[record_[i].word].store(record_[i].value, std::memory_order_release);
     }
   }

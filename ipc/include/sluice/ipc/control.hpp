@@ -11,9 +11,10 @@
 //     looks at the cursors again            looks at sleeping
 //     nothing new: blocks on the doorbell   1: rings the doorbell
 //
-// Of two full fences one comes first: either the sleeper sees the cursor or the waker sees the 1. A waker that
-// dies between publishing and ringing is covered by its replacement, which rings every neighbour's doorbell;
-// a sleeper that dies leaves a 1 behind, which costs its neighbours idle rings until the replacement is up.
+// Of two full fences one comes first: either the sleeper sees the cursor or the waker sees the 1. A waker
+// that dies between publishing and ringing is covered by its replacement, which rings every neighbour's
+// doorbell; a sleeper that dies leaves a 1 behind, which costs its neighbours idle rings until the
+// replacement is up.
 #pragma once
 
 #include <atomic>
@@ -36,6 +37,16 @@ enum class Activity : std::uint32_t {
   failed = 6,    // Gave up; the message says why.
 };
 
+// When an incarnation reached what; CLOCK_MONOTONIC, 0: not yet.
+struct Life {
+  std::atomic<std::int64_t> born_ns;          // Its first instruction.
+  std::atomic<std::int64_t> ready_ns;         // Recovered, handler constructed.
+  std::atomic<std::int64_t> first_event_ns;   // It began its first event.
+  std::atomic<std::uint32_t> incarnation;     // Which one this is.
+  std::atomic<std::uint32_t> input_at_ready;  // 1 when events were waiting at ready_ns.
+};
+inline constexpr std::uint32_t kLivesKept = 64;
+
 struct Control {
   // Identity.
   alignas(128) std::uint64_t magic;
@@ -43,11 +54,8 @@ struct Control {
   std::uint32_t region;
   std::atomic<std::uint32_t> incarnation;  // 1 for the first owner, one more for each replacement.
   std::atomic<std::int32_t> pid;
-  // CLOCK_MONOTONIC of this incarnation: first instruction, entry into the loop, first event begun (0: none).
-  std::atomic<std::int64_t> born_ns;
-  std::atomic<std::int64_t> ready_ns;
-  std::atomic<std::int64_t> first_event_ns;
-  std::atomic<std::uint32_t> input_at_ready;  // 1 when events were waiting at ready_ns.
+  // The lives of the last incarnations; incarnation n at n % kLivesKept.
+  Life lives[kLivesKept];
 
   // The progress word: changes with every event, and is the heartbeat.
   alignas(128) std::atomic<std::uint64_t> progress;
@@ -59,12 +67,14 @@ struct Control {
   // Why it failed; valid once activity is failed.
   alignas(128) char message[kMessageBytes];
 };
-static_assert(offsetof(Control, progress) == 128 && offsetof(Control, sleeping) == 256);
-static_assert(sizeof(Control) == 384 + kMessageBytes);
+static_assert(sizeof(Life) == 32);
+static_assert(offsetof(Control, progress) % 128 == 0 && offsetof(Control, sleeping) % 128 == 0);
+static_assert(offsetof(Control, message) == 384 + kLivesKept * sizeof(Life));
 
-// Sleeper: says that it is about to block. Look at the cursors once more after this, then block or call awake().
+// Sleeper: says that it is about to block. Look at the cursors once more after this, then block or call
+// awake().
 inline void fall_asleep(Control& own) noexcept {
-  own.sleeping.store(1, std::memory_order_relaxed);  // relaxed: the fence orders it.
+  own.sleeping.store(1, std::memory_order_relaxed);     // relaxed: the fence orders it.
   std::atomic_thread_fence(std::memory_order_seq_cst);  // [sleep.fence] pairs with published().
 }
 inline void awake(Control& own) noexcept {

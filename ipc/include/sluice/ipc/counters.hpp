@@ -1,7 +1,7 @@
 // Counters with one writer: what a region tells of its owner's work.
 //
-// Not exact across a death (a count may be lost with the batch that dies); events in and out are exact and live
-// among the cursors, because the commit moves them.
+// Not exact across a death (a count may be lost with the batch that dies); events in and out are exact and
+// live among the cursors, because the commit moves them.
 #pragma once
 
 #include <atomic>

@@ -1,7 +1,7 @@
 // The doorbell: what a process blocks on when it sleeps, and what its neighbours ring.
 //
-// An eventfd, so that a host can also wait for it in an event loop of its own. Created before the fork, used by
-// any process afterwards; rings are remembered until somebody waits, several count as one.
+// An eventfd, so that a host can also wait for it in an event loop of its own. Created before the fork, used
+// by any process afterwards; rings are remembered until somebody waits, several count as one.
 #pragma once
 
 #include <chrono>

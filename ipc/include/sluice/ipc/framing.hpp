@@ -1,7 +1,7 @@
 // How events lie in a lane: fixed-size events back to back, records behind a length word each.
 //
-// A record is a length word of eight bytes, then that many bytes, then padding to a multiple of eight. Records
-// of 0 bytes are allowed; the largest is the lane's capacity less the length word.
+// A record is a length word of eight bytes, then that many bytes, then padding to a multiple of eight.
+// Records of 0 bytes are allowed; the largest is the lane's capacity less the length word.
 #pragma once
 
 #include <cstddef>

@@ -164,9 +164,7 @@ class LaneConsumer {
     if (limit_ == next_) refresh();
     return limit_ - next_;
   }
-  const std::byte* data() const noexcept {
-    return memory_.ring + (next_ & (memory_.capacity_bytes - 1));
-  }
+  const std::byte* data() const noexcept { return memory_.ring + (next_ & (memory_.capacity_bytes - 1)); }
   void advance(std::uint64_t bytes) noexcept { next_ += bytes; }
 
   // The mark that stands at next(), if there is one; call when readable() is 0.

@@ -1,14 +1,14 @@
-// Waiting: what a process does while there is nothing to do. Spin, then yield, then sleep, as the policy says.
+// Waiting: what a process does while there is nothing to do. Spin, then yield, then sleep, as the policy
+// says.
 //
 // Used by the owner of a Control and a Doorbell, in one thread. `ready` is asked again and again; it must be
 // cheap and may look at anything. The wait returns after a bound even if nothing came, so that the caller can
 // look at what no doorbell announces.
 #pragma once
 
-#include <sched.h>
-
 #include <chrono>
 #include <cstdint>
+#include <sched.h>
 
 #include <sluice/ipc/control.hpp>
 #include <sluice/ipc/doorbell.hpp>

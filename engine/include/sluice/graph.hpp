@@ -1,0 +1,58 @@
+// The graph: a pipeline as a plain value, known whole before anything starts. Built by Pipeline and Stream,
+// read by the engine to size, place, print and run it.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <sluice/event.hpp>
+#include <sluice/route.hpp>
+#include <sluice/runner.hpp>
+
+namespace sluice {
+
+// What the program asks for a stage. A setting of the environment, the API or the command line overrides it.
+struct StageOptions {
+  unsigned workers = 1;
+  std::uint64_t state_bytes = 0;  // Recoverable state of one worker; 0: as the setting state.bytes says.
+  std::uint64_t lane_bytes = 0;   // Of a lane of records into the stage; 0: as the setting lane.bytes says.
+};
+
+enum class NodeKind {
+  inlet,   // The host pushes.
+  source,  // A worker makes events.
+  stage,   // A worker handles events.
+  outlet,  // The host pulls.
+};
+
+struct Node {
+  NodeKind kind = NodeKind::stage;
+  std::string name;
+  StageOptions options;
+  std::vector<EventType> outlets;  // What it pushes, by position.
+  RunnerFactory factory;           // Of a source or stage.
+};
+
+struct Edge {
+  std::size_t from = 0;    // Node.
+  std::size_t outlet = 0;  // Of `from`.
+  std::size_t to = 0;      // Node.
+  Route route;
+  EventType type;
+};
+
+struct Graph {
+  std::string name;
+  std::vector<Node> nodes;  // In the order they were written, which is an order of flow.
+  std::vector<Edge> edges;
+
+  // Throws Error for a name that is taken or that could not stand in a variable's name.
+  std::size_t add(Node node);
+  // The node of that name and kind; throws Error with the nearest name if there is none.
+  std::size_t find(std::string_view name, NodeKind kind) const;
+};
+
+}  // namespace sluice

@@ -1,0 +1,132 @@
+// Inlets and outlets: where the host pushes events into a pipeline and pulls events out of it.
+//
+// Got from Engine::inlet<T>(name) and Engine::outlet<T>(name) after the start; each is used by one thread at
+// a time and lives as long as the engine. What is pushed is published at once.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <sluice/event.hpp>
+#include <sluice/outlet.hpp>
+
+namespace sluice {
+
+class Host;
+class Patience;
+struct InLane;
+
+enum class PushResult {
+  accepted,  // It will take effect exactly once.
+  dropped,   // The lane was full and its policy is drop_newest.
+  ended,     // The inlet is closed, or the pipeline is over: see Engine::wait() for why.
+};
+
+// The part of an inlet that does not depend on the type of its events.
+class HostInlet final : public Publisher {
+ public:
+  HostInlet(Host& host, std::size_t node, Patience& patience);
+  ~HostInlet() override;
+  HostInlet(const HostInlet&) = delete;
+  HostInlet& operator=(const HostInlet&) = delete;
+
+  template <Event T>
+  PushResult push(const T& event) {
+    if (closed_) return PushResult::ended;
+    ++event_;
+    outcome_ = PushResult::accepted;
+    port_.push(event);
+    publish();
+    return outcome_;
+  }
+  // Nothing follows: the end of the stream. Can be repeated.
+  void close();
+
+  std::byte* make_room(OutLane& lane, std::uint64_t bytes) override;
+  std::size_t node() const noexcept { return node_; }
+
+ private:
+  void publish();
+
+  Host& host_;
+  std::size_t node_;
+  Patience& patience_;
+  std::deque<OutLane> lanes_;
+  OutletPort port_{*this};
+  PushResult outcome_ = PushResult::accepted;
+  bool closed_ = false;
+};
+
+// Where the host pushes events of type T.
+template <Event T>
+class Inlet {
+ public:
+  explicit Inlet(HostInlet& end) noexcept : end_{&end} {}
+
+  // Blocks while a lane is full and its policy is `block`. Throws Error for a record larger than the lane.
+  PushResult push(const T& event) { return end_->push(event); }
+  // Nothing follows; the stages end once they have handled what was pushed.
+  void close() { end_->close(); }
+
+ private:
+  HostInlet* end_;
+};
+
+// The part of an outlet that does not depend on the type of its events.
+class HostOutlet {
+ public:
+  HostOutlet(Host& host, std::size_t node, Patience& patience);
+  ~HostOutlet();
+  HostOutlet(HostOutlet&&) noexcept;
+  HostOutlet(const HostOutlet&) = delete;
+  HostOutlet& operator=(const HostOutlet&) = delete;
+
+  // Calls `handle` with up to `limit` events, as raw payloads; the number handled. Does not block.
+  std::size_t poll(const std::function<void(std::span<const std::byte>)>& handle, std::size_t limit);
+  // Waits until there is something to poll or the stream has ended, not longer than `limit`.
+  bool wait(std::chrono::nanoseconds limit);
+  // Every event has been polled and none will follow.
+  bool ended();
+  std::size_t node() const noexcept { return node_; }
+
+ private:
+  Host& host_;
+  std::size_t node_;
+  Patience& patience_;
+  EventType type_;
+  std::vector<InLane> lanes_;
+};
+
+// Where the host pulls events of type T.
+template <Event T>
+class PullOutlet {
+ public:
+  explicit PullOutlet(HostOutlet& end) noexcept : end_{&end} {}
+
+  // Calls `handle(const T&)` with up to `limit` events that are there; the number handled. Does not block.
+  template <class F>
+  std::size_t poll(F&& handle, std::size_t limit = 1024) {
+    return end_->poll(
+        [&](std::span<const std::byte> payload) {
+          if constexpr (is_record<T>) {
+            T event;
+            if (Wire<T>::read(payload, event)) handle(event);
+          } else {
+            handle(*reinterpret_cast<const T*>(payload.data()));
+          }
+        },
+        limit);
+  }
+  bool wait(std::chrono::nanoseconds limit) { return end_->wait(limit); }
+  bool ended() { return end_->ended(); }
+
+ private:
+  HostOutlet* end_;
+};
+
+}  // namespace sluice

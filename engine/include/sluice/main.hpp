@@ -1,0 +1,40 @@
+// sluice::main: a program around one pipeline, with the options that every Sluice program has.
+//
+//     int main(int argc, char** argv) { return sluice::main(argc, argv, pipeline); }
+//
+// A program with options of its own adds these to its parser with add_standard_options (cli.hpp), and runs
+// its engine with run(). The first interrupt (Ctrl-C) or SIGTERM drains, the second stops.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include <sluice/engine.hpp>
+
+namespace sluice {
+
+struct StandardOptions {
+  std::vector<std::string> assignments;  // --set key=value
+  std::string profile;                   // --profile
+  bool placement = false;                // --placement: print where everything runs.
+  bool quiet = false;                    // --quiet: no table.
+};
+
+// The environment's settings, with those of the command line over them. Throws Error.
+Settings settings_from(const StandardOptions& options);
+
+// The exit statuses of a Sluice program.
+inline constexpr int kExitOk = 0;
+inline constexpr int kExitFailed = 1;  // The pipeline failed, or a handler reported a problem.
+inline constexpr int kExitUsage = 2;   // An option or a setting that cannot be.
+
+// Starts the engine and waits for its end, with a table of the stages every stats.interval on a terminal and
+// one at the end, and the handlers' problems on stderr. `tick` is called every few milliseconds. Catches
+// Errors and prints them. An exit status.
+int run(Engine& engine, const StandardOptions& options, const Settings& settings,
+        const std::function<void()>& tick = {});
+
+int main(int argc, char** argv, const Pipeline& pipeline);
+
+}  // namespace sluice

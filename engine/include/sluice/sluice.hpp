@@ -1,0 +1,17 @@
+// Sluice: pipelines of worker processes over shared memory that survive the death of any of them.
+//
+// The public face. Say what the pipeline is (pipeline.hpp), write handlers (runner.hpp says what one is,
+// worker.hpp and state.hpp what it can have), run it in processes (engine.hpp), in one thread (inline.hpp) or
+// as a program (main.hpp).
+#pragma once
+
+#include <sluice/append_file.hpp>
+#include <sluice/engine.hpp>
+#include <sluice/error.hpp>
+#include <sluice/inline.hpp>
+#include <sluice/main.hpp>
+#include <sluice/pipeline.hpp>
+#include <sluice/settings.hpp>
+#include <sluice/state.hpp>
+#include <sluice/stats.hpp>
+#include <sluice/worker.hpp>

@@ -1,0 +1,188 @@
+// Recoverable state: plain values and keyed tables that survive their worker.
+//
+// They live in the worker's region. A change is undone if the batch that made it does not commit, because its
+// process died or its handler threw; a replacement finds what was committed last. Used by the worker's one
+// thread, within its handler. Nothing here blocks or allocates.
+//
+// edit() and operator[] note the old bytes and hand out a reference: it may be written until the event is
+// done, not later. All of them throw Error when the undo log is too small for one event or a table is full;
+// the event is then rolled back and the pipeline stops with a report, nothing lost.
+#pragma once
+
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <new>
+#include <span>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+
+#include <sluice/ipc/undo.hpp>
+#include <sluice/route.hpp>
+
+namespace sluice {
+
+// The state area of one worker: a directory of named pieces, claimed in the constructor of a handler, in the
+// same order by each incarnation.
+class StateArea {
+ public:
+  StateArea(std::string stage, ipc::UndoLog& undo) : stage_{std::move(stage)}, undo_{undo} {}
+
+  // The piece `name`. The first incarnation to ask gets memory that holds `initial` (then zeros). Throws
+  // Error when the area is too small, or when the piece was claimed with another size before.
+  std::byte* claim(std::string_view name, std::size_t bytes, std::span<const std::byte> initial);
+
+  // Notes bytes that are about to change. Throws Error when the undo log is full.
+  void note(const void* address, std::size_t bytes) {
+    if (!undo_.note(static_cast<const std::byte*>(address), bytes)) undo_full(bytes);
+  }
+  [[noreturn]] void table_full(std::string_view table, std::uint64_t rows) const;
+  const std::string& stage() const noexcept { return stage_; }
+
+  // Bytes that the directory takes from an area.
+  static std::size_t overhead_bytes() noexcept;
+  // The piece `name` in another process's area, or nullptr when it is not there (yet) or not of that size.
+  static const std::byte* find(std::span<const std::byte> area, std::string_view name,
+                               std::size_t bytes) noexcept;
+
+ private:
+  [[noreturn]] void undo_full(std::size_t bytes) const;
+
+  std::string stage_;
+  ipc::UndoLog& undo_;
+  std::size_t claimed_ = 0;  // By this incarnation.
+};
+
+template <class T>
+class Recoverable {
+  static_assert(std::is_trivially_copyable_v<T>, "recoverable state is trivially copyable");
+
+ public:
+  Recoverable(StateArea& area, std::string_view name, const T& initial = T{})
+      : area_{&area},
+        value_{reinterpret_cast<T*>(area.claim(name, sizeof(T), std::as_bytes(std::span{&initial, 1})))} {}
+
+  const T& operator*() const noexcept { return *value_; }
+  const T* operator->() const noexcept { return value_; }
+
+  T& edit() {
+    area_->note(value_, sizeof(T));
+    return *value_;
+  }
+  // One member of the value: notes that member only.
+  template <class M, class C = T>
+  requires std::is_class_v<C> M& edit(M C::*member) {
+    M& part = value_->*member;
+    area_->note(&part, sizeof(M));
+    return part;
+  }
+  void set(const T& value) { edit() = value; }
+
+ private:
+  StateArea* area_;
+  T* value_;
+};
+
+// A hash table of fixed capacity; open addressing with linear probing, rows moved back on erase.
+template <Key K, class V>
+class Table {
+  static_assert(std::is_trivially_copyable_v<K> && std::is_trivially_copyable_v<V>,
+                "the keys and values of a table are trivially copyable");
+
+ public:
+  struct Row {
+    std::uint64_t used;
+    K key;
+    V value;
+  };
+
+  Table(StateArea& area, std::string_view name, std::uint64_t rows)
+      : area_{&area}, name_{name}, rows_{rows}, mask_{slots_for(rows) - 1} {
+    std::byte* memory = area.claim(name, sizeof(std::uint64_t) * 2 + slots() * sizeof(Row), {});
+    size_ = reinterpret_cast<std::uint64_t*>(memory);
+    row_ = reinterpret_cast<Row*>(memory + sizeof(std::uint64_t) * 2);
+  }
+
+  const V* find(const K& key) const noexcept {
+    const Row& row = row_[slot_of(key)];
+    return row.used != 0 ? &row.value : nullptr;
+  }
+  bool contains(const K& key) const noexcept { return find(key) != nullptr; }
+
+  // The value of `key`, which is inserted as V{} if it is new.
+  V& operator[](const K& key) {
+    Row& row = row_[slot_of(key)];
+    if (row.used != 0) {
+      area_->note(&row.value, sizeof(V));
+      return row.value;
+    }
+    if (*size_ == rows_) area_->table_full(name_, rows_);
+    area_->note(size_, sizeof(*size_));
+    area_->note(&row, sizeof(Row));
+    ++*size_;
+    row.key = key;
+    row.value = V{};
+    row.used = 1;
+    return row.value;
+  }
+
+  // False when there was no such key.
+  bool erase(const K& key) {
+    std::uint64_t hole = slot_of(key);
+    if (row_[hole].used == 0) return false;
+    area_->note(size_, sizeof(*size_));
+    --*size_;
+    // Rows behind the hole that would not be found past it move into it.
+    for (std::uint64_t next = (hole + 1) & mask_; row_[next].used != 0; next = (next + 1) & mask_) {
+      const std::uint64_t home = hash_key(row_[next].key) & mask_;
+      if (((next - home) & mask_) >= ((next - hole) & mask_)) {
+        area_->note(&row_[hole], sizeof(Row));
+        std::memcpy(static_cast<void*>(&row_[hole]), &row_[next], sizeof(Row));
+        hole = next;
+      }
+    }
+    area_->note(&row_[hole].used, sizeof(row_[hole].used));
+    row_[hole].used = 0;
+    return true;
+  }
+
+  std::uint64_t size() const noexcept { return *size_; }
+  std::uint64_t capacity() const noexcept { return rows_; }
+
+  // For walks that go on after a commit: slots from 0 to slots() - 1, nullptr for an empty one.
+  std::uint64_t slots() const noexcept { return mask_ + 1; }
+  const Row* slot(std::uint64_t index) const noexcept {
+    return row_[index].used != 0 ? &row_[index] : nullptr;
+  }
+  template <class F>
+  void for_each(F&& visit) const {
+    for (std::uint64_t i = 0; i < slots(); ++i) {
+      if (row_[i].used != 0) visit(row_[i].key, row_[i].value);
+    }
+  }
+
+  // At most three quarters of the slots are used, so that probes stay short.
+  static constexpr std::uint64_t slots_for(std::uint64_t rows) noexcept {
+    return std::bit_ceil(rows + rows / 3 + 1);
+  }
+
+ private:
+  std::uint64_t slot_of(const K& key) const noexcept {
+    std::uint64_t slot = hash_key(key) & mask_;
+    while (row_[slot].used != 0 && !(row_[slot].key == key))
+      slot = (slot + 1) & mask_;
+    return slot;
+  }
+
+  StateArea* area_;
+  std::string name_;
+  std::uint64_t rows_;
+  std::uint64_t mask_;
+  std::uint64_t* size_;
+  Row* row_;
+};
+
+}  // namespace sluice

@@ -1,0 +1,57 @@
+// Stats: what a running pipeline tells of itself, read from the segment without disturbing anybody.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace sluice {
+
+// When one incarnation of a worker reached what, on CLOCK_MONOTONIC; zero: not yet.
+struct LifeStats {
+  std::uint32_t incarnation = 0;
+  std::chrono::nanoseconds born{0};
+  std::chrono::nanoseconds ready{0};
+  std::chrono::nanoseconds first_event{0};
+  bool input_at_ready = false;  // Events were waiting for it.
+};
+
+struct WorkerStats {
+  std::string name;  // "parse/0"
+  int pid = 0;       // 0 while it has no process.
+  std::uint32_t incarnation = 0;
+  std::string place;    // Processing units, "0-1".
+  std::string verdict;  // "busy", "idle", ... as the watchdog sees it.
+  bool finished = false;
+  std::uint64_t events_in = 0;  // For a source, its calls.
+  std::uint64_t events_out = 0;
+  double occupancy = 0;  // Of its fullest input lane, 0 to 1.
+  std::uint32_t restarts = 0;
+  std::uint64_t batches = 0;
+  std::uint64_t dropped = 0;
+  std::uint64_t full_waits = 0;
+  std::uint64_t unasked_wakes = 0;  // Must be 0: input that no doorbell announced.
+  std::vector<LifeStats> lives;     // The last ones, oldest first.
+};
+
+struct StageStats {
+  std::string name;
+  std::vector<WorkerStats> workers;
+
+  std::uint64_t events_in() const noexcept;
+  std::uint64_t events_out() const noexcept;
+  std::uint32_t restarts() const noexcept;
+  double occupancy() const noexcept;
+};
+
+struct Stats {
+  std::vector<StageStats> stages;
+  std::uint64_t problem_count = 0;    // Reported by handlers: Worker::report().
+  std::vector<std::string> problems;  // The first of them, each with its worker's name.
+};
+
+// A table for people: a line for each stage. `seconds` since `before` was taken gives rates; pass 0 for none.
+std::string to_text(const Stats& now, const Stats& before, double seconds);
+
+}  // namespace sluice

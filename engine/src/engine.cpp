@@ -1,0 +1,266 @@
+#include "sluice/engine.hpp"
+
+#include <algorithm>
+#include <csignal>
+#include <cstdio>
+#include <cstring>
+#include <filesystem>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <thread>
+#include <unistd.h>
+
+#include <fmt/format.h>
+
+#include <sluice/error.hpp>
+#include <sluice/pinning/bind.hpp>
+
+#include "host.hpp"
+#include "master.hpp"
+#include "placement.hpp"
+#include "worker_process.hpp"
+
+namespace sluice {
+namespace {
+
+std::size_t thread_count() {
+  std::error_code error;
+  std::filesystem::directory_iterator tasks{"/proc/self/task", error};
+  if (error) throw Error{{"count the threads of", "this process", error.message(), "mount /proc"}};
+  return static_cast<std::size_t>(std::distance(tasks, {}));
+}
+
+void refuse_threads(const std::string& name) {
+  const std::size_t threads = thread_count();
+  if (threads > 1) {
+    throw Error{{"start the pipeline", name, fmt::format("this process runs {} threads", threads),
+                 "call start() before the first thread is made: a fork takes only one along"}};
+  }
+}
+
+}  // namespace
+
+struct Engine::Parts {
+  Parts(const Pipeline& pipeline, const Settings& settings)
+      : name{pipeline.name()},
+        host{pipeline.graph(), settings},
+        placement{place(host.wiring().graph, host.wiring().layout, host.wiring().settings)},
+        own{*host.view(kHostProcess).control},
+        patience{wait_policy(host.wiring().settings, "", placement.plan.host.shared), own,
+                 host.wiring().bells[kHostProcess]} {}
+
+  bool running() const noexcept { return master > 0; }
+  void reap(bool block);
+  void await_workers();
+  bool all_ready() const;
+  void fail_if_failed();
+
+  std::string name;
+  Host host;
+  Placement placement;
+  pinning::Report memory;
+  ipc::Control& own;
+  DoorbellPatience patience;
+  pid_t master = 0;  // 0 before the start and once it is reaped.
+  int master_status = 0;
+  bool started = false;
+};
+
+Engine::Engine(const Pipeline& pipeline, const Settings& settings)
+    : parts_{std::make_unique<Parts>(pipeline, settings)} {}
+
+Engine::~Engine() {
+  try {
+    stop();
+  } catch (const std::exception&) {
+    // The processes are gone either way: they die with their master, and it with this process.
+    if (parts_->running()) ::kill(parts_->master, SIGKILL);
+  }
+}
+
+void Engine::start() {
+  Parts& parts = *parts_;
+  if (parts.started) throw Error{{"start the pipeline", parts.name, "it has been started before", ""}};
+  refuse_threads(parts.name);
+  const Wiring& wiring = parts.host.wiring();
+  parts.memory = bind_segment(wiring.layout, wiring.segment, parts.placement);
+  wiring.segment.prefault();
+  wiring.segment.own(kHostProcess);
+  parts.own.magic = ipc::kRegionMagic;
+  parts.own.layout_version = ipc::kLayoutVersion;
+  parts.host.open_ends(parts.patience);
+
+  const Descriptor self = open_pidfd(::getpid());
+  std::fflush(nullptr);  // What is buffered here must not come out of a worker as well.
+  const pid_t pid = ::fork();
+  if (pid < 0) throw Error{{"fork the master of", parts.name, errno_text(), ""}};
+  if (pid == 0) {
+    wiring.segment.own(kMasterProcess);
+    pinning::bind_this_process(parts.placement.plan.master);
+    Master{wiring, parts.placement.workers, self.get()}.run();
+  }
+  parts.master = pid;
+  parts.started = true;
+  // The host is left where it was: its threads are its own.
+  parts.await_workers();
+}
+
+void Engine::Parts::reap(bool block) {
+  if (running() && ::waitpid(master, &master_status, block ? 0 : WNOHANG) == master) master = 0;
+}
+
+bool Engine::Parts::all_ready() const {
+  for (std::size_t p = kFirstWorker; p < host.wiring().layout.processes.size(); ++p) {
+    const ipc::Control& control = *host.view(p).control;
+    // relaxed: nothing is done on the strength of it but to go on.
+    const std::uint32_t now = control.incarnation.load(std::memory_order_relaxed);
+    if (now == 0 || control.lives[now % ipc::kLivesKept].ready_ns.load(std::memory_order_relaxed) == 0)
+      return false;
+  }
+  return true;
+}
+
+void Engine::Parts::await_workers() {
+  // Bounded by the master, which ends a worker that hangs in its start, and gives up once the budget is
+  // spent.
+  while (!all_ready() && !host.over() && running()) {
+    std::this_thread::sleep_for(std::chrono::microseconds{200});
+    reap(false);
+  }
+  fail_if_failed();
+}
+
+void Engine::Parts::fail_if_failed() {
+  if (host.state() == RunState::failed) {
+    reap(true);
+    throw Error{{"run the pipeline", name, host.failure(), ""}};
+  }
+  if (!running() && started && !host.over()) {
+    throw Error{{"run the pipeline", name,
+                 WIFSIGNALED(master_status)
+                     ? fmt::format("its master died of signal {} ({})", WTERMSIG(master_status),
+                                   ::strsignal(WTERMSIG(master_status)))
+                     : std::string{"its master ended"},
+                 "the workers ended with it; start the pipeline anew"}};
+  }
+}
+
+bool Engine::wait_for(std::chrono::nanoseconds limit) {
+  Parts& parts = *parts_;
+  if (!parts.started) throw Error{{"wait for", parts.name, "it has not been started", "call start()"}};
+  constexpr std::chrono::nanoseconds kLook = std::chrono::milliseconds{50};
+  const auto until = monotonic_now() + limit;
+  while (true) {
+    if (parts.host.over()) {
+      parts.reap(true);
+      parts.fail_if_failed();
+      return true;
+    }
+    parts.reap(false);
+    parts.fail_if_failed();
+    const auto left = until - monotonic_now();
+    if (left.count() <= 0) return false;
+    // The master rings when the pipeline is over; its death is seen at the next look.
+    parts.host.wiring().bells[kHostProcess].wait(std::min(left, kLook));
+  }
+}
+
+void Engine::wait() {
+  if (parts_->started) parts_->host.close_inlets();
+  while (!wait_for(std::chrono::hours{1})) {
+  }
+}
+
+void Engine::begin_drain() {
+  Parts& parts = *parts_;
+  if (!parts.started || !parts.running()) return;
+  parts.host.close_inlets();
+  const Wiring& wiring = parts.host.wiring();
+  // [host.requests] release: what the host published before it asks; pairs with the looks of the workers.
+  requests_of(wiring.layout, wiring.segment).drain.store(1, std::memory_order_release);
+  for (const ipc::Doorbell& bell : wiring.bells)
+    bell.ring();
+}
+
+void Engine::drain() {
+  begin_drain();
+  wait();
+}
+
+void Engine::stop() {
+  Parts& parts = *parts_;
+  if (!parts.running()) return;
+  const Wiring& wiring = parts.host.wiring();
+  // [host.requests] release: pairs with Master::look_at_requests().
+  requests_of(wiring.layout, wiring.segment).stop.store(1, std::memory_order_release);
+  wiring.bells[kMasterProcess].ring();
+  constexpr int kLooks = 2000;
+  for (int look = 0; look < kLooks && parts.running(); ++look) {
+    parts.reap(false);
+    if (parts.running()) std::this_thread::sleep_for(std::chrono::milliseconds{1});
+  }
+  if (parts.running()) {
+    ::kill(parts.master, SIGKILL);  // Its workers die with it.
+    parts.reap(true);
+  }
+}
+
+bool Engine::over() const {
+  return parts_->host.over();
+}
+
+Stats Engine::stats() const {
+  Stats stats = parts_->host.stats();
+  std::size_t worker = 0;
+  for (StageStats& stage : stats.stages) {
+    for (WorkerStats& entry : stage.workers) {
+      entry.place = parts_->placement.workers[worker++].units.to_string();
+    }
+  }
+  return stats;
+}
+
+std::string Engine::placement() const {
+  pinning::Report report;
+  const Stats now = parts_->host.stats();
+  std::size_t worker = 0;
+  for (const StageStats& stage : now.stages) {
+    for (const WorkerStats& entry : stage.workers) {
+      const pinning::Place& asked = parts_->placement.workers[worker++];
+      if (entry.pid == 0) continue;
+      report.processes.push_back({entry.name, asked, {}, pinning::current_units(entry.pid)});
+    }
+  }
+  for (pinning::MemoryReport memory : parts_->memory.memory)
+    report.memory.push_back(std::move(memory));
+  std::string text = pinning::to_text(parts_->placement.plan);
+  return text + (report.as_asked() ? "" : pinning::to_text(report));
+}
+
+bool Engine::signal_worker(std::string_view worker, int signal) {
+  const Wiring& wiring = parts_->host.wiring();
+  for (std::size_t p = kFirstWorker; p < wiring.layout.processes.size(); ++p) {
+    if (wiring.layout.processes[p].name != worker) continue;
+    const WorkerEntry& entry = entry_of(wiring.layout, wiring.segment, p - kFirstWorker);
+    // [entry.pid] acquire, twice: the master withdraws a pid before it reaps it, so a pid that still stands
+    // there after the pidfd is open belonged to this worker when it was opened; pairs with
+    // Master::on_death().
+    const pid_t pid = entry.pid.load(std::memory_order_acquire);
+    if (pid == 0) return false;
+    const Descriptor pidfd{static_cast<int>(::syscall(SYS_pidfd_open, pid, 0))};
+    if (pidfd.get() < 0 || entry.pid.load(std::memory_order_acquire) != pid) return false;
+    return ::syscall(SYS_pidfd_send_signal, pidfd.get(), signal, nullptr, 0) == 0;
+  }
+  throw Error{{"signal the worker", fmt::format("'{}'", worker), "the pipeline has no such worker",
+               "a worker's name is its stage's and its number: parse/0"}};
+}
+
+HostInlet& Engine::inlet_end(std::string_view name, const EventType& type) {
+  return parts_->host.inlet(name, type);
+}
+
+HostOutlet& Engine::outlet_end(std::string_view name, const EventType& type) {
+  return parts_->host.outlet(name, type);
+}
+
+}  // namespace sluice

@@ -1,0 +1,65 @@
+#include "sluice/graph.hpp"
+
+#include <algorithm>
+#include <cctype>
+
+#include <fmt/format.h>
+
+#include <sluice/error.hpp>
+
+namespace sluice {
+namespace {
+
+bool is_name(std::string_view text) {
+  constexpr std::size_t kLongest = 64;
+  if (text.empty() || text.size() > kLongest || std::isalpha(static_cast<unsigned char>(text.front())) == 0) {
+    return false;
+  }
+  return std::all_of(text.begin(), text.end(), [](unsigned char c) {
+    return std::islower(c) != 0 || std::isdigit(c) != 0 || c == '-' || c == '_';
+  });
+}
+
+std::string_view text_of(NodeKind kind) {
+  switch (kind) {
+    case NodeKind::inlet:
+      return "inlet";
+    case NodeKind::source:
+      return "source";
+    case NodeKind::stage:
+      return "stage";
+    default:
+      return "outlet";
+  }
+}
+
+}  // namespace
+
+std::size_t Graph::add(Node node) {
+  if (!is_name(node.name)) {
+    throw Error{{"name a stage", "'" + node.name + "'", "a name is made of a-z, 0-9, '-' and '_'",
+                 "begin it with a letter and keep it within 64 characters"}};
+  }
+  for (const Node& other : nodes) {
+    if (other.name == node.name) {
+      throw Error{{"add the stage", "'" + node.name + "'", "the pipeline has one of that name",
+                   "give it another name"}};
+    }
+  }
+  nodes.push_back(std::move(node));
+  return nodes.size() - 1;
+}
+
+std::size_t Graph::find(std::string_view name, NodeKind kind) const {
+  std::string known;
+  for (std::size_t n = 0; n < nodes.size(); ++n) {
+    if (nodes[n].kind != kind) continue;
+    if (nodes[n].name == name) return n;
+    known += (known.empty() ? "" : ", ") + nodes[n].name;
+  }
+  throw Error{{fmt::format("find the {}", text_of(kind)), fmt::format("'{}'", name),
+               fmt::format("the pipeline {} has no such {}", this->name, text_of(kind)),
+               known.empty() ? "it has none at all" : "it has: " + known}};
+}
+
+}  // namespace sluice

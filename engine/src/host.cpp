@@ -1,0 +1,151 @@
+#include "host.hpp"
+
+#include <algorithm>
+#include <cstring>
+
+#include <fmt/format.h>
+
+#include <sluice/error.hpp>
+
+#include "watchdog.hpp"
+
+namespace sluice {
+namespace {
+
+Settings checked(const Graph& graph, const Settings& settings) {
+  std::vector<std::string> stages;
+  for (const Node& node : graph.nodes) {
+    if (node.kind == NodeKind::source || node.kind == NodeKind::stage) stages.push_back(node.name);
+  }
+  settings.check_stages(stages);
+  return settings;
+}
+
+std::string_view text_of(const char* text, std::size_t most) {
+  return {text, ::strnlen(text, most)};
+}
+
+template <class End>
+End& find_end(std::deque<End>& ends, const Graph& graph, std::size_t node, const EventType& asked,
+              const EventType& carried) {
+  if (asked.type != carried.type && *asked.type != *carried.type) {
+    throw Error{{"open", "'" + graph.nodes[node].name + "'", "it carries events of another type",
+                 "ask for the type that the pipeline was built with"}};
+  }
+  for (End& end : ends) {
+    if (end.node() == node) return end;
+  }
+  throw Error{{"open", "'" + graph.nodes[node].name + "'", "the pipeline has not been started",
+               "call Engine::start() before"}};
+}
+
+}  // namespace
+
+Host::Host(const Graph& graph, const Settings& settings)
+    : graph_{graph},
+      settings_{checked(graph, settings)},
+      layout_{lay_out(graph_, settings_)},
+      segment_{graph_.name, region_specs(layout_)},
+      bells_(layout_.processes.size()),
+      wiring_{graph_, layout_, settings_, segment_, bells_} {}
+
+void Host::open_ends(Patience& patience) {
+  for (std::size_t n = 0; n < graph_.nodes.size(); ++n) {
+    if (graph_.nodes[n].kind == NodeKind::inlet) inlets_.emplace_back(*this, n, patience);
+    if (graph_.nodes[n].kind == NodeKind::outlet) outlets_.emplace_back(*this, n, patience);
+  }
+}
+
+HostInlet& Host::inlet(std::string_view name, const EventType& type) {
+  const std::size_t node = graph_.find(name, NodeKind::inlet);
+  return find_end(inlets_, graph_, node, type, graph_.nodes[node].outlets.front());
+}
+
+HostOutlet& Host::outlet(std::string_view name, const EventType& type) {
+  const std::size_t node = graph_.find(name, NodeKind::outlet);
+  const auto edge = std::find_if(graph_.edges.begin(), graph_.edges.end(),
+                                 [node](const Edge& candidate) { return candidate.to == node; });
+  return find_end(outlets_, graph_, node, type, edge->type);
+}
+
+void Host::close_inlets() {
+  for (HostInlet& inlet : inlets_)
+    inlet.close();
+}
+
+RunState Host::state() const noexcept {
+  // [master.state] acquire: the message is written; pairs with Master::end().
+  return register_of(layout_, segment_).state.load(std::memory_order_acquire);
+}
+
+std::string Host::failure() const {
+  return std::string{text_of(register_of(layout_, segment_).message, ipc::kMessageBytes)};
+}
+
+bool Host::over() const noexcept {
+  const RunState now = state();
+  return now == RunState::finished || now == RunState::stopped || now == RunState::failed;
+}
+
+Stats Host::stats() const {
+  Stats stats;
+  for (std::size_t process = kFirstWorker; process < layout_.processes.size(); ++process) {
+    const std::string& stage = graph_.nodes[layout_.processes[process].node].name;
+    if (stats.stages.empty() || stats.stages.back().name != stage) stats.stages.push_back({stage, {}});
+    stats.stages.back().workers.push_back(worker_stats(process));
+    add_problems(process, stats);
+  }
+  return stats;
+}
+
+WorkerStats Host::worker_stats(std::size_t process) const {
+  // relaxed throughout: a picture for people of words that move while it is taken.
+  constexpr auto kRelaxed = std::memory_order_relaxed;
+  const RegionView region = view(process);
+  const WorkerEntry& entry = entry_of(layout_, segment_, process - kFirstWorker);
+  WorkerStats stats;
+  stats.name = layout_.processes[process].name;
+  stats.pid = entry.pid.load(std::memory_order_acquire);  // [entry.pid] pairs with Master::on_death().
+  stats.incarnation = region.control->incarnation.load(kRelaxed);
+  stats.verdict = name_of(static_cast<Verdict>(entry.verdict.load(kRelaxed)));
+  stats.finished = region.cursors[kFinished].load(kRelaxed) != 0;
+  stats.events_in = region.cursors[kEventsIn].load(kRelaxed);
+  stats.events_out = region.cursors[kEventsOut].load(kRelaxed);
+  stats.restarts = entry.restarts.load(kRelaxed);
+  stats.batches = region.counters->batches.value();
+  stats.dropped = region.counters->dropped.value();
+  stats.full_waits = region.counters->full_waits.value();
+  stats.unasked_wakes = region.counters->unasked_wakes.value();
+  for (const std::size_t lane : layout_.processes[process].lanes_in) {
+    const ipc::LaneMemory memory = lane_memory(layout_, segment_, lane);
+    const std::uint64_t head = memory.consumer->head.load(kRelaxed);
+    const std::uint64_t fill = memory.producer->tail.load(kRelaxed) - head;
+    const double share = static_cast<double>(fill) / static_cast<double>(memory.capacity_bytes);
+    if (share <= 1) stats.occupancy = std::max(stats.occupancy, share);
+  }
+  for (const ipc::Life& life : region.control->lives) {
+    const std::uint32_t incarnation = life.incarnation.load(kRelaxed);
+    if (incarnation == 0) continue;
+    stats.lives.push_back({incarnation, std::chrono::nanoseconds{life.born_ns.load(kRelaxed)},
+                           std::chrono::nanoseconds{life.ready_ns.load(kRelaxed)},
+                           std::chrono::nanoseconds{life.first_event_ns.load(kRelaxed)},
+                           life.input_at_ready.load(kRelaxed) != 0});
+  }
+  std::sort(stats.lives.begin(), stats.lives.end(),
+            [](const LifeStats& a, const LifeStats& b) { return a.incarnation < b.incarnation; });
+  return stats;
+}
+
+void Host::add_problems(std::size_t process, Stats& stats) const {
+  const std::byte* piece = StateArea::find(view(process).state, kProblemsName, sizeof(Problems));
+  if (piece == nullptr) return;
+  const auto* problems = reinterpret_cast<const Problems*>(piece);
+  const std::uint64_t count = problems->count;
+  stats.problem_count += count;
+  for (std::uint64_t i = 0; i < std::min(count, kProblemsKept); ++i) {
+    stats.problems.push_back(
+        fmt::format("{}: {}", layout_.processes[process].name, text_of(problems->text[i], kProblemBytes)));
+  }
+}
+
+}  // namespace sluice

@@ -1,0 +1,62 @@
+// The host's side of a pipeline: its segment, its inlets and outlets, and what it can see of the rest.
+//
+// Used by Engine, with processes, and by run_inline, without. Inlets and outlets are each used by one thread
+// at a time.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <sluice/graph.hpp>
+#include <sluice/host_ends.hpp>
+#include <sluice/ipc/doorbell.hpp>
+#include <sluice/settings.hpp>
+#include <sluice/stats.hpp>
+
+#include "layout.hpp"
+#include "worker_loop.hpp"
+
+namespace sluice {
+
+class Host {
+ public:
+  // Checks the settings against the graph and lays the segment out; no memory is touched yet.
+  Host(const Graph& graph, const Settings& settings);
+  Host(const Host&) = delete;
+  Host& operator=(const Host&) = delete;
+
+  // The lanes' ends, once the segment is there and this process may write its region.
+  void open_ends(Patience& patience);
+  HostInlet& inlet(std::string_view name, const EventType& type);
+  HostOutlet& outlet(std::string_view name, const EventType& type);
+  std::deque<HostInlet>& inlets() noexcept { return inlets_; }
+  std::deque<HostOutlet>& outlets() noexcept { return outlets_; }
+  void close_inlets();
+
+  RunState state() const noexcept;
+  std::string failure() const;
+  bool over() const noexcept;
+
+  Stats stats() const;
+  const Wiring& wiring() const noexcept { return wiring_; }
+  RegionView view(std::size_t process) const { return view_of(layout_, segment_, process); }
+
+ private:
+  WorkerStats worker_stats(std::size_t process) const;
+  void add_problems(std::size_t process, Stats& stats) const;
+
+  Graph graph_;
+  Settings settings_;
+  Layout layout_;
+  ipc::Segment segment_;
+  std::vector<ipc::Doorbell> bells_;
+  Wiring wiring_;
+  std::deque<HostInlet> inlets_;
+  std::deque<HostOutlet> outlets_;
+};
+
+}  // namespace sluice

@@ -1,0 +1,120 @@
+// The layout: which process has which region, where in it everything lies, and which lanes join whom.
+//
+// A plain value computed before anything starts, the same in every process because they inherit it by fork.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include <sluice/graph.hpp>
+#include <sluice/ipc/commit.hpp>
+#include <sluice/ipc/control.hpp>
+#include <sluice/ipc/counters.hpp>
+#include <sluice/ipc/lane.hpp>
+#include <sluice/ipc/segment.hpp>
+#include <sluice/ipc/undo.hpp>
+#include <sluice/settings.hpp>
+
+namespace sluice {
+
+// Words at the front of every cursor area; the commit moves them with the cursors.
+enum FixedWord : std::uint64_t { kEventsIn = 0, kEventsOut = 1, kFinished = 2 };
+inline constexpr std::uint64_t kFixedWords = 16;  // One line of 128 bytes.
+
+inline constexpr std::size_t kHostProcess = 0;
+inline constexpr std::size_t kMasterProcess = 1;
+inline constexpr std::size_t kFirstWorker = 2;
+
+struct LaneLayout {
+  std::size_t edge = 0;
+  std::size_t producer = 0;         // Process.
+  std::size_t consumer = 0;         // Process.
+  std::size_t ring = 0;             // Of the producer's region.
+  std::uint64_t producer_word = 0;  // Of marks_tail in the producer's cursor area; tail is the next.
+  std::uint64_t consumer_word = 0;  // Of marks_head in the consumer's cursor area; head is the next.
+  std::uint64_t capacity_bytes = 0;
+};
+
+struct ProcessLayout {
+  std::string name;      // "host", "master", "parse/0".
+  std::size_t node = 0;  // Of a worker: its stage.
+  unsigned replica = 0;
+  std::vector<std::size_t> lanes_in;
+  std::vector<std::size_t> lanes_out;
+  std::uint64_t cursor_words = kFixedWords;
+  std::size_t undo_bytes = 0;
+  std::size_t state_bytes = 0;
+  std::size_t extra_bytes = 0;  // The host's requests, the master's register.
+  // Offsets into the region's plain part.
+  std::size_t cursors = 0;
+  std::size_t commit = 0;
+  std::size_t record = 0;
+  std::size_t undo = 0;
+  std::size_t counters = 0;
+  std::size_t extra = 0;
+  std::size_t entries = 0;
+  std::size_t state = 0;
+  std::size_t plain_bytes = 0;
+};
+
+struct Layout {
+  std::vector<ProcessLayout> processes;  // Host, master, then the workers in order of stages.
+  std::vector<LaneLayout> lanes;
+
+  std::size_t worker_count() const noexcept { return processes.size() - kFirstWorker; }
+};
+
+// Throws Error for settings that give no pipeline: no stage, no workers.
+Layout lay_out(const Graph& graph, const Settings& settings);
+std::vector<ipc::RegionSpec> region_specs(const Layout& layout);
+
+// What the host asks of the others.
+struct Requests {
+  // Written by the host only.
+  std::atomic<std::uint32_t> drain;  // 1: sources end.
+  std::atomic<std::uint32_t> stop;   // 1: the master kills all workers and ends.
+};
+
+enum class RunState : std::uint32_t { starting = 0, running = 1, finished = 2, stopped = 3, failed = 4 };
+
+// What the master knows of one worker.
+struct WorkerEntry {
+  // Written by the master only.
+  std::atomic<std::int32_t> pid;  // 0 while there is none.
+  std::atomic<std::uint32_t> restarts;
+  std::atomic<std::uint32_t> verdict;
+  std::atomic<std::uint32_t> done;  // 1: it has finished and will not run again.
+  std::atomic<std::int32_t> last_signal;
+  std::atomic<std::int64_t> last_death_ns;  // CLOCK_MONOTONIC, when the master learned of it.
+};
+
+struct MasterRegister {
+  // Written by the master only.
+  std::atomic<RunState> state;
+  char message[ipc::kMessageBytes];  // Why it failed; valid once state says so.
+};
+
+// The parts of one region as this process sees them.
+struct RegionView {
+  ipc::Control* control = nullptr;
+  std::span<std::atomic<std::uint64_t>> cursors;
+  ipc::CommitHeader* commit = nullptr;
+  std::span<ipc::RedoEntry> record;
+  ipc::UndoHeader* undo = nullptr;
+  ipc::Counters* counters = nullptr;
+  std::byte* extra = nullptr;
+  std::span<std::byte> entries;
+  std::span<std::byte> state;
+};
+RegionView view_of(const Layout& layout, const ipc::Segment& segment, std::size_t process);
+ipc::LaneMemory lane_memory(const Layout& layout, const ipc::Segment& segment, std::size_t lane);
+
+Requests& requests_of(const Layout& layout, const ipc::Segment& segment);
+MasterRegister& register_of(const Layout& layout, const ipc::Segment& segment);
+WorkerEntry& entry_of(const Layout& layout, const ipc::Segment& segment, std::size_t worker);
+
+}  // namespace sluice

@@ -1,0 +1,153 @@
+#include "sluice/main.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <csignal>
+#include <cstdio>
+#include <unistd.h>
+
+#include <sluice/cli.hpp>
+#include <sluice/error.hpp>
+
+namespace sluice {
+namespace {
+
+volatile std::sig_atomic_t interrupts = 0;
+
+void count_interrupt(int) {
+  interrupts = interrupts + 1;
+}
+
+// Redraws a table of some lines in place.
+class LiveTable {
+ public:
+  explicit LiveTable(bool shown) : shown_{shown} {}
+  ~LiveTable() { clear(); }
+  LiveTable(const LiveTable&) = delete;
+  LiveTable& operator=(const LiveTable&) = delete;
+
+  void draw(const std::string& text) {
+    if (!shown_) return;
+    clear();
+    std::fputs(text.c_str(), stderr);
+    lines_ = std::count(text.begin(), text.end(), '\n');
+  }
+  void clear() {
+    // Up to the table's first line, and erase from there to the end of the screen. Source: ECMA-48, CPL and
+    // ED.
+    if (lines_ > 0) std::fprintf(stderr, "\033[%ldF\033[J", static_cast<long>(lines_));
+    lines_ = 0;
+  }
+
+ private:
+  bool shown_;
+  std::ptrdiff_t lines_ = 0;
+};
+
+double seconds_of(std::chrono::nanoseconds time) {
+  return std::chrono::duration<double>(time).count();
+}
+
+int report_problems(const Stats& stats) {
+  for (const std::string& problem : stats.problems)
+    std::fprintf(stderr, "problem: %s\n", problem.c_str());
+  if (stats.problem_count > stats.problems.size()) {
+    std::fprintf(stderr, "and %llu problems more\n",
+                 static_cast<unsigned long long>(stats.problem_count - stats.problems.size()));
+  }
+  return stats.problem_count == 0 ? kExitOk : kExitFailed;
+}
+
+// The loop between start and end; false when it was stopped before its end.
+bool accompany(Engine& engine, std::chrono::nanoseconds interval, bool live,
+               const std::function<void()>& tick) {
+  using Clock = std::chrono::steady_clock;
+  constexpr auto kTick = std::chrono::milliseconds{2};
+  LiveTable table{live};
+  Stats before = engine.stats();
+  auto drawn = Clock::now();
+  bool draining = false;
+  while (
+      !engine.wait_for(tick ? std::chrono::nanoseconds{kTick}
+                            : std::min<std::chrono::nanoseconds>(interval, std::chrono::milliseconds{50}))) {
+    if (tick) tick();
+    if (interrupts > 0 && !draining) {
+      draining = true;
+      table.clear();
+      std::fputs("draining; interrupt again to stop at once\n", stderr);
+      engine.begin_drain();
+    }
+    if (interrupts > 1) {
+      engine.stop();
+      return false;
+    }
+    const auto now = Clock::now();
+    if (live && now - drawn >= interval) {
+      Stats stats = engine.stats();
+      table.draw(to_text(stats, before, seconds_of(now - drawn)));
+      before = std::move(stats);
+      drawn = now;
+    }
+  }
+  return true;
+}
+
+}  // namespace
+
+Settings settings_from(const StandardOptions& options) {
+  Settings settings = Settings::from_environment();
+  if (!options.profile.empty()) settings.set("profile", options.profile, Origin::command_line);
+  for (const std::string& assignment : options.assignments)
+    settings.set_assignment(assignment);
+  return settings;
+}
+
+int run(Engine& engine, const StandardOptions& options, const Settings& settings,
+        const std::function<void()>& tick) {
+  try {
+    const auto start = std::chrono::steady_clock::now();
+    engine.start();
+    if (options.placement) std::fputs(engine.placement().c_str(), stdout);
+    std::fflush(stdout);
+    interrupts = 0;
+    std::signal(SIGINT, count_interrupt);
+    std::signal(SIGTERM, count_interrupt);
+    const bool live = !options.quiet && ::isatty(STDERR_FILENO) == 1;
+    const bool ended = accompany(engine, settings.duration("stats.interval"), live, tick);
+    const Stats stats = engine.stats();
+    if (!options.quiet) {
+      const double seconds = seconds_of(std::chrono::steady_clock::now() - start);
+      std::fputs(to_text(stats, {}, seconds).c_str(), stdout);
+      std::fflush(stdout);
+    }
+    const int status = report_problems(stats);
+    return ended ? status : kExitFailed;
+  } catch (const Error& error) {
+    std::fprintf(stderr, "error: %s\n", error.what());
+    report_problems(engine.stats());
+    return kExitFailed;
+  }
+}
+
+int main(int argc, char** argv, const Pipeline& pipeline) {
+  CLI::App app{"The pipeline " + pipeline.name() + "."};
+  app.footer(settings_help());
+  StandardOptions options;
+  add_standard_options(app, options);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    const int status = app.exit(error);
+    return status == 0 ? kExitOk : kExitUsage;
+  }
+  try {
+    const Settings settings = settings_from(options);
+    Engine engine{pipeline, settings};
+    return run(engine, options, settings);
+  } catch (const Error& error) {
+    std::fprintf(stderr, "error: %s\n", error.what());
+    return kExitUsage;
+  }
+}
+
+}  // namespace sluice

@@ -1,0 +1,100 @@
+// The master: starts the workers, watches them, replaces the dead and ends the stalled. It runs no user code,
+// touches no event and, but for what fork() does, allocates nothing once all workers are started.
+//
+// Single-threaded, forked by the host before that has threads, so that it can fork a clean replacement at any
+// time. It blocks in epoll on the pidfds of its workers and its host and on its doorbell.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <random>
+#include <string>
+#include <sys/types.h>
+#include <vector>
+
+#include <sluice/pinning/place.hpp>
+
+#include "restart_budget.hpp"
+#include "watchdog.hpp"
+#include "worker_loop.hpp"
+
+namespace sluice {
+
+// A descriptor that is closed with its owner.
+class Descriptor {
+ public:
+  Descriptor() = default;
+  explicit Descriptor(int fd) noexcept : fd_{fd} {}
+  Descriptor(Descriptor&& other) noexcept : fd_{other.fd_} { other.fd_ = -1; }
+  Descriptor& operator=(Descriptor&& other) noexcept {
+    if (this != &other) {
+      reset();
+      fd_ = other.fd_;
+      other.fd_ = -1;
+    }
+    return *this;
+  }
+  ~Descriptor() { reset(); }
+  void reset() noexcept;
+  int get() const noexcept { return fd_; }
+
+ private:
+  int fd_ = -1;
+};
+
+// The pidfd of a process; throws Error.
+Descriptor open_pidfd(pid_t pid);
+
+class Master {
+ public:
+  // `places` are those of the workers; `host` is the pidfd of the process that embeds the engine.
+  Master(const Wiring& wiring, std::vector<pinning::Place> places, int host);
+
+  // To the end of the pipeline, then of this process.
+  [[noreturn]] void run();
+
+ private:
+  struct Child {
+    explicit Child(const RestartPolicy& policy) : budget{policy} {}
+
+    std::size_t process = 0;
+    pid_t pid = 0;
+    Descriptor pidfd;
+    Watch watch;
+    WatchLimits limits;
+    RestartBudget budget;
+    std::chrono::nanoseconds born{0};
+    std::uint64_t committed_at_birth = 0;
+    std::optional<std::chrono::nanoseconds> start_at;  // When its replacement is due.
+    bool ended_by_watchdog = false;
+  };
+
+  void prepare_children();
+  void open_epoll();
+  int milliseconds_to_sleep() const;
+  void handle_events(int milliseconds);
+  void look_at_requests();
+  void start_due();
+  void start(std::size_t worker);
+  void on_death(std::size_t worker);
+  void replace(std::size_t worker, int status);
+  void look_at_workers();
+  Observation observe(Child& child) const;
+  bool input_waiting(std::size_t process) const;
+  void kill_all() noexcept;
+  [[noreturn]] void end(RunState state, const std::string& message);
+  std::string death_report(std::size_t worker, int status) const;
+
+  const Wiring& wiring_;
+  std::vector<pinning::Place> places_;
+  int host_;
+  Descriptor epoll_;
+  std::vector<Child> children_;
+  std::size_t running_ = 0;  // Workers that are not done yet.
+  std::chrono::nanoseconds tick_;
+  std::chrono::nanoseconds next_look_{0};
+  std::mt19937_64 random_{std::random_device{}()};
+};
+
+}  // namespace sluice

@@ -1,0 +1,28 @@
+#include "restart_budget.hpp"
+
+#include <algorithm>
+
+namespace sluice {
+
+RestartBudget::RestartBudget(const RestartPolicy& policy) : policy_{policy}, deaths_(policy.budget) {}
+
+std::optional<std::chrono::nanoseconds> RestartBudget::on_death(std::chrono::nanoseconds now,
+                                                                std::chrono::nanoseconds lived,
+                                                                bool achieved_something,
+                                                                std::uint64_t random) noexcept {
+  const std::size_t budget = deaths_.size();
+  if (budget == 0) return std::nullopt;
+  if (count_ >= budget && now - deaths_[count_ % budget] < policy_.window) return std::nullopt;
+  deaths_[count_++ % budget] = now;
+
+  fruitless_ = achieved_something || lived >= policy_.stable ? 0 : fruitless_ + 1;
+  if (fruitless_ == 0) return std::chrono::nanoseconds{0};
+  constexpr unsigned kMostDoublings = 30;
+  const auto doubled = policy_.backoff * (std::int64_t{1} << std::min(fruitless_ - 1, kMostDoublings));
+  const auto delay = std::clamp(doubled, std::chrono::nanoseconds{0}, policy_.backoff_max);
+  // Between a half and the whole of it.
+  return delay / 2 + std::chrono::nanoseconds{static_cast<std::int64_t>(
+                         random % static_cast<std::uint64_t>(delay.count() / 2 + 1))};
+}
+
+}  // namespace sluice

@@ -1,0 +1,42 @@
+// Restarts: when a dead worker is replaced, and when the pipeline gives up on it. Pure.
+//
+// A worker that died after it had committed something, or while it waited, is replaced at once. One that died
+// without having achieved anything waits: backoff, doubled each time up to a limit, with jitter so that
+// workers that die together do not come back together. More than `budget` deaths within `window` end the
+// pipeline.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+namespace sluice {
+
+struct RestartPolicy {
+  std::size_t budget = 5;
+  std::chrono::nanoseconds window{std::chrono::seconds{10}};
+  std::chrono::nanoseconds backoff{std::chrono::milliseconds{1}};
+  std::chrono::nanoseconds backoff_max{std::chrono::seconds{1}};
+  std::chrono::nanoseconds stable{std::chrono::seconds{10}};
+};
+
+class RestartBudget {
+ public:
+  explicit RestartBudget(const RestartPolicy& policy);
+
+  // The worker died at `now` after living for `lived`. How long to wait before its replacement, or nothing
+  // when the budget is spent. `random` is any 64 random bits.
+  std::optional<std::chrono::nanoseconds> on_death(std::chrono::nanoseconds now,
+                                                   std::chrono::nanoseconds lived, bool achieved_something,
+                                                   std::uint64_t random) noexcept;
+
+ private:
+  RestartPolicy policy_;
+  std::vector<std::chrono::nanoseconds> deaths_;  // The last `budget` of them, as a ring.
+  std::size_t count_ = 0;
+  unsigned fruitless_ = 0;  // Deaths in a row that achieved nothing.
+};
+
+}  // namespace sluice

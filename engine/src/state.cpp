@@ -1,0 +1,120 @@
+#include "sluice/state.hpp"
+
+#include <algorithm>
+#include <atomic>
+#include <cstring>
+
+#include <fmt/format.h>
+
+#include <sluice/error.hpp>
+#include <sluice/units.hpp>
+
+namespace sluice {
+namespace {
+
+constexpr std::size_t kMostPieces = 64;
+constexpr std::size_t kNameBytes = 40;
+constexpr std::size_t kAlignment = 64;
+
+// The directory at the front of a state area. An entry counts once `count` covers it; a process that dies
+// before has claimed nothing, and its replacement writes the same again.
+struct Piece {
+  char name[kNameBytes];
+  std::uint64_t offset;
+  std::uint64_t bytes;
+};
+struct Directory {
+  std::atomic<std::uint64_t> count;
+  std::uint64_t reserved[7];
+  Piece pieces[kMostPieces];
+};
+static_assert(sizeof(Directory) % kAlignment == 0);
+
+constexpr std::size_t round_up(std::size_t value) {
+  return (value + kAlignment - 1) / kAlignment * kAlignment;
+}
+
+std::string stage_variable(const std::string& stage, std::string_view key) {
+  return fmt::format("--set stage.{}.{}=", stage, key);
+}
+
+}  // namespace
+
+std::size_t StateArea::overhead_bytes() noexcept {
+  return sizeof(Directory);
+}
+
+std::byte* StateArea::claim(std::string_view name, std::size_t bytes, std::span<const std::byte> initial) {
+  const std::span<std::byte> area = undo_.state();
+  auto& directory = *reinterpret_cast<Directory*>(area.data());
+  const std::uint64_t count = directory.count.load(std::memory_order_relaxed);  // relaxed: own region.
+  const std::string object = fmt::format("'{}' of stage {}", name, stage_);
+  if (claimed_ == kMostPieces || name.size() >= kNameBytes) {
+    throw Error{
+        {"keep the state", object, "a stage has at most 64 pieces with names below 40 characters", ""}};
+  }
+  Piece& piece = directory.pieces[claimed_];
+  if (claimed_ < count) {
+    if (piece.name != name || piece.bytes != bytes || piece.offset > area.size() ||
+        bytes > area.size() - piece.offset) {
+      throw Error{{"take over the state", object,
+                   "an earlier process of this worker kept another piece there",
+                   "claim the same state in the same order every time"}};
+    }
+    ++claimed_;
+    return area.data() + piece.offset;
+  }
+  const std::size_t offset =
+      claimed_ == 0 ? sizeof(Directory)
+                    : round_up(directory.pieces[claimed_ - 1].offset + directory.pieces[claimed_ - 1].bytes);
+  if (bytes > area.size() || offset > area.size() - bytes) {
+    throw Error{{"keep the state", object,
+                 fmt::format("it takes {} and {} are left", format_bytes(bytes),
+                             format_bytes(offset < area.size() ? area.size() - offset : 0)),
+                 fmt::format("raise {}{}", stage_variable(stage_, "state.bytes"),
+                             format_bytes(std::bit_ceil(offset + bytes)))}};
+  }
+  std::byte* memory = area.data() + offset;
+  if (!initial.empty()) std::memcpy(memory, initial.data(), initial.size());
+  std::fill(std::begin(piece.name), std::end(piece.name), '\0');
+  std::copy(name.begin(), name.end(), piece.name);
+  piece.offset = offset;
+  piece.bytes = bytes;
+  ++claimed_;
+  // [state.claim] release: the piece and its first value before the count; pairs with find(), and
+  // with the confirmed death of this process, after which a replacement reads the count above.
+  directory.count.store(count + 1, std::memory_order_release);
+  return memory;
+}
+
+const std::byte* StateArea::find(std::span<const std::byte> area, std::string_view name,
+                                 std::size_t bytes) noexcept {
+  const auto& directory = *reinterpret_cast<const Directory*>(area.data());
+  // [state.claim] acquire: the pieces before the count; pairs with claim(). What it says is not trusted.
+  const std::uint64_t count = directory.count.load(std::memory_order_acquire);
+  for (std::uint64_t i = 0; i < count && i < kMostPieces; ++i) {
+    const Piece piece = directory.pieces[i];
+    if (std::string_view{piece.name, ::strnlen(piece.name, kNameBytes)} != name || piece.bytes != bytes)
+      continue;
+    if (piece.offset > area.size() || bytes > area.size() - piece.offset) return nullptr;
+    return area.data() + piece.offset;
+  }
+  return nullptr;
+}
+
+void StateArea::undo_full(std::size_t bytes) const {
+  throw Error{{"change the state of stage", stage_,
+               fmt::format("one event changes more than its undo log of {} holds ({} more)",
+                           format_bytes(undo_.capacity_bytes()), format_bytes(bytes)),
+               fmt::format("raise {}{}", stage_variable(stage_, "undo.bytes"),
+                           format_bytes(2 * std::bit_ceil(undo_.capacity_bytes() + bytes)))}};
+}
+
+void StateArea::table_full(std::string_view table, std::uint64_t rows) const {
+  throw Error{{"insert into the table", fmt::format("'{}' of stage {}", table, stage_),
+               fmt::format("all its {} rows are taken", rows),
+               fmt::format("raise {}{}, and stage.{}.state.bytes with it",
+                           stage_variable(stage_, "table.rows"), rows * 2, stage_)}};
+}
+
+}  // namespace sluice

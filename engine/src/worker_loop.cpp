@@ -1,0 +1,390 @@
+#include "worker_loop.hpp"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include <sluice/error.hpp>
+#include <sluice/units.hpp>
+
+namespace sluice {
+namespace {
+
+FullPolicy full_policy(const Settings& settings, const std::string& stage) {
+  const std::string choice = settings.choice("lane.full", stage);
+  if (choice == "drop_newest") return FullPolicy::drop_newest;
+  return choice == "fail" ? FullPolicy::fail : FullPolicy::block;
+}
+
+WorkerIdentity identity_of(const Wiring& wiring, std::size_t process, const RegionView& view) {
+  const ProcessLayout& layout = wiring.layout.processes[process];
+  const Node& node = wiring.graph.nodes[layout.node];
+  unsigned replicas = 0;
+  for (std::size_t p = kFirstWorker; p < wiring.layout.processes.size(); ++p) {
+    if (wiring.layout.processes[p].node == layout.node) ++replicas;
+  }
+  return {node.name, layout.replica, replicas, view.control->incarnation.load(std::memory_order_relaxed),
+          wiring.settings.count_or_auto("table.rows", node.name)};
+}
+
+}  // namespace
+
+std::chrono::nanoseconds monotonic_now() noexcept {
+  // On Linux, steady_clock is CLOCK_MONOTONIC: one clock for all processes.
+  return std::chrono::steady_clock::now().time_since_epoch();
+}
+
+std::vector<InLane> input_lanes(const Wiring& wiring, std::size_t process) {
+  std::vector<InLane> inputs;
+  for (const std::size_t id : wiring.layout.processes[process].lanes_in) {
+    const LaneLayout& lane = wiring.layout.lanes[id];
+    const ipc::LaneMemory memory = lane_memory(wiring.layout, wiring.segment, id);
+    InLane input{ipc::LaneConsumer{memory}, lane.consumer_word,
+                 view_of(wiring.layout, wiring.segment, lane.producer).control, &wiring.bells[lane.producer],
+                 lane.producer};
+    // relaxed: the end of stream is a lane's last mark, so once passed it stands there for good.
+    const std::uint64_t passed = memory.consumer->marks_head.load(std::memory_order_relaxed);
+    input.ended = passed != 0 && memory.producer->marks[(passed - 1) % ipc::kMarksPerLane].kind ==
+                                     ipc::MarkKind::end_of_stream;
+    inputs.push_back(input);
+  }
+  return inputs;
+}
+
+std::deque<OutLane> output_lanes(const Wiring& wiring, std::size_t process) {
+  std::deque<OutLane> outputs;
+  for (const std::size_t id : wiring.layout.processes[process].lanes_out) {
+    const LaneLayout& lane = wiring.layout.lanes[id];
+    const std::size_t to = wiring.graph.edges[lane.edge].to;
+    const Node& node = wiring.graph.nodes[to];
+    outputs.push_back(
+        {ipc::LaneProducer{lane_memory(wiring.layout, wiring.segment, id)}, lane.producer_word,
+         view_of(wiring.layout, wiring.segment, lane.consumer).control, &wiring.bells[lane.consumer],
+         full_policy(wiring.settings, node.kind == NodeKind::stage ? node.name : std::string{}), to, false});
+  }
+  return outputs;
+}
+
+WorkerLoop::WorkerLoop(const Wiring& wiring, std::size_t process, Patience& patience)
+    : wiring_{wiring},
+      process_{process},
+      node_{wiring.graph.nodes[wiring.layout.processes[process].node]},
+      patience_{patience},
+      view_{view_of(wiring.layout, wiring.segment, process)},
+      log_{*view_.undo, view_.entries, view_.state},
+      commit_{*view_.commit, view_.record, view_.cursors, log_},
+      area_{node_.name, log_},
+      batch_events_{wiring.settings.count("batch.events", node_.name)} {
+  if (!commit_.recover()) {
+    throw Error{{"take over the region of", wiring.layout.processes[process].name,
+                 "its commit record or undo log is corrupt", "start the pipeline anew"}};
+  }
+  undo_ = &log_;
+  // An event may use what the batch before it has left: at least half of the log.
+  undo_limit_ = log_.capacity_bytes() / 2;
+  progress_ = &view_.control->progress;
+  resume();
+  connect_outlets();
+  if (!finished_) {
+    worker_ = std::make_unique<Worker>(identity_of(wiring, process, view_), area_, id_);
+    runner_ = node_.factory(*worker_, ports_);
+  }
+  ring_neighbours();
+}
+
+void WorkerLoop::resume() {
+  // relaxed: this process's own region.
+  committed_in_ = events_in_ = view_.cursors[kEventsIn].load(std::memory_order_relaxed);
+  committed_out_ = events_out_ = view_.cursors[kEventsOut].load(std::memory_order_relaxed);
+  finished_ = view_.cursors[kFinished].load(std::memory_order_relaxed) != 0;
+  inputs_ = input_lanes(wiring_, process_);
+  outputs_ = output_lanes(wiring_, process_);
+  touched_.reserve(outputs_.size());
+  input_ended_ = node_.kind != NodeKind::source &&
+                 std::all_of(inputs_.begin(), inputs_.end(), [](const InLane& in) { return in.ended; });
+}
+
+void WorkerLoop::connect_outlets() {
+  for (std::size_t outlet = 0; outlet < node_.outlets.size(); ++outlet)
+    ports_.emplace_back(*this);
+  const ProcessLayout& layout = wiring_.layout.processes[process_];
+  for (std::size_t e = 0; e < wiring_.graph.edges.size(); ++e) {
+    const Edge& edge = wiring_.graph.edges[e];
+    if (edge.from != layout.node) continue;
+    OutEdge out{edge.route, {}, layout.replica};
+    for (std::size_t i = 0; i < layout.lanes_out.size(); ++i) {
+      if (wiring_.layout.lanes[layout.lanes_out[i]].edge == e) out.lanes.push_back(&outputs_[i]);
+    }
+    ports_[edge.outlet].connect(std::move(out));
+  }
+}
+
+WorkerLoop::Step WorkerLoop::step() {
+  if (finished_) return Step::finished;
+  std::uint64_t done = 0;
+  try {
+    if (!input_ended_) {
+      done = node_.kind == NodeKind::source ? produce_batch() : consume_batch();
+    } else {
+      set_activity(ipc::Activity::busy);
+      say_last_word();
+      done = 1;
+    }
+  } catch (...) {
+    // Only a handler throws here, so that there is an event to abandon.
+    abandon_event();
+    commit_batch();
+    throw;
+  }
+  done += pass_marks();
+  commit_batch();
+  if (finished_) set_activity(ipc::Activity::finished);
+  return done != 0 ? Step::worked : Step::nothing;
+}
+
+std::uint64_t WorkerLoop::consume_batch() {
+  std::uint64_t handled = 0;
+  const std::size_t count = inputs_.size();
+  for (std::size_t i = 0; i < count && handled < batch_events_; ++i) {
+    const std::size_t index = (next_input_ + i) % count;
+    InLane& input = inputs_[index];
+    if (input.ended || input.lane.readable() == 0) continue;
+    set_activity(ipc::Activity::busy);
+    note_first_event();
+    input.touched = true;  // Before the handler runs: it may have to commit in the midst of the batch.
+    handled +=
+        runner_->consume(input.lane, static_cast<std::uint32_t>(index), batch_events_ - handled, *this);
+  }
+  next_input_ = count == 0 ? 0 : (next_input_ + 1) % count;
+  return handled;
+}
+
+std::uint64_t WorkerLoop::produce_batch() {
+  // relaxed: seen a batch later is soon enough.
+  if (requests_of(wiring_.layout, wiring_.segment).drain.load(std::memory_order_relaxed) != 0) {
+    input_ended_ = true;
+    return 1;
+  }
+  set_activity(ipc::Activity::busy);
+  note_first_event();
+  source_idle_ = false;
+  std::uint64_t calls = 0;
+  while (calls < batch_events_ && batch_goes_on()) {
+    begin_event(0, events_in_);
+    const SourceState state = runner_->produce();
+    if (state == SourceState::nothing_now) {
+      events_in_ = in_boundary_;  // It was asked, and nothing happened.
+      source_idle_ = true;
+      break;
+    }
+    ++calls;
+    if (state == SourceState::end) {
+      input_ended_ = true;
+      break;
+    }
+  }
+  // The end is something that was done: it is followed by the last word.
+  return calls;
+}
+
+std::uint64_t WorkerLoop::pass_marks() {
+  std::uint64_t passed = 0;
+  bool all_ended = true;
+  for (InLane& input : inputs_) {
+    if (input.lane.corrupt()) {
+      throw Error{{"read the lane from", wiring_.layout.processes[input.from].name,
+                   "its cursors or lengths cannot be", "start the pipeline anew"}};
+    }
+    if (!input.ended && input.lane.readable() == 0) {
+      const ipc::Mark* mark = input.lane.mark();
+      if (mark != nullptr) {
+        input.ended = mark->kind == ipc::MarkKind::end_of_stream;
+        input.lane.pass_mark();
+        input.touched = true;
+        ++passed;
+      }
+    }
+    all_ended = all_ended && input.ended;
+  }
+  if (node_.kind != NodeKind::source && all_ended) input_ended_ = true;
+  return passed;
+}
+
+void WorkerLoop::say_last_word() {
+  constexpr std::uint32_t kLastWord = 0xffff;  // No lane has this number.
+  std::uint64_t calls = 0;
+  bool more = true;
+  while (more && calls++ < batch_events_ && batch_goes_on()) {
+    begin_event(kLastWord, event_);
+    events_in_ = in_boundary_;  // It is no event of the input.
+    more = runner_->finish();
+  }
+  if (!more) end_outputs();
+}
+
+void WorkerLoop::end_outputs() {
+  for (OutLane& output : outputs_) {
+    // The end of stream is the only mark a worker makes, so there is room for it.
+    output.lane.push_mark(ipc::MarkKind::end_of_stream, 0);
+    if (!output.touched) touch(output);
+  }
+  finished_ = true;
+}
+
+void WorkerLoop::abandon_event() noexcept {
+  // Everything the event did is behind its boundaries.
+  log_.roll_back(undo_boundary_);
+  for (OutLane* output : touched_)
+    output->lane.take_back(event_);
+  events_out_ = out_boundary_;
+  events_in_ = in_boundary_;
+  finished_ = false;
+}
+
+bool WorkerLoop::anything_to_commit() const noexcept {
+  return !touched_.empty() || log_.tail() != 0 || finished_ || events_in_ != committed_in_ ||
+         std::any_of(inputs_.begin(), inputs_.end(), [](const InLane& in) { return in.touched; });
+}
+
+void WorkerLoop::commit_batch() {
+  if (!anything_to_commit()) return;
+  for (const auto& action : worker_->commit_actions())
+    action();
+  store_commit(false);
+  view_.counters->batches.add();
+}
+
+// Commits the events before the one in the handler, so that the stages behind can make room.
+void WorkerLoop::split_commit() {
+  if (in_boundary_ == committed_in_ && out_boundary_ == committed_out_) return;
+  for (const auto& action : worker_->commit_actions())
+    action();
+  store_commit(true);
+  undo_boundary_ = log_.base();
+  view_.counters->split_commits.add();
+}
+
+void WorkerLoop::store_commit(bool split) {
+  for (OutLane* output : touched_) {
+    commit_.move(output->word, output->lane.marks_next());
+    commit_.move(output->word + 1, split ? output->lane.before(event_) : output->lane.next());
+  }
+  for (const InLane& input : inputs_) {
+    if (!input.touched) continue;
+    commit_.move(input.word, input.lane.marks_next());
+    commit_.move(input.word + 1, input.lane.next());
+  }
+  committed_in_ = split ? in_boundary_ : events_in_;
+  committed_out_ = split ? out_boundary_ : events_out_;
+  commit_.move(kEventsIn, committed_in_);
+  commit_.move(kEventsOut, committed_out_);
+  if (finished_) commit_.move(kFinished, 1);
+  if (split) {
+    commit_.commit(undo_boundary_);
+  } else {
+    commit_.commit();
+  }
+
+  ipc::published();
+  for (OutLane* output : touched_) {
+    if (ipc::sleeps(*output->consumer)) {
+      output->bell->ring();
+      view_.counters->rings.add();
+    }
+    output->touched = split && output->lane.before(event_) != output->lane.next();
+  }
+  std::erase_if(touched_, [](const OutLane* output) { return !output->touched; });
+  for (InLane& input : inputs_) {
+    if (!input.touched) continue;
+    if (ipc::sleeps(*input.producer)) {
+      input.bell->ring();
+      view_.counters->rings.add();
+    }
+    input.touched = split;  // The event in the handler came from one of them.
+  }
+}
+
+std::byte* WorkerLoop::make_room(OutLane& out, std::uint64_t bytes) {
+  const Node& to = wiring_.graph.nodes[out.node];
+  if (bytes > out.lane.capacity_bytes()) {
+    throw Error{{"publish a record for", to.name,
+                 fmt::format("it takes {} of a lane of {}", format_bytes(bytes),
+                             format_bytes(out.lane.capacity_bytes())),
+                 fmt::format("raise lane.bytes, for instance --set stage.{}.lane.bytes={}", to.name,
+                             format_bytes(std::bit_ceil(bytes)))}};
+  }
+  if (out.policy == FullPolicy::drop_newest) {
+    view_.counters->dropped.add();
+    return nullptr;
+  }
+  if (out.policy == FullPolicy::fail) {
+    throw Error{{"publish an event for", to.name, "the lane is full and lane.full is `fail`",
+                 "give the stage more workers or its lanes more room"}};
+  }
+  split_commit();
+  if (out.lane.next() - out.lane.before(event_) + bytes > out.lane.capacity_bytes()) {
+    throw Error{
+        {"publish the events made for", to.name,
+         fmt::format("one event makes more than a lane of {} holds", format_bytes(out.lane.capacity_bytes())),
+         fmt::format("raise stage.{0}.lane.slots or stage.{0}.lane.bytes; a last word can be said in "
+                     "portions: finish() that returns true is called again",
+                     to.name)}};
+  }
+  set_activity(ipc::Activity::full);
+  view_.counters->full_waits.add();
+  std::byte* room = nullptr;
+  while (room == nullptr) {
+    const ipc::Woken woken = patience_.wait_until(
+        [&] { return (room = out.lane.reserve(bytes)) != nullptr || out.lane.corrupt(); },
+        std::chrono::seconds{1});
+    if (woken == ipc::Woken::unasked) view_.counters->unasked_wakes.add();
+    if (out.lane.corrupt()) {
+      throw Error{
+          {"write the lane to", to.name, "its consumer's cursor cannot be", "start the pipeline anew"}};
+    }
+  }
+  set_activity(ipc::Activity::busy);
+  return room;
+}
+
+bool WorkerLoop::input_ready() {
+  return std::any_of(inputs_.begin(), inputs_.end(), [](InLane& in) {
+    return !in.ended && (in.lane.readable() != 0 || in.lane.mark() != nullptr || in.lane.corrupt());
+  });
+}
+
+void WorkerLoop::wait_for_input() {
+  set_activity(ipc::Activity::idle);
+  view_.counters->waits.add();
+  // A source that has nothing now is asked again soon; a stage is rung.
+  const auto bound = source_idle_ ? std::chrono::nanoseconds{std::chrono::milliseconds{1}}
+                                  : std::chrono::nanoseconds{std::chrono::seconds{1}};
+  if (patience_.wait_until([this] { return input_ready(); }, bound) == ipc::Woken::unasked) {
+    view_.counters->unasked_wakes.add();
+  }
+}
+
+void WorkerLoop::ring_neighbours() {
+  // A predecessor may have died between publishing and ringing.
+  for (const OutLane& output : outputs_)
+    output.bell->ring();
+  for (const InLane& input : inputs_)
+    input.bell->ring();
+}
+
+void WorkerLoop::set_activity(ipc::Activity activity) noexcept {
+  // relaxed: a claim for the watchdog, which looks again and again.
+  if (view_.control->activity.load(std::memory_order_relaxed) != activity) {
+    view_.control->activity.store(activity, std::memory_order_relaxed);
+  }
+}
+
+void WorkerLoop::note_first_event() noexcept {
+  if (first_event_noted_) return;
+  first_event_noted_ = true;
+  const std::uint32_t incarnation = view_.control->incarnation.load(std::memory_order_relaxed);
+  view_.control->lives[incarnation % ipc::kLivesKept].first_event_ns.store(monotonic_now().count(),
+                                                                           std::memory_order_relaxed);
+}
+
+}  // namespace sluice

@@ -1,0 +1,126 @@
+#include "worker_process.hpp"
+
+#include <algorithm>
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <exception>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include <sluice/error.hpp>
+#include <sluice/pinning/bind.hpp>
+
+namespace sluice {
+namespace {
+
+// A drill: whoever sends SIGUSR2 to a worker wants to see what happens when a handler hangs.
+void hang(int) {
+  volatile bool forever = true;
+  while (forever) {
+  }
+}
+
+void set_signals() {
+  for (const int signal : {SIGTERM, SIGCHLD, SIGPIPE, SIGUSR1})
+    std::signal(signal, SIG_DFL);
+  // A terminal's interrupt is meant for the host, which then drains.
+  for (const int signal : {SIGINT, SIGQUIT, SIGHUP})
+    std::signal(signal, SIG_IGN);
+  std::signal(SIGUSR2, hang);
+  sigset_t none;
+  sigemptyset(&none);
+  sigprocmask(SIG_SETMASK, &none, nullptr);
+}
+
+ipc::Life& begin_life(ipc::Control& control, std::size_t process) {
+  const auto born = monotonic_now();
+  // relaxed: nobody acts on these; they are read for people and for reports.
+  const std::uint32_t incarnation = control.incarnation.load(std::memory_order_relaxed) + 1;
+  ipc::Life& life = control.lives[incarnation % ipc::kLivesKept];
+  life.incarnation.store(0, std::memory_order_relaxed);
+  life.ready_ns.store(0, std::memory_order_relaxed);
+  life.first_event_ns.store(0, std::memory_order_relaxed);
+  life.born_ns.store(born.count(), std::memory_order_relaxed);
+  life.incarnation.store(incarnation, std::memory_order_relaxed);
+  control.layout_version = ipc::kLayoutVersion;
+  control.region = static_cast<std::uint32_t>(process);
+  control.activity.store(ipc::Activity::starting, std::memory_order_relaxed);
+  ipc::awake(control);
+  control.pid.store(::getpid(), std::memory_order_relaxed);
+  control.incarnation.store(incarnation, std::memory_order_relaxed);
+  control.magic = ipc::kRegionMagic;
+  return life;
+}
+
+void leave_message(ipc::Control& control, const char* text) {
+  std::snprintf(control.message, sizeof(control.message), "%s", text);
+  control.activity.store(ipc::Activity::failed, std::memory_order_relaxed);
+}
+
+void work(const Wiring& wiring, const pinning::Place& place, std::size_t process, ipc::Control& control,
+          ipc::Life& life) {
+  const std::string& stage = wiring.graph.nodes[wiring.layout.processes[process].node].name;
+  DoorbellPatience patience{wait_policy(wiring.settings, stage, place.shared), control,
+                            wiring.bells[process]};
+  WorkerLoop loop{wiring, process, patience};
+  life.input_at_ready.store(loop.input_ready() ? 1 : 0, std::memory_order_relaxed);
+  life.ready_ns.store(monotonic_now().count(), std::memory_order_relaxed);
+  while (true) {
+    switch (loop.step()) {
+      case WorkerLoop::Step::worked:
+        break;
+      case WorkerLoop::Step::nothing:
+        loop.wait_for_input();
+        break;
+      case WorkerLoop::Step::finished:
+        return;
+    }
+  }
+}
+
+}  // namespace
+
+ipc::WaitPolicy wait_policy(const Settings& settings, const std::string& stage, bool shared_place) {
+  ipc::WaitPolicy policy;
+  if (shared_place) return policy;
+  const std::string strategy = settings.choice("wait.strategy", stage);
+  policy.spin = settings.duration("wait.spin", stage);
+  policy.sleep = strategy == "sleep";
+  if (strategy != "spin") policy.yield = settings.duration("wait.yield", stage);
+  return policy;
+}
+
+ipc::Woken DoorbellPatience::wait_until(const std::function<bool()>& ready, std::chrono::nanoseconds bound) {
+  ipc::WaitPolicy policy = policy_;
+  policy.bound = std::min(policy.bound, bound);
+  return ipc::wait(policy, own_, bell_, ready);
+}
+
+void run_worker(const Wiring& wiring, const pinning::Place& place, std::size_t process) {
+  set_signals();
+  ::prctl(PR_SET_NAME, wiring.layout.processes[process].name.substr(0, 15).c_str());
+  wiring.segment.own(process);
+  ipc::Control& control = *view_of(wiring.layout, wiring.segment, process).control;
+  ipc::Life& life = begin_life(control, process);
+  // A kernel that grants less than the place is reported by the host; the worker works all the same.
+  pinning::bind_this_process(place);
+  int status = kExitFinished;
+  try {
+    work(wiring, place, process, control, life);
+  } catch (const Error& error) {
+    leave_message(control, error.what());
+    status = kExitHopeless;
+  } catch (const std::exception& error) {
+    leave_message(control, error.what());
+    status = kExitHandlerThrew;
+  } catch (...) {
+    leave_message(control, "the handler threw something that is no std::exception");
+    status = kExitHandlerThrew;
+  }
+  std::fflush(nullptr);
+  // Not exit(): the host's static objects and exit handlers belong to the host.
+  ::_exit(status);
+}
+
+}  // namespace sluice

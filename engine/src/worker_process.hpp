@@ -1,0 +1,37 @@
+// The process of one worker: from the fork to its end.
+#pragma once
+
+#include <cstddef>
+
+#include <sluice/pinning/place.hpp>
+
+#include "worker_loop.hpp"
+
+namespace sluice {
+
+// How a worker's process ends, for its master.
+inline constexpr int kExitFinished = 0;
+inline constexpr int kExitHopeless = 70;      // An Error: trying again would end the same way.
+inline constexpr int kExitHandlerThrew = 71;  // Anything else that a handler threw.
+
+// Runs worker `process` in the process that the master has just forked, to its end.
+[[noreturn]] void run_worker(const Wiring& wiring, const pinning::Place& place, std::size_t process);
+
+// How a process of this stage waits. A shared place never spins.
+ipc::WaitPolicy wait_policy(const Settings& settings, const std::string& stage, bool shared_place);
+
+// Waits on the doorbell of the calling process.
+class DoorbellPatience final : public Patience {
+ public:
+  DoorbellPatience(const ipc::WaitPolicy& policy, ipc::Control& own, const ipc::Doorbell& bell)
+      : policy_{policy}, own_{own}, bell_{bell} {}
+
+  ipc::Woken wait_until(const std::function<bool()>& ready, std::chrono::nanoseconds bound) override;
+
+ private:
+  ipc::WaitPolicy policy_;
+  ipc::Control& own_;
+  const ipc::Doorbell& bell_;
+};
+
+}  // namespace sluice
