@@ -51,7 +51,8 @@ std::vector<PriceLevel> Book::top(Side side, std::size_t count) const {
 std::int64_t Book::random_quantity(Random& random) const {
   std::int64_t quantity = usual_quantity_ * random.between(1, 300) / 100;
   quantity >>= random.below(7);
-  if (!random.one_in(16)) quantity = quantity / lot_ * lot_;  // A few use every printed decimal.
+  quantity = quantity / lot_ * lot_;
+  if (random.one_in(16)) quantity += random.below(lot_);  // A few use every printed decimal.
   return std::max(quantity, lot_);
 }
 

@@ -160,6 +160,8 @@ std::string Feed::depth() {
                        last_sent_id_,
                        book_.take_changes(Side::bid),
                        book_.take_changes(Side::ask)};
+  // The spot venue lists bids from the best down, the others in order of price.
+  if (instrument_.venue == Venue::spot) std::reverse(message.bids.begin(), message.bids.end());
   first_unsent_id_ = 0;
   last_sent_id_ = update_id_;
   return json(instrument_, message);

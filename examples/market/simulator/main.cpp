@@ -45,7 +45,7 @@ std::vector<std::int64_t> event_shares(const std::vector<Instrument>& instrument
   std::vector<std::int64_t> shares;
   std::int64_t left = events;
   for (const Instrument& instrument : instruments) {
-    shares.push_back(events * instrument.weight / weights);
+    shares.push_back(events * instrument.weight / std::max<std::int64_t>(weights, 1));
     left -= shares.back();
   }
   shares.front() += left;
