@@ -24,6 +24,11 @@ std::int64_t receive_time(std::string_view text) {
   return value;
 }
 
+bool has_tab_behind_time(std::string_view line) {
+  const std::size_t digits = line.find_first_not_of("0123456789");
+  return digits != 0 && digits != std::string_view::npos && line[digits] == '\t';
+}
+
 // Cuts the text before the separator off the front of the rest.
 std::string_view cut(std::string_view& rest, char separator) {
   const std::size_t at = rest.find(separator);
@@ -77,6 +82,7 @@ void Capture::read_ahead() {
     std::string line;
     while (read_line(line)) {
       ahead_.push_back(line);
+      if (has_tab_behind_time(line)) name_.raw = false;
       try {
         first_receive_ns_ = split_line(name_, line).receive_ns;
         return;

@@ -27,7 +27,8 @@ struct CaptureLine {
 };
 
 // What a file's name says. A name VENUE_SYMBOL_DAY, with a day of digits and any extension, is a raw recorder
-// file; every other name, and standard input, is a merged file whose lines name venue and symbol themselves.
+// file, unless its first receive time is followed by a tab; every other name, and standard input, is a merged
+// file, whose lines name venue and symbol themselves.
 struct CaptureName {
   bool raw = false;
   std::string venue;

@@ -36,7 +36,7 @@ Decimal::Decimal(Int128 mantissa, int scale) : mantissa_{mantissa}, scale_{scale
 
 std::optional<Decimal> Decimal::parse(std::string_view text) {
   const bool negative = text.starts_with('-');
-  if (negative) text.remove_prefix(1);
+  if (negative || text.starts_with('+')) text.remove_prefix(1);
   const std::size_t point = text.find('.');
   std::string_view whole = text.substr(0, point);
   std::string_view fraction;

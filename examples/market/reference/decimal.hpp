@@ -19,7 +19,7 @@ class Decimal {
  public:
   Decimal() = default;
 
-  // Digits, at most one point between digits, an optional minus. Nothing for any other text, and for more
+  // Digits, at most one point between digits, an optional sign. Nothing for any other text, and for more
   // than 18 digits, which no exchange sends and which would leave no room for a product.
   static std::optional<Decimal> parse(std::string_view text);
 

@@ -104,7 +104,7 @@ Event EventParser::parse(const CaptureLine& line) {
   }
   Object document;
   if (root.get(document) != simdjson::SUCCESS) throw BadLine{"JSON is no object"};
-  if (Element stream; document["stream"].get(stream) == simdjson::SUCCESS) {
+  if (Element stream; document["stream"].get(stream) == simdjson::SUCCESS && !stream.is_null()) {
     return stream_event(document, line.venue);
   }
   // The one record without a stream is the REST snapshot; it does not name its symbol at every venue.

@@ -23,8 +23,8 @@ TEST(Decimal, PrintsNeitherTrailingZerosNorExponents) {
 }
 
 TEST(Decimal, RefusesWhatIsNoDecimal) {
-  for (const char* text : {"", "-", ".", "1.", ".5", "+1", "1e5", "1,5", "0x1f", "12.3.4", " 1", "1 ", "NaN",
-                           "1234567890.1234567891"}) {
+  for (const char* text : {"", "-", ".", "1.", ".5", "+", "--1", "1e5", "1,5", "0x1f", "12.3.4", " 1", "1 ",
+                           "NaN", "1234567890.1234567891"}) {
     EXPECT_FALSE(Decimal::parse(text)) << text;
   }
 }

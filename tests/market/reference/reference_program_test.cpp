@@ -37,6 +37,17 @@ TEST(MarketReference, GivesTheAnswersOfTheMergedFixtureAlsoFromStandardInput) {
   }
 }
 
+TEST(MarketReference, TakesAMergedFileForOneWhateverItsName) {
+  const TemporaryDirectory scratch;
+  const std::filesystem::path named_like_raw = scratch / "merged_all_20250303.tsv.zst";
+  ASSERT_EQ(run_simulator("--events 2000 --format merged --out " + shell_word(scratch / "")).status, 0);
+  std::filesystem::rename(scratch / "capture.tsv.zst", named_like_raw);
+  ASSERT_EQ(run_reference("--out " + shell_word(scratch / "out") + " " + shell_word(named_like_raw)).status,
+            0);
+  EXPECT_TRUE(rows(scratch / "out/rejected.tsv").empty());
+  EXPECT_EQ(rows(scratch / "out/book.tsv").size(), 6U);
+}
+
 TEST(MarketReference, EndsWith1AndTheNameOfAFileThatCannotBeOpened) {
   const TemporaryDirectory scratch;
   const Finished finished =
