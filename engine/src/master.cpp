@@ -190,6 +190,8 @@ void Master::on_death(std::size_t worker) {
   siginfo_t info{};
   if (::waitid(static_cast<idtype_t>(P_PIDFD), static_cast<id_t>(child.pidfd.get()), &info, WEXITED) != 0)
     return;
+  // Closing is not enough: the other workers inherited the description, and epoll would go on reporting it.
+  ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, child.pidfd.get(), nullptr);
   child.pidfd.reset();
   child.pid = 0;
   entry.last_death_ns.store(now.count(), std::memory_order_relaxed);
