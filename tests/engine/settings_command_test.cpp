@@ -2,8 +2,6 @@
 
 #include <array>
 #include <cstdio>
-#include <fstream>
-#include <sstream>
 #include <string>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -65,7 +63,7 @@ TEST(ConfigShow, PrintsEveryValueAndItsOrigin) {
 
 TEST(ConfigShow, TakesTheEnvironmentTheProfileAndAssignments) {
   const Finished run = sluice("config show --profile latency --set batch.events=7 --set stage.bars.workers=2",
-                         "SLUICE_PROFILE=shared SLUICE_WATCHDOG_TICK=2ms");
+                              "SLUICE_PROFILE=shared SLUICE_WATCHDOG_TICK=2ms");
   EXPECT_EQ(run.status, 0);
   EXPECT_THAT(run.out, ContainsRegex("\nprofile +latency +command line\n"));
   EXPECT_THAT(run.out, ContainsRegex("\nlane.slots +1024 +profile latency\n"));

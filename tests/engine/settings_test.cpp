@@ -1,7 +1,7 @@
 // The settings as a specification: names, layers, origins, stages, profile files, errors, and what people are
 // shown.
 
-#include <array>
+#include <algorithm>
 #include <chrono>
 #include <cstdlib>
 #include <filesystem>
@@ -274,8 +274,8 @@ TEST(AStagesVariable, EndsTheStagesNameWhereASettingBegins) {
 TEST(NoKey, IsTheEndOfAnother) {
   for (const std::string_view key : setting_keys()) {
     for (const std::string_view other : setting_keys()) {
-      EXPECT_THAT(std::string{other}, Not(EndsWith("." + std::string{key})));
-      EXPECT_THAT(std::string{other}, Not(EndsWith("_" + std::string{key})));
+      EXPECT_THAT(std::string{other}, Not(EndsWith(std::string{"."}.append(key))));
+      EXPECT_THAT(std::string{other}, Not(EndsWith(std::string{"_"}.append(key))));
       EXPECT_THAT(std::string{key}, Not(StartsWith("stage")));
     }
   }
@@ -502,7 +502,7 @@ TEST(Explain, KnowsASettingByEachOfItsNames) {
   EXPECT_THAT(error_of([&] { settings.explain("worker"); }), HasSubstr("did you mean stage.<name>.workers?"));
 }
 
-TEST(EveryTextForPeople, FitsIntoEightyColumnsOrAHundredWithTheTable) {
+TEST(EveryTextForPeople, FitsOnATerminal) {
   const auto widest = [](const std::string& text) {
     std::istringstream lines{text};
     std::string line;

@@ -104,7 +104,7 @@ TEST(CanonicalText, UsesTheLargestUnitThatKeepsTheNumberWhole) {
   EXPECT_EQ(format_count(65536), "65536");
   EXPECT_EQ(format_bytes(0), "0B");
   EXPECT_EQ(format_bytes(1000), "1000B");
-  EXPECT_EQ(format_bytes(1536 * 1024), "1536KiB");
+  EXPECT_EQ(format_bytes(std::uint64_t{1536} << 10U), "1536KiB");
   EXPECT_EQ(format_bytes(std::uint64_t{2} << 20U), "2MiB");
   EXPECT_EQ(format_duration(0ns), "0s");
   EXPECT_EQ(format_duration(1500us), "1500us");
