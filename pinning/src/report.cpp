@@ -27,7 +27,8 @@ Row process_row(const ProcessReport& process) {
 Row memory_row(const MemoryReport& memory) {
   std::string found;
   for (const auto& [node, pages] : memory.found.pages_on_node) {
-    found += fmt::format("{}{} pages on node {}", found.empty() ? "" : ", ", pages, node);
+    found +=
+        fmt::format("{}{} page{} on node {}", found.empty() ? "" : ", ", pages, pages == 1 ? "" : "s", node);
   }
   if (memory.found.absent_pages > 0) {
     found += fmt::format("{}{} untouched", found.empty() ? "" : ", ", memory.found.absent_pages);

@@ -95,12 +95,13 @@ TEST(Bind, BindsAForkedChildAndNotItsParent) {
   const pid_t child = fork();
   ASSERT_GE(child, 0);
   if (child == 0) {
+    alarm(60);  // So that it ends even if this test does not live to end it.
     const ProcessBinding binding = bind_this_process(place);
-    const bool told = write(ready[1], &binding, sizeof binding) == sizeof binding;
-    while (told)
+    if (write(ready[1], &binding, sizeof binding) != sizeof binding) _exit(1);
+    for (;;)
       pause();
-    _exit(1);
   }
+  close(ready[1]);
   ProcessBinding binding;
   ASSERT_EQ(read(ready[0], &binding, sizeof binding), static_cast<ssize_t>(sizeof binding));
   EXPECT_EQ(binding.affinity_error, 0);
@@ -114,7 +115,6 @@ TEST(Bind, BindsAForkedChildAndNotItsParent) {
   kill(child, SIGKILL);
   waitpid(child, nullptr, 0);
   close(ready[0]);
-  close(ready[1]);
 }
 
 TEST(Bind, ReportsAUnitThatThisMachineDoesNotHave) {
@@ -170,7 +170,7 @@ TEST(BindMemory, ReportsMemoryThatDoesNotStartOnAPage) {
 
 TEST(WhereIs, CountsTouchedPagesPerNodeAndUntouchedOnesApart) {
   const Mapping mapping{8};
-  for (const std::size_t page : {0, 3, 7})
+  for (const std::size_t page : {0U, 3U, 7U})
     mapping.touch(page);
   const Whereabouts found = where_is(mapping.bytes());
   if (kernel_has_no_memory_policy(found.error)) GTEST_SKIP() << "no move_pages on this kernel";
@@ -255,7 +255,7 @@ TEST(Report, NamesWhatTheKernelDidNotGrantToMemory) {
     EXPECT_FALSE(memory.as_asked());
   const std::string text = to_text(report);
   EXPECT_THAT(text, HasSubstr("not bound: Function not implemented"));
-  EXPECT_THAT(text, HasSubstr("1 pages on node 0, 3 pages on node 1  granted otherwise"));
+  EXPECT_THAT(text, HasSubstr("1 page on node 0, 3 pages on node 1  granted otherwise"));
   EXPECT_THAT(text, HasSubstr("not verified: Operation not permitted"));
 }
 

@@ -21,7 +21,7 @@ using testing::IsEmpty;
 
 const std::filesystem::path kMachines = MACHINES_DIR;
 
-PlanRequest request_of(std::vector<unsigned> workers, Policy policy = Policy::compact) {
+PlanRequest request_of(const std::vector<unsigned>& workers, Policy policy = Policy::compact) {
   PlanRequest request{.stages = {}, .policy = policy};
   for (const unsigned count : workers) {
     std::string name{"s"};
@@ -356,6 +356,7 @@ TEST(Plan, KeepsItsPromisesOnManyMachinesMasksAndPipelines) {
                                        "package:2 l3:8 core:8 pu:2",
                                        "package:1 [numa] [numa] l3:3 core:2 pu:1"};
   std::vector<Topology> machines;
+  machines.reserve(texts.size() + 2);
   for (const std::string& text : texts)
     machines.push_back(topology_from_synthetic(text));
   machines.push_back(topology_from_xml(kMachines / "hybrid.xml"));
