@@ -39,6 +39,9 @@ std::size_t available_memory_bytes() {
   return std::numeric_limits<std::size_t>::max();
 }
 
+// More than any address space has, so that sums of sizes cannot wrap.
+constexpr std::size_t kMostBytes = std::size_t{1} << 46;
+
 constexpr const char* kRemedy = "lower lane.bytes, lane.slots, state.bytes or the number of workers";
 
 }  // namespace
@@ -63,7 +66,24 @@ void Segment::release() noexcept {
   if (fd_ >= 0) ::close(fd_);
 }
 
+void Segment::refuse_absurd(std::span<const RegionSpec> regions) const {
+  std::size_t room = kMostBytes;
+  const auto take = [this, &room](std::size_t bytes) {
+    if (bytes > room) {
+      throw Error{{"create the segment of", name_, fmt::format("it takes more than {} MiB", kMostBytes >> 20),
+                   kRemedy}};
+    }
+    room -= bytes;
+  };
+  for (const RegionSpec& spec : regions) {
+    take(spec.plain_bytes);
+    for (const std::size_t bytes : spec.ring_bytes)
+      take(bytes);
+  }
+}
+
 void Segment::lay_out(std::span<const RegionSpec> regions) {
+  refuse_absurd(regions);
   std::size_t address = 0;
   std::size_t file = 0;
   for (const RegionSpec& spec : regions) {
@@ -148,7 +168,9 @@ void Segment::protect(std::size_t address_offset, std::size_t bytes, int protect
 void Segment::own(std::size_t region) {
   assert(region < regions_.size());
   if (owned_ == region) return;
-  if (owned_ != kNothing) {
+  if (owned_ == kEverything) {
+    protect(0, address_bytes_ - page_bytes(), PROT_READ);
+  } else if (owned_ != kNothing) {
     protect(regions_[owned_].address_offset, regions_[owned_].address_bytes, PROT_READ);
   }
   protect(regions_[region].address_offset, regions_[region].address_bytes, PROT_READ | PROT_WRITE);
@@ -157,7 +179,7 @@ void Segment::own(std::size_t region) {
 
 void Segment::own_everything() {
   protect(0, address_bytes_ - page_bytes(), PROT_READ | PROT_WRITE);
-  owned_ = kNothing;
+  owned_ = kEverything;
 }
 
 std::span<std::byte> Segment::plain(std::size_t region) const noexcept {

@@ -71,6 +71,7 @@ class Segment {
     std::vector<Ring> rings;
   };
 
+  void refuse_absurd(std::span<const RegionSpec> regions) const;
   void lay_out(std::span<const RegionSpec> regions);
   void create_memory();
   void map_everything();
@@ -85,6 +86,7 @@ class Segment {
   std::size_t file_bytes_ = 0;
   int fd_ = -1;
   static constexpr std::size_t kNothing = static_cast<std::size_t>(-1);
+  static constexpr std::size_t kEverything = kNothing - 1;
   std::size_t owned_ = kNothing;  // The region that is writable in this process, also when inherited by fork.
 };
 
