@@ -39,7 +39,7 @@ void add_workers(const Graph& graph, const Settings& settings, Layout& layout) {
       process.name = fmt::format("{}/{}", node.name, replica);
       process.node = n;
       process.replica = static_cast<unsigned>(replica);
-      process.undo_bytes = settings.bytes("undo.bytes", node.name);
+      process.undo_bytes = bytes_for(settings, "undo.bytes", node.name, node.options.undo_bytes);
       process.state_bytes = StateArea::overhead_bytes() + round_up(sizeof(Problems), 64) +
                             bytes_for(settings, "state.bytes", node.name, node.options.state_bytes);
       layout.processes.push_back(std::move(process));

@@ -14,7 +14,7 @@ namespace {
 
 // How much is decompressed at once: small enough to be still in the second-level cache when the lines are
 // read.
-constexpr std::size_t kChunkBytes = 128 * 1024;
+constexpr std::size_t kChunkBytes = std::size_t{128} << 10;
 
 FileDescriptor open_capture(const std::string& path) {
   const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
@@ -61,6 +61,10 @@ Line CaptureFile::next() {
     if (end_ - begin_ > max_line_bytes_) return skip_long_line();
     if (!refill()) return finish();
   }
+}
+
+bool CaptureFile::line_at_hand() const {
+  return std::memchr(buffer_.get() + begin_, '\n', end_ - begin_) != nullptr;
 }
 
 // Makes room behind what was not delivered yet and decompresses into it; false at the end or the damage.

@@ -9,7 +9,7 @@
 namespace market {
 namespace {
 
-constexpr std::size_t kBufferBytes = 128 * 1024;
+constexpr std::size_t kBufferBytes = std::size_t{128} << 10;
 
 }  // namespace
 

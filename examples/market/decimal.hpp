@@ -26,13 +26,17 @@ class Decimal {
 
   constexpr std::int64_t units() const { return units_; }
   constexpr bool is_zero() const { return units_ == 0; }
-  constexpr auto operator<=>(const Decimal&) const = default;
+  constexpr bool operator==(const Decimal&) const = default;
+  constexpr std::strong_ordering operator<=>(const Decimal& other) const { return units_ <=> other.units_; }
 
  private:
   constexpr explicit Decimal(std::int64_t units) : units_{units} {}
 
   std::int64_t units_ = 0;  // In units of 1e-8.
 };
+
+inline constexpr std::uint64_t kPowersOfTen[kDecimalDigits + 1] = {1,      10,      100,      1000,     10000,
+                                                                   100000, 1000000, 10000000, 100000000};
 
 enum class DecimalFault : std::uint8_t { none, empty, junk, too_precise, overflow };
 
@@ -53,7 +57,7 @@ constexpr ParsedDecimal parse_decimal(std::string_view text) {
   const bool negative = *at == '-';
   if (negative || *at == '+') ++at;
 
-  // 2^64 / 10 leaves room for the multiplication, so that one comparison a digit finds every overflow.
+  // Up to here another digit fits 64 bits.
   constexpr std::uint64_t kMostBeforeDigit = (std::numeric_limits<std::uint64_t>::max() - 9) / 10;
   std::uint64_t magnitude = 0;
   int missing_digits = kDecimalDigits;

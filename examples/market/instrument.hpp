@@ -57,7 +57,11 @@ struct Instrument {
   FixedText<kMaxVenueBytes> venue;
   FixedText<kMaxSymbolBytes> symbol;
 
-  auto operator<=>(const Instrument&) const = default;
+  bool operator==(const Instrument&) const = default;
+  std::strong_ordering operator<=>(const Instrument& other) const {
+    const std::strong_ordering by_venue = venue <=> other.venue;
+    return std::is_neq(by_venue) ? by_venue : symbol <=> other.symbol;
+  }
 };
 
 static_assert(sizeof(Instrument) == kMaxVenueBytes + kMaxSymbolBytes);

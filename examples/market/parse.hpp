@@ -90,7 +90,7 @@ class LineParser {
   static constexpr std::size_t kPaddingBytes = 64;
 
   // Lines up to the expected size are parsed without allocating; a longer one makes the parser grow once.
-  explicit LineParser(std::size_t expected_json_bytes = 64 * 1024);
+  explicit LineParser(std::size_t expected_json_bytes = std::size_t{64} << 10);
   LineParser(LineParser&&) noexcept;
   ~LineParser();
 

@@ -162,6 +162,7 @@ class Outlet<Bytes> {
   explicit Outlet(OutletPort& port) noexcept : port_{port} {}
 
   void push(const Bytes& event) { port_.push(event); }
+  void push(std::string_view text) { port_.push(Bytes{text}); }
 
  private:
   OutletPort& port_;

@@ -1,0 +1,33 @@
+// The market demonstration as a pipeline:
+//
+//     read --- lines ---> parse -+- trades ---> bars -----+
+//      |                         +- books ----> book -----+
+//      |                         +- tickers --> tickers --+--> write
+//      |                         +- tallies --> counts ---+
+//      +------- rejected lines --+------------------------+
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include <sluice/sluice.hpp>
+
+namespace market {
+
+inline constexpr const char* kLinesInlet = "lines";
+inline constexpr const char* kRowsInlet = "rejects";
+
+struct MarketInput {
+  std::vector<std::string> paths;    // Or "-" alone: then the host pushes the lines.
+  std::uint64_t max_line_bytes = 0;  // What a lane into `parse` can carry.
+};
+
+bool is_standard_input(const MarketInput& input);
+
+// Looks into every file. Throws sluice::Error for one that cannot be read.
+sluice::Pipeline market_pipeline(const MarketInput& input, const std::filesystem::path& out,
+                                 const sluice::Settings& settings);
+
+}  // namespace market

@@ -1,0 +1,29 @@
+// The stage `parse`: capture lines in, events of the market out, one stream a kind. Stateless.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <sluice/sluice.hpp>
+
+#include "market/events.hpp"
+#include "market/parse.hpp"
+
+namespace market {
+
+class ParseStage {
+ public:
+  explicit ParseStage(std::vector<std::string> paths) : paths_{std::move(paths)} {}
+
+  void operator()(const LineRecord& line, sluice::Outlet<Trade>& trades, sluice::Outlet<BookRecord>& books,
+                  sluice::Outlet<Ticker>& tickers, sluice::Outlet<Tally>& tallies,
+                  sluice::Outlet<RowRecord>& rows);
+
+ private:
+  std::vector<std::string> paths_;
+  LineParser parser_;
+};
+
+}  // namespace market

@@ -1,0 +1,72 @@
+// The stage `read`: a source that reads the groups of capture files of its worker, line by line.
+//
+// Its position is recoverable state: a replacement goes on behind the last line that was committed, and for
+// compressed files from the newest access point before it.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <sluice/sluice.hpp>
+
+#include "market/access_point.hpp"
+#include "market/capture_file.hpp"
+#include "market/capture_line.hpp"
+#include "market/events.hpp"
+#include "market/input_plan.hpp"
+
+namespace market {
+
+// Where a reader stands; zeros is the beginning.
+struct ReadPosition {
+  std::uint64_t file = 0;  // In the worker's list, all its groups one after the other.
+  CapturePosition line;
+  std::int64_t last_receive_ns = 0;  // Of the group so far.
+};
+
+class ReadStage {
+ public:
+  // `files` are those of every worker; `max_line_bytes` is what a lane to the next stage can carry.
+  ReadStage(sluice::Worker& worker, const InputPlan& plan, const std::vector<std::string>& paths,
+            std::uint64_t max_line_bytes);
+
+  bool operator()(sluice::Outlet<LineRecord>& lines, sluice::Outlet<RowRecord>& rows);
+
+ private:
+  struct PlannedFile {
+    InputFile file;
+    std::uint32_t index;   // On the command line.
+    bool begins_group;
+  };
+
+  void open_file();
+  void next_file();
+  void send(const Line& line, sluice::Outlet<LineRecord>& lines, sluice::Outlet<RowRecord>& rows);
+
+  sluice::Worker& worker_;
+  std::vector<PlannedFile> files_;
+  CaptureOptions options_;
+  sluice::Recoverable<ReadPosition> position_;
+  sluice::Recoverable<AccessPoint> access_point_;
+  AccessPoint new_access_point_;
+  std::unique_ptr<CaptureFile> capture_;
+  CaptureFormat format_ = CaptureFormat::unknown;
+};
+
+// Sends one line of a capture on, or the reason why it is none. Shared with standard input.
+void send_line(const Line& line, CaptureFormat format, const Instrument& file_instrument, std::uint32_t file,
+               std::string_view path, auto&& push_line, auto&& push_row) {
+  const CaptureLine parts = split_capture_line(format, file_instrument, line.text);
+  if (!parts.reject_reason.empty()) {
+    push_row(RowHead{Output::rejected, 0}, rejected_row(path, line.number, parts.reject_reason));
+    return;
+  }
+  push_line(LineHead{parts.instrument, line.number, file, 0}, parts.json);
+}
+
+// The error of a line that fits into no lane.
+[[noreturn]] void refuse_long_line(const std::string& path, const Line& line);
+
+}  // namespace market

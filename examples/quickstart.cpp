@@ -1,0 +1,40 @@
+// Counts the words of standard input in two worker processes. kill -9 them as you like: the counts are right.
+#include <iostream>
+#include <sluice/sluice.hpp>
+
+struct Word {
+  char text[32];
+  bool operator==(const Word&) const = default;
+};
+
+class Count {  // One object per worker.
+ public:
+  explicit Count(sluice::Worker& worker) : counts_{worker.table<Word, std::uint64_t>("counts", 20'000)} {}
+  void operator()(const Word& word, sluice::Outlet<sluice::Bytes>&) { ++counts_[word]; }
+  void finish(sluice::Outlet<sluice::Bytes>& lines) {  // Its last word, when everything has been counted.
+    counts_.for_each([&](const Word& word, std::uint64_t count) {
+      lines.push(std::to_string(count) + " " + word.text + "\n");
+    });
+  }
+
+ private:
+  sluice::Table<Word, std::uint64_t> counts_;  // Recoverable: rolled back with the batch that dies.
+};
+
+int main() {
+  sluice::Pipeline words{"words"};
+  words.inlet<Word>("in").by(&Word::text).to<Count>("count", {.workers = 2}).outlet("out");
+  sluice::Engine engine{words};
+  engine.start();
+
+  auto in = engine.inlet<Word>("in");
+  for (Word word{}; std::cin.width(sizeof(word.text)), std::cin >> word.text; word = Word{}) in.push(word);
+  in.close();
+
+  auto out = engine.outlet<sluice::Bytes>("out");
+  while (!out.ended()) {
+    out.wait(std::chrono::seconds{1});
+    out.poll([](const sluice::Bytes& line) { std::cout << line.text(); });
+  }
+  engine.wait();
+}
