@@ -38,7 +38,7 @@ inline std::span<const std::byte> peek_record(LaneConsumer& lane) noexcept {
   const std::uint64_t readable = lane.readable();
   std::uint64_t payload_bytes = 0;
   const std::byte* at = lane.data();
-  if (readable >= kRecordHeaderBytes) std::memcpy(&payload_bytes, at, sizeof(payload_bytes));
+  if (readable >= kRecordHeaderBytes) payload_bytes = read_once(*reinterpret_cast<const std::uint64_t*>(at));
   if (readable < kRecordHeaderBytes || payload_bytes > readable - kRecordHeaderBytes ||
       record_stride(payload_bytes) > readable) {
     lane.quarantine();

@@ -63,6 +63,11 @@ struct LaneMemory {
   std::uint64_t capacity_bytes = 0;
 };
 
+// One read of a word that the peer may change at any time; the compiler may not read it again after a check.
+inline std::uint64_t read_once(const std::uint64_t& word) noexcept {
+  return *static_cast<const volatile std::uint64_t*>(&word);
+}
+
 class LaneProducer {
  public:
   explicit LaneProducer(const LaneMemory& memory) noexcept : memory_{memory} { resume(); }
@@ -78,7 +83,8 @@ class LaneProducer {
 
   // Room for `bytes` at the position next(), or nullptr when the lane is too full for them.
   std::byte* reserve(std::uint64_t bytes) noexcept {
-    if (next_ + bytes - head_cache_ > memory_.capacity_bytes && !refresh(bytes)) return nullptr;
+    // Written so that no `bytes` can wrap: next_ is never further than the capacity ahead of the head.
+    if (bytes > memory_.capacity_bytes - (next_ - head_cache_) && !refresh(bytes)) return nullptr;
     return memory_.ring + (next_ & (memory_.capacity_bytes - 1));
   }
   void advance(std::uint64_t bytes) noexcept { next_ += bytes; }
@@ -88,6 +94,7 @@ class LaneProducer {
     // [lane.marks_head] acquire: the consumer has read the marks that are overwritten; pairs with the
     // store of marks_head in LaneConsumer::publish() and Commit::store_cursors().
     const std::uint64_t head = memory_.consumer->marks_head.load(std::memory_order_acquire);
+    if (marks_next_ - head > kMarksPerLane) corrupt_ = true;
     if (marks_next_ - head >= kMarksPerLane) return false;
     memory_.producer->marks[marks_next_ % kMarksPerLane] = Mark{next_, value, kind, 0};
     ++marks_next_;
@@ -129,12 +136,13 @@ class LaneProducer {
     // [lane.head] acquire: the consumer is done with the bytes before head, they may be overwritten; pairs
     // with the store of head in LaneConsumer::publish() and Commit::store_cursors().
     const std::uint64_t head = memory_.consumer->head.load(std::memory_order_acquire);
-    if (next_ - head > memory_.capacity_bytes) {  // Also true of a head beyond next: unsigned.
+    if (corrupt_ || next_ - head > memory_.capacity_bytes) {  // Also true of a head beyond next: unsigned.
       corrupt_ = true;
+      head_cache_ = next_ - memory_.capacity_bytes;  // Full, whatever the peer says next.
       return false;
     }
     head_cache_ = head;
-    return next_ + bytes - head <= memory_.capacity_bytes;
+    return bytes <= memory_.capacity_bytes - (next_ - head);
   }
 
   LaneMemory memory_;
@@ -171,7 +179,7 @@ class LaneConsumer {
   const Mark* mark() const noexcept {
     if (marks_next_ == marks_tail_cache_) return nullptr;
     const Mark& mark = memory_.producer->marks[marks_next_ % kMarksPerLane];
-    return mark.position == next_ ? &mark : nullptr;
+    return read_once(mark.position) == next_ ? &mark : nullptr;
   }
   void pass_mark() noexcept { ++marks_next_; }
 
@@ -209,9 +217,12 @@ class LaneConsumer {
     marks_tail_cache_ = marks_tail;
     limit_ = tail;
     if (marks_next_ != marks_tail) {
-      const std::uint64_t position = memory_.producer->marks[marks_next_ % kMarksPerLane].position;
+      const Mark& mark = memory_.producer->marks[marks_next_ % kMarksPerLane];
+      const std::uint64_t ahead = read_once(mark.position) - next_;
+      // Behind what is consumed, or further ahead than the producer can be: nobody would ever reach it.
+      if (ahead > memory_.capacity_bytes) return quarantine();
       // The mark may have come after this tail was read: then it lies beyond it and sets no limit yet.
-      if (position - next_ < limit_ - next_) limit_ = position;
+      if (ahead < limit_ - next_) limit_ = next_ + ahead;
     }
   }
 
