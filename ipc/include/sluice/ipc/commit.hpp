@@ -90,7 +90,8 @@ class Commit {
     count_ = 0;
     // [commit.committed] acquire: the record before it; pairs with commit().
     const std::uint64_t committed = header_.committed.load(std::memory_order_acquire);
-    const std::uint64_t applied = header_.applied.load(std::memory_order_relaxed);  // relaxed: own word.
+    // relaxed: own word; the release of [commit.applied] kept the predecessor's stores in order.
+    const std::uint64_t applied = header_.applied.load(std::memory_order_relaxed);
     if (committed != applied) {
       if (committed != applied + 1 || !record_is_sound()) return false;
       finish(committed);

@@ -53,7 +53,8 @@ class UndoLog {
   // Puts the old bytes back, newest first, down to the position `to`. Each step can be repeated. False when
   // an entry is not one that note() writes: the log is corrupt and the state must not be used.
   bool roll_back(std::uint64_t to) noexcept {
-    // [undo.tail] acquire: the entries before their cursor; pairs with the store in note().
+    // [undo.tail] [undo.restored] acquire: the entries before their cursor, and bytes that are back before an
+    // entry is missing; pairs with the stores in note(), restart() and below.
     std::uint64_t tail = header_.tail.load(std::memory_order_acquire);
     if (tail > entries_.size() || to > tail) return false;
     while (tail > to) {
@@ -69,6 +70,8 @@ class UndoLog {
       // this process repeats the step or is past it; pairs with the load of tail in roll_back().
       header_.tail.store(tail, std::memory_order_release);
     }
+    // What is noted next overwrites these entries: not before the cursor has given them up.
+    std::atomic_signal_fence(std::memory_order_seq_cst);
     return true;
   }
   bool roll_back() noexcept { return roll_back(base()); }
@@ -84,7 +87,8 @@ class UndoLog {
   friend class Commit;
   // Gives up the entries before `base`; by the commit only, which can repeat it.
   void restart(std::uint64_t base, std::uint64_t tail) noexcept {
-    // Lowering both must never pass through a pair with base above tail: base first, unless it rises.
+    // Base never passes tail on the way: it rises only up to a tail that stays, and is lowered before tail
+    // is. [undo.tail] release: the cursors of the lanes before them; pairs with the load in roll_back().
     header_.base.store(base, std::memory_order_release);
     header_.tail.store(tail, std::memory_order_release);
   }

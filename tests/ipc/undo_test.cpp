@@ -1,0 +1,189 @@
+// The undo log: what was noted comes back, newest first, and a log that cannot be is refused.
+#include <algorithm>
+#include <array>
+#include <string_view>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include <sluice/ipc/undo.hpp>
+
+#include "lane_fixture.hpp"
+
+namespace sluice::ipc::test {
+namespace {
+
+constexpr std::uint64_t kMost = ~std::uint64_t{0};
+
+struct Logged {
+  bool note(std::size_t at, std::size_t bytes) { return log.note(state.data() + at, bytes); }
+  void set(std::size_t at, std::string_view text) {
+    std::memcpy(state.data() + at, text.data(), text.size());
+  }
+  std::string_view text(std::size_t at, std::size_t bytes) const {
+    return {reinterpret_cast<const char*>(state.data()) + at, bytes};
+  }
+  // The words of the newest entry's end: where it goes and how long it is.
+  void spoil_newest(std::uint64_t offset, std::uint64_t bytes) {
+    const std::array words{offset, bytes};
+    std::memcpy(entries.data() + log.tail() - sizeof(words), words.data(), sizeof(words));
+  }
+
+  UndoHeader header{};
+  std::vector<std::byte> entries{256};
+  std::vector<std::byte> state{128};
+  UndoLog log{header, entries, state};
+};
+
+TEST(UndoLog, BringsBackTheNotedBytes) {
+  Logged logged;
+  logged.set(10, "before");
+  ASSERT_TRUE(logged.note(10, 6));
+  logged.set(10, "after!");
+  ASSERT_TRUE(logged.log.roll_back());
+  EXPECT_EQ(logged.text(10, 6), "before");
+  EXPECT_EQ(logged.log.tail(), 0U);
+}
+
+TEST(UndoLog, GoesBackNewestFirst) {
+  Logged logged;
+  for (const std::string_view text : {"two", "333", "444"}) {
+    ASSERT_TRUE(logged.note(0, 3));
+    logged.set(0, text);
+  }
+  ASSERT_TRUE(logged.log.roll_back());
+  EXPECT_EQ(logged.text(0, 3), std::string_view("\0\0\0", 3)) << "the oldest value, not the last but one";
+}
+
+TEST(UndoLog, GoesBackToABoundary) {
+  Logged logged;
+  logged.note(0, 3);
+  logged.set(0, "one");
+  const std::uint64_t boundary = logged.log.tail();
+  logged.note(0, 3);
+  logged.set(0, "two");
+  logged.note(50, 5);
+  logged.set(50, "other");
+  ASSERT_TRUE(logged.log.roll_back(boundary));
+  EXPECT_EQ(logged.text(0, 3), "one");
+  EXPECT_EQ(logged.text(50, 1), std::string_view("\0", 1));
+  EXPECT_EQ(logged.log.tail(), boundary);
+  ASSERT_TRUE(logged.log.roll_back());
+  EXPECT_EQ(logged.text(0, 1), std::string_view("\0", 1));
+}
+
+TEST(UndoLog, TakesPiecesOfEveryLengthAndPlace) {
+  for (std::size_t bytes = 0; bytes <= 100; ++bytes) {
+    Logged logged;
+    const std::string before(bytes, 'b');
+    logged.set(128 - bytes, before);
+    ASSERT_TRUE(logged.note(128 - bytes, bytes));
+    logged.set(128 - bytes, std::string(bytes, 'a'));
+    ASSERT_TRUE(logged.log.roll_back());
+    ASSERT_EQ(logged.text(128 - bytes, bytes), before);
+  }
+}
+
+TEST(UndoLog, ThatIsFullRefusesAndStaysAsItIs) {
+  Logged logged;
+  int noted = 0;
+  while (logged.note(0, 16))
+    ++noted;
+  EXPECT_EQ(noted, 256 / 32);
+  EXPECT_EQ(logged.log.tail(), 256U) << "to the last byte";
+  EXPECT_FALSE(logged.note(0, 0));
+  EXPECT_TRUE(logged.log.roll_back());
+  EXPECT_FALSE(logged.note(0, 241)) << "an entry that can never fit";
+  EXPECT_EQ(logged.log.tail(), 0U);
+}
+
+TEST(UndoLog, RefusesToGoBackToWhereItNeverWas) {
+  Logged logged;
+  logged.note(0, 8);
+  EXPECT_FALSE(logged.log.roll_back(logged.log.tail() + 8));
+}
+
+TEST(UndoLog, IsReadAgainByWhoeverTakesTheRegionOver) {
+  Logged logged;
+  logged.set(0, "first");
+  logged.note(0, 5);
+  logged.set(0, "later");
+  UndoLog successor{logged.header, logged.entries, logged.state};
+  ASSERT_TRUE(successor.roll_back());
+  EXPECT_EQ(logged.text(0, 5), "first");
+}
+
+TEST(CorruptUndoLog, EndsBeyondItself) {
+  for (const std::uint64_t tail : {std::uint64_t{257}, kMost, kMost - 15}) {
+    Logged logged;
+    logged.header.tail = tail;
+    EXPECT_FALSE(logged.log.roll_back()) << tail;
+  }
+}
+
+TEST(CorruptUndoLog, BeginsBehindItsEnd) {
+  Logged logged;
+  logged.note(0, 8);
+  logged.header.base = logged.log.tail() + 1;
+  EXPECT_FALSE(logged.log.roll_back());
+}
+
+TEST(CorruptUndoLog, HasAnEntryThatIsNotWhole) {
+  Logged logged;
+  logged.note(0, 8);
+  logged.header.tail = 15;
+  EXPECT_FALSE(logged.log.roll_back());
+}
+
+TEST(CorruptUndoLog, HasAnEntryOutsideTheState) {
+  using Entry = std::pair<std::uint64_t, std::uint64_t>;
+  for (const auto& [offset, bytes] : {Entry{121, 8}, Entry{kMost, 8}, Entry{kMost - 7, 8}, Entry{128, 1}}) {
+    Logged logged;
+    logged.note(0, 8);
+    logged.spoil_newest(offset, bytes);
+    EXPECT_FALSE(logged.log.roll_back()) << offset << " " << bytes;
+  }
+}
+
+TEST(CorruptUndoLog, HasAnEntryLongerThanTheLog) {
+  for (const std::uint64_t bytes : {std::uint64_t{9}, std::uint64_t{256}, kMost, kMost - 6}) {
+    Logged logged;
+    logged.note(0, 8);
+    logged.spoil_newest(0, bytes);
+    EXPECT_FALSE(logged.log.roll_back()) << bytes;
+  }
+}
+
+TEST(CorruptUndoLog, HasAnEntryThatReachesBehindTheBoundary) {
+  Logged logged;
+  logged.note(0, 32);
+  const std::uint64_t boundary = logged.log.tail();
+  logged.note(0, 8);
+  logged.spoil_newest(0, 32);
+  EXPECT_FALSE(logged.log.roll_back(boundary));
+}
+
+TEST(CorruptUndoLog, NeverWritesOutsideTheStateWhateverItHolds) {
+  const Seed seed;
+  std::mt19937_64 random = seed.engine();
+  constexpr std::size_t kGuard = 4096;
+  std::vector<std::byte> memory(kGuard + 128 + kGuard, std::byte{0x5a});
+  std::array<std::byte, 256> entries{};
+  for (int round = 0; round < 50'000; ++round) {
+    for (std::size_t at = 0; at < entries.size(); at += 8) {
+      const std::uint64_t word = below(random, 8) == 0 ? random() : below(random, 160);
+      std::memcpy(entries.data() + at, &word, sizeof(word));
+    }
+    UndoHeader header{};
+    header.base = below(random, 4) == 0 ? random() : below(random, 40);
+    header.tail = below(random, 4) == 0 ? random() : below(random, 300);
+    UndoLog log{header, entries, std::span{memory}.subspan(kGuard, 128)};
+    static_cast<void>(log.roll_back());
+  }
+  const auto untouched = [](std::byte byte) { return byte == std::byte{0x5a}; };
+  EXPECT_TRUE(std::all_of(memory.begin(), memory.begin() + kGuard, untouched));
+  EXPECT_TRUE(std::all_of(memory.end() - kGuard, memory.end(), untouched));
+}
+
+}  // namespace
+}  // namespace sluice::ipc::test
