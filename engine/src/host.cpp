@@ -90,8 +90,10 @@ bool Host::over() const noexcept {
 Stats Host::stats() const {
   Stats stats;
   for (std::size_t process = kFirstWorker; process < layout_.processes.size(); ++process) {
-    const std::string& stage = graph_.nodes[layout_.processes[process].node].name;
-    if (stats.stages.empty() || stats.stages.back().name != stage) stats.stages.push_back({stage, {}});
+    const Node& node = graph_.nodes[layout_.processes[process].node];
+    if (stats.stages.empty() || stats.stages.back().name != node.name) {
+      stats.stages.push_back({node.name, node.kind == NodeKind::source, {}});
+    }
     stats.stages.back().workers.push_back(worker_stats(process));
     add_problems(process, stats);
   }
@@ -126,7 +128,9 @@ WorkerStats Host::worker_stats(std::size_t process) const {
   for (const ipc::Life& life : region.control->lives) {
     const std::uint32_t incarnation = life.incarnation.load(kRelaxed);
     if (incarnation == 0) continue;
-    stats.lives.push_back({incarnation, std::chrono::nanoseconds{life.born_ns.load(kRelaxed)},
+    const auto& noticed = entry.noticed_ns[(incarnation - 1) % ipc::kLivesKept];
+    stats.lives.push_back({incarnation, std::chrono::nanoseconds{noticed.load(kRelaxed)},
+                           std::chrono::nanoseconds{life.born_ns.load(kRelaxed)},
                            std::chrono::nanoseconds{life.ready_ns.load(kRelaxed)},
                            std::chrono::nanoseconds{life.first_event_ns.load(kRelaxed)},
                            life.input_at_ready.load(kRelaxed) != 0});

@@ -15,6 +15,7 @@
 #include <sluice/error.hpp>
 
 #include "kernel_account.hpp"
+#include "priority.hpp"
 #include "worker_process.hpp"
 
 namespace sluice {
@@ -80,6 +81,7 @@ void Master::prepare_children() {
   for (const int signal : {SIGTERM, SIGCHLD})
     std::signal(signal, SIG_DFL);
   ::prctl(PR_SET_NAME, "sluice-master");
+  hurry();
   const RestartPolicy policy = restart_policy(wiring_.settings);
   constexpr int kStartsPerDeadline = 10;
   for (std::size_t p = kFirstWorker; p < wiring_.layout.processes.size(); ++p) {
@@ -194,9 +196,10 @@ void Master::on_death(std::size_t worker) {
   ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, child.pidfd.get(), nullptr);
   child.pidfd.reset();
   child.pid = 0;
-  entry.last_death_ns.store(now.count(), std::memory_order_relaxed);
   const bool exited = info.si_code == CLD_EXITED;
   const RegionView view = view_of(wiring_.layout, wiring_.segment, child.process);
+  const std::uint32_t incarnation = view.control->incarnation.load(std::memory_order_relaxed);
+  entry.noticed_ns[incarnation % ipc::kLivesKept].store(now.count(), std::memory_order_relaxed);
   if (exited && info.si_status == kExitFinished &&
       view.cursors[kFinished].load(std::memory_order_relaxed) != 0) {
     entry.done.store(1, std::memory_order_relaxed);

@@ -11,6 +11,8 @@
 #include <sluice/error.hpp>
 #include <sluice/pinning/bind.hpp>
 
+#include "priority.hpp"
+
 namespace sluice {
 namespace {
 
@@ -105,6 +107,8 @@ void run_worker(const Wiring& wiring, const pinning::Place& place, std::size_t p
   ipc::Life& life = begin_life(control, process);
   // A kernel that grants less than the place is reported by the host; the worker works all the same.
   pinning::bind_this_process(place);
+  // Before the handler's constructor: what that starts must not keep the master's priority.
+  take_ease();
   int status = kExitFinished;
   try {
     work(wiring, place, process, control, life);

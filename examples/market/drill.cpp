@@ -88,15 +88,21 @@ std::string Drill::report(const sluice::Stats& stats) const {
   std::string text;
   std::vector<std::chrono::nanoseconds> to_ready;
   std::vector<std::chrono::nanoseconds> to_event;
+  std::vector<std::chrono::nanoseconds> noticed;
+  std::vector<std::chrono::nanoseconds> born;
   for (const Hit& kill : kills_) {
     const auto life = next_life(stats, kill.worker, kill.at);
     if (!life || life->ready.count() == 0) continue;
     to_ready.push_back(life->ready - kill.at);
+    noticed.push_back(life->predecessor_dead - kill.at);
+    born.push_back(life->born - kill.at);
     // Without input waiting, the first event says when input came and not how fast the replacement was.
     if (life->input_at_ready && life->first_event.count() != 0) to_event.push_back(life->first_event - kill.at);
   }
   if (options_.kills != 0) {
     text += fmt::format("killed {} workers of {} asked for\n", kills_.size(), options_.kills);
+    text += distribution("killed to noticed:", noticed);
+    text += distribution("killed to replacement born:", born);
     text += distribution("killed to replacement at work:", to_ready);
     text += distribution("killed to its first event, if any:", to_event);
   }

@@ -11,6 +11,7 @@ namespace sluice {
 // When one incarnation of a worker reached what, on CLOCK_MONOTONIC; zero: not yet.
 struct LifeStats {
   std::uint32_t incarnation = 0;
+  std::chrono::nanoseconds predecessor_dead{0};  // When the master learned of it.
   std::chrono::nanoseconds born{0};
   std::chrono::nanoseconds ready{0};
   std::chrono::nanoseconds first_event{0};
@@ -37,6 +38,7 @@ struct WorkerStats {
 
 struct StageStats {
   std::string name;
+  bool source = false;
   std::vector<WorkerStats> workers;
 
   std::uint64_t events_in() const noexcept;
