@@ -1,5 +1,6 @@
 // Counts the words of standard input in two worker processes. kill -9 them as you like: the counts are right.
 #include <iostream>
+
 #include <sluice/sluice.hpp>
 
 struct Word {
@@ -28,7 +29,8 @@ int main() {
   engine.start();
 
   auto in = engine.inlet<Word>("in");
-  for (Word word{}; std::cin.width(sizeof(word.text)), std::cin >> word.text; word = Word{}) in.push(word);
+  for (Word word{}; std::cin.width(sizeof(word.text)), std::cin >> word.text; word = Word{})
+    in.push(word);
   in.close();
 
   auto out = engine.outlet<sluice::Bytes>("out");

@@ -43,8 +43,8 @@ void BarsStage::add_to_total(const Trade& trade) {
   ++total.trades;
   if (trade.buyer_maker) ++total.buyer_maker;
   if (!add(total.quantity, trade.quantity) || !add(total.notional, trade.price, trade.quantity)) {
-    worker_.report(fmt::format("the sums of {} {} do not fit 128 bits any more", trade.instrument.venue.text(),
-                               trade.instrument.symbol.text()));
+    worker_.report(fmt::format("the sums of {} {} do not fit 128 bits any more",
+                               trade.instrument.venue.text(), trade.instrument.symbol.text()));
   }
 }
 
@@ -63,9 +63,8 @@ void BarsStage::add_to_bar(const Trade& trade) {
 
 bool BarsStage::finish(sluice::Outlet<RowRecord>& rows) {
   if (*told_ == 0) {
-    totals_.for_each([&](const Instrument& instrument, const Total& total) {
-      push_total(instrument, total, rows);
-    });
+    totals_.for_each(
+        [&](const Instrument& instrument, const Total& total) { push_total(instrument, total, rows); });
   }
   const std::uint64_t end = std::min(*told_ + kSlotsAPortion, bars_.slots());
   for (std::uint64_t slot = *told_; slot < end; ++slot) {

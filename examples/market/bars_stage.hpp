@@ -1,4 +1,5 @@
-// The stage `bars`: one-second bars and totals of the trades of each instrument, told at the end of the stream.
+// The stage `bars`: one-second bars and totals of the trades of each instrument, told at the end of the
+// stream.
 //
 // A bar's second is the trade's time, rounded down; its open and close go by the order of arrival.
 #pragma once

@@ -63,7 +63,8 @@ void BookStage::operator()(const BookRecord& record, sluice::Outlet<RowRecord>&)
 
 void BookStage::keep(Book& book, const BookHead& head) {
   pending_[{book.number, book.pending++}] = {head, book.pending_levels, event_levels_.size()};
-  for (const Level& level : event_levels_) pending_levels_[{book.number, book.pending_levels++}] = level;
+  for (const Level& level : event_levels_)
+    pending_levels_[{book.number, book.pending_levels++}] = level;
 }
 
 void BookStage::take_snapshot(Book& book, const BookHead& head) {
@@ -106,7 +107,8 @@ void BookStage::apply(Book& book, const BookHead& head) {
   book.has_last_id = 1;
   book.last_id = head.last_id;
   ++book.applied;
-  for (const Level& level : event_levels_) set_level(book, level);
+  for (const Level& level : event_levels_)
+    set_level(book, level);
 }
 
 void BookStage::set_level(const Book& book, const Level& level) {
@@ -124,7 +126,8 @@ void BookStage::erase_levels(const Book& book) {
   levels_.for_each([&](const LevelKey& key, std::int64_t) {
     if (key.book == book.number) keys.push_back(key);
   });
-  for (const LevelKey& key : keys) levels_.erase(key);
+  for (const LevelKey& key : keys)
+    levels_.erase(key);
 }
 
 void BookStage::finish(sluice::Outlet<RowRecord>& rows) {

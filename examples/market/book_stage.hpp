@@ -1,9 +1,9 @@
 // The stage `book`: level-2 order books, kept by the exchange's rules, told at the end of the stream.
 //
 // Updates are buffered until the snapshot of their instrument; then those that the snapshot already contains
-// are dropped (spot: last id <= the snapshot's; futures: <) and the rest applied in order of arrival. Quantity
-// 0 deletes a level. A gap is first id != previous last id + 1 (spot), previous id != previous last id
-// (futures); the first update that is applied is not checked. Source: the exchange's documentation of its
+// are dropped (spot: last id <= the snapshot's; futures: <) and the rest applied in order of arrival.
+// Quantity 0 deletes a level. A gap is first id != previous last id + 1 (spot), previous id != previous last
+// id (futures); the first update that is applied is not checked. Source: the exchange's documentation of its
 // depth streams, "How to manage a local order book correctly".
 #pragma once
 
@@ -33,8 +33,8 @@ class BookStage {
     std::uint64_t gaps;
     std::uint64_t has_last_id;
     std::int64_t last_id;
-    std::uint64_t pending;        // Updates that wait for the snapshot.
-    std::uint64_t pending_levels; // Levels of those.
+    std::uint64_t pending;         // Updates that wait for the snapshot.
+    std::uint64_t pending_levels;  // Levels of those.
   };
   struct LevelKey {
     std::uint32_t book;

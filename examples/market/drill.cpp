@@ -9,7 +9,9 @@
 namespace market {
 namespace {
 
-std::chrono::nanoseconds now() { return std::chrono::steady_clock::now().time_since_epoch(); }
+std::chrono::nanoseconds now() {
+  return std::chrono::steady_clock::now().time_since_epoch();
+}
 
 double milliseconds(std::chrono::nanoseconds time) {
   return std::chrono::duration<double, std::milli>(time).count();
@@ -21,8 +23,8 @@ std::string distribution(std::string_view what, std::vector<std::chrono::nanosec
   const auto at = [&times](double share) {
     return milliseconds(times[static_cast<std::size_t>(share * static_cast<double>(times.size() - 1) + 0.5)]);
   };
-  return fmt::format("{:<34} min {:.3f}  p50 {:.3f}  p90 {:.3f}  p99 {:.3f}  max {:.3f} ms  ({} of them)\n", what,
-                     at(0), at(0.5), at(0.9), at(0.99), at(1), times.size());
+  return fmt::format("{:<34} min {:.3f}  p50 {:.3f}  p90 {:.3f}  p99 {:.3f}  max {:.3f} ms  ({} of them)\n",
+                     what, at(0), at(0.5), at(0.9), at(0.99), at(1), times.size());
 }
 
 // The life of the worker that began after it was hit.
@@ -70,7 +72,8 @@ Drill::Hit Drill::hit(int signal) {
   for (const sluice::StageStats& stage : stats.stages) {
     for (const sluice::WorkerStats& worker : stage.workers) {
       if (worker.finished || worker.pid == 0) continue;
-      const std::uint64_t hits = hits_of_stage_[stage.name];
+      const auto found = hits_of_stage_.find(stage.name);
+      const std::uint64_t hits = found == hits_of_stage_.end() ? 0 : found->second;
       if (hits < fewest) candidates.clear();
       fewest = std::min(fewest, hits);
       if (hits == fewest) candidates.push_back(&worker);
@@ -89,20 +92,19 @@ std::string Drill::report(const sluice::Stats& stats) const {
   std::vector<std::chrono::nanoseconds> to_ready;
   std::vector<std::chrono::nanoseconds> to_event;
   std::vector<std::chrono::nanoseconds> noticed;
-  std::vector<std::chrono::nanoseconds> born;
   for (const Hit& kill : kills_) {
     const auto life = next_life(stats, kill.worker, kill.at);
     if (!life || life->ready.count() == 0) continue;
     to_ready.push_back(life->ready - kill.at);
     noticed.push_back(life->predecessor_dead - kill.at);
-    born.push_back(life->born - kill.at);
     // Without input waiting, the first event says when input came and not how fast the replacement was.
-    if (life->input_at_ready && life->first_event.count() != 0) to_event.push_back(life->first_event - kill.at);
+    if (life->input_at_ready && life->first_event.count() != 0)
+      to_event.push_back(life->first_event - kill.at);
   }
   if (options_.kills != 0) {
-    text += fmt::format("killed {} workers of {} asked for\n", kills_.size(), options_.kills);
-    text += distribution("killed to noticed:", noticed);
-    text += distribution("killed to replacement born:", born);
+    text += fmt::format("killed {} workers of {} asked for, in {} of {} stages, seed {}\n", kills_.size(),
+                        options_.kills, hits_of_stage_.size(), stats.stages.size(), options_.seed);
+    text += distribution("killed to noticed by the master:", noticed);
     text += distribution("killed to replacement at work:", to_ready);
     text += distribution("killed to its first event, if any:", to_event);
   }

@@ -13,9 +13,9 @@
 namespace market {
 
 struct DrillOptions {
-  std::uint64_t kills = 0;                   // SIGKILL to a random worker, this many times.
+  std::uint64_t kills = 0;  // SIGKILL to a random worker, this many times.
   std::chrono::nanoseconds kill_every{std::chrono::milliseconds{10}};  // On average.
-  bool stall = false;                        // Make one worker hang.
+  bool stall = false;                                                  // Make one worker hang.
   std::uint64_t seed = 0;
 };
 
@@ -27,7 +27,9 @@ class Drill {
   void tick();
   // What was done and how long the replacements took; for people. Empty when nothing was asked.
   std::string report(const sluice::Stats& stats) const;
-  bool complete() const noexcept { return kills_.size() >= options_.kills && (!options_.stall || stalled_.done); }
+  bool complete() const noexcept {
+    return kills_.size() >= options_.kills && (!options_.stall || stalled_.done);
+  }
 
  private:
   struct Hit {

@@ -10,7 +10,9 @@ RowText& RowText::key(std::int64_t number) {
   return key(fmt::format("{:020d}", static_cast<std::uint64_t>(number) ^ (std::uint64_t{1} << 63)));
 }
 
-RowText& RowText::number(std::int64_t number) { return field(fmt::format("{}", number)); }
+RowText& RowText::number(std::int64_t number) {
+  return field(fmt::format("{}", number));
+}
 
 std::string rejected_row(std::string_view file, std::uint64_t line, std::string_view reason) {
   // A reason can quote the input; a row must stay a row.

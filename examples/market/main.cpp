@@ -30,9 +30,10 @@ std::optional<int> parse(int argc, char** argv, Options& options) {
   CLI::App app{
       "Turns captures of exchange feeds into event counts, trades, one-second bars, order books and last\n"
       "tickers, in a pipeline of worker processes that can be killed at any instant without a difference."};
-  app.add_option("--input", options.inputs,
-                 "Captures: recorder files VENUE_SYMBOL_DAY.gz, merged files, or - for standard input; plain, "
-                 "gzip or zstd")
+  app.add_option(
+         "--input", options.inputs,
+         "Captures: recorder files VENUE_SYMBOL_DAY.gz, merged files, or - for standard input; plain, "
+         "gzip or zstd")
       ->required()
       ->type_name("FILE...");
   app.add_option("--out", options.out, "Directory for the .tsv files")->required()->type_name("DIR");
@@ -46,8 +47,9 @@ std::optional<int> parse(int argc, char** argv, Options& options) {
   options.drill.seed = std::random_device{}();
   app.add_option("--seed", options.drill.seed, "Seed of the kills; random unless given")->type_name("N");
   sluice::add_standard_options(app, options.standard);
-  app.footer("Workers of a stage: --set stage.parse.workers=4; stages: read parse book bars tickers counts write.\n"
-             "All settings: sluice config keys");
+  app.footer(
+      "Workers of a stage: --set stage.parse.workers=4; stages: read parse book bars tickers counts write.\n"
+      "All settings: sluice config keys");
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
@@ -85,11 +87,8 @@ void print_summary(const sluice::Stats& stats, const market::Drill& drill, doubl
              static_cast<double>(lines) / seconds / 1000);
 }
 
-int run(const Options& options) {
-  const sluice::Settings settings = settings_for(options);
-  market::MarketInput input{options.inputs, settings.bytes("lane.bytes", "parse") - 256};
-  market::prepare_output(options.out);
-  sluice::Engine engine{market::market_pipeline(input, options.out, settings), settings};
+int run(const Options& options, const sluice::Settings& settings, const market::MarketInput& input,
+        sluice::Engine& engine) {
   market::Drill drill{engine, options.drill};
   std::unique_ptr<market::StdinFeed> feed;
   const auto start = std::chrono::steady_clock::now();
@@ -114,11 +113,19 @@ int run(const Options& options) {
 int main(int argc, char** argv) {
   Options options;
   if (const auto status = parse(argc, argv, options)) return *status;
+  int status_of_error = sluice::kExitUsage;
   try {
-    return run(options);
+    const sluice::Settings settings = settings_for(options);
+    status_of_error = sluice::kExitFailed;
+    constexpr std::uint64_t kHeadBytes = 256;  // More than what travels beside a line.
+    const market::MarketInput input{options.inputs, settings.bytes("lane.bytes", "parse") - kHeadBytes};
+    market::prepare_output(options.out);
+    const sluice::Pipeline pipeline = market::market_pipeline(input, options.out, settings);
+    status_of_error = sluice::kExitUsage;  // What the engine refuses before its start are settings.
+    sluice::Engine engine{pipeline, settings};
+    return run(options, settings, input, engine);
   } catch (const sluice::Error& error) {
     fmt::print(stderr, "error: {}\n", error.what());
-    // An input or output that cannot be used; a setting that cannot be is an Error of the command line.
-    return sluice::kExitFailed;
+    return status_of_error;
   }
 }

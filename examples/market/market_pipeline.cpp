@@ -14,6 +14,7 @@ namespace market {
 namespace {
 
 constexpr std::uint64_t kMebibyte = std::uint64_t{1} << 20;
+constexpr std::uint64_t kSmall = std::uint64_t{64} << 10;  // Of stages that keep next to nothing.
 constexpr std::uint64_t kMostReaders = 2;
 
 struct Incoming {
@@ -25,19 +26,20 @@ Incoming incoming(sluice::Pipeline& pipeline, const MarketInput& input, const sl
   if (is_standard_input(input)) {
     return {pipeline.inlet<LineRecord>(kLinesInlet), pipeline.inlet<RowRecord>(kRowsInlet)};
   }
-  const std::uint64_t readers =
-      settings.count_or_auto("workers", "read")
-          .value_or(std::min<std::uint64_t>(kMostReaders, input.paths.size()));
+  const std::uint64_t readers = settings.count_or_auto("workers", "read")
+                                    .value_or(std::min<std::uint64_t>(kMostReaders, input.paths.size()));
   const InputPlan plan = plan_inputs(input.paths, readers);
   auto [lines, rejected] = pipeline.source<ReadStage>(
-      "read", sluice::StageOptions{.workers = static_cast<unsigned>(readers), .undo_bytes = kMebibyte}, plan,
+      "read", sluice::StageOptions{.workers = static_cast<unsigned>(readers), .state_bytes = kMebibyte}, plan,
       input.paths, input.max_line_bytes);
   return {lines, rejected};
 }
 
 }  // namespace
 
-bool is_standard_input(const MarketInput& input) { return input.paths == std::vector<std::string>{"-"}; }
+bool is_standard_input(const MarketInput& input) {
+  return input.paths == std::vector<std::string>{"-"};
+}
 
 sluice::Pipeline market_pipeline(const MarketInput& input, const std::filesystem::path& out,
                                  const sluice::Settings& settings) {
@@ -45,21 +47,24 @@ sluice::Pipeline market_pipeline(const MarketInput& input, const std::filesystem
   const Incoming from = incoming(pipeline, input, settings);
   const auto instrument_of = [](const LineRecord& line) -> const Instrument& { return line.head.instrument; };
   auto [trades, books, tickers, tallies, rejected] =
-      from.lines.by(instrument_of).to<ParseStage>("parse", {.workers = 2}, input.paths);
+      from.lines.by(instrument_of)
+          .to<ParseStage>("parse", {.workers = 2, .state_bytes = kSmall}, input.paths);
   const auto book_of = [](const BookRecord& book) -> const Instrument& { return book.head.instrument; };
   const auto book_rows = books.by(book_of).to<BookStage>(
-      "book", {.workers = 2, .state_bytes = 40 * kMebibyte, .undo_bytes = 8 * kMebibyte});
+      "book", {.workers = 2, .state_bytes = 16 * kMebibyte, .undo_bytes = 8 * kMebibyte});
   const auto bar_rows =
-      trades.by(&Trade::instrument).to<BarsStage>("bars", {.workers = 1, .state_bytes = 40 * kMebibyte});
-  const auto ticker_rows = tickers.by(&Ticker::instrument).to<TickerStage>("tickers");
-  const auto count_rows = tallies.by(&Tally::instrument).to<CountStage>("counts");
+      trades.by(&Trade::instrument).to<BarsStage>("bars", {.workers = 1, .state_bytes = 24 * kMebibyte});
+  const auto ticker_rows =
+      tickers.by(&Ticker::instrument).to<TickerStage>("tickers", {.state_bytes = kMebibyte});
+  const auto count_rows =
+      tallies.by(&Tally::instrument).to<CountStage>("counts", {.state_bytes = 2 * kMebibyte});
   // One worker writes the files, whatever the settings say of other stages.
   book_rows.merge(bar_rows)
       .merge(ticker_rows)
       .merge(count_rows)
       .merge(rejected)
       .merge(from.rejected)
-      .to<WriteStage>("write", out);
+      .to<WriteStage>("write", {.state_bytes = kSmall}, out);
   return pipeline;
 }
 

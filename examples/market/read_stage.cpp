@@ -33,13 +33,17 @@ bool ReadStage::operator()(sluice::Outlet<LineRecord>& lines, sluice::Outlet<Row
   if (capture_ == nullptr) return false;
   const Line line = capture_->next();
   switch (line.status) {
-    case LineStatus::line: send(line, lines, rows); return true;
-    case LineStatus::too_long: refuse_long_line(capture_->name(), line);
+    case LineStatus::line:
+      send(line, lines, rows);
+      return true;
+    case LineStatus::too_long:
+      refuse_long_line(capture_->name(), line);
     case LineStatus::broken:
       // What was read before stands; the files behind it are read all the same.
       worker_.report(capture_->failure());
       break;
-    case LineStatus::end: break;
+    case LineStatus::end:
+      break;
   }
   next_file();
   return capture_ != nullptr;

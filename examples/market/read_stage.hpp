@@ -37,7 +37,7 @@ class ReadStage {
  private:
   struct PlannedFile {
     InputFile file;
-    std::uint32_t index;   // On the command line.
+    std::uint32_t index;  // On the command line.
     bool begins_group;
   };
 

@@ -1,11 +1,10 @@
 #include "market/write_stage.hpp"
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <cstdio>
 #include <string>
 #include <string_view>
+#include <unistd.h>
 #include <vector>
 
 #include <fmt/format.h>
@@ -81,7 +80,8 @@ WriteStage::WriteStage(sluice::Worker& worker, const std::filesystem::path& dire
                          "every output is one sorted file", "leave stage.write.workers at 1"}};
   }
   for (std::size_t output = 0; output < kOutputs; ++output) {
-    parts_[output] = std::make_unique<sluice::AppendFile>(worker, kFiles[output].name, part_path(directory, output));
+    parts_[output] =
+        std::make_unique<sluice::AppendFile>(worker, kFiles[output].name, part_path(directory, output));
   }
 }
 

@@ -15,9 +15,12 @@ namespace {
 Finished run(const std::string& program, const std::string& arguments) {
   const TemporaryDirectory scratch;
   const std::filesystem::path errors = scratch / "stderr";
-  const std::string command = shell_word(program) + " " + arguments + " >/dev/null 2>" + shell_word(errors);
+  const std::filesystem::path output = scratch / "stdout";
+  // Braces, so that arguments may begin a pipe or end with a redirection of their own.
+  const std::string command = "{ " + shell_word(program) + " " + arguments + "; } >" + shell_word(output) +
+                              " 2>" + shell_word(errors);
   const int status = std::system(command.c_str());
-  return {WIFEXITED(status) ? WEXITSTATUS(status) : -1, content(errors)};
+  return {WIFEXITED(status) ? WEXITSTATUS(status) : -1, content(output), content(errors)};
 }
 
 }  // namespace
@@ -36,6 +39,9 @@ TemporaryDirectory::~TemporaryDirectory() {
   std::filesystem::remove_all(path_, ignored);
 }
 
+Finished run_market(const std::string& arguments) {
+  return run(MARKET_PROGRAM, arguments);
+}
 Finished run_reference(const std::string& arguments) {
   return run(MARKET_REFERENCE, arguments);
 }

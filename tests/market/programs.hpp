@@ -1,4 +1,4 @@
-// Runs the market's helper programs as a user would, and reads the files that they leave.
+// Runs the market's programs as a user would, and reads the files that they leave.
 #pragma once
 
 #include <cstdint>
@@ -24,9 +24,11 @@ class TemporaryDirectory {
 
 struct Finished {
   int status = -1;  // The exit status, -1 when the program was ended by a signal.
+  std::string output;
   std::string errors;
 };
 
+Finished run_market(const std::string& arguments);
 Finished run_reference(const std::string& arguments);
 Finished run_simulator(const std::string& arguments);
 
