@@ -8,7 +8,7 @@ namespace market {
 namespace {
 
 constexpr std::uint64_t kInstruments = 1024;
-constexpr std::uint64_t kBars = 96 * 1024;
+constexpr std::uint64_t kBars = 90'000;
 constexpr std::uint64_t kSlotsAPortion = 1024;
 
 std::int64_t second_of(std::int64_t milliseconds) {

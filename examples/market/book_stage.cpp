@@ -9,9 +9,9 @@ namespace market {
 namespace {
 
 constexpr std::uint64_t kInstruments = 1024;
-constexpr std::uint64_t kLevels = 96 * 1024;
-constexpr std::uint64_t kPendingUpdates = 12 * 1024;
-constexpr std::uint64_t kPendingLevels = 96 * 1024;
+constexpr std::uint64_t kLevels = 90'000;
+constexpr std::uint64_t kPendingUpdates = 12'000;
+constexpr std::uint64_t kPendingLevels = 90'000;
 
 bool usable(const BookHead& head, std::int64_t snapshot_id) {
   return head.has_previous_id != 0 ? head.last_id >= snapshot_id : head.last_id > snapshot_id;
