@@ -53,7 +53,8 @@ constexpr std::array kTable = {
             .least = "2",
             .most = "1T",
             .example = "64K",
-            .meaning = "Events that a lane into a stage holds, for events of fixed size.",
+            .meaning = "Events that a lane into a stage holds, for events of fixed size. The size in bytes "
+                       "that this comes to is rounded up to a power of two, and to 4KiB at least.",
             .trade_off =
                 "A large lane rides out bursts and pauses of its consumer; a small one stays in the cache "
                 "and bounds how long an event can wait in it."},
@@ -66,8 +67,9 @@ constexpr std::array kTable = {
             .least = "4KiB",
             .most = "1TiB",
             .example = "2MiB",
-            .meaning =
-                "Size of a lane into a stage, for records of bytes. No record can be larger than its lane.",
+            .meaning = "Size of a lane into a stage, for records of bytes. It is rounded up to a power of "
+                       "two; no record can be larger than its lane. The default and the profile give way to "
+                       "what the program asks for.",
             .trade_off =
                 "A large lane rides out bursts and holds large records; a small one stays in the cache."},
     Setting{
@@ -78,7 +80,7 @@ constexpr std::array kTable = {
         .choices = "block|drop_newest|fail",
         .example = "drop_newest",
         .meaning = "What happens to an event for a lane that is full. `block` makes the producer wait, "
-                   "`drop_newest` drops the event, `fail` refuses it to whoever pushes it. Each is counted.",
+                   "`drop_newest` drops the event and counts it, `fail` makes it an error of the producer.",
         .trade_off = "`block` loses nothing and slows the producers down to the pace of the slowest stage; "
                      "`drop_newest` keeps the pace and loses events."},
     Setting{.key = "batch.events",
@@ -135,17 +137,18 @@ constexpr std::array kTable = {
         .example = "200us",
         .meaning = "How long the strategy `sleep` yields, after spinning, before it sleeps.",
         .trade_off = "Longer yielding avoids waking up from sleep, and keeps the processor from resting."},
-    Setting{
-        .key = "state.bytes",
-        .type = SettingType::bytes,
-        .scope = Scope::every_stage,
-        .fallback = "8MiB",
-        .least = "4KiB",
-        .most = "1TiB",
-        .example = "64MiB",
-        .meaning = "Memory for the recoverable state of each worker of a stage: its values and keyed tables.",
-        .trade_off = "It is set aside at the start, used or not; state that does not fit is an error at the "
-                     "start."},
+    Setting{.key = "state.bytes",
+            .type = SettingType::bytes,
+            .scope = Scope::every_stage,
+            .fallback = "8MiB",
+            .least = "4KiB",
+            .most = "1TiB",
+            .example = "64MiB",
+            .meaning = "Memory for the recoverable state of each worker of a stage: its values and keyed "
+                       "tables. The default and the profile give way to what the program asks for.",
+            .trade_off =
+                "It is set aside at the start, used or not; state that does not fit is an error at the "
+                "start."},
     Setting{.key = "undo.bytes",
             .type = SettingType::bytes,
             .scope = Scope::every_stage,
@@ -213,17 +216,18 @@ constexpr std::array kTable = {
             .example = "1min",
             .meaning = "The time over which restarts are counted against restart.budget.",
             .trade_off = "A long window remembers more restarts, and so is stricter."},
-    Setting{.key = "restart.backoff",
-            .type = SettingType::duration,
-            .fallback = "1ms",
-            .least = "0s",
-            .most = "1h",
-            .example = "10ms",
-            .meaning =
-                "Pause before the second restart of a worker in a row; the first is immediate. Every further "
-                "pause is twice the last, with some jitter, up to restart.backoff_max.",
-            .trade_off =
-                "A long pause spares the machine while a worker keeps dying, and keeps its events waiting."},
+    Setting{
+        .key = "restart.backoff",
+        .type = SettingType::duration,
+        .fallback = "1ms",
+        .least = "0s",
+        .most = "1h",
+        .example = "10ms",
+        .meaning = "Pause before the restart of a worker that died without achieving anything. Each further "
+                   "one in a row waits twice as long, with jitter, up to restart.backoff_max. A worker that "
+                   "had committed something, or had lived for restart.stable, is restarted at once.",
+        .trade_off =
+            "A long pause spares the machine while a worker keeps dying, and keeps its events waiting."},
     Setting{.key = "restart.backoff_max",
             .type = SettingType::duration,
             .fallback = "1s",
@@ -238,8 +242,8 @@ constexpr std::array kTable = {
             .least = "1ms",
             .most = "24h",
             .example = "1min",
-            .meaning = "How long a worker must live for its next restart to be immediate again.",
-            .trade_off = "A long time keeps the pauses up for a worker that dies now and then."},
+            .meaning = "How long a worker must live to be restarted at once, even if it achieved nothing.",
+            .trade_off = "A long time keeps the pauses up for an idle worker that dies now and then."},
     Setting{.key = "placement.policy",
             .type = SettingType::choice,
             .fallback = "compact",
