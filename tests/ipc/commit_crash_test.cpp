@@ -144,7 +144,7 @@ TEST_F(CommitCrash, DuringRecoveryIsNothingSpecial) {
     if (copy_.worker_bytes_are(deaths.states[i])) continue;  // Its recovery stores nothing.
     live.set_worker_bytes(deaths.states[i]);
     // Those within a commit are few, and all of them are taken; those that only undo are many and alike.
-    if (!ScriptedWorker{live}.is_committing() && i % 8 != 0) continue;
+    if (!ScriptedWorker{live}.is_committing() && i % 16 != 0) continue;
     const Deaths again = deaths_during(live, [&live] { ScriptedWorker{live}.recover(); });
     instructions += again.instructions;
     ++recoveries;
