@@ -100,7 +100,7 @@ void write_books(const std::filesystem::path& path, const Market& market) {
     const Book& book = instrument.book;
     if (!book.started()) continue;
     table.key(key).cell(book.snapshot_id()).cell(book.dropped()).cell(book.applied()).cell(book.gaps());
-    table.cell(book.last_id() ? std::to_string(*book.last_id()) : std::string{});
+    table.cell(book.last_id() ? std::to_string(*book.last_id()) : "None");
     best_cells(table, book.bids().empty(), book.bids().empty() ? nullptr : &*book.bids().rbegin());
     best_cells(table, book.asks().empty(), book.asks().empty() ? nullptr : &*book.asks().begin());
     table.cell(book.bids().size()).cell(book.asks().size());
