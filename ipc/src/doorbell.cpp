@@ -1,5 +1,7 @@
 #include "sluice/ipc/doorbell.hpp"
 
+#include <algorithm>
+#include <cerrno>
 #include <cstdint>
 #include <ctime>
 #include <poll.h>
@@ -28,10 +30,17 @@ void Doorbell::ring() const noexcept {
 }
 
 bool Doorbell::wait(std::chrono::nanoseconds limit) const noexcept {
+  const auto until = std::chrono::steady_clock::now() + limit;
   pollfd entry{fd_, POLLIN, 0};
-  const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(limit);
-  const timespec timeout{seconds.count(), (limit - seconds).count()};
-  if (::ppoll(&entry, 1, &timeout, nullptr) <= 0) return false;
+  int found = 0;
+  do {
+    const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(limit);
+    const timespec timeout{seconds.count(), (limit - seconds).count()};
+    found = ::ppoll(&entry, 1, &timeout, nullptr);
+    // A signal that the host handles is no ring; the wait goes on for what is left of it.
+    limit = std::max(until - std::chrono::steady_clock::now(), std::chrono::nanoseconds{0});
+  } while (found < 0 && errno == EINTR);
+  if (found <= 0) return false;
   std::uint64_t rings = 0;
   // Somebody else may have been faster with the read; it rang all the same.
   [[maybe_unused]] const ssize_t got = ::read(fd_, &rings, sizeof(rings));

@@ -87,6 +87,7 @@ class Seed {
  public:
   Seed() : value_{std::random_device{}()}, trace_{__FILE__, __LINE__, "seed " + std::to_string(value_)} {
     std::printf("seed %u\n", value_);
+    std::fflush(stdout);  // A forked child would print it again.
   }
   std::mt19937_64 engine() const { return std::mt19937_64{value_}; }
 

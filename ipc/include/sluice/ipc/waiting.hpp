@@ -33,8 +33,11 @@ inline void relax() noexcept {
 enum class Woken {
   ready,    // `ready` said so.
   unasked,  // `ready` said so, but only after the bound: nobody rang. A lost ring, and a bug.
-  bound,    // The bound has passed.
+  bound,    // `ready` says no: the bound has passed, or somebody rang for nothing.
 };
+
+// Between publishing a cursor and ringing, a peer may be preempted for about this long.
+inline constexpr std::chrono::milliseconds kRingUnderWay{100};
 
 template <class Ready>
 Woken wait(const WaitPolicy& policy, Control& own, const Doorbell& doorbell, Ready&& ready) {
@@ -63,7 +66,9 @@ Woken wait(const WaitPolicy& policy, Control& own, const Doorbell& doorbell, Rea
     awake(own);
     return Woken::ready;
   }
-  const bool rang = doorbell.wait(policy.bound);
+  bool rang = doorbell.wait(policy.bound);
+  // What came just as the bound passed is not a lost ring: whoever published it sees that this side sleeps.
+  if (!rang && ready()) rang = doorbell.wait(kRingUnderWay);
   awake(own);
   if (!ready()) return Woken::bound;
   return rang ? Woken::ready : Woken::unasked;

@@ -1,0 +1,197 @@
+// Millions of events between two ends that run at the same time: two threads, which ThreadSanitizer can
+// judge, and two processes, which are what the lane is for.
+#include <atomic>
+#include <chrono>
+#include <functional>
+#include <thread>
+
+#include <gtest/gtest.h>
+
+#include <sluice/ipc/framing.hpp>
+#include <sluice/ipc/lane.hpp>
+
+#include "child.hpp"
+#include "lane_fixture.hpp"
+
+#ifdef __SANITIZE_THREAD__
+constexpr std::uint64_t kEvents = 500'000;
+#else
+constexpr std::uint64_t kEvents = 4'000'000;
+#endif
+
+namespace sluice::ipc::test {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+// Gives the other end a chance on a machine with few processing units; false once the time is up.
+class Turn {
+ public:
+  bool pass() {
+    std::this_thread::yield();
+    return (++passes_ & 1023) != 0 || Clock::now() < until_;
+  }
+
+ private:
+  Clock::time_point until_ = Clock::now() + kDeadline;
+  std::uint64_t passes_ = 0;
+};
+
+struct Event {  // 24 bytes: some cross the ring's end.
+  std::uint64_t number;
+  std::uint64_t random;
+  std::uint64_t check;
+};
+
+constexpr std::uint64_t checksum(std::uint64_t number, std::uint64_t random) {
+  return (number * 0x9e3779b97f4a7c15) ^ (random >> 7) ^ random;
+}
+
+// Publishes after a random number of events, and a mark after each 100'000th and at the end. True when all
+// went out.
+bool produce_events(const LaneMemory& memory, std::mt19937_64 random) {
+  LaneProducer lane{memory};
+  Turn turn;
+  for (std::uint64_t number = 0; number < kEvents;) {
+    for (std::uint64_t batch = 1 + below(random, 100); batch > 0 && number < kEvents; --batch) {
+      const std::uint64_t noise = random();
+      while (!push(lane, Event{number, noise, checksum(number, noise)})) {
+        lane.publish();
+        if (!turn.pass()) return false;
+      }
+      if (++number % 100'000 != 0) continue;
+      while (!lane.push_mark(MarkKind::end_of_stream, number)) {
+        if (!turn.pass()) return false;
+      }
+    }
+    lane.publish();
+  }
+  return !lane.corrupt();
+}
+
+// Takes random numbers of events between publications. Empty when every event came once, in order, whole,
+// and every mark at its place.
+std::string consume_events(const LaneMemory& memory, std::mt19937_64 random) {
+  LaneConsumer lane{memory};
+  Turn turn;
+  std::uint64_t number = 0;
+  for (std::uint64_t marks = 0; marks < kEvents / 100'000;) {
+    if (lane.readable() == 0) {
+      if (const Mark* mark = lane.mark(); mark != nullptr) {
+        if (mark->value != number || number != 100'000 * ++marks)
+          return "a mark at " + std::to_string(number);
+        lane.pass_mark();
+      } else if (!turn.pass()) {
+        return "deadline at " + std::to_string(number);
+      }
+      lane.publish();
+      continue;
+    }
+    Event event{};
+    for (std::uint64_t batch = 1 + below(random, 100); batch > 0 && pop(lane, event); --batch) {
+      if (event.number != number || event.check != checksum(event.number, event.random)) {
+        return "event " + std::to_string(number);
+      }
+      ++number;
+    }
+    lane.publish();
+  }
+  if (lane.corrupt()) return "corrupt";
+  return number == kEvents ? "" : std::to_string(number) + " events";
+}
+
+constexpr std::uint64_t kRecords = kEvents / 8;
+
+std::uint64_t record_bytes(std::uint64_t number) {
+  return number * 7919 % 401;
+}
+
+bool produce_records(const LaneMemory& memory, std::mt19937_64 random) {
+  LaneProducer lane{memory};
+  Turn turn;
+  for (std::uint64_t number = 0; number < kRecords; ++number) {
+    std::byte* at = nullptr;
+    while ((at = reserve_record(lane, record_bytes(number))) == nullptr) {
+      lane.publish();
+      if (!turn.pass()) return false;
+    }
+    std::memset(at, static_cast<int>(number & 0xff), record_bytes(number));
+    lane.advance(record_stride(record_bytes(number)));
+    if (below(random, 20) == 0) lane.publish();
+  }
+  lane.publish();
+  return !lane.corrupt();
+}
+
+std::string consume_records(const LaneMemory& memory, std::mt19937_64 random) {
+  LaneConsumer lane{memory};
+  Turn turn;
+  for (std::uint64_t number = 0; number < kRecords;) {
+    if (lane.readable() == 0) {
+      lane.publish();
+      if (!turn.pass()) return "deadline at " + std::to_string(number);
+      continue;
+    }
+    const std::span<const std::byte> record = peek_record(lane);
+    if (record.data() == nullptr || record.size() != record_bytes(number)) {
+      return "length of record " + std::to_string(number);
+    }
+    for (const std::byte byte : record) {
+      if (byte != static_cast<std::byte>(number & 0xff)) return "bytes of record " + std::to_string(number);
+    }
+    lane.advance(record_stride(record.size()));
+    ++number;
+    if (below(random, 20) == 0) lane.publish();
+  }
+  return lane.readable() == 0 ? "" : "more than was sent";
+}
+
+using Produce = bool (*)(const LaneMemory&, std::mt19937_64);
+using Consume = std::string (*)(const LaneMemory&, std::mt19937_64);
+
+void run_in_threads(Produce produce, Consume consume, std::size_t capacity_bytes) {
+  const Seed seed;
+  std::mt19937_64 random = seed.engine();
+  const TestLane lane{capacity_bytes};
+  bool produced = false;
+  std::thread producer{
+      [&, engine = std::mt19937_64{random()}] { produced = produce(lane.memory(), engine); }};
+  EXPECT_EQ(consume(lane.memory(), std::mt19937_64{random()}), "");
+  producer.join();
+  EXPECT_TRUE(produced);
+}
+
+void run_in_processes(Produce produce, Consume consume, std::size_t capacity_bytes) {
+  const Seed seed;
+  std::mt19937_64 random = seed.engine();
+  TestLane lane{capacity_bytes, false};
+  Child producer{[&] {
+    lane.segment().own(kProducerRegion);
+    return produce(lane.memory(), std::mt19937_64{random()}) ? 0 : 1;
+  }};
+  lane.segment().own(kConsumerRegion);
+  EXPECT_EQ(consume(lane.memory(), std::mt19937_64{random()}), "");
+  EXPECT_EQ(producer.ending(), "exit 0");
+}
+
+TEST(LaneTraffic, OfEventsBetweenTwoThreadsIsWholeAndInOrder) {
+  run_in_threads(produce_events, consume_events, 4096);
+}
+TEST(LaneTraffic, OfEventsThroughALargeRingBetweenTwoThreadsIsWholeAndInOrder) {
+  run_in_threads(produce_events, consume_events, 1 << 20);
+}
+TEST(LaneTraffic, OfEventsBetweenTwoProcessesIsWholeAndInOrder) {
+  run_in_processes(produce_events, consume_events, 4096);
+}
+TEST(LaneTraffic, OfEventsThroughALargeRingBetweenTwoProcessesIsWholeAndInOrder) {
+  run_in_processes(produce_events, consume_events, 1 << 20);
+}
+TEST(LaneTraffic, OfRecordsBetweenTwoThreadsIsWholeAndInOrder) {
+  run_in_threads(produce_records, consume_records, 4096);
+}
+TEST(LaneTraffic, OfRecordsBetweenTwoProcessesIsWholeAndInOrder) {
+  run_in_processes(produce_records, consume_records, 16384);
+}
+
+}  // namespace
+}  // namespace sluice::ipc::test
