@@ -56,7 +56,7 @@ class Book {
   std::int64_t dropped() const noexcept { return dropped_; }
   std::int64_t applied() const noexcept { return applied_; }
   std::int64_t gaps() const noexcept { return gaps_; }
-  std::optional<std::int64_t> last_id() const noexcept { return last_id_; }  // None until the first update after a snapshot.
+  std::optional<std::int64_t> last_id() const noexcept { return last_id_; }  // None right after a snapshot.
 
  private:
   void apply(const Depth& update);
