@@ -37,6 +37,12 @@ struct InlineRun::Parts final : Patience {
       } done{running, i};
       worked = loops[i].step() == WorkerLoop::Step::worked || worked;
     }
+    return collect() || worked;
+  }
+
+  // Takes what has come to the outlets; false when that was nothing.
+  bool collect() {
+    bool worked = false;
     for (HostOutlet& outlet : host.outlets()) {
       std::vector<std::vector<std::byte>>& into = collected[outlet.node()];
       const auto keep = [&into](std::span<const std::byte> payload) {
@@ -71,7 +77,12 @@ InlineRun::InlineRun(InlineRun&&) noexcept = default;
 InlineRun& InlineRun::operator=(InlineRun&&) noexcept = default;
 
 void InlineRun::run() {
-  while (parts_->turn()) {
+  try {
+    while (parts_->turn()) {
+    }
+  } catch (...) {
+    parts_->collect();  // What was committed before counts.
+    throw;
   }
 }
 

@@ -14,7 +14,6 @@ namespace {
 
 constexpr std::size_t kMostPieces = 64;
 constexpr std::size_t kNameBytes = 40;
-constexpr std::size_t kAlignment = 64;
 
 // The directory at the front of a state area. An entry counts once `count` covers it; a process that dies
 // before has claimed nothing, and its replacement writes the same again.
@@ -28,10 +27,10 @@ struct Directory {
   std::uint64_t reserved[7];
   Piece pieces[kMostPieces];
 };
-static_assert(sizeof(Directory) % kAlignment == 0);
+static_assert(sizeof(Directory) % StateArea::kAlignment == 0);
 
 constexpr std::size_t round_up(std::size_t value) {
-  return (value + kAlignment - 1) / kAlignment * kAlignment;
+  return (value + StateArea::kAlignment - 1) / StateArea::kAlignment * StateArea::kAlignment;
 }
 
 std::string stage_variable(const std::string& stage, std::string_view key) {

@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <ranges>
 #include <span>
 #include <string_view>
 #include <type_traits>
@@ -46,9 +47,13 @@ inline constexpr bool is_record = false;
 template <class Head>
 inline constexpr bool is_record<Record<Head>> = true;
 
+// Trivially copyable, and yet worth nothing in another process: it says where something is.
 template <class T>
-concept Event = is_record<T> ||(std::is_trivially_copyable_v<T> && !std::is_pointer_v<T> &&
-                                !std::is_reference_v<T> && alignof(T) <= 4096);
+concept Elsewhere = std::is_pointer_v<T> || std::ranges::view<T>;
+
+template <class T>
+concept Event = is_record<T> ||
+    (std::is_trivially_copyable_v<T> && !Elsewhere<T> && !std::is_reference_v<T> && alignof(T) <= 4096);
 
 // What the engine knows of a type of event.
 struct EventType {

@@ -45,7 +45,7 @@ template <class Head>
 struct Owned<Record<Head>> {
   using Type = OwnedRecord<Head>;
   static Type from(std::span<const std::byte> payload) {
-    Record<Head> event;
+    Record<Head> event{};  // Stays so if the payload is too short for a head.
     Wire<Record<Head>>::read(payload, event);
     return {event.head, std::string{event.text()}};
   }

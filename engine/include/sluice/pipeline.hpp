@@ -18,6 +18,7 @@
 #include <utility>
 #include <vector>
 
+#include <sluice/error.hpp>
 #include <sluice/graph.hpp>
 
 namespace sluice {
@@ -44,8 +45,13 @@ class Stream {
   Stream least_loaded() const { return with({RouteKind::least_loaded, nullptr, nullptr}); }
   Stream broadcast() const { return with({RouteKind::broadcast, nullptr, nullptr}); }
 
-  // The events of both, in no order between them; each keeps its own route.
+  // The events of both, in no order between them; each keeps its own route. Throws Error for the stream of
+  // another pipeline.
   Stream merge(const Stream& other) const {
+    if (other.graph_ != graph_) {
+      throw Error{{"merge streams of", graph_->name + " and " + other.graph_->name,
+                   "a stream stays within its pipeline", "join them by an outlet and an inlet"}};
+    }
     Stream merged = *this;
     merged.taps_.insert(merged.taps_.end(), other.taps_.begin(), other.taps_.end());
     return merged;

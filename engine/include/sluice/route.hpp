@@ -13,6 +13,8 @@
 #include <string_view>
 #include <type_traits>
 
+#include <sluice/event.hpp>
+
 namespace sluice {
 
 // Mixes all bits of a word into all bits of the result. Source: the finaliser of MurmurHash3 (A. Appleby).
@@ -40,13 +42,16 @@ inline std::uint64_t hash_bytes(const void* data, std::size_t bytes) noexcept {
 // A key can be an integer, an enumeration, text, or a trivially copyable value without padding.
 template <class K>
 concept Key = std::integral<K> || std::is_enum_v<K> || std::convertible_to<const K&, std::string_view> ||
-    (std::is_trivially_copyable_v<K>&& std::has_unique_object_representations_v<K>);
+    (std::is_trivially_copyable_v<K> && !Elsewhere<K> && std::has_unique_object_representations_v<K>);
 
 // The same on every run and machine of one byte order, so that a resumed pipeline routes as it did before.
 template <Key K>
 std::uint64_t hash_key(const K& key) noexcept {
   if constexpr (std::integral<K> || std::is_enum_v<K>) {
     return mix(static_cast<std::uint64_t>(key) + 0x9e3779b97f4a7c15ULL);
+  } else if constexpr (std::is_array_v<K> && std::is_same_v<std::remove_extent_t<K>, char>) {
+    // Text that fills its array has no zero behind it.
+    return hash_bytes(key, ::strnlen(key, sizeof(K)));
   } else if constexpr (std::convertible_to<const K&, std::string_view>) {
     const std::string_view text{key};
     return hash_bytes(text.data(), text.size());

@@ -90,6 +90,9 @@ template <class R, class H, class In, class... Outs>
 struct CallTraits<R (H::*)(In, Outlet<Outs>&...) const> : CallTraits<R (H::*)(In, Outlet<Outs>&...)> {};
 template <class R, class H, class In, class... Outs>
 struct CallTraits<R (H::*)(In, Outlet<Outs>&...) noexcept> : CallTraits<R (H::*)(In, Outlet<Outs>&...)> {};
+template <class R, class H, class In, class... Outs>
+struct CallTraits<R (H::*)(In, Outlet<Outs>&...) const noexcept>
+    : CallTraits<R (H::*)(In, Outlet<Outs>&...)> {};
 
 template <class F>
 struct SourceTraits;
@@ -98,6 +101,12 @@ struct SourceTraits<R (H::*)(Outlet<Outs>&...)> {
   using Result = R;
   using Outputs = std::tuple<Outs...>;
 };
+template <class R, class H, class... Outs>
+struct SourceTraits<R (H::*)(Outlet<Outs>&...) const> : SourceTraits<R (H::*)(Outlet<Outs>&...)> {};
+template <class R, class H, class... Outs>
+struct SourceTraits<R (H::*)(Outlet<Outs>&...) noexcept> : SourceTraits<R (H::*)(Outlet<Outs>&...)> {};
+template <class R, class H, class... Outs>
+struct SourceTraits<R (H::*)(Outlet<Outs>&...) const noexcept> : SourceTraits<R (H::*)(Outlet<Outs>&...)> {};
 
 template <class H, class... Args>
 H make_handler(Worker& worker, const Args&... args) {

@@ -9,7 +9,9 @@
 // the event is then rolled back and the pipeline stops with a report, nothing lost.
 #pragma once
 
+#include <algorithm>
 #include <bit>
+#include <concepts>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -29,6 +31,8 @@ namespace sluice {
 // same order by each incarnation.
 class StateArea {
  public:
+  static constexpr std::size_t kAlignment = 64;  // Of every piece.
+
   StateArea(std::string stage, ipc::UndoLog& undo) : stage_{std::move(stage)}, undo_{undo} {}
 
   // The piece `name`. The first incarnation to ask gets memory that holds `initial` (then zeros). Throws
@@ -58,7 +62,8 @@ class StateArea {
 
 template <class T>
 class Recoverable {
-  static_assert(std::is_trivially_copyable_v<T>, "recoverable state is trivially copyable");
+  static_assert(std::is_trivially_copyable_v<T> && !Elsewhere<T> && alignof(T) <= StateArea::kAlignment,
+                "recoverable state is trivially copyable and no pointer or view: it outlives its process");
 
  public:
   Recoverable(StateArea& area, std::string_view name, const T& initial = T{})
@@ -91,6 +96,9 @@ template <Key K, class V>
 class Table {
   static_assert(std::is_trivially_copyable_v<K> && std::is_trivially_copyable_v<V>,
                 "the keys and values of a table are trivially copyable");
+  static_assert(!Elsewhere<K> && !Elsewhere<V>,
+                "the keys and values of a table are no pointers or views: they outlive their process");
+  static_assert(std::equality_comparable<K>, "the key of a table has an operator==");
 
  public:
   struct Row {
@@ -98,12 +106,14 @@ class Table {
     K key;
     V value;
   };
+  static_assert(alignof(Row) <= StateArea::kAlignment, "a row is aligned to at most 64 bytes");
 
   Table(StateArea& area, std::string_view name, std::uint64_t rows)
       : area_{&area}, name_{name}, rows_{rows}, mask_{slots_for(rows) - 1} {
-    std::byte* memory = area.claim(name, sizeof(std::uint64_t) * 2 + slots() * sizeof(Row), {});
+    constexpr std::size_t kFront = std::max(sizeof(std::uint64_t) * 2, alignof(Row));
+    std::byte* memory = area.claim(name, kFront + slots() * sizeof(Row), {});
     size_ = reinterpret_cast<std::uint64_t*>(memory);
-    row_ = reinterpret_cast<Row*>(memory + sizeof(std::uint64_t) * 2);
+    row_ = reinterpret_cast<Row*>(memory + kFront);
   }
 
   const V* find(const K& key) const noexcept {
