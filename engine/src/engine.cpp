@@ -38,6 +38,13 @@ void refuse_threads(const std::string& name) {
   }
 }
 
+// noexcept: an exception must not get back into a second copy of the host's program.
+[[noreturn]] void run_master(const Wiring& wiring, const Placement& placement, int host) noexcept {
+  wiring.segment.own(kMasterProcess);
+  pinning::bind_this_process(placement.plan.master);
+  Master{wiring, placement.workers, host}.run();
+}
+
 }  // namespace
 
 struct Engine::Parts {
@@ -51,6 +58,7 @@ struct Engine::Parts {
 
   bool running() const noexcept { return master > 0; }
   void reap(bool block);
+  void kill_master() noexcept;  // Its workers die with it.
   void await_workers();
   bool all_ready() const;
   void fail_if_failed();
@@ -61,7 +69,8 @@ struct Engine::Parts {
   pinning::Report memory;
   ipc::Control& own;
   DoorbellPatience patience;
-  pid_t master = 0;  // 0 before the start and once it is reaped.
+  pid_t master = 0;  // 0 before the start and once it is gone.
+  Descriptor pidfd;  // Of the master. Kept to the end: the inlets and outlets look at it.
   int master_status = 0;
   bool started = false;
 };
@@ -74,7 +83,7 @@ Engine::~Engine() {
     stop();
   } catch (const std::exception&) {
     // The processes are gone either way: they die with their master, and it with this process.
-    if (parts_->running()) ::kill(parts_->master, SIGKILL);
+    parts_->kill_master();
   }
 }
 
@@ -94,19 +103,24 @@ void Engine::start() {
   std::fflush(nullptr);  // What is buffered here must not come out of a worker as well.
   const pid_t pid = ::fork();
   if (pid < 0) throw Error{{"fork the master of", parts.name, errno_text(), ""}};
-  if (pid == 0) {
-    wiring.segment.own(kMasterProcess);
-    pinning::bind_this_process(parts.placement.plan.master);
-    Master{wiring, parts.placement.workers, self.get()}.run();
-  }
+  if (pid == 0) run_master(wiring, parts.placement, self.get());
   parts.master = pid;
   parts.started = true;
+  parts.pidfd = open_pidfd(pid);
+  parts.host.watch_master(parts.pidfd.get());
   // The host is left where it was: its threads are its own.
   parts.await_workers();
 }
 
 void Engine::Parts::reap(bool block) {
-  if (running() && ::waitpid(master, &master_status, block ? 0 : WNOHANG) == master) master = 0;
+  if (!running()) return;
+  const pid_t reaped = ::waitpid(master, &master_status, block ? 0 : WNOHANG);
+  // A host that ignores SIGCHLD or waits for any child has reaped it before us; its status is lost.
+  if (reaped == master || (reaped < 0 && errno == ECHILD)) master = 0;
+}
+
+void Engine::Parts::kill_master() noexcept {
+  if (running()) ::syscall(SYS_pidfd_send_signal, pidfd.get(), SIGKILL, nullptr, 0);
 }
 
 bool Engine::Parts::all_ready() const {
@@ -200,7 +214,7 @@ void Engine::stop() {
     if (parts.running()) std::this_thread::sleep_for(std::chrono::milliseconds{1});
   }
   if (parts.running()) {
-    ::kill(parts.master, SIGKILL);  // Its workers die with it.
+    parts.kill_master();
     parts.reap(true);
   }
 }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <poll.h>
 
 #include <fmt/format.h>
 
@@ -47,7 +48,8 @@ Host::Host(const Graph& graph, const Settings& settings)
       layout_{lay_out(graph_, settings_)},
       segment_{graph_.name, region_specs(layout_)},
       bells_(layout_.processes.size()),
-      wiring_{graph_, layout_, settings_, segment_, bells_} {}
+      wiring_{graph_, layout_, settings_, segment_, bells_},
+      register_{register_of(layout_, segment_)} {}
 
 void Host::open_ends(Patience& patience) {
   for (std::size_t n = 0; n < graph_.nodes.size(); ++n) {
@@ -75,16 +77,30 @@ void Host::close_inlets() {
 
 RunState Host::state() const noexcept {
   // [master.state] acquire: the message is written; pairs with Master::end().
-  return register_of(layout_, segment_).state.load(std::memory_order_acquire);
+  return register_.state.load(std::memory_order_acquire);
 }
 
 std::string Host::failure() const {
-  return std::string{text_of(register_of(layout_, segment_).message, ipc::kMessageBytes)};
+  return std::string{text_of(register_.message, ipc::kMessageBytes)};
 }
 
 bool Host::over() const noexcept {
   const RunState now = state();
   return now == RunState::finished || now == RunState::stopped || now == RunState::failed;
+}
+
+bool Host::master_gone() noexcept {
+  constexpr std::chrono::nanoseconds kInterval = std::chrono::milliseconds{10};
+  // relaxed: a death is for good, and whoever sees it late asks again.
+  constexpr auto kRelaxed = std::memory_order_relaxed;
+  if (master_pidfd_ < 0 || master_gone_.load(kRelaxed)) return master_gone_.load(kRelaxed);
+  const std::int64_t now = monotonic_now().count();
+  if (now < next_look_ns_.load(kRelaxed)) return false;
+  next_look_ns_.store(now + kInterval.count(), kRelaxed);
+  pollfd entry{master_pidfd_, POLLIN, 0};
+  if (::poll(&entry, 1, 0) != 1) return false;
+  master_gone_.store(true, kRelaxed);
+  return true;
 }
 
 Stats Host::stats() const {

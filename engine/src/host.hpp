@@ -4,6 +4,7 @@
 // at a time.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <deque>
 #include <memory>
@@ -40,6 +41,10 @@ class Host {
   RunState state() const noexcept;
   std::string failure() const;
   bool over() const noexcept;
+  // A master that was killed has not said so, and took all workers along. Cheap enough to ask again and
+  // again: the kernel is asked every few milliseconds at most.
+  void watch_master(int pidfd) noexcept { master_pidfd_ = pidfd; }
+  bool master_gone() noexcept;
 
   Stats stats() const;
   const Wiring& wiring() const noexcept { return wiring_; }
@@ -57,6 +62,11 @@ class Host {
   Wiring wiring_;
   std::deque<HostInlet> inlets_;
   std::deque<HostOutlet> outlets_;
+  MasterRegister& register_;
+  int master_pidfd_ = -1;  // The engine's; -1 while there is no master.
+  // Of all threads that use inlets and outlets.
+  std::atomic<std::int64_t> next_look_ns_{0};
+  std::atomic<bool> master_gone_{false};
 };
 
 }  // namespace sluice

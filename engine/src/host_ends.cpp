@@ -42,6 +42,18 @@ HostInlet::HostInlet(Host& host, std::size_t node, Patience& patience)
 
 HostInlet::~HostInlet() = default;
 
+bool HostInlet::pipeline_over() const noexcept {
+  return host_.over();
+}
+
+void HostInlet::take_back() noexcept {
+  for (OutLane* out : touched_) {
+    out->lane.take_back(event_);
+    out->touched = false;
+  }
+  touched_.clear();
+}
+
 std::byte* HostInlet::make_room(OutLane& out, std::uint64_t bytes) {
   const std::string& stage = host_.wiring().graph.nodes[out.node].name;
   if (bytes > out.lane.capacity_bytes()) {
@@ -61,7 +73,7 @@ std::byte* HostInlet::make_room(OutLane& out, std::uint64_t bytes) {
   publish();
   std::byte* room = nullptr;
   while ((room = out.lane.reserve(bytes)) == nullptr) {
-    if (host_.over() || out.lane.corrupt()) {
+    if (host_.over() || host_.master_gone() || out.lane.corrupt()) {
       outcome_ = PushResult::ended;
       return nullptr;
     }
@@ -151,7 +163,7 @@ bool HostOutlet::wait(std::chrono::nanoseconds limit) {
   const auto until = monotonic_now() + limit;
   while (!ready() && !ended()) {
     const auto left = until - monotonic_now();
-    if (left.count() <= 0 || host_.over()) return ready();
+    if (left.count() <= 0) return ready();
     patience_.wait_until(ready, std::min<std::chrono::nanoseconds>(left, kLook));
   }
   return true;
@@ -159,7 +171,10 @@ bool HostOutlet::wait(std::chrono::nanoseconds limit) {
 
 bool HostOutlet::ended() {
   poll([](std::span<const std::byte>) {}, 0);
-  return std::all_of(lanes_.begin(), lanes_.end(), [](const InLane& in) { return in.ended; });
+  if (std::all_of(lanes_.begin(), lanes_.end(), [](const InLane& in) { return in.ended; })) return true;
+  // Asked before the lanes are looked at: nobody publishes any more once it is over.
+  if (!host_.over() && !host_.master_gone()) return false;
+  return std::all_of(lanes_.begin(), lanes_.end(), [](InLane& in) { return in.lane.readable() == 0; });
 }
 
 }  // namespace sluice

@@ -99,7 +99,7 @@ ipc::Woken DoorbellPatience::wait_until(const std::function<bool()>& ready, std:
   return ipc::wait(policy, own_, bell_, ready);
 }
 
-void run_worker(const Wiring& wiring, const pinning::Place& place, std::size_t process) {
+void run_worker(const Wiring& wiring, const pinning::Place& place, std::size_t process) noexcept {
   set_signals();
   ::prctl(PR_SET_NAME, wiring.layout.processes[process].name.substr(0, 15).c_str());
   wiring.segment.own(process);

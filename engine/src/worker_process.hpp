@@ -14,8 +14,9 @@ inline constexpr int kExitFinished = 0;
 inline constexpr int kExitHopeless = 70;      // An Error: trying again would end the same way.
 inline constexpr int kExitHandlerThrew = 71;  // Anything else that a handler threw.
 
-// Runs worker `process` in the process that the master has just forked, to its end.
-[[noreturn]] void run_worker(const Wiring& wiring, const pinning::Place& place, std::size_t process);
+// Runs worker `process` in the process that the master has just forked, to its end. noexcept: an exception
+// must not get back into a second copy of the master.
+[[noreturn]] void run_worker(const Wiring& wiring, const pinning::Place& place, std::size_t process) noexcept;
 
 // How a process of this stage waits. A shared place never spins.
 ipc::WaitPolicy wait_policy(const Settings& settings, const std::string& stage, bool shared_place);

@@ -37,10 +37,16 @@ class HostInlet final : public Publisher {
 
   template <Event T>
   PushResult push(const T& event) {
-    if (closed_) return PushResult::ended;
+    if (closed_ || pipeline_over()) return PushResult::ended;
     ++event_;
     outcome_ = PushResult::accepted;
-    port_.push(event);
+    try {
+      port_.push(event);
+    } catch (...) {
+      // Some lanes may have got it already: all or nothing.
+      take_back();
+      throw;
+    }
     publish();
     return outcome_;
   }
@@ -51,6 +57,8 @@ class HostInlet final : public Publisher {
   std::size_t node() const noexcept { return node_; }
 
  private:
+  bool pipeline_over() const noexcept;
+  void take_back() noexcept;
   void publish();
 
   Host& host_;
@@ -68,7 +76,8 @@ class Inlet {
  public:
   explicit Inlet(HostInlet& end) noexcept : end_{&end} {}
 
-  // Blocks while a lane is full and its policy is `block`. Throws Error for a record larger than the lane.
+  // Blocks while a lane is full and its policy is `block`. Throws Error for a record larger than the lane,
+  // and for a full lane whose policy is `fail`; nobody gets that event then.
   PushResult push(const T& event) { return end_->push(event); }
   // Nothing follows; the stages end once they have handled what was pushed.
   void close() { end_->close(); }
@@ -90,7 +99,8 @@ class HostOutlet {
   std::size_t poll(const std::function<void(std::span<const std::byte>)>& handle, std::size_t limit);
   // Waits until there is something to poll or the stream has ended, not longer than `limit`.
   bool wait(std::chrono::nanoseconds limit);
-  // Every event has been polled and none will follow.
+  // Every event has been polled and none will follow: the stream has ended, or the pipeline is over; whether
+  // it has failed Engine::wait() says.
   bool ended();
   std::size_t node() const noexcept { return node_; }
 
