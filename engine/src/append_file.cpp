@@ -1,5 +1,6 @@
 #include "sluice/append_file.hpp"
 
+#include <algorithm>
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -29,9 +30,10 @@ AppendFile::AppendFile(Worker& worker, std::string_view name, const std::filesys
                  "somebody else has changed it; start the pipeline anew"}};
   }
   // What lies behind was written by a batch that never committed, or by an earlier run.
-  if (::ftruncate(fd_, committed) != 0 || ::lseek(fd_, committed, SEEK_SET) < 0) {
+  if (::ftruncate(fd_, committed) != 0) {
     throw Error{{"go on writing", path.string(), errno_text(), ""}};
   }
+  written_ = *length_;
   buffer_.reserve(kBufferBytes);
   worker.before_commit([this] { flush(); });
 }
@@ -41,23 +43,38 @@ AppendFile::~AppendFile() {
 }
 
 void AppendFile::append(std::string_view text) {
+  forget_rolled_back();
   if (buffer_.size() + text.size() > kBufferBytes) flush();
   length_.edit() += text.size();
   buffer_.append(text);
 }
 
+void AppendFile::forget_rolled_back() {
+  // After an event that was rolled back the buffer, and the file too if it was flushed in the midst of that
+  // event, hold bytes that count no more.
+  if (written_ > *length_) {
+    if (::ftruncate(fd_, static_cast<off_t>(*length_)) != 0) {
+      throw Error{{"go on writing", path_.string(), errno_text(), ""}};
+    }
+    written_ = *length_;
+  }
+  buffer_.resize(std::min<std::size_t>(buffer_.size(), *length_ - written_));
+}
+
 void AppendFile::flush() {
-  // The file holds what was appended before the buffer; after an event that was rolled back it can be ahead
-  // of the length, and the buffer holds bytes that count no more: both are cut off here.
+  forget_rolled_back();
   std::size_t done = 0;
   while (done < buffer_.size()) {
-    const ssize_t written = ::write(fd_, buffer_.data() + done, buffer_.size() - done);
-    if (written < 0 && errno == EINTR) continue;
-    if (written < 0) {
+    const ssize_t bytes =
+        ::pwrite(fd_, buffer_.data() + done, buffer_.size() - done, static_cast<off_t>(written_ + done));
+    if (bytes < 0 && errno == EINTR) continue;
+    if (bytes < 0) {
       throw Error{{"write", path_.string(), errno_text(), "make room on its file system"}};
     }
-    done += static_cast<std::size_t>(written);
+    done += static_cast<std::size_t>(bytes);
   }
+  // Only now: a flush that failed half-way is repeated from its beginning.
+  written_ += done;
   buffer_.clear();
 }
 

@@ -32,8 +32,11 @@ class AppendFile {
   const std::filesystem::path& path() const noexcept { return path_; }
 
  private:
+  void forget_rolled_back();
+
   std::filesystem::path path_;
   Recoverable<std::uint64_t> length_;  // With what is buffered.
+  std::uint64_t written_ = 0;          // Bytes of the file: where the buffer goes.
   std::string buffer_;
   int fd_ = -1;
 };
