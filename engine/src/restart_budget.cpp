@@ -17,9 +17,10 @@ std::optional<std::chrono::nanoseconds> RestartBudget::on_death(std::chrono::nan
 
   fruitless_ = achieved_something || lived >= policy_.stable ? 0 : fruitless_ + 1;
   if (fruitless_ == 0) return std::chrono::nanoseconds{0};
-  constexpr unsigned kMostDoublings = 30;
-  const auto doubled = policy_.backoff * (std::int64_t{1} << std::min(fruitless_ - 1, kMostDoublings));
-  const auto delay = std::clamp(doubled, std::chrono::nanoseconds{0}, policy_.backoff_max);
+  // Doubled step by step, for backoff * 2^n would soon be more than a clock can hold.
+  auto delay = std::min(policy_.backoff, policy_.backoff_max);
+  for (unsigned i = 1; i < fruitless_ && delay.count() > 0 && delay < policy_.backoff_max; ++i)
+    delay = delay > policy_.backoff_max / 2 ? policy_.backoff_max : delay * 2;
   // Between a half and the whole of it.
   return delay / 2 + std::chrono::nanoseconds{static_cast<std::int64_t>(
                          random % static_cast<std::uint64_t>(delay.count() / 2 + 1))};
