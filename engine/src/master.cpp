@@ -24,6 +24,10 @@ namespace {
 // Who an epoll event is about, beside the numbers of the workers.
 constexpr std::uint64_t kBellEvent = ~std::uint64_t{0};
 constexpr std::uint64_t kHostEvent = ~std::uint64_t{1};
+constexpr std::uint64_t kStandbyEvent = ~std::uint64_t{2};
+
+// After one has been used, so that its replacement does not get in the way of the one that is needed.
+constexpr std::chrono::nanoseconds kStandbyPause = std::chrono::microseconds{500};
 
 RestartPolicy restart_policy(const Settings& settings) {
   return {settings.count("restart.budget"), settings.duration("restart.window"),
@@ -32,20 +36,6 @@ RestartPolicy restart_policy(const Settings& settings) {
 }
 
 }  // namespace
-
-void Descriptor::reset() noexcept {
-  if (fd_ >= 0) ::close(fd_);
-  fd_ = -1;
-}
-
-Descriptor open_pidfd(pid_t pid) {
-  const long fd = ::syscall(SYS_pidfd_open, pid, 0);
-  if (fd < 0) {
-    throw Error{{"watch the process", std::to_string(pid), errno_text(),
-                 errno == EMFILE ? "raise the limit of open files (ulimit -n)" : ""}};
-  }
-  return Descriptor{static_cast<int>(fd)};
-}
 
 Master::Master(const Wiring& wiring, std::vector<pinning::Place> places, int host)
     : wiring_{wiring},
@@ -64,8 +54,9 @@ void Master::run() {
     // relaxed: a word for people; what is acted on goes by the workers' own words.
     register_of(wiring_.layout, wiring_.segment).state.store(RunState::running, std::memory_order_relaxed);
     while (running_ > 0) {
-      handle_events(milliseconds_to_sleep());
+      handle_events(time_to_sleep());
       start_due();
+      prepare_standby();
       if (monotonic_now() >= next_look_) look_at_workers();
     }
   } catch (const std::exception& error) {
@@ -107,18 +98,19 @@ void Master::open_epoll() {
   }
 }
 
-int Master::milliseconds_to_sleep() const {
-  std::chrono::nanoseconds next = next_look_;
+std::chrono::nanoseconds Master::time_to_sleep() const {
+  std::chrono::nanoseconds next = standby_.ready() ? next_look_ : std::min(next_look_, standby_due_);
   for (const Child& child : children_) {
     if (child.start_at) next = std::min(next, *child.start_at);
   }
-  const auto left = std::max(next - monotonic_now(), std::chrono::nanoseconds{0});
-  return static_cast<int>(std::chrono::ceil<std::chrono::milliseconds>(left).count());
+  return std::max(next - monotonic_now(), std::chrono::nanoseconds{0});
 }
 
-void Master::handle_events(int milliseconds) {
+void Master::handle_events(std::chrono::nanoseconds limit) {
+  const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(limit);
+  const timespec timeout{seconds.count(), (limit - seconds).count()};
   epoll_event events[64];
-  const int count = ::epoll_wait(epoll_.get(), events, std::size(events), milliseconds);
+  const int count = ::epoll_pwait2(epoll_.get(), events, std::size(events), &timeout, nullptr);
   for (int i = 0; i < count; ++i) {
     const std::uint64_t about = events[i].data.u64;
     if (about == kHostEvent) {
@@ -129,6 +121,9 @@ void Master::handle_events(int milliseconds) {
     if (about == kBellEvent) {
       wiring_.bells[kMasterProcess].wait(std::chrono::nanoseconds{0});
       look_at_requests();
+    } else if (about == kStandbyEvent) {
+      ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, standby_.pidfd(), nullptr);
+      standby_.give_up();
     } else {
       on_death(static_cast<std::size_t>(about));
     }
@@ -152,6 +147,25 @@ void Master::start_due() {
 void Master::start(std::size_t worker) {
   Child& child = children_[worker];
   child.start_at.reset();
+  pid_t pid = 0;
+  int operation = EPOLL_CTL_MOD;
+  if (standby_.assign(worker, pid, child.pidfd)) {
+    standby_due_ = monotonic_now() + kStandbyPause;
+  } else {
+    pid = fork_worker(worker);
+    operation = EPOLL_CTL_ADD;
+  }
+  if (pid > 0) {
+    watch_over(worker, pid, operation);
+  } else {
+    // Out of processes or memory, perhaps for a moment only.
+    constexpr auto kRetry = std::chrono::milliseconds{10};
+    child.start_at = monotonic_now() + kRetry;
+  }
+}
+
+pid_t Master::fork_worker(std::size_t worker) {
+  Child& child = children_[worker];
   const pid_t master = ::getpid();
   const pid_t pid = ::fork();
   if (pid == 0) {
@@ -160,26 +174,37 @@ void Master::start(std::size_t worker) {
     if (::getppid() != master) ::_exit(1);
     run_worker(wiring_, places_[worker], child.process);
   }
-  const auto now = monotonic_now();
-  if (pid < 0) {
-    // Out of processes or memory, perhaps for a moment only.
-    constexpr auto kRetry = std::chrono::milliseconds{10};
-    child.start_at = now + kRetry;
-    return;
-  }
+  if (pid > 0) child.pidfd = open_pidfd(pid);
+  return pid;
+}
+
+void Master::watch_over(std::size_t worker, pid_t pid, int epoll_operation) {
+  Child& child = children_[worker];
   const RegionView view = view_of(wiring_.layout, wiring_.segment, child.process);
+  const auto now = monotonic_now();
   child.pid = pid;
-  child.pidfd = open_pidfd(pid);
   child.born = now;
   // relaxed here and below: words of a worker that is not to be trusted anyway, or words for people.
   child.committed_at_birth = view.commit->committed.load(std::memory_order_relaxed);
   child.watch = {now, now, view.control->progress.load(std::memory_order_relaxed), {}};
   child.ended_by_watchdog = false;
   epoll_event event{EPOLLIN, {.u64 = worker}};
-  if (::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, child.pidfd.get(), &event) != 0) {
+  if (::epoll_ctl(epoll_.get(), epoll_operation, child.pidfd.get(), &event) != 0) {
     throw Error{{"watch", wiring_.layout.processes[child.process].name, errno_text(), ""}};
   }
+  // [entry.pid] release: pairs with Engine::signal_worker().
   entry_of(wiring_.layout, wiring_.segment, worker).pid.store(pid, std::memory_order_release);
+}
+
+void Master::prepare_standby() {
+  if (standby_.ready() || monotonic_now() < standby_due_) return;
+  const auto become = [this](std::size_t worker) {
+    run_worker(wiring_, places_[worker], children_[worker].process);
+  };
+  standby_due_ = monotonic_now() + kStandbyPause;
+  if (!standby_.prepare(become)) return;
+  epoll_event event{EPOLLIN, {.u64 = kStandbyEvent}};
+  if (::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, standby_.pidfd(), &event) != 0) standby_.give_up();
 }
 
 void Master::on_death(std::size_t worker) {
@@ -187,7 +212,8 @@ void Master::on_death(std::size_t worker) {
   const auto now = monotonic_now();
   WorkerEntry& entry = entry_of(wiring_.layout, wiring_.segment, worker);
   // [entry.pid] release: the pid is withdrawn before it is reaped, so that whoever still reads it after
-  // opening a pidfd holds the right process; pairs with Host::signal_worker().
+  // opening a pidfd holds the right process; pairs with
+  // Engine::signal_worker().
   entry.pid.store(0, std::memory_order_release);
   siginfo_t info{};
   if (::waitid(static_cast<idtype_t>(P_PIDFD), static_cast<id_t>(child.pidfd.get()), &info, WEXITED) != 0)
@@ -264,7 +290,7 @@ void Master::look_at_workers() {
         .verdict.store(static_cast<std::uint32_t>(verdict), std::memory_order_relaxed);
     if (verdict == Verdict::stalled && !child.ended_by_watchdog) {
       child.ended_by_watchdog = true;
-      ::syscall(SYS_pidfd_send_signal, child.pidfd.get(), SIGKILL, nullptr, 0);
+      send_signal(child.pidfd, SIGKILL);
     }
   }
 }
@@ -292,9 +318,10 @@ bool Master::input_waiting(std::size_t process) const {
 }
 
 void Master::kill_all() noexcept {
+  standby_.give_up();
   for (Child& child : children_) {
     if (child.pid == 0) continue;
-    ::syscall(SYS_pidfd_send_signal, child.pidfd.get(), SIGKILL, nullptr, 0);
+    send_signal(child.pidfd, SIGKILL);
     siginfo_t info{};
     ::waitid(static_cast<idtype_t>(P_PIDFD), static_cast<id_t>(child.pidfd.get()), &info, WEXITED);
     child.pid = 0;

@@ -15,36 +15,13 @@
 
 #include <sluice/pinning/place.hpp>
 
+#include "descriptor.hpp"
 #include "restart_budget.hpp"
+#include "standby.hpp"
 #include "watchdog.hpp"
 #include "worker_loop.hpp"
 
 namespace sluice {
-
-// A descriptor that is closed with its owner.
-class Descriptor {
- public:
-  Descriptor() = default;
-  explicit Descriptor(int fd) noexcept : fd_{fd} {}
-  Descriptor(Descriptor&& other) noexcept : fd_{other.fd_} { other.fd_ = -1; }
-  Descriptor& operator=(Descriptor&& other) noexcept {
-    if (this != &other) {
-      reset();
-      fd_ = other.fd_;
-      other.fd_ = -1;
-    }
-    return *this;
-  }
-  ~Descriptor() { reset(); }
-  void reset() noexcept;
-  int get() const noexcept { return fd_; }
-
- private:
-  int fd_ = -1;
-};
-
-// The pidfd of a process; throws Error.
-Descriptor open_pidfd(pid_t pid);
 
 class Master {
  public:
@@ -72,11 +49,14 @@ class Master {
 
   void prepare_children();
   void open_epoll();
-  int milliseconds_to_sleep() const;
-  void handle_events(int milliseconds);
+  std::chrono::nanoseconds time_to_sleep() const;
+  void handle_events(std::chrono::nanoseconds limit);
   void look_at_requests();
   void start_due();
   void start(std::size_t worker);
+  pid_t fork_worker(std::size_t worker);
+  void watch_over(std::size_t worker, pid_t pid, int epoll_operation);
+  void prepare_standby();
   void on_death(std::size_t worker);
   void replace(std::size_t worker, int status);
   void look_at_workers();
@@ -91,6 +71,8 @@ class Master {
   int host_;
   Descriptor epoll_;
   std::vector<Child> children_;
+  Standby standby_;
+  std::chrono::nanoseconds standby_due_{0};
   std::size_t running_ = 0;  // Workers that are not done yet.
   std::chrono::nanoseconds tick_;
   std::chrono::nanoseconds next_look_{0};

@@ -1,16 +1,20 @@
 #include "priority.hpp"
 
+#include <cstdint>
+#include <cstdlib>
+#include <filesystem>
 #include <sched.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
+#include <system_error>
 #include <unistd.h>
-
-#include <cstdint>
 
 namespace sluice {
 namespace {
 
-// The first version of the kernel's struct sched_attr, which glibc does not declare. Source: sched_setattr(2).
+// The first version of the kernel's struct sched_attr, which glibc does not declare. Source:
+// sched_setattr(2).
 struct SchedulingAttributes {
   std::uint32_t size = sizeof(SchedulingAttributes);
   std::uint32_t policy = SCHED_OTHER;
@@ -24,15 +28,16 @@ struct SchedulingAttributes {
 static_assert(sizeof(SchedulingAttributes) == 48);
 
 constexpr std::uint64_t kShortSliceNs = 100'000;  // The shortest that the kernel takes.
+constexpr std::uint64_t kSharedSliceNs = 300'000;
 constexpr int kHurriedNice = -15;
 
 int nice_before = 0;
 
-bool set(int nice, std::uint64_t slice_ns) noexcept {
+bool set(pid_t thread, int nice, std::uint64_t slice_ns) noexcept {
   SchedulingAttributes attributes;
   attributes.nice = nice;
   attributes.runtime_ns = slice_ns;
-  return ::syscall(SYS_sched_setattr, 0, &attributes, 0) == 0;
+  return ::syscall(SYS_sched_setattr, thread, &attributes, 0) == 0;
 }
 
 }  // namespace
@@ -41,11 +46,21 @@ void hurry() noexcept {
   // Whoever runs the host under a policy of its own has reasons, and the children inherit it.
   if (::sched_getscheduler(0) != SCHED_OTHER) return;
   nice_before = ::getpriority(PRIO_PROCESS, 0);
-  if (!set(kHurriedNice, kShortSliceNs)) set(nice_before, kShortSliceNs);
+  if (!set(0, kHurriedNice, kShortSliceNs)) set(0, nice_before, kShortSliceNs);
 }
 
-void take_ease() noexcept {
-  if (::sched_getscheduler(0) == SCHED_OTHER) set(nice_before, 0);
+void take_ease(bool shared_place) noexcept {
+  const std::uint64_t slice_ns = shared_place ? kSharedSliceNs : 0;
+  if (::sched_getscheduler(0) != SCHED_OTHER) return;
+  set(0, nice_before, slice_ns);
+  // A directory has a link for itself, its name and each directory in it: one more than two is one thread.
+  struct stat tasks {};
+  constexpr nlink_t kAlone = 3;
+  if (::stat("/proc/self/task", &tasks) != 0 || tasks.st_nlink == kAlone) return;
+  std::error_code error;
+  for (const auto& task : std::filesystem::directory_iterator{"/proc/self/task", error}) {
+    set(static_cast<pid_t>(std::strtol(task.path().filename().c_str(), nullptr, 10)), nice_before, slice_ns);
+  }
 }
 
 }  // namespace sluice

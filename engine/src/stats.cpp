@@ -36,7 +36,7 @@ std::string places_of(const StageStats& stage) {
 
 // A source takes no events in; what it makes is what it did.
 std::uint64_t events_of(const StageStats& stage) {
-  return std::max(stage.events_in(), stage.events_out());
+  return stage.source ? stage.events_out() : stage.events_in();
 }
 
 }  // namespace

@@ -21,7 +21,7 @@ struct Options {
   std::vector<std::string> inputs;
   std::string out;
   market::DrillOptions drill;
-  double kill_every_ms = 10;
+  double kill_every_ms = 3;
   sluice::StandardOptions standard;
 };
 

@@ -13,6 +13,8 @@ ReadStage::ReadStage(sluice::Worker& worker, const InputPlan& plan, const std::v
       position_{worker.state<ReadPosition>("position")},
       access_point_{worker.state<AccessPoint>("access-point")} {
   options_.max_line_bytes = max_line_bytes;
+  // A replacement decompresses half of this on average before its first line.
+  options_.access_point_every_bytes = std::size_t{128} << 10;
   for (const InputGroup& group : plan.workers.at(worker.replica())) {
     for (const InputFile& file : group.files) {
       const auto index = std::find(paths.begin(), paths.end(), file.path) - paths.begin();

@@ -27,7 +27,7 @@ bool input_waits() {
 StdinFeed::StdinFeed(sluice::Engine& engine, std::uint64_t max_line_bytes)
     : lines_{engine.inlet<LineRecord>(kLinesInlet)},
       rows_{engine.inlet<RowRecord>(kRowsInlet)},
-      capture_{FileDescriptor::borrowed(STDIN_FILENO), kName, options_for(max_line_bytes)} {}
+      max_line_bytes_{max_line_bytes} {}
 
 void StdinFeed::feed() {
   constexpr auto kAtMost = std::chrono::milliseconds{20};
@@ -35,15 +35,18 @@ void StdinFeed::feed() {
   const auto until = std::chrono::steady_clock::now() + kAtMost;
   while (open_ && std::chrono::steady_clock::now() < until) {
     for (int i = 0; i < kLinesPerClock && open_; ++i) {
-      if (!capture_.line_at_hand() && !input_waits()) return;
-      if (!push(capture_.next())) close();
+      if (!(capture_ && capture_->line_at_hand()) && !input_waits()) return;
+      if (!capture_) {
+        capture_.emplace(FileDescriptor::borrowed(STDIN_FILENO), kName, options_for(max_line_bytes_));
+      }
+      if (!push(capture_->next())) close();
     }
   }
 }
 
 bool StdinFeed::push(const Line& line) {
   if (line.status == LineStatus::too_long) refuse_long_line(kName, line);
-  if (line.status == LineStatus::broken) failure_ = capture_.failure();
+  if (line.status == LineStatus::broken) failure_ = capture_->failure();
   if (line.status != LineStatus::line) return false;
   // Lines without a file's name can only be those of a merged file, which name their instrument.
   if (!format_) format_ = detect_format(false, line.text);

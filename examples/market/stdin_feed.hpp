@@ -33,7 +33,8 @@ class StdinFeed {
 
   sluice::Inlet<LineRecord> lines_;
   sluice::Inlet<RowRecord> rows_;
-  CaptureFile capture_;
+  std::uint64_t max_line_bytes_;
+  std::optional<CaptureFile> capture_;  // Once there is something to read: to open one reads.
   std::optional<CaptureFormat> format_;
   std::string failure_;
   bool open_ = true;

@@ -43,16 +43,16 @@ class MarketKills : public testing::Test {
 };
 
 TEST_F(MarketKills, ChangeNoAnswer) {
-  run("--kill-every 5");
+  run("--kill-every 2");
 }
 TEST_F(MarketKills, ChangeNoAnswerWithOneWorkerAStage) {
-  run("--kill-every 5 --set stage.read.workers=1 --set stage.parse.workers=1 --set stage.book.workers=1");
+  run("--kill-every 2 --set stage.read.workers=1 --set stage.parse.workers=1 --set stage.book.workers=1");
 }
 TEST_F(MarketKills, ChangeNoAnswerWithFourParsersAndBooks) {
-  run("--kill-every 5 --set stage.parse.workers=4 --set stage.book.workers=4");
+  run("--kill-every 2 --set stage.parse.workers=4 --set stage.book.workers=4");
 }
-TEST_F(MarketKills, ChangeNoAnswerOnePerMillisecond) {
-  run("--kill-every 1");
+TEST_F(MarketKills, ChangeNoAnswerTwoPerMillisecond) {
+  run("--kill-every 0.5");
 }
 
 }  // namespace
