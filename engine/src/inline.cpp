@@ -63,6 +63,8 @@ struct InlineRun::Parts final : Patience {
     return ipc::Woken::ready;
   }
 
+  void pause(std::chrono::nanoseconds) override {}
+
   std::string name;
   Host host;
   std::deque<WorkerLoop> loops;

@@ -356,10 +356,10 @@ bool WorkerLoop::input_ready() {
 void WorkerLoop::wait_for_input() {
   set_activity(ipc::Activity::idle);
   view_.counters->waits.add();
-  // A source that has nothing now is asked again soon; a stage is rung.
-  const auto bound = source_idle_ ? std::chrono::nanoseconds{std::chrono::milliseconds{1}}
-                                  : std::chrono::nanoseconds{std::chrono::seconds{1}};
-  if (patience_.wait_until([this] { return input_ready(); }, bound) == ipc::Woken::unasked) {
+  // A stage is rung; nobody rings for a source that has nothing now: it is asked again soon.
+  if (source_idle_) return patience_.pause(std::chrono::milliseconds{1});
+  if (patience_.wait_until([this] { return input_ready(); }, std::chrono::seconds{1}) ==
+      ipc::Woken::unasked) {
     view_.counters->unasked_wakes.add();
   }
 }

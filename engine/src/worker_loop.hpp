@@ -53,6 +53,8 @@ class Patience {
   virtual ~Patience() = default;
   // Returns when `ready`, or after a while.
   virtual ipc::Woken wait_until(const std::function<bool()>& ready, std::chrono::nanoseconds bound) = 0;
+  // A pause, for whoever has nothing to look at meanwhile: not longer than `limit`.
+  virtual void pause(std::chrono::nanoseconds limit) = 0;
 };
 
 class WorkerLoop final : public Work {

@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
+#include <sched.h>
 #include <sys/prctl.h>
 #include <unistd.h>
 
@@ -97,6 +98,15 @@ ipc::Woken DoorbellPatience::wait_until(const std::function<bool()>& ready, std:
   ipc::WaitPolicy policy = policy_;
   policy.bound = std::min(policy.bound, bound);
   return ipc::wait(policy, own_, bell_, ready);
+}
+
+void DoorbellPatience::pause(std::chrono::nanoseconds limit) {
+  // Whoever may not sleep asks again at once. Spinning before the sleep would be in vain: nothing can come.
+  if (policy_.sleep) {
+    bell_.wait(limit);
+  } else if (policy_.yield.count() > 0) {
+    ::sched_yield();
+  }
 }
 
 void run_worker(const Wiring& wiring, const pinning::Place& place, std::size_t process) noexcept {

@@ -28,6 +28,7 @@ class DoorbellPatience final : public Patience {
       : policy_{policy}, own_{own}, bell_{bell} {}
 
   ipc::Woken wait_until(const std::function<bool()>& ready, std::chrono::nanoseconds bound) override;
+  void pause(std::chrono::nanoseconds limit) override;
 
  private:
   ipc::WaitPolicy policy_;
