@@ -1,0 +1,198 @@
+// What the tests with real processes share: deadlines, looks at the kernel's account of a process, and a host
+// that pushes and pulls at the same time. Nothing here waits for ever, and nothing leaves a process behind.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <csignal>
+#include <filesystem>
+#include <fstream>
+#include <functional>
+#include <string>
+#include <sys/wait.h>
+#include <thread>
+#include <unistd.h>
+#include <vector>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <sluice/sluice.hpp>
+
+namespace sluice::test {
+
+using namespace std::chrono_literals;
+
+// Generous: it is reached only by a bug, also with sanitizers on a busy machine.
+inline constexpr std::chrono::seconds kDeadline{60};
+
+// The text of the Error that `work` throws; empty if it throws none.
+template <class Work>
+std::string error_of(Work&& work) {
+  try {
+    work();
+  } catch (const Error& error) {
+    return error.what();
+  }
+  return {};
+}
+
+// Waits until `done`, not longer than the deadline; whether it was.
+template <class Done>
+bool eventually(Done&& done, std::chrono::nanoseconds deadline = kDeadline) {
+  const auto until = std::chrono::steady_clock::now() + deadline;
+  while (!done()) {
+    if (std::chrono::steady_clock::now() > until) return false;
+    std::this_thread::sleep_for(1ms);
+  }
+  return true;
+}
+
+// Settings for tests: many restarts, no pinning that the neighbours on the machine would feel.
+inline Settings test_settings() {
+  Settings settings;
+  settings.set("restart.budget", "1000");
+  settings.set("placement.policy", "none");
+  settings.set("watchdog.deadline", "20s");
+  return settings;
+}
+
+// The numbers of a process's line in /proc/PID/stat behind its name: the state is [0]. Empty when it is gone.
+inline std::vector<std::string> stat_of(pid_t pid) {
+  std::ifstream file{"/proc/" + std::to_string(pid) + "/stat"};
+  std::string text;
+  std::getline(file, text);
+  std::vector<std::string> fields;
+  const std::size_t name_end = text.rfind(')');
+  if (name_end == std::string::npos) return fields;
+  std::istringstream rest{text.substr(name_end + 1)};
+  for (std::string field; rest >> field;)
+    fields.push_back(field);
+  return fields;
+}
+
+inline bool is_alive(pid_t pid) {
+  const std::vector<std::string> fields = stat_of(pid);
+  return !fields.empty() && fields[0] != "Z" && fields[0] != "X";
+}
+
+inline pid_t parent_of(pid_t pid) {
+  const std::vector<std::string> fields = stat_of(pid);
+  return fields.size() < 2 ? 0 : static_cast<pid_t>(std::stol(fields[1]));
+}
+
+inline std::vector<pid_t> children_of(pid_t pid) {
+  std::ifstream file{"/proc/" + std::to_string(pid) + "/task/" + std::to_string(pid) + "/children"};
+  std::vector<pid_t> children;
+  for (pid_t child = 0; file >> child;)
+    children.push_back(child);
+  return children;
+}
+
+inline std::chrono::milliseconds cpu_time_of(pid_t pid) {
+  const std::vector<std::string> fields = stat_of(pid);
+  if (fields.size() < 13) return {};
+  const long ticks = std::stol(fields[11]) + std::stol(fields[12]);
+  return std::chrono::milliseconds{ticks * 1000 / ::sysconf(_SC_CLK_TCK)};
+}
+
+inline std::size_t open_descriptors() {
+  std::filesystem::directory_iterator entries{"/proc/self/fd"};
+  return static_cast<std::size_t>(std::distance(entries, {}));
+}
+
+inline std::vector<pid_t> pids_of(const Engine& engine) {
+  std::vector<pid_t> pids;
+  for (const StageStats& stage : engine.stats().stages) {
+    for (const WorkerStats& worker : stage.workers) {
+      if (worker.pid != 0) pids.push_back(worker.pid);
+    }
+  }
+  return pids;
+}
+
+inline WorkerStats worker_of(const Engine& engine, const std::string& name) {
+  for (const StageStats& stage : engine.stats().stages) {
+    for (const WorkerStats& worker : stage.workers) {
+      if (worker.name == name) return worker;
+    }
+  }
+  ADD_FAILURE() << "no worker " << name;
+  return {};
+}
+
+// A test that starts processes: at its end none of them may be there any more.
+class WithProcesses : public testing::Test {
+ protected:
+  void TearDown() override {
+    EXPECT_TRUE(eventually([] { return children_of(::getpid()).empty(); })) << "a process was left behind";
+  }
+};
+
+// Pulls all events of an outlet in a thread of its own, as hosts do.
+template <Event T>
+class Collector {
+ public:
+  using Owned = typename detail::Owned<T>::Type;
+
+  Collector(Engine& engine, const std::string& outlet)
+      : thread_{[this, end = engine.outlet<T>(outlet)]() mutable { collect(end); }} {}
+  ~Collector() {
+    if (thread_.joinable()) thread_.join();
+  }
+  Collector(const Collector&) = delete;
+  Collector& operator=(const Collector&) = delete;
+
+  std::size_t count() const { return count_.load(); }
+  // Everything, once the stream has ended.
+  std::vector<Owned> all() {
+    if (thread_.joinable()) thread_.join();
+    return events_;
+  }
+
+ private:
+  void collect(PullOutlet<T>& end) {
+    const auto until = std::chrono::steady_clock::now() + kDeadline;
+    while (!end.ended()) {
+      if (std::chrono::steady_clock::now() > until) {
+        ADD_FAILURE() << "the outlet did not end in time";
+        return;
+      }
+      end.wait(100ms);
+      count_ += end.poll([this](const T& event) { keep(event); });
+    }
+  }
+  void keep(const T& event) {
+    if constexpr (std::same_as<T, Bytes>) {
+      events_.emplace_back(event.text());
+    } else {
+      events_.push_back(event);
+    }
+  }
+
+  std::vector<Owned> events_;
+  std::atomic<std::size_t> count_{0};
+  std::thread thread_;
+};
+
+// Runs `pipeline`, which has the inlet "in" and the outlet "out", on `events`; what comes out. `meanwhile` is
+// called after each push with the number of events pushed.
+template <Event Out, class Events>
+std::vector<typename detail::Owned<Out>::Type> run_processes(
+    const Pipeline& pipeline, const Events& events, const Settings& settings,
+    const std::function<void(Engine&, std::size_t)>& meanwhile = {}) {
+  Engine engine{pipeline, settings};
+  engine.start();
+  Collector<Out> out{engine, "out"};
+  auto in = engine.inlet<typename Events::value_type>("in");
+  std::size_t pushed = 0;
+  for (const auto& event : events) {
+    EXPECT_EQ(in.push(event), PushResult::accepted);
+    if (meanwhile) meanwhile(engine, ++pushed);
+  }
+  in.close();
+  EXPECT_TRUE(engine.wait_for(kDeadline));
+  return out.all();
+}
+
+}  // namespace sluice::test
