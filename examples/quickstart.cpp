@@ -27,16 +27,12 @@ int main() {
   words.inlet<Word>("in").by(&Word::text).to<Count>("count", {.workers = 2}).outlet("out");
   sluice::Engine engine{words};
   engine.start();
-
   auto in = engine.inlet<Word>("in");
   for (Word word{}; std::cin.width(sizeof(word.text)), std::cin >> word.text; word = Word{})
     in.push(word);
   in.close();
-
   auto out = engine.outlet<sluice::Bytes>("out");
-  while (!out.ended()) {
-    out.wait(std::chrono::seconds{1});
+  while (out.wait(std::chrono::hours{1}), !out.ended())
     out.poll([](const sluice::Bytes& line) { std::cout << line.text(); });
-  }
   engine.wait();
 }
