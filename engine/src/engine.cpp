@@ -15,6 +15,7 @@
 #include <sluice/error.hpp>
 #include <sluice/pinning/bind.hpp>
 
+#include "descriptor.hpp"
 #include "host.hpp"
 #include "master.hpp"
 #include "placement.hpp"
@@ -120,7 +121,7 @@ void Engine::Parts::reap(bool block) {
 }
 
 void Engine::Parts::kill_master() noexcept {
-  if (running()) ::syscall(SYS_pidfd_send_signal, pidfd.get(), SIGKILL, nullptr, 0);
+  if (running()) send_signal(pidfd, SIGKILL);
 }
 
 bool Engine::Parts::all_ready() const {
@@ -263,7 +264,7 @@ bool Engine::signal_worker(std::string_view worker, int signal) {
     if (pid == 0) return false;
     const Descriptor pidfd{static_cast<int>(::syscall(SYS_pidfd_open, pid, 0))};
     if (pidfd.get() < 0 || entry.pid.load(std::memory_order_acquire) != pid) return false;
-    return ::syscall(SYS_pidfd_send_signal, pidfd.get(), signal, nullptr, 0) == 0;
+    return send_signal(pidfd, signal);
   }
   throw Error{{"signal the worker", fmt::format("'{}'", worker), "the pipeline has no such worker",
                "a worker's name is its stage's and its number: parse/0"}};

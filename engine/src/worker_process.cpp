@@ -69,6 +69,7 @@ void work(const Wiring& wiring, const pinning::Place& place, std::size_t process
   WorkerLoop loop{wiring, process, patience};
   life.input_at_ready.store(loop.input_ready() ? 1 : 0, std::memory_order_relaxed);
   life.ready_ns.store(monotonic_now().count(), std::memory_order_relaxed);
+  take_ease(place.shared);
   while (true) {
     switch (loop.step()) {
       case WorkerLoop::Step::worked:
@@ -91,6 +92,8 @@ ipc::WaitPolicy wait_policy(const Settings& settings, const std::string& stage, 
   policy.spin = settings.duration("wait.spin", stage);
   policy.sleep = strategy == "sleep";
   if (strategy != "spin") policy.yield = settings.duration("wait.yield", stage);
+  // A wait that never sleeps goes on with its last step: that is to yield, even if no time is set for it.
+  if (strategy == "yield") policy.yield = std::max(policy.yield, std::chrono::nanoseconds{1});
   return policy;
 }
 
@@ -117,8 +120,6 @@ void run_worker(const Wiring& wiring, const pinning::Place& place, std::size_t p
   ipc::Life& life = begin_life(control, process);
   // A kernel that grants less than the place is reported by the host; the worker works all the same.
   pinning::bind_this_process(place);
-  // Before the handler's constructor: what that starts must not keep the master's priority.
-  take_ease();
   int status = kExitFinished;
   try {
     work(wiring, place, process, control, life);
