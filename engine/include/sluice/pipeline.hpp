@@ -59,8 +59,9 @@ class Stream {
 
   // Adds the stage `name`, whose workers run a handler H. Gives the streams of its outlets: nothing, one
   // Stream, or a tuple of them. Throws Error for a bad name.
-  template <Handler H, class... Args>
+  template <class H, class... Args>
   auto to(std::string name, StageOptions options, Args... args) const {
+    static_assert(Handler<H>, "a handler has one operator()(const Event&, Outlet<Out>&...)");
     using Traits = detail::CallTraits<decltype(&H::operator())>;
     static_assert(std::same_as<typename Traits::Input, T>,
                   "the handler's operator() takes another type of event than the stream carries");
@@ -73,7 +74,7 @@ class Stream {
     connect(node);
     return detail::StreamsOf<Outputs>::make(graph_, node);
   }
-  template <Handler H, class... Args>
+  template <class H, class... Args>
   auto to(std::string name, Args... args) const {
     return to<H>(std::move(name), StageOptions{}, std::move(args)...);
   }
@@ -140,8 +141,9 @@ class Pipeline {
   explicit Pipeline(std::string name) : graph_{std::make_shared<Graph>()} { graph_->name = std::move(name); }
 
   // A stage whose workers make events from something outside: a file, a socket, a generator.
-  template <Source S, class... Args>
+  template <class S, class... Args>
   auto source(std::string name, StageOptions options, Args... args) {
+    static_assert(Source<S>, "a source has one operator()(Outlet<Out>&...) that returns bool or SourceState");
     using Outputs = typename detail::SourceTraits<decltype(&S::operator())>::Outputs;
     const std::size_t node =
         graph_->add({NodeKind::source, std::move(name), options, detail::OutletsOf<Outputs>::types(),
@@ -150,16 +152,17 @@ class Pipeline {
                      }});
     return detail::StreamsOf<Outputs>::make(graph_, node);
   }
-  template <Source S, class... Args>
+  template <class S, class... Args>
   auto source(std::string name, Args... args) {
     return source<S>(std::move(name), StageOptions{}, std::move(args)...);
   }
 
   // The host pushes these events: Engine::inlet<T>(name).
-  template <Event T>
-  Stream<T> inlet(std::string name) {
+  template <class T>
+  auto inlet(std::string name) {
+    static_assert(Event<T>, "an event is a trivially copyable value and no pointer or view, or a Record");
     const std::size_t node = graph_->add({NodeKind::inlet, std::move(name), {}, {EventType::of<T>()}, {}});
-    return {graph_, node, 0};
+    return Stream<T>{graph_, node, 0};
   }
 
   const std::string& name() const noexcept { return graph_->name; }
