@@ -75,6 +75,7 @@ class Master {
   std::chrono::nanoseconds standby_due_{0};
   std::size_t running_ = 0;  // Workers that are not done yet.
   std::chrono::nanoseconds tick_;
+  std::chrono::nanoseconds idle_tick_{std::chrono::milliseconds{100}};  // While all workers are idle.
   std::chrono::nanoseconds next_look_{0};
   std::mt19937_64 random_{std::random_device{}()};
 };
