@@ -1,0 +1,41 @@
+// The README's program: it is the one that is compiled and run, it is short, and it does what is said.
+#include <algorithm>
+#include <cstdio>
+#include <fstream>
+#include <iterator>
+#include <memory>
+#include <string>
+
+#include <gtest/gtest.h>
+
+namespace {
+
+std::string content(const char* path) {
+  std::ifstream file{path};
+  return {std::istreambuf_iterator<char>{file}, {}};
+}
+
+TEST(Quickstart, IsTheProgramOfTheReadme) {
+  const std::string source = content(QUICKSTART_SOURCE);
+  ASSERT_FALSE(source.empty());
+  EXPECT_NE(content(README).find("```cpp\n" + source + "```"), std::string::npos)
+      << "README.md does not hold examples/quickstart.cpp as it stands";
+}
+
+TEST(Quickstart, HasAtMostFortyLines) {
+  const std::string source = content(QUICKSTART_SOURCE);
+  EXPECT_LE(std::count(source.begin(), source.end(), '\n'), 40);
+}
+
+TEST(Quickstart, CountsWords) {
+  const std::unique_ptr<std::FILE, int (*)(std::FILE*)> program{
+      ::popen("echo to be or not to be that is | timeout 60 " QUICKSTART " | sort", "r"), &::pclose};
+  ASSERT_NE(program, nullptr);
+  std::string output;
+  char buffer[256];
+  while (std::fgets(buffer, sizeof(buffer), program.get()) != nullptr)
+    output += buffer;
+  EXPECT_EQ(output, "1 is\n1 not\n1 or\n1 that\n2 be\n2 to\n");
+}
+
+}  // namespace
