@@ -22,7 +22,7 @@ class Child {
  public:
   // Runs `work` in a child; what it returns is the exit status.
   template <class Work>
-  explicit Child(Work&& work) : pid_{::fork()} {
+  explicit Child(Work work) : pid_{::fork()} {
     if (pid_ == 0) {
       // A sanitizer's handler would turn the signal that a test waits for into an exit.
       for (const int signal : {SIGSEGV, SIGBUS, SIGABRT})

@@ -34,9 +34,9 @@ struct Committed {
   }
 
   CommitHeader header{};
+  UndoHeader undo{};
   std::vector<RedoEntry> record{4};
   std::vector<std::atomic<std::uint64_t>> cursors = std::vector<std::atomic<std::uint64_t>>(8);
-  UndoHeader undo{};
   std::vector<std::byte> entries{256};
   std::vector<std::byte> state{64};
   UndoLog log{undo, entries, state};

@@ -185,7 +185,7 @@ void wake_each_other(const WaitPolicy& policy) {
   segment.own(0);
   EXPECT_EQ(take_turns(side(0), side(1), bells[0], bells[1], true, policy, random), "");
   EXPECT_EQ(child.ending(), "exit 0");
-  std::printf("%llu turns, %llu and %llu waits\n", static_cast<unsigned long long>(2 * kTurns),
+  std::printf("%llu turns, %llu and %llu waits\n", 2ULL * kTurns,
               static_cast<unsigned long long>(side(0).sleeps),
               static_cast<unsigned long long>(side(1).sleeps));
   EXPECT_GT(side(0).sleeps + side(1).sleeps, kTurns);
