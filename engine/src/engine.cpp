@@ -126,6 +126,11 @@ void Engine::Parts::kill_master() noexcept {
 
 bool Engine::Parts::all_ready() const {
   for (std::size_t p = kFirstWorker; p < host.wiring().layout.processes.size(); ++p) {
+    // [entry.pid] pairs with Master::watch_over(). A worker can be at work before its master has written down
+    // its pid.
+    const WorkerEntry& entry = entry_of(host.wiring().layout, host.wiring().segment, p - kFirstWorker);
+    if (entry.pid.load(std::memory_order_acquire) == 0 && entry.done.load(std::memory_order_relaxed) == 0)
+      return false;
     const ipc::Control& control = *host.view(p).control;
     // relaxed: nothing is done on the strength of it but to go on.
     const std::uint32_t now = control.incarnation.load(std::memory_order_relaxed);

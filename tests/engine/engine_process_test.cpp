@@ -55,6 +55,15 @@ TEST_F(Processes, LeaveTheHostWhereItWas) {
   EXPECT_TRUE(CPU_EQUAL(&before, &after));
 }
 
+TEST_F(Processes, AreAllThereWhenTheStartReturns) {
+  for (int i = 0; i < 30; ++i) {
+    Engine engine{counting_pipeline(4), test_settings()};
+    engine.start();
+    EXPECT_THAT(pids_of(engine), SizeIs(4));
+    EXPECT_TRUE(engine.signal_worker("count/3", 0));
+  }
+}
+
 TEST_F(Processes, OfSixtyFourWorkersStartAndStop) {
   Engine engine{counting_pipeline(64), test_settings()};
   engine.start();
@@ -90,11 +99,12 @@ TEST_F(Processes, GoWithAHostThatIsKilled) {
   int pipe[2];
   ASSERT_EQ(::pipe(pipe), 0);
   const pid_t host = ::fork();
+  ASSERT_GE(host, 0);
   if (host == 0) {
     Engine engine{counting_pipeline(3), test_settings()};
     engine.start();
     std::vector<pid_t> pids = pids_of(engine);
-    pids.push_back(parent_of(pids.front()));
+    pids.push_back(master_of(engine));
     const auto bytes = static_cast<ssize_t>(pids.size() * sizeof(pid_t));
     ::_exit(::write(pipe[1], pids.data(), static_cast<std::size_t>(bytes)) == bytes ? (::pause(), 0) : 1);
   }
@@ -115,7 +125,7 @@ struct Quiet {
 // The share of one processor that the whole pipeline takes while nothing comes.
 double idle_share(const Engine& engine) {
   std::vector<pid_t> pids = pids_of(engine);
-  pids.push_back(parent_of(pids.front()));
+  pids.push_back(master_of(engine));
   pids.push_back(::getpid());
   const auto cpu_time = [&pids] {
     std::chrono::milliseconds sum{0};

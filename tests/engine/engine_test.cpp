@@ -12,10 +12,7 @@ namespace sluice::test {
 namespace {
 
 using testing::AllOf;
-using testing::Contains;
-using testing::ElementsAre;
 using testing::HasSubstr;
-using testing::IsEmpty;
 using testing::SizeIs;
 
 class EngineTest : public WithProcesses {};
@@ -35,6 +32,7 @@ TEST_F(EngineTest, KeepsTheOrderWithinAKey) {
 TEST_F(EngineTest, SplitsAndMergesAsRunInlineDoes) {
   const auto items_only = [](const std::vector<Counted>& counted) {
     std::vector<Item> only;
+    only.reserve(counted.size());
     for (const Counted& each : counted)
       only.push_back(each.item);
     return sorted(only);
@@ -222,7 +220,7 @@ TEST_F(EngineTest, ThatLosesItsMasterReleasesTheHostAndSaysSo) {
   Engine engine{echo_pipeline(), tiny()};
   engine.start();
   const pid_t worker = worker_of(engine, "echo/0").pid;
-  const pid_t master = parent_of(worker);
+  const pid_t master = master_of(engine);
   auto out = engine.outlet<Item>("out");
   Pusher pusher{engine};
   EXPECT_TRUE(eventually([&] { return is_full(engine); }));
@@ -241,8 +239,7 @@ TEST_F(EngineTest, EndsForAHostThatReapsEveryChildItself) {
   {
     Engine engine{counting_pipeline(1), test_settings()};
     engine.start();
-    const pid_t master = parent_of(worker_of(engine, "count/0").pid);
-    ::kill(master, SIGKILL);
+    ::kill(master_of(engine), SIGKILL);
     EXPECT_THAT(error_of([&] { engine.wait_for(kDeadline); }), HasSubstr("its master"));
   }
   {

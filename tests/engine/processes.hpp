@@ -8,6 +8,7 @@
 #include <filesystem>
 #include <fstream>
 #include <functional>
+#include <stdexcept>
 #include <string>
 #include <sys/wait.h>
 #include <thread>
@@ -19,23 +20,14 @@
 
 #include <sluice/sluice.hpp>
 
+#include "errors.hpp"
+
 namespace sluice::test {
 
 using namespace std::chrono_literals;
 
 // Generous: it is reached only by a bug, also with sanitizers on a busy machine.
 inline constexpr std::chrono::seconds kDeadline{60};
-
-// The text of the Error that `work` throws; empty if it throws none.
-template <class Work>
-std::string error_of(Work&& work) {
-  try {
-    work();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return {};
-}
 
 // Waits until `done`, not longer than the deadline; whether it was.
 template <class Done>
@@ -119,6 +111,14 @@ inline WorkerStats worker_of(const Engine& engine, const std::string& name) {
   }
   ADD_FAILURE() << "no worker " << name;
   return {};
+}
+
+// Never a pid that kill() would take for a group of processes.
+inline pid_t master_of(const Engine& engine) {
+  const std::vector<pid_t> workers = pids_of(engine);
+  const pid_t master = workers.empty() ? 0 : parent_of(workers.front());
+  if (master > 1) return master;
+  throw std::runtime_error{"the engine has no master"};
 }
 
 // A test that starts processes: at its end none of them may be there any more.
