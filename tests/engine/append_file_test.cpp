@@ -63,7 +63,7 @@ TEST_F(AppendFileTest, TakesTextLargerThanItsBuffer) {
   struct WriteMuch {
     WriteMuch(Worker& worker, const std::string& path) : file{worker, "file", path} {}
     void operator()(const Item& item) {
-      file.append(std::string(item.number * 700'000, static_cast<char>('a' + item.number)));
+      file.append(std::string(std::size_t{item.number} * 700'000, static_cast<char>('a' + item.number)));
     }
     AppendFile file;
   };

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include <sluice/sluice.hpp>
@@ -15,7 +16,10 @@ struct Item {
   std::uint32_t key = 0;
   std::uint32_t number = 0;
 
-  friend auto operator<=>(const Item&, const Item&) = default;
+  friend bool operator==(const Item&, const Item&) = default;
+  friend bool operator<(const Item& a, const Item& b) {
+    return std::tie(a.key, a.number) < std::tie(b.key, b.number);
+  }
 };
 
 // An item, which worker had it, and how many of its key that worker had before.
@@ -24,11 +28,15 @@ struct Counted {
   std::uint32_t replica = 0;
   std::uint32_t nth = 0;
 
-  friend auto operator<=>(const Counted&, const Counted&) = default;
+  friend bool operator==(const Counted&, const Counted&) = default;
+  friend bool operator<(const Counted& a, const Counted& b) {
+    return std::tie(a.item, a.replica, a.nth) < std::tie(b.item, b.replica, b.nth);
+  }
 };
 
 inline std::vector<Item> items(std::uint32_t count, std::uint32_t keys) {
   std::vector<Item> made;
+  made.reserve(count);
   for (std::uint32_t i = 0; i < count; ++i)
     made.push_back({i % keys, i});
   return made;

@@ -2,6 +2,7 @@
 // event did. Random operations against a model, with the undo log used as the worker loop uses it.
 
 #include <cstdint>
+#include <cstring>
 #include <map>
 #include <memory>
 #include <random>
@@ -13,6 +14,8 @@
 
 #include <sluice/error.hpp>
 #include <sluice/state.hpp>
+
+#include "errors.hpp"
 
 namespace sluice::test {
 namespace {
@@ -50,16 +53,6 @@ struct Incarnation {
   ipc::UndoLog undo;
   StateArea area;
 };
-
-template <class Work>
-std::string error_of(Work&& work) {
-  try {
-    work();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return {};
-}
 
 struct Position {
   std::uint64_t bytes = 0;
@@ -169,7 +162,7 @@ struct Symbol {
   std::uint32_t side;
 
   bool operator==(const Symbol&) const = default;
-  auto operator<=>(const Symbol&) const = default;
+  bool operator<(const Symbol& other) const { return std::memcmp(this, &other, sizeof(Symbol)) < 0; }
 };
 
 template <class K>

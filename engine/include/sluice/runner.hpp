@@ -137,7 +137,7 @@ struct OutletsOf<std::tuple<Outs...>> {
 template <class H, class Outlets>
 bool call_finish(H& handler, Outlets& outlets) {
   return std::apply(
-      [&](auto&... outlet) {
+      [&]([[maybe_unused]] auto&... outlet) {
         if constexpr (requires { handler.finish(outlet...); }) {
           if constexpr (std::is_void_v<decltype(handler.finish(outlet...))>) {
             handler.finish(outlet...);
