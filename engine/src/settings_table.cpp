@@ -216,18 +216,18 @@ constexpr std::array kTable = {
             .example = "1min",
             .meaning = "The time over which restarts are counted against restart.budget.",
             .trade_off = "A long window remembers more restarts, and so is stricter."},
-    Setting{
-        .key = "restart.backoff",
-        .type = SettingType::duration,
-        .fallback = "1ms",
-        .least = "0s",
-        .most = "1h",
-        .example = "10ms",
-        .meaning = "Pause before the restart of a worker that died without achieving anything. Each further "
-                   "one in a row waits twice as long, with jitter, up to restart.backoff_max. A worker that "
-                   "had committed something, or had lived for restart.stable, is restarted at once.",
-        .trade_off =
-            "A long pause spares the machine while a worker keeps dying, and keeps its events waiting."},
+    Setting{.key = "restart.backoff",
+            .type = SettingType::duration,
+            .fallback = "1ms",
+            .least = "0s",
+            .most = "1h",
+            .example = "10ms",
+            .meaning =
+                "Pause before the restart of a worker that died without achieving anything. Each further "
+                "one in a row waits twice as long, with jitter, up to restart.backoff_max. A worker that "
+                "had committed something, or had lived for restart.stable, is restarted at once.",
+            .trade_off =
+                "A long pause spares the machine while a worker keeps dying, and keeps its events waiting."},
     Setting{.key = "restart.backoff_max",
             .type = SettingType::duration,
             .fallback = "1s",
