@@ -6,6 +6,8 @@
 #include <cstdio>
 #include <unistd.h>
 
+#include <fmt/format.h>
+
 #include <sluice/cli.hpp>
 #include <sluice/error.hpp>
 
@@ -16,6 +18,39 @@ volatile std::sig_atomic_t interrupts = 0;
 
 void count_interrupt(int) {
   interrupts = interrupts + 1;
+}
+
+// Counts interrupts from here on, and gives the host's handlers back at the end: Ctrl-C must not be deaf
+// then.
+class Interrupts {
+ public:
+  Interrupts() {
+    interrupts = 0;
+    interrupt_ = std::signal(SIGINT, count_interrupt);
+    terminate_ = std::signal(SIGTERM, count_interrupt);
+  }
+  ~Interrupts() {
+    std::signal(SIGINT, interrupt_);
+    std::signal(SIGTERM, terminate_);
+  }
+  Interrupts(const Interrupts&) = delete;
+  Interrupts& operator=(const Interrupts&) = delete;
+
+ private:
+  void (*interrupt_)(int);
+  void (*terminate_)(int);
+};
+
+// A program that only runs its pipeline has nobody who pushes or pulls: it would never end.
+void refuse_ends_of_the_host(const Pipeline& pipeline) {
+  for (const Node& node : pipeline.graph().nodes) {
+    if (node.kind != NodeKind::inlet && node.kind != NodeKind::outlet) continue;
+    throw Error{
+        {"run the pipeline " + pipeline.name() + " as a program", "",
+         fmt::format("its {} '{}' is for a host that {}", node.kind == NodeKind::inlet ? "inlet" : "outlet",
+                     node.name, node.kind == NodeKind::inlet ? "pushes" : "pulls"),
+         "begin with a source and end with a stage, or use Engine"}};
+  }
 }
 
 // Redraws a table of some lines in place.
@@ -109,9 +144,7 @@ int run(Engine& engine, const StandardOptions& options, const Settings& settings
     engine.start();
     if (options.placement) std::fputs(engine.placement().c_str(), stdout);
     std::fflush(stdout);
-    interrupts = 0;
-    std::signal(SIGINT, count_interrupt);
-    std::signal(SIGTERM, count_interrupt);
+    const Interrupts counted;
     const bool live = !options.quiet && ::isatty(STDERR_FILENO) == 1;
     const bool ended = accompany(engine, settings.duration("stats.interval"), live, tick);
     const Stats stats = engine.stats();
@@ -141,6 +174,7 @@ int main(int argc, char** argv, const Pipeline& pipeline) {
     return status == 0 ? kExitOk : kExitUsage;
   }
   try {
+    refuse_ends_of_the_host(pipeline);
     const Settings settings = settings_from(options);
     Engine engine{pipeline, settings};
     return run(engine, options, settings);

@@ -35,6 +35,7 @@ inline constexpr int kExitUsage = 2;   // An option or a setting that cannot be.
 int run(Engine& engine, const StandardOptions& options, const Settings& settings,
         const std::function<void()>& tick = {});
 
+// The whole program. The pipeline has sources, and neither inlets nor outlets: those are for a host.
 int main(int argc, char** argv, const Pipeline& pipeline);
 
 }  // namespace sluice
