@@ -55,14 +55,6 @@ TEST(Lane, HoldsExactlyItsCapacityAndNotOneByteMore) {
   EXPECT_FALSE(in.corrupt());
 }
 
-TEST(Lane, RefusesSizesThatNoLaneHas) {
-  const TestLane lane;
-  LaneProducer in{lane.memory()};
-  push(in, std::uint64_t{1});
-  EXPECT_EQ(in.reserve(~std::uint64_t{0}), nullptr);
-  EXPECT_EQ(in.reserve(~std::uint64_t{0} - 8), nullptr);
-}
-
 TEST(Lane, HasRoomAgainOnceTheConsumerHasPublished) {
   const TestLane lane;
   LaneProducer in{lane.memory()};

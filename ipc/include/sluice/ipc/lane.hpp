@@ -83,8 +83,7 @@ class LaneProducer {
 
   // Room for `bytes` at the position next(), or nullptr when the lane is too full for them.
   std::byte* reserve(std::uint64_t bytes) noexcept {
-    // Written so that no `bytes` can wrap: next_ is never further than the capacity ahead of the head.
-    if (bytes > memory_.capacity_bytes - (next_ - head_cache_) && !refresh(bytes)) return nullptr;
+    if (next_ + bytes - head_cache_ > memory_.capacity_bytes && !refresh(bytes)) return nullptr;
     return memory_.ring + (next_ & (memory_.capacity_bytes - 1));
   }
   void advance(std::uint64_t bytes) noexcept { next_ += bytes; }
@@ -136,13 +135,12 @@ class LaneProducer {
     // [lane.head] acquire: the consumer is done with the bytes before head, they may be overwritten; pairs
     // with the store of head in LaneConsumer::publish() and Commit::store_cursors().
     const std::uint64_t head = memory_.consumer->head.load(std::memory_order_acquire);
-    if (corrupt_ || next_ - head > memory_.capacity_bytes) {  // Also true of a head beyond next: unsigned.
+    if (next_ - head > memory_.capacity_bytes) {  // Also true of a head beyond next: unsigned.
       corrupt_ = true;
-      head_cache_ = next_ - memory_.capacity_bytes;  // Full, whatever the peer says next.
       return false;
     }
     head_cache_ = head;
-    return bytes <= memory_.capacity_bytes - (next_ - head);
+    return next_ + bytes - head <= memory_.capacity_bytes;
   }
 
   LaneMemory memory_;
