@@ -1,6 +1,7 @@
 #include "market/drill.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <csignal>
 #include <optional>
 
@@ -21,9 +22,10 @@ std::string distribution(std::string_view what, std::vector<std::chrono::nanosec
   if (times.empty()) return "";
   std::sort(times.begin(), times.end());
   const auto at = [&times](double share) {
-    return milliseconds(times[static_cast<std::size_t>(share * static_cast<double>(times.size() - 1) + 0.5)]);
+    return milliseconds(
+        times[static_cast<std::size_t>(std::lround(share * static_cast<double>(times.size() - 1)))]);
   };
-  return fmt::format("{:<34} min {:.3f}  p50 {:.3f}  p90 {:.3f}  p99 {:.3f}  max {:.3f} ms  ({} of them)\n",
+  return fmt::format("{:<37} min {:.3f}  p50 {:.3f}  p90 {:.3f}  p99 {:.3f}  max {:.3f} ms  ({} of them)\n",
                      what, at(0), at(0.5), at(0.9), at(0.99), at(1), times.size());
 }
 
@@ -106,7 +108,7 @@ std::string Drill::report(const sluice::Stats& stats) const {
                         options_.kills, hits_of_stage_.size(), stats.stages.size(), options_.seed);
     text += distribution("killed to noticed by the master:", noticed);
     text += distribution("killed to replacement at work:", to_ready);
-    text += distribution("killed to its first event, if any:", to_event);
+    text += distribution("killed to first event (input waited):", to_event);
   }
   if (options_.stall && stalled_.done) {
     const auto life = next_life(stats, stalled_.worker, stalled_.at);

@@ -4,7 +4,7 @@ namespace market {
 namespace {
 
 constexpr std::uint64_t kInstruments = 1024;
-constexpr std::uint64_t kCounts = 8 * 1024;
+constexpr std::uint64_t kCounts = 8192;
 
 }  // namespace
 
