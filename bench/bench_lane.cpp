@@ -91,15 +91,15 @@ void receive(const Memory& memory, std::uint64_t batch) {
   }
 }
 
-template <class Channel>
-void one_way(benchmark::State& state, Apart apart, std::uint64_t batch) {
+template <class Channel, Apart kApart, std::uint64_t kBatch>
+void one_way(benchmark::State& state) {
   const Memory memory;
-  const Peer peer{apart, 1, [&memory, batch] { receive<Channel>(memory, batch); }};
+  const Peer peer{kApart, 1, [&memory] { receive<Channel>(memory, kBatch); }};
   typename Channel::Sender sender{memory, 0};
   std::uint64_t number = 0;
   for ([[maybe_unused]] auto _ : state) {
     for (const std::uint64_t end = number + kEventsAnIteration; number < end;) {
-      for (std::uint64_t i = 0; i < batch; ++i, ++number) {
+      for (std::uint64_t i = 0; i < kBatch; ++i, ++number) {
         write_event(wait_for_room(sender), Channel::kEventBytes, number);
         sender.advance();
       }
@@ -134,10 +134,10 @@ void count_quantiles(benchmark::State& state, std::vector<float>& times_ns) {
   }
 }
 
-template <class Channel>
-void round_trip(benchmark::State& state, Apart apart) {
+template <class Channel, Apart kApart>
+void round_trip(benchmark::State& state) {
   const Memory memory;
-  const Peer peer{apart, 1, [&memory] { echo<Channel>(memory); }};
+  const Peer peer{kApart, 1, [&memory] { echo<Channel>(memory); }};
   typename Channel::Sender sender{memory, 0};
   typename Channel::Receiver receiver{memory, 1};
   std::vector<float> times_ns;
@@ -158,22 +158,21 @@ void round_trip(benchmark::State& state, Apart apart) {
   send_stop<Channel>(sender);
 }
 
+template <class Channel, Apart kApart>
+void register_sides(const char* channel, const char* sides) {
+  const std::string what = fmt::format("{}/{}/{}", channel, sides, Channel::kEventBytes);
+  const auto add = [](const std::string& name, benchmark::internal::Function* function) {
+    benchmark::RegisterBenchmark(name.c_str(), function)->UseRealTime();
+  };
+  add("one_way/" + what + "/1", &one_way<Channel, kApart, 1>);
+  add("one_way/" + what + "/32", &one_way<Channel, kApart, 32>);
+  if (Channel::kEventBytes == 64) add("round_trip/" + what, &round_trip<Channel, kApart>);
+}
+
 template <class Channel>
-void register_channel(const std::string& channel) {
-  for (const Apart apart : {Apart::threads, Apart::processes}) {
-    const std::string sides = apart == Apart::threads ? "threads" : "processes";
-    for (const std::uint64_t batch : {std::uint64_t{1}, std::uint64_t{32}}) {
-      const std::string name =
-          fmt::format("one_way/{}/{}/{}/{}", channel, sides, Channel::kEventBytes, batch);
-      benchmark::RegisterBenchmark(name.c_str(), [apart, batch](benchmark::State& state) {
-        one_way<Channel>(state, apart, batch);
-      })->UseRealTime();
-    }
-    if (Channel::kEventBytes != 64) continue;
-    benchmark::RegisterBenchmark(fmt::format("round_trip/{}/{}/64", channel, sides).c_str(),
-                                 [apart](benchmark::State& state) { round_trip<Channel>(state, apart); })
-        ->UseRealTime();
-  }
+void register_channel(const char* channel) {
+  register_sides<Channel, Apart::threads>(channel, "threads");
+  register_sides<Channel, Apart::processes>(channel, "processes");
 }
 
 // What is compared stands together.
