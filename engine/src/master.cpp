@@ -67,10 +67,10 @@ void Master::run() {
 }
 
 void Master::prepare_children() {
-  for (const int signal : {SIGINT, SIGQUIT, SIGHUP, SIGPIPE})
+  // What a terminal or a service manager sends to the whole group is meant for the host, which then drains.
+  for (const int signal : {SIGINT, SIGQUIT, SIGHUP, SIGTERM, SIGPIPE})
     std::signal(signal, SIG_IGN);
-  for (const int signal : {SIGTERM, SIGCHLD})
-    std::signal(signal, SIG_DFL);
+  std::signal(SIGCHLD, SIG_DFL);
   ::prctl(PR_SET_NAME, "sluice-master");
   hurry();
   const RestartPolicy policy = restart_policy(wiring_.settings);
@@ -305,7 +305,8 @@ Observation Master::observe(Child& child) const {
   seen.now = monotonic_now();
   seen.activity = control.activity.load(std::memory_order_relaxed);
   seen.progress = control.progress.load(std::memory_order_relaxed);
-  seen.input_waiting = seen.activity == ipc::Activity::idle && input_waiting(child.process);
+  if (seen.activity == ipc::Activity::idle) seen.could_move = input_waiting(child.process);
+  if (seen.activity == ipc::Activity::full) seen.could_move = outputs_empty(child.process);
   // A new incarnation that has not taken its region yet is starting, whatever its predecessor did.
   if (control.pid.load(std::memory_order_relaxed) != child.pid) seen.activity = ipc::Activity::starting;
   if (is_suspicious(child.watch, seen)) seen.account = kernel_account(child.pid);
@@ -313,10 +314,24 @@ Observation Master::observe(Child& child) const {
 }
 
 bool Master::input_waiting(std::size_t process) const {
-  const std::vector<std::size_t>& lanes = wiring_.layout.processes[process].lanes_in;
-  return std::any_of(lanes.begin(), lanes.end(), [this](std::size_t lane) {
+  const ProcessLayout& layout = wiring_.layout.processes[process];
+  // A source that has nothing now looks again every millisecond.
+  if (wiring_.graph.nodes[layout.node].kind == NodeKind::source) return true;
+  return std::any_of(layout.lanes_in.begin(), layout.lanes_in.end(), [this](std::size_t lane) {
     const ipc::LaneMemory memory = lane_memory(wiring_.layout, wiring_.segment, lane);
     return memory.producer->tail.load(std::memory_order_relaxed) !=
+               memory.consumer->head.load(std::memory_order_relaxed) ||
+           memory.producer->marks_tail.load(std::memory_order_relaxed) !=
+               memory.consumer->marks_head.load(std::memory_order_relaxed);
+  });
+}
+
+// How much room it waits for is not known here; in a lane that is empty there is room for anything.
+bool Master::outputs_empty(std::size_t process) const {
+  const std::vector<std::size_t>& lanes = wiring_.layout.processes[process].lanes_out;
+  return std::all_of(lanes.begin(), lanes.end(), [this](std::size_t lane) {
+    const ipc::LaneMemory memory = lane_memory(wiring_.layout, wiring_.segment, lane);
+    return memory.producer->tail.load(std::memory_order_relaxed) ==
            memory.consumer->head.load(std::memory_order_relaxed);
   });
 }

@@ -62,6 +62,7 @@ class Master {
   void look_at_workers();
   Observation observe(Child& child) const;
   bool input_waiting(std::size_t process) const;
+  bool outputs_empty(std::size_t process) const;
   void kill_all() noexcept;
   [[noreturn]] void end(RunState state, const std::string& message);
   std::string death_report(std::size_t worker, int status) const;

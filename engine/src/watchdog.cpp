@@ -11,13 +11,13 @@ void restart_clock(Watch& watch, const Observation& seen) noexcept {
 
 bool should_move(const Observation& seen) noexcept {
   switch (seen.activity) {
-    case ipc::Activity::starting:
-    case ipc::Activity::busy:
-      return true;
     case ipc::Activity::idle:
-      return seen.input_waiting;
-    default:
+    case ipc::Activity::full:
+      return seen.could_move;
+    case ipc::Activity::none:
       return false;
+    default:
+      return true;  // Also finished and failed: its process has nothing left to do but to end.
   }
 }
 
@@ -64,8 +64,8 @@ Verdict judge(Watch& watch, const Observation& seen, const WatchLimits& limits) 
   }
   if (!is_suspicious(watch, seen)) {
     restart_clock(watch, seen);
-    if (seen.activity == ipc::Activity::full) return Verdict::back_pressured;
-    return should_move(seen) ? Verdict::busy : Verdict::idle;
+    if (should_move(seen)) return Verdict::busy;
+    return seen.activity == ipc::Activity::full ? Verdict::back_pressured : Verdict::idle;
   }
   if (!seen.account) return Verdict::busy;  // It died meanwhile, and its pidfd will say so.
   if (!watch.cpu_time) watch.cpu_time = seen.account->cpu_time;

@@ -5,8 +5,8 @@
 //
 //   the watchdog itself woke late                      void: no verdict, clocks restart
 //   stopped by a signal or a debugger                  stopped: left alone
-//   waits for room                                     back_pressured
-//   waits for input and has none                       idle
+//   waits for room and there is none                   back_pressured
+//   waits for input and there is none                  idle
 //   progress has moved                                 busy
 //   no progress within the deadline: asleep            stalled, by wall time
 //                                    in state D        unkillable
@@ -45,7 +45,7 @@ struct Observation {
   std::chrono::nanoseconds now{0};
   ipc::Activity activity = ipc::Activity::none;
   std::uint64_t progress = 0;
-  bool input_waiting = false;
+  bool could_move = false;  // What it says it waits for is there: input if it is idle, room if it is full.
   std::optional<KernelAccount> account;  // Absent while nothing is suspicious.
 };
 

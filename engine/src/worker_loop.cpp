@@ -174,6 +174,8 @@ std::uint64_t WorkerLoop::produce_batch() {
     const SourceState state = runner_->produce();
     if (state == SourceState::nothing_now) {
       events_in_ = in_boundary_;  // It was asked, and nothing happened.
+      // It looked, and that is progress; the position stays, since nothing happened.
+      progress_->store(~event_, std::memory_order_relaxed);  // relaxed: as in begin_event().
       source_idle_ = true;
       break;
     }

@@ -25,10 +25,10 @@ void hang(int) {
 }
 
 void set_signals() {
-  for (const int signal : {SIGTERM, SIGCHLD, SIGPIPE, SIGUSR1})
+  for (const int signal : {SIGCHLD, SIGPIPE, SIGUSR1})
     std::signal(signal, SIG_DFL);
-  // A terminal's interrupt is meant for the host, which then drains.
-  for (const int signal : {SIGINT, SIGQUIT, SIGHUP})
+  // What a terminal or a service manager sends to the whole group is meant for the host, which then drains.
+  for (const int signal : {SIGINT, SIGQUIT, SIGHUP, SIGTERM})
     std::signal(signal, SIG_IGN);
   std::signal(SIGUSR2, hang);
   sigset_t none;

@@ -74,6 +74,49 @@ TEST_F(Stall, ThatNeverEndsIsReportedAsOneOnceTheBudgetIsSpent) {
               testing::HasSubstr("no progress within watchdog.deadline"));
 }
 
+struct Pass {
+  void operator()(const Item& item, Outlet<Item>& out) const { out.push(item); }
+};
+
+// SIGUSR2 makes a worker hang in whatever it does: here, in its waits.
+TEST_F(Stall, WhileItWaitsForInputIsSeenWhenTheStreamEnds) {
+  Pipeline pipeline{"hanging"};
+  pipeline.inlet<Item>("in").to<Pass>("pass").outlet("out");
+  Engine engine{pipeline, impatient()};
+  engine.start();
+  ASSERT_TRUE(engine.signal_worker("pass/0", SIGUSR2));
+  std::this_thread::sleep_for(500ms);
+  EXPECT_EQ(worker_of(engine, "pass/0").restarts, 0U)
+      << "nobody is harmed by a worker that has nothing to do";
+  engine.inlet<Item>("in").close();
+  ASSERT_TRUE(engine.wait_for(kDeadline));
+  EXPECT_EQ(worker_of(engine, "pass/0").restarts, 1U);
+}
+
+TEST_F(Stall, WhileItWaitsForRoomIsSeenWhenThereIsRoom) {
+  Settings settings = impatient();
+  settings.set("lane.slots", "2");
+  Pipeline pipeline{"hanging"};
+  pipeline.inlet<Item>("in").to<Pass>("pass").outlet("out");
+  Engine engine{pipeline, settings};
+  engine.start();
+  auto in = engine.inlet<Item>("in");
+  const std::vector<Item> sent = items(600, 1);
+  for (const Item& item : sent)
+    in.push(item);
+  in.close();
+  const auto deadline = std::chrono::steady_clock::now() + kDeadline;
+  while (worker_of(engine, "pass/0").full_waits == 0 && std::chrono::steady_clock::now() < deadline)
+    std::this_thread::sleep_for(1ms);
+  ASSERT_TRUE(engine.signal_worker("pass/0", SIGUSR2));
+  std::this_thread::sleep_for(500ms);
+  EXPECT_EQ(worker_of(engine, "pass/0").restarts, 0U) << "back-pressure is no stall";
+  Collector<Item> out{engine, "out"};
+  ASSERT_TRUE(engine.wait_for(kDeadline));
+  EXPECT_THAT(out.all(), testing::ElementsAreArray(sent));
+  EXPECT_EQ(worker_of(engine, "pass/0").restarts, 1U);
+}
+
 struct SlowStart {
   SlowStart() { std::this_thread::sleep_for(600ms); }
   void operator()(const Item& item, Outlet<Item>& out) const { out.push(item); }

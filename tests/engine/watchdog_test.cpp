@@ -20,14 +20,14 @@ class Watched {
  public:
   Activity activity = Activity::busy;
   std::uint64_t progress = 1;
-  bool input_waiting = false;
+  bool could_move = false;
   char state = 'S';
   double cpu_share = 0;
 
   Verdict look(nanoseconds after = kTick) {
     now_ += after;
     cpu_ += nanoseconds{static_cast<std::int64_t>(static_cast<double>(after.count()) * cpu_share)};
-    Observation seen{now_, activity, progress, input_waiting, {}};
+    Observation seen{now_, activity, progress, could_move, {}};
     if (is_suspicious(watch_, seen)) seen.account = KernelAccount{state, cpu_};
     return judge(watch_, seen, kLimits);
   }
@@ -65,14 +65,6 @@ TEST(Watchdog, CallsAWorkerBackPressuredThatWaitsForRoomHoweverLong) {
   EXPECT_EQ(worker.after(10s), Verdict::back_pressured);
 }
 
-TEST(Watchdog, CallsAFinishedOrFailedWorkerIdle) {
-  for (const Activity activity : {Activity::none, Activity::finished, Activity::failed}) {
-    Watched worker;
-    worker.activity = activity;
-    EXPECT_EQ(worker.after(10s), Verdict::idle);
-  }
-}
-
 TEST(Watchdog, EndsAWorkerThatSleepsInOneEventByWallTime) {
   Watched worker;
   EXPECT_EQ(worker.after(kLimits.deadline), Verdict::busy);
@@ -98,7 +90,22 @@ TEST(Watchdog, CallsAWorkerStarvedThatWouldRunAndIsNotLet) {
 TEST(Watchdog, EndsAnIdleWorkerThatDoesNotSeeItsInput) {
   Watched worker;
   worker.activity = Activity::idle;
-  worker.input_waiting = true;
+  worker.could_move = true;
+  EXPECT_EQ(worker.after(kLimits.deadline), Verdict::busy);
+  EXPECT_EQ(worker.after(20ms), Verdict::stalled);
+}
+
+TEST(Watchdog, EndsAWorkerThatWaitsForRoomThatIsThere) {
+  Watched worker;
+  worker.activity = Activity::full;
+  worker.could_move = true;
+  EXPECT_EQ(worker.after(kLimits.deadline), Verdict::busy);
+  EXPECT_EQ(worker.after(20ms), Verdict::stalled);
+}
+
+TEST(Watchdog, EndsAWorkerThatHasFinishedAndDoesNotEnd) {
+  Watched worker;
+  worker.activity = Activity::finished;
   EXPECT_EQ(worker.after(kLimits.deadline), Verdict::busy);
   EXPECT_EQ(worker.after(20ms), Verdict::stalled);
 }
