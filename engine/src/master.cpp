@@ -157,10 +157,16 @@ void Master::start(std::size_t worker) {
     operation = EPOLL_CTL_ADD;
   }
   if (pid > 0) {
+    failed_forks_ = 0;
     watch_over(worker, pid, operation);
   } else {
     // Out of processes or memory, perhaps for a moment only.
     constexpr auto kRetry = std::chrono::milliseconds{10};
+    constexpr unsigned kMostRetries = 500;
+    if (++failed_forks_ > kMostRetries) {
+      throw Error{{"fork", wiring_.layout.processes[child.process].name, errno_text(),
+                   "raise the limit of processes (ulimit -u) or give the machine more memory"}};
+    }
     child.start_at = monotonic_now() + kRetry;
   }
 }

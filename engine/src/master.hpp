@@ -74,7 +74,8 @@ class Master {
   std::vector<Child> children_;
   Standby standby_;
   std::chrono::nanoseconds standby_due_{0};
-  std::size_t running_ = 0;  // Workers that are not done yet.
+  std::size_t running_ = 0;    // Workers that are not done yet.
+  unsigned failed_forks_ = 0;  // In a row.
   std::chrono::nanoseconds tick_;
   std::chrono::nanoseconds idle_tick_{std::chrono::milliseconds{100}};  // While all workers are idle.
   std::chrono::nanoseconds next_look_{0};

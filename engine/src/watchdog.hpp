@@ -4,7 +4,7 @@
 // reason not to move it. The rules, first match first:
 //
 //   the watchdog itself woke late                      void: no verdict, clocks restart
-//   stopped by a signal or a debugger                  stopped: left alone
+//   stopped by a signal or a debugger, and not idle    stopped: left alone
 //   waits for room and there is none                   back_pressured
 //   waits for input and there is none                  idle
 //   progress has moved                                 busy

@@ -49,7 +49,7 @@ ipc::Life& begin_life(ipc::Control& control, std::size_t process) {
   control.layout_version = ipc::kLayoutVersion;
   control.region = static_cast<std::uint32_t>(process);
   control.activity.store(ipc::Activity::starting, std::memory_order_relaxed);
-  ipc::awake(control);
+  ipc::nobody_sleeps(control);
   control.pid.store(::getpid(), std::memory_order_relaxed);
   control.incarnation.store(incarnation, std::memory_order_relaxed);
   control.magic = ipc::kRegionMagic;

@@ -47,7 +47,7 @@ class Engine {
 
   // Closes all inlets, and waits until the sources have come to their end and everything is handled. A host
   // that has outlets pulls from them meanwhile: wait_for() in turn with poll(). Throws Error with the report
-  // when the pipeline failed.
+  // when the pipeline failed. It closes the inlets from this thread: no other may be pushing then.
   void wait();
   // The same for at most `limit`, without closing the inlets; true when the pipeline has ended.
   bool wait_for(std::chrono::nanoseconds limit);

@@ -6,8 +6,8 @@
 //     trades.by(&Trade::instrument).to<Bars>("bars").to<TsvFile>("write", "bars.tsv");
 //
 // A stream knows the type of its events: a handler that takes another type does not compile. Nothing starts
-// here; a Pipeline is a value that can be copied, printed, checked and run any number of times. Arguments
-// behind a name are copied and handed to the constructor of each worker's handler.
+// here; a Pipeline can be printed, checked and run any number of times. Copies are the same pipeline.
+// Arguments behind a name are copied and handed to the constructor of each worker's handler.
 #pragma once
 
 #include <concepts>

@@ -6,14 +6,14 @@
 // The four functions of the sleeping handshake stand here together because they are one argument:
 //
 //     sleeper                               waker
-//     sleeping = 1                          publishes a cursor
+//     sleeping += 1                         publishes a cursor
 //     full fence  [sleep.fence]             full fence  [sleep.fence]
 //     looks at the cursors again            looks at sleeping
-//     nothing new: blocks on the doorbell   1: rings the doorbell
+//     nothing new: blocks on the doorbell   not 0: rings the doorbell
 //
-// Of two full fences one comes first: either the sleeper sees the cursor or the waker sees the 1. A waker
-// that dies between publishing and ringing is covered by its replacement, which rings every neighbour's
-// doorbell; a sleeper that dies leaves a 1 behind, which costs its neighbours idle rings until the
+// Of two full fences one comes first: either the sleeper sees the cursor or the waker sees that it sleeps. A
+// waker that dies between publishing and ringing is covered by its replacement, which rings every neighbour's
+// doorbell; a sleeper that dies leaves its count behind, which costs its neighbours idle rings until the
 // replacement is up.
 #pragma once
 
@@ -61,7 +61,7 @@ struct Control {
   alignas(128) std::atomic<std::uint64_t> progress;
   std::atomic<Activity> activity;
 
-  // Read by every neighbour after it has published.
+  // How many threads sleep: at most one in a worker. Read by every neighbour after it has published.
   alignas(128) std::atomic<std::uint32_t> sleeping;
 
   // Why it failed; valid once activity is failed.
@@ -88,11 +88,15 @@ inline void full_fence() noexcept {
 // Sleeper: says that it is about to block. Look at the cursors once more after this, then block or call
 // awake().
 inline void fall_asleep(Control& own) noexcept {
-  own.sleeping.store(1, std::memory_order_relaxed);  // relaxed: the fence orders it.
-  full_fence();                                      // [sleep.fence] pairs with published().
+  own.sleeping.fetch_add(1, std::memory_order_relaxed);  // relaxed: the fence orders it.
+  full_fence();                                          // [sleep.fence] pairs with published().
 }
 inline void awake(Control& own) noexcept {
-  own.sleeping.store(0, std::memory_order_relaxed);  // relaxed: a late 0 costs an idle ring.
+  own.sleeping.fetch_sub(1, std::memory_order_relaxed);  // relaxed: a late 0 costs an idle ring.
+}
+// What a predecessor left behind when it died in its sleep.
+inline void nobody_sleeps(Control& own) noexcept {
+  own.sleeping.store(0, std::memory_order_relaxed);  // relaxed: as in awake().
 }
 // Waker: once after publishing cursors, before asking sleeps().
 inline void published() noexcept {

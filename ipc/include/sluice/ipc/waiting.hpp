@@ -70,6 +70,8 @@ Woken wait(const WaitPolicy& policy, Control& own, const Doorbell& doorbell, Rea
   // What came just as the bound passed is not a lost ring: whoever published it sees that this side sleeps.
   if (!rang && ready()) rang = doorbell.wait(kRingUnderWay);
   awake(own);
+  // Another thread of this process sleeps at the same doorbell, and this one may have taken its ring.
+  if (rang && sleeps(own)) doorbell.ring();
   if (!ready()) return Woken::bound;
   return rang ? Woken::ready : Woken::unasked;
 }
