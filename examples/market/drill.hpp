@@ -14,7 +14,7 @@ namespace market {
 
 struct DrillOptions {
   std::uint64_t kills = 0;  // SIGKILL to a random worker, this many times.
-  std::chrono::nanoseconds kill_every{std::chrono::milliseconds{3}};  // On average.
+  std::chrono::nanoseconds kill_every{std::chrono::milliseconds{6}};  // On average.
   bool stall = false;                                                 // Make one worker hang.
   std::uint64_t seed = 0;
 };

@@ -21,7 +21,7 @@ struct Options {
   std::vector<std::string> inputs;
   std::string out;
   market::DrillOptions drill;
-  double kill_every_ms = 3;
+  double kill_every_ms = 6;
   sluice::StandardOptions standard;
 };
 
