@@ -244,6 +244,14 @@ constexpr std::array kTable = {
             .example = "1min",
             .meaning = "How long a worker must live to be restarted at once, even if it achieved nothing.",
             .trade_off = "A long time keeps the pauses up for an idle worker that dies now and then."},
+    Setting{.key = "report.path",
+            .type = SettingType::text,
+            .fallback = "",
+            .example = "/var/log/market.jsonl",
+            .meaning =
+                "File that a line of JSON is appended to for every worker that dies or stalls: which, in "
+                "which event, of what, and its stacks. Empty for no reports.",
+            .trade_off = "A stalled worker is kept for a few milliseconds more until its stacks are taken."},
     Setting{.key = "placement.policy",
             .type = SettingType::choice,
             .fallback = "compact",
