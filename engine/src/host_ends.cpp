@@ -73,13 +73,18 @@ std::byte* HostInlet::make_room(OutLane& out, std::uint64_t bytes) {
   publish();
   std::byte* room = nullptr;
   while ((room = out.lane.reserve(bytes)) == nullptr) {
-    if (host_.over() || host_.master_gone() || out.lane.corrupt()) {
+    if (out.lane.corrupt()) refuse(stage);
+    if (host_.over() || host_.master_gone()) {
       outcome_ = PushResult::ended;
       return nullptr;
     }
     patience_.wait_until([&] { return out.lane.reserve(bytes) != nullptr || out.lane.corrupt(); }, kLook);
   }
   return room;
+}
+
+void HostInlet::refuse(const std::string& stage) const {
+  throw Error{{"write the lane to", stage, "its consumer's cursor cannot be", "start the pipeline anew"}};
 }
 
 void HostInlet::publish() {
@@ -99,7 +104,9 @@ void HostInlet::close() {
   closed_ = true;
   for (OutLane& out : lanes_) {
     // The end of stream is the only mark of an inlet, so there is room for it.
-    out.lane.push_mark(ipc::MarkKind::end_of_stream, 0);
+    if (!out.lane.push_mark(ipc::MarkKind::end_of_stream, 0)) {
+      refuse(host_.wiring().graph.nodes[out.node].name);
+    }
     if (!out.touched) touch(out);
   }
   publish();
@@ -121,7 +128,7 @@ HostOutlet::HostOutlet(Host& host, std::size_t node, Patience& patience)
 HostOutlet::~HostOutlet() = default;
 HostOutlet::HostOutlet(HostOutlet&&) noexcept = default;
 
-std::size_t HostOutlet::poll(const std::function<void(std::span<const std::byte>)>& handle,
+std::size_t HostOutlet::poll(const std::function<bool(std::span<const std::byte>)>& handle,
                              std::size_t limit) {
   std::size_t handled = 0;
   for (InLane& in : lanes_) {
@@ -135,8 +142,8 @@ std::size_t HostOutlet::poll(const std::function<void(std::span<const std::byte>
       } else if (in.lane.readable() < stride) {
         in.lane.quarantine();
       }
+      if (!in.lane.corrupt() && !handle(payload)) in.lane.quarantine();
       if (in.lane.corrupt()) break;
-      handle(payload);
       in.lane.advance(stride);
       ++handled;
     }
@@ -145,19 +152,28 @@ std::size_t HostOutlet::poll(const std::function<void(std::span<const std::byte>
       in.lane.pass_mark();
       in.touched = true;
     }
-    if (handled == before && !in.touched) continue;
-    in.touched = false;
-    in.lane.publish();
-    ipc::published();
-    ring_if_asleep(*in.producer, *in.bell);
+    if (handled != before || in.touched) {
+      in.touched = false;
+      in.lane.publish();
+      ipc::published();
+      ring_if_asleep(*in.producer, *in.bell);
+    }
+    if (in.lane.corrupt()) refuse(in);
   }
   return handled;
+}
+
+void HostOutlet::refuse(const InLane& in) const {
+  const Wiring& wiring = host_.wiring();
+  throw Error{{"read the lane of the outlet '" + wiring.graph.nodes[node_].name + "' from",
+               wiring.layout.processes[in.from].name, "its cursors or lengths cannot be",
+               "start the pipeline anew"}};
 }
 
 bool HostOutlet::wait(std::chrono::nanoseconds limit) {
   const auto ready = [this] {
     return std::any_of(lanes_.begin(), lanes_.end(), [](InLane& in) {
-      return !in.ended && (in.lane.readable() != 0 || in.lane.mark() != nullptr);
+      return !in.ended && (in.lane.readable() != 0 || in.lane.mark() != nullptr || in.lane.corrupt());
     });
   };
   const auto until = monotonic_now() + limit;
@@ -170,7 +186,7 @@ bool HostOutlet::wait(std::chrono::nanoseconds limit) {
 }
 
 bool HostOutlet::ended() {
-  poll([](std::span<const std::byte>) {}, 0);
+  poll([](std::span<const std::byte>) { return true; }, 0);
   if (std::all_of(lanes_.begin(), lanes_.end(), [](const InLane& in) { return in.ended; })) return true;
   // Asked before the lanes are looked at: nobody publishes any more once it is over.
   if (!host_.over() && !host_.master_gone()) return false;

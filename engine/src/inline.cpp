@@ -47,6 +47,7 @@ struct InlineRun::Parts final : Patience {
       std::vector<std::vector<std::byte>>& into = collected[outlet.node()];
       const auto keep = [&into](std::span<const std::byte> payload) {
         into.emplace_back(payload.begin(), payload.end());
+        return true;
       };
       worked = outlet.poll(keep, static_cast<std::size_t>(-1)) != 0 || worked;
     }

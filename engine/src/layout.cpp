@@ -34,15 +34,15 @@ void add_workers(const Graph& graph, const Settings& settings, Layout& layout) {
     if (workers == 0) {
       throw Error{{"start the stage", node.name, "it has 0 workers", "give it at least one"}};
     }
+    ProcessLayout process;
+    process.node = n;
+    process.undo_bytes = bytes_for(settings, "undo.bytes", node.name, node.options.undo_bytes);
+    process.state_bytes = StateArea::overhead_bytes() + round_up(sizeof(Problems), 64) +
+                          bytes_for(settings, "state.bytes", node.name, node.options.state_bytes);
     for (std::uint64_t replica = 0; replica < workers; ++replica) {
-      ProcessLayout process;
       process.name = fmt::format("{}/{}", node.name, replica);
-      process.node = n;
       process.replica = static_cast<unsigned>(replica);
-      process.undo_bytes = bytes_for(settings, "undo.bytes", node.name, node.options.undo_bytes);
-      process.state_bytes = StateArea::overhead_bytes() + round_up(sizeof(Problems), 64) +
-                            bytes_for(settings, "state.bytes", node.name, node.options.state_bytes);
-      layout.processes.push_back(std::move(process));
+      layout.processes.push_back(process);
     }
   }
   if (layout.worker_count() == 0) {
@@ -78,10 +78,16 @@ std::uint64_t lane_capacity(const Graph& graph, const Settings& settings, const 
 void add_lanes(const Graph& graph, const Settings& settings, Layout& layout) {
   for (std::size_t e = 0; e < graph.edges.size(); ++e) {
     const std::uint64_t capacity = lane_capacity(graph, settings, graph.edges[e]);
+    const std::vector<std::size_t> consumers = processes_of(graph, layout, graph.edges[e].to);
     for (const std::size_t from : processes_of(graph, layout, graph.edges[e].from)) {
-      for (const std::size_t to : processes_of(graph, layout, graph.edges[e].to)) {
+      for (const std::size_t to : consumers) {
         ProcessLayout& producer = layout.processes[from];
         ProcessLayout& consumer = layout.processes[to];
+        if (to != kHostProcess && consumer.lanes_in.size() == kMostLanesIn) {
+          throw Error{{"lay out the lanes of", consumer.name,
+                       fmt::format("more than {} workers would produce for it", kMostLanesIn),
+                       "give the stages before it fewer workers"}};
+        }
         LaneLayout lane{e, from, to, producer.lanes_out.size(), 0, 0, capacity};
         // A ProducerLine takes two lines of the cursor area, a ConsumerLine one.
         lane.producer_word = producer.cursor_words;

@@ -29,6 +29,10 @@ inline constexpr std::size_t kHostProcess = 0;
 inline constexpr std::size_t kMasterProcess = 1;
 inline constexpr std::size_t kFirstWorker = 2;
 
+// The progress word has 16 bits for the lane that an event came from, and one value of them for the last
+// word.
+inline constexpr std::size_t kMostLanesIn = 0xffff;
+
 struct LaneLayout {
   std::size_t edge = 0;
   std::size_t producer = 0;         // Process.

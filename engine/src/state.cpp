@@ -29,6 +29,10 @@ struct Directory {
 };
 static_assert(sizeof(Directory) % StateArea::kAlignment == 0);
 
+std::string_view name_of(const Piece& piece) {
+  return {piece.name, ::strnlen(piece.name, kNameBytes)};
+}
+
 constexpr std::size_t round_up(std::size_t value) {
   return (value + StateArea::kAlignment - 1) / StateArea::kAlignment * StateArea::kAlignment;
 }
@@ -53,19 +57,20 @@ std::byte* StateArea::claim(std::string_view name, std::size_t bytes, std::span<
         {"keep the state", object, "a stage has at most 64 pieces with names below 40 characters", ""}};
   }
   Piece& piece = directory.pieces[claimed_];
+  // What stands in the directory has been checked for the pieces before this one.
+  const std::size_t offset =
+      claimed_ == 0 ? sizeof(Directory)
+                    : round_up(directory.pieces[claimed_ - 1].offset + directory.pieces[claimed_ - 1].bytes);
   if (claimed_ < count) {
-    if (piece.name != name || piece.bytes != bytes || piece.offset > area.size() ||
-        bytes > area.size() - piece.offset) {
+    if (name_of(piece) != name || piece.bytes != bytes || piece.offset != offset || offset > area.size() ||
+        bytes > area.size() - offset) {
       throw Error{{"take over the state", object,
                    "an earlier process of this worker kept another piece there",
                    "claim the same state in the same order every time"}};
     }
     ++claimed_;
-    return area.data() + piece.offset;
+    return area.data() + offset;
   }
-  const std::size_t offset =
-      claimed_ == 0 ? sizeof(Directory)
-                    : round_up(directory.pieces[claimed_ - 1].offset + directory.pieces[claimed_ - 1].bytes);
   if (bytes > area.size() || offset > area.size() - bytes) {
     throw Error{{"keep the state", object,
                  fmt::format("it takes {} and {} are left", format_bytes(bytes),
@@ -93,9 +98,10 @@ const std::byte* StateArea::find(std::span<const std::byte> area, std::string_vi
   const std::uint64_t count = directory.count.load(std::memory_order_acquire);
   for (std::uint64_t i = 0; i < count && i < kMostPieces; ++i) {
     const Piece piece = directory.pieces[i];
-    if (std::string_view{piece.name, ::strnlen(piece.name, kNameBytes)} != name || piece.bytes != bytes)
-      continue;
-    if (piece.offset > area.size() || bytes > area.size() - piece.offset) return nullptr;
+    if (name_of(piece) != name || piece.bytes != bytes) continue;
+    if (piece.offset % kAlignment != 0 || piece.offset > area.size() || bytes > area.size() - piece.offset) {
+      return nullptr;
+    }
     return area.data() + piece.offset;
   }
   return nullptr;
@@ -114,6 +120,12 @@ void StateArea::table_full(std::string_view table, std::uint64_t rows) const {
                fmt::format("all its {} rows are taken", rows),
                fmt::format("raise {}{}, and stage.{}.state.bytes with it",
                            stage_variable(stage_, "table.rows"), rows * 2, stage_)}};
+}
+
+void StateArea::table_corrupt(std::string_view table) const {
+  throw Error{{"use the table", fmt::format("'{}' of stage {}", table, stage_),
+               "its rows and their count do not fit: a stray store has changed them",
+               "start the pipeline anew, and look for that store with AddressSanitizer"}};
 }
 
 }  // namespace sluice

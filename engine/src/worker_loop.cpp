@@ -7,6 +7,8 @@
 #include <sluice/error.hpp>
 #include <sluice/units.hpp>
 
+#include "region_check.hpp"
+
 namespace sluice {
 namespace {
 
@@ -78,6 +80,10 @@ WorkerLoop::WorkerLoop(const Wiring& wiring, std::size_t process, Patience& pati
   if (!commit_.recover()) {
     throw Error{{"take over the region of", wiring.layout.processes[process].name,
                  "its commit record or undo log is corrupt", "start the pipeline anew"}};
+  }
+  if (const std::string fault = fault_of_region(wiring, process); !fault.empty()) {
+    throw Error{
+        {"take over the region of", wiring.layout.processes[process].name, fault, "start the pipeline anew"}};
   }
   undo_ = &log_;
   // An event may use what the batch before it has left: at least half of the log.
@@ -213,7 +219,7 @@ std::uint64_t WorkerLoop::pass_marks() {
 }
 
 void WorkerLoop::say_last_word() {
-  constexpr std::uint32_t kLastWord = 0xffff;  // No lane has this number.
+  constexpr std::uint32_t kLastWord = kMostLanesIn;  // No lane has this number.
   std::uint64_t calls = 0;
   bool more = true;
   while (more && calls++ < batch_events_ && batch_goes_on()) {
@@ -227,7 +233,7 @@ void WorkerLoop::say_last_word() {
 void WorkerLoop::end_outputs() {
   for (OutLane& output : outputs_) {
     // The end of stream is the only mark a worker makes, so there is room for it.
-    output.lane.push_mark(ipc::MarkKind::end_of_stream, 0);
+    if (!output.lane.push_mark(ipc::MarkKind::end_of_stream, 0)) refuse_lane(output);
     if (!output.touched) touch(output);
   }
   finished_ = true;
@@ -340,13 +346,15 @@ std::byte* WorkerLoop::make_room(OutLane& out, std::uint64_t bytes) {
         [&] { return (room = out.lane.reserve(bytes)) != nullptr || out.lane.corrupt(); },
         std::chrono::seconds{1});
     if (woken == ipc::Woken::unasked) view_.counters->unasked_wakes.add();
-    if (out.lane.corrupt()) {
-      throw Error{
-          {"write the lane to", to.name, "its consumer's cursor cannot be", "start the pipeline anew"}};
-    }
+    if (out.lane.corrupt()) refuse_lane(out);
   }
   set_activity(ipc::Activity::busy);
   return room;
+}
+
+void WorkerLoop::refuse_lane(const OutLane& out) const {
+  throw Error{{"write the lane to", wiring_.graph.nodes[out.node].name, "its consumer's cursor cannot be",
+               "start the pipeline anew"}};
 }
 
 bool WorkerLoop::input_ready() {

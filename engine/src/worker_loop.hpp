@@ -90,6 +90,7 @@ class WorkerLoop final : public Work {
   void split_commit();
   void store_commit(bool split);
   void ring_neighbours();
+  [[noreturn]] void refuse_lane(const OutLane& out) const;
   void set_activity(ipc::Activity activity) noexcept;
   void note_first_event() noexcept;
   const std::string& consumer_name(const OutLane& lane) const;

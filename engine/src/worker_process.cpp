@@ -36,10 +36,13 @@ void set_signals() {
   sigprocmask(SIG_SETMASK, &none, nullptr);
 }
 
+}  // namespace
+
 ipc::Life& begin_life(ipc::Control& control, std::size_t process) {
   const auto born = monotonic_now();
   // relaxed: nobody acts on these; they are read for people and for reports.
-  const std::uint32_t incarnation = control.incarnation.load(std::memory_order_relaxed) + 1;
+  const std::uint32_t last = control.incarnation.load(std::memory_order_relaxed);
+  const std::uint32_t incarnation = std::max(last + 1, 1U);  // 0 stands for none, whatever stood there.
   ipc::Life& life = control.lives[incarnation % ipc::kLivesKept];
   life.incarnation.store(0, std::memory_order_relaxed);
   life.ready_ns.store(0, std::memory_order_relaxed);
@@ -55,6 +58,8 @@ ipc::Life& begin_life(ipc::Control& control, std::size_t process) {
   control.magic = ipc::kRegionMagic;
   return life;
 }
+
+namespace {
 
 void leave_message(ipc::Control& control, const char* text) {
   std::snprintf(control.message, sizeof(control.message), "%s", text);

@@ -18,6 +18,9 @@ inline constexpr int kExitHandlerThrew = 71;  // Anything else that a handler th
 // must not get back into a second copy of the master.
 [[noreturn]] void run_worker(const Wiring& wiring, const pinning::Place& place, std::size_t process) noexcept;
 
+// Writes down, in the region of `process`, that a new incarnation has it; what stood there is not trusted.
+ipc::Life& begin_life(ipc::Control& control, std::size_t process);
+
 // How a process of this stage waits. A shared place never spins.
 ipc::WaitPolicy wait_policy(const Settings& settings, const std::string& stage, bool shared_place);
 

@@ -294,6 +294,50 @@ TEST(Table, KeepsTheAlignmentOfItsValues) {
   EXPECT_EQ(reinterpret_cast<std::uintptr_t>(&table[3]) % alignof(Wide), 0U);
 }
 
+TEST(StateArea, IsRefusedWhicheverBitOfAnEntryOfItsDirectoryFlips) {
+  constexpr std::size_t kEntry = 64;  // Behind the count's line: 40 bytes of name, offset, bytes.
+  constexpr std::size_t kEntryBytes = 56;
+  for (std::size_t bit = 0; bit < kEntryBytes * 8; ++bit) {
+    Region region;
+    {
+      Incarnation first{region};
+      first.area.claim("a", 100, {});
+      first.area.claim("b", 100, {});
+    }
+    Incarnation second{region};
+    region.bytes()[kEntry + bit / 8] ^= std::byte{1} << (bit % 8);
+    const bool behind_the_name = bit >= 16 && bit < 40 * 8;
+    EXPECT_EQ(error_of([&] { second.area.claim("a", 100, {}); }).empty(), behind_the_name) << bit;
+  }
+}
+
+TEST(Table, ThatAStrayStoreHasFilledIsAnErrorAndNoEndlessSearch) {
+  Region region;
+  Incarnation now{region};
+  using Small = Table<std::uint64_t, std::uint64_t>;
+  Small table{now.area, "table", 8};
+  constexpr std::size_t kFront = 2 * sizeof(std::uint64_t);
+  auto* rows = reinterpret_cast<Small::Row*>(region.bytes().data() + StateArea::overhead_bytes() + kFront);
+  for (std::uint64_t slot = 0; slot < table.slots(); ++slot)
+    rows[slot] = {1, 77, 0};
+  EXPECT_THAT(error_of([&] { table.contains(3); }), AllOf(HasSubstr("'table'"), HasSubstr("stray store")));
+  EXPECT_THAT(error_of([&] { table[3] = 1; }), HasSubstr("stray store"));
+  EXPECT_TRUE(table.contains(77));
+  EXPECT_TRUE(table.erase(77));
+}
+
+TEST(Table, WithMoreRowsThanItHoldsIsRefusedByTheNextProcess) {
+  Region region;
+  {
+    Incarnation first{region};
+    Table<std::uint32_t, std::uint32_t> table{first.area, "table", 8};
+  }
+  region.bytes()[StateArea::overhead_bytes()] = std::byte{9};
+  Incarnation second{region};
+  EXPECT_THAT(error_of([&] { Table<std::uint32_t, std::uint32_t>(second.area, "table", 8); }),
+              HasSubstr("stray store"));
+}
+
 TEST(StateArea, IsReadFromOutsideWithoutTrust) {
   Region region;
   Incarnation now{region};

@@ -77,6 +77,40 @@ TEST(CorruptLane, HasAHeadThatFellBehindByMoreThanItsCapacity) {
   EXPECT_TRUE(used.in.corrupt());
 }
 
+TEST(CorruptLane, HasAHeadBeyondWhatIsPublished) {
+  Used used;
+  used.fill();
+  used.lane.set_head(used.in.next() - 8);  // Pushed, but not published: nobody can have consumed it.
+  EXPECT_FALSE(push(used.in, std::uint64_t{0}));
+  EXPECT_TRUE(used.in.corrupt());
+}
+
+TEST(CorruptLane, HasAHeadThatGoesBack) {
+  Used used;
+  used.fill();
+  used.in.publish();
+  used.lane.set_head(used.out.next() - 8);
+  EXPECT_FALSE(push(used.in, std::uint64_t{0}));
+  EXPECT_TRUE(used.in.corrupt());
+}
+
+TEST(CorruptLane, HasAMarkOfNoKind) {
+  Used used;
+  used.in.push_mark(static_cast<MarkKind>(77), 0);
+  used.in.publish();
+  used.empty();
+  EXPECT_EQ(used.out.readable(), 0U);
+  EXPECT_TRUE(used.out.corrupt()) << "an end of stream that is not known as one would never come";
+}
+
+TEST(CorruptLane, HasPassedAMarkThatIsNotPublished) {
+  Used used;
+  used.in.push_mark(MarkKind::end_of_stream, 0);
+  used.lane.set_marks_head(1);
+  EXPECT_FALSE(used.in.push_mark(MarkKind::end_of_stream, 0));
+  EXPECT_TRUE(used.in.corrupt());
+}
+
 TEST(CorruptLane, HasMoreMarksThanThereArePlaces) {
   Used used;
   used.empty();

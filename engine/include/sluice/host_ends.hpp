@@ -60,6 +60,7 @@ class HostInlet final : public Publisher {
   bool pipeline_over() const noexcept;
   void take_back() noexcept;
   void publish();
+  [[noreturn]] void refuse(const std::string& stage) const;
 
   Host& host_;
   std::size_t node_;
@@ -77,7 +78,8 @@ class Inlet {
   explicit Inlet(HostInlet& end) noexcept : end_{&end} {}
 
   // Blocks while a lane is full and its policy is `block`. Throws Error for a record larger than the lane,
-  // and for a full lane whose policy is `fail`; nobody gets that event then.
+  // for a full lane whose policy is `fail`, and for one whose consumer claims what cannot be; nobody gets
+  // that event then.
   PushResult push(const T& event) { return end_->push(event); }
   // Nothing follows; the stages end once they have handled what was pushed.
   void close() { end_->close(); }
@@ -95,8 +97,10 @@ class HostOutlet {
   HostOutlet(const HostOutlet&) = delete;
   HostOutlet& operator=(const HostOutlet&) = delete;
 
-  // Calls `handle` with up to `limit` events, as raw payloads; the number handled. Does not block.
-  std::size_t poll(const std::function<void(std::span<const std::byte>)>& handle, std::size_t limit);
+  // Calls `handle` with up to `limit` events, as raw payloads; the number handled. Does not block. `handle`
+  // returns false for a payload that is no event of its type. Throws Error for a lane whose producer wrote
+  // what cannot be, naming it; what came before that is handled.
+  std::size_t poll(const std::function<bool(std::span<const std::byte>)>& handle, std::size_t limit);
   // Waits until there is something to poll or the stream has ended, not longer than `limit`.
   bool wait(std::chrono::nanoseconds limit);
   // Every event has been polled and none will follow: the stream has ended, or the pipeline is over; whether
@@ -105,6 +109,8 @@ class HostOutlet {
   std::size_t node() const noexcept { return node_; }
 
  private:
+  [[noreturn]] void refuse(const InLane& in) const;
+
   Host& host_;
   std::size_t node_;
   Patience& patience_;
@@ -119,16 +125,19 @@ class PullOutlet {
   explicit PullOutlet(HostOutlet& end) noexcept : end_{&end} {}
 
   // Calls `handle(const T&)` with up to `limit` events that are there; the number handled. Does not block.
+  // It and ended() throw Error when the worker before it has left a lane that cannot be, naming that worker.
   template <class F>
   std::size_t poll(F&& handle, std::size_t limit = 1024) {
     return end_->poll(
         [&](std::span<const std::byte> payload) {
           if constexpr (is_record<T>) {
             T event;
-            if (Wire<T>::read(payload, event)) handle(event);
+            if (!Wire<T>::read(payload, event)) return false;
+            handle(event);
           } else {
             handle(*reinterpret_cast<const T*>(payload.data()));
           }
+          return true;
         },
         limit);
   }

@@ -44,6 +44,7 @@ class StateArea {
     if (!undo_.note(static_cast<const std::byte*>(address), bytes)) undo_full(bytes);
   }
   [[noreturn]] void table_full(std::string_view table, std::uint64_t rows) const;
+  [[noreturn]] void table_corrupt(std::string_view table) const;
   const std::string& stage() const noexcept { return stage_; }
 
   // Bytes that the directory takes from an area.
@@ -114,13 +115,14 @@ class Table {
     std::byte* memory = area.claim(name, kFront + slots() * sizeof(Row), {});
     size_ = reinterpret_cast<std::uint64_t*>(memory);
     row_ = reinterpret_cast<Row*>(memory + kFront);
+    if (*size_ > rows_) area_->table_corrupt(name_);
   }
 
-  const V* find(const K& key) const noexcept {
+  const V* find(const K& key) const {
     const Row& row = row_[slot_of(key)];
     return row.used != 0 ? &row.value : nullptr;
   }
-  bool contains(const K& key) const noexcept { return find(key) != nullptr; }
+  bool contains(const K& key) const { return find(key) != nullptr; }
 
   // The value of `key`, which is inserted as V{} if it is new.
   V& operator[](const K& key) {
@@ -129,7 +131,7 @@ class Table {
       area_->note(&row.value, sizeof(V));
       return row.value;
     }
-    if (*size_ == rows_) area_->table_full(name_, rows_);
+    if (*size_ >= rows_) area_->table_full(name_, rows_);
     area_->note(size_, sizeof(*size_));
     area_->note(&row, sizeof(Row));
     ++*size_;
@@ -146,7 +148,8 @@ class Table {
     area_->note(size_, sizeof(*size_));
     --*size_;
     // Rows behind the hole that would not be found past it move into it.
-    for (std::uint64_t next = (hole + 1) & mask_; row_[next].used != 0; next = (next + 1) & mask_) {
+    for (std::uint64_t next = (hole + 1) & mask_, probes = 0; row_[next].used != 0 && probes < mask_;
+         next = (next + 1) & mask_, ++probes) {
       const std::uint64_t home = hash_key(row_[next].key) & mask_;
       if (((next - home) & mask_) >= ((next - hole) & mask_)) {
         area_->note(&row_[hole], sizeof(Row));
@@ -180,10 +183,14 @@ class Table {
   }
 
  private:
-  std::uint64_t slot_of(const K& key) const noexcept {
+  // The slot of `key`, or the empty one where it would stand. A quarter of the slots is empty, so that the
+  // search ends, unless somebody else has written into the table.
+  std::uint64_t slot_of(const K& key) const {
     std::uint64_t slot = hash_key(key) & mask_;
-    while (row_[slot].used != 0 && !(row_[slot].key == key))
+    for (std::uint64_t probes = 0; row_[slot].used != 0 && !(row_[slot].key == key); ++probes) {
+      if (probes == mask_) area_->table_corrupt(name_);
       slot = (slot + 1) & mask_;
+    }
     return slot;
   }
 

@@ -55,6 +55,10 @@ static_assert(std::is_trivially_copyable_v<Mark> && sizeof(Mark) == 24);
 static_assert(sizeof(ProducerLine) == 256 && offsetof(ProducerLine, tail) == 8);
 static_assert(sizeof(ConsumerLine) == 128 && offsetof(ConsumerLine, head) == 8);
 
+constexpr bool is_known(MarkKind kind) noexcept {
+  return kind == MarkKind::end_of_stream;
+}
+
 // Where the parts of one lane are. The pointers are valid in every process of the pipeline.
 struct LaneMemory {
   ProducerLine* producer = nullptr;
@@ -64,8 +68,9 @@ struct LaneMemory {
 };
 
 // One read of a word that the peer may change at any time; the compiler may not read it again after a check.
-inline std::uint64_t read_once(const std::uint64_t& word) noexcept {
-  return *static_cast<const volatile std::uint64_t*>(&word);
+template <class Word>
+Word read_once(const Word& word) noexcept {
+  return *static_cast<const volatile Word*>(&word);
 }
 
 class LaneProducer {
@@ -88,13 +93,14 @@ class LaneProducer {
   }
   void advance(std::uint64_t bytes) noexcept { next_ += bytes; }
 
-  // False when the ring of marks is full.
+  // False when the ring of marks is full, or the lane corrupt.
   bool push_mark(MarkKind kind, std::uint64_t value) noexcept {
     // [lane.marks_head] acquire: the consumer has read the marks that are overwritten; pairs with the
     // store of marks_head in LaneConsumer::publish() and Commit::store_cursors().
     const std::uint64_t head = memory_.consumer->marks_head.load(std::memory_order_acquire);
-    if (marks_next_ - head > kMarksPerLane) corrupt_ = true;
-    if (marks_next_ - head >= kMarksPerLane) return false;
+    // relaxed: own word. A mark that is not published yet nobody can have passed.
+    if (memory_.producer->marks_tail.load(std::memory_order_relaxed) - head > kMarksPerLane) corrupt_ = true;
+    if (corrupt_ || marks_next_ - head >= kMarksPerLane) return false;
     memory_.producer->marks[marks_next_ % kMarksPerLane] = Mark{next_, value, kind, 0};
     ++marks_next_;
     return true;
@@ -135,7 +141,9 @@ class LaneProducer {
     // [lane.head] acquire: the consumer is done with the bytes before head, they may be overwritten; pairs
     // with the store of head in LaneConsumer::publish() and Commit::store_cursors().
     const std::uint64_t head = memory_.consumer->head.load(std::memory_order_acquire);
-    if (next_ - head > memory_.capacity_bytes) {  // Also true of a head beyond next: unsigned.
+    // relaxed: own word. What is not published yet nobody can have consumed, and a head never goes back.
+    const std::uint64_t published = memory_.producer->tail.load(std::memory_order_relaxed);
+    if (head - head_cache_ > published - head_cache_) {
       corrupt_ = true;
       return false;
     }
@@ -218,7 +226,7 @@ class LaneConsumer {
       const Mark& mark = memory_.producer->marks[marks_next_ % kMarksPerLane];
       const std::uint64_t ahead = read_once(mark.position) - next_;
       // Behind what is consumed, or further ahead than the producer can be: nobody would ever reach it.
-      if (ahead > memory_.capacity_bytes) return quarantine();
+      if (ahead > memory_.capacity_bytes || !is_known(read_once(mark.kind))) return quarantine();
       // The mark may have come after this tail was read: then it lies beyond it and sets no limit yet.
       if (ahead < limit_ - next_) limit_ = next_ + ahead;
     }

@@ -1,0 +1,85 @@
+// A pipeline in one process whose workers die at chosen moments: their regions can be looked at, damaged and
+// taken over again, a hundred thousand times a minute. The host's ends, the lanes, the worker loops and the
+// recovery are those of the engine.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include <sluice/sluice.hpp>
+
+#include "engine/pipelines.hpp"
+#include "host.hpp"
+#include "worker_loop.hpp"
+#include "worker_process.hpp"
+
+namespace sluice::test {
+
+// A copy of every byte of a segment.
+using Image = std::vector<std::vector<std::byte>>;
+
+// host -> split -> two workers `count`, by records -> host; split -> host as well. All kinds of lanes, of
+// neighbours and of state are there.
+class Scene final : public Patience {
+ public:
+  // Nobody can go on, and nobody has said why.
+  struct Stuck {};
+
+  Scene();
+  ~Scene() override;
+
+  Host& host() noexcept { return host_; }
+  const Wiring& wiring() const noexcept { return host_.wiring(); }
+  std::size_t process(const std::string& name) const;
+  std::span<std::byte> part(std::size_t process, std::size_t offset, std::size_t bytes) const;
+
+  Image image() const;
+  void restore(const Image& image);
+
+  // New objects over the regions as they are: the ends of the host, and every worker but `dead`. What the
+  // outlets gave is forgotten, and the numbers of the items that are pushed begin anew.
+  void reopen(std::size_t dead);
+  // The replacement of `process`, with its recovery. Throws what its process would end with.
+  void take_over(std::size_t process);
+
+  void push(std::uint32_t count);
+  // A batch of everybody who is not in the midst of one, and a look at the outlets; false: nothing to do.
+  bool turn();
+  // Until the end of the stream has passed everybody, in a bounded number of turns. Throws Stuck.
+  void finish();
+  // The worker's own next batch.
+  WorkerLoop::Step step(std::size_t process) { return loops_[process]->step(); }
+
+  // Called in the handler of `split` in the midst of each event, before each of its commits, and when it
+  // waits for room.
+  std::function<void()> in_event;
+  std::function<void()> before_commit;
+  std::function<void()> in_wait;
+
+  const std::vector<Item>& odd() const noexcept { return odd_; }
+  const std::vector<Counted>& counted() const noexcept { return counted_; }
+
+  ipc::Woken wait_until(const std::function<bool()>& ready, std::chrono::nanoseconds bound) override;
+  void pause(std::chrono::nanoseconds) override {}
+
+ private:
+  void poll();
+
+  Host host_;
+  // Ends of the host that belong to the image, and not to the first opening of the segment.
+  std::unique_ptr<HostInlet> inlet_;
+  std::vector<std::unique_ptr<HostOutlet>> outlets_;
+  std::vector<std::unique_ptr<WorkerLoop>> loops_;  // By process.
+  std::vector<bool> running_;
+  std::vector<Item> odd_;
+  std::vector<Counted> counted_;
+  std::uint32_t pushed_ = 0;
+};
+
+}  // namespace sluice::test
