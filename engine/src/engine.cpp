@@ -19,6 +19,7 @@
 #include "host.hpp"
 #include "master.hpp"
 #include "placement.hpp"
+#include "resume.hpp"
 #include "worker_process.hpp"
 
 namespace sluice {
@@ -51,7 +52,7 @@ void refuse_threads(const std::string& name) {
 struct Engine::Parts {
   Parts(const Pipeline& pipeline, const Settings& settings)
       : name{pipeline.name()},
-        host{pipeline.graph(), settings},
+        host{pipeline.graph(), settings, settings.text("segment.path")},
         placement{place(host.wiring().graph, host.wiring().layout, host.wiring().settings)},
         own{*host.view(kHostProcess).control},
         patience{wait_policy(host.wiring().settings, "", placement.plan.host.shared), own,
@@ -74,6 +75,7 @@ struct Engine::Parts {
   Descriptor pidfd;  // Of the master. Kept to the end: the inlets and outlets look at it.
   int master_status = 0;
   bool started = false;
+  bool resumed = false;
 };
 
 Engine::Engine(const Pipeline& pipeline, const Settings& settings)
@@ -85,7 +87,9 @@ Engine::~Engine() {
   } catch (const std::exception&) {
     // The processes are gone either way: they die with their master, and it with this process.
     parts_->kill_master();
+    return;
   }
+  if (!parts_->running()) parts_->host.remove_spent_file();
 }
 
 void Engine::start() {
@@ -93,8 +97,13 @@ void Engine::start() {
   if (parts.started) throw Error{{"start the pipeline", parts.name, "it has been started before", ""}};
   refuse_threads(parts.name);
   const Wiring& wiring = parts.host.wiring();
+  parts.resumed = wiring.segment.open();
   parts.memory = bind_segment(wiring.layout, wiring.segment, parts.placement);
   wiring.segment.prefault();
+  if (parts.resumed) {
+    wiring.segment.own_everything();
+    forget_processes(wiring);
+  }
   wiring.segment.own(kHostProcess);
   parts.own.magic = ipc::kRegionMagic;
   parts.own.layout_version = ipc::kLayoutVersion;
@@ -174,6 +183,7 @@ bool Engine::wait_for(std::chrono::nanoseconds limit) {
     if (parts.host.over()) {
       parts.reap(true);
       parts.fail_if_failed();
+      parts.host.remove_spent_file();
       return true;
     }
     parts.reap(false);
@@ -223,6 +233,10 @@ void Engine::stop() {
     parts.kill_master();
     parts.reap(true);
   }
+}
+
+bool Engine::resumed() const noexcept {
+  return parts_->resumed;
 }
 
 bool Engine::over() const {

@@ -8,6 +8,8 @@
 
 #include <sluice/error.hpp>
 
+#include "resume.hpp"
+#include "shape.hpp"
 #include "watchdog.hpp"
 
 namespace sluice {
@@ -20,6 +22,13 @@ Settings checked(const Graph& graph, const Settings& settings) {
   }
   settings.check_stages(stages);
   return settings;
+}
+
+ipc::Segment make_segment(const Graph& graph, const Layout& layout, const Settings& settings,
+                          const std::string& path) {
+  const std::vector<ipc::RegionSpec> specs = region_specs(layout);
+  if (path.empty()) return ipc::Segment{graph.name, specs};
+  return ipc::Segment{graph.name, specs, {path, shape_of(graph, layout, settings)}};
 }
 
 std::string_view text_of(const char* text, std::size_t most) {
@@ -42,11 +51,11 @@ End& find_end(std::deque<End>& ends, const Graph& graph, std::size_t node, const
 
 }  // namespace
 
-Host::Host(const Graph& graph, const Settings& settings)
+Host::Host(const Graph& graph, const Settings& settings, const std::string& segment_path)
     : graph_{graph},
       settings_{checked(graph, settings)},
       layout_{lay_out(graph_, settings_)},
-      segment_{graph_.name, region_specs(layout_)},
+      segment_(make_segment(graph_, layout_, settings_, segment_path)),
       bells_(layout_.processes.size()),
       wiring_{graph_, layout_, settings_, segment_, bells_},
       register_{register_of(layout_, segment_)} {}
@@ -101,6 +110,12 @@ bool Host::master_gone() noexcept {
   if (::poll(&entry, 1, 0) != 1) return false;
   master_gone_.store(true, kRelaxed);
   return true;
+}
+
+void Host::remove_spent_file() noexcept {
+  // What was finished but not pulled is still to be had.
+  const bool spent = state() == RunState::finished && all_pulled(wiring_);
+  if (spent || is_untouched(wiring_)) segment_.remove_file();
 }
 
 Stats Host::stats() const {

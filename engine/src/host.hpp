@@ -25,8 +25,9 @@ namespace sluice {
 
 class Host {
  public:
-  // Checks the settings against the graph and lays the segment out; no memory is touched yet.
-  Host(const Graph& graph, const Settings& settings);
+  // Checks the settings against the graph and lays the segment out; no memory is touched yet. Without a
+  // `segment_path` the segment is anonymous; with one, Segment::open() comes next.
+  Host(const Graph& graph, const Settings& settings, const std::string& segment_path = {});
   Host(const Host&) = delete;
   Host& operator=(const Host&) = delete;
 
@@ -45,6 +46,9 @@ class Host {
   // again: the kernel is asked every few milliseconds at most.
   void watch_master(int pidfd) noexcept { master_pidfd_ = pidfd; }
   bool master_gone() noexcept;
+
+  // Once all processes are gone: takes a named segment's file away if there is nothing to go on with.
+  void remove_spent_file() noexcept;
 
   Stats stats() const;
   const Wiring& wiring() const noexcept { return wiring_; }

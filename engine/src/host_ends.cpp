@@ -8,6 +8,7 @@
 #include <sluice/units.hpp>
 
 #include "host.hpp"
+#include "host_commit.hpp"
 
 namespace sluice {
 namespace {
@@ -22,7 +23,11 @@ void ring_if_asleep(const ipc::Control& peer, const ipc::Doorbell& bell) {
 }  // namespace
 
 HostInlet::HostInlet(Host& host, std::size_t node, Patience& patience)
-    : host_{host}, node_{node}, patience_{patience} {
+    : host_{host},
+      node_{node},
+      patience_{patience},
+      commit_{std::make_unique<HostCommit>(host.wiring(), node)},
+      position_{commit_->count()} {
   const Wiring& wiring = host.wiring();
   const ProcessLayout& layout = wiring.layout.processes[kHostProcess];
   std::deque<OutLane> all = output_lanes(wiring, kHostProcess);
@@ -34,6 +39,7 @@ HostInlet::HostInlet(Host& host, std::size_t node, Patience& patience)
       if (wiring.layout.lanes[layout.lanes_out[i]].edge != e) continue;
       lanes_.push_back(all[i]);
       out.lanes.push_back(&lanes_.back());
+      closed_ = closed_ || all[i].lane.ends();
     }
     port_.connect(std::move(out));
   }
@@ -55,6 +61,7 @@ void HostInlet::take_back() noexcept {
 }
 
 std::byte* HostInlet::make_room(OutLane& out, std::uint64_t bytes) {
+  if (outcome_ == PushResult::ended) return nullptr;
   const std::string& stage = host_.wiring().graph.nodes[out.node].name;
   if (bytes > out.lane.capacity_bytes()) {
     throw Error{{"push a record to", stage,
@@ -70,7 +77,6 @@ std::byte* HostInlet::make_room(OutLane& out, std::uint64_t bytes) {
     throw Error{{"push an event to", stage, "the lane is full and lane.full is `fail`",
                  "give the stage more workers or its lanes more room"}};
   }
-  publish();
   std::byte* room = nullptr;
   while ((room = out.lane.reserve(bytes)) == nullptr) {
     if (out.lane.corrupt()) refuse(stage);
@@ -88,9 +94,9 @@ void HostInlet::refuse(const std::string& stage) const {
 }
 
 void HostInlet::publish() {
-  if (touched_.empty()) return;
   for (OutLane* out : touched_)
-    out->lane.publish();
+    commit_->move(out->word, out->lane.marks_next(), out->lane.next());
+  commit_->commit(position_);
   ipc::published();
   for (OutLane* out : touched_) {
     ring_if_asleep(*out->consumer, *out->bell);
@@ -113,7 +119,11 @@ void HostInlet::close() {
 }
 
 HostOutlet::HostOutlet(Host& host, std::size_t node, Patience& patience)
-    : host_{host}, node_{node}, patience_{patience} {
+    : host_{host},
+      node_{node},
+      patience_{patience},
+      commit_{std::make_unique<HostCommit>(host.wiring(), node)},
+      position_{commit_->count()} {
   const Wiring& wiring = host.wiring();
   const ProcessLayout& layout = wiring.layout.processes[kHostProcess];
   const std::vector<InLane> all = input_lanes(wiring, kHostProcess);
@@ -132,7 +142,6 @@ std::size_t HostOutlet::poll(const std::function<bool(std::span<const std::byte>
                              std::size_t limit) {
   std::size_t handled = 0;
   for (InLane& in : lanes_) {
-    const std::size_t before = handled;
     while (handled < limit && in.lane.readable() != 0) {
       std::uint64_t stride = type_.bytes;
       std::span<const std::byte> payload{in.lane.data(), type_.bytes};
@@ -145,6 +154,8 @@ std::size_t HostOutlet::poll(const std::function<bool(std::span<const std::byte>
       if (!in.lane.corrupt() && !handle(payload)) in.lane.quarantine();
       if (in.lane.corrupt()) break;
       in.lane.advance(stride);
+      in.touched = true;
+      ++position_;
       ++handled;
     }
     if (in.lane.readable() == 0 && in.lane.mark() != nullptr) {
@@ -152,14 +163,12 @@ std::size_t HostOutlet::poll(const std::function<bool(std::span<const std::byte>
       in.lane.pass_mark();
       in.touched = true;
     }
-    if (handled != before || in.touched) {
-      in.touched = false;
-      in.lane.publish();
-      ipc::published();
-      ring_if_asleep(*in.producer, *in.bell);
+    if (in.lane.corrupt()) {
+      publish();
+      refuse(in);
     }
-    if (in.lane.corrupt()) refuse(in);
   }
+  publish();
   return handled;
 }
 
@@ -168,6 +177,19 @@ void HostOutlet::refuse(const InLane& in) const {
   throw Error{{"read the lane of the outlet '" + wiring.graph.nodes[node_].name + "' from",
                wiring.layout.processes[in.from].name, "its cursors or lengths cannot be",
                "start the pipeline anew"}};
+}
+
+void HostOutlet::publish() {
+  if (std::none_of(lanes_.begin(), lanes_.end(), [](const InLane& in) { return in.touched; })) return;
+  for (const InLane& in : lanes_) {
+    if (in.touched) commit_->move(in.word, in.lane.marks_next(), in.lane.next());
+  }
+  commit_->commit(position_);
+  ipc::published();
+  for (InLane& in : lanes_) {
+    if (in.touched) ring_if_asleep(*in.producer, *in.bell);
+    in.touched = false;
+  }
 }
 
 bool HostOutlet::wait(std::chrono::nanoseconds limit) {

@@ -102,14 +102,47 @@ void add_lanes(const Graph& graph, const Settings& settings, Layout& layout) {
   }
 }
 
-void place_parts(ProcessLayout& process) {
-  std::size_t at = round_up(sizeof(ipc::Control), kLine);
-  const auto take = [&at](std::size_t bytes, std::size_t alignment) {
+// Takes room one after the other.
+struct Room {
+  std::size_t at = 0;
+
+  std::size_t operator()(std::size_t bytes, std::size_t alignment) {
     at = round_up(at, alignment);
     const std::size_t offset = at;
     at += bytes;
     return offset;
-  };
+  }
+};
+
+void add_ends(const Graph& graph, Layout& layout) {
+  for (std::size_t n = 0; n < graph.nodes.size(); ++n) {
+    if (graph.nodes[n].kind != NodeKind::inlet && graph.nodes[n].kind != NodeKind::outlet) continue;
+    EndLayout end;
+    end.node = n;
+    end.count_word = layout.processes[kHostProcess].cursor_words;
+    layout.processes[kHostProcess].cursor_words += kFixedWords;
+    end.entries = 1;
+    for (const LaneLayout& lane : layout.lanes) {
+      const Edge& edge = graph.edges[lane.edge];
+      if (edge.from == n || edge.to == n) end.entries += 2;
+    }
+    layout.ends.push_back(end);
+  }
+}
+
+void place_ends(Layout& layout) {
+  ProcessLayout& host = layout.processes[kHostProcess];
+  Room take{host.plain_bytes};
+  for (EndLayout& end : layout.ends) {
+    end.commit = take(sizeof(ipc::CommitHeader), kLine);
+    end.undo = take(sizeof(ipc::UndoHeader), 64);
+    end.record = take(end.entries * sizeof(ipc::RedoEntry), 64);
+  }
+  host.plain_bytes = take.at;
+}
+
+void place_parts(ProcessLayout& process) {
+  Room take{sizeof(ipc::Control)};
   process.cursors = take(process.cursor_words * sizeof(std::uint64_t), kLine);
   process.commit = take(sizeof(ipc::CommitHeader), kLine);
   // Every cursor of the region can move in one commit.
@@ -120,7 +153,7 @@ void place_parts(ProcessLayout& process) {
   process.extra = take(process.extra_bytes, 64);
   if (process.undo_bytes != 0) process.entries = take(process.undo_bytes, kPage);
   if (process.state_bytes != 0) process.state = take(process.state_bytes, kPage);
-  process.plain_bytes = at;
+  process.plain_bytes = take.at;
 }
 
 }  // namespace
@@ -135,8 +168,10 @@ Layout lay_out(const Graph& graph, const Settings& settings) {
   layout.processes[kMasterProcess].extra_bytes =
       round_up(sizeof(MasterRegister), 64) + layout.worker_count() * sizeof(WorkerEntry);
   add_lanes(graph, settings, layout);
+  add_ends(graph, layout);
   for (ProcessLayout& process : layout.processes)
     place_parts(process);
+  place_ends(layout);
   return layout;
 }
 

@@ -65,7 +65,19 @@ struct ProcessLayout {
   std::size_t plain_bytes = 0;
 };
 
+// Where one inlet or outlet of the host commits: each is used by a thread of its own, so each has a record.
+struct EndLayout {
+  std::size_t node = 0;
+  std::uint64_t count_word = 0;  // Of the host's cursor area: how many events were pushed or pulled.
+  std::size_t entries = 0;       // Of its record.
+  // Offsets into the host's plain part.
+  std::size_t commit = 0;
+  std::size_t undo = 0;
+  std::size_t record = 0;
+};
+
 struct Layout {
+  std::vector<EndLayout> ends;
   std::vector<ProcessLayout> processes;  // Host, master, then the workers in order of stages.
   std::vector<LaneLayout> lanes;
 

@@ -142,6 +142,9 @@ int run(Engine& engine, const StandardOptions& options, const Settings& settings
   try {
     const auto start = std::chrono::steady_clock::now();
     engine.start();
+    if (engine.resumed() && !options.quiet) {
+      std::fprintf(stderr, "resumed from %s\n", settings.text("segment.path").c_str());
+    }
     if (options.placement) std::fputs(engine.placement().c_str(), stdout);
     std::fflush(stdout);
     const Interrupts counted;

@@ -173,6 +173,20 @@ constexpr std::array kTable = {
                 "Rows that each keyed table of a stage can hold. `auto` is the number that the handler asks "
                 "for.",
             .trade_off = "A full table is an error, and rows take their room in state.bytes."},
+    Setting{
+        .key = "segment.path",
+        .type = SettingType::text,
+        .fallback = "",
+        .example = "/dev/shm/market",
+        .meaning =
+            "File that holds the pipeline's memory. With one, a pipeline that loses all its processes at "
+            "once is resumed by the next start, with nothing lost or doubled. The file is removed when "
+            "the pipeline has finished and its outlets are empty, and kept after a failure and after "
+            "Engine::stop(). Empty for memory that ends with its processes.",
+        .trade_off =
+            "In /dev/shm it costs nothing and lasts until the machine is started anew; on a disk it "
+            "lasts no longer, and is written out besides. Each pipeline wants a file of its own, and only "
+            "the same pipeline with the same sizes can go on with it."},
     Setting{.key = "watchdog.tick",
             .type = SettingType::duration,
             .fallback = "10ms",

@@ -15,6 +15,8 @@
 
 #include <sluice/error.hpp>
 
+#include "segment_file.hpp"
+
 namespace sluice::ipc {
 namespace {
 
@@ -50,11 +52,21 @@ Segment::Segment(const std::string& name, std::span<const RegionSpec> regions) :
   lay_out(regions);
   try {
     create_memory();
+    reserve_addresses();
     map_everything();
+    // What is mapped now can be made writable by its owner; no descriptor, wherever it gets to, can be mapped
+    // so anew.
+    seal(F_SEAL_FUTURE_WRITE | F_SEAL_SEAL);
   } catch (...) {
     release();
     throw;
   }
+}
+
+Segment::Segment(const std::string& name, std::span<const RegionSpec> regions, const NamedFile& file)
+    : name_{name}, file_{std::make_unique<SegmentFile>(file.path, file.shape)} {
+  lay_out(regions);
+  reserve_addresses();
 }
 
 Segment::~Segment() {
@@ -63,7 +75,23 @@ Segment::~Segment() {
 
 void Segment::release() noexcept {
   if (base_ != nullptr) ::munmap(base_, address_bytes_);
-  if (fd_ >= 0) ::close(fd_);
+  if (fd_ >= 0 && file_ == nullptr) ::close(fd_);
+}
+
+bool Segment::open() {
+  if (file_ == nullptr) return false;
+  const bool taken_over = file_->take_over(file_bytes_);
+  if (!taken_over) {
+    refuse_more_than_there_is();
+    file_->make(file_bytes_);
+  }
+  fd_ = file_->fd();
+  map_everything();
+  return taken_over;
+}
+
+void Segment::remove_file() noexcept {
+  if (file_ != nullptr) file_->remove();
 }
 
 void Segment::refuse_absurd(std::span<const RegionSpec> regions) const {
@@ -85,7 +113,7 @@ void Segment::refuse_absurd(std::span<const RegionSpec> regions) const {
 void Segment::lay_out(std::span<const RegionSpec> regions) {
   refuse_absurd(regions);
   std::size_t address = 0;
-  std::size_t file = 0;
+  std::size_t file = file_ == nullptr ? 0 : file_->header_bytes();
   for (const RegionSpec& spec : regions) {
     Region region{address, file, whole_pages(std::max<std::size_t>(spec.plain_bytes, 1)), 0, {}};
     address += region.plain_bytes;
@@ -105,7 +133,7 @@ void Segment::lay_out(std::span<const RegionSpec> regions) {
   address_bytes_ = address + page_bytes();
 }
 
-void Segment::create_memory() {
+void Segment::refuse_more_than_there_is() const {
   const std::size_t available = available_memory_bytes();
   if (file_bytes_ > available) {
     throw Error{{"create the segment of", name_,
@@ -113,22 +141,33 @@ void Segment::create_memory() {
                              available >> 20),
                  kRemedy}};
   }
+}
+
+void Segment::create_memory() {
+  refuse_more_than_there_is();
   fd_ = ::memfd_create(("sluice:" + name_).substr(0, 240).c_str(), MFD_CLOEXEC | MFD_ALLOW_SEALING);
   if (fd_ < 0) throw Error{{"create the segment of", name_, errno_text(), ""}};
   if (::ftruncate(fd_, static_cast<off_t>(file_bytes_)) != 0) {
     throw Error{{"size the segment of", name_, errno_text(), kRemedy}};
   }
-  if (::fcntl(fd_, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0) {
+  seal(F_SEAL_SHRINK | F_SEAL_GROW);
+}
+
+void Segment::seal(int seals) {
+  if (::fcntl(fd_, F_ADD_SEALS, seals) != 0) {
     throw Error{{"seal the segment of", name_, errno_text(), ""}};
   }
 }
 
-void Segment::map_everything() {
+void Segment::reserve_addresses() {
   void* base = ::mmap(nullptr, address_bytes_, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (base == MAP_FAILED) {
     throw Error{{"reserve addresses for the segment of", name_, errno_text(), kRemedy}};
   }
   base_ = static_cast<std::byte*>(base);
+}
+
+void Segment::map_everything() {
   for (const Region& region : regions_) {
     map_piece(region.address_offset, region.file_offset, region.plain_bytes);
     for (const Ring& ring : region.rings) {
@@ -157,6 +196,7 @@ void Segment::prefault() {
     throw Error{{"allocate the memory of", name_, fmt::format("{} MiB: {}", file_bytes_ >> 20, errno_text()),
                  kRemedy}};
   }
+  if (file_ != nullptr) file_->publish();
 }
 
 void Segment::protect(std::size_t address_offset, std::size_t bytes, int protection) {

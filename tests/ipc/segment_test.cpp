@@ -2,9 +2,11 @@
 #include <array>
 #include <atomic>
 #include <cstring>
+#include <fcntl.h>
 #include <filesystem>
 #include <limits>
 #include <numeric>
+#include <sys/mman.h>
 #include <sys/stat.h>
 
 #include <gmock/gmock.h>
@@ -183,6 +185,34 @@ TEST(Segment, CannotChangeItsSize) {
   EXPECT_EQ(::ftruncate(fd, size - 4096), -1);
   EXPECT_EQ(::ftruncate(fd, size + 4096), -1);
   EXPECT_EQ(errno, EPERM);
+}
+
+TEST(Segment, CannotBeWrittenThroughAnyDescriptorOfItsMemory) {
+  Segment segment{"future", kThree};
+  segment.prefault();
+  const int fd = memory_of("future");
+  ASSERT_GE(fd, 0);
+  const int again = ::open(("/proc/self/fd/" + std::to_string(fd)).c_str(), O_RDWR | O_CLOEXEC);
+  for (const int descriptor : {fd, again}) {
+    if (descriptor < 0) continue;
+    EXPECT_EQ(::mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, descriptor, 0), MAP_FAILED);
+    EXPECT_EQ(errno, EPERM);
+    void* read_only = ::mmap(nullptr, 4096, PROT_READ, MAP_SHARED, descriptor, 0);
+    ASSERT_NE(read_only, MAP_FAILED);
+    EXPECT_EQ(::mprotect(read_only, 4096, PROT_READ | PROT_WRITE), -1);
+    ::munmap(read_only, 4096);
+    EXPECT_EQ(::pwrite(descriptor, "x", 1, 0), -1);
+    EXPECT_EQ(errno, EPERM);
+  }
+  if (again >= 0) ::close(again);
+  // And yet: an owner owns what was mapped before, also after a fork.
+  test::Child child{[&segment] {
+    segment.own(2);
+    *static_cast<volatile std::byte*>(segment.plain(2).data()) = std::byte{1};
+    return 0;
+  }};
+  EXPECT_EQ(child.ending(), "exit 0");
+  EXPECT_EQ(segment.plain(2)[0], std::byte{1});
 }
 
 TEST(Segment, TakesItsMemoryWhenPrefaultedAndNotBefore) {

@@ -32,7 +32,8 @@ class Engine {
   Engine& operator=(const Engine&) = delete;
 
   // Forks the master, and it the workers; returns when all of them are at work. Throws Error: this process
-  // runs threads already, there is not enough memory, a handler could not be constructed (with its message).
+  // runs threads already, there is not enough memory, a handler could not be constructed (with its message),
+  // the file that segment.path names cannot be taken over; that file is as before then.
   void start();
 
   // After start(). Throw Error when there is no such name or it carries another type.
@@ -55,9 +56,11 @@ class Engine {
   void drain();
   // The request of drain(), without the wait.
   void begin_drain();
-  // Kills all processes of the pipeline; what is in its lanes is given up.
+  // Kills all processes of the pipeline; what is in its lanes is given up, unless segment.path keeps it.
   void stop();
 
+  // This start went on with what a former life of the pipeline left in the file that segment.path names.
+  bool resumed() const noexcept;
   bool over() const;
   Stats stats() const;
   // Where every process was placed, what the kernel granted, and remarks; a table for people.

@@ -1,7 +1,8 @@
 // Inlets and outlets: where the host pushes events into a pipeline and pulls events out of it.
 //
 // Got from Engine::inlet<T>(name) and Engine::outlet<T>(name) after the start; each is used by one thread at
-// a time and lives as long as the engine. What is pushed is published at once.
+// a time and lives as long as the engine. What is pushed is published at once. A push, and a poll, happens as
+// a whole or not at all, also when the host dies in it; position() tells a host that was resumed which.
 #pragma once
 
 #include <chrono>
@@ -18,6 +19,7 @@
 namespace sluice {
 
 class Host;
+class HostCommit;
 class Patience;
 struct InLane;
 
@@ -47,11 +49,18 @@ class HostInlet final : public Publisher {
       take_back();
       throw;
     }
-    publish();
+    if (outcome_ == PushResult::ended) {
+      take_back();
+    } else {
+      ++position_;
+      publish();
+    }
     return outcome_;
   }
   // Nothing follows: the end of the stream. Can be repeated.
   void close();
+  bool closed() const noexcept { return closed_; }
+  std::uint64_t position() const noexcept { return position_; }
 
   std::byte* make_room(OutLane& lane, std::uint64_t bytes) override;
   std::size_t node() const noexcept { return node_; }
@@ -65,8 +74,10 @@ class HostInlet final : public Publisher {
   Host& host_;
   std::size_t node_;
   Patience& patience_;
+  std::unique_ptr<HostCommit> commit_;
   std::deque<OutLane> lanes_;
   OutletPort port_{*this};
+  std::uint64_t position_ = 0;
   PushResult outcome_ = PushResult::accepted;
   bool closed_ = false;
 };
@@ -83,6 +94,11 @@ class Inlet {
   PushResult push(const T& event) { return end_->push(event); }
   // Nothing follows; the stages end once they have handled what was pushed.
   void close() { end_->close(); }
+  // It was closed, by this process or in a former life.
+  bool closed() const noexcept { return end_->closed(); }
+  // Events that were pushed, and accepted or dropped, since the pipeline began: in all its lives. A host that
+  // was resumed goes on with the event of this number, counted from 0.
+  std::uint64_t position() const noexcept { return end_->position(); }
 
  private:
   HostInlet* end_;
@@ -106,15 +122,19 @@ class HostOutlet {
   // Every event has been polled and none will follow: the stream has ended, or the pipeline is over; whether
   // it has failed Engine::wait() says.
   bool ended();
+  std::uint64_t position() const noexcept { return position_; }
   std::size_t node() const noexcept { return node_; }
 
  private:
   [[noreturn]] void refuse(const InLane& in) const;
+  void publish();
 
   Host& host_;
   std::size_t node_;
   Patience& patience_;
+  std::unique_ptr<HostCommit> commit_;
   EventType type_;
+  std::uint64_t position_ = 0;
   std::vector<InLane> lanes_;
 };
 
@@ -143,6 +163,9 @@ class PullOutlet {
   }
   bool wait(std::chrono::nanoseconds limit) { return end_->wait(limit); }
   bool ended() { return end_->ended(); }
+  // Events that were pulled since the pipeline began, in all its lives. The events of a poll count once it
+  // returns: those of one in which the host died come again, and nothing else does.
+  std::uint64_t position() const noexcept { return end_->position(); }
 
  private:
   HostOutlet* end_;

@@ -10,7 +10,7 @@
 //   next (private) runs ahead of the published cursor by what the current batch has done and not committed.
 //
 // Cursors are not stored here but by the commit (commit.hpp), which makes several of them change at once;
-// a host, which has nothing to commit, publishes directly.
+// publish() is for whoever has nothing else to commit.
 //
 // What the peer wrote is read once, checked, and only then used: a cursor outside the invariant marks the
 // lane corrupt and makes it look full to its producer and empty to its consumer.
@@ -130,6 +130,11 @@ class LaneProducer {
   std::uint64_t marks_next() const noexcept { return marks_next_; }
   std::uint64_t capacity_bytes() const noexcept { return memory_.capacity_bytes; }
   bool corrupt() const noexcept { return corrupt_; }
+  // The end of stream is its last mark: nothing may follow.
+  bool ends() const noexcept {
+    return marks_next_ != 0 &&
+           memory_.producer->marks[(marks_next_ - 1) % kMarksPerLane].kind == MarkKind::end_of_stream;
+  }
   // Bytes that the consumer has not consumed yet, as far as this side knows now.
   std::uint64_t fill_bytes() noexcept {
     refresh(0);

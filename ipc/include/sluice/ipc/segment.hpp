@@ -8,10 +8,14 @@
 // memory is mapped twice in a row, so that a run of bytes that crosses the ring's end is contiguous in the
 // address space: no reader and no writer ever splits an event. At least kReadableBeyond bytes behind any
 // byte of a ring can be read (not used), which vectorised parsers ask for.
+//
+// The memory is anonymous and ends with its processes; or it is a file, which outlives them and is taken over
+// by the next start. Nothing in a segment is an address: the next start may map it elsewhere.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <string>
 #include <vector>
@@ -31,18 +35,37 @@ struct RingView {
   std::uint64_t capacity_bytes = 0;  // A power of two.
 };
 
+// The file of a segment that is to outlive its processes.
+struct NamedFile {
+  std::string path;
+  // What must be the same for the next start to go on, for people too: lines "subject: fact", what the others
+  // follow from first.
+  std::string shape;
+};
+
+class SegmentFile;
+
 class Segment {
  public:
   // Reserves addresses and creates the memory without touching it. Throws Error when the machine has less
   // memory available than the segment takes. `name` shows in /proc/PID/maps.
   Segment(const std::string& name, std::span<const RegionSpec> regions);
+  // Reserves addresses; they read as zeros until open().
+  Segment(const std::string& name, std::span<const RegionSpec> regions, const NamedFile& file);
   ~Segment();
   Segment(const Segment&) = delete;
   Segment& operator=(const Segment&) = delete;
 
-  // Allocates every page, under the memory policies bound to the addresses before. A full memory file system
-  // is an Error here and never a SIGBUS later.
+  // Of a named segment, before anything else: takes the file over as its last processes left it, true; or
+  // makes it anew, false. Throws Error when it is in use, or was made in another boot, by another version or
+  // for another shape; the file is as before then. An anonymous segment has nothing to open: false.
+  bool open();
+  // Allocates every page, under the memory policies bound to the addresses before; a file made anew has its
+  // name from here on. A full memory file system is an Error here and never a SIGBUS later.
   void prefault();
+  // The pipeline has come to its end: nobody will go on with the file. Nothing for an anonymous segment.
+  void remove_file() noexcept;
+  bool named() const noexcept { return file_ != nullptr; }
 
   // From now on this process may write `region` and no other byte of the segment.
   void own(std::size_t region);
@@ -73,8 +96,11 @@ class Segment {
 
   void refuse_absurd(std::span<const RegionSpec> regions) const;
   void lay_out(std::span<const RegionSpec> regions);
+  void refuse_more_than_there_is() const;
   void create_memory();
+  void reserve_addresses();
   void map_everything();
+  void seal(int seals);
   void map_piece(std::size_t address_offset, std::size_t file_offset, std::size_t bytes);
   void protect(std::size_t address_offset, std::size_t bytes, int protection);
   void release() noexcept;
@@ -85,6 +111,7 @@ class Segment {
   std::size_t address_bytes_ = 0;
   std::size_t file_bytes_ = 0;
   int fd_ = -1;
+  std::unique_ptr<SegmentFile> file_;  // Of a named segment; fd_ is its descriptor then.
   static constexpr std::size_t kNothing = static_cast<std::size_t>(-1);
   static constexpr std::size_t kEverything = kNothing - 1;
   std::size_t owned_ = kNothing;  // The region that is writable in this process, also when inherited by fork.

@@ -1,0 +1,334 @@
+// Finding, checking, locking, making and removing the file of a named segment; see the header for the order.
+#include "segment_file.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <chrono>
+#include <cstring>
+#include <ctime>
+#include <fcntl.h>
+#include <filesystem>
+#include <fstream>
+#include <sys/file.h>
+#include <thread>
+#include <unistd.h>
+#include <vector>
+
+#include <fmt/format.h>
+
+#include <sluice/error.hpp>
+#include <sluice/ipc/control.hpp>
+
+namespace sluice::ipc {
+namespace {
+
+constexpr std::uint64_t kFileMagic = 0x0031656369756c73;  // "sluice1" and a zero, as it lies in memory.
+constexpr std::size_t kMostHeaderBytes = std::size_t{64} << 20;
+
+// The front of the file, followed by the text of the shape. Magic and version stay where they are for good.
+struct FileHeader {
+  std::uint64_t magic;
+  std::uint32_t layout_version;
+  std::int32_t maker_pid;
+  std::uint64_t file_bytes;
+  std::uint64_t shape_bytes;
+  std::int64_t made_at_s;  // Since the epoch.
+  char boot_id[40];
+};
+static_assert(sizeof(FileHeader) == 80);
+
+// A former host may be gone while its master is still ending the workers.
+constexpr std::chrono::seconds kLastBreath{2};
+
+std::size_t page_bytes() {
+  static const auto bytes = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
+  return bytes;
+}
+
+std::string boot_id() {
+  std::ifstream file{"/proc/sys/kernel/random/boot_id"};
+  std::string id;
+  if (!(file >> id) || id.size() >= sizeof(FileHeader::boot_id)) {
+    throw Error{{"read", "/proc/sys/kernel/random/boot_id", errno_text(), "mount /proc"}};
+  }
+  return id;
+}
+
+std::string local_time(std::int64_t seconds) {
+  const auto time = static_cast<std::time_t>(seconds);
+  std::tm parts{};
+  char text[32] = "an unknown time";
+  if (::localtime_r(&time, &parts) != nullptr) std::strftime(text, sizeof(text), "%F %T", &parts);
+  return text;
+}
+
+bool same_file(const struct stat& a, const struct stat& b) {
+  return a.st_dev == b.st_dev && a.st_ino == b.st_ino;
+}
+
+bool holds_open(const std::filesystem::path& process, const struct stat& file) {
+  std::error_code gone;
+  for (std::filesystem::directory_iterator at{process / "fd", gone}, end; !gone && at != end;
+       at.increment(gone)) {
+    struct stat found {};
+    if (::stat(at->path().c_str(), &found) == 0 && same_file(found, file)) return true;
+  }
+  return false;
+}
+
+// Who has the file open, for an error: "4711 (market), 4712 (sluice-master)".
+std::string users_of(int fd) {
+  constexpr std::size_t kMost = 8;
+  struct stat file {};
+  ::fstat(fd, &file);
+  std::vector<std::string> users;
+  std::error_code error;
+  for (std::filesystem::directory_iterator at{"/proc", error}, end; !error && at != end;
+       at.increment(error)) {
+    const std::string pid = at->path().filename();
+    if (!std::all_of(pid.begin(), pid.end(), [](unsigned char c) { return c >= '0' && c <= '9'; })) continue;
+    // This process has just opened it to look.
+    if (pid == std::to_string(::getpid()) || !holds_open(at->path(), file)) continue;
+    std::string name;
+    std::getline(std::ifstream{at->path() / "comm"}, name);
+    users.push_back(fmt::format("{} ({})", pid, name));
+  }
+  if (users.empty()) return "a process that cannot be seen from here, or an engine of this process";
+  const std::size_t more = users.size() > kMost ? users.size() - kMost : 0;
+  users.resize(users.size() - more);
+  return fmt::format("{}{}", fmt::join(users, ", "), more == 0 ? "" : fmt::format(" and {} more", more));
+}
+
+// A line of a shape: "subject: fact".
+struct Line {
+  std::string_view subject;
+  std::string_view fact;
+};
+
+std::vector<Line> lines_of(std::string_view shape) {
+  std::vector<Line> lines;
+  while (!shape.empty()) {
+    const std::string_view line = shape.substr(0, shape.find('\n'));
+    shape.remove_prefix(std::min(line.size() + 1, shape.size()));
+    const std::size_t colon = std::min(line.find(": "), line.size());
+    lines.push_back({line.substr(0, colon), line.substr(std::min(colon + 2, line.size()))});
+  }
+  return lines;
+}
+
+// Names of a file that somebody else wrote go to a terminal.
+std::string printable(std::string_view text) {
+  constexpr std::size_t kMost = 200;
+  std::string shown{text.substr(0, kMost)};
+  std::replace_if(
+      shown.begin(), shown.end(), [](unsigned char c) { return c < ' ' || c > '~'; }, '?');
+  return shown;
+}
+
+}  // namespace
+
+std::string shape_difference(std::string_view in_file, std::string_view now) {
+  if (in_file == now) return {};
+  const std::vector<Line> then = lines_of(in_file);
+  const std::vector<Line> today = lines_of(now);
+  const auto find = [](const std::vector<Line>& lines, const Line& wanted) {
+    return std::find_if(lines.begin(), lines.end(),
+                        [&wanted](const Line& line) { return line.subject == wanted.subject; });
+  };
+  std::vector<std::string> found;
+  for (const Line& line : today) {
+    const auto other = find(then, line);
+    if (other == then.end()) {
+      found.push_back(fmt::format("{}: not in the file, {} now", line.subject, line.fact));
+    } else if (other->fact != line.fact) {
+      found.push_back(
+          fmt::format("{}: {} in the file, {} now", line.subject, printable(other->fact), line.fact));
+    }
+  }
+  for (const Line& line : then) {
+    if (find(today, line) != today.end()) continue;
+    found.push_back(
+        fmt::format("{}: {} in the file, not there now", printable(line.subject), printable(line.fact)));
+  }
+  if (found.empty()) return "its parts stand in another order";
+  // What comes first is what the others follow from.
+  const std::size_t more = found.size() - 1;
+  return more == 0 ? found.front() : fmt::format("{}; and {} differences more", found.front(), more);
+}
+
+SegmentFile::SegmentFile(const std::string& path, std::string shape)
+    : path_{std::filesystem::absolute(path).string()},
+      shape_{std::move(shape)},
+      header_bytes_{(sizeof(FileHeader) + shape_.size() + page_bytes() - 1) / page_bytes() * page_bytes()} {}
+
+SegmentFile::~SegmentFile() {
+  close();
+}
+
+void SegmentFile::close() noexcept {
+  if (fd_ >= 0) ::close(fd_);
+  fd_ = -1;
+  owner_ = 0;
+}
+
+void SegmentFile::refuse(const std::string& tried, const std::string& why, const std::string& remedy) const {
+  throw Error{{tried, path_, why, remedy}};
+}
+
+void SegmentFile::refuse_to_go_on(const std::string& why) const {
+  refuse("go on with the segment", why,
+         "start the pipeline that it was made for, or remove the file: what is in it is lost then");
+}
+
+bool SegmentFile::take_over(std::size_t file_bytes) {
+  // The former owner may take the name away between the opening and the lock.
+  constexpr int kMostTries = 100;
+  for (int tries = 0; tries < kMostTries; ++tries) {
+    close();
+    if (!open_if_there()) return false;
+    try {
+      if (!lock()) continue;
+      check_header(file_bytes);
+    } catch (...) {
+      close();  // Others may have it.
+      throw;
+    }
+    owner_ = ::getpid();
+    return true;
+  }
+  refuse("open the segment", "others make and remove it all the time", "name a file of its own");
+}
+
+bool SegmentFile::open_if_there() {
+  constexpr const char* kTried = "open the segment";
+  struct stat found {};
+  if (::lstat(path_.c_str(), &found) != 0) {
+    if (errno == ENOENT) return false;
+    refuse(kTried, errno_text(), "name a file in a directory that can be written, as in /dev/shm");
+  }
+  refuse_foreign(found);
+  fd_ = ::open(path_.c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+  if (fd_ < 0 && errno == ENOENT) return false;
+  struct stat opened {};
+  if (fd_ < 0 || ::fstat(fd_, &opened) != 0) refuse(kTried, errno_text(), "");
+  refuse_foreign(opened);
+  return true;
+}
+
+void SegmentFile::refuse_foreign(const struct stat& found) const {
+  constexpr const char* kTried = "open the segment";
+  constexpr const char* kRemedy = "name a file that does not exist, as in /dev/shm";
+  if (S_ISLNK(found.st_mode)) refuse(kTried, "it is a symbolic link", "name the file that it leads to");
+  if (S_ISDIR(found.st_mode)) refuse(kTried, "it is a directory", "name a file in it");
+  if (!S_ISREG(found.st_mode)) refuse(kTried, "it is no regular file", kRemedy);
+  if (found.st_uid != ::geteuid()) {
+    refuse(kTried,
+           fmt::format("it belongs to user {} and this process to user {}", found.st_uid, ::geteuid()),
+           kRemedy);
+  }
+  if ((found.st_mode & (S_IWGRP | S_IWOTH)) != 0) {
+    refuse(kTried, fmt::format("others may write it (mode {:04o})", found.st_mode & 07777U), kRemedy);
+  }
+}
+
+// False when the file has lost its name meanwhile.
+bool SegmentFile::lock() {
+  const auto until = std::chrono::steady_clock::now() + kLastBreath;
+  while (::flock(fd_, LOCK_EX | LOCK_NB) != 0) {
+    if (errno != EWOULDBLOCK && errno != EINTR) refuse("lock the segment", errno_text(), "");
+    if (std::chrono::steady_clock::now() > until) {
+      refuse("go on with the segment", "it is in use by the processes " + users_of(fd_),
+             "end that pipeline first, or name another file");
+    }
+    std::this_thread::sleep_for(std::chrono::milliseconds{2});
+  }
+  return still_named();
+}
+
+bool SegmentFile::still_named() const noexcept {
+  struct stat named {};
+  struct stat open {};
+  return ::lstat(path_.c_str(), &named) == 0 && ::fstat(fd_, &open) == 0 && same_file(named, open);
+}
+
+void SegmentFile::check_header(std::size_t file_bytes) const {
+  struct stat found {};
+  ::fstat(fd_, &found);
+  const auto size = static_cast<std::uint64_t>(found.st_size);
+  FileHeader header{};
+  const ssize_t got = ::pread(fd_, &header, sizeof(header), 0);
+  if (got != static_cast<ssize_t>(sizeof(header)) || header.magic != kFileMagic) {
+    refuse("go on with the segment", fmt::format("it is no segment ({} bytes of something else)", size),
+           "name a file that does not exist, as in /dev/shm");
+  }
+  if (header.layout_version != kLayoutVersion) {
+    refuse_to_go_on(fmt::format("another version made it: its layout has the version {}, this program's {}",
+                                header.layout_version, kLayoutVersion));
+  }
+  header.boot_id[sizeof(header.boot_id) - 1] = '\0';
+  const std::string made = local_time(header.made_at_s);
+  if (boot_id() != header.boot_id) {
+    refuse_to_go_on(
+        fmt::format("it was made at {} in another boot of this machine ({}): what was in memory then is lost",
+                    made, printable(header.boot_id)));
+  }
+  if (header.shape_bytes > size || header.shape_bytes > kMostHeaderBytes || header.file_bytes != size) {
+    refuse_to_go_on(fmt::format("it is damaged: {} bytes where there were {}", size, header.file_bytes));
+  }
+  std::string shape(header.shape_bytes, '\0');
+  if (::pread(fd_, shape.data(), shape.size(), sizeof(header)) != static_cast<ssize_t>(shape.size())) {
+    refuse_to_go_on("its header cannot be read");
+  }
+  const std::string difference = shape_difference(shape, shape_);
+  if (!difference.empty()) {
+    refuse_to_go_on(fmt::format("it was made at {} for a pipeline of another shape: {}", made, difference));
+  }
+  if (size != file_bytes) {
+    refuse_to_go_on(fmt::format("it holds {} bytes and the pipeline takes {}", size, file_bytes));
+  }
+}
+
+void SegmentFile::make(std::size_t file_bytes) {
+  constexpr const char* kTried = "make the segment";
+  const std::string directory = std::filesystem::path{path_}.parent_path().string();
+  fd_ = ::open(directory.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, S_IRUSR | S_IWUSR);
+  if (fd_ < 0) {
+    const bool unable = errno == EOPNOTSUPP || errno == EISDIR;
+    refuse(kTried, unable ? "its file system makes no files without a name" : errno_text(),
+           "name a file in a directory that can be written, as in /dev/shm");
+  }
+  FileHeader header{kFileMagic,    kLayoutVersion,     ::getpid(), file_bytes,
+                    shape_.size(), std::time(nullptr), {}};
+  const std::string boot = boot_id();
+  std::copy(boot.begin(), boot.end(), header.boot_id);
+  std::string bytes(sizeof(header), '\0');
+  std::memcpy(bytes.data(), &header, sizeof(header));
+  bytes += shape_;
+  // The file mode creation mask can take from the mode, but not from what is meant.
+  if (::fchmod(fd_, S_IRUSR | S_IWUSR) != 0 || ::ftruncate(fd_, static_cast<off_t>(file_bytes)) != 0 ||
+      ::pwrite(fd_, bytes.data(), bytes.size(), 0) != static_cast<ssize_t>(bytes.size()) ||
+      ::flock(fd_, LOCK_EX | LOCK_NB) != 0) {
+    refuse(kTried, errno_text(), "make room on its file system, or name a file on another");
+  }
+}
+
+void SegmentFile::publish() {
+  if (owner_ != 0) return;
+  const std::string nameless = fmt::format("/proc/self/fd/{}", fd_);
+  if (::linkat(AT_FDCWD, nameless.c_str(), AT_FDCWD, path_.c_str(), AT_SYMLINK_FOLLOW) != 0) {
+    refuse("make the segment",
+           errno == EEXIST ? "another process has made it at the same time" : errno_text(),
+           "name a file of its own for every pipeline");
+  }
+  owner_ = ::getpid();
+}
+
+void SegmentFile::remove() noexcept {
+  // A child of the host that ends as the host would must leave the file alone.
+  if (owner_ != ::getpid() || !still_named()) return;
+  ::unlink(path_.c_str());
+  owner_ = 0;
+}
+
+}  // namespace sluice::ipc
