@@ -4,10 +4,12 @@
 #include <chrono>
 #include <csignal>
 #include <cstdio>
+#include <optional>
 #include <unistd.h>
 
 #include <fmt/format.h>
 
+#include <sluice/chaos.hpp>
 #include <sluice/cli.hpp>
 #include <sluice/error.hpp>
 
@@ -93,8 +95,35 @@ int report_problems(const Stats& stats) {
   return stats.problem_count == 0 ? kExitOk : kExitFailed;
 }
 
+// The chaos of one run, if it was asked for. What it did is told however the run ends, so that it can be
+// repeated.
+class ChaosAround {
+ public:
+  ChaosAround(const StandardOptions& options, const Settings& settings) : text_{options.chaos} {
+    if (text_.empty()) return;
+    chaos_.emplace(parse_chaos(text_));
+    std::fprintf(stderr, "chaos: %s, with restart.budget %s\n", text_.c_str(),
+                 settings.value("restart.budget").c_str());
+  }
+  ~ChaosAround() { end(); }
+  ChaosAround(const ChaosAround&) = delete;
+  ChaosAround& operator=(const ChaosAround&) = delete;
+
+  Chaos* get() { return chaos_ ? &*chaos_ : nullptr; }
+  void end() {
+    if (!chaos_) return;
+    std::fprintf(stderr, "chaos: %s\nchaos: again with --chaos \"%s\"\n", chaos_->summary().c_str(),
+                 text_.c_str());
+    chaos_.reset();
+  }
+
+ private:
+  std::string text_;
+  std::optional<Chaos> chaos_;
+};
+
 // The loop between start and end; false when it was stopped before its end.
-bool accompany(Engine& engine, std::chrono::nanoseconds interval, bool live,
+bool accompany(Engine& engine, std::chrono::nanoseconds interval, bool live, Chaos* chaos,
                const std::function<void()>& tick) {
   using Clock = std::chrono::steady_clock;
   constexpr auto kTick = std::chrono::milliseconds{2};
@@ -102,10 +131,11 @@ bool accompany(Engine& engine, std::chrono::nanoseconds interval, bool live,
   Stats before = engine.stats();
   auto drawn = Clock::now();
   bool draining = false;
-  while (
-      !engine.wait_for(tick ? std::chrono::nanoseconds{kTick}
-                            : std::min<std::chrono::nanoseconds>(interval, std::chrono::milliseconds{50}))) {
+  const auto pause = tick ? std::chrono::nanoseconds{kTick}
+                          : std::min<std::chrono::nanoseconds>(interval, std::chrono::milliseconds{50});
+  while (!engine.wait_for(chaos == nullptr ? pause : std::min(pause, chaos->time_to_next()))) {
     if (tick) tick();
+    if (chaos != nullptr) chaos->tick();
     if (interrupts > 0 && !draining) {
       draining = true;
       table.clear();
@@ -134,6 +164,8 @@ Settings settings_from(const StandardOptions& options) {
   if (!options.profile.empty()) settings.set("profile", options.profile, Origin::command_line);
   for (const std::string& assignment : options.assignments)
     settings.set_assignment(assignment);
+  if (!options.chaos.empty() && settings.origin_of("restart.budget").layer <= Origin::profile)
+    settings.set("restart.budget", fmt::format("{}", restart_budget_for(parse_chaos(options.chaos))));
   return settings;
 }
 
@@ -149,7 +181,9 @@ int run(Engine& engine, const StandardOptions& options, const Settings& settings
     std::fflush(stdout);
     const Interrupts counted;
     const bool live = !options.quiet && ::isatty(STDERR_FILENO) == 1;
-    const bool ended = accompany(engine, settings.duration("stats.interval"), live, tick);
+    ChaosAround chaos{options, settings};
+    const bool ended = accompany(engine, settings.duration("stats.interval"), live, chaos.get(), tick);
+    chaos.end();
     const Stats stats = engine.stats();
     if (!options.quiet) {
       const double seconds = seconds_of(std::chrono::steady_clock::now() - start);

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
+#include <cmath>
 #include <limits>
 #include <span>
 
@@ -45,6 +47,13 @@ constexpr std::uint64_t kSecond = 1'000'000'000;
 constexpr std::array kDurationUnits = {
     Unit{"ns", 1},      Unit{"us", 1000},          Unit{"\u00b5s", 1000},    Unit{"ms", 1000'000},
     Unit{"s", kSecond}, Unit{"min", 60 * kSecond}, Unit{"h", 3600 * kSecond}};
+
+struct RateUnit {
+  std::string_view name;
+  double seconds;
+};
+
+constexpr std::array kRateUnits = {RateUnit{"/s", 1}, RateUnit{"/min", 60}, RateUnit{"/h", 3600}};
 
 // What a kind of quantity is called in a fault, and the units it knows.
 struct Kind {
@@ -188,6 +197,22 @@ Parsed<std::chrono::nanoseconds> parse_duration(std::string_view text) {
   return {.value = std::chrono::nanoseconds{static_cast<std::int64_t>(parsed.value)}, .fault = parsed.fault};
 }
 
+Parsed<double> parse_rate(std::string_view text) {
+  if (text.empty()) return {.fault = "it is empty"};
+  if (text.front() == '-') return {.fault = "it is negative"};
+  double number = 0;
+  const auto [end, error] =
+      std::from_chars(text.data(), text.data() + text.size(), number, std::chars_format::fixed);
+  if (error != std::errc{} || !std::isfinite(number)) return {.fault = "it does not begin with a number"};
+  const std::string_view unit_name{end, static_cast<std::size_t>(text.data() + text.size() - end)};
+  if (unit_name.empty() && number == 0) return {};
+  if (unit_name.empty()) return {.fault = "its unit is missing: /s, /min or /h"};
+  const auto unit = std::ranges::find(kRateUnits, lower(unit_name), &RateUnit::name);
+  if (unit == kRateUnits.end())
+    return {.fault = fmt::format("'{}' is no unit here: /s, /min or /h", unit_name)};
+  return {.value = number / unit->seconds};
+}
+
 Parsed<bool> parse_flag(std::string_view text) {
   const std::string word = lower(text);
   for (const std::string_view yes : {"yes", "true", "on", "1"}) {
@@ -211,6 +236,16 @@ std::string format_duration(std::chrono::nanoseconds duration) {
   if (duration.count() == 0) return "0s";
   if (duration.count() < 0) return fmt::format("{}ns", duration.count());
   return format(static_cast<std::uint64_t>(duration.count()), kDurationNames, "ns");
+}
+
+std::string format_rate(double per_second) {
+  if (per_second == 0) return "0";
+  for (const RateUnit& unit : kRateUnits) {
+    const std::string text = fmt::format("{:g}{}", per_second * unit.seconds, unit.name);
+    const Parsed<double> back = parse_rate(text);
+    if (back.ok() && back.value == per_second) return text;
+  }
+  return fmt::format("{:f}/s", per_second);
 }
 
 std::string format_flag(bool flag) {

@@ -89,6 +89,33 @@ TEST(Duration, IsWholeNanosecondsThatFitIn63Bits) {
   EXPECT_THAT(parse_duration("9223372037s").fault, HasSubstr("too large"));
 }
 
+TEST(Rate, IsANumberPerUnitOfTime) {
+  EXPECT_EQ(parse_rate("5/s").value, 5);
+  EXPECT_EQ(parse_rate("0.2/s").value, 0.2);
+  EXPECT_EQ(parse_rate("12/min").value, 0.2);
+  EXPECT_EQ(parse_rate("7200/H").value, 2);
+  EXPECT_EQ(parse_rate("0").value, 0);
+  EXPECT_TRUE(parse_rate("0").ok());
+}
+
+TEST(Rate, RefusesWhatIsNoneAndSaysWhy) {
+  EXPECT_THAT(parse_rate("").fault, HasSubstr("empty"));
+  EXPECT_THAT(parse_rate("5").fault, HasSubstr("unit is missing: /s, /min or /h"));
+  EXPECT_THAT(parse_rate("/s").fault, HasSubstr("does not begin with a number"));
+  EXPECT_THAT(parse_rate("-1/s").fault, HasSubstr("negative"));
+  EXPECT_THAT(parse_rate("5/").fault, HasSubstr("'/' is no unit"));
+  EXPECT_THAT(parse_rate("5/fortnight").fault, HasSubstr("'/fortnight' is no unit"));
+  EXPECT_THAT(parse_rate("5 /s").fault, HasSubstr("no unit"));
+  for (const char* text : {"nan/s", "inf/s", "0x5/s", "+5/s"})
+    EXPECT_FALSE(parse_rate(text).ok()) << text;
+  EXPECT_FALSE(parse_rate("1" + std::string(400, '0') + "/s").ok());
+}
+
+TEST(Rate, IsWrittenSoThatItComesBack) {
+  for (const char* text : {"5/s", "0.2/s", "7/min", "1/h", "0", "1000/s", "0.001/s"})
+    EXPECT_EQ(format_rate(parse_rate(text).value), text);
+}
+
 TEST(Flag, IsAnyOfTheUsualWords) {
   for (const char* text : {"yes", "true", "on", "1", "YES"}) {
     EXPECT_TRUE(parse_flag(text).ok() && parse_flag(text).value) << text;

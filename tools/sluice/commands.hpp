@@ -2,10 +2,15 @@
 // read, prints to standard output, and throws sluice::Error for what the user must put right.
 #pragma once
 
+#include <string>
+#include <vector>
+
 #include <CLI/CLI.hpp>
 
 namespace sluice::command {
 
 void add_config(CLI::App& program);
+// Its program and arguments are what stands behind "--"; its exit status is that of the program.
+void add_chaos(CLI::App& program, std::vector<std::string> behind_dashes, int& status);
 
 }  // namespace sluice::command

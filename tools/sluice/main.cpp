@@ -1,9 +1,11 @@
 // The `sluice` command. Exit status: 0 done, 1 it could not be done, 2 the command line or a setting is
-// wrong.
+// wrong; `sluice chaos` ends as the program does that it runs.
 
+#include <algorithm>
 #include <cstdio>
 #include <exception>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <sluice/error.hpp>
@@ -43,6 +45,8 @@ std::string complaint(const CLI::App& command, const CLI::ParseError& error) {
     return lacks_command ? "a command is missing: " + commands_of(command) : error.what();
   }
   const std::string& word = unknown.front();
+  if (command.get_name() == "chaos" && !word.starts_with('-'))
+    return "write -- before the program: sluice chaos [OPTIONS] -- " + word + " ...";
   if (word.starts_with('-')) return "there is no option " + word;
   if (commands_of(command).empty()) return "unexpected \"" + word + "\"";
   return "there is no command \"" + word + "\", only " + commands_of(command);
@@ -62,13 +66,27 @@ int flushed() {
   return kFailed;
 }
 
+// `sluice chaos OPTIONS -- PROGRAM ARGUMENTS`: takes the program away from the command line, whose options
+// are not ours.
+std::vector<std::string> take_program(int& argc, char** argv) {
+  if (argc < 2 || std::string_view{argv[1]} != "chaos") return {};
+  char** end = argv + argc;
+  char** dashes = std::find_if(argv, end, [](const char* word) { return std::string_view{word} == "--"; });
+  if (dashes == end) return {};
+  argc = static_cast<int>(dashes - argv);
+  return {dashes + 1, end};
+}
+
 int run(int argc, char** argv) {
+  const std::vector<std::string> program_to_hurt = take_program(argc, argv);
+  int status = 0;
   CLI::App program{"Sluice: shared-memory pipelines that survive kill -9.", "sluice"};
   program.require_subcommand(1);
   program.set_version_flag("--version", "sluice " SLUICE_VERSION, "Print the version and exit");
   program.set_help_flag("-h,--help", "Print this help and exit");
   program.footer("\"sluice COMMAND --help\" tells more about a command.");
   sluice::command::add_config(program);
+  sluice::command::add_chaos(program, program_to_hurt, status);
   if (argc == 1) {
     std::fputs(program.help().c_str(), stderr);
     return kMisused;
@@ -80,7 +98,7 @@ int run(int argc, char** argv) {
     if (error.get_exit_code() != 0) return misused(program, error);
     program.exit(error);
   }
-  return flushed();
+  return status != 0 ? status : flushed();
 }
 
 }  // namespace

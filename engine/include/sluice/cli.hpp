@@ -3,6 +3,8 @@
 
 #include <CLI/CLI.hpp>
 
+#include <sluice/chaos_schedule.hpp>
+#include <sluice/error.hpp>
 #include <sluice/main.hpp>
 
 namespace sluice {
@@ -18,6 +20,19 @@ inline void add_standard_options(CLI::App& app, StandardOptions& options) {
       ->type_name("NAME")
       ->group(group);
   app.add_flag("--placement", options.placement, "Print where every process runs")->group(group);
+  const auto read_chaos = [&options](const std::string& text) {
+    try {
+      options.chaos = to_text(parse_chaos(text));
+    } catch (const Error& error) {
+      throw CLI::ValidationError{"--chaos", error.what()};
+    }
+  };
+  app.add_option_function<std::string>("--chaos", read_chaos,
+                                       "Hurt the pipeline while it runs; without TEXT: \"kill=5/s "
+                                       "stall=0.2/s stop=0.2/s\" and a random seed=N")
+      ->type_name("TEXT")
+      ->expected(0, 1)
+      ->group(group);
   app.add_flag("--quiet", options.quiet, "No table of the stages")->group(group);
 }
 

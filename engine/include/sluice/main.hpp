@@ -19,9 +19,11 @@ struct StandardOptions {
   std::string profile;                   // --profile
   bool placement = false;                // --placement: print where everything runs.
   bool quiet = false;                    // --quiet: no table.
+  std::string chaos{};                   // --chaos, as parse_chaos() reads it; empty for none.
 };
 
-// The environment's settings, with those of the command line over them. Throws Error.
+// The environment's settings, with those of the command line over them. With chaos, a restart.budget that
+// nobody has set is one that chaos does not use up. Throws Error.
 Settings settings_from(const StandardOptions& options);
 
 // The exit statuses of a Sluice program.
@@ -30,8 +32,8 @@ inline constexpr int kExitFailed = 1;  // The pipeline failed, or a handler repo
 inline constexpr int kExitUsage = 2;   // An option or a setting that cannot be.
 
 // Starts the engine and waits for its end, with a table of the stages every stats.interval on a terminal and
-// one at the end, and the handlers' problems on stderr. `tick` is called every few milliseconds. Catches
-// Errors and prints them. An exit status.
+// one at the end, and the handlers' problems on stderr, and what chaos did if it was asked for. `tick` is
+// called every few milliseconds. Catches Errors and prints them. An exit status.
 int run(Engine& engine, const StandardOptions& options, const Settings& settings,
         const std::function<void()>& tick = {});
 

@@ -1,0 +1,70 @@
+// Chaos: hurts the processes of running pipelines, at the times that a ChaosSchedule sets, to see that
+// nothing comes of it. Behind `sluice chaos` and the option --chaos of every Sluice program.
+//
+// It works from outside, by signals: kills any process of a pipeline, stalls workers, stops and continues
+// processes. Never the program itself, never a process that is no pipeline's. A master and its keeper can
+// replace each other, so they are killed too, but only while both are there, and not again for a while: the
+// pipeline does not promise to outlive the death of both at once. Used by one thread.
+#pragma once
+
+#include <array>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <sys/types.h>
+#include <vector>
+
+#include <sluice/chaos_schedule.hpp>
+
+namespace sluice {
+
+// What was done to one process.
+struct Injury {
+  std::chrono::nanoseconds at{0};  // On the monotonic clock.
+  Harm harm = Harm::kill;
+  std::string kind;  // "worker", "standby", "coroner", "newborn", "master" or "keeper".
+  std::string name;  // "parse/0".
+  pid_t pid = 0;
+  std::chrono::nanoseconds pause{0};  // Of a stop.
+};
+
+class Chaos {
+ public:
+  // From now on. Throws Error where the kernel does not tell whose children processes are.
+  explicit Chaos(const ChaosOptions& options);
+  ~Chaos();  // Continues whom it stopped.
+  Chaos(const Chaos&) = delete;
+  Chaos& operator=(const Chaos&) = delete;
+
+  // Hurts who is due among the descendants of this process, and continues those whose stop is over. Does not
+  // block; takes about a millisecond when somebody is due.
+  void tick();
+
+  // Until tick() has something to do, at most an hour.
+  std::chrono::nanoseconds time_to_next() const;
+
+  // Continues everybody that was stopped, before its time.
+  void continue_all() noexcept;
+
+  std::uint64_t count(Harm harm) const;
+
+  // "12 kills (worker 9, standby 3), 1 stall (worker 1), 0 stops; 2 hits met nobody".
+  std::string summary() const;
+
+  // The last injuries, the oldest first.
+  const std::deque<Injury>& last() const noexcept;
+
+ private:
+  struct Parts;
+  std::unique_ptr<Parts> parts_;
+};
+
+// Sends `signal`, which may be 0, to every descendant of this process, of a pipeline or not; what they are:
+// "31 parse/0 (state S)".
+std::vector<std::string> signal_descendants(int signal);
+
+}  // namespace sluice

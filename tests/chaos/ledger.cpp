@@ -1,0 +1,113 @@
+// ledger: the audited pipeline as a program, made to be hurt: `sluice chaos -- ledger`, or `ledger --chaos`.
+// It audits itself: that every entry took effect once and in order, and that neither descriptors nor memory
+// of its processes grow over the run.
+#include "ledger.hpp"
+
+#include <algorithm>
+#include <cstdint>
+#include <cstdio>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <unistd.h>
+#include <vector>
+
+#include <fmt/format.h>
+
+#include <sluice/cli.hpp>
+#include <sluice/sluice.hpp>
+
+#include "resource_watch.hpp"
+
+namespace {
+
+struct Options {
+  std::uint64_t entries = 20'000'000;
+  std::string out;
+  sluice::StandardOptions standard;
+};
+
+std::optional<int> parse(int argc, char** argv, Options& options) {
+  CLI::App app{"A ledger that audits itself: every entry once and in order, whoever is killed."};
+  app.add_option("--entries", options.entries, "How many entries pass through it")
+      ->check(CLI::Range(std::uint64_t{1}, std::uint64_t{1} << 40U))
+      ->capture_default_str()
+      ->type_name("N");
+  app.add_option("--out", options.out, "Keep the statement of the accounts in this file")->type_name("FILE");
+  sluice::add_standard_options(app, options.standard);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? sluice::kExitOk : sluice::kExitUsage;
+  }
+  return std::nullopt;
+}
+
+// The statement, which is a file of its own that goes with the run unless the user wants it.
+class StatementFile {
+ public:
+  explicit StatementFile(const std::string& wanted)
+      : kept_{!wanted.empty()},
+        path_{kept_ ? std::filesystem::path{wanted}
+                    : std::filesystem::temp_directory_path() / fmt::format("sluice-ledger-{}", ::getpid())} {
+    std::filesystem::remove(path_);
+  }
+  ~StatementFile() {
+    std::error_code ignored;
+    if (!kept_) std::filesystem::remove(path_, ignored);
+  }
+  StatementFile(const StatementFile&) = delete;
+  StatementFile& operator=(const StatementFile&) = delete;
+
+  const std::filesystem::path& path() const { return path_; }
+
+ private:
+  bool kept_;
+  std::filesystem::path path_;
+};
+
+std::uint64_t dealt(const sluice::Stats& stats) {
+  return stats.stages.front().workers.front().events_out;
+}
+
+// True if there was nothing to complain about.
+bool report(const Options& options, const sluice::Stats& stats, const StatementFile& statement,
+            const chaos_test::ResourceWatch& watch) {
+  std::uint64_t restarts = 0;
+  for (const sluice::StageStats& stage : stats.stages)
+    restarts += stage.restarts();
+  // After an interrupt, what has been drained must be right, but it is not all.
+  std::vector<std::string> faults = ledger::audit(statement.path(), dealt(stats));
+  if (dealt(stats) != options.entries)
+    faults.push_back(fmt::format("it ended after {} entries of {}", dealt(stats), options.entries));
+  for (const std::string& leak : watch.leaks())
+    faults.push_back(leak);
+  constexpr std::size_t kMost = 20;
+  for (std::size_t i = 0; i < std::min(kMost, faults.size()); ++i)
+    fmt::print(stderr, "ledger: {}\n", faults[i]);
+  fmt::print("ledger: {} entries, {} restarts, {} faults; {}\n", options.entries, restarts, faults.size(),
+             watch.summary());
+  return faults.empty();
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  Options options;
+  if (const auto status = parse(argc, argv, options)) return *status;
+  try {
+    const sluice::Settings settings = sluice::settings_from(options.standard);
+    const StatementFile statement{options.out};
+    sluice::Engine engine{ledger::pipeline(options.entries, statement.path()), settings};
+    chaos_test::ResourceWatch watch;
+    const int status = sluice::run(engine, options.standard, settings, [&] {
+      watch.look(
+          [&] { return static_cast<double>(dealt(engine.stats())) / static_cast<double>(options.entries); });
+    });
+    if (status != sluice::kExitOk) return status;
+    return report(options, engine.stats(), statement, watch) ? sluice::kExitOk : sluice::kExitFailed;
+  } catch (const sluice::Error& error) {
+    fmt::print(stderr, "error: {}\n", error.what());
+    return sluice::kExitUsage;
+  }
+}

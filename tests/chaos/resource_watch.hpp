@@ -1,0 +1,49 @@
+// Whether the processes of a pipeline use more and more: descriptors and private memory of the host, the
+// master and the others, early in a run against late in it.
+#pragma once
+
+#include <array>
+#include <chrono>
+#include <cstddef>
+#include <functional>
+#include <map>
+#include <string>
+#include <sys/types.h>
+#include <vector>
+
+#include "process_tree.hpp"
+
+namespace chaos_test {
+
+// Open descriptors of a process; 0 when it is gone.
+std::size_t descriptors_of(pid_t pid);
+// Memory that is a process's own (RssAnon); 0 when it is gone. Shared memory has its fixed size from the
+// start.
+std::size_t private_bytes_of(pid_t pid);
+
+class ResourceWatch {
+ public:
+  // Called every few milliseconds by the host; looks some times a second. `progress` goes from 0 to 1.
+  void look(const std::function<double()>& progress);
+
+  // What has grown from the first third of the run to the last by more than the accidents of one moment.
+  std::vector<std::string> leaks() const;
+
+  // "descriptors early/late: host 12/12, master 30/30 ..."
+  std::string summary() const;
+
+ private:
+  struct Most {
+    std::size_t looks = 0;
+    std::size_t descriptors = 0;
+    std::size_t private_bytes = 0;
+  };
+
+  void note(const std::string& kind, std::size_t third, pid_t pid);
+
+  sluice::PipelineProcesses processes_;
+  std::map<std::string, std::array<Most, 3>> kinds_;  // By kind of process, for each third of the run.
+  std::chrono::steady_clock::time_point next_look_{};
+};
+
+}  // namespace chaos_test
