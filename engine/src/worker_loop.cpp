@@ -187,6 +187,8 @@ std::uint64_t WorkerLoop::produce_batch() {
     }
     ++calls;
     if (state == SourceState::end) {
+      // To say no more than that is no event: a replacement may hear it once more.
+      if (events_out_ == out_boundary_ && undo_->tail() == undo_boundary_) events_in_ = in_boundary_;
       input_ended_ = true;
       break;
     }

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <sched.h>
 #include <string>
+#include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -13,11 +14,6 @@
 #include "child.hpp"
 
 namespace sluice::ipc::test {
-
-struct Steps {
-  std::uint64_t instructions = 0;
-  std::string ending;  // "whole" when `work` returned.
-};
 
 // Keeps this thread, and the children it forks, on the processing unit it is on, for as long as it lives.
 class SamePlace {
@@ -37,37 +33,101 @@ class SamePlace {
   cpu_set_t before_{};
 };
 
+// A child that stands still unless it is told to go on. It calls stop_here() where it wants to be met.
+class SteppedChild {
+ public:
+  // Stands before the first instruction of `work`.
+  template <class Work>
+  explicit SteppedChild(Work&& work) : pid_{::fork()} {
+    if (pid_ == 0) {
+      ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+      if (::ptrace(PTRACE_TRACEME, 0, nullptr, nullptr) != 0) ::_exit(99);
+      stop_here();
+      work();
+      stop_here();  // Not _exit(): the loader would look it up, and that would be stepped through.
+      ::_exit(0);
+    }
+    if (await() && stopped()) ::ptrace(PTRACE_SETOPTIONS, pid_, nullptr, PTRACE_O_EXITKILL);
+  }
+  ~SteppedChild() { kill(); }
+  SteppedChild(const SteppedChild&) = delete;
+  SteppedChild& operator=(const SteppedChild&) = delete;
+
+  static void stop_here() { ::raise(SIGSTOP); }
+
+  pid_t pid() const noexcept { return pid_; }
+  // Whether it stands where it called stop_here().
+  bool stopped() const noexcept { return alive_ && WIFSTOPPED(status_) && WSTOPSIG(status_) == SIGSTOP; }
+  // One instruction further; false when it has come to stop_here(), or to anything but the next instruction.
+  bool step() {
+    if (!alive_ || ::ptrace(PTRACE_SINGLESTEP, pid_, nullptr, nullptr) != 0 || !await()) return false;
+    return WIFSTOPPED(status_) && WSTOPSIG(status_) == SIGTRAP;
+  }
+  // Lets it go to the next stop_here() at its own speed; look at stopped() or call await_stop().
+  bool let_go() { return alive_ && ::ptrace(PTRACE_CONT, pid_, nullptr, nullptr) == 0; }
+  // After let_go(): true once it stands again, or is gone.
+  bool arrived() {
+    if (!alive_) return true;
+    if (::waitpid(pid_, &status_, WNOHANG) != pid_) return false;
+    alive_ = WIFSTOPPED(status_);
+    return true;
+  }
+  // SIGKILL, and its confirmation.
+  void kill() {
+    if (!alive_) return;
+    ::kill(pid_, SIGKILL);
+    while (alive_ && await()) {
+    }
+    alive_ = false;
+  }
+  std::string ending() const {
+    if (stopped()) return "whole";
+    return "broken off with status " + std::to_string(status_);
+  }
+
+ private:
+  bool await() {
+    if (::waitpid(pid_, &status_, 0) != pid_) {
+      alive_ = false;
+      return false;
+    }
+    alive_ = WIFSTOPPED(status_);
+    return true;
+  }
+
+  pid_t pid_;
+  int status_ = 0;
+  bool alive_ = true;
+};
+
+struct Steps {
+  std::uint64_t instructions = 0;
+  std::string ending;  // "whole" when the child came to where it stops by itself.
+};
+
+// `look` runs here after each of the child's instructions, until it comes to stop_here().
+template <class Look>
+Steps step_on(SteppedChild& child, Look&& look, std::chrono::seconds deadline = kDeadline) {
+  const auto until = std::chrono::steady_clock::now() + deadline;
+  Steps steps;
+  while (child.step()) {
+    ++steps.instructions;
+    look();
+    if (steps.instructions % 1024 == 0 && std::chrono::steady_clock::now() > until) {
+      return {steps.instructions, "broken off at its deadline"};
+    }
+  }
+  steps.ending = child.ending();
+  return steps;
+}
+
 // `work` runs in a child; `look` runs here after each of the child's instructions.
 template <class Work, class Look>
 Steps step_through(Work&& work, Look&& look) {
-  const auto until = std::chrono::steady_clock::now() + kDeadline;
   const SamePlace place;  // Two processes that take turns do so ten times faster on one unit than on two.
-  Steps steps;
-  const pid_t child = ::fork();
-  if (child == 0) {
-    if (::ptrace(PTRACE_TRACEME, 0, nullptr, nullptr) != 0) ::_exit(99);
-    ::raise(SIGSTOP);
-    work();
-    ::raise(SIGSTOP);  // Not _exit(): the loader would look it up, and that would be stepped through.
-    ::_exit(0);
-  }
-  int status = 0;
-  ::waitpid(child, &status, 0);
-  if (!WIFSTOPPED(status)) return {0, "this process may not trace its child"};
-  ::ptrace(PTRACE_SETOPTIONS, child, nullptr, PTRACE_O_EXITKILL);
-  while (::ptrace(PTRACE_SINGLESTEP, child, nullptr, nullptr) == 0 && ::waitpid(child, &status, 0) == child) {
-    const bool late = steps.instructions % 1024 == 0 && std::chrono::steady_clock::now() > until;
-    if (!WIFSTOPPED(status) || WSTOPSIG(status) != SIGTRAP || late) break;
-    ++steps.instructions;
-    look();
-  }
-  const bool whole = WIFSTOPPED(status) && WSTOPSIG(status) == SIGSTOP;
-  steps.ending = whole ? "whole" : "broken off with status " + std::to_string(status);
-  if (WIFSTOPPED(status)) {
-    ::kill(child, SIGKILL);
-    ::waitpid(child, &status, 0);
-  }
-  return steps;
+  SteppedChild child{work};
+  if (!child.stopped()) return {0, "this process may not trace its child"};
+  return step_on(child, look);
 }
 
 }  // namespace sluice::ipc::test

@@ -1,0 +1,149 @@
+// The audit: cursors, published events, state and file of a worker against the reckoning.
+#include <algorithm>
+#include <cstring>
+#include <fstream>
+
+#include "inquest.hpp"
+
+namespace sluice::test {
+namespace {
+
+template <class T>
+const T* piece(const Scene& scene, std::string_view name) {
+  return reinterpret_cast<const T*>(StateArea::find(scene.view().state, name, sizeof(T)));
+}
+
+// The table as it lies in memory: its size, then the rows.
+constexpr std::size_t kTableFront = 16;
+struct TablePiece {
+  std::uint64_t size;
+  std::uint64_t reserved;
+  std::array<Rows::Row, Rows::slots_for(kRows)> slots;
+};
+static_assert(offsetof(TablePiece, slots) == kTableFront);
+
+std::string audit_table(const TablePiece& table, const std::map<std::uint64_t, Row>& rows) {
+  std::map<std::uint64_t, Row> found;
+  const std::uint64_t mask = table.slots.size() - 1;
+  for (std::uint64_t slot = 0; slot <= mask; ++slot) {
+    const Rows::Row& row = table.slots[slot];
+    if (row.used == 0) continue;
+    if (!found.emplace(row.key, row.value).second) return "a key stands twice; ";
+    for (std::uint64_t at = hash_key(row.key) & mask; at != slot; at = (at + 1) & mask) {
+      if (table.slots[at].used == 0) return "a row cannot be found; ";
+    }
+  }
+  if (table.size != found.size()) return "the table's size; ";
+  return found == rows ? "" : "the table's rows; ";
+}
+
+std::string audit_problems(const Problems& problems, const std::vector<std::string>& should) {
+  if (problems.count != should.size()) return "the number of problems; ";
+  for (std::size_t i = 0; i < std::min<std::size_t>(should.size(), kProblemsKept); ++i) {
+    if (problems.text[i] != should[i]) return "a problem's text; ";
+  }
+  return {};
+}
+
+std::string audit_state(const Scene& scene, const Reckoning& should) {
+  const auto* totals = piece<Totals>(scene, "totals");
+  const auto* odd = piece<Odd>(scene, "odd");
+  const auto* pasts = piece<std::array<Past, kInputs>>(scene, "pasts");
+  const auto* table = piece<TablePiece>(scene, "rows");
+  const auto* problems = piece<Problems>(scene, kProblemsName);
+  if (totals == nullptr || odd == nullptr || pasts == nullptr || table == nullptr || problems == nullptr) {
+    return "a piece of state is not there; ";
+  }
+  std::string wrong;
+  if (*totals != should.totals) wrong += "totals; ";
+  if (*odd != should.odd) wrong += "odd; ";
+  if (*pasts != should.pasts) wrong += "pasts; ";
+  return wrong + audit_table(*table, should.rows) + audit_problems(*problems, should.problems);
+}
+
+// What the worker has said at its end: the rows in the slots that it has told.
+std::vector<std::string> last_words(const Scene& scene, std::size_t output) {
+  std::vector<std::string> words;
+  const auto* told = piece<std::uint64_t>(scene, "told");
+  const auto* table = piece<TablePiece>(scene, "rows");
+  if (told == nullptr || table == nullptr || *told > table->slots.size()) return {"no told, no table"};
+  for (std::uint64_t slot = 0; slot < *told; ++slot) {
+    const Rows::Row& row = table->slots[slot];
+    if (row.used == 0 || output == kNotes || sink_of(row.key) != output) continue;
+    words.push_back(bytes_of(Fact{kLastWord, row.key, row.key, row.value.count, row.value.mixed}));
+  }
+  return words;
+}
+
+std::string audit_outputs(const Scene& scene, const Reckoning& should, bool finished) {
+  std::string wrong;
+  std::uint64_t made = 0;
+  for (std::size_t output = 0; output < kOutputs; ++output) {
+    std::array<std::vector<std::string>, kInputs + 1> found;
+    bool ended = false;
+    for (std::string& payload : scene.published(output, ended)) {
+      std::uint64_t origin = ~std::uint64_t{0};
+      if (payload.size() >= sizeof(origin)) std::memcpy(&origin, payload.data(), sizeof(origin));
+      if (origin > kLastWord) return "an event from nowhere; ";
+      found[origin].push_back(std::move(payload));
+      ++made;
+    }
+    const std::string name = "output " + std::to_string(output);
+    for (std::size_t origin = 0; origin < kInputs; ++origin) {
+      if (found[origin] == should.outputs[output][origin]) continue;
+      wrong += name + " has " + std::to_string(found[origin].size()) + " of " +
+               std::to_string(should.outputs[output][origin].size()) + " events from input " +
+               std::to_string(origin) + ", or others; ";
+    }
+    if (found[kLastWord] != last_words(scene, output)) wrong += name + ": the last words; ";
+    if (ended != finished) wrong += name + ": the end of stream; ";
+  }
+  if (made != scene.view().cursors[kEventsOut].load()) wrong += "the count of events out; ";
+  return wrong;
+}
+
+std::string audit_file(const Scene& scene, const Reckoning& should) {
+  if (scene.script().file.empty()) return {};
+  std::ifstream file{scene.script().file};
+  std::array<std::vector<std::string>, kInputs> found;
+  for (std::string line; std::getline(file, line);) {
+    if (file.eof() || line.empty() || line.front() < '0' || line.front() > '1') return "a line of the file; ";
+    found[static_cast<std::size_t>(line.front() - '0')].push_back(line + "\n");
+  }
+  return found == should.lines ? "" : "the file; ";
+}
+
+}  // namespace
+
+std::string audit(const Scene& scene, Reckoning& reckoning) {
+  std::uint64_t consumed = 0;
+  for (std::size_t lane = 0; lane < kInputs; ++lane) {
+    const std::uint64_t items = scene.consumed(lane);
+    if (items > scene.script().items[lane]) return "head stands within an item; ";
+    if (items < reckoning.items[lane]) return "fewer items consumed than before; ";
+    while (reckoning.items[lane] < items)
+      reckoning.apply(scene.script(), lane);
+    consumed += items;
+  }
+  const RegionView view = scene.view();
+  const bool finished = view.cursors[kFinished].load() != 0;
+  std::string wrong = scene.lane_problems();
+  if (view.commit->applied.load() != view.commit->committed.load()) wrong += "applied; ";
+  if (view.undo->tail.load() != view.undo->base.load()) wrong += "the undo log is not empty; ";
+  if (view.cursors[kEventsIn].load() != consumed) wrong += "the count of events in; ";
+  if (finished && reckoning.items != scene.script().items) wrong += "finished too early; ";
+  wrong += audit_state(scene, reckoning);
+  wrong += audit_outputs(scene, reckoning, finished);
+  return wrong + audit_file(scene, reckoning);
+}
+
+Reckoning last_reckoning(const Script& script) {
+  Reckoning reckoning;
+  for (std::size_t lane = 0; lane < kInputs; ++lane) {
+    while (reckoning.items[lane] < script.items[lane])
+      reckoning.apply(script, lane);
+  }
+  return reckoning;
+}
+
+}  // namespace sluice::test

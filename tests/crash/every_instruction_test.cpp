@@ -1,0 +1,76 @@
+// A real worker is run one instruction at a time, from its construction through its batches to its end; after
+// each store that another process could see, a real replacement takes over a copy of what is there.
+#include <filesystem>
+#include <string>
+#include <unistd.h>
+
+#include <gtest/gtest.h>
+
+#include "inquest.hpp"
+#include "stepped_worker.hpp"
+
+namespace sluice::test {
+namespace {
+
+class EveryInstruction : public testing::Test {
+ protected:
+  ~EveryInstruction() override {
+    for (const char* which : {"live", "copy"})
+      std::filesystem::remove(path(which));
+  }
+  static std::filesystem::path path(const std::string& which) {
+    return std::filesystem::temp_directory_path() /
+           ("sluice-clerk-" + which + "-" + std::to_string(::getpid()));
+  }
+
+  // Every instruction of a worker's first life.
+  static Coverage step_through_life(const Script& script) {
+    Inquest inquest{script, path("copy")};
+    Scene live{script};
+    live.feed();
+    Watcher watcher;
+    const ipc::test::Steps steps =
+        step_life(live, Span::whole, [&] { return !watcher.changed(live) || inquest.look(live, watcher); });
+    inquest.coverage.instructions = steps.instructions;
+    inquest.coverage.print(testing::UnitTest::GetInstance()->current_test_info()->name());
+    EXPECT_EQ(inquest.wrong(), "");
+    EXPECT_EQ(steps.ending, "whole");
+    EXPECT_EQ(inquest.coverage.commits, inquest.undisturbed().of_first_life) << "every commit was seen";
+    EXPECT_GT(inquest.coverage.instructions, 10'000U);
+    EXPECT_GT(inquest.coverage.states, 100U);
+    EXPECT_GT(inquest.coverage.finishing, 0U);
+    EXPECT_GT(inquest.coverage.to_recover, inquest.coverage.finishing);
+    return inquest.coverage;
+  }
+};
+
+TEST_F(EveryInstruction, OfBatchesOfFixedEventsLeavesAWholeNumberOfBatches) {
+  step_through_life({});
+}
+
+TEST_F(EveryInstruction, OfBatchesOfRecordsLeavesAWholeNumberOfBatches) {
+  step_through_life({.items = {7, 5}, .records = true});
+}
+
+TEST_F(EveryInstruction, OfACommitInTheMidstOfAnEventLeavesAWholeNumberOfBatches) {
+  EXPECT_GT(step_through_life({.items = {9, 8}, .bulk = true}).split, 0U);
+}
+
+TEST_F(EveryInstruction, OfASourceLeavesAWholeNumberOfBatches) {
+  step_through_life({.items = {9, 7}, .source = true});
+}
+
+TEST_F(EveryInstruction, OfAHandlerThatThrowsLeavesWhatCameBeforeItsEvent) {
+  step_through_life({.items = {9, 7}, .fails = true});
+}
+
+TEST_F(EveryInstruction, OfAWorkerThatFallsAsleepAndIsWokenLeavesAWholeNumberOfBatches) {
+  step_through_life({.items = {6, 5}, .portion = 2, .reports = false});
+}
+
+TEST_F(EveryInstruction, OfAFileThatIsAppendedToLeavesTheLinesOfAWholeNumberOfBatches) {
+  step_through_life({.items = {6, 5}, .reports = false, .file = path("live")});
+}
+
+}  // namespace
+}  // namespace sluice::test

@@ -1,0 +1,228 @@
+// The neighbours of the worker under test, and copies of the segment.
+#include "scene.hpp"
+
+#include <algorithm>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <unistd.h>
+
+namespace sluice::test {
+namespace {
+
+Settings small_settings() {
+  Settings settings;
+  for (const auto& [key, value] :
+       {std::pair{"batch.events", "4"}, {"lane.slots", "2"}, {"lane.bytes", "4096"}}) {
+    settings.set(key, value);
+  }
+  return settings;
+}
+
+// A record of an item, with a body that says nothing.
+constexpr std::string_view kPadding = "0123456789abc";
+Record<Item> record_of(const Item& item) {
+  return {item, std::as_bytes(std::span{kPadding.data(), item.number % kPadding.size()})};
+}
+
+std::uint64_t stride_of(const Script& script, const Item& item) {
+  return script.records ? Wire<Record<Item>>::stride(record_of(item)) : sizeof(Item);
+}
+
+// Reads what lies between the cursors of a lane without taking it.
+std::vector<std::string> payloads(ipc::LaneConsumer& lane, bool records, std::uint64_t bytes) {
+  std::vector<std::string> found;
+  while (lane.readable() != 0) {
+    std::span<const std::byte> payload{lane.data(), bytes};
+    if (records) payload = ipc::peek_record(lane);
+    if (lane.corrupt() || lane.readable() < payload.size()) return {"corrupt"};
+    found.emplace_back(reinterpret_cast<const char*>(payload.data()), payload.size());
+    lane.advance(records ? ipc::record_stride(payload.size()) : bytes);
+  }
+  if (lane.corrupt()) return {"corrupt"};
+  return found;
+}
+
+}  // namespace
+
+Scene::Scene(const Script& script)
+    : script_{script}, host_{clerk_pipeline(script).graph(), small_settings()} {
+  wiring().segment.prefault();
+  wiring().segment.own_everything();
+  for (std::size_t lane = 0; lane < kInputs; ++lane) {
+    positions_[lane].push_back(0);
+    for (std::uint64_t number = 1; number <= script.items[lane]; ++number)
+      positions_[lane].push_back(positions_[lane].back() + stride_of(script, {lane, number}));
+  }
+}
+
+ipc::LaneMemory Scene::input(std::size_t lane) const {
+  return lane_memory(wiring().layout, wiring().segment, wiring().layout.processes[kClerk].lanes_in[lane]);
+}
+ipc::LaneMemory Scene::output(std::size_t lane) const {
+  return lane_memory(wiring().layout, wiring().segment, wiring().layout.processes[kClerk].lanes_out[lane]);
+}
+
+void Scene::attend() {
+  if (neighbours_.waits++ % 2 == 0) return;
+  take();
+  feed();
+}
+
+void Scene::feed() {
+  for (std::size_t lane = 0; lane < inputs(); ++lane)
+    feed_lane(lane);
+}
+
+void Scene::feed_lane(std::size_t index) {
+  ipc::LaneProducer lane{input(index)};
+  std::uint64_t& fed = neighbours_.fed[index];
+  for (std::uint64_t i = 0; i < script_.portion && fed < script_.items[index]; ++i) {
+    const Item item{index, fed + 1};
+    std::byte* at = lane.reserve(stride_of(script_, item));
+    if (at == nullptr) break;
+    if (script_.records) {
+      Wire<Record<Item>>::write(at, record_of(item));
+    } else {
+      Wire<Item>::write(at, item);
+    }
+    lane.advance(stride_of(script_, item));
+    ++fed;
+  }
+  if (fed == script_.items[index] && !neighbours_.closed[index]) {
+    neighbours_.closed[index] = lane.push_mark(ipc::MarkKind::end_of_stream, 0);
+  }
+  lane.publish();
+}
+
+void Scene::take() {
+  for (std::size_t index = 0; index < kOutputs; ++index) {
+    ipc::LaneConsumer lane{output(index)};
+    for (std::string& payload : payloads(lane, index == kNotes, sizeof(Fact)))
+      neighbours_.taken[index].push_back(std::move(payload));
+    if (lane.mark() != nullptr) {
+      neighbours_.ended[index] = true;
+      lane.pass_mark();
+    }
+    lane.publish();
+  }
+}
+
+void Scene::copy_from(const Scene& other) {
+  const Layout& layout = wiring().layout;
+  for (std::size_t region = 0; region < layout.processes.size(); ++region) {
+    const std::span<std::byte> from = other.wiring().segment.plain(region);
+    std::memcpy(wiring().segment.plain(region).data(), from.data(), from.size());
+    for (std::size_t ring = 0; ring < layout.processes[region].lanes_out.size(); ++ring) {
+      const ipc::RingView source = other.wiring().segment.ring(region, ring);
+      std::memcpy(wiring().segment.ring(region, ring).data, source.data, source.capacity_bytes);
+    }
+  }
+  neighbours_ = other.neighbours_;
+  if (!script_.file.empty() && std::filesystem::exists(other.script_.file)) {
+    std::filesystem::copy_file(other.script_.file, script_.file,
+                               std::filesystem::copy_options::overwrite_existing);
+  }
+}
+
+std::vector<std::byte> Scene::region() const {
+  const std::span<std::byte> plain = wiring().segment.plain(kClerk);
+  std::vector<std::byte> bytes(plain.begin(), plain.end());
+  for (std::size_t index = 0; index < kOutputs; ++index) {
+    const ipc::RingView ring = wiring().segment.ring(kClerk, index);
+    bytes.insert(bytes.end(), ring.data, ring.data + ring.capacity_bytes);
+  }
+  return bytes;
+}
+
+bool Scene::region_is(const std::vector<std::byte>& bytes) const noexcept {
+  const std::span<std::byte> plain = wiring().segment.plain(kClerk);
+  if (std::memcmp(plain.data(), bytes.data(), plain.size()) != 0) return false;
+  const std::byte* at = bytes.data() + plain.size();
+  for (std::size_t index = 0; index < kOutputs; ++index) {
+    const ipc::RingView ring = wiring().segment.ring(kClerk, index);
+    if (std::memcmp(ring.data, at, ring.capacity_bytes) != 0) return false;
+    at += ring.capacity_bytes;
+  }
+  return true;
+}
+
+std::vector<std::uint64_t> Scene::cursors() const {
+  const RegionView region = view();
+  std::vector<std::uint64_t> words{region.cursors[kEventsIn].load(), region.cursors[kEventsOut].load(),
+                                   region.cursors[kFinished].load()};
+  for (std::size_t lane = 0; lane < inputs(); ++lane) {
+    words.push_back(input(lane).consumer->marks_head.load());
+    words.push_back(input(lane).consumer->head.load());
+  }
+  for (std::size_t lane = 0; lane < kOutputs; ++lane) {
+    words.push_back(output(lane).producer->marks_tail.load());
+    words.push_back(output(lane).producer->tail.load());
+  }
+  return words;
+}
+
+std::uint64_t Scene::consumed(std::size_t lane) const {
+  if (script_.source) {
+    using Made = std::array<std::uint64_t, kInputs>;
+    const auto* made = reinterpret_cast<const Made*>(StateArea::find(view().state, "made", sizeof(Made)));
+    return made != nullptr ? (*made)[lane] : 0;
+  }
+  const std::uint64_t head = input(lane).consumer->head.load();
+  const auto& positions = positions_[lane];
+  const auto found = std::lower_bound(positions.begin(), positions.end(), head);
+  const bool between = found == positions.end() || *found != head;
+  return between ? ~std::uint64_t{0} : static_cast<std::uint64_t>(found - positions.begin());
+}
+
+std::vector<std::string> Scene::published(std::size_t index, bool& ended) const {
+  std::vector<std::string> all = neighbours_.taken[index];
+  ipc::LaneConsumer lane{output(index)};
+  for (std::string& payload : payloads(lane, index == kNotes, sizeof(Fact)))
+    all.push_back(std::move(payload));
+  ended = neighbours_.ended[index] || lane.mark() != nullptr;
+  return all;
+}
+
+std::string Scene::lane_problems() const {
+  std::string problems;
+  for (std::size_t id = 0; id < wiring().layout.lanes.size(); ++id) {
+    const ipc::LaneMemory lane = lane_memory(wiring().layout, wiring().segment, id);
+    const std::uint64_t head = lane.consumer->head.load();
+    const std::uint64_t tail = lane.producer->tail.load();
+    const std::uint64_t marks_head = lane.consumer->marks_head.load();
+    const std::uint64_t marks_tail = lane.producer->marks_tail.load();
+    const std::string name = "lane " + std::to_string(id) + ": ";
+    if (head > tail || tail > head + lane.capacity_bytes) problems += name + "head, tail; ";
+    if (marks_head > marks_tail || marks_tail > marks_head + ipc::kMarksPerLane) problems += name + "marks; ";
+    for (std::uint64_t mark = marks_head; mark < marks_tail; ++mark) {
+      const std::uint64_t position = lane.producer->marks[mark % ipc::kMarksPerLane].position;
+      if (position < head || position > head + lane.capacity_bytes) problems += name + "a mark's position; ";
+    }
+  }
+  return problems;
+}
+
+std::uint64_t Scene::file_bytes() const {
+  std::error_code none;
+  const auto bytes = script_.file.empty() ? 0 : std::filesystem::file_size(script_.file, none);
+  return none ? 0 : bytes;
+}
+
+void Scene::truncate_file(std::uint64_t bytes) const {
+  std::filesystem::resize_file(script_.file, bytes);
+}
+
+void begin_life(const Scene& scene) {
+  ipc::Control& control = *scene.view().control;
+  control.incarnation.store(control.incarnation.load() + 1);
+  ipc::nobody_sleeps(control);
+}
+
+ipc::Woken Attended::wait_until(const std::function<bool()>& ready, std::chrono::nanoseconds) {
+  if (before_) before_();
+  scene_.attend();
+  return ready() ? ipc::Woken::ready : ipc::Woken::bound;
+}
+
+}  // namespace sluice::test
