@@ -147,7 +147,7 @@ void push_and_pull(Engine& engine, const Orders& orders, const Damage& damage, s
 
 void one_death(std::uint64_t number, Tally& tally) {
   SCOPED_TRACE("WALLS_SEED=" + std::to_string(seed()) + ", death " + std::to_string(number));
-  std::mt19937_64 random{seed() + number};
+  std::mt19937_64 random{seed() * 0x9e3779b97f4a7c15U + number};  // Seeds that are neighbours share no death.
   const Orders orders;
   const Pipeline pipeline = sabotage_pipeline(&orders);
   const Settings settings = sabotage_settings();

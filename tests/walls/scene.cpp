@@ -177,7 +177,10 @@ bool Scene::turn() {
       std::size_t process;
       ~Done() { running[process] = false; }
     } done{running_, p};
-    worked = loops_[p]->step() == WorkerLoop::Step::worked || worked;
+    // A worker that did nothing and has input does not wait either.
+    const WorkerLoop::Step step = loops_[p]->step();
+    worked = step == WorkerLoop::Step::worked ||
+             (step == WorkerLoop::Step::nothing && loops_[p]->input_ready()) || worked;
   }
   const std::size_t before = odd_.size() + counted_.size();
   poll();
