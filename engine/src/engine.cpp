@@ -107,6 +107,7 @@ void Engine::start() {
   wiring.segment.own(kHostProcess);
   parts.own.magic = ipc::kRegionMagic;
   parts.own.layout_version = ipc::kLayoutVersion;
+  parts.own.pid.store(::getpid(), std::memory_order_relaxed);  // relaxed: inherited by fork.
   parts.host.open_ends(parts.patience);
 
   const Descriptor self = open_pidfd(::getpid());

@@ -145,6 +145,7 @@ WorkerStats Host::worker_stats(std::size_t process) const {
   stats.events_in = region.cursors[kEventsIn].load(kRelaxed);
   stats.events_out = region.cursors[kEventsOut].load(kRelaxed);
   stats.restarts = entry.restarts.load(kRelaxed);
+  stats.starved = entry.starved.load(kRelaxed);
   stats.batches = region.counters->batches.value();
   stats.dropped = region.counters->dropped.value();
   stats.full_waits = region.counters->full_waits.value();

@@ -105,6 +105,7 @@ struct WorkerEntry {
   std::atomic<std::uint32_t> verdict;
   std::atomic<std::uint32_t> done;  // 1: it has finished and will not run again.
   std::atomic<std::int32_t> last_signal;
+  std::atomic<std::uint32_t> starved;  // How often it began to be.
   // When the master learned of the death of incarnation n; CLOCK_MONOTONIC, at n % kLivesKept.
   std::atomic<std::int64_t> noticed_ns[ipc::kLivesKept];
 };

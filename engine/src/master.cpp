@@ -14,7 +14,6 @@
 
 #include <sluice/error.hpp>
 
-#include "kernel_account.hpp"
 #include "priority.hpp"
 #include "worker_process.hpp"
 
@@ -25,6 +24,7 @@ namespace {
 constexpr std::uint64_t kBellEvent = ~std::uint64_t{0};
 constexpr std::uint64_t kHostEvent = ~std::uint64_t{1};
 constexpr std::uint64_t kStandbyEvent = ~std::uint64_t{2};
+constexpr std::uint64_t kCoronerEvent = ~std::uint64_t{4};
 
 // After one has been used, so that its replacement does not get in the way of the one that is needed.
 constexpr std::chrono::nanoseconds kStandbyPause = std::chrono::microseconds{500};
@@ -41,7 +41,8 @@ Master::Master(const Wiring& wiring, std::vector<pinning::Place> places, int hos
     : wiring_{wiring},
       places_{std::move(places)},
       host_{host},
-      tick_{wiring.settings.duration("watchdog.tick")} {}
+      tick_{wiring.settings.duration("watchdog.tick")},
+      report_path_{wiring.settings.text("report.path")} {}
 
 void Master::run() {
   std::string failure;
@@ -75,6 +76,7 @@ void Master::prepare_children() {
   hurry();
   const RestartPolicy policy = restart_policy(wiring_.settings);
   constexpr int kStartsPerDeadline = 10;
+  std::chrono::nanoseconds tick = tick_;
   for (std::size_t p = kFirstWorker; p < wiring_.layout.processes.size(); ++p) {
     Child child{policy};
     child.process = p;
@@ -82,9 +84,12 @@ void Master::prepare_children() {
     child.limits.deadline = wiring_.settings.duration("watchdog.deadline", stage);
     child.limits.start_deadline = child.limits.deadline * kStartsPerDeadline;
     child.limits.late = std::max(child.limits.deadline / 2, 10 * tick_);
+    child.limits.longest_wait = kLongestWait;
+    tick = std::min(tick, tick_for(tick_, child.limits.deadline));
     idle_tick_ = std::min(idle_tick_, std::max(tick_, child.limits.deadline / 4));
     children_.push_back(std::move(child));
   }
+  tick_ = tick;
   running_ = children_.size();
 }
 
@@ -97,6 +102,7 @@ void Master::open_epoll() {
       ::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, host_, &host) != 0) {
     throw Error{{"watch over", wiring_.graph.name, errno_text(), ""}};
   }
+  coroner_.show_in(epoll_.get(), kCoronerEvent);
 }
 
 std::chrono::nanoseconds Master::time_to_sleep() const {
@@ -125,6 +131,8 @@ void Master::handle_events(std::chrono::nanoseconds limit) {
     } else if (about == kStandbyEvent) {
       ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, standby_.pidfd(), nullptr);
       standby_.give_up();
+    } else if (about == kCoronerEvent) {
+      hear_coroner();
     } else {
       on_death(static_cast<std::size_t>(about));
     }
@@ -193,8 +201,9 @@ void Master::watch_over(std::size_t worker, pid_t pid, int epoll_operation) {
   child.born = now;
   // relaxed here and below: words of a worker that is not to be trusted anyway, or words for people.
   child.committed_at_birth = view.commit->committed.load(std::memory_order_relaxed);
-  child.watch = {now, now, view.control->progress.load(std::memory_order_relaxed), {}};
+  child.watch = Watch{now, view.control->progress.load(std::memory_order_relaxed)};
   child.ended_by_watchdog = false;
+  child.sentenced_at.reset();
   epoll_event event{EPOLLIN, {.u64 = worker}};
   if (::epoll_ctl(epoll_.get(), epoll_operation, child.pidfd.get(), &event) != 0) {
     throw Error{{"watch", wiring_.layout.processes[child.process].name, errno_text(), ""}};
@@ -287,61 +296,6 @@ std::string Master::death_report(std::size_t worker, int status) const {
       control.progress.load(std::memory_order_relaxed), cause);
 }
 
-void Master::look_at_workers() {
-  bool all_idle = true;
-  for (std::size_t worker = 0; worker < children_.size(); ++worker) {
-    Child& child = children_[worker];
-    if (child.pid == 0) continue;
-    const Verdict verdict = judge(child.watch, observe(child), child.limits);
-    entry_of(wiring_.layout, wiring_.segment, worker)
-        .verdict.store(static_cast<std::uint32_t>(verdict), std::memory_order_relaxed);
-    all_idle = all_idle && verdict == Verdict::idle;
-    if (verdict == Verdict::stalled && !child.ended_by_watchdog) {
-      child.ended_by_watchdog = true;
-      send_signal(child.pidfd, SIGKILL);
-    }
-  }
-  // Nobody can stall who has nothing to do, so an idle pipeline is looked at seldom and costs nothing.
-  next_look_ = monotonic_now() + (all_idle ? idle_tick_ : tick_);
-}
-
-Observation Master::observe(Child& child) const {
-  const ipc::Control& control = *view_of(wiring_.layout, wiring_.segment, child.process).control;
-  Observation seen;
-  seen.now = monotonic_now();
-  seen.activity = control.activity.load(std::memory_order_relaxed);
-  seen.progress = control.progress.load(std::memory_order_relaxed);
-  if (seen.activity == ipc::Activity::idle) seen.could_move = input_waiting(child.process);
-  if (seen.activity == ipc::Activity::full) seen.could_move = outputs_empty(child.process);
-  // A new incarnation that has not taken its region yet is starting, whatever its predecessor did.
-  if (control.pid.load(std::memory_order_relaxed) != child.pid) seen.activity = ipc::Activity::starting;
-  if (is_suspicious(child.watch, seen)) seen.account = kernel_account(child.pid);
-  return seen;
-}
-
-bool Master::input_waiting(std::size_t process) const {
-  const ProcessLayout& layout = wiring_.layout.processes[process];
-  // A source that has nothing now looks again every millisecond.
-  if (wiring_.graph.nodes[layout.node].kind == NodeKind::source) return true;
-  return std::any_of(layout.lanes_in.begin(), layout.lanes_in.end(), [this](std::size_t lane) {
-    const ipc::LaneMemory memory = lane_memory(wiring_.layout, wiring_.segment, lane);
-    return memory.producer->tail.load(std::memory_order_relaxed) !=
-               memory.consumer->head.load(std::memory_order_relaxed) ||
-           memory.producer->marks_tail.load(std::memory_order_relaxed) !=
-               memory.consumer->marks_head.load(std::memory_order_relaxed);
-  });
-}
-
-// How much room it waits for is not known here; in a lane that is empty there is room for anything.
-bool Master::outputs_empty(std::size_t process) const {
-  const std::vector<std::size_t>& lanes = wiring_.layout.processes[process].lanes_out;
-  return std::all_of(lanes.begin(), lanes.end(), [this](std::size_t lane) {
-    const ipc::LaneMemory memory = lane_memory(wiring_.layout, wiring_.segment, lane);
-    return memory.producer->tail.load(std::memory_order_relaxed) ==
-           memory.consumer->head.load(std::memory_order_relaxed);
-  });
-}
-
 void Master::kill_all() noexcept {
   standby_.give_up();
   for (Child& child : children_) {
@@ -355,6 +309,8 @@ void Master::kill_all() noexcept {
 
 void Master::end(RunState state, const std::string& message) {
   kill_all();
+  // The last report is the one that says why.
+  coroner_.finish(std::chrono::seconds{2});
   MasterRegister& own = register_of(wiring_.layout, wiring_.segment);
   std::snprintf(own.message, sizeof(own.message), "%s", message.c_str());
   // [master.state] release: the message before the state; pairs with Host::state().

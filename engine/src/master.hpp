@@ -15,6 +15,7 @@
 
 #include <sluice/pinning/place.hpp>
 
+#include "coroner.hpp"
 #include "descriptor.hpp"
 #include "restart_budget.hpp"
 #include "standby.hpp"
@@ -45,6 +46,8 @@ class Master {
     std::uint64_t committed_at_birth = 0;
     std::optional<std::chrono::nanoseconds> start_at;  // When its replacement is due.
     bool ended_by_watchdog = false;
+    std::optional<std::chrono::nanoseconds> sentenced_at;  // By the watchdog, and its stacks are being taken.
+    std::uint64_t sentenced_for = 0;                       // The progress word.
   };
 
   void prepare_children();
@@ -60,9 +63,11 @@ class Master {
   void on_death(std::size_t worker);
   void replace(std::size_t worker, int status);
   void look_at_workers();
-  Observation observe(Child& child) const;
-  bool input_waiting(std::size_t process) const;
-  bool outputs_empty(std::size_t process) const;
+  void look_at(std::size_t worker, Verdict verdict);
+  void sentence(std::size_t worker);
+  void carry_out(Child& child) noexcept;
+  void spare(Child& child) noexcept;
+  void hear_coroner();
   void kill_all() noexcept;
   [[noreturn]] void end(RunState state, const std::string& message);
   std::string death_report(std::size_t worker, int status) const;
@@ -79,6 +84,8 @@ class Master {
   std::chrono::nanoseconds tick_;
   std::chrono::nanoseconds idle_tick_{std::chrono::milliseconds{100}};  // While all workers are idle.
   std::chrono::nanoseconds next_look_{0};
+  Coroner coroner_;
+  std::string report_path_;
   std::mt19937_64 random_{std::random_device{}()};
 };
 

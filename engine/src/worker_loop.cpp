@@ -346,7 +346,7 @@ std::byte* WorkerLoop::make_room(OutLane& out, std::uint64_t bytes) {
   while (room == nullptr) {
     const ipc::Woken woken = patience_.wait_until(
         [&] { return (room = out.lane.reserve(bytes)) != nullptr || out.lane.corrupt(); },
-        std::chrono::seconds{1});
+        kLongestWait);
     if (woken == ipc::Woken::unasked) view_.counters->unasked_wakes.add();
     if (out.lane.corrupt()) refuse_lane(out);
   }
@@ -370,7 +370,7 @@ void WorkerLoop::wait_for_input() {
   view_.counters->waits.add();
   // A stage is rung; nobody rings for a source that has nothing now: it is asked again soon.
   if (source_idle_) return patience_.pause(std::chrono::milliseconds{1});
-  if (patience_.wait_until([this] { return input_ready(); }, std::chrono::seconds{1}) ==
+  if (patience_.wait_until([this] { return input_ready(); }, kLongestWait) ==
       ipc::Woken::unasked) {
     view_.counters->unasked_wakes.add();
   }

@@ -32,6 +32,9 @@ struct Wiring {
 
 std::chrono::nanoseconds monotonic_now() noexcept;
 
+// A wait for input or room looks again after this, should nobody ring.
+inline constexpr std::chrono::seconds kLongestWait{1};
+
 // The consuming end of one lane, with what its owner needs around it.
 struct InLane {
   ipc::LaneConsumer lane;

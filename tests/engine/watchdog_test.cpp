@@ -3,6 +3,7 @@
 
 #include "watchdog.hpp"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 namespace sluice::test {
@@ -12,7 +13,7 @@ using namespace std::chrono_literals;
 using ipc::Activity;
 using std::chrono::nanoseconds;
 
-constexpr WatchLimits kLimits{.deadline = 200ms, .start_deadline = 2s, .late = 100ms};
+constexpr WatchLimits kLimits{.deadline = 200ms, .start_deadline = 2s, .late = 100ms, .longest_wait = 1s};
 constexpr nanoseconds kTick = 10ms;
 
 // A worker as the watchdog sees it, look after look.
@@ -22,13 +23,17 @@ class Watched {
   std::uint64_t progress = 1;
   bool could_move = false;
   char state = 'S';
-  double cpu_share = 0;
+  double cpu_share = 0;    // Of the time that passes,
+  double delay_share = 0;  // and what of it was spent in the queue, as the kernel knows it.
+  bool dying = false;
+  bool run_delay_known = true;
 
   Verdict look(nanoseconds after = kTick) {
     now_ += after;
-    cpu_ += nanoseconds{static_cast<std::int64_t>(static_cast<double>(after.count()) * cpu_share)};
+    cpu_ += share(after, cpu_share);
+    delay_ += share(after, delay_share);
     Observation seen{now_, activity, progress, could_move, {}};
-    if (is_suspicious(watch_, seen)) seen.account = KernelAccount{state, cpu_};
+    if (is_suspicious(watch_, seen)) seen.account = account();
     return judge(watch_, seen, kLimits);
   }
   // Looks for so long and gives the last verdict.
@@ -38,11 +43,32 @@ class Watched {
       verdict = look();
     return verdict;
   }
+  // How long until it is stalled; not longer than `most`.
+  nanoseconds until_stalled(nanoseconds most) {
+    const nanoseconds from = now_;
+    while (look() != Verdict::stalled && now_ - from < most) {
+    }
+    return now_ - from;
+  }
 
  private:
+  static nanoseconds share(nanoseconds of, double part) {
+    return nanoseconds{static_cast<std::int64_t>(static_cast<double>(of.count()) * part)};
+  }
+  KernelAccount account() const {
+    KernelAccount account;
+    account.dying = dying;
+    account.run_delay_known = run_delay_known;
+    account.cpu_time = cpu_;
+    account.thread_count = 1;
+    account.threads[0] = {1, state, cpu_, delay_};
+    return account;
+  }
+
   nanoseconds now_{1s};
   nanoseconds cpu_{0};
-  Watch watch_{now_, now_, 0, {}};
+  nanoseconds delay_{0};
+  Watch watch_{now_, 0};
 };
 
 TEST(Watchdog, CallsAWorkerBusyWhoseProgressMoves) {
@@ -68,7 +94,7 @@ TEST(Watchdog, CallsAWorkerBackPressuredThatWaitsForRoomHoweverLong) {
 TEST(Watchdog, EndsAWorkerThatSleepsInOneEventByWallTime) {
   Watched worker;
   EXPECT_EQ(worker.after(kLimits.deadline), Verdict::busy);
-  EXPECT_EQ(worker.look(), Verdict::stalled);
+  EXPECT_EQ(worker.after(20ms), Verdict::stalled);
 }
 
 TEST(Watchdog, EndsAWorkerThatSpinsInOneEventByCpuTime) {
@@ -87,11 +113,49 @@ TEST(Watchdog, CallsAWorkerStarvedThatWouldRunAndIsNotLet) {
   EXPECT_EQ(worker.after(1200ms), Verdict::stalled) << "it has had its 200 ms on a processor";
 }
 
-TEST(Watchdog, EndsAnIdleWorkerThatDoesNotSeeItsInput) {
+TEST(Watchdog, CallsAWorkerStarvedThatSleepsNowButWaitedForAProcessorBefore) {
+  Watched worker;
+  worker.delay_share = 0.9;
+  EXPECT_EQ(worker.after(1s), Verdict::starved);
+  EXPECT_EQ(worker.after(1200ms), Verdict::stalled) << "it has slept for 200 ms";
+}
+
+TEST(Watchdog, AddsUpWhatAHandlerSpinsAndSleepsInOneEvent) {
+  Watched worker;
+  worker.cpu_share = 0.01;  // Seen asleep, though it ran since the last look.
+  EXPECT_LE(worker.until_stalled(10s), kLimits.deadline + 4 * kTick);
+  Watched restless;
+  restless.cpu_share = 0.5;
+  nanoseconds passed{0};
+  Verdict verdict = Verdict::busy;
+  for (; verdict != Verdict::stalled && passed < 10s; passed += kTick) {
+    restless.state = restless.state == 'R' ? 'S' : 'R';
+    verdict = restless.look();
+  }
+  EXPECT_LE(passed, kLimits.deadline + 4 * kTick);
+}
+
+TEST(Watchdog, CountsOnlyTheProcessorsTimeWhereTheKernelKeepsNoDelays) {
+  Watched worker;
+  worker.run_delay_known = false;
+  worker.cpu_share = 0.1;
+  EXPECT_EQ(worker.after(1s), Verdict::starved) << "nobody knows what it waited for";
+  worker.cpu_share = 0;
+  EXPECT_LE(worker.until_stalled(10s), kLimits.deadline) << "it did not run at all, so it slept";
+}
+
+TEST(Watchdog, LetsADyingWorkerDie) {
+  Watched worker;
+  worker.dying = true;
+  EXPECT_EQ(worker.after(10s), Verdict::busy) << "it may write a core dump";
+}
+
+// Whoever published it may not have got round to ringing the doorbell.
+TEST(Watchdog, EndsAnIdleWorkerThatDoesNotSeeItsInputEvenAfterTheLongestWait) {
   Watched worker;
   worker.activity = Activity::idle;
   worker.could_move = true;
-  EXPECT_EQ(worker.after(kLimits.deadline), Verdict::busy);
+  EXPECT_EQ(worker.after(kLimits.deadline + kLimits.longest_wait), Verdict::busy);
   EXPECT_EQ(worker.after(20ms), Verdict::stalled);
 }
 
@@ -99,7 +163,7 @@ TEST(Watchdog, EndsAWorkerThatWaitsForRoomThatIsThere) {
   Watched worker;
   worker.activity = Activity::full;
   worker.could_move = true;
-  EXPECT_EQ(worker.after(kLimits.deadline), Verdict::busy);
+  EXPECT_EQ(worker.after(kLimits.deadline + kLimits.longest_wait), Verdict::busy);
   EXPECT_EQ(worker.after(20ms), Verdict::stalled);
 }
 
@@ -137,13 +201,40 @@ TEST(Watchdog, DoesNotTryToKillWhatCannotBeKilled) {
   EXPECT_EQ(worker.look(), Verdict::busy);
 }
 
-TEST(Watchdog, GivesNoVerdictWhenItWokeLateItself) {
+TEST(Watchdog, DoesNotCallAWaitForADiskUnkillable) {
   Watched worker;
-  EXPECT_EQ(worker.after(190ms), Verdict::busy);
-  EXPECT_EQ(worker.look(kLimits.late + 1ns), Verdict::voided);
-  EXPECT_EQ(worker.after(kLimits.deadline - kTick), Verdict::busy)
-      << "all clocks start anew after a void round";
-  EXPECT_EQ(worker.look(), Verdict::stalled);
+  for (int i = 0; i < 100; ++i) {
+    worker.state = i % 2 == 0 ? 'D' : 'R';
+    EXPECT_THAT(worker.look(), testing::AnyOf(Verdict::busy, Verdict::starved));
+  }
+}
+
+TEST(Watchdog, GivesNoVerdictWhenItWokeLateItself) {
+  for (const char state : {'S', 'R'}) {
+    Watched worker;
+    worker.state = state;
+    worker.cpu_share = state == 'R' ? 1 : 0;
+    EXPECT_EQ(worker.after(190ms), Verdict::busy);
+    EXPECT_EQ(worker.look(1h), Verdict::voided);
+    EXPECT_NE(worker.look(), Verdict::stalled) << "the pause does not count";
+    EXPECT_EQ(worker.after(20ms), Verdict::stalled) << "what was seen before it does";
+  }
+}
+
+TEST(Watchdog, NeverJudgesByASinglePause) {
+  constexpr WatchLimits kShort{.deadline = 20ms, .start_deadline = 200ms, .late = 100ms, .longest_wait = 1s};
+  KernelAccount account;
+  account.thread_count = 1;
+  account.threads[0] = {1, 'S', 0ns, 0ns};
+  Watch watch{1s, 1};
+  nanoseconds now = 1s;
+  const auto look = [&](nanoseconds after) {
+    now += after;
+    return judge(watch, {now, Activity::busy, 1, false, account}, kShort);
+  };
+  EXPECT_EQ(look(1ms), Verdict::busy);
+  EXPECT_NE(look(99ms), Verdict::stalled) << "perhaps the machine paused";
+  EXPECT_EQ(look(11ms), Verdict::stalled);
 }
 
 TEST(Watchdog, TakesALookInTimeForOne) {
@@ -170,9 +261,17 @@ TEST(Watchdog, CountsCpuTimeOfTheEventAndNotOfTheOnesBefore) {
 }
 
 TEST(Watchdog, WaitsForThePidfdOfAWorkerThatHasNoAccountAnyMore) {
-  Watch watch{1s, 1s, 1, {}};
+  Watch watch{1s, 1};
   const Observation seen{1s + kTick, Activity::busy, 1, false, {}};
   EXPECT_EQ(judge(watch, seen, kLimits), Verdict::busy);
+}
+
+TEST(Tick, IsShortEnoughForTheShortestDeadline) {
+  EXPECT_EQ(tick_for(10ms, 1s), 10ms);
+  EXPECT_EQ(tick_for(10ms, 16ms), 2ms);
+  EXPECT_EQ(tick_for(1min, 1s), 125ms);
+  EXPECT_EQ(tick_for(10ms, 1ms), 250us);
+  EXPECT_EQ(tick_for(100us, 1ms), 100us);
 }
 
 TEST(Verdict, HasAName) {

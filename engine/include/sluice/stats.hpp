@@ -29,6 +29,7 @@ struct WorkerStats {
   std::uint64_t events_out = 0;
   double occupancy = 0;  // Of its fullest input lane, 0 to 1.
   std::uint32_t restarts = 0;
+  std::uint32_t starved = 0;  // Times it was kept from a processor for longer than an event may take.
   std::uint64_t batches = 0;
   std::uint64_t dropped = 0;
   std::uint64_t full_waits = 0;
