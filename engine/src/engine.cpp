@@ -3,9 +3,7 @@
 #include <algorithm>
 #include <csignal>
 #include <cstdio>
-#include <cstring>
 #include <filesystem>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <thread>
 #include <unistd.h>
@@ -17,13 +15,17 @@
 
 #include "descriptor.hpp"
 #include "host.hpp"
-#include "master.hpp"
+#include "keeper.hpp"
+#include "lifeline.hpp"
 #include "placement.hpp"
 #include "resume.hpp"
 #include "worker_process.hpp"
 
 namespace sluice {
 namespace {
+
+// For processes that have been asked to end, or are about to.
+constexpr std::chrono::milliseconds kPatience{2000};
 
 std::size_t thread_count() {
   std::error_code error;
@@ -40,13 +42,6 @@ void refuse_threads(const std::string& name) {
   }
 }
 
-// noexcept: an exception must not get back into a second copy of the host's program.
-[[noreturn]] void run_master(const Wiring& wiring, const Placement& placement, int host) noexcept {
-  wiring.segment.own(kMasterProcess);
-  pinning::bind_this_process(placement.plan.master);
-  Master{wiring, placement.workers, host}.run();
-}
-
 }  // namespace
 
 struct Engine::Parts {
@@ -58,9 +53,11 @@ struct Engine::Parts {
         patience{wait_policy(host.wiring().settings, "", placement.plan.host.shared), own,
                  host.wiring().bells[kHostProcess]} {}
 
-  bool running() const noexcept { return master > 0; }
+  // Whether somebody is left who keeps the pipeline up.
+  bool running() noexcept { return started && !host.look_for_the_end(); }
   void reap(bool block);
-  void kill_master() noexcept;  // Its workers die with it.
+  void await_end(std::chrono::milliseconds patience);
+  std::string how_the_head_died() const;
   void await_workers();
   bool all_ready() const;
   void fail_if_failed();
@@ -71,9 +68,9 @@ struct Engine::Parts {
   pinning::Report memory;
   ipc::Control& own;
   DoorbellPatience patience;
-  pid_t master = 0;  // 0 before the start and once it is gone.
-  Descriptor pidfd;  // Of the master. Kept to the end: the inlets and outlets look at it.
-  int master_status = 0;
+  Lifeline lifeline;
+  pid_t keeper = 0;  // The first one, a child of this process; 0 once reaped. Later ones are no children.
+  int keeper_status = 0;
   bool started = false;
   bool resumed = false;
 };
@@ -85,9 +82,7 @@ Engine::~Engine() {
   try {
     stop();
   } catch (const std::exception&) {
-    // The processes are gone either way: they die with their master, and it with this process.
-    parts_->kill_master();
-    return;
+    // The processes go either way, at the latest with this one.
   }
   if (!parts_->running()) parts_->host.remove_spent_file();
 }
@@ -113,30 +108,42 @@ void Engine::start() {
   const Descriptor self = open_pidfd(::getpid());
   std::fflush(nullptr);  // What is buffered here must not come out of a worker as well.
   const pid_t pid = ::fork();
-  if (pid < 0) throw Error{{"fork the master of", parts.name, errno_text(), ""}};
-  if (pid == 0) run_master(wiring, parts.placement, self.get());
-  parts.master = pid;
+  if (pid < 0) throw Error{{"fork the keeper of", parts.name, errno_text(), ""}};
+  if (pid == 0) keep({wiring, parts.placement, parts.lifeline, self.get()});
+  parts.keeper = pid;
+  parts.lifeline.let_go();
+  parts.host.watch(parts.lifeline);
   parts.started = true;
-  parts.pidfd = open_pidfd(pid);
-  parts.host.watch_master(parts.pidfd.get());
   // The host is left where it was: its threads are its own.
   parts.await_workers();
 }
 
 void Engine::Parts::reap(bool block) {
-  if (!running()) return;
-  const pid_t reaped = ::waitpid(master, &master_status, block ? 0 : WNOHANG);
+  if (keeper == 0) return;
+  const pid_t reaped = ::waitpid(keeper, &keeper_status, block ? 0 : WNOHANG);
   // A host that ignores SIGCHLD or waits for any child has reaped it before us; its status is lost.
-  if (reaped == master || (reaped < 0 && errno == ECHILD)) master = 0;
+  if (reaped == keeper || (reaped < 0 && errno == ECHILD)) keeper = 0;
 }
 
-void Engine::Parts::kill_master() noexcept {
-  if (running()) send_signal(pidfd, SIGKILL);
+// Waits for the end of all processes, which has been asked for or is under way; ends it by force when
+// `patience` is over.
+void Engine::Parts::await_end(std::chrono::milliseconds patience) {
+  constexpr std::chrono::milliseconds kLook{10};
+  constexpr std::chrono::seconds kForce{5};
+  const auto start = monotonic_now();
+  while (running() && monotonic_now() - start < patience + kForce) {
+    reap(false);
+    // One master or keeper may follow the other meanwhile; each of them looks at the request to stop first.
+    if (monotonic_now() - start > patience) host.kill_head();
+    lifeline.await_cut(kLook);
+  }
+  // A keeper that holds no lifeline any more is on its way out.
+  reap(!running());
 }
 
 bool Engine::Parts::all_ready() const {
   for (std::size_t p = kFirstWorker; p < host.wiring().layout.processes.size(); ++p) {
-    // [entry.pid] pairs with Master::watch_over(). A worker can be at work before its master has written down
+    // [entry.pid] pairs with Master::enter(). A worker can be at work before its master has written down
     // its pid.
     const WorkerEntry& entry = entry_of(host.wiring().layout, host.wiring().segment, p - kFirstWorker);
     if (entry.pid.load(std::memory_order_acquire) == 0 && entry.done.load(std::memory_order_relaxed) == 0)
@@ -161,18 +168,25 @@ void Engine::Parts::await_workers() {
 }
 
 void Engine::Parts::fail_if_failed() {
+  const bool abandoned = started && !running();
   if (host.state() == RunState::failed) {
-    reap(true);
+    await_end(kPatience);
     throw Error{{"run the pipeline", name, host.failure(), ""}};
   }
-  if (!running() && started && !host.over()) {
-    throw Error{{"run the pipeline", name,
-                 WIFSIGNALED(master_status)
-                     ? fmt::format("its master died of signal {} ({})", WTERMSIG(master_status),
-                                   ::strsignal(WTERMSIG(master_status)))
-                     : std::string{"its master ended"},
-                 "the workers ended with it; start the pipeline anew"}};
+  // Asked in this order: the last master has stored how the pipeline ended before it let go of the lifeline.
+  if (abandoned && !host.over()) {
+    reap(true);
+    throw Error{{"run the pipeline", name, how_the_head_died(),
+                 "the workers ended with them; start the pipeline anew"}};
   }
+}
+
+std::string Engine::Parts::how_the_head_died() const {
+  if (WIFEXITED(keeper_status) && WEXITSTATUS(keeper_status) == kExitNoMaster)
+    return "its keeper could fork no master: no process, memory or descriptor was to be had";
+  if (WIFEXITED(keeper_status) && WEXITSTATUS(keeper_status) == kExitMastersCrash)
+    return "its masters crashed, one after the other";
+  return "its master and its keeper died before either could replace the other";
 }
 
 bool Engine::wait_for(std::chrono::nanoseconds limit) {
@@ -182,7 +196,7 @@ bool Engine::wait_for(std::chrono::nanoseconds limit) {
   const auto until = monotonic_now() + limit;
   while (true) {
     if (parts.host.over()) {
-      parts.reap(true);
+      parts.await_end(kPatience);
       parts.fail_if_failed();
       parts.host.remove_spent_file();
       return true;
@@ -191,7 +205,7 @@ bool Engine::wait_for(std::chrono::nanoseconds limit) {
     parts.fail_if_failed();
     const auto left = until - monotonic_now();
     if (left.count() <= 0) return false;
-    // The master rings when the pipeline is over; its death is seen at the next look.
+    // The master rings when the pipeline is over; that nobody is left is seen at the next look.
     parts.host.wiring().bells[kHostProcess].wait(std::min(left, kLook));
   }
 }
@@ -225,15 +239,7 @@ void Engine::stop() {
   // [host.requests] release: pairs with Master::look_at_requests().
   requests_of(wiring.layout, wiring.segment).stop.store(1, std::memory_order_release);
   wiring.bells[kMasterProcess].ring();
-  constexpr int kLooks = 2000;
-  for (int look = 0; look < kLooks && parts.running(); ++look) {
-    parts.reap(false);
-    if (parts.running()) std::this_thread::sleep_for(std::chrono::milliseconds{1});
-  }
-  if (parts.running()) {
-    parts.kill_master();
-    parts.reap(true);
-  }
+  parts.await_end(kPatience);
 }
 
 bool Engine::resumed() const noexcept {
@@ -277,14 +283,12 @@ bool Engine::signal_worker(std::string_view worker, int signal) {
   for (std::size_t p = kFirstWorker; p < wiring.layout.processes.size(); ++p) {
     if (wiring.layout.processes[p].name != worker) continue;
     const WorkerEntry& entry = entry_of(wiring.layout, wiring.segment, p - kFirstWorker);
-    // [entry.pid] acquire, twice: the master withdraws a pid before it reaps it, so a pid that still stands
-    // there after the pidfd is open belonged to this worker when it was opened; pairs with
+    // [entry.pid] acquire: the identity before the pid; pairs with Master::enter(). The pid alone would not
+    // do: a worker that its master did not fork may be reaped before its pid is withdrawn in
     // Master::on_death().
     const pid_t pid = entry.pid.load(std::memory_order_acquire);
-    if (pid == 0) return false;
-    const Descriptor pidfd{static_cast<int>(::syscall(SYS_pidfd_open, pid, 0))};
-    if (pidfd.get() < 0 || entry.pid.load(std::memory_order_acquire) != pid) return false;
-    return send_signal(pidfd, signal);
+    const Descriptor pidfd = find_process(pid, entry.identity.load(std::memory_order_relaxed));
+    return pidfd && send_signal(pidfd, signal);
   }
   throw Error{{"signal the worker", fmt::format("'{}'", worker), "the pipeline has no such worker",
                "a worker's name is its stage's and its number: parse/0"}};

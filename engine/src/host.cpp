@@ -1,8 +1,8 @@
 #include "host.hpp"
 
 #include <algorithm>
+#include <csignal>
 #include <cstring>
-#include <poll.h>
 
 #include <fmt/format.h>
 
@@ -94,21 +94,24 @@ std::string Host::failure() const {
 }
 
 bool Host::over() const noexcept {
-  const RunState now = state();
-  return now == RunState::finished || now == RunState::stopped || now == RunState::failed;
+  return is_over(state());
 }
 
-bool Host::master_gone() noexcept {
+bool Host::abandoned() noexcept {
   constexpr std::chrono::nanoseconds kInterval = std::chrono::milliseconds{10};
   // relaxed: a death is for good, and whoever sees it late asks again.
   constexpr auto kRelaxed = std::memory_order_relaxed;
-  if (master_pidfd_ < 0 || master_gone_.load(kRelaxed)) return master_gone_.load(kRelaxed);
+  if (lifeline_ == nullptr || abandoned_.load(kRelaxed)) return abandoned_.load(kRelaxed);
   const std::int64_t now = monotonic_now().count();
   if (now < next_look_ns_.load(kRelaxed)) return false;
   next_look_ns_.store(now + kInterval.count(), kRelaxed);
-  pollfd entry{master_pidfd_, POLLIN, 0};
-  if (::poll(&entry, 1, 0) != 1) return false;
-  master_gone_.store(true, kRelaxed);
+  return look_for_the_end();
+}
+
+bool Host::look_for_the_end() noexcept {
+  if (lifeline_ == nullptr || !lifeline_->cut()) return false;
+  if (!abandoned_.load(std::memory_order_relaxed)) confirm_the_end();
+  abandoned_.store(true, std::memory_order_relaxed);  // relaxed: as in abandoned().
   return true;
 }
 
@@ -118,8 +121,41 @@ void Host::remove_spent_file() noexcept {
   if (spent || is_untouched(wiring_)) segment_.remove_file();
 }
 
+// The kernel kills the workers when the lifeline is cut; nobody has reason to look into the lanes before they
+// are dead. One that was not bound to it has died with its master.
+void Host::confirm_the_end() const noexcept {
+  constexpr std::chrono::seconds kLimit{1};
+  for (std::size_t worker = 0; worker < layout_.worker_count(); ++worker) {
+    const WorkerEntry& entry = entry_of(layout_, segment_, worker);
+    // [entry.pid] acquire: pairs with Master::enter().
+    const pid_t pid = entry.pid.load(std::memory_order_acquire);
+    try {
+      const Descriptor pidfd = find_process(pid, entry.identity.load(std::memory_order_relaxed));
+      if (!pidfd) continue;
+      send_signal(pidfd, SIGKILL);
+      await_death(pidfd, kLimit);
+    } catch (const Error&) {
+      // Without a descriptor nothing is confirmed; the kernel kills it all the same.
+    }
+  }
+}
+
+void Host::kill_head() const {
+  for (const ProcessEntry* entry : {&register_.keeper, &register_.master}) {
+    // [register.pid] acquire: pairs with Master::introduce_itself().
+    const pid_t pid = entry->pid.load(std::memory_order_acquire);
+    const Descriptor pidfd = find_process(pid, entry->identity.load(std::memory_order_relaxed));
+    if (pidfd) send_signal(pidfd, SIGKILL);
+  }
+}
+
 Stats Host::stats() const {
   Stats stats;
+  // relaxed: a picture for people.
+  stats.master = register_.master.pid.load(std::memory_order_relaxed);
+  stats.keeper = register_.keeper.pid.load(std::memory_order_relaxed);
+  stats.masters = register_.masters.load(std::memory_order_relaxed);
+  stats.master_at_work = std::chrono::nanoseconds{register_.at_work_ns.load(std::memory_order_relaxed)};
   for (std::size_t process = kFirstWorker; process < layout_.processes.size(); ++process) {
     const Node& node = graph_.nodes[layout_.processes[process].node];
     if (stats.stages.empty() || stats.stages.back().name != node.name) {

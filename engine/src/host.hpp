@@ -19,6 +19,7 @@
 #include <sluice/stats.hpp>
 
 #include "layout.hpp"
+#include "lifeline.hpp"
 #include "worker_loop.hpp"
 
 namespace sluice {
@@ -42,10 +43,13 @@ class Host {
   RunState state() const noexcept;
   std::string failure() const;
   bool over() const noexcept;
-  // A master that was killed has not said so, and took all workers along. Cheap enough to ask again and
-  // again: the kernel is asked every few milliseconds at most.
-  void watch_master(int pidfd) noexcept { master_pidfd_ = pidfd; }
-  bool master_gone() noexcept;
+  // Neither keeper nor master is left, and so no worker. Cheap enough to ask again and again: the kernel is
+  // asked every few milliseconds at most.
+  void watch(const Lifeline& lifeline) noexcept { lifeline_ = &lifeline; }
+  bool abandoned() noexcept;
+  bool look_for_the_end() noexcept;  // The same, and asks the kernel now.
+  // Kills keeper and master, as far as the register knows them.
+  void kill_head() const;
 
   // Once all processes are gone: takes a named segment's file away if there is nothing to go on with.
   void remove_spent_file() noexcept;
@@ -55,6 +59,7 @@ class Host {
   RegionView view(std::size_t process) const { return view_of(layout_, segment_, process); }
 
  private:
+  void confirm_the_end() const noexcept;
   WorkerStats worker_stats(std::size_t process) const;
   void add_problems(std::size_t process, Stats& stats) const;
 
@@ -67,10 +72,10 @@ class Host {
   std::deque<HostInlet> inlets_;
   std::deque<HostOutlet> outlets_;
   MasterRegister& register_;
-  int master_pidfd_ = -1;  // The engine's; -1 while there is no master.
+  const Lifeline* lifeline_ = nullptr;  // The engine's; none before the start and in run_inline.
   // Of all threads that use inlets and outlets.
   std::atomic<std::int64_t> next_look_ns_{0};
-  std::atomic<bool> master_gone_{false};
+  std::atomic<bool> abandoned_{false};
 };
 
 }  // namespace sluice

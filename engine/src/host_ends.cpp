@@ -80,7 +80,7 @@ std::byte* HostInlet::make_room(OutLane& out, std::uint64_t bytes) {
   std::byte* room = nullptr;
   while ((room = out.lane.reserve(bytes)) == nullptr) {
     if (out.lane.corrupt()) refuse(stage);
-    if (host_.over() || host_.master_gone()) {
+    if (host_.over() || host_.abandoned()) {
       outcome_ = PushResult::ended;
       return nullptr;
     }
@@ -211,7 +211,7 @@ bool HostOutlet::ended() {
   poll([](std::span<const std::byte>) { return true; }, 0);
   if (std::all_of(lanes_.begin(), lanes_.end(), [](const InLane& in) { return in.ended; })) return true;
   // Asked before the lanes are looked at: nobody publishes any more once it is over.
-  if (!host_.over() && !host_.master_gone()) return false;
+  if (!host_.over() && !host_.abandoned()) return false;
   return std::all_of(lanes_.begin(), lanes_.end(), [](InLane& in) { return in.lane.readable() == 0; });
 }
 

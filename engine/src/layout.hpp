@@ -97,22 +97,37 @@ struct Requests {
 
 enum class RunState : std::uint32_t { starting = 0, running = 1, finished = 2, stopped = 3, failed = 4 };
 
+constexpr bool is_over(RunState state) noexcept {
+  return state == RunState::finished || state == RunState::stopped || state == RunState::failed;
+}
+
 // What the master knows of one worker.
 struct WorkerEntry {
   // Written by the master only.
-  std::atomic<std::int32_t> pid;  // 0 while there is none.
+  std::atomic<std::int32_t> pid;  // 0 while there is none. No process takes the region before it stands here.
   std::atomic<std::uint32_t> restarts;
   std::atomic<std::uint32_t> verdict;
   std::atomic<std::uint32_t> done;  // 1: it has finished and will not run again.
   std::atomic<std::int32_t> last_signal;
   std::atomic<std::uint32_t> starved;  // How often it began to be.
+  std::atomic<std::uint64_t> identity;  // Of the process of that pid: descriptor.hpp.
   // When the master learned of the death of incarnation n; CLOCK_MONOTONIC, at n % kLivesKept.
   std::atomic<std::int64_t> noticed_ns[ipc::kLivesKept];
 };
 
+// Who stands at the head of the pipeline. A claim: who acts on it looks for the process by its identity.
+struct ProcessEntry {
+  std::atomic<std::int32_t> pid;
+  std::atomic<std::uint64_t> identity;
+};
+
 struct MasterRegister {
-  // Written by the master only.
+  // Written by the master only; by the next one, once the death of the last is confirmed.
   std::atomic<RunState> state;
+  std::atomic<std::uint32_t> masters;     // How many there have been.
+  std::atomic<std::int64_t> at_work_ns;   // Since when the last of them has watched all workers; CLOCK_MONOTONIC.
+  ProcessEntry master;
+  ProcessEntry keeper;
   char message[ipc::kMessageBytes];  // Why it failed; valid once state says so.
 };
 

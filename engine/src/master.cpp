@@ -5,8 +5,6 @@
 #include <cstdio>
 #include <cstring>
 #include <sys/epoll.h>
-#include <sys/prctl.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -14,7 +12,7 @@
 
 #include <sluice/error.hpp>
 
-#include "priority.hpp"
+#include "newborn.hpp"
 #include "worker_process.hpp"
 
 namespace sluice {
@@ -25,6 +23,7 @@ constexpr std::uint64_t kBellEvent = ~std::uint64_t{0};
 constexpr std::uint64_t kHostEvent = ~std::uint64_t{1};
 constexpr std::uint64_t kStandbyEvent = ~std::uint64_t{2};
 constexpr std::uint64_t kCoronerEvent = ~std::uint64_t{4};
+constexpr std::uint64_t kKeeperEvent = ~std::uint64_t{3};
 
 // After one has been used, so that its replacement does not get in the way of the one that is needed.
 constexpr std::chrono::nanoseconds kStandbyPause = std::chrono::microseconds{500};
@@ -37,10 +36,13 @@ RestartPolicy restart_policy(const Settings& settings) {
 
 }  // namespace
 
-Master::Master(const Wiring& wiring, std::vector<pinning::Place> places, int host)
+Master::Master(const Wiring& wiring, std::vector<pinning::Place> places, Lifeline& lifeline, int host,
+               const Parent& keeper)
     : wiring_{wiring},
       places_{std::move(places)},
+      lifeline_{lifeline},
       host_{host},
+      keeper_{keeper},
       tick_{wiring.settings.duration("watchdog.tick")},
       report_path_{wiring.settings.text("report.path")} {}
 
@@ -49,31 +51,27 @@ void Master::run() {
   try {
     prepare_children();
     open_epoll();
-    for (std::size_t worker = 0; worker < children_.size(); ++worker)
-      start(worker);
-    next_look_ = monotonic_now() + tick_;
-    // relaxed: a word for people; what is acted on goes by the workers' own words.
-    register_of(wiring_.layout, wiring_.segment).state.store(RunState::running, std::memory_order_relaxed);
-    while (running_ > 0) {
-      handle_events(time_to_sleep());
-      start_due();
-      prepare_standby();
-      if (monotonic_now() >= next_look_) look_at_workers();
-    }
+    take_over();
+    supervise();
+    standby_.give_up();
   } catch (const std::exception& error) {
     failure = error.what();
   }
   if (!failure.empty()) end(RunState::failed, failure);
-  end(RunState::finished, "");
+  if (running_ == 0) end(RunState::finished, "");
+}
+
+void Master::supervise() {
+  while (running_ > 0) {
+    handle_events(time_to_sleep());
+    if (keeper_dead_) return;
+    start_due();
+    prepare_standby();
+    if (monotonic_now() >= next_look_) look_at_workers();
+  }
 }
 
 void Master::prepare_children() {
-  // What a terminal or a service manager sends to the whole group is meant for the host, which then drains.
-  for (const int signal : {SIGINT, SIGQUIT, SIGHUP, SIGTERM, SIGPIPE})
-    std::signal(signal, SIG_IGN);
-  std::signal(SIGCHLD, SIG_DFL);
-  ::prctl(PR_SET_NAME, "sluice-master");
-  hurry();
   const RestartPolicy policy = restart_policy(wiring_.settings);
   constexpr int kStartsPerDeadline = 10;
   std::chrono::nanoseconds tick = tick_;
@@ -97,9 +95,11 @@ void Master::open_epoll() {
   epoll_ = Descriptor{::epoll_create1(EPOLL_CLOEXEC)};
   epoll_event bell{EPOLLIN, {.u64 = kBellEvent}};
   epoll_event host{EPOLLIN, {.u64 = kHostEvent}};
+  epoll_event keeper{EPOLLIN, {.u64 = kKeeperEvent}};
   if (epoll_.get() < 0 ||
       ::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, wiring_.bells[kMasterProcess].fd(), &bell) != 0 ||
-      ::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, host_, &host) != 0) {
+      ::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, host_, &host) != 0 ||
+      ::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, keeper_.pidfd.get(), &keeper) != 0) {
     throw Error{{"watch over", wiring_.graph.name, errno_text(), ""}};
   }
   coroner_.show_in(epoll_.get(), kCoronerEvent);
@@ -121,9 +121,12 @@ void Master::handle_events(std::chrono::nanoseconds limit) {
   for (int i = 0; i < count; ++i) {
     const std::uint64_t about = events[i].data.u64;
     if (about == kHostEvent) {
-      // Nobody is left to tell. The workers must not outlive the program they belong to.
-      kill_all();
-      ::_exit(1);
+      // The workers must not outlive the program they belong to.
+      end(RunState::stopped, "its host has died");
+    }
+    if (about == kKeeperEvent) {
+      keeper_dead_ = true;
+      continue;
     }
     if (about == kBellEvent) {
       wiring_.bells[kMasterProcess].wait(std::chrono::nanoseconds{0});
@@ -156,17 +159,15 @@ void Master::start_due() {
 void Master::start(std::size_t worker) {
   Child& child = children_[worker];
   child.start_at.reset();
-  pid_t pid = 0;
-  int operation = EPOLL_CTL_MOD;
-  if (standby_.assign(worker, pid, child.pidfd)) {
+  if (standby_.ready()) {
+    const pid_t pid = standby_.pid();
+    child.pidfd = standby_.hand_over();
+    watch_over(worker, pid, EPOLL_CTL_MOD);
+    standby_.tell(worker);
     standby_due_ = monotonic_now() + kStandbyPause;
-  } else {
-    pid = fork_worker(worker);
-    operation = EPOLL_CTL_ADD;
-  }
-  if (pid > 0) {
+  } else if (const pid_t pid = fork_worker(worker); pid > 0) {
     failed_forks_ = 0;
-    watch_over(worker, pid, operation);
+    watch_over(worker, pid, EPOLL_CTL_ADD);
   } else {
     // Out of processes or memory, perhaps for a moment only.
     constexpr auto kRetry = std::chrono::milliseconds{10};
@@ -184,13 +185,16 @@ pid_t Master::fork_worker(std::size_t worker) {
   const pid_t master = ::getpid();
   const pid_t pid = ::fork();
   if (pid == 0) {
-    // Without its master a worker would be left running for ever.
-    ::prctl(PR_SET_PDEATHSIG, SIGKILL);
-    if (::getppid() != master) ::_exit(1);
-    run_worker(wiring_, places_[worker], child.process);
+    const bool bound = begin_newborn(lifeline_, master);
+    become_worker(worker, bound);
   }
   if (pid > 0) child.pidfd = open_pidfd(pid);
   return pid;
+}
+
+void Master::become_worker(std::size_t worker, bool bound) noexcept {
+  await_registration(entry_of(wiring_.layout, wiring_.segment, worker), bound);
+  run_worker(wiring_, places_[worker], children_[worker].process);
 }
 
 void Master::watch_over(std::size_t worker, pid_t pid, int epoll_operation) {
@@ -208,58 +212,68 @@ void Master::watch_over(std::size_t worker, pid_t pid, int epoll_operation) {
   if (::epoll_ctl(epoll_.get(), epoll_operation, child.pidfd.get(), &event) != 0) {
     throw Error{{"watch", wiring_.layout.processes[child.process].name, errno_text(), ""}};
   }
-  // [entry.pid] release: pairs with Engine::signal_worker().
-  entry_of(wiring_.layout, wiring_.segment, worker).pid.store(pid, std::memory_order_release);
+  enter(worker);
+}
+
+void Master::enter(std::size_t worker) {
+  const Child& child = children_[worker];
+  WorkerEntry& entry = entry_of(wiring_.layout, wiring_.segment, worker);
+  entry.identity.store(identity_of(child.pidfd, child.pid), std::memory_order_relaxed);
+  // [entry.pid] release: the identity before the pid; pairs with Engine::signal_worker(), with the worker's
+  // own look in await_registration(), and with a next master's adopt().
+  entry.pid.store(child.pid, std::memory_order_release);
 }
 
 void Master::prepare_standby() {
   if (standby_.ready() || monotonic_now() < standby_due_) return;
-  const auto become = [this](std::size_t worker) {
-    run_worker(wiring_, places_[worker], children_[worker].process);
-  };
+  bool bound = false;
+  const Standby::Duties duties{
+      [this, &bound, master = ::getpid()] { bound = begin_newborn(lifeline_, master); },
+      [this, &bound](std::size_t worker) { become_worker(worker, bound); }};
   standby_due_ = monotonic_now() + kStandbyPause;
-  if (!standby_.prepare(become)) return;
+  if (!standby_.prepare(duties)) return;
   epoll_event event{EPOLLIN, {.u64 = kStandbyEvent}};
   if (::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, standby_.pidfd(), &event) != 0) standby_.give_up();
 }
 
 void Master::on_death(std::size_t worker) {
   Child& child = children_[worker];
-  const auto now = monotonic_now();
-  WorkerEntry& entry = entry_of(wiring_.layout, wiring_.segment, worker);
   // [entry.pid] release: the pid is withdrawn before it is reaped, so that whoever still reads it after
-  // opening a pidfd holds the right process; pairs with
-  // Engine::signal_worker().
-  entry.pid.store(0, std::memory_order_release);
+  // opening a pidfd holds the right process; pairs with Engine::signal_worker().
+  entry_of(wiring_.layout, wiring_.segment, worker).pid.store(0, std::memory_order_release);
   siginfo_t info{};
-  if (::waitid(static_cast<idtype_t>(P_PIDFD), static_cast<id_t>(child.pidfd.get()), &info, WEXITED) != 0)
-    return;
+  // Refused for a worker that this master found: it is not its child, and is reaped by whoever it is.
+  const bool known =
+      ::waitid(static_cast<idtype_t>(P_PIDFD), static_cast<id_t>(child.pidfd.get()), &info, WEXITED) == 0;
   // Closing is not enough: the other workers inherited the description, and epoll would go on reporting it.
   ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, child.pidfd.get(), nullptr);
   child.pidfd.reset();
-  child.pid = 0;
-  const bool exited = info.si_code == CLD_EXITED;
+  mourn(worker, known ? std::optional{info} : std::nullopt);
+}
+
+void Master::mourn(std::size_t worker, const std::optional<siginfo_t>& status) {
+  Child& child = children_[worker];
   const RegionView view = view_of(wiring_.layout, wiring_.segment, child.process);
+  const Death death = how_it_died(status, view, child.pid);
+  child.pid = 0;
+  WorkerEntry& entry = entry_of(wiring_.layout, wiring_.segment, worker);
   const std::uint32_t incarnation = view.control->incarnation.load(std::memory_order_relaxed);
-  entry.noticed_ns[incarnation % ipc::kLivesKept].store(now.count(), std::memory_order_relaxed);
-  if (exited && info.si_status == kExitFinished &&
-      view.cursors[kFinished].load(std::memory_order_relaxed) != 0) {
+  entry.noticed_ns[incarnation % ipc::kLivesKept].store(monotonic_now().count(), std::memory_order_relaxed);
+  if (death.kind == Death::Kind::finished) {
     entry.done.store(1, std::memory_order_relaxed);
     --running_;
     return;
   }
-  if (exited && info.si_status == kExitHopeless) {
+  if (death.kind == Death::Kind::hopeless) {
     end(RunState::failed,
-        fmt::format(
-            "{}: {}", wiring_.layout.processes[child.process].name,
-            std::string_view{view.control->message, ::strnlen(view.control->message, ipc::kMessageBytes)}));
+        fmt::format("{}: {}", wiring_.layout.processes[child.process].name, to_text(death, *view.control)));
   }
-  entry.last_signal.store(exited ? 0 : info.si_status, std::memory_order_relaxed);
+  entry.last_signal.store(death.kind == Death::Kind::killed ? death.status : 0, std::memory_order_relaxed);
   entry.verdict.store(static_cast<std::uint32_t>(Verdict::dead), std::memory_order_relaxed);
-  replace(worker, exited ? 256 + info.si_status : info.si_status);
+  replace(worker, death);
 }
 
-void Master::replace(std::size_t worker, int status) {
+void Master::replace(std::size_t worker, const Death& death) {
   Child& child = children_[worker];
   const RegionView view = view_of(wiring_.layout, wiring_.segment, child.process);
   const auto now = monotonic_now();
@@ -267,28 +281,19 @@ void Master::replace(std::size_t worker, int status) {
   const bool achieved = view.commit->committed.load(std::memory_order_relaxed) != child.committed_at_birth ||
                         activity == ipc::Activity::idle || activity == ipc::Activity::full;
   const auto delay = child.budget.on_death(now, now - child.born, achieved, random_());
-  if (!delay) end(RunState::failed, death_report(worker, status));
+  if (!delay) end(RunState::failed, death_report(worker, death));
   WorkerEntry& entry = entry_of(wiring_.layout, wiring_.segment, worker);
   entry.restarts.store(entry.restarts.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
   child.start_at = now + *delay;
   if (delay->count() == 0) start(worker);
 }
 
-std::string Master::death_report(std::size_t worker, int status) const {
+std::string Master::death_report(std::size_t worker, const Death& death) const {
   const Child& child = children_[worker];
   const ipc::Control& control = *view_of(wiring_.layout, wiring_.segment, child.process).control;
-  std::string cause;
-  if (child.ended_by_watchdog) {
-    cause = "the watchdog ended it: no progress within watchdog.deadline";
-  } else if (status >= 256) {
-    cause = fmt::format("it ended with status {}", status - 256);
-    if (status - 256 == kExitHandlerThrew) {
-      cause = fmt::format("its handler threw: {}",
-                          std::string_view{control.message, ::strnlen(control.message, ipc::kMessageBytes)});
-    }
-  } else {
-    cause = fmt::format("signal {} ({})", status, ::strsignal(status));
-  }
+  const std::string cause = child.ended_by_watchdog
+                                ? "the watchdog ended it: no progress within watchdog.deadline"
+                                : to_text(death, control);
   return fmt::format(
       "{} died {} times within restart.window, the last time in the event with progress word {:#x}: {}; "
       "mend its handler or raise restart.budget",
@@ -298,9 +303,13 @@ std::string Master::death_report(std::size_t worker, int status) const {
 
 void Master::kill_all() noexcept {
   standby_.give_up();
+  for (const Child& child : children_) {
+    if (child.pid != 0) send_signal(child.pidfd, SIGKILL);
+  }
+  // One that hangs in the kernel ends when that lets it go: the signal waits for it.
+  constexpr std::chrono::seconds kLimit{2};
   for (Child& child : children_) {
-    if (child.pid == 0) continue;
-    send_signal(child.pidfd, SIGKILL);
+    if (child.pid == 0 || !await_death(child.pidfd, kLimit)) continue;
     siginfo_t info{};
     ::waitid(static_cast<idtype_t>(P_PIDFD), static_cast<id_t>(child.pidfd.get()), &info, WEXITED);
     child.pid = 0;

@@ -1,8 +1,12 @@
 // The master: starts the workers, watches them, replaces the dead and ends the stalled. It runs no user code,
 // touches no event and, but for what fork() does, allocates nothing once all workers are started.
 //
-// Single-threaded, forked by the host before that has threads, so that it can fork a clean replacement at any
-// time. It blocks in epoll on the pidfds of its workers and its host and on its doorbell.
+// Single-threaded, forked by the keeper, so that it can fork a clean replacement at any time. It blocks in
+// epoll on the pidfds of its workers, its host and its keeper and on its doorbell.
+//
+// It may be killed at any instruction. What it must not forget stands in its region: the pid and the identity
+// of every worker, and whether it is done. The next master begins by looking for these processes, and watches
+// over those that live (takeover.cpp); the rest begins anew: restart budgets, clocks, the standby.
 #pragma once
 
 #include <chrono>
@@ -16,7 +20,9 @@
 #include <sluice/pinning/place.hpp>
 
 #include "coroner.hpp"
+#include "death.hpp"
 #include "descriptor.hpp"
+#include "lifeline.hpp"
 #include "restart_budget.hpp"
 #include "standby.hpp"
 #include "watchdog.hpp"
@@ -26,11 +32,17 @@ namespace sluice {
 
 class Master {
  public:
+  struct Parent {
+    pid_t pid;
+    const Descriptor& pidfd;
+  };
   // `places` are those of the workers; `host` is the pidfd of the process that embeds the engine.
-  Master(const Wiring& wiring, std::vector<pinning::Place> places, int host);
+  Master(const Wiring& wiring, std::vector<pinning::Place> places, Lifeline& lifeline, int host,
+         const Parent& keeper);
 
-  // To the end of the pipeline, then of this process.
-  [[noreturn]] void run();
+  // To the end of the pipeline and of this process; or to the death of the keeper, and then it returns: this
+  // process has been the master for the longest time.
+  void run();
 
  private:
   struct Child {
@@ -50,7 +62,11 @@ class Master {
     std::uint64_t sentenced_for = 0;                       // The progress word.
   };
 
+  void supervise();
   void prepare_children();
+  void introduce_itself();
+  void take_over();
+  void adopt(std::size_t worker);
   void open_epoll();
   std::chrono::nanoseconds time_to_sleep() const;
   void handle_events(std::chrono::nanoseconds limit);
@@ -58,10 +74,13 @@ class Master {
   void start_due();
   void start(std::size_t worker);
   pid_t fork_worker(std::size_t worker);
+  [[noreturn]] void become_worker(std::size_t worker, bool bound) noexcept;
   void watch_over(std::size_t worker, pid_t pid, int epoll_operation);
+  void enter(std::size_t worker);
   void prepare_standby();
   void on_death(std::size_t worker);
-  void replace(std::size_t worker, int status);
+  void mourn(std::size_t worker, const std::optional<siginfo_t>& status);
+  void replace(std::size_t worker, const Death& death);
   void look_at_workers();
   void look_at(std::size_t worker, Verdict verdict);
   void sentence(std::size_t worker);
@@ -70,11 +89,14 @@ class Master {
   void hear_coroner();
   void kill_all() noexcept;
   [[noreturn]] void end(RunState state, const std::string& message);
-  std::string death_report(std::size_t worker, int status) const;
+  std::string death_report(std::size_t worker, const Death& death) const;
 
   const Wiring& wiring_;
   std::vector<pinning::Place> places_;
+  Lifeline& lifeline_;
   int host_;
+  Parent keeper_;
+  bool keeper_dead_ = false;
   Descriptor epoll_;
   std::vector<Child> children_;
   Standby standby_;

@@ -31,7 +31,9 @@ constexpr std::uint64_t kShortSliceNs = 100'000;  // The shortest that the kerne
 constexpr std::uint64_t kSharedSliceNs = 300'000;
 constexpr int kHurriedNice = -15;
 
+// Of this process or the ancestor that hurried first; the others inherit its priority and this.
 int nice_before = 0;
+bool hurried = false;
 
 bool set(pid_t thread, int nice, std::uint64_t slice_ns) noexcept {
   SchedulingAttributes attributes;
@@ -45,7 +47,8 @@ bool set(pid_t thread, int nice, std::uint64_t slice_ns) noexcept {
 void hurry() noexcept {
   // Whoever runs the host under a policy of its own has reasons, and the children inherit it.
   if (::sched_getscheduler(0) != SCHED_OTHER) return;
-  nice_before = ::getpriority(PRIO_PROCESS, 0);
+  if (!hurried) nice_before = ::getpriority(PRIO_PROCESS, 0);
+  hurried = true;
   if (!set(0, kHurriedNice, kShortSliceNs)) set(0, nice_before, kShortSliceNs);
 }
 

@@ -14,10 +14,8 @@ namespace {
 
 // To fault the code in ahead, as well, gained less here than it cost when such a process dies: all of its
 // page tables are taken down before anybody learns of the death.
-[[noreturn]] void stand_by(int orders, pid_t master,
-                           const std::function<void(std::size_t worker)>& become) noexcept {
-  ::prctl(PR_SET_PDEATHSIG, SIGKILL);
-  if (::getppid() != master) ::_exit(1);
+[[noreturn]] void stand_by(int orders, const Standby::Duties& duties) noexcept {
+  duties.begin();
   ::prctl(PR_SET_NAME, "sluice-standby");
   std::size_t worker = 0;
   ssize_t got = 0;
@@ -26,23 +24,22 @@ namespace {
   } while (got < 0 && errno == EINTR);
   if (got == static_cast<ssize_t>(sizeof(worker))) {
     ::close(orders);
-    become(worker);
+    duties.become(worker);
   }
   ::_exit(1);
 }
 
 }  // namespace
 
-bool Standby::prepare(const std::function<void(std::size_t worker)>& become) {
+bool Standby::prepare(const Duties& duties) {
   int ends[2];
   if (::pipe2(ends, O_CLOEXEC) != 0) return false;
   Descriptor orders{ends[0]};
   Descriptor order{ends[1]};
-  const pid_t master = ::getpid();
   const pid_t pid = ::fork();
   if (pid == 0) {
     order.reset();
-    stand_by(orders.get(), master, become);
+    stand_by(orders.get(), duties);
   }
   if (pid < 0) return false;
   pid_ = pid;
@@ -52,24 +49,16 @@ bool Standby::prepare(const std::function<void(std::size_t worker)>& become) {
   } catch (const Error&) {
     ::kill(pid, SIGKILL);  // A child that is not reaped yet: the pid is its own.
     ::waitpid(pid, nullptr, 0);
-    pid_ = 0;
     orders_.reset();
     return false;
   }
   return true;
 }
 
-bool Standby::assign(std::size_t worker, pid_t& pid, Descriptor& pidfd) {
-  if (!ready()) return false;
-  if (::write(orders_.get(), &worker, sizeof(worker)) != static_cast<ssize_t>(sizeof(worker))) {
-    give_up();
-    return false;
-  }
+void Standby::tell(std::size_t worker) noexcept {
+  // Eight bytes fit into an empty pipe: what is not written has no reader any more.
+  [[maybe_unused]] const ssize_t written = ::write(orders_.get(), &worker, sizeof(worker));
   orders_.reset();
-  pid = pid_;
-  pidfd = std::move(pidfd_);
-  pid_ = 0;
-  return true;
 }
 
 void Standby::give_up() noexcept {
@@ -77,7 +66,6 @@ void Standby::give_up() noexcept {
   send_signal(pidfd_, SIGKILL);
   siginfo_t info{};
   ::waitid(static_cast<idtype_t>(P_PIDFD), static_cast<id_t>(pidfd_.get()), &info, WEXITED);
-  pid_ = 0;
   pidfd_.reset();
   orders_.reset();
 }

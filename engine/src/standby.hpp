@@ -2,7 +2,7 @@
 // next. It spares a replacement the fork: about 0.25 ms of the millisecond it takes on a busy machine.
 //
 // Used by the master only. The standby blocks on a pipe until it is told which worker to be; it owns no
-// region and has run no user code. It dies with the master.
+// region and has run no user code. Until then it dies with the master.
 #pragma once
 
 #include <cstddef>
@@ -15,16 +15,23 @@ namespace sluice {
 
 class Standby {
  public:
-  // Forks a standby, which calls `become(worker)` when it is told to, and never returns from that. False when
-  // there is no process, descriptor or memory to be had: whoever needs one then forks by himself.
-  bool prepare(const std::function<void(std::size_t worker)>& become);
+  struct Duties {
+    // In the standby: right after its fork, and once it is told which worker to be. The second never returns.
+    std::function<void()> begin;
+    std::function<void(std::size_t worker)> become;
+  };
+  // Forks a standby. False when there is no process, descriptor or memory to be had: whoever needs one then
+  // forks by himself.
+  bool prepare(const Duties& duties);
 
-  bool ready() const noexcept { return pid_ != 0; }
+  bool ready() const noexcept { return static_cast<bool>(pidfd_); }
   pid_t pid() const noexcept { return pid_; }
   int pidfd() const noexcept { return pidfd_.get(); }
 
-  // Tells it which worker to be, and hands it over. False when it is gone; it is given up then.
-  bool assign(std::size_t worker, pid_t& pid, Descriptor& pidfd);
+  // Hands the process over to whoever is going to watch it, then tells it which worker to be. One that has
+  // died meanwhile does not hear it; its pidfd says so.
+  Descriptor hand_over() noexcept { return std::move(pidfd_); }
+  void tell(std::size_t worker) noexcept;
   // It died, or is to die: kills and reaps it.
   void give_up() noexcept;
 

@@ -61,9 +61,10 @@ ipc::Life& begin_life(ipc::Control& control, std::size_t process) {
 
 namespace {
 
-void leave_message(ipc::Control& control, const char* text) {
+void leave_message(ipc::Control& control, ipc::Activity activity, const char* text) {
   std::snprintf(control.message, sizeof(control.message), "%s", text);
-  control.activity.store(ipc::Activity::failed, std::memory_order_relaxed);
+  // relaxed: read once the death of this process is confirmed.
+  control.activity.store(activity, std::memory_order_relaxed);
 }
 
 void work(const Wiring& wiring, const pinning::Place& place, std::size_t process, ipc::Control& control,
@@ -133,13 +134,13 @@ void run_worker(const Wiring& wiring, const pinning::Place& place, std::size_t p
   try {
     work(wiring, place, process, control, life);
   } catch (const Error& error) {
-    leave_message(control, error.what());
+    leave_message(control, ipc::Activity::hopeless, error.what());
     status = kExitHopeless;
   } catch (const std::exception& error) {
-    leave_message(control, error.what());
+    leave_message(control, ipc::Activity::failed, error.what());
     status = kExitHandlerThrew;
   } catch (...) {
-    leave_message(control, "the handler threw something that is no std::exception");
+    leave_message(control, ipc::Activity::failed, "the handler threw something that is no std::exception");
     status = kExitHandlerThrew;
   }
   std::fflush(nullptr);

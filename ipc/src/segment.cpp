@@ -208,13 +208,18 @@ void Segment::protect(std::size_t address_offset, std::size_t bytes, int protect
 void Segment::own(std::size_t region) {
   assert(region < regions_.size());
   if (owned_ == region) return;
+  own_nothing();
+  protect(regions_[region].address_offset, regions_[region].address_bytes, PROT_READ | PROT_WRITE);
+  owned_ = region;
+}
+
+void Segment::own_nothing() {
   if (owned_ == kEverything) {
     protect(0, address_bytes_ - page_bytes(), PROT_READ);
   } else if (owned_ != kNothing) {
     protect(regions_[owned_].address_offset, regions_[owned_].address_bytes, PROT_READ);
   }
-  protect(regions_[region].address_offset, regions_[region].address_bytes, PROT_READ | PROT_WRITE);
-  owned_ = region;
+  owned_ = kNothing;
 }
 
 void Segment::own_everything() {

@@ -216,22 +216,21 @@ TEST_F(EngineTest, StopReleasesAHostThatWaitsForRoom) {
   EXPECT_TRUE(eventually([&] { return pusher.ended(); }));
 }
 
-TEST_F(EngineTest, ThatLosesItsMasterReleasesTheHostAndSaysSo) {
+TEST_F(EngineTest, ThatLosesMasterAndKeeperReleasesTheHostAndSaysSo) {
   Engine engine{echo_pipeline(), tiny()};
   engine.start();
   const pid_t worker = worker_of(engine, "echo/0").pid;
-  const pid_t master = master_of(engine);
   auto out = engine.outlet<Item>("out");
   Pusher pusher{engine};
   EXPECT_TRUE(eventually([&] { return is_full(engine); }));
-  ::kill(master, SIGKILL);
+  kill_head_of(engine);
   EXPECT_TRUE(eventually([&] { return pusher.ended(); }));
-  EXPECT_TRUE(eventually([&] { return !is_alive(worker); })) << "the workers go with their master";
+  EXPECT_TRUE(eventually([&] { return !is_alive(worker); })) << "the workers go with them";
   EXPECT_TRUE(eventually([&] {
     out.poll([](const Item&) {});
     return out.ended();
   }));
-  EXPECT_THAT(error_of([&] { engine.wait_for(kDeadline); }), HasSubstr("its master died of signal 9"));
+  EXPECT_THAT(error_of([&] { engine.wait_for(kDeadline); }), HasSubstr("its master and its keeper died before either could replace the other"));
 }
 
 TEST_F(EngineTest, EndsForAHostThatReapsEveryChildItself) {
@@ -239,7 +238,7 @@ TEST_F(EngineTest, EndsForAHostThatReapsEveryChildItself) {
   {
     Engine engine{counting_pipeline(1), test_settings()};
     engine.start();
-    ::kill(master_of(engine), SIGKILL);
+    kill_head_of(engine);
     EXPECT_THAT(error_of([&] { engine.wait_for(kDeadline); }), HasSubstr("its master"));
   }
   {

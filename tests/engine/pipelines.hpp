@@ -139,8 +139,8 @@ inline Settings tiny_lanes() {
   return settings;
 }
 
-inline Pipeline counting_pipeline(unsigned workers) {
-  Pipeline pipeline{"counting"};
+inline Pipeline counting_pipeline(unsigned workers, const std::string& name = "counting") {
+  Pipeline pipeline{name};
   pipeline.inlet<Item>("in").by(&Item::key).to<Count>("count", {.workers = workers}).outlet("out");
   return pipeline;
 }

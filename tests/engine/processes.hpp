@@ -115,10 +115,28 @@ inline WorkerStats worker_of(const Engine& engine, const std::string& name) {
 
 // Never a pid that kill() would take for a group of processes.
 inline pid_t master_of(const Engine& engine) {
-  const std::vector<pid_t> workers = pids_of(engine);
-  const pid_t master = workers.empty() ? 0 : parent_of(workers.front());
+  const pid_t master = engine.stats().master;
   if (master > 1) return master;
   throw std::runtime_error{"the engine has no master"};
+}
+
+inline pid_t keeper_of(const Engine& engine) {
+  const pid_t keeper = engine.stats().keeper;
+  if (keeper > 1) return keeper;
+  throw std::runtime_error{"the engine has no keeper"};
+}
+
+// Kills keeper and master so that neither can replace the other.
+inline void kill_head_of(const Engine& engine) {
+  const pid_t keeper = keeper_of(engine);
+  const pid_t master = master_of(engine);
+  ::kill(keeper, SIGSTOP);
+  EXPECT_TRUE(eventually([keeper] {
+    const std::vector<std::string> fields = stat_of(keeper);
+    return fields.empty() || fields[0] == "T";
+  }));
+  ::kill(master, SIGKILL);
+  ::kill(keeper, SIGKILL);
 }
 
 // A test that starts processes: at its end none of them may be there any more.

@@ -50,6 +50,10 @@ struct StageStats {
 
 struct Stats {
   std::vector<StageStats> stages;
+  int master = 0;                              // Pids of the last ones that are known.
+  int keeper = 0;
+  std::uint32_t masters = 0;                   // How many there have been: one, and one for each that died.
+  std::chrono::nanoseconds master_at_work{0};  // Since when the last one has watched all workers.
   std::uint64_t problem_count = 0;    // Reported by handlers: Worker::report().
   std::vector<std::string> problems;  // The first of them, each with its worker's name.
 };

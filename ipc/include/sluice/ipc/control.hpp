@@ -34,7 +34,8 @@ enum class Activity : std::uint32_t {
   busy = 3,      // Handles events: progress must move.
   full = 4,      // Waits for room in a lane it produces.
   finished = 5,  // Everything is committed that will ever be.
-  failed = 6,    // Gave up; the message says why.
+  failed = 6,    // Its handler threw; the message says what.
+  hopeless = 7,  // Gave up for good; the message says why.
 };
 
 // When an incarnation reached what; CLOCK_MONOTONIC, 0: not yet.

@@ -69,6 +69,8 @@ class Segment {
 
   // From now on this process may write `region` and no other byte of the segment.
   void own(std::size_t region);
+  // This process writes nothing any more.
+  void own_nothing();
   // For a pipeline that runs in one process and one thread.
   void own_everything();
 

@@ -1,0 +1,36 @@
+// The lifeline: a pipe whose writing end the keeper and the master hold, and nobody else. When the last of
+// them dies, whichever way, the kernel closes it, and that is the one sure sign that nobody is left who could
+// replace anybody: it needs no pid, and no fork can slip past it, since a fork inherits the end.
+//
+//   host      holds the reading end and looks at it: abandoned pipelines are an error, not a wait.
+//   workers   are bound to it: the kernel itself kills a bound process at the instant the writing end closes,
+//             also one that hangs in its handler or is stopped. So no worker can outlive the pipeline.
+#pragma once
+
+#include <chrono>
+
+#include "descriptor.hpp"
+
+namespace sluice {
+
+class Lifeline {
+ public:
+  Lifeline();  // Throws Error when the process has no descriptor left.
+
+  // Host, after it has forked the keeper: keeps the reading end alone.
+  void let_go() noexcept { writing_.reset(); }
+  // Worker or standby, right after the fork: lets go, and is killed by the kernel once nobody holds the end.
+  // False when that cannot be had (no /proc): then the caller must die with its parent instead.
+  bool bind_this_process() noexcept;
+
+  // Nobody holds it any more: neither keeper nor master is left.
+  bool cut() const noexcept;
+  // Waits until it is cut, not longer than `limit`; whether it is.
+  bool await_cut(std::chrono::milliseconds limit) const noexcept;
+
+ private:
+  Descriptor reading_;
+  Descriptor writing_;
+};
+
+}  // namespace sluice

@@ -1,0 +1,369 @@
+// The death of the master and of the keeper: the other of the two replaces it, the workers work on meanwhile,
+// and every event takes effect exactly once.
+
+#include <iostream>
+#include <random>
+
+#include "pipelines.hpp"
+#include "processes.hpp"
+
+namespace sluice::test {
+namespace {
+
+using testing::HasSubstr;
+using testing::SizeIs;
+
+class Takeover : public WithProcesses {};
+
+bool is_stopped(pid_t pid) {
+  const std::vector<std::string> fields = stat_of(pid);
+  return !fields.empty() && fields[0] == "T";
+}
+
+// Waits for the master after the one that is counted in `before`, at work. That one is dead then, or has
+// become the keeper.
+bool await_next_master(const Engine& engine, const Stats& before) {
+  const bool came = eventually([&] {
+    const Stats now = engine.stats();
+    return now.masters > before.masters && now.master_at_work > before.master_at_work;
+  });
+  EXPECT_TRUE(!came || !is_alive(before.master) || keeper_of(engine) == before.master);
+  return came;
+}
+
+std::uint64_t events_in(const Engine& engine) {
+  std::uint64_t sum = 0;
+  for (const StageStats& stage : engine.stats().stages)
+    sum += stage.events_in();
+  return sum;
+}
+
+// An endless flow through two stages, which nobody pushes.
+Pipeline flow() {
+  Pipeline pipeline{"flow"};
+  pipeline.source<Numbers>("numbers", ~std::uint32_t{0})
+      .by(&Item::key)
+      .to<Count>("count", {.workers = 2})
+      .outlet("out");
+  return pipeline;
+}
+
+Settings flow_settings() {
+  Settings settings = test_settings();
+  settings.set("lane.full", "drop_newest");  // Nobody pulls.
+  return settings;
+}
+
+TEST_F(Takeover, LeavesTheWorkersOfADeadMasterAlone) {
+  Engine engine{counting_pipeline(3), test_settings()};
+  engine.start();
+  const Stats before = engine.stats();
+  const std::vector<pid_t> workers = pids_of(engine);
+  ::kill(master_of(engine), SIGKILL);
+  ASSERT_TRUE(await_next_master(engine, before));
+  EXPECT_EQ(pids_of(engine), workers);
+  EXPECT_EQ(engine.stats().stages[0].restarts(), 0U);
+  Collector<Counted> out{engine, "out"};
+  auto in = engine.inlet<Item>("in");
+  for (const Item& item : items(10'000, 100))
+    EXPECT_EQ(in.push(item), PushResult::accepted);
+  engine.drain();
+  EXPECT_THAT(out.all(), SizeIs(10'000));
+}
+
+TEST_F(Takeover, ReplacesWorkersThatDiedWhileThereWasNoMaster) {
+  Engine engine{counting_pipeline(3), test_settings()};
+  engine.start();
+  const pid_t keeper = keeper_of(engine);
+  const Stats before = engine.stats();
+  ::kill(keeper, SIGSTOP);
+  ASSERT_TRUE(eventually([&] { return is_stopped(keeper); }));
+  ::kill(master_of(engine), SIGKILL);
+  ASSERT_TRUE(engine.signal_worker("count/1", SIGKILL));
+  Collector<Counted> out{engine, "out"};
+  auto in = engine.inlet<Item>("in");
+  for (const Item& item : items(1'000, 100))
+    EXPECT_EQ(in.push(item), PushResult::accepted);
+  ::kill(keeper, SIGCONT);
+  ASSERT_TRUE(await_next_master(engine, before));
+  // And of those that it took over.
+  ASSERT_TRUE(engine.signal_worker("count/2", SIGKILL));
+  EXPECT_TRUE(eventually([&] { return worker_of(engine, "count/2").incarnation == 2; }));
+  engine.drain();
+  EXPECT_THAT(out.all(), SizeIs(1'000));
+  EXPECT_EQ(worker_of(engine, "count/0").incarnation, 1U);
+  EXPECT_EQ(worker_of(engine, "count/1").incarnation, 2U);
+}
+
+TEST_F(Takeover, WorkersWorkOnWhileThereIsNoMaster) {
+  Engine engine{flow(), flow_settings()};
+  engine.start();
+  const pid_t keeper = keeper_of(engine);
+  const Stats before = engine.stats();
+  ::kill(keeper, SIGSTOP);
+  ASSERT_TRUE(eventually([&] { return is_stopped(keeper); }));
+  ::kill(master_of(engine), SIGKILL);
+  ASSERT_TRUE(eventually([&] { return !is_alive(static_cast<pid_t>(before.master)); }));
+  for (int look = 0; look < 5; ++look) {
+    const std::uint64_t seen = events_in(engine);
+    EXPECT_TRUE(eventually([&] { return events_in(engine) > seen + 10'000; }));
+  }
+  EXPECT_EQ(engine.stats().masters, before.masters) << "nobody could fork one";
+  ::kill(keeper, SIGCONT);
+  EXPECT_TRUE(await_next_master(engine, before));
+}
+
+TEST_F(Takeover, AMasterWhoseKeeperDiedBecomesTheKeeper) {
+  Engine engine{counting_pipeline(2), test_settings()};
+  engine.start();
+  const Stats before = engine.stats();
+  const std::vector<pid_t> workers = pids_of(engine);
+  ::kill(keeper_of(engine), SIGKILL);
+  ASSERT_TRUE(await_next_master(engine, before));
+  EXPECT_EQ(keeper_of(engine), before.master);
+  EXPECT_EQ(parent_of(master_of(engine)), keeper_of(engine));
+  EXPECT_EQ(pids_of(engine), workers);
+  engine.stop();
+  EXPECT_FALSE(is_alive(before.master));
+  for (const pid_t worker : workers)
+    EXPECT_FALSE(is_alive(worker));
+}
+
+TEST_F(Takeover, AStopThatNoMasterHeardIsHonouredByTheNext) {
+  Engine engine{flow(), flow_settings()};
+  engine.start();
+  const pid_t keeper = keeper_of(engine);
+  const std::vector<pid_t> workers = pids_of(engine);
+  ::kill(keeper, SIGSTOP);
+  ASSERT_TRUE(eventually([&] { return is_stopped(keeper); }));
+  ::kill(master_of(engine), SIGKILL);
+  std::thread later{[keeper] {
+    std::this_thread::sleep_for(300ms);
+    ::kill(keeper, SIGCONT);
+  }};
+  const auto start = std::chrono::steady_clock::now();
+  engine.stop();
+  EXPECT_GE(std::chrono::steady_clock::now() - start, 250ms) << "there was nobody to hear it";
+  later.join();
+  EXPECT_TRUE(engine.over());
+  for (const pid_t worker : workers)
+    EXPECT_FALSE(is_alive(worker));
+}
+
+TEST_F(Takeover, ADrainNeedsNoMasterButForItsEnd) {
+  Engine engine{flow(), flow_settings()};
+  engine.start();
+  const pid_t keeper = keeper_of(engine);
+  ::kill(keeper, SIGSTOP);
+  ASSERT_TRUE(eventually([&] { return is_stopped(keeper); }));
+  ::kill(master_of(engine), SIGKILL);
+  engine.begin_drain();
+  EXPECT_TRUE(eventually(
+      [&] { return worker_of(engine, "count/0").finished && worker_of(engine, "count/1").finished; }));
+  EXPECT_FALSE(engine.wait_for(10ms));
+  ::kill(keeper, SIGCONT);
+  EXPECT_TRUE(engine.wait_for(kDeadline));
+}
+
+TEST_F(Takeover, AStopEndsAKeeperAndAMasterThatHang) {
+  Engine engine{flow(), flow_settings()};
+  engine.start();
+  const std::vector<pid_t> workers = pids_of(engine);
+  ::kill(keeper_of(engine), SIGSTOP);
+  ::kill(master_of(engine), SIGSTOP);
+  engine.stop();
+  EXPECT_FALSE(is_alive(keeper_of(engine)));
+  EXPECT_FALSE(is_alive(master_of(engine)));
+  for (const pid_t worker : workers)
+    EXPECT_FALSE(is_alive(worker));
+}
+
+TEST_F(Takeover, NobodyOutlivesMasterAndKeeperNotEvenTheHangingAndTheStopped) {
+  Engine engine{counting_pipeline(3), test_settings()};
+  engine.start();
+  const std::vector<pid_t> workers = pids_of(engine);
+  ASSERT_TRUE(engine.signal_worker("count/0", SIGUSR2));  // It hangs in its handler from now on.
+  ASSERT_TRUE(engine.signal_worker("count/1", SIGSTOP));
+  kill_head_of(engine);
+  EXPECT_THAT(error_of([&] { engine.wait_for(kDeadline); }), HasSubstr("died before either could replace"));
+  for (const pid_t worker : workers)
+    EXPECT_FALSE(is_alive(worker));
+}
+
+// The ledger of what happened during the kills: who was killed how often, and how long it took.
+struct Kills {
+  std::uint64_t masters = 0;
+  std::uint64_t keepers = 0;
+  std::uint64_t workers = 0;
+  std::vector<std::chrono::nanoseconds> to_next_master;
+};
+
+std::string distribution(std::vector<std::chrono::nanoseconds> times) {
+  if (times.empty()) return "";
+  std::sort(times.begin(), times.end());
+  const auto at = [&times](double share) {
+    const auto index = static_cast<std::size_t>(share * static_cast<double>(times.size() - 1));
+    return std::to_string(times[index].count() / 1000) + " us";
+  };
+  return "p50 " + at(0.5) + ", p90 " + at(0.9) + ", max " + at(1);
+}
+
+// Masters of this test's pipeline, by the kernel's account; the machine may have others. What a master has
+// just forked looks like one for a moment.
+bool is_master_of(pid_t pid, const std::string& pipeline) {
+  const std::string process = "/proc/" + std::to_string(pid);
+  std::ifstream file{process + "/comm"};
+  std::string line;
+  std::getline(file, line);
+  if (line != "sluice-master" || !is_alive(pid)) return false;
+  std::ifstream maps{process + "/maps"};
+  while (std::getline(maps, line)) {
+    if (line.find("sluice:" + pipeline) != std::string::npos) return true;
+  }
+  return false;
+}
+
+std::vector<pid_t> masters_of(const std::string& pipeline) {
+  std::vector<pid_t> found;
+  for (const auto& entry : std::filesystem::directory_iterator{"/proc"}) {
+    const pid_t pid = static_cast<pid_t>(std::strtol(entry.path().filename().c_str(), nullptr, 10));
+    if (pid != 0 && is_master_of(pid, pipeline)) found.push_back(pid);
+  }
+  return found;
+}
+
+// Looks for two masters at once as long as it lives.
+class MasterCensus {
+ public:
+  explicit MasterCensus(std::string pipeline) : pipeline_{std::move(pipeline)} {}
+  ~MasterCensus() {
+    enough_ = true;
+    thread_.join();
+    EXPECT_GT(looks_, 0U);
+    EXPECT_EQ(twice_, 0U) << "of " << looks_ << " looks";
+  }
+  MasterCensus(const MasterCensus&) = delete;
+  MasterCensus& operator=(const MasterCensus&) = delete;
+
+ private:
+  void look() {
+    while (!enough_) {
+      const std::vector<pid_t> found = masters_of(pipeline_);
+      ++looks_;
+      // Two that lived side by side would do so for long; one that dies, or that is to be a worker, does not.
+      const auto still_are = [&] {
+        return found.size() > 1 && is_master_of(found[0], pipeline_) && is_master_of(found[1], pipeline_);
+      };
+      if (still_are() && !eventually([&] { return !still_are(); }, 1s)) ++twice_;
+      std::this_thread::sleep_for(2ms);
+    }
+  }
+
+  std::string pipeline_;
+  std::atomic<bool> enough_{false};
+  std::uint64_t looks_ = 0;
+  std::uint64_t twice_ = 0;
+  std::thread thread_{[this] { look(); }};
+};
+
+class KillsAtTheHead : public WithProcesses {
+ protected:
+  // Pushes items while `hurt` hurts the pipeline again and again; what comes out must be exact.
+  void run(std::size_t kills, const std::function<void(Engine&, std::mt19937_64&, Kills&)>& hurt) {
+    const std::uint64_t seed = std::random_device{}();
+    SCOPED_TRACE("seed " + std::to_string(seed));
+    std::mt19937_64 random{seed};
+    Settings settings = test_settings();
+    settings.set("restart.budget", "100000");
+    Engine engine{counting_pipeline(3, name_), settings};
+    engine.start();
+    const MasterCensus census{name_};
+    Collector<Counted> out{engine, "out"};
+    std::atomic<bool> enough{false};
+    std::vector<Item> pushed;
+    std::thread pusher{[&] {
+      auto in = engine.inlet<Item>("in");
+      constexpr std::uint32_t kMost = 20'000'000;
+      for (std::uint32_t i = 0; !enough && i < kMost; ++i) {
+        pushed.push_back({i % 500, i});
+        EXPECT_EQ(in.push(pushed.back()), PushResult::accepted);
+        if (i % 1024 == 0) std::this_thread::sleep_for(200us);  // Leaves the others some of the machine.
+      }
+    }};
+    Kills done;
+    for (std::size_t i = 0; i < kills && !HasFailure(); ++i) {
+      std::this_thread::sleep_for(std::chrono::microseconds{random() % 3000});
+      hurt(engine, random, done);
+    }
+    enough = true;
+    pusher.join();
+    const Stats stats = engine.stats();
+    if (engine.over()) ADD_FAILURE() << error_of([&] { engine.wait_for(kDeadline); });
+    engine.drain();
+    audit(pushed, out.all());
+    std::cout << done.masters << " masters, " << done.keepers << " keepers and " << done.workers
+              << " workers killed among " << pushed.size() << " events, seed " << seed << "; "
+              << stats.masters
+              << " masters; killed to the next master at work: " << distribution(done.to_next_master) << "\n";
+  }
+
+  static void audit(const std::vector<Item>& pushed, std::vector<Counted> got) {
+    ASSERT_EQ(got.size(), pushed.size());
+    std::vector<std::uint32_t> seen(500, 0);
+    for (const Counted& counted : got) {
+      // In order, and counted once: the nth of its key is the one that was pushed as the nth.
+      ASSERT_EQ(counted.nth, seen[counted.item.key]);
+      ASSERT_EQ(counted.item.number, counted.item.key + 500 * seen[counted.item.key]);
+      ++seen[counted.item.key];
+    }
+  }
+
+  const std::string name_ = "takeover-" + std::to_string(::getpid());
+
+  static void kill_master(Engine& engine, Kills& done) {
+    const Stats before = engine.stats();
+    const auto start = std::chrono::steady_clock::now().time_since_epoch();
+    ::kill(master_of(engine), SIGKILL);
+    ++done.masters;
+    if (!await_next_master(engine, before)) {
+      ADD_FAILURE() << "no master came";
+      return;
+    }
+    done.to_next_master.push_back(engine.stats().master_at_work - start);
+  }
+};
+
+TEST_F(KillsAtTheHead, OfMastersLoseNothing) {
+  run(300, [](Engine& engine, std::mt19937_64&, Kills& done) { kill_master(engine, done); });
+}
+
+TEST_F(KillsAtTheHead, OfMastersAndWorkersLoseNothing) {
+  run(300, [](Engine& engine, std::mt19937_64& random, Kills& done) {
+    // Before, while there is no master, and after.
+    const auto kill_worker = [&] {
+      if (engine.signal_worker("count/" + std::to_string(random() % 3), SIGKILL)) ++done.workers;
+    };
+    if (random() % 2 == 0) kill_worker();
+    const Stats before = engine.stats();
+    ::kill(master_of(engine), SIGKILL);
+    ++done.masters;
+    std::this_thread::sleep_for(std::chrono::microseconds{random() % 1000});
+    kill_worker();
+    EXPECT_TRUE(await_next_master(engine, before));
+  });
+}
+
+TEST_F(KillsAtTheHead, OfKeepersAndMastersInTurnLoseNothingAndNeverLeaveTwoMasters) {
+  run(300, [](Engine& engine, std::mt19937_64& random, Kills& done) {
+    const Stats before = engine.stats();
+    if (random() % 2 == 0) return kill_master(engine, done);
+    ::kill(keeper_of(engine), SIGKILL);
+    ++done.keepers;
+    if (random() % 2 == 0 && engine.signal_worker("count/" + std::to_string(random() % 3), SIGKILL))
+      ++done.workers;
+    EXPECT_TRUE(await_next_master(engine, before));
+  });
+}
+
+}  // namespace
+}  // namespace sluice::test
