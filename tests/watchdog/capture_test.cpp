@@ -1,0 +1,164 @@
+// Before a stalled worker dies, its stacks and its event are written down, without its help. And how long it
+// takes to see a stall and a death.
+
+#include <algorithm>
+#include <filesystem>
+
+#include "obedient.hpp"
+
+namespace sluice::test {
+namespace {
+
+using testing::AllOf;
+using testing::Each;
+using testing::HasSubstr;
+using testing::SizeIs;
+using testing::StartsWith;
+
+constexpr std::chrono::milliseconds kEventDeadline{100};
+
+class Capture : public WithProcesses {
+ protected:
+  void SetUp() override {
+    path_ = testing::TempDir() + "capture-" + std::to_string(::getpid()) + ".jsonl";
+    std::filesystem::remove(path_);
+  }
+  void TearDown() override {
+    std::filesystem::remove(path_);
+    WithProcesses::TearDown();
+  }
+  Settings settings() const {
+    Settings settings = test_settings();
+    settings.set("watchdog.deadline", std::to_string(kEventDeadline.count()) + "ms");
+    settings.set("restart.backoff", "0s");
+    settings.set("report.path", path_);
+    return settings;
+  }
+  std::vector<std::string> stalls() const {
+    std::ifstream file{path_};
+    std::vector<std::string> lines;
+    for (std::string line; std::getline(file, line);) {
+      if (line.find(R"("report":"stall")") != std::string::npos) lines.push_back(line);
+    }
+    return lines;
+  }
+
+  std::string path_;
+};
+
+TEST_F(Capture, HoldsTheFunctionThatSpinsAndTheEvent) {
+  Running running{settings()};
+  running.push(Deed::pass);
+  running.push(Deed::spin_forever);
+  running.expect_all_delivered_in_order();
+  ASSERT_THAT(stalls(), SizeIs(1));
+  EXPECT_THAT(stalls()[0],
+              AllOf(StartsWith("{"), HasSubstr(R"("worker":"obedient/0")"), HasSubstr("\"event\":\"0x"),
+                    HasSubstr("spins_here"), HasSubstr("WorkerLoop::step()")));
+  EXPECT_EQ(running.worker().restarts, 1U);
+}
+
+TEST_F(Capture, HoldsTheFunctionThatSleeps) {
+  Running running{settings()};
+  running.push(Deed::sleep_forever);
+  running.expect_all_delivered_in_order();
+  ASSERT_THAT(stalls(), SizeIs(1));
+  EXPECT_THAT(stalls()[0], AllOf(HasSubstr("sleeps_here"), HasSubstr("state S")));
+}
+
+[[gnu::noinline, gnu::noclone]] void waits_for_its_thread(std::thread& thread) {
+  thread.join();
+  asm volatile("");  // Something is left to do here, so that the call is no jump.
+}
+
+struct Threaded {
+  explicit Threaded(std::atomic<std::uint64_t>* lives) : lives{lives} {}
+  void operator()(const Order& order, Outlet<Order>& out) const {
+    if (lives->fetch_add(1) == 0) {
+      std::atomic<std::uint64_t> turns{0};
+      std::thread helper{[&turns] { spins_here(turns); }};
+      waits_for_its_thread(helper);
+    }
+    out.push(order);
+  }
+  std::atomic<std::uint64_t>* lives;
+};
+
+TEST_F(Capture, HoldsTheStacksOfAllThreadsOfAHandler) {
+  const SharedWord lives;
+  Pipeline pipeline{"threaded"};
+  pipeline.inlet<Order>("in").to<Threaded>("threaded", &*lives).outlet("out");
+  Engine engine{pipeline, settings()};
+  engine.start();
+  Collector<Order> out{engine, "out"};
+  engine.inlet<Order>("in").push({});
+  engine.drain();
+  EXPECT_THAT(out.all(), SizeIs(1));
+  ASSERT_THAT(stalls(), SizeIs(1));
+  EXPECT_THAT(stalls()[0], AllOf(HasSubstr("spins_here"), HasSubstr("waits_for_its_thread")));
+}
+
+TEST_F(Capture, IsTakenOfManyThatStallAtOnce) {
+  constexpr unsigned kWorkers = 8;
+  Running running{settings(), kWorkers};
+  for (unsigned i = 0; i < kWorkers; ++i)
+    running.push(Deed::sleep_forever);
+  running.inlet->close();
+  ASSERT_TRUE(running.engine.wait_for(kDeadline));
+  EXPECT_THAT(running.outlet->all(), SizeIs(kWorkers));
+  EXPECT_THAT(stalls(), SizeIs(kWorkers)) << "one for each, with stacks or without";
+}
+
+// From the beginning of the event to its second attempt: the stall is seen, its stacks are taken, the worker
+// is killed, and its replacement has come to the event. Told, not judged: it is a matter of the machine.
+TEST_F(Capture, AndEndOfALivelockTakeTheTimeThatIsToldHere) {
+  constexpr std::uint32_t kTimes = 20;
+  Running running{settings()};
+  std::vector<std::chrono::nanoseconds> ends;
+  for (std::uint32_t i = 0; i < kTimes; ++i) {
+    running.push(i % 2 == 0 ? Deed::spin_forever : Deed::sleep_forever);
+    ASSERT_TRUE(eventually([&] { return running.outlet->count() == i + 1; }));
+    const WorkerStats worker = running.worker();
+    ASSERT_EQ(worker.restarts, i + 1);
+    // The replacement's first words say when its predecessor was known to be dead.
+    ends.push_back(worker.lives.back().predecessor_dead -
+                   std::chrono::nanoseconds{running.diary->first_begun_ns[i].load()});
+  }
+  std::sort(ends.begin(), ends.end());
+  std::printf(
+      "from the beginning of an event that hangs to its worker's death, deadline %lld ms: "
+      "median %.1f ms, longest %.1f ms\n",
+      static_cast<long long>(kEventDeadline / 1ms), static_cast<double>(ends[kTimes / 2].count()) / 1e6,
+      static_cast<double>(ends.back().count()) / 1e6);
+  running.expect_all_delivered_in_order();
+  EXPECT_THAT(stalls(), SizeIs(kTimes));
+}
+
+TEST_F(Capture, ComesNotInTheWayOfAReplacementAfterADeath) {
+  constexpr int kTimes = 100;
+  Running running{settings()};
+  std::vector<std::chrono::nanoseconds> waits;
+  for (std::uint32_t i = 0; i < kTimes; ++i) {
+    running.push(Deed::pass);
+    ASSERT_TRUE(eventually([&] { return running.outlet->count() == i + 1; }));
+    ASSERT_TRUE(running.engine.signal_worker("obedient/0", SIGKILL));
+    ASSERT_TRUE(eventually([&] {
+      const WorkerStats worker = running.worker();
+      return worker.restarts == i + 1 && worker.lives.back().incarnation == i + 2 &&
+             worker.lives.back().ready.count() != 0;
+    }));
+    const LifeStats life = running.worker().lives.back();
+    waits.push_back(life.born - life.predecessor_dead);
+  }
+  std::sort(waits.begin(), waits.end());
+  std::printf(
+      "from a known death to the first instruction of the replacement: median %.0f us, p99 %.0f us, "
+      "longest %.0f us\n",
+      static_cast<double>(waits[kTimes / 2].count()) / 1e3,
+      static_cast<double>(waits[kTimes * 99 / 100].count()) / 1e3,
+      static_cast<double>(waits.back().count()) / 1e3);
+  running.expect_all_delivered_in_order();
+}
+
+}  // namespace
+}  // namespace sluice::test
