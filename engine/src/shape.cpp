@@ -48,6 +48,19 @@ bool has_workers(const Node& node) {
   return node.kind == NodeKind::source || node.kind == NodeKind::stage;
 }
 
+// A line of the shape is one line.
+std::string in_one_line(std::string_view text) {
+  std::string line;
+  for (const char c : text) {
+    if (c == '\n') {
+      line += "\\n";
+    } else {
+      line += c;
+    }
+  }
+  return line;
+}
+
 std::string node_line(const Layout& layout, const Node& node, std::size_t number) {
   std::size_t workers = 0;
   for (std::size_t p = kFirstWorker; p < layout.processes.size(); ++p) {
@@ -70,6 +83,8 @@ std::string edge_line(const Graph& graph, std::size_t number) {
 
 std::string shape_of(const Graph& graph, const Layout& layout, const Settings& settings) {
   std::string shape = fmt::format("the pipeline's name: {}\n", graph.name);
+  for (const auto& [name, value] : graph.arguments)
+    shape += fmt::format("argument {}: {}\n", in_one_line(name), in_one_line(value));
   for (std::size_t n = 0; n < graph.nodes.size(); ++n)
     shape += node_line(layout, graph.nodes[n], n);
   for (std::size_t e = 0; e < graph.edges.size(); ++e)

@@ -11,7 +11,7 @@
 namespace sluice {
 
 // Lines "subject: fact", from what a program says to the sizes that follow from it. What only a handler
-// knows, its arguments and its code, is not in it; the pieces of its state are checked as it claims them.
+// knows is not in it; the pieces of its state are checked as it claims them.
 std::string shape_of(const Graph& graph, const Layout& layout, const Settings& settings);
 
 }  // namespace sluice

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include <fmt/format.h>
+
 #include "market/bars_stage.hpp"
 #include "market/book_stage.hpp"
 #include "market/input_plan.hpp"
@@ -16,6 +18,10 @@ namespace {
 constexpr std::uint64_t kMebibyte = std::uint64_t{1} << 20;
 constexpr std::uint64_t kSmall = std::uint64_t{64} << 10;  // Of stages that keep next to nothing.
 constexpr std::uint64_t kMostReaders = 2;
+
+std::string absolute(const std::string& path) {
+  return path == "-" ? path : std::filesystem::absolute(path).lexically_normal().string();
+}
 
 struct Incoming {
   sluice::Stream<LineRecord> lines;
@@ -44,6 +50,10 @@ bool is_standard_input(const MarketInput& input) {
 sluice::Pipeline market_pipeline(const MarketInput& input, const std::filesystem::path& out,
                                  const sluice::Settings& settings) {
   sluice::Pipeline pipeline{"market"};
+  // Who goes on with a segment goes on in these files.
+  for (std::size_t i = 0; i < input.paths.size(); ++i)
+    pipeline.argument(fmt::format("input {}", i + 1), absolute(input.paths[i]));
+  pipeline.argument("out", absolute(out.string()));
   const Incoming from = incoming(pipeline, input, settings);
   const auto instrument_of = [](const LineRecord& line) -> const Instrument& { return line.head.instrument; };
   auto [trades, books, tickers, tallies, rejected] =

@@ -230,6 +230,15 @@ TEST_F(Resume, GoesOnAfterAFailureOnceItsCauseIsGone) {
   EXPECT_THAT(out.all(), ElementsAre(Item{0, 0}, Item{0, 1}));
 }
 
+// As large as an Item, and something else.
+struct Other {
+  std::uint32_t key;
+  std::uint32_t weight;
+};
+struct CountOther {
+  void operator()(const Other&, Outlet<Counted>&) const {}
+};
+
 struct CannotBeMade {
   CannotBeMade() { throw Error{{"make", "this handler", "it is a test", ""}}; }
   void operator()(const Item&, Outlet<Item>&) const {}
@@ -300,6 +309,12 @@ TEST_F(Resume, OfAnotherShapeIsRefusedAndTheDifferenceNamed) {
   Pipeline in_turn{"counting"};
   in_turn.inlet<Item>("in").to<Count>("count", {.workers = 2}).outlet("out");
   EXPECT_THAT(refusal(in_turn, settings()), HasSubstr("Item, by key in the file, "));
+  Pipeline other_events{"counting"};
+  other_events.inlet<Other>("in").by(&Other::key).to<CountOther>("count", {.workers = 2}).outlet("out");
+  EXPECT_THAT(refusal(other_events, settings()), HasSubstr("Other, by key now"));
+  Pipeline argued = counting_pipeline(2);
+  argued.argument("input", "a\nb");
+  EXPECT_THAT(refusal(argued, settings()), HasSubstr("argument input: not in the file, a\\nb now"));
   Engine same{counting_pipeline(2), settings()};
   same.start();
   EXPECT_TRUE(same.resumed()) << "the one it was made for goes on";

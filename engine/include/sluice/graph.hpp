@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include <sluice/event.hpp>
@@ -49,6 +50,7 @@ struct Graph {
   std::string name;
   std::vector<Node> nodes;  // In the order they were written, which is an order of flow.
   std::vector<Edge> edges;
+  std::vector<std::pair<std::string, std::string>> arguments;  // Pipeline::argument().
 
   // Throws Error for a name that is taken or that could not stand in a variable's name.
   std::size_t add(Node node);

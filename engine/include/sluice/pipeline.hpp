@@ -165,6 +165,12 @@ class Pipeline {
     return Stream<T>{graph_, node, 0};
   }
 
+  // Tells this pipeline from others of the same stages: argument("input", path). A pipeline is resumed
+  // (segment.path) only by one with the same arguments; to the engine they mean nothing else.
+  void argument(std::string name, std::string value) {
+    graph_->arguments.emplace_back(std::move(name), std::move(value));
+  }
+
   const std::string& name() const noexcept { return graph_->name; }
   const Graph& graph() const noexcept { return *graph_; }
 
