@@ -2,9 +2,13 @@
 
 #include <algorithm>
 #include <csignal>
+#include <ctime>
 #include <fcntl.h>
 #include <map>
 #include <optional>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 #include <utility>
 
@@ -36,6 +40,26 @@ int signal_of(Harm harm) {
   return 0;
 }
 
+// A process that continues the one behind `pidfd` after `pause`, even if we have been killed by then: nobody
+// may stay stopped for ever. Between fork and exit only what is safe in a child of a process with threads.
+Descriptor fork_continuer(const Descriptor& pidfd, std::chrono::nanoseconds pause) {
+  const pid_t pid = ::fork();
+  if (pid == 0) {
+    ::prctl(PR_SET_NAME, "sluice-chaos");
+    for (const int signal : {SIGINT, SIGTERM, SIGHUP})
+      std::signal(signal, SIG_IGN);
+    // The pipes and sockets of the host are not ours to keep open.
+    ::dup2(pidfd.get(), 0);
+    ::close_range(1, ~0U, 0);
+    const timespec rest{0, static_cast<long>(pause.count())};
+    ::nanosleep(&rest, nullptr);
+    ::syscall(SYS_pidfd_send_signal, 0, SIGCONT, nullptr, 0);
+    ::_exit(0);
+  }
+  // A child that is not reaped yet: the pid is its own.
+  return pid < 0 ? Descriptor{} : Descriptor{static_cast<int>(::syscall(SYS_pidfd_open, pid, 0))};
+}
+
 bool is_guardian(ProcessKind kind) {
   return kind == ProcessKind::master || kind == ProcessKind::keeper;
 }
@@ -47,6 +71,7 @@ struct Chaos::Parts {
     pid_t pid = 0;
     Descriptor pidfd;
     std::chrono::nanoseconds until{0};
+    Descriptor continuer;
   };
 
   explicit Parts(const ChaosOptions& options) : schedule{options, monotonic_now()} {}
@@ -54,6 +79,7 @@ struct Chaos::Parts {
   bool may(Harm harm, const FoundProcess& process) const;
   bool guardians_are_paired(const std::vector<FoundProcess>& found) const;
   void hurt(const Hit& hit);
+  bool note_stop(const FoundProcess& victim, std::chrono::nanoseconds pause);
   void remember(const Hit& hit, const FoundProcess& victim);
   void continue_due(std::chrono::nanoseconds now) noexcept;
 
@@ -104,11 +130,10 @@ void Chaos::Parts::hurt(const Hit& hit) {
     return;
   }
   const FoundProcess& victim = *candidates[hit.choice % candidates.size()];
-  if (hit.harm == Harm::stop) {
-    // Noted before it is stopped: whatever happens in between, it will be continued.
-    Descriptor pidfd{::fcntl(victim.pidfd.get(), F_DUPFD_CLOEXEC, 0)};
-    if (pidfd.get() < 0) return;
-    stopped.push_back({victim.pid, std::move(pidfd), monotonic_now() + hit.pause});
+  // Noted before it is stopped: whatever happens in between, it will be continued.
+  if (hit.harm == Harm::stop && !note_stop(victim, hit.pause)) {
+    ++met_nobody;
+    return;
   }
   if (!send_signal(victim.pidfd, signal_of(hit.harm))) {
     ++met_nobody;
@@ -116,6 +141,14 @@ void Chaos::Parts::hurt(const Hit& hit) {
   }
   if (hit.harm == Harm::kill && is_guardian(victim.kind)) guardian_killed = monotonic_now();
   remember(hit, victim);
+}
+
+bool Chaos::Parts::note_stop(const FoundProcess& victim, std::chrono::nanoseconds pause) {
+  Descriptor pidfd{::fcntl(victim.pidfd.get(), F_DUPFD_CLOEXEC, 0)};
+  Descriptor continuer = fork_continuer(pidfd, pause);
+  if (pidfd.get() < 0 || continuer.get() < 0) return false;
+  stopped.push_back({victim.pid, std::move(pidfd), monotonic_now() + pause, std::move(continuer)});
+  return true;
 }
 
 void Chaos::Parts::remember(const Hit& hit, const FoundProcess& victim) {
@@ -129,6 +162,9 @@ void Chaos::Parts::continue_due(std::chrono::nanoseconds now) noexcept {
   std::erase_if(stopped, [now](const Stopped& process) {
     if (process.until > now) return false;
     send_signal(process.pidfd, SIGCONT);
+    send_signal(process.continuer, SIGKILL);
+    siginfo_t info{};
+    ::waitid(static_cast<idtype_t>(P_PIDFD), static_cast<id_t>(process.continuer.get()), &info, WEXITED);
     return true;
   });
 }

@@ -21,8 +21,11 @@
 
 namespace {
 
+constexpr std::uint64_t kNever = std::uint64_t{1} << 60U;
+
 struct Options {
   std::uint64_t entries = 20'000'000;
+  std::uint64_t restarts = 0;  // 0 for no such end.
   std::string out;
   sluice::StandardOptions standard;
 };
@@ -33,6 +36,8 @@ std::optional<int> parse(int argc, char** argv, Options& options) {
       ->check(CLI::Range(std::uint64_t{1}, std::uint64_t{1} << 40U))
       ->capture_default_str()
       ->type_name("N");
+  app.add_option("--restarts", options.restarts, "Drain after this many restarts of workers instead")
+      ->type_name("N");
   app.add_option("--out", options.out, "Keep the statement of the accounts in this file")->type_name("FILE");
   sluice::add_standard_options(app, options.standard);
   try {
@@ -40,6 +45,7 @@ std::optional<int> parse(int argc, char** argv, Options& options) {
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? sluice::kExitOk : sluice::kExitUsage;
   }
+  if (options.restarts > 0) options.entries = kNever;
   return std::nullopt;
 }
 
@@ -70,23 +76,35 @@ std::uint64_t dealt(const sluice::Stats& stats) {
   return stats.stages.front().workers.front().events_out;
 }
 
-// True if there was nothing to complain about.
-bool report(const Options& options, const sluice::Stats& stats, const StatementFile& statement,
-            const chaos_test::ResourceWatch& watch) {
+std::uint64_t restarts_in(const sluice::Stats& stats) {
   std::uint64_t restarts = 0;
   for (const sluice::StageStats& stage : stats.stages)
     restarts += stage.restarts();
+  return restarts;
+}
+
+// How much of the run is over, from 0 to 1.
+double progress(const Options& options, const sluice::Stats& stats) {
+  if (options.restarts > 0)
+    return static_cast<double>(restarts_in(stats)) / static_cast<double>(options.restarts);
+  return static_cast<double>(dealt(stats)) / static_cast<double>(options.entries);
+}
+
+// True if there was nothing to complain about.
+bool report(const Options& options, const sluice::Stats& stats, const StatementFile& statement,
+            const chaos_test::ResourceWatch& watch) {
   // After an interrupt, what has been drained must be right, but it is not all.
   std::vector<std::string> faults = ledger::audit(statement.path(), dealt(stats));
-  if (dealt(stats) != options.entries)
-    faults.push_back(fmt::format("it ended after {} entries of {}", dealt(stats), options.entries));
+  if (progress(options, stats) < 1)
+    faults.push_back(fmt::format("it ended after {} entries and {} restarts, before its time", dealt(stats),
+                                 restarts_in(stats)));
   for (const std::string& leak : watch.leaks())
     faults.push_back(leak);
   constexpr std::size_t kMost = 20;
   for (std::size_t i = 0; i < std::min(kMost, faults.size()); ++i)
     fmt::print(stderr, "ledger: {}\n", faults[i]);
-  fmt::print("ledger: {} entries, {} restarts, {} faults; {}\n", options.entries, restarts, faults.size(),
-             watch.summary());
+  fmt::print("ledger: {} entries, {} restarts, {} faults; {}\n", dealt(stats), restarts_in(stats),
+             faults.size(), watch.summary());
   return faults.empty();
 }
 
@@ -100,9 +118,12 @@ int main(int argc, char** argv) {
     const StatementFile statement{options.out};
     sluice::Engine engine{ledger::pipeline(options.entries, statement.path()), settings};
     chaos_test::ResourceWatch watch;
+    bool draining = false;
     const int status = sluice::run(engine, options.standard, settings, [&] {
-      watch.look(
-          [&] { return static_cast<double>(dealt(engine.stats())) / static_cast<double>(options.entries); });
+      const double share = watch.look([&] { return progress(options, engine.stats()); });
+      if (options.restarts == 0 || share < 1 || draining) return;
+      draining = true;
+      engine.begin_drain();
     });
     if (status != sluice::kExitOk) return status;
     return report(options, engine.stats(), statement, watch) ? sluice::kExitOk : sluice::kExitFailed;

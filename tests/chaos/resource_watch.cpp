@@ -37,14 +37,16 @@ std::size_t private_bytes_of(pid_t pid) {
   return 0;
 }
 
-void ResourceWatch::look(const std::function<double()>& progress) {
+double ResourceWatch::look(const std::function<double()>& progress) {
   const auto now = std::chrono::steady_clock::now();
-  if (now < next_look_) return;
+  if (now < next_look_) return progress_;
   next_look_ = now + kBetweenLooks;
-  const auto third = static_cast<std::size_t>(std::clamp(progress(), 0.0, 0.999) * 3);
+  progress_ = progress();
+  const auto third = static_cast<std::size_t>(std::clamp(progress_, 0.0, 0.999) * 3);
   note("host", third, ::getpid());
   for (const sluice::FoundProcess& process : processes_.look(::getpid()))
     note(std::string{name_of(process.kind)}, third, process.pid);
+  return progress_;
 }
 
 void ResourceWatch::note(const std::string& kind, std::size_t third, pid_t pid) {

@@ -23,8 +23,9 @@ std::size_t private_bytes_of(pid_t pid);
 
 class ResourceWatch {
  public:
-  // Called every few milliseconds by the host; looks some times a second. `progress` goes from 0 to 1.
-  void look(const std::function<double()>& progress);
+  // Called every few milliseconds by the host; looks some times a second. `progress` goes from 0 to 1;
+  // returns what it was at the last look.
+  double look(const std::function<double()>& progress);
 
   // What has grown from the first third of the run to the last by more than the accidents of one moment.
   std::vector<std::string> leaks() const;
@@ -44,6 +45,7 @@ class ResourceWatch {
   sluice::PipelineProcesses processes_;
   std::map<std::string, std::array<Most, 3>> kinds_;  // By kind of process, for each third of the run.
   std::chrono::steady_clock::time_point next_look_{};
+  double progress_ = 0;
 };
 
 }  // namespace chaos_test

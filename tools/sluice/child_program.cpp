@@ -18,8 +18,7 @@ namespace {
 
 // Between fork and exec; what went wrong leaves by `failure`, which a successful exec closes.
 [[noreturn]] void become(char* const* argv, int failure, pid_t parent) {
-  // Were we killed, nobody would continue the processes that we have stopped: the host ends, and its pipeline
-  // with it.
+  // Were we killed, the program would be left without anybody who watches over its end.
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (::getppid() != parent) ::_exit(127);
   std::signal(SIGPIPE, SIG_DFL);

@@ -1,0 +1,128 @@
+// The ledger while it is hurt thousands of times: every entry takes effect once and in order, and neither
+// descriptors, memory, files nor processes are left over. About a minute of what an hour of
+// `sluice chaos --for 1h -- ledger` does.
+#include <filesystem>
+#include <iostream>
+#include <regex>
+#include <set>
+#include <string>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "command.hpp"
+
+namespace chaos_test {
+namespace {
+
+using testing::AllOf;
+using testing::HasSubstr;
+using testing::Not;
+
+std::set<std::string> names_in(const std::filesystem::path& directory) {
+  std::set<std::string> names;
+  std::error_code gone;
+  for (const auto& entry : std::filesystem::directory_iterator{directory, gone})
+    names.insert(entry.path().filename().string());
+  return names;
+}
+
+// The first number that the one group of `pattern` matches in `text`, or -1.
+long number_in(const std::string& text, const std::string& pattern) {
+  std::smatch match;
+  return std::regex_search(text, match, std::regex{pattern}) ? std::stol(match[1]) : -1;
+}
+
+// Runs in a directory for temporary files that only it uses, so that what is left there is its own.
+class LedgerUnderChaos : public testing::Test {
+ protected:
+  Finished run_clean(const std::string& command) {
+    const std::set<std::string> shared_before = names_in("/dev/shm");
+    Finished finished = run("TMPDIR=" + (scratch_ / "") + " " + command);
+    std::cout << finished.output << finished.errors;
+    std::set<std::string> left;
+    for (const std::string& name : names_in("/dev/shm")) {
+      // Other tests may run beside this one: only what bears the pipeline's name would be its own.
+      if (!shared_before.contains(name) && name.find("ledger") != std::string::npos) left.insert(name);
+    }
+    EXPECT_THAT(left, testing::IsEmpty()) << "left in /dev/shm";
+    EXPECT_THAT(names_in(scratch_ / ""), testing::IsEmpty()) << "left among the temporary files";
+    return finished;
+  }
+
+  ScratchDirectory scratch_;
+};
+
+const std::string kChaos = std::string{"'"} + SLUICE_PROGRAM + "' chaos ";
+const std::string kLedger = std::string{"'"} + LEDGER_PROGRAM + "' ";
+
+TEST_F(LedgerUnderChaos, IsExactAndLeavesNothingBehindRunAfterRun) {
+  const Finished chaos =
+      run_clean(kChaos + "--for 20s --kill 50/s --stall 1/s --stop 2/s --patience 90s -- " + kLedger +
+                "--entries 3000000 --quiet");
+  EXPECT_EQ(chaos.status, 0);
+  EXPECT_THAT(chaos.errors, HasSubstr("every one ended with status 0 and left no process behind"));
+  EXPECT_THAT(chaos.output, HasSubstr("ledger: 3000000 entries"));
+  EXPECT_GT(number_in(chaos.errors, "(\\d+) kills"), 50);
+  EXPECT_GT(number_in(chaos.errors, "(\\d+) stalls?"), 0);
+  EXPECT_GT(number_in(chaos.errors, "(\\d+) stops?"), 0);
+}
+
+// One long run, so that a leak of a descriptor or of some bytes at each restart would show: the ledger
+// compares its processes early in the run and late in it.
+TEST_F(LedgerUnderChaos, LeaksNeitherDescriptorsNorMemoryOverThousandsOfRestarts) {
+  const Finished ledger = run_clean(kLedger + "--restarts 1500 --quiet --chaos 'kill=150/s stall=0 stop=0'");
+  EXPECT_EQ(ledger.status, 0);
+  EXPECT_THAT(ledger.output,
+              AllOf(HasSubstr(" 0 faults"), HasSubstr("host "), HasSubstr("master "), HasSubstr("worker ")));
+  EXPECT_GE(number_in(ledger.output, "(\\d+) restarts"), 1500);
+}
+
+TEST_F(LedgerUnderChaos, IsExactWithTinyLanesAndBatchesOfOne) {
+  const Finished chaos =
+      run_clean(kChaos + "--for 8s --kill 50/s --stall 0.5/s --stop 2/s --patience 90s -- " + kLedger +
+                "--entries 100000 --quiet --set lane.slots=2 --set lane.bytes=4KiB --set batch.events=1");
+  EXPECT_EQ(chaos.status, 0);
+  EXPECT_GT(number_in(chaos.errors, "(\\d+) kills"), 50);
+}
+
+TEST_F(LedgerUnderChaos, TellsAtItsEndWhatWasDoneAndHowToRepeatIt) {
+  const Finished ledger = run_clean(kLedger + "--entries 3000000 --quiet --chaos 'kill=50/s seed=7'");
+  EXPECT_EQ(ledger.status, 0);
+  EXPECT_THAT(ledger.errors,
+              AllOf(HasSubstr("chaos: kill=50/s stall=0.2/s stop=0.2/s seed=7, with restart.budget 6020"),
+                    HasSubstr(" kills ("),
+                    HasSubstr("again with --chaos \"kill=50/s stall=0.2/s stop=0.2/s seed=7\"")));
+}
+
+TEST_F(LedgerUnderChaos, KeepsARestartBudgetThatTheUserHasSet) {
+  const Finished ledger =
+      run_clean(kLedger + "--entries 100000000 --quiet --set restart.budget=3 --chaos 'kill=200/s seed=7'");
+  EXPECT_EQ(ledger.status, 1);
+  EXPECT_THAT(ledger.errors, AllOf(HasSubstr("with restart.budget 3"), HasSubstr("raise restart.budget"),
+                                   HasSubstr("again with --chaos")));
+}
+
+TEST_F(LedgerUnderChaos, EndsWithAllItsProcessesWhenItIsInterrupted) {
+  const Finished chaos = run_clean(kChaos + "--for 1min --kill 50/s --stop 20/s -- " + kLedger +
+                                   "--entries 1000000000 --quiet & sleep 2; kill -INT $!; wait $!");
+  EXPECT_EQ(chaos.status, 1) << "the ledger has drained, and complains that it did not get to its end";
+  EXPECT_THAT(chaos.errors, AllOf(HasSubstr("interrupted"), HasSubstr("it ended after "),
+                                  HasSubstr("the last one interrupted")));
+  EXPECT_THAT(chaos.output, HasSubstr(" 1 faults"));
+}
+
+// Also those that are stopped just then: a stopped master does not see that its host has died.
+TEST_F(LedgerUnderChaos, EndsWithAllItsProcessesWhenChaosItselfIsKilled) {
+  // A number that only this run has, put together so that the shell's own command line does not have it.
+  const Finished looked =
+      run("export TMPDIR=" + (scratch_ / "") + " N=98$$; " + kChaos + "--for 1min --stop 50/s -- " + kLedger +
+          "--entries ${N}000 --quiet & sleep 2; pgrep -f \"entries ${N}000\" | wc -l; "
+          "kill -KILL $!; for i in $(seq 600); do pgrep -f \"entries ${N}000\" >/dev/null || "
+          "break; sleep 0.1; done; echo looked $i times");
+  EXPECT_GT(number_in(looked.output, "(\\d+)\\n"), 2) << "host, master, workers";
+  EXPECT_THAT(looked.output, AllOf(HasSubstr("looked "), Not(HasSubstr("looked 600 times"))));
+}
+
+}  // namespace
+}  // namespace chaos_test
