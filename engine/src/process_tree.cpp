@@ -104,6 +104,15 @@ bool is_worker_name(std::string_view name) {
                      [](unsigned char character) { return std::isdigit(character) != 0; });
 }
 
+// Of a process whose parents are not there to tell: a master can have become a keeper, and a standby a
+// worker.
+ProcessKind kind_of_known(const FoundProcess& process, std::string_view name_now) {
+  const ProcessKind by_name = kind_of(name_now, ProcessKind::other);
+  if (by_name != ProcessKind::other) return by_name;
+  const bool was_nothing_yet = process.kind == ProcessKind::standby || process.kind == ProcessKind::newborn;
+  return was_nothing_yet && process.name != name_now ? ProcessKind::worker : process.kind;
+}
+
 }  // namespace
 
 std::string_view name_of(ProcessKind kind) noexcept {
@@ -153,28 +162,27 @@ void visit_descendants(pid_t root, const std::function<void(FoundProcess)>& foun
 
 const std::vector<FoundProcess>& PipelineProcesses::look(pid_t root) {
   std::vector<FoundProcess> now;
-  const auto keep = [&now](FoundProcess process) {
-    if (process.kind != ProcessKind::other) now.push_back(std::move(process));
+  const auto is_there = [&now](pid_t pid) {
+    return std::any_of(now.begin(), now.end(), [pid](const FoundProcess& other) { return other.pid == pid; });
+  };
+  // An orphan can be found twice: below an orphan that is known, and as one that is known itself.
+  const auto keep = [&](FoundProcess process) {
+    if (process.kind != ProcessKind::other && !is_there(process.pid)) now.push_back(std::move(process));
   };
   visit_descendants(root, keep);
   for (FoundProcess& process : known_) {
-    const auto is_it = [&process](const FoundProcess& other) { return other.pid == process.pid; };
-    if (is_gone(process.pidfd) || std::any_of(now.begin(), now.end(), is_it)) continue;
-    visit(process.pid, process.kind, &process.pidfd, 1, keep);
+    if (is_gone(process.pidfd) || is_there(process.pid)) continue;
     const std::optional<StatLine> stat = read_stat(process.pid);
     if (!stat || is_gone(process.pidfd)) continue;
-    // A newborn has got its name meanwhile, perhaps, and after the death of its parent nobody else tells.
-    if (process.kind == ProcessKind::newborn) process.kind = kind_of(stat->name, ProcessKind::other);
+    process.kind = kind_of_known(process, stat->name);
     process.name = stat->name;
+    visit(process.pid, process.kind, &process.pidfd, 1, keep);
     process.state = stat->state;
     keep(std::move(process));
   }
   std::sort(now.begin(), now.end(), [](const FoundProcess& a, const FoundProcess& b) {
     return std::tie(a.kind, a.name, a.pid) < std::tie(b.kind, b.name, b.pid);
   });
-  // An orphan can be found twice: below an orphan that is known, and as one that is known itself.
-  const auto same = [](const FoundProcess& a, const FoundProcess& b) { return a.pid == b.pid; };
-  now.erase(std::unique(now.begin(), now.end(), same), now.end());
   known_ = std::move(now);
   return known_;
 }

@@ -58,7 +58,7 @@ const std::string kLedger = std::string{"'"} + LEDGER_PROGRAM + "' ";
 
 TEST_F(LedgerUnderChaos, IsExactAndLeavesNothingBehindRunAfterRun) {
   const Finished chaos =
-      run_clean(kChaos + "--for 20s --kill 50/s --stall 1/s --stop 2/s --patience 90s -- " + kLedger +
+      run_clean(kChaos + "--for 14s --kill 50/s --stall 1/s --stop 2/s --patience 90s -- " + kLedger +
                 "--entries 3000000 --quiet");
   EXPECT_EQ(chaos.status, 0);
   EXPECT_THAT(chaos.errors, HasSubstr("every one ended with status 0 and left no process behind"));
@@ -71,16 +71,16 @@ TEST_F(LedgerUnderChaos, IsExactAndLeavesNothingBehindRunAfterRun) {
 // One long run, so that a leak of a descriptor or of some bytes at each restart would show: the ledger
 // compares its processes early in the run and late in it.
 TEST_F(LedgerUnderChaos, LeaksNeitherDescriptorsNorMemoryOverThousandsOfRestarts) {
-  const Finished ledger = run_clean(kLedger + "--restarts 1500 --quiet --chaos 'kill=150/s stall=0 stop=0'");
+  const Finished ledger = run_clean(kLedger + "--restarts 2000 --quiet --chaos 'kill=200/s stall=0 stop=0'");
   EXPECT_EQ(ledger.status, 0);
   EXPECT_THAT(ledger.output,
               AllOf(HasSubstr(" 0 faults"), HasSubstr("host "), HasSubstr("master "), HasSubstr("worker ")));
-  EXPECT_GE(number_in(ledger.output, "(\\d+) restarts"), 1500);
+  EXPECT_GE(number_in(ledger.output, "(\\d+) restarts"), 2000);
 }
 
 TEST_F(LedgerUnderChaos, IsExactWithTinyLanesAndBatchesOfOne) {
   const Finished chaos =
-      run_clean(kChaos + "--for 8s --kill 50/s --stall 0.5/s --stop 2/s --patience 90s -- " + kLedger +
+      run_clean(kChaos + "--for 6s --kill 50/s --stall 0.5/s --stop 2/s --patience 90s -- " + kLedger +
                 "--entries 100000 --quiet --set lane.slots=2 --set lane.bytes=4KiB --set batch.events=1");
   EXPECT_EQ(chaos.status, 0);
   EXPECT_GT(number_in(chaos.errors, "(\\d+) kills"), 50);

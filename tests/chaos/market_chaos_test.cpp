@@ -20,7 +20,7 @@ TEST(MarketUnderChaos, GivesTheRightAnswersInEveryRun) {
   }
   const chaos_test::Finished chaos = chaos_test::run(
       "MARKET='" MARKET_PROGRAM "' '" SLUICE_PROGRAM
-      "' chaos --for 12s --kill 20/s --stall 0.5/s --stop 2/s --patience 90s -- '" MARKET_ANSWERS "' " +
+      "' chaos --for 10s --kill 20/s --stall 0.5/s --stop 2/s --patience 90s -- '" MARKET_ANSWERS "' " +
       programs::shell_word(*data / "binance") + " --quiet");
   std::cout << chaos.output << chaos.errors;
   EXPECT_EQ(chaos.status, 0);

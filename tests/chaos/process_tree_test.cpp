@@ -58,7 +58,7 @@ TEST_F(PipelineProcess, IsFoundWithItsKindAndNeverTheHost) {
       ++counts[process.kind];
     }
     return counts[ProcessKind::worker] == 3 && counts[ProcessKind::master] == 1 &&
-           counts[ProcessKind::standby] == 1;
+           counts[ProcessKind::keeper] == 1 && counts[ProcessKind::standby] == 1;
   };
   EXPECT_TRUE(eventually(count));
   engine.stop();
