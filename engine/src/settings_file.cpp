@@ -4,6 +4,7 @@
 
 #include <cerrno>
 #include <fstream>
+#include <sstream>
 #include <string_view>
 
 #include <fmt/format.h>
@@ -30,12 +31,29 @@ std::string_view without_comment(std::string_view line) {
                .remedy = "profile.file, which is SLUICE_PROFILE_FILE, names it; leave it empty for none"}};
 }
 
+// The whole file. Bounded: a path may lead to a device that never ends.
+std::string text_of(const std::string& path) {
+  constexpr std::size_t kMostBytes = std::size_t{1} << 20;
+  errno = 0;
+  std::ifstream file{path, std::ios::binary};
+  if (!file) unreadable(path);
+  std::string text(kMostBytes + 1, '\0');
+  file.read(text.data(), static_cast<std::streamsize>(text.size()));
+  if (file.bad()) unreadable(path);
+  text.resize(static_cast<std::size_t>(file.gcount()));
+  if (text.size() > kMostBytes) {
+    throw Error{{.tried = "read the profile file",
+                 .object = fmt::format("\"{}\"", path),
+                 .why = "it is larger than 1 MiB",
+                 .remedy = "profile.file, which is SLUICE_PROFILE_FILE, names a file of lines key = value"}};
+  }
+  return text;
+}
+
 }  // namespace
 
 std::vector<ProfileLine> profile_lines(const std::string& path) {
-  errno = 0;
-  std::ifstream file{path};
-  if (!file) unreadable(path);
+  std::istringstream file{text_of(path)};
   std::vector<ProfileLine> lines;
   std::string line;
   for (std::size_t number = 1; std::getline(file, line); ++number) {
@@ -52,7 +70,6 @@ std::vector<ProfileLine> profile_lines(const std::string& path) {
     lines.push_back(
         {.number = number, .key = std::string{key}, .value = std::string{trimmed(text.substr(equals + 1))}});
   }
-  if (file.bad()) unreadable(path);
   return lines;
 }
 

@@ -421,6 +421,13 @@ TEST(AProfileFile, IsReplacedByTheOneOfAStrongerLayer) {
   EXPECT_EQ(settings.count("lane.slots"), 4096U) << "empty is for no file";
 }
 
+TEST(AProfileFile, ThatNeverEndsIsRefused) {
+  Settings settings;
+  const std::string error = error_of([&] { settings.set("profile.file", "/dev/zero"); });
+  EXPECT_THAT(error, HasSubstr("/dev/zero"));
+  EXPECT_THAT(error, HasSubstr("larger than 1 MiB"));
+}
+
 TEST(AProfileFile, WithAnUnknownKeyIsRefusedWithItsLineAndTheNearestName) {
   EXPECT_EQ(error_of_file("# one\nlane.slot = 5\n"),
             "cannot set lane.slot to \"5\" (profile file FILE:2): there is no such setting (did you mean "

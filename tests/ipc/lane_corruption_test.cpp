@@ -220,6 +220,15 @@ TEST(CorruptRecord, NeverReachesBeyondWhatIsPublishedWhicheverBitFlips) {
   }
 }
 
+TEST(CorruptRecord, BeginsWhereNoneCan) {
+  const TestLane lane;
+  lane.set_head(4);
+  lane.set_tail(64);
+  LaneConsumer out{lane.memory()};
+  EXPECT_EQ(peek_record(out).data(), nullptr);
+  EXPECT_TRUE(out.corrupt());
+}
+
 TEST(CorruptRecord, IsShorterThanItsLengthWord) {
   const TestLane lane;
   lane.set_tail(4);

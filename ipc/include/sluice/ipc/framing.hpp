@@ -38,8 +38,11 @@ inline std::span<const std::byte> peek_record(LaneConsumer& lane) noexcept {
   const std::uint64_t readable = lane.readable();
   std::uint64_t payload_bytes = 0;
   const std::byte* at = lane.data();
-  if (readable >= kRecordHeaderBytes) payload_bytes = read_once(*reinterpret_cast<const std::uint64_t*>(at));
-  if (readable < kRecordHeaderBytes || payload_bytes > readable - kRecordHeaderBytes ||
+  // A record begins at a multiple of eight. Readers that take over what a stray store has hit may not.
+  const bool aligned = lane.next() % kRecordHeaderBytes == 0;
+  if (aligned && readable >= kRecordHeaderBytes)
+    payload_bytes = read_once(*reinterpret_cast<const std::uint64_t*>(at));
+  if (!aligned || readable < kRecordHeaderBytes || payload_bytes > readable - kRecordHeaderBytes ||
       record_stride(payload_bytes) > readable) {
     lane.quarantine();
     return {};

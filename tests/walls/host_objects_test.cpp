@@ -1,0 +1,127 @@
+// The library never ends the host: nothing in it that runs in the host's process refers to a function that
+// ends a process or changes what a signal does. The line is drawn by object file, and looked for in the
+// archives.
+//
+// What a noexcept function does when something is thrown through it leaves no symbol behind; those are few,
+// and none of them calls what throws.
+#include <array>
+#include <cstdio>
+#include <map>
+#include <memory>
+#include <set>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace sluice::test {
+namespace {
+
+using testing::IsEmpty;
+
+// What only the processes behind the fork run. Whoever adds a file to them adds it here, too.
+const std::set<std::string> kBehindTheFork{"coroner.cpp.o", "keeper.cpp.o",         "master.cpp.o",
+                                           "standby.cpp.o", "worker_process.cpp.o", "takeover.cpp.o"};
+
+// The one way from the host into them: called in the child of the host's fork, and it never returns.
+const std::string kGate = "sluice::keep(";
+
+// sluice::main is a program's main function: it counts interrupts while it runs, and gives the handlers back.
+const std::string kAskedFor = "main.cpp.o";
+
+const std::set<std::string> kEndsTheProcess{
+    "abort", "exit",   "_exit", "_Exit",  "quick_exit", "std::terminate()", "__assert_fail", "pthread_exit",
+    "raise", "execve", "execv", "execvp", "execl",      "fexecve"};
+const std::set<std::string> kChangesSignals{"signal",      "sigaction",       "sigset",     "bsd_signal",
+                                            "sigprocmask", "pthread_sigmask", "sigaltstack"};
+
+struct Object {
+  std::set<std::string> defined;
+  std::set<std::string> undefined;
+};
+
+// The symbols of every object in the archives of the library, demangled.
+std::map<std::string, Object> objects() {
+  std::map<std::string, Object> found;
+  for (const char* archive : {SLUICE_ENGINE_ARCHIVE, SLUICE_IPC_ARCHIVE, SLUICE_PINNING_ARCHIVE}) {
+    const std::string command = std::string{SLUICE_NM} + " -A -C " + archive + " 2>/dev/null";
+    const std::unique_ptr<FILE, int (*)(FILE*)> pipe{::popen(command.c_str(), "r"), ::pclose};
+    std::array<char, 65536> line{};
+    while (pipe != nullptr && std::fgets(line.data(), line.size(), pipe.get()) != nullptr) {
+      // "libsluice_engine.a:engine.cpp.o:0000000000000010 T sluice::Engine::start()"
+      const std::string text{line.data()};
+      const std::size_t object_at = text.find(".a:") + 3;
+      const std::size_t object_end = text.find(':', object_at);
+      std::istringstream rest{text.substr(object_end + 1)};
+      std::string kind;
+      rest >> kind;
+      if (kind.size() > 1) rest >> kind;  // Behind an address.
+      std::string symbol;
+      std::getline(rest >> std::ws, symbol);
+      Object& object = found[text.substr(object_at, object_end - object_at)];
+      (kind == "U" ? object.undefined : object.defined).insert(symbol);
+    }
+  }
+  return found;
+}
+
+bool runs_in_the_host(const std::string& object) {
+  return !kBehindTheFork.contains(object);
+}
+
+std::vector<std::string> uses(const std::string& but, const std::set<std::string>& forbidden) {
+  std::vector<std::string> found;
+  for (const auto& [name, object] : objects()) {
+    if (!runs_in_the_host(name) || name == but) continue;
+    for (const std::string& symbol : object.undefined) {
+      if (forbidden.contains(symbol.substr(0, symbol.find('@')))) found.push_back(name + ": " + symbol);
+    }
+  }
+  return found;
+}
+
+TEST(HostObjects, AreThereToBeLookedAt) {
+  const std::map<std::string, Object> all = objects();
+  ASSERT_TRUE(all.contains("engine.cpp.o"));
+  EXPECT_TRUE(all.at("engine.cpp.o").defined.contains("sluice::Engine::start()"));
+  EXPECT_TRUE(all.at("master.cpp.o").undefined.contains("_exit")) << "the test would not see it elsewhere";
+}
+
+TEST(HostObjects, ReferToNothingThatEndsTheProcess) {
+  EXPECT_THAT(uses("", kEndsTheProcess), IsEmpty())
+      << "what only the master, the keeper or a worker runs belongs into a file of its own: kBehindTheFork";
+}
+
+TEST(HostObjects, ReferToNothingThatChangesWhatASignalDoes) {
+  EXPECT_THAT(uses(kAskedFor, kChangesSignals), IsEmpty());
+}
+
+TEST(HostObjects, EnterTheCodeBehindTheForkThroughOneGateOnly) {
+  const std::map<std::string, Object> all = objects();
+  std::map<std::string, std::string> behind;
+  for (const std::string& name : kBehindTheFork) {
+    if (!all.contains(name)) continue;
+    for (const std::string& symbol : all.at(name).defined)
+      behind.emplace(symbol, name);
+  }
+  // Templates and inline functions are in every object that uses them.
+  for (const auto& [name, object] : all) {
+    if (!runs_in_the_host(name)) continue;
+    for (const std::string& symbol : object.defined)
+      behind.erase(symbol);
+  }
+  std::vector<std::string> crossed;
+  for (const auto& [name, object] : all) {
+    if (!runs_in_the_host(name)) continue;
+    for (const std::string& symbol : object.undefined) {
+      if (behind.contains(symbol) && !symbol.starts_with(kGate))
+        crossed.push_back(name + " refers to " + symbol + " in " + behind.at(symbol));
+    }
+  }
+  EXPECT_THAT(crossed, IsEmpty());
+}
+
+}  // namespace
+}  // namespace sluice::test
