@@ -17,9 +17,9 @@
 #include "host.hpp"
 #include "keeper.hpp"
 #include "lifeline.hpp"
+#include "patience.hpp"
 #include "placement.hpp"
 #include "resume.hpp"
-#include "worker_process.hpp"
 
 namespace sluice {
 namespace {
@@ -81,7 +81,7 @@ Engine::Engine(const Pipeline& pipeline, const Settings& settings)
 Engine::~Engine() {
   try {
     stop();
-  } catch (const std::exception&) {
+  } catch (...) {
     // The processes go either way, at the latest with this one.
   }
   if (!parts_->running()) parts_->host.remove_spent_file();

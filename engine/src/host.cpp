@@ -134,8 +134,8 @@ void Host::confirm_the_end() const noexcept {
       if (!pidfd) continue;
       send_signal(pidfd, SIGKILL);
       await_death(pidfd, kLimit);
-    } catch (const Error&) {
-      // Without a descriptor nothing is confirmed; the kernel kills it all the same.
+    } catch (...) {
+      // Without a descriptor or memory nothing is confirmed; the kernel kills it all the same.
     }
   }
 }

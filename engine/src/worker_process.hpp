@@ -5,6 +5,7 @@
 
 #include <sluice/pinning/place.hpp>
 
+#include "patience.hpp"
 #include "worker_loop.hpp"
 
 namespace sluice {
@@ -20,23 +21,5 @@ inline constexpr int kExitHandlerThrew = 71;  // Anything else that a handler th
 
 // Writes down, in the region of `process`, that a new incarnation has it; what stood there is not trusted.
 ipc::Life& begin_life(ipc::Control& control, std::size_t process);
-
-// How a process of this stage waits. A shared place never spins.
-ipc::WaitPolicy wait_policy(const Settings& settings, const std::string& stage, bool shared_place);
-
-// Waits on the doorbell of the calling process.
-class DoorbellPatience final : public Patience {
- public:
-  DoorbellPatience(const ipc::WaitPolicy& policy, ipc::Control& own, const ipc::Doorbell& bell)
-      : policy_{policy}, own_{own}, bell_{bell} {}
-
-  ipc::Woken wait_until(const std::function<bool()>& ready, std::chrono::nanoseconds bound) override;
-  void pause(std::chrono::nanoseconds limit) override;
-
- private:
-  ipc::WaitPolicy policy_;
-  ipc::Control& own_;
-  const ipc::Doorbell& bell_;
-};
 
 }  // namespace sluice

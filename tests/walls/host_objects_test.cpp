@@ -22,13 +22,15 @@ namespace {
 using testing::IsEmpty;
 
 // What only the processes behind the fork run. Whoever adds a file to them adds it here, too.
-const std::set<std::string> kBehindTheFork{"coroner.cpp.o", "keeper.cpp.o",         "master.cpp.o",
-                                           "standby.cpp.o", "worker_process.cpp.o", "takeover.cpp.o"};
+const std::set<std::string> kBehindTheFork{"coroner.cpp.o", "keeper.cpp.o",   "look.cpp.o",
+                                           "master.cpp.o",  "newborn.cpp.o",  "priority.cpp.o",
+                                           "standby.cpp.o", "takeover.cpp.o", "worker_process.cpp.o"};
 
 // The one way from the host into them: called in the child of the host's fork, and it never returns.
 const std::string kGate = "sluice::keep(";
 
 // sluice::main is a program's main function: it counts interrupts while it runs, and gives the handlers back.
+// The option parser that is compiled into it ends the process where a check of a path runs out of memory.
 const std::string kAskedFor = "main.cpp.o";
 
 const std::set<std::string> kEndsTheProcess{
@@ -90,7 +92,7 @@ TEST(HostObjects, AreThereToBeLookedAt) {
 }
 
 TEST(HostObjects, ReferToNothingThatEndsTheProcess) {
-  EXPECT_THAT(uses("", kEndsTheProcess), IsEmpty())
+  EXPECT_THAT(uses(kAskedFor, kEndsTheProcess), IsEmpty())
       << "what only the master, the keeper or a worker runs belongs into a file of its own: kBehindTheFork";
 }
 
