@@ -2,11 +2,9 @@
 
 #include <algorithm>
 #include <csignal>
-#include <ctime>
 #include <fcntl.h>
 #include <map>
 #include <optional>
-#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -14,6 +12,7 @@
 
 #include <fmt/format.h>
 
+#include "continuer.hpp"
 #include "process_tree.hpp"
 
 namespace sluice {
@@ -41,21 +40,10 @@ int signal_of(Harm harm) {
 }
 
 // A process that continues the one behind `pidfd` after `pause`, even if we have been killed by then: nobody
-// may stay stopped for ever. Between fork and exit only what is safe in a child of a process with threads.
+// may stay stopped for ever.
 Descriptor fork_continuer(const Descriptor& pidfd, std::chrono::nanoseconds pause) {
   const pid_t pid = ::fork();
-  if (pid == 0) {
-    ::prctl(PR_SET_NAME, "sluice-chaos");
-    for (const int signal : {SIGINT, SIGTERM, SIGHUP})
-      std::signal(signal, SIG_IGN);
-    // The pipes and sockets of the host are not ours to keep open.
-    ::dup2(pidfd.get(), 0);
-    ::close_range(1, ~0U, 0);
-    const timespec rest{0, static_cast<long>(pause.count())};
-    ::nanosleep(&rest, nullptr);
-    ::syscall(SYS_pidfd_send_signal, 0, SIGCONT, nullptr, 0);
-    ::_exit(0);
-  }
+  if (pid == 0) continue_after(pidfd.get(), pause);
   // A child that is not reaped yet: the pid is its own.
   return pid < 0 ? Descriptor{} : Descriptor{static_cast<int>(::syscall(SYS_pidfd_open, pid, 0))};
 }
