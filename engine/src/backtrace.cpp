@@ -1,5 +1,6 @@
 #include "backtrace.hpp"
 
+#include <algorithm>
 #include <array>
 #include <cstdlib>
 #include <cxxabi.h>
@@ -155,6 +156,28 @@ std::string symbolize(std::span<const std::uintptr_t> addresses) {
   for (const std::uintptr_t address : addresses)
     frames.push_back({address, frames.empty()});
   return lines_of(modules.get(), frames, "", Clock::time_point::max());
+}
+
+std::string symbolize_places(std::string_view places) {
+  std::string text;
+  std::size_t number = 0;
+  while (!places.empty()) {
+    const std::string line{places.substr(0, places.find('\n'))};
+    places.remove_prefix(std::min(places.size(), line.size() + 1));
+    const std::size_t plus = line.rfind('+');
+    const std::string path = line.substr(0, plus);
+    const Modules modules{dwfl_begin(&kCallbacks)};
+    std::string function;
+    std::string named = line;
+    if (plus != std::string::npos && modules != nullptr &&
+        dwfl_report_elf(modules.get(), path.c_str(), path.c_str(), -1, 0, false) != nullptr &&
+        dwfl_report_end(modules.get(), nullptr, nullptr) == 0) {
+      const Frame frame{std::strtoull(line.c_str() + plus + 1, nullptr, 16), number == 0};
+      named = describe(modules.get(), frame, true, function);
+    }
+    text += fmt::format("#{} {}\n", number++, named);
+  }
+  return text;
 }
 
 std::string stacks_of(pid_t pid, std::chrono::milliseconds limit,

@@ -9,6 +9,7 @@
 #include <functional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <sys/types.h>
 
 namespace sluice {
@@ -17,6 +18,10 @@ namespace sluice {
 // addresses are those of a backtrace, innermost first, of this process or of another fork of the same
 // program.
 std::string symbolize(std::span<const std::uintptr_t> addresses);
+
+// The same for the lines "file+0xoffset" that a dead letter holds, as long as the files are still those that
+// they were.
+std::string symbolize_places(std::string_view places);
 
 // The stacks of all threads of process `pid`, which need not be able to help: a line for each thread and one
 // for each of its frames. Where a stack cannot be had, the text says why. The process stands still while its

@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <exception>
 #include <fcntl.h>
+#include <filesystem>
 #include <poll.h>
 #include <sys/epoll.h>
 #include <sys/prctl.h>
@@ -30,9 +31,15 @@ bool is_dead(int pidfd) noexcept {
   return ::poll(&entry, 1, 0) == 1;
 }
 
-// One write, so that lines of several writers do not mix. Allocates nothing.
+// One write, so that lines of several writers do not mix. Allocates only to make the directory.
 bool append_line(const std::string& path, std::string_view fields, std::string_view more) noexcept {
-  const int fd = ::open(path.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
+  constexpr int kFlags = O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC;
+  int fd = ::open(path.c_str(), kFlags, 0600);
+  if (fd < 0 && errno == ENOENT) {
+    std::error_code error;
+    std::filesystem::create_directories(std::filesystem::path{path}.parent_path(), error);
+    fd = ::open(path.c_str(), kFlags, 0600);
+  }
   if (fd < 0) return false;
   const auto part = [](std::string_view text) { return iovec{const_cast<char*>(text.data()), text.size()}; };
   const bool both = !fields.empty() && !more.empty();
@@ -41,6 +48,8 @@ bool append_line(const std::string& path, std::string_view fields, std::string_v
   ::close(fd);
   return written == static_cast<ssize_t>(3 + fields.size() + more.size() + (both ? 1 : 0));
 }
+
+}  // namespace
 
 std::string json_text(std::string_view text) {
   std::string json = "\"";
@@ -56,6 +65,8 @@ std::string json_text(std::string_view text) {
   json += '"';
   return json;
 }
+
+namespace {
 
 // A text of lines as a field that holds a list of them.
 std::string json_lines(std::string_view name, std::string_view text) {

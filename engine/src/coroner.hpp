@@ -36,6 +36,9 @@ struct Examination {
   std::optional<Sentence> sentence{};
 };
 
+// A text as JSON writes it, in quotes.
+std::string json_text(std::string_view text);
+
 class Coroner {
  public:
   // The longest that a kill waits for the stacks.

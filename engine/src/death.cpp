@@ -1,72 +1,123 @@
 #include "death.hpp"
 
-#include <cstring>
-#include <string_view>
-
-#include <fmt/format.h>
+#include <algorithm>
+#include <csignal>
 
 #include "worker_process.hpp"
 
 namespace sluice {
 namespace {
 
-// relaxed here: the words of a process whose death is confirmed.
-constexpr auto kRelaxed = std::memory_order_relaxed;
-
-bool has_finished(const RegionView& region) noexcept {
-  return region.cursors[kFinished].load(kRelaxed) != 0;
+bool raised_by_itself(int signal) noexcept {
+  switch (signal) {
+    case SIGSEGV:
+    case SIGBUS:
+    case SIGABRT:
+    case SIGFPE:
+    case SIGILL:
+    case SIGSYS:
+      return true;
+    default:
+      return false;
+  }
 }
 
-Death from_status(const siginfo_t& status, const RegionView& region) noexcept {
-  Death death{Death::Kind::killed, true, status.si_status};
-  if (status.si_code != CLD_EXITED) return death;
-  death.kind = Death::Kind::exited;
-  if (status.si_status == kExitFinished && has_finished(region)) death.kind = Death::Kind::finished;
-  if (status.si_status == kExitHopeless) death.kind = Death::Kind::hopeless;
-  if (status.si_status == kExitHandlerThrew) death.kind = Death::Kind::threw;
-  return death;
+Death from_note(const Evidence& evidence) noexcept {
+  switch (evidence.note) {
+    case CrashKind::signal:
+      return {Cause::crashed, evidence.note_signal, 0};
+    case CrashKind::exception:
+      return {Cause::threw, 0, kExitHandlerThrew};
+    case CrashKind::out_of_memory:
+      return {Cause::out_of_memory, 0, kExitHandlerThrew};
+    default:
+      return {Cause::outside, evidence.note_signal, 0};
+  }
+}
+
+Death from_status(const WaitStatus& status, const Evidence& evidence) noexcept {
+  if (status.exited) return {Cause::exited, 0, status.value};
+  if (status.value == SIGKILL && evidence.out_of_memory_kill) return {Cause::out_of_memory, SIGKILL, 0};
+  return {raised_by_itself(status.value) ? Cause::crashed : Cause::outside, status.value, 0};
 }
 
 }  // namespace
 
-Death how_it_died(const std::optional<siginfo_t>& status, const RegionView& region, pid_t pid) noexcept {
-  if (status) return from_status(*status, region);
-  Death death;
-  if (region.control->pid.load(kRelaxed) != pid) return death;
-  switch (region.control->activity.load(kRelaxed)) {
-    case ipc::Activity::finished:
-      // Said only after the last commit and its rings; a process that had come less far is replaced once
-      // more.
-      if (has_finished(region)) death.kind = Death::Kind::finished;
-      break;
-    case ipc::Activity::hopeless:
-      death.kind = Death::Kind::hopeless;
-      break;
-    case ipc::Activity::failed:
-      death.kind = Death::Kind::threw;
-      break;
-    default:
-      break;
+std::string_view name_of(Cause cause) noexcept {
+  switch (cause) {
+    case Cause::finished:
+      return "finished";
+    case Cause::hopeless:
+      return "gave up";
+    case Cause::outside:
+      return "killed";
+    case Cause::crashed:
+      return "crashed";
+    case Cause::threw:
+      return "threw";
+    case Cause::exited:
+      return "exited";
+    case Cause::out_of_memory:
+      return "out of memory";
+    case Cause::stalled:
+      return "stalled";
   }
-  return death;
+  return "?";
 }
 
-std::string to_text(const Death& death, const ipc::Control& control) {
-  const std::string_view message{control.message, ::strnlen(control.message, ipc::kMessageBytes)};
-  switch (death.kind) {
-    case Death::Kind::finished:
-      return "it had finished";
-    case Death::Kind::hopeless:
-      return std::string{message};
-    case Death::Kind::threw:
-      return fmt::format("its handler threw: {}", message);
-    case Death::Kind::exited:
-      return fmt::format("it ended with status {}", death.status);
-    case Death::Kind::killed:
-      break;
+Death death_of(const Evidence& evidence) noexcept {
+  const std::optional<WaitStatus>& status = evidence.status;
+  // Without a status the region has to do: a worker says that it has finished, or failed, last of all.
+  const bool left = status ? status->exited : true;
+  if (left && evidence.finished && (!status || status->value == kExitFinished))
+    return {Cause::finished, 0, 0};
+  if (status ? status->exited && status->value == kExitHopeless
+             : evidence.gave_up && evidence.note == CrashKind::none) {
+    return {Cause::hopeless, 0, kExitHopeless};
   }
-  if (!death.status_known) return "a signal, which only the master that had died before could have told";
-  return fmt::format("signal {} ({})", death.status, ::strsignal(death.status));
+  if (evidence.ended_by_watchdog) return {Cause::stalled, SIGKILL, 0};
+  // It was sent several, and which of them ended it says nothing.
+  if (evidence.note == CrashKind::outside_signal)
+    return {Cause::outside, status ? status->value : evidence.note_signal, 0};
+  const bool killed_after_note = status && !status->exited && status->value != evidence.note_signal;
+  if (evidence.note != CrashKind::none && !killed_after_note) return from_note(evidence);
+  return status ? from_status(*status, evidence) : Death{};
+}
+
+bool is_earned(Cause cause) noexcept {
+  switch (cause) {
+    case Cause::crashed:
+    case Cause::threw:
+    case Cause::exited:
+    case Cause::out_of_memory:
+    case Cause::stalled:
+      return true;
+    default:
+      return false;
+  }
+}
+
+std::uint32_t count_blame(std::span<Blame, kBlamesKept> blames, std::uint64_t event,
+                          const Death& death) noexcept {
+  // relaxed throughout: the master's own words; a replacement is started after they are written.
+  constexpr auto kRelaxed = std::memory_order_relaxed;
+  const auto known = std::find_if(blames.begin(), blames.end(), [event](const Blame& blame) {
+    return blame.event.load(kRelaxed) == event;
+  });
+  Blame& blame =
+      known != blames.end()
+          ? *known
+          : *std::min_element(blames.begin(), blames.end(), [](const Blame& one, const Blame& other) {
+              return one.attempts.load(kRelaxed) < other.attempts.load(kRelaxed);
+            });
+  const std::uint32_t attempts = known != blames.end() ? blame.attempts.load(kRelaxed) + 1 : 1;
+  // A master that dies in between leaves a count that belongs to nobody.
+  if (attempts == 1) blame.event.store(0, kRelaxed);
+  blame.attempts.store(attempts, kRelaxed);
+  blame.cause.store(death.cause, kRelaxed);
+  blame.signal.store(death.signal, kRelaxed);
+  blame.event.store(event, kRelaxed);
+  return attempts;
 }
 
 }  // namespace sluice

@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <csignal>
 #include <cstring>
+#include <unistd.h>
 
+#include <fmt/chrono.h>
 #include <fmt/format.h>
 
 #include <sluice/error.hpp>
@@ -29,6 +31,19 @@ ipc::Segment make_segment(const Graph& graph, const Layout& layout, const Settin
   const std::vector<ipc::RegionSpec> specs = region_specs(layout);
   if (path.empty()) return ipc::Segment{graph.name, specs};
   return ipc::Segment{graph.name, specs, {path, shape_of(graph, layout, settings)}};
+}
+
+// Absolute, because a handler may change the directory of its process.
+std::filesystem::path reports_directory(const std::string& pipeline, const Settings& settings,
+                                        const std::string& segment_path) {
+  const std::string path = settings.text("report.path");
+  if (path != "auto") return std::filesystem::absolute(path);
+  // What outlives its processes has its dead letters where its next processes find them.
+  if (!segment_path.empty()) return std::filesystem::absolute(segment_path + ".reports");
+  const auto now = std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
+  return std::filesystem::absolute("sluice-reports") /
+         fmt::format("{}-{:%Y%m%dT%H%M%S}-{}", pipeline,
+                     fmt::gmtime(std::chrono::system_clock::to_time_t(now)), ::getpid());
 }
 
 std::string_view text_of(const char* text, std::size_t most) {
@@ -57,7 +72,8 @@ Host::Host(const Graph& graph, const Settings& settings, const std::string& segm
       layout_{lay_out(graph_, settings_)},
       segment_(make_segment(graph_, layout_, settings_, segment_path)),
       bells_(layout_.processes.size()),
-      wiring_{graph_, layout_, settings_, segment_, bells_},
+      reports_{reports_directory(graph_.name, settings_, segment_path)},
+      wiring_{graph_, layout_, settings_, segment_, bells_, reports_},
       register_{register_of(layout_, segment_)} {}
 
 void Host::open_ends(Patience& patience) {
@@ -156,6 +172,7 @@ Stats Host::stats() const {
   stats.keeper = register_.keeper.pid.load(std::memory_order_relaxed);
   stats.masters = register_.masters.load(std::memory_order_relaxed);
   stats.master_at_work = std::chrono::nanoseconds{register_.at_work_ns.load(std::memory_order_relaxed)};
+  stats.reports = reports_.string();
   for (std::size_t process = kFirstWorker; process < layout_.processes.size(); ++process) {
     const Node& node = graph_.nodes[layout_.processes[process].node];
     if (stats.stages.empty() || stats.stages.back().name != node.name) {
@@ -182,6 +199,9 @@ WorkerStats Host::worker_stats(std::size_t process) const {
   stats.events_out = region.cursors[kEventsOut].load(kRelaxed);
   stats.restarts = entry.restarts.load(kRelaxed);
   stats.starved = entry.starved.load(kRelaxed);
+  const Cause last = entry.last_cause.load(kRelaxed);
+  if (stats.restarts != 0) stats.last_death = name_of(last);
+  stats.dead_letters = region.cursors[kDeadLetters].load(kRelaxed);
   stats.batches = region.counters->batches.value();
   stats.dropped = region.counters->dropped.value();
   stats.full_waits = region.counters->full_waits.value();

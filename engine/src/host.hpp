@@ -68,6 +68,7 @@ class Host {
   Layout layout_;
   ipc::Segment segment_;
   std::vector<ipc::Doorbell> bells_;
+  std::filesystem::path reports_;
   Wiring wiring_;
   std::deque<HostInlet> inlets_;
   std::deque<HostOutlet> outlets_;

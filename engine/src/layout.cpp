@@ -9,6 +9,8 @@
 #include <sluice/state.hpp>
 #include <sluice/worker.hpp>
 
+#include "poison.hpp"
+
 namespace sluice {
 namespace {
 
@@ -37,7 +39,8 @@ void add_workers(const Graph& graph, const Settings& settings, Layout& layout) {
     ProcessLayout process;
     process.node = n;
     process.undo_bytes = bytes_for(settings, "undo.bytes", node.name, node.options.undo_bytes);
-    process.state_bytes = StateArea::overhead_bytes() + round_up(sizeof(Problems), 64) +
+    process.extra_bytes = sizeof(CrashNote);
+    process.state_bytes = StateArea::overhead_bytes() + round_up(sizeof(Problems), 64) + Poison::kStateBytes +
                           bytes_for(settings, "state.bytes", node.name, node.options.state_bytes);
     for (std::uint64_t replica = 0; replica < workers; ++replica) {
       process.name = fmt::format("{}/{}", node.name, replica);
@@ -226,6 +229,10 @@ MasterRegister& register_of(const Layout& layout, const ipc::Segment& segment) {
 WorkerEntry& entry_of(const Layout& layout, const ipc::Segment& segment, std::size_t worker) {
   std::byte* base = view_of(layout, segment, kMasterProcess).extra + round_up(sizeof(MasterRegister), 64);
   return reinterpret_cast<WorkerEntry*>(base)[worker];
+}
+
+CrashNote& crash_note_of(const Layout& layout, const ipc::Segment& segment, std::size_t process) {
+  return *reinterpret_cast<CrashNote*>(view_of(layout, segment, process).extra);
 }
 
 }  // namespace sluice

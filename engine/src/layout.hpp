@@ -19,10 +19,12 @@
 #include <sluice/ipc/undo.hpp>
 #include <sluice/settings.hpp>
 
+#include "death.hpp"
+
 namespace sluice {
 
 // Words at the front of every cursor area; the commit moves them with the cursors.
-enum FixedWord : std::uint64_t { kEventsIn = 0, kEventsOut = 1, kFinished = 2 };
+enum FixedWord : std::uint64_t { kEventsIn = 0, kEventsOut = 1, kFinished = 2, kDeadLetters = 3 };
 inline constexpr std::uint64_t kFixedWords = 16;  // One line of 128 bytes.
 
 inline constexpr std::size_t kHostProcess = 0;
@@ -52,7 +54,7 @@ struct ProcessLayout {
   std::uint64_t cursor_words = kFixedWords;
   std::size_t undo_bytes = 0;
   std::size_t state_bytes = 0;
-  std::size_t extra_bytes = 0;  // The host's requests, the master's register.
+  std::size_t extra_bytes = 0;  // The host's requests, the master's register, a worker's crash note.
   // Offsets into the region's plain part.
   std::size_t cursors = 0;
   std::size_t commit = 0;
@@ -109,10 +111,13 @@ struct WorkerEntry {
   std::atomic<std::uint32_t> verdict;
   std::atomic<std::uint32_t> done;  // 1: it has finished and will not run again.
   std::atomic<std::int32_t> last_signal;
-  std::atomic<std::uint32_t> starved;  // How often it began to be.
+  std::atomic<std::uint32_t> starved;   // How often it began to be.
   std::atomic<std::uint64_t> identity;  // Of the process of that pid: descriptor.hpp.
   // When the master learned of the death of incarnation n; CLOCK_MONOTONIC, at n % kLivesKept.
   std::atomic<std::int64_t> noticed_ns[ipc::kLivesKept];
+  std::atomic<Cause> last_cause;
+  std::uint32_t reserved;
+  Blame blames[kBlamesKept];
 };
 
 // Who stands at the head of the pipeline. A claim: who acts on it looks for the process by its identity.
@@ -124,8 +129,9 @@ struct ProcessEntry {
 struct MasterRegister {
   // Written by the master only; by the next one, once the death of the last is confirmed.
   std::atomic<RunState> state;
-  std::atomic<std::uint32_t> masters;     // How many there have been.
-  std::atomic<std::int64_t> at_work_ns;   // Since when the last of them has watched all workers; CLOCK_MONOTONIC.
+  std::atomic<std::uint32_t> masters;  // How many there have been.
+  std::atomic<std::int64_t>
+      at_work_ns;  // Since when the last of them has watched all workers; CLOCK_MONOTONIC.
   ProcessEntry master;
   ProcessEntry keeper;
   char message[ipc::kMessageBytes];  // Why it failed; valid once state says so.
@@ -149,5 +155,6 @@ ipc::LaneMemory lane_memory(const Layout& layout, const ipc::Segment& segment, s
 Requests& requests_of(const Layout& layout, const ipc::Segment& segment);
 MasterRegister& register_of(const Layout& layout, const ipc::Segment& segment);
 WorkerEntry& entry_of(const Layout& layout, const ipc::Segment& segment, std::size_t worker);
+CrashNote& crash_note_of(const Layout& layout, const ipc::Segment& segment, std::size_t process);
 
 }  // namespace sluice

@@ -92,7 +92,11 @@ int report_problems(const Stats& stats) {
     std::fprintf(stderr, "and %llu problems more\n",
                  static_cast<unsigned long long>(stats.problem_count - stats.problems.size()));
   }
-  return stats.problem_count == 0 ? kExitOk : kExitFailed;
+  if (stats.dead_letters() != 0) {
+    std::fprintf(stderr, "problem: %llu events killed their worker too often and are dead letters in %s\n",
+                 static_cast<unsigned long long>(stats.dead_letters()), stats.reports.c_str());
+  }
+  return stats.problem_count == 0 && stats.dead_letters() == 0 ? kExitOk : kExitFailed;
 }
 
 // The chaos of one run, if it was asked for. What it did is told however the run ends, so that it can be

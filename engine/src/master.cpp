@@ -34,6 +34,11 @@ RestartPolicy restart_policy(const Settings& settings) {
           settings.duration("restart.stable")};
 }
 
+// Events moved out of the way are counted as restarts are, without pauses.
+RestartPolicy letter_policy(const Settings& settings) {
+  return {settings.count("poison.budget"), settings.duration("restart.window"), {}, {}, {}};
+}
+
 }  // namespace
 
 Master::Master(const Wiring& wiring, std::vector<pinning::Place> places, Lifeline& lifeline, int host,
@@ -44,7 +49,8 @@ Master::Master(const Wiring& wiring, std::vector<pinning::Place> places, Lifelin
       host_{host},
       keeper_{keeper},
       tick_{wiring.settings.duration("watchdog.tick")},
-      report_path_{wiring.settings.text("report.path")} {}
+      settings_fingerprint_{wiring.settings.fingerprint()},
+      report_path_{(wiring.reports / kDeathsFile).string()} {}
 
 void Master::run() {
   std::string failure;
@@ -72,13 +78,15 @@ void Master::supervise() {
 }
 
 void Master::prepare_children() {
+  prepare_crash_notes();
   const RestartPolicy policy = restart_policy(wiring_.settings);
   constexpr int kStartsPerDeadline = 10;
   std::chrono::nanoseconds tick = tick_;
   for (std::size_t p = kFirstWorker; p < wiring_.layout.processes.size(); ++p) {
-    Child child{policy};
+    Child child{policy, letter_policy(wiring_.settings)};
     child.process = p;
     const std::string& stage = wiring_.graph.nodes[wiring_.layout.processes[p].node].name;
+    child.most_attempts = wiring_.settings.count("poison.attempts", stage);
     child.limits.deadline = wiring_.settings.duration("watchdog.deadline", stage);
     child.limits.start_deadline = child.limits.deadline * kStartsPerDeadline;
     child.limits.late = std::max(child.limits.deadline / 2, 10 * tick_);
@@ -234,71 +242,6 @@ void Master::prepare_standby() {
   if (!standby_.prepare(duties)) return;
   epoll_event event{EPOLLIN, {.u64 = kStandbyEvent}};
   if (::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, standby_.pidfd(), &event) != 0) standby_.give_up();
-}
-
-void Master::on_death(std::size_t worker) {
-  Child& child = children_[worker];
-  // [entry.pid] release: the pid is withdrawn before it is reaped, so that whoever still reads it after
-  // opening a pidfd holds the right process; pairs with Engine::signal_worker().
-  entry_of(wiring_.layout, wiring_.segment, worker).pid.store(0, std::memory_order_release);
-  siginfo_t info{};
-  // Refused for a worker that this master found: it is not its child, and is reaped by whoever it is.
-  const bool known =
-      ::waitid(static_cast<idtype_t>(P_PIDFD), static_cast<id_t>(child.pidfd.get()), &info, WEXITED) == 0;
-  // Closing is not enough: the other workers inherited the description, and epoll would go on reporting it.
-  ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, child.pidfd.get(), nullptr);
-  child.pidfd.reset();
-  mourn(worker, known ? std::optional{info} : std::nullopt);
-}
-
-void Master::mourn(std::size_t worker, const std::optional<siginfo_t>& status) {
-  Child& child = children_[worker];
-  const RegionView view = view_of(wiring_.layout, wiring_.segment, child.process);
-  const Death death = how_it_died(status, view, child.pid);
-  child.pid = 0;
-  WorkerEntry& entry = entry_of(wiring_.layout, wiring_.segment, worker);
-  const std::uint32_t incarnation = view.control->incarnation.load(std::memory_order_relaxed);
-  entry.noticed_ns[incarnation % ipc::kLivesKept].store(monotonic_now().count(), std::memory_order_relaxed);
-  if (death.kind == Death::Kind::finished) {
-    entry.done.store(1, std::memory_order_relaxed);
-    --running_;
-    return;
-  }
-  if (death.kind == Death::Kind::hopeless) {
-    end(RunState::failed,
-        fmt::format("{}: {}", wiring_.layout.processes[child.process].name, to_text(death, *view.control)));
-  }
-  entry.last_signal.store(death.kind == Death::Kind::killed ? death.status : 0, std::memory_order_relaxed);
-  entry.verdict.store(static_cast<std::uint32_t>(Verdict::dead), std::memory_order_relaxed);
-  replace(worker, death);
-}
-
-void Master::replace(std::size_t worker, const Death& death) {
-  Child& child = children_[worker];
-  const RegionView view = view_of(wiring_.layout, wiring_.segment, child.process);
-  const auto now = monotonic_now();
-  const ipc::Activity activity = view.control->activity.load(std::memory_order_relaxed);
-  const bool achieved = view.commit->committed.load(std::memory_order_relaxed) != child.committed_at_birth ||
-                        activity == ipc::Activity::idle || activity == ipc::Activity::full;
-  const auto delay = child.budget.on_death(now, now - child.born, achieved, random_());
-  if (!delay) end(RunState::failed, death_report(worker, death));
-  WorkerEntry& entry = entry_of(wiring_.layout, wiring_.segment, worker);
-  entry.restarts.store(entry.restarts.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
-  child.start_at = now + *delay;
-  if (delay->count() == 0) start(worker);
-}
-
-std::string Master::death_report(std::size_t worker, const Death& death) const {
-  const Child& child = children_[worker];
-  const ipc::Control& control = *view_of(wiring_.layout, wiring_.segment, child.process).control;
-  const std::string cause = child.ended_by_watchdog
-                                ? "the watchdog ended it: no progress within watchdog.deadline"
-                                : to_text(death, control);
-  return fmt::format(
-      "{} died {} times within restart.window, the last time in the event with progress word {:#x}: {}; "
-      "mend its handler or raise restart.budget",
-      wiring_.layout.processes[child.process].name, wiring_.settings.count("restart.budget") + 1,
-      control.progress.load(std::memory_order_relaxed), cause);
 }
 
 void Master::kill_all() noexcept {

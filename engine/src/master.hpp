@@ -10,6 +10,7 @@
 #pragma once
 
 #include <chrono>
+#include <csignal>
 #include <cstdint>
 #include <optional>
 #include <random>
@@ -23,12 +24,27 @@
 #include "death.hpp"
 #include "descriptor.hpp"
 #include "lifeline.hpp"
+#include "memory_events.hpp"
 #include "restart_budget.hpp"
 #include "standby.hpp"
 #include "watchdog.hpp"
 #include "worker_loop.hpp"
 
 namespace sluice {
+
+// The reports of deaths and stalls, a line of JSON each, in the directory `report.path`.
+inline constexpr const char* kDeathsFile = "deaths.jsonl";
+
+// What is known of a death, taken before the replacement writes over it.
+struct Autopsy {
+  Death death;
+  pid_t pid = 0;
+  std::uint32_t incarnation = 0;
+  std::uint64_t event = 0;     // The progress word.
+  std::uint32_t attempts = 0;  // How often that event has killed; 0 when no event is to blame.
+  std::string message;
+  std::vector<std::uintptr_t> frames;
+};
 
 class Master {
  public:
@@ -46,7 +62,8 @@ class Master {
 
  private:
   struct Child {
-    explicit Child(const RestartPolicy& policy) : budget{policy} {}
+    Child(const RestartPolicy& policy, const RestartPolicy& letter_policy)
+        : budget{policy}, letters{letter_policy} {}
 
     std::size_t process = 0;
     pid_t pid = 0;
@@ -60,6 +77,8 @@ class Master {
     bool ended_by_watchdog = false;
     std::optional<std::chrono::nanoseconds> sentenced_at;  // By the watchdog, and its stacks are being taken.
     std::uint64_t sentenced_for = 0;                       // The progress word.
+    RestartBudget letters;                                 // Of events moved out of the way.
+    std::uint64_t most_attempts = 0;
   };
 
   void supervise();
@@ -80,7 +99,14 @@ class Master {
   void prepare_standby();
   void on_death(std::size_t worker);
   void mourn(std::size_t worker, const std::optional<siginfo_t>& status);
-  void replace(std::size_t worker, const Death& death);
+  bool has_taken_over(const Child& child) const;
+  bool is_done_with(const ProcessLayout& layout, std::uint64_t progress) const;
+  Death find_cause(std::size_t worker, const std::optional<WaitStatus>& status);
+  // How often the event in the handler has killed by now; 0 when no event is to blame.
+  std::uint32_t blame(std::size_t worker, const Death& death);
+  Autopsy examine(std::size_t worker, const Death& death);
+  std::string replace(std::size_t worker, const Autopsy& autopsy);
+  void report(std::size_t worker, const Autopsy& autopsy);
   void look_at_workers();
   void look_at(std::size_t worker, Verdict verdict);
   void sentence(std::size_t worker);
@@ -89,7 +115,8 @@ class Master {
   void hear_coroner();
   void kill_all() noexcept;
   [[noreturn]] void end(RunState state, const std::string& message);
-  std::string death_report(std::size_t worker, const Death& death) const;
+  std::string budget_report(const std::string& worker, const Autopsy& autopsy) const;
+  std::string letters_report(const std::string& worker, const Autopsy& autopsy) const;
 
   const Wiring& wiring_;
   std::vector<pinning::Place> places_;
@@ -107,7 +134,9 @@ class Master {
   std::chrono::nanoseconds idle_tick_{std::chrono::milliseconds{100}};  // While all workers are idle.
   std::chrono::nanoseconds next_look_{0};
   Coroner coroner_;
+  std::uint64_t settings_fingerprint_;
   std::string report_path_;
+  MemoryEvents memory_events_;
   std::mt19937_64 random_{std::random_device{}()};
 };
 

@@ -258,14 +258,44 @@ constexpr std::array kTable = {
             .example = "1min",
             .meaning = "How long a worker must live to be restarted at once, even if it achieved nothing.",
             .trade_off = "A long time keeps the pauses up for an idle worker that dies now and then."},
-    Setting{.key = "report.path",
-            .type = SettingType::text,
-            .fallback = "",
-            .example = "/var/log/market.jsonl",
+    Setting{
+        .key = "poison.attempts",
+        .type = SettingType::count,
+        .scope = Scope::every_stage,
+        .fallback = "3",
+        .least = "0",
+        .most = "1000",
+        .example = "1",
+        .meaning =
+            "How often an event may kill the worker that handles it: by a crash, an exception, its use of "
+            "memory, or a stall that the watchdog ended. Then it is moved to the dead letters and the flow "
+            "goes on. 0 moves no event: the deaths count against restart.budget.",
+        .trade_off =
+            "More attempts outlive trouble that passes, such as a service that is away; each costs a "
+            "restart of the worker."},
+    Setting{.key = "poison.budget",
+            .type = SettingType::count,
+            .fallback = "100",
+            .least = "0",
+            .most = "1M",
+            .example = "10",
             .meaning =
-                "File that a line of JSON is appended to for every worker that dies or stalls: which, in "
-                "which event, of what, and its stacks. Empty for no reports.",
-            .trade_off = "A stalled worker is kept for a few milliseconds more until its stacks are taken."},
+                "Events that a worker may move to the dead letters within restart.window. One more stops the "
+                "pipeline with a report.",
+            .trade_off = "A small budget stops sooner where the handler is at fault and not the events."},
+    Setting{
+        .key = "report.path",
+        .type = SettingType::text,
+        .fallback = "auto",
+        .example = "/var/lib/market/reports",
+        .meaning =
+            "Directory for dead letters and reports of deaths, made when there is something to put there. "
+            "`auto` is sluice-reports/NAME-TIME-PID in the current directory, or with a segment.path that "
+            "path "
+            "with .reports behind it.",
+        .trade_off =
+            "A directory of your own keeps the reports where you look for them; each run needs one for "
+            "itself, since dead letters are written anew by a pipeline that starts anew."},
     Setting{.key = "placement.policy",
             .type = SettingType::choice,
             .fallback = "compact",

@@ -62,6 +62,20 @@ std::uint32_t StageStats::restarts() const noexcept {
   return sum;
 }
 
+std::uint64_t StageStats::dead_letters() const noexcept {
+  std::uint64_t sum = 0;
+  for (const WorkerStats& worker : workers)
+    sum += worker.dead_letters;
+  return sum;
+}
+
+std::uint64_t Stats::dead_letters() const noexcept {
+  std::uint64_t sum = 0;
+  for (const StageStats& stage : stages)
+    sum += stage.dead_letters();
+  return sum;
+}
+
 double StageStats::occupancy() const noexcept {
   double most = 0;
   for (const WorkerStats& worker : workers)
@@ -81,6 +95,10 @@ std::string to_text(const Stats& now, const Stats& before, double seconds) {
     text += fmt::format("{:<12} {:>7}  {:<8} {:>12} {:>12} {:>5.0f}% {:>9}  {}\n", stage.name,
                         stage.workers.size(), places_of(stage), events, rate, stage.occupancy() * 100,
                         stage.restarts(), verdicts_of(stage));
+    if (stage.dead_letters() != 0) {
+      text +=
+          fmt::format("{:<12} {} dead letters: sluice dead list {}\n", "", stage.dead_letters(), now.reports);
+    }
   }
   return text;
 }

@@ -76,6 +76,7 @@ WorkerLoop::WorkerLoop(const Wiring& wiring, std::size_t process, Patience& pati
       log_{*view_.undo, view_.entries, view_.state},
       commit_{*view_.commit, view_.record, view_.cursors, log_},
       area_{node_.name, log_},
+      poison_{wiring, process},
       batch_events_{wiring.settings.count("batch.events", node_.name)} {
   if (!commit_.recover()) {
     throw Error{{"take over the region of", wiring.layout.processes[process].name,
@@ -94,6 +95,7 @@ WorkerLoop::WorkerLoop(const Wiring& wiring, std::size_t process, Patience& pati
   if (!finished_) {
     worker_ = std::make_unique<Worker>(identity_of(wiring, process, view_), area_, id_);
     runner_ = node_.factory(*worker_, ports_);
+    if (poison_.any()) poison_.open_file(*worker_);
   }
   ring_neighbours();
 }
@@ -103,7 +105,10 @@ void WorkerLoop::resume() {
   committed_in_ = events_in_ = view_.cursors[kEventsIn].load(std::memory_order_relaxed);
   committed_out_ = events_out_ = view_.cursors[kEventsOut].load(std::memory_order_relaxed);
   finished_ = view_.cursors[kFinished].load(std::memory_order_relaxed) != 0;
+  dead_letters_ = view_.cursors[kDeadLetters].load(std::memory_order_relaxed);
   inputs_ = input_lanes(wiring_, process_);
+  for (std::size_t i = 0; poison_.any() && i < inputs_.size(); ++i)
+    poison_.fence(static_cast<std::uint32_t>(i), inputs_[i].lane);
   outputs_ = output_lanes(wiring_, process_);
   touched_.reserve(outputs_.size());
   input_ended_ = node_.kind != NodeKind::source &&
@@ -154,7 +159,12 @@ std::uint64_t WorkerLoop::consume_batch() {
   for (std::size_t i = 0; i < count && handled < batch_events_; ++i) {
     const std::size_t index = (next_input_ + i) % count;
     InLane& input = inputs_[index];
-    if (input.ended || input.lane.readable() == 0) continue;
+    if (input.ended) continue;
+    if (poison_.any() && input.lane.at_fence()) {
+      bury(index);
+      ++handled;
+    }
+    if (input.lane.readable() == 0) continue;
     set_activity(ipc::Activity::busy);
     note_first_event();
     input.touched = true;  // Before the handler runs: it may have to commit in the midst of the batch.
@@ -163,6 +173,16 @@ std::uint64_t WorkerLoop::consume_batch() {
   }
   next_input_ = count == 0 ? 0 : (next_input_ + 1) % count;
   return handled;
+}
+
+// The event takes effect as a dead letter, like any other event: with the commit of its batch.
+void WorkerLoop::bury(std::size_t index) {
+  InLane& input = inputs_[index];
+  set_activity(ipc::Activity::busy);
+  input.touched = true;
+  begin_event(static_cast<std::uint32_t>(index), input.lane.next());
+  poison_.bury(static_cast<std::uint32_t>(index), input.lane);
+  ++dead_letters_;
 }
 
 std::uint64_t WorkerLoop::produce_batch() {
@@ -289,6 +309,7 @@ void WorkerLoop::store_commit(bool split) {
   commit_.move(kEventsIn, committed_in_);
   commit_.move(kEventsOut, committed_out_);
   if (finished_) commit_.move(kFinished, 1);
+  if (poison_.any()) commit_.move(kDeadLetters, dead_letters_);
   if (split) {
     commit_.commit(undo_boundary_);
   } else {
@@ -345,8 +366,7 @@ std::byte* WorkerLoop::make_room(OutLane& out, std::uint64_t bytes) {
   std::byte* room = nullptr;
   while (room == nullptr) {
     const ipc::Woken woken = patience_.wait_until(
-        [&] { return (room = out.lane.reserve(bytes)) != nullptr || out.lane.corrupt(); },
-        kLongestWait);
+        [&] { return (room = out.lane.reserve(bytes)) != nullptr || out.lane.corrupt(); }, kLongestWait);
     if (woken == ipc::Woken::unasked) view_.counters->unasked_wakes.add();
     if (out.lane.corrupt()) refuse_lane(out);
   }
@@ -361,7 +381,8 @@ void WorkerLoop::refuse_lane(const OutLane& out) const {
 
 bool WorkerLoop::input_ready() {
   return std::any_of(inputs_.begin(), inputs_.end(), [](InLane& in) {
-    return !in.ended && (in.lane.readable() != 0 || in.lane.mark() != nullptr || in.lane.corrupt());
+    return !in.ended &&
+           (in.lane.readable() != 0 || in.lane.at_fence() || in.lane.mark() != nullptr || in.lane.corrupt());
   });
 }
 
@@ -370,8 +391,7 @@ void WorkerLoop::wait_for_input() {
   view_.counters->waits.add();
   // A stage is rung; nobody rings for a source that has nothing now: it is asked again soon.
   if (source_idle_) return patience_.pause(std::chrono::milliseconds{1});
-  if (patience_.wait_until([this] { return input_ready(); }, kLongestWait) ==
-      ipc::Woken::unasked) {
+  if (patience_.wait_until([this] { return input_ready(); }, kLongestWait) == ipc::Woken::unasked) {
     view_.counters->unasked_wakes.add();
   }
 }

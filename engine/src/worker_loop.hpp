@@ -7,6 +7,7 @@
 #include <chrono>
 #include <cstdint>
 #include <deque>
+#include <filesystem>
 #include <memory>
 #include <string>
 #include <vector>
@@ -18,6 +19,7 @@
 #include <sluice/worker.hpp>
 
 #include "layout.hpp"
+#include "poison.hpp"
 
 namespace sluice {
 
@@ -28,6 +30,7 @@ struct Wiring {
   const Settings& settings;
   ipc::Segment& segment;
   const std::vector<ipc::Doorbell>& bells;  // One a process.
+  const std::filesystem::path& reports;     // The directory for reports and dead letters; made when needed.
 };
 
 std::chrono::nanoseconds monotonic_now() noexcept;
@@ -83,6 +86,7 @@ class WorkerLoop final : public Work {
   void connect_outlets();
   void resume();
   std::uint64_t consume_batch();
+  void bury(std::size_t index);
   std::uint64_t produce_batch();
   std::uint64_t pass_marks();
   void say_last_word();
@@ -108,6 +112,7 @@ class WorkerLoop final : public Work {
   std::vector<InLane> inputs_;
   std::deque<OutLane> outputs_;
   StateArea area_;
+  Poison poison_;
   Ports ports_;
   std::unique_ptr<Worker> worker_;
   std::unique_ptr<Runner> runner_;
@@ -115,6 +120,7 @@ class WorkerLoop final : public Work {
   std::size_t next_input_ = 0;
   std::uint64_t committed_in_ = 0;
   std::uint64_t committed_out_ = 0;
+  std::uint64_t dead_letters_ = 0;
   bool source_idle_ = false;
   bool input_ended_ = false;
   bool finished_ = false;

@@ -5,12 +5,14 @@
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
+#include <new>
 #include <sys/prctl.h>
 #include <unistd.h>
 
 #include <sluice/error.hpp>
 #include <sluice/pinning/bind.hpp>
 
+#include "crash_note.hpp"
 #include "priority.hpp"
 
 namespace sluice {
@@ -100,6 +102,7 @@ void run_worker(const Wiring& wiring, const pinning::Place& place, std::size_t p
   wiring.segment.own(process);
   ipc::Control& control = *view_of(wiring.layout, wiring.segment, process).control;
   ipc::Life& life = begin_life(control, process);
+  leave_crash_notes(crash_note_of(wiring.layout, wiring.segment, process), control);
   // A kernel that grants less than the place is reported by the host; the worker works all the same.
   pinning::bind_this_process(place);
   int status = kExitFinished;
@@ -108,10 +111,16 @@ void run_worker(const Wiring& wiring, const pinning::Place& place, std::size_t p
   } catch (const Error& error) {
     leave_message(control, ipc::Activity::hopeless, error.what());
     status = kExitHopeless;
+  } catch (const std::bad_alloc& error) {
+    note_exception(CrashKind::out_of_memory);
+    leave_message(control, ipc::Activity::failed, error.what());
+    status = kExitHandlerThrew;
   } catch (const std::exception& error) {
+    note_exception(CrashKind::exception);
     leave_message(control, ipc::Activity::failed, error.what());
     status = kExitHandlerThrew;
   } catch (...) {
+    note_exception(CrashKind::exception);
     leave_message(control, ipc::Activity::failed, "the handler threw something that is no std::exception");
     status = kExitHandlerThrew;
   }

@@ -93,6 +93,7 @@ struct Thrower {
 TEST_F(Failure, OfAHandlerThatThrowsAgainAndAgainEndsThePipelineAndNamesTheException) {
   Settings settings = test_settings();
   settings.set("restart.budget", "3");
+  settings.set("poison.attempts", "0");
   Pipeline pipeline{"thrower"};
   pipeline.inlet<Item>("in").to<Thrower>("thrower");
   Engine engine{pipeline, settings};
@@ -120,6 +121,7 @@ struct Crasher {
 TEST_F(Failure, OfAHandlerThatCrashesNamesTheSignal) {
   Settings settings = test_settings();
   settings.set("restart.budget", "0");
+  settings.set("poison.attempts", "0");
   Pipeline pipeline{"crasher"};
   pipeline.inlet<Item>("in").to<Crasher>("crasher");
   Engine engine{pipeline, settings};
@@ -151,6 +153,7 @@ struct Leaver {
 TEST_F(Failure, OfAHandlerThatExitsIsNotTakenForTheEnd) {
   Settings settings = test_settings();
   settings.set("restart.budget", "2");
+  settings.set("poison.attempts", "0");
   Pipeline pipeline{"leaver"};
   pipeline.inlet<Item>("in").to<Leaver>("leaver");
   Engine engine{pipeline, settings};

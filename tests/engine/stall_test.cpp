@@ -65,6 +65,7 @@ TEST_F(Stall, OfAHandlerThatSleepsIsEndedAndTheFlowGoesOnExactlyOnce) {
 TEST_F(Stall, ThatNeverEndsIsReportedAsOneOnceTheBudgetIsSpent) {
   Settings settings = impatient();
   settings.set("restart.budget", "0");
+  settings.set("poison.attempts", "0");
   Pipeline pipeline{"hanging"};
   pipeline.inlet<Item>("in").to<Hanging<false>>("hanging", 0U).outlet("out");
   Engine engine{pipeline, settings};

@@ -30,6 +30,8 @@ struct WorkerStats {
   double occupancy = 0;  // Of its fullest input lane, 0 to 1.
   std::uint32_t restarts = 0;
   std::uint32_t starved = 0;  // Times it was kept from a processor for longer than an event may take.
+  std::string last_death;          // "crashed", "killed", "stalled", ...; empty while there was none.
+  std::uint64_t dead_letters = 0;  // Events that killed it too often.
   std::uint64_t batches = 0;
   std::uint64_t dropped = 0;
   std::uint64_t full_waits = 0;
@@ -45,6 +47,7 @@ struct StageStats {
   std::uint64_t events_in() const noexcept;
   std::uint64_t events_out() const noexcept;
   std::uint32_t restarts() const noexcept;
+  std::uint64_t dead_letters() const noexcept;
   double occupancy() const noexcept;
 };
 
@@ -56,6 +59,9 @@ struct Stats {
   std::chrono::nanoseconds master_at_work{0};  // Since when the last one has watched all workers.
   std::uint64_t problem_count = 0;    // Reported by handlers: Worker::report().
   std::vector<std::string> problems;  // The first of them, each with its worker's name.
+  std::string reports;                // The directory of dead letters and reports; there once something is.
+
+  std::uint64_t dead_letters() const noexcept;
 };
 
 // A table for people: a line for each stage. `seconds` since `before` was taken gives rates; pass 0 for none.

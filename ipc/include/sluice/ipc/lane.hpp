@@ -186,6 +186,14 @@ class LaneConsumer {
   const std::byte* data() const noexcept { return memory_.ring + (next_ & (memory_.capacity_bytes - 1)); }
   void advance(std::uint64_t bytes) noexcept { next_ += bytes; }
 
+  // Nothing from `position` on is readable until lift_fence(): for an event that must not be handled.
+  void stop_at(std::uint64_t position) noexcept {
+    fence_ = position;
+    limit_ = next_;
+  }
+  void lift_fence() noexcept { fence_ = kNoFence; }
+  bool at_fence() const noexcept { return fence_ == next_; }
+
   // The mark that stands at next(), if there is one; call when readable() is 0.
   const Mark* mark() const noexcept {
     if (marks_next_ == marks_tail_cache_) return nullptr;
@@ -235,11 +243,15 @@ class LaneConsumer {
       // The mark may have come after this tail was read: then it lies beyond it and sets no limit yet.
       if (ahead < limit_ - next_) limit_ = next_ + ahead;
     }
+    if (fence_ - next_ < limit_ - next_) limit_ = fence_;
   }
+
+  static constexpr std::uint64_t kNoFence = ~std::uint64_t{0};
 
   LaneMemory memory_;
   std::uint64_t next_ = 0;
   std::uint64_t limit_ = 0;
+  std::uint64_t fence_ = kNoFence;
   std::uint64_t marks_next_ = 0;
   std::uint64_t marks_tail_cache_ = 0;
   bool corrupt_ = false;

@@ -1,0 +1,47 @@
+// Dead letters: events that killed their worker too often. Each was moved out of its worker's way by a
+// commit, into a file of that worker, with everything that is known of it.
+//
+// The file is a row of letters, each a head, the texts and the payload; all integers little-endian, as the
+// machine has them. It is read by the `sluice dead` command and by a pipeline that is to retry letters.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace sluice {
+
+struct DeadLetter {
+  std::string stage;
+  unsigned replica = 0;        // Of the worker that it killed,
+  unsigned replicas = 1;       // of so many in its stage.
+  std::string from;            // The process that produced it: "read/0", "host".
+  std::uint64_t position = 0;  // In bytes since the lane from there began: with `from`, its idempotency key.
+  std::string type;            // Of the event, as the compiler names it.
+  bool record = false;
+  std::uint64_t head_bytes = 0;  // Of a record's head; of a fixed-size event all of it.
+  unsigned attempts = 0;
+  int signal = 0;         // The last one; 0 if it was none.
+  std::string cause;      // "crashed: signal 11 (Segmentation fault) at address 0x0"
+  std::string backtrace;  // A line a frame, innermost first; empty if there is none.
+  std::chrono::system_clock::time_point time;
+  std::string payload;  // The event, or the record's head and body.
+};
+
+std::string encode(const DeadLetter& letter);
+
+// All whole letters of a file: one that is being appended at this moment is not among them. Throws Error for
+// a file that cannot be read or that holds something else.
+std::vector<DeadLetter> read_dead_letters(const std::filesystem::path& file);
+
+// The letters of a file, or of all files of dead letters in a directory, in order of time.
+std::vector<DeadLetter> find_dead_letters(const std::filesystem::path& file_or_directory);
+
+// The name of the file of a worker.
+std::string dead_letters_file(std::string_view stage, unsigned replica);
+
+}  // namespace sluice

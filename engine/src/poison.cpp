@@ -1,0 +1,166 @@
+#include "poison.hpp"
+
+#include <algorithm>
+#include <csignal>
+#include <cstring>
+#include <cxxabi.h>
+#include <dlfcn.h>
+#include <memory>
+#include <system_error>
+
+#include <fmt/format.h>
+
+#include <sluice/error.hpp>
+
+#include "worker_loop.hpp"
+
+namespace sluice {
+namespace {
+
+std::string type_name(const std::type_info& type) {
+  int status = 0;
+  const std::unique_ptr<char, void (*)(void*)> name{
+      abi::__cxa_demangle(type.name(), nullptr, nullptr, &status), std::free};
+  return status == 0 && name ? name.get() : type.name();
+}
+
+std::string signal_text(int signal, const CrashNote* note) {
+  std::string text = fmt::format("signal {} ({})", signal, ::strsignal(signal));
+  // relaxed here and below: of a process that is dead.
+  const std::uint64_t address = note == nullptr ? 0 : note->address.load(std::memory_order_relaxed);
+  if (note != nullptr && (signal == SIGSEGV || signal == SIGBUS))
+    text += fmt::format(" at address {:#x}", address);
+  return text;
+}
+
+// Where in which file each frame is. Their names take long to find, and the flow waits: whoever reads the
+// letter finds them (`sluice dead show`), and the report of the death has them.
+std::string places_of(const std::vector<std::uintptr_t>& frames) {
+  std::string text;
+  for (const std::uintptr_t frame : frames) {
+    Dl_info info{};
+    if (::dladdr(reinterpret_cast<void*>(frame), &info) != 0 && info.dli_fname != nullptr) {
+      text +=
+          fmt::format("{}+{:#x}\n", info.dli_fname, frame - reinterpret_cast<std::uintptr_t>(info.dli_fbase));
+    } else {
+      text += fmt::format("{:#x}\n", frame);
+    }
+  }
+  return text;
+}
+
+}  // namespace
+
+Poison::Poison(const Wiring& wiring, std::size_t process) : wiring_{wiring}, process_{process} {
+  const ProcessLayout& layout = wiring.layout.processes[process];
+  const Node& node = wiring.graph.nodes[layout.node];
+  const std::uint64_t limit = wiring.settings.count("poison.attempts", node.name);
+  if (limit == 0 || node.kind == NodeKind::source) return;
+  for (const Blame& blame : entry_of(wiring.layout, wiring.segment, process - kFirstWorker).blames) {
+    // relaxed: written before this process was started.
+    const std::uint64_t progress = blame.event.load(std::memory_order_relaxed);
+    const std::uint32_t attempts = blame.attempts.load(std::memory_order_relaxed);
+    if (progress == 0 || attempts < limit) continue;
+    Condemned condemned{event_named(progress), attempts, 0, {}, {}};
+    if (condemned.event.lane >= layout.lanes_in.size()) continue;
+    describe_death(blame, progress, condemned);
+    condemned_.push_back(std::move(condemned));
+  }
+}
+
+void Poison::describe_death(const Blame& blame, std::uint64_t progress, Condemned& condemned) const {
+  constexpr auto kRelaxed = std::memory_order_relaxed;
+  const CrashNote& note = crash_note_of(wiring_.layout, wiring_.segment, process_);
+  const bool about_it = note.incarnation.load(kRelaxed) != 0 && note.event.load(kRelaxed) == progress;
+  const Cause cause = blame.cause.load(kRelaxed);
+  condemned.signal = blame.signal.load(kRelaxed);
+  condemned.cause = name_of(cause);
+  if (about_it) condemned.frames = frames_of(note);
+  if (cause == Cause::threw || cause == Cause::out_of_memory) {
+    const ipc::Control& control = *view_of(wiring_.layout, wiring_.segment, process_).control;
+    if (about_it && condemned.signal == 0) {
+      condemned.cause += fmt::format(
+          ": {}", std::string_view{control.message, ::strnlen(control.message, ipc::kMessageBytes)});
+    }
+  } else if (condemned.signal != 0 && cause != Cause::stalled) {
+    condemned.cause += ": " + signal_text(condemned.signal, about_it ? &note : nullptr);
+  } else if (cause == Cause::stalled) {
+    condemned.cause += ": no progress within watchdog.deadline";
+  }
+}
+
+const Poison::Condemned* Poison::find(std::uint32_t lane, std::uint64_t position) const noexcept {
+  const auto found = std::find_if(condemned_.begin(), condemned_.end(), [&](const Condemned& condemned) {
+    return condemned.event.lane == lane && condemned.event.position == position;
+  });
+  return found == condemned_.end() ? nullptr : &*found;
+}
+
+void Poison::fence(std::uint32_t lane, ipc::LaneConsumer& input) const noexcept {
+  input.lift_fence();
+  std::optional<std::uint64_t> nearest;
+  for (const Condemned& condemned : condemned_) {
+    // What lies behind has been moved by an earlier commit.
+    if (condemned.event.lane != lane || condemned.event.position < input.next()) continue;
+    nearest = std::min(nearest.value_or(condemned.event.position), condemned.event.position);
+  }
+  if (nearest) input.stop_at(*nearest);
+}
+
+void Poison::open_file(Worker& worker) {
+  std::error_code error;
+  std::filesystem::create_directories(wiring_.reports, error);
+  if (error) {
+    throw Error{{"make the directory", wiring_.reports.string(), error.message(),
+                 "set report.path to one that can be written"}};
+  }
+  file_.emplace(worker, "sluice.dead_letters",
+                wiring_.reports / dead_letters_file(worker.stage(), worker.replica()));
+}
+
+DeadLetter Poison::letter_about(const Condemned& condemned) const {
+  const ProcessLayout& layout = wiring_.layout.processes[process_];
+  const LaneLayout& lane = wiring_.layout.lanes[layout.lanes_in[condemned.event.lane]];
+  const EventType& type = wiring_.graph.edges[lane.edge].type;
+  DeadLetter letter;
+  letter.stage = wiring_.graph.nodes[layout.node].name;
+  letter.replica = layout.replica;
+  letter.replicas = static_cast<unsigned>(
+      std::count_if(wiring_.layout.processes.begin() + kFirstWorker, wiring_.layout.processes.end(),
+                    [&layout](const ProcessLayout& other) { return other.node == layout.node; }));
+  letter.from = wiring_.layout.processes[lane.producer].name;
+  letter.position = condemned.event.position;
+  letter.type = type_name(*type.type);
+  letter.record = type.record;
+  letter.head_bytes = type.bytes;
+  letter.attempts = condemned.attempts;
+  letter.signal = condemned.signal;
+  letter.cause = condemned.cause;
+  letter.backtrace = places_of(condemned.frames);
+  letter.time = std::chrono::system_clock::now();
+  return letter;
+}
+
+void Poison::bury(std::uint32_t lane, ipc::LaneConsumer& input) {
+  const Condemned* condemned = find(lane, input.next());
+  input.lift_fence();
+  if (condemned == nullptr) return;
+  DeadLetter letter = letter_about(*condemned);
+  std::uint64_t stride = letter.head_bytes;
+  std::span<const std::byte> payload;
+  if (letter.record) {
+    payload = ipc::peek_record(input);
+    stride = ipc::record_stride(payload.size());
+    if (payload.data() == nullptr) return;  // Corrupt, and said to be so.
+  } else if (input.readable() >= stride) {
+    payload = {input.data(), stride};
+  } else {
+    return input.quarantine();
+  }
+  letter.payload.assign(reinterpret_cast<const char*>(payload.data()), payload.size());
+  file_->append(encode(letter));
+  input.advance(stride);
+  fence(lane, input);
+}
+
+}  // namespace sluice

@@ -1,0 +1,120 @@
+// How a death is explained from what is left of it, and whom it is counted against. Pure.
+
+#include "death.hpp"
+
+#include <array>
+#include <csignal>
+
+#include <gtest/gtest.h>
+
+#include "worker_process.hpp"
+
+namespace sluice {
+namespace {
+
+Evidence exited(int status) {
+  Evidence evidence;
+  evidence.status = WaitStatus{true, status};
+  return evidence;
+}
+
+Evidence killed(int signal) {
+  Evidence evidence;
+  evidence.status = WaitStatus{false, signal};
+  return evidence;
+}
+
+Evidence noted(Evidence evidence, CrashKind kind, int signal) {
+  evidence.note = kind;
+  evidence.note_signal = signal;
+  return evidence;
+}
+
+TEST(Death, IsTheEndOfAWorkerWhoseRegionSaysThatItHasFinished) {
+  Evidence evidence = exited(kExitFinished);
+  evidence.finished = true;
+  EXPECT_EQ(death_of(evidence).cause, Cause::finished);
+  evidence.status.reset();
+  EXPECT_EQ(death_of(evidence).cause, Cause::finished) << "also when nobody knows its status";
+  evidence = killed(SIGKILL);
+  evidence.finished = true;
+  EXPECT_EQ(death_of(evidence).cause, Cause::outside) << "killed before it could leave";
+}
+
+TEST(Death, IsNoEndWhenAHandlerExitsWithTheSameStatus) {
+  EXPECT_EQ(death_of(exited(kExitFinished)).cause, Cause::exited);
+  EXPECT_EQ(death_of(exited(3)).exit_status, 3);
+}
+
+TEST(Death, IsHopelessAfterAnError) {
+  Evidence evidence = exited(kExitHopeless);
+  evidence.gave_up = true;
+  EXPECT_EQ(death_of(evidence).cause, Cause::hopeless);
+  evidence.status.reset();
+  EXPECT_EQ(death_of(evidence).cause, Cause::hopeless);
+}
+
+TEST(Death, IsEarnedByASignalThatTheWorkerRaised) {
+  for (const int signal : {SIGSEGV, SIGBUS, SIGABRT, SIGFPE, SIGILL}) {
+    const Death death = death_of(noted(killed(signal), CrashKind::signal, signal));
+    EXPECT_EQ(death.cause, Cause::crashed);
+    EXPECT_EQ(death.signal, signal);
+    EXPECT_TRUE(is_earned(death.cause));
+    EXPECT_EQ(death_of(killed(signal)).cause, Cause::crashed) << "a handler may have taken the signal over";
+  }
+}
+
+TEST(Death, IsNotEarnedByASignalFromOutside) {
+  EXPECT_FALSE(is_earned(death_of(killed(SIGKILL)).cause));
+  EXPECT_FALSE(is_earned(death_of(noted(killed(SIGSEGV), CrashKind::outside_signal, SIGSEGV)).cause));
+  EXPECT_FALSE(is_earned(death_of(noted(killed(SIGABRT), CrashKind::outside_signal, SIGSEGV)).cause))
+      << "nor by two of them";
+  EXPECT_FALSE(is_earned(death_of(Evidence{}).cause)) << "nor when nobody knows";
+}
+
+TEST(Death, IsNotEarnedByAKillThatCameUponACrash) {
+  // The note stands, the process was still writing it, and then it was killed: it was crashing all the same,
+  // but nobody can tell from a crash that was over.
+  EXPECT_FALSE(is_earned(death_of(noted(killed(SIGKILL), CrashKind::signal, SIGSEGV)).cause));
+}
+
+TEST(Death, IsEarnedByWhatAHandlerThrew) {
+  EXPECT_EQ(death_of(noted(exited(kExitHandlerThrew), CrashKind::exception, 0)).cause, Cause::threw);
+  EXPECT_EQ(death_of(noted(exited(kExitHandlerThrew), CrashKind::out_of_memory, 0)).cause,
+            Cause::out_of_memory);
+}
+
+TEST(Death, IsEarnedWhenTheKernelOrTheWatchdogEndedIt) {
+  Evidence evidence = killed(SIGKILL);
+  evidence.out_of_memory_kill = true;
+  EXPECT_EQ(death_of(evidence).cause, Cause::out_of_memory);
+  evidence.ended_by_watchdog = true;
+  EXPECT_EQ(death_of(evidence).cause, Cause::stalled);
+}
+
+class Blames : public testing::Test {
+ protected:
+  std::uint32_t count(std::uint64_t event) {
+    return count_blame(blames_, event, {Cause::crashed, SIGSEGV, 0});
+  }
+  std::array<Blame, kBlamesKept> blames_{};
+};
+
+TEST_F(Blames, AreCountedForEachEventByItself) {
+  EXPECT_EQ(count(7), 1U);
+  EXPECT_EQ(count(9), 1U);
+  EXPECT_EQ(count(7), 2U);
+  EXPECT_EQ(count(7), 3U);
+  EXPECT_EQ(count(9), 2U);
+}
+
+TEST_F(Blames, OfTheEventThatKilledLeastAreForgottenFirst) {
+  for (int times = 0; times < 2; ++times)
+    EXPECT_EQ(count(7), static_cast<std::uint32_t>(times + 1));
+  for (std::uint64_t other = 100; other < 200; ++other)
+    EXPECT_EQ(count(other), 1U);
+  EXPECT_EQ(count(7), 3U);
+}
+
+}  // namespace
+}  // namespace sluice
