@@ -80,14 +80,6 @@ void note_exception(CrashKind kind) noexcept {
   write_note(kind, 0, 0);
 }
 
-std::vector<std::uintptr_t> frames_of(const CrashNote& note) {
-  std::vector<std::uintptr_t> frames;
-  const std::uint32_t count = std::min(note.frame_count.load(std::memory_order_relaxed), kFramesKept);
-  for (std::uint32_t i = 0; i < count; ++i)
-    frames.push_back(note.frames[i].load(std::memory_order_relaxed));
-  return frames;
-}
-
 void prepare_crash_notes() noexcept {
   void* frame = nullptr;
   ::backtrace(&frame, 1);

@@ -5,6 +5,7 @@
 // stack on with a dead letter. It comes from a process that was out of order: a claim, to be checked.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
@@ -45,7 +46,14 @@ void leave_crash_notes(CrashNote& note, const ipc::Control& control) noexcept;
 void note_exception(CrashKind kind) noexcept;
 
 // The stack of a note, which is not trusted.
-std::vector<std::uintptr_t> frames_of(const CrashNote& note);
+inline std::vector<std::uintptr_t> frames_of(const CrashNote& note) {
+  std::vector<std::uintptr_t> frames;
+  // relaxed: of a process that is dead.
+  const std::uint32_t count = std::min(note.frame_count.load(std::memory_order_relaxed), kFramesKept);
+  for (std::uint32_t i = 0; i < count; ++i)
+    frames.push_back(note.frames[i].load(std::memory_order_relaxed));
+  return frames;
+}
 
 // Loads what the unwinder needs, which allocates: in the master, so that all forks have it.
 void prepare_crash_notes() noexcept;

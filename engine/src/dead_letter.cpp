@@ -11,6 +11,8 @@
 
 #include <sluice/error.hpp>
 
+#include "backtrace.hpp"
+
 namespace sluice {
 namespace {
 
@@ -151,6 +153,10 @@ std::vector<DeadLetter> find_dead_letters(const std::filesystem::path& file_or_d
   std::stable_sort(letters.begin(), letters.end(),
                    [](const DeadLetter& one, const DeadLetter& other) { return one.time < other.time; });
   return letters;
+}
+
+std::string named_backtrace(const DeadLetter& letter) {
+  return symbolize_places(letter.backtrace);
 }
 
 std::string dead_letters_file(std::string_view stage, unsigned replica) {

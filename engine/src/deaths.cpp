@@ -136,6 +136,11 @@ Death Master::find_cause(std::size_t worker, const std::optional<WaitStatus>& st
 // True of an event that has been committed, and of what is no event: the last word, the calls of a source.
 bool Master::is_done_with(const ProcessLayout& layout, std::uint64_t progress) const {
   const EventName event = event_named(progress);
+  if (progress != 0 && event.lane == kRetryLane) {
+    const std::size_t process = static_cast<std::size_t>(&layout - wiring_.layout.processes.data());
+    const RegionView view = view_of(wiring_.layout, wiring_.segment, process);
+    return view.cursors[kRetried].load(std::memory_order_relaxed) > retried_number(event.position);
+  }
   if (progress == 0 || event.lane >= layout.lanes_in.size()) return true;
   const ipc::LaneMemory lane = lane_memory(wiring_.layout, wiring_.segment, layout.lanes_in[event.lane]);
   return lane.consumer->head.load(std::memory_order_relaxed) > event.position;  // relaxed: its owner is dead.

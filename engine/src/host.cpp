@@ -74,7 +74,9 @@ Host::Host(const Graph& graph, const Settings& settings, const std::string& segm
       bells_(layout_.processes.size()),
       reports_{reports_directory(graph_.name, settings_, segment_path)},
       wiring_{graph_, layout_, settings_, segment_, bells_, reports_},
-      register_{register_of(layout_, segment_)} {}
+      register_{register_of(layout_, segment_)} {
+  check_retry(graph_, layout_, settings_);
+}
 
 void Host::open_ends(Patience& patience) {
   for (std::size_t n = 0; n < graph_.nodes.size(); ++n) {

@@ -24,7 +24,13 @@
 namespace sluice {
 
 // Words at the front of every cursor area; the commit moves them with the cursors.
-enum FixedWord : std::uint64_t { kEventsIn = 0, kEventsOut = 1, kFinished = 2, kDeadLetters = 3 };
+enum FixedWord : std::uint64_t {
+  kEventsIn = 0,
+  kEventsOut = 1,
+  kFinished = 2,
+  kDeadLetters = 3,
+  kRetried = 4
+};
 inline constexpr std::uint64_t kFixedWords = 16;  // One line of 128 bytes.
 
 inline constexpr std::size_t kHostProcess = 0;

@@ -12,17 +12,11 @@
 
 #include <sluice/error.hpp>
 
+#include "retry.hpp"
 #include "worker_loop.hpp"
 
 namespace sluice {
 namespace {
-
-std::string type_name(const std::type_info& type) {
-  int status = 0;
-  const std::unique_ptr<char, void (*)(void*)> name{
-      abi::__cxa_demangle(type.name(), nullptr, nullptr, &status), std::free};
-  return status == 0 && name ? name.get() : type.name();
-}
 
 std::string signal_text(int signal, const CrashNote* note) {
   std::string text = fmt::format("signal {} ({})", signal, ::strsignal(signal));
@@ -51,6 +45,13 @@ std::string places_of(const std::vector<std::uintptr_t>& frames) {
 
 }  // namespace
 
+std::string type_name(const std::type_info& type) {
+  int status = 0;
+  const std::unique_ptr<char, void (*)(void*)> name{
+      abi::__cxa_demangle(type.name(), nullptr, nullptr, &status), std::free};
+  return status == 0 && name ? name.get() : type.name();
+}
+
 Poison::Poison(const Wiring& wiring, std::size_t process) : wiring_{wiring}, process_{process} {
   const ProcessLayout& layout = wiring.layout.processes[process];
   const Node& node = wiring.graph.nodes[layout.node];
@@ -62,7 +63,7 @@ Poison::Poison(const Wiring& wiring, std::size_t process) : wiring_{wiring}, pro
     const std::uint32_t attempts = blame.attempts.load(std::memory_order_relaxed);
     if (progress == 0 || attempts < limit) continue;
     Condemned condemned{event_named(progress), attempts, 0, {}, {}};
-    if (condemned.event.lane >= layout.lanes_in.size()) continue;
+    if (condemned.event.lane >= layout.lanes_in.size() && condemned.event.lane != kRetryLane) continue;
     describe_death(blame, progress, condemned);
     condemned_.push_back(std::move(condemned));
   }
@@ -133,12 +134,21 @@ DeadLetter Poison::letter_about(const Condemned& condemned) const {
   letter.type = type_name(*type.type);
   letter.record = type.record;
   letter.head_bytes = type.bytes;
-  letter.attempts = condemned.attempts;
+  describe(condemned, letter);
+  return letter;
+}
+
+void Poison::describe(const Condemned& condemned, DeadLetter& letter) {
+  letter.attempts += condemned.attempts;
   letter.signal = condemned.signal;
   letter.cause = condemned.cause;
   letter.backtrace = places_of(condemned.frames);
   letter.time = std::chrono::system_clock::now();
-  return letter;
+}
+
+void Poison::bury_again(std::uint32_t lane, std::uint64_t position, DeadLetter letter) {
+  describe(*find(lane, position), letter);
+  file_->append(encode(letter));
 }
 
 void Poison::bury(std::uint32_t lane, ipc::LaneConsumer& input) {

@@ -9,6 +9,7 @@
 #include <filesystem>
 #include <optional>
 #include <string>
+#include <typeinfo>
 #include <vector>
 
 #include <sluice/append_file.hpp>
@@ -32,6 +33,9 @@ inline EventName event_named(std::uint64_t progress) noexcept {
           (progress & ((std::uint64_t{1} << kLaneShift) - 1)) - 1};
 }
 
+// As the compiler names it, for people.
+std::string type_name(const std::type_info& type);
+
 class Poison {
  public:
   Poison(const Wiring& wiring, std::size_t process);
@@ -45,6 +49,12 @@ class Poison {
   void fence(std::uint32_t lane, ipc::LaneConsumer& input) const noexcept;
   // Moves the event at the fence into the file, with the next commit, and the fence on.
   void bury(std::uint32_t lane, ipc::LaneConsumer& input);
+
+  // The same for a dead letter that was retried: whether it must not be handled either, and its move.
+  bool forbids(std::uint32_t lane, std::uint64_t position) const noexcept {
+    return find(lane, position) != nullptr;
+  }
+  void bury_again(std::uint32_t lane, std::uint64_t position, DeadLetter letter);
 
   // The bytes of state that each worker needs for the file.
   static constexpr std::size_t kStateBytes = 64;
@@ -60,6 +70,7 @@ class Poison {
 
   void describe_death(const Blame& blame, std::uint64_t progress, Condemned& condemned) const;
   const Condemned* find(std::uint32_t lane, std::uint64_t position) const noexcept;
+  static void describe(const Condemned& condemned, DeadLetter& letter);
   DeadLetter letter_about(const Condemned& condemned) const;
 
   const Wiring& wiring_;

@@ -284,6 +284,17 @@ constexpr std::array kTable = {
                 "pipeline with a report.",
             .trade_off = "A small budget stops sooner where the handler is at fault and not the events."},
     Setting{
+        .key = "poison.retry",
+        .type = SettingType::text,
+        .fallback = "",
+        .example = "sluice-reports/market-20270101T120000-4711",
+        .meaning =
+            "Dead letters of an earlier run, a file or a directory of them, that the workers of their stages "
+            "handle once more before their first input. Empty for none.",
+        .trade_off =
+            "Each takes effect exactly once in the run that retries it, and knows nothing of what an "
+            "earlier retry did."},
+    Setting{
         .key = "report.path",
         .type = SettingType::text,
         .fallback = "auto",

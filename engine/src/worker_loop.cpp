@@ -96,6 +96,8 @@ WorkerLoop::WorkerLoop(const Wiring& wiring, std::size_t process, Patience& pati
     worker_ = std::make_unique<Worker>(identity_of(wiring, process, view_), area_, id_);
     runner_ = node_.factory(*worker_, ports_);
     if (poison_.any()) poison_.open_file(*worker_);
+    retry_.emplace(wiring, process, view_.cursors[kRetried].load(std::memory_order_relaxed));
+    if (!retry_->pending()) retry_.reset();
   }
   ring_neighbours();
 }
@@ -134,7 +136,9 @@ WorkerLoop::Step WorkerLoop::step() {
   if (finished_) return Step::finished;
   std::uint64_t done = 0;
   try {
-    if (!input_ended_) {
+    if (retry_) {
+      done = retry_letter();
+    } else if (!input_ended_) {
       done = node_.kind == NodeKind::source ? produce_batch() : consume_batch();
     } else {
       set_activity(ipc::Activity::busy);
@@ -149,6 +153,7 @@ WorkerLoop::Step WorkerLoop::step() {
   }
   done += pass_marks();
   commit_batch();
+  if (retry_ && !retry_->pending()) retry_.reset();
   if (finished_) set_activity(ipc::Activity::finished);
   return done != 0 ? Step::worked : Step::nothing;
 }
@@ -183,6 +188,25 @@ void WorkerLoop::bury(std::size_t index) {
   begin_event(static_cast<std::uint32_t>(index), input.lane.next());
   poison_.bury(static_cast<std::uint32_t>(index), input.lane);
   ++dead_letters_;
+}
+
+// A batch of its own for each: they are few.
+std::uint64_t WorkerLoop::retry_letter() {
+  set_activity(ipc::Activity::busy);
+  note_first_event();
+  if (poison_.forbids(kRetryLane, retry_->position())) {
+    begin_event(kRetryLane, retry_->position());
+    poison_.bury_again(kRetryLane, retry_->position(), retry_->letter());
+    ++dead_letters_;
+  } else {
+    ipc::LaneConsumer letter = retry_->present();
+    if (runner_->consume(letter, kRetryLane, 1, *this) != 1) {
+      throw Error{{"retry a dead letter of stage", node_.name, "its event cannot be read",
+                   "retry letters that a pipeline wrote"}};
+    }
+  }
+  retry_->pass();
+  return 1;
 }
 
 std::uint64_t WorkerLoop::produce_batch() {
@@ -310,6 +334,7 @@ void WorkerLoop::store_commit(bool split) {
   commit_.move(kEventsOut, committed_out_);
   if (finished_) commit_.move(kFinished, 1);
   if (poison_.any()) commit_.move(kDeadLetters, dead_letters_);
+  if (retry_) commit_.move(kRetried, retry_->done());
   if (split) {
     commit_.commit(undo_boundary_);
   } else {

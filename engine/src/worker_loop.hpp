@@ -9,6 +9,7 @@
 #include <deque>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -20,6 +21,7 @@
 
 #include "layout.hpp"
 #include "poison.hpp"
+#include "retry.hpp"
 
 namespace sluice {
 
@@ -87,6 +89,7 @@ class WorkerLoop final : public Work {
   void resume();
   std::uint64_t consume_batch();
   void bury(std::size_t index);
+  std::uint64_t retry_letter();
   std::uint64_t produce_batch();
   std::uint64_t pass_marks();
   void say_last_word();
@@ -113,6 +116,7 @@ class WorkerLoop final : public Work {
   std::deque<OutLane> outputs_;
   StateArea area_;
   Poison poison_;
+  std::optional<Retry> retry_;
   Ports ports_;
   std::unique_ptr<Worker> worker_;
   std::unique_ptr<Runner> runner_;

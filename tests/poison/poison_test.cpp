@@ -11,7 +11,6 @@
 
 #include <sluice/dead_letter.hpp>
 
-#include "backtrace.hpp"
 #include "pipelines.hpp"
 #include "processes.hpp"
 
@@ -198,7 +197,7 @@ TEST_F(DeadLetterMove, NamesTheFunctionThatCrashed) {
   EXPECT_THAT(run_processes<Counted>(pipeline, items(3, 1), settings_), SizeIs(2));
   const std::vector<DeadLetter> letters = find_dead_letters(directory_);
   ASSERT_THAT(letters, SizeIs(1));
-  EXPECT_THAT(symbolize_places(letters.front().backtrace), HasSubstr("die"));
+  EXPECT_THAT(named_backtrace(letters.front()), HasSubstr("die"));
 }
 
 // Records of many lengths, over two lanes, through lanes that are always full.

@@ -78,7 +78,8 @@ void raise_restart_budget(const ChaosPlan& plan) {
 
 void add_chaos(CLI::App& program, std::vector<std::string> behind_dashes, int& status) {
   auto said = std::make_shared<Said>();
-  CLI::App* chaos = program.add_subcommand("chaos", "Hurt a pipeline while it runs: sluice chaos [OPTIONS] -- PROGRAM ARGUMENTS...");
+  CLI::App* chaos = program.add_subcommand(
+      "chaos", "Hurt a pipeline while it runs: sluice chaos [OPTIONS] -- PROGRAM ARGUMENTS...");
   const auto add = [&](const char* name, std::string& value, const char* help, const char* type) {
     chaos->add_option(name, value, help)->type_name(type)->capture_default_str();
   };

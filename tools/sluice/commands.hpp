@@ -12,5 +12,7 @@ namespace sluice::command {
 void add_config(CLI::App& program);
 // Its program and arguments are what stands behind "--"; its exit status is that of the program.
 void add_chaos(CLI::App& program, std::vector<std::string> behind_dashes, int& status);
+// Its program is what stands behind "--".
+void add_dead(CLI::App& program, std::vector<std::string> behind_dashes);
 
 }  // namespace sluice::command

@@ -66,10 +66,10 @@ int flushed() {
   return kFailed;
 }
 
-// `sluice chaos OPTIONS -- PROGRAM ARGUMENTS`: takes the program away from the command line, whose options
-// are not ours.
+// `sluice chaos OPTIONS -- PROGRAM ARGUMENTS`, `sluice dead retry PATH -- PROGRAM ARGUMENTS`: takes the
+// program away from the command line, whose options are not ours.
 std::vector<std::string> take_program(int& argc, char** argv) {
-  if (argc < 2 || std::string_view{argv[1]} != "chaos") return {};
+  if (argc < 2 || (std::string_view{argv[1]} != "chaos" && std::string_view{argv[1]} != "dead")) return {};
   char** end = argv + argc;
   char** dashes = std::find_if(argv, end, [](const char* word) { return std::string_view{word} == "--"; });
   if (dashes == end) return {};
@@ -78,7 +78,7 @@ std::vector<std::string> take_program(int& argc, char** argv) {
 }
 
 int run(int argc, char** argv) {
-  const std::vector<std::string> program_to_hurt = take_program(argc, argv);
+  const std::vector<std::string> behind_dashes = take_program(argc, argv);
   int status = 0;
   CLI::App program{"Sluice: shared-memory pipelines that survive kill -9.", "sluice"};
   program.require_subcommand(1);
@@ -86,7 +86,8 @@ int run(int argc, char** argv) {
   program.set_help_flag("-h,--help", "Print this help and exit");
   program.footer("\"sluice COMMAND --help\" tells more about a command.");
   sluice::command::add_config(program);
-  sluice::command::add_chaos(program, program_to_hurt, status);
+  sluice::command::add_chaos(program, behind_dashes, status);
+  sluice::command::add_dead(program, behind_dashes);
   if (argc == 1) {
     std::fputs(program.help().c_str(), stderr);
     return kMisused;

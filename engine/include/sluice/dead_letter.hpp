@@ -27,7 +27,7 @@ struct DeadLetter {
   unsigned attempts = 0;
   int signal = 0;         // The last one; 0 if it was none.
   std::string cause;      // "crashed: signal 11 (Segmentation fault) at address 0x0"
-  std::string backtrace;  // A line a frame, innermost first; empty if there is none.
+  std::string backtrace;  // A line a frame, innermost first: "file+0xoffset". Empty if there is none.
   std::chrono::system_clock::time_point time;
   std::string payload;  // The event, or the record's head and body.
 };
@@ -40,6 +40,9 @@ std::vector<DeadLetter> read_dead_letters(const std::filesystem::path& file);
 
 // The letters of a file, or of all files of dead letters in a directory, in order of time.
 std::vector<DeadLetter> find_dead_letters(const std::filesystem::path& file_or_directory);
+
+// Its backtrace with the names of functions, as long as the files it names are those that they were.
+std::string named_backtrace(const DeadLetter& letter);
 
 // The name of the file of a worker.
 std::string dead_letters_file(std::string_view stage, unsigned replica);

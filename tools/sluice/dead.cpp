@@ -1,0 +1,135 @@
+// `sluice dead`: what became of the events that killed their worker too often, and another try for them.
+
+#include <cstdio>
+#include <cstdlib>
+#include <memory>
+#include <string>
+#include <unistd.h>
+#include <utility>
+#include <vector>
+
+#include <fmt/chrono.h>
+#include <fmt/format.h>
+
+#include <sluice/dead_letter.hpp>
+#include <sluice/error.hpp>
+
+#include "commands.hpp"
+
+namespace sluice::command {
+namespace {
+
+struct Said {
+  std::string path;
+  std::size_t number = 0;
+};
+
+void print(const std::string& text) {
+  std::fwrite(text.data(), 1, text.size(), stdout);
+}
+
+std::string time_of(const DeadLetter& letter) {
+  return fmt::format("{:%F %T}Z", fmt::gmtime(std::chrono::system_clock::to_time_t(letter.time)));
+}
+
+std::vector<DeadLetter> letters_in(const std::string& path) {
+  std::vector<DeadLetter> letters = find_dead_letters(path);
+  if (letters.empty()) {
+    throw Error{
+        {"find dead letters in", path, "there are none", "name the directory that the pipeline told"}};
+  }
+  return letters;
+}
+
+void list(const std::string& path) {
+  const std::vector<DeadLetter> letters = letters_in(path);
+  print(fmt::format("{:>6}  {:<20}  {:<16} {:<16} {:>14} {:>9} {:>8}  {}\n", "number", "time", "worker",
+                    "from", "position", "bytes", "attempts", "cause"));
+  for (std::size_t i = 0; i < letters.size(); ++i) {
+    const DeadLetter& letter = letters[i];
+    print(fmt::format("{:>6}  {:<20}  {:<16} {:<16} {:>14} {:>9} {:>8}  {}\n", i + 1, time_of(letter),
+                      fmt::format("{}/{}", letter.stage, letter.replica), letter.from, letter.position,
+                      letter.payload.size(), letter.attempts, letter.cause));
+  }
+}
+
+// Sixteen bytes a line, as hexdump -C shows them.
+std::string dump(std::string_view bytes) {
+  std::string text;
+  for (std::size_t at = 0; at < bytes.size(); at += 16) {
+    std::string hex;
+    std::string plain;
+    for (const char c : bytes.substr(at, 16)) {
+      hex += fmt::format("{:02x} ", static_cast<unsigned char>(c));
+      plain += c >= ' ' && c <= '~' ? c : '.';
+    }
+    text += fmt::format("  {:08x}  {:<48} |{}|\n", at, hex, plain);
+  }
+  return text;
+}
+
+void show(const std::string& path, std::size_t number) {
+  const std::vector<DeadLetter> letters = letters_in(path);
+  if (number == 0 || number > letters.size()) {
+    throw Error{{"show dead letter", std::to_string(number),
+                 fmt::format("there are {} in {}", letters.size(), path),
+                 "name the number that `sluice dead list` gives it"}};
+  }
+  const DeadLetter& letter = letters[number - 1];
+  print(fmt::format(
+      "worker     {}/{} of {}\nfrom       {} at position {}\ntime       {}\nattempts   {}\ncause      {}\n",
+      letter.stage, letter.replica, letter.replicas, letter.from, letter.position, time_of(letter),
+      letter.attempts, letter.cause));
+  print(fmt::format("event      {}{}, {} bytes\n", letter.type, letter.record ? " (record)" : "",
+                    letter.payload.size()));
+  print(dump(letter.payload));
+  if (!letter.backtrace.empty()) print("backtrace\n" + named_backtrace(letter));
+}
+
+void retry(const std::string& path, const std::vector<std::string>& program) {
+  if (program.empty()) {
+    throw Error{{"retry the dead letters in", path, "there is no program behind --",
+                 "sluice dead retry PATH -- PROGRAM ARGUMENTS..."}};
+  }
+  letters_in(path);  // Whatever is wrong with them is told before anything starts.
+  ::setenv("SLUICE_POISON_RETRY", std::filesystem::absolute(path).c_str(), 1);
+  std::vector<char*> words;
+  for (const std::string& word : program)
+    words.push_back(const_cast<char*>(word.c_str()));
+  words.push_back(nullptr);
+  std::fflush(nullptr);
+  ::execvp(words.front(), words.data());
+  throw Error{{"run", program.front(), errno_text(), "name a program that is there"}};
+}
+
+CLI::App* add(CLI::App& parent, const char* name, const char* purpose, const std::shared_ptr<Said>& said) {
+  CLI::App* command = parent.add_subcommand(name, purpose);
+  command->add_option("path", said->path, "A file of dead letters, or a directory of them")
+      ->required()
+      ->type_name("PATH");
+  return command;
+}
+
+}  // namespace
+
+void add_dead(CLI::App& program, std::vector<std::string> behind_dashes) {
+  CLI::App* dead =
+      program.add_subcommand("dead", "Events that killed their worker too often: list, show, retry");
+  dead->require_subcommand(1);
+  dead->footer("A pipeline that moves events to the dead letters tells the PATH when it ends.");
+  const auto said = std::make_shared<Said>();
+  add(*dead, "list", "A line for each dead letter, in order of time", said)->callback([said] {
+    list(said->path);
+  });
+  CLI::App* one = add(*dead, "show", "All about one dead letter", said);
+  one->add_option("number", said->number, "Its number in the list")->required()->type_name("NUMBER");
+  one->callback([said] { show(said->path, said->number); });
+  CLI::App* again = add(*dead, "retry", "Run a program whose pipeline handles the dead letters first", said);
+  again->footer(
+      "sluice dead retry PATH -- PROGRAM ARGUMENTS...\nThe workers that the letters were for handle them "
+      "once more before their first input; one that kills its worker again becomes a dead letter of that "
+      "run.");
+  again->callback([said, behind = std::move(behind_dashes)] { retry(said->path, behind); });
+}
+
+}  // namespace sluice::command
