@@ -4,6 +4,7 @@
 #include <array>
 #include <cstdlib>
 #include <cxxabi.h>
+#include <dlfcn.h>
 #include <elfutils/libdwfl.h>
 #include <fcntl.h>
 #include <memory>
@@ -156,6 +157,20 @@ std::string symbolize(std::span<const std::uintptr_t> addresses) {
   for (const std::uintptr_t address : addresses)
     frames.push_back({address, frames.empty()});
   return lines_of(modules.get(), frames, "", Clock::time_point::max());
+}
+
+std::string places_of(std::span<const std::uintptr_t> addresses) {
+  std::string text;
+  for (const std::uintptr_t address : addresses) {
+    Dl_info info{};
+    if (::dladdr(reinterpret_cast<void*>(address), &info) != 0 && info.dli_fname != nullptr) {
+      text += fmt::format("{}+{:#x}\n", info.dli_fname,
+                          address - reinterpret_cast<std::uintptr_t>(info.dli_fbase));
+    } else {
+      text += fmt::format("{:#x}\n", address);
+    }
+  }
+  return text;
 }
 
 std::string symbolize_places(std::string_view places) {

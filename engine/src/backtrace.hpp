@@ -19,8 +19,9 @@ namespace sluice {
 // program.
 std::string symbolize(std::span<const std::uintptr_t> addresses);
 
-// The same for the lines "file+0xoffset" that a dead letter holds, as long as the files are still those that
-// they were.
+// A line "file+0xoffset" for each address of this process, within microseconds; and the names of such lines,
+// as long as the files are still those that they were.
+std::string places_of(std::span<const std::uintptr_t> addresses);
 std::string symbolize_places(std::string_view places);
 
 // The stacks of all threads of process `pid`, which need not be able to help: a line for each thread and one

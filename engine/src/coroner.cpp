@@ -163,7 +163,11 @@ bool Coroner::examine(const Examination& examination, const std::string& path) n
       ::kill(pid, SIGKILL);  // A child that is not reaped yet: the pid is its own.
       ::waitpid(pid, nullptr, 0);
     }
-    append_line(path, examination.fields_json, needed ? "\"stacks\":[\"too much was going on\"]" : "");
+    // Too many are at work already, or there is no process to be had.
+    std::string more;
+    if (!examination.addresses.empty()) more = json_lines("backtrace", places_of(examination.addresses));
+    if (examination.pid != 0) more = "\"stacks\":[\"too much was going on\"]";
+    append_line(path, examination.fields_json, more);
     return false;
   }
   free->pidfd = std::move(pidfd);

@@ -4,7 +4,6 @@
 #include <csignal>
 #include <cstring>
 #include <cxxabi.h>
-#include <dlfcn.h>
 #include <memory>
 #include <system_error>
 
@@ -12,6 +11,7 @@
 
 #include <sluice/error.hpp>
 
+#include "backtrace.hpp"
 #include "retry.hpp"
 #include "worker_loop.hpp"
 
@@ -24,22 +24,6 @@ std::string signal_text(int signal, const CrashNote* note) {
   const std::uint64_t address = note == nullptr ? 0 : note->address.load(std::memory_order_relaxed);
   if (note != nullptr && (signal == SIGSEGV || signal == SIGBUS))
     text += fmt::format(" at address {:#x}", address);
-  return text;
-}
-
-// Where in which file each frame is. Their names take long to find, and the flow waits: whoever reads the
-// letter finds them (`sluice dead show`), and the report of the death has them.
-std::string places_of(const std::vector<std::uintptr_t>& frames) {
-  std::string text;
-  for (const std::uintptr_t frame : frames) {
-    Dl_info info{};
-    if (::dladdr(reinterpret_cast<void*>(frame), &info) != 0 && info.dli_fname != nullptr) {
-      text +=
-          fmt::format("{}+{:#x}\n", info.dli_fname, frame - reinterpret_cast<std::uintptr_t>(info.dli_fbase));
-    } else {
-      text += fmt::format("{:#x}\n", frame);
-    }
-  }
   return text;
 }
 
@@ -142,6 +126,7 @@ void Poison::describe(const Condemned& condemned, DeadLetter& letter) {
   letter.attempts += condemned.attempts;
   letter.signal = condemned.signal;
   letter.cause = condemned.cause;
+  // Names take long to find, and the flow waits: whoever reads the letter finds them.
   letter.backtrace = places_of(condemned.frames);
   letter.time = std::chrono::system_clock::now();
 }
