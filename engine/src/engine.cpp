@@ -4,6 +4,7 @@
 #include <csignal>
 #include <cstdio>
 #include <filesystem>
+#include <optional>
 #include <sys/wait.h>
 #include <thread>
 #include <unistd.h>
@@ -68,7 +69,8 @@ struct Engine::Parts {
   pinning::Report memory;
   ipc::Control& own;
   DoorbellPatience patience;
-  Lifeline lifeline;
+  std::optional<Lifeline>
+      lifeline;      // Made as late as the fork: no other pipeline of this host may inherit it.
   pid_t keeper = 0;  // The first one, a child of this process; 0 once reaped. Later ones are no children.
   int keeper_status = 0;
   bool started = false;
@@ -106,13 +108,18 @@ void Engine::start() {
   parts.host.open_ends(parts.patience);
 
   const Descriptor self = open_pidfd(::getpid());
+  parts.lifeline.emplace();
   std::fflush(nullptr);  // What is buffered here must not come out of a worker as well.
   const pid_t pid = ::fork();
-  if (pid < 0) throw Error{{"fork the keeper of", parts.name, errno_text(), ""}};
-  if (pid == 0) keep({wiring, parts.placement, parts.lifeline, self.get()});
+  if (pid < 0) {
+    parts.lifeline.reset();
+    throw Error{{"fork the keeper of", parts.name, errno_text(),
+                 "raise the limit of processes (ulimit -u) or give the machine more memory"}};
+  }
+  if (pid == 0) keep({wiring, parts.placement, *parts.lifeline, self.get()});
   parts.keeper = pid;
-  parts.lifeline.let_go();
-  parts.host.watch(parts.lifeline);
+  parts.lifeline->let_go();
+  parts.host.watch(*parts.lifeline);
   parts.started = true;
   // The host is left where it was: its threads are its own.
   parts.await_workers();
@@ -120,7 +127,10 @@ void Engine::start() {
 
 void Engine::Parts::reap(bool block) {
   if (keeper == 0) return;
-  const pid_t reaped = ::waitpid(keeper, &keeper_status, block ? 0 : WNOHANG);
+  pid_t reaped = 0;
+  do {
+    reaped = ::waitpid(keeper, &keeper_status, block ? 0 : WNOHANG);
+  } while (reaped < 0 && errno == EINTR);
   // A host that ignores SIGCHLD or waits for any child has reaped it before us; its status is lost.
   if (reaped == keeper || (reaped < 0 && errno == ECHILD)) keeper = 0;
 }
@@ -135,7 +145,7 @@ void Engine::Parts::await_end(std::chrono::milliseconds patience) {
     reap(false);
     // One master or keeper may follow the other meanwhile; each of them looks at the request to stop first.
     if (monotonic_now() - start > patience) host.kill_head();
-    lifeline.await_cut(kLook);
+    lifeline->await_cut(kLook);
   }
   // A keeper that holds no lifeline any more is on its way out.
   reap(!running());
@@ -234,7 +244,7 @@ void Engine::drain() {
 
 void Engine::stop() {
   Parts& parts = *parts_;
-  if (!parts.running()) return;
+  if (!parts.running()) return parts.reap(true);  // It may have come to its end by itself.
   const Wiring& wiring = parts.host.wiring();
   // [host.requests] release: pairs with Master::look_at_requests().
   requests_of(wiring.layout, wiring.segment).stop.store(1, std::memory_order_release);

@@ -135,7 +135,8 @@ struct ProcessEntry {
 struct MasterRegister {
   // Written by the master only; by the next one, once the death of the last is confirmed.
   std::atomic<RunState> state;
-  std::atomic<std::uint32_t> masters;  // How many there have been.
+  std::atomic<std::uint32_t> host_gone;  // 1: the host is dead, and what it has published is the last of it.
+  std::atomic<std::uint32_t> masters;    // How many there have been.
   std::atomic<std::int64_t>
       at_work_ns;  // Since when the last of them has watched all workers; CLOCK_MONOTONIC.
   ProcessEntry master;
@@ -160,6 +161,12 @@ ipc::LaneMemory lane_memory(const Layout& layout, const ipc::Segment& segment, s
 
 Requests& requests_of(const Layout& layout, const ipc::Segment& segment);
 MasterRegister& register_of(const Layout& layout, const ipc::Segment& segment);
+// The host is dead and the pipeline goes on to its end: nothing follows what the host's lanes hold, and
+// nobody takes what is published for it.
+inline bool host_gone(const MasterRegister& master) noexcept {
+  // [master.host_gone] acquire: the last that the host has published; pairs with Master::on_host_death().
+  return master.host_gone.load(std::memory_order_acquire) != 0;
+}
 WorkerEntry& entry_of(const Layout& layout, const ipc::Segment& segment, std::size_t worker);
 CrashNote& crash_note_of(const Layout& layout, const ipc::Segment& segment, std::size_t process);
 

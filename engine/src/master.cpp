@@ -129,8 +129,8 @@ void Master::handle_events(std::chrono::nanoseconds limit) {
   for (int i = 0; i < count; ++i) {
     const std::uint64_t about = events[i].data.u64;
     if (about == kHostEvent) {
-      // The workers must not outlive the program they belong to.
-      end(RunState::stopped, "its host has died");
+      on_host_death();
+      continue;
     }
     if (about == kKeeperEvent) {
       keeper_dead_ = true;
@@ -148,6 +148,17 @@ void Master::handle_events(std::chrono::nanoseconds limit) {
       on_death(static_cast<std::size_t>(about));
     }
   }
+}
+
+void Master::on_host_death() {
+  // The workers must not outlive the program they belong to, or not for longer than their last work takes.
+  if (wiring_.settings.choice("host.death") == "stop") end(RunState::stopped, "its host has died");
+  ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, host_, nullptr);
+  // [master.host_gone] release: pairs with host_gone(). That the host is dead, and what it has stored, this
+  // process has from the kernel.
+  register_of(wiring_.layout, wiring_.segment).host_gone.store(1, std::memory_order_release);
+  for (const ipc::Doorbell& bell : wiring_.bells)
+    bell.ring();
 }
 
 void Master::look_at_requests() {

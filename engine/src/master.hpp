@@ -89,6 +89,7 @@ class Master {
   void open_epoll();
   std::chrono::nanoseconds time_to_sleep() const;
   void handle_events(std::chrono::nanoseconds limit);
+  void on_host_death();
   void look_at_requests();
   void start_due();
   void start(std::size_t worker);

@@ -32,6 +32,7 @@ void forget_processes(const Wiring& wiring) {
   requests_of(wiring.layout, wiring.segment).stop.store(0, kRelaxed);
   MasterRegister& master = register_of(wiring.layout, wiring.segment);
   master.state.store(RunState::starting, kRelaxed);
+  master.host_gone.store(0, kRelaxed);
   master.masters.store(0, kRelaxed);
   master.at_work_ns.store(0, kRelaxed);
   master.master.pid.store(0, kRelaxed);

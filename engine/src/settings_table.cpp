@@ -307,6 +307,16 @@ constexpr std::array kTable = {
         .trade_off =
             "A directory of your own keeps the reports where you look for them; each run needs one for "
             "itself, since dead letters are written anew by a pipeline that starts anew."},
+    Setting{.key = "host.death",
+            .type = SettingType::choice,
+            .fallback = "stop",
+            .choices = "stop|drain",
+            .example = "drain",
+            .meaning =
+                "What becomes of a pipeline whose host has died. `stop` kills its processes at once. `drain` "
+                "handles what the host had pushed, ends the sources, and ends the pipeline when all is done; "
+                "what is published for the host and finds no room is dropped and counted.",
+            .trade_off = "`stop` leaves nothing running; `drain` loses nothing that was pushed."},
     Setting{.key = "placement.policy",
             .type = SettingType::choice,
             .fallback = "compact",

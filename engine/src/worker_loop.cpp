@@ -72,6 +72,7 @@ WorkerLoop::WorkerLoop(const Wiring& wiring, std::size_t process, Patience& pati
       process_{process},
       node_{wiring.graph.nodes[wiring.layout.processes[process].node]},
       patience_{patience},
+      master_{register_of(wiring.layout, wiring.segment)},
       view_{view_of(wiring.layout, wiring.segment, process)},
       log_{*view_.undo, view_.entries, view_.state},
       commit_{*view_.commit, view_.record, view_.cursors, log_},
@@ -211,7 +212,8 @@ std::uint64_t WorkerLoop::retry_letter() {
 
 std::uint64_t WorkerLoop::produce_batch() {
   // relaxed: seen a batch later is soon enough.
-  if (requests_of(wiring_.layout, wiring_.segment).drain.load(std::memory_order_relaxed) != 0) {
+  if (requests_of(wiring_.layout, wiring_.segment).drain.load(std::memory_order_relaxed) != 0 ||
+      host_gone(master_)) {
     input_ended_ = true;
     return 1;
   }
@@ -249,8 +251,14 @@ std::uint64_t WorkerLoop::pass_marks() {
       throw Error{{"read the lane from", wiring_.layout.processes[input.from].name,
                    "its cursors or lengths cannot be", "start the pipeline anew"}};
     }
+    // Asked before the lane is looked at: what it holds then is all that the host has published.
+    const bool last = input.from == kHostProcess && host_gone(master_);
     if (!input.ended && input.lane.readable() == 0) {
       const ipc::Mark* mark = input.lane.mark();
+      if (mark == nullptr && last && !input.lane.at_fence()) {
+        input.ended = true;
+        ++passed;
+      }
       if (mark != nullptr) {
         input.ended = mark->kind == ipc::MarkKind::end_of_stream;
         input.lane.pass_mark();
@@ -369,7 +377,7 @@ std::byte* WorkerLoop::make_room(OutLane& out, std::uint64_t bytes) {
                  fmt::format("raise lane.bytes, for instance --set stage.{}.lane.bytes={}", to.name,
                              format_bytes(std::bit_ceil(bytes)))}};
   }
-  if (out.policy == FullPolicy::drop_newest) {
+  if (out.policy == FullPolicy::drop_newest || abandoned(out)) {
     view_.counters->dropped.add();
     return nullptr;
   }
@@ -391,12 +399,22 @@ std::byte* WorkerLoop::make_room(OutLane& out, std::uint64_t bytes) {
   std::byte* room = nullptr;
   while (room == nullptr) {
     const ipc::Woken woken = patience_.wait_until(
-        [&] { return (room = out.lane.reserve(bytes)) != nullptr || out.lane.corrupt(); }, kLongestWait);
+        [&] { return (room = out.lane.reserve(bytes)) != nullptr || out.lane.corrupt() || abandoned(out); },
+        kLongestWait);
     if (woken == ipc::Woken::unasked) view_.counters->unasked_wakes.add();
     if (out.lane.corrupt()) refuse_lane(out);
+    if (room == nullptr && abandoned(out)) {
+      view_.counters->dropped.add();
+      break;
+    }
   }
   set_activity(ipc::Activity::busy);
   return room;
+}
+
+// The host would take what this lane carries, and is dead: nobody waits for room in it any more.
+bool WorkerLoop::abandoned(const OutLane& out) const noexcept {
+  return wiring_.graph.nodes[out.node].kind == NodeKind::outlet && host_gone(master_);
 }
 
 void WorkerLoop::refuse_lane(const OutLane& out) const {
@@ -405,9 +423,9 @@ void WorkerLoop::refuse_lane(const OutLane& out) const {
 }
 
 bool WorkerLoop::input_ready() {
-  return std::any_of(inputs_.begin(), inputs_.end(), [](InLane& in) {
-    return !in.ended &&
-           (in.lane.readable() != 0 || in.lane.at_fence() || in.lane.mark() != nullptr || in.lane.corrupt());
+  return std::any_of(inputs_.begin(), inputs_.end(), [this](InLane& in) {
+    return !in.ended && (in.lane.readable() != 0 || in.lane.at_fence() || in.lane.mark() != nullptr ||
+                         in.lane.corrupt() || (in.from == kHostProcess && host_gone(master_)));
   });
 }
 

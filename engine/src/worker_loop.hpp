@@ -100,6 +100,7 @@ class WorkerLoop final : public Work {
   void split_commit();
   void store_commit(bool split);
   void ring_neighbours();
+  bool abandoned(const OutLane& out) const noexcept;
   [[noreturn]] void refuse_lane(const OutLane& out) const;
   void set_activity(ipc::Activity activity) noexcept;
   void note_first_event() noexcept;
@@ -109,6 +110,7 @@ class WorkerLoop final : public Work {
   std::size_t process_;
   const Node& node_;
   Patience& patience_;
+  const MasterRegister& master_;
   RegionView view_;
   ipc::UndoLog log_;
   ipc::Commit commit_;

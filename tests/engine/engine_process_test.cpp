@@ -95,6 +95,15 @@ TEST_F(Processes, AndDescriptorsAreGoneWithTheirEngine) {
   EXPECT_EQ(open_descriptors(), before);
 }
 
+TEST_F(Processes, LeaveNoZombieWhenTheyHaveEndedBeforeTheirEngine) {
+  Pipeline pipeline{"short"};
+  pipeline.source<Numbers>("numbers", 10U).outlet("out");
+  Engine engine{pipeline, test_settings()};
+  engine.start();
+  // Nobody waits for the end: it has come when the engine is destroyed.
+  EXPECT_TRUE(eventually([&] { return !is_alive(keeper_of(engine)); }));
+}
+
 TEST_F(Processes, GoWithAHostThatIsKilled) {
   int pipe[2];
   ASSERT_EQ(::pipe(pipe), 0);

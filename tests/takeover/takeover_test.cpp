@@ -4,6 +4,7 @@
 #include <iostream>
 #include <random>
 
+#include "census.hpp"
 #include "pipelines.hpp"
 #include "processes.hpp"
 
@@ -14,11 +15,6 @@ using testing::HasSubstr;
 using testing::SizeIs;
 
 class Takeover : public WithProcesses {};
-
-bool is_stopped(pid_t pid) {
-  const std::vector<std::string> fields = stat_of(pid);
-  return !fields.empty() && fields[0] == "T";
-}
 
 // Waits for the master after the one that is counted in `before`, at work. That one is dead then, or has
 // become the keeper.
@@ -190,6 +186,20 @@ TEST_F(Takeover, NobodyOutlivesMasterAndKeeperNotEvenTheHangingAndTheStopped) {
     EXPECT_FALSE(is_alive(worker));
 }
 
+TEST_F(Takeover, OfOnePipelineIsNoMatterOfAnotherOfTheSameHost) {
+  Engine first{counting_pipeline(1), test_settings()};
+  Engine second{counting_pipeline(1), test_settings()};
+  second.start();
+  first.start();
+  kill_head_of(first);
+  EXPECT_THAT(error_of([&] { first.wait_for(kDeadline); }), HasSubstr("died before either could replace"));
+  auto in = second.inlet<Item>("in");
+  EXPECT_EQ(in.push(Item{}), PushResult::accepted);
+  Collector<Counted> out{second, "out"};
+  second.drain();
+  EXPECT_THAT(out.all(), SizeIs(1));
+}
+
 // The ledger of what happened during the kills: who was killed how often, and how long it took.
 struct Kills {
   std::uint64_t masters = 0;
@@ -207,64 +217,6 @@ std::string distribution(std::vector<std::chrono::nanoseconds> times) {
   };
   return "p50 " + at(0.5) + ", p90 " + at(0.9) + ", max " + at(1);
 }
-
-// Masters of this test's pipeline, by the kernel's account; the machine may have others. What a master has
-// just forked looks like one for a moment.
-bool is_master_of(pid_t pid, const std::string& pipeline) {
-  const std::string process = "/proc/" + std::to_string(pid);
-  std::ifstream file{process + "/comm"};
-  std::string line;
-  std::getline(file, line);
-  if (line != "sluice-master" || !is_alive(pid)) return false;
-  std::ifstream maps{process + "/maps"};
-  while (std::getline(maps, line)) {
-    if (line.find("sluice:" + pipeline) != std::string::npos) return true;
-  }
-  return false;
-}
-
-std::vector<pid_t> masters_of(const std::string& pipeline) {
-  std::vector<pid_t> found;
-  for (const auto& entry : std::filesystem::directory_iterator{"/proc"}) {
-    const pid_t pid = static_cast<pid_t>(std::strtol(entry.path().filename().c_str(), nullptr, 10));
-    if (pid != 0 && is_master_of(pid, pipeline)) found.push_back(pid);
-  }
-  return found;
-}
-
-// Looks for two masters at once as long as it lives.
-class MasterCensus {
- public:
-  explicit MasterCensus(std::string pipeline) : pipeline_{std::move(pipeline)} {}
-  ~MasterCensus() {
-    enough_ = true;
-    thread_.join();
-    EXPECT_GT(looks_, 0U);
-    EXPECT_EQ(twice_, 0U) << "of " << looks_ << " looks";
-  }
-  MasterCensus(const MasterCensus&) = delete;
-  MasterCensus& operator=(const MasterCensus&) = delete;
-
- private:
-  void look() {
-    while (!enough_) {
-      const std::vector<pid_t> found = masters_of(pipeline_);
-      ++looks_;
-      // Two that lived side by side would do so for long; one that dies, or that is to be a worker, does not.
-      const auto still_are = [&] {
-        return found.size() > 1 && is_master_of(found[0], pipeline_) && is_master_of(found[1], pipeline_);
-      };
-      if (still_are() && !eventually([&] { return !still_are(); }, 1s)) ++twice_;
-      std::this_thread::sleep_for(2ms);
-    }
-  }
-
-  std::string pipeline_;
-  std::atomic<bool> enough_{false};
-  std::uint64_t looks_ = 0;
-  std::uint64_t twice_ = 0;
-  std::thread thread_{[this] { look(); }};
-};
 
 class KillsAtTheHead : public WithProcesses {
  protected:
