@@ -3,6 +3,8 @@
 #include <cstring>
 #include <fstream>
 
+#include <sluice/dead_letter.hpp>
+
 #include "inquest.hpp"
 
 namespace sluice::test {
@@ -113,6 +115,23 @@ std::string audit_file(const Scene& scene, const Reckoning& should) {
   return found == should.lines ? "" : "the file; ";
 }
 
+std::string audit_dead_letters(const Scene& scene, const Reckoning& should) {
+  if (scene.script().dead_letters.empty()) return {};
+  std::array<std::vector<std::string>, kInputs> found;
+  std::uint64_t count = 0;
+  if (std::filesystem::exists(scene.file())) {
+    for (const DeadLetter& letter : read_dead_letters(scene.file())) {
+      std::uint64_t lane = kInputs;
+      if (letter.payload.size() >= sizeof(lane)) std::memcpy(&lane, letter.payload.data(), sizeof(lane));
+      if (lane >= kInputs) return "a dead letter from nowhere; ";
+      found[lane].push_back(letter.payload);
+      ++count;
+    }
+  }
+  if (scene.view().cursors[kDeadLetters].load() != count) return "the count of dead letters; ";
+  return found == should.dead_letters ? "" : "the dead letters; ";
+}
+
 }  // namespace
 
 std::string audit(const Scene& scene, Reckoning& reckoning) {
@@ -134,7 +153,7 @@ std::string audit(const Scene& scene, Reckoning& reckoning) {
   if (finished && reckoning.items != scene.script().items) wrong += "finished too early; ";
   wrong += audit_state(scene, reckoning);
   wrong += audit_outputs(scene, reckoning, finished);
-  return wrong + audit_file(scene, reckoning);
+  return wrong + audit_file(scene, reckoning) + audit_dead_letters(scene, reckoning);
 }
 
 Reckoning last_reckoning(const Script& script) {

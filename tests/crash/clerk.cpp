@@ -73,8 +73,21 @@ std::string problem_of(const Item& item) {
   return "a problem with item " + std::to_string(item.number);
 }
 
+Record<Item> record_of(const Item& item) {
+  // The body says nothing but has many lengths.
+  static constexpr std::string_view kPadding = "0123456789abc";
+  return {item, std::as_bytes(std::span{kPadding.data(), item.number % kPadding.size()})};
+}
+std::string payload_of(const Script& script, const Item& item) {
+  return bytes_of(item) + (script.records ? std::string{record_of(item).text()} : std::string{});
+}
+
 void Reckoning::apply(const Script& script, std::size_t lane) {
   const Item item{lane, ++items[lane]};
+  if (is_condemned(script, item)) {
+    dead_letters[lane].push_back(payload_of(script, item));
+    return;
+  }
   if (!leaves_state(item)) {
     totals = changed(totals, item);
     odd = changed(odd, item);

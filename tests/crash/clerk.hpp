@@ -73,13 +73,14 @@ using Rows = Table<std::uint64_t, Row>;
 // What one kind of run is made of.
 struct Script {
   std::array<std::uint64_t, kInputs> items{14, 11};
-  std::uint64_t portion = 1000;  // Items that an input lane is given each time the worker waits.
-  bool records = false;          // The items come as records.
-  bool source = false;           // The worker makes the items itself.
-  bool bulk = false;             // Some items make more notes than a lane has room for.
-  bool fails = false;            // The first process throws in the midst of a batch.
-  bool reports = true;           // Problems: large pieces of state, which fill the undo log.
-  std::filesystem::path file{};  // Where a line of each item is appended, if anywhere.
+  std::uint64_t portion = 1000;          // Items that an input lane is given each time the worker waits.
+  bool records = false;                  // The items come as records.
+  bool source = false;                   // The worker makes the items itself.
+  bool bulk = false;                     // Some items make more notes than a lane has room for.
+  bool fails = false;                    // The first process throws in the midst of a batch.
+  bool reports = true;                   // Problems: large pieces of state, which fill the undo log.
+  std::filesystem::path file{};          // Where a line of each item is appended, if anywhere.
+  std::filesystem::path dead_letters{};  // The directory for them; if there is one, two items are condemned.
   std::function<void()> before_commit{};
 };
 
@@ -106,6 +107,10 @@ inline bool reports(const Script& script, const Item& item) noexcept {
 inline bool fails_first(const Script& script, const Item& item) noexcept {
   return script.fails && item.lane == 0 && item.number == 6;
 }
+// Has killed its worker too often before the test begins.
+inline bool is_condemned(const Script& script, const Item& item) noexcept {
+  return !script.dead_letters.empty() && item.number == (item.lane == 0 ? 5 : 4);
+}
 inline std::uint64_t facts_before(const Item& item) noexcept {
   return item.number % 3;
 }
@@ -120,6 +125,8 @@ Fact fact_of(const Item& item, const Row& row) noexcept;
 NoteHead note_head(const Item& item, const Past& past, std::uint64_t index) noexcept;
 std::string note_body(const Script& script, const Item& item, std::uint64_t index);
 std::string line_of(const Item& item);  // With its end.
+Record<Item> record_of(const Item& item);
+std::string payload_of(const Script& script, const Item& item);
 std::string problem_of(const Item& item);
 
 // As the bytes that travel in a lane.
@@ -139,6 +146,7 @@ struct Reckoning {
   // The payloads in each lane out, by the input lane that they come from.
   std::array<std::array<std::vector<std::string>, kInputs>, kOutputs> outputs;
   std::array<std::vector<std::string>, kInputs> lines;
+  std::array<std::vector<std::string>, kInputs> dead_letters;  // Payloads.
   std::uint64_t outputs_made = 0;
 
   // The next item of `lane`.

@@ -14,9 +14,12 @@ namespace {
 
 class EveryInstruction : public testing::Test {
  protected:
+  void SetUp() override {
+    if (kSteppingIsTooSlow) GTEST_SKIP() << "single steps of sanitized code take too long";
+  }
   ~EveryInstruction() override {
     for (const char* which : {"live", "copy"})
-      std::filesystem::remove(path(which));
+      std::filesystem::remove_all(path(which));
   }
   static std::filesystem::path path(const std::string& which) {
     return std::filesystem::temp_directory_path() /
@@ -70,6 +73,14 @@ TEST_F(EveryInstruction, OfAWorkerThatFallsAsleepAndIsWokenLeavesAWholeNumberOfB
 
 TEST_F(EveryInstruction, OfAFileThatIsAppendedToLeavesTheLinesOfAWholeNumberOfBatches) {
   step_through_life({.items = {6, 5}, .reports = false, .file = path("live")});
+}
+
+TEST_F(EveryInstruction, OfTheMoveOfADeadLetterLeavesItInItsLaneOrInItsFile) {
+  step_through_life({.items = {8, 6}, .reports = false, .dead_letters = path("live")});
+}
+
+TEST_F(EveryInstruction, OfTheMoveOfADeadRecordLeavesItInItsLaneOrInItsFile) {
+  step_through_life({.items = {8, 6}, .records = true, .reports = false, .dead_letters = path("live")});
 }
 
 }  // namespace

@@ -16,6 +16,7 @@ constexpr std::uint64_t kMostSteps = 100'000;
 
 Script with_file(Script script, const std::filesystem::path& file) {
   if (!script.file.empty()) script.file = file;
+  if (!script.dead_letters.empty()) script.dead_letters = file;
   return script;
 }
 

@@ -25,7 +25,7 @@ class RecoveryDeath : public testing::Test {
  protected:
   ~RecoveryDeath() override {
     for (std::size_t death = 0; death <= kDeaths; ++death)
-      std::filesystem::remove(path(death));
+      std::filesystem::remove_all(path(death));
   }
 
   static std::filesystem::path path(std::size_t death) {
@@ -36,9 +36,11 @@ class RecoveryDeath : public testing::Test {
   void die_again_and_again(Script script) {
     if (kSteppingIsTooSlow) GTEST_SKIP() << "single steps of sanitized code take too long";
     const bool file = !script.file.empty();
+    const bool dead_letters = !script.dead_letters.empty();
     inquest_ = std::make_unique<Inquest>(script, path(kDeaths));
     for (std::size_t death = 0; death < kDeaths; ++death) {
       if (file) script.file = path(death);
+      if (dead_letters) script.dead_letters = path(death);
       lives_.push_back(std::make_unique<Scene>(script));
     }
     for (std::size_t death = 0; death + 1 < kDeaths; ++death) {
@@ -105,6 +107,10 @@ TEST_F(RecoveryDeath, ThreeInARowInTheMidstOfAnEventLeaveAWholeNumberOfBatches) 
 
 TEST_F(RecoveryDeath, ThreeInARowLeaveTheFileOfAWholeNumberOfBatches) {
   die_again_and_again({.items = {4, 3}, .reports = false, .file = path(0)});
+}
+
+TEST_F(RecoveryDeath, ThreeInARowLeaveADeadLetterInItsLaneOrInItsFile) {
+  die_again_and_again({.items = {6, 4}, .reports = false, .dead_letters = path(0)});
 }
 
 }  // namespace

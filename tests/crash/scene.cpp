@@ -2,27 +2,21 @@
 #include "scene.hpp"
 
 #include <algorithm>
+#include <csignal>
 #include <cstring>
 #include <filesystem>
-#include <fstream>
-#include <unistd.h>
 
 namespace sluice::test {
 namespace {
 
-Settings small_settings() {
+Settings small_settings(const Script& script) {
   Settings settings;
   for (const auto& [key, value] :
        {std::pair{"batch.events", "4"}, {"lane.slots", "2"}, {"lane.bytes", "4096"}}) {
     settings.set(key, value);
   }
+  if (!script.dead_letters.empty()) settings.set("report.path", script.dead_letters.string());
   return settings;
-}
-
-// A record of an item, with a body that says nothing.
-constexpr std::string_view kPadding = "0123456789abc";
-Record<Item> record_of(const Item& item) {
-  return {item, std::as_bytes(std::span{kPadding.data(), item.number % kPadding.size()})};
 }
 
 std::uint64_t stride_of(const Script& script, const Item& item) {
@@ -46,7 +40,7 @@ std::vector<std::string> payloads(ipc::LaneConsumer& lane, bool records, std::ui
 }  // namespace
 
 Scene::Scene(const Script& script)
-    : script_{script}, host_{clerk_pipeline(script).graph(), small_settings()} {
+    : script_{script}, host_{clerk_pipeline(script).graph(), small_settings(script)} {
   wiring().segment.prefault();
   wiring().segment.own_everything();
   for (std::size_t lane = 0; lane < kInputs; ++lane) {
@@ -54,6 +48,7 @@ Scene::Scene(const Script& script)
     for (std::uint64_t number = 1; number <= script.items[lane]; ++number)
       positions_[lane].push_back(positions_[lane].back() + stride_of(script, {lane, number}));
   }
+  if (!script.dead_letters.empty()) condemn();
 }
 
 ipc::LaneMemory Scene::input(std::size_t lane) const {
@@ -119,10 +114,11 @@ void Scene::copy_from(const Scene& other) {
     }
   }
   neighbours_ = other.neighbours_;
-  if (!script_.file.empty() && std::filesystem::exists(other.script_.file)) {
-    std::filesystem::copy_file(other.script_.file, script_.file,
-                               std::filesystem::copy_options::overwrite_existing);
-  }
+  if (file().empty()) return;
+  std::filesystem::remove(file());
+  if (!std::filesystem::exists(other.file())) return;
+  std::filesystem::create_directories(file().parent_path());
+  std::filesystem::copy_file(other.file(), file());
 }
 
 std::vector<std::byte> Scene::region() const {
@@ -203,14 +199,34 @@ std::string Scene::lane_problems() const {
   return problems;
 }
 
+std::filesystem::path Scene::file() const {
+  return script_.dead_letters.empty() ? script_.file : script_.dead_letters / dead_letters_file("clerk", 0);
+}
+
 std::uint64_t Scene::file_bytes() const {
+  if (file().empty()) return 0;
   std::error_code none;
-  const auto bytes = script_.file.empty() ? 0 : std::filesystem::file_size(script_.file, none);
+  const auto bytes = std::filesystem::file_size(file(), none);
   return none ? 0 : bytes;
 }
 
 void Scene::truncate_file(std::uint64_t bytes) const {
-  std::filesystem::resize_file(script_.file, bytes);
+  std::filesystem::resize_file(file(), bytes);
+}
+
+void Scene::condemn() {
+  WorkerEntry& entry = entry_of(wiring().layout, wiring().segment, 0);
+  std::size_t blame = 0;
+  for (std::size_t lane = 0; lane < kInputs; ++lane) {
+    for (std::uint64_t number = 1; number <= script_.items[lane]; ++number) {
+      if (!is_condemned(script_, {lane, number})) continue;
+      const std::uint64_t position = positions_[lane][number - 1];
+      entry.blames[blame].cause.store(Cause::crashed);
+      entry.blames[blame].signal.store(SIGSEGV);
+      entry.blames[blame].attempts.store(3);
+      entry.blames[blame++].event.store((lane << 48) + position + 1);  // As Work::begin_event() names it.
+    }
+  }
 }
 
 void begin_life(const Scene& scene) {

@@ -59,6 +59,8 @@ class Scene {
   // The payloads that a lane out has carried since the beginning, and whether its stream has ended.
   std::vector<std::string> published(std::size_t output, bool& ended) const;
   std::string lane_problems() const;
+  // What the worker appends to, its file or that of its dead letters; empty for none.
+  std::filesystem::path file() const;
   std::uint64_t file_bytes() const;
   void truncate_file(std::uint64_t bytes) const;
 
@@ -67,6 +69,8 @@ class Scene {
   ipc::LaneMemory input(std::size_t lane) const;
   ipc::LaneMemory output(std::size_t lane) const;
   void feed_lane(std::size_t lane);
+  // What a master knows of events that have killed their worker.
+  void condemn();
 
   Script script_;
   Host host_;

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <csignal>
 #include <cstdint>
+#include <cstdio>
 #include <sched.h>
 #include <string>
 #include <sys/prctl.h>
@@ -38,7 +39,7 @@ class SteppedChild {
  public:
   // Stands before the first instruction of `work`.
   template <class Work>
-  explicit SteppedChild(Work&& work) : pid_{::fork()} {
+  explicit SteppedChild(Work work) : pid_{::fork()} {
     if (pid_ == 0) {
       ::prctl(PR_SET_PDEATHSIG, SIGKILL);
       if (::ptrace(PTRACE_TRACEME, 0, nullptr, nullptr) != 0) ::_exit(99);
@@ -60,7 +61,9 @@ class SteppedChild {
   bool stopped() const noexcept { return alive_ && WIFSTOPPED(status_) && WSTOPSIG(status_) == SIGSTOP; }
   // One instruction further; false when it has come to stop_here(), or to anything but the next instruction.
   bool step() {
-    if (!alive_ || ::ptrace(PTRACE_SINGLESTEP, pid_, nullptr, nullptr) != 0 || !await()) return false;
+    do {
+      if (!alive_ || ::ptrace(PTRACE_SINGLESTEP, pid_, nullptr, nullptr) != 0 || !await()) return false;
+    } while (was_continued());
     return WIFSTOPPED(status_) && WSTOPSIG(status_) == SIGTRAP;
   }
   // Lets it go to the next stop_here() at its own speed; look at stopped() or call await_stop().
@@ -70,7 +73,7 @@ class SteppedChild {
     if (!alive_) return true;
     if (::waitpid(pid_, &status_, WNOHANG) != pid_) return false;
     alive_ = WIFSTOPPED(status_);
-    return true;
+    return !was_continued() || !let_go();
   }
   // SIGKILL, and its confirmation.
   void kill() {
@@ -86,6 +89,16 @@ class SteppedChild {
   }
 
  private:
+  // Whoever continues stopped processes may mean this one too; it is its tracer's, and goes on as it was.
+  bool was_continued() const {
+    if (!alive_ || WSTOPSIG(status_) != SIGCONT) return false;
+    siginfo_t info{};
+    ::ptrace(PTRACE_GETSIGINFO, pid_, nullptr, &info);
+    std::fprintf(stderr, "process %d was sent a SIGCONT by process %d, code %d\n", pid_, info.si_pid,
+                 info.si_code);
+    return true;
+  }
+
   bool await() {
     if (::waitpid(pid_, &status_, 0) != pid_) {
       alive_ = false;
@@ -123,7 +136,7 @@ Steps step_on(SteppedChild& child, Look&& look, std::chrono::seconds deadline = 
 
 // `work` runs in a child; `look` runs here after each of the child's instructions.
 template <class Work, class Look>
-Steps step_through(Work&& work, Look&& look) {
+Steps step_through(Work work, Look&& look) {
   const SamePlace place;  // Two processes that take turns do so ten times faster on one unit than on two.
   SteppedChild child{work};
   if (!child.stopped()) return {0, "this process may not trace its child"};
