@@ -14,6 +14,7 @@
 #include <sstream>
 #include <stdexcept>
 #include <string>
+#include <tuple>
 #include <unistd.h>
 #include <vector>
 
@@ -194,7 +195,10 @@ struct Number {
   std::uint64_t number;
   std::uint64_t nth;  // Of its key, as the stage counted.
 
-  friend auto operator<=>(const Number&, const Number&) = default;
+  friend bool operator==(const Number&, const Number&) = default;
+  friend bool operator<(const Number& a, const Number& b) {
+    return std::tie(a.number, a.nth) < std::tie(b.number, b.nth);
+  }
 };
 constexpr std::uint64_t kKeys = 7;
 

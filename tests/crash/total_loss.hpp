@@ -45,7 +45,7 @@ class Host {
     }
     ::setpgid(0, 0);
     if (shift_bytes != 0) {
-      ::mmap(nullptr, shift_bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+      (void)::mmap(nullptr, shift_bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     }
     int status = 0;
     try {
