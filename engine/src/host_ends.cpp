@@ -23,12 +23,12 @@ void ring_if_asleep(const ipc::Control& peer, const ipc::Doorbell& bell) {
 }  // namespace
 
 HostInlet::HostInlet(Host& host, std::size_t node, Patience& patience)
-    : host_{host},
-      node_{node},
-      patience_{patience},
-      commit_{std::make_unique<HostCommit>(host.wiring(), node)},
-      position_{commit_->count()} {
+    : host_{host}, node_{node}, patience_{patience} {
   const Wiring& wiring = host.wiring();
+  if (wiring.segment.named()) {
+    commit_ = std::make_unique<HostCommit>(wiring, node);
+    position_ = commit_->count();
+  }
   const ProcessLayout& layout = wiring.layout.processes[kHostProcess];
   std::deque<OutLane> all = output_lanes(wiring, kHostProcess);
   for (std::size_t e = 0; e < wiring.graph.edges.size(); ++e) {
@@ -94,9 +94,14 @@ void HostInlet::refuse(const std::string& stage) const {
 }
 
 void HostInlet::publish() {
-  for (OutLane* out : touched_)
-    commit_->move(out->word, out->lane.marks_next(), out->lane.next());
-  commit_->commit(position_);
+  if (commit_ == nullptr) {
+    for (OutLane* out : touched_)
+      out->lane.publish();
+  } else {
+    for (OutLane* out : touched_)
+      commit_->move(out->word, out->lane.marks_next(), out->lane.next());
+    commit_->commit(position_);
+  }
   ipc::published();
   for (OutLane* out : touched_) {
     ring_if_asleep(*out->consumer, *out->bell);

@@ -1,8 +1,9 @@
 // Inlets and outlets: where the host pushes events into a pipeline and pulls events out of it.
 //
 // Got from Engine::inlet<T>(name) and Engine::outlet<T>(name) after the start; each is used by one thread at
-// a time and lives as long as the engine. What is pushed is published at once. A push, and a poll, happens as
-// a whole or not at all, also when the host dies in it; position() tells a host that was resumed which.
+// a time and lives as long as the engine. What is pushed is published at once. With segment.path a push, and
+// a poll, happens as a whole or not at all, also when the host dies in it; position() tells a host that was
+// resumed which.
 #pragma once
 
 #include <chrono>
@@ -74,7 +75,7 @@ class HostInlet final : public Publisher {
   Host& host_;
   std::size_t node_;
   Patience& patience_;
-  std::unique_ptr<HostCommit> commit_;
+  std::unique_ptr<HostCommit> commit_;  // Of a pipeline that can be resumed: a push of any other costs less.
   std::deque<OutLane> lanes_;
   OutletPort port_{*this};
   std::uint64_t position_ = 0;
