@@ -75,7 +75,9 @@ std::string fault_of_region(const Wiring& wiring, std::size_t process) {
   if (finished > 1) return "the word that says whether it has finished is corrupt";
   const auto lane_fault = [&](std::size_t lane, const auto& fault_of) -> std::string {
     const std::uint64_t unit = unit_of(wiring.graph.edges[layout.lanes[lane].edge].type);
-    const char* fault = fault_of(lane_memory(layout, wiring.segment, lane), unit, finished != 0);
+    // A host that has died may have ended its lanes without a mark (host.death).
+    const bool ended = finished != 0 && layout.lanes[lane].producer != kHostProcess;
+    const char* fault = fault_of(lane_memory(layout, wiring.segment, lane), unit, ended);
     if (fault == nullptr) return {};
     return fmt::format("the lane from {} to {} is corrupt: {}",
                        layout.processes[layout.lanes[lane].producer].name,

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "crash_note.hpp"
+
 namespace sluice {
 namespace {
 
@@ -22,6 +24,8 @@ void forget_processes(const Wiring& wiring) {
     const std::uint32_t last = control.incarnation.load(kRelaxed) % ipc::kLivesKept;
     // The start waits until the last life of every worker is ready: that must be one to come.
     control.lives[last].ready_ns.store(0, kRelaxed);
+    // What an event is to blame for is remembered; the addresses of that life mean nothing in this one.
+    crash_note_of(wiring.layout, wiring.segment, worker + kFirstWorker).incarnation.store(0, kRelaxed);
     WorkerEntry& entry = entry_of(wiring.layout, wiring.segment, worker);
     entry.pid.store(0, kRelaxed);
     entry.verdict.store(0, kRelaxed);

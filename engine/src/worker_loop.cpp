@@ -134,7 +134,11 @@ void WorkerLoop::connect_outlets() {
 }
 
 WorkerLoop::Step WorkerLoop::step() {
-  if (finished_) return Step::finished;
+  if (finished_) {
+    // Also said by a process that finds everything done: its master tells by this word how it ended.
+    set_activity(ipc::Activity::finished);
+    return Step::finished;
+  }
   std::uint64_t done = 0;
   try {
     if (retry_) {

@@ -1,5 +1,6 @@
 // Pipelines with a named segment: what a next start finds, what it refuses, and when the file goes.
 #include <csignal>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
@@ -230,6 +231,40 @@ TEST_F(Resume, GoesOnAfterAFailureOnceItsCauseIsGone) {
   EXPECT_THAT(out.all(), ElementsAre(Item{0, 0}, Item{0, 1}));
 }
 
+struct AbortOnFive {
+  void operator()(const Item& item, Outlet<Item>& out) const {
+    if (item.number == 5) std::abort();
+    out.push(item);
+  }
+};
+
+TEST_F(Resume, RemembersHowOftenAnEventHasKilledItsWorker) {
+  Pipeline pipeline{"poisoned"};
+  pipeline.inlet<Item>("in").to<AbortOnFive>("abort").outlet("out");
+  {
+    Engine engine{pipeline, settings("poison.attempts=1000")};
+    engine.start();
+    auto in = engine.inlet<Item>("in");
+    for (std::uint32_t number = 0; number < 10; ++number)
+      in.push({0, number});
+    EXPECT_TRUE(eventually([&] { return worker_of(engine, "abort/0").restarts >= 3; }));
+    engine.stop();
+  }
+  ASSERT_TRUE(kept());
+  std::uint32_t restarts = 0;
+  {
+    Engine engine{pipeline, settings("poison.attempts=3")};
+    engine.start();
+    restarts = worker_of(engine, "abort/0").restarts;
+    Collector<Item> out{engine, "out"};
+    engine.wait();
+    EXPECT_EQ(worker_of(engine, "abort/0").restarts, restarts) << "it has had its attempts";
+    EXPECT_EQ(engine.stats().stages.front().dead_letters(), 1U);
+    EXPECT_EQ(out.all().size(), 9U);
+  }
+  EXPECT_FALSE(kept());
+}
+
 // As large as an Item, and something else.
 struct Other {
   std::uint32_t key;
@@ -251,7 +286,7 @@ TEST_F(Resume, HasNothingToGoOnWithAfterAFirstStartThatDidNothing) {
     Engine engine{pipeline, settings()};
     EXPECT_THROW(engine.start(), Error);
   }
-  EXPECT_TRUE(fs::is_empty(directory_));
+  EXPECT_FALSE(kept());
 }
 
 TEST_F(Resume, ComesAfterTheLastProcessOfAHostThatDiedAlone) {
