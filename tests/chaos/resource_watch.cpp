@@ -14,7 +14,7 @@ constexpr std::chrono::milliseconds kBetweenLooks{20};
 
 // One moment differs from another by a replacement that is being made; a leak of one at each restart would be
 // far beyond it.
-constexpr std::size_t kDescriptorsOfAMoment = 8;
+constexpr std::size_t kDescriptorsOfAMoment = 16;
 constexpr std::size_t kBytesOfAMoment = std::size_t{512} << 10U;
 
 }  // namespace
