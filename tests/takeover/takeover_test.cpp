@@ -215,7 +215,7 @@ std::string distribution(std::vector<std::chrono::nanoseconds> times) {
     const auto index = static_cast<std::size_t>(share * static_cast<double>(times.size() - 1));
     return std::to_string(times[index].count() / 1000) + " us";
   };
-  return "p50 " + at(0.5) + ", p90 " + at(0.9) + ", max " + at(1);
+  return "; killed to the next master at work: p50 " + at(0.5) + ", p90 " + at(0.9) + ", max " + at(1);
 }
 
 class KillsAtTheHead : public WithProcesses {
@@ -255,11 +255,10 @@ class KillsAtTheHead : public WithProcesses {
     audit(pushed, out.all());
     std::cout << done.masters << " masters, " << done.keepers << " keepers and " << done.workers
               << " workers killed among " << pushed.size() << " events, seed " << seed << "; "
-              << stats.masters
-              << " masters; killed to the next master at work: " << distribution(done.to_next_master) << "\n";
+              << stats.masters << " masters" << distribution(done.to_next_master) << "\n";
   }
 
-  static void audit(const std::vector<Item>& pushed, std::vector<Counted> got) {
+  static void audit(const std::vector<Item>& pushed, const std::vector<Counted>& got) {
     ASSERT_EQ(got.size(), pushed.size());
     std::vector<std::uint32_t> seen(500, 0);
     for (const Counted& counted : got) {
