@@ -178,12 +178,13 @@ std::string Master::replace(std::size_t worker, const Autopsy& autopsy) {
                         activity == ipc::Activity::idle || activity == ipc::Activity::full;
   // A death that an event is to blame for has an end of its own: the event is moved out of the way.
   std::optional<std::chrono::nanoseconds> delay{0};
+  child.starts.on_death(was_ready(child));
   if (autopsy.attempts == 0 || autopsy.attempts > child.most_attempts) {
     delay = child.budget.on_death(now, now - child.born, achieved, random_());
-    if (!delay) return budget_report(name, autopsy);
+    if (!delay) return give_up(worker, budget_report(worker, autopsy));
   } else if (autopsy.attempts == child.most_attempts &&
              !child.letters.on_death(now, now - child.born, true, random_())) {
-    return letters_report(name, autopsy);
+    return give_up(worker, letters_report(name, autopsy));
   }
   WorkerEntry& entry = entry_of(wiring_.layout, wiring_.segment, worker);
   entry.restarts.store(entry.restarts.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
@@ -192,11 +193,11 @@ std::string Master::replace(std::size_t worker, const Autopsy& autopsy) {
   return {};
 }
 
-std::string Master::budget_report(const std::string& worker, const Autopsy& autopsy) const {
-  return fmt::format(
-      "{} died {} times within restart.window, the last time in the event with progress word {:#x}: {}; "
-      "mend its handler or raise restart.budget",
-      worker, wiring_.settings.count("restart.budget") + 1, autopsy.event, cause_of(autopsy));
+std::string Master::budget_report(std::size_t worker, const Autopsy& autopsy) const {
+  const Child& child = children_[worker];
+  const std::string cause = cause_of(autopsy);
+  return to_text(SpentBudget{wiring_.layout.processes[child.process].name,
+                             wiring_.settings.count("restart.budget"), autopsy.event, cause, child.starts});
 }
 
 std::string Master::letters_report(const std::string& worker, const Autopsy& autopsy) const {

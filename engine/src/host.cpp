@@ -206,6 +206,7 @@ WorkerStats Host::worker_stats(std::size_t process) const {
   stats.dead_letters = region.cursors[kDeadLetters].load(kRelaxed);
   stats.batches = region.counters->batches.value();
   stats.dropped = region.counters->dropped.value();
+  stats.shed = region.counters->shed.value();
   stats.full_waits = region.counters->full_waits.value();
   stats.unasked_wakes = region.counters->unasked_wakes.value();
   for (const std::size_t lane : layout_.processes[process].lanes_in) {

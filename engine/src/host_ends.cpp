@@ -84,7 +84,13 @@ std::byte* HostInlet::make_room(OutLane& out, std::uint64_t bytes) {
       outcome_ = PushResult::ended;
       return nullptr;
     }
-    patience_.wait_until([&] { return out.lane.reserve(bytes) != nullptr || out.lane.corrupt(); }, kLook);
+    if (out.is_shed()) {
+      host_.view(kHostProcess).counters->shed.add();
+      outcome_ = PushResult::dropped;
+      return nullptr;
+    }
+    patience_.wait_until(
+        [&] { return out.lane.reserve(bytes) != nullptr || out.lane.corrupt() || out.is_shed(); }, kLook);
   }
   return room;
 }
@@ -168,6 +174,7 @@ std::size_t HostOutlet::poll(const std::function<bool(std::span<const std::byte>
       in.lane.pass_mark();
       in.touched = true;
     }
+    in.ended = in.ended || in.producer_shed();
     if (in.lane.corrupt()) {
       publish();
       refuse(in);

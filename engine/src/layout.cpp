@@ -235,4 +235,9 @@ CrashNote& crash_note_of(const Layout& layout, const ipc::Segment& segment, std:
   return *reinterpret_cast<CrashNote*>(view_of(layout, segment, process).extra);
 }
 
+const std::atomic<std::uint32_t>* shed_word_of(const Layout& layout, const ipc::Segment& segment,
+                                               std::size_t process) {
+  return process < kFirstWorker ? nullptr : &entry_of(layout, segment, process - kFirstWorker).shed;
+}
+
 }  // namespace sluice

@@ -115,7 +115,8 @@ struct WorkerEntry {
   std::atomic<std::int32_t> pid;  // 0 while there is none. No process takes the region before it stands here.
   std::atomic<std::uint32_t> restarts;
   std::atomic<std::uint32_t> verdict;
-  std::atomic<std::uint32_t> done;  // 1: it has finished and will not run again.
+  std::atomic<std::uint32_t> done;  // 1: it has finished, or is shed, and will not run again.
+  std::atomic<std::uint32_t> shed;  // 1: its budget is spent, and the others go on without it.
   std::atomic<std::int32_t> last_signal;
   std::atomic<std::uint32_t> starved;   // How often it began to be.
   std::atomic<std::uint64_t> identity;  // Of the process of that pid: descriptor.hpp.
@@ -169,5 +170,8 @@ inline bool host_gone(const MasterRegister& master) noexcept {
 }
 WorkerEntry& entry_of(const Layout& layout, const ipc::Segment& segment, std::size_t worker);
 CrashNote& crash_note_of(const Layout& layout, const ipc::Segment& segment, std::size_t process);
+// Of a worker; nullptr for other processes, which are never shed.
+const std::atomic<std::uint32_t>* shed_word_of(const Layout& layout, const ipc::Segment& segment,
+                                               std::size_t process);
 
 }  // namespace sluice

@@ -71,6 +71,7 @@ class Master {
     Watch watch;
     WatchLimits limits;
     RestartBudget budget;
+    StartRecord starts;
     std::chrono::nanoseconds born{0};
     std::uint64_t committed_at_birth = 0;
     std::optional<std::chrono::nanoseconds> start_at;  // When its replacement is due.
@@ -114,9 +115,13 @@ class Master {
   void carry_out(Child& child) noexcept;
   void spare(Child& child) noexcept;
   void hear_coroner();
+  bool was_ready(const Child& child) const noexcept;
+  // The report, if the pipeline stops with it.
+  std::string give_up(std::size_t worker, const std::string& report);
+  void shed(std::size_t worker);
   void kill_all() noexcept;
   [[noreturn]] void end(RunState state, const std::string& message);
-  std::string budget_report(const std::string& worker, const Autopsy& autopsy) const;
+  std::string budget_report(std::size_t worker, const Autopsy& autopsy) const;
   std::string letters_report(const std::string& worker, const Autopsy& autopsy) const;
 
   const Wiring& wiring_;

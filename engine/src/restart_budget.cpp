@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include <fmt/format.h>
+
 namespace sluice {
 
 RestartBudget::RestartBudget(const RestartPolicy& policy) : policy_{policy}, deaths_(policy.budget) {}
@@ -24,6 +26,26 @@ std::optional<std::chrono::nanoseconds> RestartBudget::on_death(std::chrono::nan
   // Between a half and the whole of it.
   return delay / 2 + std::chrono::nanoseconds{static_cast<std::int64_t>(
                          random % static_cast<std::uint64_t>(delay.count() / 2 + 1))};
+}
+
+void StartRecord::on_death(bool was_ready) noexcept {
+  in_vain_ = was_ready ? 0 : in_vain_ + 1;
+  was_ever_ready_ = was_ever_ready_ || was_ready;
+}
+
+std::string to_text(const SpentBudget& spent) {
+  const std::size_t in_vain = spent.starts.starts_in_vain();
+  if (in_vain != 0) {
+    return fmt::format(
+        "{} {}: {} starts in a row ended before its handler was constructed, the last one so: {}; mend the "
+        "handler's constructor, or raise watchdog.deadline if a start takes longer than ten deadlines",
+        spent.worker, spent.starts.never_ready() ? "never became ready" : "does not become ready any more",
+        in_vain, spent.cause);
+  }
+  return fmt::format(
+      "{} died {} times within restart.window, the last time in the event with progress word {:#x}: {}; "
+      "mend its handler or raise restart.budget",
+      spent.worker, spent.budget + 1, spent.event, spent.cause);
 }
 
 }  // namespace sluice

@@ -10,6 +10,8 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <string>
+#include <string_view>
 #include <vector>
 
 namespace sluice {
@@ -38,5 +40,28 @@ class RestartBudget {
   std::size_t count_ = 0;
   unsigned fruitless_ = 0;  // Deaths in a row that achieved nothing.
 };
+
+// Starts that ended before the worker was ready: before its handler was constructed.
+class StartRecord {
+ public:
+  void on_death(bool was_ready) noexcept;
+  // Since it was ready last.
+  std::size_t starts_in_vain() const noexcept { return in_vain_; }
+  bool never_ready() const noexcept { return in_vain_ != 0 && !was_ever_ready_; }
+
+ private:
+  std::size_t in_vain_ = 0;
+  bool was_ever_ready_ = false;
+};
+
+// Why a worker is not replaced any more, for people.
+struct SpentBudget {
+  std::string_view worker;
+  std::size_t budget = 0;
+  std::uint64_t event = 0;  // The progress word at the last death.
+  std::string_view cause;   // Of the last death: "signal 11 (Segmentation fault)".
+  StartRecord starts;
+};
+std::string to_text(const SpentBudget& spent);
 
 }  // namespace sluice

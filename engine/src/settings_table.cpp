@@ -222,6 +222,18 @@ constexpr std::array kTable = {
                 "report; 0 stops it at the first death.",
             .trade_off =
                 "A large budget outlives trouble that passes; a small one stops sooner what cannot work."},
+    Setting{.key = "restart.spent",
+            .type = SettingType::choice,
+            .fallback = "stop",
+            .choices = "stop|shed",
+            .example = "shed",
+            .meaning =
+                "What happens when the budget of a worker is spent. `stop` stops the pipeline with a report; "
+                "`shed` goes on without that worker: what it had published is still used, what is in its "
+                "lanes and what is meant for it is lost, counted once its lane is full.",
+            .trade_off =
+                "To stop loses nothing and does nothing; to shed keeps up the rest of the work without the "
+                "share of one worker."},
     Setting{.key = "restart.window",
             .type = SettingType::duration,
             .fallback = "10s",

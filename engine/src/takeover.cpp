@@ -15,6 +15,7 @@
 //   was ending the pipeline, state not set   workers found dead are started; requests are looked at, so that
 //   a
 //                                            stop goes on; a pipeline that had failed fails once more
+#include <algorithm>
 #include <sys/epoll.h>
 #include <unistd.h>
 
@@ -72,6 +73,13 @@ void Master::adopt(std::size_t worker) {
   child.pid = entry.pid.load(std::memory_order_acquire);
   child.pidfd = find_process(child.pid, entry.identity.load(std::memory_order_relaxed));
   if (child.pidfd) watch_over(worker, child.pid, EPOLL_CTL_ADD);
+  const ipc::Control& control = *view_of(wiring_.layout, wiring_.segment, child.process).control;
+  // relaxed: what it says is believed as little as by the master before.
+  const std::uint32_t incarnation = control.incarnation.load(std::memory_order_relaxed);
+  if (control.pid.load(std::memory_order_relaxed) == child.pid) {
+    const ipc::Life& life = control.lives[incarnation % ipc::kLivesKept];
+    child.born = std::min(child.born, std::chrono::nanoseconds{life.born_ns.load(std::memory_order_relaxed)});
+  }
   // It worked before: its death would not be the first sign of a worker that never gets anywhere.
   child.committed_at_birth = ~std::uint64_t{0};
 }

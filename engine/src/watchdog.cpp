@@ -125,6 +125,8 @@ std::string_view name_of(Verdict verdict) noexcept {
       return "dead";
     case Verdict::voided:
       return "void";
+    case Verdict::shed:
+      return "shed";
   }
   return "?";
 }

@@ -40,6 +40,7 @@ enum class Verdict : std::uint32_t {
   unkillable,
   dead,
   voided,
+  shed,  // The master's: it is not replaced any more.
 };
 std::string_view name_of(Verdict verdict) noexcept;
 

@@ -46,6 +46,7 @@ std::vector<InLane> input_lanes(const Wiring& wiring, std::size_t process) {
                  lane.producer};
     // relaxed: the end of stream is a lane's last mark, so once passed it stands there for good.
     const std::uint64_t passed = memory.consumer->marks_head.load(std::memory_order_relaxed);
+    input.shed = shed_word_of(wiring.layout, wiring.segment, lane.producer);
     input.ended = passed != 0 && memory.producer->marks[(passed - 1) % ipc::kMarksPerLane].kind ==
                                      ipc::MarkKind::end_of_stream;
     inputs.push_back(input);
@@ -59,10 +60,11 @@ std::deque<OutLane> output_lanes(const Wiring& wiring, std::size_t process) {
     const LaneLayout& lane = wiring.layout.lanes[id];
     const std::size_t to = wiring.graph.edges[lane.edge].to;
     const Node& node = wiring.graph.nodes[to];
-    outputs.push_back(
-        {ipc::LaneProducer{lane_memory(wiring.layout, wiring.segment, id)}, lane.producer_word,
-         view_of(wiring.layout, wiring.segment, lane.consumer).control, &wiring.bells[lane.consumer],
-         full_policy(wiring.settings, node.kind == NodeKind::stage ? node.name : std::string{}), to, false});
+    outputs.push_back({ipc::LaneProducer{lane_memory(wiring.layout, wiring.segment, id)}, lane.producer_word,
+                       view_of(wiring.layout, wiring.segment, lane.consumer).control,
+                       &wiring.bells[lane.consumer],
+                       full_policy(wiring.settings, node.kind == NodeKind::stage ? node.name : std::string{}),
+                       to, false, shed_word_of(wiring.layout, wiring.segment, lane.consumer)});
   }
   return outputs;
 }
@@ -270,6 +272,7 @@ std::uint64_t WorkerLoop::pass_marks() {
         ++passed;
       }
     }
+    input.ended = input.ended || input.producer_shed();
     all_ended = all_ended && input.ended;
   }
   if (node_.kind != NodeKind::source && all_ended) input_ended_ = true;
@@ -389,6 +392,10 @@ std::byte* WorkerLoop::make_room(OutLane& out, std::uint64_t bytes) {
     throw Error{{"publish an event for", to.name, "the lane is full and lane.full is `fail`",
                  "give the stage more workers or its lanes more room"}};
   }
+  if (out.is_shed()) {
+    view_.counters->shed.add();
+    return nullptr;
+  }
   split_commit();
   if (out.lane.next() - out.lane.before(event_) + bytes > out.lane.capacity_bytes()) {
     throw Error{
@@ -401,9 +408,12 @@ std::byte* WorkerLoop::make_room(OutLane& out, std::uint64_t bytes) {
   set_activity(ipc::Activity::full);
   view_.counters->full_waits.add();
   std::byte* room = nullptr;
-  while (room == nullptr) {
+  while (room == nullptr && !out.is_shed()) {
     const ipc::Woken woken = patience_.wait_until(
-        [&] { return (room = out.lane.reserve(bytes)) != nullptr || out.lane.corrupt() || abandoned(out); },
+        [&] {
+          return (room = out.lane.reserve(bytes)) != nullptr || out.lane.corrupt() || abandoned(out) ||
+                 out.is_shed();
+        },
         kLongestWait);
     if (woken == ipc::Woken::unasked) view_.counters->unasked_wakes.add();
     if (out.lane.corrupt()) refuse_lane(out);
@@ -412,6 +422,7 @@ std::byte* WorkerLoop::make_room(OutLane& out, std::uint64_t bytes) {
       break;
     }
   }
+  if (room == nullptr && out.is_shed()) view_.counters->shed.add();
   set_activity(ipc::Activity::busy);
   return room;
 }
@@ -428,8 +439,9 @@ void WorkerLoop::refuse_lane(const OutLane& out) const {
 
 bool WorkerLoop::input_ready() {
   return std::any_of(inputs_.begin(), inputs_.end(), [this](InLane& in) {
-    return !in.ended && (in.lane.readable() != 0 || in.lane.at_fence() || in.lane.mark() != nullptr ||
-                         in.lane.corrupt() || (in.from == kHostProcess && host_gone(master_)));
+    return !in.ended &&
+           (in.lane.readable() != 0 || in.lane.at_fence() || in.lane.mark() != nullptr || in.lane.corrupt() ||
+            (in.from == kHostProcess && host_gone(master_)) || in.producer_shed());
   });
 }
 

@@ -49,6 +49,14 @@ struct InLane {
   std::size_t from = 0;  // The process that produces it.
   bool ended = false;
   bool touched = false;
+  const std::atomic<std::uint32_t>* shed = nullptr;  // As in OutLane, of its producer.
+
+  // Its producer is shed, and everything that it had published is read: nothing follows.
+  bool producer_shed() noexcept {
+    // [entry.shed] acquire: all that it had published; pairs with Master::shed().
+    return shed != nullptr && shed->load(std::memory_order_acquire) != 0 && lane.readable() == 0 &&
+           !lane.at_fence() && lane.mark() == nullptr;
+  }
 };
 
 // The lanes of a process, as it sees them. `process` is that of the caller.

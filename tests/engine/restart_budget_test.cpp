@@ -2,6 +2,10 @@
 
 #include "restart_budget.hpp"
 
+#include <algorithm>
+#include <random>
+#include <vector>
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -42,6 +46,78 @@ TEST(RestartBudget, OfNothingGivesUpAtTheFirstDeath) {
   RestartPolicy none = kPolicy;
   none.budget = 0;
   EXPECT_FALSE(RestartBudget{none}.on_death(1s, 100s, true, 0));
+}
+
+// What the budget promises, said in the most obvious way, and held against thousands of random histories.
+TEST(RestartBudget, AllowsWhatAListOfAllDeathsWouldAllow) {
+  const std::uint32_t seed = std::random_device{}();
+  std::printf("seed %u\n", seed);
+  std::mt19937 random{seed};
+  const auto below = [&random](int most) { return std::uniform_int_distribution{0, most - 1}(random); };
+  for (int history = 0; history < 2'000; ++history) {
+    RestartPolicy policy = kPolicy;
+    policy.budget = static_cast<std::size_t>(below(8));
+    policy.window = std::chrono::milliseconds{1 + below(2'000)};
+    RestartBudget budget{policy};
+    std::vector<nanoseconds> allowed;
+    nanoseconds now = 1s;
+    for (int death = 0; death < 50; ++death) {
+      now += std::chrono::milliseconds{below(500)};
+      const auto recent = static_cast<std::size_t>(std::count_if(
+          allowed.begin(), allowed.end(), [&](nanoseconds at) { return now - at < policy.window; }));
+      const auto delay = budget.on_death(now, 1ms, below(2) == 0, random());
+      ASSERT_EQ(delay.has_value(), recent < policy.budget) << "history " << history << ", death " << death;
+      if (delay) {
+        ASSERT_THAT(*delay, AllOf(Ge(0ns), Le(policy.backoff_max)));
+        allowed.push_back(now);
+      }
+    }
+  }
+}
+
+TEST(Backoff, NeverShrinksWhileNothingIsAchievedAndNeverLastsAfterSomethingWas) {
+  const std::uint32_t seed = std::random_device{}();
+  std::printf("seed %u\n", seed);
+  std::mt19937_64 random{seed};
+  RestartPolicy policy = kPolicy;
+  policy.budget = 1'000'000;
+  RestartBudget budget{policy};
+  nanoseconds floor{0};  // Half of the pause before jitter.
+  for (int death = 0; death < 10'000; ++death) {
+    const bool achieved = random() % 8 == 0;
+    const auto delay = budget.on_death(1s, 1ms, achieved, random());
+    ASSERT_TRUE(delay);
+    if (achieved) {
+      ASSERT_EQ(*delay, 0ns);
+      floor = 0ns;
+    } else {
+      floor = floor == 0ns ? policy.backoff / 2 : std::min<nanoseconds>(2 * floor, policy.backoff_max / 2);
+      ASSERT_THAT(*delay, AllOf(Ge(floor), Le(2 * floor)));
+    }
+  }
+}
+
+TEST(SpentBudget, SaysHowOftenTheWorkerDiedAndOfWhat) {
+  StartRecord starts;
+  starts.on_death(true);
+  EXPECT_THAT(
+      to_text(SpentBudget{"parse/0", 5, 0x20, "signal 11", starts}),
+      testing::StartsWith("parse/0 died 6 times within restart.window, the last time in the event with "
+                          "progress word 0x20: signal 11; "));
+}
+
+TEST(SpentBudget, SaysThatAWorkerNeverBecameReady) {
+  StartRecord starts;
+  for (int start = 0; start < 6; ++start)
+    starts.on_death(false);
+  EXPECT_THAT(to_text(SpentBudget{"parse/0", 5, 0, "it threw: no licence", starts}),
+              AllOf(testing::StartsWith("parse/0 never became ready: 6 starts in a row"),
+                    testing::HasSubstr("it threw: no licence")));
+  StartRecord later;
+  later.on_death(true);
+  later.on_death(false);
+  EXPECT_THAT(to_text(SpentBudget{"parse/0", 5, 0, "signal 11", later}),
+              testing::StartsWith("parse/0 does not become ready any more: 1 starts"));
 }
 
 RestartPolicy endless() {

@@ -6,6 +6,7 @@
 // nothing.
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -30,6 +31,11 @@ struct OutLane {
   FullPolicy policy = FullPolicy::block;
   std::size_t node = 0;  // The stage that consumes it.
   bool touched = false;
+  const std::atomic<std::uint32_t>* shed =
+      nullptr;  // Of its consumer, if that is a worker: not 0 once it is shed.
+
+  // relaxed: seen late, it costs a look more.
+  bool is_shed() const noexcept { return shed != nullptr && shed->load(std::memory_order_relaxed) != 0; }
 };
 
 // All lanes of one connection between two stages: one for each worker of the consuming stage.
@@ -108,15 +114,26 @@ class OutletPort {
       case RouteKind::least_loaded:
         return least_loaded(edge);
       default:
-        return edge.lanes[edge.turn++ % count];
+        return next_in_turn(edge);
     }
   }
 
+  static OutLane* next_in_turn(OutEdge& edge) {
+    const std::size_t count = edge.lanes.size();
+    OutLane* lane = edge.lanes[edge.turn++ % count];
+    for (std::size_t i = 1; i < count && lane->is_shed(); ++i)
+      lane = edge.lanes[edge.turn++ % count];
+    return lane;
+  }
+
+  static std::uint64_t fill_of(OutLane& lane) noexcept {
+    return lane.is_shed() ? ~std::uint64_t{0} : lane.lane.fill_bytes();
+  }
   static OutLane* least_loaded(OutEdge& edge) {
     OutLane* best = edge.lanes.front();
-    std::uint64_t best_fill = best->lane.fill_bytes();
+    std::uint64_t best_fill = fill_of(*best);
     for (OutLane* lane : edge.lanes) {
-      const std::uint64_t fill = lane->lane.fill_bytes();
+      const std::uint64_t fill = fill_of(*lane);
       if (fill < best_fill) {
         best = lane;
         best_fill = fill;

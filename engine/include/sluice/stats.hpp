@@ -34,6 +34,7 @@ struct WorkerStats {
   std::uint64_t dead_letters = 0;  // Events that killed it too often.
   std::uint64_t batches = 0;
   std::uint64_t dropped = 0;
+  std::uint64_t shed = 0;  // Events that it gave up because the worker that they were for is shed.
   std::uint64_t full_waits = 0;
   std::uint64_t unasked_wakes = 0;  // Must be 0: input that no doorbell announced.
   std::vector<LifeStats> lives;     // The last ones, oldest first.

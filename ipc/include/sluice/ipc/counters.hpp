@@ -30,7 +30,7 @@ struct alignas(64) Counters {
   Counter unasked_wakes;  // Input that no doorbell announced: must stay 0.
   Counter split_commits;  // Commits in the midst of an event, to make room.
   Counter rings;          // Doorbells rung.
-  Counter reserved;
+  Counter shed;           // Events given up because the worker that they were for is shed.
 };
 static_assert(sizeof(Counters) == 64);
 
