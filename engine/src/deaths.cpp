@@ -35,14 +35,10 @@ void Master::on_death(std::size_t worker) {
   // [entry.pid] release: the pid is withdrawn before it is reaped, so that whoever still reads it after
   // opening a pidfd holds the right process; pairs with Engine::signal_worker().
   entry_of(wiring_.layout, wiring_.segment, worker).pid.store(0, std::memory_order_release);
-  siginfo_t info{};
-  // Refused for a worker that this master found: it is not its child, and is reaped by whoever it is.
-  const bool known =
-      ::waitid(static_cast<idtype_t>(P_PIDFD), static_cast<id_t>(child.pidfd.get()), &info, WEXITED) == 0;
   // Closing is not enough: the other workers inherited the description, and epoll would go on reporting it.
   ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, child.pidfd.get(), nullptr);
-  child.pidfd.reset();
-  mourn(worker, known ? std::optional{info} : std::nullopt);
+  // Nothing for a worker that this master found: it is not its child, and is reaped by whoever it is.
+  mourn(worker, reaper_.reap(std::move(child.pidfd)));
 }
 
 void Master::mourn(std::size_t worker, const std::optional<siginfo_t>& status) {

@@ -17,6 +17,7 @@ constexpr auto kRelaxed = std::memory_order_relaxed;
 }  // namespace
 
 void Master::look_at_workers() {
+  reaper_.reap_late();
   bool all_idle = true;
   bool some_sentenced = false;
   for (std::size_t worker = 0; worker < children_.size(); ++worker) {

@@ -264,8 +264,7 @@ void Master::kill_all() noexcept {
   constexpr std::chrono::seconds kLimit{2};
   for (Child& child : children_) {
     if (child.pid == 0 || !await_death(child.pidfd, kLimit)) continue;
-    siginfo_t info{};
-    ::waitid(static_cast<idtype_t>(P_PIDFD), static_cast<id_t>(child.pidfd.get()), &info, WEXITED);
+    reaper_.reap(std::move(child.pidfd));
     child.pid = 0;
   }
 }

@@ -25,6 +25,7 @@
 #include "descriptor.hpp"
 #include "lifeline.hpp"
 #include "memory_events.hpp"
+#include "reaper.hpp"
 #include "restart_budget.hpp"
 #include "standby.hpp"
 #include "watchdog.hpp"
@@ -133,6 +134,7 @@ class Master {
   Descriptor epoll_;
   std::vector<Child> children_;
   Standby standby_;
+  Reaper reaper_;
   std::chrono::nanoseconds standby_due_{0};
   std::size_t running_ = 0;    // Workers that are not done yet.
   unsigned failed_forks_ = 0;  // In a row.

@@ -142,6 +142,31 @@ TEST_F(Verdicts, StoppedIsAWorkerThatADebuggerHolds) {
   running.expect_all_delivered_in_order();
 }
 
+// Its tracer keeps a dead process from its parent, and need not let go of it.
+TEST_F(Verdicts, DeadIsAWorkerThatIsKilledWhileADebuggerHoldsIt) {
+  Running running{impatient()};
+  for (std::uint32_t i = 0; i < 3; ++i) {
+    const pid_t pid = running.worker().pid;
+    const SharedWord attached;
+    const Subject debugger{[&] {
+      if (::ptrace(PTRACE_SEIZE, pid, 0, 0) == 0) attached->store(1);
+      sleeps_here();
+    }};
+    ASSERT_TRUE(eventually([&] { return attached->load() == 1; }));
+    ASSERT_TRUE(running.engine.signal_worker("obedient/0", SIGKILL));
+    running.push(Deed::pass);
+    ASSERT_TRUE(eventually([&] { return running.outlet->count() == i + 1; }))
+        << "it is replaced all the same";
+    EXPECT_EQ(running.worker().restarts, i + 1);
+  }
+  const pid_t master = master_of(running.engine);
+  EXPECT_TRUE(eventually([&] {
+    const std::vector<pid_t> children = children_of(master);
+    return std::all_of(children.begin(), children.end(), is_alive);
+  })) << "what the debuggers have let go of is reaped";
+  running.expect_all_delivered_in_order();
+}
+
 TEST_F(Verdicts, UnkillableIsAWorkerThatStaysInStateD) {
   Running running{impatient()};
   for (std::uint32_t i = 0; i < 5; ++i) {

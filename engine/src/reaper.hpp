@@ -1,0 +1,27 @@
+// The master's dead children: reaped, but never waited for.
+//
+// A debugger that holds a process keeps it from its parent even when it is dead, for as long as it likes.
+// Nobody needs to be reaped to be replaced: the pidfd has said that it is dead.
+#pragma once
+
+#include <csignal>
+#include <optional>
+#include <vector>
+
+#include "descriptor.hpp"
+
+namespace sluice {
+
+class Reaper {
+ public:
+  // How the dead process behind `pidfd` ended; nothing if it is not to be had: it is no child of this
+  // process, or is held by somebody. Then it is reaped later, by reap_late(). Waits for a few milliseconds at
+  // most.
+  std::optional<siginfo_t> reap(Descriptor pidfd);
+  void reap_late() noexcept;
+
+ private:
+  std::vector<Descriptor> held_;
+};
+
+}  // namespace sluice
