@@ -120,6 +120,7 @@ ExaminerStatus work(const Examination& examination, const std::string& path) {
       } else {
         ::syscall(SYS_pidfd_send_signal, examination.pidfd, SIGKILL, nullptr, 0);
       }
+      take_ease(false);  // Nobody waits for the names.
     };
     const bool was_dead = is_dead(examination.pidfd);
     const std::string stacks =

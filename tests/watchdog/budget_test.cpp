@@ -11,8 +11,9 @@ using testing::Each;
 using testing::Field;
 using testing::HasSubstr;
 
-Settings small_budget(const char* spent) {
+Settings small_budget(const char* spent, const std::string& reports) {
   Settings settings = test_settings();
+  settings.set("report.path", reports);
   settings.set("restart.budget", "3");
   settings.set("restart.window", "1h");
   settings.set("restart.backoff", "100us");
@@ -21,7 +22,22 @@ Settings small_budget(const char* spent) {
   return settings;
 }
 
-class Budget : public WithProcesses {};
+class Budget : public WithReports {
+ protected:
+  template <class Handler>
+  std::string why_not_started() const {
+    Pipeline pipeline{"starting"};
+    pipeline.inlet<Order>("in").to<Handler>("hopeful").outlet("out");
+    Engine engine{pipeline, small_budget("stop", reports_)};
+    return error_of([&] { engine.start(); });
+  }
+  Settings shedding() const {
+    Settings settings = small_budget("shed", reports_);
+    settings.set("lane.slots", "16");
+    settings.set("watchdog.deadline", "20s");
+    return settings;
+  }
+};
 
 struct DiesAtStart {
   DiesAtStart() { std::raise(SIGKILL); }
@@ -37,14 +53,6 @@ struct HangsAtStart {
   HangsAtStart() { sleeps_here(); }
   void operator()(const Order& order, Outlet<Order>& out) const { out.push(order); }
 };
-
-template <class Handler>
-std::string why_not_started() {
-  Pipeline pipeline{"starting"};
-  pipeline.inlet<Order>("in").to<Handler>("hopeful").outlet("out");
-  Engine engine{pipeline, small_budget("stop")};
-  return error_of([&] { engine.start(); });
-}
 
 TEST_F(Budget, SpentByAWorkerThatDiesAtEachStartIsReportedAsOneThatNeverBecameReady) {
   EXPECT_THAT(why_not_started<DiesAtStart>(),
@@ -81,13 +89,6 @@ template <class Stream>
 Pipeline with_mortal(Pipeline& pipeline, const Stream& stream) {
   stream.template to<Mortal>("mortal", {.workers = 2}).template to<Forward>("behind").outlet("out");
   return pipeline;
-}
-
-Settings shedding() {
-  Settings settings = small_budget("shed");
-  settings.set("lane.slots", "16");
-  settings.set("watchdog.deadline", "20s");
-  return settings;
 }
 
 // What came out, and what the host was told while it pushed.

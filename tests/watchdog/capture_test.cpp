@@ -2,7 +2,6 @@
 // takes to see a stall and a death.
 
 #include <algorithm>
-#include <filesystem>
 
 #include "obedient.hpp"
 
@@ -17,33 +16,14 @@ using testing::StartsWith;
 
 constexpr std::chrono::milliseconds kEventDeadline{100};
 
-class Capture : public WithProcesses {
+class Capture : public WithReports {
  protected:
-  void SetUp() override {
-    path_ = testing::TempDir() + "capture-" + std::to_string(::getpid()) + ".jsonl";
-    std::filesystem::remove(path_);
-  }
-  void TearDown() override {
-    std::filesystem::remove(path_);
-    WithProcesses::TearDown();
-  }
   Settings settings() const {
-    Settings settings = test_settings();
+    Settings settings = reporting_settings();
     settings.set("watchdog.deadline", std::to_string(kEventDeadline.count()) + "ms");
     settings.set("restart.backoff", "0s");
-    settings.set("report.path", path_);
     return settings;
   }
-  std::vector<std::string> stalls() const {
-    std::ifstream file{path_};
-    std::vector<std::string> lines;
-    for (std::string line; std::getline(file, line);) {
-      if (line.find(R"("report":"stall")") != std::string::npos) lines.push_back(line);
-    }
-    return lines;
-  }
-
-  std::string path_;
 };
 
 TEST_F(Capture, HoldsTheFunctionThatSpinsAndTheEvent) {

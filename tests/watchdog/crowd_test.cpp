@@ -48,14 +48,14 @@ std::chrono::milliseconds cpu_time_of(const Order& order) {
   return std::chrono::milliseconds{order.deed == Deed::threads_for ? 3 * order.ms : 0};
 }
 
-class Crowd : public WithProcesses {};
+class Crowd : public WithReports {};
 
 TEST_F(Crowd, OfHealthyWorkersOnTooFewProcessorsLosesNoneToTheWatchdog) {
   const std::uint32_t seed = std::random_device{}();
   std::printf("seed %u\n", seed);
   std::mt19937 random{seed};
   use_two_processors();
-  Settings settings = test_settings();
+  Settings settings = reporting_settings();
   settings.set("watchdog.deadline", std::to_string(kEventDeadline.count()) + "ms");
   settings.set("lane.slots", "8");  // Little is left to do when the time for pushing is over.
   Running running{settings, kWorkers};

@@ -4,6 +4,7 @@
 
 #include <array>
 #include <atomic>
+#include <filesystem>
 #include <new>
 #include <optional>
 #include <sched.h>
@@ -145,6 +146,34 @@ class Obedient {
 
  private:
   Diary* diary_;
+};
+
+// A directory for the reports of a test, which is gone when the test is.
+class WithReports : public WithProcesses {
+ protected:
+  WithReports() : reports_{testing::TempDir() + "reports-" + std::to_string(::getpid())} {
+    std::filesystem::remove_all(reports_);
+  }
+  ~WithReports() override { std::filesystem::remove_all(reports_); }
+  WithReports(const WithReports&) = delete;
+  WithReports& operator=(const WithReports&) = delete;
+
+  Settings reporting_settings() const {
+    Settings settings = test_settings();
+    settings.set("report.path", reports_);
+    return settings;
+  }
+  // The lines about workers that stalled.
+  std::vector<std::string> stalls() const {
+    std::ifstream file{reports_ + "/deaths.jsonl"};
+    std::vector<std::string> lines;
+    for (std::string line; std::getline(file, line);) {
+      if (line.find(R"("report":"stall")") != std::string::npos) lines.push_back(line);
+    }
+    return lines;
+  }
+
+  std::string reports_;
 };
 
 // The pipeline, running. `stage` is "obedient".

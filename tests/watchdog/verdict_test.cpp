@@ -11,18 +11,17 @@ namespace {
 
 constexpr std::chrono::milliseconds kEventDeadline{40};
 
-Settings impatient(std::chrono::milliseconds deadline = kEventDeadline) {
-  Settings settings = test_settings();
-  settings.set("watchdog.deadline", std::to_string(deadline.count()) + "ms");
-  // Many lives in a row end in the same batch, so that none of them achieves anything.
-  settings.set("restart.backoff", "0s");
-  return settings;
-}
-
-class Verdicts : public WithProcesses {
+class Verdicts : public WithReports {
  protected:
+  Settings impatient(std::chrono::milliseconds deadline = kEventDeadline) const {
+    Settings settings = reporting_settings();
+    settings.set("watchdog.deadline", std::to_string(deadline.count()) + "ms");
+    // Many lives in a row end in the same batch, so that none of them achieves anything.
+    settings.set("restart.backoff", "0s");
+    return settings;
+  }
   // Events that hang the first time, and some between them that do not.
-  static void expect_ended_each_time(Deed deed, std::uint32_t times) {
+  void expect_ended_each_time(Deed deed, std::uint32_t times) {
     Running running{impatient()};
     for (std::uint32_t i = 0; i < times; ++i) {
       running.push(Deed::pass);
@@ -32,6 +31,7 @@ class Verdicts : public WithProcesses {
     ASSERT_TRUE(eventually([&] { return running.outlet->count() == running.pushed; }));
     EXPECT_EQ(running.worker().restarts, times) << "one for each, and none for those that do not hang";
     running.expect_all_delivered_in_order();
+    EXPECT_EQ(stalls().size(), times);
   }
 };
 
