@@ -156,6 +156,8 @@ bool Engine::Parts::all_ready() const {
     // [entry.pid] pairs with Master::enter(). A worker can be at work before its master has written down
     // its pid.
     const WorkerEntry& entry = entry_of(host.wiring().layout, host.wiring().segment, p - kFirstWorker);
+    // relaxed: as below. Who is shed will never be ready.
+    if (entry.shed.load(std::memory_order_relaxed) != 0) continue;
     if (entry.pid.load(std::memory_order_acquire) == 0 && entry.done.load(std::memory_order_relaxed) == 0)
       return false;
     const ipc::Control& control = *host.view(p).control;

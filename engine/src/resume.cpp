@@ -29,7 +29,8 @@ void forget_processes(const Wiring& wiring) {
     WorkerEntry& entry = entry_of(wiring.layout, wiring.segment, worker);
     entry.pid.store(0, kRelaxed);
     entry.verdict.store(0, kRelaxed);
-    entry.done.store(0, kRelaxed);
+    // Who is shed stays so: its neighbours may have ended since without what it would make.
+    entry.done.store(entry.shed.load(kRelaxed), kRelaxed);
     // No master was there to notice the last death.
     entry.noticed_ns[last].store(0, kRelaxed);
   }

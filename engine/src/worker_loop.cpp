@@ -272,7 +272,10 @@ std::uint64_t WorkerLoop::pass_marks() {
         ++passed;
       }
     }
-    input.ended = input.ended || input.producer_shed();
+    if (!input.ended && input.producer_shed()) {
+      input.ended = true;
+      ++passed;
+    }
     all_ended = all_ended && input.ended;
   }
   if (node_.kind != NodeKind::source && all_ended) input_ended_ = true;

@@ -49,6 +49,10 @@ struct ThrowsAtStart {
   void operator()(const Order& order, Outlet<Order>& out) const { out.push(order); }
 };
 
+struct Forward {
+  void operator()(const Order& order, Outlet<Order>& out) const { out.push(order); }
+};
+
 struct HangsAtStart {
   HangsAtStart() { sleeps_here(); }
   void operator()(const Order& order, Outlet<Order>& out) const { out.push(order); }
@@ -69,6 +73,20 @@ TEST_F(Budget, SpentByAWorkerThatHangsAtEachStartIsReportedAsSuch) {
               AllOf(HasSubstr("hopeful/0 never became ready: 4 starts"), HasSubstr("the watchdog ended it")));
 }
 
+TEST_F(Budget, SpentAtTheStartDoesNotKeepTheOthersFromTheirs) {
+  Pipeline pipeline{"starting"};
+  const auto orders = pipeline.inlet<Order>("in");
+  orders.to<DiesAtStart>("hopeless").outlet("nothing");
+  orders.to<Forward>("hopeful").outlet("out");
+  Engine engine{pipeline, small_budget("shed", reports_)};
+  engine.start();
+  ASSERT_TRUE(eventually([&] { return worker_of(engine, "hopeless/0").verdict == "shed"; }));
+  Collector<Order> out{engine, "out"};
+  EXPECT_NE(engine.inlet<Order>("in").push({}), PushResult::ended);
+  engine.drain();
+  EXPECT_THAT(out.all(), testing::SizeIs(1));
+}
+
 // Worker 0 of two dies whenever it gets something.
 struct Mortal {
   explicit Mortal(Worker& worker) : replica{worker.replica()} {}
@@ -77,10 +95,6 @@ struct Mortal {
     out.push(order);
   }
   unsigned replica;
-};
-
-struct Forward {
-  void operator()(const Order& order, Outlet<Order>& out) const { out.push(order); }
 };
 
 constexpr std::uint32_t kEvents = 20'000;  // Far more than the lanes hold.
