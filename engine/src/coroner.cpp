@@ -152,8 +152,8 @@ bool Coroner::examine(const Examination& examination, const std::string& path) n
     ExaminerStatus status = kFailed;
     try {
       status = work(examination, path);
-    } catch (const std::exception& error) {
-      append_line(path, examination.fields_json, "\"stacks\":[\"they could not be taken\"]");
+    } catch (const std::exception&) {
+      // The master writes the line.
     }
     ::_exit(status);
   }
@@ -173,6 +173,8 @@ bool Coroner::examine(const Examination& examination, const std::string& path) n
   }
   free->pidfd = std::move(pidfd);
   free->examined = examination.pid;
+  free->fields = examination.fields_json;
+  free->path = path;
   return true;
 }
 
@@ -194,6 +196,9 @@ Coroner::Finished Coroner::reap(AtWork& at_work) noexcept {
   Finished finished{at_work.examined, Outcome::failed};
   if (exited && info.si_status == kReported) finished.outcome = Outcome::reported;
   if (exited && info.si_status == kSpared) finished.outcome = Outcome::spared;
+  if (finished.outcome == Outcome::failed) {
+    append_line(at_work.path, at_work.fields, "\"stacks\":[\"the examination did not end in time\"]");
+  }
   return finished;
 }
 

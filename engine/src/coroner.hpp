@@ -43,8 +43,8 @@ class Coroner {
  public:
   // The longest that a kill waits for the stacks.
   static constexpr std::chrono::milliseconds kCapture{500};
-  // The longest that an examination takes; then it ends without a report.
-  static constexpr std::chrono::milliseconds kExamination{3000};
+  // The longest that an examination takes; then the line is written without stacks.
+  static constexpr std::chrono::milliseconds kExamination{10'000};
 
   enum class Outcome { reported, spared, failed };
   struct Finished {
@@ -70,6 +70,8 @@ class Coroner {
   struct AtWork {
     Descriptor pidfd;  // Of the examiner.
     pid_t examined = 0;
+    std::string fields;  // For the line, should the examiner not come to write it.
+    std::string path;
   };
 
   Finished reap(AtWork& at_work) noexcept;

@@ -272,7 +272,7 @@ void Master::kill_all() noexcept {
 void Master::end(RunState state, const std::string& message) {
   kill_all();
   // The last report is the one that says why.
-  coroner_.finish(std::chrono::seconds{2});
+  coroner_.finish(std::chrono::seconds{5});
   MasterRegister& own = register_of(wiring_.layout, wiring_.segment);
   std::snprintf(own.message, sizeof(own.message), "%s", message.c_str());
   // [master.state] release: the message before the state; pairs with Host::state().
