@@ -138,6 +138,7 @@ std::vector<Part> parts_of(const Scene& scene, std::size_t process) {
   const ProcessLayout& layout = scene.wiring().layout.processes[process];
   const auto part = [&](std::size_t offset, std::size_t bytes) { return scene.part(process, offset, bytes); };
   const std::size_t directory = StateArea::overhead_bytes();
+  constexpr std::size_t kPiecesBytes = 224;  // The count, and the entries of the first pieces.
   std::vector<Part> parts{
       {"control", part(0, sizeof(ipc::Control))},
       {"cursors", part(layout.cursors, layout.cursor_words * sizeof(std::uint64_t))},
@@ -147,7 +148,7 @@ std::vector<Part> parts_of(const Scene& scene, std::size_t process) {
       {"counters", part(layout.counters, sizeof(ipc::Counters))},
       {"undo entries", part(layout.entries, 1024)},
       {"state directory", part(layout.state, directory)},
-      {"pieces in use", part(layout.state, 4 * 56)},
+      {"pieces in use", part(layout.state, kPiecesBytes)},
       {"state", part(layout.state + directory, layout.state_bytes - directory)},
   };
   for (std::size_t ring = 0; ring < layout.lanes_out.size(); ++ring) {

@@ -14,6 +14,7 @@
 #include <string>
 #include <vector>
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -80,7 +81,8 @@ std::vector<std::string> uses(const std::string& but, const std::set<std::string
   for (const auto& [name, object] : objects()) {
     if (!runs_in_the_host(name) || name == but) continue;
     for (const std::string& symbol : object.undefined) {
-      if (forbidden.contains(symbol.substr(0, symbol.find('@')))) found.push_back(name + ": " + symbol);
+      if (forbidden.contains(symbol.substr(0, symbol.find('@'))))
+        found.push_back(fmt::format("{}: {}", name, symbol));
     }
   }
   return found;
@@ -123,7 +125,7 @@ TEST(HostObjects, EnterTheCodeBehindAForkThroughItsGatesOnly) {
       const bool gate = std::any_of(kGates.begin(), kGates.end(),
                                     [&symbol](const std::string& name) { return symbol.starts_with(name); });
       if (behind.contains(symbol) && !gate)
-        crossed.push_back(name + " refers to " + symbol + " in " + behind.at(symbol));
+        crossed.push_back(fmt::format("{} refers to {} in {}", name, symbol, behind.at(symbol)));
     }
   }
   EXPECT_THAT(crossed, IsEmpty());

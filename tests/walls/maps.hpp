@@ -37,6 +37,7 @@ inline std::vector<Mapping> segment_mappings(pid_t pid, const std::string& name)
 // The first byte of the segment; nullptr: the process has none.
 inline std::byte* segment_base(pid_t pid, const std::string& name) {
   const std::vector<Mapping> mappings = segment_mappings(pid, name);
+  // NOLINTNEXTLINE(performance-no-int-to-ptr): an address that the kernel tells is a number.
   return mappings.empty() ? nullptr : reinterpret_cast<std::byte*>(mappings.front().begin);
 }
 

@@ -42,6 +42,7 @@ class Orders {
     std::thread{[this, pipeline] {
       Damage damage;
       if (::read(ends_[0], &damage, sizeof(damage)) != sizeof(damage)) return;
+      // NOLINTNEXTLINE(performance-no-int-to-ptr): an address that the kernel tells is a number.
       auto* region = reinterpret_cast<std::uint8_t*>(writable_ranges(::getpid(), pipeline).front().begin);
       for (std::uint32_t i = 0; i < damage.flips; ++i)
         region[damage.offsets[i]] =

@@ -173,6 +173,7 @@ TEST_F(StrayStore, FaultsInTheWorkerThatMakesItForEveryOtherRegion) {
 TEST_F(StrayStore, IsReportedAsTheSignalThatItIs) {
   Settings settings = test_settings();
   settings.set("restart.budget", "0");
+  settings.set("poison.attempts", "0");  // The event would be moved out of the way instead.
   const Map map{settings};
   EXPECT_THAT(error_of([&] {
                 Range range{settings};
