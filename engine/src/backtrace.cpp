@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cstdlib>
+#include <cstring>
 #include <cxxabi.h>
 #include <dlfcn.h>
 #include <elfutils/libdwfl.h>
@@ -163,7 +164,9 @@ std::string places_of(std::span<const std::uintptr_t> addresses) {
   std::string text;
   for (const std::uintptr_t address : addresses) {
     Dl_info info{};
-    if (::dladdr(reinterpret_cast<void*>(address), &info) != 0 && info.dli_fname != nullptr) {
+    const void* code = nullptr;
+    std::memcpy(&code, &address, sizeof(code));
+    if (::dladdr(code, &info) != 0 && info.dli_fname != nullptr) {
       text += fmt::format("{}+{:#x}\n", info.dli_fname,
                           address - reinterpret_cast<std::uintptr_t>(info.dli_fbase));
     } else {

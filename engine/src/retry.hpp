@@ -42,11 +42,11 @@ class Retry {
   // Events lie at the beginning of a page, so that any alignment is right.
   static constexpr unsigned kShift = 12;
 
-  std::vector<DeadLetter> letters_;
-  std::uint64_t done_ = 0;
   ipc::ProducerLine producer_{};
   ipc::ConsumerLine consumer_{};
+  std::vector<DeadLetter> letters_;
   std::vector<std::byte> memory_;
+  std::uint64_t done_ = 0;
 };
 
 // The number of a letter, from its position.
