@@ -20,7 +20,9 @@ bool is_name(std::string_view text) {
   });
 }
 
-std::string_view text_of(NodeKind kind) {
+}  // namespace
+
+std::string_view name_of(NodeKind kind) {
   switch (kind) {
     case NodeKind::inlet:
       return "inlet";
@@ -32,8 +34,6 @@ std::string_view text_of(NodeKind kind) {
       return "outlet";
   }
 }
-
-}  // namespace
 
 std::size_t Graph::add(Node node) {
   if (!is_name(node.name)) {
@@ -57,8 +57,8 @@ std::size_t Graph::find(std::string_view name, NodeKind kind) const {
     if (nodes[n].name == name) return n;
     known += (known.empty() ? "" : ", ") + nodes[n].name;
   }
-  throw Error{{fmt::format("find the {}", text_of(kind)), fmt::format("'{}'", name),
-               fmt::format("the pipeline {} has no such {}", this->name, text_of(kind)),
+  throw Error{{fmt::format("find the {}", name_of(kind)), fmt::format("'{}'", name),
+               fmt::format("the pipeline {} has no such {}", this->name, name_of(kind)),
                known.empty() ? "it has none at all" : "it has: " + known}};
 }
 

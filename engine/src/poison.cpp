@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <csignal>
 #include <cstring>
-#include <cxxabi.h>
-#include <memory>
 #include <system_error>
 
 #include <fmt/format.h>
@@ -28,13 +26,6 @@ std::string signal_text(int signal, const CrashNote* note) {
 }
 
 }  // namespace
-
-std::string type_name(const std::type_info& type) {
-  int status = 0;
-  const std::unique_ptr<char, void (*)(void*)> name{
-      abi::__cxa_demangle(type.name(), nullptr, nullptr, &status), std::free};
-  return status == 0 && name ? name.get() : type.name();
-}
 
 Poison::Poison(const Wiring& wiring, std::size_t process) : wiring_{wiring}, process_{process} {
   const ProcessLayout& layout = wiring.layout.processes[process];
@@ -115,7 +106,7 @@ DeadLetter Poison::letter_about(const Condemned& condemned) const {
                     [&layout](const ProcessLayout& other) { return other.node == layout.node; }));
   letter.from = wiring_.layout.processes[lane.producer].name;
   letter.position = condemned.event.position;
-  letter.type = type_name(*type.type);
+  letter.type = type.name();
   letter.record = type.record;
   letter.head_bytes = type.bytes;
   describe(condemned, letter);

@@ -9,7 +9,6 @@
 #include <filesystem>
 #include <optional>
 #include <string>
-#include <typeinfo>
 #include <vector>
 
 #include <sluice/append_file.hpp>
@@ -32,9 +31,6 @@ inline EventName event_named(std::uint64_t progress) noexcept {
   return {static_cast<std::uint32_t>(progress >> kLaneShift),
           (progress & ((std::uint64_t{1} << kLaneShift) - 1)) - 1};
 }
-
-// As the compiler names it, for people.
-std::string type_name(const std::type_info& type);
 
 class Poison {
  public:

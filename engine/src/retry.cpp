@@ -52,9 +52,8 @@ void check_letter(const Graph& graph, const Layout& layout, const DeadLetter& le
   if (!letter.record && letter.payload.size() != letter.head_bytes) {
     refuse(letter, "it does not hold its event whole", "leave it out");
   }
-  if (type.record != letter.record || type.bytes != letter.head_bytes ||
-      type_name(*type.type) != letter.type) {
-    refuse(letter, fmt::format("it holds a {} and the stage takes {}", letter.type, type_name(*type.type)),
+  if (type.record != letter.record || type.bytes != letter.head_bytes || type.name() != letter.type) {
+    refuse(letter, fmt::format("it holds a {} and the stage takes {}", letter.type, type.name()),
            "retry it with a pipeline whose stage takes such events");
   }
 }

@@ -1,8 +1,5 @@
 #include "shape.hpp"
 
-#include <cstdlib>
-#include <cxxabi.h>
-#include <memory>
 
 #include <fmt/format.h>
 
@@ -10,26 +7,6 @@
 
 namespace sluice {
 namespace {
-
-std::string name_of(const std::type_info& type) {
-  int status = 0;
-  const std::unique_ptr<char, void (*)(void*)> name{
-      abi::__cxa_demangle(type.name(), nullptr, nullptr, &status), &std::free};
-  return name == nullptr ? type.name() : name.get();
-}
-
-std::string_view name_of(NodeKind kind) {
-  switch (kind) {
-    case NodeKind::inlet:
-      return "inlet";
-    case NodeKind::source:
-      return "source";
-    case NodeKind::stage:
-      return "stage";
-    default:
-      return "outlet";
-  }
-}
 
 std::string_view name_of(RouteKind kind) {
   switch (kind) {
@@ -75,8 +52,8 @@ std::string edge_line(const Graph& graph, std::size_t number) {
   const Edge& edge = graph.edges[number];
   return fmt::format("connection {} from {} (outlet {}) to {}: {} of {} bytes, {}, {}\n", number,
                      graph.nodes[edge.from].name, edge.outlet, graph.nodes[edge.to].name,
-                     edge.type.record ? "records with a head" : "events", edge.type.bytes,
-                     name_of(*edge.type.type), name_of(edge.route.kind));
+                     edge.type.record ? "records with a head" : "events", edge.type.bytes, edge.type.name(),
+                     name_of(edge.route.kind));
 }
 
 }  // namespace

@@ -9,6 +9,7 @@
 #include <cstring>
 #include <ranges>
 #include <span>
+#include <string>
 #include <string_view>
 #include <type_traits>
 #include <typeinfo>
@@ -60,6 +61,8 @@ struct EventType {
   bool record = false;
   std::uint64_t bytes = 0;  // Of a fixed-size event; of the head of a record.
   const std::type_info* type = nullptr;
+
+  std::string name() const;  // Of the type, as the compiler names it.
 
   template <Event T>
   static EventType of() {

@@ -30,6 +30,9 @@ enum class NodeKind {
   outlet,  // The host pulls.
 };
 
+// "inlet", "source", "stage", "outlet".
+std::string_view name_of(NodeKind kind);
+
 struct Node {
   NodeKind kind = NodeKind::stage;
   std::string name;

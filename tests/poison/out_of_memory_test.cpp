@@ -1,0 +1,115 @@
+// A worker that the kernel kills for its memory: told from any other SIGKILL by the count of its memory
+// cgroup, and the event in its handler is to blame. Needs a cgroup that this process may make; without one it
+// is skipped, aloud.
+
+#include <cstring>
+#include <fstream>
+#include <optional>
+
+#include <sluice/dead_letter.hpp>
+
+#include "pipelines.hpp"
+#include "processes.hpp"
+
+namespace sluice::test {
+namespace {
+
+using testing::HasSubstr;
+using testing::SizeIs;
+
+constexpr std::uint64_t kLimitBytes = std::uint64_t{96} << 20;
+
+// A memory cgroup of version 1 or 2 below this process's own, which this process joins and leaves again.
+class MemoryCgroup {
+ public:
+  static std::unique_ptr<MemoryCgroup> make() {
+    for (const auto& [controllers, mount, limit] :
+         {std::tuple{"memory", "/sys/fs/cgroup/memory", "memory.limit_in_bytes"},
+          std::tuple{"", "/sys/fs/cgroup", "memory.max"}}) {
+      const std::optional<std::string> path = path_of(controllers);
+      if (!path) continue;
+      const std::filesystem::path parent = mount + *path;
+      const std::filesystem::path own = parent / ("sluice-test-" + std::to_string(::getpid()));
+      std::error_code error;
+      if (!std::filesystem::create_directory(own, error)) continue;
+      std::unique_ptr<MemoryCgroup> group{new MemoryCgroup{parent, own}};
+      if (write(own / limit, kLimitBytes) &&
+          write(own / "cgroup.procs", static_cast<std::uint64_t>(::getpid()))) {
+        return group;
+      }
+    }
+    return nullptr;
+  }
+  ~MemoryCgroup() {
+    write(parent_ / "cgroup.procs", static_cast<std::uint64_t>(::getpid()));
+    // The last processes of a pipeline may be on their way out.
+    eventually([this] {
+      std::error_code error;
+      return std::filesystem::remove(own_, error);
+    });
+  }
+  MemoryCgroup(const MemoryCgroup&) = delete;
+  MemoryCgroup& operator=(const MemoryCgroup&) = delete;
+
+ private:
+  MemoryCgroup(std::filesystem::path parent, std::filesystem::path own)
+      : parent_{std::move(parent)}, own_{std::move(own)} {}
+
+  static std::optional<std::string> path_of(const std::string& controllers) {
+    std::ifstream file{"/proc/self/cgroup"};
+    for (std::string line; std::getline(file, line);) {
+      const std::size_t first = line.find(':');
+      const std::size_t second = line.find(':', first + 1);
+      if (second == std::string::npos) continue;
+      if (line.substr(first + 1, second - first - 1) == controllers) return line.substr(second + 1);
+    }
+    return std::nullopt;
+  }
+  static bool write(const std::filesystem::path& file, std::uint64_t value) {
+    std::ofstream out{file};
+    return static_cast<bool>(out << value << std::flush);
+  }
+
+  std::filesystem::path parent_;
+  std::filesystem::path own_;
+};
+
+// Wants more memory for one of its items than there is.
+struct Greedy {
+  void operator()(const Item& item, Outlet<Item>& out) const {
+    out.push(item);
+    if (item.number != 37) return;
+    std::vector<char> hoard(4 * kLimitBytes);
+    for (std::size_t at = 0; at < hoard.size(); at += 4096)
+      static_cast<volatile char*>(hoard.data())[at] = 1;
+  }
+};
+
+class OutOfMemory : public WithProcesses {
+ protected:
+  ~OutOfMemory() override { std::filesystem::remove_all(directory_); }
+
+  std::filesystem::path directory_{std::filesystem::temp_directory_path() /
+                                   ("sluice-memory-" + std::to_string(::getpid()))};
+};
+
+TEST_F(OutOfMemory, KillsAreBlamedOnTheEventThatWantedTooMuch) {
+  const std::unique_ptr<MemoryCgroup> group = MemoryCgroup::make();
+  if (group == nullptr) GTEST_SKIP() << "no memory cgroup can be made here";
+  Settings settings = test_settings();
+  settings.set("report.path", directory_.string());
+  settings.set("state.bytes", "64KiB");
+  settings.set("undo.bytes", "64KiB");
+  Pipeline pipeline{"greedy"};
+  pipeline.inlet<Item>("in").to<Greedy>("greedy").outlet("out");
+  EXPECT_THAT(run_processes<Item>(pipeline, items(100, 1), settings), SizeIs(99));
+  const std::vector<DeadLetter> letters = find_dead_letters(directory_);
+  ASSERT_THAT(letters, SizeIs(1));
+  EXPECT_EQ(letters.front().position, 37 * sizeof(Item));
+  EXPECT_EQ(letters.front().signal, SIGKILL);
+  EXPECT_EQ(letters.front().attempts, 3U);
+  EXPECT_THAT(letters.front().cause, HasSubstr("out of memory"));
+}
+
+}  // namespace
+}  // namespace sluice::test
