@@ -1,6 +1,5 @@
 #include "shape.hpp"
 
-
 #include <fmt/format.h>
 
 #include <sluice/units.hpp>

@@ -230,7 +230,8 @@ TEST_F(EngineTest, ThatLosesMasterAndKeeperReleasesTheHostAndSaysSo) {
     out.poll([](const Item&) {});
     return out.ended();
   }));
-  EXPECT_THAT(error_of([&] { engine.wait_for(kDeadline); }), HasSubstr("its master and its keeper died before either could replace the other"));
+  EXPECT_THAT(error_of([&] { engine.wait_for(kDeadline); }),
+              HasSubstr("its master and its keeper died before either could replace the other"));
 }
 
 TEST_F(EngineTest, EndsForAHostThatReapsEveryChildItself) {

@@ -29,7 +29,7 @@ struct WorkerStats {
   std::uint64_t events_out = 0;
   double occupancy = 0;  // Of its fullest input lane, 0 to 1.
   std::uint32_t restarts = 0;
-  std::uint32_t starved = 0;  // Times it was kept from a processor for longer than an event may take.
+  std::uint32_t starved = 0;       // Times it was kept from a processor for longer than an event may take.
   std::string last_death;          // "crashed", "killed", "stalled", ...; empty while there was none.
   std::uint64_t dead_letters = 0;  // Events that killed it too often.
   std::uint64_t batches = 0;
@@ -54,13 +54,13 @@ struct StageStats {
 
 struct Stats {
   std::vector<StageStats> stages;
-  int master = 0;                              // Pids of the last ones that are known.
+  int master = 0;  // Pids of the last ones that are known.
   int keeper = 0;
   std::uint32_t masters = 0;                   // How many there have been: one, and one for each that died.
   std::chrono::nanoseconds master_at_work{0};  // Since when the last one has watched all workers.
-  std::uint64_t problem_count = 0;    // Reported by handlers: Worker::report().
-  std::vector<std::string> problems;  // The first of them, each with its worker's name.
-  std::string reports;                // The directory of dead letters and reports; there once something is.
+  std::uint64_t problem_count = 0;             // Reported by handlers: Worker::report().
+  std::vector<std::string> problems;           // The first of them, each with its worker's name.
+  std::string reports;  // The directory of dead letters and reports; there once something is.
 
   std::uint64_t dead_letters() const noexcept;
 };
