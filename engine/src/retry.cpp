@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <bit>
 #include <cstring>
+#include <memory>
 
 #include <fmt/format.h>
 
@@ -85,8 +86,9 @@ ipc::LaneConsumer Retry::present() {
   const std::size_t capacity = std::bit_ceil(std::max(stride, kPage));
   // The ring is not mapped twice in a row, but may be written as if it were; and it begins with a page.
   memory_.assign(2 * capacity + kPage, std::byte{0});
-  const auto base = (reinterpret_cast<std::uintptr_t>(memory_.data()) + kPage - 1) & ~(kPage - 1);
-  auto* const ring = reinterpret_cast<std::byte*>(base);
+  void* start = memory_.data();
+  std::size_t room = memory_.size();
+  auto* const ring = static_cast<std::byte*>(std::align(kPage, 2 * capacity, start, room));
   std::byte* at = ring + (position() & (capacity - 1));
   if (letter.record) {
     const std::uint64_t bytes = letter.payload.size();

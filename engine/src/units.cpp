@@ -241,7 +241,7 @@ std::string format_duration(std::chrono::nanoseconds duration) {
 std::string format_rate(double per_second) {
   if (per_second == 0) return "0";
   for (const RateUnit& unit : kRateUnits) {
-    const std::string text = fmt::format("{:g}{}", per_second * unit.seconds, unit.name);
+    std::string text = fmt::format("{:g}{}", per_second * unit.seconds, unit.name);
     const Parsed<double> back = parse_rate(text);
     if (back.ok() && back.value == per_second) return text;
   }

@@ -306,7 +306,7 @@ TEST(StateArea, IsRefusedWhicheverBitOfAnEntryOfItsDirectoryFlips) {
     }
     Incarnation second{region};
     region.bytes()[kEntry + bit / 8] ^= std::byte{1} << (bit % 8);
-    const bool behind_the_name = bit >= 16 && bit < 40 * 8;
+    const bool behind_the_name = bit >= 16 && bit < std::size_t{40} * 8;
     EXPECT_EQ(error_of([&] { second.area.claim("a", 100, {}); }).empty(), behind_the_name) << bit;
   }
 }

@@ -20,7 +20,6 @@ namespace {
 using testing::AllOf;
 using testing::ElementsAreArray;
 using testing::HasSubstr;
-using testing::IsEmpty;
 using testing::SizeIs;
 
 enum class Way {

@@ -17,14 +17,14 @@ namespace {
 
 using testing::AllOf;
 using testing::HasSubstr;
-using testing::Not;
 
 constexpr std::chrono::milliseconds kLimit{10'000};  // Reached only by a bug.
 
-[[gnu::noinline, gnu::noclone]] std::vector<std::uintptr_t> asked_from_here() {
+[[gnu::noinline]] std::vector<std::uintptr_t> asked_from_here() {
   void* frames[32];
   const int count = ::backtrace(frames, 32);
   std::vector<std::uintptr_t> addresses;
+  addresses.reserve(32);
   for (int i = 0; i < count; ++i)
     addresses.push_back(reinterpret_cast<std::uintptr_t>(frames[i]));
   return addresses;

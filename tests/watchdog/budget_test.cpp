@@ -7,8 +7,6 @@ namespace sluice::test {
 namespace {
 
 using testing::AllOf;
-using testing::Each;
-using testing::Field;
 using testing::HasSubstr;
 
 Settings small_budget(const char* spent, const std::string& reports) {
@@ -140,7 +138,7 @@ TEST_F(Budget, SpentCanMeanToGoOnWithoutThatWorkersShare) {
   EXPECT_EQ(outcome.out.size(), worker_of(engine, "mortal/1").events_in);
   EXPECT_GT(outcome.out.size(), kEvents / 4);
   EXPECT_GT(outcome.dropped, 0U) << "the host is told";
-  EXPECT_LE(kEvents - outcome.out.size() - outcome.dropped, 4 * 4096 / sizeof(Order))
+  EXPECT_LE(kEvents - outcome.out.size() - outcome.dropped, std::uint64_t{4} * 4096 / sizeof(Order))
       << "besides what is dropped only what its lane holds is lost";
 }
 

@@ -9,7 +9,6 @@ namespace sluice::test {
 namespace {
 
 using testing::AllOf;
-using testing::Each;
 using testing::HasSubstr;
 using testing::SizeIs;
 using testing::StartsWith;
@@ -46,7 +45,7 @@ TEST_F(Capture, HoldsTheFunctionThatSleeps) {
   EXPECT_THAT(stalls()[0], AllOf(HasSubstr("sleeps_here"), HasSubstr("state S")));
 }
 
-[[gnu::noinline, gnu::noclone]] void waits_for_its_thread(std::thread& thread) {
+[[gnu::noinline]] void waits_for_its_thread(std::thread& thread) {
   thread.join();
   asm volatile("");  // Something is left to do here, so that the call is no jump.
 }

@@ -17,7 +17,8 @@ class CpuCgroup {
  public:
   explicit CpuCgroup(const std::string& name) {
     for (const std::string root : {"/sys/fs/cgroup/cpu", "/sys/fs/cgroup"}) {
-      const std::string path = root + "/" + name + "-" + std::to_string(::getpid());
+      std::string path = root;
+      path += "/" + name + "-" + std::to_string(::getpid());
       if (::mkdir(path.c_str(), 0700) != 0) {
         why_not_ += root + ": " + std::strerror(errno) + "; ";
         continue;

@@ -71,7 +71,7 @@ inline void spin_for(std::chrono::nanoseconds cpu_time) {
   }
 }
 
-[[gnu::noinline, gnu::noclone]] inline void restless_here() {
+[[gnu::noinline]] inline void restless_here() {
   while (true) {
     spin_for(500us);
     std::this_thread::sleep_for(500us);
@@ -179,7 +179,7 @@ class WithReports : public WithProcesses {
 // The pipeline, running. `stage` is "obedient".
 class Running {
  public:
-  Running(Settings settings, unsigned workers = 1) : engine{make(diary.get(), workers), settings} {
+  Running(const Settings& settings, unsigned workers = 1) : engine{make(diary.get(), workers), settings} {
     engine.start();
     inlet.emplace(engine.inlet<Order>("in"));
     outlet.emplace(engine, "out");

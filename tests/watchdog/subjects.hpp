@@ -21,13 +21,13 @@
 namespace sluice::test {
 
 // For as long as the process lives. Not inlined, not cloned, so that their names stand on the stack.
-[[gnu::noinline, gnu::noclone]] inline void spins_here(std::atomic<std::uint64_t>& turns) {
+[[gnu::noinline]] inline void spins_here(std::atomic<std::uint64_t>& turns) {
   while (true)
     turns.store(turns.load(std::memory_order_relaxed) + 1,
                 std::memory_order_relaxed);  // relaxed: one writer.
 }
 
-[[gnu::noinline, gnu::noclone]] inline void sleeps_here() {
+[[gnu::noinline]] inline void sleeps_here() {
   const timespec hour{3600, 0};
   while (true)
     ::nanosleep(&hour, nullptr);

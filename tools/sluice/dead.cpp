@@ -94,6 +94,7 @@ void retry(const std::string& path, const std::vector<std::string>& program) {
   letters_in(path);  // Whatever is wrong with them is told before anything starts.
   ::setenv("SLUICE_POISON_RETRY", std::filesystem::absolute(path).c_str(), 1);
   std::vector<char*> words;
+  words.reserve(program.size() + 1);
   for (const std::string& word : program)
     words.push_back(const_cast<char*>(word.c_str()));
   words.push_back(nullptr);
