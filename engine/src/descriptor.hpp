@@ -22,6 +22,12 @@ class Descriptor {
   }
   ~Descriptor() { reset(); }
   void reset() noexcept;
+  // It is the caller's from now on.
+  int release() noexcept {
+    const int fd = fd_;
+    fd_ = -1;
+    return fd;
+  }
   int get() const noexcept { return fd_; }
   explicit operator bool() const noexcept { return fd_ >= 0; }
 

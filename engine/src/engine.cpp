@@ -14,13 +14,16 @@
 #include <sluice/error.hpp>
 #include <sluice/pinning/bind.hpp>
 
+#include "description.hpp"
 #include "descriptor.hpp"
+#include "door.hpp"
 #include "host.hpp"
 #include "keeper.hpp"
 #include "lifeline.hpp"
 #include "patience.hpp"
 #include "placement.hpp"
 #include "resume.hpp"
+#include "segment_stats.hpp"
 
 namespace sluice {
 namespace {
@@ -61,6 +64,8 @@ struct Engine::Parts {
   std::string how_the_head_died() const;
   void await_workers();
   bool all_ready() const;
+  Stats known_stats() const;
+  void open_door();
   void fail_if_failed();
 
   std::string name;
@@ -71,8 +76,10 @@ struct Engine::Parts {
   DoorbellPatience patience;
   std::optional<Lifeline>
       lifeline;      // Made as late as the fork: no other pipeline of this host may inherit it.
+  Door door;         // The same holds for it.
   pid_t keeper = 0;  // The first one, a child of this process; 0 once reaped. Later ones are no children.
   int keeper_status = 0;
+  pid_t maker = 0;  // The process that started it; a child of it leaves names alone.
   bool started = false;
   bool resumed = false;
 };
@@ -86,7 +93,10 @@ Engine::~Engine() {
   } catch (...) {
     // The processes go either way, at the latest with this one.
   }
-  if (!parts_->running()) parts_->host.remove_spent_file();
+  if (parts_->running()) return;
+  parts_->host.remove_spent_file();
+  // Its master does that, unless it was killed.
+  if (parts_->maker == ::getpid()) parts_->door.remove();
 }
 
 void Engine::start() {
@@ -108,21 +118,43 @@ void Engine::start() {
   parts.host.open_ends(parts.patience);
 
   const Descriptor self = open_pidfd(::getpid());
+  parts.open_door();
   parts.lifeline.emplace();
   std::fflush(nullptr);  // What is buffered here must not come out of a worker as well.
   const pid_t pid = ::fork();
   if (pid < 0) {
     parts.lifeline.reset();
+    parts.door.remove();
+    parts.door.let_go();
     throw Error{{"fork the keeper of", parts.name, errno_text(),
                  "raise the limit of processes (ulimit -u) or give the machine more memory"}};
   }
-  if (pid == 0) keep({wiring, parts.placement, *parts.lifeline, self.get()});
+  if (pid == 0) keep({wiring, parts.placement, *parts.lifeline, parts.door, self.get()});
   parts.keeper = pid;
   parts.lifeline->let_go();
+  parts.door.let_go();
   parts.host.watch(*parts.lifeline);
   parts.started = true;
+  parts.maker = ::getpid();
   // The host is left where it was: its threads are its own.
   parts.await_workers();
+}
+
+Stats Engine::Parts::known_stats() const {
+  Stats stats = host.known_stats();
+  std::size_t worker = 0;
+  for (StageStats& stage : stats.stages) {
+    for (WorkerStats& entry : stage.workers)
+      entry.place = placement.workers[worker++].units.to_string();
+  }
+  return stats;
+}
+
+void Engine::Parts::open_door() {
+  const Wiring& wiring = host.wiring();
+  if (wiring.settings.text("observe.socket") == "off") return;
+  const Description description{name, wiring.segment.first_byte(), wiring.layout, known_stats()};
+  door = Door{wiring.settings, name, Descriptor{wiring.segment.open_read_only()}, to_bytes(description)};
 }
 
 void Engine::Parts::reap(bool block) {
@@ -263,13 +295,8 @@ bool Engine::over() const {
 }
 
 Stats Engine::stats() const {
-  Stats stats = parts_->host.stats();
-  std::size_t worker = 0;
-  for (StageStats& stage : stats.stages) {
-    for (WorkerStats& entry : stage.workers) {
-      entry.place = parts_->placement.workers[worker++].units.to_string();
-    }
-  }
+  Stats stats = parts_->known_stats();
+  read_stats(parts_->host.wiring().layout, parts_->host.wiring().segment, stats);
   return stats;
 }
 

@@ -11,8 +11,8 @@
 #include <sluice/error.hpp>
 
 #include "resume.hpp"
+#include "segment_stats.hpp"
 #include "shape.hpp"
-#include "watchdog.hpp"
 
 namespace sluice {
 namespace {
@@ -46,8 +46,20 @@ std::filesystem::path reports_directory(const std::string& pipeline, const Setti
                      fmt::gmtime(std::chrono::system_clock::to_time_t(now)), ::getpid());
 }
 
-std::string_view text_of(const char* text, std::size_t most) {
-  return {text, ::strnlen(text, most)};
+// What does not change while the pipeline runs.
+Stats unchanging_stats(const Graph& graph, const Layout& layout, const std::filesystem::path& reports) {
+  Stats stats;
+  stats.reports = reports.string();
+  for (std::size_t process = kFirstWorker; process < layout.processes.size(); ++process) {
+    const Node& node = graph.nodes[layout.processes[process].node];
+    if (stats.stages.empty() || stats.stages.back().name != node.name) {
+      stats.stages.push_back({node.name, node.kind == NodeKind::source, {}});
+    }
+    WorkerStats worker;
+    worker.name = layout.processes[process].name;
+    stats.stages.back().workers.push_back(std::move(worker));
+  }
+  return stats;
 }
 
 template <class End>
@@ -74,6 +86,7 @@ Host::Host(const Graph& graph, const Settings& settings, const std::string& segm
       bells_(layout_.processes.size()),
       reports_{reports_directory(graph_.name, settings_, segment_path)},
       wiring_{graph_, layout_, settings_, segment_, bells_, reports_},
+      known_{unchanging_stats(graph_, layout_, reports_)},
       register_{register_of(layout_, segment_)} {
   check_retry(graph_, layout_, settings_);
 }
@@ -108,7 +121,7 @@ RunState Host::state() const noexcept {
 }
 
 std::string Host::failure() const {
-  return std::string{text_of(register_.message, ipc::kMessageBytes)};
+  return std::string{text_of(register_.message)};
 }
 
 bool Host::over() const noexcept {
@@ -168,79 +181,9 @@ void Host::kill_head() const {
 }
 
 Stats Host::stats() const {
-  Stats stats;
-  // relaxed: a picture for people.
-  stats.master = register_.master.pid.load(std::memory_order_relaxed);
-  stats.keeper = register_.keeper.pid.load(std::memory_order_relaxed);
-  stats.masters = register_.masters.load(std::memory_order_relaxed);
-  stats.master_at_work = std::chrono::nanoseconds{register_.at_work_ns.load(std::memory_order_relaxed)};
-  stats.reports = reports_.string();
-  for (std::size_t process = kFirstWorker; process < layout_.processes.size(); ++process) {
-    const Node& node = graph_.nodes[layout_.processes[process].node];
-    if (stats.stages.empty() || stats.stages.back().name != node.name) {
-      stats.stages.push_back({node.name, node.kind == NodeKind::source, {}});
-    }
-    stats.stages.back().workers.push_back(worker_stats(process));
-    add_problems(process, stats);
-  }
+  Stats stats = known_;
+  read_stats(layout_, segment_, stats);
   return stats;
-}
-
-WorkerStats Host::worker_stats(std::size_t process) const {
-  // relaxed throughout: a picture for people of words that move while it is taken.
-  constexpr auto kRelaxed = std::memory_order_relaxed;
-  const RegionView region = view(process);
-  const WorkerEntry& entry = entry_of(layout_, segment_, process - kFirstWorker);
-  WorkerStats stats;
-  stats.name = layout_.processes[process].name;
-  stats.pid = entry.pid.load(std::memory_order_acquire);  // [entry.pid] pairs with Master::on_death().
-  stats.incarnation = region.control->incarnation.load(kRelaxed);
-  stats.verdict = name_of(static_cast<Verdict>(entry.verdict.load(kRelaxed)));
-  stats.finished = region.cursors[kFinished].load(kRelaxed) != 0;
-  stats.events_in = region.cursors[kEventsIn].load(kRelaxed);
-  stats.events_out = region.cursors[kEventsOut].load(kRelaxed);
-  stats.restarts = entry.restarts.load(kRelaxed);
-  stats.starved = entry.starved.load(kRelaxed);
-  const Cause last = entry.last_cause.load(kRelaxed);
-  if (stats.restarts != 0) stats.last_death = name_of(last);
-  stats.dead_letters = region.cursors[kDeadLetters].load(kRelaxed);
-  stats.batches = region.counters->batches.value();
-  stats.dropped = region.counters->dropped.value();
-  stats.shed = region.counters->shed.value();
-  stats.full_waits = region.counters->full_waits.value();
-  stats.unasked_wakes = region.counters->unasked_wakes.value();
-  for (const std::size_t lane : layout_.processes[process].lanes_in) {
-    const ipc::LaneMemory memory = lane_memory(layout_, segment_, lane);
-    const std::uint64_t head = memory.consumer->head.load(kRelaxed);
-    const std::uint64_t fill = memory.producer->tail.load(kRelaxed) - head;
-    const double share = static_cast<double>(fill) / static_cast<double>(memory.capacity_bytes);
-    if (share <= 1) stats.occupancy = std::max(stats.occupancy, share);
-  }
-  for (const ipc::Life& life : region.control->lives) {
-    const std::uint32_t incarnation = life.incarnation.load(kRelaxed);
-    if (incarnation == 0) continue;
-    const auto& noticed = entry.noticed_ns[(incarnation - 1) % ipc::kLivesKept];
-    stats.lives.push_back({incarnation, std::chrono::nanoseconds{noticed.load(kRelaxed)},
-                           std::chrono::nanoseconds{life.born_ns.load(kRelaxed)},
-                           std::chrono::nanoseconds{life.ready_ns.load(kRelaxed)},
-                           std::chrono::nanoseconds{life.first_event_ns.load(kRelaxed)},
-                           life.input_at_ready.load(kRelaxed) != 0});
-  }
-  std::sort(stats.lives.begin(), stats.lives.end(),
-            [](const LifeStats& a, const LifeStats& b) { return a.incarnation < b.incarnation; });
-  return stats;
-}
-
-void Host::add_problems(std::size_t process, Stats& stats) const {
-  const std::byte* piece = StateArea::find(view(process).state, kProblemsName, sizeof(Problems));
-  if (piece == nullptr) return;
-  const auto* problems = reinterpret_cast<const Problems*>(piece);
-  const std::uint64_t count = problems->count;
-  stats.problem_count += count;
-  for (std::uint64_t i = 0; i < std::min(count, kProblemsKept); ++i) {
-    stats.problems.push_back(
-        fmt::format("{}: {}", layout_.processes[process].name, text_of(problems->text[i], kProblemBytes)));
-  }
 }
 
 }  // namespace sluice

@@ -55,13 +55,13 @@ class Host {
   void remove_spent_file() noexcept;
 
   Stats stats() const;
+  // The part of stats() that does not change; the places of the workers are not in it.
+  const Stats& known_stats() const noexcept { return known_; }
   const Wiring& wiring() const noexcept { return wiring_; }
   RegionView view(std::size_t process) const { return view_of(layout_, segment_, process); }
 
  private:
   void confirm_the_end() const noexcept;
-  WorkerStats worker_stats(std::size_t process) const;
-  void add_problems(std::size_t process, Stats& stats) const;
 
   Graph graph_;
   Settings settings_;
@@ -70,6 +70,7 @@ class Host {
   std::vector<ipc::Doorbell> bells_;
   std::filesystem::path reports_;
   Wiring wiring_;
+  Stats known_;
   std::deque<HostInlet> inlets_;
   std::deque<HostOutlet> outlets_;
   MasterRegister& register_;

@@ -72,7 +72,8 @@ void become_keeper(const Command& command) noexcept {
 void be_master(const Command& command, const Master::Parent& keeper) noexcept {
   ::prctl(PR_SET_NAME, "sluice-master");
   command.wiring.segment.own(kMasterProcess);
-  Master{command.wiring, command.placement.workers, command.lifeline, command.host, keeper}.run();
+  Master{command.wiring, command.placement.workers, command.lifeline, command.door, command.host, keeper}
+      .run();
 }
 
 // To the death of the master that it forks, and in that master to the death of its keeper.

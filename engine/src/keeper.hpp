@@ -22,6 +22,7 @@
 // is safe at any time: nobody acts on a pid alone, but on a pid and an identity (descriptor.hpp).
 #pragma once
 
+#include "door.hpp"
 #include "lifeline.hpp"
 #include "placement.hpp"
 #include "worker_loop.hpp"
@@ -37,6 +38,7 @@ struct Command {
   const Wiring& wiring;
   const Placement& placement;
   Lifeline& lifeline;
+  Door& door;
   int host;  // The pidfd of the process that embeds the engine.
 };
 

@@ -168,8 +168,7 @@ Layout lay_out(const Graph& graph, const Settings& settings) {
   layout.processes[kMasterProcess].name = "master";
   add_workers(graph, settings, layout);
   layout.processes[kHostProcess].extra_bytes = sizeof(Requests);
-  layout.processes[kMasterProcess].extra_bytes =
-      round_up(sizeof(MasterRegister), 64) + layout.worker_count() * sizeof(WorkerEntry);
+  layout.processes[kMasterProcess].extra_bytes = register_bytes(layout);
   add_lanes(graph, settings, layout);
   add_ends(graph, layout);
   for (ProcessLayout& process : layout.processes)
@@ -220,6 +219,10 @@ ipc::LaneMemory lane_memory(const Layout& layout, const ipc::Segment& segment, s
 
 Requests& requests_of(const Layout& layout, const ipc::Segment& segment) {
   return *reinterpret_cast<Requests*>(view_of(layout, segment, kHostProcess).extra);
+}
+
+std::size_t register_bytes(const Layout& layout) noexcept {
+  return round_up(sizeof(MasterRegister), 64) + layout.worker_count() * sizeof(WorkerEntry);
 }
 
 MasterRegister& register_of(const Layout& layout, const ipc::Segment& segment) {

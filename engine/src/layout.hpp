@@ -143,6 +143,7 @@ struct MasterRegister {
   ProcessEntry master;
   ProcessEntry keeper;
   char message[ipc::kMessageBytes];  // Why it failed; valid once state says so.
+  std::atomic<std::uint64_t> observers_refused;
 };
 
 // The parts of one region as this process sees them.
@@ -161,6 +162,8 @@ RegionView view_of(const Layout& layout, const ipc::Segment& segment, std::size_
 ipc::LaneMemory lane_memory(const Layout& layout, const ipc::Segment& segment, std::size_t lane);
 
 Requests& requests_of(const Layout& layout, const ipc::Segment& segment);
+// Of the master's register and the workers' entries behind it.
+std::size_t register_bytes(const Layout& layout) noexcept;
 MasterRegister& register_of(const Layout& layout, const ipc::Segment& segment);
 // The host is dead and the pipeline goes on to its end: nothing follows what the host's lanes hold, and
 // nobody takes what is published for it.

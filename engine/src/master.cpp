@@ -24,6 +24,7 @@ constexpr std::uint64_t kHostEvent = ~std::uint64_t{1};
 constexpr std::uint64_t kStandbyEvent = ~std::uint64_t{2};
 constexpr std::uint64_t kCoronerEvent = ~std::uint64_t{4};
 constexpr std::uint64_t kKeeperEvent = ~std::uint64_t{3};
+constexpr std::uint64_t kDoorEvent = ~std::uint64_t{5};
 
 // After one has been used, so that its replacement does not get in the way of the one that is needed.
 constexpr std::chrono::nanoseconds kStandbyPause = std::chrono::microseconds{500};
@@ -41,11 +42,12 @@ RestartPolicy letter_policy(const Settings& settings) {
 
 }  // namespace
 
-Master::Master(const Wiring& wiring, std::vector<pinning::Place> places, Lifeline& lifeline, int host,
-               const Parent& keeper)
+Master::Master(const Wiring& wiring, std::vector<pinning::Place> places, Lifeline& lifeline, Door& door,
+               int host, const Parent& keeper)
     : wiring_{wiring},
       places_{std::move(places)},
       lifeline_{lifeline},
+      door_{door},
       host_{host},
       keeper_{keeper},
       tick_{wiring.settings.duration("watchdog.tick")},
@@ -72,6 +74,7 @@ void Master::supervise() {
     handle_events(time_to_sleep());
     if (keeper_dead_) return;
     start_due();
+    if (door_due_ && *door_due_ <= monotonic_now()) listen_at_door(true);
     prepare_standby();
     if (monotonic_now() >= next_look_) look_at_workers();
   }
@@ -111,6 +114,15 @@ void Master::open_epoll() {
     throw Error{{"watch over", wiring_.graph.name, errno_text(), ""}};
   }
   coroner_.show_in(epoll_.get(), kCoronerEvent);
+  listen_at_door(true);
+}
+
+// A master that cannot do so does without observers.
+void Master::listen_at_door(bool now) {
+  if (!door_.open()) return;
+  door_due_.reset();
+  epoll_event knock{EPOLLIN, {.u64 = kDoorEvent}};
+  ::epoll_ctl(epoll_.get(), now ? EPOLL_CTL_ADD : EPOLL_CTL_DEL, door_.fd(), &knock);
 }
 
 std::chrono::nanoseconds Master::time_to_sleep() const {
@@ -118,6 +130,7 @@ std::chrono::nanoseconds Master::time_to_sleep() const {
   for (const Child& child : children_) {
     if (child.start_at) next = std::min(next, *child.start_at);
   }
+  if (door_due_) next = std::min(next, *door_due_);
   return std::max(next - monotonic_now(), std::chrono::nanoseconds{0});
 }
 
@@ -144,6 +157,8 @@ void Master::handle_events(std::chrono::nanoseconds limit) {
       standby_.give_up();
     } else if (about == kCoronerEvent) {
       hear_coroner();
+    } else if (about == kDoorEvent) {
+      answer_door();
     } else {
       on_death(static_cast<std::size_t>(about));
     }
@@ -212,6 +227,7 @@ pid_t Master::fork_worker(std::size_t worker) {
 }
 
 void Master::become_worker(std::size_t worker, bool bound) noexcept {
+  door_.let_go();
   await_registration(entry_of(wiring_.layout, wiring_.segment, worker), bound);
   run_worker(wiring_, places_[worker], children_[worker].process);
 }
@@ -270,6 +286,7 @@ void Master::kill_all() noexcept {
 }
 
 void Master::end(RunState state, const std::string& message) {
+  door_.remove();
   kill_all();
   // The last report is the one that says why.
   coroner_.finish(std::chrono::seconds{5});

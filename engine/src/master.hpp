@@ -23,6 +23,7 @@
 #include "coroner.hpp"
 #include "death.hpp"
 #include "descriptor.hpp"
+#include "door.hpp"
 #include "lifeline.hpp"
 #include "memory_events.hpp"
 #include "reaper.hpp"
@@ -33,7 +34,7 @@
 
 namespace sluice {
 
-// The reports of deaths and stalls, a line of JSON each, in the directory `report.path`.
+// The reports of deaths, stalls and refused observers, a line of JSON each, in the directory `report.path`.
 inline constexpr const char* kDeathsFile = "deaths.jsonl";
 
 // What is known of a death, taken before the replacement writes over it.
@@ -54,7 +55,7 @@ class Master {
     const Descriptor& pidfd;
   };
   // `places` are those of the workers; `host` is the pidfd of the process that embeds the engine.
-  Master(const Wiring& wiring, std::vector<pinning::Place> places, Lifeline& lifeline, int host,
+  Master(const Wiring& wiring, std::vector<pinning::Place> places, Lifeline& lifeline, Door& door, int host,
          const Parent& keeper);
 
   // To the end of the pipeline and of this process; or to the death of the keeper, and then it returns: this
@@ -93,6 +94,9 @@ class Master {
   void handle_events(std::chrono::nanoseconds limit);
   void on_host_death();
   void look_at_requests();
+  void listen_at_door(bool now);
+  void answer_door();
+  void refuse(const Door::Answered& answered);
   void start_due();
   void start(std::size_t worker);
   pid_t fork_worker(std::size_t worker);
@@ -128,6 +132,7 @@ class Master {
   const Wiring& wiring_;
   std::vector<pinning::Place> places_;
   Lifeline& lifeline_;
+  Door& door_;
   int host_;
   Parent keeper_;
   bool keeper_dead_ = false;
@@ -141,6 +146,8 @@ class Master {
   std::chrono::nanoseconds tick_;
   std::chrono::nanoseconds idle_tick_{std::chrono::milliseconds{100}};  // While all workers are idle.
   std::chrono::nanoseconds next_look_{0};
+  std::optional<std::chrono::nanoseconds> door_due_;  // When it is listened at again.
+  std::chrono::nanoseconds next_refusal_{0};          // When one may be reported again.
   Coroner coroner_;
   std::uint64_t settings_fingerprint_;
   std::string report_path_;

@@ -219,7 +219,8 @@ constexpr std::array kTable = {
             .example = "20",
             .meaning =
                 "Restarts that a worker may have within restart.window. One more stops the pipeline with a "
-                "report; 0 stops it at the first death.",
+                "report; 0 stops it at the first death. A death that an event is blamed for does not count: "
+                "poison.attempts says what becomes of that event.",
             .trade_off =
                 "A large budget outlives trouble that passes; a small one stops sooner what cannot work."},
     Setting{.key = "restart.spent",
@@ -319,6 +320,18 @@ constexpr std::array kTable = {
         .trade_off =
             "A directory of your own keeps the reports where you look for them; each run needs one for "
             "itself, since dead letters are written anew by a pipeline that starts anew."},
+    Setting{.key = "observe.socket",
+            .type = SettingType::text,
+            .fallback = "auto",
+            .example = "/run/market/observe.sock",
+            .meaning =
+                "Unix socket at which observers such as `sluice stats` get a look at the running pipeline: "
+                "processes of its user, and of root. `auto` is NAME.PID.sock in $XDG_RUNTIME_DIR/sluice or "
+                "/tmp/sluice-UID; `off` is none. Where `auto` cannot make one the pipeline runs without; a "
+                "path that cannot be made is an error.",
+            .trade_off =
+                "An observer costs nobody anything. A path of your own in a directory that others can reach "
+                "lets them knock; they are refused and reported."},
     Setting{.key = "host.death",
             .type = SettingType::choice,
             .fallback = "stop",

@@ -9,6 +9,7 @@
 #include <fstream>
 #include <limits>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <fmt/format.h>
@@ -49,7 +50,7 @@ constexpr const char* kRemedy = "lower lane.bytes, lane.slots, state.bytes or th
 }  // namespace
 
 Segment::Segment(const std::string& name, std::span<const RegionSpec> regions) : name_{name} {
-  lay_out(regions);
+  lay_out(regions, 0);
   try {
     create_memory();
     reserve_addresses();
@@ -65,8 +66,21 @@ Segment::Segment(const std::string& name, std::span<const RegionSpec> regions) :
 
 Segment::Segment(const std::string& name, std::span<const RegionSpec> regions, const NamedFile& file)
     : name_{name}, file_{std::make_unique<SegmentFile>(file.path, file.shape)} {
-  lay_out(regions);
+  lay_out(regions, file_->header_bytes());
   reserve_addresses();
+}
+
+Segment::Segment(const std::string& name, std::span<const RegionSpec> regions, const ForeignMemory& memory)
+    : name_{name}, fd_{memory.fd} {
+  try {
+    lay_out(regions, memory.first_byte);
+    refuse_another_size();
+    reserve_addresses();
+    map_everything();
+  } catch (...) {
+    release();
+    throw;
+  }
 }
 
 Segment::~Segment() {
@@ -110,10 +124,10 @@ void Segment::refuse_absurd(std::span<const RegionSpec> regions) const {
   }
 }
 
-void Segment::lay_out(std::span<const RegionSpec> regions) {
+void Segment::lay_out(std::span<const RegionSpec> regions, std::size_t first_byte) {
   refuse_absurd(regions);
   std::size_t address = 0;
-  std::size_t file = file_ == nullptr ? 0 : file_->header_bytes();
+  std::size_t file = first_byte;
   for (const RegionSpec& spec : regions) {
     Region region{address, file, whole_pages(std::max<std::size_t>(spec.plain_bytes, 1)), 0, {}};
     address += region.plain_bytes;
@@ -131,6 +145,24 @@ void Segment::lay_out(std::span<const RegionSpec> regions) {
   // The last ring, too, has readable bytes behind it.
   static_assert(kReadableBeyond <= 4096);
   address_bytes_ = address + page_bytes();
+}
+
+// Beyond the end of a file a mapping is a SIGBUS.
+void Segment::refuse_another_size() const {
+  struct stat found {};
+  if (::fstat(fd_, &found) != 0) throw Error{{"look at the segment of", name_, errno_text(), ""}};
+  if (!S_ISREG(found.st_mode) || static_cast<std::uint64_t>(found.st_size) != file_bytes_) {
+    throw Error{{"map the segment of", name_,
+                 fmt::format("it has {} bytes, and its description says {}", found.st_size, file_bytes_),
+                 ""}};
+  }
+}
+
+int Segment::open_read_only() const {
+  const std::string path = fmt::format("/proc/self/fd/{}", fd_);
+  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (fd < 0) throw Error{{"open for reading the segment of", name_, errno_text(), "mount /proc"}};
+  return fd;
 }
 
 void Segment::refuse_more_than_there_is() const {

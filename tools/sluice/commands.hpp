@@ -14,5 +14,6 @@ void add_config(CLI::App& program);
 void add_chaos(CLI::App& program, std::vector<std::string> behind_dashes, int& status);
 // Its program is what stands behind "--".
 void add_dead(CLI::App& program, std::vector<std::string> behind_dashes);
+void add_stats(CLI::App& program);
 
 }  // namespace sluice::command

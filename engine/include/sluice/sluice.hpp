@@ -2,7 +2,7 @@
 //
 // The public face. Say what the pipeline is (pipeline.hpp), write handlers (runner.hpp says what one is,
 // worker.hpp and state.hpp what it can have), run it in processes (engine.hpp), in one thread (inline.hpp) or
-// as a program (main.hpp).
+// as a program (main.hpp). Another process looks at it through observer.hpp.
 #pragma once
 
 #include <sluice/append_file.hpp>
@@ -10,6 +10,7 @@
 #include <sluice/error.hpp>
 #include <sluice/inline.hpp>
 #include <sluice/main.hpp>
+#include <sluice/observer.hpp>
 #include <sluice/pipeline.hpp>
 #include <sluice/settings.hpp>
 #include <sluice/state.hpp>

@@ -58,6 +58,7 @@ struct Stats {
   int keeper = 0;
   std::uint32_t masters = 0;                   // How many there have been: one, and one for each that died.
   std::chrono::nanoseconds master_at_work{0};  // Since when the last one has watched all workers.
+  std::uint64_t observers_refused = 0;         // Who wanted to look at it and belongs to another user.
   std::uint64_t problem_count = 0;             // Reported by handlers: Worker::report().
   std::vector<std::string> problems;           // The first of them, each with its worker's name.
   std::string reports;  // The directory of dead letters and reports; there once something is.

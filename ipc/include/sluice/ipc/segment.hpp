@@ -43,6 +43,12 @@ struct NamedFile {
   std::string shape;
 };
 
+// A segment that other processes made.
+struct ForeignMemory {
+  int fd = -1;                 // Of a file that this process may read. Its owner is the Segment.
+  std::size_t first_byte = 0;  // Where the first region begins in it.
+};
+
 class SegmentFile;
 
 class Segment {
@@ -52,6 +58,9 @@ class Segment {
   Segment(const std::string& name, std::span<const RegionSpec> regions);
   // Reserves addresses; they read as zeros until open().
   Segment(const std::string& name, std::span<const RegionSpec> regions, const NamedFile& file);
+  // Maps what others made, for looking only: never call own() and what follows it. Throws Error when the file
+  // is not as large as `regions` say.
+  Segment(const std::string& name, std::span<const RegionSpec> regions, const ForeignMemory& memory);
   ~Segment();
   Segment(const Segment&) = delete;
   Segment& operator=(const Segment&) = delete;
@@ -66,6 +75,10 @@ class Segment {
   // The pipeline has come to its end: nobody will go on with the file. Nothing for an anonymous segment.
   void remove_file() noexcept;
   bool named() const noexcept { return file_ != nullptr; }
+  // A new descriptor of the memory that cannot be written through. Throws Error.
+  int open_read_only() const;
+  // Where the first region begins in the memory.
+  std::size_t first_byte() const noexcept { return regions_.front().file_offset; }
 
   // From now on this process may write `region` and no other byte of the segment.
   void own(std::size_t region);
@@ -97,7 +110,8 @@ class Segment {
   };
 
   void refuse_absurd(std::span<const RegionSpec> regions) const;
-  void lay_out(std::span<const RegionSpec> regions);
+  void lay_out(std::span<const RegionSpec> regions, std::size_t first_byte);
+  void refuse_another_size() const;
   void refuse_more_than_there_is() const;
   void create_memory();
   void reserve_addresses();

@@ -1,0 +1,51 @@
+// Observer: looks at a pipeline that another process runs, and can change nothing of it.
+//
+//     sluice::Observer market = sluice::Observer::attach("market");
+//     std::fputs(to_text(market.stats(), {}, 0).c_str(), stdout);
+//
+// For any process of the same user, or of root, at any time; used by one thread at a time. The pipeline is
+// asked once, when the observer attaches; from then on it does not know of it, whatever becomes of it.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <sluice/stats.hpp>
+
+namespace sluice {
+
+struct RunningPipeline {
+  std::string name;    // With the pid of its host: "market.4711".
+  std::string socket;  // What Observer::attach() takes.
+};
+
+class Observer {
+ public:
+  // `pipeline` is the path of a socket, with a slash in it, or the name of a pipeline whose socket is where
+  // observe.socket=auto has it: "market", or "market.4711" where several have that name. Waits for an answer
+  // for some seconds at most. Throws Error: there is none, it belongs to another user, another version runs
+  // it.
+  static Observer attach(const std::string& pipeline);
+  // What runs as this user, as far as observe.socket is `auto`; in order of names.
+  static std::vector<RunningPipeline> running();
+
+  Observer(Observer&&) noexcept;
+  Observer& operator=(Observer&&) noexcept;
+  ~Observer();
+
+  // The name that the program gave it.
+  const std::string& pipeline() const noexcept;
+  // As Engine::stats(). After the end of the pipeline it goes on to give the last numbers.
+  Stats stats() const;
+  // It has come to an end that its master knew of.
+  bool over() const noexcept;
+
+ private:
+  struct Parts;
+  explicit Observer(std::unique_ptr<Parts> parts);
+
+  std::unique_ptr<Parts> parts_;
+};
+
+}  // namespace sluice
