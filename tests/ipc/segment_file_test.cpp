@@ -147,7 +147,8 @@ TEST_F(SegmentFile, IsTakenOverAsItsLastProcessLeftItAtAnotherAddress) {
   }
   void* taken = ::mmap(const_cast<void*>(base), 4096, PROT_NONE,
                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
-  ASSERT_EQ(taken, base);
+  // Where somebody else was quicker, the address is taken all the same.
+  ASSERT_TRUE(taken == base || errno == EEXIST);
   Segment segment{"again", kTwo, {path_.string(), kShape}};
   ASSERT_TRUE(segment.open());
   segment.prefault();
@@ -158,7 +159,7 @@ TEST_F(SegmentFile, IsTakenOverAsItsLastProcessLeftItAtAnotherAddress) {
     EXPECT_EQ(std::memcmp(ring.data, "efgh", 4), 0);
     EXPECT_EQ(std::memcmp(ring.data + ring.capacity_bytes - 4, "abcdefgh", 8), 0) << "its rings are rings";
   }
-  ::munmap(taken, 4096);
+  if (taken == base) ::munmap(taken, 4096);
 }
 
 TEST_F(SegmentFile, IsNotTakenOverWhileAnyProcessOfItsLifeIsAlive) {
