@@ -2,6 +2,9 @@
 
 #include <algorithm>
 #include <csignal>
+#include <cstring>
+
+#include <fmt/format.h>
 
 #include "worker_process.hpp"
 
@@ -84,6 +87,23 @@ Death death_of(const Evidence& evidence) noexcept {
   return status ? from_status(*status, evidence) : Death{};
 }
 
+std::string to_text(const Death& death, std::string_view message) {
+  switch (death.cause) {
+    case Cause::stalled:
+      return "the watchdog ended it: no progress within watchdog.deadline";
+    case Cause::threw:
+      return fmt::format("its handler threw: {}", message);
+    case Cause::exited:
+      return fmt::format("it ended with status {}", death.exit_status);
+    case Cause::out_of_memory:
+      return death.signal == 0 ? fmt::format("out of memory: {}", message)
+                               : "out of memory, killed by the kernel";
+    default:
+      if (death.signal == 0) return std::string{name_of(death.cause)};
+      return fmt::format("signal {} ({})", death.signal, ::strsignal(death.signal));
+  }
+}
+
 bool is_earned(Cause cause) noexcept {
   switch (cause) {
     case Cause::crashed:
@@ -116,6 +136,7 @@ std::uint32_t count_blame(std::span<Blame, kBlamesKept> blames, std::uint64_t ev
   blame.attempts.store(attempts, kRelaxed);
   blame.cause.store(death.cause, kRelaxed);
   blame.signal.store(death.signal, kRelaxed);
+  blame.exit_status.store(death.exit_status, kRelaxed);
   blame.event.store(event, kRelaxed);
   return attempts;
 }

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <optional>
 #include <span>
+#include <string>
 #include <string_view>
 
 #include "crash_note.hpp"
@@ -49,6 +50,9 @@ struct Death {
 
 Death death_of(const Evidence& evidence) noexcept;
 
+// For people: "signal 11 (Segmentation fault)". `message` is what the process left behind, if it did.
+std::string to_text(const Death& death, std::string_view message);
+
 // True for what the handler has done itself. A SIGKILL from outside is never blamed on an event.
 bool is_earned(Cause cause) noexcept;
 
@@ -57,9 +61,9 @@ struct Blame {
   // Written by the master only.
   std::atomic<std::uint64_t> event;  // 0: nobody.
   std::atomic<std::uint32_t> attempts;
-  std::atomic<Cause> cause;          // Of the last time.
-  std::atomic<std::int32_t> signal;  // Of the last time.
-  std::uint32_t reserved;
+  std::atomic<Cause> cause;               // Of the last time.
+  std::atomic<std::int32_t> signal;       // Of the last time.
+  std::atomic<std::int32_t> exit_status;  // Of the last time.
 };
 static_assert(sizeof(Blame) == 24);
 inline constexpr std::size_t kBlamesKept = 4;

@@ -19,15 +19,6 @@ std::string_view message_of(const ipc::Control& control) {
   return {control.message, ::strnlen(control.message, ipc::kMessageBytes)};
 }
 
-std::string cause_of(const Autopsy& autopsy) {
-  const Death& death = autopsy.death;
-  if (death.cause == Cause::stalled) return "the watchdog ended it: no progress within watchdog.deadline";
-  if (death.cause == Cause::threw) return "its handler threw: " + autopsy.message;
-  if (death.cause == Cause::exited) return fmt::format("it ended with status {}", death.exit_status);
-  if (death.signal != 0) return fmt::format("signal {} ({})", death.signal, ::strsignal(death.signal));
-  return std::string{name_of(death.cause)};
-}
-
 }  // namespace
 
 void Master::on_death(std::size_t worker) {
@@ -135,7 +126,7 @@ bool Master::is_done_with(const ProcessLayout& layout, std::uint64_t progress) c
   if (progress != 0 && event.lane == kRetryLane) {
     const std::size_t process = static_cast<std::size_t>(&layout - wiring_.layout.processes.data());
     const RegionView view = view_of(wiring_.layout, wiring_.segment, process);
-    return view.cursors[kRetried].load(std::memory_order_relaxed) > retried_number(event.position);
+    return view.cursors[kRetried].load(std::memory_order_relaxed) > Retry::number_at(event.position);
   }
   if (progress == 0 || event.lane >= layout.lanes_in.size()) return true;
   const ipc::LaneMemory lane = lane_memory(wiring_.layout, wiring_.segment, layout.lanes_in[event.lane]);
@@ -191,7 +182,7 @@ std::string Master::replace(std::size_t worker, const Autopsy& autopsy) {
 
 std::string Master::budget_report(std::size_t worker, const Autopsy& autopsy) const {
   const Child& child = children_[worker];
-  const std::string cause = cause_of(autopsy);
+  const std::string cause = to_text(autopsy.death, autopsy.message);
   return to_text(SpentBudget{wiring_.layout.processes[child.process].name,
                              wiring_.settings.count("restart.budget"), autopsy.event, cause, child.starts});
 }
@@ -199,10 +190,9 @@ std::string Master::budget_report(std::size_t worker, const Autopsy& autopsy) co
 std::string Master::letters_report(const std::string& worker, const Autopsy& autopsy) const {
   return fmt::format(
       "{} has moved {} events to the dead letters in {} within restart.window, and the next one has killed "
-      "it "
-      "{} times: {}; mend its handler or raise poison.budget",
+      "it {} times: {}; mend its handler or raise poison.budget",
       worker, wiring_.settings.count("poison.budget"), wiring_.reports.string(), autopsy.attempts,
-      cause_of(autopsy));
+      to_text(autopsy.death, autopsy.message));
 }
 
 }  // namespace sluice

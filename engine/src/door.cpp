@@ -18,6 +18,8 @@
 
 #include <sluice/error.hpp>
 
+#include "handout.hpp"
+
 namespace sluice {
 namespace {
 
@@ -91,25 +93,6 @@ Descriptor sealed(const std::string& name, std::string_view bytes) {
       ::fcntl(file.get(), F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) == 0;
   if (!done) throw Error{{"describe", name, errno_text(), ""}};
   return file;
-}
-
-// Sends the two descriptors. Who does not take them has had its chance.
-void hand_out(int connection, int segment, int description) noexcept {
-  std::uint64_t mark = kDoorMark;
-  iovec part{&mark, sizeof(mark)};
-  const int descriptors[] = {segment, description};
-  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(descriptors))] = {};
-  msghdr message{};
-  message.msg_iov = &part;
-  message.msg_iovlen = 1;
-  message.msg_control = control;
-  message.msg_controllen = sizeof(control);
-  cmsghdr* header = CMSG_FIRSTHDR(&message);
-  header->cmsg_level = SOL_SOCKET;
-  header->cmsg_type = SCM_RIGHTS;
-  header->cmsg_len = CMSG_LEN(sizeof(descriptors));
-  std::memcpy(CMSG_DATA(header), descriptors, sizeof(descriptors));
-  ::sendmsg(connection, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
 // Nothing when the kernel does not tell.
@@ -215,7 +198,7 @@ Door::Answered Door::answer() const noexcept {
     ++answered.visitors;
     const std::optional<Visitor> visitor = visitor_at(connection.get());
     if (visitor && (visitor->uid == ::geteuid() || visitor->uid == 0)) {
-      hand_out(connection.get(), segment_.get(), description_.get());
+      give_handout(connection.get(), segment_.get(), description_.get());
     } else {
       ++answered.refused;
       answered.last_refused = visitor.value_or(Visitor{});

@@ -79,7 +79,4 @@ std::string file_name_of(std::string_view pipeline);
 // Knocks. Holds nothing and leaves errno when nobody can be reached within `limit`; at once for 0.
 Descriptor knock(const std::string& path, std::chrono::milliseconds limit) noexcept;
 
-// What the message says, beside its two descriptors: the segment, then the description.
-inline constexpr std::uint64_t kDoorMark = 0x6563696c75732031;  // "1 sluice", as it lies in memory.
-
 }  // namespace sluice

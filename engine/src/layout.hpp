@@ -37,9 +37,11 @@ inline constexpr std::size_t kHostProcess = 0;
 inline constexpr std::size_t kMasterProcess = 1;
 inline constexpr std::size_t kFirstWorker = 2;
 
-// The progress word has 16 bits for the lane that an event came from, and one value of them for the last
-// word.
-inline constexpr std::size_t kMostLanesIn = 0xffff;
+// The progress word has 16 bits for the lane that an event came from. The last two values stand for what came
+// from none: a dead letter that is retried, and the last word.
+inline constexpr std::size_t kMostLanesIn = 0xfffe;
+inline constexpr std::uint32_t kRetryLane = 0xfffe;
+inline constexpr std::uint32_t kLastWord = 0xffff;
 
 struct LaneLayout {
   std::size_t edge = 0;

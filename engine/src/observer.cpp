@@ -1,9 +1,7 @@
 #include "sluice/observer.hpp"
 
 #include <algorithm>
-#include <array>
 #include <cerrno>
-#include <cstring>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -15,6 +13,7 @@
 #include "description.hpp"
 #include "descriptor.hpp"
 #include "door.hpp"
+#include "handout.hpp"
 #include "segment_stats.hpp"
 
 namespace sluice {
@@ -38,38 +37,12 @@ std::string why_not_reached(int error) {
   return errno_text(error);
 }
 
-struct Received {
-  Descriptor segment;
-  Descriptor description;
-};
-
-// One message, of which nothing is believed but what the kernel says.
-Received receive(const Descriptor& connection, const std::string& path) {
-  std::uint64_t mark = 0;
-  iovec part{&mark, sizeof(mark)};
-  std::array<int, 2> descriptors{-1, -1};
-  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(descriptors))] = {};
-  msghdr message{};
-  message.msg_iov = &part;
-  message.msg_iovlen = 1;
-  message.msg_control = control;
-  message.msg_controllen = sizeof(control);
-  ssize_t got = 0;
-  do {
-    got = ::recvmsg(connection.get(), &message, MSG_CMSG_CLOEXEC);
-  } while (got < 0 && errno == EINTR);
-  if (got < 0) refuse(path, errno == EAGAIN ? "its master did not answer" : errno_text());
-  const cmsghdr* header = CMSG_FIRSTHDR(&message);
-  std::size_t count = 0;
-  if (header != nullptr && header->cmsg_level == SOL_SOCKET && header->cmsg_type == SCM_RIGHTS) {
-    count = std::min((header->cmsg_len - CMSG_LEN(0)) / sizeof(int), descriptors.size());
-    std::memcpy(descriptors.data(), CMSG_DATA(header), count * sizeof(int));
-  }
-  Received received{Descriptor{descriptors[0]}, Descriptor{descriptors[1]}};
-  if (got == 0) refuse(path, "it does not answer to this user, or is about to end");
-  if (got != sizeof(mark) || mark != kDoorMark || count != descriptors.size())
-    refuse(path, "what answers is no pipeline", kRemedy);
-  return received;
+Handout receive(const Descriptor& connection, const std::string& path) {
+  Handout handout = take_handout(connection.get());
+  if (handout.bytes < 0) refuse(path, errno == EAGAIN ? "its master did not answer" : errno_text());
+  if (handout.bytes == 0) refuse(path, "it does not answer to this user, or is about to end");
+  if (!handout.whole) refuse(path, "what answers is no pipeline", kRemedy);
+  return handout;
 }
 
 // Who made the socket can send anything, a file that shrinks among it.
@@ -131,7 +104,7 @@ Observer Observer::attach(const std::string& pipeline) {
   const Descriptor connection = knock(path, kPatience);
   if (!connection) refuse(path, why_not_reached(errno), kRemedy);
   refuse_foreign(connection, path);
-  Received received = receive(connection, path);
+  Handout received = receive(connection, path);
   Description description = read_description(bytes_of(received.description, path), path);
   return Observer{std::make_unique<Parts>(std::move(description), std::move(received.segment))};
 }

@@ -14,18 +14,6 @@
 #include "worker_loop.hpp"
 
 namespace sluice {
-namespace {
-
-std::string signal_text(int signal, const CrashNote* note) {
-  std::string text = fmt::format("signal {} ({})", signal, ::strsignal(signal));
-  // relaxed here and below: of a process that is dead.
-  const std::uint64_t address = note == nullptr ? 0 : note->address.load(std::memory_order_relaxed);
-  if (note != nullptr && (signal == SIGSEGV || signal == SIGBUS))
-    text += fmt::format(" at address {:#x}", address);
-  return text;
-}
-
-}  // namespace
 
 Poison::Poison(const Wiring& wiring, std::size_t process) : wiring_{wiring}, process_{process} {
   const ProcessLayout& layout = wiring.layout.processes[process];
@@ -45,23 +33,21 @@ Poison::Poison(const Wiring& wiring, std::size_t process) : wiring_{wiring}, pro
 }
 
 void Poison::describe_death(const Blame& blame, std::uint64_t progress, Condemned& condemned) const {
-  constexpr auto kRelaxed = std::memory_order_relaxed;
+  constexpr auto kRelaxed = std::memory_order_relaxed;  // Of a process that is dead.
   const CrashNote& note = crash_note_of(wiring_.layout, wiring_.segment, process_);
   const bool about_it = note.incarnation.load(kRelaxed) != 0 && note.event.load(kRelaxed) == progress;
-  const Cause cause = blame.cause.load(kRelaxed);
-  condemned.signal = blame.signal.load(kRelaxed);
-  condemned.cause = name_of(cause);
-  if (about_it) condemned.frames = frames_of(note);
-  if (cause == Cause::threw || cause == Cause::out_of_memory) {
-    const ipc::Control& control = *view_of(wiring_.layout, wiring_.segment, process_).control;
-    if (about_it && condemned.signal == 0) {
-      condemned.cause += fmt::format(
-          ": {}", std::string_view{control.message, ::strnlen(control.message, ipc::kMessageBytes)});
-    }
-  } else if (condemned.signal != 0 && cause != Cause::stalled) {
-    condemned.cause += ": " + signal_text(condemned.signal, about_it ? &note : nullptr);
-  } else if (cause == Cause::stalled) {
-    condemned.cause += ": no progress within watchdog.deadline";
+  const Death death{blame.cause.load(kRelaxed), blame.signal.load(kRelaxed),
+                    blame.exit_status.load(kRelaxed)};
+  condemned.signal = death.signal;
+  if (!about_it) {
+    condemned.cause = to_text(death, {});
+    return;
+  }
+  const ipc::Control& control = *view_of(wiring_.layout, wiring_.segment, process_).control;
+  condemned.cause = to_text(death, {control.message, ::strnlen(control.message, ipc::kMessageBytes)});
+  condemned.frames = frames_of(note);
+  if (death.cause == Cause::crashed && (death.signal == SIGSEGV || death.signal == SIGBUS)) {
+    condemned.cause += fmt::format(" at address {:#x}", note.address.load(kRelaxed));
   }
 }
 

@@ -18,9 +18,6 @@ namespace sluice {
 
 struct Wiring;
 
-// Stands for the lane of an event that is retried, in progress words and the handler's EventId.
-inline constexpr std::uint32_t kRetryLane = 0xfffe;
-
 // Throws Error if `poison.retry` names letters that this pipeline has no place for.
 void check_retry(const Graph& graph, const Layout& layout, const Settings& settings);
 
@@ -34,7 +31,9 @@ class Retry {
 
   // The next letter, as a lane in which it stands alone. Valid until the next call.
   ipc::LaneConsumer present();
+  // Its place in the lane kRetryLane, in progress words and the handler's EventId; and back to its number.
   std::uint64_t position() const noexcept { return done_ << kShift; }
+  static constexpr std::uint64_t number_at(std::uint64_t position) noexcept { return position >> kShift; }
   const DeadLetter& letter() const noexcept { return letters_[done_]; }
   void pass() noexcept { ++done_; }
 
@@ -48,10 +47,5 @@ class Retry {
   std::vector<std::byte> memory_;
   std::uint64_t done_ = 0;
 };
-
-// The number of a letter, from its position.
-constexpr std::uint64_t retried_number(std::uint64_t position) noexcept {
-  return position >> 12;
-}
 
 }  // namespace sluice

@@ -282,7 +282,6 @@ std::uint64_t WorkerLoop::pass_marks() {
 }
 
 void WorkerLoop::say_last_word() {
-  constexpr std::uint32_t kLastWord = kMostLanesIn;  // No lane has this number.
   std::uint64_t calls = 0;
   bool more = true;
   while (more && calls++ < batch_events_ && batch_goes_on()) {

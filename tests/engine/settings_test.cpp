@@ -1,26 +1,18 @@
-// The settings as a specification: names, layers, origins, stages, profile files, errors, and what people are
-// shown.
+// The settings as a specification: values, layers, origins, stages and errors.
 
-#include <algorithm>
 #include <chrono>
 #include <cstdlib>
-#include <filesystem>
-#include <fstream>
-#include <functional>
-#include <sstream>
 #include <stdexcept>
 #include <string>
 #include <string_view>
-#include <unistd.h>
 #include <vector>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <sluice/error.hpp>
-#include <sluice/settings.hpp>
+#include "settings_support.hpp"
 
-namespace sluice {
+namespace sluice::test {
 namespace {
 
 using namespace std::chrono_literals;
@@ -29,54 +21,6 @@ using testing::EndsWith;
 using testing::HasSubstr;
 using testing::Not;
 using testing::StartsWith;
-
-Settings with_environment(const std::vector<const char*>& variables) {
-  return Settings::from_environment(variables);
-}
-
-// The text of the Error that `action` throws, or "no error".
-std::string error_of(const std::function<void()>& action) {
-  try {
-    action();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "no error";
-}
-
-std::string error_of_setting(const std::string& key, const std::string& value) {
-  return error_of([&] { Settings{}.set(key, value); });
-}
-
-std::string error_of_variable(const std::string& variable) {
-  return error_of([&] { with_environment({variable.c_str()}); });
-}
-
-// A file with the text, for as long as the object lives.
-class File {
- public:
-  explicit File(const std::string& text) {
-    std::string name = testing::TempDir() + "sluice_profile_XXXXXX";
-    ::close(::mkstemp(name.data()));
-    path_ = name;
-    std::ofstream{path_} << text;
-  }
-  ~File() { std::filesystem::remove(path_); }
-  File(const File&) = delete;
-  File& operator=(const File&) = delete;
-
-  const std::string& path() const { return path_; }
-
- private:
-  std::string path_;
-};
-
-std::string error_of_file(const std::string& text) {
-  const File file{text};
-  std::string error = error_of([&] { Settings{}.set("profile.file", file.path()); });
-  const std::size_t at = error.find(file.path());
-  return at == std::string::npos ? error : error.replace(at, file.path().size(), "FILE");
-}
 
 // Values and types.
 
@@ -394,158 +338,5 @@ TEST(AnAssignment, NeedsAnEqualsSign) {
   }
 }
 
-// Profile files.
-
-TEST(AProfileFile, HoldsLinesAndComments) {
-  const File file{
-      "# Market hours.\n\n  lane.slots=8 \r\nbatch.events = 9 # few\n\t# indented\nwait.spin = "
-      "1ms\t#\nlane.bytes = 4K"};
-  Settings settings;
-  settings.set("profile.file", file.path());
-  EXPECT_EQ(settings.count("lane.slots"), 8U);
-  EXPECT_EQ(settings.count("batch.events"), 9U);
-  EXPECT_EQ(settings.duration("wait.spin"), 1ms);
-  EXPECT_EQ(settings.bytes("lane.bytes"), 4096U);
-  EXPECT_THAT(settings.origin_of("lane.bytes").detail, EndsWith(":7"));
-}
-
-TEST(AProfileFile, IsReplacedByTheOneOfAStrongerLayer) {
-  const File weak{"lane.slots = 8\nbatch.events = 8\n"};
-  const File strong{"lane.slots = 9\n"};
-  Settings settings;
-  settings.set("profile.file", strong.path(), Origin::command_line);
-  settings.set("profile.file", weak.path());
-  EXPECT_EQ(settings.count("lane.slots"), 9U);
-  EXPECT_EQ(settings.count("batch.events"), 256U);
-  settings.set("profile.file", "", Origin::command_line);
-  EXPECT_EQ(settings.count("lane.slots"), 4096U) << "empty is for no file";
-}
-
-TEST(AProfileFile, ThatNeverEndsIsRefused) {
-  Settings settings;
-  const std::string error = error_of([&] { settings.set("profile.file", "/dev/zero"); });
-  EXPECT_THAT(error, HasSubstr("/dev/zero"));
-  EXPECT_THAT(error, HasSubstr("larger than 1 MiB"));
-}
-
-TEST(AProfileFile, WithAnUnknownKeyIsRefusedWithItsLineAndTheNearestName) {
-  EXPECT_EQ(error_of_file("# one\nlane.slot = 5\n"),
-            "cannot set lane.slot to \"5\" (profile file FILE:2): there is no such setting (did you mean "
-            "lane.slots?)");
-}
-
-TEST(AProfileFile, WithABadValueIsRefusedWithItsLine) {
-  EXPECT_THAT(
-      error_of_file("batch.events = 1\n\nlane.slots = x\n"),
-      StartsWith("cannot set lane.slots to \"x\" (profile file FILE:3): it is no whole number (allowed:"));
-}
-
-TEST(AProfileFile, WithALineThatIsNoSettingIsRefused) {
-  EXPECT_EQ(error_of_file("lane.slots 5\n"),
-            "cannot read the profile file FILE:1: \"lane.slots 5\" is not of the form key = value "
-            "(for example lane.slots = 64K)");
-  EXPECT_THAT(error_of_file("= 5\n"), HasSubstr("FILE:1"));
-}
-
-TEST(AProfileFile, SaysEachThingOnce) {
-  EXPECT_THAT(error_of_file("lane.slots = 5\nlane.slots = 6\n"),
-              AllOf(HasSubstr("FILE:2"), HasSubstr(":1 has set it already")));
-  EXPECT_THAT(error_of_file("stage.a-b.workers = 5\nstage.A_B.workers = 6\n"),
-              HasSubstr("has set it already"));
-}
-
-TEST(AProfileFile, CannotNameAnother) {
-  EXPECT_THAT(error_of_file("profile.file = /etc/other\n"), HasSubstr("cannot name another"));
-}
-
-TEST(AProfileFile, ThatCannotBeReadIsNamed) {
-  EXPECT_THAT(error_of_setting("profile.file", "/nowhere/at/all"),
-              AllOf(HasSubstr("\"/nowhere/at/all\""), HasSubstr("No such file or directory")));
-  EXPECT_THAT(error_of_setting("profile.file", "/tmp"), HasSubstr("directory"));
-}
-
-// For people, and for reports.
-
-TEST(Show, HasALineForEverySettingAndEveryStagesOwn) {
-  Settings settings = with_environment({"SLUICE_STAGE_PARSE_WORKERS=2"});
-  settings.set("profile", "latency");
-  settings.set("stage.bars.lane.slots", "8");
-  const std::string table = settings.show();
-  for (const std::string_view key : setting_keys())
-    EXPECT_THAT(table, HasSubstr(std::string{key}));
-  EXPECT_THAT(table, testing::ContainsRegex("\nlane.slots +1024 +profile latency\n"));
-  EXPECT_THAT(table, testing::ContainsRegex("\nstage.bars.lane.slots +8 +API\n"));
-  EXPECT_THAT(table,
-              testing::ContainsRegex("\nstage.parse.workers +2 +environment SLUICE_STAGE_PARSE_WORKERS\n"));
-}
-
-TEST(Show, OfAStageHasTheValuesThatHoldForIt) {
-  Settings settings;
-  settings.set("stage.parse.lane.slots", "8");
-  settings.set("stage.parse.workers", "3");
-  EXPECT_THAT(settings.show("parse"), testing::ContainsRegex("\nlane.slots +8 +API\n"));
-  EXPECT_THAT(settings.show("parse"), testing::ContainsRegex("\nworkers +3 +API\n"));
-  EXPECT_THAT(settings.show("parse"), testing::ContainsRegex("\nwatchdog.tick +10ms +default\n"));
-  EXPECT_THAT(settings.show("bars"), testing::ContainsRegex("\nlane.slots +4096 +default\n"));
-}
-
-TEST(Explain, TellsTheValueItsOriginAndWhatWasOverruled) {
-  Settings settings = with_environment({"SLUICE_LANE_SLOTS=16"});
-  settings.set_assignment("lane.slots=64");
-  const std::string text = settings.explain("lane.slots");
-  EXPECT_THAT(text, HasSubstr("64 (command line)"));
-  EXPECT_THAT(text, HasSubstr("lane.slots = 16 (environment SLUICE_LANE_SLOTS)"));
-  EXPECT_THAT(text, HasSubstr("4096; latency 1024, throughput 65536, shared 512"));
-  EXPECT_THAT(text, HasSubstr("SLUICE_STAGE_<NAME>_LANE_SLOTS"));
-}
-
-TEST(Explain, KnowsASettingByEachOfItsNames) {
-  Settings settings;
-  settings.set("stage.parse.workers", "3");
-  EXPECT_THAT(settings.explain("workers"), StartsWith("workers: count"));
-  EXPECT_THAT(settings.explain("stage.parse.workers"), HasSubstr("3 (API)"));
-  EXPECT_THAT(settings.explain("SLUICE_STAGE_PARSE_WORKERS"), HasSubstr("3 (API)"));
-  EXPECT_THAT(settings.explain("stage.<name>.workers"), StartsWith("workers: count"));
-  EXPECT_THAT(error_of([&] { settings.explain("worker"); }), HasSubstr("did you mean stage.<name>.workers?"));
-}
-
-TEST(EveryTextForPeople, FitsOnATerminal) {
-  const auto widest = [](const std::string& text) {
-    std::istringstream lines{text};
-    std::string line;
-    std::size_t width = 0;
-    while (std::getline(lines, line))
-      width = std::max(width, line.size());
-    return width;
-  };
-  EXPECT_LE(widest(settings_help()), 80U);
-  EXPECT_LE(widest(Settings{}.show()), 80U);
-  for (const std::string_view key : setting_keys())
-    EXPECT_LE(widest(Settings{}.explain(key)), 100U) << key;
-}
-
-TEST(TheFingerprint, DependsOnTheValuesAndNotOnTheWayToThem) {
-  Settings one;
-  Settings other;
-  EXPECT_EQ(one.fingerprint(), other.fingerprint());
-  one.set("lane.slots", "64K");
-  EXPECT_NE(one.fingerprint(), other.fingerprint());
-  other.set_assignment("lane.slots=65536");
-  EXPECT_EQ(one.fingerprint(), other.fingerprint());
-  one.set("stage.parse.lane.slots", "8");
-  EXPECT_NE(one.fingerprint(), other.fingerprint());
-  other.set("stage.Parse.lane.slots", "8");
-  EXPECT_EQ(one.fingerprint(), other.fingerprint());
-  other.set("stage.bars.lane.slots", "64K");
-  EXPECT_EQ(one.fingerprint(), other.fingerprint()) << "the stage repeats the general value";
-}
-
-TEST(TheReferencePage, IsUpToDate) {
-  std::ifstream file{SLUICE_SETTINGS_PAGE};
-  std::ostringstream page;
-  page << file.rdbuf();
-  EXPECT_EQ(page.str(), settings_reference()) << "run: sluice config reference > docs/reference/settings.md";
-}
-
 }  // namespace
-}  // namespace sluice
+}  // namespace sluice::test

@@ -26,7 +26,7 @@ enum class Way {
   bad_access,
   abort,
   bus,
-  division,
+  illegal,
   exception,
   no_exception,
   bad_alloc,
@@ -45,18 +45,18 @@ struct Deadly {
 };
 
 constexpr Deadly kWays[] = {
-    {Way::bad_access, "BadAccess", SIGSEGV, "crashed: signal 11"},
-    {Way::abort, "Abort", SIGABRT, "crashed: signal 6"},
-    {Way::bus, "BusError", SIGBUS, "crashed: signal 7"},
-    {Way::division, "IllegalInstruction", SIGILL, "crashed: signal 4"},
-    {Way::exception, "Exception", 0, "threw: this event is not for me"},
-    {Way::no_exception, "ThrownNumber", 0, "threw: the handler threw something"},
+    {Way::bad_access, "BadAccess", SIGSEGV, "signal 11"},
+    {Way::abort, "Abort", SIGABRT, "signal 6"},
+    {Way::bus, "BusError", SIGBUS, "signal 7"},
+    {Way::illegal, "IllegalInstruction", SIGILL, "signal 4"},
+    {Way::exception, "Exception", 0, "its handler threw: this event is not for me"},
+    {Way::no_exception, "ThrownNumber", 0, "its handler threw: the handler threw something"},
     {Way::bad_alloc, "BadAlloc", 0, "out of memory: std::bad_alloc"},
-    {Way::exit, "Exit", 0, "exited"},
-    {Way::terminate, "Terminate", SIGABRT, "crashed: signal 6"},
-    {Way::stack, "StackOverflow", SIGSEGV, "crashed: signal 11"},
-    {Way::spin, "Spin", SIGKILL, "stalled"},
-    {Way::sleep, "Sleep", SIGKILL, "stalled"},
+    {Way::exit, "Exit", 0, "ended with status 0"},
+    {Way::terminate, "Terminate", SIGABRT, "signal 6"},
+    {Way::stack, "StackOverflow", SIGSEGV, "signal 11"},
+    {Way::spin, "Spin", SIGKILL, "watchdog ended it"},
+    {Way::sleep, "Sleep", SIGKILL, "watchdog ended it"},
 };
 
 volatile int zero = 0;
@@ -90,7 +90,7 @@ void touch_what_is_nobodys() {
     case Way::bus:
       touch_beyond_the_file();
       break;
-    case Way::division:
+    case Way::illegal:
       __builtin_trap();
     case Way::exception:
       throw std::runtime_error{"this event is not for me"};
@@ -144,7 +144,7 @@ class Poison : public WithReports, public testing::WithParamInterface<Deadly> {}
 
 TEST_P(Poison, BecomesADeadLetterAfterThreeDeathsAndTheRestGoesOnExactlyOnce) {
   const Deadly& deadly = GetParam();
-  if (deadly.cause == std::string{"stalled"}) settings_.set("watchdog.deadline", "50ms");
+  if (deadly.cause == std::string{"watchdog ended it"}) settings_.set("watchdog.deadline", "50ms");
   const std::set<std::uint32_t> numbers{0, 37, 38, 200, 299};
   Pipeline pipeline{"mortal"};
   pipeline.inlet<Item>("in").to<Mortal>("mortal", deadly.way, numbers).outlet("out");

@@ -56,7 +56,7 @@ TEST(Layout, RefusesMoreLanesIntoAWorkerThanItsProgressWordCanName) {
       .to<Multiply>("few", {.workers = 1}, 1U)
       .outlet("out");
   EXPECT_THAT(error_of([&] { lay_out(pipeline.graph(), {}); }),
-              AllOf(HasSubstr("few/0"), HasSubstr("65535"), HasSubstr("fewer workers")));
+              AllOf(HasSubstr("few/0"), HasSubstr("65534"), HasSubstr("fewer workers")));
 }
 
 }  // namespace

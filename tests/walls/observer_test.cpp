@@ -1,16 +1,15 @@
 // Observers: they see what the engine sees, can change nothing, and nothing that they do or suffer changes
 // anything for the pipeline. Another user is refused and reported.
 #include <cstdlib>
-#include <cstring>
 #include <fcntl.h>
 #include <iostream>
 #include <random>
 #include <sys/mman.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 
 #include "description.hpp"
 #include "door.hpp"
+#include "handout.hpp"
 #include "ipc/child.hpp"
 #include "segment_stats.hpp"
 #include "watched.hpp"
@@ -23,27 +22,8 @@ using testing::HasSubstr;
 
 class Observers : public WithSocket {};
 
-// What a pipeline hands to whoever asks.
-struct Handed {
-  Descriptor segment;
-  Descriptor description;
-};
-
-Handed ask(const std::string& socket) {
-  const Descriptor connection = knock(socket, 5s);
-  std::uint64_t mark = 0;
-  iovec part{&mark, sizeof(mark)};
-  int descriptors[2] = {-1, -1};
-  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(descriptors))] = {};
-  msghdr message{};
-  message.msg_iov = &part;
-  message.msg_iovlen = 1;
-  message.msg_control = control;
-  message.msg_controllen = sizeof(control);
-  const ssize_t got = ::recvmsg(connection.get(), &message, MSG_CMSG_CLOEXEC);
-  const cmsghdr* header = got > 0 ? CMSG_FIRSTHDR(&message) : nullptr;
-  if (header != nullptr) std::memcpy(descriptors, CMSG_DATA(header), sizeof(descriptors));
-  return {Descriptor{descriptors[0]}, Descriptor{descriptors[1]}};
+Handout ask(const std::string& socket) {
+  return take_handout(knock(socket, 5s).get());
 }
 
 // All that stands still while nothing happens.
@@ -98,7 +78,7 @@ TEST_F(Observers, FindANamedSegmentBehindItsHeader) {
   named.set("segment.path", (directory_ / "segment").string());
   const Watched run{named};
   EXPECT_EQ(Observer::attach(socket_).stats().stages.at(0).events_in(), Watched::kItems);
-  const Handed handed = ask(socket_);
+  const Handout handed = ask(socket_);
   ASSERT_TRUE(handed.segment);
   EXPECT_EQ(::mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, handed.segment.get(), 0), MAP_FAILED);
 }
@@ -116,7 +96,7 @@ void expect_read_only(int fd) {
 
 TEST_F(Observers, GetDescriptorsThatCannotBeWrittenThrough) {
   const Watched run{settings()};
-  const Handed handed = ask(socket_);
+  const Handout handed = ask(socket_);
   ASSERT_TRUE(handed.segment);
   ASSERT_TRUE(handed.description);
   for (const int fd : {handed.segment.get(), handed.description.get()}) {
@@ -233,7 +213,7 @@ TEST_F(Observers, AreAnsweredByTheNextMaster) {
 void try_description(const std::string& bytes, const std::string& socket, std::uint64_t& refused) {
   try {
     const Description description = read_description(bytes, "test");
-    Handed handed = ask(socket);
+    Handout handed = ask(socket);
     const ipc::Segment segment{
         "test", region_specs(description.layout), {handed.segment.release(), description.first_byte}};
     Stats stats = description.known;

@@ -26,7 +26,7 @@ struct DeadLetter {
   std::uint64_t head_bytes = 0;  // Of a record's head; of a fixed-size event all of it.
   unsigned attempts = 0;
   int signal = 0;         // The last one; 0 if it was none.
-  std::string cause;      // "crashed: signal 11 (Segmentation fault) at address 0x0"
+  std::string cause;      // "signal 11 (Segmentation fault) at address 0x0"
   std::string backtrace;  // A line a frame, innermost first: "file+0xoffset". Empty if there is none.
   std::chrono::system_clock::time_point time;
   std::string payload;  // The event, or the record's head and body.
