@@ -11,7 +11,6 @@
 //   round_trip/...   64 B there and back, one at a time: time in ns, its median and its tail as counters.
 #include <algorithm>
 #include <chrono>
-#include <cstdio>
 #include <string>
 #include <vector>
 
@@ -22,6 +21,7 @@
 
 #include "channel.hpp"
 #include "peer.hpp"
+#include "suite.hpp"
 
 namespace sluice::bench {
 namespace {
@@ -161,12 +161,6 @@ void round_trip(benchmark::State& state) {
 template <class Channel, Apart kApart>
 void register_sides(const char* channel, const char* sides) {
   const std::string what = fmt::format("{}/{}/{}", channel, sides, Channel::kEventBytes);
-  const auto add = []([[maybe_unused]] const std::string& name,
-                      [[maybe_unused]] benchmark::internal::Function* function) {
-#ifndef __clang_analyzer__  // It takes the registration, which the library keeps, for a leak.
-    benchmark::RegisterBenchmark(name.c_str(), function)->UseRealTime();
-#endif
-  };
   add("one_way/" + what + "/1", &one_way<Channel, kApart, 1>);
   add("one_way/" + what + "/32", &one_way<Channel, kApart, 32>);
   if (Channel::kEventBytes == 64) add("round_trip/" + what, &round_trip<Channel, kApart>);
@@ -190,34 +184,8 @@ void register_records() {
   register_channel<Records<kBytes>>("records");
 }
 
-// Repeated and interleaved, so that a drift of the machine meets all alike; the program's own arguments come
-// later and win.
-std::vector<char*> with_defaults(int argc, char** argv) {
-  static std::string repetitions = "--benchmark_repetitions=5";
-  static std::string interleaving = "--benchmark_enable_random_interleaving=true";
-  static std::string aggregates = "--benchmark_report_aggregates_only=true";
-  static std::string min_time = "--benchmark_min_time=0.1";
-  std::vector<char*> all{argv[0], repetitions.data(), interleaving.data(), aggregates.data(),
-                         min_time.data()};
-  all.insert(all.end(), argv + 1, argv + argc);
-  return all;
-}
-
-}  // namespace
-}  // namespace sluice::bench
-
-int main(int argc, char** argv) {
-  using namespace sluice::bench;
-  std::vector<char*> arguments = with_defaults(argc, argv);
-  auto count = static_cast<int>(arguments.size());
-  benchmark::Initialize(&count, arguments.data());
-  if (benchmark::ReportUnrecognizedArguments(count, arguments.data())) return 2;
-  // The peer's first, so that this thread stays on its own.
-  if (!pin(1) || !pin(0)) {
-    std::puts(
-        "skipped: both sides need a processing unit of their own, 0 and 1, and those are not to be had");
-    return 0;
-  }
+void add_all(const Options&) {
+  pin(0);  // The peer has 1.
   register_events<8>();
   register_events<64>();
   register_events<256>();
@@ -225,7 +193,12 @@ int main(int argc, char** argv) {
   register_records<150>();
   register_channel<Records<1024>>("records");
   register_records<16384>();
-  benchmark::RunSpecifiedBenchmarks();
-  benchmark::Shutdown();
-  return 0;
+}
+
+}  // namespace
+}  // namespace sluice::bench
+
+int main(int argc, char** argv) {
+  using namespace sluice::bench;
+  return run_suite(argc, argv, 2, add_all);
 }
