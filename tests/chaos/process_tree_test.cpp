@@ -1,5 +1,5 @@
 // Who of a program's processes is what to its pipeline: by name and parent, and then by looking at real ones.
-#include "process_tree.hpp"
+#include "chaos/process_tree.hpp"
 
 #include <algorithm>
 #include <csignal>

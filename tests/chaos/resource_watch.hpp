@@ -11,7 +11,7 @@
 #include <sys/types.h>
 #include <vector>
 
-#include "process_tree.hpp"
+#include "chaos/process_tree.hpp"
 
 namespace chaos_test {
 

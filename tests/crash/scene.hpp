@@ -14,8 +14,8 @@
 #include <vector>
 
 #include "clerk.hpp"
-#include "host.hpp"
-#include "worker_loop.hpp"
+#include "host/host.hpp"
+#include "worker/worker_loop.hpp"
 
 namespace sluice::test {
 

@@ -4,7 +4,7 @@
 #include <chrono>
 #include <exception>
 
-#include "worker_process.hpp"
+#include "worker/worker_process.hpp"
 
 namespace sluice::test {
 

@@ -1,6 +1,6 @@
 // The restart budget: when a dead worker is replaced, and when the pipeline gives up. A fake clock.
 
-#include "restart_budget.hpp"
+#include "master/restart_budget.hpp"
 
 #include <algorithm>
 #include <random>

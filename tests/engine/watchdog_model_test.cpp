@@ -8,7 +8,7 @@
 
 #include <gtest/gtest.h>
 
-#include "watchdog.hpp"
+#include "master/watchdog.hpp"
 
 namespace sluice::test {
 namespace {

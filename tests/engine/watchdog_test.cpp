@@ -1,7 +1,7 @@
 // The watchdog's judgement, row by row of the table in watchdog.hpp, under a fake clock. What follows from it
 // for real processes is in stall_test.cpp.
 
-#include "watchdog.hpp"
+#include "master/watchdog.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

@@ -1,13 +1,13 @@
 // How a death is explained from what is left of it, and whom it is counted against. Pure.
 
-#include "death.hpp"
+#include "death/death.hpp"
 
 #include <array>
 #include <csignal>
 
 #include <gtest/gtest.h>
 
-#include "worker_process.hpp"
+#include "worker/worker_process.hpp"
 
 namespace sluice {
 namespace {

@@ -8,7 +8,7 @@
 #include <sys/prctl.h>
 
 #include "census.hpp"
-#include "host.hpp"
+#include "host/host.hpp"
 #include "pipelines.hpp"
 #include "processes.hpp"
 

@@ -1,5 +1,5 @@
 // The socket that observers ask at: where it is, when it is there, and who finds it.
-#include "door.hpp"
+#include "observer/door.hpp"
 
 #include <cstdio>
 #include <sys/socket.h>

@@ -7,7 +7,7 @@
 #include "engine/pipelines.hpp"
 #include "engine/processes.hpp"
 #include "ipc/child.hpp"
-#include "layout.hpp"
+#include "layout/layout.hpp"
 #include "saboteur.hpp"
 
 namespace sluice::test {

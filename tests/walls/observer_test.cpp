@@ -7,11 +7,11 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 
-#include "description.hpp"
-#include "door.hpp"
-#include "handout.hpp"
 #include "ipc/child.hpp"
-#include "segment_stats.hpp"
+#include "observer/description.hpp"
+#include "observer/door.hpp"
+#include "observer/handout.hpp"
+#include "observer/segment_stats.hpp"
 #include "watched.hpp"
 
 namespace sluice::test {

@@ -15,9 +15,9 @@
 #include <sluice/sluice.hpp>
 
 #include "engine/pipelines.hpp"
-#include "host.hpp"
-#include "worker_loop.hpp"
-#include "worker_process.hpp"
+#include "host/host.hpp"
+#include "worker/worker_loop.hpp"
+#include "worker/worker_process.hpp"
 
 namespace sluice::test {
 

@@ -6,7 +6,7 @@
 
 #include "engine/pipelines.hpp"
 #include "engine/processes.hpp"
-#include "layout.hpp"
+#include "layout/layout.hpp"
 #include "maps.hpp"
 
 namespace sluice::test {

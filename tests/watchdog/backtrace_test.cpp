@@ -1,6 +1,6 @@
 // Backtraces with names: of this program, and of processes that cannot help because they hang.
 
-#include "backtrace.hpp"
+#include "death/backtrace.hpp"
 
 #include <execinfo.h>
 #include <sys/ptrace.h>

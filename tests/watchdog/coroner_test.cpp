@@ -1,7 +1,7 @@
 // The coroner: reports are written while its caller goes on, and a condemned process dies in the event that
 // it is condemned for, or not at all.
 
-#include "coroner.hpp"
+#include "death/coroner.hpp"
 
 #include <filesystem>
 #include <sys/epoll.h>

@@ -1,10 +1,10 @@
 // The settings of a pipeline: every value that can be tuned without changing the program, and where it came
 // from.
 //
-// One table (engine/src/settings_table.cpp) describes every setting; names, checks, help and the reference
-// page (docs/reference/settings.md) are made from it. A Settings is a plain value: fill it, hand it to the
-// engine. It is read and written before a pipeline starts, by one thread at a time; workers get the resolved
-// values from the segment and never read the environment.
+// One table (engine/src/settings/settings_table.cpp) describes every setting; names, checks, help and the
+// reference page (docs/reference/settings.md) are made from it. A Settings is a plain value: fill it, hand it
+// to the engine. It is read and written before a pipeline starts, by one thread at a time; workers get the
+// resolved values from the segment and never read the environment.
 //
 // Names. `lane.slots` is the variable SLUICE_LANE_SLOTS and `--set lane.slots=`. A setting that a stage may
 // have for itself is also `stage.parse.lane.slots`, the variable SLUICE_STAGE_PARSE_LANE_SLOTS; in a variable

@@ -1,0 +1,227 @@
+#include "death/backtrace.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cstdlib>
+#include <cstring>
+#include <cxxabi.h>
+#include <dlfcn.h>
+#include <elfutils/libdwfl.h>
+#include <fcntl.h>
+#include <memory>
+#include <unistd.h>
+#include <vector>
+
+#include <fmt/format.h>
+
+#include "death/stopped_process.hpp"
+
+namespace sluice {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+constexpr std::size_t kMostFrames = 64;
+constexpr std::size_t kMostThreads = 64;
+
+// Where Debian and others keep what was stripped off. The library's own way may ask a server.
+int find_debuginfo(Dwfl_Module* module, void**, const char*, Dwarf_Addr, const char*, const char*, GElf_Word,
+                   char** found) {
+  const unsigned char* id = nullptr;
+  GElf_Addr where = 0;
+  const int bytes = dwfl_module_build_id(module, &id, &where);
+  if (bytes < 2) return -1;
+  std::string path = fmt::format("/usr/lib/debug/.build-id/{:02x}/", id[0]);
+  for (int i = 1; i < bytes; ++i)
+    path += fmt::format("{:02x}", id[i]);
+  path += ".debug";
+  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (fd >= 0) *found = ::strdup(path.c_str());
+  return fd;
+}
+
+const Dwfl_Callbacks kCallbacks = {dwfl_linux_proc_find_elf, find_debuginfo, nullptr, nullptr};
+
+struct EndDwfl {
+  void operator()(Dwfl* dwfl) const noexcept { dwfl_end(dwfl); }
+};
+using Modules = std::unique_ptr<Dwfl, EndDwfl>;
+
+// The program and its libraries, as they are mapped in process `pid`; nothing when that cannot be found out.
+Modules modules_of(pid_t pid) {
+  Modules modules{dwfl_begin(&kCallbacks)};
+  if (modules == nullptr || dwfl_linux_proc_report(modules.get(), pid) != 0 ||
+      dwfl_report_end(modules.get(), nullptr, nullptr) != 0) {
+    return nullptr;
+  }
+  return modules;
+}
+
+std::string demangled(const char* symbol) {
+  int status = 0;
+  const std::unique_ptr<char, decltype(&std::free)> name{
+      abi::__cxa_demangle(symbol, nullptr, nullptr, &status), &std::free};
+  return status == 0 ? name.get() : symbol;
+}
+
+std::string_view last_part(std::string_view path) {
+  return path.substr(path.rfind('/') + 1);
+}
+
+struct Frame {
+  std::uintptr_t address = 0;
+  bool exact = false;  // Where it is, not where a call will return to.
+};
+
+std::string source_of(Dwfl_Module* module, Dwarf_Addr at) {
+  Dwfl_Line* line = dwfl_module_getsrc(module, at);
+  int number = 0;
+  const char* file =
+      line == nullptr ? nullptr : dwfl_lineinfo(line, nullptr, &number, nullptr, nullptr, nullptr);
+  return file == nullptr ? std::string{} : fmt::format(" at {}:{}", last_part(file), number);
+}
+
+// What is known of one frame, and the name of its function, if it has one.
+std::string describe(Dwfl* modules, const Frame& frame, bool with_source, std::string& function) {
+  // A call may be a function's last instruction: what it returns to belongs to the next one.
+  const Dwarf_Addr at = frame.exact ? frame.address : frame.address - 1;
+  Dwfl_Module* module = modules == nullptr ? nullptr : dwfl_addrmodule(modules, at);
+  Dwarf_Addr start = 0;
+  Dwarf_Addr end = 0;
+  const char* path =
+      module == nullptr ? nullptr
+                        : dwfl_module_info(module, nullptr, &start, &end, nullptr, nullptr, nullptr, nullptr);
+  // What lies behind the last module is taken for a part of it.
+  if (path == nullptr || at < start || at >= end) return fmt::format("{:#x}", frame.address);
+  const std::string_view file = last_part(path);
+  GElf_Off offset = 0;
+  GElf_Sym symbol;
+  const char* name = dwfl_module_addrinfo(module, at, &offset, &symbol, nullptr, nullptr, nullptr);
+  if (name == nullptr) return fmt::format("{:#x} in {}", frame.address - start, file);
+  function = name;
+  return fmt::format("{}+{:#x}{} in {}", demangled(name), offset + (frame.address - at),
+                     with_source ? source_of(module, at) : std::string{}, file);
+}
+
+std::string lines_of(Dwfl* modules, std::span<const Frame> frames, std::string_view indent,
+                     Clock::time_point until) {
+  std::string text;
+  std::string function;
+  for (std::size_t i = 0; i < frames.size(); ++i) {
+    Frame frame = frames[i];
+    // What a signal interrupts has not called anything.
+    frame.exact = frame.exact || function == "__restore_rt";
+    function.clear();
+    text += fmt::format("{}#{} {}\n", indent, i, describe(modules, frame, Clock::now() < until, function));
+  }
+  return text;
+}
+
+int keep_frame(Dwfl_Frame* state, void* kept) {
+  auto& frames = *static_cast<std::vector<Frame>*>(kept);
+  Dwarf_Addr address = 0;
+  bool activation = false;
+  if (frames.size() == kMostFrames || !dwfl_frame_pc(state, &address, &activation)) return DWARF_CB_ABORT;
+  frames.push_back({static_cast<std::uintptr_t>(address), activation});
+  return DWARF_CB_OK;
+}
+
+struct Stack {
+  std::string head;
+  std::vector<Frame> frames;
+  std::string missing;  // Why there is no frame.
+};
+
+std::vector<Stack> unwind(Dwfl* modules, const StoppedProcess& process, Clock::time_point until) {
+  std::vector<Stack> stacks;
+  for (const StoppedProcess::Thread& thread : process.threads()) {
+    if (stacks.size() == kMostThreads) break;
+    Stack& stack = stacks.emplace_back();
+    stack.head = fmt::format("thread {} ({}), state {}\n", thread.id, thread.name, thread.state);
+    if (!thread.stopped) {
+      stack.missing = "it could not be stopped in time";
+    } else if (Clock::now() >= until) {
+      stack.missing = "there was no time left";
+    } else {
+      dwfl_getthread_frames(modules, thread.id, keep_frame, &stack.frames);
+      if (stack.frames.empty()) stack.missing = dwfl_errmsg(-1);
+    }
+  }
+  return stacks;
+}
+
+}  // namespace
+
+std::string symbolize(std::span<const std::uintptr_t> addresses) {
+  const Modules modules = modules_of(::getpid());
+  std::vector<Frame> frames;
+  for (const std::uintptr_t address : addresses)
+    frames.push_back({address, frames.empty()});
+  return lines_of(modules.get(), frames, "", Clock::time_point::max());
+}
+
+std::string places_of(std::span<const std::uintptr_t> addresses) {
+  std::string text;
+  for (const std::uintptr_t address : addresses) {
+    Dl_info info{};
+    const void* code = nullptr;
+    std::memcpy(&code, &address, sizeof(code));
+    if (::dladdr(code, &info) != 0 && info.dli_fname != nullptr) {
+      text += fmt::format("{}+{:#x}\n", info.dli_fname,
+                          address - reinterpret_cast<std::uintptr_t>(info.dli_fbase));
+    } else {
+      text += fmt::format("{:#x}\n", address);
+    }
+  }
+  return text;
+}
+
+std::string symbolize_places(std::string_view places) {
+  std::string text;
+  std::size_t number = 0;
+  while (!places.empty()) {
+    const std::string line{places.substr(0, places.find('\n'))};
+    places.remove_prefix(std::min(places.size(), line.size() + 1));
+    const std::size_t plus = line.rfind('+');
+    const std::string path = line.substr(0, plus);
+    const Modules modules{dwfl_begin(&kCallbacks)};
+    std::string function;
+    std::string named = line;
+    if (plus != std::string::npos && modules != nullptr &&
+        dwfl_report_elf(modules.get(), path.c_str(), path.c_str(), -1, 0, false) != nullptr &&
+        dwfl_report_end(modules.get(), nullptr, nullptr) == 0) {
+      const Frame frame{std::strtoull(line.c_str() + plus + 1, nullptr, 16), number == 0};
+      named = describe(modules.get(), frame, true, function);
+    }
+    text += fmt::format("#{} {}\n", number++, named);
+  }
+  return text;
+}
+
+std::string stacks_of(pid_t pid, std::chrono::milliseconds limit,
+                      const std::function<void()>& while_stopped) {
+  const auto until = Clock::now() + limit;
+  std::vector<Stack> stacks;
+  Modules modules;
+  {
+    const StoppedProcess process{pid, until};
+    if (process.threads().empty()) {
+      return fmt::format("the stacks of process {} cannot be read: {}\n", pid, process.failure());
+    }
+    modules = modules_of(pid);
+    if (modules == nullptr || dwfl_linux_proc_attach(modules.get(), pid, true) < 0) {
+      stacks.push_back({fmt::format("process {}\n", pid), {}, dwfl_errmsg(-1)});
+    } else {
+      stacks = unwind(modules.get(), process, until);
+    }
+    if (while_stopped) while_stopped();
+  }
+  std::string text;
+  for (const Stack& stack : stacks) {
+    text += stack.head + lines_of(modules.get(), stack.frames, "  ", until);
+    if (!stack.missing.empty()) text += fmt::format("  its stack cannot be read: {}\n", stack.missing);
+  }
+  return text;
+}
+
+}  // namespace sluice

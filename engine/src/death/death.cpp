@@ -1,0 +1,142 @@
+#include "death/death.hpp"
+
+#include <algorithm>
+#include <csignal>
+#include <cstring>
+
+#include <fmt/format.h>
+
+namespace sluice {
+namespace {
+
+bool raised_by_itself(int signal) noexcept {
+  switch (signal) {
+    case SIGSEGV:
+    case SIGBUS:
+    case SIGABRT:
+    case SIGFPE:
+    case SIGILL:
+    case SIGSYS:
+      return true;
+    default:
+      return false;
+  }
+}
+
+Death from_note(const Evidence& evidence) noexcept {
+  switch (evidence.note) {
+    case CrashKind::signal:
+      return {Cause::crashed, evidence.note_signal, 0};
+    case CrashKind::exception:
+      return {Cause::threw, 0, kExitHandlerThrew};
+    case CrashKind::out_of_memory:
+      return {Cause::out_of_memory, 0, kExitHandlerThrew};
+    default:
+      return {Cause::outside, evidence.note_signal, 0};
+  }
+}
+
+Death from_status(const WaitStatus& status, const Evidence& evidence) noexcept {
+  if (status.exited) return {Cause::exited, 0, status.value};
+  if (status.value == SIGKILL && evidence.out_of_memory_kill) return {Cause::out_of_memory, SIGKILL, 0};
+  return {raised_by_itself(status.value) ? Cause::crashed : Cause::outside, status.value, 0};
+}
+
+}  // namespace
+
+std::string_view name_of(Cause cause) noexcept {
+  switch (cause) {
+    case Cause::finished:
+      return "finished";
+    case Cause::hopeless:
+      return "gave up";
+    case Cause::outside:
+      return "killed";
+    case Cause::crashed:
+      return "crashed";
+    case Cause::threw:
+      return "threw";
+    case Cause::exited:
+      return "exited";
+    case Cause::out_of_memory:
+      return "out of memory";
+    case Cause::stalled:
+      return "stalled";
+  }
+  return "?";
+}
+
+Death death_of(const Evidence& evidence) noexcept {
+  const std::optional<WaitStatus>& status = evidence.status;
+  // Without a status the region has to do: a worker says that it has finished, or failed, last of all.
+  const bool left = status ? status->exited : true;
+  if (left && evidence.finished && (!status || status->value == kExitFinished))
+    return {Cause::finished, 0, 0};
+  if (status ? status->exited && status->value == kExitHopeless
+             : evidence.gave_up && evidence.note == CrashKind::none) {
+    return {Cause::hopeless, 0, kExitHopeless};
+  }
+  if (evidence.ended_by_watchdog) return {Cause::stalled, SIGKILL, 0};
+  // It was sent several, and which of them ended it says nothing.
+  if (evidence.note == CrashKind::outside_signal)
+    return {Cause::outside, status ? status->value : evidence.note_signal, 0};
+  const bool killed_after_note = status && !status->exited && status->value != evidence.note_signal;
+  if (evidence.note != CrashKind::none && !killed_after_note) return from_note(evidence);
+  return status ? from_status(*status, evidence) : Death{};
+}
+
+std::string to_text(const Death& death, std::string_view message) {
+  switch (death.cause) {
+    case Cause::stalled:
+      return "the watchdog ended it: no progress within watchdog.deadline";
+    case Cause::threw:
+      return fmt::format("its handler threw: {}", message);
+    case Cause::exited:
+      return fmt::format("it ended with status {}", death.exit_status);
+    case Cause::out_of_memory:
+      return death.signal == 0 ? fmt::format("out of memory: {}", message)
+                               : "out of memory, killed by the kernel";
+    default:
+      if (death.signal == 0) return std::string{name_of(death.cause)};
+      return fmt::format("signal {} ({})", death.signal, ::strsignal(death.signal));
+  }
+}
+
+bool is_earned(Cause cause) noexcept {
+  switch (cause) {
+    case Cause::crashed:
+    case Cause::threw:
+    case Cause::exited:
+    case Cause::out_of_memory:
+    case Cause::stalled:
+      return true;
+    default:
+      return false;
+  }
+}
+
+std::uint32_t count_blame(std::span<Blame, kBlamesKept> blames, std::uint64_t event,
+                          const Death& death) noexcept {
+  // relaxed throughout: the master's own words; a replacement is started after they are written.
+  constexpr auto kRelaxed = std::memory_order_relaxed;
+  const auto known = std::find_if(blames.begin(), blames.end(), [event](const Blame& blame) {
+    return blame.event.load(kRelaxed) == event;
+  });
+  Blame& blame =
+      known != blames.end()
+          ? *known
+          : *std::min_element(blames.begin(), blames.end(), [](const Blame& one, const Blame& other) {
+              return one.attempts.load(kRelaxed) < other.attempts.load(kRelaxed);
+            });
+  const std::uint32_t attempts = known != blames.end() ? blame.attempts.load(kRelaxed) + 1 : 1;
+  // A master that dies in between leaves a count that belongs to nobody.
+  if (attempts == 1) blame.event.store(0, kRelaxed);
+  blame.attempts.store(attempts, kRelaxed);
+  blame.cause.store(death.cause, kRelaxed);
+  blame.signal.store(death.signal, kRelaxed);
+  blame.exit_status.store(death.exit_status, kRelaxed);
+  blame.event.store(event, kRelaxed);
+  return attempts;
+}
+
+}  // namespace sluice

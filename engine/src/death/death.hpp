@@ -1,0 +1,81 @@
+// How a worker's process ended, and whether the event in its handler is to blame for it. Pure: the master
+// gathers the evidence.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "death/crash_note.hpp"
+
+namespace sluice {
+
+// How a worker's process ends, for its master.
+inline constexpr int kExitFinished = 0;
+inline constexpr int kExitHopeless = 70;      // An Error: trying again would end the same way.
+inline constexpr int kExitHandlerThrew = 71;  // Anything else that a handler threw.
+
+enum class Cause : std::uint32_t {
+  finished = 0,       // Everything is committed that will ever be.
+  hopeless = 1,       // An Error: trying again would end the same way.
+  outside = 2,        // Somebody else killed it, or nobody knows.
+  crashed = 3,        // A signal that it raised itself.
+  threw = 4,          // Its handler threw.
+  exited = 5,         // Its handler ended the process.
+  out_of_memory = 6,  // std::bad_alloc, or the kernel killed it for the memory it used.
+  stalled = 7,        // The watchdog ended it.
+};
+std::string_view name_of(Cause cause) noexcept;
+
+// How a process ended, for its parent.
+struct WaitStatus {
+  bool exited = false;
+  int value = 0;  // Exit status or signal.
+};
+
+struct Evidence {
+  std::optional<WaitStatus> status;  // Absent when the process was no child of this master.
+  bool ended_by_watchdog = false;
+  bool out_of_memory_kill = false;   // The kernel has killed somebody of this cgroup for memory.
+  bool finished = false;             // Its region says so.
+  bool gave_up = false;              // It says so, and left a message.
+  CrashKind note = CrashKind::none;  // Of this incarnation.
+  int note_signal = 0;
+};
+
+struct Death {
+  Cause cause = Cause::outside;
+  int signal = 0;       // 0 when it did not die of one, or nobody knows.
+  int exit_status = 0;  // Of `exited`.
+};
+
+Death death_of(const Evidence& evidence) noexcept;
+
+// For people: "signal 11 (Segmentation fault)". `message` is what the process left behind, if it did.
+std::string to_text(const Death& death, std::string_view message);
+
+// True for what the handler has done itself. A SIGKILL from outside is never blamed on an event.
+bool is_earned(Cause cause) noexcept;
+
+// An event that killed its worker, and how often. `event` is the progress word.
+struct Blame {
+  // Written by the master only.
+  std::atomic<std::uint64_t> event;  // 0: nobody.
+  std::atomic<std::uint32_t> attempts;
+  std::atomic<Cause> cause;               // Of the last time.
+  std::atomic<std::int32_t> signal;       // Of the last time.
+  std::atomic<std::int32_t> exit_status;  // Of the last time.
+};
+static_assert(sizeof(Blame) == 24);
+inline constexpr std::size_t kBlamesKept = 4;
+
+// Counts a death against `event`; how often it has killed by now. Several are remembered, because an event
+// that kills only now and then must not make another one's count begin anew.
+std::uint32_t count_blame(std::span<Blame, kBlamesKept> blames, std::uint64_t event,
+                          const Death& death) noexcept;
+
+}  // namespace sluice

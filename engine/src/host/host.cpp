@@ -1,0 +1,189 @@
+#include "host/host.hpp"
+
+#include <algorithm>
+#include <csignal>
+#include <cstring>
+#include <unistd.h>
+
+#include <fmt/chrono.h>
+#include <fmt/format.h>
+
+#include <sluice/error.hpp>
+
+#include "host/resume.hpp"
+#include "layout/shape.hpp"
+#include "observer/segment_stats.hpp"
+
+namespace sluice {
+namespace {
+
+Settings checked(const Graph& graph, const Settings& settings) {
+  std::vector<std::string> stages;
+  for (const Node& node : graph.nodes) {
+    if (node.kind == NodeKind::source || node.kind == NodeKind::stage) stages.push_back(node.name);
+  }
+  settings.check_stages(stages);
+  return settings;
+}
+
+ipc::Segment make_segment(const Graph& graph, const Layout& layout, const Settings& settings,
+                          const std::string& path) {
+  const std::vector<ipc::RegionSpec> specs = region_specs(layout);
+  if (path.empty()) return ipc::Segment{graph.name, specs};
+  return ipc::Segment{graph.name, specs, {path, shape_of(graph, layout, settings)}};
+}
+
+// Absolute, because a handler may change the directory of its process.
+std::filesystem::path reports_directory(const std::string& pipeline, const Settings& settings,
+                                        const std::string& segment_path) {
+  const std::string path = settings.text("report.path");
+  if (path != "auto") return std::filesystem::absolute(path);
+  // What outlives its processes has its dead letters where its next processes find them.
+  if (!segment_path.empty()) return std::filesystem::absolute(segment_path + ".reports");
+  const auto now = std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
+  return std::filesystem::absolute("sluice-reports") /
+         fmt::format("{}-{:%Y%m%dT%H%M%S}-{}", pipeline,
+                     fmt::gmtime(std::chrono::system_clock::to_time_t(now)), ::getpid());
+}
+
+// What does not change while the pipeline runs.
+Stats unchanging_stats(const Graph& graph, const Layout& layout, const std::filesystem::path& reports) {
+  Stats stats;
+  stats.reports = reports.string();
+  for (std::size_t process = kFirstWorker; process < layout.processes.size(); ++process) {
+    const Node& node = graph.nodes[layout.processes[process].node];
+    if (stats.stages.empty() || stats.stages.back().name != node.name) {
+      stats.stages.push_back({node.name, node.kind == NodeKind::source, {}});
+    }
+    WorkerStats worker;
+    worker.name = layout.processes[process].name;
+    stats.stages.back().workers.push_back(std::move(worker));
+  }
+  return stats;
+}
+
+template <class End>
+End& find_end(std::deque<End>& ends, const Graph& graph, std::size_t node, const EventType& asked,
+              const EventType& carried) {
+  if (asked.type != carried.type && *asked.type != *carried.type) {
+    throw Error{{"open", "'" + graph.nodes[node].name + "'", "it carries events of another type",
+                 "ask for the type that the pipeline was built with"}};
+  }
+  for (End& end : ends) {
+    if (end.node() == node) return end;
+  }
+  throw Error{{"open", "'" + graph.nodes[node].name + "'", "the pipeline has not been started",
+               "call Engine::start() before"}};
+}
+
+}  // namespace
+
+Host::Host(const Graph& graph, const Settings& settings, const std::string& segment_path)
+    : graph_{graph},
+      settings_{checked(graph, settings)},
+      layout_{lay_out(graph_, settings_)},
+      segment_(make_segment(graph_, layout_, settings_, segment_path)),
+      bells_(layout_.processes.size()),
+      reports_{reports_directory(graph_.name, settings_, segment_path)},
+      wiring_{graph_, layout_, settings_, segment_, bells_, reports_},
+      known_{unchanging_stats(graph_, layout_, reports_)},
+      register_{register_of(layout_, segment_)} {
+  check_retry(graph_, layout_, settings_);
+}
+
+void Host::open_ends(Patience& patience) {
+  for (std::size_t n = 0; n < graph_.nodes.size(); ++n) {
+    if (graph_.nodes[n].kind == NodeKind::inlet) inlets_.emplace_back(*this, n, patience);
+    if (graph_.nodes[n].kind == NodeKind::outlet) outlets_.emplace_back(*this, n, patience);
+  }
+}
+
+HostInlet& Host::inlet(std::string_view name, const EventType& type) {
+  const std::size_t node = graph_.find(name, NodeKind::inlet);
+  return find_end(inlets_, graph_, node, type, graph_.nodes[node].outlets.front());
+}
+
+HostOutlet& Host::outlet(std::string_view name, const EventType& type) {
+  const std::size_t node = graph_.find(name, NodeKind::outlet);
+  const auto edge = std::find_if(graph_.edges.begin(), graph_.edges.end(),
+                                 [node](const Edge& candidate) { return candidate.to == node; });
+  return find_end(outlets_, graph_, node, type, edge->type);
+}
+
+void Host::close_inlets() {
+  for (HostInlet& inlet : inlets_)
+    inlet.close();
+}
+
+RunState Host::state() const noexcept {
+  // [master.state] acquire: the message is written; pairs with Master::end().
+  return register_.state.load(std::memory_order_acquire);
+}
+
+std::string Host::failure() const {
+  return std::string{text_of(register_.message)};
+}
+
+bool Host::over() const noexcept {
+  return is_over(state());
+}
+
+bool Host::abandoned() noexcept {
+  constexpr std::chrono::nanoseconds kInterval = std::chrono::milliseconds{10};
+  // relaxed: a death is for good, and whoever sees it late asks again.
+  constexpr auto kRelaxed = std::memory_order_relaxed;
+  if (lifeline_ == nullptr || abandoned_.load(kRelaxed)) return abandoned_.load(kRelaxed);
+  const std::int64_t now = monotonic_now().count();
+  if (now < next_look_ns_.load(kRelaxed)) return false;
+  next_look_ns_.store(now + kInterval.count(), kRelaxed);
+  return look_for_the_end();
+}
+
+bool Host::look_for_the_end() noexcept {
+  if (lifeline_ == nullptr || !lifeline_->cut()) return false;
+  if (!abandoned_.load(std::memory_order_relaxed)) confirm_the_end();
+  abandoned_.store(true, std::memory_order_relaxed);  // relaxed: as in abandoned().
+  return true;
+}
+
+void Host::remove_spent_file() noexcept {
+  // What was finished but not pulled is still to be had.
+  const bool spent = state() == RunState::finished && all_pulled(wiring_);
+  if (spent || is_untouched(wiring_)) segment_.remove_file();
+}
+
+// The kernel kills the workers when the lifeline is cut; nobody has reason to look into the lanes before they
+// are dead. One that was not bound to it has died with its master.
+void Host::confirm_the_end() const noexcept {
+  constexpr std::chrono::seconds kLimit{1};
+  for (std::size_t worker = 0; worker < layout_.worker_count(); ++worker) {
+    const WorkerEntry& entry = entry_of(layout_, segment_, worker);
+    // [entry.pid] acquire: pairs with Master::enter().
+    const pid_t pid = entry.pid.load(std::memory_order_acquire);
+    try {
+      const Descriptor pidfd = find_process(pid, entry.identity.load(std::memory_order_relaxed));
+      if (!pidfd) continue;
+      send_signal(pidfd, SIGKILL);
+      await_death(pidfd, kLimit);
+    } catch (...) {
+      // Without a descriptor or memory nothing is confirmed; the kernel kills it all the same.
+    }
+  }
+}
+
+void Host::kill_head() const {
+  for (const ProcessEntry* entry : {&register_.keeper, &register_.master}) {
+    // [register.pid] acquire: pairs with Master::introduce_itself().
+    const pid_t pid = entry->pid.load(std::memory_order_acquire);
+    const Descriptor pidfd = find_process(pid, entry->identity.load(std::memory_order_relaxed));
+    if (pidfd) send_signal(pidfd, SIGKILL);
+  }
+}
+
+Stats Host::stats() const {
+  Stats stats = known_;
+  read_stats(layout_, segment_, stats);
+  return stats;
+}
+
+}  // namespace sluice

@@ -1,0 +1,83 @@
+// The host's side of a pipeline: its segment, its inlets and outlets, and what it can see of the rest.
+//
+// Used by Engine, with processes, and by run_inline, without. Inlets and outlets are each used by one thread
+// at a time.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <sluice/graph.hpp>
+#include <sluice/host_ends.hpp>
+#include <sluice/ipc/doorbell.hpp>
+#include <sluice/settings.hpp>
+#include <sluice/stats.hpp>
+
+#include "layout/layout.hpp"
+#include "master/lifeline.hpp"
+#include "worker/worker_loop.hpp"
+
+namespace sluice {
+
+class Host {
+ public:
+  // Checks the settings against the graph and lays the segment out; no memory is touched yet. Without a
+  // `segment_path` the segment is anonymous; with one, Segment::open() comes next.
+  Host(const Graph& graph, const Settings& settings, const std::string& segment_path = {});
+  Host(const Host&) = delete;
+  Host& operator=(const Host&) = delete;
+
+  // The lanes' ends, once the segment is there and this process may write its region.
+  void open_ends(Patience& patience);
+  HostInlet& inlet(std::string_view name, const EventType& type);
+  HostOutlet& outlet(std::string_view name, const EventType& type);
+  std::deque<HostInlet>& inlets() noexcept { return inlets_; }
+  std::deque<HostOutlet>& outlets() noexcept { return outlets_; }
+  void close_inlets();
+
+  RunState state() const noexcept;
+  std::string failure() const;
+  bool over() const noexcept;
+  // Neither keeper nor master is left, and so no worker. Cheap enough to ask again and again: the kernel is
+  // asked every few milliseconds at most.
+  void watch(const Lifeline& lifeline) noexcept { lifeline_ = &lifeline; }
+  bool abandoned() noexcept;
+  bool look_for_the_end() noexcept;  // The same, and asks the kernel now.
+  // Kills keeper and master, as far as the register knows them.
+  void kill_head() const;
+
+  // Once all processes are gone: takes a named segment's file away if there is nothing to go on with.
+  void remove_spent_file() noexcept;
+
+  Stats stats() const;
+  // The part of stats() that does not change; the places of the workers are not in it.
+  const Stats& known_stats() const noexcept { return known_; }
+  const Wiring& wiring() const noexcept { return wiring_; }
+  RegionView view(std::size_t process) const { return view_of(layout_, segment_, process); }
+
+ private:
+  void confirm_the_end() const noexcept;
+
+  Graph graph_;
+  Settings settings_;
+  Layout layout_;
+  ipc::Segment segment_;
+  std::vector<ipc::Doorbell> bells_;
+  std::filesystem::path reports_;
+  Wiring wiring_;
+  Stats known_;
+  std::deque<HostInlet> inlets_;
+  std::deque<HostOutlet> outlets_;
+  MasterRegister& register_;
+  const Lifeline* lifeline_ = nullptr;  // The engine's; none before the start and in run_inline.
+  // Of all threads that use inlets and outlets.
+  std::atomic<std::int64_t> next_look_ns_{0};
+  std::atomic<bool> abandoned_{false};
+};
+
+}  // namespace sluice

@@ -1,0 +1,43 @@
+// The commit of one inlet or outlet: all lanes of the end and the number of its events move together, so that
+// a host that is resumed knows exactly what it has pushed and pulled.
+//
+// Used by the host, by the thread that uses the end.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include <sluice/ipc/commit.hpp>
+#include <sluice/ipc/undo.hpp>
+
+#include "layout/layout.hpp"
+#include "layout/wiring.hpp"
+
+namespace sluice {
+
+class HostCommit {
+ public:
+  // Finishes what a former life of the host has left half-way; make the ends of the lanes after this. Throws
+  // Error when the record is corrupt.
+  HostCommit(const Wiring& wiring, std::size_t node);
+
+  // A lane's cursors, before commit(): that of its marks is `word`, that of its events the next.
+  void move(std::uint64_t word, std::uint64_t marks, std::uint64_t events) noexcept {
+    commit_.move(word, marks);
+    commit_.move(word + 1, events);
+  }
+  // `count` events were pushed or pulled since the pipeline began.
+  void commit(std::uint64_t count) noexcept {
+    commit_.move(end_.count_word, count);
+    commit_.commit();
+  }
+  std::uint64_t count() const noexcept;
+
+ private:
+  const EndLayout& end_;
+  RegionView view_;
+  ipc::UndoLog nothing_to_undo_;
+  ipc::Commit commit_;
+};
+
+}  // namespace sluice

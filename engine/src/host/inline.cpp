@@ -1,0 +1,120 @@
+#include "sluice/inline.hpp"
+
+#include <algorithm>
+#include <deque>
+
+#include <sluice/error.hpp>
+
+#include "host/host.hpp"
+
+namespace sluice {
+
+// All workers of a pipeline, taking turns. Who waits lets the others have theirs.
+struct InlineRun::Parts final : Patience {
+  Parts(const Pipeline& pipeline, const Settings& settings)
+      : name{pipeline.name()}, host{pipeline.graph(), settings} {
+    const Wiring& wiring = host.wiring();
+    wiring.segment.own_everything();
+    host.open_ends(*this);
+    for (std::size_t p = kFirstWorker; p < wiring.layout.processes.size(); ++p) {
+      // relaxed: one thread.
+      host.view(p).control->incarnation.store(1, std::memory_order_relaxed);
+      loops.emplace_back(wiring, p, *this);
+      running.push_back(false);
+    }
+  }
+
+  // One batch of everybody who is not in the midst of one; false when nobody had anything to do.
+  bool turn() {
+    bool worked = false;
+    for (std::size_t i = 0; i < loops.size(); ++i) {
+      if (running[i]) continue;
+      running[i] = true;
+      struct Done {
+        std::vector<bool>& running;
+        std::size_t i;
+        ~Done() { running[i] = false; }
+      } done{running, i};
+      worked = loops[i].step() == WorkerLoop::Step::worked || worked;
+    }
+    return collect() || worked;
+  }
+
+  // Takes what has come to the outlets; false when that was nothing.
+  bool collect() {
+    bool worked = false;
+    for (HostOutlet& outlet : host.outlets()) {
+      std::vector<std::vector<std::byte>>& into = collected[outlet.node()];
+      const auto keep = [&into](std::span<const std::byte> payload) {
+        into.emplace_back(payload.begin(), payload.end());
+        return true;
+      };
+      worked = outlet.poll(keep, static_cast<std::size_t>(-1)) != 0 || worked;
+    }
+    return worked;
+  }
+
+  ipc::Woken wait_until(const std::function<bool()>& ready, std::chrono::nanoseconds) override {
+    while (!ready()) {
+      if (!turn()) {
+        throw Error{{"go on with", name, "a lane is full and nobody who empties it can run",
+                     "raise lane.slots or lane.bytes"}};
+      }
+    }
+    return ipc::Woken::ready;
+  }
+
+  void pause(std::chrono::nanoseconds) override {}
+
+  std::string name;
+  Host host;
+  std::deque<WorkerLoop> loops;
+  std::vector<bool> running;
+  std::map<std::size_t, std::vector<std::vector<std::byte>>> collected;
+};
+
+InlineRun::InlineRun(const Pipeline& pipeline, const Settings& settings)
+    : parts_{std::make_unique<Parts>(pipeline, settings)} {}
+InlineRun::~InlineRun() = default;
+InlineRun::InlineRun(InlineRun&&) noexcept = default;
+InlineRun& InlineRun::operator=(InlineRun&&) noexcept = default;
+
+void InlineRun::run() {
+  try {
+    while (parts_->turn()) {
+    }
+  } catch (...) {
+    parts_->collect();  // What was committed before counts.
+    throw;
+  }
+}
+
+void InlineRun::finish() {
+  parts_->host.close_inlets();
+  run();
+  if (!std::all_of(parts_->loops.begin(), parts_->loops.end(),
+                   [](const WorkerLoop& loop) { return loop.finished(); })) {
+    throw Error{{"finish", parts_->name, "a source has nothing now and has not ended", "run it with Engine"}};
+  }
+}
+
+Stats InlineRun::stats() const {
+  return parts_->host.stats();
+}
+
+HostInlet& InlineRun::inlet_end(std::string_view name, const EventType& type) {
+  return parts_->host.inlet(name, type);
+}
+
+const std::vector<std::vector<std::byte>>& InlineRun::payloads(std::string_view outlet,
+                                                               const EventType& type) const {
+  return parts_->collected[parts_->host.outlet(outlet, type).node()];
+}
+
+InlineRun run_inline(const Pipeline& pipeline, const Settings& settings) {
+  InlineRun run{pipeline, settings};
+  run.finish();
+  return run;
+}
+
+}  // namespace sluice

@@ -1,0 +1,20 @@
+// What a start does with a segment that it has taken over from a life whose processes are all dead.
+#pragma once
+
+#include "layout/wiring.hpp"
+
+namespace sluice {
+
+// Clears what belonged to those processes: pids, sleepers, verdicts, the request to stop, the outcome.
+// Cursors, commit records, undo logs, state, lanes and counts stay: each process recovers its own region as
+// it always does. A drain stays asked for: sources may have ended because of it. For the host, before its
+// first fork, while it may write everything; can be repeated.
+void forget_processes(const Wiring& wiring);
+
+// Nothing was ever committed or pushed: a start from nothing would do the same.
+bool is_untouched(const Wiring& wiring);
+
+// The host has consumed every event of its outlets.
+bool all_pulled(const Wiring& wiring);
+
+}  // namespace sluice

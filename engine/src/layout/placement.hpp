@@ -1,0 +1,27 @@
+// Placement: the plan for a layout's processes, and the memory of its regions bound to it.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include <sluice/graph.hpp>
+#include <sluice/pinning/plan.hpp>
+#include <sluice/pinning/report.hpp>
+#include <sluice/settings.hpp>
+
+#include "layout/layout.hpp"
+
+namespace sluice {
+
+struct Placement {
+  pinning::Plan plan;
+  std::vector<pinning::Place> workers;  // In the order of the layout.
+};
+
+// Throws Error when this process may run nowhere.
+Placement place(const Graph& graph, const Layout& layout, const Settings& settings);
+
+// Before the first touch: a region's plain part to its owner's node, a ring to its consumer's.
+pinning::Report bind_segment(const Layout& layout, const ipc::Segment& segment, const Placement& placement);
+
+}  // namespace sluice

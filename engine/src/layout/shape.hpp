@@ -1,0 +1,17 @@
+// The shape of a pipeline: what must be the same for a named segment to be taken over, as text for people.
+#pragma once
+
+#include <string>
+
+#include <sluice/graph.hpp>
+#include <sluice/settings.hpp>
+
+#include "layout/layout.hpp"
+
+namespace sluice {
+
+// Lines "subject: fact", from what a program says to the sizes that follow from it. What only a handler
+// knows is not in it; the pieces of its state are checked as it claims them.
+std::string shape_of(const Graph& graph, const Layout& layout, const Settings& settings);
+
+}  // namespace sluice

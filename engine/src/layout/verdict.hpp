@@ -1,0 +1,23 @@
+// The verdict on a worker, as the watchdog leaves it in the register of the workers for everybody to read.
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+
+namespace sluice {
+
+enum class Verdict : std::uint32_t {
+  idle,
+  back_pressured,
+  busy,
+  stalled,
+  starved,
+  stopped,
+  unkillable,
+  dead,
+  voided,
+  shed,  // The master's: it is not replaced any more.
+};
+std::string_view name_of(Verdict verdict) noexcept;
+
+}  // namespace sluice

@@ -1,0 +1,28 @@
+// The wiring: what every process of a pipeline has in common, fixed before the first fork.
+#pragma once
+
+#include <chrono>
+#include <filesystem>
+#include <vector>
+
+#include <sluice/graph.hpp>
+#include <sluice/ipc/doorbell.hpp>
+#include <sluice/ipc/segment.hpp>
+#include <sluice/settings.hpp>
+
+#include "layout/layout.hpp"
+
+namespace sluice {
+
+struct Wiring {
+  const Graph& graph;
+  const Layout& layout;
+  const Settings& settings;
+  ipc::Segment& segment;
+  const std::vector<ipc::Doorbell>& bells;  // One a process.
+  const std::filesystem::path& reports;     // The directory for reports and dead letters; made when needed.
+};
+
+std::chrono::nanoseconds monotonic_now() noexcept;
+
+}  // namespace sluice

@@ -1,0 +1,39 @@
+// How the master answers observers, and what it says of those it refuses.
+
+#include <ctime>
+
+#include <fmt/chrono.h>
+#include <fmt/format.h>
+
+#include "master/master.hpp"
+
+namespace sluice {
+
+void Master::answer_door() {
+  constexpr auto kPause = std::chrono::milliseconds{10};
+  const Door::Answered answered = door_.answer();
+  if (answered.visitors == Door::kMostVisitors) {
+    // Whoever floods it waits, and nobody else does.
+    listen_at_door(false);
+    door_due_ = monotonic_now() + kPause;
+  }
+  if (answered.refused != 0) refuse(answered);
+}
+
+void Master::refuse(const Door::Answered& answered) {
+  // Who is refused must not fill the disk: what is too soon for a line of its own is in the next one's count.
+  constexpr auto kBetweenLines = std::chrono::milliseconds{100};
+  MasterRegister& own = register_of(wiring_.layout, wiring_.segment);
+  // relaxed: this process's own word, for people.
+  const std::uint64_t refused =
+      own.observers_refused.load(std::memory_order_relaxed) + static_cast<std::uint64_t>(answered.refused);
+  own.observers_refused.store(refused, std::memory_order_relaxed);
+  if (monotonic_now() < next_refusal_) return;
+  next_refusal_ = monotonic_now() + kBetweenLines;
+  const std::string fields = fmt::format(
+      R"("report":"observer refused","time":"{:%FT%TZ}","uid":{},"pid":{},"refused":{})",
+      fmt::gmtime(std::time(nullptr)), answered.last_refused.uid, answered.last_refused.pid, refused);
+  coroner_.examine({.fields_json = fields}, report_path_);
+}
+
+}  // namespace sluice

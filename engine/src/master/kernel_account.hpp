@@ -1,0 +1,14 @@
+// The kernel's own account of a process, for the watchdog. Allocates nothing.
+#pragma once
+
+#include <optional>
+#include <sys/types.h>
+
+#include "master/watchdog.hpp"
+
+namespace sluice {
+
+// Nothing when there is no such process any more.
+std::optional<KernelAccount> kernel_account(pid_t pid) noexcept;
+
+}  // namespace sluice

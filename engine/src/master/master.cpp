@@ -1,0 +1,301 @@
+#include "master/master.hpp"
+
+#include <algorithm>
+#include <csignal>
+#include <cstdio>
+#include <cstring>
+#include <sys/epoll.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <fmt/format.h>
+
+#include <sluice/error.hpp>
+
+#include "master/newborn.hpp"
+#include "worker/worker_process.hpp"
+
+namespace sluice {
+namespace {
+
+// Who an epoll event is about, beside the numbers of the workers.
+constexpr std::uint64_t kBellEvent = ~std::uint64_t{0};
+constexpr std::uint64_t kHostEvent = ~std::uint64_t{1};
+constexpr std::uint64_t kStandbyEvent = ~std::uint64_t{2};
+constexpr std::uint64_t kCoronerEvent = ~std::uint64_t{4};
+constexpr std::uint64_t kKeeperEvent = ~std::uint64_t{3};
+constexpr std::uint64_t kDoorEvent = ~std::uint64_t{5};
+
+// After one has been used, so that its replacement does not get in the way of the one that is needed.
+constexpr std::chrono::nanoseconds kStandbyPause = std::chrono::microseconds{500};
+
+RestartPolicy restart_policy(const Settings& settings) {
+  return {settings.count("restart.budget"), settings.duration("restart.window"),
+          settings.duration("restart.backoff"), settings.duration("restart.backoff_max"),
+          settings.duration("restart.stable")};
+}
+
+// Events moved out of the way are counted as restarts are, without pauses.
+RestartPolicy letter_policy(const Settings& settings) {
+  return {settings.count("poison.budget"), settings.duration("restart.window"), {}, {}, {}};
+}
+
+}  // namespace
+
+Master::Master(const Wiring& wiring, std::vector<pinning::Place> places, Lifeline& lifeline, Door& door,
+               int host, const Parent& keeper)
+    : wiring_{wiring},
+      places_{std::move(places)},
+      lifeline_{lifeline},
+      door_{door},
+      host_{host},
+      keeper_{keeper},
+      tick_{wiring.settings.duration("watchdog.tick")},
+      settings_fingerprint_{wiring.settings.fingerprint()},
+      report_path_{(wiring.reports / kDeathsFile).string()} {}
+
+void Master::run() {
+  std::string failure;
+  try {
+    prepare_children();
+    open_epoll();
+    take_over();
+    supervise();
+    standby_.give_up();
+  } catch (const std::exception& error) {
+    failure = error.what();
+  }
+  if (!failure.empty()) end(RunState::failed, failure);
+  if (running_ == 0) end(RunState::finished, "");
+}
+
+void Master::supervise() {
+  while (running_ > 0) {
+    handle_events(time_to_sleep());
+    if (keeper_dead_) return;
+    start_due();
+    if (door_due_ && *door_due_ <= monotonic_now()) listen_at_door(true);
+    prepare_standby();
+    if (monotonic_now() >= next_look_) look_at_workers();
+  }
+}
+
+void Master::prepare_children() {
+  prepare_crash_notes();
+  const RestartPolicy policy = restart_policy(wiring_.settings);
+  constexpr int kStartsPerDeadline = 10;
+  std::chrono::nanoseconds tick = tick_;
+  for (std::size_t p = kFirstWorker; p < wiring_.layout.processes.size(); ++p) {
+    Child child{policy, letter_policy(wiring_.settings)};
+    child.process = p;
+    const std::string& stage = wiring_.graph.nodes[wiring_.layout.processes[p].node].name;
+    child.most_attempts = wiring_.settings.count("poison.attempts", stage);
+    child.limits.deadline = wiring_.settings.duration("watchdog.deadline", stage);
+    child.limits.start_deadline = child.limits.deadline * kStartsPerDeadline;
+    child.limits.late = std::max(child.limits.deadline / 2, 10 * tick_);
+    child.limits.longest_wait = kLongestWait;
+    tick = std::min(tick, tick_for(tick_, child.limits.deadline));
+    idle_tick_ = std::min(idle_tick_, std::max(tick_, child.limits.deadline / 4));
+    children_.push_back(std::move(child));
+  }
+  tick_ = tick;
+  running_ = children_.size();
+}
+
+void Master::open_epoll() {
+  epoll_ = Descriptor{::epoll_create1(EPOLL_CLOEXEC)};
+  epoll_event bell{EPOLLIN, {.u64 = kBellEvent}};
+  epoll_event host{EPOLLIN, {.u64 = kHostEvent}};
+  epoll_event keeper{EPOLLIN, {.u64 = kKeeperEvent}};
+  if (epoll_.get() < 0 ||
+      ::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, wiring_.bells[kMasterProcess].fd(), &bell) != 0 ||
+      ::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, host_, &host) != 0 ||
+      ::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, keeper_.pidfd.get(), &keeper) != 0) {
+    throw Error{{"watch over", wiring_.graph.name, errno_text(), ""}};
+  }
+  coroner_.show_in(epoll_.get(), kCoronerEvent);
+  listen_at_door(true);
+}
+
+// A master that cannot do so does without observers.
+void Master::listen_at_door(bool now) {
+  if (!door_.open()) return;
+  door_due_.reset();
+  epoll_event knock{EPOLLIN, {.u64 = kDoorEvent}};
+  ::epoll_ctl(epoll_.get(), now ? EPOLL_CTL_ADD : EPOLL_CTL_DEL, door_.fd(), &knock);
+}
+
+std::chrono::nanoseconds Master::time_to_sleep() const {
+  std::chrono::nanoseconds next = standby_.ready() ? next_look_ : std::min(next_look_, standby_due_);
+  for (const Child& child : children_) {
+    if (child.start_at) next = std::min(next, *child.start_at);
+  }
+  if (door_due_) next = std::min(next, *door_due_);
+  return std::max(next - monotonic_now(), std::chrono::nanoseconds{0});
+}
+
+void Master::handle_events(std::chrono::nanoseconds limit) {
+  const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(limit);
+  const timespec timeout{seconds.count(), (limit - seconds).count()};
+  epoll_event events[64];
+  const int count = ::epoll_pwait2(epoll_.get(), events, std::size(events), &timeout, nullptr);
+  for (int i = 0; i < count; ++i) {
+    const std::uint64_t about = events[i].data.u64;
+    if (about == kHostEvent) {
+      on_host_death();
+      continue;
+    }
+    if (about == kKeeperEvent) {
+      keeper_dead_ = true;
+      continue;
+    }
+    if (about == kBellEvent) {
+      wiring_.bells[kMasterProcess].wait(std::chrono::nanoseconds{0});
+      look_at_requests();
+    } else if (about == kStandbyEvent) {
+      ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, standby_.pidfd(), nullptr);
+      standby_.give_up();
+    } else if (about == kCoronerEvent) {
+      hear_coroner();
+    } else if (about == kDoorEvent) {
+      answer_door();
+    } else {
+      on_death(static_cast<std::size_t>(about));
+    }
+  }
+}
+
+void Master::on_host_death() {
+  // The workers must not outlive the program they belong to, or not for longer than their last work takes.
+  if (wiring_.settings.choice("host.death") == "stop") end(RunState::stopped, "its host has died");
+  ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, host_, nullptr);
+  // [master.host_gone] release: pairs with host_gone(). That the host is dead, and what it has stored, this
+  // process has from the kernel.
+  register_of(wiring_.layout, wiring_.segment).host_gone.store(1, std::memory_order_release);
+  for (const ipc::Doorbell& bell : wiring_.bells)
+    bell.ring();
+}
+
+void Master::look_at_requests() {
+  // [host.requests] acquire: pairs with the host's store before it rang.
+  if (requests_of(wiring_.layout, wiring_.segment).stop.load(std::memory_order_acquire) == 0) return;
+  kill_all();
+  end(RunState::stopped, "");
+}
+
+void Master::start_due() {
+  const auto now = monotonic_now();
+  for (std::size_t worker = 0; worker < children_.size(); ++worker) {
+    if (children_[worker].start_at && *children_[worker].start_at <= now) start(worker);
+  }
+}
+
+void Master::start(std::size_t worker) {
+  Child& child = children_[worker];
+  child.start_at.reset();
+  if (standby_.ready()) {
+    const pid_t pid = standby_.pid();
+    child.pidfd = standby_.hand_over();
+    watch_over(worker, pid, EPOLL_CTL_MOD);
+    standby_.tell(worker);
+    standby_due_ = monotonic_now() + kStandbyPause;
+  } else if (const pid_t pid = fork_worker(worker); pid > 0) {
+    failed_forks_ = 0;
+    watch_over(worker, pid, EPOLL_CTL_ADD);
+  } else {
+    // Out of processes or memory, perhaps for a moment only.
+    constexpr auto kRetry = std::chrono::milliseconds{10};
+    constexpr unsigned kMostRetries = 500;
+    if (++failed_forks_ > kMostRetries) {
+      throw Error{{"fork", wiring_.layout.processes[child.process].name, errno_text(),
+                   "raise the limit of processes (ulimit -u) or give the machine more memory"}};
+    }
+    child.start_at = monotonic_now() + kRetry;
+  }
+}
+
+pid_t Master::fork_worker(std::size_t worker) {
+  Child& child = children_[worker];
+  const pid_t master = ::getpid();
+  const pid_t pid = ::fork();
+  if (pid == 0) {
+    const bool bound = begin_newborn(lifeline_, master);
+    become_worker(worker, bound);
+  }
+  if (pid > 0) child.pidfd = open_pidfd(pid);
+  return pid;
+}
+
+void Master::become_worker(std::size_t worker, bool bound) noexcept {
+  door_.let_go();
+  await_registration(entry_of(wiring_.layout, wiring_.segment, worker), bound);
+  run_worker(wiring_, places_[worker], children_[worker].process);
+}
+
+void Master::watch_over(std::size_t worker, pid_t pid, int epoll_operation) {
+  Child& child = children_[worker];
+  const RegionView view = view_of(wiring_.layout, wiring_.segment, child.process);
+  const auto now = monotonic_now();
+  child.pid = pid;
+  child.born = now;
+  // relaxed here and below: words of a worker that is not to be trusted anyway, or words for people.
+  child.committed_at_birth = view.commit->committed.load(std::memory_order_relaxed);
+  child.watch = Watch{now, view.control->progress.load(std::memory_order_relaxed)};
+  child.ended_by_watchdog = false;
+  child.sentenced_at.reset();
+  epoll_event event{EPOLLIN, {.u64 = worker}};
+  if (::epoll_ctl(epoll_.get(), epoll_operation, child.pidfd.get(), &event) != 0) {
+    throw Error{{"watch", wiring_.layout.processes[child.process].name, errno_text(), ""}};
+  }
+  enter(worker);
+}
+
+void Master::enter(std::size_t worker) {
+  const Child& child = children_[worker];
+  WorkerEntry& entry = entry_of(wiring_.layout, wiring_.segment, worker);
+  entry.identity.store(identity_of(child.pidfd, child.pid), std::memory_order_relaxed);
+  // [entry.pid] release: the identity before the pid; pairs with Engine::signal_worker(), with the worker's
+  // own look in await_registration(), and with a next master's adopt().
+  entry.pid.store(child.pid, std::memory_order_release);
+}
+
+void Master::prepare_standby() {
+  if (standby_.ready() || monotonic_now() < standby_due_) return;
+  bool bound = false;
+  const Standby::Duties duties{
+      [this, &bound, master = ::getpid()] { bound = begin_newborn(lifeline_, master); },
+      [this, &bound](std::size_t worker) { become_worker(worker, bound); }};
+  standby_due_ = monotonic_now() + kStandbyPause;
+  if (!standby_.prepare(duties)) return;
+  epoll_event event{EPOLLIN, {.u64 = kStandbyEvent}};
+  if (::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, standby_.pidfd(), &event) != 0) standby_.give_up();
+}
+
+void Master::kill_all() noexcept {
+  standby_.give_up();
+  for (const Child& child : children_) {
+    if (child.pid != 0) send_signal(child.pidfd, SIGKILL);
+  }
+  // One that hangs in the kernel ends when that lets it go: the signal waits for it.
+  constexpr std::chrono::seconds kLimit{2};
+  for (Child& child : children_) {
+    if (child.pid == 0 || !await_death(child.pidfd, kLimit)) continue;
+    reaper_.reap(std::move(child.pidfd));
+    child.pid = 0;
+  }
+}
+
+void Master::end(RunState state, const std::string& message) {
+  door_.remove();
+  kill_all();
+  // The last report is the one that says why.
+  coroner_.finish(std::chrono::seconds{5});
+  MasterRegister& own = register_of(wiring_.layout, wiring_.segment);
+  std::snprintf(own.message, sizeof(own.message), "%s", message.c_str());
+  // [master.state] release: the message before the state; pairs with Host::state().
+  own.state.store(state, std::memory_order_release);
+  wiring_.bells[kHostProcess].ring();
+  ::_exit(state == RunState::finished || state == RunState::stopped ? 0 : 1);
+}
+
+}  // namespace sluice

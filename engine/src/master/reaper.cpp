@@ -1,0 +1,43 @@
+#include "master/reaper.hpp"
+
+#include <ctime>
+#include <sys/wait.h>
+
+namespace sluice {
+namespace {
+
+enum class Try { reaped, held, not_ours };
+
+Try try_to_reap(const Descriptor& pidfd, siginfo_t& info) noexcept {
+  info = {};
+  const int result =
+      ::waitid(static_cast<idtype_t>(P_PIDFD), static_cast<id_t>(pidfd.get()), &info, WEXITED | WNOHANG);
+  if (result != 0) return Try::not_ours;
+  return info.si_pid != 0 ? Try::reaped : Try::held;
+}
+
+}  // namespace
+
+std::optional<siginfo_t> Reaper::reap(Descriptor pidfd) {
+  // The coroner holds whom it has killed, and lets go at once.
+  constexpr int kTries = 30;
+  constexpr timespec kPause{0, 100'000};
+  siginfo_t info{};
+  for (int i = 0; i < kTries; ++i) {
+    const Try result = try_to_reap(pidfd, info);
+    if (result == Try::reaped) return info;
+    if (result == Try::not_ours) return std::nullopt;
+    ::nanosleep(&kPause, nullptr);
+  }
+  held_.push_back(std::move(pidfd));
+  return std::nullopt;
+}
+
+void Reaper::reap_late() noexcept {
+  std::erase_if(held_, [](const Descriptor& pidfd) {
+    siginfo_t info{};
+    return try_to_reap(pidfd, info) != Try::held;
+  });
+}
+
+}  // namespace sluice

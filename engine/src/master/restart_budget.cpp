@@ -1,0 +1,51 @@
+#include "master/restart_budget.hpp"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+namespace sluice {
+
+RestartBudget::RestartBudget(const RestartPolicy& policy) : policy_{policy}, deaths_(policy.budget) {}
+
+std::optional<std::chrono::nanoseconds> RestartBudget::on_death(std::chrono::nanoseconds now,
+                                                                std::chrono::nanoseconds lived,
+                                                                bool achieved_something,
+                                                                std::uint64_t random) noexcept {
+  const std::size_t budget = deaths_.size();
+  if (budget == 0) return std::nullopt;
+  if (count_ >= budget && now - deaths_[count_ % budget] < policy_.window) return std::nullopt;
+  deaths_[count_++ % budget] = now;
+
+  fruitless_ = achieved_something || lived >= policy_.stable ? 0 : fruitless_ + 1;
+  if (fruitless_ == 0) return std::chrono::nanoseconds{0};
+  // Doubled step by step, for backoff * 2^n would soon be more than a clock can hold.
+  auto delay = std::min(policy_.backoff, policy_.backoff_max);
+  for (unsigned i = 1; i < fruitless_ && delay.count() > 0 && delay < policy_.backoff_max; ++i)
+    delay = delay > policy_.backoff_max / 2 ? policy_.backoff_max : delay * 2;
+  // Between a half and the whole of it.
+  return delay / 2 + std::chrono::nanoseconds{static_cast<std::int64_t>(
+                         random % static_cast<std::uint64_t>(delay.count() / 2 + 1))};
+}
+
+void StartRecord::on_death(bool was_ready) noexcept {
+  in_vain_ = was_ready ? 0 : in_vain_ + 1;
+  was_ever_ready_ = was_ever_ready_ || was_ready;
+}
+
+std::string to_text(const SpentBudget& spent) {
+  const std::size_t in_vain = spent.starts.starts_in_vain();
+  if (in_vain != 0) {
+    return fmt::format(
+        "{} {}: {} starts in a row ended before its handler was constructed, the last one so: {}; mend the "
+        "handler's constructor, or raise watchdog.deadline if a start takes longer than ten deadlines",
+        spent.worker, spent.starts.never_ready() ? "never became ready" : "does not become ready any more",
+        in_vain, spent.cause);
+  }
+  return fmt::format(
+      "{} died {} times within restart.window, the last time in the event with progress word {:#x}: {}; "
+      "mend its handler or raise restart.budget",
+      spent.worker, spent.budget + 1, spent.event, spent.cause);
+}
+
+}  // namespace sluice

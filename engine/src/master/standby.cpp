@@ -1,0 +1,73 @@
+#include "master/standby.hpp"
+
+#include <csignal>
+#include <cstdint>
+#include <fcntl.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <sluice/error.hpp>
+
+namespace sluice {
+namespace {
+
+// To fault the code in ahead, as well, gained less here than it cost when such a process dies: all of its
+// page tables are taken down before anybody learns of the death.
+[[noreturn]] void stand_by(int orders, const Standby::Duties& duties) noexcept {
+  duties.begin();
+  ::prctl(PR_SET_NAME, "sluice-standby");
+  std::size_t worker = 0;
+  ssize_t got = 0;
+  do {
+    got = ::read(orders, &worker, sizeof(worker));
+  } while (got < 0 && errno == EINTR);
+  if (got == static_cast<ssize_t>(sizeof(worker))) {
+    ::close(orders);
+    duties.become(worker);
+  }
+  ::_exit(1);
+}
+
+}  // namespace
+
+bool Standby::prepare(const Duties& duties) {
+  int ends[2];
+  if (::pipe2(ends, O_CLOEXEC) != 0) return false;
+  Descriptor orders{ends[0]};
+  Descriptor order{ends[1]};
+  const pid_t pid = ::fork();
+  if (pid == 0) {
+    order.reset();
+    stand_by(orders.get(), duties);
+  }
+  if (pid < 0) return false;
+  pid_ = pid;
+  orders_ = std::move(order);
+  try {
+    pidfd_ = open_pidfd(pid);
+  } catch (const Error&) {
+    ::kill(pid, SIGKILL);  // A child that is not reaped yet: the pid is its own.
+    ::waitpid(pid, nullptr, 0);
+    orders_.reset();
+    return false;
+  }
+  return true;
+}
+
+void Standby::tell(std::size_t worker) noexcept {
+  // Eight bytes fit into an empty pipe: what is not written has no reader any more.
+  [[maybe_unused]] const ssize_t written = ::write(orders_.get(), &worker, sizeof(worker));
+  orders_.reset();
+}
+
+void Standby::give_up() noexcept {
+  if (!ready()) return;
+  send_signal(pidfd_, SIGKILL);
+  siginfo_t info{};
+  ::waitid(static_cast<idtype_t>(P_PIDFD), static_cast<id_t>(pidfd_.get()), &info, WEXITED);
+  pidfd_.reset();
+  orders_.reset();
+}
+
+}  // namespace sluice

@@ -1,0 +1,87 @@
+// How a master begins: it looks for the workers that a master before it has left, watches over those that
+// live and replaces those that died meanwhile. For the first master there are none, and it starts them all.
+//
+// What the dead master was about, and what is found of it (its stores stand up to some point, in their
+// order):
+//
+//   forked a worker, no pid stored yet       no pid: started here. The newborn has died with the master, and
+//   had
+//                                            not touched the region (newborn.hpp)
+//   stored identity, not yet the pid         the same
+//   stored the pid                           found by pid and identity, alive or dead
+//   withdrew the pid of a dead worker        no pid: started here, which counts as no death. It ended well or
+//                                            hopelessly, and that is not noted yet: so does the one started
+//                                            here
+//   was ending the pipeline, state not set   workers found dead are started; requests are looked at, so that
+//   a
+//                                            stop goes on; a pipeline that had failed fails once more
+#include <algorithm>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#include "master/master.hpp"
+
+namespace sluice {
+
+void Master::take_over() {
+  introduce_itself();
+  // All that live are watched over before anything is done that takes time or may end the pipeline.
+  for (std::size_t worker = 0; worker < children_.size(); ++worker)
+    adopt(worker);
+  // The doorbell that announced a request may have been heard by a master that is dead now.
+  look_at_requests();
+  for (std::size_t worker = 0; worker < children_.size(); ++worker) {
+    WorkerEntry& entry = entry_of(wiring_.layout, wiring_.segment, worker);
+    // relaxed: this process's own region.
+    if (entry.done.load(std::memory_order_relaxed) != 0 || children_[worker].pidfd) continue;
+    if (children_[worker].pid == 0) {
+      start(worker);
+    } else {
+      entry.pid.store(0, std::memory_order_relaxed);
+      mourn(worker, std::nullopt);
+    }
+  }
+  next_look_ = monotonic_now() + tick_;
+  MasterRegister& own = register_of(wiring_.layout, wiring_.segment);
+  // relaxed: words for people; what is acted on goes by the workers' own words.
+  own.at_work_ns.store(monotonic_now().count(), std::memory_order_relaxed);
+  own.state.store(RunState::running, std::memory_order_relaxed);
+}
+
+void Master::introduce_itself() {
+  MasterRegister& own = register_of(wiring_.layout, wiring_.segment);
+  const auto enter_process = [](ProcessEntry& entry, const Descriptor& pidfd, pid_t pid) {
+    entry.pid.store(0, std::memory_order_relaxed);  // relaxed: between two stores there is no such process.
+    entry.identity.store(identity_of(pidfd, pid), std::memory_order_relaxed);
+    // [register.pid] release: the identity before the pid; pairs with Host::kill_head().
+    entry.pid.store(pid, std::memory_order_release);
+  };
+  enter_process(own.master, open_pidfd(::getpid()), ::getpid());
+  enter_process(own.keeper, keeper_.pidfd, keeper_.pid);
+  own.masters.store(own.masters.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+}
+
+// Leaves the worker with a pid and no pidfd if it is dead and reaped by whoever it was a child of.
+void Master::adopt(std::size_t worker) {
+  Child& child = children_[worker];
+  const WorkerEntry& entry = entry_of(wiring_.layout, wiring_.segment, worker);
+  if (entry.done.load(std::memory_order_relaxed) != 0) {  // relaxed: this process's own region.
+    --running_;
+    return;
+  }
+  // [entry.pid] acquire: pairs with Master::enter() of the master before.
+  child.pid = entry.pid.load(std::memory_order_acquire);
+  child.pidfd = find_process(child.pid, entry.identity.load(std::memory_order_relaxed));
+  if (child.pidfd) watch_over(worker, child.pid, EPOLL_CTL_ADD);
+  const ipc::Control& control = *view_of(wiring_.layout, wiring_.segment, child.process).control;
+  // relaxed: what it says is believed as little as by the master before.
+  const std::uint32_t incarnation = control.incarnation.load(std::memory_order_relaxed);
+  if (control.pid.load(std::memory_order_relaxed) == child.pid) {
+    const ipc::Life& life = control.lives[incarnation % ipc::kLivesKept];
+    child.born = std::min(child.born, std::chrono::nanoseconds{life.born_ns.load(std::memory_order_relaxed)});
+  }
+  // It worked before: its death would not be the first sign of a worker that never gets anywhere.
+  child.committed_at_birth = ~std::uint64_t{0};
+}
+
+}  // namespace sluice

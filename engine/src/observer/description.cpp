@@ -1,0 +1,221 @@
+#include "observer/description.hpp"
+
+#include <bit>
+#include <cstring>
+
+#include <fmt/format.h>
+
+#include <sluice/error.hpp>
+#include <sluice/state.hpp>
+
+namespace sluice {
+namespace {
+
+constexpr std::uint64_t kMark = 0x726576726573626f;  // "observer", as it lies in memory.
+constexpr std::uint64_t kVersion = 1;
+
+// Two programs agree on the segment only if they agree on these.
+constexpr std::uint64_t kSizes[] = {
+    ipc::kLayoutVersion,    sizeof(ipc::Control),      sizeof(ipc::Counters),
+    sizeof(MasterRegister), sizeof(WorkerEntry),       kFixedWords,
+    sizeof(ipc::Life),      sizeof(ipc::ProducerLine), sizeof(ipc::ConsumerLine)};
+
+constexpr std::uint64_t kProducerWords = sizeof(ipc::ProducerLine) / sizeof(std::uint64_t);
+constexpr std::uint64_t kConsumerWords = sizeof(ipc::ConsumerLine) / sizeof(std::uint64_t);
+constexpr std::uint64_t kLine = 128;
+constexpr std::uint64_t kLeastCapacity = 4096;
+constexpr std::uint64_t kMostBytes = std::uint64_t{1} << 46;
+
+class Writer {
+ public:
+  void number(std::uint64_t value) {
+    char bytes[sizeof(value)];
+    std::memcpy(bytes, &value, sizeof(value));
+    bytes_.append(bytes, sizeof(bytes));
+  }
+  void text(std::string_view text) {
+    number(text.size());
+    bytes_ += text;
+  }
+  std::string bytes() && { return std::move(bytes_); }
+
+ private:
+  std::string bytes_;
+};
+
+// Every read is checked against what is left.
+class Reader {
+ public:
+  Reader(std::string_view bytes, const std::string& source) : bytes_{bytes}, source_{source} {}
+
+  [[noreturn]] void refuse(const std::string& why) const {
+    throw Error{{"read the description of the pipeline behind", source_, why, ""}};
+  }
+  void require(bool fits, const char* what) const {
+    if (!fits) refuse(fmt::format("it is damaged: {}", what));
+  }
+  std::uint64_t number(std::uint64_t most = kMostBytes) {
+    std::uint64_t value = 0;
+    require(bytes_.size() >= sizeof(value), "it ends early");
+    std::memcpy(&value, bytes_.data(), sizeof(value));
+    bytes_.remove_prefix(sizeof(value));
+    require(value <= most, "a number is too large");
+    return value;
+  }
+  // How many things follow that take eight bytes at least.
+  std::uint64_t count() { return number(bytes_.size() / sizeof(std::uint64_t)); }
+  std::string text() {
+    const std::uint64_t size = number(bytes_.size());
+    require(size <= bytes_.size(), "it ends early");
+    std::string text{bytes_.substr(0, size)};
+    bytes_.remove_prefix(size);
+    return text;
+  }
+  bool at_end() const { return bytes_.empty(); }
+
+ private:
+  std::string_view bytes_;
+  const std::string& source_;
+};
+
+void write_process(Writer& out, const ProcessLayout& process) {
+  for (const std::uint64_t value :
+       {std::uint64_t{process.plain_bytes}, process.cursor_words, std::uint64_t{process.cursors},
+        std::uint64_t{process.counters}, std::uint64_t{process.extra}, std::uint64_t{process.extra_bytes},
+        std::uint64_t{process.state}, std::uint64_t{process.state_bytes}}) {
+    out.number(value);
+  }
+}
+
+ProcessLayout read_process(Reader& in) {
+  ProcessLayout process;
+  process.plain_bytes = in.number();
+  process.cursor_words = in.number();
+  process.cursors = in.number();
+  process.counters = in.number();
+  process.extra = in.number();
+  process.extra_bytes = in.number();
+  process.state = in.number();
+  process.state_bytes = in.number();
+  // All are below 2^46, so that no sum wraps.
+  const auto inside = [&process](std::uint64_t offset, std::uint64_t bytes, std::uint64_t alignment) {
+    return offset % alignment == 0 && offset + bytes <= process.plain_bytes;
+  };
+  in.require(inside(0, sizeof(ipc::Control), 1), "a region is too small");
+  in.require(process.cursor_words >= kFixedWords && process.cursor_words <= process.plain_bytes &&
+                 inside(process.cursors, process.cursor_words * sizeof(std::uint64_t), kLine),
+             "cursors lie outside their region");
+  in.require(inside(process.counters, sizeof(ipc::Counters), alignof(ipc::Counters)),
+             "counters lie outside their region");
+  in.require(inside(process.extra, process.extra_bytes, kLine / 2), "a register lies outside its region");
+  in.require(inside(process.state, process.state_bytes, StateArea::kAlignment),
+             "state lies outside its region");
+  return process;
+}
+
+void read_lane(Reader& in, Layout& layout) {
+  const std::size_t processes = layout.processes.size();
+  LaneLayout lane;
+  lane.producer = in.number(processes - 1);
+  lane.consumer = in.number(processes - 1);
+  lane.producer_word = in.number();
+  lane.consumer_word = in.number();
+  lane.capacity_bytes = in.number();
+  ProcessLayout& producer = layout.processes[lane.producer];
+  ProcessLayout& consumer = layout.processes[lane.consumer];
+  constexpr std::uint64_t kWords = kLine / sizeof(std::uint64_t);
+  in.require(
+      lane.producer_word % kWords == 0 && lane.producer_word + kProducerWords <= producer.cursor_words &&
+          lane.consumer_word % kWords == 0 && lane.consumer_word + kConsumerWords <= consumer.cursor_words,
+      "a lane's cursors lie outside their region");
+  in.require(std::has_single_bit(lane.capacity_bytes) && lane.capacity_bytes >= kLeastCapacity,
+             "a lane has no capacity that a lane can have");
+  lane.ring = producer.lanes_out.size();
+  producer.lanes_out.push_back(layout.lanes.size());
+  consumer.lanes_in.push_back(layout.lanes.size());
+  layout.lanes.push_back(lane);
+}
+
+void read_stages(Reader& in, Description& found) {
+  const std::uint64_t stages = in.count();
+  for (std::uint64_t s = 0; s < stages; ++s) {
+    StageStats stage;
+    stage.name = in.text();
+    stage.source = in.number(1) != 0;
+    const std::uint64_t workers = in.count();
+    for (std::uint64_t w = 0; w < workers; ++w) {
+      WorkerStats worker;
+      worker.name = in.text();
+      worker.place = in.text();
+      stage.workers.push_back(std::move(worker));
+      found.layout.processes.push_back(read_process(in));
+      found.layout.processes.back().name = stage.workers.back().name;
+      in.require(found.layout.processes.back().state_bytes >= StateArea::overhead_bytes(),
+                 "a worker's state has no room for its directory");
+    }
+    found.known.stages.push_back(std::move(stage));
+  }
+}
+
+}  // namespace
+
+std::string to_bytes(const Description& description) {
+  Writer out;
+  out.number(kMark);
+  out.number(kVersion);
+  for (const std::uint64_t size : kSizes)
+    out.number(size);
+  out.text(description.pipeline);
+  out.text(description.known.reports);
+  out.number(description.first_byte);
+  const Layout& layout = description.layout;
+  write_process(out, layout.processes[kHostProcess]);
+  write_process(out, layout.processes[kMasterProcess]);
+  out.number(description.known.stages.size());
+  std::size_t process = kFirstWorker;
+  for (const StageStats& stage : description.known.stages) {
+    out.text(stage.name);
+    out.number(stage.source ? 1 : 0);
+    out.number(stage.workers.size());
+    for (const WorkerStats& worker : stage.workers) {
+      out.text(worker.name);
+      out.text(worker.place);
+      write_process(out, layout.processes[process++]);
+    }
+  }
+  out.number(layout.lanes.size());
+  for (const LaneLayout& lane : layout.lanes) {
+    for (const std::uint64_t value : {std::uint64_t{lane.producer}, std::uint64_t{lane.consumer},
+                                      lane.producer_word, lane.consumer_word, lane.capacity_bytes}) {
+      out.number(value);
+    }
+  }
+  return std::move(out).bytes();
+}
+
+Description read_description(std::string_view bytes, const std::string& source) {
+  constexpr std::uint64_t kAny = ~std::uint64_t{0};
+  Reader in{bytes, source};
+  if (in.number(kAny) != kMark) in.refuse("it is none");
+  bool same = in.number(kAny) == kVersion;
+  for (const std::uint64_t size : kSizes)
+    same = same && in.number(kAny) == size;
+  if (!same) in.refuse("another version of Sluice runs it: use the `sluice` of that version");
+  Description found;
+  found.pipeline = in.text();
+  found.known.reports = in.text();
+  found.first_byte = in.number();
+  found.layout.processes.push_back(read_process(in));
+  found.layout.processes.push_back(read_process(in));
+  read_stages(in, found);
+  in.require(found.layout.worker_count() > 0, "it has no workers");
+  in.require(found.layout.processes[kMasterProcess].extra_bytes >= register_bytes(found.layout),
+             "the master's register has no room for all workers");
+  const std::uint64_t lanes = in.count();
+  for (std::uint64_t lane = 0; lane < lanes; ++lane)
+    read_lane(in, found.layout);
+  in.require(in.at_end(), "something follows its end");
+  return found;
+}
+
+}  // namespace sluice

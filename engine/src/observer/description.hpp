@@ -1,0 +1,34 @@
+// What an observer must know of a pipeline to read its statistics from its segment: written by the host once,
+// read by an observer, who trusts none of it.
+//
+// Bytes, not text: numbers of eight bytes in the order of this machine, which it never leaves, and texts
+// behind their length. The first two numbers are a mark and the version, and stay what they are for good.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include <sluice/stats.hpp>
+
+#include "layout/layout.hpp"
+
+namespace sluice {
+
+struct Description {
+  std::string pipeline;
+  std::uint64_t first_byte = 0;  // Of the first region in the segment's file.
+  Layout layout;                 // Without what statistics do not need: undo logs, commit records, ends.
+  Stats known;                   // What does not change: stages, workers, places, reports.
+};
+
+// More has no pipeline: the lanes are what counts, and no kernel maps that many.
+inline constexpr std::size_t kMostDescriptionBytes = std::size_t{64} << 20;
+
+std::string to_bytes(const Description& description);
+
+// Throws Error when another version wrote it, or when anything in it does not fit the rest; `source` is for
+// the error. What is returned leads to no address outside the segment that it describes.
+Description read_description(std::string_view bytes, const std::string& source);
+
+}  // namespace sluice

@@ -1,0 +1,142 @@
+#include "sluice/observer.hpp"
+
+#include <algorithm>
+#include <cerrno>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <fmt/format.h>
+
+#include <sluice/error.hpp>
+
+#include "descriptor.hpp"
+#include "observer/description.hpp"
+#include "observer/door.hpp"
+#include "observer/handout.hpp"
+#include "observer/segment_stats.hpp"
+
+namespace sluice {
+namespace {
+
+constexpr const char* kRemedy =
+    "`sluice stats` lists what runs; a pipeline with another observe.socket is named by "
+    "the path of its socket";
+// While its master is replaced, or answers a flood of others.
+constexpr std::chrono::milliseconds kPatience{5000};
+
+[[noreturn]] void refuse(const std::string& pipeline, const std::string& why,
+                         const std::string& remedy = "") {
+  throw Error{{"observe", pipeline, why, remedy}};
+}
+
+std::string why_not_reached(int error) {
+  if (error == ECONNREFUSED) return "its processes are gone";
+  if (error == EACCES) return "it belongs to another user";
+  if (error == EAGAIN) return "too many others ask it at this moment";
+  return errno_text(error);
+}
+
+Handout receive(const Descriptor& connection, const std::string& path) {
+  Handout handout = take_handout(connection.get());
+  if (handout.bytes < 0) refuse(path, errno == EAGAIN ? "its master did not answer" : errno_text());
+  if (handout.bytes == 0) refuse(path, "it does not answer to this user, or is about to end");
+  if (!handout.whole) refuse(path, "what answers is no pipeline", kRemedy);
+  return handout;
+}
+
+// Who made the socket can send anything, a file that shrinks among it.
+void refuse_foreign(const Descriptor& connection, const std::string& path) {
+  ucred who{};
+  socklen_t size = sizeof(who);
+  if (::getsockopt(connection.get(), SOL_SOCKET, SO_PEERCRED, &who, &size) != 0) refuse(path, errno_text());
+  if (who.uid != ::geteuid() && ::geteuid() != 0) {
+    refuse(path, fmt::format("it belongs to user {} and this process to user {}", who.uid, ::geteuid()));
+  }
+}
+
+std::string bytes_of(const Descriptor& file, const std::string& path) {
+  struct stat found {};
+  if (::fstat(file.get(), &found) != 0 || !S_ISREG(found.st_mode) || found.st_size < 0 ||
+      static_cast<std::uint64_t>(found.st_size) > kMostDescriptionBytes) {
+    refuse(path, "what answers is no pipeline", kRemedy);
+  }
+  std::string bytes(static_cast<std::size_t>(found.st_size), '\0');
+  const ssize_t got = ::pread(file.get(), bytes.data(), bytes.size(), 0);
+  if (got < 0) refuse(path, errno_text());
+  bytes.resize(static_cast<std::size_t>(got));
+  return bytes;
+}
+
+// The path of the socket that somebody means.
+std::string find_socket(const std::string& pipeline) {
+  if (pipeline.find('/') != std::string::npos) return pipeline;
+  std::vector<std::string> names;
+  std::string path;
+  for (const RunningPipeline& each : Observer::running()) {
+    const std::string name = each.name.substr(0, each.name.rfind('.'));
+    if (each.name == pipeline) return each.socket;
+    if (name != file_name_of(pipeline)) continue;
+    names.push_back(each.name);
+    path = each.socket;
+  }
+  if (names.empty()) refuse("'" + pipeline + "'", "no pipeline of that name is running", kRemedy);
+  if (names.size() > 1)
+    refuse("'" + pipeline + "'", fmt::format("{} have that name", names.size()),
+           fmt::format("say which: {}", fmt::join(names, ", ")));
+  return path;
+}
+
+}  // namespace
+
+struct Observer::Parts {
+  Parts(Description described, Descriptor memory)
+      : description{std::move(described)},
+        segment{description.pipeline, region_specs(description.layout),
+                ipc::ForeignMemory{memory.release(), description.first_byte}} {}
+
+  Description description;
+  ipc::Segment segment;
+};
+
+Observer Observer::attach(const std::string& pipeline) {
+  const std::string path = find_socket(pipeline);
+  const Descriptor connection = knock(path, kPatience);
+  if (!connection) refuse(path, why_not_reached(errno), kRemedy);
+  refuse_foreign(connection, path);
+  Handout received = receive(connection, path);
+  Description description = read_description(bytes_of(received.description, path), path);
+  return Observer{std::make_unique<Parts>(std::move(description), std::move(received.segment))};
+}
+
+std::vector<RunningPipeline> Observer::running() {
+  std::vector<RunningPipeline> found;
+  for (const std::filesystem::path& door : find_doors())
+    found.push_back({name_of_door(door), door.string()});
+  std::sort(found.begin(), found.end(),
+            [](const RunningPipeline& a, const RunningPipeline& b) { return a.name < b.name; });
+  return found;
+}
+
+Observer::Observer(std::unique_ptr<Parts> parts) : parts_{std::move(parts)} {}
+Observer::Observer(Observer&&) noexcept = default;
+Observer& Observer::operator=(Observer&&) noexcept = default;
+Observer::~Observer() = default;
+
+const std::string& Observer::pipeline() const noexcept {
+  return parts_->description.pipeline;
+}
+
+Stats Observer::stats() const {
+  Stats stats = parts_->description.known;
+  read_stats(parts_->description.layout, parts_->segment, stats);
+  return stats;
+}
+
+bool Observer::over() const noexcept {
+  // [master.state] acquire: the numbers of the workers before the state; pairs with Master::end().
+  return is_over(
+      register_of(parts_->description.layout, parts_->segment).state.load(std::memory_order_acquire));
+}
+
+}  // namespace sluice

@@ -1,0 +1,25 @@
+// Reads the statistics of a pipeline from its segment: for its host, and for observers, who have nothing
+// else.
+//
+// Blocks nobody and writes nothing. What the segment says is checked as far as it is used to find anything.
+#pragma once
+
+#include <string_view>
+
+#include <sluice/ipc/segment.hpp>
+#include <sluice/stats.hpp>
+
+#include "layout/layout.hpp"
+
+namespace sluice {
+
+// `stats` has what does not change: the stages with all their workers, in the order of the layout.
+void read_stats(const Layout& layout, const ipc::Segment& segment, Stats& stats);
+
+// Text of another process, which may lack its end.
+template <std::size_t kMost>
+std::string_view text_of(const char (&text)[kMost]) noexcept {
+  return std::string_view{text, kMost}.substr(0, std::string_view{text, kMost}.find('\0'));
+}
+
+}  // namespace sluice

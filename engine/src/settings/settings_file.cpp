@@ -1,0 +1,76 @@
+// The reader of profile files.
+
+#include "settings/settings_file.hpp"
+
+#include <cerrno>
+#include <fstream>
+#include <sstream>
+#include <string_view>
+
+#include <fmt/format.h>
+
+#include <sluice/error.hpp>
+
+#include "settings/settings_value.hpp"
+
+namespace sluice {
+namespace {
+
+// A '#' inside a word belongs to the word: it may be part of a path.
+std::string_view without_comment(std::string_view line) {
+  for (std::size_t at = line.find('#'); at != std::string_view::npos; at = line.find('#', at + 1)) {
+    if (at == 0 || line[at - 1] == ' ' || line[at - 1] == '\t') return line.substr(0, at);
+  }
+  return line;
+}
+
+[[noreturn]] void unreadable(const std::string& path) {
+  throw Error{{.tried = "read the profile file",
+               .object = fmt::format("\"{}\"", path),
+               .why = errno_text(),
+               .remedy = "profile.file, which is SLUICE_PROFILE_FILE, names it; leave it empty for none"}};
+}
+
+// The whole file. Bounded: a path may lead to a device that never ends.
+std::string text_of(const std::string& path) {
+  constexpr std::size_t kMostBytes = std::size_t{1} << 20;
+  errno = 0;
+  std::ifstream file{path, std::ios::binary};
+  if (!file) unreadable(path);
+  std::string text(kMostBytes + 1, '\0');
+  file.read(text.data(), static_cast<std::streamsize>(text.size()));
+  if (file.bad()) unreadable(path);
+  text.resize(static_cast<std::size_t>(file.gcount()));
+  if (text.size() > kMostBytes) {
+    throw Error{{.tried = "read the profile file",
+                 .object = fmt::format("\"{}\"", path),
+                 .why = "it is larger than 1 MiB",
+                 .remedy = "profile.file, which is SLUICE_PROFILE_FILE, names a file of lines key = value"}};
+  }
+  return text;
+}
+
+}  // namespace
+
+std::vector<ProfileLine> profile_lines(const std::string& path) {
+  std::istringstream file{text_of(path)};
+  std::vector<ProfileLine> lines;
+  std::string line;
+  for (std::size_t number = 1; std::getline(file, line); ++number) {
+    const std::string_view text = trimmed(without_comment(line));
+    if (text.empty()) continue;
+    const std::size_t equals = text.find('=');
+    const std::string_view key = trimmed(text.substr(0, equals));
+    if (equals == std::string_view::npos || key.empty()) {
+      throw Error{{.tried = "read the profile file",
+                   .object = fmt::format("{}:{}", path, number),
+                   .why = fmt::format("\"{}\" is not of the form key = value", text),
+                   .remedy = "for example lane.slots = 64K"}};
+    }
+    lines.push_back(
+        {.number = number, .key = std::string{key}, .value = std::string{trimmed(text.substr(equals + 1))}});
+  }
+  return lines;
+}
+
+}  // namespace sluice

@@ -1,0 +1,35 @@
+#include "worker/patience.hpp"
+
+#include <algorithm>
+#include <sched.h>
+
+namespace sluice {
+
+ipc::WaitPolicy wait_policy(const Settings& settings, const std::string& stage, bool shared_place) {
+  ipc::WaitPolicy policy;
+  if (shared_place) return policy;
+  const std::string strategy = settings.choice("wait.strategy", stage);
+  policy.spin = settings.duration("wait.spin", stage);
+  policy.sleep = strategy == "sleep";
+  if (strategy != "spin") policy.yield = settings.duration("wait.yield", stage);
+  // A wait that never sleeps goes on with its last step: that is to yield, even if no time is set for it.
+  if (strategy == "yield") policy.yield = std::max(policy.yield, std::chrono::nanoseconds{1});
+  return policy;
+}
+
+ipc::Woken DoorbellPatience::wait_until(const std::function<bool()>& ready, std::chrono::nanoseconds bound) {
+  ipc::WaitPolicy policy = policy_;
+  policy.bound = std::min(policy.bound, bound);
+  return ipc::wait(policy, own_, bell_, ready);
+}
+
+void DoorbellPatience::pause(std::chrono::nanoseconds limit) {
+  // Whoever may not sleep asks again at once. Spinning before the sleep would be in vain: nothing can come.
+  if (policy_.sleep) {
+    bell_.wait(limit);
+  } else if (policy_.yield.count() > 0) {
+    ::sched_yield();
+  }
+}
+
+}  // namespace sluice

@@ -1,0 +1,64 @@
+// Poison: the events that a worker must not handle any more, because they have killed it too often, and the
+// way they take instead: by a commit into the worker's file of dead letters.
+//
+// Used by the worker loop. What it knows of them comes from the master (WorkerEntry::blames) and from the
+// note that the worker's predecessor left (CrashNote), both read once, when the loop is made.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <sluice/append_file.hpp>
+#include <sluice/dead_letter.hpp>
+#include <sluice/ipc/lane.hpp>
+
+#include "layout/layout.hpp"
+
+namespace sluice {
+
+struct Wiring;
+
+class Poison {
+ public:
+  Poison(const Wiring& wiring, std::size_t process);
+
+  // Whether there are any. All the rest is for when there are.
+  bool any() const noexcept { return !condemned_.empty(); }
+  // The file, once the handler has claimed its state. Throws Error when it cannot be written.
+  void open_file(Worker& worker);
+
+  // Sets the fence before the next such event of the worker's input `lane`.
+  void fence(std::uint32_t lane, ipc::LaneConsumer& input) const noexcept;
+  // Moves the event at the fence into the file, with the next commit, and the fence on.
+  void bury(std::uint32_t lane, ipc::LaneConsumer& input);
+
+  // The same for a dead letter that was retried: whether it must not be handled either, and its move.
+  bool forbids(std::uint32_t lane, std::uint64_t position) const noexcept {
+    return find(lane, position) != nullptr;
+  }
+  void bury_again(std::uint32_t lane, std::uint64_t position, DeadLetter letter);
+
+ private:
+  struct Condemned {
+    EventName event;
+    unsigned attempts = 0;
+    int signal = 0;
+    std::string cause;
+    std::vector<std::uintptr_t> frames;
+  };
+
+  void describe_death(const Blame& blame, std::uint64_t progress, Condemned& condemned) const;
+  const Condemned* find(std::uint32_t lane, std::uint64_t position) const noexcept;
+  static void describe(const Condemned& condemned, DeadLetter& letter);
+  DeadLetter letter_about(const Condemned& condemned) const;
+
+  const Wiring& wiring_;
+  std::size_t process_;
+  std::vector<Condemned> condemned_;
+  std::optional<AppendFile> file_;
+};
+
+}  // namespace sluice

@@ -1,0 +1,18 @@
+// Whether a region can be taken over as its last process left it: what a stray store may have done to its
+// cursors and marks is found before anybody acts on them.
+//
+// Used by a worker, after recovery and before its first event. The neighbours may be at work meanwhile.
+#pragma once
+
+#include <cstddef>
+#include <string>
+
+#include "layout/wiring.hpp"
+
+namespace sluice {
+
+// What is wrong with the region of worker `process`; empty when nothing is found. Plain bytes of state and of
+// events are nobody's to judge but their handler's.
+std::string fault_of_region(const Wiring& wiring, std::size_t process);
+
+}  // namespace sluice

@@ -1,0 +1,105 @@
+#include "worker/retry.hpp"
+
+#include <algorithm>
+#include <bit>
+#include <cstring>
+#include <memory>
+
+#include <fmt/format.h>
+
+#include <sluice/error.hpp>
+#include <sluice/ipc/framing.hpp>
+
+#include "worker/poison.hpp"
+#include "worker/worker_loop.hpp"
+
+namespace sluice {
+namespace {
+
+constexpr std::size_t kPage = 4096;
+constexpr const char* kKey = "poison.retry";
+
+const Node* stage_named(const Graph& graph, const std::string& name) {
+  const auto found = std::find_if(graph.nodes.begin(), graph.nodes.end(), [&name](const Node& node) {
+    return node.kind == NodeKind::stage && node.name == name;
+  });
+  return found == graph.nodes.end() ? nullptr : &*found;
+}
+
+std::size_t workers_of(const Layout& layout, std::size_t node) {
+  return static_cast<std::size_t>(
+      std::count_if(layout.processes.begin() + kFirstWorker, layout.processes.end(),
+                    [node](const ProcessLayout& process) { return process.node == node; }));
+}
+
+[[noreturn]] void refuse(const DeadLetter& letter, const std::string& why, const std::string& remedy) {
+  throw Error{{"retry the dead letter of", fmt::format("{}/{}", letter.stage, letter.replica), why, remedy}};
+}
+
+void check_letter(const Graph& graph, const Layout& layout, const DeadLetter& letter) {
+  const Node* stage = stage_named(graph, letter.stage);
+  if (stage == nullptr)
+    refuse(letter, "this pipeline has no such stage", "retry it with the pipeline it is from");
+  const auto node = static_cast<std::size_t>(stage - graph.nodes.data());
+  const std::size_t workers = workers_of(layout, node);
+  if (workers != letter.replicas) {
+    refuse(letter, fmt::format("the stage had {} workers and has {} now", letter.replicas, workers),
+           fmt::format("set stage.{}.workers={}, so that it gets to the worker with its state", letter.stage,
+                       letter.replicas));
+  }
+  const auto edge = std::find_if(graph.edges.begin(), graph.edges.end(),
+                                 [node](const Edge& candidate) { return candidate.to == node; });
+  const EventType& type = edge->type;
+  if (!letter.record && letter.payload.size() != letter.head_bytes) {
+    refuse(letter, "it does not hold its event whole", "leave it out");
+  }
+  if (type.record != letter.record || type.bytes != letter.head_bytes || type.name() != letter.type) {
+    refuse(letter, fmt::format("it holds a {} and the stage takes {}", letter.type, type.name()),
+           "retry it with a pipeline whose stage takes such events");
+  }
+}
+
+}  // namespace
+
+void check_retry(const Graph& graph, const Layout& layout, const Settings& settings) {
+  const std::string path = settings.text(kKey);
+  if (path.empty()) return;
+  for (const DeadLetter& letter : find_dead_letters(path))
+    check_letter(graph, layout, letter);
+}
+
+Retry::Retry(const Wiring& wiring, std::size_t process, std::uint64_t done) : done_{done} {
+  const std::string path = wiring.settings.text(kKey);
+  if (path.empty()) return;
+  const ProcessLayout& layout = wiring.layout.processes[process];
+  for (DeadLetter& letter : find_dead_letters(path)) {
+    if (letter.stage == wiring.graph.nodes[layout.node].name && letter.replica == layout.replica) {
+      letters_.push_back(std::move(letter));
+    }
+  }
+}
+
+ipc::LaneConsumer Retry::present() {
+  const DeadLetter& letter = letters_[done_];
+  const std::size_t stride =
+      letter.record ? ipc::record_stride(letter.payload.size()) : static_cast<std::size_t>(letter.head_bytes);
+  const std::size_t capacity = std::bit_ceil(std::max(stride, kPage));
+  // The ring is not mapped twice in a row, but may be written as if it were; and it begins with a page.
+  memory_.assign(2 * capacity + kPage, std::byte{0});
+  void* start = memory_.data();
+  std::size_t room = memory_.size();
+  auto* const ring = static_cast<std::byte*>(std::align(kPage, 2 * capacity, start, room));
+  std::byte* at = ring + (position() & (capacity - 1));
+  if (letter.record) {
+    const std::uint64_t bytes = letter.payload.size();
+    std::memcpy(at, &bytes, sizeof(bytes));
+    at += ipc::kRecordHeaderBytes;
+  }
+  std::memcpy(at, letter.payload.data(), letter.payload.size());
+  // relaxed: nobody else sees it.
+  producer_.tail.store(position() + stride, std::memory_order_relaxed);
+  consumer_.head.store(position(), std::memory_order_relaxed);
+  return ipc::LaneConsumer{{&producer_, &consumer_, ring, capacity}};
+}
+
+}  // namespace sluice

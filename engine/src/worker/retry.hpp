@@ -1,0 +1,51 @@
+// Retry: dead letters of an earlier run that the workers of their stages are to handle once more, before
+// anything else.
+//
+// Used by the worker loop. How many of them are done with is a word that the commit moves (kRetried), so that
+// each takes effect exactly once, whatever dies; one that kills its worker again becomes a dead letter again.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include <sluice/dead_letter.hpp>
+#include <sluice/ipc/lane.hpp>
+
+#include "layout/layout.hpp"
+
+namespace sluice {
+
+struct Wiring;
+
+// Throws Error if `poison.retry` names letters that this pipeline has no place for.
+void check_retry(const Graph& graph, const Layout& layout, const Settings& settings);
+
+class Retry {
+ public:
+  // The letters that are for worker `process`; `done` of them are done with.
+  Retry(const Wiring& wiring, std::size_t process, std::uint64_t done);
+
+  bool pending() const noexcept { return done_ < letters_.size(); }
+  std::uint64_t done() const noexcept { return done_; }
+
+  // The next letter, as a lane in which it stands alone. Valid until the next call.
+  ipc::LaneConsumer present();
+  // Its place in the lane kRetryLane, in progress words and the handler's EventId; and back to its number.
+  std::uint64_t position() const noexcept { return done_ << kShift; }
+  static constexpr std::uint64_t number_at(std::uint64_t position) noexcept { return position >> kShift; }
+  const DeadLetter& letter() const noexcept { return letters_[done_]; }
+  void pass() noexcept { ++done_; }
+
+ private:
+  // Events lie at the beginning of a page, so that any alignment is right.
+  static constexpr unsigned kShift = 12;
+
+  ipc::ProducerLine producer_{};
+  ipc::ConsumerLine consumer_{};
+  std::vector<DeadLetter> letters_;
+  std::vector<std::byte> memory_;
+  std::uint64_t done_ = 0;
+};
+
+}  // namespace sluice

@@ -1,0 +1,342 @@
+#include "worker/worker_loop.hpp"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include <sluice/error.hpp>
+
+#include "worker/region_check.hpp"
+
+namespace sluice {
+namespace {
+
+FullPolicy full_policy(const Settings& settings, const std::string& stage) {
+  const std::string choice = settings.choice("lane.full", stage);
+  if (choice == "drop_newest") return FullPolicy::drop_newest;
+  return choice == "fail" ? FullPolicy::fail : FullPolicy::block;
+}
+
+WorkerIdentity identity_of(const Wiring& wiring, std::size_t process, const RegionView& view) {
+  const ProcessLayout& layout = wiring.layout.processes[process];
+  const Node& node = wiring.graph.nodes[layout.node];
+  unsigned replicas = 0;
+  for (std::size_t p = kFirstWorker; p < wiring.layout.processes.size(); ++p) {
+    if (wiring.layout.processes[p].node == layout.node) ++replicas;
+  }
+  return {node.name, layout.replica, replicas, view.control->incarnation.load(std::memory_order_relaxed),
+          wiring.settings.count_or_auto("table.rows", node.name)};
+}
+
+}  // namespace
+
+std::vector<InLane> input_lanes(const Wiring& wiring, std::size_t process) {
+  std::vector<InLane> inputs;
+  for (const std::size_t id : wiring.layout.processes[process].lanes_in) {
+    const LaneLayout& lane = wiring.layout.lanes[id];
+    const ipc::LaneMemory memory = lane_memory(wiring.layout, wiring.segment, id);
+    InLane input{ipc::LaneConsumer{memory}, lane.consumer_word,
+                 view_of(wiring.layout, wiring.segment, lane.producer).control, &wiring.bells[lane.producer],
+                 lane.producer};
+    // relaxed: the end of stream is a lane's last mark, so once passed it stands there for good.
+    const std::uint64_t passed = memory.consumer->marks_head.load(std::memory_order_relaxed);
+    input.shed = shed_word_of(wiring.layout, wiring.segment, lane.producer);
+    input.ended = passed != 0 && memory.producer->marks[(passed - 1) % ipc::kMarksPerLane].kind ==
+                                     ipc::MarkKind::end_of_stream;
+    inputs.push_back(input);
+  }
+  return inputs;
+}
+
+std::deque<OutLane> output_lanes(const Wiring& wiring, std::size_t process) {
+  std::deque<OutLane> outputs;
+  for (const std::size_t id : wiring.layout.processes[process].lanes_out) {
+    const LaneLayout& lane = wiring.layout.lanes[id];
+    const std::size_t to = wiring.graph.edges[lane.edge].to;
+    const Node& node = wiring.graph.nodes[to];
+    outputs.push_back({ipc::LaneProducer{lane_memory(wiring.layout, wiring.segment, id)}, lane.producer_word,
+                       view_of(wiring.layout, wiring.segment, lane.consumer).control,
+                       &wiring.bells[lane.consumer],
+                       full_policy(wiring.settings, node.kind == NodeKind::stage ? node.name : std::string{}),
+                       to, false, shed_word_of(wiring.layout, wiring.segment, lane.consumer)});
+  }
+  return outputs;
+}
+
+WorkerLoop::WorkerLoop(const Wiring& wiring, std::size_t process, Patience& patience)
+    : wiring_{wiring},
+      process_{process},
+      node_{wiring.graph.nodes[wiring.layout.processes[process].node]},
+      patience_{patience},
+      master_{register_of(wiring.layout, wiring.segment)},
+      view_{view_of(wiring.layout, wiring.segment, process)},
+      log_{*view_.undo, view_.entries, view_.state},
+      commit_{*view_.commit, view_.record, view_.cursors, log_},
+      area_{node_.name, log_},
+      poison_{wiring, process},
+      batch_events_{wiring.settings.count("batch.events", node_.name)} {
+  if (!commit_.recover()) {
+    throw Error{{"take over the region of", wiring.layout.processes[process].name,
+                 "its commit record or undo log is corrupt", "start the pipeline anew"}};
+  }
+  if (const std::string fault = fault_of_region(wiring, process); !fault.empty()) {
+    throw Error{
+        {"take over the region of", wiring.layout.processes[process].name, fault, "start the pipeline anew"}};
+  }
+  undo_ = &log_;
+  // An event may use what the batch before it has left: at least half of the log.
+  undo_limit_ = log_.capacity_bytes() / 2;
+  progress_ = &view_.control->progress;
+  resume();
+  connect_outlets();
+  if (!finished_) {
+    worker_ = std::make_unique<Worker>(identity_of(wiring, process, view_), area_, id_);
+    runner_ = node_.factory(*worker_, ports_);
+    if (poison_.any()) poison_.open_file(*worker_);
+    retry_.emplace(wiring, process, view_.cursors[kRetried].load(std::memory_order_relaxed));
+    if (!retry_->pending()) retry_.reset();
+  }
+  ring_neighbours();
+}
+
+void WorkerLoop::resume() {
+  // relaxed: this process's own region.
+  committed_in_ = events_in_ = view_.cursors[kEventsIn].load(std::memory_order_relaxed);
+  committed_out_ = events_out_ = view_.cursors[kEventsOut].load(std::memory_order_relaxed);
+  finished_ = view_.cursors[kFinished].load(std::memory_order_relaxed) != 0;
+  dead_letters_ = view_.cursors[kDeadLetters].load(std::memory_order_relaxed);
+  inputs_ = input_lanes(wiring_, process_);
+  for (std::size_t i = 0; poison_.any() && i < inputs_.size(); ++i)
+    poison_.fence(static_cast<std::uint32_t>(i), inputs_[i].lane);
+  outputs_ = output_lanes(wiring_, process_);
+  touched_.reserve(outputs_.size());
+  input_ended_ = node_.kind != NodeKind::source &&
+                 std::all_of(inputs_.begin(), inputs_.end(), [](const InLane& in) { return in.ended; });
+}
+
+void WorkerLoop::connect_outlets() {
+  for (std::size_t outlet = 0; outlet < node_.outlets.size(); ++outlet)
+    ports_.emplace_back(*this);
+  const ProcessLayout& layout = wiring_.layout.processes[process_];
+  for (std::size_t e = 0; e < wiring_.graph.edges.size(); ++e) {
+    const Edge& edge = wiring_.graph.edges[e];
+    if (edge.from != layout.node) continue;
+    OutEdge out{edge.route, {}, layout.replica};
+    for (std::size_t i = 0; i < layout.lanes_out.size(); ++i) {
+      if (wiring_.layout.lanes[layout.lanes_out[i]].edge == e) out.lanes.push_back(&outputs_[i]);
+    }
+    ports_[edge.outlet].connect(std::move(out));
+  }
+}
+
+WorkerLoop::Step WorkerLoop::step() {
+  if (finished_) {
+    // Also said by a process that finds everything done: its master tells by this word how it ended.
+    set_activity(ipc::Activity::finished);
+    return Step::finished;
+  }
+  std::uint64_t done = 0;
+  try {
+    if (retry_) {
+      done = retry_letter();
+    } else if (!input_ended_) {
+      done = node_.kind == NodeKind::source ? produce_batch() : consume_batch();
+    } else {
+      set_activity(ipc::Activity::busy);
+      say_last_word();
+      done = 1;
+    }
+  } catch (...) {
+    // Only a handler throws here, so that there is an event to abandon.
+    abandon_event();
+    commit_batch();
+    throw;
+  }
+  done += pass_marks();
+  commit_batch();
+  if (retry_ && !retry_->pending()) retry_.reset();
+  if (finished_) set_activity(ipc::Activity::finished);
+  return done != 0 ? Step::worked : Step::nothing;
+}
+
+std::uint64_t WorkerLoop::consume_batch() {
+  std::uint64_t handled = 0;
+  const std::size_t count = inputs_.size();
+  for (std::size_t i = 0; i < count && handled < batch_events_; ++i) {
+    const std::size_t index = (next_input_ + i) % count;
+    InLane& input = inputs_[index];
+    if (input.ended) continue;
+    if (poison_.any() && input.lane.at_fence()) {
+      bury(index);
+      ++handled;
+    }
+    if (input.lane.readable() == 0) continue;
+    set_activity(ipc::Activity::busy);
+    note_first_event();
+    input.touched = true;  // Before the handler runs: it may have to commit in the midst of the batch.
+    handled +=
+        runner_->consume(input.lane, static_cast<std::uint32_t>(index), batch_events_ - handled, *this);
+  }
+  next_input_ = count == 0 ? 0 : (next_input_ + 1) % count;
+  return handled;
+}
+
+// The event takes effect as a dead letter, like any other event: with the commit of its batch.
+void WorkerLoop::bury(std::size_t index) {
+  InLane& input = inputs_[index];
+  set_activity(ipc::Activity::busy);
+  input.touched = true;
+  begin_event(static_cast<std::uint32_t>(index), input.lane.next());
+  poison_.bury(static_cast<std::uint32_t>(index), input.lane);
+  ++dead_letters_;
+}
+
+// A batch of its own for each: they are few.
+std::uint64_t WorkerLoop::retry_letter() {
+  set_activity(ipc::Activity::busy);
+  note_first_event();
+  if (poison_.forbids(kRetryLane, retry_->position())) {
+    begin_event(kRetryLane, retry_->position());
+    poison_.bury_again(kRetryLane, retry_->position(), retry_->letter());
+    ++dead_letters_;
+  } else {
+    ipc::LaneConsumer letter = retry_->present();
+    if (runner_->consume(letter, kRetryLane, 1, *this) != 1) {
+      throw Error{{"retry a dead letter of stage", node_.name, "its event cannot be read",
+                   "retry letters that a pipeline wrote"}};
+    }
+  }
+  retry_->pass();
+  return 1;
+}
+
+std::uint64_t WorkerLoop::produce_batch() {
+  // relaxed: seen a batch later is soon enough.
+  if (requests_of(wiring_.layout, wiring_.segment).drain.load(std::memory_order_relaxed) != 0 ||
+      host_gone(master_)) {
+    input_ended_ = true;
+    return 1;
+  }
+  set_activity(ipc::Activity::busy);
+  note_first_event();
+  source_idle_ = false;
+  std::uint64_t calls = 0;
+  while (calls < batch_events_ && batch_goes_on()) {
+    begin_event(0, events_in_);
+    const SourceState state = runner_->produce();
+    if (state == SourceState::nothing_now) {
+      events_in_ = in_boundary_;  // It was asked, and nothing happened.
+      // It looked, and that is progress; the position stays, since nothing happened.
+      progress_->store(~event_, std::memory_order_relaxed);  // relaxed: as in begin_event().
+      source_idle_ = true;
+      break;
+    }
+    ++calls;
+    if (state == SourceState::end) {
+      // To say no more than that is no event: a replacement may hear it once more.
+      if (events_out_ == out_boundary_ && undo_->tail() == undo_boundary_) events_in_ = in_boundary_;
+      input_ended_ = true;
+      break;
+    }
+  }
+  // The end is something that was done: it is followed by the last word.
+  return calls;
+}
+
+std::uint64_t WorkerLoop::pass_marks() {
+  std::uint64_t passed = 0;
+  bool all_ended = true;
+  for (InLane& input : inputs_) {
+    if (input.lane.corrupt()) {
+      throw Error{{"read the lane from", wiring_.layout.processes[input.from].name,
+                   "its cursors or lengths cannot be", "start the pipeline anew"}};
+    }
+    // Asked before the lane is looked at: what it holds then is all that the host has published.
+    const bool last = input.from == kHostProcess && host_gone(master_);
+    if (!input.ended && input.lane.readable() == 0) {
+      const ipc::Mark* mark = input.lane.mark();
+      if (mark == nullptr && last && !input.lane.at_fence()) {
+        input.ended = true;
+        ++passed;
+      }
+      if (mark != nullptr) {
+        input.ended = mark->kind == ipc::MarkKind::end_of_stream;
+        input.lane.pass_mark();
+        input.touched = true;
+        ++passed;
+      }
+    }
+    if (!input.ended && input.producer_shed()) {
+      input.ended = true;
+      ++passed;
+    }
+    all_ended = all_ended && input.ended;
+  }
+  if (node_.kind != NodeKind::source && all_ended) input_ended_ = true;
+  return passed;
+}
+
+void WorkerLoop::say_last_word() {
+  std::uint64_t calls = 0;
+  bool more = true;
+  while (more && calls++ < batch_events_ && batch_goes_on()) {
+    begin_event(kLastWord, event_);
+    events_in_ = in_boundary_;  // It is no event of the input.
+    more = runner_->finish();
+  }
+  if (!more) end_outputs();
+}
+
+void WorkerLoop::end_outputs() {
+  for (OutLane& output : outputs_) {
+    // The end of stream is the only mark a worker makes, so there is room for it.
+    if (!output.lane.push_mark(ipc::MarkKind::end_of_stream, 0)) refuse_lane(output);
+    if (!output.touched) touch(output);
+  }
+  finished_ = true;
+}
+
+void WorkerLoop::abandon_event() noexcept {
+  // Everything the event did is behind its boundaries.
+  log_.roll_back(undo_boundary_);
+  for (OutLane* output : touched_)
+    output->lane.take_back(event_);
+  events_out_ = out_boundary_;
+  events_in_ = in_boundary_;
+  finished_ = false;
+}
+
+bool WorkerLoop::input_ready() {
+  return std::any_of(inputs_.begin(), inputs_.end(), [this](InLane& in) {
+    return !in.ended &&
+           (in.lane.readable() != 0 || in.lane.at_fence() || in.lane.mark() != nullptr || in.lane.corrupt() ||
+            (in.from == kHostProcess && host_gone(master_)) || in.producer_shed());
+  });
+}
+
+void WorkerLoop::wait_for_input() {
+  set_activity(ipc::Activity::idle);
+  view_.counters->waits.add();
+  // A stage is rung; nobody rings for a source that has nothing now: it is asked again soon.
+  if (source_idle_) return patience_.pause(std::chrono::milliseconds{1});
+  if (patience_.wait_until([this] { return input_ready(); }, kLongestWait) == ipc::Woken::unasked) {
+    view_.counters->unasked_wakes.add();
+  }
+}
+
+void WorkerLoop::set_activity(ipc::Activity activity) noexcept {
+  // relaxed: a claim for the watchdog, which looks again and again.
+  if (view_.control->activity.load(std::memory_order_relaxed) != activity) {
+    view_.control->activity.store(activity, std::memory_order_relaxed);
+  }
+}
+
+void WorkerLoop::note_first_event() noexcept {
+  if (first_event_noted_) return;
+  first_event_noted_ = true;
+  const std::uint32_t incarnation = view_.control->incarnation.load(std::memory_order_relaxed);
+  view_.control->lives[incarnation % ipc::kLivesKept].first_event_ns.store(monotonic_now().count(),
+                                                                           std::memory_order_relaxed);
+}
+
+}  // namespace sluice

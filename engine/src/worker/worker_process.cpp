@@ -1,0 +1,132 @@
+#include "worker/worker_process.hpp"
+
+#include <algorithm>
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <exception>
+#include <new>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include <sluice/error.hpp>
+#include <sluice/pinning/bind.hpp>
+
+#include "death/crash_note.hpp"
+#include "priority.hpp"
+
+namespace sluice {
+namespace {
+
+// A drill: whoever sends SIGUSR2 to a worker wants to see what happens when a handler hangs.
+void hang(int) {
+  volatile bool forever = true;
+  while (forever) {
+  }
+}
+
+void set_signals() {
+  for (const int signal : {SIGCHLD, SIGPIPE, SIGUSR1})
+    std::signal(signal, SIG_DFL);
+  // What a terminal or a service manager sends to the whole group is meant for the host, which then drains.
+  for (const int signal : {SIGINT, SIGQUIT, SIGHUP, SIGTERM})
+    std::signal(signal, SIG_IGN);
+  std::signal(SIGUSR2, hang);
+  sigset_t none;
+  sigemptyset(&none);
+  sigprocmask(SIG_SETMASK, &none, nullptr);
+}
+
+}  // namespace
+
+ipc::Life& begin_life(ipc::Control& control, std::size_t process) {
+  const auto born = monotonic_now();
+  // relaxed: nobody acts on these; they are read for people and for reports.
+  const std::uint32_t last = control.incarnation.load(std::memory_order_relaxed);
+  const std::uint32_t incarnation = std::max(last + 1, 1U);  // 0 stands for none, whatever stood there.
+  ipc::Life& life = control.lives[incarnation % ipc::kLivesKept];
+  life.incarnation.store(0, std::memory_order_relaxed);
+  life.ready_ns.store(0, std::memory_order_relaxed);
+  life.first_event_ns.store(0, std::memory_order_relaxed);
+  life.born_ns.store(born.count(), std::memory_order_relaxed);
+  life.incarnation.store(incarnation, std::memory_order_relaxed);
+  control.layout_version = ipc::kLayoutVersion;
+  control.region = static_cast<std::uint32_t>(process);
+  control.activity.store(ipc::Activity::starting, std::memory_order_relaxed);
+  ipc::nobody_sleeps(control);
+  control.pid.store(::getpid(), std::memory_order_relaxed);
+  control.incarnation.store(incarnation, std::memory_order_relaxed);
+  control.magic = ipc::kRegionMagic;
+  return life;
+}
+
+namespace {
+
+void leave_message(ipc::Control& control, ipc::Activity activity, const char* text) {
+  std::snprintf(control.message, sizeof(control.message), "%s", text);
+  // relaxed: read once the death of this process is confirmed.
+  control.activity.store(activity, std::memory_order_relaxed);
+}
+
+void work(const Wiring& wiring, const pinning::Place& place, std::size_t process, ipc::Control& control,
+          ipc::Life& life) {
+  const std::string& stage = wiring.graph.nodes[wiring.layout.processes[process].node].name;
+  DoorbellPatience patience{wait_policy(wiring.settings, stage, place.shared), control,
+                            wiring.bells[process]};
+  WorkerLoop loop{wiring, process, patience};
+  life.input_at_ready.store(loop.input_ready() ? 1 : 0, std::memory_order_relaxed);
+  life.ready_ns.store(monotonic_now().count(), std::memory_order_relaxed);
+  take_ease(place.shared);
+  while (true) {
+    switch (loop.step()) {
+      case WorkerLoop::Step::worked:
+        break;
+      case WorkerLoop::Step::nothing:
+        loop.wait_for_input();
+        break;
+      case WorkerLoop::Step::finished:
+        return;
+    }
+  }
+}
+
+}  // namespace
+
+void run_worker(const Wiring& wiring, const pinning::Place& place, std::size_t process) noexcept {
+  set_signals();
+  ::prctl(PR_SET_NAME, wiring.layout.processes[process].name.substr(0, 15).c_str());
+  // Where the kernel lets only ancestors trace (Yama), the coroner is none; it descends from the host. 0:
+  // nobody.
+  const ipc::Control& host = *view_of(wiring.layout, wiring.segment, kHostProcess).control;
+  ::prctl(PR_SET_PTRACER, static_cast<unsigned long>(host.pid.load(std::memory_order_relaxed)));
+  wiring.segment.own(process);
+  ipc::Control& control = *view_of(wiring.layout, wiring.segment, process).control;
+  ipc::Life& life = begin_life(control, process);
+  leave_crash_notes(crash_note_of(wiring.layout, wiring.segment, process), control);
+  // A kernel that grants less than the place is reported by the host; the worker works all the same.
+  pinning::bind_this_process(place);
+  int status = kExitFinished;
+  try {
+    work(wiring, place, process, control, life);
+  } catch (const Error& error) {
+    leave_message(control, ipc::Activity::hopeless, error.what());
+    status = kExitHopeless;
+  } catch (const std::bad_alloc& error) {
+    note_exception(CrashKind::out_of_memory);
+    leave_message(control, ipc::Activity::failed, error.what());
+    status = kExitHandlerThrew;
+  } catch (const std::exception& error) {
+    note_exception(CrashKind::exception);
+    leave_message(control, ipc::Activity::failed, error.what());
+    status = kExitHandlerThrew;
+  } catch (...) {
+    note_exception(CrashKind::exception);
+    leave_message(control, ipc::Activity::failed, "the handler threw something that is no std::exception");
+    status = kExitHandlerThrew;
+  }
+  std::fflush(nullptr);
+  // Not exit(): the host's static objects and exit handlers belong to the host.
+  ::_exit(status);
+}
+
+}  // namespace sluice
