@@ -63,7 +63,10 @@ class AllAtOnce : public testing::Test {
   fs::path segment() const { return directory_ / "segment"; }
   fs::path file(const std::string& name) const { return directory_ / name; }
 
-  std::size_t random_shift() { return 4096 * (random_() % 100'000); }
+  // As large as the segment that the next host maps.
+  total_loss::AddressesTaken random_addresses() {
+    return {random_() % 32, std::max<std::size_t>(size_of(segment()), 1 << 20)};
+  }
   std::chrono::microseconds random_pause(std::uint64_t most_us) {
     return std::chrono::microseconds{random_() % most_us};
   }
@@ -75,7 +78,7 @@ class AllAtOnce : public testing::Test {
     int ended = 0;
     for (int loss = 0; loss < losses; ++loss) {
       const std::uintmax_t lives = size_of(file("lives"));
-      total_loss::Host host{random_shift(), work};
+      total_loss::Host host{random_addresses(), work};
       if (loss % 4 != 0) {
         EXPECT_TRUE(total_loss::within(total_loss::kDeadline,
                                        [&] { return host.ended() || size_of(file("lives")) != lives; }));
@@ -95,7 +98,7 @@ class AllAtOnce : public testing::Test {
 
   template <class Work>
   void let_live(Work&& work) {
-    total_loss::Host host{random_shift(), work};
+    total_loss::Host host{random_addresses(), work};
     ASSERT_TRUE(host.wait_for_end(total_loss::kDeadline)) << "it did not come to its end, seed " << seed_;
     EXPECT_EQ(host.status(), 0) << "seed " << seed_;
     EXPECT_TRUE(host.gone()) << "a process was left behind, seed " << seed_;

@@ -41,7 +41,7 @@ TEST(MarketAllAtOnce, GivesTheSameAnswersHoweverOftenEverythingIsKilled) {
   int losses = 0;
   bool ended = false;
   while (!ended && losses < kMostLosses) {
-    total_loss::Host host{0, run};
+    total_loss::Host host{{}, run};
     // From when there is something to resume, if the start got that far in its life before.
     ASSERT_TRUE(
         total_loss::within(total_loss::kDeadline, [&] { return fs::exists(segment) || host.ended(); }));
@@ -53,7 +53,7 @@ TEST(MarketAllAtOnce, GivesTheSameAnswersHoweverOftenEverythingIsKilled) {
     losses += ended ? 0 : 1;
   }
   if (!ended) {
-    total_loss::Host host{0, run};
+    total_loss::Host host{{}, run};
     ASSERT_TRUE(host.wait_for_end(total_loss::kDeadline)) << "seed " << seed;
     EXPECT_EQ(host.status(), 0) << "seed " << seed;
     EXPECT_TRUE(host.gone());

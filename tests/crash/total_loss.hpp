@@ -6,6 +6,7 @@
 
 #include <chrono>
 #include <csignal>
+#include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
@@ -32,10 +33,17 @@ bool within(std::chrono::nanoseconds limit, Done&& done) {
   return true;
 }
 
+// What is mapped later comes to lie elsewhere, provided that a block is about as large: smaller ones fill
+// other gaps between the libraries, larger ones none.
+struct AddressesTaken {
+  std::uint64_t blocks = 0;
+  std::size_t block_bytes = 0;
+};
+
 class Host {
  public:
-  // Runs `work` in the host; 0 when it is done. `shift_bytes` moves what the host maps to other addresses.
-  Host(std::size_t shift_bytes, const std::function<void()>& work) {
+  // Runs `work` in the host; 0 when it is done. `taken` is what of the address space it cannot have.
+  Host(const AddressesTaken& taken, const std::function<void()>& work) {
     ::prctl(PR_SET_CHILD_SUBREAPER, 1);
     std::fflush(nullptr);
     pid_ = ::fork();
@@ -44,9 +52,8 @@ class Host {
       return;
     }
     ::setpgid(0, 0);
-    if (shift_bytes != 0) {
-      (void)::mmap(nullptr, shift_bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    }
+    for (std::uint64_t block = 0; block < taken.blocks; ++block)
+      (void)::mmap(nullptr, taken.block_bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     int status = 0;
     try {
       work();
