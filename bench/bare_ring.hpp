@@ -11,12 +11,13 @@
 
 namespace sluice::bench {
 
-// The cursors' lines are this far apart unless that is the question.
-inline constexpr std::size_t kBareCursorsApart = 128;
+struct BareCursors {
+  alignas(128) std::atomic<std::uint64_t> tail;  // Written by the producer only.
+  alignas(128) std::atomic<std::uint64_t> head;  // Written by the consumer only.
+};
 
 struct BareMemory {
-  std::atomic<std::uint64_t>* tail;  // Written by the producer only.
-  std::atomic<std::uint64_t>* head;  // Written by the consumer only.
+  BareCursors* cursors;
   std::byte* slots;
   std::uint64_t count;  // A power of two.
 };
@@ -29,7 +30,7 @@ class BareProducer {
   std::byte* reserve() noexcept {
     if (next_ - head_cache_ == memory_.count) {
       // [bare.head] acquire: the slots before head are read; pairs with BareConsumer::publish().
-      head_cache_ = memory_.head->load(std::memory_order_acquire);
+      head_cache_ = memory_.cursors->head.load(std::memory_order_acquire);
       if (next_ - head_cache_ == memory_.count) return nullptr;
     }
     return memory_.slots + (next_ & (memory_.count - 1)) * kSlotBytes;
@@ -37,7 +38,7 @@ class BareProducer {
   void advance() noexcept { ++next_; }
   void publish() noexcept {
     // [bare.tail] release: the slots before tail are written; pairs with BareConsumer::peek().
-    memory_.tail->store(next_, std::memory_order_release);
+    memory_.cursors->tail.store(next_, std::memory_order_release);
   }
 
  private:
@@ -54,7 +55,7 @@ class BareConsumer {
   const std::byte* peek() noexcept {
     if (next_ == tail_cache_) {
       // [bare.tail] acquire: the slots before tail are written; pairs with BareProducer::publish().
-      tail_cache_ = memory_.tail->load(std::memory_order_acquire);
+      tail_cache_ = memory_.cursors->tail.load(std::memory_order_acquire);
       if (next_ == tail_cache_) return nullptr;
     }
     return memory_.slots + (next_ & (memory_.count - 1)) * kSlotBytes;
@@ -62,7 +63,7 @@ class BareConsumer {
   void advance() noexcept { ++next_; }
   void publish() noexcept {
     // [bare.head] release: the slots before head are read; pairs with BareProducer::reserve().
-    memory_.head->store(next_, std::memory_order_release);
+    memory_.cursors->head.store(next_, std::memory_order_release);
   }
 
  private:

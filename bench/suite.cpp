@@ -4,7 +4,6 @@
 #include <chrono>
 #include <cstdint>
 #include <cstdio>
-#include <exception>
 #include <fstream>
 #include <sched.h>
 #include <string>
@@ -100,11 +99,7 @@ benchmark::internal::Benchmark* add(const std::string& name, Work work) {
   return benchmark::RegisterBenchmark(name.c_str(),
                                       [work = std::move(work)](benchmark::State& state) {
                                         const Disturbance disturbance;
-                                        try {
-                                          work(state);
-                                        } catch (const std::exception& error) {
-                                          state.SkipWithError(error.what());
-                                        }
+                                        work(state);
                                         disturbance.report(state);
                                       })
       ->UseRealTime();

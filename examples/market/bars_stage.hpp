@@ -1,7 +1,5 @@
-// The stage `bars`: one-second bars and totals of the trades of each instrument, told at the end of the
-// stream.
-//
-// A bar's second is the trade's time, rounded down; its open and close go by the order of arrival.
+// The stage `bars`: trade totals of each instrument and its one-second bars (trade_bars.hpp), told at the end
+// of the stream.
 #pragma once
 
 #include <cstdint>
@@ -9,54 +7,26 @@
 #include <sluice/sluice.hpp>
 
 #include "market/events.hpp"
+#include "market/trade_bars.hpp"
 
 namespace market {
 
 class BarsStage {
  public:
-  explicit BarsStage(sluice::Worker& worker);
+  explicit BarsStage(sluice::Worker& worker)
+      : worker_{worker}, bars_{worker}, told_{worker.state<std::uint64_t>("told")} {}
 
   void operator()(const Trade& trade, sluice::Outlet<RowRecord>& rows);
   // In portions: there can be more rows than a lane holds.
   bool finish(sluice::Outlet<RowRecord>& rows);
 
  private:
-  struct BarKey {
-    Instrument instrument;
-    std::int64_t second;
-    bool operator==(const BarKey&) const = default;
-  };
-  struct Bar {
-    Decimal open;
-    Decimal high;
-    Decimal low;
-    Decimal close;
-    QuantitySum volume;
-    std::uint64_t trades;
-    std::uint64_t reserved;
-  };
-  struct Total {
-    QuantitySum quantity;
-    NotionalSum notional;
-    std::uint64_t trades;
-    std::uint64_t buyer_maker;
-    Decimal first;
-    Decimal last;
-    Decimal lowest;
-    Decimal highest;
-    std::int64_t last_id;
-    std::uint64_t id_gaps;
-  };
-
-  void add_to_total(const Trade& trade);
-  void add_to_bar(const Trade& trade);
-  void push_total(const Instrument& instrument, const Total& total, sluice::Outlet<RowRecord>& rows);
-  void push_bar(const BarKey& key, const Bar& bar, sluice::Outlet<RowRecord>& rows);
-
   sluice::Worker& worker_;
-  sluice::Table<Instrument, Total> totals_;
-  sluice::Table<BarKey, Bar> bars_;
+  TradeBars<sluice::Worker> bars_;
   sluice::Recoverable<std::uint64_t> told_;  // Slots of the table of bars whose rows are out.
 };
+
+// The problem when sums do not fit.
+std::string sums_do_not_fit(const Instrument& instrument);
 
 }  // namespace market

@@ -37,6 +37,7 @@ using BookRecord = sluice::Record<BookHead>;
 struct Tally {
   Instrument instrument;
   KindName kind;
+  bool operator==(const Tally&) const = default;
 };
 
 // The files of the output.

@@ -12,6 +12,7 @@
 
 #include "market/drill.hpp"
 #include "market/market_pipeline.hpp"
+#include "market/output_files.hpp"
 #include "market/stdin_feed.hpp"
 #include "market/write_stage.hpp"
 

@@ -15,8 +15,11 @@
 namespace market {
 namespace {
 
+// What is set aside is paid for at the start and at the end, used or not.
+constexpr std::uint64_t kKibibyte = std::uint64_t{1} << 10;
 constexpr std::uint64_t kMebibyte = std::uint64_t{1} << 20;
-constexpr std::uint64_t kSmall = std::uint64_t{64} << 10;  // Of stages that keep next to nothing.
+constexpr std::uint64_t kSmall = 64 * kKibibyte;       // Of stages that keep next to nothing.
+constexpr std::uint64_t kSmallUndo = 256 * kKibibyte;  // Of stages that change little in one event.
 constexpr std::uint64_t kMostReaders = 2;
 
 std::string absolute(const std::string& path) {
@@ -36,8 +39,10 @@ Incoming incoming(sluice::Pipeline& pipeline, const MarketInput& input, const sl
                                     .value_or(std::min<std::uint64_t>(kMostReaders, input.paths.size()));
   const InputPlan plan = plan_inputs(input.paths, readers);
   auto [lines, rejected] = pipeline.source<ReadStage>(
-      "read", sluice::StageOptions{.workers = static_cast<unsigned>(readers), .state_bytes = kMebibyte}, plan,
-      input.paths, input.max_line_bytes);
+      "read",
+      sluice::StageOptions{
+          .workers = static_cast<unsigned>(readers), .state_bytes = kSmall, .undo_bytes = kSmallUndo},
+      plan, input.paths, input.max_line_bytes);
   return {lines, rejected};
 }
 
@@ -58,23 +63,25 @@ sluice::Pipeline market_pipeline(const MarketInput& input, const std::filesystem
   const auto instrument_of = [](const LineRecord& line) -> const Instrument& { return line.head.instrument; };
   auto [trades, books, tickers, tallies, rejected] =
       from.lines.by(instrument_of)
-          .to<ParseStage>("parse", {.workers = 2, .state_bytes = kSmall}, input.paths);
+          .to<ParseStage>("parse", {.workers = 2, .state_bytes = kSmall, .undo_bytes = kSmall}, input.paths);
   const auto book_of = [](const BookRecord& book) -> const Instrument& { return book.head.instrument; };
-  const auto book_rows = books.by(book_of).to<BookStage>(
-      "book", {.workers = 2, .state_bytes = 16 * kMebibyte, .undo_bytes = 8 * kMebibyte});
-  const auto bar_rows =
-      trades.by(&Trade::instrument).to<BarsStage>("bars", {.workers = 1, .state_bytes = 24 * kMebibyte});
+  const auto book_rows =
+      books.by(book_of).to<BookStage>("book", {.state_bytes = 8 * kMebibyte, .undo_bytes = 8 * kMebibyte});
+  const auto bar_rows = trades.by(&Trade::instrument)
+                            .to<BarsStage>("bars", {.state_bytes = 7 * kMebibyte, .undo_bytes = kSmallUndo});
   const auto ticker_rows =
-      tickers.by(&Ticker::instrument).to<TickerStage>("tickers", {.state_bytes = kMebibyte});
-  const auto count_rows =
-      tallies.by(&Tally::instrument).to<CountStage>("counts", {.state_bytes = 2 * kMebibyte});
+      tickers.by(&Ticker::instrument)
+          .to<TickerStage>("tickers", {.state_bytes = 512 * kKibibyte, .undo_bytes = kSmallUndo});
+  const auto count_rows = tallies.by(&Tally::instrument)
+                              .to<CountStage>("counts", {.state_bytes = kMebibyte, .undo_bytes = kSmallUndo});
   // One worker writes the files, whatever the settings say of other stages.
   book_rows.merge(bar_rows)
       .merge(ticker_rows)
       .merge(count_rows)
       .merge(rejected)
       .merge(from.rejected)
-      .to<WriteStage>("write", {.state_bytes = kSmall}, out);
+      .to<WriteStage>("write", {.state_bytes = kSmall, .undo_bytes = kSmall, .lane_bytes = 256 * kKibibyte},
+                      out);
   return pipeline;
 }
 

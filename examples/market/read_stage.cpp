@@ -53,13 +53,13 @@ bool ReadStage::operator()(sluice::Outlet<LineRecord>& lines, sluice::Outlet<Row
 
 void ReadStage::send(const Line& line, sluice::Outlet<LineRecord>& lines, sluice::Outlet<RowRecord>& rows) {
   const PlannedFile& planned = files_[position_->file];
-  send_line(
+  const std::optional<std::int64_t> received_ns = send_line(
       line, format_, planned.file.instrument, planned.index, planned.file.path,
       [&](const LineHead& head, std::string_view json) { lines.push(head, json); },
       [&](const RowHead& head, const std::string& row) { rows.push(head, row); });
   ReadPosition& position = position_.edit();
   position.line = capture_->position();
-  position.last_receive_ns = std::max(position.last_receive_ns, receive_time_ns(line.text).value_or(0));
+  position.last_receive_ns = std::max(position.last_receive_ns, received_ns.value_or(0));
   if (capture_->take_access_point(new_access_point_)) access_point_.set(new_access_point_);
 }
 

@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -55,15 +56,18 @@ class ReadStage {
   CaptureFormat format_ = CaptureFormat::unknown;
 };
 
-// Sends one line of a capture on, or the reason why it is none. Shared with standard input.
-void send_line(const Line& line, CaptureFormat format, const Instrument& file_instrument, std::uint32_t file,
-               std::string_view path, auto&& push_line, auto&& push_row) {
+// Sends one line of a capture on, or the reason why it is none. Gives the line's receive time, if it has one.
+// Shared with standard input.
+std::optional<std::int64_t> send_line(const Line& line, CaptureFormat format,
+                                      const Instrument& file_instrument, std::uint32_t file,
+                                      std::string_view path, auto&& push_line, auto&& push_row) {
   const CaptureLine parts = split_capture_line(format, file_instrument, line.text);
   if (!parts.reject_reason.empty()) {
     push_row(RowHead{Output::rejected, 0}, rejected_row(path, line.number, parts.reject_reason));
-    return;
+    return receive_time_ns(line.text);
   }
   push_line(LineHead{parts.instrument, line.number, file, 0}, parts.json);
+  return parts.receive_time_ns;
 }
 
 // The error of a line that fits into no lane.

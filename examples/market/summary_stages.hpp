@@ -1,40 +1,38 @@
 // The stages `tickers` and `counts`: the last ticker of each instrument, and how many events of each kind it
-// had; told at the end of the stream.
+// had (summaries.hpp); told at the end of the stream.
 #pragma once
-
-#include <cstdint>
 
 #include <sluice/sluice.hpp>
 
 #include "market/events.hpp"
+#include "market/summaries.hpp"
 
 namespace market {
 
 class TickerStage {
  public:
-  explicit TickerStage(sluice::Worker& worker);
+  explicit TickerStage(sluice::Worker& worker) : last_{worker} {}
 
-  void operator()(const Ticker& ticker, sluice::Outlet<RowRecord>& rows);
-  void finish(sluice::Outlet<RowRecord>& rows);
+  void operator()(const Ticker& ticker, sluice::Outlet<RowRecord>&) { last_.take(ticker); }
+  void finish(sluice::Outlet<RowRecord>& rows) {
+    last_.tell([&rows](Output output, const RowText& row) { rows.push(RowHead{output, 0}, row.text()); });
+  }
 
  private:
-  sluice::Table<Instrument, Ticker> last_;
+  LastTickers<sluice::Worker> last_;
 };
 
 class CountStage {
  public:
-  explicit CountStage(sluice::Worker& worker);
+  explicit CountStage(sluice::Worker& worker) : counts_{worker} {}
 
-  void operator()(const Tally& tally, sluice::Outlet<RowRecord>& rows);
-  void finish(sluice::Outlet<RowRecord>& rows);
+  void operator()(const Tally& tally, sluice::Outlet<RowRecord>&) { counts_.take(tally); }
+  void finish(sluice::Outlet<RowRecord>& rows) {
+    counts_.tell([&rows](Output output, const RowText& row) { rows.push(RowHead{output, 0}, row.text()); });
+  }
 
  private:
-  struct CountKey {
-    Instrument instrument;
-    KindName kind;
-    bool operator==(const CountKey&) const = default;
-  };
-  sluice::Table<CountKey, std::uint64_t> counts_;
+  EventCounts<sluice::Worker> counts_;
 };
 
 }  // namespace market

@@ -27,8 +27,6 @@ class WriteStage {
   std::array<std::unique_ptr<sluice::AppendFile>, kOutputs> parts_;
 };
 
-// Creates the directory if need be. Throws sluice::Error when it cannot be written.
-void prepare_output(const std::filesystem::path& directory);
 // After the run: the part files are needed no more.
 void remove_parts(const std::filesystem::path& directory);
 

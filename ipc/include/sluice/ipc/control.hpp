@@ -24,7 +24,7 @@
 namespace sluice::ipc {
 
 inline constexpr std::uint64_t kRegionMagic = 0x736c756963652031;  // "sluice 1"
-inline constexpr std::uint32_t kLayoutVersion = 1;
+inline constexpr std::uint32_t kLayoutVersion = 2;
 inline constexpr std::size_t kMessageBytes = 1024;
 
 enum class Activity : std::uint32_t {
