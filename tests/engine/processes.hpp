@@ -68,6 +68,11 @@ inline bool is_alive(pid_t pid) {
   return !fields.empty() && fields[0] != "Z" && fields[0] != "X";
 }
 
+inline bool is_stopped(pid_t pid) {
+  const std::vector<std::string> fields = stat_of(pid);
+  return !fields.empty() && fields[0] == "T";
+}
+
 inline pid_t parent_of(pid_t pid) {
   const std::vector<std::string> fields = stat_of(pid);
   return fields.size() < 2 ? 0 : static_cast<pid_t>(std::stol(fields[1]));
@@ -126,17 +131,19 @@ inline pid_t keeper_of(const Engine& engine) {
   throw std::runtime_error{"the engine has no keeper"};
 }
 
+// Kills the master while the keeper is stopped, so that nobody replaces it until the keeper goes on. Gives
+// the keeper.
+inline pid_t leave_without_master(const Engine& engine) {
+  const pid_t keeper = keeper_of(engine);
+  ::kill(keeper, SIGSTOP);
+  EXPECT_TRUE(eventually([keeper] { return is_stopped(keeper); }));
+  ::kill(master_of(engine), SIGKILL);
+  return keeper;
+}
+
 // Kills keeper and master so that neither can replace the other.
 inline void kill_head_of(const Engine& engine) {
-  const pid_t keeper = keeper_of(engine);
-  const pid_t master = master_of(engine);
-  ::kill(keeper, SIGSTOP);
-  EXPECT_TRUE(eventually([keeper] {
-    const std::vector<std::string> fields = stat_of(keeper);
-    return fields.empty() || fields[0] == "T";
-  }));
-  ::kill(master, SIGKILL);
-  ::kill(keeper, SIGKILL);
+  ::kill(leave_without_master(engine), SIGKILL);
 }
 
 // A test that starts processes: at its end none of them may be there any more.

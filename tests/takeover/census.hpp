@@ -12,11 +12,6 @@
 
 namespace sluice::test {
 
-inline bool is_stopped(pid_t pid) {
-  const std::vector<std::string> fields = stat_of(pid);
-  return !fields.empty() && fields[0] == "T";
-}
-
 // Maps the segment of `pipeline`, whose name must be this test's alone: the machine may have others.
 inline bool is_of(const std::string& pipeline, pid_t pid) {
   std::ifstream maps{"/proc/" + std::to_string(pid) + "/maps"};

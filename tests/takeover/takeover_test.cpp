@@ -70,11 +70,8 @@ TEST_F(Takeover, LeavesTheWorkersOfADeadMasterAlone) {
 TEST_F(Takeover, ReplacesWorkersThatDiedWhileThereWasNoMaster) {
   Engine engine{counting_pipeline(3), test_settings()};
   engine.start();
-  const pid_t keeper = keeper_of(engine);
   const Stats before = engine.stats();
-  ::kill(keeper, SIGSTOP);
-  ASSERT_TRUE(eventually([&] { return is_stopped(keeper); }));
-  ::kill(master_of(engine), SIGKILL);
+  const pid_t keeper = leave_without_master(engine);
   ASSERT_TRUE(engine.signal_worker("count/1", SIGKILL));
   Collector<Counted> out{engine, "out"};
   auto in = engine.inlet<Item>("in");
@@ -94,11 +91,8 @@ TEST_F(Takeover, ReplacesWorkersThatDiedWhileThereWasNoMaster) {
 TEST_F(Takeover, WorkersWorkOnWhileThereIsNoMaster) {
   Engine engine{flow(), flow_settings()};
   engine.start();
-  const pid_t keeper = keeper_of(engine);
   const Stats before = engine.stats();
-  ::kill(keeper, SIGSTOP);
-  ASSERT_TRUE(eventually([&] { return is_stopped(keeper); }));
-  ::kill(master_of(engine), SIGKILL);
+  const pid_t keeper = leave_without_master(engine);
   ASSERT_TRUE(eventually([&] { return !is_alive(static_cast<pid_t>(before.master)); }));
   for (int look = 0; look < 5; ++look) {
     const std::uint64_t seen = events_in(engine);
@@ -129,11 +123,8 @@ TEST_F(Takeover, AMasterWhoseKeeperDiedBecomesTheKeeper) {
 TEST_F(Takeover, AStopThatNoMasterHeardIsHonouredByTheNext) {
   Engine engine{flow(), flow_settings()};
   engine.start();
-  const pid_t keeper = keeper_of(engine);
   const std::vector<pid_t> workers = pids_of(engine);
-  ::kill(keeper, SIGSTOP);
-  ASSERT_TRUE(eventually([&] { return is_stopped(keeper); }));
-  ::kill(master_of(engine), SIGKILL);
+  const pid_t keeper = leave_without_master(engine);
   std::thread later{[keeper] {
     std::this_thread::sleep_for(300ms);
     ::kill(keeper, SIGCONT);
@@ -150,10 +141,7 @@ TEST_F(Takeover, AStopThatNoMasterHeardIsHonouredByTheNext) {
 TEST_F(Takeover, ADrainNeedsNoMasterButForItsEnd) {
   Engine engine{flow(), flow_settings()};
   engine.start();
-  const pid_t keeper = keeper_of(engine);
-  ::kill(keeper, SIGSTOP);
-  ASSERT_TRUE(eventually([&] { return is_stopped(keeper); }));
-  ::kill(master_of(engine), SIGKILL);
+  const pid_t keeper = leave_without_master(engine);
   engine.begin_drain();
   EXPECT_TRUE(eventually(
       [&] { return worker_of(engine, "count/0").finished && worker_of(engine, "count/1").finished; }));
