@@ -35,7 +35,7 @@
 #include "lone_worker.hpp"
 #include "peer.hpp"
 #include "suite.hpp"
-#include "worker_process.hpp"
+#include "worker/worker_process.hpp"
 
 namespace sluice::bench {
 namespace {

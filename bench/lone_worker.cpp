@@ -9,7 +9,7 @@
 #include <sluice/error.hpp>
 
 #include "peer.hpp"
-#include "worker_process.hpp"
+#include "worker/worker_process.hpp"
 
 namespace sluice::bench {
 namespace {

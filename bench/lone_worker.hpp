@@ -16,7 +16,7 @@
 #include <sluice/ipc/lane.hpp>
 #include <sluice/settings.hpp>
 
-#include "host.hpp"
+#include "host/host.hpp"
 
 namespace sluice::bench {
 

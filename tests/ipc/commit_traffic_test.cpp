@@ -95,8 +95,8 @@ class Chain {
     }
     return true;
   }
-  void ring_if_asleep(Side side) const {
-    if (sleeps(region(side).control)) bells_[side].ring();
+  void ring_if_asleep(Published& published, Side side) const {
+    if (published.sleeps(region(side).control)) bells_[side].ring();
   }
 
  private:
@@ -110,8 +110,8 @@ std::string make_events(Chain& chain, std::uint64_t most, std::mt19937_64 random
   const auto until = Clock::now() + kTraffic;
   const auto publish = [&] {
     lane.publish();
-    published();
-    chain.ring_if_asleep(kWorker);
+    Published published;
+    chain.ring_if_asleep(published, kWorker);
   };
   std::uint64_t number = 0;
   std::uint64_t check = 0;
@@ -186,9 +186,9 @@ class Worker {
     commit_.move(kHeadWord - 1, in_.marks_next());
     commit_.move(kHeadWord, in_.next());
     commit_.commit();
-    published();
-    chain_.ring_if_asleep(kMaker);
-    chain_.ring_if_asleep(kTaker);
+    Published published;
+    chain_.ring_if_asleep(published, kMaker);
+    chain_.ring_if_asleep(published, kTaker);
   }
 
   Chain& chain_;
@@ -217,8 +217,8 @@ std::string take_events(Chain& chain, std::mt19937_64 random, std::uint64_t& num
       ++number;
     }
     lane.publish();
-    published();
-    chain.ring_if_asleep(kWorker);
+    Published published;
+    chain.ring_if_asleep(published, kWorker);
   }
   return lane.mark()->value == number ? "" : std::to_string(number) + " events";
 }

@@ -1,4 +1,4 @@
-// The sleeping handshake alone, with nothing between the two sides but its four functions: of a sleeper that
+// The sleeping handshake alone, with nothing between the two sides but its functions: of a sleeper that
 // looks for the last time and a waker that has just published, at least one sees the other. Whatever the
 // processor holds back in a store buffer shows here, hundreds of thousands of times a second.
 #include <array>
@@ -59,8 +59,8 @@ bool be_waker(Side& own, const Side& sleeper, std::mt19937_64 random) {
     early_looks = early_looks + (sleeps(sleeper.control) ? 1 : 0);
     stagger(random);
     own.published.store(round, std::memory_order_release);  // As the store of a cursor.
-    published();
-    if (sleeps(sleeper.control)) own.saw.store(round);
+    Published published;
+    if (published.sleeps(sleeper.control)) own.saw.store(round);
     if (!meet(own, sleeper, 2 * round + 1)) return false;
   }
 }
@@ -75,7 +75,8 @@ std::uint64_t be_sleeper(Side& own, const Side& waker, std::mt19937_64 random, s
     if (!meet(own, waker, 2 * rounds)) return rounds;
     if (over) break;
     stagger(random);
-    fall_asleep(own.control);
+    if (random() % 8 == 0) wide_awake(own.control);
+    if (!fall_asleep(own.control)) return rounds;
     const bool saw = waker.published.load(std::memory_order_acquire) == rounds;
     if (!meet(own, waker, 2 * rounds + 1)) return rounds;
     awake(own.control);
@@ -95,6 +96,7 @@ TEST(Handshake, OfTwoProcessesNeverLeavesBothBlind) {
     return *reinterpret_cast<Side*>(segment.plain(region).data());
   };
   const std::uint64_t wakers_seed = random();
+  std::printf("far fences: %s\n", far_fences() ? "yes" : "no");
   Child waker{[&] {
     segment.own(1);
     return be_waker(side(1), side(0), std::mt19937_64{wakers_seed}) ? 0 : 1;

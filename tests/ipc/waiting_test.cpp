@@ -157,8 +157,8 @@ std::string take_turns(Side& own, const Side& other, const Doorbell& own_bell, c
     for (std::uint64_t pause = random() % 128; pause > 0; --pause)
       relax();
     own.published.store(turn, std::memory_order_release);
-    published();
-    if (sleeps(other.control)) other_bell.ring();
+    Published published;
+    if (published.sleeps(other.control)) other_bell.ring();
   }
   return {};
 }

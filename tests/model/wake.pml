@@ -7,6 +7,7 @@
  * Every store to a word that the other side reads goes through a buffer of its process, first in, first out,
  * that reaches the memory at any later time: x86's order. A full fence waits until the buffer is empty. The
  * sleeper's counter is stored like any other word, although x86 would fence there: other machines would not.
+ * A far fence waits for its own buffer, then for a moment at which the other's is empty.
  *
  * What is left out, and why that is sound:
  * - How an event takes effect once is for pipeline.pml; here a cursor is all there is to publish.
@@ -29,10 +30,11 @@
 #define PEER (1 - me)
 
 /* The memory. */
-mtype = {cursor_word, sleeping_word};
+mtype = {cursor_word, sleeping_word, drowsy_word};
 byte cursor[2];
 bool sleeping[2];
-chan buffer[2] = [4] of {mtype, byte};
+bool drowsy[2]; /* The wakefulness of control.hpp: whether neighbours must fence to ask. */
+chan buffer[2] = [5] of {mtype, byte};
 
 /* What the kernel keeps: an eventfd each. */
 bool bell[2];
@@ -54,6 +56,7 @@ inline to_memory(who) {
     if
     :: word == cursor_word -> cursor[who] = value
     :: word == sleeping_word -> sleeping[who] = value
+    :: word == drowsy_word -> drowsy[who] = value
     fi;
     word = 0; value = 0
   }
@@ -81,7 +84,25 @@ inline full_fence() {
   empty(buffer[me])
 }
 
+/* A full fence in everybody, one after the other, at any time between its call and its end. */
+inline far_fence() {
+  STEP(skip);
+#ifndef NO_FAR_FENCE
+  empty(buffer[me]);
+  empty(buffer[PEER])
+#else
+  skip
+#endif
+}
+
 inline fall_asleep() {
+  if
+  :: !knows_drowsy ->
+     STEP(buffer[me] ! drowsy_word, 1);
+     far_fence(); /* [sleep.far_fence] pairs with publish(). */
+     knows_drowsy = true
+  :: knows_drowsy
+  fi;
   STEP(buffer[me] ! sleeping_word, 1);
 #ifndef NO_FENCE_IN_SLEEPER
   full_fence() /* [sleep.fence] pairs with publish(). */
@@ -92,6 +113,11 @@ inline fall_asleep() {
 
 inline awake() {
   STEP(buffer[me] ! sleeping_word, 0)
+}
+
+/* Said at any time while awake. */
+inline wide_awake() {
+  STEP(buffer[me] ! drowsy_word, 0; knows_drowsy = false)
 }
 
 inline wait() {
@@ -111,7 +137,11 @@ inline wait() {
         STEP(bell[me] = false; blocked[me] = false)
      fi;
      awake()
-  od
+  od;
+  if
+  :: knows_drowsy -> wide_awake()
+  :: true
+  fi
 }
 
 inline publish() {
@@ -122,11 +152,15 @@ inline publish() {
     buffer[me] ! cursor_word, own + 1;
     PROMISE("no event is published twice", own == published_by[me]);
     own++; published_by[me] = own);
-#ifndef NO_FENCE_IN_WAKER
-  full_fence(); /* [sleep.fence] pairs with fall_asleep(). */
-#endif
 #ifndef ASKS_BEFORE_PUBLISHING
-  asleep = sleeping[PEER];
+  if
+  :: drowsy[PEER] -> /* [sleep.far_fence] pairs with fall_asleep(). */
+#ifndef NO_FENCE_IN_WAKER
+     full_fence(); /* [sleep.fence] pairs with fall_asleep(). */
+#endif
+     asleep = sleeping[PEER]
+  :: !drowsy[PEER]
+  fi;
 #endif
   if
   :: asleep -> ring(PEER)
@@ -137,7 +171,7 @@ inline publish() {
 
 proctype worker(byte me) {
   byte own;
-  bool asleep, replaces;
+  bool asleep, replaces, knows_drowsy;
 
 born:
 #ifdef UNCONFIRMED_DEATH
@@ -146,6 +180,11 @@ born:
   atomic { empty(buffer[me]) -> own = cursor[me] };
 #endif
   STEP(buffer[me] ! sleeping_word, 0); /* nobody_sleeps() */
+#ifndef DROWSY_BY_HEARSAY
+  STEP(buffer[me] ! drowsy_word, 0);
+#else
+  STEP(buffer[me] ! drowsy_word, 0; knows_drowsy = true);
+#endif
 #ifndef NO_RINGS_AFTER_DEATH
   if
   :: replaces -> ring(PEER)
@@ -159,7 +198,7 @@ born:
   goto gone;
 dead:
   atomic {
-    own = 0; asleep = false; replaces = true; blocked[me] = false
+    own = 0; asleep = false; knows_drowsy = false; replaces = true; blocked[me] = false
   };
   goto born;
 gone:

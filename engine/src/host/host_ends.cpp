@@ -16,8 +16,8 @@ namespace {
 // How long a wait goes on without a look at whether the pipeline is still there.
 constexpr std::chrono::milliseconds kLook{50};
 
-void ring_if_asleep(const ipc::Control& peer, const ipc::Doorbell& bell) {
-  if (ipc::sleeps(peer)) bell.ring();
+void ring_if_asleep(ipc::Published& published, const ipc::Control& peer, const ipc::Doorbell& bell) {
+  if (published.sleeps(peer)) bell.ring();
 }
 
 }  // namespace
@@ -108,9 +108,9 @@ void HostInlet::publish() {
       commit_->move(out->word, out->lane.marks_next(), out->lane.next());
     commit_->commit(position_);
   }
-  ipc::published();
+  ipc::Published published;
   for (OutLane* out : touched_) {
-    ring_if_asleep(*out->consumer, *out->bell);
+    ring_if_asleep(published, *out->consumer, *out->bell);
     out->touched = false;
   }
   touched_.clear();
@@ -197,9 +197,9 @@ void HostOutlet::publish() {
     if (in.touched) commit_->move(in.word, in.lane.marks_next(), in.lane.next());
   }
   commit_->commit(position_);
-  ipc::published();
+  ipc::Published published;
   for (InLane& in : lanes_) {
-    if (in.touched) ring_if_asleep(*in.producer, *in.bell);
+    if (in.touched) ring_if_asleep(published, *in.producer, *in.bell);
     in.touched = false;
   }
 }

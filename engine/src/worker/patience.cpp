@@ -17,9 +17,22 @@ ipc::WaitPolicy wait_policy(const Settings& settings, const std::string& stage, 
   return policy;
 }
 
+void DoorbellPatience::rouse() noexcept {
+  // So many waits take longer than the far fence that the next sleep costs for it.
+  constexpr std::uint32_t kBusy = 1024;
+  const std::uint32_t naps = own_.naps.load(std::memory_order_relaxed);  // relaxed: own word.
+  if (naps != naps_) {
+    naps_ = naps;
+    waits_without_nap_ = 0;
+  } else if (++waits_without_nap_ == kBusy) {
+    ipc::wide_awake(own_);
+  }
+}
+
 ipc::Woken DoorbellPatience::wait_until(const std::function<bool()>& ready, std::chrono::nanoseconds bound) {
   ipc::WaitPolicy policy = policy_;
   policy.bound = std::min(policy.bound, bound);
+  if (alone_) rouse();
   return ipc::wait(policy, own_, bell_, ready);
 }
 

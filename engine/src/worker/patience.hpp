@@ -2,6 +2,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstdint>
 #include <functional>
 #include <string>
 
@@ -15,19 +16,26 @@ namespace sluice {
 // How a process of this stage waits. A shared place never spins.
 ipc::WaitPolicy wait_policy(const Settings& settings, const std::string& stage, bool shared_place);
 
-// Waits on the doorbell of the calling process.
+// Waits on the doorbell of the calling process. A process that is `alone` waits in one thread only: after
+// many waits without a sleep it says that it is wide awake.
 class DoorbellPatience final : public Patience {
  public:
-  DoorbellPatience(const ipc::WaitPolicy& policy, ipc::Control& own, const ipc::Doorbell& bell)
-      : policy_{policy}, own_{own}, bell_{bell} {}
+  DoorbellPatience(const ipc::WaitPolicy& policy, ipc::Control& own, const ipc::Doorbell& bell,
+                   bool alone = false)
+      : policy_{policy}, own_{own}, bell_{bell}, alone_{alone} {}
 
   ipc::Woken wait_until(const std::function<bool()>& ready, std::chrono::nanoseconds bound) override;
   void pause(std::chrono::nanoseconds limit) override;
 
  private:
+  void rouse() noexcept;
+
   ipc::WaitPolicy policy_;
   ipc::Control& own_;
   const ipc::Doorbell& bell_;
+  bool alone_;
+  std::uint32_t naps_ = 0;  // Of this process, at the last wait.
+  std::uint32_t waits_without_nap_ = 0;
 };
 
 }  // namespace sluice

@@ -59,9 +59,9 @@ void WorkerLoop::store_commit(bool split) {
     commit_.commit();
   }
 
-  ipc::published();
+  ipc::Published published;
   for (OutLane* output : touched_) {
-    if (ipc::sleeps(*output->consumer)) {
+    if (published.sleeps(*output->consumer)) {
       output->bell->ring();
       view_.counters->rings.add();
     }
@@ -70,7 +70,7 @@ void WorkerLoop::store_commit(bool split) {
   std::erase_if(touched_, [](const OutLane* output) { return !output->touched; });
   for (InLane& input : inputs_) {
     if (!input.touched) continue;
-    if (ipc::sleeps(*input.producer)) {
+    if (published.sleeps(*input.producer)) {
       input.bell->ring();
       view_.counters->rings.add();
     }

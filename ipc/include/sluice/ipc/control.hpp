@@ -3,23 +3,36 @@
 // Written by the region's owner only; read by everybody, who must take it as a claim, not as a fact: that a
 // process is dead is known from its pidfd alone.
 //
-// The four functions of the sleeping handshake stand here together because they are one argument:
+// The functions of the sleeping handshake stand here together because they are one argument:
 //
-//     sleeper                               waker
-//     sleeping += 1                         publishes a cursor
-//     full fence  [sleep.fence]             full fence  [sleep.fence]
-//     looks at the cursors again            looks at sleeping
-//     nothing new: blocks on the doorbell   not 0: rings the doorbell
+//     sleeper, at its first sleep           waker
+//     drowsy = 1                            publishes a cursor
+//     far fence   [sleep.far_fence]         (the far fence falls anywhere between these steps)
+//     drowsy = 2                            looks at drowsy: 0? done
 //
-// Of two full fences one comes first: either the sleeper sees the cursor or the waker sees that it sleeps. A
-// waker that dies between publishing and ringing is covered by its replacement, which rings every neighbour's
-// doorbell; a sleeper that dies leaves its count behind, which costs its neighbours idle rings until the
-// replacement is up.
+//     sleeper, every time                   waker, if the other is drowsy
+//     sleeping += 1                         full fence  [sleep.fence]
+//     full fence  [sleep.fence]             looks at sleeping
+//     looks at the cursors again            not 0: rings the doorbell
+//     nothing new: blocks on the doorbell
+//
+// Of two full fences one comes first: either the sleeper sees the cursor or the waker sees that it sleeps.
+// The far fence is one in the waker too, wherever the waker was: behind its look at drowsy, then the cursor
+// was published before the fence and the sleeper sees it; or before that look, then the look finds the
+// sleeper drowsy. So nobody fences for a neighbour that is wide awake, and a fence that has to wait for a
+// line in another processor's cache costs a hundred times what it costs otherwise.
+//
+// Who has slept stays drowsy until it has been busy for a while: a far fence costs more than a sleeper has to
+// spend. A waker that dies between publishing and ringing is covered by its replacement, which rings every
+// neighbour's doorbell; a sleeper that dies leaves its words behind, which costs its neighbours idle rings
+// until the replacement is up.
 #pragma once
 
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+
+#include <sluice/ipc/far_fence.hpp>
 
 namespace sluice::ipc {
 
@@ -48,6 +61,12 @@ struct Life {
 };
 inline constexpr std::uint32_t kLivesKept = 64;
 
+enum class Wakefulness : std::uint32_t {
+  wide_awake = 0,      // Will not sleep before a far fence: neighbours need not fence to ask.
+  getting_drowsy = 1,  // The far fence is under way.
+  drowsy = 2,          // It is behind: may sleep at any time.
+};
+
 struct Control {
   // Identity.
   alignas(128) std::uint64_t magic;
@@ -64,6 +83,8 @@ struct Control {
 
   // How many threads sleep: at most one in a worker. Read by every neighbour after it has published.
   alignas(128) std::atomic<std::uint32_t> sleeping;
+  std::atomic<Wakefulness> wakefulness;
+  std::atomic<std::uint32_t> naps;  // How often a thread was about to block; at most one of them too few.
 
   // Why it failed; valid once activity is failed.
   alignas(128) char message[kMessageBytes];
@@ -80,31 +101,67 @@ inline void full_fence() noexcept {
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wtsan"
 #endif
-  std::atomic_thread_fence(std::memory_order_seq_cst);  // [sleep.fence] in fall_asleep() and published().
+  std::atomic_thread_fence(
+      std::memory_order_seq_cst);  // [sleep.fence] in fall_asleep() and Published::sleeps().
 #ifdef __SANITIZE_THREAD__
 #pragma GCC diagnostic pop
 #endif
 }
 
 // Sleeper: says that it is about to block. Look at the cursors once more after this, then block or call
-// awake().
-inline void fall_asleep(Control& own) noexcept {
-  own.sleeping.fetch_add(1, std::memory_order_relaxed);  // relaxed: the fence orders it.
-  full_fence();                                          // [sleep.fence] pairs with published().
+// awake(). False when nobody may have heard it (far_fence.hpp): then block for a moment only.
+[[nodiscard]] inline bool fall_asleep(Control& own) noexcept {
+  bool heard = true;
+  // relaxed, here and below: the fences order them.
+  if (far_fences() && own.wakefulness.load(std::memory_order_relaxed) != Wakefulness::drowsy) {
+    // Of two threads that come here at a time none goes on before a far fence of its own.
+    own.wakefulness.store(Wakefulness::getting_drowsy, std::memory_order_relaxed);
+    std::atomic_signal_fence(std::memory_order_seq_cst);
+    heard = far_fence();  // [sleep.far_fence] pairs with Published::sleeps().
+    if (heard) own.wakefulness.store(Wakefulness::drowsy, std::memory_order_relaxed);
+  }
+  own.naps.store(own.naps.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+  own.sleeping.fetch_add(1, std::memory_order_relaxed);
+  full_fence();  // [sleep.fence] pairs with Published::sleeps().
+  return heard;
 }
 inline void awake(Control& own) noexcept {
   own.sleeping.fetch_sub(1, std::memory_order_relaxed);  // relaxed: a late 0 costs an idle ring.
 }
+// Will not sleep for a while: spares its neighbours their fences. Of a process in which one thread sleeps.
+inline void wide_awake(Control& own) noexcept {
+  // relaxed: seen late, it costs a fence.
+  own.wakefulness.store(Wakefulness::wide_awake, std::memory_order_relaxed);
+}
 // What a predecessor left behind when it died in its sleep.
 inline void nobody_sleeps(Control& own) noexcept {
   own.sleeping.store(0, std::memory_order_relaxed);  // relaxed: as in awake().
-}
-// Waker: once after publishing cursors, before asking sleeps().
-inline void published() noexcept {
-  full_fence();  // [sleep.fence] pairs with fall_asleep().
+  wide_awake(own);
 }
 inline bool sleeps(const Control& peer) noexcept {
   return peer.sleeping.load(std::memory_order_relaxed) != 0;  // relaxed: the fence orders it.
 }
+
+// Waker: made once cursors are published, to ask whom to ring.
+class Published {
+ public:
+  Published() noexcept {
+    // The cursors come before the looks, for the compiler; the far fence of a sleeper sees to the processor.
+    std::atomic_signal_fence(std::memory_order_seq_cst);
+  }
+  bool sleeps(const Control& peer) noexcept {
+    // relaxed: either the far fence was before this look, and it sees that the peer is drowsy, or the peer
+    // sees the cursors. [sleep.far_fence] pairs with fall_asleep().
+    if (peer.wakefulness.load(std::memory_order_relaxed) == Wakefulness::wide_awake && far_fences()) {
+      return false;
+    }
+    if (!fenced_) full_fence();  // [sleep.fence] pairs with fall_asleep().
+    fenced_ = true;
+    return ipc::sleeps(peer);
+  }
+
+ private:
+  bool fenced_ = false;
+};
 
 }  // namespace sluice::ipc

@@ -6,6 +6,7 @@
 // look at what no doorbell announces.
 #pragma once
 
+#include <algorithm>
 #include <chrono>
 #include <cstdint>
 #include <sched.h>
@@ -39,6 +40,9 @@ enum class Woken {
 // Between publishing a cursor and ringing, a peer may be preempted for about this long.
 inline constexpr std::chrono::milliseconds kRingUnderWay{100};
 
+// A sleeper that nobody may have heard looks again so soon; by then everybody has.
+inline constexpr std::chrono::nanoseconds kUnheard = std::chrono::milliseconds{1};
+
 template <class Ready>
 Woken wait(const WaitPolicy& policy, Control& own, const Doorbell& doorbell, Ready&& ready) {
   using Clock = std::chrono::steady_clock;
@@ -61,19 +65,19 @@ Woken wait(const WaitPolicy& policy, Control& own, const Doorbell& doorbell, Rea
   }
   if (!policy.sleep) return ready() ? Woken::ready : Woken::bound;
 
-  fall_asleep(own);
+  const bool heard = fall_asleep(own);
   if (ready()) {
     awake(own);
     return Woken::ready;
   }
-  bool rang = doorbell.wait(policy.bound);
+  bool rang = doorbell.wait(heard ? policy.bound : std::min(policy.bound, kUnheard));
   // What came just as the bound passed is not a lost ring: whoever published it sees that this side sleeps.
   if (!rang && ready()) rang = doorbell.wait(kRingUnderWay);
   awake(own);
   // Another thread of this process sleeps at the same doorbell, and this one may have taken its ring.
   if (rang && sleeps(own)) doorbell.ring();
   if (!ready()) return Woken::bound;
-  return rang ? Woken::ready : Woken::unasked;
+  return rang || !heard ? Woken::ready : Woken::unasked;
 }
 
 }  // namespace sluice::ipc
