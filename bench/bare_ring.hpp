@@ -11,13 +11,12 @@
 
 namespace sluice::bench {
 
-struct BareCursors {
-  alignas(128) std::atomic<std::uint64_t> tail;  // Written by the producer only.
-  alignas(128) std::atomic<std::uint64_t> head;  // Written by the consumer only.
-};
+// The cursors' lines are this far apart unless that is the question.
+inline constexpr std::size_t kBareCursorsApart = 128;
 
 struct BareMemory {
-  BareCursors* cursors;
+  std::atomic<std::uint64_t>* tail;  // Written by the producer only.
+  std::atomic<std::uint64_t>* head;  // Written by the consumer only.
   std::byte* slots;
   std::uint64_t count;  // A power of two.
 };
@@ -30,7 +29,7 @@ class BareProducer {
   std::byte* reserve() noexcept {
     if (next_ - head_cache_ == memory_.count) {
       // [bare.head] acquire: the slots before head are read; pairs with BareConsumer::publish().
-      head_cache_ = memory_.cursors->head.load(std::memory_order_acquire);
+      head_cache_ = memory_.head->load(std::memory_order_acquire);
       if (next_ - head_cache_ == memory_.count) return nullptr;
     }
     return memory_.slots + (next_ & (memory_.count - 1)) * kSlotBytes;
@@ -38,7 +37,7 @@ class BareProducer {
   void advance() noexcept { ++next_; }
   void publish() noexcept {
     // [bare.tail] release: the slots before tail are written; pairs with BareConsumer::peek().
-    memory_.cursors->tail.store(next_, std::memory_order_release);
+    memory_.tail->store(next_, std::memory_order_release);
   }
 
  private:
@@ -55,7 +54,7 @@ class BareConsumer {
   const std::byte* peek() noexcept {
     if (next_ == tail_cache_) {
       // [bare.tail] acquire: the slots before tail are written; pairs with BareProducer::publish().
-      tail_cache_ = memory_.cursors->tail.load(std::memory_order_acquire);
+      tail_cache_ = memory_.tail->load(std::memory_order_acquire);
       if (next_ == tail_cache_) return nullptr;
     }
     return memory_.slots + (next_ & (memory_.count - 1)) * kSlotBytes;
@@ -63,7 +62,7 @@ class BareConsumer {
   void advance() noexcept { ++next_; }
   void publish() noexcept {
     // [bare.head] release: the slots before head are read; pairs with BareProducer::reserve().
-    memory_.cursors->head.store(next_, std::memory_order_release);
+    memory_.head->store(next_, std::memory_order_release);
   }
 
  private:

@@ -1,198 +1,146 @@
-// Question: what does a lane cost above the least that a shared-memory ring can be?
+// Question: what does a lane cost above the least that a shared-memory ring can be, and what does each of its
+// dimensions change?
 //
 // Baseline: a bare ring with cached cursors (bare_ring.hpp), of the same bytes, in the same memory, in the
-// same run. Read the ratios, lane to bare; figures drift between machines and hours by a third or more.
+// same run. Limits: cache lines that go to and fro, and reading what another core has written. Read the
+// ratios; figures drift between machines and hours by a third or more.
 //
 // Machine: any with two processing units, 0 and 1, which both sides are pinned to. On one where both share a
 // core, or where other programs run, it measures that. Google Benchmark prints the machine above the table.
 //
-//   one_way/CHANNEL/THREADS-OR-PROCESSES/BYTES/BATCH   events a second. BATCH is how many events one
-//       publication covers: 1 is each by itself. The sender writes every byte, the receiver reads every byte.
-//   round_trip/...   64 B there and back, one at a time: time in ns, its median and its tail as counters.
-#include <algorithm>
-#include <chrono>
+// One question at a time, all else being: two processes, 64 B, a ring of 1 MiB in pages of 4 KiB.
+//   one_way/SUBJECT/BYTES/MANNER       events a second; MANNER is single, batch, in_place: traffic.hpp
+//   one_way_records/...                the same for records, which carry their length
+//   sides/SUBJECT/64B/threads|processes/MANNER
+//   capacity/SUBJECT/64B/RING          in batches: from a ring within L1 to one beyond L2
+//   pages/SUBJECT/64B/4KiB|2MiB        in batches, a ring of 4 MiB
+//   cursor_line/baseline:bare/64B/64B|128B       single: how far apart tail and head are
+//   round_trip/SUBJECT/64B             there and back, one at a time: ns, median and tail as counters
+//   round_trip_cursor_line, round_trip_sides, round_trip_records    the same, by the same questions
+//   stream/limit:dirty_lines/BLOCK     lines a second read from a block that the other core has just written
+#include <array>
+#include <atomic>
+#include <cstring>
 #include <string>
-#include <vector>
 
 #include <benchmark/benchmark.h>
 #include <fmt/format.h>
 
-#include <sluice/ipc/waiting.hpp>
-
 #include "channel.hpp"
 #include "peer.hpp"
+#include "ping_pong.hpp"
 #include "suite.hpp"
+#include "traffic.hpp"
 
 namespace sluice::bench {
 namespace {
 
-constexpr std::uint64_t kStop = ~std::uint64_t{0};
-constexpr std::uint64_t kEventsAnIteration = 4096;
-
-void write_event(std::byte* at, std::size_t bytes, std::uint64_t number) noexcept {
-  std::memset(at, static_cast<int>(number), bytes);
-  std::memcpy(at, &number, sizeof(number));
-}
-
-std::uint64_t read_event(const std::byte* at, std::size_t bytes) noexcept {
-  std::uint64_t sum = 0;
-  for (std::size_t i = 0; i + 8 <= bytes; i += 8) {
-    std::uint64_t word = 0;
-    std::memcpy(&word, at + i, sizeof(word));
-    sum += word;
-  }
-  return sum;
-}
-
-std::uint64_t number_of(const std::byte* at) noexcept {
-  std::uint64_t number = 0;
-  std::memcpy(&number, at, sizeof(number));
-  return number;
-}
-
-template <class Sender>
-std::byte* wait_for_room(Sender& sender) noexcept {
-  std::byte* at = nullptr;
-  while ((at = sender.reserve()) == nullptr) {
-    sender.publish();
-    ipc::relax();
-  }
-  return at;
-}
-
-template <class Receiver>
-const std::byte* wait_for_event(Receiver& receiver) noexcept {
-  const std::byte* at = nullptr;
-  while ((at = receiver.peek()) == nullptr)
-    ipc::relax();
-  return at;
+template <class Channel, Manner kManner>
+void add_in_room(const std::string& name, const Room& room, Apart apart = Apart::processes) {
+  add(name, [room, apart](benchmark::State& state) {
+    Channel channel{room};
+    one_way<kManner>(state, channel, apart);
+  });
 }
 
 template <class Channel>
-void send_stop(typename Channel::Sender& sender) {
-  write_event(wait_for_room(sender), Channel::kEventBytes, kStop);
-  sender.advance();
-  sender.publish();
-}
-
-// Takes what is there, up to `batch` events a publication, until it is told to stop.
-template <class Channel>
-void receive(const Memory& memory, std::uint64_t batch) {
-  typename Channel::Receiver receiver{memory, 0};
-  while (true) {
-    const std::byte* at = wait_for_event(receiver);
-    for (std::uint64_t taken = 0; at != nullptr; at = receiver.peek()) {
-      if (number_of(at) == kStop) return;
-      benchmark::DoNotOptimize(read_event(at, Channel::kEventBytes));
-      receiver.advance();
-      if (++taken == batch) break;
-    }
-    receiver.publish();
-  }
-}
-
-template <class Channel, Apart kApart, std::uint64_t kBatch>
-void one_way(benchmark::State& state) {
-  const Memory memory;
-  const Peer peer{kApart, 1, [&memory] { receive<Channel>(memory, kBatch); }};
-  typename Channel::Sender sender{memory, 0};
-  std::uint64_t number = 0;
-  for ([[maybe_unused]] auto _ : state) {
-    for (const std::uint64_t end = number + kEventsAnIteration; number < end;) {
-      for (std::uint64_t i = 0; i < kBatch; ++i, ++number) {
-        write_event(wait_for_room(sender), Channel::kEventBytes, number);
-        sender.advance();
-      }
-      sender.publish();
-    }
-  }
-  state.SetItemsProcessed(static_cast<std::int64_t>(number));
-  send_stop<Channel>(sender);
-}
-
-template <class Channel>
-void echo(const Memory& memory) {
-  typename Channel::Receiver receiver{memory, 0};
-  typename Channel::Sender sender{memory, 1};
-  std::uint64_t number = 0;
-  do {
-    const std::byte* at = wait_for_event(receiver);
-    number = number_of(at);
-    std::memcpy(wait_for_room(sender), at, Channel::kEventBytes);
-    receiver.advance();
-    sender.advance();
-    sender.publish();
-    receiver.publish();
-  } while (number != kStop);
-}
-
-void count_quantiles(benchmark::State& state, std::vector<float>& times_ns) {
-  std::sort(times_ns.begin(), times_ns.end());
-  for (const auto& [name, part] : {std::pair{"p50_ns", 0.5}, {"p99_ns", 0.99}, {"p99.9_ns", 0.999}}) {
-    const auto rank = static_cast<std::size_t>(part * static_cast<double>(times_ns.size() - 1));
-    state.counters[name] = times_ns[rank];
-  }
-}
-
-template <class Channel, Apart kApart>
-void round_trip(benchmark::State& state) {
-  const Memory memory;
-  const Peer peer{kApart, 1, [&memory] { echo<Channel>(memory); }};
-  typename Channel::Sender sender{memory, 0};
-  typename Channel::Receiver receiver{memory, 1};
-  std::vector<float> times_ns;
-  times_ns.reserve(static_cast<std::size_t>(state.max_iterations));
-  std::uint64_t number = 0;
-  for ([[maybe_unused]] auto _ : state) {
-    const auto start = std::chrono::steady_clock::now();
-    write_event(wait_for_room(sender), Channel::kEventBytes, number++);
-    sender.advance();
-    sender.publish();
-    benchmark::DoNotOptimize(read_event(wait_for_event(receiver), Channel::kEventBytes));
-    receiver.advance();
-    receiver.publish();
-    times_ns.push_back(
-        std::chrono::duration<float, std::nano>(std::chrono::steady_clock::now() - start).count());
-  }
-  count_quantiles(state, times_ns);
-  send_stop<Channel>(sender);
-}
-
-template <class Channel, Apart kApart>
-void register_sides(const char* channel, const char* sides) {
-  const std::string what = fmt::format("{}/{}/{}", channel, sides, Channel::kEventBytes);
-  add("one_way/" + what + "/1", &one_way<Channel, kApart, 1>);
-  add("one_way/" + what + "/32", &one_way<Channel, kApart, 32>);
-  if (Channel::kEventBytes == 64) add("round_trip/" + what, &round_trip<Channel, kApart>);
-}
-
-template <class Channel>
-void register_channel(const char* channel) {
-  register_sides<Channel, Apart::threads>(channel, "threads");
-  register_sides<Channel, Apart::processes>(channel, "processes");
+void add_trip(const std::string& name, const Room& room = {}, Apart apart = Apart::processes) {
+  add(name, [room, apart](benchmark::State& state) {
+    Channel channel{room};
+    round_trip(state, channel, apart);
+  });
 }
 
 // What is compared stands together.
 template <std::size_t kBytes>
-void register_events() {
-  register_channel<Bare<kBytes>>("bare");
-  register_channel<Lane<kBytes>>("lane");
+void add_events() {
+  add_manners<Bare<kBytes>>("one_way", "baseline:bare");
+  add_manners<Lane<kBytes>>("one_way", "lane");
 }
 template <std::size_t kBytes>
-void register_records() {
-  register_channel<Bare<kBytes>>("bare");
-  register_channel<Records<kBytes>>("records");
+void add_records() {
+  add_manners<Bare<kBytes>>("one_way_records", "baseline:bare");
+  add_manners<Records<kBytes>>("one_way_records", "lane");
 }
 
-void add_all(const Options&) {
+void add_sides() {
+  for (const auto& [name, apart] : {std::pair{"threads", Apart::threads}, {"processes", Apart::processes}}) {
+    add_in_room<Bare<64>, Manner::single>(fmt::format("sides/baseline:bare/64B/{}/single", name), {}, apart);
+    add_in_room<Lane<64>, Manner::single>(fmt::format("sides/lane/64B/{}/single", name), {}, apart);
+    add_in_room<Bare<64>, Manner::batch>(fmt::format("sides/baseline:bare/64B/{}/batch", name), {}, apart);
+    add_in_room<Lane<64>, Manner::batch>(fmt::format("sides/lane/64B/{}/batch", name), {}, apart);
+    add_trip<Lane<64>>(fmt::format("round_trip_sides/lane/64B/{}", name), {}, apart);
+  }
+}
+
+void add_capacities(bool quick) {
+  for (const auto& [name, bytes] : {std::pair{"16KiB", std::size_t{16} << 10},
+                                    {"64KiB", std::size_t{64} << 10},
+                                    {"256KiB", std::size_t{256} << 10},
+                                    {"1MiB", std::size_t{1} << 20},
+                                    {"4MiB", std::size_t{4} << 20},
+                                    {"16MiB", std::size_t{16} << 20}}) {
+    if (quick && bytes != kRingBytes && bytes != std::size_t{64} << 10) continue;
+    add_in_room<Bare<64>, Manner::batch>(fmt::format("capacity/baseline:bare/64B/{}", name), {bytes});
+    add_in_room<Lane<64>, Manner::batch>(fmt::format("capacity/lane/64B/{}", name), {bytes});
+  }
+}
+
+void add_pages() {
+  constexpr std::size_t kBytes = std::size_t{4} << 20;
+  add_in_room<Lane<64>, Manner::batch>("pages/lane/64B/4KiB", {kBytes});
+  add_in_room<Lane<64>, Manner::batch>("pages/lane/64B/2MiB", {kBytes, Pages::huge});
+}
+
+void add_cursor_lines() {
+  for (const std::size_t apart : {64U, 128U}) {
+    const Room room{.bare_cursors_apart = apart};
+    add_in_room<Bare<64>, Manner::single>(fmt::format("cursor_line/baseline:bare/64B/{}B", apart), room);
+    add_trip<Bare<64>>(fmt::format("round_trip_cursor_line/baseline:bare/64B/{}B", apart), room);
+  }
+}
+
+void add_trips(bool quick) {
+  add("round_trip/limit:one_line/64B", [](benchmark::State& state) { ping_pong(state, true); });
+  add("round_trip/limit:two_lines/64B", [](benchmark::State& state) { ping_pong(state, false); });
+  add_trip<Bare<64>>("round_trip/baseline:bare/64B");
+  add_trip<Lane<64>>("round_trip/lane/64B");
+  if (quick) return;
+  add_trip<Bare<8>>("round_trip/baseline:bare/8B");
+  add_trip<Lane<8>>("round_trip/lane/8B");
+  add_trip<Bare<1024>>("round_trip/baseline:bare/1024B");
+  add_trip<Lane<1024>>("round_trip/lane/1024B");
+  add_trip<Bare<152>>("round_trip_records/baseline:bare/152B");
+  add_trip<Records<152>>("round_trip_records/lane/152B");
+}
+
+void add_streams(bool quick) {
+  for (const auto& [name, bytes] : {std::pair{"4KiB", std::size_t{4} << 10},
+                                    {"256KiB", std::size_t{256} << 10},
+                                    {"8MiB", std::size_t{8} << 20}}) {
+    if (quick && bytes > std::size_t{256} << 10) continue;
+    add(fmt::format("stream/limit:dirty_lines/{}", name),
+        [bytes](benchmark::State& state) { read_dirty_lines(state, bytes); });
+  }
+}
+
+void add_all(const Options& options) {
   pin(0);  // The peer has 1.
-  register_events<8>();
-  register_events<64>();
-  register_events<256>();
-  register_events<1024>();
-  register_records<150>();
-  register_channel<Records<1024>>("records");
-  register_records<16384>();
+  add_events<64>();
+  if (!options.quick) {
+    add_events<8>();
+    add_events<256>();
+    add_events<1024>();
+    add_records<1024>();
+    add_records<16384>();
+    add_sides();
+    add_pages();
+  }
+  add_records<152>();
+  add_capacities(options.quick);
+  add_cursor_lines();
+  add_trips(options.quick);
+  add_streams(options.quick);
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cstdint>
 #include <cstdio>
+#include <exception>
 #include <fstream>
 #include <sched.h>
 #include <string>
@@ -99,7 +100,11 @@ benchmark::internal::Benchmark* add(const std::string& name, Work work) {
   return benchmark::RegisterBenchmark(name.c_str(),
                                       [work = std::move(work)](benchmark::State& state) {
                                         const Disturbance disturbance;
-                                        work(state);
+                                        try {
+                                          work(state);
+                                        } catch (const std::exception& error) {
+                                          state.SkipWithError(error.what());
+                                        }
                                         disturbance.report(state);
                                       })
       ->UseRealTime();
