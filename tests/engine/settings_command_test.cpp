@@ -121,7 +121,7 @@ TEST(AWrongCommandLine, ExitsWithTwoAndAHint) {
   };
   EXPECT_EQ(
       complaint("confg"),
-      "sluice: there is no command \"confg\", only config, chaos, dead, stats\nTry \"sluice --help\".\n");
+      "sluice: there is no command \"confg\", only config, chaos, dead, stats, bench\nTry \"sluice --help\".\n");
   EXPECT_THAT(complaint("config"), HasSubstr("a command is missing: show, explain, keys, reference"));
   EXPECT_THAT(complaint("config shw"), HasSubstr("there is no command \"shw\", only show, explain"));
   EXPECT_THAT(complaint("config show --sett a=b"), HasSubstr("there is no option --sett"));

@@ -15,5 +15,7 @@ void add_chaos(CLI::App& program, std::vector<std::string> behind_dashes, int& s
 // Its program is what stands behind "--".
 void add_dead(CLI::App& program, std::vector<std::string> behind_dashes);
 void add_stats(CLI::App& program);
+// Its exit status is 1 if a suite did not run to its end, 130 if the run was interrupted.
+void add_bench(CLI::App& program, int& status);
 
 }  // namespace sluice::command

@@ -89,6 +89,7 @@ int run(int argc, char** argv) {
   sluice::command::add_chaos(program, behind_dashes, status);
   sluice::command::add_dead(program, behind_dashes);
   sluice::command::add_stats(program);
+  sluice::command::add_bench(program, status);
   if (argc == 1) {
     std::fputs(program.help().c_str(), stderr);
     return kMisused;

@@ -1,0 +1,146 @@
+// Suites as they run: what is kept of one that ends well, fails, dies, hangs, is missing or is interrupted.
+#include <chrono>
+#include <csignal>
+#include <filesystem>
+#include <fstream>
+#include <run.hpp>
+#include <string>
+#include <unistd.h>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "made_up.hpp"
+
+namespace bench_test {
+namespace {
+
+using namespace std::chrono_literals;
+using testing::AllOf;
+using testing::HasSubstr;
+using testing::IsEmpty;
+
+constexpr Suite kUnruly{"unruly", 1s, 1s, ""};
+
+std::vector<SuiteResult> run(const std::string& filter, const Progress& progress, std::vector<Suite> suites) {
+  RunRequest request;
+  request.suites = std::move(suites);
+  request.quick = true;
+  request.filter = filter;
+  request.directory = UNRULY_DIRECTORY;
+  request.allowance = 1min;
+  return run_suites(request, progress);
+}
+
+SuiteResult run(const std::string& filter) {
+  return run(filter, [](Stage, const std::string&) {}, {kUnruly}).front();
+}
+
+// How many processes run the unruly suite.
+int unruly_processes() {
+  int count = 0;
+  for (const auto& entry : std::filesystem::directory_iterator{"/proc"}) {
+    std::ifstream file{entry.path() / "comm"};
+    std::string name;
+    if (std::getline(file, name) && name == "bench_unruly") ++count;
+  }
+  return count;
+}
+
+TEST(ASuite, ThatEndsWellHasFiveRoundsOfEveryBenchmark) {
+  const SuiteResult result = run("ends/");
+  EXPECT_EQ(result.outcome, Outcome::completed) << result.words;
+  EXPECT_THAT(result.words, IsEmpty());
+  ASSERT_EQ(result.benchmarks.size(), 2U);
+  EXPECT_EQ(result.benchmarks[0].name.text(), "ends/well");
+  EXPECT_EQ(result.benchmarks[1].name.kind, Kind::baseline);
+  for (const Benchmark& each : result.benchmarks) {
+    EXPECT_EQ(each.rounds.size(), 5U);
+    EXPECT_EQ(each.rounds[0].iterations, 10U);
+    EXPECT_EQ(each.rounds[0].figures.count("items_per_second"), 1U);
+    EXPECT_EQ(each.rounds[0].figures.count("others_percent"), 1U);
+  }
+}
+
+TEST(ASuite, GetsToKnowWhetherPeersAreWanted) {
+  RunRequest request;
+  request.suites = {kUnruly};
+  request.quick = true;
+  request.peers = true;
+  request.filter = "ends/";
+  request.directory = UNRULY_DIRECTORY;
+  EXPECT_EQ(run_suites(request, [](Stage, const std::string&) {}).front().benchmarks.size(), 3U);
+}
+
+TEST(ASuite, WithABenchmarkThatFailsRunsTheOthers) {
+  const SuiteResult result = run("ends/well|fails/benchmark");
+  EXPECT_EQ(result.outcome, Outcome::completed) << result.words;
+  ASSERT_EQ(result.benchmarks.size(), 2U);
+  EXPECT_EQ(result.benchmarks[1].fault(), "3 events were lost");
+  EXPECT_EQ(result.benchmarks[0].fault(), "");
+}
+
+TEST(ASuite, ThatEndsWithAnotherStatusIsToldInItsWords) {
+  const SuiteResult result = run("fails/status");
+  EXPECT_EQ(result.outcome, Outcome::failed);
+  EXPECT_THAT(result.words, AllOf(HasSubstr("it ended with status 3"), HasSubstr("there is no more memory")));
+}
+
+TEST(ASuite, ThatDiesIsToldWithItsSignal) {
+  const SuiteResult result = run("fails/signal");
+  EXPECT_EQ(result.outcome, Outcome::failed);
+  // A sanitizer turns the signal into words and a status of its own.
+  EXPECT_THAT(result.words, testing::AnyOf(HasSubstr("it died of signal 11"), HasSubstr("SEGV")));
+}
+
+TEST(ASuite, ThatIsNotThereIsNamedAndTheOthersRun) {
+  const std::vector<SuiteResult> results =
+      run("ends/", [](Stage, const std::string&) {}, {Suite{"absent", 1s, 1s, ""}, kUnruly});
+  ASSERT_EQ(results.size(), 2U);
+  EXPECT_EQ(results[0].outcome, Outcome::missing);
+  EXPECT_THAT(results[0].words, AllOf(HasSubstr("bench_absent"), HasSubstr("No such file")));
+  EXPECT_EQ(results[1].outcome, Outcome::completed);
+}
+
+TEST(ASuite, ThatTheFilterLeavesNothingOfIsNoFailure) {
+  const SuiteResult result = run("nothing_of_this_name");
+  EXPECT_EQ(result.outcome, Outcome::completed);
+  EXPECT_THAT(result.benchmarks, IsEmpty());
+}
+
+TEST(ASuite, ThatHangsIsEndedWithAllThatItStarted) {
+  RunRequest request;
+  request.suites = {Suite{"unruly", 0s, 0s, ""}};
+  request.filter = "fails/to_end";
+  request.directory = UNRULY_DIRECTORY;
+  request.allowance = 1s;
+  const int before = unruly_processes();
+  const SuiteResult result = run_suites(request, [](Stage, const std::string&) {}).front();
+  EXPECT_EQ(result.outcome, Outcome::timed_out);
+  EXPECT_THAT(result.words, HasSubstr("it had not ended after 1 s"));
+  const auto deadline = std::chrono::steady_clock::now() + 10s;
+  while (unruly_processes() > before && std::chrono::steady_clock::now() < deadline)
+    ::usleep(10'000);
+  EXPECT_EQ(unruly_processes(), before);
+}
+
+TEST(AnInterrupt, EndsTheSuiteAndLeavesOutTheOthers) {
+  const auto interrupt = [](Stage stage, const std::string&) {
+    if (stage == Stage::running) ::kill(::getpid(), SIGINT);
+  };
+  const std::vector<SuiteResult> results = run("fails/to_end", interrupt, {kUnruly, kUnruly});
+  ASSERT_EQ(results.size(), 2U);
+  EXPECT_EQ(results[0].outcome, Outcome::interrupted);
+  EXPECT_EQ(results[1].outcome, Outcome::not_run);
+}
+
+TEST(Progress, TellsWhatRunsAndHowLongAtMost) {
+  std::vector<std::string> told;
+  run("ends/", [&told](Stage, const std::string& text) { told.push_back(text); }, {kUnruly});
+  ASSERT_GE(told.size(), 2U);
+  EXPECT_EQ(told.front(), "unruly: 0 s of about 1 s, at most 62 s");
+  EXPECT_THAT(told.back(), HasSubstr("unruly: completed after"));
+}
+
+}  // namespace
+}  // namespace bench_test
