@@ -21,7 +21,7 @@ struct SchedulingAttributes {
   std::uint64_t flags = 0;
   std::int32_t nice = 0;
   std::uint32_t priority = 0;
-  std::uint64_t runtime_ns = 0;  // For SCHED_OTHER the slice; 0: the system's.
+  std::uint64_t runtime_ns = 0;  // For SCHED_OTHER and SCHED_BATCH the slice; 0: the system's.
   std::uint64_t deadline_ns = 0;
   std::uint64_t period_ns = 0;
 };
@@ -35,8 +35,9 @@ constexpr int kHurriedNice = -15;
 int nice_before = 0;
 bool hurried = false;
 
-bool set(pid_t thread, int nice, std::uint64_t slice_ns) noexcept {
+bool set(pid_t thread, int policy, int nice, std::uint64_t slice_ns) noexcept {
   SchedulingAttributes attributes;
+  attributes.policy = static_cast<std::uint32_t>(policy);
   attributes.nice = nice;
   attributes.runtime_ns = slice_ns;
   return ::syscall(SYS_sched_setattr, thread, &attributes, 0) == 0;
@@ -49,20 +50,22 @@ void hurry() noexcept {
   if (::sched_getscheduler(0) != SCHED_OTHER) return;
   if (!hurried) nice_before = ::getpriority(PRIO_PROCESS, 0);
   hurried = true;
-  if (!set(0, kHurriedNice, kShortSliceNs)) set(0, nice_before, kShortSliceNs);
+  if (!set(0, SCHED_OTHER, kHurriedNice, kShortSliceNs)) set(0, SCHED_OTHER, nice_before, kShortSliceNs);
 }
 
-void take_ease(bool shared_place) noexcept {
-  const std::uint64_t slice_ns = shared_place ? kSharedSliceNs : 0;
+void take_ease(Sharing sharing) noexcept {
+  const std::uint64_t slice_ns = sharing == Sharing::alone ? 0 : kSharedSliceNs;
+  const int policy = sharing == Sharing::in_turns ? SCHED_BATCH : SCHED_OTHER;
   if (::sched_getscheduler(0) != SCHED_OTHER) return;
-  set(0, nice_before, slice_ns);
+  set(0, policy, nice_before, slice_ns);
   // A directory has a link for itself, its name and each directory in it: one more than two is one thread.
   struct stat tasks {};
   constexpr nlink_t kAlone = 3;
   if (::stat("/proc/self/task", &tasks) != 0 || tasks.st_nlink == kAlone) return;
   std::error_code error;
   for (const auto& task : std::filesystem::directory_iterator{"/proc/self/task", error}) {
-    set(static_cast<pid_t>(std::strtol(task.path().filename().c_str(), nullptr, 10)), nice_before, slice_ns);
+    const auto thread = static_cast<pid_t>(std::strtol(task.path().filename().c_str(), nullptr, 10));
+    set(thread, policy, nice_before, slice_ns);
   }
 }
 

@@ -101,7 +101,7 @@ void make_independent(bool in_a_hurry) noexcept {
   constexpr auto kSeconds = std::chrono::duration_cast<std::chrono::seconds>(Coroner::kExamination);
   const itimerval end{{0, 0}, {kSeconds.count(), 0}};
   ::setitimer(ITIMER_REAL, &end, nullptr);
-  if (!in_a_hurry) take_ease(false);
+  if (!in_a_hurry) take_ease(Sharing::alone);
 }
 
 ExaminerStatus work(const Examination& examination, const std::string& path) {
@@ -120,7 +120,7 @@ ExaminerStatus work(const Examination& examination, const std::string& path) {
       } else {
         ::syscall(SYS_pidfd_send_signal, examination.pidfd, SIGKILL, nullptr, 0);
       }
-      take_ease(false);  // Nobody waits for the names.
+      take_ease(Sharing::alone);  // Nobody waits for the names.
     };
     const bool was_dead = is_dead(examination.pidfd);
     const std::string stacks =

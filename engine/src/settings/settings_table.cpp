@@ -137,6 +137,19 @@ constexpr std::array kTable = {
         .example = "200us",
         .meaning = "How long the strategy `sleep` yields, after spinning, before it sleeps.",
         .trade_off = "Longer yielding avoids waking up from sleep, and keeps the processor from resting."},
+    Setting{.key = "wait.preempt",
+            .type = SettingType::choice,
+            .scope = Scope::every_stage,
+            .fallback = "no",
+            .latency = "yes",
+            .choices = "yes|no",
+            .example = "yes",
+            .meaning =
+                "Whether a worker that is woken interrupts another one that it shares a processor with. "
+                "With `no` it waits until that one has nothing to do or has had its turn.",
+            .trade_off =
+                "`yes` hands an event on as soon as it is there; `no` lets batches grow meanwhile, and takes "
+                "a tenth less processor time where workers share one. Nothing changes where they do not."},
     Setting{.key = "state.bytes",
             .type = SettingType::bytes,
             .scope = Scope::every_stage,

@@ -68,6 +68,11 @@ void leave_message(ipc::Control& control, ipc::Activity activity, const char* te
   control.activity.store(activity, std::memory_order_relaxed);
 }
 
+Sharing sharing_of(const Settings& settings, const std::string& stage, const pinning::Place& place) {
+  if (!place.shared) return Sharing::alone;
+  return settings.choice("wait.preempt", stage) == "yes" ? Sharing::interrupting : Sharing::in_turns;
+}
+
 void work(const Wiring& wiring, const pinning::Place& place, std::size_t process, ipc::Control& control,
           ipc::Life& life) {
   const std::string& stage = wiring.graph.nodes[wiring.layout.processes[process].node].name;
@@ -76,7 +81,7 @@ void work(const Wiring& wiring, const pinning::Place& place, std::size_t process
   WorkerLoop loop{wiring, process, patience};
   life.input_at_ready.store(loop.input_ready() ? 1 : 0, std::memory_order_relaxed);
   life.ready_ns.store(monotonic_now().count(), std::memory_order_relaxed);
-  take_ease(place.shared);
+  take_ease(sharing_of(wiring.settings, stage, place));
   while (true) {
     switch (loop.step()) {
       case WorkerLoop::Step::worked:
