@@ -158,7 +158,7 @@ struct Lane {
    public:
     Receiver(const Lane& lane, std::size_t direction) : lane_{lane.memories.lane(direction)} {}
     bool pop(Event<kBytes>& event) noexcept {
-      if (lane_.readable() == 0) return false;
+      if (lane_.watch(kBytes) == 0) return false;
       std::memcpy(&event, lane_.data(), kBytes);
       lane_.advance(kBytes);
       lane_.publish();
@@ -166,7 +166,7 @@ struct Lane {
     }
     template <class Read>
     std::size_t read(Read&& read) noexcept {
-      const std::size_t count = std::min(lane_.readable() / kBytes, kBatch);
+      const std::size_t count = std::min(lane_.watch(kBytes) / kBytes, kBatch);
       if (count == 0) return 0;
       const std::byte* at = lane_.data();
       for (std::size_t i = 0; i < count; ++i)
@@ -226,12 +226,14 @@ struct Records {
    private:
     template <class Read>
     std::size_t take(std::size_t most, Read&& read) noexcept {
+      constexpr std::uint64_t kStride = ipc::record_stride(kBytes);
+      const std::size_t most_here = std::min(most, lane_.watch(kStride) / kStride);
       std::size_t count = 0;
-      for (; count < most && lane_.readable() != 0; ++count) {
+      for (; count < most_here; ++count) {
         const std::span<const std::byte> record = ipc::peek_record(lane_);
         if (record.size() != kBytes) break;
         read(record.data());
-        lane_.advance(ipc::record_stride(kBytes));
+        lane_.advance(kStride);
       }
       if (count != 0) lane_.publish();
       return count;

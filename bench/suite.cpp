@@ -58,7 +58,11 @@ class Disturbance {
     const double own_s = own_cpu_seconds() - own_s_;
     const double elapsed_s = std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
     const double all_s = elapsed_s * static_cast<double>(::sysconf(_SC_NPROCESSORS_ONLN));
-    const double others_s = now.busy_s - machine_.busy_s - own_s;
+    // The kernel looks at what a unit does once a tick, so its account may be a tick off on each; our own is
+    // exact.
+    const double tick_s = 1.0 / static_cast<double>(::sysconf(_SC_CLK_TCK));
+    const double unsure_s = tick_s * static_cast<double>(::sysconf(_SC_NPROCESSORS_ONLN));
+    const double others_s = now.busy_s - machine_.busy_s - own_s - unsure_s;
     state.counters["others_percent"] = 100 * std::max(0.0, others_s) / all_s;
     state.counters["steal_percent"] = 100 * (now.steal_s - machine_.steal_s) / all_s;
   }

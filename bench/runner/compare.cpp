@@ -72,11 +72,13 @@ std::vector<Difference> differences(const Report& before, const Report& after) {
     for (const Benchmark& benchmark : suite.benchmarks) {
       const Benchmark* old = benchmark_in(*old_suite, benchmark.name);
       if (old == nullptr) continue;
+      const bool stands_beside = benchmark.name.kind == Kind::ours || benchmark.name.kind == Kind::peer;
       const std::size_t first = all.size();
       add_differences(suite.name, *old, benchmark, all);
       const std::optional<double> was = standing(old_groups, benchmark.name);
       const std::optional<double> is = standing(groups, benchmark.name);
-      if (all.size() > first && all[first].main && was && is && *was != 0) all[first].relative = *is / *was;
+      if (stands_beside && all.size() > first && all[first].main && was && is && *was != 0)
+        all[first].relative = *is / *was;
     }
   }
   return all;

@@ -28,14 +28,18 @@
 
   // Long names in lines, broken where their parts meet.
   const lines = (text, width) => {
+    const parts = text.split(/(?<=[/ ])/).flatMap((part) => (part.length > width ? part.split(/(?<=[:_])/) : [part]));
     const result = [""];
-    for (const part of text.split(/(?<=[\/:_ ])/)) {
+    for (const part of parts) {
       const last = result[result.length - 1];
       if (last.length > 0 && last.length + part.length > width) result.push(part);
       else result[result.length - 1] = last + part;
     }
     return result;
   };
+  // A chart gives all rows the same height.
+  const heightOf = (labels, least) =>
+    labels.length * Math.max(least, ...labels.map((label) => label.length * 14 + 6));
 
   // The spread as a thin line, the median as a dot where a bar would not be true to a logarithmic axis.
   const marks = {
@@ -113,9 +117,8 @@
     const figure = all[0].figure;
     const narrow = element.clientWidth < 520;
     const shown = labels.map((label) => lines(label, narrow ? 16 : 26));
-    const textLines = shown.reduce((sum, label) => sum + Math.max(label.length * 14 + 6, 22 * datasets.length), 0);
     const legend = datasets.length > 1;
-    const canvas = figureIn(element, title, textLines + 46 + (legend ? 30 : 0),
+    const canvas = figureIn(element, title, heightOf(shown, 22 * datasets.length) + 46 + (legend ? 30 : 0),
       `${group.name} ${title}: ` + all.map((bar) => `${bar.subject} ${bar.text}`).join(", "), wide);
     return new Chart(canvas, {
       type: "bar",
@@ -167,7 +170,8 @@
 
   const drawCurves = (element, group, title, curves, wide) => {
     const kTicks = {0.301: "p50", 1: "p90", 2: "p99", 3: "p99.9", 4: "p99.99"};
-    const most = Math.max(...curves.flatMap((curve) => curve.points.map((point) => point.x)));
+    const points = curves.flatMap((curve) => curve.points);
+    const most = Math.max(...points.map((point) => point.x));
     const canvas = figureIn(element, title, 300 + 18 * Math.ceil(curves.length / 2),
       `${group.name}, time by percentile: ` + curves.map((curve) =>
         `${curve.subject} ${curve.parameters} from ${axisText("_ns", curve.points[0].y)} to ` +
@@ -180,7 +184,8 @@
         return {
           label: `${curve.subject} ${curve.parameters}`.trim(), data: curve.points, marks: curve.points,
           ink: curve.points.map(() => faded(ink, 0.55)), borderColor: ink, backgroundColor: ink,
-          borderWidth: curve.kind === "ours" ? 2.5 : 1.5, pointRadius: 3,
+          borderWidth: curve.kind === "ours" ? 2.5 : 1.5, pointRadius: 3.5,
+          pointStyle: ["circle", "triangle", "rectRot"][Math.floor(index / 8) % 3],  // Eight colours, then other shapes.
           borderDash: curve.kind === "limit" ? [2, 3] : curve.kind === "baseline" ? [7, 4] : [],
         };
       })},
@@ -194,13 +199,14 @@
                   .map((value) => ({value}));
               },
               ticks: {...axisStyle().ticks, autoSkip: false, maxRotation: 0, callback: (value) => kTicks[value]}},
-          y: {type: "logarithmic", ...axisStyle(),
+          y: {type: "logarithmic", min: Math.min(...points.map((point) => point.least || point.y)) / 1.2,
+              max: Math.max(...points.map((point) => point.most)) * 1.2, ...axisStyle(),
               ticks: {...axisStyle().ticks,
                       callback: (value) => (/^[125]/.test(value.toExponential()) ? axisText("_ns", value) : null)}},
         },
         plugins: {
           marks: {axis: "y", dots: true, room: 0},
-          legend: {position: "bottom", labels: {color: colour("text"), boxWidth: 24, boxHeight: 2, font: {size: 11}}},
+          legend: {position: "bottom", labels: {color: colour("text"), usePointStyle: true, boxWidth: 8, boxHeight: 7, padding: 14, font: {size: 11}}},
           tooltip: {callbacks: {
             title: () => "",
             label: (item) => `${item.dataset.label}: ${axisText("_ns", item.raw.y)} ` +
@@ -262,10 +268,9 @@
       const changes = data.changes.filter((change) => change.suite === suite);
       const narrow = element.clientWidth < 520;
       const labels = changes.map((change) => lines(change.name, narrow ? 18 : 44));
-      const height = labels.reduce((sum, label) => sum + Math.max(20, label.length * 14 + 6), 46);
       const least = Math.min(0.8, ...changes.map((change) => change.least));
       const most = Math.max(1.25, ...changes.map((change) => change.most));
-      const canvas = figureIn(element, suite, height,
+      const canvas = figureIn(element, suite, heightOf(labels, 20) + 46,
         `${suite}, new divided by old: ` + changes.map((change) =>
           `${change.name} ${change.ratio.toFixed(2)} ${change.verdict}`).join(", "), true);
       charts.push(new Chart(canvas, {

@@ -20,11 +20,12 @@ std::string cell(std::string_view heading, const std::string& text, std::string_
   return fmt::format(R"(<td class="{}" data-heading="{}">{}</td>)", classes, escaped(heading), escaped(text));
 }
 
-std::string head(std::initializer_list<std::string_view> headings) {
+std::string head(std::initializer_list<std::string_view> headings, std::string_view classes = "number") {
   std::string text = "<thead><tr>";
   bool first = true;
   for (const std::string_view each : headings) {
-    text += fmt::format(R"(<th scope="col"{}>{}</th>)", first ? "" : R"( class="number")", escaped(each));
+    text += fmt::format(R"(<th scope="col"{}>{}</th>)", first ? "" : fmt::format(R"( class="{}")", classes),
+                        escaped(each));
     first = false;
   }
   return text + "</tr></thead>";
@@ -152,7 +153,7 @@ std::string group_table(const Group& group) {
 }
 
 std::string targets_section(const std::vector<TargetRow>& rows) {
-  std::string text = "<table>" + head({"", "target", "measured", ""}) + "<tbody>";
+  std::string text = "<table>" + head({"", "target", "measured", ""}, "text") + "<tbody>";
   int number = 0;
   for (const TargetRow& row : rows) {
     if (row.number != number) {

@@ -42,6 +42,31 @@ TEST(Lane, ShowsNothingBeforeItIsPublished) {
   EXPECT_EQ(out.readable(), 8U);
 }
 
+TEST(Lane, ShowsWhoWatchesItTheSameAsWhoReadsIt) {
+  const Seed seed;
+  std::mt19937_64 random = seed.engine();
+  const TestLane lane;
+  LaneProducer in{lane.memory()};
+  LaneConsumer reader{lane.memory()};
+  LaneConsumer watcher{lane.memory()};
+  for (std::uint64_t step = 0; step < 10'000; ++step) {
+    for (std::uint64_t count = below(random, 4); count > 0; --count)
+      push(in, step);
+    in.publish();
+    ASSERT_EQ(watcher.watch(8), reader.readable());
+    for (std::uint64_t count = below(random, 4); count > 0 && reader.readable() != 0; --count) {
+      ASSERT_EQ(watcher.watch(8), reader.readable());
+      reader.advance(8);
+      watcher.advance(8);
+    }
+    reader.publish();
+  }
+  lane.set_tail(~std::uint64_t{0} / 2);
+  while (watcher.watch(8) != 0)
+    watcher.advance(watcher.watch(8));
+  EXPECT_TRUE(watcher.corrupt());
+}
+
 TEST(Lane, HoldsExactlyItsCapacityAndNotOneByteMore) {
   const TestLane lane{4096};
   LaneProducer in{lane.memory()};
@@ -294,7 +319,7 @@ TEST(LaneMarks, KeepTheirPlacesUnderRandomSteps) {
       in.publish();
     } else if (choice < 7) {
       out.publish();
-    } else if (out.readable() != 0) {
+    } else if ((step % 2 == 0 ? out.readable() : out.watch(8)) != 0) {
       ASSERT_TRUE(expected.empty() || out.next() < expected.front().position);
       out.advance(8);
     } else if (const Mark* mark = out.mark(); mark != nullptr) {

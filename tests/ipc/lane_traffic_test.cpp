@@ -76,7 +76,7 @@ std::string consume_events(const LaneMemory& memory, std::mt19937_64 random) {
   Turn turn;
   std::uint64_t number = 0;
   for (std::uint64_t marks = 0; marks < kEvents / 100'000;) {
-    if (lane.readable() == 0) {
+    if ((number % 2 == 0 ? lane.readable() : lane.watch(sizeof(Event))) == 0) {
       if (const Mark* mark = lane.mark(); mark != nullptr) {
         if (mark->value != number || number != 100'000 * ++marks)
           return "a mark at " + std::to_string(number);

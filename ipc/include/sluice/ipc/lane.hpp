@@ -21,6 +21,8 @@
 #include <cstdint>
 #include <type_traits>
 
+#include <sluice/ipc/relax.hpp>
+
 namespace sluice::ipc {
 
 enum class MarkKind : std::uint32_t {
@@ -82,6 +84,7 @@ class LaneProducer {
     // relaxed: the producer's own words; confirmed death and fork order them after the predecessor's stores.
     next_ = memory_.producer->tail.load(std::memory_order_relaxed);
     marks_next_ = memory_.producer->marks_tail.load(std::memory_order_relaxed);
+    marks_published_ = marks_next_;
     head_cache_ = next_ - memory_.capacity_bytes;  // Assume full: the first reserve looks.
     boundary_ = next_;
   }
@@ -120,8 +123,11 @@ class LaneProducer {
 
   // Publishes everything up to next() at once; for producers that have nothing to commit with it.
   void publish() noexcept {
-    // [lane.marks_tail] release: the marks before their cursor; pairs with LaneConsumer::refresh().
-    memory_.producer->marks_tail.store(marks_next_, std::memory_order_release);
+    if (marks_published_ != marks_next_) {
+      // [lane.marks_tail] release: the marks before their cursor; pairs with LaneConsumer::refresh().
+      memory_.producer->marks_tail.store(marks_next_, std::memory_order_release);
+      marks_published_ = marks_next_;
+    }
     // [lane.tail] release: the slots before tail; pairs with LaneConsumer::refresh().
     memory_.producer->tail.store(next_, std::memory_order_release);
   }
@@ -162,6 +168,7 @@ class LaneProducer {
   std::uint64_t boundary_ = 0;
   std::uint64_t event_ = 0;
   std::uint64_t marks_next_ = 0;
+  std::uint64_t marks_published_ = 0;  // By publish(); what a commit has published may be published again.
   bool corrupt_ = false;
 };
 
@@ -174,6 +181,8 @@ class LaneConsumer {
     // relaxed: the consumer's own words; confirmed death and fork order them after the predecessor's stores.
     next_ = memory_.consumer->head.load(std::memory_order_relaxed);
     marks_next_ = memory_.consumer->marks_head.load(std::memory_order_relaxed);
+    marks_published_ = marks_next_;
+    looked_at_ = next_;
     limit_ = next_;
     marks_tail_cache_ = marks_next_;
   }
@@ -181,6 +190,23 @@ class LaneConsumer {
   // Bytes that can be consumed from next() on before a mark or the end of what is published.
   std::uint64_t readable() noexcept {
     if (limit_ == next_) refresh();
+    return limit_ - next_;
+  }
+  // readable(), for a consumer that looks at this lane again and again and at no other; its events have
+  // `event_bytes` or more. Two things make it faster than readable():
+  //   A look takes the line of the tail away from the producer, which then waits for it with every event that
+  //   it publishes. When the last look found more than one event, they come in a stream: this lets some more
+  //   of them come first, for kGatherRelaxes (0.1 us). An event that comes alone is never made to wait. While
+  //   there is nothing it asks for the next slot too, which then does not come after the tail, but with it.
+  std::uint64_t watch(std::uint64_t event_bytes) noexcept {
+    if (limit_ != next_) return limit_ - next_;
+    if (next_ - looked_at_ > event_bytes) {
+      for (int i = 0; i < kGatherRelaxes; ++i)
+        relax();
+    }
+    looked_at_ = next_;
+    refresh();
+    if (limit_ == next_) __builtin_prefetch(data());
     return limit_ - next_;
   }
   const std::byte* data() const noexcept { return memory_.ring + (next_ & (memory_.capacity_bytes - 1)); }
@@ -204,8 +230,11 @@ class LaneConsumer {
 
   // Publishes next() at once; for consumers that have nothing to commit with it.
   void publish() noexcept {
-    // [lane.marks_head] release: the marks are read before they may be overwritten; pairs with push_mark().
-    memory_.consumer->marks_head.store(marks_next_, std::memory_order_release);
+    if (marks_published_ != marks_next_) {
+      // [lane.marks_head] release: the marks are read before they may be overwritten; pairs with push_mark().
+      memory_.consumer->marks_head.store(marks_next_, std::memory_order_release);
+      marks_published_ = marks_next_;
+    }
     // [lane.head] release: the slots are read before they may be overwritten; pairs with
     // LaneProducer::refresh().
     memory_.consumer->head.store(next_, std::memory_order_release);
@@ -247,6 +276,7 @@ class LaneConsumer {
   }
 
   static constexpr std::uint64_t kNoFence = ~std::uint64_t{0};
+  static constexpr int kGatherRelaxes = 8;
 
   LaneMemory memory_;
   std::uint64_t next_ = 0;
@@ -254,6 +284,8 @@ class LaneConsumer {
   std::uint64_t fence_ = kNoFence;
   std::uint64_t marks_next_ = 0;
   std::uint64_t marks_tail_cache_ = 0;
+  std::uint64_t marks_published_ = 0;  // By publish(); what a commit has published may be published again.
+  std::uint64_t looked_at_ = 0;        // Where the consumer was when watch() last looked at the tail.
   bool corrupt_ = false;
 };
 

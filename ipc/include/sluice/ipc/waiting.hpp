@@ -13,6 +13,7 @@
 
 #include <sluice/ipc/control.hpp>
 #include <sluice/ipc/doorbell.hpp>
+#include <sluice/ipc/relax.hpp>
 
 namespace sluice::ipc {
 
@@ -22,14 +23,6 @@ struct WaitPolicy {
   bool sleep = true;                  // False: never blocks, goes on with the last step that has a duration.
   std::chrono::nanoseconds bound{std::chrono::seconds{1}};
 };
-
-inline void relax() noexcept {
-#if defined(__x86_64__) || defined(__i386__)
-  __builtin_ia32_pause();
-#elif defined(__aarch64__)
-  asm volatile("yield");
-#endif
-}
 
 enum class Woken {
   ready,    // `ready` said so.
