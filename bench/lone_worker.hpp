@@ -39,6 +39,15 @@ class LoneWorker {
   std::vector<ipc::LaneProducer>& inputs() noexcept { return inputs_; }
   std::vector<ipc::LaneConsumer>& outputs() noexcept { return outputs_; }
 
+  // As committed until now.
+  std::uint64_t events_in() const noexcept {
+    return host_.view(process_).cursors[kEventsIn].load(std::memory_order_relaxed);  // relaxed: a count.
+  }
+  // A piece of its state, or nullptr.
+  const std::byte* state_piece(std::string_view name, std::size_t bytes) const noexcept {
+    return StateArea::find(host_.view(process_).state, name, bytes);
+  }
+
  private:
   void await_readiness();
 
