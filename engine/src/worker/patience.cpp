@@ -17,6 +17,9 @@ ipc::WaitPolicy wait_policy(const Settings& settings, const std::string& stage, 
   return policy;
 }
 
+// A process that has waited to its bound in vain waits so many times as long.
+constexpr int kIdleBounds = 4;
+
 void DoorbellPatience::rouse() noexcept {
   // So many waits take longer than the far fence that the next sleep costs for it.
   constexpr std::uint32_t kBusy = 1024;
@@ -33,7 +36,15 @@ ipc::Woken DoorbellPatience::wait_until(const std::function<bool()>& ready, std:
   ipc::WaitPolicy policy = policy_;
   policy.bound = std::min(policy.bound, bound);
   if (alone_) rouse();
-  return ipc::wait(policy, own_, bell_, ready);
+  if (in_vain_ && policy.sleep) {
+    // Nothing came all the while: to spin again is in vain, and so is to look that often. Whoever publishes
+    // rings; the bound is there for a ring that is lost, which would be a bug.
+    policy.spin = policy.yield = {};
+    policy.bound *= kIdleBounds;
+  }
+  const ipc::Woken woken = ipc::wait(policy, own_, bell_, ready);
+  in_vain_ = alone_ && woken == ipc::Woken::bound;
+  return woken;
 }
 
 void DoorbellPatience::pause(std::chrono::nanoseconds limit) {

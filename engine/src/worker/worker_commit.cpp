@@ -14,8 +14,8 @@
 namespace sluice {
 
 bool WorkerLoop::anything_to_commit() const noexcept {
-  return !touched_.empty() || log_.tail() != 0 || finished_ || events_in_ != committed_in_ ||
-         std::any_of(inputs_.begin(), inputs_.end(), [](const InLane& in) { return in.touched; });
+  return !touched_.empty() || !touched_inputs_.empty() || log_.tail() != 0 || finished_ ||
+         events_in_ != committed_in_;
 }
 
 void WorkerLoop::commit_batch() {
@@ -36,16 +36,20 @@ void WorkerLoop::split_commit() {
   view_.counters->split_commits.add();
 }
 
+// The marks' cursor of a lane, which rarely moves, then its events'.
+void WorkerLoop::move_lane(std::uint64_t word, std::uint64_t marks, std::uint64_t events) noexcept {
+  // relaxed: own word.
+  if (view_.cursors[word].load(std::memory_order_relaxed) != marks) commit_.move(word, marks);
+  commit_.move(word + 1, events);
+}
+
 void WorkerLoop::store_commit(bool split) {
   for (OutLane* output : touched_) {
-    commit_.move(output->word, output->lane.marks_next());
-    commit_.move(output->word + 1, split ? output->lane.before(event_) : output->lane.next());
+    move_lane(output->word, output->lane.marks_next(),
+              split ? output->lane.before(event_) : output->lane.next());
   }
-  for (const InLane& input : inputs_) {
-    if (!input.touched) continue;
-    commit_.move(input.word, input.lane.marks_next());
-    commit_.move(input.word + 1, input.lane.next());
-  }
+  for (const InLane* input : touched_inputs_)
+    move_lane(input->word, input->lane.marks_next(), input->lane.next());
   committed_in_ = split ? in_boundary_ : events_in_;
   committed_out_ = split ? out_boundary_ : events_out_;
   commit_.move(kEventsIn, committed_in_);
@@ -68,14 +72,14 @@ void WorkerLoop::store_commit(bool split) {
     output->touched = split && output->lane.before(event_) != output->lane.next();
   }
   std::erase_if(touched_, [](const OutLane* output) { return !output->touched; });
-  for (InLane& input : inputs_) {
-    if (!input.touched) continue;
-    if (published.sleeps(*input.producer)) {
-      input.bell->ring();
+  for (InLane* input : touched_inputs_) {
+    if (published.sleeps(*input->producer)) {
+      input->bell->ring();
       view_.counters->rings.add();
     }
-    input.touched = split;  // The event in the handler came from one of them.
+    input->touched = split;  // The event in the handler came from one of them.
   }
+  if (!split) touched_inputs_.clear();
 }
 
 std::byte* WorkerLoop::make_room(OutLane& out, std::uint64_t bytes) {

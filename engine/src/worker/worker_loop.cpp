@@ -110,8 +110,12 @@ void WorkerLoop::resume() {
     poison_.fence(static_cast<std::uint32_t>(i), inputs_[i].lane);
   outputs_ = output_lanes(wiring_, process_);
   touched_.reserve(outputs_.size());
-  input_ended_ = node_.kind != NodeKind::source &&
-                 std::all_of(inputs_.begin(), inputs_.end(), [](const InLane& in) { return in.ended; });
+  touched_inputs_.reserve(inputs_.size());
+  looked_at_.reserve(2 * inputs_.size());
+  attention_ = Attention{inputs_.size()};
+  ended_inputs_ = static_cast<std::size_t>(
+      std::count_if(inputs_.begin(), inputs_.end(), [](const InLane& in) { return in.ended; }));
+  input_ended_ = node_.kind != NodeKind::source && ended_inputs_ == inputs_.size();
 }
 
 void WorkerLoop::connect_outlets() {
@@ -135,6 +139,7 @@ WorkerLoop::Step WorkerLoop::step() {
     set_activity(ipc::Activity::finished);
     return Step::finished;
   }
+  looked_at_.clear();
   std::uint64_t done = 0;
   try {
     if (retry_) {
@@ -161,31 +166,40 @@ WorkerLoop::Step WorkerLoop::step() {
 
 std::uint64_t WorkerLoop::consume_batch() {
   std::uint64_t handled = 0;
-  const std::size_t count = inputs_.size();
-  for (std::size_t i = 0; i < count && handled < batch_events_; ++i) {
-    const std::size_t index = (next_input_ + i) % count;
-    InLane& input = inputs_[index];
-    if (input.ended) continue;
-    if (poison_.any() && input.lane.at_fence()) {
-      bury(index);
-      ++handled;
-    }
-    if (input.lane.readable() == 0) continue;
-    set_activity(ipc::Activity::busy);
-    note_first_event();
-    input.touched = true;  // Before the handler runs: it may have to commit in the midst of the batch.
-    handled +=
-        runner_->consume(input.lane, static_cast<std::uint32_t>(index), batch_events_ - handled, *this);
-  }
-  next_input_ = count == 0 ? 0 : (next_input_ + 1) % count;
+  const auto look = [&](std::size_t index) {
+    const std::uint64_t before = handled;
+    handled += look_at(index, batch_events_ - handled);
+    return handled != before;
+  };
+  const auto enough = [&] { return handled >= batch_events_; };
+  attention_.round(look, enough);
+  // Whoever finds nothing has looked everywhere. Lanes without a host end in any order.
+  if (handled == 0 || host_gone(master_)) attention_.rest(look, enough);
   return handled;
+}
+
+// How many events it had, up to `limit`.
+std::uint64_t WorkerLoop::look_at(std::size_t index, std::uint64_t limit) {
+  InLane& input = inputs_[index];
+  if (input.ended) return 0;
+  looked_at_.push_back(index);
+  std::uint64_t handled = 0;
+  if (poison_.any() && input.lane.at_fence()) {
+    bury(index);
+    ++handled;
+  }
+  if (input.lane.readable() == 0) return handled;
+  set_activity(ipc::Activity::busy);
+  note_first_event();
+  touch(input);  // Before the handler runs: it may have to commit in the midst of the batch.
+  return handled + runner_->consume(input.lane, static_cast<std::uint32_t>(index), limit - handled, *this);
 }
 
 // The event takes effect as a dead letter, like any other event: with the commit of its batch.
 void WorkerLoop::bury(std::size_t index) {
   InLane& input = inputs_[index];
   set_activity(ipc::Activity::busy);
-  input.touched = true;
+  touch(input);
   begin_event(static_cast<std::uint32_t>(index), input.lane.next());
   poison_.bury(static_cast<std::uint32_t>(index), input.lane);
   ++dead_letters_;
@@ -245,35 +259,36 @@ std::uint64_t WorkerLoop::produce_batch() {
 
 std::uint64_t WorkerLoop::pass_marks() {
   std::uint64_t passed = 0;
-  bool all_ended = true;
-  for (InLane& input : inputs_) {
+  // Asked before the lanes are looked at: what they hold then is all that the host has published.
+  const bool host_is_gone = host_gone(master_);
+  for (const std::size_t index : looked_at_) {
+    InLane& input = inputs_[index];
     if (input.lane.corrupt()) {
       throw Error{{"read the lane from", wiring_.layout.processes[input.from].name,
                    "its cursors or lengths cannot be", "start the pipeline anew"}};
     }
-    // Asked before the lane is looked at: what it holds then is all that the host has published.
-    const bool last = input.from == kHostProcess && host_gone(master_);
-    if (!input.ended && input.lane.readable() == 0) {
-      const ipc::Mark* mark = input.lane.mark();
-      if (mark == nullptr && last && !input.lane.at_fence()) {
-        input.ended = true;
-        ++passed;
-      }
-      if (mark != nullptr) {
-        input.ended = mark->kind == ipc::MarkKind::end_of_stream;
-        input.lane.pass_mark();
-        input.touched = true;
-        ++passed;
-      }
-    }
-    if (!input.ended && input.producer_shed()) {
+    if (input.ended) continue;  // A lane may be looked at twice.
+    const ipc::Mark* mark = input.lane.mark();
+    if (mark != nullptr) {
+      input.ended = mark->kind == ipc::MarkKind::end_of_stream;
+      input.lane.pass_mark();
+      touch(input);
+      ++passed;
+    } else if (ends(input, host_is_gone)) {
       input.ended = true;
       ++passed;
     }
-    all_ended = all_ended && input.ended;
+    if (input.ended) ++ended_inputs_;
   }
-  if (node_.kind != NodeKind::source && all_ended) input_ended_ = true;
+  if (node_.kind != NodeKind::source && ended_inputs_ == inputs_.size()) input_ended_ = true;
   return passed;
+}
+
+// Without a mark: nobody is left who could publish one.
+bool WorkerLoop::ends(InLane& input, bool host_is_gone) {
+  const bool last = host_is_gone && input.from == kHostProcess && input.lane.readable() == 0 &&
+                    input.lane.mark() == nullptr && !input.lane.at_fence();
+  return last || input.producer_shed();
 }
 
 void WorkerLoop::say_last_word() {
@@ -306,12 +321,23 @@ void WorkerLoop::abandon_event() noexcept {
   finished_ = false;
 }
 
+bool WorkerLoop::ready(InLane& in) const noexcept {
+  return !in.ended &&
+         (in.lane.readable() != 0 || in.lane.at_fence() || in.lane.mark() != nullptr || in.lane.corrupt() ||
+          (in.from == kHostProcess && host_gone(master_)) || in.producer_shed());
+}
+
 bool WorkerLoop::input_ready() {
-  return std::any_of(inputs_.begin(), inputs_.end(), [this](InLane& in) {
-    return !in.ended &&
-           (in.lane.readable() != 0 || in.lane.at_fence() || in.lane.mark() != nullptr || in.lane.corrupt() ||
-            (in.from == kHostProcess && host_gone(master_)) || in.producer_shed());
-  });
+  // The next event comes most likely from where the last one came from.
+  for (const std::size_t index : attention_.busy()) {
+    if (ready(inputs_[index])) return true;
+  }
+  for (std::size_t index = 0; index < inputs_.size(); ++index) {
+    if (!ready(inputs_[index])) continue;
+    attention_.notice(index);
+    return true;
+  }
+  return false;
 }
 
 void WorkerLoop::wait_for_input() {

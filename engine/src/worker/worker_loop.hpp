@@ -21,6 +21,7 @@
 
 #include "layout/layout.hpp"
 #include "layout/wiring.hpp"
+#include "worker/attention.hpp"
 #include "worker/poison.hpp"
 #include "worker/retry.hpp"
 
@@ -85,10 +86,19 @@ class WorkerLoop final : public Work {
   void connect_outlets();
   void resume();
   std::uint64_t consume_batch();
+  std::uint64_t look_at(std::size_t index, std::uint64_t limit);
+  void touch(InLane& input) {
+    if (input.touched) return;
+    input.touched = true;
+    touched_inputs_.push_back(&input);  // Reserved for every lane before the start.
+  }
+  using Work::touch;
+  bool ready(InLane& input) const noexcept;
   void bury(std::size_t index);
   std::uint64_t retry_letter();
   std::uint64_t produce_batch();
   std::uint64_t pass_marks();
+  bool ends(InLane& input, bool host_is_gone);
   void say_last_word();
   void end_outputs();
   void abandon_event() noexcept;
@@ -96,6 +106,7 @@ class WorkerLoop final : public Work {
   void commit_batch();
   void split_commit();
   void store_commit(bool split);
+  void move_lane(std::uint64_t word, std::uint64_t marks, std::uint64_t events) noexcept;
   void ring_neighbours();
   bool abandoned(const OutLane& out) const noexcept;
   [[noreturn]] void refuse_lane(const OutLane& out) const;
@@ -112,6 +123,10 @@ class WorkerLoop final : public Work {
   ipc::UndoLog log_;
   ipc::Commit commit_;
   std::vector<InLane> inputs_;
+  Attention attention_;
+  std::vector<std::size_t> looked_at_;  // Of the inputs, in this batch.
+  std::vector<InLane*> touched_inputs_;
+  std::size_t ended_inputs_ = 0;
   std::deque<OutLane> outputs_;
   StateArea area_;
   Poison poison_;
@@ -120,7 +135,6 @@ class WorkerLoop final : public Work {
   std::unique_ptr<Worker> worker_;
   std::unique_ptr<Runner> runner_;
   std::uint64_t batch_events_;
-  std::size_t next_input_ = 0;
   std::uint64_t committed_in_ = 0;
   std::uint64_t committed_out_ = 0;
   std::uint64_t dead_letters_ = 0;
