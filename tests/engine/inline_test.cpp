@@ -42,6 +42,18 @@ TEST(RunInline, CanBeFedAndLookedAtInTurns) {
   EXPECT_EQ(run.stats().stages.front().events_in(), 2U);
 }
 
+TEST(RunInline, BroadcastsFarMoreThanTheLanesHold) {
+  constexpr std::uint32_t kCount = 20'000;
+  Pipeline pipeline{"broadcast"};
+  pipeline.source<Numbers>("numbers", kCount)
+      .broadcast()
+      .to<Echo>("echo", {.workers = 2})
+      .to<Sum>("sum")
+      .outlet("out");
+  EXPECT_THAT(run_inline(pipeline).events<std::uint64_t>("out"),
+              ElementsAre(std::uint64_t{kCount} * (kCount - 1)));
+}
+
 TEST(RunInline, DoesTheSameEveryTime) {
   const auto once = run_inline(diamond_pipeline(), items(5000, 11), tiny_lanes());
   const auto again = run_inline(diamond_pipeline(), items(5000, 11), tiny_lanes());

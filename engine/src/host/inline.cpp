@@ -24,11 +24,13 @@ struct InlineRun::Parts final : Patience {
     }
   }
 
-  // One batch of everybody who is not in the midst of one; false when nobody had anything to do.
+  // One batch of everybody behind the last one who is in the midst of a batch; false when nobody had anything
+  // to do. Loops stand in the order of flow. Whoever waits for room is helped by those behind it alone: one
+  // before it could come to wait for it in turn.
   bool turn() {
     bool worked = false;
-    for (std::size_t i = 0; i < loops.size(); ++i) {
-      if (running[i]) continue;
+    const auto last = std::find(running.rbegin(), running.rend(), true);
+    for (auto i = static_cast<std::size_t>(running.rend() - last); i < loops.size(); ++i) {
       running[i] = true;
       struct Done {
         std::vector<bool>& running;

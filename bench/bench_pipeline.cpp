@@ -1,0 +1,245 @@
+// Question: what do stages, routes and fan-out cost, and what does a whole pipeline gain over one thread?
+//
+// Baselines: run_inline, the same pipeline with the same commits in one thread, for chains and routes; for
+// the market demonstration a program of one thread that shares its handlers' code (market/single_thread.cpp)
+// and whose files must be the same, byte for byte. Peers: fan_out/.
+//
+// Machine: two processing units. With more stages than units, places are shared, and that is measured.
+//
+//   chain/SUBJECT/stages:N            a source, N stages that hand 64 B on, and one that gathers.
+//   route/SUBJECT/ROUTE               a source, two workers, one that gathers. Broadcast: events to each.
+//   fan_in/SUBJECT/sources:4          four sources, one that gathers.
+//   fan_out/SUBJECT                   one deals events of 64 B to two workers, which hash them and hand
+//   results
+//       on to one that gathers. Counted from the first event made to the last result gathered.
+//   market/SUBJECT                    time: the whole program, from its start to its end. cpu_s: user and
+//       system of all its processes.
+#include <memory>
+#include <string>
+
+#include <benchmark/benchmark.h>
+#include <fmt/format.h>
+
+#include <sluice/sluice.hpp>
+
+#include "child_run.hpp"
+#include "fan_out/fan_out.hpp"
+#include "market_runs.hpp"
+#include "suite.hpp"
+
+namespace sluice::bench {
+namespace {
+
+// Makes `events` events in all, its share of them in each replica.
+class Deal {
+ public:
+  Deal(Worker& worker, std::uint64_t events)
+      : next_{worker.state<std::uint64_t>("next")}, left_{events / worker.replicas()} {}
+  bool operator()(Outlet<FanEvent>& out) {
+    if (*next_ == 0 && told().first_ns.load() == 0) told().begin();
+    if (*next_ == left_) return false;
+    out.push(make_fan_event(static_cast<std::uint32_t>(next_.edit()++)));
+    return true;
+  }
+
+ private:
+  Recoverable<std::uint64_t> next_;
+  std::uint64_t left_;
+};
+
+struct Pass {
+  void operator()(const FanEvent& event, Outlet<FanEvent>& out) { out.push(event); }
+};
+
+struct Handle {
+  void operator()(const FanEvent& event, Outlet<FanResult>& out) { out.push(handle(event)); }
+};
+
+struct Sum {
+  std::uint64_t events;
+  std::uint64_t sum;
+};
+
+class GatherResults {
+ public:
+  explicit GatherResults(Worker& worker) : sum_{worker.state<Sum>("sum")} {}
+  void operator()(const FanResult& result) {
+    Sum& sum = sum_.edit();
+    ++sum.events;
+    sum.sum += result.checksum;
+  }
+  void finish() { told().end(sum_->events, sum_->sum); }
+
+ private:
+  Recoverable<Sum> sum_;
+};
+
+class GatherEvents {
+ public:
+  explicit GatherEvents(Worker& worker) : sum_{worker.state<Sum>("sum")} {}
+  void operator()(const FanEvent& event) {
+    Sum& sum = sum_.edit();
+    ++sum.events;
+    sum.sum += event.words[0];
+  }
+  void finish() { told().end(sum_->events, sum_->sum); }
+
+ private:
+  Recoverable<Sum> sum_;
+};
+
+int run_engine(const Pipeline& pipeline) {
+  Engine engine{pipeline, Settings{}};
+  engine.start();
+  engine.wait();
+  return 0;
+}
+
+// One run; what it must count is `events` and `sum`.
+void measure(benchmark::State& state, const std::function<int()>& work, std::uint64_t events,
+             std::uint64_t sum) {
+  for ([[maybe_unused]] auto _ : state) {
+    const ChildRun run = run_child(work);
+    if (!run.problem.empty()) return state.SkipWithError(run.problem.c_str());
+    if (told().events.load() != events || told().sum.load() != sum) {
+      return state.SkipWithError("not every event was gathered once: their number or checksum is wrong");
+    }
+    state.counters["items_per_second"] = static_cast<double>(events) / told().seconds();
+    state.counters["cpu_ns_per_item"] = run.cpu_s * 1e9 / static_cast<double>(events);
+  }
+}
+
+std::uint64_t sum_to(std::uint64_t events) {
+  return events * (events - 1) / 2;
+}
+
+Pipeline chain(std::uint64_t events, unsigned stages) {
+  Pipeline pipeline{"chain"};
+  auto stream = pipeline.source<Deal>("deal", events);
+  for (unsigned stage = 1; stage <= stages; ++stage)
+    stream = stream.to<Pass>(fmt::format("pass{}", stage));
+  stream.to<GatherEvents>("gather");
+  return pipeline;
+}
+
+Stream<FanEvent> routed(const Stream<FanEvent>& stream, RouteKind kind) {
+  switch (kind) {
+    case RouteKind::by_key:
+      return stream.by([](const FanEvent& event) { return event.words[0]; });
+    case RouteKind::least_loaded:
+      return stream.least_loaded();
+    case RouteKind::broadcast:
+      return stream.broadcast();
+    default:
+      return stream.round_robin();
+  }
+}
+
+Pipeline fan(std::uint64_t events, RouteKind kind) {
+  Pipeline pipeline{"fan"};
+  routed(pipeline.source<Deal>("deal", events), kind)
+      .to<Pass>("pass", {.workers = 2})
+      .to<GatherEvents>("gather");
+  return pipeline;
+}
+
+Pipeline fan_in(std::uint64_t events, unsigned sources) {
+  Pipeline pipeline{"fan_in"};
+  pipeline.source<Deal>("deal", {.workers = sources}, events).to<GatherEvents>("gather");
+  return pipeline;
+}
+
+Pipeline fan_out(std::uint64_t events) {
+  Pipeline pipeline{"fan_out"};
+  pipeline.source<Deal>("deal", events)
+      .to<Handle>("handle", {.workers = kFanOutWorkers})
+      .to<GatherResults>("gather");
+  return pipeline;
+}
+
+void add_once(const std::string& name, Work work) {
+  benchmark::internal::Benchmark* added = add(name, std::move(work));
+  if (added != nullptr) added->Iterations(1)->Unit(benchmark::kMillisecond);
+}
+
+// With the engine, and with run_inline as the baseline.
+void add_both(const std::string& group, const std::string& parameters, const Pipeline& pipeline,
+              std::uint64_t events, std::uint64_t sum) {
+  add_once(group + "/sluice/" + parameters, [=](benchmark::State& state) {
+    measure(
+        state, [&pipeline] { return run_engine(pipeline); }, events, sum);
+  });
+  add_once(group + "/baseline:inline/" + parameters, [=](benchmark::State& state) {
+    const auto run = [&pipeline] {
+      run_inline(pipeline);
+      return 0;
+    };
+    measure(state, run, events, sum);
+  });
+}
+
+void add_shapes(const Options& options) {
+  const std::uint64_t events = options.quick ? 200'000 : 2'000'000;
+  for (const unsigned stages : {1U, 2U, 4U, 8U}) {
+    if (options.quick && stages != 1 && stages != 8) continue;
+    add_both("chain", fmt::format("stages:{}", stages), chain(events, stages), events, sum_to(events));
+  }
+  for (const auto& [name, kind] :
+       {std::pair{"round_robin", RouteKind::round_robin}, std::pair{"by_key", RouteKind::by_key},
+        std::pair{"least_loaded", RouteKind::least_loaded}, std::pair{"broadcast", RouteKind::broadcast}}) {
+    const std::uint64_t copies = kind == RouteKind::broadcast ? 2 : 1;
+    add_both("route", name, fan(events, kind), copies * events, copies * sum_to(events));
+  }
+  constexpr unsigned kSources = 4;
+  add_both("fan_in", "sources:4", fan_in(events, kSources), events, kSources * sum_to(events / kSources));
+}
+
+void add_fan_outs(const Options& options) {
+  std::vector<FanOut> ways{
+      {"sluice", 4'000'000, [](std::uint64_t events) { return run_engine(fan_out(events)); }}};
+  if (options.peers) ways.insert(ways.end(), fan_outs().begin(), fan_outs().end());
+  for (const FanOut& way : ways) {
+    const std::uint64_t events = options.quick ? way.events / 4 : way.events;
+    add_once("fan_out/" + way.name, [way, events, sum = expected_sum(events)](benchmark::State& state) {
+      measure(
+          state, [&] { return way.run(events); }, events, sum);
+    });
+  }
+}
+
+MarketRuns& market_runs() {
+  static MarketRuns runs;
+  return runs;
+}
+
+void measure_market(benchmark::State& state, ChildRun (MarketRuns::*run_once)() const) {
+  // The other program's files, to be compared with, are there from the first round on.
+  static const ChildRun first = market_runs().single_thread();
+  for ([[maybe_unused]] auto _ : state) {
+    const ChildRun run = (market_runs().*run_once)();
+    if (!first.problem.empty()) return state.SkipWithError(first.problem.c_str());
+    if (!run.problem.empty()) return state.SkipWithError(run.problem.c_str());
+    state.counters["cpu_s"] = run.cpu_s;
+  }
+  state.SetLabel(market_runs().capture());
+  if (run_once != &MarketRuns::pipeline) return;
+  if (const std::string file = market_runs().difference(); !file.empty())
+    state.SkipWithError(("the pipeline and the program of one thread disagree: " + file).c_str());
+}
+
+void add_all(const Options& options) {
+  market_runs();  // Made before anything is measured.
+  add_once("market/sluice", [](benchmark::State& state) { measure_market(state, &MarketRuns::pipeline); });
+  add_once("market/baseline:single_thread",
+           [](benchmark::State& state) { measure_market(state, &MarketRuns::single_thread); });
+  add_fan_outs(options);
+  add_shapes(options);
+}
+
+}  // namespace
+}  // namespace sluice::bench
+
+int main(int argc, char** argv) {
+  using namespace sluice::bench;
+  return run_suite(argc, argv, 2, add_all);
+}
