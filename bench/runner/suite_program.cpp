@@ -41,7 +41,9 @@ sigset_t ending_signals() noexcept {
   sigset_t none;
   sigemptyset(&none);
   ::sigprocmask(SIG_SETMASK, &none, nullptr);
-  std::signal(SIGPIPE, SIG_DFL);
+  // A shell without job control starts what runs in the background deaf to SIGINT.
+  for (const int signal : {SIGINT, SIGTERM, SIGHUP, SIGPIPE})
+    std::signal(signal, SIG_DFL);
   ::execv(argv[0], argv);
   const int error = errno;
   [[maybe_unused]] const ssize_t written = ::write(failure, &error, sizeof(error));

@@ -256,10 +256,12 @@ std::string summary(const Report& report) {
   std::string text = fmt::format("{}, {}, {}: medians, and the least and the most as spread. ",
                                  plural(report.suites.size(), "suite"), plural(benchmarks, "benchmark"),
                                  plural(rounds, "round"));
-  text += disturbed == 0
-              ? fmt::format("In no round did others take more than {:g} % of the machine.", kDisturbedPercent)
-              : fmt::format("In {} of them (marked 1!, 2!, ...) others took more than {:g} % of the machine.",
-                            plural(disturbed, "round"), kDisturbedPercent);
+  if (disturbed > 0) {
+    text += fmt::format("In {} of them (marked 1!, 2!, ...) others took more than {:g} % of the machine.",
+                        disturbed, kDisturbedPercent);
+  } else if (rounds > 0) {
+    text += fmt::format("In no round did others take more than {:g} % of the machine.", kDisturbedPercent);
+  }
   return wrapped(text, 0, kColumns);
 }
 
