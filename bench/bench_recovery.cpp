@@ -1,0 +1,170 @@
+// Question: how soon after a SIGKILL does a replacement work, with how much state, and what do the others
+// notice of it?
+//
+// Baseline: the same without us. `limit:fork_store` kills a process that spins on unit 1, learns of it by a
+// pidfd, forks, and the new process pins itself to unit 1 and stores the time: nothing is watched, recovered
+// or kept. `baseline:undisturbed` is the same pipeline while nobody is killed.
+//
+// Machine: two processing units, 0 and 1. Both are busy with the pipeline when the kill comes, so that master
+// and replacement have to be given a turn; a machine with a unit to spare is faster.
+//
+//   replacement/...  a source feeds a worker, which changes a row of its state for every event; the worker is
+//       killed. p50_ns to p99_ns: from before the signal is sent to the replacement's first event, of kills
+//       for which events waited. noticed, born and ready are what the time goes into, each counted from the
+//       signal: the master knows of the death, first instruction, recovered with its handler constructed.
+//       state:SIZE is a table that large; rows all over it are in use, four for each page.
+//   full_rate/...    from the signal until the worker handles 95 % of the events per time that it handled
+//       before, seen in windows of half a millisecond: state is mapped page by page as it is touched.
+//   bystander/...    events a second of a worker that has nothing to do with the killed one, which dies every
+//       10 ms.
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <random>
+#include <string>
+#include <vector>
+
+#include <benchmark/benchmark.h>
+#include <fmt/format.h>
+
+#include "bare_recovery.hpp"
+#include "recovery_pipelines.hpp"
+#include "samples.hpp"
+#include "suite.hpp"
+
+namespace sluice::bench {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr std::chrono::seconds kLimit{5};  // For anything to happen.
+
+struct Parts {
+  Samples noticed, born, ready, first_event;
+
+  void add(const LifeStats& life, std::chrono::nanoseconds killed) {
+    noticed.add(life.predecessor_dead - killed);
+    born.add(life.born - killed);
+    ready.add(life.ready - killed);
+    if (life.input_at_ready) first_event.add(life.first_event - killed);
+  }
+  void report(benchmark::State& state) {
+    first_event.report(state);
+    state.counters["noticed_p50_ns"] = noticed.quantile_ns(0.5);
+    state.counters["born_p50_ns"] = born.quantile_ns(0.5);
+    state.counters["ready_p50_ns"] = ready.quantile_ns(0.5);
+  }
+};
+
+// Kills come at no particular instant of a batch, and not before the last replacement has settled.
+class Intervals {
+ public:
+  void wait() { std::this_thread::sleep_for(std::chrono::microseconds{time_(random_)}); }
+
+ private:
+  std::mt19937_64 random_{std::random_device{}()};
+  std::uniform_int_distribution<int> time_{3'000, 6'000};
+};
+
+void replacement(benchmark::State& state, std::uint64_t state_bytes, int kills) {
+  Parts parts;
+  for ([[maybe_unused]] auto _ : state) {
+    Touched pipeline{state_bytes};
+    if (!pipeline.await_touched(kLimit * 4)) return state.SkipWithError("the state was not filled in time");
+    Intervals intervals;
+    for (int kill = 0; kill < kills; ++kill) {
+      intervals.wait();
+      const auto killed = pipeline.kill();
+      const auto life = pipeline.await_successor(killed, kLimit);
+      if (!life) return state.SkipWithError("a killed worker was not replaced in time");
+      parts.add(*life, killed);
+    }
+    if (const std::string fault = pipeline.end(); !fault.empty()) return state.SkipWithError(fault.c_str());
+  }
+  parts.report(state);
+}
+
+void fork_store(benchmark::State& state, int kills) {
+  Samples times;
+  for ([[maybe_unused]] auto _ : state) {
+    for (int kill = 0; kill < kills; ++kill) {
+      const auto time = kill_and_replace_bare(kLimit);
+      if (!time) return state.SkipWithError("a bare process could not be forked, killed or replaced");
+      times.add(*time);
+    }
+  }
+  times.report(state);
+}
+
+// Events a second, of windows long enough to count in and short beside what is measured.
+constexpr std::chrono::microseconds kWindow{500};
+
+void full_rate(benchmark::State& state, std::uint64_t state_bytes, int kills) {
+  Samples times;
+  for ([[maybe_unused]] auto _ : state) {
+    Touched pipeline{state_bytes};
+    if (!pipeline.await_touched(kLimit * 4)) return state.SkipWithError("the state was not filled in time");
+    for (int kill = 0; kill < kills; ++kill) {
+      std::this_thread::sleep_for(100ms);
+      const double before = pipeline.rate_over(50ms);
+      const auto killed = pipeline.kill();
+      const auto back = pipeline.await_rate({0.95 * before, kWindow, kLimit});
+      if (!back) return state.SkipWithError("a replacement did not come back to 95 % in time");
+      times.add(*back - killed);
+    }
+    if (const std::string fault = pipeline.end(); !fault.empty()) return state.SkipWithError(fault.c_str());
+  }
+  times.report(state);
+}
+
+void bystander(benchmark::State& state, bool killing, std::chrono::milliseconds time) {
+  Neighbours pipeline;
+  std::uint64_t kills = 0;
+  const std::uint64_t before = pipeline.bystanders_events();
+  for ([[maybe_unused]] auto _ : state) {
+    const auto start = std::chrono::steady_clock::now();
+    while (std::chrono::steady_clock::now() - start < time) {
+      std::this_thread::sleep_for(10ms);
+      if (killing && pipeline.kill()) ++kills;
+    }
+  }
+  state.SetItemsProcessed(static_cast<std::int64_t>(pipeline.bystanders_events() - before));
+  state.counters["kills"] = static_cast<double>(kills);
+  if (killing && kills == 0) state.SkipWithError("nobody could be killed");
+}
+
+void add_all(const Options& options) {
+  const int kills = options.quick ? 20 : 100;
+  add("replacement/limit:fork_store/state:0B", [kills](auto& state) {
+    fork_store(state, kills);
+  })->Iterations(1);
+  const std::vector<std::pair<const char*, std::uint64_t>> sizes{{"0B", 0},
+                                                                 {"1MiB", std::uint64_t{1} << 20},
+                                                                 {"100MiB", std::uint64_t{100} << 20},
+                                                                 {"1GiB", std::uint64_t{1} << 30}};
+  for (const auto& [text, bytes] : sizes) {
+    if (options.quick && bytes > (std::uint64_t{1} << 20)) continue;
+    add(fmt::format("replacement/sluice/state:{}", text), [bytes = bytes, kills](auto& state) {
+      replacement(state, bytes, kills);
+    })->Iterations(1);
+    if (options.quick) continue;
+    add(fmt::format("full_rate/sluice/state:{}", text), [bytes = bytes](auto& state) {
+      full_rate(state, bytes, 5);
+    })->Iterations(1);
+  }
+  const std::chrono::milliseconds time{options.quick ? 150 : 1000};
+  for (const bool killing : {true, false}) {
+    add(fmt::format("bystander/{}/killing", killing ? "sluice" : "baseline:undisturbed"), [killing, time](
+                                                                                              auto& state) {
+      bystander(state, killing, time);
+    })->Iterations(1);
+  }
+}
+
+}  // namespace
+}  // namespace sluice::bench
+
+int main(int argc, char** argv) {
+  using namespace sluice::bench;
+  return run_suite(argc, argv, 2, add_all);
+}
