@@ -140,6 +140,8 @@ ProcessKind kind_of(std::string_view name, ProcessKind parent) noexcept {
   const bool of_keeper = parent == ProcessKind::keeper;
   // What a worker's handler has started is the handler's.
   if (!of_master && !of_keeper && parent != ProcessKind::other) return ProcessKind::other;
+  // Of a dead worker: an orphan that the keeper has got.
+  if (name == "sluice-holder") return ProcessKind::other;
   if (name == "sluice-keeper") return of_keeper ? ProcessKind::newborn : ProcessKind::keeper;
   if (name == "sluice-master") return of_master ? ProcessKind::newborn : ProcessKind::master;
   if (name == "sluice-standby") return ProcessKind::standby;

@@ -12,6 +12,7 @@
 
 #include <sluice/error.hpp>
 
+#include "master/holder.hpp"
 #include "master/newborn.hpp"
 #include "worker/worker_process.hpp"
 
@@ -220,6 +221,7 @@ pid_t Master::fork_worker(std::size_t worker) {
   const pid_t pid = ::fork();
   if (pid == 0) {
     const bool bound = begin_newborn(lifeline_, master);
+    begin_holder();
     become_worker(worker, bound);
   }
   if (pid > 0) child.pidfd = open_pidfd(pid);

@@ -9,6 +9,8 @@
 
 #include <sluice/error.hpp>
 
+#include "master/holder.hpp"
+
 namespace sluice {
 namespace {
 
@@ -17,6 +19,7 @@ namespace {
 [[noreturn]] void stand_by(int orders, const Standby::Duties& duties) noexcept {
   duties.begin();
   ::prctl(PR_SET_NAME, "sluice-standby");
+  begin_holder();
   std::size_t worker = 0;
   ssize_t got = 0;
   do {

@@ -1,0 +1,77 @@
+#include "master/holder.hpp"
+
+#include <cerrno>
+#include <csignal>
+#include <cstddef>
+#include <cstdint>
+#include <sched.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+namespace sluice {
+
+#if defined(__x86_64__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+
+namespace {
+
+// The holder runs on this, in the memory of the worker, which never touches it again.
+constexpr std::size_t kStackBytes = 16384;
+alignas(64) std::byte stack[kStackBytes];
+
+// The C library's wrappers store errno, and that is the worker's: holder and worker share it.
+long bare_syscall(long number, long a = 0, long b = 0, long c = 0) noexcept {
+  long result = number;
+  asm volatile("syscall" : "+a"(result) : "D"(a), "S"(b), "d"(c) : "rcx", "r11", "memory");
+  return result;
+}
+
+// First of the kernel's struct sched_attr; sched_setattr(2).
+struct Scheduling {
+  std::uint32_t size;
+  std::uint32_t policy;
+  std::uint64_t flags;
+  std::int32_t nice;
+  std::uint32_t priority;
+  std::uint64_t runtime_ns, deadline_ns, period_ns;
+};
+
+int hold(void* worker) {
+  bare_syscall(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL);
+  static constexpr char kName[] = "sluice-holder";
+  bare_syscall(SYS_prctl, PR_SET_NAME, reinterpret_cast<long>(kName));
+  // It would keep files and pipes open for longer than its worker lives.
+  bare_syscall(SYS_close_range, 0, ~0U, 0);
+  // To take the memory down is not urgent: those who are at work go first.
+  constexpr int kPatientNice = 10;
+  const Scheduling patient{sizeof(Scheduling), SCHED_BATCH, 0, kPatientNice, 0, 0, 0, 0};
+  bare_syscall(SYS_sched_setattr, 0, reinterpret_cast<long>(&patient), 0);
+  while (bare_syscall(SYS_getppid) == *static_cast<const pid_t*>(worker))
+    bare_syscall(SYS_pause);
+  bare_syscall(SYS_exit_group, 0);
+  return 0;
+}
+
+}  // namespace
+
+void begin_holder() noexcept {
+  static pid_t self = 0;
+  self = ::getpid();
+  // A handler of signals would run in both, on the same memory.
+  sigset_t all;
+  sigset_t before;
+  sigfillset(&all);
+  ::sigprocmask(SIG_SETMASK, &all, &before);
+  // No signal at its end: a handler that waits for children of its own never meets it.
+  ::clone(hold, stack + kStackBytes, CLONE_VM, &self);
+  ::sigprocmask(SIG_SETMASK, &before, nullptr);
+}
+
+#else
+
+// A sanitizer's run-time keeps books in the memory and would find two processes in them.
+void begin_holder() noexcept {}
+
+#endif
+
+}  // namespace sluice
