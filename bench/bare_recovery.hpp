@@ -55,9 +55,24 @@ inline pid_t fork_storing(SharedTime& time) {
   }
 }
 
+// This process on unit 0 as long as it lives, and then where it was before: what comes next may want both.
+class OnFirstUnit {
+ public:
+  OnFirstUnit() {
+    ::sched_getaffinity(0, sizeof(before_), &before_);
+    pin(0);
+  }
+  ~OnFirstUnit() { ::sched_setaffinity(0, sizeof(before_), &before_); }
+  OnFirstUnit(const OnFirstUnit&) = delete;
+  OnFirstUnit& operator=(const OnFirstUnit&) = delete;
+
+ private:
+  cpu_set_t before_{};
+};
+
 // From the signal to the replacement's store; nothing if a process could not be had.
 inline std::optional<std::chrono::nanoseconds> kill_and_replace_bare(std::chrono::milliseconds limit) {
-  pin(0);
+  const OnFirstUnit here;
   SharedTime time;
   const pid_t first = fork_storing(time);
   if (!time || first < 0) return std::nullopt;

@@ -5,7 +5,6 @@
 #include <filesystem>
 #include <sched.h>
 #include <sys/resource.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <system_error>
 #include <unistd.h>
@@ -58,10 +57,8 @@ void take_ease(Sharing sharing) noexcept {
   const int policy = sharing == Sharing::in_turns ? SCHED_BATCH : SCHED_OTHER;
   if (::sched_getscheduler(0) != SCHED_OTHER) return;
   set(0, policy, nice_before, slice_ns);
-  // A directory has a link for itself, its name and each directory in it: one more than two is one thread.
-  struct stat tasks {};
-  constexpr nlink_t kAlone = 3;
-  if (::stat("/proc/self/task", &tasks) != 0 || tasks.st_nlink == kAlone) return;
+  // It asks for nothing, and is refused to a process with more than one thread. Source: unshare(2).
+  if (::unshare(CLONE_THREAD) == 0) return;
   std::error_code error;
   for (const auto& task : std::filesystem::directory_iterator{"/proc/self/task", error}) {
     const auto thread = static_cast<pid_t>(std::strtol(task.path().filename().c_str(), nullptr, 10));

@@ -29,8 +29,11 @@ void Master::on_death(std::size_t worker) {
   entry_of(wiring_.layout, wiring_.segment, worker).pid.store(0, std::memory_order_release);
   // Closing is not enough: the other workers inherited the description, and epoll would go on reporting it.
   ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, child.pidfd.get(), nullptr);
-  // Nothing for a worker that this master found: it is not its child, and is reaped by whoever it is.
-  mourn(worker, reaper_.reap(std::move(child.pidfd)));
+  Descriptor dead = std::move(child.pidfd);
+  // Nothing for a worker that this master found: it is not its child, and is reaped by whoever it is. The
+  // replacement comes before the reaping, which takes the kernel a while.
+  mourn(worker, Reaper::status_of(dead));
+  reaper_.reap(std::move(dead));
 }
 
 void Master::mourn(std::size_t worker, const std::optional<siginfo_t>& status) {

@@ -4,6 +4,8 @@
 #include <csignal>
 #include <cstddef>
 #include <cstdint>
+#include <ctime>
+#include <poll.h>
 #include <sched.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
@@ -22,6 +24,7 @@ alignas(64) std::byte stack[kStackBytes];
 // The C library's wrappers store errno, and that is the worker's: holder and worker share it.
 long bare_syscall(long number, long a = 0, long b = 0, long c = 0) noexcept {
   long result = number;
+  // Source: the x86-64 ABI, appendix A.2.
   asm volatile("syscall" : "+a"(result) : "D"(a), "S"(b), "d"(c) : "rcx", "r11", "memory");
   return result;
 }
@@ -36,18 +39,24 @@ struct Scheduling {
   std::uint64_t runtime_ns, deadline_ns, period_ns;
 };
 
-int hold(void* worker) {
-  bare_syscall(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL);
+// `told`: which descriptor tells of the worker's death.
+int hold(void* told) {
+  const int worker = *static_cast<const int*>(told);
   static constexpr char kName[] = "sluice-holder";
   bare_syscall(SYS_prctl, PR_SET_NAME, reinterpret_cast<long>(kName));
   // It would keep files and pipes open for longer than its worker lives.
-  bare_syscall(SYS_close_range, 0, ~0U, 0);
+  bare_syscall(SYS_close_range, 0, worker - 1, 0);
+  bare_syscall(SYS_close_range, worker + 1, ~0U, 0);
   // To take the memory down is not urgent: those who are at work go first.
   constexpr int kPatientNice = 10;
   const Scheduling patient{sizeof(Scheduling), SCHED_BATCH, 0, kPatientNice, 0, 0, 0, 0};
   bare_syscall(SYS_sched_setattr, 0, reinterpret_cast<long>(&patient), 0);
-  while (bare_syscall(SYS_getppid) == *static_cast<const pid_t*>(worker))
-    bare_syscall(SYS_pause);
+  pollfd death{worker, POLLIN, 0};
+  while (bare_syscall(SYS_poll, reinterpret_cast<long>(&death), 1, -1) != 1) {
+  }
+  // By then the replacement is at work.
+  const timespec pause{0, 2'000'000};
+  bare_syscall(SYS_nanosleep, reinterpret_cast<long>(&pause), 0);
   bare_syscall(SYS_exit_group, 0);
   return 0;
 }
@@ -55,16 +64,21 @@ int hold(void* worker) {
 }  // namespace
 
 void begin_holder() noexcept {
-  static pid_t self = 0;
-  self = ::getpid();
+  // Standing still, since the holder reads it when it likes.
+  static int pidfd = -1;
+  // Not 0: everything below the descriptor is closed.
+  pidfd = static_cast<int>(::syscall(SYS_pidfd_open, ::getpid(), 0));
+  if (pidfd <= 0) return;
   // A handler of signals would run in both, on the same memory.
   sigset_t all;
   sigset_t before;
   sigfillset(&all);
   ::sigprocmask(SIG_SETMASK, &all, &before);
   // No signal at its end: a handler that waits for children of its own never meets it.
-  ::clone(hold, stack + kStackBytes, CLONE_VM, &self);
+  ::clone(hold, stack + kStackBytes, CLONE_VM, &pidfd);
   ::sigprocmask(SIG_SETMASK, &before, nullptr);
+  // The holder has one of its own.
+  ::close(pidfd);
 }
 
 #else

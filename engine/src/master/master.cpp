@@ -221,15 +221,20 @@ pid_t Master::fork_worker(std::size_t worker) {
   const pid_t pid = ::fork();
   if (pid == 0) {
     const bool bound = begin_newborn(lifeline_, master);
-    begin_holder();
+    become_newborn();
     become_worker(worker, bound);
   }
   if (pid > 0) child.pidfd = open_pidfd(pid);
   return pid;
 }
 
-void Master::become_worker(std::size_t worker, bool bound) noexcept {
+void Master::become_newborn() noexcept {
   door_.let_go();
+  prepare_worker(wiring_);
+  begin_holder();
+}
+
+void Master::become_worker(std::size_t worker, bool bound) noexcept {
   await_registration(entry_of(wiring_.layout, wiring_.segment, worker), bound);
   run_worker(wiring_, places_[worker], children_[worker].process);
 }
@@ -264,9 +269,11 @@ void Master::enter(std::size_t worker) {
 void Master::prepare_standby() {
   if (standby_.ready() || monotonic_now() < standby_due_) return;
   bool bound = false;
-  const Standby::Duties duties{
-      [this, &bound, master = ::getpid()] { bound = begin_newborn(lifeline_, master); },
-      [this, &bound](std::size_t worker) { become_worker(worker, bound); }};
+  const Standby::Duties duties{[this, &bound, master = ::getpid()] {
+                                 bound = begin_newborn(lifeline_, master);
+                                 become_newborn();
+                               },
+                               [this, &bound](std::size_t worker) { become_worker(worker, bound); }};
   standby_due_ = monotonic_now() + kStandbyPause;
   if (!standby_.prepare(duties)) return;
   epoll_event event{EPOLLIN, {.u64 = kStandbyEvent}};

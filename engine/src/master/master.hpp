@@ -100,6 +100,7 @@ class Master {
   void start_due();
   void start(std::size_t worker);
   pid_t fork_worker(std::size_t worker);
+  void become_newborn() noexcept;
   [[noreturn]] void become_worker(std::size_t worker, bool bound) noexcept;
   void watch_over(std::size_t worker, pid_t pid, int epoll_operation);
   void enter(std::size_t worker);

@@ -15,9 +15,10 @@ namespace sluice {
 class Reaper {
  public:
   // How the dead process behind `pidfd` ended; nothing if it is not to be had: it is no child of this
-  // process, or is held by somebody. Then it is reaped later, by reap_late(). Waits for a few milliseconds at
-  // most.
-  std::optional<siginfo_t> reap(Descriptor pidfd);
+  // process, or is held by somebody. Waits for a few milliseconds at most. It is not reaped yet.
+  static std::optional<siginfo_t> status_of(const Descriptor& pidfd) noexcept;
+  // At once, or, if it is held by somebody, later, by reap_late().
+  void reap(Descriptor pidfd);
   void reap_late() noexcept;
 
  private:

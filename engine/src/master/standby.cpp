@@ -9,8 +9,6 @@
 
 #include <sluice/error.hpp>
 
-#include "master/holder.hpp"
-
 namespace sluice {
 namespace {
 
@@ -19,7 +17,6 @@ namespace {
 [[noreturn]] void stand_by(int orders, const Standby::Duties& duties) noexcept {
   duties.begin();
   ::prctl(PR_SET_NAME, "sluice-standby");
-  begin_holder();
   std::size_t worker = 0;
   ssize_t got = 0;
   do {

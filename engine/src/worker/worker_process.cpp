@@ -39,6 +39,15 @@ void set_signals() {
 
 }  // namespace
 
+void prepare_worker(const Wiring& wiring) {
+  set_signals();
+  // Where the kernel lets only ancestors trace (Yama), the coroner is none; it descends from the host. 0:
+  // nobody.
+  const ipc::Control& host = *view_of(wiring.layout, wiring.segment, kHostProcess).control;
+  ::prctl(PR_SET_PTRACER, static_cast<unsigned long>(host.pid.load(std::memory_order_relaxed)));
+  wiring.segment.own_nothing();
+}
+
 ipc::Life& begin_life(ipc::Control& control, std::size_t process) {
   const auto born = monotonic_now();
   // relaxed: nobody acts on these; they are read for people and for reports.
@@ -98,12 +107,7 @@ void work(const Wiring& wiring, const pinning::Place& place, std::size_t process
 }  // namespace
 
 void run_worker(const Wiring& wiring, const pinning::Place& place, std::size_t process) noexcept {
-  set_signals();
   ::prctl(PR_SET_NAME, wiring.layout.processes[process].name.substr(0, 15).c_str());
-  // Where the kernel lets only ancestors trace (Yama), the coroner is none; it descends from the host. 0:
-  // nobody.
-  const ipc::Control& host = *view_of(wiring.layout, wiring.segment, kHostProcess).control;
-  ::prctl(PR_SET_PTRACER, static_cast<unsigned long>(host.pid.load(std::memory_order_relaxed)));
   wiring.segment.own(process);
   ipc::Control& control = *view_of(wiring.layout, wiring.segment, process).control;
   ipc::Life& life = begin_life(control, process);

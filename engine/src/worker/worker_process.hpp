@@ -10,7 +10,11 @@
 
 namespace sluice {
 
-// Runs worker `process` in the process that the master has just forked, to its end. noexcept: an exception
+// What every worker does first, whichever it is going to be: a standby has done it before it is needed. From
+// here on this process writes no region until it has one of its own.
+void prepare_worker(const Wiring& wiring);
+
+// Runs worker `process` in a process that has done prepare_worker(), to its end. noexcept: an exception
 // must not get back into a second copy of the master.
 [[noreturn]] void run_worker(const Wiring& wiring, const pinning::Place& place, std::size_t process) noexcept;
 
