@@ -44,6 +44,12 @@ TEST(ProcessKind, OfWhatAHandlerHasStartedIsNoneOfThePipelines) {
   EXPECT_EQ(kind_of("sluice-master", ProcessKind::worker), ProcessKind::other);
 }
 
+TEST(ProcessKind, OfAHolderIsNoneOfThePipelinesWhoeverHasIt) {
+  for (const ProcessKind parent :
+       {ProcessKind::worker, ProcessKind::standby, ProcessKind::keeper, ProcessKind::other})
+    EXPECT_EQ(kind_of("sluice-holder", parent), ProcessKind::other);
+}
+
 class PipelineProcess : public WithProcesses {};
 
 TEST_F(PipelineProcess, IsFoundWithItsKindAndNeverTheHost) {
