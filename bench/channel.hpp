@@ -141,6 +141,8 @@ struct Lane {
     }
     template <class Write>
     std::size_t write(std::size_t count, Write&& write) noexcept {
+      // As a handler does: large events are reserved one by one, small ones pay for each call.
+      if constexpr (kBytes >= 512) return write_each(count, write);
       std::byte* at = lane_.reserve(count * kBytes);
       if (at == nullptr) return 0;
       for (std::size_t i = 0; i < count; ++i)
@@ -151,6 +153,16 @@ struct Lane {
     }
 
    private:
+    template <class Write>
+    std::size_t write_each(std::size_t most, Write&& write) noexcept {
+      std::size_t written = 0;
+      for (std::byte* at = nullptr; written < most && (at = lane_.reserve(kBytes)) != nullptr; ++written) {
+        write(at);
+        lane_.advance(kBytes);
+      }
+      lane_.publish();
+      return written;
+    }
     ipc::LaneProducer lane_;
   };
 
