@@ -366,8 +366,10 @@ void add_batch(std::uint64_t batch, bool quick) {
     add("one_thread/" + name(subject, "stateless"),
         [run, events](benchmark::State& state) { run(state, events); });
   };
-  add_alone("worker", &worker_in_one_thread<Stateless>, batch);
-  add_alone("baseline:bare_loop", &bare_in_one_thread, batch);
+  if (batch == 1 || batch == kNatural) {
+    add_alone("worker", &worker_in_one_thread<Stateless>, batch);
+    add_alone("baseline:bare_loop", &bare_in_one_thread, batch);
+  }
   if (quick && batch != kNatural) return;
   add_through(name("worker", "value"), engine_worker<CountsInValue>(batch), batch);
   add_through(name("worker", "table"), engine_worker<CountsInTable>(batch), batch);
