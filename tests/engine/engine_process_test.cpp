@@ -157,6 +157,36 @@ TEST_F(Processes, ThatHaveNothingToDoTakeNoProcessor) {
   EXPECT_LT(idle_share(engine), 0.1);
 }
 
+bool keeps_processors_awake(pid_t pid) {
+  std::error_code gone;
+  for (const auto& entry :
+       std::filesystem::directory_iterator{"/proc/" + std::to_string(pid) + "/fd", gone}) {
+    if (std::filesystem::read_symlink(entry.path(), gone) == "/dev/cpu_dma_latency") return true;
+  }
+  return false;
+}
+
+TEST_F(Processes, KeepProcessorsAwakeIfAskedAndNotTheirHost) {
+  Settings settings = test_settings();
+  settings.set("power.latency", "hold");
+  Engine engine{counting_pipeline(1), settings};
+  if (::access("/dev/cpu_dma_latency", W_OK) != 0) {
+    EXPECT_THAT(error_of([&] { engine.start(); }), testing::HasSubstr("power.latency=try"));
+    return;
+  }
+  engine.start();
+  EXPECT_TRUE(keeps_processors_awake(master_of(engine)));
+  EXPECT_TRUE(keeps_processors_awake(keeper_of(engine)));
+  EXPECT_FALSE(keeps_processors_awake(::getpid()));
+  EXPECT_THAT(engine.placement(), testing::HasSubstr("deep idle states"));
+}
+
+TEST_F(Processes, LeaveProcessorsAloneUnlessAsked) {
+  Engine engine{counting_pipeline(1), test_settings()};
+  engine.start();
+  EXPECT_FALSE(keeps_processors_awake(master_of(engine)));
+}
+
 TEST_F(Processes, OfASourceThatHasNothingNowTakeNoProcessor) {
   Pipeline pipeline{"quiet"};
   pipeline.source<Quiet>("quiet").outlet("out");

@@ -17,6 +17,7 @@
 #include "descriptor.hpp"
 #include "host/host.hpp"
 #include "host/resume.hpp"
+#include "host/shallow_idle.hpp"
 #include "layout/placement.hpp"
 #include "master/keeper.hpp"
 #include "master/lifeline.hpp"
@@ -72,6 +73,7 @@ struct Engine::Parts {
   Host host;
   Placement placement;
   pinning::Report memory;
+  std::string idle_remark;
   ipc::Control& own;
   DoorbellPatience patience;
   std::optional<Lifeline>
@@ -104,6 +106,8 @@ void Engine::start() {
   if (parts.started) throw Error{{"start the pipeline", parts.name, "it has been started before", ""}};
   refuse_threads(parts.name);
   const Wiring& wiring = parts.host.wiring();
+  const ShallowIdle idle{wiring.settings};
+  parts.idle_remark = idle.remark();
   parts.resumed = wiring.segment.open();
   parts.memory = bind_segment(wiring.layout, wiring.segment, parts.placement);
   wiring.segment.prefault();
@@ -313,7 +317,7 @@ std::string Engine::placement() const {
   }
   for (pinning::MemoryReport memory : parts_->memory.memory)
     report.memory.push_back(std::move(memory));
-  std::string text = pinning::to_text(parts_->placement.plan);
+  std::string text = pinning::to_text(parts_->placement.plan) + parts_->idle_remark;
   return text + (report.as_asked() ? "" : pinning::to_text(report));
 }
 
