@@ -58,7 +58,7 @@ class TradeBars {
 
  private:
   static constexpr std::uint64_t kInstruments = 1024;
-  static constexpr std::uint64_t kBars = 49'000;
+  static constexpr std::uint64_t kBars = 24'000;
 
   struct BarKey {
     std::uint64_t instrument;  // Its number.
