@@ -69,7 +69,7 @@ ChildRun MarketRuns::single_thread() const {
 
 std::string MarketRuns::difference() const {
   for (const char* output : kOutputs) {
-    const std::string file = std::string{output} + ".tsv";
+    std::string file = std::string{output} + ".tsv";
     const std::string expected = content(directory_ / "single_thread" / file);
     if (expected.empty() || content(directory_ / "pipeline" / file) != expected) return file;
   }

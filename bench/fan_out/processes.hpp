@@ -90,6 +90,7 @@ void deal(const std::vector<Link>& links, std::uint64_t events, std::size_t pack
   for (const Link& link : links)
     senders.emplace_back(link);
   std::vector<Packer<FanEvent, typename Link::Sender>> packers;
+  packers.reserve(senders.size());
   for (auto& sender : senders)
     packers.emplace_back(sender, pack);
   told().begin();
