@@ -195,7 +195,7 @@ MakeWorker bare_worker(std::uint64_t batch) {
 
 constexpr const char* kWrong = "the worker gives back nothing, or not what was sent";
 // Every page of the lanes is there, in both processes.
-constexpr std::uint64_t kWarmUp = 3 * 4096;
+constexpr std::uint64_t kWarmUp = std::uint64_t{3} * 4096;
 
 void through(benchmark::State& state, const MakeWorker& make_worker, std::uint64_t batch) {
   const std::unique_ptr<LoneWorker> worker = make_worker();

@@ -24,7 +24,7 @@ std::size_t process_of(const Layout& layout, const std::string& worker) {
 }  // namespace
 
 LoneWorker::LoneWorker(const Graph& graph, const Settings& settings, const std::string& worker,
-                       Instead instead)
+                       const Instead& instead)
     : host_{graph, settings}, process_{process_of(host_.wiring().layout, worker)} {
   const Wiring& wiring = host_.wiring();
   wiring.segment.open();

@@ -31,7 +31,8 @@ class LoneWorker {
 
   // `worker` is the worker's name ("echo/0"). With `instead` that runs in its place, over the first of its
   // lanes in and out, until the end of the stream. Throws Error when it does not become ready.
-  LoneWorker(const Graph& graph, const Settings& settings, const std::string& worker, Instead instead = {});
+  LoneWorker(const Graph& graph, const Settings& settings, const std::string& worker,
+             const Instead& instead = {});
   ~LoneWorker();
   LoneWorker(const LoneWorker&) = delete;
   LoneWorker& operator=(const LoneWorker&) = delete;
