@@ -93,7 +93,7 @@ class LaneProducer {
   std::byte* reserve(std::uint64_t bytes) noexcept {
     if (next_ + bytes - head_cache_ > memory_.capacity_bytes && !refresh(bytes)) return nullptr;
     std::byte* at = memory_.ring + (next_ & (memory_.capacity_bytes - 1));
-    if (bytes >= kLargeBytes) prefetch(at + bytes);
+    if (bytes >= kLargeBytes) prefetch(at + 2 * bytes);
     return at;
   }
   void advance(std::uint64_t bytes) noexcept { next_ += bytes; }
@@ -150,9 +150,9 @@ class LaneProducer {
   }
 
  private:
-  // What comes next in the ring, for writing: a large event's stores outrun the processor's own requests for
-  // lines that the consumer has had. Small ones do not, and are slower with it. Never touches a page beyond
-  // the ring: the second mapping goes on for as many bytes as the ring has.
+  // What comes after the next event in the ring, for writing: a large event's stores outrun the processor's
+  // own requests for lines that the consumer has had. Small ones do not, and are slower with it. Never
+  // touches a page beyond the ring: the second mapping goes on for as many bytes as the ring has.
   void prefetch(const std::byte* next) const noexcept {
     const std::byte* end = memory_.ring + 2 * memory_.capacity_bytes;
     for (std::uint64_t offset = 0; offset < kPrefetchBytes && next + offset < end; offset += 64)
