@@ -120,7 +120,7 @@ void add_streams(bool quick) {
                                     {"8MiB", std::size_t{8} << 20}}) {
     if (quick && bytes > std::size_t{256} << 10) continue;
     add(fmt::format("stream/limit:dirty_lines/{}", name),
-        [bytes](benchmark::State& state) { read_dirty_lines(state, bytes); });
+        [size = bytes](benchmark::State& state) { read_dirty_lines(state, size); });
   }
 }
 

@@ -87,8 +87,8 @@ inline void read_dirty_lines(benchmark::State& state, std::size_t bytes) {
     words->back.store(round, std::memory_order_release);  // [bench.ping] release: as above.
   }
   words->back.store(kStop, std::memory_order_release);  // [bench.ping] release: as above.
-  const auto lines = static_cast<double>(round * bytes / 64);
-  state.counters["items_per_second"] = lines / reading.count();
+  const std::uint64_t read = round * (bytes / 64);
+  state.counters["items_per_second"] = static_cast<double>(read) / reading.count();
 }
 
 }  // namespace sluice::bench
