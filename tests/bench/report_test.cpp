@@ -89,7 +89,7 @@ TEST(APage, IsNotBrokenByWhatASuiteSays) {
   EXPECT_THAT(page(now, nullptr),
               AllOf(HasSubstr("lost &quot;3&quot; &lt;/script&gt;"), Not(HasSubstr("lost \"3\" </script>"))));
   EXPECT_THAT(chart_data(now, nullptr), Not(HasSubstr("</")));
-  EXPECT_NO_THROW(nlohmann::json::parse(chart_data(now, &now)));
+  EXPECT_TRUE(nlohmann::json::accept(chart_data(now, &now)));
 }
 
 }  // namespace
