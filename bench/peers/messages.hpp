@@ -57,8 +57,8 @@ struct Messages {
     }
 
    private:
-    typename Medium::Receiver end_;
     std::array<Event<kBytes>, kBatch> events_;
+    typename Medium::Receiver end_;
     std::size_t next_ = 0;  // What a pipe gave beyond the event that was asked for.
     std::size_t count_ = 0;
   };

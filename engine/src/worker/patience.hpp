@@ -34,7 +34,7 @@ class DoorbellPatience final : public Patience {
   ipc::Control& own_;
   const ipc::Doorbell& bell_;
   bool alone_;
-  bool in_vain_ = false;  // The last wait came to its bound.
+  bool in_vain_ = false;    // The last wait came to its bound.
   std::uint32_t naps_ = 0;  // Of this process, at the last wait.
   std::uint32_t waits_without_nap_ = 0;
 };

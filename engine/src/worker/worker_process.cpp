@@ -85,8 +85,8 @@ Sharing sharing_of(const Settings& settings, const std::string& stage, const pin
 void work(const Wiring& wiring, const pinning::Place& place, std::size_t process, ipc::Control& control,
           ipc::Life& life) {
   const std::string& stage = wiring.graph.nodes[wiring.layout.processes[process].node].name;
-  DoorbellPatience patience{wait_policy(wiring.settings, stage, place.shared), control,
-                            wiring.bells[process], true};
+  DoorbellPatience patience{wait_policy(wiring.settings, stage, place.shared), control, wiring.bells[process],
+                            true};
   WorkerLoop loop{wiring, process, patience};
   life.input_at_ready.store(loop.input_ready() ? 1 : 0, std::memory_order_relaxed);
   life.ready_ns.store(monotonic_now().count(), std::memory_order_relaxed);
