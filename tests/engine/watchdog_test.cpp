@@ -274,6 +274,26 @@ TEST(Tick, IsShortEnoughForTheShortestDeadline) {
   EXPECT_EQ(tick_for(100us, 1ms), 100us);
 }
 
+TEST(Tick, IsLongerWhileAllAreIdle) {
+  EXPECT_EQ(idle_tick_for(10ms, 200ms), 50ms);
+  EXPECT_EQ(idle_tick_for(10ms, 1s), 250ms);
+  EXPECT_EQ(idle_tick_for(10ms, 24h), 250ms) << "people look on";
+  EXPECT_EQ(idle_tick_for(10ms, 16ms), 10ms);
+}
+
+TEST(Watchdog, FindsWhoHangsInTheFirstEventAfterAnIdleWhileWithinTwiceItsDeadline) {
+  Watched worker;
+  const nanoseconds idle_tick = idle_tick_for(kTick, kLimits.deadline);
+  worker.activity = Activity::idle;
+  for (int i = 0; i < 10; ++i)
+    EXPECT_EQ(worker.look(idle_tick), Verdict::idle);
+  // It begins right behind a look.
+  worker.activity = Activity::busy;
+  ++worker.progress;
+  EXPECT_EQ(worker.look(idle_tick), Verdict::busy);
+  EXPECT_LE(idle_tick + worker.until_stalled(1s), 2 * kLimits.deadline);
+}
+
 TEST(Verdict, HasAName) {
   EXPECT_EQ(name_of(Verdict::back_pressured), "back-pressured");
   EXPECT_EQ(name_of(Verdict::voided), "void");

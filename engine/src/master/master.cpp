@@ -96,7 +96,7 @@ void Master::prepare_children() {
     child.limits.late = std::max(child.limits.deadline / 2, 10 * tick_);
     child.limits.longest_wait = kLongestWait;
     tick = std::min(tick, tick_for(tick_, child.limits.deadline));
-    idle_tick_ = std::min(idle_tick_, std::max(tick_, child.limits.deadline / 4));
+    idle_tick_ = std::min(idle_tick_, idle_tick_for(tick_, child.limits.deadline));
     children_.push_back(std::move(child));
   }
   tick_ = tick;

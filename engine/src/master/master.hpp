@@ -145,7 +145,7 @@ class Master {
   std::size_t running_ = 0;    // Workers that are not done yet.
   unsigned failed_forks_ = 0;  // In a row.
   std::chrono::nanoseconds tick_;
-  std::chrono::nanoseconds idle_tick_{std::chrono::milliseconds{100}};  // While all workers are idle.
+  std::chrono::nanoseconds idle_tick_{std::chrono::nanoseconds::max()};  // While all workers are idle.
   std::chrono::nanoseconds next_look_{0};
   std::optional<std::chrono::nanoseconds> door_due_;  // When it is listened at again.
   std::chrono::nanoseconds next_refusal_{0};          // When one may be reported again.

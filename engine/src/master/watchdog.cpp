@@ -115,6 +115,13 @@ nanoseconds tick_for(nanoseconds tick, nanoseconds deadline) noexcept {
   return std::min(tick, std::max(deadline / kLooksPerDeadline, kLeast));
 }
 
+nanoseconds idle_tick_for(nanoseconds tick, nanoseconds deadline) noexcept {
+  // So stale may be what people are shown.
+  constexpr nanoseconds kMost = std::chrono::milliseconds{250};
+  constexpr int kLooksPerDeadline = 4;
+  return std::min(std::max(tick, deadline / kLooksPerDeadline), kMost);
+}
+
 Verdict judge(Watch& watch, const Observation& seen, const WatchLimits& limits) noexcept {
   const bool late = seen.now - watch.last_look > limits.late;
   watch.last_look = seen.now;

@@ -89,6 +89,11 @@ bool is_suspicious(const Watch& watch, const Observation& seen) noexcept;
 // How often to look so that a stall is seen well within twice the shortest deadline of all.
 std::chrono::nanoseconds tick_for(std::chrono::nanoseconds tick, std::chrono::nanoseconds deadline) noexcept;
 
+// The same while all workers are idle. Nobody can stall who has nothing to do: whoever begins an event behind
+// such a look is seen late by as much: a quarter of the deadline, or a tick. Half a deadline would be void.
+std::chrono::nanoseconds idle_tick_for(std::chrono::nanoseconds tick,
+                                       std::chrono::nanoseconds deadline) noexcept;
+
 // The verdict on what is seen; `watch` is brought up to date.
 Verdict judge(Watch& watch, const Observation& seen, const WatchLimits& limits) noexcept;
 
