@@ -3,7 +3,7 @@
 #include <memory>
 #include <string>
 
-#include "fan_out/fan_out.hpp"
+#include "fan_out/processes.hpp"
 
 namespace sluice::bench {
 namespace {
@@ -12,6 +12,7 @@ int run_node(std::uint64_t events, std::size_t pack) {
   const std::string command = std::string{SLUICE_NODE} + " " + SLUICE_NODE_CLUSTER_SCRIPT + " " +
                               std::to_string(events) + " " + std::to_string(kFanOutWorkers) + " " +
                               std::to_string(pack);
+  ::alarm(kLongestProcessSeconds);  // Of this process; who waits for it then kills the rest.
   const std::unique_ptr<std::FILE, int (*)(std::FILE*)> output{::popen(command.c_str(), "r"), &::pclose};
   unsigned long long counted = 0;
   unsigned long long sum = 0;

@@ -14,7 +14,7 @@
 
 namespace sluice::bench {
 
-inline constexpr unsigned kLongestProcessSeconds = 50;  // Then it ends itself.
+inline constexpr unsigned kLongestProcessSeconds = 10;  // Then it ends itself, whatever it waits for.
 
 template <class Message, class Sender>
 class Packer {
@@ -41,6 +41,13 @@ inline void await_receivers(unsigned count) {
     ::usleep(100);
 }
 
+// Whoever sends keeps its end open until all is gathered. ZeroMQ (4.3) forgets what it has not read from a
+// socket yet, the stop among it, when the other end hangs up while the receiver is at its high-water mark.
+inline void await_gathered() {
+  while (told().last_ns.load() == 0)  // The alarm of each process ends it.
+    ::usleep(100);
+}
+
 template <class Link>
 void work_on(const Link& in, const Link& out, std::size_t pack) {
   typename Link::Receiver receiver{in};
@@ -58,6 +65,7 @@ void work_on(const Link& in, const Link& out, std::size_t pack) {
     }
     results.flush();
   }
+  await_gathered();
 }
 
 template <class Link>
@@ -102,6 +110,7 @@ void deal(const std::vector<Link>& links, std::uint64_t events, std::size_t pack
     packer.push(stop);
     packer.flush();
   }
+  await_gathered();
 }
 
 // Messages of `pack` events each.

@@ -27,7 +27,11 @@ struct ZeroMq {
 
   class Socket {
    public:
-    explicit Socket(int type) : context_{::zmq_ctx_new()}, socket_{::zmq_socket(context_.get(), type)} {}
+    explicit Socket(int type) : context_{::zmq_ctx_new()}, socket_{::zmq_socket(context_.get(), type)} {
+      constexpr int kLongestWaitMs = 5000;
+      for (const int option : {ZMQ_RCVTIMEO, ZMQ_SNDTIMEO, ZMQ_LINGER})
+        ::zmq_setsockopt(socket_.get(), option, &kLongestWaitMs, sizeof(kLongestWaitMs));
+    }
     void* get() const { return socket_.get(); }
 
    private:
