@@ -34,7 +34,7 @@ struct ChildRun {
 // The same memory for every run; cleared by run_child().
 Told& told();
 
-// Forks, and waits for the end of what was forked: not longer than a minute. The child ends with the status
+// Forks, and waits for the end of what was forked: not longer than 20 s. The child ends with the status
 // that `work` returns; an exception is a problem.
 ChildRun run_child(const std::function<int()>& work);
 // The same with a program; what it prints goes nowhere.

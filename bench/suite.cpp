@@ -2,6 +2,7 @@
 
 #include <array>
 #include <chrono>
+#include <csignal>
 #include <cstdint>
 #include <cstdio>
 #include <exception>
@@ -118,6 +119,8 @@ benchmark::internal::Benchmark* add(const std::string& name, Work work) {
 }
 
 int run_suite(int argc, char** argv, unsigned units, void (*add_all)(const Options&)) {
+  // Inherited ignored from some shells and supervisors: the kernel then keeps no account of children.
+  std::signal(SIGCHLD, SIG_DFL);
   std::vector<char*> arguments{argv, argv + argc};
   const Options options = take_options(arguments);
   std::string repetitions = "--benchmark_repetitions=5";
