@@ -23,6 +23,11 @@ std::vector<std::string> captures_in(const std::filesystem::path& directory) {
   return found;
 }
 
+// One that is built and installed beside this one.
+std::string program(const char* name) {
+  return (std::filesystem::read_symlink("/proc/self/exe").parent_path() / name).string();
+}
+
 std::string content(const std::filesystem::path& path) {
   std::ifstream file{path, std::ios::binary};
   std::ostringstream text;
@@ -41,7 +46,8 @@ MarketRuns::MarketRuns()
   if (!inputs_.empty()) return;
   capture_ = "simulated capture";
   const std::filesystem::path simulated = directory_ / "capture";
-  run_program({SLUICE_MARKET_SIMULATOR, "--out", simulated.string(), "--seed", "1", "--events", "300000"});
+  run_program(
+      {program("market-simulator"), "--out", simulated.string(), "--seed", "1", "--events", "300000"});
   inputs_ = captures_in(simulated);
   if (inputs_.empty()) throw std::runtime_error{"the market's simulator made no capture"};
 }
@@ -60,11 +66,11 @@ ChildRun MarketRuns::run(std::vector<std::string> command, const std::string& ou
 }
 
 ChildRun MarketRuns::pipeline() const {
-  return run({SLUICE_MARKET}, "pipeline", "--input");
+  return run({program("market")}, "pipeline", "--input");
 }
 
 ChildRun MarketRuns::single_thread() const {
-  return run({SLUICE_MARKET_SINGLE_THREAD}, "single_thread", nullptr);
+  return run({program("market_single_thread")}, "single_thread", nullptr);
 }
 
 std::string MarketRuns::difference() const {
