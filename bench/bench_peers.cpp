@@ -27,9 +27,10 @@ void add_all(const Options& options) {
   pin(0);  // The other side has 1.
   add("round_trip/limit:one_line/64B", [](benchmark::State& state) { ping_pong(state, true); });
   add("round_trip/limit:two_lines/64B", [](benchmark::State& state) { ping_pong(state, false); });
-  add_traffic<Bare>("baseline:bare", options);
-  add_traffic<Lane>("lane", options);
+  add_ring<Bare>("baseline:bare");
+  add_ring<Lane>("lane");
   if (options.peers) ListedPeer::add_every(options);
+  std::fprintf(stderr, "iceoryx is not measured: it needs its daemon, RouDi, to run beside it\n");
   constexpr const char* kMissing = SLUICE_MISSING_PEERS;
   if (*kMissing != '\0')
     std::fprintf(stderr, "peers that were not found when this was built: %s (tools/bench-setup)\n", kMissing);

@@ -271,19 +271,36 @@ void add_manners(const std::string& group, const std::string& subject) {
   add_one_way<Channel, Manner::in_place>(group, subject);
 }
 
-// Everything that suite peers asks of one channel.
+// All manners one way: of all sizes, or of 64 B only.
 template <template <std::size_t> class Channel>
-void add_traffic(const std::string& subject, const Options& options) {
-  if (!options.quick) add_manners<Channel<8>>("one_way", subject);
+void add_sizes(const std::string& subject, bool all) {
+  if (all) add_manners<Channel<8>>("one_way", subject);
   add_manners<Channel<64>>("one_way", subject);
-  if (!options.quick) {
-    add_manners<Channel<256>>("one_way", subject);
-    add_manners<Channel<1024>>("one_way", subject);
-  }
+  if (!all) return;
+  add_manners<Channel<256>>("one_way", subject);
+  add_manners<Channel<1024>>("one_way", subject);
+}
+
+template <template <std::size_t> class Channel>
+void add_round_trip(const std::string& subject) {
   add("round_trip/" + subject + "/64B", [](benchmark::State& state) {
     Channel<64> channel;
     round_trip(state, channel, Apart::processes);
   });
+}
+
+// Everything that suite peers asks of one ring.
+template <template <std::size_t> class Channel>
+void add_ring(const std::string& subject) {
+  add_sizes<Channel>(subject, true);
+  add_round_trip<Channel>(subject);
+}
+
+// And of what is far from being one: less of it when there is little time.
+template <template <std::size_t> class Channel>
+void add_messages(const std::string& subject, const Options& options) {
+  add_sizes<Channel>(subject, !options.quick);
+  add_round_trip<Channel>(subject);
 }
 
 }  // namespace sluice::bench

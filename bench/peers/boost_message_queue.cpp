@@ -52,7 +52,7 @@ template <std::size_t kBytes>
 using Channel = Messages<BoostQueue, kBytes>;
 
 const ListedPeer listed{
-    [](const Options& options) { add_traffic<Channel>("peer:boost_message_queue", options); }};
+    [](const Options& options) { add_messages<Channel>("peer:boost_message_queue", options); }};
 
 }  // namespace
 }  // namespace sluice::bench

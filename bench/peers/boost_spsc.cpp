@@ -3,6 +3,7 @@
 #include <boost/lockfree/spsc_queue.hpp>
 
 #include "channel.hpp"
+#include "paced.hpp"
 #include "peer_list.hpp"
 
 namespace sluice::bench {
@@ -40,7 +41,7 @@ struct BoostSpsc {
   std::array<Shared<Queue>, 2> queues;
 };
 
-const ListedPeer listed{[](const Options& options) { add_traffic<BoostSpsc>("peer:boost_spsc", options); }};
+const ListedPeer listed{[](const Options&) { add_ring_peer<BoostSpsc>("peer:boost_spsc"); }};
 
 }  // namespace
 }  // namespace sluice::bench

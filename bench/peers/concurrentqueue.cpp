@@ -6,6 +6,7 @@
 
 #include "arena.hpp"
 #include "channel.hpp"
+#include "paced.hpp"
 #include "peer_list.hpp"
 
 namespace sluice::bench {
@@ -69,8 +70,7 @@ struct Concurrent {
   std::array<std::optional<moodycamel::ProducerToken>, 2> tokens;  // Destroyed before the arena.
 };
 
-const ListedPeer listed{
-    [](const Options& options) { add_traffic<Concurrent>("peer:concurrentqueue", options); }};
+const ListedPeer listed{[](const Options&) { add_ring_peer<Concurrent>("peer:concurrentqueue"); }};
 
 }  // namespace
 }  // namespace sluice::bench

@@ -188,9 +188,9 @@ template <std::size_t kBytes>
 using QueueChannel = Messages<PosixQueue, kBytes, 8192>;  // The largest message of who is not root.
 
 const ListedPeer listed{[](const Options& options) {
-  add_traffic<PipeChannel>("peer:pipe", options);
-  add_traffic<SocketChannel>("peer:unix_socket", options);
-  add_traffic<QueueChannel>("peer:posix_mq", options);
+  add_messages<PipeChannel>("peer:pipe", options);
+  add_messages<SocketChannel>("peer:unix_socket", options);
+  add_messages<QueueChannel>("peer:posix_mq", options);
 }};
 
 }  // namespace

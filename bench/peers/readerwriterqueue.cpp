@@ -6,6 +6,7 @@
 
 #include "arena.hpp"
 #include "channel.hpp"
+#include "paced.hpp"
 #include "peer_list.hpp"
 
 extern "C" {
@@ -78,8 +79,7 @@ struct ReaderWriter {
   std::array<Queue*, 2> queues{};  // In the arena; never destroyed, since what they hold is not malloc's.
 };
 
-const ListedPeer listed{
-    [](const Options& options) { add_traffic<ReaderWriter>("peer:readerwriterqueue", options); }};
+const ListedPeer listed{[](const Options&) { add_ring_peer<ReaderWriter>("peer:readerwriterqueue"); }};
 
 }  // namespace
 }  // namespace sluice::bench

@@ -7,6 +7,7 @@
 #include <stdexcept>
 
 #include "channel.hpp"
+#include "paced.hpp"
 #include "peer_list.hpp"
 
 namespace sluice::bench {
@@ -91,7 +92,7 @@ struct RteRing {
   std::array<SharedBytes, 2> bytes;
 };
 
-const ListedPeer listed{[](const Options& options) { add_traffic<RteRing>("peer:rte_ring", options); }};
+const ListedPeer listed{[](const Options&) { add_ring_peer<RteRing>("peer:rte_ring"); }};
 
 }  // namespace
 }  // namespace sluice::bench

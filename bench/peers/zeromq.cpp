@@ -89,7 +89,7 @@ class ZeroMq {
 template <std::size_t kBytes>
 using Channel = Messages<ZeroMq, kBytes>;
 
-const ListedPeer listed{[](const Options& options) { add_traffic<Channel>("peer:zeromq", options); }};
+const ListedPeer listed{[](const Options& options) { add_messages<Channel>("peer:zeromq", options); }};
 
 }  // namespace
 }  // namespace sluice::bench
