@@ -8,21 +8,37 @@
 // process may open it.
 //
 //   parked_round_trip/...  64 B to another process and back, one at a time; whoever waits is asleep.
+//   open_loop/...  a real pipeline, host -> work -> host, is sent events on a fixed schedule, at a share of
+//   the
+//       capacity that was measured just before; times count from when an event should have been sent. One
+//       stage only, on the unit beside the host's: a second one would have to take turns with it, and would
+//       measure the scheduler. end_to_end: from the schedule back to the host. stage:waiting: from the
+//       schedule to the handler. stage:work: from there to the host, with the rest of its batch and the
+//       commit. All three come from the same runs. late_percent: events that the generator itself sent more
+//       than 1 us late, mostly because the master or an interrupt had its unit.
+#include <array>
 #include <chrono>
 #include <cstdint>
 #include <fcntl.h>
+#include <memory>
 #include <optional>
 #include <string>
 #include <unistd.h>
+#include <utility>
+#include <vector>
 
 #include <benchmark/benchmark.h>
 #include <fmt/format.h>
 
 #include <sluice/error.hpp>
+#include <sluice/settings.hpp>
 
+#include "disturbance.hpp"
+#include "open_loop.hpp"
 #include "parked.hpp"
 #include "peer.hpp"
 #include "samples.hpp"
+#include "shared.hpp"
 #include "suite.hpp"
 
 namespace sluice::bench {
@@ -91,11 +107,79 @@ void add_parked(const char* subject) {
   }
 }
 
-void add_all(const Options&) {
+// A run of the pipeline has the figures of three benchmarks, whose rounds come in any order: the first one
+// that has its n-th round makes the n-th run, for all three.
+class OpenLoopRuns {
+ public:
+  enum Part : std::size_t { end_to_end, waiting, work };
+
+  OpenLoopRuns(const OpenLoop& wanted, const std::string& profile) : wanted_{wanted} {
+    settings_.set("profile", profile);
+    settings_.set("observe.socket", "off");
+  }
+  void report(Part part, benchmark::State& state) {
+    const std::size_t round = rounds_[part]++;
+    if (round == runs_.size()) runs_.push_back(make_run());
+    const Run& run = *runs_.at(round);
+    if (!run.problem.empty()) return state.SkipWithError(run.problem.c_str());
+    const OpenLoopTimes& times = *run.times;
+    bench::report(part == end_to_end ? times.end_to_end
+                  : part == waiting  ? times.waiting
+                                     : times.work,
+                  state);
+    bench::report(run.shares, state);
+    if (part != end_to_end) return;
+    state.counters["late_percent"] = times.late_percent();
+    state.counters["capacity_per_second"] = times.capacity;
+  }
+
+ private:
+  struct Run {
+    Shared<OpenLoopTimes> times;
+    std::string problem;
+    Disturbance::Shares shares;
+  };
+  std::unique_ptr<Run> make_run() const {
+    const Disturbance disturbance;
+    auto run = std::make_unique<Run>();
+    run->problem = run_open_loop(wanted_, settings_, *run->times);
+    run->shares = disturbance.until_now();
+    return run;
+  }
+
+  OpenLoop wanted_;
+  Settings settings_;
+  std::vector<std::unique_ptr<Run>> runs_;
+  std::array<std::size_t, 3> rounds_{};
+};
+
+void add_open_loop(const OpenLoop& wanted, const std::string& profile) {
+  const auto runs = std::make_shared<OpenLoopRuns>(wanted, profile);
+  for (const auto& [subject, part] : {std::pair{"end_to_end", OpenLoopRuns::end_to_end},
+                                      {"stage:waiting", OpenLoopRuns::waiting},
+                                      {"stage:work", OpenLoopRuns::work}}) {
+    auto* added = add(fmt::format("open_loop/{}/load:{:.0f}%/{}", subject, 100 * wanted.load, profile),
+                      [runs, part = part](benchmark::State& state) {
+                        for ([[maybe_unused]] auto _ : state)
+                          runs->report(part, state);
+                      });
+    if (added != nullptr) added->Iterations(1);
+  }
+}
+
+void add_all(const Options& options) {
   pin(0);  // The peer has 1.
   add_parked<ParkedEventfd>("baseline:eventfd");
   add_parked<ParkedFutex>("baseline:futex");
   add_parked<ParkedLane>("lane");
+  for (const char* profile : {"balanced", "latency"}) {
+    for (const double load : {0.1, 0.5, 0.8, 0.95}) {
+      add_open_loop({.load = load,
+                     .saturated = std::chrono::milliseconds{options.quick ? 40 : 200},
+                     .burst = std::chrono::milliseconds{options.quick ? 150 : 2000}},
+                    profile);
+    }
+  }
 }
 
 }  // namespace

@@ -23,7 +23,8 @@ struct Options {
 using Work = std::function<void(benchmark::State&)>;
 
 // Adds one benchmark. Besides its own counters it gets others_percent, the share of all processing units that
-// went to other programs while it ran, and steal_percent, the share that the hypervisor took.
+// went to other programs while it ran, and steal_percent, the share that the hypervisor took; `work` may have
+// given its own (disturbance.hpp).
 benchmark::internal::Benchmark* add(const std::string& name, Work work);
 
 // The main() of a suite: [--quick] [--peers] and all of Google Benchmark's options. `units` processing units,
