@@ -15,6 +15,10 @@
 //       state:SIZE is a table that large; rows all over it are in use, four for each page.
 //   full_rate/...    from the signal until the worker handles 95 % of the events per time that it handled
 //       before, seen in windows of half a millisecond: state is mapped page by page as it is touched.
+//   burst/...        events come on a fixed schedule (open_loop.hpp) in bursts of 20 ms at 80 % of the
+//   capacity
+//       that was measured just before; the worker is killed in the midst of each. Times from when an event
+//       should have been sent until it is back at the host.
 //   bystander/...    events a second of a worker that has nothing to do with the killed one, which dies every
 //       10 ms.
 #include <cstdint>
@@ -28,8 +32,10 @@
 #include <fmt/format.h>
 
 #include "bare_recovery.hpp"
+#include "open_loop.hpp"
 #include "recovery_pipelines.hpp"
 #include "samples.hpp"
+#include "shared.hpp"
 #include "suite.hpp"
 
 namespace sluice::bench {
@@ -133,6 +139,21 @@ void bystander(benchmark::State& state, bool killing, std::chrono::milliseconds 
   if (killing && kills == 0) state.SkipWithError("nobody could be killed");
 }
 
+void burst(benchmark::State& state, bool kill, unsigned bursts) {
+  const PatientSettings patient;
+  const Shared<OpenLoopTimes> times;
+  const OpenLoop wanted{
+      .load = 0.8, .saturated = 50ms, .burst = 20ms, .bursts = bursts, .rest = 10ms, .kill = kill};
+  for ([[maybe_unused]] auto _ : state) {
+    const std::string problem = run_open_loop(wanted, patient.value(), *times);
+    if (!problem.empty()) return state.SkipWithError(problem.c_str());
+  }
+  report(times->end_to_end, state);
+  state.counters["late_percent"] = times->late_percent();
+  state.counters["kills"] = static_cast<double>(times->kills);
+  if (kill && times->kills == 0) state.SkipWithError("nobody could be killed");
+}
+
 void add_all(const Options& options) {
   const int kills = options.quick ? 20 : 100;
   add("replacement/limit:fork_store/state:0B", [kills](auto& state) {
@@ -151,6 +172,11 @@ void add_all(const Options& options) {
     add(fmt::format("full_rate/sluice/state:{}", text), [bytes = bytes](auto& state) {
       full_rate(state, bytes, 5);
     })->Iterations(1);
+  }
+  for (const bool kill : {true, false}) {
+    add(fmt::format("burst/{}/killed", kill ? "sluice" : "baseline:undisturbed"),
+        [kill, bursts = options.quick ? 5U : 50U](auto& state) { burst(state, kill, bursts); })
+        ->Iterations(1);
   }
   const std::chrono::milliseconds time{options.quick ? 150 : 1000};
   for (const bool killing : {true, false}) {
