@@ -15,7 +15,7 @@
 //       measure the scheduler. end_to_end: from the schedule back to the host. stage:waiting: from the
 //       schedule to the handler. stage:work: from there to the host, with the rest of its batch and the
 //       commit. All three come from the same runs. late_percent: events that the generator itself sent more
-//       than 1 us late, mostly because the master or an interrupt had its unit.
+//       than 1 us late.
 #include <array>
 #include <chrono>
 #include <cstdint>
