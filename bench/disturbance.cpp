@@ -2,11 +2,16 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <cstdint>
 #include <fstream>
+#include <sched.h>
 #include <string>
 #include <sys/resource.h>
+#include <thread>
 #include <unistd.h>
+
+#include "peer.hpp"
 
 namespace sluice::bench {
 namespace {
@@ -25,6 +30,14 @@ double own_cpu_seconds() noexcept {
   }
   return seconds;
 }
+
+// Before a suite pins itself to one of them.
+const bool two_units = [] {
+  cpu_set_t allowed;
+  CPU_ZERO(&allowed);
+  ::sched_getaffinity(0, sizeof(allowed), &allowed);
+  return CPU_ISSET(0, &allowed) && CPU_ISSET(1, &allowed);
+}();
 
 }  // namespace
 
@@ -55,6 +68,42 @@ Disturbance::Shares Disturbance::until_now() const {
   const double unsure_s = tick_s * static_cast<double>(::sysconf(_SC_NPROCESSORS_ONLN));
   const double others_s = now.busy_s - machine_.busy_s - own_s - unsure_s;
   return {100 * std::max(0.0, others_s) / all_s, 100 * (now.steal_s - machine_.steal_s) / all_s};
+}
+
+double line_trip_ns() {
+  constexpr std::uint64_t kTrips = 1000;
+  constexpr std::chrono::milliseconds kLimit{20};  // On a unit that others use it may take long.
+  using Clock = std::chrono::steady_clock;
+  cpu_set_t before;
+  CPU_ZERO(&before);
+  ::sched_getaffinity(0, sizeof(before), &before);
+  if (!two_units) return 0;
+  alignas(128) std::atomic<std::uint64_t> word{0};
+  const auto end = Clock::now() + kLimit;
+  // relaxed, here and below: the word itself is all that travels. Odd numbers go there, even ones come back.
+  const auto comes = [&word, end](std::uint64_t number) {
+    for (unsigned looks = 1; word.load(std::memory_order_relaxed) != number; ++looks) {
+      if (looks % 1024 == 0 && Clock::now() > end) return false;
+    }
+    return true;
+  };
+  std::thread other{[&] {
+    pin(1);
+    for (std::uint64_t number = 1; number < 2 * kTrips && comes(number); number += 2)
+      word.store(number + 1, std::memory_order_relaxed);
+  }};
+  pin(0);
+  auto start = Clock::now();
+  bool whole = true;
+  for (std::uint64_t number = 1; whole && number < 2 * kTrips; number += 2) {
+    word.store(number, std::memory_order_relaxed);
+    whole = comes(number + 1);
+    if (number == 1) start = Clock::now();  // The other one is there.
+  }
+  const std::chrono::duration<double, std::nano> took = Clock::now() - start;
+  other.join();
+  ::sched_setaffinity(0, sizeof(before), &before);
+  return whole ? took.count() / static_cast<double>(kTrips - 1) : 0;
 }
 
 void report(const Disturbance::Shares& shares, benchmark::State& state) {

@@ -32,6 +32,11 @@ class Disturbance {
   MachineTime machine_;
 };
 
+// How long one cache line takes from unit 0 to unit 1 and back, at the moment; 0 when it cannot be told. On a
+// virtual machine the hypervisor may move two units to cores that lie far apart, and does not say so.
+double line_trip_ns();
+inline constexpr const char* kLineTrip = "line_trip_ns";
+
 // As counters of a benchmark.
 void report(const Disturbance::Shares& shares, benchmark::State& state);
 

@@ -1,5 +1,6 @@
 #include "suite.hpp"
 
+#include <algorithm>
 #include <array>
 #include <csignal>
 #include <cstdio>
@@ -47,6 +48,7 @@ benchmark::internal::Benchmark* add(const std::string& name, Work work) {
 #else
   return benchmark::RegisterBenchmark(name.c_str(),
                                       [work = std::move(work)](benchmark::State& state) {
+                                        const double trip_before_ns = line_trip_ns();
                                         const Disturbance disturbance;
                                         try {
                                           work(state);
@@ -55,6 +57,7 @@ benchmark::internal::Benchmark* add(const std::string& name, Work work) {
                                         }
                                         if (!state.counters.contains(kOthersPercent))
                                           report(disturbance.until_now(), state);
+                                        state.counters[kLineTrip] = std::max(trip_before_ns, line_trip_ns());
                                       })
       ->UseRealTime();
 #endif

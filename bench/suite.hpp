@@ -24,7 +24,8 @@ using Work = std::function<void(benchmark::State&)>;
 
 // Adds one benchmark. Besides its own counters it gets others_percent, the share of all processing units that
 // went to other programs while it ran, and steal_percent, the share that the hypervisor took; `work` may have
-// given its own (disturbance.hpp).
+// given its own (disturbance.hpp). And line_trip_ns, the longer of before and after: how far apart the units
+// lie.
 benchmark::internal::Benchmark* add(const std::string& name, Work work);
 
 // The main() of a suite: [--quick] [--peers] and all of Google Benchmark's options. `units` processing units,

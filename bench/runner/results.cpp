@@ -41,9 +41,11 @@ std::string_view next_part(std::string_view& rest) noexcept {
   return part;
 }
 
+constexpr const char* kLineTrip = "line_trip_ns";
+
 // Figures that say how a round went, not what it measured.
 bool about_the_round(std::string_view figure) noexcept {
-  return figure == "others_percent" || figure == "steal_percent";
+  return figure == "others_percent" || figure == "steal_percent" || figure == kLineTrip;
 }
 
 }  // namespace
@@ -95,12 +97,31 @@ std::optional<Outcome> outcome_of(std::string_view name) noexcept {
   return std::nullopt;
 }
 
+void note_far_rounds(std::vector<SuiteResult>& suites) {
+  std::vector<std::pair<double, Round*>> trips;
+  for (SuiteResult& suite : suites) {
+    for (Benchmark& benchmark : suite.benchmarks) {
+      for (Round& round : benchmark.rounds) {
+        const auto found = round.figures.find(kLineTrip);
+        if (found != round.figures.end() && found->second > 0) trips.emplace_back(found->second, &round);
+      }
+    }
+  }
+  if (trips.empty()) return;
+  const double least = std::ranges::min_element(trips, {}, &std::pair<double, Round*>::first)->first;
+  for (const auto& [trip, round] : trips)
+    round->far = trip >= kFar * least;
+}
+
 std::optional<Spread> spread_of(const Benchmark& benchmark, std::string_view figure) {
-  std::vector<double> values;
+  std::vector<double> near;
+  std::vector<double> far;
   for (const Round& round : benchmark.rounds) {
     const auto found = round.figures.find(std::string{figure});
-    if (round.fault.empty() && found != round.figures.end()) values.push_back(found->second);
+    if (round.fault.empty() && found != round.figures.end())
+      (round.far ? far : near).push_back(found->second);
   }
+  std::vector<double>& values = near.empty() ? far : near;
   if (values.empty()) return std::nullopt;
   std::sort(values.begin(), values.end());
   const std::size_t middle = values.size() / 2;
@@ -147,7 +168,7 @@ bool disturbed(const Round& round) {
     const auto found = round.figures.find(figure);
     if (found != round.figures.end()) percent += found->second;
   }
-  return percent > kDisturbedPercent;
+  return round.far || percent > kDisturbedPercent;
 }
 
 std::size_t disturbed_rounds(const Benchmark& benchmark) {

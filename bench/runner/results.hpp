@@ -35,6 +35,7 @@ struct Round {
   std::uint64_t iterations = 0;
   std::map<std::string, double> figures;
   std::string fault;  // In the suite's words, if it could not be measured.
+  bool far = false;   // The units lay far apart: see note_far_rounds().
 };
 
 struct Benchmark {
@@ -59,7 +60,14 @@ struct SuiteResult {
   std::vector<Benchmark> benchmarks;
 };
 
-// A median is of all rounds, and its spread is the least and the most of them: nothing is left out.
+// A virtual machine's units may be moved to cores that share no cache, for seconds or minutes: a line then
+// takes several times as long from one to the other, and nothing that two of them do can be compared with
+// what they did before. Marks the rounds in which a line took kFar times the least of this run, or longer.
+inline constexpr double kFar = 2;
+void note_far_rounds(std::vector<SuiteResult>& suites);
+
+// A median is of all rounds but the far ones, or of all if each was far; its spread is the least and the most
+// of them.
 struct Spread {
   double median = 0;
   double least = 0;
@@ -82,7 +90,7 @@ std::vector<std::string> telling_figures(const Benchmark& benchmark);
 bool more_is_better(std::string_view figure) noexcept;
 
 // A round is disturbed if other programs and other guests of the hypervisor together took more than this of
-// all processing units.
+// all processing units, or if it is far.
 inline constexpr double kDisturbedPercent = 5;
 bool disturbed(const Round& round);
 std::size_t disturbed_rounds(const Benchmark& benchmark);

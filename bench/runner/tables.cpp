@@ -257,8 +257,12 @@ std::string summary(const Report& report) {
                                  plural(report.suites.size(), "suite"), plural(benchmarks, "benchmark"),
                                  plural(rounds, "round"));
   if (disturbed > 0) {
-    text += fmt::format("In {} of them (marked 1!, 2!, ...) others took more than {:g} % of the machine.",
-                        disturbed, kDisturbedPercent);
+    text += fmt::format(
+        "In {} of them (marked 1!, 2!, ...) others took more than {:g} % of the machine, or its units lay "
+        "far "
+        "apart: a cache line took {:g} times as long between them as at other times; medians are of the "
+        "others, if there are any.",
+        disturbed, kDisturbedPercent, kFar);
   } else if (rounds > 0) {
     text += fmt::format("In no round did others take more than {:g} % of the machine.", kDisturbedPercent);
   }

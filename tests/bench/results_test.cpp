@@ -67,6 +67,31 @@ TEST(ARound, IsDisturbedWhenOthersTookMoreThanFivePercent) {
   EXPECT_THAT(telling_figures(some), ElementsAre("p50_ns"));
 }
 
+TEST(FarRounds, AreLeftOutOfTheMedianWhileThereAreOthers) {
+  std::vector<SuiteResult> suites(1);
+  suites[0].benchmarks.resize(2);
+  const auto add = [](Benchmark& benchmark, double trip_ns, double time_ns) {
+    benchmark.rounds.push_back({1, {{"line_trip_ns", trip_ns}, {"time_ns", time_ns}}, {}});
+  };
+  add(suites[0].benchmarks[0], 100, 10);
+  add(suites[0].benchmarks[0], 420, 70);
+  add(suites[0].benchmarks[0], 199, 20);
+  add(suites[0].benchmarks[1], 200, 70);
+  add(suites[0].benchmarks[1], 0, 90);  // It could not be told.
+  suites[0].benchmarks[1].rounds[1].fault = "it failed";
+  note_far_rounds(suites);
+  const std::optional<Spread> some = spread_of(suites[0].benchmarks[0], "time_ns");
+  ASSERT_TRUE(some);
+  EXPECT_EQ(some->median, 15);
+  EXPECT_EQ(some->most, 20);
+  EXPECT_EQ(some->rounds, 2U);
+  EXPECT_EQ(disturbed_rounds(suites[0].benchmarks[0]), 1U);
+  const std::optional<Spread> all_far = spread_of(suites[0].benchmarks[1], "time_ns");
+  ASSERT_TRUE(all_far);
+  EXPECT_EQ(all_far->median, 70);
+  EXPECT_EQ(disturbed_rounds(suites[0].benchmarks[1]), 1U);
+}
+
 TEST(AGroup, ComparesWhatHasTheSameParameters) {
   const SuiteResult made = suite("peers", {steady("one_way/peer:slow/8B", "items_per_second", 10),
                                            steady("one_way/lane/8B", "items_per_second", 60),
