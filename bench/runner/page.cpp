@@ -42,7 +42,7 @@ std::string header(const Report& report, bool compares) {
   text += navigation(report, compares);
   text += fmt::format("<p>{}</p>", escaped(summary(report)));
   text +=
-      "<p>A bar or a dot is the median of all rounds; the thin line through it goes from the least to the "
+      "<p>A bar or a dot is the median of the rounds; the thin line through it goes from the least to the "
       "most. "
       "What was set up alike stands together and is compared. Figures drift between machines and hours: read "
       "ratios within one run.</p>"

@@ -186,7 +186,7 @@ std::string targets_table(const std::vector<TargetRow>& rows, bool colours) {
     text += fmt::format("  {} {}{}\n", pen.left(name_of(row.verdict), kVerdict, look_of(row.verdict)),
                         pen.left(row.what, kWhat), row.target);
     const std::string detail = row.verdict == Verdict::not_measured ? row.why : row.measured;
-    text += wrapped(detail + (row.disturbed ? " (disturbed by other programs)" : ""), 16, kColumns);
+    text += wrapped(detail + (row.disturbed ? " (disturbed)" : ""), 16, kColumns);
   }
   std::array<std::size_t, 3> counts{};
   for (const TargetRow& row : rows)
