@@ -38,6 +38,8 @@
 #include "worker/worker_process.hpp"
 
 namespace sluice::bench {
+
+using namespace detail;
 namespace {
 
 constexpr std::uint64_t kNatural = 256;
@@ -51,13 +53,13 @@ struct Packet {
 static_assert(sizeof(Packet) == 64);
 
 struct Stateless {
-  void operator()(const Packet& packet, Outlet<Packet>& out) { out.push(packet); }
+  void operator()(const Packet& packet, Output<Packet>& out) { out.push(packet); }
 };
 
 class CountsInValue {
  public:
   explicit CountsInValue(Worker& worker) : count_{worker.state<std::uint64_t>("count")} {}
-  void operator()(const Packet& packet, Outlet<Packet>& out) {
+  void operator()(const Packet& packet, Output<Packet>& out) {
     ++count_.edit();
     out.push(packet);
   }
@@ -70,7 +72,7 @@ class CountsInTable {
  public:
   explicit CountsInTable(Worker& worker)
       : counts_{worker.table<std::uint64_t, std::uint64_t>("counts", kRows)} {}
-  void operator()(const Packet& packet, Outlet<Packet>& out) {
+  void operator()(const Packet& packet, Output<Packet>& out) {
     ++counts_[packet.number % kRows];
     out.push(packet);
   }
@@ -230,7 +232,7 @@ class OneThread {
   Host host_;
 };
 
-class NobodyWaits final : public Patience {
+class NobodyWaits final : public Waiter {
  public:
   ipc::Woken wait_until(const std::function<bool()>&, std::chrono::nanoseconds) override {
     return ipc::Woken::bound;
@@ -258,8 +260,8 @@ void one_thread(benchmark::State& state, const OneThread& scene, std::uint64_t b
 template <class H>
 void worker_in_one_thread(benchmark::State& state, std::uint64_t batch) {
   const OneThread scene{graph_of<H>(), settings_of(batch)};
-  NobodyWaits patience;
-  WorkerLoop loop{scene.wiring(), kFirstWorker, patience};
+  NobodyWaits waiter;
+  WorkerLoop loop{scene.wiring(), kFirstWorker, waiter};
   one_thread(state, scene, batch, [&loop] { loop.step(); });
 }
 

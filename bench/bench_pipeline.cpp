@@ -35,7 +35,7 @@ class Deal {
  public:
   Deal(Worker& worker, std::uint64_t events)
       : next_{worker.state<std::uint64_t>("next")}, left_{events / worker.replicas()} {}
-  bool operator()(Outlet<FanEvent>& out) {
+  bool operator()(Output<FanEvent>& out) {
     if (*next_ == 0 && told().first_ns.load() == 0) told().begin();
     if (*next_ == left_) return false;
     out.push(make_fan_event(static_cast<std::uint32_t>(next_.edit()++)));
@@ -48,11 +48,11 @@ class Deal {
 };
 
 struct Pass {
-  void operator()(const FanEvent& event, Outlet<FanEvent>& out) { out.push(event); }
+  void operator()(const FanEvent& event, Output<FanEvent>& out) { out.push(event); }
 };
 
 struct Handle {
-  void operator()(const FanEvent& event, Outlet<FanResult>& out) { out.push(handle(event)); }
+  void operator()(const FanEvent& event, Output<FanResult>& out) { out.push(handle(event)); }
 };
 
 struct Sum {

@@ -39,6 +39,8 @@
 #include "suite.hpp"
 
 namespace sluice::bench {
+
+using namespace detail;
 namespace {
 
 using namespace std::chrono_literals;

@@ -12,7 +12,7 @@
 //       processes (lone_worker.hpp).
 //   start/engine/workers:N        from Engine::start() to all N workers being at work.
 //   idle/workers/64               a pipeline of 64 workers and no input: cpu_percent of one unit that all its
-//       processes take, keeper, master and standby among them.
+//       processes take, supervisor, master and standby among them.
 //       The first second after the start is left out.
 //   memory/lane                   overhead_bytes: what a lane adds to the segment beside its slots.
 //   memory/worker                 private_bytes: private memory of a worker of an empty handler beyond that
@@ -43,6 +43,8 @@
 #include "suite.hpp"
 
 namespace sluice::bench {
+
+using namespace detail;
 namespace {
 
 using namespace std::chrono_literals;
@@ -55,10 +57,10 @@ struct Tick {
 
 // Only its lanes are used; nobody runs it.
 struct Silent {
-  bool operator()(Outlet<Tick>&) { return false; }
+  bool operator()(Output<Tick>&) { return false; }
 };
 struct SilentTwice {
-  bool operator()(Outlet<Tick>&, Outlet<Tick>&) { return false; }
+  bool operator()(Output<Tick>&, Output<Tick>&) { return false; }
 };
 
 class Sums {

@@ -12,6 +12,8 @@
 #include "worker/worker_process.hpp"
 
 namespace sluice::bench {
+
+using namespace detail;
 namespace {
 
 std::size_t process_of(const Layout& layout, const std::string& worker) {

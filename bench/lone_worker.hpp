@@ -20,6 +20,8 @@
 
 namespace sluice::bench {
 
+using namespace detail;
+
 // The unit of the worker; the benchmark itself is on 0.
 inline constexpr unsigned kWorkerUnit = 1;
 // What is not there after this long does not come.

@@ -47,7 +47,7 @@ struct Counted {
 class Work {
  public:
   Work(Worker&, Counted waiting) : waiting_{waiting} {}
-  void operator()(const Timed& event, Outlet<Timed>& out) {
+  void operator()(const Timed& event, Output<Timed>& out) {
     Timed result = event;
     const std::chrono::nanoseconds entered = now();
     waiting_.add(event, entered - std::chrono::nanoseconds{event.intended_ns});
@@ -166,7 +166,7 @@ class Generator {
 
   Engine& engine_;
   Inlet<Timed> in_;
-  PullOutlet<Timed> out_;
+  Outlet<Timed> out_;
   OpenLoopTimes& times_;
   Counted work_;
   Counted end_to_end_;

@@ -12,7 +12,7 @@
 #include <thread>
 #include <unistd.h>
 
-#include "patience.hpp"
+#include "waiting.hpp"
 
 namespace sluice::bench {
 
@@ -44,7 +44,7 @@ class Peer {
   }
   ~Peer() {
     if (thread_.joinable()) thread_.join();
-    if (child_ > 0 && !reaped(std::chrono::steady_clock::now() + kPatience)) {
+    if (child_ > 0 && !reaped(std::chrono::steady_clock::now() + kGrace)) {
       ::kill(child_, SIGKILL);
       ::waitpid(child_, nullptr, 0);
     }

@@ -9,7 +9,7 @@
 
 #include <benchmark/benchmark.h>
 
-#include "patience.hpp"
+#include "waiting.hpp"
 #include "peer.hpp"
 #include "shared.hpp"
 #include "traffic.hpp"

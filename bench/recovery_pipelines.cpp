@@ -10,6 +10,8 @@
 #include <fmt/format.h>
 
 namespace sluice::bench {
+
+using namespace detail;
 namespace {
 
 using Clock = std::chrono::steady_clock;
@@ -25,7 +27,7 @@ struct Tick {
 class Feed {
  public:
   explicit Feed(Worker& worker) : next_{worker.state<std::uint64_t>("next")} {}
-  bool operator()(Outlet<Tick>& out) {
+  bool operator()(Output<Tick>& out) {
     out.push({next_.edit()++});
     return true;
   }

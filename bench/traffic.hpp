@@ -28,7 +28,7 @@
 #include <benchmark/benchmark.h>
 #include <fmt/format.h>
 
-#include "patience.hpp"
+#include "waiting.hpp"
 #include "peer.hpp"
 #include "shared.hpp"
 #include "suite.hpp"

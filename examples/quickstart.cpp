@@ -11,8 +11,8 @@ struct Word {
 class Count {  // One object per worker.
  public:
   explicit Count(sluice::Worker& worker) : counts_{worker.table<Word, std::uint64_t>("counts", 20'000)} {}
-  void operator()(const Word& word, sluice::Outlet<sluice::Bytes>&) { ++counts_[word]; }
-  void finish(sluice::Outlet<sluice::Bytes>& lines) {  // Its last word, when everything has been counted.
+  void operator()(const Word& word, sluice::Output<sluice::Bytes>&) { ++counts_[word]; }
+  void finish(sluice::Output<sluice::Bytes>& lines) {  // Its last word, when everything has been counted.
     counts_.for_each([&](const Word& word, std::uint64_t count) {
       lines.push(std::to_string(count) + " " + word.text + "\n");
     });

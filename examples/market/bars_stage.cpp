@@ -11,11 +11,11 @@ constexpr std::uint64_t kSlotsAPortion = 1024;
 
 }  // namespace
 
-void BarsStage::operator()(const Trade& trade, sluice::Outlet<RowRecord>&) {
+void BarsStage::operator()(const Trade& trade, sluice::Output<RowRecord>&) {
   if (!bars_.take(trade)) worker_.report(sums_do_not_fit(trade.instrument));
 }
 
-bool BarsStage::finish(sluice::Outlet<RowRecord>& rows) {
+bool BarsStage::finish(sluice::Output<RowRecord>& rows) {
   const auto push = [&rows](Output output, const RowText& row) { rows.push(RowHead{output, 0}, row.text()); };
   if (*told_ == 0) bars_.tell_totals(push);
   const std::uint64_t end = std::min(*told_ + kSlotsAPortion, bars_.bar_slots());

@@ -16,9 +16,9 @@ class BarsStage {
   explicit BarsStage(sluice::Worker& worker)
       : worker_{worker}, bars_{worker}, told_{worker.state<std::uint64_t>("told")} {}
 
-  void operator()(const Trade& trade, sluice::Outlet<RowRecord>& rows);
+  void operator()(const Trade& trade, sluice::Output<RowRecord>& rows);
   // In portions: there can be more rows than a lane holds.
-  bool finish(sluice::Outlet<RowRecord>& rows);
+  bool finish(sluice::Output<RowRecord>& rows);
 
  private:
   sluice::Worker& worker_;

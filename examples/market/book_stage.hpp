@@ -14,8 +14,8 @@ class BookStage {
  public:
   explicit BookStage(sluice::Worker& worker) : books_{worker} {}
 
-  void operator()(const BookRecord& record, sluice::Outlet<RowRecord>& rows);
-  void finish(sluice::Outlet<RowRecord>& rows);
+  void operator()(const BookRecord& record, sluice::Output<RowRecord>& rows);
+  void finish(sluice::Output<RowRecord>& rows);
 
  private:
   Books<sluice::Worker> books_;

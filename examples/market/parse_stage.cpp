@@ -15,11 +15,11 @@ static_assert(sluice::ipc::kReadableBeyond >= LineParser::kPaddingBytes);
 struct ToOutlets {
   const LineRecord& line;
   const std::vector<std::string>& paths;
-  sluice::Outlet<Trade>& trades;
-  sluice::Outlet<BookRecord>& books;
-  sluice::Outlet<Ticker>& tickers;
-  sluice::Outlet<Tally>& tallies;
-  sluice::Outlet<RowRecord>& rows;
+  sluice::Output<Trade>& trades;
+  sluice::Output<BookRecord>& books;
+  sluice::Output<Ticker>& tickers;
+  sluice::Output<Tally>& tallies;
+  sluice::Output<RowRecord>& rows;
 
   void trade(const Trade& event) { trades.push(event); }
   void book(const BookHead& head, std::span<const Level> levels) { books.push(head, std::as_bytes(levels)); }
@@ -32,9 +32,9 @@ struct ToOutlets {
 
 }  // namespace
 
-void ParseStage::operator()(const LineRecord& line, sluice::Outlet<Trade>& trades,
-                            sluice::Outlet<BookRecord>& books, sluice::Outlet<Ticker>& tickers,
-                            sluice::Outlet<Tally>& tallies, sluice::Outlet<RowRecord>& rows) {
+void ParseStage::operator()(const LineRecord& line, sluice::Output<Trade>& trades,
+                            sluice::Output<BookRecord>& books, sluice::Output<Ticker>& tickers,
+                            sluice::Output<Tally>& tallies, sluice::Output<RowRecord>& rows) {
   hand_out(parser_.parse(line.head.instrument, line.text(), sluice::ipc::kReadableBeyond),
            ToOutlets{line, paths_, trades, books, tickers, tallies, rows});
 }

@@ -17,9 +17,9 @@ class ParseStage {
  public:
   explicit ParseStage(std::vector<std::string> paths) : paths_{std::move(paths)} {}
 
-  void operator()(const LineRecord& line, sluice::Outlet<Trade>& trades, sluice::Outlet<BookRecord>& books,
-                  sluice::Outlet<Ticker>& tickers, sluice::Outlet<Tally>& tallies,
-                  sluice::Outlet<RowRecord>& rows);
+  void operator()(const LineRecord& line, sluice::Output<Trade>& trades, sluice::Output<BookRecord>& books,
+                  sluice::Output<Ticker>& tickers, sluice::Output<Tally>& tallies,
+                  sluice::Output<RowRecord>& rows);
 
  private:
   std::vector<std::string> paths_;

@@ -31,7 +31,7 @@ void ReadStage::open_file() {
   if (position_->line != CapturePosition{}) capture_->resume(position_->line, &*access_point_);
 }
 
-bool ReadStage::operator()(sluice::Outlet<LineRecord>& lines, sluice::Outlet<RowRecord>& rows) {
+bool ReadStage::operator()(sluice::Output<LineRecord>& lines, sluice::Output<RowRecord>& rows) {
   if (capture_ == nullptr) return false;
   const Line line = capture_->next();
   switch (line.status) {
@@ -51,7 +51,7 @@ bool ReadStage::operator()(sluice::Outlet<LineRecord>& lines, sluice::Outlet<Row
   return capture_ != nullptr;
 }
 
-void ReadStage::send(const Line& line, sluice::Outlet<LineRecord>& lines, sluice::Outlet<RowRecord>& rows) {
+void ReadStage::send(const Line& line, sluice::Output<LineRecord>& lines, sluice::Output<RowRecord>& rows) {
   const PlannedFile& planned = files_[position_->file];
   const std::optional<std::int64_t> received_ns = send_line(
       line, format_, planned.file.instrument, planned.index, planned.file.path,

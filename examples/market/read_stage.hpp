@@ -33,7 +33,7 @@ class ReadStage {
   ReadStage(sluice::Worker& worker, const InputPlan& plan, const std::vector<std::string>& paths,
             std::uint64_t max_line_bytes);
 
-  bool operator()(sluice::Outlet<LineRecord>& lines, sluice::Outlet<RowRecord>& rows);
+  bool operator()(sluice::Output<LineRecord>& lines, sluice::Output<RowRecord>& rows);
 
  private:
   struct PlannedFile {
@@ -44,7 +44,7 @@ class ReadStage {
 
   void open_file();
   void next_file();
-  void send(const Line& line, sluice::Outlet<LineRecord>& lines, sluice::Outlet<RowRecord>& rows);
+  void send(const Line& line, sluice::Output<LineRecord>& lines, sluice::Output<RowRecord>& rows);
 
   sluice::Worker& worker_;
   std::vector<PlannedFile> files_;

@@ -13,8 +13,8 @@ class TickerStage {
  public:
   explicit TickerStage(sluice::Worker& worker) : last_{worker} {}
 
-  void operator()(const Ticker& ticker, sluice::Outlet<RowRecord>&) { last_.take(ticker); }
-  void finish(sluice::Outlet<RowRecord>& rows) {
+  void operator()(const Ticker& ticker, sluice::Output<RowRecord>&) { last_.take(ticker); }
+  void finish(sluice::Output<RowRecord>& rows) {
     last_.tell([&rows](Output output, const RowText& row) { rows.push(RowHead{output, 0}, row.text()); });
   }
 
@@ -26,8 +26,8 @@ class CountStage {
  public:
   explicit CountStage(sluice::Worker& worker) : counts_{worker} {}
 
-  void operator()(const Tally& tally, sluice::Outlet<RowRecord>&) { counts_.take(tally); }
-  void finish(sluice::Outlet<RowRecord>& rows) {
+  void operator()(const Tally& tally, sluice::Output<RowRecord>&) { counts_.take(tally); }
+  void finish(sluice::Output<RowRecord>& rows) {
     counts_.tell([&rows](Output output, const RowText& row) { rows.push(RowHead{output, 0}, row.text()); });
   }
 

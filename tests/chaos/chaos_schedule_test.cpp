@@ -8,7 +8,7 @@
 #include <sluice/chaos_schedule.hpp>
 #include <sluice/error.hpp>
 
-namespace sluice {
+namespace sluice::detail {
 namespace {
 
 using namespace std::chrono_literals;
@@ -155,4 +155,4 @@ TEST(ChaosOptions, NeedARestartBudgetBeyondTheDeathsOfAWindow) {
 }
 
 }  // namespace
-}  // namespace sluice
+}  // namespace sluice::detail

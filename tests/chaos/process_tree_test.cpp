@@ -9,13 +9,15 @@
 #include "../engine/processes.hpp"
 
 namespace sluice::test {
+
+using namespace detail;
 namespace {
 
 TEST(ProcessKind, OfAnOrdinaryProcessIsOrdinaryUnlessItsNameSaysOtherwise) {
   EXPECT_EQ(kind_of("market", ProcessKind::other), ProcessKind::other);
   EXPECT_EQ(kind_of("sluice", ProcessKind::other), ProcessKind::other);
   EXPECT_EQ(kind_of("sluice-master", ProcessKind::other), ProcessKind::master);
-  EXPECT_EQ(kind_of("sluice-keeper", ProcessKind::other), ProcessKind::keeper);
+  EXPECT_EQ(kind_of("sluice-super", ProcessKind::other), ProcessKind::supervisor);
 }
 
 TEST(ProcessKind, OfAMastersChildIsAWorkerOnceItHasANameOfItsOwn) {
@@ -24,13 +26,13 @@ TEST(ProcessKind, OfAMastersChildIsAWorkerOnceItHasANameOfItsOwn) {
   EXPECT_EQ(kind_of("sluice-coroner", ProcessKind::master), ProcessKind::coroner);
   EXPECT_EQ(kind_of("parse/0", ProcessKind::master), ProcessKind::worker);
   EXPECT_EQ(kind_of("a-stage-of-a-lo", ProcessKind::master), ProcessKind::worker) << "cut at 15 letters";
-  EXPECT_EQ(kind_of("sluice-keeper", ProcessKind::master), ProcessKind::keeper);
+  EXPECT_EQ(kind_of("sluice-super", ProcessKind::master), ProcessKind::supervisor);
 }
 
-TEST(ProcessKind, OfAKeepersChildIsAMasterOrAnAdoptedOrphan) {
-  EXPECT_EQ(kind_of("sluice-keeper", ProcessKind::keeper), ProcessKind::newborn);
-  EXPECT_EQ(kind_of("sluice-master", ProcessKind::keeper), ProcessKind::master);
-  EXPECT_EQ(kind_of("parse/0", ProcessKind::keeper), ProcessKind::worker);
+TEST(ProcessKind, OfASupervisorsChildIsAMasterOrAnAdoptedOrphan) {
+  EXPECT_EQ(kind_of("sluice-super", ProcessKind::supervisor), ProcessKind::newborn);
+  EXPECT_EQ(kind_of("sluice-master", ProcessKind::supervisor), ProcessKind::master);
+  EXPECT_EQ(kind_of("parse/0", ProcessKind::supervisor), ProcessKind::worker);
 }
 
 TEST(ProcessKind, OfAnOrphanIsKnownByTheNameOfAWorker) {
@@ -44,10 +46,10 @@ TEST(ProcessKind, OfWhatAHandlerHasStartedIsNoneOfThePipelines) {
   EXPECT_EQ(kind_of("sluice-master", ProcessKind::worker), ProcessKind::other);
 }
 
-TEST(ProcessKind, OfAHolderIsNoneOfThePipelinesWhoeverHasIt) {
+TEST(ProcessKind, OfAnMmPinIsNoneOfThePipelinesWhoeverHasIt) {
   for (const ProcessKind parent :
-       {ProcessKind::worker, ProcessKind::standby, ProcessKind::keeper, ProcessKind::other})
-    EXPECT_EQ(kind_of("sluice-holder", parent), ProcessKind::other);
+       {ProcessKind::worker, ProcessKind::standby, ProcessKind::supervisor, ProcessKind::other})
+    EXPECT_EQ(kind_of("sluice-mm-pin", parent), ProcessKind::other);
 }
 
 class PipelineProcess : public WithProcesses {};
@@ -64,7 +66,7 @@ TEST_F(PipelineProcess, IsFoundWithItsKindAndNeverTheHost) {
       ++counts[process.kind];
     }
     return counts[ProcessKind::worker] == 3 && counts[ProcessKind::master] == 1 &&
-           counts[ProcessKind::keeper] == 1 && counts[ProcessKind::standby] == 1;
+           counts[ProcessKind::supervisor] == 1 && counts[ProcessKind::standby] == 1;
   };
   EXPECT_TRUE(eventually(count));
   engine.stop();

@@ -44,9 +44,9 @@ double ResourceWatch::look(const std::function<double()>& progress) {
   progress_ = progress();
   const auto third = static_cast<std::size_t>(std::clamp(progress_, 0.0, 0.999) * 3);
   note("host", third, ::getpid());
-  for (const sluice::FoundProcess& process : processes_.look(::getpid())) {
-    // What has just been forked, be it by a master or by a keeper, still has all that its parent has.
-    if (process.kind == sluice::ProcessKind::newborn) continue;
+  for (const sluice::detail::FoundProcess& process : processes_.look(::getpid())) {
+    // What has just been forked, be it by a master or by a supervisor, still has all that its parent has.
+    if (process.kind == sluice::detail::ProcessKind::newborn) continue;
     note(std::string{name_of(process.kind)}, third, process.pid);
   }
   return progress_;

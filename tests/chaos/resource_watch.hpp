@@ -42,7 +42,7 @@ class ResourceWatch {
 
   void note(const std::string& kind, std::size_t third, pid_t pid);
 
-  sluice::PipelineProcesses processes_;
+  sluice::detail::PipelineProcesses processes_;
   std::map<std::string, std::array<Most, 3>> kinds_;  // By kind of process, for each third of the run.
   std::chrono::steady_clock::time_point next_look_{};
   double progress_ = 0;

@@ -209,7 +209,7 @@ class CountPerKey {
  public:
   explicit CountPerKey(sluice::Worker& worker)
       : seen_{worker.table<std::uint64_t, std::uint64_t>("seen", kKeys)} {}
-  void operator()(const Number& number, sluice::Outlet<Number>& out) {
+  void operator()(const Number& number, sluice::Output<Number>& out) {
     out.push({number.number, seen_[number.number % kKeys]++});
   }
 
@@ -218,7 +218,7 @@ class CountPerKey {
 };
 
 struct Pass {
-  void operator()(const Number& number, sluice::Outlet<Number>& out) const { out.push(number); }
+  void operator()(const Number& number, sluice::Output<Number>& out) const { out.push(number); }
 };
 
 sluice::Pipeline numbers_pipeline() {
@@ -255,7 +255,7 @@ class Book {
   bool ended() { return outlet_.ended(); }
 
  private:
-  sluice::PullOutlet<Number> outlet_;
+  sluice::Outlet<Number> outlet_;
   int fd_;
 };
 

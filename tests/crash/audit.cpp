@@ -1,13 +1,15 @@
-// The audit: cursors, published events, state and file of a worker against the reckoning.
+// The audit: cursors, published events, state and file of a worker against the oracle.
 #include <algorithm>
 #include <cstring>
 #include <fstream>
 
 #include <sluice/dead_letter.hpp>
 
-#include "inquest.hpp"
+#include "state_checker.hpp"
 
 namespace sluice::test {
+
+using namespace detail;
 namespace {
 
 template <class T>
@@ -47,7 +49,7 @@ std::string audit_problems(const Problems& problems, const std::vector<std::stri
   return {};
 }
 
-std::string audit_state(const Scene& scene, const Reckoning& should) {
+std::string audit_state(const Scene& scene, const Oracle& should) {
   const auto* totals = piece<Totals>(scene, "totals");
   const auto* odd = piece<Odd>(scene, "odd");
   const auto* pasts = piece<std::array<Past, kInputs>>(scene, "pasts");
@@ -77,7 +79,7 @@ std::vector<std::string> last_words(const Scene& scene, std::size_t output) {
   return words;
 }
 
-std::string audit_outputs(const Scene& scene, const Reckoning& should, bool finished) {
+std::string audit_outputs(const Scene& scene, const Oracle& should, bool finished) {
   std::string wrong;
   std::uint64_t made = 0;
   for (std::size_t output = 0; output < kOutputs; ++output) {
@@ -104,7 +106,7 @@ std::string audit_outputs(const Scene& scene, const Reckoning& should, bool fini
   return wrong;
 }
 
-std::string audit_file(const Scene& scene, const Reckoning& should) {
+std::string audit_file(const Scene& scene, const Oracle& should) {
   if (scene.script().file.empty()) return {};
   std::ifstream file{scene.script().file};
   std::array<std::vector<std::string>, kInputs> found;
@@ -115,7 +117,7 @@ std::string audit_file(const Scene& scene, const Reckoning& should) {
   return found == should.lines ? "" : "the file; ";
 }
 
-std::string audit_dead_letters(const Scene& scene, const Reckoning& should) {
+std::string audit_dead_letters(const Scene& scene, const Oracle& should) {
   if (scene.script().dead_letters.empty()) return {};
   std::array<std::vector<std::string>, kInputs> found;
   std::uint64_t count = 0;
@@ -134,14 +136,14 @@ std::string audit_dead_letters(const Scene& scene, const Reckoning& should) {
 
 }  // namespace
 
-std::string audit(const Scene& scene, Reckoning& reckoning) {
+std::string audit(const Scene& scene, Oracle& oracle) {
   std::uint64_t consumed = 0;
   for (std::size_t lane = 0; lane < kInputs; ++lane) {
     const std::uint64_t items = scene.consumed(lane);
     if (items > scene.script().items[lane]) return "head stands within an item; ";
-    if (items < reckoning.items[lane]) return "fewer items consumed than before; ";
-    while (reckoning.items[lane] < items)
-      reckoning.apply(scene.script(), lane);
+    if (items < oracle.items[lane]) return "fewer items consumed than before; ";
+    while (oracle.items[lane] < items)
+      oracle.apply(scene.script(), lane);
     consumed += items;
   }
   const RegionView view = scene.view();
@@ -150,19 +152,19 @@ std::string audit(const Scene& scene, Reckoning& reckoning) {
   if (view.commit->applied.load() != view.commit->committed.load()) wrong += "applied; ";
   if (view.undo->tail.load() != view.undo->base.load()) wrong += "the undo log is not empty; ";
   if (view.cursors[kEventsIn].load() != consumed) wrong += "the count of events in; ";
-  if (finished && reckoning.items != scene.script().items) wrong += "finished too early; ";
-  wrong += audit_state(scene, reckoning);
-  wrong += audit_outputs(scene, reckoning, finished);
-  return wrong + audit_file(scene, reckoning) + audit_dead_letters(scene, reckoning);
+  if (finished && oracle.items != scene.script().items) wrong += "finished too early; ";
+  wrong += audit_state(scene, oracle);
+  wrong += audit_outputs(scene, oracle, finished);
+  return wrong + audit_file(scene, oracle) + audit_dead_letters(scene, oracle);
 }
 
-Reckoning last_reckoning(const Script& script) {
-  Reckoning reckoning;
+Oracle last_oracle(const Script& script) {
+  Oracle oracle;
   for (std::size_t lane = 0; lane < kInputs; ++lane) {
-    while (reckoning.items[lane] < script.items[lane])
-      reckoning.apply(script, lane);
+    while (oracle.items[lane] < script.items[lane])
+      oracle.apply(script, lane);
   }
-  return reckoning;
+  return oracle;
 }
 
 }  // namespace sluice::test

@@ -6,10 +6,12 @@
 
 #include <gtest/gtest.h>
 
-#include "inquest.hpp"
+#include "state_checker.hpp"
 #include "stepped_worker.hpp"
 
 namespace sluice::test {
+
+using namespace detail;
 namespace {
 
 class EveryInstruction : public testing::Test {
@@ -23,27 +25,27 @@ class EveryInstruction : public testing::Test {
   }
   static std::filesystem::path path(const std::string& which) {
     return std::filesystem::temp_directory_path() /
-           ("sluice-clerk-" + which + "-" + std::to_string(::getpid()));
+           ("sluice-workload-" + which + "-" + std::to_string(::getpid()));
   }
 
   // Every instruction of a worker's first life.
   static Coverage step_through_life(const Script& script) {
-    Inquest inquest{script, path("copy")};
+    StateChecker state_checker{script, path("copy")};
     Scene live{script};
     live.feed();
     Watcher watcher;
     const ipc::test::Steps steps =
-        step_life(live, Span::whole, [&] { return !watcher.changed(live) || inquest.look(live, watcher); });
-    inquest.coverage.instructions = steps.instructions;
-    inquest.coverage.print(testing::UnitTest::GetInstance()->current_test_info()->name());
-    EXPECT_EQ(inquest.wrong(), "");
+        step_life(live, Span::whole, [&] { return !watcher.changed(live) || state_checker.look(live, watcher); });
+    state_checker.coverage.instructions = steps.instructions;
+    state_checker.coverage.print(testing::UnitTest::GetInstance()->current_test_info()->name());
+    EXPECT_EQ(state_checker.wrong(), "");
     EXPECT_EQ(steps.ending, "whole");
-    EXPECT_EQ(inquest.coverage.commits, inquest.undisturbed().of_first_life) << "every commit was seen";
-    EXPECT_GT(inquest.coverage.instructions, 10'000U);
-    EXPECT_GT(inquest.coverage.states, 100U);
-    EXPECT_GT(inquest.coverage.finishing, 0U);
-    EXPECT_GT(inquest.coverage.to_recover, inquest.coverage.finishing);
-    return inquest.coverage;
+    EXPECT_EQ(state_checker.coverage.commits, state_checker.undisturbed().of_first_life) << "every commit was seen";
+    EXPECT_GT(state_checker.coverage.instructions, 10'000U);
+    EXPECT_GT(state_checker.coverage.states, 100U);
+    EXPECT_GT(state_checker.coverage.finishing, 0U);
+    EXPECT_GT(state_checker.coverage.to_recover, state_checker.coverage.finishing);
+    return state_checker.coverage;
   }
 };
 

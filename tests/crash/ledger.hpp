@@ -44,7 +44,7 @@ class Dealer {
  public:
   Dealer(sluice::Worker& worker, std::uint64_t entries)
       : dealt_{worker.state<std::uint64_t>("dealt")}, entries_{entries} {}
-  bool operator()(sluice::Outlet<Entry>& out) {
+  bool operator()(sluice::Output<Entry>& out) {
     if (*dealt_ == entries_) return false;
     const std::uint64_t account = *dealt_ % kAccounts;
     const std::uint64_t number = *dealt_ / kAccounts;
@@ -60,7 +60,7 @@ class Dealer {
 
 // Passes entries on as records of odd lengths, to have both kinds of lanes in the way.
 struct Wrap {
-  void operator()(const Entry& entry, sluice::Outlet<sluice::Record<Entry>>& out) {
+  void operator()(const Entry& entry, sluice::Output<sluice::Record<Entry>>& out) {
     const std::string padding(entry.number % 97, 'x');
     out.push(entry, padding);
   }
@@ -71,7 +71,7 @@ class Book {
   explicit Book(sluice::Worker& worker)
       : balances_{worker.table<std::uint64_t, Balance>("balances", kAccounts)},
         told_{worker.state<std::uint64_t>("told")} {}
-  void operator()(const sluice::Record<Entry>& record, sluice::Outlet<Balance>&) {
+  void operator()(const sluice::Record<Entry>& record, sluice::Output<Balance>&) {
     const Entry& entry = record.head;
     const bool known = balances_.contains(entry.account);
     Balance& balance = balances_[entry.account];
@@ -82,7 +82,7 @@ class Book {
     balance.checksum = add_to_checksum(balance.checksum, entry.amount);
   }
   // In portions, so that kills can come between them.
-  bool finish(sluice::Outlet<Balance>& out) {
+  bool finish(sluice::Output<Balance>& out) {
     constexpr std::uint64_t kPortion = 16;
     const std::uint64_t end = std::min(*told_ + kPortion, balances_.slots());
     for (std::uint64_t slot = *told_; slot < end; ++slot) {

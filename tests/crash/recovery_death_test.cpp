@@ -7,11 +7,13 @@
 
 #include <gtest/gtest.h>
 
-#include "inquest.hpp"
+#include "state_checker.hpp"
 #include "lane_fixture.hpp"
 #include "stepped_worker.hpp"
 
 namespace sluice::test {
+
+using namespace detail;
 namespace {
 
 constexpr std::size_t kDeaths = 3;
@@ -37,7 +39,7 @@ class RecoveryDeath : public testing::Test {
     if (kSteppingIsTooSlow) GTEST_SKIP() << "single steps of sanitized code take too long";
     const bool file = !script.file.empty();
     const bool dead_letters = !script.dead_letters.empty();
-    inquest_ = std::make_unique<Inquest>(script, path(kDeaths));
+    state_checker_ = std::make_unique<StateChecker>(script, path(kDeaths));
     for (std::size_t death = 0; death < kDeaths; ++death) {
       if (file) script.file = path(death);
       if (dead_letters) script.dead_letters = path(death);
@@ -49,14 +51,14 @@ class RecoveryDeath : public testing::Test {
     }
     lives_.front()->feed();
     die(0);
-    EXPECT_EQ(inquest_->wrong(), "");
-    inquest_->coverage.print(testing::UnitTest::GetInstance()->current_test_info()->name());
+    EXPECT_EQ(state_checker_->wrong(), "");
+    state_checker_->coverage.print(testing::UnitTest::GetInstance()->current_test_info()->name());
     std::printf("  recoveries stepped through: %llu after one death, %llu after two\n",
                 static_cast<unsigned long long>(stepped_[1]), static_cast<unsigned long long>(stepped_[2]));
     for (std::size_t death = 0; death < kDeaths; ++death)
       EXPECT_GT(stepped_[death], 0U) << "deaths before: " << death;
-    EXPECT_GT(inquest_->coverage.instructions, 100'000U);
-    EXPECT_GT(inquest_->coverage.states, 100U);
+    EXPECT_GT(state_checker_->coverage.instructions, 100'000U);
+    EXPECT_GT(state_checker_->coverage.states, 100U);
   }
 
  private:
@@ -68,21 +70,21 @@ class RecoveryDeath : public testing::Test {
     const ipc::test::Steps steps =
         step_life(*lives_[deaths], deaths == 0 ? Span::whole : Span::recovery, [&] {
           if (!watcher.changed(live)) return true;
-          if (!inquest_->look(live, watcher)) return false;
+          if (!state_checker_->look(live, watcher)) return false;
           if (deaths + 1 < kDeaths && is_chosen(deaths)) {
             lives_[deaths + 1]->copy_from(live);
             die(deaths + 1);
           }
-          return inquest_->wrong().empty();
+          return state_checker_->wrong().empty();
         });
-    inquest_->coverage.instructions += steps.instructions;
-    if (inquest_->wrong().empty()) {
+    state_checker_->coverage.instructions += steps.instructions;
+    if (state_checker_->wrong().empty()) {
       EXPECT_EQ(steps.ending, "whole");
     }
   }
 
   bool is_chosen(std::size_t deaths) {
-    const Inquest::Found& found = inquest_->found();
+    const StateChecker::Found& found = state_checker_->found();
     if (!found.is_new || !(found.finishing || found.undoing)) return false;
     return found.finishing ? finishing_[deaths]++ % kOneOfFinishing[deaths] == 0
                            : undoing_[deaths]++ % kOneOfUndoing[deaths] == 0;
@@ -90,7 +92,7 @@ class RecoveryDeath : public testing::Test {
 
   ipc::test::Seed seed_;
   std::mt19937_64 random_ = seed_.engine();
-  std::unique_ptr<Inquest> inquest_;
+  std::unique_ptr<StateChecker> state_checker_;
   std::vector<std::unique_ptr<Scene>> lives_;
   std::array<std::uint64_t, kDeaths> stepped_{};
   std::array<std::uint64_t, kDeaths - 1> finishing_{};  // States so far, from a random number on.

@@ -7,11 +7,13 @@
 
 #include <gtest/gtest.h>
 
-#include "inquest.hpp"
+#include "state_checker.hpp"
 #include "lane_fixture.hpp"
 #include "stepped_worker.hpp"
 
 namespace sluice::test {
+
+using namespace detail;
 namespace {
 
 using ipc::test::below;
@@ -43,7 +45,7 @@ class SampledKill : public testing::Test {
   // A life that ends at a random instruction of its recovery or of one of its batches.
   void live_and_die() {
     SteppedChild child{[this] {
-      live_.wiring().segment.own(Scene::kClerk);
+      live_.wiring().segment.own(Scene::kWorkload);
       live_in_child(live_, [] { SteppedChild::stop_here(); });
     }};
     register_worker(live_, child.pid());
@@ -62,10 +64,10 @@ class SampledKill : public testing::Test {
     child.kill();
   }
 
-  void expect_a_whole_number_of_batches(Reckoning& reckoning) {
+  void expect_a_whole_number_of_batches(Oracle& oracle) {
     copy_.copy_from(live_);
     const Life life{copy_};
-    ASSERT_EQ(audit(copy_, reckoning), "");
+    ASSERT_EQ(audit(copy_, oracle), "");
   }
 
   static constexpr std::uint64_t kItems = 3000;
@@ -80,27 +82,27 @@ class SampledKill : public testing::Test {
 };
 
 TEST_F(SampledKill, AtRandomInstructionsLosesNothingAndRepeatsNothing) {
-  Reckoning reckoning;
+  Oracle oracle;
   live_.feed();
   {
     const ipc::test::SamePlace place;
     for (std::uint64_t kill = 0; kill < kKills; ++kill) {
       SCOPED_TRACE("kill " + std::to_string(kill));
       live_and_die();
-      expect_a_whole_number_of_batches(reckoning);
+      expect_a_whole_number_of_batches(oracle);
       if (HasFailure()) return;
     }
   }
-  const std::uint64_t consumed = reckoning.items[0] + reckoning.items[1];
+  const std::uint64_t consumed = oracle.items[0] + oracle.items[1];
   SteppedChild last{[this] {
-    live_.wiring().segment.own(Scene::kClerk);
+    live_.wiring().segment.own(Scene::kWorkload);
     live_in_child(live_);
   }};
   while (live_.view().cursors[kFinished].load() == 0)
     ASSERT_TRUE(go_on(last)) << last.ending();
   live_.take();
-  EXPECT_EQ(audit(live_, reckoning), "");
-  EXPECT_EQ(reckoning.items, script_.items);
+  EXPECT_EQ(audit(live_, oracle), "");
+  EXPECT_EQ(oracle.items, script_.items);
   std::printf(
       "%llu kills after %llu single steps, %llu of them within a batch and %llu within a commit; "
       "%llu items between them\n",

@@ -7,6 +7,8 @@
 #include <filesystem>
 
 namespace sluice::test {
+
+using namespace detail;
 namespace {
 
 Settings small_settings(const Script& script) {
@@ -40,7 +42,7 @@ std::vector<std::string> payloads(ipc::LaneConsumer& lane, bool records, std::ui
 }  // namespace
 
 Scene::Scene(const Script& script)
-    : script_{script}, host_{clerk_pipeline(script).graph(), small_settings(script)} {
+    : script_{script}, host_{workload_pipeline(script).graph(), small_settings(script)} {
   wiring().segment.prefault();
   wiring().segment.own_everything();
   for (std::size_t lane = 0; lane < kInputs; ++lane) {
@@ -52,10 +54,10 @@ Scene::Scene(const Script& script)
 }
 
 ipc::LaneMemory Scene::input(std::size_t lane) const {
-  return lane_memory(wiring().layout, wiring().segment, wiring().layout.processes[kClerk].lanes_in[lane]);
+  return lane_memory(wiring().layout, wiring().segment, wiring().layout.processes[kWorkload].lanes_in[lane]);
 }
 ipc::LaneMemory Scene::output(std::size_t lane) const {
-  return lane_memory(wiring().layout, wiring().segment, wiring().layout.processes[kClerk].lanes_out[lane]);
+  return lane_memory(wiring().layout, wiring().segment, wiring().layout.processes[kWorkload].lanes_out[lane]);
 }
 
 void Scene::attend() {
@@ -122,21 +124,21 @@ void Scene::copy_from(const Scene& other) {
 }
 
 std::vector<std::byte> Scene::region() const {
-  const std::span<std::byte> plain = wiring().segment.plain(kClerk);
+  const std::span<std::byte> plain = wiring().segment.plain(kWorkload);
   std::vector<std::byte> bytes(plain.begin(), plain.end());
   for (std::size_t index = 0; index < kOutputs; ++index) {
-    const ipc::RingView ring = wiring().segment.ring(kClerk, index);
+    const ipc::RingView ring = wiring().segment.ring(kWorkload, index);
     bytes.insert(bytes.end(), ring.data, ring.data + ring.capacity_bytes);
   }
   return bytes;
 }
 
 bool Scene::region_is(const std::vector<std::byte>& bytes) const noexcept {
-  const std::span<std::byte> plain = wiring().segment.plain(kClerk);
+  const std::span<std::byte> plain = wiring().segment.plain(kWorkload);
   if (std::memcmp(plain.data(), bytes.data(), plain.size()) != 0) return false;
   const std::byte* at = bytes.data() + plain.size();
   for (std::size_t index = 0; index < kOutputs; ++index) {
-    const ipc::RingView ring = wiring().segment.ring(kClerk, index);
+    const ipc::RingView ring = wiring().segment.ring(kWorkload, index);
     if (std::memcmp(ring.data, at, ring.capacity_bytes) != 0) return false;
     at += ring.capacity_bytes;
   }
@@ -200,7 +202,7 @@ std::string Scene::lane_problems() const {
 }
 
 std::filesystem::path Scene::file() const {
-  return script_.dead_letters.empty() ? script_.file : script_.dead_letters / dead_letters_file("clerk", 0);
+  return script_.dead_letters.empty() ? script_.file : script_.dead_letters / dead_letters_file("workload", 0);
 }
 
 std::uint64_t Scene::file_bytes() const {

@@ -1,7 +1,7 @@
 // A worker and everything around it, as far as the worker can see: its segment, its master and its
 // neighbours.
 //
-// The clerk's pipeline is laid out as for any run. The test's process plays all other processes of it: it
+// The workload's pipeline is laid out as for any run. The test's process plays all other processes of it: it
 // feeds the input lanes, takes what comes out, and knows what the master knows. The worker itself is real: in
 // a child, or in this process to see what a replacement makes of a copy.
 #pragma once
@@ -13,11 +13,13 @@
 #include <string>
 #include <vector>
 
-#include "clerk.hpp"
+#include "workload.hpp"
 #include "host/host.hpp"
 #include "worker/worker_loop.hpp"
 
 namespace sluice::test {
+
+using namespace detail;
 
 // What the neighbours have taken from the lanes out, and how far they have fed the lanes in.
 struct Neighbours {
@@ -34,9 +36,9 @@ class Scene {
 
   const Script& script() const noexcept { return script_; }
   const Wiring& wiring() const noexcept { return host_.wiring(); }
-  static constexpr std::size_t kClerk = kFirstWorker;
-  RegionView view() const { return host_.view(kClerk); }
-  const ipc::Doorbell& bell() const { return wiring().bells[kClerk]; }
+  static constexpr std::size_t kWorkload = kFirstWorker;
+  RegionView view() const { return host_.view(kWorkload); }
+  const ipc::Doorbell& bell() const { return wiring().bells[kWorkload]; }
   const Neighbours& neighbours() const noexcept { return neighbours_; }
 
   // The worker waits: every second time its neighbours do something about it, once it is for nothing.
@@ -82,7 +84,7 @@ class Scene {
 void begin_life(const Scene& scene);
 
 // The neighbours act in the same thread whenever the worker waits.
-class Attended final : public Patience {
+class Attended final : public Waiter {
  public:
   // `before` is called first.
   explicit Attended(Scene& scene, std::function<void()> before = {})

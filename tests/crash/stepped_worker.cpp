@@ -8,14 +8,16 @@
 
 namespace sluice::test {
 
+using namespace detail;
+
 void live_in_child(Scene& scene, const std::function<void()>& between) {
   const Wiring& wiring = scene.wiring();
   begin_life(scene);
   if (between) between();
   // A place that others share: it sleeps at once, which is the handshake that can go wrong.
-  DoorbellPatience patience{wait_policy(wiring.settings, "clerk", true), *scene.view().control, scene.bell()};
+  DoorbellWaiter waiter{wait_policy(wiring.settings, "workload", true), *scene.view().control, scene.bell()};
   try {
-    WorkerLoop loop{wiring, Scene::kClerk, patience};
+    WorkerLoop loop{wiring, Scene::kWorkload, waiter};
     while (true) {
       if (between) between();
       const WorkerLoop::Step done = loop.step();
@@ -53,7 +55,7 @@ ipc::test::Steps step_life(Scene& scene, Span span, const std::function<bool()>&
   const auto until = std::chrono::steady_clock::now() + kLimit;
   const ipc::test::SamePlace place;  // Two processes that take turns do so ten times faster on one unit.
   ipc::test::SteppedChild child{[&scene, span] {
-    scene.wiring().segment.own(Scene::kClerk);
+    scene.wiring().segment.own(Scene::kWorkload);
     unsigned halts = 0;
     live_in_child(scene, [&] {
       if (span == Span::recovery && ++halts == 2) ipc::test::SteppedChild::stop_here();

@@ -8,6 +8,8 @@
 
 namespace sluice::test {
 
+using namespace detail;
+
 // Single steps take a sanitized build, whose instructions are many times as many, too long.
 #if defined(__SANITIZE_ADDRESS__)
 inline constexpr bool kSteppingIsTooSlow = true;

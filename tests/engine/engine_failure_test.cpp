@@ -165,7 +165,7 @@ TEST_F(Failure, OfAHandlerThatExitsIsNotTakenForTheEnd) {
 // Reports a problem and then, the first time, dies of it.
 struct Witness {
   explicit Witness(Worker& worker) : worker{worker} {}
-  void operator()(const Item& item, Outlet<std::uint64_t>& out) const {
+  void operator()(const Item& item, Output<std::uint64_t>& out) const {
     const EventId id = worker.event_id();
     worker.report("item " + std::to_string(item.number) + " at " + std::to_string(id.position));
     out.push(id.position);

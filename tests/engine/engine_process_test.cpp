@@ -18,7 +18,7 @@ struct Affinity {
     CPU_ZERO(&constructed);
     ::sched_getaffinity(0, sizeof(constructed), &constructed);
   }
-  void operator()(const Item&, Outlet<std::uint64_t>& out) const {
+  void operator()(const Item&, Output<std::uint64_t>& out) const {
     cpu_set_t now;
     CPU_ZERO(&now);
     ::sched_getaffinity(0, sizeof(now), &now);
@@ -101,7 +101,7 @@ TEST_F(Processes, LeaveNoZombieWhenTheyHaveEndedBeforeTheirEngine) {
   Engine engine{pipeline, test_settings()};
   engine.start();
   // Nobody waits for the end: it has come when the engine is destroyed.
-  EXPECT_TRUE(eventually([&] { return !is_alive(keeper_of(engine)); }));
+  EXPECT_TRUE(eventually([&] { return !is_alive(supervisor_of(engine)); }));
 }
 
 TEST_F(Processes, GoWithAHostThatIsKilled) {
@@ -128,7 +128,7 @@ TEST_F(Processes, GoWithAHostThatIsKilled) {
 }
 
 struct Quiet {
-  SourceState operator()(Outlet<Item>&) const { return SourceState::nothing_now; }
+  SourceState operator()(Output<Item>&) const { return SourceState::nothing_now; }
 };
 
 // The share of one processor that the whole pipeline takes while nothing comes.
@@ -176,7 +176,7 @@ TEST_F(Processes, KeepProcessorsAwakeIfAskedAndNotTheirHost) {
   }
   engine.start();
   EXPECT_TRUE(keeps_processors_awake(master_of(engine)));
-  EXPECT_TRUE(keeps_processors_awake(keeper_of(engine)));
+  EXPECT_TRUE(keeps_processors_awake(supervisor_of(engine)));
   EXPECT_FALSE(keeps_processors_awake(::getpid()));
   EXPECT_THAT(engine.placement(), testing::HasSubstr("deep idle states"));
 }

@@ -127,7 +127,7 @@ TEST_F(EngineTest, DrainDeliversEveryEventAcceptedBefore) {
 
 struct Endless {
   explicit Endless(Worker& worker) : made{worker.state<std::uint32_t>("made")} {}
-  bool operator()(Outlet<Item>& out) {
+  bool operator()(Output<Item>& out) {
     out.push({0, made.edit()++});
     return true;
   }
@@ -216,14 +216,14 @@ TEST_F(EngineTest, StopReleasesAHostThatWaitsForRoom) {
   EXPECT_TRUE(eventually([&] { return pusher.ended(); }));
 }
 
-TEST_F(EngineTest, ThatLosesMasterAndKeeperReleasesTheHostAndSaysSo) {
+TEST_F(EngineTest, ThatLosesMasterAndSupervisorReleasesTheHostAndSaysSo) {
   Engine engine{echo_pipeline(), tiny()};
   engine.start();
   const pid_t worker = worker_of(engine, "echo/0").pid;
   auto out = engine.outlet<Item>("out");
   Pusher pusher{engine};
   EXPECT_TRUE(eventually([&] { return is_full(engine); }));
-  kill_head_of(engine);
+  kill_control_plane_of(engine);
   EXPECT_TRUE(eventually([&] { return pusher.ended(); }));
   EXPECT_TRUE(eventually([&] { return !is_alive(worker); })) << "the workers go with them";
   EXPECT_TRUE(eventually([&] {
@@ -231,7 +231,7 @@ TEST_F(EngineTest, ThatLosesMasterAndKeeperReleasesTheHostAndSaysSo) {
     return out.ended();
   }));
   EXPECT_THAT(error_of([&] { engine.wait_for(kDeadline); }),
-              HasSubstr("its master and its keeper died before either could replace the other"));
+              HasSubstr("its master and its supervisor died before either could replace the other"));
 }
 
 TEST_F(EngineTest, EndsForAHostThatReapsEveryChildItself) {
@@ -239,7 +239,7 @@ TEST_F(EngineTest, EndsForAHostThatReapsEveryChildItself) {
   {
     Engine engine{counting_pipeline(1), test_settings()};
     engine.start();
-    kill_head_of(engine);
+    kill_control_plane_of(engine);
     EXPECT_THAT(error_of([&] { engine.wait_for(kDeadline); }), HasSubstr("its master"));
   }
   {

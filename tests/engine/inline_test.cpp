@@ -85,7 +85,7 @@ struct Symbol {
 
 struct Replica {
   explicit Replica(Worker& worker) : replica{worker.replica()} {}
-  void operator()(const Symbol&, Outlet<std::uint32_t>& out) const { out.push(replica); }
+  void operator()(const Symbol&, Output<std::uint32_t>& out) const { out.push(replica); }
   std::uint32_t replica;
 };
 
@@ -230,7 +230,7 @@ TEST(Sources, AreRunToTheirEnd) {
 }
 
 struct Never {
-  SourceState operator()(Outlet<Item>&) const { return SourceState::nothing_now; }
+  SourceState operator()(Output<Item>&) const { return SourceState::nothing_now; }
 };
 
 TEST(Sources, ThatNeverEndAreAnErrorInsteadOfAnEndlessRun) {
@@ -261,7 +261,7 @@ TEST(State, TableThatIsFullIsAnErrorThatNamesTheSettingAndLosesNothing) {
 
 struct Scribble {
   explicit Scribble(Worker& worker) : block{worker.state<std::array<char, 1000>>("block")} {}
-  void operator()(const Item& item, Outlet<Item>& out) {
+  void operator()(const Item& item, Output<Item>& out) {
     for (std::uint32_t i = 0; i < item.number; ++i)
       block.edit()[i] = 'x';
     out.push(item);
@@ -293,12 +293,12 @@ TEST(State, ManySmallChangesSplitTheBatchInsteadOfFillingTheUndoLog) {
 
 struct Picky {
   explicit Picky(Worker& worker) : seen{worker.state<std::uint64_t>("seen")} {}
-  void operator()(const Item& item, Outlet<Item>& out) {
+  void operator()(const Item& item, Output<Item>& out) {
     ++seen.edit();
     out.push(item);
     if (item.number == 3) throw std::runtime_error{"no threes"};
   }
-  void finish(Outlet<Item>& out) { out.push({0, static_cast<std::uint32_t>(*seen)}); }
+  void finish(Output<Item>& out) { out.push({0, static_cast<std::uint32_t>(*seen)}); }
   Recoverable<std::uint64_t> seen;
 };
 
@@ -316,7 +316,7 @@ TEST(AHandlerThatThrows, ReachesTheCallerAndTakesTheEventBack) {
 
 struct Constant {
   explicit Constant(std::string text) : text{std::move(text)} {}
-  void operator()(const Item&, Outlet<Bytes>& out) const { out.push(text); }
+  void operator()(const Item&, Output<Bytes>& out) const { out.push(text); }
   std::string text;
 };
 
@@ -328,7 +328,7 @@ TEST(Handlers, GetTheirArgumentsInEveryWorkerAndNeedNoWorker) {
 
 struct Complain {
   explicit Complain(Worker& worker) : worker{worker} {}
-  void operator()(const Item& item, Outlet<Item>&) const {
+  void operator()(const Item& item, Output<Item>&) const {
     worker.report("item " + std::to_string(item.number) + std::string(300, '!'));
   }
   Worker& worker;

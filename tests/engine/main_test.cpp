@@ -80,14 +80,14 @@ TEST_F(Program, EndsWithStatusOneWhenAHandlerReportsAProblem) {
 }
 
 struct Refuse {
-  Refuse() { throw Error{{"open", "the door", "it is locked", "knock"}}; }
+  Refuse() { throw Error{{"open", "the observer socket", "it is locked", "knock"}}; }
   void operator()(const Item&) const {}
 };
 
 TEST_F(Program, EndsWithStatusOneAndTheReportWhenThePipelineFails) {
   EXPECT_EQ(run(numbers_to<Refuse>("refuse"), {"--quiet"}), kExitFailed);
   EXPECT_THAT(err_,
-              AllOf(HasSubstr("error: "), HasSubstr("refuse/0: cannot open the door: it is locked (knock)")));
+              AllOf(HasSubstr("error: "), HasSubstr("refuse/0: cannot open the observer socket: it is locked (knock)")));
 }
 
 TEST_F(Program, RefusesAPipelineThatWaitsForAHost) {
@@ -96,7 +96,7 @@ TEST_F(Program, RefusesAPipelineThatWaitsForAHost) {
 }
 
 struct Endless {
-  bool operator()(Outlet<Item>& out) const {
+  bool operator()(Output<Item>& out) const {
     out.push({});
     return true;
   }

@@ -46,7 +46,7 @@ class Count {
  public:
   explicit Count(Worker& worker)
       : replica_{worker.replica()}, seen_{worker.table<std::uint32_t, std::uint32_t>("seen", 1000)} {}
-  void operator()(const Item& item, Outlet<Counted>& out) { out.push({item, replica_, seen_[item.key]++}); }
+  void operator()(const Item& item, Output<Counted>& out) { out.push({item, replica_, seen_[item.key]++}); }
 
  private:
   std::uint32_t replica_;
@@ -54,16 +54,16 @@ class Count {
 };
 
 struct Echo {
-  void operator()(const Item& item, Outlet<Item>& out) const noexcept { out.push(item); }
+  void operator()(const Item& item, Output<Item>& out) const noexcept { out.push(item); }
 };
 
 struct EchoBytes {
-  void operator()(const Bytes& bytes, Outlet<Bytes>& out) const { out.push(bytes); }
+  void operator()(const Bytes& bytes, Output<Bytes>& out) const { out.push(bytes); }
 };
 
 // Sends items with an odd number to its second outlet.
 struct Split {
-  void operator()(const Item& item, Outlet<Item>& even, Outlet<Item>& odd) const {
+  void operator()(const Item& item, Output<Item>& even, Output<Item>& odd) const {
     (item.number % 2 == 0 ? even : odd).push(item);
   }
 };
@@ -72,7 +72,7 @@ struct Split {
 class Multiply {
  public:
   explicit Multiply(std::uint32_t times) : times_{times} {}
-  void operator()(const Item& item, Outlet<Item>& out) const {
+  void operator()(const Item& item, Output<Item>& out) const {
     for (std::uint32_t i = 0; i < times_; ++i)
       out.push({item.key, item.number * times_ + i});
   }
@@ -88,7 +88,7 @@ class Numbers {
       : count_{count},
         next_{worker.state<std::uint32_t>("next", worker.replica())},
         step_{worker.replicas()} {}
-  bool operator()(Outlet<Item>& out) {
+  bool operator()(Output<Item>& out) {
     if (*next_ >= count_) return false;
     out.push({*next_ % 7, *next_});
     next_.edit() += step_;
@@ -105,8 +105,8 @@ class Numbers {
 class Sum {
  public:
   explicit Sum(Worker& worker) : sum_{worker.state<std::uint64_t>("sum")} {}
-  void operator()(const Item& item, Outlet<std::uint64_t>&) { sum_.edit() += item.number; }
-  void finish(Outlet<std::uint64_t>& out) { out.push(*sum_); }
+  void operator()(const Item& item, Output<std::uint64_t>&) { sum_.edit() += item.number; }
+  void finish(Output<std::uint64_t>& out) { out.push(*sum_); }
 
  private:
   Recoverable<std::uint64_t> sum_;
@@ -118,8 +118,8 @@ class Hoard {
   explicit Hoard(Worker& worker)
       : rows_{worker.table<std::uint32_t, std::uint32_t>("rows", 10'000)},
         at_{worker.state<std::uint64_t>("at")} {}
-  void operator()(const Item& item, Outlet<Item>&) { rows_[item.number] = item.key; }
-  bool finish(Outlet<Item>& out) {
+  void operator()(const Item& item, Output<Item>&) { rows_[item.number] = item.key; }
+  bool finish(Output<Item>& out) {
     if (*at_ == rows_.slots()) return false;
     if (const auto* row = rows_.slot(*at_)) out.push({row->value, row->key});
     ++at_.edit();

@@ -125,24 +125,24 @@ inline pid_t master_of(const Engine& engine) {
   throw std::runtime_error{"the engine has no master"};
 }
 
-inline pid_t keeper_of(const Engine& engine) {
-  const pid_t keeper = engine.stats().keeper;
-  if (keeper > 1) return keeper;
-  throw std::runtime_error{"the engine has no keeper"};
+inline pid_t supervisor_of(const Engine& engine) {
+  const pid_t supervisor = engine.stats().supervisor;
+  if (supervisor > 1) return supervisor;
+  throw std::runtime_error{"the engine has no supervisor"};
 }
 
-// Kills the master while the keeper is stopped, so that nobody replaces it until the keeper goes on. Gives
-// the keeper.
+// Kills the master while the supervisor is stopped, so that nobody replaces it until the supervisor goes on. Gives
+// the supervisor.
 inline pid_t leave_without_master(const Engine& engine) {
-  const pid_t keeper = keeper_of(engine);
-  ::kill(keeper, SIGSTOP);
-  EXPECT_TRUE(eventually([keeper] { return is_stopped(keeper); }));
+  const pid_t supervisor = supervisor_of(engine);
+  ::kill(supervisor, SIGSTOP);
+  EXPECT_TRUE(eventually([supervisor] { return is_stopped(supervisor); }));
   ::kill(master_of(engine), SIGKILL);
-  return keeper;
+  return supervisor;
 }
 
-// Kills keeper and master so that neither can replace the other.
-inline void kill_head_of(const Engine& engine) {
+// Kills supervisor and master so that neither can replace the other.
+inline void kill_control_plane_of(const Engine& engine) {
   ::kill(leave_without_master(engine), SIGKILL);
 }
 
@@ -176,7 +176,7 @@ class Collector {
   }
 
  private:
-  void collect(PullOutlet<T>& end) {
+  void collect(Outlet<T>& end) {
     const auto until = std::chrono::steady_clock::now() + kDeadline;
     while (!end.ended()) {
       if (std::chrono::steady_clock::now() > until) {

@@ -41,7 +41,7 @@ struct Head {
 };
 
 struct Relabel {
-  void operator()(const Record<Head>& record, Outlet<Record<Head>>& out) const {
+  void operator()(const Record<Head>& record, Output<Record<Head>>& out) const {
     out.push(Head{record.head.id + 1, record.head.kind}, record.text());
   }
 };

@@ -77,7 +77,7 @@ class Resume : public WithProcesses {
   fs::path directory_;
 };
 
-std::vector<Counted> pull(PullOutlet<Counted>& out, std::size_t count) {
+std::vector<Counted> pull(Outlet<Counted>& out, std::size_t count) {
   std::vector<Counted> events;
   const auto until = std::chrono::steady_clock::now() + kDeadline;
   while (events.size() < count && std::chrono::steady_clock::now() < until) {
@@ -197,7 +197,7 @@ TEST_F(Resume, ComesToTheEndThatADrainHasAskedFor) {
 
 struct FailWhileThereIs {
   explicit FailWhileThereIs(const fs::path& path) : path_{path} {}
-  void operator()(const Item& item, Outlet<Item>& out) const {
+  void operator()(const Item& item, Output<Item>& out) const {
     if (item.number == 1 && fs::exists(path_)) throw Error{{"handle", "item 1", "there is an obstacle", ""}};
     out.push(item);
   }
@@ -232,7 +232,7 @@ TEST_F(Resume, GoesOnAfterAFailureOnceItsCauseIsGone) {
 }
 
 struct AbortOnFive {
-  void operator()(const Item& item, Outlet<Item>& out) const {
+  void operator()(const Item& item, Output<Item>& out) const {
     if (item.number == 5) std::abort();
     out.push(item);
   }
@@ -271,12 +271,12 @@ struct Other {
   std::uint32_t weight;
 };
 struct CountOther {
-  void operator()(const Other&, Outlet<Counted>&) const {}
+  void operator()(const Other&, Output<Counted>&) const {}
 };
 
 struct CannotBeMade {
   CannotBeMade() { throw Error{{"make", "this handler", "it is a test", ""}}; }
-  void operator()(const Item&, Outlet<Item>&) const {}
+  void operator()(const Item&, Output<Item>&) const {}
 };
 
 TEST_F(Resume, HasNothingToGoOnWithAfterAFirstStartThatDidNothing) {

@@ -12,7 +12,7 @@ class Sharing : public WithProcesses {};
 
 class TellsItsPolicy {
  public:
-  void operator()(const std::uint32_t&, Outlet<int>& out) { out.push(::sched_getscheduler(0)); }
+  void operator()(const std::uint32_t&, Output<int>& out) { out.push(::sched_getscheduler(0)); }
 };
 
 // The scheduling policies of workers, of which there are more than processing units.

@@ -22,7 +22,7 @@ template <bool spins>
 struct Hanging {
   Hanging(Worker& worker, std::uint32_t number)
       : worker{worker}, hangs_at{number}, seen{worker.state<std::uint32_t>("seen")} {}
-  void operator()(const Item& item, Outlet<Counted>& out) {
+  void operator()(const Item& item, Output<Counted>& out) {
     out.push({item, worker.replica(), seen.edit()++});
     if (item.number != hangs_at || worker.incarnation() > 2) return;
     volatile bool forever = true;
@@ -76,7 +76,7 @@ TEST_F(Stall, ThatNeverEndsIsReportedAsOneOnceTheBudgetIsSpent) {
 }
 
 struct Pass {
-  void operator()(const Item& item, Outlet<Item>& out) const { out.push(item); }
+  void operator()(const Item& item, Output<Item>& out) const { out.push(item); }
 };
 
 // SIGUSR2 makes a worker hang in whatever it does: here, in its waits.
@@ -120,7 +120,7 @@ TEST_F(Stall, WhileItWaitsForRoomIsSeenWhenThereIsRoom) {
 
 struct SlowStart {
   SlowStart() { std::this_thread::sleep_for(600ms); }
-  void operator()(const Item& item, Outlet<Item>& out) const { out.push(item); }
+  void operator()(const Item& item, Output<Item>& out) const { out.push(item); }
 };
 
 TEST_F(Stall, IsNotWhatASlowConstructorDoes) {
@@ -131,7 +131,7 @@ TEST_F(Stall, IsNotWhatASlowConstructorDoes) {
 
 TEST_F(Stall, IsNotWhatASlowPaceIs) {
   struct Slow {
-    void operator()(const Item& item, Outlet<Item>& out) const {
+    void operator()(const Item& item, Output<Item>& out) const {
       std::this_thread::sleep_for(50ms);
       out.push(item);
     }

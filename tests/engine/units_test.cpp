@@ -10,7 +10,7 @@
 
 #include <sluice/units.hpp>
 
-namespace sluice {
+namespace sluice::detail {
 namespace {
 
 using namespace std::chrono_literals;
@@ -156,4 +156,4 @@ TEST(CanonicalText, ReadsBackAsTheSameNumber) {
 }
 
 }  // namespace
-}  // namespace sluice
+}  // namespace sluice::detail

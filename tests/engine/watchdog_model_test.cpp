@@ -11,6 +11,8 @@
 #include "master/watchdog.hpp"
 
 namespace sluice::test {
+
+using namespace detail;
 namespace {
 
 using namespace std::chrono_literals;

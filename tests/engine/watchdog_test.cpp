@@ -7,6 +7,8 @@
 #include <gtest/gtest.h>
 
 namespace sluice::test {
+
+using namespace detail;
 namespace {
 
 using namespace std::chrono_literals;

@@ -78,8 +78,8 @@ std::uint64_t be_sleeper(Side& own, const Side& waker, std::mt19937_64 random, s
     if (!fall_asleep(own.control)) return rounds;
     const bool saw = waker.published.load(std::memory_order_acquire) == rounds;
     if (!meet(own, waker, 2 * rounds + 1)) return rounds;
-    awake(own.control);
-    if (random() % 2 == 0) wide_awake(own.control);  // Before the next round, so that it is known by then.
+    wake_up(own.control);
+    if (random() % 2 == 0) stay_awake(own.control);  // Before the next round, so that it is known by then.
     if (!saw && waker.saw.load() != rounds) missed = rounds;
   }
   --rounds;

@@ -1,7 +1,7 @@
 /* Why exactly-once holds whatever dies: lanes, commit, undo log and recovery of ipc/, store by store.
  *
  * A source worker, a worker in the middle and a worker at the end, over two lanes of two slots; a master that
- * replaces workers, and a keeper that replaces the master. Before any store any two workers may die, or one of
+ * replaces workers, and a supervisor that replaces the master. Before any store any two workers may die, or one of
  * them twice, also while it recovers; and so may the master, once. The source makes EVENTS events in batches of
  * up to two, with a mark in the midst and one at the end; the middle changes two words of state for each and
  * publishes what follows from them; with SPLIT twice for the third event, which so fills the lane in its midst.
@@ -151,7 +151,7 @@ dead:
     PARENT_DIED(MIDDLE);
     PARENT_DIED(LAST)
   };
-  goto born; /* The keeper forks it anew once its pidfd says that it is dead. */
+  goto born; /* The supervisor forks it anew once its pidfd says that it is dead. */
 gone:
   skip
 }

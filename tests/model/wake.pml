@@ -30,10 +30,10 @@
 #define PEER (1 - me)
 
 /* The memory. */
-mtype = {cursor_word, sleeping_word, drowsy_word};
+mtype = {cursor_word, sleeping_word, may_sleep_word};
 byte cursor[2];
 bool sleeping[2];
-bool drowsy[2]; /* The wakefulness of control.hpp: whether neighbours must fence to ask. */
+bool may_sleep[2]; /* The wakefulness of control.hpp: whether neighbours must fence to ask. */
 chan buffer[2] = [5] of {mtype, byte};
 
 /* What the kernel keeps: an eventfd each. */
@@ -56,7 +56,7 @@ inline to_memory(who) {
     if
     :: word == cursor_word -> cursor[who] = value
     :: word == sleeping_word -> sleeping[who] = value
-    :: word == drowsy_word -> drowsy[who] = value
+    :: word == may_sleep_word -> may_sleep[who] = value
     fi;
     word = 0; value = 0
   }
@@ -97,11 +97,11 @@ inline far_fence() {
 
 inline fall_asleep() {
   if
-  :: !knows_drowsy ->
-     STEP(buffer[me] ! drowsy_word, 1);
+  :: !knows_may_sleep ->
+     STEP(buffer[me] ! may_sleep_word, 1);
      far_fence(); /* [sleep.far_fence] pairs with publish(). */
-     knows_drowsy = true
-  :: knows_drowsy
+     knows_may_sleep = true
+  :: knows_may_sleep
   fi;
   STEP(buffer[me] ! sleeping_word, 1);
 #ifndef NO_FENCE_IN_SLEEPER
@@ -111,13 +111,13 @@ inline fall_asleep() {
 #endif
 }
 
-inline awake() {
+inline wake_up() {
   STEP(buffer[me] ! sleeping_word, 0)
 }
 
 /* Said at any time while awake. */
-inline wide_awake() {
-  STEP(buffer[me] ! drowsy_word, 0; knows_drowsy = false)
+inline stay_awake() {
+  STEP(buffer[me] ! may_sleep_word, 0; knows_may_sleep = false)
 }
 
 inline wait() {
@@ -136,10 +136,10 @@ inline wait() {
         bell[me];
         STEP(bell[me] = false; blocked[me] = false)
      fi;
-     awake()
+     wake_up()
   od;
   if
-  :: knows_drowsy -> wide_awake()
+  :: knows_may_sleep -> stay_awake()
   :: true
   fi
 }
@@ -154,12 +154,12 @@ inline publish() {
     own++; published_by[me] = own);
 #ifndef ASKS_BEFORE_PUBLISHING
   if
-  :: drowsy[PEER] -> /* [sleep.far_fence] pairs with fall_asleep(). */
+  :: may_sleep[PEER] -> /* [sleep.far_fence] pairs with fall_asleep(). */
 #ifndef NO_FENCE_IN_WAKER
      full_fence(); /* [sleep.fence] pairs with fall_asleep(). */
 #endif
      asleep = sleeping[PEER]
-  :: !drowsy[PEER]
+  :: !may_sleep[PEER]
   fi;
 #endif
   if
@@ -171,7 +171,7 @@ inline publish() {
 
 proctype worker(byte me) {
   byte own;
-  bool asleep, replaces, knows_drowsy;
+  bool asleep, replaces, knows_may_sleep;
 
 born:
 #ifdef UNCONFIRMED_DEATH
@@ -181,9 +181,9 @@ born:
 #endif
   STEP(buffer[me] ! sleeping_word, 0); /* nobody_sleeps() */
 #ifndef DROWSY_BY_HEARSAY
-  STEP(buffer[me] ! drowsy_word, 0);
+  STEP(buffer[me] ! may_sleep_word, 0);
 #else
-  STEP(buffer[me] ! drowsy_word, 0; knows_drowsy = true);
+  STEP(buffer[me] ! may_sleep_word, 0; knows_may_sleep = true);
 #endif
 #ifndef NO_RINGS_AFTER_DEATH
   if
@@ -198,7 +198,7 @@ born:
   goto gone;
 dead:
   atomic {
-    own = 0; asleep = false; knows_drowsy = false; replaces = true; blocked[me] = false
+    own = 0; asleep = false; knows_may_sleep = false; replaces = true; blocked[me] = false
   };
   goto born;
 gone:

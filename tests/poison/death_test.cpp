@@ -9,7 +9,7 @@
 
 #include "worker/worker_process.hpp"
 
-namespace sluice {
+namespace sluice::detail {
 namespace {
 
 Evidence exited(int status) {
@@ -117,4 +117,4 @@ TEST_F(Blames, OfTheEventThatKilledLeastAreForgottenFirst) {
 }
 
 }  // namespace
-}  // namespace sluice
+}  // namespace sluice::detail

@@ -76,7 +76,7 @@ class MemoryCgroup {
 
 // Wants more memory for one of its items than there is.
 struct Greedy {
-  void operator()(const Item& item, Outlet<Item>& out) const {
+  void operator()(const Item& item, Output<Item>& out) const {
     out.push(item);
     if (item.number != 37) return;
     std::vector<char> hoard(4 * kLimitBytes);

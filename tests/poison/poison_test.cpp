@@ -119,7 +119,7 @@ class Mortal {
  public:
   Mortal(Worker& worker, Way way, std::set<std::uint32_t> deadly)
       : seen_{worker.state<std::uint32_t>("seen")}, way_{way}, deadly_{std::move(deadly)} {}
-  void operator()(const Item& item, Outlet<Counted>& out) {
+  void operator()(const Item& item, Output<Counted>& out) {
     out.push({item, 0, seen_.edit()++});
     if (deadly_.contains(item.number)) die(way_);
   }
@@ -205,14 +205,14 @@ TEST_F(DeadLetterMove, NamesTheFunctionThatCrashed) {
 
 // Records of many lengths, over two lanes, through lanes that are always full.
 struct Choosy {
-  void operator()(const Bytes& bytes, Outlet<Bytes>& out) const {
+  void operator()(const Bytes& bytes, Output<Bytes>& out) const {
     out.push(bytes);
     if (bytes.text().starts_with("bad")) die(Way::bad_access);
   }
 };
 
 struct Fan {
-  void operator()(const Item& item, Outlet<Bytes>& out) const {
+  void operator()(const Item& item, Output<Bytes>& out) const {
     out.push((item.number % 100 == 50 ? "bad " : "good ") + std::to_string(item.number) +
              std::string(item.number % 40, 'x'));
   }

@@ -20,7 +20,7 @@ using testing::SizeIs;
 // Dies of what it is told to die of.
 struct Fragile {
   explicit Fragile(std::set<std::uint32_t> deadly) : deadly{std::move(deadly)} {}
-  void operator()(const Item& item, Outlet<Item>& out) const {
+  void operator()(const Item& item, Output<Item>& out) const {
     out.push(item);
     if (deadly.contains(item.number)) std::abort();
   }
@@ -29,7 +29,7 @@ struct Fragile {
 
 struct FragileText {
   explicit FragileText(bool mortal) : mortal{mortal} {}
-  void operator()(const Bytes& bytes, Outlet<Bytes>& out) const {
+  void operator()(const Bytes& bytes, Output<Bytes>& out) const {
     out.push(bytes);
     if (mortal && bytes.text().starts_with("bad")) std::abort();
   }

@@ -13,6 +13,8 @@
 #include "processes.hpp"
 
 namespace sluice::test {
+
+using namespace detail;
 namespace {
 
 // Appends the number of every item to a file, and its last word behind them.
@@ -56,7 +58,7 @@ class HostDeath : public testing::Test {
   }
 
   // Forks a host that runs `pipeline` and then `program` in a process of its own. The pids of its pipeline
-  // come once it has started: those of keeper, master and workers.
+  // come once it has started: those of supervisor, master and workers.
   void start_host(const Pipeline& pipeline, const Settings& settings,
                   const std::function<void(Engine&)>& program) {
     int pipe[2];
@@ -67,7 +69,7 @@ class HostDeath : public testing::Test {
       ::prctl(PR_SET_PDEATHSIG, SIGKILL);
       Engine engine{pipeline, settings};
       engine.start();
-      std::vector<pid_t> pids{keeper_of(engine), master_of(engine)};
+      std::vector<pid_t> pids{supervisor_of(engine), master_of(engine)};
       for (const pid_t worker : pids_of(engine))
         pids.push_back(worker);
       pids.resize(kMostPids);
@@ -139,7 +141,7 @@ TEST_F(HostDeath, EndsThePipelineAtOnceByDefault) {
   expect_nothing_left();
 }
 
-TEST_F(HostDeath, TogetherWithKeeperAndMasterLeavesNoWorkerNotEvenTheHangingAndTheStopped) {
+TEST_F(HostDeath, TogetherWithSupervisorAndMasterLeavesNoWorkerNotEvenTheHangingAndTheStopped) {
   for (const char* death : {"stop", "drain"}) {
     start_host(counting_pipeline(3, name_), settings(death), [](Engine& engine) {
       engine.signal_worker("count/0", SIGUSR2);  // It hangs in its handler from now on.
@@ -173,7 +175,7 @@ TEST_F(HostDeath, AtARandomInstantDrainsWhatWasPushedIfAskedTo) {
   }
 }
 
-TEST_F(HostDeath, DrainsAlsoIfMasterAndKeeperDieMeanwhile) {
+TEST_F(HostDeath, DrainsAlsoIfMasterAndSupervisorDieMeanwhile) {
   const std::uint64_t seed = std::random_device{}();
   SCOPED_TRACE("seed " + std::to_string(seed));
   std::mt19937_64 random{seed};
@@ -185,7 +187,7 @@ TEST_F(HostDeath, DrainsAlsoIfMasterAndKeeperDieMeanwhile) {
     slow.set("batch.events", "1");
     start_host(writing_pipeline(), slow, pusher());
     std::this_thread::sleep_for(std::chrono::microseconds{random() % 30'000});
-    // Before the host or after it, the keeper or the master; never both, whom nobody could replace.
+    // Before the host or after it, the supervisor or the master; never both, whom nobody could replace.
     const pid_t victim = pids_[random() % 2];
     if (random() % 2 == 0) ::kill(victim, SIGKILL);
     kill_host();
@@ -230,7 +232,7 @@ TEST_F(HostDeath, WaitsForNobodyWhoWouldPullIfAskedToDrain) {
 }
 
 // Runs its neighbours by not waiting at all.
-struct NoPatience final : Patience {
+struct NoWaiter final : Waiter {
   ipc::Woken wait_until(const std::function<bool()>& ready, std::chrono::nanoseconds) override {
     return ready() ? ipc::Woken::ready : ipc::Woken::bound;
   }
@@ -246,12 +248,12 @@ TEST(LanesToADeadHost, DropAndCountWhatFindsNoRoom) {
   const Wiring& wiring = host.wiring();
   wiring.segment.open();
   wiring.segment.own_everything();
-  NoPatience patience;
-  host.open_ends(patience);
+  NoWaiter waiter;
+  host.open_ends(waiter);
   const EventType type = EventType::of<Item>();
   EXPECT_EQ(host.inlet("in", type).push(Item{}), PushResult::accepted);
   register_of(wiring.layout, wiring.segment).host_gone.store(1);
-  WorkerLoop worker{wiring, kFirstWorker, patience};
+  WorkerLoop worker{wiring, kFirstWorker, waiter};
   constexpr int kMostSteps = 10;
   for (int i = 0; i < kMostSteps && !worker.finished(); ++i)
     worker.step();

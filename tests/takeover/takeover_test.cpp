@@ -1,4 +1,4 @@
-// The death of the master and of the keeper: the other of the two replaces it, the workers work on meanwhile,
+// The death of the master and of the supervisor: the other of the two replaces it, the workers work on meanwhile,
 // and every event takes effect exactly once.
 
 #include <iostream>
@@ -17,13 +17,13 @@ using testing::SizeIs;
 class Takeover : public WithProcesses {};
 
 // Waits for the master after the one that is counted in `before`, at work. That one is dead then, or has
-// become the keeper.
+// become the supervisor.
 bool await_next_master(const Engine& engine, const Stats& before) {
   const bool came = eventually([&] {
     const Stats now = engine.stats();
     return now.masters > before.masters && now.master_at_work > before.master_at_work;
   });
-  EXPECT_TRUE(!came || !is_alive(before.master) || keeper_of(engine) == before.master);
+  EXPECT_TRUE(!came || !is_alive(before.master) || supervisor_of(engine) == before.master);
   return came;
 }
 
@@ -71,13 +71,13 @@ TEST_F(Takeover, ReplacesWorkersThatDiedWhileThereWasNoMaster) {
   Engine engine{counting_pipeline(3), test_settings()};
   engine.start();
   const Stats before = engine.stats();
-  const pid_t keeper = leave_without_master(engine);
+  const pid_t supervisor = leave_without_master(engine);
   ASSERT_TRUE(engine.signal_worker("count/1", SIGKILL));
   Collector<Counted> out{engine, "out"};
   auto in = engine.inlet<Item>("in");
   for (const Item& item : items(1'000, 100))
     EXPECT_EQ(in.push(item), PushResult::accepted);
-  ::kill(keeper, SIGCONT);
+  ::kill(supervisor, SIGCONT);
   ASSERT_TRUE(await_next_master(engine, before));
   // And of those that it took over.
   ASSERT_TRUE(engine.signal_worker("count/2", SIGKILL));
@@ -92,26 +92,26 @@ TEST_F(Takeover, WorkersWorkOnWhileThereIsNoMaster) {
   Engine engine{flow(), flow_settings()};
   engine.start();
   const Stats before = engine.stats();
-  const pid_t keeper = leave_without_master(engine);
+  const pid_t supervisor = leave_without_master(engine);
   ASSERT_TRUE(eventually([&] { return !is_alive(static_cast<pid_t>(before.master)); }));
   for (int look = 0; look < 5; ++look) {
     const std::uint64_t seen = events_in(engine);
     EXPECT_TRUE(eventually([&] { return events_in(engine) > seen + 10'000; }));
   }
   EXPECT_EQ(engine.stats().masters, before.masters) << "nobody could fork one";
-  ::kill(keeper, SIGCONT);
+  ::kill(supervisor, SIGCONT);
   EXPECT_TRUE(await_next_master(engine, before));
 }
 
-TEST_F(Takeover, AMasterWhoseKeeperDiedBecomesTheKeeper) {
+TEST_F(Takeover, AMasterWhoseSupervisorDiedBecomesTheSupervisor) {
   Engine engine{counting_pipeline(2), test_settings()};
   engine.start();
   const Stats before = engine.stats();
   const std::vector<pid_t> workers = pids_of(engine);
-  ::kill(keeper_of(engine), SIGKILL);
+  ::kill(supervisor_of(engine), SIGKILL);
   ASSERT_TRUE(await_next_master(engine, before));
-  EXPECT_EQ(keeper_of(engine), before.master);
-  EXPECT_EQ(parent_of(master_of(engine)), keeper_of(engine));
+  EXPECT_EQ(supervisor_of(engine), before.master);
+  EXPECT_EQ(parent_of(master_of(engine)), supervisor_of(engine));
   EXPECT_EQ(pids_of(engine), workers);
   engine.stop();
   // It is nobody's child here, so that nobody waits for the last moments of its exit.
@@ -124,10 +124,10 @@ TEST_F(Takeover, AStopThatNoMasterHeardIsHonouredByTheNext) {
   Engine engine{flow(), flow_settings()};
   engine.start();
   const std::vector<pid_t> workers = pids_of(engine);
-  const pid_t keeper = leave_without_master(engine);
-  std::thread later{[keeper] {
+  const pid_t supervisor = leave_without_master(engine);
+  std::thread later{[supervisor] {
     std::this_thread::sleep_for(300ms);
-    ::kill(keeper, SIGCONT);
+    ::kill(supervisor, SIGCONT);
   }};
   const auto start = std::chrono::steady_clock::now();
   engine.stop();
@@ -141,35 +141,35 @@ TEST_F(Takeover, AStopThatNoMasterHeardIsHonouredByTheNext) {
 TEST_F(Takeover, ADrainNeedsNoMasterButForItsEnd) {
   Engine engine{flow(), flow_settings()};
   engine.start();
-  const pid_t keeper = leave_without_master(engine);
+  const pid_t supervisor = leave_without_master(engine);
   engine.begin_drain();
   EXPECT_TRUE(eventually(
       [&] { return worker_of(engine, "count/0").finished && worker_of(engine, "count/1").finished; }));
   EXPECT_FALSE(engine.wait_for(10ms));
-  ::kill(keeper, SIGCONT);
+  ::kill(supervisor, SIGCONT);
   EXPECT_TRUE(engine.wait_for(kDeadline));
 }
 
-TEST_F(Takeover, AStopEndsAKeeperAndAMasterThatHang) {
+TEST_F(Takeover, AStopEndsASupervisorAndAMasterThatHang) {
   Engine engine{flow(), flow_settings()};
   engine.start();
   const std::vector<pid_t> workers = pids_of(engine);
-  ::kill(keeper_of(engine), SIGSTOP);
+  ::kill(supervisor_of(engine), SIGSTOP);
   ::kill(master_of(engine), SIGSTOP);
   engine.stop();
-  EXPECT_FALSE(is_alive(keeper_of(engine)));
+  EXPECT_FALSE(is_alive(supervisor_of(engine)));
   EXPECT_FALSE(is_alive(master_of(engine)));
   for (const pid_t worker : workers)
     EXPECT_FALSE(is_alive(worker));
 }
 
-TEST_F(Takeover, NobodyOutlivesMasterAndKeeperNotEvenTheHangingAndTheStopped) {
+TEST_F(Takeover, NobodyOutlivesMasterAndSupervisorNotEvenTheHangingAndTheStopped) {
   Engine engine{counting_pipeline(3), test_settings()};
   engine.start();
   const std::vector<pid_t> workers = pids_of(engine);
   ASSERT_TRUE(engine.signal_worker("count/0", SIGUSR2));  // It hangs in its handler from now on.
   ASSERT_TRUE(engine.signal_worker("count/1", SIGSTOP));
-  kill_head_of(engine);
+  kill_control_plane_of(engine);
   EXPECT_THAT(error_of([&] { engine.wait_for(kDeadline); }), HasSubstr("died before either could replace"));
   for (const pid_t worker : workers)
     EXPECT_FALSE(is_alive(worker));
@@ -180,7 +180,7 @@ TEST_F(Takeover, OfOnePipelineIsNoMatterOfAnotherOfTheSameHost) {
   Engine second{counting_pipeline(1), test_settings()};
   second.start();
   first.start();
-  kill_head_of(first);
+  kill_control_plane_of(first);
   EXPECT_THAT(error_of([&] { first.wait_for(kDeadline); }), HasSubstr("died before either could replace"));
   auto in = second.inlet<Item>("in");
   EXPECT_EQ(in.push(Item{}), PushResult::accepted);
@@ -192,7 +192,7 @@ TEST_F(Takeover, OfOnePipelineIsNoMatterOfAnotherOfTheSameHost) {
 // The ledger of what happened during the kills: who was killed how often, and how long it took.
 struct Kills {
   std::uint64_t masters = 0;
-  std::uint64_t keepers = 0;
+  std::uint64_t supervisors = 0;
   std::uint64_t workers = 0;
   std::vector<std::chrono::nanoseconds> to_next_master;
 };
@@ -242,7 +242,7 @@ class KillsAtTheHead : public WithProcesses {
     if (engine.over()) ADD_FAILURE() << error_of([&] { engine.wait_for(kDeadline); });
     engine.drain();
     audit(pushed, out.all());
-    std::cout << done.masters << " masters, " << done.keepers << " keepers and " << done.workers
+    std::cout << done.masters << " masters, " << done.supervisors << " supervisors and " << done.workers
               << " workers killed among " << pushed.size() << " events, seed " << seed << "; "
               << stats.masters << " masters" << distribution(done.to_next_master) << "\n";
   }
@@ -293,12 +293,12 @@ TEST_F(KillsAtTheHead, OfMastersAndWorkersLoseNothing) {
   });
 }
 
-TEST_F(KillsAtTheHead, OfKeepersAndMastersInTurnLoseNothingAndNeverLeaveTwoMasters) {
+TEST_F(KillsAtTheHead, OfSupervisorsAndMastersInTurnLoseNothingAndNeverLeaveTwoMasters) {
   run(300, [](Engine& engine, std::mt19937_64& random, Kills& done) {
     const Stats before = engine.stats();
     if (random() % 2 == 0) return kill_master(engine, done);
-    ::kill(keeper_of(engine), SIGKILL);
-    ++done.keepers;
+    ::kill(supervisor_of(engine), SIGKILL);
+    ++done.supervisors;
     if (random() % 2 == 0 && engine.signal_worker("count/" + std::to_string(random() % 3), SIGKILL))
       ++done.workers;
     EXPECT_TRUE(await_next_master(engine, before));

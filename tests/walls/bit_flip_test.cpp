@@ -20,6 +20,8 @@
 #include "scene.hpp"
 
 namespace sluice::test {
+
+using namespace detail;
 namespace {
 
 using ipc::test::Child;

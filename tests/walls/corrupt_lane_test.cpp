@@ -6,6 +6,8 @@
 #include "scene.hpp"
 
 namespace sluice::test {
+
+using namespace detail;
 namespace {
 
 using testing::AllOf;

@@ -8,9 +8,11 @@
 #include "engine/processes.hpp"
 #include "ipc/child.hpp"
 #include "layout/layout.hpp"
-#include "saboteur.hpp"
+#include "fault.hpp"
 
 namespace sluice::test {
+
+using namespace detail;
 namespace {
 
 using ipc::test::Child;
@@ -36,7 +38,7 @@ class Split {
       : last_{worker.table<std::uint32_t, std::uint32_t>("last", 16)} {
     orders->obey(kName);
   }
-  void operator()(const Item& item, Outlet<Record<Item>>& all, Outlet<Item>& odd) {
+  void operator()(const Item& item, Output<Record<Item>>& all, Output<Item>& odd) {
     last_[item.key % kKeys] = item.number;
     all.push(item, std::string_view{"0123456789abcdef"}.substr(0, item.number % 16));
     if (item.number % 2 == 1) odd.push(item);
@@ -49,7 +51,7 @@ class Split {
 class Tell {
  public:
   explicit Tell(Worker& worker) : seen_{worker.table<std::uint32_t, std::uint32_t>("seen", 16)} {}
-  void operator()(const Record<Item>& record, Outlet<Counted>& out) {
+  void operator()(const Record<Item>& record, Output<Counted>& out) {
     out.push({record.head, 0, seen_[record.head.key % kKeys]++});
   }
 

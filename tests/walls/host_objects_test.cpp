@@ -26,7 +26,7 @@ using testing::IsEmpty;
 // What only processes behind a fork run. Whoever adds a file to them adds it here, too.
 const std::set<std::string> kBehindAFork{
     "answer.cpp.o",   "continuer.cpp.o", "coroner.cpp.o",  "crash_note.cpp.o",    "deaths.cpp.o",
-    "holder.cpp.o",   "keeper.cpp.o",    "look.cpp.o",     "master.cpp.o",        "newborn.cpp.o",
+    "mm_pin.cpp.o",   "supervisor.cpp.o",    "look.cpp.o",     "master.cpp.o",        "newborn.cpp.o",
     "priority.cpp.o", "standby.cpp.o",   "takeover.cpp.o", "worker_process.cpp.o"};
 
 // The ways from the host into them: each is called in the child of a fork, and never returns.
@@ -97,7 +97,7 @@ TEST(HostObjects, AreThereToBeLookedAt) {
 
 TEST(HostObjects, ReferToNothingThatEndsTheProcess) {
   EXPECT_THAT(uses(kAskedFor, kEndsTheProcess), IsEmpty())
-      << "what only the master, the keeper or a worker runs belongs into a file of its own: kBehindAFork";
+      << "what only the master, the supervisor or a worker runs belongs into a file of its own: kBehindAFork";
 }
 
 TEST(HostObjects, ReferToNothingThatChangesWhatASignalDoes) {

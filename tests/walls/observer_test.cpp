@@ -9,12 +9,14 @@
 
 #include "ipc/child.hpp"
 #include "observer/description.hpp"
-#include "observer/door.hpp"
-#include "observer/handout.hpp"
+#include "observer/observer_socket.hpp"
+#include "observer/attach_message.hpp"
 #include "observer/segment_stats.hpp"
 #include "watched.hpp"
 
 namespace sluice::test {
+
+using namespace detail;
 namespace {
 
 using ipc::test::Child;
@@ -22,14 +24,14 @@ using testing::HasSubstr;
 
 class Observers : public WithSocket {};
 
-Handout ask(const std::string& socket) {
-  return take_handout(knock(socket, 5s).get());
+AttachMessage ask(const std::string& socket) {
+  return receive_attach_message(connect_to_observer_socket(socket, 5s).get());
 }
 
 // All that stands still while nothing happens.
 std::string told(const Stats& stats) {
   std::ostringstream text;
-  text << stats.master << ' ' << stats.keeper << ' ' << stats.masters << ' ' << stats.master_at_work.count()
+  text << stats.master << ' ' << stats.supervisor << ' ' << stats.masters << ' ' << stats.master_at_work.count()
        << ' ' << stats.reports << ' ' << stats.problem_count << '\n';
   for (const StageStats& stage : stats.stages) {
     text << stage.name << ' ' << stage.source << '\n';
@@ -78,7 +80,7 @@ TEST_F(Observers, FindANamedSegmentBehindItsHeader) {
   named.set("segment.path", (directory_ / "segment").string());
   const Watched run{named};
   EXPECT_EQ(Observer::attach(socket_).stats().stages.at(0).events_in(), Watched::kItems);
-  const Handout handed = ask(socket_);
+  const AttachMessage handed = ask(socket_);
   ASSERT_TRUE(handed.segment);
   EXPECT_EQ(::mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, handed.segment.get(), 0), MAP_FAILED);
 }
@@ -96,7 +98,7 @@ void expect_read_only(int fd) {
 
 TEST_F(Observers, GetDescriptorsThatCannotBeWrittenThrough) {
   const Watched run{settings()};
-  const Handout handed = ask(socket_);
+  const AttachMessage handed = ask(socket_);
   ASSERT_TRUE(handed.segment);
   ASSERT_TRUE(handed.description);
   for (const int fd : {handed.segment.get(), handed.description.get()}) {
@@ -110,9 +112,9 @@ TEST_F(Observers, GetDescriptorsThatCannotBeWrittenThrough) {
 
 // As a process of the user `nobody`: 0 when it was let in, 1 when it was refused, 2 when it did not get
 // there.
-int knock_as_nobody(const std::string& socket) {
+int connect_as_nobody(const std::string& socket) {
   if (::setgid(kNobody) != 0 || ::setuid(kNobody) != 0) return 3;
-  if (!knock(socket, 5s)) return 2;
+  if (!connect_to_observer_socket(socket, 5s)) return 2;
   if (error_of_attaching(socket).empty()) return 0;
   return ask(socket).segment ? 0 : 1;
 }
@@ -120,10 +122,10 @@ int knock_as_nobody(const std::string& socket) {
 TEST_F(Observers, OfAnotherUserAreRefusedAndReported) {
   if (::geteuid() != 0) GTEST_SKIP() << "only root can become another user to try it";
   const Watched run{settings()};
-  Child nobody{[&] { return knock_as_nobody(socket_); }};
+  Child nobody{[&] { return connect_as_nobody(socket_); }};
   const pid_t pid = nobody.pid();
   EXPECT_EQ(nobody.ending(), "exit 1");
-  // One by knock(), one by attach(), one by ask().
+  // One by connect_to_observer_socket(), one by attach(), one by ask().
   EXPECT_TRUE(eventually([&] { return run.engine.stats().observers_refused == 3; }));
   EXPECT_EQ(Observer::attach(socket_).stats().observers_refused, 3U);
   EXPECT_THAT(reports(), HasSubstr("\"report\":\"observer refused\""));
@@ -135,7 +137,7 @@ TEST_F(Observers, OfAnotherUserDoNotGetAsFarAsASocketThatChoseItsOwnPath) {
   const Watched run{settings("auto")};
   const std::vector<RunningPipeline> running = Observer::running();
   ASSERT_FALSE(running.empty());
-  Child nobody{[&] { return knock_as_nobody(running.front().socket); }};
+  Child nobody{[&] { return connect_as_nobody(running.front().socket); }};
   EXPECT_EQ(nobody.ending(), "exit 2");
 }
 
@@ -143,7 +145,7 @@ TEST_F(Observers, OfAnotherUserDoNotGetAsFarAsASocketThatChoseItsOwnPath) {
 int flood(const std::string& socket, int connections) {
   std::vector<Descriptor> held;
   for (int made = 0; made < connections;) {
-    Descriptor connection = knock(socket, 1s);
+    Descriptor connection = connect_to_observer_socket(socket, 1s);
     if (!connection) continue;
     ++made;
     if (made % 2 == 0) held.push_back(std::move(connection));
@@ -164,7 +166,7 @@ TEST_F(Observers, ThatDieStopOrFloodChangeNothing) {
     return 1;
   }};
   Child stopped{[&] {
-    const Descriptor connection = knock(socket_, 5s);
+    const Descriptor connection = connect_to_observer_socket(socket_, 5s);
     ::raise(SIGSTOP);
     return 1;
   }};
@@ -197,15 +199,15 @@ TEST_F(Observers, AreAnsweredByTheNextMaster) {
   Watched run{settings()};
   const Observer before = Observer::attach(socket_);
   for (std::uint32_t masters = 2; masters <= 5; ++masters) {
-    // A master whose keeper dies becomes the keeper, and forks another.
-    ::kill(masters % 2 == 0 ? master_of(run.engine) : keeper_of(run.engine), SIGKILL);
+    // A master whose supervisor dies becomes the supervisor, and forks another.
+    ::kill(masters % 2 == 0 ? master_of(run.engine) : supervisor_of(run.engine), SIGKILL);
     // Whoever asks while there is none waits for it.
     const Observer after = Observer::attach(socket_);
     EXPECT_EQ(after.stats().stages.at(0).events_in(), Watched::kItems);
     EXPECT_TRUE(eventually([&] { return after.stats().masters == masters; }));
     EXPECT_EQ(before.stats().masters, masters);
-    // Known to be whole again: whoever is killed next is no master that is about to become a keeper.
-    EXPECT_TRUE(eventually([&] { return keeper_of(run.engine) == parent_of(master_of(run.engine)); }));
+    // Known to be whole again: whoever is killed next is no master that is about to become a supervisor.
+    EXPECT_TRUE(eventually([&] { return supervisor_of(run.engine) == parent_of(master_of(run.engine)); }));
   }
 }
 
@@ -213,7 +215,7 @@ TEST_F(Observers, AreAnsweredByTheNextMaster) {
 void try_description(const std::string& bytes, const std::string& socket, std::uint64_t& refused) {
   try {
     const Description description = read_description(bytes, "test");
-    Handout handed = ask(socket);
+    AttachMessage handed = ask(socket);
     const ipc::Segment segment{
         "test", region_specs(description.layout), {handed.segment.release(), description.first_byte}};
     Stats stats = description.known;

@@ -4,6 +4,8 @@
 #include <cstring>
 
 namespace sluice::test {
+
+using namespace detail;
 namespace {
 
 constexpr int kMostTurns = 1'000;
@@ -24,7 +26,7 @@ class SplitAndRemember {
         seen_{worker.state<std::uint64_t>("seen")} {
     worker.before_commit([] { tell(&Scene::before_commit); });
   }
-  void operator()(const Item& item, Outlet<Record<Item>>& all, Outlet<Item>& odd) {
+  void operator()(const Item& item, Output<Record<Item>>& all, Output<Item>& odd) {
     last_[item.key % kKeys] = item.number;
     ++seen_.edit();
     all.push(item, std::string_view{"0123456789abcdef"}.substr(0, item.number % 16));
@@ -41,7 +43,7 @@ class CountRecords {
  public:
   explicit CountRecords(Worker& worker)
       : replica_{worker.replica()}, seen_{worker.table<std::uint32_t, std::uint32_t>("seen", 16)} {}
-  void operator()(const Record<Item>& record, Outlet<Counted>& out) {
+  void operator()(const Record<Item>& record, Output<Counted>& out) {
     out.push({record.head, replica_, seen_[record.head.key % kKeys]++});
   }
 

@@ -21,12 +21,14 @@
 
 namespace sluice::test {
 
+using namespace detail;
+
 // A copy of every byte of a segment.
 using Image = std::vector<std::vector<std::byte>>;
 
 // host -> split -> two workers `count`, by records -> host; split -> host as well. All kinds of lanes, of
 // neighbours and of state are there.
-class Scene final : public Patience {
+class Scene final : public Waiter {
  public:
   // Nobody can go on, and nobody has said why.
   struct Stuck {};

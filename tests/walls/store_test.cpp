@@ -10,6 +10,8 @@
 #include "maps.hpp"
 
 namespace sluice::test {
+
+using namespace detail;
 namespace {
 
 using testing::HasSubstr;
@@ -33,7 +35,7 @@ class Stray {
       : incarnation_{worker.incarnation()},
         replica_{worker.replica()},
         base_{segment_base(::getpid(), kName)} {}
-  void operator()(const Shot& shot, Outlet<Shot>& out) const {
+  void operator()(const Shot& shot, Output<Shot>& out) const {
     if (shot.incarnation == incarnation_) {
 #ifdef __SANITIZE_ADDRESS__
       std::signal(SIGSEGV, SIG_DFL);  // The sanitizer's handler would make an exit of it.
@@ -139,7 +141,7 @@ class Range {
 
   Engine engine_;
   std::optional<Inlet<Shot>> in_;
-  std::optional<PullOutlet<Shot>> out_;
+  std::optional<Outlet<Shot>> out_;
   std::map<std::uint32_t, std::uint32_t> key_of_;  // By replica.
 };
 

@@ -13,6 +13,8 @@
 #include "subjects.hpp"
 
 namespace sluice::test {
+
+using namespace detail;
 namespace {
 
 using testing::AllOf;

@@ -39,21 +39,21 @@ class Budget : public WithReports {
 
 struct DiesAtStart {
   DiesAtStart() { std::raise(SIGKILL); }
-  void operator()(const Order& order, Outlet<Order>& out) const { out.push(order); }
+  void operator()(const Order& order, Output<Order>& out) const { out.push(order); }
 };
 
 struct ThrowsAtStart {
   ThrowsAtStart() { throw std::runtime_error{"there is no licence"}; }
-  void operator()(const Order& order, Outlet<Order>& out) const { out.push(order); }
+  void operator()(const Order& order, Output<Order>& out) const { out.push(order); }
 };
 
 struct Forward {
-  void operator()(const Order& order, Outlet<Order>& out) const { out.push(order); }
+  void operator()(const Order& order, Output<Order>& out) const { out.push(order); }
 };
 
 struct HangsAtStart {
   HangsAtStart() { sleeps_here(); }
-  void operator()(const Order& order, Outlet<Order>& out) const { out.push(order); }
+  void operator()(const Order& order, Output<Order>& out) const { out.push(order); }
 };
 
 TEST_F(Budget, SpentByAWorkerThatDiesAtEachStartIsReportedAsOneThatNeverBecameReady) {
@@ -88,7 +88,7 @@ TEST_F(Budget, SpentAtTheStartDoesNotKeepTheOthersFromTheirs) {
 // Worker 0 of two dies whenever it gets something.
 struct Mortal {
   explicit Mortal(Worker& worker) : replica{worker.replica()} {}
-  void operator()(const Order& order, Outlet<Order>& out) const {
+  void operator()(const Order& order, Output<Order>& out) const {
     if (replica == 0) ::kill(::getpid(), SIGKILL);
     out.push(order);
   }

@@ -52,7 +52,7 @@ TEST_F(Capture, HoldsTheFunctionThatSleeps) {
 
 struct Threaded {
   explicit Threaded(std::atomic<std::uint64_t>* lives) : lives{lives} {}
-  void operator()(const Order& order, Outlet<Order>& out) const {
+  void operator()(const Order& order, Output<Order>& out) const {
     if (lives->fetch_add(1) == 0) {
       std::atomic<std::uint64_t> turns{0};
       std::thread helper{[&turns] { spins_here(turns); }};

@@ -105,7 +105,7 @@ class Obedient {
  public:
   Obedient(Worker&, Diary* diary) : diary_{diary} {}
 
-  void operator()(const Order& order, Outlet<Order>& out) {
+  void operator()(const Order& order, Output<Order>& out) {
     diary_->begun.fetch_add(1);
     auto& begun = diary_->first_begun_ns[order.number % diary_->first_begun_ns.size()];
     const bool first = begun.load() == 0;

@@ -25,7 +25,7 @@ bench::Suite suite_named(const std::string& name) {
     if (suite.name == name) return suite;
     names.emplace_back(suite.name);
   }
-  const std::string near = nearest(name, names);
+  const std::string near = detail::nearest(name, names);
   throw Error{{"run", fmt::format("suite '{}'", name), "there is no such suite",
                near.empty() ? fmt::format("there are {}", fmt::join(names, ", "))
                             : fmt::format("did you mean {}?", near)}};

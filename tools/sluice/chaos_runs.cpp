@@ -124,7 +124,7 @@ class Runs {
   void look_at_signals(const ChildProgram& program);
   void leave_alone(const ChildProgram& program);
   void press(const ChildProgram& program);
-  void bury_the_rest();
+  void divert_the_rest();
   void tell_what_was_done() const;
   void summarise(int status) const;
 
@@ -154,7 +154,7 @@ int Runs::run_once() {
   }
   const int status = program.status();
   chaos_.continue_all();
-  bury_the_rest();
+  divert_the_rest();
   if ((status != 0 && !interrupted_) || failed_) {
     say(fmt::format("run {} {}, {:.3f} s after its start; seed {}", runs_, program.end_in_words(),
                     seconds_of(now() - run_start_), plan_.chaos.seed));
@@ -215,7 +215,7 @@ void Runs::press(const ChildProgram& program) {
 }
 
 // Orphans are this process's children now.
-void Runs::bury_the_rest() {
+void Runs::divert_the_rest() {
   const auto nobody_is_left = [] {
     while (::waitpid(-1, nullptr, WNOHANG) > 0) {
     }

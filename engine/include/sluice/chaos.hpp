@@ -2,7 +2,7 @@
 // nothing comes of it. Behind `sluice chaos` and the option --chaos of every Sluice program.
 //
 // It works from outside, by signals: kills any process of a pipeline, stalls workers, stops and continues
-// processes. Never the program itself, never a process that is no pipeline's. A master and its keeper can
+// processes. Never the program itself, never a process that is no pipeline's. A master and its supervisor can
 // replace each other, so they are killed too, but only while both are there, and not again for a while: the
 // pipeline does not promise to outlive the death of both at once. Used by one thread.
 #pragma once
@@ -26,7 +26,7 @@ namespace sluice {
 struct Injury {
   std::chrono::nanoseconds at{0};  // On the monotonic clock.
   Harm harm = Harm::kill;
-  std::string kind;  // "worker", "standby", "coroner", "newborn", "master" or "keeper".
+  std::string kind;  // "worker", "standby", "coroner", "newborn", "master" or "supervisor".
   std::string name;  // "parse/0".
   pid_t pid = 0;
   std::chrono::nanoseconds pause{0};  // Of a stop.

@@ -42,8 +42,8 @@ class Engine {
     return Inlet<T>{inlet_end(name, EventType::of<T>())};
   }
   template <Event T>
-  PullOutlet<T> outlet(std::string_view name) {
-    return PullOutlet<T>{outlet_end(name, EventType::of<T>())};
+  Outlet<T> outlet(std::string_view name) {
+    return Outlet<T>{outlet_end(name, EventType::of<T>())};
   }
 
   // Closes all inlets, and waits until the sources have come to their end and everything is handled. A host

@@ -37,13 +37,13 @@ struct Node {
   NodeKind kind = NodeKind::stage;
   std::string name;
   StageOptions options;
-  std::vector<EventType> outlets;  // What it pushes, by position.
+  std::vector<EventType> outputs;  // What it pushes, by position.
   RunnerFactory factory;           // Of a source or stage.
 };
 
 struct Edge {
   std::size_t from = 0;    // Node.
-  std::size_t outlet = 0;  // Of `from`.
+  std::size_t output = 0;  // Of `from`.
   std::size_t to = 0;      // Node.
   Route route;
   EventType type;

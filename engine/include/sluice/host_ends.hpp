@@ -15,14 +15,16 @@
 #include <vector>
 
 #include <sluice/event.hpp>
-#include <sluice/outlet.hpp>
+#include <sluice/output.hpp>
 
 namespace sluice {
 
+namespace detail {
 class Host;
 class HostCommit;
-class Patience;
+class Waiter;
 struct InLane;
+}  // namespace detail
 
 enum class PushResult {
   accepted,  // It will take effect exactly once.
@@ -33,7 +35,7 @@ enum class PushResult {
 // The part of an inlet that does not depend on the type of its events.
 class HostInlet final : public Publisher {
  public:
-  HostInlet(Host& host, std::size_t node, Patience& patience);
+  HostInlet(detail::Host& host, std::size_t node, detail::Waiter& waiter);
   ~HostInlet() override;
   HostInlet(const HostInlet&) = delete;
   HostInlet& operator=(const HostInlet&) = delete;
@@ -72,12 +74,12 @@ class HostInlet final : public Publisher {
   void publish();
   [[noreturn]] void refuse(const std::string& stage) const;
 
-  Host& host_;
+  detail::Host& host_;
   std::size_t node_;
-  Patience& patience_;
-  std::unique_ptr<HostCommit> commit_;  // Of a pipeline that can be resumed: a push of any other costs less.
+  detail::Waiter& waiter_;
+  std::unique_ptr<detail::HostCommit> commit_;  // Of a pipeline that can be resumed: a push of any other costs less.
   std::deque<OutLane> lanes_;
-  OutletPort port_{*this};
+  OutputPort port_{*this};
   std::uint64_t position_ = 0;
   PushResult outcome_ = PushResult::accepted;
   bool closed_ = false;
@@ -108,7 +110,7 @@ class Inlet {
 // The part of an outlet that does not depend on the type of its events.
 class HostOutlet {
  public:
-  HostOutlet(Host& host, std::size_t node, Patience& patience);
+  HostOutlet(detail::Host& host, std::size_t node, detail::Waiter& waiter);
   ~HostOutlet();
   HostOutlet(HostOutlet&&) noexcept;
   HostOutlet(const HostOutlet&) = delete;
@@ -127,23 +129,23 @@ class HostOutlet {
   std::size_t node() const noexcept { return node_; }
 
  private:
-  [[noreturn]] void refuse(const InLane& in) const;
+  [[noreturn]] void refuse(const detail::InLane& in) const;
   void publish();
 
-  Host& host_;
+  detail::Host& host_;
   std::size_t node_;
-  Patience& patience_;
-  std::unique_ptr<HostCommit> commit_;
+  detail::Waiter& waiter_;
+  std::unique_ptr<detail::HostCommit> commit_;
   EventType type_;
   std::uint64_t position_ = 0;
-  std::vector<InLane> lanes_;
+  std::vector<detail::InLane> lanes_;
 };
 
 // Where the host pulls events of type T.
 template <Event T>
-class PullOutlet {
+class Outlet {
  public:
-  explicit PullOutlet(HostOutlet& end) noexcept : end_{&end} {}
+  explicit Outlet(HostOutlet& end) noexcept : end_{&end} {}
 
   // Calls `handle(const T&)` with up to `limit` events that are there; the number handled. Does not block.
   // It and ended() throw Error when the worker before it has left a lane that cannot be, naming that worker.

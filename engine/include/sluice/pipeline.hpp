@@ -33,7 +33,7 @@ struct StreamsOf;
 
 }  // namespace detail
 
-// Events of type T on their way: one or more outlets of stages, and the route to whoever takes them.
+// Events of type T on their way: one or more outputs of stages, and the route to whoever takes them.
 template <Event T>
 class Stream {
  public:
@@ -57,17 +57,17 @@ class Stream {
     return merged;
   }
 
-  // Adds the stage `name`, whose workers run a handler H. Gives the streams of its outlets: nothing, one
+  // Adds the stage `name`, whose workers run a handler H. Gives the streams of its outputs: nothing, one
   // Stream, or a tuple of them. Throws Error for a bad name.
   template <class H, class... Args>
   auto to(std::string name, StageOptions options, Args... args) const {
-    static_assert(Handler<H>, "a handler has one operator()(const Event&, Outlet<Out>&...)");
+    static_assert(Handler<H>, "a handler has one operator()(const Event&, Output<Out>&...)");
     using Traits = detail::CallTraits<decltype(&H::operator())>;
     static_assert(std::same_as<typename Traits::Input, T>,
                   "the handler's operator() takes another type of event than the stream carries");
     using Outputs = typename Traits::Outputs;
     const std::size_t node =
-        graph_->add({NodeKind::stage, std::move(name), options, detail::OutletsOf<Outputs>::types(),
+        graph_->add({NodeKind::stage, std::move(name), options, detail::OutputsOf<Outputs>::types(),
                      [args...](Worker& worker, Ports& ports) -> std::unique_ptr<Runner> {
                        return std::make_unique<HandlerRunner<H>>(worker, ports, args...);
                      }});
@@ -91,12 +91,12 @@ class Stream {
 
   struct Tap {
     std::size_t node;
-    std::size_t outlet;
+    std::size_t output;
     Route route;
   };
 
-  Stream(std::shared_ptr<Graph> graph, std::size_t node, std::size_t outlet)
-      : graph_{std::move(graph)}, taps_{{node, outlet, {}}} {}
+  Stream(std::shared_ptr<Graph> graph, std::size_t node, std::size_t output)
+      : graph_{std::move(graph)}, taps_{{node, output, {}}} {}
 
   Stream with(const Route& route) const {
     Stream routed = *this;
@@ -106,7 +106,7 @@ class Stream {
   }
   void connect(std::size_t node) const {
     for (const Tap& tap : taps_) {
-      graph_->edges.push_back({tap.node, tap.outlet, node, tap.route, EventType::of<T>()});
+      graph_->edges.push_back({tap.node, tap.output, node, tap.route, EventType::of<T>()});
     }
   }
 
@@ -143,10 +143,10 @@ class Pipeline {
   // A stage whose workers make events from something outside: a file, a socket, a generator.
   template <class S, class... Args>
   auto source(std::string name, StageOptions options, Args... args) {
-    static_assert(Source<S>, "a source has one operator()(Outlet<Out>&...) that returns bool or SourceState");
+    static_assert(Source<S>, "a source has one operator()(Output<Out>&...) that returns bool or SourceState");
     using Outputs = typename detail::SourceTraits<decltype(&S::operator())>::Outputs;
     const std::size_t node =
-        graph_->add({NodeKind::source, std::move(name), options, detail::OutletsOf<Outputs>::types(),
+        graph_->add({NodeKind::source, std::move(name), options, detail::OutputsOf<Outputs>::types(),
                      [args...](Worker& worker, Ports& ports) -> std::unique_ptr<Runner> {
                        return std::make_unique<SourceRunner<S>>(worker, ports, args...);
                      }});

@@ -3,13 +3,13 @@
 // One virtual call a batch and lane; the loop over the events is compiled with the handler inside. A handler
 // is any class with
 //
-//     void operator()(const In& event, Outlet<Out>&... outlets);       // once per event
-//     void finish(Outlet<Out>&...);  or  bool finish(Outlet<Out>&...);  // optional: its last word
+//     void operator()(const In& event, Output<Out>&... outlets);       // once per event
+//     void finish(Output<Out>&...);  or  bool finish(Output<Out>&...);  // optional: its last word
 //
 // and a source is any class with
 //
-//     bool operator()(Outlet<Out>&... outlets);                        // true while there is more
-//     SourceState operator()(Outlet<Out>&... outlets);                 // the same, with "nothing now"
+//     bool operator()(Output<Out>&... outlets);                        // true while there is more
+//     SourceState operator()(Output<Out>&... outlets);                 // the same, with "nothing now"
 //
 // A finish that returns true is called again, each call an event of its own, so that a last word may be
 // longer than a lane.
@@ -26,7 +26,7 @@
 #include <vector>
 
 #include <sluice/event.hpp>
-#include <sluice/outlet.hpp>
+#include <sluice/output.hpp>
 #include <sluice/worker.hpp>
 
 namespace sluice {
@@ -73,7 +73,7 @@ class Runner {
   virtual bool finish() = 0;
 };
 
-using Ports = std::deque<OutletPort>;
+using Ports = std::deque<OutputPort>;
 using RunnerFactory = std::function<std::unique_ptr<Runner>(Worker&, Ports&)>;
 
 namespace detail {
@@ -81,32 +81,32 @@ namespace detail {
 template <class F>
 struct CallTraits;
 template <class R, class H, class In, class... Outs>
-struct CallTraits<R (H::*)(In, Outlet<Outs>&...)> {
+struct CallTraits<R (H::*)(In, Output<Outs>&...)> {
   using Result = R;
   using Input = std::remove_cvref_t<In>;
   using Outputs = std::tuple<Outs...>;
 };
 template <class R, class H, class In, class... Outs>
-struct CallTraits<R (H::*)(In, Outlet<Outs>&...) const> : CallTraits<R (H::*)(In, Outlet<Outs>&...)> {};
+struct CallTraits<R (H::*)(In, Output<Outs>&...) const> : CallTraits<R (H::*)(In, Output<Outs>&...)> {};
 template <class R, class H, class In, class... Outs>
-struct CallTraits<R (H::*)(In, Outlet<Outs>&...) noexcept> : CallTraits<R (H::*)(In, Outlet<Outs>&...)> {};
+struct CallTraits<R (H::*)(In, Output<Outs>&...) noexcept> : CallTraits<R (H::*)(In, Output<Outs>&...)> {};
 template <class R, class H, class In, class... Outs>
-struct CallTraits<R (H::*)(In, Outlet<Outs>&...) const noexcept>
-    : CallTraits<R (H::*)(In, Outlet<Outs>&...)> {};
+struct CallTraits<R (H::*)(In, Output<Outs>&...) const noexcept>
+    : CallTraits<R (H::*)(In, Output<Outs>&...)> {};
 
 template <class F>
 struct SourceTraits;
 template <class R, class H, class... Outs>
-struct SourceTraits<R (H::*)(Outlet<Outs>&...)> {
+struct SourceTraits<R (H::*)(Output<Outs>&...)> {
   using Result = R;
   using Outputs = std::tuple<Outs...>;
 };
 template <class R, class H, class... Outs>
-struct SourceTraits<R (H::*)(Outlet<Outs>&...) const> : SourceTraits<R (H::*)(Outlet<Outs>&...)> {};
+struct SourceTraits<R (H::*)(Output<Outs>&...) const> : SourceTraits<R (H::*)(Output<Outs>&...)> {};
 template <class R, class H, class... Outs>
-struct SourceTraits<R (H::*)(Outlet<Outs>&...) noexcept> : SourceTraits<R (H::*)(Outlet<Outs>&...)> {};
+struct SourceTraits<R (H::*)(Output<Outs>&...) noexcept> : SourceTraits<R (H::*)(Output<Outs>&...)> {};
 template <class R, class H, class... Outs>
-struct SourceTraits<R (H::*)(Outlet<Outs>&...) const noexcept> : SourceTraits<R (H::*)(Outlet<Outs>&...)> {};
+struct SourceTraits<R (H::*)(Output<Outs>&...) const noexcept> : SourceTraits<R (H::*)(Output<Outs>&...)> {};
 
 template <class H, class... Args>
 H make_handler(Worker& worker, const Args&... args) {
@@ -120,36 +120,36 @@ H make_handler(Worker& worker, const Args&... args) {
 }
 
 template <class Outputs>
-struct OutletsOf;
+struct OutputsOf;
 template <class... Outs>
-struct OutletsOf<std::tuple<Outs...>> {
-  using Type = std::tuple<Outlet<Outs>...>;
+struct OutputsOf<std::tuple<Outs...>> {
+  using Type = std::tuple<Output<Outs>...>;
 
   static Type make(Ports& ports) {
     return [&]<std::size_t... I>(std::index_sequence<I...>) {
-      return Type{Outlet<Outs>{ports[I]}...};
+      return Type{Output<Outs>{ports[I]}...};
     }
     (std::index_sequence_for<Outs...>{});
   }
   static std::vector<EventType> types() { return {EventType::of<Outs>()...}; }
 };
 
-template <class H, class Outlets>
-bool call_finish(H& handler, Outlets& outlets) {
+template <class H, class Outputs>
+bool call_finish(H& handler, Outputs& outputs) {
   return std::apply(
-      [&]([[maybe_unused]] auto&... outlet) {
-        if constexpr (requires { handler.finish(outlet...); }) {
-          if constexpr (std::is_void_v<decltype(handler.finish(outlet...))>) {
-            handler.finish(outlet...);
+      [&]([[maybe_unused]] auto&... output) {
+        if constexpr (requires { handler.finish(output...); }) {
+          if constexpr (std::is_void_v<decltype(handler.finish(output...))>) {
+            handler.finish(output...);
             return false;
           } else {
-            return static_cast<bool>(handler.finish(outlet...));
+            return static_cast<bool>(handler.finish(output...));
           }
         } else {
           return false;
         }
       },
-      outlets);
+      outputs);
 }
 
 }  // namespace detail
@@ -171,12 +171,12 @@ template <Handler H>
 class HandlerRunner final : public Runner {
   using Traits = detail::CallTraits<decltype(&H::operator())>;
   using In = typename Traits::Input;
-  using Outlets = detail::OutletsOf<typename Traits::Outputs>;
+  using Outputs = detail::OutputsOf<typename Traits::Outputs>;
 
  public:
   template <class... Args>
   HandlerRunner(Worker& worker, Ports& ports, const Args&... args)
-      : handler_(detail::make_handler<H>(worker, args...)), outlets_{Outlets::make(ports)} {}
+      : handler_(detail::make_handler<H>(worker, args...)), outputs_{Outputs::make(ports)} {}
 
   std::uint64_t consume(ipc::LaneConsumer& input, std::uint32_t lane, std::uint64_t limit,
                         Work& work) override {
@@ -208,42 +208,42 @@ class HandlerRunner final : public Runner {
   }
 
   SourceState produce() override { return SourceState::end; }
-  bool finish() override { return detail::call_finish(handler_, outlets_); }
+  bool finish() override { return detail::call_finish(handler_, outputs_); }
 
  private:
   void call(Work& work, std::uint32_t lane, std::uint64_t position, const In& event) {
     work.begin_event(lane, position);
-    std::apply([&](auto&... outlet) { handler_(event, outlet...); }, outlets_);
+    std::apply([&](auto&... output) { handler_(event, output...); }, outputs_);
   }
 
   H handler_;
-  typename Outlets::Type outlets_;
+  typename Outputs::Type outputs_;
 };
 
 template <Source S>
 class SourceRunner final : public Runner {
   using Traits = detail::SourceTraits<decltype(&S::operator())>;
-  using Outlets = detail::OutletsOf<typename Traits::Outputs>;
+  using Outputs = detail::OutputsOf<typename Traits::Outputs>;
 
  public:
   template <class... Args>
   SourceRunner(Worker& worker, Ports& ports, const Args&... args)
-      : source_(detail::make_handler<S>(worker, args...)), outlets_{Outlets::make(ports)} {}
+      : source_(detail::make_handler<S>(worker, args...)), outputs_{Outputs::make(ports)} {}
 
   std::uint64_t consume(ipc::LaneConsumer&, std::uint32_t, std::uint64_t, Work&) override { return 0; }
   SourceState produce() override {
-    const auto state = std::apply([&](auto&... outlet) { return source_(outlet...); }, outlets_);
+    const auto state = std::apply([&](auto&... output) { return source_(output...); }, outputs_);
     if constexpr (std::same_as<typename Traits::Result, bool>) {
       return state ? SourceState::more : SourceState::end;
     } else {
       return state;
     }
   }
-  bool finish() override { return detail::call_finish(source_, outlets_); }
+  bool finish() override { return detail::call_finish(source_, outputs_); }
 
  private:
   S source_;
-  typename Outlets::Type outlets_;
+  typename Outputs::Type outputs_;
 };
 
 }  // namespace sluice

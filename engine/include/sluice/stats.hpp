@@ -55,7 +55,7 @@ struct StageStats {
 struct Stats {
   std::vector<StageStats> stages;
   int master = 0;  // Pids of the last ones that are known.
-  int keeper = 0;
+  int supervisor = 0;
   std::uint32_t masters = 0;                   // How many there have been: one, and one for each that died.
   std::chrono::nanoseconds master_at_work{0};  // Since when the last one has watched all workers.
   std::uint64_t observers_refused = 0;         // Who wanted to look at it and belongs to another user.

@@ -16,11 +16,14 @@
 #include "chaos/process_tree.hpp"
 
 namespace sluice {
+
+using namespace detail;
+
 namespace {
 
 constexpr std::size_t kInjuriesKept = 1000;
 
-// Between two kills of masters and keepers: time enough for one to replace the other on a busy machine.
+// Between two kills of masters and supervisors: time enough for one to replace the other on a busy machine.
 constexpr std::chrono::nanoseconds kGuardianPause = std::chrono::seconds{1};
 
 std::chrono::nanoseconds monotonic_now() {
@@ -48,8 +51,8 @@ Descriptor fork_continuer(const Descriptor& pidfd, std::chrono::nanoseconds paus
   return pid < 0 ? Descriptor{} : Descriptor{static_cast<int>(::syscall(SYS_pidfd_open, pid, 0))};
 }
 
-bool is_guardian(ProcessKind kind) {
-  return kind == ProcessKind::master || kind == ProcessKind::keeper;
+bool is_control_plane(ProcessKind kind) {
+  return kind == ProcessKind::master || kind == ProcessKind::supervisor;
 }
 
 }  // namespace
@@ -65,7 +68,7 @@ struct Chaos::Parts {
   explicit Parts(const ChaosOptions& options) : schedule{options, monotonic_now()} {}
 
   bool may(Harm harm, const FoundProcess& process) const;
-  bool guardians_are_paired(const std::vector<FoundProcess>& found) const;
+  bool control_plane_is_paired(const std::vector<FoundProcess>& found) const;
   void hurt(const Hit& hit);
   bool note_stop(const FoundProcess& victim, std::chrono::nanoseconds pause);
   void remember(const Hit& hit, const FoundProcess& victim);
@@ -74,20 +77,20 @@ struct Chaos::Parts {
   ChaosSchedule schedule;
   PipelineProcesses processes;
   std::vector<Stopped> stopped;
-  std::optional<std::chrono::nanoseconds> guardian_killed;
+  std::optional<std::chrono::nanoseconds> control_plane_killed;
   std::array<std::map<std::string, std::uint64_t, std::less<>>, kHarms.size()> counts;  // By kind.
   std::uint64_t met_nobody = 0;
   std::deque<Injury> last;
 };
 
-// Each master with its keeper: what is left of a pair is about to make itself a new partner.
-bool Chaos::Parts::guardians_are_paired(const std::vector<FoundProcess>& found) const {
+// Each master with its supervisor: what is left of a pair is about to make itself a new partner.
+bool Chaos::Parts::control_plane_is_paired(const std::vector<FoundProcess>& found) const {
   const auto count = [&found](ProcessKind kind) {
     return std::count_if(found.begin(), found.end(),
                          [kind](const FoundProcess& process) { return process.kind == kind; });
   };
-  if (guardian_killed && monotonic_now() - *guardian_killed < kGuardianPause) return false;
-  return count(ProcessKind::keeper) == count(ProcessKind::master);
+  if (control_plane_killed && monotonic_now() - *control_plane_killed < kGuardianPause) return false;
+  return count(ProcessKind::supervisor) == count(ProcessKind::master);
 }
 
 bool Chaos::Parts::may(Harm harm, const FoundProcess& process) const {
@@ -107,10 +110,10 @@ bool Chaos::Parts::may(Harm harm, const FoundProcess& process) const {
 
 void Chaos::Parts::hurt(const Hit& hit) {
   const std::vector<FoundProcess>& found = processes.look(::getpid());
-  const bool paired = guardians_are_paired(found);
+  const bool paired = control_plane_is_paired(found);
   std::vector<const FoundProcess*> candidates;
   for (const FoundProcess& process : found) {
-    if (hit.harm == Harm::kill && is_guardian(process.kind) && !paired) continue;
+    if (hit.harm == Harm::kill && is_control_plane(process.kind) && !paired) continue;
     if (may(hit.harm, process)) candidates.push_back(&process);
   }
   if (candidates.empty()) {
@@ -127,7 +130,7 @@ void Chaos::Parts::hurt(const Hit& hit) {
     ++met_nobody;
     return;
   }
-  if (hit.harm == Harm::kill && is_guardian(victim.kind)) guardian_killed = monotonic_now();
+  if (hit.harm == Harm::kill && is_control_plane(victim.kind)) control_plane_killed = monotonic_now();
   remember(hit, victim);
 }
 

@@ -10,6 +10,7 @@
 #include <sluice/units.hpp>
 
 namespace sluice {
+
 namespace {
 
 constexpr std::chrono::nanoseconds kShortestPause = std::chrono::milliseconds{50};

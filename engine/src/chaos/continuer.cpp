@@ -6,10 +6,12 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-namespace sluice {
+#include <sluice/detail/process_name.hpp>
+
+namespace sluice::detail {
 
 void continue_after(int pidfd, std::chrono::nanoseconds pause) noexcept {
-  ::prctl(PR_SET_NAME, "sluice-chaos");
+  set_process_name(kChaosName);
   for (const int signal : {SIGINT, SIGTERM, SIGHUP})
     std::signal(signal, SIG_IGN);
   // The pipes and sockets of the host are not ours to keep open.
@@ -22,4 +24,4 @@ void continue_after(int pidfd, std::chrono::nanoseconds pause) noexcept {
   ::_exit(0);
 }
 
-}  // namespace sluice
+}  // namespace sluice::detail

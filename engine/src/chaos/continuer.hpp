@@ -3,10 +3,10 @@
 
 #include <chrono>
 
-namespace sluice {
+namespace sluice::detail {
 
 // In a process that was just forked, perhaps from one with threads: does only what is safe there. Continues
 // the process behind `pidfd` after `pause`, and ends.
 [[noreturn]] void continue_after(int pidfd, std::chrono::nanoseconds pause) noexcept;
 
-}  // namespace sluice
+}  // namespace sluice::detail

@@ -15,9 +15,10 @@
 
 #include <fmt/format.h>
 
+#include <sluice/detail/process_name.hpp>
 #include <sluice/error.hpp>
 
-namespace sluice {
+namespace sluice::detail {
 namespace {
 
 // Programs that fork trees deeper than this, or more processes than this, are not pipelines.
@@ -104,7 +105,7 @@ bool is_worker_name(std::string_view name) {
                      [](unsigned char character) { return std::isdigit(character) != 0; });
 }
 
-// Of a process whose parents are not there to tell: a master can have become a keeper, and a standby a
+// Of a process whose parents are not there to tell: a master can have become a supervisor, and a standby a
 // worker.
 ProcessKind kind_of_known(const FoundProcess& process, std::string_view name_now) {
   const ProcessKind by_name = kind_of(name_now, ProcessKind::other);
@@ -129,24 +130,24 @@ std::string_view name_of(ProcessKind kind) noexcept {
       return "newborn";
     case ProcessKind::master:
       return "master";
-    case ProcessKind::keeper:
-      return "keeper";
+    case ProcessKind::supervisor:
+      return "supervisor";
   }
   return "?";
 }
 
 ProcessKind kind_of(std::string_view name, ProcessKind parent) noexcept {
   const bool of_master = parent == ProcessKind::master;
-  const bool of_keeper = parent == ProcessKind::keeper;
+  const bool of_supervisor = parent == ProcessKind::supervisor;
   // What a worker's handler has started is the handler's.
-  if (!of_master && !of_keeper && parent != ProcessKind::other) return ProcessKind::other;
-  // Of a dead worker: an orphan that the keeper has got.
-  if (name == "sluice-holder") return ProcessKind::other;
-  if (name == "sluice-keeper") return of_keeper ? ProcessKind::newborn : ProcessKind::keeper;
-  if (name == "sluice-master") return of_master ? ProcessKind::newborn : ProcessKind::master;
-  if (name == "sluice-standby") return ProcessKind::standby;
-  if (name == "sluice-coroner") return ProcessKind::coroner;
-  if (of_master || of_keeper) return ProcessKind::worker;
+  if (!of_master && !of_supervisor && parent != ProcessKind::other) return ProcessKind::other;
+  // Of a dead worker: an orphan that the supervisor has got.
+  if (name == kMmPinName) return ProcessKind::other;
+  if (name == kSupervisorName) return of_supervisor ? ProcessKind::newborn : ProcessKind::supervisor;
+  if (name == kMasterName) return of_master ? ProcessKind::newborn : ProcessKind::master;
+  if (name == kStandbyName) return ProcessKind::standby;
+  if (name == kCoronerName) return ProcessKind::coroner;
+  if (of_master || of_supervisor) return ProcessKind::worker;
   // Of an ordinary process, or orphaned: only what its name leaves no doubt about. Names that the kernel
   // makes of a program's file have no slash.
   return is_worker_name(name) ? ProcessKind::worker : ProcessKind::other;
@@ -189,4 +190,4 @@ const std::vector<FoundProcess>& PipelineProcesses::look(pid_t root) {
   return known_;
 }
 
-}  // namespace sluice
+}  // namespace sluice::detail

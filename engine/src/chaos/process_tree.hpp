@@ -13,12 +13,12 @@
 #include <sys/types.h>
 #include <vector>
 
-#include "descriptor.hpp"
+#include <sluice/detail/descriptor.hpp>
 
-namespace sluice {
+namespace sluice::detail {
 
 // What a process is to a pipeline. `newborn` has been forked and has not said yet what it will be.
-enum class ProcessKind : std::uint8_t { other, worker, standby, coroner, newborn, master, keeper };
+enum class ProcessKind : std::uint8_t { other, worker, standby, coroner, newborn, master, supervisor };
 
 std::string_view name_of(ProcessKind kind) noexcept;
 
@@ -51,4 +51,4 @@ class PipelineProcesses {
 
 bool is_gone(const Descriptor& pidfd) noexcept;
 
-}  // namespace sluice
+}  // namespace sluice::detail

@@ -16,7 +16,7 @@
 
 #include "death/stopped_process.hpp"
 
-namespace sluice {
+namespace sluice::detail {
 namespace {
 
 using Clock = std::chrono::steady_clock;
@@ -224,4 +224,4 @@ std::string stacks_of(pid_t pid, std::chrono::milliseconds limit,
   return text;
 }
 
-}  // namespace sluice
+}  // namespace sluice::detail

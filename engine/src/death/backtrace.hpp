@@ -12,7 +12,7 @@
 #include <string_view>
 #include <sys/types.h>
 
-namespace sluice {
+namespace sluice::detail {
 
 // A line for each address: function and offset, source and line where there is debug information, module. The
 // addresses are those of a backtrace, innermost first, of this process or of another fork of the same
@@ -33,4 +33,4 @@ std::string symbolize_places(std::string_view places);
 std::string stacks_of(pid_t pid, std::chrono::milliseconds limit,
                       const std::function<void()>& while_stopped = {});
 
-}  // namespace sluice
+}  // namespace sluice::detail

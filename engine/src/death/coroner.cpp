@@ -19,9 +19,10 @@
 #include <fmt/format.h>
 
 #include "death/backtrace.hpp"
-#include "priority.hpp"
+#include <sluice/detail/process_name.hpp>
+#include <sluice/detail/scheduling.hpp>
 
-namespace sluice {
+namespace sluice::detail {
 namespace {
 
 enum ExaminerStatus : int { kReported = 0, kSpared = 1, kFailed = 2 };
@@ -82,7 +83,7 @@ std::string json_lines(std::string_view name, std::string_view text) {
 
 void make_independent(bool in_a_hurry) noexcept {
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
-  ::prctl(PR_SET_NAME, "sluice-coroner");
+  set_process_name(kCoronerName);
   // A debug library that asks a server would keep a worker waiting for its end.
   ::unsetenv("DEBUGINFOD_URLS");
   for (int signal = 1; signal < NSIG; ++signal)
@@ -215,4 +216,4 @@ void Coroner::finish(std::chrono::milliseconds limit) noexcept {
   }
 }
 
-}  // namespace sluice
+}  // namespace sluice::detail

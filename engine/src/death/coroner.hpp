@@ -16,9 +16,9 @@
 #include <string_view>
 #include <sys/types.h>
 
-#include "descriptor.hpp"
+#include <sluice/detail/descriptor.hpp>
 
-namespace sluice {
+namespace sluice::detail {
 
 // A worker that is to be killed as soon as its stacks are taken: while it still stands still, so that it dies
 // in the event that it is killed for. It is spared if its progress word has moved on.
@@ -82,4 +82,4 @@ class Coroner {
   std::uint64_t event_ = 0;
 };
 
-}  // namespace sluice
+}  // namespace sluice::detail

@@ -6,7 +6,7 @@
 #include <execinfo.h>
 #include <unistd.h>
 
-namespace sluice {
+namespace sluice::detail {
 namespace {
 
 // Of this process; a signal handler has no other way to know them.
@@ -85,4 +85,4 @@ void prepare_crash_notes() noexcept {
   ::backtrace(&frame, 1);
 }
 
-}  // namespace sluice
+}  // namespace sluice::detail

@@ -13,7 +13,7 @@
 
 #include <sluice/ipc/control.hpp>
 
-namespace sluice {
+namespace sluice::detail {
 
 enum class CrashKind : std::uint32_t {
   none = 0,
@@ -58,4 +58,4 @@ inline std::vector<std::uintptr_t> frames_of(const CrashNote& note) {
 // Loads what the unwinder needs, which allocates: in the master, so that all forks have it.
 void prepare_crash_notes() noexcept;
 
-}  // namespace sluice
+}  // namespace sluice::detail

@@ -6,7 +6,7 @@
 
 #include <fmt/format.h>
 
-namespace sluice {
+namespace sluice::detail {
 namespace {
 
 bool raised_by_itself(int signal) noexcept {
@@ -139,4 +139,4 @@ std::uint32_t count_blame(std::span<Blame, kBlamesKept> blames, std::uint64_t ev
   return attempts;
 }
 
-}  // namespace sluice
+}  // namespace sluice::detail

@@ -12,7 +12,7 @@
 
 #include "death/crash_note.hpp"
 
-namespace sluice {
+namespace sluice::detail {
 
 // How a worker's process ends, for its master.
 inline constexpr int kExitFinished = 0;
@@ -78,4 +78,4 @@ inline constexpr std::size_t kBlamesKept = 4;
 std::uint32_t count_blame(std::span<Blame, kBlamesKept> blames, std::uint64_t event,
                           const Death& death) noexcept;
 
-}  // namespace sluice
+}  // namespace sluice::detail

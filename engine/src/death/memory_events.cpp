@@ -9,7 +9,7 @@
 #include <unistd.h>
 #include <utility>
 
-namespace sluice {
+namespace sluice::detail {
 namespace {
 
 // The path of this process's cgroup in the hierarchy `controllers`: "" is the one of version 2. Lines are
@@ -55,4 +55,4 @@ std::uint64_t MemoryEvents::read_count() const noexcept {
   return found == nullptr ? seen_ : std::strtoull(found + std::strlen("oom_kill "), nullptr, 10);
 }
 
-}  // namespace sluice
+}  // namespace sluice::detail

@@ -5,9 +5,9 @@
 
 #include <cstdint>
 
-#include "descriptor.hpp"
+#include <sluice/detail/descriptor.hpp>
 
-namespace sluice {
+namespace sluice::detail {
 
 class MemoryEvents {
  public:
@@ -25,4 +25,4 @@ class MemoryEvents {
   std::uint64_t seen_ = 0;
 };
 
-}  // namespace sluice
+}  // namespace sluice::detail

@@ -12,7 +12,7 @@
 
 #include <fmt/format.h>
 
-namespace sluice {
+namespace sluice::detail {
 namespace {
 
 using Clock = std::chrono::steady_clock;
@@ -126,4 +126,4 @@ void StoppedProcess::release(const Thread& thread) const noexcept {
   }
 }
 
-}  // namespace sluice
+}  // namespace sluice::detail

@@ -10,7 +10,7 @@
 #include <sys/types.h>
 #include <vector>
 
-namespace sluice {
+namespace sluice::detail {
 
 class StoppedProcess {
  public:
@@ -44,4 +44,4 @@ class StoppedProcess {
   std::string failure_;
 };
 
-}  // namespace sluice
+}  // namespace sluice::detail

@@ -14,23 +14,26 @@
 #include <sluice/error.hpp>
 #include <sluice/pinning/bind.hpp>
 
-#include "descriptor.hpp"
+#include <sluice/detail/descriptor.hpp>
 #include "host/host.hpp"
 #include "host/resume.hpp"
 #include "host/shallow_idle.hpp"
 #include "layout/placement.hpp"
-#include "master/keeper.hpp"
+#include "master/supervisor.hpp"
 #include "master/lifeline.hpp"
 #include "observer/description.hpp"
-#include "observer/door.hpp"
+#include "observer/observer_socket.hpp"
 #include "observer/segment_stats.hpp"
-#include "worker/patience.hpp"
+#include "worker/waiter.hpp"
 
 namespace sluice {
+
+using namespace detail;
+
 namespace {
 
 // For processes that have been asked to end, or are about to.
-constexpr std::chrono::milliseconds kPatience{2000};
+constexpr std::chrono::milliseconds kGrace{2000};
 
 std::size_t thread_count() {
   std::error_code error;
@@ -55,18 +58,18 @@ struct Engine::Parts {
         host{pipeline.graph(), settings, settings.text("segment.path")},
         placement{place(host.wiring().graph, host.wiring().layout, host.wiring().settings)},
         own{*host.view(kHostProcess).control},
-        patience{wait_policy(host.wiring().settings, "", placement.plan.host.shared), own,
+        waiter{wait_policy(host.wiring().settings, "", placement.plan.host.shared), own,
                  host.wiring().bells[kHostProcess]} {}
 
   // Whether somebody is left who keeps the pipeline up.
   bool running() noexcept { return started && !host.look_for_the_end(); }
   void reap(bool block);
-  void await_end(std::chrono::milliseconds patience);
-  std::string how_the_head_died() const;
+  void await_end(std::chrono::milliseconds grace);
+  std::string how_the_control_plane_died() const;
   void await_workers();
   bool all_ready() const;
   Stats known_stats() const;
-  void open_door();
+  void open_observer_socket();
   void fail_if_failed();
 
   std::string name;
@@ -75,12 +78,12 @@ struct Engine::Parts {
   pinning::Report memory;
   std::string idle_remark;
   ipc::Control& own;
-  DoorbellPatience patience;
+  DoorbellWaiter waiter;
   std::optional<Lifeline>
       lifeline;      // Made as late as the fork: no other pipeline of this host may inherit it.
-  Door door;         // The same holds for it.
-  pid_t keeper = 0;  // The first one, a child of this process; 0 once reaped. Later ones are no children.
-  int keeper_status = 0;
+  ObserverSocket observer_socket;         // The same holds for it.
+  pid_t supervisor = 0;  // The first one, a child of this process; 0 once reaped. Later ones are no children.
+  int supervisor_status = 0;
   pid_t maker = 0;  // The process that started it; a child of it leaves names alone.
   bool started = false;
   bool resumed = false;
@@ -98,7 +101,7 @@ Engine::~Engine() {
   if (parts_->running()) return;
   parts_->host.remove_spent_file();
   // Its master does that, unless it was killed.
-  if (parts_->maker == ::getpid()) parts_->door.remove();
+  if (parts_->maker == ::getpid()) parts_->observer_socket.remove();
 }
 
 void Engine::start() {
@@ -119,24 +122,24 @@ void Engine::start() {
   parts.own.magic = ipc::kRegionMagic;
   parts.own.layout_version = ipc::kLayoutVersion;
   parts.own.pid.store(::getpid(), std::memory_order_relaxed);  // relaxed: inherited by fork.
-  parts.host.open_ends(parts.patience);
+  parts.host.open_ends(parts.waiter);
 
   const Descriptor self = open_pidfd(::getpid());
-  parts.open_door();
+  parts.open_observer_socket();
   parts.lifeline.emplace();
   std::fflush(nullptr);  // What is buffered here must not come out of a worker as well.
   const pid_t pid = ::fork();
   if (pid < 0) {
     parts.lifeline.reset();
-    parts.door.remove();
-    parts.door.let_go();
-    throw Error{{"fork the keeper of", parts.name, errno_text(),
+    parts.observer_socket.remove();
+    parts.observer_socket.let_go();
+    throw Error{{"fork the supervisor of", parts.name, errno_text(),
                  "raise the limit of processes (ulimit -u) or give the machine more memory"}};
   }
-  if (pid == 0) keep({wiring, parts.placement, *parts.lifeline, parts.door, self.get()});
-  parts.keeper = pid;
+  if (pid == 0) run_supervisor({wiring, parts.placement, *parts.lifeline, parts.observer_socket, self.get()});
+  parts.supervisor = pid;
   parts.lifeline->let_go();
-  parts.door.let_go();
+  parts.observer_socket.let_go();
   parts.host.watch(*parts.lifeline);
   parts.started = true;
   parts.maker = ::getpid();
@@ -154,36 +157,36 @@ Stats Engine::Parts::known_stats() const {
   return stats;
 }
 
-void Engine::Parts::open_door() {
+void Engine::Parts::open_observer_socket() {
   const Wiring& wiring = host.wiring();
   if (wiring.settings.text("observe.socket") == "off") return;
   const Description description{name, wiring.segment.first_byte(), wiring.layout, known_stats()};
-  door = Door{wiring.settings, name, Descriptor{wiring.segment.open_read_only()}, to_bytes(description)};
+  observer_socket = ObserverSocket{wiring.settings, name, Descriptor{wiring.segment.open_read_only()}, to_bytes(description)};
 }
 
 void Engine::Parts::reap(bool block) {
-  if (keeper == 0) return;
+  if (supervisor == 0) return;
   pid_t reaped = 0;
   do {
-    reaped = ::waitpid(keeper, &keeper_status, block ? 0 : WNOHANG);
+    reaped = ::waitpid(supervisor, &supervisor_status, block ? 0 : WNOHANG);
   } while (reaped < 0 && errno == EINTR);
   // A host that ignores SIGCHLD or waits for any child has reaped it before us; its status is lost.
-  if (reaped == keeper || (reaped < 0 && errno == ECHILD)) keeper = 0;
+  if (reaped == supervisor || (reaped < 0 && errno == ECHILD)) supervisor = 0;
 }
 
 // Waits for the end of all processes, which has been asked for or is under way; ends it by force when
-// `patience` is over.
-void Engine::Parts::await_end(std::chrono::milliseconds patience) {
+// `grace` is over.
+void Engine::Parts::await_end(std::chrono::milliseconds grace) {
   constexpr std::chrono::milliseconds kLook{10};
   constexpr std::chrono::seconds kForce{5};
   const auto start = monotonic_now();
-  while (running() && monotonic_now() - start < patience + kForce) {
+  while (running() && monotonic_now() - start < grace + kForce) {
     reap(false);
-    // One master or keeper may follow the other meanwhile; each of them looks at the request to stop first.
-    if (monotonic_now() - start > patience) host.kill_head();
+    // One master or supervisor may follow the other meanwhile; each of them looks at the request to stop first.
+    if (monotonic_now() - start > grace) host.kill_control_plane();
     lifeline->await_cut(kLook);
   }
-  // A keeper that holds no lifeline any more is on its way out.
+  // A supervisor that holds no lifeline any more is on its way out.
   reap(!running());
 }
 
@@ -218,23 +221,23 @@ void Engine::Parts::await_workers() {
 void Engine::Parts::fail_if_failed() {
   const bool abandoned = started && !running();
   if (host.state() == RunState::failed) {
-    await_end(kPatience);
+    await_end(kGrace);
     throw Error{{"run the pipeline", name, host.failure(), ""}};
   }
   // Asked in this order: the last master has stored how the pipeline ended before it let go of the lifeline.
   if (abandoned && !host.over()) {
     reap(true);
-    throw Error{{"run the pipeline", name, how_the_head_died(),
+    throw Error{{"run the pipeline", name, how_the_control_plane_died(),
                  "the workers ended with them; start the pipeline anew"}};
   }
 }
 
-std::string Engine::Parts::how_the_head_died() const {
-  if (WIFEXITED(keeper_status) && WEXITSTATUS(keeper_status) == kExitNoMaster)
-    return "its keeper could fork no master: no process, memory or descriptor was to be had";
-  if (WIFEXITED(keeper_status) && WEXITSTATUS(keeper_status) == kExitMastersCrash)
+std::string Engine::Parts::how_the_control_plane_died() const {
+  if (WIFEXITED(supervisor_status) && WEXITSTATUS(supervisor_status) == kExitNoMaster)
+    return "its supervisor could fork no master: no process, memory or descriptor was to be had";
+  if (WIFEXITED(supervisor_status) && WEXITSTATUS(supervisor_status) == kExitMastersCrash)
     return "its masters crashed, one after the other";
-  return "its master and its keeper died before either could replace the other";
+  return "its master and its supervisor died before either could replace the other";
 }
 
 bool Engine::wait_for(std::chrono::nanoseconds limit) {
@@ -244,7 +247,7 @@ bool Engine::wait_for(std::chrono::nanoseconds limit) {
   const auto until = monotonic_now() + limit;
   while (true) {
     if (parts.host.over()) {
-      parts.await_end(kPatience);
+      parts.await_end(kGrace);
       parts.fail_if_failed();
       parts.host.remove_spent_file();
       return true;
@@ -287,7 +290,7 @@ void Engine::stop() {
   // [host.requests] release: pairs with Master::look_at_requests().
   requests_of(wiring.layout, wiring.segment).stop.store(1, std::memory_order_release);
   wiring.bells[kMasterProcess].ring();
-  parts.await_end(kPatience);
+  parts.await_end(kGrace);
 }
 
 bool Engine::resumed() const noexcept {

@@ -14,7 +14,7 @@
 #include "layout/shape.hpp"
 #include "observer/segment_stats.hpp"
 
-namespace sluice {
+namespace sluice::detail {
 namespace {
 
 Settings checked(const Graph& graph, const Settings& settings) {
@@ -91,16 +91,16 @@ Host::Host(const Graph& graph, const Settings& settings, const std::string& segm
   check_retry(graph_, layout_, settings_);
 }
 
-void Host::open_ends(Patience& patience) {
+void Host::open_ends(Waiter& waiter) {
   for (std::size_t n = 0; n < graph_.nodes.size(); ++n) {
-    if (graph_.nodes[n].kind == NodeKind::inlet) inlets_.emplace_back(*this, n, patience);
-    if (graph_.nodes[n].kind == NodeKind::outlet) outlets_.emplace_back(*this, n, patience);
+    if (graph_.nodes[n].kind == NodeKind::inlet) inlets_.emplace_back(*this, n, waiter);
+    if (graph_.nodes[n].kind == NodeKind::outlet) outlets_.emplace_back(*this, n, waiter);
   }
 }
 
 HostInlet& Host::inlet(std::string_view name, const EventType& type) {
   const std::size_t node = graph_.find(name, NodeKind::inlet);
-  return find_end(inlets_, graph_, node, type, graph_.nodes[node].outlets.front());
+  return find_end(inlets_, graph_, node, type, graph_.nodes[node].outputs.front());
 }
 
 HostOutlet& Host::outlet(std::string_view name, const EventType& type) {
@@ -171,8 +171,8 @@ void Host::confirm_the_end() const noexcept {
   }
 }
 
-void Host::kill_head() const {
-  for (const ProcessEntry* entry : {&register_.keeper, &register_.master}) {
+void Host::kill_control_plane() const {
+  for (const ProcessEntry* entry : {&register_.supervisor, &register_.master}) {
     // [register.pid] acquire: pairs with Master::introduce_itself().
     const pid_t pid = entry->pid.load(std::memory_order_acquire);
     const Descriptor pidfd = find_process(pid, entry->identity.load(std::memory_order_relaxed));
@@ -186,4 +186,4 @@ Stats Host::stats() const {
   return stats;
 }
 
-}  // namespace sluice
+}  // namespace sluice::detail

@@ -22,7 +22,7 @@
 #include "master/lifeline.hpp"
 #include "worker/worker_loop.hpp"
 
-namespace sluice {
+namespace sluice::detail {
 
 class Host {
  public:
@@ -33,7 +33,7 @@ class Host {
   Host& operator=(const Host&) = delete;
 
   // The lanes' ends, once the segment is there and this process may write its region.
-  void open_ends(Patience& patience);
+  void open_ends(Waiter& waiter);
   HostInlet& inlet(std::string_view name, const EventType& type);
   HostOutlet& outlet(std::string_view name, const EventType& type);
   std::deque<HostInlet>& inlets() noexcept { return inlets_; }
@@ -43,13 +43,13 @@ class Host {
   RunState state() const noexcept;
   std::string failure() const;
   bool over() const noexcept;
-  // Neither keeper nor master is left, and so no worker. Cheap enough to ask again and again: the kernel is
+  // Neither supervisor nor master is left, and so no worker. Cheap enough to ask again and again: the kernel is
   // asked every few milliseconds at most.
   void watch(const Lifeline& lifeline) noexcept { lifeline_ = &lifeline; }
   bool abandoned() noexcept;
   bool look_for_the_end() noexcept;  // The same, and asks the kernel now.
-  // Kills keeper and master, as far as the register knows them.
-  void kill_head() const;
+  // Kills supervisor and master, as far as the register knows them.
+  void kill_control_plane() const;
 
   // Once all processes are gone: takes a named segment's file away if there is nothing to go on with.
   void remove_spent_file() noexcept;
@@ -80,4 +80,4 @@ class Host {
   std::atomic<bool> abandoned_{false};
 };
 
-}  // namespace sluice
+}  // namespace sluice::detail

@@ -4,7 +4,7 @@
 
 #include <sluice/error.hpp>
 
-namespace sluice {
+namespace sluice::detail {
 namespace {
 
 const EndLayout& end_of(const Layout& layout, std::size_t node) {
@@ -37,4 +37,4 @@ std::uint64_t HostCommit::count() const noexcept {
   return view_.cursors[end_.count_word].load(std::memory_order_relaxed);  // relaxed: own word.
 }
 
-}  // namespace sluice
+}  // namespace sluice::detail

@@ -13,7 +13,7 @@
 #include "layout/layout.hpp"
 #include "layout/wiring.hpp"
 
-namespace sluice {
+namespace sluice::detail {
 
 class HostCommit {
  public:
@@ -40,4 +40,4 @@ class HostCommit {
   ipc::Commit commit_;
 };
 
-}  // namespace sluice
+}  // namespace sluice::detail

@@ -11,6 +11,9 @@
 #include "host/host_commit.hpp"
 
 namespace sluice {
+
+using namespace detail;
+
 namespace {
 
 // How long a wait goes on without a look at whether the pipeline is still there.
@@ -22,8 +25,8 @@ void ring_if_asleep(ipc::Published& published, const ipc::Control& peer, const i
 
 }  // namespace
 
-HostInlet::HostInlet(Host& host, std::size_t node, Patience& patience)
-    : host_{host}, node_{node}, patience_{patience} {
+HostInlet::HostInlet(Host& host, std::size_t node, Waiter& waiter)
+    : host_{host}, node_{node}, waiter_{waiter} {
   const Wiring& wiring = host.wiring();
   if (wiring.segment.named()) {
     commit_ = std::make_unique<HostCommit>(wiring, node);
@@ -89,7 +92,7 @@ std::byte* HostInlet::make_room(OutLane& out, std::uint64_t bytes) {
       outcome_ = PushResult::dropped;
       return nullptr;
     }
-    patience_.wait_until(
+    waiter_.wait_until(
         [&] { return out.lane.reserve(bytes) != nullptr || out.lane.corrupt() || out.is_shed(); }, kLook);
   }
   return room;
@@ -129,10 +132,10 @@ void HostInlet::close() {
   publish();
 }
 
-HostOutlet::HostOutlet(Host& host, std::size_t node, Patience& patience)
+HostOutlet::HostOutlet(Host& host, std::size_t node, Waiter& waiter)
     : host_{host},
       node_{node},
-      patience_{patience},
+      waiter_{waiter},
       commit_{std::make_unique<HostCommit>(host.wiring(), node)},
       position_{commit_->count()} {
   const Wiring& wiring = host.wiring();
@@ -214,7 +217,7 @@ bool HostOutlet::wait(std::chrono::nanoseconds limit) {
   while (!ready() && !ended()) {
     const auto left = until - monotonic_now();
     if (left.count() <= 0) return ready();
-    patience_.wait_until(ready, std::min<std::chrono::nanoseconds>(left, kLook));
+    waiter_.wait_until(ready, std::min<std::chrono::nanoseconds>(left, kLook));
   }
   return true;
 }

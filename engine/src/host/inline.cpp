@@ -9,8 +9,10 @@
 
 namespace sluice {
 
+using namespace detail;
+
 // All workers of a pipeline, taking turns. Who waits lets the others have theirs.
-struct InlineRun::Parts final : Patience {
+struct InlineRun::Parts final : Waiter {
   Parts(const Pipeline& pipeline, const Settings& settings)
       : name{pipeline.name()}, host{pipeline.graph(), settings} {
     const Wiring& wiring = host.wiring();

@@ -14,6 +14,9 @@
 #include <sluice/error.hpp>
 
 namespace sluice {
+
+using namespace detail;
+
 namespace {
 
 volatile std::sig_atomic_t interrupts = 0;

@@ -4,7 +4,7 @@
 
 #include "death/crash_note.hpp"
 
-namespace sluice {
+namespace sluice::detail {
 namespace {
 
 // relaxed throughout: one process, before it forks or after all others are gone.
@@ -41,7 +41,7 @@ void forget_processes(const Wiring& wiring) {
   master.masters.store(0, kRelaxed);
   master.at_work_ns.store(0, kRelaxed);
   master.master.pid.store(0, kRelaxed);
-  master.keeper.pid.store(0, kRelaxed);
+  master.supervisor.pid.store(0, kRelaxed);
   master.message[0] = '\0';
 }
 
@@ -63,4 +63,4 @@ bool all_pulled(const Wiring& wiring) {
   });
 }
 
-}  // namespace sluice
+}  // namespace sluice::detail

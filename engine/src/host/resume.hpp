@@ -3,7 +3,7 @@
 
 #include "layout/wiring.hpp"
 
-namespace sluice {
+namespace sluice::detail {
 
 // Clears what belonged to those processes: pids, sleepers, verdicts, the request to stop, the outcome.
 // Cursors, commit records, undo logs, state, lanes and counts stay: each process recovers its own region as
@@ -17,4 +17,4 @@ bool is_untouched(const Wiring& wiring);
 // The host has consumed every event of its outlets.
 bool all_pulled(const Wiring& wiring);
 
-}  // namespace sluice
+}  // namespace sluice::detail

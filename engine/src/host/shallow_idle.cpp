@@ -7,7 +7,7 @@
 
 #include <sluice/error.hpp>
 
-namespace sluice {
+namespace sluice::detail {
 
 ShallowIdle::ShallowIdle(const Settings& settings) {
   constexpr const char* kDevice = "/dev/cpu_dma_latency";
@@ -29,4 +29,4 @@ ShallowIdle::ShallowIdle(const Settings& settings) {
   remark_ = std::string{"processors may fall into deep idle states: "} + kDevice + ": " + why + "\n";
 }
 
-}  // namespace sluice
+}  // namespace sluice::detail

@@ -9,9 +9,9 @@
 
 #include <sluice/settings.hpp>
 
-#include "descriptor.hpp"
+#include <sluice/detail/descriptor.hpp>
 
-namespace sluice {
+namespace sluice::detail {
 
 class ShallowIdle {
  public:
@@ -26,4 +26,4 @@ class ShallowIdle {
   std::string remark_;
 };
 
-}  // namespace sluice
+}  // namespace sluice::detail

@@ -8,6 +8,9 @@
 #include <sluice/error.hpp>
 
 namespace sluice {
+
+using namespace detail;
+
 namespace {
 
 bool is_name(std::string_view text) {

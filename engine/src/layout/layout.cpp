@@ -5,19 +5,13 @@
 
 #include <fmt/format.h>
 
+#include <sluice/detail/pages.hpp>
 #include <sluice/error.hpp>
 #include <sluice/state.hpp>
 #include <sluice/worker.hpp>
 
-namespace sluice {
+namespace sluice::detail {
 namespace {
-
-constexpr std::size_t kLine = 128;
-constexpr std::size_t kPage = 4096;
-
-constexpr std::size_t round_up(std::size_t value, std::size_t to) {
-  return (value + to - 1) / to * to;
-}
 
 // What the program asks for holds unless somebody has set the setting.
 std::uint64_t bytes_for(const Settings& settings, const std::string& key, const std::string& stage,
@@ -73,7 +67,7 @@ std::uint64_t lane_capacity(const Graph& graph, const Settings& settings, const 
   } else {
     bytes = settings.count("lane.slots", name) * edge.type.bytes;
   }
-  return std::bit_ceil(std::max<std::uint64_t>(bytes, kPage));
+  return std::bit_ceil(std::max<std::uint64_t>(bytes, kPageBytes));
 }
 
 void add_lanes(const Graph& graph, const Settings& settings, Layout& layout) {
@@ -135,7 +129,7 @@ void place_ends(Layout& layout) {
   ProcessLayout& host = layout.processes[kHostProcess];
   Room take{host.plain_bytes};
   for (EndLayout& end : layout.ends) {
-    end.commit = take(sizeof(ipc::CommitHeader), kLine);
+    end.commit = take(sizeof(ipc::CommitHeader), kLinePairBytes);
     end.undo = take(sizeof(ipc::UndoHeader), 64);
     end.record = take(end.entries * sizeof(ipc::RedoEntry), 64);
   }
@@ -144,16 +138,16 @@ void place_ends(Layout& layout) {
 
 void place_parts(ProcessLayout& process) {
   Room take{sizeof(ipc::Control)};
-  process.cursors = take(process.cursor_words * sizeof(std::uint64_t), kLine);
-  process.commit = take(sizeof(ipc::CommitHeader), kLine);
+  process.cursors = take(process.cursor_words * sizeof(std::uint64_t), kLinePairBytes);
+  process.commit = take(sizeof(ipc::CommitHeader), kLinePairBytes);
   // Every cursor of the region can move in one commit.
   const std::size_t entries = kFixedWords + 2 * (process.lanes_in.size() + process.lanes_out.size());
   process.record = take(entries * sizeof(ipc::RedoEntry), 64);
   process.undo = take(sizeof(ipc::UndoHeader), 64);
   process.counters = take(sizeof(ipc::Counters), 64);
   process.extra = take(process.extra_bytes, 64);
-  if (process.undo_bytes != 0) process.entries = take(process.undo_bytes, kPage);
-  if (process.state_bytes != 0) process.state = take(process.state_bytes, kPage);
+  if (process.undo_bytes != 0) process.entries = take(process.undo_bytes, kPageBytes);
+  if (process.state_bytes != 0) process.state = take(process.state_bytes, kPageBytes);
   process.plain_bytes = take.at;
 }
 
@@ -241,4 +235,4 @@ const std::atomic<std::uint32_t>* shed_word_of(const Layout& layout, const ipc::
   return process < kFirstWorker ? nullptr : &entry_of(layout, segment, process - kFirstWorker).shed;
 }
 
-}  // namespace sluice
+}  // namespace sluice::detail

@@ -21,7 +21,7 @@
 
 #include "death/death.hpp"
 
-namespace sluice {
+namespace sluice::detail {
 
 // Words at the front of every cursor area; the commit moves them with the cursors.
 enum FixedWord : std::uint64_t {
@@ -157,7 +157,7 @@ struct MasterRegister {
   std::atomic<std::int64_t>
       at_work_ns;  // Since when the last of them has watched all workers; CLOCK_MONOTONIC.
   ProcessEntry master;
-  ProcessEntry keeper;
+  ProcessEntry supervisor;
   char message[ipc::kMessageBytes];  // Why it failed; valid once state says so.
   std::atomic<std::uint64_t> observers_refused;
 };
@@ -193,4 +193,4 @@ CrashNote& crash_note_of(const Layout& layout, const ipc::Segment& segment, std:
 const std::atomic<std::uint32_t>* shed_word_of(const Layout& layout, const ipc::Segment& segment,
                                                std::size_t process);
 
-}  // namespace sluice
+}  // namespace sluice::detail

@@ -3,7 +3,7 @@
 #include <sluice/pinning/bind.hpp>
 #include <sluice/pinning/topology.hpp>
 
-namespace sluice {
+namespace sluice::detail {
 namespace {
 
 const pinning::Place& place_of(const Placement& placement, std::size_t process) {
@@ -46,4 +46,4 @@ pinning::Report bind_segment(const Layout& layout, const ipc::Segment& segment, 
   return report;
 }
 
-}  // namespace sluice
+}  // namespace sluice::detail

@@ -11,7 +11,7 @@
 
 #include "layout/layout.hpp"
 
-namespace sluice {
+namespace sluice::detail {
 
 struct Placement {
   pinning::Plan plan;
@@ -24,4 +24,4 @@ Placement place(const Graph& graph, const Layout& layout, const Settings& settin
 // Before the first touch: a region's plain part to its owner's node, a ring to its consumer's.
 pinning::Report bind_segment(const Layout& layout, const ipc::Segment& segment, const Placement& placement);
 
-}  // namespace sluice
+}  // namespace sluice::detail

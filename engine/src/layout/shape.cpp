@@ -4,7 +4,7 @@
 
 #include <sluice/units.hpp>
 
-namespace sluice {
+namespace sluice::detail {
 namespace {
 
 std::string_view name_of(RouteKind kind) {
@@ -49,8 +49,8 @@ std::string node_line(const Layout& layout, const Node& node, std::size_t number
 
 std::string edge_line(const Graph& graph, std::size_t number) {
   const Edge& edge = graph.edges[number];
-  return fmt::format("connection {} from {} (outlet {}) to {}: {} of {} bytes, {}, {}\n", number,
-                     graph.nodes[edge.from].name, edge.outlet, graph.nodes[edge.to].name,
+  return fmt::format("connection {} from {} (output {}) to {}: {} of {} bytes, {}, {}\n", number,
+                     graph.nodes[edge.from].name, edge.output, graph.nodes[edge.to].name,
                      edge.type.record ? "records with a head" : "events", edge.type.bytes, edge.type.name(),
                      name_of(edge.route.kind));
 }
@@ -81,4 +81,4 @@ std::string shape_of(const Graph& graph, const Layout& layout, const Settings& s
   return shape;
 }
 
-}  // namespace sluice
+}  // namespace sluice::detail

@@ -8,10 +8,10 @@
 
 #include "layout/layout.hpp"
 
-namespace sluice {
+namespace sluice::detail {
 
 // Lines "subject: fact", from what a program says to the sizes that follow from it. What only a handler
 // knows is not in it; the pieces of its state are checked as it claims them.
 std::string shape_of(const Graph& graph, const Layout& layout, const Settings& settings);
 
-}  // namespace sluice
+}  // namespace sluice::detail

@@ -1,6 +1,6 @@
 #include "layout/verdict.hpp"
 
-namespace sluice {
+namespace sluice::detail {
 
 std::string_view name_of(Verdict verdict) noexcept {
   switch (verdict) {
@@ -28,4 +28,4 @@ std::string_view name_of(Verdict verdict) noexcept {
   return "?";
 }
 
-}  // namespace sluice
+}  // namespace sluice::detail

@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <string_view>
 
-namespace sluice {
+namespace sluice::detail {
 
 enum class Verdict : std::uint32_t {
   idle,
@@ -20,4 +20,4 @@ enum class Verdict : std::uint32_t {
 };
 std::string_view name_of(Verdict verdict) noexcept;
 
-}  // namespace sluice
+}  // namespace sluice::detail

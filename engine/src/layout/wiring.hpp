@@ -1,10 +1,10 @@
 // The wiring: what every process of a pipeline has in common, fixed before the first fork.
 #pragma once
 
-#include <chrono>
 #include <filesystem>
 #include <vector>
 
+#include <sluice/detail/clock.hpp>
 #include <sluice/graph.hpp>
 #include <sluice/ipc/doorbell.hpp>
 #include <sluice/ipc/segment.hpp>
@@ -12,7 +12,7 @@
 
 #include "layout/layout.hpp"
 
-namespace sluice {
+namespace sluice::detail {
 
 struct Wiring {
   const Graph& graph;
@@ -23,6 +23,4 @@ struct Wiring {
   const std::filesystem::path& reports;     // The directory for reports and dead letters; made when needed.
 };
 
-std::chrono::nanoseconds monotonic_now() noexcept;
-
-}  // namespace sluice
+}  // namespace sluice::detail

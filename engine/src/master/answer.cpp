@@ -7,20 +7,20 @@
 
 #include "master/master.hpp"
 
-namespace sluice {
+namespace sluice::detail {
 
-void Master::answer_door() {
+void Master::answer_observers() {
   constexpr auto kPause = std::chrono::milliseconds{10};
-  const Door::Answered answered = door_.answer();
-  if (answered.visitors == Door::kMostVisitors) {
+  const ObserverSocket::Answered answered = observer_socket_.answer();
+  if (answered.clients == ObserverSocket::kMostClients) {
     // Whoever floods it waits, and nobody else does.
-    listen_at_door(false);
-    door_due_ = monotonic_now() + kPause;
+    listen_for_observers(false);
+    observers_due_ = monotonic_now() + kPause;
   }
   if (answered.refused != 0) refuse(answered);
 }
 
-void Master::refuse(const Door::Answered& answered) {
+void Master::refuse(const ObserverSocket::Answered& answered) {
   // Who is refused must not fill the disk: what is too soon for a line of its own is in the next one's count.
   constexpr auto kBetweenLines = std::chrono::milliseconds{100};
   MasterRegister& own = register_of(wiring_.layout, wiring_.segment);
@@ -36,4 +36,4 @@ void Master::refuse(const Door::Answered& answered) {
   coroner_.examine({.fields_json = fields}, report_path_);
 }
 
-}  // namespace sluice
+}  // namespace sluice::detail

@@ -13,7 +13,7 @@
 #include "master/master.hpp"
 #include "worker/retry.hpp"
 
-namespace sluice {
+namespace sluice::detail {
 namespace {
 
 std::string_view message_of(const ipc::Control& control) {
@@ -32,11 +32,11 @@ void Master::on_death(std::size_t worker) {
   Descriptor dead = std::move(child.pidfd);
   // Nothing for a worker that this master found: it is not its child, and is reaped by whoever it is. The
   // replacement comes before the reaping, which takes the kernel a while.
-  mourn(worker, Reaper::status_of(dead));
+  on_exit(worker, Reaper::status_of(dead));
   reaper_.reap(std::move(dead));
 }
 
-void Master::mourn(std::size_t worker, const std::optional<siginfo_t>& status) {
+void Master::on_exit(std::size_t worker, const std::optional<siginfo_t>& status) {
   Child& child = children_[worker];
   const RegionView view = view_of(wiring_.layout, wiring_.segment, child.process);
   WorkerEntry& entry = entry_of(wiring_.layout, wiring_.segment, worker);
@@ -199,4 +199,4 @@ std::string Master::letters_report(const std::string& worker, const Autopsy& aut
       to_text(autopsy.death, autopsy.message));
 }
 
-}  // namespace sluice
+}  // namespace sluice::detail

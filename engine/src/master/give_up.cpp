@@ -1,8 +1,8 @@
-// The end of the master's patience with a worker: the pipeline stops, or goes on without that worker's share.
+// What happens when a worker's restart budget is spent: the pipeline stops, or goes on without that worker's share.
 
 #include "master/master.hpp"
 
-namespace sluice {
+namespace sluice::detail {
 
 // Of the process that has just died.
 bool Master::was_ready(const Child& child) const noexcept {
@@ -33,4 +33,4 @@ void Master::shed(std::size_t worker) {
     bell.ring();
 }
 
-}  // namespace sluice
+}  // namespace sluice::detail

@@ -10,7 +10,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-namespace sluice {
+namespace sluice::detail {
 namespace {
 
 using std::chrono::nanoseconds;
@@ -127,4 +127,4 @@ std::optional<KernelAccount> kernel_account(pid_t pid) noexcept {
   return account;
 }
 
-}  // namespace sluice
+}  // namespace sluice::detail

@@ -6,9 +6,9 @@
 
 #include "master/watchdog.hpp"
 
-namespace sluice {
+namespace sluice::detail {
 
 // Nothing when there is no such process any more.
 std::optional<KernelAccount> kernel_account(pid_t pid) noexcept;
 
-}  // namespace sluice
+}  // namespace sluice::detail

@@ -8,7 +8,7 @@
 
 #include <sluice/error.hpp>
 
-namespace sluice {
+namespace sluice::detail {
 
 Lifeline::Lifeline() {
   int ends[2];
@@ -45,4 +45,4 @@ bool Lifeline::await_cut(std::chrono::milliseconds limit) const noexcept {
   return ::poll(&entry, 1, static_cast<int>(limit.count())) == 1 && (entry.revents & POLLHUP) != 0;
 }
 
-}  // namespace sluice
+}  // namespace sluice::detail

@@ -1,4 +1,4 @@
-// The lifeline: a pipe whose writing end the keeper and the master hold, and nobody else. When the last of
+// The lifeline: a pipe whose writing end the supervisor and the master hold, and nobody else. When the last of
 // them dies, whichever way, the kernel closes it, and that is the one sure sign that nobody is left who could
 // replace anybody: it needs no pid, and no fork can slip past it, since a fork inherits the end.
 //
@@ -9,21 +9,21 @@
 
 #include <chrono>
 
-#include "descriptor.hpp"
+#include <sluice/detail/descriptor.hpp>
 
-namespace sluice {
+namespace sluice::detail {
 
 class Lifeline {
  public:
   Lifeline();  // Throws Error when the process has no descriptor left.
 
-  // Host, after it has forked the keeper: keeps the reading end alone.
+  // Host, after it has forked the supervisor: keeps the reading end alone.
   void let_go() noexcept { writing_.reset(); }
   // Worker or standby, right after the fork: lets go, and is killed by the kernel once nobody holds the end.
   // False when that cannot be had (no /proc): then the caller must die with its parent instead.
   bool bind_this_process() noexcept;
 
-  // Nobody holds it any more: neither keeper nor master is left.
+  // Nobody holds it any more: neither supervisor nor master is left.
   bool cut() const noexcept;
   // Waits until it is cut, not longer than `limit`; whether it is.
   bool await_cut(std::chrono::milliseconds limit) const noexcept;
@@ -33,4 +33,4 @@ class Lifeline {
   Descriptor writing_;
 };
 
-}  // namespace sluice
+}  // namespace sluice::detail

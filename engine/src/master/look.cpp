@@ -8,7 +8,7 @@
 #include "master/master.hpp"
 #include "master/observe.hpp"
 
-namespace sluice {
+namespace sluice::detail {
 namespace {
 
 // relaxed throughout: words for people, and words of workers that are looked at again and again.
@@ -94,4 +94,4 @@ void Master::hear_coroner() {
   }
 }
 
-}  // namespace sluice
+}  // namespace sluice::detail

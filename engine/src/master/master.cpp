@@ -12,11 +12,11 @@
 
 #include <sluice/error.hpp>
 
-#include "master/holder.hpp"
+#include "master/mm_pin.hpp"
 #include "master/newborn.hpp"
 #include "worker/worker_process.hpp"
 
-namespace sluice {
+namespace sluice::detail {
 namespace {
 
 // Who an epoll event is about, beside the numbers of the workers.
@@ -24,8 +24,8 @@ constexpr std::uint64_t kBellEvent = ~std::uint64_t{0};
 constexpr std::uint64_t kHostEvent = ~std::uint64_t{1};
 constexpr std::uint64_t kStandbyEvent = ~std::uint64_t{2};
 constexpr std::uint64_t kCoronerEvent = ~std::uint64_t{4};
-constexpr std::uint64_t kKeeperEvent = ~std::uint64_t{3};
-constexpr std::uint64_t kDoorEvent = ~std::uint64_t{5};
+constexpr std::uint64_t kSupervisorEvent = ~std::uint64_t{3};
+constexpr std::uint64_t kObserverEvent = ~std::uint64_t{5};
 
 // After one has been used, so that its replacement does not get in the way of the one that is needed.
 constexpr std::chrono::nanoseconds kStandbyPause = std::chrono::microseconds{500};
@@ -43,14 +43,14 @@ RestartPolicy letter_policy(const Settings& settings) {
 
 }  // namespace
 
-Master::Master(const Wiring& wiring, std::vector<pinning::Place> places, Lifeline& lifeline, Door& door,
-               int host, const Parent& keeper)
+Master::Master(const Wiring& wiring, std::vector<pinning::Place> places, Lifeline& lifeline, ObserverSocket& observer_socket,
+               int host, const Parent& supervisor)
     : wiring_{wiring},
       places_{std::move(places)},
       lifeline_{lifeline},
-      door_{door},
+      observer_socket_{observer_socket},
       host_{host},
-      keeper_{keeper},
+      supervisor_{supervisor},
       tick_{wiring.settings.duration("watchdog.tick")},
       settings_fingerprint_{wiring.settings.fingerprint()},
       report_path_{(wiring.reports / kDeathsFile).string()} {}
@@ -73,9 +73,9 @@ void Master::run() {
 void Master::supervise() {
   while (running_ > 0) {
     handle_events(time_to_sleep());
-    if (keeper_dead_) return;
+    if (supervisor_dead_) return;
     start_due();
-    if (door_due_ && *door_due_ <= monotonic_now()) listen_at_door(true);
+    if (observers_due_ && *observers_due_ <= monotonic_now()) listen_for_observers(true);
     prepare_standby();
     if (monotonic_now() >= next_look_) look_at_workers();
   }
@@ -107,23 +107,23 @@ void Master::open_epoll() {
   epoll_ = Descriptor{::epoll_create1(EPOLL_CLOEXEC)};
   epoll_event bell{EPOLLIN, {.u64 = kBellEvent}};
   epoll_event host{EPOLLIN, {.u64 = kHostEvent}};
-  epoll_event keeper{EPOLLIN, {.u64 = kKeeperEvent}};
+  epoll_event supervisor{EPOLLIN, {.u64 = kSupervisorEvent}};
   if (epoll_.get() < 0 ||
       ::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, wiring_.bells[kMasterProcess].fd(), &bell) != 0 ||
       ::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, host_, &host) != 0 ||
-      ::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, keeper_.pidfd.get(), &keeper) != 0) {
+      ::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, supervisor_.pidfd.get(), &supervisor) != 0) {
     throw Error{{"watch over", wiring_.graph.name, errno_text(), ""}};
   }
   coroner_.show_in(epoll_.get(), kCoronerEvent);
-  listen_at_door(true);
+  listen_for_observers(true);
 }
 
 // A master that cannot do so does without observers.
-void Master::listen_at_door(bool now) {
-  if (!door_.open()) return;
-  door_due_.reset();
-  epoll_event knock{EPOLLIN, {.u64 = kDoorEvent}};
-  ::epoll_ctl(epoll_.get(), now ? EPOLL_CTL_ADD : EPOLL_CTL_DEL, door_.fd(), &knock);
+void Master::listen_for_observers(bool now) {
+  if (!observer_socket_.open()) return;
+  observers_due_.reset();
+  epoll_event connection{EPOLLIN, {.u64 = kObserverEvent}};
+  ::epoll_ctl(epoll_.get(), now ? EPOLL_CTL_ADD : EPOLL_CTL_DEL, observer_socket_.fd(), &connection);
 }
 
 std::chrono::nanoseconds Master::time_to_sleep() const {
@@ -131,7 +131,7 @@ std::chrono::nanoseconds Master::time_to_sleep() const {
   for (const Child& child : children_) {
     if (child.start_at) next = std::min(next, *child.start_at);
   }
-  if (door_due_) next = std::min(next, *door_due_);
+  if (observers_due_) next = std::min(next, *observers_due_);
   return std::max(next - monotonic_now(), std::chrono::nanoseconds{0});
 }
 
@@ -146,8 +146,8 @@ void Master::handle_events(std::chrono::nanoseconds limit) {
       on_host_death();
       continue;
     }
-    if (about == kKeeperEvent) {
-      keeper_dead_ = true;
+    if (about == kSupervisorEvent) {
+      supervisor_dead_ = true;
       continue;
     }
     if (about == kBellEvent) {
@@ -158,8 +158,8 @@ void Master::handle_events(std::chrono::nanoseconds limit) {
       standby_.give_up();
     } else if (about == kCoronerEvent) {
       hear_coroner();
-    } else if (about == kDoorEvent) {
-      answer_door();
+    } else if (about == kObserverEvent) {
+      answer_observers();
     } else {
       on_death(static_cast<std::size_t>(about));
     }
@@ -229,9 +229,9 @@ pid_t Master::fork_worker(std::size_t worker) {
 }
 
 void Master::become_newborn() noexcept {
-  door_.let_go();
+  observer_socket_.let_go();
   prepare_worker(wiring_);
-  begin_holder();
+  start_mm_pin();
 }
 
 void Master::become_worker(std::size_t worker, bool bound) noexcept {
@@ -295,7 +295,7 @@ void Master::kill_all() noexcept {
 }
 
 void Master::end(RunState state, const std::string& message) {
-  door_.remove();
+  observer_socket_.remove();
   kill_all();
   // The last report is the one that says why.
   coroner_.finish(std::chrono::seconds{5});
@@ -307,4 +307,4 @@ void Master::end(RunState state, const std::string& message) {
   ::_exit(state == RunState::finished || state == RunState::stopped ? 0 : 1);
 }
 
-}  // namespace sluice
+}  // namespace sluice::detail

@@ -1,8 +1,8 @@
 // The master: starts the workers, watches them, replaces the dead and ends the stalled. It runs no user code,
 // touches no event and, but for what fork() does, allocates nothing once all workers are started.
 //
-// Single-threaded, forked by the keeper, so that it can fork a clean replacement at any time. It blocks in
-// epoll on the pidfds of its workers, its host and its keeper and on its doorbell.
+// Single-threaded, forked by the supervisor, so that it can fork a clean replacement at any time. It blocks in
+// epoll on the pidfds of its workers, its host and its supervisor and on its doorbell.
 //
 // It may be killed at any instruction. What it must not forget stands in its region: the pid and the identity
 // of every worker, and whether it is done. The next master begins by looking for these processes, and watches
@@ -23,16 +23,16 @@
 #include "death/coroner.hpp"
 #include "death/death.hpp"
 #include "death/memory_events.hpp"
-#include "descriptor.hpp"
+#include <sluice/detail/descriptor.hpp>
 #include "layout/wiring.hpp"
 #include "master/lifeline.hpp"
 #include "master/reaper.hpp"
 #include "master/restart_budget.hpp"
 #include "master/standby.hpp"
 #include "master/watchdog.hpp"
-#include "observer/door.hpp"
+#include "observer/observer_socket.hpp"
 
-namespace sluice {
+namespace sluice::detail {
 
 // The reports of deaths, stalls and refused observers, a line of JSON each, in the directory `report.path`.
 inline constexpr const char* kDeathsFile = "deaths.jsonl";
@@ -55,10 +55,10 @@ class Master {
     const Descriptor& pidfd;
   };
   // `places` are those of the workers; `host` is the pidfd of the process that embeds the engine.
-  Master(const Wiring& wiring, std::vector<pinning::Place> places, Lifeline& lifeline, Door& door, int host,
-         const Parent& keeper);
+  Master(const Wiring& wiring, std::vector<pinning::Place> places, Lifeline& lifeline, ObserverSocket& observer_socket, int host,
+         const Parent& supervisor);
 
-  // To the end of the pipeline and of this process; or to the death of the keeper, and then it returns: this
+  // To the end of the pipeline and of this process; or to the death of the supervisor, and then it returns: this
   // process has been the master for the longest time.
   void run();
 
@@ -94,9 +94,9 @@ class Master {
   void handle_events(std::chrono::nanoseconds limit);
   void on_host_death();
   void look_at_requests();
-  void listen_at_door(bool now);
-  void answer_door();
-  void refuse(const Door::Answered& answered);
+  void listen_for_observers(bool now);
+  void answer_observers();
+  void refuse(const ObserverSocket::Answered& answered);
   void start_due();
   void start(std::size_t worker);
   pid_t fork_worker(std::size_t worker);
@@ -106,7 +106,7 @@ class Master {
   void enter(std::size_t worker);
   void prepare_standby();
   void on_death(std::size_t worker);
-  void mourn(std::size_t worker, const std::optional<siginfo_t>& status);
+  void on_exit(std::size_t worker, const std::optional<siginfo_t>& status);
   bool has_taken_over(const Child& child) const;
   bool is_done_with(const ProcessLayout& layout, std::uint64_t progress) const;
   Death find_cause(std::size_t worker, const std::optional<WaitStatus>& status);
@@ -133,10 +133,10 @@ class Master {
   const Wiring& wiring_;
   std::vector<pinning::Place> places_;
   Lifeline& lifeline_;
-  Door& door_;
+  ObserverSocket& observer_socket_;
   int host_;
-  Parent keeper_;
-  bool keeper_dead_ = false;
+  Parent supervisor_;
+  bool supervisor_dead_ = false;
   Descriptor epoll_;
   std::vector<Child> children_;
   Standby standby_;
@@ -147,7 +147,7 @@ class Master {
   std::chrono::nanoseconds tick_;
   std::chrono::nanoseconds idle_tick_{std::chrono::nanoseconds::max()};  // While all workers are idle.
   std::chrono::nanoseconds next_look_{0};
-  std::optional<std::chrono::nanoseconds> door_due_;  // When it is listened at again.
+  std::optional<std::chrono::nanoseconds> observers_due_;  // When it is listened at again.
   std::chrono::nanoseconds next_refusal_{0};          // When one may be reported again.
   Coroner coroner_;
   std::uint64_t settings_fingerprint_;
@@ -156,4 +156,4 @@ class Master {
   std::mt19937_64 random_{std::random_device{}()};
 };
 
-}  // namespace sluice
+}  // namespace sluice::detail

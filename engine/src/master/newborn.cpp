@@ -9,7 +9,7 @@
 
 #include "worker/worker_loop.hpp"
 
-namespace sluice {
+namespace sluice::detail {
 
 bool begin_newborn(Lifeline& lifeline, pid_t master) noexcept {
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -37,4 +37,4 @@ void await_registration(const WorkerEntry& entry, bool bound) noexcept {
   if (bound) ::prctl(PR_SET_PDEATHSIG, 0);
 }
 
-}  // namespace sluice
+}  // namespace sluice::detail

@@ -17,7 +17,7 @@
 #include "layout/layout.hpp"
 #include "master/lifeline.hpp"
 
-namespace sluice {
+namespace sluice::detail {
 
 // Right after the fork. Ends the process when `master`, its parent, is gone already. False when the kernel
 // would not bind it to the lifeline: then it goes on to die with its master for good.
@@ -27,4 +27,4 @@ bool begin_newborn(Lifeline& lifeline, pid_t master) noexcept;
 // lifeline. Ends the process when it is not registered in time.
 void await_registration(const WorkerEntry& entry, bool bound) noexcept;
 
-}  // namespace sluice
+}  // namespace sluice::detail

@@ -4,7 +4,7 @@
 
 #include "master/kernel_account.hpp"
 
-namespace sluice {
+namespace sluice::detail {
 namespace {
 
 // relaxed throughout: words that move while they are read; the watchdog looks again and again.
@@ -61,4 +61,4 @@ Observation observe(const Wiring& wiring, std::size_t process, pid_t pid, const 
   return seen;
 }
 
-}  // namespace sluice
+}  // namespace sluice::detail

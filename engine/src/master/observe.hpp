@@ -7,10 +7,10 @@
 #include "layout/wiring.hpp"
 #include "master/watchdog.hpp"
 
-namespace sluice {
+namespace sluice::detail {
 
 // `pid` is the living process that is worker `process` now. The kernel is asked only if `watch` makes its
 // standing still suspicious.
 Observation observe(const Wiring& wiring, std::size_t process, pid_t pid, const Watch& watch) noexcept;
 
-}  // namespace sluice
+}  // namespace sluice::detail

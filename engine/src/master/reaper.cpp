@@ -3,7 +3,7 @@
 #include <ctime>
 #include <sys/wait.h>
 
-namespace sluice {
+namespace sluice::detail {
 namespace {
 
 enum class Try { reaped, held, not_ours };
@@ -44,4 +44,4 @@ void Reaper::reap_late() noexcept {
   });
 }
 
-}  // namespace sluice
+}  // namespace sluice::detail

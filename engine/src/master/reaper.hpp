@@ -8,9 +8,9 @@
 #include <optional>
 #include <vector>
 
-#include "descriptor.hpp"
+#include <sluice/detail/descriptor.hpp>
 
-namespace sluice {
+namespace sluice::detail {
 
 class Reaper {
  public:
@@ -25,4 +25,4 @@ class Reaper {
   std::vector<Descriptor> held_;
 };
 
-}  // namespace sluice
+}  // namespace sluice::detail

@@ -4,7 +4,7 @@
 
 #include <fmt/format.h>
 
-namespace sluice {
+namespace sluice::detail {
 
 RestartBudget::RestartBudget(const RestartPolicy& policy) : policy_{policy}, deaths_(policy.budget) {}
 
@@ -48,4 +48,4 @@ std::string to_text(const SpentBudget& spent) {
       spent.worker, spent.budget + 1, spent.event, spent.cause);
 }
 
-}  // namespace sluice
+}  // namespace sluice::detail

@@ -14,7 +14,7 @@
 #include <string_view>
 #include <vector>
 
-namespace sluice {
+namespace sluice::detail {
 
 struct RestartPolicy {
   std::size_t budget = 5;
@@ -64,4 +64,4 @@ struct SpentBudget {
 };
 std::string to_text(const SpentBudget& spent);
 
-}  // namespace sluice
+}  // namespace sluice::detail

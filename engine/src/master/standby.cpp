@@ -7,16 +7,17 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <sluice/detail/process_name.hpp>
 #include <sluice/error.hpp>
 
-namespace sluice {
+namespace sluice::detail {
 namespace {
 
 // To fault the code in ahead, as well, gained less here than it cost when such a process dies: all of its
 // page tables are taken down before anybody learns of the death.
 [[noreturn]] void stand_by(int orders, const Standby::Duties& duties) noexcept {
   duties.begin();
-  ::prctl(PR_SET_NAME, "sluice-standby");
+  set_process_name(kStandbyName);
   std::size_t worker = 0;
   ssize_t got = 0;
   do {
@@ -70,4 +71,4 @@ void Standby::give_up() noexcept {
   orders_.reset();
 }
 
-}  // namespace sluice
+}  // namespace sluice::detail

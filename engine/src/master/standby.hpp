@@ -9,9 +9,9 @@
 #include <functional>
 #include <sys/types.h>
 
-#include "descriptor.hpp"
+#include <sluice/detail/descriptor.hpp>
 
-namespace sluice {
+namespace sluice::detail {
 
 class Standby {
  public:
@@ -41,4 +41,4 @@ class Standby {
   Descriptor orders_;  // The writing end of its pipe.
 };
 
-}  // namespace sluice
+}  // namespace sluice::detail

@@ -21,7 +21,7 @@
 
 #include "master/master.hpp"
 
-namespace sluice {
+namespace sluice::detail {
 
 void Master::take_over() {
   introduce_itself();
@@ -38,7 +38,7 @@ void Master::take_over() {
       start(worker);
     } else {
       entry.pid.store(0, std::memory_order_relaxed);
-      mourn(worker, std::nullopt);
+      on_exit(worker, std::nullopt);
     }
   }
   next_look_ = monotonic_now() + tick_;
@@ -53,11 +53,11 @@ void Master::introduce_itself() {
   const auto enter_process = [](ProcessEntry& entry, const Descriptor& pidfd, pid_t pid) {
     entry.pid.store(0, std::memory_order_relaxed);  // relaxed: between two stores there is no such process.
     entry.identity.store(identity_of(pidfd, pid), std::memory_order_relaxed);
-    // [register.pid] release: the identity before the pid; pairs with Host::kill_head().
+    // [register.pid] release: the identity before the pid; pairs with Host::kill_control_plane().
     entry.pid.store(pid, std::memory_order_release);
   };
   enter_process(own.master, open_pidfd(::getpid()), ::getpid());
-  enter_process(own.keeper, keeper_.pidfd, keeper_.pid);
+  enter_process(own.supervisor, supervisor_.pidfd, supervisor_.pid);
   own.masters.store(own.masters.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
 }
 
@@ -84,4 +84,4 @@ void Master::adopt(std::size_t worker) {
   child.committed_at_birth = ~std::uint64_t{0};
 }
 
-}  // namespace sluice
+}  // namespace sluice::detail

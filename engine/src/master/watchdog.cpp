@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <span>
 
-namespace sluice {
+namespace sluice::detail {
 namespace {
 
 using std::chrono::nanoseconds;
@@ -154,4 +154,4 @@ Verdict judge(Watch& watch, const Observation& seen, const WatchLimits& limits) 
   return watch.watched - watch.own_time >= deadline / kWorthAWord ? Verdict::starved : Verdict::busy;
 }
 
-}  // namespace sluice
+}  // namespace sluice::detail

@@ -29,7 +29,7 @@
 
 #include "layout/verdict.hpp"
 
-namespace sluice {
+namespace sluice::detail {
 
 struct ThreadAccount {
   std::int32_t id = 0;
@@ -97,4 +97,4 @@ std::chrono::nanoseconds idle_tick_for(std::chrono::nanoseconds tick,
 // The verdict on what is seen; `watch` is brought up to date.
 Verdict judge(Watch& watch, const Observation& seen, const WatchLimits& limits) noexcept;
 
-}  // namespace sluice
+}  // namespace sluice::detail

@@ -5,10 +5,11 @@
 
 #include <fmt/format.h>
 
+#include <sluice/detail/pages.hpp>
 #include <sluice/error.hpp>
 #include <sluice/state.hpp>
 
-namespace sluice {
+namespace sluice::detail {
 namespace {
 
 constexpr std::uint64_t kMark = 0x726576726573626f;  // "observer", as it lies in memory.
@@ -22,8 +23,7 @@ constexpr std::uint64_t kSizes[] = {
 
 constexpr std::uint64_t kProducerWords = sizeof(ipc::ProducerLine) / sizeof(std::uint64_t);
 constexpr std::uint64_t kConsumerWords = sizeof(ipc::ConsumerLine) / sizeof(std::uint64_t);
-constexpr std::uint64_t kLine = 128;
-constexpr std::uint64_t kLeastCapacity = 4096;
+constexpr std::uint64_t kLeastCapacity = kPageBytes;
 constexpr std::uint64_t kMostBytes = std::uint64_t{1} << 46;
 
 class Writer {
@@ -103,11 +103,11 @@ ProcessLayout read_process(Reader& in) {
   };
   in.require(inside(0, sizeof(ipc::Control), 1), "a region is too small");
   in.require(process.cursor_words >= kFixedWords && process.cursor_words <= process.plain_bytes &&
-                 inside(process.cursors, process.cursor_words * sizeof(std::uint64_t), kLine),
+                 inside(process.cursors, process.cursor_words * sizeof(std::uint64_t), kLinePairBytes),
              "cursors lie outside their region");
   in.require(inside(process.counters, sizeof(ipc::Counters), alignof(ipc::Counters)),
              "counters lie outside their region");
-  in.require(inside(process.extra, process.extra_bytes, kLine / 2), "a register lies outside its region");
+  in.require(inside(process.extra, process.extra_bytes, kLinePairBytes / 2), "a register lies outside its region");
   in.require(inside(process.state, process.state_bytes, StateArea::kAlignment),
              "state lies outside its region");
   return process;
@@ -123,7 +123,7 @@ void read_lane(Reader& in, Layout& layout) {
   lane.capacity_bytes = in.number();
   ProcessLayout& producer = layout.processes[lane.producer];
   ProcessLayout& consumer = layout.processes[lane.consumer];
-  constexpr std::uint64_t kWords = kLine / sizeof(std::uint64_t);
+  constexpr std::uint64_t kWords = kLinePairBytes / sizeof(std::uint64_t);
   in.require(
       lane.producer_word % kWords == 0 && lane.producer_word + kProducerWords <= producer.cursor_words &&
           lane.consumer_word % kWords == 0 && lane.consumer_word + kConsumerWords <= consumer.cursor_words,
@@ -218,4 +218,4 @@ Description read_description(std::string_view bytes, const std::string& source) 
   return found;
 }
 
-}  // namespace sluice
+}  // namespace sluice::detail

@@ -13,7 +13,7 @@
 
 #include "layout/layout.hpp"
 
-namespace sluice {
+namespace sluice::detail {
 
 struct Description {
   std::string pipeline;
@@ -31,4 +31,4 @@ std::string to_bytes(const Description& description);
 // the error. What is returned leads to no address outside the segment that it describes.
 Description read_description(std::string_view bytes, const std::string& source);
 
-}  // namespace sluice
+}  // namespace sluice::detail

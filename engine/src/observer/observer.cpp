@@ -10,20 +10,23 @@
 
 #include <sluice/error.hpp>
 
-#include "descriptor.hpp"
+#include <sluice/detail/descriptor.hpp>
 #include "observer/description.hpp"
-#include "observer/door.hpp"
-#include "observer/handout.hpp"
+#include "observer/observer_socket.hpp"
+#include "observer/attach_message.hpp"
 #include "observer/segment_stats.hpp"
 
 namespace sluice {
+
+using namespace detail;
+
 namespace {
 
 constexpr const char* kRemedy =
     "`sluice stats` lists what runs; a pipeline with another observe.socket is named by "
     "the path of its socket";
 // While its master is replaced, or answers a flood of others.
-constexpr std::chrono::milliseconds kPatience{5000};
+constexpr std::chrono::milliseconds kAnswerLimit{5000};
 
 [[noreturn]] void refuse(const std::string& pipeline, const std::string& why,
                          const std::string& remedy = "") {
@@ -37,12 +40,12 @@ std::string why_not_reached(int error) {
   return errno_text(error);
 }
 
-Handout receive(const Descriptor& connection, const std::string& path) {
-  Handout handout = take_handout(connection.get());
-  if (handout.bytes < 0) refuse(path, errno == EAGAIN ? "its master did not answer" : errno_text());
-  if (handout.bytes == 0) refuse(path, "it does not answer to this user, or is about to end");
-  if (!handout.whole) refuse(path, "what answers is no pipeline", kRemedy);
-  return handout;
+AttachMessage receive(const Descriptor& connection, const std::string& path) {
+  AttachMessage attach_message = receive_attach_message(connection.get());
+  if (attach_message.bytes < 0) refuse(path, errno == EAGAIN ? "its master did not answer" : errno_text());
+  if (attach_message.bytes == 0) refuse(path, "it does not answer to this user, or is about to end");
+  if (!attach_message.whole) refuse(path, "what answers is no pipeline", kRemedy);
+  return attach_message;
 }
 
 // Who made the socket can send anything, a file that shrinks among it.
@@ -101,18 +104,18 @@ struct Observer::Parts {
 
 Observer Observer::attach(const std::string& pipeline) {
   const std::string path = find_socket(pipeline);
-  const Descriptor connection = knock(path, kPatience);
+  const Descriptor connection = connect_to_observer_socket(path, kAnswerLimit);
   if (!connection) refuse(path, why_not_reached(errno), kRemedy);
   refuse_foreign(connection, path);
-  Handout received = receive(connection, path);
+  AttachMessage received = receive(connection, path);
   Description description = read_description(bytes_of(received.description, path), path);
   return Observer{std::make_unique<Parts>(std::move(description), std::move(received.segment))};
 }
 
 std::vector<RunningPipeline> Observer::running() {
   std::vector<RunningPipeline> found;
-  for (const std::filesystem::path& door : find_doors())
-    found.push_back({name_of_door(door), door.string()});
+  for (const std::filesystem::path& observer_socket : find_observer_sockets())
+    found.push_back({name_of_observer_socket(observer_socket), observer_socket.string()});
   std::sort(found.begin(), found.end(),
             [](const RunningPipeline& a, const RunningPipeline& b) { return a.name < b.name; });
   return found;

@@ -9,7 +9,7 @@
 
 #include "layout/verdict.hpp"
 
-namespace sluice {
+namespace sluice::detail {
 namespace {
 
 // How full its fullest lane is. relaxed throughout, here and below: a picture for people of words that move
@@ -86,7 +86,7 @@ void read_stats(const Layout& layout, const ipc::Segment& segment, Stats& stats)
   constexpr auto kRelaxed = std::memory_order_relaxed;
   const MasterRegister& master = register_of(layout, segment);
   stats.master = master.master.pid.load(kRelaxed);
-  stats.keeper = master.keeper.pid.load(kRelaxed);
+  stats.supervisor = master.supervisor.pid.load(kRelaxed);
   stats.masters = master.masters.load(kRelaxed);
   stats.master_at_work = std::chrono::nanoseconds{master.at_work_ns.load(kRelaxed)};
   stats.observers_refused = master.observers_refused.load(kRelaxed);
@@ -100,4 +100,4 @@ void read_stats(const Layout& layout, const ipc::Segment& segment, Stats& stats)
   }
 }
 
-}  // namespace sluice
+}  // namespace sluice::detail

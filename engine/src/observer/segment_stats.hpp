@@ -11,7 +11,7 @@
 
 #include "layout/layout.hpp"
 
-namespace sluice {
+namespace sluice::detail {
 
 // `stats` has what does not change: the stages with all their workers, in the order of the layout.
 void read_stats(const Layout& layout, const ipc::Segment& segment, Stats& stats);
@@ -22,4 +22,4 @@ std::string_view text_of(const char (&text)[kMost]) noexcept {
   return std::string_view{text, kMost}.substr(0, std::string_view{text, kMost}.find('\0'));
 }
 
-}  // namespace sluice
+}  // namespace sluice::detail

@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 namespace sluice {
+
 namespace {
 
 std::string rate_text(double per_second) {

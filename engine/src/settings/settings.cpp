@@ -22,6 +22,9 @@
 #include "settings/settings_value.hpp"
 
 namespace sluice {
+
+using namespace detail;
+
 namespace {
 
 constexpr std::string_view kVariablePrefix = "SLUICE_";

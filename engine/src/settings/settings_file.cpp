@@ -13,7 +13,7 @@
 
 #include "settings/settings_value.hpp"
 
-namespace sluice {
+namespace sluice::detail {
 namespace {
 
 // A '#' inside a word belongs to the word: it may be part of a path.
@@ -73,4 +73,4 @@ std::vector<ProfileLine> profile_lines(const std::string& path) {
   return lines;
 }
 
-}  // namespace sluice
+}  // namespace sluice::detail

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-namespace sluice {
+namespace sluice::detail {
 
 struct ProfileLine {
   std::size_t number;  // From 1.
@@ -17,4 +17,4 @@ struct ProfileLine {
 // file cannot be read or has another kind of line. Blocks on the file system.
 std::vector<ProfileLine> profile_lines(const std::string& path);
 
-}  // namespace sluice
+}  // namespace sluice::detail

@@ -7,7 +7,7 @@
 
 #include <fmt/format.h>
 
-namespace sluice {
+namespace sluice::detail {
 namespace {
 
 constexpr std::string_view kKeyPrefix = "stage.";
@@ -225,4 +225,4 @@ std::string nearest(std::string_view name, std::span<const std::string> candidat
   return {};
 }
 
-}  // namespace sluice
+}  // namespace sluice::detail

@@ -9,7 +9,7 @@
 
 #include "settings/settings_table.hpp"
 
-namespace sluice {
+namespace sluice::detail {
 
 // What a name stands for, or why it stands for nothing.
 struct Named {
@@ -40,4 +40,4 @@ std::string fold_stage(std::string_view stage);
 // '.', '-' and '_' do not count.
 std::string nearest(std::string_view name, std::span<const std::string> candidates);
 
-}  // namespace sluice
+}  // namespace sluice::detail

@@ -12,6 +12,9 @@
 #include "settings/settings_value.hpp"
 
 namespace sluice {
+
+using namespace detail;
+
 namespace {
 
 constexpr std::string_view kIntroduction = R"(# Settings

@@ -7,7 +7,7 @@
 #include <algorithm>
 #include <array>
 
-namespace sluice {
+namespace sluice::detail {
 namespace {
 
 constexpr std::array kTable = {
@@ -411,4 +411,4 @@ std::string_view value_in_profile(const Setting& setting, std::string_view profi
   return value.empty() ? setting.fallback : value;
 }
 
-}  // namespace sluice
+}  // namespace sluice::detail

@@ -9,7 +9,7 @@
 #include <span>
 #include <string_view>
 
-namespace sluice {
+namespace sluice::detail {
 
 enum class SettingType : std::uint8_t { count, bytes, duration, flag, choice, text };
 
@@ -49,4 +49,4 @@ std::size_t row_of(std::string_view key) noexcept;
 // What the profile says of the setting, or the default if it says nothing.
 std::string_view value_in_profile(const Setting& setting, std::string_view profile) noexcept;
 
-}  // namespace sluice
+}  // namespace sluice::detail

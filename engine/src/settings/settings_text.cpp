@@ -14,6 +14,9 @@
 #include "settings/settings_value.hpp"
 
 namespace sluice {
+
+using namespace detail;
+
 namespace {
 
 constexpr std::size_t kWidth = 80;
@@ -113,7 +116,7 @@ Named find_any(std::string_view name) {
     Named variable = find_variable(name);
     if (variable.ok()) return variable;
   }
-  // A key that only stages have is explained without one, and with the place-holder that the texts use.
+  // A key that only stages have is explained without one, and with the place-mm_pin that the texts use.
   if (const std::size_t row = row_of(name); row != kNoRow) return {.row = row};
   const std::string place_holder = fmt::format("stage.{}.", kAnyStage);
   if (name.starts_with(place_holder)) return find_any(name.substr(place_holder.size()));

@@ -12,7 +12,7 @@
 
 #include "settings/settings_names.hpp"
 
-namespace sluice {
+namespace sluice::detail {
 namespace {
 
 // A parsed number within the range of its setting, written canonically.
@@ -126,4 +126,4 @@ std::string_view name_of(SettingType type) noexcept {
   return "text";
 }
 
-}  // namespace sluice
+}  // namespace sluice::detail

@@ -9,7 +9,7 @@
 
 #include "settings/settings_table.hpp"
 
-namespace sluice {
+namespace sluice::detail {
 
 struct CheckedValue {
   std::string canonical = {};
@@ -32,4 +32,4 @@ std::vector<std::string> choices_of(const Setting& setting);
 
 std::string_view name_of(SettingType type) noexcept;
 
-}  // namespace sluice
+}  // namespace sluice::detail

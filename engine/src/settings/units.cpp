@@ -12,6 +12,7 @@
 #include <sluice/units.hpp>
 
 namespace sluice {
+
 namespace {
 
 struct Unit {

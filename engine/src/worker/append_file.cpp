@@ -10,6 +10,7 @@
 #include <sluice/error.hpp>
 
 namespace sluice {
+
 namespace {
 
 constexpr std::size_t kBufferBytes = std::size_t{1} << 20;

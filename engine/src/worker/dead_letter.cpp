@@ -14,6 +14,9 @@
 #include "death/backtrace.hpp"
 
 namespace sluice {
+
+using namespace detail;
+
 namespace {
 
 constexpr std::uint64_t kMagic = 0x31206461656420ULL;  // " dead 1"

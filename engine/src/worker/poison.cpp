@@ -13,7 +13,7 @@
 #include "worker/retry.hpp"
 #include "worker/worker_loop.hpp"
 
-namespace sluice {
+namespace sluice::detail {
 
 Poison::Poison(const Wiring& wiring, std::size_t process) : wiring_{wiring}, process_{process} {
   const ProcessLayout& layout = wiring.layout.processes[process];
@@ -58,8 +58,8 @@ const Poison::Condemned* Poison::find(std::uint32_t lane, std::uint64_t position
   return found == condemned_.end() ? nullptr : &*found;
 }
 
-void Poison::fence(std::uint32_t lane, ipc::LaneConsumer& input) const noexcept {
-  input.lift_fence();
+void Poison::set_stop(std::uint32_t lane, ipc::LaneConsumer& input) const noexcept {
+  input.clear_stop();
   std::optional<std::uint64_t> nearest;
   for (const Condemned& condemned : condemned_) {
     // What lies behind has been moved by an earlier commit.
@@ -108,14 +108,14 @@ void Poison::describe(const Condemned& condemned, DeadLetter& letter) {
   letter.time = std::chrono::system_clock::now();
 }
 
-void Poison::bury_again(std::uint32_t lane, std::uint64_t position, DeadLetter letter) {
+void Poison::divert_again(std::uint32_t lane, std::uint64_t position, DeadLetter letter) {
   describe(*find(lane, position), letter);
   file_->append(encode(letter));
 }
 
-void Poison::bury(std::uint32_t lane, ipc::LaneConsumer& input) {
+void Poison::divert(std::uint32_t lane, ipc::LaneConsumer& input) {
   const Condemned* condemned = find(lane, input.next());
-  input.lift_fence();
+  input.clear_stop();
   if (condemned == nullptr) return;
   DeadLetter letter = letter_about(*condemned);
   std::uint64_t stride = letter.head_bytes;
@@ -132,7 +132,7 @@ void Poison::bury(std::uint32_t lane, ipc::LaneConsumer& input) {
   letter.payload.assign(reinterpret_cast<const char*>(payload.data()), payload.size());
   file_->append(encode(letter));
   input.advance(stride);
-  fence(lane, input);
+  set_stop(lane, input);
 }
 
-}  // namespace sluice
+}  // namespace sluice::detail

@@ -17,7 +17,7 @@
 
 #include "layout/layout.hpp"
 
-namespace sluice {
+namespace sluice::detail {
 
 struct Wiring;
 
@@ -31,15 +31,15 @@ class Poison {
   void open_file(Worker& worker);
 
   // Sets the fence before the next such event of the worker's input `lane`.
-  void fence(std::uint32_t lane, ipc::LaneConsumer& input) const noexcept;
+  void set_stop(std::uint32_t lane, ipc::LaneConsumer& input) const noexcept;
   // Moves the event at the fence into the file, with the next commit, and the fence on.
-  void bury(std::uint32_t lane, ipc::LaneConsumer& input);
+  void divert(std::uint32_t lane, ipc::LaneConsumer& input);
 
   // The same for a dead letter that was retried: whether it must not be handled either, and its move.
   bool forbids(std::uint32_t lane, std::uint64_t position) const noexcept {
     return find(lane, position) != nullptr;
   }
-  void bury_again(std::uint32_t lane, std::uint64_t position, DeadLetter letter);
+  void divert_again(std::uint32_t lane, std::uint64_t position, DeadLetter letter);
 
  private:
   struct Condemned {
@@ -61,4 +61,4 @@ class Poison {
   std::optional<AppendFile> file_;
 };
 
-}  // namespace sluice
+}  // namespace sluice::detail

@@ -4,7 +4,7 @@
 
 #include <fmt/format.h>
 
-namespace sluice {
+namespace sluice::detail {
 namespace {
 
 // relaxed throughout: the owner's words stand still while nobody but this process may write them, and those
@@ -95,4 +95,4 @@ std::string fault_of_region(const Wiring& wiring, std::size_t process) {
   return fault;
 }
 
-}  // namespace sluice
+}  // namespace sluice::detail

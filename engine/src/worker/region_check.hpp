@@ -9,10 +9,10 @@
 
 #include "layout/wiring.hpp"
 
-namespace sluice {
+namespace sluice::detail {
 
 // What is wrong with the region of worker `process`; empty when nothing is found. Plain bytes of state and of
 // events are nobody's to judge but their handler's.
 std::string fault_of_region(const Wiring& wiring, std::size_t process);
 
-}  // namespace sluice
+}  // namespace sluice::detail

@@ -7,16 +7,16 @@
 
 #include <fmt/format.h>
 
+#include <sluice/detail/pages.hpp>
 #include <sluice/error.hpp>
 #include <sluice/ipc/framing.hpp>
 
 #include "worker/poison.hpp"
 #include "worker/worker_loop.hpp"
 
-namespace sluice {
+namespace sluice::detail {
 namespace {
 
-constexpr std::size_t kPage = 4096;
 constexpr const char* kKey = "poison.retry";
 
 const Node* stage_named(const Graph& graph, const std::string& name) {
@@ -83,12 +83,12 @@ ipc::LaneConsumer Retry::present() {
   const DeadLetter& letter = letters_[done_];
   const std::size_t stride =
       letter.record ? ipc::record_stride(letter.payload.size()) : static_cast<std::size_t>(letter.head_bytes);
-  const std::size_t capacity = std::bit_ceil(std::max(stride, kPage));
+  const std::size_t capacity = std::bit_ceil(std::max(stride, kPageBytes));
   // The ring is not mapped twice in a row, but may be written as if it were; and it begins with a page.
-  memory_.assign(2 * capacity + kPage, std::byte{0});
+  memory_.assign(2 * capacity + kPageBytes, std::byte{0});
   void* start = memory_.data();
   std::size_t room = memory_.size();
-  auto* const ring = static_cast<std::byte*>(std::align(kPage, 2 * capacity, start, room));
+  auto* const ring = static_cast<std::byte*>(std::align(kPageBytes, 2 * capacity, start, room));
   std::byte* at = ring + (position() & (capacity - 1));
   if (letter.record) {
     const std::uint64_t bytes = letter.payload.size();
@@ -102,4 +102,4 @@ ipc::LaneConsumer Retry::present() {
   return ipc::LaneConsumer{{&producer_, &consumer_, ring, capacity}};
 }
 
-}  // namespace sluice
+}  // namespace sluice::detail

@@ -14,7 +14,7 @@
 
 #include "layout/layout.hpp"
 
-namespace sluice {
+namespace sluice::detail {
 
 struct Wiring;
 
@@ -48,4 +48,4 @@ class Retry {
   std::uint64_t done_ = 0;
 };
 
-}  // namespace sluice
+}  // namespace sluice::detail

@@ -6,10 +6,14 @@
 
 #include <fmt/format.h>
 
+#include <sluice/detail/pages.hpp>
 #include <sluice/error.hpp>
 #include <sluice/units.hpp>
 
 namespace sluice {
+
+using namespace detail;
+
 namespace {
 
 constexpr std::size_t kMostPieces = 64;
@@ -31,10 +35,6 @@ static_assert(sizeof(Directory) % StateArea::kAlignment == 0);
 
 std::string_view name_of(const Piece& piece) {
   return {piece.name, ::strnlen(piece.name, kNameBytes)};
-}
-
-constexpr std::size_t round_up(std::size_t value) {
-  return (value + StateArea::kAlignment - 1) / StateArea::kAlignment * StateArea::kAlignment;
 }
 
 std::string stage_variable(const std::string& stage, std::string_view key) {
@@ -60,7 +60,7 @@ std::byte* StateArea::claim(std::string_view name, std::size_t bytes, std::span<
   // What stands in the directory has been checked for the pieces before this one.
   const std::size_t offset =
       claimed_ == 0 ? sizeof(Directory)
-                    : round_up(directory.pieces[claimed_ - 1].offset + directory.pieces[claimed_ - 1].bytes);
+                    : detail::round_up(directory.pieces[claimed_ - 1].offset + directory.pieces[claimed_ - 1].bytes, kAlignment);
   if (claimed_ < count) {
     if (name_of(piece) != name || piece.bytes != bytes || piece.offset != offset || offset > area.size() ||
         bytes > area.size() - offset) {

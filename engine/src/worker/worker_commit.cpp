@@ -11,7 +11,7 @@
 
 #include "worker/worker_loop.hpp"
 
-namespace sluice {
+namespace sluice::detail {
 
 bool WorkerLoop::anything_to_commit() const noexcept {
   return !touched_.empty() || !touched_inputs_.empty() || log_.tail() != 0 || finished_ ||
@@ -116,7 +116,7 @@ std::byte* WorkerLoop::make_room(OutLane& out, std::uint64_t bytes) {
   view_.counters->full_waits.add();
   std::byte* room = nullptr;
   while (room == nullptr && !out.is_shed()) {
-    const ipc::Woken woken = patience_.wait_until(
+    const ipc::Woken woken = waiter_.wait_until(
         [&] {
           return (room = out.lane.reserve(bytes)) != nullptr || out.lane.corrupt() || abandoned(out) ||
                  out.is_shed();
@@ -152,4 +152,4 @@ void WorkerLoop::ring_neighbours() {
     input.bell->ring();
 }
 
-}  // namespace sluice
+}  // namespace sluice::detail

@@ -8,7 +8,7 @@
 
 #include "worker/region_check.hpp"
 
-namespace sluice {
+namespace sluice::detail {
 namespace {
 
 FullPolicy full_policy(const Settings& settings, const std::string& stage) {
@@ -63,11 +63,11 @@ std::deque<OutLane> output_lanes(const Wiring& wiring, std::size_t process) {
   return outputs;
 }
 
-WorkerLoop::WorkerLoop(const Wiring& wiring, std::size_t process, Patience& patience)
+WorkerLoop::WorkerLoop(const Wiring& wiring, std::size_t process, Waiter& waiter)
     : wiring_{wiring},
       process_{process},
       node_{wiring.graph.nodes[wiring.layout.processes[process].node]},
-      patience_{patience},
+      waiter_{waiter},
       master_{register_of(wiring.layout, wiring.segment)},
       view_{view_of(wiring.layout, wiring.segment, process)},
       log_{*view_.undo, view_.entries, view_.state},
@@ -88,7 +88,7 @@ WorkerLoop::WorkerLoop(const Wiring& wiring, std::size_t process, Patience& pati
   undo_limit_ = log_.capacity_bytes() / 2;
   progress_ = &view_.control->progress;
   resume();
-  connect_outlets();
+  connect_outputs();
   if (!finished_) {
     worker_ = std::make_unique<Worker>(identity_of(wiring, process, view_), area_, id_);
     runner_ = node_.factory(*worker_, ports_);
@@ -107,19 +107,19 @@ void WorkerLoop::resume() {
   dead_letters_ = view_.cursors[kDeadLetters].load(std::memory_order_relaxed);
   inputs_ = input_lanes(wiring_, process_);
   for (std::size_t i = 0; poison_.any() && i < inputs_.size(); ++i)
-    poison_.fence(static_cast<std::uint32_t>(i), inputs_[i].lane);
+    poison_.set_stop(static_cast<std::uint32_t>(i), inputs_[i].lane);
   outputs_ = output_lanes(wiring_, process_);
   touched_.reserve(outputs_.size());
   touched_inputs_.reserve(inputs_.size());
   looked_at_.reserve(2 * inputs_.size());
-  attention_ = Attention{inputs_.size()};
+  lane_scheduler_ = LaneScheduler{inputs_.size()};
   ended_inputs_ = static_cast<std::size_t>(
       std::count_if(inputs_.begin(), inputs_.end(), [](const InLane& in) { return in.ended; }));
   input_ended_ = node_.kind != NodeKind::source && ended_inputs_ == inputs_.size();
 }
 
-void WorkerLoop::connect_outlets() {
-  for (std::size_t outlet = 0; outlet < node_.outlets.size(); ++outlet)
+void WorkerLoop::connect_outputs() {
+  for (std::size_t output = 0; output < node_.outputs.size(); ++output)
     ports_.emplace_back(*this);
   const ProcessLayout& layout = wiring_.layout.processes[process_];
   for (std::size_t e = 0; e < wiring_.graph.edges.size(); ++e) {
@@ -129,7 +129,7 @@ void WorkerLoop::connect_outlets() {
     for (std::size_t i = 0; i < layout.lanes_out.size(); ++i) {
       if (wiring_.layout.lanes[layout.lanes_out[i]].edge == e) out.lanes.push_back(&outputs_[i]);
     }
-    ports_[edge.outlet].connect(std::move(out));
+    ports_[edge.output].connect(std::move(out));
   }
 }
 
@@ -172,9 +172,9 @@ std::uint64_t WorkerLoop::consume_batch() {
     return handled != before;
   };
   const auto enough = [&] { return handled >= batch_events_; };
-  attention_.round(look, enough);
+  lane_scheduler_.round(look, enough);
   // Whoever finds nothing has looked everywhere. Lanes without a host end in any order.
-  if (handled == 0 || host_gone(master_)) attention_.rest(look, enough);
+  if (handled == 0 || host_gone(master_)) lane_scheduler_.rest(look, enough);
   return handled;
 }
 
@@ -184,8 +184,8 @@ std::uint64_t WorkerLoop::look_at(std::size_t index, std::uint64_t limit) {
   if (input.ended) return 0;
   looked_at_.push_back(index);
   std::uint64_t handled = 0;
-  if (poison_.any() && input.lane.at_fence()) {
-    bury(index);
+  if (poison_.any() && input.lane.at_stop()) {
+    divert(index);
     ++handled;
   }
   if (input.lane.readable() == 0) return handled;
@@ -196,12 +196,12 @@ std::uint64_t WorkerLoop::look_at(std::size_t index, std::uint64_t limit) {
 }
 
 // The event takes effect as a dead letter, like any other event: with the commit of its batch.
-void WorkerLoop::bury(std::size_t index) {
+void WorkerLoop::divert(std::size_t index) {
   InLane& input = inputs_[index];
   set_activity(ipc::Activity::busy);
   touch(input);
   begin_event(static_cast<std::uint32_t>(index), input.lane.next());
-  poison_.bury(static_cast<std::uint32_t>(index), input.lane);
+  poison_.divert(static_cast<std::uint32_t>(index), input.lane);
   ++dead_letters_;
 }
 
@@ -211,7 +211,7 @@ std::uint64_t WorkerLoop::retry_letter() {
   note_first_event();
   if (poison_.forbids(kRetryLane, retry_->position())) {
     begin_event(kRetryLane, retry_->position());
-    poison_.bury_again(kRetryLane, retry_->position(), retry_->letter());
+    poison_.divert_again(kRetryLane, retry_->position(), retry_->letter());
     ++dead_letters_;
   } else {
     ipc::LaneConsumer letter = retry_->present();
@@ -287,7 +287,7 @@ std::uint64_t WorkerLoop::pass_marks() {
 // Without a mark: nobody is left who could publish one.
 bool WorkerLoop::ends(InLane& input, bool host_is_gone) {
   const bool last = host_is_gone && input.from == kHostProcess && input.lane.readable() == 0 &&
-                    input.lane.mark() == nullptr && !input.lane.at_fence();
+                    input.lane.mark() == nullptr && !input.lane.at_stop();
   return last || input.producer_shed();
 }
 
@@ -323,18 +323,18 @@ void WorkerLoop::abandon_event() noexcept {
 
 bool WorkerLoop::ready(InLane& in) const noexcept {
   return !in.ended &&
-         (in.lane.readable() != 0 || in.lane.at_fence() || in.lane.mark() != nullptr || in.lane.corrupt() ||
+         (in.lane.readable() != 0 || in.lane.at_stop() || in.lane.mark() != nullptr || in.lane.corrupt() ||
           (in.from == kHostProcess && host_gone(master_)) || in.producer_shed());
 }
 
 bool WorkerLoop::input_ready() {
   // The next event comes most likely from where the last one came from.
-  for (const std::size_t index : attention_.busy()) {
+  for (const std::size_t index : lane_scheduler_.busy()) {
     if (ready(inputs_[index])) return true;
   }
   for (std::size_t index = 0; index < inputs_.size(); ++index) {
     if (!ready(inputs_[index])) continue;
-    attention_.notice(index);
+    lane_scheduler_.notice(index);
     return true;
   }
   return false;
@@ -344,8 +344,8 @@ void WorkerLoop::wait_for_input() {
   set_activity(ipc::Activity::idle);
   view_.counters->waits.add();
   // A stage is rung; nobody rings for a source that has nothing now: it is asked again soon.
-  if (source_idle_) return patience_.pause(std::chrono::milliseconds{1});
-  if (patience_.wait_until([this] { return input_ready(); }, kLongestWait) == ipc::Woken::unasked) {
+  if (source_idle_) return waiter_.pause(std::chrono::milliseconds{1});
+  if (waiter_.wait_until([this] { return input_ready(); }, kLongestWait) == ipc::Woken::unasked) {
     view_.counters->unasked_wakes.add();
   }
 }
@@ -365,4 +365,4 @@ void WorkerLoop::note_first_event() noexcept {
                                                                            std::memory_order_relaxed);
 }
 
-}  // namespace sluice
+}  // namespace sluice::detail

@@ -21,11 +21,11 @@
 
 #include "layout/layout.hpp"
 #include "layout/wiring.hpp"
-#include "worker/attention.hpp"
+#include "worker/lane_scheduler.hpp"
 #include "worker/poison.hpp"
 #include "worker/retry.hpp"
 
-namespace sluice {
+namespace sluice::detail {
 
 // A wait for input or room looks again after this, should nobody ring.
 inline constexpr std::chrono::seconds kLongestWait{1};
@@ -45,7 +45,7 @@ struct InLane {
   bool producer_shed() noexcept {
     // [entry.shed] acquire: all that it had published; pairs with Master::shed().
     return shed != nullptr && shed->load(std::memory_order_acquire) != 0 && lane.readable() == 0 &&
-           !lane.at_fence() && lane.mark() == nullptr;
+           !lane.at_stop() && lane.mark() == nullptr;
   }
 };
 
@@ -54,9 +54,9 @@ std::vector<InLane> input_lanes(const Wiring& wiring, std::size_t process);
 std::deque<OutLane> output_lanes(const Wiring& wiring, std::size_t process);
 
 // How a worker waits: blocked on its doorbell, or by running its neighbours in the same thread.
-class Patience {
+class Waiter {
  public:
-  virtual ~Patience() = default;
+  virtual ~Waiter() = default;
   // Returns when `ready`, or after a while.
   virtual ipc::Woken wait_until(const std::function<bool()>& ready, std::chrono::nanoseconds bound) = 0;
   // A pause, for whoever has nothing to look at meanwhile: not longer than `limit`.
@@ -69,7 +69,7 @@ class WorkerLoop final : public Work {
 
   // Recovers the region and constructs the handler. Throws Error when the region is not sound, and whatever
   // the handler's constructor throws.
-  WorkerLoop(const Wiring& wiring, std::size_t process, Patience& patience);
+  WorkerLoop(const Wiring& wiring, std::size_t process, Waiter& waiter);
 
   // One batch, if there is input. Whatever the handler throws comes out, after the event in question has been
   // rolled back and those before it are committed.
@@ -83,7 +83,7 @@ class WorkerLoop final : public Work {
   std::byte* make_room(OutLane& lane, std::uint64_t bytes) override;
 
  private:
-  void connect_outlets();
+  void connect_outputs();
   void resume();
   std::uint64_t consume_batch();
   std::uint64_t look_at(std::size_t index, std::uint64_t limit);
@@ -94,7 +94,7 @@ class WorkerLoop final : public Work {
   }
   using Work::touch;
   bool ready(InLane& input) const noexcept;
-  void bury(std::size_t index);
+  void divert(std::size_t index);
   std::uint64_t retry_letter();
   std::uint64_t produce_batch();
   std::uint64_t pass_marks();
@@ -117,13 +117,13 @@ class WorkerLoop final : public Work {
   const Wiring& wiring_;
   std::size_t process_;
   const Node& node_;
-  Patience& patience_;
+  Waiter& waiter_;
   const MasterRegister& master_;
   RegionView view_;
   ipc::UndoLog log_;
   ipc::Commit commit_;
   std::vector<InLane> inputs_;
-  Attention attention_;
+  LaneScheduler lane_scheduler_;
   std::vector<std::size_t> looked_at_;  // Of the inputs, in this batch.
   std::vector<InLane*> touched_inputs_;
   std::size_t ended_inputs_ = 0;
@@ -144,4 +144,4 @@ class WorkerLoop final : public Work {
   bool first_event_noted_ = false;
 };
 
-}  // namespace sluice
+}  // namespace sluice::detail

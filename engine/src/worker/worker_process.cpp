@@ -9,13 +9,14 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
+#include <sluice/detail/process_name.hpp>
 #include <sluice/error.hpp>
 #include <sluice/pinning/bind.hpp>
 
 #include "death/crash_note.hpp"
-#include "priority.hpp"
+#include <sluice/detail/scheduling.hpp>
 
-namespace sluice {
+namespace sluice::detail {
 namespace {
 
 // A drill: whoever sends SIGUSR2 to a worker wants to see what happens when a handler hangs.
@@ -85,9 +86,9 @@ Sharing sharing_of(const Settings& settings, const std::string& stage, const pin
 void work(const Wiring& wiring, const pinning::Place& place, std::size_t process, ipc::Control& control,
           ipc::Life& life) {
   const std::string& stage = wiring.graph.nodes[wiring.layout.processes[process].node].name;
-  DoorbellPatience patience{wait_policy(wiring.settings, stage, place.shared), control, wiring.bells[process],
+  DoorbellWaiter waiter{wait_policy(wiring.settings, stage, place.shared), control, wiring.bells[process],
                             true};
-  WorkerLoop loop{wiring, process, patience};
+  WorkerLoop loop{wiring, process, waiter};
   life.input_at_ready.store(loop.input_ready() ? 1 : 0, std::memory_order_relaxed);
   life.ready_ns.store(monotonic_now().count(), std::memory_order_relaxed);
   take_ease(sharing_of(wiring.settings, stage, place));
@@ -107,7 +108,7 @@ void work(const Wiring& wiring, const pinning::Place& place, std::size_t process
 }  // namespace
 
 void run_worker(const Wiring& wiring, const pinning::Place& place, std::size_t process) noexcept {
-  ::prctl(PR_SET_NAME, wiring.layout.processes[process].name.substr(0, 15).c_str());
+  set_process_name(wiring.layout.processes[process].name);
   wiring.segment.own(process);
   ipc::Control& control = *view_of(wiring.layout, wiring.segment, process).control;
   ipc::Life& life = begin_life(control, process);
@@ -138,4 +139,4 @@ void run_worker(const Wiring& wiring, const pinning::Place& place, std::size_t p
   ::_exit(status);
 }
 
-}  // namespace sluice
+}  // namespace sluice::detail

@@ -5,10 +5,10 @@
 
 #include <sluice/pinning/place.hpp>
 
-#include "worker/patience.hpp"
+#include "worker/waiter.hpp"
 #include "worker/worker_loop.hpp"
 
-namespace sluice {
+namespace sluice::detail {
 
 // What every worker does first, whichever it is going to be: a standby has done it before it is needed. From
 // here on this process writes no region until it has one of its own.
@@ -21,4 +21,4 @@ void prepare_worker(const Wiring& wiring);
 // Writes down, in the region of `process`, that a new incarnation has it; what stood there is not trusted.
 ipc::Life& begin_life(ipc::Control& control, std::size_t process);
 
-}  // namespace sluice
+}  // namespace sluice::detail

@@ -8,8 +8,8 @@
 class Sum {
  public:
   explicit Sum(sluice::Worker& worker) : sum_{worker.state<std::uint64_t>("sum")} {}
-  void operator()(const std::uint64_t& number, sluice::Outlet<std::uint64_t>&) { sum_.edit() += number; }
-  void finish(sluice::Outlet<std::uint64_t>& out) { out.push(*sum_); }
+  void operator()(const std::uint64_t& number, sluice::Output<std::uint64_t>&) { sum_.edit() += number; }
+  void finish(sluice::Output<std::uint64_t>& out) { out.push(*sum_); }
 
  private:
   sluice::Recoverable<std::uint64_t> sum_;

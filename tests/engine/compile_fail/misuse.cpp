@@ -9,7 +9,7 @@ struct Other {
   std::uint32_t key;
 };
 struct Handle {
-  void operator()(const Item&, sluice::Outlet<Item>& out) const;
+  void operator()(const Item&, sluice::Output<Item>& out) const;
 };
 struct HandleOther {
   void operator()(const Other&) const;
@@ -25,10 +25,10 @@ struct Padded {
   int b;
 };
 struct Good {
-  bool operator()(sluice::Outlet<Item>&);
+  bool operator()(sluice::Output<Item>&);
 };
 struct Bad {
-  int operator()(sluice::Outlet<Item>&);
+  int operator()(sluice::Output<Item>&);
 };
 struct NoHandler {
   void operator()(int, int);

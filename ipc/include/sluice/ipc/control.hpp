@@ -6,23 +6,23 @@
 // The functions of the sleeping handshake stand here together because they are one argument:
 //
 //     sleeper, at its first sleep           waker
-//     drowsy = 1                            publishes a cursor
+//     may_sleep = 1                            publishes a cursor
 //     far fence   [sleep.far_fence]         (the far fence falls anywhere between these steps)
-//     drowsy = 2                            looks at drowsy: 0? done
+//     may_sleep = 2                            looks at may_sleep: 0? done
 //
-//     sleeper, every time                   waker, if the other is drowsy
+//     sleeper, every time                   waker, if the other is may_sleep
 //     sleeping += 1                         full fence  [sleep.fence]
 //     full fence  [sleep.fence]             looks at sleeping
 //     looks at the cursors again            not 0: rings the doorbell
 //     nothing new: blocks on the doorbell
 //
 // Of two full fences one comes first: either the sleeper sees the cursor or the waker sees that it sleeps.
-// The far fence is one in the waker too, wherever the waker was: behind its look at drowsy, then the cursor
+// The far fence is one in the waker too, wherever the waker was: behind its look at may_sleep, then the cursor
 // was published before the fence and the sleeper sees it; or before that look, then the look finds the
-// sleeper drowsy. So nobody fences for a neighbour that is wide awake, and a fence that has to wait for a
+// sleeper may_sleep. So nobody fences for a neighbour that is wide awake, and a fence that has to wait for a
 // line in another processor's cache costs a hundred times what it costs otherwise.
 //
-// Who has slept stays drowsy until it has been busy for a while: a far fence costs more than a sleeper has to
+// Who has slept stays may_sleep until it has been busy for a while: a far fence costs more than a sleeper has to
 // spend. A waker that dies between publishing and ringing is covered by its replacement, which rings every
 // neighbour's doorbell; a sleeper that dies leaves its words behind, which costs its neighbours idle rings
 // until the replacement is up.
@@ -62,9 +62,9 @@ struct Life {
 inline constexpr std::uint32_t kLivesKept = 64;
 
 enum class Wakefulness : std::uint32_t {
-  wide_awake = 0,      // Will not sleep before a far fence: neighbours need not fence to ask.
-  getting_drowsy = 1,  // The far fence is under way.
-  drowsy = 2,          // It is behind: may sleep at any time.
+  awake = 0,      // Will not sleep before a far fence: neighbours need not fence to ask.
+  about_to_sleep = 1,  // The far fence is under way.
+  may_sleep = 2,          // It is behind: may sleep at any time.
 };
 
 struct Control {
@@ -109,34 +109,34 @@ inline void full_fence() noexcept {
 }
 
 // Sleeper: says that it is about to block. Look at the cursors once more after this, then block or call
-// awake(). False when nobody may have heard it (far_fence.hpp): then block for a moment only.
+// wake_up(). False when nobody may have heard it (far_fence.hpp): then block for a moment only.
 [[nodiscard]] inline bool fall_asleep(Control& own) noexcept {
   bool heard = true;
   // relaxed, here and below: the fences order them.
-  if (far_fences() && own.wakefulness.load(std::memory_order_relaxed) != Wakefulness::drowsy) {
+  if (far_fences() && own.wakefulness.load(std::memory_order_relaxed) != Wakefulness::may_sleep) {
     // Of two threads that come here at a time none goes on before a far fence of its own.
-    own.wakefulness.store(Wakefulness::getting_drowsy, std::memory_order_relaxed);
+    own.wakefulness.store(Wakefulness::about_to_sleep, std::memory_order_relaxed);
     std::atomic_signal_fence(std::memory_order_seq_cst);
     heard = far_fence();  // [sleep.far_fence] pairs with Published::sleeps().
-    if (heard) own.wakefulness.store(Wakefulness::drowsy, std::memory_order_relaxed);
+    if (heard) own.wakefulness.store(Wakefulness::may_sleep, std::memory_order_relaxed);
   }
   own.naps.store(own.naps.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
   own.sleeping.fetch_add(1, std::memory_order_relaxed);
   full_fence();  // [sleep.fence] pairs with Published::sleeps().
   return heard;
 }
-inline void awake(Control& own) noexcept {
+inline void wake_up(Control& own) noexcept {
   own.sleeping.fetch_sub(1, std::memory_order_relaxed);  // relaxed: a late 0 costs an idle ring.
 }
 // Will not sleep for a while: spares its neighbours their fences. Of a process in which one thread sleeps.
-inline void wide_awake(Control& own) noexcept {
+inline void stay_awake(Control& own) noexcept {
   // relaxed: seen late, it costs a fence.
-  own.wakefulness.store(Wakefulness::wide_awake, std::memory_order_relaxed);
+  own.wakefulness.store(Wakefulness::awake, std::memory_order_relaxed);
 }
 // What a predecessor left behind when it died in its sleep.
 inline void nobody_sleeps(Control& own) noexcept {
-  own.sleeping.store(0, std::memory_order_relaxed);  // relaxed: as in awake().
-  wide_awake(own);
+  own.sleeping.store(0, std::memory_order_relaxed);  // relaxed: as in wake_up().
+  stay_awake(own);
 }
 inline bool sleeps(const Control& peer) noexcept {
   return peer.sleeping.load(std::memory_order_relaxed) != 0;  // relaxed: the fence orders it.
@@ -150,9 +150,9 @@ class Published {
     std::atomic_signal_fence(std::memory_order_seq_cst);
   }
   bool sleeps(const Control& peer) noexcept {
-    // relaxed: either the far fence was before this look, and it sees that the peer is drowsy, or the peer
+    // relaxed: either the far fence was before this look, and it sees that the peer is may_sleep, or the peer
     // sees the cursors. [sleep.far_fence] pairs with fall_asleep().
-    if (peer.wakefulness.load(std::memory_order_relaxed) == Wakefulness::wide_awake && far_fences()) {
+    if (peer.wakefulness.load(std::memory_order_relaxed) == Wakefulness::awake && far_fences()) {
       return false;
     }
     if (!fenced_) full_fence();  // [sleep.fence] pairs with fall_asleep().

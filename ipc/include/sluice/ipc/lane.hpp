@@ -225,13 +225,13 @@ class LaneConsumer {
   const std::byte* data() const noexcept { return memory_.ring + (next_ & (memory_.capacity_bytes - 1)); }
   void advance(std::uint64_t bytes) noexcept { next_ += bytes; }
 
-  // Nothing from `position` on is readable until lift_fence(): for an event that must not be handled.
+  // Nothing from `position` on is readable until clear_stop(): for an event that must not be handled.
   void stop_at(std::uint64_t position) noexcept {
-    fence_ = position;
+    stop_ = position;
     limit_ = next_;
   }
-  void lift_fence() noexcept { fence_ = kNoFence; }
-  bool at_fence() const noexcept { return fence_ == next_; }
+  void clear_stop() noexcept { stop_ = kNoStop; }
+  bool at_stop() const noexcept { return stop_ == next_; }
 
   // The mark that stands at next(), if there is one; call when readable() is 0.
   const Mark* mark() const noexcept {
@@ -285,16 +285,16 @@ class LaneConsumer {
       // The mark may have come after this tail was read: then it lies beyond it and sets no limit yet.
       if (ahead < limit_ - next_) limit_ = next_ + ahead;
     }
-    if (fence_ - next_ < limit_ - next_) limit_ = fence_;
+    if (stop_ - next_ < limit_ - next_) limit_ = stop_;
   }
 
-  static constexpr std::uint64_t kNoFence = ~std::uint64_t{0};
+  static constexpr std::uint64_t kNoStop = ~std::uint64_t{0};
   static constexpr int kGatherRelaxes = 8;
 
   LaneMemory memory_;
   std::uint64_t next_ = 0;
   std::uint64_t limit_ = 0;
-  std::uint64_t fence_ = kNoFence;
+  std::uint64_t stop_ = kNoStop;
   std::uint64_t marks_next_ = 0;
   std::uint64_t marks_tail_cache_ = 0;
   std::uint64_t marks_published_ = 0;  // By publish(); what a commit has published may be published again.

@@ -60,13 +60,13 @@ Woken wait(const WaitPolicy& policy, Control& own, const Doorbell& doorbell, Rea
 
   const bool heard = fall_asleep(own);
   if (ready()) {
-    awake(own);
+    wake_up(own);
     return Woken::ready;
   }
   bool rang = doorbell.wait(heard ? policy.bound : std::min(policy.bound, kUnheard));
   // What came just as the bound passed is not a lost ring: whoever published it sees that this side sleeps.
   if (!rang && ready()) rang = doorbell.wait(kRingUnderWay);
-  awake(own);
+  wake_up(own);
   // Another thread of this process sleeps at the same doorbell, and this one may have taken its ring.
   if (rang && sleeps(own)) doorbell.ring();
   if (!ready()) return Woken::bound;

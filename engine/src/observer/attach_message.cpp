@@ -1,0 +1,69 @@
+#include "observer/attach_message.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstdint>
+#include <cstring>
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+namespace sluice::detail {
+namespace {
+
+constexpr std::uint64_t kMark = 0x6563696c75732031;  // "1 sluice", as it lies in memory.
+
+using Pair = std::array<int, 2>;
+
+// What sendmsg() and recvmsg() want to know; its parts point at each other.
+struct Message {
+  Message() {
+    header.msg_iov = &part;
+    header.msg_iovlen = 1;
+    header.msg_control = control;
+    header.msg_controllen = sizeof(control);
+  }
+  Message(const Message&) = delete;
+  Message& operator=(const Message&) = delete;
+
+  std::uint64_t mark = 0;
+  iovec part{&mark, sizeof(mark)};
+  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(Pair))] = {};
+  msghdr header{};
+};
+
+}  // namespace
+
+void send_attach_message(int connection, int segment, int description) noexcept {
+  Message message;
+  message.mark = kMark;
+  const Pair descriptors{segment, description};
+  cmsghdr* rights = CMSG_FIRSTHDR(&message.header);
+  rights->cmsg_level = SOL_SOCKET;
+  rights->cmsg_type = SCM_RIGHTS;
+  rights->cmsg_len = CMSG_LEN(sizeof(descriptors));
+  std::memcpy(CMSG_DATA(rights), descriptors.data(), sizeof(descriptors));
+  ::sendmsg(connection, &message.header, MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+AttachMessage receive_attach_message(int connection) noexcept {
+  Message message;
+  AttachMessage attach_message;
+  do {
+    attach_message.bytes = ::recvmsg(connection, &message.header, MSG_CMSG_CLOEXEC);
+  } while (attach_message.bytes < 0 && errno == EINTR);
+  if (attach_message.bytes < 0) return attach_message;
+  Pair descriptors{-1, -1};
+  const cmsghdr* rights = CMSG_FIRSTHDR(&message.header);
+  if (rights != nullptr && rights->cmsg_level == SOL_SOCKET && rights->cmsg_type == SCM_RIGHTS) {
+    const std::size_t count = std::min((rights->cmsg_len - CMSG_LEN(0)) / sizeof(int), descriptors.size());
+    std::memcpy(descriptors.data(), CMSG_DATA(rights), count * sizeof(int));
+  }
+  attach_message.segment = Descriptor{descriptors[0]};
+  attach_message.description = Descriptor{descriptors[1]};
+  attach_message.whole = attach_message.bytes == sizeof(message.mark) && message.mark == kMark && attach_message.segment &&
+                  attach_message.description;
+  return attach_message;
+}
+
+}  // namespace sluice::detail

@@ -1,0 +1,22 @@
+// The attach_message: the one message that an observer gets at the observer socket, a mark and two descriptors.
+#pragma once
+
+#include <sys/types.h>
+
+#include <sluice/detail/descriptor.hpp>
+
+namespace sluice::detail {
+
+// Sends it without waiting. Who does not take it has had its chance.
+void send_attach_message(int connection, int segment, int description) noexcept;
+
+struct AttachMessage {
+  ssize_t bytes = 0;   // As of recvmsg(): negative with errno set, 0 when the other side has hung up.
+  bool whole = false;  // It is what a observer socket gives, with both descriptors.
+  Descriptor segment;
+  Descriptor description;
+};
+// Waits as long as the connection lets it. Nothing is believed of it but what the kernel says.
+AttachMessage receive_attach_message(int connection) noexcept;
+
+}  // namespace sluice::detail

@@ -1,0 +1,268 @@
+#include "observer/observer_socket.hpp"
+
+#include <algorithm>
+#include <cerrno>
+#include <charconv>
+#include <csignal>
+#include <cstdlib>
+#include <cstring>
+#include <fcntl.h>
+#include <optional>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <fmt/format.h>
+
+#include <sluice/error.hpp>
+
+#include "observer/attach_message.hpp"
+
+namespace sluice::detail {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr const char* kEnding = ".sock";
+constexpr const char* kUnfinished = ".new";  // Behind the name of a socket that nobody listens at yet.
+constexpr int kBacklog = 64;
+constexpr const char* kRemedy = "name a file in a directory that can be written, or set observe.socket=off";
+
+// False when the path is too long.
+bool address_of(const std::string& path, sockaddr_un& address) noexcept {
+  address = {};
+  address.sun_family = AF_UNIX;
+  if (path.empty() || path.size() >= sizeof(address.sun_path)) return false;
+  std::copy(path.begin(), path.end(), address.sun_path);
+  return true;
+}
+
+// A directory that nobody but this user can put anything into.
+bool is_ours_alone(const fs::path& directory) {
+  struct stat found {};
+  return ::lstat(directory.c_str(), &found) == 0 && S_ISDIR(found.st_mode) && found.st_uid == ::geteuid() &&
+         (found.st_mode & (S_IWGRP | S_IWOTH)) == 0;
+}
+
+// The first is preferred.
+std::vector<fs::path> possible_directories() {
+  std::vector<fs::path> all;
+  const char* runtime = std::getenv("XDG_RUNTIME_DIR");
+  if (runtime != nullptr && *runtime == '/') all.push_back(fs::path{runtime} / "sluice");
+  all.emplace_back(fmt::format("/tmp/sluice-{}", ::geteuid()));
+  return all;
+}
+
+bool is_observer_socket(const fs::path& path) {
+  struct stat found {};
+  return path.extension() == kEnding && ::lstat(path.c_str(), &found) == 0 && S_ISSOCK(found.st_mode);
+}
+
+// The pid in the name of a observer socket; 0 if there is none.
+pid_t host_of(const fs::path& path) {
+  const std::string name = name_of_observer_socket(path);
+  const std::size_t dot = name.rfind('.') + 1;  // 0 without a dot.
+  pid_t pid = 0;
+  const auto read = std::from_chars(name.data() + dot, name.data() + name.size(), pid);
+  return read.ec == std::errc{} ? pid : 0;
+}
+
+// Whether the kernel says that nobody will ever answer there.
+bool is_left_over(const fs::path& path) {
+  return !connect_to_observer_socket(path.string(), std::chrono::milliseconds{0}) && errno == ECONNREFUSED;
+}
+
+// What killed pipelines have left. Living ones are not disturbed.
+void sweep(const fs::path& directory) {
+  std::error_code error;
+  for (fs::directory_iterator at{directory, error}, end; !error && at != end; at.increment(error)) {
+    if (!is_observer_socket(at->path())) continue;
+    const pid_t host = host_of(at->path());
+    if (host > 0 && ::kill(host, 0) != 0 && errno == ESRCH && is_left_over(at->path()))
+      ::unlink(at->path().c_str());
+  }
+}
+
+// A file without a name whose bytes stay what they are.
+Descriptor sealed(const std::string& name, std::string_view bytes) {
+  Descriptor file{::memfd_create(name.substr(0, 240).c_str(), MFD_CLOEXEC | MFD_ALLOW_SEALING)};
+  const bool done =
+      file && ::write(file.get(), bytes.data(), bytes.size()) == std::ssize(bytes) &&
+      ::fcntl(file.get(), F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) == 0;
+  if (!done) throw Error{{"describe", name, errno_text(), ""}};
+  return file;
+}
+
+// Nothing when the kernel does not tell.
+std::optional<Client> client_at(int connection) noexcept {
+  ucred who{};
+  socklen_t size = sizeof(who);
+  if (::getsockopt(connection, SOL_SOCKET, SO_PEERCRED, &who, &size) != 0) return std::nullopt;
+  return Client{who.uid, who.pid};
+}
+
+}  // namespace
+
+ObserverSocket::ObserverSocket(const Settings& settings, const std::string& pipeline, Descriptor segment,
+           const std::string& description)
+    : segment_{std::move(segment)}, description_{sealed("sluice-description:" + pipeline, description)} {
+  const std::string path = settings.text("observe.socket");
+  if (path == "auto") {
+    open_by_itself(pipeline);
+  } else if (path != "off") {
+    open_at(fs::absolute(path).string());
+  }
+  if (!open()) let_go();
+}
+
+void ObserverSocket::open_by_itself(const std::string& pipeline) {
+  constexpr int kMostTries = 16;  // Pipelines of one name in one host.
+  for (const fs::path& directory : possible_directories()) {
+    ::mkdir(directory.c_str(), S_IRWXU);
+    if (!is_ours_alone(directory)) continue;
+    sweep(directory);
+    for (int number = 1; number <= kMostTries && !open(); ++number) {
+      const std::string more = number == 1 ? "" : fmt::format("-{}", number);
+      try {
+        open_at(directory / fmt::format("{}{}.{}{}", file_name_of(pipeline), more, ::getpid(), kEnding));
+      } catch (const Error&) {
+        // Nobody has asked for this path: the next may do, and the pipeline runs without one as well.
+      }
+    }
+    if (open()) return;
+  }
+}
+
+void ObserverSocket::open_at(const std::string& path) {
+  const auto refuse = [&path](const std::string& why, const char* remedy = kRemedy) {
+    throw Error{{"open the observers' socket", path, why, remedy}};
+  };
+  const std::string unfinished = path + kUnfinished;
+  sockaddr_un address;
+  if (!address_of(unfinished, address))
+    refuse(fmt::format("a socket's path has {} characters at most",
+                       sizeof(address.sun_path) - 1 - std::strlen(kUnfinished)));
+  struct stat found {};
+  if (::lstat(path.c_str(), &found) == 0) {
+    if (!S_ISSOCK(found.st_mode)) refuse("it is there, and no socket");
+    if (!is_left_over(path)) refuse("another pipeline listens there", "name another path for each pipeline");
+    ::unlink(path.c_str());
+  }
+  Descriptor made{::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)};
+  if (::lstat(unfinished.c_str(), &found) == 0 && S_ISSOCK(found.st_mode)) ::unlink(unfinished.c_str());
+  const auto* name = reinterpret_cast<const sockaddr*>(&address);
+  if (!made || ::bind(made.get(), name, sizeof(address)) != 0) refuse(errno_text());
+  // Everybody who gets as far as the name may knock: who is refused is to be known.
+  constexpr mode_t kEverybody = 0666;
+  const bool done = ::chmod(unfinished.c_str(), kEverybody) == 0 && ::listen(made.get(), kBacklog) == 0 &&
+                    ::lstat(unfinished.c_str(), &found) == 0 &&
+                    ::renameat2(AT_FDCWD, unfinished.c_str(), AT_FDCWD, path.c_str(), RENAME_NOREPLACE) == 0;
+  if (!done) {
+    const std::string why = errno_text();
+    ::unlink(unfinished.c_str());
+    refuse(why);
+  }
+  path_ = path;
+  device_ = found.st_dev;
+  inode_ = found.st_ino;
+  listening_ = std::move(made);
+}
+
+void ObserverSocket::let_go() noexcept {
+  listening_.reset();
+  segment_.reset();
+  description_.reset();
+}
+
+void ObserverSocket::remove() noexcept {
+  struct stat found {};
+  if (path_.empty() || ::lstat(path_.c_str(), &found) != 0) return;
+  if (found.st_dev == device_ && found.st_ino == inode_) ::unlink(path_.c_str());
+}
+
+ObserverSocket::Answered ObserverSocket::answer() const noexcept {
+  Answered answered;
+  while (answered.clients < kMostClients) {
+    const Descriptor connection{::accept4(fd(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK)};
+    if (!connection && (errno == EINTR || errno == ECONNABORTED)) {
+      ++answered.clients;
+      continue;
+    }
+    if (!connection) {
+      // Without a descriptor to be had it would be asked for again at once.
+      if (errno != EAGAIN) answered.clients = kMostClients;
+      return answered;
+    }
+    ++answered.clients;
+    const std::optional<Client> client = client_at(connection.get());
+    if (client && (client->uid == ::geteuid() || client->uid == 0)) {
+      send_attach_message(connection.get(), segment_.get(), description_.get());
+    } else {
+      ++answered.refused;
+      answered.last_refused = client.value_or(Client{});
+    }
+  }
+  return answered;
+}
+
+std::vector<fs::path> observer_socket_directories() {
+  std::vector<fs::path> all = possible_directories();
+  std::erase_if(all, [](const fs::path& directory) { return !is_ours_alone(directory); });
+  return all;
+}
+
+std::vector<fs::path> find_observer_sockets() {
+  std::vector<fs::path> found;
+  for (const fs::path& directory : observer_socket_directories()) {
+    std::error_code error;
+    for (fs::directory_iterator at{directory, error}, end; !error && at != end; at.increment(error)) {
+      if (!is_observer_socket(at->path())) continue;
+      if (is_left_over(at->path())) {
+        ::unlink(at->path().c_str());
+      } else {
+        found.push_back(at->path());
+      }
+    }
+  }
+  std::sort(found.begin(), found.end());
+  return found;
+}
+
+std::string name_of_observer_socket(const fs::path& path) {
+  return path.stem().string();
+}
+
+std::string file_name_of(std::string_view pipeline) {
+  constexpr std::size_t kMost = 40;  // The path of a socket is short.
+  std::string name{pipeline.substr(0, kMost)};
+  const auto plain = [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_';
+  };
+  std::replace_if(
+      name.begin(), name.end(), [&plain](char c) { return !plain(c); }, '_');
+  return name;
+}
+
+Descriptor connect_to_observer_socket(const std::string& path, std::chrono::milliseconds limit) noexcept {
+  sockaddr_un address;
+  if (!address_of(path, address)) {
+    errno = ENAMETOOLONG;
+    return {};
+  }
+  const int waiting = limit.count() == 0 ? SOCK_NONBLOCK : 0;
+  Descriptor made{::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | waiting, 0)};
+  if (!made) return {};
+  const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(limit);
+  const timeval timeout{seconds.count(), std::chrono::microseconds{limit - seconds}.count()};
+  ::setsockopt(made.get(), SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof(timeout));
+  ::setsockopt(made.get(), SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout));
+  if (::connect(made.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) == 0) return made;
+  const int why = errno;
+  made.reset();
+  errno = why;
+  return {};
+}
+
+}  // namespace sluice::detail

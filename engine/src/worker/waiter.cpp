@@ -1,0 +1,59 @@
+#include "worker/waiter.hpp"
+
+#include <algorithm>
+#include <sched.h>
+
+namespace sluice::detail {
+
+ipc::WaitPolicy wait_policy(const Settings& settings, const std::string& stage, bool shared_place) {
+  ipc::WaitPolicy policy;
+  if (shared_place) return policy;
+  const std::string strategy = settings.choice("wait.strategy", stage);
+  policy.spin = settings.duration("wait.spin", stage);
+  policy.sleep = strategy == "sleep";
+  if (strategy != "spin") policy.yield = settings.duration("wait.yield", stage);
+  // A wait that never sleeps goes on with its last step: that is to yield, even if no time is set for it.
+  if (strategy == "yield") policy.yield = std::max(policy.yield, std::chrono::nanoseconds{1});
+  return policy;
+}
+
+// A process that has waited to its bound in vain waits so many times as long.
+constexpr int kIdleBounds = 4;
+
+void DoorbellWaiter::rouse() noexcept {
+  // So many waits take longer than the far fence that the next sleep costs for it.
+  constexpr std::uint32_t kBusy = 1024;
+  const std::uint32_t naps = own_.naps.load(std::memory_order_relaxed);  // relaxed: own word.
+  if (naps != naps_) {
+    naps_ = naps;
+    waits_without_nap_ = 0;
+  } else if (++waits_without_nap_ == kBusy) {
+    ipc::stay_awake(own_);
+  }
+}
+
+ipc::Woken DoorbellWaiter::wait_until(const std::function<bool()>& ready, std::chrono::nanoseconds bound) {
+  ipc::WaitPolicy policy = policy_;
+  policy.bound = std::min(policy.bound, bound);
+  if (alone_) rouse();
+  if (in_vain_ && policy.sleep) {
+    // Nothing came all the while: to spin again is in vain, and so is to look that often. Whoever publishes
+    // rings; the bound is there for a ring that is lost, which would be a bug.
+    policy.spin = policy.yield = {};
+    policy.bound *= kIdleBounds;
+  }
+  const ipc::Woken woken = ipc::wait(policy, own_, bell_, ready);
+  in_vain_ = alone_ && woken == ipc::Woken::bound;
+  return woken;
+}
+
+void DoorbellWaiter::pause(std::chrono::nanoseconds limit) {
+  // Whoever may not sleep asks again at once. Spinning before the sleep would be in vain: nothing can come.
+  if (policy_.sleep) {
+    bell_.wait(limit);
+  } else if (policy_.yield.count() > 0) {
+    ::sched_yield();
+  }
+}
+
+}  // namespace sluice::detail

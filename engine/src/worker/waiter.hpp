@@ -1,0 +1,42 @@
+// How a process waits on its doorbell: the host at its inlets and outlets, a worker for input and for room.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <string>
+
+#include <sluice/ipc/waiting.hpp>
+#include <sluice/settings.hpp>
+
+#include "worker/worker_loop.hpp"
+
+namespace sluice::detail {
+
+// How a process of this stage waits. A shared place never spins.
+ipc::WaitPolicy wait_policy(const Settings& settings, const std::string& stage, bool shared_place);
+
+// Waits on the doorbell of the calling process. A process that is `alone` waits in one thread only: after
+// many waits without a sleep it says that it is wide awake.
+class DoorbellWaiter final : public Waiter {
+ public:
+  DoorbellWaiter(const ipc::WaitPolicy& policy, ipc::Control& own, const ipc::Doorbell& bell,
+                   bool alone = false)
+      : policy_{policy}, own_{own}, bell_{bell}, alone_{alone} {}
+
+  ipc::Woken wait_until(const std::function<bool()>& ready, std::chrono::nanoseconds bound) override;
+  void pause(std::chrono::nanoseconds limit) override;
+
+ private:
+  void rouse() noexcept;
+
+  ipc::WaitPolicy policy_;
+  ipc::Control& own_;
+  const ipc::Doorbell& bell_;
+  bool alone_;
+  bool in_vain_ = false;    // The last wait came to its bound.
+  std::uint32_t naps_ = 0;  // Of this process, at the last wait.
+  std::uint32_t waits_without_nap_ = 0;
+};
+
+}  // namespace sluice::detail
