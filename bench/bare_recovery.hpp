@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The least that a replacement can be: a process is killed, its death is known, another one is forked and
 // stores the time.
 #pragma once

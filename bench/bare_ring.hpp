@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The baseline: the least that a single-producer single-consumer ring in shared memory can be.
 //
 // A power of two of fixed slots, two cursors on lines of their own, each side with a cached copy of the

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Question: what does exactness cost? Events go to a worker and back; the worker commits, keeps its progress
 // word and counts.
 //

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Question: what does a lane cost above the least that a shared-memory ring can be, and what does each of its
 // dimensions change?
 //

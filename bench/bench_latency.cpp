@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Question: how long is an event under way, and what does it cost to wake whoever sleeps?
 //
 // Baseline: for a wake-up, a bare eventfd for each direction (`baseline:eventfd`) and a bare futex

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Question: how does a lane stand beside the rings and queues that others have built?
 //
 // Baseline: a bare ring with cached cursors (bare_ring.hpp). Limit: cache lines that go to and fro. Peers,

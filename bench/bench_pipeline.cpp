@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Question: what do stages, routes and fan-out cost, and what does a whole pipeline gain over one thread?
 //
 // Baselines: run_inline, the same pipeline with the same commits in one thread, for chains and routes; for

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Question: how soon after a SIGKILL does a replacement work, with how much state, and what do the others
 // notice of it?
 //

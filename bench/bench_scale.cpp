@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Question: what do lanes and workers cost that have nothing to do?
 //
 // Baseline: none but the same thing with fewer of them; read the first line of each group.

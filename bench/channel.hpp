@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Our own lanes, and the baseline, as channels that traffic.hpp can measure.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // One run of something in processes of its own: how long it took, what it cost, and what it counted.
 //
 // Each run is a child of the benchmark, so that one that starts threads leaves none behind for the next, and

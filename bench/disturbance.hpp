@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What other programs, and other guests of the hypervisor, took of the machine while something was measured.
 #pragma once
 

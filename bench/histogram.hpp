@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Counts of times in buckets whose width grows with the time, so that millions of them cost a fixed memory
 // and their quantiles a fixed relative error.
 //

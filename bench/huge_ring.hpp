@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A ring in 2 MiB pages, mapped twice in a row as a segment does it in plain ones: to see what they would
 // change.
 #pragma once

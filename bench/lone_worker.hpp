@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // One worker of the engine in a process of its own, with the other ends of its lanes in the hands of the
 // benchmark: its neighbours cost what a lane costs and no more, so that what is measured is the worker.
 //

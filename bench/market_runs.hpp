@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The market demonstration and its program of one thread, run as their users would, on the same capture.
 #pragma once
 

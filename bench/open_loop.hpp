@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // An open-loop generator: events are sent when a fixed schedule says, whatever became of those before, and
 // every time counts from the moment that the schedule meant, so that one long wait is felt by all the events
 // that it delays.

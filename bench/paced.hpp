@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A channel of somebody else's whose receiver lets events gather as LaneConsumer::watch() does, so that
 // nobody can say that a peer would win with the same pauses.
 //

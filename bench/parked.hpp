@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Ways to hand 64 bytes to a process that sleeps, and to sleep until 64 bytes come: lanes with doorbells, and
 // the bare things that the kernel has for it. Each gives send() and receive() for either side; receive() is
 // false when nothing came in time.

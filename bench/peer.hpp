@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The other side of a measurement: a thread or a process, pinned to a processing unit of its own.
 #pragma once
 

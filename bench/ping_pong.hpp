@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The limits of the machine: cache lines that go to and fro between two processes, and a stream of them.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The pipelines whose workers the suite `recovery` kills.
 #pragma once
 

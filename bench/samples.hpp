@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Times of single happenings, few enough to keep every one: exact quantiles as the counters of a benchmark.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Memory that a benchmark shares with the processes that it forks: anonymous, and present before it is used.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What every suite program has in common: its options, how its benchmarks are named and repeated, and what
 // else ran on the machine meanwhile.
 //

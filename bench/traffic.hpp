@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What is measured of every channel, ours and others': events one way, in the three manners that queues are
 // used in, and one event there and back. Both sides are processes, pinned apart.
 //

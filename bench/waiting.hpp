@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A bound for every wait of a benchmark: a side whose other side has died or is broken must not wait for
 // ever.
 #pragma once

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 # Installation: find_package(sluice) gives sluice::sluice, sluice::engine, sluice::ipc and sluice::pinning.
 
 include(CMakePackageConfigHelpers)

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 # How every target of the project is made: language level, warnings, sanitizers, aliases, export.
 
 function(sluice_compile_options target)

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Counts the words of standard input in two worker processes. kill -9 them as you like: the counts are right.
 #include <iostream>
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The fan-out over pipes and over Unix sockets.
 //
 // One event a write; packed, the application collects 32 of them for each write to a pipe.

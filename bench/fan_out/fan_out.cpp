@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "fan_out/fan_out.hpp"
 
 namespace sluice::bench {

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The fan-out that Sluice and its peers do: one producer deals events to workers, each of which handles them
 // and hands the results to one that gathers.
 //

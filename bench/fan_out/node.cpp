@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The fan-out by Node's cluster module, as a child: peers/node_cluster.js does the work and measures it.
 #include <cstdio>
 #include <memory>

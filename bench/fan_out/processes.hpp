@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The fan-out over any kind of message channel between processes: a link to each worker, and one link on
 // which all of them answer.
 //

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The fan-out by oneTBB, between threads: its flow graph and its parallel_pipeline. What is handed from node
 // to node, or from filter to filter, is a block of 32 events, since each hand-over costs about as much as a
 // block.

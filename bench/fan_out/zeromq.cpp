@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The fan-out over ZeroMQ: PUSH and PULL sockets, ipc transport. A message is one event, which ZeroMQ batches
 // by itself; packed, the application puts 32 of them into each.
 #include <atomic>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The market's tables in ordinary memory: what its handlers would use in a program of one thread, without a
 // word for recovery.
 //

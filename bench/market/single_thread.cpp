@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The market demonstration as a program of one thread: what its pipeline is measured against.
 //
 // It shares the pipeline's code for captures, JSON, decimals, books, bars and files, and has nothing else:

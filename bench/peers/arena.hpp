@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Shared memory for queues that allocate for themselves: all they ask for before the processes part comes
 // from here, and nothing is ever given back.
 #pragma once

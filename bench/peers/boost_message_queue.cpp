@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Boost.Interprocess's message_queue: a heap of prioritised messages behind a mutex in shared memory.
 #include <array>
 #include <boost/interprocess/ipc/message_queue.hpp>

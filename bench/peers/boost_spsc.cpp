@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Boost.Lockfree's spsc_queue: a ring of fixed capacity, placed in shared memory as a whole.
 #include <array>
 #include <boost/lockfree/spsc_queue.hpp>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // moodycamel::ConcurrentQueue, a queue for many producers, with one: through its token, which is its fastest
 // way.
 #include <array>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What carries messages of bytes through the kernel or through a library of its own, as a channel: an event
 // is a message, and a batch is one message of up to 32 events, which is the best way to use each of these.
 //

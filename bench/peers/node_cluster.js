@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The fan-out by Node's cluster module: the primary deals events to its workers with process.send() and gathers
 // their results. usage: node node_cluster.js EVENTS WORKERS PACK; prints events, the sum of the checksums and
 // the seconds between the first event and the last result.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The other products that this build has found: each file of this directory adds its own.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What the kernel itself offers: a pipe, a Unix socket, a POSIX message queue. None of their calls blocks:
 // who waits asks again, which is faster here than to sleep and be woken.
 #include <array>

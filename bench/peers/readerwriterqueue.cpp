@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // moodycamel::ReaderWriterQueue: it calls malloc for its blocks, which this program takes from shared memory
 // while a queue is made (the linker wraps malloc); afterwards it is only asked for what needs no allocation.
 #include <array>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // DPDK's rte_ring with one producer and one consumer, in plain shared memory; it needs nothing else of DPDK.
 // Its copies are widest for elements of 16 B: an event is a run of them, enqueued as a whole.
 #include <array>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // ZeroMQ over ipc://, a pair of sockets a direction. Who waits sleeps in ZeroMQ for a while, because its own
 // thread has to run on the same units.
 #include <array>

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 # Writes a header with the commit that is built, whenever that has changed: figures must name their source.
 find_package(Git QUIET)
 set(commit "unknown")

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Differences, their noise, and what stands against comparing.
 
 #include "compare.hpp"

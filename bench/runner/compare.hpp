@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What changed between two runs, and what is no more than noise. Pure functions.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Units and digits.
 
 #include "figure_text.hpp"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Figures as people read them: "96.2 M/s", "235 ns", "4.0 KiB". Pure functions.
 #pragma once
 

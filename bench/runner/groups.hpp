@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Puts side by side what is compared: benchmarks of one group and the same parameters, with their ratios to
 // the limit, the baseline and the best peer. Pure functions.
 #pragma once

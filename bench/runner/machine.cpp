@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Facts out of the kernel's files, the processor and hwloc.
 
 #include "machine.hpp"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What a run must tell about the machine, so that its figures can be judged elsewhere and later.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A run as one page for any browser: tables that need no script, charts where there is one, nothing fetched.
 // Pure functions.
 #pragma once

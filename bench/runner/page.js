@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Draws the charts of a page when they come into view. All figures stand in tables as well.
 (() => {
   "use strict";

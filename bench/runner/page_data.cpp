@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Bars with their spread, percentile curves, ratios to the run before.
 
 #include "page_data.hpp"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The numbers that the charts of a page draw, as JSON for page.js. Pure functions.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The files that every page carries, as bytes of this program.
 
 #include "page.hpp"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Rows and cells. Every cell carries its heading, so that a narrow screen can show a row as a card.
 
 #include "page_tables.hpp"

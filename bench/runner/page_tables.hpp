@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The tables of a page, in HTML: all that the charts show can be read there too. Pure functions.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Reports to and from JSON. The order of members is that of the code, so that two files can be compared.
 
 #include "report.hpp"

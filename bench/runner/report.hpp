@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A whole run as a value, and as JSON: every sample, the machine, the settings, the places.
 #pragma once
 

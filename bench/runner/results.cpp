@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Names taken apart, medians and spreads.
 
 #include "results.hpp"

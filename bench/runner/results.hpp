@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What suite programs measured, as values: rounds, figures, and their medians with spread. Pure functions.
 //
 // A benchmark's name is GROUP/SUBJECT/PARAMETERS; what has the same group and parameters is compared

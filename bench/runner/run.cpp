@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // One suite after the other: start, watch, read.
 
 #include "run.hpp"

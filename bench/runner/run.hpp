@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Runs suite programs one after the other and keeps what they measured.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Google Benchmark's JSON to rounds and figures.
 
 #include "suite_output.hpp"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Reads what a suite program, a program of Google Benchmark, wrote by --benchmark_out. Pure.
 #pragma once
 

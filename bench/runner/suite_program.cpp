@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Fork, exec, process group, pidfd.
 
 #include "suite_program.hpp"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A suite program as a child process: everything it starts stands in one process group, which is ended as a
 // whole, so that nothing goes on measuring behind the next suite's back.
 #pragma once

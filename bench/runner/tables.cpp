@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The tables: results by group, targets, differences.
 
 #include "tables.hpp"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A run for a terminal, in at most 100 columns. Pure functions.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The eight targets: which benchmarks they look at, and where the line is.
 
 #include "targets.hpp"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What Sluice wants to reach, beside what a run has measured. Pure functions.
 //
 // A target is a ratio, or a difference, of medians within one run: it holds or falls short, or was not

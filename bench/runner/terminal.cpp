@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Padding, escapes, line breaks.
 
 #include "terminal.hpp"

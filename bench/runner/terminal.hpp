@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Cells, colours and wrapped lines for the tables of a terminal. Pure functions.
 #pragma once
 

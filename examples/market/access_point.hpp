@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Where to resume a compressed capture without decompressing it from its start.
 //
 // A plain value for recoverable memory: a process that takes over the reading of a file needs the position of

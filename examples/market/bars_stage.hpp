@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The stage `bars`: trade totals of each instrument and its one-second bars (trade_bars.hpp), told at the end
 // of the stream.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Level-2 order books, kept by the exchange's rules, over memory of any kind.
 //
 // Updates are buffered until the snapshot of their instrument; then those that the snapshot already contains

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The stage `book`: level-2 order books (book.hpp), told at the end of the stream.
 #pragma once
 

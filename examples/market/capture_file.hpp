@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Reads one capture line by line: gzip, zstd or plain, told apart by its first bytes, from a path or a
 // descriptor.
 //

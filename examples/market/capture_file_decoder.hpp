@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // How the bytes of a capture become its text: one decoder for each kind of file, told apart by the first
 // bytes.
 //

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Reads gzip archives (RFC 1952) of one or many members, and resumes in the middle of one.
 //
 // zlib inflates the raw deflate stream; header, checksum and length are read here, so that a member that is

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "market/capture_file_source.hpp"
 
 #include <cerrno>

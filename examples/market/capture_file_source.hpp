@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The bytes of a capture as they lie in the file or come through a pipe: descriptor, buffer and offset.
 //
 // A descriptor that can seek is read with pread at this object's own offset, because the offset that the

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Reads zstd archives of one or many frames; resumes at the start of a frame, the only place that zstd
 // allows.
 

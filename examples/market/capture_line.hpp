@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What one line of a capture is: when it was received, of which instrument, and its JSON.
 //
 // Two formats: a recorder's raw file, named VENUE_SYMBOL_DAY.gz (any extension or none), with lines

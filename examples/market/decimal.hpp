@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Exact fixed-point numbers for prices, quantities and their sums: no floating point touches money.
 //
 // A Decimal counts units of 1e-8, which every price and quantity of the exchanges fits; the sums are 128 bits

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The drill: kills workers while the pipeline runs, and measures how long their replacements took.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What travels between the stages of the market demonstration.
 #pragma once
 

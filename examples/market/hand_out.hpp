@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What becomes of one parsed line: which of the market's events it is handed out as.
 #pragma once
 

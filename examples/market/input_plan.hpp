@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Which source worker reads which capture files, and in what order.
 //
 // inspect_input() looks at one file; plan_inputs() is a pure function of what was seen. Files whose order

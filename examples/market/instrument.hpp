@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What is traded where: a venue and a symbol as one small value that can lie in shared memory and be a key.
 //
 // Texts are kept in place, padded with zeros, so that equal texts are equal bytes: the values can be

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // market: exchange captures in, counts, trades, bars, books and tickers out, exactly once whatever dies.
 #include <chrono>
 #include <cstdio>

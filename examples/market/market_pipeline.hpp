@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The market demonstration as a pipeline:
 //
 //     read --- lines ---> parse -+- trades ---> bars -----+

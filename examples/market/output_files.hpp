@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The files of the output: their names, and how rows become one of them.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // simdjson's DOM is used rather than its on-demand parser: it validates the whole document, also what no
 // event needs, and it picks the instructions of the machine when it runs. On-demand code is compiled for the
 // baseline of the distribution, where it took 1.6 times as long over the recorded captures.

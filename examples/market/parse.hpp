@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Turns the JSON of one capture line into one event of the market, or into the reason why it is none.
 //
 // The JSON is the exchange's: {"stream": "btcusdt@trade", "data": {...}} or, without a stream, the snapshot

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The stage `parse`: capture lines in, events of the market out, one stream a kind. Stateless.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The stage `read`: a source that reads the groups of capture files of its worker, line by line.
 //
 // Its position is recoverable state: a replacement goes on behind the last line that was committed, and for

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Standard input as the source of the market demonstration: the host reads it and pushes its lines.
 //
 // A pipe cannot be read twice, so no worker may own it; the host does, in the thread that waits for the

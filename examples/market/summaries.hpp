@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The last ticker of each instrument, and how many events of each kind it had, over memory of any kind
 // (tables.hpp).
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The stages `tickers` and `counts`: the last ticker of each instrument, and how many events of each kind it
 // had (summaries.hpp); told at the end of the stream.
 #pragma once

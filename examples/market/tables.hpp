@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The tables that the market's handlers keep, in memory of any kind: recoverable in a worker of a pipeline,
 // ordinary in a program of one thread. A handler is compiled for either, so that both run the same code.
 #pragma once

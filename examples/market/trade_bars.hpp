@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What an instrument's trades come to, and its one-second bars, over memory of any kind (tables.hpp).
 //
 // A bar's second is that of the trade's time, rounded down; its open and close go by the order of arrival.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The stage `write`: the file sink. Rows are appended to a part file for each output as they come; the last
 // word sorts each part into its output file.
 //

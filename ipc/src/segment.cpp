@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Creation and mapping of the segment; see the header for who may call what.
 #include "sluice/ipc/segment.hpp"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Finding, checking, locking, making and removing the file of a named segment; see the header for the order.
 #include "segment_file.hpp"
 

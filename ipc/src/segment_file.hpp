@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The file of a named segment: found, checked and locked, or made, and removed. Its header tells whoever
 // starts next whether what follows can be taken over.
 //

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The one place that asks the kernel for an affinity mask, however many units the machine has.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // In which order processing units are handed to workers: the part of the plan that knows about neighbours.
 #pragma once
 

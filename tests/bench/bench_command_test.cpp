@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // `sluice bench` as a user runs it: what it prints and writes, what it refuses before it runs anything.
 #include <cstdlib>
 #include <filesystem>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The histograms that suites keep in shared memory, against the sorted times themselves.
 #include <algorithm>
 #include <chrono>

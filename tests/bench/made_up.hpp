@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Measurements made up for the tests, so that every median and ratio is known.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A report survives being written and read; what is no report is refused with its reason.
 #include <limits>
 #include <nlohmann/json.hpp>

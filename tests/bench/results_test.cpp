@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Names, medians, spreads and ratios: what a result says.
 #include <figure_text.hpp>
 #include <groups.hpp>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Suites as they run: what is kept of one that ends well, fails, dies, hangs, is missing or is interrupted.
 #include <chrono>
 #include <csignal>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What the terminal shows: everything, in a hundred columns, with colours only if asked for.
 #include <sstream>
 #include <string>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The targets on figures that are known: where the line is, and what is said when there is nothing to judge.
 #include <algorithm>
 #include <targets.hpp>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A suite program that ends in every way in which one can: which one the filter says.
 #include <csignal>
 #include <cstdio>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // `sluice chaos` as a user meets it: what it refuses, how it ends, what it leaves to its program.
 #include <csignal>
 #include <string>

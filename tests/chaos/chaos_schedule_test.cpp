@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // When chaos hits, and what may be written to ask for it: no process, no clock but the test's.
 #include <cmath>
 #include <vector>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Runs a command line in a shell for the tests of chaos, and keeps what it printed.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // ledger: the audited pipeline as a program, made to be hurt: `sluice chaos -- ledger`, or `ledger --chaos`.
 // It audits itself: that every entry took effect once and in order, and that neither descriptors nor memory
 // of its processes grow over the run.

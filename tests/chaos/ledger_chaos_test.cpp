@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The ledger while it is hurt thousands of times: every entry takes effect once and in order, and neither
 // descriptors, memory, files nor processes are left over. About a minute of what an hour of
 // `sluice chaos --for 1h -- ledger` does.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The market demonstration on real captures, run again and again by `sluice chaos`: no run may give another
 // answer.
 #include <iostream>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Whether the processes of a pipeline use more and more: descriptors and private memory of the host, the
 // master and the others, early in a run against late in it.
 #pragma once

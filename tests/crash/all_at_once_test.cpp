@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A pipeline with a named segment loses every process at the same instant, again and again, host and all;
 // each next start goes on, and at the end everything has taken effect exactly once.
 #include <algorithm>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The audit: cursors, published events, state and file of a worker against the oracle.
 #include <algorithm>
 #include <cstring>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A real worker is run one instruction at a time, from its construction through its batches to its end; after
 // each store that another process could see, a real replacement takes over a copy of what is there.
 #include <filesystem>

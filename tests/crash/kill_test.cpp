@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Workers of every kind are killed with SIGKILL at random instants while a ledger passes through them; at the
 // end every event has taken effect exactly once, in order, everywhere.
 #include <chrono>

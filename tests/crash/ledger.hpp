@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A pipeline that can be audited: entries pass through lanes of both kinds, keyed tables, plain state and a
 // file, and at the end every account tells how many it got, in which order and what they amount to. What is
 // lost, doubled, swapped or damaged on the way shows in the statement.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The market demonstration on real captures with a named segment, as a user would run it: killed whole again
 // and again, started again each time with the same command; no answer differs.
 #include <chrono>

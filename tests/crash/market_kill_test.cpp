@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The market demonstration on real captures while its workers are killed: 160 kills at random instants in
 // all, every kind of worker hit, no answer differs.
 #include <string>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Recovery is killed like everything else: a worker dies, its replacement dies while it recovers, and the
 // replacement of that one too; the fourth finds what the second should have found.
 #include <filesystem>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Real deaths: a worker is stopped before a random one of its instructions and killed there with SIGKILL; a
 // real process replaces it on the same segment, and is killed in its turn.
 #include <chrono>

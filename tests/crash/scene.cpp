@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The neighbours of the worker under test, and copies of the segment.
 #include "scene.hpp"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A worker and everything around it, as far as the worker can see: its segment, its master and its
 // neighbours.
 //

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Copies of states, and the lives of replacements in them.
 #include "state_checker.hpp"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What a death would leave behind, judged: each distinct state of the worker's region is copied, a real
 // replacement recovers the copy, and exactly the committed batches must have taken effect; then it goes on to
 // the end of its input, which must be the end of an undisturbed run.

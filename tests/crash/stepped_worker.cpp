@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The child's side of a stepped life, and its neighbours while it sleeps.
 #include "stepped_worker.hpp"
 

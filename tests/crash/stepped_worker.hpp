@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A life of the worker under test in a child, one instruction at a time.
 #pragma once
 

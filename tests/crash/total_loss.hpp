@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A host with a whole pipeline under it that can be lost at one instant: every process killed by one call.
 //
 // Used by tests, which have no threads. The host is a fork in a process group of its own; what it leaves

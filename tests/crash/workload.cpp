@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What the workload does to one item, and the same once more in plain containers.
 #include "workload.hpp"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The handler whose worker the tests of every instruction kill, and what it must have done.
 //
 // Everything it does is a function of how many items of each input lane it has consumed, whatever their

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // AppendFile: the file holds what was committed, no byte more or less, whoever was killed on the way.
 
 #include <fstream>

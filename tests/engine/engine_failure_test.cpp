@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What goes wrong, and what the host hears of it: every failure is an Error with a text that says what to do,
 // and ends no one but the pipeline.
 

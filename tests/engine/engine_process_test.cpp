@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The engine as a neighbour: where its processes run, what they hold, what they cost, and that they go.
 
 #include <sched.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The engine with real processes: what run_inline promises holds here as well, and what only processes can
 // show.
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What an Error says, for tests that look at its text.
 #pragma once
 

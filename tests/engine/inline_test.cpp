@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // run_inline: a pipeline in one thread, with everything but the processes. What is promised here holds in
 // processes as well; engine_test.cpp runs the same pipelines there.
 

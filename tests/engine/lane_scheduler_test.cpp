@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Which lanes a worker looks at: none is left out for long, and those that have something come first.
 #include "worker/lane_scheduler.hpp"
 

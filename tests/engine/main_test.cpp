@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // sluice::main: the program around a pipeline, its exit statuses and what it does with interrupts.
 
 #include "pipelines.hpp"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Handlers, sources and pipelines that the tests of the engine share. Each does one plain thing, so that what
 // a test sees comes from the engine.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What the tests with real processes share: deadlines, looks at the kernel's account of a process, and a host
 // that pushes and pulls at the same time. Nothing here waits for ever, and nothing leaves a process behind.
 #pragma once

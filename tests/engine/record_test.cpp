@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Records of bytes on their way through a pipeline, with and without a head, from nothing to all that a lane
 // holds.
 

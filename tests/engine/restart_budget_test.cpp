@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The restart budget: when a dead worker is replaced, and when the pipeline gives up. A fake clock.
 
 #include "master/restart_budget.hpp"

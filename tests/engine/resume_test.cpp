@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Pipelines with a named segment: what a next start finds, what it refuses, and when the file goes.
 #include <csignal>
 #include <cstdlib>

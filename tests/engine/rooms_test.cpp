@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The rooms of engine/src: none includes what belongs to one that stands on it.
 #include <algorithm>
 #include <array>

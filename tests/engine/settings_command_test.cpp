@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // `sluice config` as a user runs it: what it prints, where, and its exit status.
 
 #include <array>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Profile files: what may stand in them, and what is said of the rest.
 
 #include <string>

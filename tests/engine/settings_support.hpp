@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What the tests of the settings share: settings from variables and files, and what is said of bad ones.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The settings as a specification: values, layers, origins, stages and errors.
 
 #include <chrono>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What people and reports are shown of the settings.
 
 #include <algorithm>

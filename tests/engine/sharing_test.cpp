@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Workers that share a processing unit: whether one that is woken may interrupt the other.
 
 #include <sched.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Workers that hang, really: the watchdog ends and replaces them, and the flow goes on as if nothing had
 // happened. Those that only look as if they hung are left alone.
 

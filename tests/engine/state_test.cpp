@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Recoverable state and tables: they do what a std::map does, and a roll-back takes back exactly what the
 // event did. Random operations against a model, with the undo log used as the worker loop uses it.
 

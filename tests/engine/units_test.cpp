@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Numbers with units: what may be written, what it means, and how it is written back.
 
 #include <chrono>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The watchdog against a kernel that is made up at random: threads run, wait for a processor, sleep and hang
 // in state D, and the kernel's account of them has the holes that the real one has. Whoever uses less than
 // its deadline is never ended; whoever hangs always is.

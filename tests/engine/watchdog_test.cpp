@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The watchdog's judgement, row by row of the table in watchdog.hpp, under a fake clock. What follows from it
 // for real processes is in stall_test.cpp.
 

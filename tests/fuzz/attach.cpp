@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Fuzz target: attaching to what somebody else has left. A region whose bytes are arbitrary is taken over in
 // the midst of a pipeline that goes on; a file whose header is arbitrary is opened as a named segment.
 #include <filesystem>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What a fuzzer's input is taken apart with: numbers and runs of bytes, zeros once it is used up.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Fuzz target: a lane whose peer writes what it likes, whenever it likes. The consumer reads records and
 // marks, the producer reserves room: neither ever touches a byte outside the ring, and what is found out
 // stays so.

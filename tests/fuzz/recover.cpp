@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Fuzz target: recovery of a region whose commit record, undo log, cursors and state are arbitrary. It is
 // refused, or what it leaves holds the invariants of commit.hpp and undo.hpp, and can be worked with.
 #include <array>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Fuzz target: everything that reads settings - variables, assignments, profile files, units, lists of
 // processing units. What is refused is refused by an Error; what is accepted reads back as it was written.
 #include <array>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The promise that everything else rests on: whatever instruction a worker dies at, its replacement finds
 // either the whole batch or nothing of it, and goes on to the same end.
 //

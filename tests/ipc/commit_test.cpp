@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The commit: everything that moves moves together, and a region is finished, undone or refused.
 //
 // What a death at each instruction leaves is the matter of commit_crash_test.cpp; here stand the steps.

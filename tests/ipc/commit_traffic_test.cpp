@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A worker that commits while both its neighbours live: it publishes its cursors to peers that read them at
 // that moment, and all three fall asleep and ring each other all the time. As threads over one mapping, which
 // ThreadSanitizer can judge, and as processes over a real segment, which is what it is for.

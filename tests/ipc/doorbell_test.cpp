@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The doorbell: rings are remembered, a wait has a bound, and any process can ring.
 #include <chrono>
 #include <csignal>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Records of bytes in a lane: any length up to the lane's capacity less the length word, at any offset.
 #include <deque>
 

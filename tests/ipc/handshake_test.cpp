@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The sleeping handshake alone, with nothing between the two sides but its functions: of a sleeper that
 // looks for the last time and a waker that has just published, at least one sees the other. Whatever the
 // processor holds back in a store buffer shows here, hundreds of thousands of times a second.

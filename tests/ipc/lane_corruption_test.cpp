@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A peer that writes nonsense: it is found out, and never makes this side touch what is not its own.
 //
 // Where a claim is about staying inside the ring, the test adds up what an end would touch and compares it

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A lane in a segment of its own: the producer's region holds line and ring, the consumer's its line.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What a lane of fixed-size events promises its two honest ends, in one process.
 #include <deque>
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Millions of events between two ends that run at the same time: two threads, which ThreadSanitizer can
 // judge, and two processes, which are what the lane is for.
 #include <atomic>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Every memory order that is not relaxed names its pair: a label in brackets, such as [lane.tail], stands on
 // it or just above it, and on the other side as well.
 #include <algorithm>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A worker whose every result is known beforehand: what crash tests run, kill, recover and audit.
 //
 // It reads numbers from a lane, keeps state under an undo log, writes records to a second lane and commits,

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What a named segment promises: the next start finds what the last processes left, at whatever address; it
 // refuses, and does not touch, everything else; nobody is surprised by a file that is half there.
 #include <array>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What the segment promises: one memory, one writer a region, errors at start and never later.
 #include <array>
 #include <atomic>

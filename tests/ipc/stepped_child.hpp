@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Runs a child one instruction at a time, so that a test can look at what a death there would leave behind.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The undo log: what was noted comes back, newest first, and a log that cannot be is refused.
 #include <algorithm>
 #include <array>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Waiting: what is ready is seen at once, bounds hold, and of two processes that wake each other neither
 // ever sleeps through it.
 #include <array>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What is delivered of truncated and corrupt captures, and how the damage is reported.
 
 #include <algorithm>

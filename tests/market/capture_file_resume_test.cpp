@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // That a reader resumes exactly where another one stopped.
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // How captures are read line by line, from files and pipes, and what becomes of long lines.
 
 #include "market/capture_file.hpp"

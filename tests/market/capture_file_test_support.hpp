@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What the tests of the capture reader share: a whole reading of a file, and text to put into files.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // How a line of a capture is taken apart, and how the format of a file is told.
 
 #include "market/capture_line.hpp"

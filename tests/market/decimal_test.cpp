@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What a decimal is, how it is written, and that sums of them are exact.
 
 #include "market/decimal.hpp"

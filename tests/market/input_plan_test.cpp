@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Which worker reads which files, in what order, and what is refused.
 
 #include "market/input_plan.hpp"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What names an instrument, and that it is a key in shared memory.
 
 #include "market/instrument.hpp"

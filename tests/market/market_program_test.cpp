@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The market program as its users run it: the right answers, and what bad input gets.
 #include <fstream>
 #include <string>

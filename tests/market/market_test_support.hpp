@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What the market tests share: files of their own, archives, and the recorded data if it is there.
 #pragma once
 

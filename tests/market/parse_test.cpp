@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Which JSON is which event, and for what reasons a line is rejected.
 
 #include "market/parse.hpp"

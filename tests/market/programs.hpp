@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Runs the market's programs as a user would, and reads the files that they leave.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The recorded captures, read, split and parsed, give the answers that were computed independently.
 
 #include <algorithm>

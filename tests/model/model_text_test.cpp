@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The models speak of the code that stands in ipc/, and every mutant in them is run.
 #include <filesystem>
 #include <fstream>

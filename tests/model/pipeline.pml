@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Why exactly-once holds whatever dies: lanes, commit, undo log and recovery of ipc/, store by store.
  *
  * A source worker, a worker in the middle and a worker at the end, over two lanes of two slots; a master that

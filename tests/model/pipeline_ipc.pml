@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The protocol of ipc/, step by step: undo.hpp, commit.hpp and lane.hpp, as a worker of the pipeline runs them. */
 
 inline check_lane(l) {

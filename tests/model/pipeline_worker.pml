@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* A worker of the pipeline: its handlers, the worker loop around them, and its region with what dies beside it. */
 
 /* What holds whenever a batch is whole: after recovery and after a commit. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Why nobody sleeps for ever beside work to do: the handshake of control.hpp, under store buffers.
  *
  * A producer and a consumer share a lane of one slot, so that either of them sleeps again and again and is woken

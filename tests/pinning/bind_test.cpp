@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Places carried out on this machine and checked against what the kernel tells.
 #include <array>
 #include <cerrno>

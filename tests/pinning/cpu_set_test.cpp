@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A set of CPU numbers: how it is written, how it is read, and how it meets the kernel's masks.
 #include <vector>
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // How the tests of this directory state what an error must say.
 #pragma once
 

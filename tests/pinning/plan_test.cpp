@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Where the processes of a pipeline go, on machines that nobody here has.
 #include <cstddef>
 #include <filesystem>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The CPU quota, found in made-up trees of /proc and /sys that stand for machines and containers.
 #include <filesystem>
 #include <fstream>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Machines as plain values: made up, read from a file, and this one.
 #include <filesystem>
 #include <fstream>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The file of dead letters: what is written can be read, and nothing else can.
 
 #include <cstring>

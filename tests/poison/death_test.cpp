@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // How a death is explained from what is left of it, and whom it is counted against. Pure.
 
 #include "death/death.hpp"

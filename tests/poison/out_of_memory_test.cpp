@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A worker that the kernel kills for its memory: told from any other SIGKILL by the count of its memory
 // cgroup, and the event in its handler is to blame. Needs a cgroup that this process may make; without one it
 // is skipped, aloud.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Events that kill the worker that handles them, really: after three times exactly that event is a dead
 // letter, and everything else takes effect exactly once, in order.
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Dead letters are handled once more, exactly once: by the worker they were for, before anything else.
 
 #include <cstdlib>

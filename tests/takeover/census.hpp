@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Who is there: the processes of one pipeline by the kernel's account, whatever the pipeline itself says.
 #pragma once
 

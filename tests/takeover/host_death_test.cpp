@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The death of the host: the pipeline stops at once, or handles what the host had pushed and ends, as the
 // setting host.death says. Nothing is left running, and nothing is left in the file system.
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The mm_pin of a worker: it is there, it runs nothing in the worker's memory, and it goes with the worker.
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The death of the master and of the supervisor: the other of the two replaces it, the workers work on meanwhile,
 // and every event takes effect exactly once.
 

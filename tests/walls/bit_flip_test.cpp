@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Bits flip in the region of a dead worker, at every kind of moment it can have died: nobody crashes, hangs
 // or reads what is not there, and whoever finds out says so in an Error that names the worker, stage or lane.
 //

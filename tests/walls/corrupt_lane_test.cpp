@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A corrupt lane at the host, and pipelines that the words of a lane could not tell apart: both are Errors.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Damage done to a worker from within: a thread of the worker waits for orders, flips the bits that they name
 // in the worker's own region, which is all that it can write, and kills the process at that instant.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Bits flip in the region of a worker, and it dies, at any instant of its work: the pipeline goes on to its
 // end, or ends with an Error that names the worker, stage or lane. The master, the host and the other workers
 // live.

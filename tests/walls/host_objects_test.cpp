@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The library never ends the host: nothing in it that runs in the host's process refers to a function that
 // ends a process or changes what a signal does. The line is drawn by object file, and looked for in the
 // archives.

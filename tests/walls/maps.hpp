@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What the kernel says of the mappings of a pipeline's segment in any process.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The socket that observers ask at: where it is, when it is there, and who finds it.
 #include "observer/observer_socket.hpp"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Observers: they see what the engine sees, can change nothing, and nothing that they do or suffer changes
 // anything for the pipeline. Another user is refused and reported.
 #include <cstdlib>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A pipeline in one process whose workers die at chosen moments: their regions can be looked at, damaged and
 // taken over again, a hundred thousand times a minute. The host's ends, the lanes, the worker loops and the
 // recovery are those of the engine.

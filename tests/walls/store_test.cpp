@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A store outside its own region faults in the worker that makes it: for every other region, at both ends of
 // its plain part and of its rings, through both of their mappings. Nothing changes, and the flow goes on.
 #include <csignal>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What the tests of observers share: a place for sockets that other users can reach, and a pipeline to look
 // at.
 #pragma once

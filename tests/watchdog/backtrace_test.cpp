@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Backtraces with names: of this program, and of processes that cannot help because they hang.
 
 #include "death/backtrace.hpp"

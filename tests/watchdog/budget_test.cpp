@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What becomes of a pipeline when a worker keeps dying: it stops and says why, or goes on without that
 // worker.
 

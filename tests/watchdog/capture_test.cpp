@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Before a stalled worker dies, its stacks and its event are written down, without its help. And how long it
 // takes to see a stall and a death.
 

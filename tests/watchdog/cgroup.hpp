@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A control group with a CPU quota, for as long as a test needs it; of version 1 or 2, whichever there is.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The coroner: reports are written while its caller goes on, and a condemned process dies in the event that
 // it is condemned for, or not at all.
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // No healthy worker is killed: sixteen of them on two processors, with burners beside them, each event near
 // its deadline now and then, and the watchdog crowded as they are.
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A pipeline of one stage whose handler does what each event tells it: spin, sleep, hang. And what a test
 // needs to look on while it does.
 #pragma once

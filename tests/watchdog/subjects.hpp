@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Processes for the watchdog and the coroner to look at: each hangs in a function with a name of its own, has
 // a deadline, and is never left behind.
 #pragma once

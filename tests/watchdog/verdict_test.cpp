@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Every verdict of the watchdog, provoked for real, again and again where that is cheap, and none misjudged.
 
 #include <optional>

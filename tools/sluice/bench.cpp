@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // `sluice bench`: runs the benchmark suites, tells what they found, compares it, and checks it against the
 // targets.
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Names of suites and files, checked.
 
 #include "bench_options.hpp"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What `sluice bench` was asked for, checked before anything runs: it may run for twenty minutes.
 #pragma once
 

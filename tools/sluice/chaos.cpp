@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // `sluice chaos`: runs a program again and again while its pipeline is hurt, and tells whether it minded.
 
 #include <chrono>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The runs of `sluice chaos`: starts the program, hurts it, and judges how it ends, until the time is over.
 #pragma once
 

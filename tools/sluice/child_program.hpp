@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A program as a child process: started, watched by its pidfd, and its end as a status.
 #pragma once
 

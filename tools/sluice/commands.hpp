@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The commands of `sluice`. Each function adds one to the program; it runs once the command line has been
 // read, prints to standard output, and throws sluice::Error for what the user must put right.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // `sluice config`: what the settings are, what they mean, and where their values come from.
 
 #include <cstdio>

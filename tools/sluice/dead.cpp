@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // `sluice dead`: what became of the events that killed their worker too often, and another try for them.
 
 #include <cstdio>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The `sluice` command. Exit status: 0 done, 1 it could not be done, 2 the command line or a setting is
 // wrong; `sluice chaos` ends as the program does that it runs.
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // `sluice stats`: the numbers of a pipeline that another process runs.
 
 #include <chrono>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The exception of every set-up failure: what was tried, on which object, why it failed and what to do.
 //
 // Thrown while a pipeline is described, sized, placed and started, never on the way of an event: the event

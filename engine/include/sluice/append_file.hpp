@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // AppendFile: a file that a handler appends to, exactly once whatever dies.
 //
 // The file's committed length is recoverable state. Bytes are written before the commit that counts them; a

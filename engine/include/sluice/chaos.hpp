@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Chaos: hurts the processes of running pipelines, at the times that a ChaosSchedule sets, to see that
 // nothing comes of it. Behind `sluice chaos` and the option --chaos of every Sluice program.
 //

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // When chaos hurts whom: what was asked for, and the hits that come of it. Pure: a seed and times in, hits
 // out.
 //

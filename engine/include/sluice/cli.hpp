@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The standard options of a Sluice program, for programs that parse theirs with CLI11.
 #pragma once
 

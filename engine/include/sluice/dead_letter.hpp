@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Dead letters: events that killed their worker too often. Each was moved out of its worker's way by a
 // commit, into a file of that worker, with everything that is known of it.
 //

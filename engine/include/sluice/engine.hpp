@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Engine: runs a pipeline. What a program embeds.
 //
 //     sluice::Engine engine{market};                 // settings from the environment

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Events: what travels in lanes. A trivially copyable value of fixed size, or a record: a head and bytes.
 //
 // A Record<Head> is a view. One that a handler is given points into the lane and is valid until the handler

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The graph: a pipeline as a plain value, known whole before anything starts. Built by Pipeline and Stream,
 // read by the engine to size, place, print and run it.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Inlets and outlets: where the host pushes events into a pipeline and pulls events out of it.
 //
 // Got from Engine::inlet<T>(name) and Engine::outlet<T>(name) after the start; each is used by one thread at

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // run_inline: the same pipeline, with the same semantics, in the calling thread. For tests and debuggers.
 //
 // No process, no waiting, no clock: every run of the same events does the same, in the same order. State,

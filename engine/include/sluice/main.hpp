@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // sluice::main: a program around one pipeline, with the options that every Sluice program has.
 //
 //     int main(int argc, char** argv) { return sluice::main(argc, argv, pipeline); }

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Observer: looks at a pipeline that another process runs, and can change nothing of it.
 //
 //     sluice::Observer market = sluice::Observer::attach("market");

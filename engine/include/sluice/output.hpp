@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Output<T>: where a handler pushes the events it makes.
 //
 // Used by one thread: the worker's, or for a host's inlet the host's. What is pushed becomes visible to the

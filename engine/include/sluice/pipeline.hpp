@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Pipeline and Stream: how a program says what its pipeline is.
 //
 //     sluice::Pipeline market{"market"};

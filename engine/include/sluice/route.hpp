@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Routes: which worker of the next stage gets an event.
 //
 // By key: the same key goes to the same worker, in order. Round-robin and least-loaded keep no order between

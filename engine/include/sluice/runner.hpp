@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Runners: how the worker loop, which knows no event types, calls handlers, which know nothing else.
 //
 // One virtual call a batch and lane; the loop over the events is compiled with the handler inside. A handler

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The settings of a pipeline: every value that can be tuned without changing the program, and where it came
 // from.
 //

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Sluice: pipelines of worker processes over shared memory that survive the death of any of them.
 //
 // The public face. Say what the pipeline is (pipeline.hpp), write handlers (runner.hpp says what one is,

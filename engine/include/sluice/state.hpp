@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Recoverable state: plain values and keyed tables that survive their worker.
 //
 // They live in the worker's region. A change is undone if the batch that made it does not commit, because its

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Stats: what a running pipeline tells of itself, read from the segment without disturbing anybody.
 #pragma once
 

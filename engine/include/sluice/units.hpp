@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Numbers with units, as people write them in settings: "64K", "2MiB", "10ms", "yes". Pure functions.
 //
 // K, M, G and T are powers of 1024 in counts and in bytes; bytes may also be written KiB, MiB, GiB and TiB,

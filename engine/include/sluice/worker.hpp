@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Worker: what a handler knows of the process it runs in. Handed to its constructor, after the worker is
 // pinned and its region recovered.
 //

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The process that continues a process which chaos has stopped, even if whoever stopped it has died since.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Which of a program's processes belong to its pipelines, found from outside by what the kernel tells of
 // them.
 //

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Backtraces with names: of addresses of this program, and of all threads of another process.
 //
 // Both allocate, open the files of the program and its libraries, and may take tens of milliseconds: they are

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The coroner: finds out of what a worker died, or is about to, and writes it down, while the master goes on.
 //
 // Names for addresses and the stacks of another process take allocations, files and tens of milliseconds. So

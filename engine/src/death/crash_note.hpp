@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The crash note: what a dying worker can still say of its death, left in its own region.
 //
 // Written by the worker's signal handler, or where its process catches what a handler threw. Read once the

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // How a worker's process ended, and whether the event in its handler is to blame for it. Pure: the master
 // gathers the evidence.
 #pragma once

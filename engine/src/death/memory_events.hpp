@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Who died for memory: the kernel's count of kills in the cgroup that the calling process belongs to.
 //
 // Used by the master, to tell an out-of-memory kill from any other SIGKILL. Reads one small file.

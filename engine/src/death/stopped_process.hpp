@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // All threads of another process, stopped for a moment so that they can be looked at, without its help.
 //
 // By ptrace: it works on threads that spin as on those that sleep, and a thread that is being stopped does

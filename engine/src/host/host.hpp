@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The host's side of a pipeline: its segment, its inlets and outlets, and what it can see of the rest.
 //
 // Used by Engine, with processes, and by run_inline, without. Inlets and outlets are each used by one thread

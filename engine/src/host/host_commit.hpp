@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The commit of one inlet or outlet: all lanes of the end and the number of its events move together, so that
 // a host that is resumed knows exactly what it has pushed and pulled.
 //

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What a start does with a segment that it has taken over from a life whose processes are all dead.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Shallow idle states: what the setting power.latency asks of the processors for as long as a pipeline runs.
 //
 // A processor that has nothing to do falls into states that take tens of microseconds to leave. The kernel

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The layout: which process has which region, where in it everything lies, and which lanes join whom.
 //
 // A plain value computed before anything starts, the same in every process because they inherit it by fork.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Placement: the plan for a layout's processes, and the memory of its regions bound to it.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The shape of a pipeline: what must be the same for a named segment to be taken over, as text for people.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The verdict on a worker, as the watchdog leaves it in the register of the workers for everybody to read.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The wiring: what every process of a pipeline has in common, fixed before the first fork.
 #pragma once
 

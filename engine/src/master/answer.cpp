@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // How the master answers observers, and what it says of those it refuses.
 
 #include <ctime>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What the master does when a worker has died: who is to blame, the report, the replacement.
 
 #include <csignal>

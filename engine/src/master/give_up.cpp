@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What happens when a worker's restart budget is spent: the pipeline stops, or goes on without that worker's share.
 
 #include "master/master.hpp"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The kernel's own account of a process, for the watchdog. Allocates nothing.
 #pragma once
 

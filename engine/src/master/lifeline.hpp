@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The lifeline: a pipe whose writing end the supervisor and the master hold, and nobody else. When the last of
 // them dies, whichever way, the kernel closes it, and that is the one sure sign that nobody is left who could
 // replace anybody: it needs no pid, and no fork can slip past it, since a fork inherits the end.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The master's look at its workers, every tick of the watchdog, and what it does to those that stall.
 
 #include <csignal>

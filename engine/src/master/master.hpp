@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The master: starts the workers, watches them, replaces the dead and ends the stalled. It runs no user code,
 // touches no event and, but for what fork() does, allocates nothing once all workers are started.
 //

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The mm_pin: a process that shares all memory with a worker, and takes it down once the worker is dead.
 //
 // The kernel tells of a death only after the dying process has unmapped its memory, which takes longer the

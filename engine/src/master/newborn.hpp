@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The first moments of a process that the master has forked: whom it dies with, and from when on it may touch
 // its region.
 //

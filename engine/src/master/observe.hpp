@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What the watchdog looks at: a worker's own words and the kernel's account of it. Used by the master.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The master's dead children: reaped, but never waited for.
 //
 // A debugger that holds a process keeps it from its parent even when it is dead, for as long as it likes.

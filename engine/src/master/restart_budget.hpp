@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Restarts: when a dead worker is replaced, and when the pipeline gives up on it. Pure.
 //
 // A worker that died after it had committed something, or while it waited, is replaced at once. One that died

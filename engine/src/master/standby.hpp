@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The standby: a process that the master has forked ahead, to become the replacement of whichever worker dies
 // next. It spares a replacement the fork: about 0.25 ms of the millisecond it takes on a busy machine.
 //

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The supervisor: the process between the host and the master, which forks a master, waits for its death, and
 // forks the next one. It maps the segment read-only, and knows nothing of workers.
 //

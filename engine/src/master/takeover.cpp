@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // How a master begins: it looks for the workers that a master before it has left, watches over those that
 // live and replaces those that died meanwhile. For the first master there are none, and it starts them all.
 //

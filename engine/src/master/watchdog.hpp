@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The watchdog's judgement: numbers in, verdict out. Pure functions; the master measures and acts.
 //
 // Progress is judged, not heartbeats: a worker is healthy while its progress word moves, or while it has a

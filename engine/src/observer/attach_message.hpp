@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The attach_message: the one message that an observer gets at the observer socket, a mark and two descriptors.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What an observer must know of a pipeline to read its statistics from its segment: written by the host once,
 // read by an observer, who trusts none of it.
 //

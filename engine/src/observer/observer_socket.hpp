@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The observer socket: a Unix socket at which observers ask for a look at the pipeline, and get it without costing
 // anybody anything.
 //

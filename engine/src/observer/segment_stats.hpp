@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Reads the statistics of a pipeline from its segment: for its host, and for observers, who have nothing
 // else.
 //

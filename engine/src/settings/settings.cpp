@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The ladder of settings: assignments in layers, the strongest of which holds.
 //
 // Only what was said is kept, as a list of assignments; defaults and the profile's values are looked up in

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The reader of profile files.
 
 #include "settings/settings_file.hpp"

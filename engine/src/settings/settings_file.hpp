@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Reading a profile file into lines, without knowing what they mean. Private to the engine.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The names of settings, and the search for the nearest one.
 
 #include "settings/settings_names.hpp"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The names of settings: dotted keys, environment variables, and the nearest name to one that does not exist.
 // Private to the engine; pure functions.
 #pragma once

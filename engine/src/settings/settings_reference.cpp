@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The reference page of all settings, in Markdown, made from the table.
 
 #include <string>

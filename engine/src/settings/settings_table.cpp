@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The table of all settings. Values for the profiles: `latency` spends processors on waiting and keeps what
 // is in flight small, `throughput` buffers and batches more, `shared` assumes that the processors belong to
 // others too.

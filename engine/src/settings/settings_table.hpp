@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The table of all settings: the one place where a setting is described. Private to the engine.
 //
 // To add a setting, add a row: names, checks, help and the reference page follow. Every text in a row is

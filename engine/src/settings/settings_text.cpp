@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Settings for people: the table of values, the account of one setting, and the part of a program's --help.
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The checks that a value must pass, one for each type of setting.
 
 #include "settings/settings_value.hpp"

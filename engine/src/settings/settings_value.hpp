@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The values of settings: whether a text is allowed, and how it is written canonically. Private to the
 // engine.
 #pragma once

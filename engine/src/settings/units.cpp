@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Numbers with units: one reader of decimal numbers, and a table of units for each kind of quantity.
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // LaneScheduler: which of its input lanes a worker looks at in a batch.
 //
 // A look at an empty lane reads a line that its producer writes. With few lanes that is nothing; with

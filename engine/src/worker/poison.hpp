@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Poison: the events that a worker must not handle any more, because they have killed it too often, and the
 // way they take instead: by a commit into the worker's file of dead letters.
 //

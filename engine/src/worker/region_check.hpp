@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Whether a region can be taken over as its last process left it: what a stray store may have done to its
 // cursors and marks is found before anybody acts on them.
 //

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Retry: dead letters of an earlier run that the workers of their stages are to handle once more, before
 // anything else.
 //

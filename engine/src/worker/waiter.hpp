@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // How a process waits on its doorbell: the host at its inlets and outlets, a worker for input and for room.
 #pragma once
 

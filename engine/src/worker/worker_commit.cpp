@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // How the worker loop publishes: what a commit takes along, whom it rings, and how room is made in a full
 // lane.
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The worker loop: reads events, runs the handler, commits.
 //
 // One object a worker, in the worker's process and thread; or, for run_inline, all workers of a pipeline in

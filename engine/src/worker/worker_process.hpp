@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The process of one worker: from the fork to its end.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The answer files of a market: tab-separated, with a header, sorted, decimals as short as they can be
 // exactly.
 #pragma once

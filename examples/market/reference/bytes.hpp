@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The bytes of a capture, whatever it is packed in: plain, gzip (also several members) or zstd.
 #pragma once
 

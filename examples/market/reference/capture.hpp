@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A capture file as a run of lines: raw recorder files and merged files, read in order, with line numbers.
 #pragma once
 

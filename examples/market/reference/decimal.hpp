@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Exact decimal numbers for the reference: a 128-bit mantissa and a scale of its own for every number.
 //
 // The pipeline under test counts money in 64-bit fixed point; this is a different way on purpose, so that a

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // One market event, checked whole before it has any effect: an event is taken or rejected, never half of
 // each.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // All that is known of one instrument: totals of its trades, its bars, its book and its last ticker.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // market-reference: the answers of the market demonstration, computed in one thread, to be compared with.
 #include <algorithm>
 #include <chrono>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The exchange's own book of one instrument, moved by chance, and what changed since the last depth update.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What a recorder receives for one instrument, day after day: trades, tickers, depth updates and, a little
 // after each day's start, the REST snapshot of the book.
 //

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The instruments of the simulated exchanges: how each prints its numbers, what it costs and how busy it is.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // market-simulator: a seeded exchange that writes captures in the recorder's format, the same bytes for a
 // seed.
 #include <algorithm>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Lines that a recorder should not have written, of every kind that a reader must reject.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The texts that the exchanges send, byte for byte in the shape of the real feed: fields, order and decimals.
 #pragma once
 

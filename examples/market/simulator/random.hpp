@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The simulator's source of chance. The standard distributions may differ between libraries, so that a seed
 // would not name a capture; these few integer functions do not. The generator is SplitMix64 (Steele, Lea and
 // Flood, "Fast splittable pseudorandom number generators", 2014).

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Capture files on disk: raw, one gzip file an instrument and day, or merged, one zstd file for everything.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Adds numbers in two worker processes and says their sum: every part of the library is linked and runs.
 #include <chrono>
 #include <cstdint>

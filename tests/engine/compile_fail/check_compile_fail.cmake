@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 # cmake -DCOMMAND="c++;..." -DMISUSE=n -DMESSAGE=text -P check_compile_fail.cmake: the program must not compile, and
 # what the compiler says must hold MESSAGE. Without MESSAGE it must compile.
 execute_process(COMMAND ${COMMAND} -DMISUSE=${MISUSE} RESULT_VARIABLE status OUTPUT_VARIABLE said ERROR_VARIABLE said

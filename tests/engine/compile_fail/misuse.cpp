@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Programs that must not compile, one for each value of MISUSE; 0 is the one that must, so that the others
 // fail for their own reason. check_compile_fail.cmake compares what the compiler says.
 #include <sluice/sluice.hpp>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The rules of a level-2 book, as the exchanges state them: which updates count, and what a gap is.
 #include <gtest/gtest.h>
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What a capture's name says, how its lines split, and which documents are events.
 #include "capture.hpp"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The reference's decimals: exact, normalised, and picky about what a decimal is.
 #include "decimal.hpp"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // market-reference against answers that were computed with other means, and what it does about bad input.
 #include <string>
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // market-simulator: the same bytes for a seed, and captures whose answers are known by construction.
 #include <algorithm>
 #include <cstdint>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The one clock of a pipeline: CLOCK_MONOTONIC, which all processes of a machine share.
 #pragma once
 

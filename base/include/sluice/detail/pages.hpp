@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Pages and lines: the units in which memory is laid out.
 #pragma once
 

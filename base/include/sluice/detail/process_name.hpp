@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What a process is called in ps, top and /proc: one of the names below, or its worker's.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Scheduling: the master, and a replacement until it is at work, go before the workers.
 //
 // On a machine whose cores are all busy the master would otherwise wait for its turn behind the very workers

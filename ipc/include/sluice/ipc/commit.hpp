@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The commit: the one step by which the consumed events, the published events and the changed state of a
 // batch change together. This file is what exactly-once rests on.
 //

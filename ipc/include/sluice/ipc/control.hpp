@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The control block of a region: who owns it, what that process does now, and whether it sleeps.
 //
 // Written by the region's owner only; read by everybody, who must take it as a claim, not as a fact: that a

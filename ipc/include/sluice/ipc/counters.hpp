@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Counters with one writer: what a region tells of its owner's work.
 //
 // Not exact across a death (a count may be lost with the batch that dies); events in and out are exact and

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The doorbell: what a process blocks on when it sleeps, and what its neighbours ring.
 //
 // An eventfd, so that a host can also wait for it in an event loop of its own. Created before the fork, used

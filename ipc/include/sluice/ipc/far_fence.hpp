@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The far fence: one process pays for a full fence in every other one, so that those need none of their own.
 //
 // Linux has it as membarrier(MEMBARRIER_CMD_GLOBAL_EXPEDITED). It takes 0.4 us when no other processor runs a

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // How events lie in a lane: fixed-size events back to back, records behind a length word each.
 //
 // A record is a length word of eight bytes, then that many bytes, then padding to a multiple of eight.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A lane: one single-producer single-consumer ring between two processes.
 //
 // LaneProducer is used by the process that owns the ring and its ProducerLine, LaneConsumer by the process

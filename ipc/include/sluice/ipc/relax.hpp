@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What a process does between two looks at a word that another one will change: nothing, for a moment.
 #pragma once
 

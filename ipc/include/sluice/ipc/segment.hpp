@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The segment: the one shared-memory mapping of a pipeline, divided into regions with one writer each.
 //
 // The process that creates a segment forks the others, so that every process sees every byte at the same

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The undo log: the old bytes of every piece of state that the current batch has changed.
 //
 // Used by the process that owns the region, in one thread; what it holds is read again by the replacement of

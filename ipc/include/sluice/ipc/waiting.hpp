@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Waiting: what a process does while there is nothing to do. Spin, then yield, then sleep, as the policy
 // says.
 //

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Carries a place out and asks the kernel what came of it: thin shells around five system calls.
 //
 // All of them act on the calling process. A kernel that refuses (a container without CAP_SYS_NICE, a kernel

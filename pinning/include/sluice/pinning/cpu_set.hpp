@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A set of processing units by their OS number, as large as the machine asks for.
 //
 // A plain value for the control plane: every operation that adds a number may allocate. Its words are laid

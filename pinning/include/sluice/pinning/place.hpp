@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Where one process of a pipeline belongs: what a plan decides and a binding carries out.
 #pragma once
 

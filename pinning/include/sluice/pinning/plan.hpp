@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Decides where every process of a pipeline runs: a pure function of a topology and a request.
 //
 // The same input gives the same plan, so a plan can be printed, tested and rehearsed for any machine. Rules:

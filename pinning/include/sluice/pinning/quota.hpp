@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // How much CPU time the control groups of this process grant it.
 #pragma once
 

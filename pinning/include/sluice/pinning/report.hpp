@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What was asked of the kernel beside what it granted, for processes and for memory.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The processing units, caches and memory nodes of a machine, as a plain value.
 //
 // Read once at start, or made from a description, so that a plan can be tested and rehearsed for machines
