@@ -13,6 +13,7 @@
 namespace {
 
 using namespace sluice;
+using namespace sluice::detail;
 using fuzz::require;
 
 constexpr std::size_t kEdited = 32;  // Bytes of a region that one input changes at a place.

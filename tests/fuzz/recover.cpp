@@ -12,6 +12,7 @@
 namespace {
 
 using namespace sluice;
+using namespace sluice::detail;
 using fuzz::require;
 
 constexpr std::size_t kEntryBytes = 256;
