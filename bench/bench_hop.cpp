@@ -213,23 +213,24 @@ void through(benchmark::State& state, const MakeWorker& make_worker, std::uint64
   state.SetItemsProcessed(static_cast<std::int64_t>(traffic.taken() - start));
 }
 
+constexpr WorkerIndex kOnlyWorker{0};
+
 // The same work where no cache line travels: what a batch costs the worker itself.
 class OneThread {
  public:
   OneThread(const Graph& graph, const Settings& settings) : host_{graph, settings} {
-    host_.wiring().segment.open();
-    host_.wiring().segment.prefault();
-    host_.wiring().segment.own_everything();
-    begin_life(*host_.view(kFirstWorker).control, kFirstWorker);
+    host_.wiring().segment().open();
+    host_.wiring().segment().prefault();
+    host_.wiring().segment().own_everything();
+    begin_life(memory().control(), process_of(kOnlyWorker));
   }
-  ipc::LaneMemory in() const { return memory_of(host_.wiring().layout.processes[kFirstWorker].lanes_in); }
-  ipc::LaneMemory out() const { return memory_of(host_.wiring().layout.processes[kFirstWorker].lanes_out); }
+  ipc::LaneMemory in() const { return wiring().lane(memory().layout().lanes_in.front()); }
+  ipc::LaneMemory out() const { return wiring().lane(memory().layout().lanes_out.front()); }
   const Wiring& wiring() const noexcept { return host_.wiring(); }
 
  private:
-  ipc::LaneMemory memory_of(const std::vector<std::size_t>& lanes) const {
-    return lane_memory(host_.wiring().layout, host_.wiring().segment, lanes.front());
-  }
+  WorkerMemory memory() const { return wiring().worker(kOnlyWorker); }
+
   Host host_;
 };
 
@@ -262,7 +263,7 @@ template <class H>
 void worker_in_one_thread(benchmark::State& state, std::uint64_t batch) {
   const OneThread scene{graph_of<H>(), settings_of(batch)};
   NobodyWaits waiter;
-  WorkerLoop loop{scene.wiring(), kFirstWorker, waiter};
+  WorkerLoop loop{scene.wiring(), kOnlyWorker, waiter};
   one_thread(state, scene, batch, [&loop] { loop.step(); });
 }
 

@@ -17,9 +17,9 @@ namespace sluice::bench {
 using namespace detail;
 namespace {
 
-std::size_t process_of(const Layout& layout, const std::string& worker) {
-  for (std::size_t process = kFirstWorker; process < layout.processes.size(); ++process) {
-    if (layout.processes[process].name == worker) return process;
+WorkerIndex worker_named(const Wiring& wiring, const std::string& worker) {
+  for (const WorkerIndex index : wiring.workers()) {
+    if (wiring.name(index) == worker) return index;
   }
   throw Error{{"measure the worker", worker, "the pipeline has no such worker", ""}};
 }
@@ -28,16 +28,16 @@ std::size_t process_of(const Layout& layout, const std::string& worker) {
 
 LoneWorker::LoneWorker(const Graph& graph, const Settings& settings, const std::string& worker,
                        const Instead& instead)
-    : host_{graph, settings}, process_{process_of(host_.wiring().layout, worker)} {
+    : host_{graph, settings}, worker_{worker_named(host_.wiring(), worker)} {
   const Wiring& wiring = host_.wiring();
-  wiring.segment.open();
-  wiring.segment.prefault();
-  wiring.segment.own_everything();
-  const ProcessLayout& layout = wiring.layout.processes[process_];
-  for (const std::size_t id : layout.lanes_in)
-    inputs_.emplace_back(lane_memory(wiring.layout, wiring.segment, id));
-  for (const std::size_t id : layout.lanes_out)
-    outputs_.emplace_back(lane_memory(wiring.layout, wiring.segment, id));
+  wiring.segment().open();
+  wiring.segment().prefault();
+  wiring.segment().own_everything();
+  const ProcessLayout& layout = memory().layout();
+  for (const LaneIndex id : layout.lanes_in)
+    inputs_.emplace_back(wiring.lane(id));
+  for (const LaneIndex id : layout.lanes_out)
+    outputs_.emplace_back(wiring.lane(id));
   std::fflush(nullptr);
   pid_ = ::fork();
   if (pid_ < 0) throw Error{{"fork the worker", worker, errno_text(), "raise the limit of processes"}};
@@ -45,12 +45,12 @@ LoneWorker::LoneWorker(const Graph& graph, const Settings& settings, const std::
     await_readiness();
     return;
   }
-  if (!instead) run_worker(wiring, {.units = {kWorkerUnit}}, process_);
+  if (!instead) run_worker(wiring, {.units = {kWorkerUnit}}, worker_);
   pin(kWorkerUnit);
-  ipc::LaneConsumer in{lane_memory(wiring.layout, wiring.segment, layout.lanes_in.front())};
-  ipc::LaneProducer out{lane_memory(wiring.layout, wiring.segment, layout.lanes_out.front())};
+  ipc::LaneConsumer in{wiring.lane(layout.lanes_in.front())};
+  ipc::LaneProducer out{wiring.lane(layout.lanes_out.front())};
   // relaxed: the benchmark waits for it and reads nothing else.
-  ipc::Control& control = *host_.view(process_).control;
+  ipc::Control& control = memory().control();
   control.incarnation.store(1, std::memory_order_relaxed);
   control.lives[1].ready_ns.store(1, std::memory_order_relaxed);
   instead(in, out);
@@ -58,13 +58,13 @@ LoneWorker::LoneWorker(const Graph& graph, const Settings& settings, const std::
 }
 
 void LoneWorker::await_readiness() {
-  const ipc::Control& control = *host_.view(process_).control;
+  const ipc::Control& control = memory().control();
   // relaxed: nothing is done on the strength of it but to begin.
   const auto ready = [&control] { return control.lives[1].ready_ns.load(std::memory_order_relaxed) != 0; };
   for (int look = 0; look < 10'000 && !ready(); ++look)
     std::this_thread::sleep_for(std::chrono::milliseconds{1});
   if (!ready())
-    throw Error{{"measure the worker", host_.wiring().layout.processes[process_].name,
+    throw Error{{"measure the worker", memory().name(),
                  std::string{"it did not become ready: "} + control.message, ""}};
 }
 
@@ -74,7 +74,7 @@ LoneWorker::~LoneWorker() {
     lane.push_mark(ipc::MarkKind::end_of_stream, 0);
     lane.publish();
   }
-  host_.wiring().bells[process_].ring();
+  host_.wiring().bell(worker_).ring();
   for (int look = 0; look < 5'000; ++look) {
     for (ipc::LaneConsumer& lane : outputs_) {  // It may wait for room.
       lane.advance(lane.readable());

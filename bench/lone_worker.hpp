@@ -45,18 +45,19 @@ class LoneWorker {
 
   // As committed until now.
   std::uint64_t events_in() const noexcept {
-    return host_.view(process_).cursors[kEventsIn].load(std::memory_order_relaxed);  // relaxed: a count.
+    return memory().cursors()[kEventsIn].load(std::memory_order_relaxed);  // relaxed: a count.
   }
   // A piece of its state, or nullptr.
   const std::byte* state_piece(std::string_view name, std::size_t bytes) const noexcept {
-    return StateArea::find(host_.view(process_).state, name, bytes);
+    return StateArea::find(memory().state(), name, bytes);
   }
 
  private:
   void await_readiness();
+  WorkerMemory memory() const noexcept { return host_.wiring().worker(worker_); }
 
   Host host_;
-  std::size_t process_ = 0;
+  WorkerIndex worker_;
   pid_t pid_ = -1;
   std::vector<ipc::LaneProducer> inputs_;
   std::vector<ipc::LaneConsumer> outputs_;

@@ -15,7 +15,7 @@ namespace {
 
 template <class T>
 const T* piece(const Scene& scene, std::string_view name) {
-  return reinterpret_cast<const T*>(StateArea::find(scene.view().state, name, sizeof(T)));
+  return reinterpret_cast<const T*>(StateArea::find(scene.view().state(), name, sizeof(T)));
 }
 
 // The table as it lies in memory: its size, then the rows.
@@ -103,7 +103,7 @@ std::string audit_outputs(const Scene& scene, const Oracle& should, bool finishe
     if (found[kLastWord] != last_words(scene, output)) wrong += name + ": the last words; ";
     if (ended != finished) wrong += name + ": the end of stream; ";
   }
-  if (made != scene.view().cursors[kEventsOut].load()) wrong += "the count of events out; ";
+  if (made != scene.view().cursors()[kEventsOut].load()) wrong += "the count of events out; ";
   return wrong;
 }
 
@@ -131,7 +131,7 @@ std::string audit_dead_letters(const Scene& scene, const Oracle& should) {
       ++count;
     }
   }
-  if (scene.view().cursors[kDeadLetters].load() != count) return "the count of dead letters; ";
+  if (scene.view().cursors()[kDeadLetters].load() != count) return "the count of dead letters; ";
   return found == should.dead_letters ? "" : "the dead letters; ";
 }
 
@@ -147,12 +147,12 @@ std::string audit(const Scene& scene, Oracle& oracle) {
       oracle.apply(scene.script(), lane);
     consumed += items;
   }
-  const RegionView view = scene.view();
-  const bool finished = view.cursors[kFinished].load() != 0;
+  const WorkerMemory view = scene.view();
+  const bool finished = view.cursors()[kFinished].load() != 0;
   std::string wrong = scene.lane_problems();
-  if (view.commit->applied.load() != view.commit->committed.load()) wrong += "applied; ";
-  if (view.undo->tail.load() != view.undo->base.load()) wrong += "the undo log is not empty; ";
-  if (view.cursors[kEventsIn].load() != consumed) wrong += "the count of events in; ";
+  if (view.commit().applied.load() != view.commit().committed.load()) wrong += "applied; ";
+  if (view.undo().tail.load() != view.undo().base.load()) wrong += "the undo log is not empty; ";
+  if (view.cursors()[kEventsIn].load() != consumed) wrong += "the count of events in; ";
   if (finished && oracle.items != scene.script().items) wrong += "finished too early; ";
   wrong += audit_state(scene, oracle);
   wrong += audit_outputs(scene, oracle, finished);

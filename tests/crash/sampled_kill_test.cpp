@@ -8,8 +8,8 @@
 
 #include <gtest/gtest.h>
 
-#include "state_checker.hpp"
 #include "lane_fixture.hpp"
+#include "state_checker.hpp"
 #include "stepped_worker.hpp"
 
 namespace sluice::test {
@@ -46,7 +46,7 @@ class SampledKill : public testing::Test {
   // A life that ends at a random instruction of its recovery or of one of its batches.
   void live_and_die() {
     SteppedChild child{[this] {
-      live_.wiring().segment.own(Scene::kWorkload);
+      live_.wiring().own(process_of(Scene::kWorkload));
       live_in_child(live_, [] { SteppedChild::stop_here(); });
     }};
     register_worker(live_, child.pid());
@@ -59,9 +59,9 @@ class SampledKill : public testing::Test {
       attendant.look();
       ++instructions_;
     }
-    const ipc::CommitHeader& commit = *live_.view().commit;
+    const ipc::CommitHeader& commit = live_.view().commit();
     within_commit_ += commit.applied.load() != commit.committed.load() ? 1 : 0;
-    within_batch_ += live_.view().undo->tail.load() != live_.view().undo->base.load() ? 1 : 0;
+    within_batch_ += live_.view().undo().tail.load() != live_.view().undo().base.load() ? 1 : 0;
     child.kill();
   }
 
@@ -96,10 +96,10 @@ TEST_F(SampledKill, AtRandomInstructionsLosesNothingAndRepeatsNothing) {
   }
   const std::uint64_t consumed = oracle.items[0] + oracle.items[1];
   SteppedChild last{[this] {
-    live_.wiring().segment.own(Scene::kWorkload);
+    live_.wiring().own(process_of(Scene::kWorkload));
     live_in_child(live_);
   }};
-  while (live_.view().cursors[kFinished].load() == 0)
+  while (live_.view().cursors()[kFinished].load() == 0)
     ASSERT_TRUE(go_on(last)) << last.ending();
   live_.take();
   EXPECT_EQ(audit(live_, oracle), "");

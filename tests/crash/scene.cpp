@@ -44,8 +44,8 @@ std::vector<std::string> payloads(ipc::LaneConsumer& lane, bool records, std::ui
 
 Scene::Scene(const Script& script)
     : script_{script}, host_{workload_pipeline(script).graph(), small_settings(script)} {
-  wiring().segment.prefault();
-  wiring().segment.own_everything();
+  wiring().segment().prefault();
+  wiring().segment().own_everything();
   for (std::size_t lane = 0; lane < kInputs; ++lane) {
     positions_[lane].push_back(0);
     for (std::uint64_t number = 1; number <= script.items[lane]; ++number)
@@ -55,10 +55,10 @@ Scene::Scene(const Script& script)
 }
 
 ipc::LaneMemory Scene::input(std::size_t lane) const {
-  return lane_memory(wiring().layout, wiring().segment, wiring().layout.processes[kWorkload].lanes_in[lane]);
+  return wiring().lane(view().layout().lanes_in[lane]);
 }
 ipc::LaneMemory Scene::output(std::size_t lane) const {
-  return lane_memory(wiring().layout, wiring().segment, wiring().layout.processes[kWorkload].lanes_out[lane]);
+  return wiring().lane(view().layout().lanes_out[lane]);
 }
 
 void Scene::attend() {
@@ -107,13 +107,13 @@ void Scene::take() {
 }
 
 void Scene::copy_from(const Scene& other) {
-  const Layout& layout = wiring().layout;
-  for (std::size_t region = 0; region < layout.processes.size(); ++region) {
-    const std::span<std::byte> from = other.wiring().segment.plain(region);
-    std::memcpy(wiring().segment.plain(region).data(), from.data(), from.size());
-    for (std::size_t ring = 0; ring < layout.processes[region].lanes_out.size(); ++ring) {
-      const ipc::RingView source = other.wiring().segment.ring(region, ring);
-      std::memcpy(wiring().segment.ring(region, ring).data, source.data, source.capacity_bytes);
+  for (const ProcessIndex process : wiring().processes()) {
+    const std::size_t region = process.value();
+    const std::span<std::byte> from = other.wiring().segment().plain(region);
+    std::memcpy(wiring().segment().plain(region).data(), from.data(), from.size());
+    for (std::size_t ring = 0; ring < wiring().layout().processes[process].lanes_out.size(); ++ring) {
+      const ipc::RingView source = other.wiring().segment().ring(region, ring);
+      std::memcpy(wiring().segment().ring(region, ring).data, source.data, source.capacity_bytes);
     }
   }
   neighbours_ = other.neighbours_;
@@ -125,21 +125,21 @@ void Scene::copy_from(const Scene& other) {
 }
 
 std::vector<std::byte> Scene::region() const {
-  const std::span<std::byte> plain = wiring().segment.plain(kWorkload);
+  const std::span<std::byte> plain = wiring().segment().plain(process_of(kWorkload).value());
   std::vector<std::byte> bytes(plain.begin(), plain.end());
   for (std::size_t index = 0; index < kOutputs; ++index) {
-    const ipc::RingView ring = wiring().segment.ring(kWorkload, index);
+    const ipc::RingView ring = wiring().segment().ring(process_of(kWorkload).value(), index);
     bytes.insert(bytes.end(), ring.data, ring.data + ring.capacity_bytes);
   }
   return bytes;
 }
 
 bool Scene::region_is(const std::vector<std::byte>& bytes) const noexcept {
-  const std::span<std::byte> plain = wiring().segment.plain(kWorkload);
+  const std::span<std::byte> plain = wiring().segment().plain(process_of(kWorkload).value());
   if (std::memcmp(plain.data(), bytes.data(), plain.size()) != 0) return false;
   const std::byte* at = bytes.data() + plain.size();
   for (std::size_t index = 0; index < kOutputs; ++index) {
-    const ipc::RingView ring = wiring().segment.ring(kWorkload, index);
+    const ipc::RingView ring = wiring().segment().ring(process_of(kWorkload).value(), index);
     if (std::memcmp(ring.data, at, ring.capacity_bytes) != 0) return false;
     at += ring.capacity_bytes;
   }
@@ -147,9 +147,9 @@ bool Scene::region_is(const std::vector<std::byte>& bytes) const noexcept {
 }
 
 std::vector<std::uint64_t> Scene::cursors() const {
-  const RegionView region = view();
-  std::vector<std::uint64_t> words{region.cursors[kEventsIn].load(), region.cursors[kEventsOut].load(),
-                                   region.cursors[kFinished].load()};
+  const ProcessMemory region = view();
+  std::vector<std::uint64_t> words{region.cursors()[kEventsIn].load(), region.cursors()[kEventsOut].load(),
+                                   region.cursors()[kFinished].load()};
   for (std::size_t lane = 0; lane < inputs(); ++lane) {
     words.push_back(input(lane).consumer->marks_head.load());
     words.push_back(input(lane).consumer->head.load());
@@ -164,7 +164,7 @@ std::vector<std::uint64_t> Scene::cursors() const {
 std::uint64_t Scene::consumed(std::size_t lane) const {
   if (script_.source) {
     using Made = std::array<std::uint64_t, kInputs>;
-    const auto* made = reinterpret_cast<const Made*>(StateArea::find(view().state, "made", sizeof(Made)));
+    const auto* made = reinterpret_cast<const Made*>(StateArea::find(view().state(), "made", sizeof(Made)));
     return made != nullptr ? (*made)[lane] : 0;
   }
   const std::uint64_t head = input(lane).consumer->head.load();
@@ -185,13 +185,13 @@ std::vector<std::string> Scene::published(std::size_t index, bool& ended) const 
 
 std::string Scene::lane_problems() const {
   std::string problems;
-  for (std::size_t id = 0; id < wiring().layout.lanes.size(); ++id) {
-    const ipc::LaneMemory lane = lane_memory(wiring().layout, wiring().segment, id);
+  for (const LaneIndex id : wiring().lanes()) {
+    const ipc::LaneMemory lane = wiring().lane(id);
     const std::uint64_t head = lane.consumer->head.load();
     const std::uint64_t tail = lane.producer->tail.load();
     const std::uint64_t marks_head = lane.consumer->marks_head.load();
     const std::uint64_t marks_tail = lane.producer->marks_tail.load();
-    const std::string name = "lane " + std::to_string(id) + ": ";
+    const std::string name = "lane " + std::to_string(id.value()) + ": ";
     if (head > tail || tail > head + lane.capacity_bytes) problems += name + "head, tail; ";
     if (marks_head > marks_tail || marks_tail > marks_head + ipc::kMarksPerLane) problems += name + "marks; ";
     for (std::uint64_t mark = marks_head; mark < marks_tail; ++mark) {
@@ -203,7 +203,8 @@ std::string Scene::lane_problems() const {
 }
 
 std::filesystem::path Scene::file() const {
-  return script_.dead_letters.empty() ? script_.file : script_.dead_letters / dead_letters_file("workload", 0);
+  return script_.dead_letters.empty() ? script_.file
+                                      : script_.dead_letters / dead_letters_file("workload", 0);
 }
 
 std::uint64_t Scene::file_bytes() const {
@@ -218,7 +219,7 @@ void Scene::truncate_file(std::uint64_t bytes) const {
 }
 
 void Scene::condemn() {
-  WorkerEntry& entry = entry_of(wiring().layout, wiring().segment, 0);
+  WorkerEntry& entry = view().entry();
   std::size_t blame = 0;
   for (std::size_t lane = 0; lane < kInputs; ++lane) {
     for (std::uint64_t number = 1; number <= script_.items[lane]; ++number) {
@@ -227,13 +228,13 @@ void Scene::condemn() {
       entry.blames[blame].cause.store(Cause::crashed);
       entry.blames[blame].signal.store(SIGSEGV);
       entry.blames[blame].attempts.store(3);
-      entry.blames[blame++].event.store((lane << 48) + position + 1);  // As Work::begin_event() names it.
+      entry.blames[blame++].event.store(progress_word({static_cast<std::uint32_t>(lane), position}));
     }
   }
 }
 
 void begin_life(const Scene& scene) {
-  ipc::Control& control = *scene.view().control;
+  ipc::Control& control = scene.view().control();
   control.incarnation.store(control.incarnation.load() + 1);
   ipc::nobody_sleeps(control);
 }

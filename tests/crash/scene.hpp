@@ -14,9 +14,9 @@
 #include <string>
 #include <vector>
 
-#include "workload.hpp"
 #include "host/host.hpp"
 #include "worker/worker_loop.hpp"
+#include "workload.hpp"
 
 namespace sluice::test {
 
@@ -37,9 +37,9 @@ class Scene {
 
   const Script& script() const noexcept { return script_; }
   const Wiring& wiring() const noexcept { return host_.wiring(); }
-  static constexpr std::size_t kWorkload = kFirstWorker;
-  RegionView view() const { return host_.view(kWorkload); }
-  const ipc::Doorbell& bell() const { return wiring().bells[kWorkload]; }
+  static constexpr WorkerIndex kWorkload{0};
+  WorkerMemory view() const { return wiring().worker(kWorkload); }
+  const ipc::Doorbell& bell() const { return wiring().bell(kWorkload); }
   const Neighbours& neighbours() const noexcept { return neighbours_; }
 
   // The worker waits: every second time its neighbours do something about it, once it is for nothing.

@@ -24,7 +24,7 @@ Script with_file(Script script, const std::filesystem::path& file) {
 }
 
 std::uint64_t committed(const Scene& scene) {
-  return scene.view().commit->committed.load();
+  return scene.view().commit().committed.load();
 }
 
 void note_commits(const Scene& scene, Undisturbed& run) {
@@ -95,9 +95,9 @@ bool Watcher::changed(const Scene& live) {
 }
 
 bool StateChecker::look(const Scene& live, const Watcher& watcher) {
-  const RegionView view = live.view();
-  found_ = {is_new(live, watcher), view.commit->applied.load() != view.commit->committed.load(),
-            view.undo->tail.load() != view.undo->base.load()};
+  const WorkerMemory view = live.view();
+  found_ = {is_new(live, watcher), view.commit().applied.load() != view.commit().committed.load(),
+            view.undo().tail.load() != view.undo().base.load()};
   judge_torn_writes(live, watcher);
   if (found_.is_new && wrong_.empty()) judge(live);
   return wrong_.empty();
@@ -132,7 +132,7 @@ void StateChecker::judge(const Scene& live) {
   ++coverage.states;
   coverage.to_recover += found_.finishing || found_.undoing ? 1 : 0;
   coverage.finishing += found_.finishing ? 1 : 0;
-  coverage.split += live.view().undo->base.load() != 0 ? 1 : 0;
+  coverage.split += live.view().undo().base.load() != 0 ? 1 : 0;
   coverage.commits = std::max(coverage.commits, committed(live));
   copy_.copy_from(live);
   wrong_ = verdict(live);

@@ -16,7 +16,8 @@ void live_in_child(Scene& scene, const std::function<void()>& between) {
   begin_life(scene);
   if (between) between();
   // A place that others share: it sleeps at once, which is the handshake that can go wrong.
-  DoorbellWaiter waiter{wait_policy(wiring.settings, "workload", true), *scene.view().control, scene.bell()};
+  DoorbellWaiter waiter{wait_policy(wiring.settings(), "workload", true), scene.view().control(),
+                        scene.bell()};
   try {
     WorkerLoop loop{wiring, Scene::kWorkload, waiter};
     while (true) {
@@ -31,12 +32,12 @@ void live_in_child(Scene& scene, const std::function<void()>& between) {
 }
 
 void register_worker(Scene& scene, pid_t pid) {
-  WorkerEntry& entry = entry_of(scene.wiring().layout, scene.wiring().segment, 0);
+  WorkerEntry& entry = scene.view().entry();
   entry.pid.store(pid);
 }
 
 void Attendant::look() {
-  const bool sleeps = ipc::sleeps(*scene_.view().control);
+  const bool sleeps = ipc::sleeps(scene_.view().control());
   if (sleeps && !slept_) {
     scene_.attend();
     scene_.bell().ring();
@@ -45,7 +46,7 @@ void Attendant::look() {
 }
 
 void Attendant::help() {
-  if (!ipc::sleeps(*scene_.view().control)) return;
+  if (!ipc::sleeps(scene_.view().control())) return;
   scene_.take();
   scene_.feed();
   scene_.bell().ring();
@@ -56,7 +57,7 @@ ipc::test::Steps step_life(Scene& scene, Span span, const std::function<bool()>&
   const auto until = std::chrono::steady_clock::now() + kLimit;
   const ipc::test::SamePlace place;  // Two processes that take turns do so ten times faster on one unit.
   ipc::test::SteppedChild child{[&scene, span] {
-    scene.wiring().segment.own(Scene::kWorkload);
+    scene.wiring().own(process_of(Scene::kWorkload));
     unsigned halts = 0;
     live_in_child(scene, [&] {
       if (span == Span::recovery && ++halts == 2) ipc::test::SteppedChild::stop_here();

@@ -32,8 +32,8 @@ struct World {
 
 // The parts that are looked at, by offset and size; the lines of the lanes twice, since most is decided
 // there.
-std::vector<std::span<std::byte>> parts_of(const test::Scene& scene, std::size_t process) {
-  const ProcessLayout& at = scene.wiring().layout.processes[process];
+std::vector<std::span<std::byte>> parts_of(const test::Scene& scene, ProcessIndex process) {
+  const ProcessLayout& at = scene.wiring().layout().processes[process];
   const std::size_t cursors = at.cursor_words * sizeof(std::uint64_t);
   return {scene.part(process, 0, sizeof(ipc::Control)),
           scene.part(process, at.cursors, cursors),
@@ -49,7 +49,7 @@ void take_over(fuzz::Bytes& input) {
   static World world;
   test::Scene& scene = world.scene;
   scene.restore(world.image);
-  const std::size_t dead = scene.process(input.below(2) == 0 ? "split/0" : "count/1");
+  const ProcessIndex dead = scene.process(input.below(2) == 0 ? "split/0" : "count/1");
   scene.reopen(dead);
   const std::vector<std::span<std::byte>> parts = parts_of(scene, dead);
   while (!input.empty()) {

@@ -247,14 +247,14 @@ TEST(LanesToADeadHost, DropAndCountWhatFindsNoRoom) {
   pipeline.inlet<Item>("in").to<Multiply>("multiply", 10'000U).outlet("out");
   Host host{pipeline.graph(), tiny};
   const Wiring& wiring = host.wiring();
-  wiring.segment.open();
-  wiring.segment.own_everything();
+  wiring.segment().open();
+  wiring.segment().own_everything();
   NoWaiter waiter;
   host.open_ends(waiter);
   const EventType type = EventType::of<Item>();
   EXPECT_EQ(host.inlet("in", type).push(Item{}), PushResult::accepted);
-  register_of(wiring.layout, wiring.segment).host_gone.store(1);
-  WorkerLoop worker{wiring, kFirstWorker, waiter};
+  wiring.master().host_gone.store(1);
+  WorkerLoop worker{wiring, WorkerIndex{0}, waiter};
   constexpr int kMostSteps = 10;
   for (int i = 0; i < kMostSteps && !worker.finished(); ++i)
     worker.step();

@@ -45,7 +45,7 @@ std::uint64_t seed() {
 // The death of one worker.
 struct Moment {
   std::string name;
-  std::size_t dead = 0;
+  ProcessIndex dead;
   Image image;
 };
 
@@ -60,7 +60,7 @@ Image image_at(Scene& scene, std::function<void()> Scene::*hook, int nth) {
     throw Stop{};
   };
   try {
-    const std::size_t split = scene.process("split/0");
+    const ProcessIndex split = scene.process("split/0");
     for (int i = 0; i < 1000; ++i)
       scene.step(split);
   } catch (const Stop&) {
@@ -71,24 +71,24 @@ Image image_at(Scene& scene, std::function<void()> Scene::*hook, int nth) {
 
 // Between the second and the third step of the commit: all has happened, and no cursor has moved.
 Image committed_not_applied(Scene& scene) {
-  const std::size_t split = scene.process("split/0");
-  const RegionView view = scene.host().view(split);
-  std::vector<std::uint64_t> cursors(view.cursors.size());
-  std::vector<std::byte> undo(sizeof(*view.undo));
+  const ProcessIndex split = scene.process("split/0");
+  const ProcessMemory view = scene.wiring().process(split);
+  std::vector<std::uint64_t> cursors(view.cursors().size());
+  std::vector<std::byte> undo(sizeof(view.undo()));
   std::uint64_t applied = 0;
   int commits = 0;
   scene.before_commit = [&] {
     if (++commits != 2) return;
-    std::memcpy(cursors.data(), view.cursors.data(), view.cursors.size_bytes());
-    std::memcpy(undo.data(), view.undo, undo.size());
-    applied = view.commit->applied.load();
+    std::memcpy(cursors.data(), view.cursors().data(), view.cursors().size_bytes());
+    std::memcpy(undo.data(), &view.undo(), undo.size());
+    applied = view.commit().applied.load();
   };
   for (int i = 0; i < 2; ++i)
     scene.step(split);
   scene.before_commit = nullptr;
-  std::memcpy(static_cast<void*>(view.cursors.data()), cursors.data(), view.cursors.size_bytes());
-  std::memcpy(static_cast<void*>(view.undo), undo.data(), undo.size());
-  view.commit->applied.store(applied);
+  std::memcpy(static_cast<void*>(view.cursors().data()), cursors.data(), view.cursors().size_bytes());
+  std::memcpy(static_cast<void*>(&view.undo()), undo.data(), undo.size());
+  view.commit().applied.store(applied);
   return scene.image();
 }
 
@@ -99,8 +99,8 @@ void settle(Scene& scene) {
 
 std::vector<Moment> moments(Scene& scene) {
   const Image fresh = scene.image();
-  const std::size_t split = scene.process("split/0");
-  const std::size_t count = scene.process("count/1");
+  const ProcessIndex split = scene.process("split/0");
+  const ProcessIndex count = scene.process("count/1");
   std::vector<Moment> all;
   const auto begin = [&](std::uint32_t settled, std::uint32_t waiting) {
     scene.restore(fresh);
@@ -137,8 +137,8 @@ struct Part {
 };
 
 // The parts of a region, so that the small ones are hit as often as the large ones.
-std::vector<Part> parts_of(const Scene& scene, std::size_t process) {
-  const ProcessLayout& layout = scene.wiring().layout.processes[process];
+std::vector<Part> parts_of(const Scene& scene, ProcessIndex process) {
+  const ProcessLayout& layout = scene.wiring().layout().processes[process];
   const auto part = [&](std::size_t offset, std::size_t bytes) { return scene.part(process, offset, bytes); };
   const std::size_t directory = StateArea::overhead_bytes();
   constexpr std::size_t kPiecesBytes = 224;  // The count, and the entries of the first pieces.
@@ -155,7 +155,7 @@ std::vector<Part> parts_of(const Scene& scene, std::size_t process) {
       {"state", part(layout.state + directory, layout.state_bytes - directory)},
   };
   for (std::size_t ring = 0; ring < layout.lanes_out.size(); ++ring) {
-    const ipc::RingView view = scene.wiring().segment.ring(process, ring);
+    const ipc::RingView view = scene.wiring().segment().ring(process.value(), ring);
     parts.push_back({"ring " + std::to_string(ring), {view.data, view.capacity_bytes}});
   }
   return parts;
@@ -193,7 +193,7 @@ struct Answers {
 };
 
 // Neighbours, recovery, and everybody to the end. What is caught out throws Error.
-Answers go_on(Scene& scene, std::size_t dead) {
+Answers go_on(Scene& scene, ProcessIndex dead) {
   for (int i = 0; i < 3; ++i)
     scene.turn();
   scene.push(3);

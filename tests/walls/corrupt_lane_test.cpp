@@ -15,11 +15,11 @@ using testing::AllOf;
 using testing::HasSubstr;
 
 // The cursors of the first lane between two processes.
-ipc::LaneMemory lane_between(const Scene& scene, std::size_t from, std::size_t to) {
-  const Layout& layout = scene.wiring().layout;
-  for (std::size_t lane = 0; lane < layout.lanes.size(); ++lane) {
+ipc::LaneMemory lane_between(const Scene& scene, ProcessIndex from, ProcessIndex to) {
+  const Layout& layout = scene.wiring().layout();
+  for (const LaneIndex lane : scene.wiring().lanes()) {
     if (layout.lanes[lane].producer == from && layout.lanes[lane].consumer == to)
-      return lane_memory(layout, scene.wiring().segment, lane);
+      return scene.wiring().lane(lane);
   }
   throw std::logic_error{"no such lane"};
 }

@@ -7,9 +7,9 @@
 
 #include "engine/pipelines.hpp"
 #include "engine/processes.hpp"
-#include "ipc/child.hpp"
-#include "layout/layout.hpp"
 #include "fault.hpp"
+#include "ipc/child.hpp"
+#include "layout/segment_map.hpp"
 
 namespace sluice::test {
 
@@ -81,8 +81,7 @@ Settings sabotage_settings() {
 }
 
 // Offsets and sizes of the parts of a region, so that the small ones are hit as often as the large ones.
-std::vector<std::pair<std::uint64_t, std::uint64_t>> parts_of(const Layout& layout, std::size_t process) {
-  const ProcessLayout& parts = layout.processes[process];
+std::vector<std::pair<std::uint64_t, std::uint64_t>> parts_of(const ProcessLayout& parts) {
   std::vector<std::pair<std::uint64_t, std::uint64_t>> all{
       {0, sizeof(ipc::Control)},
       {parts.cursors, parts.cursor_words * sizeof(std::uint64_t)},
@@ -100,7 +99,7 @@ std::vector<std::pair<std::uint64_t, std::uint64_t>> parts_of(const Layout& layo
 }
 
 Damage random_damage(std::mt19937_64& random, const Layout& layout) {
-  const auto parts = parts_of(layout, kFirstWorker);
+  const auto parts = parts_of(layout.worker(WorkerIndex{0}));
   const auto& part = parts[random() % parts.size()];
   Damage damage;
   damage.flips = 1 + static_cast<std::uint32_t>(random() % 8);

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <stdexcept>
 
 namespace sluice::test {
 
@@ -75,10 +76,10 @@ Settings scene_settings() {
 
 Scene::Scene() : host_{scene_pipeline().graph(), scene_settings()} {
   const Wiring& wiring = host_.wiring();
-  wiring.segment.prefault();
-  wiring.segment.own_everything();
-  loops_.resize(wiring.layout.processes.size());
-  running_.resize(wiring.layout.processes.size());
+  wiring.segment().prefault();
+  wiring.segment().own_everything();
+  loops_.resize(wiring.processes().size());
+  running_.resize(wiring.processes().size());
   watched = this;
   reopen(kHostProcess);
 }
@@ -87,15 +88,15 @@ Scene::~Scene() {
   watched = nullptr;
 }
 
-std::size_t Scene::process(const std::string& name) const {
-  const std::vector<ProcessLayout>& all = wiring().layout.processes;
-  return static_cast<std::size_t>(
-      std::find_if(all.begin(), all.end(), [&](const ProcessLayout& one) { return one.name == name; }) -
-      all.begin());
+ProcessIndex Scene::process(const std::string& name) const {
+  for (const ProcessIndex process : wiring().processes()) {
+    if (wiring().name(process) == name) return process;
+  }
+  throw std::logic_error{"no process " + name};
 }
 
-std::span<std::byte> Scene::part(std::size_t process, std::size_t offset, std::size_t bytes) const {
-  return wiring().segment.plain(process).subspan(offset, bytes);
+std::span<std::byte> Scene::part(ProcessIndex process, std::size_t offset, std::size_t bytes) const {
+  return wiring().segment().plain(process.value()).subspan(offset, bytes);
 }
 
 Image Scene::image() const {
@@ -103,11 +104,11 @@ Image Scene::image() const {
   const auto keep = [&image](const std::byte* data, std::size_t bytes) {
     image.emplace_back(data, data + bytes);
   };
-  for (std::size_t p = 0; p < wiring().layout.processes.size(); ++p) {
-    const std::span<std::byte> plain = wiring().segment.plain(p);
+  for (const ProcessIndex p : wiring().processes()) {
+    const std::span<std::byte> plain = wiring().segment().plain(p.value());
     keep(plain.data(), plain.size());
-    for (std::size_t ring = 0; ring < wiring().layout.processes[p].lanes_out.size(); ++ring) {
-      const ipc::RingView view = wiring().segment.ring(p, ring);
+    for (std::size_t ring = 0; ring < wiring().layout().processes[p].lanes_out.size(); ++ring) {
+      const ipc::RingView view = wiring().segment().ring(p.value(), ring);
       keep(view.data, view.capacity_bytes);
     }
   }
@@ -116,16 +117,16 @@ Image Scene::image() const {
 
 void Scene::restore(const Image& image) {
   auto piece = image.begin();
-  for (std::size_t p = 0; p < wiring().layout.processes.size(); ++p) {
-    std::memcpy(wiring().segment.plain(p).data(), piece->data(), piece->size());
+  for (const ProcessIndex p : wiring().processes()) {
+    std::memcpy(wiring().segment().plain(p.value()).data(), piece->data(), piece->size());
     ++piece;
-    for (std::size_t ring = 0; ring < wiring().layout.processes[p].lanes_out.size(); ++ring, ++piece)
-      std::memcpy(wiring().segment.ring(p, ring).data, piece->data(), piece->size());
+    for (std::size_t ring = 0; ring < wiring().layout().processes[p].lanes_out.size(); ++ring, ++piece)
+      std::memcpy(wiring().segment().ring(p.value(), ring).data, piece->data(), piece->size());
   }
 }
 
-void Scene::reopen(std::size_t dead) {
-  const Graph& graph = wiring().graph;
+void Scene::reopen(ProcessIndex dead) {
+  const Graph& graph = wiring().graph();
   inlet_ = std::make_unique<HostInlet>(host_, graph.find("in", NodeKind::inlet), *this);
   outlets_.clear();
   for (const char* name : {"odd", "out"}) {
@@ -134,16 +135,17 @@ void Scene::reopen(std::size_t dead) {
   odd_.clear();
   counted_.clear();
   pushed_ = 0;
-  for (std::size_t p = kFirstWorker; p < loops_.size(); ++p) {
+  for (const WorkerIndex worker : wiring().workers()) {
+    const ProcessIndex p = process_of(worker);
     loops_[p].reset();
-    running_[p] = false;
-    if (p != dead) loops_[p] = std::make_unique<WorkerLoop>(wiring(), p, *this);
+    running_[p] = 0;
+    if (p != dead) loops_[p] = std::make_unique<WorkerLoop>(wiring(), worker, *this);
   }
 }
 
-void Scene::take_over(std::size_t process) {
-  begin_life(*host_.view(process).control, process);
-  loops_[process] = std::make_unique<WorkerLoop>(wiring(), process, *this);
+void Scene::take_over(ProcessIndex process) {
+  begin_life(wiring().process(process).control(), process);
+  loops_[process] = std::make_unique<WorkerLoop>(wiring(), worker_of(process), *this);
 }
 
 void Scene::push(std::uint32_t count) {
@@ -172,14 +174,14 @@ void Scene::poll() {
 
 bool Scene::turn() {
   bool worked = false;
-  for (std::size_t p = kFirstWorker; p < loops_.size(); ++p) {
-    if (loops_[p] == nullptr || running_[p]) continue;
-    running_[p] = true;
+  for (const WorkerIndex worker : wiring().workers()) {
+    const ProcessIndex p = process_of(worker);
+    if (loops_[p] == nullptr || running_[p] != 0) continue;
+    running_[p] = 1;
     struct Done {
-      std::vector<bool>& running;
-      std::size_t process;
-      ~Done() { running[process] = false; }
-    } done{running_, p};
+      char& running;
+      ~Done() { running = 0; }
+    } done{running_[p]};
     // A worker that did nothing and has input does not wait either.
     const WorkerLoop::Step step = loops_[p]->step();
     worked = step == WorkerLoop::Step::worked ||

@@ -39,17 +39,17 @@ class Scene final : public Waiter {
 
   Host& host() noexcept { return host_; }
   const Wiring& wiring() const noexcept { return host_.wiring(); }
-  std::size_t process(const std::string& name) const;
-  std::span<std::byte> part(std::size_t process, std::size_t offset, std::size_t bytes) const;
+  ProcessIndex process(const std::string& name) const;
+  std::span<std::byte> part(ProcessIndex process, std::size_t offset, std::size_t bytes) const;
 
   Image image() const;
   void restore(const Image& image);
 
   // New objects over the regions as they are: the ends of the host, and every worker but `dead`. What the
   // outlets gave is forgotten, and the numbers of the items that are pushed begin anew.
-  void reopen(std::size_t dead);
+  void reopen(ProcessIndex dead);
   // The replacement of `process`, with its recovery. Throws what its process would end with.
-  void take_over(std::size_t process);
+  void take_over(ProcessIndex process);
 
   void push(std::uint32_t count);
   // A batch of everybody who is not in the midst of one, and a look at the outlets; false: nothing to do.
@@ -57,7 +57,7 @@ class Scene final : public Waiter {
   // Until the end of the stream has passed everybody, in a bounded number of turns. Throws Stuck.
   void finish();
   // The worker's own next batch.
-  WorkerLoop::Step step(std::size_t process) { return loops_[process]->step(); }
+  WorkerLoop::Step step(ProcessIndex process) { return loops_[process]->step(); }
 
   // Called in the handler of `split` in the midst of each event, before each of its commits, and when it
   // waits for room.
@@ -78,8 +78,8 @@ class Scene final : public Waiter {
   // Ends of the host that belong to the image, and not to the first opening of the segment.
   std::unique_ptr<HostInlet> inlet_;
   std::vector<std::unique_ptr<HostOutlet>> outlets_;
-  std::vector<std::unique_ptr<WorkerLoop>> loops_;  // By process.
-  std::vector<bool> running_;
+  Indexed<ProcessIndex, std::unique_ptr<WorkerLoop>> loops_;
+  Indexed<ProcessIndex, char> running_;  // 1: in the midst of a batch.
   std::vector<Item> odd_;
   std::vector<Counted> counted_;
   std::uint32_t pushed_ = 0;

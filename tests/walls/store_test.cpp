@@ -71,20 +71,20 @@ class Map {
 
   const Layout& layout() const noexcept { return layout_; }
   // First byte and the one behind the last.
-  std::pair<std::uint64_t, std::uint64_t> region(std::size_t process) const {
-    const std::span<std::byte> all = scratch_.addresses(process);
+  std::pair<std::uint64_t, std::uint64_t> region(ProcessIndex process) const {
+    const std::span<std::byte> all = scratch_.addresses(process.value());
     return {offset_of(all.data()), offset_of(all.data() + all.size())};
   }
   // The ends of everything that a region consists of.
-  std::vector<std::uint64_t> ends(std::size_t process) const {
+  std::vector<std::uint64_t> ends(ProcessIndex process) const {
     std::vector<std::uint64_t> offsets;
     const auto add = [&](const std::byte* data, std::size_t bytes) {
       offsets.push_back(offset_of(data));
       offsets.push_back(offset_of(data) + bytes - 1);
     };
-    add(scratch_.plain(process).data(), scratch_.plain(process).size());
+    add(scratch_.plain(process.value()).data(), scratch_.plain(process.value()).size());
     for (std::size_t ring = 0; ring < layout_.processes[process].lanes_out.size(); ++ring) {
-      const ipc::RingView view = scratch_.ring(process, ring);
+      const ipc::RingView view = scratch_.ring(process.value(), ring);
       add(view.data, view.capacity_bytes);
       add(view.data + view.capacity_bytes, view.capacity_bytes);
     }
@@ -154,8 +154,8 @@ TEST_F(StrayStore, FaultsInTheWorkerThatMakesItForEveryOtherRegion) {
   std::uint32_t shots = 0;
   for (std::uint32_t replica = 0; replica < 2; ++replica) {
     const std::string name = "stray/" + std::to_string(replica);
-    for (std::size_t process = 0; process < map.layout().processes.size(); ++process) {
-      if (process == kFirstWorker + replica) continue;
+    for (const ProcessIndex process : map.layout().processes.indices()) {
+      if (process == process_of(WorkerIndex{replica})) continue;
       for (const std::uint64_t offset : map.ends(process)) {
         SCOPED_TRACE(name + " into " + map.layout().processes[process].name + " at " +
                      std::to_string(offset - map.region(process).first));
@@ -194,7 +194,7 @@ TEST_F(StrayStore, IsPossibleForNoProcessBeyondItsOwnRegion) {
   const Map map{settings};
   Range range{settings};
   const auto base = reinterpret_cast<std::uintptr_t>(segment_base(::getpid(), kName));
-  const auto writes_only = [&](pid_t pid, std::size_t process) {
+  const auto writes_only = [&](pid_t pid, ProcessIndex process) {
     SCOPED_TRACE(map.layout().processes[process].name);
     const std::vector<Mapping> ranges = writable_ranges(pid, kName);
     ASSERT_EQ(ranges.size(), 1U);
@@ -207,7 +207,7 @@ TEST_F(StrayStore, IsPossibleForNoProcessBeyondItsOwnRegion) {
   const std::vector<pid_t> workers = pids_of(range.engine());
   ASSERT_EQ(workers.size(), 2U);
   for (std::size_t worker = 0; worker < workers.size(); ++worker)
-    writes_only(workers[worker], kFirstWorker + worker);
+    writes_only(workers[worker], process_of(WorkerIndex{worker}));
   // The standby still is what it was forked from: a copy of the master.
   for (const pid_t child : children_of(master)) {
     for (const Mapping& mapping : writable_ranges(child, kName)) {

@@ -26,6 +26,7 @@
 #include <utility>
 #include <vector>
 
+#include <sluice/detail/progress.hpp>
 #include <sluice/event.hpp>
 #include <sluice/output.hpp>
 #include <sluice/worker.hpp>
@@ -45,7 +46,7 @@ class Work : public Publisher {
     in_boundary_ = events_in_++;
     id_ = {lane, position};
     // relaxed: the watchdog wants to see that it changes, no more.
-    progress_->store((std::uint64_t{lane} << 48) + position + 1, std::memory_order_relaxed);
+    progress_->store(detail::progress_word({lane, position}), std::memory_order_relaxed);
     // Whoever looks into a dead worker must find the event named that it died in, not the one before.
     std::atomic_signal_fence(std::memory_order_seq_cst);
   }

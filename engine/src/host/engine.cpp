@@ -12,16 +12,16 @@
 
 #include <fmt/format.h>
 
+#include <sluice/detail/descriptor.hpp>
 #include <sluice/error.hpp>
 #include <sluice/pinning/bind.hpp>
 
-#include <sluice/detail/descriptor.hpp>
 #include "host/host.hpp"
 #include "host/resume.hpp"
 #include "host/shallow_idle.hpp"
 #include "layout/placement.hpp"
-#include "master/supervisor.hpp"
 #include "master/lifeline.hpp"
+#include "master/supervisor.hpp"
 #include "observer/description.hpp"
 #include "observer/observer_socket.hpp"
 #include "observer/segment_stats.hpp"
@@ -57,10 +57,10 @@ struct Engine::Parts {
   Parts(const Pipeline& pipeline, const Settings& settings)
       : name{pipeline.name()},
         host{pipeline.graph(), settings, settings.text("segment.path")},
-        placement{place(host.wiring().graph, host.wiring().layout, host.wiring().settings)},
-        own{*host.view(kHostProcess).control},
-        waiter{wait_policy(host.wiring().settings, "", placement.plan.host.shared), own,
-                 host.wiring().bells[kHostProcess]} {}
+        placement{place(host.wiring().graph(), host.wiring().layout(), host.wiring().settings())},
+        own{host.wiring().host().control()},
+        waiter{wait_policy(host.wiring().settings(), "", placement.plan.host.shared), own,
+               host.wiring().bell(kHostProcess)} {}
 
   // Whether somebody is left who keeps the pipeline up.
   bool running() noexcept { return started && !host.look_for_the_end(); }
@@ -81,8 +81,8 @@ struct Engine::Parts {
   ipc::Control& own;
   DoorbellWaiter waiter;
   std::optional<Lifeline>
-      lifeline;      // Made as late as the fork: no other pipeline of this host may inherit it.
-  ObserverSocket observer_socket;         // The same holds for it.
+      lifeline;                    // Made as late as the fork: no other pipeline of this host may inherit it.
+  ObserverSocket observer_socket;  // The same holds for it.
   pid_t supervisor = 0;  // The first one, a child of this process; 0 once reaped. Later ones are no children.
   int supervisor_status = 0;
   pid_t maker = 0;  // The process that started it; a child of it leaves names alone.
@@ -110,16 +110,16 @@ void Engine::start() {
   if (parts.started) throw Error{{"start the pipeline", parts.name, "it has been started before", ""}};
   refuse_threads(parts.name);
   const Wiring& wiring = parts.host.wiring();
-  const ShallowIdle idle{wiring.settings};
+  const ShallowIdle idle{wiring.settings()};
   parts.idle_remark = idle.remark();
-  parts.resumed = wiring.segment.open();
-  parts.memory = bind_segment(wiring.layout, wiring.segment, parts.placement);
-  wiring.segment.prefault();
+  parts.resumed = wiring.segment().open();
+  parts.memory = bind_segment(wiring.layout(), wiring.segment(), parts.placement);
+  wiring.segment().prefault();
   if (parts.resumed) {
-    wiring.segment.own_everything();
+    wiring.segment().own_everything();
     forget_processes(wiring);
   }
-  wiring.segment.own(kHostProcess);
+  wiring.own(kHostProcess);
   parts.own.magic = ipc::kRegionMagic;
   parts.own.layout_version = ipc::kLayoutVersion;
   parts.own.pid.store(::getpid(), std::memory_order_relaxed);  // relaxed: inherited by fork.
@@ -150,19 +150,22 @@ void Engine::start() {
 
 Stats Engine::Parts::known_stats() const {
   Stats stats = host.known_stats();
-  std::size_t worker = 0;
+  WorkerIndex worker;
   for (StageStats& stage : stats.stages) {
-    for (WorkerStats& entry : stage.workers)
-      entry.place = placement.workers[worker++].units.to_string();
+    for (WorkerStats& entry : stage.workers) {
+      entry.place = placement.workers[worker].units.to_string();
+      ++worker;
+    }
   }
   return stats;
 }
 
 void Engine::Parts::open_observer_socket() {
   const Wiring& wiring = host.wiring();
-  if (wiring.settings.text("observe.socket") == "off") return;
-  const Description description{name, wiring.segment.first_byte(), wiring.layout, known_stats()};
-  observer_socket = ObserverSocket{wiring.settings, name, Descriptor{wiring.segment.open_read_only()}, to_bytes(description)};
+  if (wiring.settings().text("observe.socket") == "off") return;
+  const Description description{name, wiring.segment().first_byte(), wiring.layout(), known_stats()};
+  observer_socket = ObserverSocket{wiring.settings(), name, Descriptor{wiring.segment().open_read_only()},
+                                   to_bytes(description)};
 }
 
 void Engine::Parts::reap(bool block) {
@@ -192,15 +195,16 @@ void Engine::Parts::await_end(std::chrono::milliseconds grace) {
 }
 
 bool Engine::Parts::all_ready() const {
-  for (std::size_t p = kFirstWorker; p < host.wiring().layout.processes.size(); ++p) {
+  for (const WorkerIndex index : host.wiring().workers()) {
+    const WorkerMemory worker = host.wiring().worker(index);
     // [entry.pid] pairs with Master::enter(). A worker can be at work before its master has written down
     // its pid.
-    const WorkerEntry& entry = entry_of(host.wiring().layout, host.wiring().segment, p - kFirstWorker);
+    const WorkerEntry& entry = worker.entry();
     // relaxed: as below. Who is shed will never be ready.
     if (entry.shed.load(std::memory_order_relaxed) != 0) continue;
     if (entry.pid.load(std::memory_order_acquire) == 0 && entry.done.load(std::memory_order_relaxed) == 0)
       return false;
-    const ipc::Control& control = *host.view(p).control;
+    const ipc::Control& control = worker.control();
     // relaxed: nothing is done on the strength of it but to go on.
     const std::uint32_t now = control.incarnation.load(std::memory_order_relaxed);
     if (now == 0 || control.lives[now % ipc::kLivesKept].ready_ns.load(std::memory_order_relaxed) == 0)
@@ -258,7 +262,7 @@ bool Engine::wait_for(std::chrono::nanoseconds limit) {
     const auto left = until - monotonic_now();
     if (left.count() <= 0) return false;
     // The master rings when the pipeline is over; that nobody is left is seen at the next look.
-    parts.host.wiring().bells[kHostProcess].wait(std::min(left, kLook));
+    parts.host.wiring().bell(kHostProcess).wait(std::min(left, kLook));
   }
 }
 
@@ -274,9 +278,8 @@ void Engine::begin_drain() {
   parts.host.close_inlets();
   const Wiring& wiring = parts.host.wiring();
   // [host.requests] release: what the host published before it asks; pairs with the looks of the workers.
-  requests_of(wiring.layout, wiring.segment).drain.store(1, std::memory_order_release);
-  for (const ipc::Doorbell& bell : wiring.bells)
-    bell.ring();
+  wiring.requests().drain.store(1, std::memory_order_release);
+  wiring.ring_all();
 }
 
 void Engine::drain() {
@@ -289,8 +292,8 @@ void Engine::stop() {
   if (!parts.running()) return parts.reap(true);  // It may have come to its end by itself.
   const Wiring& wiring = parts.host.wiring();
   // [host.requests] release: pairs with Master::look_at_requests().
-  requests_of(wiring.layout, wiring.segment).stop.store(1, std::memory_order_release);
-  wiring.bells[kMasterProcess].ring();
+  wiring.requests().stop.store(1, std::memory_order_release);
+  wiring.bell(kMasterProcess).ring();
   parts.await_end(kGrace);
 }
 
@@ -304,17 +307,18 @@ bool Engine::over() const {
 
 Stats Engine::stats() const {
   Stats stats = parts_->known_stats();
-  read_stats(parts_->host.wiring().layout, parts_->host.wiring().segment, stats);
+  read_stats(parts_->host.wiring(), stats);
   return stats;
 }
 
 std::string Engine::placement() const {
   pinning::Report report;
   const Stats now = parts_->host.stats();
-  std::size_t worker = 0;
+  WorkerIndex worker;
   for (const StageStats& stage : now.stages) {
     for (const WorkerStats& entry : stage.workers) {
-      const pinning::Place& asked = parts_->placement.workers[worker++];
+      const pinning::Place& asked = parts_->placement.workers[worker];
+      ++worker;
       if (entry.pid == 0) continue;
       report.processes.push_back({entry.name, asked, {}, pinning::current_units(entry.pid)});
     }
@@ -327,9 +331,9 @@ std::string Engine::placement() const {
 
 bool Engine::signal_worker(std::string_view worker, int signal) {
   const Wiring& wiring = parts_->host.wiring();
-  for (std::size_t p = kFirstWorker; p < wiring.layout.processes.size(); ++p) {
-    if (wiring.layout.processes[p].name != worker) continue;
-    const WorkerEntry& entry = entry_of(wiring.layout, wiring.segment, p - kFirstWorker);
+  for (const WorkerIndex index : wiring.workers()) {
+    if (wiring.name(index) != worker) continue;
+    const WorkerEntry& entry = wiring.entry(index);
     // [entry.pid] acquire: the identity before the pid; pairs with Master::enter(). The pid alone would not
     // do: a worker that its master did not fork may be reaped before its pid is withdrawn in
     // Master::on_death().

@@ -51,13 +51,13 @@ std::filesystem::path reports_directory(const std::string& pipeline, const Setti
 Stats unchanging_stats(const Graph& graph, const Layout& layout, const std::filesystem::path& reports) {
   Stats stats;
   stats.reports = reports.string();
-  for (std::size_t process = kFirstWorker; process < layout.processes.size(); ++process) {
-    const Node& node = graph.nodes[layout.processes[process].node];
+  for (const WorkerIndex index : layout.workers()) {
+    const Node& node = graph.nodes[layout.worker(index).node.value()];
     if (stats.stages.empty() || stats.stages.back().name != node.name) {
       stats.stages.push_back({node.name, node.kind == NodeKind::source, {}});
     }
     WorkerStats worker;
-    worker.name = layout.processes[process].name;
+    worker.name = layout.worker(index).name;
     stats.stages.back().workers.push_back(std::move(worker));
   }
   return stats;
@@ -88,7 +88,7 @@ Host::Host(const Graph& graph, const Settings& settings, const std::string& segm
       reports_{reports_directory(graph_.name, settings_, segment_path)},
       wiring_{graph_, layout_, settings_, segment_, bells_, reports_},
       known_{unchanging_stats(graph_, layout_, reports_)},
-      register_{register_of(layout_, segment_)} {
+      register_{wiring_.master()} {
   check_retry(graph_, layout_, settings_);
 }
 
@@ -157,8 +157,8 @@ void Host::remove_spent_file() noexcept {
 // are dead. One that was not bound to it has died with its master.
 void Host::confirm_the_end() const noexcept {
   constexpr std::chrono::seconds kLimit{1};
-  for (std::size_t worker = 0; worker < layout_.worker_count(); ++worker) {
-    const WorkerEntry& entry = entry_of(layout_, segment_, worker);
+  for (const WorkerIndex worker : wiring_.workers()) {
+    const WorkerEntry& entry = wiring_.entry(worker);
     // [entry.pid] acquire: pairs with Master::enter().
     const pid_t pid = entry.pid.load(std::memory_order_acquire);
     try {
@@ -183,7 +183,7 @@ void Host::kill_control_plane() const {
 
 Stats Host::stats() const {
   Stats stats = known_;
-  read_stats(layout_, segment_, stats);
+  read_stats(wiring_, stats);
   return stats;
 }
 

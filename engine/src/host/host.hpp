@@ -19,7 +19,7 @@
 #include <sluice/settings.hpp>
 #include <sluice/stats.hpp>
 
-#include "layout/layout.hpp"
+#include "layout/wiring.hpp"
 #include "master/lifeline.hpp"
 #include "worker/worker_loop.hpp"
 
@@ -59,7 +59,6 @@ class Host {
   // The part of stats() that does not change; the places of the workers are not in it.
   const Stats& known_stats() const noexcept { return known_; }
   const Wiring& wiring() const noexcept { return wiring_; }
-  RegionView view(std::size_t process) const { return view_of(layout_, segment_, process); }
 
  private:
   void confirm_the_end() const noexcept;
@@ -68,7 +67,7 @@ class Host {
   Settings settings_;
   Layout layout_;
   ipc::Segment segment_;
-  std::vector<ipc::Doorbell> bells_;
+  Doorbells bells_;
   std::filesystem::path reports_;
   Wiring wiring_;
   Stats known_;

@@ -5,13 +5,13 @@
 // Used by the host, by the thread that uses the end.
 #pragma once
 
-#include <cstddef>
+#include <atomic>
 #include <cstdint>
+#include <span>
 
 #include <sluice/ipc/commit.hpp>
 #include <sluice/ipc/undo.hpp>
 
-#include "layout/layout.hpp"
 #include "layout/wiring.hpp"
 
 namespace sluice::detail {
@@ -20,7 +20,7 @@ class HostCommit {
  public:
   // Finishes what a former life of the host has left half-way; make the ends of the lanes after this. Throws
   // Error when the record is corrupt.
-  HostCommit(const Wiring& wiring, std::size_t node);
+  HostCommit(const Wiring& wiring, NodeIndex node);
 
   // A lane's cursors, before commit(): that of its marks is `word`, that of its events the next.
   void move(std::uint64_t word, std::uint64_t marks, std::uint64_t events) noexcept {
@@ -35,8 +35,8 @@ class HostCommit {
   std::uint64_t count() const noexcept;
 
  private:
-  const EndLayout& end_;
-  RegionView view_;
+  EndMemory end_;
+  std::span<std::atomic<std::uint64_t>> cursors_;  // Of the host.
   ipc::UndoLog nothing_to_undo_;
   ipc::Commit commit_;
 };

@@ -29,18 +29,18 @@ void ring_if_asleep(ipc::Published& published, const ipc::Control& peer, const i
 HostInlet::HostInlet(Host& host, std::size_t node, Waiter& waiter)
     : host_{host}, node_{node}, waiter_{waiter} {
   const Wiring& wiring = host.wiring();
-  if (wiring.segment.named()) {
-    commit_ = std::make_unique<HostCommit>(wiring, node);
+  if (wiring.segment().named()) {
+    commit_ = std::make_unique<HostCommit>(wiring, NodeIndex{node});
     position_ = commit_->count();
   }
-  const ProcessLayout& layout = wiring.layout.processes[kHostProcess];
+  const ProcessLayout& layout = wiring.host().layout();
   std::deque<OutLane> all = output_lanes(wiring, kHostProcess);
-  for (std::size_t e = 0; e < wiring.graph.edges.size(); ++e) {
-    const Edge& edge = wiring.graph.edges[e];
+  for (std::size_t e = 0; e < wiring.graph().edges.size(); ++e) {
+    const Edge& edge = wiring.graph().edges[e];
     if (edge.from != node) continue;
     OutEdge out{edge.route, {}, 0};
     for (std::size_t i = 0; i < layout.lanes_out.size(); ++i) {
-      if (wiring.layout.lanes[layout.lanes_out[i]].edge != e) continue;
+      if (wiring.layout().lanes[layout.lanes_out[i]].edge != e) continue;
       lanes_.push_back(all[i]);
       out.lanes.push_back(&lanes_.back());
       closed_ = closed_ || all[i].lane.ends();
@@ -66,7 +66,7 @@ void HostInlet::take_back() noexcept {
 
 std::byte* HostInlet::make_room(OutLane& out, std::uint64_t bytes) {
   if (outcome_ == PushResult::ended) return nullptr;
-  const std::string& stage = host_.wiring().graph.nodes[out.node].name;
+  const std::string& stage = host_.wiring().graph().nodes[out.node].name;
   if (bytes > out.lane.capacity_bytes()) {
     throw Error{{"push a record to", stage,
                  fmt::format("it takes {} of a lane of {}", format_bytes(bytes),
@@ -75,7 +75,7 @@ std::byte* HostInlet::make_room(OutLane& out, std::uint64_t bytes) {
                              format_bytes(std::bit_ceil(bytes)))}};
   }
   if (out.policy != FullPolicy::block) {
-    host_.view(kHostProcess).counters->dropped.add();
+    host_.wiring().host().counters().dropped.add();
     outcome_ = PushResult::dropped;
     if (out.policy == FullPolicy::drop_newest) return nullptr;
     throw Error{{"push an event to", stage, "the lane is full and lane.full is `fail`",
@@ -89,7 +89,7 @@ std::byte* HostInlet::make_room(OutLane& out, std::uint64_t bytes) {
       return nullptr;
     }
     if (out.is_shed()) {
-      host_.view(kHostProcess).counters->shed.add();
+      host_.wiring().host().counters().shed.add();
       outcome_ = PushResult::dropped;
       return nullptr;
     }
@@ -126,7 +126,7 @@ void HostInlet::close() {
   for (OutLane& out : lanes_) {
     // The end of stream is the only mark of an inlet, so there is room for it.
     if (!out.lane.push_mark(ipc::MarkKind::end_of_stream, 0)) {
-      refuse(host_.wiring().graph.nodes[out.node].name);
+      refuse(host_.wiring().graph().nodes[out.node].name);
     }
     if (!out.touched) touch(out);
   }
@@ -137,13 +137,13 @@ HostOutlet::HostOutlet(Host& host, std::size_t node, Waiter& waiter)
     : host_{host},
       node_{node},
       waiter_{waiter},
-      commit_{std::make_unique<HostCommit>(host.wiring(), node)},
+      commit_{std::make_unique<HostCommit>(host.wiring(), NodeIndex{node})},
       position_{commit_->count()} {
   const Wiring& wiring = host.wiring();
-  const ProcessLayout& layout = wiring.layout.processes[kHostProcess];
+  const ProcessLayout& layout = wiring.host().layout();
   const std::vector<InLane> all = input_lanes(wiring, kHostProcess);
   for (std::size_t i = 0; i < layout.lanes_in.size(); ++i) {
-    const Edge& edge = wiring.graph.edges[wiring.layout.lanes[layout.lanes_in[i]].edge];
+    const Edge& edge = wiring.edge(wiring.layout().lanes[layout.lanes_in[i]]);
     if (edge.to != node) continue;
     type_ = edge.type;
     lanes_.push_back(all[i]);
@@ -190,9 +190,8 @@ std::size_t HostOutlet::poll(const std::function<bool(std::span<const std::byte>
 
 void HostOutlet::refuse(const InLane& in) const {
   const Wiring& wiring = host_.wiring();
-  throw Error{{"read the lane of the outlet '" + wiring.graph.nodes[node_].name + "' from",
-               wiring.layout.processes[in.from].name, "its cursors or lengths cannot be",
-               "start the pipeline anew"}};
+  throw Error{{"read the lane of the outlet '" + wiring.graph().nodes[node_].name + "' from",
+               wiring.name(in.from), "its cursors or lengths cannot be", "start the pipeline anew"}};
 }
 
 void HostOutlet::publish() {

@@ -17,12 +17,12 @@ struct InlineRun::Parts final : Waiter {
   Parts(const Pipeline& pipeline, const Settings& settings)
       : name{pipeline.name()}, host{pipeline.graph(), settings} {
     const Wiring& wiring = host.wiring();
-    wiring.segment.own_everything();
+    wiring.segment().own_everything();
     host.open_ends(*this);
-    for (std::size_t p = kFirstWorker; p < wiring.layout.processes.size(); ++p) {
+    for (const WorkerIndex worker : wiring.workers()) {
       // relaxed: one thread.
-      host.view(p).control->incarnation.store(1, std::memory_order_relaxed);
-      loops.emplace_back(wiring, p, *this);
+      wiring.worker(worker).control().incarnation.store(1, std::memory_order_relaxed);
+      loops.emplace_back(wiring, worker, *this);
       running.push_back(false);
     }
   }

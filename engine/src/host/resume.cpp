@@ -14,20 +14,21 @@ constexpr auto kRelaxed = std::memory_order_relaxed;
 }  // namespace
 
 void forget_processes(const Wiring& wiring) {
-  for (std::size_t p = 0; p < wiring.layout.processes.size(); ++p) {
-    ipc::Control& control = *view_of(wiring.layout, wiring.segment, p).control;
+  for (const ProcessIndex process : wiring.processes()) {
+    ipc::Control& control = wiring.process(process).control();
     control.pid.store(0, kRelaxed);
     control.activity.store(ipc::Activity::none, kRelaxed);
     ipc::nobody_sleeps(control);
   }
-  for (std::size_t worker = 0; worker < wiring.layout.worker_count(); ++worker) {
-    ipc::Control& control = *view_of(wiring.layout, wiring.segment, worker + kFirstWorker).control;
+  for (const WorkerIndex index : wiring.workers()) {
+    const WorkerMemory worker = wiring.worker(index);
+    ipc::Control& control = worker.control();
     const std::uint32_t last = control.incarnation.load(kRelaxed) % ipc::kLivesKept;
     // The start waits until the last life of every worker is ready: that must be one to come.
     control.lives[last].ready_ns.store(0, kRelaxed);
     // What an event is to blame for is remembered; the addresses of that life mean nothing in this one.
-    crash_note_of(wiring.layout, wiring.segment, worker + kFirstWorker).incarnation.store(0, kRelaxed);
-    WorkerEntry& entry = entry_of(wiring.layout, wiring.segment, worker);
+    worker.crash_note().incarnation.store(0, kRelaxed);
+    WorkerEntry& entry = worker.entry();
     entry.pid.store(0, kRelaxed);
     entry.verdict.store(0, kRelaxed);
     // Who is shed stays so: its neighbours may have ended since without what it would make.
@@ -35,8 +36,8 @@ void forget_processes(const Wiring& wiring) {
     // No master was there to notice the last death.
     entry.noticed_ns[last].store(0, kRelaxed);
   }
-  requests_of(wiring.layout, wiring.segment).stop.store(0, kRelaxed);
-  MasterRegister& master = register_of(wiring.layout, wiring.segment);
+  wiring.requests().stop.store(0, kRelaxed);
+  MasterRegister& master = wiring.master();
   master.state.store(RunState::starting, kRelaxed);
   master.host_gone.store(0, kRelaxed);
   master.masters.store(0, kRelaxed);
@@ -47,19 +48,20 @@ void forget_processes(const Wiring& wiring) {
 }
 
 bool is_untouched(const Wiring& wiring) {
-  for (std::size_t p = kFirstWorker; p < wiring.layout.processes.size(); ++p) {
-    if (view_of(wiring.layout, wiring.segment, p).commit->committed.load(kRelaxed) != 0) return false;
+  for (const WorkerIndex worker : wiring.workers()) {
+    if (wiring.worker(worker).commit().committed.load(kRelaxed) != 0) return false;
   }
-  const RegionView host = view_of(wiring.layout, wiring.segment, kHostProcess);
-  return std::all_of(wiring.layout.ends.begin(), wiring.layout.ends.end(), [&host](const EndLayout& end) {
-    return host.cursors[end.count_word].load(kRelaxed) == 0;
+  const ProcessMemory host = wiring.host();
+  const std::vector<EndLayout>& ends = wiring.layout().ends;
+  return std::all_of(ends.begin(), ends.end(), [&host](const EndLayout& end) {
+    return host.cursors()[end.count_word].load(kRelaxed) == 0;
   });
 }
 
 bool all_pulled(const Wiring& wiring) {
-  const std::vector<std::size_t>& lanes = wiring.layout.processes[kHostProcess].lanes_in;
-  return std::all_of(lanes.begin(), lanes.end(), [&wiring](std::size_t lane) {
-    const ipc::LaneMemory memory = lane_memory(wiring.layout, wiring.segment, lane);
+  const std::vector<LaneIndex>& lanes = wiring.host().layout().lanes_in;
+  return std::all_of(lanes.begin(), lanes.end(), [&wiring](LaneIndex lane) {
+    const ipc::LaneMemory memory = wiring.lane(lane);
     return memory.producer->tail.load(kRelaxed) == memory.consumer->head.load(kRelaxed);
   });
 }

@@ -8,8 +8,15 @@
 
 #include <sluice/detail/pages.hpp>
 #include <sluice/error.hpp>
+#include <sluice/ipc/commit.hpp>
+#include <sluice/ipc/counters.hpp>
+#include <sluice/ipc/lane.hpp>
+#include <sluice/ipc/undo.hpp>
 #include <sluice/state.hpp>
 #include <sluice/worker.hpp>
+
+#include "death/crash_note.hpp"
+#include "layout/control_plane.hpp"
 
 namespace sluice::detail {
 namespace {
@@ -30,7 +37,7 @@ void add_workers(const Graph& graph, const Settings& settings, Layout& layout) {
       throw Error{{"start the stage", node.name, "it has 0 workers", "give it at least one"}};
     }
     ProcessLayout process;
-    process.node = n;
+    process.node = NodeIndex{n};
     process.undo_bytes = bytes_for(settings, "undo.bytes", node.name, node.options.undo_bytes);
     process.extra_bytes = sizeof(CrashNote);
     process.state_bytes = StateArea::overhead_bytes() + round_up(sizeof(Problems), 64) + kLetterStateBytes +
@@ -47,13 +54,12 @@ void add_workers(const Graph& graph, const Settings& settings, Layout& layout) {
 }
 
 // The processes that run a node: its workers, or the host for an inlet or outlet.
-std::vector<std::size_t> processes_of(const Graph& graph, const Layout& layout, std::size_t node) {
-  if (graph.nodes[node].kind == NodeKind::inlet || graph.nodes[node].kind == NodeKind::outlet) {
-    return {kHostProcess};
-  }
-  std::vector<std::size_t> found;
-  for (std::size_t p = kFirstWorker; p < layout.processes.size(); ++p) {
-    if (layout.processes[p].node == node) found.push_back(p);
+std::vector<ProcessIndex> processes_of(const Graph& graph, const Layout& layout, NodeIndex node) {
+  const NodeKind kind = graph.nodes[node.value()].kind;
+  if (kind == NodeKind::inlet || kind == NodeKind::outlet) return {kHostProcess};
+  std::vector<ProcessIndex> found;
+  for (const WorkerIndex worker : layout.workers()) {
+    if (layout.worker(worker).node == node) found.push_back(process_of(worker));
   }
   return found;
 }
@@ -73,10 +79,11 @@ std::uint64_t lane_capacity(const Graph& graph, const Settings& settings, const 
 
 void add_lanes(const Graph& graph, const Settings& settings, Layout& layout) {
   for (std::size_t e = 0; e < graph.edges.size(); ++e) {
-    const std::uint64_t capacity = lane_capacity(graph, settings, graph.edges[e]);
-    const std::vector<std::size_t> consumers = processes_of(graph, layout, graph.edges[e].to);
-    for (const std::size_t from : processes_of(graph, layout, graph.edges[e].from)) {
-      for (const std::size_t to : consumers) {
+    const Edge& edge = graph.edges[e];
+    const std::uint64_t capacity = lane_capacity(graph, settings, edge);
+    const std::vector<ProcessIndex> consumers = processes_of(graph, layout, NodeIndex{edge.to});
+    for (const ProcessIndex from : processes_of(graph, layout, NodeIndex{edge.from})) {
+      for (const ProcessIndex to : consumers) {
         ProcessLayout& producer = layout.processes[from];
         ProcessLayout& consumer = layout.processes[to];
         if (to != kHostProcess && consumer.lanes_in.size() == kMostLanesIn) {
@@ -90,9 +97,9 @@ void add_lanes(const Graph& graph, const Settings& settings, Layout& layout) {
         producer.cursor_words += sizeof(ipc::ProducerLine) / sizeof(std::uint64_t);
         lane.consumer_word = consumer.cursor_words;
         consumer.cursor_words += sizeof(ipc::ConsumerLine) / sizeof(std::uint64_t);
-        producer.lanes_out.push_back(layout.lanes.size());
-        consumer.lanes_in.push_back(layout.lanes.size());
-        layout.lanes.push_back(lane);
+        const LaneIndex added = layout.lanes.push_back(lane);
+        producer.lanes_out.push_back(added);
+        consumer.lanes_in.push_back(added);
       }
     }
   }
@@ -114,7 +121,7 @@ void add_ends(const Graph& graph, Layout& layout) {
   for (std::size_t n = 0; n < graph.nodes.size(); ++n) {
     if (graph.nodes[n].kind != NodeKind::inlet && graph.nodes[n].kind != NodeKind::outlet) continue;
     EndLayout end;
-    end.node = n;
+    end.node = NodeIndex{n};
     end.count_word = layout.processes[kHostProcess].cursor_words;
     layout.processes[kHostProcess].cursor_words += kFixedWords;
     end.entries = 1;
@@ -154,9 +161,16 @@ void place_parts(ProcessLayout& process) {
 
 }  // namespace
 
+unsigned Layout::replicas_of(NodeIndex node) const noexcept {
+  unsigned replicas = 0;
+  for (const WorkerIndex each : workers())
+    replicas += worker(each).node == node ? 1U : 0U;
+  return replicas;
+}
+
 Layout lay_out(const Graph& graph, const Settings& settings) {
   Layout layout;
-  layout.processes.resize(kFirstWorker);
+  layout.processes.resize(kProcessesBeforeWorkers);
   layout.processes[kHostProcess].name = "host";
   layout.processes[kMasterProcess].name = "master";
   add_workers(graph, settings, layout);
@@ -174,66 +188,12 @@ std::vector<ipc::RegionSpec> region_specs(const Layout& layout) {
   std::vector<ipc::RegionSpec> specs;
   for (const ProcessLayout& process : layout.processes) {
     ipc::RegionSpec spec{process.plain_bytes, {}};
-    for (const std::size_t lane : process.lanes_out) {
+    for (const LaneIndex lane : process.lanes_out) {
       spec.ring_bytes.push_back(layout.lanes[lane].capacity_bytes);
     }
     specs.push_back(std::move(spec));
   }
   return specs;
-}
-
-RegionView view_of(const Layout& layout, const ipc::Segment& segment, std::size_t process) {
-  const ProcessLayout& parts = layout.processes[process];
-  std::byte* base = segment.plain(process).data();
-  RegionView view;
-  // The segment starts as zeros, which are valid values of all of these types.
-  view.control = reinterpret_cast<ipc::Control*>(base);
-  view.cursors = {reinterpret_cast<std::atomic<std::uint64_t>*>(base + parts.cursors), parts.cursor_words};
-  view.commit = reinterpret_cast<ipc::CommitHeader*>(base + parts.commit);
-  view.record = {reinterpret_cast<ipc::RedoEntry*>(base + parts.record),
-                 (parts.undo - parts.record) / sizeof(ipc::RedoEntry)};
-  view.undo = reinterpret_cast<ipc::UndoHeader*>(base + parts.undo);
-  view.counters = reinterpret_cast<ipc::Counters*>(base + parts.counters);
-  view.extra = base + parts.extra;
-  view.entries = {base + parts.entries, parts.undo_bytes};
-  view.state = {base + parts.state, parts.state_bytes};
-  return view;
-}
-
-ipc::LaneMemory lane_memory(const Layout& layout, const ipc::Segment& segment, std::size_t lane) {
-  const LaneLayout& parts = layout.lanes[lane];
-  const ipc::RingView ring = segment.ring(parts.producer, parts.ring);
-  const RegionView producer = view_of(layout, segment, parts.producer);
-  const RegionView consumer = view_of(layout, segment, parts.consumer);
-  return {reinterpret_cast<ipc::ProducerLine*>(&producer.cursors[parts.producer_word]),
-          reinterpret_cast<ipc::ConsumerLine*>(&consumer.cursors[parts.consumer_word]), ring.data,
-          ring.capacity_bytes};
-}
-
-Requests& requests_of(const Layout& layout, const ipc::Segment& segment) {
-  return *reinterpret_cast<Requests*>(view_of(layout, segment, kHostProcess).extra);
-}
-
-std::size_t register_bytes(const Layout& layout) noexcept {
-  return round_up(sizeof(MasterRegister), 64) + layout.worker_count() * sizeof(WorkerEntry);
-}
-
-MasterRegister& register_of(const Layout& layout, const ipc::Segment& segment) {
-  return *reinterpret_cast<MasterRegister*>(view_of(layout, segment, kMasterProcess).extra);
-}
-
-WorkerEntry& entry_of(const Layout& layout, const ipc::Segment& segment, std::size_t worker) {
-  std::byte* base = view_of(layout, segment, kMasterProcess).extra + round_up(sizeof(MasterRegister), 64);
-  return reinterpret_cast<WorkerEntry*>(base)[worker];
-}
-
-CrashNote& crash_note_of(const Layout& layout, const ipc::Segment& segment, std::size_t process) {
-  return *reinterpret_cast<CrashNote*>(view_of(layout, segment, process).extra);
-}
-
-const std::atomic<std::uint32_t>* shed_word_of(const Layout& layout, const ipc::Segment& segment,
-                                               std::size_t process) {
-  return process < kFirstWorker ? nullptr : &entry_of(layout, segment, process - kFirstWorker).shed;
 }
 
 }  // namespace sluice::detail

@@ -7,10 +7,10 @@
 namespace sluice::detail {
 namespace {
 
-const pinning::Place& place_of(const Placement& placement, std::size_t process) {
+const pinning::Place& place_of(const Placement& placement, ProcessIndex process) {
   if (process == kHostProcess) return placement.plan.host;
   if (process == kMasterProcess) return placement.plan.master;
-  return placement.workers[process - kFirstWorker];
+  return placement.workers[worker_of(process)];
 }
 
 }  // namespace
@@ -18,14 +18,15 @@ const pinning::Place& place_of(const Placement& placement, std::size_t process) 
 Placement place(const Graph& graph, const Layout& layout, const Settings& settings) {
   pinning::PlanRequest request;
   request.policy = pinning::parse_policy(settings.choice("placement.policy"));
-  for (std::size_t p = kFirstWorker; p < layout.processes.size(); ++p) {
-    const std::string& stage = graph.nodes[layout.processes[p].node].name;
+  for (const WorkerIndex worker : layout.workers()) {
+    const std::string& stage = graph.nodes[layout.worker(worker).node.value()].name;
     if (request.stages.empty() || request.stages.back().name != stage) request.stages.push_back({stage, 0});
     ++request.stages.back().workers;
   }
   Placement placement{pinning::plan(pinning::read_topology(), request), {}};
   for (const pinning::StagePlan& stage : placement.plan.stages) {
-    placement.workers.insert(placement.workers.end(), stage.workers.begin(), stage.workers.end());
+    for (const pinning::Place& place : stage.workers)
+      placement.workers.push_back(place);
   }
   return placement;
 }
@@ -36,11 +37,11 @@ pinning::Report bind_segment(const Layout& layout, const ipc::Segment& segment, 
     if (node < 0) return;
     report.memory.push_back({std::move(name), node, pinning::bind_memory(memory, node), {}});
   };
-  for (std::size_t p = 0; p < layout.processes.size(); ++p) {
-    bind("region of " + layout.processes[p].name, segment.plain(p), place_of(placement, p).numa_node);
+  for (const ProcessIndex p : layout.processes.indices()) {
+    bind("region of " + layout.processes[p].name, segment.plain(p.value()), place_of(placement, p).numa_node);
   }
   for (const LaneLayout& lane : layout.lanes) {
-    const ipc::RingView ring = segment.ring(lane.producer, lane.ring);
+    const ipc::RingView ring = segment.ring(lane.producer.value(), lane.ring);
     bind("lane " + layout.processes[lane.producer].name + " to " + layout.processes[lane.consumer].name,
          {ring.data, ring.capacity_bytes}, place_of(placement, lane.consumer).numa_node);
   }

@@ -3,7 +3,6 @@
 #pragma once
 
 #include <string>
-#include <vector>
 
 #include <sluice/graph.hpp>
 #include <sluice/pinning/plan.hpp>
@@ -16,7 +15,7 @@ namespace sluice::detail {
 
 struct Placement {
   pinning::Plan plan;
-  std::vector<pinning::Place> workers;  // In the order of the layout.
+  Indexed<WorkerIndex, pinning::Place> workers;
 };
 
 // Throws Error when this process may run nowhere.

@@ -38,11 +38,8 @@ std::string in_one_line(std::string_view text) {
   return line;
 }
 
-std::string node_line(const Layout& layout, const Node& node, std::size_t number) {
-  std::size_t workers = 0;
-  for (std::size_t p = kFirstWorker; p < layout.processes.size(); ++p) {
-    if (layout.processes[p].node == number) ++workers;
-  }
+std::string node_line(const Layout& layout, const Node& node, NodeIndex number) {
+  const unsigned workers = layout.replicas_of(number);
   const std::string fact =
       has_workers(node) ? fmt::format("{} worker{}", workers, workers == 1 ? "" : "s") : std::string{"there"};
   return fmt::format("{} {}: {}\n", name_of(node.kind), node.name, fact);
@@ -63,7 +60,7 @@ std::string shape_of(const Graph& graph, const Layout& layout, const Settings& s
   for (const auto& [name, value] : graph.arguments)
     shape += fmt::format("argument {}: {}\n", in_one_line(name), in_one_line(value));
   for (std::size_t n = 0; n < graph.nodes.size(); ++n)
-    shape += node_line(layout, graph.nodes[n], n);
+    shape += node_line(layout, graph.nodes[n], NodeIndex{n});
   for (std::size_t e = 0; e < graph.edges.size(); ++e)
     shape += edge_line(graph, e);
   for (const Node& node : graph.nodes) {

@@ -3,7 +3,6 @@
 #pragma once
 
 #include <filesystem>
-#include <vector>
 
 #include <sluice/detail/clock.hpp>
 #include <sluice/graph.hpp>
@@ -11,17 +10,50 @@
 #include <sluice/ipc/segment.hpp>
 #include <sluice/settings.hpp>
 
-#include "layout/layout.hpp"
+#include "layout/segment_map.hpp"
 
 namespace sluice::detail {
 
-struct Wiring {
-  const Graph& graph;
-  const Layout& layout;
-  const Settings& settings;
-  ipc::Segment& segment;
-  const std::vector<ipc::Doorbell>& bells;  // One a process.
-  const std::filesystem::path& reports;     // The directory for reports and dead letters; made when needed.
+using Doorbells = Indexed<ProcessIndex, ipc::Doorbell>;
+
+class Wiring : public SegmentMap {
+ public:
+  // All of them must outlive it. `reports` is the directory for reports and dead letters, made when needed.
+  Wiring(const Graph& graph, const Layout& layout, const Settings& settings, ipc::Segment& segment,
+         const Doorbells& bells, const std::filesystem::path& reports) noexcept
+      : SegmentMap{layout, segment},
+        graph_{graph},
+        settings_{settings},
+        segment_{segment},
+        bells_{bells},
+        reports_{reports} {}
+
+  const Graph& graph() const noexcept { return graph_; }
+  const Node& node(NodeIndex node) const noexcept { return graph_.nodes[node.value()]; }
+  const Node& node(WorkerIndex worker) const noexcept { return node(layout().worker(worker).node); }
+  const std::string& stage(WorkerIndex worker) const noexcept { return node(worker).name; }
+  const Edge& edge(const LaneLayout& lane) const noexcept { return graph_.edges[lane.edge]; }
+
+  const Settings& settings() const noexcept { return settings_; }
+  const std::filesystem::path& reports() const noexcept { return reports_; }
+
+  ipc::Segment& segment() const noexcept { return segment_; }
+  // From now on this process may write the region of `process` and no other byte of the segment.
+  void own(ProcessIndex process) const { segment_.own(process.value()); }
+
+  const ipc::Doorbell& bell(ProcessIndex process) const noexcept { return bells_[process]; }
+  const ipc::Doorbell& bell(WorkerIndex worker) const noexcept { return bell(process_of(worker)); }
+  void ring_all() const noexcept {
+    for (const ipc::Doorbell& bell : bells_)
+      bell.ring();
+  }
+
+ private:
+  const Graph& graph_;
+  const Settings& settings_;
+  ipc::Segment& segment_;
+  const Doorbells& bells_;
+  const std::filesystem::path& reports_;
 };
 
 }  // namespace sluice::detail

@@ -24,7 +24,7 @@ void Master::answer_observers() {
 void Master::refuse(const ObserverSocket::Answered& answered) {
   // Who is refused must not fill the disk: what is too soon for a line of its own is in the next one's count.
   constexpr auto kBetweenLines = std::chrono::milliseconds{100};
-  MasterRegister& own = register_of(wiring_.layout, wiring_.segment);
+  MasterRegister& own = wiring_.master();
   // relaxed: this process's own word, for people.
   const std::uint64_t refused =
       own.observers_refused.load(std::memory_order_relaxed) + static_cast<std::uint64_t>(answered.refused);

@@ -7,21 +7,21 @@ namespace sluice::detail {
 
 // Of the process that has just died.
 bool Master::was_ready(const Child& child) const noexcept {
-  const ipc::Control& control = *view_of(wiring_.layout, wiring_.segment, child.process).control;
+  const ipc::Control& control = wiring_.worker(child.worker).control();
   // relaxed: of a process that is dead. One that had not taken its region yet was not ready.
   constexpr auto kRelaxed = std::memory_order_relaxed;
   const ipc::Life& life = control.lives[control.incarnation.load(kRelaxed) % ipc::kLivesKept];
   return life.born_ns.load(kRelaxed) >= child.born.count() && life.ready_ns.load(kRelaxed) != 0;
 }
 
-std::string Master::give_up(std::size_t worker, const std::string& report) {
-  if (wiring_.settings.choice("restart.spent") == "stop") return report;
+std::string Master::give_up(WorkerIndex worker, const std::string& report) {
+  if (wiring_.settings().choice("restart.spent") == "stop") return report;
   shed(worker);
   return {};
 }
 
-void Master::shed(std::size_t worker) {
-  WorkerEntry& entry = entry_of(wiring_.layout, wiring_.segment, worker);
+void Master::shed(WorkerIndex worker) {
+  WorkerEntry& entry = wiring_.entry(worker);
   entry.verdict.store(static_cast<std::uint32_t>(Verdict::shed), std::memory_order_relaxed);
   // relaxed: for a master that takes over; until it stands there, the worker is started once more.
   entry.done.store(1, std::memory_order_relaxed);
@@ -30,8 +30,7 @@ void Master::shed(std::size_t worker) {
   entry.shed.store(1, std::memory_order_release);
   --running_;
   // Neighbours may wait for what will not come, or for room that nobody will make.
-  for (const ipc::Doorbell& bell : wiring_.bells)
-    bell.ring();
+  wiring_.ring_all();
 }
 
 }  // namespace sluice::detail

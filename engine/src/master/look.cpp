@@ -21,12 +21,12 @@ void Master::look_at_workers() {
   reaper_.reap_late();
   bool all_idle = true;
   bool some_sentenced = false;
-  for (std::size_t worker = 0; worker < children_.size(); ++worker) {
+  for (const WorkerIndex worker : wiring_.workers()) {
     Child& child = children_[worker];
     if (child.pid == 0) continue;
     if (!child.ended_by_watchdog) {
       const Verdict verdict =
-          judge(child.watch, observe(wiring_, child.process, child.pid, child.watch), child.limits);
+          judge(child.watch, observe(wiring_, worker, child.pid, child.watch), child.limits);
       look_at(worker, verdict);
       all_idle = all_idle && verdict == Verdict::idle;
     } else if (child.sentenced_at && monotonic_now() >= *child.sentenced_at + Coroner::kCapture) {
@@ -39,8 +39,8 @@ void Master::look_at_workers() {
   if (some_sentenced) next_look_ = std::min(next_look_, monotonic_now() + Coroner::kCapture);
 }
 
-void Master::look_at(std::size_t worker, Verdict verdict) {
-  WorkerEntry& entry = entry_of(wiring_.layout, wiring_.segment, worker);
+void Master::look_at(WorkerIndex worker, Verdict verdict) {
+  WorkerEntry& entry = wiring_.entry(worker);
   const auto before = static_cast<Verdict>(entry.verdict.load(kRelaxed));
   if (verdict == Verdict::starved && before != Verdict::starved) {
     entry.starved.store(entry.starved.load(kRelaxed) + 1, kRelaxed);
@@ -49,17 +49,17 @@ void Master::look_at(std::size_t worker, Verdict verdict) {
   if (verdict == Verdict::stalled) sentence(worker);
 }
 
-void Master::sentence(std::size_t worker) {
+void Master::sentence(WorkerIndex worker) {
   Child& child = children_[worker];
-  const ipc::Control& control = *view_of(wiring_.layout, wiring_.segment, child.process).control;
+  const ipc::Control& control = wiring_.worker(child.worker).control();
   child.ended_by_watchdog = true;
   child.sentenced_at = monotonic_now();
   child.sentenced_for = child.watch.progress;
   const std::string fields = fmt::format(
       R"("report":"stall","time":"{:%FT%TZ}","worker":"{}","pid":{},"incarnation":{},"event":"{:#x}",)"
       R"("own_time_ms":{},"deadline_ms":{})",
-      fmt::gmtime(std::time(nullptr)), wiring_.layout.processes[child.process].name, child.pid,
-      control.incarnation.load(kRelaxed), child.sentenced_for, child.watch.own_time.count() / 1'000'000,
+      fmt::gmtime(std::time(nullptr)), wiring_.name(worker), child.pid, control.incarnation.load(kRelaxed),
+      child.sentenced_for, child.watch.own_time.count() / 1'000'000,
       child.limits.deadline.count() / 1'000'000);
   const Examination examination{.fields_json = fields,
                                 .pid = child.pid,
@@ -69,7 +69,7 @@ void Master::sentence(std::size_t worker) {
 }
 
 void Master::carry_out(Child& child) noexcept {
-  const ipc::Control& control = *view_of(wiring_.layout, wiring_.segment, child.process).control;
+  const ipc::Control& control = wiring_.worker(child.worker).control();
   // It is to die in the event that it is blamed for, or not at all.
   if (control.progress.load(kRelaxed) != child.sentenced_for) return spare(child);
   child.sentenced_at.reset();

@@ -44,17 +44,17 @@ RestartPolicy letter_policy(const Settings& settings) {
 
 }  // namespace
 
-Master::Master(const Wiring& wiring, std::vector<pinning::Place> places, Lifeline& lifeline, ObserverSocket& observer_socket,
-               int host, const Parent& supervisor)
+Master::Master(const Wiring& wiring, Indexed<WorkerIndex, pinning::Place> places, Lifeline& lifeline,
+               ObserverSocket& observer_socket, int host, const Parent& supervisor)
     : wiring_{wiring},
       places_{std::move(places)},
       lifeline_{lifeline},
       observer_socket_{observer_socket},
       host_{host},
       supervisor_{supervisor},
-      tick_{wiring.settings.duration("watchdog.tick")},
-      settings_fingerprint_{wiring.settings.fingerprint()},
-      report_path_{(wiring.reports / kDeathsFile).string()} {}
+      tick_{wiring.settings().duration("watchdog.tick")},
+      settings_fingerprint_{wiring.settings().fingerprint()},
+      report_path_{(wiring.reports() / kDeathsFile).string()} {}
 
 void Master::run() {
   std::string failure;
@@ -84,15 +84,14 @@ void Master::supervise() {
 
 void Master::prepare_children() {
   prepare_crash_notes();
-  const RestartPolicy policy = restart_policy(wiring_.settings);
+  const RestartPolicy policy = restart_policy(wiring_.settings());
   constexpr int kStartsPerDeadline = 10;
   std::chrono::nanoseconds tick = tick_;
-  for (std::size_t p = kFirstWorker; p < wiring_.layout.processes.size(); ++p) {
-    Child child{policy, letter_policy(wiring_.settings)};
-    child.process = p;
-    const std::string& stage = wiring_.graph.nodes[wiring_.layout.processes[p].node].name;
-    child.most_attempts = wiring_.settings.count("poison.attempts", stage);
-    child.limits.deadline = wiring_.settings.duration("watchdog.deadline", stage);
+  for (const WorkerIndex worker : wiring_.workers()) {
+    Child child{worker, policy, letter_policy(wiring_.settings())};
+    const std::string& stage = wiring_.stage(worker);
+    child.most_attempts = wiring_.settings().count("poison.attempts", stage);
+    child.limits.deadline = wiring_.settings().duration("watchdog.deadline", stage);
     child.limits.start_deadline = child.limits.deadline * kStartsPerDeadline;
     child.limits.late = std::max(child.limits.deadline / 2, 10 * tick_);
     child.limits.longest_wait = kLongestWait;
@@ -110,10 +109,10 @@ void Master::open_epoll() {
   epoll_event host{EPOLLIN, {.u64 = kHostEvent}};
   epoll_event supervisor{EPOLLIN, {.u64 = kSupervisorEvent}};
   if (epoll_.get() < 0 ||
-      ::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, wiring_.bells[kMasterProcess].fd(), &bell) != 0 ||
+      ::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, wiring_.bell(kMasterProcess).fd(), &bell) != 0 ||
       ::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, host_, &host) != 0 ||
       ::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, supervisor_.pidfd.get(), &supervisor) != 0) {
-    throw Error{{"watch over", wiring_.graph.name, errno_text(), ""}};
+    throw Error{{"watch over", wiring_.graph().name, errno_text(), ""}};
   }
   coroner_.show_in(epoll_.get(), kCoronerEvent);
   listen_for_observers(true);
@@ -152,7 +151,7 @@ void Master::handle_events(std::chrono::nanoseconds limit) {
       continue;
     }
     if (about == kBellEvent) {
-      wiring_.bells[kMasterProcess].wait(std::chrono::nanoseconds{0});
+      wiring_.bell(kMasterProcess).wait(std::chrono::nanoseconds{0});
       look_at_requests();
     } else if (about == kStandbyEvent) {
       ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, standby_.pidfd(), nullptr);
@@ -162,37 +161,36 @@ void Master::handle_events(std::chrono::nanoseconds limit) {
     } else if (about == kObserverEvent) {
       answer_observers();
     } else {
-      on_death(static_cast<std::size_t>(about));
+      on_death(WorkerIndex{about});
     }
   }
 }
 
 void Master::on_host_death() {
   // The workers must not outlive the program they belong to, or not for longer than their last work takes.
-  if (wiring_.settings.choice("host.death") == "stop") end(RunState::stopped, "its host has died");
+  if (wiring_.settings().choice("host.death") == "stop") end(RunState::stopped, "its host has died");
   ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, host_, nullptr);
   // [master.host_gone] release: pairs with host_gone(). That the host is dead, and what it has stored, this
   // process has from the kernel.
-  register_of(wiring_.layout, wiring_.segment).host_gone.store(1, std::memory_order_release);
-  for (const ipc::Doorbell& bell : wiring_.bells)
-    bell.ring();
+  wiring_.master().host_gone.store(1, std::memory_order_release);
+  wiring_.ring_all();
 }
 
 void Master::look_at_requests() {
   // [host.requests] acquire: pairs with the host's store before it rang.
-  if (requests_of(wiring_.layout, wiring_.segment).stop.load(std::memory_order_acquire) == 0) return;
+  if (wiring_.requests().stop.load(std::memory_order_acquire) == 0) return;
   kill_all();
   end(RunState::stopped, "");
 }
 
 void Master::start_due() {
   const auto now = monotonic_now();
-  for (std::size_t worker = 0; worker < children_.size(); ++worker) {
+  for (const WorkerIndex worker : wiring_.workers()) {
     if (children_[worker].start_at && *children_[worker].start_at <= now) start(worker);
   }
 }
 
-void Master::start(std::size_t worker) {
+void Master::start(WorkerIndex worker) {
   Child& child = children_[worker];
   child.start_at.reset();
   if (standby_.ready()) {
@@ -209,14 +207,14 @@ void Master::start(std::size_t worker) {
     constexpr auto kRetry = std::chrono::milliseconds{10};
     constexpr unsigned kMostRetries = 500;
     if (++failed_forks_ > kMostRetries) {
-      throw Error{{"fork", wiring_.layout.processes[child.process].name, errno_text(),
+      throw Error{{"fork", wiring_.name(worker), errno_text(),
                    "raise the limit of processes (ulimit -u) or give the machine more memory"}};
     }
     child.start_at = monotonic_now() + kRetry;
   }
 }
 
-pid_t Master::fork_worker(std::size_t worker) {
+pid_t Master::fork_worker(WorkerIndex worker) {
   Child& child = children_[worker];
   const pid_t master = ::getpid();
   const pid_t pid = ::fork();
@@ -235,32 +233,32 @@ void Master::become_newborn() noexcept {
   start_mm_pin();
 }
 
-void Master::become_worker(std::size_t worker, bool bound) noexcept {
-  await_registration(entry_of(wiring_.layout, wiring_.segment, worker), bound);
-  run_worker(wiring_, places_[worker], children_[worker].process);
+void Master::become_worker(WorkerIndex worker, bool bound) noexcept {
+  await_registration(wiring_.entry(worker), bound);
+  run_worker(wiring_, places_[worker], worker);
 }
 
-void Master::watch_over(std::size_t worker, pid_t pid, int epoll_operation) {
+void Master::watch_over(WorkerIndex worker, pid_t pid, int epoll_operation) {
   Child& child = children_[worker];
-  const RegionView view = view_of(wiring_.layout, wiring_.segment, child.process);
+  const WorkerMemory memory = wiring_.worker(worker);
   const auto now = monotonic_now();
   child.pid = pid;
   child.born = now;
   // relaxed here and below: words of a worker that is not to be trusted anyway, or words for people.
-  child.committed_at_birth = view.commit->committed.load(std::memory_order_relaxed);
-  child.watch = Watch{now, view.control->progress.load(std::memory_order_relaxed)};
+  child.committed_at_birth = memory.commit().committed.load(std::memory_order_relaxed);
+  child.watch = Watch{now, memory.control().progress.load(std::memory_order_relaxed)};
   child.ended_by_watchdog = false;
   child.sentenced_at.reset();
-  epoll_event event{EPOLLIN, {.u64 = worker}};
+  epoll_event event{EPOLLIN, {.u64 = worker.value()}};
   if (::epoll_ctl(epoll_.get(), epoll_operation, child.pidfd.get(), &event) != 0) {
-    throw Error{{"watch", wiring_.layout.processes[child.process].name, errno_text(), ""}};
+    throw Error{{"watch", wiring_.name(worker), errno_text(), ""}};
   }
   enter(worker);
 }
 
-void Master::enter(std::size_t worker) {
+void Master::enter(WorkerIndex worker) {
   const Child& child = children_[worker];
-  WorkerEntry& entry = entry_of(wiring_.layout, wiring_.segment, worker);
+  WorkerEntry& entry = wiring_.entry(worker);
   entry.identity.store(identity_of(child.pidfd, child.pid), std::memory_order_relaxed);
   // [entry.pid] release: the identity before the pid; pairs with Engine::signal_worker(), with the worker's
   // own look in await_registration(), and with a next master's adopt().
@@ -274,7 +272,7 @@ void Master::prepare_standby() {
                                  bound = begin_newborn(lifeline_, master);
                                  become_newborn();
                                },
-                               [this, &bound](std::size_t worker) { become_worker(worker, bound); }};
+                               [this, &bound](WorkerIndex worker) { become_worker(worker, bound); }};
   standby_due_ = monotonic_now() + kStandbyPause;
   if (!standby_.prepare(duties)) return;
   epoll_event event{EPOLLIN, {.u64 = kStandbyEvent}};
@@ -300,11 +298,11 @@ void Master::end(RunState state, const std::string& message) {
   kill_all();
   // The last report is the one that says why.
   coroner_.finish(std::chrono::seconds{5});
-  MasterRegister& own = register_of(wiring_.layout, wiring_.segment);
+  MasterRegister& own = wiring_.master();
   std::snprintf(own.message, sizeof(own.message), "%s", message.c_str());
   // [master.state] release: the message before the state; pairs with Host::state().
   own.state.store(state, std::memory_order_release);
-  wiring_.bells[kHostProcess].ring();
+  wiring_.bell(kHostProcess).ring();
   ::_exit(state == RunState::finished || state == RunState::stopped ? 0 : 1);
 }
 

@@ -19,12 +19,12 @@
 #include <sys/types.h>
 #include <vector>
 
+#include <sluice/detail/descriptor.hpp>
 #include <sluice/pinning/place.hpp>
 
 #include "death/coroner.hpp"
 #include "death/death.hpp"
 #include "death/memory_events.hpp"
-#include <sluice/detail/descriptor.hpp>
 #include "layout/wiring.hpp"
 #include "master/lifeline.hpp"
 #include "master/reaper.hpp"
@@ -56,8 +56,8 @@ class Master {
     const Descriptor& pidfd;
   };
   // `places` are those of the workers; `host` is the pidfd of the process that embeds the engine.
-  Master(const Wiring& wiring, std::vector<pinning::Place> places, Lifeline& lifeline, ObserverSocket& observer_socket, int host,
-         const Parent& supervisor);
+  Master(const Wiring& wiring, Indexed<WorkerIndex, pinning::Place> places, Lifeline& lifeline,
+         ObserverSocket& observer_socket, int host, const Parent& supervisor);
 
   // To the end of the pipeline and of this process; or to the death of the supervisor, and then it returns: this
   // process has been the master for the longest time.
@@ -65,10 +65,10 @@ class Master {
 
  private:
   struct Child {
-    Child(const RestartPolicy& policy, const RestartPolicy& letter_policy)
-        : budget{policy}, letters{letter_policy} {}
+    Child(WorkerIndex index, const RestartPolicy& policy, const RestartPolicy& letter_policy)
+        : worker{index}, budget{policy}, letters{letter_policy} {}
 
-    std::size_t process = 0;
+    WorkerIndex worker;
     pid_t pid = 0;
     Descriptor pidfd;
     Watch watch;
@@ -89,7 +89,7 @@ class Master {
   void prepare_children();
   void introduce_itself();
   void take_over();
-  void adopt(std::size_t worker);
+  void adopt(WorkerIndex worker);
   void open_epoll();
   std::chrono::nanoseconds time_to_sleep() const;
   void handle_events(std::chrono::nanoseconds limit);
@@ -99,47 +99,47 @@ class Master {
   void answer_observers();
   void refuse(const ObserverSocket::Answered& answered);
   void start_due();
-  void start(std::size_t worker);
-  pid_t fork_worker(std::size_t worker);
+  void start(WorkerIndex worker);
+  pid_t fork_worker(WorkerIndex worker);
   void become_newborn() noexcept;
-  [[noreturn]] void become_worker(std::size_t worker, bool bound) noexcept;
-  void watch_over(std::size_t worker, pid_t pid, int epoll_operation);
-  void enter(std::size_t worker);
+  [[noreturn]] void become_worker(WorkerIndex worker, bool bound) noexcept;
+  void watch_over(WorkerIndex worker, pid_t pid, int epoll_operation);
+  void enter(WorkerIndex worker);
   void prepare_standby();
-  void on_death(std::size_t worker);
-  void on_exit(std::size_t worker, const std::optional<siginfo_t>& status);
+  void on_death(WorkerIndex worker);
+  void on_exit(WorkerIndex worker, const std::optional<siginfo_t>& status);
   bool has_taken_over(const Child& child) const;
-  bool is_done_with(const ProcessLayout& layout, std::uint64_t progress) const;
-  Death find_cause(std::size_t worker, const std::optional<WaitStatus>& status);
+  bool is_done_with(WorkerIndex worker, std::uint64_t progress) const;
+  Death find_cause(WorkerIndex worker, const std::optional<WaitStatus>& status);
   // How often the event in the handler has killed by now; 0 when no event is to blame.
-  std::uint32_t blame(std::size_t worker, const Death& death);
-  Autopsy examine(std::size_t worker, const Death& death);
-  std::string replace(std::size_t worker, const Autopsy& autopsy);
-  void report(std::size_t worker, const Autopsy& autopsy);
+  std::uint32_t blame(WorkerIndex worker, const Death& death);
+  Autopsy examine(WorkerIndex worker, const Death& death);
+  std::string replace(WorkerIndex worker, const Autopsy& autopsy);
+  void report(WorkerIndex worker, const Autopsy& autopsy);
   void look_at_workers();
-  void look_at(std::size_t worker, Verdict verdict);
-  void sentence(std::size_t worker);
+  void look_at(WorkerIndex worker, Verdict verdict);
+  void sentence(WorkerIndex worker);
   void carry_out(Child& child) noexcept;
   void spare(Child& child) noexcept;
   void hear_coroner();
   bool was_ready(const Child& child) const noexcept;
   // The report, if the pipeline stops with it.
-  std::string give_up(std::size_t worker, const std::string& report);
-  void shed(std::size_t worker);
+  std::string give_up(WorkerIndex worker, const std::string& report);
+  void shed(WorkerIndex worker);
   void kill_all() noexcept;
   [[noreturn]] void end(RunState state, const std::string& message);
-  std::string budget_report(std::size_t worker, const Autopsy& autopsy) const;
+  std::string budget_report(WorkerIndex worker, const Autopsy& autopsy) const;
   std::string letters_report(const std::string& worker, const Autopsy& autopsy) const;
 
   const Wiring& wiring_;
-  std::vector<pinning::Place> places_;
+  Indexed<WorkerIndex, pinning::Place> places_;
   Lifeline& lifeline_;
   ObserverSocket& observer_socket_;
   int host_;
   Parent supervisor_;
   bool supervisor_dead_ = false;
   Descriptor epoll_;
-  std::vector<Child> children_;
+  Indexed<WorkerIndex, Child> children_;
   Standby standby_;
   Reaper reaper_;
   std::chrono::nanoseconds standby_due_{0};
@@ -149,7 +149,7 @@ class Master {
   std::chrono::nanoseconds idle_tick_{std::chrono::nanoseconds::max()};  // While all workers are idle.
   std::chrono::nanoseconds next_look_{0};
   std::optional<std::chrono::nanoseconds> observers_due_;  // When it is listened at again.
-  std::chrono::nanoseconds next_refusal_{0};          // When one may be reported again.
+  std::chrono::nanoseconds next_refusal_{0};               // When one may be reported again.
   Coroner coroner_;
   std::uint64_t settings_fingerprint_;
   std::string report_path_;

@@ -15,7 +15,7 @@
 
 #include <sys/types.h>
 
-#include "layout/layout.hpp"
+#include "layout/control_plane.hpp"
 #include "master/lifeline.hpp"
 
 namespace sluice::detail {

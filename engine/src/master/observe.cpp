@@ -11,34 +11,34 @@ namespace {
 // relaxed throughout: words that move while they are read; the watchdog looks again and again.
 constexpr auto kRelaxed = std::memory_order_relaxed;
 
-bool input_waiting(const Wiring& wiring, std::size_t process) noexcept {
-  const ProcessLayout& layout = wiring.layout.processes[process];
+bool input_waiting(const Wiring& wiring, WorkerIndex worker) noexcept {
+  const std::vector<LaneIndex>& lanes = wiring.layout().worker(worker).lanes_in;
   // A source that has nothing now looks again every millisecond.
-  if (wiring.graph.nodes[layout.node].kind == NodeKind::source) return true;
-  return std::any_of(layout.lanes_in.begin(), layout.lanes_in.end(), [&wiring](std::size_t lane) {
-    const ipc::LaneMemory memory = lane_memory(wiring.layout, wiring.segment, lane);
+  if (wiring.node(worker).kind == NodeKind::source) return true;
+  return std::any_of(lanes.begin(), lanes.end(), [&wiring](LaneIndex lane) {
+    const ipc::LaneMemory memory = wiring.lane(lane);
     return memory.producer->tail.load(kRelaxed) != memory.consumer->head.load(kRelaxed) ||
            memory.producer->marks_tail.load(kRelaxed) != memory.consumer->marks_head.load(kRelaxed);
   });
 }
 
 // How much room it waits for is not known here; in a lane that is empty there is room for anything.
-bool outputs_empty(const Wiring& wiring, std::size_t process) noexcept {
-  const std::vector<std::size_t>& lanes = wiring.layout.processes[process].lanes_out;
-  return std::all_of(lanes.begin(), lanes.end(), [&wiring](std::size_t lane) {
-    const ipc::LaneMemory memory = lane_memory(wiring.layout, wiring.segment, lane);
+bool outputs_empty(const Wiring& wiring, WorkerIndex worker) noexcept {
+  const std::vector<LaneIndex>& lanes = wiring.layout().worker(worker).lanes_out;
+  return std::all_of(lanes.begin(), lanes.end(), [&wiring](LaneIndex lane) {
+    const ipc::LaneMemory memory = wiring.lane(lane);
     return memory.producer->tail.load(kRelaxed) == memory.consumer->head.load(kRelaxed);
   });
 }
 
-Observation words_of(const Wiring& wiring, std::size_t process, pid_t pid) noexcept {
-  const ipc::Control& control = *view_of(wiring.layout, wiring.segment, process).control;
+Observation words_of(const Wiring& wiring, WorkerIndex worker, pid_t pid) noexcept {
+  const ipc::Control& control = wiring.worker(worker).control();
   Observation seen;
   seen.now = monotonic_now();
   seen.activity = control.activity.load(kRelaxed);
   seen.progress = control.progress.load(kRelaxed);
-  if (seen.activity == ipc::Activity::idle) seen.could_move = input_waiting(wiring, process);
-  if (seen.activity == ipc::Activity::full) seen.could_move = outputs_empty(wiring, process);
+  if (seen.activity == ipc::Activity::idle) seen.could_move = input_waiting(wiring, worker);
+  if (seen.activity == ipc::Activity::full) seen.could_move = outputs_empty(wiring, worker);
   // A new incarnation that has not taken its region yet is starting, whatever its predecessor did.
   if (control.pid.load(kRelaxed) != pid) seen.activity = ipc::Activity::starting;
   return seen;
@@ -46,15 +46,15 @@ Observation words_of(const Wiring& wiring, std::size_t process, pid_t pid) noexc
 
 }  // namespace
 
-Observation observe(const Wiring& wiring, std::size_t process, pid_t pid, const Watch& watch) noexcept {
-  Observation seen = words_of(wiring, process, pid);
+Observation observe(const Wiring& wiring, WorkerIndex worker, pid_t pid, const Watch& watch) noexcept {
+  Observation seen = words_of(wiring, worker, pid);
   if (!is_suspicious(watch, seen)) return seen;
   // The time before the states, the states before the times: a wait for a processor that began before `now`
   // is then either over, and in its delay, or shows as state R.
   seen.account = kernel_account(pid);
   // The master may have been kept from running in between: an account that belongs to another event says
   // nothing.
-  const Observation again = words_of(wiring, process, pid);
+  const Observation again = words_of(wiring, worker, pid);
   if (again.progress != seen.progress || again.activity != seen.activity ||
       again.could_move != seen.could_move) {
     return again;

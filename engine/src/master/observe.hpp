@@ -10,8 +10,8 @@
 
 namespace sluice::detail {
 
-// `pid` is the living process that is worker `process` now. The kernel is asked only if `watch` makes its
+// `pid` is the living process that is `worker` now. The kernel is asked only if `watch` makes its
 // standing still suspicious.
-Observation observe(const Wiring& wiring, std::size_t process, pid_t pid, const Watch& watch) noexcept;
+Observation observe(const Wiring& wiring, WorkerIndex worker, pid_t pid, const Watch& watch) noexcept;
 
 }  // namespace sluice::detail

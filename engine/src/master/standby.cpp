@@ -19,7 +19,7 @@ namespace {
 [[noreturn]] void stand_by(int orders, const Standby::Duties& duties) noexcept {
   duties.begin();
   set_process_name(kStandbyName);
-  std::size_t worker = 0;
+  WorkerIndex worker;
   ssize_t got = 0;
   do {
     got = ::read(orders, &worker, sizeof(worker));
@@ -57,7 +57,7 @@ bool Standby::prepare(const Duties& duties) {
   return true;
 }
 
-void Standby::tell(std::size_t worker) noexcept {
+void Standby::tell(WorkerIndex worker) noexcept {
   // Eight bytes fit into an empty pipe: what is not written has no reader any more.
   [[maybe_unused]] const ssize_t written = ::write(orders_.get(), &worker, sizeof(worker));
   orders_.reset();

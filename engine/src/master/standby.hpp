@@ -12,6 +12,8 @@
 
 #include <sluice/detail/descriptor.hpp>
 
+#include "layout/index.hpp"
+
 namespace sluice::detail {
 
 class Standby {
@@ -19,7 +21,7 @@ class Standby {
   struct Duties {
     // In the standby: right after its fork, and once it is told which worker to be. The second never returns.
     std::function<void()> begin;
-    std::function<void(std::size_t worker)> become;
+    std::function<void(WorkerIndex worker)> become;
   };
   // Forks a standby. False when there is no process, descriptor or memory to be had: whoever needs one then
   // forks by himself.
@@ -32,7 +34,7 @@ class Standby {
   // Hands the process over to whoever is going to watch it, then tells it which worker to be. One that has
   // died meanwhile does not hear it; its pidfd says so.
   Descriptor hand_over() noexcept { return std::move(pidfd_); }
-  void tell(std::size_t worker) noexcept;
+  void tell(WorkerIndex worker) noexcept;
   // It died, or is to die: kills and reaps it.
   void give_up() noexcept;
 

@@ -8,11 +8,11 @@
 #include <unistd.h>
 
 #include <sluice/detail/process_name.hpp>
+#include <sluice/detail/scheduling.hpp>
 #include <sluice/error.hpp>
 #include <sluice/pinning/bind.hpp>
 
 #include "master/master.hpp"
-#include <sluice/detail/scheduling.hpp>
 
 namespace sluice::detail {
 namespace {
@@ -28,7 +28,7 @@ void pause_for(std::chrono::milliseconds time) noexcept {
 
 bool pipeline_over(const Wiring& wiring) noexcept {
   // [master.state] acquire: pairs with Master::end().
-  return is_over(register_of(wiring.layout, wiring.segment).state.load(std::memory_order_acquire));
+  return is_over(wiring.master().state.load(std::memory_order_acquire));
 }
 
 // Reaps whatever dies, until the master is among it; whether somebody killed it.
@@ -67,14 +67,15 @@ void prepare() noexcept {
 void become_supervisor(const Command& command) noexcept {
   set_process_name(kSupervisorName);
   ::prctl(PR_SET_CHILD_SUBREAPER, 1);
-  command.wiring.segment.own_nothing();
+  command.wiring.segment().own_nothing();
 }
 
 // In the new master. Returns when its supervisor is dead.
 void be_master(const Command& command, const Master::Parent& supervisor) noexcept {
   set_process_name(kMasterName);
-  command.wiring.segment.own(kMasterProcess);
-  Master{command.wiring, command.placement.workers, command.lifeline, command.observer_socket, command.host, supervisor}
+  command.wiring.own(kMasterProcess);
+  Master{command.wiring, command.placement.workers, command.lifeline, command.observer_socket, command.host,
+         supervisor}
       .run();
 }
 

@@ -27,12 +27,12 @@ namespace sluice::detail {
 void Master::take_over() {
   introduce_itself();
   // All that live are watched over before anything is done that takes time or may end the pipeline.
-  for (std::size_t worker = 0; worker < children_.size(); ++worker)
+  for (const WorkerIndex worker : wiring_.workers())
     adopt(worker);
   // The doorbell that announced a request may have been heard by a master that is dead now.
   look_at_requests();
-  for (std::size_t worker = 0; worker < children_.size(); ++worker) {
-    WorkerEntry& entry = entry_of(wiring_.layout, wiring_.segment, worker);
+  for (const WorkerIndex worker : wiring_.workers()) {
+    WorkerEntry& entry = wiring_.entry(worker);
     // relaxed: this process's own region.
     if (entry.done.load(std::memory_order_relaxed) != 0 || children_[worker].pidfd) continue;
     if (children_[worker].pid == 0) {
@@ -43,14 +43,14 @@ void Master::take_over() {
     }
   }
   next_look_ = monotonic_now() + tick_;
-  MasterRegister& own = register_of(wiring_.layout, wiring_.segment);
+  MasterRegister& own = wiring_.master();
   // relaxed: words for people; what is acted on goes by the workers' own words.
   own.at_work_ns.store(monotonic_now().count(), std::memory_order_relaxed);
   own.state.store(RunState::running, std::memory_order_relaxed);
 }
 
 void Master::introduce_itself() {
-  MasterRegister& own = register_of(wiring_.layout, wiring_.segment);
+  MasterRegister& own = wiring_.master();
   const auto enter_process = [](ProcessEntry& entry, const Descriptor& pidfd, pid_t pid) {
     entry.pid.store(0, std::memory_order_relaxed);  // relaxed: between two stores there is no such process.
     entry.identity.store(identity_of(pidfd, pid), std::memory_order_relaxed);
@@ -63,9 +63,9 @@ void Master::introduce_itself() {
 }
 
 // Leaves the worker with a pid and no pidfd if it is dead and reaped by whoever it was a child of.
-void Master::adopt(std::size_t worker) {
+void Master::adopt(WorkerIndex worker) {
   Child& child = children_[worker];
-  const WorkerEntry& entry = entry_of(wiring_.layout, wiring_.segment, worker);
+  const WorkerEntry& entry = wiring_.entry(worker);
   if (entry.done.load(std::memory_order_relaxed) != 0) {  // relaxed: this process's own region.
     --running_;
     return;
@@ -74,7 +74,7 @@ void Master::adopt(std::size_t worker) {
   child.pid = entry.pid.load(std::memory_order_acquire);
   child.pidfd = find_process(child.pid, entry.identity.load(std::memory_order_relaxed));
   if (child.pidfd) watch_over(worker, child.pid, EPOLL_CTL_ADD);
-  const ipc::Control& control = *view_of(wiring_.layout, wiring_.segment, child.process).control;
+  const ipc::Control& control = wiring_.worker(worker).control();
   // relaxed: what it says is believed as little as by the master before.
   const std::uint32_t incarnation = control.incarnation.load(std::memory_order_relaxed);
   if (control.pid.load(std::memory_order_relaxed) == child.pid) {

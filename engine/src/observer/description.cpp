@@ -8,7 +8,12 @@
 
 #include <sluice/detail/pages.hpp>
 #include <sluice/error.hpp>
+#include <sluice/ipc/control.hpp>
+#include <sluice/ipc/counters.hpp>
+#include <sluice/ipc/lane.hpp>
 #include <sluice/state.hpp>
+
+#include "layout/control_plane.hpp"
 
 namespace sluice::detail {
 namespace {
@@ -108,7 +113,8 @@ ProcessLayout read_process(Reader& in) {
              "cursors lie outside their region");
   in.require(inside(process.counters, sizeof(ipc::Counters), alignof(ipc::Counters)),
              "counters lie outside their region");
-  in.require(inside(process.extra, process.extra_bytes, kLinePairBytes / 2), "a register lies outside its region");
+  in.require(inside(process.extra, process.extra_bytes, kLinePairBytes / 2),
+             "a register lies outside its region");
   in.require(inside(process.state, process.state_bytes, StateArea::kAlignment),
              "state lies outside its region");
   return process;
@@ -117,8 +123,8 @@ ProcessLayout read_process(Reader& in) {
 void read_lane(Reader& in, Layout& layout) {
   const std::size_t processes = layout.processes.size();
   LaneLayout lane;
-  lane.producer = in.number(processes - 1);
-  lane.consumer = in.number(processes - 1);
+  lane.producer = ProcessIndex{in.number(processes - 1)};
+  lane.consumer = ProcessIndex{in.number(processes - 1)};
   lane.producer_word = in.number();
   lane.consumer_word = in.number();
   lane.capacity_bytes = in.number();
@@ -132,9 +138,9 @@ void read_lane(Reader& in, Layout& layout) {
   in.require(std::has_single_bit(lane.capacity_bytes) && lane.capacity_bytes >= kLeastCapacity,
              "a lane has no capacity that a lane can have");
   lane.ring = producer.lanes_out.size();
-  producer.lanes_out.push_back(layout.lanes.size());
-  consumer.lanes_in.push_back(layout.lanes.size());
-  layout.lanes.push_back(lane);
+  const LaneIndex added = layout.lanes.push_back(lane);
+  producer.lanes_out.push_back(added);
+  consumer.lanes_in.push_back(added);
 }
 
 void read_stages(Reader& in, Description& found) {
@@ -173,7 +179,7 @@ std::string to_bytes(const Description& description) {
   write_process(out, layout.processes[kHostProcess]);
   write_process(out, layout.processes[kMasterProcess]);
   out.number(description.known.stages.size());
-  std::size_t process = kFirstWorker;
+  WorkerIndex index;
   for (const StageStats& stage : description.known.stages) {
     out.text(stage.name);
     out.number(stage.source ? 1 : 0);
@@ -181,13 +187,15 @@ std::string to_bytes(const Description& description) {
     for (const WorkerStats& worker : stage.workers) {
       out.text(worker.name);
       out.text(worker.place);
-      write_process(out, layout.processes[process++]);
+      write_process(out, layout.worker(index));
+      ++index;
     }
   }
   out.number(layout.lanes.size());
   for (const LaneLayout& lane : layout.lanes) {
-    for (const std::uint64_t value : {std::uint64_t{lane.producer}, std::uint64_t{lane.consumer},
-                                      lane.producer_word, lane.consumer_word, lane.capacity_bytes}) {
+    for (const std::uint64_t value :
+         {std::uint64_t{lane.producer.value()}, std::uint64_t{lane.consumer.value()}, lane.producer_word,
+          lane.consumer_word, lane.capacity_bytes}) {
       out.number(value);
     }
   }

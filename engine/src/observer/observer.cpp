@@ -9,12 +9,13 @@
 
 #include <fmt/format.h>
 
+#include <sluice/detail/descriptor.hpp>
 #include <sluice/error.hpp>
 
-#include <sluice/detail/descriptor.hpp>
+#include "layout/segment_map.hpp"
+#include "observer/attach_message.hpp"
 #include "observer/description.hpp"
 #include "observer/observer_socket.hpp"
-#include "observer/attach_message.hpp"
 #include "observer/segment_stats.hpp"
 
 namespace sluice {
@@ -101,6 +102,7 @@ struct Observer::Parts {
 
   Description description;
   ipc::Segment segment;
+  SegmentMap map{description.layout, segment};
 };
 
 Observer Observer::attach(const std::string& pipeline) {
@@ -133,14 +135,13 @@ const std::string& Observer::pipeline() const noexcept {
 
 Stats Observer::stats() const {
   Stats stats = parts_->description.known;
-  read_stats(parts_->description.layout, parts_->segment, stats);
+  read_stats(parts_->map, stats);
   return stats;
 }
 
 bool Observer::over() const noexcept {
   // [master.state] acquire: the numbers of the workers before the state; pairs with Master::end().
-  return is_over(
-      register_of(parts_->description.layout, parts_->segment).state.load(std::memory_order_acquire));
+  return is_over(parts_->map.master().state.load(std::memory_order_acquire));
 }
 
 }  // namespace sluice

@@ -7,15 +7,14 @@
 
 #include <string_view>
 
-#include <sluice/ipc/segment.hpp>
 #include <sluice/stats.hpp>
 
-#include "layout/layout.hpp"
+#include "layout/segment_map.hpp"
 
 namespace sluice::detail {
 
 // `stats` has what does not change: the stages with all their workers, in the order of the layout.
-void read_stats(const Layout& layout, const ipc::Segment& segment, Stats& stats);
+void read_stats(const SegmentMap& map, Stats& stats);
 
 // Text of another process, which may lack its end.
 template <std::size_t kMost>

@@ -16,12 +16,12 @@
 
 namespace sluice::detail {
 
-Poison::Poison(const Wiring& wiring, std::size_t process) : wiring_{wiring}, process_{process} {
-  const ProcessLayout& layout = wiring.layout.processes[process];
-  const Node& node = wiring.graph.nodes[layout.node];
-  const std::uint64_t limit = wiring.settings.count("poison.attempts", node.name);
+Poison::Poison(const Wiring& wiring, WorkerIndex worker) : wiring_{wiring}, memory_{wiring.worker(worker)} {
+  const ProcessLayout& layout = memory_.layout();
+  const Node& node = wiring.node(worker);
+  const std::uint64_t limit = wiring.settings().count("poison.attempts", node.name);
   if (limit == 0 || node.kind == NodeKind::source) return;
-  for (const Blame& blame : entry_of(wiring.layout, wiring.segment, process - kFirstWorker).blames) {
+  for (const Blame& blame : memory_.entry().blames) {
     // relaxed: written before this process was started.
     const std::uint64_t progress = blame.event.load(std::memory_order_relaxed);
     const std::uint32_t attempts = blame.attempts.load(std::memory_order_relaxed);
@@ -35,7 +35,7 @@ Poison::Poison(const Wiring& wiring, std::size_t process) : wiring_{wiring}, pro
 
 void Poison::describe_death(const Blame& blame, std::uint64_t progress, Condemned& condemned) const {
   constexpr auto kRelaxed = std::memory_order_relaxed;  // Of a process that is dead.
-  const CrashNote& note = crash_note_of(wiring_.layout, wiring_.segment, process_);
+  const CrashNote& note = memory_.crash_note();
   const bool about_it = note.incarnation.load(kRelaxed) != 0 && note.event.load(kRelaxed) == progress;
   const Death death{blame.cause.load(kRelaxed), blame.signal.load(kRelaxed),
                     blame.exit_status.load(kRelaxed)};
@@ -44,7 +44,7 @@ void Poison::describe_death(const Blame& blame, std::uint64_t progress, Condemne
     condemned.cause = to_text(death, {});
     return;
   }
-  const ipc::Control& control = *view_of(wiring_.layout, wiring_.segment, process_).control;
+  const ipc::Control& control = memory_.control();
   condemned.cause = to_text(death, {control.message, ::strnlen(control.message, ipc::kMessageBytes)});
   condemned.frames = frames_of(note);
   if (death.cause == Cause::crashed && (death.signal == SIGSEGV || death.signal == SIGBUS)) {
@@ -72,26 +72,24 @@ void Poison::set_stop(std::uint32_t lane, ipc::LaneConsumer& input) const noexce
 
 void Poison::open_file(Worker& worker) {
   std::error_code error;
-  std::filesystem::create_directories(wiring_.reports, error);
+  std::filesystem::create_directories(wiring_.reports(), error);
   if (error) {
-    throw Error{{"make the directory", wiring_.reports.string(), error.message(),
+    throw Error{{"make the directory", wiring_.reports().string(), error.message(),
                  "set report.path to one that can be written"}};
   }
   file_.emplace(worker, "sluice.dead_letters",
-                wiring_.reports / dead_letters_file(worker.stage(), worker.replica()));
+                wiring_.reports() / dead_letters_file(worker.stage(), worker.replica()));
 }
 
 DeadLetter Poison::letter_about(const Condemned& condemned) const {
-  const ProcessLayout& layout = wiring_.layout.processes[process_];
-  const LaneLayout& lane = wiring_.layout.lanes[layout.lanes_in[condemned.event.lane]];
-  const EventType& type = wiring_.graph.edges[lane.edge].type;
+  const ProcessLayout& layout = memory_.layout();
+  const LaneLayout& lane = wiring_.layout().lanes[layout.lanes_in[condemned.event.lane]];
+  const EventType& type = wiring_.edge(lane).type;
   DeadLetter letter;
-  letter.stage = wiring_.graph.nodes[layout.node].name;
+  letter.stage = wiring_.node(layout.node).name;
   letter.replica = layout.replica;
-  letter.replicas = static_cast<unsigned>(
-      std::count_if(wiring_.layout.processes.begin() + kFirstWorker, wiring_.layout.processes.end(),
-                    [&layout](const ProcessLayout& other) { return other.node == layout.node; }));
-  letter.from = wiring_.layout.processes[lane.producer].name;
+  letter.replicas = wiring_.layout().replicas_of(layout.node);
+  letter.from = wiring_.name(lane.producer);
   letter.position = condemned.event.position;
   letter.type = type.name();
   letter.record = type.record;

@@ -16,15 +16,13 @@
 #include <sluice/dead_letter.hpp>
 #include <sluice/ipc/lane.hpp>
 
-#include "layout/layout.hpp"
+#include "layout/wiring.hpp"
 
 namespace sluice::detail {
 
-struct Wiring;
-
 class Poison {
  public:
-  Poison(const Wiring& wiring, std::size_t process);
+  Poison(const Wiring& wiring, WorkerIndex worker);
 
   // Whether there are any. All the rest is for when there are.
   bool any() const noexcept { return !condemned_.empty(); }
@@ -57,7 +55,7 @@ class Poison {
   DeadLetter letter_about(const Condemned& condemned) const;
 
   const Wiring& wiring_;
-  std::size_t process_;
+  WorkerMemory memory_;  // Of the worker.
   std::vector<Condemned> condemned_;
   std::optional<AppendFile> file_;
 };

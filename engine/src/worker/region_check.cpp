@@ -70,26 +70,26 @@ const char* fault_of_input(const ipc::LaneMemory& memory, std::uint64_t unit, bo
 
 }  // namespace
 
-std::string fault_of_region(const Wiring& wiring, std::size_t process) {
-  const Layout& layout = wiring.layout;
-  const std::uint64_t finished = view_of(layout, wiring.segment, process).cursors[kFinished].load(kRelaxed);
+std::string fault_of_region(const Wiring& wiring, WorkerIndex worker) {
+  const ProcessMemory memory = wiring.worker(worker);
+  const std::uint64_t finished = memory.cursors()[kFinished].load(kRelaxed);
   if (finished > 1) return "the word that says whether it has finished is corrupt";
-  const auto lane_fault = [&](std::size_t lane, const auto& fault_of) -> std::string {
-    const std::uint64_t unit = unit_of(wiring.graph.edges[layout.lanes[lane].edge].type);
+  const auto lane_fault = [&](LaneIndex index, const auto& fault_of) -> std::string {
+    const LaneLayout& lane = wiring.layout().lanes[index];
+    const std::uint64_t unit = unit_of(wiring.edge(lane).type);
     // A host that has died may have ended its lanes without a mark (host.death).
-    const bool ended = finished != 0 && layout.lanes[lane].producer != kHostProcess;
-    const char* fault = fault_of(lane_memory(layout, wiring.segment, lane), unit, ended);
+    const bool ended = finished != 0 && lane.producer != kHostProcess;
+    const char* fault = fault_of(wiring.lane(index), unit, ended);
     if (fault == nullptr) return {};
-    return fmt::format("the lane from {} to {} is corrupt: {}",
-                       layout.processes[layout.lanes[lane].producer].name,
-                       layout.processes[layout.lanes[lane].consumer].name, fault);
+    return fmt::format("the lane from {} to {} is corrupt: {}", wiring.name(lane.producer),
+                       wiring.name(lane.consumer), fault);
   };
   std::string fault;
-  for (const std::size_t lane : layout.processes[process].lanes_out) {
+  for (const LaneIndex lane : memory.layout().lanes_out) {
     fault = lane_fault(lane, fault_of_output);
     if (!fault.empty()) return fault;
   }
-  for (const std::size_t lane : layout.processes[process].lanes_in) {
+  for (const LaneIndex lane : memory.layout().lanes_in) {
     fault = lane_fault(lane, fault_of_input);
     if (!fault.empty()) return fault;
   }

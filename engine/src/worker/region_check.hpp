@@ -14,6 +14,6 @@ namespace sluice::detail {
 
 // What is wrong with the region of worker `process`; empty when nothing is found. Plain bytes of state and of
 // events are nobody's to judge but their handler's.
-std::string fault_of_region(const Wiring& wiring, std::size_t process);
+std::string fault_of_region(const Wiring& wiring, WorkerIndex worker);
 
 }  // namespace sluice::detail

@@ -27,12 +27,6 @@ const Node* stage_named(const Graph& graph, const std::string& name) {
   return found == graph.nodes.end() ? nullptr : &*found;
 }
 
-std::size_t workers_of(const Layout& layout, std::size_t node) {
-  return static_cast<std::size_t>(
-      std::count_if(layout.processes.begin() + kFirstWorker, layout.processes.end(),
-                    [node](const ProcessLayout& process) { return process.node == node; }));
-}
-
 [[noreturn]] void refuse(const DeadLetter& letter, const std::string& why, const std::string& remedy) {
   throw Error{{"retry the dead letter of", fmt::format("{}/{}", letter.stage, letter.replica), why, remedy}};
 }
@@ -42,7 +36,7 @@ void check_letter(const Graph& graph, const Layout& layout, const DeadLetter& le
   if (stage == nullptr)
     refuse(letter, "this pipeline has no such stage", "retry it with the pipeline it is from");
   const auto node = static_cast<std::size_t>(stage - graph.nodes.data());
-  const std::size_t workers = workers_of(layout, node);
+  const unsigned workers = layout.replicas_of(NodeIndex{node});
   if (workers != letter.replicas) {
     refuse(letter, fmt::format("the stage had {} workers and has {} now", letter.replicas, workers),
            fmt::format("set stage.{}.workers={}, so that it gets to the worker with its state", letter.stage,
@@ -69,12 +63,12 @@ void check_retry(const Graph& graph, const Layout& layout, const Settings& setti
     check_letter(graph, layout, letter);
 }
 
-Retry::Retry(const Wiring& wiring, std::size_t process, std::uint64_t done) : done_{done} {
-  const std::string path = wiring.settings.text(kKey);
+Retry::Retry(const Wiring& wiring, WorkerIndex worker, std::uint64_t done) : done_{done} {
+  const std::string path = wiring.settings().text(kKey);
   if (path.empty()) return;
-  const ProcessLayout& layout = wiring.layout.processes[process];
+  const ProcessLayout& layout = wiring.layout().worker(worker);
   for (DeadLetter& letter : find_dead_letters(path)) {
-    if (letter.stage == wiring.graph.nodes[layout.node].name && letter.replica == layout.replica) {
+    if (letter.stage == wiring.stage(worker) && letter.replica == layout.replica) {
       letters_.push_back(std::move(letter));
     }
   }

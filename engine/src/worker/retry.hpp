@@ -13,19 +13,17 @@
 #include <sluice/dead_letter.hpp>
 #include <sluice/ipc/lane.hpp>
 
-#include "layout/layout.hpp"
+#include "layout/wiring.hpp"
 
 namespace sluice::detail {
-
-struct Wiring;
 
 // Throws Error if `poison.retry` names letters that this pipeline has no place for.
 void check_retry(const Graph& graph, const Layout& layout, const Settings& settings);
 
 class Retry {
  public:
-  // The letters that are for worker `process`; `done` of them are done with.
-  Retry(const Wiring& wiring, std::size_t process, std::uint64_t done);
+  // The letters that are for `worker`; `done` of them are done with.
+  Retry(const Wiring& wiring, WorkerIndex worker, std::uint64_t done);
 
   bool pending() const noexcept { return done_ < letters_.size(); }
   std::uint64_t done() const noexcept { return done_; }

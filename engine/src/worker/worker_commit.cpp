@@ -24,7 +24,7 @@ void WorkerLoop::commit_batch() {
   for (const auto& action : worker_->commit_actions())
     action();
   store_commit(false);
-  view_.counters->batches.add();
+  memory_.counters().batches.add();
 }
 
 // Commits the events before the one in the handler, so that the stages behind can make room.
@@ -34,13 +34,13 @@ void WorkerLoop::split_commit() {
     action();
   store_commit(true);
   undo_boundary_ = log_.base();
-  view_.counters->split_commits.add();
+  memory_.counters().split_commits.add();
 }
 
 // The marks' cursor of a lane, which rarely moves, then its events'.
 void WorkerLoop::move_lane(std::uint64_t word, std::uint64_t marks, std::uint64_t events) noexcept {
   // relaxed: own word.
-  if (view_.cursors[word].load(std::memory_order_relaxed) != marks) commit_.move(word, marks);
+  if (memory_.cursors()[word].load(std::memory_order_relaxed) != marks) commit_.move(word, marks);
   commit_.move(word + 1, events);
 }
 
@@ -68,7 +68,7 @@ void WorkerLoop::store_commit(bool split) {
   for (OutLane* output : touched_) {
     if (published.sleeps(*output->consumer)) {
       output->bell->ring();
-      view_.counters->rings.add();
+      memory_.counters().rings.add();
     }
     output->touched = split && output->lane.before(event_) != output->lane.next();
   }
@@ -76,7 +76,7 @@ void WorkerLoop::store_commit(bool split) {
   for (InLane* input : touched_inputs_) {
     if (published.sleeps(*input->producer)) {
       input->bell->ring();
-      view_.counters->rings.add();
+      memory_.counters().rings.add();
     }
     input->touched = split;  // The event in the handler came from one of them.
   }
@@ -84,7 +84,7 @@ void WorkerLoop::store_commit(bool split) {
 }
 
 std::byte* WorkerLoop::make_room(OutLane& out, std::uint64_t bytes) {
-  const Node& to = wiring_.graph.nodes[out.node];
+  const Node& to = wiring_.graph().nodes[out.node];
   if (bytes > out.lane.capacity_bytes()) {
     throw Error{{"publish a record for", to.name,
                  fmt::format("it takes {} of a lane of {}", format_bytes(bytes),
@@ -93,7 +93,7 @@ std::byte* WorkerLoop::make_room(OutLane& out, std::uint64_t bytes) {
                              format_bytes(std::bit_ceil(bytes)))}};
   }
   if (out.policy == FullPolicy::drop_newest || abandoned(out)) {
-    view_.counters->dropped.add();
+    memory_.counters().dropped.add();
     return nullptr;
   }
   if (out.policy == FullPolicy::fail) {
@@ -101,7 +101,7 @@ std::byte* WorkerLoop::make_room(OutLane& out, std::uint64_t bytes) {
                  "give the stage more workers or its lanes more room"}};
   }
   if (out.is_shed()) {
-    view_.counters->shed.add();
+    memory_.counters().shed.add();
     return nullptr;
   }
   split_commit();
@@ -114,7 +114,7 @@ std::byte* WorkerLoop::make_room(OutLane& out, std::uint64_t bytes) {
                      to.name)}};
   }
   set_activity(ipc::Activity::full);
-  view_.counters->full_waits.add();
+  memory_.counters().full_waits.add();
   std::byte* room = nullptr;
   while (room == nullptr && !out.is_shed()) {
     const ipc::Woken woken = waiter_.wait_until(
@@ -123,25 +123,25 @@ std::byte* WorkerLoop::make_room(OutLane& out, std::uint64_t bytes) {
                  out.is_shed();
         },
         kLongestWait);
-    if (woken == ipc::Woken::unasked) view_.counters->unasked_wakes.add();
+    if (woken == ipc::Woken::unasked) memory_.counters().unasked_wakes.add();
     if (out.lane.corrupt()) refuse_lane(out);
     if (room == nullptr && abandoned(out)) {
-      view_.counters->dropped.add();
+      memory_.counters().dropped.add();
       break;
     }
   }
-  if (room == nullptr && out.is_shed()) view_.counters->shed.add();
+  if (room == nullptr && out.is_shed()) memory_.counters().shed.add();
   set_activity(ipc::Activity::busy);
   return room;
 }
 
 // The host would take what this lane carries, and is dead: nobody waits for room in it any more.
 bool WorkerLoop::abandoned(const OutLane& out) const noexcept {
-  return wiring_.graph.nodes[out.node].kind == NodeKind::outlet && host_gone(master_);
+  return wiring_.graph().nodes[out.node].kind == NodeKind::outlet && host_gone(master_);
 }
 
 void WorkerLoop::refuse_lane(const OutLane& out) const {
-  throw Error{{"write the lane to", wiring_.graph.nodes[out.node].name, "its consumer's cursor cannot be",
+  throw Error{{"write the lane to", wiring_.graph().nodes[out.node].name, "its consumer's cursor cannot be",
                "start the pipeline anew"}};
 }
 

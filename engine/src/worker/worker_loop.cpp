@@ -18,30 +18,26 @@ FullPolicy full_policy(const Settings& settings, const std::string& stage) {
   return choice == "fail" ? FullPolicy::fail : FullPolicy::block;
 }
 
-WorkerIdentity identity_of(const Wiring& wiring, std::size_t process, const RegionView& view) {
-  const ProcessLayout& layout = wiring.layout.processes[process];
-  const Node& node = wiring.graph.nodes[layout.node];
-  unsigned replicas = 0;
-  for (std::size_t p = kFirstWorker; p < wiring.layout.processes.size(); ++p) {
-    if (wiring.layout.processes[p].node == layout.node) ++replicas;
-  }
-  return {node.name, layout.replica, replicas, view.control->incarnation.load(std::memory_order_relaxed),
-          wiring.settings.count_or_auto("table.rows", node.name)};
+WorkerIdentity identity_of(const Wiring& wiring, const WorkerMemory& worker) {
+  const ProcessLayout& layout = worker.layout();
+  const Node& node = wiring.node(layout.node);
+  return {node.name, layout.replica, wiring.layout().replicas_of(layout.node),
+          worker.control().incarnation.load(std::memory_order_relaxed),
+          wiring.settings().count_or_auto("table.rows", node.name)};
 }
 
 }  // namespace
 
-std::vector<InLane> input_lanes(const Wiring& wiring, std::size_t process) {
+std::vector<InLane> input_lanes(const Wiring& wiring, ProcessIndex process) {
   std::vector<InLane> inputs;
-  for (const std::size_t id : wiring.layout.processes[process].lanes_in) {
-    const LaneLayout& lane = wiring.layout.lanes[id];
-    const ipc::LaneMemory memory = lane_memory(wiring.layout, wiring.segment, id);
-    InLane input{ipc::LaneConsumer{memory}, lane.consumer_word,
-                 view_of(wiring.layout, wiring.segment, lane.producer).control, &wiring.bells[lane.producer],
-                 lane.producer};
+  for (const LaneIndex id : wiring.layout().processes[process].lanes_in) {
+    const LaneLayout& lane = wiring.layout().lanes[id];
+    const ipc::LaneMemory memory = wiring.lane(id);
+    InLane input{ipc::LaneConsumer{memory}, lane.consumer_word, &wiring.process(lane.producer).control(),
+                 &wiring.bell(lane.producer), lane.producer};
     // relaxed: the end of stream is a lane's last mark, so once passed it stands there for good.
     const std::uint64_t passed = memory.consumer->marks_head.load(std::memory_order_relaxed);
-    input.shed = shed_word_of(wiring.layout, wiring.segment, lane.producer);
+    input.shed = wiring.shed_word(lane.producer);
     input.ended = passed != 0 && memory.producer->marks[(passed - 1) % ipc::kMarksPerLane].kind ==
                                      ipc::MarkKind::end_of_stream;
     inputs.push_back(input);
@@ -49,52 +45,51 @@ std::vector<InLane> input_lanes(const Wiring& wiring, std::size_t process) {
   return inputs;
 }
 
-std::deque<OutLane> output_lanes(const Wiring& wiring, std::size_t process) {
+std::deque<OutLane> output_lanes(const Wiring& wiring, ProcessIndex process) {
   std::deque<OutLane> outputs;
-  for (const std::size_t id : wiring.layout.processes[process].lanes_out) {
-    const LaneLayout& lane = wiring.layout.lanes[id];
-    const std::size_t to = wiring.graph.edges[lane.edge].to;
-    const Node& node = wiring.graph.nodes[to];
-    outputs.push_back({ipc::LaneProducer{lane_memory(wiring.layout, wiring.segment, id)}, lane.producer_word,
-                       view_of(wiring.layout, wiring.segment, lane.consumer).control,
-                       &wiring.bells[lane.consumer],
-                       full_policy(wiring.settings, node.kind == NodeKind::stage ? node.name : std::string{}),
-                       to, false, shed_word_of(wiring.layout, wiring.segment, lane.consumer)});
+  for (const LaneIndex id : wiring.layout().processes[process].lanes_out) {
+    const LaneLayout& lane = wiring.layout().lanes[id];
+    const std::size_t to = wiring.edge(lane).to;
+    const Node& node = wiring.node(NodeIndex{to});
+    outputs.push_back(
+        {ipc::LaneProducer{wiring.lane(id)}, lane.producer_word, &wiring.process(lane.consumer).control(),
+         &wiring.bell(lane.consumer),
+         full_policy(wiring.settings(), node.kind == NodeKind::stage ? node.name : std::string{}), to, false,
+         wiring.shed_word(lane.consumer)});
   }
   return outputs;
 }
 
-WorkerLoop::WorkerLoop(const Wiring& wiring, std::size_t process, Waiter& waiter)
+WorkerLoop::WorkerLoop(const Wiring& wiring, WorkerIndex worker, Waiter& waiter)
     : wiring_{wiring},
-      process_{process},
-      node_{wiring.graph.nodes[wiring.layout.processes[process].node]},
+      index_{worker},
+      node_{wiring.node(worker)},
       waiter_{waiter},
-      master_{register_of(wiring.layout, wiring.segment)},
-      view_{view_of(wiring.layout, wiring.segment, process)},
-      log_{*view_.undo, view_.entries, view_.state},
-      commit_{*view_.commit, view_.record, view_.cursors, log_},
+      master_{wiring.master()},
+      memory_{wiring.worker(worker)},
+      log_{memory_.undo(), memory_.undo_entries(), memory_.state()},
+      commit_{memory_.commit(), memory_.record(), memory_.cursors(), log_},
       area_{node_.name, log_},
-      poison_{wiring, process},
-      batch_events_{wiring.settings.count("batch.events", node_.name)} {
+      poison_{wiring, worker},
+      batch_events_{wiring.settings().count("batch.events", node_.name)} {
   if (!commit_.recover()) {
-    throw Error{{"take over the region of", wiring.layout.processes[process].name,
-                 "its commit record or undo log is corrupt", "start the pipeline anew"}};
+    throw Error{{"take over the region of", memory_.name(), "its commit record or undo log is corrupt",
+                 "start the pipeline anew"}};
   }
-  if (const std::string fault = fault_of_region(wiring, process); !fault.empty()) {
-    throw Error{
-        {"take over the region of", wiring.layout.processes[process].name, fault, "start the pipeline anew"}};
+  if (const std::string fault = fault_of_region(wiring, worker); !fault.empty()) {
+    throw Error{{"take over the region of", memory_.name(), fault, "start the pipeline anew"}};
   }
   undo_ = &log_;
   // An event may use what the batch before it has left: at least half of the log.
   undo_limit_ = log_.capacity_bytes() / 2;
-  progress_ = &view_.control->progress;
+  progress_ = &memory_.control().progress;
   resume();
   connect_outputs();
   if (!finished_) {
-    worker_ = std::make_unique<Worker>(identity_of(wiring, process, view_), area_, id_);
+    worker_ = std::make_unique<Worker>(identity_of(wiring, memory_), area_, id_);
     runner_ = node_.factory(*worker_, ports_);
     if (poison_.any()) poison_.open_file(*worker_);
-    retry_.emplace(wiring, process, view_.cursors[kRetried].load(std::memory_order_relaxed));
+    retry_.emplace(wiring, worker, memory_.cursors()[kRetried].load(std::memory_order_relaxed));
     if (!retry_->pending()) retry_.reset();
   }
   ring_neighbours();
@@ -102,14 +97,14 @@ WorkerLoop::WorkerLoop(const Wiring& wiring, std::size_t process, Waiter& waiter
 
 void WorkerLoop::resume() {
   // relaxed: this process's own region.
-  committed_in_ = events_in_ = view_.cursors[kEventsIn].load(std::memory_order_relaxed);
-  committed_out_ = events_out_ = view_.cursors[kEventsOut].load(std::memory_order_relaxed);
-  finished_ = view_.cursors[kFinished].load(std::memory_order_relaxed) != 0;
-  dead_letters_ = view_.cursors[kDeadLetters].load(std::memory_order_relaxed);
-  inputs_ = input_lanes(wiring_, process_);
+  committed_in_ = events_in_ = memory_.cursors()[kEventsIn].load(std::memory_order_relaxed);
+  committed_out_ = events_out_ = memory_.cursors()[kEventsOut].load(std::memory_order_relaxed);
+  finished_ = memory_.cursors()[kFinished].load(std::memory_order_relaxed) != 0;
+  dead_letters_ = memory_.cursors()[kDeadLetters].load(std::memory_order_relaxed);
+  inputs_ = input_lanes(wiring_, process_of(index_));
   for (std::size_t i = 0; poison_.any() && i < inputs_.size(); ++i)
     poison_.set_stop(static_cast<std::uint32_t>(i), inputs_[i].lane);
-  outputs_ = output_lanes(wiring_, process_);
+  outputs_ = output_lanes(wiring_, process_of(index_));
   touched_.reserve(outputs_.size());
   touched_inputs_.reserve(inputs_.size());
   looked_at_.reserve(2 * inputs_.size());
@@ -122,13 +117,13 @@ void WorkerLoop::resume() {
 void WorkerLoop::connect_outputs() {
   for (std::size_t output = 0; output < node_.outputs.size(); ++output)
     ports_.emplace_back(*this);
-  const ProcessLayout& layout = wiring_.layout.processes[process_];
-  for (std::size_t e = 0; e < wiring_.graph.edges.size(); ++e) {
-    const Edge& edge = wiring_.graph.edges[e];
-    if (edge.from != layout.node) continue;
+  const ProcessLayout& layout = memory_.layout();
+  for (std::size_t e = 0; e < wiring_.graph().edges.size(); ++e) {
+    const Edge& edge = wiring_.graph().edges[e];
+    if (NodeIndex{edge.from} != layout.node) continue;
     OutEdge out{edge.route, {}, layout.replica};
     for (std::size_t i = 0; i < layout.lanes_out.size(); ++i) {
-      if (wiring_.layout.lanes[layout.lanes_out[i]].edge == e) out.lanes.push_back(&outputs_[i]);
+      if (wiring_.layout().lanes[layout.lanes_out[i]].edge == e) out.lanes.push_back(&outputs_[i]);
     }
     ports_[edge.output].connect(std::move(out));
   }
@@ -227,8 +222,7 @@ std::uint64_t WorkerLoop::retry_letter() {
 
 std::uint64_t WorkerLoop::produce_batch() {
   // relaxed: seen a batch later is soon enough.
-  if (requests_of(wiring_.layout, wiring_.segment).drain.load(std::memory_order_relaxed) != 0 ||
-      host_gone(master_)) {
+  if (wiring_.requests().drain.load(std::memory_order_relaxed) != 0 || host_gone(master_)) {
     input_ended_ = true;
     return 1;
   }
@@ -265,8 +259,8 @@ std::uint64_t WorkerLoop::pass_marks() {
   for (const std::size_t index : looked_at_) {
     InLane& input = inputs_[index];
     if (input.lane.corrupt()) {
-      throw Error{{"read the lane from", wiring_.layout.processes[input.from].name,
-                   "its cursors or lengths cannot be", "start the pipeline anew"}};
+      throw Error{{"read the lane from", wiring_.name(input.from), "its cursors or lengths cannot be",
+                   "start the pipeline anew"}};
     }
     if (input.ended) continue;  // A lane may be looked at twice.
     const ipc::Mark* mark = input.lane.mark();
@@ -343,27 +337,27 @@ bool WorkerLoop::input_ready() {
 
 void WorkerLoop::wait_for_input() {
   set_activity(ipc::Activity::idle);
-  view_.counters->waits.add();
+  memory_.counters().waits.add();
   // A stage is rung; nobody rings for a source that has nothing now: it is asked again soon.
   if (source_idle_) return waiter_.pause(std::chrono::milliseconds{1});
   if (waiter_.wait_until([this] { return input_ready(); }, kLongestWait) == ipc::Woken::unasked) {
-    view_.counters->unasked_wakes.add();
+    memory_.counters().unasked_wakes.add();
   }
 }
 
 void WorkerLoop::set_activity(ipc::Activity activity) noexcept {
   // relaxed: a claim for the watchdog, which looks again and again.
-  if (view_.control->activity.load(std::memory_order_relaxed) != activity) {
-    view_.control->activity.store(activity, std::memory_order_relaxed);
+  if (memory_.control().activity.load(std::memory_order_relaxed) != activity) {
+    memory_.control().activity.store(activity, std::memory_order_relaxed);
   }
 }
 
 void WorkerLoop::note_first_event() noexcept {
   if (first_event_noted_) return;
   first_event_noted_ = true;
-  const std::uint32_t incarnation = view_.control->incarnation.load(std::memory_order_relaxed);
-  view_.control->lives[incarnation % ipc::kLivesKept].first_event_ns.store(monotonic_now().count(),
-                                                                           std::memory_order_relaxed);
+  const std::uint32_t incarnation = memory_.control().incarnation.load(std::memory_order_relaxed);
+  memory_.control().lives[incarnation % ipc::kLivesKept].first_event_ns.store(monotonic_now().count(),
+                                                                              std::memory_order_relaxed);
 }
 
 }  // namespace sluice::detail

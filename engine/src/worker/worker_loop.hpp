@@ -37,7 +37,7 @@ struct InLane {
   std::uint64_t word = 0;  // Of marks_head in the region's cursor area; head is the next.
   const ipc::Control* producer = nullptr;
   const ipc::Doorbell* bell = nullptr;
-  std::size_t from = 0;  // The process that produces it.
+  ProcessIndex from;  // The process that produces it.
   bool ended = false;
   bool touched = false;
   const std::atomic<std::uint32_t>* shed = nullptr;  // As in OutLane, of its producer.
@@ -51,8 +51,8 @@ struct InLane {
 };
 
 // The lanes of a process, as it sees them. `process` is that of the caller.
-std::vector<InLane> input_lanes(const Wiring& wiring, std::size_t process);
-std::deque<OutLane> output_lanes(const Wiring& wiring, std::size_t process);
+std::vector<InLane> input_lanes(const Wiring& wiring, ProcessIndex process);
+std::deque<OutLane> output_lanes(const Wiring& wiring, ProcessIndex process);
 
 // How a worker waits: blocked on its doorbell, or by running its neighbours in the same thread.
 class Waiter {
@@ -70,7 +70,7 @@ class WorkerLoop final : public Work {
 
   // Recovers the region and constructs the handler. Throws Error when the region is not sound, and whatever
   // the handler's constructor throws.
-  WorkerLoop(const Wiring& wiring, std::size_t process, Waiter& waiter);
+  WorkerLoop(const Wiring& wiring, WorkerIndex worker, Waiter& waiter);
 
   // One batch, if there is input. Whatever the handler throws comes out, after the event in question has been
   // rolled back and those before it are committed.
@@ -116,11 +116,11 @@ class WorkerLoop final : public Work {
   const std::string& consumer_name(const OutLane& lane) const;
 
   const Wiring& wiring_;
-  std::size_t process_;
+  WorkerIndex index_;
   const Node& node_;
   Waiter& waiter_;
   const MasterRegister& master_;
-  RegionView view_;
+  WorkerMemory memory_;
   ipc::UndoLog log_;
   ipc::Commit commit_;
   std::vector<InLane> inputs_;

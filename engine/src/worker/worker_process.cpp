@@ -11,11 +11,11 @@
 #include <unistd.h>
 
 #include <sluice/detail/process_name.hpp>
+#include <sluice/detail/scheduling.hpp>
 #include <sluice/error.hpp>
 #include <sluice/pinning/bind.hpp>
 
 #include "death/crash_note.hpp"
-#include <sluice/detail/scheduling.hpp>
 
 namespace sluice::detail {
 namespace {
@@ -45,12 +45,12 @@ void prepare_worker(const Wiring& wiring) {
   set_signals();
   // Where the kernel lets only ancestors trace (Yama), the coroner is none; it descends from the host. 0:
   // nobody.
-  const ipc::Control& host = *view_of(wiring.layout, wiring.segment, kHostProcess).control;
+  const ipc::Control& host = wiring.host().control();
   ::prctl(PR_SET_PTRACER, static_cast<unsigned long>(host.pid.load(std::memory_order_relaxed)));
-  wiring.segment.own_nothing();
+  wiring.segment().own_nothing();
 }
 
-ipc::Life& begin_life(ipc::Control& control, std::size_t process) {
+ipc::Life& begin_life(ipc::Control& control, ProcessIndex process) {
   const auto born = monotonic_now();
   // relaxed: nobody acts on these; they are read for people and for reports.
   const std::uint32_t last = control.incarnation.load(std::memory_order_relaxed);
@@ -62,7 +62,7 @@ ipc::Life& begin_life(ipc::Control& control, std::size_t process) {
   life.born_ns.store(born.count(), std::memory_order_relaxed);
   life.incarnation.store(incarnation, std::memory_order_relaxed);
   control.layout_version = ipc::kLayoutVersion;
-  control.region = static_cast<std::uint32_t>(process);
+  control.region = static_cast<std::uint32_t>(process.value());
   control.activity.store(ipc::Activity::starting, std::memory_order_relaxed);
   ipc::nobody_sleeps(control);
   control.pid.store(::getpid(), std::memory_order_relaxed);
@@ -84,15 +84,15 @@ Sharing sharing_of(const Settings& settings, const std::string& stage, const pin
   return settings.choice("wait.preempt", stage) == "yes" ? Sharing::interrupting : Sharing::in_turns;
 }
 
-void work(const Wiring& wiring, const pinning::Place& place, std::size_t process, ipc::Control& control,
+void work(const Wiring& wiring, const pinning::Place& place, WorkerIndex worker, ipc::Control& control,
           ipc::Life& life) {
-  const std::string& stage = wiring.graph.nodes[wiring.layout.processes[process].node].name;
-  DoorbellWaiter waiter{wait_policy(wiring.settings, stage, place.shared), control, wiring.bells[process],
-                            true};
-  WorkerLoop loop{wiring, process, waiter};
+  const std::string& stage = wiring.stage(worker);
+  DoorbellWaiter waiter{wait_policy(wiring.settings(), stage, place.shared), control, wiring.bell(worker),
+                        true};
+  WorkerLoop loop{wiring, worker, waiter};
   life.input_at_ready.store(loop.input_ready() ? 1 : 0, std::memory_order_relaxed);
   life.ready_ns.store(monotonic_now().count(), std::memory_order_relaxed);
-  take_ease(sharing_of(wiring.settings, stage, place));
+  take_ease(sharing_of(wiring.settings(), stage, place));
   while (true) {
     switch (loop.step()) {
       case WorkerLoop::Step::worked:
@@ -108,17 +108,18 @@ void work(const Wiring& wiring, const pinning::Place& place, std::size_t process
 
 }  // namespace
 
-void run_worker(const Wiring& wiring, const pinning::Place& place, std::size_t process) noexcept {
-  set_process_name(wiring.layout.processes[process].name);
-  wiring.segment.own(process);
-  ipc::Control& control = *view_of(wiring.layout, wiring.segment, process).control;
-  ipc::Life& life = begin_life(control, process);
-  leave_crash_notes(crash_note_of(wiring.layout, wiring.segment, process), control);
+void run_worker(const Wiring& wiring, const pinning::Place& place, WorkerIndex worker) noexcept {
+  const WorkerMemory memory = wiring.worker(worker);
+  set_process_name(memory.name());
+  wiring.own(process_of(worker));
+  ipc::Control& control = memory.control();
+  ipc::Life& life = begin_life(control, process_of(worker));
+  leave_crash_notes(memory.crash_note(), control);
   // A kernel that grants less than the place is reported by the host; the worker works all the same.
   pinning::bind_this_process(place);
   int status = kExitFinished;
   try {
-    work(wiring, place, process, control, life);
+    work(wiring, place, worker, control, life);
   } catch (const Error& error) {
     leave_message(control, ipc::Activity::hopeless, error.what());
     status = kExitHopeless;

@@ -15,11 +15,11 @@ namespace sluice::detail {
 // here on this process writes no region until it has one of its own.
 void prepare_worker(const Wiring& wiring);
 
-// Runs worker `process` in a process that has done prepare_worker(), to its end. noexcept: an exception
+// Runs `worker` in a process that has done prepare_worker(), to its end. noexcept: an exception
 // must not get back into a second copy of the master.
-[[noreturn]] void run_worker(const Wiring& wiring, const pinning::Place& place, std::size_t process) noexcept;
+[[noreturn]] void run_worker(const Wiring& wiring, const pinning::Place& place, WorkerIndex worker) noexcept;
 
 // Writes down, in the region of `process`, that a new incarnation has it; what stood there is not trusted.
-ipc::Life& begin_life(ipc::Control& control, std::size_t process);
+ipc::Life& begin_life(ipc::Control& control, ProcessIndex process);
 
 }  // namespace sluice::detail

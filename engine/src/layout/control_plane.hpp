@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the processes of the control plane tell each other and the workers through the segment: the host's requests,
+// and the register in which the master writes down what it knows of everybody.
+//
+// Each struct has one writer. A process that acts on a pid here looks for it by its identity: descriptor.hpp.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+
+#include <sluice/ipc/control.hpp>
+
+#include "death/death.hpp"
+
+namespace sluice::detail {
+
+// What the host asks of the others.
+struct Requests {
+  // Written by the host only.
+  std::atomic<std::uint32_t> drain;  // 1: sources end.
+  std::atomic<std::uint32_t> stop;   // 1: the master kills all workers and ends.
+};
+
+enum class RunState : std::uint32_t { starting = 0, running = 1, finished = 2, stopped = 3, failed = 4 };
+
+constexpr bool is_over(RunState state) noexcept {
+  return state == RunState::finished || state == RunState::stopped || state == RunState::failed;
+}
+
+// What the master knows of one worker.
+struct WorkerEntry {
+  // Written by the master only.
+  std::atomic<std::int32_t> pid;  // 0 while there is none. No process takes the region before it stands here.
+  std::atomic<std::uint32_t> restarts;
+  std::atomic<std::uint32_t> verdict;
+  std::atomic<std::uint32_t> done;  // 1: it has finished, or is shed, and will not run again.
+  std::atomic<std::uint32_t> shed;  // 1: its budget is spent, and the others go on without it.
+  std::atomic<std::int32_t> last_signal;
+  std::atomic<std::uint32_t> starved;   // How often it began to be.
+  std::atomic<std::uint64_t> identity;  // Of the process of that pid: descriptor.hpp.
+  // When the master learned of the death of incarnation n; CLOCK_MONOTONIC, at n % kLivesKept.
+  std::atomic<std::int64_t> noticed_ns[ipc::kLivesKept];
+  std::atomic<Cause> last_cause;
+  std::uint32_t reserved;
+  Blame blames[kBlamesKept];
+};
+
+// A process of the control plane. A claim: the process that acts on it looks for it by its identity.
+struct ProcessEntry {
+  std::atomic<std::int32_t> pid;
+  std::atomic<std::uint64_t> identity;
+};
+
+struct MasterRegister {
+  // Written by the master only; by the next one, once the death of the last is confirmed.
+  std::atomic<RunState> state;
+  std::atomic<std::uint32_t> host_gone;  // 1: the host is dead, and what it has published is the last of it.
+  std::atomic<std::uint32_t> masters;    // How many there have been.
+  std::atomic<std::int64_t> at_work_ns;  // When the last of them began to watch all workers; CLOCK_MONOTONIC.
+  ProcessEntry master;
+  ProcessEntry supervisor;
+  char message[ipc::kMessageBytes];  // Why it failed; valid once state says so.
+  std::atomic<std::uint64_t> observers_refused;
+};
+
+// The host is dead and the pipeline goes on to its end: nothing follows what the host's lanes hold, and no process
+// takes what is published for it.
+inline bool host_gone(const MasterRegister& master) noexcept {
+  // [master.host_gone] acquire: the last that the host has published; pairs with Master::on_host_death().
+  return master.host_gone.load(std::memory_order_acquire) != 0;
+}
+
+}  // namespace sluice::detail

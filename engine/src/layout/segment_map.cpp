@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "layout/segment_map.hpp"
+
+#include <algorithm>
+
+#include <sluice/detail/pages.hpp>
+
+namespace sluice::detail {
+namespace {
+
+// The workers' entries begin behind the register, on a line of their own.
+constexpr std::size_t kEntriesOffset = round_up(sizeof(MasterRegister), 64);
+
+}  // namespace
+
+std::size_t register_bytes(const Layout& layout) noexcept {
+  return kEntriesOffset + layout.worker_count() * sizeof(WorkerEntry);
+}
+
+ipc::LaneMemory SegmentMap::lane(LaneIndex lane) const noexcept {
+  const LaneLayout& parts = layout_.lanes[lane];
+  const ipc::RingView ring = segment_.ring(parts.producer.value(), parts.ring);
+  return {reinterpret_cast<ipc::ProducerLine*>(&process(parts.producer).cursors()[parts.producer_word]),
+          reinterpret_cast<ipc::ConsumerLine*>(&process(parts.consumer).cursors()[parts.consumer_word]),
+          ring.data, ring.capacity_bytes};
+}
+
+EndMemory SegmentMap::end(NodeIndex inlet_or_outlet) const noexcept {
+  const EndLayout& end = *std::find_if(layout_.ends.begin(), layout_.ends.end(),
+                                       [&](const EndLayout& each) { return each.node == inlet_or_outlet; });
+  const ProcessMemory memory = host();
+  return {memory.at<ipc::CommitHeader>(end.commit),
+          memory.at<ipc::UndoHeader>(end.undo),
+          {&memory.at<ipc::RedoEntry>(end.record), end.entries},
+          end.count_word};
+}
+
+Requests& SegmentMap::requests() const noexcept {
+  return host().at<Requests>(layout_.processes[kHostProcess].extra);
+}
+
+MasterRegister& SegmentMap::master() const noexcept {
+  return process(kMasterProcess).at<MasterRegister>(layout_.processes[kMasterProcess].extra);
+}
+
+WorkerEntry& SegmentMap::entry(WorkerIndex worker) const noexcept {
+  const std::size_t entries = layout_.processes[kMasterProcess].extra + kEntriesOffset;
+  return process(kMasterProcess).at<WorkerEntry>(entries + worker.value() * sizeof(WorkerEntry));
+}
+
+const std::atomic<std::uint32_t>* SegmentMap::shed_word(ProcessIndex process) const noexcept {
+  return is_worker(process) ? &entry(worker_of(process)).shed : nullptr;
+}
+
+}  // namespace sluice::detail

@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: Apache-2.0
+// The segment map: layout and memory together. It finds what lies where in a segment, for the processes of the
+// pipeline as well as for an observer, who has nothing but these two.
+//
+// What it hands out are views: a process may read all of them, and the MMU lets it write its own alone. What a peer
+// has written there is a claim, to be checked.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+
+#include <sluice/ipc/commit.hpp>
+#include <sluice/ipc/control.hpp>
+#include <sluice/ipc/counters.hpp>
+#include <sluice/ipc/lane.hpp>
+#include <sluice/ipc/segment.hpp>
+#include <sluice/ipc/undo.hpp>
+
+#include "death/crash_note.hpp"
+#include "layout/control_plane.hpp"
+#include "layout/layout.hpp"
+
+namespace sluice::detail {
+
+// The parts of one process's region.
+class ProcessMemory {
+ public:
+  ProcessMemory(const ProcessLayout& layout, std::byte* base) noexcept
+      : layout_{&layout},
+        base_{base},
+        cursors_{reinterpret_cast<std::atomic<std::uint64_t>*>(base + layout.cursors), layout.cursor_words},
+        counters_{reinterpret_cast<ipc::Counters*>(base + layout.counters)} {}
+
+  const ProcessLayout& layout() const noexcept { return *layout_; }
+  const std::string& name() const noexcept { return layout_->name; }
+
+  ipc::Control& control() const noexcept { return *reinterpret_cast<ipc::Control*>(base_); }
+  std::span<std::atomic<std::uint64_t>> cursors() const noexcept { return cursors_; }
+  ipc::CommitHeader& commit() const noexcept { return at<ipc::CommitHeader>(layout_->commit); }
+  std::span<ipc::RedoEntry> record() const noexcept {
+    return {&at<ipc::RedoEntry>(layout_->record), (layout_->undo - layout_->record) / sizeof(ipc::RedoEntry)};
+  }
+  ipc::UndoHeader& undo() const noexcept { return at<ipc::UndoHeader>(layout_->undo); }
+  std::span<std::byte> undo_entries() const noexcept {
+    return {base_ + layout_->entries, layout_->undo_bytes};
+  }
+  std::span<std::byte> state() const noexcept { return {base_ + layout_->state, layout_->state_bytes}; }
+  ipc::Counters& counters() const noexcept { return *counters_; }
+
+ protected:
+  friend class SegmentMap;
+  // The segment starts as zeros, which are valid values of all types that lie in it.
+  template <class T>
+  T& at(std::size_t offset) const noexcept {
+    return *reinterpret_cast<T*>(base_ + offset);
+  }
+
+ private:
+  const ProcessLayout* layout_;
+  std::byte* base_;
+  std::span<std::atomic<std::uint64_t>> cursors_;
+  ipc::Counters* counters_;
+};
+
+// The same of a worker, and what the master knows of it.
+class WorkerMemory : public ProcessMemory {
+ public:
+  WorkerMemory(const ProcessMemory& process, WorkerEntry& entry) noexcept
+      : ProcessMemory{process}, entry_{&entry} {}
+
+  CrashNote& crash_note() const noexcept { return at<CrashNote>(layout().extra); }
+  WorkerEntry& entry() const noexcept { return *entry_; }  // In the master's region.
+
+ private:
+  WorkerEntry* entry_;
+};
+
+// Where one inlet or outlet of the host commits.
+struct EndMemory {
+  ipc::CommitHeader& commit;
+  ipc::UndoHeader& undo;
+  std::span<ipc::RedoEntry> record;
+  std::uint64_t count_word;  // Of the host's cursors.
+};
+
+class SegmentMap {
+ public:
+  // Both must outlive it.
+  SegmentMap(const Layout& layout, const ipc::Segment& segment) noexcept
+      : layout_{layout}, segment_{segment} {}
+
+  const Layout& layout() const noexcept { return layout_; }
+  Indices<ProcessIndex> processes() const noexcept { return layout_.processes.indices(); }
+  Indices<WorkerIndex> workers() const noexcept { return layout_.workers(); }
+  Indices<LaneIndex> lanes() const noexcept { return layout_.lanes.indices(); }
+  const std::string& name(ProcessIndex process) const noexcept { return layout_.processes[process].name; }
+  const std::string& name(WorkerIndex worker) const noexcept { return name(process_of(worker)); }
+
+  ProcessMemory process(ProcessIndex process) const noexcept {
+    return {layout_.processes[process], segment_.plain(process.value()).data()};
+  }
+  WorkerMemory worker(WorkerIndex worker) const noexcept {
+    return {process(process_of(worker)), entry(worker)};
+  }
+  ProcessMemory host() const noexcept { return process(kHostProcess); }
+  ipc::LaneMemory lane(LaneIndex lane) const noexcept;
+  EndMemory end(NodeIndex inlet_or_outlet) const noexcept;
+
+  Requests& requests() const noexcept;      // Of the host.
+  MasterRegister& master() const noexcept;  // Of the master, with the entries of the workers.
+  WorkerEntry& entry(WorkerIndex worker) const noexcept;
+  // Not 0 once the process is shed; nullptr for those that never are, host and master.
+  const std::atomic<std::uint32_t>* shed_word(ProcessIndex process) const noexcept;
+
+ private:
+  const Layout& layout_;
+  const ipc::Segment& segment_;
+};
+
+}  // namespace sluice::detail
