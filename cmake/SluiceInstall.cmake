@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-# Installation: find_package(sluice) gives sluice::sluice, sluice::engine, sluice::ipc and sluice::pinning.
+# Installation: find_package(sluice) gives sluice::sluice, which is everything; sluice::engine for who embeds one;
+# sluice::program and sluice::chaos for programs; and what the engine stands on.
 
 include(CMakePackageConfigHelpers)
 set(sluice_config_dir ${CMAKE_INSTALL_LIBDIR}/cmake/sluice)

@@ -27,11 +27,20 @@ function(sluice_library name)
   cmake_parse_arguments(arg "" "" "SOURCES;LIBS;PRIVATE_LIBS" ${ARGN})
   add_library(sluice_${name} STATIC ${arg_SOURCES})
   add_library(sluice::${name} ALIAS sluice_${name})
-  set_target_properties(sluice_${name} PROPERTIES EXPORT_NAME ${name})
+  # What embeds Sluice may be a shared object, which exports nothing of ours unless its own flags say so, and which
+  # dlclose() really unloads: it would keep one for ever that holds a symbol of the kind that g++ calls unique, as
+  # standard templates have them.
+  set_target_properties(sluice_${name} PROPERTIES EXPORT_NAME ${name}
+    POSITION_INDEPENDENT_CODE ON CXX_VISIBILITY_PRESET hidden VISIBILITY_INLINES_HIDDEN ON)
   target_include_directories(sluice_${name} PUBLIC
     $<BUILD_INTERFACE:${CMAKE_CURRENT_SOURCE_DIR}/include> $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
   target_link_libraries(sluice_${name} PUBLIC ${arg_LIBS} PRIVATE ${arg_PRIVATE_LIBS})
   sluice_compile_options(sluice_${name})
+  if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+    target_compile_options(sluice_${name} PRIVATE -fno-gnu-unique)
+  endif()
+  set(shared "$<OR:$<STREQUAL:$<TARGET_PROPERTY:TYPE>,MODULE_LIBRARY>,$<STREQUAL:$<TARGET_PROPERTY:TYPE>,SHARED_LIBRARY>>")
+  target_compile_options(sluice_${name} INTERFACE "$<$<AND:$<COMPILE_LANG_AND_ID:CXX,GNU>,${shared}>:-fno-gnu-unique>")
   install(TARGETS sluice_${name} EXPORT sluice ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
   install(DIRECTORY include/ DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
 endfunction()

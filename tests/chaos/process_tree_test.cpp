@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Who of a program's processes is what to its pipeline: by name and parent, and then by looking at real ones.
-#include "chaos/process_tree.hpp"
+#include "process_tree.hpp"
 
 #include <algorithm>
 #include <csignal>

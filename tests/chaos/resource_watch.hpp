@@ -12,7 +12,7 @@
 #include <sys/types.h>
 #include <vector>
 
-#include "chaos/process_tree.hpp"
+#include "process_tree.hpp"
 
 namespace chaos_test {
 

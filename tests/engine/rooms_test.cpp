@@ -14,7 +14,7 @@ namespace {
 namespace fs = std::filesystem;
 
 // Each may use those before it.
-constexpr std::array kRooms{"settings", "chaos", "death", "layout", "observer", "worker", "master", "host"};
+constexpr std::array kRooms{"settings", "death", "layout", "observer", "worker", "master", "host"};
 
 std::ptrdiff_t rank(const std::string& room) {
   return std::find(kRooms.begin(), kRooms.end(), room) - kRooms.begin();

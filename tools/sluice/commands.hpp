@@ -4,6 +4,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <CLI/CLI.hpp>
@@ -16,7 +17,12 @@ void add_chaos(CLI::App& program, std::vector<std::string> behind_dashes, int& s
 // Its program is what stands behind "--".
 void add_dead(CLI::App& program, std::vector<std::string> behind_dashes);
 void add_stats(CLI::App& program);
-// Its exit status is 1 if a suite did not run to its end, 130 if the run was interrupted.
-void add_bench(CLI::App& program, int& status);
+
+// Its name, for the list of commands. A program of its own, sluice-bench beside this one, does the work.
+inline constexpr std::string_view kBench = "bench";
+void add_bench(CLI::App& program);
+// This process becomes that program, with the words of the command line from "bench" on; ended by a null
+// pointer. Throws std::system_error if it cannot be started.
+[[noreturn]] void become_bench(char** words);
 
 }  // namespace sluice::command

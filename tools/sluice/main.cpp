@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The `sluice` command. Exit status: 0 done, 1 it could not be done, 2 the command line or a setting is
-// wrong; `sluice chaos` ends as the program does that it runs.
+// wrong; `sluice chaos` ends as the program does that it runs, `sluice bench` as the program that it becomes.
 
 #include <algorithm>
 #include <cstdio>
@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include <sluice/detail/command_line.hpp>
 #include <sluice/error.hpp>
 
 #include "commands.hpp"
@@ -18,53 +19,16 @@ namespace {
 constexpr int kFailed = 1;
 constexpr int kMisused = 2;
 
-// The innermost command that was understood: whose --help would have told.
-const CLI::App& innermost(const CLI::App& program) {
-  const CLI::App* command = &program;
-  while (!command->get_subcommands().empty())
-    command = command->get_subcommands().front();
-  return *command;
-}
-
-std::string full_name(const CLI::App& command) {
-  const CLI::App* parent = command.get_parent();
-  return parent == nullptr ? command.get_name() : full_name(*parent) + " " + command.get_name();
-}
-
-std::string commands_of(const CLI::App& command) {
-  std::string names;
-  for (const CLI::App* each : command.get_subcommands({}))
-    names += (names.empty() ? "" : ", ") + each->get_name();
-  return names;
-}
-
-// What is wrong, in our words where CLI11 would not name the word that it did not understand.
-std::string complaint(const CLI::App& command, const CLI::ParseError& error) {
-  const std::vector<std::string> unknown = command.remaining();
-  if (unknown.empty()) {
-    const bool lacks_command = error.get_name() == "RequiredError" && !commands_of(command).empty();
-    return lacks_command ? "a command is missing: " + commands_of(command) : error.what();
-  }
-  const std::string& word = unknown.front();
-  if (command.get_name() == "chaos" && !word.starts_with('-'))
-    return "write -- before the program: sluice chaos [OPTIONS] -- " + word + " ...";
-  if (word.starts_with('-')) return "there is no option " + word;
-  if (commands_of(command).empty()) return "unexpected \"" + word + "\"";
-  return "there is no command \"" + word + "\", only " + commands_of(command);
-}
-
 int misused(const CLI::App& program, const CLI::ParseError& error) {
-  const CLI::App& command = innermost(program);
-  std::fprintf(stderr, "sluice: %s\nTry \"%s --help\".\n", complaint(command, error).c_str(),
-               full_name(command).c_str());
+  const CLI::App& command = sluice::detail::innermost(program);
+  const std::vector<std::string> unknown = command.remaining();
+  const bool lacks_dashes =
+      command.get_name() == "chaos" && !unknown.empty() && !unknown.front().starts_with('-');
+  sluice::detail::print_misuse(
+      command, lacks_dashes
+                   ? "write -- before the program: sluice chaos [OPTIONS] -- " + unknown.front() + " ..."
+                   : sluice::detail::complaint(command, error));
   return kMisused;
-}
-
-// A full disk or a closed pipe shows only when the last bytes leave.
-int flushed() {
-  if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return 0;
-  std::fputs("sluice: cannot write to standard output\n", stderr);
-  return kFailed;
 }
 
 // `sluice chaos OPTIONS -- PROGRAM ARGUMENTS`, `sluice dead retry PATH -- PROGRAM ARGUMENTS`: takes the
@@ -79,6 +43,8 @@ std::vector<std::string> take_program(int& argc, char** argv) {
 }
 
 int run(int argc, char** argv) {
+  // Another program has its options and its help.
+  if (argc > 1 && sluice::command::kBench == argv[1]) sluice::command::become_bench(argv + 1);
   const std::vector<std::string> behind_dashes = take_program(argc, argv);
   int status = 0;
   CLI::App program{"Sluice: shared-memory pipelines that survive kill -9.", "sluice"};
@@ -90,7 +56,7 @@ int run(int argc, char** argv) {
   sluice::command::add_chaos(program, behind_dashes, status);
   sluice::command::add_dead(program, behind_dashes);
   sluice::command::add_stats(program);
-  sluice::command::add_bench(program, status);
+  sluice::command::add_bench(program);
   if (argc == 1) {
     std::fputs(program.help().c_str(), stderr);
     return kMisused;
@@ -102,7 +68,8 @@ int run(int argc, char** argv) {
     if (error.get_exit_code() != 0) return misused(program, error);
     program.exit(error);
   }
-  return status != 0 ? status : flushed();
+  if (status != 0) return status;
+  return sluice::detail::flush_output() ? 0 : kFailed;
 }
 
 }  // namespace

@@ -2,7 +2,7 @@
 // The settings of a pipeline: every value that can be tuned without changing the program, and where it came
 // from.
 //
-// One table (engine/src/settings/settings_table.cpp) describes every setting; names, checks, help and the
+// One table (in engine/src/settings/) describes every setting; names, checks, help and the
 // reference page (docs/reference/settings.md) are made from it. A Settings is a plain value: fill it, hand it
 // to the engine. It is read and written before a pipeline starts, by one thread at a time; workers get the
 // resolved values from the segment and never read the environment.

@@ -20,7 +20,7 @@ namespace {
 
 constexpr std::string_view kIntroduction = R"(# Settings
 
-Made by `sluice config reference` from the table of settings; edit `engine/src/settings/settings_table.cpp`, not this page.
+Made by `sluice config reference` from the table of settings; edit the rows in `engine/src/settings/*_settings.hpp`, not this page.
 
 Every setting has one key and three ways to write it: `lane.slots` is the variable `SLUICE_LANE_SLOTS` and the option
 `--set lane.slots=64K`. Where a stage may have its own, the setting of the stage `parse` is `stage.parse.lane.slots` and

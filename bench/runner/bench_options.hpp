@@ -3,12 +3,12 @@
 #pragma once
 
 #include <optional>
-#include <report.hpp>
-#include <run.hpp>
 #include <string>
 #include <vector>
 
-namespace sluice::command {
+#include "run.hpp"
+
+namespace sluice::bench {
 
 // As it was typed.
 struct BenchWords {
@@ -25,7 +25,7 @@ struct BenchWords {
 
 // Throws Error, with the nearest name, for a suite that there is not. None asked for: all, but `peers` only
 // with --peers; whoever names it wants it.
-std::vector<bench::Suite> suites_asked(const BenchWords& words);
+std::vector<Suite> suites_asked(const BenchWords& words);
 
 // A file that is known to be writable before there is anything to write. What stood in it is there until
 // then.
@@ -48,4 +48,4 @@ class OutputFile {
 // The directory of the program that runs, where the suite programs are.
 std::string program_directory();
 
-}  // namespace sluice::command
+}  // namespace sluice::bench

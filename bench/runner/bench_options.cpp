@@ -17,12 +17,12 @@
 
 #include "settings/settings_names.hpp"
 
-namespace sluice::command {
+namespace sluice::bench {
 namespace {
 
-bench::Suite suite_named(const std::string& name) {
+Suite suite_named(const std::string& name) {
   std::vector<std::string> names;
-  for (const bench::Suite& suite : bench::all_suites()) {
+  for (const Suite& suite : all_suites()) {
     if (suite.name == name) return suite;
     names.emplace_back(suite.name);
   }
@@ -34,14 +34,14 @@ bench::Suite suite_named(const std::string& name) {
 
 }  // namespace
 
-std::vector<bench::Suite> suites_asked(const BenchWords& words) {
-  std::vector<bench::Suite> suites;
+std::vector<Suite> suites_asked(const BenchWords& words) {
+  std::vector<Suite> suites;
   for (const std::string& name : words.suites) {
-    const bench::Suite suite = suite_named(name);
-    if (std::ranges::find(suites, suite.name, &bench::Suite::name) == suites.end()) suites.push_back(suite);
+    const Suite suite = suite_named(name);
+    if (std::ranges::find(suites, suite.name, &Suite::name) == suites.end()) suites.push_back(suite);
   }
   if (!suites.empty()) return suites;
-  for (const bench::Suite& suite : bench::all_suites()) {
+  for (const Suite& suite : all_suites()) {
     if (words.peers || suite.name != "peers") suites.push_back(suite);
   }
   return suites;
@@ -76,4 +76,4 @@ std::string program_directory() {
   return std::filesystem::read_symlink("/proc/self/exe").parent_path().string();
 }
 
-}  // namespace sluice::command
+}  // namespace sluice::bench

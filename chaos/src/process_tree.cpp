@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "chaos/process_tree.hpp"
+#include "process_tree.hpp"
 
 #include <algorithm>
 #include <cctype>

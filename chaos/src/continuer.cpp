@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "chaos/continuer.hpp"
+#include "continuer.hpp"
 
 #include <csignal>
 #include <ctime>

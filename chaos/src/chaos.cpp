@@ -13,8 +13,8 @@
 
 #include <fmt/format.h>
 
-#include "chaos/continuer.hpp"
-#include "chaos/process_tree.hpp"
+#include "continuer.hpp"
+#include "process_tree.hpp"
 
 namespace sluice {
 

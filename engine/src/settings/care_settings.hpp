@@ -1,0 +1,205 @@
+// SPDX-License-Identifier: Apache-2.0
+// The rows of the table of settings that say how a pipeline is cared for: what watches it, what happens when
+// something dies, who may look, where it runs. The profiles are as in flow_settings.hpp.
+#pragma once
+
+#include <array>
+
+#include "settings/settings_table.hpp"
+
+namespace sluice::detail {
+
+inline constexpr std::array kCareSettings = {
+    Setting{.key = "watchdog.tick",
+            .type = SettingType::duration,
+            .fallback = "10ms",
+            .latency = "1ms",
+            .shared = "20ms",
+            .least = "100us",
+            .most = "1min",
+            .example = "5ms",
+            .meaning =
+                "How often the watchdog looks at the progress of every worker. A death is seen at once, "
+                "whatever the tick.",
+            .trade_off = "A short tick finds a stall sooner and wakes the master more often."},
+    Setting{.key = "watchdog.deadline",
+            .type = SettingType::duration,
+            .scope = Scope::every_stage,
+            .fallback = "1s",
+            .shared = "5s",
+            .least = "1ms",
+            .most = "24h",
+            .example = "200ms",
+            .meaning =
+                "How long a worker of a stage may take for one event. Past it the worker has stalled, and is "
+                "killed and replaced.",
+            .trade_off = "A short deadline ends a stall sooner, and may kill a worker that is only slow."},
+    Setting{.key = "restart.budget",
+            .type = SettingType::count,
+            .fallback = "5",
+            .least = "0",
+            .most = "1M",
+            .example = "20",
+            .meaning =
+                "Restarts that a worker may have within restart.window. One more stops the pipeline with a "
+                "report; 0 stops it at the first death. A death that an event is blamed for does not count: "
+                "poison.attempts says what becomes of that event.",
+            .trade_off =
+                "A large budget outlives trouble that passes; a small one stops sooner what cannot work."},
+    Setting{.key = "restart.spent",
+            .type = SettingType::choice,
+            .fallback = "stop",
+            .choices = "stop|shed",
+            .example = "shed",
+            .meaning =
+                "What happens when the budget of a worker is spent. `stop` stops the pipeline with a report; "
+                "`shed` goes on without that worker: what it had published is still used, what is in its "
+                "lanes and what is meant for it is lost, counted once its lane is full.",
+            .trade_off =
+                "To stop loses nothing and does nothing; to shed keeps up the rest of the work without the "
+                "share of one worker."},
+    Setting{.key = "restart.window",
+            .type = SettingType::duration,
+            .fallback = "10s",
+            .least = "1ms",
+            .most = "24h",
+            .example = "1min",
+            .meaning = "The time over which restarts are counted against restart.budget.",
+            .trade_off = "A long window remembers more restarts, and so is stricter."},
+    Setting{.key = "restart.backoff",
+            .type = SettingType::duration,
+            .fallback = "1ms",
+            .least = "0s",
+            .most = "1h",
+            .example = "10ms",
+            .meaning =
+                "Pause before the restart of a worker that died without achieving anything. Each further "
+                "one in a row waits twice as long, with jitter, up to restart.backoff_max. A worker that "
+                "had committed something, or had lived for restart.stable, is restarted at once.",
+            .trade_off =
+                "A long pause spares the machine while a worker keeps dying, and keeps its events waiting."},
+    Setting{.key = "restart.backoff_max",
+            .type = SettingType::duration,
+            .fallback = "1s",
+            .least = "0s",
+            .most = "1h",
+            .example = "5s",
+            .meaning = "The longest pause between two restarts of a worker.",
+            .trade_off = "As for restart.backoff, which it bounds."},
+    Setting{.key = "restart.stable",
+            .type = SettingType::duration,
+            .fallback = "10s",
+            .least = "1ms",
+            .most = "24h",
+            .example = "1min",
+            .meaning = "How long a worker must live to be restarted at once, even if it achieved nothing.",
+            .trade_off = "A long time keeps the pauses up for an idle worker that dies now and then."},
+    Setting{
+        .key = "poison.attempts",
+        .type = SettingType::count,
+        .scope = Scope::every_stage,
+        .fallback = "3",
+        .least = "0",
+        .most = "1000",
+        .example = "1",
+        .meaning =
+            "How often an event may kill the worker that handles it: by a crash, an exception, its use of "
+            "memory, or a stall that the watchdog ended. Then it is moved to the dead letters and the flow "
+            "goes on. 0 moves no event: the deaths count against restart.budget.",
+        .trade_off =
+            "More attempts outlive trouble that passes, such as a service that is away; each costs a "
+            "restart of the worker."},
+    Setting{.key = "poison.budget",
+            .type = SettingType::count,
+            .fallback = "100",
+            .least = "0",
+            .most = "1M",
+            .example = "10",
+            .meaning =
+                "Events that a worker may move to the dead letters within restart.window. One more stops the "
+                "pipeline with a report.",
+            .trade_off = "A small budget stops sooner where the handler is at fault and not the events."},
+    Setting{
+        .key = "poison.retry",
+        .type = SettingType::text,
+        .fallback = "",
+        .example = "sluice-reports/market-20270101T120000-4711",
+        .meaning =
+            "Dead letters of an earlier run, a file or a directory of them, that the workers of their stages "
+            "handle once more before their first input. Empty for none.",
+        .trade_off =
+            "Each takes effect exactly once in the run that retries it, and knows nothing of what an "
+            "earlier retry did."},
+    Setting{
+        .key = "report.path",
+        .type = SettingType::text,
+        .fallback = "auto",
+        .example = "/var/lib/market/reports",
+        .meaning =
+            "Directory for dead letters and reports of deaths, made when there is something to put there. "
+            "`auto` is sluice-reports/NAME-TIME-PID in the current directory, or with a segment.path that "
+            "path "
+            "with .reports behind it.",
+        .trade_off =
+            "A directory of your own keeps the reports where you look for them; each run needs one for "
+            "itself, since dead letters are written anew by a pipeline that starts anew."},
+    Setting{.key = "observe.socket",
+            .type = SettingType::text,
+            .fallback = "auto",
+            .example = "/run/market/observe.sock",
+            .meaning =
+                "Unix socket at which observers such as `sluice stats` get a look at the running pipeline: "
+                "processes of its user, and of root. `auto` is NAME.PID.sock in $XDG_RUNTIME_DIR/sluice or "
+                "/tmp/sluice-UID; `off` is none. Where `auto` cannot make one the pipeline runs without; a "
+                "path that cannot be made is an error.",
+            .trade_off =
+                "An observer costs nobody anything. A path of your own in a directory that others can reach "
+                "lets them knock; they are refused and reported."},
+    Setting{.key = "host.death",
+            .type = SettingType::choice,
+            .fallback = "stop",
+            .choices = "stop|drain",
+            .example = "drain",
+            .meaning =
+                "What becomes of a pipeline whose host has died. `stop` kills its processes at once. `drain` "
+                "handles what the host had pushed, ends the sources, and ends the pipeline when all is done; "
+                "what is published for the host and finds no room is dropped and counted.",
+            .trade_off = "`stop` leaves nothing running; `drain` loses nothing that was pushed."},
+    Setting{.key = "placement.policy",
+            .type = SettingType::choice,
+            .fallback = "compact",
+            .throughput = "spread",
+            .shared = "none",
+            .choices = "compact|spread|none",
+            .example = "spread",
+            .meaning =
+                "Where workers are pinned. `compact` puts neighbouring stages on cores close to each other, "
+                "`spread` on cores far apart, `none` leaves them to the kernel.",
+            .trade_off =
+                "`compact` makes the way between stages short; `spread` gives each worker more cache and "
+                "memory bandwidth; `none` suits processors that others use too."},
+    Setting{
+        .key = "power.latency",
+        .type = SettingType::choice,
+        .fallback = "leave",
+        .latency = "try",
+        .choices = "leave|try|hold",
+        .example = "hold",
+        .meaning =
+            "Whether processors are kept out of deep idle states while the pipeline runs, by holding "
+            "/dev/cpu_dma_latency at 0. `leave` does not, `try` does so where this user may, and with "
+            "`hold` it is an error at the start if it cannot be done. It ends with the last process of the "
+            "pipeline.",
+        .trade_off = "Whoever sleeps is woken in a few microseconds instead of tens; all processors of the "
+                     "machine take more power while they have nothing to do."},
+    Setting{.key = "stats.interval",
+            .type = SettingType::duration,
+            .fallback = "1s",
+            .least = "10ms",
+            .most = "24h",
+            .example = "5s",
+            .meaning = "How often the table of stages is printed while a program runs on a terminal.",
+            .trade_off = "More often is livelier; the workers do not notice either way."},
+};
+
+}  // namespace sluice::detail

@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the commands of Sluice say about a command line that they do not understand, and how they end.
+//
+// Called by the one thread of a command. Nothing here throws.
+#pragma once
+
+#include <string>
+
+#include <CLI/CLI.hpp>
+
+namespace sluice::detail {
+
+// The innermost command that was understood: whose --help would have told.
+const CLI::App& innermost(const CLI::App& program);
+
+// What is wrong with the words behind `command`, in our words where CLI11 would not name the one that it did
+// not understand.
+std::string complaint(const CLI::App& command, const CLI::ParseError& error);
+
+// Prints `what` to stderr, and whose --help tells more.
+void print_misuse(const CLI::App& command, const std::string& what);
+
+// Writes what is left of standard output, and says on stderr if that cannot be done: a full disk or a closed
+// pipe shows only when the last bytes leave. True if everything has left.
+bool flush_output();
+
+}  // namespace sluice::detail
