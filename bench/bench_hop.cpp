@@ -10,13 +10,11 @@
 // Machine: two processing units, 0 for the benchmark and 1 for the worker, that nobody else uses.
 //
 //   through/SUBJECT/batch:N/HANDLER  events of 64 B, as many a second as come back. The benchmark publishes N
-//   at
-//       a time, the worker commits after N; natural: whatever there is, up to 256. HANDLER: stateless hands
-//       the event on, value also counts it in a plain recoverable value, table in a row of a recoverable
-//       table.
+//       at a time, the worker commits after N; natural: whatever there is, up to 256. HANDLER: stateless
+//       hands the event on, value also counts it in a plain recoverable value, table in a row of a
+//       recoverable table.
 //   one_thread/...                   the same with all parts in one thread, so that no cache line travels:
-//   how
-//       much of a batch is the worker's own work.
+//       how much of a batch is the worker's own work.
 //   round_trip/SUBJECT/64B           one event at a time, both sides spinning.
 //   table/SUBJECT                    updates of a row in one process, 64 between two commits.
 #include <algorithm>

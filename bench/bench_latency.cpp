@@ -10,8 +10,7 @@
 //
 //   parked_round_trip/...  64 B to another process and back, one at a time; whoever waits is asleep.
 //   open_loop/...  a real pipeline, host -> work -> host, is sent events on a fixed schedule, at a share of
-//   the
-//       capacity that was measured just before; times count from when an event should have been sent. One
+//       the capacity that was measured just before; times count from when an event should have been sent. One
 //       stage only, on the unit beside the host's: a second one would have to take turns with it, and would
 //       measure the scheduler. end_to_end: from the schedule back to the host. stage:waiting: from the
 //       schedule to the handler. stage:work: from there to the host, with the rest of its batch and the

@@ -10,7 +10,7 @@
 //
 //   one_way/SUBJECT/BYTES/MANNER     events a second; MANNER is single, batch or in_place: traffic.hpp
 //   round_trip/SUBJECT/64B           one event there and back, time in ns, its median and its tail as
-//   counters
+//       counters
 #include <cstdio>
 
 #include <benchmark/benchmark.h>

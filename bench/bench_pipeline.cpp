@@ -11,8 +11,7 @@
 //   route/SUBJECT/ROUTE               a source, two workers, one that gathers. Broadcast: events to each.
 //   fan_in/SUBJECT/sources:4          four sources, one that gathers.
 //   fan_out/SUBJECT                   one deals events of 64 B to two workers, which hash them and hand
-//   results
-//       on to one that gathers. Counted from the first event made to the last result gathered.
+//       results on to one that gathers. Counted from the first event made to the last result gathered.
 //   market/SUBJECT                    time: the whole program, from its start to its end. cpu_s: user and
 //       system of all its processes.
 #include <memory>

@@ -17,9 +17,8 @@
 //   full_rate/...    from the signal until the worker handles 95 % of the events per time that it handled
 //       before, seen in windows of half a millisecond: state is mapped page by page as it is touched.
 //   burst/...        events come on a fixed schedule (open_loop.hpp) in bursts of 20 ms at 80 % of the
-//   capacity
-//       that was measured just before; the worker is killed in the midst of each. Times from when an event
-//       should have been sent until it is back at the host.
+//       capacity that was measured just before; the worker is killed in the midst of each. Times from when an
+//       event should have been sent until it is back at the host.
 //   bystander/...    events a second of a worker that has nothing to do with the killed one, which dies every
 //       10 ms.
 #include <cstdint>

@@ -7,18 +7,16 @@
 // open files and of processes above 300 (ulimit -n, ulimit -u).
 //
 //   lanes/worker/idle:N/active:M  events of 16 B into one worker by M lanes in turn, while N more are empty.
-//   The
-//       worker is the engine's, run_worker() in its process. The lanes come from as many workers of a stage
-//       before it, each with a region of its own; the benchmark writes them itself, so that they cost no
-//       processes (lone_worker.hpp).
+//       The worker is the engine's, run_worker() in its process. The lanes come from as many workers of a
+//       stage before it, each with a region of its own; the benchmark writes them itself, so that they cost
+//       no processes (lone_worker.hpp).
 //   start/engine/workers:N        from Engine::start() to all N workers being at work.
 //   idle/workers/64               a pipeline of 64 workers and no input: cpu_percent of one unit that all its
 //       processes take, supervisor, master and standby among them.
 //       The first second after the start is left out.
 //   memory/lane                   overhead_bytes: what a lane adds to the segment beside its slots.
 //   memory/worker                 private_bytes: private memory of a worker of an empty handler beyond that
-//   of
-//       a process that was only forked. Pages of the segment are shared and not counted.
+//       of a process that was only forked. Pages of the segment are shared and not counted.
 #include <cctype>
 #include <chrono>
 #include <filesystem>

@@ -12,7 +12,7 @@
 
 extern "C" {
 void* __real_malloc(std::size_t bytes);   // NOLINT(bugprone-reserved-identifier): the linker's names.
-void* __wrap_malloc(std::size_t bytes) {  // NOLINT(bugprone-reserved-identifier)
+void* __wrap_malloc(std::size_t bytes) {  // NOLINT(bugprone-reserved-identifier): as above.
   return sluice::bench::Arena::in_use() ? sluice::bench::Arena::allocate(bytes) : __real_malloc(bytes);
 }
 }

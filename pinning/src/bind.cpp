@@ -111,7 +111,8 @@ Whereabouts where_is(std::span<const std::byte> memory) {
   for (std::uintptr_t next = start & ~(page - 1); next < end;) {
     pages.clear();
     for (; next < end && pages.size() < kPagesAsked; next += page) {
-      pages.push_back(reinterpret_cast<void*>(next));  // NOLINT(performance-no-int-to-ptr)
+      // NOLINTNEXTLINE(performance-no-int-to-ptr): the kernel wants addresses, counted page by page.
+      pages.push_back(reinterpret_cast<void*>(next));
     }
     nodes.assign(pages.size(), -ENOENT);
     if (syscall(SYS_move_pages, 0, pages.size(), pages.data(), nullptr, nodes.data(), 0) != 0) {

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+// Plans and policies as people read and write them.
 #include <utility>
 
 #include <fmt/format.h>

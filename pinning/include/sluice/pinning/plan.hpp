@@ -9,9 +9,8 @@
 //  - Isolated units are left to those they are kept for; they are used only if nothing else is allowed, or by
 //    policy none, which takes the affinity mask as it stands.
 //  - The host and the master get what is left: cores without a worker before SMT siblings, and the node of
-//  the
-//    first worker before other nodes. The host feeds the first stage, and it may have threads, so it gets all
-//    of these units and not one. The master sleeps nearly always and is not counted as load.
+//    the first worker before other nodes. The host feeds the first stage, and it may have threads, so it gets
+//    all of these units and not one. The master sleeps nearly always and is not counted as load.
 //  - With no unit left for the host, or a CPU quota below one core for each worker and the host, the plan is
 //    oversubscribed: every place is shared, and the remarks say so.
 #pragma once
