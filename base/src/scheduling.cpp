@@ -1,6 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <sluice/detail/scheduling.hpp>
-
 #include <cstdint>
 #include <cstdlib>
 #include <filesystem>
@@ -9,6 +7,8 @@
 #include <sys/syscall.h>
 #include <system_error>
 #include <unistd.h>
+
+#include <sluice/detail/scheduling.hpp>
 
 namespace sluice::detail {
 namespace {
@@ -32,7 +32,7 @@ bool set(pid_t thread, int policy, int nice, std::uint64_t slice_ns) noexcept {
 }  // namespace
 
 void hurry() noexcept {
-  // Whoever runs the host under a policy of its own has reasons, and the children inherit it.
+  // A user who runs the host under a policy of its own has reasons, and the children inherit it.
   if (::sched_getscheduler(0) != SCHED_OTHER) return;
   if (!hurried) nice_before = ::getpriority(PRIO_PROCESS, 0);
   hurried = true;

@@ -43,8 +43,8 @@ int signal_of(Harm harm) {
   return 0;
 }
 
-// A process that continues the one behind `pidfd` after `pause`, even if we have been killed by then: nobody
-// may stay stopped for ever.
+// A process that continues the one behind `pidfd` after `pause`, even if we have been killed by then: no
+// process may stay stopped for ever.
 Descriptor fork_continuer(const Descriptor& pidfd, std::chrono::nanoseconds pause) {
   const pid_t pid = ::fork();
   if (pid == 0) continue_after(pidfd.get(), pause);
@@ -80,7 +80,7 @@ struct Chaos::Parts {
   std::vector<Stopped> stopped;
   std::optional<std::chrono::nanoseconds> control_plane_killed;
   std::array<std::map<std::string, std::uint64_t, std::less<>>, kHarms.size()> counts;  // By kind.
-  std::uint64_t met_nobody = 0;
+  std::uint64_t found_no_process = 0;
   std::deque<Injury> last;
 };
 
@@ -118,17 +118,17 @@ void Chaos::Parts::hurt(const Hit& hit) {
     if (may(hit.harm, process)) candidates.push_back(&process);
   }
   if (candidates.empty()) {
-    ++met_nobody;
+    ++found_no_process;
     return;
   }
   const FoundProcess& victim = *candidates[hit.choice % candidates.size()];
   // Noted before it is stopped: whatever happens in between, it will be continued.
   if (hit.harm == Harm::stop && !note_stop(victim, hit.pause)) {
-    ++met_nobody;
+    ++found_no_process;
     return;
   }
   if (!send_signal(victim.pidfd, signal_of(hit.harm))) {
-    ++met_nobody;
+    ++found_no_process;
     return;
   }
   if (hit.harm == Harm::kill && is_control_plane(victim.kind)) control_plane_killed = monotonic_now();
@@ -203,7 +203,8 @@ std::string Chaos::summary() const {
       kinds += fmt::format("{}{} {}", kinds.empty() ? "" : ", ", kind, number);
     if (!kinds.empty()) text += " (" + kinds + ")";
   }
-  if (parts_->met_nobody > 0) text += fmt::format("; {} more met nobody", parts_->met_nobody);
+  if (parts_->found_no_process > 0)
+    text += fmt::format("; {} more found no process to hurt", parts_->found_no_process);
   return text;
 }
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The process that continues a process which chaos has stopped, even if whoever stopped it has died since.
+// The process that continues a process which chaos has stopped, even if the program that stopped it has died
+// since.
 #pragma once
 
 #include <chrono>

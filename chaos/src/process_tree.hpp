@@ -2,7 +2,7 @@
 // Which of a program's processes belong to its pipelines, found from outside by what the kernel tells of
 // them.
 //
-// A pid can belong to somebody else by the time it is used, so every process here is held by a pidfd, and
+// A pid can belong to another process by the time it is used, so every process here is held by a pidfd, and
 // what is said of it was read while that pidfd was open and its process alive. Called by one thread at a
 // time.
 #pragma once

@@ -43,7 +43,7 @@ bool Doorbell::wait(std::chrono::nanoseconds limit) const noexcept {
   } while (found < 0 && errno == EINTR);
   if (found <= 0) return false;
   std::uint64_t rings = 0;
-  // Somebody else may have been faster with the read; it rang all the same.
+  // Another thread may have been faster with the read; it rang all the same.
   [[maybe_unused]] const ssize_t got = ::read(fd_, &rings, sizeof(rings));
   return true;
 }

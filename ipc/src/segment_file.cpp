@@ -118,7 +118,7 @@ std::vector<Line> lines_of(std::string_view shape) {
   return lines;
 }
 
-// Names of a file that somebody else wrote go to a terminal.
+// Names in a file that another program may have written go to a terminal.
 std::string printable(std::string_view text) {
   constexpr std::size_t kMost = 200;
   std::string shown{text.substr(0, kMost)};

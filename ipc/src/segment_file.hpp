@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The file of a named segment: found, checked and locked, or made, and removed. Its header tells whoever
-// starts next whether what follows can be taken over.
+// The file of a named segment: found, checked and locked, or made, and removed. Its header tells the
+// next start whether what follows can be taken over.
 //
 // Used by the host, before its processes are there and after they are gone. The lock belongs to the open file
 // description, which every process of the pipeline inherits: it is held until the last of them is dead, and

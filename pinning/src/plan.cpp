@@ -56,8 +56,9 @@ Place place_on(const Topology& topology, const Units& units, bool shared) {
   return place;
 }
 
-// Isolated units belong to whoever had them isolated, and a process that is alone on one is exactly what they
-// are for; but nobody said that it should be ours. An affinity mask of nothing else says so.
+// Isolated units belong to the user who had them isolated, and a process that is alone on one is exactly what
+// they are for; but whether it should be ours the user has not said. An affinity mask of nothing else says
+// so.
 Units usable_units(const Topology& topology) {
   const Units allowed = select(topology.units, [](const ProcessingUnit& unit) { return unit.allowed; });
   const Units ordinary = select(allowed, [](const ProcessingUnit& unit) { return !unit.isolated; });
@@ -83,8 +84,8 @@ std::vector<Place> own_places(const Topology& topology, const Units& dealt, bool
 // for 4 and more with very short equal work, where more wake-ups cross cores. A plan cannot know the work of
 // a stage, so it takes the choice that loses little over the one that can lose half.
 //
-// Isolated units are the exception: the kernel balances no load between them, and whoever is bound to several
-// stays on one of them for good. There each worker gets one.
+// Isolated units are the exception: the kernel balances no load between them, and a process that is bound to
+// several stays on one of them for good. There each worker gets one.
 std::vector<Place> shared_places(const Topology& topology, const Units& usable, Policy policy,
                                  std::size_t workers) {
   const Units dealt = units_for_workers(usable, policy, usable.size());
@@ -139,19 +140,19 @@ void remark_load(Plan& result, const Topology& topology, const Units& usable, st
   const std::string units =
       fmt::format("{} ({})", counted(usable.size(), "processing unit"), set_of(usable).to_string());
   if (workers > usable.size()) {
-    result.remarks.push_back(
-        fmt::format("{} share {}: nobody has one of its own, so nobody spins while it waits",
-                    counted(workers, "worker"), units));
+    result.remarks.push_back(fmt::format("{} share {}: none has one of its own, so none spins while it waits",
+                                         counted(workers, "worker"), units));
   } else if (workers == usable.size()) {
     result.remarks.push_back(fmt::format(
-        "{} on {} leave none for the host and the master: all share them, so nobody spins while it waits",
+        "{} on {} leave none for the host and the master: all share them, so no process spins while it waits",
         counted(workers, "worker"), units));
   }
   if (topology.quota_cores && *topology.quota_cores < static_cast<double>(workers + 1)) {
-    result.remarks.push_back(fmt::format(
-        "CPU quota of {:.4g} cores is below the {} that {} and the host can keep busy: nobody spins while it "
-        "waits, and under full load the kernel pauses the pipeline in every period",
-        *topology.quota_cores, workers + 1, counted(workers, "worker")));
+    result.remarks.push_back(
+        fmt::format("CPU quota of {:.4g} cores is below the {} that {} and the host can keep busy: no "
+                    "process spins while "
+                    "it waits, and under full load the kernel pauses the pipeline in every period",
+                    *topology.quota_cores, workers + 1, counted(workers, "worker")));
   }
 }
 

@@ -76,7 +76,7 @@ ProcessingUnit unit_value(hwloc_topology_t machine, hwloc_obj_t unit) {
       ++value.rank_in_core;
     }
   } else {
-    // Where nobody tells of cores, each unit counts as one, numbered past those that are known.
+    // Where the kernel tells of no cores, each unit counts as one, numbered past those that are known.
     value.core = hwloc_get_nbobjs_by_type(machine, HWLOC_OBJ_CORE) + static_cast<int>(unit->logical_index);
   }
   value.l3 = ancestor_number(machine, unit, HWLOC_OBJ_L3CACHE);

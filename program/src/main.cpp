@@ -47,7 +47,7 @@ class Interrupts {
   void (*terminate_)(int);
 };
 
-// A program that only runs its pipeline has nobody who pushes or pulls: it would never end.
+// A program that only runs its pipeline neither pushes nor pulls: the pipeline would never end.
 void refuse_ends_of_the_host(const Pipeline& pipeline) {
   for (const Node& node : pipeline.graph().nodes) {
     if (node.kind != NodeKind::inlet && node.kind != NodeKind::outlet) continue;

@@ -49,7 +49,7 @@ TEST(ChaosCommand, RunsAProgramAgainUntilTheTimeIsOver) {
   EXPECT_THAT(
       chaos.errors,
       AllOf(HasSubstr("every one ended with status 0 and left no process behind"),
-            HasSubstr("nobody was hurt: no process of a pipeline was seen"),
+            HasSubstr("no process was hurt: none of a pipeline was seen"),
             HasSubstr("again: sluice chaos --for 1s --kill 5/s --stall 0.2/s --stop 0.2/s --seed 7 -- "
                       "sh -c 'echo run; sleep 0.1'")));
 }

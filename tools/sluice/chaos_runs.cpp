@@ -259,7 +259,7 @@ void Runs::summarise(int status) const {
                   : interrupted_ ? "the last one interrupted"
                                  : "the last one failed"));
   say(chaos_.summary());
-  if (chaos_.last().empty()) say("nobody was hurt: no process of a pipeline was seen when a hit was due");
+  if (chaos_.last().empty()) say("no process was hurt: none of a pipeline was seen when a hit was due");
   say("again: " + command_line(plan_));
 }
 
@@ -267,7 +267,7 @@ void Runs::summarise(int status) const {
 
 int run_chaos(const ChaosPlan& plan) {
   if (::prctl(PR_SET_CHILD_SUBREAPER, 1) != 0) throw Error{{"adopt", "orphans", errno_text(), ""}};
-  std::signal(SIGPIPE, SIG_IGN);  // A closed stderr must not end us while somebody is stopped.
+  std::signal(SIGPIPE, SIG_IGN);  // A closed stderr must not end us while a process is stopped.
   return Runs{plan}.run_all();
 }
 

@@ -12,7 +12,7 @@ namespace sluice::command {
 
 struct ChaosPlan {
   std::chrono::nanoseconds lasting{0};
-  std::chrono::nanoseconds patience{0};  // For the last run, once nobody hurts it any more.
+  std::chrono::nanoseconds patience{0};  // For the last run, once it is hurt no more.
   ChaosOptions chaos;
   bool endless = false;
   std::vector<std::string> program;

@@ -19,7 +19,7 @@ namespace {
 
 // Between fork and exec; what went wrong leaves by `failure`, which a successful exec closes.
 [[noreturn]] void become(char* const* argv, int failure, pid_t parent) {
-  // Were we killed, the program would be left without anybody who watches over its end.
+  // Were we killed, no process would be left that watches over the end of the program.
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (::getppid() != parent) ::_exit(127);
   std::signal(SIGPIPE, SIG_DFL);

@@ -44,7 +44,8 @@ ChaosOptions default_chaos();
 // "kill=5/s stall=0.2/s stop=0.2/s seed=7", in any order; what is not named is as in default_chaos(). Throws
 // Error.
 ChaosOptions parse_chaos(std::string_view text);
-// Sets one of them, "kill", "stall", "stop" or "seed". Throws Error.
+// Sets one of them, "kill", "stall", "stop" or "seed": a rate of 0 to kMostHarm ("5/s", "12/min", "0"), a
+// seed of 64 bits. Throws Error that says what is wrong; nothing has changed then.
 void set_chaos(ChaosOptions& options, std::string_view key, std::string_view value);
 std::string to_text(const ChaosOptions& options);  // parse_chaos() reads it.
 
@@ -61,6 +62,7 @@ struct Hit {
 
 class ChaosSchedule {
  public:
+  // Times are of any one clock that does not go back; `now` is when it begins.
   ChaosSchedule(const ChaosOptions& options, std::chrono::nanoseconds now);
 
   // When the next hit is due; nothing when there will never be one.

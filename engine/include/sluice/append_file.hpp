@@ -25,10 +25,11 @@ class AppendFile {
   AppendFile(const AppendFile&) = delete;
   AppendFile& operator=(const AppendFile&) = delete;
 
-  // Throws Error when the file cannot be written: a full disk.
+  // Adds `text`, of any length, as it stands. Throws Error when the file cannot be written: a full disk.
   void append(std::string_view text);
-  // Writes out what is buffered; the commit does it by itself.
+  // Writes out what is buffered; the commit does it by itself. Blocks and throws as append() does.
   void flush();
+  // How long the file is, with what is buffered and with this batch, which may still be rolled back.
   std::uint64_t length_bytes() const noexcept { return *length_; }
   const std::filesystem::path& path() const noexcept { return path_; }
 

@@ -33,19 +33,25 @@ struct DeadLetter {
   std::string payload;  // The event, or the record's head and body.
 };
 
+// The bytes of a letter as they stand in a file. Pure.
 std::string encode(const DeadLetter& letter);
 
-// All whole letters of a file: one that is being appended at this moment is not among them. Throws Error for
-// a file that cannot be read or that holds something else.
+// All whole letters of a file, in the order in which they were written: one that is being appended at this
+// moment is not among them. Reads the file into memory. Throws Error for a file that cannot be read or that
+// holds something else, with the byte where that begins. Any process that may read the file may call it, at
+// any time.
 std::vector<DeadLetter> read_dead_letters(const std::filesystem::path& file);
 
-// The letters of a file, or of all files of dead letters in a directory, in order of time.
+// The letters of a file, or of all files of dead letters in a directory (not in those below it), in order of
+// time. Throws Error as read_dead_letters() does, and for a path that is not there.
 std::vector<DeadLetter> find_dead_letters(const std::filesystem::path& file_or_directory);
 
-// Its backtrace with the names of functions, as long as the files it names are those that they were.
+// Its backtrace with the names of functions, as long as the files it names are those that they were;
+// elsewhere file and offset as in the letter. Reads debug information: may take seconds. Throws nothing but
+// std::bad_alloc.
 std::string named_backtrace(const DeadLetter& letter);
 
-// The name of the file of a worker.
+// The name of the file of a worker, without a directory: "parse-0.dead".
 std::string dead_letters_file(std::string_view stage, unsigned replica);
 
 }  // namespace sluice

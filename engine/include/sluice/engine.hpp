@@ -7,8 +7,8 @@
 //     in.push(line);
 //     engine.drain();
 //
-// Used by one thread at a time, but for inlets and outlets, which have a thread each. The library never ends
-// the host's process and installs no signal handler in it.
+// Only the process that called start() may use it afterwards, one thread at a time; inlets and outlets may
+// have a thread each. The library never ends the host's process and installs no signal handler in it.
 #pragma once
 
 #include <chrono>
@@ -25,19 +25,26 @@ namespace sluice {
 
 class Engine {
  public:
-  // Checks the settings against the pipeline and reserves its segment. Throws Error.
+  // Checks the settings against the pipeline, plans the places and reserves the addresses of the segment.
+  // Starts nothing. `pipeline` may go afterwards. Throws Error: a setting that does not fit, no processing
+  // unit allowed, a segment larger than the memory that is there. Takes milliseconds, for the topology of the
+  // machine.
   explicit Engine(const Pipeline& pipeline, const Settings& settings = Settings::from_environment());
-  // stop(), if the pipeline still runs.
+  // stop(), if the pipeline still runs. Blocks until its processes are gone, 7 s at most. Throws nothing.
   ~Engine();
   Engine(const Engine&) = delete;
   Engine& operator=(const Engine&) = delete;
 
-  // Forks the master, and it the workers; returns when all of them are at work. Throws Error: this process
-  // runs threads already, there is not enough memory, a handler could not be constructed (with its message),
-  // the file that segment.path names cannot be taken over; that file is as before then.
+  // Once. Forks the supervisor, which forks the master, which forks the workers; returns when all workers are
+  // at work. Blocks meanwhile: for the pages of the segment, and for the constructors of the handlers, which
+  // the watchdog bounds. Throws Error: it was started before, this process runs threads already, there is not
+  // enough memory, a handler could not be constructed (with its message), the file that segment.path names
+  // cannot be taken over; that file is as before then.
   void start();
 
-  // After start(). Throw Error when there is no such name or it carries another type.
+  // The inlet or outlet of that name, as often as wanted: all that are given for one name are the same end.
+  // After start(); valid while the engine lives. Throw Error when there is no such name or it carries another
+  // type, or before start().
   template <Event T>
   Inlet<T> inlet(std::string_view name) {
     return Inlet<T>{inlet_end(name, EventType::of<T>())};
@@ -47,27 +54,37 @@ class Engine {
     return Outlet<T>{outlet_end(name, EventType::of<T>())};
   }
 
-  // Closes all inlets, and waits until the sources have come to their end and everything is handled. A host
-  // that has outlets pulls from them meanwhile: wait_for() in turn with poll(). Throws Error with the report
-  // when the pipeline failed. It closes the inlets from this thread: no other may be pushing then.
+  // Closes all inlets, and blocks until the sources have come to their end and everything is handled, however
+  // long that takes. A host that has outlets pulls from them meanwhile: wait_for() in turn with poll(). It
+  // closes the inlets from this thread: no other may be pushing then. Throws Error with the report when the
+  // pipeline failed, and when it was not started.
   void wait();
-  // The same for at most `limit`, without closing the inlets; true when the pipeline has ended.
+  // The same for at most `limit` (zero or less: looks once), without closing the inlets. True when the
+  // pipeline has ended; then it has blocked until its processes are gone.
   bool wait_for(std::chrono::nanoseconds limit);
   // wait(), with sources that end at once: what they and the inlets have accepted until now is handled.
+  // Blocks and throws as wait() does.
   void drain();
-  // The request of drain(), without the wait.
+  // The request of drain(), without the wait; closes the inlets. Nothing when the pipeline does not run. Does
+  // not block. Throws Error for a lane whose consumer wrote what is out of range.
   void begin_drain();
   // Kills all processes of the pipeline; what is in its lanes is given up, unless segment.path keeps it.
+  // Blocks until they are gone, 7 s at most. Nothing when the pipeline does not run.
   void stop();
 
   // This start went on with what a former life of the pipeline left in the file that segment.path names.
   bool resumed() const noexcept;
+  // The pipeline has come to an end, good or bad: wait() says which. Looks at the segment only.
   bool over() const;
+  // What it does now. Reads the segment, disturbs no process, does not block; some microseconds a worker.
+  // From the constructor on, also after the end.
   Stats stats() const;
-  // Where every process was placed, what the kernel granted, and remarks; a table for people.
+  // Where every process was placed, what the kernel granted, and remarks; a table for people. A system call
+  // for each process.
   std::string placement() const;
 
-  // Sends `signal` to the worker of that name ("parse/0"), for drills. False when it has no process now.
+  // Sends `signal`, a number as kill(2) takes it, to the worker of that name ("parse/0"), for drills. False
+  // when it has no process now or there is no such worker. Does not block.
   bool signal_worker(std::string_view worker, int signal);
 
  private:

@@ -24,16 +24,20 @@ struct RunningPipeline {
 class Observer {
  public:
   // `pipeline` is the path of a socket, with a slash in it, or the name of a pipeline whose socket is where
-  // observe.socket=auto has it: "market", or "market.4711" where several have that name. Waits for an answer
-  // for some seconds at most. Throws Error: there is none, it belongs to another user, another version runs
-  // it.
+  // observe.socket=auto has it: "market", or "market.4711" where several have that name. Blocks until the
+  // master answers, some seconds at most. Throws Error: there is none, several have the name, it belongs to
+  // another user, another version runs it.
   static Observer attach(const std::string& pipeline);
-  // What runs as this user, as far as observe.socket is `auto`; in order of names.
+  // What runs as this user, as far as observe.socket is `auto`; in order of names, empty if there is nothing.
+  // Removes the sockets of dead pipelines that it meets. Throws nothing; does not block.
   static std::vector<RunningPipeline> running();
 
   Observer(Observer&&) noexcept;
   Observer& operator=(Observer&&) noexcept;
   ~Observer();
+
+  // None of these blocks, makes a system call or throws for what the pipeline wrote: it is checked before it
+  // is used.
 
   // The name that the program gave it.
   const std::string& pipeline() const noexcept;

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Stats: what a running pipeline tells of itself, read from the segment without disturbing anybody.
+// Stats: what a running pipeline tells of itself, read from the segment without disturbing its processes.
+//
+// Plain values: any thread may keep and copy them, and nothing here throws or blocks. The numbers of a worker
+// are read one after the other while it works on, so they may differ by what it did in between.
 #pragma once
 
 #include <chrono>
@@ -46,10 +49,12 @@ struct StageStats {
   bool source = false;
   std::vector<WorkerStats> workers;
 
+  // Sums over the workers.
   std::uint64_t events_in() const noexcept;
   std::uint64_t events_out() const noexcept;
   std::uint32_t restarts() const noexcept;
   std::uint64_t dead_letters() const noexcept;
+  // The fullest worker's, 0 to 1.
   double occupancy() const noexcept;
 };
 
@@ -64,10 +69,13 @@ struct Stats {
   std::vector<std::string> problems;           // The first of them, each with its worker's name.
   std::string reports;  // The directory of dead letters and reports; there once something is.
 
+  // The sum over the stages.
   std::uint64_t dead_letters() const noexcept;
 };
 
-// A table for people: a line for each stage. `seconds` since `before` was taken gives rates; pass 0 for none.
+// A table for people: a heading, a line for each stage, and what went wrong. With the `seconds`, above 0,
+// that passed since `before` was taken, it has events a second; with 0 it has none, and `before` may be
+// empty.
 std::string to_text(const Stats& now, const Stats& before, double seconds);
 
 }  // namespace sluice

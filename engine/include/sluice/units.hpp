@@ -24,10 +24,11 @@ struct Parsed {
   bool ok() const noexcept { return fault.empty(); }
 };
 
+// Each takes the whole text; what does not fit into the result is a fault. Any thread may call them.
 Parsed<std::uint64_t> parse_count(std::string_view text);
 Parsed<std::uint64_t> parse_bytes(std::string_view text);
 Parsed<std::chrono::nanoseconds> parse_duration(std::string_view text);
-Parsed<double> parse_rate(std::string_view text);  // Times a second. "0" needs no unit.
+Parsed<double> parse_rate(std::string_view text);  // Times a second, never negative. "0" needs no unit.
 Parsed<bool> parse_flag(std::string_view text);    // yes/no, true/false, on/off, 1/0, in either case.
 
 // The canonical text, in the largest unit that keeps it whole; parsing it gives the same number back.

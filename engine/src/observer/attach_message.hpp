@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The attach_message: the one message that an observer gets at the observer socket, a mark and two descriptors.
+// The attach message: the one message that an observer gets at the observer socket, a mark and two
+// descriptors.
 #pragma once
 
 #include <sys/types.h>
@@ -8,12 +9,12 @@
 
 namespace sluice::detail {
 
-// Sends it without waiting. Who does not take it has had its chance.
+// Sends it without waiting. An observer that does not take it has had its chance.
 void send_attach_message(int connection, int segment, int description) noexcept;
 
 struct AttachMessage {
   ssize_t bytes = 0;   // As of recvmsg(): negative with errno set, 0 when the other side has hung up.
-  bool whole = false;  // It is what a observer socket gives, with both descriptors.
+  bool whole = false;  // It is what an observer socket gives, with both descriptors.
   Descriptor segment;
   Descriptor description;
 };

@@ -73,7 +73,7 @@ std::string bytes_of(const Descriptor& file, const std::string& path) {
   return bytes;
 }
 
-// The path of the socket that somebody means.
+// The path of the socket that a user means.
 std::string find_socket(const std::string& pipeline) {
   if (pipeline.find('/') != std::string::npos) return pipeline;
   std::vector<std::string> names;

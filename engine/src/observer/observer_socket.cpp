@@ -27,7 +27,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr const char* kEnding = ".sock";
-constexpr const char* kUnfinished = ".new";  // Behind the name of a socket that nobody listens at yet.
+constexpr const char* kUnfinished = ".new";  // Behind the name of a socket that no process listens at yet.
 constexpr int kBacklog = 64;
 constexpr const char* kRemedy = "name a file in a directory that can be written, or set observe.socket=off";
 
@@ -40,7 +40,7 @@ bool address_of(const std::string& path, sockaddr_un& address) noexcept {
   return true;
 }
 
-// A directory that nobody but this user can put anything into.
+// A directory that only this user can put anything into.
 bool is_ours_alone(const fs::path& directory) {
   struct stat found {};
   return ::lstat(directory.c_str(), &found) == 0 && S_ISDIR(found.st_mode) && found.st_uid == ::geteuid() &&
@@ -70,7 +70,7 @@ pid_t host_of(const fs::path& path) {
   return read.ec == std::errc{} ? pid : 0;
 }
 
-// Whether the kernel says that nobody will ever answer there.
+// Whether the kernel says that no process will ever answer there.
 bool is_left_over(const fs::path& path) {
   return !connect_to_observer_socket(path.string(), std::chrono::milliseconds{0}) && errno == ECONNREFUSED;
 }
@@ -107,7 +107,7 @@ std::optional<Client> client_at(int connection) noexcept {
 }  // namespace
 
 ObserverSocket::ObserverSocket(const Settings& settings, const std::string& pipeline, Descriptor segment,
-           const std::string& description)
+                               const std::string& description)
     : segment_{std::move(segment)}, description_{sealed("sluice-description:" + pipeline, description)} {
   const std::string path = settings.text("observe.socket");
   if (path == "auto") {
@@ -129,7 +129,7 @@ void ObserverSocket::open_by_itself(const std::string& pipeline) {
       try {
         open_at(directory / fmt::format("{}{}.{}{}", file_name_of(pipeline), more, ::getpid(), kEnding));
       } catch (const Error&) {
-        // Nobody has asked for this path: the next may do, and the pipeline runs without one as well.
+        // The user has not asked for this path: the next may do, and the pipeline runs without one as well.
       }
     }
     if (open()) return;
@@ -155,7 +155,7 @@ void ObserverSocket::open_at(const std::string& path) {
   if (::lstat(unfinished.c_str(), &found) == 0 && S_ISSOCK(found.st_mode)) ::unlink(unfinished.c_str());
   const auto* name = reinterpret_cast<const sockaddr*>(&address);
   if (!made || ::bind(made.get(), name, sizeof(address)) != 0) refuse(errno_text());
-  // Everybody who gets as far as the name may knock: who is refused is to be known.
+  // Every process that gets as far as the name may connect: who is refused is to be known.
   constexpr mode_t kEverybody = 0666;
   const bool done = ::chmod(unfinished.c_str(), kEverybody) == 0 && ::listen(made.get(), kBacklog) == 0 &&
                     ::lstat(unfinished.c_str(), &found) == 0 &&

@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-// The observer socket: a Unix socket at which observers ask for a look at the pipeline, and get it without costing
-// anybody anything.
+// The observer socket: a Unix socket at which observers ask for a look at the pipeline, and get it without
+// costing the pipeline anything.
 //
 // Made by the host before its fork and inherited, so that it stays open while one master follows the other.
 // Only the master answers. It keeps no connection: who belongs to its user, or to root, gets one message with
 // a descriptor of the segment that cannot be written through and one of its description; then it is left
 // alone, whatever it does. Nothing here waits for an observer.
 //
-// The name appears once the observer socket is open: it is made under another name, and renamed. So who is refused by
-// the kernel at a name with the right end has found the socket of a pipeline that is dead, and may remove it.
+// The name appears once the observer socket is open: it is made under another name, and renamed. So an
+// observer that the kernel refuses at a name with the right end has found the socket of a pipeline that is
+// dead, and may remove it.
 #pragma once
 
 #include <cstdint>
@@ -18,9 +19,8 @@
 #include <sys/types.h>
 #include <vector>
 
-#include <sluice/settings.hpp>
-
 #include <sluice/detail/descriptor.hpp>
+#include <sluice/settings.hpp>
 
 namespace sluice::detail {
 
@@ -36,7 +36,7 @@ class ObserverSocket {
   // Opens `observe.socket`. Throws Error when that names a path and it cannot be made; a path chosen by
   // itself that cannot be made leaves the observer socket shut. `segment` is a descriptor for observers.
   ObserverSocket(const Settings& settings, const std::string& pipeline, Descriptor segment,
-       const std::string& description);
+                 const std::string& description);
 
   bool open() const noexcept { return static_cast<bool>(listening_); }
   int fd() const noexcept { return listening_.get(); }
@@ -47,7 +47,7 @@ class ObserverSocket {
   // Takes the name away, if it still is that of this observer socket.
   void remove() noexcept;
 
-  // At most this many a call: a flood keeps nobody from the workers.
+  // At most this many a call: a flood does not keep the master from the workers.
   static constexpr int kMostClients = 16;
   struct Answered {
     int clients = 0;  // kMostClients also when no more could be let in.
@@ -70,14 +70,15 @@ class ObserverSocket {
 
 // Where pipelines whose observe.socket is `auto` have their observer sockets: those of this user that exist.
 std::vector<std::filesystem::path> observer_socket_directories();
-// The observer sockets in there. One that nobody is behind any more is removed.
+// The observer sockets in there. One that no process is behind any more is removed.
 std::vector<std::filesystem::path> find_observer_sockets();
-// The pipeline and the process of its host, as they stand in the name of such a observer socket: "market.4711".
+// The pipeline and the process of its host, as they stand in the name of such an observer socket:
+// "market.4711".
 std::string name_of_observer_socket(const std::filesystem::path& path);
 // As a name of a file: what could mean something else is replaced.
 std::string file_name_of(std::string_view pipeline);
 
-// Knocks. Holds nothing and leaves errno when nobody can be reached within `limit`; at once for 0.
+// Connects. Holds nothing and leaves errno when no process can be reached within `limit`; at once for 0.
 Descriptor connect_to_observer_socket(const std::string& path, std::chrono::milliseconds limit) noexcept;
 
 }  // namespace sluice::detail

@@ -2,7 +2,8 @@
 // Reads the statistics of a pipeline from its segment: for its host, and for observers, who have nothing
 // else.
 //
-// Blocks nobody and writes nothing. What the segment says is checked as far as it is used to find anything.
+// Blocks no process and writes nothing. What the segment says is checked as far as it is used to find
+// anything.
 #pragma once
 
 #include <string_view>

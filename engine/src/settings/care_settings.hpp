@@ -143,18 +143,19 @@ inline constexpr std::array kCareSettings = {
         .trade_off =
             "A directory of your own keeps the reports where you look for them; each run needs one for "
             "itself, since dead letters are written anew by a pipeline that starts anew."},
-    Setting{.key = "observe.socket",
-            .type = SettingType::text,
-            .fallback = "auto",
-            .example = "/run/market/observe.sock",
-            .meaning =
-                "Unix socket at which observers such as `sluice stats` get a look at the running pipeline: "
-                "processes of its user, and of root. `auto` is NAME.PID.sock in $XDG_RUNTIME_DIR/sluice or "
-                "/tmp/sluice-UID; `off` is none. Where `auto` cannot make one the pipeline runs without; a "
-                "path that cannot be made is an error.",
-            .trade_off =
-                "An observer costs nobody anything. A path of your own in a directory that others can reach "
-                "lets them knock; they are refused and reported."},
+    Setting{
+        .key = "observe.socket",
+        .type = SettingType::text,
+        .fallback = "auto",
+        .example = "/run/market/observe.sock",
+        .meaning =
+            "Unix socket at which observers such as `sluice stats` get a look at the running pipeline: "
+            "processes of its user, and of root. `auto` is NAME.PID.sock in $XDG_RUNTIME_DIR/sluice or "
+            "/tmp/sluice-UID; `off` is none. Where `auto` cannot make one the pipeline runs without; a "
+            "path that cannot be made is an error.",
+        .trade_off =
+            "An observer costs the pipeline nothing. A path of your own in a directory that others can reach "
+            "lets them knock; they are refused and reported."},
     Setting{.key = "host.death",
             .type = SettingType::choice,
             .fallback = "stop",
@@ -190,8 +191,9 @@ inline constexpr std::array kCareSettings = {
             "/dev/cpu_dma_latency at 0. `leave` does not, `try` does so where this user may, and with "
             "`hold` it is an error at the start if it cannot be done. It ends with the last process of the "
             "pipeline.",
-        .trade_off = "Whoever sleeps is woken in a few microseconds instead of tens; all processors of the "
-                     "machine take more power while they have nothing to do."},
+        .trade_off =
+            "A sleeping worker is woken in a few microseconds instead of tens; all processors of the "
+            "machine take more power while they have nothing to do."},
     Setting{.key = "stats.interval",
             .type = SettingType::duration,
             .fallback = "1s",

@@ -29,7 +29,7 @@ AppendFile::AppendFile(Worker& worker, std::string_view name, const std::filesys
   if (status.st_size < committed) {
     throw Error{{"go on writing", path.string(),
                  fmt::format("it holds {} bytes and {} were committed", status.st_size, committed),
-                 "somebody else has changed it; start the pipeline anew"}};
+                 "another process has changed it; start the pipeline anew"}};
   }
   // What lies behind was written by a batch that never committed, or by an earlier run.
   if (::ftruncate(fd_, committed) != 0) {

@@ -10,6 +10,9 @@
 
 namespace sluice {
 
+// Adds --set, --profile, --placement, --chaos and --quiet. What is given for them goes into `options`, which
+// must live as long as `app`. A --chaos that cannot be understood is a CLI::ValidationError when `app`
+// parses.
 inline void add_standard_options(CLI::App& app, StandardOptions& options) {
   const char* group = "Standard options";
   app.add_option("--set", options.assignments, "A setting, key=value; can be repeated (sluice config keys)")

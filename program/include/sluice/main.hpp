@@ -23,8 +23,9 @@ struct StandardOptions {
   std::string chaos{};                   // --chaos, as parse_chaos() reads it; empty for none.
 };
 
-// The environment's settings, with those of the command line over them. With chaos, a restart.budget that
-// nobody has set is one that chaos does not use up. Throws Error.
+// The environment's settings, with those of the command line over them. With chaos, a restart.budget that is
+// as the profile has it becomes one that chaos does not use up. Throws Error for what is no setting or no
+// value.
 Settings settings_from(const StandardOptions& options);
 
 // The exit statuses of a Sluice program.
@@ -32,13 +33,17 @@ inline constexpr int kExitOk = 0;
 inline constexpr int kExitFailed = 1;  // The pipeline failed, or a handler reported a problem.
 inline constexpr int kExitUsage = 2;   // An option or a setting that cannot be.
 
-// Starts the engine and waits for its end, with a table of the stages every stats.interval on a terminal and
-// one at the end, and the handlers' problems on stderr, and what chaos did if it was asked for. `tick` is
-// called every few milliseconds. Catches Errors and prints them. An exit status.
+// Starts the engine, which has not been started, and blocks until its end, with a table of the stages every
+// stats.interval on a terminal and one at the end, and the handlers' problems on stderr, and what chaos did
+// if it was asked for. `tick` is called by this thread every few milliseconds. Takes SIGINT and SIGTERM over
+// meanwhile and gives their handlers back. Catches Errors and prints them. Gives an exit status. One call at
+// a time in a process.
 int run(Engine& engine, const StandardOptions& options, const Settings& settings,
         const std::function<void()>& tick = {});
 
-// The whole program. The pipeline has sources, and neither inlets nor outlets: those are for a host.
+// The whole program, for main() to return: reads the command line and the environment, then run(). The
+// pipeline has sources, and neither inlets nor outlets: those are for a host. Gives an exit status; throws no
+// Error.
 int main(int argc, char** argv, const Pipeline& pipeline);
 
 }  // namespace sluice

@@ -41,8 +41,8 @@ Descriptor open_pidfd(pid_t pid);
 // A number that no other process of this machine has, before or after: a pid comes again, this does not. 0
 // for a process that is gone and reaped. Throws Error when it cannot be told.
 std::uint64_t identity_of(const Descriptor& pidfd, pid_t pid);
-// The pidfd of the process that has this pid and this identity; holds nothing when it is gone, whoever has
-// its pid now. Throws Error when that cannot be told.
+// The pidfd of the process that has this pid and this identity; holds nothing when it is gone, also if
+// another process has its pid now. Throws Error when that cannot be told.
 Descriptor find_process(pid_t pid, std::uint64_t identity);
 
 // Sends a signal to the process behind a pidfd; false when it is gone.

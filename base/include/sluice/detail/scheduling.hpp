@@ -25,7 +25,6 @@ struct SchedulingAttributes {
 };
 static_assert(sizeof(SchedulingAttributes) == 48);
 
-
 // A shorter slice, which the scheduler lets go first when it wakes (Linux 6.12), and where the process may, a
 // lower nice value. What the kernel refuses is left as it is: it costs time, not correctness.
 void hurry() noexcept;
@@ -35,7 +34,7 @@ enum class Sharing { alone, interrupting, in_turns };
 // Back to what the process that called hurry() had before, in a child of it; with all threads that the child
 // has started meanwhile.
 // In a shared place it keeps a slice below the system's: the others get their turn sooner, the dying among
-// them, and it costs no throughput that could be measured. In turns it interrupts nobody when it is woken
+// them, and it costs no throughput that could be measured. In turns it interrupts no other when it is woken
 // (SCHED_BATCH): a consumer that takes the unit from its producer for every batch costs both of them.
 void take_ease(Sharing sharing) noexcept;
 

@@ -63,12 +63,14 @@ class Commit {
          UndoLog& undo) noexcept
       : header_{header}, record_{record}, cursors_{cursors}, undo_{undo} {}
 
-  // Step 1, cursor by cursor. A lane's marks cursor is moved before its events' cursor. The record has room
-  // for every cursor of the region once.
+  // Step 1, cursor by cursor: word `word` of the region's cursors becomes `value` by the next commit, and not
+  // before. A lane's marks cursor is moved before its events' cursor. The record has room for every cursor of
+  // the region once.
   void move(std::uint64_t word, std::uint64_t value) noexcept { record_[count_++] = {word, value}; }
 
-  // Steps 2 to 5. `undo_keep` is the position in the undo log from which on the entries belong to an event
-  // that goes on after this commit; normally the log's tail, which empties the log.
+  // Steps 2 to 5: everything that was moved, and the state as it stands. Peers see it when this returns, or
+  // when a replacement has recovered. `undo_keep` is the position in the undo log from which on the entries
+  // belong to an event that goes on after this commit; normally the log's tail, which empties the log.
   void commit(std::uint64_t undo_keep) noexcept {
     const std::uint64_t tail = undo_.tail();
     const bool whole = undo_keep == tail;
@@ -100,6 +102,7 @@ class Commit {
     return undo_.roll_back();
   }
 
+  // How many batches the region has committed, by all its owners.
   std::uint64_t committed() const noexcept {
     return header_.committed.load(std::memory_order_relaxed);  // relaxed: own word.
   }

@@ -2,7 +2,7 @@
 // The doorbell: what a process blocks on when it sleeps, and what its neighbours ring.
 //
 // An eventfd, so that a host can also wait for it in an event loop of its own. Created before the fork, used
-// by any process afterwards; rings are remembered until somebody waits, several count as one.
+// by any process and any thread afterwards; rings are remembered until a process waits, several count as one.
 #pragma once
 
 #include <chrono>
@@ -18,8 +18,10 @@ class Doorbell {
   Doorbell& operator=(const Doorbell&) = delete;
   Doorbell& operator=(Doorbell&&) = delete;
 
+  // Wakes the process that waits, or the next that does. One system call; does not block.
   void ring() const noexcept;
-  // Blocks until it rings or `limit` has passed; true when it rang.
+  // Blocks until it rings or `limit`, 0 or more, has passed, whatever signals are handled meanwhile; true
+  // when it rang, and the rings are taken. Threads that wait at the same time may all be told of one ring.
   bool wait(std::chrono::nanoseconds limit) const noexcept;
   // For poll and epoll; readable when it has rung.
   int fd() const noexcept { return fd_; }

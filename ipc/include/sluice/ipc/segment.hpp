@@ -3,7 +3,9 @@
 //
 // The process that creates a segment forks the others, so that every process sees every byte at the same
 // address. After its fork a process calls own(): it may then write its own region and nothing else, and the
-// MMU, not discipline, keeps it so. Calls belong to the control plane: they make system calls and may throw.
+// MMU, not discipline, keeps it so. Calls belong to the control plane: they make system calls, and throw
+// Error where nothing else is said. One thread of a process uses a Segment at a time; what it gives
+// (addresses, views) any thread may use while it lives.
 //
 // A region is a plain part (control, cursors, commit record, undo log, state) followed by rings. A ring's
 // memory is mapped twice in a row, so that a run of bytes that crosses the ring's end is contiguous in the
@@ -73,7 +75,8 @@ class Segment {
   // Allocates every page, under the memory policies bound to the addresses before; a file made anew has its
   // name from here on. A full memory file system is an Error here and never a SIGBUS later.
   void prefault();
-  // The pipeline has come to its end: nobody will go on with the file. Nothing for an anonymous segment.
+  // The pipeline has come to its end, and no start will go on with the file. Nothing for an anonymous
+  // segment.
   void remove_file() noexcept;
   bool named() const noexcept { return file_ != nullptr; }
   // A new descriptor of the memory that cannot be written through. Throws Error.
@@ -89,6 +92,8 @@ class Segment {
   void own_everything();
 
   std::size_t region_count() const noexcept { return regions_.size(); }
+  // Regions and rings are counted from 0, as they stood in the specs; a number beyond them is a bug of the
+  // caller. No system call.
   std::span<std::byte> plain(std::size_t region) const noexcept;
   RingView ring(std::size_t region, std::size_t index) const noexcept;
   // The addresses of a region: plain part, rings and their second mappings.

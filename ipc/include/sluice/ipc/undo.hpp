@@ -34,8 +34,9 @@ class UndoLog {
   UndoLog(UndoHeader& header, std::span<std::byte> entries, std::span<std::byte> state) noexcept
       : header_{header}, entries_{entries}, state_{state} {}
 
-  // Notes the `bytes` at `address`, which lies in the state, before they are changed. False when the log is
-  // full: then nothing was noted and nothing may be changed.
+  // Notes the `bytes`, at least 1, at `address`, which lie in the state as a whole, before they are changed.
+  // It takes their number, rounded up to 8, and 16 more. False when the log has no room for that: then
+  // nothing was noted and nothing may be changed.
   bool note(const std::byte* address, std::size_t bytes) noexcept {
     const std::uint64_t tail = header_.tail.load(std::memory_order_relaxed);  // relaxed: own word.
     const std::uint64_t padded = (bytes + 7) & ~std::uint64_t{7};
@@ -43,7 +44,7 @@ class UndoLog {
     std::memcpy(entries_.data() + tail, address, bytes);
     const Trailer trailer{static_cast<std::uint64_t>(address - state_.data()), bytes};
     std::memcpy(entries_.data() + tail + padded, &trailer, sizeof(trailer));
-    // [undo.tail] release: the entry before its cursor, for whoever replaces this process; pairs with
+    // [undo.tail] release: the entry before its cursor, for the process that replaces this one; pairs with
     // the load of tail in roll_back().
     header_.tail.store(tail + padded + sizeof(Trailer), std::memory_order_release);
     // The state changes after the cursor: the compiler may not move those stores up.
@@ -51,8 +52,9 @@ class UndoLog {
     return true;
   }
 
-  // Puts the old bytes back, newest first, down to the position `to`. Each step can be repeated. False when
-  // an entry is not one that note() writes: the log is corrupt and the state must not be used.
+  // Puts the old bytes back, newest first, down to the position `to`, which tail() gave before. Each step can
+  // be repeated. False when an entry is not one that note() writes: the log is corrupt and the state must not
+  // be used. Without `to`: all that is not committed.
   bool roll_back(std::uint64_t to) noexcept {
     // [undo.tail] [undo.restored] acquire: the entries before their cursor, and bytes that are back before an
     // entry is missing; pairs with the stores in note(), restart() and below.
@@ -67,8 +69,8 @@ class UndoLog {
       if (trailer.bytes > state_.size() || trailer.offset > state_.size() - trailer.bytes) return false;
       tail -= sizeof(trailer) + ((trailer.bytes + 7) & ~std::uint64_t{7});
       std::memcpy(state_.data() + trailer.offset, entries_.data() + tail, trailer.bytes);
-      // [undo.restored] release: the bytes are back before the entry is given up, so that whoever replaces
-      // this process repeats the step or is past it; pairs with the load of tail in roll_back().
+      // [undo.restored] release: the bytes are back before the entry is given up, so that the process that
+      // replaces this one repeats the step or is past it; pairs with the load of tail in roll_back().
       header_.tail.store(tail, std::memory_order_release);
     }
     // What is noted next overwrites these entries: not before the cursor has given them up.

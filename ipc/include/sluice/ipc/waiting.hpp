@@ -37,6 +37,9 @@ inline constexpr std::chrono::milliseconds kRingUnderWay{100};
 // A sleeper that nobody may have heard looks again so soon; by then everybody has.
 inline constexpr std::chrono::nanoseconds kUnheard = std::chrono::milliseconds{1};
 
+// Blocks until `ready()` or the bound of `policy`, and says which; a ring for nothing ends it early. The
+// first looks make no system call. `own` and `doorbell` are those of the calling process; `ready` is bool(),
+// and what it throws leaves `own` as one that sleeps, so it must not throw.
 template <class Ready>
 Woken wait(const WaitPolicy& policy, Control& own, const Doorbell& doorbell, Ready&& ready) {
   using Clock = std::chrono::steady_clock;

@@ -26,12 +26,13 @@ class CpuSet {
   // as in the files of /sys. Throws sluice::Error that names the text and the part that is wrong.
   static CpuSet parse(std::string_view cpulist);
 
-  // Takes over an affinity mask as sched_getaffinity fills it.
+  // Takes over an affinity mask as sched_getaffinity fills it. Of any length, also with zeros at its end.
   static CpuSet from_mask(std::span<const Word> mask);
 
+  // Adds one; the set takes memory up to the highest number in it. Throws std::bad_alloc at most.
   void insert(unsigned unit);
-  void insert_range(unsigned first, unsigned last);  // Both ends belong to it.
-  void erase(unsigned unit);
+  void insert_range(unsigned first, unsigned last);  // Both ends belong to it; first <= last.
+  void erase(unsigned unit);                         // Nothing if it is not there.
 
   bool contains(unsigned unit) const noexcept;
   bool includes(const CpuSet& other) const noexcept;  // Is every unit of `other` in this set?

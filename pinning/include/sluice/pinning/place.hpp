@@ -9,8 +9,8 @@ namespace sluice::pinning {
 struct Place {
   CpuSet units{};      // The process may run on these and no others.
   int numa_node = -1;  // The node its memory should come from; -1 if the units do not agree on one.
-  bool shared =
-      false;  // Its CPU time is not its own: whoever runs here waits by sleeping, never by spinning.
+  // Its CPU time is not its own: a process that runs here waits by sleeping, never by spinning.
+  bool shared = false;
 
   friend bool operator==(const Place&, const Place&) = default;
 };

@@ -26,7 +26,7 @@ namespace sluice::pinning {
 
 enum class Policy { compact, spread, none };
 
-std::string_view to_string(Policy policy);
+std::string_view to_string(Policy policy);  // "compact", "spread", "none".
 
 // Throws sluice::Error that names the policies there are.
 Policy parse_policy(std::string_view text);
@@ -58,7 +58,7 @@ struct Plan {
 // Throws sluice::Error if a stage has no workers or no processing unit is allowed.
 Plan plan(const Topology& topology, const PlanRequest& request);
 
-// A table with a line for each process, then the remarks.
+// A table with a line for each process, then the remarks. Pure.
 std::string to_text(const Plan& plan);
 
 }  // namespace sluice::pinning

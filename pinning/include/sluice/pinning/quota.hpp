@@ -13,6 +13,7 @@ namespace sluice::pinning {
 //
 // The files are found through <root>/proc/self/cgroup and <root>/proc/self/mountinfo, and every mount point
 // is taken beneath <root>. A quota file whose content makes no sense throws sluice::Error with its path.
+// Reads some files: for set-up. Any thread may call it.
 std::optional<double> cpu_quota(const std::filesystem::path& root = "/");
 
 }  // namespace sluice::pinning

@@ -16,6 +16,7 @@ struct ProcessReport {
   ProcessBinding binding{};
   CpuSet granted{};  // From current_units().
 
+  // The kernel granted exactly what was asked.
   bool as_asked() const { return binding.complete() && granted == asked.units; }
 };
 
@@ -25,7 +26,7 @@ struct MemoryReport {
   MemoryBinding binding{};
   Whereabouts found{};  // From where_is().
 
-  // Pages that nobody touched yet are where they should be.
+  // Pages that no process has touched yet count as where they should be.
   bool as_asked() const;
 };
 
@@ -33,10 +34,12 @@ struct Report {
   std::vector<ProcessReport> processes{};
   std::vector<MemoryReport> memory{};
 
+  // All of it.
   bool as_asked() const;
 };
 
 // A line for each process and each memory, with the reason where the kernel did not grant what was asked.
+// Pure.
 std::string to_text(const Report& report);
 
 }  // namespace sluice::pinning

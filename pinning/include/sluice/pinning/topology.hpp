@@ -2,7 +2,7 @@
 // The processing units, caches and memory nodes of a machine, as a plain value.
 //
 // Read once at start, or made from a description, so that a plan can be tested and rehearsed for machines
-// that nobody here has. Everything that decides reads this value and never asks the kernel.
+// that its authors do not have. Everything that decides reads this value and never asks the kernel.
 #pragma once
 
 #include <cstdint>
@@ -46,19 +46,22 @@ struct Topology {
   std::optional<double> quota_cores{};  // See cpu_quota().
   std::string description{};            // One line for a person: where it comes from and what is in it.
 
-  CpuSet allowed() const;
+  CpuSet allowed() const;  // The units whose `allowed` is set.
 };
 
-// This machine as this process may use it. Takes milliseconds; call it once, at start.
+// This machine as this process may use it. Takes milliseconds; call it once, at start, by one thread. Throws
+// sluice::Error when hwloc cannot read the machine, and as cpu_quota() does.
 Topology read_topology();
 
-// A machine that does not exist, in hwloc's synthetic syntax: "package:2 l3:2 core:4 pu:2".
+// A machine that does not exist, in hwloc's synthetic syntax: "package:2 l3:2 core:4 pu:2". All of it is
+// allowed. Throws sluice::Error for a text that hwloc does not understand.
 Topology topology_from_synthetic(const std::string& text);
 
-// A machine saved by `lstopo --of xml FILE`, with the mask of allowed units that it was saved with.
+// A machine saved by `lstopo --of xml FILE`, with the mask of allowed units that it was saved with. Throws
+// sluice::Error for a file that cannot be read or is no topology.
 Topology topology_from_xml(const std::filesystem::path& path);
 
-// The same machine with no units allowed but those that also stand in `units`.
+// The same machine with no units allowed but those that also stand in `units`, which may be none. Pure.
 Topology restricted(Topology topology, const CpuSet& units);
 
 }  // namespace sluice::pinning
