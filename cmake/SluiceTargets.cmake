@@ -41,6 +41,8 @@ function(sluice_library name)
   endif()
   set(shared "$<OR:$<STREQUAL:$<TARGET_PROPERTY:TYPE>,MODULE_LIBRARY>,$<STREQUAL:$<TARGET_PROPERTY:TYPE>,SHARED_LIBRARY>>")
   target_compile_options(sluice_${name} INTERFACE "$<$<AND:$<COMPILE_LANG_AND_ID:CXX,GNU>,${shared}>:-fno-gnu-unique>")
+  # Templates of the standard library that are instantiated in ours are nothing to export either.
+  target_link_options(sluice_${name} INTERFACE "$<${shared}:-Wl,--exclude-libs,libsluice_${name}.a>")
   install(TARGETS sluice_${name} EXPORT sluice ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
   install(DIRECTORY include/ DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
 endfunction()

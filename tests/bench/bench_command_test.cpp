@@ -49,9 +49,9 @@ class TheCommand : public testing::Test {
 
   void write(const std::string& name, const std::string& text) const { std::ofstream{file(name)} << text; }
 
-  Finished bench(const std::string& arguments) const {
-    const std::string command = "'" SLUICE_PROGRAM "' bench " + arguments + " >'" + file("out") + "' 2>'" +
-                                file("err") + "' </dev/null";
+  Finished bench(const std::string& arguments, const std::string& program = SLUICE_PROGRAM) const {
+    const std::string command =
+        "'" + program + "' bench " + arguments + " >'" + file("out") + "' 2>'" + file("err") + "' </dev/null";
     const int status = std::system(command.c_str());
     return {WIFEXITED(status) ? WEXITSTATUS(status) : -1, content("out"), content("err")};
   }
@@ -111,6 +111,26 @@ TEST_F(TheCommand, RefusesWhatItCannotDoBeforeItRunsAnything) {
   expect_refused("lane --compare '" + file("foreign.json") + "'", "it is no result of sluice bench");
   expect_refused("lane --from '" + file("foreign.json") + "'", "nothing is run then");
   expect_refused("--swift", "there is no option --swift");
+}
+
+TEST_F(TheCommand, ExplainsItselfByTheNameThatItsUsersKnow) {
+  const Finished run = bench("--help");
+  EXPECT_EQ(run.status, 0);
+  EXPECT_THAT(run.output,
+              AllOf(HasSubstr("Usage: sluice bench [OPTIONS] [SUITE...]"), HasSubstr("--compare FILE"),
+                    HasSubstr("lane"), HasSubstr("130 if interrupted")));
+  EXPECT_EQ(run.errors, "");
+}
+
+// The sluice command does not hold the runner: it becomes another program.
+TEST_F(TheCommand, SaysWhichProgramIsMissingBesideIt) {
+  std::filesystem::copy_file(SLUICE_PROGRAM, file("sluice"));
+  const Finished run = bench("lane --quick", file("sluice"));
+  EXPECT_EQ(run.status, 1);
+  EXPECT_THAT(run.errors,
+              AllOf(HasSubstr(file("sluice-bench") + ", which is installed beside the sluice command"),
+                    HasSubstr("No such file or directory")));
+  EXPECT_EQ(run.output, "");
 }
 
 TEST_F(TheCommand, SaysWhenADiskIsFull) {
