@@ -53,7 +53,9 @@ std::size_t end_of_no_code(std::string_view text, std::size_t at, bool line_begi
   if (rest.front() == '"') {
     if (at == 0 || text[at - 1] != 'R') return behind_literal(text, at);
     const std::size_t paren = text.find('(', at);
-    return behind(text, ")" + std::string{text.substr(at + 1, paren - at - 1)} + "\"", paren);
+    std::string close{")"};
+    close.append(text.substr(at + 1, paren - at - 1)).push_back('"');
+    return behind(text, close, paren);
   }
   // Between digits it is a separator: 50'000.
   if (rest.front() == '\'' && (at == 0 || !is_word(text[at - 1]))) return behind_literal(text, at);
