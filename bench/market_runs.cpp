@@ -41,7 +41,7 @@ std::string content(const std::filesystem::path& path) {
 MarketRuns::MarketRuns()
     : directory_{std::filesystem::temp_directory_path() / ("sluice-bench-" + std::to_string(::getpid()))} {
   std::filesystem::create_directories(directory_);
-  if (const char* data = std::getenv("SLUICE_TEST_DATA"); data != nullptr)
+  if (const char* data = std::getenv("MARKET_DATA"); data != nullptr)
     inputs_ = captures_in(std::filesystem::path{data} / "binance");
   capture_ = "recorded capture";
   if (!inputs_.empty()) return;

@@ -12,7 +12,7 @@ namespace sluice::bench {
 
 class MarketRuns {
  public:
-  // The recorded day if $SLUICE_TEST_DATA names a directory that has it, else a simulated one. Files are kept
+  // The recorded day if $MARKET_DATA names a directory that has it, else a simulated one. Files are kept
   // in a temporary directory as long as this object lives. Throws std::runtime_error if there is no capture.
   MarketRuns();
   ~MarketRuns();

@@ -8,6 +8,7 @@
 
 #include "command.hpp"
 #include "programs.hpp"
+#include "support/recorded_data.hpp"
 
 namespace {
 
@@ -16,7 +17,7 @@ using testing::HasSubstr;
 TEST(MarketUnderChaos, GivesTheRightAnswersInEveryRun) {
   const auto data = programs::real_data();
   if (!data) {
-    if (std::getenv("SLUICE_TEST_DATA") != nullptr) FAIL() << "SLUICE_TEST_DATA holds no folder binance";
+    if (sluice::test::recorded_data() != nullptr) FAIL() << "SLUICE_TEST_DATA holds no folder binance";
     GTEST_SKIP() << "no recorded captures; set SLUICE_TEST_DATA to the folder of the data";
   }
   const chaos_test::Finished chaos = chaos_test::run(

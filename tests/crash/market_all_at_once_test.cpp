@@ -12,6 +12,7 @@
 #include <gtest/gtest.h>
 
 #include "programs.hpp"
+#include "support/recorded_data.hpp"
 #include "total_loss.hpp"
 
 namespace {
@@ -20,7 +21,7 @@ namespace fs = std::filesystem;
 
 TEST(MarketAllAtOnce, GivesTheSameAnswersHoweverOftenEverythingIsKilled) {
   const auto data = programs::real_data();
-  if (!data && std::getenv("SLUICE_TEST_DATA") != nullptr) {
+  if (!data && sluice::test::recorded_data() != nullptr) {
     FAIL() << "SLUICE_TEST_DATA is set, but holds no folder binance";
   }
   if (!data) GTEST_SKIP() << "no recorded captures; set SLUICE_TEST_DATA to the folder of the data";

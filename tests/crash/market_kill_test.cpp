@@ -7,6 +7,7 @@
 #include <gtest/gtest.h>
 
 #include "programs.hpp"
+#include "support/recorded_data.hpp"
 
 namespace {
 
@@ -20,7 +21,7 @@ class MarketKills : public testing::Test {
     const auto data = programs::real_data();
     if (data) {
       data_ = *data / "binance";
-    } else if (std::getenv("SLUICE_TEST_DATA") != nullptr) {
+    } else if (sluice::test::recorded_data() != nullptr) {
       FAIL() << "SLUICE_TEST_DATA is set, but holds no folder binance";
     } else {
       GTEST_SKIP() << "no recorded captures; set SLUICE_TEST_DATA to the folder of the data";

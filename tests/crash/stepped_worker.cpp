@@ -16,7 +16,7 @@ void live_in_child(Scene& scene, const std::function<void()>& between) {
   begin_life(scene);
   if (between) between();
   // A place that others share: it sleeps at once, which is the handshake that can go wrong.
-  DoorbellWaiter waiter{wait_policy(wiring.settings(), "workload", true), scene.view().control(),
+  DoorbellWaiter waiter{wait_policy(wiring.settings(Scene::kWorkload).wait, true), scene.view().control(),
                         scene.bell()};
   try {
     WorkerLoop loop{wiring, Scene::kWorkload, waiter};

@@ -7,6 +7,7 @@
 #include <gtest/gtest.h>
 
 #include "programs.hpp"
+#include "support/recorded_data.hpp"
 
 namespace {
 
@@ -24,7 +25,7 @@ class MarketProgram : public testing::Test {
     data_ = programs::real_data();
     if (data_) {
       *data_ /= "binance";
-    } else if (std::getenv("SLUICE_TEST_DATA") != nullptr) {
+    } else if (sluice::test::recorded_data() != nullptr) {
       FAIL() << "SLUICE_TEST_DATA is set, but holds no folder binance";
     } else {
       GTEST_SKIP() << "no recorded captures; set SLUICE_TEST_DATA to the folder of the data";

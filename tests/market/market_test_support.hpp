@@ -15,6 +15,8 @@
 #include <zlib.h>
 #include <zstd.h>
 
+#include "support/recorded_data.hpp"
+
 namespace market::test {
 
 class TemporaryDirectory {
@@ -92,7 +94,7 @@ inline std::string zstd(std::string_view text) {
 class RecordedData : public ::testing::Test {
  protected:
   void SetUp() override {
-    const char* promised = std::getenv("SLUICE_TEST_DATA");
+    const char* promised = sluice::test::recorded_data();
     data_ = std::filesystem::path{promised != nullptr ? promised : MARKET_TEST_DATA_DEFAULT} / "binance";
     if (std::filesystem::exists(data_ / "answers")) return;
     if (promised != nullptr)

@@ -10,6 +10,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "support/recorded_data.hpp"
+
 namespace programs {
 namespace {
 
@@ -88,7 +90,7 @@ std::vector<Row> rows(const std::filesystem::path& path) {
 }
 
 std::optional<std::filesystem::path> real_data() {
-  const char* configured = std::getenv("SLUICE_TEST_DATA");
+  const char* configured = sluice::test::recorded_data();
   const std::filesystem::path path = configured != nullptr ? configured : DATA_BESIDE_THE_PROJECT;
   if (!std::filesystem::exists(path / "binance")) return std::nullopt;
   return path;

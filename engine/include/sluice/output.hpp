@@ -13,6 +13,7 @@
 #include <span>
 #include <vector>
 
+#include <sluice/detail/full_policy.hpp>
 #include <sluice/event.hpp>
 #include <sluice/ipc/control.hpp>
 #include <sluice/ipc/doorbell.hpp>
@@ -21,7 +22,7 @@
 
 namespace sluice {
 
-enum class FullPolicy { block, drop_newest, fail };
+using detail::FullPolicy;
 
 // The producing end of one lane, with what its owner needs around it.
 struct OutLane {

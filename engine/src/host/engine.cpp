@@ -57,9 +57,9 @@ struct Engine::Parts {
   Parts(const Pipeline& pipeline, const Settings& settings)
       : name{pipeline.name()},
         host{pipeline.graph(), settings, settings.text("segment.path")},
-        placement{place(host.wiring().graph(), host.wiring().layout(), host.wiring().settings())},
+        placement{place(host.wiring().graph(), host.wiring().layout(), host.settings())},
         own{host.wiring().host().control()},
-        waiter{wait_policy(host.wiring().settings(), "", placement.plan.host.shared), own,
+        waiter{wait_policy(host.wiring().settings().host_wait, placement.plan.host.shared), own,
                host.wiring().bell(kHostProcess)} {}
 
   // Whether somebody is left who keeps the pipeline up.
@@ -110,7 +110,7 @@ void Engine::start() {
   if (parts.started) throw Error{{"start the pipeline", parts.name, "it has been started before", ""}};
   refuse_threads(parts.name);
   const Wiring& wiring = parts.host.wiring();
-  const ShallowIdle idle{wiring.settings()};
+  const ShallowIdle idle{parts.host.settings()};
   parts.idle_remark = idle.remark();
   parts.resumed = wiring.segment().open();
   parts.memory = bind_segment(wiring.layout(), wiring.segment(), parts.placement);
@@ -162,9 +162,9 @@ Stats Engine::Parts::known_stats() const {
 
 void Engine::Parts::open_observer_socket() {
   const Wiring& wiring = host.wiring();
-  if (wiring.settings().text("observe.socket") == "off") return;
+  if (host.settings().text("observe.socket") == "off") return;
   const Description description{name, wiring.segment().first_byte(), wiring.layout(), known_stats()};
-  observer_socket = ObserverSocket{wiring.settings(), name, Descriptor{wiring.segment().open_read_only()},
+  observer_socket = ObserverSocket{host.settings(), name, Descriptor{wiring.segment().open_read_only()},
                                    to_bytes(description)};
 }
 

@@ -82,14 +82,15 @@ End& find_end(std::deque<End>& ends, const Graph& graph, std::size_t node, const
 Host::Host(const Graph& graph, const Settings& settings, const std::string& segment_path)
     : graph_{graph},
       settings_{checked(graph, settings)},
+      resolved_{resolve(settings_, graph_)},
       layout_{lay_out(graph_, settings_)},
       segment_(make_segment(graph_, layout_, settings_, segment_path)),
       bells_(layout_.processes.size()),
       reports_{reports_directory(graph_.name, settings_, segment_path)},
-      wiring_{graph_, layout_, settings_, segment_, bells_, reports_},
+      wiring_{graph_, layout_, resolved_, segment_, bells_, reports_},
       known_{unchanging_stats(graph_, layout_, reports_)},
       register_{wiring_.master()} {
-  check_retry(graph_, layout_, settings_);
+  check_retry(graph_, layout_, resolved_.retry_path);
 }
 
 void Host::open_ends(Waiter& waiter) {

@@ -8,8 +8,8 @@
 #include <sluice/graph.hpp>
 #include <sluice/ipc/doorbell.hpp>
 #include <sluice/ipc/segment.hpp>
-#include <sluice/settings.hpp>
 
+#include "layout/resolved_settings.hpp"
 #include "layout/segment_map.hpp"
 
 namespace sluice::detail {
@@ -19,7 +19,7 @@ using Doorbells = Indexed<ProcessIndex, ipc::Doorbell>;
 class Wiring : public SegmentMap {
  public:
   // All of them must outlive it. `reports` is the directory for reports and dead letters, made when needed.
-  Wiring(const Graph& graph, const Layout& layout, const Settings& settings, ipc::Segment& segment,
+  Wiring(const Graph& graph, const Layout& layout, const PipelineSettings& settings, ipc::Segment& segment,
          const Doorbells& bells, const std::filesystem::path& reports) noexcept
       : SegmentMap{layout, segment},
         graph_{graph},
@@ -34,7 +34,11 @@ class Wiring : public SegmentMap {
   const std::string& stage(WorkerIndex worker) const noexcept { return node(worker).name; }
   const Edge& edge(const LaneLayout& lane) const noexcept { return graph_.edges[lane.edge]; }
 
-  const Settings& settings() const noexcept { return settings_; }
+  const PipelineSettings& settings() const noexcept { return settings_; }
+  const StageSettings& settings(NodeIndex node) const noexcept { return settings_.nodes[node]; }
+  const StageSettings& settings(WorkerIndex worker) const noexcept {
+    return settings(layout().worker(worker).node);
+  }
   const std::filesystem::path& reports() const noexcept { return reports_; }
 
   ipc::Segment& segment() const noexcept { return segment_; }
@@ -50,7 +54,7 @@ class Wiring : public SegmentMap {
 
  private:
   const Graph& graph_;
-  const Settings& settings_;
+  const PipelineSettings& settings_;
   ipc::Segment& segment_;
   const Doorbells& bells_;
   const std::filesystem::path& reports_;

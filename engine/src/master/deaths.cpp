@@ -188,15 +188,15 @@ std::string Master::replace(WorkerIndex worker, const Autopsy& autopsy) {
 std::string Master::budget_report(WorkerIndex worker, const Autopsy& autopsy) const {
   const Child& child = children_[worker];
   const std::string cause = to_text(autopsy.death, autopsy.message);
-  return to_text(SpentBudget{wiring_.name(worker), wiring_.settings().count("restart.budget"), autopsy.event,
-                             cause, child.starts});
+  return to_text(SpentBudget{wiring_.name(worker), wiring_.settings().restart.budget, autopsy.event, cause,
+                             child.starts});
 }
 
 std::string Master::letters_report(const std::string& worker, const Autopsy& autopsy) const {
   return fmt::format(
       "{} has moved {} events to the dead letters in {} within restart.window, and the next one has killed "
       "it {} times: {}; mend its handler or raise poison.budget",
-      worker, wiring_.settings().count("poison.budget"), wiring_.reports().string(), autopsy.attempts,
+      worker, wiring_.settings().restart.letter_budget, wiring_.reports().string(), autopsy.attempts,
       to_text(autopsy.death, autopsy.message));
 }
 

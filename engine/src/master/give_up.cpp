@@ -15,7 +15,7 @@ bool Master::was_ready(const Child& child) const noexcept {
 }
 
 std::string Master::give_up(WorkerIndex worker, const std::string& report) {
-  if (wiring_.settings().choice("restart.spent") == "stop") return report;
+  if (wiring_.settings().restart.spent == SpentBudgetPolicy::stop) return report;
   shed(worker);
   return {};
 }

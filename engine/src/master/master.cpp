@@ -31,15 +31,13 @@ constexpr std::uint64_t kObserverEvent = ~std::uint64_t{5};
 // After one has been used, so that its replacement does not get in the way of the one that is needed.
 constexpr std::chrono::nanoseconds kStandbyPause = std::chrono::microseconds{500};
 
-RestartPolicy restart_policy(const Settings& settings) {
-  return {settings.count("restart.budget"), settings.duration("restart.window"),
-          settings.duration("restart.backoff"), settings.duration("restart.backoff_max"),
-          settings.duration("restart.stable")};
+RestartPolicy restart_policy(const RestartSettings& settings) {
+  return {settings.budget, settings.window, settings.backoff, settings.backoff_max, settings.stable};
 }
 
 // Events moved out of the way are counted as restarts are, without pauses.
-RestartPolicy letter_policy(const Settings& settings) {
-  return {settings.count("poison.budget"), settings.duration("restart.window"), {}, {}, {}};
+RestartPolicy letter_policy(const RestartSettings& settings) {
+  return {settings.letter_budget, settings.window, {}, {}, {}};
 }
 
 }  // namespace
@@ -52,8 +50,8 @@ Master::Master(const Wiring& wiring, Indexed<WorkerIndex, pinning::Place> places
       observer_socket_{observer_socket},
       host_{host},
       supervisor_{supervisor},
-      tick_{wiring.settings().duration("watchdog.tick")},
-      settings_fingerprint_{wiring.settings().fingerprint()},
+      tick_{wiring.settings().watchdog_tick},
+      settings_fingerprint_{wiring.settings().fingerprint},
       report_path_{(wiring.reports() / kDeathsFile).string()} {}
 
 void Master::run() {
@@ -84,14 +82,13 @@ void Master::supervise() {
 
 void Master::prepare_children() {
   prepare_crash_notes();
-  const RestartPolicy policy = restart_policy(wiring_.settings());
+  const RestartPolicy policy = restart_policy(wiring_.settings().restart);
   constexpr int kStartsPerDeadline = 10;
   std::chrono::nanoseconds tick = tick_;
   for (const WorkerIndex worker : wiring_.workers()) {
-    Child child{worker, policy, letter_policy(wiring_.settings())};
-    const std::string& stage = wiring_.stage(worker);
-    child.most_attempts = wiring_.settings().count("poison.attempts", stage);
-    child.limits.deadline = wiring_.settings().duration("watchdog.deadline", stage);
+    Child child{worker, policy, letter_policy(wiring_.settings().restart)};
+    child.most_attempts = wiring_.settings(worker).poison_attempts;
+    child.limits.deadline = wiring_.settings(worker).deadline;
     child.limits.start_deadline = child.limits.deadline * kStartsPerDeadline;
     child.limits.late = std::max(child.limits.deadline / 2, 10 * tick_);
     child.limits.longest_wait = kLongestWait;
@@ -168,7 +165,7 @@ void Master::handle_events(std::chrono::nanoseconds limit) {
 
 void Master::on_host_death() {
   // The workers must not outlive the program they belong to, or not for longer than their last work takes.
-  if (wiring_.settings().choice("host.death") == "stop") end(RunState::stopped, "its host has died");
+  if (wiring_.settings().host_death == HostDeathPolicy::stop) end(RunState::stopped, "its host has died");
   ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, host_, nullptr);
   // [master.host_gone] release: pairs with host_gone(). That the host is dead, and what it has stored, this
   // process has from the kernel.

@@ -5,7 +5,6 @@
 // the table when a value is asked for. So the layers cannot disagree about which profile holds.
 
 #include <algorithm>
-#include <array>
 #include <stdexcept>
 #include <unistd.h>
 #include <utility>
@@ -31,9 +30,6 @@ namespace {
 constexpr std::string_view kVariablePrefix = "SLUICE_";
 constexpr std::string_view kProfile = "profile";
 constexpr std::string_view kProfileFile = "profile.file";
-
-// Variables with our prefix that are no settings: where the tests find captured market data.
-constexpr std::array<std::string_view, 1> kOtherVariables = {"SLUICE_TEST_DATA"};
 
 [[noreturn]] void refuse(std::string_view name, std::string_view value, const ValueOrigin& origin,
                          std::string why, std::string remedy) {
@@ -125,7 +121,6 @@ Settings Settings::from_environment(std::span<const char* const> variables) {
     const std::string_view text = variable;
     const std::string_view name = text.substr(0, text.find('='));
     if (name.size() == text.size() || !name.starts_with(kVariablePrefix)) continue;
-    if (std::ranges::find(kOtherVariables, name) != kOtherVariables.end()) continue;
     const std::string_view value = text.substr(name.size() + 1);
     const ValueOrigin origin{.layer = Origin::environment, .detail = std::string{name}};
     const Named named = find_variable(name);

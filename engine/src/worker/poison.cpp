@@ -19,7 +19,7 @@ namespace sluice::detail {
 Poison::Poison(const Wiring& wiring, WorkerIndex worker) : wiring_{wiring}, memory_{wiring.worker(worker)} {
   const ProcessLayout& layout = memory_.layout();
   const Node& node = wiring.node(worker);
-  const std::uint64_t limit = wiring.settings().count("poison.attempts", node.name);
+  const std::uint64_t limit = wiring.settings(worker).poison_attempts;
   if (limit == 0 || node.kind == NodeKind::source) return;
   for (const Blame& blame : memory_.entry().blames) {
     // relaxed: written before this process was started.

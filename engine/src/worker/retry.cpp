@@ -18,8 +18,6 @@
 namespace sluice::detail {
 namespace {
 
-constexpr const char* kKey = "poison.retry";
-
 const Node* stage_named(const Graph& graph, const std::string& name) {
   const auto found = std::find_if(graph.nodes.begin(), graph.nodes.end(), [&name](const Node& node) {
     return node.kind == NodeKind::stage && node.name == name;
@@ -56,15 +54,14 @@ void check_letter(const Graph& graph, const Layout& layout, const DeadLetter& le
 
 }  // namespace
 
-void check_retry(const Graph& graph, const Layout& layout, const Settings& settings) {
-  const std::string path = settings.text(kKey);
+void check_retry(const Graph& graph, const Layout& layout, const std::string& path) {
   if (path.empty()) return;
   for (const DeadLetter& letter : find_dead_letters(path))
     check_letter(graph, layout, letter);
 }
 
 Retry::Retry(const Wiring& wiring, WorkerIndex worker, std::uint64_t done) : done_{done} {
-  const std::string path = wiring.settings().text(kKey);
+  const std::string& path = wiring.settings().retry_path;
   if (path.empty()) return;
   const ProcessLayout& layout = wiring.layout().worker(worker);
   for (DeadLetter& letter : find_dead_letters(path)) {

@@ -17,8 +17,8 @@
 
 namespace sluice::detail {
 
-// Throws Error if `poison.retry` names letters that this pipeline has no place for.
-void check_retry(const Graph& graph, const Layout& layout, const Settings& settings);
+// Throws Error if the letters in `path`, the setting poison.retry, have no place in this pipeline.
+void check_retry(const Graph& graph, const Layout& layout, const std::string& path);
 
 class Retry {
  public:

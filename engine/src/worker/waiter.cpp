@@ -6,15 +6,15 @@
 
 namespace sluice::detail {
 
-ipc::WaitPolicy wait_policy(const Settings& settings, const std::string& stage, bool shared_place) {
+ipc::WaitPolicy wait_policy(const WaitSettings& settings, bool shared_place) {
   ipc::WaitPolicy policy;
   if (shared_place) return policy;
-  const std::string strategy = settings.choice("wait.strategy", stage);
-  policy.spin = settings.duration("wait.spin", stage);
-  policy.sleep = strategy == "sleep";
-  if (strategy != "spin") policy.yield = settings.duration("wait.yield", stage);
+  policy.spin = settings.spin;
+  policy.sleep = settings.strategy == WaitStrategy::sleep;
+  if (settings.strategy != WaitStrategy::spin) policy.yield = settings.yield;
   // A wait that never sleeps goes on with its last step: that is to yield, even if no time is set for it.
-  if (strategy == "yield") policy.yield = std::max(policy.yield, std::chrono::nanoseconds{1});
+  if (settings.strategy == WaitStrategy::yield)
+    policy.yield = std::max(policy.yield, std::chrono::nanoseconds{1});
   return policy;
 }
 

@@ -5,24 +5,23 @@
 #include <chrono>
 #include <cstdint>
 #include <functional>
-#include <string>
 
 #include <sluice/ipc/waiting.hpp>
-#include <sluice/settings.hpp>
 
+#include "layout/resolved_settings.hpp"
 #include "worker/worker_loop.hpp"
 
 namespace sluice::detail {
 
-// How a process of this stage waits. A shared place never spins.
-ipc::WaitPolicy wait_policy(const Settings& settings, const std::string& stage, bool shared_place);
+// How a process with these settings waits. A shared place never spins.
+ipc::WaitPolicy wait_policy(const WaitSettings& settings, bool shared_place);
 
 // Waits on the doorbell of the calling process. A process that is `alone` waits in one thread only: after
 // many waits without a sleep it says that it is wide awake.
 class DoorbellWaiter final : public Waiter {
  public:
   DoorbellWaiter(const ipc::WaitPolicy& policy, ipc::Control& own, const ipc::Doorbell& bell,
-                   bool alone = false)
+                 bool alone = false)
       : policy_{policy}, own_{own}, bell_{bell}, alone_{alone} {}
 
   ipc::Woken wait_until(const std::function<bool()>& ready, std::chrono::nanoseconds bound) override;

@@ -12,18 +12,12 @@
 namespace sluice::detail {
 namespace {
 
-FullPolicy full_policy(const Settings& settings, const std::string& stage) {
-  const std::string choice = settings.choice("lane.full", stage);
-  if (choice == "drop_newest") return FullPolicy::drop_newest;
-  return choice == "fail" ? FullPolicy::fail : FullPolicy::block;
-}
-
 WorkerIdentity identity_of(const Wiring& wiring, const WorkerMemory& worker) {
   const ProcessLayout& layout = worker.layout();
   const Node& node = wiring.node(layout.node);
   return {node.name, layout.replica, wiring.layout().replicas_of(layout.node),
           worker.control().incarnation.load(std::memory_order_relaxed),
-          wiring.settings().count_or_auto("table.rows", node.name)};
+          wiring.settings(layout.node).table_rows};
 }
 
 }  // namespace
@@ -50,12 +44,9 @@ std::deque<OutLane> output_lanes(const Wiring& wiring, ProcessIndex process) {
   for (const LaneIndex id : wiring.layout().processes[process].lanes_out) {
     const LaneLayout& lane = wiring.layout().lanes[id];
     const std::size_t to = wiring.edge(lane).to;
-    const Node& node = wiring.node(NodeIndex{to});
-    outputs.push_back(
-        {ipc::LaneProducer{wiring.lane(id)}, lane.producer_word, &wiring.process(lane.consumer).control(),
-         &wiring.bell(lane.consumer),
-         full_policy(wiring.settings(), node.kind == NodeKind::stage ? node.name : std::string{}), to, false,
-         wiring.shed_word(lane.consumer)});
+    outputs.push_back({ipc::LaneProducer{wiring.lane(id)}, lane.producer_word,
+                       &wiring.process(lane.consumer).control(), &wiring.bell(lane.consumer),
+                       wiring.settings(NodeIndex{to}).full, to, false, wiring.shed_word(lane.consumer)});
   }
   return outputs;
 }
@@ -71,7 +62,7 @@ WorkerLoop::WorkerLoop(const Wiring& wiring, WorkerIndex worker, Waiter& waiter)
       commit_{memory_.commit(), memory_.record(), memory_.cursors(), log_},
       area_{node_.name, log_},
       poison_{wiring, worker},
-      batch_events_{wiring.settings().count("batch.events", node_.name)} {
+      batch_events_{wiring.settings(worker).batch_events} {
   if (!commit_.recover()) {
     throw Error{{"take over the region of", memory_.name(), "its commit record or undo log is corrupt",
                  "start the pipeline anew"}};

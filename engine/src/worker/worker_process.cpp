@@ -79,20 +79,19 @@ void leave_message(ipc::Control& control, ipc::Activity activity, const char* te
   control.activity.store(activity, std::memory_order_relaxed);
 }
 
-Sharing sharing_of(const Settings& settings, const std::string& stage, const pinning::Place& place) {
+Sharing sharing_of(const WaitSettings& settings, const pinning::Place& place) {
   if (!place.shared) return Sharing::alone;
-  return settings.choice("wait.preempt", stage) == "yes" ? Sharing::interrupting : Sharing::in_turns;
+  return settings.preempt ? Sharing::interrupting : Sharing::in_turns;
 }
 
 void work(const Wiring& wiring, const pinning::Place& place, WorkerIndex worker, ipc::Control& control,
           ipc::Life& life) {
-  const std::string& stage = wiring.stage(worker);
-  DoorbellWaiter waiter{wait_policy(wiring.settings(), stage, place.shared), control, wiring.bell(worker),
-                        true};
+  const WaitSettings& settings = wiring.settings(worker).wait;
+  DoorbellWaiter waiter{wait_policy(settings, place.shared), control, wiring.bell(worker), true};
   WorkerLoop loop{wiring, worker, waiter};
   life.input_at_ready.store(loop.input_ready() ? 1 : 0, std::memory_order_relaxed);
   life.ready_ns.store(monotonic_now().count(), std::memory_order_relaxed);
-  take_ease(sharing_of(wiring.settings(), stage, place));
+  take_ease(sharing_of(settings, place));
   while (true) {
     switch (loop.step()) {
       case WorkerLoop::Step::worked:
