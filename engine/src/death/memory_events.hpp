@@ -12,11 +12,11 @@ namespace sluice::detail {
 
 class MemoryEvents {
  public:
-  // Finds the count of this process's memory cgroup, version 2 or 1. Where there is none, nobody is killed as
-  // far as it knows.
+  // Finds the count of this process's memory cgroup, version 2 or 1. Where there is none, no process is
+  // killed as far as it knows.
   MemoryEvents();
 
-  // True when somebody was, since the last call.
+  // True when a process was, since the last call.
   bool somebody_was_killed() noexcept;
 
  private:

@@ -27,8 +27,8 @@ struct InlineRun::Parts final : Waiter {
     }
   }
 
-  // One batch of everybody behind the last one who is in the midst of a batch; false when nobody had anything
-  // to do. Loops stand in the order of flow. Whoever waits for room is helped by those behind it alone: one
+  // One batch of each worker behind the last one that is in the midst of a batch; false when none had any
+  // work. Loops stand in the order of flow. A worker that waits for room is helped by those behind it: one
   // before it could come to wait for it in turn.
   bool turn() {
     bool worked = false;
@@ -62,7 +62,7 @@ struct InlineRun::Parts final : Waiter {
   ipc::Woken wait_until(const std::function<bool()>& ready, std::chrono::nanoseconds) override {
     while (!ready()) {
       if (!turn()) {
-        throw Error{{"go on with", name, "a lane is full and nobody who empties it can run",
+        throw Error{{"go on with", name, "a lane is full and the stage behind it cannot run",
                      "raise lane.slots or lane.bytes"}};
       }
     }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The verdict on a worker, as the watchdog leaves it in the register of the workers for everybody to read.
+// The verdict on a worker, as the watchdog leaves it in the workers' register for every process to read.
 #pragma once
 
 #include <cstdint>

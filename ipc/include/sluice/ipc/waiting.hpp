@@ -27,14 +27,14 @@ struct WaitPolicy {
 
 enum class Woken {
   ready,    // `ready` said so.
-  unasked,  // `ready` said so, but only after the bound: nobody rang. A lost ring, and a bug.
-  bound,    // `ready` says no: the bound has passed, or somebody rang for nothing.
+  unasked,  // `ready` said so, but only after the bound: no peer rang. A lost ring, and a bug.
+  bound,    // `ready` says no: the bound has passed, or a peer rang for nothing.
 };
 
 // Between publishing a cursor and ringing, a peer may be preempted for about this long.
 inline constexpr std::chrono::milliseconds kRingUnderWay{100};
 
-// A sleeper that nobody may have heard looks again so soon; by then everybody has.
+// A sleeper that its peers may not have heard looks again so soon; by then they have.
 inline constexpr std::chrono::nanoseconds kUnheard = std::chrono::milliseconds{1};
 
 // Blocks until `ready()` or the bound of `policy`, and says which; a ring for nothing ends it early. The
@@ -68,7 +68,7 @@ Woken wait(const WaitPolicy& policy, Control& own, const Doorbell& doorbell, Rea
     return Woken::ready;
   }
   bool rang = doorbell.wait(heard ? policy.bound : std::min(policy.bound, kUnheard));
-  // What came just as the bound passed is not a lost ring: whoever published it sees that this side sleeps.
+  // What came just as the bound passed is no lost ring: its publisher sees that this side sleeps.
   if (!rang && ready()) rang = doorbell.wait(kRingUnderWay);
   wake_up(own);
   // Another thread of this process sleeps at the same doorbell, and this one may have taken its ring.
