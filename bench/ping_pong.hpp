@@ -10,10 +10,10 @@
 
 #include <benchmark/benchmark.h>
 
-#include "waiting.hpp"
 #include "peer.hpp"
 #include "shared.hpp"
 #include "traffic.hpp"
+#include "waiting.hpp"
 
 namespace sluice::bench {
 

@@ -35,13 +35,14 @@ class EveryInstruction : public testing::Test {
     Scene live{script};
     live.feed();
     Watcher watcher;
-    const ipc::test::Steps steps =
-        step_life(live, Span::whole, [&] { return !watcher.changed(live) || state_checker.look(live, watcher); });
+    const ipc::test::Steps steps = step_life(
+        live, Span::whole, [&] { return !watcher.changed(live) || state_checker.look(live, watcher); });
     state_checker.coverage.instructions = steps.instructions;
     state_checker.coverage.print(testing::UnitTest::GetInstance()->current_test_info()->name());
     EXPECT_EQ(state_checker.wrong(), "");
     EXPECT_EQ(steps.ending, "whole");
-    EXPECT_EQ(state_checker.coverage.commits, state_checker.undisturbed().of_first_life) << "every commit was seen";
+    EXPECT_EQ(state_checker.coverage.commits, state_checker.undisturbed().of_first_life)
+        << "every commit was seen";
     EXPECT_GT(state_checker.coverage.instructions, 10'000U);
     EXPECT_GT(state_checker.coverage.states, 100U);
     EXPECT_GT(state_checker.coverage.finishing, 0U);

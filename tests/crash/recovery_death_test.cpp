@@ -8,8 +8,8 @@
 
 #include <gtest/gtest.h>
 
-#include "state_checker.hpp"
 #include "lane_fixture.hpp"
+#include "state_checker.hpp"
 #include "stepped_worker.hpp"
 
 namespace sluice::test {

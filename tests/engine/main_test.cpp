@@ -87,8 +87,8 @@ struct Refuse {
 
 TEST_F(Program, EndsWithStatusOneAndTheReportWhenThePipelineFails) {
   EXPECT_EQ(run(numbers_to<Refuse>("refuse"), {"--quiet"}), kExitFailed);
-  EXPECT_THAT(err_,
-              AllOf(HasSubstr("error: "), HasSubstr("refuse/0: cannot open the observer socket: it is locked (knock)")));
+  EXPECT_THAT(err_, AllOf(HasSubstr("error: "),
+                          HasSubstr("refuse/0: cannot open the observer socket: it is locked (knock)")));
 }
 
 TEST_F(Program, RefusesAPipelineThatWaitsForAHost) {

@@ -8,9 +8,8 @@
 
 #include <string>
 
-#include <sluice/settings.hpp>
-
 #include <sluice/detail/descriptor.hpp>
+#include <sluice/settings.hpp>
 
 namespace sluice::detail {
 

@@ -62,8 +62,8 @@ AttachMessage receive_attach_message(int connection) noexcept {
   }
   attach_message.segment = Descriptor{descriptors[0]};
   attach_message.description = Descriptor{descriptors[1]};
-  attach_message.whole = attach_message.bytes == sizeof(message.mark) && message.mark == kMark && attach_message.segment &&
-                  attach_message.description;
+  attach_message.whole = attach_message.bytes == sizeof(message.mark) && message.mark == kMark &&
+                         attach_message.segment && attach_message.description;
   return attach_message;
 }
 
