@@ -7,7 +7,7 @@
 // blocks:
 //   single     bool push(const Event&), bool pop(Event&)             each by itself, copied in and out
 //   batch      size_t push(const Event*, size_t) and size_t read(f): 32 a call, and whatever is there, read
-//                                                                    in place or copied, as the channel does best
+//                                                                    in place or copied, whichever is best
 //   in_place   size_t write(size_t most, f) and read(f): where the events lie, 32 a publication if possible
 // A manner that a channel has no call for is not measured.
 //

@@ -132,8 +132,8 @@ inline pid_t supervisor_of(const Engine& engine) {
   throw std::runtime_error{"the engine has no supervisor"};
 }
 
-// Kills the master while the supervisor is stopped, so that nobody replaces it until the supervisor goes on. Gives
-// the supervisor.
+// Kills the master while the supervisor is stopped, so that nobody replaces it until the supervisor goes on.
+// Gives the supervisor.
 inline pid_t leave_without_master(const Engine& engine) {
   const pid_t supervisor = supervisor_of(engine);
   ::kill(supervisor, SIGSTOP);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The death of the master and of the supervisor: the other of the two replaces it, the workers work on meanwhile,
-// and every event takes effect exactly once.
+// The death of the master and of the supervisor: the other of the two replaces it, the workers work on
+// meanwhile, and every event takes effect exactly once.
 
 #include <iostream>
 #include <random>
