@@ -2,7 +2,7 @@
 // The baseline: the least that a single-producer single-consumer ring in shared memory can be.
 //
 // A power of two of fixed slots, two cursors on lines of their own, each side with a cached copy of the
-// other's. No records, no marks, no checks of what the peer wrote, nothing that a death could be recovered
+// other's. No records, no end of stream, no checks of what the peer wrote, nothing that a death could be recovered
 // from. What a lane costs above this is what those cost.
 #pragma once
 

@@ -115,7 +115,7 @@ LoneWorker::Instead bare_loop(std::uint64_t batch) {
   return [batch](ipc::LaneConsumer& in, ipc::LaneProducer& out) {
     while (true) {
       if (bare_step(in, out, batch) != 0) continue;
-      if (in.readable() == 0 && in.mark() != nullptr) return;
+      if (in.readable() == 0 && in.at_end()) return;
       ipc::relax();
     }
   };

@@ -71,7 +71,7 @@ void LoneWorker::await_readiness() {
 LoneWorker::~LoneWorker() {
   if (pid_ <= 0) return;
   for (ipc::LaneProducer& lane : inputs_) {
-    lane.push_mark(ipc::MarkKind::end_of_stream, 0);
+    lane.end();
     lane.publish();
   }
   host_.wiring().bell(worker_).ring();

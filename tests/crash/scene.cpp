@@ -88,7 +88,8 @@ void Scene::feed_lane(std::size_t index) {
     ++fed;
   }
   if (fed == script_.items[index] && !neighbours_.closed[index]) {
-    neighbours_.closed[index] = lane.push_mark(ipc::MarkKind::end_of_stream, 0);
+    lane.end();
+    neighbours_.closed[index] = true;
   }
   lane.publish();
 }
@@ -98,10 +99,7 @@ void Scene::take() {
     ipc::LaneConsumer lane{output(index)};
     for (std::string& payload : payloads(lane, index == kNotes, sizeof(Fact)))
       neighbours_.taken[index].push_back(std::move(payload));
-    if (lane.mark() != nullptr) {
-      neighbours_.ended[index] = true;
-      lane.pass_mark();
-    }
+    neighbours_.ended[index] = lane.at_end();
     lane.publish();
   }
 }
@@ -151,12 +149,11 @@ std::vector<std::uint64_t> Scene::cursors() const {
   std::vector<std::uint64_t> words{region.cursors()[kEventsIn].load(), region.cursors()[kEventsOut].load(),
                                    region.cursors()[kFinished].load()};
   for (std::size_t lane = 0; lane < inputs(); ++lane) {
-    words.push_back(input(lane).consumer->marks_head.load());
     words.push_back(input(lane).consumer->head.load());
   }
   for (std::size_t lane = 0; lane < kOutputs; ++lane) {
-    words.push_back(output(lane).producer->marks_tail.load());
     words.push_back(output(lane).producer->tail.load());
+    words.push_back(output(lane).producer->ended.load());
   }
   return words;
 }
@@ -179,7 +176,7 @@ std::vector<std::string> Scene::published(std::size_t index, bool& ended) const 
   ipc::LaneConsumer lane{output(index)};
   for (std::string& payload : payloads(lane, index == kNotes, sizeof(Fact)))
     all.push_back(std::move(payload));
-  ended = neighbours_.ended[index] || lane.mark() != nullptr;
+  ended = lane.at_end();
   return all;
 }
 
@@ -189,15 +186,10 @@ std::string Scene::lane_problems() const {
     const ipc::LaneMemory lane = wiring().lane(id);
     const std::uint64_t head = lane.consumer->head.load();
     const std::uint64_t tail = lane.producer->tail.load();
-    const std::uint64_t marks_head = lane.consumer->marks_head.load();
-    const std::uint64_t marks_tail = lane.producer->marks_tail.load();
+    const std::uint64_t ended = lane.producer->ended.load();
     const std::string name = "lane " + std::to_string(id.value()) + ": ";
     if (head > tail || tail > head + lane.capacity_bytes) problems += name + "head, tail; ";
-    if (marks_head > marks_tail || marks_tail > marks_head + ipc::kMarksPerLane) problems += name + "marks; ";
-    for (std::uint64_t mark = marks_head; mark < marks_tail; ++mark) {
-      const std::uint64_t position = lane.producer->marks[mark % ipc::kMarksPerLane].position;
-      if (position < head || position > head + lane.capacity_bytes) problems += name + "a mark's position; ";
-    }
+    if (ended != ipc::kGoesOn && ended != ipc::kEnded) problems += name + "ended; ";
   }
   return problems;
 }

@@ -95,50 +95,37 @@ TEST(CorruptLane, HasAHeadThatGoesBack) {
   EXPECT_TRUE(used.in.corrupt());
 }
 
-TEST(CorruptLane, HasAMarkOfNoKind) {
+TEST(CorruptLane, HasAnEndThatIsNeitherYesNorNo) {
+  for (const std::uint64_t word : {std::uint64_t{2}, std::uint64_t{77}, kMost}) {
+    Used used;
+    used.empty();
+    used.lane.set_ended(word);
+    EXPECT_EQ(used.out.readable(), 0U);
+    EXPECT_TRUE(used.out.corrupt()) << word;
+    EXPECT_FALSE(used.out.at_end()) << word;
+  }
+}
+
+TEST(CorruptLane, GoesOnBehindItsEnd) {
   Used used;
-  used.in.push_mark(static_cast<MarkKind>(77), 0);
+  used.in.end();
   used.in.publish();
   used.empty();
-  EXPECT_EQ(used.out.readable(), 0U);
-  EXPECT_TRUE(used.out.corrupt()) << "an end of stream that is not known as one would never come";
-}
-
-TEST(CorruptLane, HasPassedAMarkThatIsNotPublished) {
-  Used used;
-  used.in.push_mark(MarkKind::end_of_stream, 0);
-  used.lane.set_marks_head(1);
-  EXPECT_FALSE(used.in.push_mark(MarkKind::end_of_stream, 0));
-  EXPECT_TRUE(used.in.corrupt());
-}
-
-TEST(CorruptLane, HasMoreMarksThanThereArePlaces) {
-  Used used;
-  used.empty();
-  used.lane.set_marks_tail(kMarksPerLane + 1);
+  ASSERT_TRUE(used.out.at_end());
+  used.lane.set_tail(used.out.next() + 8);
   EXPECT_EQ(used.out.readable(), 0U);
   EXPECT_TRUE(used.out.corrupt());
 }
 
-TEST(CorruptLane, HasAMarkWhereEverybodyHasPassed) {
+TEST(CorruptLane, TakesItsEndBack) {
   Used used;
-  used.in.push_mark(MarkKind::end_of_stream, 0);
+  used.in.end();
   used.in.publish();
   used.empty();
-  used.out.pass_mark();
-  push(used.in, std::uint64_t{1});
-  used.in.push_mark(MarkKind::end_of_stream, 0);
-  used.in.publish();
-  used.lane.memory().producer->marks[1].position = 8;
-  EXPECT_EQ(used.out.readable(), 0U) << "a mark that can never be reached would hide all that follow";
+  ASSERT_TRUE(used.out.at_end());
+  used.lane.set_ended(kGoesOn);
+  EXPECT_EQ(used.out.readable(), 0U);
   EXPECT_TRUE(used.out.corrupt());
-}
-
-TEST(CorruptLane, HasMorePassedMarksThanWereMade) {
-  Used used;
-  used.lane.set_marks_head(1);
-  EXPECT_FALSE(used.in.push_mark(MarkKind::end_of_stream, 0));
-  EXPECT_TRUE(used.in.corrupt()) << "the mark would otherwise be refused for ever";
 }
 
 TEST(CorruptLane, StaysFoundOutByItsProducerWhateverThePeerSaysNext) {
@@ -163,15 +150,15 @@ TEST(CorruptLane, StaysEmptyForItsConsumerWhateverThePeerSaysNext) {
 
 TEST(CorruptLane, NeverShowsItsConsumerMoreThanTheRingWhicheverBitFlips) {
   for (int bit = 0; bit < 64; ++bit) {
-    for (const bool marks : {false, true}) {
+    for (const bool ended : {false, true}) {
       Used used;
       used.empty();
       LaneMemory memory = used.lane.memory();
-      auto& word = marks ? memory.producer->marks_tail : memory.producer->tail;
+      auto& word = ended ? memory.producer->ended : memory.producer->tail;
       word.fetch_xor(std::uint64_t{1} << bit);
       const std::uint64_t readable = used.out.readable();
       ASSERT_LE(readable, 4096U) << bit;
-      ASSERT_TRUE(used.out.corrupt() || readable == 0 || !marks) << bit;
+      ASSERT_TRUE(used.out.corrupt() || readable == 0 || !ended) << bit;
       const std::byte* at = used.out.data();
       std::accumulate(at, at + readable, 0U, [](unsigned sum, std::byte b) { return sum + unsigned(b); });
     }

@@ -39,9 +39,8 @@ class TestLane {
 
   // What a peer that has gone wrong would write.
   void set_tail(std::uint64_t value) const { memory().producer->tail.store(value); }
-  void set_marks_tail(std::uint64_t value) const { memory().producer->marks_tail.store(value); }
+  void set_ended(std::uint64_t value) const { memory().producer->ended.store(value); }
   void set_head(std::uint64_t value) const { memory().consumer->head.store(value); }
-  void set_marks_head(std::uint64_t value) const { memory().consumer->marks_head.store(value); }
 
  private:
   std::unique_ptr<Segment> segment_;

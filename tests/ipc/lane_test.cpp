@@ -232,30 +232,40 @@ TEST(LaneEvents, ThatPushedNothingTakeNothingBack) {
   EXPECT_EQ(in.next(), 8U);
 }
 
-TEST(LaneMarks, StandWhereTheyWerePushed) {
+TEST(LaneEnd, IsReachedOnceEverythingBeforeItIsConsumed) {
   const TestLane lane;
   LaneProducer in{lane.memory()};
   LaneConsumer out{lane.memory()};
   push(in, std::uint64_t{1});
-  ASSERT_TRUE(in.push_mark(MarkKind::end_of_stream, 42));
   push(in, std::uint64_t{2});
+  in.end();
   in.publish();
-
-  EXPECT_EQ(out.readable(), 8U) << "the mark ends what can be read at once";
-  EXPECT_EQ(out.mark(), nullptr) << "it does not stand here yet";
-  out.advance(8);
-  EXPECT_EQ(out.readable(), 0U) << "nobody passes a mark unseen";
-  const Mark* mark = out.mark();
-  ASSERT_NE(mark, nullptr);
-  EXPECT_EQ(mark->kind, MarkKind::end_of_stream);
-  EXPECT_EQ(mark->value, 42U);
-  EXPECT_EQ(mark->position, 8U);
-  out.pass_mark();
-  EXPECT_EQ(out.mark(), nullptr);
-  EXPECT_EQ(out.readable(), 8U);
+  for (const std::uint64_t left : {16U, 8U}) {
+    EXPECT_EQ(out.readable(), left);
+    EXPECT_FALSE(out.at_end());
+    out.advance(8);
+  }
+  EXPECT_EQ(out.readable(), 0U);
+  EXPECT_TRUE(out.at_end());
+  EXPECT_FALSE(out.corrupt());
 }
 
-TEST(LaneMarks, ReachAConsumerThatHasReadEverythingBefore) {
+TEST(LaneEnd, IsNotSeenBeforeItIsPublished) {
+  const TestLane lane;
+  LaneProducer in{lane.memory()};
+  LaneConsumer out{lane.memory()};
+  in.end();
+  EXPECT_TRUE(in.ends());
+  EXPECT_EQ(out.readable(), 0U);
+  EXPECT_FALSE(out.at_end());
+  EXPECT_FALSE(LaneProducer{lane.memory()}.ends()) << "nor by a successor";
+  in.publish();
+  EXPECT_EQ(out.readable(), 0U);
+  EXPECT_TRUE(out.at_end());
+  EXPECT_TRUE(LaneProducer{lane.memory()}.ends());
+}
+
+TEST(LaneEnd, ReachesAConsumerThatHasReadEverythingBefore) {
   const TestLane lane;
   LaneProducer in{lane.memory()};
   LaneConsumer out{lane.memory()};
@@ -264,75 +274,50 @@ TEST(LaneMarks, ReachAConsumerThatHasReadEverythingBefore) {
   std::uint64_t got = 0;
   pop(out, got);
   EXPECT_EQ(out.readable(), 0U);
-  EXPECT_EQ(out.mark(), nullptr);
-  in.push_mark(MarkKind::end_of_stream, 0);
+  EXPECT_FALSE(out.at_end());
+  in.end();
   in.publish();
   EXPECT_EQ(out.readable(), 0U);
-  EXPECT_NE(out.mark(), nullptr);
+  EXPECT_TRUE(out.at_end());
 }
 
-TEST(LaneMarks, ThatStandTogetherArePassedOneByOne) {
+TEST(LaneEnd, IsSeenAgainByASuccessorOfTheConsumer) {
+  const TestLane lane;
+  LaneProducer in{lane.memory()};
+  LaneConsumer first{lane.memory()};
+  push(in, std::uint64_t{1});
+  in.end();
+  in.publish();
+  std::uint64_t got = 0;
+  ASSERT_TRUE(pop(first, got));
+  LaneConsumer early{lane.memory()};
+  EXPECT_EQ(early.readable(), 8U) << "nothing was published as consumed";
+  EXPECT_FALSE(early.at_end());
+  first.publish();
+  LaneConsumer late{lane.memory()};
+  EXPECT_EQ(late.readable(), 0U);
+  EXPECT_TRUE(late.at_end());
+}
+
+TEST(LaneEnd, LiesBehindAStop) {
   const TestLane lane;
   LaneProducer in{lane.memory()};
   LaneConsumer out{lane.memory()};
-  for (std::uint64_t value = 0; value < 3; ++value)
-    in.push_mark(MarkKind::end_of_stream, value);
+  push(in, std::uint64_t{1});
+  push(in, std::uint64_t{2});
+  in.end();
   in.publish();
-  for (std::uint64_t value = 0; value < 3; ++value) {
-    EXPECT_EQ(out.readable(), 0U);
-    ASSERT_NE(out.mark(), nullptr);
-    EXPECT_EQ(out.mark()->value, value);
-    out.pass_mark();
-  }
-  EXPECT_EQ(out.mark(), nullptr);
-}
-
-TEST(LaneMarks, AreRefusedWhenEightWaitAndTakenAgainOncePassedAndPublished) {
-  const TestLane lane;
-  LaneProducer in{lane.memory()};
-  LaneConsumer out{lane.memory()};
-  for (std::uint64_t i = 0; i < kMarksPerLane; ++i)
-    ASSERT_TRUE(in.push_mark(MarkKind::end_of_stream, i));
-  EXPECT_FALSE(in.push_mark(MarkKind::end_of_stream, 8));
-  in.publish();
+  out.stop_at(8);
+  EXPECT_EQ(out.readable(), 8U);
+  out.advance(8);
   EXPECT_EQ(out.readable(), 0U);
-  out.pass_mark();
-  EXPECT_FALSE(in.push_mark(MarkKind::end_of_stream, 8));
-  out.publish();
-  EXPECT_TRUE(in.push_mark(MarkKind::end_of_stream, 8));
-}
-
-TEST(LaneMarks, KeepTheirPlacesUnderRandomSteps) {
-  const Seed seed;
-  std::mt19937_64 random = seed.engine();
-  const TestLane lane;
-  LaneProducer in{lane.memory()};
-  LaneConsumer out{lane.memory()};
-  std::deque<Mark> expected;
-  std::uint64_t passed = 0;
-  for (std::uint64_t step = 0; step < 200'000; ++step) {
-    const std::uint64_t choice = below(random, 10);
-    if (choice < 4) {
-      push(in, step);
-    } else if (choice < 5) {
-      if (in.push_mark(MarkKind::end_of_stream, step)) expected.push_back({in.next(), step, {}, 0});
-    } else if (choice < 6) {
-      in.publish();
-    } else if (choice < 7) {
-      out.publish();
-    } else if ((step % 2 == 0 ? out.readable() : out.watch(8)) != 0) {
-      ASSERT_TRUE(expected.empty() || out.next() < expected.front().position);
-      out.advance(8);
-    } else if (const Mark* mark = out.mark(); mark != nullptr) {
-      ASSERT_EQ(mark->value, expected.front().value);
-      ASSERT_EQ(out.next(), expected.front().position);
-      expected.pop_front();
-      out.pass_mark();
-      ++passed;
-    }
-  }
-  EXPECT_GT(passed, 100U);
-  EXPECT_FALSE(in.corrupt() || out.corrupt());
+  EXPECT_TRUE(out.at_stop());
+  EXPECT_FALSE(out.at_end());
+  out.clear_stop();
+  EXPECT_EQ(out.readable(), 8U);
+  out.advance(8);
+  EXPECT_EQ(out.readable(), 0U);
+  EXPECT_TRUE(out.at_end());
 }
 
 }  // namespace

@@ -48,8 +48,8 @@ constexpr std::uint64_t checksum(std::uint64_t number, std::uint64_t random) {
   return (number * 0x9e3779b97f4a7c15) ^ (random >> 7) ^ random;
 }
 
-// Publishes after a random number of events, and a mark after each 100'000th and at the end. True when all
-// went out.
+// Publishes after a random number of events, and the end of the stream with the last of them. True when all went
+// out.
 bool produce_events(const LaneMemory& memory, std::mt19937_64 random) {
   LaneProducer lane{memory};
   Turn turn;
@@ -60,31 +60,24 @@ bool produce_events(const LaneMemory& memory, std::mt19937_64 random) {
         lane.publish();
         if (!turn.pass()) return false;
       }
-      if (++number % 100'000 != 0) continue;
-      while (!lane.push_mark(MarkKind::end_of_stream, number)) {
-        if (!turn.pass()) return false;
-      }
+      ++number;
     }
+    if (number == kEvents) lane.end();
     lane.publish();
   }
   return !lane.corrupt();
 }
 
-// Takes random numbers of events between publications. Empty when every event came once, in order, whole,
-// and every mark at its place.
+// Takes random numbers of events between publications. Empty when every event came once, in order and whole, and
+// then the end.
 std::string consume_events(const LaneMemory& memory, std::mt19937_64 random) {
   LaneConsumer lane{memory};
   Turn turn;
   std::uint64_t number = 0;
-  for (std::uint64_t marks = 0; marks < kEvents / 100'000;) {
+  while (true) {
     if ((number % 2 == 0 ? lane.readable() : lane.watch(sizeof(Event))) == 0) {
-      if (const Mark* mark = lane.mark(); mark != nullptr) {
-        if (mark->value != number || number != 100'000 * ++marks)
-          return "a mark at " + std::to_string(number);
-        lane.pass_mark();
-      } else if (!turn.pass()) {
-        return "deadline at " + std::to_string(number);
-      }
+      if (lane.at_end()) break;
+      if (!turn.pass()) return "deadline at " + std::to_string(number);
       lane.publish();
       continue;
     }
@@ -147,6 +140,64 @@ std::string consume_records(const LaneMemory& memory, std::mt19937_64 random) {
   return lane.readable() == 0 ? "" : "more than was sent";
 }
 
+// Streams of a few events, one after the other over the same memory: what matters is how they end. Half of them
+// end with their last events, half by a publication of its own.
+constexpr std::uint64_t kStreams = kEvents / 400;
+
+struct ShortStreams {
+  LaneMemory memory() { return {&producer, &consumer, ring.data(), ring.size() / 2}; }
+  static std::uint64_t events(std::uint64_t stream) { return stream * 7919 % 5; }
+
+  ProducerLine producer{};
+  ConsumerLine consumer{};
+  std::vector<std::byte> ring = std::vector<std::byte>(8192);
+  std::atomic<std::uint64_t> begun{0};
+  std::atomic<std::uint64_t> done{0};
+};
+
+bool produce_short_streams(ShortStreams& streams) {
+  Turn turn;
+  for (std::uint64_t stream = 1; stream <= kStreams; ++stream) {
+    while (streams.begun.load() != stream) {
+      if (!turn.pass()) return false;
+    }
+    LaneProducer lane{streams.memory()};
+    for (std::uint64_t i = 0; i < ShortStreams::events(stream); ++i)
+      push(lane, i);
+    if (stream % 2 == 0) lane.publish();
+    lane.end();
+    lane.publish();
+    streams.done.store(stream);
+  }
+  return true;
+}
+
+// Empty when no stream was taken for ended before its last event.
+std::string consume_short_streams(ShortStreams& streams) {
+  Turn turn;
+  for (std::uint64_t stream = 1; stream <= kStreams; ++stream) {
+    // Nobody looks at the lane now: a new stream begins.
+    streams.producer.tail.store(0);
+    streams.producer.ended.store(kGoesOn);
+    streams.consumer.head.store(0);
+    LaneConsumer lane{streams.memory()};
+    streams.begun.store(stream);
+    std::uint64_t events = 0;
+    while (true) {
+      const std::uint64_t readable = lane.readable();
+      if (readable == 0 && lane.at_end()) break;
+      lane.advance(readable);
+      events += readable / 8;
+      if (readable == 0 && !turn.pass()) return "deadline in stream " + std::to_string(stream);
+    }
+    if (events != ShortStreams::events(stream)) return "stream " + std::to_string(stream) + " ended early";
+    while (streams.done.load() != stream) {
+      if (!turn.pass()) return "the producer does not come to the end of stream " + std::to_string(stream);
+    }
+  }
+  return {};
+}
+
 using Produce = bool (*)(const LaneMemory&, std::mt19937_64);
 using Consume = std::string (*)(const LaneMemory&, std::mt19937_64);
 
@@ -192,6 +243,15 @@ TEST(LaneTraffic, OfRecordsBetweenTwoThreadsIsWholeAndInOrder) {
 }
 TEST(LaneTraffic, OfRecordsBetweenTwoProcessesIsWholeAndInOrder) {
   run_in_processes(produce_records, consume_records, 16384);
+}
+
+TEST(LaneTraffic, NeverSeesTheEndOfAStreamBeforeItsLastEvent) {
+  ShortStreams streams;
+  bool produced = false;
+  std::thread producer{[&] { produced = produce_short_streams(streams); }};
+  EXPECT_EQ(consume_short_streams(streams), "");
+  producer.join();
+  EXPECT_TRUE(produced);
 }
 
 }  // namespace

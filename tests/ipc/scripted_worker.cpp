@@ -121,7 +121,7 @@ ScriptedSegment::ScriptedSegment(const ScriptedSizes& sizes) : sizes_{sizes} {
     std::memcpy(feeder.reserve(sizeof(number)), &number, sizeof(number));
     feeder.advance(sizeof(number));
   }
-  feeder.push_mark(MarkKind::end_of_stream, sizes.events);
+  feeder.end();
   feeder.publish();
   segment_->own(kWorkerRegion);
 }
@@ -183,9 +183,8 @@ void ScriptedWorker::run() noexcept {
     input_.advance(sizeof(number));
     if (ends_batch(number) || number == segment_.events()) store_commit(false);
   }
-  if (input_.mark() == nullptr) return;
-  input_.pass_mark();
-  output_.push_mark(MarkKind::end_of_stream, segment_.events());
+  if (!input_.at_end() || output_.ends()) return;
+  output_.end();
   store_commit(false);
 }
 
@@ -217,10 +216,9 @@ void ScriptedWorker::push_outputs(std::uint64_t number) noexcept {
 }
 
 void ScriptedWorker::store_commit(bool split) noexcept {
-  commit_.move(kOutputWord, output_.marks_next());
-  commit_.move(kOutputWord + 1, split ? output_.before(input_.next() / 8 + 1) : output_.next());
-  commit_.move(kInputWord, input_.marks_next());
-  commit_.move(kInputWord + 1, input_.next());
+  commit_.move(kOutputWord, split ? output_.before(input_.next() / 8 + 1) : output_.next());
+  if (output_.ends()) commit_.move(kOutputWord + 1, kEnded);
+  commit_.move(kInputWord, input_.next());
   commit_.move(kEventsWord, input_.next() / 8);
   if (split) {
     commit_.commit(boundary_);
@@ -232,17 +230,16 @@ void ScriptedWorker::store_commit(bool split) noexcept {
 
 std::string ScriptedWorker::audit(ScriptedResult& result) const {
   const WorkerPlain& plain = plain_of(segment_);
-  const std::uint64_t head = plain.cursors[kInputWord + 1].load();
+  const std::uint64_t head = plain.cursors[kInputWord].load();
   if (head % 8 != 0 || head / 8 > segment_.events()) return "head " + std::to_string(head);
   if (result.events > head / 8) return "events fewer than before";
   while (result.events < head / 8)
     result.apply(result.events + 1);
-  const std::uint64_t marks = plain.cursors[kInputWord].load();
+  const std::uint64_t ended = plain.cursors[kOutputWord + 1].load();
   std::string wrong = difference("events", plain.cursors[kEventsWord].load(), result.events);
   wrong += difference("applied", plain.commit.applied.load(), plain.commit.committed.load());
   wrong += difference("undo tail", plain.undo.tail.load(), plain.undo.base.load());
-  wrong += difference("marks out", plain.cursors[kOutputWord].load(), marks);
-  if (marks > 1 || (marks == 1 && result.events != segment_.events())) wrong += "a mark too early";
+  if (ended > kEnded || (ended == kEnded && result.events != segment_.events())) wrong += "an end too early";
   if (std::memcmp(plain.state.data(), &result.state, sizeof(ScriptedState)) != 0) wrong += "state";
   return wrong + audit_output(result);
 }
@@ -261,9 +258,7 @@ std::string ScriptedWorker::audit_output(const ScriptedResult& result) const {
     }
     at += record_stride(bytes);
   }
-  const Mark& mark = memory.producer->marks[0];
-  const bool ended = memory.producer->marks_tail.load() == 1;
-  return ended && (mark.position != tail || mark.kind != MarkKind::end_of_stream) ? "the mark" : "";
+  return {};
 }
 
 std::vector<std::uint64_t> ScriptedWorker::events_after_commits(std::uint64_t events) {
@@ -272,7 +267,7 @@ std::vector<std::uint64_t> ScriptedWorker::events_after_commits(std::uint64_t ev
     if (splits(number)) after.push_back(number - 1);
     if (ends_batch(number) || number == events) after.push_back(number);
   }
-  after.push_back(events);  // The mark.
+  after.push_back(events);  // The end.
   return after;
 }
 

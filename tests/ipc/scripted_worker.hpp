@@ -3,7 +3,7 @@
 //
 // It reads numbers from a lane, keeps state under an undo log, writes records to a second lane and commits,
 // in the shapes that real workers use: batches of several events, events given up half-way, commits in the
-// midst of an event, a mark at the end. What it must have done after n events is a function of n alone, so
+// midst of an event, the end of the stream. What it must have done after n events is a function of n alone, so
 // that an audit needs to know only how many events it says to have consumed.
 #pragma once
 

@@ -49,7 +49,7 @@ TEST(Model, CarriesTheLabelsOfLaneCommitUndoLogAndSleepAndNoOthers) {
   for (const char* header : {"lane.hpp", "commit.hpp", "undo.hpp", "control.hpp"})
     code += text_of(kRoot / "ipc" / "include" / "sluice" / "ipc" / header);
   const std::set<std::string> labels = labels_in(code);
-  EXPECT_GE(labels.size(), 9U) << "four cursors of a lane, two of the commit, two of the undo log, one fence";
+  EXPECT_GE(labels.size(), 9U) << "three words of a lane, two of the commit, two of the undo log, two fences";
   EXPECT_EQ(labels, labels_in(models())) << "in ipc/, then in tests/model/*.pml";
 }
 

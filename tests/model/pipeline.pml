@@ -4,26 +4,27 @@
  * A source worker, a worker in the middle and a worker at the end, over two lanes of two slots; a master that
  * replaces workers, and a supervisor that replaces the master. Before any store any two workers may die, or one of
  * them twice, also while it recovers; and so may the master, once. The source makes EVENTS events in batches of
- * up to two, with a mark in the midst and one at the end; the middle changes two words of state for each and
- * publishes what follows from them; with SPLIT twice for the third event, which so fills the lane in its midst.
+ * up to two; the last of them is its last word, published by the commit that ends the stream. The middle changes
+ * two words of state for each and publishes what follows from them; with SPLIT twice for the third event, which so
+ * fills the lane in its midst.
  *
  * Every wait blocks on its condition and every run is finite (`check finite`), so a state without a successor is
  * either the good end or an event that never arrives: Spin's check for invalid end states covers progress as well.
  *
  * What is left out, and why that is sound:
- * - Others run only between accesses to cursors. All else is words that only their owner reads, or slots and
- *   marks outside what the cursors show to the other side; that they are is among the promises. What a process
+ * - Others run only between accesses to cursors. All else is words that only their owner reads, or slots
+ *   outside what the cursors show to the other side; that they are is among the promises. What a process
  *   does to them commutes with all that others do.
  * - A death strikes just before a store. Between two stores nobody could tell where it struck.
  * - Positions count events, not bytes: a ring is mapped twice in a row, so that events do not wrap.
  * - A death leaves a prefix of the stores in program order (commit.hpp says why); live peers see stores in
  *   that order too, since release and acquire forbid the others at every place with a label. The mutants
- *   TAIL_BEFORE_SLOT, SLOT_READ_BEFORE_TAIL, TAIL_BEFORE_MARKS and MARKS_READ_BEFORE_TAIL are what would be
+ *   TAIL_BEFORE_SLOT, SLOT_READ_BEFORE_TAIL, ENDED_BEFORE_TAIL and TAIL_READ_BEFORE_ENDED are what would be
  *   allowed without them.
  * - A cursor that a commit would store again as it was is not in its record: nobody could tell.
  * - A waiting process looks again as soon as its condition holds: that it is woken is for wake.pml to show.
  * - That a process is dead is a fact here, as it is for whoever asks a pidfd.
- * - Corrupt regions, other routes than one to one and a full ring of marks are for the tests of the code.
+ * - Corrupt regions and other routes than one to one are for the tests of the code.
  *
  * The protocol itself is in pipeline_ipc.pml, the worker around it in pipeline_worker.pml. A mutant is this text with
  * one macro defined; the file `mutants` says what each of them changes. */
@@ -37,9 +38,7 @@
 #endif
 #define BATCH 2
 #define CAPACITY 2
-#define MARKS 2
 #define ENTRIES 10
-#define MARK_AT 1 /* The mark in the midst stands after the first event of either lane. */
 
 #define SOURCE 0
 #define MIDDLE 1
@@ -58,22 +57,19 @@
 #endif
 
 /* The lanes: worker l produces lane l, worker l + 1 consumes it. */
-byte tail[2], head[2], marks_tail[2], marks_head[2];
+byte tail[2], head[2];
+bool ended[2];
 bool finished[3];
 byte slot[4];
-byte mark[4]; /* Twice the position, and 1 if it is the end of the stream. */
-#define POSITION(mark) ((mark) / 2)
-#define IS_END(mark) ((mark) % 2 == 1)
 #define IN (me - 1)
 #define OUT me
 
 /* Words of a region's cursor area, as the commit record names them. */
-#define MARKS_TAIL 0
-#define TAIL 1
-#define MARKS_HEAD 2
-#define HEAD 3
-#define FINISHED 4
-#define CURSORS 5
+#define TAIL 0
+#define ENDED 1
+#define HEAD 2
+#define FINISHED 3
+#define CURSORS 4
 
 /* What the kernel knows of each worker's process, and whom the master has registered. */
 mtype = {killed, forked, working, exited};
@@ -143,7 +139,7 @@ born:
   :: IS_OVER(SOURCE) && IS_OVER(MIDDLE) && IS_OVER(LAST) -> break
   od;
   PROMISE("every event arrives", tail[0] == EVENTS && tail[1] == OUTPUTS_UP_TO(EVENTS) &&
-          head[0] == tail[0] && head[1] == tail[1] && marks_head[0] == MARKS && marks_head[1] == MARKS);
+          head[0] == tail[0] && head[1] == tail[1] && ended[0] && ended[1]);
   goto gone;
 dead:
   deaths--;

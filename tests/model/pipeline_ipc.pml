@@ -7,12 +7,11 @@ inline check_lane(l) {
 
 inline store_cursor(word, value) {
   if
-  :: word == MARKS_TAIL -> marks_tail[OUT] = value /* [lane.marks_tail] */
+  :: word == ENDED -> ended[OUT] = true /* [lane.ended] */
   :: word == TAIL ->
      PROMISE("a cursor never goes back", tail[OUT] <= value);
      tail[OUT] = value; /* [lane.tail] */
      check_lane(OUT)
-  :: word == MARKS_HEAD -> marks_head[IN] = value /* [lane.marks_head] */
   :: word == HEAD ->
      PROMISE("a cursor never goes back", head[IN] <= value);
      head[IN] = value; /* [lane.head] */
@@ -140,19 +139,17 @@ inline store_commit(split) {
 #endif
   if
   :: touched_out ->
-#ifdef TAIL_BEFORE_MARKS
-     move(TAIL, published);
-     if :: marked_out -> move(MARKS_TAIL, marks_next_out) :: else fi
-#else
-     if :: marked_out -> move(MARKS_TAIL, marks_next_out) :: else fi;
+#ifdef ENDED_BEFORE_TAIL
+     if :: ends_out -> move(ENDED, 1) :: else fi;
      move(TAIL, published)
+#else
+     move(TAIL, published);
+     if :: ends_out -> move(ENDED, 1) :: else fi
 #endif
   :: else
   fi;
   if
-  :: touched_in ->
-     if :: marked_in -> move(MARKS_HEAD, marks_next_in) :: else fi;
-     move(HEAD, next_in)
+  :: touched_in -> move(HEAD, next_in)
   :: else
   fi;
   if
@@ -173,7 +170,7 @@ inline store_commit(split) {
     undo_boundary = undo_base;
     touched_out = split && entered && boundary != next_out;
     touched_in = split && me != SOURCE;
-    done = 0; count = 0; published = 0; kept = false; marked_out = false; marked_in = false
+    done = 0; count = 0; published = 0; kept = false
   }
 }
 
@@ -235,31 +232,20 @@ inline push(value) {
   STORE(slot[2 * OUT + next_out % 2] = value; next_out++; touched_out = true)
 }
 
-inline push_mark(is_end) {
-  LOOK(PROMISE("a mark is written again only after it was read",
-               marks_next_out < marks_head[OUT] + MARKS)); /* [lane.marks_head] */
-  PROMISE("a stream ends once", marks_next_out < MARKS);
-  STORE(mark[2 * OUT + marks_next_out] = 2 * next_out + is_end;
-        marks_next_out++; touched_out = true; marked_out = true)
+inline end_output() {
+  STORE(PROMISE("a stream ends once", !ends_out && !ended[OUT]); ends_out = true; touched_out = true)
 }
 
 inline refresh() {
 #ifdef SLOT_READ_BEFORE_TAIL
   early = slot[2 * IN + next_in % 2];
 #endif
-#ifdef MARKS_READ_BEFORE_TAIL
-  LOOK(marks_tail_cache = marks_tail[IN]);
+#ifdef TAIL_READ_BEFORE_ENDED
   LOOK(limit = tail[IN]);
+  LOOK(ended_seen = ended[IN]);
 #else
+  LOOK(ended_seen = ended[IN]); /* [lane.ended] */
   LOOK(limit = tail[IN]); /* [lane.tail] */
-  LOOK(marks_tail_cache = marks_tail[IN]); /* [lane.marks_tail] */
 #endif
-  d_step {
-    if
-    :: marks_next_in != marks_tail_cache && POSITION(mark[2 * IN + marks_next_in]) < limit ->
-       limit = POSITION(mark[2 * IN + marks_next_in])
-    :: else
-    fi;
-    looked = limit == next_in
-  }
+  looked = limit == next_in
 }

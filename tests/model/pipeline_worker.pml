@@ -19,11 +19,7 @@ inline check_state() {
 inline produce() {
   d_step { entered = false; undo_boundary = undo_tail };
   note_and_change(0, state[0] + 1);
-  push(state[0]);
-  if
-  :: state[0] == MARK_AT -> push_mark(0)
-  :: else
-  fi
+  push(state[0])
 }
 
 inline consume() {
@@ -34,7 +30,6 @@ inline consume() {
 #else
     event = slot[2 * IN + next_in % 2];
 #endif
-    PROMISE("nobody consumes past an unseen mark", next_in < MARK_AT || marks_next_in > 0);
     if
     :: me == MIDDLE -> PROMISE("no event is lost, doubled or out of order", event == state[1] + 1)
     :: me == LAST -> PROMISE("no event is lost, doubled or out of order", event == EXPECTED(state[0]))
@@ -58,12 +53,13 @@ inline consume() {
 #endif
 }
 
+/* All events but the last, which is the source's last word. */
 inline produce_batch() {
   do
-  :: handled < BATCH && state[0] < EVENTS -> produce(); d_step { handled++; done++ }
-  :: handled == BATCH || state[0] == EVENTS || handled > 0 -> break /* Nothing now, or the end. */
+  :: handled < BATCH && state[0] < EVENTS - 1 -> produce(); d_step { handled++; done++ }
+  :: handled == BATCH || state[0] == EVENTS - 1 || handled > 0 -> break /* Nothing now, or the end. */
   od;
-  input_ended = state[0] == EVENTS
+  input_ended = state[0] == EVENTS - 1
 }
 
 inline consume_batch() {
@@ -81,24 +77,18 @@ inline consume_batch() {
   od
 }
 
-inline pass_marks() {
+/* The end takes no commit of its own: a replacement sees it again. */
+inline note_end() {
   if
   :: limit == next_in && !looked -> refresh()
   :: else
   fi;
-  looked = false;
-  if
-  :: limit == next_in && marks_next_in != marks_tail_cache && POSITION(mark[2 * IN + marks_next_in]) == next_in ->
-     d_step {
-       input_ended = IS_END(mark[2 * IN + marks_next_in]);
-       marks_next_in++; touched_in = true; marked_in = true; handled++
-     };
-     if
-     :: !input_ended && me != LAST -> push_mark(0)
-     :: else
-     fi
-  :: else
-  fi
+  d_step {
+    looked = false;
+    input_ended = ended_seen && limit == next_in;
+    PROMISE("a stream ends behind its last event",
+            !input_ended || next_in == (me == MIDDLE -> EVENTS : OUTPUTS_UP_TO(EVENTS)))
+  }
 }
 
 inline resume() {
@@ -106,26 +96,24 @@ inline resume() {
     over = finished[me];
     if
     :: me != LAST ->
-       next_out = tail[OUT]; marks_next_out = marks_tail[OUT];
+       next_out = tail[OUT]; ends_out = ended[OUT];
        room_end = next_out /* Assume full: the first push looks. */
     :: else
     fi;
     if
     :: me != SOURCE ->
-       next_in = head[IN]; marks_next_in = marks_head[IN];
-       limit = next_in; marks_tail_cache = marks_next_in;
-       input_ended = marks_next_in > 0 && IS_END(mark[2 * IN + marks_next_in - 1])
-    :: else -> input_ended = state[0] == EVENTS
+       next_in = head[IN]; limit = next_in
+    :: else -> input_ended = state[0] == EVENTS - 1
     fi
   }
 }
 
 /* All that is not in the region. */
 inline forget() {
-  next_out = 0; marks_next_out = 0; room_end = 0; boundary = 0; entered = false;
-  next_in = 0; marks_next_in = 0; limit = 0; marks_tail_cache = 0; looked = false; input_ended = false;
+  next_out = 0; ends_out = false; room_end = 0; boundary = 0; entered = false;
+  next_in = 0; limit = 0; ended_seen = false; looked = false; input_ended = false;
   count = 0; published = 0; undo_boundary = 0; kept = false; touched_in = false; touched_out = false;
-  marked_in = false; marked_out = false; finishing = false; over = false;
+  finishing = false; over = false;
   handled = 0; done = 0; event = 0; i = 0; j = 0; early = 0; before_change = 0
 }
 
@@ -138,12 +126,12 @@ proctype worker(byte me) {
   byte undo_word[ENTRIES], undo_old[ENTRIES];
   byte state[2];
   /* What dies with the process. */
-  byte next_out, marks_next_out, room_end, boundary;
-  bool entered;
-  byte next_in, marks_next_in, limit, marks_tail_cache;
-  bool looked, input_ended;
+  byte next_out, room_end, boundary;
+  bool entered, ends_out;
+  byte next_in, limit;
+  bool ended_seen, looked, input_ended;
   byte count, published, undo_boundary;
-  bool kept, touched_in, touched_out, marked_in, marked_out, finishing, over;
+  bool kept, touched_in, touched_out, finishing, over;
   byte handled, done, event, i, j, early, before_change;
 
 end_born: /* The region of a worker that died after its last commit may be left as it is. */
@@ -167,22 +155,24 @@ end_born: /* The region of a worker that died after its last commit may be left 
        if
        :: input_ended ->
           if
-          :: me != LAST -> push_mark(1)
+          :: me == SOURCE -> produce(); done++
+          :: else
+          fi;
+          if
+          :: me != LAST -> end_output()
           :: else
           fi;
           finishing = true; handled++
        :: !input_ended && me == SOURCE -> produce_batch()
-       :: !input_ended && me != SOURCE -> consume_batch(); pass_marks()
+       :: !input_ended && me != SOURCE -> consume_batch(); note_end()
        fi;
        if
        :: handled > 0 ->
           store_commit(false);
           d_step { boundary = 0; entered = false; handled = 0; undo_boundary = 0 };
           check_state()
-       :: handled == 0 && me != SOURCE ->
-          tail[IN] != next_in ||
-          (marks_tail[IN] != marks_next_in && POSITION(mark[2 * IN + marks_next_in]) == next_in)
-       :: handled == 0 && me == SOURCE
+       :: handled == 0 && me != SOURCE && !input_ended -> tail[IN] != next_in || ended[IN]
+       :: handled == 0 && (me == SOURCE || input_ended)
        fi
     od;
     process[me] = exited;

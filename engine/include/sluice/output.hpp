@@ -27,7 +27,7 @@ using detail::FullPolicy;
 // The producing end of one lane, with what its owner needs around it.
 struct OutLane {
   ipc::LaneProducer lane;
-  std::uint64_t word = 0;  // Of the lane's marks_tail in the region's cursor area; tail is the next.
+  std::uint64_t word = 0;  // Of the lane's tail in the region's cursor area; ended is the next.
   const ipc::Control* consumer = nullptr;
   const ipc::Doorbell* bell = nullptr;
   FullPolicy policy = FullPolicy::block;

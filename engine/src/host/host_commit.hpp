@@ -22,11 +22,8 @@ class HostCommit {
   // Error when the record is corrupt.
   HostCommit(const Wiring& wiring, NodeIndex node);
 
-  // A lane's cursors, before commit(): that of its marks is `word`, that of its events the next.
-  void move(std::uint64_t word, std::uint64_t marks, std::uint64_t events) noexcept {
-    commit_.move(word, marks);
-    commit_.move(word + 1, events);
-  }
+  // One word of a lane, before commit().
+  void move(std::uint64_t word, std::uint64_t value) noexcept { commit_.move(word, value); }
   // `count` events were pushed or pulled since the pipeline began.
   void commit(std::uint64_t count) noexcept {
     commit_.move(end_.count_word, count);

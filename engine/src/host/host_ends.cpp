@@ -108,8 +108,10 @@ void HostInlet::publish() {
     for (OutLane* out : touched_)
       out->lane.publish();
   } else {
-    for (OutLane* out : touched_)
-      commit_->move(out->word, out->lane.marks_next(), out->lane.next());
+    for (OutLane* out : touched_) {
+      commit_->move(out->word, out->lane.next());
+      if (out->lane.ends()) commit_->move(out->word + 1, ipc::kEnded);
+    }
     commit_->commit(position_);
   }
   ipc::Published published;
@@ -124,10 +126,7 @@ void HostInlet::close() {
   if (closed_) return;
   closed_ = true;
   for (OutLane& out : lanes_) {
-    // The end of stream is the only mark of an inlet, so there is room for it.
-    if (!out.lane.push_mark(ipc::MarkKind::end_of_stream, 0)) {
-      refuse(host_.wiring().graph().nodes[out.node].name);
-    }
+    out.lane.end();
     if (!out.touched) touch(out);
   }
   publish();
@@ -173,12 +172,7 @@ std::size_t HostOutlet::poll(const std::function<bool(std::span<const std::byte>
       ++position_;
       ++handled;
     }
-    if (in.lane.readable() == 0 && in.lane.mark() != nullptr) {
-      in.ended = in.lane.mark()->kind == ipc::MarkKind::end_of_stream;
-      in.lane.pass_mark();
-      in.touched = true;
-    }
-    in.ended = in.ended || in.producer_shed();
+    in.ended = in.ended || (in.lane.readable() == 0 && in.lane.at_end()) || in.producer_shed();
     if (in.lane.corrupt()) {
       publish();
       refuse(in);
@@ -197,7 +191,7 @@ void HostOutlet::refuse(const InLane& in) const {
 void HostOutlet::publish() {
   if (std::none_of(lanes_.begin(), lanes_.end(), [](const InLane& in) { return in.touched; })) return;
   for (const InLane& in : lanes_) {
-    if (in.touched) commit_->move(in.word, in.lane.marks_next(), in.lane.next());
+    if (in.touched) commit_->move(in.word, in.lane.next());
   }
   commit_->commit(position_);
   ipc::Published published;
@@ -210,7 +204,7 @@ void HostOutlet::publish() {
 bool HostOutlet::wait(std::chrono::nanoseconds limit) {
   const auto ready = [this] {
     return std::any_of(lanes_.begin(), lanes_.end(), [](InLane& in) {
-      return !in.ended && (in.lane.readable() != 0 || in.lane.mark() != nullptr || in.lane.corrupt());
+      return !in.ended && (in.lane.readable() != 0 || in.lane.at_end() || in.lane.corrupt());
     });
   };
   const auto until = monotonic_now() + limit;

@@ -92,7 +92,6 @@ void add_lanes(const Graph& graph, const Settings& settings, Layout& layout) {
                        "give the stages before it fewer workers"}};
         }
         LaneLayout lane{e, from, to, producer.lanes_out.size(), 0, 0, capacity};
-        // A ProducerLine takes two lines of the cursor area, a ConsumerLine one.
         lane.producer_word = producer.cursor_words;
         producer.cursor_words += sizeof(ipc::ProducerLine) / sizeof(std::uint64_t);
         lane.consumer_word = consumer.cursor_words;
@@ -104,6 +103,10 @@ void add_lanes(const Graph& graph, const Settings& settings, Layout& layout) {
     }
   }
 }
+
+// Words of a lane that one commit can move: the consumer's head; the producer's tail and its end.
+constexpr std::size_t kWordsIn = 1;
+constexpr std::size_t kWordsOut = 2;
 
 // Takes room one after the other.
 struct Room {
@@ -127,7 +130,8 @@ void add_ends(const Graph& graph, Layout& layout) {
     end.entries = 1;
     for (const LaneLayout& lane : layout.lanes) {
       const Edge& edge = graph.edges[lane.edge];
-      if (edge.from == n || edge.to == n) end.entries += 2;
+      if (edge.from == n) end.entries += kWordsOut;
+      if (edge.to == n) end.entries += kWordsIn;
     }
     layout.ends.push_back(end);
   }
@@ -149,7 +153,8 @@ void place_parts(ProcessLayout& process) {
   process.cursors = take(process.cursor_words * sizeof(std::uint64_t), kLinePairBytes);
   process.commit = take(sizeof(ipc::CommitHeader), kLinePairBytes);
   // Every cursor of the region can move in one commit.
-  const std::size_t entries = kFixedWords + 2 * (process.lanes_in.size() + process.lanes_out.size());
+  const std::size_t entries =
+      kFixedWords + kWordsIn * process.lanes_in.size() + kWordsOut * process.lanes_out.size();
   process.record = take(entries * sizeof(ipc::RedoEntry), 64);
   process.undo = take(sizeof(ipc::UndoHeader), 64);
   process.counters = take(sizeof(ipc::Counters), 64);

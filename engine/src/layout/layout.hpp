@@ -38,8 +38,8 @@ struct LaneLayout {
   ProcessIndex producer;
   ProcessIndex consumer;
   std::size_t ring = 0;             // Of the producer's region.
-  std::uint64_t producer_word = 0;  // Of marks_tail in the producer's cursor area; tail is the next.
-  std::uint64_t consumer_word = 0;  // Of marks_head in the consumer's cursor area; head is the next.
+  std::uint64_t producer_word = 0;  // Of tail in the producer's cursor area; ended is the next.
+  std::uint64_t consumer_word = 0;  // Of head in the consumer's cursor area.
   std::uint64_t capacity_bytes = 0;
 };
 

@@ -15,11 +15,13 @@ bool input_waiting(const Wiring& wiring, WorkerIndex worker) noexcept {
   const std::vector<LaneIndex>& lanes = wiring.layout().worker(worker).lanes_in;
   // A source that has nothing now looks again every millisecond.
   if (wiring.node(worker).kind == NodeKind::source) return true;
-  return std::any_of(lanes.begin(), lanes.end(), [&wiring](LaneIndex lane) {
+  bool all_ended = true;
+  for (const LaneIndex lane : lanes) {
     const ipc::LaneMemory memory = wiring.lane(lane);
-    return memory.producer->tail.load(kRelaxed) != memory.consumer->head.load(kRelaxed) ||
-           memory.producer->marks_tail.load(kRelaxed) != memory.consumer->marks_head.load(kRelaxed);
-  });
+    if (memory.producer->tail.load(kRelaxed) != memory.consumer->head.load(kRelaxed)) return true;
+    all_ended = all_ended && memory.producer->ended.load(kRelaxed) != ipc::kGoesOn;
+  }
+  return all_ended;  // It has its last word to say.
 }
 
 // How much room it waits for is not known here; in a lane that is empty there is room for anything.

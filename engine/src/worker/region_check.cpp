@@ -20,42 +20,25 @@ std::uint64_t unit_of(const EventType& type) {
 struct Cursors {
   explicit Cursors(const ipc::LaneMemory& memory)
       : head{memory.consumer->head.load(kRelaxed)},
-        marks_head{memory.consumer->marks_head.load(kRelaxed)},
-        marks_tail{memory.producer->marks_tail.load(kRelaxed)},
+        ended{memory.producer->ended.load(kRelaxed)},
         tail{memory.producer->tail.load(kRelaxed)} {}
 
   std::uint64_t head;
-  std::uint64_t marks_head;
-  std::uint64_t marks_tail;
+  std::uint64_t ended;
   std::uint64_t tail;
 };
 
 const char* fault_of_cursors(const Cursors& at, std::uint64_t capacity_bytes) {
   if (at.tail - at.head > capacity_bytes) return "its producer and its consumer stand where they cannot";
-  if (at.marks_tail - at.marks_head > ipc::kMarksPerLane) return "more marks are passed than were made";
+  if (at.ended > ipc::kEnded) return "the word that says whether it has ended is corrupt";
   return nullptr;
-}
-
-const ipc::Mark& mark_at(const ipc::LaneMemory& memory, std::uint64_t number) {
-  return memory.producer->marks[number % ipc::kMarksPerLane];
-}
-
-bool ends_stream(const ipc::LaneMemory& memory, const Cursors& at) {
-  if (at.marks_tail == 0) return false;
-  const ipc::Mark& last = mark_at(memory, at.marks_tail - 1);
-  return last.kind == ipc::MarkKind::end_of_stream && last.position == at.tail;
 }
 
 const char* fault_of_output(const ipc::LaneMemory& memory, std::uint64_t unit, bool finished) {
   const Cursors at{memory};
   if (const char* fault = fault_of_cursors(at, memory.capacity_bytes)) return fault;
   if (at.tail % unit != 0) return "what was produced ends in the midst of an event";
-  for (std::uint64_t number = at.marks_head; number != at.marks_tail; ++number) {
-    const ipc::Mark& mark = mark_at(memory, number);
-    if (!ipc::is_known(mark.kind)) return "a mark is of no kind";
-    if (mark.position - at.head > at.tail - at.head) return "a mark stands where nobody will come to";
-  }
-  if (finished != ends_stream(memory, at)) return "its end and the worker's do not agree";
+  if (finished != (at.ended == ipc::kEnded)) return "its end and the worker's do not agree";
   return nullptr;
 }
 
@@ -63,9 +46,8 @@ const char* fault_of_input(const ipc::LaneMemory& memory, std::uint64_t unit, bo
   const Cursors at{memory};
   if (const char* fault = fault_of_cursors(at, memory.capacity_bytes)) return fault;
   if (at.head % unit != 0) return "what was consumed ends in the midst of an event";
-  const bool passed_end =
-      at.marks_head != 0 && mark_at(memory, at.marks_head - 1).kind == ipc::MarkKind::end_of_stream;
-  return finished && !passed_end ? "the worker has finished and the lane has not ended" : nullptr;
+  const bool ended = at.ended == ipc::kEnded && at.head == at.tail;
+  return finished && !ended ? "the worker has finished and the lane has not ended" : nullptr;
 }
 
 }  // namespace

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Whether a region can be taken over as its last process left it: what a stray store may have done to its
-// cursors and marks is found before anybody acts on them.
+// cursors is found before anybody acts on them.
 //
 // Used by a worker, after recovery and before its first event. The neighbours may be at work meanwhile.
 #pragma once

@@ -37,20 +37,13 @@ void WorkerLoop::split_commit() {
   memory_.counters().split_commits.add();
 }
 
-// The marks' cursor of a lane, which rarely moves, then its events'.
-void WorkerLoop::move_lane(std::uint64_t word, std::uint64_t marks, std::uint64_t events) noexcept {
-  // relaxed: own word.
-  if (memory_.cursors()[word].load(std::memory_order_relaxed) != marks) commit_.move(word, marks);
-  commit_.move(word + 1, events);
-}
-
 void WorkerLoop::store_commit(bool split) {
   for (OutLane* output : touched_) {
-    move_lane(output->word, output->lane.marks_next(),
-              split ? output->lane.before(event_) : output->lane.next());
+    commit_.move(output->word, split ? output->lane.before(event_) : output->lane.next());
+    if (output->lane.ends()) commit_.move(output->word + 1, ipc::kEnded);
   }
   for (const InLane* input : touched_inputs_)
-    move_lane(input->word, input->lane.marks_next(), input->lane.next());
+    commit_.move(input->word, input->lane.next());
   committed_in_ = split ? in_boundary_ : events_in_;
   committed_out_ = split ? out_boundary_ : events_out_;
   commit_.move(kEventsIn, committed_in_);

@@ -26,14 +26,10 @@ std::vector<InLane> input_lanes(const Wiring& wiring, ProcessIndex process) {
   std::vector<InLane> inputs;
   for (const LaneIndex id : wiring.layout().processes[process].lanes_in) {
     const LaneLayout& lane = wiring.layout().lanes[id];
-    const ipc::LaneMemory memory = wiring.lane(id);
-    InLane input{ipc::LaneConsumer{memory}, lane.consumer_word, &wiring.process(lane.producer).control(),
-                 &wiring.bell(lane.producer), lane.producer};
-    // relaxed: the end of stream is a lane's last mark, so once passed it stands there for good.
-    const std::uint64_t passed = memory.consumer->marks_head.load(std::memory_order_relaxed);
+    InLane input{ipc::LaneConsumer{wiring.lane(id)}, lane.consumer_word,
+                 &wiring.process(lane.producer).control(), &wiring.bell(lane.producer), lane.producer};
     input.shed = wiring.shed_word(lane.producer);
-    input.ended = passed != 0 && memory.producer->marks[(passed - 1) % ipc::kMarksPerLane].kind ==
-                                     ipc::MarkKind::end_of_stream;
+    input.ended = input.lane.readable() == 0 && input.lane.at_end();
     inputs.push_back(input);
   }
   return inputs;
@@ -144,7 +140,7 @@ WorkerLoop::Step WorkerLoop::step() {
     commit_batch();
     throw;
   }
-  done += pass_marks();
+  done += note_ends();
   commit_batch();
   if (retry_ && !retry_->pending()) retry_.reset();
   if (finished_) set_activity(ipc::Activity::finished);
@@ -243,8 +239,9 @@ std::uint64_t WorkerLoop::produce_batch() {
   return calls;
 }
 
-std::uint64_t WorkerLoop::pass_marks() {
-  std::uint64_t passed = 0;
+// How many of the lanes that it looked at have ended. That takes no commit: it can be seen again.
+std::uint64_t WorkerLoop::note_ends() {
+  std::uint64_t ended = 0;
   // Asked before the lanes are looked at: what they hold then is all that the host has published.
   const bool host_is_gone = host_gone(master_);
   for (const std::size_t index : looked_at_) {
@@ -254,27 +251,19 @@ std::uint64_t WorkerLoop::pass_marks() {
                    "start the pipeline anew"}};
     }
     if (input.ended) continue;  // A lane may be looked at twice.
-    const ipc::Mark* mark = input.lane.mark();
-    if (mark != nullptr) {
-      input.ended = mark->kind == ipc::MarkKind::end_of_stream;
-      input.lane.pass_mark();
-      touch(input);
-      ++passed;
-    } else if (ends(input, host_is_gone)) {
-      input.ended = true;
-      ++passed;
-    }
-    if (input.ended) ++ended_inputs_;
+    input.ended = ends(input, host_is_gone);
+    if (input.ended) ++ended;
   }
+  ended_inputs_ += ended;
   if (node_.kind != NodeKind::source && ended_inputs_ == inputs_.size()) input_ended_ = true;
-  return passed;
+  return ended;
 }
 
-// Without a mark: nobody is left who could publish one.
+// Its producer has said so, or no process is left that could say it.
 bool WorkerLoop::ends(InLane& input, bool host_is_gone) {
-  const bool last = host_is_gone && input.from == kHostProcess && input.lane.readable() == 0 &&
-                    input.lane.mark() == nullptr && !input.lane.at_stop();
-  return last || input.producer_shed();
+  const bool last =
+      host_is_gone && input.from == kHostProcess && input.lane.readable() == 0 && !input.lane.at_stop();
+  return (input.lane.readable() == 0 && input.lane.at_end()) || last || input.producer_shed();
 }
 
 void WorkerLoop::say_last_word() {
@@ -290,8 +279,7 @@ void WorkerLoop::say_last_word() {
 
 void WorkerLoop::end_outputs() {
   for (OutLane& output : outputs_) {
-    // The end of stream is the only mark a worker makes, so there is room for it.
-    if (!output.lane.push_mark(ipc::MarkKind::end_of_stream, 0)) refuse_lane(output);
+    output.lane.end();
     if (!output.touched) touch(output);
   }
   finished_ = true;
@@ -309,7 +297,7 @@ void WorkerLoop::abandon_event() noexcept {
 
 bool WorkerLoop::ready(InLane& in) const noexcept {
   return !in.ended &&
-         (in.lane.readable() != 0 || in.lane.at_stop() || in.lane.mark() != nullptr || in.lane.corrupt() ||
+         (in.lane.readable() != 0 || in.lane.at_stop() || in.lane.at_end() || in.lane.corrupt() ||
           (in.from == kHostProcess && host_gone(master_)) || in.producer_shed());
 }
 

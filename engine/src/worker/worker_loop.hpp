@@ -34,7 +34,7 @@ inline constexpr std::chrono::seconds kLongestWait{1};
 // The consuming end of one lane, with what its owner needs around it.
 struct InLane {
   ipc::LaneConsumer lane;
-  std::uint64_t word = 0;  // Of marks_head in the region's cursor area; head is the next.
+  std::uint64_t word = 0;  // Of head in the region's cursor area.
   const ipc::Control* producer = nullptr;
   const ipc::Doorbell* bell = nullptr;
   ProcessIndex from;  // The process that produces it.
@@ -46,7 +46,7 @@ struct InLane {
   bool producer_shed() noexcept {
     // [entry.shed] acquire: all that it had published; pairs with Master::shed().
     return shed != nullptr && shed->load(std::memory_order_acquire) != 0 && lane.readable() == 0 &&
-           !lane.at_stop() && lane.mark() == nullptr;
+           !lane.at_stop();
   }
 };
 
@@ -98,7 +98,7 @@ class WorkerLoop final : public Work {
   void divert(std::size_t index);
   std::uint64_t retry_letter();
   std::uint64_t produce_batch();
-  std::uint64_t pass_marks();
+  std::uint64_t note_ends();
   bool ends(InLane& input, bool host_is_gone);
   void say_last_word();
   void end_outputs();
@@ -107,7 +107,6 @@ class WorkerLoop final : public Work {
   void commit_batch();
   void split_commit();
   void store_commit(bool split);
-  void move_lane(std::uint64_t word, std::uint64_t marks, std::uint64_t events) noexcept;
   void ring_neighbours();
   bool abandoned(const OutLane& out) const noexcept;
   [[noreturn]] void refuse_lane(const OutLane& out) const;

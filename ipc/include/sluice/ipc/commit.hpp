@@ -64,8 +64,8 @@ class Commit {
       : header_{header}, record_{record}, cursors_{cursors}, undo_{undo} {}
 
   // Step 1, cursor by cursor: word `word` of the region's cursors becomes `value` by the next commit, and not
-  // before. A lane's marks cursor is moved before its events' cursor. The record has room for every cursor of
-  // the region once.
+  // before. A lane's tail is moved before its word `ended`. The record has room for every word of the region
+  // that can move, once.
   void move(std::uint64_t word, std::uint64_t value) noexcept { record_[count_++] = {word, value}; }
 
   // Steps 2 to 5: everything that was moved, and the state as it stands. Peers see it when this returns, or
@@ -132,8 +132,8 @@ class Commit {
 
   void store_cursors() noexcept {
     for (std::uint64_t i = 0; i < header_.count; ++i) {
-      // [lane.tail] [lane.head] [lane.marks_tail] [lane.marks_head] release: slots are written before tail
-      // and read before head; pairs with the loads in lane.hpp.
+      // [lane.tail] [lane.head] [lane.ended] release: slots are written before tail and read before head, and
+      // tail is stored before ended; pairs with the loads in lane.hpp.
       cursors_[record_[i].word].store(record_[i].value, std::memory_order_release);
     }
   }

@@ -38,7 +38,7 @@
 namespace sluice::ipc {
 
 inline constexpr std::uint64_t kRegionMagic = 0x736c756963652031;  // "sluice 1"
-inline constexpr std::uint32_t kLayoutVersion = 2;
+inline constexpr std::uint32_t kLayoutVersion = 3;
 inline constexpr std::size_t kMessageBytes = 1024;
 
 enum class Activity : std::uint32_t {
@@ -63,9 +63,9 @@ struct Life {
 inline constexpr std::uint32_t kLivesKept = 64;
 
 enum class Wakefulness : std::uint32_t {
-  awake = 0,      // Will not sleep before a far fence: neighbours need not fence to ask.
+  awake = 0,           // Will not sleep before a far fence: neighbours need not fence to ask.
   about_to_sleep = 1,  // The far fence is under way.
-  may_sleep = 2,          // It is behind: may sleep at any time.
+  may_sleep = 2,       // It is behind: may sleep at any time.
 };
 
 struct Control {

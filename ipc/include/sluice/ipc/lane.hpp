@@ -7,8 +7,25 @@
 // Invariants, with positions counted in bytes since the lane was created, never wrapping in practice:
 //   head <= tail <= head + capacity            as both sides see it, at every instant and after any death;
 //   bytes in [head, tail) are written only before tail covers them and reused only after head has passed;
-//   a mark is published before any tail that covers its position, so nobody consumes past an unseen mark;
+//   the word `ended` is stored after the tail that it came with, and read before the tail (below);
 //   next (private) runs ahead of the published cursor by what the current batch has done and not committed.
+//
+// What a producer says beside its events is a word in its line. Such a word means "valid once everything before
+// the tail that came with it is consumed"; `ended` says that nothing follows that tail. A word needs no position
+// and no ring of its own, because of the order in which it is stored and read:
+//
+//        producer, in one commit                     consumer, in refresh()
+//     1  slots
+//     2  tail  = T   [lane.tail]  release         a  reads ended  [lane.ended] acquire
+//     3  ended = 1   [lane.ended] release         b  reads tail   [lane.tail]  acquire
+//
+//     a before 3: it reads 0. The end, if there is one, is seen with the next look.
+//     a after 3:  then b is after 2 and reads T, the last tail that there is: the stream ends at T.
+//
+// In the other order, b then a, both 2 and 3 could fall between the two reads: a stale tail would be taken for
+// the end, and the events between it and T would be lost. So would they if 3 came before 2. A producer that dies
+// between 2 and 3 has both in its commit record, and its replacement stores both again. The consumer keeps no
+// word about it: the stream has ended for it when the word is set and its head has come to the tail.
 //
 // Cursors are not stored here but by the commit (commit.hpp), which makes several of them change at once;
 // publish() is for whoever has nothing else to commit.
@@ -26,41 +43,25 @@
 
 namespace sluice::ipc {
 
-enum class MarkKind : std::uint32_t {
-  end_of_stream = 1,  // Nothing follows this position.
-};
-
-// A note beside the events: what stands before `position` came before it.
-struct Mark {
-  std::uint64_t position;
-  std::uint64_t value;
-  MarkKind kind;
-  std::uint32_t reserved;
-};
-
-inline constexpr std::uint64_t kMarksPerLane = 8;
+// The values of ProducerLine::ended. Anything else is not from this code, and marks the lane corrupt.
+inline constexpr std::uint64_t kGoesOn = 0;
+inline constexpr std::uint64_t kEnded = 1;
 
 struct alignas(128) ProducerLine {
   // Written by the producer only.
-  std::atomic<std::uint64_t> marks_tail;
   std::atomic<std::uint64_t> tail;
-  Mark marks[kMarksPerLane];
+  std::atomic<std::uint64_t> ended;  // Stored after the tail that it belongs to.
 };
 
 struct alignas(128) ConsumerLine {
   // Written by the consumer only.
-  std::atomic<std::uint64_t> marks_head;
   std::atomic<std::uint64_t> head;
 };
 
 static_assert(std::atomic<std::uint64_t>::is_always_lock_free);
-static_assert(std::is_trivially_copyable_v<Mark> && sizeof(Mark) == 24);
-static_assert(sizeof(ProducerLine) == 256 && offsetof(ProducerLine, tail) == 8);
-static_assert(sizeof(ConsumerLine) == 128 && offsetof(ConsumerLine, head) == 8);
-
-constexpr bool is_known(MarkKind kind) noexcept {
-  return kind == MarkKind::end_of_stream;
-}
+static_assert(sizeof(ProducerLine) == 128 && offsetof(ProducerLine, tail) == 0 &&
+              offsetof(ProducerLine, ended) == 8);
+static_assert(sizeof(ConsumerLine) == 128 && offsetof(ConsumerLine, head) == 0);
 
 // Where the parts of one lane are. The pointers are valid in every process of the pipeline.
 struct LaneMemory {
@@ -84,8 +85,7 @@ class LaneProducer {
   void resume() noexcept {
     // relaxed: the producer's own words; confirmed death and fork order them after the predecessor's stores.
     next_ = memory_.producer->tail.load(std::memory_order_relaxed);
-    marks_next_ = memory_.producer->marks_tail.load(std::memory_order_relaxed);
-    marks_published_ = marks_next_;
+    ends_ = memory_.producer->ended.load(std::memory_order_relaxed) == kEnded;
     head_cache_ = next_ - memory_.capacity_bytes;  // Assume full: the first reserve looks.
     boundary_ = next_;
   }
@@ -99,18 +99,9 @@ class LaneProducer {
   }
   void advance(std::uint64_t bytes) noexcept { next_ += bytes; }
 
-  // False when the ring of marks is full, or the lane corrupt.
-  bool push_mark(MarkKind kind, std::uint64_t value) noexcept {
-    // [lane.marks_head] acquire: the consumer has read the marks that are overwritten; pairs with the
-    // store of marks_head in LaneConsumer::publish() and Commit::store_cursors().
-    const std::uint64_t head = memory_.consumer->marks_head.load(std::memory_order_acquire);
-    // relaxed: own word. A mark that is not published yet nobody can have passed.
-    if (memory_.producer->marks_tail.load(std::memory_order_relaxed) - head > kMarksPerLane) corrupt_ = true;
-    if (corrupt_ || marks_next_ - head >= kMarksPerLane) return false;
-    memory_.producer->marks[marks_next_ % kMarksPerLane] = Mark{next_, value, kind, 0};
-    ++marks_next_;
-    return true;
-  }
+  // Nothing follows what was pushed until now: the last call before the stream's last commit or publish().
+  void end() noexcept { ends_ = true; }
+  bool ends() const noexcept { return ends_; }
 
   // Events come in numbers; what one of them has pushed can be told from what came before it.
   void enter_event(std::uint64_t event) noexcept {
@@ -126,24 +117,15 @@ class LaneProducer {
 
   // Publishes everything up to next() at once; for producers that have nothing to commit with it.
   void publish() noexcept {
-    if (marks_published_ != marks_next_) {
-      // [lane.marks_tail] release: the marks before their cursor; pairs with LaneConsumer::refresh().
-      memory_.producer->marks_tail.store(marks_next_, std::memory_order_release);
-      marks_published_ = marks_next_;
-    }
     // [lane.tail] release: the slots before tail; pairs with LaneConsumer::refresh().
     memory_.producer->tail.store(next_, std::memory_order_release);
+    // [lane.ended] release: tail before the word; pairs with LaneConsumer::refresh().
+    if (ends_) memory_.producer->ended.store(kEnded, std::memory_order_release);
   }
 
   std::uint64_t next() const noexcept { return next_; }
-  std::uint64_t marks_next() const noexcept { return marks_next_; }
   std::uint64_t capacity_bytes() const noexcept { return memory_.capacity_bytes; }
   bool corrupt() const noexcept { return corrupt_; }
-  // The end of stream is its last mark: nothing may follow.
-  bool ends() const noexcept {
-    return marks_next_ != 0 &&
-           memory_.producer->marks[(marks_next_ - 1) % kMarksPerLane].kind == MarkKind::end_of_stream;
-  }
   // Bytes that the consumer has not consumed yet, as far as this side knows now.
   std::uint64_t fill_bytes() noexcept {
     refresh(0);
@@ -181,8 +163,7 @@ class LaneProducer {
   std::uint64_t head_cache_ = 0;
   std::uint64_t boundary_ = 0;
   std::uint64_t event_ = 0;
-  std::uint64_t marks_next_ = 0;
-  std::uint64_t marks_published_ = 0;  // By publish(); what a commit has published may be published again.
+  bool ends_ = false;
   bool corrupt_ = false;
 };
 
@@ -194,14 +175,12 @@ class LaneConsumer {
   void resume() noexcept {
     // relaxed: the consumer's own words; confirmed death and fork order them after the predecessor's stores.
     next_ = memory_.consumer->head.load(std::memory_order_relaxed);
-    marks_next_ = memory_.consumer->marks_head.load(std::memory_order_relaxed);
-    marks_published_ = marks_next_;
     looked_at_ = next_;
     limit_ = next_;
-    marks_tail_cache_ = marks_next_;
+    end_ = kNowhere;
   }
 
-  // Bytes that can be consumed from next() on before a mark or the end of what is published.
+  // Bytes that can be consumed from next() on before a stop or the end of what is published.
   std::uint64_t readable() noexcept {
     if (limit_ == next_) refresh();
     return limit_ - next_;
@@ -231,75 +210,54 @@ class LaneConsumer {
     stop_ = position;
     limit_ = next_;
   }
-  void clear_stop() noexcept { stop_ = kNoStop; }
+  void clear_stop() noexcept { stop_ = kNowhere; }
   bool at_stop() const noexcept { return stop_ == next_; }
 
-  // The mark that stands at next(), if there is one; call when readable() is 0.
-  const Mark* mark() const noexcept {
-    if (marks_next_ == marks_tail_cache_) return nullptr;
-    const Mark& mark = memory_.producer->marks[marks_next_ % kMarksPerLane];
-    return read_once(mark.position) == next_ ? &mark : nullptr;
-  }
-  void pass_mark() noexcept { ++marks_next_; }
+  // The stream has ended and all of it is consumed, as the last look at the lane found; call when readable() is 0.
+  bool at_end() const noexcept { return end_ == next_; }
 
   // Publishes next() at once; for consumers that have nothing to commit with it.
   void publish() noexcept {
-    if (marks_published_ != marks_next_) {
-      // [lane.marks_head] release: the marks are read before they may be overwritten; pairs with push_mark().
-      memory_.consumer->marks_head.store(marks_next_, std::memory_order_release);
-      marks_published_ = marks_next_;
-    }
     // [lane.head] release: the slots are read before they may be overwritten; pairs with
     // LaneProducer::refresh().
     memory_.consumer->head.store(next_, std::memory_order_release);
   }
 
   std::uint64_t next() const noexcept { return next_; }
-  std::uint64_t marks_next() const noexcept { return marks_next_; }
   std::uint64_t capacity_bytes() const noexcept { return memory_.capacity_bytes; }
   bool corrupt() const noexcept { return corrupt_; }
   void quarantine() noexcept {
     corrupt_ = true;
     limit_ = next_;
+    end_ = kNowhere;
   }
 
  private:
   void refresh() noexcept {
     if (corrupt_) return;
+    // [lane.ended] acquire, before tail: the tail that came with the word is there to be read; pairs with the
+    // store of ended in LaneProducer::publish() and Commit::store_cursors().
+    const std::uint64_t ended = memory_.producer->ended.load(std::memory_order_acquire);
     // [lane.tail] acquire: the slots before tail are written; pairs with the store of tail in
     // LaneProducer::publish() and Commit::store_cursors().
     const std::uint64_t tail = memory_.producer->tail.load(std::memory_order_acquire);
-    // [lane.marks_tail] acquire, after tail: a mark is published before a tail that covers it; pairs with
-    // the store of marks_tail in LaneProducer::publish() and Commit::store_cursors().
-    const std::uint64_t marks_tail = memory_.producer->marks_tail.load(std::memory_order_acquire);
-    if (tail - next_ > memory_.capacity_bytes || marks_tail - marks_next_ > kMarksPerLane) {
-      quarantine();
-      return;
-    }
-    marks_tail_cache_ = marks_tail;
+    if (tail - next_ > memory_.capacity_bytes || ended > kEnded) return quarantine();
+    // What has ended neither grows nor goes on.
+    if (end_ != kNowhere && (tail != end_ || ended != kEnded)) return quarantine();
+    if (ended == kEnded) end_ = tail;
     limit_ = tail;
-    if (marks_next_ != marks_tail) {
-      const Mark& mark = memory_.producer->marks[marks_next_ % kMarksPerLane];
-      const std::uint64_t ahead = read_once(mark.position) - next_;
-      // Behind what is consumed, or further ahead than the producer can be: nobody would ever reach it.
-      if (ahead > memory_.capacity_bytes || !is_known(read_once(mark.kind))) return quarantine();
-      // The mark may have come after this tail was read: then it lies beyond it and sets no limit yet.
-      if (ahead < limit_ - next_) limit_ = next_ + ahead;
-    }
     if (stop_ - next_ < limit_ - next_) limit_ = stop_;
   }
 
-  static constexpr std::uint64_t kNoStop = ~std::uint64_t{0};
+  static constexpr std::uint64_t kNowhere = ~std::uint64_t{0};
   static constexpr int kGatherRelaxes = 8;
 
   LaneMemory memory_;
   std::uint64_t next_ = 0;
   std::uint64_t limit_ = 0;
-  std::uint64_t stop_ = kNoStop;
-  std::uint64_t marks_next_ = 0;
-  std::uint64_t marks_tail_cache_ = 0;
-  std::uint64_t marks_published_ = 0;  // By publish(); what a commit has published may be published again.
-  std::uint64_t looked_at_ = 0;        // Where the consumer was when watch() last looked at the tail.
+  std::uint64_t stop_ = kNowhere;
+  std::uint64_t end_ = kNowhere;  // Where the stream ends, once that is seen.
+  std::uint64_t looked_at_ = 0;   // Where the consumer was when watch() last looked at the tail.
   bool corrupt_ = false;
 };
 
