@@ -1,6 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 # How every target of the project is made: language level, warnings, sanitizers, aliases, export.
 
+include(SluicePrecompile)
+
+# ccache must see through a precompiled header, and clang takes it only if no file of it is younger.
+if(CMAKE_CXX_COMPILER_LAUNCHER MATCHES "ccache")
+  add_compile_options("$<$<CXX_COMPILER_ID:GNU>:-fpch-preprocess>"
+    "$<$<CXX_COMPILER_ID:Clang>:SHELL:-Xclang -fno-pch-timestamp>")
+endif()
+
 function(sluice_compile_options target)
   target_compile_features(${target} PUBLIC cxx_std_20)
   set_target_properties(${target} PROPERTIES CXX_EXTENSIONS OFF)
@@ -11,6 +19,9 @@ function(sluice_compile_options target)
   if(SLUICE_SANITIZE)
     target_compile_options(${target} PRIVATE -fsanitize=${SLUICE_SANITIZE} -fno-omit-frame-pointer)
     target_link_options(${target} PUBLIC -fsanitize=${SLUICE_SANITIZE})
+    if(SLUICE_SANITIZE MATCHES "undefined")
+      target_compile_options(${target} PRIVATE -fno-sanitize-recover=undefined)
+    endif()
     if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
       # Between the checks that a sanitizer adds g++ loses sight of what is initialized: in <regex>, for one.
       target_compile_options(${target} PRIVATE -Wno-maybe-uninitialized)
@@ -22,22 +33,41 @@ function(sluice_compile_options target)
   endif()
 endfunction()
 
+# What embeds Sluice may be a shared object, which exports nothing of ours unless its own flags say so, and which
+# dlclose() really unloads: it would keep one for ever that holds a symbol of the kind that g++ calls unique, as
+# standard templates have them.
+function(sluice_library_options target)
+  set_target_properties(${target} PROPERTIES
+    POSITION_INDEPENDENT_CODE ON CXX_VISIBILITY_PRESET hidden VISIBILITY_INLINES_HIDDEN ON)
+  if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+    target_compile_options(${target} PRIVATE -fno-gnu-unique)
+  endif()
+  if(SLUICE_FUZZ_TARGETS)
+    target_compile_options(${target} PRIVATE -fsanitize=fuzzer-no-link)
+  endif()
+endfunction()
+
+# Programs whose own code is not what is tested: the libraries that they test are optimized as ever, while they
+# compile in two thirds of the time.
+function(sluice_light_optimization target)
+  if(CMAKE_BUILD_TYPE STREQUAL "Release")
+    target_compile_options(${target} PRIVATE -O1)
+  endif()
+endfunction()
+
 # sluice_library(ipc SOURCES ... LIBS ...) makes the static library sluice_ipc, known as sluice::ipc.
 function(sluice_library name)
   cmake_parse_arguments(arg "" "" "SOURCES;LIBS;PRIVATE_LIBS" ${ARGN})
   add_library(sluice_${name} STATIC ${arg_SOURCES})
   add_library(sluice::${name} ALIAS sluice_${name})
-  # What embeds Sluice may be a shared object, which exports nothing of ours unless its own flags say so, and which
-  # dlclose() really unloads: it would keep one for ever that holds a symbol of the kind that g++ calls unique, as
-  # standard templates have them.
-  set_target_properties(sluice_${name} PROPERTIES EXPORT_NAME ${name}
-    POSITION_INDEPENDENT_CODE ON CXX_VISIBILITY_PRESET hidden VISIBILITY_INLINES_HIDDEN ON)
+  set_target_properties(sluice_${name} PROPERTIES EXPORT_NAME ${name})
+  sluice_library_options(sluice_${name})
   target_include_directories(sluice_${name} PUBLIC
     $<BUILD_INTERFACE:${CMAKE_CURRENT_SOURCE_DIR}/include> $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
   target_link_libraries(sluice_${name} PUBLIC ${arg_LIBS} PRIVATE ${arg_PRIVATE_LIBS})
   sluice_compile_options(sluice_${name})
-  if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
-    target_compile_options(sluice_${name} PRIVATE -fno-gnu-unique)
+  if("fmt::fmt" IN_LIST arg_PRIVATE_LIBS)
+    sluice_precompile(sluice_${name} library)
   endif()
   set(shared "$<OR:$<STREQUAL:$<TARGET_PROPERTY:TYPE>,MODULE_LIBRARY>,$<STREQUAL:$<TARGET_PROPERTY:TYPE>,SHARED_LIBRARY>>")
   target_compile_options(sluice_${name} INTERFACE "$<$<AND:$<COMPILE_LANG_AND_ID:CXX,GNU>,${shared}>:-fno-gnu-unique>")
@@ -53,4 +83,7 @@ function(sluice_program name)
   add_executable(${name} ${arg_SOURCES})
   target_link_libraries(${name} PRIVATE ${arg_LIBS})
   sluice_compile_options(${name})
+  if("fmt::fmt" IN_LIST arg_LIBS AND NOT "GTest::gtest" IN_LIST arg_LIBS)
+    sluice_precompile(${name} program)
+  endif()
 endfunction()

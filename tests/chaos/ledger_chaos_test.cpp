@@ -54,12 +54,12 @@ class LedgerUnderChaos : public testing::Test {
   ScratchDirectory scratch_;
 };
 
-const std::string kChaos = std::string{"'"} + SLUICE_PROGRAM + "' chaos ";
+const std::string kLedgerChaos = std::string{"'"} + SLUICE_PROGRAM + "' chaos ";
 const std::string kLedger = std::string{"'"} + LEDGER_PROGRAM + "' ";
 
 TEST_F(LedgerUnderChaos, IsExactAndLeavesNothingBehindRunAfterRun) {
   const Finished chaos =
-      run_clean(kChaos + "--for 14s --kill 50/s --stall 1/s --stop 2/s --patience 90s -- " + kLedger +
+      run_clean(kLedgerChaos + "--for 14s --kill 50/s --stall 1/s --stop 2/s --patience 90s -- " + kLedger +
                 "--entries 3000000 --quiet");
   EXPECT_EQ(chaos.status, 0);
   EXPECT_THAT(chaos.errors, HasSubstr("every one ended with status 0 and left no process behind"));
@@ -81,7 +81,7 @@ TEST_F(LedgerUnderChaos, LeaksNeitherDescriptorsNorMemoryOverThousandsOfRestarts
 
 TEST_F(LedgerUnderChaos, IsExactWithTinyLanesAndBatchesOfOne) {
   const Finished chaos =
-      run_clean(kChaos + "--for 6s --kill 50/s --stall 0.5/s --stop 2/s --patience 90s -- " + kLedger +
+      run_clean(kLedgerChaos + "--for 6s --kill 50/s --stall 0.5/s --stop 2/s --patience 90s -- " + kLedger +
                 "--entries 100000 --quiet --set lane.slots=2 --set lane.bytes=4KiB --set batch.events=1");
   EXPECT_EQ(chaos.status, 0);
   EXPECT_GT(number_in(chaos.errors, "(\\d+) kills"), 0);
@@ -106,7 +106,7 @@ TEST_F(LedgerUnderChaos, KeepsARestartBudgetThatTheUserHasSet) {
 
 TEST_F(LedgerUnderChaos, EndsWithAllItsProcessesWhenItIsInterrupted) {
   // Some seconds, so that it has started by then also on a busy machine.
-  const Finished chaos = run_clean(kChaos + "--for 1min --kill 50/s --stop 20/s -- " + kLedger +
+  const Finished chaos = run_clean(kLedgerChaos + "--for 1min --kill 50/s --stop 20/s -- " + kLedger +
                                    "--entries 1000000000 --quiet & sleep 5; kill -INT $!; wait $!");
   EXPECT_EQ(chaos.status, 1) << "the ledger has drained, and complains that it did not get to its end";
   EXPECT_THAT(chaos.errors, AllOf(HasSubstr("interrupted"), HasSubstr("it ended after "),
@@ -118,7 +118,8 @@ TEST_F(LedgerUnderChaos, EndsWithAllItsProcessesWhenItIsInterrupted) {
 TEST_F(LedgerUnderChaos, EndsWithAllItsProcessesWhenChaosItselfIsKilled) {
   // A number that only this run has, put together so that the shell's own command line does not have it.
   const Finished looked =
-      run("export TMPDIR=" + (scratch_ / "") + " N=98$$; " + kChaos + "--for 1min --stop 50/s -- " + kLedger +
+      run("export TMPDIR=" + (scratch_ / "") + " N=98$$; " + kLedgerChaos + "--for 1min --stop 50/s -- " +
+          kLedger +
           "--entries ${N}000 --quiet & sleep 2; pgrep -f \"entries ${N}000\" | wc -l; "
           "kill -KILL $!; for i in $(seq 600); do pgrep -f \"entries ${N}000\" >/dev/null || "
           "break; sleep 0.1; done; echo looked $i times");

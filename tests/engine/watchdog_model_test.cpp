@@ -19,7 +19,8 @@ namespace {
 using namespace std::chrono_literals;
 using std::chrono::nanoseconds;
 
-constexpr WatchLimits kLimits{.deadline = 100ms, .start_deadline = 1s, .late = 100ms, .longest_wait = 1s};
+constexpr WatchLimits kModelLimits{
+    .deadline = 100ms, .start_deadline = 1s, .late = 100ms, .longest_wait = 1s};
 
 class Random {
  public:
@@ -135,14 +136,14 @@ TEST_F(WatchdogModel, NeverEndsAnEventThatNeedsLessThanItsDeadline) {
     std::vector<Thread> threads{{1, any_character(random), random}};
     Watch watch{1s, 0};
     nanoseconds now = 1s;
-    while (threads[0].own() < kLimits.deadline) {
+    while (threads[0].own() < kModelLimits.deadline) {
       // A watchdog that is kept from running itself looks seldom.
       const nanoseconds step = random.one_in(20) ? random.between(1ms, 300ms) : random.between(1ms, 20ms);
       threads[0].live(step);
-      if (threads[0].own() >= kLimits.deadline) break;
+      if (threads[0].own() >= kModelLimits.deadline) break;
       now += step;
       const Verdict verdict =
-          judge(watch, {now, ipc::Activity::busy, 1, false, account_of(threads)}, kLimits);
+          judge(watch, {now, ipc::Activity::busy, 1, false, account_of(threads)}, kModelLimits);
       ASSERT_NE(verdict, Verdict::stalled) << "event " << event << ", own time " << threads[0].own() / 1us
                                            << " us, taken for " << watch.own_time / 1us << " us";
       if (now > 1000s) break;
@@ -167,9 +168,9 @@ TEST_F(WatchdogModel, NeverEndsAnEventOfWhichNoThreadHasUsedTheDeadline) {
         thread.live(step);
         most = std::max(most, thread.own());
       }
-      if (most >= kLimits.deadline) break;
+      if (most >= kModelLimits.deadline) break;
       now += step;
-      ASSERT_NE(judge(watch, {now, ipc::Activity::busy, 1, false, account_of(threads)}, kLimits),
+      ASSERT_NE(judge(watch, {now, ipc::Activity::busy, 1, false, account_of(threads)}, kModelLimits),
                 Verdict::stalled)
           << "event " << event;
     }
@@ -187,14 +188,14 @@ TEST_F(WatchdogModel, EndsEveryEventThatHangsWithinTwiceItsDeadlineOfItsOwnTime)
     if (random.one_in(3)) threads[0].hang_asleep();
     Watch watch{1s, 0};
     nanoseconds now = 1s;
-    const nanoseconds tick = tick_for(10ms, kLimits.deadline);
+    const nanoseconds tick = tick_for(10ms, kModelLimits.deadline);
     Verdict verdict = Verdict::busy;
     while (verdict != Verdict::stalled) {
       threads[0].live(tick);
       now += tick;
-      verdict = judge(watch, {now, ipc::Activity::busy, 1, false, account_of(threads)}, kLimits);
+      verdict = judge(watch, {now, ipc::Activity::busy, 1, false, account_of(threads)}, kModelLimits);
       // In state R the sleep before it is known only at the next look that finds it asleep.
-      ASSERT_LT(threads[0].own(), 4 * kLimits.deadline) << "event " << event;
+      ASSERT_LT(threads[0].own(), 4 * kModelLimits.deadline) << "event " << event;
     }
   }
 }
@@ -215,7 +216,7 @@ TEST_F(WatchdogModel, FollowsThreadsThatComeAndGo) {
       account.thread_count = 2;
       account.threads[0] = {1, 'S', 0ns, 0ns};
       account.threads[1] = {next++, 'S', 0ns, 0ns};
-      ASSERT_NE(judge(watch, {now, ipc::Activity::busy, 1, false, account}, kLimits), Verdict::stalled);
+      ASSERT_NE(judge(watch, {now, ipc::Activity::busy, 1, false, account}, kModelLimits), Verdict::stalled);
     }
   }
 }

@@ -13,7 +13,6 @@
 namespace {
 
 using namespace sluice;
-using namespace sluice::detail;
 using fuzz::require;
 
 constexpr std::uint64_t kCapacity = 512;

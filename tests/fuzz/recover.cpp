@@ -12,7 +12,6 @@
 namespace {
 
 using namespace sluice;
-using namespace sluice::detail;
 using fuzz::require;
 
 constexpr std::size_t kEntryBytes = 256;

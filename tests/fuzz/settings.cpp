@@ -17,7 +17,6 @@
 namespace {
 
 using namespace sluice;
-using namespace sluice::detail;
 using fuzz::require;
 
 std::vector<std::string> lines_of(const std::string& text) {

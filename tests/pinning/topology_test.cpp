@@ -14,7 +14,7 @@ namespace {
 using testing::ElementsAre;
 using testing::HasSubstr;
 
-const std::filesystem::path kMachines = MACHINES_DIR;
+const std::filesystem::path kMachineFiles = MACHINES_DIR;
 
 // One column of the table of units.
 template <typename Field>
@@ -83,14 +83,14 @@ TEST(Topology, RefusesASyntheticTextThatMeansNothingByNamingIt) {
 }
 
 TEST(Topology, KnowsTheFasterKindOfCoreOfAHybridMachine) {
-  const Topology topology = topology_from_xml(kMachines / "hybrid.xml");
+  const Topology topology = topology_from_xml(kMachineFiles / "hybrid.xml");
   EXPECT_THAT(column(topology, &ProcessingUnit::efficiency), ElementsAre(1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0));
   EXPECT_THAT(column(topology, &ProcessingUnit::rank_in_core),
               ElementsAre(0, 1, 0, 1, 0, 1, 0, 1, 0, 0, 0, 0));
 }
 
 TEST(Topology, LeavesOutOfflineUnitsAndMarksThoseThatAreNotAllowed) {
-  const Topology topology = topology_from_xml(kMachines / "partial.xml");
+  const Topology topology = topology_from_xml(kMachineFiles / "partial.xml");
   EXPECT_THAT(column(topology, &ProcessingUnit::os_index), ElementsAre(0U, 1U, 2U, 3U, 4U));
   EXPECT_THAT(column(topology, &ProcessingUnit::allowed), ElementsAre(true, true, false, true, true));
   EXPECT_EQ(topology.allowed().to_string(), "0-1,3-4");

@@ -220,7 +220,7 @@ void try_description(const std::string& bytes, const std::string& socket, std::u
     const ipc::Segment segment{
         "test", region_specs(description.layout), {handed.segment.release(), description.first_byte}};
     Stats stats = description.known;
-    read_stats(description.layout, segment, stats);
+    read_stats(SegmentMap{description.layout, segment}, stats);
   } catch (const Error&) {
     ++refused;
   }

@@ -10,7 +10,7 @@ namespace sluice::test {
 namespace {
 
 constexpr unsigned kWorkers = 16;
-constexpr std::chrono::milliseconds kEventDeadline{100};
+constexpr std::chrono::milliseconds kCrowdEventDeadline{100};
 // CPU time of all events together, and how long events are pushed, whichever comes first.
 constexpr std::chrono::milliseconds kWork{12'000};
 constexpr std::chrono::seconds kPushing{15};
@@ -57,7 +57,7 @@ TEST_F(Crowd, OfHealthyWorkersOnTooFewProcessorsLosesNoneToTheWatchdog) {
   std::mt19937 random{seed};
   use_two_processors();
   Settings settings = reporting_settings();
-  settings.set("watchdog.deadline", std::to_string(kEventDeadline.count()) + "ms");
+  settings.set("watchdog.deadline", std::to_string(kCrowdEventDeadline.count()) + "ms");
   settings.set("lane.slots", "8");  // Little is left to do when the time for pushing is over.
   Running running{settings, kWorkers};
   const auto burn = [] {
