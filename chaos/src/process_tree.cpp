@@ -125,8 +125,8 @@ std::string_view name_of(ProcessKind kind) noexcept {
       return "worker";
     case ProcessKind::standby:
       return "standby";
-    case ProcessKind::coroner:
-      return "coroner";
+    case ProcessKind::dumper:
+      return "dumper";
     case ProcessKind::newborn:
       return "newborn";
     case ProcessKind::master:
@@ -147,7 +147,7 @@ ProcessKind kind_of(std::string_view name, ProcessKind parent) noexcept {
   if (name == kSupervisorName) return of_supervisor ? ProcessKind::newborn : ProcessKind::supervisor;
   if (name == kMasterName) return of_master ? ProcessKind::newborn : ProcessKind::master;
   if (name == kStandbyName) return ProcessKind::standby;
-  if (name == kCoronerName) return ProcessKind::coroner;
+  if (name == kStackDumperName) return ProcessKind::dumper;
   if (of_master || of_supervisor) return ProcessKind::worker;
   // Of an ordinary process, or orphaned: only what its name leaves no doubt about. Names that the kernel
   // makes of a program's file have no slash.

@@ -24,7 +24,7 @@ TEST(ProcessKind, OfAnOrdinaryProcessIsOrdinaryUnlessItsNameSaysOtherwise) {
 TEST(ProcessKind, OfAMastersChildIsAWorkerOnceItHasANameOfItsOwn) {
   EXPECT_EQ(kind_of("sluice-master", ProcessKind::master), ProcessKind::newborn);
   EXPECT_EQ(kind_of("sluice-standby", ProcessKind::master), ProcessKind::standby);
-  EXPECT_EQ(kind_of("sluice-coroner", ProcessKind::master), ProcessKind::coroner);
+  EXPECT_EQ(kind_of("sluice-dumper", ProcessKind::master), ProcessKind::dumper);
   EXPECT_EQ(kind_of("parse/0", ProcessKind::master), ProcessKind::worker);
   EXPECT_EQ(kind_of("a-stage-of-a-lo", ProcessKind::master), ProcessKind::worker) << "cut at 15 letters";
   EXPECT_EQ(kind_of("sluice-super", ProcessKind::master), ProcessKind::supervisor);

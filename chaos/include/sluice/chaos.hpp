@@ -28,7 +28,7 @@ namespace sluice {
 struct Injury {
   std::chrono::nanoseconds at{0};  // On the monotonic clock.
   Harm harm = Harm::kill;
-  std::string kind;  // "worker", "standby", "coroner", "newborn", "master" or "supervisor".
+  std::string kind;  // "worker", "standby", "dumper", "newborn", "master" or "supervisor".
   std::string name;  // "parse/0".
   pid_t pid = 0;
   std::chrono::nanoseconds pause{0};  // Of a stop.

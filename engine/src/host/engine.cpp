@@ -197,7 +197,7 @@ void Engine::Parts::await_end(std::chrono::milliseconds grace) {
 bool Engine::Parts::all_ready() const {
   for (const WorkerIndex index : host.wiring().workers()) {
     const WorkerMemory worker = host.wiring().worker(index);
-    // [entry.pid] pairs with Master::enter(). A worker can be at work before its master has written down
+    // [entry.pid] pairs with Spawner::enter(). A worker can be at work before its master has written down
     // its pid.
     const WorkerEntry& entry = worker.entry();
     // relaxed: as below. Who is shed will never be ready.
@@ -334,9 +334,9 @@ bool Engine::signal_worker(std::string_view worker, int signal) {
   for (const WorkerIndex index : wiring.workers()) {
     if (wiring.name(index) != worker) continue;
     const WorkerEntry& entry = wiring.entry(index);
-    // [entry.pid] acquire: the identity before the pid; pairs with Master::enter(). The pid alone would not
+    // [entry.pid] acquire: the identity before the pid; pairs with Spawner::enter(). The pid alone would not
     // do: a worker that its master did not fork may be reaped before its pid is withdrawn in
-    // Master::on_death().
+    // ExitHandler::on_exit().
     const pid_t pid = entry.pid.load(std::memory_order_acquire);
     const Descriptor pidfd = find_process(pid, entry.identity.load(std::memory_order_relaxed));
     return pidfd && send_signal(pidfd, signal);

@@ -160,7 +160,7 @@ void Host::confirm_the_end() const noexcept {
   constexpr std::chrono::seconds kLimit{1};
   for (const WorkerIndex worker : wiring_.workers()) {
     const WorkerEntry& entry = wiring_.entry(worker);
-    // [entry.pid] acquire: pairs with Master::enter().
+    // [entry.pid] acquire: pairs with Spawner::enter().
     const pid_t pid = entry.pid.load(std::memory_order_acquire);
     try {
       const Descriptor pidfd = find_process(pid, entry.identity.load(std::memory_order_relaxed));

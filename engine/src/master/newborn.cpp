@@ -25,7 +25,7 @@ void await_registration(const WorkerEntry& entry, bool bound) noexcept {
   const timespec pause{0, 20'000};
   const auto until = monotonic_now() + kLimit;
   const pid_t self = ::getpid();
-  // [entry.pid] acquire: the master knows this process from here on; pairs with Master::enter().
+  // [entry.pid] acquire: the master knows this process from here on; pairs with Spawner::enter().
   for (int look = 0; entry.pid.load(std::memory_order_acquire) != self; ++look) {
     if (look < kSpins) {
       ipc::relax();

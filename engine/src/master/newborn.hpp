@@ -3,8 +3,8 @@
 // its region.
 //
 //     master                               newborn
-//     forks                                dies with the master (PR_SET_PDEATHSIG); binds itself to the
-//     lifeline entry.identity, then entry.pid       waits until entry.pid is its own
+//     forks                                dies with the master (PR_SET_PDEATHSIG); binds itself to the lifeline
+//     entry.identity, then entry.pid       waits until entry.pid is its own
 //                                          no longer dies with the master
 //                                          takes its region
 //

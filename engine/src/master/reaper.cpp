@@ -20,7 +20,7 @@ Try try_to_reap(const Descriptor& pidfd, siginfo_t& info, int how = WEXITED) noe
 }  // namespace
 
 std::optional<siginfo_t> Reaper::status_of(const Descriptor& pidfd) noexcept {
-  // The coroner holds whom it has killed, and lets go at once.
+  // A stack dumper holds the process that was killed meanwhile, and lets go at once.
   constexpr int kTries = 30;
   constexpr timespec kPause{0, 100'000};
   siginfo_t info{};

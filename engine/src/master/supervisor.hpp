@@ -5,13 +5,12 @@
 // A master whose supervisor has died becomes the supervisor itself, and forks a master. So the two are a pair of
 // which either may be killed at any instant, and the other makes it whole again:
 //
-//     supervisor K                 master M                      then
-//     waits for M              *SIGKILL*                     K reaps M: confirmed; forks M2, which takes over
-//     *SIGKILL*                sees K's pidfd, ceases to     M is the supervisor now; forks M2, which takes over
-//                              act, forks M2
-//     *SIGKILL*                *SIGKILL*                     nobody is left: the lifeline is cut, the kernel
-//     kills
-//                                                            the workers, and the host reports it
+//     supervisor S     master M                    then
+//     waits for M      *SIGKILL*                   S reaps M: confirmed; forks M2, which takes over
+//     *SIGKILL*        sees S's pidfd, ceases to   M is the supervisor now; forks M2, which takes over
+//                      act, forks M2
+//     *SIGKILL*        *SIGKILL*                   neither is left: the lifeline is cut, the kernel kills the
+//                                                  workers, and the host reports it
 //
 // There are never two masters. A master is forked by a supervisor alone, which has no other: it has reaped the
 // last one, or was itself the last one and acts as none any more. There are never two supervisors: only the

@@ -2,22 +2,17 @@
 // How a master begins: it looks for the workers that a master before it has left, watches over those that
 // live and replaces those that died meanwhile. For the first master there are none, and it starts them all.
 //
-// What the dead master was about, and what is found of it (its stores stand up to some point, in their
-// order):
+// What the dead master was about, and what is found of it (its stores stand up to some point, in their order):
 //
-//   forked a worker, no pid stored yet       no pid: started here. The newborn has died with the master, and
-//   had
-//                                            not touched the region (newborn.hpp)
-//   stored identity, not yet the pid         the same
-//   stored the pid                           found by pid and identity, alive or dead
-//   withdrew the pid of a dead worker        no pid: started here, which counts as no death. It ended well or
-//                                            hopelessly, and that is not noted yet: so does the one started
-//                                            here
-//   was ending the pipeline, state not set   workers found dead are started; requests are looked at, so that
-//   a
-//                                            stop goes on; a pipeline that had failed fails once more
+//   forked a worker, no pid stored yet   no pid: started here. The newborn has died with the master, and had not
+//                                        touched the region (newborn.hpp)
+//   stored identity, not yet the pid     the same
+//   stored the pid                       found by pid and identity, alive or dead
+//   withdrew the pid of a dead worker    no pid: started here, which counts as no death. If it ended well or
+//                                        hopelessly, that is not noted yet, and the one started here ends the same
+//   was ending the pipeline, state not   workers found dead are started; requests are looked at, so that a stop
+//   set                                  goes on; a pipeline that had failed fails once more
 #include <algorithm>
-#include <sys/epoll.h>
 #include <unistd.h>
 
 #include "master/master.hpp"
@@ -32,17 +27,15 @@ void Master::take_over() {
   // The doorbell that announced a request may have been heard by a master that is dead now.
   look_at_requests();
   for (const WorkerIndex worker : wiring_.workers()) {
-    WorkerEntry& entry = wiring_.entry(worker);
     // relaxed: this process's own region.
-    if (entry.done.load(std::memory_order_relaxed) != 0 || children_[worker].pidfd) continue;
+    if (wiring_.entry(worker).done.load(std::memory_order_relaxed) != 0 || children_[worker].pidfd) continue;
     if (children_[worker].pid == 0) {
-      start(worker);
+      spawner_.start(worker);
     } else {
-      entry.pid.store(0, std::memory_order_relaxed);
-      on_exit(worker, std::nullopt);
+      end_if(exits_.on_exit_unseen(worker));
     }
   }
-  next_look_ = monotonic_now() + tick_;
+  stalls_.begin();
   MasterRegister& own = wiring_.master();
   // relaxed: words for people; what is acted on goes by the workers' own words.
   own.at_work_ns.store(monotonic_now().count(), std::memory_order_relaxed);
@@ -62,18 +55,18 @@ void Master::introduce_itself() {
   own.masters.store(own.masters.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
 }
 
-// Leaves the worker with a pid and no pidfd if it is dead and reaped by whoever it was a child of.
+// Leaves the worker with a pid and no pidfd if it is dead and reaped by the process whose child it was.
 void Master::adopt(WorkerIndex worker) {
   Child& child = children_[worker];
   const WorkerEntry& entry = wiring_.entry(worker);
   if (entry.done.load(std::memory_order_relaxed) != 0) {  // relaxed: this process's own region.
-    --running_;
+    exits_.count_as_done();
     return;
   }
-  // [entry.pid] acquire: pairs with Master::enter() of the master before.
+  // [entry.pid] acquire: pairs with Spawner::enter() of the master before.
   child.pid = entry.pid.load(std::memory_order_acquire);
   child.pidfd = find_process(child.pid, entry.identity.load(std::memory_order_relaxed));
-  if (child.pidfd) watch_over(worker, child.pid, EPOLL_CTL_ADD);
+  if (child.pidfd) spawner_.adopt(worker, child.pid);
   const ipc::Control& control = wiring_.worker(worker).control();
   // relaxed: what it says is believed as little as by the master before.
   const std::uint32_t incarnation = control.incarnation.load(std::memory_order_relaxed);

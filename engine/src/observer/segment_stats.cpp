@@ -50,7 +50,7 @@ void read_worker(const SegmentMap& map, const WorkerMemory& worker, WorkerStats&
   constexpr auto kRelaxed = std::memory_order_relaxed;
   const WorkerEntry& entry = worker.entry();
   const ipc::Counters& counters = worker.counters();
-  stats.pid = entry.pid.load(std::memory_order_acquire);  // [entry.pid] pairs with Master::on_death().
+  stats.pid = entry.pid.load(std::memory_order_acquire);  // [entry.pid] pairs with ExitHandler::on_exit().
   stats.incarnation = worker.control().incarnation.load(kRelaxed);
   stats.verdict = name_of(static_cast<Verdict>(entry.verdict.load(kRelaxed)));
   stats.finished = worker.cursors()[kFinished].load(kRelaxed) != 0;

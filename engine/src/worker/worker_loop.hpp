@@ -44,7 +44,7 @@ struct InLane {
 
   // Its producer is shed, and everything that it had published is read: nothing follows.
   bool producer_shed() noexcept {
-    // [entry.shed] acquire: all that it had published; pairs with Master::shed().
+    // [entry.shed] acquire: all that it had published; pairs with ExitHandler::shed().
     return shed != nullptr && shed->load(std::memory_order_acquire) != 0 && lane.readable() == 0 &&
            !lane.at_stop();
   }

@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: Apache-2.0
+// The report log: a file to which the master and its stack dumpers append lines of JSON, one for each thing that
+// happened. It is never read back, and writing it blocks nobody but for the one write().
+#pragma once
+
+#include <string>
+#include <string_view>
+
+namespace sluice::detail {
+
+// A text as JSON writes it, in quotes.
+std::string json_text(std::string_view text);
+// A text of lines as a field that holds a list of them: `"name":["first","second"]`.
+std::string json_lines(std::string_view name, std::string_view text);
+
+class ReportLog {
+ public:
+  explicit ReportLog(std::string path) : path_{std::move(path)} {}
+
+  // Appends the line {fields,more}; both are fields of JSON without braces (`"worker":"parse/0","signal":11`), and
+  // either may be empty. One write, so that lines of several writers do not mix. Makes the file and its directory
+  // when they are missing. False when the line could not be written.
+  bool append(std::string_view fields, std::string_view more = {}) const noexcept;
+
+ private:
+  std::string path_;
+};
+
+}  // namespace sluice::detail

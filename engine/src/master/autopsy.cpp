@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "master/autopsy.hpp"
+
+#include <csignal>
+#include <cstring>
+#include <ctime>
+
+#include <fmt/chrono.h>
+#include <fmt/format.h>
+
+#include "death/report_log.hpp"
+#include "worker/retry.hpp"
+
+namespace sluice::detail {
+namespace {
+
+// relaxed throughout: of a process that is dead.
+constexpr auto kRelaxed = std::memory_order_relaxed;
+
+std::string_view message_of(const ipc::Control& control) {
+  return {control.message, ::strnlen(control.message, ipc::kMessageBytes)};
+}
+
+const ipc::Life& last_life(const ipc::Control& control) {
+  return control.lives[control.incarnation.load(kRelaxed) % ipc::kLivesKept];
+}
+
+// Before that, what the region says is about its predecessor.
+bool has_taken_over(const ipc::Control& control, const Child& child) {
+  return control.pid.load(kRelaxed) == child.pid;
+}
+
+// True of an event that has been committed, and of what is no event: the last word, the calls of a source.
+bool is_done_with(const Wiring& wiring, const WorkerMemory& memory, std::uint64_t progress) {
+  const std::vector<LaneIndex>& lanes_in = memory.layout().lanes_in;
+  const EventName event = event_named(progress);
+  if (progress != 0 && event.lane == kRetryLane)
+    return memory.cursors()[kRetried].load(kRelaxed) > Retry::number_at(event.position);
+  if (progress == 0 || event.lane >= lanes_in.size()) return true;
+  return wiring.lane(lanes_in[event.lane]).consumer->head.load(kRelaxed) > event.position;
+}
+
+// How often the event in the handler has killed by now; 0 when no event is to blame.
+std::uint32_t blame(const Wiring& wiring, const Child& child, const Death& death) {
+  const WorkerMemory memory = wiring.worker(child.worker);
+  const std::uint64_t progress = memory.control().progress.load(kRelaxed);
+  // A worker that has not begun an event was not killed by one: the word is its predecessor's.
+  const bool began = has_taken_over(memory.control(), child) &&
+                     last_life(memory.control()).first_event_ns.load(kRelaxed) != 0;
+  if (!is_earned(death.cause) || !began || child.most_attempts == 0 || is_done_with(wiring, memory, progress))
+    return 0;
+  for (Blame& earlier : memory.entry().blames) {
+    if (!is_done_with(wiring, memory, earlier.event.load(kRelaxed))) continue;
+    earlier.event.store(0, kRelaxed);
+    earlier.attempts.store(0, kRelaxed);
+  }
+  return count_blame(memory.entry().blames, progress, death);
+}
+
+}  // namespace
+
+Death find_cause(const Wiring& wiring, const Child& child, const std::optional<WaitStatus>& status,
+                 MemoryEvents& memory_events) {
+  const WorkerMemory memory = wiring.worker(child.worker);
+  const ipc::Control& control = memory.control();
+  const CrashNote& note = memory.crash_note();
+  Evidence evidence;
+  evidence.status = status;
+  evidence.ended_by_watchdog = child.stalled;
+  // Asked of the kernel only where it can matter.
+  evidence.out_of_memory_kill = (!status || (!status->exited && status->value == SIGKILL)) &&
+                                !child.stalled && memory_events.somebody_was_killed();
+  if (!has_taken_over(control, child)) return death_of(evidence);
+  const ipc::Activity activity = control.activity.load(kRelaxed);
+  // Said only after the last commit and its rings: a process that had come less far is replaced once more.
+  evidence.finished = activity == ipc::Activity::finished && memory.cursors()[kFinished].load(kRelaxed) != 0;
+  evidence.gave_up = activity == ipc::Activity::hopeless;
+  if (note.incarnation.load(kRelaxed) == control.incarnation.load(kRelaxed)) {
+    evidence.note = note.kind.load(kRelaxed);
+    evidence.note_signal = note.signal.load(kRelaxed);
+  }
+  return death_of(evidence);
+}
+
+Autopsy examine(const Wiring& wiring, const Child& child, const Death& death) {
+  const WorkerMemory memory = wiring.worker(child.worker);
+  const ipc::Control& control = memory.control();
+  const CrashNote& note = memory.crash_note();
+  Autopsy autopsy;
+  autopsy.death = death;
+  autopsy.pid = child.pid;
+  autopsy.incarnation = control.incarnation.load(kRelaxed);
+  autopsy.event = control.progress.load(kRelaxed);
+  autopsy.attempts = blame(wiring, child, death);
+  const bool has_region = has_taken_over(control, child);
+  const bool left_note = has_region && note.incarnation.load(kRelaxed) == autopsy.incarnation;
+  if (left_note && death.cause == Cause::crashed) autopsy.frames = frames_of(note);
+  const ipc::Activity activity = control.activity.load(kRelaxed);
+  const bool left_message = activity == ipc::Activity::failed || activity == ipc::Activity::hopeless;
+  if (has_region && left_message) autopsy.message = message_of(control);
+  // One that had not taken its region yet was not ready.
+  const ipc::Life& life = last_life(control);
+  autopsy.was_ready = life.born_ns.load(kRelaxed) >= child.born.count() && life.ready_ns.load(kRelaxed) != 0;
+  autopsy.achieved = memory.commit().committed.load(kRelaxed) != child.committed_at_birth ||
+                     activity == ipc::Activity::idle || activity == ipc::Activity::full;
+  return autopsy;
+}
+
+std::string fields_of(const Wiring& wiring, WorkerIndex worker, const Autopsy& autopsy) {
+  const EventName event = event_named(autopsy.event);
+  return fmt::format(
+      R"("report":"death","time":"{:%FT%TZ}","worker":"{}","pid":{},"incarnation":{},"cause":"{}","signal":{},)"
+      R"("message":{},"event":"{:#x}","lane":{},"position":{},"attempts":{},"restarts":{},"settings":"{:016x}")",
+      fmt::gmtime(std::time(nullptr)), wiring.name(worker), autopsy.pid, autopsy.incarnation,
+      name_of(autopsy.death.cause), autopsy.death.signal, json_text(autopsy.message), autopsy.event,
+      event.lane, event.position, autopsy.attempts, wiring.entry(worker).restarts.load(kRelaxed),
+      wiring.settings().fingerprint);
+}
+
+}  // namespace sluice::detail

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the master remembers of one worker: the process that it is now, how it is watched, and what its deaths have
+// cost so far. A new master begins with none of it but what stands in the segment (takeover.cpp).
+#pragma once
+
+#include <algorithm>
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <sys/types.h>
+
+#include <sluice/detail/descriptor.hpp>
+
+#include "layout/index.hpp"
+#include "layout/resolved_settings.hpp"
+#include "master/restart_budget.hpp"
+#include "master/watchdog.hpp"
+#include "worker/worker_loop.hpp"
+
+namespace sluice::detail {
+
+struct Child {
+  Child(WorkerIndex index, const PipelineSettings& pipeline, const StageSettings& stage)
+      : worker{index},
+        budget{{pipeline.restart.budget, pipeline.restart.window, pipeline.restart.backoff,
+                pipeline.restart.backoff_max, pipeline.restart.stable}},
+        letters{{pipeline.restart.letter_budget, pipeline.restart.window, {}, {}, {}}},
+        most_attempts{stage.poison_attempts} {
+    constexpr int kStartsPerDeadline = 10;
+    limits.deadline = stage.deadline;
+    limits.start_deadline = limits.deadline * kStartsPerDeadline;
+    limits.late = std::max(limits.deadline / 2, 10 * pipeline.watchdog_tick);
+    limits.longest_wait = kLongestWait;
+  }
+
+  WorkerIndex worker;
+
+  // The process; pid 0 while there is none.
+  pid_t pid = 0;
+  Descriptor pidfd;
+  std::chrono::nanoseconds born{0};
+  std::uint64_t committed_at_birth = 0;
+  std::optional<std::chrono::nanoseconds> start_at;  // When its replacement is due.
+
+  // How it is watched.
+  Watch watch;
+  WatchLimits limits;
+  bool stalled = false;  // It is to be killed for that, or has been.
+  struct ToKill {
+    std::chrono::nanoseconds since{0};
+    std::uint64_t event = 0;  // The progress word: it dies in this event, or not at all.
+  };
+  std::optional<ToKill> to_kill;  // While its stacks are being taken.
+
+  // What its deaths have cost.
+  RestartBudget budget;
+  RestartBudget letters;  // Events moved out of the way are counted as restarts are, without pauses.
+  StartRecord starts;
+  std::uint64_t most_attempts = 0;
+};
+
+using Children = Indexed<WorkerIndex, Child>;
+
+}  // namespace sluice::detail

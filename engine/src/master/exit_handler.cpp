@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+// What there is to the exit of a worker beside its replacement: the report, and what becomes of the pipeline when a
+// budget is spent.
+#include "master/exit_handler.hpp"
+
+#include <fmt/format.h>
+
+namespace sluice::detail {
+
+void ExitHandler::report(WorkerIndex worker, const Autopsy& autopsy) {
+  const std::string fields = fields_of(wiring_, worker, autopsy);
+  if (autopsy.frames.empty()) {
+    report_log_.append(fields);
+  } else {
+    dumper_.report_backtrace(fields, autopsy.frames);
+  }
+}
+
+// The report, if the pipeline stops with it.
+std::string ExitHandler::give_up(WorkerIndex worker, const std::string& report) {
+  if (wiring_.settings().restart.spent == SpentBudgetPolicy::stop) return report;
+  shed(worker);
+  return {};
+}
+
+void ExitHandler::shed(WorkerIndex worker) {
+  WorkerEntry& entry = wiring_.entry(worker);
+  entry.verdict.store(static_cast<std::uint32_t>(Verdict::shed), std::memory_order_relaxed);
+  // relaxed: for a master that takes over; until it stands there, the worker is started once more.
+  entry.done.store(1, std::memory_order_relaxed);
+  // [entry.shed] release: the death of the worker is confirmed, and what it had published is all there will
+  // be; pairs with InLane::producer_shed().
+  entry.shed.store(1, std::memory_order_release);
+  --running_;
+  // Neighbours may wait for what will not come, or for room that nobody will make.
+  wiring_.ring_all();
+}
+
+std::string ExitHandler::budget_report(const Child& child, const Autopsy& autopsy) const {
+  const std::string cause = to_text(autopsy.death, autopsy.message);
+  return to_text(SpentBudget{wiring_.name(child.worker), wiring_.settings().restart.budget, autopsy.event,
+                             cause, child.starts});
+}
+
+std::string ExitHandler::letters_report(const Child& child, const Autopsy& autopsy) const {
+  return fmt::format(
+      "{} has moved {} events to the dead letters in {} within restart.window, and the next one has killed "
+      "it {} times: {}; mend its handler or raise poison.budget",
+      wiring_.name(child.worker), wiring_.settings().restart.letter_budget, wiring_.reports().string(),
+      autopsy.attempts, to_text(autopsy.death, autopsy.message));
+}
+
+}  // namespace sluice::detail

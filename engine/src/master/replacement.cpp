@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: Apache-2.0
+// From `kill -9` of a worker to the first event of its replacement, from top to bottom in the order in which it
+// happens. Three processes take part:
+//
+//     kernel                     master                                    standby: forked ahead, blocked on a pipe
+//     the worker is dead
+//     its pidfd is readable      ExitHandler::on_exit()
+//                                  withdraws the pid
+//                                  handle(): why it died, is an event
+//                                    to blame
+//                                  replace(): may it be replaced, when
+//                                Spawner::start()
+//                                  watch_over(): registers the standby
+//                                  tells it which worker to be        -->  Spawner::become_worker()
+//                                  writes the report                         sees its pid in the entry
+//                                  reaps the dead process                    run_worker(): owns the region, binds
+//                                prepares the next standby                     itself, recovers, constructs the
+//                                                                              handler, rings its neighbours
+//                                                                            WorkerLoop::step(): the first event
+//
+// The kernel tells of the death before the memory of the dead is taken down: mm_pin.hpp. run_worker() stands in
+// worker/worker_process.cpp, the recovery in the constructor of WorkerLoop.
+#include <csignal>
+#include <unistd.h>
+
+#include <fmt/format.h>
+
+#include <sluice/error.hpp>
+
+#include "master/exit_handler.hpp"
+#include "master/newborn.hpp"
+#include "master/spawner.hpp"
+#include "worker/worker_process.hpp"
+
+namespace sluice::detail {
+
+// 1. The master learns of the death.
+std::string ExitHandler::on_exit(WorkerIndex worker) {
+  Child& child = children_[worker];
+  // [entry.pid] release: the pid is withdrawn before it is reaped, so that a process that still reads it after
+  // opening a pidfd holds the right process; pairs with Engine::signal_worker().
+  wiring_.entry(worker).pid.store(0, std::memory_order_release);
+  epoll_.remove(child.pidfd.get());
+  Descriptor dead = std::move(child.pidfd);
+  // Nothing for a worker that this master found: it is not its child, and its parent reaps it.
+  const std::optional<siginfo_t> status = Reaper::status_of(dead);
+  std::optional<WaitStatus> known;
+  if (status) known = WaitStatus{status->si_code == CLD_EXITED, status->si_status};
+  const std::string failure = handle(worker, known);
+  // The replacement comes before the reaping, which takes the kernel a while.
+  reaper_.reap(std::move(dead));
+  return failure;
+}
+
+std::string ExitHandler::on_exit_unseen(WorkerIndex worker) {
+  wiring_.entry(worker).pid.store(0, std::memory_order_relaxed);  // relaxed: no process has this pid any more.
+  return handle(worker, std::nullopt);
+}
+
+// 2. Why it died, and whether the event in its handler is to blame.
+std::string ExitHandler::handle(WorkerIndex worker, const std::optional<WaitStatus>& status) {
+  Child& child = children_[worker];
+  WorkerEntry& entry = wiring_.entry(worker);
+  // relaxed here and below: words for people, and of a process that is dead.
+  const std::uint32_t incarnation = wiring_.worker(worker).control().incarnation.load(std::memory_order_relaxed);
+  entry.noticed_ns[incarnation % ipc::kLivesKept].store(monotonic_now().count(), std::memory_order_relaxed);
+  const Death death = find_cause(wiring_, child, status, memory_events_);
+  entry.last_cause.store(death.cause, std::memory_order_relaxed);
+  entry.last_signal.store(death.signal, std::memory_order_relaxed);
+  if (death.cause == Cause::finished) {
+    child.pid = 0;
+    entry.done.store(1, std::memory_order_relaxed);
+    --running_;
+    return {};
+  }
+  const Autopsy autopsy = examine(wiring_, child, death);
+  child.pid = 0;
+  entry.verdict.store(static_cast<std::uint32_t>(Verdict::dead), std::memory_order_relaxed);
+  // The replacement first: it is waited for.
+  const std::string failure = replace(worker, autopsy);
+  report(worker, autopsy);
+  return failure;
+}
+
+// 3. Whether it is replaced, and when. Empty, or why the pipeline stops.
+std::string ExitHandler::replace(WorkerIndex worker, const Autopsy& autopsy) {
+  Child& child = children_[worker];
+  if (autopsy.death.cause == Cause::hopeless)
+    return fmt::format("{}: {}", wiring_.name(worker), autopsy.message);
+  std::chrono::nanoseconds delay{0};
+  child.starts.on_death(autopsy.was_ready);
+  if (const auto report = why_not_replaced(child, autopsy, delay)) return give_up(worker, *report);
+  WorkerEntry& entry = wiring_.entry(worker);
+  entry.restarts.store(entry.restarts.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+  child.start_at = monotonic_now() + delay;
+  if (delay.count() == 0) spawner_.start(worker);
+  return {};
+}
+
+// Nothing, and after which delay; or that the budget is spent. A death that an event is to blame for has an end of
+// its own, since the event is moved out of the way: such moves are counted apart, and delay nothing.
+std::optional<std::string> ExitHandler::why_not_replaced(Child& child, const Autopsy& autopsy,
+                                                         std::chrono::nanoseconds& delay) {
+  const auto now = monotonic_now();
+  const auto lived = now - child.born;
+  if (autopsy.attempts == 0 || autopsy.attempts > child.most_attempts) {
+    const auto granted = child.budget.on_death(now, lived, autopsy.achieved, random_());
+    if (!granted) return budget_report(child, autopsy);
+    delay = *granted;
+  } else if (autopsy.attempts == child.most_attempts &&
+             !child.letters.on_death(now, lived, true, random_())) {
+    return letters_report(child, autopsy);
+  }
+  return std::nullopt;
+}
+
+// 4. A process for it: the standby, or, should there be none, a fork.
+void Spawner::start(WorkerIndex worker) {
+  Child& child = children_[worker];
+  child.start_at.reset();
+  if (standby_.ready()) {
+    const pid_t pid = standby_.pid();
+    child.pidfd = standby_.hand_over();
+    watch_over(worker, pid, Watched::as_standby);
+    standby_.tell(worker);
+    standby_due_ = monotonic_now() + kStandbyPause;
+  } else if (const pid_t pid = fork_worker(worker); pid > 0) {
+    failed_forks_ = 0;
+    watch_over(worker, pid, Watched::not_yet);
+  } else {
+    // Out of processes or memory, perhaps for a moment only.
+    constexpr auto kRetry = std::chrono::milliseconds{10};
+    constexpr unsigned kMostRetries = 500;
+    if (++failed_forks_ > kMostRetries) {
+      throw Error{{"fork", wiring_.name(worker), errno_text(),
+                   "raise the limit of processes (ulimit -u) or give the machine more memory"}};
+    }
+    child.start_at = monotonic_now() + kRetry;
+  }
+}
+
+// 5. The master watches over it and writes down who it is.
+void Spawner::watch_over(WorkerIndex worker, pid_t pid, Watched watched) {
+  Child& child = children_[worker];
+  const WorkerMemory memory = wiring_.worker(worker);
+  const auto now = monotonic_now();
+  child.pid = pid;
+  child.born = now;
+  // relaxed here and below: words of a worker that is not to be trusted anyway, or words for people.
+  child.committed_at_birth = memory.commit().committed.load(std::memory_order_relaxed);
+  child.watch = Watch{now, memory.control().progress.load(std::memory_order_relaxed)};
+  child.stalled = false;
+  child.to_kill.reset();
+  const int fd = child.pidfd.get();
+  const bool done =
+      watched == Watched::as_standby ? epoll_.change(fd, worker.value()) : epoll_.add(fd, worker.value());
+  if (!done) throw Error{{"watch", wiring_.name(worker), errno_text(), ""}};
+  enter(child);
+}
+
+void Spawner::enter(const Child& child) {
+  WorkerEntry& entry = wiring_.entry(child.worker);
+  entry.identity.store(identity_of(child.pidfd, child.pid), std::memory_order_relaxed);
+  // [entry.pid] release: the identity before the pid; pairs with Engine::signal_worker(), with the worker's
+  // own look in await_registration(), and with a next master's adopt().
+  entry.pid.store(child.pid, std::memory_order_release);
+}
+
+// 6. In the standby, which has been told which worker to be: it waits until it is written down, takes the region,
+// recovers and goes to work.
+void Spawner::become_worker(WorkerIndex worker, bool bound) noexcept {
+  await_registration(wiring_.entry(worker), bound);
+  run_worker(wiring_, places_[worker], worker);
+}
+
+}  // namespace sluice::detail

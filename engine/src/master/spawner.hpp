@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+// The spawner: makes the processes of the workers. It keeps one forked ahead, the standby, starts a worker from it
+// or by a fork, and registers the process, which may touch its region from then on (newborn.hpp).
+//
+// Used by the master only. What it does on the way of a replacement stands in replacement.cpp, in the order in
+// which it happens; the rest in spawner.cpp.
+#pragma once
+
+#include <chrono>
+#include <sys/types.h>
+
+#include <sluice/pinning/place.hpp>
+
+#include "layout/wiring.hpp"
+#include "master/child.hpp"
+#include "master/epoll.hpp"
+#include "master/lifeline.hpp"
+#include "master/standby.hpp"
+#include "observer/observer_socket.hpp"
+
+namespace sluice::detail {
+
+// After a standby has been used, so that the next one does not get in the way of the one that is needed.
+inline constexpr std::chrono::nanoseconds kStandbyPause = std::chrono::microseconds{500};
+
+class Spawner {
+ public:
+  // All must outlive it; `places` are those of the workers. The newborn let go of the observer socket.
+  Spawner(const Wiring& wiring, const Indexed<WorkerIndex, pinning::Place>& places, Lifeline& lifeline,
+          ObserverSocket& observer_socket, const Epoll& epoll, Children& children) noexcept
+      : wiring_{wiring},
+        places_{places},
+        lifeline_{lifeline},
+        observer_socket_{observer_socket},
+        epoll_{epoll},
+        children_{children} {}
+
+  // Makes the worker's process at once, or, when there is none to be had at the moment, has it made a little later.
+  // Throws Error once there has been none for a long time.
+  void start(WorkerIndex worker);
+  // Starts the workers whose time has come (Child::start_at).
+  void start_due();
+  // Watches over a worker that this master has found, not made.
+  void adopt(WorkerIndex worker, pid_t pid) { watch_over(worker, pid, Watched::not_yet); }
+
+  // Forks the next standby if there is none and its time has come.
+  void prepare_standby();
+  // Its pidfd says that it is dead.
+  void on_standby_death() noexcept;
+  // Nobody needs it any more.
+  void end_standby() noexcept { standby_.give_up(); }
+
+  // When start_due() or prepare_standby() has something to do.
+  std::chrono::nanoseconds next_due() const noexcept;
+
+ private:
+  enum class Watched { not_yet, as_standby };
+
+  pid_t fork_worker(WorkerIndex worker);
+  void watch_over(WorkerIndex worker, pid_t pid, Watched watched);
+  void enter(const Child& child);
+  // In the process that is made.
+  void become_newborn() noexcept;
+  [[noreturn]] void become_worker(WorkerIndex worker, bool bound) noexcept;
+
+  const Wiring& wiring_;
+  const Indexed<WorkerIndex, pinning::Place>& places_;
+  Lifeline& lifeline_;
+  ObserverSocket& observer_socket_;
+  const Epoll& epoll_;
+  Children& children_;
+  Standby standby_;
+  std::chrono::nanoseconds standby_due_{0};
+  unsigned failed_forks_ = 0;  // In a row.
+};
+
+}  // namespace sluice::detail

@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "master/stall_handler.hpp"
+
+#include <algorithm>
+#include <csignal>
+#include <ctime>
+
+#include <fmt/chrono.h>
+#include <fmt/format.h>
+
+#include "master/observe.hpp"
+
+namespace sluice::detail {
+namespace {
+
+// relaxed throughout: words for people, and words of workers that are looked at again and again.
+constexpr auto kRelaxed = std::memory_order_relaxed;
+
+}  // namespace
+
+void StallHandler::set_ticks() noexcept {
+  const std::chrono::nanoseconds asked = tick_;
+  for (const Child& child : children_) {
+    tick_ = std::min(tick_, tick_for(asked, child.limits.deadline));
+    idle_tick_ = std::min(idle_tick_, idle_tick_for(asked, child.limits.deadline));
+  }
+}
+
+void StallHandler::look_at_workers() {
+  bool all_idle = true;
+  bool some_to_kill = false;
+  for (Child& child : children_) {
+    if (child.pid == 0) continue;
+    if (!child.stalled) {
+      const Observation seen = observe(wiring_, child.worker, child.pid, child.watch);
+      const Verdict verdict = judge(child.watch, seen, child.limits);
+      note(child.worker, verdict);
+      if (verdict == Verdict::stalled) schedule_kill(child);
+      all_idle = all_idle && verdict == Verdict::idle;
+    } else if (child.to_kill && monotonic_now() >= child.to_kill->since + StackDumper::kCapture) {
+      kill(child);
+    }
+    some_to_kill = some_to_kill || child.to_kill;
+  }
+  // A worker that has nothing to do cannot stall, so an idle pipeline is looked at seldom and costs nothing.
+  next_look_ = monotonic_now() + (all_idle ? idle_tick_ : tick_);
+  if (some_to_kill) next_look_ = std::min(next_look_, monotonic_now() + StackDumper::kCapture);
+}
+
+void StallHandler::note(WorkerIndex worker, Verdict verdict) noexcept {
+  WorkerEntry& entry = wiring_.entry(worker);
+  const auto before = static_cast<Verdict>(entry.verdict.load(kRelaxed));
+  if (verdict == Verdict::starved && before != Verdict::starved)
+    entry.starved.store(entry.starved.load(kRelaxed) + 1, kRelaxed);
+  entry.verdict.store(static_cast<std::uint32_t>(verdict), kRelaxed);
+}
+
+// As soon as its stacks are taken.
+void StallHandler::schedule_kill(Child& child) {
+  child.stalled = true;
+  child.to_kill = Child::ToKill{monotonic_now(), child.watch.progress};
+  const std::string fields = fmt::format(
+      R"("report":"stall","time":"{:%FT%TZ}","worker":"{}","pid":{},"incarnation":{},"event":"{:#x}",)"
+      R"("own_time_ms":{},"deadline_ms":{})",
+      fmt::gmtime(std::time(nullptr)), wiring_.name(child.worker), child.pid,
+      wiring_.worker(child.worker).control().incarnation.load(kRelaxed), child.to_kill->event,
+      child.watch.own_time.count() / 1'000'000, child.limits.deadline.count() / 1'000'000);
+  if (!dumper_.dump(fields, child.pid, child.pidfd.get())) kill(child);
+}
+
+// Whether it was: it dies in the event that it is blamed for, or not at all. Nothing can come in between while the
+// dumper holds it; when it could not be stopped it may move on at this very instant, and then dies all the same.
+bool StallHandler::kill(Child& child) noexcept {
+  const std::uint64_t progress = wiring_.worker(child.worker).control().progress.load(kRelaxed);
+  if (progress != child.to_kill->event) {
+    cancel_kill(child);
+    return false;
+  }
+  child.to_kill.reset();
+  send_signal(child.pidfd, SIGKILL);
+  return true;
+}
+
+// It has moved on, and is watched anew.
+void StallHandler::cancel_kill(Child& child) noexcept {
+  child.watch = Watch{monotonic_now(), child.to_kill->event};
+  child.to_kill.reset();
+  child.stalled = false;
+}
+
+Child* StallHandler::to_be_killed(pid_t pid) noexcept {
+  const auto found = std::find_if(children_.begin(), children_.end(), [pid](const Child& child) {
+    return child.pid != 0 && child.pid == pid && child.to_kill;
+  });
+  return found == children_.end() ? nullptr : &*found;
+}
+
+void StallHandler::on_dumper_event() noexcept {
+  while (const auto event = dumper_.next_event()) {
+    Child* child = to_be_killed(event->pid);
+    switch (event->what) {
+      case StackDumper::What::captured:
+        dumper_.answer(event->pid, child != nullptr && kill(*child));
+        break;
+      case StackDumper::What::ended:
+        if (child != nullptr) kill(*child);  // It may not have been possible to stop it.
+        break;
+    }
+  }
+}
+
+}  // namespace sluice::detail
