@@ -5,6 +5,9 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <deque>
+#include <functional>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -12,9 +15,15 @@
 
 #include <sluice/event.hpp>
 #include <sluice/route.hpp>
-#include <sluice/runner.hpp>
 
 namespace sluice {
+
+// How a worker's process makes what calls its handler; runner.hpp has them whole. The graph only carries it there.
+class OutputPort;
+class Runner;
+class Worker;
+using Ports = std::deque<OutputPort>;
+using RunnerFactory = std::function<std::unique_ptr<Runner>(Worker&, Ports&)>;
 
 // What the program asks for a stage. A setting of the environment, the API or the command line overrides it.
 struct StageOptions {

@@ -78,7 +78,8 @@ class HostInlet final : public Publisher {
   detail::Host& host_;
   std::size_t node_;
   detail::Waiter& waiter_;
-  std::unique_ptr<detail::HostCommit> commit_;  // Of a pipeline that can be resumed: a push of any other costs less.
+  std::unique_ptr<detail::HostCommit>
+      commit_;  // Of a pipeline that can be resumed: a push of any other costs less.
   std::deque<OutLane> lanes_;
   OutputPort port_{*this};
   std::uint64_t position_ = 0;

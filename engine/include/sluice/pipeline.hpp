@@ -21,6 +21,7 @@
 
 #include <sluice/error.hpp>
 #include <sluice/graph.hpp>
+#include <sluice/runner.hpp>
 
 namespace sluice {
 

@@ -28,6 +28,7 @@
 
 #include <sluice/detail/progress.hpp>
 #include <sluice/event.hpp>
+#include <sluice/graph.hpp>
 #include <sluice/output.hpp>
 #include <sluice/worker.hpp>
 
@@ -74,9 +75,6 @@ class Runner {
   // True: call again.
   virtual bool finish() = 0;
 };
-
-using Ports = std::deque<OutputPort>;
-using RunnerFactory = std::function<std::unique_ptr<Runner>(Worker&, Ports&)>;
 
 namespace detail {
 

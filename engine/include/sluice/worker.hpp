@@ -13,6 +13,7 @@
 #include <string_view>
 #include <vector>
 
+#include <sluice/detail/problems.hpp>
 #include <sluice/state.hpp>
 
 namespace sluice {
@@ -23,17 +24,6 @@ struct EventId {
   std::uint32_t lane = 0;  // Of the worker's input lanes; for a source, 0.
   std::uint64_t position = 0;
 };
-
-inline constexpr std::uint64_t kProblemsKept = 16;
-inline constexpr std::size_t kProblemBytes = 240;
-
-// What handlers reported, kept with the state so that a problem is told exactly once.
-struct Problems {
-  std::uint64_t count;
-  char text[kProblemsKept][kProblemBytes];  // The first ones; each ends with a zero.
-};
-
-inline constexpr std::string_view kProblemsName = "sluice.problems";
 
 struct WorkerIdentity {
   std::string stage;
@@ -46,7 +36,7 @@ struct WorkerIdentity {
 class Worker {
  public:
   Worker(WorkerIdentity identity, StateArea& area, const EventId& event)
-      : identity_{std::move(identity)}, area_{area}, event_{event}, problems_{area, kProblemsName} {}
+      : identity_{std::move(identity)}, area_{area}, event_{event}, problems_{area, detail::kProblemsName} {}
   Worker(const Worker&) = delete;
   Worker& operator=(const Worker&) = delete;
 
@@ -68,7 +58,7 @@ class Worker {
 
   // Tells the host of a problem that the flow survives: it is counted, its text is kept up to 239 bytes, and
   // sluice::main ends with status 1. Part of the batch: reported exactly once, whatever dies.
-  void report(std::string_view problem);
+  void report(std::string_view problem) { detail::add_problem(problems_, problem); }
 
   // `action` runs before each commit that publishes what this worker did: the place to write out buffers
   // whose committed length is part of the state. It may run again for the same batch if the worker dies.
@@ -83,7 +73,7 @@ class Worker {
   WorkerIdentity identity_;
   StateArea& area_;
   const EventId& event_;
-  Recoverable<Problems> problems_;
+  Recoverable<detail::Problems> problems_;
   std::vector<std::function<void()>> before_commit_;
 };
 

@@ -7,13 +7,13 @@
 #include <fmt/format.h>
 
 #include <sluice/detail/pages.hpp>
+#include <sluice/detail/problems.hpp>
 #include <sluice/error.hpp>
 #include <sluice/ipc/commit.hpp>
 #include <sluice/ipc/counters.hpp>
 #include <sluice/ipc/lane.hpp>
 #include <sluice/ipc/undo.hpp>
 #include <sluice/state.hpp>
-#include <sluice/worker.hpp>
 
 #include "death/crash_note.hpp"
 #include "layout/control_plane.hpp"

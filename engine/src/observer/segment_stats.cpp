@@ -5,8 +5,8 @@
 
 #include <fmt/format.h>
 
+#include <sluice/detail/problems.hpp>
 #include <sluice/state.hpp>
-#include <sluice/worker.hpp>
 
 #include "layout/verdict.hpp"
 

@@ -17,6 +17,7 @@
 #include <sluice/graph.hpp>
 #include <sluice/ipc/doorbell.hpp>
 #include <sluice/ipc/waiting.hpp>
+#include <sluice/runner.hpp>
 #include <sluice/settings.hpp>
 #include <sluice/worker.hpp>
 

@@ -60,8 +60,10 @@ std::byte* StateArea::claim(std::string_view name, std::size_t bytes, std::span<
   Piece& piece = directory.pieces[claimed_];
   // What stands in the directory has been checked for the pieces before this one.
   const std::size_t offset =
-      claimed_ == 0 ? sizeof(Directory)
-                    : detail::round_up(directory.pieces[claimed_ - 1].offset + directory.pieces[claimed_ - 1].bytes, kAlignment);
+      claimed_ == 0
+          ? sizeof(Directory)
+          : detail::round_up(directory.pieces[claimed_ - 1].offset + directory.pieces[claimed_ - 1].bytes,
+                             kAlignment);
   if (claimed_ < count) {
     if (name_of(piece) != name || piece.bytes != bytes || piece.offset != offset || offset > area.size() ||
         bytes > area.size() - offset) {

@@ -10,8 +10,6 @@
 
 namespace sluice {
 
-using namespace detail;
-
 namespace {
 
 bool is_name(std::string_view text) {
