@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The rooms of the engine: none includes what belongs to one that stands on it. A public header belongs to the room
-// that implements it, and is held to the same order as the sources.
+// The rooms of the engine: none includes what belongs to one that stands on it. A public header belongs to
+// the room that implements it, and is held to the same order as the sources.
 #include <algorithm>
 #include <array>
 #include <filesystem>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The report log and the stack dumper: reports are written while the master goes on, and a process whose stacks are
-// taken stands still until the master has said whether it is killed.
+// The report log and the stack dumper: reports are written while the master goes on, and a process whose
+// stacks are taken stands still until the master has said whether it is killed.
 
 #include "death/stack_dumper.hpp"
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Processes for the watchdog and the stack dumper to look at: each hangs in a function with a name of its own, has
-// a deadline, and is never left behind.
+// Processes for the watchdog and the stack dumper to look at: each hangs in a function with a name of its
+// own, has a deadline, and is never left behind.
 #pragma once
 
 #include <atomic>

@@ -18,7 +18,8 @@
 
 namespace sluice {
 
-// How a worker's process makes what calls its handler; runner.hpp has them whole. The graph only carries it there.
+// How a worker's process makes what calls its handler; runner.hpp has them whole. The graph only carries it
+// there.
 class OutputPort;
 class Runner;
 class Worker;

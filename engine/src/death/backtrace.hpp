@@ -2,7 +2,8 @@
 // Backtraces with names: of addresses of this program, and of all threads of another process.
 //
 // Both allocate, open the files of the program and its libraries, and may take tens of milliseconds: they are
-// called where nobody waits, as a rule by the stack dumper. Neither asks the network for debug information.
+// called where no process waits for it, as a rule by the stack dumper. Neither asks the network for debug
+// information.
 #pragma once
 
 #include <chrono>

@@ -130,7 +130,7 @@ std::uint32_t count_blame(std::span<Blame, kBlamesKept> blames, std::uint64_t ev
               return one.attempts.load(kRelaxed) < other.attempts.load(kRelaxed);
             });
   const std::uint32_t attempts = known != blames.end() ? blame.attempts.load(kRelaxed) + 1 : 1;
-  // A master that dies in between leaves a count that belongs to nobody.
+  // A master that dies in between leaves a count that belongs to no event.
   if (attempts == 1) blame.event.store(0, kRelaxed);
   blame.attempts.store(attempts, kRelaxed);
   blame.cause.store(death.cause, kRelaxed);

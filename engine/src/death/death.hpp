@@ -23,7 +23,7 @@ inline constexpr int kExitHandlerThrew = 71;  // Anything else that a handler th
 enum class Cause : std::uint32_t {
   finished = 0,       // Everything is committed that will ever be.
   hopeless = 1,       // An Error: trying again would end the same way.
-  outside = 2,        // Somebody else killed it, or nobody knows.
+  outside = 2,        // Another process killed it, or it is not known.
   crashed = 3,        // A signal that it raised itself.
   threw = 4,          // Its handler threw.
   exited = 5,         // Its handler ended the process.
@@ -41,7 +41,7 @@ struct WaitStatus {
 struct Evidence {
   std::optional<WaitStatus> status;  // Absent when the process was no child of this master.
   bool ended_by_watchdog = false;
-  bool out_of_memory_kill = false;   // The kernel has killed somebody of this cgroup for memory.
+  bool out_of_memory_kill = false;   // The kernel has killed a process of this cgroup for memory.
   bool finished = false;             // Its region says so.
   bool gave_up = false;              // It says so, and left a message.
   CrashKind note = CrashKind::none;  // Of this incarnation.
@@ -50,7 +50,7 @@ struct Evidence {
 
 struct Death {
   Cause cause = Cause::outside;
-  int signal = 0;       // 0 when it did not die of one, or nobody knows.
+  int signal = 0;       // 0 when it did not die of one, or it is not known.
   int exit_status = 0;  // Of `exited`.
 };
 
@@ -65,7 +65,7 @@ bool is_earned(Cause cause) noexcept;
 // An event that killed its worker, and how often. `event` is the progress word.
 struct Blame {
   // Written by the master only.
-  std::atomic<std::uint64_t> event;  // 0: nobody.
+  std::atomic<std::uint64_t> event;  // 0: none.
   std::atomic<std::uint32_t> attempts;
   std::atomic<Cause> cause;               // Of the last time.
   std::atomic<std::int32_t> signal;       // Of the last time.

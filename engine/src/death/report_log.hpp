@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The report log: a file to which the master and its stack dumpers append lines of JSON, one for each thing that
-// happened. It is never read back, and writing it blocks nobody but for the one write().
+// The report log: a file to which the master and its stack dumpers append lines of JSON, one for each thing
+// that happened. It is never read back, and appending blocks for no more than the one write().
 #pragma once
 
 #include <string>
@@ -17,9 +17,10 @@ class ReportLog {
  public:
   explicit ReportLog(std::string path) : path_{std::move(path)} {}
 
-  // Appends the line {fields,more}; both are fields of JSON without braces (`"worker":"parse/0","signal":11`), and
-  // either may be empty. One write, so that lines of several writers do not mix. Makes the file and its directory
-  // when they are missing. False when the line could not be written.
+  // Appends the line {fields,more}; both are fields of JSON without braces
+  // (`"worker":"parse/0","signal":11`), and either may be empty. One write, so that lines of several writers
+  // do not mix. Makes the file and its directory when they are missing. False when the line could not be
+  // written.
   bool append(std::string_view fields, std::string_view more = {}) const noexcept;
 
  private:

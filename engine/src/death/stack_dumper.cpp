@@ -77,7 +77,7 @@ bool ask_master(int channel) noexcept {
 // In the dumper: the field `stacks`.
 std::string stacks_field(pid_t pid, int pidfd, int channel) {
   if (is_dead(pidfd)) return json_lines("stacks", "it is gone\n");
-  // The kill waits for the capture; what is left is for the names, which nobody waits for.
+  // The kill waits for the capture; what is left is for the names, which no process waits for.
   constexpr std::chrono::milliseconds kMargin{100};
   bool spared = false;
   const std::string stacks = stacks_of(pid, StackDumper::kCapture - kMargin, [&] {
@@ -156,7 +156,8 @@ std::optional<StackDumper::Event> StackDumper::next_event() noexcept {
     if (!each.pidfd) continue;
     char word = 0;
     const ssize_t got = each.channel ? ::recv(each.channel.get(), &word, 1, MSG_DONTWAIT) : -1;
-    // It says no more than that: its end shows by the pidfd, and what it leaves open must not wake anybody.
+    // It says no more than that: its end shows by the pidfd, and what it leaves open must not wake the
+    // master.
     if (got >= 0 && epoll_ >= 0) ::epoll_ctl(epoll_, EPOLL_CTL_DEL, each.channel.get(), nullptr);
     if (got == 1 && word == kCaptured) return Event{What::captured, each.subject};
     if (!is_dead(each.pidfd.get())) continue;

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// The stack dumper: finds out where a worker died or hangs, and writes it to the report, while the master goes on.
+// The stack dumper: finds out where a worker died or hangs, and writes it to the report, while the master
+// goes on.
 //
-// Names for addresses and the stacks of another process take allocations, files and tens of milliseconds. So each
-// dump is a short-lived fork of the master: it works, appends one line to the report, and ends. It kills nobody.
-// The process whose stacks it takes stands still meanwhile, and before it goes on the dumper asks its master, which
-// may kill it: so a worker dies in the event that it is killed for, or not at all.
+// Names for addresses and the stacks of another process take allocations, files and tens of milliseconds. So
+// each dump is a short-lived fork of the master: it works, appends one line to the report, and ends. It never
+// kills. The process whose stacks it takes stands still meanwhile, and before it goes on the dumper asks its
+// master, which may kill it: so a worker dies in the event that it is killed for, or not at all.
 //
 //     master                              dumper                             worker
 //     dump()                              stops it, reads its stacks         stands still
@@ -13,7 +14,8 @@
 //     answer()                    ----->  lets go of it                      is dead, or goes on
 //     next_event(): ended                 names, a line in the report
 //
-// Used by the master only. At most a few are at work at a time; without one, the line is written without stacks.
+// Used by the master only. At most a few are at work at a time; without one, the line is written without
+// stacks.
 #pragma once
 
 #include <array>
@@ -46,11 +48,11 @@ class StackDumper {
   // From now on what happens to a dump shows in `epoll`, as `event`: call next_event() then.
   void show_in(int epoll, std::uint64_t event) noexcept;
 
-  // Appends a line with `fields` and the names of `addresses`, a backtrace: the field `backtrace`. When no process
-  // is to be had for it, the line is written at once with the bare places. Never blocks for long.
+  // Appends a line with `fields` and the names of `addresses`, a backtrace: the field `backtrace`. When no
+  // process is to be had for it, the line is written at once with the bare places. Never blocks for long.
   void report_backtrace(std::string_view fields, std::span<const std::uintptr_t> addresses) noexcept;
-  // Appends a line with `fields` and the stacks of the living process `pid`: the field `stacks`. False when no
-  // process is to be had for it, and the line is written without. Never blocks for long.
+  // Appends a line with `fields` and the stacks of the living process `pid`: the field `stacks`. False when
+  // no process is to be had for it, and the line is written without. Never blocks for long.
   bool dump(std::string_view fields, pid_t pid, int pidfd) noexcept;
 
   enum class What {
@@ -64,7 +66,8 @@ class StackDumper {
   // What has happened since the last call, if anything has.
   std::optional<Event> next_event() noexcept;
 
-  // To a capture: whether the master has killed `pid`. It goes on if not, and the line says that it was spared.
+  // To a capture: whether the master has killed `pid`. It goes on if not, and the line says that it was
+  // spared.
   void answer(pid_t pid, bool killed) noexcept;
 
   // Waits for all that are at work, not longer than `limit`, and ends those that are still at work then.

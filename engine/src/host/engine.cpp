@@ -186,7 +186,8 @@ void Engine::Parts::await_end(std::chrono::milliseconds grace) {
   const auto start = monotonic_now();
   while (running() && monotonic_now() - start < grace + kForce) {
     reap(false);
-    // One master or supervisor may follow the other meanwhile; each of them looks at the request to stop first.
+    // One master or supervisor may follow the other meanwhile; each of them looks at the request to stop
+    // first.
     if (monotonic_now() - start > grace) host.kill_control_plane();
     lifeline->await_cut(kLook);
   }

@@ -44,8 +44,8 @@ class Host {
   RunState state() const noexcept;
   std::string failure() const;
   bool over() const noexcept;
-  // Neither supervisor nor master is left, and so no worker. Cheap enough to ask again and again: the kernel is
-  // asked every few milliseconds at most.
+  // Neither supervisor nor master is left, and so no worker. Cheap enough to ask again and again: the kernel
+  // is asked every few milliseconds at most.
   void watch(const Lifeline& lifeline) noexcept { lifeline_ = &lifeline; }
   bool abandoned() noexcept;
   bool look_for_the_end() noexcept;  // The same, and asks the kernel now.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the processes of the control plane tell each other and the workers through the segment: the host's requests,
-// and the register in which the master writes down what it knows of everybody.
+// What the processes of the control plane tell each other and the workers through the segment: the host's
+// requests, and the register in which the master writes down what it knows of everybody.
 //
 // Each struct has one writer. A process that acts on a pid here looks for it by its identity: descriptor.hpp.
 #pragma once
@@ -63,8 +63,8 @@ struct MasterRegister {
   std::atomic<std::uint64_t> observers_refused;
 };
 
-// The host is dead and the pipeline goes on to its end: nothing follows what the host's lanes hold, and no process
-// takes what is published for it.
+// The host is dead and the pipeline goes on to its end: nothing follows what the host's lanes hold, and no
+// process takes what is published for it.
 inline bool host_gone(const MasterRegister& master) noexcept {
   // [master.host_gone] acquire: the last that the host has published; pairs with Master::on_host_death().
   return master.host_gone.load(std::memory_order_acquire) != 0;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Numbers of workers, processes, lanes and nodes: a type each, so that one cannot be taken for another. A worker's
-// number and that of its process differ by two.
+// Numbers of workers, processes, lanes and nodes: a type each, so that one cannot be taken for another. A
+// worker's number and that of its process differ by two.
 //
 // They cost what a std::size_t costs. Indexed<> is a vector that takes one kind only, and Indices<> counts:
 // `for (const WorkerIndex worker : wiring.workers())`.

@@ -21,7 +21,7 @@
 namespace sluice::detail {
 namespace {
 
-// What the program asks for holds unless somebody has set the setting.
+// What the program asks for holds unless the user has set the setting.
 std::uint64_t bytes_for(const Settings& settings, const std::string& key, const std::string& stage,
                         std::uint64_t asked) {
   const bool set = settings.origin_of(key, stage).layer > Origin::profile;

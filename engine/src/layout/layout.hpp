@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // The layout: which process has which region, where in it everything lies, and which lanes join whom.
 //
-// A plain value computed before anything starts, the same in every process because they inherit it by fork. It is
-// geometry alone: SegmentMap (segment_map.hpp) finds the memory, and control_plane.hpp has what master and host
-// keep in theirs.
+// A plain value computed before anything starts, the same in every process because they inherit it by fork.
+// It is geometry alone: SegmentMap (segment_map.hpp) finds the memory, and control_plane.hpp has what master
+// and host keep in theirs.
 #pragma once
 
 #include <cstddef>

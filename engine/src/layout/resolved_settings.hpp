@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// The settings that count while a pipeline runs, as typed values: looked up by their names once, before the first
-// fork. Every process inherits them, and no lookup by a name can fail while the pipeline runs.
+// The settings that count while a pipeline runs, as typed values: looked up by their names once, before the
+// first fork. Every process inherits them, and no lookup by a name can fail while the pipeline runs.
 //
-// What only the start needs (sizes of lanes and state, paths, placement) is looked up where it is used, before
-// anything starts.
+// What only the start needs (sizes of lanes and state, paths, placement) is looked up where it is used,
+// before anything starts.
 #pragma once
 
 #include <chrono>

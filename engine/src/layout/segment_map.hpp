@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// The segment map: layout and memory together. It finds what lies where in a segment, for the processes of the
-// pipeline as well as for an observer, who has nothing but these two.
+// The segment map: layout and memory together. It finds what lies where in a segment, for the processes of
+// the pipeline as well as for an observer, who has nothing but these two.
 //
-// What it hands out are views: a process may read all of them, and the MMU lets it write its own alone. What a peer
-// has written there is a claim, to be checked.
+// What it hands out are views: a process may read all of them, and the MMU lets it write its own alone. What
+// a peer has written there is a claim, to be checked.
 #pragma once
 
 #include <atomic>

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// The autopsy: what is known of how a worker died, read from its region before the replacement writes over it, and
-// whether the event in its handler is to blame.
+// The autopsy: what is known of how a worker died, read from its region before the replacement writes over
+// it, and whether the event in its handler is to blame.
 //
-// Used by the master, for a worker whose death is confirmed. Nothing that the dead wrote is believed beyond what the
-// kernel says: it decides who is to blame, never whether a process lives.
+// Used by the master, for a worker whose death is confirmed. Nothing that the dead wrote is believed beyond
+// what the kernel says: it decides who is to blame, never whether a process lives.
 #pragma once
 
 #include <cstdint>
@@ -35,8 +35,8 @@ struct Autopsy {
 Death find_cause(const Wiring& wiring, const Child& child, const std::optional<WaitStatus>& status,
                  MemoryEvents& memory_events);
 
-// The rest. Counts the attempt against the event in the worker's entry, where the replacement looks for events that
-// it must not handle (poison.cpp).
+// The rest. Counts the attempt against the event in the worker's entry, where the replacement looks for
+// events that it must not handle (poison.cpp).
 Autopsy examine(const Wiring& wiring, const Child& child, const Death& death);
 
 // The fields of its report, as JSON.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the master remembers of one worker: the process that it is now, how it is watched, and what its deaths have
-// cost so far. A new master begins with none of it but what stands in the segment (takeover.cpp).
+// What the master remembers of one worker: the process that it is now, how it is watched, and what its deaths
+// have cost so far. A new master begins with none of it but what stands in the segment (takeover.cpp).
 #pragma once
 
 #include <algorithm>

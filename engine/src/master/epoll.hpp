@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the master waits for. Each descriptor shows as a number: that of a worker for its pidfd, or one of those below.
+// What the master waits for. Each descriptor shows as a number: that of a worker for its pidfd, or one of
+// those below.
 #pragma once
 
 #include <chrono>
@@ -27,7 +28,8 @@ class Epoll {
   // False with errno set.
   bool add(int fd, std::uint64_t event) const noexcept;
   bool change(int fd, std::uint64_t event) const noexcept;
-  // To close a descriptor is not enough: the workers inherit its description, and it would be reported for good.
+  // To close a descriptor is not enough: the workers inherit its description, and it would be reported for
+  // good.
   void remove(int fd) const noexcept;
 
   // Blocks until something shows or `limit` has passed. How many of `events` are filled.

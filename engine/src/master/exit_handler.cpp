@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What there is to the exit of a worker beside its replacement: the report, and what becomes of the pipeline when a
-// budget is spent.
+// What there is to the exit of a worker beside its replacement: the report, and what becomes of the pipeline
+// when a budget is spent.
 #include "master/exit_handler.hpp"
 
 #include <fmt/format.h>
@@ -32,7 +32,7 @@ void ExitHandler::shed(WorkerIndex worker) {
   // be; pairs with InLane::producer_shed().
   entry.shed.store(1, std::memory_order_release);
   --running_;
-  // Neighbours may wait for what will not come, or for room that nobody will make.
+  // Neighbours may wait for what will not come, or for room that is never made.
   wiring_.ring_all();
 }
 

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// What happens when the process of a worker exits: the autopsy, the budget of restarts, the replacement or the end,
-// the report.
+// What happens when the process of a worker exits: the autopsy, the budget of restarts, the replacement or
+// the end, the report.
 //
-// Used by the master only. The way to the replacement stands in replacement.cpp, in the order in which it happens;
-// what there is beside it in exit_handler.cpp.
+// Used by the master only. The way to the replacement stands in replacement.cpp, in the order in which it
+// happens; what there is beside it in exit_handler.cpp.
 #pragma once
 
 #include <csignal>

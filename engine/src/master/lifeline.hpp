@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// The lifeline: a pipe whose writing end the supervisor and the master hold, and nobody else. When the last of
-// them dies, whichever way, the kernel closes it, and that is the one sure sign that nobody is left who could
-// replace anybody: it needs no pid, and no fork can slip past it, since a fork inherits the end.
+// The lifeline: a pipe whose writing end the supervisor and the master hold, and no other process. When the
+// last of them dies, whichever way, the kernel closes it, and that is the one sure sign that no process is
+// left that could replace another: it needs no pid, and no fork can slip past it, since a fork inherits the
+// end.
 //
 //   host      holds the reading end and looks at it: abandoned pipelines are an error, not a wait.
 //   workers   are bound to it: the kernel itself kills a bound process at the instant the writing end closes,
@@ -20,11 +21,11 @@ class Lifeline {
 
   // Host, after it has forked the supervisor: keeps the reading end alone.
   void let_go() noexcept { writing_.reset(); }
-  // Worker or standby, right after the fork: lets go, and is killed by the kernel once nobody holds the end.
-  // False when that cannot be had (no /proc): then the caller must die with its parent instead.
+  // Worker or standby, right after the fork: lets go, and is killed by the kernel once no process holds the
+  // end. False when that cannot be had (no /proc): then the caller must die with its parent instead.
   bool bind_this_process() noexcept;
 
-  // Nobody holds it any more: neither supervisor nor master is left.
+  // No process holds it any more: neither supervisor nor master is left.
   bool cut() const noexcept;
   // Waits until it is cut, not longer than `limit`; whether it is.
   bool await_cut(std::chrono::milliseconds limit) const noexcept;

@@ -2,12 +2,12 @@
 // The master: starts the workers, watches them, replaces the dead and ends the stalled. It runs no user code,
 // touches no event and, but for what fork() does, allocates nothing once all workers are started.
 //
-// Single-threaded, forked by the supervisor, so that it can fork a clean replacement at any time. This class is its
-// event loop: it blocks in epoll on the pidfds of its workers, its host and its supervisor, on its doorbell, its stack
-// dumpers and the observer socket, and calls the part that knows what to do:
+// Single-threaded, forked by the supervisor, so that it can fork a clean replacement at any time. This class
+// is its event loop: it blocks in epoll on the pidfds of its workers, its host and its supervisor, on its
+// doorbell, its stack dumpers and the observer socket, and calls the part that knows what to do:
 //
 //   Spawner        makes processes: the standby, newborns, their registration
-//   ExitHandler    a worker's process has exited: autopsy, budget, replacement (replacement.cpp), report, giving up
+//   ExitHandler    a worker's process has exited: autopsy, budget, replacement (replacement.cpp), report
 //   StallHandler   every tick: observe, judge; a worker that stalls is captured and killed
 //   Observers      clients at the observer socket
 //
@@ -52,8 +52,8 @@ class Master {
   Master(const Wiring& wiring, const Indexed<WorkerIndex, pinning::Place>& places, Lifeline& lifeline,
          ObserverSocket& observer_socket, int host, const Parent& supervisor);
 
-  // To the end of the pipeline and of this process; or to the death of the supervisor, and then it returns: this
-  // process has been the master for the longest time.
+  // To the end of the pipeline and of this process; or to the death of the supervisor, and then it returns:
+  // this process has been the master for the longest time.
   void run();
 
  private:

@@ -3,7 +3,7 @@
 //
 // The kernel tells of a death only after the dying process has unmapped its memory, which takes longer the
 // more pages it had touched: 0.1 ms for a small worker, tens of milliseconds for one with a large state. Not
-// so if somebody else has the same memory mapped; then the worker is dead at once and known to be, and its
+// so if another process has the same memory mapped; then the worker is dead at once and known to be, and its
 // replacement works while the mm_pin unmaps what is left. It has nothing else to do, and runs nothing but
 // system calls: what the dead worker's region holds stays as it was.
 #pragma once

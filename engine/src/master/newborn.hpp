@@ -2,15 +2,15 @@
 // The first moments of a process that the master has forked: whom it dies with, and from when on it may touch
 // its region.
 //
-//     master                               newborn
-//     forks                                dies with the master (PR_SET_PDEATHSIG); binds itself to the lifeline
-//     entry.identity, then entry.pid       waits until entry.pid is its own
-//                                          no longer dies with the master
-//                                          takes its region
+//     master                            newborn
+//     forks                             dies with the master (PR_SET_PDEATHSIG); binds itself to the lifeline
+//     entry.identity, then entry.pid    waits until entry.pid is its own
+//                                       no longer dies with the master
+//                                       takes its region
 //
 // A master that dies before it has stored the pid takes the newborn along, which has touched nothing: the
 // next master finds no pid, and forks another. One that dies after it leaves a worker that the next master
-// finds by its pid. So a region never has two owners, though nobody may know of the newborn when it dies.
+// finds by its pid. So a region never has two owners, even if no process knows of the newborn when it dies.
 #pragma once
 
 #include <sys/types.h>

@@ -25,7 +25,8 @@ void Observers::answer() {
 }
 
 void Observers::refuse(const ObserverSocket::Answered& answered) {
-  // Those who are refused must not fill the disk: what is too soon for a line of its own is in the next one's count.
+  // Those who are refused must not fill the disk: what is too soon for a line of its own is in the next one's
+  // count.
   constexpr auto kBetweenLines = std::chrono::milliseconds{100};
   MasterRegister& own = wiring_.master();
   // relaxed: this process's own word, for people.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// How the master answers observers at the observer socket, and what it says of those it refuses. Used by the master
-// only.
+// How the master answers observers at the observer socket, and what it says of those it refuses. Used by the
+// master only.
 #pragma once
 
 #include <chrono>
@@ -16,16 +16,19 @@ namespace sluice::detail {
 class Observers {
  public:
   // All must outlive it.
-  Observers(const Wiring& wiring, ObserverSocket& socket, const Epoll& epoll, const ReportLog& report_log) noexcept
+  Observers(const Wiring& wiring, ObserverSocket& socket, const Epoll& epoll,
+            const ReportLog& report_log) noexcept
       : wiring_{wiring}, socket_{socket}, epoll_{epoll}, report_log_{report_log} {}
 
   // From now on, or again. A master that cannot do so does without observers.
   void listen() noexcept;
-  // Somebody has connected.
+  // A client has connected.
   void answer();
 
   // After a flood it is listened at again a little later.
-  std::chrono::nanoseconds next_due() const noexcept { return due_.value_or(std::chrono::nanoseconds::max()); }
+  std::chrono::nanoseconds next_due() const noexcept {
+    return due_.value_or(std::chrono::nanoseconds::max());
+  }
   void listen_if_due() noexcept {
     if (due_ && *due_ <= monotonic_now()) listen();
   }

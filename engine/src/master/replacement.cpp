@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// From `kill -9` of a worker to the first event of its replacement, from top to bottom in the order in which it
-// happens. Three processes take part:
+// From `kill -9` of a worker to the first event of its replacement, from top to bottom in the order in which
+// it happens. Three processes take part:
 //
 //     kernel                     master                                    standby: forked ahead, blocked on a pipe
 //     the worker is dead
@@ -18,8 +18,8 @@
 //                                                                              handler, rings its neighbours
 //                                                                            WorkerLoop::step(): the first event
 //
-// The kernel tells of the death before the memory of the dead is taken down: mm_pin.hpp. run_worker() stands in
-// worker/worker_process.cpp, the recovery in the constructor of WorkerLoop.
+// The kernel tells of the death before the memory of the dead is taken down: mm_pin.hpp. run_worker() stands
+// in worker/worker_process.cpp, the recovery in the constructor of WorkerLoop.
 #include <csignal>
 #include <unistd.h>
 
@@ -37,8 +37,8 @@ namespace sluice::detail {
 // 1. The master learns of the death.
 std::string ExitHandler::on_exit(WorkerIndex worker) {
   Child& child = children_[worker];
-  // [entry.pid] release: the pid is withdrawn before it is reaped, so that a process that still reads it after
-  // opening a pidfd holds the right process; pairs with Engine::signal_worker().
+  // [entry.pid] release: the pid is withdrawn before it is reaped, so that a process that still reads it
+  // after opening a pidfd holds the right process; pairs with Engine::signal_worker().
   wiring_.entry(worker).pid.store(0, std::memory_order_release);
   epoll_.remove(child.pidfd.get());
   Descriptor dead = std::move(child.pidfd);
@@ -53,7 +53,8 @@ std::string ExitHandler::on_exit(WorkerIndex worker) {
 }
 
 std::string ExitHandler::on_exit_unseen(WorkerIndex worker) {
-  wiring_.entry(worker).pid.store(0, std::memory_order_relaxed);  // relaxed: no process has this pid any more.
+  wiring_.entry(worker).pid.store(0,
+                                  std::memory_order_relaxed);  // relaxed: no process has this pid any more.
   return handle(worker, std::nullopt);
 }
 
@@ -62,7 +63,8 @@ std::string ExitHandler::handle(WorkerIndex worker, const std::optional<WaitStat
   Child& child = children_[worker];
   WorkerEntry& entry = wiring_.entry(worker);
   // relaxed here and below: words for people, and of a process that is dead.
-  const std::uint32_t incarnation = wiring_.worker(worker).control().incarnation.load(std::memory_order_relaxed);
+  const std::uint32_t incarnation =
+      wiring_.worker(worker).control().incarnation.load(std::memory_order_relaxed);
   entry.noticed_ns[incarnation % ipc::kLivesKept].store(monotonic_now().count(), std::memory_order_relaxed);
   const Death death = find_cause(wiring_, child, status, memory_events_);
   entry.last_cause.store(death.cause, std::memory_order_relaxed);
@@ -97,8 +99,8 @@ std::string ExitHandler::replace(WorkerIndex worker, const Autopsy& autopsy) {
   return {};
 }
 
-// Nothing, and after which delay; or that the budget is spent. A death that an event is to blame for has an end of
-// its own, since the event is moved out of the way: such moves are counted apart, and delay nothing.
+// Nothing, and after which delay; or that the budget is spent. A death that an event is to blame for has an
+// end of its own, since the event is moved out of the way: such moves are counted apart, and delay nothing.
 std::optional<std::string> ExitHandler::why_not_replaced(Child& child, const Autopsy& autopsy,
                                                          std::chrono::nanoseconds& delay) {
   const auto now = monotonic_now();
@@ -166,8 +168,8 @@ void Spawner::enter(const Child& child) {
   entry.pid.store(child.pid, std::memory_order_release);
 }
 
-// 6. In the standby, which has been told which worker to be: it waits until it is written down, takes the region,
-// recovers and goes to work.
+// 6. In the standby, which has been told which worker to be: it waits until it is written down, takes the
+// region, recovers and goes to work.
 void Spawner::become_worker(WorkerIndex worker, bool bound) noexcept {
   await_registration(wiring_.entry(worker), bound);
   run_worker(wiring_, places_[worker], worker);

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// The spawner: makes the processes of the workers. It keeps one forked ahead, the standby, starts a worker from it
-// or by a fork, and registers the process, which may touch its region from then on (newborn.hpp).
+// The spawner: makes the processes of the workers. It keeps one forked ahead, the standby, starts a worker
+// from it or by a fork, and registers the process, which may touch its region from then on (newborn.hpp).
 //
-// Used by the master only. What it does on the way of a replacement stands in replacement.cpp, in the order in
-// which it happens; the rest in spawner.cpp.
+// Used by the master only. What it does on the way of a replacement stands in replacement.cpp, in the order
+// in which it happens; the rest in spawner.cpp.
 #pragma once
 
 #include <chrono>
@@ -35,8 +35,8 @@ class Spawner {
         epoll_{epoll},
         children_{children} {}
 
-  // Makes the worker's process at once, or, when there is none to be had at the moment, has it made a little later.
-  // Throws Error once there has been none for a long time.
+  // Makes the worker's process at once, or, when there is none to be had at the moment, has it made a little
+  // later. Throws Error once there has been none for a long time.
   void start(WorkerIndex worker);
   // Starts the workers whose time has come (Child::start_at).
   void start_due();
@@ -47,7 +47,7 @@ class Spawner {
   void prepare_standby();
   // Its pidfd says that it is dead.
   void on_standby_death() noexcept;
-  // Nobody needs it any more.
+  // It is not needed any more.
   void end_standby() noexcept { standby_.give_up(); }
 
   // When start_due() or prepare_standby() has something to do.

@@ -68,8 +68,9 @@ void StallHandler::schedule_kill(Child& child) {
   if (!dumper_.dump(fields, child.pid, child.pidfd.get())) kill(child);
 }
 
-// Whether it was: it dies in the event that it is blamed for, or not at all. Nothing can come in between while the
-// dumper holds it; when it could not be stopped it may move on at this very instant, and then dies all the same.
+// Whether it was: it dies in the event that it is blamed for, or not at all. Nothing can come in between
+// while the dumper holds it; when it could not be stopped it may move on at this very instant, and then dies
+// all the same.
 bool StallHandler::kill(Child& child) noexcept {
   const std::uint64_t progress = wiring_.worker(child.worker).control().progress.load(kRelaxed);
   if (progress != child.to_kill->event) {

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// What happens when a worker stalls: every tick of the watchdog the master observes all workers, judges them, has the
-// stacks of a stalled one captured, and kills it in the event that it stalls in.
+// What happens when a worker stalls: every tick of the watchdog the master observes all workers, judges them,
+// has the stacks of a stalled one captured, and kills it in the event that it stalls in.
 //
-// Used by the master only. observe.cpp measures, watchdog.cpp judges, the stack dumper captures; the killing is done
-// here, by the master, and by nobody else. A death by it is handled like any other (replacement.cpp).
+// Used by the master only. observe.cpp measures, watchdog.cpp judges, the stack dumper captures; the killing
+// is done here, by the master alone. A death by it is handled like any other (replacement.cpp).
 #pragma once
 
 #include <chrono>

@@ -15,7 +15,7 @@ namespace sluice::detail {
 namespace {
 
 // To fault the code in ahead, as well, gained less here than it cost when such a process dies: all of its
-// page tables are taken down before anybody learns of the death.
+// page tables are taken down before the master learns of the death.
 [[noreturn]] void stand_by(int orders, const Standby::Duties& duties) noexcept {
   duties.begin();
   set_process_name(kStandbyName);

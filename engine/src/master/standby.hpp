@@ -23,15 +23,15 @@ class Standby {
     std::function<void()> begin;
     std::function<void(WorkerIndex worker)> become;
   };
-  // Forks a standby. False when there is no process, descriptor or memory to be had: whoever needs one then
-  // forks by himself.
+  // Forks a standby. False when there is no process, descriptor or memory to be had: the master then
+  // forks the worker itself.
   bool prepare(const Duties& duties);
 
   bool ready() const noexcept { return static_cast<bool>(pidfd_); }
   pid_t pid() const noexcept { return pid_; }
   int pidfd() const noexcept { return pidfd_.get(); }
 
-  // Hands the process over to whoever is going to watch it, then tells it which worker to be. One that has
+  // Hands the process over to its watcher, then tells it which worker to be. One that has
   // died meanwhile does not hear it; its pidfd says so.
   Descriptor hand_over() noexcept { return std::move(pidfd_); }
   void tell(WorkerIndex worker) noexcept;

@@ -17,7 +17,7 @@
 namespace sluice::detail {
 namespace {
 
-// A master that crashes by itself, and not because somebody killed it, would do so for ever.
+// A master that crashes by itself, and not by a signal from outside, would do so for ever.
 constexpr unsigned kMostCrashes = 5;
 constexpr std::chrono::seconds kStable{1};
 
@@ -31,7 +31,7 @@ bool pipeline_over(const Wiring& wiring) noexcept {
   return is_over(wiring.master().state.load(std::memory_order_acquire));
 }
 
-// Reaps whatever dies, until the master is among it; whether somebody killed it.
+// Reaps all children that die, until the master is among them; whether it was killed.
 bool await_end_of(pid_t master) noexcept {
   while (true) {
     siginfo_t info{};
@@ -43,7 +43,7 @@ bool await_end_of(pid_t master) noexcept {
   }
 }
 
-// What a master had forked when it died, and nobody knows of, dies with it: gone before this process is.
+// What a master had forked when it died, and had not written down, dies with it: gone before this process is.
 void await_orphans() noexcept {
   constexpr int kLooks = 100;
   for (int look = 0; look < kLooks; ++look) {

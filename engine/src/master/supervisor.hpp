@@ -2,8 +2,8 @@
 // The supervisor: the process between the host and the master, which forks a master, waits for its death, and
 // forks the next one. It maps the segment read-only, and knows nothing of workers.
 //
-// A master whose supervisor has died becomes the supervisor itself, and forks a master. So the two are a pair of
-// which either may be killed at any instant, and the other makes it whole again:
+// A master whose supervisor has died becomes the supervisor itself, and forks a master. So the two are a pair
+// of which either may be killed at any instant, and the other makes it whole again:
 //
 //     supervisor S     master M                    then
 //     waits for M      *SIGKILL*                   S reaps M: confirmed; forks M2, which takes over
@@ -12,14 +12,14 @@
 //     *SIGKILL*        *SIGKILL*                   neither is left: the lifeline is cut, the kernel kills the
 //                                                  workers, and the host reports it
 //
-// There are never two masters. A master is forked by a supervisor alone, which has no other: it has reaped the
-// last one, or was itself the last one and acts as none any more. There are never two supervisors: only the
-// master becomes one, and only when the pidfd of its own supervisor, which it inherited, has said that it is
-// dead. No window is open between a fork and somebody's knowledge of it: what a process is follows from what
+// There are never two masters. A master is forked by a supervisor alone, which has no other: it has reaped
+// the last one, or was itself the last one and acts as none any more. There are never two supervisors: only
+// the master becomes one, and only when the pidfd of its own supervisor, which it inherited, has said that it
+// is dead. No window is open between a fork and the knowledge of it: what a process is follows from what
 // it forked or was forked by, and not from what is written anywhere.
 //
-// The supervisor adopts the workers of a dead master (PR_SET_CHILD_SUBREAPER) and reaps them when they die. That
-// is safe at any time: nobody acts on a pid alone, but on a pid and an identity (descriptor.hpp).
+// The supervisor adopts the workers of a dead master (PR_SET_CHILD_SUBREAPER) and reaps them when they die.
+// That is safe at any time: no process acts on a pid alone, but on a pid and an identity (descriptor.hpp).
 #pragma once
 
 #include "layout/placement.hpp"

@@ -2,7 +2,8 @@
 // How a master begins: it looks for the workers that a master before it has left, watches over those that
 // live and replaces those that died meanwhile. For the first master there are none, and it starts them all.
 //
-// What the dead master was about, and what is found of it (its stores stand up to some point, in their order):
+// What the dead master was about, and what is found of it (its stores stand up to some point, in their
+// order):
 //
 //   forked a worker, no pid stored yet   no pid: started here. The newborn has died with the master, and had not
 //                                        touched the region (newborn.hpp)

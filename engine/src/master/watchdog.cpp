@@ -150,7 +150,7 @@ Verdict judge(Watch& watch, const Observation& seen, const WatchLimits& limits) 
   if (watch.watched < deadline) return Verdict::busy;
   if (blocked) return Verdict::unkillable;
   if (watch.own_time >= deadline) return Verdict::stalled;
-  // Nobody gets a processor without ever waiting for it.
+  // No process gets a processor without ever waiting for it.
   constexpr int kWorthAWord = 4;
   return watch.watched - watch.own_time >= deadline / kWorthAWord ? Verdict::starved : Verdict::busy;
 }

@@ -79,8 +79,8 @@ struct WatchLimits {
   std::chrono::nanoseconds deadline{0};        // For one event.
   std::chrono::nanoseconds start_deadline{0};  // From the fork to the loop.
   std::chrono::nanoseconds late{0};            // A look this much after the last one is void.
-  // The longest that a healthy worker sleeps although what it waits for is there: whoever should ring may be
-  // kept from it between publishing and ringing.
+  // The longest that a healthy worker sleeps although what it waits for is there: the process that should
+  // ring may be kept from it between publishing and ringing.
   std::chrono::nanoseconds longest_wait{0};
 };
 
@@ -90,8 +90,9 @@ bool is_suspicious(const Watch& watch, const Observation& seen) noexcept;
 // How often to look so that a stall is seen well within twice the shortest deadline of all.
 std::chrono::nanoseconds tick_for(std::chrono::nanoseconds tick, std::chrono::nanoseconds deadline) noexcept;
 
-// The same while all workers are idle. Nobody can stall who has nothing to do: whoever begins an event behind
-// such a look is seen late by as much: a quarter of the deadline, or a tick. Half a deadline would be void.
+// The same while all workers are idle. A worker that has nothing to do cannot stall: one that begins an event
+// behind such a look is seen late by as much: a quarter of the deadline, or a tick. Half a deadline would be
+// void.
 std::chrono::nanoseconds idle_tick_for(std::chrono::nanoseconds tick,
                                        std::chrono::nanoseconds deadline) noexcept;
 

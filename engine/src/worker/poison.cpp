@@ -26,46 +26,46 @@ Poison::Poison(const Wiring& wiring, WorkerIndex worker) : wiring_{wiring}, memo
     const std::uint64_t progress = blame.event.load(std::memory_order_relaxed);
     const std::uint32_t attempts = blame.attempts.load(std::memory_order_relaxed);
     if (progress == 0 || attempts < limit) continue;
-    Condemned condemned{event_named(progress), attempts, 0, {}, {}};
-    if (condemned.event.lane >= layout.lanes_in.size() && condemned.event.lane != kRetryLane) continue;
-    describe_death(blame, progress, condemned);
-    condemned_.push_back(std::move(condemned));
+    ToDivert to_divert{event_named(progress), attempts, 0, {}, {}};
+    if (to_divert.event.lane >= layout.lanes_in.size() && to_divert.event.lane != kRetryLane) continue;
+    describe_death(blame, progress, to_divert);
+    to_divert_.push_back(std::move(to_divert));
   }
 }
 
-void Poison::describe_death(const Blame& blame, std::uint64_t progress, Condemned& condemned) const {
+void Poison::describe_death(const Blame& blame, std::uint64_t progress, ToDivert& to_divert) const {
   constexpr auto kRelaxed = std::memory_order_relaxed;  // Of a process that is dead.
   const CrashNote& note = memory_.crash_note();
   const bool about_it = note.incarnation.load(kRelaxed) != 0 && note.event.load(kRelaxed) == progress;
   const Death death{blame.cause.load(kRelaxed), blame.signal.load(kRelaxed),
                     blame.exit_status.load(kRelaxed)};
-  condemned.signal = death.signal;
+  to_divert.signal = death.signal;
   if (!about_it) {
-    condemned.cause = to_text(death, {});
+    to_divert.cause = to_text(death, {});
     return;
   }
   const ipc::Control& control = memory_.control();
-  condemned.cause = to_text(death, {control.message, ::strnlen(control.message, ipc::kMessageBytes)});
-  condemned.frames = frames_of(note);
+  to_divert.cause = to_text(death, {control.message, ::strnlen(control.message, ipc::kMessageBytes)});
+  to_divert.frames = frames_of(note);
   if (death.cause == Cause::crashed && (death.signal == SIGSEGV || death.signal == SIGBUS)) {
-    condemned.cause += fmt::format(" at address {:#x}", note.address.load(kRelaxed));
+    to_divert.cause += fmt::format(" at address {:#x}", note.address.load(kRelaxed));
   }
 }
 
-const Poison::Condemned* Poison::find(std::uint32_t lane, std::uint64_t position) const noexcept {
-  const auto found = std::find_if(condemned_.begin(), condemned_.end(), [&](const Condemned& condemned) {
-    return condemned.event.lane == lane && condemned.event.position == position;
+const Poison::ToDivert* Poison::find(std::uint32_t lane, std::uint64_t position) const noexcept {
+  const auto found = std::find_if(to_divert_.begin(), to_divert_.end(), [&](const ToDivert& to_divert) {
+    return to_divert.event.lane == lane && to_divert.event.position == position;
   });
-  return found == condemned_.end() ? nullptr : &*found;
+  return found == to_divert_.end() ? nullptr : &*found;
 }
 
 void Poison::set_stop(std::uint32_t lane, ipc::LaneConsumer& input) const noexcept {
   input.clear_stop();
   std::optional<std::uint64_t> nearest;
-  for (const Condemned& condemned : condemned_) {
+  for (const ToDivert& to_divert : to_divert_) {
     // What lies behind has been moved by an earlier commit.
-    if (condemned.event.lane != lane || condemned.event.position < input.next()) continue;
-    nearest = std::min(nearest.value_or(condemned.event.position), condemned.event.position);
+    if (to_divert.event.lane != lane || to_divert.event.position < input.next()) continue;
+    nearest = std::min(nearest.value_or(to_divert.event.position), to_divert.event.position);
   }
   if (nearest) input.stop_at(*nearest);
 }
@@ -81,29 +81,29 @@ void Poison::open_file(Worker& worker) {
                 wiring_.reports() / dead_letters_file(worker.stage(), worker.replica()));
 }
 
-DeadLetter Poison::letter_about(const Condemned& condemned) const {
+DeadLetter Poison::letter_about(const ToDivert& to_divert) const {
   const ProcessLayout& layout = memory_.layout();
-  const LaneLayout& lane = wiring_.layout().lanes[layout.lanes_in[condemned.event.lane]];
+  const LaneLayout& lane = wiring_.layout().lanes[layout.lanes_in[to_divert.event.lane]];
   const EventType& type = wiring_.edge(lane).type;
   DeadLetter letter;
   letter.stage = wiring_.node(layout.node).name;
   letter.replica = layout.replica;
   letter.replicas = wiring_.layout().replicas_of(layout.node);
   letter.from = wiring_.name(lane.producer);
-  letter.position = condemned.event.position;
+  letter.position = to_divert.event.position;
   letter.type = type.name();
   letter.record = type.record;
   letter.head_bytes = type.bytes;
-  describe(condemned, letter);
+  describe(to_divert, letter);
   return letter;
 }
 
-void Poison::describe(const Condemned& condemned, DeadLetter& letter) {
-  letter.attempts += condemned.attempts;
-  letter.signal = condemned.signal;
-  letter.cause = condemned.cause;
+void Poison::describe(const ToDivert& to_divert, DeadLetter& letter) {
+  letter.attempts += to_divert.attempts;
+  letter.signal = to_divert.signal;
+  letter.cause = to_divert.cause;
   // Names take long to find, and the flow waits: whoever reads the letter finds them.
-  letter.backtrace = places_of(condemned.frames);
+  letter.backtrace = places_of(to_divert.frames);
   letter.time = std::chrono::system_clock::now();
 }
 
@@ -113,10 +113,10 @@ void Poison::divert_again(std::uint32_t lane, std::uint64_t position, DeadLetter
 }
 
 void Poison::divert(std::uint32_t lane, ipc::LaneConsumer& input) {
-  const Condemned* condemned = find(lane, input.next());
+  const ToDivert* to_divert = find(lane, input.next());
   input.clear_stop();
-  if (condemned == nullptr) return;
-  DeadLetter letter = letter_about(*condemned);
+  if (to_divert == nullptr) return;
+  DeadLetter letter = letter_about(*to_divert);
   std::uint64_t stride = letter.head_bytes;
   std::span<const std::byte> payload;
   if (letter.record) {

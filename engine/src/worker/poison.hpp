@@ -25,13 +25,13 @@ class Poison {
   Poison(const Wiring& wiring, WorkerIndex worker);
 
   // Whether there are any. All the rest is for when there are.
-  bool any() const noexcept { return !condemned_.empty(); }
+  bool any() const noexcept { return !to_divert_.empty(); }
   // The file, once the handler has claimed its state. Throws Error when it cannot be written.
   void open_file(Worker& worker);
 
-  // Sets the fence before the next such event of the worker's input `lane`.
+  // Sets the stop before the next such event of the worker's input `lane`.
   void set_stop(std::uint32_t lane, ipc::LaneConsumer& input) const noexcept;
-  // Moves the event at the fence into the file, with the next commit, and the fence on.
+  // Moves the event at the stop into the file, with the next commit, and the stop on.
   void divert(std::uint32_t lane, ipc::LaneConsumer& input);
 
   // The same for a dead letter that was retried: whether it must not be handled either, and its move.
@@ -41,7 +41,7 @@ class Poison {
   void divert_again(std::uint32_t lane, std::uint64_t position, DeadLetter letter);
 
  private:
-  struct Condemned {
+  struct ToDivert {
     EventName event;
     unsigned attempts = 0;
     int signal = 0;
@@ -49,14 +49,14 @@ class Poison {
     std::vector<std::uintptr_t> frames;
   };
 
-  void describe_death(const Blame& blame, std::uint64_t progress, Condemned& condemned) const;
-  const Condemned* find(std::uint32_t lane, std::uint64_t position) const noexcept;
-  static void describe(const Condemned& condemned, DeadLetter& letter);
-  DeadLetter letter_about(const Condemned& condemned) const;
+  void describe_death(const Blame& blame, std::uint64_t progress, ToDivert& to_divert) const;
+  const ToDivert* find(std::uint32_t lane, std::uint64_t position) const noexcept;
+  static void describe(const ToDivert& to_divert, DeadLetter& letter);
+  DeadLetter letter_about(const ToDivert& to_divert) const;
 
   const Wiring& wiring_;
   WorkerMemory memory_;  // Of the worker.
-  std::vector<Condemned> condemned_;
+  std::vector<ToDivert> to_divert_;
   std::optional<AppendFile> file_;
 };
 

@@ -43,8 +43,8 @@ void set_signals() {
 
 void prepare_worker(const Wiring& wiring) {
   set_signals();
-  // Where the kernel lets only ancestors trace (Yama), the stack dumper is none; it descends from the host. 0:
-  // nobody.
+  // Where the kernel lets only ancestors trace (Yama), the stack dumper is none; it descends from the host.
+  // 0: nobody.
   const ipc::Control& host = wiring.host().control();
   ::prctl(PR_SET_PTRACER, static_cast<unsigned long>(host.pid.load(std::memory_order_relaxed)));
   wiring.segment().own_nothing();

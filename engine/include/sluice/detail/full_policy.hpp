@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What becomes of an event for a lane that is full: the setting lane.full of the stage that the lane leads into.
+// What becomes of an event for a lane that is full: the setting lane.full of the stage that the lane leads
+// into.
 #pragma once
 
 #include <cstdint>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What handlers have reported: a piece of the recoverable state of every worker, so that a problem is told exactly
-// once. Written by the worker, read by its host and by observers.
+// What handlers have reported: a piece of the recoverable state of every worker, so that a problem is told
+// exactly once. Written by the worker, read by its host and by observers.
 #pragma once
 
 #include <cstddef>
