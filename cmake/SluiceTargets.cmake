@@ -21,6 +21,10 @@ function(sluice_compile_options target)
     target_link_options(${target} PUBLIC -fsanitize=${SLUICE_SANITIZE})
     if(SLUICE_SANITIZE MATCHES "undefined")
       target_compile_options(${target} PRIVATE -fno-sanitize-recover=undefined)
+      if(CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
+        # It asks through a pipe whether memory can be read, which fails in a process that has no descriptor left.
+        target_compile_options(${target} PRIVATE -fno-sanitize=vptr)
+      endif()
     endif()
     if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
       # Between the checks that a sanitizer adds g++ loses sight of what is initialized: in <regex>, for one.

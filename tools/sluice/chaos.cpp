@@ -22,7 +22,7 @@ namespace sluice::command {
 namespace {
 
 // As it was typed, so that a mistake is told in the user's words.
-struct Said {
+struct ChaosSaid {
   std::string lasting = "1min";
   std::string patience = "5min";
   std::string kill = "5/s";
@@ -39,7 +39,7 @@ std::chrono::nanoseconds duration_of(const char* option, const std::string& text
       {fmt::format("read the duration '{}' of", text), option, duration.fault, "for example 60s or 5min"}};
 }
 
-ChaosOptions chaos_of(const Said& said) {
+ChaosOptions chaos_of(const ChaosSaid& said) {
   ChaosOptions options = default_chaos();
   set_chaos(options, "kill", said.kill);
   set_chaos(options, "stall", said.stall);
@@ -48,7 +48,7 @@ ChaosOptions chaos_of(const Said& said) {
   return options;
 }
 
-ChaosPlan plan_of(const Said& said, const std::vector<std::string>& program) {
+ChaosPlan plan_of(const ChaosSaid& said, const std::vector<std::string>& program) {
   if (program.empty()) {
     throw Error{{"start", "the program", "there is none behind --",
                  "sluice chaos --for 60s -- PROGRAM ARGUMENTS..."}};
@@ -78,7 +78,7 @@ void raise_restart_budget(const ChaosPlan& plan) {
 }  // namespace
 
 void add_chaos(CLI::App& program, std::vector<std::string> behind_dashes, int& status) {
-  auto said = std::make_shared<Said>();
+  auto said = std::make_shared<ChaosSaid>();
   CLI::App* chaos = program.add_subcommand(
       "chaos", "Hurt a pipeline while it runs: sluice chaos [OPTIONS] -- PROGRAM ARGUMENTS...");
   const auto add = [&](const char* name, std::string& value, const char* help, const char* type) {

@@ -3,6 +3,7 @@
 // read, prints to standard output, and throws sluice::Error for what the user must put right.
 #pragma once
 
+#include <cstdio>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -24,5 +25,9 @@ void add_bench(CLI::App& program);
 // This process becomes that program, with the words of the command line from "bench" on; ended by a null
 // pointer. Throws std::system_error if it cannot be started.
 [[noreturn]] void become_bench(char** words);
+
+inline void print(const std::string& text) {
+  std::fwrite(text.data(), 1, text.size(), stdout);
+}
 
 }  // namespace sluice::command

@@ -13,19 +13,15 @@
 namespace sluice::command {
 namespace {
 
-void print(const std::string& text) {
-  std::fwrite(text.data(), 1, text.size(), stdout);
-}
-
 // What the user said about the settings on the command line.
-struct Said {
+struct ConfigSaid {
   std::string stage;
   std::string profile;
   std::vector<std::string> assignments;
   std::string key;
 };
 
-Settings settled(const Said& said) {
+Settings settled(const ConfigSaid& said) {
   Settings settings = Settings::from_environment();
   if (!said.profile.empty()) settings.set("profile", said.profile, Origin::command_line);
   for (const std::string& assignment : said.assignments)
@@ -33,7 +29,7 @@ Settings settled(const Said& said) {
   return settings;
 }
 
-void add_setting_options(CLI::App& command, Said& said) {
+void add_setting_options(CLI::App& command, ConfigSaid& said) {
   command
       .add_option("--profile", said.profile,
                   "Start from this profile: balanced, latency, throughput or shared")
@@ -47,7 +43,7 @@ void add_setting_options(CLI::App& command, Said& said) {
 }  // namespace
 
 void add_config(CLI::App& program) {
-  auto said = std::make_shared<Said>();  // The callbacks own what they read.
+  auto said = std::make_shared<ConfigSaid>();  // The callbacks own what they read.
   CLI::App* config = program.add_subcommand("config", "Show and explain settings");
   config->require_subcommand(1);
   config->footer(

@@ -20,14 +20,10 @@
 namespace sluice::command {
 namespace {
 
-struct Said {
+struct DeadSaid {
   std::string path;
   std::size_t number = 0;
 };
-
-void print(const std::string& text) {
-  std::fwrite(text.data(), 1, text.size(), stdout);
-}
 
 std::string time_of(const DeadLetter& letter) {
   return fmt::format("{:%F %T}Z", fmt::gmtime(std::chrono::system_clock::to_time_t(letter.time)));
@@ -104,7 +100,8 @@ void retry(const std::string& path, const std::vector<std::string>& program) {
   throw Error{{"run", program.front(), errno_text(), "name a program that is there"}};
 }
 
-CLI::App* add(CLI::App& parent, const char* name, const char* purpose, const std::shared_ptr<Said>& said) {
+CLI::App* add(CLI::App& parent, const char* name, const char* purpose,
+              const std::shared_ptr<DeadSaid>& said) {
   CLI::App* command = parent.add_subcommand(name, purpose);
   command->add_option("path", said->path, "A file of dead letters, or a directory of them")
       ->required()
@@ -119,7 +116,7 @@ void add_dead(CLI::App& program, std::vector<std::string> behind_dashes) {
       program.add_subcommand("dead", "Events that killed their worker too often: list, show, retry");
   dead->require_subcommand(1);
   dead->footer("A pipeline that moves events to the dead letters tells the PATH when it ends.");
-  const auto said = std::make_shared<Said>();
+  const auto said = std::make_shared<DeadSaid>();
   add(*dead, "list", "A line for each dead letter, in order of time", said)->callback([said] {
     list(said->path);
   });

@@ -18,10 +18,6 @@
 namespace sluice::command {
 namespace {
 
-void print(const std::string& text) {
-  std::fwrite(text.data(), 1, text.size(), stdout);
-}
-
 void list(const std::vector<RunningPipeline>& running) {
   print(fmt::format("{:<24}  {}\n", "pipeline", "socket"));
   for (const RunningPipeline& each : running)
