@@ -85,7 +85,7 @@ std::string heading(std::string_view figure) {
   if (figure == "cpu_percent") what = "percent of one processing unit";
   for (const std::string_view unit : {"_ns", "_s", "_bytes", "_percent"}) {
     if (what == figure && what.ends_with(unit)) {
-      what.resize(what.size() - unit.size());
+      what.erase(what.size() - unit.size());
       break;
     }
   }
