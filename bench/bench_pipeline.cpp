@@ -30,6 +30,8 @@
 namespace sluice::bench {
 namespace {
 
+using detail::RouteKind;
+
 // Makes `events` events in all, its share of them in each replica.
 class Deal {
  public:

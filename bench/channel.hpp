@@ -15,6 +15,7 @@
 #include "bare_ring.hpp"
 #include "huge_ring.hpp"
 #include "traffic.hpp"
+#include "watcher.hpp"
 
 namespace sluice::bench {
 
@@ -190,7 +191,7 @@ struct Lane {
     }
 
    private:
-    ipc::LaneConsumer lane_;
+    Watcher lane_;
   };
 
   LaneMemories memories;
@@ -243,7 +244,7 @@ struct Records {
       const std::size_t most_here = std::min(most, lane_.watch(kStride) / kStride);
       std::size_t count = 0;
       for (; count < most_here; ++count) {
-        const std::span<const std::byte> record = ipc::peek_record(lane_);
+        const std::span<const std::byte> record = ipc::peek_record(lane_.lane());
         if (record.size() != kBytes) break;
         read(record.data());
         lane_.advance(kStride);
@@ -251,7 +252,7 @@ struct Records {
       if (count != 0) lane_.publish();
       return count;
     }
-    ipc::LaneConsumer lane_;
+    Watcher lane_;
   };
 
   LaneMemories memories;

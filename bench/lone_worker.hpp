@@ -13,7 +13,7 @@
 #include <sys/types.h>
 #include <vector>
 
-#include <sluice/graph.hpp>
+#include <sluice/detail/graph.hpp>
 #include <sluice/ipc/lane.hpp>
 #include <sluice/settings.hpp>
 

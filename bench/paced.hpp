@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// A channel of somebody else's whose receiver lets events gather as LaneConsumer::watch() does, so that
+// A channel of somebody else's whose receiver lets events gather as Watcher does, so that
 // nobody can say that a peer would win with the same pauses.
 //
 // Its receiver pauses for as long as ours when a stream has run dry; popping one by one also after every kRun
@@ -13,6 +13,7 @@
 #include <sluice/ipc/relax.hpp>
 
 #include "traffic.hpp"
+#include "watcher.hpp"
 
 namespace sluice::bench {
 
@@ -43,8 +44,7 @@ struct Paced {
         return found;
       }
       void pause() noexcept {
-        constexpr int kRelaxes = 8;  // LaneConsumer::kGatherRelaxes.
-        for (int i = 0; i < kRelaxes; ++i)
+        for (int i = 0; i < kGatherRelaxes; ++i)
           ipc::relax();
         run_ = 0;
       }

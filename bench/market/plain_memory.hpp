@@ -11,7 +11,7 @@
 #include <utility>
 #include <vector>
 
-#include <sluice/route.hpp>
+#include <sluice/key.hpp>
 
 namespace sluice::bench {
 

@@ -7,8 +7,11 @@
 
 namespace sluice::ipc {
 
-bool join_far_fences() noexcept {
-  return ::syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_GLOBAL_EXPEDITED, 0, 0) == 0;
+void join_far_fences() noexcept {
+  // Once: what the processes of a running pipeline have inherited does not change under them.
+  static const bool joined = ::syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_GLOBAL_EXPEDITED, 0, 0) == 0;
+  // relaxed: far_fences() says why.
+  detail::far_fences_reach_us.store(joined, std::memory_order_relaxed);
 }
 
 bool far_fence() noexcept {

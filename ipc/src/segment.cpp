@@ -16,6 +16,7 @@
 #include <fmt/format.h>
 
 #include <sluice/error.hpp>
+#include <sluice/ipc/far_fence.hpp>
 
 #include "segment_file.hpp"
 
@@ -51,6 +52,7 @@ constexpr const char* kRemedy = "lower lane.bytes, lane.slots, state.bytes or th
 }  // namespace
 
 Segment::Segment(const std::string& name, std::span<const RegionSpec> regions) : name_{name} {
+  join_far_fences();
   lay_out(regions, 0);
   try {
     create_memory();
@@ -67,6 +69,7 @@ Segment::Segment(const std::string& name, std::span<const RegionSpec> regions) :
 
 Segment::Segment(const std::string& name, std::span<const RegionSpec> regions, const NamedFile& file)
     : name_{name}, file_{std::make_unique<SegmentFile>(file.path, file.shape)} {
+  join_far_fences();
   lay_out(regions, file_->header_bytes());
   reserve_addresses();
 }

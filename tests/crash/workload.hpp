@@ -200,7 +200,7 @@ class Workload {
 
  private:
   static const Item& item_of(const In& in) {
-    if constexpr (is_record<In>) {
+    if constexpr (detail::is_record<In>) {
       return in.head;
     } else {
       return in;

@@ -17,18 +17,25 @@ namespace {
 namespace fs = std::filesystem;
 
 // Each may use those before it.
-constexpr std::array kRooms{"settings", "graph",  "state",  "death", "layout",
-                            "observer", "worker", "master", "host"};
+constexpr std::array kRooms{"settings", "graph", "state",  "death",  "layout",
+                            "observer", "ports", "worker", "master", "host"};
 
 // The public headers of each room, as they are included: <sluice/...>.
 const std::map<std::string, std::vector<std::string>> kHeaders{
     {"settings", {"settings.hpp", "units.hpp", "detail/full_policy.hpp"}},
-    {"graph", {"event.hpp", "route.hpp", "graph.hpp"}},
-    {"state", {"state.hpp", "detail/problems.hpp"}},
+    {"graph",
+     {"event.hpp", "key.hpp", "stage_options.hpp", "detail/elsewhere.hpp", "detail/event_type.hpp",
+      "detail/graph.hpp", "detail/hash.hpp", "detail/route.hpp", "detail/wire.hpp"}},
+    {"state", {"state.hpp", "worker.hpp", "detail/problems.hpp", "detail/state_area.hpp"}},
     {"layout", {"detail/progress.hpp"}},
     {"observer", {"stats.hpp", "observer.hpp"}},
-    {"worker", {"worker.hpp", "output.hpp", "runner.hpp", "append_file.hpp", "dead_letter.hpp"}},
-    {"host", {"pipeline.hpp", "host_ends.hpp", "inline.hpp", "engine.hpp", "sluice.hpp"}},
+    {"ports", {"detail/batch.hpp", "detail/output_port.hpp"}},
+    {"worker",
+     {"handler.hpp", "output.hpp", "append_file.hpp", "dead_letter.hpp", "detail/runner.hpp",
+      "detail/signature.hpp"}},
+    {"host",
+     {"pipeline.hpp", "host_ends.hpp", "push_result.hpp", "inline.hpp", "engine.hpp", "sluice.hpp",
+      "detail/host_inlet.hpp", "detail/host_outlet.hpp"}},
 };
 // Of the floors below the engine, and what programs add above it.
 const std::regex kOtherFloors{

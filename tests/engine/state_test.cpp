@@ -19,6 +19,9 @@
 #include "errors.hpp"
 
 namespace sluice::test {
+
+using namespace detail;
+
 namespace {
 
 using testing::AllOf;

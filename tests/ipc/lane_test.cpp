@@ -43,31 +43,6 @@ TEST(Lane, ShowsNothingBeforeItIsPublished) {
   EXPECT_EQ(out.readable(), 8U);
 }
 
-TEST(Lane, ShowsWhoWatchesItTheSameAsWhoReadsIt) {
-  const Seed seed;
-  std::mt19937_64 random = seed.engine();
-  const TestLane lane;
-  LaneProducer in{lane.memory()};
-  LaneConsumer reader{lane.memory()};
-  LaneConsumer watcher{lane.memory()};
-  for (std::uint64_t step = 0; step < 10'000; ++step) {
-    for (std::uint64_t count = below(random, 4); count > 0; --count)
-      push(in, step);
-    in.publish();
-    ASSERT_EQ(watcher.watch(8), reader.readable());
-    for (std::uint64_t count = below(random, 4); count > 0 && reader.readable() != 0; --count) {
-      ASSERT_EQ(watcher.watch(8), reader.readable());
-      reader.advance(8);
-      watcher.advance(8);
-    }
-    reader.publish();
-  }
-  lane.set_tail(~std::uint64_t{0} / 2);
-  while (watcher.watch(8) != 0)
-    watcher.advance(watcher.watch(8));
-  EXPECT_TRUE(watcher.corrupt());
-}
-
 TEST(Lane, HoldsExactlyItsCapacityAndNotOneByteMore) {
   const TestLane lane{4096};
   LaneProducer in{lane.memory()};

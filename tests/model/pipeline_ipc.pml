@@ -213,7 +213,7 @@ inline push(value) {
      LOOK(room_end = head[OUT] + ROOM); /* [lane.head] */
      if
      :: next_out + 1 > room_end ->
-        /* make_room() of the worker loop: commits the events before this one, so that the others go on. */
+        /* publish_before_event() of the worker loop: commits the events before this one, so that the others go on. */
         if
         :: done > 0 -> store_commit(true)
         :: else

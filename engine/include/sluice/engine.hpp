@@ -47,11 +47,11 @@ class Engine {
   // type, or before start().
   template <Event T>
   Inlet<T> inlet(std::string_view name) {
-    return Inlet<T>{inlet_end(name, EventType::of<T>())};
+    return Inlet<T>{inlet_end(name, detail::EventType::of<T>())};
   }
   template <Event T>
   Outlet<T> outlet(std::string_view name) {
-    return Outlet<T>{outlet_end(name, EventType::of<T>())};
+    return Outlet<T>{outlet_end(name, detail::EventType::of<T>())};
   }
 
   // Closes all inlets, and blocks until the sources have come to their end and everything is handled, however
@@ -88,8 +88,8 @@ class Engine {
   bool signal_worker(std::string_view worker, int signal);
 
  private:
-  HostInlet& inlet_end(std::string_view name, const EventType& type);
-  HostOutlet& outlet_end(std::string_view name, const EventType& type);
+  detail::HostInlet& inlet_end(std::string_view name, const detail::EventType& type);
+  detail::HostOutlet& outlet_end(std::string_view name, const detail::EventType& type);
 
   struct Parts;
   std::unique_ptr<Parts> parts_;

@@ -47,7 +47,7 @@ struct Owned<Record<Head>> {
   using Type = OwnedRecord<Head>;
   static Type from(std::span<const std::byte> payload) {
     Record<Head> event{};  // Stays so if the payload is too short for a head.
-    Wire<Record<Head>>::read(payload, event);
+    detail::Wire<Record<Head>>::read(payload, event);
     return {event.head, std::string{event.text()}};
   }
 };
@@ -68,7 +68,7 @@ class InlineRun {
 
   template <Event T>
   void push(std::string_view inlet, const T& event) {
-    inlet_end(inlet, EventType::of<T>()).push(event);
+    inlet_end(inlet, detail::EventType::of<T>()).push(event);
   }
   // Handles what is there, as far as it goes.
   void run();
@@ -80,7 +80,7 @@ class InlineRun {
   template <Event T>
   std::vector<typename detail::Owned<T>::Type> events(std::string_view outlet) const {
     std::vector<typename detail::Owned<T>::Type> events;
-    for (const std::vector<std::byte>& payload : payloads(outlet, EventType::of<T>())) {
+    for (const std::vector<std::byte>& payload : payloads(outlet, detail::EventType::of<T>())) {
       events.push_back(detail::Owned<T>::from(payload));
     }
     return events;
@@ -88,8 +88,9 @@ class InlineRun {
   Stats stats() const;
 
  private:
-  HostInlet& inlet_end(std::string_view name, const EventType& type);
-  const std::vector<std::vector<std::byte>>& payloads(std::string_view outlet, const EventType& type) const;
+  detail::HostInlet& inlet_end(std::string_view name, const detail::EventType& type);
+  const std::vector<std::vector<std::byte>>& payloads(std::string_view outlet,
+                                                      const detail::EventType& type) const;
 
   struct Parts;
   std::unique_ptr<Parts> parts_;
@@ -102,8 +103,8 @@ InlineRun run_inline(const Pipeline& pipeline, const Settings& settings = {});
 template <std::ranges::input_range Events>
 InlineRun run_inline(const Pipeline& pipeline, const Events& events, const Settings& settings = {}) {
   std::string inlet;
-  for (const Node& node : pipeline.graph().nodes) {
-    if (node.kind != NodeKind::inlet) continue;
+  for (const detail::Node& node : pipeline.graph().nodes) {
+    if (node.kind != detail::NodeKind::inlet) continue;
     if (!inlet.empty()) {
       throw Error{{"run inline", pipeline.name(), "it has several inlets", "use InlineRun and push()"}};
     }

@@ -19,9 +19,9 @@
 #include <utility>
 #include <vector>
 
+#include <sluice/detail/graph.hpp>
+#include <sluice/detail/runner.hpp>
 #include <sluice/error.hpp>
-#include <sluice/graph.hpp>
-#include <sluice/runner.hpp>
 
 namespace sluice {
 
@@ -42,10 +42,10 @@ class Stream {
   // Events with the same key go to the same worker, in order. `key_of` is a member pointer or a function.
   template <class F>
   requires std::invocable<const F&, const T&> Stream by(F key_of)
-  const { return with(Route::by<T>(std::move(key_of))); }
-  Stream round_robin() const { return with({RouteKind::round_robin, nullptr, nullptr}); }
-  Stream least_loaded() const { return with({RouteKind::least_loaded, nullptr, nullptr}); }
-  Stream broadcast() const { return with({RouteKind::broadcast, nullptr, nullptr}); }
+  const { return with(detail::Route::by<T>(std::move(key_of))); }
+  Stream round_robin() const { return with({detail::RouteKind::round_robin, nullptr, nullptr}); }
+  Stream least_loaded() const { return with({detail::RouteKind::least_loaded, nullptr, nullptr}); }
+  Stream broadcast() const { return with({detail::RouteKind::broadcast, nullptr, nullptr}); }
 
   // The events of both, in no order between them; each keeps its own route. Throws Error for the stream of
   // another pipeline.
@@ -59,31 +59,42 @@ class Stream {
     return merged;
   }
 
-  // Adds the stage `name`, whose workers run a handler H. Gives the streams of its outputs: nothing, one
-  // Stream, or a tuple of them. Throws Error for a bad name.
+  // Adds the stage `name`, whose workers run a handler H, made from a Worker& and `args`, or from these
+  // alone. Gives the streams of its outputs: nothing, one Stream, or a tuple of them. Throws Error for a bad
+  // name.
   template <class H, class... Args>
   auto to(std::string name, StageOptions options, Args... args) const {
-    static_assert(Handler<H>, "a handler has one operator()(const Event&, Output<Out>&...)");
-    using Traits = detail::CallTraits<decltype(&H::operator())>;
-    static_assert(std::same_as<typename Traits::Input, T>,
-                  "the handler's operator() takes another type of event than the stream carries");
-    using Outputs = typename Traits::Outputs;
-    const std::size_t node =
-        graph_->add({NodeKind::stage, std::move(name), options, detail::OutputsOf<Outputs>::types(),
-                     [args...](Worker& worker, Ports& ports) -> std::unique_ptr<Runner> {
-                       return std::make_unique<HandlerRunner<H>>(worker, ports, args...);
-                     }});
-    connect(node);
-    return detail::StreamsOf<Outputs>::make(graph_, node);
+    if constexpr (detail::check_handler<H, T>() && detail::check_construction<H, Args...>())
+      return add<H>(std::move(name), options, std::move(args)...);
   }
   template <class H, class... Args>
   auto to(std::string name, Args... args) const {
     return to<H>(std::move(name), StageOptions{}, std::move(args)...);
   }
+  // The same with a function, to<&parse>("parse"), or with a function or lambda behind the name. A lambda
+  // captures nothing.
+  template <auto kFunction>
+  auto to(std::string name, StageOptions options = {}) const {
+    return to<detail::StaticFunction<kFunction>>(std::move(name), options);
+  }
+  template <class... None, class F>
+  requires(sizeof...(None) == 0) auto to(std::string name, StageOptions options, F handler) const {
+    if constexpr (detail::check_callable_value<F>()) {
+      if constexpr (detail::is_function_pointer<F>) {
+        return to<detail::FunctionPointer<F>>(std::move(name), options, handler);
+      } else {
+        return to<F>(std::move(name), options);
+      }
+    }
+  }
+  template <class... None, class F>
+  requires(sizeof...(None) == 0) auto to(std::string name, F handler) const {
+    return to(std::move(name), StageOptions{}, std::move(handler));
+  }
 
   // The host pulls these events: Engine::outlet<T>(name).
   void outlet(std::string name) const {
-    connect(graph_->add({NodeKind::outlet, std::move(name), {}, {}, {}}));
+    connect(graph_->add({detail::NodeKind::outlet, std::move(name), {}, {}, {}}));
   }
 
  private:
@@ -94,13 +105,25 @@ class Stream {
   struct Tap {
     std::size_t node;
     std::size_t output;
-    Route route;
+    detail::Route route;
   };
 
-  Stream(std::shared_ptr<Graph> graph, std::size_t node, std::size_t output)
+  template <class H, class... Args>
+  auto add(std::string name, StageOptions options, Args... args) const {
+    using Outputs = typename detail::HandlerTraits<H>::Outputs;
+    const std::size_t node =
+        graph_->add({detail::NodeKind::stage, std::move(name), options, detail::OutputsOf<Outputs>::types(),
+                     [args...](Worker& worker, detail::OutputPort& port) -> std::unique_ptr<detail::Runner> {
+                       return std::make_unique<detail::HandlerRunner<H>>(worker, port, args...);
+                     }});
+    connect(node);
+    return detail::StreamsOf<Outputs>::make(graph_, node);
+  }
+
+  Stream(std::shared_ptr<detail::Graph> graph, std::size_t node, std::size_t output)
       : graph_{std::move(graph)}, taps_{{node, output, {}}} {}
 
-  Stream with(const Route& route) const {
+  Stream with(const detail::Route& route) const {
     Stream routed = *this;
     for (Tap& tap : routed.taps_)
       tap.route = route;
@@ -108,11 +131,11 @@ class Stream {
   }
   void connect(std::size_t node) const {
     for (const Tap& tap : taps_) {
-      graph_->edges.push_back({tap.node, tap.output, node, tap.route, EventType::of<T>()});
+      graph_->edges.push_back({tap.node, tap.output, node, tap.route, detail::EventType::of<T>()});
     }
   }
 
-  std::shared_ptr<Graph> graph_;
+  std::shared_ptr<detail::Graph> graph_;
   std::vector<Tap> taps_;
 };
 
@@ -120,7 +143,7 @@ namespace detail {
 
 template <class... Outs>
 struct StreamsOf<std::tuple<Outs...>> {
-  static auto make(const std::shared_ptr<Graph>& graph, std::size_t node) {
+  static auto make(const std::shared_ptr<detail::Graph>& graph, std::size_t node) {
     return [&]<std::size_t... I>(std::index_sequence<I...>) {
       return std::tuple<Stream<Outs>...>{Stream<Outs>{graph, node, I}...};
     }
@@ -129,42 +152,65 @@ struct StreamsOf<std::tuple<Outs...>> {
 };
 template <class Out>
 struct StreamsOf<std::tuple<Out>> {
-  static Stream<Out> make(const std::shared_ptr<Graph>& graph, std::size_t node) { return {graph, node, 0}; }
+  static Stream<Out> make(const std::shared_ptr<detail::Graph>& graph, std::size_t node) {
+    return {graph, node, 0};
+  }
 };
 template <>
 struct StreamsOf<std::tuple<>> {
-  static void make(const std::shared_ptr<Graph>&, std::size_t) {}
+  static void make(const std::shared_ptr<detail::Graph>&, std::size_t) {}
 };
 
 }  // namespace detail
 
 class Pipeline {
  public:
-  explicit Pipeline(std::string name) : graph_{std::make_shared<Graph>()} { graph_->name = std::move(name); }
+  explicit Pipeline(std::string name) : graph_{std::make_shared<detail::Graph>()} {
+    graph_->name = std::move(name);
+  }
 
-  // A stage whose workers make events from something outside: a file, a socket, a generator.
+  // A stage whose workers make events from something outside: a file, a socket, a generator. S is made from a
+  // Worker& and `args`, or from these alone.
   template <class S, class... Args>
   auto source(std::string name, StageOptions options, Args... args) {
-    static_assert(Source<S>, "a source has one operator()(Output<Out>&...) that returns bool or SourceState");
-    using Outputs = typename detail::SourceTraits<decltype(&S::operator())>::Outputs;
-    const std::size_t node =
-        graph_->add({NodeKind::source, std::move(name), options, detail::OutputsOf<Outputs>::types(),
-                     [args...](Worker& worker, Ports& ports) -> std::unique_ptr<Runner> {
-                       return std::make_unique<SourceRunner<S>>(worker, ports, args...);
-                     }});
-    return detail::StreamsOf<Outputs>::make(graph_, node);
+    if constexpr (detail::check_source<S>() && detail::check_construction<S, Args...>())
+      return add_source<S>(std::move(name), options, std::move(args)...);
   }
   template <class S, class... Args>
   auto source(std::string name, Args... args) {
     return source<S>(std::move(name), StageOptions{}, std::move(args)...);
   }
+  // The same with a function, source<&read>("read"), or with a function or lambda behind the name.
+  template <auto kFunction>
+  auto source(std::string name, StageOptions options = {}) {
+    return source<detail::StaticFunction<kFunction>>(std::move(name), options);
+  }
+  template <class... None, class F>
+  requires(sizeof...(None) == 0) auto source(std::string name, StageOptions options, F make) {
+    if constexpr (detail::check_callable_value<F>()) {
+      if constexpr (detail::is_function_pointer<F>) {
+        return source<detail::FunctionPointer<F>>(std::move(name), options, make);
+      } else {
+        return source<F>(std::move(name), options);
+      }
+    }
+  }
+  template <class... None, class F>
+  requires(sizeof...(None) == 0) auto source(std::string name, F make) {
+    return source(std::move(name), StageOptions{}, std::move(make));
+  }
 
   // The host pushes these events: Engine::inlet<T>(name).
   template <class T>
   auto inlet(std::string name) {
-    static_assert(Event<T>, "an event is a trivially copyable value and no pointer or view, or a Record");
-    const std::size_t node = graph_->add({NodeKind::inlet, std::move(name), {}, {EventType::of<T>()}, {}});
-    return Stream<T>{graph_, node, 0};
+    static_assert(
+        Event<T>,
+        "an event is a trivially copyable value and no pointer or view, nor holding one, or a Record");
+    if constexpr (Event<T>) {
+      const std::size_t node =
+          graph_->add({detail::NodeKind::inlet, std::move(name), {}, {detail::EventType::of<T>()}, {}});
+      return Stream<T>{graph_, node, 0};
+    }
   }
 
   // Tells this pipeline from others of the same stages: argument("input", path). A pipeline is resumed
@@ -174,10 +220,22 @@ class Pipeline {
   }
 
   const std::string& name() const noexcept { return graph_->name; }
-  const Graph& graph() const noexcept { return *graph_; }
+  // What the engine reads.
+  const detail::Graph& graph() const noexcept { return *graph_; }
 
  private:
-  std::shared_ptr<Graph> graph_;
+  template <class S, class... Args>
+  auto add_source(std::string name, StageOptions options, Args... args) {
+    using Outputs = typename detail::SourceTraits<S>::Outputs;
+    const std::size_t node =
+        graph_->add({detail::NodeKind::source, std::move(name), options, detail::OutputsOf<Outputs>::types(),
+                     [args...](Worker& worker, detail::OutputPort& port) -> std::unique_ptr<detail::Runner> {
+                       return std::make_unique<detail::SourceRunner<S>>(worker, port, args...);
+                     }});
+    return detail::StreamsOf<Outputs>::make(graph_, node);
+  }
+
+  std::shared_ptr<detail::Graph> graph_;
 };
 
 }  // namespace sluice

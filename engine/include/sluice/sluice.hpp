@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Sluice: pipelines of worker processes over shared memory that survive the death of any of them.
 //
-// The public face. Say what the pipeline is (pipeline.hpp), write handlers (runner.hpp says what one is,
+// The public face. Say what the pipeline is (pipeline.hpp), write handlers (handler.hpp says what one is,
 // worker.hpp and state.hpp what it can have), run it in processes (engine.hpp), in one thread (inline.hpp) or
 // as a program (main.hpp, of the library sluice::program). Another process looks at it through observer.hpp.
 #pragma once

@@ -23,52 +23,20 @@
 #include <type_traits>
 #include <utility>
 
-#include <sluice/ipc/undo.hpp>
-#include <sluice/route.hpp>
+#include <sluice/detail/elsewhere.hpp>
+#include <sluice/detail/state_area.hpp>
+#include <sluice/key.hpp>
 
 namespace sluice {
 
-// The state area of one worker: a directory of named pieces, claimed in the constructor of a handler, in the
-// same order by each incarnation.
-class StateArea {
- public:
-  static constexpr std::size_t kAlignment = 64;  // Of every piece.
-
-  StateArea(std::string stage, ipc::UndoLog& undo) : stage_{std::move(stage)}, undo_{undo} {}
-
-  // The piece `name`. The first incarnation to ask gets memory that holds `initial` (then zeros). Throws
-  // Error when the area is too small, or when the piece was claimed with another size before.
-  std::byte* claim(std::string_view name, std::size_t bytes, std::span<const std::byte> initial);
-
-  // Notes bytes that are about to change. Throws Error when the undo log is full.
-  void note(const void* address, std::size_t bytes) {
-    if (!undo_.note(static_cast<const std::byte*>(address), bytes)) undo_full(bytes);
-  }
-  [[noreturn]] void table_full(std::string_view table, std::uint64_t rows) const;
-  [[noreturn]] void table_corrupt(std::string_view table) const;
-  const std::string& stage() const noexcept { return stage_; }
-
-  // Bytes that the directory takes from an area.
-  static std::size_t overhead_bytes() noexcept;
-  // The piece `name` in another process's area, or nullptr when it is not there (yet) or not of that size.
-  static const std::byte* find(std::span<const std::byte> area, std::string_view name,
-                               std::size_t bytes) noexcept;
-
- private:
-  [[noreturn]] void undo_full(std::size_t bytes) const;
-
-  std::string stage_;
-  ipc::UndoLog& undo_;
-  std::size_t claimed_ = 0;  // By this incarnation.
-};
-
 template <class T>
 class Recoverable {
-  static_assert(std::is_trivially_copyable_v<T> && !Elsewhere<T> && alignof(T) <= StateArea::kAlignment,
+  static_assert(std::is_trivially_copyable_v<T> && !detail::kSaysWhere<T> &&
+                    alignof(T) <= detail::StateArea::kAlignment,
                 "recoverable state is trivially copyable and no pointer or view: it outlives its process");
 
  public:
-  Recoverable(StateArea& area, std::string_view name, const T& initial = T{})
+  Recoverable(detail::StateArea& area, std::string_view name, const T& initial = T{})
       : area_{&area},
         value_{reinterpret_cast<T*>(area.claim(name, sizeof(T), std::as_bytes(std::span{&initial, 1})))} {}
 
@@ -89,7 +57,7 @@ class Recoverable {
   void set(const T& value) { edit() = value; }
 
  private:
-  StateArea* area_;
+  detail::StateArea* area_;
   T* value_;
 };
 
@@ -98,7 +66,7 @@ template <Key K, class V>
 class Table {
   static_assert(std::is_trivially_copyable_v<K> && std::is_trivially_copyable_v<V>,
                 "the keys and values of a table are trivially copyable");
-  static_assert(!Elsewhere<K> && !Elsewhere<V>,
+  static_assert(!detail::kSaysWhere<K> && !detail::kSaysWhere<V>,
                 "the keys and values of a table are no pointers or views: they outlive their process");
   static_assert(std::equality_comparable<K>, "the key of a table has an operator==");
 
@@ -108,9 +76,9 @@ class Table {
     K key;
     V value;
   };
-  static_assert(alignof(Row) <= StateArea::kAlignment, "a row is aligned to at most 64 bytes");
+  static_assert(alignof(Row) <= detail::StateArea::kAlignment, "a row is aligned to at most 64 bytes");
 
-  Table(StateArea& area, std::string_view name, std::uint64_t rows)
+  Table(detail::StateArea& area, std::string_view name, std::uint64_t rows)
       : area_{&area}, name_{name}, rows_{rows}, mask_{slots_for(rows) - 1} {
     constexpr std::size_t kFront = std::max(sizeof(std::uint64_t) * 2, alignof(Row));
     std::byte* memory = area.claim(name, kFront + slots() * sizeof(Row), {});
@@ -195,7 +163,7 @@ class Table {
     return slot;
   }
 
-  StateArea* area_;
+  detail::StateArea* area_;
   std::string name_;
   std::uint64_t rows_;
   std::uint64_t mask_;

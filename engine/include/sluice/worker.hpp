@@ -25,6 +25,10 @@ struct EventId {
   std::uint64_t position = 0;
 };
 
+namespace detail {
+
+struct WorkerAccess;
+
 struct WorkerIdentity {
   std::string stage;
   unsigned replica = 0;
@@ -33,10 +37,10 @@ struct WorkerIdentity {
   std::optional<std::uint64_t> table_rows;  // The setting table.rows, when it is not `auto`.
 };
 
+}  // namespace detail
+
 class Worker {
  public:
-  Worker(WorkerIdentity identity, StateArea& area, const EventId& event)
-      : identity_{std::move(identity)}, area_{area}, event_{event}, problems_{area, detail::kProblemsName} {}
   Worker(const Worker&) = delete;
   Worker& operator=(const Worker&) = delete;
 
@@ -67,11 +71,13 @@ class Worker {
   // The event in the handler now.
   EventId event_id() const noexcept { return event_; }
 
-  const std::vector<std::function<void()>>& commit_actions() const noexcept { return before_commit_; }
-
  private:
-  WorkerIdentity identity_;
-  StateArea& area_;
+  friend struct detail::WorkerAccess;
+  Worker(detail::WorkerIdentity identity, detail::StateArea& area, const EventId& event)
+      : identity_{std::move(identity)}, area_{area}, event_{event}, problems_{area, detail::kProblemsName} {}
+
+  detail::WorkerIdentity identity_;
+  detail::StateArea& area_;
   const EventId& event_;
   Recoverable<detail::Problems> problems_;
   std::vector<std::function<void()>> before_commit_;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "sluice/graph.hpp"
+#include "sluice/detail/graph.hpp"
 
 #include <algorithm>
 #include <cctype>
@@ -8,8 +8,7 @@
 
 #include <sluice/error.hpp>
 
-namespace sluice {
-
+namespace sluice::detail {
 namespace {
 
 bool is_name(std::string_view text) {
@@ -64,4 +63,4 @@ std::size_t Graph::find(std::string_view name, NodeKind kind) const {
                known.empty() ? "it has none at all" : "it has: " + known}};
 }
 
-}  // namespace sluice
+}  // namespace sluice::detail

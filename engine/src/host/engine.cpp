@@ -25,7 +25,7 @@
 #include "observer/description.hpp"
 #include "observer/observer_socket.hpp"
 #include "observer/segment_stats.hpp"
-#include "worker/waiter.hpp"
+#include "ports/waiter.hpp"
 
 namespace sluice {
 

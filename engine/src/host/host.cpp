@@ -66,7 +66,7 @@ Stats unchanging_stats(const Graph& graph, const Layout& layout, const std::file
 template <class End>
 End& find_end(std::deque<End>& ends, const Graph& graph, std::size_t node, const EventType& asked,
               const EventType& carried) {
-  if (asked.type != carried.type && *asked.type != *carried.type) {
+  if (asked != carried) {
     throw Error{{"open", "'" + graph.nodes[node].name + "'", "it carries events of another type",
                  "ask for the type that the pipeline was built with"}};
   }

@@ -13,7 +13,7 @@
 #include <string_view>
 #include <vector>
 
-#include <sluice/graph.hpp>
+#include <sluice/detail/graph.hpp>
 #include <sluice/host_ends.hpp>
 #include <sluice/ipc/doorbell.hpp>
 #include <sluice/settings.hpp>

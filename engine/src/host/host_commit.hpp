@@ -22,8 +22,8 @@ class HostCommit {
   // Error when the record is corrupt.
   HostCommit(const Wiring& wiring, NodeIndex node);
 
-  // One word of a lane, before commit().
-  void move(std::uint64_t word, std::uint64_t value) noexcept { commit_.move(word, value); }
+  // Where the words of the lanes go that move, before commit().
+  ipc::Commit& record() noexcept { return commit_; }
   // `count` events were pushed or pulled since the pipeline began.
   void commit(std::uint64_t count) noexcept {
     commit_.move(end_.count_word, count);

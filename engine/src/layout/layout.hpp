@@ -11,8 +11,8 @@
 #include <string>
 #include <vector>
 
+#include <sluice/detail/graph.hpp>
 #include <sluice/detail/progress.hpp>
-#include <sluice/graph.hpp>
 #include <sluice/ipc/segment.hpp>
 #include <sluice/settings.hpp>
 

@@ -4,7 +4,7 @@
 
 #include <string>
 
-#include <sluice/graph.hpp>
+#include <sluice/detail/graph.hpp>
 #include <sluice/pinning/plan.hpp>
 #include <sluice/pinning/report.hpp>
 #include <sluice/settings.hpp>

@@ -13,7 +13,7 @@
 #include <string>
 
 #include <sluice/detail/full_policy.hpp>
-#include <sluice/graph.hpp>
+#include <sluice/detail/graph.hpp>
 #include <sluice/settings.hpp>
 
 #include "layout/index.hpp"

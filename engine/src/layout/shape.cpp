@@ -49,7 +49,7 @@ std::string edge_line(const Graph& graph, std::size_t number) {
   const Edge& edge = graph.edges[number];
   return fmt::format("connection {} from {} (output {}) to {}: {} of {} bytes, {}, {}\n", number,
                      graph.nodes[edge.from].name, edge.output, graph.nodes[edge.to].name,
-                     edge.type.record ? "records with a head" : "events", edge.type.bytes, edge.type.name(),
+                     edge.type.record ? "records with a head" : "events", edge.type.bytes, edge.type.name,
                      name_of(edge.route.kind));
 }
 

@@ -4,7 +4,7 @@
 
 #include <string>
 
-#include <sluice/graph.hpp>
+#include <sluice/detail/graph.hpp>
 #include <sluice/settings.hpp>
 
 #include "layout/layout.hpp"

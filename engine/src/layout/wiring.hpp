@@ -5,7 +5,7 @@
 #include <filesystem>
 
 #include <sluice/detail/clock.hpp>
-#include <sluice/graph.hpp>
+#include <sluice/detail/graph.hpp>
 #include <sluice/ipc/doorbell.hpp>
 #include <sluice/ipc/segment.hpp>
 

@@ -29,7 +29,7 @@ void ExitHandler::shed(WorkerIndex worker) {
   // relaxed: for a master that takes over; until it stands there, the worker is started once more.
   entry.done.store(1, std::memory_order_relaxed);
   // [entry.shed] release: the death of the worker is confirmed, and what it had published is all there will
-  // be; pairs with InLane::producer_shed().
+  // be; pairs with InLane::producer_is_shed().
   entry.shed.store(1, std::memory_order_release);
   --running_;
   // Neighbours may wait for what will not come, or for room that is never made.

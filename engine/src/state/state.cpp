@@ -1,6 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "sluice/state.hpp"
-
 #include <algorithm>
 #include <atomic>
 #include <cstring>
@@ -11,10 +9,9 @@
 #include <sluice/error.hpp>
 #include <sluice/units.hpp>
 
-namespace sluice {
+#include "sluice/detail/state_area.hpp"
 
-using namespace detail;
-
+namespace sluice::detail {
 namespace {
 
 constexpr std::size_t kMostPieces = 64;
@@ -131,4 +128,4 @@ void StateArea::table_corrupt(std::string_view table) const {
                "start the pipeline anew, and look for that store with AddressSanitizer"}};
 }
 
-}  // namespace sluice
+}  // namespace sluice::detail

@@ -11,8 +11,8 @@
 #include <sluice/error.hpp>
 
 #include "death/backtrace.hpp"
+#include "layout/wiring.hpp"
 #include "worker/retry.hpp"
-#include "worker/worker_loop.hpp"
 
 namespace sluice::detail {
 
@@ -91,7 +91,7 @@ DeadLetter Poison::letter_about(const ToDivert& to_divert) const {
   letter.replicas = wiring_.layout().replicas_of(layout.node);
   letter.from = wiring_.name(lane.producer);
   letter.position = to_divert.event.position;
-  letter.type = type.name();
+  letter.type = std::string{type.name};
   letter.record = type.record;
   letter.head_bytes = type.bytes;
   describe(to_divert, letter);

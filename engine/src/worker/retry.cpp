@@ -12,8 +12,8 @@
 #include <sluice/error.hpp>
 #include <sluice/ipc/framing.hpp>
 
+#include "layout/wiring.hpp"
 #include "worker/poison.hpp"
-#include "worker/worker_loop.hpp"
 
 namespace sluice::detail {
 namespace {
@@ -46,8 +46,8 @@ void check_letter(const Graph& graph, const Layout& layout, const DeadLetter& le
   if (!letter.record && letter.payload.size() != letter.head_bytes) {
     refuse(letter, "it does not hold its event whole", "leave it out");
   }
-  if (type.record != letter.record || type.bytes != letter.head_bytes || type.name() != letter.type) {
-    refuse(letter, fmt::format("it holds a {} and the stage takes {}", letter.type, type.name()),
+  if (type.record != letter.record || type.bytes != letter.head_bytes || type.name != letter.type) {
+    refuse(letter, fmt::format("it holds a {} and the stage takes {}", letter.type, type.name),
            "retry it with a pipeline whose stage takes such events");
   }
 }

@@ -1,149 +1,79 @@
 // SPDX-License-Identifier: Apache-2.0
-// How the worker loop publishes: what a commit takes along, whom it rings, and how room is made in a full
+// How the worker loop publishes: what a commit takes along, whom it rings, and what it does about a full
 // lane.
 
-#include <algorithm>
-#include <bit>
-
-#include <fmt/format.h>
-
-#include <sluice/error.hpp>
-#include <sluice/units.hpp>
-
+#include "worker/worker_access.hpp"
 #include "worker/worker_loop.hpp"
 
 namespace sluice::detail {
 
 bool WorkerLoop::anything_to_commit() const noexcept {
-  return !touched_.empty() || !touched_inputs_.empty() || log_.tail() != 0 || finished_ ||
-         events_in_ != committed_in_;
+  return out_.touched() || in_.touched() || log_.tail() != 0 || finished_ ||
+         work_.batch.events_in != committed_in_;
 }
 
 void WorkerLoop::commit_batch() {
   if (!anything_to_commit()) return;
-  for (const auto& action : worker_->commit_actions())
-    action();
-  store_commit(false);
+  WorkerAccess::act_before_commit(*worker_);
+  store_commit(true);
   memory_.counters().batches.add();
 }
 
-// Commits the events before the one in the handler, so that the stages behind can make room.
-void WorkerLoop::split_commit() {
-  if (in_boundary_ == committed_in_ && out_boundary_ == committed_out_) return;
-  for (const auto& action : worker_->commit_actions())
-    action();
-  store_commit(true);
-  undo_boundary_ = log_.base();
+// A commit in the midst of an event: of the events before it.
+void WorkerLoop::publish_before_event() {
+  Batch& batch = work_.batch;
+  if (batch.in_boundary == committed_in_ && batch.out_boundary == committed_out_) return;
+  WorkerAccess::act_before_commit(*worker_);
+  store_commit(false);
+  batch.undo_boundary = log_.base();
   memory_.counters().split_commits.add();
 }
 
-void WorkerLoop::store_commit(bool split) {
-  for (OutLane* output : touched_) {
-    commit_.move(output->word, split ? output->lane.before(event_) : output->lane.next());
-    if (output->lane.ends()) commit_.move(output->word + 1, ipc::kEnded);
-  }
-  for (const InLane* input : touched_inputs_)
-    commit_.move(input->word, input->lane.next());
-  committed_in_ = split ? in_boundary_ : events_in_;
-  committed_out_ = split ? out_boundary_ : events_out_;
+// `whole`: with the event in the handler.
+void WorkerLoop::store_commit(bool whole) {
+  const Batch& batch = work_.batch;
+  out_.record(commit_, whole);
+  in_.record(commit_);
+  committed_in_ = whole ? batch.events_in : batch.in_boundary;
+  committed_out_ = whole ? batch.events_out : batch.out_boundary;
   commit_.move(kEventsIn, committed_in_);
   commit_.move(kEventsOut, committed_out_);
   if (finished_) commit_.move(kFinished, 1);
   if (poison_.any()) commit_.move(kDeadLetters, dead_letters_);
   if (retry_) commit_.move(kRetried, retry_->done());
-  if (split) {
-    commit_.commit(undo_boundary_);
-  } else {
+  if (whole) {
     commit_.commit();
+  } else {
+    commit_.commit(batch.undo_boundary);
   }
-
   ipc::Published published;
-  for (OutLane* output : touched_) {
-    if (published.sleeps(*output->consumer)) {
-      output->bell->ring();
-      memory_.counters().rings.add();
-    }
-    output->touched = split && output->lane.before(event_) != output->lane.next();
-  }
-  std::erase_if(touched_, [](const OutLane* output) { return !output->touched; });
-  for (InLane* input : touched_inputs_) {
-    if (published.sleeps(*input->producer)) {
-      input->bell->ring();
-      memory_.counters().rings.add();
-    }
-    input->touched = split;  // The event in the handler came from one of them.
-  }
-  if (!split) touched_inputs_.clear();
-}
-
-std::byte* WorkerLoop::make_room(OutLane& out, std::uint64_t bytes) {
-  const Node& to = wiring_.graph().nodes[out.node];
-  if (bytes > out.lane.capacity_bytes()) {
-    throw Error{{"publish a record for", to.name,
-                 fmt::format("it takes {} of a lane of {}", format_bytes(bytes),
-                             format_bytes(out.lane.capacity_bytes())),
-                 fmt::format("raise lane.bytes, for instance --set stage.{}.lane.bytes={}", to.name,
-                             format_bytes(std::bit_ceil(bytes)))}};
-  }
-  if (out.policy == FullPolicy::drop_newest || abandoned(out)) {
-    memory_.counters().dropped.add();
-    return nullptr;
-  }
-  if (out.policy == FullPolicy::fail) {
-    throw Error{{"publish an event for", to.name, "the lane is full and lane.full is `fail`",
-                 "give the stage more workers or its lanes more room"}};
-  }
-  if (out.is_shed()) {
-    memory_.counters().shed.add();
-    return nullptr;
-  }
-  split_commit();
-  if (out.lane.next() - out.lane.before(event_) + bytes > out.lane.capacity_bytes()) {
-    throw Error{
-        {"publish the events made for", to.name,
-         fmt::format("one event makes more than a lane of {} holds", format_bytes(out.lane.capacity_bytes())),
-         fmt::format("raise stage.{0}.lane.slots or stage.{0}.lane.bytes; a last word can be said in "
-                     "portions: finish() that returns true is called again",
-                     to.name)}};
-  }
-  set_activity(ipc::Activity::full);
-  memory_.counters().full_waits.add();
-  std::byte* room = nullptr;
-  while (room == nullptr && !out.is_shed()) {
-    const ipc::Woken woken = waiter_.wait_until(
-        [&] {
-          return (room = out.lane.reserve(bytes)) != nullptr || out.lane.corrupt() || abandoned(out) ||
-                 out.is_shed();
-        },
-        kLongestWait);
-    if (woken == ipc::Woken::unasked) memory_.counters().unasked_wakes.add();
-    if (out.lane.corrupt()) refuse_lane(out);
-    if (room == nullptr && abandoned(out)) {
-      memory_.counters().dropped.add();
-      break;
-    }
-  }
-  if (room == nullptr && out.is_shed()) memory_.counters().shed.add();
-  set_activity(ipc::Activity::busy);
-  return room;
+  const std::uint64_t rings = out_.ring(published, whole) + in_.ring(published, whole);
+  if (rings != 0) memory_.counters().rings.add(rings);
 }
 
 // The host would take what this lane carries, and is dead: nobody waits for room in it any more.
-bool WorkerLoop::abandoned(const OutLane& out) const noexcept {
-  return wiring_.graph().nodes[out.node].kind == NodeKind::outlet && host_gone(master_);
+bool WorkerLoop::gives_up(const OutLane& out) const noexcept {
+  return wiring_.node(NodeIndex{out.node}).kind == NodeKind::outlet && host_gone(master_);
 }
 
-void WorkerLoop::refuse_lane(const OutLane& out) const {
-  throw Error{{"write the lane to", wiring_.graph().nodes[out.node].name, "its consumer's cursor cannot be",
-               "start the pipeline anew"}};
+void WorkerLoop::lost(Lost why) noexcept {
+  if (why == Lost::shed) memory_.counters().shed.add();
+  if (why == Lost::dropped || why == Lost::given_up) memory_.counters().dropped.add();
+}
+
+void WorkerLoop::wait_for_room(const std::function<bool()>& ready) {
+  set_activity(ipc::Activity::full);
+  memory_.counters().full_waits.add();
+  do {
+    if (waiter_.wait_until(ready, kLongestWait) == ipc::Woken::unasked)
+      memory_.counters().unasked_wakes.add();
+  } while (!ready());
+  set_activity(ipc::Activity::busy);
 }
 
 void WorkerLoop::ring_neighbours() {
-  // A predecessor may have died between publishing and ringing.
-  for (const OutLane& output : outputs_)
-    output.bell->ring();
-  for (const InLane& input : inputs_)
-    input.bell->ring();
+  out_.ring_all();
+  in_.ring_all();
 }
 
 }  // namespace sluice::detail

@@ -8,6 +8,7 @@
 #include <sluice/error.hpp>
 
 #include "worker/region_check.hpp"
+#include "worker/worker_access.hpp"
 
 namespace sluice::detail {
 namespace {
@@ -22,31 +23,6 @@ WorkerIdentity identity_of(const Wiring& wiring, const WorkerMemory& worker) {
 
 }  // namespace
 
-std::vector<InLane> input_lanes(const Wiring& wiring, ProcessIndex process) {
-  std::vector<InLane> inputs;
-  for (const LaneIndex id : wiring.layout().processes[process].lanes_in) {
-    const LaneLayout& lane = wiring.layout().lanes[id];
-    InLane input{ipc::LaneConsumer{wiring.lane(id)}, lane.consumer_word,
-                 &wiring.process(lane.producer).control(), &wiring.bell(lane.producer), lane.producer};
-    input.shed = wiring.shed_word(lane.producer);
-    input.ended = input.lane.readable() == 0 && input.lane.at_end();
-    inputs.push_back(input);
-  }
-  return inputs;
-}
-
-std::deque<OutLane> output_lanes(const Wiring& wiring, ProcessIndex process) {
-  std::deque<OutLane> outputs;
-  for (const LaneIndex id : wiring.layout().processes[process].lanes_out) {
-    const LaneLayout& lane = wiring.layout().lanes[id];
-    const std::size_t to = wiring.edge(lane).to;
-    outputs.push_back({ipc::LaneProducer{wiring.lane(id)}, lane.producer_word,
-                       &wiring.process(lane.consumer).control(), &wiring.bell(lane.consumer),
-                       wiring.settings(NodeIndex{to}).full, to, false, wiring.shed_word(lane.consumer)});
-  }
-  return outputs;
-}
-
 WorkerLoop::WorkerLoop(const Wiring& wiring, WorkerIndex worker, Waiter& waiter)
     : wiring_{wiring},
       index_{worker},
@@ -56,25 +32,17 @@ WorkerLoop::WorkerLoop(const Wiring& wiring, WorkerIndex worker, Waiter& waiter)
       memory_{wiring.worker(worker)},
       log_{memory_.undo(), memory_.undo_entries(), memory_.state()},
       commit_{memory_.commit(), memory_.record(), memory_.cursors(), log_},
+      work_{log_, memory_.control().progress},
+      in_{take_over(), process_of(worker), memory_.layout().node},
+      out_{wiring, process_of(worker), memory_.layout().node, memory_.layout().replica, work_.batch, *this},
+      lane_scheduler_{in_.size()},
       area_{node_.name, log_},
       poison_{wiring, worker},
       batch_events_{wiring.settings(worker).batch_events} {
-  if (!commit_.recover()) {
-    throw Error{{"take over the region of", memory_.name(), "its commit record or undo log is corrupt",
-                 "start the pipeline anew"}};
-  }
-  if (const std::string fault = fault_of_region(wiring, worker); !fault.empty()) {
-    throw Error{{"take over the region of", memory_.name(), fault, "start the pipeline anew"}};
-  }
-  undo_ = &log_;
-  // An event may use what the batch before it has left: at least half of the log.
-  undo_limit_ = log_.capacity_bytes() / 2;
-  progress_ = &memory_.control().progress;
   resume();
-  connect_outputs();
   if (!finished_) {
-    worker_ = std::make_unique<Worker>(identity_of(wiring, memory_), area_, id_);
-    runner_ = node_.factory(*worker_, ports_);
+    worker_ = WorkerAccess::make(identity_of(wiring, memory_), area_, work_.batch.id);
+    runner_ = node_.factory(*worker_, out_);
     if (poison_.any()) poison_.open_file(*worker_);
     retry_.emplace(wiring, worker, memory_.cursors()[kRetried].load(std::memory_order_relaxed));
     if (!retry_->pending()) retry_.reset();
@@ -82,38 +50,29 @@ WorkerLoop::WorkerLoop(const Wiring& wiring, WorkerIndex worker, Waiter& waiter)
   ring_neighbours();
 }
 
-void WorkerLoop::resume() {
-  // relaxed: this process's own region.
-  committed_in_ = events_in_ = memory_.cursors()[kEventsIn].load(std::memory_order_relaxed);
-  committed_out_ = events_out_ = memory_.cursors()[kEventsOut].load(std::memory_order_relaxed);
-  finished_ = memory_.cursors()[kFinished].load(std::memory_order_relaxed) != 0;
-  dead_letters_ = memory_.cursors()[kDeadLetters].load(std::memory_order_relaxed);
-  inputs_ = input_lanes(wiring_, process_of(index_));
-  for (std::size_t i = 0; poison_.any() && i < inputs_.size(); ++i)
-    poison_.set_stop(static_cast<std::uint32_t>(i), inputs_[i].lane);
-  outputs_ = output_lanes(wiring_, process_of(index_));
-  touched_.reserve(outputs_.size());
-  touched_inputs_.reserve(inputs_.size());
-  looked_at_.reserve(2 * inputs_.size());
-  lane_scheduler_ = LaneScheduler{inputs_.size()};
-  ended_inputs_ = static_cast<std::size_t>(
-      std::count_if(inputs_.begin(), inputs_.end(), [](const InLane& in) { return in.ended; }));
-  input_ended_ = node_.kind != NodeKind::source && ended_inputs_ == inputs_.size();
+// Recovery comes before anything else that looks at the region: the ports read its cursors.
+const Wiring& WorkerLoop::take_over() {
+  std::string fault;
+  if (!commit_.recover()) {
+    fault = "its commit record or undo log is corrupt";
+  } else {
+    fault = fault_of_region(wiring_, index_);
+  }
+  if (!fault.empty())
+    throw Error{{"take over the region of", memory_.name(), fault, "start the pipeline anew"}};
+  return wiring_;
 }
 
-void WorkerLoop::connect_outputs() {
-  for (std::size_t output = 0; output < node_.outputs.size(); ++output)
-    ports_.emplace_back(*this);
-  const ProcessLayout& layout = memory_.layout();
-  for (std::size_t e = 0; e < wiring_.graph().edges.size(); ++e) {
-    const Edge& edge = wiring_.graph().edges[e];
-    if (NodeIndex{edge.from} != layout.node) continue;
-    OutEdge out{edge.route, {}, layout.replica};
-    for (std::size_t i = 0; i < layout.lanes_out.size(); ++i) {
-      if (wiring_.layout().lanes[layout.lanes_out[i]].edge == e) out.lanes.push_back(&outputs_[i]);
-    }
-    ports_[edge.output].connect(std::move(out));
-  }
+void WorkerLoop::resume() {
+  // relaxed: this process's own region.
+  committed_in_ = work_.batch.events_in = memory_.cursors()[kEventsIn].load(std::memory_order_relaxed);
+  committed_out_ = work_.batch.events_out = memory_.cursors()[kEventsOut].load(std::memory_order_relaxed);
+  finished_ = memory_.cursors()[kFinished].load(std::memory_order_relaxed) != 0;
+  dead_letters_ = memory_.cursors()[kDeadLetters].load(std::memory_order_relaxed);
+  for (std::size_t i = 0; poison_.any() && i < in_.size(); ++i)
+    poison_.set_stop(static_cast<std::uint32_t>(i), in_[i].lane);
+  looked_at_.reserve(2 * in_.size());
+  input_ended_ = node_.kind != NodeKind::source && in_.all_ended();
 }
 
 WorkerLoop::Step WorkerLoop::step() {
@@ -151,7 +110,7 @@ std::uint64_t WorkerLoop::consume_batch() {
   std::uint64_t handled = 0;
   const auto look = [&](std::size_t index) {
     const std::uint64_t before = handled;
-    handled += look_at(index, batch_events_ - handled);
+    handled += handle_events(index, batch_events_ - handled);
     return handled != before;
   };
   const auto enough = [&] { return handled >= batch_events_; };
@@ -161,9 +120,9 @@ std::uint64_t WorkerLoop::consume_batch() {
   return handled;
 }
 
-// How many events it had, up to `limit`.
-std::uint64_t WorkerLoop::look_at(std::size_t index, std::uint64_t limit) {
-  InLane& input = inputs_[index];
+// Hands the events of one lane to the handler, up to `limit`; how many it had.
+std::uint64_t WorkerLoop::handle_events(std::size_t index, std::uint64_t limit) {
+  InLane& input = in_[index];
   if (input.ended) return 0;
   looked_at_.push_back(index);
   std::uint64_t handled = 0;
@@ -174,16 +133,16 @@ std::uint64_t WorkerLoop::look_at(std::size_t index, std::uint64_t limit) {
   if (input.lane.readable() == 0) return handled;
   set_activity(ipc::Activity::busy);
   note_first_event();
-  touch(input);  // Before the handler runs: it may have to commit in the midst of the batch.
-  return handled + runner_->consume(input.lane, static_cast<std::uint32_t>(index), limit - handled, *this);
+  in_.touch(input);  // Before the handler runs: it may have to commit in the midst of the batch.
+  return handled + runner_->consume(input.lane, static_cast<std::uint32_t>(index), limit - handled, work_);
 }
 
 // The event takes effect as a dead letter, like any other event: with the commit of its batch.
 void WorkerLoop::divert(std::size_t index) {
-  InLane& input = inputs_[index];
+  InLane& input = in_[index];
   set_activity(ipc::Activity::busy);
-  touch(input);
-  begin_event(static_cast<std::uint32_t>(index), input.lane.next());
+  in_.touch(input);
+  work_.begin_event(static_cast<std::uint32_t>(index), input.lane.next());
   poison_.divert(static_cast<std::uint32_t>(index), input.lane);
   ++dead_letters_;
 }
@@ -193,12 +152,12 @@ std::uint64_t WorkerLoop::retry_letter() {
   set_activity(ipc::Activity::busy);
   note_first_event();
   if (poison_.forbids(kRetryLane, retry_->position())) {
-    begin_event(kRetryLane, retry_->position());
+    work_.begin_event(kRetryLane, retry_->position());
     poison_.divert_again(kRetryLane, retry_->position(), retry_->letter());
     ++dead_letters_;
   } else {
     ipc::LaneConsumer letter = retry_->present();
-    if (runner_->consume(letter, kRetryLane, 1, *this) != 1) {
+    if (runner_->consume(letter, kRetryLane, 1, work_) != 1) {
       throw Error{{"retry a dead letter of stage", node_.name, "its event cannot be read",
                    "retry letters that a pipeline wrote"}};
     }
@@ -216,21 +175,22 @@ std::uint64_t WorkerLoop::produce_batch() {
   set_activity(ipc::Activity::busy);
   note_first_event();
   source_idle_ = false;
+  Batch& batch = work_.batch;
   std::uint64_t calls = 0;
-  while (calls < batch_events_ && batch_goes_on()) {
-    begin_event(0, events_in_);
+  while (calls < batch_events_ && work_.batch_goes_on()) {
+    work_.begin_event(0, batch.events_in);
     const SourceState state = runner_->produce();
     if (state == SourceState::nothing_now) {
-      events_in_ = in_boundary_;  // It was asked, and nothing happened.
-      // It looked, and that is progress; the position stays, since nothing happened.
-      progress_->store(~event_, std::memory_order_relaxed);  // relaxed: as in begin_event().
+      batch.events_in = batch.in_boundary;  // It was asked, and nothing happened.
+      work_.note_look();
       source_idle_ = true;
       break;
     }
     ++calls;
     if (state == SourceState::end) {
       // To say no more than that is no event: a replacement may hear it once more.
-      if (events_out_ == out_boundary_ && undo_->tail() == undo_boundary_) events_in_ = in_boundary_;
+      if (batch.events_out == batch.out_boundary && log_.tail() == batch.undo_boundary)
+        batch.events_in = batch.in_boundary;
       input_ended_ = true;
       break;
     }
@@ -245,69 +205,43 @@ std::uint64_t WorkerLoop::note_ends() {
   // Asked before the lanes are looked at: what they hold then is all that the host has published.
   const bool host_is_gone = host_gone(master_);
   for (const std::size_t index : looked_at_) {
-    InLane& input = inputs_[index];
-    if (input.lane.corrupt()) {
-      throw Error{{"read the lane from", wiring_.name(input.from), "its cursors or lengths cannot be",
-                   "start the pipeline anew"}};
-    }
-    if (input.ended) continue;  // A lane may be looked at twice.
-    input.ended = ends(input, host_is_gone);
-    if (input.ended) ++ended;
+    InLane& input = in_[index];
+    if (input.lane.corrupt()) in_.refuse(input, "the lane");
+    if (in_.note_end(input, host_is_gone)) ++ended;
   }
-  ended_inputs_ += ended;
-  if (node_.kind != NodeKind::source && ended_inputs_ == inputs_.size()) input_ended_ = true;
+  if (node_.kind != NodeKind::source && in_.all_ended()) input_ended_ = true;
   return ended;
-}
-
-// Its producer has said so, or no process is left that could say it.
-bool WorkerLoop::ends(InLane& input, bool host_is_gone) {
-  const bool last =
-      host_is_gone && input.from == kHostProcess && input.lane.readable() == 0 && !input.lane.at_stop();
-  return (input.lane.readable() == 0 && input.lane.at_end()) || last || input.producer_shed();
 }
 
 void WorkerLoop::say_last_word() {
   std::uint64_t calls = 0;
   bool more = true;
-  while (more && calls++ < batch_events_ && batch_goes_on()) {
-    begin_event(kLastWord, event_);
-    events_in_ = in_boundary_;  // It is no event of the input.
+  while (more && calls++ < batch_events_ && work_.batch_goes_on()) {
+    work_.begin_event(kLastWord, work_.batch.event);
+    work_.batch.events_in = work_.batch.in_boundary;  // It is no event of the input.
     more = runner_->finish();
   }
-  if (!more) end_outputs();
-}
-
-void WorkerLoop::end_outputs() {
-  for (OutLane& output : outputs_) {
-    output.lane.end();
-    if (!output.touched) touch(output);
-  }
+  if (more) return;
+  out_.end();
   finished_ = true;
 }
 
 void WorkerLoop::abandon_event() noexcept {
   // Everything the event did is behind its boundaries.
-  log_.roll_back(undo_boundary_);
-  for (OutLane* output : touched_)
-    output->lane.take_back(event_);
-  events_out_ = out_boundary_;
-  events_in_ = in_boundary_;
+  log_.roll_back(work_.batch.undo_boundary);
+  out_.take_event_back();
+  work_.batch.give_event_up();
   finished_ = false;
 }
 
-bool WorkerLoop::ready(InLane& in) const noexcept {
-  return !in.ended &&
-         (in.lane.readable() != 0 || in.lane.at_stop() || in.lane.at_end() || in.lane.corrupt() ||
-          (in.from == kHostProcess && host_gone(master_)) || in.producer_shed());
-}
-
 bool WorkerLoop::input_ready() {
+  const bool host_is_gone = host_gone(master_);
   // The next event comes most likely from where the last one came from.
   for (const std::size_t index : lane_scheduler_.busy()) {
-    if (ready(inputs_[index])) return true;
+    if (in_.ready(in_[index], host_is_gone)) return true;
   }
-  for (std::size_t index = 0; index < inputs_.size(); ++index) {
-    if (!ready(inputs_[index])) continue;
+  for (std::size_t index = 0; index < in_.size(); ++index) {
+    if (!in_.ready(in_[index], host_is_gone)) continue;
     lane_scheduler_.notice(index);
     return true;
   }

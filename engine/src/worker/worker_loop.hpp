@@ -5,67 +5,30 @@
 // one thread. It takes a region over as it stands: recovery comes first, always.
 #pragma once
 
-#include <chrono>
 #include <cstdint>
-#include <deque>
-#include <filesystem>
+#include <functional>
 #include <memory>
 #include <optional>
-#include <string>
 #include <vector>
 
-#include <sluice/graph.hpp>
-#include <sluice/ipc/doorbell.hpp>
-#include <sluice/ipc/waiting.hpp>
-#include <sluice/runner.hpp>
-#include <sluice/settings.hpp>
+#include <sluice/detail/batch.hpp>
+#include <sluice/detail/graph.hpp>
+#include <sluice/detail/output_port.hpp>
+#include <sluice/detail/runner.hpp>
+#include <sluice/detail/state_area.hpp>
 #include <sluice/worker.hpp>
 
 #include "layout/layout.hpp"
 #include "layout/wiring.hpp"
+#include "ports/input_port.hpp"
+#include "ports/waiter.hpp"
 #include "worker/lane_scheduler.hpp"
 #include "worker/poison.hpp"
 #include "worker/retry.hpp"
 
 namespace sluice::detail {
 
-// A wait for input or room looks again after this, should nobody ring.
-inline constexpr std::chrono::seconds kLongestWait{1};
-
-// The consuming end of one lane, with what its owner needs around it.
-struct InLane {
-  ipc::LaneConsumer lane;
-  std::uint64_t word = 0;  // Of head in the region's cursor area.
-  const ipc::Control* producer = nullptr;
-  const ipc::Doorbell* bell = nullptr;
-  ProcessIndex from;  // The process that produces it.
-  bool ended = false;
-  bool touched = false;
-  const std::atomic<std::uint32_t>* shed = nullptr;  // As in OutLane, of its producer.
-
-  // Its producer is shed, and everything that it had published is read: nothing follows.
-  bool producer_shed() noexcept {
-    // [entry.shed] acquire: all that it had published; pairs with ExitHandler::shed().
-    return shed != nullptr && shed->load(std::memory_order_acquire) != 0 && lane.readable() == 0 &&
-           !lane.at_stop();
-  }
-};
-
-// The lanes of a process, as it sees them. `process` is that of the caller.
-std::vector<InLane> input_lanes(const Wiring& wiring, ProcessIndex process);
-std::deque<OutLane> output_lanes(const Wiring& wiring, ProcessIndex process);
-
-// How a worker waits: blocked on its doorbell, or by running its neighbours in the same thread.
-class Waiter {
- public:
-  virtual ~Waiter() = default;
-  // Returns when `ready`, or after a while.
-  virtual ipc::Woken wait_until(const std::function<bool()>& ready, std::chrono::nanoseconds bound) = 0;
-  // A pause, for whoever has nothing to look at meanwhile: not longer than `limit`.
-  virtual void pause(std::chrono::nanoseconds limit) = 0;
-};
-
-class WorkerLoop final : public Work {
+class WorkerLoop final : private Producer {
  public:
   enum class Step { worked, nothing, finished };
 
@@ -82,38 +45,29 @@ class WorkerLoop final : public Work {
   bool input_ready();
   bool finished() const noexcept { return finished_; }
 
-  std::byte* make_room(OutLane& lane, std::uint64_t bytes) override;
-
  private:
-  void connect_outputs();
+  // Of a Producer, for a full lane.
+  bool gives_up(const OutLane& lane) const noexcept override;
+  void lost(Lost why) noexcept override;
+  void publish_before_event() override;
+  void wait_for_room(const std::function<bool()>& ready) override;
+
+  const Wiring& take_over();
   void resume();
   std::uint64_t consume_batch();
-  std::uint64_t look_at(std::size_t index, std::uint64_t limit);
-  void touch(InLane& input) {
-    if (input.touched) return;
-    input.touched = true;
-    touched_inputs_.push_back(&input);  // Reserved for every lane before the start.
-  }
-  using Work::touch;
-  bool ready(InLane& input) const noexcept;
+  std::uint64_t handle_events(std::size_t index, std::uint64_t limit);
   void divert(std::size_t index);
   std::uint64_t retry_letter();
   std::uint64_t produce_batch();
   std::uint64_t note_ends();
-  bool ends(InLane& input, bool host_is_gone);
   void say_last_word();
-  void end_outputs();
   void abandon_event() noexcept;
   bool anything_to_commit() const noexcept;
   void commit_batch();
-  void split_commit();
-  void store_commit(bool split);
+  void store_commit(bool whole);
   void ring_neighbours();
-  bool abandoned(const OutLane& out) const noexcept;
-  [[noreturn]] void refuse_lane(const OutLane& out) const;
   void set_activity(ipc::Activity activity) noexcept;
   void note_first_event() noexcept;
-  const std::string& consumer_name(const OutLane& lane) const;
 
   const Wiring& wiring_;
   WorkerIndex index_;
@@ -123,16 +77,15 @@ class WorkerLoop final : public Work {
   WorkerMemory memory_;
   ipc::UndoLog log_;
   ipc::Commit commit_;
-  std::vector<InLane> inputs_;
+  Work work_;
+  // Made once the region is recovered: take_over().
+  InputPort in_;
+  OutputPort out_;
   LaneScheduler lane_scheduler_;
   std::vector<std::size_t> looked_at_;  // Of the inputs, in this batch.
-  std::vector<InLane*> touched_inputs_;
-  std::size_t ended_inputs_ = 0;
-  std::deque<OutLane> outputs_;
   StateArea area_;
   Poison poison_;
   std::optional<Retry> retry_;
-  Ports ports_;
   std::unique_ptr<Worker> worker_;
   std::unique_ptr<Runner> runner_;
   std::uint64_t batch_events_;

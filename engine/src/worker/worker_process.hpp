@@ -6,7 +6,7 @@
 
 #include <sluice/pinning/place.hpp>
 
-#include "worker/waiter.hpp"
+#include "ports/waiter.hpp"
 #include "worker/worker_loop.hpp"
 
 namespace sluice::detail {

@@ -3,6 +3,9 @@
 // fail for their own reason. check_compile_fail.cmake compares what the compiler says.
 #include <sluice/sluice.hpp>
 
+using sluice::Bytes;
+using sluice::Output;
+
 struct Item {
   std::uint32_t key;
 };
@@ -10,59 +13,74 @@ struct Other {
   std::uint32_t key;
 };
 struct Handle {
-  void operator()(const Item&, sluice::Output<Item>& out) const;
-};
-struct HandleOther {
-  void operator()(const Other&) const;
-};
-struct Text {
-  std::string text;
-};
-struct HandleText {
-  void operator()(const Text&) const;
+  void operator()(const Item&, Output<Item>& out) const;
+  bool finish(Output<Item>& out);
 };
 struct Padded {
   char a;
   int b;
 };
+struct Line {
+  std::uint64_t number;
+  std::uint32_t lengths[2];
+};
 struct Good {
-  bool operator()(sluice::Output<Item>&);
+  bool operator()(Output<Item>&);
 };
-struct Bad {
-  int operator()(sluice::Output<Item>&);
+struct Text {
+  std::string text;
 };
-struct NoHandler {
-  void operator()(int, int);
-};
-struct Demanding {
-  explicit Demanding(sluice::Worker&, int);
-  void operator()(const Item&) const;
-};
-struct NoEquality {
-  std::uint32_t value;
-};
+void pass_on(const Item&, Output<Item>&);
 
-void misuse(sluice::Pipeline& pipeline, sluice::Worker& worker) {
-  const auto items = pipeline.inlet<Item>("items");
+void none_and_handlers([[maybe_unused]] sluice::Pipeline& pipeline, [[maybe_unused]] sluice::Worker& worker) {
+  [[maybe_unused]] const auto items = pipeline.inlet<Item>("items");
 #if MISUSE == 0
   items.by(&Item::key).to<Handle>("handle").outlet("out");
+  items.to("lambda", [](const Item& item, Output<Line>& out) { out.push({item.key, {}}); }).outlet("lines");
+  items.to("function", {.workers = 2}, pass_on).to<&pass_on>("same").outlet("more");
   pipeline.source<Good>("good");
+  pipeline.source("lambda-too", [](Output<Bytes>& out) {
+    out.push("text");
+    return sluice::SourceState::end;
+  });
   worker.table<std::uint32_t, Item>("table", 10);
-#elif MISUSE == 1   // Another type of event than the stream carries.
+#elif MISUSE == 1  // Another type of event than the stream carries.
+  struct HandleOther {
+    void operator()(const Other&) const;
+  };
   items.to<HandleOther>("handle");
-#elif MISUSE == 2   // An event that cannot be copied as bytes.
+#elif MISUSE == 2  // An event that cannot be copied as bytes.
   pipeline.inlet<Text>("text");
-#elif MISUSE == 3   // A handler of such an event.
+#elif MISUSE == 3  // A handler of such an event.
+  struct HandleText {
+    void operator()(const Text&) const;
+  };
   items.to<HandleText>("handle");
-#elif MISUSE == 4   // A key with padding, whose bytes are not its value.
+#elif MISUSE == 4  // A key with padding, whose bytes are not its value.
   items.by([](const Item&) { return Padded{}; });
-#elif MISUSE == 5   // A source that returns no answer it can be asked for.
+#elif MISUSE == 5  // A source that returns no answer it can be asked for.
+  struct Bad {
+    int operator()(Output<Item>&);
+  };
   pipeline.source<Bad>("bad");
-#elif MISUSE == 6   // A class that is no handler.
+#elif MISUSE == 6  // A class that is no handler: its second parameter is no output.
+  struct NoHandler {
+    void operator()(const Item&, int);
+  };
   items.to<NoHandler>("handle");
-#elif MISUSE == 7   // Arguments that the handler does not take.
+#elif MISUSE == 7  // Arguments that the handler does not take.
+  struct Demanding {
+    explicit Demanding(sluice::Worker&, int);
+    void operator()(const Item&) const;
+  };
   items.to<Demanding>("handle", std::string{"text"});
-#elif MISUSE == 8   // An event that says where something is, in this process only.
+#endif
+}
+
+void events_keys_and_state([[maybe_unused]] sluice::Pipeline& pipeline,
+                           [[maybe_unused]] sluice::Worker& worker) {
+  [[maybe_unused]] const auto items = pipeline.inlet<Item>("items");
+#if MISUSE == 8  // An event that says where something is, in this process only.
   pipeline.inlet<std::string_view>("view");
 #elif MISUSE == 9   // The same as a key that is kept.
   worker.table<std::string_view, int>("table", 10);
@@ -71,10 +89,85 @@ void misuse(sluice::Pipeline& pipeline, sluice::Worker& worker) {
 #elif MISUSE == 11  // State that cannot be copied as bytes.
   worker.state<std::string>("text");
 #elif MISUSE == 12  // A key that cannot be compared.
+  struct NoEquality {
+    std::uint32_t value;
+  };
   worker.table<NoEquality, int>("table", 10);
 #elif MISUSE == 13  // A key of another type of event.
   items.by(&Other::key);
+#elif MISUSE == 15  // A pointer among the members of an event.
+  struct Named {
+    std::uint64_t number;
+    const char* name;
+  };
+  pipeline.inlet<Named>("named");
+#elif MISUSE == 26  // A view among the members of an event.
+  struct Labelled {
+    char kind[8];
+    std::string_view label;
+  };
+  pipeline.inlet<Labelled>("labelled");
+#elif MISUSE == 27  // Only the engine makes a Worker.
+  sluice::Worker made{worker};
 #endif
-  (void)items;
-  (void)worker;
+}
+
+void shapes([[maybe_unused]] sluice::Pipeline& pipeline, [[maybe_unused]] sluice::Worker& worker) {
+  [[maybe_unused]] const auto items = pipeline.inlet<Item>("items");
+#if MISUSE == 14  // A last word of another shape, which would never be said.
+  struct FinishesAlone {
+    void operator()(const Item&, Output<Item>& out);
+    void finish();
+  };
+  items.to<FinishesAlone>("handle");
+#elif MISUSE == 16  // Two ways to be called.
+  struct Twice {
+    void operator()(const Item&, Output<Item>& out);
+    void operator()(const Other&, Output<Item>& out);
+  };
+  items.to<Twice>("handle");
+#elif MISUSE == 17  // A source that has nothing to push to.
+  struct Mute {
+    bool operator()();
+  };
+  pipeline.source<Mute>("mute");
+#elif MISUSE == 18  // A handler that nobody else may make.
+  class Closed {
+   public:
+    void operator()(const Item&) const;
+
+   private:
+    Closed();
+  };
+  items.to<Closed>("handle");
+#elif MISUSE == 19  // A copy of an output.
+  struct ByValue {
+    void operator()(const Item&, Output<Item> out);
+  };
+  items.to<ByValue>("handle");
+#endif
+}
+
+void callables([[maybe_unused]] sluice::Pipeline& pipeline, [[maybe_unused]] sluice::Worker& worker) {
+  [[maybe_unused]] const auto items = pipeline.inlet<Item>("items");
+#if MISUSE == 20  // A lambda whose captures would be lost with its worker.
+  std::uint64_t count = 0;
+  items.to("count", [&count](const Item&) { ++count; });
+#elif MISUSE == 21  // A lambda that does not say what it takes.
+  items.to("any", [](const auto&) {});
+#elif MISUSE == 22  // A class without a call.
+  items.to<Item>("handle");
+#elif MISUSE == 23  // An event that the handler would change.
+  struct Changes {
+    void operator()(Item& item);
+  };
+  items.to<Changes>("handle");
+#elif MISUSE == 24  // A handler that takes no event.
+  items.to<Good>("handle");
+#elif MISUSE == 25  // An output of what is no event.
+  struct PushesText {
+    void operator()(const Item&, Output<std::string>& out);
+  };
+  items.to<PushesText>("handle");
+#endif
 }

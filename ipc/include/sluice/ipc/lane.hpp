@@ -39,8 +39,6 @@
 #include <cstdint>
 #include <type_traits>
 
-#include <sluice/ipc/relax.hpp>
-
 namespace sluice::ipc {
 
 // The values of ProducerLine::ended. Anything else is not from this code, and marks the lane corrupt.
@@ -175,7 +173,6 @@ class LaneConsumer {
   void resume() noexcept {
     // relaxed: the consumer's own words; confirmed death and fork order them after the predecessor's stores.
     next_ = memory_.consumer->head.load(std::memory_order_relaxed);
-    looked_at_ = next_;
     limit_ = next_;
     end_ = kNowhere;
   }
@@ -183,23 +180,6 @@ class LaneConsumer {
   // Bytes that can be consumed from next() on before a stop or the end of what is published.
   std::uint64_t readable() noexcept {
     if (limit_ == next_) refresh();
-    return limit_ - next_;
-  }
-  // readable(), for a consumer that looks at this lane again and again and at no other; its events have
-  // `event_bytes` or more. Two things make it faster than readable():
-  //   A look takes the line of the tail away from the producer, which then waits for it with every event that
-  //   it publishes. When the last look found more than one event, they come in a stream: this lets some more
-  //   of them come first, for kGatherRelaxes (0.1 us). An event that comes alone is never made to wait. While
-  //   there is nothing it asks for the next slot too, which then does not come after the tail, but with it.
-  std::uint64_t watch(std::uint64_t event_bytes) noexcept {
-    if (limit_ != next_) return limit_ - next_;
-    if (next_ - looked_at_ > event_bytes) {
-      for (int i = 0; i < kGatherRelaxes; ++i)
-        relax();
-    }
-    looked_at_ = next_;
-    refresh();
-    if (limit_ == next_) __builtin_prefetch(data());
     return limit_ - next_;
   }
   const std::byte* data() const noexcept { return memory_.ring + (next_ & (memory_.capacity_bytes - 1)); }
@@ -250,14 +230,12 @@ class LaneConsumer {
   }
 
   static constexpr std::uint64_t kNowhere = ~std::uint64_t{0};
-  static constexpr int kGatherRelaxes = 8;
 
   LaneMemory memory_;
   std::uint64_t next_ = 0;
   std::uint64_t limit_ = 0;
   std::uint64_t stop_ = kNowhere;
   std::uint64_t end_ = kNowhere;  // Where the stream ends, once that is seen.
-  std::uint64_t looked_at_ = 0;   // Where the consumer was when watch() last looked at the tail.
   bool corrupt_ = false;
 };
 

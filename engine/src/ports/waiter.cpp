@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "worker/waiter.hpp"
+#include "ports/waiter.hpp"
 
 #include <algorithm>
 #include <sched.h>

@@ -9,9 +9,24 @@
 #include <sluice/ipc/waiting.hpp>
 
 #include "layout/resolved_settings.hpp"
-#include "worker/worker_loop.hpp"
 
 namespace sluice::detail {
+
+// A worker's wait for input or room looks again after this, should nobody ring.
+inline constexpr std::chrono::seconds kLongestWait{1};
+
+// How long a wait of the host at an inlet or outlet goes on without a look at whether the pipeline is still there.
+inline constexpr std::chrono::milliseconds kHostLook{50};
+
+// How a process waits: blocked on its doorbell, or by running its neighbours in the same thread.
+class Waiter {
+ public:
+  virtual ~Waiter() = default;
+  // Returns when `ready`, or after a while.
+  virtual ipc::Woken wait_until(const std::function<bool()>& ready, std::chrono::nanoseconds bound) = 0;
+  // A pause, for a process that has nothing to look at meanwhile: not longer than `limit`.
+  virtual void pause(std::chrono::nanoseconds limit) = 0;
+};
 
 // How a process with these settings waits. A shared place never spins.
 ipc::WaitPolicy wait_policy(const WaitSettings& settings, bool shared_place);

@@ -5,7 +5,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <deque>
 #include <functional>
 #include <memory>
 #include <string>
@@ -13,26 +12,20 @@
 #include <utility>
 #include <vector>
 
-#include <sluice/event.hpp>
-#include <sluice/route.hpp>
+#include <sluice/detail/event_type.hpp>
+#include <sluice/detail/route.hpp>
+#include <sluice/stage_options.hpp>
 
 namespace sluice {
 
-// How a worker's process makes what calls its handler; runner.hpp has them whole. The graph only carries it
-// there.
+class Worker;
+
+namespace detail {
+
+// How a worker's process makes what calls its handler; runner.hpp has them whole. The graph only carries it there.
 class OutputPort;
 class Runner;
-class Worker;
-using Ports = std::deque<OutputPort>;
-using RunnerFactory = std::function<std::unique_ptr<Runner>(Worker&, Ports&)>;
-
-// What the program asks for a stage. A setting of the environment, the API or the command line overrides it.
-struct StageOptions {
-  unsigned workers = 1;
-  std::uint64_t state_bytes = 0;  // Recoverable state of one worker; 0: as the setting state.bytes says.
-  std::uint64_t undo_bytes = 0;   // Of the undo log of one worker; 0: as the setting undo.bytes says.
-  std::uint64_t lane_bytes = 0;   // Of a lane of records into the stage; 0: as the setting lane.bytes says.
-};
+using RunnerFactory = std::function<std::unique_ptr<Runner>(Worker&, OutputPort&)>;
 
 enum class NodeKind {
   inlet,   // The host pushes.
@@ -72,4 +65,5 @@ struct Graph {
   std::size_t find(std::string_view name, NodeKind kind) const;
 };
 
+}  // namespace detail
 }  // namespace sluice

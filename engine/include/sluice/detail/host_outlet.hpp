@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+// HostOutlet: the part of an outlet that does not depend on the type of its events.
+//
+// Used by the host, by one thread at a time.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+
+#include <sluice/detail/event_type.hpp>
+
+namespace sluice::detail {
+
+class Host;
+class HostCommit;
+class InputPort;
+class Waiter;
+struct InLane;
+
+class HostOutlet {
+ public:
+  HostOutlet(Host& host, std::size_t node, Waiter& waiter);
+  ~HostOutlet();
+  HostOutlet(HostOutlet&&) noexcept;
+  HostOutlet(const HostOutlet&) = delete;
+  HostOutlet& operator=(const HostOutlet&) = delete;
+
+  // Calls `handle` with up to `limit` events, as raw payloads; the number handled. Does not block. `handle`
+  // returns false for a payload that is no event of its type. Throws Error for a lane whose producer wrote
+  // what cannot be, naming it; what came before that is handled.
+  using Handle = std::function<bool(std::span<const std::byte>)>;
+  std::size_t poll(const Handle& handle, std::size_t limit);
+  // Waits until there is something to poll or the stream has ended, not longer than `limit`.
+  bool wait(std::chrono::nanoseconds limit);
+  // Every event has been polled and none will follow: the stream has ended, or the pipeline is over; whether
+  // it has failed Engine::wait() says.
+  bool ended();
+  std::uint64_t position() const noexcept { return position_; }
+  std::size_t node() const noexcept { return node_; }
+
+ private:
+  std::size_t poll_lane(InLane& in, const Handle& handle, std::size_t limit);
+  void publish();
+
+  Host& host_;
+  std::size_t node_;
+  Waiter& waiter_;
+  std::unique_ptr<HostCommit> commit_;
+  std::unique_ptr<InputPort> port_;
+  EventType type_;
+  std::uint64_t position_ = 0;
+};
+
+}  // namespace sluice::detail

@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: Apache-2.0
+// OutputPort: all lanes that one stage's worker, or one inlet of the host, produces. What is pushed,
+// published, rung for and ended goes through here, and so does the wait for room.
+//
+// Used by one thread: the worker's, or the one that uses the inlet. What is pushed can be taken back until it
+// is recorded in a commit (or published, by a host that has none).
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <vector>
+
+#include <sluice/detail/batch.hpp>
+#include <sluice/detail/full_policy.hpp>
+#include <sluice/detail/route.hpp>
+#include <sluice/detail/wire.hpp>
+#include <sluice/event.hpp>
+#include <sluice/ipc/commit.hpp>
+#include <sluice/ipc/control.hpp>
+#include <sluice/ipc/doorbell.hpp>
+#include <sluice/ipc/lane.hpp>
+
+namespace sluice::detail {
+
+class Wiring;
+template <class Tag>
+class Index;
+using ProcessIndex = Index<struct ProcessTag>;
+using NodeIndex = Index<struct NodeTag>;
+
+// The producing end of one lane, with what its owner needs around it.
+struct OutLane {
+  ipc::LaneProducer lane;
+  std::uint64_t word = 0;  // Of the lane's tail in the region's cursor area; ended is the next.
+  const ipc::Control* consumer = nullptr;
+  const ipc::Doorbell* bell = nullptr;
+  FullPolicy policy = FullPolicy::block;
+  std::size_t node = 0;  // The stage that consumes it.
+  bool touched = false;
+  // Of its consumer, if that is a worker: not 0 once it is shed.
+  const std::atomic<std::uint32_t>* shed = nullptr;
+
+  // relaxed: seen late, it costs a look more.
+  bool is_shed() const noexcept { return shed != nullptr && shed->load(std::memory_order_relaxed) != 0; }
+};
+
+// All lanes of one connection between two stages: one for each worker of the consuming stage.
+struct OutEdge {
+  Route route;
+  std::vector<OutLane*> lanes;
+  std::size_t turn = 0;
+};
+// All connections of one output of a handler: each of them carries what is pushed to it.
+using OutEdges = std::vector<OutEdge>;
+
+// Why an event was not written into a lane.
+enum class Lost {
+  dropped,   // The lane is full and its policy is drop_newest.
+  refused,   // The same with `fail`: an Error follows.
+  given_up,  // Producer::gives_up() said so.
+  shed,      // Its consumer is shed.
+};
+
+// What a port asks of the process that produces. Called on the slow path only, once a lane is full.
+class Producer {
+ public:
+  virtual ~Producer() = default;
+  // No process is left that would make room in `lane`.
+  virtual bool gives_up(const OutLane& lane) const noexcept = 0;
+  virtual void lost(Lost why) noexcept = 0;
+  // Publishes what was done before the event at hand, so that the stages behind can make room.
+  virtual void publish_before_event() = 0;
+  // Returns once `ready`.
+  virtual void wait_for_room(const std::function<bool()>& ready) = 0;
+};
+
+class OutputPort {
+ public:
+  // The lanes of `process` that carry what `node` pushes. `turn`: where round-robin begins.
+  OutputPort(const Wiring& wiring, ProcessIndex process, NodeIndex node, std::size_t turn, Batch& batch,
+             Producer& producer);
+  OutputPort(const OutputPort&) = delete;
+  OutputPort& operator=(const OutputPort&) = delete;
+
+  OutEdges& output(std::size_t index) { return outputs_[index]; }
+
+  // Writes the event into a lane of each edge, or into all of them, as the routes say. Blocks while a lane is
+  // full and its policy is `block`. Throws Error for an event that can never fit, for a full lane whose
+  // policy is `fail`, and for one whose consumer's cursor is out of range.
+  template <Event T>
+  void push(OutEdges& edges, const T& event) {
+    for (OutEdge& edge : edges) {
+      if (edge.route.kind == RouteKind::broadcast) {
+        for (OutLane* lane : edge.lanes)
+          write(*lane, event);
+      } else {
+        write(*pick(edge, &event), event);
+      }
+    }
+  }
+
+  bool touched() const noexcept { return !touched_.empty(); }
+  // Forgets what the event at hand has pushed.
+  void take_event_back() noexcept;
+  // Forgets everything that was not published.
+  void forget() noexcept;
+  // Nothing follows on any lane.
+  void end() noexcept;
+  // A lane was ended in a former life, or in this one.
+  bool ended() const noexcept;
+
+  // Which words the next commit moves; `whole`: with what the event at hand has pushed.
+  void record(ipc::Commit& commit, bool whole) const noexcept;
+  // The same for a process that has nothing to commit: at once.
+  void publish() noexcept;
+  // After either: wakes the consumers that sleep; how many.
+  std::uint64_t ring(ipc::Published& published, bool whole) noexcept;
+  // Wakes all of them: a predecessor may have died between publishing and ringing.
+  void ring_all() const noexcept;
+
+ private:
+  template <Event T>
+  void write(OutLane& out, const T& event) {
+    out.lane.enter_event(batch_.event);
+    const std::uint64_t bytes = Wire<T>::stride(event);
+    std::byte* at = out.lane.reserve(bytes);
+    if (at == nullptr) {
+      at = make_room(out, bytes);
+      if (at == nullptr) return;
+    }
+    Wire<T>::write(at, event);
+    out.lane.advance(bytes);
+    ++batch_.events_out;
+    if (!out.touched) touch(out);
+  }
+  void touch(OutLane& lane) {
+    lane.touched = true;
+    touched_.push_back(&lane);  // Reserved for every lane before the start.
+  }
+
+  // The slow path: `lane` has no room for `bytes`. Waits, drops or throws, as its policy says; nullptr: not
+  // written.
+  std::byte* make_room(OutLane& lane, std::uint64_t bytes);
+  std::byte* await_room(OutLane& lane, std::uint64_t bytes);
+  [[noreturn]] void refuse_bytes(const OutLane& lane, std::uint64_t bytes) const;
+  [[noreturn]] void refuse_event(const OutLane& lane) const;
+  const std::string& name_of(const OutLane& lane) const noexcept;
+
+  static OutLane* pick(OutEdge& edge, const void* event) {
+    const std::size_t count = edge.lanes.size();
+    if (count == 1) return edge.lanes.front();
+    switch (edge.route.kind) {
+      case RouteKind::by_key: {
+        // The high bits choose: a multiplication instead of a division.
+        const std::uint64_t hash = edge.route.hash(edge.route.key.get(), event);
+        return edge.lanes[static_cast<std::size_t>((hash >> 32) * count >> 32)];
+      }
+      case RouteKind::least_loaded:
+        return least_loaded(edge);
+      default:
+        return next_in_turn(edge);
+    }
+  }
+  static OutLane* next_in_turn(OutEdge& edge);
+  static OutLane* least_loaded(OutEdge& edge);
+
+  const Wiring& wiring_;
+  Batch& batch_;
+  Producer& producer_;
+  std::deque<OutLane> lanes_;
+  std::vector<OutEdges> outputs_;  // One for each output of the handler.
+  std::vector<OutLane*> touched_;
+};
+
+}  // namespace sluice::detail

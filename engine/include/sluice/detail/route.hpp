@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+// Routes: which worker of the next stage gets an event.
+//
+// By key: the same key goes to the same worker, in order. Round-robin and least-loaded keep no order between
+// events. Broadcast: every worker gets every event. A route is chosen on the stream, before to<>().
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <type_traits>
+
+#include <sluice/key.hpp>
+
+namespace sluice::detail {
+
+enum class RouteKind { round_robin, by_key, least_loaded, broadcast };
+
+struct Route {
+  RouteKind kind = RouteKind::round_robin;
+  // By key: the hash of an event's key. The function object lives in `key`.
+  std::uint64_t (*hash)(const void* key, const void* event) = nullptr;
+  std::shared_ptr<const void> key;
+
+  template <class T, class F>
+  static Route by(F key_of) {
+    using K = std::remove_cvref_t<std::invoke_result_t<const F&, const T&>>;
+    static_assert(Key<K>, "a key is an integer, an enumeration, text, or a value without padding");
+    Route route{RouteKind::by_key, nullptr, std::make_shared<const F>(std::move(key_of))};
+    route.hash = [](const void* key, const void* event) {
+      return hash_key<K>(std::invoke(*static_cast<const F*>(key), *static_cast<const T*>(event)));
+    };
+    return route;
+  }
+};
+
+}  // namespace sluice::detail

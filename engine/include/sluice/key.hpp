@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+// Keys: by what Stream::by() sends events of one kind to one worker, and by what a Table finds its rows.
+#pragma once
+
+#include <concepts>
+#include <cstdint>
+#include <cstring>
+#include <string_view>
+#include <type_traits>
+
+#include <sluice/detail/elsewhere.hpp>
+#include <sluice/detail/hash.hpp>
+
+namespace sluice {
+
+// A key can be an integer, an enumeration, text, or a trivially copyable value without padding.
+template <class K>
+concept Key = std::integral<K> || std::is_enum_v<K> || std::convertible_to<const K&, std::string_view> ||
+    (std::is_trivially_copyable_v<K> && !detail::kSaysWhere<K> &&
+     std::has_unique_object_representations_v<K>);
+
+// The same on every run and machine of one byte order, so that a resumed pipeline routes as it did before.
+template <Key K>
+std::uint64_t hash_key(const K& key) noexcept {
+  if constexpr (std::integral<K> || std::is_enum_v<K>) {
+    return detail::mix(static_cast<std::uint64_t>(key) + 0x9e3779b97f4a7c15ULL);
+  } else if constexpr (std::is_array_v<K> && std::is_same_v<std::remove_extent_t<K>, char>) {
+    // Text that fills its array has no zero behind it.
+    return detail::hash_bytes(key, ::strnlen(key, sizeof(K)));
+  } else if constexpr (std::convertible_to<const K&, std::string_view>) {
+    const std::string_view text{key};
+    return detail::hash_bytes(text.data(), text.size());
+  } else {
+    return detail::hash_bytes(&key, sizeof(key));
+  }
+}
+
+}  // namespace sluice

@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "ports/input_port.hpp"
+
+#include <sluice/error.hpp>
+
+namespace sluice::detail {
+
+InputPort::InputPort(const Wiring& wiring, ProcessIndex process, NodeIndex node) : wiring_{wiring} {
+  for (const LaneIndex id : wiring.layout().processes[process].lanes_in) {
+    const LaneLayout& lane = wiring.layout().lanes[id];
+    if (NodeIndex{wiring.edge(lane).to} != node) continue;
+    InLane in{ipc::LaneConsumer{wiring.lane(id)}, lane.consumer_word};
+    in.producer = &wiring.process(lane.producer).control();
+    in.bell = &wiring.bell(lane.producer);
+    in.from = lane.producer;
+    in.shed = wiring.shed_word(lane.producer);
+    in.ended = in.lane.readable() == 0 && in.lane.at_end();
+    ended_ += in.ended ? 1 : 0;
+    lanes_.push_back(in);
+  }
+  touched_.reserve(lanes_.size());
+}
+
+void InputPort::refuse(const InLane& in, const std::string& reader) const {
+  throw Error{{"read " + reader + " from", wiring_.name(in.from), "its cursors or lengths are out of range",
+               "start the pipeline anew"}};
+}
+
+void InputPort::ring_all() const noexcept {
+  for (const InLane& in : lanes_)
+    in.bell->ring();
+}
+
+}  // namespace sluice::detail

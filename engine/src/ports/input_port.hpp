@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: Apache-2.0
+// InputPort: all lanes that one worker, or one outlet of the host, consumes: what there is to read, which
+// lanes have ended, what the next commit says of them, and whom it wakes.
+//
+// Used by one thread: the worker's, or the one that uses the outlet. What the other side wrote is not
+// trusted: a lane whose cursors or lengths are out of range is refused with an Error that names its producer.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include <sluice/ipc/commit.hpp>
+#include <sluice/ipc/control.hpp>
+#include <sluice/ipc/doorbell.hpp>
+#include <sluice/ipc/lane.hpp>
+
+#include "layout/wiring.hpp"
+
+namespace sluice::detail {
+
+// The consuming end of one lane, with what its owner needs around it.
+struct InLane {
+  ipc::LaneConsumer lane;
+  std::uint64_t word = 0;  // Of head in the region's cursor area.
+  const ipc::Control* producer = nullptr;
+  const ipc::Doorbell* bell = nullptr;
+  ProcessIndex from{};                               // Produces it.
+  const std::atomic<std::uint32_t>* shed = nullptr;  // Of its producer, as in OutLane.
+  bool ended = false;                                // Nothing follows, and all of it is consumed.
+  bool touched = false;
+
+  // Its producer is shed, and everything that it had published is read: nothing follows.
+  bool producer_is_shed() noexcept {
+    // [entry.shed] acquire: all that it had published; pairs with ExitHandler::shed().
+    return shed != nullptr && shed->load(std::memory_order_acquire) != 0 && lane.readable() == 0 &&
+           !lane.at_stop();
+  }
+  // The host is dead, and everything that it had published is read.
+  bool host_has_said_all(bool host_is_gone) noexcept {
+    return host_is_gone && from == kHostProcess && lane.readable() == 0 && !lane.at_stop();
+  }
+};
+
+class InputPort {
+ public:
+  // The lanes of `process` that carry events to `node`.
+  InputPort(const Wiring& wiring, ProcessIndex process, NodeIndex node);
+  InputPort(const InputPort&) = delete;
+  InputPort& operator=(const InputPort&) = delete;
+
+  std::size_t size() const noexcept { return lanes_.size(); }
+  InLane& operator[](std::size_t index) noexcept { return lanes_[index]; }
+  std::vector<InLane>& lanes() noexcept { return lanes_; }
+  bool all_ended() const noexcept { return ended_ == lanes_.size(); }
+
+  // There is something to do about it: an event, a stop, an end that is not noted yet, a fault.
+  // `host_is_gone`: host_gone() of control_plane.hpp.
+  bool ready(InLane& in, bool host_is_gone) const noexcept {
+    return !in.ended &&
+           (in.lane.readable() != 0 || in.lane.at_stop() || in.lane.at_end() || in.lane.corrupt() ||
+            (host_is_gone && in.from == kHostProcess) || in.producer_is_shed());
+  }
+  // Notes that the lane has ended: its producer has said so, or no process is left that could publish more.
+  // True when that is news. It needs no commit: a successor sees it again. `host_is_gone` was asked before
+  // this call. The lane was looked at (readable()); only if the host is gone is it looked at again.
+  bool note_end(InLane& in, bool host_is_gone) noexcept {
+    if (in.ended) return false;
+    in.ended = in.lane.at_end() || in.host_has_said_all(host_is_gone) || in.producer_is_shed();
+    ended_ += in.ended ? 1 : 0;
+    return in.ended;
+  }
+  // The lane is corrupt. `reader`: what reads it, for the message.
+  [[noreturn]] void refuse(const InLane& in, const std::string& reader) const;
+
+  // Events of it were consumed, or are about to be: the next commit moves its head.
+  void touch(InLane& in) {
+    if (in.touched) return;
+    in.touched = true;
+    touched_.push_back(&in);  // Reserved for every lane at first.
+  }
+  bool touched() const noexcept { return !touched_.empty(); }
+
+  // Which words the next commit moves.
+  void record(ipc::Commit& commit) const noexcept {
+    for (const InLane* in : touched_)
+      commit.move(in->word, in->lane.next());
+  }
+  // After the commit: wakes the producers that sleep; how many. `whole`: nothing of what was touched goes on.
+  std::uint64_t ring(ipc::Published& published, bool whole) noexcept {
+    std::uint64_t rings = 0;
+    for (InLane* in : touched_) {
+      if (published.sleeps(*in->producer)) {
+        in->bell->ring();
+        ++rings;
+      }
+      in->touched = !whole;  // The event in the handler came from one of them.
+    }
+    if (whole) touched_.clear();
+    return rings;
+  }
+  // Wakes all of them: a predecessor may have died between publishing and ringing.
+  void ring_all() const noexcept;
+
+ private:
+  const Wiring& wiring_;
+  std::vector<InLane> lanes_;
+  std::vector<InLane*> touched_;
+  std::size_t ended_ = 0;
+};
+
+}  // namespace sluice::detail

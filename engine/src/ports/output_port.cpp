@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "sluice/detail/output_port.hpp"
+
+#include <algorithm>
+#include <bit>
+#include <string>
+
+#include <fmt/format.h>
+
+#include <sluice/error.hpp>
+#include <sluice/units.hpp>
+
+#include "layout/wiring.hpp"
+
+namespace sluice::detail {
+namespace {
+
+OutLane out_lane(const Wiring& wiring, LaneIndex id) {
+  const LaneLayout& lane = wiring.layout().lanes[id];
+  const std::size_t to = wiring.edge(lane).to;
+  OutLane out{ipc::LaneProducer{wiring.lane(id)}, lane.producer_word};
+  out.consumer = &wiring.process(lane.consumer).control();
+  out.bell = &wiring.bell(lane.consumer);
+  out.policy = wiring.settings(NodeIndex{to}).full;
+  out.node = to;
+  out.shed = wiring.shed_word(lane.consumer);
+  return out;
+}
+
+}  // namespace
+
+OutputPort::OutputPort(const Wiring& wiring, ProcessIndex process, NodeIndex node, std::size_t turn,
+                       Batch& batch, Producer& producer)
+    : wiring_{wiring}, batch_{batch}, producer_{producer}, outputs_(wiring.node(node).outputs.size()) {
+  const std::vector<Edge>& edges = wiring.graph().edges;
+  for (std::size_t e = 0; e < edges.size(); ++e) {
+    if (NodeIndex{edges[e].from} != node) continue;
+    OutEdge out{edges[e].route, {}, turn};
+    for (const LaneIndex id : wiring.layout().processes[process].lanes_out) {
+      if (wiring.layout().lanes[id].edge != e) continue;
+      lanes_.push_back(out_lane(wiring, id));
+      out.lanes.push_back(&lanes_.back());
+    }
+    outputs_[edges[e].output].push_back(std::move(out));
+  }
+  touched_.reserve(lanes_.size());
+}
+
+OutLane* OutputPort::next_in_turn(OutEdge& edge) {
+  const std::size_t count = edge.lanes.size();
+  OutLane* lane = edge.lanes[edge.turn++ % count];
+  for (std::size_t i = 1; i < count && lane->is_shed(); ++i)
+    lane = edge.lanes[edge.turn++ % count];
+  return lane;
+}
+
+OutLane* OutputPort::least_loaded(OutEdge& edge) {
+  const auto fill_of = [](OutLane& out) { return out.is_shed() ? ~std::uint64_t{0} : out.lane.fill_bytes(); };
+  OutLane* best = edge.lanes.front();
+  std::uint64_t best_fill = fill_of(*best);
+  for (OutLane* lane : edge.lanes) {
+    const std::uint64_t fill = fill_of(*lane);
+    if (fill < best_fill) {
+      best = lane;
+      best_fill = fill;
+    }
+  }
+  return best;
+}
+
+std::byte* OutputPort::make_room(OutLane& out, std::uint64_t bytes) {
+  if (bytes > out.lane.capacity_bytes()) refuse_bytes(out, bytes);
+  if (out.policy == FullPolicy::drop_newest) {
+    producer_.lost(Lost::dropped);
+    return nullptr;
+  }
+  if (producer_.gives_up(out)) {
+    producer_.lost(Lost::given_up);
+    return nullptr;
+  }
+  if (out.policy == FullPolicy::fail) {
+    producer_.lost(Lost::refused);
+    throw Error{{"push an event to", name_of(out), "the lane is full and lane.full is `fail`",
+                 "give the stage more workers or its lanes more room"}};
+  }
+  return await_room(out, bytes);
+}
+
+std::byte* OutputPort::await_room(OutLane& out, std::uint64_t bytes) {
+  std::byte* room = nullptr;
+  if (!out.is_shed()) {
+    producer_.publish_before_event();
+    if (out.lane.next() - out.lane.before(batch_.event) + bytes > out.lane.capacity_bytes())
+      refuse_event(out);
+    producer_.wait_for_room([&] {
+      return (room = out.lane.reserve(bytes)) != nullptr || out.lane.corrupt() || out.is_shed() ||
+             producer_.gives_up(out);
+    });
+    if (out.lane.corrupt()) {
+      throw Error{{"write the lane to", name_of(out), "its consumer's cursor is out of range",
+                   "start the pipeline anew"}};
+    }
+  }
+  if (room == nullptr) producer_.lost(out.is_shed() ? Lost::shed : Lost::given_up);
+  return room;
+}
+
+void OutputPort::refuse_bytes(const OutLane& out, std::uint64_t bytes) const {
+  throw Error{{"push a record to", name_of(out),
+               fmt::format("it takes {} of a lane of {}", format_bytes(bytes),
+                           format_bytes(out.lane.capacity_bytes())),
+               fmt::format("raise lane.bytes, for instance --set stage.{}.lane.bytes={}", name_of(out),
+                           format_bytes(std::bit_ceil(bytes)))}};
+}
+
+void OutputPort::refuse_event(const OutLane& out) const {
+  throw Error{
+      {"push the events made for", name_of(out),
+       fmt::format("one event makes more than a lane of {} holds", format_bytes(out.lane.capacity_bytes())),
+       fmt::format("raise stage.{0}.lane.slots or stage.{0}.lane.bytes; a last word can be said in "
+                   "portions: finish() that returns true is called again",
+                   name_of(out))}};
+}
+
+const std::string& OutputPort::name_of(const OutLane& out) const noexcept {
+  return wiring_.node(NodeIndex{out.node}).name;
+}
+
+void OutputPort::take_event_back() noexcept {
+  for (OutLane* out : touched_)
+    out->lane.take_back(batch_.event);
+}
+
+void OutputPort::forget() noexcept {
+  take_event_back();
+  for (OutLane* out : touched_)
+    out->touched = false;
+  touched_.clear();
+}
+
+void OutputPort::end() noexcept {
+  for (OutLane& out : lanes_) {
+    out.lane.end();
+    if (!out.touched) touch(out);
+  }
+}
+
+bool OutputPort::ended() const noexcept {
+  return std::any_of(lanes_.begin(), lanes_.end(), [](const OutLane& out) { return out.lane.ends(); });
+}
+
+void OutputPort::record(ipc::Commit& commit, bool whole) const noexcept {
+  for (const OutLane* out : touched_) {
+    // The tail, then the word: lane.hpp says why.
+    commit.move(out->word, whole ? out->lane.next() : out->lane.before(batch_.event));
+    if (out->lane.ends()) commit.move(out->word + 1, ipc::kEnded);
+  }
+}
+
+void OutputPort::publish() noexcept {
+  for (OutLane* out : touched_)
+    out->lane.publish();
+}
+
+std::uint64_t OutputPort::ring(ipc::Published& published, bool whole) noexcept {
+  std::uint64_t rings = 0;
+  for (OutLane* out : touched_) {
+    if (published.sleeps(*out->consumer)) {
+      out->bell->ring();
+      ++rings;
+    }
+    out->touched = !whole && out->lane.before(batch_.event) != out->lane.next();
+  }
+  if (whole) {
+    touched_.clear();
+  } else {
+    std::erase_if(touched_, [](const OutLane* out) { return !out->touched; });
+  }
+  return rings;
+}
+
+void OutputPort::ring_all() const noexcept {
+  for (const OutLane& out : lanes_)
+    out.bell->ring();
+}
+
+}  // namespace sluice::detail
