@@ -9,9 +9,9 @@
 #include <sys/stat.h>
 
 #include "ipc/child.hpp"
+#include "observer/attach_message.hpp"
 #include "observer/description.hpp"
 #include "observer/observer_socket.hpp"
-#include "observer/attach_message.hpp"
 #include "observer/segment_stats.hpp"
 #include "watched.hpp"
 
@@ -32,8 +32,8 @@ AttachMessage ask(const std::string& socket) {
 // All that stands still while nothing happens.
 std::string told(const Stats& stats) {
   std::ostringstream text;
-  text << stats.master << ' ' << stats.supervisor << ' ' << stats.masters << ' ' << stats.master_at_work.count()
-       << ' ' << stats.reports << ' ' << stats.problem_count << '\n';
+  text << stats.master << ' ' << stats.supervisor << ' ' << stats.masters << ' '
+       << stats.master_at_work.count() << ' ' << stats.reports << ' ' << stats.problem_count << '\n';
   for (const StageStats& stage : stats.stages) {
     text << stage.name << ' ' << stage.source << '\n';
     for (const WorkerStats& worker : stage.workers) {

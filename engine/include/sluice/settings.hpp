@@ -60,7 +60,7 @@ class Settings {
   // two belong to the table.
   void set(std::string_view key, std::string_view value, Origin origin = Origin::api);
 
-  // The same for "key=value", as in `--set lane.slots=64K`.
+  // The same for "key=value", as in `--set lane.slots=64K`. Throws Error also where there is no '='.
   void set_assignment(std::string_view assignment, Origin origin = Origin::command_line);
 
   // Throws Error if a setting is for a stage that is not among `stages`, with the nearest name, or if two
@@ -81,7 +81,8 @@ class Settings {
   // For the counts that may be `auto` (workers, table.rows): nothing means "as the program says".
   std::optional<std::uint64_t> count_or_auto(std::string_view key, std::string_view stage = {}) const;
 
-  // The value of a setting of any type, written canonically: "2MiB", "10ms", "auto".
+  // The value of a setting of any type, written canonically: "2MiB", "10ms", "auto"; and the layer that it came
+  // from. std::logic_error as above.
   std::string value(std::string_view key, std::string_view stage = {}) const;
 
   ValueOrigin origin_of(std::string_view key, std::string_view stage = {}) const;

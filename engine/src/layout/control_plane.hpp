@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // What the processes of the control plane tell each other and the workers through the segment: the host's
-// requests, and the register in which the master writes down what it knows of everybody.
+// requests, and the register in which the master writes down what it knows of every process.
 //
 // Each struct has one writer. A process that acts on a pid here looks for it by its identity: descriptor.hpp.
 #pragma once

@@ -12,10 +12,12 @@ namespace sluice::ipc {
 
 class Counter {
  public:
+  // By the one process that owns the region, in one thread.
   void add(std::uint64_t amount = 1) noexcept {
     // relaxed: one writer, and readers want a recent value, not an order. No read-modify-write is needed.
     value_.store(value_.load(std::memory_order_relaxed) + amount, std::memory_order_relaxed);
   }
+  // By any process, at any time.
   std::uint64_t value() const noexcept { return value_.load(std::memory_order_relaxed); }
 
  private:
