@@ -81,8 +81,8 @@ class Settings {
   // For the counts that may be `auto` (workers, table.rows): nothing means "as the program says".
   std::optional<std::uint64_t> count_or_auto(std::string_view key, std::string_view stage = {}) const;
 
-  // The value of a setting of any type, written canonically: "2MiB", "10ms", "auto"; and the layer that it came
-  // from. std::logic_error as above.
+  // The value of a setting of any type, written canonically: "2MiB", "10ms", "auto"; and the layer that it
+  // came from. std::logic_error as above.
   std::string value(std::string_view key, std::string_view stage = {}) const;
 
   ValueOrigin origin_of(std::string_view key, std::string_view stage = {}) const;
