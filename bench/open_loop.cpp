@@ -55,7 +55,7 @@ class Work {
     result.entered_ns = entered.count();
     constexpr int kSteps = 64;  // Each waits for the one before.
     for (int step = 0; step < kSteps; ++step)
-      result.result = mix(result.result + event.number);
+      result.result = detail::mix(result.result + event.number);
     out.push(result);
   }
 

@@ -98,10 +98,11 @@ Pipeline touched(std::uint64_t bytes) {
   return pipeline;
 }
 
+// Works on its state alone: its output leads nowhere.
 class Spin {
  public:
   explicit Spin(Worker& worker) : count_{worker.state<std::uint64_t>("count")} {}
-  bool operator()() {
+  bool operator()(Output<Tick>&) {
     ++count_.edit();
     return true;
   }

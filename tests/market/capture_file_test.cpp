@@ -125,7 +125,9 @@ TEST(LongLine, IsReportedWithItsLengthAndSkipped) {
 
 TEST(LongLine, CountsInThePosition) {
   const TemporaryDirectory directory;
-  CaptureFile file{directory.write("a", std::string(1'000'000, 'z') + "\nnext\n"), kSmall};
+  std::string text(1'000'000, 'z');
+  text.append("\nnext\n");
+  CaptureFile file{directory.write("a", text), kSmall};
   EXPECT_EQ(file.next().number, 1U);
   EXPECT_EQ(file.position(), (CapturePosition{1'000'001, 1}));
   EXPECT_EQ(file.next().text, "next");
