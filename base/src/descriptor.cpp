@@ -1,6 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <sluice/detail/descriptor.hpp>
-
 #include <cstdio>
 #include <cstring>
 #include <fcntl.h>
@@ -11,6 +9,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <sluice/detail/descriptor.hpp>
 #include <sluice/error.hpp>
 
 namespace sluice::detail {

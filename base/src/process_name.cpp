@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <sluice/detail/process_name.hpp>
-
 #include <algorithm>
 #include <sys/prctl.h>
+
+#include <sluice/detail/process_name.hpp>
 
 namespace sluice::detail {
 
