@@ -297,7 +297,7 @@ TEST(Plan, ReadsAsATable) {
             "host     0-1    0     shared\n"
             "master   0-1    0     shared\n"
             "! 2 workers on 2 processing units (0-1) leave none for the host and the master: all share them, "
-            "so nobody spins while it waits\n");
+            "so no process spins while it waits\n");
 }
 
 TEST(Policy, IsReadByItsNameAndRefusedWithTheNamesThereAre) {
