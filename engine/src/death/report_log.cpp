@@ -2,6 +2,7 @@
 #include "death/report_log.hpp"
 
 #include <cerrno>
+#include <exception>
 #include <fcntl.h>
 #include <filesystem>
 #include <sys/uio.h>
@@ -44,8 +45,12 @@ bool ReportLog::append(std::string_view fields, std::string_view more) const noe
   constexpr int kFlags = O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC;
   Descriptor file{::open(path_.c_str(), kFlags, 0600)};
   if (file.get() < 0 && errno == ENOENT) {
-    std::error_code error;
-    std::filesystem::create_directories(std::filesystem::path{path_}.parent_path(), error);
+    try {
+      std::error_code error;
+      std::filesystem::create_directories(std::filesystem::path{path_}.parent_path(), error);
+    } catch (const std::exception&) {
+      return false;  // No memory for the path: the report is lost, and its writer goes on.
+    }
     file = Descriptor{::open(path_.c_str(), kFlags, 0600)};
   }
   if (file.get() < 0) return false;
