@@ -46,7 +46,7 @@ std::string ExitHandler::on_exit(WorkerIndex worker) {
   const std::optional<siginfo_t> status = Reaper::status_of(dead);
   std::optional<WaitStatus> known;
   if (status) known = WaitStatus{status->si_code == CLD_EXITED, status->si_status};
-  const std::string failure = handle(worker, known);
+  std::string failure = handle(worker, known);
   // The replacement comes before the reaping, which takes the kernel a while.
   reaper_.reap(std::move(dead));
   return failure;
@@ -79,7 +79,7 @@ std::string ExitHandler::handle(WorkerIndex worker, const std::optional<WaitStat
   child.pid = 0;
   entry.verdict.store(static_cast<std::uint32_t>(Verdict::dead), std::memory_order_relaxed);
   // The replacement first: it is waited for.
-  const std::string failure = replace(worker, autopsy);
+  std::string failure = replace(worker, autopsy);
   report(worker, autopsy);
   return failure;
 }
