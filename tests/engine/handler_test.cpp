@@ -105,7 +105,7 @@ TEST(EventType, IsNamedAndToldFromOthersWithoutRuntimeTypes) {
   static_assert(kNumber == detail::EventType::of<Number>());
   static_assert(!(kNumber == kSigned) && kNumber.bytes == kSigned.bytes);
   EXPECT_THAT(std::string{kNumber.name}, HasSubstr("Number"));
-  EXPECT_EQ(kSigned.name, "long int");
+  EXPECT_THAT(std::string{kSigned.name}, HasSubstr("long"));  // g++ says "long int", clang "long".
   EXPECT_TRUE(detail::EventType::of<Record<Number>>().record);
   EXPECT_EQ(detail::EventType::of<Record<Number>>().bytes, sizeof(Number));
 }
