@@ -4,6 +4,8 @@
 
 #include <functional>
 
+#include <sluice/detail/sanitizers.hpp>
+
 #include "scene.hpp"
 #include "stepped_child.hpp"
 
@@ -12,11 +14,7 @@ namespace sluice::test {
 using namespace detail;
 
 // Single steps take a sanitized build, whose instructions are many times as many, too long.
-#if defined(__SANITIZE_ADDRESS__)
-inline constexpr bool kSteppingIsTooSlow = true;
-#else
-inline constexpr bool kSteppingIsTooSlow = false;
-#endif
+inline constexpr bool kSteppingIsTooSlow = SLUICE_ADDRESS_SANITIZER;
 
 // What the worker's process does after its fork; calls `between` before its construction and its steps.
 void live_in_child(Scene& scene, const std::function<void()>& between = {});

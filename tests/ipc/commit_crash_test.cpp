@@ -12,21 +12,12 @@
 
 #include <gtest/gtest.h>
 
+#include <sluice/detail/sanitizers.hpp>
+
 #include "child.hpp"
 #include "lane_fixture.hpp"
 #include "scripted_worker.hpp"
 #include "stepped_child.hpp"
-
-#if defined(__SANITIZE_THREAD__)
-#define SLUICE_UNDER_TSAN 1
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define SLUICE_UNDER_TSAN 1
-#endif
-#endif
-#ifndef SLUICE_UNDER_TSAN
-#define SLUICE_UNDER_TSAN 0
-#endif
 
 namespace sluice::ipc::test {
 namespace {
@@ -58,7 +49,7 @@ Deaths deaths_during(const ScriptedSegment& live, Work&& work) {
 class CommitCrash : public ::testing::Test {
  protected:
   void SetUp() override {
-    if (SLUICE_UNDER_TSAN) GTEST_SKIP() << "stepping would step through ThreadSanitizer's own runtime";
+    if (SLUICE_THREAD_SANITIZER) GTEST_SKIP() << "stepping would step through ThreadSanitizer's own runtime";
   }
 
   Deaths deaths_of_a_run() const {

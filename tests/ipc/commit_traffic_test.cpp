@@ -12,6 +12,7 @@
 
 #include <gtest/gtest.h>
 
+#include <sluice/detail/sanitizers.hpp>
 #include <sluice/ipc/commit.hpp>
 #include <sluice/ipc/waiting.hpp>
 
@@ -23,11 +24,7 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-#ifdef __SANITIZE_THREAD__
-constexpr std::uint64_t kThreadEvents = 200'000;
-#else
-constexpr std::uint64_t kThreadEvents = 1'000'000;
-#endif
+constexpr std::uint64_t kThreadEvents = SLUICE_THREAD_SANITIZER ? 200'000 : 1'000'000;
 // Between processes: as many as go through in this time, and no more than that.
 constexpr std::uint64_t kMostEvents = 10 * kThreadEvents;
 constexpr std::chrono::seconds kTraffic{10};

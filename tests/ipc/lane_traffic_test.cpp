@@ -8,17 +8,14 @@
 
 #include <gtest/gtest.h>
 
+#include <sluice/detail/sanitizers.hpp>
 #include <sluice/ipc/framing.hpp>
 #include <sluice/ipc/lane.hpp>
 
 #include "child.hpp"
 #include "lane_fixture.hpp"
 
-#ifdef __SANITIZE_THREAD__
-constexpr std::uint64_t kEvents = 500'000;
-#else
-constexpr std::uint64_t kEvents = 4'000'000;
-#endif
+constexpr std::uint64_t kEvents = SLUICE_THREAD_SANITIZER ? 500'000 : 4'000'000;
 
 namespace sluice::ipc::test {
 namespace {

@@ -9,6 +9,7 @@
 
 #include <gtest/gtest.h>
 
+#include <sluice/detail/sanitizers.hpp>
 #include <sluice/ipc/segment.hpp>
 #include <sluice/ipc/waiting.hpp>
 
@@ -135,11 +136,8 @@ struct Side {
   std::atomic<std::uint64_t> sleeps;  // Times it may have blocked.
 };
 
-#ifdef __SANITIZE_THREAD__
-constexpr std::uint64_t kTurns = 10'000;
-#else
-constexpr std::uint64_t kTurns = 50'000;  // 100'000 wakes: one for each side and turn.
-#endif
+constexpr std::uint64_t kTurns =
+    SLUICE_THREAD_SANITIZER ? 10'000 : 50'000;  // 100'000 wakes: one for each side and turn.
 
 // Empty when every turn came, and none unasked.
 std::string take_turns(Side& own, const Side& other, const Doorbell& own_bell, const Doorbell& other_bell,

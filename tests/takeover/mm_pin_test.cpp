@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include <sluice/detail/sanitizers.hpp>
+
 #include "census.hpp"
 #include "pipelines.hpp"
 #include "processes.hpp"
@@ -20,7 +22,7 @@ std::string name_of(pid_t pid) {
 class MmPin : public WithProcesses {
  protected:
   void SetUp() override {
-#if !defined(__x86_64__) || defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#if !defined(__x86_64__) || SLUICE_ADDRESS_SANITIZER || SLUICE_THREAD_SANITIZER
     GTEST_SKIP() << "workers have no mm_pin on this processor, or under this sanitizer";
 #endif
     engine_.start();

@@ -15,6 +15,7 @@
 
 #include <gtest/gtest.h>
 
+#include <sluice/detail/sanitizers.hpp>
 #include <sluice/error.hpp>
 
 #include "ipc/child.hpp"
@@ -27,11 +28,7 @@ namespace {
 
 using ipc::test::Child;
 
-#ifdef __SANITIZE_ADDRESS__
-constexpr std::uint64_t kRoundsPerMoment = 1'000;
-#else
-constexpr std::uint64_t kRoundsPerMoment = 10'000;
-#endif
+constexpr std::uint64_t kRoundsPerMoment = SLUICE_ADDRESS_SANITIZER ? 1'000 : 10'000;
 
 // So that seeds that are neighbours share no round.
 constexpr std::uint64_t kSpread = 0x9e3779b97f4a7c15U;

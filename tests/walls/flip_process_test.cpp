@@ -5,6 +5,8 @@
 #include <cstdlib>
 #include <random>
 
+#include <sluice/detail/sanitizers.hpp>
+
 #include "engine/pipelines.hpp"
 #include "engine/processes.hpp"
 #include "fault.hpp"
@@ -22,11 +24,7 @@ constexpr const char* kName = "sabotage";
 constexpr std::uint32_t kKeys = 8;
 constexpr std::uint32_t kItems = 600;
 constexpr std::uint64_t kChildren = 6;
-#ifdef __SANITIZE_ADDRESS__
-constexpr std::uint64_t kDeathsPerChild = 10;
-#else
-constexpr std::uint64_t kDeathsPerChild = 60;
-#endif
+constexpr std::uint64_t kDeathsPerChild = SLUICE_ADDRESS_SANITIZER ? 10 : 60;
 
 std::uint64_t seed() {
   const char* text = std::getenv("WALLS_SEED");

@@ -5,6 +5,8 @@
 #include <fcntl.h>
 #include <poll.h>
 
+#include <sluice/detail/sanitizers.hpp>
+
 #include "engine/pipelines.hpp"
 #include "engine/processes.hpp"
 #include "layout/layout.hpp"
@@ -38,9 +40,8 @@ class Stray {
         base_{segment_base(::getpid(), kName)} {}
   void operator()(const Shot& shot, Output<Shot>& out) const {
     if (shot.incarnation == incarnation_) {
-#ifdef __SANITIZE_ADDRESS__
-      std::signal(SIGSEGV, SIG_DFL);  // The sanitizer's handler would make an exit of it.
-#endif
+      // The sanitizer's handler would make an exit of it.
+      if (SLUICE_ADDRESS_SANITIZER) std::signal(SIGSEGV, SIG_DFL);
       auto* target = const_cast<volatile std::byte*>(base_) + shot.offset;
       *target = ~*target;
       const char word = 'x';

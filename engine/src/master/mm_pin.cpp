@@ -13,11 +13,12 @@
 #include <unistd.h>
 
 #include <sluice/detail/process_name.hpp>
+#include <sluice/detail/sanitizers.hpp>
 #include <sluice/detail/scheduling.hpp>
 
 namespace sluice::detail {
 
-#if defined(__x86_64__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+#if defined(__x86_64__) && !SLUICE_ADDRESS_SANITIZER && !SLUICE_THREAD_SANITIZER
 
 namespace {
 

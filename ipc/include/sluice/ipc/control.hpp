@@ -33,6 +33,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include <sluice/detail/sanitizers.hpp>
 #include <sluice/ipc/far_fence.hpp>
 
 namespace sluice::ipc {
@@ -96,7 +97,7 @@ static_assert(offsetof(Control, message) == 384 + kLivesKept * sizeof(Life));
 
 // Between a store and a load that must not change places; neither release nor acquire forbids that.
 inline void full_fence() noexcept {
-#ifdef __SANITIZE_THREAD__
+#if SLUICE_THREAD_SANITIZER && !defined(__clang__)
   // ThreadSanitizer does not model fences, and g++ warns of it. No plain data is ordered by this one: all
   // words on either side are atomic.
 #pragma GCC diagnostic push
@@ -104,7 +105,7 @@ inline void full_fence() noexcept {
 #endif
   std::atomic_thread_fence(
       std::memory_order_seq_cst);  // [sleep.fence] in fall_asleep() and Published::sleeps().
-#ifdef __SANITIZE_THREAD__
+#if SLUICE_THREAD_SANITIZER && !defined(__clang__)
 #pragma GCC diagnostic pop
 #endif
 }
