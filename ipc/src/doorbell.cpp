@@ -21,7 +21,12 @@ Doorbell::Doorbell() : fd_{::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)} {
 }
 
 Doorbell::~Doorbell() {
+  let_go();
+}
+
+void Doorbell::let_go() noexcept {
   if (fd_ >= 0) ::close(fd_);
+  fd_ = -1;
 }
 
 void Doorbell::ring() const noexcept {

@@ -108,6 +108,22 @@ bool Segment::open() {
   return taken_over;
 }
 
+void Segment::show_to_children(bool shown) {
+  if (::madvise(base_, address_bytes_, shown ? MADV_DOFORK : MADV_DONTFORK) != 0) {
+    throw Error{{"choose the processes that have the segment of", name_, errno_text(), ""}};
+  }
+}
+
+void Segment::let_go() noexcept {
+  if (file_ != nullptr) {
+    file_->close();
+  } else if (fd_ >= 0) {
+    ::close(fd_);
+  }
+  fd_ = -1;
+  base_ = nullptr;
+}
+
 void Segment::remove_file() noexcept {
   if (file_ != nullptr) file_->remove();
 }

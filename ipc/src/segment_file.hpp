@@ -41,6 +41,8 @@ class SegmentFile {
   void publish();
   // Takes the name away, if it still is that of this file.
   void remove() noexcept;
+  // The lock is held on by the other processes that have it.
+  void close() noexcept;
 
   int fd() const noexcept { return fd_; }
 
@@ -52,7 +54,6 @@ class SegmentFile {
   bool lock();
   bool still_named() const noexcept;
   void check_header(std::size_t file_bytes) const;
-  void close() noexcept;
 
   std::string path_;
   std::string shape_;

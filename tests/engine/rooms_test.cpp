@@ -39,7 +39,8 @@ const std::map<std::string, std::vector<std::string>> kHeaders{
 };
 // Of the floors below the engine, and what programs add above it.
 const std::regex kOtherFloors{
-    "(error|detail/(descriptor|clock|pages|scheduling|process_name))\\.hpp|(ipc|pinning)/.*"};
+    "(error|detail/"
+    "(descriptor|clock|home_process|pages|scheduling|process_name|sanitizers))\\.hpp|(ipc|pinning)/.*"};
 const std::string kAbove = "main.hpp";
 
 std::ptrdiff_t rank(const std::string& room) {

@@ -7,8 +7,11 @@
 //     in.push(line);
 //     engine.drain();
 //
-// Only the process that called start() may use it afterwards, one thread at a time; inlets and outlets may
-// have a thread each. The library never ends the host's process and installs no signal handler in it.
+// Only the process that made it acts on it, one thread at a time; inlets and outlets may have a thread each.
+// In a child of that process everything throws Error, and to destroy the copy does nothing to the pipeline:
+// fork, or call daemon(), before the engine is made. A host that becomes another program (exec) has left its
+// pipeline as one that died has: host.death. (A child that it forked, and that is still that program, hides
+// the exec until it ends.) The library never ends the host's process and installs no signal handler in it.
 #pragma once
 
 #include <chrono>
@@ -57,7 +60,7 @@ class Engine {
   // Closes all inlets, and blocks until the sources have come to their end and everything is handled, however
   // long that takes. A host that has outlets pulls from them meanwhile: wait_for() in turn with poll(). It
   // closes the inlets from this thread: no other may be pushing then. Throws Error with the report when the
-  // pipeline failed, and when it was not started.
+  // pipeline failed, when it was stopped by another than this engine, and when it was not started.
   void wait();
   // The same for at most `limit` (zero or less: looks once), without closing the inlets. True when the
   // pipeline has ended; then it has blocked until its processes are gone.

@@ -2,12 +2,7 @@
 #include "sluice/engine.hpp"
 
 #include <algorithm>
-#include <csignal>
-#include <cstdio>
 #include <filesystem>
-#include <optional>
-#include <sys/wait.h>
-#include <thread>
 #include <unistd.h>
 
 #include <fmt/format.h>
@@ -16,25 +11,16 @@
 #include <sluice/error.hpp>
 #include <sluice/pinning/bind.hpp>
 
-#include "host/host.hpp"
+#include "host/engine_parts.hpp"
 #include "host/resume.hpp"
 #include "host/shallow_idle.hpp"
-#include "layout/placement.hpp"
-#include "master/lifeline.hpp"
-#include "master/supervisor.hpp"
-#include "observer/description.hpp"
-#include "observer/observer_socket.hpp"
 #include "observer/segment_stats.hpp"
-#include "ports/waiter.hpp"
 
 namespace sluice {
 
 using namespace detail;
 
 namespace {
-
-// For processes that have been asked to end, or are about to.
-constexpr std::chrono::milliseconds kGrace{2000};
 
 std::size_t thread_count() {
   std::error_code error;
@@ -53,47 +39,15 @@ void refuse_threads(const std::string& name) {
 
 }  // namespace
 
-struct Engine::Parts {
-  Parts(const Pipeline& pipeline, const Settings& settings)
-      : name{pipeline.name()},
-        host{pipeline.graph(), settings, settings.text("segment.path")},
-        placement{place(host.wiring().graph(), host.wiring().layout(), host.settings())},
-        own{host.wiring().host().control()},
-        waiter{wait_policy(host.wiring().settings().host_wait, placement.plan.host.shared), own,
-               host.wiring().bell(kHostProcess)} {}
-
-  // Whether somebody is left who keeps the pipeline up.
-  bool running() noexcept { return started && !host.look_for_the_end(); }
-  void reap(bool block);
-  void await_end(std::chrono::milliseconds grace);
-  std::string how_the_control_plane_died() const;
-  void await_workers();
-  bool all_ready() const;
-  Stats known_stats() const;
-  void open_observer_socket();
-  void fail_if_failed();
-
-  std::string name;
-  Host host;
-  Placement placement;
-  pinning::Report memory;
-  std::string idle_remark;
-  ipc::Control& own;
-  DoorbellWaiter waiter;
-  std::optional<Lifeline>
-      lifeline;                    // Made as late as the fork: no other pipeline of this host may inherit it.
-  ObserverSocket observer_socket;  // The same holds for it.
-  pid_t supervisor = 0;  // The first one, a child of this process; 0 once reaped. Later ones are no children.
-  int supervisor_status = 0;
-  pid_t maker = 0;  // The process that started it; a child of it leaves names alone.
-  bool started = false;
-  bool resumed = false;
-};
-
 Engine::Engine(const Pipeline& pipeline, const Settings& settings)
     : parts_{std::make_unique<Parts>(pipeline, settings)} {}
 
 Engine::~Engine() {
+  // A child of the host has a copy, and no pipeline.
+  if (!parts_->host.home().here()) {
+    parts_->let_go();
+    return;
+  }
   try {
     stop();
   } catch (...) {
@@ -102,11 +56,12 @@ Engine::~Engine() {
   if (parts_->running()) return;
   parts_->host.remove_spent_file();
   // Its master does that, unless it was killed.
-  if (parts_->maker == ::getpid()) parts_->observer_socket.remove();
+  parts_->observer_socket.remove();
 }
 
 void Engine::start() {
   Parts& parts = *parts_;
+  parts.refuse_elsewhere("start the pipeline");
   if (parts.started) throw Error{{"start the pipeline", parts.name, "it has been started before", ""}};
   refuse_threads(parts.name);
   const Wiring& wiring = parts.host.wiring();
@@ -125,129 +80,14 @@ void Engine::start() {
   parts.own.pid.store(::getpid(), std::memory_order_relaxed);  // relaxed: inherited by fork.
   parts.host.open_ends(parts.waiter);
 
-  const Descriptor self = open_pidfd(::getpid());
-  parts.open_observer_socket();
-  parts.lifeline.emplace();
-  std::fflush(nullptr);  // What is buffered here must not come out of a worker as well.
-  const pid_t pid = ::fork();
-  if (pid < 0) {
-    parts.lifeline.reset();
-    parts.observer_socket.remove();
-    parts.observer_socket.let_go();
-    throw Error{{"fork the supervisor of", parts.name, errno_text(),
-                 "raise the limit of processes (ulimit -u) or give the machine more memory"}};
-  }
-  if (pid == 0) run_supervisor({wiring, parts.placement, *parts.lifeline, parts.observer_socket, self.get()});
-  parts.supervisor = pid;
-  parts.lifeline->let_go();
-  parts.observer_socket.let_go();
-  parts.host.watch(*parts.lifeline);
-  parts.started = true;
-  parts.maker = ::getpid();
+  parts.fork_supervisor();
   // The host is left where it was: its threads are its own.
   parts.await_workers();
 }
 
-Stats Engine::Parts::known_stats() const {
-  Stats stats = host.known_stats();
-  WorkerIndex worker;
-  for (StageStats& stage : stats.stages) {
-    for (WorkerStats& entry : stage.workers) {
-      entry.place = placement.workers[worker].units.to_string();
-      ++worker;
-    }
-  }
-  return stats;
-}
-
-void Engine::Parts::open_observer_socket() {
-  const Wiring& wiring = host.wiring();
-  if (host.settings().text("observe.socket") == "off") return;
-  const Description description{name, wiring.segment().first_byte(), wiring.layout(), known_stats()};
-  observer_socket = ObserverSocket{host.settings(), name, Descriptor{wiring.segment().open_read_only()},
-                                   to_bytes(description)};
-}
-
-void Engine::Parts::reap(bool block) {
-  if (supervisor == 0) return;
-  pid_t reaped = 0;
-  do {
-    reaped = ::waitpid(supervisor, &supervisor_status, block ? 0 : WNOHANG);
-  } while (reaped < 0 && errno == EINTR);
-  // A host that ignores SIGCHLD or waits for any child has reaped it before us; its status is lost.
-  if (reaped == supervisor || (reaped < 0 && errno == ECHILD)) supervisor = 0;
-}
-
-// Waits for the end of all processes, which has been asked for or is under way; ends it by force when
-// `grace` is over.
-void Engine::Parts::await_end(std::chrono::milliseconds grace) {
-  constexpr std::chrono::milliseconds kLook{10};
-  constexpr std::chrono::seconds kForce{5};
-  const auto start = monotonic_now();
-  while (running() && monotonic_now() - start < grace + kForce) {
-    reap(false);
-    // One master or supervisor may follow the other meanwhile; each of them looks at the request to stop
-    // first.
-    if (monotonic_now() - start > grace) host.kill_control_plane();
-    lifeline->await_cut(kLook);
-  }
-  // A supervisor that holds no lifeline any more is on its way out.
-  reap(!running());
-}
-
-bool Engine::Parts::all_ready() const {
-  for (const WorkerIndex index : host.wiring().workers()) {
-    const WorkerMemory worker = host.wiring().worker(index);
-    // [entry.pid] pairs with Spawner::enter(). A worker can be at work before its master has written down
-    // its pid.
-    const WorkerEntry& entry = worker.entry();
-    // relaxed: as below. Who is shed will never be ready.
-    if (entry.shed.load(std::memory_order_relaxed) != 0) continue;
-    if (entry.pid.load(std::memory_order_acquire) == 0 && entry.done.load(std::memory_order_relaxed) == 0)
-      return false;
-    const ipc::Control& control = worker.control();
-    // relaxed: nothing is done on the strength of it but to go on.
-    const std::uint32_t now = control.incarnation.load(std::memory_order_relaxed);
-    if (now == 0 || control.lives[now % ipc::kLivesKept].ready_ns.load(std::memory_order_relaxed) == 0)
-      return false;
-  }
-  return true;
-}
-
-void Engine::Parts::await_workers() {
-  // Bounded by the master, which ends a worker that hangs in its start, and gives up once the budget is
-  // spent.
-  while (!all_ready() && !host.over() && running()) {
-    std::this_thread::sleep_for(std::chrono::microseconds{200});
-    reap(false);
-  }
-  fail_if_failed();
-}
-
-void Engine::Parts::fail_if_failed() {
-  const bool abandoned = started && !running();
-  if (host.state() == RunState::failed) {
-    await_end(kGrace);
-    throw Error{{"run the pipeline", name, host.failure(), ""}};
-  }
-  // Asked in this order: the last master has stored how the pipeline ended before it let go of the lifeline.
-  if (abandoned && !host.over()) {
-    reap(true);
-    throw Error{{"run the pipeline", name, how_the_control_plane_died(),
-                 "the workers ended with them; start the pipeline anew"}};
-  }
-}
-
-std::string Engine::Parts::how_the_control_plane_died() const {
-  if (WIFEXITED(supervisor_status) && WEXITSTATUS(supervisor_status) == kExitNoMaster)
-    return "its supervisor could fork no master: no process, memory or descriptor was to be had";
-  if (WIFEXITED(supervisor_status) && WEXITSTATUS(supervisor_status) == kExitMastersCrash)
-    return "its masters crashed, one after the other";
-  return "its master and its supervisor died before either could replace the other";
-}
-
 bool Engine::wait_for(std::chrono::nanoseconds limit) {
   Parts& parts = *parts_;
+  parts.refuse_elsewhere("wait for");
   if (!parts.started) throw Error{{"wait for", parts.name, "it has not been started", "call start()"}};
   constexpr std::chrono::nanoseconds kLook = std::chrono::milliseconds{50};
   const auto until = monotonic_now() + limit;
@@ -268,6 +108,7 @@ bool Engine::wait_for(std::chrono::nanoseconds limit) {
 }
 
 void Engine::wait() {
+  parts_->refuse_elsewhere("wait for");
   if (parts_->started) parts_->host.close_inlets();
   while (!wait_for(std::chrono::hours{1})) {
   }
@@ -275,6 +116,7 @@ void Engine::wait() {
 
 void Engine::begin_drain() {
   Parts& parts = *parts_;
+  parts.refuse_elsewhere("drain");
   if (!parts.started || !parts.running()) return;
   parts.host.close_inlets();
   const Wiring& wiring = parts.host.wiring();
@@ -290,8 +132,10 @@ void Engine::drain() {
 
 void Engine::stop() {
   Parts& parts = *parts_;
+  parts.refuse_elsewhere("stop");
   if (!parts.running()) return parts.reap(true);  // It may have come to its end by itself.
   const Wiring& wiring = parts.host.wiring();
+  parts.stop_asked = true;
   // [host.requests] release: pairs with Master::look_at_requests().
   wiring.requests().stop.store(1, std::memory_order_release);
   wiring.bell(kMasterProcess).ring();
@@ -303,16 +147,19 @@ bool Engine::resumed() const noexcept {
 }
 
 bool Engine::over() const {
+  parts_->refuse_elsewhere("look at");
   return parts_->host.over();
 }
 
 Stats Engine::stats() const {
+  parts_->refuse_elsewhere("look at");
   Stats stats = parts_->known_stats();
   read_stats(parts_->host.wiring(), stats);
   return stats;
 }
 
 std::string Engine::placement() const {
+  parts_->refuse_elsewhere("look at");
   pinning::Report report;
   const Stats now = parts_->host.stats();
   WorkerIndex worker;
@@ -331,6 +178,7 @@ std::string Engine::placement() const {
 }
 
 bool Engine::signal_worker(std::string_view worker, int signal) {
+  parts_->refuse_elsewhere("send a signal to a worker of");
   const Wiring& wiring = parts_->host.wiring();
   for (const WorkerIndex index : wiring.workers()) {
     if (wiring.name(index) != worker) continue;
@@ -347,10 +195,12 @@ bool Engine::signal_worker(std::string_view worker, int signal) {
 }
 
 HostInlet& Engine::inlet_end(std::string_view name, const EventType& type) {
+  parts_->refuse_elsewhere("open an inlet of");
   return parts_->host.inlet(name, type);
 }
 
 HostOutlet& Engine::outlet_end(std::string_view name, const EventType& type) {
+  parts_->refuse_elsewhere("open an outlet of");
   return parts_->host.outlet(name, type);
 }
 

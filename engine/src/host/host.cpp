@@ -148,6 +148,19 @@ bool Host::look_for_the_end() noexcept {
   return true;
 }
 
+void Host::refuse_here(const char* tried) const {
+  throw Error{{tried, graph_.name,
+               fmt::format("its engine belongs to the process {}, and this one is {}, a child of it",
+                           home_.pid(), ::getpid()),
+               "fork, or call daemon(), before the engine is made"}};
+}
+
+void Host::let_go() noexcept {
+  segment_.let_go();
+  for (ipc::Doorbell& bell : bells_)
+    bell.let_go();
+}
+
 void Host::remove_spent_file() noexcept {
   // What was finished but not pulled is still to be had.
   const bool spent = state() == RunState::finished && all_pulled(wiring_);

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include <sluice/detail/graph.hpp>
+#include <sluice/detail/home_process.hpp>
 #include <sluice/host_ends.hpp>
 #include <sluice/ipc/doorbell.hpp>
 #include <sluice/settings.hpp>
@@ -48,6 +49,16 @@ class Host {
   // is asked every few milliseconds at most.
   void watch(const Lifeline& lifeline) noexcept { lifeline_ = &lifeline; }
   bool abandoned() noexcept;
+  // The process that made it. In a child of that, there is nothing at the addresses of an engine's segment.
+  const HomeProcess& home() const noexcept { return home_; }
+  // Throws Error in a child of the process whose engine it is. `tried` and the pipeline's name make a
+  // sentence.
+  void refuse_elsewhere(const char* tried) const {
+    if (lifeline_ != nullptr && !home_.here()) refuse_here(tried);
+  }
+  [[noreturn]] void refuse_here(const char* tried) const;
+  // In such a child: closes what it has inherited. Call nothing else afterwards.
+  void let_go() noexcept;
   bool look_for_the_end() noexcept;  // The same, and asks the kernel now.
   // Kills supervisor and master, as far as the register knows them.
   void kill_control_plane() const;
@@ -65,6 +76,7 @@ class Host {
  private:
   void confirm_the_end() const noexcept;
 
+  HomeProcess home_;
   Graph graph_;
   Settings settings_;
   PipelineSettings resolved_;

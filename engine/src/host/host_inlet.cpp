@@ -20,7 +20,8 @@ HostInlet::HostInlet(Host& host, std::size_t node, Waiter& waiter)
 
 HostInlet::~HostInlet() = default;
 
-bool HostInlet::pipeline_over() const noexcept {
+bool HostInlet::pipeline_over() const {
+  host_.refuse_elsewhere("push an event to");
   return host_.over();
 }
 
@@ -54,6 +55,7 @@ void HostInlet::publish() {
 
 void HostInlet::close() {
   if (closed_) return;
+  host_.refuse_elsewhere("close an inlet of");
   closed_ = true;
   port_.end();
   publish();

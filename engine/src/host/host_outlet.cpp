@@ -29,6 +29,7 @@ HostOutlet::~HostOutlet() = default;
 HostOutlet::HostOutlet(HostOutlet&&) noexcept = default;
 
 std::size_t HostOutlet::poll(const Handle& handle, std::size_t limit) {
+  host_.refuse_elsewhere("pull events from");
   std::size_t handled = 0;
   for (InLane& in : port_->lanes()) {
     handled += poll_lane(in, handle, limit - handled);
@@ -72,6 +73,7 @@ void HostOutlet::publish() {
 }
 
 bool HostOutlet::wait(std::chrono::nanoseconds limit) {
+  host_.refuse_elsewhere("pull events from");
   const auto ready = [this] {
     return std::any_of(port_->lanes().begin(), port_->lanes().end(),
                        [this](InLane& in) { return port_->ready(in, false); });

@@ -66,7 +66,7 @@ struct MasterRegister {
 // The host is dead and the pipeline goes on to its end: nothing follows what the host's lanes hold, and no
 // process takes what is published for it.
 inline bool host_gone(const MasterRegister& master) noexcept {
-  // [master.host_gone] acquire: the last that the host has published; pairs with Master::on_host_death().
+  // [master.host_gone] acquire: the last that the host has published; pairs with Master::on_host_end().
   return master.host_gone.load(std::memory_order_acquire) != 0;
 }
 

@@ -7,6 +7,9 @@
 //   host      holds the reading end and looks at it: abandoned pipelines are an error, not a wait.
 //   workers   are bound to it: the kernel itself kills a bound process at the instant the writing end closes,
 //             also one that hangs in its handler or is stopped. So no worker can outlive the pipeline.
+//
+// The host has a line of its own, the other way round: it holds the writing end, and the supervisor and the
+// masters look at the reading end. The kernel closes it when the host dies, and when the host calls exec.
 #pragma once
 
 #include <chrono>
@@ -19,11 +22,17 @@ class Lifeline {
  public:
   Lifeline();  // Throws Error when the process has no descriptor left.
 
-  // Host, after it has forked the supervisor: keeps the reading end alone.
+  // Who looks at it, and holds it not: keeps the reading end alone. The host does so once the supervisor is
+  // forked.
   void let_go() noexcept { writing_.reset(); }
   // Worker or standby, right after the fork: lets go, and is killed by the kernel once no process holds the
   // end. False when that cannot be had (no /proc): then the caller must die with its parent instead.
   bool bind_this_process() noexcept;
+
+  // Who holds it, and does not look at it.
+  void hold() noexcept { reading_.reset(); }
+  // For epoll: it hangs up when the line is cut.
+  int fd() const noexcept { return reading_.get(); }
 
   // No process holds it any more: neither supervisor nor master is left.
   bool cut() const noexcept;

@@ -13,7 +13,7 @@
 namespace sluice::detail {
 
 Master::Master(const Wiring& wiring, const Indexed<WorkerIndex, pinning::Place>& places, Lifeline& lifeline,
-               ObserverSocket& observer_socket, int host, const Parent& supervisor)
+               ObserverSocket& observer_socket, const HostWatch& host, const Parent& supervisor)
     : wiring_{wiring},
       host_{host},
       supervisor_{supervisor},
@@ -44,7 +44,8 @@ void Master::prepare() {
     children_.push_back(Child{worker, wiring_.settings(), wiring_.settings(worker)});
   stalls_.set_ticks();
   if (!epoll_.open() || !epoll_.add(wiring_.bell(kMasterProcess).fd(), kBellEvent) ||
-      !epoll_.add(host_, kHostEvent) || !epoll_.add(supervisor_.pidfd.get(), kSupervisorEvent)) {
+      !epoll_.add(host_.pidfd, kHostEvent) || !epoll_.add(host_.line, kHostEvent) ||
+      !epoll_.add(supervisor_.pidfd.get(), kSupervisorEvent)) {
     throw Error{{"watch over", wiring_.graph().name, errno_text(), ""}};
   }
   dumper_.show_in(epoll_.fd(), kDumperEvent);
@@ -78,7 +79,7 @@ void Master::handle(std::uint64_t event) {
       wiring_.bell(kMasterProcess).wait(std::chrono::nanoseconds{0});
       return look_at_requests();
     case kHostEvent:
-      return on_host_death();
+      return on_host_end();
     case kSupervisorEvent:
       supervisor_dead_ = true;
       return;
@@ -93,10 +94,11 @@ void Master::handle(std::uint64_t event) {
   }
 }
 
-void Master::on_host_death() {
+void Master::on_host_end() {
   // The workers must not outlive the program they belong to, or not for longer than their last work takes.
   if (wiring_.settings().host_death == HostDeathPolicy::stop) end(RunState::stopped, "its host has died");
-  epoll_.remove(host_);
+  epoll_.remove(host_.pidfd);
+  epoll_.remove(host_.line);
   // [master.host_gone] release: pairs with host_gone(). That the host is dead, and what it has stored, this
   // process has from the kernel.
   wiring_.master().host_gone.store(1, std::memory_order_release);

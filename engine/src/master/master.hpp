@@ -48,9 +48,14 @@ class Master {
     pid_t pid;
     const Descriptor& pidfd;
   };
-  // `places` are those of the workers; `host` is the pidfd of the process that embeds the engine.
+  // What tells of the process that embeds the engine.
+  struct HostWatch {
+    int pidfd;  // It is dead.
+    int line;   // It is dead, or has become another program: exec closes the line.
+  };
+  // `places` are those of the workers.
   Master(const Wiring& wiring, const Indexed<WorkerIndex, pinning::Place>& places, Lifeline& lifeline,
-         ObserverSocket& observer_socket, int host, const Parent& supervisor);
+         ObserverSocket& observer_socket, const HostWatch& host, const Parent& supervisor);
 
   // To the end of the pipeline and of this process; or to the death of the supervisor, and then it returns:
   // this process has been the master for the longest time.
@@ -61,7 +66,7 @@ class Master {
   void supervise();
   std::chrono::nanoseconds time_to_sleep() const noexcept;
   void handle(std::uint64_t event);
-  void on_host_death();
+  void on_host_end();
   void look_at_requests();
   // How a master begins: takeover.cpp.
   void take_over();
@@ -73,7 +78,7 @@ class Master {
   [[noreturn]] void end(RunState state, const std::string& message);
 
   const Wiring& wiring_;
-  int host_;
+  HostWatch host_;
   Parent supervisor_;
   bool supervisor_dead_ = false;
   Epoll epoll_;

@@ -74,7 +74,11 @@ void become_supervisor(const Command& command) noexcept {
 void be_master(const Command& command, const Master::Parent& supervisor) noexcept {
   set_process_name(kMasterName);
   command.wiring.own(kMasterProcess);
-  Master{command.wiring, command.placement.workers, command.lifeline, command.observer_socket, command.host,
+  Master{command.wiring,
+         command.placement.workers,
+         command.lifeline,
+         command.observer_socket,
+         {command.host, command.host_line.fd()},
          supervisor}
       .run();
 }
@@ -107,6 +111,7 @@ bool fork_master(const Command& command, unsigned& crashes) {
 void run_supervisor(const Command& command) noexcept {
   constexpr int kMostRetries = 500;
   constexpr auto kRetry = std::chrono::milliseconds{10};
+  command.host_line.let_go();
   prepare();
   // A place that the kernel does not grant is reported by the host.
   pinning::bind_this_process(command.placement.plan.master);

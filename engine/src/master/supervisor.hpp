@@ -39,7 +39,8 @@ struct Command {
   const Placement& placement;
   Lifeline& lifeline;
   ObserverSocket& observer_socket;
-  int host;  // The pidfd of the process that embeds the engine.
+  int host;             // The pidfd of the process that embeds the engine.
+  Lifeline& host_line;  // Held by that process.
 };
 
 // In the process that the host has just forked. noexcept: an exception must not get back into a second copy

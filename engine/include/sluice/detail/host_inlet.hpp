@@ -58,7 +58,8 @@ class HostInlet final : private Producer {
   void lost(Lost why) noexcept override;
   void publish_before_event() override {}  // Each event is published as it comes.
   void wait_for_room(const std::function<bool()>& ready) override;
-  bool pipeline_over() const noexcept;
+  // Throws Error in a child of the host.
+  bool pipeline_over() const;
   void publish();
 
   Host& host_;

@@ -23,6 +23,8 @@ class Doorbell {
   // Blocks until it rings or `limit`, 0 or more, has passed, whatever signals are handled meanwhile; true
   // when it rang, and the rings are taken. Threads that wait at the same time may all be told of one ring.
   bool wait(std::chrono::nanoseconds limit) const noexcept;
+  // In a child that has nothing to do with the pipeline: closes its copy. Call nothing else afterwards.
+  void let_go() noexcept;
   // For poll and epoll; readable when it has rung.
   int fd() const noexcept { return fd_; }
 

@@ -84,6 +84,13 @@ class Segment {
   // Where the first region begins in the memory.
   std::size_t first_byte() const noexcept { return regions_.front().file_offset; }
 
+  // Whether a process that this one forks from now on has the segment: it has it at the same addresses, or
+  // nothing at them. Throws Error.
+  void show_to_children(bool shown);
+  // In a child that has nothing to do with the pipeline: closes its descriptor, and forgets addresses that
+  // may be another mapping's by now. Call nothing else afterwards.
+  void let_go() noexcept;
+
   // From now on this process may write `region` and no other byte of the segment.
   void own(std::size_t region);
   // This process writes nothing any more.

@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "host/engine_parts.hpp"
+
+#include <algorithm>
+#include <cstdio>
+#include <mutex>
+#include <sys/wait.h>
+#include <thread>
+#include <unistd.h>
+
+#include <fmt/format.h>
+
+#include <sluice/detail/descriptor.hpp>
+#include <sluice/error.hpp>
+
+#include "master/supervisor.hpp"
+#include "observer/description.hpp"
+
+namespace sluice {
+
+using namespace detail;
+
+std::mutex Engine::Parts::engines_mutex;
+Engine::Parts* Engine::Parts::engines = nullptr;
+
+Engine::Parts::Parts(const Pipeline& pipeline, const Settings& settings)
+    : name{pipeline.name()},
+      host{pipeline.graph(), settings, settings.text("segment.path")},
+      placement{place(host.wiring().graph(), host.wiring().layout(), host.settings())},
+      own{host.wiring().host().control()},
+      waiter{wait_policy(host.wiring().settings().host_wait, placement.plan.host.shared), own,
+             host.wiring().bell(kHostProcess)} {
+  host.wiring().segment().show_to_children(false);
+  const std::lock_guard lock{engines_mutex};
+  next = engines;
+  engines = this;
+}
+
+Engine::Parts::~Parts() {
+  const std::lock_guard lock{engines_mutex};
+  Parts** at = &engines;
+  while (*at != this)
+    at = &(*at)->next;
+  *at = next;
+}
+
+void Engine::Parts::refuse_elsewhere(const char* tried) const {
+  if (!host.home().here()) host.refuse_here(tried);
+}
+
+void Engine::Parts::let_go() noexcept {
+  host.let_go();
+  lifeline.reset();
+  host_line.reset();
+  observer_socket.let_go();
+}
+
+void Engine::Parts::let_go_of_others() const noexcept {
+  // The process has one thread, and the lock was free when it was forked.
+  for (Parts* other = engines; other != nullptr; other = other->next) {
+    if (other != this) other->let_go();
+  }
+}
+
+void Engine::Parts::fork_supervisor() {
+  const Wiring& wiring = host.wiring();
+  const Descriptor self = open_pidfd(::getpid());
+  open_observer_socket();
+  lifeline.emplace();
+  host_line.emplace();
+  wiring.segment().show_to_children(true);
+  std::fflush(nullptr);  // What is buffered here must not come out of a worker as well.
+  const pid_t pid = ::fork();
+  if (pid == 0) {
+    let_go_of_others();
+    run_supervisor({wiring, placement, *lifeline, observer_socket, self.get(), *host_line});
+  }
+  const std::string why = errno_text();
+  wiring.segment().show_to_children(false);
+  if (pid < 0) {
+    lifeline.reset();
+    host_line.reset();
+    observer_socket.remove();
+    observer_socket.let_go();
+    throw Error{{"fork the supervisor of", name, why,
+                 "raise the limit of processes (ulimit -u) or give the machine more memory"}};
+  }
+  supervisor = pid;
+  lifeline->let_go();
+  host_line->hold();
+  observer_socket.let_go();
+  host.watch(*lifeline);
+  started = true;
+}
+
+Stats Engine::Parts::known_stats() const {
+  Stats stats = host.known_stats();
+  WorkerIndex worker;
+  for (StageStats& stage : stats.stages) {
+    for (WorkerStats& entry : stage.workers) {
+      entry.place = placement.workers[worker].units.to_string();
+      ++worker;
+    }
+  }
+  return stats;
+}
+
+void Engine::Parts::open_observer_socket() {
+  const Wiring& wiring = host.wiring();
+  if (host.settings().text("observe.socket") == "off") return;
+  const Description description{name, wiring.segment().first_byte(), wiring.layout(), known_stats()};
+  observer_socket = ObserverSocket{host.settings(), name, Descriptor{wiring.segment().open_read_only()},
+                                   to_bytes(description)};
+}
+
+void Engine::Parts::reap(bool block) {
+  if (supervisor == 0) return;
+  pid_t reaped = 0;
+  do {
+    reaped = ::waitpid(supervisor, &supervisor_status, block ? 0 : WNOHANG);
+  } while (reaped < 0 && errno == EINTR);
+  // A host that ignores SIGCHLD or waits for any child has reaped it before us; its status is lost.
+  if (reaped == supervisor || (reaped < 0 && errno == ECHILD)) supervisor = 0;
+}
+
+// Waits for the end of all processes, which has been asked for or is under way; ends it by force when
+// `grace` is over.
+void Engine::Parts::await_end(std::chrono::milliseconds grace) {
+  constexpr std::chrono::milliseconds kLook{10};
+  constexpr std::chrono::seconds kForce{5};
+  const auto start = monotonic_now();
+  while (running() && monotonic_now() - start < grace + kForce) {
+    reap(false);
+    // One master or supervisor may follow the other meanwhile; each of them looks at the request to stop
+    // first.
+    if (monotonic_now() - start > grace) host.kill_control_plane();
+    lifeline->await_cut(kLook);
+  }
+  // A supervisor that holds no lifeline any more is on its way out.
+  reap(!running());
+}
+
+bool Engine::Parts::all_ready() const {
+  for (const WorkerIndex index : host.wiring().workers()) {
+    const WorkerMemory worker = host.wiring().worker(index);
+    // [entry.pid] pairs with Spawner::enter(). A worker can be at work before its master has written down
+    // its pid.
+    const WorkerEntry& entry = worker.entry();
+    // relaxed: as below. Who is shed will never be ready.
+    if (entry.shed.load(std::memory_order_relaxed) != 0) continue;
+    if (entry.pid.load(std::memory_order_acquire) == 0 && entry.done.load(std::memory_order_relaxed) == 0)
+      return false;
+    const ipc::Control& control = worker.control();
+    // relaxed: nothing is done on the strength of it but to go on.
+    const std::uint32_t now = control.incarnation.load(std::memory_order_relaxed);
+    if (now == 0 || control.lives[now % ipc::kLivesKept].ready_ns.load(std::memory_order_relaxed) == 0)
+      return false;
+  }
+  return true;
+}
+
+void Engine::Parts::await_workers() {
+  // Bounded by the master, which ends a worker that hangs in its start, and gives up once the budget is
+  // spent.
+  while (!all_ready() && !host.over() && running()) {
+    std::this_thread::sleep_for(std::chrono::microseconds{200});
+    reap(false);
+  }
+  fail_if_failed();
+}
+
+void Engine::Parts::fail_if_failed() {
+  const bool abandoned = started && !running();
+  if (host.state() == RunState::failed) {
+    await_end(kGrace);
+    throw Error{{"run the pipeline", name, host.failure(), ""}};
+  }
+  if (host.state() == RunState::stopped && !stop_asked) {
+    await_end(kGrace);
+    const std::string why = host.failure();
+    throw Error{{"run the pipeline", name,
+                 "it was stopped, and not by this program" + (why.empty() ? "" : ": " + why),
+                 "what it has not handled is lost, unless segment.path keeps it"}};
+  }
+  // Asked in this order: the last master has stored how the pipeline ended before it let go of the lifeline.
+  if (abandoned && !host.over()) {
+    reap(true);
+    throw Error{{"run the pipeline", name, how_the_control_plane_died(),
+                 "the workers ended with them; start the pipeline anew"}};
+  }
+}
+
+std::string Engine::Parts::how_the_control_plane_died() const {
+  if (WIFEXITED(supervisor_status) && WEXITSTATUS(supervisor_status) == kExitNoMaster)
+    return "its supervisor could fork no master: no process, memory or descriptor was to be had";
+  if (WIFEXITED(supervisor_status) && WEXITSTATUS(supervisor_status) == kExitMastersCrash)
+    return "its masters crashed, one after the other";
+  return "its master and its supervisor died before either could replace the other";
+}
+
+}  // namespace sluice

@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+// What an Engine is made of: the host's side of the pipeline, and what it knows of the processes.
+//
+// Used by engine.cpp only. One thread at a time, in the process that made it: refuse_elsewhere().
+#pragma once
+
+#include <chrono>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <sys/types.h>
+
+#include <sluice/detail/home_process.hpp>
+#include <sluice/engine.hpp>
+#include <sluice/pinning/report.hpp>
+
+#include "host/host.hpp"
+#include "layout/placement.hpp"
+#include "master/lifeline.hpp"
+#include "observer/observer_socket.hpp"
+#include "ports/waiter.hpp"
+
+namespace sluice {
+
+namespace detail {
+
+// For processes that have been asked to end, or are about to.
+inline constexpr std::chrono::milliseconds kGrace{2000};
+
+}  // namespace detail
+
+struct Engine::Parts {
+  Parts(const Pipeline& pipeline, const Settings& settings);
+  ~Parts();
+  Parts(const Parts&) = delete;
+  Parts& operator=(const Parts&) = delete;
+
+  // Throws Error in another process than the one that made the engine. `tried` and the pipeline's name make a
+  // sentence.
+  void refuse_elsewhere(const char* tried) const;
+  // In a child of that process: gives back what it has inherited, and touches nothing that others see.
+  void let_go() noexcept;
+  // In the process that start() has just forked: nothing of the other engines of the host lives on in it.
+  void let_go_of_others() const noexcept;
+
+  // Whether somebody is left who keeps the pipeline up.
+  bool running() noexcept { return started && !host.look_for_the_end(); }
+  void fork_supervisor();
+  void reap(bool block);
+  void await_end(std::chrono::milliseconds grace);
+  std::string how_the_control_plane_died() const;
+  void await_workers();
+  bool all_ready() const;
+  Stats known_stats() const;
+  void open_observer_socket();
+  void fail_if_failed();
+
+  std::string name;
+  detail::Host host;
+  detail::Placement placement;
+  pinning::Report memory;
+  std::string idle_remark;
+  ipc::Control& own;
+  detail::DoorbellWaiter waiter;
+  // Made as late as the fork: no other pipeline of this host may inherit them.
+  std::optional<detail::Lifeline> lifeline;
+  std::optional<detail::Lifeline> host_line;  // Held here, looked at there.
+  detail::ObserverSocket observer_socket;
+  pid_t supervisor = 0;  // The first one, a child of this process; 0 once reaped. Later ones are no children.
+  int supervisor_status = 0;
+  bool started = false;
+  bool resumed = false;
+  bool stop_asked = false;
+
+  // The engines of this process: what the fork of one must not take along of the others.
+  static std::mutex engines_mutex;
+  static Parts* engines;
+  Parts* next = nullptr;
+};
+
+}  // namespace sluice
