@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <bit>
-#include <cassert>
 #include <cstdio>
 #include <fcntl.h>
 #include <fstream>
@@ -15,6 +14,7 @@
 
 #include <fmt/format.h>
 
+#include <sluice/detail/assert.hpp>
 #include <sluice/error.hpp>
 #include <sluice/ipc/far_fence.hpp>
 
@@ -258,7 +258,7 @@ void Segment::protect(std::size_t address_offset, std::size_t bytes, int protect
 }
 
 void Segment::own(std::size_t region) {
-  assert(region < regions_.size());
+  SLUICE_ASSERT(region < regions_.size());
   if (owned_ == region) return;
   own_nothing();
   protect(regions_[region].address_offset, regions_[region].address_bytes, PROT_READ | PROT_WRITE);
@@ -280,16 +280,19 @@ void Segment::own_everything() {
 }
 
 std::span<std::byte> Segment::plain(std::size_t region) const noexcept {
+  SLUICE_ASSERT(region < regions_.size());
   const Region& found = regions_[region];
   return {base_ + found.address_offset, found.plain_bytes};
 }
 
 RingView Segment::ring(std::size_t region, std::size_t index) const noexcept {
+  SLUICE_ASSERT(region < regions_.size() && index < regions_[region].rings.size());
   const Ring& found = regions_[region].rings[index];
   return {base_ + found.address_offset, found.capacity_bytes};
 }
 
 std::span<std::byte> Segment::addresses(std::size_t region) const noexcept {
+  SLUICE_ASSERT(region < regions_.size());
   const Region& found = regions_[region];
   return {base_ + found.address_offset, found.address_bytes};
 }

@@ -107,11 +107,10 @@ int report_problems(const Stats& stats) {
 // repeated.
 class ChaosAround {
  public:
-  ChaosAround(const StandardOptions& options, const Settings& settings) : text_{options.chaos} {
+  ChaosAround(const StandardOptions& options, const std::string& restart_budget) : text_{options.chaos} {
     if (text_.empty()) return;
     chaos_.emplace(parse_chaos(text_));
-    std::fprintf(stderr, "chaos: %s, with restart.budget %s\n", text_.c_str(),
-                 settings.value("restart.budget").c_str());
+    std::fprintf(stderr, "chaos: %s, with restart.budget %s\n", text_.c_str(), restart_budget.c_str());
   }
   ~ChaosAround() { end(); }
   ChaosAround(const ChaosAround&) = delete;
@@ -180,17 +179,19 @@ Settings settings_from(const StandardOptions& options) {
 int run(Engine& engine, const StandardOptions& options, const Settings& settings,
         const std::function<void()>& tick) {
   try {
+    // No setting is looked up once the pipeline runs.
+    const std::chrono::nanoseconds interval = settings.duration("stats.interval");
+    const std::string segment_path = settings.text("segment.path");
+    const std::string restart_budget = settings.value("restart.budget");
     const auto start = std::chrono::steady_clock::now();
     engine.start();
-    if (engine.resumed() && !options.quiet) {
-      std::fprintf(stderr, "resumed from %s\n", settings.text("segment.path").c_str());
-    }
+    if (engine.resumed() && !options.quiet) std::fprintf(stderr, "resumed from %s\n", segment_path.c_str());
     if (options.placement) std::fputs(engine.placement().c_str(), stdout);
     std::fflush(stdout);
     const Interrupts counted;
     const bool live = !options.quiet && ::isatty(STDERR_FILENO) == 1;
-    ChaosAround chaos{options, settings};
-    const bool ended = accompany(engine, settings.duration("stats.interval"), live, chaos.get(), tick);
+    ChaosAround chaos{options, restart_budget};
+    const bool ended = accompany(engine, interval, live, chaos.get(), tick);
     chaos.end();
     const Stats stats = engine.stats();
     if (!options.quiet) {

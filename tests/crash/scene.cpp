@@ -51,7 +51,7 @@ Scene::Scene(const Script& script)
     for (std::uint64_t number = 1; number <= script.items[lane]; ++number)
       positions_[lane].push_back(positions_[lane].back() + stride_of(script, {lane, number}));
   }
-  if (!script.dead_letters.empty()) condemn();
+  if (!script.dead_letters.empty()) blame_poison();
 }
 
 ipc::LaneMemory Scene::input(std::size_t lane) const {
@@ -210,12 +210,12 @@ void Scene::truncate_file(std::uint64_t bytes) const {
   std::filesystem::resize_file(file(), bytes);
 }
 
-void Scene::condemn() {
+void Scene::blame_poison() {
   WorkerEntry& entry = view().entry();
   std::size_t blame = 0;
   for (std::size_t lane = 0; lane < kInputs; ++lane) {
     for (std::uint64_t number = 1; number <= script_.items[lane]; ++number) {
-      if (!is_condemned(script_, {lane, number})) continue;
+      if (!is_poison(script_, {lane, number})) continue;
       const std::uint64_t position = positions_[lane][number - 1];
       entry.blames[blame].cause.store(Cause::crashed);
       entry.blames[blame].signal.store(SIGSEGV);

@@ -73,7 +73,7 @@ class Scene {
   ipc::LaneMemory output(std::size_t lane) const;
   void feed_lane(std::size_t lane);
   // What a master knows of events that have killed their worker.
-  void condemn();
+  void blame_poison();
 
   Script script_;
   Host host_;

@@ -87,7 +87,7 @@ std::string payload_of(const Script& script, const Item& item) {
 
 void Oracle::apply(const Script& script, std::size_t lane) {
   const Item item{lane, ++items[lane]};
-  if (is_condemned(script, item)) {
+  if (is_poison(script, item)) {
     dead_letters[lane].push_back(payload_of(script, item));
     return;
   }

@@ -91,8 +91,8 @@ void produce(Lane& lane, fuzz::Bytes& input) {
         break;
       case 2: {
         const std::size_t bytes = input.below(600);
-        std::byte* at = ipc::reserve_record(producer, bytes);
-        if (at == nullptr) break;
+        std::byte* at = producer.ends() ? nullptr : ipc::reserve_record(producer, bytes);
+        if (at == nullptr) break;  // Nothing follows the end.
         require(ipc::record_stride(bytes) <= kCapacity, "no record is larger than the lane");
         std::fill_n(at, bytes, std::byte{1});
         producer.advance(ipc::record_stride(bytes));

@@ -8,6 +8,7 @@
 
 #include <gtest/gtest.h>
 
+#include <sluice/detail/assert.hpp>
 #include <sluice/detail/sanitizers.hpp>
 #include <sluice/ipc/framing.hpp>
 #include <sluice/ipc/lane.hpp>
@@ -15,7 +16,7 @@
 #include "child.hpp"
 #include "lane_fixture.hpp"
 
-constexpr std::uint64_t kEvents = SLUICE_THREAD_SANITIZER ? 500'000 : 4'000'000;
+constexpr std::uint64_t kEvents = SLUICE_THREAD_SANITIZER || SLUICE_ASSERTIONS ? 500'000 : 4'000'000;
 
 namespace sluice::ipc::test {
 namespace {

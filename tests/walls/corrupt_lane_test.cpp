@@ -58,7 +58,7 @@ TEST(Layout, RefusesMoreLanesIntoAWorkerThanItsProgressWordCanName) {
       .to<Echo>("many", {.workers = 0x10000})
       .to<Multiply>("few", {.workers = 1}, 1U)
       .outlet("out");
-  EXPECT_THAT(error_of([&] { lay_out(pipeline.graph(), {}); }),
+  EXPECT_THAT(error_of([&] { lay_out(pipeline.graph(), resolve({}, pipeline.graph())); }),
               AllOf(HasSubstr("few/0"), HasSubstr("65534"), HasSubstr("fewer workers")));
 }
 

@@ -151,7 +151,7 @@ void one_death(std::uint64_t number, Tally& tally) {
   const Orders orders;
   const Pipeline pipeline = sabotage_pipeline(&orders);
   const Settings settings = sabotage_settings();
-  const Damage damage = random_damage(random, lay_out(pipeline.graph(), settings));
+  const Damage damage = random_damage(random, lay_out(pipeline.graph(), resolve(settings, pipeline.graph())));
   Engine engine{pipeline, settings};
   engine.start();
   ++tally.deaths;

@@ -68,7 +68,8 @@ Pipeline stray_pipeline() {
 class Map {
  public:
   explicit Map(const Settings& settings)
-      : layout_{lay_out(stray_pipeline().graph(), settings)}, scratch_{"scratch", region_specs(layout_)} {}
+      : layout_{lay_out(stray_pipeline().graph(), resolve(settings, stray_pipeline().graph()))},
+        scratch_{"scratch", region_specs(layout_)} {}
 
   const Layout& layout() const noexcept { return layout_; }
   // First byte and the one behind the last.

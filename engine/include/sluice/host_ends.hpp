@@ -24,10 +24,10 @@ template <Event T>
 class Inlet {
  public:
   // Blocks while a lane is full and its policy is `block`. Throws Error for a record larger than the lane,
-  // for a full lane whose policy is `fail`, and for one whose consumer claims what cannot be; nobody gets
-  // that event then.
+  // for a full lane whose policy is `fail`, and for one whose consumer's cursor is out of range; no
+  // stage gets that event then.
   PushResult push(const T& event) { return end_->push(event); }
-  // Nothing follows; the stages end once they have handled what was pushed.
+  // Nothing follows; the stages end once they have handled what was pushed. Can be repeated; does not block.
   void close() { end_->close(); }
   // It was closed, by this process or in a former life.
   bool closed() const noexcept { return end_->closed(); }
@@ -63,7 +63,10 @@ class Outlet {
         },
         limit);
   }
+  // Blocks until there is something to poll or the stream has ended, not longer than `limit`: false then.
   bool wait(std::chrono::nanoseconds limit) { return end_->wait(limit); }
+  // Every event has been polled and none will follow: the stream has ended, or the pipeline is over; whether
+  // it has failed Engine::wait() says. Does not block.
   bool ended() { return end_->ended(); }
   // Events that were pulled since the pipeline began, in all its lives. The events of a poll count once it
   // returns: those of one in which the host died come again, and nothing else does.

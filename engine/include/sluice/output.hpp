@@ -30,6 +30,7 @@ class OutputBase {
       "holding one, or a Record");
 
  public:
+  // Copies `event` into the lanes that the route chooses. The header says when it blocks and what it throws.
   void push(const T& event) { port_.push(edges_, event); }
 
  protected:

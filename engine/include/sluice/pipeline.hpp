@@ -35,7 +35,7 @@ struct StreamsOf;
 
 }  // namespace detail
 
-// Events of type T on their way: one or more outputs of stages, and the route to whoever takes them.
+// Events of type T on their way: one or more outputs of stages, and the route to the workers that take them.
 template <Event T>
 class Stream {
  public:
@@ -43,6 +43,8 @@ class Stream {
   template <class F>
   requires std::invocable<const F&, const T&> Stream by(F key_of)
   const { return with(detail::Route::by<T>(std::move(key_of))); }
+  // To the workers of the next stage in turn (what holds if nothing is said), to the one whose lane is
+  // emptiest, or to each of them.
   Stream round_robin() const { return with({detail::RouteKind::round_robin, nullptr, nullptr}); }
   Stream least_loaded() const { return with({detail::RouteKind::least_loaded, nullptr, nullptr}); }
   Stream broadcast() const { return with({detail::RouteKind::broadcast, nullptr, nullptr}); }
@@ -92,7 +94,7 @@ class Stream {
     return to(std::move(name), StageOptions{}, std::move(handler));
   }
 
-  // The host pulls these events: Engine::outlet<T>(name).
+  // The host pulls these events: Engine::outlet<T>(name). Throws Error for a bad name, or one that is taken.
   void outlet(std::string name) const {
     connect(graph_->add({detail::NodeKind::outlet, std::move(name), {}, {}, {}}));
   }
@@ -103,7 +105,7 @@ class Stream {
   friend struct detail::StreamsOf;
 
   struct Tap {
-    std::size_t node;
+    detail::NodeIndex node;
     std::size_t output;
     detail::Route route;
   };
@@ -111,7 +113,7 @@ class Stream {
   template <class H, class... Args>
   auto add(std::string name, StageOptions options, Args... args) const {
     using Outputs = typename detail::HandlerTraits<H>::Outputs;
-    const std::size_t node =
+    const detail::NodeIndex node =
         graph_->add({detail::NodeKind::stage, std::move(name), options, detail::OutputsOf<Outputs>::types(),
                      [args...](Worker& worker, detail::OutputPort& port) -> std::unique_ptr<detail::Runner> {
                        return std::make_unique<detail::HandlerRunner<H>>(worker, port, args...);
@@ -120,7 +122,7 @@ class Stream {
     return detail::StreamsOf<Outputs>::make(graph_, node);
   }
 
-  Stream(std::shared_ptr<detail::Graph> graph, std::size_t node, std::size_t output)
+  Stream(std::shared_ptr<detail::Graph> graph, detail::NodeIndex node, std::size_t output)
       : graph_{std::move(graph)}, taps_{{node, output, {}}} {}
 
   Stream with(const detail::Route& route) const {
@@ -129,7 +131,7 @@ class Stream {
       tap.route = route;
     return routed;
   }
-  void connect(std::size_t node) const {
+  void connect(detail::NodeIndex node) const {
     for (const Tap& tap : taps_) {
       graph_->edges.push_back({tap.node, tap.output, node, tap.route, detail::EventType::of<T>()});
     }
@@ -143,7 +145,7 @@ namespace detail {
 
 template <class... Outs>
 struct StreamsOf<std::tuple<Outs...>> {
-  static auto make(const std::shared_ptr<detail::Graph>& graph, std::size_t node) {
+  static auto make(const std::shared_ptr<detail::Graph>& graph, detail::NodeIndex node) {
     return [&]<std::size_t... I>(std::index_sequence<I...>) {
       return std::tuple<Stream<Outs>...>{Stream<Outs>{graph, node, I}...};
     }
@@ -152,25 +154,28 @@ struct StreamsOf<std::tuple<Outs...>> {
 };
 template <class Out>
 struct StreamsOf<std::tuple<Out>> {
-  static Stream<Out> make(const std::shared_ptr<detail::Graph>& graph, std::size_t node) {
+  static Stream<Out> make(const std::shared_ptr<detail::Graph>& graph, detail::NodeIndex node) {
     return {graph, node, 0};
   }
 };
 template <>
 struct StreamsOf<std::tuple<>> {
-  static void make(const std::shared_ptr<detail::Graph>&, std::size_t) {}
+  static void make(const std::shared_ptr<detail::Graph>&, detail::NodeIndex) {}
 };
 
 }  // namespace detail
 
 class Pipeline {
  public:
+  // `name` shows in reports, statistics and /proc.
   explicit Pipeline(std::string name) : graph_{std::make_shared<detail::Graph>()} {
     graph_->name = std::move(name);
   }
 
   // A stage whose workers make events from something outside: a file, a socket, a generator. S is made from a
-  // Worker& and `args`, or from these alone.
+  // Worker& and `args`, or from these alone. Gives the streams of its outputs, as Stream::to() does. Throws
+  // Error for a bad name: one that is taken, or that is not of 1 to 64 of a-z, 0-9, '-' and '_', a letter
+  // first.
   template <class S, class... Args>
   auto source(std::string name, StageOptions options, Args... args) {
     if constexpr (detail::check_source<S>() && detail::check_construction<S, Args...>())
@@ -200,14 +205,14 @@ class Pipeline {
     return source(std::move(name), StageOptions{}, std::move(make));
   }
 
-  // The host pushes these events: Engine::inlet<T>(name).
+  // The host pushes these events: Engine::inlet<T>(name). Throws Error for a bad name.
   template <class T>
   auto inlet(std::string name) {
     static_assert(
         Event<T>,
         "an event is a trivially copyable value and no pointer or view, nor holding one, or a Record");
     if constexpr (Event<T>) {
-      const std::size_t node =
+      const detail::NodeIndex node =
           graph_->add({detail::NodeKind::inlet, std::move(name), {}, {detail::EventType::of<T>()}, {}});
       return Stream<T>{graph_, node, 0};
     }
@@ -227,7 +232,7 @@ class Pipeline {
   template <class S, class... Args>
   auto add_source(std::string name, StageOptions options, Args... args) {
     using Outputs = typename detail::SourceTraits<S>::Outputs;
-    const std::size_t node =
+    const detail::NodeIndex node =
         graph_->add({detail::NodeKind::source, std::move(name), options, detail::OutputsOf<Outputs>::types(),
                      [args...](Worker& worker, detail::OutputPort& port) -> std::unique_ptr<detail::Runner> {
                        return std::make_unique<detail::SourceRunner<S>>(worker, port, args...);

@@ -29,6 +29,7 @@
 
 namespace sluice {
 
+// One value. Got from Worker::state(); a copy is the same value.
 template <class T>
 class Recoverable {
   static_assert(std::is_trivially_copyable_v<T> && !detail::kSaysWhere<T> &&
@@ -40,9 +41,11 @@ class Recoverable {
       : area_{&area},
         value_{reinterpret_cast<T*>(area.claim(name, sizeof(T), std::as_bytes(std::span{&initial, 1})))} {}
 
+  // The value as it stands, with what the event in the handler has changed.
   const T& operator*() const noexcept { return *value_; }
   const T* operator->() const noexcept { return value_; }
 
+  // The value, to be changed: notes the whole of it, sizeof(T) and 16 bytes of the undo log, each time.
   T& edit() {
     area_->note(value_, sizeof(T));
     return *value_;
@@ -54,6 +57,7 @@ class Recoverable {
     area_->note(&part, sizeof(M));
     return part;
   }
+  // The same, and replaces it.
   void set(const T& value) { edit() = value; }
 
  private:
@@ -61,7 +65,9 @@ class Recoverable {
   T* value_;
 };
 
-// A hash table of fixed capacity; open addressing with linear probing, rows moved back on erase.
+// A hash table of fixed capacity; open addressing with linear probing, rows moved back on erase. Got from
+// Worker::table(); a copy is the same table. A call that looks a key up takes constant time as long as keys
+// hash well, and throws Error when it finds that a stray store has hit the table.
 template <Key K, class V>
 class Table {
   static_assert(std::is_trivially_copyable_v<K> && std::is_trivially_copyable_v<V>,
@@ -87,13 +93,15 @@ class Table {
     if (*size_ > rows_) area_->table_corrupt(name_);
   }
 
+  // The value of `key`, to be read until the next insertion or erasure; nullptr when there is none.
   const V* find(const K& key) const {
     const Row& row = row_[slot_of(key)];
     return row.used != 0 ? &row.value : nullptr;
   }
   bool contains(const K& key) const { return find(key) != nullptr; }
 
-  // The value of `key`, which is inserted as V{} if it is new.
+  // The value of `key`, to be changed; inserted as V{} if it is new. Notes the value, or a row. Throws Error
+  // when the table has capacity() rows and this would be one more.
   V& operator[](const K& key) {
     Row& row = row_[slot_of(key)];
     if (row.used != 0) {
@@ -110,7 +118,8 @@ class Table {
     return row.value;
   }
 
-  // False when there was no such key.
+  // Takes the row of `key` away; other rows may move. Notes each row that it moves. False when there was no
+  // such key.
   bool erase(const K& key) {
     std::uint64_t hole = slot_of(key);
     if (row_[hole].used == 0) return false;
@@ -131,6 +140,7 @@ class Table {
     return true;
   }
 
+  // Rows that there are, and that there can be.
   std::uint64_t size() const noexcept { return *size_; }
   std::uint64_t capacity() const noexcept { return rows_; }
 
@@ -139,6 +149,7 @@ class Table {
   const Row* slot(std::uint64_t index) const noexcept {
     return row_[index].used != 0 ? &row_[index] : nullptr;
   }
+  // Calls visit(key, value) for every row, in no order; it may neither insert nor erase.
   template <class F>
   void for_each(F&& visit) const {
     for (std::uint64_t i = 0; i < slots(); ++i) {
@@ -153,7 +164,7 @@ class Table {
 
  private:
   // The slot of `key`, or the empty one where it would stand. A quarter of the slots is empty, so that the
-  // search ends, unless somebody else has written into the table.
+  // search ends, unless a stray store has hit the table.
   std::uint64_t slot_of(const K& key) const {
     std::uint64_t slot = hash_key(key) & mask_;
     for (std::uint64_t probes = 0; row_[slot].used != 0 && !(row_[slot].key == key); ++probes) {

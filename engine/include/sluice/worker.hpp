@@ -44,17 +44,23 @@ class Worker {
   Worker(const Worker&) = delete;
   Worker& operator=(const Worker&) = delete;
 
+  // Which worker this is: its stage, its number in it, from 0, and how many the stage has.
   const std::string& stage() const noexcept { return identity_.stage; }
   unsigned replica() const noexcept { return identity_.replica; }
   unsigned replicas() const noexcept { return identity_.replicas; }
   // 1 for the first process of this worker, one more for each replacement.
   std::uint32_t incarnation() const noexcept { return identity_.incarnation; }
 
+  // The value `name` of this worker's recoverable state: as it was committed last or, at first, `initial`. In
+  // the handler's constructor only; every process of a worker asks for the same pieces in the same order. A
+  // name has 39 characters at most. Throws Error when state.bytes has no room for it, or an earlier process kept
+  // another piece there.
   template <class T>
   Recoverable<T> state(std::string_view name, const T& initial = T{}) {
     return {area_, name, initial};
   }
-  // `rows` is what the handler needs; the setting table.rows of the stage overrides it.
+  // The same for a table, empty at first. `rows` is what the handler needs; the setting table.rows of the
+  // stage overrides it.
   template <Key K, class V>
   Table<K, V> table(std::string_view name, std::uint64_t rows) {
     return {area_, name, identity_.table_rows.value_or(rows)};

@@ -6,6 +6,7 @@
 
 #include <fmt/format.h>
 
+#include <sluice/detail/assert.hpp>
 #include <sluice/error.hpp>
 
 namespace sluice::detail {
@@ -36,7 +37,7 @@ std::string_view name_of(NodeKind kind) {
   }
 }
 
-std::size_t Graph::add(Node node) {
+NodeIndex Graph::add(Node node) {
   if (!is_name(node.name)) {
     throw Error{{"name a stage", "'" + node.name + "'", "a name is made of a-z, 0-9, '-' and '_'",
                  "begin it with a letter and keep it within 64 characters"}};
@@ -47,13 +48,12 @@ std::size_t Graph::add(Node node) {
                    "give it another name"}};
     }
   }
-  nodes.push_back(std::move(node));
-  return nodes.size() - 1;
+  return nodes.push_back(std::move(node));
 }
 
-std::size_t Graph::find(std::string_view name, NodeKind kind) const {
+NodeIndex Graph::find(std::string_view name, NodeKind kind) const {
   std::string known;
-  for (std::size_t n = 0; n < nodes.size(); ++n) {
+  for (const NodeIndex n : nodes.indices()) {
     if (nodes[n].kind != kind) continue;
     if (nodes[n].name == name) return n;
     known += (known.empty() ? "" : ", ") + nodes[n].name;
@@ -61,6 +61,13 @@ std::size_t Graph::find(std::string_view name, NodeKind kind) const {
   throw Error{{fmt::format("find the {}", name_of(kind)), fmt::format("'{}'", name),
                fmt::format("the pipeline {} has no such {}", this->name, name_of(kind)),
                known.empty() ? "it has none at all" : "it has: " + known}};
+}
+
+const Edge& Graph::edge_to(NodeIndex node) const noexcept {
+  const auto found =
+      std::find_if(edges.begin(), edges.end(), [node](const Edge& edge) { return edge.to == node; });
+  SLUICE_ASSERT(found != edges.end());
+  return *found;
 }
 
 }  // namespace sluice::detail

@@ -65,7 +65,7 @@ void Engine::start() {
   if (parts.started) throw Error{{"start the pipeline", parts.name, "it has been started before", ""}};
   refuse_threads(parts.name);
   const Wiring& wiring = parts.host.wiring();
-  const ShallowIdle idle{parts.host.settings()};
+  const ShallowIdle idle{wiring.settings().idle_states};
   parts.idle_remark = idle.remark();
   parts.resumed = wiring.segment().open();
   parts.memory = bind_segment(wiring.layout(), wiring.segment(), parts.placement);
@@ -102,7 +102,7 @@ bool Engine::wait_for(std::chrono::nanoseconds limit) {
     parts.fail_if_failed();
     const auto left = until - monotonic_now();
     if (left.count() <= 0) return false;
-    // The master rings when the pipeline is over; that nobody is left is seen at the next look.
+    // The master rings when the pipeline is over; that no master is left is seen at the next look.
     parts.host.wiring().bell(kHostProcess).wait(std::min(left, kLook));
   }
 }

@@ -26,7 +26,7 @@ Engine::Parts* Engine::Parts::engines = nullptr;
 Engine::Parts::Parts(const Pipeline& pipeline, const Settings& settings)
     : name{pipeline.name()},
       host{pipeline.graph(), settings, settings.text("segment.path")},
-      placement{place(host.wiring().graph(), host.wiring().layout(), host.settings())},
+      placement{place(host.wiring().graph(), host.wiring().layout(), host.wiring().settings().placement)},
       own{host.wiring().host().control()},
       waiter{wait_policy(host.wiring().settings().host_wait, placement.plan.host.shared), own,
              host.wiring().bell(kHostProcess)} {
@@ -107,10 +107,11 @@ Stats Engine::Parts::known_stats() const {
 
 void Engine::Parts::open_observer_socket() {
   const Wiring& wiring = host.wiring();
-  if (host.settings().text("observe.socket") == "off") return;
+  const ObserverSettings& settings = wiring.settings().observers;
+  if (settings.socket == ObserverSettings::Socket::off) return;
   const Description description{name, wiring.segment().first_byte(), wiring.layout(), known_stats()};
-  observer_socket = ObserverSocket{host.settings(), name, Descriptor{wiring.segment().open_read_only()},
-                                   to_bytes(description)};
+  observer_socket =
+      ObserverSocket{settings, name, Descriptor{wiring.segment().open_read_only()}, to_bytes(description)};
 }
 
 void Engine::Parts::reap(bool block) {

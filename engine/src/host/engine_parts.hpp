@@ -43,7 +43,7 @@ struct Engine::Parts {
   // In the process that start() has just forked: nothing of the other engines of the host lives on in it.
   void let_go_of_others() const noexcept;
 
-  // Whether somebody is left who keeps the pipeline up.
+  // Whether a supervisor or a master is left that keeps the pipeline up.
   bool running() noexcept { return started && !host.look_for_the_end(); }
   void fork_supervisor();
   void reap(bool block);

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "host/host.hpp"
 
-#include <algorithm>
 #include <csignal>
 #include <cstring>
 #include <unistd.h>
@@ -18,7 +17,7 @@
 namespace sluice::detail {
 namespace {
 
-Settings checked(const Graph& graph, const Settings& settings) {
+const Settings& checked(const Graph& graph, const Settings& settings) {
   std::vector<std::string> stages;
   for (const Node& node : graph.nodes) {
     if (node.kind == NodeKind::source || node.kind == NodeKind::stage) stages.push_back(node.name);
@@ -27,7 +26,7 @@ Settings checked(const Graph& graph, const Settings& settings) {
   return settings;
 }
 
-ipc::Segment make_segment(const Graph& graph, const Layout& layout, const Settings& settings,
+ipc::Segment make_segment(const Graph& graph, const Layout& layout, const PipelineSettings& settings,
                           const std::string& path) {
   const std::vector<ipc::RegionSpec> specs = region_specs(layout);
   if (path.empty()) return ipc::Segment{graph.name, specs};
@@ -52,7 +51,7 @@ Stats unchanging_stats(const Graph& graph, const Layout& layout, const std::file
   Stats stats;
   stats.reports = reports.string();
   for (const WorkerIndex index : layout.workers()) {
-    const Node& node = graph.nodes[layout.worker(index).node.value()];
+    const Node& node = graph.nodes[layout.worker(index).node];
     if (stats.stages.empty() || stats.stages.back().name != node.name) {
       stats.stages.push_back({node.name, node.kind == NodeKind::source, {}});
     }
@@ -64,7 +63,7 @@ Stats unchanging_stats(const Graph& graph, const Layout& layout, const std::file
 }
 
 template <class End>
-End& find_end(std::deque<End>& ends, const Graph& graph, std::size_t node, const EventType& asked,
+End& find_end(std::deque<End>& ends, const Graph& graph, NodeIndex node, const EventType& asked,
               const EventType& carried) {
   if (asked != carried) {
     throw Error{{"open", "'" + graph.nodes[node].name + "'", "it carries events of another type",
@@ -81,35 +80,32 @@ End& find_end(std::deque<End>& ends, const Graph& graph, std::size_t node, const
 
 Host::Host(const Graph& graph, const Settings& settings, const std::string& segment_path)
     : graph_{graph},
-      settings_{checked(graph, settings)},
-      resolved_{resolve(settings_, graph_)},
+      settings_{resolve(checked(graph, settings), graph_)},
       layout_{lay_out(graph_, settings_)},
       segment_(make_segment(graph_, layout_, settings_, segment_path)),
       bells_(layout_.processes.size()),
-      reports_{reports_directory(graph_.name, settings_, segment_path)},
-      wiring_{graph_, layout_, resolved_, segment_, bells_, reports_},
+      reports_{reports_directory(graph_.name, settings, segment_path)},
+      wiring_{graph_, layout_, settings_, segment_, bells_, reports_},
       known_{unchanging_stats(graph_, layout_, reports_)},
       register_{wiring_.master()} {
-  check_retry(graph_, layout_, resolved_.retry_path);
+  check_retry(graph_, layout_, settings_.retry_path);
 }
 
 void Host::open_ends(Waiter& waiter) {
-  for (std::size_t n = 0; n < graph_.nodes.size(); ++n) {
+  for (const NodeIndex n : graph_.nodes.indices()) {
     if (graph_.nodes[n].kind == NodeKind::inlet) inlets_.emplace_back(*this, n, waiter);
     if (graph_.nodes[n].kind == NodeKind::outlet) outlets_.emplace_back(*this, n, waiter);
   }
 }
 
 HostInlet& Host::inlet(std::string_view name, const EventType& type) {
-  const std::size_t node = graph_.find(name, NodeKind::inlet);
+  const NodeIndex node = graph_.find(name, NodeKind::inlet);
   return find_end(inlets_, graph_, node, type, graph_.nodes[node].outputs.front());
 }
 
 HostOutlet& Host::outlet(std::string_view name, const EventType& type) {
-  const std::size_t node = graph_.find(name, NodeKind::outlet);
-  const auto edge = std::find_if(graph_.edges.begin(), graph_.edges.end(),
-                                 [node](const Edge& candidate) { return candidate.to == node; });
-  return find_end(outlets_, graph_, node, type, edge->type);
+  const NodeIndex node = graph_.find(name, NodeKind::outlet);
+  return find_end(outlets_, graph_, node, type, graph_.edge_to(node).type);
 }
 
 void Host::close_inlets() {
@@ -132,7 +128,7 @@ bool Host::over() const noexcept {
 
 bool Host::abandoned() noexcept {
   constexpr std::chrono::nanoseconds kInterval = std::chrono::milliseconds{10};
-  // relaxed: a death is for good, and whoever sees it late asks again.
+  // relaxed: a death is for good, and a thread that sees it late asks again.
   constexpr auto kRelaxed = std::memory_order_relaxed;
   if (lifeline_ == nullptr || abandoned_.load(kRelaxed)) return abandoned_.load(kRelaxed);
   const std::int64_t now = monotonic_now().count();
@@ -167,7 +163,7 @@ void Host::remove_spent_file() noexcept {
   if (spent || is_untouched(wiring_)) segment_.remove_file();
 }
 
-// The kernel kills the workers when the lifeline is cut; nobody has reason to look into the lanes before they
+// The kernel kills the workers when the lifeline is cut; the host does not look into the lanes before they
 // are dead. One that was not bound to it has died with its master.
 void Host::confirm_the_end() const noexcept {
   constexpr std::chrono::seconds kLimit{1};

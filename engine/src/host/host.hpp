@@ -70,16 +70,13 @@ class Host {
   // The part of stats() that does not change; the places of the workers are not in it.
   const Stats& known_stats() const noexcept { return known_; }
   const Wiring& wiring() const noexcept { return wiring_; }
-  // As they were given; what runs goes by those that the wiring has.
-  const Settings& settings() const noexcept { return settings_; }
 
  private:
   void confirm_the_end() const noexcept;
 
   HomeProcess home_;
   Graph graph_;
-  Settings settings_;
-  PipelineSettings resolved_;
+  PipelineSettings settings_;
   Layout layout_;
   ipc::Segment segment_;
   Doorbells bells_;

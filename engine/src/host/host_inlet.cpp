@@ -7,14 +7,13 @@
 
 namespace sluice::detail {
 
-HostInlet::HostInlet(Host& host, std::size_t node, Waiter& waiter)
+HostInlet::HostInlet(Host& host, NodeIndex node, Waiter& waiter)
     : host_{host},
       node_{node},
       waiter_{waiter},
       // Recovery comes first: the port reads the cursors.
-      commit_{host.wiring().segment().named() ? std::make_unique<HostCommit>(host.wiring(), NodeIndex{node})
-                                              : nullptr},
-      port_{host.wiring(), kHostProcess, NodeIndex{node}, 0, batch_, *this},
+      commit_{host.wiring().segment().named() ? std::make_unique<HostCommit>(host.wiring(), node) : nullptr},
+      port_{host.wiring(), kHostProcess, node, 0, batch_, *this},
       position_{commit_ == nullptr ? 0 : commit_->count()},
       closed_{port_.ended()} {}
 

@@ -12,17 +12,15 @@
 
 namespace sluice::detail {
 
-HostOutlet::HostOutlet(Host& host, std::size_t node, Waiter& waiter)
+HostOutlet::HostOutlet(Host& host, NodeIndex node, Waiter& waiter)
     : host_{host},
       node_{node},
       waiter_{waiter},
       // Recovery comes first: the port reads the cursors.
-      commit_{std::make_unique<HostCommit>(host.wiring(), NodeIndex{node})},
-      port_{std::make_unique<InputPort>(host.wiring(), kHostProcess, NodeIndex{node})},
+      commit_{std::make_unique<HostCommit>(host.wiring(), node)},
+      port_{std::make_unique<InputPort>(host.wiring(), kHostProcess, node)},
       position_{commit_->count()} {
-  const std::vector<Edge>& edges = host.wiring().graph().edges;
-  const auto edge = std::find_if(edges.begin(), edges.end(), [node](const Edge& e) { return e.to == node; });
-  if (edge != edges.end()) type_ = edge->type;
+  type_ = host.wiring().graph().edge_to(node).type;
 }
 
 HostOutlet::~HostOutlet() = default;
@@ -36,7 +34,7 @@ std::size_t HostOutlet::poll(const Handle& handle, std::size_t limit) {
     port_->note_end(in, false);
     if (in.lane.corrupt()) {
       publish();
-      port_->refuse(in, "the lane of the outlet '" + host_.wiring().node(NodeIndex{node_}).name + "'");
+      port_->refuse(in, "the lane of the outlet '" + host_.wiring().node(node_).name + "'");
     }
   }
   publish();

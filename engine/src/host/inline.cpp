@@ -75,7 +75,7 @@ struct InlineRun::Parts final : Waiter {
   Host host;
   std::deque<WorkerLoop> loops;
   std::vector<bool> running;
-  std::map<std::size_t, std::vector<std::vector<std::byte>>> collected;
+  std::map<NodeIndex, std::vector<std::vector<std::byte>>> collected;
 };
 
 InlineRun::InlineRun(const Pipeline& pipeline, const Settings& settings)

@@ -10,10 +10,9 @@
 
 namespace sluice::detail {
 
-ShallowIdle::ShallowIdle(const Settings& settings) {
+ShallowIdle::ShallowIdle(IdleStates wanted) {
   constexpr const char* kDevice = "/dev/cpu_dma_latency";
-  const std::string wanted = settings.choice("power.latency");
-  if (wanted == "leave") return;
+  if (wanted == IdleStates::leave) return;
   Descriptor device{::open(kDevice, O_WRONLY | O_CLOEXEC)};
   // Source: the kernel's Documentation/power/pm_qos_interface.rst.
   const std::int32_t most_us = 0;
@@ -23,7 +22,7 @@ ShallowIdle::ShallowIdle(const Settings& settings) {
     return;
   }
   const std::string why = errno_text();
-  if (wanted == "hold") {
+  if (wanted == IdleStates::hold_shallow) {
     throw Error{{"keep the processors awake by", kDevice, why,
                  "run as root or give this user the right to write it, or set power.latency=try"}};
   }

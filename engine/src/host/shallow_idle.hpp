@@ -9,7 +9,8 @@
 #include <string>
 
 #include <sluice/detail/descriptor.hpp>
-#include <sluice/settings.hpp>
+
+#include "layout/resolved_settings.hpp"
 
 namespace sluice::detail {
 
@@ -17,7 +18,7 @@ class ShallowIdle {
  public:
   // Holds it if the setting says `try` or `hold`. Throws Error if it says `hold` and it is not to be had.
   // The caller forks, and lets go of it.
-  explicit ShallowIdle(const Settings& settings);
+  explicit ShallowIdle(IdleStates wanted);
   // For people: a line, or empty if nothing was asked for.
   const std::string& remark() const noexcept { return remark_; }
 

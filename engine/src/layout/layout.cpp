@@ -6,6 +6,7 @@
 
 #include <fmt/format.h>
 
+#include <sluice/detail/assert.hpp>
 #include <sluice/detail/pages.hpp>
 #include <sluice/detail/problems.hpp>
 #include <sluice/error.hpp>
@@ -17,32 +18,26 @@
 
 #include "death/crash_note.hpp"
 #include "layout/control_plane.hpp"
+#include "layout/layout_check.hpp"
 
 namespace sluice::detail {
 namespace {
 
-// What the program asks for holds unless the user has set the setting.
-std::uint64_t bytes_for(const Settings& settings, const std::string& key, const std::string& stage,
-                        std::uint64_t asked) {
-  const bool set = settings.origin_of(key, stage).layer > Origin::profile;
-  return asked != 0 && !set ? asked : settings.bytes(key, stage);
-}
-
-void add_workers(const Graph& graph, const Settings& settings, Layout& layout) {
-  for (std::size_t n = 0; n < graph.nodes.size(); ++n) {
+void add_workers(const Graph& graph, const PipelineSettings& settings, Layout& layout) {
+  for (const NodeIndex n : graph.nodes.indices()) {
     const Node& node = graph.nodes[n];
     if (node.kind != NodeKind::source && node.kind != NodeKind::stage) continue;
-    const std::uint64_t workers = settings.count_or_auto("workers", node.name).value_or(node.options.workers);
-    if (workers == 0) {
+    const StageSettings& stage = settings.nodes[n];
+    if (stage.workers == 0) {
       throw Error{{"start the stage", node.name, "it has 0 workers", "give it at least one"}};
     }
     ProcessLayout process;
-    process.node = NodeIndex{n};
-    process.undo_bytes = bytes_for(settings, "undo.bytes", node.name, node.options.undo_bytes);
+    process.node = n;
+    process.undo_bytes = stage.undo_bytes;
     process.extra_bytes = sizeof(CrashNote);
-    process.state_bytes = StateArea::overhead_bytes() + round_up(sizeof(Problems), 64) + kLetterStateBytes +
-                          bytes_for(settings, "state.bytes", node.name, node.options.state_bytes);
-    for (std::uint64_t replica = 0; replica < workers; ++replica) {
+    process.state_bytes =
+        StateArea::overhead_bytes() + round_up(sizeof(Problems), 64) + kLetterStateBytes + stage.state_bytes;
+    for (std::uint64_t replica = 0; replica < stage.workers; ++replica) {
       process.name = fmt::format("{}/{}", node.name, replica);
       process.replica = static_cast<unsigned>(replica);
       layout.processes.push_back(process);
@@ -55,7 +50,7 @@ void add_workers(const Graph& graph, const Settings& settings, Layout& layout) {
 
 // The processes that run a node: its workers, or the host for an inlet or outlet.
 std::vector<ProcessIndex> processes_of(const Graph& graph, const Layout& layout, NodeIndex node) {
-  const NodeKind kind = graph.nodes[node.value()].kind;
+  const NodeKind kind = graph.nodes[node].kind;
   if (kind == NodeKind::inlet || kind == NodeKind::outlet) return {kHostProcess};
   std::vector<ProcessIndex> found;
   for (const WorkerIndex worker : layout.workers()) {
@@ -64,25 +59,17 @@ std::vector<ProcessIndex> processes_of(const Graph& graph, const Layout& layout,
   return found;
 }
 
-std::uint64_t lane_capacity(const Graph& graph, const Settings& settings, const Edge& edge) {
-  const Node& to = graph.nodes[edge.to];
-  const bool stage = to.kind == NodeKind::stage;
-  const std::string name = stage ? to.name : std::string{};
-  std::uint64_t bytes = 0;
-  if (edge.type.record) {
-    bytes = bytes_for(settings, "lane.bytes", name, to.options.lane_bytes);
-  } else {
-    bytes = settings.count("lane.slots", name) * edge.type.bytes;
-  }
+std::uint64_t lane_capacity(const StageSettings& consumer, const EventType& type) {
+  const std::uint64_t bytes = type.record ? consumer.lane_bytes : consumer.lane_slots * type.bytes;
   return std::bit_ceil(std::max<std::uint64_t>(bytes, kPageBytes));
 }
 
-void add_lanes(const Graph& graph, const Settings& settings, Layout& layout) {
-  for (std::size_t e = 0; e < graph.edges.size(); ++e) {
+void add_lanes(const Graph& graph, const PipelineSettings& settings, Layout& layout) {
+  for (const EdgeIndex e : graph.edges.indices()) {
     const Edge& edge = graph.edges[e];
-    const std::uint64_t capacity = lane_capacity(graph, settings, edge);
-    const std::vector<ProcessIndex> consumers = processes_of(graph, layout, NodeIndex{edge.to});
-    for (const ProcessIndex from : processes_of(graph, layout, NodeIndex{edge.from})) {
+    const std::uint64_t capacity = lane_capacity(settings.nodes[edge.to], edge.type);
+    const std::vector<ProcessIndex> consumers = processes_of(graph, layout, edge.to);
+    for (const ProcessIndex from : processes_of(graph, layout, edge.from)) {
       for (const ProcessIndex to : consumers) {
         ProcessLayout& producer = layout.processes[from];
         ProcessLayout& consumer = layout.processes[to];
@@ -121,10 +108,10 @@ struct Room {
 };
 
 void add_ends(const Graph& graph, Layout& layout) {
-  for (std::size_t n = 0; n < graph.nodes.size(); ++n) {
+  for (const NodeIndex n : graph.nodes.indices()) {
     if (graph.nodes[n].kind != NodeKind::inlet && graph.nodes[n].kind != NodeKind::outlet) continue;
     EndLayout end;
-    end.node = NodeIndex{n};
+    end.node = n;
     end.count_word = layout.processes[kHostProcess].cursor_words;
     layout.processes[kHostProcess].cursor_words += kFixedWords;
     end.entries = 1;
@@ -173,7 +160,7 @@ unsigned Layout::replicas_of(NodeIndex node) const noexcept {
   return replicas;
 }
 
-Layout lay_out(const Graph& graph, const Settings& settings) {
+Layout lay_out(const Graph& graph, const PipelineSettings& settings) {
   Layout layout;
   layout.processes.resize(kProcessesBeforeWorkers);
   layout.processes[kHostProcess].name = "host";
@@ -186,6 +173,7 @@ Layout lay_out(const Graph& graph, const Settings& settings) {
   for (ProcessLayout& process : layout.processes)
     place_parts(process);
   place_ends(layout);
+  SLUICE_ASSERT(fault_of_layout(layout).empty());
   return layout;
 }
 

@@ -12,11 +12,11 @@
 #include <vector>
 
 #include <sluice/detail/graph.hpp>
+#include <sluice/detail/index.hpp>
 #include <sluice/detail/progress.hpp>
 #include <sluice/ipc/segment.hpp>
-#include <sluice/settings.hpp>
 
-#include "layout/index.hpp"
+#include "layout/resolved_settings.hpp"
 
 namespace sluice::detail {
 
@@ -34,7 +34,7 @@ inline constexpr std::uint64_t kFixedWords = 16;  // One line of 128 bytes.
 inline constexpr std::size_t kLetterStateBytes = 64;
 
 struct LaneLayout {
-  std::size_t edge = 0;  // Of the graph.
+  EdgeIndex edge;
   ProcessIndex producer;
   ProcessIndex consumer;
   std::size_t ring = 0;             // Of the producer's region.
@@ -89,7 +89,7 @@ struct Layout {
 };
 
 // Throws Error for settings that give no pipeline: no stage, no workers.
-Layout lay_out(const Graph& graph, const Settings& settings);
+Layout lay_out(const Graph& graph, const PipelineSettings& settings);
 std::vector<ipc::RegionSpec> region_specs(const Layout& layout);
 // Of the master's register and the workers' entries behind it.
 std::size_t register_bytes(const Layout& layout) noexcept;

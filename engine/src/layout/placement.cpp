@@ -15,11 +15,11 @@ const pinning::Place& place_of(const Placement& placement, ProcessIndex process)
 
 }  // namespace
 
-Placement place(const Graph& graph, const Layout& layout, const Settings& settings) {
+Placement place(const Graph& graph, const Layout& layout, pinning::Policy policy) {
   pinning::PlanRequest request;
-  request.policy = pinning::parse_policy(settings.choice("placement.policy"));
+  request.policy = policy;
   for (const WorkerIndex worker : layout.workers()) {
-    const std::string& stage = graph.nodes[layout.worker(worker).node.value()].name;
+    const std::string& stage = graph.nodes[layout.worker(worker).node].name;
     if (request.stages.empty() || request.stages.back().name != stage) request.stages.push_back({stage, 0});
     ++request.stages.back().workers;
   }

@@ -7,7 +7,6 @@
 #include <sluice/detail/graph.hpp>
 #include <sluice/pinning/plan.hpp>
 #include <sluice/pinning/report.hpp>
-#include <sluice/settings.hpp>
 
 #include "layout/layout.hpp"
 
@@ -19,7 +18,7 @@ struct Placement {
 };
 
 // Throws Error when this process may run nowhere.
-Placement place(const Graph& graph, const Layout& layout, const Settings& settings);
+Placement place(const Graph& graph, const Layout& layout, pinning::Policy policy);
 
 // Before the first touch: a region's plain part to its owner's node, a ring to its consumer's.
 pinning::Report bind_segment(const Layout& layout, const ipc::Segment& segment, const Placement& placement);

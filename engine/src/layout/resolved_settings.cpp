@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "layout/resolved_settings.hpp"
 
+#include <fmt/format.h>
+
+#include <sluice/error.hpp>
+
 namespace sluice::detail {
 namespace {
 
@@ -19,11 +23,43 @@ WaitSettings wait_settings(const Settings& settings, const std::string& stage) {
           settings.duration("wait.yield", stage), settings.choice("wait.preempt", stage) == "yes"};
 }
 
+// As for the settings of that kind: no sum of such sizes wraps.
+constexpr std::uint64_t kMostAsked = std::uint64_t{1} << 40;
+
+// What the program asks for holds unless the user has set the setting.
+std::uint64_t bytes_for(const Settings& settings, const std::string& key, const std::string& stage,
+                        std::uint64_t asked) {
+  const bool set = settings.origin_of(key, stage).layer > Origin::profile;
+  if (asked == 0 || set) return settings.bytes(key, stage);
+  if (asked > kMostAsked) {
+    throw Error{{"lay out the stage", stage, fmt::format("the program asks for {} bytes of {}", asked, key),
+                 "ask for 1TiB at most"}};
+  }
+  return asked;
+}
+
+IdleStates idle_states(const std::string& choice) {
+  if (choice == "leave") return IdleStates::leave;
+  return choice == "hold" ? IdleStates::hold_shallow : IdleStates::try_shallow;
+}
+
+ObserverSettings observer_settings(const std::string& text) {
+  using Socket = ObserverSettings::Socket;
+  if (text == "off") return {Socket::off, {}};
+  if (text == "auto") return {Socket::by_itself, {}};
+  return {Socket::at_path, text};
+}
+
 StageSettings stage_settings(const Settings& settings, const Node& node) {
   const bool has_workers = node.kind == NodeKind::source || node.kind == NodeKind::stage;
   const std::string stage = has_workers ? node.name : std::string{};
   StageSettings resolved;
+  if (has_workers) resolved.workers = settings.count_or_auto("workers", stage).value_or(node.options.workers);
+  resolved.state_bytes = bytes_for(settings, "state.bytes", stage, node.options.state_bytes);
+  resolved.undo_bytes = bytes_for(settings, "undo.bytes", stage, node.options.undo_bytes);
   // Lanes lead into stages and outlets alone, and an outlet has no settings of its own.
+  resolved.lane_slots = settings.count("lane.slots", stage);
+  resolved.lane_bytes = bytes_for(settings, "lane.bytes", stage, node.options.lane_bytes);
   resolved.full = full_policy(settings.choice("lane.full", stage));
   resolved.batch_events = settings.count("batch.events", stage);
   resolved.table_rows = settings.count_or_auto("table.rows", stage);
@@ -51,6 +87,9 @@ PipelineSettings resolve(const Settings& settings, const Graph& graph) {
     resolved.nodes.push_back(stage_settings(settings, node));
   resolved.host_wait = wait_settings(settings, {});
   resolved.restart = restart_settings(settings);
+  resolved.placement = pinning::parse_policy(settings.choice("placement.policy"));
+  resolved.idle_states = idle_states(settings.choice("power.latency"));
+  resolved.observers = observer_settings(settings.text("observe.socket"));
   resolved.watchdog_tick = settings.duration("watchdog.tick");
   resolved.host_death =
       settings.choice("host.death") == "stop" ? HostDeathPolicy::stop : HostDeathPolicy::drain;

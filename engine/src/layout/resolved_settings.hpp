@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The settings that count while a pipeline runs, as typed values: looked up by their names once, before the
-// first fork. Every process inherits them, and no lookup by a name can fail while the pipeline runs.
-//
-// What only the start needs (sizes of lanes and state, paths, placement) is looked up where it is used,
-// before anything starts.
+// The settings as typed values: looked up by their names once, when an Engine is made. From then on none is
+// looked up by its name: every process inherits these, and no lookup can fail once start() has begun. Where
+// the reports and a named segment lie is settled when the Engine is made, too (host.cpp).
 #pragma once
 
 #include <chrono>
@@ -14,9 +12,9 @@
 
 #include <sluice/detail/full_policy.hpp>
 #include <sluice/detail/graph.hpp>
+#include <sluice/detail/index.hpp>
+#include <sluice/pinning/plan.hpp>
 #include <sluice/settings.hpp>
-
-#include "layout/index.hpp"
 
 namespace sluice::detail {
 
@@ -32,6 +30,12 @@ struct WaitSettings {
 
 // Of one stage or source; of an inlet or outlet, what holds for all stages.
 struct StageSettings {
+  std::uint64_t workers =
+      0;  // As many as the program asks for, unless the user says otherwise; so are all sizes.
+  std::uint64_t lane_slots = 0;  // Of a lane into it, for events of fixed size.
+  std::uint64_t lane_bytes = 0;  // The same for records.
+  std::uint64_t state_bytes = 0;
+  std::uint64_t undo_bytes = 0;
   FullPolicy full = FullPolicy::block;  // Of the lanes into it.
   std::uint64_t batch_events = 1;
   std::optional<std::uint64_t> table_rows;  // Nothing: as many as the handler asks for.
@@ -54,16 +58,30 @@ struct RestartSettings {
   std::size_t letter_budget = 0;
 };
 
+// The key power.latency.
+enum class IdleStates : std::uint8_t { leave, try_shallow, hold_shallow };
+
+// The key observe.socket.
+struct ObserverSettings {
+  enum class Socket : std::uint8_t { off, by_itself, at_path };
+  Socket socket = Socket::off;
+  std::string path;  // Of at_path.
+};
+
 struct PipelineSettings {
   Indexed<NodeIndex, StageSettings> nodes;
   WaitSettings host_wait;
   RestartSettings restart;
+  pinning::Policy placement = pinning::Policy::none;
+  IdleStates idle_states = IdleStates::leave;
+  ObserverSettings observers;
   std::chrono::nanoseconds watchdog_tick{0};
   HostDeathPolicy host_death = HostDeathPolicy::stop;
   std::string retry_path;  // Of dead letters that are to be handled once more; empty for none.
   std::uint64_t fingerprint = 0;
 };
 
+// Throws Error for a value that does not fit its setting, and for a size that no program may ask for.
 PipelineSettings resolve(const Settings& settings, const Graph& graph);
 
 }  // namespace sluice::detail

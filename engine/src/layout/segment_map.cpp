@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include <sluice/detail/assert.hpp>
 #include <sluice/detail/pages.hpp>
 
 namespace sluice::detail {
@@ -26,8 +27,10 @@ ipc::LaneMemory SegmentMap::lane(LaneIndex lane) const noexcept {
 }
 
 EndMemory SegmentMap::end(NodeIndex inlet_or_outlet) const noexcept {
-  const EndLayout& end = *std::find_if(layout_.ends.begin(), layout_.ends.end(),
-                                       [&](const EndLayout& each) { return each.node == inlet_or_outlet; });
+  const auto found = std::find_if(layout_.ends.begin(), layout_.ends.end(),
+                                  [&](const EndLayout& each) { return each.node == inlet_or_outlet; });
+  SLUICE_ASSERT(found != layout_.ends.end());
+  const EndLayout& end = *found;
   const ProcessMemory memory = host();
   return {memory.at<ipc::CommitHeader>(end.commit),
           memory.at<ipc::UndoHeader>(end.undo),
@@ -44,6 +47,7 @@ MasterRegister& SegmentMap::master() const noexcept {
 }
 
 WorkerEntry& SegmentMap::entry(WorkerIndex worker) const noexcept {
+  SLUICE_ASSERT(worker.value() < layout_.worker_count());
   const std::size_t entries = layout_.processes[kMasterProcess].extra + kEntriesOffset;
   return process(kMasterProcess).at<WorkerEntry>(entries + worker.value() * sizeof(WorkerEntry));
 }

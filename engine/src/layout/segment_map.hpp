@@ -12,6 +12,7 @@
 #include <span>
 #include <string>
 
+#include <sluice/detail/assert.hpp>
 #include <sluice/ipc/commit.hpp>
 #include <sluice/ipc/control.hpp>
 #include <sluice/ipc/counters.hpp>
@@ -55,6 +56,7 @@ class ProcessMemory {
   // The segment starts as zeros, which are valid values of all types that lie in it.
   template <class T>
   T& at(std::size_t offset) const noexcept {
+    SLUICE_ASSERT(offset % alignof(T) == 0 && offset + sizeof(T) <= layout_->plain_bytes);
     return *reinterpret_cast<T*>(base_ + offset);
   }
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "layout/shape.hpp"
 
+#include <optional>
+
 #include <fmt/format.h>
 
 #include <sluice/units.hpp>
@@ -45,9 +47,9 @@ std::string node_line(const Layout& layout, const Node& node, NodeIndex number) 
   return fmt::format("{} {}: {}\n", name_of(node.kind), node.name, fact);
 }
 
-std::string edge_line(const Graph& graph, std::size_t number) {
+std::string edge_line(const Graph& graph, EdgeIndex number) {
   const Edge& edge = graph.edges[number];
-  return fmt::format("connection {} from {} (output {}) to {}: {} of {} bytes, {}, {}\n", number,
+  return fmt::format("connection {} from {} (output {}) to {}: {} of {} bytes, {}, {}\n", number.value(),
                      graph.nodes[edge.from].name, edge.output, graph.nodes[edge.to].name,
                      edge.type.record ? "records with a head" : "events", edge.type.bytes, edge.type.name,
                      name_of(edge.route.kind));
@@ -55,21 +57,23 @@ std::string edge_line(const Graph& graph, std::size_t number) {
 
 }  // namespace
 
-std::string shape_of(const Graph& graph, const Layout& layout, const Settings& settings) {
+std::string shape_of(const Graph& graph, const Layout& layout, const PipelineSettings& settings) {
   std::string shape = fmt::format("the pipeline's name: {}\n", graph.name);
   for (const auto& [name, value] : graph.arguments)
     shape += fmt::format("argument {}: {}\n", in_one_line(name), in_one_line(value));
-  for (std::size_t n = 0; n < graph.nodes.size(); ++n)
-    shape += node_line(layout, graph.nodes[n], NodeIndex{n});
-  for (std::size_t e = 0; e < graph.edges.size(); ++e)
+  for (const NodeIndex n : graph.nodes.indices())
+    shape += node_line(layout, graph.nodes[n], n);
+  for (const EdgeIndex e : graph.edges.indices())
     shape += edge_line(graph, e);
-  for (const Node& node : graph.nodes) {
-    if (!has_workers(node)) continue;
-    shape += fmt::format("table.rows of {}: {}\n", node.name, settings.value("table.rows", node.name));
+  for (const NodeIndex n : graph.nodes.indices()) {
+    if (!has_workers(graph.nodes[n])) continue;
+    const std::optional<std::uint64_t> rows = settings.nodes[n].table_rows;
+    shape += fmt::format("table.rows of {}: {}\n", graph.nodes[n].name, rows ? format_count(*rows) : "auto");
   }
   for (const LaneLayout& lane : layout.lanes) {
-    shape += fmt::format("lane {} from {} to {}: {}\n", lane.edge, layout.processes[lane.producer].name,
-                         layout.processes[lane.consumer].name, format_bytes(lane.capacity_bytes));
+    shape +=
+        fmt::format("lane {} from {} to {}: {}\n", lane.edge.value(), layout.processes[lane.producer].name,
+                    layout.processes[lane.consumer].name, format_bytes(lane.capacity_bytes));
   }
   for (const ProcessLayout& process : layout.processes) {
     shape +=

@@ -5,7 +5,6 @@
 #include <string>
 
 #include <sluice/detail/graph.hpp>
-#include <sluice/settings.hpp>
 
 #include "layout/layout.hpp"
 
@@ -13,6 +12,6 @@ namespace sluice::detail {
 
 // Lines "subject: fact", from what a program says to the sizes that follow from it. What only a handler
 // knows is not in it; the pieces of its state are checked as it claims them.
-std::string shape_of(const Graph& graph, const Layout& layout, const Settings& settings);
+std::string shape_of(const Graph& graph, const Layout& layout, const PipelineSettings& settings);
 
 }  // namespace sluice::detail

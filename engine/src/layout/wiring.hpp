@@ -29,7 +29,7 @@ class Wiring : public SegmentMap {
         reports_{reports} {}
 
   const Graph& graph() const noexcept { return graph_; }
-  const Node& node(NodeIndex node) const noexcept { return graph_.nodes[node.value()]; }
+  const Node& node(NodeIndex node) const noexcept { return graph_.nodes[node]; }
   const Node& node(WorkerIndex worker) const noexcept { return node(layout().worker(worker).node); }
   const std::string& stage(WorkerIndex worker) const noexcept { return node(worker).name; }
   const Edge& edge(const LaneLayout& lane) const noexcept { return graph_.edges[lane.edge]; }

@@ -10,8 +10,8 @@
 #include <sys/types.h>
 
 #include <sluice/detail/descriptor.hpp>
+#include <sluice/detail/index.hpp>
 
-#include "layout/index.hpp"
 #include "layout/resolved_settings.hpp"
 #include "master/restart_budget.hpp"
 #include "master/watchdog.hpp"

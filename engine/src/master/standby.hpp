@@ -11,8 +11,7 @@
 #include <sys/types.h>
 
 #include <sluice/detail/descriptor.hpp>
-
-#include "layout/index.hpp"
+#include <sluice/detail/index.hpp>
 
 namespace sluice::detail {
 

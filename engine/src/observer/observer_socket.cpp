@@ -106,15 +106,12 @@ std::optional<Client> client_at(int connection) noexcept {
 
 }  // namespace
 
-ObserverSocket::ObserverSocket(const Settings& settings, const std::string& pipeline, Descriptor segment,
-                               const std::string& description)
+ObserverSocket::ObserverSocket(const ObserverSettings& settings, const std::string& pipeline,
+                               Descriptor segment, const std::string& description)
     : segment_{std::move(segment)}, description_{sealed("sluice-description:" + pipeline, description)} {
-  const std::string path = settings.text("observe.socket");
-  if (path == "auto") {
-    open_by_itself(pipeline);
-  } else if (path != "off") {
-    open_at(fs::absolute(path).string());
-  }
+  using Socket = ObserverSettings::Socket;
+  if (settings.socket == Socket::by_itself) open_by_itself(pipeline);
+  if (settings.socket == Socket::at_path) open_at(fs::absolute(settings.path).string());
   if (!open()) let_go();
 }
 

@@ -20,7 +20,8 @@
 #include <vector>
 
 #include <sluice/detail/descriptor.hpp>
-#include <sluice/settings.hpp>
+
+#include "layout/resolved_settings.hpp"
 
 namespace sluice::detail {
 
@@ -35,7 +36,7 @@ class ObserverSocket {
   ObserverSocket() = default;
   // Opens `observe.socket`. Throws Error when that names a path and it cannot be made; a path chosen by
   // itself that cannot be made leaves the observer socket shut. `segment` is a descriptor for observers.
-  ObserverSocket(const Settings& settings, const std::string& pipeline, Descriptor segment,
+  ObserverSocket(const ObserverSettings& settings, const std::string& pipeline, Descriptor segment,
                  const std::string& description);
 
   bool open() const noexcept { return static_cast<bool>(listening_); }

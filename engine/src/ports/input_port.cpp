@@ -8,7 +8,7 @@ namespace sluice::detail {
 InputPort::InputPort(const Wiring& wiring, ProcessIndex process, NodeIndex node) : wiring_{wiring} {
   for (const LaneIndex id : wiring.layout().processes[process].lanes_in) {
     const LaneLayout& lane = wiring.layout().lanes[id];
-    if (NodeIndex{wiring.edge(lane).to} != node) continue;
+    if (wiring.edge(lane).to != node) continue;
     InLane in{ipc::LaneConsumer{wiring.lane(id)}, lane.consumer_word};
     in.producer = &wiring.process(lane.producer).control();
     in.bell = &wiring.bell(lane.producer);

@@ -17,11 +17,11 @@ namespace {
 
 OutLane out_lane(const Wiring& wiring, LaneIndex id) {
   const LaneLayout& lane = wiring.layout().lanes[id];
-  const std::size_t to = wiring.edge(lane).to;
+  const NodeIndex to = wiring.edge(lane).to;
   OutLane out{ipc::LaneProducer{wiring.lane(id)}, lane.producer_word};
   out.consumer = &wiring.process(lane.consumer).control();
   out.bell = &wiring.bell(lane.consumer);
-  out.policy = wiring.settings(NodeIndex{to}).full;
+  out.policy = wiring.settings(to).full;
   out.node = to;
   out.shed = wiring.shed_word(lane.consumer);
   return out;
@@ -32,9 +32,9 @@ OutLane out_lane(const Wiring& wiring, LaneIndex id) {
 OutputPort::OutputPort(const Wiring& wiring, ProcessIndex process, NodeIndex node, std::size_t turn,
                        Batch& batch, Producer& producer)
     : wiring_{wiring}, batch_{batch}, producer_{producer}, outputs_(wiring.node(node).outputs.size()) {
-  const std::vector<Edge>& edges = wiring.graph().edges;
-  for (std::size_t e = 0; e < edges.size(); ++e) {
-    if (NodeIndex{edges[e].from} != node) continue;
+  const Indexed<EdgeIndex, Edge>& edges = wiring.graph().edges;
+  for (const EdgeIndex e : edges.indices()) {
+    if (edges[e].from != node) continue;
     OutEdge out{edges[e].route, {}, turn};
     for (const LaneIndex id : wiring.layout().processes[process].lanes_out) {
       if (wiring.layout().lanes[id].edge != e) continue;
@@ -123,7 +123,7 @@ void OutputPort::refuse_event(const OutLane& out) const {
 }
 
 const std::string& OutputPort::name_of(const OutLane& out) const noexcept {
-  return wiring_.node(NodeIndex{out.node}).name;
+  return wiring_.node(out.node).name;
 }
 
 void OutputPort::take_event_back() noexcept {

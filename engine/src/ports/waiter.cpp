@@ -38,8 +38,8 @@ ipc::Woken DoorbellWaiter::wait_until(const std::function<bool()>& ready, std::c
   policy.bound = std::min(policy.bound, bound);
   if (alone_) rouse();
   if (in_vain_ && policy.sleep) {
-    // Nothing came all the while: to spin again is in vain, and so is to look that often. Whoever publishes
-    // rings; the bound is there for a ring that is lost, which would be a bug.
+    // Nothing came all the while: to spin again is in vain, and so is to look that often. A neighbour that
+    // publishes rings; the bound is there for a ring that is lost, which would be a bug.
     policy.spin = policy.yield = {};
     policy.bound *= kIdleBounds;
   }
@@ -49,7 +49,7 @@ ipc::Woken DoorbellWaiter::wait_until(const std::function<bool()>& ready, std::c
 }
 
 void DoorbellWaiter::pause(std::chrono::nanoseconds limit) {
-  // Whoever may not sleep asks again at once. Spinning before the sleep would be in vain: nothing can come.
+  // A process that may not sleep asks again at once. Spinning before the sleep would be in vain: nothing can come.
   if (policy_.sleep) {
     bell_.wait(limit);
   } else if (policy_.yield.count() > 0) {

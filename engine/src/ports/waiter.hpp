@@ -12,7 +12,7 @@
 
 namespace sluice::detail {
 
-// A worker's wait for input or room looks again after this, should nobody ring.
+// A worker's wait for input or room looks again after this, should no neighbour ring.
 inline constexpr std::chrono::seconds kLongestWait{1};
 
 // How long a wait of the host at an inlet or outlet goes on without a look at whether the pipeline is still there.

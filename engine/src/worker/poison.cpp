@@ -102,7 +102,7 @@ void Poison::describe(const ToDivert& to_divert, DeadLetter& letter) {
   letter.attempts += to_divert.attempts;
   letter.signal = to_divert.signal;
   letter.cause = to_divert.cause;
-  // Names take long to find, and the flow waits: whoever reads the letter finds them.
+  // Names take long to find, and the flow waits: `sluice dead show` finds them.
   letter.backtrace = places_of(to_divert.frames);
   letter.time = std::chrono::system_clock::now();
 }

@@ -8,7 +8,7 @@
 namespace sluice::detail {
 namespace {
 
-// relaxed throughout: the owner's words stand still while nobody but this process may write them, and those
+// relaxed throughout: the owner's words stand still, since this process alone may write them now, and those
 // of a neighbour only ever come closer to them.
 constexpr auto kRelaxed = std::memory_order_relaxed;
 

@@ -5,6 +5,7 @@
 #include <bit>
 #include <cstring>
 #include <memory>
+#include <optional>
 
 #include <fmt/format.h>
 
@@ -18,11 +19,11 @@
 namespace sluice::detail {
 namespace {
 
-const Node* stage_named(const Graph& graph, const std::string& name) {
-  const auto found = std::find_if(graph.nodes.begin(), graph.nodes.end(), [&name](const Node& node) {
-    return node.kind == NodeKind::stage && node.name == name;
-  });
-  return found == graph.nodes.end() ? nullptr : &*found;
+std::optional<NodeIndex> stage_named(const Graph& graph, const std::string& name) {
+  for (const NodeIndex node : graph.nodes.indices()) {
+    if (graph.nodes[node].kind == NodeKind::stage && graph.nodes[node].name == name) return node;
+  }
+  return std::nullopt;
 }
 
 [[noreturn]] void refuse(const DeadLetter& letter, const std::string& why, const std::string& remedy) {
@@ -30,19 +31,15 @@ const Node* stage_named(const Graph& graph, const std::string& name) {
 }
 
 void check_letter(const Graph& graph, const Layout& layout, const DeadLetter& letter) {
-  const Node* stage = stage_named(graph, letter.stage);
-  if (stage == nullptr)
-    refuse(letter, "this pipeline has no such stage", "retry it with the pipeline it is from");
-  const auto node = static_cast<std::size_t>(stage - graph.nodes.data());
-  const unsigned workers = layout.replicas_of(NodeIndex{node});
+  const std::optional<NodeIndex> stage = stage_named(graph, letter.stage);
+  if (!stage) refuse(letter, "this pipeline has no such stage", "retry it with the pipeline it is from");
+  const unsigned workers = layout.replicas_of(*stage);
   if (workers != letter.replicas) {
     refuse(letter, fmt::format("the stage had {} workers and has {} now", letter.replicas, workers),
            fmt::format("set stage.{}.workers={}, so that it gets to the worker with its state", letter.stage,
                        letter.replicas));
   }
-  const auto edge = std::find_if(graph.edges.begin(), graph.edges.end(),
-                                 [node](const Edge& candidate) { return candidate.to == node; });
-  const EventType& type = edge->type;
+  const EventType& type = graph.edge_to(*stage).type;
   if (!letter.record && letter.payload.size() != letter.head_bytes) {
     refuse(letter, "it does not hold its event whole", "leave it out");
   }
@@ -88,7 +85,7 @@ ipc::LaneConsumer Retry::present() {
     at += ipc::kRecordHeaderBytes;
   }
   std::memcpy(at, letter.payload.data(), letter.payload.size());
-  // relaxed: nobody else sees it.
+  // relaxed: no other process sees it.
   producer_.tail.store(position() + stride, std::memory_order_relaxed);
   consumer_.head.store(position(), std::memory_order_relaxed);
   return ipc::LaneConsumer{{&producer_, &consumer_, ring, capacity}};

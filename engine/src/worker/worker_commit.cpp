@@ -51,9 +51,9 @@ void WorkerLoop::store_commit(bool whole) {
   if (rings != 0) memory_.counters().rings.add(rings);
 }
 
-// The host would take what this lane carries, and is dead: nobody waits for room in it any more.
+// The host would take what this lane carries, and is dead: no worker waits for room in it any more.
 bool WorkerLoop::gives_up(const OutLane& out) const noexcept {
-  return wiring_.node(NodeIndex{out.node}).kind == NodeKind::outlet && host_gone(master_);
+  return wiring_.node(out.node).kind == NodeKind::outlet && host_gone(master_);
 }
 
 void WorkerLoop::lost(Lost why) noexcept {

@@ -115,7 +115,7 @@ std::uint64_t WorkerLoop::consume_batch() {
   };
   const auto enough = [&] { return handled >= batch_events_; };
   lane_scheduler_.round(look, enough);
-  // Whoever finds nothing has looked everywhere. Lanes without a host end in any order.
+  // A worker that finds nothing has looked everywhere. Lanes without a host end in any order.
   if (handled == 0 || host_gone(master_)) lane_scheduler_.rest(look, enough);
   return handled;
 }
@@ -251,7 +251,7 @@ bool WorkerLoop::input_ready() {
 void WorkerLoop::wait_for_input() {
   set_activity(ipc::Activity::idle);
   memory_.counters().waits.add();
-  // A stage is rung; nobody rings for a source that has nothing now: it is asked again soon.
+  // A stage is rung by its producers. A source has none: if it has nothing now, it is asked again soon.
   if (source_idle_) return waiter_.pause(std::chrono::milliseconds{1});
   if (waiter_.wait_until([this] { return input_ready(); }, kLongestWait) == ipc::Woken::unasked) {
     memory_.counters().unasked_wakes.add();

@@ -20,7 +20,7 @@
 namespace sluice::detail {
 namespace {
 
-// A drill: whoever sends SIGUSR2 to a worker wants to see what happens when a handler hangs.
+// A drill: a user or `sluice chaos` sends SIGUSR2 to a worker to see what happens when a handler hangs.
 void hang(int) {
   volatile bool forever = true;
   while (forever) {
@@ -44,7 +44,7 @@ void set_signals() {
 void prepare_worker(const Wiring& wiring) {
   set_signals();
   // Where the kernel lets only ancestors trace (Yama), the stack dumper is none; it descends from the host.
-  // 0: nobody.
+  // 0, where there is no host: none may trace.
   const ipc::Control& host = wiring.host().control();
   ::prctl(PR_SET_PTRACER, static_cast<unsigned long>(host.pid.load(std::memory_order_relaxed)));
   wiring.segment().own_nothing();
@@ -52,7 +52,7 @@ void prepare_worker(const Wiring& wiring) {
 
 ipc::Life& begin_life(ipc::Control& control, ProcessIndex process) {
   const auto born = monotonic_now();
-  // relaxed: nobody acts on these; they are read for people and for reports.
+  // relaxed: no process acts on these; they are read for people and for reports.
   const std::uint32_t last = control.incarnation.load(std::memory_order_relaxed);
   const std::uint32_t incarnation = std::max(last + 1, 1U);  // 0 stands for none, whatever stood there.
   ipc::Life& life = control.lives[incarnation % ipc::kLivesKept];

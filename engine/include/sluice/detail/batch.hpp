@@ -51,7 +51,7 @@ class Work {
     batch.begin_event({lane, position}, undo_.tail());
     // relaxed: the watchdog wants to see that it changes, no more.
     progress_.store(progress_word({lane, position}), std::memory_order_relaxed);
-    // Whoever looks into a dead worker must find the event named that it died in, not the one before.
+    // The master, when it looks into a dead worker, must find the event that it died in, not the one before.
     std::atomic_signal_fence(std::memory_order_seq_cst);
   }
   // A source that had nothing was asked, and that is progress; the position stays, since nothing happened.

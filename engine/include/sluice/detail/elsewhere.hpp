@@ -38,7 +38,7 @@ constexpr bool is_elsewhere_after(std::index_sequence<Before...>) {
   };
 }
 
-// Members of arrays count one by one. What comes behind so many of them nobody looks at.
+// Members of arrays count one by one. What comes behind so many of them is not looked at.
 inline constexpr std::size_t kMembersLookedAt = 24;
 
 template <class T, std::size_t Member>

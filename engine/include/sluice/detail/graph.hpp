@@ -13,6 +13,7 @@
 #include <vector>
 
 #include <sluice/detail/event_type.hpp>
+#include <sluice/detail/index.hpp>
 #include <sluice/detail/route.hpp>
 #include <sluice/stage_options.hpp>
 
@@ -46,23 +47,25 @@ struct Node {
 };
 
 struct Edge {
-  std::size_t from = 0;    // Node.
-  std::size_t output = 0;  // Of `from`.
-  std::size_t to = 0;      // Node.
+  NodeIndex from;
+  std::size_t output = 0;  // Of `from`, by position.
+  NodeIndex to;
   Route route;
   EventType type;
 };
 
 struct Graph {
   std::string name;
-  std::vector<Node> nodes;  // In the order they were written, which is an order of flow.
-  std::vector<Edge> edges;
+  Indexed<NodeIndex, Node> nodes;  // In the order they were written, which is an order of flow.
+  Indexed<EdgeIndex, Edge> edges;
   std::vector<std::pair<std::string, std::string>> arguments;  // Pipeline::argument().
 
   // Throws Error for a name that is taken or that could not stand in a variable's name.
-  std::size_t add(Node node);
+  NodeIndex add(Node node);
   // The node of that name and kind; throws Error with the nearest name if there is none.
-  std::size_t find(std::string_view name, NodeKind kind) const;
+  NodeIndex find(std::string_view name, NodeKind kind) const;
+  // An edge into the node, for what all of them have in common; it has one at least.
+  const Edge& edge_to(NodeIndex node) const noexcept;
 };
 
 }  // namespace detail

@@ -22,7 +22,7 @@ class Waiter;
 
 class HostInlet final : private Producer {
  public:
-  HostInlet(Host& host, std::size_t node, Waiter& waiter);
+  HostInlet(Host& host, NodeIndex node, Waiter& waiter);
   ~HostInlet() override;
   HostInlet(const HostInlet&) = delete;
   HostInlet& operator=(const HostInlet&) = delete;
@@ -51,7 +51,7 @@ class HostInlet final : private Producer {
   void close();
   bool closed() const noexcept { return closed_; }
   std::uint64_t position() const noexcept { return position_; }
-  std::size_t node() const noexcept { return node_; }
+  NodeIndex node() const noexcept { return node_; }
 
  private:
   bool gives_up(const OutLane& lane) const noexcept override;
@@ -63,7 +63,7 @@ class HostInlet final : private Producer {
   void publish();
 
   Host& host_;
-  std::size_t node_;
+  NodeIndex node_;
   Waiter& waiter_;
   std::unique_ptr<HostCommit> commit_;  // Of a pipeline that can be resumed: a push of any other costs less.
   Batch batch_;

@@ -12,6 +12,7 @@
 #include <span>
 
 #include <sluice/detail/event_type.hpp>
+#include <sluice/detail/index.hpp>
 
 namespace sluice::detail {
 
@@ -23,7 +24,7 @@ struct InLane;
 
 class HostOutlet {
  public:
-  HostOutlet(Host& host, std::size_t node, Waiter& waiter);
+  HostOutlet(Host& host, NodeIndex node, Waiter& waiter);
   ~HostOutlet();
   HostOutlet(HostOutlet&&) noexcept;
   HostOutlet(const HostOutlet&) = delete;
@@ -40,14 +41,14 @@ class HostOutlet {
   // it has failed Engine::wait() says.
   bool ended();
   std::uint64_t position() const noexcept { return position_; }
-  std::size_t node() const noexcept { return node_; }
+  NodeIndex node() const noexcept { return node_; }
 
  private:
   std::size_t poll_lane(InLane& in, const Handle& handle, std::size_t limit);
   void publish();
 
   Host& host_;
-  std::size_t node_;
+  NodeIndex node_;
   Waiter& waiter_;
   std::unique_ptr<HostCommit> commit_;
   std::unique_ptr<InputPort> port_;

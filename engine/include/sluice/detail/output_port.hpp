@@ -15,6 +15,7 @@
 
 #include <sluice/detail/batch.hpp>
 #include <sluice/detail/full_policy.hpp>
+#include <sluice/detail/index.hpp>
 #include <sluice/detail/route.hpp>
 #include <sluice/detail/wire.hpp>
 #include <sluice/event.hpp>
@@ -26,10 +27,6 @@
 namespace sluice::detail {
 
 class Wiring;
-template <class Tag>
-class Index;
-using ProcessIndex = Index<struct ProcessTag>;
-using NodeIndex = Index<struct NodeTag>;
 
 // The producing end of one lane, with what its owner needs around it.
 struct OutLane {
@@ -38,7 +35,7 @@ struct OutLane {
   const ipc::Control* consumer = nullptr;
   const ipc::Doorbell* bell = nullptr;
   FullPolicy policy = FullPolicy::block;
-  std::size_t node = 0;  // The stage that consumes it.
+  NodeIndex node{};  // The stage that consumes it.
   bool touched = false;
   // Of its consumer, if that is a worker: not 0 once it is shed.
   const std::atomic<std::uint32_t>* shed = nullptr;

@@ -37,6 +37,7 @@
 #include <cstdint>
 #include <span>
 
+#include <sluice/detail/assert.hpp>
 #include <sluice/ipc/undo.hpp>
 
 namespace sluice::ipc {
@@ -66,13 +67,19 @@ class Commit {
   // Step 1, cursor by cursor: word `word` of the region's cursors becomes `value` by the next commit, and not
   // before. A lane's tail is moved before its word `ended`. The record has room for every word of the region
   // that can move, once.
-  void move(std::uint64_t word, std::uint64_t value) noexcept { record_[count_++] = {word, value}; }
+  void move(std::uint64_t word, std::uint64_t value) noexcept {
+    SLUICE_ASSERT(committed() == applied());
+    SLUICE_ASSERT(count_ < record_.size() && word < cursors_.size());
+    record_[count_++] = {word, value};
+  }
 
   // Steps 2 to 5: everything that was moved, and the state as it stands. Peers see it when this returns, or
   // when a replacement has recovered. `undo_keep` is the position in the undo log from which on the entries
   // belong to an event that goes on after this commit; normally the log's tail, which empties the log.
   void commit(std::uint64_t undo_keep) noexcept {
+    SLUICE_ASSERT(committed() == applied());
     const std::uint64_t tail = undo_.tail();
+    SLUICE_ASSERT(undo_.base() <= undo_keep && undo_keep <= tail && tail <= undo_.capacity_bytes());
     const bool whole = undo_keep == tail;
     header_.undo_base = whole ? 0 : undo_keep;
     header_.undo_tail = whole ? 0 : tail;
@@ -99,7 +106,9 @@ class Commit {
       if (committed != applied + 1 || !record_is_sound()) return false;
       finish(committed);
     }
-    return undo_.roll_back();
+    if (!undo_.roll_back()) return false;
+    SLUICE_ASSERT(this->committed() == this->applied() && undo_.tail() == undo_.base());
+    return true;
   }
 
   // How many batches the region has committed, by all its owners.
@@ -108,6 +117,10 @@ class Commit {
   }
 
  private:
+  std::uint64_t applied() const noexcept {
+    return header_.applied.load(std::memory_order_relaxed);  // relaxed: own word.
+  }
+
   bool record_is_sound() const noexcept {
     if (header_.count > record_.size() || header_.undo_base > header_.undo_tail ||
         header_.undo_tail > undo_.capacity_bytes()) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The control block of a region: who owns it, what that process does now, and whether it sleeps.
 //
-// Written by the region's owner only; read by everybody, who must take it as a claim, not as a fact: that a
+// Written by the region's owner only; read by all others, which must take it as a claim, not as a fact: that a
 // process is dead is known from its pidfd alone.
 //
 // The functions of the sleeping handshake stand here together because they are one argument:
@@ -20,7 +20,7 @@
 // Of two full fences one comes first: either the sleeper sees the cursor or the waker sees that it sleeps.
 // The far fence is one in the waker too, wherever the waker was: behind its look at may_sleep, then the cursor
 // was published before the fence and the sleeper sees it; or before that look, then the look finds the
-// sleeper may_sleep. So nobody fences for a neighbour that is wide awake, and a fence that has to wait for a
+// sleeper may_sleep. So no waker fences for a neighbour that is wide awake, and a fence that has to wait for a
 // line in another processor's cache costs a hundred times what it costs otherwise.
 //
 // Who has slept stays may_sleep until it has been busy for a while: a far fence costs more than a sleeper has to
@@ -111,7 +111,7 @@ inline void full_fence() noexcept {
 }
 
 // Sleeper: says that it is about to block. Look at the cursors once more after this, then block or call
-// wake_up(). False when nobody may have heard it (far_fence.hpp): then block for a moment only.
+// wake_up(). False when its neighbours may not have heard it (far_fence.hpp): then block for a moment only.
 [[nodiscard]] inline bool fall_asleep(Control& own) noexcept {
   bool heard = true;
   // relaxed, here and below: the fences order them.

@@ -10,7 +10,7 @@
 // none. They do so because the first segment that a process makes, before it has neighbours, joins; what the
 // process forks later, and so every process of its pipelines, inherits both the kernel's registration and
 // far_fences(). Threads that are there already are covered when join_far_fences() returns, and none of them
-// has a neighbour before. An observer only reads: it sleeps on nothing and wakes nobody.
+// has a neighbour before. An observer only reads: it sleeps on nothing and wakes no process.
 #pragma once
 
 #include <atomic>

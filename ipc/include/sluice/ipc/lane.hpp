@@ -28,16 +28,19 @@
 // word about it: the stream has ended for it when the word is set and its head has come to the tail.
 //
 // Cursors are not stored here but by the commit (commit.hpp), which makes several of them change at once;
-// publish() is for whoever has nothing else to commit.
+// publish() is for a process that has nothing else to commit.
 //
 // What the peer wrote is read once, checked, and only then used: a cursor outside the invariant marks the
 // lane corrupt and makes it look full to its producer and empty to its consumer.
 #pragma once
 
 #include <atomic>
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <type_traits>
+
+#include <sluice/detail/assert.hpp>
 
 namespace sluice::ipc {
 
@@ -77,7 +80,10 @@ Word read_once(const Word& word) noexcept {
 
 class LaneProducer {
  public:
-  explicit LaneProducer(const LaneMemory& memory) noexcept : memory_{memory} { resume(); }
+  explicit LaneProducer(const LaneMemory& memory) noexcept : memory_{memory} {
+    SLUICE_ASSERT(std::has_single_bit(memory.capacity_bytes));
+    resume();
+  }
 
   // Takes up where the published cursors stand: at start, and after recovery has set them.
   void resume() noexcept {
@@ -95,7 +101,12 @@ class LaneProducer {
     if (bytes >= kLargeBytes) prefetch(at + 2 * bytes);
     return at;
   }
-  void advance(std::uint64_t bytes) noexcept { next_ += bytes; }
+  // `bytes`: at most what was reserved.
+  void advance(std::uint64_t bytes) noexcept {
+    SLUICE_ASSERT(!ends_);
+    next_ += bytes;
+    SLUICE_ASSERT(next_ - head_cache_ <= memory_.capacity_bytes);
+  }
 
   // Nothing follows what was pushed until now: the last call before the stream's last commit or publish().
   void end() noexcept { ends_ = true; }
@@ -109,12 +120,17 @@ class LaneProducer {
     }
   }
   // The position before what `event` has pushed.
-  std::uint64_t before(std::uint64_t event) const noexcept { return event_ == event ? boundary_ : next_; }
+  std::uint64_t before(std::uint64_t event) const noexcept {
+    if (event_ != event) return next_;
+    SLUICE_ASSERT(may_become_tail(boundary_));
+    return boundary_;
+  }
   // Forgets what `event` has pushed.
   void take_back(std::uint64_t event) noexcept { next_ = before(event); }
 
   // Publishes everything up to next() at once; for producers that have nothing to commit with it.
   void publish() noexcept {
+    SLUICE_ASSERT(may_become_tail(next_));
     // [lane.tail] release: the slots before tail; pairs with LaneConsumer::refresh().
     memory_.producer->tail.store(next_, std::memory_order_release);
     // [lane.ended] release: tail before the word; pairs with LaneConsumer::refresh().
@@ -131,6 +147,12 @@ class LaneProducer {
   }
 
  private:
+  // A tail never goes back, nor beyond what was written.
+  bool may_become_tail(std::uint64_t position) const noexcept {
+    // relaxed: own word.
+    const std::uint64_t tail = memory_.producer->tail.load(std::memory_order_relaxed);
+    return position - tail <= next_ - tail && next_ - tail <= memory_.capacity_bytes;
+  }
   // What comes after the next event in the ring, for writing: a large event's stores outrun the processor's
   // own requests for lines that the consumer has had. Small ones do not, and are slower with it. Never
   // touches a page beyond the ring: the second mapping goes on for as many bytes as the ring has.
@@ -143,7 +165,7 @@ class LaneProducer {
     // [lane.head] acquire: the consumer is done with the bytes before head, they may be overwritten; pairs
     // with the store of head in LaneConsumer::publish() and Commit::store_cursors().
     const std::uint64_t head = memory_.consumer->head.load(std::memory_order_acquire);
-    // relaxed: own word. What is not published yet nobody can have consumed, and a head never goes back.
+    // relaxed: own word. The consumer cannot have consumed what is not published yet, and a head never goes back.
     const std::uint64_t published = memory_.producer->tail.load(std::memory_order_relaxed);
     if (head - head_cache_ > published - head_cache_) {
       corrupt_ = true;
@@ -167,7 +189,10 @@ class LaneProducer {
 
 class LaneConsumer {
  public:
-  explicit LaneConsumer(const LaneMemory& memory) noexcept : memory_{memory} { resume(); }
+  explicit LaneConsumer(const LaneMemory& memory) noexcept : memory_{memory} {
+    SLUICE_ASSERT(std::has_single_bit(memory.capacity_bytes));
+    resume();
+  }
 
   // Takes up where the published cursors stand: at start, and after recovery has set them.
   void resume() noexcept {
@@ -183,7 +208,11 @@ class LaneConsumer {
     return limit_ - next_;
   }
   const std::byte* data() const noexcept { return memory_.ring + (next_ & (memory_.capacity_bytes - 1)); }
-  void advance(std::uint64_t bytes) noexcept { next_ += bytes; }
+  // `bytes`: at most what is readable.
+  void advance(std::uint64_t bytes) noexcept {
+    SLUICE_ASSERT(bytes <= limit_ - next_);
+    next_ += bytes;
+  }
 
   // Nothing from `position` on is readable until clear_stop(): for an event that must not be handled.
   void stop_at(std::uint64_t position) noexcept {
@@ -198,6 +227,8 @@ class LaneConsumer {
 
   // Publishes next() at once; for consumers that have nothing to commit with it.
   void publish() noexcept {
+    // relaxed: own word. A head never goes back, nor beyond what the lane can hold.
+    SLUICE_ASSERT(next_ - memory_.consumer->head.load(std::memory_order_relaxed) <= memory_.capacity_bytes);
     // [lane.head] release: the slots are read before they may be overwritten; pairs with
     // LaneProducer::refresh().
     memory_.consumer->head.store(next_, std::memory_order_release);
@@ -227,6 +258,7 @@ class LaneConsumer {
     if (ended == kEnded) end_ = tail;
     limit_ = tail;
     if (stop_ - next_ < limit_ - next_) limit_ = stop_;
+    SLUICE_ASSERT(limit_ - next_ <= memory_.capacity_bytes);
   }
 
   static constexpr std::uint64_t kNowhere = ~std::uint64_t{0};

@@ -20,6 +20,8 @@
 #include <cstring>
 #include <span>
 
+#include <sluice/detail/assert.hpp>
+
 namespace sluice::ipc {
 
 struct alignas(64) UndoHeader {
@@ -34,11 +36,13 @@ class UndoLog {
   UndoLog(UndoHeader& header, std::span<std::byte> entries, std::span<std::byte> state) noexcept
       : header_{header}, entries_{entries}, state_{state} {}
 
-  // Notes the `bytes`, at least 1, at `address`, which lie in the state as a whole, before they are changed.
+  // Notes the `bytes` at `address`, which lie in the state as a whole, before they are changed.
   // It takes their number, rounded up to 8, and 16 more. False when the log has no room for that: then
   // nothing was noted and nothing may be changed.
   bool note(const std::byte* address, std::size_t bytes) noexcept {
     const std::uint64_t tail = header_.tail.load(std::memory_order_relaxed);  // relaxed: own word.
+    SLUICE_ASSERT(base() <= tail && tail <= entries_.size());
+    SLUICE_ASSERT(lies_in_the_state(address, bytes));
     const std::uint64_t padded = (bytes + 7) & ~std::uint64_t{7};
     if (padded + sizeof(Trailer) > entries_.size() - tail) return false;
     std::memcpy(entries_.data() + tail, address, bytes);
@@ -90,10 +94,16 @@ class UndoLog {
   friend class Commit;
   // Gives up the entries before `base`; by the commit only, which can repeat it.
   void restart(std::uint64_t base, std::uint64_t tail) noexcept {
+    SLUICE_ASSERT(base <= tail && tail <= entries_.size());
     // Base never passes tail on the way: it rises only up to a tail that stays, and is lowered before tail
     // is. [undo.tail] release: the cursors of the lanes before them; pairs with the load in roll_back().
     header_.base.store(base, std::memory_order_release);
     header_.tail.store(tail, std::memory_order_release);
+  }
+
+  bool lies_in_the_state(const std::byte* address, std::size_t bytes) const noexcept {
+    const auto offset = static_cast<std::size_t>(address - state_.data());
+    return offset <= state_.size() && bytes <= state_.size() - offset;
   }
 
   struct Trailer {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Numbers of workers, processes, lanes and nodes: a type each, so that one cannot be taken for another. A
-// worker's number and that of its process differ by two.
+// Numbers of workers, processes, lanes, nodes and edges: a type each, so that none is taken for another.
+// A worker's number and that of its process differ by two.
 //
 // They cost what a std::size_t costs. Indexed<> is a vector that takes one kind only, and Indices<> counts:
 // `for (const WorkerIndex worker : wiring.workers())`.
@@ -11,6 +11,8 @@
 #include <iterator>
 #include <utility>
 #include <vector>
+
+#include <sluice/detail/assert.hpp>
 
 namespace sluice::detail {
 
@@ -34,7 +36,8 @@ class Index {
 using ProcessIndex = Index<struct ProcessTag>;  // Of a region as well: each process has one.
 using WorkerIndex = Index<struct WorkerTag>;    // In the order of stages, then of replicas.
 using LaneIndex = Index<struct LaneTag>;
-using NodeIndex = Index<struct NodeTag>;  // Of the graph.
+using NodeIndex = Index<struct NodeTag>;  // Of the graph, as are edges.
+using EdgeIndex = Index<struct EdgeTag>;
 
 inline constexpr ProcessIndex kHostProcess{0};
 inline constexpr ProcessIndex kMasterProcess{1};
@@ -48,6 +51,7 @@ constexpr bool is_worker(ProcessIndex process) noexcept {
 }
 // Of a process that is a worker.
 constexpr WorkerIndex worker_of(ProcessIndex process) noexcept {
+  SLUICE_ASSERT(is_worker(process));
   return WorkerIndex{process.value() - kProcessesBeforeWorkers};
 }
 
@@ -92,8 +96,14 @@ class Indexed {
   Indexed() = default;
   explicit Indexed(std::size_t size) : values_(size) {}
 
-  T& operator[](I index) noexcept { return values_[index.value()]; }
-  const T& operator[](I index) const noexcept { return values_[index.value()]; }
+  T& operator[](I index) noexcept {
+    SLUICE_ASSERT(index.value() < values_.size());
+    return values_[index.value()];
+  }
+  const T& operator[](I index) const noexcept {
+    SLUICE_ASSERT(index.value() < values_.size());
+    return values_[index.value()];
+  }
   Indices<I> indices() const noexcept { return Indices<I>{values_.size()}; }
 
   std::size_t size() const noexcept { return values_.size(); }
