@@ -84,14 +84,18 @@ TEST(ChaosCommand, TakesALastRunThatDoesNotEndForHung) {
 
 TEST(ChaosCommand, InterruptsAnEndlessProgramWhenTheTimeIsOver) {
   const std::string endless = "sh -c 'trap \"echo drained; exit 0\" INT; while :; do sleep 0.01; done'";
-  const Finished chaos = run(kChaos + "--for 300ms --endless -- " + endless);
+  const Finished chaos = run(kChaos + "--for 3s --endless -- " + endless);  // It has its trap by then.
   EXPECT_EQ(chaos.status, 0) << chaos.errors;
   EXPECT_EQ(chaos.output, "drained\n");
 }
 
 TEST(ChaosCommand, HandsAnInterruptOnAndEndsWithTheProgram) {
-  const std::string program = "sh -c 'trap \"echo drained; exit 0\" TERM; while :; do sleep 0.01; done'";
-  const Finished chaos = run(kChaos + "-- " + program + " & sleep 0.5; kill -TERM $!; wait $!");
+  // The file says that the program has its trap.
+  const std::string program =
+      "sh -c 'trap \"echo drained; exit 0\" TERM; : >\"$F\"; while :; do sleep 0.01; done'";
+  const Finished chaos =
+      run("F=$(mktemp -u); export F; " + kChaos + "-- " + program +
+          " & until [ -e \"$F\" ]; do sleep 0.01; done; rm \"$F\"; kill -TERM $!; wait $!");
   EXPECT_EQ(chaos.status, 0) << chaos.errors;
   EXPECT_EQ(chaos.output, "drained\n");
   EXPECT_THAT(chaos.errors, AllOf(HasSubstr("interrupted"), Not(HasSubstr("failed"))));

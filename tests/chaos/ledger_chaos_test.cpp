@@ -39,7 +39,7 @@ class LedgerUnderChaos : public testing::Test {
  protected:
   Finished run_clean(const std::string& command) {
     const std::set<std::string> shared_before = names_in("/dev/shm");
-    Finished finished = run("TMPDIR=" + (scratch_ / "") + " " + command);
+    Finished finished = run("export TMPDIR=" + (scratch_ / "") + "; " + command);
     std::cout << finished.output << finished.errors;
     std::set<std::string> left;
     for (const std::string& name : names_in("/dev/shm")) {
@@ -105,9 +105,14 @@ TEST_F(LedgerUnderChaos, KeepsARestartBudgetThatTheUserHasSet) {
 }
 
 TEST_F(LedgerUnderChaos, EndsWithAllItsProcessesWhenItIsInterrupted) {
-  // Some seconds, so that it has started by then also on a busy machine.
-  const Finished chaos = run_clean(kLedgerChaos + "--for 1min --kill 50/s --stop 20/s -- " + kLedger +
-                                   "--entries 1000000000 --quiet & sleep 5; kill -INT $!; wait $!");
+  // Its processes are there, and then some seconds, so that it has started by then also on a busy machine. The
+  // number is put together so that the shell's own command line does not have it.
+  const Finished chaos =
+      run_clean("export N=1000000; " + kLedgerChaos + "--for 1min --kill 50/s --stop 20/s -- " + kLedger +
+                "--entries ${N}000 --quiet & "
+                "for i in $(seq 600); do "
+                "[ $(pgrep -f \"entries ${N}000\" | wc -l) -gt 5 ] && break; sleep 0.1; done; "
+                "sleep 3; kill -INT $!; wait $!");
   EXPECT_EQ(chaos.status, 1) << "the ledger has drained, and complains that it did not get to its end";
   EXPECT_THAT(chaos.errors, AllOf(HasSubstr("interrupted"), HasSubstr("it ended after "),
                                   HasSubstr("the last one interrupted")));
@@ -117,12 +122,14 @@ TEST_F(LedgerUnderChaos, EndsWithAllItsProcessesWhenItIsInterrupted) {
 // Also those that are stopped just then: a stopped master does not see that its host has died.
 TEST_F(LedgerUnderChaos, EndsWithAllItsProcessesWhenChaosItselfIsKilled) {
   // A number that only this run has, put together so that the shell's own command line does not have it.
-  const Finished looked =
-      run("export TMPDIR=" + (scratch_ / "") + " N=98$$; " + kLedgerChaos + "--for 1min --stop 50/s -- " +
-          kLedger +
-          "--entries ${N}000 --quiet & sleep 2; pgrep -f \"entries ${N}000\" | wc -l; "
-          "kill -KILL $!; for i in $(seq 600); do pgrep -f \"entries ${N}000\" >/dev/null || "
-          "break; sleep 0.1; done; echo looked $i times");
+  const Finished looked = run(
+      "export TMPDIR=" + (scratch_ / "") + " N=98$$; " + kLedgerChaos + "--for 1min --stop 50/s -- " +
+      kLedger +
+      "--entries ${N}000 --quiet & "
+      "for i in $(seq 600); do [ $(pgrep -f \"entries ${N}000\" | wc -l) -gt 5 ] && break; sleep 0.1; done; "
+      "pgrep -f \"entries ${N}000\" | wc -l; "
+      "kill -KILL $!; for i in $(seq 600); do pgrep -f \"entries ${N}000\" >/dev/null || "
+      "break; sleep 0.1; done; echo looked $i times");
   EXPECT_GT(number_in(looked.output, "(\\d+)\\n"), 2) << "host, master, workers";
   EXPECT_THAT(looked.output, AllOf(HasSubstr("looked "), Not(HasSubstr("looked 600 times"))));
 }

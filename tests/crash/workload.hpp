@@ -81,7 +81,7 @@ struct Script {
   bool fails = false;                    // The first process throws in the midst of a batch.
   bool reports = true;                   // Problems: large pieces of state, which fill the undo log.
   std::filesystem::path file{};          // Where a line of each item is appended, if anywhere.
-  std::filesystem::path dead_letters{};  // The directory for them; if there is one, two items are condemned.
+  std::filesystem::path dead_letters{};  // The directory for them; if there is one, two items are poison.
   std::function<void()> before_commit{};
 };
 
@@ -105,11 +105,12 @@ inline bool erases(const Item& item) noexcept {
 inline bool reports(const Script& script, const Item& item) noexcept {
   return script.reports && item.lane == 0 && item.number % 5 == 3;
 }
+// After it has changed state, erased a row, and pushed to all outputs.
 inline bool fails_first(const Script& script, const Item& item) noexcept {
-  return script.fails && item.lane == 0 && item.number == 6;
+  return script.fails && item.lane == 0 && item.number == 5;
 }
 // Has killed its worker too often before the test begins.
-inline bool is_condemned(const Script& script, const Item& item) noexcept {
+inline bool is_poison(const Script& script, const Item& item) noexcept {
   return !script.dead_letters.empty() && item.number == (item.lane == 0 ? 5 : 4);
 }
 inline std::uint64_t facts_before(const Item& item) noexcept {

@@ -5,11 +5,13 @@
 #include <chrono>
 #include <csignal>
 #include <cstring>
+#include <fcntl.h>
 #include <filesystem>
 #include <fstream>
 #include <functional>
 #include <iterator>
 #include <sched.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
@@ -282,6 +284,8 @@ TEST_F(SegmentFile, ThatOthersMayWriteIsRefused) {
   leave_behind();
   fs::permissions(path_, fs::perms::others_write, fs::perm_options::add);
   EXPECT_THAT(refusal(path_), HasSubstr("others may write it (mode 0602)"));
+  fs::permissions(path_, fs::perms::owner_read | fs::perms::owner_write | fs::perms::group_write);
+  EXPECT_THAT(refusal(path_), HasSubstr("others may write it (mode 0620)"));
 }
 
 TEST_F(SegmentFile, OfAnotherUserIsRefused) {
@@ -342,6 +346,36 @@ TEST_F(SegmentFile, WhoseNameAnotherFileHasTakenIsLeftAlone) {
   segment.remove_file();
   EXPECT_TRUE(fs::exists(path_));
   EXPECT_TRUE(fs::exists(directory_ / "elsewhere"));
+}
+
+// How often this process has the file open.
+std::size_t descriptors_of(const fs::path& path) {
+  std::size_t count = 0;
+  std::error_code gone;
+  for (const auto& entry : fs::directory_iterator{"/proc/self/fd"})
+    count += fs::read_symlink(entry.path(), gone) == path ? 1 : 0;
+  return count;
+}
+
+TEST_F(SegmentFile, ThatLosesItsNameWhileTheNextStartWaitsForItIsMadeAnew) {
+  leave_behind();
+  const int holder = ::open(path_.c_str(), O_RDWR | O_CLOEXEC);
+  ASSERT_EQ(::flock(holder, LOCK_EX), 0);
+  const std::size_t before = descriptors_of(path_);
+  bool taken_over = true;
+  std::thread next{[&] {
+    Segment segment{"next", kTwo, {path_.string(), kShape}};
+    taken_over = segment.open();
+    if (!taken_over) segment.prefault();
+  }};
+  const auto until = std::chrono::steady_clock::now() + std::chrono::seconds{1};
+  while (descriptors_of(path_) == before && std::chrono::steady_clock::now() < until)
+    std::this_thread::yield();
+  fs::remove(path_);
+  ::close(holder);
+  next.join();
+  EXPECT_FALSE(taken_over) << "no later start would find what it does";
+  EXPECT_TRUE(fs::exists(path_));
 }
 
 TEST_F(SegmentFile, MadeByTwoAtOnceIsMadeByOne) {

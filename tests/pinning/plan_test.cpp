@@ -64,7 +64,6 @@ TEST(Plan, GivesEachWorkerACoreInStageOrderAndTheRestToHostAndMaster) {
   const Plan placed = plan(topology_from_synthetic("package:1 l3:1 core:4 pu:1"), request_of({1, 1}));
   EXPECT_THAT(units_of(placed), ElementsAre("0", "1"));
   EXPECT_EQ(placed.host.units.to_string(), "2-3");
-  EXPECT_EQ(placed.master.units.to_string(), "2-3");
   EXPECT_FALSE(placed.oversubscribed);
   EXPECT_THAT(placed.remarks, IsEmpty());
   EXPECT_FALSE(placed.host.shared);
@@ -146,6 +145,14 @@ TEST(PlanCompact, PutsTheHostOnTheNodeOfTheFirstWorker) {
   const Topology machine = topology_from_synthetic("package:2 [numa] l3:1 core:4 pu:1");
   EXPECT_EQ(plan(machine, request_of({3})).host.units.to_string(), "3");
   EXPECT_EQ(plan(machine, request_of({4})).host.units.to_string(), "4-7");
+}
+
+TEST(PlanSpread, PutsTheHostOnTheNodeOfTheFirstWorkerAndNotOfTheLast) {
+  const Topology machine = topology_from_synthetic("package:2 [numa] l3:1 core:4 pu:1");
+  const Plan placed = plan(machine, request_of({4}, Policy::spread));
+  ASSERT_NE(unit_of(machine, workers_of(placed).front()).package,
+            unit_of(machine, workers_of(placed).back()).package);
+  EXPECT_EQ(placed.host.units.to_string(), "2-3");
 }
 
 TEST(PlanSpread, DealsWorkersOverPackagesAndCachesInTurn) {
@@ -260,6 +267,14 @@ TEST(PlanQuota, KeepsOwnUnitsBelowAQuotaButNeverSpinsThereAndSaysSo) {
   EXPECT_TRUE(placed.oversubscribed);
   EXPECT_THAT(workers_of(placed), Each(testing::Field(&Place::shared, true)));
   EXPECT_THAT(placed.remarks, ElementsAre(HasSubstr("CPU quota of 1.5 cores is below the 3")));
+}
+
+TEST(PlanQuota, CountsTheHostAsOneThatWantsItsShare) {
+  Topology machine = topology_from_synthetic("package:1 l3:1 core:4 pu:1");
+  machine.quota_cores = 2.5;
+  const Plan placed = plan(machine, request_of({2}));
+  EXPECT_THAT(workers_of(placed), Each(testing::Field(&Place::shared, true)));
+  EXPECT_THAT(placed.remarks, ElementsAre(HasSubstr("CPU quota of 2.5 cores is below the 3")));
 }
 
 TEST(PlanQuota, SaysNothingWhereTheQuotaSuffices) {

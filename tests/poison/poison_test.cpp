@@ -2,6 +2,7 @@
 // Events that kill the worker that handles them, really: after three times exactly that event is a dead
 // letter, and everything else takes effect exactly once, in order.
 
+#include <array>
 #include <cstdlib>
 #include <cstring>
 #include <new>
@@ -292,8 +293,8 @@ TEST_F(DeadLetterMove, IsNotCausedByAThousandKillsFromOutside) {
     for (int i = 0; i < 100; ++i)
       in.push(Item{pushed % 7, pushed}), ++pushed;
     // The crash signals too, when others send them.
-    const int signal = kills % 4 == 0 ? SIGSEGV : kills % 4 == 1 ? SIGABRT : SIGKILL;
-    if (engine.signal_worker("count/0", signal)) ++kills;
+    constexpr std::array kSignals{SIGSEGV, SIGABRT, SIGFPE, SIGILL, SIGBUS, SIGSYS, SIGKILL, SIGKILL};
+    if (engine.signal_worker("count/0", kSignals[kills % kSignals.size()])) ++kills;
     std::this_thread::sleep_for(100us);
   }
   in.close();

@@ -176,6 +176,47 @@ TEST_F(Takeover, NobodyOutlivesMasterAndSupervisorNotEvenTheHangingAndTheStopped
     EXPECT_FALSE(is_alive(worker));
 }
 
+// The next master finds workers that have nothing left to do, and does not wait for them.
+TEST_F(Takeover, AfterAWorkerHasFinishedStillComesToTheEnd) {
+  Pipeline pipeline{"partly"};
+  const auto few = pipeline.source<Numbers>("few", std::uint32_t{10});
+  few.merge(pipeline.inlet<Item>("in")).to<Echo>("echo").outlet("out");
+  Engine engine{pipeline, test_settings()};
+  engine.start();
+  ASSERT_TRUE(
+      eventually([&] { return worker_of(engine, "few/0").finished && worker_of(engine, "few/0").pid == 0; }));
+  const Stats before = engine.stats();
+  ::kill(master_of(engine), SIGKILL);
+  ASSERT_TRUE(await_next_master(engine, before));
+  Collector<Item> out{engine, "out"};
+  EXPECT_EQ(engine.inlet<Item>("in").push(Item{}), PushResult::accepted);
+  engine.inlet<Item>("in").close();
+  EXPECT_TRUE(engine.wait_for(kDeadline));
+  EXPECT_THAT(out.all(), SizeIs(11));
+  EXPECT_EQ(worker_of(engine, "few/0").incarnation, 1U);
+}
+
+TEST_F(Takeover, AMasterThatCrashesAgainAndAgainIsNotReplacedForEver) {
+  Engine engine{counting_pipeline(1), test_settings()};
+  engine.start();
+  // By a signal that it could have earned itself; one that lives for a second begins anew, so there is no pause.
+  constexpr int kMost = 200;
+  int crashes = 0;
+  for (; crashes < kMost && !engine.over(); ++crashes) {
+    const Stats before = engine.stats();
+    ::kill(before.master, SIGSEGV);
+    const bool next = eventually([&] {
+      const Stats now = engine.stats();
+      return (now.masters > before.masters && now.master != before.master) || !is_alive(before.supervisor);
+    });
+    ASSERT_TRUE(next);
+    if (!is_alive(before.supervisor)) break;
+  }
+  EXPECT_THAT(error_of([&] { engine.wait_for(kDeadline); }), HasSubstr("crash"));
+  EXPECT_GE(engine.stats().masters, 6U) << "five crashes in a row are forgiven";
+  EXPECT_LT(crashes, kMost);
+}
+
 TEST_F(Takeover, OfOnePipelineIsNoMatterOfAnotherOfTheSameHost) {
   Engine first{counting_pipeline(1), test_settings()};
   Engine second{counting_pipeline(1), test_settings()};

@@ -62,6 +62,19 @@ TEST_F(Budget, SpentByAWorkerThatDiesAtEachStartIsReportedAsOneThatNeverBecameRe
               AllOf(HasSubstr("hopeful/0 never became ready: 4 starts in a row"), HasSubstr("signal 9")));
 }
 
+// Half of 100, 200 and 400 ms at the least, whatever is drawn.
+TEST_F(Budget, OfAWorkerThatAchievesNothingIsSpentWithPausesThatDouble) {
+  Pipeline pipeline{"starting"};
+  pipeline.inlet<Order>("in").to<DiesAtStart>("hopeful").outlet("out");
+  Settings settings = small_budget("stop", reports_);
+  settings.set("restart.backoff", "100ms");
+  settings.set("restart.backoff_max", "10s");
+  Engine engine{pipeline, settings};
+  const auto start = std::chrono::steady_clock::now();
+  EXPECT_THAT(error_of([&] { engine.start(); }), HasSubstr("4 starts in a row"));
+  EXPECT_GE(std::chrono::steady_clock::now() - start, 350ms);
+}
+
 TEST_F(Budget, SpentByAWorkerThatThrowsAtEachStartIsReportedWithItsMessage) {
   EXPECT_THAT(why_not_started<ThrowsAtStart>(),
               AllOf(HasSubstr("hopeful/0 never became ready: 4 starts"), HasSubstr("there is no licence")));
