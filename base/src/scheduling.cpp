@@ -43,13 +43,14 @@ void take_ease(Sharing sharing) noexcept {
   const std::uint64_t slice_ns = sharing == Sharing::alone ? 0 : kSharedSliceNs;
   const int policy = sharing == Sharing::in_turns ? SCHED_BATCH : SCHED_OTHER;
   if (::sched_getscheduler(0) != SCHED_OTHER) return;
-  set(0, policy, nice_before, slice_ns);
+  const int nice = hurried ? nice_before : ::getpriority(PRIO_PROCESS, 0);
+  set(0, policy, nice, slice_ns);
   // It asks for nothing, and is refused to a process with more than one thread. Source: unshare(2).
   if (::unshare(CLONE_THREAD) == 0) return;
   std::error_code error;
   for (const auto& task : std::filesystem::directory_iterator{"/proc/self/task", error}) {
     const auto thread = static_cast<pid_t>(std::strtol(task.path().filename().c_str(), nullptr, 10));
-    set(thread, policy, nice_before, slice_ns);
+    set(thread, policy, nice, slice_ns);
   }
 }
 

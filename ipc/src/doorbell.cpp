@@ -9,11 +9,12 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include <sluice/detail/descriptor.hpp>
 #include <sluice/error.hpp>
 
 namespace sluice::ipc {
 
-Doorbell::Doorbell() : fd_{::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)} {
+Doorbell::Doorbell() : fd_{sluice::detail::above_standard(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK))} {
   if (fd_ < 0) {
     throw Error{{"create", "a doorbell", errno_text(),
                  "raise the limit of open files (ulimit -n): every worker takes one"}};

@@ -6,8 +6,6 @@
 #include <bit>
 #include <cstdio>
 #include <fcntl.h>
-#include <fstream>
-#include <limits>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -15,9 +13,11 @@
 #include <fmt/format.h>
 
 #include <sluice/detail/assert.hpp>
+#include <sluice/detail/descriptor.hpp>
 #include <sluice/error.hpp>
 #include <sluice/ipc/far_fence.hpp>
 
+#include "memory_limits.hpp"
 #include "segment_file.hpp"
 
 namespace sluice::ipc {
@@ -30,18 +30,6 @@ std::size_t page_bytes() {
 
 std::size_t whole_pages(std::size_t bytes) {
   return (bytes + page_bytes() - 1) / page_bytes() * page_bytes();
-}
-
-// What /proc/meminfo calls MemAvailable; "unlimited" where it cannot be read.
-std::size_t available_memory_bytes() {
-  std::ifstream info{"/proc/meminfo"};
-  std::string key;
-  std::size_t kib = 0;
-  std::string unit;
-  while (info >> key >> kib >> unit) {
-    if (key == "MemAvailable:") return kib * 1024;
-  }
-  return std::numeric_limits<std::size_t>::max();
 }
 
 // More than any address space has, so that sums of sizes cannot wrap.
@@ -180,24 +168,22 @@ void Segment::refuse_another_size() const {
 
 int Segment::open_read_only() const {
   const std::string path = fmt::format("/proc/self/fd/{}", fd_);
-  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  const int fd = sluice::detail::above_standard(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
   if (fd < 0) throw Error{{"open for reading the segment of", name_, errno_text(), "mount /proc"}};
   return fd;
 }
 
 void Segment::refuse_more_than_there_is() const {
-  const std::size_t available = available_memory_bytes();
-  if (file_bytes_ > available) {
-    throw Error{{"create the segment of", name_,
-                 fmt::format("it takes {} MiB and {} MiB of memory are available", file_bytes_ >> 20,
-                             available >> 20),
-                 kRemedy}};
-  }
+  std::size_t mappings = 0;
+  for (const Region& region : regions_)
+    mappings += 2 + 2 * region.rings.size();  // The plain part in two: keep_out_of_cores().
+  refuse_more_memory_than_there_is(name_, file_bytes_, mappings);
 }
 
 void Segment::create_memory() {
   refuse_more_than_there_is();
-  fd_ = ::memfd_create(("sluice:" + name_).substr(0, 240).c_str(), MFD_CLOEXEC | MFD_ALLOW_SEALING);
+  fd_ = sluice::detail::above_standard(
+      ::memfd_create(("sluice:" + name_).substr(0, 240).c_str(), MFD_CLOEXEC | MFD_ALLOW_SEALING));
   if (fd_ < 0) throw Error{{"create the segment of", name_, errno_text(), ""}};
   if (::ftruncate(fd_, static_cast<off_t>(file_bytes_)) != 0) {
     throw Error{{"size the segment of", name_, errno_text(), kRemedy}};
@@ -249,6 +235,13 @@ void Segment::prefault() {
                  kRemedy}};
   }
   if (file_ != nullptr) file_->publish();
+}
+
+void Segment::keep_out_of_cores(std::size_t region, std::size_t first_byte) noexcept {
+  const Region& found = regions_[region];
+  const std::size_t kept = std::min(whole_pages(first_byte), found.plain_bytes);
+  // A kernel that refuses writes larger cores, and that is all.
+  ::madvise(base_ + found.address_offset + kept, found.address_bytes - kept, MADV_DONTDUMP);
 }
 
 void Segment::protect(std::size_t address_offset, std::size_t bytes, int protection) {

@@ -18,6 +18,7 @@
 
 #include <fmt/format.h>
 
+#include <sluice/detail/descriptor.hpp>
 #include <sluice/error.hpp>
 #include <sluice/ipc/control.hpp>
 
@@ -209,7 +210,7 @@ bool SegmentFile::open_if_there() {
     refuse(kTried, errno_text(), "name a file in a directory that can be written, as in /dev/shm");
   }
   refuse_foreign(found);
-  fd_ = ::open(path_.c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+  fd_ = sluice::detail::above_standard(::open(path_.c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
   if (fd_ < 0 && errno == ENOENT) return false;
   struct stat opened {};
   if (fd_ < 0 || ::fstat(fd_, &opened) != 0) refuse(kTried, errno_text(), "");
@@ -293,7 +294,8 @@ void SegmentFile::check_header(std::size_t file_bytes) const {
 void SegmentFile::make(std::size_t file_bytes) {
   constexpr const char* kTried = "make the segment";
   const std::string directory = std::filesystem::path{path_}.parent_path().string();
-  fd_ = ::open(directory.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, S_IRUSR | S_IWUSR);
+  fd_ = sluice::detail::above_standard(
+      ::open(directory.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, S_IRUSR | S_IWUSR));
   if (fd_ < 0) {
     const bool unable = errno == EOPNOTSUPP || errno == EISDIR;
     refuse(kTried, unable ? "its file system makes no files without a name" : errno_text(),

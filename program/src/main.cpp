@@ -171,6 +171,7 @@ Settings settings_from(const StandardOptions& options) {
   if (!options.profile.empty()) settings.set("profile", options.profile, Origin::command_line);
   for (const std::string& assignment : options.assignments)
     settings.set_assignment(assignment);
+  if (!options.chaos.empty()) settings.set("watchdog.drill", "yes");
   if (!options.chaos.empty() && settings.origin_of("restart.budget").layer <= Origin::profile)
     settings.set("restart.budget", fmt::format("{}", restart_budget_for(parse_chaos(options.chaos))));
   return settings;

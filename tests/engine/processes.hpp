@@ -41,12 +41,14 @@ bool eventually(Done&& done, std::chrono::nanoseconds deadline = kDeadline) {
   return true;
 }
 
-// Settings for tests: many restarts, no pinning that the neighbours on the machine would feel.
+// Settings for tests: many restarts, no pinning that the neighbours on the machine would feel, and SIGUSR2 makes a
+// worker hang.
 inline Settings test_settings() {
   Settings settings;
   settings.set("restart.budget", "1000");
   settings.set("placement.policy", "none");
   settings.set("watchdog.deadline", "20s");
+  settings.set("watchdog.drill", "yes");
   return settings;
 }
 

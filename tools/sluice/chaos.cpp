@@ -105,6 +105,8 @@ void add_chaos(CLI::App& program, std::vector<std::string> behind_dashes, int& s
   chaos->callback([said, behind = std::move(behind_dashes), &status] {
     const ChaosPlan plan = plan_of(*said, behind);
     raise_restart_budget(plan);
+    ::setenv("SLUICE_WATCHDOG_DRILL", "yes",
+             1);  // A stall is asked for by a signal, which is ignored otherwise.
     status = run_chaos(plan);
   });
 }

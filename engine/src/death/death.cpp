@@ -18,6 +18,9 @@ bool raised_by_itself(int signal) noexcept {
     case SIGFPE:
     case SIGILL:
     case SIGSYS:
+    case SIGPIPE:  // The kernel's answer to what it did, or to a limit of its own.
+    case SIGXCPU:
+    case SIGXFSZ:
       return true;
     default:
       return false;

@@ -4,46 +4,39 @@
 #include <cstdlib>
 #include <cstring>
 #include <fcntl.h>
-#include <fstream>
-#include <string>
-#include <string_view>
 #include <unistd.h>
 #include <utility>
 
+#include <sluice/detail/cgroup.hpp>
+
 namespace sluice::detail {
-namespace {
-
-// The path of this process's cgroup in the hierarchy `controllers`: "" is the one of version 2. Lines are
-// "number:controllers:path". Source: cgroups(7).
-std::string cgroup_path(std::string_view controllers) {
-  std::ifstream file{"/proc/self/cgroup"};
-  std::string line;
-  while (std::getline(file, line)) {
-    const std::size_t first = line.find(':');
-    const std::size_t second = line.find(':', first + 1);
-    if (first == std::string::npos || second == std::string::npos) continue;
-    if (std::string_view{line}.substr(first + 1, second - first - 1) == controllers) {
-      return line.substr(second + 1);
-    }
-  }
-  return {};
-}
-
-}  // namespace
 
 MemoryEvents::MemoryEvents() {
-  const std::string files[] = {"/sys/fs/cgroup" + cgroup_path("") + "/memory.events.local",
-                               "/sys/fs/cgroup/memory" + cgroup_path("memory") + "/memory.oom_control"};
-  for (const std::string& path : files) {
-    file_ = Descriptor{::open(path.c_str(), O_RDONLY | O_CLOEXEC)};
-    if (file_.get() >= 0) break;
+  // The group's own count, not that of the groups below it.
+  for (const Cgroup& group : cgroups_of_this_process("memory")) {
+    const auto path = group.directory / (group.version_2 ? "memory.events.local" : "memory.oom_control");
+    if (Descriptor file{::open(path.c_str(), O_RDONLY | O_CLOEXEC)}) file_ = std::move(file);
   }
   seen_ = read_count();
 }
 
-bool MemoryEvents::somebody_was_killed() noexcept {
-  const std::uint64_t now = read_count();
-  return std::exchange(seen_, now) != now;
+void MemoryEvents::look(std::chrono::nanoseconds now) noexcept {
+  const std::uint64_t count = read_count();
+  if (count == seen_) return;
+  unexplained_ += count - seen_;
+  seen_ = count;
+  last_kill_ = now;
+}
+
+bool MemoryEvents::explains_a_kill(std::chrono::nanoseconds born, std::chrono::nanoseconds now) noexcept {
+  look(now);
+  if (unexplained_ == 0) return false;
+  if (last_kill_ < born || now - last_kill_ > kLongestDeath) {
+    unexplained_ = 0;  // Of other processes of the group.
+    return false;
+  }
+  --unexplained_;
+  return true;
 }
 
 std::uint64_t MemoryEvents::read_count() const noexcept {

@@ -12,6 +12,7 @@
 #include <sluice/pinning/bind.hpp>
 
 #include "host/engine_parts.hpp"
+#include "host/machine_check.hpp"
 #include "host/resume.hpp"
 #include "host/shallow_idle.hpp"
 #include "observer/segment_stats.hpp"
@@ -39,8 +40,11 @@ void refuse_threads(const std::string& name) {
 
 }  // namespace
 
-Engine::Engine(const Pipeline& pipeline, const Settings& settings)
-    : parts_{std::make_unique<Parts>(pipeline, settings)} {}
+Engine::Engine(const Pipeline& pipeline, const Settings& settings) {
+  refuse_kernel(pipeline.name());
+  refuse_limits(pipeline.name(), lay_out(pipeline.graph(), resolve(settings, pipeline.graph())));
+  parts_ = std::make_unique<Parts>(pipeline, settings);
+}
 
 Engine::~Engine() {
   // A child of the host has a copy, and no pipeline.
@@ -68,6 +72,7 @@ void Engine::start() {
   const ShallowIdle idle{wiring.settings().idle_states};
   parts.idle_remark = idle.remark();
   parts.resumed = wiring.segment().open();
+  parts.host.keep_out_of_cores();
   parts.memory = bind_segment(wiring.layout(), wiring.segment(), parts.placement);
   wiring.segment().prefault();
   if (parts.resumed) {

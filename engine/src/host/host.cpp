@@ -191,6 +191,15 @@ void Host::kill_control_plane() const {
   }
 }
 
+void Host::keep_out_of_cores() noexcept {
+  if (settings_.dumped_segment == DumpedSegment::all) return;
+  for (const ProcessIndex process : layout_.processes.indices()) {
+    const ProcessLayout& parts = layout_.processes[process];
+    // Undo log and state stand last; the host and the master have none.
+    segment_.keep_out_of_cores(process.value(), parts.entries != 0 ? parts.entries : parts.plain_bytes);
+  }
+}
+
 Stats Host::stats() const {
   Stats stats = known_;
   read_stats(wiring_, stats);

@@ -63,6 +63,8 @@ class Host {
   // Kills supervisor and master, as far as the register knows them.
   void kill_control_plane() const;
 
+  // Core dumps hold what `core.segment` says. Once the segment is open.
+  void keep_out_of_cores() noexcept;
   // Once all processes are gone: takes a named segment's file away if there is nothing to go on with.
   void remove_spent_file() noexcept;
 

@@ -93,6 +93,11 @@ PipelineSettings resolve(const Settings& settings, const Graph& graph) {
   resolved.watchdog_tick = settings.duration("watchdog.tick");
   resolved.host_death =
       settings.choice("host.death") == "stop" ? HostDeathPolicy::stop : HostDeathPolicy::drain;
+  resolved.master_priority =
+      settings.choice("master.priority") == "raised" ? MasterPriority::raised : MasterPriority::normal;
+  resolved.dumped_segment =
+      settings.choice("core.segment") == "control" ? DumpedSegment::control : DumpedSegment::all;
+  resolved.drill = settings.flag("watchdog.drill");
   resolved.retry_path = settings.text("poison.retry");
   resolved.fingerprint = settings.fingerprint();
   return resolved;

@@ -46,6 +46,10 @@ struct StageSettings {
 
 enum class SpentBudgetPolicy : std::uint8_t { stop, shed };
 enum class HostDeathPolicy : std::uint8_t { stop, drain };
+// Of supervisor, master and a replacement until it is at work.
+enum class MasterPriority : std::uint8_t { raised, normal };
+// What of the segment a core dump holds.
+enum class DumpedSegment : std::uint8_t { control, all };
 
 // The keys restart.*, and poison.budget, which counts in the same window.
 struct RestartSettings {
@@ -77,6 +81,9 @@ struct PipelineSettings {
   ObserverSettings observers;
   std::chrono::nanoseconds watchdog_tick{0};
   HostDeathPolicy host_death = HostDeathPolicy::stop;
+  MasterPriority master_priority = MasterPriority::raised;
+  DumpedSegment dumped_segment = DumpedSegment::control;
+  bool drill = false;      // SIGUSR2 makes a worker hang.
   std::string retry_path;  // Of dead letters that are to be handled once more; empty for none.
   std::uint64_t fingerprint = 0;
 };

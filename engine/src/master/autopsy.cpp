@@ -69,7 +69,7 @@ Death find_cause(const Wiring& wiring, const Child& child, const std::optional<W
   evidence.ended_by_watchdog = child.stalled;
   // Asked of the kernel only where it can matter.
   evidence.out_of_memory_kill = (!status || (!status->exited && status->value == SIGKILL)) &&
-                                !child.stalled && memory_events.somebody_was_killed();
+                                !child.stalled && memory_events.explains_a_kill(child.born, monotonic_now());
   if (!has_taken_over(control, child)) return death_of(evidence);
   const ipc::Activity activity = control.activity.load(kRelaxed);
   // Said only after the last commit and its rings: a process that had come less far is replaced once more.

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <ctime>
+#include <poll.h>
 
 namespace sluice::detail {
 
@@ -26,10 +27,13 @@ void Epoll::remove(int fd) const noexcept {
 }
 
 std::size_t Epoll::wait(std::span<epoll_event> events, std::chrono::nanoseconds limit) const noexcept {
+  // Not epoll_pwait2(), which Linux has since 5.11 and older filters of system calls refuse: an epoll instance
+  // can be polled itself, by a call that has always known nanoseconds.
   const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(limit);
   const timespec timeout{seconds.count(), (limit - seconds).count()};
-  const int count =
-      ::epoll_pwait2(epoll_.get(), events.data(), static_cast<int>(events.size()), &timeout, nullptr);
+  pollfd self{epoll_.get(), POLLIN, 0};
+  if (::ppoll(&self, 1, &timeout, nullptr) <= 0) return 0;
+  const int count = ::epoll_wait(epoll_.get(), events.data(), static_cast<int>(events.size()), 0);
   return static_cast<std::size_t>(std::max(count, 0));
 }
 

@@ -44,6 +44,8 @@ class ExitHandler {
   std::string on_exit(WorkerIndex worker);
   // The worker that a former master left is dead, and reaped by the process whose child it was. As above.
   std::string on_exit_unseen(WorkerIndex worker);
+  // Now and then, so that it is known when a process was killed for its memory.
+  void look_at_memory_events() noexcept { memory_events_.look(monotonic_now()); }
   // The worker that a former master left is done.
   void count_as_done() noexcept { --running_; }
 

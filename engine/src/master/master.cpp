@@ -65,6 +65,7 @@ void Master::supervise() {
     if (monotonic_now() < stalls_.next_look()) continue;
     reaper_.reap_late();
     stalls_.look_at_workers();
+    exits_.look_at_memory_events();
   }
 }
 

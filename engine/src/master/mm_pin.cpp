@@ -12,6 +12,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <sluice/detail/descriptor.hpp>
 #include <sluice/detail/process_name.hpp>
 #include <sluice/detail/sanitizers.hpp>
 #include <sluice/detail/scheduling.hpp>
@@ -63,7 +64,7 @@ void start_mm_pin() noexcept {
   // Standing still, since the mm_pin reads it when it likes.
   static int pidfd = -1;
   // Not 0: everything below the descriptor is closed.
-  pidfd = static_cast<int>(::syscall(SYS_pidfd_open, ::getpid(), 0));
+  pidfd = above_standard(static_cast<int>(::syscall(SYS_pidfd_open, ::getpid(), 0)));
   if (pidfd <= 0) return;
   // A handler of signals would run in both, on the same memory.
   sigset_t all;

@@ -100,17 +100,16 @@ std::string ExitHandler::replace(WorkerIndex worker, const Autopsy& autopsy) {
 }
 
 // Nothing, and after which delay; or that the budget is spent. A death that an event is to blame for has an
-// end of its own, since the event is moved out of the way: such moves are counted apart, and delay nothing.
+// end of its own, since the event is moved out of the way: such moves are counted apart. A kill from outside
+// ends no pipeline, but for a worker that has never come to work: what kills that one may be its own doing.
 std::optional<std::string> ExitHandler::why_not_replaced(Child& child, const Autopsy& autopsy,
                                                          std::chrono::nanoseconds& delay) {
   const auto now = monotonic_now();
-  const auto lived = now - child.born;
+  const bool counts = is_earned(autopsy.death.cause) || child.starts.never_ready();
+  delay = child.budget.pause(now - child.born, autopsy.achieved, random_());
   if (autopsy.attempts == 0 || autopsy.attempts > child.most_attempts) {
-    const auto granted = child.budget.on_death(now, lived, autopsy.achieved, random_());
-    if (!granted) return budget_report(child, autopsy);
-    delay = *granted;
-  } else if (autopsy.attempts == child.most_attempts &&
-             !child.letters.on_death(now, lived, true, random_())) {
+    if (counts && !child.budget.allows(now)) return budget_report(child, autopsy);
+  } else if (autopsy.attempts == child.most_attempts && !child.letters.allows(now)) {
     return letters_report(child, autopsy);
   }
   return std::nullopt;

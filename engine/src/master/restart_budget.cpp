@@ -9,15 +9,16 @@ namespace sluice::detail {
 
 RestartBudget::RestartBudget(const RestartPolicy& policy) : policy_{policy}, deaths_(policy.budget) {}
 
-std::optional<std::chrono::nanoseconds> RestartBudget::on_death(std::chrono::nanoseconds now,
-                                                                std::chrono::nanoseconds lived,
-                                                                bool achieved_something,
-                                                                std::uint64_t random) noexcept {
+bool RestartBudget::allows(std::chrono::nanoseconds now) noexcept {
   const std::size_t budget = deaths_.size();
-  if (budget == 0) return std::nullopt;
-  if (count_ >= budget && now - deaths_[count_ % budget] < policy_.window) return std::nullopt;
+  if (budget == 0) return false;
+  if (count_ >= budget && now - deaths_[count_ % budget] < policy_.window) return false;
   deaths_[count_++ % budget] = now;
+  return true;
+}
 
+std::chrono::nanoseconds RestartBudget::pause(std::chrono::nanoseconds lived, bool achieved_something,
+                                              std::uint64_t random) noexcept {
   fruitless_ = achieved_something || lived >= policy_.stable ? 0 : fruitless_ + 1;
   if (fruitless_ == 0) return std::chrono::nanoseconds{0};
   // Doubled step by step, for backoff * 2^n would soon be more than a clock can hold.

@@ -3,14 +3,14 @@
 //
 // A worker that died after it had committed something, or while it waited, is replaced at once. One that died
 // without having achieved anything waits: backoff, doubled each time up to a limit, with jitter so that
-// workers that die together do not come back together. More than `budget` deaths within `window` end the
-// pipeline.
+// workers that die together do not come back together. More than `budget` deaths within `window` that count end
+// the pipeline: those that the worker earned. What kills it from outside says nothing of it, and counts only
+// while the worker has never become ready.
 #pragma once
 
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
-#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -29,11 +29,13 @@ class RestartBudget {
  public:
   explicit RestartBudget(const RestartPolicy& policy);
 
-  // The worker died at `now` after living for `lived`. How long to wait before its replacement, or nothing
-  // when the budget is spent. `random` is any 64 random bits.
-  std::optional<std::chrono::nanoseconds> on_death(std::chrono::nanoseconds now,
-                                                   std::chrono::nanoseconds lived, bool achieved_something,
-                                                   std::uint64_t random) noexcept;
+  // A death at `now` that counts. Whether it may be replaced: false when the budget is
+  // spent.
+  bool allows(std::chrono::nanoseconds now) noexcept;
+  // How long to wait before the replacement of a worker that has lived for `lived`, whether its death counts or
+  // not. `random` is any 64 random bits.
+  std::chrono::nanoseconds pause(std::chrono::nanoseconds lived, bool achieved_something,
+                                 std::uint64_t random) noexcept;
 
  private:
   RestartPolicy policy_;
@@ -49,6 +51,8 @@ class StartRecord {
   // Since it was ready last.
   std::size_t starts_in_vain() const noexcept { return in_vain_; }
   bool never_ready() const noexcept { return in_vain_ != 0 && !was_ever_ready_; }
+  // For a master that finds a worker which a former one has started.
+  void was_ready_before() noexcept { was_ever_ready_ = true; }
 
  private:
   std::size_t in_vain_ = 0;

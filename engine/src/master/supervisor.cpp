@@ -9,6 +9,7 @@
 
 #include <sluice/detail/process_name.hpp>
 #include <sluice/detail/scheduling.hpp>
+#include <sluice/detail/signals.hpp>
 #include <sluice/error.hpp>
 #include <sluice/pinning/bind.hpp>
 
@@ -53,15 +54,10 @@ void await_orphans() noexcept {
   }
 }
 
-void prepare() noexcept {
-  // What a terminal or a service manager sends to the whole group is meant for the host, which then drains.
-  for (const int signal : {SIGINT, SIGQUIT, SIGHUP, SIGTERM, SIGPIPE})
-    std::signal(signal, SIG_IGN);
-  std::signal(SIGCHLD, SIG_DFL);
-  sigset_t none;
-  sigemptyset(&none);
-  sigprocmask(SIG_SETMASK, &none, nullptr);
-  hurry();
+void prepare(const Wiring& wiring) noexcept {
+  leave_the_hosts_signals();
+  std::signal(SIGPIPE, SIG_IGN);
+  if (wiring.settings().master_priority == MasterPriority::raised) hurry();
 }
 
 void become_supervisor(const Command& command) noexcept {
@@ -112,7 +108,7 @@ void run_supervisor(const Command& command) noexcept {
   constexpr int kMostRetries = 500;
   constexpr auto kRetry = std::chrono::milliseconds{10};
   command.host_line.let_go();
-  prepare();
+  prepare(command.wiring);
   // A place that the kernel does not grant is reported by the host.
   pinning::bind_this_process(command.placement.plan.master);
   become_supervisor(command);

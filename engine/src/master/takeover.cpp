@@ -14,6 +14,7 @@
 //   was ending the pipeline, state not   workers found dead are started; requests are looked at, so that a stop
 //   set                                  goes on; a pipeline that had failed fails once more
 #include <algorithm>
+#include <iterator>
 #include <unistd.h>
 
 #include "master/master.hpp"
@@ -71,6 +72,10 @@ void Master::adopt(WorkerIndex worker) {
   const ipc::Control& control = wiring_.worker(worker).control();
   // relaxed: what it says is believed as little as by the master before.
   const std::uint32_t incarnation = control.incarnation.load(std::memory_order_relaxed);
+  const bool was_ready =
+      std::any_of(std::begin(control.lives), std::end(control.lives),
+                  [](const ipc::Life& life) { return life.ready_ns.load(std::memory_order_relaxed) != 0; });
+  if (child.pid != 0 && was_ready) child.starts.was_ready_before();
   if (control.pid.load(std::memory_order_relaxed) == child.pid) {
     const ipc::Life& life = control.lives[incarnation % ipc::kLivesKept];
     child.born = std::min(child.born, std::chrono::nanoseconds{life.born_ns.load(std::memory_order_relaxed)});

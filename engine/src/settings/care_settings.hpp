@@ -34,6 +34,14 @@ inline constexpr std::array kCareSettings = {
                 "How long a worker of a stage may take for one event. Past it the worker has stalled, and is "
                 "killed and replaced.",
             .trade_off = "A short deadline ends a stall sooner, and may kill a worker that is only slow."},
+    Setting{.key = "watchdog.drill",
+            .type = SettingType::flag,
+            .fallback = "no",
+            .example = "yes",
+            .meaning =
+                "Whether SIGUSR2 makes a worker hang until the watchdog ends it, to see what becomes of it. "
+                "Otherwise the signal is ignored. Chaos that stalls workers sets it.",
+            .trade_off = "With it a stray signal to the process group stands all workers still."},
     Setting{.key = "restart.budget",
             .type = SettingType::count,
             .fallback = "5",
@@ -41,8 +49,9 @@ inline constexpr std::array kCareSettings = {
             .most = "1M",
             .example = "20",
             .meaning =
-                "Restarts that a worker may have within restart.window. One more stops the pipeline with a "
-                "report; 0 stops it at the first death. A death that an event is blamed for does not count: "
+                "Deaths of its own doing that a worker may die within restart.window. One more stops the "
+                "pipeline with a report; 0 stops it at the first one. A kill from outside does not count, "
+                "unless the worker has never become ready, nor does a death that an event is blamed for: "
                 "poison.attempts says what becomes of that event.",
             .trade_off =
                 "A large budget outlives trouble that passes; a small one stops sooner what cannot work."},
@@ -166,6 +175,30 @@ inline constexpr std::array kCareSettings = {
                 "handles what the host had pushed, ends the sources, and ends the pipeline when all is done; "
                 "what is published for the host and finds no room is dropped and counted.",
             .trade_off = "`stop` leaves nothing running; `drain` loses nothing that was pushed."},
+    Setting{
+        .key = "core.segment",
+        .type = SettingType::choice,
+        .fallback = "control",
+        .choices = "control|all",
+        .example = "all",
+        .meaning =
+            "What of the shared segment a core dump holds. `control` is what each process says of itself: "
+            "progress, cursors, commit record. `all` adds state and lanes of all processes.",
+        .trade_off =
+            "`all` shows the state that a crash met, in a file of the size of the segment: no replacement "
+            "starts before the kernel has written it."},
+    Setting{
+        .key = "master.priority",
+        .type = SettingType::choice,
+        .fallback = "raised",
+        .choices = "raised|normal",
+        .example = "normal",
+        .meaning =
+            "How the supervisor, the master and a replacement until it is at work are scheduled. `raised` "
+            "takes nice -15 where the user may, and short slices; `normal` leaves them as the host is.",
+        .trade_off =
+            "`raised` replaces a worker sooner where all cores are busy; `normal` never goes before what "
+            "else the machine has to do."},
     Setting{.key = "placement.policy",
             .type = SettingType::choice,
             .fallback = "compact",

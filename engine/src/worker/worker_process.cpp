@@ -12,6 +12,7 @@
 
 #include <sluice/detail/process_name.hpp>
 #include <sluice/detail/scheduling.hpp>
+#include <sluice/detail/signals.hpp>
 #include <sluice/error.hpp>
 #include <sluice/pinning/bind.hpp>
 
@@ -20,29 +21,18 @@
 namespace sluice::detail {
 namespace {
 
-// A drill: a user or `sluice chaos` sends SIGUSR2 to a worker to see what happens when a handler hangs.
+// The drill (watchdog.drill): what happens when a handler hangs.
 void hang(int) {
   volatile bool forever = true;
   while (forever) {
   }
 }
 
-void set_signals() {
-  for (const int signal : {SIGCHLD, SIGPIPE, SIGUSR1})
-    std::signal(signal, SIG_DFL);
-  // What a terminal or a service manager sends to the whole group is meant for the host, which then drains.
-  for (const int signal : {SIGINT, SIGQUIT, SIGHUP, SIGTERM})
-    std::signal(signal, SIG_IGN);
-  std::signal(SIGUSR2, hang);
-  sigset_t none;
-  sigemptyset(&none);
-  sigprocmask(SIG_SETMASK, &none, nullptr);
-}
-
 }  // namespace
 
 void prepare_worker(const Wiring& wiring) {
-  set_signals();
+  leave_the_hosts_signals();
+  if (wiring.settings().drill) std::signal(SIGUSR2, hang);
   // Where the kernel lets only ancestors trace (Yama), the stack dumper is none; it descends from the host.
   // 0, where there is no host: none may trace.
   const ipc::Control& host = wiring.host().control();

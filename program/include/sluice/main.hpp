@@ -23,9 +23,9 @@ struct StandardOptions {
   std::string chaos{};                   // --chaos, as parse_chaos() reads it; empty for none.
 };
 
-// The environment's settings, with those of the command line over them. With chaos, a restart.budget that is
-// as the profile has it becomes one that chaos does not use up. Throws Error for what is no setting or no
-// value.
+// The environment's settings, with those of the command line over them. With chaos, watchdog.drill is on, and a
+// restart.budget that is as the profile has it becomes one that chaos does not use up. Throws Error for what is
+// no setting or no value.
 Settings settings_from(const StandardOptions& options);
 
 // The exit statuses of a Sluice program.

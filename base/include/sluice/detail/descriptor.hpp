@@ -8,10 +8,16 @@
 
 namespace sluice::detail {
 
+// `fd`, or in its place, when it is one of the three standard descriptors, a copy that is none: a program that was
+// started with one of them closed would write its messages into whatever got the number. -1, with errno set, when
+// there is none to be had. Negative ones are given back as they are, and so is errno.
+int above_standard(int fd) noexcept;
+
 class Descriptor {
  public:
   Descriptor() = default;
-  explicit Descriptor(int fd) noexcept : fd_{fd} {}
+  // Never one of the standard descriptors: above_standard().
+  explicit Descriptor(int fd) noexcept : fd_{above_standard(fd)} {}
   Descriptor(Descriptor&& other) noexcept : fd_{other.fd_} { other.fd_ = -1; }
   Descriptor& operator=(Descriptor&& other) noexcept {
     if (this != &other) {

@@ -75,6 +75,9 @@ class Segment {
   // Allocates every page, under the memory policies bound to the addresses before; a file made anew has its
   // name from here on. A full memory file system is an Error here and never a SIGBUS later.
   void prefault();
+  // Core dumps of this process and those it forks hold of the region's plain part what comes before `first_byte`,
+  // and none of its rings. After open().
+  void keep_out_of_cores(std::size_t region, std::size_t first_byte) noexcept;
   // The pipeline has come to its end, and no start will go on with the file. Nothing for an anonymous
   // segment.
   void remove_file() noexcept;

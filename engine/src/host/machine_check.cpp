@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "host/machine_check.hpp"
+
+#include <cerrno>
+#include <cstdint>
+#include <ctime>
+#include <fcntl.h>
+#include <filesystem>
+#include <fstream>
+#include <optional>
+#include <poll.h>
+#include <sched.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <fmt/format.h>
+
+#include <sluice/detail/cgroup.hpp>
+#include <sluice/detail/descriptor.hpp>
+#include <sluice/error.hpp>
+
+namespace sluice::detail {
+namespace {
+
+void refuse_call(const std::string& pipeline, const char* call) {
+  throw Error{{"start the pipeline", pipeline, fmt::format("the kernel refuses {}: {}", call, errno_text()),
+               "allow it in the filter of system calls (seccomp); Linux has it since 5.4"}};
+}
+
+std::optional<std::uint64_t> number_in(const std::filesystem::path& path) {
+  std::ifstream file{path};
+  std::uint64_t number = 0;
+  if (file >> number) return number;
+  return std::nullopt;
+}
+
+std::uint64_t open_descriptors() {
+  std::error_code error;
+  std::filesystem::directory_iterator entries{"/proc/self/fd", error};
+  return error ? 0 : static_cast<std::uint64_t>(std::distance(entries, {}));
+}
+
+void refuse_descriptors(const std::string& pipeline, std::size_t processes) {
+  // In the master, which has most: a doorbell and a pidfd for each process, and what there is once, or for a stack
+  // that is being taken.
+  constexpr std::uint64_t kOnce = 24;
+  const std::uint64_t needed = open_descriptors() + 2 * processes + kOnce;
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY || needed <= limit.rlim_cur)
+    return;
+  throw Error{
+      {"start the pipeline", pipeline,
+       fmt::format("it takes {} open files, of those {} that are open already, and this process may have {}",
+                   needed, open_descriptors(), limit.rlim_cur),
+       "raise the limit of open files (ulimit -n, RLIMIT_NOFILE), or lower the number of workers"}};
+}
+
+void refuse_processes(const std::string& pipeline, std::size_t workers) {
+  // Each worker has an mm_pin; supervisor, master, a standby with its own, and one that is on its way out.
+  constexpr std::uint64_t kOnce = 6;
+  const std::uint64_t needed = 2 * workers + kOnce;
+  for (const Cgroup& group : cgroups_of_this_process("pids")) {
+    const auto most = number_in(group.directory / "pids.max");
+    const auto now = number_in(group.directory / "pids.current");
+    if (!most || !now || *now + needed <= *most) continue;
+    throw Error{
+        {"start the pipeline", pipeline,
+         fmt::format("it takes {} processes, and the control group {} has {} of the {} that it may have",
+                     needed, group.directory.string(), *now, *most),
+         "raise that limit, or lower the number of workers"}};
+  }
+  rlimit limit{};
+  if (::geteuid() == 0 || ::getrlimit(RLIMIT_NPROC, &limit) != 0 || needed <= limit.rlim_cur) return;
+  throw Error{{"start the pipeline", pipeline,
+               fmt::format("it takes {} processes, and this user may have {}", needed, limit.rlim_cur),
+               "raise the limit of processes (ulimit -u, RLIMIT_NPROC), or lower the number of workers"}};
+}
+
+}  // namespace
+
+void refuse_kernel(const std::string& pipeline) {
+  const timespec none{0, 0};
+  if (::ppoll(nullptr, 0, &none, nullptr) != 0) refuse_call(pipeline, "ppoll");
+  cpu_set_t units;
+  // A machine with more units than the set has room for says EINVAL.
+  if (::sched_getaffinity(0, sizeof(units), &units) != 0 && errno != EINVAL)
+    refuse_call(pipeline, "sched_getaffinity");
+  std::error_code error;
+  const std::filesystem::directory_iterator entries{"/proc/self/task", error};
+  if (error)
+    throw Error{{"start the pipeline", pipeline, "/proc/self/task: " + error.message(), "mount /proc"}};
+  const Descriptor self = open_pidfd(::getpid());
+  if (!send_signal(self, 0)) refuse_call(pipeline, "pidfd_send_signal");
+  siginfo_t info{};
+  // This process is no child of itself.
+  if (::waitid(static_cast<idtype_t>(P_PIDFD), static_cast<id_t>(self.get()), &info, WEXITED | WNOHANG) !=
+          0 &&
+      errno != ECHILD) {
+    refuse_call(pipeline, "waitid");
+  }
+}
+
+void refuse_limits(const std::string& pipeline, const Layout& layout) {
+  refuse_descriptors(pipeline, layout.processes.size());
+  refuse_processes(pipeline, layout.worker_count());
+}
+
+}  // namespace sluice::detail

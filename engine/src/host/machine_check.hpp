@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a pipeline needs of the machine beside memory, asked before anything is made.
+#pragma once
+
+#include <string>
+
+#include "layout/layout.hpp"
+
+namespace sluice::detail {
+
+// Throws Error when the kernel, or a filter of system calls, refuses a call that the pipeline cannot do without and
+// would need only later: for a stop, or a stall. The oldest kernel that has them all is Linux 5.4. What is newer
+// (cgroup 2 events, short slices, identities of pidfds) is used where it is to be had.
+void refuse_kernel(const std::string& pipeline);
+
+// Throws Error, which names the limit, what is needed and what there is, when descriptors or processes of the
+// pipeline are more than this process may have.
+void refuse_limits(const std::string& pipeline, const Layout& layout);
+
+}  // namespace sluice::detail

@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: Apache-2.0
+// What this machine and this process may have of memory, asked before anything is made.
+#pragma once
+
+#include <cstddef>
+#include <string>
+
+namespace sluice::ipc {
+
+// Throws Error, which names the limit, what is needed and what there is, when a file of `bytes` in memory, mapped
+// in `mappings` pieces, cannot be had. `name` is the pipeline's.
+void refuse_more_memory_than_there_is(const std::string& name, std::size_t bytes, std::size_t mappings);
+
+}  // namespace sluice::ipc

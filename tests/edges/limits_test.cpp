@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: Apache-2.0
+// Limits of the machine: an Error before anything is made, which names the limit, what is needed and what there is.
+
+#include <sys/resource.h>
+
+#include <sluice/detail/cgroup.hpp>
+
+#include "pipelines.hpp"
+#include "processes.hpp"
+
+namespace sluice::test {
+namespace {
+
+using testing::AllOf;
+using testing::HasSubstr;
+
+Pipeline echoing(unsigned workers = 1) {
+  Pipeline pipeline{"limited"};
+  pipeline.inlet<Item>("in").to<Echo>("echo", {.workers = workers}).outlet("out");
+  return pipeline;
+}
+
+// What a start says in a child of this process that has less of something; the empty string when it starts.
+template <class Lower>
+std::string start_with_less(Lower&& lower, unsigned workers = 1) {
+  int ends[2];
+  if (::pipe(ends) != 0) return "no pipe";
+  const pid_t child = ::fork();
+  if (child == 0) {
+    lower();
+    const std::string said = error_of([workers] {
+      Engine engine{echoing(workers), test_settings()};
+      engine.start();
+    });
+    ::_exit(::write(ends[1], said.data(), said.size()) == static_cast<ssize_t>(said.size()) ? 0 : 1);
+  }
+  ::close(ends[1]);
+  std::string said;
+  char text[4096];
+  for (ssize_t got = 0; (got = ::read(ends[0], text, sizeof(text))) > 0;)
+    said.append(text, static_cast<std::size_t>(got));
+  ::close(ends[0]);
+  int status = 0;
+  ::waitpid(child, &status, 0);
+  EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0) << "status " << status;
+  return said;
+}
+
+auto limit(int what, rlim_t most) {
+  return [what, most] {
+    const rlimit value{most, most};
+    if (::setrlimit(static_cast<__rlimit_resource_t>(what), &value) != 0) ::_exit(2);
+  };
+}
+
+TEST(Limit, OfFileSizesIsToldBeforeTheKernelKills) {
+  EXPECT_THAT(start_with_less(limit(RLIMIT_FSIZE, 1 << 20)),
+              AllOf(HasSubstr("no file of more than 1048576"), HasSubstr("ulimit -f")));
+}
+
+TEST(Limit, OfOpenFilesIsToldWithWhatIsNeeded) {
+  EXPECT_THAT(start_with_less(limit(RLIMIT_NOFILE, 60), 40),
+              AllOf(HasSubstr("open files"), HasSubstr("may have 60"), HasSubstr("ulimit -n")));
+}
+
+// Joins a group below this process's own; the parent takes the group away again.
+class SmallGroup {
+ public:
+  SmallGroup(const std::string& controller, const std::string& file_1, const std::string& file_2) {
+    std::error_code error;
+    // The deepest group of each hierarchy stands last; not every hierarchy has the controller.
+    for (const detail::Cgroup& each : detail::cgroups_of_this_process(controller)) {
+      const std::filesystem::path own = each.directory / ("sluice-limit-" + std::to_string(::getpid()));
+      const std::string limit = each.version_2 ? file_2 : file_1;
+      if (!std::filesystem::create_directory(own, error)) continue;
+      if (!std::filesystem::exists(own / limit, error)) {
+        std::filesystem::remove(own, error);
+        continue;
+      }
+      if (made_) std::filesystem::remove(own_, error);
+      made_ = true;
+      own_ = own;
+      limit_ = limit;
+    }
+  }
+  ~SmallGroup() {
+    std::error_code error;
+    if (!made_) return;
+    eventually([&] { return std::filesystem::remove(own_, error) || !std::filesystem::exists(own_); }, 5s);
+  }
+  bool made() const { return made_; }
+  auto join(std::uint64_t most) const {
+    return [this, most] {
+      std::ofstream{own_ / limit_} << most << std::flush;
+      std::ofstream group{own_ / "cgroup.procs"};
+      if (!(group << ::getpid() << std::flush)) ::_exit(2);
+    };
+  }
+
+ private:
+  std::filesystem::path own_;
+  std::string limit_;
+  bool made_ = false;
+};
+
+TEST(Limit, OfAMemoryCgroupIsToldBeforeTheKernelKills) {
+  const SmallGroup group{"memory", "memory.limit_in_bytes", "memory.max"};
+  if (!group.made()) GTEST_SKIP() << "no memory cgroup can be made here";
+  EXPECT_THAT(
+      start_with_less(group.join(std::uint64_t{4} << 20), 8),
+      AllOf(HasSubstr("memory limit of the control group"), HasSubstr("sluice-limit-"), HasSubstr("MiB")));
+}
+
+TEST(Limit, OfProcessesInACgroupIsTold) {
+  const SmallGroup group{"pids", "pids.max", "pids.max"};
+  if (!group.made()) GTEST_SKIP() << "no cgroup of processes can be made here";
+  EXPECT_THAT(start_with_less(group.join(8), 8),
+              AllOf(HasSubstr("it takes 22 processes"), HasSubstr("of the 8 that it may have")));
+}
+
+TEST(Limit, OfWorkersThatNoMachineHasIsToldAtOnce) {
+  for (const unsigned workers : {5'000U, 50'000U, 1'000'000U}) {
+    const auto start = std::chrono::steady_clock::now();
+    EXPECT_THAT(error_of([workers] {
+                  Engine{echoing(workers), test_settings()};
+                }),
+                AllOf(HasSubstr("limited"), HasSubstr("number of workers")))
+        << workers;
+    EXPECT_LT(std::chrono::steady_clock::now() - start, 20s) << workers;
+  }
+}
+
+}  // namespace
+}  // namespace sluice::test
