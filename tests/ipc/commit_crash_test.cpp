@@ -50,6 +50,7 @@ class CommitCrash : public ::testing::Test {
  protected:
   void SetUp() override {
     if (SLUICE_THREAD_SANITIZER) GTEST_SKIP() << "stepping would step through ThreadSanitizer's own runtime";
+    if (kernel_has_no_ptrace()) GTEST_SKIP() << "no ptrace on this kernel, as under qemu-user";
   }
 
   Deaths deaths_of_a_run() const {

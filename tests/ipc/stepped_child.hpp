@@ -2,6 +2,7 @@
 // Runs a child one instruction at a time, so that a test can look at what a death there would leave behind.
 #pragma once
 
+#include <cerrno>
 #include <chrono>
 #include <csignal>
 #include <cstdint>
@@ -34,6 +35,12 @@ class SamePlace {
  private:
   cpu_set_t before_{};
 };
+
+// The kernel, or the emulator that stands for it, knows no ptrace: then no process can be stepped.
+inline bool kernel_has_no_ptrace() {
+  Child child{[] { return ::ptrace(PTRACE_TRACEME, 0, nullptr, nullptr) != 0 && errno == ENOSYS ? 1 : 0; }};
+  return child.ending() == "exit 1";
+}
 
 // A child that stands still unless it is told to go on. It calls stop_here() where it wants to be met.
 class SteppedChild {
