@@ -38,6 +38,8 @@ class RecoveryDeath : public testing::Test {
 
   void die_again_and_again(Script script) {
     if (kSteppingIsTooSlow) GTEST_SKIP() << "single steps of sanitized code take too long";
+    if (!kOptimized)
+      GTEST_SKIP() << "recoveries of recoveries of code that is not optimized take too many steps";
     const bool file = !script.file.empty();
     const bool dead_letters = !script.dead_letters.empty();
     state_checker_ = std::make_unique<StateChecker>(script, path(kDeaths));

@@ -15,6 +15,11 @@ using namespace detail;
 
 // Single steps take a sanitized build, whose instructions are many times as many, too long.
 inline constexpr bool kSteppingIsTooSlow = SLUICE_ADDRESS_SANITIZER;
+#ifdef __OPTIMIZE__
+inline constexpr bool kOptimized = true;
+#else
+inline constexpr bool kOptimized = false;  // Several times as many instructions, as in the preset dev.
+#endif
 
 // What the worker's process does after its fork; calls `between` before its construction and its steps.
 void live_in_child(Scene& scene, const std::function<void()>& between = {});
