@@ -45,7 +45,7 @@ CheckedValue check_flag(std::string_view text) {
 
 // A line feed in a text could not be written in a profile file, and would spoil every table it stands in.
 CheckedValue check_text(std::string_view text) {
-  const auto is_control = [](char character) { return character >= '\0' && character < ' '; };
+  const auto is_control = [](unsigned char character) { return character < ' '; };
   if (std::ranges::any_of(text, is_control)) return {.fault = "it holds a control character"};
   return {.canonical = std::string{text}};
 }
