@@ -2,6 +2,7 @@
 #include "sluice/main.hpp"
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <csignal>
 #include <cstdio>
@@ -13,6 +14,7 @@
 #include <sluice/chaos.hpp>
 #include <sluice/cli.hpp>
 #include <sluice/error.hpp>
+#include <sluice/units.hpp>
 
 namespace sluice {
 
@@ -21,30 +23,35 @@ using namespace detail;
 namespace {
 
 volatile std::sig_atomic_t interrupts = 0;
+volatile std::sig_atomic_t first_interrupt = 0;
 
-void count_interrupt(int) {
+void count_interrupt(int signal) {
+  if (interrupts == 0) first_interrupt = signal;
   interrupts = interrupts + 1;
 }
 
-// Counts interrupts from here on, and gives the host's handlers back at the end: Ctrl-C must not be deaf
-// then.
+// Counts the signals that ask for an end from here on, and gives the host's handlers back at the end: Ctrl-C
+// must not be deaf then. One that is ignored stays so: nohup and a shell's background mean it.
 class Interrupts {
  public:
   Interrupts() {
     interrupts = 0;
-    interrupt_ = std::signal(SIGINT, count_interrupt);
-    terminate_ = std::signal(SIGTERM, count_interrupt);
+    first_interrupt = 0;
+    for (std::size_t i = 0; i < kSignals.size(); ++i) {
+      before_[i] = std::signal(kSignals[i], count_interrupt);
+      if (before_[i] == SIG_IGN) std::signal(kSignals[i], SIG_IGN);
+    }
   }
   ~Interrupts() {
-    std::signal(SIGINT, interrupt_);
-    std::signal(SIGTERM, terminate_);
+    for (std::size_t i = 0; i < kSignals.size(); ++i)
+      std::signal(kSignals[i], before_[i]);
   }
   Interrupts(const Interrupts&) = delete;
   Interrupts& operator=(const Interrupts&) = delete;
 
  private:
-  void (*interrupt_)(int);
-  void (*terminate_)(int);
+  static constexpr std::array<int, 3> kSignals{SIGINT, SIGTERM, SIGHUP};
+  std::array<void (*)(int), kSignals.size()> before_{};
 };
 
 // A program that only runs its pipeline neither pushes nor pulls: the pipeline would never end.
@@ -129,39 +136,82 @@ class ChaosAround {
   std::optional<Chaos> chaos_;
 };
 
-// The loop between start and end; false when it was stopped before its end.
-bool accompany(Engine& engine, std::chrono::nanoseconds interval, bool live, Chaos* chaos,
-               const std::function<void()>& tick) {
+// As Engine::wait_for(); to be parked or drained by an operator is as good as to be asked by a signal.
+bool wait_for(Engine& engine, std::chrono::nanoseconds limit) {
+  try {
+    return engine.wait_for(limit);
+  } catch (const Error&) {
+    if (engine.end() != End::parked && engine.end() != End::drained) throw;
+    return true;
+  }
+}
+
+std::string in_words(const LeftBehind& left) {
+  return fmt::format("{} events ({})", left.events, format_bytes(left.bytes));
+}
+
+// The first signal: what was asked for begins.
+void begin_to_end(Engine& engine, bool kept) {
+  const bool parks = kept && first_interrupt != SIGINT;
+  std::fprintf(stderr, "%s; another signal stops at once\n", parks ? "parking" : "draining");
+  if (parks) {
+    engine.begin_park();
+  } else {
+    engine.begin_drain();
+  }
+}
+
+// What an end that is not the pipeline's own has left, for people.
+void tell_what_is_left(const Engine& engine, const std::string& segment) {
+  if (engine.end() == End::parked) {
+    std::fprintf(stderr, "parked: the next start goes on with %s, and with %s in its lanes\n",
+                 segment.c_str(), in_words(engine.left_behind()).c_str());
+  } else if (engine.end() == End::stopped) {
+    const std::string left = in_words(engine.left_behind());
+    if (segment.empty()) {
+      std::fprintf(stderr, "stopped: %s in the lanes were given up\n", left.c_str());
+    } else {
+      std::fprintf(stderr, "stopped: the next start goes on with %s, and with %s in its lanes\n",
+                   segment.c_str(), left.c_str());
+    }
+  }
+}
+
+// The loop between start and end.
+struct Company {
+  std::chrono::nanoseconds interval;  // Of the live table.
+  bool live;
+  const std::string& segment_path;
+};
+void accompany(Engine& engine, const Company& how, Chaos* chaos, const std::function<void()>& tick) {
   using Clock = std::chrono::steady_clock;
   constexpr auto kTick = std::chrono::milliseconds{2};
-  LiveTable table{live};
+  LiveTable table{how.live};
   Stats before = engine.stats();
   auto drawn = Clock::now();
-  bool draining = false;
+  bool ending = false;
   const auto pause = tick ? std::chrono::nanoseconds{kTick}
-                          : std::min<std::chrono::nanoseconds>(interval, std::chrono::milliseconds{50});
-  while (!engine.wait_for(chaos == nullptr ? pause : std::min(pause, chaos->time_to_next()))) {
+                          : std::min<std::chrono::nanoseconds>(how.interval, std::chrono::milliseconds{50});
+  while (!wait_for(engine, chaos == nullptr ? pause : std::min(pause, chaos->time_to_next()))) {
     if (tick) tick();
     if (chaos != nullptr) chaos->tick();
-    if (interrupts > 0 && !draining) {
-      draining = true;
+    if (interrupts > 0 && !ending) {
+      ending = true;
       table.clear();
-      std::fputs("draining; interrupt again to stop at once\n", stderr);
-      engine.begin_drain();
+      begin_to_end(engine, !how.segment_path.empty());
     }
     if (interrupts > 1) {
       engine.stop();
-      return false;
+      return;
     }
     const auto now = Clock::now();
-    if (live && now - drawn >= interval) {
+    if (how.live && now - drawn >= how.interval) {
       Stats stats = engine.stats();
       table.draw(to_text(stats, before, seconds_of(now - drawn)));
       before = std::move(stats);
       drawn = now;
     }
   }
-  return true;
 }
 
 }  // namespace
@@ -185,14 +235,17 @@ int run(Engine& engine, const StandardOptions& options, const Settings& settings
     const std::string segment_path = settings.text("segment.path");
     const std::string restart_budget = settings.value("restart.budget");
     const auto start = std::chrono::steady_clock::now();
+    const Interrupts counted;  // Before the first event can be handled: none is lost by a signal then.
     engine.start();
-    if (engine.resumed() && !options.quiet) std::fprintf(stderr, "resumed from %s\n", segment_path.c_str());
+    if (engine.resumed() && !options.quiet) {
+      std::fprintf(stderr, "resumed from %s%s\n", segment_path.c_str(),
+                   engine.draining() ? ": a drain was asked for, and goes on" : "");
+    }
     if (options.placement) std::fputs(engine.placement().c_str(), stdout);
     std::fflush(stdout);
-    const Interrupts counted;
     const bool live = !options.quiet && ::isatty(STDERR_FILENO) == 1;
     ChaosAround chaos{options, restart_budget};
-    const bool ended = accompany(engine, interval, live, chaos.get(), tick);
+    accompany(engine, {interval, live, segment_path}, chaos.get(), tick);
     chaos.end();
     const Stats stats = engine.stats();
     if (!options.quiet) {
@@ -201,7 +254,8 @@ int run(Engine& engine, const StandardOptions& options, const Settings& settings
       std::fflush(stdout);
     }
     const int status = report_problems(stats);
-    return ended ? status : kExitFailed;
+    tell_what_is_left(engine, segment_path);
+    return engine.end() == End::stopped ? kExitFailed : status;
   } catch (const Error& error) {
     std::fprintf(stderr, "error: %s\n", error.what());
     report_problems(engine.stats());

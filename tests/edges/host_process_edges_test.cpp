@@ -171,6 +171,11 @@ void become_another_program(const Pipeline& pipeline, const char* death) {
     ::execl("/bin/sleep", "sleep", "1000", nullptr);
     ::_exit(1);
   }
+  EXPECT_TRUE(eventually([&] {
+    std::ifstream file{"/proc/" + std::to_string(host) + "/comm"};
+    std::string name;
+    return std::getline(file, name) && name == "sleep";
+  }));
   EXPECT_TRUE(eventually([&] { return processes_of(pipeline.name()).empty(); })) << "the pipeline lives on";
   EXPECT_TRUE(is_alive(host)) << "the other program does";
   ::kill(host, SIGKILL);

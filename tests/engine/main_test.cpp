@@ -108,6 +108,7 @@ int interrupted(int interrupts) {
   const pid_t program = ::fork();
   if (program == 0) {
     std::freopen("/dev/null", "w", stderr);
+    std::signal(SIGINT, SIG_DFL);  // It may be ignored, by a shell that runs tests in the background.
     Pipeline pipeline{"endless"};
     pipeline.source<Endless>("endless").to<Swallow>("swallow");
     Engine engine{pipeline, test_settings()};

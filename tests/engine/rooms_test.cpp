@@ -27,7 +27,7 @@ const std::map<std::string, std::vector<std::string>> kHeaders{
      {"event.hpp", "key.hpp", "stage_options.hpp", "detail/elsewhere.hpp", "detail/event_type.hpp",
       "detail/graph.hpp", "detail/hash.hpp", "detail/index.hpp", "detail/route.hpp", "detail/wire.hpp"}},
     {"state", {"state.hpp", "worker.hpp", "detail/problems.hpp", "detail/state_area.hpp"}},
-    {"layout", {"detail/progress.hpp"}},
+    {"layout", {"end.hpp", "detail/progress.hpp"}},
     {"observer", {"stats.hpp", "observer.hpp"}},
     {"ports", {"detail/batch.hpp", "detail/output_port.hpp"}},
     {"worker",
@@ -40,7 +40,8 @@ const std::map<std::string, std::vector<std::string>> kHeaders{
 // Of the floors below the engine, and what programs add above it.
 const std::regex kOtherFloors{
     "(error|detail/"
-    "(assert|descriptor|clock|home_process|pages|scheduling|process_name|sanitizers))\\.hpp|(ipc|pinning)/"
+    "(assert|cgroup|clock|descriptor|home_process|pages|process_name|sanitizers|scheduling|signals))\\.hpp|("
+    "ipc|pinning)/"
     ".*"};
 const std::string kAbove = "main.hpp";
 

@@ -34,7 +34,7 @@ std::set<std::string> found_in(const std::string& text, const std::string& patte
 std::string models() {
   std::string text;
   for (const char* model :
-       {"pipeline.pml", "pipeline_ipc.pml", "pipeline_worker.pml", "split.pml", "wake.pml"})
+       {"pipeline.pml", "pipeline_ipc.pml", "pipeline_worker.pml", "park.pml", "split.pml", "wake.pml"})
     text += text_of(kModels / model);
   return text;
 }
@@ -55,7 +55,7 @@ TEST(Model, CarriesTheLabelsOfLaneCommitUndoLogAndSleepAndNoOthers) {
 
 TEST(Model, HasEveryMutantInTheTableThatIsRun) {
   std::set<std::string> in_text = found_in(models(), R"((?:#ifn?def |defined\()([A-Z_]+))");
-  for (const char* size : {"SPLIT", "WORKER_DEATHS", "MASTER_DEATHS"})
+  for (const char* size : {"SPLIT", "PARK", "WORKER_DEATHS", "MASTER_DEATHS"})
     EXPECT_EQ(in_text.erase(size), 1U) << size;
   const std::string table = text_of(kModels / "mutants");
   EXPECT_EQ(in_text, found_in(table, R"([a-z]+ +([A-Z_]+) +[0-9])")) << "in the models, then in the table";

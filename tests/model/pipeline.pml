@@ -77,6 +77,13 @@ mtype process[3] = forked;
 bool registered[3] = true;
 byte worker_deaths = WORKER_DEATHS;
 
+#ifdef PARK
+/* In the master's region: what is asked. In each worker's: that it stands still. The kernel: the master has killed
+ * them. `lives` bounds the starts. */
+bool parking, stands[3], all_killed;
+byte lives = 1;
+#endif
+
 /* What must hold: the runner tells which promise a mutant breaks. */
 #define PROMISE(text, condition) \
   if :: (condition) :: else -> printf("broken: "); printf(text); printf("\n"); assert(false) fi
@@ -114,9 +121,14 @@ end:
 #else
 #define UNSEEN atomic /* Others look at nothing of this before the child is registered. */
 #endif
+#ifdef PARK
+#define REPLACES !parking &&
+#else
+#define REPLACES
+#endif
 #define LOOK_AFTER(w) \
   :: UNSEEN { \
-       process[w] != exited && (IS_DEAD(w) || !registered[w]) -> \
+       REPLACES process[w] != exited && (IS_DEAD(w) || !registered[w]) -> \
        if \
        :: registered[w] -> MASTER_STORE(registered[w] = false) \
        :: else \
@@ -130,12 +142,35 @@ end:
   :: process[w] != forked || registered[w] \
   fi
 
+#ifdef PARK
+#define STANDS(w) (process[w] == exited || process[w] == killed || (process[w] == working && stands[w]))
+#define IS_GONE(w) (process[w] == exited || process[w] == killed)
+#define NEXT_LIFE(w) \
+  stands[w] = false; \
+  if \
+  :: process[w] == killed -> process[w] = forked; registered[w] = true \
+  :: else \
+  fi
+#endif
+
 proctype master(byte deaths) {
 born:
   do
   LOOK_AFTER(SOURCE)
   LOOK_AFTER(MIDDLE)
   LOOK_AFTER(LAST)
+#ifdef PARK
+  :: lives > 0 && !parking -> MASTER_STORE(parking = true)
+  :: parking && !all_killed && STANDS(SOURCE) && STANDS(MIDDLE) && STANDS(LAST) -> MASTER_STORE(all_killed = true)
+  :: lives > 0 && all_killed && IS_GONE(SOURCE) && IS_GONE(MIDDLE) && IS_GONE(LAST) ->
+     atomic { /* The next start: resume.cpp. */
+       lives--; all_killed = false;
+#ifndef PARK_REMEMBERED
+       parking = false;
+#endif
+       NEXT_LIFE(SOURCE); NEXT_LIFE(MIDDLE); NEXT_LIFE(LAST)
+     }
+#endif
   :: IS_OVER(SOURCE) && IS_OVER(MIDDLE) && IS_OVER(LAST) -> break
   od;
   PROMISE("every event arrives", tail[0] == EVENTS && tail[1] == OUTPUTS_UP_TO(EVENTS) &&

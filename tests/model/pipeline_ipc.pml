@@ -218,7 +218,14 @@ inline push(value) {
         :: done > 0 -> store_commit(true)
         :: else
         fi;
+#if defined(PARK) && !defined(WAITS_FOR_ROOM_IN_A_PARK)
+        if
+        :: d_step { next_out + 1 <= head[OUT] + ROOM -> room_end = head[OUT] + ROOM } /* [lane.head] */
+        :: parking -> SHOW(stands[me] = true); all_killed; goto dead /* wait_for_room() of the worker loop. */
+        fi
+#else
         d_step { next_out + 1 <= head[OUT] + ROOM -> room_end = head[OUT] + ROOM } /* [lane.head] */
+#endif
      :: else
      fi
   :: else

@@ -108,6 +108,21 @@ inline resume() {
   }
 }
 
+#ifdef PARK
+/* Stands still to its end, if it is asked to. */
+inline stand_still() {
+  others_run ! 0;
+  if
+  :: parking ->
+     PROMISE("who stands still has committed what it has handled", handled == 0 && done == 0 && committed == applied);
+     SHOW(stands[me] = true);
+     all_killed;
+     goto dead
+  :: else
+  fi
+}
+#endif
+
 /* All that is not in the region. */
 inline forget() {
   next_out = 0; ends_out = false; room_end = 0; boundary = 0; entered = false;
@@ -116,6 +131,12 @@ inline forget() {
   finishing = false; over = false;
   handled = 0; done = 0; event = 0; i = 0; j = 0; early = 0; before_change = 0
 }
+
+#ifdef PARK
+#define OR_PARKING || parking
+#else
+#define OR_PARKING
+#endif
 
 proctype worker(byte me) {
   /* The region, as far as nobody else reads it. */
@@ -152,6 +173,9 @@ end_born: /* The region of a worker that died after its last commit may be left 
     do
     :: over -> break
     :: else ->
+#if defined(PARK) && !defined(STANDS_UNCOMMITTED)
+       stand_still();
+#endif
        if
        :: input_ended ->
           if
@@ -166,12 +190,15 @@ end_born: /* The region of a worker that died after its last commit may be left 
        :: !input_ended && me == SOURCE -> produce_batch()
        :: !input_ended && me != SOURCE -> consume_batch(); note_end()
        fi;
+#ifdef STANDS_UNCOMMITTED
+       stand_still();
+#endif
        if
        :: handled > 0 ->
           store_commit(false);
           d_step { boundary = 0; entered = false; handled = 0; undo_boundary = 0 };
           check_state()
-       :: handled == 0 && me != SOURCE && !input_ended -> tail[IN] != next_in || ended[IN]
+       :: handled == 0 && me != SOURCE && !input_ended -> tail[IN] != next_in || ended[IN] OR_PARKING
        :: handled == 0 && (me == SOURCE || input_ended)
        fi
     od;

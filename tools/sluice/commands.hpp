@@ -18,6 +18,8 @@ void add_chaos(CLI::App& program, std::vector<std::string> behind_dashes, int& s
 // Its program is what stands behind "--".
 void add_dead(CLI::App& program, std::vector<std::string> behind_dashes);
 void add_stats(CLI::App& program);
+// `park` and `drain`.
+void add_ends(CLI::App& program);
 
 // Its name, for the list of commands. A program of its own, sluice-bench beside this one, does the work.
 inline constexpr std::string_view kBench = "bench";

@@ -56,6 +56,7 @@ int run(int argc, char** argv) {
   sluice::command::add_chaos(program, behind_dashes, status);
   sluice::command::add_dead(program, behind_dashes);
   sluice::command::add_stats(program);
+  sluice::command::add_ends(program);
   sluice::command::add_bench(program);
   if (argc == 1) {
     std::fputs(program.help().c_str(), stderr);

@@ -19,6 +19,7 @@
 #include <string>
 #include <string_view>
 
+#include <sluice/end.hpp>
 #include <sluice/host_ends.hpp>
 #include <sluice/pipeline.hpp>
 #include <sluice/settings.hpp>
@@ -57,6 +58,9 @@ class Engine {
     return Outlet<T>{outlet_end(name, detail::EventType::of<T>())};
   }
 
+  // An end that this program has not asked for is an Error in all of these: stopped by its master, parked or
+  // drained by an operator; end() says which.
+  //
   // Closes all inlets, and blocks until the sources have come to their end and everything is handled, however
   // long that takes. A host that has outlets pulls from them meanwhile: wait_for() in turn with poll(). It
   // closes the inlets from this thread: no other may be pushing then. Throws Error with the report when the
@@ -66,14 +70,32 @@ class Engine {
   // pipeline has ended; then it has blocked until its processes are gone.
   bool wait_for(std::chrono::nanoseconds limit);
   // wait(), with sources that end at once: what they and the inlets have accepted until now is handled.
-  // Blocks and throws as wait() does.
+  // Blocks and throws as wait() does. A drain stays asked for: with segment.path, the next start of a pipeline
+  // that has not come to its end goes on with it, and its inlets are closed. The file goes once everything is
+  // handled and pulled.
   void drain();
   // The request of drain(), without the wait; closes the inlets. Nothing when the pipeline does not run. Does
   // not block. Throws Error for a lane whose consumer wrote what is out of range.
   void begin_drain();
-  // Kills all processes of the pipeline; what is in its lanes is given up, unless segment.path keeps it.
-  // Blocks until they are gone, 7 s at most. Nothing when the pipeline does not run.
-  void stop();
+  // With segment.path: all workers stop at their next commit and end, and everything is kept in the file; the
+  // next start goes on there, sources too. No stage says its last word. Without one: drain(). Blocks until all
+  // processes are gone: as long as the longest event takes. It does not close the inlets: other threads may be
+  // pushing, and their pushes say `ended` from some event on. Throws as wait() does.
+  void park();
+  // The request of park(), without the wait. Does not block.
+  void begin_park();
+  // Kills all processes of the pipeline; what is in its lanes is given up, unless segment.path keeps it. How
+  // much that is, as left_behind() has it. Blocks until they are gone, 7 s at most. Nothing when the pipeline
+  // does not run.
+  LeftBehind stop();
+
+  // How it ended, without a wait.
+  End end() const;
+  // Sources and inlets come to their end: drain() was asked for, by this program, by an operator, or in a former
+  // life of the pipeline.
+  bool draining() const;
+  // After the end: the events in the lanes, which no process handles now.
+  LeftBehind left_behind() const;
 
   // This start went on with what a former life of the pipeline left in the file that segment.path names.
   bool resumed() const noexcept;

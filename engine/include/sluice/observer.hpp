@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include <sluice/end.hpp>
 #include <sluice/stats.hpp>
 
 namespace sluice {
@@ -45,6 +46,8 @@ class Observer {
   Stats stats() const;
   // It has come to an end that its master knew of.
   bool over() const noexcept;
+  // Which end.
+  End end() const noexcept;
 
  private:
   struct Parts;
@@ -52,5 +55,11 @@ class Observer {
 
   std::unique_ptr<Parts> parts_;
 };
+
+// For operators: asks the master of a pipeline, named as for Observer::attach(), to park or to drain it, and
+// returns once it has heard that; watch the end with an Observer attached before. To park a pipeline without
+// segment.path is to drain it. Block some seconds at most; throw Error as Observer::attach() does.
+void ask_to_park(const std::string& pipeline);
+void ask_to_drain(const std::string& pipeline);
 
 }  // namespace sluice

@@ -12,6 +12,7 @@
 #include <sluice/pinning/bind.hpp>
 
 #include "host/engine_parts.hpp"
+#include "host/left_behind.hpp"
 #include "host/machine_check.hpp"
 #include "host/resume.hpp"
 #include "host/shallow_idle.hpp"
@@ -84,6 +85,9 @@ void Engine::start() {
   parts.own.layout_version = ipc::kLayoutVersion;
   parts.own.pid.store(::getpid(), std::memory_order_relaxed);  // relaxed: inherited by fork.
   parts.host.open_ends(parts.waiter);
+  // A drain that a former life was asked for goes on: some stages may have come to their end already.
+  parts.drain_asked = parts.host.drain_asked();
+  if (parts.drain_asked) parts.host.close_inlets();
 
   parts.fork_supervisor();
   // The host is left where it was: its threads are its own.
@@ -101,6 +105,7 @@ bool Engine::wait_for(std::chrono::nanoseconds limit) {
       parts.await_end(kGrace);
       parts.fail_if_failed();
       parts.host.remove_spent_file();
+      parts.refuse_an_end_of_others();
       return true;
     }
     parts.reap(false);
@@ -123,6 +128,7 @@ void Engine::begin_drain() {
   Parts& parts = *parts_;
   parts.refuse_elsewhere("drain");
   if (!parts.started || !parts.running()) return;
+  parts.drain_asked = true;
   parts.host.close_inlets();
   const Wiring& wiring = parts.host.wiring();
   // [host.requests] release: what the host published before it asks; pairs with the looks of the workers.
@@ -135,16 +141,54 @@ void Engine::drain() {
   wait();
 }
 
-void Engine::stop() {
+void Engine::begin_park() {
+  Parts& parts = *parts_;
+  parts.refuse_elsewhere("park");
+  if (!parts.host.wiring().segment().named()) return begin_drain();
+  if (!parts.started || !parts.running()) return;
+  parts.park_asked = true;
+  const Wiring& wiring = parts.host.wiring();
+  // [host.requests] release: pairs with Master::look_at_requests().
+  wiring.requests().park.store(1, std::memory_order_release);
+  wiring.bell(kMasterProcess).ring();
+}
+
+void Engine::park() {
+  begin_park();
+  while (!wait_for(std::chrono::hours{1})) {
+  }
+}
+
+LeftBehind Engine::stop() {
   Parts& parts = *parts_;
   parts.refuse_elsewhere("stop");
-  if (!parts.running()) return parts.reap(true);  // It may have come to its end by itself.
-  const Wiring& wiring = parts.host.wiring();
-  parts.stop_asked = true;
-  // [host.requests] release: pairs with Master::look_at_requests().
-  wiring.requests().stop.store(1, std::memory_order_release);
-  wiring.bell(kMasterProcess).ring();
-  parts.await_end(kGrace);
+  if (!parts.started) return {};
+  if (parts.running()) {
+    const Wiring& wiring = parts.host.wiring();
+    parts.stop_asked = true;
+    // [host.requests] release: pairs with Master::look_at_requests().
+    wiring.requests().stop.store(1, std::memory_order_release);
+    wiring.bell(kMasterProcess).ring();
+    parts.await_end(kGrace);
+  } else {
+    parts.reap(true);  // It may have come to its end by itself.
+  }
+  return detail::left_behind(parts.host.wiring());
+}
+
+LeftBehind Engine::left_behind() const {
+  parts_->refuse_elsewhere("look at");
+  return parts_->started ? detail::left_behind(parts_->host.wiring()) : LeftBehind{};
+}
+
+bool Engine::draining() const {
+  parts_->refuse_elsewhere("look at");
+  return parts_->host.drain_asked();
+}
+
+End Engine::end() const {
+  parts_->refuse_elsewhere("look at");
+  return parts_->host.end();
 }
 
 bool Engine::resumed() const noexcept {

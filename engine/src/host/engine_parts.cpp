@@ -176,18 +176,34 @@ void Engine::Parts::fail_if_failed() {
     await_end(kGrace);
     throw Error{{"run the pipeline", name, host.failure(), ""}};
   }
-  if (host.state() == RunState::stopped && !stop_asked) {
-    await_end(kGrace);
-    const std::string why = host.failure();
-    throw Error{{"run the pipeline", name,
-                 "it was stopped, and not by this program" + (why.empty() ? "" : ": " + why),
-                 "what it has not handled is lost, unless segment.path keeps it"}};
-  }
   // Asked in this order: the last master has stored how the pipeline ended before it let go of the lifeline.
   if (abandoned && !host.over()) {
     reap(true);
     throw Error{{"run the pipeline", name, how_the_control_plane_died(),
                  "the workers ended with them; start the pipeline anew"}};
+  }
+}
+
+void Engine::Parts::refuse_an_end_of_others() const {
+  const auto refuse = [this](const char* what, const char* remedy) {
+    const std::string why = host.failure();
+    throw Error{{"run the pipeline", name,
+                 fmt::format("it was {}, and not by this program{}{}", what, why.empty() ? "" : ": ", why),
+                 remedy}};
+  };
+  const bool kept = host.wiring().segment().named();
+  switch (host.end()) {
+    case End::stopped:
+      if (stop_asked) return;
+      return refuse("stopped", kept ? "start it again: it goes on" : "what it had not handled is lost");
+    case End::parked:
+      if (!park_asked) refuse("parked", "start it again: it goes on with the file that segment.path names");
+      return;
+    case End::drained:
+      if (!drain_asked) refuse("drained", "what its sources had not read is left");
+      return;
+    default:
+      return;
   }
 }
 

@@ -54,6 +54,8 @@ struct Engine::Parts {
   Stats known_stats() const;
   void open_observer_socket();
   void fail_if_failed();
+  // All processes are gone: an Error unless this program has asked for this end.
+  void refuse_an_end_of_others() const;
 
   std::string name;
   detail::Host host;
@@ -70,7 +72,10 @@ struct Engine::Parts {
   int supervisor_status = 0;
   bool started = false;
   bool resumed = false;
+  // By this program: an end that it has not asked for is an Error.
   bool stop_asked = false;
+  bool park_asked = false;
+  bool drain_asked = false;
 
   // The engines of this process: what the fork of one must not take along of the others.
   static std::mutex engines_mutex;

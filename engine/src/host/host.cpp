@@ -158,7 +158,7 @@ void Host::let_go() noexcept {
 }
 
 void Host::remove_spent_file() noexcept {
-  // What was finished but not pulled is still to be had.
+  // What was finished but not pulled is still to be had, and what was parked or stopped is gone on with.
   const bool spent = state() == RunState::finished && all_pulled(wiring_);
   if (spent || is_untouched(wiring_)) segment_.remove_file();
 }

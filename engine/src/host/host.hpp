@@ -20,6 +20,7 @@
 #include <sluice/settings.hpp>
 #include <sluice/stats.hpp>
 
+#include "layout/end.hpp"
 #include "layout/wiring.hpp"
 #include "master/lifeline.hpp"
 #include "worker/worker_loop.hpp"
@@ -45,6 +46,9 @@ class Host {
   RunState state() const noexcept;
   std::string failure() const;
   bool over() const noexcept;
+  End end() const noexcept { return end_of(wiring_.requests(), register_); }
+  // By this host, in this life or a former one, or by an operator.
+  bool drain_asked() const noexcept { return detail::drain_asked(wiring_.requests(), register_); }
   // Neither supervisor nor master is left, and so no worker. Cheap enough to ask again and again: the kernel
   // is asked every few milliseconds at most.
   void watch(const Lifeline& lifeline) noexcept { lifeline_ = &lifeline; }

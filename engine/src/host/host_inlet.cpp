@@ -19,9 +19,13 @@ HostInlet::HostInlet(Host& host, NodeIndex node, Waiter& waiter)
 
 HostInlet::~HostInlet() = default;
 
-bool HostInlet::pipeline_over() const {
+bool HostInlet::shut() {
   host_.refuse_elsewhere("push an event to");
-  return host_.over();
+  if (host_.over()) return true;
+  if (!host_.drain_asked()) return false;
+  // An operator has asked: the host hears of it here.
+  close();
+  return true;
 }
 
 bool HostInlet::gives_up(const OutLane&) const noexcept {

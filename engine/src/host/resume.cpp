@@ -18,6 +18,7 @@ void forget_processes(const Wiring& wiring) {
     ipc::Control& control = wiring.process(process).control();
     control.pid.store(0, kRelaxed);
     control.activity.store(ipc::Activity::none, kRelaxed);
+    control.standing.store(0, kRelaxed);
     ipc::nobody_sleeps(control);
   }
   for (const WorkerIndex index : wiring.workers()) {
@@ -36,8 +37,15 @@ void forget_processes(const Wiring& wiring) {
     // No master was there to notice the last death.
     entry.noticed_ns[last].store(0, kRelaxed);
   }
-  wiring.requests().stop.store(0, kRelaxed);
   MasterRegister& master = wiring.master();
+  // A drain stays asked for, whoever asked: sources and stages may have come to their end because of it. With
+  // a host that died it is the same if the pipeline went on without it.
+  if (drain_asked(wiring.requests(), master) || host_gone(master)) wiring.requests().drain.store(1, kRelaxed);
+  master.drain_asked.store(0, kRelaxed);
+  wiring.requests().stop.store(0, kRelaxed);
+  wiring.requests().park.store(0, kRelaxed);
+  master.standstill.store(0, kRelaxed);
+  master.parking.store(0, kRelaxed);
   master.state.store(RunState::starting, kRelaxed);
   master.host_gone.store(0, kRelaxed);
   master.masters.store(0, kRelaxed);

@@ -6,7 +6,7 @@
 
 namespace sluice::detail {
 
-// Clears what belonged to those processes: pids, sleepers, verdicts, the request to stop, the outcome.
+// Clears what belonged to those processes: pids, sleepers, verdicts, the requests to stop and to park, the outcome.
 // Cursors, commit records, undo logs, state, lanes and counts stay: each process recovers its own region as
 // it always does. A drain stays asked for: sources may have ended because of it. For the host, before its
 // first fork, while it may write everything; can be repeated.

@@ -17,14 +17,22 @@ namespace sluice::detail {
 // What the host asks of the others.
 struct Requests {
   // Written by the host only.
-  std::atomic<std::uint32_t> drain;  // 1: sources end.
+  std::atomic<std::uint32_t> drain;  // 1: sources end. It stays so in the next life: some may have ended.
   std::atomic<std::uint32_t> stop;   // 1: the master kills all workers and ends.
+  std::atomic<std::uint32_t> park;   // 1: the workers stand still, and the master ends.
 };
 
-enum class RunState : std::uint32_t { starting = 0, running = 1, finished = 2, stopped = 3, failed = 4 };
+enum class RunState : std::uint32_t {
+  starting = 0,
+  running = 1,
+  finished = 2,
+  stopped = 3,
+  failed = 4,
+  parked = 5
+};
 
 constexpr bool is_over(RunState state) noexcept {
-  return state == RunState::finished || state == RunState::stopped || state == RunState::failed;
+  return state >= RunState::finished && state <= RunState::parked;
 }
 
 // What the master knows of one worker.
@@ -54,8 +62,11 @@ struct ProcessEntry {
 struct MasterRegister {
   // Written by the master only; by the next one, once the death of the last is confirmed.
   std::atomic<RunState> state;
-  std::atomic<std::uint32_t> host_gone;  // 1: the host is dead, and what it has published is the last of it.
-  std::atomic<std::uint32_t> masters;    // How many there have been.
+  std::atomic<std::uint32_t> host_gone;   // 1: the host is dead, and what it has published is the last of it.
+  std::atomic<std::uint32_t> standstill;  // Odd: stand still at the next commit. layout/standstill.hpp.
+  std::atomic<std::uint32_t> parking;     // 1: the workers stand still for good, and no worker is replaced.
+  std::atomic<std::uint32_t> drain_asked;  // 1: by an operator, at the observer socket; as Requests::drain.
+  std::atomic<std::uint32_t> masters;      // How many there have been.
   std::atomic<std::int64_t> at_work_ns;  // When the last of them began to watch all workers; CLOCK_MONOTONIC.
   ProcessEntry master;
   ProcessEntry supervisor;
@@ -68,6 +79,13 @@ struct MasterRegister {
 inline bool host_gone(const MasterRegister& master) noexcept {
   // [master.host_gone] acquire: the last that the host has published; pairs with Master::on_host_end().
   return master.host_gone.load(std::memory_order_acquire) != 0;
+}
+
+// Sources and inlets come to their end: the host asks for it, or an operator does.
+inline bool drain_asked(const Requests& requests, const MasterRegister& master) noexcept {
+  // relaxed: seen late, it costs a batch more.
+  return requests.drain.load(std::memory_order_relaxed) != 0 ||
+         master.drain_asked.load(std::memory_order_relaxed) != 0;
 }
 
 }  // namespace sluice::detail

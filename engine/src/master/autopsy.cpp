@@ -102,7 +102,8 @@ Autopsy examine(const Wiring& wiring, const Child& child, const Death& death) {
   const ipc::Life& life = last_life(control);
   autopsy.was_ready = life.born_ns.load(kRelaxed) >= child.born.count() && life.ready_ns.load(kRelaxed) != 0;
   autopsy.achieved = memory.commit().committed.load(kRelaxed) != child.committed_at_birth ||
-                     activity == ipc::Activity::idle || activity == ipc::Activity::full;
+                     activity == ipc::Activity::idle || activity == ipc::Activity::full ||
+                     activity == ipc::Activity::standing;
   return autopsy;
 }
 

@@ -22,7 +22,8 @@ Master::Master(const Wiring& wiring, const Indexed<WorkerIndex, pinning::Place>&
       spawner_{wiring, places, lifeline, observer_socket, epoll_, children_},
       exits_{wiring, epoll_, children_, spawner_, reaper_, report_log_, dumper_},
       stalls_{wiring, children_, dumper_},
-      observers_{wiring, observer_socket, epoll_, report_log_} {}
+      observers_{wiring, observer_socket, epoll_, report_log_},
+      standstill_{wiring, children_} {}
 
 void Master::run() {
   std::string failure;
@@ -55,6 +56,7 @@ void Master::prepare() {
 void Master::supervise() {
   epoll_event events[64];
   while (exits_.running() > 0) {
+    look_for_a_park();
     const std::size_t count = epoll_.wait(events, time_to_sleep());
     for (std::size_t i = 0; i < count; ++i)
       handle(events[i].data.u64);
@@ -89,17 +91,19 @@ void Master::handle(std::uint64_t event) {
     case kDumperEvent:
       return stalls_.on_dumper_event();
     case kObserverEvent:
-      return observers_.answer();
+      return answer_observers();
     default:
       return end_if(exits_.on_exit(WorkerIndex{event}));
   }
 }
 
 void Master::on_host_end() {
-  // The workers must not outlive the program they belong to, or not for longer than their last work takes.
-  if (wiring_.settings().host_death == HostDeathPolicy::stop) end(RunState::stopped, "its host has died");
   epoll_.remove(host_.pidfd);
   epoll_.remove(host_.line);
+  // What is being parked ends in a moment, as it was asked to. relaxed: own word.
+  if (wiring_.master().parking.load(std::memory_order_relaxed) != 0) return;
+  // The workers must not outlive the program they belong to, or not for longer than their last work takes.
+  if (wiring_.settings().host_death == HostDeathPolicy::stop) end(RunState::stopped, "its host has died");
   // [master.host_gone] release: pairs with host_gone(). That the host is dead, and what it has stored, this
   // process has from the kernel.
   wiring_.master().host_gone.store(1, std::memory_order_release);
@@ -107,10 +111,51 @@ void Master::on_host_end() {
 }
 
 void Master::look_at_requests() {
+  const Requests& requests = wiring_.requests();
   // [host.requests] acquire: pairs with the host's store before it rang.
-  if (wiring_.requests().stop.load(std::memory_order_acquire) == 0) return;
-  kill_all();
-  end(RunState::stopped, "");
+  if (requests.stop.load(std::memory_order_acquire) != 0) {
+    kill_all();
+    end(RunState::stopped, "");
+  }
+  // [host.requests] acquire: as above.
+  if (requests.park.load(std::memory_order_acquire) != 0) park();
+  // With a host that is dead, the pipeline goes as far as it can without one.
+  const bool stuck =
+      host_gone(wiring_.master()) &&
+      std::any_of(children_.begin(), children_.end(), [this](const Child& child) {
+        // relaxed: the word says all there is to say.
+        return wiring_.worker(child.worker).control().standing.load(std::memory_order_relaxed) ==
+               kWaitsForTheNextHost;
+      });
+  if (stuck) park();
+}
+
+void Master::park() noexcept {
+  // relaxed: own word; a master that takes over reads it after this one's death.
+  wiring_.master().parking.store(1, std::memory_order_relaxed);
+  if (!standstill_.asked()) standstill_.ask();
+}
+
+void Master::drain() noexcept {
+  wiring_.master().drain_asked.store(1, std::memory_order_relaxed);  // relaxed: drain_asked() says why.
+  wiring_.ring_all();
+}
+
+void Master::answer_observers() {
+  switch (observers_.answer()) {
+    case Ask::nothing:
+      return;
+    case Ask::park:
+      return wiring_.segment().named() ? park() : drain();
+    case Ask::drain:
+      return drain();
+  }
+}
+
+void Master::look_for_a_park() {
+  // relaxed: own word.
+  if (wiring_.master().parking.load(std::memory_order_relaxed) == 0) return;
+  if (standstill_.reached()) end(RunState::parked, "");
 }
 
 void Master::end_if(const std::string& failure) {
@@ -141,7 +186,7 @@ void Master::end(RunState state, const std::string& message) {
   // [master.state] release: the message before the state; pairs with Host::state().
   own.state.store(state, std::memory_order_release);
   wiring_.bell(kHostProcess).ring();
-  ::_exit(state == RunState::finished || state == RunState::stopped ? 0 : 1);
+  ::_exit(state == RunState::failed ? 1 : 0);
 }
 
 }  // namespace sluice::detail

@@ -10,6 +10,7 @@
 //   ExitHandler    a worker's process has exited: autopsy, budget, replacement (replacement.cpp), report
 //   StallHandler   every tick: observe, judge; a worker that stalls is captured and killed
 //   Observers      clients at the observer socket
+//   Standstill     all workers stand still at their next commit, for a park
 //
 // It may be killed at any instruction. What it must not forget stands in its region: the pid and the identity
 // of every worker, and whether it is done. The next master begins by looking for these processes, and watches
@@ -35,6 +36,7 @@
 #include "master/reaper.hpp"
 #include "master/spawner.hpp"
 #include "master/stall_handler.hpp"
+#include "master/standstill.hpp"
 #include "observer/observer_socket.hpp"
 
 namespace sluice::detail {
@@ -68,6 +70,12 @@ class Master {
   void handle(std::uint64_t event);
   void on_host_end();
   void look_at_requests();
+  void look_for_a_park();
+  // How a park begins: the workers are asked to stand still. Can be repeated.
+  void park() noexcept;
+  void drain() noexcept;
+  // At the observer socket.
+  void answer_observers();
   // How a master begins: takeover.cpp.
   void take_over();
   void introduce_itself();
@@ -90,6 +98,7 @@ class Master {
   ExitHandler exits_;
   StallHandler stalls_;
   Observers observers_;
+  Standstill standstill_;
 };
 
 }  // namespace sluice::detail

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "layout/standstill.hpp"
 #include "master/kernel_account.hpp"
 
 namespace sluice::detail {
@@ -41,6 +42,8 @@ Observation words_of(const Wiring& wiring, WorkerIndex worker, pid_t pid) noexce
   seen.progress = control.progress.load(kRelaxed);
   if (seen.activity == ipc::Activity::idle) seen.could_move = input_waiting(wiring, worker);
   if (seen.activity == ipc::Activity::full) seen.could_move = outputs_empty(wiring, worker);
+  if (seen.activity == ipc::Activity::standing)
+    seen.could_move = !asks_to_stand(wiring.master().standstill.load(kRelaxed));
   // A new incarnation that has not taken its region yet is starting, whatever its predecessor did.
   if (control.pid.load(kRelaxed) != pid) seen.activity = ipc::Activity::starting;
   return seen;

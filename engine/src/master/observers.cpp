@@ -13,7 +13,7 @@ void Observers::listen() noexcept {
   if (socket_.open()) epoll_.add(socket_.fd(), kObserverEvent);
 }
 
-void Observers::answer() {
+Ask Observers::answer() {
   constexpr auto kPause = std::chrono::milliseconds{10};
   const ObserverSocket::Answered answered = socket_.answer();
   if (answered.clients == ObserverSocket::kMostClients) {
@@ -22,6 +22,7 @@ void Observers::answer() {
     due_ = monotonic_now() + kPause;
   }
   if (answered.refused != 0) refuse(answered);
+  return answered.asked;
 }
 
 void Observers::refuse(const ObserverSocket::Answered& answered) {

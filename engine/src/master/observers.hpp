@@ -22,8 +22,8 @@ class Observers {
 
   // From now on, or again. A master that cannot do so does without observers.
   void listen() noexcept;
-  // A client has connected.
-  void answer();
+  // A client has connected. What the last one of them asked for that has a say.
+  Ask answer();
 
   // After a flood it is listened at again a little later.
   std::chrono::nanoseconds next_due() const noexcept {

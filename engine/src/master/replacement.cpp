@@ -89,6 +89,8 @@ std::string ExitHandler::replace(WorkerIndex worker, const Autopsy& autopsy) {
   Child& child = children_[worker];
   if (autopsy.death.cause == Cause::hopeless)
     return fmt::format("{}: {}", wiring_.name(worker), autopsy.message);
+  // No budget is spent on who need not come again. relaxed: own word.
+  if (wiring_.master().parking.load(std::memory_order_relaxed) != 0) return {};
   std::chrono::nanoseconds delay{0};
   child.starts.on_death(autopsy.was_ready);
   if (const auto report = why_not_replaced(child, autopsy, delay)) return give_up(worker, *report);
@@ -119,6 +121,8 @@ std::optional<std::string> ExitHandler::why_not_replaced(Child& child, const Aut
 void Spawner::start(WorkerIndex worker) {
   Child& child = children_[worker];
   child.start_at.reset();
+  // What is parked needs it no more: the next life starts there. relaxed: own word.
+  if (wiring_.master().parking.load(std::memory_order_relaxed) != 0) return;
   if (standby_.ready()) {
     const pid_t pid = standby_.pid();
     child.pidfd = standby_.hand_over();

@@ -11,6 +11,7 @@
 //   stored the pid                       found by pid and identity, alive or dead
 //   withdrew the pid of a dead worker    no pid: started here, which counts as no death. If it ended well or
 //                                        hopelessly, that is not noted yet, and the one started here ends the same
+//   had begun to park                    what stands in the register: no worker is started, those that live stand still
 //   was ending the pipeline, state not   workers found dead are started; requests are looked at, so that a stop
 //   set                                  goes on; a pipeline that had failed fails once more
 #include <algorithm>
@@ -28,6 +29,8 @@ void Master::take_over() {
     adopt(worker);
   // The doorbell that announced a request may have been heard by a master that is dead now.
   look_at_requests();
+  // A park that the master before had begun goes on; the workers may not have been rung.
+  if (standstill_.asked()) standstill_.ask();
   for (const WorkerIndex worker : wiring_.workers()) {
     // relaxed: this process's own region.
     if (wiring_.entry(worker).done.load(std::memory_order_relaxed) != 0 || children_[worker].pidfd) continue;

@@ -18,6 +18,7 @@ bool should_move(const Observation& seen) noexcept {
   switch (seen.activity) {
     case ipc::Activity::idle:
     case ipc::Activity::full:
+    case ipc::Activity::standing:
       return seen.could_move;
     case ipc::Activity::none:
       return false;
@@ -140,7 +141,8 @@ Verdict judge(Watch& watch, const Observation& seen, const WatchLimits& limits) 
     return Verdict::stopped;
   }
 
-  const bool waits = seen.activity == ipc::Activity::idle || seen.activity == ipc::Activity::full;
+  const bool waits = seen.activity == ipc::Activity::idle || seen.activity == ipc::Activity::full ||
+                     seen.activity == ipc::Activity::standing;
   const nanoseconds deadline = seen.activity == ipc::Activity::starting ? limits.start_deadline
                                : waits ? limits.deadline + limits.longest_wait
                                        : limits.deadline;

@@ -9,14 +9,18 @@
 
 namespace sluice::detail {
 
-// Sends it without waiting. An observer that does not take it has had its chance.
-void send_attach_message(int connection, int segment, int description) noexcept;
+// What an operator asks of a pipeline.
+enum class Ask { nothing, park, drain };
+
+// Sends it without waiting. An observer that does not take it has had its chance. `heard` is what it has asked for.
+void send_attach_message(int connection, int segment, int description, Ask heard) noexcept;
 
 struct AttachMessage {
   ssize_t bytes = 0;   // As of recvmsg(): negative with errno set, 0 when the other side has hung up.
   bool whole = false;  // It is what an observer socket gives, with both descriptors.
   Descriptor segment;
   Descriptor description;
+  Ask heard = Ask::nothing;
 };
 // Waits as long as the connection lets it. Nothing is believed of it but what the kernel says.
 AttachMessage receive_attach_message(int connection) noexcept;

@@ -12,6 +12,7 @@
 #include <sluice/detail/descriptor.hpp>
 #include <sluice/error.hpp>
 
+#include "layout/end.hpp"
 #include "layout/segment_map.hpp"
 #include "observer/attach_message.hpp"
 #include "observer/description.hpp"
@@ -115,6 +116,26 @@ Observer Observer::attach(const std::string& pipeline) {
   return Observer{std::make_unique<Parts>(std::move(description), std::move(received.segment))};
 }
 
+namespace {
+
+void ask(const std::string& pipeline, Ask wanted) {
+  const std::string path = find_socket(pipeline);
+  const Descriptor connection = connect_to_observer_socket(path, kAnswerLimit, wanted);
+  if (!connection) refuse(path, why_not_reached(errno), kRemedy);
+  refuse_foreign(connection, path);
+  if (receive(connection, path).heard != wanted) refuse(path, "its master did not hear what was asked of it");
+}
+
+}  // namespace
+
+void ask_to_park(const std::string& pipeline) {
+  ask(pipeline, Ask::park);
+}
+
+void ask_to_drain(const std::string& pipeline) {
+  ask(pipeline, Ask::drain);
+}
+
 std::vector<RunningPipeline> Observer::running() {
   std::vector<RunningPipeline> found;
   for (const std::filesystem::path& observer_socket : find_observer_sockets())
@@ -142,6 +163,10 @@ Stats Observer::stats() const {
 bool Observer::over() const noexcept {
   // [master.state] acquire: the numbers of the workers before the state; pairs with Master::end().
   return is_over(parts_->map.master().state.load(std::memory_order_acquire));
+}
+
+End Observer::end() const noexcept {
+  return end_of(parts_->map.requests(), parts_->map.master());
 }
 
 }  // namespace sluice

@@ -2,9 +2,12 @@
 #include "observer/observer_socket.hpp"
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <charconv>
 #include <csignal>
+#include <cstddef>
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <fcntl.h>
@@ -96,6 +99,34 @@ Descriptor sealed(const std::string& name, std::string_view bytes) {
   return file;
 }
 
+// The name of an operator's end of the connection, in the abstract namespace: it has no file, goes with its socket,
+// and no two are equal.
+constexpr std::string_view kParkName = "sluice-park-";
+constexpr std::string_view kDrainName = "sluice-drain-";
+
+bool name_end(int fd, Ask ask) noexcept {
+  if (ask == Ask::nothing) return true;
+  static std::atomic<unsigned> count{0};
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  const std::string_view what = ask == Ask::park ? kParkName : kDrainName;
+  char* const name = address.sun_path + 1;  // Behind the zero that stands for no file.
+  const int length =
+      std::snprintf(name, sizeof(address.sun_path) - 1, "%.*s%d.%u", static_cast<int>(what.size()),
+                    what.data(), ::getpid(), count.fetch_add(1));
+  const std::size_t size = offsetof(sockaddr_un, sun_path) + 1 + static_cast<std::size_t>(length);
+  return ::bind(fd, reinterpret_cast<const sockaddr*>(&address), static_cast<socklen_t>(size)) == 0;
+}
+
+// `size` as accept() has left it.
+Ask asked_by(const sockaddr_un& address, std::size_t size) noexcept {
+  constexpr std::size_t kBefore = offsetof(sockaddr_un, sun_path) + 1;
+  if (size <= kBefore || size > sizeof(address) || address.sun_path[0] != '\0') return Ask::nothing;
+  const std::string_view name{address.sun_path + 1, size - kBefore};
+  if (name.starts_with(kParkName)) return Ask::park;
+  return name.starts_with(kDrainName) ? Ask::drain : Ask::nothing;
+}
+
 // Nothing when the kernel does not tell.
 std::optional<Client> client_at(int connection) noexcept {
   ucred who{};
@@ -183,7 +214,10 @@ void ObserverSocket::remove() noexcept {
 ObserverSocket::Answered ObserverSocket::answer() const noexcept {
   Answered answered;
   while (answered.clients < kMostClients) {
-    const Descriptor connection{::accept4(fd(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK)};
+    sockaddr_un peer{};
+    socklen_t size = sizeof(peer);
+    const Descriptor connection{
+        ::accept4(fd(), reinterpret_cast<sockaddr*>(&peer), &size, SOCK_CLOEXEC | SOCK_NONBLOCK)};
     if (!connection && (errno == EINTR || errno == ECONNABORTED)) {
       ++answered.clients;
       continue;
@@ -196,7 +230,9 @@ ObserverSocket::Answered ObserverSocket::answer() const noexcept {
     ++answered.clients;
     const std::optional<Client> client = client_at(connection.get());
     if (client && (client->uid == ::geteuid() || client->uid == 0)) {
-      send_attach_message(connection.get(), segment_.get(), description_.get());
+      const Ask asked = asked_by(peer, size);
+      if (asked != Ask::nothing) answered.asked = asked;
+      send_attach_message(connection.get(), segment_.get(), description_.get(), asked);
     } else {
       ++answered.refused;
       answered.last_refused = client.value_or(Client{});
@@ -243,7 +279,8 @@ std::string file_name_of(std::string_view pipeline) {
   return name;
 }
 
-Descriptor connect_to_observer_socket(const std::string& path, std::chrono::milliseconds limit) noexcept {
+Descriptor connect_to_observer_socket(const std::string& path, std::chrono::milliseconds limit,
+                                      Ask ask) noexcept {
   sockaddr_un address;
   if (!address_of(path, address)) {
     errno = ENAMETOOLONG;
@@ -251,7 +288,7 @@ Descriptor connect_to_observer_socket(const std::string& path, std::chrono::mill
   }
   const int waiting = limit.count() == 0 ? SOCK_NONBLOCK : 0;
   Descriptor made{::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | waiting, 0)};
-  if (!made) return {};
+  if (!made || !name_end(made.get(), ask)) return {};
   const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(limit);
   const timeval timeout{seconds.count(), std::chrono::microseconds{limit - seconds}.count()};
   ::setsockopt(made.get(), SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof(timeout));

@@ -5,7 +5,9 @@
 // Made by the host before its fork and inherited, so that it stays open while one master follows the other.
 // Only the master answers. It keeps no connection: who belongs to its user, or to root, gets one message with
 // a descriptor of the segment that cannot be written through and one of its description; then it is left
-// alone, whatever it does. Nothing here waits for an observer.
+// alone, whatever it does. Nothing here waits for an observer. An operator who wants the pipeline to park or to
+// drain says so by the name that its own end of the connection has, which is there when the master lets it in; the
+// answer says that it was heard.
 //
 // The name appears once the observer socket is open: it is made under another name, and renamed. So an
 // observer that the kernel refuses at a name with the right end has found the socket of a pipeline that is
@@ -22,6 +24,7 @@
 #include <sluice/detail/descriptor.hpp>
 
 #include "layout/resolved_settings.hpp"
+#include "observer/attach_message.hpp"
 
 namespace sluice::detail {
 
@@ -54,6 +57,7 @@ class ObserverSocket {
     int clients = 0;  // kMostClients also when no more could be let in.
     int refused = 0;
     Client last_refused;
+    Ask asked = Ask::nothing;  // By one of them.
   };
   Answered answer() const noexcept;
 
@@ -79,7 +83,9 @@ std::string name_of_observer_socket(const std::filesystem::path& path);
 // As a name of a file: what could mean something else is replaced.
 std::string file_name_of(std::string_view pipeline);
 
-// Connects. Holds nothing and leaves errno when no process can be reached within `limit`; at once for 0.
-Descriptor connect_to_observer_socket(const std::string& path, std::chrono::milliseconds limit) noexcept;
+// Connects, and asks for something. Holds nothing and leaves errno when no process can be reached within `limit`;
+// at once for 0.
+Descriptor connect_to_observer_socket(const std::string& path, std::chrono::milliseconds limit,
+                                      Ask ask = Ask::nothing) noexcept;
 
 }  // namespace sluice::detail

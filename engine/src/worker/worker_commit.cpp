@@ -2,6 +2,9 @@
 // How the worker loop publishes: what a commit takes along, whom it rings, and what it does about a full
 // lane.
 
+#include <cstdio>
+#include <unistd.h>
+
 #include "worker/worker_access.hpp"
 #include "worker/worker_loop.hpp"
 
@@ -51,9 +54,18 @@ void WorkerLoop::store_commit(bool whole) {
   if (rings != 0) memory_.counters().rings.add(rings);
 }
 
-// The host would take what this lane carries, and is dead: no worker waits for room in it any more.
+// The host would take what this lane carries, and is dead. With a named segment the next host takes it:
+// the pipeline is parked then. Without one no process ever makes room.
 bool WorkerLoop::gives_up(const OutLane& out) const noexcept {
-  return wiring_.node(out.node).kind == NodeKind::outlet && host_gone(master_);
+  if (wiring_.node(out.node).kind != NodeKind::outlet || !host_gone(master_)) return false;
+  if (!wiring_.segment().named()) return true;
+  std::atomic<std::uint64_t>& word = memory_.control().standing;
+  // relaxed: the word says all there is to say.
+  if (word.load(std::memory_order_relaxed) != kWaitsForTheNextHost) {
+    word.store(kWaitsForTheNextHost, std::memory_order_relaxed);
+    wiring_.bell(kMasterProcess).ring();
+  }
+  return false;
 }
 
 void WorkerLoop::lost(Lost why) noexcept {
@@ -64,11 +76,30 @@ void WorkerLoop::lost(Lost why) noexcept {
 void WorkerLoop::wait_for_room(const std::function<bool()>& ready) {
   set_activity(ipc::Activity::full);
   memory_.counters().full_waits.add();
+  const auto ready_or_asked = [&] { return asked_to_stand() || ready(); };
   do {
-    if (waiter_.wait_until(ready, kLongestWait) == ipc::Woken::unasked)
+    // What was done before this event is committed.
+    if (asked_to_stand()) {
+      stand_still();
+      set_activity(ipc::Activity::full);
+    }
+    if (waiter_.wait_until(ready_or_asked, kLongestWait) == ipc::Woken::unasked)
       memory_.counters().unasked_wakes.add();
-  } while (!ready());
+  } while (asked_to_stand() || !ready());
   set_activity(ipc::Activity::busy);
+}
+
+void WorkerLoop::stand_still() {
+  const std::uint32_t number = standstill_of(master_);
+  // What the handler has printed until here is out, should the process end in this standstill.
+  std::fflush(nullptr);
+  set_activity(ipc::Activity::standing);
+  // [stand.reached] release: all that is committed; pairs with Standstill::reached().
+  memory_.control().standing.store(standing_word(number, ::getpid()), std::memory_order_release);
+  wiring_.bell(kMasterProcess).ring();
+  const auto released = [&] { return standstill_of(master_) != number; };
+  while (!released())
+    waiter_.wait_until(released, kLongestWait);
 }
 
 void WorkerLoop::ring_neighbours() {

@@ -81,6 +81,7 @@ WorkerLoop::Step WorkerLoop::step() {
     set_activity(ipc::Activity::finished);
     return Step::finished;
   }
+  if (asked_to_stand()) stand_still();
   looked_at_.clear();
   std::uint64_t done = 0;
   try {
@@ -167,8 +168,7 @@ std::uint64_t WorkerLoop::retry_letter() {
 }
 
 std::uint64_t WorkerLoop::produce_batch() {
-  // relaxed: seen a batch later is soon enough.
-  if (wiring_.requests().drain.load(std::memory_order_relaxed) != 0 || host_gone(master_)) {
+  if (drain_asked(wiring_.requests(), master_) || host_gone(master_)) {
     input_ended_ = true;
     return 1;
   }
@@ -253,7 +253,8 @@ void WorkerLoop::wait_for_input() {
   memory_.counters().waits.add();
   // A stage is rung by its producers. A source has none: if it has nothing now, it is asked again soon.
   if (source_idle_) return waiter_.pause(std::chrono::milliseconds{1});
-  if (waiter_.wait_until([this] { return input_ready(); }, kLongestWait) == ipc::Woken::unasked) {
+  const auto ready = [this] { return input_ready() || asked_to_stand(); };
+  if (waiter_.wait_until(ready, kLongestWait) == ipc::Woken::unasked) {
     memory_.counters().unasked_wakes.add();
   }
 }

@@ -19,6 +19,7 @@
 #include <sluice/worker.hpp>
 
 #include "layout/layout.hpp"
+#include "layout/standstill.hpp"
 #include "layout/wiring.hpp"
 #include "ports/input_port.hpp"
 #include "ports/waiter.hpp"
@@ -66,6 +67,9 @@ class WorkerLoop final : private Producer {
   void commit_batch();
   void store_commit(bool whole);
   void ring_neighbours();
+  // At a commit, or between the events of one: waits as long as the master asks for a standstill.
+  void stand_still();
+  bool asked_to_stand() const noexcept { return asks_to_stand(standstill_of(master_)); }
   void set_activity(ipc::Activity activity) noexcept;
   void note_first_event() noexcept;
 

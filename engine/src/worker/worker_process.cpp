@@ -54,6 +54,7 @@ ipc::Life& begin_life(ipc::Control& control, ProcessIndex process) {
   control.layout_version = ipc::kLayoutVersion;
   control.region = static_cast<std::uint32_t>(process.value());
   control.activity.store(ipc::Activity::starting, std::memory_order_relaxed);
+  control.standing.store(0, std::memory_order_relaxed);
   ipc::nobody_sleeps(control);
   control.pid.store(::getpid(), std::memory_order_relaxed);
   control.incarnation.store(incarnation, std::memory_order_relaxed);

@@ -4,7 +4,8 @@
 //     int main(int argc, char** argv) { return sluice::main(argc, argv, pipeline); }
 //
 // A program with options of its own adds these to its parser with add_standard_options (cli.hpp), and runs
-// its engine with run(). The first interrupt (Ctrl-C) or SIGTERM drains, the second stops.
+// its engine with run(). The first SIGINT (Ctrl-C) drains; the first SIGTERM or SIGHUP parks with segment.path, and
+// drains without; a second signal of any of these stops. A signal that is ignored when run() begins stays so.
 #pragma once
 
 #include <functional>
@@ -35,8 +36,8 @@ inline constexpr int kExitUsage = 2;   // An option or a setting that cannot be.
 
 // Starts the engine, which has not been started, and blocks until its end, with a table of the stages every
 // stats.interval on a terminal and one at the end, and the handlers' problems on stderr, and what chaos did
-// if it was asked for. `tick` is called by this thread every few milliseconds. Takes SIGINT and SIGTERM over
-// meanwhile and gives their handlers back. Catches Errors and prints them. Gives an exit status. One call at
+// if it was asked for. `tick` is called by this thread every few milliseconds. Takes SIGINT, SIGTERM and SIGHUP
+// over meanwhile and gives their handlers back. Catches Errors and prints them. Gives an exit status. One call at
 // a time in a process.
 int run(Engine& engine, const StandardOptions& options, const Settings& settings,
         const std::function<void()>& tick = {});

@@ -29,7 +29,7 @@ class HostInlet final : private Producer {
 
   template <Event T>
   PushResult push(const T& event) {
-    if (closed_ || pipeline_over()) return PushResult::ended;
+    if (closed_ || shut()) return PushResult::ended;
     ++batch_.event;
     outcome_ = PushResult::accepted;
     try {
@@ -58,8 +58,8 @@ class HostInlet final : private Producer {
   void lost(Lost why) noexcept override;
   void publish_before_event() override {}  // Each event is published as it comes.
   void wait_for_room(const std::function<bool()>& ready) override;
-  // Throws Error in a child of the host.
-  bool pipeline_over() const;
+  // No event can be taken any more: the pipeline is over or drains. Throws Error in a child of the host.
+  bool shut();
   void publish();
 
   Host& host_;

@@ -51,6 +51,7 @@ enum class Activity : std::uint32_t {
   finished = 5,  // Everything is committed that will ever be.
   failed = 6,    // Its handler threw; the message says what.
   hopeless = 7,  // Gave up for good; the message says why.
+  standing = 8,  // Stands still at a commit, since it was asked to.
 };
 
 // When an incarnation reached what; CLOCK_MONOTONIC, 0: not yet.
@@ -82,6 +83,8 @@ struct Control {
   // The progress word: changes with every event, and is the heartbeat.
   alignas(128) std::atomic<std::uint64_t> progress;
   std::atomic<Activity> activity;
+  // Which standstill it has reached, and which process that is; 0 before. See layout/standstill.hpp.
+  std::atomic<std::uint64_t> standing;
 
   // How many threads sleep: at most one in a worker. Read by every neighbour after it has published.
   alignas(128) std::atomic<std::uint32_t> sleeping;

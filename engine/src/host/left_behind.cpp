@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "host/left_behind.hpp"
+
+#include <sluice/ipc/framing.hpp>
+
+namespace sluice::detail {
+
+LeftBehind left_behind(const Wiring& wiring) {
+  LeftBehind left;
+  for (const LaneIndex id : wiring.lanes()) {
+    ipc::LaneConsumer lane{wiring.lane(id)};
+    const EventType& type = wiring.edge(wiring.layout().lanes[id]).type;
+    std::uint64_t bytes = lane.readable();
+    if (!type.record) {
+      left.events += bytes / type.bytes;
+      left.bytes += bytes;
+      continue;
+    }
+    while (lane.readable() != 0) {
+      const std::span<const std::byte> payload = ipc::peek_record(lane);
+      if (payload.data() == nullptr) break;
+      ++left.events;
+      left.bytes += payload.size();
+      lane.advance(ipc::record_stride(payload.size()));
+    }
+  }
+  return left;
+}
+
+}  // namespace sluice::detail

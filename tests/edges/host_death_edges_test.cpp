@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: Apache-2.0
+// A host that dies, with host.death=drain and a named segment: what the next host finds. Nothing that was
+// accepted is lost, and nothing is accepted that no stage is left to handle.
+
+#include <sys/mman.h>
+#include <sys/prctl.h>
+
+#include "census.hpp"
+#include "pipelines.hpp"
+#include "processes.hpp"
+
+namespace sluice::test {
+namespace {
+
+namespace fs = std::filesystem;
+
+class NumberFile {
+ public:
+  NumberFile(Worker& worker, const fs::path& path) : file_{worker, "numbers", path} {}
+  void operator()(const Item& item) { file_.append(std::to_string(item.number) + "\n"); }
+  void finish() { file_.append("end\n"); }
+
+ private:
+  AppendFile file_;
+};
+
+class NamedHostDeath : public WithProcesses {
+ protected:
+  NamedHostDeath()
+      : accepted_{static_cast<std::atomic<std::uint32_t>*>(
+            ::mmap(nullptr, sizeof(*accepted_), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0))} {
+    std::string name = "/dev/shm/sluice-host-death-XXXXXX";
+    directory_ = ::mkdtemp(name.data());
+  }
+  ~NamedHostDeath() override {
+    ::munmap(accepted_, sizeof(*accepted_));
+    fs::remove_all(directory_);
+  }
+
+  Settings settings(const char* death) const {
+    Settings settings = test_settings();
+    settings.set("state.bytes", "64KiB");
+    settings.set("undo.bytes", "64KiB");
+    settings.set("lane.slots", "64");
+    settings.set("segment.path", (directory_ / "segment").string());
+    settings.set("host.death", death);
+    return settings;
+  }
+  bool kept() const { return fs::exists(directory_ / "segment"); }
+
+  // A host in a process of its own that pushes `count` items, or as many as find room.
+  pid_t push_in_a_child(const Pipeline& pipeline, const Settings& settings, std::uint32_t count,
+                        const std::function<void(Engine&)>& then = {}) const {
+    accepted_->store(0);
+    const pid_t host = ::fork();
+    if (host != 0) return host;
+    ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+    Engine engine{pipeline, settings};
+    engine.start();
+    auto in = engine.inlet<Item>("in");
+    for (std::uint32_t i = 0; i < count && in.push({i % 7, i}) == PushResult::accepted; ++i)
+      accepted_->store(i + 1);
+    if (then) then(engine);
+    while (true)
+      ::pause();
+  }
+  // Kills it, and waits until its pipeline has come to its end without it.
+  void kill_host(pid_t host) const {
+    ::kill(host, SIGKILL);
+    ::waitpid(host, nullptr, 0);
+    EXPECT_TRUE(eventually([this] { return processes_of(name_).empty(); })) << "its pipeline lives on";
+    ASSERT_TRUE(kept());
+  }
+  // All lanes are full: the push blocks, since no process pulls.
+  void await_a_push_that_blocks() const {
+    std::uint32_t before = 0;
+    EXPECT_TRUE(eventually([&] {
+      const std::uint32_t now = accepted_->load();
+      const bool blocked = now != 0 && now == before;
+      before = now;
+      std::this_thread::sleep_for(50ms);
+      return blocked;
+    }));
+  }
+
+  const std::string name_ = "named-host-death-" + std::to_string(::getpid());
+  fs::path directory_;
+  std::atomic<std::uint32_t>* accepted_;
+};
+
+TEST_F(NamedHostDeath, ThatDrainsClosesTheInletsOfTheNextHost) {
+  const fs::path path = directory_ / "numbers";
+  Pipeline pipeline{name_};
+  pipeline.inlet<Item>("in").to<Echo>("echo").to<NumberFile>("write", path);
+  const pid_t host = push_in_a_child(pipeline, settings("drain"), 1000);
+  EXPECT_TRUE(eventually([this] { return accepted_->load() == 1000; }));
+  kill_host(host);
+  Engine engine{pipeline, settings("drain")};
+  engine.start();
+  EXPECT_TRUE(engine.resumed());
+  EXPECT_TRUE(engine.draining());
+  auto in = engine.inlet<Item>("in");
+  EXPECT_TRUE(in.closed());
+  EXPECT_EQ(in.position(), 1000U);
+  EXPECT_EQ(in.push({0, 1000}), PushResult::ended) << "the stages have said their last words";
+  engine.wait();
+  EXPECT_FALSE(kept());
+  std::ifstream file{path};
+  std::uint32_t count = 0;
+  std::string line;
+  for (; std::getline(file, line) && line != "end"; ++count)
+    EXPECT_EQ(line, std::to_string(count));
+  EXPECT_EQ(count, 1000U);
+  EXPECT_EQ(line, "end");
+}
+
+TEST_F(NamedHostDeath, ThatDrainsKeepsWhatTheNextHostIsToPull) {
+  Settings tiny = settings("drain");
+  tiny.set("lane.slots", "2");
+  Pipeline pipeline{name_};
+  pipeline.inlet<Item>("in").to<Multiply>("multiply", 100U).to<Echo>("echo").outlet("out");
+  const pid_t host = push_in_a_child(pipeline, tiny, ~std::uint32_t{0});
+  await_a_push_that_blocks();
+  kill_host(host);
+  std::uint32_t pulled = 0;
+  const auto take = [&](const Item& item) { EXPECT_EQ(item.number, pulled++); };
+  Engine engine{pipeline, tiny};
+  engine.start();
+  EXPECT_TRUE(engine.resumed());
+  auto in = engine.inlet<Item>("in");
+  EXPECT_EQ(in.push({0, 0}), PushResult::ended);
+  auto out = engine.outlet<Item>("out");
+  EXPECT_TRUE(eventually([&] {
+    out.poll(take);
+    return out.ended();
+  }));
+  EXPECT_EQ(pulled, in.position() * 100) << "a lane that was full has lost nothing";
+  EXPECT_GE(in.position(), accepted_->load());
+  engine.wait();
+  EXPECT_FALSE(kept());
+}
+
+TEST_F(NamedHostDeath, InTheMidstOfADrainGoesOnWithIt) {
+  for (const char* death : {"stop", "drain"}) {
+    Settings tiny = settings(death);
+    tiny.set("lane.slots", "2");
+    Pipeline pipeline{name_};
+    pipeline.inlet<Item>("in").to<Multiply>("multiply", 100U).outlet("out");
+    const pid_t host = push_in_a_child(pipeline, tiny, 3, [this](Engine& engine) {
+      engine.begin_drain();
+      accepted_->store(100);
+    });
+    EXPECT_TRUE(eventually([this] { return accepted_->load() == 100; }));
+    kill_host(host);
+    Engine engine{pipeline, tiny};
+    engine.start();
+    EXPECT_TRUE(engine.draining()) << death;
+    EXPECT_EQ(engine.inlet<Item>("in").push({0, 0}), PushResult::ended);
+    EXPECT_EQ(Collector<Item>(engine, "out").all().size(), 300U);
+    engine.wait();
+    EXPECT_FALSE(kept());
+  }
+}
+
+}  // namespace
+}  // namespace sluice::test

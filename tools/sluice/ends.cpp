@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+// `sluice park` and `sluice drain`: an operator asks a running pipeline to come to an end, and waits for it.
+
+#include <chrono>
+#include <memory>
+#include <stdexcept>
+#include <string>
+#include <thread>
+
+#include <fmt/format.h>
+
+#include <sluice/observer.hpp>
+
+#include "commands.hpp"
+
+namespace sluice::command {
+namespace {
+
+std::string in_words(End end) {
+  switch (end) {
+    case End::finished:
+      return "finished: it came to its own end";
+    case End::drained:
+      return "drained: everything that was accepted is handled";
+    case End::parked:
+      return "parked: the next start goes on there";
+    case End::stopped:
+      return "stopped: it was ended at once, meanwhile";
+    default:
+      return "failed: its program says why";
+  }
+}
+
+// Its processes are gone when nobody answers at its socket, whatever the last of them had time to say.
+bool is_there(const std::string& socket) {
+  try {
+    Observer::attach(socket);
+    return true;
+  } catch (const std::exception&) {
+    return false;
+  }
+}
+
+void end(const std::string& pipeline, bool park) {
+  constexpr std::chrono::milliseconds kLook{20};
+  constexpr int kLooksPerQuestion = 50;
+  const Observer observer = Observer::attach(pipeline);
+  if (park) {
+    ask_to_park(pipeline);
+  } else {
+    ask_to_drain(pipeline);
+  }
+  for (int look = 1; !observer.over(); ++look) {
+    if (look % kLooksPerQuestion == 0 && !is_there(pipeline) && !observer.over())
+      throw std::runtime_error{"its processes are gone before it came to an end: its program was killed"};
+    std::this_thread::sleep_for(kLook);
+  }
+  const End how = observer.end();
+  print(fmt::format("{}: {}\n", observer.pipeline(), in_words(how)));
+  if (how == End::failed || how == End::stopped)
+    throw std::runtime_error{"it did not end as it was asked to"};
+}
+
+void add(CLI::App& program, const char* name, const char* what, const char* more, bool park) {
+  CLI::App* command = program.add_subcommand(name, what);
+  const auto pipeline = std::make_shared<std::string>();
+  command->add_option("pipeline", *pipeline, "Its name, or the path of its socket (observe.socket)")
+      ->type_name("NAME|SOCKET")
+      ->required();
+  command->footer(more);
+  command->callback([pipeline, park] { end(*pipeline, park); });
+}
+
+}  // namespace
+
+void add_ends(CLI::App& program) {
+  add(program, "park", "Stop a running pipeline at its next commit and keep everything",
+      "Waits until it has ended. Without segment.path there is nothing to keep it in: it drains then.", true);
+  add(program, "drain", "Let a running pipeline handle what it has accepted, and end",
+      "Waits until it has ended. Sources end where they are; inlets say `ended` from the next push on.",
+      false);
+}
+
+}  // namespace sluice::command
