@@ -74,6 +74,7 @@ sluice::Settings settings_for(const Options& options) {
     const std::uint64_t budget = settings.count("restart.budget") + options.drill.kills;
     settings.set("restart.budget", fmt::format("{}", budget), sluice::Origin::command_line);
   }
+  if (options.drill.stall) settings.set("watchdog.drill", "yes", sluice::Origin::command_line);
   return settings;
 }
 
