@@ -12,7 +12,9 @@
 
 #include <sluice/chaos.hpp>
 #include <sluice/cli.hpp>
+#include <sluice/detail/injected_variables.hpp>
 #include <sluice/error.hpp>
+#include <sluice/printable.hpp>
 
 namespace sluice {
 
@@ -21,8 +23,10 @@ using namespace detail;
 namespace {
 
 volatile std::sig_atomic_t interrupts = 0;
+volatile std::sig_atomic_t first_interrupt = 0;
 
-void count_interrupt(int) {
+void count_interrupt(int signal) {
+  if (interrupts == 0) first_interrupt = signal;
   interrupts = interrupts + 1;
 }
 
@@ -32,6 +36,7 @@ class Interrupts {
  public:
   Interrupts() {
     interrupts = 0;
+    first_interrupt = 0;
     interrupt_ = std::signal(SIGINT, count_interrupt);
     terminate_ = std::signal(SIGTERM, count_interrupt);
   }
@@ -91,7 +96,7 @@ double seconds_of(std::chrono::nanoseconds time) {
 
 int report_problems(const Stats& stats) {
   for (const std::string& problem : stats.problems)
-    std::fprintf(stderr, "problem: %s\n", problem.c_str());
+    std::fprintf(stderr, "problem: %s\n", printable(problem).c_str());
   if (stats.problem_count > stats.problems.size()) {
     std::fprintf(stderr, "and %llu problems more\n",
                  static_cast<unsigned long long>(stats.problem_count - stats.problems.size()));
@@ -128,6 +133,16 @@ class ChaosAround {
   std::string text_;
   std::optional<Chaos> chaos_;
 };
+
+void remark_on_injected_variables(bool quiet) {
+  const std::vector<std::string> names = injected_variables();
+  if (names.empty() || quiet) return;
+  std::fprintf(
+      stderr,
+      "remark: %s and %zu more have the form of variables that Kubernetes makes for a service; they are "
+      "no settings\n",
+      printable(names.front()).c_str(), names.size() - 1);
+}
 
 // The loop between start and end; false when it was stopped before its end.
 bool accompany(Engine& engine, std::chrono::nanoseconds interval, bool live, Chaos* chaos,
@@ -185,6 +200,7 @@ int run(Engine& engine, const StandardOptions& options, const Settings& settings
     const std::string segment_path = settings.text("segment.path");
     const std::string restart_budget = settings.value("restart.budget");
     const auto start = std::chrono::steady_clock::now();
+    remark_on_injected_variables(options.quiet);
     engine.start();
     if (engine.resumed() && !options.quiet) std::fprintf(stderr, "resumed from %s\n", segment_path.c_str());
     if (options.placement) std::fputs(engine.placement().c_str(), stdout);
@@ -203,10 +219,14 @@ int run(Engine& engine, const StandardOptions& options, const Settings& settings
     const int status = report_problems(stats);
     return ended ? status : kExitFailed;
   } catch (const Error& error) {
-    std::fprintf(stderr, "error: %s\n", error.what());
+    std::fprintf(stderr, "error: %s\n", printable(error.what()).c_str());
     report_problems(engine.stats());
     return kExitFailed;
   }
+}
+
+int interrupted_by() {
+  return first_interrupt;
 }
 
 int main(int argc, char** argv, const Pipeline& pipeline) {
@@ -217,16 +237,15 @@ int main(int argc, char** argv, const Pipeline& pipeline) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
-    const int status = app.exit(error);
-    return status == 0 ? kExitOk : kExitUsage;
+    return flushed(end_of_parse(app, error));
   }
   try {
     refuse_ends_of_the_host(pipeline);
     const Settings settings = settings_from(options);
     Engine engine{pipeline, settings};
-    return run(engine, options, settings);
+    return flushed(run(engine, options, settings));
   } catch (const Error& error) {
-    std::fprintf(stderr, "error: %s\n", error.what());
+    std::fprintf(stderr, "error: %s\n", printable(error.what()).c_str());
     return kExitUsage;
   }
 }
