@@ -47,11 +47,14 @@ class Market {
     counts_.tell(push);
     for (std::size_t output = 0; output < market::kOutputs; ++output)
       market::write_sorted(directory, static_cast<market::Output>(output), std::move(rows_[output]));
+    market::publish(directory);
   }
 
   // Where the events of a line go: market::hand_out().
   void trade(const market::Trade& trade) {
-    if (!bars_.take(trade)) throw sluice::Error{{"add up", "trades", "the sums do not fit 128 bits", ""}};
+    const auto push = [this](market::Output output, const market::RowText& row) { keep(output, row.text()); };
+    if (!bars_.take(trade, push))
+      throw sluice::Error{{"add up", "trades", "the sums do not fit 128 bits", ""}};
   }
   void book(const market::BookHead& head, std::span<const market::Level> levels) {
     books_.take(head, levels);

@@ -19,6 +19,7 @@
 
 #include <sluice/detail/command_line.hpp>
 #include <sluice/error.hpp>
+#include <sluice/printable.hpp>
 
 #include "bench_options.hpp"
 #include "machine.hpp"
@@ -192,10 +193,10 @@ int main(int argc, char** argv) {
   try {
     return sluice::bench::run(argc, argv);
   } catch (const sluice::Error& error) {
-    std::fprintf(stderr, "sluice: %s\n", error.what());
+    std::fprintf(stderr, "sluice: %s\n", sluice::printable(error.what()).c_str());
     return sluice::bench::kMisused;
   } catch (const std::exception& error) {
-    std::fprintf(stderr, "sluice: %s\n", error.what());
+    std::fprintf(stderr, "sluice: %s\n", sluice::printable(error.what()).c_str());
     return sluice::bench::kFailed;
   }
 }

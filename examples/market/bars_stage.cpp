@@ -12,8 +12,9 @@ constexpr std::uint64_t kSlotsAPortion = 1024;
 
 }  // namespace
 
-void BarsStage::operator()(const Trade& trade, sluice::Output<RowRecord>&) {
-  if (!bars_.take(trade)) worker_.report(sums_do_not_fit(trade.instrument));
+void BarsStage::operator()(const Trade& trade, sluice::Output<RowRecord>& rows) {
+  const auto push = [&rows](Output output, const RowText& row) { rows.push(RowHead{output, 0}, row.text()); };
+  if (!bars_.take(trade, push)) worker_.report(sums_do_not_fit(trade.instrument));
 }
 
 bool BarsStage::finish(sluice::Output<RowRecord>& rows) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "market/capture_file.hpp"
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <fcntl.h>
@@ -88,13 +89,16 @@ Line CaptureFile::deliver(const char* newline) {
   scanned_ = begin_;
   position_.offset_bytes += length + 1;
   ++position_.line_number;
-  if (length > max_line_bytes_) return {LineStatus::too_long, {}, position_.line_number, length};
+  if (length > max_line_bytes_) {
+    return {LineStatus::too_long, {start, std::min(length, kLongLineBytes)}, position_.line_number, length};
+  }
   return {LineStatus::line, {start, length}, position_.line_number, length};
 }
 
 // No newline came within the maximum: what follows is dropped chunk by chunk until one does.
 Line CaptureFile::skip_long_line() {
   std::uint64_t length = 0;
+  long_line_.assign(buffer_.get() + begin_, std::min(end_ - begin_, kLongLineBytes));
   for (;;) {  // Every turn reads on in the file; its end ends the loop.
     length += end_ - begin_;
     begin_ = end_ = scanned_ = 0;
@@ -102,14 +106,14 @@ Line CaptureFile::skip_long_line() {
       // The damage took the end of this line, so it is no line.
       if (!decoder_->failure().empty()) return {LineStatus::broken, {}, position_.line_number, 0};
       position_.offset_bytes += length;
-      return {LineStatus::too_long, {}, ++position_.line_number, length};
+      return {LineStatus::too_long, long_line_, ++position_.line_number, length};
     }
     const auto* newline = static_cast<const char*>(std::memchr(buffer_.get(), '\n', end_));
     if (newline == nullptr) continue;
     begin_ = scanned_ = static_cast<std::size_t>(newline - buffer_.get()) + 1;
     length += begin_ - 1;
     position_.offset_bytes += length + 1;
-    return {LineStatus::too_long, {}, ++position_.line_number, length};
+    return {LineStatus::too_long, long_line_, ++position_.line_number, length};
   }
 }
 

@@ -34,7 +34,8 @@ static_assert(std::has_unique_object_representations_v<CapturePosition>);
 
 enum class LineStatus : std::uint8_t {
   line,      // `text` is the line without its newline.
-  too_long,  // The line is longer than the maximum: it was skipped, `length_bytes` is its length.
+  too_long,  // The line is longer than the maximum: it was skipped, `length_bytes` is its length and `text` its
+             // beginning, kLongLineBytes of it.
   end,       // The file was read to its end, and so it is ever after.
   broken,    // The file is damaged or truncated behind the last line: see failure(). So it is ever after.
 };
@@ -59,6 +60,9 @@ class CaptureFile {
   // A line may be read this many bytes behind its end: what those bytes are means nothing (simdjson's
   // padding).
   static constexpr std::size_t kReadableBehind = 64;
+
+  // What is told of a line that is too long, if the maximum is not less.
+  static constexpr std::size_t kLongLineBytes = 256;
 
   // Throws sluice::Error when the file cannot be opened or its first bytes cannot be read.
   explicit CaptureFile(const std::string& path, const CaptureOptions& options = {});
@@ -103,6 +107,7 @@ class CaptureFile {
   std::size_t begin_ = 0;    // The first byte that was not delivered.
   std::size_t scanned_ = 0;  // No newline lies between begin_ and here.
   std::size_t end_ = 0;      // Behind the last decompressed byte.
+  std::string long_line_;    // The beginning of the last line that was too long.
   CapturePosition position_;
 };
 

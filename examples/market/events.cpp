@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "market/events.hpp"
 
-#include <algorithm>
-
 #include <fmt/format.h>
+
+#include <sluice/printable.hpp>
 
 namespace market {
 
@@ -16,12 +16,10 @@ RowText& RowText::number(std::int64_t number) {
 }
 
 std::string rejected_row(std::string_view file, std::uint64_t line, std::string_view reason) {
-  // A reason can quote the input; a row must stay a row.
-  std::string clean{reason};
-  std::replace_if(
-      clean.begin(), clean.end(), [](unsigned char c) { return c < 0x20; }, '?');
+  // Both come from outside; a row must stay a row, and a terminal that shows it stay as it is.
+  const std::string name = sluice::printable(file);
   const auto number = static_cast<std::int64_t>(line);
-  return RowText{}.key(file).key(number).field(file).number(number).field(clean).text();
+  return RowText{}.key(name).key(number).field(name).number(number).field(sluice::printable(reason)).text();
 }
 
 }  // namespace market

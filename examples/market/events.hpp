@@ -41,8 +41,8 @@ struct Tally {
   bool operator==(const Tally&) const = default;
 };
 
-// The files of the output.
-enum class Output : std::uint32_t { event_counts, trades, bars, book, last_ticker, rejected };
+// The files of the output, and, as a row without text, the word of a reader that has read all its input.
+enum class Output : std::uint32_t { event_counts, trades, bars, book, last_ticker, rejected, end_of_input };
 inline constexpr std::uint32_t kOutputs = 6;
 
 // One row of an output file; the body is its sort key, a separator and its text without newline.

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <limits>
 #include <map>
+#include <set>
 #include <sys/stat.h>
 #include <utility>
 
@@ -81,6 +82,12 @@ void look_into(InputFile& file, bool name_is_raw) {
 
 }  // namespace
 
+bool is_stream(const std::string& path) {
+  struct stat status {};
+  if (path == kStandardInput) return true;
+  return ::stat(path.c_str(), &status) == 0 && !S_ISREG(status.st_mode) && !S_ISDIR(status.st_mode);
+}
+
 InputFile inspect_input(const std::string& path) {
   InputFile file;
   file.path = path;
@@ -131,6 +138,19 @@ InputPlan plan_inputs(std::vector<InputFile> files, std::size_t workers) {
     plan.workers[static_cast<std::size_t>(least - load.begin())].push_back(std::move(group));
   }
   return plan;
+}
+
+std::uint64_t count_instruments(const InputPlan& plan) {
+  std::set<Instrument> instruments;
+  for (const std::vector<InputGroup>& groups : plan.workers) {
+    for (const InputGroup& group : groups) {
+      for (const InputFile& file : group.files) {
+        if (file.format == CaptureFormat::merged) return 0;
+        if (file.format == CaptureFormat::raw) instruments.insert(file.instrument);
+      }
+    }
+  }
+  return instruments.size();
 }
 
 InputPlan plan_inputs(const std::vector<std::string>& paths, std::size_t workers) {

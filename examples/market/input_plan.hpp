@@ -45,8 +45,14 @@ struct InputPlan {
 // instrument.
 InputFile inspect_input(const std::string& path);
 
+// Whether it is standard input or a pipe, which can be read once only.
+bool is_stream(const std::string& path);
+
 // Throws sluice::Error when two paths are the same file and when there is no file or no worker.
 InputPlan plan_inputs(std::vector<InputFile> files, std::size_t workers);
+
+// How many instruments the files are of; 0 when only reading them would tell.
+std::uint64_t count_instruments(const InputPlan& plan);
 
 // Both of the above for every path.
 InputPlan plan_inputs(const std::vector<std::string>& paths, std::size_t workers);

@@ -1,14 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 // market: exchange captures in, counts, trades, bars, books and tickers out, exactly once whatever dies.
+#include <algorithm>
 #include <chrono>
+#include <cstdint>
 #include <cstdio>
-#include <memory>
+#include <limits>
+#include <optional>
 #include <random>
 #include <string>
+#include <vector>
 
 #include <fmt/format.h>
 
 #include <sluice/cli.hpp>
+#include <sluice/printable.hpp>
 #include <sluice/sluice.hpp>
 
 #include "market/drill.hpp"
@@ -18,6 +23,9 @@
 #include "market/write_stage.hpp"
 
 namespace {
+
+constexpr std::int64_t kMostKills = 1'000'000;
+constexpr double kMostMilliseconds = 86'400'000;  // A day.
 
 struct Options {
   std::vector<std::string> inputs;
@@ -40,14 +48,21 @@ std::optional<int> parse(int argc, char** argv, Options& options) {
       ->type_name("FILE...");
   app.add_option("--out", options.out, "Directory for the .tsv files")->required()->type_name("DIR");
   app.add_option("--kill", options.drill.kills, "Kill a random worker with SIGKILL this many times")
+      ->check(CLI::Range(std::int64_t{0}, kMostKills))
       ->type_name("N");
   app.add_option("--kill-every", options.kill_every_ms, "Average time between two kills, in milliseconds")
-      ->check(CLI::PositiveNumber)
+      ->check(CLI::Range(0.001, kMostMilliseconds))
+      ->check([](const std::string& text) {
+        // What is no number at all is in every range.
+        return text.find_first_of("nN") == std::string::npos ? "" : "not in range: " + text + " is no number";
+      })
       ->capture_default_str()
       ->type_name("MS");
   app.add_flag("--stall", options.drill.stall, "Make one worker hang, for the watchdog to end it");
   options.drill.seed = std::random_device{}();
-  app.add_option("--seed", options.drill.seed, "Seed of the kills; random unless given")->type_name("N");
+  app.add_option("--seed", options.drill.seed, "Seed of the kills; random unless given")
+      ->check(CLI::Range(std::int64_t{0}, std::numeric_limits<std::int64_t>::max()))
+      ->type_name("N");
   sluice::add_standard_options(app, options.standard);
   app.footer(
       "Workers of a stage: --set stage.parse.workers=4; stages: read parse book bars tickers counts write.\n"
@@ -55,15 +70,9 @@ std::optional<int> parse(int argc, char** argv, Options& options) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
-    const int status = app.exit(error);
-    return status == 0 ? sluice::kExitOk : sluice::kExitUsage;
+    return sluice::end_of_parse(app, error);
   }
   options.drill.kill_every = std::chrono::nanoseconds{static_cast<std::int64_t>(options.kill_every_ms * 1e6)};
-  if (options.inputs.size() > 1 &&
-      std::find(options.inputs.begin(), options.inputs.end(), "-") != options.inputs.end()) {
-    std::fputs("error: standard input (-) cannot be read beside files; name it alone\n", stderr);
-    return sluice::kExitUsage;
-  }
   return std::nullopt;
 }
 
@@ -85,50 +94,75 @@ void print_summary(const sluice::Stats& stats, const market::Drill& drill, doubl
     if (stage.name == "parse") lines = stage.events_in();
     if (stage.name == "write") written = stage.events_in();
   }
-  fmt::print("{}", drill.report(stats));
-  fmt::print("market: {} events, {} rows, {:.2f} s, {:.1f} k events/s\n", lines, written, seconds,
-             static_cast<double>(lines) / seconds / 1000);
+  const std::string text =
+      drill.report(stats) + fmt::format("market: {} events, {} rows, {:.2f} s, {:.1f} k events/s\n", lines,
+                                        written, seconds, static_cast<double>(lines) / seconds / 1000);
+  std::fputs(text.c_str(), stdout);
 }
 
-int run(const Options& options, const sluice::Settings& settings, const market::MarketInput& input,
+int problem(const std::string& text) {
+  std::fprintf(stderr, "problem: %s\n", sluice::printable(text).c_str());
+  return sluice::kExitFailed;
+}
+
+// Publishes what a run has written, if the run came to its own end, and says by its status if it did not.
+int publish_answers(const Options& options, sluice::End end, int status) {
+  // The next start goes on with it.
+  if (end == sluice::End::parked) return status;
+  if (end == sluice::End::finished && market::are_written(options.out)) {
+    market::publish(options.out);
+    return status;
+  }
+  const int failed = problem(fmt::format("no answers were written into {}", options.out));
+  // A shell says 128 and the signal of what a signal has ended.
+  constexpr int kSignalled = 128;
+  return sluice::interrupted_by() != 0 ? kSignalled + sluice::interrupted_by() : failed;
+}
+
+int run(const Options& options, const sluice::Settings& settings, market::StdinFeed* feed,
         sluice::Engine& engine) {
   market::Drill drill{engine, options.drill};
-  std::unique_ptr<market::StdinFeed> feed;
   const auto start = std::chrono::steady_clock::now();
   int status = sluice::run(engine, options.standard, settings, [&] {
     drill.tick();
-    if (!market::is_standard_input(input)) return;
-    if (feed == nullptr) feed = std::make_unique<market::StdinFeed>(engine, input.max_line_bytes);
-    feed->feed();
+    if (feed != nullptr) feed->feed(engine);
   });
   const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - start;
   print_summary(engine.stats(), drill, taken.count());
-  if (feed != nullptr && !feed->failure().empty()) {
-    fmt::print(stderr, "problem: {}\n", feed->failure());
-    status = sluice::kExitFailed;
-  }
-  if (status == sluice::kExitOk) market::remove_parts(options.out);
+  if (feed != nullptr && !feed->failure().empty()) status = problem(feed->failure());
+  status = publish_answers(options, engine.end(), status);
+  // A pipeline whose segment was kept goes on in its parts.
+  std::error_code error;
+  if (!std::filesystem::exists(settings.text("segment.path"), error)) market::remove_parts(options.out);
   return status;
 }
 
-}  // namespace
-
-int main(int argc, char** argv) {
-  Options options;
-  if (const auto status = parse(argc, argv, options)) return *status;
+int run(const Options& options) {
   int status_of_error = sluice::kExitUsage;
   try {
     const sluice::Settings settings = settings_for(options);
     status_of_error = sluice::kExitFailed;
     constexpr std::uint64_t kHeadBytes = 256;  // More than what travels beside a line.
     const market::MarketInput input{options.inputs, settings.bytes("lane.bytes", "parse") - kHeadBytes};
+    std::optional<market::StdinFeed> feed;
+    if (market::is_fed_by_the_host(input)) feed.emplace(input.paths, input.max_line_bytes);
     market::prepare_output(options.out);
+    const market::OutputLock lock{options.out};
     const sluice::Pipeline pipeline = market::market_pipeline(input, options.out, settings);
     status_of_error = sluice::kExitUsage;  // What the engine refuses before its start are settings.
     sluice::Engine engine{pipeline, settings};
-    return run(options, settings, input, engine);
+    status_of_error = sluice::kExitFailed;
+    return run(options, settings, feed ? &*feed : nullptr, engine);
   } catch (const sluice::Error& error) {
-    fmt::print(stderr, "error: {}\n", error.what());
+    std::fprintf(stderr, "error: %s\n", sluice::printable(error.what()).c_str());
     return status_of_error;
   }
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  Options options;
+  if (const auto status = parse(argc, argv, options)) return sluice::flushed(*status);
+  return sluice::flushed(run(options));
 }

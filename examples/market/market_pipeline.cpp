@@ -31,17 +31,23 @@ std::uint64_t share_of_units(std::uint64_t units_for_one, std::uint64_t most) {
   return std::clamp<std::uint64_t>(std::thread::hardware_concurrency() / units_for_one, 1, most);
 }
 
+// Absolute, as far as the working directory is still there.
 std::string absolute(const std::string& path) {
-  return path == "-" ? path : std::filesystem::absolute(path).lexically_normal().string();
+  if (path == kStandardInput) return path;
+  std::error_code error;
+  const std::filesystem::path whole = std::filesystem::absolute(path, error);
+  return error ? path : whole.lexically_normal().string();
 }
 
 struct Incoming {
   sluice::Stream<LineRecord> lines;
   sluice::Stream<RowRecord> rejected;
+  std::uint64_t readers = 1;      // That have something to read.
+  std::uint64_t instruments = 0;  // 0: nobody knows.
 };
 
 Incoming incoming(sluice::Pipeline& pipeline, const MarketInput& input, const sluice::Settings& settings) {
-  if (is_standard_input(input)) {
+  if (is_fed_by_the_host(input)) {
     return {pipeline.inlet<LineRecord>(kLinesInlet), pipeline.inlet<RowRecord>(kRowsInlet)};
   }
   const std::uint64_t readers =
@@ -53,13 +59,24 @@ Incoming incoming(sluice::Pipeline& pipeline, const MarketInput& input, const sl
       sluice::StageOptions{
           .workers = static_cast<unsigned>(readers), .state_bytes = kSmall, .undo_bytes = kSmallUndo},
       plan, input.paths, input.max_line_bytes);
-  return {lines, rejected};
+  const auto busy = std::count_if(plan.workers.begin(), plan.workers.end(),
+                                  [](const std::vector<InputGroup>& groups) { return !groups.empty(); });
+  return {lines, rejected, static_cast<std::uint64_t>(busy), count_instruments(plan)};
 }
 
 }  // namespace
 
-bool is_standard_input(const MarketInput& input) {
-  return input.paths == std::vector<std::string>{"-"};
+bool is_fed_by_the_host(const MarketInput& input) {
+  std::size_t streams = 0;
+  for (const std::string& path : input.paths) {
+    if (path.empty()) throw sluice::Error{{"read the input", "", "a path is empty", "name a capture, or -"}};
+    streams += is_stream(path) ? 1 : 0;
+  }
+  if (streams != 0 && streams != input.paths.size()) {
+    throw sluice::Error{{"read the input", "", "standard input or a pipe is named beside files",
+                         "a pipe is read once and by the host: name it without files"}};
+  }
+  return streams != 0;
 }
 
 sluice::Pipeline market_pipeline(const MarketInput& input, const std::filesystem::path& out,
@@ -78,9 +95,10 @@ sluice::Pipeline market_pipeline(const MarketInput& input, const std::filesystem
                            .state_bytes = kSmall,
                            .undo_bytes = kSmall},
                           input.paths);
+  const BookCapacity capacity = book_capacity(from.instruments);
   const auto book_of = [](const BookRecord& book) -> const Instrument& { return book.head.instrument; };
-  const auto book_rows =
-      books.by(book_of).to<BookStage>("book", {.state_bytes = 8 * kMebibyte, .undo_bytes = 4 * kMebibyte});
+  const auto book_rows = books.by(book_of).to<BookStage>(
+      "book", {.state_bytes = book_state_bytes(capacity), .undo_bytes = kBookUndoBytes}, capacity);
   const auto bar_rows = trades.by(&Trade::instrument)
                             .to<BarsStage>("bars", {.state_bytes = 4 * kMebibyte, .undo_bytes = kSmallUndo});
   const auto ticker_rows =
@@ -95,7 +113,7 @@ sluice::Pipeline market_pipeline(const MarketInput& input, const std::filesystem
       .merge(rejected)
       .merge(from.rejected)
       .to<WriteStage>("write", {.state_bytes = kSmall, .undo_bytes = kSmall, .lane_bytes = 256 * kKibibyte},
-                      out);
+                      out, from.readers);
   return pipeline;
 }
 

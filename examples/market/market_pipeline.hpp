@@ -21,11 +21,12 @@ inline constexpr const char* kLinesInlet = "lines";
 inline constexpr const char* kRowsInlet = "rejects";
 
 struct MarketInput {
-  std::vector<std::string> paths;    // Or "-" alone: then the host pushes the lines.
+  std::vector<std::string> paths;    // Files; or streams, pipes and "-", whose lines the host pushes.
   std::uint64_t max_line_bytes = 0;  // What a lane into `parse` can carry.
 };
 
-bool is_standard_input(const MarketInput& input);
+// Whether the host reads it. Throws sluice::Error for files and streams together, and for a path that is empty.
+bool is_fed_by_the_host(const MarketInput& input);
 
 // Looks into every file. Throws sluice::Error for one that cannot be read.
 sluice::Pipeline market_pipeline(const MarketInput& input, const std::filesystem::path& out,

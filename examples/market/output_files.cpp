@@ -3,14 +3,22 @@
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
+#include <chrono>
 #include <cstdio>
+#include <deque>
+#include <fcntl.h>
 #include <memory>
 #include <string>
+#include <sys/file.h>
+#include <thread>
 #include <unistd.h>
 
 #include <fmt/format.h>
 
 #include <sluice/error.hpp>
+
+#include "market/bar_rows.hpp"
 
 namespace market {
 namespace {
@@ -36,6 +44,10 @@ const OutputFile& file_of(Output output) {
   return kFiles.at(static_cast<std::size_t>(output));
 }
 
+std::filesystem::path new_path(const std::filesystem::path& directory, Output output) {
+  return directory / fmt::format(".{}.new", name_of(output));
+}
+
 void write_all(const std::filesystem::path& path, const std::string& text) {
   const std::unique_ptr<std::FILE, int (*)(std::FILE*)> file{std::fopen(path.c_str(), "wb"), &std::fclose};
   if (file == nullptr || std::fwrite(text.data(), 1, text.size(), file.get()) != text.size() ||
@@ -52,15 +64,40 @@ std::string_view name_of(Output output) {
 
 void write_sorted(const std::filesystem::path& directory, Output output, std::vector<std::string_view> rows) {
   std::sort(rows.begin(), rows.end());
+  std::deque<std::string> made;
+  if (output == Output::bars) rows = merge_bars(std::move(rows), made);
   std::string text{file_of(output).header};
   text.push_back('\n');
   for (const std::string_view row : rows) {
     text.append(row.substr(row.find(kKeySeparator) + 1));
     text.push_back('\n');
   }
-  const std::filesystem::path new_path = directory / fmt::format(".{}.new", name_of(output));
-  write_all(new_path, text);
-  std::filesystem::rename(new_path, directory / fmt::format("{}.tsv", name_of(output)));
+  write_all(new_path(directory, output), text);
+}
+
+bool are_written(const std::filesystem::path& directory) {
+  for (std::size_t output = 0; output < kOutputs; ++output) {
+    std::error_code error;
+    if (!std::filesystem::exists(new_path(directory, static_cast<Output>(output)), error)) return false;
+  }
+  return true;
+}
+
+void publish(const std::filesystem::path& directory) {
+  for (std::size_t i = 0; i < kOutputs; ++i) {
+    const auto output = static_cast<Output>(i);
+    const std::filesystem::path path = directory / fmt::format("{}.tsv", name_of(output));
+    std::error_code error;
+    std::filesystem::rename(new_path(directory, output), path, error);
+    if (error) throw sluice::Error{{"publish", path.string(), error.message(), "run the program again"}};
+  }
+}
+
+void remove_new_files(const std::filesystem::path& directory) {
+  for (std::size_t output = 0; output < kOutputs; ++output) {
+    std::error_code ignored;  // What is left behind does no harm: it is never taken for an answer.
+    std::filesystem::remove(new_path(directory, static_cast<Output>(output)), ignored);
+  }
 }
 
 void prepare_output(const std::filesystem::path& directory) {
@@ -70,6 +107,30 @@ void prepare_output(const std::filesystem::path& directory) {
     throw sluice::Error{{"write into", directory.string(), error ? error.message() : sluice::errno_text(),
                          "name another directory with --out"}};
   }
+}
+
+OutputLock::OutputLock(const std::filesystem::path& directory)
+    : fd_{::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)} {
+  // A run that was killed lets go a little later: its workers hold the lock as well, and die with it.
+  constexpr auto kPatience = std::chrono::seconds{2};
+  constexpr auto kPause = std::chrono::milliseconds{10};
+  const auto until = std::chrono::steady_clock::now() + kPatience;
+  while (fd_ < 0 || ::flock(fd_, LOCK_EX | LOCK_NB) != 0) {
+    const int reason = errno;
+    const bool held = fd_ >= 0 && (reason == EWOULDBLOCK || reason == EINTR);
+    if (held && std::chrono::steady_clock::now() < until) {
+      std::this_thread::sleep_for(kPause);
+      continue;
+    }
+    if (fd_ >= 0) ::close(fd_);
+    throw sluice::Error{{"write into", directory.string(),
+                         held ? "another run writes into it" : sluice::errno_text(reason),
+                         "wait for its end, or name another directory with --out"}};
+  }
+}
+
+OutputLock::~OutputLock() {
+  ::close(fd_);
 }
 
 }  // namespace market

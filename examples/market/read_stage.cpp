@@ -40,7 +40,8 @@ bool ReadStage::operator()(sluice::Output<LineRecord>& lines, sluice::Output<Row
       send(line, lines, rows);
       return true;
     case LineStatus::too_long:
-      refuse_long_line(capture_->name(), line);
+      send_long_line(line, rows);
+      return true;
     case LineStatus::broken:
       // What was read before stands; the files behind it are read all the same.
       worker_.report(capture_->failure());
@@ -49,7 +50,16 @@ bool ReadStage::operator()(sluice::Output<LineRecord>& lines, sluice::Output<Row
       break;
   }
   next_file();
+  if (capture_ == nullptr) rows.push(RowHead{Output::end_of_input, 0}, std::string_view{});
   return capture_ != nullptr;
+}
+
+void ReadStage::send_long_line(const Line& line, sluice::Output<RowRecord>& rows) {
+  const InputFile& file = files_[position_->file].file;
+  const LongLine refused = refuse_long_line(line, format_, file.path);
+  rows.push(RowHead{Output::rejected, 0}, refused.row);
+  if (!refused.problem.empty()) worker_.report(refused.problem);
+  position_.edit().line = capture_->position();
 }
 
 void ReadStage::send(const Line& line, sluice::Output<LineRecord>& lines, sluice::Output<RowRecord>& rows) {
@@ -81,11 +91,15 @@ void ReadStage::next_file() {
   if (next.file < files_.size()) open_file();
 }
 
-void refuse_long_line(const std::string& path, const Line& line) {
-  throw sluice::Error{{"read", fmt::format("{}, line {}", path, line.number),
-                       fmt::format("the line of {} bytes is longer than a lane can carry", line.length_bytes),
-                       fmt::format("raise --set stage.parse.lane.bytes={}",
-                                   std::bit_ceil(line.length_bytes + sizeof(LineHead) + 8))}};
+LongLine refuse_long_line(const Line& line, CaptureFormat format, std::string_view path) {
+  const CaptureLine begin = split_capture_line(format, Instrument{}, line.text);
+  if (!begin.reject_reason.empty()) return {rejected_row(path, line.number, begin.reject_reason), {}};
+  if (!begin.json.starts_with('{')) return {rejected_row(path, line.number, "JSON is no object"), {}};
+  const std::string reason =
+      fmt::format("the line of {} bytes is longer than a lane carries", line.length_bytes);
+  return {rejected_row(path, line.number, reason),
+          fmt::format("{}, line {}: {}; raise --set stage.parse.lane.bytes={}", path, line.number, reason,
+                      std::bit_ceil(line.length_bytes + sizeof(LineHead) + 256))};
 }
 
 }  // namespace market

@@ -45,6 +45,7 @@ class ReadStage {
 
   void open_file();
   void next_file();
+  void send_long_line(const Line& line, sluice::Output<RowRecord>& rows);
   void send(const Line& line, sluice::Output<LineRecord>& lines, sluice::Output<RowRecord>& rows);
 
   sluice::Worker& worker_;
@@ -71,7 +72,13 @@ std::optional<std::int64_t> send_line(const Line& line, CaptureFormat format,
   return parts.receive_time_ns;
 }
 
-// The error of a line that fits into no lane.
-[[noreturn]] void refuse_long_line(const std::string& path, const Line& line);
+// What becomes of a line that is longer than a lane carries.
+struct LongLine {
+  std::string row;      // Of the rejected lines.
+  std::string problem;  // Empty when a lane of any size would not help, since the line is no event.
+};
+
+// `line.text` is the line's beginning. Shared with standard input.
+LongLine refuse_long_line(const Line& line, CaptureFormat format, std::string_view path);
 
 }  // namespace market

@@ -1,72 +1,112 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "market/stdin_feed.hpp"
 
+#include <fcntl.h>
 #include <poll.h>
 #include <unistd.h>
+#include <utility>
 
+#include "market/input_plan.hpp"
 #include "market/market_pipeline.hpp"
 #include "market/read_stage.hpp"
 
 namespace market {
 namespace {
 
-constexpr const char* kName = "standard input";
-
-CaptureOptions options_for(std::uint64_t max_line_bytes) {
-  CaptureOptions options;
-  options.max_line_bytes = max_line_bytes;
-  return options;
-}
-
-bool input_waits() {
-  pollfd entry{STDIN_FILENO, POLLIN, 0};
-  return ::poll(&entry, 1, 0) > 0;
+FileDescriptor open_stream(const std::string& path) {
+  if (path == kStandardInput) return FileDescriptor::borrowed(STDIN_FILENO);
+  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (fd < 0) {
+    throw sluice::Error{
+        {"open the pipe", path, sluice::errno_text(), "check the path and the right to read it"}};
+  }
+  return FileDescriptor::owned(fd);
 }
 
 }  // namespace
 
-StdinFeed::StdinFeed(sluice::Engine& engine, std::uint64_t max_line_bytes)
-    : lines_{engine.inlet<LineRecord>(kLinesInlet)},
-      rows_{engine.inlet<RowRecord>(kRowsInlet)},
-      max_line_bytes_{max_line_bytes} {}
+StdinFeed::StdinFeed(std::vector<std::string> paths, std::uint64_t max_line_bytes)
+    : max_line_bytes_{max_line_bytes} {
+  for (std::string& path : paths) {
+    FileDescriptor descriptor = open_stream(path);
+    streams_.push_back({std::move(path), std::move(descriptor)});
+  }
+}
 
-void StdinFeed::feed() {
+void StdinFeed::open_inlets(sluice::Engine& engine) {
+  if (lines_) return;
+  lines_.emplace(engine.inlet<LineRecord>(kLinesInlet));
+  rows_.emplace(engine.inlet<RowRecord>(kRowsInlet));
+}
+
+bool StdinFeed::input_waits() const {
+  pollfd entry{streams_[now_].descriptor.get(), POLLIN, 0};
+  return ::poll(&entry, 1, 0) > 0;
+}
+
+void StdinFeed::feed(sluice::Engine& engine) {
   constexpr auto kAtMost = std::chrono::milliseconds{20};
   constexpr int kLinesPerClock = 64;
+  open_inlets(engine);
   const auto until = std::chrono::steady_clock::now() + kAtMost;
   while (open_ && std::chrono::steady_clock::now() < until) {
     for (int i = 0; i < kLinesPerClock && open_; ++i) {
       if (!(capture_ && capture_->line_at_hand()) && !input_waits()) return;
+      const Stream& stream = streams_[now_];
       if (!capture_) {
-        capture_.emplace(FileDescriptor::borrowed(STDIN_FILENO), kName, options_for(max_line_bytes_));
+        CaptureOptions options;
+        options.max_line_bytes = max_line_bytes_;
+        capture_.emplace(FileDescriptor::borrowed(stream.descriptor.get()), stream.path, options);
       }
-      if (!push(capture_->next())) close();
+      push(capture_->next());
     }
   }
 }
 
-bool StdinFeed::push(const Line& line) {
-  if (line.status == LineStatus::too_long) refuse_long_line(kName, line);
-  if (line.status == LineStatus::broken) failure_ = capture_->failure();
-  if (line.status != LineStatus::line) return false;
+void StdinFeed::push(const Line& line) {
   // Lines without a file's name can only be those of a merged file, which name their instrument.
-  if (!format_) format_ = detect_format(false, line.text);
-  sluice::PushResult result = sluice::PushResult::accepted;
+  if (!format_ && !line.text.empty()) format_ = detect_format(false, line.text);
+  const std::string& path = streams_[now_].path;
+  switch (line.status) {
+    case LineStatus::broken:
+      failure_ = capture_->failure();
+      return next_stream();
+    case LineStatus::end:
+      return next_stream();
+    case LineStatus::too_long: {
+      const LongLine refused = refuse_long_line(line, format_.value_or(CaptureFormat::unknown), path);
+      if (!refused.problem.empty()) failure_ = refused.problem;
+      return push_row(RowHead{Output::rejected, 0}, refused.row);
+    }
+    case LineStatus::line:
+      break;
+  }
   send_line(
-      line, *format_, Instrument{}, 0, kStandardInput,
+      line, format_.value_or(CaptureFormat::merged), Instrument{}, static_cast<std::uint32_t>(now_), path,
       [&](const LineHead& head, std::string_view json) {
-        result = lines_.push(LineRecord{head, std::as_bytes(std::span{json.data(), json.size()})});
+        const LineRecord record{head, std::as_bytes(std::span{json.data(), json.size()})};
+        if (lines_->push(record) == sluice::PushResult::ended) close();
       },
-      [&](const RowHead& head, const std::string& row) {
-        result = rows_.push(RowRecord{head, std::as_bytes(std::span{row.data(), row.size()})});
-      });
-  return result != sluice::PushResult::ended;
+      [&](const RowHead& head, const std::string& row) { push_row(head, row); });
+}
+
+void StdinFeed::push_row(const RowHead& head, const std::string& row) {
+  const RowRecord record{head, std::as_bytes(std::span{row.data(), row.size()})};
+  if (rows_->push(record) == sluice::PushResult::ended) close();
+}
+
+void StdinFeed::next_stream() {
+  capture_.reset();
+  format_.reset();
+  if (++now_ < streams_.size()) return;
+  push_row(RowHead{Output::end_of_input, 0}, "");
+  close();
 }
 
 void StdinFeed::close() {
   open_ = false;
-  lines_.close();
-  rows_.close();
+  lines_->close();
+  rows_->close();
 }
 
 }  // namespace market

@@ -1,14 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-// Standard input as the source of the market demonstration: the host reads it and pushes its lines.
+// Standard input and pipes as the source of the market demonstration: the host reads them, one after the
+// other, and pushes their lines.
 //
 // A pipe cannot be read twice, so no worker may own it; the host does, in the thread that waits for the
-// engine.
+// engine. It may pause for as long as it likes.
 #pragma once
 
 #include <chrono>
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include <sluice/sluice.hpp>
 
@@ -20,21 +22,33 @@ namespace market {
 
 class StdinFeed {
  public:
-  // After the engine's start.
-  StdinFeed(sluice::Engine& engine, std::uint64_t max_line_bytes);
+  // Opens the pipes, which waits for their writers. Throws sluice::Error.
+  StdinFeed(std::vector<std::string> paths, std::uint64_t max_line_bytes);
 
-  // Pushes what is there, for at most some milliseconds; closes the inlets at the end of the input.
-  void feed();
+  // Pushes what is there, for at most some milliseconds; closes the inlets at the end of the input. After the
+  // engine's start.
+  void feed(sluice::Engine& engine);
   // Why the input broke off; empty when it did not.
   const std::string& failure() const noexcept { return failure_; }
 
  private:
-  bool push(const Line& line);
+  struct Stream {
+    std::string path;
+    FileDescriptor descriptor;
+  };
+
+  void open_inlets(sluice::Engine& engine);
+  bool input_waits() const;
+  void push(const Line& line);
+  void push_row(const RowHead& head, const std::string& row);
+  void next_stream();
   void close();
 
-  sluice::Inlet<LineRecord> lines_;
-  sluice::Inlet<RowRecord> rows_;
+  std::vector<Stream> streams_;
+  std::size_t now_ = 0;  // Of streams_.
   std::uint64_t max_line_bytes_;
+  std::optional<sluice::Inlet<LineRecord>> lines_;
+  std::optional<sluice::Inlet<RowRecord>> rows_;
   std::optional<CaptureFile> capture_;  // Once there is something to read: to open one reads.
   std::optional<CaptureFormat> format_;
   std::string failure_;

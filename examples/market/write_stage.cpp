@@ -39,8 +39,12 @@ void sort_part(const std::filesystem::path& directory, std::size_t output) {
 
 }  // namespace
 
-WriteStage::WriteStage(sluice::Worker& worker, const std::filesystem::path& directory)
-    : directory_{directory} {
+WriteStage::WriteStage(sluice::Worker& worker, const std::filesystem::path& directory, std::uint64_t readers)
+    : worker_{worker},
+      directory_{directory},
+      readers_{readers},
+      ended_readers_{worker.state<std::uint64_t>("ended-readers")},
+      rejected_{worker.state<std::uint64_t>("rejected-lines")} {
   if (worker.replicas() > 1) {
     throw sluice::Error{{"write with", fmt::format("{} workers", worker.replicas()),
                          "every output is one sorted file", "leave stage.write.workers at 1"}};
@@ -52,16 +56,32 @@ WriteStage::WriteStage(sluice::Worker& worker, const std::filesystem::path& dire
 }
 
 void WriteStage::operator()(const RowRecord& row) {
+  if (row.head.output == Output::end_of_input) return ended_readers_.set(*ended_readers_ + 1);
+  if (row.head.output == Output::rejected) rejected_.set(*rejected_ + 1);
   sluice::AppendFile& part = *parts_.at(static_cast<std::size_t>(row.head.output));
   part.append(row.text());
   part.append("\n");
 }
 
 void WriteStage::finish() {
+  // What an earlier run has left is no answer of this one.
+  remove_new_files(directory_);
+  if (*ended_readers_ < readers_) {
+    worker_.report("the input was not read to its end: no answers are published");
+    return;
+  }
   for (std::size_t output = 0; output < kOutputs; ++output) {
     parts_[output]->flush();
     sort_part(directory_, output);
   }
+  report_all_rejected();
+}
+
+void WriteStage::report_all_rejected() {
+  const std::uint64_t counted = parts_[static_cast<std::size_t>(Output::event_counts)]->length_bytes();
+  if (counted != 0 || *rejected_ == 0) return;
+  worker_.report(fmt::format("all {} lines were rejected; {} says why", *rejected_,
+                             (directory_ / "rejected.tsv").string()));
 }
 
 void remove_parts(const std::filesystem::path& directory) {
@@ -69,6 +89,7 @@ void remove_parts(const std::filesystem::path& directory) {
     std::error_code ignored;  // A part that is left behind does no harm: the next run cuts it off.
     std::filesystem::remove(part_path(directory, output), ignored);
   }
+  remove_new_files(directory);
 }
 
 }  // namespace market

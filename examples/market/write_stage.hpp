@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // The stage `write`: the file sink. Rows are appended to a part file for each output as they come; the last
-// word sorts each part into its output file.
+// word sorts each part into a new file beside the answers, which the host publishes when the run is over.
 //
-// The part files' lengths are recoverable state (sluice::AppendFile). Sorting writes a new file and renames
-// it, so that it can be repeated; the part files stay until the run is over.
+// The part files' lengths are recoverable state (sluice::AppendFile). Sorting can be repeated. Of a run that was
+// interrupted there are no new files: each reader says when it has read all, and the last word counts them.
 #pragma once
 
 #include <array>
+#include <cstdint>
 #include <filesystem>
 #include <memory>
 
@@ -18,13 +19,20 @@ namespace market {
 
 class WriteStage {
  public:
-  WriteStage(sluice::Worker& worker, const std::filesystem::path& directory);
+  // `readers` is how many there are that say so.
+  WriteStage(sluice::Worker& worker, const std::filesystem::path& directory, std::uint64_t readers);
 
   void operator()(const RowRecord& row);
   void finish();
 
  private:
+  void report_all_rejected();
+
+  sluice::Worker& worker_;
   std::filesystem::path directory_;
+  std::uint64_t readers_;
+  sluice::Recoverable<std::uint64_t> ended_readers_;
+  sluice::Recoverable<std::uint64_t> rejected_;
   std::array<std::unique_ptr<sluice::AppendFile>, kOutputs> parts_;
 };
 

@@ -19,6 +19,7 @@
 #include <fmt/format.h>
 
 #include <sluice/detail/descriptor.hpp>
+#include <sluice/detail/path.hpp>
 #include <sluice/error.hpp>
 #include <sluice/ipc/control.hpp>
 
@@ -160,7 +161,7 @@ std::string shape_difference(std::string_view in_file, std::string_view now) {
 }
 
 SegmentFile::SegmentFile(const std::string& path, std::string shape)
-    : path_{std::filesystem::absolute(path).string()},
+    : path_{sluice::detail::absolute_path(path).string()},
       shape_{std::move(shape)},
       header_bytes_{(sizeof(FileHeader) + shape_.size() + page_bytes() - 1) / page_bytes() * page_bytes()} {}
 

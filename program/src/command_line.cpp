@@ -1,9 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
 #include <cstdio>
 #include <string>
 #include <vector>
 
+#include <sluice/cli.hpp>
 #include <sluice/detail/command_line.hpp>
+#include <sluice/detail/nearest.hpp>
+#include <sluice/main.hpp>
+#include <sluice/printable.hpp>
 
 namespace sluice::detail {
 namespace {
@@ -18,6 +23,18 @@ std::string commands_of(const CLI::App& command) {
   for (const CLI::App* each : command.get_subcommands({}))
     names += (names.empty() ? "" : ", ") + each->get_name();
   return names;
+}
+
+// The option as it was written, and the one that was probably meant.
+std::string unknown_option(const CLI::App& command, const std::string& word) {
+  const std::string name = word.substr(0, word.find('='));
+  std::vector<std::string> names;
+  for (const CLI::Option* option : command.get_options()) {
+    for (const std::string& each : option->get_lnames())
+      names.push_back("--" + each);
+  }
+  const std::string near = nearest(name, names);
+  return near.empty() ? name : name + "; did you mean " + near + "?";
 }
 
 }  // namespace
@@ -35,14 +52,17 @@ std::string complaint(const CLI::App& command, const CLI::ParseError& error) {
     const bool lacks_command = error.get_name() == "RequiredError" && !commands_of(command).empty();
     return lacks_command ? "a command is missing: " + commands_of(command) : error.what();
   }
+  const auto option = std::find_if(unknown.begin(), unknown.end(),
+                                   [](const std::string& word) { return word.starts_with('-'); });
+  if (option != unknown.end()) return "there is no option " + unknown_option(command, *option);
   const std::string& word = unknown.front();
-  if (word.starts_with('-')) return "there is no option " + word;
   if (commands_of(command).empty()) return "unexpected \"" + word + "\"";
   return "there is no command \"" + word + "\", only " + commands_of(command);
 }
 
 void print_misuse(const CLI::App& command, const std::string& what) {
-  std::fprintf(stderr, "sluice: %s\nTry \"%s --help\".\n", what.c_str(), full_name(command).c_str());
+  std::fprintf(stderr, "sluice: %s\nTry \"%s --help\".\n", printable(what).c_str(),
+               full_name(command).c_str());
 }
 
 bool flush_output() {
@@ -52,3 +72,21 @@ bool flush_output() {
 }
 
 }  // namespace sluice::detail
+
+namespace sluice {
+
+int end_of_parse(const CLI::App& app, const CLI::ParseError& error) {
+  if (error.get_exit_code() == 0) {
+    app.exit(error);
+    return kExitOk;
+  }
+  const std::string what = printable(detail::complaint(app, error));
+  std::fprintf(stderr, "error: %s\n--help lists the options\n", what.c_str());
+  return kExitUsage;
+}
+
+int flushed(int status) {
+  return detail::flush_output() || status != kExitOk ? status : kExitFailed;
+}
+
+}  // namespace sluice

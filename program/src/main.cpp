@@ -13,7 +13,9 @@
 
 #include <sluice/chaos.hpp>
 #include <sluice/cli.hpp>
+#include <sluice/detail/injected_variables.hpp>
 #include <sluice/error.hpp>
+#include <sluice/printable.hpp>
 #include <sluice/units.hpp>
 
 namespace sluice {
@@ -98,7 +100,7 @@ double seconds_of(std::chrono::nanoseconds time) {
 
 int report_problems(const Stats& stats) {
   for (const std::string& problem : stats.problems)
-    std::fprintf(stderr, "problem: %s\n", problem.c_str());
+    std::fprintf(stderr, "problem: %s\n", printable(problem).c_str());
   if (stats.problem_count > stats.problems.size()) {
     std::fprintf(stderr, "and %llu problems more\n",
                  static_cast<unsigned long long>(stats.problem_count - stats.problems.size()));
@@ -135,6 +137,16 @@ class ChaosAround {
   std::string text_;
   std::optional<Chaos> chaos_;
 };
+
+void remark_on_injected_variables(bool quiet) {
+  const std::vector<std::string> names = injected_variables();
+  if (names.empty() || quiet) return;
+  std::fprintf(
+      stderr,
+      "remark: %s and %zu more have the form of variables that Kubernetes makes for a service; they are "
+      "no settings\n",
+      printable(names.front()).c_str(), names.size() - 1);
+}
 
 // As Engine::wait_for(); to be parked or drained by an operator is as good as to be asked by a signal.
 bool wait_for(Engine& engine, std::chrono::nanoseconds limit) {
@@ -235,6 +247,7 @@ int run(Engine& engine, const StandardOptions& options, const Settings& settings
     const std::string segment_path = settings.text("segment.path");
     const std::string restart_budget = settings.value("restart.budget");
     const auto start = std::chrono::steady_clock::now();
+    remark_on_injected_variables(options.quiet);
     const Interrupts counted;  // Before the first event can be handled: none is lost by a signal then.
     engine.start();
     if (engine.resumed() && !options.quiet) {
@@ -257,10 +270,14 @@ int run(Engine& engine, const StandardOptions& options, const Settings& settings
     tell_what_is_left(engine, segment_path);
     return engine.end() == End::stopped ? kExitFailed : status;
   } catch (const Error& error) {
-    std::fprintf(stderr, "error: %s\n", error.what());
+    std::fprintf(stderr, "error: %s\n", printable(error.what()).c_str());
     report_problems(engine.stats());
     return kExitFailed;
   }
+}
+
+int interrupted_by() {
+  return first_interrupt;
 }
 
 int main(int argc, char** argv, const Pipeline& pipeline) {
@@ -271,16 +288,15 @@ int main(int argc, char** argv, const Pipeline& pipeline) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
-    const int status = app.exit(error);
-    return status == 0 ? kExitOk : kExitUsage;
+    return flushed(end_of_parse(app, error));
   }
   try {
     refuse_ends_of_the_host(pipeline);
     const Settings settings = settings_from(options);
     Engine engine{pipeline, settings};
-    return run(engine, options, settings);
+    return flushed(run(engine, options, settings));
   } catch (const Error& error) {
-    std::fprintf(stderr, "error: %s\n", error.what());
+    std::fprintf(stderr, "error: %s\n", printable(error.what()).c_str());
     return kExitUsage;
   }
 }

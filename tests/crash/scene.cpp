@@ -6,6 +6,7 @@
 #include <csignal>
 #include <cstring>
 #include <filesystem>
+#include <sys/stat.h>
 
 namespace sluice::test {
 
@@ -115,11 +116,30 @@ void Scene::copy_from(const Scene& other) {
     }
   }
   neighbours_ = other.neighbours_;
-  if (file().empty()) return;
-  std::filesystem::remove(file());
-  if (!std::filesystem::exists(other.file())) return;
-  std::filesystem::create_directories(file().parent_path());
-  std::filesystem::copy_file(other.file(), file());
+  if (const std::filesystem::path before = file(); !before.empty()) std::filesystem::remove(before);
+  const std::filesystem::path from = other.file();
+  if (from.empty() || !std::filesystem::exists(from)) return;
+  // The name of a file of dead letters is drawn by its run, which goes on here.
+  const std::filesystem::path to =
+      script_.dead_letters.empty() ? script_.file : script_.dead_letters / from.filename();
+  std::filesystem::create_directories(to.parent_path());
+  std::filesystem::copy_file(from, to);
+  know_file(to);
+}
+
+// The state names the file by its inode, as AppendFile keeps it: length, device, inode.
+void Scene::know_file(const std::filesystem::path& file) {
+  struct Known {
+    std::uint64_t length_bytes, device, inode;
+  };
+  const std::span<std::byte> area = view().state();
+  const std::byte* piece =
+      StateArea::find(area, script_.dead_letters.empty() ? "file" : "sluice.dead_letters", sizeof(Known));
+  struct stat status {};
+  if (piece == nullptr || ::stat(file.c_str(), &status) != 0) return;
+  auto& known = *reinterpret_cast<Known*>(area.data() + (piece - area.data()));
+  known.device = status.st_dev;
+  known.inode = status.st_ino;
 }
 
 std::vector<std::byte> Scene::region() const {
@@ -194,9 +214,13 @@ std::string Scene::lane_problems() const {
   return problems;
 }
 
+// The file of dead letters has the name of its run, and there is one at most.
 std::filesystem::path Scene::file() const {
-  return script_.dead_letters.empty() ? script_.file
-                                      : script_.dead_letters / dead_letters_file("workload", 0);
+  if (script_.dead_letters.empty()) return script_.file;
+  std::error_code none;
+  for (const auto& entry : std::filesystem::directory_iterator{script_.dead_letters, none})
+    return entry.path();
+  return {};
 }
 
 std::uint64_t Scene::file_bytes() const {

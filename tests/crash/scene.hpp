@@ -72,6 +72,8 @@ class Scene {
   ipc::LaneMemory input(std::size_t lane) const;
   ipc::LaneMemory output(std::size_t lane) const;
   void feed_lane(std::size_t lane);
+  // After a copy.
+  void know_file(const std::filesystem::path& file);
   // What a master knows of events that have killed their worker.
   void blame_poison();
 

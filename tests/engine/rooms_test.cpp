@@ -22,7 +22,7 @@ constexpr std::array kRooms{"settings", "graph", "state",  "death",  "layout",
 
 // The public headers of each room, as they are included: <sluice/...>.
 const std::map<std::string, std::vector<std::string>> kHeaders{
-    {"settings", {"settings.hpp", "units.hpp", "detail/full_policy.hpp"}},
+    {"settings", {"settings.hpp", "units.hpp", "detail/full_policy.hpp", "detail/injected_variables.hpp"}},
     {"graph",
      {"event.hpp", "key.hpp", "stage_options.hpp", "detail/elsewhere.hpp", "detail/event_type.hpp",
       "detail/graph.hpp", "detail/hash.hpp", "detail/index.hpp", "detail/route.hpp", "detail/wire.hpp"}},
@@ -39,10 +39,9 @@ const std::map<std::string, std::vector<std::string>> kHeaders{
 };
 // Of the floors below the engine, and what programs add above it.
 const std::regex kOtherFloors{
-    "(error|detail/"
-    "(assert|cgroup|clock|descriptor|home_process|pages|process_name|sanitizers|scheduling|signals))\\.hpp|("
-    "ipc|pinning)/"
-    ".*"};
+    "(error|printable|detail/"
+    "(assert|cgroup|clock|descriptor|home_process|nearest|own_directory|pages|path|process_name|sanitizers|"
+    "scheduling|signals))\\.hpp|(ipc|pinning)/.*"};
 const std::string kAbove = "main.hpp";
 
 std::ptrdiff_t rank(const std::string& room) {

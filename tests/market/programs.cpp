@@ -15,15 +15,18 @@
 namespace programs {
 namespace {
 
-Finished run(const std::string& program, const std::string& arguments) {
+Finished run_command(const std::string& words) {
   const TemporaryDirectory scratch;
   const std::filesystem::path errors = scratch / "stderr";
   const std::filesystem::path output = scratch / "stdout";
   // Braces, so that arguments may begin a pipe or end with a redirection of their own.
-  const std::string command = "{ " + shell_word(program) + " " + arguments + "; } >" + shell_word(output) +
-                              " 2>" + shell_word(errors);
+  const std::string command = "{ " + words + "; } >" + shell_word(output) + " 2>" + shell_word(errors);
   const int status = std::system(command.c_str());
   return {WIFEXITED(status) ? WEXITSTATUS(status) : -1, content(output), content(errors)};
+}
+
+Finished run(const std::string& program, const std::string& arguments) {
+  return run_command(shell_word(program) + " " + arguments);
 }
 
 }  // namespace
@@ -45,11 +48,18 @@ TemporaryDirectory::~TemporaryDirectory() {
 Finished run_market(const std::string& arguments) {
   return run(MARKET_PROGRAM, arguments);
 }
+Finished run_script(const std::string& script) {
+  return run_command(script);
+}
 Finished run_reference(const std::string& arguments) {
   return run(MARKET_REFERENCE, arguments);
 }
 Finished run_simulator(const std::string& arguments) {
   return run(MARKET_SIMULATOR, arguments);
+}
+
+std::string market_program() {
+  return shell_word(MARKET_PROGRAM);
 }
 
 std::string shell_word(const std::filesystem::path& path) {

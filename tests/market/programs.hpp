@@ -30,8 +30,12 @@ struct Finished {
 };
 
 Finished run_market(const std::string& arguments);
+Finished run_script(const std::string& script);  // Commands of a shell.
 Finished run_reference(const std::string& arguments);
 Finished run_simulator(const std::string& arguments);
+
+// The market program, as a word of a command line.
+std::string market_program();
 
 // A path as one word of a command line.
 std::string shell_word(const std::filesystem::path& path);

@@ -66,7 +66,7 @@ TEST_F(Retry, HandlesTheLettersBeforeAnythingElseAndOnce) {
   const std::vector<Item> out =
       run_processes<Item>(fragile({}), std::vector<Item>{{0, 100}, {0, 101}}, settings("second", "first"));
   EXPECT_THAT(out, ElementsAre(Item{0, 3}, Item{0, 7}, Item{0, 100}, Item{0, 101}));
-  EXPECT_FALSE(std::filesystem::exists(directory_ / "second" / dead_letters_file("fragile", 0)));
+  EXPECT_FALSE(std::filesystem::exists(directory_ / "second"));
 }
 
 TEST_F(Retry, GetsEachLetterToTheWorkerItWasFor) {

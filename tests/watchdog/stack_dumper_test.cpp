@@ -29,10 +29,10 @@ using testing::StartsWith;
 
 class StackDumps : public WithProcesses {
  protected:
-  void SetUp() override { std::filesystem::remove(path_); }
+  void SetUp() override { std::filesystem::remove_all(directory_); }
   void TearDown() override {
     dumper_.finish(1s);
-    std::filesystem::remove(path_);
+    std::filesystem::remove_all(directory_);
     WithProcesses::TearDown();
   }
   std::vector<std::string> lines() const {
@@ -58,7 +58,8 @@ class StackDumps : public WithProcesses {
     EXPECT_EQ(ended.pid, pid);
   }
 
-  std::string path_{testing::TempDir() + "stack-dumper-" + std::to_string(::getpid()) + ".jsonl"};
+  std::string directory_{testing::TempDir() + "stack-dumper-" + std::to_string(::getpid())};
+  std::string path_{directory_ + "/deaths.jsonl"};
   ReportLog log_{path_};
   StackDumper dumper_{log_};
 };

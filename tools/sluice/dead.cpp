@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // `sluice dead`: what became of the events that killed their worker too often, and another try for them.
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <memory>
+#include <sstream>
 #include <string>
 #include <unistd.h>
 #include <utility>
@@ -13,7 +15,9 @@
 #include <fmt/format.h>
 
 #include <sluice/dead_letter.hpp>
+#include <sluice/detail/path.hpp>
 #include <sluice/error.hpp>
+#include <sluice/printable.hpp>
 
 #include "commands.hpp"
 
@@ -26,7 +30,10 @@ struct DeadSaid {
 };
 
 std::string time_of(const DeadLetter& letter) {
-  return fmt::format("{:%F %T}Z", fmt::gmtime(std::chrono::system_clock::to_time_t(letter.time)));
+  const auto seconds = std::chrono::floor<std::chrono::seconds>(letter.time);
+  const auto rest = std::chrono::duration_cast<std::chrono::microseconds>(letter.time - seconds);
+  return fmt::format("{:%FT%T}.{:06}Z", fmt::gmtime(std::chrono::system_clock::to_time_t(seconds)),
+                     rest.count());
 }
 
 std::vector<DeadLetter> letters_in(const std::string& path) {
@@ -38,15 +45,19 @@ std::vector<DeadLetter> letters_in(const std::string& path) {
   return letters;
 }
 
+std::string worker_of(const DeadLetter& letter) {
+  return fmt::format("{}/{}", printable(letter.stage), letter.replica);
+}
+
 void list(const std::string& path) {
   const std::vector<DeadLetter> letters = letters_in(path);
-  print(fmt::format("{:>6}  {:<20}  {:<16} {:<16} {:>14} {:>9} {:>8}  {}\n", "number", "time", "worker",
-                    "from", "position", "bytes", "attempts", "cause"));
+  print(fmt::format("{:>6}  {:<27}  {:<16} {:<16} {:>14} {:>9} {:>8}  {:<7}  {}\n", "number", "time",
+                    "worker", "from", "position", "bytes", "attempts", "retried", "cause"));
   for (std::size_t i = 0; i < letters.size(); ++i) {
     const DeadLetter& letter = letters[i];
-    print(fmt::format("{:>6}  {:<20}  {:<16} {:<16} {:>14} {:>9} {:>8}  {}\n", i + 1, time_of(letter),
-                      fmt::format("{}/{}", letter.stage, letter.replica), letter.from, letter.position,
-                      letter.payload.size(), letter.attempts, letter.cause));
+    print(fmt::format("{:>6}  {:<27}  {:<16} {:<16} {:>14} {:>9} {:>8}  {:<7}  {}\n", i + 1, time_of(letter),
+                      worker_of(letter), printable(letter.from), letter.position, letter.payload.size(),
+                      letter.attempts, letter.retried_by != 0 ? "yes" : "no", printable(letter.cause)));
   }
 }
 
@@ -74,13 +85,18 @@ void show(const std::string& path, std::size_t number) {
   }
   const DeadLetter& letter = letters[number - 1];
   print(fmt::format(
-      "worker     {}/{} of {}\nfrom       {} at position {}\ntime       {}\nattempts   {}\ncause      {}\n",
-      letter.stage, letter.replica, letter.replicas, letter.from, letter.position, time_of(letter),
-      letter.attempts, letter.cause));
-  print(fmt::format("event      {}{}, {} bytes\n", letter.type, letter.record ? " (record)" : "",
+      "worker     {} of {}\nfrom       {} at position {}\ntime       {}\nattempts   {}\ncause      "
+      "{}\nretried    {}\n",
+      worker_of(letter), letter.replicas, printable(letter.from), letter.position, time_of(letter),
+      letter.attempts, printable(letter.cause), letter.retried_by != 0 ? "yes" : "no"));
+  print(fmt::format("event      {}{}, {} bytes\n", printable(letter.type), letter.record ? " (record)" : "",
                     letter.payload.size()));
   print(dump(letter.payload));
-  if (!letter.backtrace.empty()) print("backtrace\n" + named_backtrace(letter));
+  if (letter.backtrace.empty()) return;
+  print("backtrace\n");
+  std::istringstream frames{named_backtrace(letter)};
+  for (std::string frame; std::getline(frames, frame);)
+    print(printable(frame) + "\n");
 }
 
 void retry(const std::string& path, const std::vector<std::string>& program) {
@@ -88,8 +104,14 @@ void retry(const std::string& path, const std::vector<std::string>& program) {
     throw Error{{"retry the dead letters in", path, "there is no program behind --",
                  "sluice dead retry PATH -- PROGRAM ARGUMENTS..."}};
   }
-  letters_in(path);  // Whatever is wrong with them is told before anything starts.
-  ::setenv("SLUICE_POISON_RETRY", std::filesystem::absolute(path).c_str(), 1);
+  // Whatever is wrong with them is told before anything starts.
+  const std::vector<DeadLetter> letters = letters_in(path);
+  if (std::all_of(letters.begin(), letters.end(),
+                  [](const DeadLetter& each) { return each.retried_by != 0; })) {
+    throw Error{{"retry the dead letters in", path, "all of them have been retried",
+                 "those that killed again are in the reports of that run"}};
+  }
+  ::setenv("SLUICE_POISON_RETRY", detail::absolute_path(path).c_str(), 1);
   std::vector<char*> words;
   words.reserve(program.size() + 1);
   for (const std::string& word : program)

@@ -11,6 +11,7 @@
 
 #include <sluice/detail/command_line.hpp>
 #include <sluice/error.hpp>
+#include <sluice/printable.hpp>
 
 #include "commands.hpp"
 
@@ -79,10 +80,10 @@ int main(int argc, char** argv) {
   try {
     return run(argc, argv);
   } catch (const sluice::Error& error) {
-    std::fprintf(stderr, "sluice: %s\n", error.what());
+    std::fprintf(stderr, "sluice: %s\n", sluice::printable(error.what()).c_str());
     return kMisused;
   } catch (const std::exception& error) {
-    std::fprintf(stderr, "sluice: %s\n", error.what());
+    std::fprintf(stderr, "sluice: %s\n", sluice::printable(error.what()).c_str());
     return kFailed;
   }
 }

@@ -3,7 +3,8 @@
 // commit, into a file of that worker, with everything that is known of it.
 //
 // The file is a row of letters, each a head, the texts and the payload; all integers little-endian, as the
-// machine has them. It is read by the `sluice dead` command and by a pipeline that is to retry letters.
+// machine has them. It is read by the `sluice dead` command and by a pipeline that is to retry letters. Every run
+// has files of its own, and nothing in them is ever overwritten but for a letter's mark that it was retried.
 #pragma once
 
 #include <chrono>
@@ -30,7 +31,11 @@ struct DeadLetter {
   std::string cause;      // "signal 11 (Segmentation fault) at address 0x0"
   std::string backtrace;  // A line a frame, innermost first: "file+0xoffset". Empty if there is none.
   std::chrono::system_clock::time_point time;
-  std::string payload;  // The event, or the record's head and body.
+  std::string payload;           // The event, or the record's head and body.
+  std::uint32_t retried_by = 0;  // A number of the worker that retried it; 0 if none did.
+  // Where it was read from.
+  std::filesystem::path file;
+  std::uint64_t offset = 0;
 };
 
 // The bytes of a letter as they stand in a file. Pure.
@@ -46,12 +51,17 @@ std::vector<DeadLetter> read_dead_letters(const std::filesystem::path& file);
 // time. Throws Error as read_dead_letters() does, and for a path that is not there.
 std::vector<DeadLetter> find_dead_letters(const std::filesystem::path& file_or_directory);
 
+// Marks a letter that was read from a file as retried. False, with errno, when the file cannot be written.
+bool mark_retried(const DeadLetter& letter, std::uint32_t retried_by);
+
 // Its backtrace with the names of functions, as long as the files it names are those that they were;
 // elsewhere file and offset as in the letter. Reads debug information: may take seconds. Throws nothing but
 // std::bad_alloc.
 std::string named_backtrace(const DeadLetter& letter);
 
-// The name of the file of a worker, without a directory: "parse-0.dead".
-std::string dead_letters_file(std::string_view stage, unsigned replica);
+// The name of the file of a worker in a run that had its first letter then, without a directory:
+// "parse-0.20270101T120000-1f2e3d4c.dead".
+std::string dead_letters_file(std::string_view stage, unsigned replica,
+                              std::chrono::system_clock::time_point time, std::uint32_t number);
 
 }  // namespace sluice

@@ -90,6 +90,7 @@ class Table {
     std::byte* memory = area.claim(name, kFront + slots() * sizeof(Row), {});
     size_ = reinterpret_cast<std::uint64_t*>(memory);
     row_ = reinterpret_cast<Row*>(memory + kFront);
+    area.claimed_table(rows, sizeof(Row));
     if (*size_ > rows_) area_->table_corrupt(name_);
   }
 
@@ -157,10 +158,7 @@ class Table {
     }
   }
 
-  // At most three quarters of the slots are used, so that probes stay short.
-  static constexpr std::uint64_t slots_for(std::uint64_t rows) noexcept {
-    return std::bit_ceil(rows + rows / 3 + 1);
-  }
+  static constexpr std::uint64_t slots_for(std::uint64_t rows) noexcept { return detail::table_slots(rows); }
 
  private:
   // The slot of `key`, or the empty one where it would stand. A quarter of the slots is empty, so that the

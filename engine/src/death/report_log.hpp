@@ -8,8 +8,6 @@
 
 namespace sluice::detail {
 
-// A text as JSON writes it, in quotes.
-std::string json_text(std::string_view text);
 // A text of lines as a field that holds a list of them: `"name":["first","second"]`.
 std::string json_lines(std::string_view name, std::string_view text);
 
@@ -19,8 +17,8 @@ class ReportLog {
 
   // Appends the line {fields,more}; both are fields of JSON without braces
   // (`"worker":"parse/0","signal":11`), and either may be empty. One write, so that lines of several writers
-  // do not mix. Makes the file and its directory when they are missing. False when the line could not be
-  // written.
+  // do not mix. Makes the file and its directory, for this user alone, when they are missing, and keeps the file
+  // within its bound (report_file.hpp). False when the line could not be written.
   bool append(std::string_view fields, std::string_view more = {}) const noexcept;
 
  private:

@@ -2,12 +2,16 @@
 #include "sluice/engine.hpp"
 
 #include <algorithm>
+#include <chrono>
 #include <filesystem>
+#include <thread>
 #include <unistd.h>
 
 #include <fmt/format.h>
 
+#include <sluice/detail/clock.hpp>
 #include <sluice/detail/descriptor.hpp>
+#include <sluice/detail/own_directory.hpp>
 #include <sluice/error.hpp>
 #include <sluice/pinning/bind.hpp>
 
@@ -31,8 +35,15 @@ std::size_t thread_count() {
   return static_cast<std::size_t>(std::distance(tasks, {}));
 }
 
+// A thread that was just joined is still listed for a moment: its memory is given back before it is gone.
 void refuse_threads(const std::string& name) {
-  const std::size_t threads = thread_count();
+  constexpr std::chrono::milliseconds kPatience{20};
+  const auto until = monotonic_now() + kPatience;
+  std::size_t threads = thread_count();
+  while (threads > 1 && monotonic_now() < until) {
+    std::this_thread::sleep_for(std::chrono::milliseconds{1});
+    threads = thread_count();
+  }
   if (threads > 1) {
     throw Error{{"start the pipeline", name, fmt::format("this process runs {} threads", threads),
                  "call start() before the first thread is made: a fork takes only one along"}};
@@ -70,6 +81,8 @@ void Engine::start() {
   if (parts.started) throw Error{{"start the pipeline", parts.name, "it has been started before", ""}};
   refuse_threads(parts.name);
   const Wiring& wiring = parts.host.wiring();
+  // Not only when the first event has died: then nobody is at hand.
+  OwnDirectory::check(wiring.reports());
   const ShallowIdle idle{wiring.settings().idle_states};
   parts.idle_remark = idle.remark();
   parts.resumed = wiring.segment().open();

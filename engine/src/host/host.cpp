@@ -8,6 +8,7 @@
 #include <fmt/chrono.h>
 #include <fmt/format.h>
 
+#include <sluice/detail/path.hpp>
 #include <sluice/error.hpp>
 
 #include "host/resume.hpp"
@@ -37,13 +38,13 @@ ipc::Segment make_segment(const Graph& graph, const Layout& layout, const Pipeli
 std::filesystem::path reports_directory(const std::string& pipeline, const Settings& settings,
                                         const std::string& segment_path) {
   const std::string path = settings.text("report.path");
-  if (path != "auto") return std::filesystem::absolute(path);
+  if (path != "auto" && !path.empty()) return absolute_path(path);
   // What outlives its processes has its dead letters where its next processes find them.
-  if (!segment_path.empty()) return std::filesystem::absolute(segment_path + ".reports");
+  if (!segment_path.empty()) return absolute_path(segment_path + ".reports");
   const auto now = std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
-  return std::filesystem::absolute("sluice-reports") /
-         fmt::format("{}-{:%Y%m%dT%H%M%S}-{}", pipeline,
-                     fmt::gmtime(std::chrono::system_clock::to_time_t(now)), ::getpid());
+  return absolute_path("sluice-reports") / fmt::format("{}-{:%Y%m%dT%H%M%S}-{}", pipeline,
+                                                       fmt::gmtime(std::chrono::system_clock::to_time_t(now)),
+                                                       ::getpid());
 }
 
 // What does not change while the pipeline runs.

@@ -3,12 +3,12 @@
 
 #include <csignal>
 #include <cstring>
-#include <ctime>
 
-#include <fmt/chrono.h>
 #include <fmt/format.h>
 
-#include "death/report_log.hpp"
+#include <sluice/printable.hpp>
+
+#include "death/report_file.hpp"
 #include "worker/retry.hpp"
 
 namespace sluice::detail {
@@ -110,9 +110,9 @@ Autopsy examine(const Wiring& wiring, const Child& child, const Death& death) {
 std::string fields_of(const Wiring& wiring, WorkerIndex worker, const Autopsy& autopsy) {
   const EventName event = event_named(autopsy.event);
   return fmt::format(
-      R"("report":"death","time":"{:%FT%TZ}","worker":"{}","pid":{},"incarnation":{},"cause":"{}","signal":{},)"
+      R"({},"worker":"{}","pid":{},"incarnation":{},"cause":"{}","signal":{},)"
       R"("message":{},"event":"{:#x}","lane":{},"position":{},"attempts":{},"restarts":{},"settings":"{:016x}")",
-      fmt::gmtime(std::time(nullptr)), wiring.name(worker), autopsy.pid, autopsy.incarnation,
+      report_head("death", wiring.graph().name), wiring.name(worker), autopsy.pid, autopsy.incarnation,
       name_of(autopsy.death.cause), autopsy.death.signal, json_text(autopsy.message), autopsy.event,
       event.lane, event.position, autopsy.attempts, wiring.entry(worker).restarts.load(kRelaxed),
       wiring.settings().fingerprint);

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "master/observers.hpp"
 
-#include <ctime>
-
-#include <fmt/chrono.h>
 #include <fmt/format.h>
+
+#include "death/report_file.hpp"
 
 namespace sluice::detail {
 
@@ -36,9 +35,9 @@ void Observers::refuse(const ObserverSocket::Answered& answered) {
   own.observers_refused.store(refused, std::memory_order_relaxed);
   if (monotonic_now() < next_refusal_) return;
   next_refusal_ = monotonic_now() + kBetweenLines;
-  report_log_.append(fmt::format(
-      R"("report":"observer refused","time":"{:%FT%TZ}","uid":{},"pid":{},"refused":{})",
-      fmt::gmtime(std::time(nullptr)), answered.last_refused.uid, answered.last_refused.pid, refused));
+  report_log_.append(fmt::format(R"({},"uid":{},"pid":{},"refused":{})",
+                                 report_head("observer refused", wiring_.graph().name),
+                                 answered.last_refused.uid, answered.last_refused.pid, refused));
 }
 
 }  // namespace sluice::detail

@@ -3,11 +3,10 @@
 
 #include <algorithm>
 #include <csignal>
-#include <ctime>
 
-#include <fmt/chrono.h>
 #include <fmt/format.h>
 
+#include "death/report_file.hpp"
 #include "master/observe.hpp"
 
 namespace sluice::detail {
@@ -59,12 +58,12 @@ void StallHandler::note(WorkerIndex worker, Verdict verdict) noexcept {
 void StallHandler::schedule_kill(Child& child) {
   child.stalled = true;
   child.to_kill = Child::ToKill{monotonic_now(), child.watch.progress};
-  const std::string fields = fmt::format(
-      R"("report":"stall","time":"{:%FT%TZ}","worker":"{}","pid":{},"incarnation":{},"event":"{:#x}",)"
-      R"("own_time_ms":{},"deadline_ms":{})",
-      fmt::gmtime(std::time(nullptr)), wiring_.name(child.worker), child.pid,
-      wiring_.worker(child.worker).control().incarnation.load(kRelaxed), child.to_kill->event,
-      child.watch.own_time.count() / 1'000'000, child.limits.deadline.count() / 1'000'000);
+  const std::string fields =
+      fmt::format(R"({},"worker":"{}","pid":{},"incarnation":{},"event":"{:#x}",)"
+                  R"("own_time_ms":{},"deadline_ms":{})",
+                  report_head("stall", wiring_.graph().name), wiring_.name(child.worker), child.pid,
+                  wiring_.worker(child.worker).control().incarnation.load(kRelaxed), child.to_kill->event,
+                  child.watch.own_time.count() / 1'000'000, child.limits.deadline.count() / 1'000'000);
   if (!dumper_.dump(fields, child.pid, child.pidfd.get())) kill(child);
 }
 

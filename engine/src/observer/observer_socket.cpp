@@ -20,6 +20,7 @@
 
 #include <fmt/format.h>
 
+#include <sluice/detail/path.hpp>
 #include <sluice/error.hpp>
 
 #include "observer/attach_message.hpp"
@@ -59,9 +60,13 @@ std::vector<fs::path> possible_directories() {
   return all;
 }
 
-bool is_observer_socket(const fs::path& path) {
+bool is_socket_file(const fs::path& path) {
   struct stat found {};
-  return path.extension() == kEnding && ::lstat(path.c_str(), &found) == 0 && S_ISSOCK(found.st_mode);
+  return ::lstat(path.c_str(), &found) == 0 && S_ISSOCK(found.st_mode);
+}
+
+bool is_observer_socket(const fs::path& path) {
+  return path.extension() == kEnding && is_socket_file(path);
 }
 
 // The pid in the name of a observer socket; 0 if there is none.
@@ -78,12 +83,18 @@ bool is_left_over(const fs::path& path) {
   return !connect_to_observer_socket(path.string(), std::chrono::milliseconds{0}) && errno == ECONNREFUSED;
 }
 
-// What killed pipelines have left. Living ones are not disturbed.
+// The name that a socket was to get whose pipeline died before it listened; otherwise the path itself.
+fs::path finished_name(const fs::path& path) {
+  return path.extension() == kUnfinished ? path.parent_path() / path.stem() : path;
+}
+
+// What killed pipelines have left, half made or whole. Living ones are not disturbed.
 void sweep(const fs::path& directory) {
   std::error_code error;
   for (fs::directory_iterator at{directory, error}, end; !error && at != end; at.increment(error)) {
-    if (!is_observer_socket(at->path())) continue;
-    const pid_t host = host_of(at->path());
+    const fs::path name = finished_name(at->path());
+    if (name.extension() != kEnding || !is_socket_file(at->path())) continue;
+    const pid_t host = host_of(name);
     if (host > 0 && ::kill(host, 0) != 0 && errno == ESRCH && is_left_over(at->path()))
       ::unlink(at->path().c_str());
   }
@@ -142,7 +153,7 @@ ObserverSocket::ObserverSocket(const ObserverSettings& settings, const std::stri
     : segment_{std::move(segment)}, description_{sealed("sluice-description:" + pipeline, description)} {
   using Socket = ObserverSettings::Socket;
   if (settings.socket == Socket::by_itself) open_by_itself(pipeline);
-  if (settings.socket == Socket::at_path) open_at(fs::absolute(settings.path).string());
+  if (settings.socket == Socket::at_path) open_at(absolute_path(settings.path).string());
   if (!open()) let_go();
 }
 

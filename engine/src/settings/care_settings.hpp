@@ -149,9 +149,9 @@ inline constexpr std::array kCareSettings = {
             "`auto` is sluice-reports/NAME-TIME-PID in the current directory, or with a segment.path that "
             "path "
             "with .reports behind it.",
-        .trade_off =
-            "A directory of your own keeps the reports where you look for them; each run needs one for "
-            "itself, since dead letters are written anew by a pipeline that starts anew."},
+        .trade_off = "A directory of your own keeps the reports where you look for them, those of several "
+                     "runs as well. It "
+                     "must be one that nobody else may write: what is in it holds events."},
     Setting{
         .key = "observe.socket",
         .type = SettingType::text,

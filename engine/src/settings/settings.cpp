@@ -12,6 +12,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <sluice/detail/injected_variables.hpp>
 #include <sluice/error.hpp>
 #include <sluice/settings.hpp>
 #include <sluice/units.hpp>
@@ -124,6 +125,7 @@ Settings Settings::from_environment(std::span<const char* const> variables) {
     const std::string_view value = text.substr(name.size() + 1);
     const ValueOrigin origin{.layer = Origin::environment, .detail = std::string{name}};
     const Named named = find_variable(name);
+    if (!named.ok() && is_injected(name, value)) continue;
     if (!named.ok())
       refuse(name, value, {.layer = Origin::environment, .detail = {}}, named.fault, named.remedy);
     settings.assign(named.row, named.stage, value, origin);

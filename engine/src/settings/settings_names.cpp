@@ -43,34 +43,6 @@ std::string variable_word(std::string_view text) {
   return word;
 }
 
-// The optimal string alignment distance: insertions, deletions, substitutions and swaps of neighbours.
-// Source: Boytsov, "Indexing methods for approximate dictionary searching", 2011, section 2.2.
-std::size_t distance(std::string_view from, std::string_view to) {
-  std::vector<std::size_t> before_last;
-  std::vector<std::size_t> last(to.size() + 1);
-  std::vector<std::size_t> current(to.size() + 1);
-  for (std::size_t column = 0; column <= to.size(); ++column)
-    last[column] = column;
-  for (std::size_t row = 1; row <= from.size(); ++row) {
-    current[0] = row;
-    for (std::size_t column = 1; column <= to.size(); ++column) {
-      const std::size_t substitution = last[column - 1] + (from[row - 1] == to[column - 1] ? 0 : 1);
-      current[column] = std::min({last[column] + 1, current[column - 1] + 1, substitution});
-      const bool swapped =
-          row > 1 && column > 1 && from[row - 1] == to[column - 2] && from[row - 2] == to[column - 1];
-      if (swapped) current[column] = std::min(current[column], before_last[column - 2] + 1);
-    }
-    before_last = last;
-    std::swap(last, current);
-  }
-  return last[to.size()];
-}
-
-// A fifth of the letters may be wrong, and one more.
-std::size_t tolerance(std::string_view name) {
-  return 1 + name.size() / 5;
-}
-
 std::string question(std::string_view name) {
   return name.empty() ? std::string{kHowToList} : fmt::format("did you mean {}?", name);
 }
@@ -204,26 +176,6 @@ std::string fold_stage(std::string_view stage) {
     return is_lower(character) || is_digit(character) ? character : '_';
   });
   return folded;
-}
-
-std::string nearest(std::string_view name, std::span<const std::string> candidates) {
-  const std::string wanted = fold_stage(name);
-  const std::string* best = nullptr;
-  std::size_t best_distance = tolerance(wanted) + 1;
-  for (const std::string& candidate : candidates) {
-    const std::size_t apart = distance(wanted, fold_stage(candidate));
-    if (apart >= best_distance) continue;
-    best_distance = apart;
-    best = &candidate;
-  }
-  if (best != nullptr) return *best;
-  // A word out of a name ("slots") is no misspelling of it, but points to it just as well.
-  constexpr std::size_t kTellingWord = 4;
-  if (wanted.size() < kTellingWord) return {};
-  for (const std::string& candidate : candidates) {
-    if (fold_stage(candidate).find(wanted) != std::string::npos) return candidate;
-  }
-  return {};
 }
 
 }  // namespace sluice::detail

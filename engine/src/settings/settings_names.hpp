@@ -4,9 +4,10 @@
 #pragma once
 
 #include <cstddef>
-#include <span>
 #include <string>
 #include <string_view>
+
+#include <sluice/detail/nearest.hpp>
 
 #include "settings/settings_table.hpp"
 
@@ -35,10 +36,5 @@ std::string variable_of(const Setting& setting, std::string_view stage);
 // One spelling for all the spellings of a stage that a variable's name cannot tell apart: "Parse-One",
 // "parse_one".
 std::string fold_stage(std::string_view stage);
-
-// The candidate that `name` was most likely meant to be, or nothing if none is close. Case and the difference
-// between
-// '.', '-' and '_' do not count.
-std::string nearest(std::string_view name, std::span<const std::string> candidates);
 
 }  // namespace sluice::detail

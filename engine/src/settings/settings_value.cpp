@@ -60,6 +60,8 @@ std::string_view trimmed(std::string_view text) {
 }
 
 CheckedValue check_value(const Setting& setting, std::string_view text) {
+  // Nothing, where a path is meant, is what `VARIABLE=` says in a shell: not set.
+  if (setting.type == SettingType::text && text.empty()) return {.canonical = std::string{setting.fallback}};
   if (setting.may_be_auto && text == kAuto) return {.canonical = std::string{kAuto}};
   switch (setting.type) {
     case SettingType::count:

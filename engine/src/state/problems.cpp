@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include <sluice/printable.hpp>
+
 namespace sluice::detail {
 
 void add_problem(Recoverable<Problems>& problems, std::string_view text) {
@@ -10,7 +12,8 @@ void add_problem(Recoverable<Problems>& problems, std::string_view text) {
   if (index < kProblemsKept) {
     char(&kept)[kProblemBytes] = problems.edit(&Problems::text)[index];
     std::fill(std::begin(kept), std::end(kept), '\0');
-    std::copy_n(text.begin(), std::min(text.size(), kProblemBytes - 1), kept);
+    const std::string_view begin = cut_text(text, kProblemBytes - 1);
+    std::copy(begin.begin(), begin.end(), kept);
   }
   problems.edit(&Problems::count) = index + 1;
 }

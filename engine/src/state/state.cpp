@@ -35,6 +35,8 @@ std::string_view name_of(const Piece& piece) {
   return {piece.name, ::strnlen(piece.name, kNameBytes)};
 }
 
+constexpr std::string_view kOwnPrefix = "sluice.";
+
 std::string stage_variable(const std::string& stage, std::string_view key) {
   return fmt::format("--set stage.{}.{}=", stage, key);
 }
@@ -53,6 +55,11 @@ std::byte* StateArea::claim(std::string_view name, std::size_t bytes, std::span<
   if (claimed_ == kMostPieces || name.size() >= kNameBytes) {
     throw Error{
         {"keep the state", object, "a stage has at most 64 pieces with names below 40 characters", ""}};
+  }
+  if (name.starts_with(kOwnPrefix)) {
+    if (std::byte* const found = claimed_before(name, bytes); found != nullptr) return found;
+    claimed_ = std::max<std::size_t>(claimed_, count);
+    if (claimed_ >= kMostPieces) throw Error{{"keep the state", object, "the stage has too many pieces", ""}};
   }
   Piece& piece = directory.pieces[claimed_];
   // What stands in the directory has been checked for the pieces before this one.
@@ -91,6 +98,17 @@ std::byte* StateArea::claim(std::string_view name, std::size_t bytes, std::span<
   return memory;
 }
 
+std::byte* StateArea::claimed_before(std::string_view name, std::size_t bytes) {
+  const std::span<std::byte> area = undo_.state();
+  const std::byte* const found = find(area, name, bytes);
+  if (found == nullptr) return nullptr;
+  // The pieces of the handler are counted; this one stands among them if the handler was made before.
+  const auto& directory = *reinterpret_cast<const Directory*>(area.data());
+  const auto offset = static_cast<std::uint64_t>(found - area.data());
+  if (claimed_ < kMostPieces && directory.pieces[claimed_].offset == offset) ++claimed_;
+  return area.data() + offset;
+}
+
 const std::byte* StateArea::find(std::span<const std::byte> area, std::string_view name,
                                  std::size_t bytes) noexcept {
   const auto& directory = *reinterpret_cast<const Directory*>(area.data());
@@ -116,10 +134,24 @@ void StateArea::undo_full(std::size_t bytes) const {
 }
 
 void StateArea::table_full(std::string_view table, std::uint64_t rows) const {
+  // The setting holds for every table of the stage: none may become smaller by it.
+  std::uint64_t most = rows;
+  for (const ClaimedTable& each : tables_)
+    most = std::max(most, each.rows);
+  const std::uint64_t bytes = std::bit_ceil(bytes_with_tables_of(2 * most));
   throw Error{{"insert into the table", fmt::format("'{}' of stage {}", table, stage_),
                fmt::format("all its {} rows are taken", rows),
-               fmt::format("raise {}{}, and stage.{}.state.bytes with it",
-                           stage_variable(stage_, "table.rows"), rows * 2, stage_)}};
+               fmt::format("raise {}{} and {}{}", stage_variable(stage_, "table.rows"), 2 * most,
+                           stage_variable(stage_, "state.bytes"), format_bytes(bytes))}};
+}
+
+std::uint64_t StateArea::bytes_with_tables_of(std::uint64_t rows) const {
+  const auto& directory = *reinterpret_cast<const Directory*>(undo_.state().data());
+  const Piece& last = directory.pieces[claimed_ - 1];
+  std::uint64_t bytes = last.offset + last.bytes;
+  for (const ClaimedTable& table : tables_)
+    bytes += (detail::table_slots(rows) - detail::table_slots(table.rows)) * table.row_bytes;
+  return bytes;
 }
 
 void StateArea::table_corrupt(std::string_view table) const {

@@ -2,8 +2,12 @@
 #include "sluice/append_file.hpp"
 
 #include <algorithm>
+#include <cerrno>
+#include <chrono>
 #include <fcntl.h>
+#include <sys/file.h>
 #include <sys/stat.h>
+#include <thread>
 #include <unistd.h>
 
 #include <fmt/format.h>
@@ -18,49 +22,87 @@ constexpr std::size_t kBufferBytes = std::size_t{1} << 20;
 
 }  // namespace
 
-AppendFile::AppendFile(Worker& worker, std::string_view name, const std::filesystem::path& path)
-    : path_{path}, length_{worker.state<std::uint64_t>(name)} {
-  fd_ = ::open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
-  struct stat status {};
-  if (fd_ < 0 || ::fstat(fd_, &status) != 0) {
+AppendFile::File::~File() {
+  if (fd >= 0) ::close(fd);
+}
+
+int AppendFile::open(const std::filesystem::path& path) {
+  const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
+  if (fd < 0) {
     throw Error{{"open for writing", path.string(), errno_text(), "name a directory that can be written"}};
   }
-  const auto committed = static_cast<off_t>(*length_);
+  return fd;
+}
+
+AppendFile::AppendFile(Worker& worker, std::string_view name, const std::filesystem::path& path)
+    : AppendFile{worker, name, path, open(path)} {}
+
+// What the first incarnation finds out about the file is the first value of its state.
+AppendFile::AppendFile(Worker& worker, std::string_view name, const std::filesystem::path& path,
+                       int descriptor)
+    : path_{path}, file_{descriptor}, committed_{worker.state<Committed>(name, identity())} {
+  lock();
+  const Committed now = identity();
+  if (now.device != committed_->device || now.inode != committed_->inode) {
+    throw Error{{"go on writing", path.string(), "another file has taken its place",
+                 "put the file back that was written, or start the pipeline anew"}};
+  }
+  struct stat status {};
+  if (::fstat(file_.fd, &status) != 0) throw Error{{"go on writing", path.string(), errno_text(), ""}};
+  const auto committed = static_cast<off_t>(committed_->length_bytes);
   if (status.st_size < committed) {
     throw Error{{"go on writing", path.string(),
                  fmt::format("it holds {} bytes and {} were committed", status.st_size, committed),
                  "another process has changed it; start the pipeline anew"}};
   }
   // What lies behind was written by a batch that never committed, or by an earlier run.
-  if (::ftruncate(fd_, committed) != 0) {
+  if (::ftruncate(file_.fd, committed) != 0) {
     throw Error{{"go on writing", path.string(), errno_text(), ""}};
   }
-  written_ = *length_;
+  written_ = committed_->length_bytes;
   buffer_.reserve(kBufferBytes);
   worker.before_commit([this] { flush(); });
 }
 
-AppendFile::~AppendFile() {
-  if (fd_ >= 0) ::close(fd_);
+AppendFile::Committed AppendFile::identity() const {
+  struct stat status {};
+  if (::fstat(file_.fd, &status) != 0) throw Error{{"look at", path_.string(), errno_text(), ""}};
+  return {0, status.st_dev, status.st_ino};
+}
+
+void AppendFile::lock() const {
+  constexpr auto kPatience = std::chrono::milliseconds{500};
+  constexpr auto kPause = std::chrono::milliseconds{5};
+  const auto until = std::chrono::steady_clock::now() + kPatience;
+  while (::flock(file_.fd, LOCK_EX | LOCK_NB) != 0) {
+    const int reason = errno;
+    const bool held = reason == EWOULDBLOCK || reason == EINTR;
+    if (!held || std::chrono::steady_clock::now() >= until) {
+      throw Error{{"lock", path_.string(), held ? "another worker or program writes it" : errno_text(reason),
+                   "give each writer a file of its own"}};
+    }
+    std::this_thread::sleep_for(kPause);
+  }
 }
 
 void AppendFile::append(std::string_view text) {
   forget_rolled_back();
   if (buffer_.size() + text.size() > kBufferBytes) flush();
-  length_.edit() += text.size();
+  committed_.edit(&Committed::length_bytes) += text.size();
   buffer_.append(text);
 }
 
 void AppendFile::forget_rolled_back() {
+  const std::uint64_t length = committed_->length_bytes;
   // After an event that was rolled back the buffer, and the file too if it was flushed in the midst of that
   // event, hold bytes that count no more.
-  if (written_ > *length_) {
-    if (::ftruncate(fd_, static_cast<off_t>(*length_)) != 0) {
+  if (written_ > length) {
+    if (::ftruncate(file_.fd, static_cast<off_t>(length)) != 0) {
       throw Error{{"go on writing", path_.string(), errno_text(), ""}};
     }
-    written_ = *length_;
+    written_ = length;
   }
-  buffer_.resize(std::min<std::size_t>(buffer_.size(), *length_ - written_));
+  buffer_.resize(std::min<std::size_t>(buffer_.size(), length - written_));
 }
 
 void AppendFile::flush() {
@@ -68,10 +110,11 @@ void AppendFile::flush() {
   std::size_t done = 0;
   while (done < buffer_.size()) {
     const ssize_t bytes =
-        ::pwrite(fd_, buffer_.data() + done, buffer_.size() - done, static_cast<off_t>(written_ + done));
+        ::pwrite(file_.fd, buffer_.data() + done, buffer_.size() - done, static_cast<off_t>(written_ + done));
     if (bytes < 0 && errno == EINTR) continue;
-    if (bytes < 0) {
-      throw Error{{"write", path_.string(), errno_text(), "make room on its file system"}};
+    if (bytes <= 0) {
+      throw Error{{"write", path_.string(), bytes < 0 ? errno_text() : "nothing more is taken",
+                   "make room on its file system"}};
     }
     done += static_cast<std::size_t>(bytes);
   }

@@ -3,13 +3,18 @@
 
 #include <algorithm>
 #include <array>
+#include <cstddef>
 #include <cstring>
+#include <fcntl.h>
 #include <fstream>
 #include <iterator>
 #include <span>
+#include <unistd.h>
 
+#include <fmt/chrono.h>
 #include <fmt/format.h>
 
+#include <sluice/detail/descriptor.hpp>
 #include <sluice/error.hpp>
 
 #include "death/backtrace.hpp"
@@ -38,7 +43,7 @@ struct Head {
   std::uint32_t attempts;
   std::int32_t signal;
   std::uint32_t record;
-  std::uint32_t reserved;
+  std::uint32_t retried_by;
   std::uint64_t text_bytes[kTexts];
 };
 static_assert(sizeof(Head) == 112);
@@ -83,6 +88,7 @@ DeadLetter decode(const Head& head, std::string_view texts) {
   letter.position = head.position;
   letter.type = std::move(text[kType]);
   letter.record = head.record != 0;
+  letter.retried_by = head.retried_by;
   letter.head_bytes = head.head_bytes;
   letter.attempts = head.attempts;
   letter.signal = head.signal;
@@ -111,6 +117,7 @@ std::string encode(const DeadLetter& letter) {
   head.attempts = letter.attempts;
   head.signal = letter.signal;
   head.record = letter.record ? 1 : 0;
+  head.retried_by = letter.retried_by;
   for (std::size_t i = 0; i < kTexts; ++i) {
     head.text_bytes[i] = texts[i].size();
     head.total_bytes += texts[i].size();
@@ -132,6 +139,8 @@ std::vector<DeadLetter> read_dead_letters(const std::filesystem::path& file) {
     if (!is_sound(head)) refuse(file, bytes.size() - rest.size());
     if (head.total_bytes > rest.size()) return letters;
     letters.push_back(decode(head, rest.substr(sizeof(Head), head.total_bytes - sizeof(Head))));
+    letters.back().file = file;
+    letters.back().offset = bytes.size() - rest.size();
     rest.remove_prefix(head.total_bytes);
   }
   // Less than a head: the beginning of one, or of something else.
@@ -144,10 +153,15 @@ std::vector<DeadLetter> read_dead_letters(const std::filesystem::path& file) {
 std::vector<DeadLetter> find_dead_letters(const std::filesystem::path& file_or_directory) {
   std::error_code error;
   if (!std::filesystem::is_directory(file_or_directory, error)) return read_dead_letters(file_or_directory);
-  std::vector<DeadLetter> letters;
+  std::vector<std::filesystem::path> files;
   for (const auto& entry : std::filesystem::directory_iterator{file_or_directory, error}) {
-    if (entry.path().extension() != kSuffix) continue;
-    std::vector<DeadLetter> found = read_dead_letters(entry.path());
+    if (entry.path().extension() == kSuffix) files.push_back(entry.path());
+  }
+  // Letters of one instant have the same order each time they are read.
+  std::sort(files.begin(), files.end());
+  std::vector<DeadLetter> letters;
+  for (const std::filesystem::path& file : files) {
+    std::vector<DeadLetter> found = read_dead_letters(file);
     std::move(found.begin(), found.end(), std::back_inserter(letters));
   }
   if (error) {
@@ -163,8 +177,17 @@ std::string named_backtrace(const DeadLetter& letter) {
   return symbolize_places(letter.backtrace);
 }
 
-std::string dead_letters_file(std::string_view stage, unsigned replica) {
-  return fmt::format("{}-{}{}", stage, replica, kSuffix);
+bool mark_retried(const DeadLetter& letter, std::uint32_t retried_by) {
+  const Descriptor file{::open(letter.file.c_str(), O_WRONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC)};
+  const auto at = static_cast<off_t>(letter.offset + offsetof(Head, retried_by));
+  return file && ::pwrite(file.get(), &retried_by, sizeof(retried_by), at) == sizeof(retried_by);
+}
+
+std::string dead_letters_file(std::string_view stage, unsigned replica,
+                              std::chrono::system_clock::time_point time, std::uint32_t number) {
+  const auto seconds = std::chrono::floor<std::chrono::seconds>(time);
+  return fmt::format("{}-{}.{:%Y%m%dT%H%M%S}-{:08x}{}", stage, replica,
+                     fmt::gmtime(std::chrono::system_clock::to_time_t(seconds)), number, kSuffix);
 }
 
 }  // namespace sluice

@@ -8,11 +8,13 @@
 
 #include <fmt/format.h>
 
+#include <sluice/detail/own_directory.hpp>
 #include <sluice/error.hpp>
 
 #include "death/backtrace.hpp"
 #include "layout/wiring.hpp"
 #include "worker/retry.hpp"
+#include "worker/run_mark.hpp"
 
 namespace sluice::detail {
 
@@ -71,14 +73,14 @@ void Poison::set_stop(std::uint32_t lane, ipc::LaneConsumer& input) const noexce
 }
 
 void Poison::open_file(Worker& worker) {
-  std::error_code error;
-  std::filesystem::create_directories(wiring_.reports(), error);
-  if (error) {
-    throw Error{{"make the directory", wiring_.reports().string(), error.message(),
-                 "set report.path to one that can be written"}};
-  }
-  file_.emplace(worker, "sluice.dead_letters",
-                wiring_.reports() / dead_letters_file(worker.stage(), worker.replica()));
+  // Drawn once for the life of the pipeline: a replacement goes on in the same file, and no run in another's.
+  const auto run = worker.state<RunMark>("sluice.dead_letters_run", new_run_mark());
+  const std::chrono::system_clock::time_point time{
+      std::chrono::duration_cast<std::chrono::system_clock::duration>(
+          std::chrono::nanoseconds{run->time_ns})};
+  const OwnDirectory directory{wiring_.reports()};
+  const std::string name = dead_letters_file(worker.stage(), worker.replica(), time, run->number);
+  file_.emplace(worker, "sluice.dead_letters", directory.path() / name, directory.open_file(name).release());
 }
 
 DeadLetter Poison::letter_about(const ToDivert& to_divert) const {
@@ -105,6 +107,7 @@ void Poison::describe(const ToDivert& to_divert, DeadLetter& letter) {
   // Names take long to find, and the flow waits: `sluice dead show` finds them.
   letter.backtrace = places_of(to_divert.frames);
   letter.time = std::chrono::system_clock::now();
+  letter.retried_by = 0;
 }
 
 void Poison::divert_again(std::uint32_t lane, std::uint64_t position, DeadLetter letter) {

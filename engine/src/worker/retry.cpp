@@ -4,8 +4,10 @@
 #include <algorithm>
 #include <bit>
 #include <cstring>
+#include <functional>
 #include <memory>
 #include <optional>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -15,6 +17,7 @@
 
 #include "layout/wiring.hpp"
 #include "worker/poison.hpp"
+#include "worker/run_mark.hpp"
 
 namespace sluice::detail {
 namespace {
@@ -49,27 +52,66 @@ void check_letter(const Graph& graph, const Layout& layout, const DeadLetter& le
   }
 }
 
+// What a worker keeps of the letters that this start of the pipeline retries.
+struct RetryRun {
+  RunMark mark;
+  std::uint64_t start = 0;        // Which start that is.
+  std::uint64_t done_before = 0;  // Letters that earlier ones have retried.
+};
+
+// A start is known by its host and by what it is to retry.
+std::uint64_t start_of(const Wiring& wiring, const std::string& path) {
+  // relaxed: stored before any worker was made.
+  const auto host = static_cast<std::uint64_t>(wiring.host().control().pid.load(std::memory_order_relaxed));
+  return std::hash<std::string>{}(path) ^ host << 32U;
+}
+
 }  // namespace
 
 void check_retry(const Graph& graph, const Layout& layout, const std::string& path) {
   if (path.empty()) return;
-  for (const DeadLetter& letter : find_dead_letters(path))
-    check_letter(graph, layout, letter);
+  for (const DeadLetter& letter : find_dead_letters(path)) {
+    if (letter.retried_by == 0) check_letter(graph, layout, letter);
+  }
 }
 
-Retry::Retry(const Wiring& wiring, WorkerIndex worker, std::uint64_t done) : done_{done} {
+Retry::Retry(Worker& worker, const Wiring& wiring, WorkerIndex index, std::uint64_t done) : done_{done} {
   const std::string& path = wiring.settings().retry_path;
   if (path.empty()) return;
-  const ProcessLayout& layout = wiring.layout().worker(worker);
+  const RetryRun fresh{new_run_mark(), start_of(wiring, path), done};
+  auto run = worker.state<RetryRun>("sluice.retry_run", fresh);
+  // Nothing has been retried by a start that has not committed this yet, so that it may be drawn again.
+  if (run->start != fresh.start) run.set(fresh);
+  base_ = run->done_before;
+  marks_->number = run->mark.number;
+  const ProcessLayout& layout = wiring.layout().worker(index);
   for (DeadLetter& letter : find_dead_letters(path)) {
-    if (letter.stage == wiring.stage(worker) && letter.replica == layout.replica) {
-      letters_.push_back(std::move(letter));
-    }
+    if (letter.stage != wiring.stage(index) || letter.replica != layout.replica) continue;
+    // What this start has marked is in the list of a replacement too: `done` counts it.
+    if (letter.retried_by != 0 && letter.retried_by != marks_->number) continue;
+    const auto time = std::chrono::duration_cast<std::chrono::nanoseconds>(letter.time.time_since_epoch());
+    if (time.count() < run->mark.time_ns) letters_.push_back(std::move(letter));
+  }
+  if (pending()) worker.before_commit([&worker, marks = marks_] { mark(worker, *marks); });
+}
+
+void Retry::pass() {
+  DeadLetter& due = marks_->due.emplace_back();
+  due.file = letter().file;
+  due.offset = letter().offset;
+  ++done_;
+}
+
+void Retry::mark(Worker& worker, Marks& marks) {
+  for (const DeadLetter& letter : std::exchange(marks.due, {})) {
+    if (mark_retried(letter, marks.number)) continue;
+    worker.report(fmt::format("a dead letter in {} was retried and could not be marked so: {}",
+                              letter.file.string(), errno_text()));
   }
 }
 
 ipc::LaneConsumer Retry::present() {
-  const DeadLetter& letter = letters_[done_];
+  const DeadLetter& letter = this->letter();
   const std::size_t stride =
       letter.record ? ipc::record_stride(letter.payload.size()) : static_cast<std::size_t>(letter.head_bytes);
   const std::size_t capacity = std::bit_ceil(std::max(stride, kPageBytes));

@@ -7,6 +7,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -22,10 +23,11 @@ void check_retry(const Graph& graph, const Layout& layout, const std::string& pa
 
 class Retry {
  public:
-  // The letters that are for `worker`; `done` of them are done with.
-  Retry(const Wiring& wiring, WorkerIndex worker, std::uint64_t done);
+  // The letters that are for the worker `index`; `done` of them are done with. Those that another run has retried,
+  // and those of this run, are left out.
+  Retry(Worker& worker, const Wiring& wiring, WorkerIndex index, std::uint64_t done);
 
-  bool pending() const noexcept { return done_ < letters_.size(); }
+  bool pending() const noexcept { return done_ - base_ < letters_.size(); }
   std::uint64_t done() const noexcept { return done_; }
 
   // The next letter, as a lane in which it stands alone. Valid until the next call.
@@ -33,18 +35,29 @@ class Retry {
   // Its place in the lane kRetryLane, in progress words and the handler's EventId; and back to its number.
   std::uint64_t position() const noexcept { return done_ << kShift; }
   static constexpr std::uint64_t number_at(std::uint64_t position) noexcept { return position >> kShift; }
-  const DeadLetter& letter() const noexcept { return letters_[done_]; }
-  void pass() noexcept { ++done_; }
+  const DeadLetter& letter() const noexcept { return letters_[done_ - base_]; }
+  // It is handled: the next commit marks it in its file.
+  void pass();
 
  private:
   // Events lie at the beginning of a page, so that any alignment is right.
   static constexpr unsigned kShift = 12;
 
+  // Outlives this object: the commit of the last letter comes behind it.
+  struct Marks {
+    std::uint32_t number = 0;
+    std::vector<DeadLetter> due;  // Only where each of them stands.
+  };
+
+  static void mark(Worker& worker, Marks& marks);
+
+  std::shared_ptr<Marks> marks_ = std::make_shared<Marks>();
   ipc::ProducerLine producer_{};
   ipc::ConsumerLine consumer_{};
   std::vector<DeadLetter> letters_;
   std::vector<std::byte> memory_;
-  std::uint64_t done_ = 0;
+  std::uint64_t done_ = 0;  // In the life of the pipeline,
+  std::uint64_t base_ = 0;  // and when this start of it began.
 };
 
 }  // namespace sluice::detail

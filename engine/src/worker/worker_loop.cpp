@@ -44,7 +44,7 @@ WorkerLoop::WorkerLoop(const Wiring& wiring, WorkerIndex worker, Waiter& waiter)
     worker_ = WorkerAccess::make(identity_of(wiring, memory_), area_, work_.batch.id);
     runner_ = node_.factory(*worker_, out_);
     if (poison_.any()) poison_.open_file(*worker_);
-    retry_.emplace(wiring, worker, memory_.cursors()[kRetried].load(std::memory_order_relaxed));
+    retry_.emplace(*worker_, wiring, worker, memory_.cursors()[kRetried].load(std::memory_order_relaxed));
     if (!retry_->pending()) retry_.reset();
   }
   ring_neighbours();

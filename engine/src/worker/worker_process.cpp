@@ -15,6 +15,7 @@
 #include <sluice/detail/signals.hpp>
 #include <sluice/error.hpp>
 #include <sluice/pinning/bind.hpp>
+#include <sluice/printable.hpp>
 
 #include "death/crash_note.hpp"
 
@@ -65,7 +66,9 @@ ipc::Life& begin_life(ipc::Control& control, ProcessIndex process) {
 namespace {
 
 void leave_message(ipc::Control& control, ipc::Activity activity, const char* text) {
-  std::snprintf(control.message, sizeof(control.message), "%s", text);
+  const std::string_view kept = cut_text(text, sizeof(control.message) - 1);
+  std::copy(kept.begin(), kept.end(), control.message);
+  control.message[kept.size()] = '\0';
   // relaxed: read once the death of this process is confirmed.
   control.activity.store(activity, std::memory_order_relaxed);
 }

@@ -10,7 +10,6 @@ namespace {
 constexpr std::int64_t kNsPerDay = 86'400'000'000'000;
 // 960 levels a side keep the longest snapshot line below 64 KiB.
 constexpr std::size_t kSnapshotLevels = 960;
-constexpr std::int64_t kDepthUpdatesPerGap = 3000;
 constexpr std::int64_t kTradesPerGap = 5000;
 
 // Of 1,000 events, as recorded on 2024-08-08; the rest are depth updates.
@@ -62,6 +61,7 @@ void Feed::start_day() {
   // once.
   deliver_at_ =
       request_at_ + (day_ == 0 ? random_.between(2, std::min<std::int64_t>(20, day_events_ / 4)) : 0);
+  exact_ = plan_.snapshots > 1 && deliver_at_ > request_at_ && random_.percent(50);
   receive_ns_ = plan_.first_day_ns + day_ * kNsPerDay + random_.below(2'000'000'000);
   if (day_ > 0) {  // The night: the exchange went on without the recorder.
     update_id_ += random_.between(1'000'000, 9'000'000);
@@ -79,7 +79,7 @@ std::optional<Record> Feed::next() {
     if (index_ == day_events_) return std::nullopt;
   }
   advance_time();
-  if (index_ == request_at_) snapshot_ = snapshot();
+  if (index_ == request_at_ + (exact_ ? 1 : 0)) snapshot_ = snapshot(exact_);
   Record record{receive_ns_, day_, make(choose_kind())};
   ++index_;
   return record;
@@ -104,6 +104,7 @@ Feed::Kind Feed::choose_kind() {
   // it, and the day ends with the book's last word and a ticker that agrees.
   if (index_ == 0 || index_ == request_at_ || index_ + 2 == day_events_) return Kind::depth;
   if (index_ + 1 == day_events_) return Kind::ticker;
+  if (another_snapshot()) return Kind::snapshot;
   const Mix mix = mix_of(instrument_.venue);
   const std::int64_t draw = random_.below(1000);
   if (draw < mix.tickers) return Kind::ticker;
@@ -146,7 +147,7 @@ std::string Feed::ticker() {
 }
 
 std::string Feed::depth() {
-  if (first_unsent_id_ != 0 && random_.one_in(kDepthUpdatesPerGap)) {
+  if (first_unsent_id_ != 0 && random_.one_in(plan_.depth_updates_per_gap)) {
     // An update is lost: its numbers are gone, its levels are still due.
     last_sent_id_ = update_id_;
     first_unsent_id_ = 0;
@@ -168,9 +169,17 @@ std::string Feed::depth() {
   return json(instrument_, message);
 }
 
-std::string Feed::snapshot() {
+// A later snapshot of the day, which arrives at once.
+bool Feed::another_snapshot() {
+  if (plan_.snapshots <= 1 || index_ <= deliver_at_) return false;
+  if (!random_.one_in(std::max<std::int64_t>(day_events_ / (plan_.snapshots - 1), 1))) return false;
+  snapshot_ = snapshot(random_.percent(50));
+  return true;
+}
+
+std::string Feed::snapshot(bool exact) {
   // A change that no update has carried yet lets the next update overlap the snapshot.
-  book_.change_somewhere(random_);
+  if (!exact) book_.change_somewhere(random_);
   count_updates();
   return json(instrument_, SnapshotMessage{clock(), update_id_, book_.top(Side::bid, kSnapshotLevels),
                                            book_.top(Side::ask, kSnapshotLevels)});

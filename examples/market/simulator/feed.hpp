@@ -29,6 +29,10 @@ struct FeedPlan {
   int days = 1;
   std::int64_t first_day_ns = 0;  // When the recorder starts on the first day; a day later on the next.
   std::uint64_t seed = 0;
+  std::int64_t depth_updates_per_gap = 3000;  // One in so many is lost.
+  // In a day. With more than one of them an instrument's first snapshot may also say exactly what the last update
+  // before it said.
+  std::int64_t snapshots = 1;
 };
 
 inline constexpr std::int64_t kMinEventsPerDay = 32;
@@ -49,7 +53,8 @@ class Feed {
   std::string trade();
   std::string ticker();
   std::string depth();
-  std::string snapshot();
+  std::string snapshot(bool exact);
+  bool another_snapshot();
   void count_updates();
   bool trend_up();
   Clock clock();
@@ -64,6 +69,7 @@ class Feed {
   std::int64_t index_ = 0;       // Of the next event of the day.
   std::int64_t request_at_ = 0;  // The event before which the snapshot is taken.
   std::int64_t deliver_at_ = 0;  // The event that is the snapshot.
+  bool exact_ = false;           // It was taken just behind an update.
   std::string snapshot_;         // On its way from the exchange.
   std::int64_t receive_ns_ = 0;
   std::int64_t burst_left_ = 0;

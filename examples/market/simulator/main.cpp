@@ -27,6 +27,8 @@ struct Options {
   std::uint64_t seed = 1;
   std::string format = "raw";
   std::int64_t bad = 0;
+  std::int64_t gap_every = 3000;
+  std::int64_t snapshots = 1;
 };
 
 constexpr std::int64_t kFirstDayNs = 1'740'994'200'000'000'000;  // 2025-03-03 09:30:00 UTC.
@@ -62,7 +64,8 @@ std::vector<Stream> open_streams(const std::vector<Instrument>& instruments, con
   Random seeds{options.seed};
   std::vector<Stream> streams;
   for (std::size_t index = 0; index < instruments.size(); ++index) {
-    const FeedPlan plan{shares[index], options.days, kFirstDayNs, seeds.next()};
+    const FeedPlan plan{shares[index], options.days,      kFirstDayNs,
+                        seeds.next(),  options.gap_every, options.snapshots};
     Stream& stream = streams.emplace_back(Stream{&instruments[index], Feed{instruments[index], plan}, {}});
     stream.head = stream.feed.next();
   }
@@ -120,6 +123,12 @@ void add_options(CLI::App& app, Options& options) {
   app.add_option("--bad", options.bad, "malformed lines, besides the events")
       ->capture_default_str()
       ->check(CLI::NonNegativeNumber);
+  app.add_option("--gap-every", options.gap_every, "one depth update in so many is lost on its way")
+      ->capture_default_str()
+      ->check(CLI::Range(std::int64_t{1}, std::int64_t{1'000'000'000}));
+  app.add_option("--snapshots", options.snapshots, "snapshots of a book in a day, about so many")
+      ->capture_default_str()
+      ->check(CLI::Range(std::int64_t{1}, std::int64_t{1'000'000}));
 }
 
 }  // namespace

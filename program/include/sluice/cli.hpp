@@ -10,6 +10,10 @@
 
 namespace sluice {
 
+// After a parse that threw: prints what was asked for (--help), or what is wrong and the option that was
+// probably meant. An exit status.
+int end_of_parse(const CLI::App& app, const CLI::ParseError& error);
+
 // Adds --set, --profile, --placement, --chaos and --quiet. What is given for them goes into `options`, which
 // must live as long as `app`. A --chaos that cannot be understood is a CLI::ValidationError when `app`
 // parses.

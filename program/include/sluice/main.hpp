@@ -42,6 +42,13 @@ inline constexpr int kExitUsage = 2;   // An option or a setting that cannot be.
 int run(Engine& engine, const StandardOptions& options, const Settings& settings,
         const std::function<void()>& tick = {});
 
+// The signal that asked the last run() of this process to end, or 0 if none did.
+int interrupted_by();
+
+// Writes out what is left of standard output: the status, or kExitFailed when that could not be written, which
+// is then said. For the end of main().
+int flushed(int status);
+
 // The whole program, for main() to return: reads the command line and the environment, then run(). The
 // pipeline has sources, and neither inlets nor outlets: those are for a host. Gives an exit status; throws no
 // Error.

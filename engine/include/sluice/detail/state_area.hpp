@@ -4,15 +4,23 @@
 // Used by the worker's one thread; find() by any process, which must not trust what it reads.
 #pragma once
 
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include <sluice/ipc/undo.hpp>
 
 namespace sluice::detail {
+
+// At most three quarters of a table's slots are used, so that probes stay short.
+constexpr std::uint64_t table_slots(std::uint64_t rows) noexcept {
+  return std::bit_ceil(rows + rows / 3 + 1);
+}
 
 // The state area of one worker: a directory of named pieces, claimed in the constructor of a handler, in the
 // same order by each incarnation.
@@ -23,13 +31,16 @@ class StateArea {
   StateArea(std::string stage, ipc::UndoLog& undo) : stage_{std::move(stage)}, undo_{undo} {}
 
   // The piece `name`. The first incarnation to ask gets memory that holds `initial` (then zeros). Throws
-  // Error when the area is too small, or when the piece was claimed with another size before.
+  // Error when the area is too small, or when the piece was claimed with another size before. Pieces of the
+  // engine, whose names begin with "sluice.", are found by their names: settings decide whether they are needed.
   std::byte* claim(std::string_view name, std::size_t bytes, std::span<const std::byte> initial);
 
   // Notes bytes that are about to change. Throws Error when the undo log is full.
   void note(const void* address, std::size_t bytes) {
     if (!undo_.note(static_cast<const std::byte*>(address), bytes)) undo_full(bytes);
   }
+  // Remembers the size of a table that was claimed last, for the remedy of one that is full.
+  void claimed_table(std::uint64_t rows, std::size_t row_bytes) { tables_.push_back({rows, row_bytes}); }
   [[noreturn]] void table_full(std::string_view table, std::uint64_t rows) const;
   [[noreturn]] void table_corrupt(std::string_view table) const;
   const std::string& stage() const noexcept { return stage_; }
@@ -41,11 +52,21 @@ class StateArea {
                                std::size_t bytes) noexcept;
 
  private:
+  struct ClaimedTable {
+    std::uint64_t rows;
+    std::size_t row_bytes;
+  };
+
   [[noreturn]] void undo_full(std::size_t bytes) const;
+  // A piece of the engine that an earlier incarnation has claimed, or nullptr.
+  std::byte* claimed_before(std::string_view name, std::size_t bytes);
+  // What the area must hold once every table has so many rows.
+  std::uint64_t bytes_with_tables_of(std::uint64_t rows) const;
 
   std::string stage_;
   ipc::UndoLog& undo_;
   std::size_t claimed_ = 0;  // By this incarnation.
+  std::vector<ClaimedTable> tables_;
 };
 
 }  // namespace sluice::detail

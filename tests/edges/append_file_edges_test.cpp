@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: Apache-2.0
+// AppendFile when it is not alone, when its file is not the one that it was, and when the disk is full.
+#include <csignal>
+#include <fstream>
+#include <sstream>
+#include <sys/resource.h>
+
+#include "pipelines.hpp"
+#include "processes.hpp"
+
+namespace sluice::test {
+namespace {
+
+using testing::AllOf;
+using testing::HasSubstr;
+
+struct Write {
+  Write(Worker& worker, const std::string& path) : file{worker, "file", path} {}
+  void operator()(const Item& item) { file.append(std::to_string(item.number) + "\n"); }
+  AppendFile file;
+};
+
+std::string content(const std::string& path) {
+  std::ifstream file{path};
+  std::ostringstream text;
+  text << file.rdbuf();
+  return text.str();
+}
+
+class AppendFileEdges : public WithProcesses {
+ protected:
+  AppendFileEdges() { remove(); }
+  ~AppendFileEdges() override { remove(); }
+  void remove() const {
+    for (const std::string& path : {path_, path_ + ".old"})
+      ::unlink(path.c_str());
+  }
+  Pipeline pipeline(unsigned workers = 1) const {
+    Pipeline pipeline{"write"};
+    pipeline.inlet<Item>("in").to<Write>("write", {.workers = workers}, path_);
+    return pipeline;
+  }
+
+  std::string path_ = testing::TempDir() + "sluice_append_edges_" + std::to_string(::getpid());
+};
+
+TEST_F(AppendFileEdges, RefusesASecondWriterOfItsFile) {
+  Engine engine{pipeline(2), test_settings()};
+  EXPECT_THAT(error_of([&] { engine.start(); }),
+              AllOf(HasSubstr("lock"), HasSubstr(path_), HasSubstr("another worker or program")));
+}
+
+TEST_F(AppendFileEdges, RefusesASecondPipelineAndLeavesTheFirstOnesFileAlone) {
+  Engine first{pipeline(), test_settings()};
+  first.start();
+  auto in = first.inlet<Item>("in");
+  in.push(Item{0, 1});
+  ASSERT_TRUE(eventually([&] { return content(path_) == "1\n"; }));
+  Engine second{pipeline(), test_settings()};
+  EXPECT_THAT(error_of([&] { second.start(); }), HasSubstr("another worker or program"));
+  EXPECT_EQ(content(path_), "1\n");
+  in.push(Item{0, 2});
+  in.close();
+  ASSERT_TRUE(first.wait_for(kDeadline));
+  EXPECT_EQ(content(path_), "1\n2\n");
+}
+
+TEST_F(AppendFileEdges, LeavesAFileAloneThatHasTakenThePlaceOfItsOwn) {
+  Engine engine{pipeline(), test_settings()};
+  engine.start();
+  auto in = engine.inlet<Item>("in");
+  in.push(Item{0, 1});
+  ASSERT_TRUE(eventually([&] { return content(path_) == "1\n"; }));
+  ASSERT_EQ(::rename(path_.c_str(), (path_ + ".old").c_str()), 0);
+  const std::string other = "somebody else's, and longer\n";
+  std::ofstream{path_} << other;
+  ASSERT_TRUE(engine.signal_worker("write/0", SIGKILL));
+  EXPECT_THAT(error_of([&] { engine.wait_for(kDeadline); }),
+              AllOf(HasSubstr(path_), HasSubstr("another file has taken its place")));
+  EXPECT_EQ(content(path_), other);
+  EXPECT_EQ(content(path_ + ".old"), "1\n");
+}
+
+// A limit stands for the full disk: the kernel says no in the same place.
+struct WriteOnAFullDisk {
+  WriteOnAFullDisk(Worker& worker, const std::string& path) : file{worker, "file", path} {
+    std::signal(SIGXFSZ, SIG_IGN);
+    const rlimit limit{1000, 1000};
+    ::setrlimit(RLIMIT_FSIZE, &limit);
+  }
+  void operator()(const Item&) { file.append(std::string(600, 'x')); }
+  AppendFile file;
+};
+
+TEST_F(AppendFileEdges, SaysWhenNothingMoreFitsAndLosesNothingOfWhatDoes) {
+  Pipeline full{"full"};
+  full.inlet<Item>("in").to<WriteOnAFullDisk>("write", path_);
+  Engine engine{full, test_settings()};
+  engine.start();
+  auto in = engine.inlet<Item>("in");
+  in.push(Item{0, 1});
+  ASSERT_TRUE(eventually([&] { return worker_of(engine, "write/0").events_in == 1; }));
+  in.push(Item{0, 2});
+  EXPECT_THAT(error_of([&] { engine.wait_for(kDeadline); }), AllOf(HasSubstr("write"), HasSubstr(path_)));
+  EXPECT_EQ(content(path_).substr(0, 600), std::string(600, 'x'));
+}
+
+}  // namespace
+}  // namespace sluice::test
