@@ -24,10 +24,12 @@ constexpr std::array kRooms{"settings", "graph", "state",  "death",  "layout",
 const std::map<std::string, std::vector<std::string>> kHeaders{
     {"settings", {"settings.hpp", "units.hpp", "detail/full_policy.hpp"}},
     {"graph",
-     {"event.hpp", "key.hpp", "stage_options.hpp", "detail/elsewhere.hpp", "detail/event_type.hpp",
-      "detail/graph.hpp", "detail/hash.hpp", "detail/index.hpp", "detail/route.hpp", "detail/wire.hpp"}},
-    {"state", {"state.hpp", "worker.hpp", "detail/problems.hpp", "detail/state_area.hpp"}},
-    {"layout", {"detail/progress.hpp"}},
+     {"event.hpp", "event_id.hpp", "key.hpp", "stage_options.hpp", "detail/elsewhere.hpp",
+      "detail/event_type.hpp", "detail/graph.hpp", "detail/hash.hpp", "detail/index.hpp", "detail/route.hpp",
+      "detail/wire.hpp"}},
+    {"state",
+     {"state.hpp", "unavailable.hpp", "worker.hpp", "detail/problems.hpp", "detail/progress.hpp",
+      "detail/state_area.hpp"}},
     {"observer", {"stats.hpp", "observer.hpp"}},
     {"ports", {"detail/batch.hpp", "detail/output_port.hpp"}},
     {"worker",
@@ -40,7 +42,8 @@ const std::map<std::string, std::vector<std::string>> kHeaders{
 // Of the floors below the engine, and what programs add above it.
 const std::regex kOtherFloors{
     "(error|detail/"
-    "(assert|descriptor|clock|home_process|pages|scheduling|process_name|sanitizers))\\.hpp|(ipc|pinning)/"
+    "(assert|descriptor|clock|home_process|pages|scheduling|process_name|sanitizers|signals|cgroup))\\.hpp|("
+    "ipc|pinning)/"
     ".*"};
 const std::string kAbove = "main.hpp";
 

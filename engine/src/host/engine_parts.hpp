@@ -56,6 +56,7 @@ struct Engine::Parts {
   void fail_if_failed();
 
   std::string name;
+  std::string segment_path;  // Empty for an anonymous segment.
   detail::Host host;
   detail::Placement placement;
   pinning::Report memory;

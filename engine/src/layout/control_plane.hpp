@@ -19,6 +19,8 @@ struct Requests {
   // Written by the host only.
   std::atomic<std::uint32_t> drain;  // 1: sources end.
   std::atomic<std::uint32_t> stop;   // 1: the master kills all workers and ends.
+  // Of EventId: drawn before the first start, and never again. 0 in run_inline.
+  std::atomic<std::uint64_t> run;
 };
 
 enum class RunState : std::uint32_t { starting = 0, running = 1, finished = 2, stopped = 3, failed = 4 };

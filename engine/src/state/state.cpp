@@ -6,10 +6,10 @@
 #include <fmt/format.h>
 
 #include <sluice/detail/pages.hpp>
-#include <sluice/error.hpp>
 #include <sluice/units.hpp>
 
 #include "sluice/detail/state_area.hpp"
+#include "state/oversize.hpp"
 
 namespace sluice::detail {
 namespace {
@@ -108,18 +108,18 @@ const std::byte* StateArea::find(std::span<const std::byte> area, std::string_vi
 }
 
 void StateArea::undo_full(std::size_t bytes) const {
-  throw Error{{"change the state of stage", stage_,
-               fmt::format("one event changes more than its undo log of {} holds ({} more)",
-                           format_bytes(undo_.capacity_bytes()), format_bytes(bytes)),
-               fmt::format("raise {}{}", stage_variable(stage_, "undo.bytes"),
-                           format_bytes(2 * std::bit_ceil(undo_.capacity_bytes() + bytes)))}};
+  throw Oversize{{"change the state of stage", stage_,
+                  fmt::format("one event changes more than its undo log of {} holds ({} more)",
+                              format_bytes(undo_.capacity_bytes()), format_bytes(bytes)),
+                  fmt::format("raise {}{}", stage_variable(stage_, "undo.bytes"),
+                              format_bytes(2 * std::bit_ceil(undo_.capacity_bytes() + bytes)))}};
 }
 
 void StateArea::table_full(std::string_view table, std::uint64_t rows) const {
-  throw Error{{"insert into the table", fmt::format("'{}' of stage {}", table, stage_),
-               fmt::format("all its {} rows are taken", rows),
-               fmt::format("raise {}{}, and stage.{}.state.bytes with it",
-                           stage_variable(stage_, "table.rows"), rows * 2, stage_)}};
+  throw Oversize{{"insert into the table", fmt::format("'{}' of stage {}", table, stage_),
+                  fmt::format("all its {} rows are taken", rows),
+                  fmt::format("raise {}{}, and stage.{}.state.bytes with it",
+                              stage_variable(stage_, "table.rows"), rows * 2, stage_)}};
 }
 
 void StateArea::table_corrupt(std::string_view table) const {

@@ -10,6 +10,8 @@
 
 #include <sluice/error.hpp>
 
+#include "worker/worker_access.hpp"
+
 namespace sluice {
 
 namespace {
@@ -37,7 +39,7 @@ AppendFile::AppendFile(Worker& worker, std::string_view name, const std::filesys
   }
   written_ = *length_;
   buffer_.reserve(kBufferBytes);
-  worker.before_commit([this] { flush(); });
+  detail::WorkerAccess::before_any_commit(worker, [this] { flush(); });
 }
 
 AppendFile::~AppendFile() {
