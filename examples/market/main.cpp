@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 // market: exchange captures in, counts, trades, bars, books and tickers out, exactly once whatever dies.
-#include <algorithm>
 #include <chrono>
 #include <cstdint>
 #include <cstdio>

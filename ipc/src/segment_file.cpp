@@ -22,6 +22,7 @@
 #include <sluice/detail/path.hpp>
 #include <sluice/error.hpp>
 #include <sluice/ipc/control.hpp>
+#include <sluice/ipc/segment_shape.hpp>
 
 namespace sluice::ipc {
 namespace {
@@ -130,6 +131,26 @@ std::string printable(std::string_view text) {
 }
 
 }  // namespace
+
+std::optional<std::string> shape_in_file(const std::string& path) {
+  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+  if (fd < 0) return std::nullopt;
+  struct stat found {};
+  FileHeader header{};
+  std::string shape;
+  bool sound = ::fstat(fd, &found) == 0 && S_ISREG(found.st_mode) && found.st_uid == ::geteuid() &&
+               ::pread(fd, &header, sizeof(header), 0) == static_cast<ssize_t>(sizeof(header)) &&
+               header.magic == kFileMagic && header.layout_version == kLayoutVersion &&
+               header.file_bytes == static_cast<std::uint64_t>(found.st_size) &&
+               header.shape_bytes <= std::min<std::uint64_t>(header.file_bytes, kMostHeaderBytes);
+  if (sound) {
+    shape.resize(header.shape_bytes);
+    sound = ::pread(fd, shape.data(), shape.size(), sizeof(header)) == static_cast<ssize_t>(shape.size());
+  }
+  ::close(fd);
+  if (!sound) return std::nullopt;
+  return shape;
+}
 
 std::string shape_difference(std::string_view in_file, std::string_view now) {
   if (in_file == now) return {};

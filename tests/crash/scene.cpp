@@ -244,7 +244,8 @@ void Scene::blame_poison() {
       entry.blames[blame].cause.store(Cause::crashed);
       entry.blames[blame].signal.store(SIGSEGV);
       entry.blames[blame].attempts.store(3);
-      entry.blames[blame++].event.store(progress_word({static_cast<std::uint32_t>(lane), position}));
+      entry.blames[blame].lane.store(static_cast<std::uint32_t>(lane));
+      entry.blames[blame++].event.store(event_word(position));
     }
   }
 }

@@ -19,6 +19,8 @@
 
 #include <sluice/sluice.hpp>
 
+#include "worker/worker_access.hpp"
+
 namespace sluice::test {
 
 inline constexpr std::size_t kInputs = 2;   // Lanes into the worker.
@@ -167,7 +169,7 @@ class Workload {
         told_{worker.state<std::uint64_t>("told")},
         rows_{worker.table<std::uint64_t, Row>("rows", kRows)} {
     if (!script_.file.empty()) file_.emplace(worker, "file", script_.file);
-    if (script_.before_commit) worker.before_commit(script_.before_commit);
+    if (script_.before_commit) detail::WorkerAccess::before_any_commit(worker, script_.before_commit);
   }
 
   void operator()(const In& in, Output<Fact>& facts, Output<Note>& notes) {

@@ -136,6 +136,7 @@ TEST_F(Failure, OfAHandlerThatCrashesNamesTheSignal) {
 TEST_F(Failure, OfATableThatIsFullReachesAHostThatOnlyPulls) {
   Settings settings = test_settings();
   settings.set("stage.count.table.rows", "5");
+  settings.set("oversize", "stop");
   Engine engine{counting_pipeline(1), settings};
   engine.start();
   Collector<Counted> out{engine, "out"};

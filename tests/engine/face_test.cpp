@@ -48,7 +48,7 @@ Names listed() {
 std::string declared_in(const std::string& line) {
   static const std::string kOthers =
       "template|requires|static_assert|namespace|class|struct|enum|using|concept";
-  static const std::array kinds{std::regex{R"(^(?:class|struct|enum class) (\w+))"},
+  static const std::array kinds{std::regex{R"(^(?:class|struct|enum class) (?:\[\[\w+\]\] )?(\w+))"},
                                 std::regex{R"(^using (\w+) =)"}, std::regex{R"(^concept (\w+))"},
                                 std::regex{R"(^inline constexpr [^=({]*?(\w+)(?: =|\{|;))"},
                                 std::regex{"^(?!" + kOthers + R"()[A-Za-z_][^(=]*?(\w+)\()"}};
@@ -109,7 +109,8 @@ Names in_library() {
     std::smatch match;
     if (std::regex_search(line, match, ours)) names.insert(match[1]);
   }
-  for (const char* inner : {"detail", "ipc", "pinning"})
+  // An operator goes with its operands.
+  for (const char* inner : {"detail", "ipc", "pinning", "operator"})
     names.erase(inner);
   return names;
 }

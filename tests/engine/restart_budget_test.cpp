@@ -98,23 +98,22 @@ TEST(Backoff, NeverShrinksWhileNothingIsAchievedAndNeverLastsAfterSomethingWas) 
 TEST(SpentBudget, SaysHowOftenTheWorkerDiedAndOfWhat) {
   StartRecord starts;
   starts.on_death(true);
-  EXPECT_THAT(
-      to_text(SpentBudget{"parse/0", 5, 0x20, "signal 11", starts}),
-      testing::StartsWith("parse/0 died 6 times within restart.window, the last time in the event with "
-                          "progress word 0x20: signal 11; "));
+  EXPECT_THAT(to_text(SpentBudget{"parse/0", 5, "\"5f.1.0.0.32\"", "signal 11", starts}),
+              testing::StartsWith("parse/0 died 6 times within restart.window, the last time in the event "
+                                  "\"5f.1.0.0.32\": signal 11; "));
 }
 
 TEST(SpentBudget, SaysThatAWorkerNeverBecameReady) {
   StartRecord starts;
   for (int start = 0; start < 6; ++start)
     starts.on_death(false);
-  EXPECT_THAT(to_text(SpentBudget{"parse/0", 5, 0, "it threw: no licence", starts}),
+  EXPECT_THAT(to_text(SpentBudget{"parse/0", 5, {}, "it threw: no licence", starts}),
               AllOf(testing::StartsWith("parse/0 never became ready: 6 starts in a row"),
                     testing::HasSubstr("it threw: no licence")));
   StartRecord later;
   later.on_death(true);
   later.on_death(false);
-  EXPECT_THAT(to_text(SpentBudget{"parse/0", 5, 0, "signal 11", later}),
+  EXPECT_THAT(to_text(SpentBudget{"parse/0", 5, {}, "signal 11", later}),
               testing::StartsWith("parse/0 does not become ready any more: 1 starts"));
 }
 

@@ -337,9 +337,10 @@ TEST_F(Resume, OfAnotherShapeIsRefusedAndTheDifferenceNamed) {
               HasSubstr("stage count: 2 workers in the file, 1 worker now"));
   EXPECT_THAT(refusal(counting_pipeline(2), settings("stage.count.table.rows=999")),
               HasSubstr("table.rows of count: auto in the file, 999 now"));
-  EXPECT_THAT(refusal(counting_pipeline(2), settings("lane.slots=64K")),
-              HasSubstr("lane 0 from host to count/0: 32KiB in the file, 512KiB now"));
-  EXPECT_THAT(refusal(counting_pipeline(2), settings("state.bytes=1MiB")), HasSubstr("region of count/0: "));
+  EXPECT_THAT(refusal(counting_pipeline(2), settings("lane.slots=2K")),
+              HasSubstr("lane 0 from host to count/0: 32KiB in the file, 16KiB now"));
+  EXPECT_THAT(refusal(counting_pipeline(2), settings("state.bytes=128KiB")),
+              HasSubstr("region of count/0: "));
   EXPECT_THAT(refusal(diamond_pipeline(), settings()),
               HasSubstr("the pipeline's name: counting in the file, diamond now"));
   Pipeline in_turn{"counting"};

@@ -134,7 +134,7 @@ TEST_F(WatchdogModel, NeverEndsAnEventThatNeedsLessThanItsDeadline) {
   Random random{seed_};
   for (int event = 0; event < 3'000; ++event) {
     std::vector<Thread> threads{{1, any_character(random), random}};
-    Watch watch{1s, 0};
+    Watch watch{1s, {}};
     nanoseconds now = 1s;
     while (threads[0].own() < kModelLimits.deadline) {
       // A watchdog that is kept from running itself looks seldom.
@@ -142,8 +142,8 @@ TEST_F(WatchdogModel, NeverEndsAnEventThatNeedsLessThanItsDeadline) {
       threads[0].live(step);
       if (threads[0].own() >= kModelLimits.deadline) break;
       now += step;
-      const Verdict verdict =
-          judge(watch, {now, ipc::Activity::busy, 1, false, account_of(threads)}, kModelLimits);
+      const Verdict verdict = judge(
+          watch, {now, ipc::Activity::busy, {1, 0, 0}, false, false, account_of(threads)}, kModelLimits);
       ASSERT_NE(verdict, Verdict::stalled) << "event " << event << ", own time " << threads[0].own() / 1us
                                            << " us, taken for " << watch.own_time / 1us << " us";
       if (now > 1000s) break;
@@ -159,7 +159,7 @@ TEST_F(WatchdogModel, NeverEndsAnEventOfWhichNoThreadHasUsedTheDeadline) {
     std::vector<Thread> threads;
     for (std::int32_t id = 1; id <= 8; ++id)
       threads.emplace_back(id, any_character(random), random);
-    Watch watch{1s, 0};
+    Watch watch{1s, {}};
     nanoseconds now = 1s;
     while (now < 100s) {
       const nanoseconds step = random.one_in(20) ? random.between(1ms, 300ms) : random.between(1ms, 20ms);
@@ -170,7 +170,8 @@ TEST_F(WatchdogModel, NeverEndsAnEventOfWhichNoThreadHasUsedTheDeadline) {
       }
       if (most >= kModelLimits.deadline) break;
       now += step;
-      ASSERT_NE(judge(watch, {now, ipc::Activity::busy, 1, false, account_of(threads)}, kModelLimits),
+      ASSERT_NE(judge(watch, {now, ipc::Activity::busy, {1, 0, 0}, false, false, account_of(threads)},
+                      kModelLimits),
                 Verdict::stalled)
           << "event " << event;
     }
@@ -186,14 +187,15 @@ TEST_F(WatchdogModel, EndsEveryEventThatHangsWithinTwiceItsDeadlineOfItsOwnTime)
     character.phase = std::min<nanoseconds>(character.phase, 5ms);
     std::vector<Thread> threads{{1, character, random}};
     if (random.one_in(3)) threads[0].hang_asleep();
-    Watch watch{1s, 0};
+    Watch watch{1s, {}};
     nanoseconds now = 1s;
     const nanoseconds tick = tick_for(10ms, kModelLimits.deadline);
     Verdict verdict = Verdict::busy;
     while (verdict != Verdict::stalled) {
       threads[0].live(tick);
       now += tick;
-      verdict = judge(watch, {now, ipc::Activity::busy, 1, false, account_of(threads)}, kModelLimits);
+      verdict = judge(watch, {now, ipc::Activity::busy, {1, 0, 0}, false, false, account_of(threads)},
+                      kModelLimits);
       // In state R the sleep before it is known only at the next look that finds it asleep.
       ASSERT_LT(threads[0].own(), 4 * kModelLimits.deadline) << "event " << event;
     }
@@ -206,7 +208,7 @@ TEST_F(WatchdogModel, FollowsThreadsThatComeAndGo) {
     // A main thread that sleeps while short-lived threads do the work and are kept waiting for it.
     KernelAccount account;
     nanoseconds cpu{0};
-    Watch watch{1s, 0};
+    Watch watch{1s, {}};
     nanoseconds now = 1s;
     std::int32_t next = 2;
     for (int look = 0; look < 100; ++look) {
@@ -216,7 +218,8 @@ TEST_F(WatchdogModel, FollowsThreadsThatComeAndGo) {
       account.thread_count = 2;
       account.threads[0] = {1, 'S', 0ns, 0ns};
       account.threads[1] = {next++, 'S', 0ns, 0ns};
-      ASSERT_NE(judge(watch, {now, ipc::Activity::busy, 1, false, account}, kModelLimits), Verdict::stalled);
+      ASSERT_NE(judge(watch, {now, ipc::Activity::busy, {1, 0, 0}, false, false, account}, kModelLimits),
+                Verdict::stalled);
     }
   }
 }

@@ -23,8 +23,9 @@ constexpr nanoseconds kTick = 10ms;
 class Watched {
  public:
   Activity activity = Activity::busy;
-  std::uint64_t progress = 1;
+  ProgressSeen progress{1, 0, 0};
   bool could_move = false;
+  bool declared = false;
   char state = 'S';
   double cpu_share = 0;    // Of the time that passes,
   double delay_share = 0;  // and what of it was spent in the queue, as the kernel knows it.
@@ -35,7 +36,7 @@ class Watched {
     now_ += after;
     cpu_ += share(after, cpu_share);
     delay_ += share(after, delay_share);
-    Observation seen{now_, activity, progress, could_move, {}};
+    Observation seen{now_, activity, progress, could_move, declared, {}};
     if (is_suspicious(watch_, seen)) seen.account = account();
     return judge(watch_, seen, kLimits);
   }
@@ -71,13 +72,13 @@ class Watched {
   nanoseconds now_{1s};
   nanoseconds cpu_{0};
   nanoseconds delay_{0};
-  Watch watch_{now_, 0};
+  Watch watch_{now_, {}};
 };
 
 TEST(Watchdog, CallsAWorkerBusyWhoseProgressMoves) {
   Watched worker;
   for (int i = 0; i < 100; ++i) {
-    ++worker.progress;
+    ++worker.progress.event;
     EXPECT_EQ(worker.look(), Verdict::busy);
   }
 }
@@ -200,7 +201,7 @@ TEST(Watchdog, DoesNotTryToKillWhatCannotBeKilled) {
   Watched worker;
   worker.state = 'D';
   EXPECT_EQ(worker.after(10s), Verdict::unkillable);
-  ++worker.progress;
+  ++worker.progress.event;
   EXPECT_EQ(worker.look(), Verdict::busy);
 }
 
@@ -229,11 +230,11 @@ TEST(Watchdog, NeverJudgesByASinglePause) {
   KernelAccount account;
   account.thread_count = 1;
   account.threads[0] = {1, 'S', 0ns, 0ns};
-  Watch watch{1s, 1};
+  Watch watch{1s, {1, 0, 0}};
   nanoseconds now = 1s;
   const auto look = [&](nanoseconds after) {
     now += after;
-    return judge(watch, {now, Activity::busy, 1, false, account}, kShort);
+    return judge(watch, {now, Activity::busy, {1, 0, 0}, false, false, account}, kShort);
   };
   EXPECT_EQ(look(1ms), Verdict::busy);
   EXPECT_NE(look(99ms), Verdict::stalled) << "perhaps the machine paused";
@@ -249,7 +250,7 @@ TEST(Watchdog, StartsItsClockAnewWithEveryEvent) {
   Watched worker;
   for (int i = 0; i < 20; ++i) {
     EXPECT_EQ(worker.after(190ms), Verdict::busy);
-    ++worker.progress;
+    ++worker.progress.event;
     EXPECT_EQ(worker.look(), Verdict::busy);
   }
 }
@@ -259,14 +260,47 @@ TEST(Watchdog, CountsCpuTimeOfTheEventAndNotOfTheOnesBefore) {
   worker.state = 'R';
   worker.cpu_share = 1;
   worker.after(190ms);
-  ++worker.progress;
+  ++worker.progress.event;
   EXPECT_EQ(worker.after(kLimits.deadline), Verdict::busy);
 }
 
 TEST(Watchdog, WaitsForThePidfdOfAWorkerThatHasNoAccountAnyMore) {
-  Watch watch{1s, 1};
-  const Observation seen{1s + kTick, Activity::busy, 1, false, {}};
+  Watch watch{1s, {1, 0, 0}};
+  const Observation seen{1s + kTick, Activity::busy, {1, 0, 0}, false, false, {}};
   EXPECT_EQ(judge(watch, seen, kLimits), Verdict::busy);
+}
+
+// It has said how long a call outside may take; then it is judged like any other.
+TEST(Watchdog, LeavesAWorkerAloneThatHasDeclaredWhatItDoesAndJudgesItFromThenOn) {
+  Watched worker;
+  worker.declared = true;
+  EXPECT_EQ(worker.after(20 * kLimits.deadline), Verdict::outside);
+  worker.declared = false;
+  EXPECT_LE(worker.until_stalled(10s), 2 * kLimits.deadline);
+}
+
+TEST(Watchdog, ShowsASourceThatWaitsAsIdle) {
+  Watched worker;
+  worker.activity = Activity::idle;
+  worker.could_move = true;
+  worker.declared = true;
+  EXPECT_EQ(worker.after(20s), Verdict::idle);
+}
+
+TEST(Watchdog, LeavesAWorkerAloneThatWaitsForTheOutside) {
+  Watched worker;
+  worker.activity = Activity::outside;
+  EXPECT_EQ(worker.after(20s), Verdict::outside);
+}
+
+// A source that looks for long and has nothing answers each time: its position stays, its looks are counted.
+TEST(Watchdog, TakesALookThatFindsNothingForProgress) {
+  Watched worker;
+  worker.could_move = true;
+  for (int look = 0; look < 100; ++look) {
+    EXPECT_EQ(worker.after(kLimits.deadline / 2), Verdict::busy);
+    ++worker.progress.looks;
+  }
 }
 
 TEST(Tick, IsShortEnoughForTheShortestDeadline) {
@@ -292,7 +326,7 @@ TEST(Watchdog, FindsWhoHangsInTheFirstEventAfterAnIdleWhileWithinTwiceItsDeadlin
     EXPECT_EQ(worker.look(idle_tick), Verdict::idle);
   // It begins right behind a look.
   worker.activity = Activity::busy;
-  ++worker.progress;
+  ++worker.progress.event;
   EXPECT_EQ(worker.look(idle_tick), Verdict::busy);
   EXPECT_LE(idle_tick + worker.until_stalled(1s), 2 * kLimits.deadline);
 }

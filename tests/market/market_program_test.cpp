@@ -111,7 +111,8 @@ TEST_F(MarketProgram, NamesTheSettingForARecordLargerThanTheLane) {
 }
 
 TEST_F(MarketProgram, NamesTheSettingForATableThatIsFull) {
-  const Finished run = run_market("--input " + fixture() + out() + "--set stage.book.table.rows=100");
+  const Finished run =
+      run_market("--input " + fixture() + out() + "--set stage.book.table.rows=100 --set oversize=stop");
   EXPECT_EQ(run.status, 1);
   EXPECT_THAT(run.errors, HasSubstr("stage.book.table.rows"));
 }

@@ -96,7 +96,7 @@ TEST(Death, IsEarnedWhenTheKernelOrTheWatchdogEndedIt) {
 class Blames : public testing::Test {
  protected:
   std::uint32_t count(std::uint64_t event) {
-    return count_blame(blames_, event, {Cause::crashed, SIGSEGV, 0});
+    return count_blame(blames_, EventName{1, event}, {Cause::crashed, SIGSEGV, 0});
   }
   std::array<Blame, kBlamesKept> blames_{};
 };

@@ -5,6 +5,8 @@
 #include <cstring>
 #include <stdexcept>
 
+#include "worker/worker_access.hpp"
+
 namespace sluice::test {
 
 using namespace detail;
@@ -26,7 +28,7 @@ class SplitAndRemember {
   explicit SplitAndRemember(Worker& worker)
       : last_{worker.table<std::uint32_t, std::uint32_t>("last", 16)},
         seen_{worker.state<std::uint64_t>("seen")} {
-    worker.before_commit([] { tell(&Scene::before_commit); });
+    WorkerAccess::before_any_commit(worker, [] { tell(&Scene::before_commit); });
   }
   void operator()(const Item& item, Output<Record<Item>>& all, Output<Item>& odd) {
     last_[item.key % kKeys] = item.number;

@@ -33,7 +33,7 @@ TEST_F(Capture, HoldsTheFunctionThatSpinsAndTheEvent) {
   running.expect_all_delivered_in_order();
   ASSERT_THAT(stalls(), SizeIs(1));
   EXPECT_THAT(stalls()[0],
-              AllOf(StartsWith("{"), HasSubstr(R"("worker":"obedient/0")"), HasSubstr("\"event\":\"0x"),
+              AllOf(StartsWith("{"), HasSubstr(R"("worker":"obedient/0")"), HasSubstr("\"event\":\""),
                     HasSubstr("spins_here"), HasSubstr("WorkerLoop::step()")));
   EXPECT_EQ(running.worker().restarts, 1U);
 }

@@ -9,12 +9,14 @@
 #include <sluice/append_file.hpp>
 #include <sluice/engine.hpp>
 #include <sluice/error.hpp>
+#include <sluice/event_id.hpp>
 #include <sluice/inline.hpp>
 #include <sluice/observer.hpp>
 #include <sluice/pipeline.hpp>
 #include <sluice/settings.hpp>
 #include <sluice/state.hpp>
 #include <sluice/stats.hpp>
+#include <sluice/unavailable.hpp>
 #include <sluice/worker.hpp>
 
 // Of another library, which stands on this one: a program that embeds an engine and no more does without it.

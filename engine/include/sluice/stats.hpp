@@ -29,7 +29,9 @@ struct WorkerStats {
   std::string place;    // Processing units, "0-1".
   std::string verdict;  // "busy", "idle", ... as the watchdog sees it.
   bool finished = false;
-  std::uint64_t events_in = 0;  // For a source, its calls.
+  std::string outside;                      // What it waits for outside; empty while it does not.
+  std::chrono::nanoseconds outside_for{0};  // How long it has been away.
+  std::uint64_t events_in = 0;              // For a source, its calls.
   std::uint64_t events_out = 0;
   double occupancy = 0;  // Of its fullest input lane, 0 to 1.
   std::uint32_t restarts = 0;

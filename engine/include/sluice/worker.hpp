@@ -6,28 +6,49 @@
 // reaches the host with its text.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include <sluice/detail/problems.hpp>
+#include <sluice/event_id.hpp>
 #include <sluice/state.hpp>
+#include <sluice/unavailable.hpp>
 
 namespace sluice {
 
-// Names an event for as long as its pipeline lives: the same for every attempt to handle it. A handler can
-// hand it to a service outside as an idempotency key.
-struct EventId {
-  std::uint32_t lane = 0;  // Of the worker's input lanes; for a source, 0.
-  std::uint64_t position = 0;
+// What a commit covers of one lane into the worker: the events from `first` up to the position `end`, which is that of
+// the first one that it does not cover. docs/guide/outside.md says how a sink keeps it as a watermark.
+struct Covered {
+  EventId first;
+  std::uint64_t end = 0;
 };
 
 namespace detail {
 
 struct WorkerAccess;
+
+// `limit` from now on, on CLOCK_MONOTONIC; at most a year, so that it can be counted.
+inline std::int64_t ns_after(std::chrono::nanoseconds limit) noexcept {
+  constexpr std::chrono::nanoseconds kMost = std::chrono::hours{24 * 365};
+  const std::chrono::nanoseconds now = std::chrono::steady_clock::now().time_since_epoch();
+  return (now + (limit < kMost ? limit : kMost)).count();
+}
+
+// What the loop of a worker does for its handler.
+class WorkerServices {
+ public:
+  virtual ~WorkerServices() = default;
+  // What the worker does now may last until then: CLOCK_MONOTONIC, 0: no longer than any event. What it was before.
+  virtual std::int64_t may_last_until(std::int64_t until_ns) noexcept = 0;
+  virtual bool wait_for(int fd, std::chrono::nanoseconds limit) = 0;
+};
 
 struct WorkerIdentity {
   std::string stage;
@@ -38,6 +59,27 @@ struct WorkerIdentity {
 };
 
 }  // namespace detail
+
+// A call to the outside that says how long it may take: Worker::outside(). It ends with this object.
+class [[nodiscard]] OutsideCall {
+ public:
+  ~OutsideCall() {
+    if (services_ != nullptr) services_->may_last_until(before_ns_);
+  }
+  OutsideCall(OutsideCall&& other) noexcept
+      : services_{std::exchange(other.services_, nullptr)}, before_ns_{other.before_ns_} {}
+  OutsideCall(const OutsideCall&) = delete;
+  OutsideCall& operator=(const OutsideCall&) = delete;
+  OutsideCall& operator=(OutsideCall&&) = delete;
+
+ private:
+  friend class Worker;
+  OutsideCall(detail::WorkerServices& services, std::chrono::nanoseconds limit)
+      : services_{&services}, before_ns_{services.may_last_until(detail::ns_after(limit))} {}
+
+  detail::WorkerServices* services_;  // nullptr once it is moved from.
+  std::int64_t before_ns_;
+};
 
 class Worker {
  public:
@@ -70,23 +112,53 @@ class Worker {
   // sluice::main ends with status 1. Part of the batch: reported exactly once, whatever dies.
   void report(std::string_view problem) { detail::add_problem(problems_, problem); }
 
-  // `action` runs before each commit that publishes what this worker did: the place to write out buffers
-  // whose committed length is part of the state. It may run again for the same batch if the worker dies.
-  void before_commit(std::function<void()> action) { before_commit_.push_back(std::move(action)); }
+  // `flush` runs before each commit that covers events of this worker: the place for effects outside. Asked for in
+  // the handler's constructor. The contract (docs/guide/outside.md has it with a program):
+  //   it is told what the commit covers, a range of positions for each lane that events came from;
+  //   it never runs in the midst of an event: the stage is never committed there, and what one event pushes must fit
+  //   into a lane;
+  //   it never runs for an event that threw: the batch is undone with it and done again by a replacement;
+  //   it runs again for the same events if the worker dies between the flush and the commit, perhaps in other batches:
+  //   so it must know what is done, by event_id() or by a watermark of what a commit covered;
+  //   what it throws belongs to the batch: the batch is done again event by event, so that an event whose flush fails
+  //   by itself is found and blamed, and no other. sluice::Unavailable is blamed on no event.
+  void before_commit(std::function<void(std::span<const Covered>)> flush) {
+    flushes_.push_back(std::move(flush));
+  }
+  void before_commit(std::function<void()> flush) {
+    before_commit([flush = std::move(flush)](std::span<const Covered>) { flush(); });
+  }
 
-  // The event in the handler now.
+  // Declares a call that may take up to `limit`: the watchdog judges the worker by that, and shows it as waiting
+  // outside, for as long as what this returns lives. A call that takes longer is judged like any event from then on.
+  OutsideCall outside(std::chrono::nanoseconds limit) { return {services_, limit}; }
+
+  // For a source: waits until `fd` is readable (or at its end, or in error), or `limit` is over; true for the former.
+  // What earlier calls pushed is committed before. The worker shows as idle and takes no processor time. Also returns,
+  // with false, when the pipeline is drained: a source then answers nothing_now.
+  bool wait_for(int fd, std::chrono::nanoseconds limit) { return services_.wait_for(fd, limit); }
+  bool wait_for(std::chrono::nanoseconds limit) { return services_.wait_for(-1, limit); }
+
+  // The event in the handler now; in a flush, the last one of the batch.
   EventId event_id() const noexcept { return event_; }
 
  private:
   friend struct detail::WorkerAccess;
-  Worker(detail::WorkerIdentity identity, detail::StateArea& area, const EventId& event)
-      : identity_{std::move(identity)}, area_{area}, event_{event}, problems_{area, detail::kProblemsName} {}
+  Worker(detail::WorkerIdentity identity, detail::StateArea& area, const EventId& event,
+         detail::WorkerServices& services)
+      : identity_{std::move(identity)},
+        area_{area},
+        event_{event},
+        services_{services},
+        problems_{area, detail::kProblemsName} {}
 
   detail::WorkerIdentity identity_;
   detail::StateArea& area_;
   const EventId& event_;
+  detail::WorkerServices& services_;
   Recoverable<detail::Problems> problems_;
-  std::vector<std::function<void()>> before_commit_;
+  std::vector<std::function<void(std::span<const Covered>)>> flushes_;
+  std::vector<std::function<void()>> before_any_commit_;  // Also in the midst of an event: they can bear it.
 };
 
 }  // namespace sluice

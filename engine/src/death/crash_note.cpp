@@ -28,7 +28,8 @@ void write_note(CrashKind kind, int signal, std::uint64_t address) noexcept {
   std::atomic_signal_fence(std::memory_order_seq_cst);
   note.kind.store(kind, kRelaxed);
   note.signal.store(signal, kRelaxed);
-  note.event.store(own_control->progress.load(kRelaxed), kRelaxed);
+  note.event.store(own_control->progress.event.load(kRelaxed), kRelaxed);
+  note.lane.store(own_control->progress.lane.load(kRelaxed), kRelaxed);
   note.address.store(address, kRelaxed);
   note.frame_count.store(0, kRelaxed);
   std::atomic_signal_fence(std::memory_order_seq_cst);

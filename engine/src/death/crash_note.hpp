@@ -32,7 +32,8 @@ struct alignas(64) CrashNote {
   std::atomic<CrashKind> kind;
   std::atomic<std::int32_t> signal;
   std::atomic<std::uint32_t> frame_count;
-  std::atomic<std::uint64_t> event;                // The progress word: in which event.
+  std::atomic<std::uint64_t> event;                // In which event, as in ipc::Progress,
+  std::atomic<std::uint64_t> lane;                 // and of which lane.
   std::atomic<std::uint64_t> address;              // That could not be accessed; 0 for others.
   std::atomic<std::uint64_t> frames[kFramesKept];  // Return addresses, innermost first.
 };

@@ -76,8 +76,9 @@ Death death_of(const Evidence& evidence) noexcept {
   const bool left = status ? status->exited : true;
   if (left && evidence.finished && (!status || status->value == kExitFinished))
     return {Cause::finished, 0, 0};
-  if (status ? status->exited && status->value == kExitHopeless
-             : evidence.gave_up && evidence.note == CrashKind::none) {
+  // A handler can end with any status: that of a worker that gave up goes with a region that says so.
+  if (evidence.gave_up &&
+      (status ? status->exited && status->value == kExitHopeless : evidence.note == CrashKind::none)) {
     return {Cause::hopeless, 0, kExitHopeless};
   }
   if (evidence.ended_by_watchdog) return {Cause::stalled, SIGKILL, 0};
@@ -119,13 +120,17 @@ bool is_earned(Cause cause) noexcept {
   }
 }
 
-std::uint32_t count_blame(std::span<Blame, kBlamesKept> blames, std::uint64_t event,
+std::optional<EventName> event_of(const Blame& blame) noexcept {
+  // relaxed: written by the process that asks, or before it was started.
+  return event_named(blame.lane.load(std::memory_order_relaxed), blame.event.load(std::memory_order_relaxed));
+}
+
+std::uint32_t count_blame(std::span<Blame, kBlamesKept> blames, const EventName& event,
                           const Death& death) noexcept {
   // relaxed throughout: the master's own words; a replacement is started after they are written.
   constexpr auto kRelaxed = std::memory_order_relaxed;
-  const auto known = std::find_if(blames.begin(), blames.end(), [event](const Blame& blame) {
-    return blame.event.load(kRelaxed) == event;
-  });
+  const auto known = std::find_if(blames.begin(), blames.end(),
+                                  [&event](const Blame& blame) { return event_of(blame) == event; });
   Blame& blame =
       known != blames.end()
           ? *known
@@ -135,11 +140,15 @@ std::uint32_t count_blame(std::span<Blame, kBlamesKept> blames, std::uint64_t ev
   const std::uint32_t attempts = known != blames.end() ? blame.attempts.load(kRelaxed) + 1 : 1;
   // A master that dies in between leaves a count that belongs to no event.
   if (attempts == 1) blame.event.store(0, kRelaxed);
+  std::atomic_signal_fence(std::memory_order_seq_cst);
   blame.attempts.store(attempts, kRelaxed);
   blame.cause.store(death.cause, kRelaxed);
   blame.signal.store(death.signal, kRelaxed);
   blame.exit_status.store(death.exit_status, kRelaxed);
-  blame.event.store(event, kRelaxed);
+  blame.lane.store(event.lane, kRelaxed);
+  // A new master reads what this one left when it died: the compiler keeps the order.
+  std::atomic_signal_fence(std::memory_order_seq_cst);
+  blame.event.store(event_word(event.position), kRelaxed);
   return attempts;
 }
 

@@ -11,6 +11,8 @@
 #include <string>
 #include <string_view>
 
+#include <sluice/detail/progress.hpp>
+
 #include "death/crash_note.hpp"
 
 namespace sluice::detail {
@@ -62,21 +64,24 @@ std::string to_text(const Death& death, std::string_view message);
 // True for what the handler has done itself. A SIGKILL from outside is never blamed on an event.
 bool is_earned(Cause cause) noexcept;
 
-// An event that killed its worker, and how often. `event` is the progress word.
+// An event that killed its worker, and how often.
 struct Blame {
   // Written by the master only.
-  std::atomic<std::uint64_t> event;  // 0: none.
+  std::atomic<std::uint64_t> event;  // event_word() of its position; 0: none. Stored last.
+  std::atomic<std::uint32_t> lane;
   std::atomic<std::uint32_t> attempts;
   std::atomic<Cause> cause;               // Of the last time.
   std::atomic<std::int32_t> signal;       // Of the last time.
   std::atomic<std::int32_t> exit_status;  // Of the last time.
 };
-static_assert(sizeof(Blame) == 24);
+static_assert(sizeof(Blame) == 32);
 inline constexpr std::size_t kBlamesKept = 4;
 
 // Counts a death against `event`; how often it has killed by now. Several are remembered, because an event
 // that kills only now and then must not make another one's count begin anew.
-std::uint32_t count_blame(std::span<Blame, kBlamesKept> blames, std::uint64_t event,
+std::uint32_t count_blame(std::span<Blame, kBlamesKept> blames, const EventName& event,
                           const Death& death) noexcept;
+// The event of a blame; nothing for one that is not taken.
+std::optional<EventName> event_of(const Blame& blame) noexcept;
 
 }  // namespace sluice::detail

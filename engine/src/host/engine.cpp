@@ -16,6 +16,7 @@
 #include <sluice/pinning/bind.hpp>
 
 #include "host/engine_parts.hpp"
+#include "host/enlarge.hpp"
 #include "host/left_behind.hpp"
 #include "host/machine_check.hpp"
 #include "host/resume.hpp"
@@ -85,6 +86,8 @@ void Engine::start() {
   OwnDirectory::check(wiring.reports());
   const ShallowIdle idle{wiring.settings().idle_states};
   parts.idle_remark = idle.remark();
+  if (wiring.segment().named())
+    enlarge_segment(wiring.graph(), wiring.layout(), wiring.settings(), parts.segment_path);
   parts.resumed = wiring.segment().open();
   parts.host.keep_out_of_cores();
   parts.memory = bind_segment(wiring.layout(), wiring.segment(), parts.placement);
@@ -94,6 +97,7 @@ void Engine::start() {
     forget_processes(wiring);
   }
   wiring.own(kHostProcess);
+  draw_run(wiring);
   parts.own.magic = ipc::kRegionMagic;
   parts.own.layout_version = ipc::kLayoutVersion;
   parts.own.pid.store(::getpid(), std::memory_order_relaxed);  // relaxed: inherited by fork.

@@ -25,7 +25,8 @@ Engine::Parts* Engine::Parts::engines = nullptr;
 
 Engine::Parts::Parts(const Pipeline& pipeline, const Settings& settings)
     : name{pipeline.name()},
-      host{pipeline.graph(), settings, settings.text("segment.path")},
+      segment_path{settings.text("segment.path")},
+      host{pipeline.graph(), settings, segment_path},
       placement{place(host.wiring().graph(), host.wiring().layout(), host.wiring().settings().placement)},
       own{host.wiring().host().control()},
       waiter{wait_policy(host.wiring().settings().host_wait, placement.plan.host.shared), own,

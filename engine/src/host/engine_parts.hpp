@@ -58,6 +58,7 @@ struct Engine::Parts {
   void refuse_an_end_of_others() const;
 
   std::string name;
+  std::string segment_path;  // Empty for an anonymous segment.
   detail::Host host;
   detail::Placement placement;
   pinning::Report memory;

@@ -2,6 +2,7 @@
 #include "host/resume.hpp"
 
 #include <algorithm>
+#include <random>
 
 #include "death/crash_note.hpp"
 
@@ -20,6 +21,9 @@ void forget_processes(const Wiring& wiring) {
     control.activity.store(ipc::Activity::none, kRelaxed);
     control.standing.store(0, kRelaxed);
     ipc::nobody_sleeps(control);
+    // Times mean nothing after the machine has been started anew.
+    control.outside.since_ns.store(0, kRelaxed);
+    control.outside.until_ns.store(0, kRelaxed);
   }
   for (const WorkerIndex index : wiring.workers()) {
     const WorkerMemory worker = wiring.worker(index);
@@ -53,6 +57,15 @@ void forget_processes(const Wiring& wiring) {
   master.master.pid.store(0, kRelaxed);
   master.supervisor.pid.store(0, kRelaxed);
   master.message[0] = '\0';
+}
+
+void draw_run(const Wiring& wiring) {
+  std::atomic<std::uint64_t>& run = wiring.requests().run;
+  std::random_device random;
+  while (run.load(kRelaxed) == 0) {
+    const std::uint64_t bits = std::uint64_t{random()} << 32U | random();
+    run.store(bits >> (64U - EventId::kRunBits), kRelaxed);
+  }
 }
 
 bool is_untouched(const Wiring& wiring) {

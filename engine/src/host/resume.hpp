@@ -12,6 +12,9 @@ namespace sluice::detail {
 // first fork, while it may write everything; can be repeated.
 void forget_processes(const Wiring& wiring);
 
+// Draws the number of the run for its events' ids, unless the segment has one. As above.
+void draw_run(const Wiring& wiring);
+
 // Nothing was ever committed or pushed: a start from nothing would do the same.
 bool is_untouched(const Wiring& wiring);
 

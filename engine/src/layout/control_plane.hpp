@@ -20,6 +20,8 @@ struct Requests {
   std::atomic<std::uint32_t> drain;  // 1: sources end. It stays so in the next life: some may have ended.
   std::atomic<std::uint32_t> stop;   // 1: the master kills all workers and ends.
   std::atomic<std::uint32_t> park;   // 1: the workers stand still, and the master ends.
+  // Of EventId: drawn before the first start, and never again. 0 in run_inline.
+  std::atomic<std::uint64_t> run;
 };
 
 enum class RunState : std::uint32_t {

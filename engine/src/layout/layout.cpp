@@ -24,12 +24,21 @@ namespace sluice::detail {
 namespace {
 
 void add_workers(const Graph& graph, const PipelineSettings& settings, Layout& layout) {
+  if (graph.nodes.size() > kMostNodes) {
+    throw Error{{"start the pipeline", graph.name,
+                 fmt::format("it has {} stages, sources, inlets and outlets", graph.nodes.size()),
+                 fmt::format("make it of at most {}: its events' ids have no room for more", kMostNodes)}};
+  }
   for (const NodeIndex n : graph.nodes.indices()) {
     const Node& node = graph.nodes[n];
     if (node.kind != NodeKind::source && node.kind != NodeKind::stage) continue;
     const StageSettings& stage = settings.nodes[n];
     if (stage.workers == 0) {
       throw Error{{"start the stage", node.name, "it has 0 workers", "give it at least one"}};
+    }
+    if (stage.workers > kMostReplicas) {
+      throw Error{{"start the stage", node.name, fmt::format("it has {} workers", stage.workers),
+                   fmt::format("give it at most {}: its events' ids have no room for more", kMostReplicas)}};
     }
     ProcessLayout process;
     process.node = n;
@@ -160,6 +169,12 @@ unsigned Layout::replicas_of(NodeIndex node) const noexcept {
   return replicas;
 }
 
+void place_again(Layout& layout) {
+  for (ProcessLayout& process : layout.processes)
+    place_parts(process);
+  place_ends(layout);
+}
+
 Layout lay_out(const Graph& graph, const PipelineSettings& settings) {
   Layout layout;
   layout.processes.resize(kProcessesBeforeWorkers);
@@ -170,9 +185,7 @@ Layout lay_out(const Graph& graph, const PipelineSettings& settings) {
   layout.processes[kMasterProcess].extra_bytes = register_bytes(layout);
   add_lanes(graph, settings, layout);
   add_ends(graph, layout);
-  for (ProcessLayout& process : layout.processes)
-    place_parts(process);
-  place_ends(layout);
+  place_again(layout);
   SLUICE_ASSERT(fault_of_layout(layout).empty());
   return layout;
 }

@@ -26,7 +26,8 @@ enum FixedWord : std::uint64_t {
   kEventsOut = 1,
   kFinished = 2,
   kDeadLetters = 3,
-  kRetried = 4
+  kRetried = 4,
+  kLastWords = 5  // Portions of the last word that have been said.
 };
 inline constexpr std::uint64_t kFixedWords = 16;  // One line of 128 bytes.
 
@@ -90,6 +91,8 @@ struct Layout {
 
 // Throws Error for settings that give no pipeline: no stage, no workers.
 Layout lay_out(const Graph& graph, const PipelineSettings& settings);
+// Places the parts of all regions once more, after their sizes have changed.
+void place_again(Layout& layout);
 std::vector<ipc::RegionSpec> region_specs(const Layout& layout);
 // Of the master's register and the workers' entries behind it.
 std::size_t register_bytes(const Layout& layout) noexcept;

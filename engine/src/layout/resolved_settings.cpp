@@ -66,6 +66,10 @@ StageSettings stage_settings(const Settings& settings, const Node& node) {
   resolved.wait = wait_settings(settings, stage);
   resolved.poison_attempts = settings.count("poison.attempts", stage);
   resolved.deadline = settings.duration("watchdog.deadline", stage);
+  resolved.oversize =
+      settings.choice("oversize", stage) == "stop" ? OversizePolicy::stop : OversizePolicy::dead_letter;
+  resolved.linger = settings.duration("batch.linger", stage);
+  resolved.outside_patience = settings.duration("outside.patience", stage);
   return resolved;
 }
 

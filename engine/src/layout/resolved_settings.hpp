@@ -28,6 +28,8 @@ struct WaitSettings {
   bool preempt = false;
 };
 
+enum class OversizePolicy : std::uint8_t { dead_letter, stop };
+
 // Of one stage or source; of an inlet or outlet, what holds for all stages.
 struct StageSettings {
   std::uint64_t workers =
@@ -42,6 +44,9 @@ struct StageSettings {
   WaitSettings wait;
   std::uint64_t poison_attempts = 0;  // 0: no event is ever moved out of the way.
   std::chrono::nanoseconds deadline{0};
+  std::chrono::nanoseconds linger{0};  // Of a source: how long its events wait for more of them.
+  OversizePolicy oversize = OversizePolicy::dead_letter;
+  std::chrono::nanoseconds outside_patience{0};  // 0: for ever.
 };
 
 enum class SpentBudgetPolicy : std::uint8_t { stop, shed };

@@ -25,6 +25,8 @@ std::string_view name_of(Verdict verdict) noexcept {
       return "void";
     case Verdict::shed:
       return "shed";
+    case Verdict::outside:
+      return "waiting outside";
   }
   return "?";
 }

@@ -17,7 +17,8 @@ enum class Verdict : std::uint32_t {
   unkillable,
   dead,
   voided,
-  shed,  // The master's: it is not replaced any more.
+  shed,     // The master's: it is not replaced any more.
+  outside,  // Waits until the outside is there again, or in a call that said how long it may take.
 };
 std::string_view name_of(Verdict verdict) noexcept;
 

@@ -31,30 +31,29 @@ bool has_taken_over(const ipc::Control& control, const Child& child) {
 }
 
 // True of an event that has been committed, and of what is no event: the last word, the calls of a source.
-bool is_done_with(const Wiring& wiring, const WorkerMemory& memory, std::uint64_t progress) {
+bool is_done_with(const Wiring& wiring, const WorkerMemory& memory, const std::optional<EventName>& event) {
   const std::vector<LaneIndex>& lanes_in = memory.layout().lanes_in;
-  const EventName event = event_named(progress);
-  if (progress != 0 && event.lane == kRetryLane)
-    return memory.cursors()[kRetried].load(kRelaxed) > Retry::number_at(event.position);
-  if (progress == 0 || event.lane >= lanes_in.size()) return true;
-  return wiring.lane(lanes_in[event.lane]).consumer->head.load(kRelaxed) > event.position;
+  if (event && event->lane == kRetryLane)
+    return memory.cursors()[kRetried].load(kRelaxed) > Retry::number_at(event->position);
+  if (!event || event->lane >= lanes_in.size()) return true;
+  return wiring.lane(lanes_in[event->lane]).consumer->head.load(kRelaxed) > event->position;
 }
 
 // How often the event in the handler has killed by now; 0 when no event is to blame.
 std::uint32_t blame(const Wiring& wiring, const Child& child, const Death& death) {
   const WorkerMemory memory = wiring.worker(child.worker);
-  const std::uint64_t progress = memory.control().progress.load(kRelaxed);
+  const std::optional<EventName> event = event_named(look_at(memory.control().progress));
   // A worker that has not begun an event was not killed by one: the word is its predecessor's.
   const bool began = has_taken_over(memory.control(), child) &&
                      last_life(memory.control()).first_event_ns.load(kRelaxed) != 0;
-  if (!is_earned(death.cause) || !began || child.most_attempts == 0 || is_done_with(wiring, memory, progress))
+  if (!is_earned(death.cause) || !began || child.most_attempts == 0 || is_done_with(wiring, memory, event))
     return 0;
   for (Blame& earlier : memory.entry().blames) {
-    if (!is_done_with(wiring, memory, earlier.event.load(kRelaxed))) continue;
+    if (!is_done_with(wiring, memory, event_of(earlier))) continue;
     earlier.event.store(0, kRelaxed);
     earlier.attempts.store(0, kRelaxed);
   }
-  return count_blame(memory.entry().blames, progress, death);
+  return count_blame(memory.entry().blames, *event, death);
 }
 
 }  // namespace
@@ -90,7 +89,7 @@ Autopsy examine(const Wiring& wiring, const Child& child, const Death& death) {
   autopsy.death = death;
   autopsy.pid = child.pid;
   autopsy.incarnation = control.incarnation.load(kRelaxed);
-  autopsy.event = control.progress.load(kRelaxed);
+  autopsy.event = event_named(look_at(control.progress));
   autopsy.attempts = blame(wiring, child, death);
   const bool has_region = has_taken_over(control, child);
   const bool left_note = has_region && note.incarnation.load(kRelaxed) == autopsy.incarnation;
@@ -103,19 +102,27 @@ Autopsy examine(const Wiring& wiring, const Child& child, const Death& death) {
   autopsy.was_ready = life.born_ns.load(kRelaxed) >= child.born.count() && life.ready_ns.load(kRelaxed) != 0;
   autopsy.achieved = memory.commit().committed.load(kRelaxed) != child.committed_at_birth ||
                      activity == ipc::Activity::idle || activity == ipc::Activity::full ||
-                     activity == ipc::Activity::standing;
+                     activity == ipc::Activity::standing || activity == ipc::Activity::outside;
   return autopsy;
 }
 
+std::string event_text(const Wiring& wiring, WorkerIndex worker, const std::optional<EventName>& event) {
+  if (!event) return "null";
+  const ProcessLayout& layout = wiring.layout().worker(worker);
+  const std::uint64_t run = wiring.requests().run.load(kRelaxed);
+  const std::uint64_t origin = origin_of(run, layout.node.value(), layout.replica) | event->lane;
+  return json_text(to_string(EventId{origin, event->position}));
+}
+
 std::string fields_of(const Wiring& wiring, WorkerIndex worker, const Autopsy& autopsy) {
-  const EventName event = event_named(autopsy.event);
+  const EventName event = autopsy.event.value_or(EventName{});
   return fmt::format(
       R"({},"worker":"{}","pid":{},"incarnation":{},"cause":"{}","signal":{},)"
-      R"("message":{},"event":"{:#x}","lane":{},"position":{},"attempts":{},"restarts":{},"settings":"{:016x}")",
+      R"("message":{},"event":{},"lane":{},"position":{},"attempts":{},"restarts":{},"settings":"{:016x}")",
       report_head("death", wiring.graph().name), wiring.name(worker), autopsy.pid, autopsy.incarnation,
-      name_of(autopsy.death.cause), autopsy.death.signal, json_text(autopsy.message), autopsy.event,
-      event.lane, event.position, autopsy.attempts, wiring.entry(worker).restarts.load(kRelaxed),
-      wiring.settings().fingerprint);
+      name_of(autopsy.death.cause), autopsy.death.signal, json_text(autopsy.message),
+      event_text(wiring, worker, autopsy.event), event.lane, event.position, autopsy.attempts,
+      wiring.entry(worker).restarts.load(kRelaxed), wiring.settings().fingerprint);
 }
 
 }  // namespace sluice::detail

@@ -23,8 +23,8 @@ struct Autopsy {
   Death death;
   pid_t pid = 0;
   std::uint32_t incarnation = 0;
-  std::uint64_t event = 0;     // The progress word.
-  std::uint32_t attempts = 0;  // How often that event has killed; 0 when no event is to blame.
+  std::optional<EventName> event;  // In its handler when it died.
+  std::uint32_t attempts = 0;      // How often that event has killed; 0 when no event is to blame.
   std::string message;
   std::vector<std::uintptr_t> frames;
   bool was_ready = false;  // Its handler was constructed.
@@ -38,6 +38,9 @@ Death find_cause(const Wiring& wiring, const Child& child, const std::optional<W
 // The rest. Counts the attempt against the event in the worker's entry, where the replacement looks for
 // events that it must not handle (poison.cpp).
 Autopsy examine(const Wiring& wiring, const Child& child, const Death& death);
+
+// The name of an event of the worker for a report, as JSON: its id as a text, or null for none.
+std::string event_text(const Wiring& wiring, WorkerIndex worker, const std::optional<EventName>& event);
 
 // The fields of its report, as JSON.
 std::string fields_of(const Wiring& wiring, WorkerIndex worker, const Autopsy& autopsy);

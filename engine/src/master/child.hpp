@@ -48,7 +48,7 @@ struct Child {
   bool stalled = false;  // It is to be killed for that, or has been.
   struct ToKill {
     std::chrono::nanoseconds since{0};
-    std::uint64_t event = 0;  // The progress word: it dies in this event, or not at all.
+    ProgressSeen event;  // It dies in this event, or not at all.
   };
   std::optional<ToKill> to_kill;  // While its stacks are being taken.
 

@@ -38,8 +38,10 @@ void ExitHandler::shed(WorkerIndex worker) {
 
 std::string ExitHandler::budget_report(const Child& child, const Autopsy& autopsy) const {
   const std::string cause = to_text(autopsy.death, autopsy.message);
-  return to_text(SpentBudget{wiring_.name(child.worker), wiring_.settings().restart.budget, autopsy.event,
-                             cause, child.starts});
+  const std::string event = event_text(wiring_, child.worker, autopsy.event);
+  return to_text(SpentBudget{wiring_.name(child.worker), wiring_.settings().restart.budget,
+                             autopsy.event ? std::string_view{event} : std::string_view{}, cause,
+                             child.starts});
 }
 
 std::string ExitHandler::letters_report(const Child& child, const Autopsy& autopsy) const {

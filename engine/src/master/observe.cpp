@@ -14,7 +14,7 @@ constexpr auto kRelaxed = std::memory_order_relaxed;
 
 bool input_waiting(const Wiring& wiring, WorkerIndex worker) noexcept {
   const std::vector<LaneIndex>& lanes = wiring.layout().worker(worker).lanes_in;
-  // A source that has nothing now looks again every millisecond.
+  // A source that has nothing now looks again every millisecond, and one that waits says until when.
   if (wiring.node(worker).kind == NodeKind::source) return true;
   bool all_ended = true;
   for (const LaneIndex lane : lanes) {
@@ -39,7 +39,8 @@ Observation words_of(const Wiring& wiring, WorkerIndex worker, pid_t pid) noexce
   Observation seen;
   seen.now = monotonic_now();
   seen.activity = control.activity.load(kRelaxed);
-  seen.progress = control.progress.load(kRelaxed);
+  seen.progress = look_at(control.progress);
+  seen.declared = seen.now.count() < control.outside.until_ns.load(kRelaxed);
   if (seen.activity == ipc::Activity::idle) seen.could_move = input_waiting(wiring, worker);
   if (seen.activity == ipc::Activity::full) seen.could_move = outputs_empty(wiring, worker);
   if (seen.activity == ipc::Activity::standing)
@@ -61,7 +62,7 @@ Observation observe(const Wiring& wiring, WorkerIndex worker, pid_t pid, const W
   // nothing.
   const Observation again = words_of(wiring, worker, pid);
   if (again.progress != seen.progress || again.activity != seen.activity ||
-      again.could_move != seen.could_move) {
+      again.could_move != seen.could_move || again.declared != seen.declared) {
     return again;
   }
   return seen;

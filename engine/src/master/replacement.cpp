@@ -153,7 +153,7 @@ void Spawner::watch_over(WorkerIndex worker, pid_t pid, Watched watched) {
   child.born = now;
   // relaxed here and below: words of a worker that is not to be trusted anyway, or words for people.
   child.committed_at_birth = memory.commit().committed.load(std::memory_order_relaxed);
-  child.watch = Watch{now, memory.control().progress.load(std::memory_order_relaxed)};
+  child.watch = Watch{now, look_at(memory.control().progress)};
   child.stalled = false;
   child.to_kill.reset();
   const int fd = child.pidfd.get();

@@ -45,9 +45,10 @@ std::string to_text(const SpentBudget& spent) {
         in_vain, spent.cause);
   }
   return fmt::format(
-      "{} died {} times within restart.window, the last time in the event with progress word {:#x}: {}; "
+      "{} died {} times within restart.window, the last time in {}: {}; "
       "mend its handler or raise restart.budget",
-      spent.worker, spent.budget + 1, spent.event, spent.cause);
+      spent.worker, spent.budget + 1,
+      spent.event.empty() ? std::string{"no event"} : fmt::format("the event {}", spent.event), spent.cause);
 }
 
 }  // namespace sluice::detail

@@ -63,8 +63,8 @@ class StartRecord {
 struct SpentBudget {
   std::string_view worker;
   std::size_t budget = 0;
-  std::uint64_t event = 0;  // The progress word at the last death.
-  std::string_view cause;   // Of the last death: "signal 11 (Segmentation fault)".
+  std::string_view event;  // In its handler at the last death; empty for none.
+  std::string_view cause;  // Of the last death: "signal 11 (Segmentation fault)".
   StartRecord starts;
 };
 std::string to_text(const SpentBudget& spent);

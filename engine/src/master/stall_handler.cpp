@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 
 #include "death/report_file.hpp"
+#include "master/autopsy.hpp"
 #include "master/observe.hpp"
 
 namespace sluice::detail {
@@ -59,10 +60,11 @@ void StallHandler::schedule_kill(Child& child) {
   child.stalled = true;
   child.to_kill = Child::ToKill{monotonic_now(), child.watch.progress};
   const std::string fields =
-      fmt::format(R"({},"worker":"{}","pid":{},"incarnation":{},"event":"{:#x}",)"
+      fmt::format(R"({},"worker":"{}","pid":{},"incarnation":{},"event":{},)"
                   R"("own_time_ms":{},"deadline_ms":{})",
                   report_head("stall", wiring_.graph().name), wiring_.name(child.worker), child.pid,
-                  wiring_.worker(child.worker).control().incarnation.load(kRelaxed), child.to_kill->event,
+                  wiring_.worker(child.worker).control().incarnation.load(kRelaxed),
+                  event_text(wiring_, child.worker, event_named(child.to_kill->event)),
                   child.watch.own_time.count() / 1'000'000, child.limits.deadline.count() / 1'000'000);
   if (!dumper_.dump(fields, child.pid, child.pidfd.get())) kill(child);
 }
@@ -71,8 +73,8 @@ void StallHandler::schedule_kill(Child& child) {
 // while the dumper holds it; when it could not be stopped it may move on at this very instant, and then dies
 // all the same.
 bool StallHandler::kill(Child& child) noexcept {
-  const std::uint64_t progress = wiring_.worker(child.worker).control().progress.load(kRelaxed);
-  if (progress != child.to_kill->event) {
+  const ProgressSeen now = look_at(wiring_.worker(child.worker).control().progress);
+  if (now != child.to_kill->event) {
     cancel_kill(child);
     return false;
   }

@@ -15,15 +15,30 @@ void restart_clock(Watch& watch, const Observation& seen) noexcept {
 }
 
 bool should_move(const Observation& seen) noexcept {
+  if (seen.declared) return false;
   switch (seen.activity) {
     case ipc::Activity::idle:
     case ipc::Activity::full:
     case ipc::Activity::standing:
       return seen.could_move;
     case ipc::Activity::none:
+    case ipc::Activity::outside:
       return false;
     default:
       return true;  // Also finished and failed: its process has nothing left to do but to end.
+  }
+}
+
+// On one that has no reason to move.
+Verdict verdict_on_wait(const Observation& seen) noexcept {
+  switch (seen.activity) {
+    case ipc::Activity::full:
+      return Verdict::back_pressured;
+    case ipc::Activity::idle:
+    case ipc::Activity::none:
+      return Verdict::idle;
+    default:
+      return Verdict::outside;
   }
 }
 
@@ -130,8 +145,7 @@ Verdict judge(Watch& watch, const Observation& seen, const WatchLimits& limits) 
   if (!is_suspicious(watch, seen)) {
     restart_clock(watch, seen);
     if (late) return Verdict::voided;
-    if (should_move(seen)) return Verdict::busy;
-    return seen.activity == ipc::Activity::full ? Verdict::back_pressured : Verdict::idle;
+    return should_move(seen) ? Verdict::busy : verdict_on_wait(seen);
   }
   // It is dead or dying, and its pidfd will say so.
   if (!seen.account || seen.account->dying) return late ? Verdict::voided : Verdict::busy;

@@ -8,6 +8,8 @@
 //   stopped by a signal or a debugger, and not idle    stopped: left alone
 //   waits for room and there is none                   back_pressured
 //   waits for input and there is none                  idle
+//   waits until the outside is there again, or in a    waiting outside
+//     call that it has said may last until later
 //   progress has moved                                 busy
 //   no progress, past the deadline, stays in state D   unkillable
 //   its own time has reached the deadline              stalled
@@ -26,6 +28,7 @@
 #include <cstdint>
 #include <optional>
 
+#include <sluice/detail/progress.hpp>
 #include <sluice/ipc/control.hpp>
 
 #include "layout/verdict.hpp"
@@ -55,15 +58,17 @@ struct KernelAccount {
 struct Observation {
   std::chrono::nanoseconds now{0};
   ipc::Activity activity = ipc::Activity::none;
-  std::uint64_t progress = 0;
+  ProgressSeen progress;
   bool could_move = false;  // What it says it waits for is there: input if it is idle, room if it is full.
+  // It has said that what it does may last until a time that is not over: a call outside, a source's wait.
+  bool declared = false;
   std::optional<KernelAccount> account;  // Absent while nothing is suspicious.
 };
 
 // What the watchdog remembers of one incarnation of one worker.
 struct Watch {
   std::chrono::nanoseconds last_look{0};
-  std::uint64_t progress = 0;
+  ProgressSeen progress{};
   // Since the first look at which the progress word stood still.
   std::optional<KernelAccount> account{};  // The last one.
   std::chrono::nanoseconds account_at{0};

@@ -2,9 +2,11 @@
 #include "observer/segment_stats.hpp"
 
 #include <algorithm>
+#include <cstring>
 
 #include <fmt/format.h>
 
+#include <sluice/detail/clock.hpp>
 #include <sluice/detail/problems.hpp>
 #include <sluice/state.hpp>
 
@@ -46,6 +48,18 @@ std::vector<LifeStats> lives_of(const ipc::Control& control, const WorkerEntry& 
   return lives;
 }
 
+// A claim, copied while its owner may write it anew: what is read ends in any case.
+void read_outside(const ipc::Control& control, WorkerStats& stats) {
+  constexpr auto kRelaxed = std::memory_order_relaxed;
+  const std::int64_t since = control.outside.since_ns.load(kRelaxed);
+  if (since == 0) return;
+  char text[ipc::kOutsideBytes];
+  std::memcpy(text, control.outside.text, sizeof(text));
+  text[sizeof(text) - 1] = '\0';
+  stats.outside = text;
+  stats.outside_for = monotonic_now() - std::chrono::nanoseconds{since};
+}
+
 void read_worker(const SegmentMap& map, const WorkerMemory& worker, WorkerStats& stats) {
   constexpr auto kRelaxed = std::memory_order_relaxed;
   const WorkerEntry& entry = worker.entry();
@@ -67,6 +81,7 @@ void read_worker(const SegmentMap& map, const WorkerMemory& worker, WorkerStats&
   stats.full_waits = counters.full_waits.value();
   stats.unasked_wakes = counters.unasked_wakes.value();
   stats.occupancy = occupancy_of(map, worker.layout());
+  if (!stats.finished) read_outside(worker.control(), stats);
   stats.lives = lives_of(worker.control(), entry);
 }
 

@@ -97,6 +97,12 @@ std::string to_text(const Stats& now, const Stats& before, double seconds) {
     text += fmt::format("{:<12} {:>7}  {:<8} {:>12} {:>12} {:>5.0f}% {:>9}  {}\n", stage.name,
                         stage.workers.size(), places_of(stage), events, rate, stage.occupancy() * 100,
                         stage.restarts(), verdicts_of(stage));
+    for (const WorkerStats& worker : stage.workers) {
+      if (worker.outside.empty()) continue;
+      text += fmt::format("{:<12} {} waits outside since {} s: {}\n", "", worker.name,
+                          std::chrono::duration_cast<std::chrono::seconds>(worker.outside_for).count(),
+                          worker.outside);
+    }
     if (stage.dead_letters() != 0) {
       text +=
           fmt::format("{:<12} {} dead letters: sluice dead list {}\n", "", stage.dead_letters(), now.reports);

@@ -101,6 +101,14 @@ class InputPort {
     if (whole) touched_.clear();
     return rings;
   }
+  // Gives back what was read since the last commit.
+  void take_all_back() noexcept {
+    for (InLane* in : touched_) {
+      in->lane.resume();
+      in->touched = false;
+    }
+    touched_.clear();
+  }
   // Wakes all of them: a predecessor may have died between publishing and ringing.
   void ring_all() const noexcept;
 

@@ -11,6 +11,7 @@
 #include <sluice/units.hpp>
 
 #include "layout/wiring.hpp"
+#include "state/oversize.hpp"
 
 namespace sluice::detail {
 namespace {
@@ -25,6 +26,12 @@ OutLane out_lane(const Wiring& wiring, LaneIndex id) {
   out.node = to;
   out.shed = wiring.shed_word(lane.consumer);
   return out;
+}
+
+// An outlet has no settings of its own: its lanes are as large as those of all stages.
+std::string lane_setting(const Wiring& wiring, const OutLane& out, std::string_view key) {
+  const Node& to = wiring.node(NodeIndex{out.node});
+  return to.kind == NodeKind::stage ? fmt::format("stage.{}.{}", to.name, key) : std::string{key};
 }
 
 }  // namespace
@@ -106,20 +113,21 @@ std::byte* OutputPort::await_room(OutLane& out, std::uint64_t bytes) {
 }
 
 void OutputPort::refuse_bytes(const OutLane& out, std::uint64_t bytes) const {
-  throw Error{{"push a record to", name_of(out),
-               fmt::format("it takes {} of a lane of {}", format_bytes(bytes),
-                           format_bytes(out.lane.capacity_bytes())),
-               fmt::format("raise lane.bytes, for instance --set stage.{}.lane.bytes={}", name_of(out),
-                           format_bytes(std::bit_ceil(bytes)))}};
+  throw Oversize{{"push a record to", name_of(out),
+                  fmt::format("it takes {} of a lane of {}", format_bytes(bytes),
+                              format_bytes(out.lane.capacity_bytes())),
+                  fmt::format("raise {}={}", lane_setting(wiring_, out, "lane.bytes"),
+                              format_bytes(std::bit_ceil(bytes)))}};
 }
 
 void OutputPort::refuse_event(const OutLane& out) const {
-  throw Error{
+  throw Oversize{
       {"push the events made for", name_of(out),
        fmt::format("one event makes more than a lane of {} holds", format_bytes(out.lane.capacity_bytes())),
-       fmt::format("raise stage.{0}.lane.slots or stage.{0}.lane.bytes; a last word can be said in "
-                   "portions: finish() that returns true is called again",
-                   name_of(out))}};
+       fmt::format(
+           "raise {} or {}; a last word can be said in portions: finish() that returns true is called "
+           "again",
+           lane_setting(wiring_, out, "lane.slots"), lane_setting(wiring_, out, "lane.bytes"))}};
 }
 
 const std::string& OutputPort::name_of(const OutLane& out) const noexcept {
@@ -136,6 +144,22 @@ void OutputPort::forget() noexcept {
   for (OutLane* out : touched_)
     out->touched = false;
   touched_.clear();
+}
+
+void OutputPort::take_all_back() noexcept {
+  for (OutLane* out : touched_) {
+    out->lane.resume();
+    out->touched = false;
+  }
+  touched_.clear();
+}
+
+bool OutputPort::has_room() noexcept {
+  return std::all_of(lanes_.begin(), lanes_.end(), [this](OutLane& out) {
+    if (out.policy != FullPolicy::block) return true;
+    return out.lane.fill_bytes() <= out.lane.capacity_bytes() / 2 || out.lane.corrupt() || out.is_shed() ||
+           producer_.gives_up(out);
+  });
 }
 
 void OutputPort::end() noexcept {

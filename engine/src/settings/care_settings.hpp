@@ -118,6 +118,36 @@ inline constexpr std::array kCareSettings = {
         .trade_off =
             "More attempts outlive trouble that passes, such as a service that is away; each costs a "
             "restart of the worker."},
+    Setting{.key = "oversize",
+            .type = SettingType::choice,
+            .scope = Scope::every_stage,
+            .fallback = "dead_letter",
+            .choices = "dead_letter|stop",
+            .example = "stop",
+            .meaning = "What becomes of an event that does not fit: its handler pushes a record larger than "
+                       "the lane, or more "
+                       "than a lane holds, needs a row of a table that is full, or changes more than the "
+                       "undo log holds. "
+                       "`dead_letter` treats it as one that kills its worker (poison.attempts), with that "
+                       "reason; `stop` stops "
+                       "the pipeline.",
+            .trade_off = "A dead letter keeps the flow going past an input that nobody expected; a stop is "
+                         "for programs whose "
+                         "answers are worth nothing if one event is missing."},
+    Setting{
+        .key = "outside.patience",
+        .type = SettingType::duration,
+        .scope = Scope::every_stage,
+        .fallback = "0s",
+        .least = "0s",
+        .most = "8760h",
+        .example = "1h",
+        .meaning =
+            "How long a worker waits for the outside to come back, once its handler has thrown "
+            "sluice::Unavailable, before the pipeline stops with the text of that. 0 waits for ever; `sluice "
+            "stats` shows for what, and since when.",
+        .trade_off =
+            "Waiting loses nothing and holds up the stages before; giving up tells somebody sooner."},
     Setting{.key = "poison.budget",
             .type = SettingType::count,
             .fallback = "100",

@@ -98,6 +98,24 @@ inline constexpr std::array kFlowSettings = {
             .trade_off =
                 "Large batches make the commit cheaper; small ones hand results on sooner, and repeat less "
                 "work when a worker dies."},
+    Setting{.key = "batch.linger",
+            .type = SettingType::duration,
+            .scope = Scope::every_stage,
+            .fallback = "0s",
+            .least = "0s",
+            .most = "1h",
+            .example = "5ms",
+            .meaning =
+                "How long the events of a source may wait for more of them before they are committed. With 0 "
+                "what is "
+                "there goes: batches begin with one event and grow as long as the source is quick; they end "
+                "when it "
+                "has nothing now, waits, or has taken longer than a tick of the coarse clock (1 to 10 ms).",
+            .trade_off =
+                "A longer time makes fewer and larger commits of a source that is slow; a short one hands "
+                "its events "
+                "on sooner. A call of the source that blocks holds up what the calls before it made: "
+                "Worker::wait_for() does not."},
     Setting{
         .key = "wait.strategy",
         .type = SettingType::choice,

@@ -6,10 +6,10 @@
 #include <fmt/format.h>
 
 #include <sluice/detail/pages.hpp>
-#include <sluice/error.hpp>
 #include <sluice/units.hpp>
 
 #include "sluice/detail/state_area.hpp"
+#include "state/oversize.hpp"
 
 namespace sluice::detail {
 namespace {
@@ -126,11 +126,11 @@ const std::byte* StateArea::find(std::span<const std::byte> area, std::string_vi
 }
 
 void StateArea::undo_full(std::size_t bytes) const {
-  throw Error{{"change the state of stage", stage_,
-               fmt::format("one event changes more than its undo log of {} holds ({} more)",
-                           format_bytes(undo_.capacity_bytes()), format_bytes(bytes)),
-               fmt::format("raise {}{}", stage_variable(stage_, "undo.bytes"),
-                           format_bytes(2 * std::bit_ceil(undo_.capacity_bytes() + bytes)))}};
+  throw Oversize{{"change the state of stage", stage_,
+                  fmt::format("one event changes more than its undo log of {} holds ({} more)",
+                              format_bytes(undo_.capacity_bytes()), format_bytes(bytes)),
+                  fmt::format("raise {}{}", stage_variable(stage_, "undo.bytes"),
+                              format_bytes(2 * std::bit_ceil(undo_.capacity_bytes() + bytes)))}};
 }
 
 void StateArea::table_full(std::string_view table, std::uint64_t rows) const {
@@ -139,10 +139,10 @@ void StateArea::table_full(std::string_view table, std::uint64_t rows) const {
   for (const ClaimedTable& each : tables_)
     most = std::max(most, each.rows);
   const std::uint64_t bytes = std::bit_ceil(bytes_with_tables_of(2 * most));
-  throw Error{{"insert into the table", fmt::format("'{}' of stage {}", table, stage_),
-               fmt::format("all its {} rows are taken", rows),
-               fmt::format("raise {}{} and {}{}", stage_variable(stage_, "table.rows"), 2 * most,
-                           stage_variable(stage_, "state.bytes"), format_bytes(bytes))}};
+  throw Oversize{{"insert into the table", fmt::format("'{}' of stage {}", table, stage_),
+                  fmt::format("all its {} rows are taken", rows),
+                  fmt::format("raise {}{} and {}{}", stage_variable(stage_, "table.rows"), 2 * most,
+                              stage_variable(stage_, "state.bytes"), format_bytes(bytes))}};
 }
 
 std::uint64_t StateArea::bytes_with_tables_of(std::uint64_t rows) const {

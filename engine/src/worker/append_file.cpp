@@ -14,6 +14,8 @@
 
 #include <sluice/error.hpp>
 
+#include "worker/worker_access.hpp"
+
 namespace sluice {
 
 namespace {
@@ -61,7 +63,7 @@ AppendFile::AppendFile(Worker& worker, std::string_view name, const std::filesys
   }
   written_ = committed_->length_bytes;
   buffer_.reserve(kBufferBytes);
-  worker.before_commit([this] { flush(); });
+  detail::WorkerAccess::before_any_commit(worker, [this] { flush(); });
 }
 
 AppendFile::Committed AppendFile::identity() const {

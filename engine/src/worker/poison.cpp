@@ -25,20 +25,22 @@ Poison::Poison(const Wiring& wiring, WorkerIndex worker) : wiring_{wiring}, memo
   if (limit == 0 || node.kind == NodeKind::source) return;
   for (const Blame& blame : memory_.entry().blames) {
     // relaxed: written before this process was started.
-    const std::uint64_t progress = blame.event.load(std::memory_order_relaxed);
+    const std::optional<EventName> event = event_of(blame);
     const std::uint32_t attempts = blame.attempts.load(std::memory_order_relaxed);
-    if (progress == 0 || attempts < limit) continue;
-    ToDivert to_divert{event_named(progress), attempts, 0, {}, {}};
+    if (!event || attempts < limit) continue;
+    ToDivert to_divert{*event, attempts, 0, {}, {}};
     if (to_divert.event.lane >= layout.lanes_in.size() && to_divert.event.lane != kRetryLane) continue;
-    describe_death(blame, progress, to_divert);
+    describe_death(blame, to_divert);
     to_divert_.push_back(std::move(to_divert));
   }
 }
 
-void Poison::describe_death(const Blame& blame, std::uint64_t progress, ToDivert& to_divert) const {
+void Poison::describe_death(const Blame& blame, ToDivert& to_divert) const {
   constexpr auto kRelaxed = std::memory_order_relaxed;  // Of a process that is dead.
   const CrashNote& note = memory_.crash_note();
-  const bool about_it = note.incarnation.load(kRelaxed) != 0 && note.event.load(kRelaxed) == progress;
+  const auto noted =
+      event_named(static_cast<std::uint32_t>(note.lane.load(kRelaxed)), note.event.load(kRelaxed));
+  const bool about_it = note.incarnation.load(kRelaxed) != 0 && noted == to_divert.event;
   const Death death{blame.cause.load(kRelaxed), blame.signal.load(kRelaxed),
                     blame.exit_status.load(kRelaxed)};
   to_divert.signal = death.signal;

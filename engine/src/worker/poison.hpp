@@ -49,7 +49,7 @@ class Poison {
     std::vector<std::uintptr_t> frames;
   };
 
-  void describe_death(const Blame& blame, std::uint64_t progress, ToDivert& to_divert) const;
+  void describe_death(const Blame& blame, ToDivert& to_divert) const;
   const ToDivert* find(std::uint32_t lane, std::uint64_t position) const noexcept;
   static void describe(const ToDivert& to_divert, DeadLetter& letter);
   DeadLetter letter_about(const ToDivert& to_divert) const;

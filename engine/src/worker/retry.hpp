@@ -34,6 +34,7 @@ class Retry {
   ipc::LaneConsumer present();
   // Its place in the lane kRetryLane, in progress words and the handler's EventId; and back to its number.
   std::uint64_t position() const noexcept { return done_ << kShift; }
+  static constexpr std::uint64_t position_of(std::uint64_t number) noexcept { return number << kShift; }
   static constexpr std::uint64_t number_at(std::uint64_t position) noexcept { return position >> kShift; }
   const DeadLetter& letter() const noexcept { return letters_[done_ - base_]; }
   // It is handled: the next commit marks it in its file.

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// WorkerAccess: what the worker loop can do with a Worker and its handler cannot: make it, and run what is to
-// be done before a commit.
+// WorkerAccess: what the engine can do with a Worker and its handler cannot: make it, and run what is to be
+// done before a commit.
 #pragma once
 
+#include <functional>
 #include <memory>
+#include <span>
 #include <utility>
 
 #include <sluice/worker.hpp>
@@ -11,12 +13,23 @@
 namespace sluice::detail {
 
 struct WorkerAccess {
-  static std::unique_ptr<Worker> make(WorkerIdentity identity, StateArea& area, const EventId& event) {
-    return std::unique_ptr<Worker>{new Worker{std::move(identity), area, event}};
+  static std::unique_ptr<Worker> make(WorkerIdentity identity, StateArea& area, const EventId& event,
+                                      WorkerServices& services) {
+    return std::unique_ptr<Worker>{new Worker{std::move(identity), area, event, services}};
   }
-  static void act_before_commit(const Worker& worker) {
-    for (const auto& action : worker.before_commit_)
+  // For what takes back itself what an abandoned event did, as AppendFile does: `action` also runs before a commit in
+  // the midst of an event.
+  static void before_any_commit(Worker& worker, std::function<void()> action) {
+    worker.before_any_commit_.push_back(std::move(action));
+  }
+  static void act_before_any_commit(const Worker& worker) {
+    for (const auto& action : worker.before_any_commit_)
       action();
+  }
+  static bool has_flushes(const Worker& worker) noexcept { return !worker.flushes_.empty(); }
+  static void flush(const Worker& worker, std::span<const Covered> covered) {
+    for (const auto& flush : worker.flushes_)
+      flush(covered);
   }
 };
 

@@ -2,9 +2,7 @@
 // How the worker loop publishes: what a commit takes along, whom it rings, and what it does about a full
 // lane.
 
-#include <cstdio>
-#include <unistd.h>
-
+#include "worker/stand_still.hpp"
 #include "worker/worker_access.hpp"
 #include "worker/worker_loop.hpp"
 
@@ -12,13 +10,17 @@ namespace sluice::detail {
 
 bool WorkerLoop::anything_to_commit() const noexcept {
   return out_.touched() || in_.touched() || log_.tail() != 0 || finished_ ||
-         work_.batch.events_in != committed_in_;
+         work_.batch.events_in != committed_in_ || last_words_ != committed_last_words_;
 }
 
 void WorkerLoop::commit_batch() {
   if (!anything_to_commit()) return;
-  WorkerAccess::act_before_commit(*worker_);
+  if (undo_asked_) throw OneByOne{};
+  const std::uint64_t events = events_in_batch();
+  WorkerAccess::act_before_any_commit(*worker_);
+  if (has_flushes()) flush_batch();
   store_commit(true);
+  if (has_flushes()) note_flushed(events);
   memory_.counters().batches.add();
 }
 
@@ -26,7 +28,14 @@ void WorkerLoop::commit_batch() {
 void WorkerLoop::publish_before_event() {
   Batch& batch = work_.batch;
   if (batch.in_boundary == committed_in_ && batch.out_boundary == committed_out_) return;
-  WorkerAccess::act_before_commit(*worker_);
+  if (has_flushes()) {
+    // The flush would come in the midst of the event. Alone it has the whole lane.
+    memory_.control().outside.flushing.store(events_in_batch(),
+                                             std::memory_order_relaxed);  // relaxed: own word.
+    undo_asked_ = true;
+    throw OneByOne{};
+  }
+  WorkerAccess::act_before_any_commit(*worker_);
   store_commit(false);
   batch.undo_boundary = log_.base();
   memory_.counters().split_commits.add();
@@ -39,6 +48,9 @@ void WorkerLoop::store_commit(bool whole) {
   in_.record(commit_);
   committed_in_ = whole ? batch.events_in : batch.in_boundary;
   committed_out_ = whole ? batch.events_out : batch.out_boundary;
+  // In the midst of a portion it is not counted yet: it is when finish() returns.
+  if (last_words_ != committed_last_words_) commit_.move(kLastWords, last_words_);
+  committed_last_words_ = last_words_;
   commit_.move(kEventsIn, committed_in_);
   commit_.move(kEventsOut, committed_out_);
   if (finished_) commit_.move(kFinished, 1);
@@ -90,16 +102,8 @@ void WorkerLoop::wait_for_room(const std::function<bool()>& ready) {
 }
 
 void WorkerLoop::stand_still() {
-  const std::uint32_t number = standstill_of(master_);
-  // What the handler has printed until here is out, should the process end in this standstill.
-  std::fflush(nullptr);
-  set_activity(ipc::Activity::standing);
-  // [stand.reached] release: all that is committed; pairs with Standstill::reached().
-  memory_.control().standing.store(standing_word(number, ::getpid()), std::memory_order_release);
-  wiring_.bell(kMasterProcess).ring();
-  const auto released = [&] { return standstill_of(master_) != number; };
-  while (!released())
-    waiter_.wait_until(released, kLongestWait);
+  detail::stand_still(wiring_, index_,
+                      [this](const auto& released) { waiter_.wait_until(released, kLongestWait); });
 }
 
 void WorkerLoop::ring_neighbours() {

@@ -2,6 +2,7 @@
 #include "worker/worker_loop.hpp"
 
 #include <algorithm>
+#include <limits>
 
 #include <fmt/format.h>
 
@@ -32,20 +33,27 @@ WorkerLoop::WorkerLoop(const Wiring& wiring, WorkerIndex worker, Waiter& waiter)
       memory_{wiring.worker(worker)},
       log_{memory_.undo(), memory_.undo_entries(), memory_.state()},
       commit_{memory_.commit(), memory_.record(), memory_.cursors(), log_},
-      work_{log_, memory_.control().progress},
+      work_{log_, memory_.control().progress,
+            origin_of(wiring.requests().run.load(std::memory_order_relaxed), memory_.layout().node.value(),
+                      memory_.layout().replica)},
       in_{take_over(), process_of(worker), memory_.layout().node},
       out_{wiring, process_of(worker), memory_.layout().node, memory_.layout().replica, work_.batch, *this},
       lane_scheduler_{in_.size()},
       area_{node_.name, log_},
       poison_{wiring, worker},
-      batch_events_{wiring.settings(worker).batch_events} {
+      batch_events_{wiring.settings(worker).batch_events},
+      source_pace_{1},
+      linger_{wiring.settings(worker).linger} {
   resume();
   if (!finished_) {
-    worker_ = WorkerAccess::make(identity_of(wiring, memory_), area_, work_.batch.id);
+    worker_ = WorkerAccess::make(identity_of(wiring, memory_), area_, work_.batch.id, *this);
     runner_ = node_.factory(*worker_, out_);
     if (poison_.any()) poison_.open_file(*worker_);
     retry_.emplace(*worker_, wiring, worker, memory_.cursors()[kRetried].load(std::memory_order_relaxed));
     if (!retry_->pending()) retry_.reset();
+    // Without processes there is no new loop for what is to be done again.
+    if (has_flushes() && wiring.requests().run.load(std::memory_order_relaxed) == 0)
+      one_by_one_ = std::numeric_limits<std::uint64_t>::max();
   }
   ring_neighbours();
 }
@@ -69,6 +77,9 @@ void WorkerLoop::resume() {
   committed_out_ = work_.batch.events_out = memory_.cursors()[kEventsOut].load(std::memory_order_relaxed);
   finished_ = memory_.cursors()[kFinished].load(std::memory_order_relaxed) != 0;
   dead_letters_ = memory_.cursors()[kDeadLetters].load(std::memory_order_relaxed);
+  last_words_ = committed_last_words_ = memory_.cursors()[kLastWords].load(std::memory_order_relaxed);
+  // A batch of no pipeline is larger.
+  one_by_one_ = std::min(memory_.control().outside.flushing.load(std::memory_order_relaxed), batch_events_);
   for (std::size_t i = 0; poison_.any() && i < in_.size(); ++i)
     poison_.set_stop(static_cast<std::uint32_t>(i), in_[i].lane);
   looked_at_.reserve(2 * in_.size());
@@ -95,9 +106,14 @@ WorkerLoop::Step WorkerLoop::step() {
       done = 1;
     }
   } catch (...) {
-    // Only a handler throws here, so that there is an event to abandon.
-    abandon_event();
-    commit_batch();
+    // Only a handler throws here, so that there is an event to abandon. What it had ready for a flush may hold parts
+    // of that event.
+    if (has_flushes()) {
+      abandon_batch();
+    } else {
+      abandon_event();
+      commit_batch();
+    }
     throw;
   }
   done += note_ends();
@@ -109,12 +125,14 @@ WorkerLoop::Step WorkerLoop::step() {
 
 std::uint64_t WorkerLoop::consume_batch() {
   std::uint64_t handled = 0;
+  const std::uint64_t most = one_by_one_ != 0 ? 1 : batch_events_;
+  await_room_for_an_event();
   const auto look = [&](std::size_t index) {
     const std::uint64_t before = handled;
-    handled += handle_events(index, batch_events_ - handled);
+    handled += handle_events(index, most - handled);
     return handled != before;
   };
-  const auto enough = [&] { return handled >= batch_events_; };
+  const auto enough = [&] { return handled >= most || (handled != 0 && !has_room_for_an_event()); };
   lane_scheduler_.round(look, enough);
   // A worker that finds nothing has looked everywhere. Lanes without a host end in any order.
   if (handled == 0 || host_gone(master_)) lane_scheduler_.rest(look, enough);
@@ -135,7 +153,14 @@ std::uint64_t WorkerLoop::handle_events(std::size_t index, std::uint64_t limit) 
   set_activity(ipc::Activity::busy);
   note_first_event();
   in_.touch(input);  // Before the handler runs: it may have to commit in the midst of the batch.
-  return handled + runner_->consume(input.lane, static_cast<std::uint32_t>(index), limit - handled, work_);
+  const auto lane = static_cast<std::uint32_t>(index);
+  if (!has_flushes()) return handled + runner_->consume(input.lane, lane, limit - handled, work_);
+  // There is a look at the room between two events: the stage cannot be committed in the midst of one.
+  while (handled < limit && (handled == 0 || has_room_for_an_event())) {
+    if (runner_->consume(input.lane, lane, 1, work_) == 0) break;
+    ++handled;
+  }
+  return handled;
 }
 
 // The event takes effect as a dead letter, like any other event: with the commit of its batch.
@@ -143,7 +168,8 @@ void WorkerLoop::divert(std::size_t index) {
   InLane& input = in_[index];
   set_activity(ipc::Activity::busy);
   in_.touch(input);
-  work_.begin_event(static_cast<std::uint32_t>(index), input.lane.next());
+  work_.enter_lane(static_cast<std::uint32_t>(index));
+  work_.begin_event(input.lane.next());
   poison_.divert(static_cast<std::uint32_t>(index), input.lane);
   ++dead_letters_;
 }
@@ -153,7 +179,8 @@ std::uint64_t WorkerLoop::retry_letter() {
   set_activity(ipc::Activity::busy);
   note_first_event();
   if (poison_.forbids(kRetryLane, retry_->position())) {
-    work_.begin_event(kRetryLane, retry_->position());
+    work_.enter_lane(kRetryLane);
+    work_.begin_event(retry_->position());
     poison_.divert_again(kRetryLane, retry_->position(), retry_->letter());
     ++dead_letters_;
   } else {
@@ -168,25 +195,35 @@ std::uint64_t WorkerLoop::retry_letter() {
 }
 
 std::uint64_t WorkerLoop::produce_batch() {
-  if (drain_asked(wiring_.requests(), master_) || host_gone(master_)) {
+  if (asked_to_end()) {
     input_ended_ = true;
     return 1;
   }
+  await_room_for_an_event();
   set_activity(ipc::Activity::busy);
   note_first_event();
   source_idle_ = false;
   Batch& batch = work_.batch;
   std::uint64_t calls = 0;
-  while (calls < batch_events_ && work_.batch_goes_on()) {
-    work_.begin_event(0, batch.events_in);
+  work_.enter_lane(0);
+  const std::uint64_t most = calls_at_most();
+  const bool flushes = has_flushes();
+  const auto start = coarse_now();
+  bool slow = false;
+  while (calls < most && !slow && work_.batch_goes_on()) {
+    if (flushes && calls != 0 && !out_.has_room()) break;
+    work_.begin_event(batch.events_in);
     const SourceState state = runner_->produce();
     if (state == SourceState::nothing_now) {
       batch.events_in = batch.in_boundary;  // It was asked, and nothing happened.
       work_.note_look();
       source_idle_ = true;
+      slow = true;
       break;
     }
     ++calls;
+    const auto lasted = coarse_now() - start;
+    slow = lasted.count() != 0 && lasted >= linger_;
     if (state == SourceState::end) {
       // To say no more than that is no event: a replacement may hear it once more.
       if (batch.events_out == batch.out_boundary && log_.tail() == batch.undo_boundary)
@@ -195,6 +232,7 @@ std::uint64_t WorkerLoop::produce_batch() {
       break;
     }
   }
+  note_pace(slow);
   // The end is something that was done: it is followed by the last word.
   return calls;
 }
@@ -216,10 +254,15 @@ std::uint64_t WorkerLoop::note_ends() {
 void WorkerLoop::say_last_word() {
   std::uint64_t calls = 0;
   bool more = true;
-  while (more && calls++ < batch_events_ && work_.batch_goes_on()) {
-    work_.begin_event(kLastWord, work_.batch.event);
+  await_room_for_an_event();
+  work_.enter_lane(kLastWord);
+  // In a stage with flushes each portion is a batch of its own: the room for the next one is to be had again.
+  const std::uint64_t most = has_flushes() ? 1 : batch_events_;
+  while (more && calls++ < most && work_.batch_goes_on()) {
+    work_.begin_event(last_words_);
     work_.batch.events_in = work_.batch.in_boundary;  // It is no event of the input.
     more = runner_->finish();
+    ++last_words_;
   }
   if (more) return;
   out_.end();
@@ -231,6 +274,17 @@ void WorkerLoop::abandon_event() noexcept {
   log_.roll_back(work_.batch.undo_boundary);
   out_.take_event_back();
   work_.batch.give_event_up();
+  finished_ = false;
+}
+
+// All that came behind the last commit.
+void WorkerLoop::abandon_batch() noexcept {
+  log_.roll_back();
+  out_.take_all_back();
+  in_.take_all_back();
+  work_.batch.events_in = committed_in_;
+  work_.batch.events_out = committed_out_;
+  last_words_ = committed_last_words_;
   finished_ = false;
 }
 

@@ -29,7 +29,11 @@
 
 namespace sluice::detail {
 
-class WorkerLoop final : private Producer {
+// What the worker of a stage with flushes throws when it must not commit in the midst of an event and cannot go on
+// without: the batch is to be done again event by event, by a new loop.
+struct OneByOne {};
+
+class WorkerLoop final : private Producer, private WorkerServices {
  public:
   enum class Step { worked, nothing, finished };
 
@@ -38,7 +42,8 @@ class WorkerLoop final : private Producer {
   WorkerLoop(const Wiring& wiring, WorkerIndex worker, Waiter& waiter);
 
   // One batch, if there is input. Whatever the handler throws comes out, after the event in question has been
-  // rolled back and those before it are committed.
+  // rolled back and those before it are committed; in a stage with flushes, after the batch has been. Then, and
+  // after OneByOne, the loop is done with: a new one recovers the region.
   Step step();
   // Waits for input, not longer than the policy's bound.
   void wait_for_input();
@@ -53,6 +58,10 @@ class WorkerLoop final : private Producer {
   void publish_before_event() override;
   void wait_for_room(const std::function<bool()>& ready) override;
 
+  // Of WorkerServices.
+  std::int64_t may_last_until(std::int64_t until_ns) noexcept override;
+  bool wait_for(int fd, std::chrono::nanoseconds limit) override;
+
   const Wiring& take_over();
   void resume();
   std::uint64_t consume_batch();
@@ -60,12 +69,25 @@ class WorkerLoop final : private Producer {
   void divert(std::size_t index);
   std::uint64_t retry_letter();
   std::uint64_t produce_batch();
+  bool asked_to_end() const noexcept;
+  std::uint64_t calls_at_most() const noexcept;
+  void note_pace(bool slow) noexcept;
   std::uint64_t note_ends();
   void say_last_word();
   void abandon_event() noexcept;
+  void abandon_batch() noexcept;
   bool anything_to_commit() const noexcept;
   void commit_batch();
   void store_commit(bool whole);
+  // Of a stage with flushes: worker_flush.cpp.
+  bool has_flushes() const noexcept;
+  bool has_room_for_an_event();
+  void await_room_for_an_event();
+  std::uint64_t events_in_batch() const noexcept;
+  void flush_batch();
+  void note_flushed(std::uint64_t events) noexcept;
+  void cover();
+  void cover(std::uint32_t lane, std::uint64_t from, std::uint64_t to);
   void ring_neighbours();
   // At a commit, or between the events of one: waits as long as the master asks for a standstill.
   void stand_still();
@@ -96,6 +118,13 @@ class WorkerLoop final : private Producer {
   std::uint64_t committed_in_ = 0;
   std::uint64_t committed_out_ = 0;
   std::uint64_t dead_letters_ = 0;
+  std::uint64_t last_words_ = 0;  // Portions that have been said, with this batch.
+  std::uint64_t committed_last_words_ = 0;
+  std::vector<Covered> covered_;  // By this batch.
+  bool undo_asked_ = false;       // OneByOne was thrown, whatever the handler made of it.
+  std::uint64_t one_by_one_ = 0;  // So many events are handled in a batch each: a flush of them has failed.
+  std::uint64_t source_pace_;     // Calls of a source in a batch.
+  std::chrono::nanoseconds linger_;
   bool source_idle_ = false;
   bool input_ended_ = false;
   bool finished_ = false;

@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
+#include <iostream>
 #include <new>
 #include <sys/prctl.h>
 #include <unistd.h>
@@ -18,6 +19,9 @@
 #include <sluice/printable.hpp>
 
 #include "death/crash_note.hpp"
+#include "state/oversize.hpp"
+#include "worker/outside_wait.hpp"
+#include "worker/worker_loop.hpp"
 
 namespace sluice::detail {
 namespace {
@@ -57,6 +61,8 @@ ipc::Life& begin_life(ipc::Control& control, ProcessIndex process) {
   control.activity.store(ipc::Activity::starting, std::memory_order_relaxed);
   control.standing.store(0, std::memory_order_relaxed);
   ipc::nobody_sleeps(control);
+  // What the predecessor had declared ended with it.
+  control.outside.until_ns.store(0, std::memory_order_relaxed);
   control.pid.store(::getpid(), std::memory_order_relaxed);
   control.incarnation.store(incarnation, std::memory_order_relaxed);
   control.magic = ipc::kRegionMagic;
@@ -64,6 +70,17 @@ ipc::Life& begin_life(ipc::Control& control, ProcessIndex process) {
 }
 
 namespace {
+
+// What a handler has printed.
+void write_out() noexcept {
+  try {
+    std::cout.flush();
+    std::clog.flush();
+  } catch (...) {
+    // A host can ask its streams to throw; the process is at its end.
+  }
+  std::fflush(nullptr);
+}
 
 void leave_message(ipc::Control& control, ipc::Activity activity, const char* text) {
   const std::string_view kept = cut_text(text, sizeof(control.message) - 1);
@@ -78,25 +95,62 @@ Sharing sharing_of(const WaitSettings& settings, const pinning::Place& place) {
   return settings.preempt ? Sharing::interrupting : Sharing::in_turns;
 }
 
-void work(const Wiring& wiring, const pinning::Place& place, WorkerIndex worker, ipc::Control& control,
-          ipc::Life& life) {
-  const WaitSettings& settings = wiring.settings(worker).wait;
-  DoorbellWaiter waiter{wait_policy(settings, place.shared), control, wiring.bell(worker), true};
-  WorkerLoop loop{wiring, worker, waiter};
-  life.input_at_ready.store(loop.input_ready() ? 1 : 0, std::memory_order_relaxed);
-  life.ready_ns.store(monotonic_now().count(), std::memory_order_relaxed);
-  take_ease(sharing_of(settings, place));
+void run_loop(WorkerLoop& loop, OutsideWait& outside) {
   while (true) {
     switch (loop.step()) {
       case WorkerLoop::Step::worked:
+        outside.over();
         break;
       case WorkerLoop::Step::nothing:
+        outside.over();
         loop.wait_for_input();
         break;
       case WorkerLoop::Step::finished:
         return;
     }
   }
+}
+
+void work(const Wiring& wiring, const pinning::Place& place, WorkerIndex worker, ipc::Control& control,
+          ipc::Life& life) {
+  const WaitSettings& settings = wiring.settings(worker).wait;
+  DoorbellWaiter waiter{wait_policy(settings, place.shared), control, wiring.bell(worker), true};
+  OutsideWait outside{wiring, worker};
+  bool at_ease = false;
+  while (true) {
+    // A loop that has given its batch up is followed by one that recovers the region, as after a death.
+    try {
+      WorkerLoop loop{wiring, worker, waiter};
+      life.input_at_ready.store(loop.input_ready() ? 1 : 0, std::memory_order_relaxed);
+      life.ready_ns.store(monotonic_now().count(), std::memory_order_relaxed);
+      if (!at_ease) take_ease(sharing_of(settings, place));
+      at_ease = true;
+      return run_loop(loop, outside);
+    } catch (const Unavailable& away) {
+      if (!at_ease) take_ease(sharing_of(settings, place));
+      at_ease = true;
+      outside.wait(away.what());
+    } catch (const OneByOne&) {
+    }
+  }
+}
+
+// A handler that calls exit() ends the worker, not the host: what the host has to do at its end stands behind this, in
+// the order of exit handlers, and is never reached.
+void leave_at_exit(int status, void*) {
+  write_out();
+  ::_exit(status);
+}
+
+// An event that does not fit is to blame for it, and becomes a dead letter. Nothing else can be moved: a source's call, the
+// last word, a constructor.
+bool is_moved(const Wiring& wiring, WorkerIndex worker, const ipc::Control& control, const ipc::Life& life) {
+  const StageSettings& settings = wiring.settings(worker);
+  // relaxed: own words.
+  const bool began = life.first_event_ns.load(std::memory_order_relaxed) != 0;
+  return settings.oversize == OversizePolicy::dead_letter && settings.poison_attempts != 0 && began &&
+         wiring.node(worker).kind == NodeKind::stage &&
+         control.progress.lane.load(std::memory_order_relaxed) != kLastWord;
 }
 
 }  // namespace
@@ -108,11 +162,17 @@ void run_worker(const Wiring& wiring, const pinning::Place& place, WorkerIndex w
   ipc::Control& control = memory.control();
   ipc::Life& life = begin_life(control, process_of(worker));
   leave_crash_notes(memory.crash_note(), control);
+  ::on_exit(leave_at_exit, nullptr);
   // A kernel that grants less than the place is reported by the host; the worker works all the same.
   pinning::bind_this_process(place);
   int status = kExitFinished;
   try {
     work(wiring, place, worker, control, life);
+  } catch (const Oversize& error) {
+    const bool moved = is_moved(wiring, worker, control, life);
+    if (moved) note_exception(CrashKind::exception);
+    leave_message(control, moved ? ipc::Activity::failed : ipc::Activity::hopeless, error.what());
+    status = moved ? kExitHandlerThrew : kExitHopeless;
   } catch (const Error& error) {
     leave_message(control, ipc::Activity::hopeless, error.what());
     status = kExitHopeless;
@@ -129,7 +189,7 @@ void run_worker(const Wiring& wiring, const pinning::Place& place, WorkerIndex w
     leave_message(control, ipc::Activity::failed, "the handler threw something that is no std::exception");
     status = kExitHandlerThrew;
   }
-  std::fflush(nullptr);
+  write_out();
   // Not exit(): the host's static objects and exit handlers belong to the host.
   ::_exit(status);
 }

@@ -9,8 +9,9 @@
 #include <cstdint>
 
 #include <sluice/detail/progress.hpp>
+#include <sluice/event_id.hpp>
+#include <sluice/ipc/control.hpp>
 #include <sluice/ipc/undo.hpp>
-#include <sluice/worker.hpp>
 
 namespace sluice::detail {
 
@@ -26,9 +27,9 @@ struct Batch {
   std::uint64_t out_boundary = 0;
 
   // What was done until here can be committed without what follows.
-  void begin_event(EventId next, std::uint64_t undo_tail) noexcept {
+  void begin_event(std::uint64_t position, std::uint64_t undo_tail) noexcept {
     ++event;
-    id = next;
+    id.position = position;
     undo_boundary = undo_tail;
     out_boundary = events_out;
     in_boundary = events_in++;
@@ -42,21 +43,37 @@ struct Batch {
 // What a runner does around every event. Used by the worker's one thread.
 class Work {
  public:
-  Work(ipc::UndoLog& undo, std::atomic<std::uint64_t>& progress) noexcept
+  // `origin`: origin_of() the worker.
+  Work(ipc::UndoLog& undo, ipc::Progress& progress, std::uint64_t origin) noexcept
       // An event may use what the batch before it has left: at least half of the log.
-      : undo_{undo}, progress_{progress}, undo_limit_{undo.capacity_bytes() / 2} {}
+      : undo_{undo}, progress_{progress}, origin_{origin}, undo_limit_{undo.capacity_bytes() / 2} {}
 
-  // Before the handler sees an event.
-  void begin_event(std::uint32_t lane, std::uint64_t position) noexcept {
-    batch.begin_event({lane, position}, undo_.tail());
+  // The events that follow come from `lane`. Between two lanes no event is named: progress.hpp.
+  void enter_lane(std::uint32_t lane) noexcept {
+    if (lane == lane_) return;
+    lane_ = lane;
+    batch.id.origin = origin_ | lane;
+    leave_event();
+    progress_.lane.store(lane, std::memory_order_relaxed);  // relaxed: the fences keep the compiler in order.
+    std::atomic_signal_fence(std::memory_order_seq_cst);
+  }
+  // Before the handler sees an event of that lane.
+  void begin_event(std::uint64_t position) noexcept {
+    batch.begin_event(position, undo_.tail());
     // relaxed: the watchdog wants to see that it changes, no more.
-    progress_.store(progress_word({lane, position}), std::memory_order_relaxed);
+    progress_.event.store(event_word(position), std::memory_order_relaxed);
     // The master, when it looks into a dead worker, must find the event that it died in, not the one before.
+    std::atomic_signal_fence(std::memory_order_seq_cst);
+  }
+  // What follows belongs to no event.
+  void leave_event() noexcept {
+    progress_.event.store(0, std::memory_order_relaxed);  // relaxed: as in begin_event().
     std::atomic_signal_fence(std::memory_order_seq_cst);
   }
   // A source that had nothing was asked, and that is progress; the position stays, since nothing happened.
   void note_look() noexcept {
-    progress_.store(~batch.event, std::memory_order_relaxed);  // relaxed: as in begin_event().
+    // relaxed: own word, and as in begin_event().
+    progress_.looks.store(progress_.looks.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
   }
   // False once the undo log is so full that the batch had better commit.
   bool batch_goes_on() const noexcept { return undo_.tail() <= undo_limit_; }
@@ -65,8 +82,10 @@ class Work {
 
  private:
   ipc::UndoLog& undo_;
-  std::atomic<std::uint64_t>& progress_;
+  ipc::Progress& progress_;
+  std::uint64_t origin_;
   std::uint64_t undo_limit_;
+  std::uint32_t lane_ = ~std::uint32_t{0};  // None yet.
 };
 
 }  // namespace sluice::detail

@@ -104,6 +104,10 @@ class OutputPort {
   void take_event_back() noexcept;
   // Forgets everything that was not published.
   void forget() noexcept;
+  // The same of a worker: everything since its last commit.
+  void take_all_back() noexcept;
+  // Half of every lane is free, or there is no reason to wait until it is.
+  bool has_room() noexcept;
   // Nothing follows on any lane.
   void end() noexcept;
   // A lane was ended in a former life, or in this one.

@@ -96,6 +96,7 @@ class HandlerRunner final : public Runner {
   std::uint64_t consume(ipc::LaneConsumer& input, std::uint32_t lane, std::uint64_t limit,
                         Work& work) override {
     std::uint64_t handled = 0;
+    work.enter_lane(lane);
     while (handled < limit && work.batch_goes_on()) {
       if constexpr (is_record<In>) {
         if (input.readable() == 0) break;
@@ -105,7 +106,7 @@ class HandlerRunner final : public Runner {
           input.quarantine();
           break;
         }
-        call(work, lane, input.next(), event);
+        call(work, input.next(), event);
         input.advance(ipc::record_stride(payload.size()));
       } else {
         const std::uint64_t readable = input.readable();
@@ -114,7 +115,7 @@ class HandlerRunner final : public Runner {
           input.quarantine();
           break;
         }
-        call(work, lane, input.next(), *reinterpret_cast<const In*>(input.data()));
+        call(work, input.next(), *reinterpret_cast<const In*>(input.data()));
         input.advance(sizeof(In));
       }
       ++handled;
@@ -126,8 +127,8 @@ class HandlerRunner final : public Runner {
   bool finish() override { return call_finish(handler_, outputs_); }
 
  private:
-  void call(Work& work, std::uint32_t lane, std::uint64_t position, const In& event) {
-    work.begin_event(lane, position);
+  void call(Work& work, std::uint64_t position, const In& event) {
+    work.begin_event(position);
     std::apply([&](auto&... output) { handler_(event, output...); }, outputs_);
   }
 

@@ -41,6 +41,7 @@ namespace sluice::ipc {
 inline constexpr std::uint64_t kRegionMagic = 0x736c756963652031;  // "sluice 1"
 inline constexpr std::uint32_t kLayoutVersion = 3;
 inline constexpr std::size_t kMessageBytes = 1024;
+inline constexpr std::size_t kOutsideBytes = 232;
 
 enum class Activity : std::uint32_t {
   none = 0,      // No process has taken the region yet.
@@ -52,6 +53,7 @@ enum class Activity : std::uint32_t {
   failed = 6,    // Its handler threw; the message says what.
   hopeless = 7,  // Gave up for good; the message says why.
   standing = 8,  // Stands still at a commit, since it was asked to.
+  outside = 9,   // Waits until the outside is there again: Outside says for what.
 };
 
 // When an incarnation reached what; CLOCK_MONOTONIC, 0: not yet.
@@ -70,6 +72,26 @@ enum class Wakefulness : std::uint32_t {
   may_sleep = 2,       // It is behind: may sleep at any time.
 };
 
+// Which event a worker is in, and the heartbeat: changes with every event. Written and read as
+// sluice/detail/progress.hpp says.
+struct Progress {
+  std::atomic<std::uint64_t> event;  // Its position in its lane, plus 1; 0: none.
+  std::atomic<std::uint64_t>
+      looks;  // Counts what is progress and no event: a source was asked and had nothing.
+  std::atomic<std::uint32_t>
+      lane;  // The number of the lane among the worker's inputs. Changes while event is 0.
+};
+
+// What a worker says of the outside: whatever its handler reaches that is not ours.
+struct Outside {
+  std::atomic<std::int64_t> since_ns;  // It is away since then; CLOCK_MONOTONIC, 0: it is not.
+  std::atomic<std::int64_t>
+      until_ns;  // What the worker does now may last until then; 0: no longer than any event.
+  // Events of the batch whose flush is under way: a replacement that finds this handles as many one by one.
+  std::atomic<std::uint64_t> flushing;
+  char text[kOutsideBytes];  // What is away. Written while since_ns is 0.
+};
+
 struct Control {
   // Identity.
   alignas(128) std::uint64_t magic;
@@ -80,8 +102,7 @@ struct Control {
   // The lives of the last incarnations; incarnation n at n % kLivesKept.
   Life lives[kLivesKept];
 
-  // The progress word: changes with every event, and is the heartbeat.
-  alignas(128) std::atomic<std::uint64_t> progress;
+  alignas(128) Progress progress;
   std::atomic<Activity> activity;
   // Which standstill it has reached, and which process that is; 0 before. See layout/standstill.hpp.
   std::atomic<std::uint64_t> standing;
@@ -93,10 +114,12 @@ struct Control {
 
   // Why it failed; valid once activity is failed.
   alignas(128) char message[kMessageBytes];
+
+  alignas(128) Outside outside;
 };
 static_assert(sizeof(Life) == 32);
 static_assert(offsetof(Control, progress) % 128 == 0 && offsetof(Control, sleeping) % 128 == 0);
-static_assert(offsetof(Control, message) == 384 + kLivesKept * sizeof(Life));
+static_assert(offsetof(Control, message) == 384 + kLivesKept * sizeof(Life) && sizeof(Outside) == 256);
 
 // Between a store and a load that must not change places; neither release nor acquire forbids that.
 inline void full_fence() noexcept {

@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "host/enlarge.hpp"
+
+#include <algorithm>
+#include <cstring>
+#include <filesystem>
+#include <optional>
+#include <span>
+#include <string_view>
+#include <system_error>
+#include <vector>
+
+#include <sluice/error.hpp>
+#include <sluice/ipc/segment_shape.hpp>
+#include <sluice/units.hpp>
+
+#include "layout/segment_map.hpp"
+#include "layout/shape.hpp"
+
+namespace sluice::detail {
+namespace {
+
+std::vector<std::string_view> lines_in(std::string_view text) {
+  std::vector<std::string_view> lines;
+  while (!text.empty()) {
+    lines.push_back(text.substr(0, text.find('\n')));
+    text.remove_prefix(std::min(lines.back().size() + 1, text.size()));
+  }
+  return lines;
+}
+
+// The size between `before` and `after` in a line; nothing when it does not look like that, or is larger than `most`.
+std::optional<std::uint64_t> size_in(std::string_view line, std::string_view before, std::string_view after,
+                                     std::uint64_t most) {
+  const std::size_t at = line.find(before);
+  if (at == std::string_view::npos) return std::nullopt;
+  line.remove_prefix(at + before.size());
+  const auto parsed = parse_bytes(line.substr(0, after.empty() ? line.size() : line.find(after)));
+  if (!parsed.ok() || parsed.value > most) return std::nullopt;
+  return parsed.value;
+}
+
+// The layout that the file was made with, if it differs from `now` by smaller lanes, undo logs and state alone.
+std::optional<Layout> smaller_layout(const Graph& graph, const Layout& now, const PipelineSettings& settings,
+                                     const std::string& in_file) {
+  const std::string shape = shape_of(graph, now, settings);
+  const std::vector<std::string_view> today = lines_in(shape);
+  const std::vector<std::string_view> then = lines_in(in_file);
+  const std::size_t sized = now.lanes.size() + now.processes.size();
+  if (today.size() != then.size() || today.size() < sized) return std::nullopt;
+  // The lines of lanes and regions are the last ones, in the order of the layout.
+  const std::size_t before = today.size() - sized;
+  if (!std::equal(today.begin(), today.begin() + static_cast<std::ptrdiff_t>(before), then.begin()))
+    return std::nullopt;
+  Layout layout = now;
+  std::size_t at = before;
+  for (LaneLayout& lane : layout.lanes) {
+    const auto capacity = size_in(then[at++], ": ", "", lane.capacity_bytes);
+    if (!capacity) return std::nullopt;
+    lane.capacity_bytes = *capacity;
+  }
+  for (ProcessLayout& process : layout.processes) {
+    const std::string_view line = then[at++];
+    const auto state = size_in(line, "state of ", ", undo log", process.state_bytes);
+    const auto undo = size_in(line, "undo log of ", ",", process.undo_bytes);
+    if (!state || !undo) return std::nullopt;
+    process.state_bytes = *state;
+    process.undo_bytes = *undo;
+  }
+  place_again(layout);
+  // Whatever was not understood shows here.
+  if (shape_of(graph, layout, settings) != in_file) return std::nullopt;
+  return layout;
+}
+
+// One part of a region, at its places in both.
+void copy_part(std::span<std::byte> to, std::size_t to_offset, std::span<const std::byte> from,
+               std::size_t from_offset, std::size_t bytes) {
+  if (bytes != 0) std::memcpy(to.data() + to_offset, from.data() + from_offset, bytes);
+}
+
+void copy_region(const ProcessLayout& now, std::span<std::byte> to, const ProcessLayout& then,
+                 std::span<const std::byte> from) {
+  copy_part(to, 0, from, 0, sizeof(ipc::Control));
+  copy_part(to, now.cursors, from, then.cursors, then.cursor_words * sizeof(std::uint64_t));
+  copy_part(to, now.commit, from, then.commit, sizeof(ipc::CommitHeader));
+  copy_part(to, now.record, from, then.record, then.undo - then.record);
+  copy_part(to, now.undo, from, then.undo, sizeof(ipc::UndoHeader));
+  copy_part(to, now.counters, from, then.counters, sizeof(ipc::Counters));
+  copy_part(to, now.extra, from, then.extra, then.extra_bytes);
+  copy_part(to, now.entries, from, then.entries, then.undo_bytes);
+  copy_part(to, now.state, from, then.state, then.state_bytes);
+}
+
+void copy_ends(const Layout& now, std::span<std::byte> to, const Layout& then,
+               std::span<const std::byte> from) {
+  for (std::size_t end = 0; end < then.ends.size(); ++end) {
+    const EndLayout& new_end = now.ends[end];
+    const EndLayout& old_end = then.ends[end];
+    copy_part(to, new_end.commit, from, old_end.commit, sizeof(ipc::CommitHeader));
+    copy_part(to, new_end.undo, from, old_end.undo, sizeof(ipc::UndoHeader));
+    copy_part(to, new_end.record, from, old_end.record, old_end.entries * sizeof(ipc::RedoEntry));
+  }
+}
+
+// All that the old ring can hold from its head on: a tail that is recorded and not stored yet lies in it.
+void copy_lane(const ipc::LaneMemory& to, const ipc::LaneMemory& from) {
+  const std::uint64_t head = from.consumer->head.load(std::memory_order_relaxed);
+  for (std::uint64_t done = 0; done < from.capacity_bytes;) {
+    const std::uint64_t at = head + done;
+    const std::uint64_t offset = at & (from.capacity_bytes - 1);
+    const std::uint64_t bytes = std::min(from.capacity_bytes - offset, from.capacity_bytes - done);
+    // Both rings are mapped twice in a row, so that this does not wrap in the new one.
+    std::memcpy(to.ring + (at & (to.capacity_bytes - 1)), from.ring + offset, bytes);
+    done += bytes;
+  }
+}
+
+void copy_everything(const Layout& now, const ipc::Segment& to, const Layout& then,
+                     const ipc::Segment& from) {
+  for (const ProcessIndex process : now.processes.indices())
+    copy_region(now.processes[process], to.plain(process.value()), then.processes[process],
+                from.plain(process.value()));
+  copy_ends(now, to.plain(kHostProcess.value()), then, from.plain(kHostProcess.value()));
+  const SegmentMap new_map{now, to};
+  const SegmentMap old_map{then, from};
+  for (const LaneIndex lane : now.lanes.indices())
+    copy_lane(new_map.lane(lane), old_map.lane(lane));
+}
+
+}  // namespace
+
+void enlarge_segment(const Graph& graph, const Layout& layout, const PipelineSettings& settings,
+                     const std::string& path) {
+  const std::optional<std::string> in_file = ipc::shape_in_file(path);
+  const std::string shape = shape_of(graph, layout, settings);
+  if (!in_file || *in_file == shape) return;
+  const std::optional<Layout> then = smaller_layout(graph, layout, settings, *in_file);
+  if (!then) return;
+  ipc::Segment old{graph.name, region_specs(*then), {path, *in_file}};
+  if (!old.open()) return;
+  const std::string enlarged = path + ".enlarged";
+  // What a start left behind that died in the midst of this.
+  std::error_code none;
+  std::filesystem::remove(enlarged, none);
+  ipc::Segment fresh{graph.name, region_specs(layout), {enlarged, shape}};
+  fresh.open();
+  fresh.prefault();
+  fresh.own_everything();
+  copy_everything(layout, fresh, *then, old);
+  std::error_code error;
+  std::filesystem::rename(enlarged, path, error);
+  if (error) {
+    fresh.remove_file();
+    throw Error{{"enlarge the segment", path, error.message(), "start with the sizes that it has"}};
+  }
+}
+
+}  // namespace sluice::detail

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+// How the worker loop serves a source beyond calling it: when its batch ends, and how it waits.
+#include <algorithm>
+#include <poll.h>
+
+#include "worker/worker_loop.hpp"
+
+namespace sluice::detail {
+
+bool WorkerLoop::asked_to_end() const noexcept {
+  return drain_asked(wiring_.requests(), master_) || host_gone(master_);
+}
+
+// What is there goes, and what a source will have next is not known: so the first event goes alone, and each batch may
+// be twice as large as the last one, for as long as the source is quick.
+std::uint64_t WorkerLoop::calls_at_most() const noexcept {
+  if (one_by_one_ != 0) return 1;
+  return linger_.count() == 0 ? std::min(source_pace_, batch_events_) : batch_events_;
+}
+
+void WorkerLoop::note_pace(bool slow) noexcept {
+  source_pace_ = slow ? 1 : std::min(2 * source_pace_, batch_events_);
+}
+
+std::int64_t WorkerLoop::may_last_until(std::int64_t until_ns) noexcept {
+  // relaxed: a claim for the watchdog, which looks again and again.
+  std::atomic<std::int64_t>& own = memory_.control().outside.until_ns;
+  const std::int64_t before_ns = own.load(std::memory_order_relaxed);
+  own.store(until_ns, std::memory_order_relaxed);
+  return before_ns;
+}
+
+bool WorkerLoop::wait_for(int fd, std::chrono::nanoseconds limit) {
+  // A stage with flushes is never committed in the midst of an event, and a source's call is one.
+  if (!has_flushes()) publish_before_event();
+  const std::int64_t until_ns = ns_after(std::max(limit, std::chrono::nanoseconds{0}));
+  const std::int64_t before_ns = may_last_until(until_ns);
+  set_activity(ipc::Activity::idle);
+  source_pace_ = 1;
+  bool readable = false;
+  pollfd entries[] = {{wiring_.bell(index_).fd(), POLLIN, 0}, {fd, POLLIN, 0}};
+  while (!readable && !asked_to_stand() && !(node_.kind == NodeKind::source && asked_to_end())) {
+    const std::int64_t left = std::max<std::int64_t>(until_ns - monotonic_now().count(), 0);
+    constexpr std::int64_t kSecond = 1'000'000'000;
+    const timespec timeout{left / kSecond, left % kSecond};
+    entries[0].revents = entries[1].revents = 0;
+    if (::ppoll(entries, fd < 0 ? 1 : 2, &timeout, nullptr) == 0) break;
+    readable = entries[1].revents != 0;
+    // It rings when the pipeline is drained or parked, and for what is of no interest here.
+    if (entries[0].revents != 0) wiring_.bell(index_).wait(std::chrono::nanoseconds{0});
+  }
+  set_activity(ipc::Activity::busy);
+  may_last_until(before_ns);
+  work_.note_look();
+  return readable;
+}
+
+}  // namespace sluice::detail

@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: Apache-2.0
+// A pipeline with a named segment that is started again with other sizes: larger ones take everything along, smaller
+// ones are refused.
+#include "outside_world.hpp"
+
+namespace sluice::test {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+using ::testing::SizeIs;
+
+class Enlarged : public WithOutside {
+ protected:
+  Settings sized(std::vector<std::string> assignments) const {
+    assignments.insert(assignments.begin(), {"segment.path=" + segment(), "undo.bytes=16KiB",
+                                             "state.bytes=64KiB", "lane.slots=512", "lane.bytes=4KiB"});
+    return settings(assignments);
+  }
+  std::string segment() const { return file("segment"); }
+};
+
+// Pulls `count` events, then leaves the rest where it is.
+template <class T>
+std::vector<T> pull_some(Engine& engine, std::size_t count) {
+  std::vector<T> pulled;
+  auto out = engine.outlet<T>("out");
+  EXPECT_TRUE(eventually([&] {
+    out.poll([&](const T& event) { pulled.push_back(event); }, count - pulled.size());
+    return pulled.size() == count;
+  }));
+  return pulled;
+}
+
+TEST_F(Enlarged, SegmentKeepsWhatIsInLanesAndState) {
+  constexpr std::uint32_t kFirst = 5000;
+  constexpr std::uint32_t kLeft = 700;
+  Pipeline pipeline{"sizes"};
+  pipeline.inlet<Item>("in").to<Count>("count").outlet("out");
+  std::vector<Counted> got;
+  {
+    Engine engine{pipeline, sized({})};
+    engine.start();
+    auto in = engine.inlet<Item>("in");
+    std::thread pusher{[&] {
+      for (std::uint32_t n = 0; n < kFirst + kLeft; ++n)
+        EXPECT_EQ(in.push({0, n}), PushResult::accepted);
+    }};
+    got = pull_some<Counted>(engine, kFirst);
+    pusher.join();
+    engine.stop();
+  }
+  const auto before = std::filesystem::file_size(segment());
+  Engine engine{pipeline, sized({"lane.slots=8K", "undo.bytes=256KiB", "stage.count.state.bytes=1MiB"})};
+  engine.start();
+  EXPECT_TRUE(engine.resumed());
+  EXPECT_GT(std::filesystem::file_size(segment()), before);
+  auto in = engine.inlet<Item>("in");
+  in.push({0, kFirst + kLeft});
+  const std::vector<Counted> rest = pull_some<Counted>(engine, kLeft + 1);
+  got.insert(got.end(), rest.begin(), rest.end());
+  ASSERT_THAT(got, SizeIs(kFirst + kLeft + 1));
+  for (std::uint32_t n = 0; n < got.size(); ++n) {
+    ASSERT_EQ(got[n].item.number, n);
+    ASSERT_EQ(got[n].nth, n) << "the state counts on";
+  }
+  in.close();
+  EXPECT_TRUE(engine.wait_for(kDeadline));
+}
+
+TEST_F(Enlarged, LaneOfRecordsKeepsThem) {
+  Pipeline pipeline{"records"};
+  pipeline.inlet<Bytes>("in").to<EchoBytes>("echo").outlet("out");
+  const auto text = [](int n) {
+    return std::string(static_cast<std::size_t>(n % 90), 'x') + std::to_string(n);
+  };
+  {
+    Engine engine{pipeline, sized({})};
+    engine.start();
+    auto in = engine.inlet<Bytes>("in");
+    for (int n = 0; n < 60; ++n)
+      EXPECT_EQ(in.push(Bytes{text(n)}), PushResult::accepted);
+    engine.stop();
+  }
+  Engine engine{pipeline, sized({"lane.bytes=64KiB"})};
+  engine.start();
+  EXPECT_TRUE(engine.resumed());
+  Collector<Bytes> out{engine, "out"};
+  auto in = engine.inlet<Bytes>("in");
+  const std::string large(20'000, 'y');
+  EXPECT_EQ(in.push(Bytes{large}), PushResult::accepted) << "what did not fit fits";
+  in.close();
+  EXPECT_TRUE(engine.wait_for(kDeadline));
+  std::vector<std::string> expected;
+  for (int n = 0; n < 60; ++n)
+    expected.push_back(text(n));
+  expected.push_back(large);
+  EXPECT_EQ(out.all(), expected);
+}
+
+TEST_F(Enlarged, IsNoSegmentThatWouldBecomeSmaller) {
+  Pipeline pipeline{"sizes"};
+  pipeline.inlet<Item>("in").to<Count>("count").outlet("out");
+  {
+    Engine engine{pipeline, sized({"lane.slots=2K"})};
+    engine.start();
+    engine.inlet<Item>("in").push({});
+    engine.stop();
+  }
+  const auto refusal = [&](const Settings& with) {
+    return error_of([&] {
+      Engine engine{pipeline, with};
+      engine.start();
+    });
+  };
+  EXPECT_THAT(refusal(sized({"lane.slots=1K"})), AllOf(HasSubstr("16KiB in the file, 8KiB now")));
+  EXPECT_THAT(refusal(sized({"lane.slots=8K", "undo.bytes=8KiB"})), HasSubstr("another shape"));
+  Engine engine{pipeline, sized({"lane.slots=2K"})};
+  engine.start();
+  EXPECT_TRUE(engine.resumed()) << "what is refused is left as it was";
+  engine.drain();
+}
+
+TEST_F(Enlarged, IsNoSegmentThatIsInUse) {
+  Pipeline pipeline{"sizes"};
+  pipeline.inlet<Item>("in").to<Count>("count").outlet("out");
+  Engine first{pipeline, sized({})};
+  first.start();
+  const std::string refusal = error_of([&] {
+    Engine second{pipeline, sized({"lane.slots=8K"})};
+    second.start();
+  });
+  EXPECT_THAT(refusal, HasSubstr("in use by the processes"));
+  first.drain();
+}
+
+// A start that died while it made the larger file has left that one behind, and the old one whole.
+TEST_F(Enlarged, IsASegmentWhoseLastEnlargementDiedInItsMidst) {
+  Pipeline pipeline{"sizes"};
+  pipeline.inlet<Item>("in").to<Count>("count").outlet("out");
+  {
+    Engine engine{pipeline, sized({})};
+    engine.start();
+    engine.inlet<Item>("in").push({});
+    engine.stop();
+  }
+  { std::ofstream{segment() + ".enlarged"} << "half of it"; }
+  Engine engine{pipeline, sized({"lane.slots=8K"})};
+  engine.start();
+  EXPECT_TRUE(engine.resumed());
+  EXPECT_FALSE(std::filesystem::exists(segment() + ".enlarged"));
+  EXPECT_THAT(pull_some<Counted>(engine, 1), SizeIs(1));
+  engine.drain();
+}
+
+}  // namespace
+}  // namespace sluice::test

@@ -1,0 +1,215 @@
+// SPDX-License-Identifier: Apache-2.0
+// The outside is away: nothing is blamed and nothing lost, everybody can see it, and a slow call says so itself.
+#include <optional>
+
+#include "outside_world.hpp"
+
+namespace sluice::test {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::SizeIs;
+
+// Where a handler needs the service.
+enum class Where { handler, flush, constructor };
+
+class Client {
+ public:
+  Client(Worker& worker, const std::string& service, Where where) : service_{service}, where_{where} {
+    if (where == Where::constructor) reach();
+    if (where == Where::flush) worker.before_commit([this] { reach(); });
+  }
+  void operator()(const Item& item, Output<Item>& out) const {
+    if (where_ == Where::handler) reach();
+    out.push(item);
+  }
+
+ private:
+  void reach() const {
+    if (!std::filesystem::exists(service_))
+      throw Unavailable{"the service at " + service_ + " does not answer"};
+  }
+  std::string service_;
+  Where where_;
+};
+
+class Away : public WithOutside {
+ protected:
+  std::string service() const { return file("service"); }
+  void come_back() const { std::ofstream{service()} << "here"; }
+  // Whether it shows as waiting outside, with the text and a time that passes.
+  static bool shows_it(const Engine& engine, const std::string& worker) {
+    const WorkerStats seen = worker_of(engine, worker);
+    return seen.verdict == "waiting outside" && seen.outside.find("does not answer") != std::string::npos &&
+           seen.outside_for > 100ms;
+  }
+};
+
+class AwayFrom : public Away, public testing::WithParamInterface<Where> {};
+
+TEST_P(AwayFrom, MakesItWaitAndCostsNoEvent) {
+  Pipeline pipeline{"client"};
+  pipeline.inlet<Item>("in").to<Client>("client", {}, service(), GetParam()).outlet("out");
+  // With so small a budget a worker that died of it would end the pipeline.
+  Engine engine{pipeline, settings({"restart.budget=0", "poison.attempts=1", "watchdog.deadline=300ms"})};
+  engine.start();
+  Collector<Item> out{engine, "out"};
+  auto in = engine.inlet<Item>("in");
+  for (const Item& item : items(1000, 1))
+    in.push(item);
+  EXPECT_TRUE(eventually([&] { return shows_it(engine, "client/0"); }));
+  EXPECT_THAT(to_text(engine.stats(), {}, 0),
+              AllOf(HasSubstr("waits outside"), HasSubstr("does not answer")));
+  come_back();
+  in.close();
+  EXPECT_TRUE(engine.wait_for(kDeadline));
+  EXPECT_EQ(out.all(), items(1000, 1));
+  const WorkerStats client = worker_of(engine, "client/0");
+  EXPECT_EQ(client.restarts, 0U);
+  EXPECT_EQ(client.dead_letters, 0U);
+  EXPECT_THAT(client.outside, IsEmpty());
+}
+
+INSTANTIATE_TEST_SUITE_P(A, AwayFrom, testing::Values(Where::handler, Where::flush, Where::constructor),
+                         [](const auto& where) {
+                           return where.param == Where::handler ? "Handler"
+                                  : where.param == Where::flush ? "Flush"
+                                                                : "Constructor";
+                         });
+
+// Goes away in the midst of the numbers.
+class Feed {
+ public:
+  Feed(Worker& worker, const std::string& service)
+      : service_{service}, next_{worker.state<std::uint32_t>("next")} {}
+  bool operator()(Output<Item>& out) {
+    if (*next_ == 1000) return false;
+    out.push({0, next_.edit()++});
+    if (*next_ == 500 && !std::filesystem::exists(service_)) throw Unavailable{"the feed does not answer"};
+    return true;
+  }
+
+ private:
+  std::string service_;
+  Recoverable<std::uint32_t> next_;
+};
+
+TEST_F(Away, FromASourceMakesItWaitWhereItWas) {
+  Pipeline pipeline{"feed"};
+  pipeline.source<Feed>("feed", {}, service()).outlet("out");
+  Engine engine{pipeline, settings({"restart.budget=0"})};
+  engine.start();
+  Collector<Item> out{engine, "out"};
+  EXPECT_TRUE(eventually([&] { return shows_it(engine, "feed/0"); }));
+  EXPECT_TRUE(eventually([&] { return out.count() == 499; })) << "what came before is not held up";
+  come_back();
+  EXPECT_TRUE(engine.wait_for(kDeadline));
+  EXPECT_EQ(out.all(), items(1000, 1));
+}
+
+TEST_F(Away, IsLeftAtOnceByAStop) {
+  Pipeline pipeline{"client"};
+  pipeline.inlet<Item>("in").to<Client>("client", {}, service(), Where::handler).outlet("out");
+  Engine engine{pipeline, settings()};
+  engine.start();
+  engine.inlet<Item>("in").push({});
+  EXPECT_TRUE(eventually([&] { return shows_it(engine, "client/0"); }));
+  engine.stop();
+}
+
+TEST_F(Away, GoesOnForTheReplacementOfAWorkerThatWasKilledMeanwhile) {
+  Pipeline pipeline{"client"};
+  pipeline.inlet<Item>("in").to<Client>("client", {}, service(), Where::handler).outlet("out");
+  Engine engine{pipeline, settings()};
+  engine.start();
+  Collector<Item> out{engine, "out"};
+  auto in = engine.inlet<Item>("in");
+  in.push({});
+  EXPECT_TRUE(eventually([&] { return shows_it(engine, "client/0"); }));
+  const auto before = worker_of(engine, "client/0").outside_for;
+  EXPECT_TRUE(engine.signal_worker("client/0", SIGKILL));
+  EXPECT_TRUE(eventually([&] { return worker_of(engine, "client/0").incarnation == 2; }));
+  EXPECT_TRUE(eventually([&] { return shows_it(engine, "client/0"); }));
+  EXPECT_GE(worker_of(engine, "client/0").outside_for, before);
+  come_back();
+  in.close();
+  EXPECT_TRUE(engine.wait_for(kDeadline));
+  EXPECT_THAT(out.all(), SizeIs(1));
+}
+
+TEST_F(Away, ForLongerThanItsPatienceEndsThePipelineWithTheText) {
+  Pipeline pipeline{"client"};
+  pipeline.inlet<Item>("in").to<Client>("client", {}, service(), Where::handler).outlet("out");
+  Engine engine{pipeline, settings({"stage.client.outside.patience=200ms"})};
+  engine.start();
+  engine.inlet<Item>("in").push({});
+  EXPECT_THAT(error_of([&] { engine.wait_for(kDeadline); }),
+              AllOf(HasSubstr("client/0"), HasSubstr("does not answer"), HasSubstr("outside.patience")));
+}
+
+// Calls a service that takes its time, and says so or does not.
+class Slow {
+ public:
+  Slow(Worker& worker, const std::string& go_on, bool declares)
+      : worker_{worker}, go_on_{go_on}, declares_{declares} {}
+  void operator()(const Item& item, Output<Item>& out) const {
+    std::optional<OutsideCall> call;
+    if (declares_) call.emplace(worker_.outside(1h));
+    while (!std::filesystem::exists(go_on_))
+      std::this_thread::sleep_for(5ms);
+    out.push(item);
+  }
+
+ private:
+  Worker& worker_;
+  std::string go_on_;
+  bool declares_;
+};
+
+TEST_F(Away, IsNotWhatACallIsThatSaysHowLongItMayTake) {
+  Pipeline pipeline{"slow"};
+  pipeline.inlet<Item>("in").to<Slow>("slow", {}, service(), true).outlet("out");
+  Engine engine{pipeline, settings({"watchdog.deadline=100ms"})};
+  engine.start();
+  Collector<Item> out{engine, "out"};
+  auto in = engine.inlet<Item>("in");
+  in.push({});
+  EXPECT_TRUE(eventually([&] { return worker_of(engine, "slow/0").verdict == "waiting outside"; }));
+  std::this_thread::sleep_for(1s);  // Ten deadlines.
+  EXPECT_EQ(worker_of(engine, "slow/0").verdict, "waiting outside");
+  come_back();
+  in.close();
+  EXPECT_TRUE(engine.wait_for(kDeadline));
+  EXPECT_THAT(out.all(), SizeIs(1));
+  EXPECT_EQ(worker_of(engine, "slow/0").restarts, 0U);
+}
+
+TEST_F(Away, IsNotDeclaredByAReplacementWhosePredecessorDiedInACall) {
+  Pipeline pipeline{"slow"};
+  pipeline.inlet<Item>("in").to<Slow>("slow", {}, service(), true).outlet("out");
+  Engine engine{pipeline, settings({"watchdog.deadline=20s"})};
+  engine.start();
+  auto in = engine.inlet<Item>("in");
+  in.push({});
+  EXPECT_TRUE(eventually([&] { return worker_of(engine, "slow/0").verdict == "waiting outside"; }));
+  come_back();
+  EXPECT_TRUE(engine.signal_worker("slow/0", SIGKILL));
+  EXPECT_TRUE(eventually([&] { return worker_of(engine, "slow/0").verdict == "idle"; }));
+  EXPECT_EQ(worker_of(engine, "slow/0").events_in, 1U);
+  engine.stop();
+}
+
+TEST_F(Away, IsAStallOfACallThatDoesNotSaySo) {
+  Pipeline pipeline{"slow"};
+  pipeline.inlet<Item>("in").to<Slow>("slow", {}, service(), false).outlet("out");
+  Engine engine{pipeline, settings({"watchdog.deadline=100ms", "poison.attempts=1"})};
+  engine.start();
+  engine.inlet<Item>("in").push({});
+  EXPECT_TRUE(eventually([&] { return engine.stats().dead_letters() == 1; }));
+  engine.stop();
+}
+
+}  // namespace
+}  // namespace sluice::test
