@@ -15,8 +15,11 @@ namespace {
 
 Settings small_settings(const Script& script) {
   Settings settings;
-  for (const auto& [key, value] :
-       {std::pair{"batch.events", "4"}, {"lane.slots", "2"}, {"lane.bytes", "4096"}}) {
+  for (const auto& [key, value] : {std::pair{"batch.events", "4"},
+                                   {"lane.slots", "2"},
+                                   {"lane.bytes", "4096"},
+                                   // The batches of a source are full, however slow the steps are.
+                                   {"batch.linger", "1h"}}) {
     settings.set(key, value);
   }
   if (!script.dead_letters.empty()) settings.set("report.path", script.dead_letters.string());

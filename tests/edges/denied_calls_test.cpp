@@ -54,11 +54,11 @@ constexpr int kWrong = 4;
 constexpr int kNoFilter = 5;
 
 // What a pipeline comes to whose processes are denied a call; the text of an Error goes to `said`.
-int run_without(const Denial& denial, int said) {
+int run_without(const Denial& denial, const std::string& reports, int said) {
   if (!deny(denial)) return kNoFilter;
   try {
     Settings settings = test_settings();
-    settings.set("report.path", std::filesystem::temp_directory_path().string());
+    settings.set("report.path", reports);
     settings.set("observe.socket", "off");
     Pipeline pipeline{"denied"};
     pipeline.inlet<Item>("in").to<Mortal>("mortal").outlet("out");
@@ -84,12 +84,14 @@ std::vector<pid_t> session(pid_t leader) {
 class DeniedCall : public testing::TestWithParam<Denial> {};
 
 TEST_P(DeniedCall, IsDoneWithoutOrRefusedAtTheStart) {
+  std::string reports = (std::filesystem::temp_directory_path() / "sluice-denied-XXXXXX").string();
+  ASSERT_NE(::mkdtemp(reports.data()), nullptr);
   int ends[2];
   ASSERT_EQ(::pipe(ends), 0);
   const pid_t child = ::fork();
   if (child == 0) {
     ::setsid();
-    ::_exit(run_without(GetParam(), ends[1]));
+    ::_exit(run_without(GetParam(), reports, ends[1]));
   }
   ::close(ends[1]);
   int status = -1;
@@ -100,6 +102,7 @@ TEST_P(DeniedCall, IsDoneWithoutOrRefusedAtTheStart) {
   if (!ended) ::waitpid(child, &status, 0);
   EXPECT_TRUE(ended) << "it hangs";
   EXPECT_TRUE(alone) << "it leaves processes behind";
+  std::filesystem::remove_all(reports);
   char text[4096] = {};
   const ssize_t bytes = ::read(ends[0], text, sizeof(text) - 1);
   ::close(ends[0]);

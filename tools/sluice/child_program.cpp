@@ -22,7 +22,9 @@ namespace {
   // Were we killed, no process would be left that watches over the end of the program.
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (::getppid() != parent) ::_exit(127);
-  std::signal(SIGPIPE, SIG_DFL);
+  // We end it by SIGINT, which a shell ignores for what it starts in the background.
+  for (const int signal : {SIGPIPE, SIGINT})
+    std::signal(signal, SIG_DFL);
   sigset_t none;
   sigemptyset(&none);
   ::sigprocmask(SIG_SETMASK, &none, nullptr);

@@ -31,7 +31,7 @@ std::string in_words(End end) {
   }
 }
 
-// Its processes are gone when nobody answers at its socket, whatever the last of them had time to say.
+// Its processes are gone when none answers at its socket, whatever the last of them had time to say.
 bool is_there(const std::string& socket) {
   try {
     Observer::attach(socket);

@@ -82,7 +82,7 @@ void Engine::start() {
   if (parts.started) throw Error{{"start the pipeline", parts.name, "it has been started before", ""}};
   refuse_threads(parts.name);
   const Wiring& wiring = parts.host.wiring();
-  // Not only when the first event has died: then nobody is at hand.
+  // Not only when the first event has died, when no user is at hand.
   OwnDirectory::check(wiring.reports());
   const ShallowIdle idle{wiring.settings().idle_states};
   parts.idle_remark = idle.remark();
