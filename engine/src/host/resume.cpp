@@ -42,8 +42,8 @@ void forget_processes(const Wiring& wiring) {
     entry.noticed_ns[last].store(0, kRelaxed);
   }
   MasterRegister& master = wiring.master();
-  // A drain stays asked for, by a user or an operator: sources and stages may have come to their end because of it. With
-  // a host that died it is the same if the pipeline went on without it.
+  // A drain stays asked for, by a user or an operator: sources and stages may have come to their end because of
+  // it. With a host that died it is the same if the pipeline went on without it.
   if (drain_asked(wiring.requests(), master) || host_gone(master)) wiring.requests().drain.store(1, kRelaxed);
   master.drain_asked.store(0, kRelaxed);
   wiring.requests().stop.store(0, kRelaxed);
