@@ -92,6 +92,7 @@ TEST_F(Enlarged, LaneOfRecordsKeepsThem) {
   in.close();
   EXPECT_TRUE(engine.wait_for(kDeadline));
   std::vector<std::string> expected;
+  expected.reserve(61);
   for (int n = 0; n < 60; ++n)
     expected.push_back(text(n));
   expected.push_back(large);

@@ -27,7 +27,7 @@ class ObserverEdges : public WithProcesses {
     fs::remove_all(directory_);
   }
   fs::path bound(const std::string& name) const {
-    const fs::path path = directory_ / "sluice" / name;
+    fs::path path = directory_ / "sluice" / name;
     const detail::Descriptor made{::socket(AF_UNIX, SOCK_SEQPACKET, 0)};
     sockaddr_un address{};
     address.sun_family = AF_UNIX;

@@ -136,7 +136,7 @@ TEST_F(ReportEdges, OfSeveralWritersAreAllThere) {
     bool all = true;
     // The bound is met once: what is moved away is still there.
     for (int i = 0; i < kLines; ++i)
-      all &= detail::append_report(path, "\"number\":123456", "", kWriters * kLines * 10);
+      all &= detail::append_report(path, "\"number\":123456", "", std::uint64_t{kWriters} * kLines * 10);
     ::_exit(all ? 0 : 1);
   }
   for (const pid_t writer : writers) {

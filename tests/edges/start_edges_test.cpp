@@ -22,7 +22,7 @@ Pipeline echo_of_threads() {
 std::string error_of_start_beside(std::chrono::milliseconds life) {
   Engine engine{echo_of_threads(), test_settings()};
   std::thread other{[life] { std::this_thread::sleep_for(life); }};
-  const std::string error = error_of([&engine] { engine.start(); });
+  std::string error = error_of([&engine] { engine.start(); });
   other.join();
   return error;
 }

@@ -53,10 +53,14 @@ class ProcessMemory {
 
  protected:
   friend class SegmentMap;
+  template <class T>
+  bool has_room_for(std::size_t offset) const noexcept {
+    return offset % alignof(T) == 0 && offset + sizeof(T) <= layout_->plain_bytes;
+  }
   // The segment starts as zeros, which are valid values of all types that lie in it.
   template <class T>
   T& at(std::size_t offset) const noexcept {
-    SLUICE_ASSERT(offset % alignof(T) == 0 && offset + sizeof(T) <= layout_->plain_bytes);
+    SLUICE_ASSERT(has_room_for<T>(offset));
     return *reinterpret_cast<T*>(base_ + offset);
   }
 
