@@ -252,6 +252,7 @@ TEST_P(Positions, NearALimitStopBeforeTheRecordThatIsBad) {
   Pipeline pipeline{"far"};
   pipeline.inlet<Bytes>("in").to<Allergic<Bytes>>("allergic").outlet("out");
   std::vector<std::string> texts;
+  texts.reserve(40);
   for (int number = 0; number < 40; ++number)
     texts.push_back(std::to_string(number) + " " + std::string(static_cast<std::size_t>(number), 'x'));
   leave_at(pipeline, named(), GetParam() - 400);
