@@ -101,7 +101,7 @@ TEST_F(MarketCapacity, HoldsTheUpdatesOfTwelveMinutesThatWaitForASnapshot) {
   std::string text;
   for (std::int64_t i = 0; i < 7200; ++i) {
     std::string bids;
-    for (int level = 0; level < 20; ++level) {
+    for (std::int64_t level = 0; level < 20; ++level) {
       if (level > 0) bids += ",";
       bids += "[\"" + std::to_string(1000 + (i * 37 + level * 11) % 4000) + ".5\",\"" +
               std::to_string((i + level) % 3) + "\"]";
@@ -164,8 +164,11 @@ TEST_F(MarketCapacity, PrintsARemedyForAFullTableThatWorks) {
 }
 
 TEST_F(MarketCapacity, RejectsALineOfTenMegabytesAsTheReferenceDoes) {
-  write("spot_btcusdt_20240808",
-        trade(1, 0) + std::string(10'000'000, 'x') + "\n" + trade(2, 1) + std::string(3'000'000, '\t'));
+  std::string long_line;
+  long_line.resize(10'000'000, 'x');
+  std::string tabs;
+  tabs.resize(3'000'000, '\t');
+  write("spot_btcusdt_20240808", trade(1, 0) + long_line + "\n" + trade(2, 1) + tabs);
   expect_answers();
   const auto rejected = programs::rows(scratch_ / "out/rejected.tsv");
   const auto expected = programs::rows(scratch_ / "reference/rejected.tsv");

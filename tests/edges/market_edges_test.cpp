@@ -147,18 +147,23 @@ TEST_F(MarketEdges, RefusesAPipeBesideFiles) {
   EXPECT_THAT(run.errors, HasSubstr("beside files"));
 }
 
+// Runs `words` with a standard input that has what is in `some`, and no end; sends it the signal once `part` is there.
+std::string interrupt(const std::string& words, const std::string& fifo, const std::string& some,
+                      const std::string& part, int signal) {
+  // What a shell starts in the background ignores SIGINT.
+  return "(mkfifo " + fifo + "; exec 9<>" + fifo + "; cat " + some + " >&9; env --default-signal=INT " +
+         words + "<&9 & pid=$!; while ! test -e " + part + "; do sleep 0.01; done; sleep 0.3; kill -" +
+         std::to_string(signal) + " $pid; wait $pid; echo status $?)";
+}
+
 TEST_F(MarketEdges, PublishesNothingOverCompleteAnswersWhenItIsInterrupted) {
   ASSERT_EQ(run_market("--input " + input() + out()).status, 0);
   const std::string before = content(scratch_ / "out/trades.tsv");
+  const std::string words = programs::market_program() + " --quiet --input -" + out();
   for (const auto& [signal, status] : {std::pair{SIGTERM, 143}, std::pair{SIGINT, 130}}) {
     const std::string fifo = shell_word(scratch_ / ("fifo" + std::to_string(signal)));
-    const std::string words = programs::market_program() + " --quiet --input -" + out();
-    // Its standard input has a line, and no end. What a shell starts in the background ignores SIGINT.
-    const Finished run = programs::run_script(
-        "(mkfifo " + fifo + "; exec 9<>" + fifo + "; cat " + write("some", merged_trade(5)) +
-        " >&9; env --default-signal=INT " + words + "<&9 & pid=$!; while ! test -e " +
-        shell_word(scratch_ / "out/.trades.part") + "; do sleep 0.01; done; sleep 0.3; kill -" +
-        std::to_string(signal) + " $pid; wait $pid; echo status $?)");
+    const Finished run = programs::run_script(interrupt(words, fifo, write("some", merged_trade(5)),
+                                                        shell_word(scratch_ / "out/.trades.part"), signal));
     EXPECT_THAT(run.output, HasSubstr("status " + std::to_string(status) + "\n")) << run.errors;
     EXPECT_THAT(run.errors, HasSubstr("not read to its end"));
     EXPECT_EQ(content(scratch_ / "out/trades.tsv"), before) << signal;
