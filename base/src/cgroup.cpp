@@ -108,4 +108,11 @@ std::vector<Cgroup> cgroups_of_this_process(std::string_view controller, const s
   return groups;
 }
 
+std::optional<std::uint64_t> number_in(const std::filesystem::path& file) {
+  std::ifstream stream{file};
+  std::uint64_t number = 0;
+  if (stream >> number) return number;
+  return std::nullopt;
+}
+
 }  // namespace sluice::detail

@@ -17,15 +17,9 @@ namespace sluice::ipc {
 namespace {
 
 using sluice::detail::Cgroup;
+using sluice::detail::number_in;
 
 constexpr const char* kRemedy = "lower lane.bytes, lane.slots, state.bytes or the number of workers";
-
-std::optional<std::uint64_t> number_in(const std::filesystem::path& path) {
-  std::ifstream file{path};
-  std::uint64_t number = 0;
-  if (file >> number) return number;
-  return std::nullopt;  // There is no such file, or it says "max".
-}
 
 // The number behind `key` in a file of keys and numbers; 0 when there is none.
 std::uint64_t number_of(const std::string& key, const std::filesystem::path& path) {

@@ -2,6 +2,7 @@
 // Sources that are slow, that wait and that have nothing: alive as long as they answer, and their events go at once.
 // And what a handler prints, or does to the process it runs in, stays its own.
 #include <cstdlib>
+#include <iostream>
 #include <sys/stat.h>
 
 #include "outside_world.hpp"
@@ -262,6 +263,25 @@ TEST_F(Sources, AndWhatHandlersPrintedIsThereWhenTheyAreDone) {
   ::close(before);
   EXPECT_THAT(lines_of(file("own")), SizeIs(100));
   EXPECT_THAT(lines_of(file("printed")), SizeIs(100));
+}
+
+TEST_F(Sources, AndWhatTheHostHadPrintedBeforeTheStartComesOutOnce) {
+  const std::string printed = file("printed");
+  const pid_t host = ::fork();
+  if (host == 0) {
+    if (std::freopen(printed.c_str(), "w", stdout) == nullptr) ::_exit(1);
+    std::ios::sync_with_stdio(false);  // From here on std::cout has a buffer of its own.
+    std::cout << "said by the host\n";
+    Pipeline pipeline{"quiet"};
+    pipeline.inlet<Item>("in").to<Echo>("echo", {.workers = 2}).outlet("out");
+    const bool right = run_processes<Item>(pipeline, items(10, 1), settings()).size() == 10;
+    std::cout.flush();
+    ::_exit(right ? 0 : 1);
+  }
+  int status = -1;
+  ASSERT_EQ(::waitpid(host, &status, 0), host);
+  EXPECT_EQ(status, 0);
+  EXPECT_EQ(lines_of(printed), std::vector<std::string>{"said by the host"});
 }
 
 }  // namespace

@@ -44,7 +44,7 @@ const std::map<std::string, std::vector<std::string>> kHeaders{
 const std::regex kOtherFloors{
     "(error|printable|detail/"
     "(assert|cgroup|clock|descriptor|home_process|nearest|own_directory|pages|path|process_name|sanitizers|"
-    "scheduling|signals))\\.hpp|(ipc|pinning)/.*"};
+    "scheduling|signals|standard_streams))\\.hpp|(ipc|pinning)/.*"};
 const std::string kAbove = "main.hpp";
 
 std::ptrdiff_t rank(const std::string& room) {

@@ -2,7 +2,6 @@
 #include "host/engine_parts.hpp"
 
 #include <algorithm>
-#include <cstdio>
 #include <mutex>
 #include <sys/wait.h>
 #include <thread>
@@ -11,6 +10,7 @@
 #include <fmt/format.h>
 
 #include <sluice/detail/descriptor.hpp>
+#include <sluice/detail/standard_streams.hpp>
 #include <sluice/error.hpp>
 
 #include "master/supervisor.hpp"
@@ -70,7 +70,7 @@ void Engine::Parts::fork_supervisor() {
   lifeline.emplace();
   host_line.emplace();
   wiring.segment().show_to_children(true);
-  std::fflush(nullptr);  // What is buffered here must not come out of a worker as well.
+  write_out_standard_streams();  // What is buffered here must not come out of a worker as well.
   const pid_t pid = ::fork();
   if (pid == 0) {
     let_go_of_others();

@@ -6,8 +6,6 @@
 #include <ctime>
 #include <fcntl.h>
 #include <filesystem>
-#include <fstream>
-#include <optional>
 #include <poll.h>
 #include <sched.h>
 #include <sys/resource.h>
@@ -26,13 +24,6 @@ namespace {
 void refuse_call(const std::string& pipeline, const char* call) {
   throw Error{{"start the pipeline", pipeline, fmt::format("the kernel refuses {}: {}", call, errno_text()),
                "allow it in the filter of system calls (seccomp); Linux has it since 5.4"}};
-}
-
-std::optional<std::uint64_t> number_in(const std::filesystem::path& path) {
-  std::ifstream file{path};
-  std::uint64_t number = 0;
-  if (file >> number) return number;
-  return std::nullopt;
 }
 
 std::uint64_t open_descriptors() {

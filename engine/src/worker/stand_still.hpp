@@ -2,8 +2,9 @@
 // The worker's side of a standstill (layout/standstill.hpp).
 #pragma once
 
-#include <cstdio>
 #include <unistd.h>
+
+#include <sluice/detail/standard_streams.hpp>
 
 #include "layout/standstill.hpp"
 #include "layout/wiring.hpp"
@@ -16,7 +17,7 @@ template <class Wait>
 void stand_still(const Wiring& wiring, WorkerIndex worker, Wait&& wait) {
   const std::uint32_t number = standstill_of(wiring.master());
   // What the handler has printed until here is out, should the process end in this standstill.
-  std::fflush(nullptr);
+  write_out_standard_streams();
   ipc::Control& control = wiring.worker(worker).control();
   control.activity.store(ipc::Activity::standing, std::memory_order_relaxed);  // relaxed: for people.
   // [stand.reached] release: all that is committed; pairs with Standstill::reached().

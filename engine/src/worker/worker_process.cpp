@@ -3,10 +3,8 @@
 
 #include <algorithm>
 #include <csignal>
-#include <cstdio>
 #include <cstdlib>
 #include <exception>
-#include <iostream>
 #include <new>
 #include <sys/prctl.h>
 #include <unistd.h>
@@ -14,6 +12,7 @@
 #include <sluice/detail/process_name.hpp>
 #include <sluice/detail/scheduling.hpp>
 #include <sluice/detail/signals.hpp>
+#include <sluice/detail/standard_streams.hpp>
 #include <sluice/error.hpp>
 #include <sluice/pinning/bind.hpp>
 #include <sluice/printable.hpp>
@@ -71,17 +70,6 @@ ipc::Life& begin_life(ipc::Control& control, ProcessIndex process) {
 
 namespace {
 
-// What a handler has printed.
-void write_out() noexcept {
-  try {
-    std::cout.flush();
-    std::clog.flush();
-  } catch (...) {
-    // A host can ask its streams to throw; the process is at its end.
-  }
-  std::fflush(nullptr);
-}
-
 void leave_message(ipc::Control& control, ipc::Activity activity, const char* text) {
   const std::string_view kept = cut_text(text, sizeof(control.message) - 1);
   std::copy(kept.begin(), kept.end(), control.message);
@@ -138,7 +126,7 @@ void work(const Wiring& wiring, const pinning::Place& place, WorkerIndex worker,
 // A handler that calls exit() ends the worker, not the host: what the host has to do at its end stands behind this, in
 // the order of exit handlers, and is never reached.
 void leave_at_exit(int status, void*) {
-  write_out();
+  write_out_standard_streams();
   ::_exit(status);
 }
 
@@ -189,7 +177,7 @@ void run_worker(const Wiring& wiring, const pinning::Place& place, WorkerIndex w
     leave_message(control, ipc::Activity::failed, "the handler threw something that is no std::exception");
     status = kExitHandlerThrew;
   }
-  write_out();
+  write_out_standard_streams();
   // Not exit(): the host's static objects and exit handlers belong to the host.
   ::_exit(status);
 }
