@@ -315,6 +315,26 @@ TEST(StateArea, IsRefusedWhicheverBitOfAnEntryOfItsDirectoryFlips) {
   }
 }
 
+// A piece of the engine is found by its name, and is new behind whatever the directory says is there.
+TEST(StateArea, RefusesANewPieceBehindOneThatAStrayStoreHasMoved) {
+  constexpr std::size_t kOffset =
+      64 + 40;  // Of the first entry: behind the count's line and 40 bytes of name.
+  for (const std::uint64_t end : {std::uint64_t{1} << 63U, ~std::uint64_t{0}, std::uint64_t{1} << 40U}) {
+    for (const std::size_t word : {kOffset, kOffset + sizeof(end)}) {
+      Region region;
+      {
+        Incarnation first{region};
+        first.area.claim("a", 100, {});
+      }
+      std::memcpy(&region.bytes()[word], &end, sizeof(end));
+      Incarnation second{region};
+      EXPECT_THAT(error_of([&] { second.area.claim("sluice.new", 8, {}); }),
+                  AllOf(HasSubstr("'sluice.new' of stage stage"), HasSubstr("stray store")))
+          << end << " at " << word;
+    }
+  }
+}
+
 TEST(Table, ThatAStrayStoreHasFilledIsAnErrorAndNoEndlessSearch) {
   Region region;
   Incarnation now{region};

@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include <sluice/detail/pages.hpp>
+#include <sluice/printable.hpp>
 #include <sluice/units.hpp>
 
 #include "sluice/detail/state_area.hpp"
@@ -62,12 +63,7 @@ std::byte* StateArea::claim(std::string_view name, std::size_t bytes, std::span<
     if (claimed_ >= kMostPieces) throw Error{{"keep the state", object, "the stage has too many pieces", ""}};
   }
   Piece& piece = directory.pieces[claimed_];
-  // What stands in the directory has been checked for the pieces before this one.
-  const std::size_t offset =
-      claimed_ == 0
-          ? sizeof(Directory)
-          : detail::round_up(directory.pieces[claimed_ - 1].offset + directory.pieces[claimed_ - 1].bytes,
-                             kAlignment);
+  const std::size_t offset = end_of_claimed(object);
   if (claimed_ < count) {
     if (name_of(piece) != name || piece.bytes != bytes || piece.offset != offset || offset > area.size() ||
         bytes > area.size() - offset) {
@@ -96,6 +92,22 @@ std::byte* StateArea::claim(std::string_view name, std::size_t bytes, std::span<
   // with the confirmed death of this process, after which a replacement reads the count above.
   directory.count.store(count + 1, std::memory_order_release);
   return memory;
+}
+
+std::size_t StateArea::end_of_claimed(const std::string& object) const {
+  if (claimed_ == 0) return sizeof(Directory);
+  const std::span<const std::byte> area = undo_.state();
+  const Piece& last = reinterpret_cast<const Directory*>(area.data())->pieces[claimed_ - 1];
+  // A piece of the engine is claimed behind all that there are: what stands before it need not have been checked.
+  if (last.offset > area.size() || last.bytes > area.size() - last.offset) {
+    throw Error{
+        {"keep the state", object,
+         fmt::format(
+             "the piece before it, '{}', ends beyond the state: a stray store has changed the directory",
+             printable(name_of(last))),
+         "start the pipeline anew, and look for that store with AddressSanitizer"}};
+  }
+  return detail::round_up(last.offset + last.bytes, kAlignment);
 }
 
 std::byte* StateArea::claimed_before(std::string_view name, std::size_t bytes) {

@@ -58,6 +58,8 @@ class StateArea {
   };
 
   [[noreturn]] void undo_full(std::size_t bytes) const;
+  // Where the next piece begins: behind the last one that is claimed. Throws Error when that one is not in the area.
+  std::size_t end_of_claimed(const std::string& object) const;
   // A piece of the engine that an earlier incarnation has claimed, or nullptr.
   std::byte* claimed_before(std::string_view name, std::size_t bytes);
   // What the area must hold once every table has so many rows.
