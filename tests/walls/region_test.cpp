@@ -133,6 +133,8 @@ TEST(ForgottenProcesses, LeaveNoStackAndNoSleeperBehind) {
   worker.crash_note().incarnation = 1;  // Its addresses mean nothing in the next life.
   worker.control().sleeping = 1;
   worker.control().wakefulness = ipc::Wakefulness::may_sleep;
+  ipc::Control& end = rest.wiring().end(rest.wiring().layout().ends.front().node).control;
+  end.sleeping = 1;
   worker.control().lives[0].ready_ns = 17;
   rest.wiring().requests().drain = 1;
   rest.wiring().requests().stop = 1;
@@ -141,6 +143,7 @@ TEST(ForgottenProcesses, LeaveNoStackAndNoSleeperBehind) {
   EXPECT_EQ(worker.crash_note().incarnation, 0U);
   EXPECT_EQ(worker.control().sleeping, 0U);
   EXPECT_EQ(worker.control().wakefulness, ipc::Wakefulness::awake);
+  EXPECT_EQ(end.sleeping, 0U);
   EXPECT_EQ(worker.control().lives[0].ready_ns, 0) << "or the start would not wait for it";
   EXPECT_EQ(rest.wiring().requests().drain, 1U) << "a drain stays asked for";
   EXPECT_EQ(rest.wiring().requests().stop, 0U);
@@ -153,12 +156,25 @@ TEST(Replacements, RingEveryNeighbourAndNoOther) {
   const auto taken = [&scene](ProcessIndex process) {
     return scene.wiring().bell(process).wait(std::chrono::nanoseconds{0});
   };
+  // Of the host's ends of that kind; all of them are taken.
+  const auto ends_taken = [&scene](NodeKind kind) {
+    bool rang = false;
+    for (const EndLayout& end : scene.wiring().layout().ends) {
+      if (scene.wiring().node(end.node).kind != kind) continue;
+      rang = scene.wiring().end_bell(end.node).wait(std::chrono::nanoseconds{0}) || rang;
+    }
+    return rang;
+  };
   for (const char* name : {"split/0", "count/0"}) {
     for (const ProcessIndex process : scene.wiring().processes())
       taken(process);
+    ends_taken(NodeKind::inlet);
+    ends_taken(NodeKind::outlet);
     scene.take_over(scene.process(name));
     const bool middle = std::string{name} == "split/0";
-    EXPECT_TRUE(taken(kHostProcess)) << name << " feeds it";
+    EXPECT_EQ(ends_taken(NodeKind::inlet), middle) << name << " is fed by it";
+    EXPECT_TRUE(ends_taken(NodeKind::outlet)) << name << " feeds one";
+    EXPECT_FALSE(taken(kHostProcess)) << name;
     EXPECT_EQ(taken(scene.process("count/1")), middle) << name;
     EXPECT_EQ(taken(scene.process(middle ? "count/0" : "split/0")), true) << name;
     EXPECT_FALSE(taken(kMasterProcess)) << name;

@@ -46,7 +46,8 @@ class Inlet {
 template <Event T>
 class Outlet {
  public:
-  // Calls `handle(const T&)` with up to `limit` events that are there; the number handled. Does not block.
+  // Calls `handle(const T&)` with up to `limit` events that are there; the number handled. Does not block. Of
+  // several workers that produce, each has its turn, whatever the limit.
   // It and ended() throw Error when the worker before it has left a lane that cannot be, naming that worker.
   template <class F>
   std::size_t poll(F&& handle, std::size_t limit = 1024) {

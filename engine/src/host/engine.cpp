@@ -101,7 +101,7 @@ void Engine::start() {
   parts.own.magic = ipc::kRegionMagic;
   parts.own.layout_version = ipc::kLayoutVersion;
   parts.own.pid.store(::getpid(), std::memory_order_relaxed);  // relaxed: inherited by fork.
-  parts.host.open_ends(parts.waiter);
+  parts.host.open_ends(wait_policy(wiring.settings().host_wait, parts.placement.plan.host.shared));
   // A drain that a former life was asked for goes on: some stages may have come to their end already.
   parts.drain_asked = parts.host.drain_asked();
   if (parts.drain_asked) parts.host.close_inlets();
@@ -129,7 +129,8 @@ bool Engine::wait_for(std::chrono::nanoseconds limit) {
     parts.fail_if_failed();
     const auto left = until - monotonic_now();
     if (left.count() <= 0) return false;
-    // The master rings when the pipeline is over; that no master is left is seen at the next look.
+    // The master rings when the pipeline is over; that no master is left is seen at the next look. Inlets and
+    // outlets have bells of their own.
     parts.host.wiring().bell(kHostProcess).wait(std::min(left, kLook));
   }
 }

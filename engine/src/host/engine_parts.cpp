@@ -28,9 +28,7 @@ Engine::Parts::Parts(const Pipeline& pipeline, const Settings& settings)
       segment_path{settings.text("segment.path")},
       host{pipeline.graph(), settings, segment_path},
       placement{place(host.wiring().graph(), host.wiring().layout(), host.wiring().settings().placement)},
-      own{host.wiring().host().control()},
-      waiter{wait_policy(host.wiring().settings().host_wait, placement.plan.host.shared), own,
-             host.wiring().bell(kHostProcess)} {
+      own{host.wiring().host().control()} {
   host.wiring().segment().show_to_children(false);
   const std::lock_guard lock{engines_mutex};
   next = engines;

@@ -18,7 +18,6 @@
 #include "layout/placement.hpp"
 #include "master/lifeline.hpp"
 #include "observer/observer_socket.hpp"
-#include "ports/waiter.hpp"
 
 namespace sluice {
 
@@ -64,7 +63,6 @@ struct Engine::Parts {
   pinning::Report memory;
   std::string idle_remark;
   ipc::Control& own;
-  detail::DoorbellWaiter waiter;
   // Made as late as the fork: no other pipeline of this host may inherit them.
   std::optional<detail::Lifeline> lifeline;
   std::optional<detail::Lifeline> host_line;  // Held here, looked at there.

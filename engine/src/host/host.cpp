@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "host/host.hpp"
 
+#include <algorithm>
 #include <csignal>
 #include <cstring>
 #include <unistd.h>
@@ -84,7 +85,7 @@ Host::Host(const Graph& graph, const Settings& settings, const std::string& segm
       settings_{resolve(checked(graph, settings), graph_)},
       layout_{lay_out(graph_, settings_)},
       segment_(make_segment(graph_, layout_, settings_, segment_path)),
-      bells_(layout_.processes.size()),
+      bells_{layout_},
       reports_{reports_directory(graph_.name, settings, segment_path)},
       wiring_{graph_, layout_, settings_, segment_, bells_, reports_},
       known_{unchanging_stats(graph_, layout_, reports_)},
@@ -92,10 +93,23 @@ Host::Host(const Graph& graph, const Settings& settings, const std::string& segm
   check_retry(graph_, layout_, settings_.retry_path);
 }
 
+void Host::open_ends(const ipc::WaitPolicy& policy) {
+  for (const EndLayout& end : layout_.ends) {
+    waiters_.emplace_back(policy, wiring_.end(end.node).control, wiring_.end_bell(end.node));
+    open_end(end.node, waiters_.back());
+  }
+}
+
 void Host::open_ends(Waiter& waiter) {
-  for (const NodeIndex n : graph_.nodes.indices()) {
-    if (graph_.nodes[n].kind == NodeKind::inlet) inlets_.emplace_back(*this, n, waiter);
-    if (graph_.nodes[n].kind == NodeKind::outlet) outlets_.emplace_back(*this, n, waiter);
+  for (const EndLayout& end : layout_.ends)
+    open_end(end.node, waiter);
+}
+
+void Host::open_end(NodeIndex node, Waiter& waiter) {
+  if (graph_.nodes[node].kind == NodeKind::inlet) {
+    inlets_.emplace_back(*this, node, waiter);
+  } else {
+    outlets_.emplace_back(*this, node, waiter);
   }
 }
 
@@ -154,7 +168,9 @@ void Host::refuse_here(const char* tried) const {
 
 void Host::let_go() noexcept {
   segment_.let_go();
-  for (ipc::Doorbell& bell : bells_)
+  for (ipc::Doorbell& bell : bells_.processes)
+    bell.let_go();
+  for (ipc::Doorbell& bell : bells_.ends)
     bell.let_go();
 }
 
@@ -167,7 +183,9 @@ void Host::remove_spent_file() noexcept {
 // The kernel kills the workers when the lifeline is cut; the host does not look into the lanes before they
 // are dead. One that was not bound to it has died with its master.
 void Host::confirm_the_end() const noexcept {
+  // All of them together: some may hang in the kernel.
   constexpr std::chrono::seconds kLimit{1};
+  const auto until = monotonic_now() + kLimit;
   for (const WorkerIndex worker : wiring_.workers()) {
     const WorkerEntry& entry = wiring_.entry(worker);
     // [entry.pid] acquire: pairs with Spawner::enter().
@@ -176,7 +194,7 @@ void Host::confirm_the_end() const noexcept {
       const Descriptor pidfd = find_process(pid, entry.identity.load(std::memory_order_relaxed));
       if (!pidfd) continue;
       send_signal(pidfd, SIGKILL);
-      await_death(pidfd, kLimit);
+      await_death(pidfd, std::chrono::duration_cast<std::chrono::milliseconds>(until - monotonic_now()));
     } catch (...) {
       // Without a descriptor or memory nothing is confirmed; the kernel kills it all the same.
     }

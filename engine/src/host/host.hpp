@@ -23,6 +23,7 @@
 #include "layout/end.hpp"
 #include "layout/wiring.hpp"
 #include "master/lifeline.hpp"
+#include "ports/waiter.hpp"
 #include "worker/worker_loop.hpp"
 
 namespace sluice::detail {
@@ -35,7 +36,9 @@ class Host {
   Host(const Host&) = delete;
   Host& operator=(const Host&) = delete;
 
-  // The lanes' ends, once the segment is there and this process may write its region.
+  // The lanes' ends, once the segment is there and this process may write its region. Each waits at a doorbell
+  // of its own, as `policy` says; or, where all workers run in this thread, by `waiter`.
+  void open_ends(const ipc::WaitPolicy& policy);
   void open_ends(Waiter& waiter);
   HostInlet& inlet(std::string_view name, const EventType& type);
   HostOutlet& outlet(std::string_view name, const EventType& type);
@@ -78,6 +81,7 @@ class Host {
   const Wiring& wiring() const noexcept { return wiring_; }
 
  private:
+  void open_end(NodeIndex node, Waiter& waiter);
   void confirm_the_end() const noexcept;
 
   HomeProcess home_;
@@ -89,6 +93,7 @@ class Host {
   std::filesystem::path reports_;
   Wiring wiring_;
   Stats known_;
+  std::deque<DoorbellWaiter> waiters_;  // One for each inlet and outlet.
   std::deque<HostInlet> inlets_;
   std::deque<HostOutlet> outlets_;
   MasterRegister& register_;

@@ -29,8 +29,15 @@ HostOutlet::HostOutlet(HostOutlet&&) noexcept = default;
 std::size_t HostOutlet::poll(const Handle& handle, std::size_t limit) {
   host_.refuse_elsewhere("pull events from");
   std::size_t handled = 0;
-  for (InLane& in : port_->lanes()) {
+  const std::size_t lanes = port_->size();
+  std::size_t index = first_;
+  for (std::size_t i = 0; i < lanes; ++i) {
+    InLane& in = (*port_)[index];
+    index = index + 1 < lanes ? index + 1 : 0;
+    const bool goes_on = handled < limit;
     handled += poll_lane(in, handle, limit - handled);
+    // The lanes behind this one are the first to be asked by the next poll.
+    if (goes_on && handled == limit) first_ = index;
     port_->note_end(in, false);
     if (in.lane.corrupt()) {
       publish();
@@ -43,7 +50,9 @@ std::size_t HostOutlet::poll(const Handle& handle, std::size_t limit) {
 
 std::size_t HostOutlet::poll_lane(InLane& in, const Handle& handle, std::size_t limit) {
   std::size_t handled = 0;
-  while (in.lane.readable() != 0 && handled < limit) {
+  // What is there now: a producer that is quicker than the host must not hold it here.
+  const std::uint64_t end = in.lane.next() + in.lane.readable();
+  while (in.lane.next() != end && handled < limit) {
     std::uint64_t stride = type_.bytes;
     std::span<const std::byte> payload{in.lane.data(), type_.bytes};
     if (type_.record) {

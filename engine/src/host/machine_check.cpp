@@ -32,11 +32,11 @@ std::uint64_t open_descriptors() {
   return error ? 0 : static_cast<std::uint64_t>(std::distance(entries, {}));
 }
 
-void refuse_descriptors(const std::string& pipeline, std::size_t processes) {
-  // In the master, which has most: a doorbell and a pidfd for each process, and what there is once, or for a stack
-  // that is being taken.
+void refuse_descriptors(const std::string& pipeline, std::size_t processes, std::size_t ends) {
+  // In the master, which has most: a doorbell and a pidfd for each process, a doorbell for each inlet and outlet, and
+  // what there is once, or for a stack that is being taken.
   constexpr std::uint64_t kOnce = 24;
-  const std::uint64_t needed = open_descriptors() + 2 * processes + kOnce;
+  const std::uint64_t needed = open_descriptors() + 2 * processes + ends + kOnce;
   rlimit limit{};
   if (::getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY || needed <= limit.rlim_cur)
     return;
@@ -93,7 +93,7 @@ void refuse_kernel(const std::string& pipeline) {
 }
 
 void refuse_limits(const std::string& pipeline, const Layout& layout) {
-  refuse_descriptors(pipeline, layout.processes.size());
+  refuse_descriptors(pipeline, layout.processes.size(), layout.ends.size());
   refuse_processes(pipeline, layout.worker_count());
 }
 

@@ -25,6 +25,8 @@ void forget_processes(const Wiring& wiring) {
     control.outside.since_ns.store(0, kRelaxed);
     control.outside.until_ns.store(0, kRelaxed);
   }
+  for (const EndLayout& end : wiring.layout().ends)
+    ipc::nobody_sleeps(wiring.end(end.node).control);
   for (const WorkerIndex index : wiring.workers()) {
     const WorkerMemory worker = wiring.worker(index);
     ipc::Control& control = worker.control();

@@ -137,6 +137,7 @@ void place_ends(Layout& layout) {
   ProcessLayout& host = layout.processes[kHostProcess];
   Room take{host.plain_bytes};
   for (EndLayout& end : layout.ends) {
+    end.control = take(sizeof(ipc::Control), kLinePairBytes);
     end.commit = take(sizeof(ipc::CommitHeader), kLinePairBytes);
     end.undo = take(sizeof(ipc::UndoHeader), 64);
     end.record = take(end.entries * sizeof(ipc::RedoEntry), 64);

@@ -66,12 +66,14 @@ struct ProcessLayout {
   std::size_t plain_bytes = 0;
 };
 
-// Where one inlet or outlet of the host commits: each is used by a thread of its own, so each has a record.
+// One inlet or outlet of the host. Each is used by a thread of its own, so each has a record to commit by, and a
+// control block in which it says that it sleeps.
 struct EndLayout {
   NodeIndex node;
   std::uint64_t count_word = 0;  // Of the host's cursor area: how many events were pushed or pulled.
   std::size_t entries = 0;       // Of its record.
   // Offsets into the host's plain part.
+  std::size_t control = 0;
   std::size_t commit = 0;
   std::size_t undo = 0;
   std::size_t record = 0;

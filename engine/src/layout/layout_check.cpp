@@ -59,6 +59,7 @@ std::string fault_of_region(const Layout& layout, ProcessIndex index) {
       {"state", process.state, process.state_bytes, kPageBytes}};
   if (index == kHostProcess) {
     for (const EndLayout& end : layout.ends) {
+      parts.push_back({"control block of an end", end.control, sizeof(ipc::Control), kLinePairBytes});
       parts.push_back({"commit header of an end", end.commit, sizeof(ipc::CommitHeader), kLinePairBytes});
       parts.push_back({"undo header of an end", end.undo, sizeof(ipc::UndoHeader), alignof(ipc::UndoHeader)});
       parts.push_back({"record of an end", end.record, end.entries * sizeof(ipc::RedoEntry), 64});

@@ -32,7 +32,8 @@ EndMemory SegmentMap::end(NodeIndex inlet_or_outlet) const noexcept {
   SLUICE_ASSERT(found != layout_.ends.end());
   const EndLayout& end = *found;
   const ProcessMemory memory = host();
-  return {memory.at<ipc::CommitHeader>(end.commit),
+  return {memory.at<ipc::Control>(end.control),
+          memory.at<ipc::CommitHeader>(end.commit),
           memory.at<ipc::UndoHeader>(end.undo),
           {&memory.at<ipc::RedoEntry>(end.record), end.entries},
           end.count_word};

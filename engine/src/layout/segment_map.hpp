@@ -84,8 +84,9 @@ class WorkerMemory : public ProcessMemory {
   WorkerEntry* entry_;
 };
 
-// Where one inlet or outlet of the host commits.
+// Of one inlet or outlet of the host: where it commits, and where it says that it sleeps.
 struct EndMemory {
+  ipc::Control& control;
   ipc::CommitHeader& commit;
   ipc::UndoHeader& undo;
   std::span<ipc::RedoEntry> record;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <filesystem>
+#include <vector>
 
 #include <sluice/detail/clock.hpp>
 #include <sluice/detail/graph.hpp>
@@ -14,7 +15,20 @@
 
 namespace sluice::detail {
 
-using Doorbells = Indexed<ProcessIndex, ipc::Doorbell>;
+// Of every process, and of every inlet and outlet of the host: each of these is used by a thread of its own, and a
+// ring for one must not be taken by another. The host's own bell says that the pipeline is over, no more.
+struct Doorbells {
+  explicit Doorbells(const Layout& layout) : processes(layout.processes.size()), ends(layout.ends.size()) {}
+
+  Indexed<ProcessIndex, ipc::Doorbell> processes;
+  std::vector<ipc::Doorbell> ends;  // In the order of Layout::ends.
+};
+
+// What a lane's one side asks the other: whether it sleeps; and how it wakes it.
+struct Sleeper {
+  const ipc::Control* control;
+  const ipc::Doorbell* bell;
+};
 
 class Wiring : public SegmentMap {
  public:
@@ -45,14 +59,21 @@ class Wiring : public SegmentMap {
   // From now on this process may write the region of `process` and no other byte of the segment.
   void own(ProcessIndex process) const { segment_.own(process.value()); }
 
-  const ipc::Doorbell& bell(ProcessIndex process) const noexcept { return bells_[process]; }
+  const ipc::Doorbell& bell(ProcessIndex process) const noexcept { return bells_.processes[process]; }
   const ipc::Doorbell& bell(WorkerIndex worker) const noexcept { return bell(process_of(worker)); }
-  void ring_all() const noexcept {
-    for (const ipc::Doorbell& bell : bells_)
-      bell.ring();
+  const ipc::Doorbell& end_bell(NodeIndex inlet_or_outlet) const noexcept;
+  void ring_all() const noexcept;
+  // All that share a lane with it.
+  void ring_neighbours_of(WorkerIndex worker) const noexcept;
+  // Who waits at the ends of a lane: a worker, or an inlet or outlet of the host.
+  Sleeper producer_of(const LaneLayout& lane) const noexcept {
+    return sleeper(lane.producer, edge(lane).from);
   }
+  Sleeper consumer_of(const LaneLayout& lane) const noexcept { return sleeper(lane.consumer, edge(lane).to); }
 
  private:
+  Sleeper sleeper(ProcessIndex process, NodeIndex node) const noexcept;
+
   const Graph& graph_;
   const PipelineSettings& settings_;
   ipc::Segment& segment_;

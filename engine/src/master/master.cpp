@@ -168,9 +168,12 @@ void Master::kill_all() noexcept {
     if (child.pid != 0) send_signal(child.pidfd, SIGKILL);
   }
   // One that hangs in the kernel ends when that lets it go: the signal waits for it.
+  // All are waited for together.
   constexpr std::chrono::seconds kLimit{2};
+  const auto until = monotonic_now() + kLimit;
   for (Child& child : children_) {
-    if (child.pid == 0 || !await_death(child.pidfd, kLimit)) continue;
+    const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(until - monotonic_now());
+    if (child.pid == 0 || !await_death(child.pidfd, left)) continue;
     reaper_.reap(std::move(child.pidfd));
     child.pid = 0;
   }
@@ -185,7 +188,7 @@ void Master::end(RunState state, const std::string& message) {
   std::snprintf(own.message, sizeof(own.message), "%s", message.c_str());
   // [master.state] release: the message before the state; pairs with Host::state().
   own.state.store(state, std::memory_order_release);
-  wiring_.bell(kHostProcess).ring();
+  wiring_.ring_all();  // The host waits, at its own bell and at those of its inlets and outlets.
   ::_exit(state == RunState::failed ? 1 : 0);
 }
 

@@ -97,7 +97,12 @@ std::string ExitHandler::replace(WorkerIndex worker, const Autopsy& autopsy) {
   WorkerEntry& entry = wiring_.entry(worker);
   entry.restarts.store(entry.restarts.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
   child.start_at = monotonic_now() + delay;
-  if (delay.count() == 0) spawner_.start(worker);
+  if (delay.count() == 0) {
+    spawner_.start(worker);
+  } else {
+    // It may have died between publishing and ringing, and its replacement, which rings for it, comes late.
+    wiring_.ring_neighbours_of(worker);
+  }
   return {};
 }
 

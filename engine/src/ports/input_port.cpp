@@ -10,8 +10,9 @@ InputPort::InputPort(const Wiring& wiring, ProcessIndex process, NodeIndex node)
     const LaneLayout& lane = wiring.layout().lanes[id];
     if (wiring.edge(lane).to != node) continue;
     InLane in{ipc::LaneConsumer{wiring.lane(id)}, lane.consumer_word};
-    in.producer = &wiring.process(lane.producer).control();
-    in.bell = &wiring.bell(lane.producer);
+    const Sleeper producer = wiring.producer_of(lane);
+    in.producer = producer.control;
+    in.bell = producer.bell;
     in.from = lane.producer;
     in.shed = wiring.shed_word(lane.producer);
     in.ended = in.lane.readable() == 0 && in.lane.at_end();

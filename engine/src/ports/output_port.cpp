@@ -20,8 +20,9 @@ OutLane out_lane(const Wiring& wiring, LaneIndex id) {
   const LaneLayout& lane = wiring.layout().lanes[id];
   const NodeIndex to = wiring.edge(lane).to;
   OutLane out{ipc::LaneProducer{wiring.lane(id)}, lane.producer_word};
-  out.consumer = &wiring.process(lane.consumer).control();
-  out.bell = &wiring.bell(lane.consumer);
+  const Sleeper consumer = wiring.consumer_of(lane);
+  out.consumer = consumer.control;
+  out.bell = consumer.bell;
   out.policy = wiring.settings(to).full;
   out.node = to;
   out.shed = wiring.shed_word(lane.consumer);

@@ -45,6 +45,8 @@ WorkerLoop::WorkerLoop(const Wiring& wiring, WorkerIndex worker, Waiter& waiter)
       source_pace_{1},
       linger_{wiring.settings(worker).linger} {
   resume();
+  // A predecessor may have died between publishing and ringing. Before the handler is made: that may take long.
+  ring_neighbours();
   if (!finished_) {
     worker_ = WorkerAccess::make(identity_of(wiring, memory_), area_, work_.batch.id, *this);
     runner_ = node_.factory(*worker_, out_);
@@ -55,7 +57,6 @@ WorkerLoop::WorkerLoop(const Wiring& wiring, WorkerIndex worker, Waiter& waiter)
     if (has_flushes() && wiring.requests().run.load(std::memory_order_relaxed) == 0)
       one_by_one_ = std::numeric_limits<std::uint64_t>::max();
   }
-  ring_neighbours();
 }
 
 // Recovery comes before anything else that looks at the region: the ports read its cursors.

@@ -53,7 +53,7 @@ Descriptor find_process(pid_t pid, std::uint64_t identity);
 
 // Sends a signal to the process behind a pidfd; false when it is gone.
 bool send_signal(const Descriptor& pidfd, int signal) noexcept;
-// Waits until the process behind a pidfd has died, reaped or not; whether it has.
+// Waits until the process behind a pidfd has died, reaped or not; whether it has. A limit of 0 or less: looks once.
 bool await_death(const Descriptor& pidfd, std::chrono::milliseconds limit) noexcept;
 
 }  // namespace sluice::detail

@@ -54,6 +54,7 @@ class HostOutlet {
   std::unique_ptr<InputPort> port_;
   EventType type_;
   std::uint64_t position_ = 0;
+  std::size_t first_ = 0;  // The lane that the next poll begins with.
 };
 
 }  // namespace sluice::detail
