@@ -79,7 +79,7 @@ void set_chaos(ChaosOptions& options, std::string_view key, std::string_view val
     options.seed = seed_of(value);
     return;
   }
-  const auto harm = std::ranges::find(kHarms, key, name_of);
+  const auto harm = std::ranges::find(kHarms, key, [](Harm each) { return name_of(each); });
   if (harm == kHarms.end()) {
     throw Error{{"read the chaos option", fmt::format("'{}'", key), "there is none of this name",
                  "there are kill, stall, stop and seed"}};

@@ -19,8 +19,6 @@ namespace {
 using sluice::detail::Cgroup;
 using sluice::detail::number_in;
 
-constexpr const char* kRemedy = "lower lane.bytes, lane.slots, state.bytes or the number of workers";
-
 // The number behind `key` in a file of keys and numbers; 0 when there is none.
 std::uint64_t number_of(const std::string& key, const std::filesystem::path& path) {
   std::ifstream file{path};
@@ -55,7 +53,7 @@ void refuse_machine(const std::string& name, std::size_t bytes) {
   if (available == 0 || bytes <= available) return;  // 0: it cannot be read.
   throw Error{{"create the segment of", name,
                fmt::format("it takes {} MiB and {} MiB of memory are available", mib(bytes), mib(available)),
-               kRemedy}};
+               kTakeLessMemory}};
 }
 
 void refuse_cgroup(const std::string& name, std::size_t bytes) {
@@ -65,7 +63,7 @@ void refuse_cgroup(const std::string& name, std::size_t bytes) {
     throw Error{{"create the segment of", name,
                  fmt::format("it takes {} MiB, and the memory limit of the control group {} leaves {} MiB",
                              mib(bytes), group.directory.string(), mib(*left)),
-                 std::string{"raise that limit, or "}.append(kRemedy)}};
+                 std::string{"raise that limit, or "}.append(kTakeLessMemory)}};
   }
 }
 
@@ -77,7 +75,7 @@ void refuse_file_size(const std::string& name, std::size_t bytes) {
       {"create the segment of", name,
        fmt::format("it takes {} bytes, and this process may make no file of more than {}, in memory neither",
                    bytes, limit.rlim_cur),
-       std::string{"raise the limit of file sizes (ulimit -f, RLIMIT_FSIZE), or "}.append(kRemedy)}};
+       std::string{"raise the limit of file sizes (ulimit -f, RLIMIT_FSIZE), or "}.append(kTakeLessMemory)}};
 }
 
 void refuse_mappings(const std::string& name, std::size_t mappings) {

@@ -7,6 +7,10 @@
 
 namespace sluice::ipc {
 
+// What to do against it.
+inline constexpr const char* kTakeLessMemory =
+    "lower lane.bytes, lane.slots, state.bytes or the number of workers";
+
 // Throws Error, which names the limit, what is needed and what there is, when a file of `bytes` in memory, mapped
 // in `mappings` pieces, cannot be had. `name` is the pipeline's.
 void refuse_more_memory_than_there_is(const std::string& name, std::size_t bytes, std::size_t mappings);

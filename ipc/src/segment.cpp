@@ -23,19 +23,8 @@
 namespace sluice::ipc {
 namespace {
 
-std::size_t page_bytes() {
-  static const auto bytes = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
-  return bytes;
-}
-
-std::size_t whole_pages(std::size_t bytes) {
-  return (bytes + page_bytes() - 1) / page_bytes() * page_bytes();
-}
-
 // More than any address space has, so that sums of sizes cannot wrap.
 constexpr std::size_t kMostBytes = std::size_t{1} << 46;
-
-constexpr const char* kRemedy = "lower lane.bytes, lane.slots, state.bytes or the number of workers";
 
 }  // namespace
 
@@ -121,7 +110,7 @@ void Segment::refuse_absurd(std::span<const RegionSpec> regions) const {
   const auto take = [this, &room](std::size_t bytes) {
     if (bytes > room) {
       throw Error{{"create the segment of", name_, fmt::format("it takes more than {} MiB", kMostBytes >> 20),
-                   kRemedy}};
+                   kTakeLessMemory}};
     }
     room -= bytes;
   };
@@ -186,7 +175,7 @@ void Segment::create_memory() {
       ::memfd_create(("sluice:" + name_).substr(0, 240).c_str(), MFD_CLOEXEC | MFD_ALLOW_SEALING));
   if (fd_ < 0) throw Error{{"create the segment of", name_, errno_text(), ""}};
   if (::ftruncate(fd_, static_cast<off_t>(file_bytes_)) != 0) {
-    throw Error{{"size the segment of", name_, errno_text(), kRemedy}};
+    throw Error{{"size the segment of", name_, errno_text(), kTakeLessMemory}};
   }
   seal(F_SEAL_SHRINK | F_SEAL_GROW);
 }
@@ -200,7 +189,7 @@ void Segment::seal(int seals) {
 void Segment::reserve_addresses() {
   void* base = ::mmap(nullptr, address_bytes_, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (base == MAP_FAILED) {
-    throw Error{{"reserve addresses for the segment of", name_, errno_text(), kRemedy}};
+    throw Error{{"reserve addresses for the segment of", name_, errno_text(), kTakeLessMemory}};
   }
   base_ = static_cast<std::byte*>(base);
 }
@@ -232,7 +221,7 @@ void Segment::prefault() {
   } while (result != 0 && errno == EINTR);
   if (result != 0) {
     throw Error{{"allocate the memory of", name_, fmt::format("{} MiB: {}", file_bytes_ >> 20, errno_text()),
-                 kRemedy}};
+                 kTakeLessMemory}};
   }
   if (file_ != nullptr) file_->publish();
 }

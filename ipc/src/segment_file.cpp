@@ -19,6 +19,7 @@
 #include <fmt/format.h>
 
 #include <sluice/detail/descriptor.hpp>
+#include <sluice/detail/pages.hpp>
 #include <sluice/detail/path.hpp>
 #include <sluice/error.hpp>
 #include <sluice/ipc/control.hpp>
@@ -44,11 +45,6 @@ static_assert(sizeof(FileHeader) == 80);
 
 // A former host may be gone while its master is still ending the workers.
 constexpr std::chrono::seconds kLastBreath{2};
-
-std::size_t page_bytes() {
-  static const auto bytes = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
-  return bytes;
-}
 
 std::string boot_id() {
   std::ifstream file{"/proc/sys/kernel/random/boot_id"};
@@ -181,10 +177,19 @@ std::string shape_difference(std::string_view in_file, std::string_view now) {
   return more == 0 ? found.front() : fmt::format("{}; and {} differences more", found.front(), more);
 }
 
+std::size_t page_bytes() {
+  static const auto bytes = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
+  return bytes;
+}
+
+std::size_t whole_pages(std::size_t bytes) {
+  return sluice::detail::round_up(bytes, page_bytes());
+}
+
 SegmentFile::SegmentFile(const std::string& path, std::string shape)
     : path_{sluice::detail::absolute_path(path).string()},
       shape_{std::move(shape)},
-      header_bytes_{(sizeof(FileHeader) + shape_.size() + page_bytes() - 1) / page_bytes() * page_bytes()} {}
+      header_bytes_{whole_pages(sizeof(FileHeader) + shape_.size())} {}
 
 SegmentFile::~SegmentFile() {
   close();

@@ -21,6 +21,10 @@
 
 namespace sluice::ipc {
 
+// Of this kernel: the unit of what is mapped.
+std::size_t page_bytes();
+std::size_t whole_pages(std::size_t bytes);
+
 class SegmentFile {
  public:
   // `shape` as in segment.hpp. Nothing is opened yet.

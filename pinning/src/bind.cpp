@@ -19,13 +19,13 @@ namespace {
 
 // The system calls are made bare: libnuma would add a dependency, and its wrappers allocate.
 
-constexpr unsigned kWordBits = 8 * sizeof(unsigned long);
+constexpr unsigned kMaskWordBits = 8 * sizeof(unsigned long);
 
 // Linux can be built for 1024 nodes at most (CONFIG_NODES_SHIFT is 10 at most), and no fewer bits will do for
 // reading a policy back. The kernel takes one off the length that it is given.
 constexpr unsigned kMostNodes = 1024;
 constexpr unsigned long kMaskLength = kMostNodes + 1;
-using NodeMask = std::array<unsigned long, kMostNodes / kWordBits>;
+using NodeMask = std::array<unsigned long, kMostNodes / kMaskWordBits>;
 
 bool is_node(int node) noexcept {
   return node >= 0 && node < static_cast<int>(kMostNodes);
@@ -34,7 +34,7 @@ bool is_node(int node) noexcept {
 NodeMask mask_of(int node) noexcept {
   NodeMask mask{};
   const auto bit = static_cast<unsigned>(node);
-  mask[bit / kWordBits] = 1UL << (bit % kWordBits);
+  mask[bit / kMaskWordBits] = 1UL << (bit % kMaskWordBits);
   return mask;
 }
 
@@ -43,7 +43,7 @@ int only_node(const NodeMask& mask) noexcept {
   for (unsigned word = 0; word < mask.size(); ++word) {
     if (mask[word] == 0) continue;
     if (node >= 0 || !std::has_single_bit(mask[word])) return -1;
-    node = static_cast<int>(word * kWordBits) + std::countr_zero(mask[word]);
+    node = static_cast<int>(word * kMaskWordBits) + std::countr_zero(mask[word]);
   }
   return node;
 }

@@ -13,7 +13,7 @@
 namespace sluice::pinning {
 namespace {
 
-[[noreturn]] void refuse(std::string why, std::string remedy) {
+[[noreturn]] void refuse_plan(std::string why, std::string remedy) {
   throw Error{
       {.tried = "place the pipeline", .object = {}, .why = std::move(why), .remedy = std::move(remedy)}};
 }
@@ -22,7 +22,7 @@ std::size_t count_workers(const PlanRequest& request) {
   std::size_t workers = 0;
   for (const StageRequest& stage : request.stages) {
     if (stage.workers == 0) {
-      refuse(fmt::format("stage \"{}\" has no workers", stage.name), "give it at least one");
+      refuse_plan(fmt::format("stage \"{}\" has no workers", stage.name), "give it at least one");
     }
     workers += stage.workers;
   }
@@ -201,7 +201,7 @@ Plan plan(const Topology& topology, const PlanRequest& request) {
   const bool bind = request.policy != Policy::none;
   const Units usable = bind ? usable_units(topology)
                             : select(topology.units, [](const ProcessingUnit& unit) { return unit.allowed; });
-  if (usable.empty()) refuse("no processing unit is allowed", "widen the affinity mask or the cpuset");
+  if (usable.empty()) refuse_plan("no processing unit is allowed", "widen the affinity mask or the cpuset");
 
   Plan result;
   result.policy = request.policy;

@@ -12,14 +12,14 @@
 namespace sluice::detail {
 namespace {
 
-constexpr std::uint64_t kMark = 0x6563696c75732031;  // "1 sluice", as it lies in memory.
+constexpr std::uint64_t kAttachMark = 0x6563696c75732031;  // "1 sluice", as it lies in memory.
 // The same for those who ask; the mark of the answer is that of what was heard.
 constexpr std::uint64_t kParkMark = 0x6563696c75732050;   // "P sluice"
 constexpr std::uint64_t kDrainMark = 0x6563696c75732044;  // "D sluice"
 
 constexpr std::uint64_t mark_of(Ask ask) noexcept {
   if (ask == Ask::park) return kParkMark;
-  return ask == Ask::drain ? kDrainMark : kMark;
+  return ask == Ask::drain ? kDrainMark : kAttachMark;
 }
 constexpr Ask ask_of(std::uint64_t mark) noexcept {
   if (mark == kParkMark) return Ask::park;
@@ -75,7 +75,7 @@ AttachMessage receive_attach_message(int connection) noexcept {
   attach_message.segment = Descriptor{descriptors[0]};
   attach_message.description = Descriptor{descriptors[1]};
   attach_message.heard = ask_of(message.mark);
-  const bool known = message.mark == kMark || attach_message.heard != Ask::nothing;
+  const bool known = message.mark == kAttachMark || attach_message.heard != Ask::nothing;
   attach_message.whole = attach_message.bytes == sizeof(message.mark) && known && attach_message.segment &&
                          attach_message.description;
   return attach_message;

@@ -18,7 +18,7 @@
 namespace sluice::detail {
 namespace {
 
-constexpr std::uint64_t kMark = 0x726576726573626f;  // "observer", as it lies in memory.
+constexpr std::uint64_t kDescriptionMark = 0x726576726573626f;  // "observer", as it lies in memory.
 constexpr std::uint64_t kVersion = 1;
 
 // Two programs agree on the segment only if they agree on these.
@@ -168,7 +168,7 @@ void read_stages(Reader& in, Description& found) {
 
 std::string to_bytes(const Description& description) {
   Writer out;
-  out.number(kMark);
+  out.number(kDescriptionMark);
   out.number(kVersion);
   for (const std::uint64_t size : kSizes)
     out.number(size);
@@ -205,7 +205,7 @@ std::string to_bytes(const Description& description) {
 Description read_description(std::string_view bytes, const std::string& source) {
   constexpr std::uint64_t kAny = ~std::uint64_t{0};
   Reader in{bytes, source};
-  if (in.number(kAny) != kMark) in.refuse("it is none");
+  if (in.number(kAny) != kDescriptionMark) in.refuse("it is none");
   bool same = in.number(kAny) == kVersion;
   for (const std::uint64_t size : kSizes)
     same = same && in.number(kAny) == size;

@@ -33,7 +33,8 @@ namespace fs = std::filesystem;
 constexpr const char* kEnding = ".sock";
 constexpr const char* kUnfinished = ".new";  // Behind the name of a socket that no process listens at yet.
 constexpr int kBacklog = 64;
-constexpr const char* kRemedy = "name a file in a directory that can be written, or set observe.socket=off";
+constexpr const char* kSocketRemedy =
+    "name a file in a directory that can be written, or set observe.socket=off";
 
 // False when the path is too long.
 bool address_of(const std::string& path, sockaddr_un& address) noexcept {
@@ -176,7 +177,7 @@ void ObserverSocket::open_by_itself(const std::string& pipeline) {
 }
 
 void ObserverSocket::open_at(const std::string& path) {
-  const auto refuse = [&path](const std::string& why, const char* remedy = kRemedy) {
+  const auto refuse = [&path](const std::string& why, const char* remedy = kSocketRemedy) {
     throw Error{{"open the observers' socket", path, why, remedy}};
   };
   const std::string unfinished = path + kUnfinished;
