@@ -2,8 +2,8 @@
 // The market's tables in ordinary memory: what its handlers would use in a program of one thread, without a
 // word for recovery.
 //
-// The same hash, the same probing and the same rows as sluice::Table, but it grows as it fills, so that its
-// memory and its walks are as small as what it holds.
+// Rows stand in the slots that their hash wants: one look into memory, where sluice::Table has an index in front of rows
+// that never move. It grows as it fills, so that its memory and its walks are as small as what it holds.
 #pragma once
 
 #include <cstdint>

@@ -2,6 +2,7 @@
 #include "market/book_stage.hpp"
 
 #include <algorithm>
+#include <array>
 
 namespace market {
 
@@ -14,7 +15,7 @@ BookCapacity book_capacity(std::uint64_t instruments) {
   const auto rows = [instruments](std::uint64_t of_one, std::uint64_t least, std::uint64_t most) {
     return instruments == 0 ? most : std::clamp(of_one * instruments, least, most);
   };
-  // The bounds fill the slots that a table of a power of two has.
+  // The bounds are what the index of a table of a power of two holds.
   return {.levels = rows(kLevels, 90'000, 196'000),
           .waiting_updates = rows(kUpdates, 24'500, 98'000),
           .waiting_levels = rows(kUpdates, 24'500, 49'000)};
@@ -22,14 +23,13 @@ BookCapacity book_capacity(std::uint64_t instruments) {
 
 std::uint64_t book_state_bytes(const BookCapacity& capacity) {
   constexpr std::uint64_t kRest = std::uint64_t{512} << 10;  // The instruments, the directory of the state.
-  constexpr std::uint64_t kLevelRow = 32;
-  constexpr std::uint64_t kWaitingRow = 56;
-  constexpr std::uint64_t kWaitingLevelRow = 40;
-  const auto slots = [](std::uint64_t rows) {
-    return sluice::Table<std::uint64_t, std::uint64_t>::slots_for(rows);
-  };
-  return kRest + slots(capacity.levels) * kLevelRow + slots(capacity.waiting_updates) * kWaitingRow +
-         slots(capacity.waiting_levels) * kWaitingLevelRow;
+  // Of the sizes of the keys and values that the book keeps.
+  using Key = std::array<std::uint64_t, 2>;
+  using Levels = sluice::Table<Key, std::uint64_t>;
+  using WaitingUpdates = sluice::Table<Key, std::array<std::uint64_t, 4>>;
+  using WaitingLevels = sluice::Table<Key, std::array<std::uint64_t, 2>>;
+  return kRest + Levels::bytes_for(capacity.levels) + WaitingUpdates::bytes_for(capacity.waiting_updates) +
+         WaitingLevels::bytes_for(capacity.waiting_levels);
 }
 
 void BookStage::operator()(const BookRecord& record, sluice::Output<RowRecord>&) {

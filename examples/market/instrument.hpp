@@ -39,7 +39,7 @@ class FixedText {
 
   std::string_view text() const { return {bytes_, strnlen(bytes_, kBytes)}; }
 
-  bool operator==(const FixedText& other) const { return std::memcmp(bytes_, other.bytes_, kBytes) == 0; }
+  bool operator==(const FixedText& other) const = default;
   std::strong_ordering operator<=>(const FixedText& other) const {
     return std::memcmp(bytes_, other.bytes_, kBytes) <=> 0;
   }

@@ -18,27 +18,53 @@ const T* piece(const Scene& scene, std::string_view name) {
   return reinterpret_cast<const T*>(StateArea::find(scene.view().state(), name, sizeof(T)));
 }
 
-// The table as it lies in memory: its size, then the rows.
-constexpr std::size_t kTableFront = 16;
+// The table as it lies in memory: header, index, rows.
 struct TablePiece {
-  std::uint64_t size;
-  std::uint64_t reserved;
-  std::array<Rows::Row, Rows::slots_for(kRows)> slots;
+  TableHeader header;
+  std::array<std::uint64_t, table_slots(kRows)> index;
+  alignas(64) std::array<Rows::Row, kRows> rows;
 };
-static_assert(offsetof(TablePiece, slots) == kTableFront);
+static_assert(offsetof(TablePiece, rows) == table_front_bytes(kRows));
+static_assert(offsetof(TablePiece, index) == sizeof(TableHeader));
+constexpr std::size_t kTableBytes = Rows::bytes_for(kRows);
+static_assert(sizeof(TablePiece) >= kTableBytes);
+
+const TablePiece* table_piece(const Scene& scene) {
+  return reinterpret_cast<const TablePiece*>(StateArea::find(scene.view().state(), "rows", kTableBytes));
+}
+
+// The row that the index leads to; one that is not there when it does not.
+std::uint64_t row_of(const TablePiece& table, std::uint64_t key) {
+  const std::uint64_t mask = table.index.size() - 1;
+  const auto hash = static_cast<std::uint32_t>(table_hash(key, HashSeed{}));
+  for (std::uint64_t at = hash & mask; table.index[at] != 0; at = (at + 1) & mask) {
+    const std::uint64_t row = static_cast<std::uint32_t>(table.index[at]) - 1;
+    if (table.index[at] >> 32U == hash && row < kRows && table.rows[row].key == key) return row;
+  }
+  return kRows;
+}
+
+// Every row that has never been taken or is free again can be had once more.
+bool all_free_rows_can_be_had(const TablePiece& table) {
+  std::uint64_t free = kRows - table.header.fresh;
+  for (std::uint32_t next = table.header.first_free; next != 0 && free <= kRows; ++free)
+    next = next <= kRows ? table.rows[next - 1].link : kTaken;
+  return free == kRows - table.header.size;
+}
 
 std::string audit_table(const TablePiece& table, const std::map<std::uint64_t, Row>& rows) {
+  if (table.header.fresh > kRows) return "the rows that have been taken; ";
   std::map<std::uint64_t, Row> found;
-  const std::uint64_t mask = table.slots.size() - 1;
-  for (std::uint64_t slot = 0; slot <= mask; ++slot) {
-    const Rows::Row& row = table.slots[slot];
-    if (row.used == 0) continue;
+  for (std::uint64_t number = 0; number < table.header.fresh; ++number) {
+    const Rows::Row& row = table.rows[number];
+    if (row.link != kTaken) continue;
     if (!found.emplace(row.key, row.value).second) return "a key stands twice; ";
-    for (std::uint64_t at = hash_key(row.key) & mask; at != slot; at = (at + 1) & mask) {
-      if (table.slots[at].used == 0) return "a row cannot be found; ";
-    }
+    if (row_of(table, row.key) != number) return "a row cannot be found; ";
   }
-  if (table.size != found.size()) return "the table's size; ";
+  const auto entries =
+      table.index.size() - static_cast<std::size_t>(std::count(table.index.begin(), table.index.end(), 0U));
+  if (table.header.size != found.size() || entries != found.size()) return "the table's size; ";
+  if (!all_free_rows_can_be_had(table)) return "the table's free rows; ";
   return found == rows ? "" : "the table's rows; ";
 }
 
@@ -54,7 +80,7 @@ std::string audit_state(const Scene& scene, const Oracle& should) {
   const auto* totals = piece<Totals>(scene, "totals");
   const auto* odd = piece<Odd>(scene, "odd");
   const auto* pasts = piece<std::array<Past, kInputs>>(scene, "pasts");
-  const auto* table = piece<TablePiece>(scene, "rows");
+  const TablePiece* table = table_piece(scene);
   const auto* problems = piece<Problems>(scene, kProblemsName);
   if (totals == nullptr || odd == nullptr || pasts == nullptr || table == nullptr || problems == nullptr) {
     return "a piece of state is not there; ";
@@ -70,11 +96,11 @@ std::string audit_state(const Scene& scene, const Oracle& should) {
 std::vector<std::string> last_words(const Scene& scene, std::size_t output) {
   std::vector<std::string> words;
   const auto* told = piece<std::uint64_t>(scene, "told");
-  const auto* table = piece<TablePiece>(scene, "rows");
-  if (told == nullptr || table == nullptr || *told > table->slots.size()) return {"no told, no table"};
-  for (std::uint64_t slot = 0; slot < *told; ++slot) {
-    const Rows::Row& row = table->slots[slot];
-    if (row.used == 0 || output == kNotes || sink_of(row.key) != output) continue;
+  const TablePiece* table = table_piece(scene);
+  if (told == nullptr || table == nullptr || *told > table->header.fresh) return {"no told, no table"};
+  for (std::uint64_t number = 0; number < *told; ++number) {
+    const Rows::Row& row = table->rows[number];
+    if (row.link != kTaken || output == kNotes || sink_of(row.key) != output) continue;
     words.push_back(bytes_of(Fact{kLastWord, row.key, row.key, row.value.count, row.value.mixed}));
   }
   return words;

@@ -13,11 +13,13 @@ constexpr std::uint64_t kKeysOfALane = 4;
 
 std::array<std::uint64_t, kInputs * kKeysOfALane> make_keys() {
   std::array<std::uint64_t, kInputs * kKeysOfALane> keys{};
-  const std::uint64_t slots = Rows::slots_for(kRows);
+  const std::uint64_t slots = table_slots(kRows);
+  // The scene has drawn no seed.
+  const HashSeed seed;
   std::uint64_t candidate = 1;
   for (std::size_t i = 0; i < keys.size(); ++i) {
     // Every fourth wants the slot before the last, all others the last: probes go around the table's end.
-    while ((hash_key(candidate) & (slots - 1)) != slots - (i % kKeysOfALane == 0 ? 2 : 1))
+    while ((table_hash(candidate, seed) & (slots - 1)) != slots - (i % kKeysOfALane == 0 ? 2 : 1))
       ++candidate;
     keys[i] = candidate++;
   }

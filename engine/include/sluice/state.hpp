@@ -6,28 +6,43 @@
 // thread, within its handler. Nothing here blocks or allocates.
 //
 // edit() and operator[] note the old bytes and hand out a reference: it may be written until the event is
-// done, not later. All of them throw Error when the undo log is too small for one event or a table is full;
-// the event is then rolled back and the pipeline stops with a report, nothing lost.
+// done, not later, and stays where it is until then, whatever else is inserted or erased. What an event has noted it does
+// not note again, as far as the undo log remembers that. All of them throw Error when the undo log is too small for one
+// event or a table is full; the event is then rolled back and becomes a dead letter or the end, as the setting
+// `oversize` says, nothing lost.
 #pragma once
 
 #include <algorithm>
-#include <bit>
+#include <array>
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
-#include <new>
 #include <span>
-#include <string>
 #include <string_view>
 #include <type_traits>
-#include <utility>
 
 #include <sluice/detail/elsewhere.hpp>
+#include <sluice/detail/key_equality.hpp>
 #include <sluice/detail/state_area.hpp>
+#include <sluice/detail/table_index.hpp>
 #include <sluice/key.hpp>
 
 namespace sluice {
+
+namespace detail {
+
+// `count` elements of an array from `first` on, noted. Throws Error when it has not so many.
+template <class Array>
+auto edit_elements(StateArea& area, Array& array, std::size_t first, std::size_t count) {
+  const std::span all{array};
+  if (first > all.size() || count > all.size() - first) area.no_such_elements(all.size(), first, count);
+  // As many as there are at run time.
+  const std::span<typename decltype(all)::element_type> part{all.data() + first, count};
+  if (count != 0) area.note(part.data(), part.size_bytes());
+  return part;
+}
+
+}  // namespace detail
 
 // One value. Got from Worker::state(); a copy is the same value.
 template <class T>
@@ -45,7 +60,7 @@ class Recoverable {
   const T& operator*() const noexcept { return *value_; }
   const T* operator->() const noexcept { return value_; }
 
-  // The value, to be changed: notes the whole of it, sizeof(T) and 16 bytes of the undo log, each time.
+  // The value, to be changed: notes the whole of it, sizeof(T) and 16 bytes of the undo log.
   T& edit() {
     area_->note(value_, sizeof(T));
     return *value_;
@@ -57,7 +72,17 @@ class Recoverable {
     area_->note(&part, sizeof(M));
     return part;
   }
-  // The same, and replaces it.
+  // A std::span of `count` elements from `first` on, of a member that is an array or of a value that is a std::array:
+  // notes these only. Throws Error when there are not so many; the event does not fit then.
+  template <class M, class C = T>
+  requires std::is_class_v<C>
+  auto edit(M C::*member, std::size_t first, std::size_t count) {
+    return detail::edit_elements(*area_, value_->*member, first, count);
+  }
+  auto edit(std::size_t first, std::size_t count) {
+    return detail::edit_elements(*area_, *value_, first, count);
+  }
+  // The whole value, replaced.
   void set(const T& value) { edit() = value; }
 
  private:
@@ -65,9 +90,12 @@ class Recoverable {
   T* value_;
 };
 
-// A hash table of fixed capacity; open addressing with linear probing, rows moved back on erase. Got from
-// Worker::table(); a copy is the same table. A call that looks a key up takes constant time as long as keys
-// hash well, and throws Error when it finds that a stray store has hit the table.
+// A hash table of fixed capacity, whose rows never move. Got from Worker::table(); a copy is the same table. A call
+// that looks a key up takes constant time, whatever keys come from outside: the hash has a seed that is drawn for each
+// pipeline. Throws Error when it finds that a stray store has hit the table.
+//
+// A reference to a row, and what find() gives, holds until the row itself is erased. The place of an erased row can be
+// that of the next one that is inserted.
 template <Key K, class V>
 class Table {
   static_assert(std::is_trivially_copyable_v<K> && std::is_trivially_copyable_v<V>,
@@ -75,108 +103,136 @@ class Table {
   static_assert(!detail::kSaysWhere<K> && !detail::kSaysWhere<V>,
                 "the keys and values of a table are no pointers or views: they outlive their process");
   static_assert(std::equality_comparable<K>, "the key of a table has an operator==");
+  static_assert(
+      !std::equality_comparable<K> || detail::kHashAgrees<K>,
+      "the key of a table has an operator== of its own, so it must have a hash that agrees with it: a member "
+      "`std::uint64_t hash() const`, the same for keys that are equal; or let it be compared member by "
+      "member: "
+      "`bool operator==(const Key&) const = default`, in its members too");
 
  public:
   struct Row {
-    std::uint64_t used;
+    detail::RowLink link;  // Of the table.
     K key;
     V value;
   };
   static_assert(alignof(Row) <= detail::StateArea::kAlignment, "a row is aligned to at most 64 bytes");
+  static_assert(sizeof(Row) <= detail::kMostRowBytes, "a row has at most 2 GiB");
 
   Table(detail::StateArea& area, std::string_view name, std::uint64_t rows)
-      : area_{&area}, name_{name}, rows_{rows}, mask_{slots_for(rows) - 1} {
-    constexpr std::size_t kFront = std::max(sizeof(std::uint64_t) * 2, alignof(Row));
-    std::byte* memory = area.claim(name, kFront + slots() * sizeof(Row), {});
-    size_ = reinterpret_cast<std::uint64_t*>(memory);
-    row_ = reinterpret_cast<Row*>(memory + kFront);
-    area.claimed_table(rows, sizeof(Row));
-    if (*size_ > rows_) area_->table_corrupt(name_);
-  }
+      : area_{&area},
+        seed_{area.hash_seed()},
+        index_{area, name, rows, sizeof(Row)},
+        row_{reinterpret_cast<Row*>(index_.rows_memory())} {}
 
-  // The value of `key`, to be read until the next insertion or erasure; nullptr when there is none.
+  // The value of `key`; nullptr when there is none.
   const V* find(const K& key) const {
-    const Row& row = row_[slot_of(key)];
-    return row.used != 0 ? &row.value : nullptr;
+    const auto found = look_up(key, hash_of(key));
+    return found.row != kNoRow ? &row_[found.row].value : nullptr;
   }
   bool contains(const K& key) const { return find(key) != nullptr; }
 
-  // The value of `key`, to be changed; inserted as V{} if it is new. Notes the value, or a row. Throws Error
-  // when the table has capacity() rows and this would be one more.
+  // The value of `key`, to be changed; inserted as V{} if it is new. Notes the value, or what it takes to insert one.
+  // Throws Error when the table has capacity() rows and this would be one more.
   V& operator[](const K& key) {
-    Row& row = row_[slot_of(key)];
-    if (row.used != 0) {
-      area_->note(&row.value, sizeof(V));
-      return row.value;
-    }
-    if (*size_ >= rows_) area_->table_full(name_, rows_);
-    area_->note(size_, sizeof(*size_));
-    area_->note(&row, sizeof(Row));
-    ++*size_;
-    row.key = key;
-    row.value = V{};
-    row.used = 1;
-    return row.value;
+    const std::uint32_t hash = hash_of(key);
+    const auto found = look_up(key, hash);
+    if (found.row == kNoRow) return insert(key, hash, found.slot);
+    V& value = row_[found.row].value;
+    area_->note(&value, sizeof(V));
+    return value;
+  }
+  // One member of that value: notes that member only.
+  template <class M, class C = V>
+  requires std::is_class_v<C> M& edit(const K& key, M C::*member) {
+    M& part = value_of(key).*member;
+    area_->note(&part, sizeof(M));
+    return part;
+  }
+  // A std::span of `count` elements from `first` on, of a member that is an array or of a value that is a std::array:
+  // notes these only. Throws Error when there are not so many; the event does not fit then.
+  template <class M, class C = V>
+  requires std::is_class_v<C>
+  auto edit(const K& key, M C::*member, std::size_t first, std::size_t count) {
+    return detail::edit_elements(*area_, value_of(key).*member, first, count);
+  }
+  auto edit(const K& key, std::size_t first, std::size_t count) {
+    return detail::edit_elements(*area_, value_of(key), first, count);
   }
 
-  // Takes the row of `key` away; other rows may move. Notes each row that it moves. False when there was no
-  // such key.
+  // Takes the row of `key` away; no other row moves. False when there was no such key.
   bool erase(const K& key) {
-    std::uint64_t hole = slot_of(key);
-    if (row_[hole].used == 0) return false;
-    area_->note(size_, sizeof(*size_));
-    --*size_;
-    // Rows behind the hole that would not be found past it move into it.
-    for (std::uint64_t next = (hole + 1) & mask_, probes = 0; row_[next].used != 0 && probes < mask_;
-         next = (next + 1) & mask_, ++probes) {
-      const std::uint64_t home = hash_key(row_[next].key) & mask_;
-      if (((next - home) & mask_) >= ((next - hole) & mask_)) {
-        area_->note(&row_[hole], sizeof(Row));
-        std::memcpy(static_cast<void*>(&row_[hole]), &row_[next], sizeof(Row));
-        hole = next;
-      }
-    }
-    area_->note(&row_[hole].used, sizeof(row_[hole].used));
-    row_[hole].used = 0;
+    const auto found = look_up(key, hash_of(key));
+    if (found.row == kNoRow) return false;
+    RowLink& link = row_[found.row].link;
+    area_->note(&link, sizeof(link));
+    link = index_.give_back(found);
     return true;
   }
 
   // Rows that there are, and that there can be.
-  std::uint64_t size() const noexcept { return *size_; }
-  std::uint64_t capacity() const noexcept { return rows_; }
+  std::uint64_t size() const noexcept { return index_.size(); }
+  std::uint64_t capacity() const noexcept { return index_.rows(); }
 
-  // For walks that go on after a commit: slots from 0 to slots() - 1, nullptr for an empty one.
-  std::uint64_t slots() const noexcept { return mask_ + 1; }
+  // For walks that go on after a commit: slots from 0 to slots() - 1, nullptr for an empty one. A row keeps its slot, so
+  // that a walk that erases meets every other row once. One that is inserted in the midst of it is met or not.
+  std::uint64_t slots() const noexcept { return index_.end(); }
   const Row* slot(std::uint64_t index) const noexcept {
-    return row_[index].used != 0 ? &row_[index] : nullptr;
+    return index < index_.end() && row_[index].link == detail::kTaken ? &row_[index] : nullptr;
   }
-  // Calls visit(key, value) for every row, in no order; it may neither insert nor erase.
+  // Calls visit(key, value) for every row, in no order; it may change the table, as above.
   template <class F>
   void for_each(F&& visit) const {
     for (std::uint64_t i = 0; i < slots(); ++i) {
-      if (row_[i].used != 0) visit(row_[i].key, row_[i].value);
+      if (const Row* row = slot(i)) visit(row->key, row->value);
     }
   }
 
-  static constexpr std::uint64_t slots_for(std::uint64_t rows) noexcept { return detail::table_slots(rows); }
+  // What a table takes of the state of its worker: state.bytes.
+  static constexpr std::uint64_t bytes_for(std::uint64_t rows) noexcept {
+    return detail::table_bytes(rows, sizeof(Row));
+  }
 
  private:
-  // The slot of `key`, or the empty one where it would stand. A quarter of the slots is empty, so that the
-  // search ends, unless a stray store has hit the table.
-  std::uint64_t slot_of(const K& key) const {
-    std::uint64_t slot = hash_key(key) & mask_;
-    for (std::uint64_t probes = 0; row_[slot].used != 0 && !(row_[slot].key == key); ++probes) {
-      if (probes == mask_) area_->table_corrupt(name_);
-      slot = (slot + 1) & mask_;
+  using RowLink = detail::RowLink;
+  static constexpr std::uint32_t kNoRow = detail::TableIndex::kNoRow;
+
+  std::uint32_t hash_of(const K& key) const {
+    return static_cast<std::uint32_t>(detail::table_hash(key, seed_));
+  }
+  detail::TableIndex::Found look_up(const K& key, std::uint32_t hash) const {
+    return index_.find(hash, [&](std::uint32_t number) {
+      const Row& row = row_[number];
+      if (row.link != detail::kTaken) index_.corrupt();
+      return row.key == key;
+    });
+  }
+  // Not noted.
+  V& value_of(const K& key) {
+    const std::uint32_t hash = hash_of(key);
+    const auto found = look_up(key, hash);
+    return found.row == kNoRow ? insert(key, hash, found.slot) : row_[found.row].value;
+  }
+  V& insert(const K& key, std::uint32_t hash, std::uint64_t slot) {
+    const std::uint32_t number = index_.next_row();
+    Row& row = row_[number];
+    // A row that was never taken is of no use to those who go back to before this.
+    if (index_.takes_used_row()) {
+      // Its link alone: a wider load would wait for the store of the erasure.
+      area_->note(&row.link, sizeof(row.link));
+      area_->note(&row.key, sizeof(row.key));
+      area_->note(&row.value, sizeof(row.value));
     }
-    return slot;
+    index_.take(slot, hash, number, row.link);
+    row.key = key;
+    row.value = V{};
+    row.link = detail::kTaken;
+    return row.value;
   }
 
   detail::StateArea* area_;
-  std::string name_;
-  std::uint64_t rows_;
-  std::uint64_t mask_;
-  std::uint64_t* size_;
+  detail::HashSeed seed_;
+  detail::TableIndex index_;
   Row* row_;
 };
 

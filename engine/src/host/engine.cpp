@@ -98,6 +98,7 @@ void Engine::start() {
   }
   wiring.own(kHostProcess);
   draw_run(wiring);
+  draw_hash_seed(wiring);
   parts.own.magic = ipc::kRegionMagic;
   parts.own.layout_version = ipc::kLayoutVersion;
   parts.own.pid.store(::getpid(), std::memory_order_relaxed);  // relaxed: inherited by fork.

@@ -7,6 +7,7 @@
 #include <sluice/error.hpp>
 
 #include "host/host.hpp"
+#include "host/resume.hpp"
 
 namespace sluice {
 
@@ -18,6 +19,7 @@ struct InlineRun::Parts final : Waiter {
       : name{pipeline.name()}, host{pipeline.graph(), settings} {
     const Wiring& wiring = host.wiring();
     wiring.segment().own_everything();
+    draw_hash_seed(wiring);
     host.open_ends(*this);
     for (const WorkerIndex worker : wiring.workers()) {
       // relaxed: one thread.

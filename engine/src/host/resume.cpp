@@ -70,6 +70,13 @@ void draw_run(const Wiring& wiring) {
   }
 }
 
+void draw_hash_seed(const Wiring& wiring) {
+  std::atomic<std::uint64_t>& seed = wiring.requests().hash_seed;
+  std::random_device random;
+  while (seed.load(kRelaxed) == 0)
+    seed.store(std::uint64_t{random()} << 32U | random(), kRelaxed);
+}
+
 bool is_untouched(const Wiring& wiring) {
   for (const WorkerIndex worker : wiring.workers()) {
     if (wiring.worker(worker).commit().committed.load(kRelaxed) != 0) return false;

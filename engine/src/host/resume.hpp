@@ -14,6 +14,8 @@ void forget_processes(const Wiring& wiring);
 
 // Draws the number of the run for its events' ids, unless the segment has one. As above.
 void draw_run(const Wiring& wiring);
+// The same for the hash of the tables' keys.
+void draw_hash_seed(const Wiring& wiring);
 
 // Nothing was ever committed or pushed: a start from nothing would do the same.
 bool is_untouched(const Wiring& wiring);

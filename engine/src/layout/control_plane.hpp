@@ -22,6 +22,8 @@ struct Requests {
   std::atomic<std::uint32_t> park;   // 1: the workers stand still, and the master ends.
   // Of EventId: drawn before the first start, and never again. 0 in run_inline.
   std::atomic<std::uint64_t> run;
+  // For the hash of the tables' keys: drawn with it, and in run_inline as well.
+  std::atomic<std::uint64_t> hash_seed;
 };
 
 enum class RunState : std::uint32_t {

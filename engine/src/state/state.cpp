@@ -166,6 +166,12 @@ std::uint64_t StateArea::bytes_with_tables_of(std::uint64_t rows) const {
   return bytes;
 }
 
+void StateArea::no_such_elements(std::size_t have, std::size_t first, std::size_t count) const {
+  throw Oversize{{"change the state of stage", stage_,
+                  fmt::format("{} elements from {} on were asked for, of an array of {}", count, first, have),
+                  "check the numbers that an event brings, or make the array larger"}};
+}
+
 void StateArea::table_corrupt(std::string_view table) const {
   throw Error{{"use the table", fmt::format("'{}' of stage {}", table, stage_),
                "its rows and their count do not fit: a stray store has changed them",

@@ -39,7 +39,8 @@ WorkerLoop::WorkerLoop(const Wiring& wiring, WorkerIndex worker, Waiter& waiter)
       in_{take_over(), process_of(worker), memory_.layout().node},
       out_{wiring, process_of(worker), memory_.layout().node, memory_.layout().replica, work_.batch, *this},
       lane_scheduler_{in_.size()},
-      area_{node_.name, log_},
+      // relaxed: drawn before the first start.
+      area_{node_.name, log_, wiring.requests().hash_seed.load(std::memory_order_relaxed)},
       poison_{wiring, worker},
       batch_events_{wiring.settings(worker).batch_events},
       source_pace_{1},

@@ -107,6 +107,19 @@ void events_keys_and_state([[maybe_unused]] sluice::Pipeline& pipeline,
     std::string_view label;
   };
   pipeline.inlet<Labelled>("labelled");
+#elif MISUSE == 28  // A key whose equality is its own, without the hash that belongs to it.
+  struct Folded {
+    char text[8];
+    bool operator==(const Folded& other) const { return (text[0] | 0x20) == (other.text[0] | 0x20); }
+  };
+  worker.table<Folded, int>("table", 10);
+#elif MISUSE == 29  // One that can be computed at compile time, and ignores a member.
+  struct Noted {
+    std::uint32_t key;
+    std::uint32_t note;
+    constexpr bool operator==(const Noted& other) const { return key == other.key; }
+  };
+  worker.table<Noted, int>("table", 10);
 #elif MISUSE == 27  // Only the engine makes a Worker.
   sluice::Worker made{worker};
 #endif

@@ -13,11 +13,12 @@
 #include <utility>
 #include <vector>
 
+#include <sluice/detail/hash.hpp>
 #include <sluice/ipc/undo.hpp>
 
 namespace sluice::detail {
 
-// At most three quarters of a table's slots are used, so that probes stay short.
+// Entries of a table's index: at most three quarters of them are used, so that probes stay short.
 constexpr std::uint64_t table_slots(std::uint64_t rows) noexcept {
   return std::bit_ceil(rows + rows / 3 + 1);
 }
@@ -28,7 +29,9 @@ class StateArea {
  public:
   static constexpr std::size_t kAlignment = 64;  // Of every piece.
 
-  StateArea(std::string stage, ipc::UndoLog& undo) : stage_{std::move(stage)}, undo_{undo} {}
+  // `drawn`: for the hash of the tables' keys, the same in every life of a pipeline; 0: none.
+  StateArea(std::string stage, ipc::UndoLog& undo, std::uint64_t drawn = 0)
+      : stage_{std::move(stage)}, undo_{undo}, hash_seed_{HashSeed::of(drawn)} {}
 
   // The piece `name`. The first incarnation to ask gets memory that holds `initial` (then zeros). Throws
   // Error when the area is too small, or when the piece was claimed with another size before. Pieces of the
@@ -43,6 +46,9 @@ class StateArea {
   void claimed_table(std::uint64_t rows, std::size_t row_bytes) { tables_.push_back({rows, row_bytes}); }
   [[noreturn]] void table_full(std::string_view table, std::uint64_t rows) const;
   [[noreturn]] void table_corrupt(std::string_view table) const;
+  // An event that wants more elements of an array than there are.
+  [[noreturn]] void no_such_elements(std::size_t have, std::size_t first, std::size_t count) const;
+  const HashSeed& hash_seed() const noexcept { return hash_seed_; }
   const std::string& stage() const noexcept { return stage_; }
 
   // Bytes that the directory takes from an area.
@@ -67,6 +73,7 @@ class StateArea {
 
   std::string stage_;
   ipc::UndoLog& undo_;
+  HashSeed hash_seed_;
   std::size_t claimed_ = 0;  // By this incarnation.
   std::vector<ClaimedTable> tables_;
 };
