@@ -45,7 +45,7 @@ void work_on(ipc::Commit& commit, ipc::UndoLog& log, fuzz::Bytes& input) {
       std::copy(state.begin(), state.end(), copy.begin());
       return copy;
     }();
-    const std::uint64_t boundary = log.tail();
+    const std::uint64_t boundary = log.begin_event();
     while (!input.empty()) {
       const std::size_t offset = input.below(kStateBytes);
       const std::size_t bytes = std::min(input.below(40), kStateBytes - offset);

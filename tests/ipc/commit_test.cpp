@@ -91,7 +91,7 @@ TEST(Commit, MayMoveNothingAtAll) {
 TEST(Commit, InTheMidstOfAnEventKeepsWhatCameBeforeIt) {
   Committed region;
   region.change(0, "before");
-  const std::uint64_t boundary = region.log.tail();
+  const std::uint64_t boundary = region.log.begin_event();
   region.change(10, "half");
   region.commit.move(1, 1);
   region.commit.commit(boundary);
@@ -104,7 +104,7 @@ TEST(Commit, InTheMidstOfAnEventKeepsWhatCameBeforeIt) {
 TEST(Commit, AfterOneInTheMidstOfAnEventKeepsTheWholeEvent) {
   Committed region;
   region.change(0, "before");
-  const std::uint64_t boundary = region.log.tail();
+  const std::uint64_t boundary = region.log.begin_event();
   region.change(10, "half");
   region.commit.commit(boundary);
   EXPECT_EQ(region.log.base(), boundary);
@@ -121,7 +121,7 @@ TEST(Commit, AfterOneInTheMidstOfAnEventKeepsTheWholeEvent) {
 TEST(Commit, InTheMidstOfAnEventCanBeFollowedByTheEventsEnd) {
   Committed region;
   region.change(0, "before");
-  const std::uint64_t boundary = region.log.tail();
+  const std::uint64_t boundary = region.log.begin_event();
   region.change(10, "half");
   region.commit.commit(boundary);
   ASSERT_TRUE(region.log.roll_back(region.log.base())) << "the event is given up";

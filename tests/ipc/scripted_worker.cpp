@@ -171,7 +171,7 @@ void ScriptedWorker::run() noexcept {
   while (input_.readable() != 0) {
     std::uint64_t number = 0;
     std::memcpy(&number, input_.data(), sizeof(number));
-    boundary_ = log_.tail();
+    boundary_ = log_.begin_event();
     if (fails_first(number)) {
       output_.enter_event(number);
       change_state(number + 1);

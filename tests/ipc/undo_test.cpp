@@ -7,6 +7,7 @@
 
 #include <gtest/gtest.h>
 
+#include <sluice/ipc/commit.hpp>
 #include <sluice/ipc/undo.hpp>
 
 #include "lane_fixture.hpp"
@@ -60,7 +61,7 @@ TEST(UndoLog, GoesBackToABoundary) {
   Logged logged;
   logged.note(0, 3);
   logged.set(0, "one");
-  const std::uint64_t boundary = logged.log.tail();
+  const std::uint64_t boundary = logged.log.begin_event();
   logged.note(0, 3);
   logged.set(0, "two");
   logged.note(50, 5);
@@ -85,14 +86,76 @@ TEST(UndoLog, TakesPiecesOfEveryLengthAndPlace) {
   }
 }
 
+TEST(UndoLog, NotesWhatAnEventChangesAgainAndAgainOnce) {
+  Logged logged;
+  ASSERT_TRUE(logged.note(8, 16));
+  const std::uint64_t once = logged.log.tail();
+  for (int i = 0; i < 1000; ++i) {
+    ASSERT_TRUE(logged.note(8, 16));
+    ASSERT_TRUE(logged.note(8, 4)) << "a part of it";
+    logged.set(8, std::to_string(i));
+  }
+  EXPECT_EQ(logged.log.tail(), once);
+  ASSERT_TRUE(logged.note(8, 17)) << "more than that is noted";
+  EXPECT_GT(logged.log.tail(), once);
+  ASSERT_TRUE(logged.log.roll_back());
+  EXPECT_EQ(logged.text(8, 3), std::string_view("\0\0\0", 3));
+  ASSERT_TRUE(logged.note(8, 16)) << "and after that once more";
+  EXPECT_EQ(logged.log.tail(), once);
+}
+
+// Events that note, change, are taken back and committed, whole or in parts, beside a copy of what the state must be.
+TEST(UndoLog, BringsBackTheBeginOfAnEventWhateverItRemembers) {
+  const Seed seed;
+  std::mt19937_64 random = seed.engine();
+  UndoHeader header{};
+  CommitHeader commits{};
+  std::vector<std::byte> entries(4096);
+  std::vector<std::byte> state(256);
+  std::vector<std::byte> committed = state;
+  for (int process = 0; process < 200; ++process) {
+    UndoLog log{header, entries, state};
+    Commit commit{commits, {}, {}, log};
+    ASSERT_TRUE(commit.recover());
+    ASSERT_EQ(state, committed);
+    for (int event = 0; event < 30; ++event) {
+      const std::uint64_t boundary = log.begin_event();
+      const std::vector<std::byte> before = state;
+      bool split = false;
+      for (std::uint64_t change = below(random, 40); change > 0; --change) {
+        const std::uint64_t at = below(random, 8) * 8 + below(random, 3);
+        const std::uint64_t bytes = 1 + below(random, 12);
+        if (!log.note(state.data() + at, bytes)) break;
+        for (std::uint64_t i = 0; i < bytes; ++i)
+          state[at + i] = static_cast<std::byte>(random());
+        if (split || below(random, 100) != 0) continue;
+        split = true;
+        commit.commit(boundary);
+        committed = before;
+      }
+      const std::uint64_t fate = below(random, 4);
+      if (fate == 0) {
+        ASSERT_TRUE(log.roll_back(split ? log.base() : boundary));
+        ASSERT_EQ(state, before);
+      }
+      if (fate == 1 || log.tail() > entries.size() / 2) {
+        commit.commit();
+        committed = state;
+      }
+    }
+  }
+}
+
 TEST(UndoLog, ThatIsFullRefusesAndStaysAsItIs) {
   Logged logged;
   int noted = 0;
-  while (logged.note(0, 16))
+  while (logged.note(0, 16)) {
     ++noted;
+    logged.log.begin_event();
+  }
   EXPECT_EQ(noted, 256 / 32);
   EXPECT_EQ(logged.log.tail(), 256U) << "to the last byte";
-  EXPECT_FALSE(logged.note(0, 0));
+  EXPECT_FALSE(logged.note(8, 0));
   EXPECT_TRUE(logged.log.roll_back());
   UndoLog small{logged.header, std::span{logged.entries}.first(64), logged.state};
   EXPECT_FALSE(small.note(logged.state.data(), 49)) << "an entry that can never fit";
@@ -159,7 +222,7 @@ TEST(CorruptUndoLog, HasAnEntryLongerThanTheLog) {
 TEST(CorruptUndoLog, HasAnEntryThatReachesBehindTheBoundary) {
   Logged logged;
   logged.note(0, 32);
-  const std::uint64_t boundary = logged.log.tail();
+  const std::uint64_t boundary = logged.log.begin_event();
   logged.note(0, 8);
   logged.spoil_newest(0, 32);
   EXPECT_FALSE(logged.log.roll_back(boundary));

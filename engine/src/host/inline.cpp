@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <deque>
+#include <optional>
 
 #include <sluice/error.hpp>
 
@@ -24,7 +25,7 @@ struct InlineRun::Parts final : Waiter {
     for (const WorkerIndex worker : wiring.workers()) {
       // relaxed: one thread.
       wiring.worker(worker).control().incarnation.store(1, std::memory_order_relaxed);
-      loops.emplace_back(wiring, worker, *this);
+      loops.emplace_back().emplace(wiring, worker, *this);
       running.push_back(false);
     }
   }
@@ -42,9 +43,22 @@ struct InlineRun::Parts final : Waiter {
         std::size_t i;
         ~Done() { running[i] = false; }
       } done{running, i};
-      worked = loops[i].step() == WorkerLoop::Step::worked || worked;
+      worked = step(i) || worked;
     }
     return collect() || worked;
+  }
+
+  // As a worker's process does it.
+  bool step(std::size_t i) {
+    std::optional<WorkerLoop>& loop = loops[i];
+    // A constructor that throws leaves none.
+    if (!loop) return false;
+    try {
+      return loop->step() == WorkerLoop::Step::worked;
+    } catch (const DoAgain&) {
+      loop.emplace(host.wiring(), WorkerIndex{i}, *this);
+      return true;
+    }
   }
 
   // Takes what has come to the outlets; false when that was nothing.
@@ -75,7 +89,7 @@ struct InlineRun::Parts final : Waiter {
 
   std::string name;
   Host host;
-  std::deque<WorkerLoop> loops;
+  std::deque<std::optional<WorkerLoop>> loops;
   std::vector<bool> running;
   std::map<NodeIndex, std::vector<std::vector<std::byte>>> collected;
 };
@@ -100,7 +114,7 @@ void InlineRun::finish() {
   parts_->host.close_inlets();
   run();
   if (!std::all_of(parts_->loops.begin(), parts_->loops.end(),
-                   [](const WorkerLoop& loop) { return loop.finished(); })) {
+                   [](const std::optional<WorkerLoop>& loop) { return loop && loop->finished(); })) {
     throw Error{{"finish", parts_->name, "a source has nothing now and has not ended", "run it with Engine"}};
   }
 }

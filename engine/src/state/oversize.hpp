@@ -14,4 +14,10 @@ class Oversize : public Error {
   using Error::Error;
 };
 
+// An undo log without room, which may be that of the events before in the same batch.
+class UndoFull final : public Oversize {
+ public:
+  using Oversize::Oversize;
+};
+
 }  // namespace sluice::detail

@@ -138,7 +138,7 @@ const std::byte* StateArea::find(std::span<const std::byte> area, std::string_vi
 }
 
 void StateArea::undo_full(std::size_t bytes) const {
-  throw Oversize{{"change the state of stage", stage_,
+  throw UndoFull{{"change the state of stage", stage_,
                   fmt::format("one event changes more than its undo log of {} holds ({} more)",
                               format_bytes(undo_.capacity_bytes()), format_bytes(bytes)),
                   fmt::format("raise {}{}", stage_variable(stage_, "undo.bytes"),

@@ -15,7 +15,7 @@ bool WorkerLoop::anything_to_commit() const noexcept {
 
 void WorkerLoop::commit_batch() {
   if (!anything_to_commit()) return;
-  if (undo_asked_) throw OneByOne{};
+  if (undo_asked_) throw DoAgain{};
   const std::uint64_t events = events_in_batch();
   WorkerAccess::act_before_any_commit(*worker_);
   if (has_flushes()) flush_batch();
@@ -33,7 +33,7 @@ void WorkerLoop::publish_before_event() {
     memory_.control().outside.flushing.store(events_in_batch(),
                                              std::memory_order_relaxed);  // relaxed: own word.
     undo_asked_ = true;
-    throw OneByOne{};
+    throw DoAgain{};
   }
   WorkerAccess::act_before_any_commit(*worker_);
   store_commit(false);

@@ -4,7 +4,7 @@
 // Such a stage is committed between two events only. So its batch ends once a lane out is half full, and an event is
 // begun only when half of every lane is free. An event that pushes more than that waits for the stages behind, if it is
 // the first of its batch; if it is not, those before it would have to be committed in its midst: then the batch is undone
-// and done again event by event (OneByOne).
+// and done again event by event (DoAgain).
 //
 // A flush of several events that fails says nothing about which of them is at fault. While it runs no event is named in
 // the progress words, and `flushing` says how many events it is of; a replacement that finds that word handles as many

@@ -8,6 +8,7 @@
 
 #include <sluice/error.hpp>
 
+#include "state/oversize.hpp"
 #include "worker/region_check.hpp"
 #include "worker/worker_access.hpp"
 
@@ -107,15 +108,13 @@ WorkerLoop::Step WorkerLoop::step() {
       say_last_word();
       done = 1;
     }
+  } catch (const UndoFull&) {
+    const bool again = shares_the_undo_log();
+    give_up(again);
+    if (again) throw DoAgain{};
+    throw;
   } catch (...) {
-    // Only a handler throws here, so that there is an event to abandon. What it had ready for a flush may hold parts
-    // of that event.
-    if (has_flushes()) {
-      abandon_batch();
-    } else {
-      abandon_event();
-      commit_batch();
-    }
+    give_up(false);
     throw;
   }
   done += note_ends();
@@ -269,6 +268,28 @@ void WorkerLoop::say_last_word() {
   if (more) return;
   out_.end();
   finished_ = true;
+}
+
+// Only a handler throws in step(), so that there is an event to abandon. What it had ready for a flush may hold parts of
+// that event. `again`: it is handled once more, in a batch of its own.
+void WorkerLoop::give_up(bool again) {
+  if (has_flushes()) {
+    // relaxed: own word.
+    if (again) memory_.control().outside.flushing.store(events_in_batch(), std::memory_order_relaxed);
+    abandon_batch();
+  } else {
+    abandon_event();
+    commit_batch();
+  }
+}
+
+// Whether events before the one in the handler have taken room in the undo log that it can have once they are committed.
+// What the handler's constructor has noted, and would note again, does not count.
+bool WorkerLoop::shares_the_undo_log() const noexcept {
+  const Batch& batch = work_.batch;
+  const bool others = batch.in_boundary != committed_in_ || batch.out_boundary != committed_out_ ||
+                      last_words_ != committed_last_words_;
+  return batch.undo_boundary != 0 && (others || log_.base() != 0);
 }
 
 void WorkerLoop::abandon_event() noexcept {

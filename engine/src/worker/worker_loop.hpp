@@ -29,9 +29,10 @@
 
 namespace sluice::detail {
 
-// What the worker of a stage with flushes throws when it must not commit in the midst of an event and cannot go on
-// without: the batch is to be done again event by event, by a new loop.
-struct OneByOne {};
+// What a worker throws when the event in its handler cannot go on in this batch, and may be able to in one of its own: it
+// has been undone, and a new loop does it again. An event that finds the undo log too full of those before it; in a stage
+// with flushes, which is not committed in the midst of an event, one that finds a lane full.
+struct DoAgain {};
 
 class WorkerLoop final : private Producer, private WorkerServices {
  public:
@@ -43,7 +44,7 @@ class WorkerLoop final : private Producer, private WorkerServices {
 
   // One batch, if there is input. Whatever the handler throws comes out, after the event in question has been
   // rolled back and those before it are committed; in a stage with flushes, after the batch has been. Then, and
-  // after OneByOne, the loop is done with: a new one recovers the region.
+  // after DoAgain, the loop is done with: a new one recovers the region.
   Step step();
   // Waits for input, not longer than the policy's bound.
   void wait_for_input();
@@ -74,6 +75,8 @@ class WorkerLoop final : private Producer, private WorkerServices {
   void note_pace(bool slow) noexcept;
   std::uint64_t note_ends();
   void say_last_word();
+  void give_up(bool again);
+  bool shares_the_undo_log() const noexcept;
   void abandon_event() noexcept;
   void abandon_batch() noexcept;
   bool anything_to_commit() const noexcept;
@@ -121,7 +124,7 @@ class WorkerLoop final : private Producer, private WorkerServices {
   std::uint64_t last_words_ = 0;  // Portions that have been said, with this batch.
   std::uint64_t committed_last_words_ = 0;
   std::vector<Covered> covered_;  // By this batch.
-  bool undo_asked_ = false;       // OneByOne was thrown, whatever the handler made of it.
+  bool undo_asked_ = false;       // DoAgain was thrown, whatever the handler made of it.
   std::uint64_t one_by_one_ = 0;  // So many events are handled in a batch each: a flush of them has failed.
   std::uint64_t source_pace_;     // Calls of a source in a batch.
   std::chrono::nanoseconds linger_;

@@ -118,7 +118,7 @@ void work(const Wiring& wiring, const pinning::Place& place, WorkerIndex worker,
       if (!at_ease) take_ease(sharing_of(settings, place));
       at_ease = true;
       outside.wait(away.what());
-    } catch (const OneByOne&) {
+    } catch (const DoAgain&) {
     }
   }
 }

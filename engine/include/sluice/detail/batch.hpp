@@ -59,7 +59,7 @@ class Work {
   }
   // Before the handler sees an event of that lane.
   void begin_event(std::uint64_t position) noexcept {
-    batch.begin_event(position, undo_.tail());
+    batch.begin_event(position, undo_.begin_event());
     // relaxed: the watchdog wants to see that it changes, no more.
     progress_.event.store(event_word(position), std::memory_order_relaxed);
     // The master, when it looks into a dead worker, must find the event that it died in, not the one before.

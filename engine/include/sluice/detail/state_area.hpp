@@ -39,7 +39,7 @@ class StateArea {
   std::byte* claim(std::string_view name, std::size_t bytes, std::span<const std::byte> initial);
 
   // Notes bytes that are about to change. Throws Error when the undo log is full.
-  void note(const void* address, std::size_t bytes) {
+  [[gnu::always_inline]] void note(const void* address, std::size_t bytes) {
     if (!undo_.note(static_cast<const std::byte*>(address), bytes)) undo_full(bytes);
   }
   // Remembers the size of a table that was claimed last, for the remedy of one that is full.

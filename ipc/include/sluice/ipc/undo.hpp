@@ -12,6 +12,11 @@
 // prefix of the program's stores (commit.hpp).
 //
 // base is 0 except while one event is committed in two parts (see Commit::commit).
+//
+// What an event has noted need not be noted again: the older entry brings back what was there before the event, and
+// nothing goes back to the midst of one. So the process remembers what it has noted since the event began, as far as some
+// places go: enough for state that is changed again and again, no promise for every pattern. It is a memory of the process
+// alone; the one that replaces it goes by the entries.
 #pragma once
 
 #include <atomic>
@@ -37,23 +42,35 @@ class UndoLog {
       : header_{header}, entries_{entries}, state_{state} {}
 
   // Notes the `bytes` at `address`, which lie in the state as a whole, before they are changed.
-  // It takes their number, rounded up to 8, and 16 more. False when the log has no room for that: then
-  // nothing was noted and nothing may be changed.
-  bool note(const std::byte* address, std::size_t bytes) noexcept {
+  // It takes their number, rounded up to 8, and 16 more, or nothing if this event is remembered to have noted them. False
+  // when the log has no room for that: then nothing was noted and nothing may be changed.
+  // Inlined, so that the compiler knows the length where the caller does: a copy of eight bytes is no call.
+  [[gnu::always_inline]] bool note(const std::byte* address, std::size_t bytes) noexcept {
     const std::uint64_t tail = header_.tail.load(std::memory_order_relaxed);  // relaxed: own word.
     SLUICE_ASSERT(base() <= tail && tail <= entries_.size());
     SLUICE_ASSERT(lies_in_the_state(address, bytes));
+    const auto offset = static_cast<std::uint64_t>(address - state_.data());
+    Noted& noted = noted_[place_of(offset)];
+    if (noted.event == event_ && noted.offset == offset && noted.bytes >= bytes) return true;
     const std::uint64_t padded = (bytes + 7) & ~std::uint64_t{7};
     if (padded + sizeof(Trailer) > entries_.size() - tail) return false;
     std::memcpy(entries_.data() + tail, address, bytes);
-    const Trailer trailer{static_cast<std::uint64_t>(address - state_.data()), bytes};
+    const Trailer trailer{offset, bytes};
     std::memcpy(entries_.data() + tail + padded, &trailer, sizeof(trailer));
     // [undo.tail] release: the entry before its cursor, for the process that replaces this one; pairs with
     // the load of tail in roll_back().
     header_.tail.store(tail + padded + sizeof(Trailer), std::memory_order_release);
     // The state changes after the cursor: the compiler may not move those stores up.
     std::atomic_signal_fence(std::memory_order_seq_cst);
+    noted = {event_, offset, bytes};
     return true;
+  }
+
+  // An event begins: it can be taken back without those before it, so that they have noted nothing for it. The position
+  // to roll back to.
+  std::uint64_t begin_event() noexcept {
+    ++event_;
+    return tail();
   }
 
   // Puts the old bytes back, newest first, down to the position `to`, which tail() gave before. Each step can
@@ -64,6 +81,7 @@ class UndoLog {
     // entry is missing; pairs with the stores in note(), restart() and below.
     std::uint64_t tail = header_.tail.load(std::memory_order_acquire);
     if (tail > entries_.size() || to > tail) return false;
+    ++event_;
     while (tail > to) {
       Trailer trailer{};
       if (tail - to < sizeof(trailer)) return false;
@@ -95,6 +113,8 @@ class UndoLog {
   // Gives up the entries before `base`; by the commit only, which can repeat it.
   void restart(std::uint64_t base, std::uint64_t tail) noexcept {
     SLUICE_ASSERT(base <= tail && tail <= entries_.size());
+    // What is kept are the entries of the event that goes on.
+    if (base == tail) ++event_;
     // Base never passes tail on the way: it rises only up to a tail that stays, and is lowered before tail
     // is. [undo.tail] release: the cursors of the lanes before them; pairs with the load in roll_back().
     header_.base.store(base, std::memory_order_release);
@@ -111,9 +131,22 @@ class UndoLog {
     std::uint64_t bytes;
   };
 
+  // What was noted last of those pieces of state that have the same place.
+  struct Noted {
+    std::uint64_t event;
+    std::uint64_t offset;
+    std::uint64_t bytes;
+  };
+  static constexpr unsigned kPlaceBits = 6;
+  static constexpr std::size_t place_of(std::uint64_t offset) noexcept {
+    return offset * 0x9e3779b97f4a7c15ULL >> (64U - kPlaceBits);
+  }
+
   UndoHeader& header_;
   std::span<std::byte> entries_;
   std::span<std::byte> state_;
+  std::uint64_t event_ = 1;  // Since when what was noted counts; 0 for what never was.
+  Noted noted_[std::size_t{1} << kPlaceBits]{};
 };
 
 }  // namespace sluice::ipc
