@@ -14,6 +14,8 @@
 //       for which events waited. noticed, born and ready are what the time goes into, each counted from the
 //       signal: the master knows of the death, first instruction, recovered with its handler constructed.
 //       state:SIZE is a table that large; rows all over it are in use, four for each page.
+//   crash/...        the same for a SIGSEGV, without core dumps and with them: the kernel writes the core before the
+//       death is known, into a directory below TMPDIR. `skipped` where core_pattern sends cores elsewhere.
 //   full_rate/...    from the signal until the worker handles 95 % of the events per time that it handled
 //       before, seen in windows of half a millisecond: state is mapped page by page as it is touched.
 //   burst/...        events come on a fixed schedule (open_loop.hpp) in bursts of 20 ms at 80 % of the
@@ -21,11 +23,16 @@
 //       event should have been sent until it is back at the host.
 //   bystander/...    events a second of a worker that has nothing to do with the killed one, which dies every
 //       10 ms.
+#include <algorithm>
+#include <csignal>
 #include <cstdint>
+#include <cstdlib>
+#include <filesystem>
 #include <memory>
 #include <optional>
 #include <random>
 #include <string>
+#include <sys/resource.h>
 #include <vector>
 
 #include <benchmark/benchmark.h>
@@ -74,7 +81,42 @@ class Intervals {
   std::uniform_int_distribution<int> time_{3'000, 6'000};
 };
 
-void replacement(benchmark::State& state, std::uint64_t state_bytes, int kills) {
+// Cores of this process and what it forks, and where they go: into a directory that is removed at the end.
+class Cores {
+ public:
+  explicit Cores(bool wanted) : before_{std::filesystem::current_path()} {
+    ::getrlimit(RLIMIT_CORE, &limit_);
+    rlimit limit = limit_;
+    limit.rlim_cur = wanted ? limit.rlim_max : 0;
+    ::setrlimit(RLIMIT_CORE, &limit);
+    std::string name = (std::filesystem::temp_directory_path() / "sluice-cores-XXXXXX").string();
+    if (::mkdtemp(name.data()) == nullptr) return;
+    directory_ = name;
+    std::filesystem::current_path(directory_);
+  }
+  ~Cores() {
+    ::setrlimit(RLIMIT_CORE, &limit_);
+    std::error_code error;
+    std::filesystem::current_path(before_, error);
+    if (!directory_.empty()) std::filesystem::remove_all(directory_, error);
+  }
+  Cores(const Cores&) = delete;
+  Cores& operator=(const Cores&) = delete;
+
+  std::uintmax_t largest_bytes() const {
+    std::uintmax_t most = 0;
+    for (const auto& entry : std::filesystem::directory_iterator{directory_})
+      most = std::max(most, entry.file_size());
+    return most;
+  }
+
+ private:
+  std::filesystem::path before_;
+  std::filesystem::path directory_;
+  rlimit limit_{};
+};
+
+void replacement(benchmark::State& state, std::uint64_t state_bytes, int kills, int signal = SIGKILL) {
   Parts parts;
   for ([[maybe_unused]] auto _ : state) {
     Touched pipeline{state_bytes};
@@ -82,7 +124,7 @@ void replacement(benchmark::State& state, std::uint64_t state_bytes, int kills) 
     Intervals intervals;
     for (int kill = 0; kill < kills; ++kill) {
       intervals.wait();
-      const auto killed = pipeline.kill();
+      const auto killed = pipeline.kill(signal);
       const auto life = pipeline.await_successor(killed, kLimit);
       if (!life) return state.SkipWithError("a killed worker was not replaced in time");
       parts.add(*life, killed);
@@ -90,6 +132,14 @@ void replacement(benchmark::State& state, std::uint64_t state_bytes, int kills) 
     if (const std::string fault = pipeline.end(); !fault.empty()) return state.SkipWithError(fault.c_str());
   }
   parts.report(state);
+}
+
+void crash(benchmark::State& state, std::uint64_t state_bytes, bool with_core, int kills) {
+  const Cores cores{with_core};
+  replacement(state, state_bytes, kills, SIGSEGV);
+  const std::uintmax_t bytes = cores.largest_bytes();
+  state.counters["core_bytes"] = static_cast<double>(bytes);
+  if (with_core && bytes == 0) state.SkipWithError("cores go elsewhere here: see kernel.core_pattern");
 }
 
 void fork_store(benchmark::State& state, int kills) {
@@ -170,6 +220,12 @@ void add_all(const Options& options) {
     add(fmt::format("replacement/sluice/state:{}", text), [bytes = bytes, kills](auto& state) {
       replacement(state, bytes, kills);
     })->Iterations(1);
+    for (const bool cores : {false, true}) {
+      if (bytes == 0 || bytes > (std::uint64_t{100} << 20)) continue;
+      add(fmt::format("crash/{}/state:{}", cores ? "sluice" : "baseline:no_core", text),
+          [bytes = bytes, cores, kills](auto& state) { crash(state, bytes, cores, kills); })
+          ->Iterations(1);
+    }
     if (options.quick) continue;
     add(fmt::format("full_rate/sluice/state:{}", text), [bytes = bytes](auto& state) {
       full_rate(state, bytes, 5);

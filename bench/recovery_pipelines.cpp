@@ -154,11 +154,11 @@ bool Touched::await_touched(std::chrono::nanoseconds limit) {
   return true;
 }
 
-std::chrono::nanoseconds Touched::kill() {
+std::chrono::nanoseconds Touched::kill(int signal) {
   // Between two processes there is nobody to kill: then the next look finds one.
   for (int look = 0; look < 1000; ++look) {
     const auto before = now();
-    if (engine_.signal_worker("touch/0", SIGKILL)) return before;
+    if (engine_.signal_worker("touch/0", signal)) return before;
     std::this_thread::sleep_for(std::chrono::milliseconds{1});
   }
   throw Error{{"kill", "touch/0", "it has no process for a second", ""}};

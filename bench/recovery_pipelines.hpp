@@ -3,6 +3,7 @@
 #pragma once
 
 #include <chrono>
+#include <csignal>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -34,7 +35,7 @@ class Touched {
   // Until every row that the events name has been inserted, and changed once more.
   bool await_touched(std::chrono::nanoseconds limit);
   // Sends the signal; the time just before it.
-  std::chrono::nanoseconds kill();
+  std::chrono::nanoseconds kill(int signal = SIGKILL);
   // Until a process that was born after `killed` has begun an event.
   std::optional<LifeStats> await_successor(std::chrono::nanoseconds killed, std::chrono::nanoseconds limit);
 
