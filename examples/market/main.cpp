@@ -147,7 +147,8 @@ int run(const Options& options) {
     if (market::is_fed_by_the_host(input)) feed.emplace(input.paths, input.max_line_bytes);
     market::prepare_output(options.out);
     const market::OutputLock lock{options.out};
-    const sluice::Pipeline pipeline = market::market_pipeline(input, options.out, settings);
+    const sluice::Pipeline pipeline =
+        market::market_pipeline(input, options.out, lock.descriptor(), settings);
     status_of_error = sluice::kExitUsage;  // What the engine refuses before its start are settings.
     sluice::Engine engine{pipeline, settings};
     status_of_error = sluice::kExitFailed;

@@ -79,7 +79,7 @@ bool is_fed_by_the_host(const MarketInput& input) {
   return streams != 0;
 }
 
-sluice::Pipeline market_pipeline(const MarketInput& input, const std::filesystem::path& out,
+sluice::Pipeline market_pipeline(const MarketInput& input, const std::filesystem::path& out, int out_lock,
                                  const sluice::Settings& settings) {
   sluice::Pipeline pipeline{"market"};
   // Who goes on with a segment goes on in these files.
@@ -112,7 +112,11 @@ sluice::Pipeline market_pipeline(const MarketInput& input, const std::filesystem
       .merge(count_rows)
       .merge(rejected)
       .merge(from.rejected)
-      .to<WriteStage>("write", {.state_bytes = kSmall, .undo_bytes = kSmall, .lane_bytes = 256 * kKibibyte},
+      .to<WriteStage>("write",
+                      {.state_bytes = kSmall,
+                       .undo_bytes = kSmall,
+                       .lane_bytes = 256 * kKibibyte,
+                       .descriptors = {out_lock}},
                       out, from.readers);
   return pipeline;
 }

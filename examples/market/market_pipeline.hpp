@@ -28,8 +28,9 @@ struct MarketInput {
 // Whether the host reads it. Throws sluice::Error for files and streams together, and for a path that is empty.
 bool is_fed_by_the_host(const MarketInput& input);
 
-// Looks into every file. Throws sluice::Error for one that cannot be read.
-sluice::Pipeline market_pipeline(const MarketInput& input, const std::filesystem::path& out,
+// Looks into every file. Throws sluice::Error for one that cannot be read. `out_lock`: the descriptor of an OutputLock of
+// `out`, which the processes that write there hold as well.
+sluice::Pipeline market_pipeline(const MarketInput& input, const std::filesystem::path& out, int out_lock,
                                  const sluice::Settings& settings);
 
 }  // namespace market

@@ -28,12 +28,13 @@ void remove_new_files(const std::filesystem::path& directory);
 // Creates the directory if need be. Throws sluice::Error when it cannot be written.
 void prepare_output(const std::filesystem::path& directory);
 
-// Keeps other runs out of a directory, until this process and those that it forked have ended, however.
+// Keeps other runs out of a directory, until this process and those that are given its descriptor have ended, however.
 class OutputLock {
  public:
   // Waits two seconds for a run that is about to end. Throws sluice::Error when another run has it.
   explicit OutputLock(const std::filesystem::path& directory);
   ~OutputLock();
+  int descriptor() const noexcept { return fd_; }
   OutputLock(const OutputLock&) = delete;
   OutputLock& operator=(const OutputLock&) = delete;
 

@@ -18,6 +18,8 @@
 #include <sluice/printable.hpp>
 #include <sluice/units.hpp>
 
+#include "teller.hpp"
+
 namespace sluice {
 
 using namespace detail;
@@ -199,6 +201,7 @@ void accompany(Engine& engine, const Company& how, Chaos* chaos, const std::func
   using Clock = std::chrono::steady_clock;
   constexpr auto kTick = std::chrono::milliseconds{2};
   LiveTable table{how.live};
+  Teller teller;
   Stats before = engine.stats();
   auto drawn = Clock::now();
   bool ending = false;
@@ -217,6 +220,8 @@ void accompany(Engine& engine, const Company& how, Chaos* chaos, const std::func
       return;
     }
     const auto now = Clock::now();
+    if (teller.due(now))
+      teller.look(engine.stats(), ending || engine.draining(), now, [&table] { table.clear(); });
     if (how.live && now - drawn >= how.interval) {
       Stats stats = engine.stats();
       table.draw(to_text(stats, before, seconds_of(now - drawn)));

@@ -119,6 +119,7 @@ std::vector<Denial> denials() {
   const std::pair<const char*, long> calls[] = {
       {"pidfd_open", SYS_pidfd_open},
       {"pidfd_send_signal", SYS_pidfd_send_signal},
+      {"close_range", SYS_close_range},
       {"waitid", SYS_waitid},
       {"wait4", SYS_wait4},
       {"epoll_create1", SYS_epoll_create1},

@@ -81,7 +81,7 @@ class SlowSources : public Sources, public testing::WithParamInterface<bool> {};
 TEST_P(SlowSources, HandOnEachEventBeforeTheNextOneComes) {
   Pipe pipe;
   Pipeline pipeline{"drip"};
-  pipeline.source<FromPipe>("drip", {}, pipe.ends[0], GetParam()).outlet("out");
+  pipeline.source<FromPipe>("drip", {.descriptors = {pipe.ends[0]}}, pipe.ends[0], GetParam()).outlet("out");
   Engine engine{pipeline, settings()};
   engine.start();
   auto out = engine.outlet<Item>("out");
@@ -102,7 +102,7 @@ INSTANTIATE_TEST_SUITE_P(That, SlowSources, testing::Bool(),
 TEST_F(Sources, ThatWaitShowAsIdleAndTakeNoProcessorTime) {
   Pipe pipe;
   Pipeline pipeline{"wait"};
-  pipeline.source<FromPipe>("wait", {}, pipe.ends[0], true).outlet("out");
+  pipeline.source<FromPipe>("wait", {.descriptors = {pipe.ends[0]}}, pipe.ends[0], true).outlet("out");
   Engine engine{pipeline, settings({"watchdog.deadline=200ms"})};
   engine.start();
   Collector<Item> out{engine, "out"};

@@ -38,6 +38,12 @@ class Client {
 class Away : public WithOutside {
  protected:
   std::string service() const { return file("service"); }
+  std::string text_of_reports() const {
+    std::string text;
+    for (const std::string& line : lines_of(file("reports/deaths.jsonl")))
+      text += line + "\n";
+    return text;
+  }
   void come_back() const { std::ofstream{service()} << "here"; }
   // Whether it shows as waiting outside, with the text and a time that passes.
   static bool shows_it(const Engine& engine, const std::string& worker) {
@@ -152,11 +158,11 @@ TEST_F(Away, ForLongerThanItsPatienceEndsThePipelineWithTheText) {
 // Calls a service that takes its time, and says so or does not.
 class Slow {
  public:
-  Slow(Worker& worker, const std::string& go_on, bool declares)
-      : worker_{worker}, go_on_{go_on}, declares_{declares} {}
+  Slow(Worker& worker, const std::string& go_on, bool declares, std::chrono::milliseconds limit = 1h)
+      : worker_{worker}, go_on_{go_on}, declares_{declares}, limit_{limit} {}
   void operator()(const Item& item, Output<Item>& out) const {
     std::optional<OutsideCall> call;
-    if (declares_) call.emplace(worker_.outside(1h));
+    if (declares_) call.emplace(worker_.outside(limit_));
     while (!std::filesystem::exists(go_on_))
       std::this_thread::sleep_for(5ms);
     out.push(item);
@@ -166,6 +172,7 @@ class Slow {
   Worker& worker_;
   std::string go_on_;
   bool declares_;
+  std::chrono::milliseconds limit_;
 };
 
 TEST_F(Away, IsNotWhatACallIsThatSaysHowLongItMayTake) {
@@ -184,6 +191,44 @@ TEST_F(Away, IsNotWhatACallIsThatSaysHowLongItMayTake) {
   EXPECT_TRUE(engine.wait_for(kDeadline));
   EXPECT_THAT(out.all(), SizeIs(1));
   EXPECT_EQ(worker_of(engine, "slow/0").restarts, 0U);
+}
+
+// The service takes longer than the call had said: that is told as what it is, and no event is blamed for it.
+TEST_F(Away, IsTheCauseOfADeathInACallThatOverrunsWhatItHadSaid) {
+  Pipeline pipeline{"slow"};
+  pipeline.inlet<Item>("in").to<Slow>("slow", {}, service(), true, 50ms).outlet("out");
+  Engine engine{pipeline, settings({"watchdog.deadline=100ms", "poison.attempts=1", "restart.budget=0"})};
+  engine.start();
+  Collector<Item> out{engine, "out"};
+  auto in = engine.inlet<Item>("in");
+  in.push({});
+  EXPECT_TRUE(eventually([&] { return worker_of(engine, "slow/0").restarts >= 2; }));
+  EXPECT_EQ(worker_of(engine, "slow/0").last_death, "overran its call outside");
+  come_back();
+  in.close();
+  EXPECT_TRUE(engine.wait_for(kDeadline));
+  EXPECT_THAT(out.all(), SizeIs(1));
+  EXPECT_EQ(engine.stats().dead_letters(), 0U);
+  EXPECT_THAT(text_of_reports(),
+              AllOf(HasSubstr("\"call_outside\":true"), HasSubstr("overran its call outside")));
+}
+
+// The host finds what its pipeline waits for in the report as well, and that a drain waits for it.
+TEST_F(Away, IsReportedWhenItBeginsAndWhenADrainHasToWaitForIt) {
+  Pipeline pipeline{"client"};
+  pipeline.inlet<Item>("in").to<Client>("client", {}, service(), Where::handler);
+  Engine engine{pipeline, settings()};
+  engine.start();
+  auto in = engine.inlet<Item>("in");
+  in.push({});
+  EXPECT_TRUE(eventually([&] { return text_of_reports().find("\"draining\":false") != std::string::npos; }));
+  EXPECT_THAT(text_of_reports(), AllOf(HasSubstr("\"report\":\"waiting outside\""),
+                                       HasSubstr("\"worker\":\"client/0\""), HasSubstr("does not answer")));
+  engine.begin_drain();
+  EXPECT_TRUE(eventually([&] { return text_of_reports().find("\"draining\":true") != std::string::npos; }));
+  come_back();
+  EXPECT_TRUE(engine.wait_for(kDeadline));
+  EXPECT_THAT(lines_of(file("reports/deaths.jsonl")), SizeIs(2)) << "each is told once";
 }
 
 TEST_F(Away, IsNotDeclaredByAReplacementWhosePredecessorDiedInACall) {

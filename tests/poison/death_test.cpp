@@ -4,14 +4,21 @@
 #include "death/death.hpp"
 
 #include <array>
+#include <chrono>
 #include <csignal>
+#include <string>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include <gtest/gtest.h>
 
+#include "death/memory_events.hpp"
 #include "worker/worker_process.hpp"
 
 namespace sluice::detail {
 namespace {
+
+using namespace std::chrono_literals;
 
 Evidence exited(int status) {
   Evidence evidence;
@@ -91,6 +98,54 @@ TEST(Death, IsEarnedWhenTheKernelOrTheWatchdogEndedIt) {
   EXPECT_EQ(death_of(evidence).cause, Cause::out_of_memory);
   evidence.ended_by_watchdog = true;
   EXPECT_EQ(death_of(evidence).cause, Cause::stalled);
+}
+
+TEST(Death, IsNotEarnedInACallOutsideThatTookLongerThanItHadSaid) {
+  Evidence evidence = killed(SIGKILL);
+  evidence.ended_by_watchdog = true;
+  evidence.overran = true;
+  EXPECT_EQ(death_of(evidence).cause, Cause::overran);
+  EXPECT_FALSE(is_earned(Cause::overran));
+  EXPECT_NE(to_text(death_of(evidence), {}).find("a call outside"), std::string::npos);
+}
+
+// The kernel's count of kills, in a file that the test writes.
+class OutOfMemoryCount : public testing::Test {
+ protected:
+  OutOfMemoryCount() { count(3); }
+  ~OutOfMemoryCount() override { ::close(file_); }
+  void count(int kills) const {
+    const std::string text = "low 0\nhigh 0\nmax 7\noom 9\noom_kill " + std::to_string(kills) + "\n";
+    EXPECT_EQ(::pwrite(file_, text.data(), text.size(), 0), static_cast<ssize_t>(text.size()));
+  }
+  MemoryEvents events() const { return MemoryEvents{Descriptor{::dup(file_)}}; }
+
+  int file_ = ::memfd_create("count", MFD_CLOEXEC);
+};
+
+TEST_F(OutOfMemoryCount, ExplainsAKillRightAfterItHasRisen) {
+  MemoryEvents events = this->events();
+  count(4);
+  EXPECT_TRUE(events.explains_a_kill(10s, 20s));
+  EXPECT_FALSE(events.explains_a_kill(10s, 20s)) << "each rise explains one death";
+}
+
+TEST_F(OutOfMemoryCount, OfOldAgeBlamesNobody) {
+  MemoryEvents events = this->events();
+  EXPECT_FALSE(events.explains_a_kill(0s, 1s)) << "what stood there at the start";
+  count(4);
+  events.look(10s);
+  EXPECT_FALSE(events.explains_a_kill(0s, 16s)) << "another process of the group died six seconds ago";
+  EXPECT_FALSE(events.explains_a_kill(0s, 16s));
+  count(5);
+  EXPECT_TRUE(events.explains_a_kill(0s, 17s)) << "and the next one is told apart from it";
+}
+
+TEST_F(OutOfMemoryCount, FromBeforeAWorkerWasBornDoesNotBlameIt) {
+  MemoryEvents events = this->events();
+  count(4);
+  events.look(10s);
+  EXPECT_FALSE(events.explains_a_kill(11s, 12s));
 }
 
 class Blames : public testing::Test {

@@ -376,22 +376,5 @@ TEST_F(DeadLetterMove, SaysAtTheStartWhereItCannotWrite) {
               AllOf(HasSubstr("/dev/null/reports"), HasSubstr("set report.path")));
 }
 
-TEST_F(DeadLetterMove, SaysLaterWhereItCannotWriteAndLosesNothing) {
-  const std::string reports = (directory_ / "reports").string();
-  settings_.set("report.path", reports);
-  Pipeline pipeline{"mortal"};
-  pipeline.inlet<Item>("in").to<Mortal>("mortal", Way::abort, std::set<std::uint32_t>{1}).outlet("out");
-  Engine engine{pipeline, settings_};
-  engine.start();
-  std::filesystem::create_directories(directory_);
-  std::ofstream{reports} << "in the way";
-  auto in = engine.inlet<Item>("in");
-  for (const Item& item : items(5, 1))
-    in.push(item);
-  EXPECT_THAT(error_of([&] { engine.wait_for(kDeadline); }),
-              AllOf(HasSubstr(reports), HasSubstr("set report.path")));
-  EXPECT_LE(worker_of(engine, "mortal/0").events_in, 1U) << "the event is still in its lane";
-}
-
 }  // namespace
 }  // namespace sluice::test

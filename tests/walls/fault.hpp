@@ -11,6 +11,7 @@
 #include <string>
 #include <thread>
 #include <unistd.h>
+#include <vector>
 
 #include "maps.hpp"
 
@@ -34,6 +35,9 @@ class Orders {
   }
   Orders(const Orders&) = delete;
   Orders& operator=(const Orders&) = delete;
+
+  // For the stages whose workers obey.
+  std::vector<int> descriptors() const { return {ends_.begin(), ends_.end()}; }
 
   void give(const Damage& damage) const {
     if (::write(ends_[1], &damage, sizeof(damage)) != sizeof(damage)) throw std::runtime_error{"no orders"};

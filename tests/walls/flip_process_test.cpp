@@ -60,7 +60,8 @@ class Tell {
 
 Pipeline sabotage_pipeline(const Orders* orders) {
   Pipeline pipeline{kName};
-  auto [all, odd] = pipeline.inlet<Item>("in").to<Split>("split", orders);
+  auto [all, odd] =
+      pipeline.inlet<Item>("in").to<Split>("split", {.descriptors = orders->descriptors()}, orders);
   odd.outlet("odd");
   all.by([](const Record<Item>& record) { return record.head.key; })
       .to<Tell>("tell", {.workers = 2})

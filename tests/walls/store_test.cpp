@@ -60,7 +60,10 @@ class Stray {
 
 Pipeline stray_pipeline() {
   Pipeline pipeline{kName};
-  pipeline.inlet<Shot>("in").by(&Shot::key).to<Stray>("stray", {.workers = 2}).outlet("out");
+  pipeline.inlet<Shot>("in")
+      .by(&Shot::key)
+      .to<Stray>("stray", {.workers = 2, .descriptors = {survivors[1]}})
+      .outlet("out");
   return pipeline;
 }
 

@@ -67,7 +67,7 @@ class Stream {
   template <class H, class... Args>
   auto to(std::string name, StageOptions options, Args... args) const {
     if constexpr (detail::check_handler<H, T>() && detail::check_construction<H, Args...>())
-      return add<H>(std::move(name), options, std::move(args)...);
+      return add<H>(std::move(name), std::move(options), std::move(args)...);
   }
   template <class H, class... Args>
   auto to(std::string name, Args... args) const {
@@ -77,15 +77,15 @@ class Stream {
   // captures nothing.
   template <auto kFunction>
   auto to(std::string name, StageOptions options = {}) const {
-    return to<detail::StaticFunction<kFunction>>(std::move(name), options);
+    return to<detail::StaticFunction<kFunction>>(std::move(name), std::move(options));
   }
   template <class... None, class F>
   requires(sizeof...(None) == 0) auto to(std::string name, StageOptions options, F handler) const {
     if constexpr (detail::check_callable_value<F>()) {
       if constexpr (detail::is_function_pointer<F>) {
-        return to<detail::FunctionPointer<F>>(std::move(name), options, handler);
+        return to<detail::FunctionPointer<F>>(std::move(name), std::move(options), handler);
       } else {
-        return to<F>(std::move(name), options);
+        return to<F>(std::move(name), std::move(options));
       }
     }
   }
@@ -96,7 +96,7 @@ class Stream {
 
   // The host pulls these events: Engine::outlet<T>(name). Throws Error for a bad name, or one that is taken.
   void outlet(std::string name) const {
-    connect(graph_->add({detail::NodeKind::outlet, std::move(name), {}, {}, {}}));
+    connect(graph_->add(detail::NodeKind::outlet, std::move(name), {}, {}, {}));
   }
 
  private:
@@ -113,11 +113,11 @@ class Stream {
   template <class H, class... Args>
   auto add(std::string name, StageOptions options, Args... args) const {
     using Outputs = typename detail::HandlerTraits<H>::Outputs;
-    const detail::NodeIndex node =
-        graph_->add({detail::NodeKind::stage, std::move(name), options, detail::OutputsOf<Outputs>::types(),
-                     [args...](Worker& worker, detail::OutputPort& port) -> std::unique_ptr<detail::Runner> {
-                       return std::make_unique<detail::HandlerRunner<H>>(worker, port, args...);
-                     }});
+    const detail::NodeIndex node = graph_->add(
+        detail::NodeKind::stage, std::move(name), std::move(options), detail::OutputsOf<Outputs>::types(),
+        [args...](Worker& worker, detail::OutputPort& port) -> std::unique_ptr<detail::Runner> {
+          return std::make_unique<detail::HandlerRunner<H>>(worker, port, args...);
+        });
     connect(node);
     return detail::StreamsOf<Outputs>::make(graph_, node);
   }
@@ -179,7 +179,7 @@ class Pipeline {
   template <class S, class... Args>
   auto source(std::string name, StageOptions options, Args... args) {
     if constexpr (detail::check_source<S>() && detail::check_construction<S, Args...>())
-      return add_source<S>(std::move(name), options, std::move(args)...);
+      return add_source<S>(std::move(name), std::move(options), std::move(args)...);
   }
   template <class S, class... Args>
   auto source(std::string name, Args... args) {
@@ -188,15 +188,15 @@ class Pipeline {
   // The same with a function, source<&read>("read"), or with a function or lambda behind the name.
   template <auto kFunction>
   auto source(std::string name, StageOptions options = {}) {
-    return source<detail::StaticFunction<kFunction>>(std::move(name), options);
+    return source<detail::StaticFunction<kFunction>>(std::move(name), std::move(options));
   }
   template <class... None, class F>
   requires(sizeof...(None) == 0) auto source(std::string name, StageOptions options, F make) {
     if constexpr (detail::check_callable_value<F>()) {
       if constexpr (detail::is_function_pointer<F>) {
-        return source<detail::FunctionPointer<F>>(std::move(name), options, make);
+        return source<detail::FunctionPointer<F>>(std::move(name), std::move(options), make);
       } else {
-        return source<F>(std::move(name), options);
+        return source<F>(std::move(name), std::move(options));
       }
     }
   }
@@ -213,7 +213,7 @@ class Pipeline {
         "an event is a trivially copyable value and no pointer or view, nor holding one, or a Record");
     if constexpr (Event<T>) {
       const detail::NodeIndex node =
-          graph_->add({detail::NodeKind::inlet, std::move(name), {}, {detail::EventType::of<T>()}, {}});
+          graph_->add(detail::NodeKind::inlet, std::move(name), {}, {detail::EventType::of<T>()}, {});
       return Stream<T>{graph_, node, 0};
     }
   }
@@ -232,11 +232,11 @@ class Pipeline {
   template <class S, class... Args>
   auto add_source(std::string name, StageOptions options, Args... args) {
     using Outputs = typename detail::SourceTraits<S>::Outputs;
-    const detail::NodeIndex node =
-        graph_->add({detail::NodeKind::source, std::move(name), options, detail::OutputsOf<Outputs>::types(),
-                     [args...](Worker& worker, detail::OutputPort& port) -> std::unique_ptr<detail::Runner> {
-                       return std::make_unique<detail::SourceRunner<S>>(worker, port, args...);
-                     }});
+    const detail::NodeIndex node = graph_->add(
+        detail::NodeKind::source, std::move(name), std::move(options), detail::OutputsOf<Outputs>::types(),
+        [args...](Worker& worker, detail::OutputPort& port) -> std::unique_ptr<detail::Runner> {
+          return std::make_unique<detail::SourceRunner<S>>(worker, port, args...);
+        });
     return detail::StreamsOf<Outputs>::make(graph_, node);
   }
 

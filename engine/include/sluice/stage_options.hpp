@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <vector>
 
 namespace sluice {
 
@@ -12,6 +13,13 @@ struct StageOptions {
   std::uint64_t state_bytes = 0;  // Recoverable state of one worker; 0: as the setting state.bytes says.
   std::uint64_t undo_bytes = 0;   // Of the undo log of one worker; 0: as the setting undo.bytes says.
   std::uint64_t lane_bytes = 0;   // Of a lane of records into the stage; 0: as the setting lane.bytes says.
+  // Descriptors of the host that the stage's workers have, too: sockets, pipes, files that are open at start(). All
+  // others but the three standard ones are closed in every process of the pipeline, also those that a library keeps for
+  // itself: open a log, a device or a connection in the handler's constructor instead.
+  std::vector<int> descriptors = {};
+  // Its events come from where somebody may attack: a handler that crashes too often within crash.window ends the
+  // pipeline (the setting crash.budget).
+  bool hostile_input = false;
 };
 
 }  // namespace sluice

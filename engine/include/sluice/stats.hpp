@@ -69,7 +69,8 @@ struct Stats {
   std::uint64_t observers_refused = 0;         // Who wanted to look at it and belongs to another user.
   std::uint64_t problem_count = 0;             // Reported by handlers: Worker::report().
   std::vector<std::string> problems;           // The first of them, each with its worker's name.
-  std::string reports;  // The directory of dead letters and reports; there once something is.
+  std::string reports;             // The directory of dead letters and reports; there once something is.
+  std::uint64_t reports_lost = 0;  // Reports of deaths and stalls that could not be written there.
 
   // The sum over the stages.
   std::uint64_t dead_letters() const noexcept;

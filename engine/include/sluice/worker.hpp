@@ -130,7 +130,8 @@ class Worker {
   }
 
   // Declares a call that may take up to `limit`: the watchdog judges the worker by that, and shows it as waiting
-  // outside, for as long as what this returns lives. A call that takes longer is judged like any event from then on.
+  // outside, for as long as what this returns lives. A call that takes longer, by
+  // watchdog.deadline, is ended with the process; its event is handled again, and blamed only if a processor was busy.
   OutsideCall outside(std::chrono::nanoseconds limit) { return {services_, limit}; }
 
   // For a source: waits until `fd` is readable (or at its end, or in error), or `limit` is over; true for the former.

@@ -4,8 +4,31 @@
 #include <algorithm>
 #include <csignal>
 #include <cstdlib>
+#include <cstring>
 #include <execinfo.h>
 #include <unistd.h>
+
+#include <sluice/detail/progress.hpp>
+#include <sluice/ipc/framing.hpp>
+
+namespace sluice::detail {
+
+// A core dump has it since it is memory of this process alone; docs/reliability.md says how it is read.
+struct EventInHand {
+  char mark[24];  // "sluice event in hand", for those who have no symbols.
+  std::uint64_t lane;
+  std::uint64_t position;
+  std::uint64_t event_bytes;  // All of it,
+  std::uint64_t kept_bytes;   // and what of it stands here.
+  std::byte bytes[std::size_t{64} << 10];
+};
+
+}  // namespace sluice::detail
+
+// Kept although nothing reads it, and under a name that a debugger finds.
+extern "C" {
+[[gnu::used]] sluice::detail::EventInHand sluice_event_in_hand;
+}
 
 namespace sluice::detail {
 namespace {
@@ -13,6 +36,7 @@ namespace {
 // Of this process; a signal handler has no other way to know them.
 CrashNote* own_note = nullptr;
 const ipc::Control* own_control = nullptr;
+std::span<const LaneInHand> own_lanes;
 
 constexpr int kCrashSignals[] = {SIGSEGV, SIGBUS, SIGABRT, SIGFPE, SIGILL, SIGSYS};
 
@@ -36,6 +60,30 @@ void write_note(CrashKind kind, int signal, std::uint64_t address) noexcept {
   note.incarnation.store(own_control->incarnation.load(kRelaxed), kRelaxed);
 }
 
+// What the progress words say is this process's own, and may be what is broken: all of it is checked.
+void keep_event() noexcept {
+  constexpr auto kRelaxed = std::memory_order_relaxed;
+  const std::uint32_t lane = own_control->progress.lane.load(kRelaxed);
+  const std::uint64_t word = own_control->progress.event.load(kRelaxed);
+  if (lane >= own_lanes.size() || word == 0) return;
+  const LaneInHand& in = own_lanes[lane];
+  const std::uint64_t position = word - 1;
+  const std::byte* at = in.ring + (position & (in.capacity_bytes - 1));
+  std::uint64_t bytes = in.event_bytes;
+  if (in.record) {
+    std::memcpy(&bytes, at, sizeof(bytes));
+    at += ipc::kRecordHeaderBytes;
+  }
+  if (bytes > in.capacity_bytes - (in.record ? ipc::kRecordHeaderBytes : 0)) return;
+  EventInHand& kept = sluice_event_in_hand;
+  kept.lane = lane;
+  kept.position = position;
+  kept.event_bytes = bytes;
+  kept.kept_bytes = std::min<std::uint64_t>(bytes, sizeof(kept.bytes));
+  std::memcpy(kept.bytes, at, kept.kept_bytes);
+  std::memcpy(kept.mark, "sluice event in hand", 21);
+}
+
 // Last, because the stack may be what is broken: then the note stands without it.
 void write_stack() noexcept {
   CrashNote& note = *own_note;
@@ -53,6 +101,7 @@ void on_crash(int signal, siginfo_t* info, void*) {
   if (own_note != nullptr) {
     const std::uint64_t address = sent ? 0 : reinterpret_cast<std::uintptr_t>(info->si_addr);
     write_note(outside ? CrashKind::outside_signal : CrashKind::signal, signal, address);
+    keep_event();
     if (!outside) write_stack();
   }
   // The disposition is the default again, and all these signals are blocked until this returns: several can
@@ -63,9 +112,11 @@ void on_crash(int signal, siginfo_t* info, void*) {
 
 }  // namespace
 
-void leave_crash_notes(CrashNote& note, const ipc::Control& control) noexcept {
+void leave_crash_notes(CrashNote& note, const ipc::Control& control,
+                       std::span<const LaneInHand> lanes) noexcept {
   own_note = &note;
   own_control = &control;
+  own_lanes = lanes;
   const stack_t stack{crash_stack, 0, sizeof(crash_stack)};
   ::sigaltstack(&stack, nullptr);
   struct sigaction action {};

@@ -10,6 +10,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include <sluice/ipc/control.hpp>
@@ -39,10 +40,20 @@ struct alignas(64) CrashNote {
 };
 static_assert(sizeof(CrashNote) == 448);
 
+// Where the events of a lane into the worker lie, for the copy of the event in its handler.
+struct LaneInHand {
+  const std::byte* ring = nullptr;  // Mapped twice in a row.
+  std::uint64_t capacity_bytes = 0;
+  std::uint64_t event_bytes = 0;  // Of each; not of records, which say it themselves.
+  bool record = false;
+};
+
 // From now on the calling process leaves its note when it dies of a signal that it raised itself, and then
 // dies of that signal all the same. Once a process, before it runs user code. `control` is that of its
-// region.
-void leave_crash_notes(CrashNote& note, const ipc::Control& control) noexcept;
+// region. Its core dump, which holds no lanes, gets a copy of the event in the handler, up to 64 KiB of it, as the object
+// sluice_event_in_hand; `lanes` are those into the worker, and outlive it.
+void leave_crash_notes(CrashNote& note, const ipc::Control& control,
+                       std::span<const LaneInHand> lanes) noexcept;
 
 // The same for what a handler threw, from the same process.
 void note_exception(CrashKind kind) noexcept;

@@ -66,6 +66,8 @@ std::string_view name_of(Cause cause) noexcept {
       return "out of memory";
     case Cause::stalled:
       return "stalled";
+    case Cause::overran:
+      return "overran its call outside";
   }
   return "?";
 }
@@ -81,7 +83,7 @@ Death death_of(const Evidence& evidence) noexcept {
       (status ? status->exited && status->value == kExitHopeless : evidence.note == CrashKind::none)) {
     return {Cause::hopeless, 0, kExitHopeless};
   }
-  if (evidence.ended_by_watchdog) return {Cause::stalled, SIGKILL, 0};
+  if (evidence.ended_by_watchdog) return {evidence.overran ? Cause::overran : Cause::stalled, SIGKILL, 0};
   // It was sent several, and which of them ended it says nothing.
   if (evidence.note == CrashKind::outside_signal)
     return {Cause::outside, status ? status->value : evidence.note_signal, 0};
@@ -94,6 +96,8 @@ std::string to_text(const Death& death, std::string_view message) {
   switch (death.cause) {
     case Cause::stalled:
       return "the watchdog ended it: no progress within watchdog.deadline";
+    case Cause::overran:
+      return "the watchdog ended it: a call outside took longer than it had said";
     case Cause::threw:
       return fmt::format("its handler threw: {}", message);
     case Cause::exited:

@@ -31,6 +31,7 @@ enum class Cause : std::uint32_t {
   exited = 5,         // Its handler ended the process.
   out_of_memory = 6,  // std::bad_alloc, or the kernel killed it for the memory it used.
   stalled = 7,        // The watchdog ended it.
+  overran = 8,        // The same, in a call outside that took longer than it had said: Worker::outside().
 };
 std::string_view name_of(Cause cause) noexcept;
 
@@ -43,6 +44,7 @@ struct WaitStatus {
 struct Evidence {
   std::optional<WaitStatus> status;  // Absent when the process was no child of this master.
   bool ended_by_watchdog = false;
+  bool overran = false;              // In a call outside, which it slept in.
   bool out_of_memory_kill = false;   // The kernel has killed a process of this cgroup for memory.
   bool finished = false;             // Its region says so.
   bool gave_up = false;              // It says so, and left a message.

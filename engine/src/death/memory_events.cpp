@@ -20,6 +20,8 @@ MemoryEvents::MemoryEvents() {
   seen_ = read_count();
 }
 
+MemoryEvents::MemoryEvents(Descriptor file) : file_{std::move(file)}, seen_{read_count()} {}
+
 void MemoryEvents::look(std::chrono::nanoseconds now) noexcept {
   const std::uint64_t count = read_count();
   if (count == seen_) return;

@@ -16,6 +16,8 @@ class MemoryEvents {
   // Finds the count of this process's memory cgroup, version 2 or 1. Where there is none, no process is
   // killed as far as it knows.
   MemoryEvents();
+  // With a file of such a count.
+  explicit MemoryEvents(Descriptor file);
 
   // Remembers when the count rises; to be called now and then.
   void look(std::chrono::nanoseconds now) noexcept;

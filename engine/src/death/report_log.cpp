@@ -23,6 +23,13 @@ std::string json_lines(std::string_view name, std::string_view text) {
 }
 
 bool ReportLog::append(std::string_view fields, std::string_view more) const noexcept {
+  if (try_to_append(fields, more)) return true;
+  // relaxed: own word, for people.
+  if (lost_ != nullptr) lost_->store(lost_->load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+  return false;
+}
+
+bool ReportLog::try_to_append(std::string_view fields, std::string_view more) const noexcept {
   return append_report(path_, fields, more);
 }
 

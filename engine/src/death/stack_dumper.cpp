@@ -125,7 +125,7 @@ bool StackDumper::start(const Task& task) noexcept {
     try {
       const std::string more = task.pid != 0 ? stacks_field(task.pid, task.pidfd, other.get())
                                              : json_lines("backtrace", symbolize(task.addresses));
-      written = log_.append(task.fields, more);
+      written = log_.try_to_append(task.fields, more);
     } catch (const std::exception&) {
       // The master writes the line.
     }

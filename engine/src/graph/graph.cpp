@@ -37,7 +37,14 @@ std::string_view name_of(NodeKind kind) {
   }
 }
 
-NodeIndex Graph::add(Node node) {
+NodeIndex Graph::add(NodeKind kind, std::string name, StageOptions options, std::vector<EventType> outputs,
+                     RunnerFactory factory) {
+  Node node;
+  node.kind = kind;
+  node.name = std::move(name);
+  node.options = std::move(options);
+  node.outputs = std::move(outputs);
+  node.factory = std::move(factory);
   if (!is_name(node.name)) {
     throw Error{{"name a stage", "'" + node.name + "'", "a name is made of a-z, 0-9, '-' and '_'",
                  "begin it with a letter and keep it within 64 characters"}};

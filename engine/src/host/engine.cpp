@@ -82,6 +82,7 @@ void Engine::start() {
   if (parts.started) throw Error{{"start the pipeline", parts.name, "it has been started before", ""}};
   refuse_threads(parts.name);
   const Wiring& wiring = parts.host.wiring();
+  parts.check_descriptors();
   // Not only when the first event has died, when no user is at hand.
   OwnDirectory::check(wiring.reports());
   const ShallowIdle idle{wiring.settings().idle_states};
@@ -107,7 +108,7 @@ void Engine::start() {
   parts.drain_asked = parts.host.drain_asked();
   if (parts.drain_asked) parts.host.close_inlets();
 
-  parts.fork_supervisor();
+  parts.fork_supervisor(idle.descriptor());
   // The host is left where it was: its threads are its own.
   parts.await_workers();
 }

@@ -2,7 +2,10 @@
 #include "host/engine_parts.hpp"
 
 #include <algorithm>
+#include <cerrno>
+#include <fcntl.h>
 #include <mutex>
+#include <new>
 #include <sys/wait.h>
 #include <thread>
 #include <unistd.h>
@@ -10,9 +13,11 @@
 #include <fmt/format.h>
 
 #include <sluice/detail/descriptor.hpp>
+#include <sluice/detail/inherited.hpp>
 #include <sluice/detail/standard_streams.hpp>
 #include <sluice/error.hpp>
 
+#include "host/orphans.hpp"
 #include "master/supervisor.hpp"
 #include "observer/description.hpp"
 
@@ -54,14 +59,37 @@ void Engine::Parts::let_go() noexcept {
   observer_socket.let_go();
 }
 
-void Engine::Parts::let_go_of_others() const noexcept {
+void Engine::Parts::let_go_of_others(std::initializer_list<int> more) const {
   // The process has one thread, and the lock was free when it was forked.
   for (Parts* other = engines; other != nullptr; other = other->next) {
     if (other != this) other->let_go();
   }
+  const Wiring& wiring = host.wiring();
+  std::vector<int> ours{wiring.segment().descriptor(), lifeline->fd(), lifeline->writing_end(),
+                        host_line->fd(), host_line->writing_end()};
+  ours.insert(ours.end(), more.begin(), more.end());
+  for (const int fd : observer_socket.descriptors())
+    ours.push_back(fd);
+  for (const ipc::Doorbell& bell : wiring.bells().processes)
+    ours.push_back(bell.fd());
+  for (const ipc::Doorbell& bell : wiring.bells().ends)
+    ours.push_back(bell.fd());
+  for (const Node& node : wiring.graph().nodes)
+    ours.insert(ours.end(), node.options.descriptors.begin(), node.options.descriptors.end());
+  close_all_but(std::move(ours));
 }
 
-void Engine::Parts::fork_supervisor() {
+void Engine::Parts::check_descriptors() const {
+  for (const Node& node : host.wiring().graph().nodes) {
+    for (const int fd : node.options.descriptors) {
+      if (fd >= 0 && ::fcntl(fd, F_GETFD) >= 0) continue;
+      throw Error{{"give the stage " + node.name, fmt::format("the descriptor {}", fd), errno_text(EBADF),
+                   "StageOptions::descriptors names those that are open at start()"}};
+    }
+  }
+}
+
+void Engine::Parts::fork_supervisor(int handed_down) {
   const Wiring& wiring = host.wiring();
   const Descriptor self = open_pidfd(::getpid());
   open_observer_socket();
@@ -71,7 +99,11 @@ void Engine::Parts::fork_supervisor() {
   write_out_standard_streams();  // What is buffered here must not come out of a worker as well.
   const pid_t pid = ::fork();
   if (pid == 0) {
-    let_go_of_others();
+    try {
+      let_go_of_others({self.get(), handed_down});
+    } catch (const std::bad_alloc&) {
+      // Then the supervisor has more than it needs.
+    }
     run_supervisor({wiring, placement, *lifeline, observer_socket, self.get(), *host_line});
   }
   const std::string why = errno_text();
@@ -114,13 +146,21 @@ void Engine::Parts::open_observer_socket() {
 }
 
 void Engine::Parts::reap(bool block) {
-  if (supervisor == 0) return;
   pid_t reaped = 0;
-  do {
+  while (supervisor != 0) {
     reaped = ::waitpid(supervisor, &supervisor_status, block ? 0 : WNOHANG);
-  } while (reaped < 0 && errno == EINTR);
+    if (reaped >= 0 || errno != EINTR) break;
+  }
   // A host that ignores SIGCHLD or waits for any child has reaped it before us; its status is lost.
   if (reaped == supervisor || (reaped < 0 && errno == ECHILD)) supervisor = 0;
+  reap_orphans();
+}
+
+void Engine::Parts::reap_orphans() {
+  if (!inherits_orphans()) return;
+  constexpr std::chrono::milliseconds kLast{500};
+  if (supervisor == 0 && started && lifeline->cut()) return reap_last_orphans(host.wiring(), kLast);
+  detail::reap_orphans(host.wiring(), supervisor);
 }
 
 // Waits for the end of all processes, which has been asked for or is under way; ends it by force when

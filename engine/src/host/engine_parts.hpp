@@ -5,6 +5,7 @@
 #pragma once
 
 #include <chrono>
+#include <initializer_list>
 #include <mutex>
 #include <optional>
 #include <string>
@@ -39,13 +40,19 @@ struct Engine::Parts {
   void refuse_elsewhere(const char* tried) const;
   // In a child of that process: gives back what it has inherited, and touches nothing that others see.
   void let_go() noexcept;
-  // In the process that start() has just forked: nothing of the other engines of the host lives on in it.
-  void let_go_of_others() const noexcept;
+  // In the process that start() has just forked: nothing of the other engines of the host lives on in it, and no
+  // descriptor of the host but `more` and those that a stage is given (StageOptions::descriptors).
+  void let_go_of_others(std::initializer_list<int> more) const;
+  // Throws Error for a descriptor of a stage that is not open.
+  void check_descriptors() const;
 
   // Whether a supervisor or a master is left that keeps the pipeline up.
   bool running() noexcept { return started && !host.look_for_the_end(); }
-  void fork_supervisor();
+  // `handed_down`: what the last process of the pipeline is to close with its end.
+  void fork_supervisor(int handed_down);
   void reap(bool block);
+  // And what else has fallen to this process: orphans.hpp.
+  void reap_orphans();
   void await_end(std::chrono::milliseconds grace);
   std::string how_the_control_plane_died() const;
   void await_workers();

@@ -21,6 +21,8 @@ class ShallowIdle {
   explicit ShallowIdle(IdleStates wanted);
   // For people: a line, or empty if nothing was asked for.
   const std::string& remark() const noexcept { return remark_; }
+  // What is handed down; negative for nothing.
+  int descriptor() const noexcept { return device_.get(); }
 
  private:
   Descriptor device_;

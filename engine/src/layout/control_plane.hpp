@@ -76,6 +76,7 @@ struct MasterRegister {
   ProcessEntry supervisor;
   char message[ipc::kMessageBytes];  // Why it failed; valid once state says so.
   std::atomic<std::uint64_t> observers_refused;
+  std::atomic<std::uint64_t> reports_lost;  // Lines that could not be written.
 };
 
 // The host is dead and the pipeline goes on to its end: nothing follows what the host's lanes hold, and no

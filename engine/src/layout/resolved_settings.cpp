@@ -26,6 +26,9 @@ WaitSettings wait_settings(const Settings& settings, const std::string& stage) {
 // As for the settings of that kind: no sum of such sizes wraps.
 constexpr std::uint64_t kMostAsked = std::uint64_t{1} << 40;
 
+// Of a stage that says that its input is hostile, and of which the user says nothing.
+constexpr std::uint64_t kHostileCrashBudget = 20;
+
 // What the program asks for holds unless the user has set the setting.
 std::uint64_t bytes_for(const Settings& settings, const std::string& key, const std::string& stage,
                         std::uint64_t asked) {
@@ -70,6 +73,8 @@ StageSettings stage_settings(const Settings& settings, const Node& node) {
       settings.choice("oversize", stage) == "stop" ? OversizePolicy::stop : OversizePolicy::dead_letter;
   resolved.linger = settings.duration("batch.linger", stage);
   resolved.outside_patience = settings.duration("outside.patience", stage);
+  resolved.crash_budget = settings.count_or_auto("crash.budget", stage);
+  if (!resolved.crash_budget && node.options.hostile_input) resolved.crash_budget = kHostileCrashBudget;
   return resolved;
 }
 
@@ -80,7 +85,8 @@ RestartSettings restart_settings(const Settings& settings) {
           settings.duration("restart.backoff_max"),
           settings.duration("restart.stable"),
           settings.choice("restart.spent") == "stop" ? SpentBudgetPolicy::stop : SpentBudgetPolicy::shed,
-          settings.count("poison.budget")};
+          settings.count("poison.budget"),
+          settings.duration("crash.window")};
 }
 
 }  // namespace
@@ -102,6 +108,7 @@ PipelineSettings resolve(const Settings& settings, const Graph& graph) {
   resolved.dumped_segment =
       settings.choice("core.segment") == "control" ? DumpedSegment::control : DumpedSegment::all;
   resolved.drill = settings.flag("watchdog.drill");
+  resolved.oom_score = static_cast<int>(settings.count("oom.score"));
   resolved.retry_path = settings.text("poison.retry");
   resolved.fingerprint = settings.fingerprint();
   return resolved;

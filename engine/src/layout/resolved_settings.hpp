@@ -47,6 +47,8 @@ struct StageSettings {
   std::chrono::nanoseconds linger{0};  // Of a source: how long its events wait for more of them.
   OversizePolicy oversize = OversizePolicy::dead_letter;
   std::chrono::nanoseconds outside_patience{0};  // 0: for ever.
+  // Crashes of all its workers within crash.window, one more of which ends the pipeline. Nothing: any number.
+  std::optional<std::uint64_t> crash_budget;
 };
 
 enum class SpentBudgetPolicy : std::uint8_t { stop, shed };
@@ -65,6 +67,7 @@ struct RestartSettings {
   std::chrono::nanoseconds stable{0};
   SpentBudgetPolicy spent = SpentBudgetPolicy::stop;
   std::size_t letter_budget = 0;
+  std::chrono::nanoseconds crash_window{0};  // Of StageSettings::crash_budget.
 };
 
 // The key power.latency.
@@ -89,6 +92,7 @@ struct PipelineSettings {
   MasterPriority master_priority = MasterPriority::raised;
   DumpedSegment dumped_segment = DumpedSegment::control;
   bool drill = false;      // SIGUSR2 makes a worker hang.
+  int oom_score = 0;       // Of a worker, on top of the host's.
   std::string retry_path;  // Of dead letters that are to be handled once more; empty for none.
   std::uint64_t fingerprint = 0;
 };

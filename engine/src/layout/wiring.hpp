@@ -61,6 +61,7 @@ class Wiring : public SegmentMap {
 
   const ipc::Doorbell& bell(ProcessIndex process) const noexcept { return bells_.processes[process]; }
   const ipc::Doorbell& bell(WorkerIndex worker) const noexcept { return bell(process_of(worker)); }
+  const Doorbells& bells() const noexcept { return bells_; }
   const ipc::Doorbell& end_bell(NodeIndex inlet_or_outlet) const noexcept;
   void ring_all() const noexcept;
   // All that share a lane with it.

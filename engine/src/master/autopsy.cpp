@@ -66,6 +66,7 @@ Death find_cause(const Wiring& wiring, const Child& child, const std::optional<W
   Evidence evidence;
   evidence.status = status;
   evidence.ended_by_watchdog = child.stalled;
+  evidence.overran = child.overran;
   // Asked of the kernel only where it can matter.
   evidence.out_of_memory_kill = (!status || (!status->exited && status->value == SIGKILL)) &&
                                 !child.stalled && memory_events.explains_a_kill(child.born, monotonic_now());

@@ -46,11 +46,16 @@ struct Child {
   Watch watch;
   WatchLimits limits;
   bool stalled = false;  // It is to be killed for that, or has been.
+  bool overran = false;  // That was in a call outside.
   struct ToKill {
     std::chrono::nanoseconds since{0};
     ProgressSeen event;  // It dies in this event, or not at all.
   };
   std::optional<ToKill> to_kill;  // While its stacks are being taken.
+  // What has been reported of its waits for the outside: the last one, by its beginning.
+  std::int64_t wait_told = 0;
+  bool wait_told_draining = false;
+  std::chrono::nanoseconds next_wait_line{0};
 
   // What its deaths have cost.
   RestartBudget budget;

@@ -52,4 +52,21 @@ std::string ExitHandler::letters_report(const Child& child, const Autopsy& autop
       autopsy.attempts, to_text(autopsy.death, autopsy.message));
 }
 
+bool ExitHandler::too_many_crashes(WorkerIndex worker, const Autopsy& autopsy) noexcept {
+  if (autopsy.death.cause != Cause::crashed) return false;
+  std::optional<RestartBudget>& budget = crashes_[wiring_.layout().worker(worker).node];
+  return budget && !budget->allows(monotonic_now());
+}
+
+// Loud, and the end whatever restart.spent says: one that tries addresses has to stop.
+std::string ExitHandler::crashes_report(WorkerIndex worker, const Autopsy& autopsy) const {
+  return fmt::format(
+      "the stage {} has crashed {} times within crash.window, the last time {} in {}: {}; what it was fed "
+      "may be an "
+      "attack: look at the dead letters and reports in {} before it is started again (crash.budget)",
+      wiring_.stage(worker), *wiring_.settings(worker).crash_budget + 1, wiring_.name(worker),
+      autopsy.event ? "the event " + event_text(wiring_, worker, autopsy.event) : std::string{"no event"},
+      to_text(autopsy.death, autopsy.message), wiring_.reports().string());
+}
+
 }  // namespace sluice::detail

@@ -35,7 +35,15 @@ class ExitHandler {
         reaper_{reaper},
         report_log_{report_log},
         dumper_{dumper},
-        running_{wiring.layout().worker_count()} {}
+        running_{wiring.layout().worker_count()} {
+    const RestartSettings& restart = wiring.settings().restart;
+    for (const StageSettings& stage : wiring.settings().nodes) {
+      std::optional<RestartBudget> budget;
+      if (stage.crash_budget)
+        budget.emplace(RestartPolicy{*stage.crash_budget, restart.crash_window, {}, {}, {}});
+      crashes_.push_back(std::move(budget));
+    }
+  }
 
   // Workers that are not done yet.
   std::size_t running() const noexcept { return running_; }
@@ -59,6 +67,8 @@ class ExitHandler {
   void shed(WorkerIndex worker);
   std::string budget_report(const Child& child, const Autopsy& autopsy) const;
   std::string letters_report(const Child& child, const Autopsy& autopsy) const;
+  bool too_many_crashes(WorkerIndex worker, const Autopsy& autopsy) noexcept;
+  std::string crashes_report(WorkerIndex worker, const Autopsy& autopsy) const;
 
   const Wiring& wiring_;
   const Epoll& epoll_;
@@ -68,6 +78,7 @@ class ExitHandler {
   const ReportLog& report_log_;
   StackDumper& dumper_;
   std::size_t running_;
+  Indexed<NodeIndex, std::optional<RestartBudget>> crashes_;  // Of all workers of a stage.
   MemoryEvents memory_events_;
   std::mt19937_64 random_{std::random_device{}()};
 };

@@ -33,6 +33,8 @@ class Lifeline {
   void hold() noexcept { reading_.reset(); }
   // For epoll: it hangs up when the line is cut.
   int fd() const noexcept { return reading_.get(); }
+  // The other end, for a process that closes all but what it knows; negative once it has let go.
+  int writing_end() const noexcept { return writing_.get(); }
 
   // No process holds it any more: neither supervisor nor master is left.
   bool cut() const noexcept;

@@ -17,11 +17,11 @@ Master::Master(const Wiring& wiring, const Indexed<WorkerIndex, pinning::Place>&
     : wiring_{wiring},
       host_{host},
       supervisor_{supervisor},
-      report_log_{(wiring.reports() / kDeathsFile).string()},
+      report_log_{(wiring.reports() / kDeathsFile).string(), &wiring.master().reports_lost},
       dumper_{report_log_},
       spawner_{wiring, places, lifeline, observer_socket, epoll_, children_},
       exits_{wiring, epoll_, children_, spawner_, reaper_, report_log_, dumper_},
-      stalls_{wiring, children_, dumper_},
+      stalls_{wiring, children_, report_log_, dumper_},
       observers_{wiring, observer_socket, epoll_, report_log_},
       standstill_{wiring, children_} {}
 

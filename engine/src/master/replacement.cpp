@@ -91,6 +91,7 @@ std::string ExitHandler::replace(WorkerIndex worker, const Autopsy& autopsy) {
     return fmt::format("{}: {}", wiring_.name(worker), autopsy.message);
   // No budget is spent on who need not come again. relaxed: own word.
   if (wiring_.master().parking.load(std::memory_order_relaxed) != 0) return {};
+  if (too_many_crashes(worker, autopsy)) return crashes_report(worker, autopsy);
   std::chrono::nanoseconds delay{0};
   child.starts.on_death(autopsy.was_ready);
   if (const auto report = why_not_replaced(child, autopsy, delay)) return give_up(worker, *report);
@@ -159,7 +160,7 @@ void Spawner::watch_over(WorkerIndex worker, pid_t pid, Watched watched) {
   // relaxed here and below: words of a worker that is not to be trusted anyway, or words for people.
   child.committed_at_birth = memory.commit().committed.load(std::memory_order_relaxed);
   child.watch = Watch{now, look_at(memory.control().progress)};
-  child.stalled = false;
+  child.stalled = child.overran = false;
   child.to_kill.reset();
   const int fd = child.pidfd.get();
   const bool done =

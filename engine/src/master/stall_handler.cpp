@@ -3,8 +3,11 @@
 
 #include <algorithm>
 #include <csignal>
+#include <cstring>
 
 #include <fmt/format.h>
+
+#include <sluice/printable.hpp>
 
 #include "death/report_file.hpp"
 #include "master/autopsy.hpp"
@@ -15,6 +18,14 @@ namespace {
 
 // relaxed throughout: words for people, and words of workers that are looked at again and again.
 constexpr auto kRelaxed = std::memory_order_relaxed;
+
+// It sleeps in a call outside that has said how long it may take, and takes longer: the event is not at fault. One that
+// keeps a processor busy meanwhile is.
+bool overran(const ipc::Control& control, const Watch& watch) noexcept {
+  const auto busy = [&watch](std::chrono::nanoseconds cpu_time) { return cpu_time > watch.watched / 2; };
+  return control.outside.until_ns.load(kRelaxed) != 0 &&
+         std::none_of(watch.used.begin(), watch.used.end(), busy);
+}
 
 }  // namespace
 
@@ -34,7 +45,7 @@ void StallHandler::look_at_workers() {
     if (!child.stalled) {
       const Observation seen = observe(wiring_, child.worker, child.pid, child.watch);
       const Verdict verdict = judge(child.watch, seen, child.limits);
-      note(child.worker, verdict);
+      note(child, verdict);
       if (verdict == Verdict::stalled) schedule_kill(child);
       all_idle = all_idle && verdict == Verdict::idle;
     } else if (child.to_kill && monotonic_now() >= child.to_kill->since + StackDumper::kCapture) {
@@ -47,25 +58,52 @@ void StallHandler::look_at_workers() {
   if (some_to_kill) next_look_ = std::min(next_look_, monotonic_now() + StackDumper::kCapture);
 }
 
-void StallHandler::note(WorkerIndex worker, Verdict verdict) noexcept {
-  WorkerEntry& entry = wiring_.entry(worker);
+void StallHandler::note(Child& child, Verdict verdict) {
+  WorkerEntry& entry = wiring_.entry(child.worker);
   const auto before = static_cast<Verdict>(entry.verdict.load(kRelaxed));
   if (verdict == Verdict::starved && before != Verdict::starved)
     entry.starved.store(entry.starved.load(kRelaxed) + 1, kRelaxed);
   entry.verdict.store(static_cast<std::uint32_t>(verdict), kRelaxed);
+  if (verdict == Verdict::outside) report_wait(child);
+}
+
+// A worker waits until the outside is there again: a line when that begins, and one when a drain is asked for and has
+// to wait for it, too.
+void StallHandler::report_wait(Child& child) {
+  const ipc::Outside& outside = wiring_.worker(child.worker).control().outside;
+  const std::int64_t since_ns = outside.since_ns.load(kRelaxed);
+  if (since_ns == 0) return;  // A call that has said how long it may take.
+  const bool draining = drain_asked(wiring_.requests(), wiring_.master());
+  if (child.wait_told == since_ns && child.wait_told_draining == draining) return;
+  // A service that comes and goes must not fill the disk.
+  constexpr std::chrono::nanoseconds kBetweenLines = std::chrono::seconds{1};
+  const auto now = monotonic_now();
+  if (now < child.next_wait_line && child.wait_told_draining == draining) return;
+  child.wait_told = since_ns;
+  child.wait_told_draining = draining;
+  child.next_wait_line = now + kBetweenLines;
+  char text[ipc::kOutsideBytes];
+  std::memcpy(text, outside.text,
+              sizeof(text));  // It may be written anew meanwhile: what is read ends in any case.
+  text[sizeof(text) - 1] = '\0';
+  report_log_.append(fmt::format(R"({},"worker":"{}","pid":{},"outside":{},"for_ms":{},"draining":{})",
+                                 report_head("waiting outside", wiring_.graph().name),
+                                 wiring_.name(child.worker), child.pid, json_text(text),
+                                 (now - std::chrono::nanoseconds{since_ns}).count() / 1'000'000, draining));
 }
 
 // As soon as its stacks are taken.
 void StallHandler::schedule_kill(Child& child) {
   child.stalled = true;
+  child.overran = overran(wiring_.worker(child.worker).control(), child.watch);
   child.to_kill = Child::ToKill{monotonic_now(), child.watch.progress};
-  const std::string fields =
-      fmt::format(R"({},"worker":"{}","pid":{},"incarnation":{},"event":{},)"
-                  R"("own_time_ms":{},"deadline_ms":{})",
-                  report_head("stall", wiring_.graph().name), wiring_.name(child.worker), child.pid,
-                  wiring_.worker(child.worker).control().incarnation.load(kRelaxed),
-                  event_text(wiring_, child.worker, event_named(child.to_kill->event)),
-                  child.watch.own_time.count() / 1'000'000, child.limits.deadline.count() / 1'000'000);
+  const std::string fields = fmt::format(
+      R"({},"worker":"{}","pid":{},"incarnation":{},"event":{},)"
+      R"("own_time_ms":{},"deadline_ms":{},"call_outside":{})",
+      report_head("stall", wiring_.graph().name), wiring_.name(child.worker), child.pid,
+      wiring_.worker(child.worker).control().incarnation.load(kRelaxed),
+      event_text(wiring_, child.worker, event_named(child.to_kill->event)),
+      child.watch.own_time.count() / 1'000'000, child.limits.deadline.count() / 1'000'000, child.overran);
   if (!dumper_.dump(fields, child.pid, child.pidfd.get())) kill(child);
 }
 
@@ -88,6 +126,7 @@ void StallHandler::cancel_kill(Child& child) noexcept {
   child.watch = Watch{monotonic_now(), child.to_kill->event};
   child.to_kill.reset();
   child.stalled = false;
+  child.overran = false;
 }
 
 Child* StallHandler::to_be_killed(pid_t pid) noexcept {

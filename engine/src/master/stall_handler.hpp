@@ -18,8 +18,13 @@ namespace sluice::detail {
 class StallHandler {
  public:
   // All must outlive it.
-  StallHandler(const Wiring& wiring, Children& children, StackDumper& dumper) noexcept
-      : wiring_{wiring}, children_{children}, dumper_{dumper}, tick_{wiring.settings().watchdog_tick} {}
+  StallHandler(const Wiring& wiring, Children& children, const ReportLog& report_log,
+               StackDumper& dumper) noexcept
+      : wiring_{wiring},
+        children_{children},
+        report_log_{report_log},
+        dumper_{dumper},
+        tick_{wiring.settings().watchdog_tick} {}
 
   // Once `children` are there: how often to look follows from their deadlines.
   void set_ticks() noexcept;
@@ -32,7 +37,8 @@ class StallHandler {
   void on_dumper_event() noexcept;
 
  private:
-  void note(WorkerIndex worker, Verdict verdict) noexcept;
+  void note(Child& child, Verdict verdict);
+  void report_wait(Child& child);
   void schedule_kill(Child& child);
   bool kill(Child& child) noexcept;
   void cancel_kill(Child& child) noexcept;
@@ -40,6 +46,7 @@ class StallHandler {
 
   const Wiring& wiring_;
   Children& children_;
+  const ReportLog& report_log_;
   StackDumper& dumper_;
   std::chrono::nanoseconds tick_;
   std::chrono::nanoseconds idle_tick_{std::chrono::nanoseconds::max()};  // While all workers are idle.

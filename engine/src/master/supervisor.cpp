@@ -57,6 +57,8 @@ void await_orphans() noexcept {
 void prepare(const Wiring& wiring) noexcept {
   leave_the_hosts_signals();
   std::signal(SIGPIPE, SIG_IGN);
+  std::signal(SIGXFSZ,
+              SIG_IGN);  // A report that is too large for a limit of files is lost, and no master with it.
   if (wiring.settings().master_priority == MasterPriority::raised) hurry();
 }
 

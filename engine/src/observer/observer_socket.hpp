@@ -14,6 +14,7 @@
 // dead, and may remove it.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <filesystem>
 #include <string>
@@ -44,6 +45,10 @@ class ObserverSocket {
 
   bool open() const noexcept { return static_cast<bool>(listening_); }
   int fd() const noexcept { return listening_.get(); }
+  // All that it holds, for a process that closes all but what it knows.
+  std::array<int, 3> descriptors() const noexcept {
+    return {listening_.get(), segment_.get(), description_.get()};
+  }
   const std::string& path() const noexcept { return path_; }
 
   // This process has nothing to do with it any more; others may have.

@@ -106,6 +106,7 @@ void read_stats(const SegmentMap& map, Stats& stats) {
   stats.masters = master.masters.load(kRelaxed);
   stats.master_at_work = std::chrono::nanoseconds{master.at_work_ns.load(kRelaxed)};
   stats.observers_refused = master.observers_refused.load(kRelaxed);
+  stats.reports_lost = master.reports_lost.load(kRelaxed);
   WorkerIndex index;
   for (StageStats& stage : stats.stages) {
     for (WorkerStats& worker : stage.workers) {

@@ -108,6 +108,8 @@ std::string to_text(const Stats& now, const Stats& before, double seconds) {
           fmt::format("{:<12} {} dead letters: sluice dead list {}\n", "", stage.dead_letters(), now.reports);
     }
   }
+  if (now.reports_lost != 0)
+    text += fmt::format("{} reports could not be written into {}\n", now.reports_lost, now.reports);
   return text;
 }
 

@@ -159,6 +159,31 @@ inline constexpr std::array kCareSettings = {
                 "pipeline with a report.",
             .trade_off = "A small budget stops sooner where the handler is at fault and not the events."},
     Setting{
+        .key = "crash.budget",
+        .type = SettingType::count,
+        .scope = Scope::every_stage,
+        .fallback = "auto",
+        .least = "0",
+        .most = "1M",
+        .may_be_auto = true,
+        .example = "5",
+        .meaning =
+            "Crashes (SIGSEGV, SIGABRT and their like) of all workers of a stage within crash.window, "
+            "blamed on events or not. One more stops the pipeline with a report. `auto` is 20 for a stage "
+            "whose program says that its input is hostile (StageOptions::hostile_input), and no limit for "
+            "others.",
+        .trade_off =
+            "A small budget leaves an attacker few tries at the same addresses, which all replacements "
+            "of a stage share; and whoever can crash the stage can stop the pipeline."},
+    Setting{.key = "crash.window",
+            .type = SettingType::duration,
+            .fallback = "1h",
+            .least = "1s",
+            .most = "8760h",
+            .example = "24h",
+            .meaning = "The time over which crashes are counted against crash.budget.",
+            .trade_off = "A long window remembers more crashes, and so is stricter."},
+    Setting{
         .key = "poison.retry",
         .type = SettingType::text,
         .fallback = "",
@@ -229,6 +254,18 @@ inline constexpr std::array kCareSettings = {
         .trade_off =
             "`raised` replaces a worker sooner where all cores are busy; `normal` never goes before what "
             "else the machine has to do."},
+    Setting{.key = "oom.score",
+            .type = SettingType::count,
+            .fallback = "100",
+            .least = "0",
+            .most = "1000",
+            .example = "500",
+            .meaning =
+                "How much likelier than the host a worker is taken when memory runs out: what it adds to its "
+                "oom_score_adj, a thousandth of the memory each. 0 leaves it as the host's.",
+            .trade_off =
+                "A worker is replaced and a host is not, so workers go first; with a large value they go "
+                "before everything else on the machine, too."},
     Setting{.key = "placement.policy",
             .type = SettingType::choice,
             .fallback = "compact",

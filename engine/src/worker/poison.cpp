@@ -8,13 +8,11 @@
 
 #include <fmt/format.h>
 
-#include <sluice/detail/own_directory.hpp>
 #include <sluice/error.hpp>
 
 #include "death/backtrace.hpp"
 #include "layout/wiring.hpp"
 #include "worker/retry.hpp"
-#include "worker/run_mark.hpp"
 
 namespace sluice::detail {
 
@@ -74,15 +72,8 @@ void Poison::set_stop(std::uint32_t lane, ipc::LaneConsumer& input) const noexce
   if (nearest) input.stop_at(*nearest);
 }
 
-void Poison::open_file(Worker& worker) {
-  // Drawn once for the life of the pipeline: a replacement goes on in the same file, and no run in another's.
-  const auto run = worker.state<RunMark>("sluice.dead_letters_run", new_run_mark());
-  const std::chrono::system_clock::time_point time{
-      std::chrono::duration_cast<std::chrono::system_clock::duration>(
-          std::chrono::nanoseconds{run->time_ns})};
-  const OwnDirectory directory{wiring_.reports()};
-  const std::string name = dead_letters_file(worker.stage(), worker.replica(), time, run->number);
-  file_.emplace(worker, "sluice.dead_letters", directory.path() / name, directory.open_file(name).release());
+void Poison::claim_file(Worker& worker) {
+  file_.emplace(worker, wiring_.reports());
 }
 
 DeadLetter Poison::letter_about(const ToDivert& to_divert) const {

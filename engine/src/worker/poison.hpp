@@ -12,11 +12,11 @@
 #include <string>
 #include <vector>
 
-#include <sluice/append_file.hpp>
 #include <sluice/dead_letter.hpp>
 #include <sluice/ipc/lane.hpp>
 
 #include "layout/wiring.hpp"
+#include "worker/letter_file.hpp"
 
 namespace sluice::detail {
 
@@ -26,12 +26,15 @@ class Poison {
 
   // Whether there are any. All the rest is for when there are.
   bool any() const noexcept { return !to_divert_.empty(); }
-  // The file, once the handler has claimed its state. Throws Error when it cannot be written.
-  void open_file(Worker& worker);
+  // Once the handler has claimed its state.
+  void claim_file(Worker& worker);
+  // As LetterFile::ready(): divert() and divert_again() move an event only where this is true.
+  bool file_ready() { return file_->ready(); }
 
   // Sets the stop before the next such event of the worker's input `lane`.
   void set_stop(std::uint32_t lane, ipc::LaneConsumer& input) const noexcept;
-  // Moves the event at the stop into the file, with the next commit, and the stop on.
+  // Moves the event at the stop into the file, with the next commit, and the stop on. Throws Unavailable when the file
+  // cannot be written.
   void divert(std::uint32_t lane, ipc::LaneConsumer& input);
 
   // The same for a dead letter that was retried: whether it must not be handled either, and its move.
@@ -57,7 +60,7 @@ class Poison {
   const Wiring& wiring_;
   WorkerMemory memory_;  // Of the worker.
   std::vector<ToDivert> to_divert_;
-  std::optional<AppendFile> file_;
+  std::optional<LetterFile> file_;
 };
 
 }  // namespace sluice::detail

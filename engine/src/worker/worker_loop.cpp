@@ -52,7 +52,7 @@ WorkerLoop::WorkerLoop(const Wiring& wiring, WorkerIndex worker, Waiter& waiter)
   if (!finished_) {
     worker_ = WorkerAccess::make(identity_of(wiring, memory_), area_, work_.batch.id, *this);
     runner_ = node_.factory(*worker_, out_);
-    if (poison_.any()) poison_.open_file(*worker_);
+    if (poison_.any()) poison_.claim_file(*worker_);
     retry_.emplace(*worker_, wiring, worker, memory_.cursors()[kRetried].load(std::memory_order_relaxed));
     if (!retry_->pending()) retry_.reset();
     // Without processes there is no new loop for what is to be done again.
@@ -164,6 +164,14 @@ std::uint64_t WorkerLoop::handle_events(std::size_t index, std::uint64_t limit) 
   return handled;
 }
 
+// Whether there is a file for the letter that the last commit knows. What makes one is no event: the commit of this
+// batch tells of it, and the next batch comes here again.
+bool WorkerLoop::letter_file_ready() {
+  if (poison_.file_ready()) return true;
+  work_.batch.events_in = work_.batch.in_boundary;
+  return false;
+}
+
 // The event takes effect as a dead letter, like any other event: with the commit of its batch.
 void WorkerLoop::divert(std::size_t index) {
   InLane& input = in_[index];
@@ -171,6 +179,7 @@ void WorkerLoop::divert(std::size_t index) {
   in_.touch(input);
   work_.enter_lane(static_cast<std::uint32_t>(index));
   work_.begin_event(input.lane.next());
+  if (!letter_file_ready()) return;
   poison_.divert(static_cast<std::uint32_t>(index), input.lane);
   ++dead_letters_;
 }
@@ -182,6 +191,7 @@ std::uint64_t WorkerLoop::retry_letter() {
   if (poison_.forbids(kRetryLane, retry_->position())) {
     work_.enter_lane(kRetryLane);
     work_.begin_event(retry_->position());
+    if (!letter_file_ready()) return 1;
     poison_.divert_again(kRetryLane, retry_->position(), retry_->letter());
     ++dead_letters_;
   } else {

@@ -68,6 +68,7 @@ class WorkerLoop final : private Producer, private WorkerServices {
   std::uint64_t consume_batch();
   std::uint64_t handle_events(std::size_t index, std::uint64_t limit);
   void divert(std::size_t index);
+  bool letter_file_ready();
   std::uint64_t retry_letter();
   std::uint64_t produce_batch();
   bool asked_to_end() const noexcept;

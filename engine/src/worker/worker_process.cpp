@@ -3,12 +3,15 @@
 
 #include <algorithm>
 #include <csignal>
+#include <cstdio>
 #include <cstdlib>
 #include <exception>
+#include <fcntl.h>
 #include <new>
 #include <sys/prctl.h>
 #include <unistd.h>
 
+#include <sluice/detail/descriptor.hpp>
 #include <sluice/detail/process_name.hpp>
 #include <sluice/detail/scheduling.hpp>
 #include <sluice/detail/signals.hpp>
@@ -32,9 +35,22 @@ void hang(int) {
   }
 }
 
+// Every process may make itself likelier to be taken; only some may go back.
+void raise_oom_score(int by) noexcept {
+  if (by == 0) return;
+  const Descriptor file{::open("/proc/self/oom_score_adj", O_RDWR | O_CLOEXEC)};
+  char text[16] = {};
+  if (!file || ::pread(file.get(), text, sizeof(text) - 1, 0) <= 0) return;
+  constexpr int kMost = 1000;  // Source: proc(5).
+  const int length = std::snprintf(text, sizeof(text), "%d", std::min(std::atoi(text) + by, kMost));
+  // A kernel or a container that refuses it picks as it likes, and that is all.
+  [[maybe_unused]] const ssize_t written = ::pwrite(file.get(), text, static_cast<std::size_t>(length), 0);
+}
+
 }  // namespace
 
 void prepare_worker(const Wiring& wiring) {
+  raise_oom_score(wiring.settings().oom_score);
   leave_the_hosts_signals();
   if (wiring.settings().drill) std::signal(SIGUSR2, hang);
   // Where the kernel lets only ancestors trace (Yama), the stack dumper is none; it descends from the host.
@@ -69,6 +85,27 @@ ipc::Life& begin_life(ipc::Control& control, ProcessIndex process) {
 }
 
 namespace {
+
+// Those that the host has given to other stages: every process before this one has all of them.
+void close_descriptors_of_others(const Wiring& wiring, WorkerIndex worker) noexcept {
+  const std::vector<int>& own = wiring.node(worker).options.descriptors;
+  for (const Node& node : wiring.graph().nodes) {
+    for (const int fd : node.options.descriptors) {
+      if (fd > STDERR_FILENO && std::find(own.begin(), own.end(), fd) == own.end()) ::close(fd);
+    }
+  }
+}
+
+std::vector<LaneInHand> lanes_into(const Wiring& wiring, WorkerIndex worker) {
+  std::vector<LaneInHand> lanes;
+  lanes.reserve(wiring.layout().worker(worker).lanes_in.size());
+  for (const LaneIndex index : wiring.layout().worker(worker).lanes_in) {
+    const ipc::LaneMemory memory = wiring.lane(index);
+    const EventType& type = wiring.edge(wiring.layout().lanes[index]).type;
+    lanes.push_back({memory.ring, memory.capacity_bytes, type.bytes, type.record});
+  }
+  return lanes;
+}
 
 void leave_message(ipc::Control& control, ipc::Activity activity, const char* text) {
   const std::string_view kept = cut_text(text, sizeof(control.message) - 1);
@@ -146,10 +183,12 @@ bool is_moved(const Wiring& wiring, WorkerIndex worker, const ipc::Control& cont
 void run_worker(const Wiring& wiring, const pinning::Place& place, WorkerIndex worker) noexcept {
   const WorkerMemory memory = wiring.worker(worker);
   set_process_name(memory.name());
+  close_descriptors_of_others(wiring, worker);
   wiring.own(process_of(worker));
   ipc::Control& control = memory.control();
   ipc::Life& life = begin_life(control, process_of(worker));
-  leave_crash_notes(memory.crash_note(), control);
+  const std::vector<LaneInHand> lanes = lanes_into(wiring, worker);
+  leave_crash_notes(memory.crash_note(), control, lanes);
   ::on_exit(leave_at_exit, nullptr);
   // A kernel that grants less than the place is reported by the host; the worker works all the same.
   pinning::bind_this_process(place);

@@ -60,8 +60,9 @@ struct Graph {
   Indexed<EdgeIndex, Edge> edges;
   std::vector<std::pair<std::string, std::string>> arguments;  // Pipeline::argument().
 
-  // Throws Error for a name that is taken or that could not stand in a variable's name.
-  NodeIndex add(Node node);
+  // Throws Error for a name that is taken or that could not stand in a variable's name. The others as in Node.
+  NodeIndex add(NodeKind kind, std::string name, StageOptions options, std::vector<EventType> outputs,
+                RunnerFactory factory);
   // The node of that name and kind; throws Error with the nearest name if there is none.
   NodeIndex find(std::string_view name, NodeKind kind) const;
   // An edge into the node, for what all of them have in common; it has one at least.

@@ -82,6 +82,8 @@ class Segment {
   // segment.
   void remove_file() noexcept;
   bool named() const noexcept { return file_ != nullptr; }
+  // The descriptor of the memory, for a process that closes all but what it knows.
+  int descriptor() const noexcept { return fd_; }
   // A new descriptor of the memory that cannot be written through. Throws Error.
   int open_read_only() const;
   // Where the first region begins in the memory.

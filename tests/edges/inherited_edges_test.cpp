@@ -1,0 +1,222 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the processes of a pipeline inherit from the host and do not keep, and what falls to a host that is process 1.
+#include <algorithm>
+#include <csignal>
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "pipelines.hpp"
+#include "processes.hpp"
+
+namespace sluice::test {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+
+struct Connection {
+  Connection() { EXPECT_EQ(::socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0); }
+  ~Connection() {
+    close_ours();
+    ::close(ends[1]);
+  }
+  void close_ours() {
+    if (ends[0] >= 0) ::close(ends[0]);
+    ends[0] = -1;
+  }
+  // Whether the peer is told, within the deadline.
+  bool peer_hears_the_end() const {
+    pollfd peer{ends[1], POLLIN, 0};
+    char byte = 0;
+    return ::poll(&peer, 1, 5000) == 1 && ::read(ends[1], &byte, 1) == 0;
+  }
+  std::string peer_reads() const {
+    char text[64];
+    pollfd peer{ends[1], POLLIN, 0};
+    if (::poll(&peer, 1, 5000) != 1) return "nothing";
+    const ssize_t bytes = ::read(ends[1], text, sizeof(text));
+    return {text, static_cast<std::size_t>(std::max<ssize_t>(bytes, 0))};
+  }
+  int ends[2] = {-1, -1};
+};
+
+std::filesystem::path descriptor_in(pid_t pid, int fd) {
+  std::error_code error;
+  return std::filesystem::read_symlink("/proc/" + std::to_string(pid) + "/fd/" + std::to_string(fd), error);
+}
+
+class Inherited : public WithProcesses {};
+
+TEST_F(Inherited, SocketOfTheHostEndsWhenTheHostClosesIt) {
+  Connection connection;
+  Engine engine{counting_pipeline(2, "closed"), test_settings()};
+  engine.start();
+  connection.close_ours();
+  EXPECT_TRUE(connection.peer_hears_the_end());
+  // Those that come later inherit from those.
+  Connection second;
+  EXPECT_TRUE(engine.signal_worker("count/0", SIGKILL));
+  EXPECT_TRUE(eventually([&] { return worker_of(engine, "count/0").incarnation == 2; }));
+  second.close_ours();
+  EXPECT_TRUE(second.peer_hears_the_end());
+  engine.stop();
+}
+
+// Says who it is to whoever is at the other end.
+struct Speaker {
+  Speaker(Worker& worker, int fd) : worker{worker}, fd{fd} {}
+  void operator()(const Item&) const {
+    const std::string text = worker.stage() + "#" + std::to_string(worker.incarnation());
+    EXPECT_EQ(::write(fd, text.data(), text.size()), static_cast<ssize_t>(text.size()));
+  }
+  Worker& worker;
+  int fd;
+};
+
+TEST_F(Inherited, DescriptorIsThereForTheStageThatItIsGivenAndNoOther) {
+  Connection connection;
+  const int fd = connection.ends[0];
+  Pipeline pipeline{"given"};
+  auto in = pipeline.inlet<Item>("in");
+  in.to<Speaker>("speak", {.descriptors = {fd}}, fd);
+  in.to<Count>("count").outlet("out");
+  Engine engine{pipeline, test_settings()};
+  engine.start();
+  auto end = engine.inlet<Item>("in");
+  const std::filesystem::path socket = descriptor_in(::getpid(), fd);
+  EXPECT_EQ(descriptor_in(worker_of(engine, "speak/0").pid, fd), socket);
+  EXPECT_NE(descriptor_in(worker_of(engine, "count/0").pid, fd), socket);
+  end.push({});
+  EXPECT_EQ(connection.peer_reads(), "speak#1");
+  EXPECT_TRUE(engine.signal_worker("speak/0", SIGKILL));
+  EXPECT_TRUE(eventually([&] { return worker_of(engine, "speak/0").incarnation == 2; }));
+  end.push({});
+  EXPECT_EQ(connection.peer_reads(), "speak#2") << "a replacement has it, too";
+  engine.stop();
+}
+
+TEST_F(Inherited, DescriptorThatIsNotOpenIsRefusedAtTheStart) {
+  Pipeline pipeline{"given"};
+  pipeline.inlet<Item>("in").to<Speaker>("speak", {.descriptors = {999}}, 999);
+  Engine engine{pipeline, test_settings()};
+  EXPECT_THAT(error_of([&] { engine.start(); }),
+              AllOf(HasSubstr("speak"), HasSubstr("999"), HasSubstr("StageOptions::descriptors")));
+}
+
+int oom_score_of(pid_t pid) {
+  int score = -10'000;
+  std::ifstream{"/proc/" + std::to_string(pid) + "/oom_score_adj"} >> score;
+  return score;
+}
+
+TEST_F(Inherited, OomScoreIsRaisedInWorkersAlone) {
+  for (const auto& [setting, more] : {std::pair{"", 100}, std::pair{"250", 250}, std::pair{"0", 0}}) {
+    Settings settings = test_settings();
+    if (*setting != '\0') settings.set("oom.score", setting);
+    Engine engine{counting_pipeline(1, "scored"), settings};
+    engine.start();
+    const int host = oom_score_of(::getpid());
+    EXPECT_EQ(oom_score_of(worker_of(engine, "count/0").pid), std::min(host + more, 1000)) << setting;
+    EXPECT_EQ(oom_score_of(master_of(engine)), host);
+    EXPECT_EQ(oom_score_of(supervisor_of(engine)), host);
+    engine.stop();
+  }
+}
+
+bool is_zombie(pid_t pid) {
+  const std::vector<std::string> fields = stat_of(pid);
+  return !fields.empty() && fields[0] == "Z";
+}
+
+// Kills a supervisor or a master, and waits for the next master.
+bool replaced(Engine& engine, pid_t pid) {
+  const Stats before = engine.stats();
+  ::kill(pid, SIGKILL);
+  return eventually(
+      [&] {
+        const Stats now = engine.stats();
+        return !engine.wait_for(1ms) && now.masters > before.masters &&
+               now.master_at_work > before.master_at_work;
+      },
+      20s);
+}
+
+// As a host that orphans fall to: they are reaped, and the host's own child is not.
+int reap_what_falls_to_it() {
+  const pid_t own = ::fork();
+  if (own == 0) ::_exit(7);
+  {
+    Engine engine{counting_pipeline(2, "orphaned"), test_settings()};
+    engine.start();
+    Collector<Counted> out{engine, "out"};
+    auto in = engine.inlet<Item>("in");
+    const auto fail = [&engine](int status) {
+      engine.stop();
+      return status;
+    };
+    for (std::uint32_t i = 0; i < 3; ++i) {
+      // The master takes its place, and is nobody's child but the host's; so are the workers of a master that dies.
+      if (!replaced(engine, supervisor_of(engine)) || !replaced(engine, master_of(engine))) return fail(2);
+      engine.signal_worker("count/0", SIGKILL);
+      in.push(Item{0, i});
+    }
+    const auto no_zombies = [&] {
+      engine.wait_for(1ms);
+      const std::vector<pid_t> children = children_of(::getpid());
+      return std::none_of(children.begin(), children.end(),
+                          [own](pid_t child) { return child != own && is_zombie(child); });
+    };
+    if (!eventually(no_zombies, 10s)) return fail(4);
+    in.close();
+    if (!engine.wait_for(30s) || out.all().size() != 3) return fail(5);
+  }
+  int status = 0;
+  if (::waitpid(own, &status, WNOHANG) != own || WEXITSTATUS(status) != 7) return 6;
+  return eventually([] { return children_of(::getpid()).empty(); }, 5s) ? 0 : 8;
+}
+
+template <class Work>
+int exit_status_of(Work&& work) {
+  const pid_t child = ::fork();
+  if (child == 0) ::_exit(work());
+  int status = 0;
+  if (!eventually([&] { return ::waitpid(child, &status, WNOHANG) == child; })) {
+    ::kill(child, SIGKILL);
+    ::waitpid(child, &status, 0);
+    return -1;
+  }
+  return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+TEST_F(Inherited, OrphansAreReapedByAHostThatTheyFallTo) {
+  EXPECT_EQ(exit_status_of([] {
+              ::prctl(PR_SET_CHILD_SUBREAPER, 1);
+              return reap_what_falls_to_it();
+            }),
+            0);
+}
+
+// In a namespace of its own, with a /proc that says so.
+int reap_as_process_one() {
+  constexpr int kNotPermitted = 77;
+  if (::unshare(CLONE_NEWPID | CLONE_NEWNS) != 0) return kNotPermitted;
+  return exit_status_of([] {
+    if (::mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0 ||
+        ::mount("proc", "/proc", "proc", 0, nullptr) != 0)
+      return kNotPermitted;
+    return ::getpid() == 1 ? reap_what_falls_to_it() : 9;
+  });
+}
+
+TEST_F(Inherited, OrphansAreReapedByAHostThatIsProcessOne) {
+  const int status = exit_status_of(reap_as_process_one);
+  if (status == 77) GTEST_SKIP() << "this user may make no PID namespace";
+  EXPECT_EQ(status, 0);
+}
+
+}  // namespace
+}  // namespace sluice::test
