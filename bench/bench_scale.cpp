@@ -27,6 +27,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <thread>
+#include <tuple>
 #include <vector>
 
 #include <benchmark/benchmark.h>
@@ -263,7 +264,7 @@ void worker_memory(benchmark::State& state) {
     engine.start();
     Inlet<Tick> in = engine.inlet<Tick>("in");
     for (std::uint64_t i = 0; i < kEvents; ++i)
-      in.push({i, 0});
+      std::ignore = in.push({i, 0});
     const auto until = Clock::now() + kHopeless;
     while (engine.stats().stages.front().workers.front().events_in < kEvents && Clock::now() < until)
       std::this_thread::sleep_for(1ms);

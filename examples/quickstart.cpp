@@ -30,7 +30,7 @@ int main() {
   engine.start();
   auto in = engine.inlet<Word>("in");
   for (Word word{}; std::cin.width(sizeof(word.text)), std::cin >> word.text; word = Word{})
-    in.push(word);
+    if (in.push(word) != sluice::PushResult::accepted) break;
   in.close();
   auto out = engine.outlet<sluice::Bytes>("out");
   while (out.wait(std::chrono::hours{1}), !out.ended())

@@ -54,12 +54,12 @@ TEST_F(AppendFileEdges, RefusesASecondPipelineAndLeavesTheFirstOnesFileAlone) {
   Engine first{pipeline(), test_settings()};
   first.start();
   auto in = first.inlet<Item>("in");
-  in.push(Item{0, 1});
+  std::ignore = in.push(Item{0, 1});
   ASSERT_TRUE(eventually([&] { return content(path_) == "1\n"; }));
   Engine second{pipeline(), test_settings()};
   EXPECT_THAT(error_of([&] { second.start(); }), HasSubstr("another worker or program"));
   EXPECT_EQ(content(path_), "1\n");
-  in.push(Item{0, 2});
+  std::ignore = in.push(Item{0, 2});
   in.close();
   ASSERT_TRUE(first.wait_for(kDeadline));
   EXPECT_EQ(content(path_), "1\n2\n");
@@ -69,7 +69,7 @@ TEST_F(AppendFileEdges, LeavesAFileAloneThatHasTakenThePlaceOfItsOwn) {
   Engine engine{pipeline(), test_settings()};
   engine.start();
   auto in = engine.inlet<Item>("in");
-  in.push(Item{0, 1});
+  std::ignore = in.push(Item{0, 1});
   ASSERT_TRUE(eventually([&] { return content(path_) == "1\n"; }));
   ASSERT_EQ(::rename(path_.c_str(), (path_ + ".old").c_str()), 0);
   const std::string other = "somebody else's, and longer\n";
@@ -98,9 +98,9 @@ TEST_F(AppendFileEdges, SaysWhenNothingMoreFitsAndLosesNothingOfWhatDoes) {
   Engine engine{full, test_settings()};
   engine.start();
   auto in = engine.inlet<Item>("in");
-  in.push(Item{0, 1});
+  std::ignore = in.push(Item{0, 1});
   ASSERT_TRUE(eventually([&] { return worker_of(engine, "write/0").events_in == 1; }));
-  in.push(Item{0, 2});
+  std::ignore = in.push(Item{0, 2});
   EXPECT_THAT(error_of([&] { engine.wait_for(kDeadline); }), AllOf(HasSubstr("write"), HasSubstr(path_)));
   EXPECT_EQ(content(path_).substr(0, 600), std::string(600, 'x'));
 }

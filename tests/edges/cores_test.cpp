@@ -79,9 +79,9 @@ int crash_once(const std::filesystem::path& directory, const std::string& needle
   Engine engine{pipeline, settings};
   engine.start();
   auto in = engine.inlet<Bytes>("in");
-  in.push(Bytes{"hay"});
-  in.push(Bytes{needle});
-  in.push(Bytes{"hay"});
+  std::ignore = in.push(Bytes{"hay"});
+  std::ignore = in.push(Bytes{needle});
+  std::ignore = in.push(Bytes{"hay"});
   in.close();
   return engine.wait_for(kDeadline) && engine.stats().dead_letters() == 1 ? 0 : 1;
 }

@@ -45,7 +45,7 @@ class CrashBudget : public WithOutside {
     Collector<Item> out{engine, "out"};
     auto in = engine.inlet<Item>("in");
     for (int i = 0; i < events; ++i)
-      in.push(Item{key, static_cast<std::uint32_t>(i)});
+      std::ignore = in.push(Item{key, static_cast<std::uint32_t>(i)});
     in.close();
     return error_of([&] { EXPECT_TRUE(engine.wait_for(kDeadline)); });
   }

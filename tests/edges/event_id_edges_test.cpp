@@ -165,9 +165,10 @@ TEST_F(Ids, BelongToTheRunThatAResumeGoesOnWith) {
     engine.start();
     EXPECT_EQ(engine.resumed(), resumed);
     auto out = engine.outlet<EventId>("out");
-    engine.inlet<Item>("in").push({});
+    std::ignore = engine.inlet<Item>("in").push({});
     EventId id;
     EXPECT_TRUE(eventually([&] { return out.poll([&id](const EventId& each) { id = each; }) != 0; }));
+    out.ack();
     engine.stop();
     return id;
   };

@@ -99,7 +99,7 @@ TEST_F(Fork, GivesTheChildNothingThatItCouldDoToThePipeline) {
                                                   [&] { engine.inlet<Item>("in"); },
                                                   [&] { engine.signal_worker("count/0", SIGKILL); },
                                                   [&] {
-                                                    in.push({1, 1});
+                                                    std::ignore = in.push({1, 1});
                                                   },
                                                   [&] { in.close(); },
                                                   [&] { out.poll([](const Counted&) {}); },
@@ -273,7 +273,7 @@ TEST_F(TwoPipelines, OfOneHostDoNotHoldEachOthersLocks) {
   first->start();
   Engine second{counting_pipeline(1, second_name), settings(second_name)};
   second.start();
-  first->inlet<Item>("in").push({1, 1});
+  std::ignore = first->inlet<Item>("in").push({1, 1});
   first->stop();
   first.reset();
   Engine again{counting_pipeline(1, first_name), settings(first_name)};

@@ -90,11 +90,11 @@ TEST_F(Inherited, DescriptorIsThereForTheStageThatItIsGivenAndNoOther) {
   const std::filesystem::path socket = descriptor_in(::getpid(), fd);
   EXPECT_EQ(descriptor_in(worker_of(engine, "speak/0").pid, fd), socket);
   EXPECT_NE(descriptor_in(worker_of(engine, "count/0").pid, fd), socket);
-  end.push({});
+  std::ignore = end.push({});
   EXPECT_EQ(connection.peer_reads(), "speak#1");
   EXPECT_TRUE(engine.signal_worker("speak/0", SIGKILL));
   EXPECT_TRUE(eventually([&] { return worker_of(engine, "speak/0").incarnation == 2; }));
-  end.push({});
+  std::ignore = end.push({});
   EXPECT_EQ(connection.peer_reads(), "speak#2") << "a replacement has it, too";
   engine.stop();
 }
@@ -162,7 +162,7 @@ int reap_what_falls_to_it() {
       // The master takes its place, and is nobody's child but the host's; so are the workers of a master that dies.
       if (!replaced(engine, supervisor_of(engine)) || !replaced(engine, master_of(engine))) return fail(2);
       engine.signal_worker("count/0", SIGKILL);
-      in.push(Item{0, i});
+      std::ignore = in.push(Item{0, i});
     }
     const auto no_zombies = [&] {
       engine.wait_for(1ms);

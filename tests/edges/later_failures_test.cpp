@@ -78,7 +78,7 @@ TEST_F(LaterFailures, OfADeadLetterHoldUpItsLaneAndCostNoEvent) {
   Collector<Item> out{engine, "out"};
   auto in = engine.inlet<Item>("in");
   for (const Item& item : items(10, 1))
-    in.push(item);
+    std::ignore = in.push(item);
   ASSERT_TRUE(eventually([&] { return waits(engine, "dead letter cannot be written"); }));
   EXPECT_THAT(worker_of(engine, "frail/0").outside, HasSubstr(reports().string()));
   const std::chrono::milliseconds cpu = cpu_time_of(worker_of(engine, "frail/0").pid);
@@ -102,12 +102,12 @@ TEST_F(LaterFailures, OfAFileThatVanishesCostOnlyWhatStoodInIt) {
   auto in = engine.inlet<Item>("in");
   const std::vector<Item> all = items(10, 1);
   for (std::size_t i = 0; i < 5; ++i)
-    in.push(all[i]);
+    std::ignore = in.push(all[i]);
   ASSERT_TRUE(eventually([&] { return engine.stats().dead_letters() == 1; }));
   EXPECT_THAT(letters(), ElementsAre(3));
   std::filesystem::rename(reports(), file("moved"));
   for (std::size_t i = 5; i < 10; ++i)
-    in.push(all[i]);
+    std::ignore = in.push(all[i]);
   in.close();
   ASSERT_TRUE(engine.wait_for(kDeadline));
   EXPECT_EQ(out.all(), without(all, {3, 7}));
@@ -123,7 +123,7 @@ TEST_F(LaterFailures, OverwriteNoFileThatHasTakenThePlaceOfTheLetters) {
   auto in = engine.inlet<Item>("in");
   const std::vector<Item> all = items(10, 1);
   for (std::size_t i = 0; i < 5; ++i)
-    in.push(all[i]);
+    std::ignore = in.push(all[i]);
   ASSERT_TRUE(eventually([&] { return engine.stats().dead_letters() == 1; }));
   const std::filesystem::path first = find_dead_letters(reports()).at(0).file;
   std::filesystem::copy_file(first, file("copy"));
@@ -132,7 +132,7 @@ TEST_F(LaterFailures, OverwriteNoFileThatHasTakenThePlaceOfTheLetters) {
   std::filesystem::permissions(first,
                                std::filesystem::perms::owner_read | std::filesystem::perms::owner_write);
   for (std::size_t i = 5; i < 10; ++i)
-    in.push(all[i]);
+    std::ignore = in.push(all[i]);
   in.close();
   ASSERT_TRUE(engine.wait_for(kDeadline));
   EXPECT_EQ(out.all(), without(all, {3, 7}));
@@ -149,7 +149,7 @@ TEST_F(LaterFailures, OfAFileThatMayNotGrowKillNoWorker) {
   Collector<Item> out{engine, "out"};
   auto in = engine.inlet<Item>("in");
   for (const Item& item : items(5, 1))
-    in.push(item);
+    std::ignore = in.push(item);
   ASSERT_TRUE(eventually([&] { return waits(engine, "ulimit -f"); }));
   std::ofstream{file("go on")} << "yes";
   in.close();
@@ -165,7 +165,7 @@ TEST_F(LaterFailures, LetAStopThrough) {
   std::ofstream{reports()} << "in the way";
   auto in = engine.inlet<Item>("in");
   for (const Item& item : items(5, 1))
-    in.push(item);
+    std::ignore = in.push(item);
   ASSERT_TRUE(eventually([&] { return waits(engine, "dead letter"); }));
   EXPECT_EQ(engine.stop().events, 5U);
 }
@@ -179,7 +179,7 @@ TEST_F(LaterFailures, AreKeptByAParkAndHealedByTheNextStart) {
     std::ofstream{reports()} << "in the way";
     auto in = engine.inlet<Item>("in");
     for (const Item& item : all)
-      in.push(item);
+      std::ignore = in.push(item);
     ASSERT_TRUE(eventually([&] { return waits(engine, "dead letter"); }));
     engine.park();
   }

@@ -83,7 +83,7 @@ TEST_F(OutsideGuide, WaitsWhileAnotherHoldsTheStore) {
   Engine engine{pipeline, settings({"restart.budget=0"})};
   engine.start();
   auto in = engine.inlet<Payment>("in");
-  in.push({1, 100});
+  std::ignore = in.push({1, 100});
   EXPECT_TRUE(
       eventually([&] { return worker_of(engine, "book/0").outside == file("book") + ".0 is in use"; }));
   ::kill(other, SIGKILL);

@@ -36,7 +36,7 @@ class Oversized : public WithOutside {
     Collector<Item> out{engine, "out"};
     auto in = engine.inlet<Item>("in");
     for (const Item& item : items(8, 1))
-      in.push(item);
+      std::ignore = in.push(item);
     return error_of([&] { engine.wait_for(kDeadline); });
   }
 };

@@ -194,6 +194,7 @@ TEST_F(Park, WaitsForNoRoomAndForNoPull) {
       EXPECT_EQ(in.push({0, i}), PushResult::accepted);
     EXPECT_TRUE(eventually([&] { return worker_of(engine, "multiply/0").full_waits > 0; }));
     EXPECT_TRUE(eventually([&] { return out.poll(take, 7) != 0; }));
+    out.ack();
     engine.park();
     EXPECT_EQ(engine.end(), End::parked);
     EXPECT_EQ(in.push({0, kEvents}), PushResult::ended);

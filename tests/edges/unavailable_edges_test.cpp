@@ -64,7 +64,7 @@ TEST_P(AwayFrom, MakesItWaitAndCostsNoEvent) {
   Collector<Item> out{engine, "out"};
   auto in = engine.inlet<Item>("in");
   for (const Item& item : items(1000, 1))
-    in.push(item);
+    std::ignore = in.push(item);
   EXPECT_TRUE(eventually([&] { return shows_it(engine, "client/0"); }));
   EXPECT_THAT(to_text(engine.stats(), {}, 0),
               AllOf(HasSubstr("waits outside"), HasSubstr("does not answer")));
@@ -120,7 +120,7 @@ TEST_F(Away, IsLeftAtOnceByAStop) {
   pipeline.inlet<Item>("in").to<Client>("client", {}, service(), Where::handler).outlet("out");
   Engine engine{pipeline, settings()};
   engine.start();
-  engine.inlet<Item>("in").push({});
+  std::ignore = engine.inlet<Item>("in").push({});
   EXPECT_TRUE(eventually([&] { return shows_it(engine, "client/0"); }));
   engine.stop();
 }
@@ -132,7 +132,7 @@ TEST_F(Away, GoesOnForTheReplacementOfAWorkerThatWasKilledMeanwhile) {
   engine.start();
   Collector<Item> out{engine, "out"};
   auto in = engine.inlet<Item>("in");
-  in.push({});
+  std::ignore = in.push({});
   EXPECT_TRUE(eventually([&] { return shows_it(engine, "client/0"); }));
   const auto before = worker_of(engine, "client/0").outside_for;
   EXPECT_TRUE(engine.signal_worker("client/0", SIGKILL));
@@ -150,7 +150,7 @@ TEST_F(Away, ForLongerThanItsPatienceEndsThePipelineWithTheText) {
   pipeline.inlet<Item>("in").to<Client>("client", {}, service(), Where::handler).outlet("out");
   Engine engine{pipeline, settings({"stage.client.outside.patience=200ms"})};
   engine.start();
-  engine.inlet<Item>("in").push({});
+  std::ignore = engine.inlet<Item>("in").push({});
   EXPECT_THAT(error_of([&] { engine.wait_for(kDeadline); }),
               AllOf(HasSubstr("client/0"), HasSubstr("does not answer"), HasSubstr("outside.patience")));
 }
@@ -182,7 +182,7 @@ TEST_F(Away, IsNotWhatACallIsThatSaysHowLongItMayTake) {
   engine.start();
   Collector<Item> out{engine, "out"};
   auto in = engine.inlet<Item>("in");
-  in.push({});
+  std::ignore = in.push({});
   EXPECT_TRUE(eventually([&] { return worker_of(engine, "slow/0").verdict == "waiting outside"; }));
   std::this_thread::sleep_for(1s);  // Ten deadlines.
   EXPECT_EQ(worker_of(engine, "slow/0").verdict, "waiting outside");
@@ -201,7 +201,7 @@ TEST_F(Away, IsTheCauseOfADeathInACallThatOverrunsWhatItHadSaid) {
   engine.start();
   Collector<Item> out{engine, "out"};
   auto in = engine.inlet<Item>("in");
-  in.push({});
+  std::ignore = in.push({});
   EXPECT_TRUE(eventually([&] { return worker_of(engine, "slow/0").restarts >= 2; }));
   EXPECT_EQ(worker_of(engine, "slow/0").last_death, "overran its call outside");
   come_back();
@@ -220,7 +220,7 @@ TEST_F(Away, IsReportedWhenItBeginsAndWhenADrainHasToWaitForIt) {
   Engine engine{pipeline, settings()};
   engine.start();
   auto in = engine.inlet<Item>("in");
-  in.push({});
+  std::ignore = in.push({});
   EXPECT_TRUE(eventually([&] { return text_of_reports().find("\"draining\":false") != std::string::npos; }));
   EXPECT_THAT(text_of_reports(), AllOf(HasSubstr("\"report\":\"waiting outside\""),
                                        HasSubstr("\"worker\":\"client/0\""), HasSubstr("does not answer")));
@@ -237,7 +237,7 @@ TEST_F(Away, IsNotDeclaredByAReplacementWhosePredecessorDiedInACall) {
   Engine engine{pipeline, settings({"watchdog.deadline=20s"})};
   engine.start();
   auto in = engine.inlet<Item>("in");
-  in.push({});
+  std::ignore = in.push({});
   EXPECT_TRUE(eventually([&] { return worker_of(engine, "slow/0").verdict == "waiting outside"; }));
   come_back();
   EXPECT_TRUE(engine.signal_worker("slow/0", SIGKILL));
@@ -251,7 +251,7 @@ TEST_F(Away, IsAStallOfACallThatDoesNotSaySo) {
   pipeline.inlet<Item>("in").to<Slow>("slow", {}, service(), false).outlet("out");
   Engine engine{pipeline, settings({"watchdog.deadline=100ms", "poison.attempts=1"})};
   engine.start();
-  engine.inlet<Item>("in").push({});
+  std::ignore = engine.inlet<Item>("in").push({});
   EXPECT_TRUE(eventually([&] { return engine.stats().dead_letters() == 1; }));
   engine.stop();
 }

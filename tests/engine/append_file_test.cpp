@@ -110,12 +110,12 @@ TEST_F(AppendFileTest, CutsOffWhatWasNotCommitted) {
   engine.start();
   auto in = engine.inlet<Item>("in");
   for (std::uint32_t i = 0; i < 10; ++i)
-    in.push(Item{0, i});
+    std::ignore = in.push(Item{0, i});
   ASSERT_TRUE(eventually([&] { return worker_of(engine, "write/0").events_in == 10; }));
   std::ofstream{path_, std::ios::app} << "what a batch wrote before it died";
   ASSERT_TRUE(engine.signal_worker("write/0", SIGKILL));
   ASSERT_TRUE(eventually([&] { return worker_of(engine, "write/0").incarnation == 2; }));
-  in.push(Item{0, 10});
+  std::ignore = in.push(Item{0, 10});
   in.close();
   ASSERT_TRUE(engine.wait_for(kDeadline));
   EXPECT_EQ(content(), lines(11));
@@ -126,7 +126,7 @@ TEST_F(AppendFileTest, RefusesAFileThatSomebodyHasShortened) {
   engine.start();
   auto in = engine.inlet<Item>("in");
   for (std::uint32_t i = 0; i < 10; ++i)
-    in.push(Item{0, i});
+    std::ignore = in.push(Item{0, i});
   ASSERT_TRUE(eventually([&] { return worker_of(engine, "write/0").events_in == 10; }));
   ASSERT_EQ(::truncate(path_.c_str(), 3), 0);
   ASSERT_TRUE(engine.signal_worker("write/0", SIGKILL));

@@ -101,7 +101,7 @@ TEST_F(Failure, OfAHandlerThatThrowsAgainAndAgainEndsThePipelineAndNamesTheExcep
   engine.start();
   auto in = engine.inlet<Item>("in");
   for (const Item& item : items(10, 1))
-    in.push(item);
+    std::ignore = in.push(item);
   EXPECT_THAT(error_of([&] { engine.wait_for(kDeadline); }),
               AllOf(HasSubstr("thrower/0 died 4 times"), HasSubstr("its handler threw: three is too much"),
                     HasSubstr("restart.budget")));
@@ -128,7 +128,7 @@ TEST_F(Failure, OfAHandlerThatCrashesNamesTheSignal) {
   Engine engine{pipeline, settings};
   engine.start();
   auto in = engine.inlet<Item>("in");
-  in.push(Item{0, 3});
+  std::ignore = in.push(Item{0, 3});
   EXPECT_THAT(error_of([&] { engine.wait_for(kDeadline); }),
               AllOf(HasSubstr("crasher/0"), HasSubstr("signal 11")));
 }
@@ -142,7 +142,7 @@ TEST_F(Failure, OfATableThatIsFullReachesAHostThatOnlyPulls) {
   Collector<Counted> out{engine, "out"};
   auto in = engine.inlet<Item>("in");
   for (const Item& item : items(10, 10))
-    in.push(item);
+    std::ignore = in.push(item);
   EXPECT_THAT(out.all(), SizeIs(5)) << "the outlet ends with the pipeline";
   EXPECT_THAT(error_of([&] { engine.wait_for(kDeadline); }),
               AllOf(HasSubstr("'seen' of stage count"), HasSubstr("table.rows=10")));
@@ -160,7 +160,7 @@ TEST_F(Failure, OfAHandlerThatExitsIsNotTakenForTheEnd) {
   pipeline.inlet<Item>("in").to<Leaver>("leaver");
   Engine engine{pipeline, settings};
   engine.start();
-  engine.inlet<Item>("in").push(Item{});
+  std::ignore = engine.inlet<Item>("in").push(Item{});
   EXPECT_THAT(error_of([&] { engine.wait_for(kDeadline); }), HasSubstr("it ended with status 0"));
 }
 
@@ -184,7 +184,7 @@ TEST_F(Failure, OfAWorkerLeavesEventIdsAsTheyAreAndTellsEveryProblemOnce) {
   Collector<std::uint64_t> out{engine, "out"};
   auto in = engine.inlet<Item>("in");
   for (const Item& item : items(12, 1))
-    in.push(item);
+    std::ignore = in.push(item);
   in.close();
   EXPECT_TRUE(engine.wait_for(kDeadline));
   const std::vector<std::uint64_t> positions = out.all();

@@ -85,7 +85,7 @@ TEST_F(Processes, AndDescriptorsAreGoneWithTheirEngine) {
     Engine engine{counting_pipeline(3), test_settings()};
     engine.start();
     auto in = engine.inlet<Item>("in");
-    in.push(Item{});
+    std::ignore = in.push(Item{});
     if (to_the_end) engine.drain();
   };
   run(true);  // What the library opens once for good.
@@ -154,7 +154,7 @@ double idle_share(const Engine& engine) {
 TEST_F(Processes, ThatHaveNothingToDoTakeNoProcessor) {
   Engine engine{counting_pipeline(4), Settings{}};
   engine.start();
-  engine.inlet<Item>("in").push(Item{});
+  std::ignore = engine.inlet<Item>("in").push(Item{});
   EXPECT_LT(idle_share(engine), 0.1);
 }
 

@@ -301,7 +301,7 @@ TEST_F(EngineTest, FailsWhenAskedTo) {
   Engine engine{multiplying_pipeline(2000), policy("fail")};
   engine.start();
   auto in = engine.inlet<Item>("in");
-  in.push(Item{});
+  std::ignore = in.push(Item{});
   EXPECT_THAT(error_of([&] { engine.wait_for(kDeadline); }),
               AllOf(HasSubstr("multiply/0"), HasSubstr("the lane is full and lane.full is `fail`")));
 }

@@ -50,7 +50,7 @@ class Resume : public WithProcesses {
   void leave_behind(const Pipeline& pipeline) {
     Engine engine{pipeline, settings()};
     engine.start();
-    engine.inlet<Item>("in").push({1, 0});
+    std::ignore = engine.inlet<Item>("in").push({1, 0});
     engine.stop();
     ASSERT_TRUE(kept());
   }
@@ -85,6 +85,7 @@ std::vector<Counted> pull(Outlet<Counted>& out, std::size_t count) {
     out.wait(100ms);
     out.poll([&events](const Counted& event) { events.push_back(event); }, count - events.size());
   }
+  out.ack();
   return events;
 }
 
@@ -94,7 +95,7 @@ TEST_F(Resume, IsNotWhatAFirstStartDoesAndAFinishedPipelineLeavesNothing) {
   engine.start();
   EXPECT_FALSE(engine.resumed());
   EXPECT_TRUE(kept());
-  engine.inlet<Item>("in").push({1, 0});
+  std::ignore = engine.inlet<Item>("in").push({1, 0});
   auto out = engine.outlet<Counted>("out");
   EXPECT_EQ(pull(out, 1).size(), 1U);
   engine.wait();
@@ -108,7 +109,7 @@ TEST_F(Resume, GoesOnAfterAStopWithPositionsAndStateAndLanesAsTheyWere) {
     auto in = engine.inlet<Item>("in");
     auto out = engine.outlet<Counted>("out");
     for (const std::uint32_t number : {0U, 1U, 2U, 3U, 4U})
-      in.push({7, number});
+      std::ignore = in.push({7, number});
     EXPECT_EQ(pull(out, 2).size(), 2U);
     EXPECT_EQ(in.position(), 5U);
     EXPECT_EQ(out.position(), 2U);
@@ -123,7 +124,7 @@ TEST_F(Resume, GoesOnAfterAStopWithPositionsAndStateAndLanesAsTheyWere) {
   EXPECT_EQ(in.position(), 5U);
   EXPECT_FALSE(in.closed());
   EXPECT_EQ(out.position(), 2U);
-  in.push({7, 5});
+  std::ignore = in.push({7, 5});
   EXPECT_THAT(pull(out, 4), ElementsAre(Counted{{7, 2}, 0, 2}, Counted{{7, 3}, 0, 3}, Counted{{7, 4}, 0, 4},
                                         Counted{{7, 5}, 0, 5}));
   EXPECT_EQ(worker_of(engine, "count/0").incarnation, 2U) << "its incarnations are counted on";
@@ -136,7 +137,7 @@ TEST_F(Resume, KeepsAnInletClosedThatWasClosed) {
     Engine engine{counting_pipeline(1), settings()};
     engine.start();
     auto in = engine.inlet<Item>("in");
-    in.push({1, 0});
+    std::ignore = in.push({1, 0});
     in.close();
     EXPECT_TRUE(in.closed());
     engine.stop();
@@ -157,7 +158,7 @@ TEST_F(Resume, StillHasWhatAFinishedPipelineLeftInItsOutlets) {
   {
     Engine engine{counting_pipeline(1), settings()};
     engine.start();
-    engine.inlet<Item>("in").push({1, 0});
+    std::ignore = engine.inlet<Item>("in").push({1, 0});
     engine.wait();
     EXPECT_TRUE(engine.over());
   }
@@ -213,8 +214,8 @@ TEST_F(Resume, GoesOnAfterAFailureOnceItsCauseIsGone) {
     Engine engine{pipeline, settings()};
     engine.start();
     auto in = engine.inlet<Item>("in");
-    in.push({0, 0});
-    in.push({0, 1});
+    std::ignore = in.push({0, 0});
+    std::ignore = in.push({0, 1});
     try {
       engine.wait();
       ADD_FAILURE() << "it did not fail";
@@ -247,7 +248,7 @@ TEST_F(Resume, RemembersHowOftenAnEventHasKilledItsWorker) {
     engine.start();
     auto in = engine.inlet<Item>("in");
     for (std::uint32_t number = 0; number < 10; ++number)
-      in.push({0, number});
+      std::ignore = in.push({0, number});
     EXPECT_TRUE(eventually([&] { return worker_of(engine, "abort/0").restarts >= 3; }));
     engine.stop();
   }
@@ -298,7 +299,7 @@ TEST_F(Resume, ComesAfterTheLastProcessOfAHostThatDiedAlone) {
     engine.start();
     auto in = engine.inlet<Item>("in");
     for (std::uint32_t number = 0; number < 100; ++number)
-      in.push({number % 5, number});
+      std::ignore = in.push({number % 5, number});
     ::kill(::getpid(), SIGKILL);
   }
   int status = 0;
@@ -323,7 +324,7 @@ TEST_F(Resume, IsRefusedWhileThePipelineLives) {
   } catch (const Error& error) {
     EXPECT_THAT(error.what(), AllOf(HasSubstr("in use by the processes"), HasSubstr("sluice-master")));
   }
-  first.inlet<Item>("in").push({1, 0});
+  std::ignore = first.inlet<Item>("in").push({1, 0});
   auto out = first.outlet<Counted>("out");
   EXPECT_EQ(pull(out, 1).size(), 1U) << "the first one has not noticed";
   first.wait();

@@ -45,7 +45,7 @@ void expect_exactly_once() {
   Collector<Counted> out{engine, "out"};
   auto in = engine.inlet<Item>("in");
   for (const Item& item : items(500, 1))
-    in.push(item);
+    std::ignore = in.push(item);
   in.close();
   ASSERT_TRUE(engine.wait_for(kDeadline));
   const std::vector<Counted> all = out.all();
@@ -71,7 +71,7 @@ TEST_F(Stall, ThatNeverEndsIsReportedAsOneOnceTheBudgetIsSpent) {
   pipeline.inlet<Item>("in").to<Hanging<false>>("hanging", 0U).outlet("out");
   Engine engine{pipeline, settings};
   engine.start();
-  engine.inlet<Item>("in").push(Item{});
+  std::ignore = engine.inlet<Item>("in").push(Item{});
   EXPECT_THAT(error_of([&] { engine.wait_for(kDeadline); }),
               testing::HasSubstr("no progress within watchdog.deadline"));
 }
@@ -105,7 +105,7 @@ TEST_F(Stall, WhileItWaitsForRoomIsSeenWhenThereIsRoom) {
   auto in = engine.inlet<Item>("in");
   const std::vector<Item> sent = items(600, 1);
   for (const Item& item : sent)
-    in.push(item);
+    std::ignore = in.push(item);
   in.close();
   const auto deadline = std::chrono::steady_clock::now() + kDeadline;
   while (worker_of(engine, "pass/0").full_waits == 0 && std::chrono::steady_clock::now() < deadline)
@@ -144,7 +144,7 @@ TEST_F(Stall, IsNotWhatASlowPaceIs) {
   Collector<Item> out{engine, "out"};
   auto in = engine.inlet<Item>("in");
   for (const Item& item : items(20, 1))
-    in.push(item);
+    std::ignore = in.push(item);
   in.close();
   EXPECT_TRUE(engine.wait_for(kDeadline));
   EXPECT_THAT(out.all(), SizeIs(20));
@@ -158,11 +158,11 @@ TEST_F(Stall, IsNotWhatAStoppedWorkerDoes) {
   engine.start();
   Collector<Item> out{engine, "out"};
   auto in = engine.inlet<Item>("in");
-  in.push(Item{0, 0});
+  std::ignore = in.push(Item{0, 0});
   ASSERT_TRUE(eventually([&] { return out.count() == 1; }));
   const pid_t pid = worker_of(engine, "echo/0").pid;
   ASSERT_TRUE(engine.signal_worker("echo/0", SIGSTOP));
-  in.push(Item{0, 1});
+  std::ignore = in.push(Item{0, 1});
   EXPECT_TRUE(eventually([&] { return worker_of(engine, "echo/0").verdict == "stopped"; }));
   std::this_thread::sleep_for(500ms);
   EXPECT_EQ(worker_of(engine, "echo/0").verdict, "stopped");
@@ -180,7 +180,7 @@ TEST_F(Stall, IsNotWhatABackPressuredWorkerDoes) {
   engine.start();
   auto in = engine.inlet<Item>("in");
   for (const Item& item : items(5, 1))
-    in.push(item);
+    std::ignore = in.push(item);
   EXPECT_TRUE(eventually([&] { return worker_of(engine, "echo/0").verdict == "back-pressured"; }));
   std::this_thread::sleep_for(600ms);
   EXPECT_EQ(worker_of(engine, "echo/0").verdict, "back-pressured");

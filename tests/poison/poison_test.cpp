@@ -156,7 +156,7 @@ TEST_P(Poison, BecomesADeadLetterAfterThreeDeathsAndTheRestGoesOnExactlyOnce) {
   auto in = engine.inlet<Item>("in");
   const std::vector<Item> sent = items(300, 1);
   for (const Item& item : sent)
-    in.push(item);
+    std::ignore = in.push(item);
   in.close();
   ASSERT_TRUE(engine.wait_for(kDeadline));
 
@@ -255,7 +255,7 @@ TEST_F(DeadLetterMove, HappensOnceThoughTheWorkerIsKilledAllTheTime) {
   std::uint64_t kills = 0;
   const std::vector<Item> sent = items(6'000, 1);
   for (const Item& item : sent) {
-    in.push(item);
+    std::ignore = in.push(item);
     if (random() % 40 == 0) {
       std::this_thread::sleep_for(std::chrono::microseconds{random() % 2000});
       if (engine.signal_worker("mortal/0", SIGKILL)) ++kills;
@@ -291,7 +291,7 @@ TEST_F(DeadLetterMove, IsNotCausedByAThousandKillsFromOutside) {
   const auto until = std::chrono::steady_clock::now() + kDeadline;
   while (worker_of(engine, "count/0").restarts < kDeaths && std::chrono::steady_clock::now() < until) {
     for (int i = 0; i < 100; ++i)
-      in.push(Item{pushed % 7, pushed}), ++pushed;
+      std::ignore = in.push(Item{pushed % 7, pushed}), ++pushed;
     // The crash signals too, when others send them.
     constexpr std::array kSignals{SIGSEGV, SIGABRT, SIGFPE, SIGILL, SIGBUS, SIGSYS, SIGKILL, SIGKILL};
     if (engine.signal_worker("count/0", kSignals[kills % kSignals.size()])) ++kills;
@@ -324,7 +324,7 @@ TEST_F(DeadLetterMove, IsForEventsOnly) {
   engine.start();
   auto in = engine.inlet<Item>("in");
   for (const Item& item : items(5, 1))
-    in.push(item);
+    std::ignore = in.push(item);
   EXPECT_THAT(
       error_of([&] { engine.wait_for(kDeadline); }),
       AllOf(HasSubstr("stillborn/0 does not become ready any more: 6 starts"), HasSubstr("signal 11")))
@@ -360,7 +360,7 @@ TEST_F(DeadLetterMove, HasABudgetForHandlersThatCanHandleNothing) {
   engine.start();
   auto in = engine.inlet<Item>("in");
   for (const Item& item : items(100, 1))
-    in.push(item);
+    std::ignore = in.push(item);
   EXPECT_THAT(
       error_of([&] { engine.wait_for(kDeadline); }),
       AllOf(HasSubstr("mortal/0 has moved 5 events to the dead letters"), HasSubstr("poison.budget")));

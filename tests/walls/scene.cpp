@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstring>
 #include <stdexcept>
+#include <tuple>
 
 #include "worker/worker_access.hpp"
 
@@ -152,7 +153,7 @@ void Scene::take_over(ProcessIndex process) {
 
 void Scene::push(std::uint32_t count) {
   for (std::uint32_t i = 0; i < count; ++i) {
-    inlet_->push(Item{pushed_ % kKeys, pushed_});
+    std::ignore = inlet_->push(Item{pushed_ % kKeys, pushed_});
     ++pushed_;
   }
 }

@@ -187,7 +187,7 @@ TEST_F(StrayStore, IsReportedAsTheSignalThatItIs) {
                 Range range{settings};
                 auto in = range.engine().inlet<Shot>("in");
                 for (std::uint32_t key = 0; key < 100; ++key)
-                  in.push({key, 1, map.region(kMasterProcess).first, 0});
+                  std::ignore = in.push({key, 1, map.region(kMasterProcess).first, 0});
                 range.engine().wait();
               }),
               HasSubstr("signal 11"));

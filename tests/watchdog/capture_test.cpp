@@ -71,7 +71,7 @@ TEST_F(Capture, HoldsTheStacksOfAllThreadsOfAHandler) {
   Engine engine{pipeline, settings()};
   engine.start();
   Collector<Order> out{engine, "out"};
-  engine.inlet<Order>("in").push({});
+  std::ignore = engine.inlet<Order>("in").push({});
   engine.drain();
   EXPECT_THAT(out.all(), SizeIs(1));
   ASSERT_THAT(stalls(), SizeIs(1));

@@ -172,6 +172,10 @@ void Host::let_go() noexcept {
     bell.let_go();
   for (ipc::Doorbell& bell : bells_.ends)
     bell.let_go();
+  for (HostInlet& inlet : inlets_)
+    inlet.let_go();
+  for (HostOutlet& outlet : outlets_)
+    outlet.let_go();
 }
 
 void Host::remove_spent_file() noexcept {

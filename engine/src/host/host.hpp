@@ -13,6 +13,7 @@
 #include <string_view>
 #include <vector>
 
+#include <sluice/detail/assert.hpp>
 #include <sluice/detail/graph.hpp>
 #include <sluice/detail/home_process.hpp>
 #include <sluice/host_ends.hpp>
@@ -56,6 +57,11 @@ class Host {
   // is asked every few milliseconds at most.
   void watch(const Lifeline& lifeline) noexcept { lifeline_ = &lifeline; }
   bool abandoned() noexcept;
+  // The engine's, once it is started.
+  const Lifeline& lifeline() const noexcept {
+    SLUICE_ASSERT(lifeline_ != nullptr);
+    return *lifeline_;
+  }
   // The process that made it. In a child of that, there is nothing at the addresses of an engine's segment.
   const HomeProcess& home() const noexcept { return home_; }
   // Throws Error in a child of the process whose engine it is. `tried` and the pipeline's name make a

@@ -1,8 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "sluice/detail/host_inlet.hpp"
 
+#include <algorithm>
+#include <optional>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include <sluice/detail/clock.hpp>
+#include <sluice/error.hpp>
+
+#include "host/end_descriptor.hpp"
 #include "host/host.hpp"
 #include "host/host_commit.hpp"
+#include "host/own_outlet.hpp"
 #include "ports/waiter.hpp"
 
 namespace sluice::detail {
@@ -15,9 +26,16 @@ HostInlet::HostInlet(Host& host, NodeIndex node, Waiter& waiter)
       commit_{host.wiring().segment().named() ? std::make_unique<HostCommit>(host.wiring(), node) : nullptr},
       port_{host.wiring(), kHostProcess, node, 0, batch_, *this},
       position_{commit_ == nullptr ? 0 : commit_->count()},
-      closed_{port_.ended()} {}
+      closed_{port_.ended()},
+      loses_{port_.loses()},
+      descriptor_{std::make_unique<EndDescriptor>(host.wiring(), node)} {}
 
 HostInlet::~HostInlet() = default;
+
+HostInlet::Until HostInlet::after(std::chrono::nanoseconds limit) noexcept {
+  const auto now = monotonic_now();
+  return limit >= kForEver - now ? kForEver : now + limit;
+}
 
 bool HostInlet::shut() {
   host_.refuse_elsewhere("push an event to");
@@ -33,27 +51,92 @@ bool HostInlet::gives_up(const OutLane&) const noexcept {
 }
 
 void HostInlet::lost(Lost why) noexcept {
-  if (outcome_ == PushResult::ended) return;
-  outcome_ = why == Lost::given_up ? PushResult::ended : PushResult::dropped;
-  ipc::Counters& counters = host_.wiring().host().counters();
-  if (why == Lost::shed) counters.shed.add();
-  if (why == Lost::dropped || why == Lost::refused) counters.dropped.add();
+  if (outcome_ == PushResult::ended || outcome_ == PushResult::full) return;
+  switch (why) {
+    case Lost::given_up:
+      outcome_ = PushResult::ended;
+      return;
+    case Lost::too_late:
+      outcome_ = PushResult::full;
+      return;
+    case Lost::shed:
+      host_.wiring().host().counters().shed.add();
+      break;
+    default:
+      host_.wiring().host().counters().dropped.add();
+  }
+  outcome_ = PushResult::dropped;
 }
 
-void HostInlet::wait_for_room(const std::function<bool()>& ready) {
-  while (!ready())
-    waiter_.wait_until(ready, kHostLook);
+void HostInlet::publish_before_event() {
+  // What is all or nothing is published as a whole.
+  if (loses_ && pushed_ != 0) publish(false);
 }
 
-void HostInlet::publish() {
+bool HostInlet::wait_for_room(OutLane& lane, const std::function<bool()>& ready) {
+  std::optional<FullOutlet> own;
+  auto own_since = monotonic_now();
+  while (!ready()) {
+    std::chrono::nanoseconds bound = kHostLook;
+    if (until_ != kForEver) {
+      bound = until_ == kNotAtAll ? bound.zero() : std::min(bound, until_ - monotonic_now());
+      if (bound.count() <= 0) {
+        full_ = &lane;
+        full_head_ = lane.lane.next() - lane.lane.fill_bytes();
+        return false;
+      }
+    }
+    waiter_.wait_until(ready, bound);
+    if (until_ != kForEver) continue;
+    const auto now = monotonic_now();
+    const std::optional<FullOutlet> found = own_outlet_behind(host_, lane.id);
+    if (!found || found != own) {
+      own = found;
+      own_since = now;
+    } else if (now - own_since >= 2 * kHostLook && !ready()) {
+      refuse_deadlock(found->lane);
+    }
+  }
+  return true;
+}
+
+void HostInlet::wait_briefly(const std::function<bool()>& ready, std::chrono::nanoseconds limit) {
+  waiter_.wait_briefly(ready, limit);
+}
+
+void HostInlet::refuse_deadlock(LaneIndex lane) const {
+  const Wiring& wiring = host_.wiring();
+  const std::string& outlet = wiring.node(wiring.edge(wiring.layout().lanes[lane]).to).name;
+  throw Error{
+      {"push an event to", wiring.node(node_).name,
+       fmt::format(
+           "it would wait for ever: the outlet '{}' is full, and this thread, which waits, is the one "
+           "that pulls from it",
+           outlet),
+       "pull between the pushes, use try_push(), or pull in a thread of its own"}};
+}
+
+void HostInlet::publish(bool whole) {
+  position_ += std::exchange(pushed_, 0);
   if (commit_ == nullptr) {
-    port_.publish();
+    port_.publish(whole);
   } else {
-    port_.record(commit_->record(), true);
+    port_.record(commit_->record(), whole);
     commit_->commit(position_);
   }
   ipc::Published published;
-  port_.ring(published, true);
+  port_.ring(published, whole);
+}
+
+// What was not published, or, of lanes that lose events, the last one alone.
+void HostInlet::give_back() {
+  if (loses_ && pushed_ != 0) {
+    port_.take_event_back();
+    publish();
+  } else {
+    pushed_ = 0;
+    port_.forget();
+  }
 }
 
 void HostInlet::close() {
@@ -61,7 +144,31 @@ void HostInlet::close() {
   host_.refuse_elsewhere("close an inlet of");
   closed_ = true;
   port_.end();
+  pushed_ = 0;
   publish();
+}
+
+int HostInlet::fd() {
+  host_.refuse_elsewhere("wait for an inlet of");
+  return descriptor_->fd(host_.lifeline());
+}
+
+bool HostInlet::arm() {
+  host_.refuse_elsewhere("wait for an inlet of");
+  armed_ = !descriptor_->arm([this] {
+    return full_ == nullptr || closed_ || host_.drain_asked() || gives_up(*full_) || full_->is_shed() ||
+           full_->lane.next() - full_->lane.fill_bytes() != full_head_ || full_->lane.corrupt();
+  });
+  return !armed_;
+}
+
+void HostInlet::disarm() noexcept {
+  descriptor_->disarm();
+  armed_ = false;
+}
+
+void HostInlet::let_go() noexcept {
+  descriptor_->let_go();
 }
 
 }  // namespace sluice::detail

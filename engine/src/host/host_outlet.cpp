@@ -2,11 +2,14 @@
 #include "sluice/detail/host_outlet.hpp"
 
 #include <algorithm>
+#include <utility>
 
 #include <sluice/ipc/framing.hpp>
 
+#include "host/end_descriptor.hpp"
 #include "host/host.hpp"
 #include "host/host_commit.hpp"
+#include "host/own_outlet.hpp"
 #include "ports/input_port.hpp"
 #include "ports/waiter.hpp"
 
@@ -19,15 +22,23 @@ HostOutlet::HostOutlet(Host& host, NodeIndex node, Waiter& waiter)
       // Recovery comes first: the port reads the cursors.
       commit_{std::make_unique<HostCommit>(host.wiring(), node)},
       port_{std::make_unique<InputPort>(host.wiring(), kHostProcess, node)},
-      position_{commit_->count()} {
+      position_{commit_->count()},
+      descriptor_{std::make_unique<EndDescriptor>(host.wiring(), node)} {
   type_ = host.wiring().graph().edge_to(node).type;
 }
 
 HostOutlet::~HostOutlet() = default;
-HostOutlet::HostOutlet(HostOutlet&&) noexcept = default;
+
+void HostOutlet::use(const char* tried) {
+  host_.refuse_elsewhere(tried);
+  user_.store(this_thread(), std::memory_order_relaxed);  // relaxed: as in user().
+  if (armed_) descriptor_->disarm();
+  armed_ = false;
+  ack();
+}
 
 std::size_t HostOutlet::poll(const Handle& handle, std::size_t limit) {
-  host_.refuse_elsewhere("pull events from");
+  use("pull events from");
   std::size_t handled = 0;
   const std::size_t lanes = port_->size();
   std::size_t index = first_;
@@ -39,13 +50,15 @@ std::size_t HostOutlet::poll(const Handle& handle, std::size_t limit) {
     // The lanes behind this one are the first to be asked by the next poll.
     if (goes_on && handled == limit) first_ = index;
     port_->note_end(in, false);
-    if (in.lane.corrupt()) {
-      publish();
-      port_->refuse(in, "the lane of the outlet '" + host_.wiring().node(node_).name + "'");
-    }
+    refuse_if_corrupt(in);
   }
-  publish();
   return handled;
+}
+
+// What came before that is handed out, and counts with the next call.
+void HostOutlet::refuse_if_corrupt(InLane& in) {
+  if (in.lane.corrupt())
+    port_->refuse(in, "the lane of the outlet '" + host_.wiring().node(node_).name + "'");
 }
 
 std::size_t HostOutlet::poll_lane(InLane& in, const Handle& handle, std::size_t limit) {
@@ -65,14 +78,16 @@ std::size_t HostOutlet::poll_lane(InLane& in, const Handle& handle, std::size_t 
     if (in.lane.corrupt()) break;
     in.lane.advance(stride);
     port_->touch(in);
-    ++position_;
+    ++handed_out_;
     ++handled;
   }
   return handled;
 }
 
-void HostOutlet::publish() {
+void HostOutlet::ack() {
+  host_.refuse_elsewhere("pull events from");
   if (!port_->touched()) return;
+  position_ += std::exchange(handed_out_, 0);
   port_->record(commit_->record());
   commit_->commit(position_);
   ipc::Published published;
@@ -80,27 +95,49 @@ void HostOutlet::publish() {
 }
 
 bool HostOutlet::wait(std::chrono::nanoseconds limit) {
-  host_.refuse_elsewhere("pull events from");
-  const auto ready = [this] {
-    return std::any_of(port_->lanes().begin(), port_->lanes().end(),
-                       [this](InLane& in) { return port_->ready(in, false); });
-  };
+  use("pull events from");
   const auto until = monotonic_now() + limit;
   while (!ready() && !ended()) {
     const auto left = until - monotonic_now();
     if (left.count() <= 0) return ready();
-    waiter_.wait_until(ready, std::min<std::chrono::nanoseconds>(left, kHostLook));
+    waiter_.wait_until([this] { return ready(); }, std::min<std::chrono::nanoseconds>(left, kHostLook));
   }
   return true;
 }
 
+bool HostOutlet::ready() noexcept {
+  return std::any_of(port_->lanes().begin(), port_->lanes().end(),
+                     [this](InLane& in) { return port_->ready(in, false); });
+}
+
 bool HostOutlet::ended() {
-  poll([](std::span<const std::byte>) { return true; }, 0);
+  host_.refuse_elsewhere("pull events from");
+  for (InLane& in : port_->lanes()) {
+    // A look at what is there: the end is seen with it.
+    if (in.lane.readable() == 0) port_->note_end(in, false);
+    refuse_if_corrupt(in);
+  }
+  if (port_->touched()) return false;
   if (port_->all_ended()) return true;
   // Asked before the lanes are looked at: no process publishes any more once it is over.
   if (!host_.over() && !host_.abandoned()) return false;
   return std::all_of(port_->lanes().begin(), port_->lanes().end(),
                      [](InLane& in) { return in.lane.readable() == 0; });
+}
+
+int HostOutlet::fd() {
+  host_.refuse_elsewhere("wait for an outlet of");
+  return descriptor_->fd(host_.lifeline());
+}
+
+bool HostOutlet::arm() {
+  use("wait for an outlet of");
+  armed_ = !descriptor_->arm([this] { return ready() || port_->all_ended() || host_.over() || host_.abandoned(); });
+  return !armed_;
+}
+
+void HostOutlet::let_go() noexcept {
+  descriptor_->let_go();
 }
 
 }  // namespace sluice::detail

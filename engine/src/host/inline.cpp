@@ -85,6 +85,11 @@ struct InlineRun::Parts final : Waiter {
     return ipc::Woken::ready;
   }
 
+  void wait_briefly(const std::function<bool()>& ready, std::chrono::nanoseconds) override {
+    while (!ready() && turn()) {
+    }
+  }
+
   void pause(std::chrono::nanoseconds) override {}
 
   std::string name;

@@ -25,6 +25,7 @@ OutLane out_lane(const Wiring& wiring, LaneIndex id) {
   out.bell = consumer.bell;
   out.policy = wiring.settings(to).full;
   out.node = to;
+  out.id = id;
   out.shed = wiring.shed_word(lane.consumer);
   return out;
 }
@@ -78,6 +79,9 @@ OutLane* OutputPort::least_loaded(OutEdge& edge) {
 
 std::byte* OutputPort::make_room(OutLane& out, std::uint64_t bytes) {
   if (bytes > out.lane.capacity_bytes()) refuse_bytes(out, bytes);
+  if (out.policy != FullPolicy::block) {
+    if (std::byte* room = hand_over(out, bytes)) return room;
+  }
   if (out.policy == FullPolicy::drop_newest) {
     producer_.lost(Lost::dropped);
     return nullptr;
@@ -94,16 +98,48 @@ std::byte* OutputPort::make_room(OutLane& out, std::uint64_t bytes) {
   return await_room(out, bytes);
 }
 
+// A lane that is full of what was not published is not full: its consumer could not take any of it. It is published,
+// and the consumer, which may have slept, gets its chance. The lane is full if the consumer does not move then. One
+// that has not is behind, and is given no other chance before it has taken all that there was.
+std::byte* OutputPort::hand_over(OutLane& out, std::uint64_t bytes) {
+  constexpr std::chrono::nanoseconds kWakes = std::chrono::milliseconds{100};
+  constexpr std::chrono::nanoseconds kMoves = std::chrono::milliseconds{2};
+  if (out.lane.before(batch_.event) == out.lane.tail() || out.is_shed()) return nullptr;
+  std::uint64_t head = out.lane.next() - out.lane.fill_bytes();
+  const bool idle = head == out.lane.tail();
+  if (idle) out.behind = false;
+  producer_.publish_before_event();
+  std::byte* room = nullptr;
+  const auto ready = [&] {
+    return (room = out.lane.reserve(bytes)) != nullptr || out.lane.corrupt() || out.is_shed() ||
+           producer_.gives_up(out);
+  };
+  // With each turn the head is further, and it has no further to go than the lane is long.
+  for (auto limit = idle ? kWakes : kMoves; !out.behind; limit = kMoves) {
+    producer_.wait_briefly(ready, limit);
+    if (ready()) return room;
+    const std::uint64_t now = out.lane.next() - out.lane.fill_bytes();
+    out.behind = now == head;
+    head = now;
+  }
+  ready();
+  return room;
+}
+
 std::byte* OutputPort::await_room(OutLane& out, std::uint64_t bytes) {
   std::byte* room = nullptr;
   if (!out.is_shed()) {
     producer_.publish_before_event();
     if (out.lane.next() - out.lane.before(batch_.event) + bytes > out.lane.capacity_bytes())
       refuse_event(out);
-    producer_.wait_for_room([&] {
+    const bool waited = producer_.wait_for_room(out, [&] {
       return (room = out.lane.reserve(bytes)) != nullptr || out.lane.corrupt() || out.is_shed() ||
              producer_.gives_up(out);
     });
+    if (!waited) {
+      producer_.lost(Lost::too_late);
+      return nullptr;
+    }
     if (out.lane.corrupt()) {
       throw Error{{"write the lane to", name_of(out), "its consumer's cursor is out of range",
                    "start the pipeline anew"}};
@@ -122,13 +158,11 @@ void OutputPort::refuse_bytes(const OutLane& out, std::uint64_t bytes) const {
 }
 
 void OutputPort::refuse_event(const OutLane& out) const {
-  throw Oversize{
-      {"push the events made for", name_of(out),
-       fmt::format("one event makes more than a lane of {} holds", format_bytes(out.lane.capacity_bytes())),
-       fmt::format(
-           "raise {} or {}; a last word can be said in portions: finish() that returns true is called "
-           "again",
-           lane_setting(wiring_, out, "lane.slots"), lane_setting(wiring_, out, "lane.bytes"))}};
+  throw Oversize{{"push the events made for", name_of(out),
+                  fmt::format("{} more than a lane of {} holds", producer_.too_much(),
+                              format_bytes(out.lane.capacity_bytes())),
+                  fmt::format("raise {} or {}; {}", lane_setting(wiring_, out, "lane.slots"),
+                              lane_setting(wiring_, out, "lane.bytes"), producer_.remedy())}};
 }
 
 const std::string& OutputPort::name_of(const OutLane& out) const noexcept {
@@ -155,12 +189,17 @@ void OutputPort::take_all_back() noexcept {
   touched_.clear();
 }
 
-bool OutputPort::has_room() noexcept {
-  return std::all_of(lanes_.begin(), lanes_.end(), [this](OutLane& out) {
-    if (out.policy != FullPolicy::block) return true;
-    return out.lane.fill_bytes() <= out.lane.capacity_bytes() / 2 || out.lane.corrupt() || out.is_shed() ||
-           producer_.gives_up(out);
+OutLane* OutputPort::without_room() noexcept {
+  const auto found = std::find_if(lanes_.begin(), lanes_.end(), [this](OutLane& out) {
+    return out.policy == FullPolicy::block && out.lane.fill_bytes() > out.lane.capacity_bytes() / 2 &&
+           !out.lane.corrupt() && !out.is_shed() && !producer_.gives_up(out);
   });
+  return found == lanes_.end() ? nullptr : &*found;
+}
+
+bool OutputPort::loses() const noexcept {
+  return std::any_of(lanes_.begin(), lanes_.end(),
+                     [](const OutLane& out) { return out.policy != FullPolicy::block; });
 }
 
 void OutputPort::end() noexcept {
@@ -182,9 +221,14 @@ void OutputPort::record(ipc::Commit& commit, bool whole) const noexcept {
   }
 }
 
-void OutputPort::publish() noexcept {
-  for (OutLane* out : touched_)
-    out->lane.publish();
+void OutputPort::publish(bool whole) noexcept {
+  for (OutLane* out : touched_) {
+    if (whole) {
+      out->lane.publish();
+    } else {
+      out->lane.publish_before(batch_.event);
+    }
+  }
 }
 
 std::uint64_t OutputPort::ring(ipc::Published& published, bool whole) noexcept {

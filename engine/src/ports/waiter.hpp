@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <functional>
 
+#include <sluice/detail/clock.hpp>
 #include <sluice/ipc/waiting.hpp>
 
 #include "layout/resolved_settings.hpp"
@@ -24,6 +25,12 @@ class Waiter {
   virtual ~Waiter() = default;
   // Returns when `ready`, or after a while.
   virtual ipc::Woken wait_until(const std::function<bool()>& ready, std::chrono::nanoseconds bound) = 0;
+  // The same for a wait that may be in vain: not before `bound` has passed, whatever rings meanwhile.
+  virtual void wait_briefly(const std::function<bool()>& ready, std::chrono::nanoseconds bound) {
+    const auto until = monotonic_now() + bound;
+    for (auto left = bound; left.count() > 0 && !ready(); left = until - monotonic_now())
+      wait_until(ready, left);
+  }
   // A pause, for a process that has nothing to look at meanwhile: not longer than `limit`.
   virtual void pause(std::chrono::nanoseconds limit) = 0;
 };

@@ -85,7 +85,9 @@ void WorkerLoop::lost(Lost why) noexcept {
   if (why == Lost::dropped || why == Lost::given_up) memory_.counters().dropped.add();
 }
 
-void WorkerLoop::wait_for_room(const std::function<bool()>& ready) {
+bool WorkerLoop::wait_for_room(OutLane& lane, const std::function<bool()>& ready) {
+  // relaxed: a claim, for a host that asks why it waits.
+  memory_.control().awaited_lane.store(lane.id.value() + 1, std::memory_order_relaxed);
   set_activity(ipc::Activity::full);
   memory_.counters().full_waits.add();
   const auto ready_or_asked = [&] { return asked_to_stand() || ready(); };
@@ -99,6 +101,12 @@ void WorkerLoop::wait_for_room(const std::function<bool()>& ready) {
       memory_.counters().unasked_wakes.add();
   } while (asked_to_stand() || !ready());
   set_activity(ipc::Activity::busy);
+  memory_.control().awaited_lane.store(0, std::memory_order_relaxed);
+  return true;
+}
+
+void WorkerLoop::wait_briefly(const std::function<bool()>& ready, std::chrono::nanoseconds limit) {
+  waiter_.wait_briefly([&] { return asked_to_stand() || ready(); }, limit);
 }
 
 void WorkerLoop::stand_still() {

@@ -22,12 +22,13 @@ bool WorkerLoop::has_flushes() const noexcept {
 }
 
 bool WorkerLoop::has_room_for_an_event() {
-  return !has_flushes() || out_.has_room();
+  return !has_flushes() || out_.without_room() == nullptr;
 }
 
 void WorkerLoop::await_room_for_an_event() {
-  if (has_room_for_an_event()) return;
-  wait_for_room([this] { return out_.has_room(); });
+  if (!has_flushes()) return;
+  while (OutLane* lane = out_.without_room())
+    wait_for_room(*lane, [this] { return out_.without_room() == nullptr; });
 }
 
 std::uint64_t WorkerLoop::events_in_batch() const noexcept {

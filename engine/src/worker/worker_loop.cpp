@@ -222,7 +222,7 @@ std::uint64_t WorkerLoop::produce_batch() {
   const auto start = coarse_now();
   bool slow = false;
   while (calls < most && !slow && work_.batch_goes_on()) {
-    if (flushes && calls != 0 && !out_.has_room()) break;
+    if (flushes && calls != 0 && !has_room_for_an_event()) break;
     work_.begin_event(batch.events_in);
     const SourceState state = runner_->produce();
     if (state == SourceState::nothing_now) {

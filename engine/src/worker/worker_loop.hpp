@@ -57,7 +57,12 @@ class WorkerLoop final : private Producer, private WorkerServices {
   bool gives_up(const OutLane& lane) const noexcept override;
   void lost(Lost why) noexcept override;
   void publish_before_event() override;
-  void wait_for_room(const std::function<bool()>& ready) override;
+  bool wait_for_room(OutLane& lane, const std::function<bool()>& ready) override;
+  void wait_briefly(const std::function<bool()>& ready, std::chrono::nanoseconds limit) override;
+  const char* too_much() const noexcept override { return "one event makes"; }
+  const char* remedy() const noexcept override {
+    return "a last word can be said in portions: finish() that returns true is called again";
+  }
 
   // Of WorkerServices.
   std::int64_t may_last_until(std::int64_t until_ns) noexcept override;

@@ -75,6 +75,7 @@ ipc::Life& begin_life(ipc::Control& control, ProcessIndex process) {
   control.region = static_cast<std::uint32_t>(process.value());
   control.activity.store(ipc::Activity::starting, std::memory_order_relaxed);
   control.standing.store(0, std::memory_order_relaxed);
+  control.awaited_lane.store(0, std::memory_order_relaxed);
   ipc::nobody_sleeps(control);
   // What the predecessor had declared ended with it.
   control.outside.until_ns.store(0, std::memory_order_relaxed);

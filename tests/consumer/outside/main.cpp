@@ -23,7 +23,7 @@ int main() {
   engine.start();
   auto numbers = engine.inlet<std::uint64_t>("numbers");
   for (std::uint64_t number = 1; number <= 1000; ++number)
-    numbers.push(number);
+    if (numbers.push(number) != sluice::PushResult::accepted) break;
   numbers.close();
   std::uint64_t sum = 0;
   auto sums = engine.outlet<std::uint64_t>("sums");

@@ -38,7 +38,7 @@ bool adds_up() {
   auto numbers = engine.inlet<std::uint64_t>("numbers");
   bool killed = false;
   for (std::uint64_t number = 1; number <= kNumbers; ++number) {
-    numbers.push(number);
+    if (numbers.push(number) != sluice::PushResult::accepted) break;
     if (number == kNumbers / 2) killed = engine.signal_worker("sum/0", SIGKILL);
   }
   numbers.close();

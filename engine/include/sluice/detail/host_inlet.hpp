@@ -4,10 +4,12 @@
 // Used by the host, by one thread at a time.
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <span>
 
 #include <sluice/detail/batch.hpp>
 #include <sluice/detail/output_port.hpp>
@@ -16,33 +18,54 @@
 
 namespace sluice::detail {
 
+class EndDescriptor;
 class Host;
 class HostCommit;
 class Waiter;
 
 class HostInlet final : private Producer {
  public:
+  // Until when a push waits for room, on the clock of the pipeline.
+  using Until = std::chrono::nanoseconds;
+  static constexpr Until kForEver = Until::max();
+  static constexpr Until kNotAtAll = Until::min();
+  static Until after(std::chrono::nanoseconds limit) noexcept;
+
   HostInlet(Host& host, NodeIndex node, Waiter& waiter);
   ~HostInlet() override;
   HostInlet(const HostInlet&) = delete;
   HostInlet& operator=(const HostInlet&) = delete;
 
   template <Event T>
-  PushResult push(const T& event) {
+  PushResult push(const T& event, Until until = kForEver) {
+    return push_batch(std::span<const T>{&event, 1}, until);
+  }
+  // All of them by one commit, or none. Lanes that lose events (lane.full) are given what has come before an event
+  // that they have no room for: by a commit of its own.
+  template <Event T>
+  PushResult push_batch(std::span<const T> events, Until until) {
     if (closed_ || shut()) return PushResult::ended;
+    if (armed_) disarm();
     ++batch_.event;
     outcome_ = PushResult::accepted;
+    until_ = until;
+    full_ = nullptr;
+    pushed_ = 0;
     try {
-      port_.push(port_.output(0), event);
+      for (const T& event : events) {
+        if (loses_ && pushed_ != 0) ++batch_.event;
+        port_.push(port_.output(0), event);
+        if (outcome_ == PushResult::ended || outcome_ == PushResult::full) break;
+        ++pushed_;
+      }
     } catch (...) {
       // Some lanes may have got it already: all or nothing.
-      port_.forget();
+      give_back();
       throw;
     }
-    if (outcome_ == PushResult::ended) {
-      port_.forget();
+    if (outcome_ == PushResult::ended || outcome_ == PushResult::full) {
+      give_back();
     } else {
-      ++position_;
       publish();
     }
     return outcome_;
@@ -53,14 +76,25 @@ class HostInlet final : private Producer {
   std::uint64_t position() const noexcept { return position_; }
   NodeIndex node() const noexcept { return node_; }
 
+  int fd();
+  bool arm();
+  void let_go() noexcept;
+
  private:
   bool gives_up(const OutLane& lane) const noexcept override;
   void lost(Lost why) noexcept override;
-  void publish_before_event() override {}  // Each event is published as it comes.
-  void wait_for_room(const std::function<bool()>& ready) override;
+  void publish_before_event() override;
+  bool wait_for_room(OutLane& lane, const std::function<bool()>& ready) override;
+  void wait_briefly(const std::function<bool()>& ready, std::chrono::nanoseconds limit) override;
+  const char* too_much() const noexcept override { return "what is pushed at once takes"; }
+  const char* remedy() const noexcept override { return "push fewer events at once"; }
   // No event can be taken any more: the pipeline is over or drains. Throws Error in a child of the host.
   bool shut();
-  void publish();
+  void publish() { publish(true); }
+  void publish(bool whole);
+  void give_back();
+  void disarm() noexcept;
+  [[noreturn]] void refuse_deadlock(LaneIndex lane) const;
 
   Host& host_;
   NodeIndex node_;
@@ -69,8 +103,15 @@ class HostInlet final : private Producer {
   Batch batch_;
   OutputPort port_;
   std::uint64_t position_ = 0;
+  std::uint64_t pushed_ = 0;  // Of the events at hand, and not published.
+  Until until_ = kForEver;
   PushResult outcome_ = PushResult::accepted;
   bool closed_ = false;
+  bool loses_ = false;
+  bool armed_ = false;
+  OutLane* full_ = nullptr;      // Where the last push found no room.
+  std::uint64_t full_head_ = 0;  // How far its consumer was.
+  std::unique_ptr<EndDescriptor> descriptor_;
 };
 
 }  // namespace sluice::detail

@@ -7,6 +7,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
@@ -36,7 +37,9 @@ struct OutLane {
   const ipc::Doorbell* bell = nullptr;
   FullPolicy policy = FullPolicy::block;
   NodeIndex node{};  // The stage that consumes it.
+  LaneIndex id{};
   bool touched = false;
+  bool behind = false;  // Its consumer was given the chance to make room, and did not take it.
   // Of its consumer, if that is a worker: not 0 once it is shed.
   const std::atomic<std::uint32_t>* shed = nullptr;
 
@@ -59,6 +62,7 @@ enum class Lost {
   refused,   // The same with `fail`: an Error follows.
   given_up,  // Producer::gives_up() said so.
   shed,      // Its consumer is shed.
+  too_late,  // Producer::wait_for_room() waits no longer.
 };
 
 // What a port asks of the process that produces. Called on the slow path only, once a lane is full.
@@ -70,8 +74,13 @@ class Producer {
   virtual void lost(Lost why) noexcept = 0;
   // Publishes what was done before the event at hand, so that the stages behind can make room.
   virtual void publish_before_event() = 0;
-  // Returns once `ready`.
-  virtual void wait_for_room(const std::function<bool()>& ready) = 0;
+  // Returns once `ready`; false when this is not to be waited for any longer.
+  virtual bool wait_for_room(OutLane& lane, const std::function<bool()>& ready) = 0;
+  // Returns once `ready`, and after `limit` in any case.
+  virtual void wait_briefly(const std::function<bool()>& ready, std::chrono::nanoseconds limit) = 0;
+  // What makes more than a lane holds, for a message, and what else to do about it.
+  virtual const char* too_much() const noexcept = 0;
+  virtual const char* remedy() const noexcept = 0;
 };
 
 class OutputPort {
@@ -106,8 +115,10 @@ class OutputPort {
   void forget() noexcept;
   // The same of a worker: everything since its last commit.
   void take_all_back() noexcept;
-  // Half of every lane is free, or there is no reason to wait until it is.
-  bool has_room() noexcept;
+  // The first lane of which less than half is free, nullptr if there is none, or no reason to wait until it is.
+  OutLane* without_room() noexcept;
+  // Lanes with another policy than `block`: what they have no room for is lost, or an error.
+  bool loses() const noexcept;
   // Nothing follows on any lane.
   void end() noexcept;
   // A lane was ended in a former life, or in this one.
@@ -116,7 +127,7 @@ class OutputPort {
   // Which words the next commit moves; `whole`: with what the event at hand has pushed.
   void record(ipc::Commit& commit, bool whole) const noexcept;
   // The same for a process that has nothing to commit: at once.
-  void publish() noexcept;
+  void publish(bool whole) noexcept;
   // After either: wakes the consumers that sleep; how many.
   std::uint64_t ring(ipc::Published& published, bool whole) noexcept;
   // Wakes all of them: a predecessor may have died between publishing and ringing.
@@ -146,6 +157,7 @@ class OutputPort {
   // written.
   std::byte* make_room(OutLane& lane, std::uint64_t bytes);
   std::byte* await_room(OutLane& lane, std::uint64_t bytes);
+  std::byte* hand_over(OutLane& lane, std::uint64_t bytes);
   [[noreturn]] void refuse_bytes(const OutLane& lane, std::uint64_t bytes) const;
   [[noreturn]] void refuse_event(const OutLane& lane) const;
   const std::string& name_of(const OutLane& lane) const noexcept;

@@ -106,6 +106,8 @@ struct Control {
   std::atomic<Activity> activity;
   // Which standstill it has reached, and which process that is; 0 before. See layout/standstill.hpp.
   std::atomic<std::uint64_t> standing;
+  // While activity is full: the number of the lane that it waits for, plus 1; 0: none.
+  std::atomic<std::uint64_t> awaited_lane;
 
   // How many threads sleep: at most one in a worker. Read by every neighbour after it has published.
   alignas(128) std::atomic<std::uint32_t> sleeping;

@@ -137,7 +137,19 @@ class LaneProducer {
     if (ends_) memory_.producer->ended.store(kEnded, std::memory_order_release);
   }
 
+  // The same without what `event` has pushed.
+  void publish_before(std::uint64_t event) noexcept {
+    const std::uint64_t tail = before(event);
+    SLUICE_ASSERT(may_become_tail(tail));
+    // [lane.tail] release: as in publish().
+    memory_.producer->tail.store(tail, std::memory_order_release);
+  }
+
   std::uint64_t next() const noexcept { return next_; }
+  // How far it is published.
+  std::uint64_t tail() const noexcept {
+    return memory_.producer->tail.load(std::memory_order_relaxed);  // relaxed: own word.
+  }
   std::uint64_t capacity_bytes() const noexcept { return memory_.capacity_bytes; }
   bool corrupt() const noexcept { return corrupt_; }
   // Bytes that the consumer has not consumed yet, as far as this side knows now.
