@@ -5,6 +5,7 @@
 #include <chrono>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <system_error>
 #include <unistd.h>
 #include <utility>
 
@@ -24,6 +25,24 @@ bool beyond_the_limit_of_files(std::uint64_t bytes) noexcept {
   return ::getrlimit(RLIMIT_FSIZE, &limit) == 0 && bytes > limit.rlim_cur;
 }
 
+struct Identity {
+  std::uint64_t device = 0;
+  std::uint64_t inode = 0;
+};
+
+// Of the file, which is made if need be; of none when that cannot be done now.
+Identity identity_of(const std::filesystem::path& directory, const std::string& name) {
+  struct stat status {};
+  try {
+    const OwnDirectory own{directory};
+    const Descriptor file = own.open_file(name);
+    if (::fstat(file.get(), &status) == 0) return {status.st_dev, status.st_ino};
+  } catch (const Error&) {
+    // It is made with the first letter.
+  }
+  return {};
+}
+
 }  // namespace
 
 // Drawn once for the life of the pipeline: a replacement goes on in the same file, and no run in another's.
@@ -32,7 +51,19 @@ LetterFile::LetterFile(Worker& worker, std::filesystem::path directory)
       stage_{worker.stage()},
       replica_{worker.replica()},
       run_{worker.state<RunMark>("sluice.dead_letters_run", new_run_mark())},
-      committed_{worker.state<Committed>("sluice.dead_letters")} {}
+      committed_{worker.state<Committed>("sluice.dead_letters", [this] {
+        const Identity file = identity_of(directory_, name());
+        return Committed{0, file.device, file.inode};
+      }())} {
+  // What lies behind was written by a batch that never committed. A file that cannot be had now is looked at again when
+  // a letter is to be written.
+  const Identity file = identity_of(directory_, name());
+  if (file.device != committed_->device || file.inode != committed_->inode) return;
+  std::error_code error;
+  const std::filesystem::path path = directory_ / name();
+  if (std::filesystem::file_size(path, error) > committed_->length_bytes && !error)
+    std::filesystem::resize_file(path, committed_->length_bytes, error);
+}
 
 std::string LetterFile::name() const {
   const std::chrono::system_clock::time_point time{
