@@ -136,6 +136,116 @@ TEST_F(Enlarged, IsNoSegmentThatIsInUse) {
   first.drain();
 }
 
+// How often it has seen each number; as many numbers as its table has rows.
+template <std::uint64_t kRows>
+class Seen {
+ public:
+  explicit Seen(Worker& worker)
+      : before_{worker.state<std::uint64_t>("before")},
+        seen_{worker.table<std::uint32_t, std::uint32_t>("seen", kRows)},
+        behind_{worker.state<std::uint64_t>("behind")} {}
+  void operator()(const Item& item, Output<Item>& out) {
+    const std::uint64_t nth = ++before_.edit();
+    if (++behind_.edit() != nth) return;
+    out.push({++seen_[item.number], item.number});
+    // Rows come and go.
+    if (item.number % 10 == 9) seen_.erase(item.number);
+  }
+
+ private:
+  Recoverable<std::uint64_t> before_;
+  Table<std::uint32_t, std::uint32_t> seen_;
+  Recoverable<std::uint64_t> behind_;
+};
+
+class EnlargedTable : public Enlarged {
+ protected:
+  template <std::uint64_t kRows = 100>
+  static Pipeline pipeline() {
+    Pipeline pipeline{"tables"};
+    pipeline.inlet<Item>("in").to<Seen<kRows>>("seen").outlet("out");
+    return pipeline;
+  }
+  // Hands the numbers up to `count` over; how often each has been seen.
+  static std::vector<std::uint32_t> seen(Engine& engine, std::uint32_t count) {
+    auto in = engine.inlet<Item>("in");
+    for (std::uint32_t n = 0; n < count; ++n)
+      EXPECT_EQ(in.push({0, n}), PushResult::accepted);
+    std::vector<std::uint32_t> times;
+    for (const Item& item : pull_some<Item>(engine, count)) {
+      EXPECT_EQ(item.number, times.size());
+      times.push_back(item.key);
+    }
+    return times;
+  }
+  // A life in which the numbers up to 90 are seen, and which is killed in the midst of further ones.
+  void first_life(const std::vector<std::string>& assignments) {
+    Engine engine{pipeline(), sized(assignments)};
+    engine.start();
+    EXPECT_THAT(seen(engine, 90), ::testing::Each(1U));
+    engine.stop();
+  }
+  void expect_the_rest(const std::vector<std::string>& assignments) {
+    Engine engine{pipeline(), sized(assignments)};
+    engine.start();
+    EXPECT_TRUE(engine.resumed());
+    const std::vector<std::uint32_t> times = seen(engine, 900);
+    for (std::uint32_t n = 0; n < times.size(); ++n)
+      ASSERT_EQ(times[n], n < 90 && n % 10 != 9 ? 2U : 1U) << n;
+    EXPECT_EQ(engine.stats().dead_letters(), 0U) << "there is a row for each of them";
+    engine.drain();
+  }
+  std::string refusal(const std::vector<std::string>& assignments) {
+    return error_of([&] {
+      Engine engine{pipeline(), sized(assignments)};
+      engine.start();
+    });
+  }
+};
+
+TEST_F(EnlargedTable, KeepsItsRowsAndHasRoomForMore) {
+  first_life({"stage.seen.table.rows=100"});
+  expect_the_rest({"stage.seen.table.rows=1000", "stage.seen.state.bytes=256KiB"});
+}
+
+TEST_F(EnlargedTable, CanBeOneWhoseHandlerSaidItsSize) {
+  first_life({});
+  expect_the_rest({"stage.seen.table.rows=1000", "lane.slots=2K"});
+}
+
+TEST_F(EnlargedTable, IsNoneThatWouldBecomeSmallerOrHaveNoRoom) {
+  first_life({});
+  EXPECT_THAT(refusal({"stage.seen.table.rows=50"}),
+              AllOf(HasSubstr("'seen' of stage seen"), HasSubstr("it has 100 rows, and 50 are asked for")));
+  EXPECT_THAT(refusal({"stage.seen.table.rows=100K"}),
+              AllOf(HasSubstr("'seen' of stage seen"), HasSubstr("--set stage.seen.state.bytes=4MiB")));
+  EXPECT_FALSE(std::filesystem::exists(segment() + ".enlarged"));
+  expect_the_rest({"stage.seen.table.rows=100K", "stage.seen.state.bytes=4MiB"});
+  EXPECT_FALSE(std::filesystem::exists(segment())) << "it was drained";
+}
+
+TEST_F(EnlargedTable, IsNoneWithFewerRowsThanTheSettingSaidBefore) {
+  first_life({"stage.seen.table.rows=200"});
+  EXPECT_THAT(refusal({"stage.seen.table.rows=150"}), AllOf(HasSubstr("200"), HasSubstr("150")));
+  EXPECT_THAT(refusal({}), AllOf(HasSubstr("200"), HasSubstr("auto")));
+  expect_the_rest({"stage.seen.table.rows=1000"});
+}
+
+// The size that a handler asks for is not known before it lives: the error says how it can have it.
+TEST_F(EnlargedTable, OfAHandlerThatAsksForMoreIsAdvisedTheSettingThatDoesIt) {
+  first_life({});
+  const std::string refusal = error_of([&] {
+    Pipeline changed{"tables"};
+    changed.inlet<Item>("in").to<Seen<1000>>("seen").outlet("out");
+    Engine engine{changed, sized({})};
+    engine.start();
+    engine.wait_for(kDeadline);
+  });
+  EXPECT_THAT(refusal, AllOf(HasSubstr("made with 100 rows and is asked for with 1000"),
+                             HasSubstr("--set stage.seen.table.rows=1000")));
+  expect_the_rest({"stage.seen.table.rows=1000"});
+}
+
 // A start that died while it made the larger file has left that one behind, and the old one whole.
 TEST_F(Enlarged, IsASegmentWhoseLastEnlargementDiedInItsMidst) {
   Pipeline pipeline{"sizes"};

@@ -337,7 +337,7 @@ TEST_F(Resume, OfAnotherShapeIsRefusedAndTheDifferenceNamed) {
   EXPECT_THAT(refusal(counting_pipeline(2), settings("stage.count.workers=1")),
               HasSubstr("stage count: 2 workers in the file, 1 worker now"));
   EXPECT_THAT(refusal(counting_pipeline(2), settings("stage.count.table.rows=999")),
-              HasSubstr("table.rows of count: auto in the file, 999 now"));
+              HasSubstr("it has 1000 rows, and 999 are asked for"));
   EXPECT_THAT(refusal(counting_pipeline(2), settings("lane.slots=2K")),
               HasSubstr("lane 0 from host to count/0: 32KiB in the file, 16KiB now"));
   EXPECT_THAT(refusal(counting_pipeline(2), settings("state.bytes=128KiB")),
@@ -346,10 +346,11 @@ TEST_F(Resume, OfAnotherShapeIsRefusedAndTheDifferenceNamed) {
               HasSubstr("the pipeline's name: counting in the file, diamond now"));
   Pipeline in_turn{"counting"};
   in_turn.inlet<Item>("in").to<Count>("count", {.workers = 2}).outlet("out");
-  EXPECT_THAT(refusal(in_turn, settings()), HasSubstr("Item, by key in the file, "));
+  EXPECT_THAT(refusal(in_turn, settings()), HasSubstr("by key (unsigned int by "));
   Pipeline other_events{"counting"};
   other_events.inlet<Other>("in").by(&Other::key).to<CountOther>("count", {.workers = 2}).outlet("out");
-  EXPECT_THAT(refusal(other_events, settings()), HasSubstr("Other, by key now"));
+  EXPECT_THAT(refusal(other_events, settings()),
+              HasSubstr("Other ({unsigned int x 2}, 8 bytes, aligned to 4), by key ("));
   Pipeline argued = counting_pipeline(2);
   argued.argument("input", "a\nb");
   EXPECT_THAT(refusal(argued, settings()), HasSubstr("argument input: not in the file, a\\nb now"));

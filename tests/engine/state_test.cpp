@@ -268,8 +268,9 @@ TEST(Table, KeepsTheAlignmentOfItsValues) {
 }
 
 TEST(StateArea, IsRefusedWhicheverBitOfAnEntryOfItsDirectoryFlips) {
-  constexpr std::size_t kEntry = 64;  // Behind the count's line: 40 bytes of name, offset, bytes.
-  constexpr std::size_t kEntryBytes = 56;
+  constexpr std::size_t kEntry =
+      64;  // Behind the count's line: 40 bytes of name, offset, bytes, whether it is a table.
+  constexpr std::size_t kEntryBytes = 64;
   for (std::size_t bit = 0; bit < kEntryBytes * 8; ++bit) {
     Region region;
     {

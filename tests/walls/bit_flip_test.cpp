@@ -138,7 +138,7 @@ std::vector<Part> parts_of(const Scene& scene, ProcessIndex process) {
   const ProcessLayout& layout = scene.wiring().layout().processes[process];
   const auto part = [&](std::size_t offset, std::size_t bytes) { return scene.part(process, offset, bytes); };
   const std::size_t directory = StateArea::overhead_bytes();
-  constexpr std::size_t kPiecesBytes = 224;  // The count, and the entries of the first pieces.
+  constexpr std::size_t kPiecesBytes = 64 + 3 * 256;  // The count, and the entries of the first pieces.
   std::vector<Part> parts{
       {"control", part(0, sizeof(ipc::Control))},
       {"cursors", part(layout.cursors, layout.cursor_words * sizeof(std::uint64_t))},

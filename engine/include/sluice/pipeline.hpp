@@ -13,6 +13,7 @@
 
 #include <concepts>
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <tuple>
@@ -39,15 +40,17 @@ struct StreamsOf;
 template <Event T>
 class Stream {
  public:
-  // Events with the same key go to the same worker, in order. `key_of` is a member pointer or a function.
+  // Events with the same key go to the same worker, in order. `key_of` is a member pointer or a function. A pipeline is
+  // resumed (segment.path) only by one whose key functions have the same types; what a function does is not seen. So count
+  // up `version` when it changes: with one, the type may change.
   template <class F>
-  requires std::invocable<const F&, const T&> Stream by(F key_of)
-  const { return with(detail::Route::by<T>(std::move(key_of))); }
+  requires std::invocable<const F&, const T&> Stream by(F key_of, std::uint32_t version = 0)
+  const { return with(detail::Route::by<T>(std::move(key_of), version)); }
   // To the workers of the next stage in turn (what holds if nothing is said), to the one whose lane is
   // emptiest, or to each of them.
-  Stream round_robin() const { return with({detail::RouteKind::round_robin, nullptr, nullptr}); }
-  Stream least_loaded() const { return with({detail::RouteKind::least_loaded, nullptr, nullptr}); }
-  Stream broadcast() const { return with({detail::RouteKind::broadcast, nullptr, nullptr}); }
+  Stream round_robin() const { return with({detail::RouteKind::round_robin, nullptr, nullptr, {}}); }
+  Stream least_loaded() const { return with({detail::RouteKind::least_loaded, nullptr, nullptr, {}}); }
+  Stream broadcast() const { return with({detail::RouteKind::broadcast, nullptr, nullptr, {}}); }
 
   // The events of both, in no order between them; each keeps its own route. Throws Error for the stream of
   // another pipeline.
@@ -133,7 +136,8 @@ class Stream {
   }
   void connect(detail::NodeIndex node) const {
     for (const Tap& tap : taps_) {
-      graph_->edges.push_back({tap.node, tap.output, node, tap.route, detail::EventType::of<T>()});
+      graph_->edges.push_back(
+          {tap.node, tap.output, node, tap.route, detail::EventType::of<T>(), detail::event_fields<T>()});
     }
   }
 

@@ -17,11 +17,13 @@
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string_view>
 #include <type_traits>
 
 #include <sluice/detail/elsewhere.hpp>
+#include <sluice/detail/fields.hpp>
 #include <sluice/detail/key_equality.hpp>
 #include <sluice/detail/state_area.hpp>
 #include <sluice/detail/table_index.hpp>
@@ -52,9 +54,11 @@ class Recoverable {
                 "recoverable state is trivially copyable and no pointer or view: it outlives its process");
 
  public:
-  Recoverable(detail::StateArea& area, std::string_view name, const T& initial = T{})
+  Recoverable(detail::StateArea& area, std::string_view name, const T& initial = T{},
+              std::uint32_t version = 0)
       : area_{&area},
-        value_{reinterpret_cast<T*>(area.claim(name, sizeof(T), std::as_bytes(std::span{&initial, 1})))} {}
+        value_{reinterpret_cast<T*>(area.claim(name, sizeof(T), std::as_bytes(std::span{&initial, 1}),
+                                               {detail::kind_of<T>(version), std::nullopt}))} {}
 
   // The value as it stands, with what the event in the handler has changed.
   const T& operator*() const noexcept { return *value_; }
@@ -119,10 +123,11 @@ class Table {
   static_assert(alignof(Row) <= detail::StateArea::kAlignment, "a row is aligned to at most 64 bytes");
   static_assert(sizeof(Row) <= detail::kMostRowBytes, "a row has at most 2 GiB");
 
-  Table(detail::StateArea& area, std::string_view name, std::uint64_t rows)
+  Table(detail::StateArea& area, std::string_view name, std::uint64_t rows, std::uint32_t version = 0)
       : area_{&area},
         seed_{area.hash_seed()},
-        index_{area, name, rows, sizeof(Row)},
+        index_{area, name, rows, sizeof(Row),
+               detail::kind_of<K>(version) + " to " + detail::kind_of<V>(version)},
         row_{reinterpret_cast<Row*>(index_.rows_memory())} {}
 
   // The value of `key`; nullptr when there is none.

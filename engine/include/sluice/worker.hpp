@@ -96,16 +96,17 @@ class Worker {
   // The value `name` of this worker's recoverable state: as it was committed last or, at first, `initial`. In
   // the handler's constructor only; every process of a worker asks for the same pieces in the same order. A
   // name has 39 characters at most. Throws Error when state.bytes has no room for it, or an earlier process kept
-  // another piece there.
+  // another piece there: of another name, type, version or size. A type is its name, and its members as far as they can be
+  // seen; with a version, which the user counts up when the bytes come to mean something else, the name may change.
   template <class T>
-  Recoverable<T> state(std::string_view name, const T& initial = T{}) {
-    return {area_, name, initial};
+  Recoverable<T> state(std::string_view name, const T& initial = T{}, std::uint32_t version = 0) {
+    return {area_, name, initial, version};
   }
   // The same for a table, empty at first. `rows` is what the handler needs; the setting table.rows of the
   // stage overrides it.
   template <Key K, class V>
-  Table<K, V> table(std::string_view name, std::uint64_t rows) {
-    return {area_, name, identity_.table_rows.value_or(rows)};
+  Table<K, V> table(std::string_view name, std::uint64_t rows, std::uint32_t version = 0) {
+    return {area_, name, identity_.table_rows.value_or(rows), version};
   }
 
   // Tells the host of a problem that the flow survives: it is counted, its text is kept up to 239 bytes, and

@@ -11,11 +11,13 @@
 #include <vector>
 
 #include <sluice/error.hpp>
+#include <sluice/ipc/commit.hpp>
 #include <sluice/ipc/segment_shape.hpp>
 #include <sluice/units.hpp>
 
 #include "layout/segment_map.hpp"
 #include "layout/shape.hpp"
+#include "state/table_growth.hpp"
 
 namespace sluice::detail {
 namespace {
@@ -40,9 +42,36 @@ std::optional<std::uint64_t> size_in(std::string_view line, std::string_view bef
   return parsed.value;
 }
 
-// The layout that the file was made with, if it differs from `now` by smaller lanes, undo logs and state alone.
-std::optional<Layout> smaller_layout(const Graph& graph, const Layout& now, const PipelineSettings& settings,
-                                     const std::string& in_file) {
+// What the file was made with.
+struct Former {
+  Layout layout;
+  PipelineSettings settings;  // As far as they are in the shape.
+};
+
+// Takes the rows of tables in a line over from the file, if it has fewer or each table had its own.
+bool take_rows(const Graph& graph, std::string_view line, std::string_view in_file,
+               PipelineSettings& settings) {
+  for (const NodeIndex node : graph.nodes.indices()) {
+    const std::string subject = "table.rows of " + graph.nodes[node].name + ": ";
+    std::optional<std::uint64_t>& rows = settings.nodes[node].table_rows;
+    if (!line.starts_with(subject) || !in_file.starts_with(subject) || !rows) continue;
+    in_file.remove_prefix(subject.size());
+    const auto former = parse_count(in_file);
+    if (in_file == "auto") {
+      rows.reset();
+    } else if (former.ok() && former.value < *rows) {
+      rows = former.value;
+    } else {
+      return false;
+    }
+    return true;
+  }
+  return false;
+}
+
+// What the file was made with, if it differs from `now` by smaller lanes, undo logs, state and tables alone.
+std::optional<Former> smaller_one(const Graph& graph, const Layout& now, const PipelineSettings& settings,
+                                  const std::string& in_file) {
   const std::string shape = shape_of(graph, now, settings);
   const std::vector<std::string_view> today = lines_in(shape);
   const std::vector<std::string_view> then = lines_in(in_file);
@@ -50,9 +79,12 @@ std::optional<Layout> smaller_layout(const Graph& graph, const Layout& now, cons
   if (today.size() != then.size() || today.size() < sized) return std::nullopt;
   // The lines of lanes and regions are the last ones, in the order of the layout.
   const std::size_t before = today.size() - sized;
-  if (!std::equal(today.begin(), today.begin() + static_cast<std::ptrdiff_t>(before), then.begin()))
-    return std::nullopt;
-  Layout layout = now;
+  Former former{now, settings};
+  for (std::size_t line = 0; line < before; ++line) {
+    if (today[line] != then[line] && !take_rows(graph, today[line], then[line], former.settings))
+      return std::nullopt;
+  }
+  Layout& layout = former.layout;
   std::size_t at = before;
   for (LaneLayout& lane : layout.lanes) {
     const auto capacity = size_in(then[at++], ": ", "", lane.capacity_bytes);
@@ -69,8 +101,8 @@ std::optional<Layout> smaller_layout(const Graph& graph, const Layout& now, cons
   }
   place_again(layout);
   // Whatever was not understood shows here.
-  if (shape_of(graph, layout, settings) != in_file) return std::nullopt;
-  return layout;
+  if (shape_of(graph, layout, former.settings) != in_file) return std::nullopt;
+  return former;
 }
 
 // One part of a region, at its places in both.
@@ -128,6 +160,35 @@ void copy_everything(const Layout& now, const ipc::Segment& to, const Layout& th
     copy_lane(new_map.lane(lane), old_map.lane(lane));
 }
 
+// The state of a worker whose tables have more rows now: what is left of its last batch is undone before, since the undo
+// log says where things are.
+void grow_tables(const ProcessMemory& worker, std::size_t former_bytes, std::uint64_t rows,
+                 const std::string& stage) {
+  ipc::UndoLog log{worker.undo(), worker.undo_entries(), worker.state()};
+  ipc::Commit commit{worker.commit(), worker.record(), worker.cursors(), log};
+  if (!commit.recover()) {
+    throw Error{{"make the tables larger of", worker.name(), "its commit record or undo log is corrupt",
+                 "start the pipeline anew"}};
+  }
+  const std::span<std::byte> state = worker.state();
+  const std::span<const std::byte> former = state.first(former_bytes);
+  const std::vector<std::byte> copy{former.begin(), former.end()};
+  std::fill(state.begin(), state.end(), std::byte{0});
+  copy_with_larger_tables(copy, state, rows, stage);
+}
+
+void grow_all_tables(const Graph& graph, const Layout& now, const PipelineSettings& settings,
+                     const Former& former, const ipc::Segment& segment) {
+  const SegmentMap map{now, segment};
+  for (const WorkerIndex worker : now.workers()) {
+    const NodeIndex node = now.worker(worker).node;
+    const std::optional<std::uint64_t> rows = settings.nodes[node].table_rows;
+    if (!rows || rows == former.settings.nodes[node].table_rows) continue;
+    grow_tables(map.process(process_of(worker)), former.layout.worker(worker).state_bytes, *rows,
+                graph.nodes[node].name);
+  }
+}
+
 }  // namespace
 
 void enlarge_segment(const Graph& graph, const Layout& layout, const PipelineSettings& settings,
@@ -135,9 +196,9 @@ void enlarge_segment(const Graph& graph, const Layout& layout, const PipelineSet
   const std::optional<std::string> in_file = ipc::shape_in_file(path);
   const std::string shape = shape_of(graph, layout, settings);
   if (!in_file || *in_file == shape) return;
-  const std::optional<Layout> then = smaller_layout(graph, layout, settings, *in_file);
-  if (!then) return;
-  ipc::Segment old{graph.name, region_specs(*then), {path, *in_file}};
+  const std::optional<Former> former = smaller_one(graph, layout, settings, *in_file);
+  if (!former) return;
+  ipc::Segment old{graph.name, region_specs(former->layout), {path, *in_file}};
   if (!old.open()) return;
   const std::string enlarged = path + ".enlarged";
   // What a start left behind that died in the midst of this.
@@ -147,7 +208,13 @@ void enlarge_segment(const Graph& graph, const Layout& layout, const PipelineSet
   fresh.open();
   fresh.prefault();
   fresh.own_everything();
-  copy_everything(layout, fresh, *then, old);
+  try {
+    copy_everything(layout, fresh, former->layout, old);
+    grow_all_tables(graph, layout, settings, *former, fresh);
+  } catch (...) {
+    fresh.remove_file();
+    throw;
+  }
   std::error_code error;
   std::filesystem::rename(enlarged, path, error);
   if (error) {

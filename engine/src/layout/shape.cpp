@@ -49,10 +49,12 @@ std::string node_line(const Layout& layout, const Node& node, NodeIndex number) 
 
 std::string edge_line(const Graph& graph, EdgeIndex number) {
   const Edge& edge = graph.edges[number];
-  return fmt::format("connection {} from {} (output {}) to {}: {} of {} bytes, {}, {}\n", number.value(),
+  std::string route{name_of(edge.route.kind)};
+  if (edge.route.kind == RouteKind::by_key) route.append(" (").append(edge.route.key_name).append(")");
+  return fmt::format("connection {} from {} (output {}) to {}: {} of {} bytes, {} ({}), {}\n", number.value(),
                      graph.nodes[edge.from].name, edge.output, graph.nodes[edge.to].name,
                      edge.type.record ? "records with a head" : "events", edge.type.bytes, edge.type.name,
-                     name_of(edge.route.kind));
+                     edge.fields, route);
 }
 
 }  // namespace

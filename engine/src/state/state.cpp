@@ -6,40 +6,36 @@
 #include <fmt/format.h>
 
 #include <sluice/detail/pages.hpp>
+#include <sluice/detail/table_index.hpp>
 #include <sluice/printable.hpp>
 #include <sluice/units.hpp>
 
 #include "sluice/detail/state_area.hpp"
+#include "state/directory.hpp"
 #include "state/oversize.hpp"
 
 namespace sluice::detail {
 namespace {
 
-constexpr std::size_t kMostPieces = 64;
-constexpr std::size_t kNameBytes = 40;
-
-// The directory at the front of a state area. An entry counts once `count` covers it; a process that dies
-// before has claimed nothing, and its replacement writes the same again.
-struct Piece {
-  char name[kNameBytes];
-  std::uint64_t offset;
-  std::uint64_t bytes;
-};
-struct Directory {
-  std::atomic<std::uint64_t> count;
-  std::uint64_t reserved[7];
-  Piece pieces[kMostPieces];
-};
-static_assert(sizeof(Directory) % StateArea::kAlignment == 0);
-
-std::string_view name_of(const Piece& piece) {
-  return {piece.name, ::strnlen(piece.name, kNameBytes)};
-}
-
 constexpr std::string_view kOwnPrefix = "sluice.";
 
 std::string stage_variable(const std::string& stage, std::string_view key) {
   return fmt::format("--set stage.{}.{}=", stage, key);
+}
+
+// What does not fit is told by its hash.
+std::string fitted(const std::string& type) {
+  if (type.size() < kPieceTypeBytes) return type;
+  constexpr std::size_t kHashBytes = 17;
+  return fmt::format("{}#{:016x}", type.substr(0, kPieceTypeBytes - 1 - kHashBytes),
+                     hash_bytes(type.data(), type.size()));
+}
+
+// Fills a field that ends with a zero.
+template <std::size_t kBytes>
+void write_text(char (&field)[kBytes], std::string_view text) {
+  std::fill(std::begin(field), std::end(field), '\0');
+  std::copy(text.begin(), text.end(), field);
 }
 
 }  // namespace
@@ -48,12 +44,13 @@ std::size_t StateArea::overhead_bytes() noexcept {
   return sizeof(Directory);
 }
 
-std::byte* StateArea::claim(std::string_view name, std::size_t bytes, std::span<const std::byte> initial) {
+std::byte* StateArea::claim(std::string_view name, std::size_t bytes, std::span<const std::byte> initial,
+                            const PieceKind& kind) {
   const std::span<std::byte> area = undo_.state();
   auto& directory = *reinterpret_cast<Directory*>(area.data());
   const std::uint64_t count = directory.count.load(std::memory_order_relaxed);  // relaxed: own region.
   const std::string object = fmt::format("'{}' of stage {}", name, stage_);
-  if (claimed_ == kMostPieces || name.size() >= kNameBytes) {
+  if (claimed_ == kMostPieces || name.size() >= kPieceNameBytes) {
     throw Error{
         {"keep the state", object, "a stage has at most 64 pieces with names below 40 characters", ""}};
   }
@@ -65,12 +62,7 @@ std::byte* StateArea::claim(std::string_view name, std::size_t bytes, std::span<
   Piece& piece = directory.pieces[claimed_];
   const std::size_t offset = end_of_claimed(object);
   if (claimed_ < count) {
-    if (name_of(piece) != name || piece.bytes != bytes || piece.offset != offset || offset > area.size() ||
-        bytes > area.size() - offset) {
-      throw Error{{"take over the state", object,
-                   "an earlier process of this worker kept another piece there",
-                   "claim the same state in the same order every time"}};
-    }
+    expect_same(piece, name, bytes, offset, kind);
     ++claimed_;
     return area.data() + offset;
   }
@@ -83,8 +75,9 @@ std::byte* StateArea::claim(std::string_view name, std::size_t bytes, std::span<
   }
   std::byte* memory = area.data() + offset;
   if (!initial.empty()) std::memcpy(memory, initial.data(), initial.size());
-  std::fill(std::begin(piece.name), std::end(piece.name), '\0');
-  std::copy(name.begin(), name.end(), piece.name);
+  write_text(piece.name, name);
+  write_text(piece.type, fitted(kind.type));
+  piece.is_table = kind.rows ? 1 : 0;
   piece.offset = offset;
   piece.bytes = bytes;
   ++claimed_;
@@ -92,6 +85,35 @@ std::byte* StateArea::claim(std::string_view name, std::size_t bytes, std::span<
   // with the confirmed death of this process, after which a replacement reads the count above.
   directory.count.store(count + 1, std::memory_order_release);
   return memory;
+}
+
+void StateArea::expect_same(const Piece& piece, std::string_view name, std::size_t bytes, std::size_t offset,
+                            const PieceKind& kind) const {
+  const auto refuse = [&](const std::string& why, const std::string& remedy) {
+    throw Error{{"take over the state", fmt::format("'{}' of stage {}", name, stage_), why, remedy}};
+  };
+  const std::string other = "an earlier process of this worker kept another piece there";
+  const std::string in_order = "claim the same state in the same order every time";
+  const std::span<const std::byte> area = undo_.state();
+  const bool is_table = kind.rows.has_value();
+  if (name_of(piece) != name || piece.offset != offset || !lies_in(piece, area.size()) ||
+      piece.is_table != (is_table ? 1U : 0U)) {
+    refuse(other, in_order);
+  }
+  const std::string type = fitted(kind.type);
+  if (type_of(piece) != type) {
+    refuse(fmt::format("{}: it was kept as {} and is {} now", other, printable(type_of(piece)), type),
+           "go on with the program that kept it, or start the pipeline anew; a version of the state "
+           "(docs/stability.md) lets a type change its name");
+  }
+  if (piece.bytes == bytes) return;
+  if (!is_table || piece.bytes < sizeof(TableHeader)) refuse(other, in_order);
+  TableHeader header{};
+  std::memcpy(&header, area.data() + piece.offset, sizeof(header));
+  refuse(fmt::format("it was made with {} rows and is asked for with {}", header.rows, *kind.rows),
+         *kind.rows > header.rows
+             ? fmt::format("{}{} makes it larger", stage_variable(stage_, "table.rows"), *kind.rows)
+             : fmt::format("{}{} keeps it as it is", stage_variable(stage_, "table.rows"), header.rows));
 }
 
 std::size_t StateArea::end_of_claimed(const std::string& object) const {
@@ -129,9 +151,7 @@ const std::byte* StateArea::find(std::span<const std::byte> area, std::string_vi
   for (std::uint64_t i = 0; i < count && i < kMostPieces; ++i) {
     const Piece piece = directory.pieces[i];
     if (name_of(piece) != name || piece.bytes != bytes) continue;
-    if (piece.offset % kAlignment != 0 || piece.offset > area.size() || bytes > area.size() - piece.offset) {
-      return nullptr;
-    }
+    if (!lies_in(piece, area.size())) return nullptr;
     return area.data() + piece.offset;
   }
   return nullptr;
@@ -162,7 +182,7 @@ std::uint64_t StateArea::bytes_with_tables_of(std::uint64_t rows) const {
   const Piece& last = directory.pieces[claimed_ - 1];
   std::uint64_t bytes = last.offset + last.bytes;
   for (const ClaimedTable& table : tables_)
-    bytes += (detail::table_slots(rows) - detail::table_slots(table.rows)) * table.row_bytes;
+    bytes += table_bytes(rows, table.row_bytes) - table_bytes(table.rows, table.row_bytes);
   return bytes;
 }
 

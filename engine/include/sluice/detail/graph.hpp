@@ -52,6 +52,7 @@ struct Edge {
   NodeIndex to;
   Route route;
   EventType type;
+  std::string fields;  // Of the event, or of the head of a record: fields.hpp.
 };
 
 struct Graph {

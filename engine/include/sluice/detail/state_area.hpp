@@ -7,6 +7,7 @@
 #include <bit>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -23,6 +24,13 @@ constexpr std::uint64_t table_slots(std::uint64_t rows) noexcept {
   return std::bit_ceil(rows + rows / 3 + 1);
 }
 
+// What a piece was kept as: a text that must be the same when it is taken over, and the rows of a table.
+struct PieceKind {
+  std::string type;
+  std::optional<std::uint64_t> rows;
+};
+struct Piece;
+
 // The state area of one worker: a directory of named pieces, claimed in the constructor of a handler, in the
 // same order by each incarnation.
 class StateArea {
@@ -34,9 +42,10 @@ class StateArea {
       : stage_{std::move(stage)}, undo_{undo}, hash_seed_{HashSeed::of(drawn)} {}
 
   // The piece `name`. The first incarnation to ask gets memory that holds `initial` (then zeros). Throws
-  // Error when the area is too small, or when the piece was claimed with another size before. Pieces of the
+  // Error when the area is too small, or when the piece was claimed with another size or kind before. Pieces of the
   // engine, whose names begin with "sluice.", are found by their names: settings decide whether they are needed.
-  std::byte* claim(std::string_view name, std::size_t bytes, std::span<const std::byte> initial);
+  std::byte* claim(std::string_view name, std::size_t bytes, std::span<const std::byte> initial,
+                   const PieceKind& kind = {});
 
   // Notes bytes that are about to change. Throws Error when the undo log is full.
   [[gnu::always_inline]] void note(const void* address, std::size_t bytes) {
@@ -66,6 +75,9 @@ class StateArea {
   [[noreturn]] void undo_full(std::size_t bytes) const;
   // Where the next piece begins: behind the last one that is claimed. Throws Error when that one is not in the area.
   std::size_t end_of_claimed(const std::string& object) const;
+  // Throws Error when the piece that an earlier incarnation has claimed is another one.
+  void expect_same(const Piece& piece, std::string_view name, std::size_t bytes, std::size_t offset,
+                   const PieceKind& kind) const;
   // A piece of the engine that an earlier incarnation has claimed, or nullptr.
   std::byte* claimed_before(std::string_view name, std::size_t bytes);
   // What the area must hold once every table has so many rows.

@@ -54,8 +54,10 @@ class TableIndex {
  public:
   static constexpr std::uint32_t kNoRow = ~std::uint32_t{0};
 
-  // Claims the piece. Throws Error as StateArea::claim() does, and for a table whose header is corrupt.
-  TableIndex(StateArea& area, std::string_view name, std::uint64_t rows, std::size_t row_bytes);
+  // Claims the piece; `type`: what the rows are. Throws Error as StateArea::claim() does, and for a table whose header is
+  // corrupt.
+  TableIndex(StateArea& area, std::string_view name, std::uint64_t rows, std::size_t row_bytes,
+             std::string type);
 
   std::byte* rows_memory() const noexcept {
     return reinterpret_cast<std::byte*>(header_) + table_front_bytes(rows_);
