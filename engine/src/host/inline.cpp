@@ -71,6 +71,7 @@ struct InlineRun::Parts final : Waiter {
         return true;
       };
       worked = outlet.poll(keep, static_cast<std::size_t>(-1)) != 0 || worked;
+      outlet.ack();  // Its room is free at once: a turn in which no worker can go on is the last.
     }
     return worked;
   }
