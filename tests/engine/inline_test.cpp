@@ -261,13 +261,14 @@ TEST(State, TableThatIsFullIsAnErrorThatNamesTheSettingAndLosesNothing) {
 }
 
 struct Scribble {
-  explicit Scribble(Worker& worker) : block{worker.state<std::array<char, 1000>>("block")} {}
+  using Block = std::array<char, 1000>;
+  explicit Scribble(Worker& worker) : blocks{worker.state<std::array<Block, 10>>("blocks")} {}
   void operator()(const Item& item, Output<Item>& out) {
     for (std::uint32_t i = 0; i < item.number; ++i)
-      block.edit()[i] = 'x';
+      blocks.edit(i, 1).front().fill('x');
     out.push(item);
   }
-  Recoverable<std::array<char, 1000>> block;
+  Recoverable<std::array<Block, 10>> blocks;
 };
 
 TEST(State, ChangesBeyondTheUndoLogAreAnErrorThatNamesTheSettingAndLosesNothing) {

@@ -6,6 +6,7 @@
 #include <charconv>
 #include <dirent.h>
 #include <fcntl.h>
+#include <filesystem>
 #include <string>
 #include <string_view>
 #include <sys/prctl.h>
@@ -30,9 +31,16 @@ std::string text_of(const std::string& path) {
   return text;
 }
 
+// Whether /proc is that of this process's PID namespace: in another one, its numbers mean other processes here.
+bool proc_is_ours() {
+  std::error_code error;
+  return std::filesystem::read_symlink("/proc/self", error) == std::to_string(::getpid());
+}
+
 // Of all threads of this process: which of them gets an orphan is the kernel's choice.
 std::vector<pid_t> children_of_this_process() {
   std::vector<pid_t> children;
+  if (!proc_is_ours()) return children;
   DIR* const tasks = ::opendir("/proc/self/task");
   if (tasks == nullptr) return children;
   while (const dirent* task = ::readdir(tasks)) {
