@@ -41,8 +41,8 @@ std::span<const LaneInHand> own_lanes;
 constexpr int kCrashSignals[] = {SIGSEGV, SIGBUS, SIGABRT, SIGFPE, SIGILL, SIGSYS};
 
 // A handler that has used up its stack needs another one to say so. Enough for the unwinder.
-constexpr std::size_t kStackBytes = std::size_t{64} << 10;
-alignas(16) std::byte crash_stack[kStackBytes];
+constexpr std::size_t kCrashStackBytes = std::size_t{64} << 10;
+alignas(16) std::byte crash_stack[kCrashStackBytes];
 
 void write_note(CrashKind kind, int signal, std::uint64_t address) noexcept {
   // relaxed: read after the confirmed death of this process; the fences keep the compiler in order.

@@ -22,7 +22,7 @@
 namespace sluice::detail {
 namespace {
 
-std::string text_of(const std::string& path) {
+std::string contents_of(const std::string& path) {
   const Descriptor file{::open(path.c_str(), O_RDONLY | O_CLOEXEC)};
   std::string text;
   char piece[4096];
@@ -45,7 +45,7 @@ std::vector<pid_t> children_of_this_process() {
   if (tasks == nullptr) return children;
   while (const dirent* task = ::readdir(tasks)) {
     if (task->d_name[0] == '.') continue;
-    const std::string list = text_of(std::string{"/proc/self/task/"} + task->d_name + "/children");
+    const std::string list = contents_of(std::string{"/proc/self/task/"} + task->d_name + "/children");
     const char* at = list.data();
     const char* const end = at + list.size();
     for (pid_t child = 0; at < end; ++at) {
@@ -61,7 +61,7 @@ std::vector<pid_t> children_of_this_process() {
 
 // It stands in parentheses, and may hold some.
 std::string name_of(pid_t child) {
-  const std::string stat = text_of("/proc/" + std::to_string(child) + "/stat");
+  const std::string stat = contents_of("/proc/" + std::to_string(child) + "/stat");
   const std::size_t begin = stat.find('(');
   const std::size_t end = stat.rfind(')');
   if (begin == std::string::npos || end == std::string::npos) return {};

@@ -5,14 +5,10 @@
 #include <random>
 
 #include "death/crash_note.hpp"
-
-namespace sluice::detail {
-namespace {
+#include "layout/relaxed.hpp"
 
 // relaxed throughout: one process, before it forks or after all others are gone.
-constexpr auto kRelaxed = std::memory_order_relaxed;
-
-}  // namespace
+namespace sluice::detail {
 
 void forget_processes(const Wiring& wiring) {
   for (const ProcessIndex process : wiring.processes()) {

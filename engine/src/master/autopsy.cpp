@@ -9,13 +9,13 @@
 #include <sluice/printable.hpp>
 
 #include "death/report_file.hpp"
+#include "layout/relaxed.hpp"
 #include "worker/retry.hpp"
 
 namespace sluice::detail {
 namespace {
 
 // relaxed throughout: of a process that is dead.
-constexpr auto kRelaxed = std::memory_order_relaxed;
 
 std::string_view message_of(const ipc::Control& control) {
   return {control.message, ::strnlen(control.message, ipc::kMessageBytes)};

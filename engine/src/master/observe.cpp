@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "layout/relaxed.hpp"
 #include "layout/standstill.hpp"
 #include "master/kernel_account.hpp"
 
@@ -10,7 +11,6 @@ namespace sluice::detail {
 namespace {
 
 // relaxed throughout: words that move while they are read; the watchdog looks again and again.
-constexpr auto kRelaxed = std::memory_order_relaxed;
 
 bool input_waiting(const Wiring& wiring, WorkerIndex worker) noexcept {
   const std::vector<LaneIndex>& lanes = wiring.layout().worker(worker).lanes_in;

@@ -10,6 +10,7 @@
 #include <sluice/printable.hpp>
 
 #include "death/report_file.hpp"
+#include "layout/relaxed.hpp"
 #include "master/autopsy.hpp"
 #include "master/observe.hpp"
 
@@ -17,7 +18,6 @@ namespace sluice::detail {
 namespace {
 
 // relaxed throughout: words for people, and words of workers that are looked at again and again.
-constexpr auto kRelaxed = std::memory_order_relaxed;
 
 // It sleeps in a call outside that has said how long it may take, and takes longer: the event is not at fault. One that
 // keeps a processor busy meanwhile is.

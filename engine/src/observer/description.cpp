@@ -30,7 +30,7 @@ constexpr std::uint64_t kSizes[] = {
 constexpr std::uint64_t kProducerWords = sizeof(ipc::ProducerLine) / sizeof(std::uint64_t);
 constexpr std::uint64_t kConsumerWords = sizeof(ipc::ConsumerLine) / sizeof(std::uint64_t);
 constexpr std::uint64_t kLeastCapacity = kPageBytes;
-constexpr std::uint64_t kMostBytes = std::uint64_t{1} << 46;
+constexpr std::uint64_t kMostDescribedBytes = std::uint64_t{1} << 46;
 
 class Writer {
  public:
@@ -60,7 +60,7 @@ class Reader {
   void require(bool fits, const char* what) const {
     if (!fits) refuse(fmt::format("it is damaged: {}", what));
   }
-  std::uint64_t number(std::uint64_t most = kMostBytes) {
+  std::uint64_t number(std::uint64_t most = kMostDescribedBytes) {
     std::uint64_t value = 0;
     require(bytes_.size() >= sizeof(value), "it ends early");
     std::memcpy(&value, bytes_.data(), sizeof(value));

@@ -7,13 +7,13 @@
 
 #include <sluice/error.hpp>
 
+#include "layout/relaxed.hpp"
 #include "worker/stand_still.hpp"
 
 namespace sluice::detail {
 namespace {
 
 // relaxed throughout: own words, which others read as claims; the fences keep the compiler in order.
-constexpr auto kRelaxed = std::memory_order_relaxed;
 
 constexpr std::chrono::nanoseconds kFirstPause = std::chrono::milliseconds{5};
 constexpr std::chrono::nanoseconds kLongestPause = std::chrono::seconds{1};

@@ -5,12 +5,13 @@
 
 #include <fmt/format.h>
 
+#include "layout/relaxed.hpp"
+
 namespace sluice::detail {
 namespace {
 
 // relaxed throughout: the owner's words stand still, since this process alone may write them now, and those
 // of a neighbour only ever come closer to them.
-constexpr auto kRelaxed = std::memory_order_relaxed;
 
 std::uint64_t unit_of(const EventType& type) {
   return type.record ? ipc::kRecordHeaderBytes : type.bytes;
