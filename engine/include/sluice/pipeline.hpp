@@ -114,7 +114,7 @@ class Stream {
   };
 
   template <class H, class... Args>
-  auto add(std::string name, StageOptions options, Args... args) const {
+  auto add(std::string&& name, StageOptions&& options, Args... args) const {
     using Outputs = typename detail::HandlerTraits<H>::Outputs;
     const detail::NodeIndex node = graph_->add(
         detail::NodeKind::stage, std::move(name), std::move(options), detail::OutputsOf<Outputs>::types(),
@@ -211,13 +211,13 @@ class Pipeline {
 
   // The host pushes these events: Engine::inlet<T>(name). Throws Error for a bad name.
   template <class T>
-  auto inlet(std::string name) {
+  auto inlet(const std::string& name) {
     static_assert(
         Event<T>,
         "an event is a trivially copyable value and no pointer or view, nor holding one, or a Record");
     if constexpr (Event<T>) {
       const detail::NodeIndex node =
-          graph_->add(detail::NodeKind::inlet, std::move(name), {}, {detail::EventType::of<T>()}, {});
+          graph_->add(detail::NodeKind::inlet, name, {}, {detail::EventType::of<T>()}, {});
       return Stream<T>{graph_, node, 0};
     }
   }
@@ -234,7 +234,7 @@ class Pipeline {
 
  private:
   template <class S, class... Args>
-  auto add_source(std::string name, StageOptions options, Args... args) {
+  auto add_source(std::string&& name, StageOptions&& options, Args... args) {
     using Outputs = typename detail::SourceTraits<S>::Outputs;
     const detail::NodeIndex node = graph_->add(
         detail::NodeKind::source, std::move(name), std::move(options), detail::OutputsOf<Outputs>::types(),
