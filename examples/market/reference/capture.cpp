@@ -9,7 +9,7 @@
 namespace reference {
 namespace {
 
-constexpr std::size_t kChunkBytes = 1 << 16;
+constexpr std::size_t kPieceBytes = 1 << 16;
 
 bool is_day(std::string_view text) {
   return !text.empty() &&
@@ -74,7 +74,7 @@ CaptureLine split_line(const CaptureName& name, std::string_view line) {
 }
 
 Capture::Capture(const std::string& path)
-    : path_{path}, name_{capture_name(path)}, bytes_{open_bytes(path)}, chunk_(kChunkBytes) {
+    : path_{path}, name_{capture_name(path)}, bytes_{open_bytes(path)}, chunk_(kPieceBytes) {
   read_ahead();
 }
 
