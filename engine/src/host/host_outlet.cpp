@@ -132,7 +132,8 @@ int HostOutlet::fd() {
 
 bool HostOutlet::arm() {
   use("wait for an outlet of");
-  armed_ = !descriptor_->arm([this] { return ready() || port_->all_ended() || host_.over() || host_.abandoned(); });
+  armed_ = !descriptor_->arm(
+      [this] { return ready() || port_->all_ended() || host_.over() || host_.abandoned(); });
   return !armed_;
 }
 
