@@ -9,7 +9,7 @@ namespace sluice::detail {
 namespace {
 
 constexpr std::chrono::milliseconds kLook{100};
-// A service that comes and goes is told of so often.
+// A service that comes and goes is told of so often, whatever it says each time.
 constexpr std::chrono::seconds kAgain{10};
 
 }  // namespace
@@ -26,11 +26,11 @@ void Teller::look(const Stats& stats, bool draining, Clock::time_point now,
     for (const WorkerStats& worker : stage.workers) {
       if (worker.outside.empty()) continue;
       Told& told = told_[worker.name];
-      if (told.text == worker.outside && told.draining == draining && now - told.at < kAgain) {
-        told.at = now;  // The same wait.
-        continue;
-      }
-      told = {worker.outside, draining, now};
+      const bool the_same = told.text == worker.outside;
+      const auto quiet = now - (the_same ? told.seen : told.said);
+      if (the_same) told.seen = now;
+      if (!told.text.empty() && told.draining == draining && quiet < kAgain) continue;
+      told = {worker.outside, draining, now, now};
       begin_line();
       std::fprintf(stderr, "waiting: %s%s waits outside: %s\n",
                    draining ? "the drain goes on when it is back: " : "", worker.name.c_str(),

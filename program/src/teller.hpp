@@ -25,7 +25,8 @@ class Teller {
   struct Told {
     std::string text;
     bool draining = false;
-    Clock::time_point at;
+    Clock::time_point said;
+    Clock::time_point seen;  // Last, with this text.
   };
 
   std::map<std::string, Told> told_;  // By the worker's name.

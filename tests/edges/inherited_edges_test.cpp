@@ -9,6 +9,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "child_status.hpp"
 #include "pipelines.hpp"
 #include "processes.hpp"
 
@@ -179,21 +180,8 @@ int reap_what_falls_to_it() {
   return eventually([] { return children_of(::getpid()).empty(); }, 5s) ? 0 : 8;
 }
 
-template <class Work>
-int exit_status_of(Work&& work) {
-  const pid_t child = ::fork();
-  if (child == 0) ::_exit(work());
-  int status = 0;
-  if (!eventually([&] { return ::waitpid(child, &status, WNOHANG) == child; })) {
-    ::kill(child, SIGKILL);
-    ::waitpid(child, &status, 0);
-    return -1;
-  }
-  return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-}
-
 TEST_F(Inherited, OrphansAreReapedByAHostThatTheyFallTo) {
-  EXPECT_EQ(exit_status_of([] {
+  EXPECT_EQ(status_in_child([] {
               ::prctl(PR_SET_CHILD_SUBREAPER, 1);
               return reap_what_falls_to_it();
             }),
@@ -204,7 +192,7 @@ TEST_F(Inherited, OrphansAreReapedByAHostThatTheyFallTo) {
 int reap_as_process_one() {
   constexpr int kNotPermitted = 77;
   if (::unshare(CLONE_NEWPID | CLONE_NEWNS) != 0) return kNotPermitted;
-  return exit_status_of([] {
+  return status_in_child([] {
     if (::mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0 ||
         ::mount("proc", "/proc", "proc", 0, nullptr) != 0)
       return kNotPermitted;
@@ -213,7 +201,7 @@ int reap_as_process_one() {
 }
 
 TEST_F(Inherited, OrphansAreReapedByAHostThatIsProcessOne) {
-  const int status = exit_status_of(reap_as_process_one);
+  const int status = status_in_child(reap_as_process_one);
   if (status == 77) GTEST_SKIP() << "this user may make no PID namespace";
   EXPECT_EQ(status, 0);
 }

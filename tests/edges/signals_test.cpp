@@ -5,25 +5,12 @@
 #include <cstring>
 #include <fcntl.h>
 
+#include "child_status.hpp"
 #include "pipelines.hpp"
 #include "processes.hpp"
 
 namespace sluice::test {
 namespace {
-
-// Runs `work` in a child of this process; its exit status, or -1 when it was killed or did not end in time.
-template <class Work>
-int status_in_child(Work&& work) {
-  const pid_t child = ::fork();
-  if (child == 0) ::_exit(work());
-  int status = 0;
-  if (!eventually([&] { return ::waitpid(child, &status, WNOHANG) == child; })) {
-    ::kill(child, SIGKILL);
-    ::waitpid(child, &status, 0);
-    return -1;
-  }
-  return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-}
 
 volatile std::sig_atomic_t handled_here = 0;
 int handled_elsewhere = -1;
