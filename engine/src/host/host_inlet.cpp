@@ -60,10 +60,10 @@ void HostInlet::lost(Lost why) noexcept {
       outcome_ = PushResult::full;
       return;
     case Lost::shed:
-      host_.wiring().host().counters().shed.add();
+      host_.wiring().host().counters().shed.add_among_threads();
       break;
     default:
-      host_.wiring().host().counters().dropped.add();
+      host_.wiring().host().counters().dropped.add_among_threads();
   }
   outcome_ = PushResult::dropped;
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Counters with one writer: what a region tells of its owner's work.
+// Counters with one writer, a process: what a region tells of its owner's work.
 //
 // Not exact across a death (a count may be lost with the batch that dies); events in and out are exact and
 // live among the cursors, because the commit moves them.
@@ -16,6 +16,10 @@ class Counter {
   void add(std::uint64_t amount = 1) noexcept {
     // relaxed: one writer, and readers want a recent value, not an order. No read-modify-write is needed.
     value_.store(value_.load(std::memory_order_relaxed) + amount, std::memory_order_relaxed);
+  }
+  // The same where several of its threads count: the host's, on their slow path.
+  void add_among_threads() noexcept {
+    value_.fetch_add(1, std::memory_order_relaxed);  // relaxed: as above.
   }
   // By any process, at any time.
   std::uint64_t value() const noexcept { return value_.load(std::memory_order_relaxed); }
