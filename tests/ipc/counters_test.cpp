@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+// Counters: what one process, and what several threads of it, count.
 #include <cstdint>
 #include <thread>
 
