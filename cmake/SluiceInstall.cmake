@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Installation: find_package(sluice) gives sluice::sluice, which is everything; sluice::engine for who embeds one;
-# sluice::program and sluice::chaos for programs; and what the engine stands on.
+# sluice::program and sluice::chaos for programs; what the engine stands on; sluice::connect and the connectors.
 
 include(CMakePackageConfigHelpers)
 set(sluice_config_dir ${CMAKE_INSTALL_LIBDIR}/cmake/sluice)
@@ -9,5 +9,9 @@ configure_package_config_file(${CMAKE_CURRENT_LIST_DIR}/sluice-config.cmake.in
 write_basic_package_version_file(${CMAKE_CURRENT_BINARY_DIR}/sluice-config-version.cmake
   COMPATIBILITY SameMinorVersion)
 install(EXPORT sluice NAMESPACE sluice:: DESTINATION ${sluice_config_dir})
+foreach(connector ${sluice_connectors})
+  string(REGEX REPLACE "=.*" "" connector "${connector}")
+  install(EXPORT sluice-${connector} NAMESPACE sluice:: DESTINATION ${sluice_config_dir})
+endforeach()
 install(FILES ${CMAKE_CURRENT_BINARY_DIR}/sluice-config.cmake
   ${CMAKE_CURRENT_BINARY_DIR}/sluice-config-version.cmake DESTINATION ${sluice_config_dir})

@@ -59,9 +59,13 @@ function(sluice_light_optimization target)
   endif()
 endfunction()
 
-# sluice_library(ipc SOURCES ... LIBS ...) makes the static library sluice_ipc, known as sluice::ipc.
+# sluice_library(ipc SOURCES ... LIBS ...) makes the static library sluice_ipc, known as sluice::ipc. EXPORT names the set of
+# targets that it is installed with, `sluice` if nothing is said.
 function(sluice_library name)
-  cmake_parse_arguments(arg "" "" "SOURCES;LIBS;PRIVATE_LIBS" ${ARGN})
+  cmake_parse_arguments(arg "" "EXPORT" "SOURCES;LIBS;PRIVATE_LIBS" ${ARGN})
+  if(NOT arg_EXPORT)
+    set(arg_EXPORT sluice)
+  endif()
   add_library(sluice_${name} STATIC ${arg_SOURCES})
   add_library(sluice::${name} ALIAS sluice_${name})
   set_target_properties(sluice_${name} PROPERTIES EXPORT_NAME ${name})
@@ -77,7 +81,7 @@ function(sluice_library name)
   target_compile_options(sluice_${name} INTERFACE "$<$<AND:$<COMPILE_LANG_AND_ID:CXX,GNU>,${shared}>:-fno-gnu-unique>")
   # Templates of the standard library that are instantiated in ours are nothing to export either.
   target_link_options(sluice_${name} INTERFACE "$<${shared}:-Wl,--exclude-libs,libsluice_${name}.a>")
-  install(TARGETS sluice_${name} EXPORT sluice ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
+  install(TARGETS sluice_${name} EXPORT ${arg_EXPORT} ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
   install(DIRECTORY include/ DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
 endfunction()
 

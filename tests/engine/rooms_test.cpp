@@ -28,7 +28,7 @@ const std::map<std::string, std::vector<std::string>> kHeaders{
       "detail/event_type.hpp", "detail/graph.hpp", "detail/hash.hpp", "detail/index.hpp", "detail/fields.hpp",
       "detail/key_equality.hpp", "detail/route.hpp", "detail/wire.hpp"}},
     {"state",
-     {"state.hpp", "unavailable.hpp", "worker.hpp", "detail/problems.hpp", "detail/progress.hpp",
+     {"refused.hpp", "state.hpp", "unavailable.hpp", "worker.hpp", "detail/problems.hpp", "detail/progress.hpp",
       "detail/state_area.hpp", "detail/table_index.hpp"}},
     {"layout", {"end.hpp"}},
     {"observer", {"stats.hpp", "observer.hpp"}},

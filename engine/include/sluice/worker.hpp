@@ -18,6 +18,7 @@
 
 #include <sluice/detail/problems.hpp>
 #include <sluice/event_id.hpp>
+#include <sluice/refused.hpp>
 #include <sluice/state.hpp>
 #include <sluice/unavailable.hpp>
 
@@ -51,6 +52,8 @@ class WorkerServices {
 };
 
 struct WorkerIdentity {
+  std::string pipeline;
+  std::uint64_t run = 0;
   std::string stage;
   unsigned replica = 0;
   unsigned replicas = 1;
@@ -86,6 +89,10 @@ class Worker {
   Worker(const Worker&) = delete;
   Worker& operator=(const Worker&) = delete;
 
+  // The pipeline's name, and the number of its run (event_id.hpp): drawn at the first start, kept by a resume; 0 in
+  // run_inline.
+  const std::string& pipeline() const noexcept { return identity_.pipeline; }
+  std::uint64_t run() const noexcept { return identity_.run; }
   // Which worker this is: its stage, its number in it, from 0, and how many the stage has.
   const std::string& stage() const noexcept { return identity_.stage; }
   unsigned replica() const noexcept { return identity_.replica; }
@@ -122,7 +129,8 @@ class Worker {
   //   it runs again for the same events if the worker dies between the flush and the commit, perhaps in other batches:
   //   so it must know what is done, by event_id() or by a watermark of what a commit covered;
   //   what it throws belongs to the batch: the batch is done again event by event, so that an event whose flush fails
-  //   by itself is found and blamed, and no other. sluice::Unavailable is blamed on no event.
+  //   by itself is found and blamed, and no other. sluice::Unavailable is blamed on no event, sluice::Refused names those
+  //   that become dead letters at once.
   void before_commit(std::function<void(std::span<const Covered>)> flush) {
     flushes_.push_back(std::move(flush));
   }

@@ -16,7 +16,8 @@
 
 namespace sluice::detail {
 
-Poison::Poison(const Wiring& wiring, WorkerIndex worker) : wiring_{wiring}, memory_{wiring.worker(worker)} {
+Poison::Poison(const Wiring& wiring, WorkerIndex worker, std::span<const RefusedLetter> refused)
+    : wiring_{wiring}, memory_{wiring.worker(worker)} {
   const ProcessLayout& layout = memory_.layout();
   const Node& node = wiring.node(worker);
   const std::uint64_t limit = wiring.settings(worker).poison_attempts;
@@ -31,6 +32,8 @@ Poison::Poison(const Wiring& wiring, WorkerIndex worker) : wiring_{wiring}, memo
     describe_death(blame, to_divert);
     to_divert_.push_back(std::move(to_divert));
   }
+  for (const RefusedLetter& letter : refused)
+    to_divert_.push_back({letter.event, 1, 0, "refused: " + letter.why, {}});
 }
 
 void Poison::describe_death(const Blame& blame, ToDivert& to_divert) const {

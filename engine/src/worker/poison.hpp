@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// Poison: the events that a worker must not handle any more, because they have killed it too often, and the
-// way they take instead: by a commit into the worker's file of dead letters.
+// Poison: the events that a worker must not handle any more, because they have killed it too often or the outside has
+// refused them, and the way they take instead: by a commit into the worker's file of dead letters.
 //
-// Used by the worker loop. What it knows of them comes from the master (WorkerEntry::blames) and from the
-// note that the worker's predecessor left (CrashNote), both read once, when the loop is made.
+// Used by the worker loop. What it knows of them comes from the master (WorkerEntry::blames), from the note that the
+// worker's predecessor left (CrashNote), and from this process's earlier loops (Refusals), all read when the loop is made.
 #pragma once
 
 #include <cstdint>
@@ -17,12 +17,13 @@
 
 #include "layout/wiring.hpp"
 #include "worker/letter_file.hpp"
+#include "worker/refusals.hpp"
 
 namespace sluice::detail {
 
 class Poison {
  public:
-  Poison(const Wiring& wiring, WorkerIndex worker);
+  Poison(const Wiring& wiring, WorkerIndex worker, std::span<const RefusedLetter> refused);
 
   // Whether there are any. All the rest is for when there are.
   bool any() const noexcept { return !to_divert_.empty(); }

@@ -18,14 +18,20 @@ namespace {
 WorkerIdentity identity_of(const Wiring& wiring, const WorkerMemory& worker) {
   const ProcessLayout& layout = worker.layout();
   const Node& node = wiring.node(layout.node);
-  return {node.name, layout.replica, wiring.layout().replicas_of(layout.node),
+  // relaxed: drawn before the first start; own word.
+  return {wiring.graph().name,
+          wiring.requests().run.load(std::memory_order_relaxed),
+          node.name,
+          layout.replica,
+          wiring.layout().replicas_of(layout.node),
           worker.control().incarnation.load(std::memory_order_relaxed),
           wiring.settings(layout.node).table_rows};
 }
 
 }  // namespace
 
-WorkerLoop::WorkerLoop(const Wiring& wiring, WorkerIndex worker, Waiter& waiter)
+WorkerLoop::WorkerLoop(const Wiring& wiring, WorkerIndex worker, Waiter& waiter,
+                       std::span<const RefusedLetter> refused)
     : wiring_{wiring},
       index_{worker},
       node_{wiring.node(worker)},
@@ -42,7 +48,7 @@ WorkerLoop::WorkerLoop(const Wiring& wiring, WorkerIndex worker, Waiter& waiter)
       lane_scheduler_{in_.size()},
       // relaxed: drawn before the first start.
       area_{node_.name, log_, wiring.requests().hash_seed.load(std::memory_order_relaxed)},
-      poison_{wiring, worker},
+      poison_{wiring, worker, refused},
       batch_events_{wiring.settings(worker).batch_events},
       source_pace_{1},
       linger_{wiring.settings(worker).linger} {

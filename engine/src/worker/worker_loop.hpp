@@ -38,9 +38,10 @@ class WorkerLoop final : private Producer, private WorkerServices {
  public:
   enum class Step { worked, nothing, finished };
 
-  // Recovers the region and constructs the handler. Throws Error when the region is not sound, and whatever
-  // the handler's constructor throws.
-  WorkerLoop(const Wiring& wiring, WorkerIndex worker, Waiter& waiter);
+  // Recovers the region and constructs the handler; what was `refused` it moves to the dead letters. Throws Error when the
+  // region is not sound, and whatever the handler's constructor throws.
+  WorkerLoop(const Wiring& wiring, WorkerIndex worker, Waiter& waiter,
+             std::span<const RefusedLetter> refused = {});
 
   // One batch, if there is input. Whatever the handler throws comes out, after the event in question has been
   // rolled back and those before it are committed; in a stage with flushes, after the batch has been. Then, and

@@ -23,6 +23,7 @@
 #include "death/crash_note.hpp"
 #include "state/oversize.hpp"
 #include "worker/outside_wait.hpp"
+#include "worker/refusals.hpp"
 #include "worker/worker_loop.hpp"
 
 namespace sluice::detail {
@@ -142,11 +143,12 @@ void work(const Wiring& wiring, const pinning::Place& place, WorkerIndex worker,
   const WaitSettings& settings = wiring.settings(worker).wait;
   DoorbellWaiter waiter{wait_policy(settings, place.shared), control, wiring.bell(worker), true};
   OutsideWait outside{wiring, worker};
+  Refusals refusals{wiring, worker};
   bool at_ease = false;
   while (true) {
     // A loop that has given its batch up is followed by one that recovers the region, as after a death.
     try {
-      WorkerLoop loop{wiring, worker, waiter};
+      WorkerLoop loop{wiring, worker, waiter, refusals.letters()};
       life.input_at_ready.store(loop.input_ready() ? 1 : 0, std::memory_order_relaxed);
       life.ready_ns.store(monotonic_now().count(), std::memory_order_relaxed);
       if (!at_ease) take_ease(sharing_of(settings, place));
@@ -156,6 +158,8 @@ void work(const Wiring& wiring, const pinning::Place& place, WorkerIndex worker,
       if (!at_ease) take_ease(sharing_of(settings, place));
       at_ease = true;
       outside.wait(away.what());
+    } catch (const Refused& refused) {
+      refusals.add(refused);
     } catch (const DoAgain&) {
     }
   }
