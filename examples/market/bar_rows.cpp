@@ -45,7 +45,7 @@ Fields fields_of(std::string_view row) {
 }
 
 Decimal decimal_of(std::string_view row, std::string_view text) {
-  const ParsedDecimal parsed = parse_decimal(text);
+  const sluice::ParsedDecimal parsed = parse_decimal(text);
   if (parsed.fault != DecimalFault::none) refuse(row);
   return parsed.value;
 }

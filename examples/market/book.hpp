@@ -123,7 +123,7 @@ class Books {
       }
       ++levels;
       // 64-bit quantities of at most 2^32 levels always fit 128 bits.
-      (void)market::add(quantity, Decimal::from_units(level_quantity));
+      (void)sluice::add(quantity, Decimal::from_units(level_quantity));
     }
   };
 

@@ -226,10 +226,10 @@ class LineParser::Implementation {
   bool read_decimal(std::string_view full_name, dom::element value, Decimal& out) {
     std::string_view text;
     if (value.get(text) != simdjson::SUCCESS) return wrong_type(full_name, "decimal in quotes");
-    const ParsedDecimal parsed = parse_decimal(text);
+    const sluice::ParsedDecimal parsed = parse_decimal(text);
     out = parsed.value;
     if (parsed.fault == DecimalFault::none) return true;
-    reject("field {} is no decimal: \"{}\": {}", full_name, shown(text), market::text(parsed.fault));
+    reject("field {} is no decimal: \"{}\": {}", full_name, shown(text), to_text(parsed.fault));
     return false;
   }
 

@@ -105,8 +105,8 @@ class TradeBars {
     total.highest = std::max(total.highest, trade.price);
     ++total.trades;
     if (trade.buyer_maker) ++total.buyer_maker;
-    return market::add(total.quantity, trade.quantity) &&
-           market::add(total.notional, trade.price, trade.quantity);
+    return sluice::add(total.quantity, trade.quantity) &&
+           sluice::add(total.notional, trade.price, trade.quantity);
   }
 
   void add_to_bar(Total& total, const Trade& trade, auto&& push) {
@@ -131,7 +131,7 @@ class TradeBars {
     bar.close = trade.price;
     ++bar.trades;
     // What does not fit here does not fit the total of the instrument, which says so.
-    (void)market::add(bar.volume, trade.quantity);
+    (void)sluice::add(bar.volume, trade.quantity);
   }
 
   // A trade that comes too late for its bar, or whose bar finds no room.

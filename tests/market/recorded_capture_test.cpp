@@ -41,8 +41,8 @@ struct TradeSums {
     lowest = std::min(lowest, trade.price);
     highest = std::max(highest, trade.price);
     buyer_maker += trade.buyer_maker ? 1 : 0;
-    EXPECT_TRUE(market::add(quantity, trade.quantity));
-    EXPECT_TRUE(market::add(notional, trade.price, trade.quantity));
+    EXPECT_TRUE(sluice::add(quantity, trade.quantity));
+    EXPECT_TRUE(sluice::add(notional, trade.price, trade.quantity));
   }
 };
 

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "market/decimal.hpp"
+#include "sluice/connect/decimal.hpp"
 
 #include <array>
 
-namespace market {
+namespace sluice {
 namespace {
 
 // Digits are made from the last to the first; zeros behind the last one that counts are never written.
@@ -35,7 +35,7 @@ void append_sum(std::string& out, Int128 units, int fraction_digits) {
 
 }  // namespace
 
-std::string_view text(DecimalFault fault) {
+std::string_view to_text(DecimalFault fault) {
   switch (fault) {
     case DecimalFault::none:
       return "a decimal";
@@ -57,12 +57,18 @@ void append(std::string& out, Decimal value) {
   append_scaled(out, units < 0, magnitude, kDecimalDigits);
 }
 
-void append(std::string& out, const QuantitySum& sum) {
+void append(std::string& out, const DecimalSum<kDecimalDigits>& sum) {
   append_sum(out, sum.units(), kDecimalDigits);
 }
 
-void append(std::string& out, const NotionalSum& sum) {
+void append(std::string& out, const DecimalSum<2 * kDecimalDigits>& sum) {
   append_sum(out, sum.units(), 2 * kDecimalDigits);
 }
 
-}  // namespace market
+std::string to_text(Decimal value) {
+  std::string out;
+  append(out, value);
+  return out;
+}
+
+}  // namespace sluice

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a decimal is, how it is written, and that sums of them are exact.
 
-#include "market/decimal.hpp"
-
 #include <random>
 #include <string>
 #include <type_traits>
@@ -10,12 +8,14 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-namespace market {
+#include <sluice/connect/decimal.hpp>
+
+namespace sluice {
 namespace {
 
 std::string rewritten(std::string_view text) {
   const ParsedDecimal parsed = parse_decimal(text);
-  return parsed.fault == DecimalFault::none ? to_text(parsed.value) : std::string{market::text(parsed.fault)};
+  return parsed.fault == DecimalFault::none ? to_text(parsed.value) : std::string{to_text(parsed.fault)};
 }
 
 TEST(Decimal, IsWrittenWithoutTrailingZerosAndExponent) {
@@ -88,16 +88,16 @@ TEST(Decimal, SurvivesBeingWrittenAndReadAgain) {
 }
 
 TEST(Sum, AddsQuantitiesExactly) {
-  QuantitySum sum;
+  DecimalSum<8> sum;
   for (int round = 0; round < 1000; ++round)
     ASSERT_TRUE(add(sum, parse_decimal("0.1").value));
   ASSERT_TRUE(subtract(sum, parse_decimal("0.00000001").value));
   EXPECT_EQ(to_text(sum), "99.99999999");
-  EXPECT_EQ(to_text(QuantitySum{}), "0");
+  EXPECT_EQ(to_text(DecimalSum<8>{}), "0");
 }
 
 TEST(Sum, AddsProductsExactly) {
-  NotionalSum sum;
+  DecimalSum<16> sum;
   ASSERT_TRUE(add(sum, parse_decimal("0.00000001").value, parse_decimal("0.00000001").value));
   EXPECT_EQ(to_text(sum), "0.0000000000000001");
   ASSERT_TRUE(
@@ -107,7 +107,7 @@ TEST(Sum, AddsProductsExactly) {
 
 TEST(Sum, SaysSoInsteadOfOverflowing) {
   constexpr Int128 kMost = static_cast<Int128>(~UInt128{0} >> 1);
-  NotionalSum sum;
+  DecimalSum<16> sum;
   ASSERT_TRUE(sum.add_units(kMost));
   EXPECT_FALSE(sum.add_units(1));
   EXPECT_EQ(to_text(sum), "17014118346046923173168.7303715884105727");
@@ -118,8 +118,8 @@ TEST(Sum, SaysSoInsteadOfOverflowing) {
   EXPECT_EQ(to_text(sum), "-17014118346046923173168.7303715884105728");
 }
 
-static_assert(std::is_trivially_copyable_v<Decimal> && std::is_trivially_copyable_v<NotionalSum>);
+static_assert(std::is_trivially_copyable_v<Decimal> && std::is_trivially_copyable_v<DecimalSum<16>>);
 static_assert(parse_decimal("1.5").value.units() == 150'000'000);
 
 }  // namespace
-}  // namespace market
+}  // namespace sluice
