@@ -13,10 +13,10 @@
 #include <string_view>
 #include <vector>
 
+#include <sluice/connect/line_reader.hpp>
 #include <sluice/error.hpp>
 
 #include "market/book.hpp"
-#include "market/capture_file.hpp"
 #include "market/capture_line.hpp"
 #include "market/hand_out.hpp"
 #include "market/input_plan.hpp"
@@ -32,8 +32,9 @@ class Market {
  public:
   void read(const market::InputFile& file) {
     // Nobody resumes here: no access points.
-    market::CaptureFile capture{file.path, {.access_point_every_bytes = 0}};
-    for (market::Line line = capture.next(); line.status == market::LineStatus::line; line = capture.next())
+    sluice::LineReader capture{file.path, {.access_point_every_bytes = 0}};
+    for (sluice::FileLine line = capture.next(); line.status == sluice::LineStatus::line;
+         line = capture.next())
       take(file, line);
     if (!capture.failure().empty()) throw sluice::Error{{"read", file.path, capture.failure(), ""}};
   }
@@ -66,13 +67,12 @@ class Market {
   }
 
  private:
-  void take(const market::InputFile& file, const market::Line& line) {
+  void take(const market::InputFile& file, const sluice::FileLine& line) {
     path_ = file.path;
     line_ = line.number;
     const market::CaptureLine parts = market::split_capture_line(file.format, file.instrument, line.text);
     if (!parts.reject_reason.empty()) return reject(parts.reject_reason);
-    market::hand_out(parser_.parse(parts.instrument, parts.json, market::CaptureFile::kReadableBehind),
-                     *this);
+    market::hand_out(parser_.parse(parts.instrument, parts.json, sluice::LineReader::kReadableBehind), *this);
   }
   void keep(market::Output output, const std::string& row) {
     texts_.push_back(row);

@@ -11,9 +11,8 @@
 
 #include <fmt/format.h>
 
+#include <sluice/connect/line_reader.hpp>
 #include <sluice/error.hpp>
-
-#include "market/capture_file.hpp"
 
 namespace market {
 namespace {
@@ -70,11 +69,11 @@ std::vector<InputGroup> make_groups(std::vector<InputFile> files) {
 
 // The first line decides the format; the first line with a time, which may be a later one, gives the time.
 void look_into(InputFile& file, bool name_is_raw) {
-  CaptureFile capture{file.path, {.access_point_every_bytes = 0}};
+  sluice::LineReader capture{file.path, {.access_point_every_bytes = 0}};
   file.format = name_is_raw ? CaptureFormat::raw : CaptureFormat::unknown;
   for (std::size_t looked_at = 0; looked_at < kLinesLookedAt && !file.first_receive_ns; ++looked_at) {
-    const Line line = capture.next();
-    if (line.status == LineStatus::end || line.status == LineStatus::broken) return;
+    const sluice::FileLine line = capture.next();
+    if (line.status == sluice::LineStatus::end || line.status == sluice::LineStatus::broken) return;
     if (looked_at == 0) file.format = detect_format(name_is_raw, line.text);
     file.first_receive_ns = receive_time_ns(line.text);
   }

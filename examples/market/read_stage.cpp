@@ -12,7 +12,7 @@ ReadStage::ReadStage(sluice::Worker& worker, const InputPlan& plan, const std::v
                      std::uint64_t max_line_bytes)
     : worker_{worker},
       position_{worker.state<ReadPosition>("position")},
-      access_point_{worker.state<AccessPoint>("access-point")} {
+      access_point_{worker.state<sluice::AccessPoint>("access-point")} {
   options_.max_line_bytes = max_line_bytes;
   // A replacement decompresses half of this on average before its first line.
   options_.access_point_every_bytes = std::size_t{128} << 10;
@@ -27,26 +27,26 @@ ReadStage::ReadStage(sluice::Worker& worker, const InputPlan& plan, const std::v
 
 void ReadStage::open_file() {
   const PlannedFile& planned = files_[position_->file];
-  capture_ = std::make_unique<CaptureFile>(planned.file.path, options_);
+  capture_ = std::make_unique<sluice::LineReader>(planned.file.path, options_);
   format_ = planned.file.format;
-  if (position_->line != CapturePosition{}) capture_->resume(position_->line, &*access_point_);
+  if (position_->line != sluice::LinePosition{}) capture_->resume(position_->line, &*access_point_);
 }
 
 bool ReadStage::operator()(sluice::Output<LineRecord>& lines, sluice::Output<RowRecord>& rows) {
   if (capture_ == nullptr) return false;
-  const Line line = capture_->next();
+  const sluice::FileLine line = capture_->next();
   switch (line.status) {
-    case LineStatus::line:
+    case sluice::LineStatus::line:
       send(line, lines, rows);
       return true;
-    case LineStatus::too_long:
+    case sluice::LineStatus::too_long:
       send_long_line(line, rows);
       return true;
-    case LineStatus::broken:
+    case sluice::LineStatus::broken:
       // What was read before stands; the files behind it are read all the same.
       worker_.report(capture_->failure());
       break;
-    case LineStatus::end:
+    case sluice::LineStatus::end:
       break;
   }
   next_file();
@@ -54,7 +54,7 @@ bool ReadStage::operator()(sluice::Output<LineRecord>& lines, sluice::Output<Row
   return capture_ != nullptr;
 }
 
-void ReadStage::send_long_line(const Line& line, sluice::Output<RowRecord>& rows) {
+void ReadStage::send_long_line(const sluice::FileLine& line, sluice::Output<RowRecord>& rows) {
   const InputFile& file = files_[position_->file].file;
   const LongLine refused = refuse_long_line(line, format_, file.path);
   rows.push(RowHead{Output::rejected, 0}, refused.row);
@@ -62,7 +62,8 @@ void ReadStage::send_long_line(const Line& line, sluice::Output<RowRecord>& rows
   position_.edit().line = capture_->position();
 }
 
-void ReadStage::send(const Line& line, sluice::Output<LineRecord>& lines, sluice::Output<RowRecord>& rows) {
+void ReadStage::send(const sluice::FileLine& line, sluice::Output<LineRecord>& lines,
+                     sluice::Output<RowRecord>& rows) {
   const PlannedFile& planned = files_[position_->file];
   const std::optional<std::int64_t> received_ns = send_line(
       line, format_, planned.file.instrument, planned.index, planned.file.path,
@@ -86,12 +87,12 @@ void ReadStage::next_file() {
     }
   }
   position_.set(next);
-  access_point_.set(AccessPoint{});
+  access_point_.set(sluice::AccessPoint{});
   capture_.reset();
   if (next.file < files_.size()) open_file();
 }
 
-LongLine refuse_long_line(const Line& line, CaptureFormat format, std::string_view path) {
+LongLine refuse_long_line(const sluice::FileLine& line, CaptureFormat format, std::string_view path) {
   const CaptureLine begin = split_capture_line(format, Instrument{}, line.text);
   if (!begin.reject_reason.empty()) return {rejected_row(path, line.number, begin.reject_reason), {}};
   if (!begin.json.starts_with('{')) return {rejected_row(path, line.number, "JSON is no object"), {}};

@@ -11,10 +11,10 @@
 #include <string>
 #include <vector>
 
+#include <sluice/connect/access_point.hpp>
+#include <sluice/connect/line_reader.hpp>
 #include <sluice/sluice.hpp>
 
-#include "market/access_point.hpp"
-#include "market/capture_file.hpp"
 #include "market/capture_line.hpp"
 #include "market/events.hpp"
 #include "market/input_plan.hpp"
@@ -24,7 +24,7 @@ namespace market {
 // Where a reader stands; zeros is the beginning.
 struct ReadPosition {
   std::uint64_t file = 0;  // In the worker's list, all its groups one after the other.
-  CapturePosition line;
+  sluice::LinePosition line;
   std::int64_t last_receive_ns = 0;  // Of the group so far.
 };
 
@@ -45,22 +45,22 @@ class ReadStage {
 
   void open_file();
   void next_file();
-  void send_long_line(const Line& line, sluice::Output<RowRecord>& rows);
-  void send(const Line& line, sluice::Output<LineRecord>& lines, sluice::Output<RowRecord>& rows);
+  void send_long_line(const sluice::FileLine& line, sluice::Output<RowRecord>& rows);
+  void send(const sluice::FileLine& line, sluice::Output<LineRecord>& lines, sluice::Output<RowRecord>& rows);
 
   sluice::Worker& worker_;
   std::vector<PlannedFile> files_;
-  CaptureOptions options_;
+  sluice::LineReaderOptions options_;
   sluice::Recoverable<ReadPosition> position_;
-  sluice::Recoverable<AccessPoint> access_point_;
-  AccessPoint new_access_point_;
-  std::unique_ptr<CaptureFile> capture_;
+  sluice::Recoverable<sluice::AccessPoint> access_point_;
+  sluice::AccessPoint new_access_point_;
+  std::unique_ptr<sluice::LineReader> capture_;
   CaptureFormat format_ = CaptureFormat::unknown;
 };
 
 // Sends one line of a capture on, or the reason why it is none. Gives the line's receive time, if it has one.
 // Shared with standard input.
-std::optional<std::int64_t> send_line(const Line& line, CaptureFormat format,
+std::optional<std::int64_t> send_line(const sluice::FileLine& line, CaptureFormat format,
                                       const Instrument& file_instrument, std::uint32_t file,
                                       std::string_view path, auto&& push_line, auto&& push_row) {
   const CaptureLine parts = split_capture_line(format, file_instrument, line.text);
@@ -79,6 +79,6 @@ struct LongLine {
 };
 
 // `line.text` is the line's beginning. Shared with standard input.
-LongLine refuse_long_line(const Line& line, CaptureFormat format, std::string_view path);
+LongLine refuse_long_line(const sluice::FileLine& line, CaptureFormat format, std::string_view path);
 
 }  // namespace market

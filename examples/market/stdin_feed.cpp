@@ -13,14 +13,17 @@
 namespace market {
 namespace {
 
-FileDescriptor open_stream(const std::string& path) {
-  if (path == kStandardInput) return FileDescriptor::borrowed(STDIN_FILENO);
+std::shared_ptr<const int> open_stream(const std::string& path) {
+  if (path == kStandardInput) return std::make_shared<const int>(STDIN_FILENO);
   const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
   if (fd < 0) {
     throw sluice::Error{
         {"open the pipe", path, sluice::errno_text(), "check the path and the right to read it"}};
   }
-  return FileDescriptor::owned(fd);
+  return {new int{fd}, [](const int* opened) {
+            ::close(*opened);
+            delete opened;
+          }};
 }
 
 }  // namespace
@@ -28,7 +31,7 @@ FileDescriptor open_stream(const std::string& path) {
 StdinFeed::StdinFeed(std::vector<std::string> paths, std::uint64_t max_line_bytes)
     : max_line_bytes_{max_line_bytes} {
   for (std::string& path : paths) {
-    FileDescriptor descriptor = open_stream(path);
+    std::shared_ptr<const int> descriptor = open_stream(path);
     streams_.push_back({std::move(path), std::move(descriptor)});
   }
 }
@@ -40,7 +43,7 @@ void StdinFeed::open_inlets(sluice::Engine& engine) {
 }
 
 bool StdinFeed::input_waits() const {
-  pollfd entry{streams_[now_].descriptor.get(), POLLIN, 0};
+  pollfd entry{*streams_[now_].descriptor, POLLIN, 0};
   return ::poll(&entry, 1, 0) > 0;
 }
 
@@ -54,31 +57,31 @@ void StdinFeed::feed(sluice::Engine& engine) {
       if (!(capture_ && capture_->line_at_hand()) && !input_waits()) return;
       const Stream& stream = streams_[now_];
       if (!capture_) {
-        CaptureOptions options;
+        sluice::LineReaderOptions options;
         options.max_line_bytes = max_line_bytes_;
-        capture_.emplace(FileDescriptor::borrowed(stream.descriptor.get()), stream.path, options);
+        capture_.emplace(*stream.descriptor, stream.path, options);
       }
       push(capture_->next());
     }
   }
 }
 
-void StdinFeed::push(const Line& line) {
+void StdinFeed::push(const sluice::FileLine& line) {
   // Lines without a file's name can only be those of a merged file, which name their instrument.
   if (!format_ && !line.text.empty()) format_ = detect_format(false, line.text);
   const std::string& path = streams_[now_].path;
   switch (line.status) {
-    case LineStatus::broken:
+    case sluice::LineStatus::broken:
       failure_ = capture_->failure();
       return next_stream();
-    case LineStatus::end:
+    case sluice::LineStatus::end:
       return next_stream();
-    case LineStatus::too_long: {
+    case sluice::LineStatus::too_long: {
       const LongLine refused = refuse_long_line(line, format_.value_or(CaptureFormat::unknown), path);
       if (!refused.problem.empty()) failure_ = refused.problem;
       return push_row(RowHead{Output::rejected, 0}, refused.row);
     }
-    case LineStatus::line:
+    case sluice::LineStatus::line:
       break;
   }
   send_line(

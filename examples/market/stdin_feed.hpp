@@ -8,13 +8,14 @@
 
 #include <chrono>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include <sluice/connect/line_reader.hpp>
 #include <sluice/sluice.hpp>
 
-#include "market/capture_file.hpp"
 #include "market/capture_line.hpp"
 #include "market/events.hpp"
 
@@ -34,12 +35,12 @@ class StdinFeed {
  private:
   struct Stream {
     std::string path;
-    FileDescriptor descriptor;
+    std::shared_ptr<const int> descriptor;  // Closed with the last of them, unless it is standard input.
   };
 
   void open_inlets(sluice::Engine& engine);
   bool input_waits() const;
-  void push(const Line& line);
+  void push(const sluice::FileLine& line);
   void push_row(const RowHead& head, const std::string& row);
   void next_stream();
   void close();
@@ -49,7 +50,7 @@ class StdinFeed {
   std::uint64_t max_line_bytes_;
   std::optional<sluice::Inlet<LineRecord>> lines_;
   std::optional<sluice::Inlet<RowRecord>> rows_;
-  std::optional<CaptureFile> capture_;  // Once there is something to read: to open one reads.
+  std::optional<sluice::LineReader> capture_;  // Once there is something to read: to open one reads.
   std::optional<CaptureFormat> format_;
   std::string failure_;
   bool open_ = true;

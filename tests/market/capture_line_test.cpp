@@ -10,20 +10,20 @@
 namespace market {
 namespace {
 
-const Instrument kSpot = make_instrument("spot", "BTCUSDT").instrument;
+const Instrument kSpotCapture = make_instrument("spot", "BTCUSDT").instrument;
 
 CaptureLine raw(std::string_view line) {
-  return split_capture_line(CaptureFormat::raw, kSpot, line);
+  return split_capture_line(CaptureFormat::raw, kSpotCapture, line);
 }
 CaptureLine merged(std::string_view line) {
-  return split_capture_line(CaptureFormat::merged, kSpot, line);
+  return split_capture_line(CaptureFormat::merged, kSpotCapture, line);
 }
 
 TEST(RawLine, IsReceiveTimeSpaceJson) {
   const CaptureLine line = raw(R"(1723161255030314667 {"a": 1})");
   EXPECT_EQ(line.reject_reason, "");
   EXPECT_EQ(line.receive_time_ns, 1723161255030314667);
-  EXPECT_EQ(line.instrument, kSpot);
+  EXPECT_EQ(line.instrument, kSpotCapture);
   EXPECT_EQ(line.json, R"({"a": 1})");
 }
 
@@ -64,7 +64,7 @@ TEST(CaptureLine, IsRejectedWithTheReason) {
 
 TEST(CaptureLine, OfNoCaptureFileIsRejectedWhateverItIs) {
   for (const char* line : {"1 {}", "1\tspot\tB\t{}", "Dear diary", "\xff\xfe"}) {
-    EXPECT_NE(split_capture_line(CaptureFormat::unknown, kSpot, line).reject_reason, "") << line;
+    EXPECT_NE(split_capture_line(CaptureFormat::unknown, kSpotCapture, line).reject_reason, "") << line;
   }
 }
 
@@ -72,9 +72,9 @@ TEST(CaptureName, IsVenueSymbolDay) {
   const CaptureName name = read_capture_name("/data/2024/cm_btcusd_perp_20240808.gz");
   EXPECT_EQ(name.fault, "");
   EXPECT_EQ(name.instrument, make_instrument("cm", "BTCUSD_PERP").instrument);
-  EXPECT_EQ(read_capture_name("spot_btcusdt_20240808").instrument, kSpot);
-  EXPECT_EQ(read_capture_name("spot_btcusdt_20240808.jsonl.zst").instrument, kSpot);
-  EXPECT_EQ(read_capture_name("dir_a_b/spot_BTCUSDT_20240808.gz").instrument, kSpot);
+  EXPECT_EQ(read_capture_name("spot_btcusdt_20240808").instrument, kSpotCapture);
+  EXPECT_EQ(read_capture_name("spot_btcusdt_20240808.jsonl.zst").instrument, kSpotCapture);
+  EXPECT_EQ(read_capture_name("dir_a_b/spot_BTCUSDT_20240808.gz").instrument, kSpotCapture);
 }
 
 TEST(CaptureName, SaysWhatIsWrongWithIt) {

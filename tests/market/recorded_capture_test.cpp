@@ -13,7 +13,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "market/capture_file.hpp"
+#include <sluice/connect/line_reader.hpp>
+
 #include "market/input_plan.hpp"
 #include "market/parse.hpp"
 #include "market_test_support.hpp"
@@ -93,12 +94,13 @@ class Answers {
   }
 
   void read(const InputFile& file) {
-    CaptureFile capture{file.path};
-    for (Line line = capture.next(); line.status != LineStatus::end; line = capture.next()) {
-      ASSERT_EQ(line.status, LineStatus::line) << capture.failure();
+    sluice::LineReader capture{file.path};
+    for (sluice::FileLine line = capture.next(); line.status != sluice::LineStatus::end;
+         line = capture.next()) {
+      ASSERT_EQ(line.status, sluice::LineStatus::line) << capture.failure();
       const CaptureLine split = split_capture_line(file.format, file.instrument, line.text);
       ASSERT_EQ(split.reject_reason, "") << file.path << ":" << line.number;
-      const Parsed parsed = parser_.parse(split.instrument, split.json, CaptureFile::kReadableBehind);
+      const Parsed parsed = parser_.parse(split.instrument, split.json, sluice::LineReader::kReadableBehind);
       if (const auto* rejected = std::get_if<Rejected>(&parsed)) {
         FAIL() << file.path << ":" << line.number << ": " << rejected->reason;
       }

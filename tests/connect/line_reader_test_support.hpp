@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the tests of the capture reader share: a whole reading of a file, and text to put into files.
+// What the tests of the line reader share: a whole reading of a file, and text to put into files.
 #pragma once
 
 #include <algorithm>
@@ -10,20 +10,21 @@
 
 #include <gtest/gtest.h>
 
-#include "market/capture_file.hpp"
-#include "market_test_support.hpp"
+#include <sluice/connect/line_reader.hpp>
 
-namespace market::test {
+#include "support/files.hpp"
+
+namespace sluice::test {
 
 // Small enough to make points in small files.
-inline constexpr CaptureOptions kSmall{.max_line_bytes = 4096, .access_point_every_bytes = 16384};
+inline constexpr LineReaderOptions kSmall{.max_line_bytes = 4096, .access_point_every_bytes = 16384};
 
 struct Reading {
   std::vector<std::string> lines;
-  Line last;
+  FileLine last;
 };
 
-inline Reading read_all(CaptureFile& file) {
+inline Reading read_all(LineReader& file) {
   Reading reading;
   for (;;) {
     reading.last = file.next();
@@ -37,8 +38,8 @@ inline Reading read_all(CaptureFile& file) {
   }
 }
 
-inline std::vector<std::string> lines_of(const std::string& path, const CaptureOptions& options = kSmall) {
-  CaptureFile file{path, options};
+inline std::vector<std::string> lines_of(const std::string& path, const LineReaderOptions& options = kSmall) {
+  LineReader file{path, options};
   Reading reading = read_all(file);
   EXPECT_EQ(reading.last.status, LineStatus::end) << file.failure();
   return reading.lines;
@@ -65,4 +66,4 @@ inline std::vector<std::string> split(const std::string& text) {
   return lines;
 }
 
-}  // namespace market::test
+}  // namespace sluice::test

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "market/capture_file_decoder.hpp"
+#include "decoder.hpp"
 
 #include <utility>
 
 #include <sluice/error.hpp>
 
-namespace market {
+namespace sluice::detail {
 namespace {
 
 class PlainDecoder final : public Decoder {
@@ -79,4 +79,4 @@ std::unique_ptr<Decoder> make_decoder(ByteSource& source, std::size_t point_ever
   return std::make_unique<PlainDecoder>(source);
 }
 
-}  // namespace market
+}  // namespace sluice::detail

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // How captures are read line by line, from files and pipes, and what becomes of long lines.
 
-#include "market/capture_file.hpp"
-
 #include <algorithm>
 #include <array>
 #include <fcntl.h>
@@ -14,11 +12,13 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <sluice/connect/line_reader.hpp>
+#include <sluice/detail/descriptor.hpp>
 #include <sluice/error.hpp>
 
-#include "capture_file_test_support.hpp"
+#include "line_reader_test_support.hpp"
 
-namespace market {
+namespace sluice {
 namespace {
 
 using test::gzip;
@@ -32,19 +32,19 @@ using test::zstd;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
-TEST(CaptureFile, GivesTheLinesOfAPlainFile) {
+TEST(LineReader, GivesTheLinesOfAPlainFile) {
   const TemporaryDirectory directory;
   EXPECT_THAT(lines_of(directory.write("a", "one\ntwo\n\nfour\n")), ElementsAre("one", "two", "", "four"));
 }
 
-TEST(CaptureFile, TellsArchivesByTheirFirstBytesAndNotByName) {
+TEST(LineReader, TellsArchivesByTheirFirstBytesAndNotByName) {
   const TemporaryDirectory directory;
   EXPECT_THAT(lines_of(directory.write("a.zst", gzip("one\ntwo\n"))), ElementsAre("one", "two"));
   EXPECT_THAT(lines_of(directory.write("b.gz", zstd("one\ntwo\n"))), ElementsAre("one", "two"));
   EXPECT_THAT(lines_of(directory.write("c.gz", "one\ntwo\n")), ElementsAre("one", "two"));
 }
 
-TEST(CaptureFile, ReadsMembersAndFramesOneAfterAnother) {
+TEST(LineReader, ReadsMembersAndFramesOneAfterAnother) {
   const TemporaryDirectory directory;
   EXPECT_THAT(lines_of(directory.write("a", gzip("on", "named") + gzip("") + gzip("e\ntwo\n"))),
               ElementsAre("one", "two"));
@@ -54,19 +54,19 @@ TEST(CaptureFile, ReadsMembersAndFramesOneAfterAnother) {
       ElementsAre("one", "two"));
 }
 
-TEST(CaptureFile, IgnoresZerosBehindAGzipArchive) {
+TEST(LineReader, IgnoresZerosBehindAGzipArchive) {
   const TemporaryDirectory directory;
   EXPECT_THAT(lines_of(directory.write("a", gzip("one\n") + std::string(1000, '\0'))), ElementsAre("one"));
 }
 
-TEST(CaptureFile, GivesTheLastLineWithoutNewlineToo) {
+TEST(LineReader, GivesTheLastLineWithoutNewlineToo) {
   const TemporaryDirectory directory;
   EXPECT_THAT(lines_of(directory.write("a", "one\ntwo")), ElementsAre("one", "two"));
   EXPECT_THAT(lines_of(directory.write("b", gzip("one\ntwo"))), ElementsAre("one", "two"));
   EXPECT_THAT(lines_of(directory.write("c", zstd("two"))), ElementsAre("two"));
 }
 
-TEST(CaptureFile, WithoutContentHasNoLines) {
+TEST(LineReader, WithoutContentHasNoLines) {
   const TemporaryDirectory directory;
   EXPECT_THAT(lines_of(directory.write("a", "")), ElementsAre());
   EXPECT_THAT(lines_of(directory.write("b", gzip(""))), ElementsAre());
@@ -75,22 +75,22 @@ TEST(CaptureFile, WithoutContentHasNoLines) {
   EXPECT_THAT(lines_of(directory.write("e", "\x1f")), ElementsAre("\x1f"));
 }
 
-TEST(CaptureFile, CountsLinesAndBytes) {
+TEST(LineReader, CountsLinesAndBytes) {
   const TemporaryDirectory directory;
-  CaptureFile file{directory.write("a", gzip("one\nfour4\nx"))};
-  EXPECT_EQ(file.position(), (CapturePosition{0, 0}));
+  LineReader file{directory.write("a", gzip("one\nfour4\nx"))};
+  EXPECT_EQ(file.position(), (LinePosition{0, 0}));
   EXPECT_EQ(file.next().number, 1U);
-  EXPECT_EQ(file.position(), (CapturePosition{4, 1}));
+  EXPECT_EQ(file.position(), (LinePosition{4, 1}));
   EXPECT_EQ(file.next().length_bytes, 5U);
-  EXPECT_EQ(file.position(), (CapturePosition{10, 2}));
+  EXPECT_EQ(file.position(), (LinePosition{10, 2}));
   EXPECT_EQ(file.next().text, "x");
-  EXPECT_EQ(file.position(), (CapturePosition{11, 3}));
+  EXPECT_EQ(file.position(), (LinePosition{11, 3}));
   EXPECT_EQ(file.next().status, LineStatus::end);
   EXPECT_EQ(file.next().status, LineStatus::end);
-  EXPECT_EQ(file.position(), (CapturePosition{11, 3}));
+  EXPECT_EQ(file.position(), (LinePosition{11, 3}));
 }
 
-TEST(CaptureFile, PassesEveryByteThrough) {
+TEST(LineReader, PassesEveryByteThrough) {
   std::string bytes;
   std::mt19937 random{3};
   for (int count = 0; count < 300'000; ++count)
@@ -102,15 +102,15 @@ TEST(CaptureFile, PassesEveryByteThrough) {
   EXPECT_EQ(lines_of(directory.write("c", zstd(bytes))), split(bytes));
 }
 
-TEST(CaptureFile, LeavesReadableBytesBehindEveryLine) {
+TEST(LineReader, LeavesReadableBytesBehindEveryLine) {
   const TemporaryDirectory directory;
-  CaptureFile file{directory.write("a", std::string(4096, 'x')), kSmall};
-  const Line line = file.next();
+  LineReader file{directory.write("a", std::string(4096, 'x')), kSmall};
+  const FileLine line = file.next();
   // The kernel reads them, and says where it cannot; so does the address sanitizer.
   std::array<int, 2> ends{};
   ASSERT_EQ(::pipe(ends.data()), 0);
-  EXPECT_EQ(::write(ends[1], line.text.data() + line.text.size(), CaptureFile::kReadableBehind),
-            static_cast<ssize_t>(CaptureFile::kReadableBehind));
+  EXPECT_EQ(::write(ends[1], line.text.data() + line.text.size(), LineReader::kReadableBehind),
+            static_cast<ssize_t>(LineReader::kReadableBehind));
   for (const int end : ends)
     ::close(end);
 }
@@ -130,15 +130,15 @@ TEST(LongLine, CountsInThePosition) {
   const TemporaryDirectory directory;
   std::string text(1'000'000, 'z');
   text.append("\nnext\n");
-  CaptureFile file{directory.write("a", text), kSmall};
+  LineReader file{directory.write("a", text), kSmall};
   EXPECT_EQ(file.next().number, 1U);
-  EXPECT_EQ(file.position(), (CapturePosition{1'000'001, 1}));
+  EXPECT_EQ(file.position(), (LinePosition{1'000'001, 1}));
   EXPECT_EQ(file.next().text, "next");
 }
 
 TEST(Opening, SaysWhichFileCannotBeOpenedAndWhy) {
   try {
-    CaptureFile file{"/no/such/file.gz"};
+    LineReader file{"/no/such/file.gz"};
     FAIL() << "it was opened";
   } catch (const sluice::Error& error) {
     EXPECT_THAT(error.what(), HasSubstr("/no/such/file.gz: No such file or directory"));
@@ -148,7 +148,7 @@ TEST(Opening, SaysWhichFileCannotBeOpenedAndWhy) {
 TEST(Opening, RefusesADirectory) {
   const TemporaryDirectory directory;
   try {
-    CaptureFile file{directory.path().string()};
+    LineReader file{directory.path().string()};
     FAIL() << "it was opened";
   } catch (const sluice::Error& error) {
     EXPECT_THAT(error.what(), HasSubstr(directory.path().string() + ": Is a directory"));
@@ -167,7 +167,8 @@ TEST(Pipe, IsReadLikeAFile) {
       }
       ::close(ends[1]);
     }};
-    CaptureFile file{FileDescriptor::owned(ends[0]), "standard input", kSmall};
+    const detail::Descriptor end{ends[0]};
+    LineReader file{ends[0], "standard input", kSmall};
     EXPECT_EQ(read_all(file).lines, split(text));
     writer.join();
   }
@@ -177,7 +178,8 @@ TEST(Pipe, HandsOnALineBeforeTheNextIsWritten) {
   int ends[2] = {};
   ASSERT_EQ(::pipe(ends), 0);
   ASSERT_EQ(::write(ends[1], "first\n", 6), 6);
-  CaptureFile file{FileDescriptor::owned(ends[0]), "standard input", kSmall};
+  const detail::Descriptor end{ends[0]};
+  LineReader file{ends[0], "standard input", kSmall};
   EXPECT_EQ(file.next().text, "first");
   ASSERT_EQ(::write(ends[1], "second\n", 7), 7);
   EXPECT_EQ(file.next().text, "second");
@@ -190,7 +192,8 @@ TEST(Pipe, CannotBeResumed) {
   ASSERT_EQ(::pipe(ends), 0);
   ASSERT_EQ(::write(ends[1], "one\ntwo\n", 8), 8);
   ::close(ends[1]);
-  CaptureFile file{FileDescriptor::owned(ends[0]), "standard input", kSmall};
+  const detail::Descriptor end{ends[0]};
+  LineReader file{ends[0], "standard input", kSmall};
   file.resume({});  // Nothing was read yet.
   EXPECT_EQ(file.next().text, "one");
   EXPECT_THROW(file.resume({4, 1}), sluice::Error);
@@ -202,7 +205,7 @@ TEST(Descriptor, IsReadFromWhereItStandsAndNotMoved) {
   const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
   ASSERT_EQ(::lseek(fd, 8, SEEK_SET), 8);
   for (int round = 0; round < 2; ++round) {
-    CaptureFile file{FileDescriptor::borrowed(fd), "standard input", kSmall};
+    LineReader file{fd, "standard input", kSmall};
     EXPECT_THAT(read_all(file).lines, ElementsAre("one", "two"));
     file.resume({4, 1});
     EXPECT_EQ(file.next().text, "two");
@@ -211,4 +214,4 @@ TEST(Descriptor, IsReadFromWhereItStandsAndNotMoved) {
 }
 
 }  // namespace
-}  // namespace market
+}  // namespace sluice

@@ -7,9 +7,9 @@
 
 #include <zstd.h>
 
-#include "market/capture_file_decoder.hpp"
+#include "decoder.hpp"
 
-namespace market {
+namespace sluice::detail {
 namespace {
 
 struct FreeStream {
@@ -92,4 +92,4 @@ std::unique_ptr<Decoder> make_zstd_decoder(ByteSource& source, std::size_t point
   return std::make_unique<ZstdDecoder>(source, point_every_bytes);
 }
 
-}  // namespace market
+}  // namespace sluice::detail

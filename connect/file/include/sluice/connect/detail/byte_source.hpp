@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The bytes of a capture as they lie in the file or come through a pipe: descriptor, buffer and offset.
+// The bytes of a file as they lie in the file or come through a pipe: descriptor, buffer and offset.
 //
 // A descriptor that can seek is read with pread at this object's own offset, because the offset that the
 // kernel keeps is shared with every process that inherited the descriptor.
@@ -10,7 +10,7 @@
 #include <memory>
 #include <string>
 
-namespace market {
+namespace sluice::detail {
 
 // Owns a descriptor, or borrows one that somebody else closes, such as standard input.
 class FileDescriptor {
@@ -71,4 +71,4 @@ class ByteSource {
   int error_number_ = 0;
 };
 
-}  // namespace market
+}  // namespace sluice::detail

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// How the bytes of a capture become its text: one decoder for each kind of file, told apart by the first
+// How the bytes of a file become its text: one decoder for each kind of file, told apart by the first
 // bytes.
 //
 // A decoder is read from front to back. It ends by returning zero bytes; failure() then says whether that was
-// the end of the capture or the place where it is damaged. Everything returned before stands.
+// the end of the file or the place where it is damaged. Everything returned before stands.
 #pragma once
 
 #include <cstddef>
@@ -11,10 +11,10 @@
 #include <memory>
 #include <string>
 
-#include "market/access_point.hpp"
-#include "market/capture_file_source.hpp"
+#include <sluice/connect/access_point.hpp>
+#include <sluice/connect/detail/byte_source.hpp>
 
-namespace market {
+namespace sluice::detail {
 
 class Decoder {
  public:
@@ -75,4 +75,4 @@ bool starts_zstd(ByteSource& source);
 std::unique_ptr<Decoder> make_gzip_decoder(ByteSource& source, std::size_t point_every_bytes);
 std::unique_ptr<Decoder> make_zstd_decoder(ByteSource& source, std::size_t point_every_bytes);
 
-}  // namespace market
+}  // namespace sluice::detail

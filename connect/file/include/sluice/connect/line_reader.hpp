@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Reads one capture line by line: gzip, zstd or plain, told apart by its first bytes, from a path or a
-// descriptor.
+// Reads one file line by line: gzip, zstd or plain, told apart by its first bytes, from a path or a descriptor.
 //
 // One thread of one process uses an object; next() reads ahead and may block on the file. A reader that is
 // killed leaves nothing behind that matters: a new object resumes at the position that was kept, exactly, and
@@ -14,48 +13,55 @@
 #include <string_view>
 #include <type_traits>
 
-#include "market/access_point.hpp"
-#include "market/capture_file_source.hpp"
+#include <sluice/connect/access_point.hpp>
 
-namespace market {
+namespace sluice {
 
+namespace detail {
+
+class ByteSource;
 class Decoder;
 
+}  // namespace detail
+
 // Where the lines delivered so far end; zeros is the beginning of the file.
-struct CapturePosition {
+struct LinePosition {
   std::uint64_t offset_bytes = 0;  // Of the uncompressed stream, behind the last line and its newline.
   std::uint64_t line_number = 0;   // Of the last line, counted from 1; lines that were too long count.
 
-  bool operator==(const CapturePosition&) const = default;
+  bool operator==(const LinePosition&) const = default;
 };
 
-static_assert(std::is_trivially_copyable_v<CapturePosition>);
-static_assert(std::has_unique_object_representations_v<CapturePosition>);
+static_assert(std::is_trivially_copyable_v<LinePosition>);
+static_assert(std::has_unique_object_representations_v<LinePosition>);
 
 enum class LineStatus : std::uint8_t {
   line,      // `text` is the line without its newline.
   too_long,  // The line is longer than the maximum: it was skipped, `length_bytes` is its length and `text` its
              // beginning, kLongLineBytes of it.
-  end,       // The file was read to its end, and so it is ever after.
+  end,       // The file was read to its end, and so it is ever after, unless it is `growing`.
   broken,    // The file is damaged or truncated behind the last line: see failure(). So it is ever after.
 };
 
-struct Line {
+struct FileLine {
   LineStatus status = LineStatus::end;
   std::string_view text;           // In the reader's buffer, valid until the next call of a member function.
   std::uint64_t number = 0;        // Counted from 1.
   std::uint64_t length_bytes = 0;  // Without the newline.
 };
 
-struct CaptureOptions {
+struct LineReaderOptions {
   std::size_t max_line_bytes = std::size_t{1} << 20;
   // The least distance of two access points in the text, 0 for none. They lie where the archive allows it and
   // at most one in what is read at once (128 KiB), so that 256 KiB gives points 300 to 400 KiB apart in gzip
   // files.
   std::size_t access_point_every_bytes = std::size_t{256} << 10;
+  // More may be appended: what is behind the last newline is no line yet, and `end` only says that nothing more is there
+  // now. For plain files.
+  bool growing = false;
 };
 
-class CaptureFile {
+class LineReader {
  public:
   // A line may be read this many bytes behind its end: what those bytes are means nothing (simdjson's
   // padding).
@@ -65,18 +71,21 @@ class CaptureFile {
   static constexpr std::size_t kLongLineBytes = 256;
 
   // Throws sluice::Error when the file cannot be opened or its first bytes cannot be read.
-  explicit CaptureFile(const std::string& path, const CaptureOptions& options = {});
-  // Reads from where the descriptor stands now; `name` is for messages.
-  CaptureFile(FileDescriptor descriptor, std::string name, const CaptureOptions& options = {});
-  CaptureFile(CaptureFile&&) noexcept;
-  ~CaptureFile();
+  explicit LineReader(const std::string& path, const LineReaderOptions& options = {});
+  // Reads from where the descriptor stands now, which its owner closes after this object; `name` is for messages.
+  LineReader(int descriptor, std::string name, const LineReaderOptions& options = {});
+  LineReader(LineReader&&) noexcept;
+  ~LineReader();
 
-  Line next();
+  FileLine next();
+  // Nothing more is appended: what is behind the last newline is a line.
+  void stop_growing() noexcept { growing_ = false; }
+
   // True when next() can return a line without reading more of the input.
   bool line_at_hand() const;
 
   // Behind the last line that next() returned.
-  const CapturePosition& position() const { return position_; }
+  const LinePosition& position() const { return position_; }
 
   // Copies a new access point to `out` if one is due and lies at or before position(); call it after each
   // batch of lines. Plain files need none and never give one.
@@ -86,29 +95,32 @@ class CaptureFile {
   // before that position, spares decompressing from the beginning; null or one of kind none is no point.
   // Throws sluice::Error for what is no seekable file, unless the position is the beginning and nothing was
   // read.
-  void resume(const CapturePosition& position, const AccessPoint* point = nullptr);
+  void resume(const LinePosition& position, const AccessPoint* point = nullptr);
 
   // Why next() returns `broken`: the file's name, the offset in its text and the reason.
   std::string failure() const;
   const std::string& name() const { return name_; }
 
  private:
+  LineReader(std::unique_ptr<detail::ByteSource> source, std::string name, const LineReaderOptions& options);
+
   bool refill();
-  Line deliver(const char* newline);
-  Line skip_long_line();
-  Line finish();
+  FileLine deliver(const char* newline);
+  FileLine skip_long_line();
+  FileLine finish();
 
   std::string name_;
-  std::unique_ptr<ByteSource> source_;
-  std::unique_ptr<Decoder> decoder_;
+  std::unique_ptr<detail::ByteSource> source_;
+  std::unique_ptr<detail::Decoder> decoder_;
   std::size_t max_line_bytes_;
   std::size_t capacity_bytes_;
+  bool growing_;
   std::unique_ptr<char[]> buffer_;
   std::size_t begin_ = 0;    // The first byte that was not delivered.
   std::size_t scanned_ = 0;  // No newline lies between begin_ and here.
   std::size_t end_ = 0;      // Behind the last decompressed byte.
   std::string long_line_;    // The beginning of the last line that was too long.
-  CapturePosition position_;
+  LinePosition position_;
 };
 
-}  // namespace market
+}  // namespace sluice

@@ -2,7 +2,7 @@
 // Where to resume a compressed capture without decompressing it from its start.
 //
 // A plain value for recoverable memory: a process that takes over the reading of a file needs the position of
-// the last line (CapturePosition) and, for speed, the newest AccessPoint at or before it. All zeros is a
+// the last line (LinePosition) and, for speed, the newest AccessPoint at or before it. All zeros is a
 // valid value and means "none yet". A point belongs to one file; reset it when going on to the next.
 #pragma once
 
@@ -10,7 +10,7 @@
 #include <cstdint>
 #include <type_traits>
 
-namespace market {
+namespace sluice {
 
 inline constexpr std::size_t kWindowBytes = 32768;  // How far deflate refers back (RFC 1951).
 
@@ -32,4 +32,4 @@ static_assert(std::is_trivially_copyable_v<AccessPoint>);
 static_assert(std::has_unique_object_representations_v<AccessPoint>);
 static_assert(sizeof(AccessPoint) == 40 + kWindowBytes);
 
-}  // namespace market
+}  // namespace sluice

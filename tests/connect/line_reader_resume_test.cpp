@@ -11,10 +11,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "capture_file_test_support.hpp"
-#include "market/capture_file.hpp"
+#include <sluice/connect/line_reader.hpp>
 
-namespace market {
+#include "line_reader_test_support.hpp"
+
+namespace sluice {
 namespace {
 
 using test::gzip;
@@ -29,12 +30,13 @@ using ::testing::HasSubstr;
 
 // Reads the file once, taking access points as a source would, and then resumes at random lines with the
 // newest point that such a source held there. Returns how many points there were.
-std::size_t expect_exact_resumption(const std::string& path, const CaptureOptions& options, int resumptions) {
-  std::vector<CapturePosition> positions{{}};
+std::size_t expect_exact_resumption(const std::string& path, const LineReaderOptions& options,
+                                    int resumptions) {
+  std::vector<LinePosition> positions{{}};
   std::vector<std::string> lines;
   std::vector<std::unique_ptr<AccessPoint>> points;
-  CaptureFile file{path, options};
-  for (Line line = file.next(); line.status == LineStatus::line; line = file.next()) {
+  LineReader file{path, options};
+  for (FileLine line = file.next(); line.status == LineStatus::line; line = file.next()) {
     lines.emplace_back(line.text);
     positions.push_back(file.position());
     auto point = std::make_unique<AccessPoint>();
@@ -52,11 +54,11 @@ std::size_t expect_exact_resumption(const std::string& path, const CaptureOption
     for (const auto& candidate : points) {
       if (candidate->uncompressed_bytes <= positions[line].offset_bytes) point = candidate.get();
     }
-    CaptureFile resumed{path, options};
+    LineReader resumed{path, options};
     resumed.resume(positions[line], point);
     EXPECT_EQ(resumed.position(), positions[line]);
     for (std::size_t next = line; next < std::min(line + 3, lines.size()); ++next) {
-      const Line read = resumed.next();
+      const FileLine read = resumed.next();
       EXPECT_EQ(read.status, LineStatus::line) << resumed.failure();
       EXPECT_EQ(read.text, lines[next]);
       EXPECT_EQ(read.number, next + 1);
@@ -96,11 +98,11 @@ TEST(Resumption, ChecksTheChecksumOfAMemberThatItEntersHalfWay) {
   std::string archive = gzip(some_text(5'000));
   archive[archive.size() - 5] = static_cast<char>(archive[archive.size() - 5] ^ 1);
   const std::string path = directory.write("a", archive);
-  CaptureFile file{path, kSmall};
+  LineReader file{path, kSmall};
   const auto point = std::make_unique<AccessPoint>();
   while (!file.take_access_point(*point))
     ASSERT_EQ(file.next().status, LineStatus::line);
-  CaptureFile resumed{path, kSmall};
+  LineReader resumed{path, kSmall};
   resumed.resume(file.position(), point.get());
   const Reading reading = read_all(resumed);
   EXPECT_EQ(reading.last.status, LineStatus::broken);
@@ -111,12 +113,12 @@ TEST(Resumption, GoesWithoutAPointThatLiesBehindThePositionOrIsNone) {
   const TemporaryDirectory directory;
   const std::string text = some_text(5'000);
   const std::string path = directory.write("a", gzip(text));
-  CaptureFile file{path, kSmall};
+  LineReader file{path, kSmall};
   const auto point = std::make_unique<AccessPoint>();
-  CaptureFile first{path, kSmall};
+  LineReader first{path, kSmall};
   first.resume({}, point.get());
   EXPECT_EQ(first.next().text, split(text)[0]);
-  const CapturePosition early = first.position();
+  const LinePosition early = first.position();
   while (!file.take_access_point(*point))
     ASSERT_EQ(file.next().status, LineStatus::line);
   first.resume(early, point.get());
@@ -126,7 +128,7 @@ TEST(Resumption, GoesWithoutAPointThatLiesBehindThePositionOrIsNone) {
 TEST(Resumption, SaysSoWhenTheFileBecameShorter) {
   const TemporaryDirectory directory;
   for (const std::string& content : {std::string{"one\n"}, gzip("one\n"), zstd("one\n")}) {
-    CaptureFile file{directory.write("a", content), kSmall};
+    LineReader file{directory.write("a", content), kSmall};
     file.resume({1000, 50});
     EXPECT_EQ(file.next().status, LineStatus::broken);
     EXPECT_THAT(file.failure(), HasSubstr("it was changed"));
@@ -148,4 +150,4 @@ TEST_F(RecordedCapture, ResumesExactlyAtRandomLinesOfEveryFile) {
 }
 
 }  // namespace
-}  // namespace market
+}  // namespace sluice

@@ -10,9 +10,9 @@
 
 #include <zlib.h>
 
-#include "market/capture_file_decoder.hpp"
+#include "decoder.hpp"
 
-namespace market {
+namespace sluice::detail {
 namespace {
 
 constexpr unsigned char kMagic[] = {0x1f, 0x8b};
@@ -229,4 +229,4 @@ std::unique_ptr<Decoder> make_gzip_decoder(ByteSource& source, std::size_t point
   return std::make_unique<GzipDecoder>(source, point_every_bytes);
 }
 
-}  // namespace market
+}  // namespace sluice::detail

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "market/capture_file_source.hpp"
-
 #include <cerrno>
 #include <cstring>
 #include <sys/types.h>
 #include <unistd.h>
 #include <utility>
 
-namespace market {
+#include <sluice/connect/detail/byte_source.hpp>
+
+namespace sluice::detail {
 namespace {
 
 constexpr std::size_t kBufferBytes = std::size_t{128} << 10;
@@ -70,4 +70,4 @@ std::size_t ByteSource::read_some(void* out, std::size_t bytes, std::uint64_t of
   }
 }
 
-}  // namespace market
+}  // namespace sluice::detail

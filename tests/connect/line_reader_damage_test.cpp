@@ -9,10 +9,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "capture_file_test_support.hpp"
-#include "market/capture_file.hpp"
+#include <sluice/connect/line_reader.hpp>
 
-namespace market {
+#include "line_reader_test_support.hpp"
+
+namespace sluice {
 namespace {
 
 using test::gzip;
@@ -28,13 +29,13 @@ using ::testing::HasSubstr;
 
 // Reads to the damage, and again from the last line, which must find the same.
 Reading read_damaged(const std::string& path, const std::string& reason) {
-  CaptureFile file{path, kSmall};
+  LineReader file{path, kSmall};
   Reading reading = read_all(file);
   EXPECT_EQ(reading.last.status, LineStatus::broken);
   EXPECT_EQ(file.next().status, LineStatus::broken);
   EXPECT_THAT(file.failure(), HasSubstr(path));
   EXPECT_THAT(file.failure(), HasSubstr(reason));
-  CaptureFile again{path, kSmall};
+  LineReader again{path, kSmall};
   again.resume(file.position());
   EXPECT_EQ(again.next().status, LineStatus::broken);
   EXPECT_EQ(again.position(), file.position());
@@ -71,7 +72,7 @@ TEST(DamagedFile, IsNoticedWhereverItIsCutOff) {
     for (std::size_t cut = 4; cut < archive.size(); ++cut) {
       if (cut == first_end) continue;  // Between two members a shorter file is a whole one.
       SCOPED_TRACE(cut);
-      CaptureFile file{directory.write("a", std::string_view{archive}.substr(0, cut)), kSmall};
+      LineReader file{directory.write("a", std::string_view{archive}.substr(0, cut)), kSmall};
       const Reading reading = read_all(file);
       ASSERT_EQ(reading.last.status, LineStatus::broken);
       ASSERT_LE(reading.lines.size(), whole.size());
@@ -131,11 +132,11 @@ TEST(DamagedFile, NeverCrashesTheReader) {
     std::string archive = archives[random() % archives.size()];
     for (int change = 0; change < 3; ++change)
       archive[random() % archive.size()] = static_cast<char>(random());
-    CaptureFile file{directory.write("a", archive), kSmall};
+    LineReader file{directory.write("a", archive), kSmall};
     read_all(file);
     SUCCEED();
   }
 }
 
 }  // namespace
-}  // namespace market
+}  // namespace sluice

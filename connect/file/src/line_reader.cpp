@@ -1,59 +1,64 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "market/capture_file.hpp"
-
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <fcntl.h>
 #include <utility>
 
+#include <sluice/connect/line_reader.hpp>
 #include <sluice/error.hpp>
 
-#include "market/capture_file_decoder.hpp"
+#include "decoder.hpp"
 
-namespace market {
+namespace sluice {
 namespace {
 
 // How much is decompressed at once: small enough to be still in the second-level cache when the lines are
 // read.
 constexpr std::size_t kChunkBytes = std::size_t{128} << 10;
 
-FileDescriptor open_capture(const std::string& path) {
+detail::FileDescriptor open_file(const std::string& path) {
   const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
   if (fd < 0) {
-    throw sluice::Error{{.tried = "open the capture file",
-                         .object = path,
-                         .why = sluice::errno_text(),
-                         .remedy = "check the path and the right to read it"}};
+    throw Error{{.tried = "open the file",
+                 .object = path,
+                 .why = errno_text(),
+                 .remedy = "check the path and the right to read it"}};
   }
-  return FileDescriptor::owned(fd);
+  return detail::FileDescriptor::owned(fd);
 }
 
 }  // namespace
 
-CaptureFile::CaptureFile(const std::string& path, const CaptureOptions& options)
-    : CaptureFile{open_capture(path), path, options} {}
+LineReader::LineReader(const std::string& path, const LineReaderOptions& options)
+    : LineReader{std::make_unique<detail::ByteSource>(open_file(path)), path, options} {}
 
-CaptureFile::CaptureFile(FileDescriptor descriptor, std::string name, const CaptureOptions& options)
+LineReader::LineReader(int descriptor, std::string name, const LineReaderOptions& options)
+    : LineReader{std::make_unique<detail::ByteSource>(detail::FileDescriptor::borrowed(descriptor)),
+                 std::move(name), options} {}
+
+LineReader::LineReader(std::unique_ptr<detail::ByteSource> source, std::string name,
+                       const LineReaderOptions& options)
     : name_{std::move(name)},
-      source_{std::make_unique<ByteSource>(std::move(descriptor))},
+      source_{std::move(source)},
       max_line_bytes_{options.max_line_bytes},
       capacity_bytes_{options.max_line_bytes + 1 + kChunkBytes},
+      growing_{options.growing},
       buffer_{std::make_unique_for_overwrite<char[]>(capacity_bytes_ + kReadableBehind)} {
   std::memset(buffer_.get() + capacity_bytes_, 0, kReadableBehind);
-  decoder_ = make_decoder(*source_, options.access_point_every_bytes);
+  decoder_ = detail::make_decoder(*source_, options.access_point_every_bytes);
   if (source_->error_number() != 0) {
-    throw sluice::Error{{.tried = "read the capture file",
-                         .object = name_,
-                         .why = sluice::errno_text(source_->error_number()),
-                         .remedy = "name a readable file, not a directory"}};
+    throw Error{{.tried = "read the file",
+                 .object = name_,
+                 .why = errno_text(source_->error_number()),
+                 .remedy = "name a readable file, not a directory"}};
   }
 }
 
-CaptureFile::CaptureFile(CaptureFile&&) noexcept = default;
-CaptureFile::~CaptureFile() = default;
+LineReader::LineReader(LineReader&&) noexcept = default;
+LineReader::~LineReader() = default;
 
-Line CaptureFile::next() {
+FileLine LineReader::next() {
   for (;;) {  // Every turn reads on in the file; its end ends the loop.
     if (scanned_ < end_) {
       const void* newline = std::memchr(buffer_.get() + scanned_, '\n', end_ - scanned_);
@@ -65,12 +70,12 @@ Line CaptureFile::next() {
   }
 }
 
-bool CaptureFile::line_at_hand() const {
+bool LineReader::line_at_hand() const {
   return std::memchr(buffer_.get() + begin_, '\n', end_ - begin_) != nullptr;
 }
 
 // Makes room behind what was not delivered yet and decompresses into it; false at the end or the damage.
-bool CaptureFile::refill() {
+bool LineReader::refill() {
   if (begin_ > 0) {
     std::memmove(buffer_.get(), buffer_.get() + begin_, end_ - begin_);
     end_ -= begin_;
@@ -82,7 +87,7 @@ bool CaptureFile::refill() {
   return got > 0;
 }
 
-Line CaptureFile::deliver(const char* newline) {
+FileLine LineReader::deliver(const char* newline) {
   const char* const start = buffer_.get() + begin_;
   const auto length = static_cast<std::size_t>(newline - start);
   begin_ += length + 1;
@@ -96,7 +101,7 @@ Line CaptureFile::deliver(const char* newline) {
 }
 
 // No newline came within the maximum: what follows is dropped chunk by chunk until one does.
-Line CaptureFile::skip_long_line() {
+FileLine LineReader::skip_long_line() {
   std::uint64_t length = 0;
   long_line_.assign(buffer_.get() + begin_, std::min(end_ - begin_, kLongLineBytes));
   for (;;) {  // Every turn reads on in the file; its end ends the loop.
@@ -118,10 +123,10 @@ Line CaptureFile::skip_long_line() {
 }
 
 // Nothing more comes. A last line without newline is a line; one that the damage cut off is not.
-Line CaptureFile::finish() {
+FileLine LineReader::finish() {
   if (!decoder_->failure().empty()) return {LineStatus::broken, {}, position_.line_number, 0};
-  if (begin_ == end_) return {LineStatus::end, {}, position_.line_number, 0};
-  const Line last{
+  if (begin_ == end_ || growing_) return {LineStatus::end, {}, position_.line_number, 0};
+  const FileLine last{
       LineStatus::line, {buffer_.get() + begin_, end_ - begin_}, position_.line_number + 1, end_ - begin_};
   position_.offset_bytes += end_ - begin_;
   ++position_.line_number;
@@ -129,7 +134,7 @@ Line CaptureFile::finish() {
   return last;
 }
 
-bool CaptureFile::take_access_point(AccessPoint& out) {
+bool LineReader::take_access_point(AccessPoint& out) {
   const AccessPoint* point = decoder_->point();
   if (point == nullptr || point->uncompressed_bytes > position_.offset_bytes) return false;
   out = *point;
@@ -137,13 +142,13 @@ bool CaptureFile::take_access_point(AccessPoint& out) {
   return true;
 }
 
-void CaptureFile::resume(const CapturePosition& position, const AccessPoint* point) {
+void LineReader::resume(const LinePosition& position, const AccessPoint* point) {
   if (!source_->can_seek()) {
-    if (position == CapturePosition{} && position_ == CapturePosition{} && end_ == 0) return;
-    throw sluice::Error{{.tried = "resume reading",
-                         .object = name_,
-                         .why = "it is a pipe, and what was read from it is gone",
-                         .remedy = "name a file instead of piping it in"}};
+    if (position == LinePosition{} && position_ == LinePosition{} && end_ == 0) return;
+    throw Error{{.tried = "resume reading",
+                 .object = name_,
+                 .why = "it is a pipe, and what was read from it is gone",
+                 .remedy = "name a file instead of piping it in"}};
   }
   begin_ = end_ = scanned_ = 0;
   position_ = position;
@@ -155,16 +160,16 @@ void CaptureFile::resume(const CapturePosition& position, const AccessPoint* poi
     const std::uint64_t left = position.offset_bytes - decoder_->produced_bytes();
     if (decoder_->read(buffer_.get(), left < kChunkBytes ? static_cast<std::size_t>(left) : kChunkBytes) > 0)
       continue;
-    if (decoder_->failure().empty()) decoder_->fail(kShorterThanPosition);
+    if (decoder_->failure().empty()) decoder_->fail(detail::kShorterThanPosition);
     return;
   }
 }
 
-std::string CaptureFile::failure() const {
+std::string LineReader::failure() const {
   const std::string& why = decoder_->failure();
   if (why.empty()) return {};
   return name_ + ": at byte " + std::to_string(decoder_->produced_bytes()) + " of its text, behind line " +
          std::to_string(position_.line_number) + ": " + why;
 }
 
-}  // namespace market
+}  // namespace sluice
