@@ -46,6 +46,8 @@ LineReader::LineReader(std::unique_ptr<detail::ByteSource> source, std::string n
       growing_{options.growing},
       buffer_{std::make_unique_for_overwrite<char[]>(capacity_bytes_ + kReadableBehind)} {
   std::memset(buffer_.get() + capacity_bytes_, 0, kReadableBehind);
+  compressed_ = detail::starts_gzip(*source_) || detail::starts_zstd(*source_);
+  growing_ = growing_ && !compressed_;
   decoder_ = detail::make_decoder(*source_, options.access_point_every_bytes);
   if (source_->error_number() != 0) {
     throw Error{{.tried = "read the file",
@@ -59,6 +61,7 @@ LineReader::LineReader(LineReader&&) noexcept = default;
 LineReader::~LineReader() = default;
 
 FileLine LineReader::next() {
+  if (skipped_bytes_ > 0) return skip_long_line();
   for (;;) {  // Every turn reads on in the file; its end ends the loop.
     if (scanned_ < end_) {
       const void* newline = std::memchr(buffer_.get() + scanned_, '\n', end_ - scanned_);
@@ -102,24 +105,26 @@ FileLine LineReader::deliver(const char* newline) {
 
 // No newline came within the maximum: what follows is dropped chunk by chunk until one does.
 FileLine LineReader::skip_long_line() {
-  std::uint64_t length = 0;
-  long_line_.assign(buffer_.get() + begin_, std::min(end_ - begin_, kLongLineBytes));
+  if (skipped_bytes_ == 0) long_line_.assign(buffer_.get() + begin_, std::min(end_ - begin_, kLongLineBytes));
   for (;;) {  // Every turn reads on in the file; its end ends the loop.
-    length += end_ - begin_;
+    skipped_bytes_ += end_ - begin_;
     begin_ = end_ = scanned_ = 0;
     if (!refill()) {
       // The damage took the end of this line, so it is no line.
       if (!decoder_->failure().empty()) return {LineStatus::broken, {}, position_.line_number, 0};
-      position_.offset_bytes += length;
-      return {LineStatus::too_long, long_line_, ++position_.line_number, length};
+      if (growing_) return {LineStatus::end, {}, position_.line_number, 0};
+      return deliver_long_line(std::exchange(skipped_bytes_, 0), 0);
     }
     const auto* newline = static_cast<const char*>(std::memchr(buffer_.get(), '\n', end_));
     if (newline == nullptr) continue;
     begin_ = scanned_ = static_cast<std::size_t>(newline - buffer_.get()) + 1;
-    length += begin_ - 1;
-    position_.offset_bytes += length + 1;
-    return {LineStatus::too_long, long_line_, ++position_.line_number, length};
+    return deliver_long_line(std::exchange(skipped_bytes_, 0) + begin_ - 1, 1);
   }
+}
+
+FileLine LineReader::deliver_long_line(std::uint64_t length_bytes, std::uint64_t newline_bytes) {
+  position_.offset_bytes += length_bytes + newline_bytes;
+  return {LineStatus::too_long, long_line_, ++position_.line_number, length_bytes};
 }
 
 // Nothing more comes. A last line without newline is a line; one that the damage cut off is not.
@@ -151,6 +156,7 @@ void LineReader::resume(const LinePosition& position, const AccessPoint* point) 
                  .remedy = "name a file instead of piping it in"}};
   }
   begin_ = end_ = scanned_ = 0;
+  skipped_bytes_ = 0;
   position_ = position;
   if (decoder_->seek(position.offset_bytes)) return;
   const bool usable =

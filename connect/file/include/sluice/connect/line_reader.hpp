@@ -78,6 +78,8 @@ class LineReader {
   ~LineReader();
 
   FileLine next();
+  // gzip or zstd: such a file is never `growing`.
+  bool compressed() const noexcept { return compressed_; }
   // Nothing more is appended: what is behind the last newline is a line.
   void stop_growing() noexcept { growing_ = false; }
 
@@ -107,6 +109,7 @@ class LineReader {
   bool refill();
   FileLine deliver(const char* newline);
   FileLine skip_long_line();
+  FileLine deliver_long_line(std::uint64_t length_bytes, std::uint64_t newline_bytes);
   FileLine finish();
 
   std::string name_;
@@ -115,11 +118,13 @@ class LineReader {
   std::size_t max_line_bytes_;
   std::size_t capacity_bytes_;
   bool growing_;
+  bool compressed_ = false;
   std::unique_ptr<char[]> buffer_;
-  std::size_t begin_ = 0;    // The first byte that was not delivered.
-  std::size_t scanned_ = 0;  // No newline lies between begin_ and here.
-  std::size_t end_ = 0;      // Behind the last decompressed byte.
-  std::string long_line_;    // The beginning of the last line that was too long.
+  std::size_t begin_ = 0;            // The first byte that was not delivered.
+  std::size_t scanned_ = 0;          // No newline lies between begin_ and here.
+  std::size_t end_ = 0;              // Behind the last decompressed byte.
+  std::uint64_t skipped_bytes_ = 0;  // Of a line that is too long and has not ended.
+  std::string long_line_;            // The beginning of the last line that was too long.
   LinePosition position_;
 };
 

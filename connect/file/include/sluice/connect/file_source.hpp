@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+// FileSource: the lines of files and directories, each exactly once, whatever dies.
+//
+//     auto lines = pipeline.source<sluice::FileSource>("read", {.workers = 2}, sluice::FileSourceOptions{.paths = {"/data/day"}});
+//
+// Files are plain, gzip or zstd, told apart by their first bytes. How far each was read is recoverable state: a replacement
+// goes on behind the last line that was committed, within compressed data too, without starting over.
+//
+// With `follow` a file is read as tail -F does, one by each worker: what is appended comes as it is written, line by line; a file
+// that is renamed and made anew is read to its end first, one that is truncated from its beginning. A worker that starts finds a file that was renamed
+// meanwhile under its new name in the same directory. What was written to a file that is gone by then, or was compressed, is lost:
+// that is reported (Worker::report), not passed over.
+//
+// Several workers share the files out: the paths in turn, those of a directory by their names. A directory is read in the
+// order of its names, without those that begin with a dot and without directories in it; with `follow` it is looked at again and
+// again for files that were not there before, each of which is read once: rename it into the directory when it is whole. A pipe or a terminal cannot be read twice: it is the host's to read
+// (docs/guide/sources.md).
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <sluice/connect/access_point.hpp>
+#include <sluice/connect/line_reader.hpp>
+#include <sluice/event.hpp>
+#include <sluice/handler.hpp>
+#include <sluice/output.hpp>
+#include <sluice/worker.hpp>
+
+namespace sluice {
+
+struct FileSourceOptions {
+  std::vector<std::string> paths;  // Of files and directories. The same, in the same order, for every start.
+  bool follow = false;             // Go on for ever, with what is appended.
+  bool header = false;             // The first line of each file is none of its lines.
+  std::size_t max_line_bytes = std::size_t{1} << 20;  // A longer line is left out and reported.
+  std::uint64_t max_files = 4096;                     // That a worker remembers as read; more are an Error.
+};
+
+// Where a line stands.
+struct FileLineHead {
+  std::uint64_t file = 0;    // file_key() of its path.
+  std::uint64_t line = 0;    // From 1; lines that were left out count.
+  std::uint64_t offset = 0;  // In bytes of the text, uncompressed, of the line's first byte.
+};
+
+// The same for the same path, in every process and every life.
+std::uint64_t file_key(std::string_view path) noexcept;
+
+class FileSource {
+ public:
+  // Throws Error for a path that is not there, or is neither file nor directory.
+  FileSource(Worker& worker, FileSourceOptions options);
+  FileSource(const FileSource&) = delete;
+  FileSource& operator=(const FileSource&) = delete;
+  ~FileSource();
+
+  SourceState operator()(Output<Record<FileLineHead>>& out);
+
+ private:
+  struct Position {
+    std::uint64_t file = 0;  // file_key() of the path; 0 for none.
+    LinePosition line;
+    std::uint64_t device = 0;
+    std::uint64_t inode = 0;
+  };
+  class DirectoryWatch;
+
+  bool mine(const std::string& path, std::size_t index, bool of_directory) const;
+  std::vector<std::string> files() const;
+  void check_paths() const;
+  bool go_on();
+  void open(const std::string& path, const std::string& name);
+  void take_up(const std::string& path);
+  void close_file();
+  void forget_file();
+  SourceState at_end();
+  SourceState wait();
+
+  Worker& worker_;
+  FileSourceOptions options_;
+  Recoverable<Position> position_;
+  Recoverable<AccessPoint> access_point_;
+  Table<std::uint64_t, std::uint8_t> done_;
+  AccessPoint new_access_point_;
+  std::string path_;  // Of the file that is read.
+  std::unique_ptr<LineReader> reader_;
+  bool followed_ = false;  // The reader's file may still grow,
+  bool renamed_ = false;   // has no longer its path,
+  bool ending_ = false;    // and grows no more.
+  std::unique_ptr<DirectoryWatch> watch_;
+};
+
+}  // namespace sluice

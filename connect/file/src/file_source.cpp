@@ -1,0 +1,301 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "sluice/connect/file_source.hpp"
+
+#include <algorithm>
+#include <cerrno>
+#include <filesystem>
+#include <sys/inotify.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include <sluice/detail/descriptor.hpp>
+#include <sluice/error.hpp>
+
+namespace sluice {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::chrono::milliseconds kLook = std::chrono::milliseconds{250};  // At what inotify does not tell.
+
+std::optional<struct stat> stat_of(const std::string& path) {
+  struct stat status {};
+  if (::stat(path.c_str(), &status) != 0) return std::nullopt;
+  return status;
+}
+
+bool is(const struct stat& status, std::uint64_t device, std::uint64_t inode) {
+  return status.st_dev == device && status.st_ino == inode;
+}
+
+// The name under which a file stands in the directory of `path` now; empty if it does not.
+std::string find_renamed(const std::string& path, std::uint64_t device, std::uint64_t inode) {
+  std::error_code error;
+  for (const auto& entry : fs::directory_iterator{fs::absolute(path).parent_path(), error}) {
+    const std::string name = entry.path().string();
+    const auto status = stat_of(name);
+    if (status && S_ISREG(status->st_mode) && is(*status, device, inode)) return name;
+  }
+  return {};
+}
+
+std::vector<std::string> regular_files_in(const std::string& directory) {
+  std::vector<std::string> found;
+  std::error_code error;
+  fs::directory_iterator entry{directory, error};
+  for (; !error && entry != fs::directory_iterator{}; entry.increment(error)) {
+    const fs::path& path = entry->path();
+    if (path.filename().string().starts_with('.')) continue;
+    const auto status = stat_of(path.string());
+    if (status && S_ISREG(status->st_mode)) found.push_back(path.string());
+  }
+  if (error) {
+    throw Error{{"read the directory", directory, error.message(),
+                 "check that it is there and the right to read it"}};
+  }
+  std::sort(found.begin(), found.end());
+  return found;
+}
+
+}  // namespace
+
+// FNV-1a, then a mix so that near names are far apart. Source: Fowler, Noll, Vo; splitmix64's finisher.
+std::uint64_t file_key(std::string_view path) noexcept {
+  std::uint64_t hash = 0xcbf29ce484222325;
+  for (const char byte : path) {
+    hash ^= static_cast<unsigned char>(byte);
+    hash *= 0x100000001b3;
+  }
+  hash = (hash ^ (hash >> 30U)) * 0xbf58476d1ce4e5b9;
+  hash = (hash ^ (hash >> 27U)) * 0x94d049bb133111eb;
+  hash ^= hash >> 31U;
+  return hash != 0 ? hash : 1;
+}
+
+// Tells that something has changed in a directory. Where the kernel has no watch to give, the looks at kLook do it alone.
+class FileSource::DirectoryWatch {
+ public:
+  explicit DirectoryWatch(const std::vector<std::string>& paths)
+      : fd_{::inotify_init1(IN_NONBLOCK | IN_CLOEXEC)} {
+    for (const std::string& path : paths) {
+      const auto status = stat_of(path);
+      const bool directory = status && S_ISDIR(status->st_mode);
+      const std::string watched = directory ? path : fs::absolute(path).parent_path().string();
+      if (fd_)
+        ::inotify_add_watch(fd_.get(), watched.c_str(), IN_MODIFY | IN_CREATE | IN_MOVED_TO | IN_MOVED_FROM);
+    }
+  }
+  int fd() const noexcept { return fd_.get(); }
+  void drain() const noexcept {
+    alignas(inotify_event) char events[4096];
+    while (fd_ && ::read(fd_.get(), events, sizeof(events)) > 0) {
+    }
+  }
+
+ private:
+  detail::Descriptor fd_;
+};
+
+FileSource::FileSource(Worker& worker, FileSourceOptions options)
+    : worker_{worker},
+      options_{std::move(options)},
+      position_{worker.state<Position>("position")},
+      access_point_{worker.state<AccessPoint>("access-point")},
+      done_{worker.table<std::uint64_t, std::uint8_t>("done", options_.max_files)} {
+  check_paths();
+  if (options_.follow) watch_ = std::make_unique<DirectoryWatch>(options_.paths);
+}
+
+FileSource::~FileSource() = default;
+
+void FileSource::check_paths() const {
+  if (options_.paths.empty())
+    throw Error{{"read files in", worker_.stage(), "none are named", "name files or directories"}};
+  std::size_t directories = 0;
+  for (const std::string& path : options_.paths) {
+    const auto status = stat_of(path);
+    if (!status && options_.follow && errno == ENOENT) continue;  // It will be made.
+    if (!status)
+      throw Error{{"read the file", path, errno_text(), "check the path and the right to read it"}};
+    if (S_ISDIR(status->st_mode)) ++directories;
+    if (!S_ISREG(status->st_mode) && !S_ISDIR(status->st_mode)) {
+      throw Error{{"read the file", path, "it is neither a file nor a directory",
+                   "let the host read pipes and terminals, and push their lines into an inlet"}};
+    }
+  }
+  const std::size_t files = options_.paths.size() - directories;
+  if (options_.follow && ((directories != 0 && files != 0) || files > worker_.replicas())) {
+    throw Error{{"follow the files of", worker_.stage(),
+                 fmt::format("they are {} files and {} directories for {} workers, and each worker follows "
+                             "one file, or directories",
+                             files, directories, worker_.replicas()),
+                 "give the stage as many workers as there are files, and directories a stage of their own"}};
+  }
+}
+
+bool FileSource::mine(const std::string& path, std::size_t index, bool of_directory) const {
+  return (of_directory ? file_key(path) : index) % worker_.replicas() == worker_.replica();
+}
+
+// This worker's, as they are now, in order.
+std::vector<std::string> FileSource::files() const {
+  std::vector<std::string> files;
+  for (std::size_t index = 0; index < options_.paths.size(); ++index) {
+    const std::string& path = options_.paths[index];
+    const auto status = stat_of(path);
+    if (status && S_ISDIR(status->st_mode)) {
+      for (std::string& file : regular_files_in(path)) {
+        if (mine(file, index, true)) files.push_back(std::move(file));
+      }
+    } else if (status && mine(path, index, false)) {
+      files.push_back(path);
+    }
+  }
+  return files;
+}
+
+SourceState FileSource::operator()(Output<Record<FileLineHead>>& out) {
+  if (reader_ == nullptr && !go_on()) {
+    if (!options_.follow) return SourceState::end;
+    return wait();
+  }
+  const std::uint64_t offset = reader_->position().offset_bytes;
+  const FileLine line = reader_->next();
+  switch (line.status) {
+    case LineStatus::line:
+      if (line.number != 1 || !options_.header)
+        out.push({{position_->file, line.number, offset},
+                  std::as_bytes(std::span{line.text.data(), line.text.size()})});
+      break;
+    case LineStatus::too_long:
+      worker_.report(fmt::format("{}, line {}: {} bytes, more than {}: it was left out", path_, line.number,
+                                 line.length_bytes, options_.max_line_bytes));
+      break;
+    case LineStatus::broken:
+      // What was read before stands; the files behind it are read all the same.
+      worker_.report(reader_->failure());
+      close_file();
+      return SourceState::more;
+    case LineStatus::end:
+      return at_end();
+  }
+  position_.edit(&Position::line) = reader_->position();
+  if (reader_->take_access_point(new_access_point_)) access_point_.set(new_access_point_);
+  return SourceState::more;
+}
+
+// Opens the file that is next; false when there is none.
+bool FileSource::go_on() {
+  const std::vector<std::string> all = files();
+  if (position_->file != 0) {
+    const auto current = std::find_if(
+        all.begin(), all.end(), [&](const std::string& path) { return file_key(path) == position_->file; });
+    if (current != all.end()) {
+      take_up(*current);
+      return reader_ != nullptr;
+    }
+    worker_.report(fmt::format("a file of {} is gone: what was behind byte {} is lost", worker_.stage(),
+                               position_->line.offset_bytes));
+    close_file();
+  }
+  const auto next = std::find_if(all.begin(), all.end(),
+                                 [&](const std::string& path) { return !done_.contains(file_key(path)); });
+  if (next == all.end()) return false;
+  open(*next, *next);
+  return true;
+}
+
+// The file of the position, which an earlier process has read.
+void FileSource::take_up(const std::string& path) {
+  const auto status = stat_of(path);
+  if (status && is(*status, position_->device, position_->inode)) return open(path, path);
+  const std::string name = find_renamed(path, position_->device, position_->inode);
+  if (!name.empty()) {
+    open(path, name);
+    renamed_ = true;
+    return;
+  }
+  worker_.report(
+      fmt::format("{} is another file than the one that was read to byte {}: what was behind that is lost",
+                  path, position_->line.offset_bytes));
+  forget_file();
+  if (status) open(path, path);
+}
+
+// `path` is what the file is called in the options, `name` where it stands now.
+void FileSource::open(const std::string& path, const std::string& name) {
+  LineReaderOptions options;
+  options.max_line_bytes = options_.max_line_bytes;
+  options.growing = options_.follow &&
+                    std::find(options_.paths.begin(), options_.paths.end(), path) != options_.paths.end();
+  options.access_point_every_bytes = std::size_t{128} << 10;
+  // Which file it is that was opened: the same before and after.
+  std::optional<struct stat> before;
+  std::optional<struct stat> after;
+  do {
+    before = stat_of(name);
+    reader_ = std::make_unique<LineReader>(name, options);
+    after = stat_of(name);
+  } while (!before || !after || !is(*after, before->st_dev, before->st_ino));
+  path_ = path;
+  followed_ = options.growing && !reader_->compressed();
+  renamed_ = ending_ = false;
+  if (position_->file != 0) {
+    reader_->resume(position_->line, &*access_point_);
+  } else {
+    position_.set({file_key(path), {}, after->st_dev, after->st_ino});
+  }
+}
+
+void FileSource::close_file() {
+  // A path that is followed is never done with: the next file of its name comes.
+  if (!std::exchange(followed_, false) && position_->file != 0) done_[position_->file] = 1;
+  forget_file();
+}
+
+void FileSource::forget_file() {
+  position_.set({});
+  access_point_.set({});
+  reader_.reset();
+}
+
+SourceState FileSource::at_end() {
+  if (!followed_) {
+    close_file();
+    return SourceState::more;
+  }
+  const auto status = stat_of(path_);
+  if (ending_ && status) {
+    forget_file();
+    open(path_, path_);
+    return SourceState::more;
+  }
+  const bool same = status && is(*status, position_->device, position_->inode);
+  if (same && static_cast<std::uint64_t>(status->st_size) < position_->line.offset_bytes) {
+    worker_.report(fmt::format("{} was truncated to {} bytes, {} were read: it is read from its beginning",
+                               path_, status->st_size, position_->line.offset_bytes));
+    forget_file();
+    open(path_, path_);
+    return SourceState::more;
+  }
+  const bool renamed_before = std::exchange(renamed_, renamed_ || !same);
+  // Whoever writes may go on in the old file until it has opened the new one.
+  if (same || !status || status->st_size == 0) return wait();
+  // What came between the last look at the old file and its new name is read before it ends.
+  if (renamed_before) {
+    ending_ = true;
+    reader_->stop_growing();
+  }
+  return SourceState::more;
+}
+
+SourceState FileSource::wait() {
+  worker_.wait_for(watch_->fd(), kLook);
+  watch_->drain();
+  return SourceState::nothing_now;
+}
+
+}  // namespace sluice

@@ -1,0 +1,297 @@
+// SPDX-License-Identifier: Apache-2.0
+// FileSource: every line once and in order, whatever is killed, renamed, truncated or damaged meanwhile.
+#include <atomic>
+#include <map>
+#include <random>
+#include <sys/stat.h>
+#include <thread>
+
+#include <sluice/connect/file_source.hpp>
+
+#include "pipelines.hpp"
+#include "processes.hpp"
+#include "support/files.hpp"
+
+namespace sluice::test {
+namespace {
+
+using ::testing::Each;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::SizeIs;
+
+using FileRecord = Record<FileLineHead>;
+
+// A line as the host of these tests gets it: its file, number and text.
+struct Tell {
+  void operator()(const FileRecord& line, Output<Bytes>& out) const {
+    out.push(std::to_string(line.head.file) + " " + std::to_string(line.head.line) + " " +
+             std::string{line.text()});
+  }
+};
+
+Pipeline reading(const FileSourceOptions& options, unsigned workers = 1) {
+  Pipeline pipeline{"files"};
+  pipeline.source<FileSource>("read", {.workers = workers}, options).to<Tell>("tell").outlet("out");
+  return pipeline;
+}
+
+// Kills the workers of the stage `read` again and again, each some progress after the last one.
+class Killer {
+ public:
+  Killer(Engine& engine, const Collector<Bytes>& out, std::size_t every)
+      : thread_{[this, &engine, &out, every] {
+          std::mt19937 random{5};
+          for (std::size_t next = every; !over_; next += every) {
+            while (!over_ && out.count() < next)
+              std::this_thread::sleep_for(100us);
+            const pid_t pid =
+                worker_of(engine,
+                          "read/" + std::to_string(random() % engine.stats().stages[0].workers.size()))
+                    .pid;
+            if (pid <= 1 || over_) continue;
+            if (::kill(pid, SIGKILL) == 0) ++kills_;
+          }
+        }} {}
+  ~Killer() { stop(); }
+  Killer(const Killer&) = delete;
+  Killer& operator=(const Killer&) = delete;
+
+  int stop() {
+    over_ = true;
+    if (thread_.joinable()) thread_.join();
+    return kills_;
+  }
+
+ private:
+  std::atomic<bool> over_{false};
+  std::atomic<int> kills_{0};
+  std::thread thread_;
+};
+
+class FileSourceTest : public WithProcesses {
+ protected:
+  Settings settings() const {
+    Settings settings = test_settings();
+    settings.set("report.path", path("reports"));
+    return settings;
+  }
+  std::string path(const std::string& name) const { return (directory_.path() / name).string(); }
+  // Appends, as a program that keeps a log does.
+  void append(const std::string& name, const std::string& text) const {
+    std::ofstream{path(name), std::ios::app | std::ios::binary} << text;
+  }
+
+  TemporaryDirectory directory_;
+};
+
+std::string numbered(int from, int to, const std::string& word) {
+  std::string text;
+  for (int i = from; i < to; ++i)
+    text += word + " " + std::to_string(i) + "\n";
+  return text;
+}
+
+// "KEY NUMBER word i" for lines of a file that begins with the word's line 0.
+std::vector<std::string> told(const std::string& file, int count, const std::string& word) {
+  std::vector<std::string> lines;
+  for (int i = 0; i < count; ++i)
+    lines.push_back(std::to_string(file_key(file)) + " " + std::to_string(i + 1) + " " + word + " " +
+                    std::to_string(i));
+  return lines;
+}
+
+TEST_F(FileSourceTest, ReadsEachLineOfADirectoryOnceWhileItsWorkersAreKilled) {
+  constexpr int kLines = 20'000;
+  std::filesystem::create_directory(path("day"));
+  std::map<std::string, std::string> words;
+  for (int i = 0; i < 6; ++i) {
+    const std::string word = "w" + std::to_string(i);
+    const std::string text = numbered(0, kLines, word);
+    const std::string name = "day/" + word + (i % 3 == 0 ? "" : i % 3 == 1 ? ".gz" : ".zst");
+    words[word] = directory_.write(name, i % 3 == 0 ? text : i % 3 == 1 ? gzip(text) : zstd(text));
+  }
+  directory_.write("day/.hidden", "not this\n");
+  const Pipeline pipeline = reading({.paths = {path("day")}}, 2);
+  Engine engine{pipeline, settings()};
+  engine.start();
+  Collector<Bytes> out{engine, "out"};
+  Killer killer{engine, out, 2'500};
+  engine.wait();
+  const std::vector<std::string> all = out.all();
+  EXPECT_GT(killer.stop(), 10);
+  std::map<std::string, std::vector<std::string>> of;
+  for (const std::string& line : all)
+    of[line.substr(0, line.find(' '))].push_back(line);
+  EXPECT_THAT(of, SizeIs(6));
+  for (const auto& [word, file] : words)
+    EXPECT_EQ(of[std::to_string(file_key(file))], told(file, kLines, word)) << file;
+}
+
+TEST_F(FileSourceTest, LeavesOutHeadersAndReportsLinesThatAreTooLongAndFilesThatAreBroken) {
+  const std::string first = directory_.write("a.csv", "name,value\nx,1\n" + std::string(5000, 'y') + "\nz,2");
+  std::string damaged = gzip(numbered(0, 20'000, "g"));
+  damaged.resize(damaged.size() / 2);
+  const std::string second = directory_.write("b.gz", damaged);
+  const std::string third = directory_.write("c", "name\nlast\n");
+  const Pipeline pipeline =
+      reading({.paths = {first, second, third}, .header = true, .max_line_bytes = 4096});
+  Engine engine{pipeline, settings()};
+  engine.start();
+  Collector<Bytes> out{engine, "out"};
+  engine.wait();
+  const std::vector<std::string> all = out.all();
+  ASSERT_GT(all.size(), 3U);
+  EXPECT_EQ(all[0], std::to_string(file_key(first)) + " 2 x,1");
+  EXPECT_EQ(all[1], std::to_string(file_key(first)) + " 4 z,2");
+  EXPECT_EQ(all[2], std::to_string(file_key(second)) + " 2 g 1");
+  EXPECT_EQ(all.back(), std::to_string(file_key(third)) + " 2 last");
+  const std::vector<std::string> problems = engine.stats().problems;
+  ASSERT_THAT(problems, SizeIs(2));
+  EXPECT_THAT(problems[0], HasSubstr("a.csv, line 3: 5000 bytes"));
+  EXPECT_THAT(problems[1], HasSubstr("b.gz"));
+}
+
+// A pipeline that follows files, and what has come out of it.
+class Following {
+ public:
+  Following(const std::string& path, const Settings& settings)
+      : pipeline_{reading({.paths = {path}, .follow = true})}, engine_{pipeline_, settings} {
+    engine_.start();
+    out_.emplace(engine_, "out");
+  }
+  Engine& engine() { return engine_; }
+  const Collector<Bytes>& out() { return *out_; }
+  bool has(std::size_t lines) {
+    return eventually([&] { return out_->count() >= lines; });
+  }
+  std::vector<std::string> drain() {
+    engine_.drain();
+    return out_->all();
+  }
+
+ private:
+  Pipeline pipeline_;
+  Engine engine_;
+  std::optional<Collector<Bytes>> out_;
+};
+
+// The texts alone.
+std::vector<std::string> texts(const std::vector<std::string>& lines) {
+  std::vector<std::string> texts;
+  for (const std::string& line : lines)
+    texts.push_back(line.substr(line.find(' ', line.find(' ') + 1) + 1));
+  return texts;
+}
+
+TEST_F(FileSourceTest, FollowsWhatIsAppendedLineByLine) {
+  Following log{path("log"), settings()};  // It is not there yet.
+  append("log", "one\ntw");
+  ASSERT_TRUE(log.has(1));
+  append("log", "o\nthree\nhalf");
+  ASSERT_TRUE(log.has(3));
+  EXPECT_THAT(texts(log.drain()), ElementsAre("one", "two", "three")) << "a line that has not ended is none";
+}
+
+TEST_F(FileSourceTest, ReadsARenamedFileToItsEndBeforeTheNewOne) {
+  append("log", "one\n");
+  Following log{path("log"), settings()};
+  ASSERT_TRUE(log.has(1));
+  std::filesystem::rename(path("log"), path("log.1"));
+  append("log.1", "two\nno newline");  // Whoever writes has the old file open.
+  append("log", "three\n");
+  ASSERT_TRUE(log.has(4));
+  EXPECT_THAT(texts(log.drain()), ElementsAre("one", "two", "no newline", "three"));
+}
+
+TEST_F(FileSourceTest, BeginsATruncatedFileAgainAndSaysSo) {
+  append("log", "one is long\n");
+  Following log{path("log"), settings()};
+  ASSERT_TRUE(log.has(1));
+  std::filesystem::resize_file(path("log"), 0);
+  append("log", "two\n");
+  ASSERT_TRUE(log.has(2));
+  EXPECT_THAT(texts(log.drain()), ElementsAre("one is long", "two"));
+  EXPECT_THAT(log.engine().stats().problems, ElementsAre(HasSubstr("truncated")));
+}
+
+TEST_F(FileSourceTest, FollowsALogThatIsRotatedWhileItsWorkerIsKilledAgainAndAgain) {
+  constexpr int kLines = 40'000;
+  constexpr int kPerFile = 2'500;
+  append("log", "");
+  Following log{path("log"), settings()};
+  Killer killer{log.engine(), log.out(), 900};
+  for (int line = 0; line < kLines; line += 100) {
+    if (line % kPerFile == 0 && line != 0)
+      std::filesystem::rename(path("log"), path("log." + std::to_string(line / kPerFile)));
+    append("log", numbered(line, line + 100, "line"));
+    // A reader that is a whole file behind would miss that file's name.
+    ASSERT_TRUE(
+        eventually([&] { return log.out().count() + kPerFile / 2 > static_cast<std::size_t>(line); }));
+  }
+  ASSERT_TRUE(log.has(kLines)) << log.out().count();
+  EXPECT_GT(killer.stop(), 20);
+  const std::vector<std::string> all = texts(log.drain());
+  ASSERT_THAT(all, SizeIs(kLines));
+  for (int line = 0; line < kLines; ++line)
+    ASSERT_EQ(all[static_cast<std::size_t>(line)], "line " + std::to_string(line));
+  EXPECT_THAT(log.engine().stats().problems, IsEmpty());
+}
+
+TEST_F(FileSourceTest, FindsAFileThatWasRenamedWhileThePipelineWasParked) {
+  Settings kept = settings();
+  kept.set("segment.path", path("segment"));
+  append("log", "one\n");
+  std::vector<std::string> all;
+  {
+    Following log{path("log"), kept};
+    ASSERT_TRUE(log.has(1));
+    log.engine().park();
+  }
+  append("log", "two\n");
+  std::filesystem::rename(path("log"), path("log.1"));
+  append("log", "three\n");
+  {
+    Following log{path("log"), kept};
+    ASSERT_TRUE(log.has(2));
+    all = texts(log.drain());
+  }
+  EXPECT_THAT(all, ElementsAre("two", "three"));
+}
+
+TEST_F(FileSourceTest, ReadsFilesThatAreRenamedIntoADirectoryItFollows) {
+  std::filesystem::create_directory(path("in"));
+  Following in{path("in"), settings()};
+  for (int file = 0; file < 5; ++file) {
+    directory_.write("part", numbered(0, 10, "f" + std::to_string(file)));
+    // Also before those that were read.
+    std::filesystem::rename(path("part"), path("in/" + std::to_string(9 - file)));
+    ASSERT_TRUE(in.has(10 * static_cast<std::size_t>(file + 1)));
+  }
+  EXPECT_THAT(in.drain(), SizeIs(50));
+}
+
+TEST_F(FileSourceTest, RefusesWhatCannotBeRead) {
+  const auto error_with = [&](const FileSourceOptions& options, unsigned workers = 1) {
+    const Pipeline pipeline = reading(options, workers);
+    return error_of([&] {
+      Engine engine{pipeline, settings()};
+      engine.start();
+      engine.wait();
+    });
+  };
+  EXPECT_THAT(error_with({}), HasSubstr("none are named"));
+  EXPECT_THAT(error_with({.paths = {path("nothing")}}), HasSubstr("No such file"));
+  ASSERT_EQ(::mkfifo(path("pipe").c_str(), 0600), 0);
+  EXPECT_THAT(error_with({.paths = {path("pipe")}}), HasSubstr("neither a file nor a directory"));
+  append("a", "");
+  append("b", "");
+  EXPECT_THAT(error_with({.paths = {path("a"), path("b")}, .follow = true}), HasSubstr("as many workers"));
+  std::filesystem::create_directory(path("d"));
+  EXPECT_THAT(error_with({.paths = {path("a"), path("d")}, .follow = true}, 2),
+              HasSubstr("a stage of their own"));
+}
+
+}  // namespace
+}  // namespace sluice::test
