@@ -38,7 +38,9 @@ SqlValue sql_value(const T& value) {
   } else if constexpr (std::is_enum_v<T>) {
     return sql_value(static_cast<std::underlying_type_t<T>>(value));
   } else if constexpr (std::integral<T>) {
-    if (!std::in_range<std::int64_t>(value)) detail::refuse_number(static_cast<std::uint64_t>(value));
+    if constexpr (std::unsigned_integral<T> && sizeof(T) >= sizeof(std::int64_t)) {
+      if (value > INT64_MAX) detail::refuse_number(value);
+    }
     return static_cast<std::int64_t>(value);
   } else if constexpr (std::floating_point<T>) {
     return static_cast<double>(value);
@@ -53,6 +55,12 @@ SqlValue sql_value(const T& value) {
                   "optional of one of these");
     return value;
   }
+}
+// An array of characters, as events hold short texts: up to its first zero, or all of it.
+template <std::size_t N>
+SqlValue sql_value(const char (&text)[N]) {
+  const std::string_view all{text, N};
+  return std::string{all.substr(0, all.find('\0'))};
 }
 template <class T>
 SqlValue sql_value(const std::optional<T>& value) {
