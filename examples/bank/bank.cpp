@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: Apache-2.0
+// A bank: payments come as lines of JSON over TCP, are sorted by account to workers, and become rows of a database and
+// balances, each exactly once, whatever is killed. What was acknowledged to a sender is kept.
+//
+//     bank --listen 127.0.0.1:7000 --database bank.db --set segment.path=bank.segment
+//     bank --postgres postgresql://localhost/bank --nats nats://localhost:4222
+//
+// A payment is {"id": 17, "account": "anna", "amount": "-12.50"}. One that is no payment, an id that was there, or an
+// account that would be overdrawn, is a dead letter (`sluice dead list`). Senders speak the protocol of docs/guide/tcp.md.
+#include <iostream>
+#include <string>
+
+#include <CLI/CLI.hpp>
+
+#include <sluice/cli.hpp>
+#include <sluice/connect/json.hpp>
+#include <sluice/connect/sqlite.hpp>
+#include <sluice/connect/tcp_server.hpp>
+#include <sluice/sluice.hpp>
+#ifdef BANK_WITH_POSTGRES
+#include <sluice/connect/postgres.hpp>
+#endif
+#ifdef BANK_WITH_NATS
+#include <sluice/connect/nats_sink.hpp>
+#endif
+
+namespace {
+
+struct Payment {
+  std::int64_t id = 0;
+  std::int64_t cents = 0;
+  char account[24] = {};
+};
+
+const sluice::Json<Payment>& payment_json() {
+  static const sluice::Json<Payment> json{
+      {"id", &Payment::id}, {"account", &Payment::account}, {"amount", sluice::scaled(&Payment::cents, 2)}};
+  return json;
+}
+
+// With PostgreSQL they are made before: psql --file examples/bank/tables.sql.
+constexpr const char* kTables = R"(
+CREATE TABLE IF NOT EXISTS payment (id BIGINT PRIMARY KEY, account TEXT NOT NULL, cents BIGINT NOT NULL, balance BIGINT NOT NULL);
+CREATE TABLE IF NOT EXISTS account (name TEXT PRIMARY KEY, cents BIGINT NOT NULL);
+)";
+
+// Keeps the balances of its accounts, and writes them and the payments to the database.
+template <sluice::TransactionStore Store, class Options>
+class Book {
+ public:
+  Book(sluice::Worker& worker, const Options& database)
+      : balances_{worker.table<Account, std::int64_t>("balances", 100'000)},
+        sink_{worker, database},
+        insert_{sink_.store().prepare("INSERT INTO payment VALUES ($1, $2, $3, $4)")},
+        update_{sink_.store().prepare("INSERT INTO account VALUES ($1, $2) "
+                                      "ON CONFLICT (name) DO UPDATE SET cents = excluded.cents")} {}
+
+  void operator()(const Payment& payment, sluice::Output<sluice::Bytes>& booked) {
+    const std::string name{payment.account, ::strnlen(payment.account, sizeof(payment.account))};
+    std::int64_t& balance = balances_[Account{payment}];
+    if (__builtin_add_overflow(balance, payment.cents, &balance) || balance < 0)
+      throw sluice::Refused{"account " + name + " would be overdrawn"};  // Undone, as if it had never come.
+    booked.push("{\"id\":" + std::to_string(payment.id) + ",\"cents\":" + std::to_string(balance) + "}");
+    sink_.add(insert_, payment.id, name, payment.cents, balance);
+    sink_.add(update_, name, balance);
+  }
+
+ private:
+  struct Account {
+    explicit Account(const Payment& payment = {}) { std::copy_n(payment.account, sizeof(name), name); }
+    char name[sizeof(Payment::account)];
+    bool operator==(const Account&) const = default;
+  };
+
+  sluice::Table<Account, std::int64_t> balances_;
+  sluice::TransactionSink<Store> sink_;
+  sluice::Statement insert_;
+  sluice::Statement update_;
+};
+
+struct Options {
+  std::string listen = "127.0.0.1:7000";
+  std::string database = "bank.db";
+  std::string postgres;
+  std::string nats;
+  std::string stream = "BANK";
+  sluice::StandardOptions standard;
+};
+
+template <class Store, class Database>
+void book(const Options& options, const sluice::Stream<Payment>& payments, const Database& database) {
+  auto booked = payments.by(&Payment::account).to<Book<Store, Database>>("book", {.workers = 2}, database);
+#ifdef BANK_WITH_NATS
+  if (!options.nats.empty()) {
+    booked.template to<sluice::NatsSink>(
+        "tell", sluice::NatsSinkOptions{.server = {.url = options.nats}, .stream = options.stream});
+    return;
+  }
+#endif
+  if (!options.nats.empty())
+    throw std::runtime_error{"this build has no NATS: install libnats-dev and build it again"};
+  booked.to("tell", [](const sluice::Bytes&) {});
+}
+
+sluice::Pipeline pipeline(const Options& options, const sluice::Listener& listener) {
+  sluice::Pipeline bank{"bank"};
+  bank.argument("database", options.postgres.empty() ? options.database : "PostgreSQL");
+  auto payments = sluice::tcp_source(bank, "in", listener, {.acknowledge = true})
+                      .to<sluice::FromJson<Payment, sluice::Frame>>("parse", payment_json());
+  if (options.postgres.empty()) {
+    book<sluice::SqliteStore>(options, payments,
+                              sluice::SqliteOptions{.path = options.database, .schema = kTables});
+    return bank;
+  }
+#ifdef BANK_WITH_POSTGRES
+  book<sluice::PostgresStore>(options, payments, sluice::PostgresOptions{.url = options.postgres});
+  return bank;
+#else
+  throw std::runtime_error{"this build has no PostgreSQL: install libpq-dev and build it again"};
+#endif
+}
+
+}  // namespace
+
+int main(int argc, char** argv) try {
+  Options options;
+  CLI::App app{"A bank whose books are right whatever is killed"};
+  app.add_option("--listen", options.listen,
+                 "Where senders connect: HOST:PORT, port 0 for a free one, or unix:PATH");
+  app.add_option("--database", options.database, "The SQLite database, made if it is missing");
+  app.add_option("--postgres", options.postgres, "A PostgreSQL database instead: a URL");
+  app.add_option("--nats", options.nats, "Tell each booking to this NATS server, too: a URL");
+  app.add_option("--stream", options.stream, "The JetStream stream for --nats");
+  sluice::add_standard_options(app, options.standard);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& end) {
+    return sluice::end_of_parse(app, end);
+  }
+  const sluice::Settings settings = sluice::settings_from(options.standard);
+  const sluice::Listener listener{options.listen};
+  std::cerr << "bank: listening on " << listener.address() << std::endl;
+  sluice::Engine engine{pipeline(options, listener), settings};
+  return sluice::flushed(sluice::run(engine, options.standard, settings));
+} catch (const std::exception& error) {
+  std::cerr << "bank: " << error.what() << "\n";
+  return sluice::kExitUsage;
+}

@@ -1,0 +1,264 @@
+// SPDX-License-Identifier: Apache-2.0
+// Pays into a bank from many senders at once, checks every acknowledgement, and writes down what the books must say.
+//
+//     bank-load --connect 127.0.0.1:7000 --senders 8 --payments 20000 --expect DIR
+//
+// Payments are made by number, so that any of them can be sent again: some have no valid JSON, an id that was there, or
+// an amount that is not covered. The ledger is computed here, from the payments alone; it knows nothing of the bank. A
+// bank that is gone, or says goodbye, is connected to again, and asked how far it came. Ends with status 0 once
+// everything is acknowledged; 1 if the bank took back what it had acknowledged, or does nothing for `patience`.
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <fstream>
+#include <iostream>
+#include <map>
+#include <netdb.h>
+#include <poll.h>
+#include <stdexcept>
+#include <string>
+#include <sys/socket.h>
+#include <thread>
+#include <unistd.h>
+#include <vector>
+
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
+
+namespace {
+
+using namespace std::chrono_literals;
+
+struct Options {
+  std::string connect = "127.0.0.1:7000";
+  unsigned senders = 8;
+  std::uint64_t payments = 20'000;
+  std::string expect;
+  unsigned patience_s = 60;
+};
+
+enum class Kind { good, malformed, twice, uncovered };
+
+struct Payment {
+  Kind kind;
+  std::int64_t id;
+  std::string account;
+  std::int64_t cents;
+};
+
+constexpr std::int64_t kIdsOfASender = 1'000'000'000;
+
+// The payment `number` of a sender, from 1. Accounts belong to one sender each, so that the order of their payments is known.
+Payment payment(unsigned sender, std::uint64_t number) {
+  const auto id = static_cast<std::int64_t>(sender) * kIdsOfASender + static_cast<std::int64_t>(number);
+  const std::string account = fmt::format("s{}-{}", sender, number % 37);
+  const auto cents = static_cast<std::int64_t>(number * 7919 % 100'000) - 20'000;
+  if (number % 5003 == 0) return {Kind::malformed, id, account, cents};
+  if (number % 4001 == 0) return {Kind::twice, id - 1, account, 100};
+  if (number % 3001 == 0) return {Kind::uncovered, id, account, -900'000'000'000};
+  return {Kind::good, id, account, cents};
+}
+
+std::string line_of(const Payment& payment) {
+  if (payment.kind == Kind::malformed)
+    return fmt::format("{{\"id\":{},\"account\":\"{}\",\n", payment.id, payment.account);
+  const std::int64_t magnitude = payment.cents < 0 ? -payment.cents : payment.cents;
+  return fmt::format("{{\"id\":{},\"account\":\"{}\",\"amount\":\"{}{}.{:02}\"}}\n", payment.id,
+                     payment.account, payment.cents < 0 ? "-" : "", magnitude / 100, magnitude % 100);
+}
+
+// What the tables hold when all of it is booked, in the order of ids and of names.
+void write_expected(const Options& options) {
+  std::map<std::int64_t, std::string> payments;
+  std::map<std::string, std::int64_t> accounts;
+  std::uint64_t refused = 0;
+  for (unsigned sender = 0; sender < options.senders; ++sender) {
+    for (std::uint64_t number = 1; number <= options.payments; ++number) {
+      const Payment due = payment(sender, number);
+      const auto found = accounts.find(due.account);
+      const std::int64_t balance = (found == accounts.end() ? 0 : found->second) + due.cents;
+      if (due.kind == Kind::malformed || balance < 0 || payments.contains(due.id)) {
+        ++refused;
+        continue;
+      }
+      accounts[due.account] = balance;
+      payments[due.id] = fmt::format("{}|{}|{}|{}\n", due.id, due.account, due.cents, balance);
+    }
+  }
+  std::ofstream payment_file{options.expect + "/payment"};
+  for (const auto& [id, row] : payments)
+    payment_file << row;
+  std::ofstream account_file{options.expect + "/account"};
+  for (const auto& [name, cents] : accounts)
+    account_file << name << '|' << cents << '\n';
+  std::ofstream{options.expect + "/refused"} << refused << '\n';
+  if (!payment_file.flush() || !account_file.flush())
+    throw std::runtime_error{"cannot write into " + options.expect};
+}
+
+class Connection {
+ public:
+  // Not connected if nobody listens.
+  explicit Connection(const std::string& address) {
+    const std::size_t colon = address.rfind(':');
+    addrinfo hints{};
+    hints.ai_socktype = SOCK_STREAM;
+    addrinfo* found = nullptr;
+    if (colon == std::string::npos || ::getaddrinfo(address.substr(0, colon).c_str(),
+                                                    address.substr(colon + 1).c_str(), &hints, &found) != 0)
+      throw std::runtime_error{address + " is no HOST:PORT"};
+    fd_ = ::socket(found->ai_family, found->ai_socktype | SOCK_CLOEXEC, 0);
+    if (::connect(fd_, found->ai_addr, found->ai_addrlen) != 0) close();
+    ::freeaddrinfo(found);
+  }
+  ~Connection() { close(); }
+  Connection(const Connection&) = delete;
+  Connection& operator=(const Connection&) = delete;
+
+  bool connected() const { return fd_ >= 0; }
+  bool send(std::string_view text) {
+    while (!text.empty()) {
+      const ssize_t sent = ::send(fd_, text.data(), text.size(), MSG_NOSIGNAL);
+      if (sent <= 0) return false;
+      text.remove_prefix(static_cast<std::size_t>(sent));
+    }
+    return true;
+  }
+  // Whole lines that have come, waiting up to `limit` for the first; false once the connection is over.
+  bool receive(std::chrono::milliseconds limit, std::vector<std::string>& lines) {
+    pollfd entry{fd_, POLLIN, 0};
+    if (::poll(&entry, 1, static_cast<int>(limit.count())) <= 0) return true;
+    char piece[4096];
+    const ssize_t got = ::recv(fd_, piece, sizeof(piece), 0);
+    if (got <= 0) return false;
+    rest_.append(piece, static_cast<std::size_t>(got));
+    for (std::size_t end; (end = rest_.find('\n')) != std::string::npos; rest_.erase(0, end + 1))
+      lines.push_back(rest_.substr(0, end));
+    return true;
+  }
+
+ private:
+  void close() {
+    if (fd_ >= 0) ::close(fd_);
+    fd_ = -1;
+  }
+
+  int fd_ = -1;
+  std::string rest_;
+};
+
+// One sender: all of its payments, over as many connections as it takes.
+class Sender {
+ public:
+  Sender(const Options& options, unsigned number, std::atomic<std::uint64_t>& connections)
+      : options_{options}, number_{number}, connections_{connections} {}
+
+  // What went wrong, or nothing.
+  std::string pay() {
+    auto last_progress = std::chrono::steady_clock::now();
+    while (acknowledged_ < options_.payments) {
+      const std::uint64_t before = acknowledged_;
+      serve();
+      if (!fault_.empty()) return fault_;
+      const auto now = std::chrono::steady_clock::now();
+      if (acknowledged_ != before) last_progress = now;
+      if (now - last_progress > std::chrono::seconds{options_.patience_s})
+        return fmt::format("sender {}: nothing was acknowledged for {} s, at {}", number_,
+                           options_.patience_s, acknowledged_);
+      if (acknowledged_ < options_.payments) std::this_thread::sleep_for(10ms);
+    }
+    return {};
+  }
+
+ private:
+  static constexpr std::uint64_t kWindow = 4096;  // Payments on their way.
+  static constexpr std::uint64_t kAtOnce = 64;
+
+  void serve() {
+    Connection connection{options_.connect};
+    if (!connection.connected() || !connection.send(fmt::format("hello sender-{}\n", number_))) return;
+    ++connections_;
+    std::uint64_t sent = 0;
+    bool told = false;
+    while (fault_.empty() && acknowledged_ < options_.payments) {
+      const bool may_send = told && sent < options_.payments && sent < acknowledged_ + kWindow;
+      std::vector<std::string> lines;
+      if (!connection.receive(may_send ? 0ms : 1000ms, lines)) return;
+      for (const std::string& line : lines) {
+        if (line.starts_with("at ") || line.starts_with("ack ")) {
+          note(std::stoull(line.substr(line.find(' ') + 1)), line, told ? sent : options_.payments);
+          if (line.starts_with("at ")) sent = acknowledged_;
+          told = true;
+        } else {
+          return;  // It says goodbye.
+        }
+      }
+      if (!may_send) continue;
+      std::string text;
+      for (std::uint64_t i = 0; i < kAtOnce && sent < options_.payments; ++i)
+        text += line_of(payment(number_, ++sent));
+      if (!connection.send(text)) return;
+    }
+  }
+
+  void note(std::uint64_t count, const std::string& line, std::uint64_t most) {
+    if (count < acknowledged_)
+      fault_ = fmt::format("sender {}: \"{}\" after {} were acknowledged: it was taken back", number_, line,
+                           acknowledged_);
+    else if (count > most)
+      fault_ = fmt::format("sender {}: \"{}\" of {} that were sent", number_, line, most);
+    else
+      acknowledged_ = count;
+  }
+
+  const Options& options_;
+  unsigned number_;
+  std::atomic<std::uint64_t>& connections_;
+  std::uint64_t acknowledged_ = 0;
+  std::string fault_;
+};
+
+int run(const Options& options) {
+  if (!options.expect.empty()) write_expected(options);
+  std::atomic<std::uint64_t> connections{0};
+  std::vector<std::string> faults(options.senders);
+  const auto start = std::chrono::steady_clock::now();
+  {
+    std::vector<std::jthread> threads;
+    for (unsigned sender = 0; sender < options.senders; ++sender)
+      threads.emplace_back([&, sender] { faults[sender] = Sender{options, sender, connections}.pay(); });
+  }
+  const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - start;
+  int status = 0;
+  for (const std::string& fault : faults) {
+    if (fault.empty()) continue;
+    std::cerr << "bank-load: " << fault << "\n";
+    status = 1;
+  }
+  const std::uint64_t payments = options.senders * options.payments;
+  if (status == 0) {
+    std::cout << fmt::format(
+        "bank-load: {} payments acknowledged in {:.2f} s, {:.1f} k/s, over {} connections\n", payments,
+        taken.count(), static_cast<double>(payments) / taken.count() / 1000, connections.load());
+  }
+  return status;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) try {
+  Options options;
+  CLI::App app{"Pays into a bank and checks what it acknowledges"};
+  app.add_option("--connect", options.connect, "Where the bank listens: HOST:PORT");
+  app.add_option("--senders", options.senders, "Senders, each with a connection")->check(CLI::Range(1, 500));
+  app.add_option("--payments", options.payments, "Payments of each")->check(CLI::Range(1, 900'000'000));
+  app.add_option("--expect", options.expect, "A directory for what the tables must hold")
+      ->check(CLI::ExistingDirectory);
+  app.add_option("--patience", options.patience_s, "Seconds without an acknowledgement that are too long");
+  CLI11_PARSE(app, argc, argv);
+  return run(options);
+} catch (const std::exception& error) {
+  std::cerr << "bank-load: " << error.what() << "\n";
+  return 2;
+}

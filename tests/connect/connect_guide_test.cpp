@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+// The store of docs/guide/connect.md is right: whatever is killed, each reading is in its file once; and the
+// page shows what is tested here.
+#include "connect_guide.hpp"
+
+#include <iterator>
+#include <map>
+#include <random>
+
+#include "outside_world.hpp"
+
+namespace sluice::test {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::SizeIs;
+
+class ConnectGuide : public WithOutside {};
+
+struct Pass {
+  void operator()(const Reading& reading, Output<Reading>& out) const { out.push(reading); }
+};
+
+// Kills its worker now and then between the store's commit and the worker's: a flush that runs behind the sink's.
+class KilledJournal {
+ public:
+  KilledJournal(Worker& worker, const std::string& path) : journal_{worker, path} {
+    worker.before_commit([&worker, random = std::mt19937{std::random_device{}()}]() mutable {
+      if (worker.incarnation() <= 50 && random() % 4 == 0) ::raise(SIGKILL);
+    });
+  }
+  void operator()(const Reading& reading) { journal_(reading); }
+
+ private:
+  Journal journal_;
+};
+
+TEST_F(ConnectGuide, StoresEachReadingOnceThroughKillsAtAnyInstantAndBetweenTheCommits) {
+  constexpr int kKills = 100;
+  Pipeline pipeline{"readings"};
+  pipeline.inlet<Reading>("in")
+      .to<Pass>("pass", {.workers = 2})
+      .to<KilledJournal>("journal", {.workers = 2}, file("journal"));
+  Engine engine{pipeline, settings({"restart.budget=1000000", "batch.events=16", "poison.attempts=1000"})};
+  engine.start();
+  auto in = engine.inlet<Reading>("in");
+  const unsigned seed = std::random_device{}();
+  SCOPED_TRACE(seed);
+  std::mt19937 random{seed};
+  std::uint64_t sensor = 0;
+  for (int kills = 0; kills < kKills;) {
+    for (auto n = random() % 400; n != 0; --n)
+      ASSERT_EQ(in.push({sensor++, 7}), PushResult::accepted);
+    if (engine.signal_worker("journal/" + std::to_string(random() % 2), SIGKILL)) ++kills;
+  }
+  in.close();
+  ASSERT_TRUE(engine.wait_for(kDeadline));
+  EXPECT_GE(engine.stats().stages[1].restarts(), 100U);
+  std::map<std::string, int> stored;
+  for (const char* replica : {".0", ".1"}) {
+    for (const std::string& line : lines_of(file("journal") + replica)) {
+      if (line.starts_with("row ")) ++stored[line.substr(4)];
+    }
+  }
+  EXPECT_THAT(stored, SizeIs(sensor));
+  for (const auto& [row, times] : stored)
+    EXPECT_EQ(times, 1) << row;
+}
+
+TEST_F(ConnectGuide, RefusesAWriterAfterAnotherHasTakenOver) {
+  const SinkOwner owner{"readings", "journal", 0, 1, std::uint64_t{1} << 40U};
+  LineStore old{file("journal")};
+  const SinkClaim first = old.claim(owner);
+  LineStore now{file("journal")};
+  EXPECT_EQ(now.claim(owner).epoch, first.epoch + 1);
+  const std::vector<PendingEffect<std::string>> effects{{{owner.origin, 0}, "1 2"}};
+  const std::vector<Watermark> marks{{owner.origin, 16}};
+  EXPECT_THAT(error_of([&] { old.apply({owner, first.epoch, effects, marks}); }), HasSubstr("taken over"));
+  now.apply({owner, first.epoch + 1, effects, marks});
+  LineStore next{file("journal")};
+  EXPECT_EQ(next.claim(owner).watermarks, marks);
+}
+
+TEST_F(ConnectGuide, HasTheProgramThatIsTestedHere) {
+  const auto text_of = [](const std::string& path) {
+    std::ifstream text{path};
+    return std::string{std::istreambuf_iterator<char>{text}, {}};
+  };
+  const std::string program = text_of(SLUICE_SOURCE_DIRECTORY "/tests/connect/connect_guide.hpp");
+  const std::string mark = "// [guide]\n";
+  const std::size_t from = program.find(mark) + mark.size();
+  const std::string shown = program.substr(from, program.rfind(mark) - from);
+  ASSERT_GT(shown.size(), 1000U);
+  EXPECT_NE(text_of(SLUICE_SOURCE_DIRECTORY "/docs/guide/connect.md").find("```cpp\n" + shown + "```"),
+            std::string::npos)
+      << "the guide shows another program";
+}
+
+}  // namespace
+}  // namespace sluice::test
