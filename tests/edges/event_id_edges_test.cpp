@@ -11,6 +11,7 @@
 namespace sluice::test {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::Each;
 using ::testing::HasSubstr;
 using ::testing::SizeIs;
@@ -50,6 +51,34 @@ TEST(EventIds, HaveRoomForEveryPipelineThatStarts) {
   }
   EXPECT_THAT(error_of([&] { detail::lay_out(wide.graph(), detail::resolve({}, wide.graph())); }),
               HasSubstr("at most 256"));
+}
+
+// Whether the id in its constructor names its worker, as the ids of its events do: a sink asks its store by it.
+class NamedEarly {
+ public:
+  NamedEarly(Worker& worker, const std::string& log)
+      : worker_{worker}, early_{worker.event_id().origin}, log_{log} {}
+  void operator()(const Item&) { log_line(log_, worker_.event_id().origin == early_ ? "same" : "other"); }
+
+ private:
+  Worker& worker_;
+  std::uint64_t early_;
+  std::string log_;
+};
+
+class IdsOfWorkers : public WithOutside {};
+
+TEST_F(IdsOfWorkers, AreKnownWhenTheirHandlerIsMade) {
+  Pipeline pipeline{"early"};
+  pipeline.inlet<Item>("in").by(&Item::key).to<NamedEarly>("named", {.workers = 2}, log());
+  Engine engine{pipeline, settings()};
+  engine.start();
+  auto in = engine.inlet<Item>("in");
+  for (const Item& item : items(20, 20))
+    std::ignore = in.push(item);
+  in.close();
+  EXPECT_TRUE(engine.wait_for(kDeadline));
+  EXPECT_THAT(lines_of(log()), AllOf(SizeIs(20), Each("same")));
 }
 
 // Says outside what every attempt at an item was called, and dies in some of them.

@@ -53,6 +53,9 @@ WorkerLoop::WorkerLoop(const Wiring& wiring, WorkerIndex worker, Waiter& waiter,
       source_pace_{1},
       linger_{wiring.settings(worker).linger} {
   resume();
+  // A handler that is being made asks whose events it will get: TransactionSink asks its store so.
+  work_.batch.id.origin =
+      origin_of(identity_of(wiring, memory_).run, memory_.layout().node.value(), memory_.layout().replica);
   // A predecessor may have died between publishing and ringing. Before the handler is made: that may take long.
   ring_neighbours();
   if (!finished_) {
