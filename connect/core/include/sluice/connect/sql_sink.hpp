@@ -74,9 +74,7 @@ class SqlSink {
     Sql<E> sql;
   };
 
-  void prepare(const Sql<E>& sql) {
-    prepared_.push_back({sink_.store().prepare(sql.text(), sql.values()), sql});
-  }
+  void prepare(const Sql<E>& sql) { prepared_.push_back({sink_.prepare(sql.text(), sql.values()), sql}); }
 
   TransactionSink<Store> sink_;
   std::vector<Prepared> prepared_;

@@ -14,7 +14,7 @@
 //     class Book {
 //      public:
 //       Book(sluice::Worker& worker, const sluice::SqliteOptions& database)
-//           : sink_{worker, database}, insert_{sink_.store().prepare("INSERT INTO payment VALUES (?1, ?2)")} {}
+//           : sink_{worker, database}, insert_{sink_.prepare("INSERT INTO payment VALUES (?1, ?2)")} {}
 //       void operator()(const Payment& payment) { sink_.add(insert_, payment.number, payment.cents); }
 //      private:
 //       sluice::TransactionSink<sluice::SqliteStore> sink_;
@@ -129,6 +129,16 @@ class TransactionSink {
   bool has(const EventId& event) const {
     const auto mark = done_.find(event.origin);
     return mark != done_.end() && event.position < mark->second;
+  }
+
+  // The store's prepare(), which may have to ask the other side, as a call outside. In the handler's constructor.
+  template <class... Args>
+  auto prepare(Args&&... args) requires requires(Store& store) {
+    store.prepare(std::forward<Args>(args)...);
+  }
+  {
+    const auto call = worker_.outside(store_.call_limit());
+    return store_.prepare(std::forward<Args>(args)...);
   }
 
   Store& store() noexcept { return store_; }

@@ -1,0 +1,249 @@
+// SPDX-License-Identifier: Apache-2.0
+// How PostgresStore begins: it connects, finds or makes its tables, claims its owner's row and prepares statements.
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <cctype>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include <sluice/error.hpp>
+#include <sluice/printable.hpp>
+#include <sluice/unavailable.hpp>
+
+#include "postgres_parts.hpp"
+#include "postgres_tables.hpp"
+#include "sqlstate.hpp"
+
+namespace sluice {
+namespace detail {
+namespace {
+
+// Of all pipelines and schemas of a server: "sluice" in ASCII. Held while tables are made.
+constexpr const char* kTablesLock = "SELECT pg_advisory_xact_lock(126929113998181)";
+
+std::uint64_t number_in(const PGresult* result, int row, int column) {
+  return static_cast<std::uint64_t>(std::stoll(PQgetvalue(result, row, column)));
+}
+
+// The first word of a statement, behind blanks, comments and parentheses, in capitals.
+std::string first_word(std::string_view sql) {
+  const auto skip_past = [&sql](std::string_view mark) {
+    const std::size_t at = sql.find(mark);
+    sql.remove_prefix(at == std::string_view::npos ? sql.size() : at + mark.size());
+  };
+  while (!sql.empty()) {
+    if (sql.starts_with("--")) {
+      skip_past("\n");
+    } else if (sql.starts_with("/*")) {
+      skip_past("*/");
+    } else if (sql.front() == '(' || std::isspace(static_cast<unsigned char>(sql.front())) != 0) {
+      sql.remove_prefix(1);
+    } else {
+      break;
+    }
+  }
+  std::string word;
+  for (const char c : sql) {
+    if (std::isalpha(static_cast<unsigned char>(c)) == 0) break;
+    word.push_back(static_cast<char>(std::toupper(static_cast<unsigned char>(c))));
+  }
+  return word;
+}
+
+void check_kind(std::string_view sql) {
+  constexpr std::array kFine{"INSERT", "UPDATE", "DELETE", "MERGE",    "WITH",
+                             "SELECT", "VALUES", "CALL",   "TRUNCATE", "NOTIFY"};
+  const std::string word = first_word(sql);
+  if (std::find(kFine.begin(), kFine.end(), word) != kFine.end()) return;
+  throw Error{
+      {.tried = "prepare",
+       .object = shown_sql(sql),
+       .why = "it is not a statement that changes rows",
+       .remedy =
+           "transactions are the store's: give it INSERT, UPDATE, DELETE, MERGE, WITH, SELECT, VALUES, CALL, "
+           "TRUNCATE or NOTIFY"}};
+}
+
+}  // namespace
+
+std::string shown_sql(std::string_view sql) {
+  constexpr std::size_t kMost = 120;
+  return fmt::format("\"{}\"", printable(cut_text(sql, kMost)));
+}
+
+std::string shown_why(std::string_view text) {
+  constexpr std::size_t kMost = 1000;
+  return printable(cut_text(text, kMost));
+}
+
+std::string bigint_text(std::uint64_t value) {
+  return std::to_string(std::bit_cast<std::int64_t>(value));
+}
+
+}  // namespace detail
+
+using namespace detail;
+
+PostgresStore::Parts::Parts(PostgresOptions given)
+    : options{std::move(given)}, target{target_of(options.url)}, schema{quoted_schema(options.schema)} {}
+
+PgConnection& PostgresStore::Parts::session() {
+  if (connection) return *connection;
+  throw Error{{.tried = "use",
+               .object = target.text,
+               .why = "the store has not claimed it yet",
+               .remedy = "make the TransactionSink first"}};
+}
+
+void PostgresStore::Parts::fail(const PgFailure& failure, std::string_view tried,
+                                const std::string& sql) const {
+  const ServerError& error = failure.error;
+  const std::string where = sql.empty() ? target.text : fmt::format("{}, {}", target.text, shown_sql(sql));
+  const std::string why = shown_why(error.text);
+  switch (judge(error)) {
+    case Verdict::away:
+      throw Unavailable{fmt::format("{}: {}", where, why)};
+    case Verdict::taken_over:
+      throw Error{{.tried = std::string{tried},
+                   .object = target.text,
+                   .why = why,
+                   .remedy = "of two pipelines of one name and one database give one another "
+                             "PostgresOptions::name; what was "
+                             "stopped while another went on stays stopped"}};
+    case Verdict::refused:
+    case Verdict::mistake:
+      break;
+  }
+  throw Error{{.tried = std::string{tried},
+               .object = where,
+               .why = why,
+               .remedy = std::string{remedy_for(error.state)}}};
+}
+
+void PostgresStore::Parts::finish(PgDeadline until, std::string_view tried, std::vector<PgResult>* answers) {
+  if (const auto failure = session().finish(until, answers)) fail(*failure, tried);
+}
+
+// What the session is to do about calls that take too long, and about a client that is gone; and whether the tables are there.
+void PostgresStore::Parts::set_up(PgDeadline until) {
+  PgConnection& to = session();
+  const std::string limit = std::to_string(options.call_limit.count());
+  to.queue(
+      "SELECT set_config('statement_timeout', $1, false), "
+      "set_config('idle_in_transaction_session_timeout', $1, false), "
+      "set_config('synchronous_commit', CASE WHEN $2 <> '' THEN $2 "
+      "WHEN current_setting('synchronous_commit') = 'off' THEN 'on' "
+      "ELSE current_setting('synchronous_commit') END, false)",
+      {limit, options.synchronous_commit});
+  // From version 14 on; not on every system.
+  to.queue(
+      "SELECT set_config(name, CASE name WHEN 'idle_session_timeout' THEN '0' ELSE '1000' END, false) "
+      "FROM pg_catalog.pg_settings WHERE name = 'idle_session_timeout' "
+      "OR (name = 'client_connection_check_interval' AND version() LIKE '%linux%')");
+  to.queue("SELECT to_regnamespace($1) IS NOT NULL, to_regprocedure($2) IS NOT NULL",
+           {schema, advance_signature(schema)});
+  std::vector<PgResult> answers;
+  finish(until, "use", &answers);
+  const auto is_true = [&answers](int column) {
+    return std::string_view{PQgetvalue(answers.back().get(), 0, column)} == "t";
+  };
+  if (!is_true(1)) make_tables(until, is_true(0));
+}
+
+// Several workers may come to this at once: the lock lets one of them make the tables, and the others find them.
+void PostgresStore::Parts::make_tables(PgDeadline until, bool schema_is_there) {
+  PgConnection& to = session();
+  to.queue(kPgBeginText);
+  to.queue(kTablesLock);
+  // Not even asked for where it is: a user who may use it need not be one who may make it.
+  if (!schema_is_there) to.queue(schema_statement(schema));
+  for (const std::string& statement : table_statements(schema))
+    to.queue(statement);
+  to.queue("COMMIT");
+  finish(until, fmt::format("make the schema {} with the tables of the watermarks in", schema));
+}
+
+void PostgresStore::Parts::prepare_own(PgDeadline until) {
+  PgConnection& to = session();
+  to.queue_prepare(kPgBegin, kPgBeginText);
+  to.queue_prepare(kPgAdvance, advance_statement(schema));
+  to.queue_prepare(kPgCommit, "COMMIT");
+  to.queue_prepare(kPgSave, "SAVEPOINT sluice_event");
+  to.queue_prepare(kPgRelease, "RELEASE SAVEPOINT sluice_event");
+  finish(until, "use");
+}
+
+PostgresStore::PostgresStore(PostgresOptions options) : parts_{std::make_unique<Parts>(std::move(options))} {}
+PostgresStore::~PostgresStore() = default;
+
+Statement PostgresStore::prepare(std::string_view sql, std::optional<std::size_t> values) {
+  check_kind(sql);
+  PgConnection& to = parts_->session();
+  const auto number = static_cast<std::uint32_t>(parts_->statements.size());
+  PgStatement statement{.name = fmt::format("sluice_{}", number), .sql = std::string{sql}, .kinds = {}};
+  to.queue_prepare(statement.name, statement.sql);
+  to.queue_describe(statement.name);
+  std::vector<PgResult> answers;
+  if (const auto failure = to.finish(parts_->deadline(), &answers))
+    parts_->fail(*failure, "prepare a statement for", statement.sql);
+  const PGresult* description = answers.back().get();
+  for (int i = 0; i < PQnparams(description); ++i)
+    statement.kinds.push_back(kind_of(PQparamtype(description, i)));
+  if (values && *values != statement.kinds.size()) {
+    throw Error{{.tried = "prepare",
+                 .object = shown_sql(sql),
+                 .why = fmt::format("it has {} parameters and will be given {} values",
+                                    statement.kinds.size(), *values),
+                 .remedy = "give it a value for each"}};
+  }
+  parts_->statements.push_back(std::move(statement));
+  return {number};
+}
+
+std::string PostgresStore::tables(std::string_view schema) {
+  const std::string quoted = quoted_schema(schema);
+  std::string text = schema_statement(quoted) + ";\n";
+  for (const std::string& statement : table_statements(quoted))
+    text.append(statement).append(";\n");
+  return text;
+}
+
+std::string PostgresStore::name_or(const std::string& pipeline) const {
+  return parts_->options.name.empty() ? pipeline : parts_->options.name;
+}
+
+std::chrono::nanoseconds PostgresStore::call_limit() const noexcept {
+  // A claim connects first. A second more, so that the store says itself what took so long.
+  const PostgresOptions& options = parts_->options;
+  return options.connect_limit * parts_->target.hosts + options.call_limit + std::chrono::seconds{1};
+}
+
+SinkClaim PostgresStore::claim(const SinkOwner& owner) {
+  Parts& parts = *parts_;
+  parts.statements.clear();
+  const std::string application = fmt::format("{}/{} of {}", owner.stage, owner.replica, owner.name);
+  parts.connection.emplace(parts.options, parts.target, application);
+  const PgDeadline until = parts.deadline();
+  parts.set_up(until);
+  parts.prepare_own(until);
+  PgConnection& to = *parts.connection;
+  const std::string replica = std::to_string(owner.replica);
+  constexpr std::uint64_t kLanes = (std::uint64_t{1} << EventId::kLaneBits) - 1;
+  to.queue(kPgBeginText);
+  to.queue(raise_epoch_statement(parts.schema), {owner.name, owner.stage, replica});
+  to.queue(raise_others_statement(parts.schema), {owner.name, owner.stage, std::to_string(owner.replicas)});
+  to.queue(watermarks_statement(parts.schema),
+           {owner.name, owner.stage, replica, bigint_text(owner.origin), bigint_text(owner.origin | kLanes)});
+  to.queue("COMMIT");
+  std::vector<PgResult> answers;
+  parts.finish(until, "claim", &answers);
+  SinkClaim claim{.epoch = number_in(answers[1].get(), 0, 0), .watermarks = {}};
+  const PGresult* marks = answers[3].get();
+  for (int row = 0; row < PQntuples(marks); ++row)
+    claim.watermarks.push_back({number_in(marks, row, 0), number_in(marks, row, 1)});
+  return claim;
+}
+
+}  // namespace sluice

@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "sqlstate.hpp"
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+namespace sluice::detail {
+namespace {
+
+struct Rule {
+  std::string_view begins;  // The first one that fits counts.
+  Verdict verdict;
+};
+
+constexpr std::array kRules{
+    Rule{kTakenOver, Verdict::taken_over},
+    Rule{"08", Verdict::away},        // The connection.
+    Rule{"0A", Verdict::mistake},     // Not supported.
+    Rule{"22", Verdict::refused},     // The data.
+    Rule{"23", Verdict::refused},     // A constraint.
+    Rule{"25006", Verdict::away},     // Read only: a standby, or a primary that has become one.
+    Rule{"25P03", Verdict::away},     // Idle in a transaction for too long: this process was stopped.
+    Rule{"26", Verdict::mistake},     // No such prepared statement: a pooler.
+    Rule{"28", Verdict::mistake},     // Who we are.
+    Rule{"2D", Verdict::mistake},     // A procedure that commits.
+    Rule{"3D", Verdict::mistake},     // No such database.
+    Rule{"3F", Verdict::mistake},     // No such schema.
+    Rule{"40", Verdict::away},        // Deadlock, serialization.
+    Rule{"42", Verdict::mistake},     // Names, types, syntax, rights.
+    Rule{"53", Verdict::away},        // Disk full, memory, connections.
+    Rule{"54", Verdict::refused},     // Larger than the server's limits: an index row, a field.
+    Rule{"55", Verdict::away},        // A lock that is not to be had, an object in use.
+    Rule{"57P04", Verdict::mistake},  // The database was dropped.
+    Rule{"57", Verdict::away},        // Shutdown, start, cancelled.
+    Rule{"58", Verdict::away},        // The server's disk.
+    Rule{"F0", Verdict::mistake},     // The server's configuration.
+    Rule{"XX", Verdict::mistake},     // Corrupt, or a bug of the server's.
+};
+
+struct Remedy {
+  std::string_view begins;
+  std::string_view text;
+};
+
+constexpr std::array kRemedies{
+    Remedy{"22023", "correct the option that the text names"},
+    Remedy{"26", "connect to the server itself, or to a pooler in session mode"},
+    Remedy{"28P01", "correct user and password in the URL, PGPASSWORD or ~/.pgpass"},
+    Remedy{"28", "let this user in by the server's pg_hba.conf, or give another one in the URL"},
+    Remedy{"2D", "no transaction may end within a statement of the sink"},
+    Remedy{"3D", "make the database by createdb, or name another one in the URL"},
+    Remedy{"3F", "make the schema, or set search_path of the user"},
+    Remedy{"42501", "GRANT the right to this user; PostgresStore::tables() has the store's own statements"},
+    Remedy{"42601", "correct the statement"},
+    Remedy{"42P01", "make the table, or correct its name and search_path"},
+    Remedy{"42703", "correct the statement, or restore the column"},
+    Remedy{"42804", "correct the statement, or cast the parameter: $1::type"},
+    Remedy{"42883", "correct the statement, or restore the function"},
+    Remedy{"42P18", "cast the parameter: $1::type"},
+    Remedy{"42", "correct the statement, or restore what it names"},
+    Remedy{"57P04", "restore the database"},
+};
+
+bool is_code(std::string_view text) {
+  return text.size() == 5 && std::all_of(text.begin(), text.end(), [](char c) {
+           return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z');
+         });
+}
+
+// Where the next "  CODE: " begins, its five characters; npos when there is none.
+std::size_t find_code(std::string_view text, std::size_t from) {
+  for (std::size_t at = text.find(":  ", from); at != std::string_view::npos; at = text.find(":  ", at + 1)) {
+    if (is_code(text.substr(at + 3, 5)) && text.substr(at + 8, 2) == ": ") return at + 3;
+  }
+  return std::string_view::npos;
+}
+
+}  // namespace
+
+Verdict judge(const ServerError& error) {
+  if (error.state.empty()) return Verdict::away;
+  // A row type changed under a prepared statement: a new session prepares it anew.
+  if (error.state == "0A000" && error.function == "RevalidateCachedQuery") return Verdict::away;
+  const auto* const rule = std::find_if(kRules.begin(), kRules.end(), [&error](const Rule& candidate) {
+    return error.state.starts_with(candidate.begins);
+  });
+  // All others are what functions and triggers raise: of PL/pgSQL, of external routines, of the user's own codes.
+  return rule == kRules.end() ? Verdict::refused : rule->verdict;
+}
+
+Verdict judge_connection(const ServerError& error) {
+  const Verdict verdict = judge(error);
+  return verdict == Verdict::refused ? Verdict::mistake : verdict;
+}
+
+std::string_view remedy_for(std::string_view state) {
+  const auto* const remedy =
+      std::find_if(kRemedies.begin(), kRemedies.end(),
+                   [state](const Remedy& candidate) { return state.starts_with(candidate.begins); });
+  return remedy == kRemedies.end() ? std::string_view{} : remedy->text;
+}
+
+std::string state_in(std::string_view verbose) {
+  std::string state;
+  for (std::size_t at = find_code(verbose, 0); at != std::string_view::npos; at = find_code(verbose, at))
+    state = verbose.substr(at, 5);
+  return state;
+}
+
+std::string plain_text_of(std::string_view verbose) {
+  std::string text;
+  while (!verbose.empty()) {
+    const std::size_t end = std::min(verbose.find('\n'), verbose.size());
+    std::string_view line = verbose.substr(0, end);
+    verbose.remove_prefix(std::min(end + 1, verbose.size()));
+    while (!line.empty() && (line.front() == ' ' || line.front() == '\t'))
+      line.remove_prefix(1);
+    if (line.empty() || line.starts_with("LOCATION:")) continue;
+    if (!text.empty()) text.append("; ");
+    const std::size_t code = find_code(line, 0);
+    if (code == std::string_view::npos) {
+      text.append(line);
+    } else {
+      text.append(line.substr(0, code - 1)).append(line.substr(code + 7));
+    }
+  }
+  return text;
+}
+
+}  // namespace sluice::detail
