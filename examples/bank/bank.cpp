@@ -32,10 +32,10 @@ struct Payment {
   char account[24] = {};
 };
 
-const sluice::Json<Payment>& payment_json() {
-  static const sluice::Json<Payment> json{
+const sluice::Fields<Payment>& payment_fields() {
+  static const sluice::Fields<Payment> fields{
       {"id", &Payment::id}, {"account", &Payment::account}, {"amount", sluice::scaled(&Payment::cents, 2)}};
-  return json;
+  return fields;
 }
 
 // With PostgreSQL they are made before: psql --file examples/bank/tables.sql.
@@ -106,7 +106,7 @@ sluice::Pipeline pipeline(const Options& options, const sluice::Listener& listen
   sluice::Pipeline bank{"bank"};
   bank.argument("database", options.postgres.empty() ? options.database : "PostgreSQL");
   auto payments = sluice::tcp_source(bank, "in", listener, {.acknowledge = true})
-                      .to<sluice::FromJson<Payment, sluice::Frame>>("parse", payment_json());
+                      .to<sluice::FromJson<Payment, sluice::Frame>>("parse", payment_fields());
   if (options.postgres.empty()) {
     book<sluice::SqliteStore>(options, payments,
                               sluice::SqliteOptions{.path = options.database, .schema = kTables});

@@ -26,16 +26,16 @@ struct Payment {
   friend bool operator==(const Payment&, const Payment&) = default;
 };
 
-const Json<Payment>& payment() {
-  static const Json<Payment> json{{"number", &Payment::number},
-                                  {"amount", scaled(&Payment::cents, 2)},
-                                  {"priority", &Payment::priority, false},
-                                  {"flags", &Payment::flags, false},
-                                  {"urgent", &Payment::urgent, false},
-                                  {"rate", &Payment::rate, false},
-                                  {"price", &Payment::price, false},
-                                  {"account", &Payment::account, false}};
-  return json;
+const Fields<Payment>& payment() {
+  static const Fields<Payment> fields{{"number", &Payment::number},
+                                      {"amount", scaled(&Payment::cents, 2)},
+                                      {"priority", &Payment::priority, false},
+                                      {"flags", &Payment::flags, false},
+                                      {"urgent", &Payment::urgent, false},
+                                      {"rate", &Payment::rate, false},
+                                      {"price", &Payment::price, false},
+                                      {"account", &Payment::account, false}};
+  return fields;
 }
 
 // What is wrong with it, or nothing.
@@ -184,10 +184,14 @@ TEST(Json, SurvivesDamagedText) {
 }
 
 TEST(Json, RefusesADeclarationThatCannotBe) {
-  const Json<Payment> twice{{"number", &Payment::number}, {"number", &Payment::flags}};
-  EXPECT_THAT(error_of([&] { const JsonReader<Payment> reader{twice}; }), HasSubstr("declared twice"));
-  const Json<Payment> digits{{"amount", scaled(&Payment::cents, 19)}};
-  EXPECT_THAT(error_of([&] { const JsonReader<Payment> reader{digits}; }), HasSubstr("18"));
+  EXPECT_THAT(error_of([] {
+                const Fields<Payment> twice{{"number", &Payment::number}, {"number", &Payment::flags}};
+              }),
+              HasSubstr("declared twice"));
+  EXPECT_THAT(error_of([] {
+                const Fields<Payment> digits{{"amount", scaled(&Payment::cents, 19)}};
+              }),
+              HasSubstr("18"));
 }
 
 class FromJsonTest : public WithOutside {};

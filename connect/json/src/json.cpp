@@ -4,86 +4,15 @@
 #include "sluice/connect/json.hpp"
 
 #include <algorithm>
-#include <charconv>
 #include <cstring>
 
 #include <fmt/format.h>
 #include <simdjson.h>
 
-#include <sluice/error.hpp>
-#include <sluice/printable.hpp>
-
 namespace sluice::detail {
 namespace {
 
 namespace ondemand = simdjson::ondemand;
-
-constexpr std::size_t kShownBytes = 40;  // Of a wrong value in a fault.
-constexpr int kMostDigits = 18;
-
-// A number of type Int from all of `text`.
-template <class Int>
-bool store_integer(std::string_view text, std::byte* into) {
-  Int value{};
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc{} || end != text.data() + text.size()) return false;
-  std::memcpy(into, &value, sizeof(value));
-  return true;
-}
-
-bool store_signed(std::string_view text, std::size_t bytes, std::byte* into) {
-  switch (bytes) {
-    case 1:
-      return store_integer<std::int8_t>(text, into);
-    case 2:
-      return store_integer<std::int16_t>(text, into);
-    case 4:
-      return store_integer<std::int32_t>(text, into);
-    default:
-      return store_integer<std::int64_t>(text, into);
-  }
-}
-
-bool store_unsigned(std::string_view text, std::size_t bytes, std::byte* into) {
-  switch (bytes) {
-    case 1:
-      return store_integer<std::uint8_t>(text, into);
-    case 2:
-      return store_integer<std::uint16_t>(text, into);
-    case 4:
-      return store_integer<std::uint32_t>(text, into);
-    default:
-      return store_integer<std::uint64_t>(text, into);
-  }
-}
-
-// [-]digits[.digits] as units of 10^-digits; what is wrong, nullptr if nothing is.
-const char* store_scaled(std::string_view text, int digits, std::byte* into) {
-  const std::size_t point = std::min(text.find('.'), text.size());
-  std::string units{text.substr(0, point)};
-  std::string_view fraction = text.substr(std::min(point + 1, text.size()));
-  if (point < text.size() && fraction.empty()) return "is no number";
-  const auto is_digit = [](char byte) { return byte >= '0' && byte <= '9'; };
-  const std::string_view whole = std::string_view{units}.substr(units.starts_with('-') ? 1 : 0);
-  if (whole.empty() || !std::all_of(whole.begin(), whole.end(), is_digit) ||
-      !std::all_of(fraction.begin(), fraction.end(), is_digit)) {
-    return "is no number without an exponent";
-  }
-  const auto wanted = static_cast<std::size_t>(digits);
-  if (fraction.size() > wanted) {
-    if (fraction.find_first_not_of('0', wanted) != std::string_view::npos)
-      return "has too many digits behind the point";
-    fraction = fraction.substr(0, wanted);
-  }
-  units.append(fraction);
-  units.append(wanted - fraction.size(), '0');
-  return store_integer<std::int64_t>(units, into) ? nullptr : "is too large";
-}
-
-std::string shown(std::string_view text) {
-  const std::string_view cut = cut_text(text, kShownBytes);
-  return printable(cut) + (cut.size() < text.size() ? "..." : "");
-}
 
 std::string_view trimmed(std::string_view token) {
   const std::size_t end = token.find_last_not_of(" \t\r\n");
@@ -94,7 +23,7 @@ std::string_view trimmed(std::string_view token) {
 
 class JsonReader::Parser {
  public:
-  Parser(const std::vector<JsonField>& fields, std::string& fault)
+  Parser(const std::vector<NamedField>& fields, std::string& fault)
       : fields_{fields}, fault_{fault}, found_(fields.size()) {}
 
   bool read(std::string_view json, std::byte* object) {
@@ -132,7 +61,7 @@ class JsonReader::Parser {
     for (ondemand::field member : document.get_object()) {
       const std::string_view name = member.unescaped_key();
       const auto field = std::find_if(fields_.begin(), fields_.end(),
-                                      [&](const JsonField& known) { return known.name == name; });
+                                      [&](const NamedField& known) { return known.name == name; });
       if (field == fields_.end()) {
         walk(member.value());
       } else {
@@ -178,112 +107,55 @@ class JsonReader::Parser {
   }
 
   // Whether there is a value: null is none.
-  bool store(const JsonField& field, ondemand::value value, std::byte* object) {
+  static bool store(const NamedField& field, ondemand::value value, std::byte* object) {
     const ondemand::json_type type = value.type();
+    const FieldPlace& place = field.place;
     if (type == ondemand::json_type::null) {
       expect_null(value);
       return false;
     }
-    std::byte* into = object + field.member.offset;
-    switch (field.member.kind) {
-      case JsonKind::text:
-        expect(field, type, ondemand::json_type::string, "text");
-        store_text(field, value.get_string(), into);
-        return true;
-      case JsonKind::boolean: {
-        expect(field, type, ondemand::json_type::boolean, "true or false");
-        const bool flag = value.get_bool();
-        std::memcpy(into, &flag, sizeof(flag));
-        return true;
-      }
-      case JsonKind::scaled:
-        // Money is often written as text, so that no reader rounds it.
-        if (type == ondemand::json_type::string) {
-          store_decimal(field, value.get_string(), into);
-          return true;
-        }
-        break;
-      case JsonKind::signed_integer:
-      case JsonKind::unsigned_integer:
-      case JsonKind::number:
-        break;
+    if (place.kind == FieldKind::boolean) {
+      expect(field, type, ondemand::json_type::boolean, "true or false");
+      store_flag(place, value.get_bool(), object);
+      return true;
+    }
+    // Money is often written as text, so that no reader rounds it.
+    if (place.kind == FieldKind::text ||
+        (place.kind == FieldKind::scaled && type == ondemand::json_type::string)) {
+      expect(field, type, ondemand::json_type::string, "text");
+      store_or_refuse(field, value.get_string(), object);
+      return true;
     }
     expect(field, type, ondemand::json_type::number, "a number");
-    store_number(field, value, into);
+    const std::string_view token = trimmed(value.raw_json_token());
+    const ondemand::number number = value.get_number();  // What is none in JSON, such as 01, throws.
+    if (place.kind == FieldKind::number) {
+      detail::store_number(place, number.as_double(), object);
+    } else {
+      store_or_refuse(field, token, object);
+    }
     return true;
   }
 
-  void store_number(const JsonField& field, ondemand::value value, std::byte* into) {
-    const std::string_view token = trimmed(value.raw_json_token());
-    const ondemand::number checked = value.get_number();  // What is none in JSON, such as 01, throws.
-    switch (field.member.kind) {
-      case JsonKind::scaled:
-        return store_decimal(field, token, into);
-      case JsonKind::signed_integer:
-        if (!store_signed(token, field.member.bytes, into)) refuse_integer(field, token);
-        return;
-      case JsonKind::unsigned_integer:
-        if (!store_unsigned(token, field.member.bytes, into)) refuse_integer(field, token);
-        return;
-      default:
-        break;
-    }
-    const double number = checked.as_double();
-    if (field.member.bytes == sizeof(float)) {
-      const auto narrow = static_cast<float>(number);
-      std::memcpy(into, &narrow, sizeof(narrow));
-    } else {
-      std::memcpy(into, &number, sizeof(number));
-    }
+  static void store_or_refuse(const NamedField& field, std::string_view text, std::byte* object) {
+    if (const std::string fault = store_text(field.place, text, object); !fault.empty())
+      throw Wrong{fmt::format("{}: {}", field.name, fault)};
   }
 
-  [[noreturn]] static void refuse_integer(const JsonField& field, std::string_view token) {
-    throw Wrong{fmt::format("{}: no whole number of {} bits{}: {}", field.name, 8 * field.member.bytes,
-                            field.member.kind == JsonKind::signed_integer ? "" : " and not negative",
-                            shown(token))};
-  }
-
-  static void store_decimal(const JsonField& field, std::string_view text, std::byte* into) {
-    if (const char* wrong = store_scaled(text, field.member.digits, into); wrong != nullptr) {
-      throw Wrong{
-          fmt::format("{}: it {} ({} are kept): {}", field.name, wrong, field.member.digits, shown(text))};
-    }
-  }
-
-  static void store_text(const JsonField& field, std::string_view text, std::byte* into) {
-    if (text.size() > field.member.bytes) {
-      throw Wrong{fmt::format("{}: {} bytes, more than {}: {}", field.name, text.size(), field.member.bytes,
-                              shown(text))};
-    }
-    if (text.find('\0') != std::string_view::npos)
-      throw Wrong{fmt::format("{}: it holds a zero byte", field.name)};
-    if (!text.empty()) std::memcpy(into, text.data(), text.size());
-  }
-
-  static void expect(const JsonField& field, ondemand::json_type type, ondemand::json_type wanted,
+  static void expect(const NamedField& field, ondemand::json_type type, ondemand::json_type wanted,
                      const char* what) {
     if (type != wanted) throw Wrong{fmt::format("{}: it is not {}", field.name, what)};
   }
 
-  const std::vector<JsonField>& fields_;
+  const std::vector<NamedField>& fields_;
   std::string& fault_;
   std::vector<bool> found_;
   std::vector<char> copy_;
   ondemand::parser parser_;
 };
 
-JsonReader::JsonReader(std::vector<JsonField> fields) : fields_{std::move(fields)} {
-  for (const JsonField& field : fields_) {
-    const bool twice = std::count_if(fields_.begin(), fields_.end(),
-                                     [&](const JsonField& other) { return other.name == field.name; }) > 1;
-    if (twice)
-      throw Error{{"read JSON into", field.name, "it is declared twice", "declare each member once"}};
-    if (field.member.digits < 0 || field.member.digits > kMostDigits)
-      throw Error{
-          {"read JSON into", field.name, "it has more than 18 digits, or fewer than none", "use 0 to 18"}};
-  }
-  parser_ = std::make_unique<Parser>(fields_, fault_);
-}
+JsonReader::JsonReader(std::vector<NamedField> fields)
+    : fields_{std::move(fields)}, parser_{std::make_unique<Parser>(fields_, fault_)} {}
 
 JsonReader::~JsonReader() = default;
 
