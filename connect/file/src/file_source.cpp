@@ -75,8 +75,10 @@ std::uint64_t file_key(std::string_view path) noexcept {
   return hash != 0 ? hash : 1;
 }
 
+namespace detail {
+
 // Tells that something has changed in a directory. Where the kernel has no watch to give, the looks at kLook do it alone.
-class FileSource::DirectoryWatch {
+class FileLines::DirectoryWatch {
  public:
   explicit DirectoryWatch(const std::vector<std::string>& paths)
       : fd_{::inotify_init1(IN_NONBLOCK | IN_CLOEXEC)} {
@@ -99,9 +101,10 @@ class FileSource::DirectoryWatch {
   detail::Descriptor fd_;
 };
 
-FileSource::FileSource(Worker& worker, FileSourceOptions options)
+FileLines::FileLines(Worker& worker, FileSourceOptions options, bool quoted)
     : worker_{worker},
       options_{std::move(options)},
+      quoted_{quoted},
       position_{worker.state<Position>("position")},
       access_point_{worker.state<AccessPoint>("access-point")},
       done_{worker.table<std::uint64_t, std::uint8_t>("done", options_.max_files)} {
@@ -109,9 +112,9 @@ FileSource::FileSource(Worker& worker, FileSourceOptions options)
   if (options_.follow) watch_ = std::make_unique<DirectoryWatch>(options_.paths);
 }
 
-FileSource::~FileSource() = default;
+FileLines::~FileLines() = default;
 
-void FileSource::check_paths() const {
+void FileLines::check_paths() const {
   if (options_.paths.empty())
     throw Error{{"read files in", worker_.stage(), "none are named", "name files or directories"}};
   std::size_t directories = 0;
@@ -136,12 +139,12 @@ void FileSource::check_paths() const {
   }
 }
 
-bool FileSource::mine(const std::string& path, std::size_t index, bool of_directory) const {
+bool FileLines::mine(const std::string& path, std::size_t index, bool of_directory) const {
   return (of_directory ? file_key(path) : index) % worker_.replicas() == worker_.replica();
 }
 
 // This worker's, as they are now, in order.
-std::vector<std::string> FileSource::files() const {
+std::vector<std::string> FileLines::files() const {
   std::vector<std::string> files;
   for (std::size_t index = 0; index < options_.paths.size(); ++index) {
     const std::string& path = options_.paths[index];
@@ -157,19 +160,25 @@ std::vector<std::string> FileSource::files() const {
   return files;
 }
 
-SourceState FileSource::operator()(Output<Record<FileLineHead>>& out) {
+SourceState FileLines::read(LineTaker& taker) {
   if (reader_ == nullptr && !go_on()) {
     if (!options_.follow) return SourceState::end;
     return wait();
   }
+  if (header_ && !begin_file(taker, *std::exchange(header_, std::nullopt))) return SourceState::more;
   const std::uint64_t offset = reader_->position().offset_bytes;
   const FileLine line = reader_->next();
   switch (line.status) {
-    case LineStatus::line:
-      if (line.number != 1 || !options_.header)
-        out.push({{position_->file, line.number, offset},
-                  std::as_bytes(std::span{line.text.data(), line.text.size()})});
+    case LineStatus::line: {
+      if (line.number == 1 && options_.header) {
+        if (!begin_file(taker, line.text)) return SourceState::more;
+        break;
+      }
+      const std::string fault = taker.take({position_->file, line.number, offset}, line.text);
+      if (!fault.empty())
+        worker_.report(fmt::format("{}, line {}: {}: it was left out", path_, line.number, fault));
       break;
+    }
     case LineStatus::too_long:
       worker_.report(fmt::format("{}, line {}: {} bytes, more than {}: it was left out", path_, line.number,
                                  line.length_bytes, options_.max_line_bytes));
@@ -187,8 +196,16 @@ SourceState FileSource::operator()(Output<Record<FileLineHead>>& out) {
   return SourceState::more;
 }
 
+bool FileLines::begin_file(LineTaker& taker, std::string_view header) {
+  const std::string fault = taker.begin_file(header);
+  if (fault.empty()) return true;
+  worker_.report(fmt::format("{}: {}: it was left out", path_, fault));
+  close_file();
+  return false;
+}
+
 // Opens the file that is next; false when there is none.
-bool FileSource::go_on() {
+bool FileLines::go_on() {
   const std::vector<std::string> all = files();
   if (position_->file != 0) {
     const auto current = std::find_if(
@@ -209,7 +226,7 @@ bool FileSource::go_on() {
 }
 
 // The file of the position, which an earlier process has read.
-void FileSource::take_up(const std::string& path) {
+void FileLines::take_up(const std::string& path) {
   const auto status = stat_of(path);
   if (status && is(*status, position_->device, position_->inode)) return open(path, path);
   const std::string name = find_renamed(path, position_->device, position_->inode);
@@ -226,9 +243,10 @@ void FileSource::take_up(const std::string& path) {
 }
 
 // `path` is what the file is called in the options, `name` where it stands now.
-void FileSource::open(const std::string& path, const std::string& name) {
+void FileLines::open(const std::string& path, const std::string& name) {
   LineReaderOptions options;
   options.max_line_bytes = options_.max_line_bytes;
+  options.quoted = quoted_;
   options.growing = options_.follow &&
                     std::find(options_.paths.begin(), options_.paths.end(), path) != options_.paths.end();
   options.access_point_every_bytes = std::size_t{128} << 10;
@@ -243,6 +261,12 @@ void FileSource::open(const std::string& path, const std::string& name) {
   path_ = path;
   followed_ = options.growing && !reader_->compressed();
   renamed_ = ending_ = false;
+  // A file that is taken up in its midst has its header all the same.
+  header_.reset();
+  if (options_.header && position_->file != 0 && position_->line.line_number != 0) {
+    LineReader beginning{name, options};
+    header_.emplace(beginning.next().text);
+  }
   if (position_->file != 0) {
     reader_->resume(position_->line, &*access_point_);
   } else {
@@ -250,19 +274,19 @@ void FileSource::open(const std::string& path, const std::string& name) {
   }
 }
 
-void FileSource::close_file() {
+void FileLines::close_file() {
   // A path that is followed is never done with: the next file of its name comes.
   if (!std::exchange(followed_, false) && position_->file != 0) done_[position_->file] = 1;
   forget_file();
 }
 
-void FileSource::forget_file() {
+void FileLines::forget_file() {
   position_.set({});
   access_point_.set({});
   reader_.reset();
 }
 
-SourceState FileSource::at_end() {
+SourceState FileLines::at_end() {
   if (!followed_) {
     close_file();
     return SourceState::more;
@@ -292,10 +316,12 @@ SourceState FileSource::at_end() {
   return SourceState::more;
 }
 
-SourceState FileSource::wait() {
+SourceState FileLines::wait() {
   worker_.wait_for(watch_->fd(), kLook);
   watch_->drain();
   return SourceState::nothing_now;
 }
+
+}  // namespace detail
 
 }  // namespace sluice

@@ -44,6 +44,7 @@ LineReader::LineReader(std::unique_ptr<detail::ByteSource> source, std::string n
       max_line_bytes_{options.max_line_bytes},
       capacity_bytes_{options.max_line_bytes + 1 + kChunkBytes},
       growing_{options.growing},
+      quoted_{options.quoted},
       buffer_{std::make_unique_for_overwrite<char[]>(capacity_bytes_ + kReadableBehind)} {
   std::memset(buffer_.get() + capacity_bytes_, 0, kReadableBehind);
   compressed_ = detail::starts_gzip(*source_) || detail::starts_zstd(*source_);
@@ -63,14 +64,23 @@ LineReader::~LineReader() = default;
 FileLine LineReader::next() {
   if (skipped_bytes_ > 0) return skip_long_line();
   for (;;) {  // Every turn reads on in the file; its end ends the loop.
-    if (scanned_ < end_) {
-      const void* newline = std::memchr(buffer_.get() + scanned_, '\n', end_ - scanned_);
-      if (newline != nullptr) return deliver(static_cast<const char*>(newline));
-      scanned_ = end_;
-    }
+    if (const char* newline = find_newline(); newline != nullptr) return deliver(newline);
     if (end_ - begin_ > max_line_bytes_) return skip_long_line();
     if (!refill()) return finish();
   }
+}
+
+// The end of the line at begin_, or null when more must be read.
+const char* LineReader::find_newline() {
+  while (scanned_ < end_) {
+    const char* const from = buffer_.get() + scanned_;
+    const auto* newline = static_cast<const char*>(std::memchr(from, '\n', end_ - scanned_));
+    const char* const to = newline != nullptr ? newline : buffer_.get() + end_;
+    if (quoted_ && std::count(from, to, '"') % 2 != 0) in_quotes_ = !in_quotes_;
+    if (newline != nullptr && !in_quotes_) return newline;
+    scanned_ = static_cast<std::size_t>(to - buffer_.get()) + (newline != nullptr ? 1 : 0);
+  }
+  return nullptr;
 }
 
 bool LineReader::line_at_hand() const {
@@ -105,6 +115,7 @@ FileLine LineReader::deliver(const char* newline) {
 
 // No newline came within the maximum: what follows is dropped chunk by chunk until one does.
 FileLine LineReader::skip_long_line() {
+  in_quotes_ = false;
   if (skipped_bytes_ == 0) long_line_.assign(buffer_.get() + begin_, std::min(end_ - begin_, kLongLineBytes));
   for (;;) {  // Every turn reads on in the file; its end ends the loop.
     skipped_bytes_ += end_ - begin_;
@@ -157,6 +168,7 @@ void LineReader::resume(const LinePosition& position, const AccessPoint* point) 
   }
   begin_ = end_ = scanned_ = 0;
   skipped_bytes_ = 0;
+  in_quotes_ = false;
   position_ = position;
   if (decoder_->seek(position.offset_bytes)) return;
   const bool usable =

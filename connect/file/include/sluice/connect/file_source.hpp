@@ -19,11 +19,11 @@
 
 #include <chrono>
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include <sluice/connect/access_point.hpp>
@@ -53,15 +53,29 @@ struct FileLineHead {
 // The same for the same path, in every process and every life.
 std::uint64_t file_key(std::string_view path) noexcept;
 
-class FileSource {
- public:
-  // Throws Error for a path that is not there, or is neither file nor directory.
-  FileSource(Worker& worker, FileSourceOptions options);
-  FileSource(const FileSource&) = delete;
-  FileSource& operator=(const FileSource&) = delete;
-  ~FileSource();
+namespace detail {
 
-  SourceState operator()(Output<Record<FileLineHead>>& out);
+// What is made of the lines of files.
+class LineTaker {
+ public:
+  virtual ~LineTaker() = default;
+  // A file begins, or is taken up again: its first line if that is a header. What is wrong with it: then the file is left out.
+  virtual std::string begin_file(std::string_view header) = 0;
+  // What is wrong with a line; empty when nothing is. It is reported.
+  virtual std::string take(const FileLineHead& head, std::string_view line) = 0;
+};
+
+// The lines of this worker's files, one after the other. The state is of the worker whose source owns this.
+class FileLines {
+ public:
+  // `quoted` as in LineReaderOptions.
+  FileLines(Worker& worker, FileSourceOptions options, bool quoted);
+  FileLines(const FileLines&) = delete;
+  FileLines& operator=(const FileLines&) = delete;
+  ~FileLines();
+
+  // One line at most.
+  SourceState read(LineTaker& taker);
 
  private:
   struct Position {
@@ -72,9 +86,10 @@ class FileSource {
   };
   class DirectoryWatch;
 
+  void check_paths() const;
   bool mine(const std::string& path, std::size_t index, bool of_directory) const;
   std::vector<std::string> files() const;
-  void check_paths() const;
+  bool begin_file(LineTaker& taker, std::string_view header);
   bool go_on();
   void open(const std::string& path, const std::string& name);
   void take_up(const std::string& path);
@@ -85,16 +100,44 @@ class FileSource {
 
   Worker& worker_;
   FileSourceOptions options_;
+  bool quoted_;
   Recoverable<Position> position_;
   Recoverable<AccessPoint> access_point_;
   Table<std::uint64_t, std::uint8_t> done_;
   AccessPoint new_access_point_;
-  std::string path_;  // Of the file that is read.
+  std::string path_;                   // Of the file that is read.
+  std::optional<std::string> header_;  // Of that file, until it has been told.
   std::unique_ptr<LineReader> reader_;
   bool followed_ = false;  // The reader's file may still grow,
   bool renamed_ = false;   // has no longer its path,
   bool ending_ = false;    // and grows no more.
   std::unique_ptr<DirectoryWatch> watch_;
+};
+
+}  // namespace detail
+
+class FileSource {
+ public:
+  // Throws Error for a path that is not there, or is neither file nor directory.
+  FileSource(Worker& worker, FileSourceOptions options) : files_{worker, std::move(options), false} {}
+
+  SourceState operator()(Output<Record<FileLineHead>>& out) {
+    Pusher pusher{out};
+    return files_.read(pusher);
+  }
+
+ private:
+  struct Pusher final : detail::LineTaker {
+    explicit Pusher(Output<Record<FileLineHead>>& output) : out{output} {}
+    std::string begin_file(std::string_view) override { return {}; }
+    std::string take(const FileLineHead& head, std::string_view line) override {
+      out.push(head, line);
+      return {};
+    }
+    Output<Record<FileLineHead>>& out;
+  };
+
+  detail::FileLines files_;
 };
 
 }  // namespace sluice

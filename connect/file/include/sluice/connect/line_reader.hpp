@@ -59,6 +59,8 @@ struct LineReaderOptions {
   // More may be appended: what is behind the last newline is no line yet, and `end` only says that nothing more is there
   // now. For plain files.
   bool growing = false;
+  // A newline between double quotes is part of its line, as CSV has it.
+  bool quoted = false;
 };
 
 class LineReader {
@@ -107,6 +109,7 @@ class LineReader {
   LineReader(std::unique_ptr<detail::ByteSource> source, std::string name, const LineReaderOptions& options);
 
   bool refill();
+  const char* find_newline();
   FileLine deliver(const char* newline);
   FileLine skip_long_line();
   FileLine deliver_long_line(std::uint64_t length_bytes, std::uint64_t newline_bytes);
@@ -118,6 +121,8 @@ class LineReader {
   std::size_t max_line_bytes_;
   std::size_t capacity_bytes_;
   bool growing_;
+  bool quoted_;
+  bool in_quotes_ = false;  // At scanned_.
   bool compressed_ = false;
   std::unique_ptr<char[]> buffer_;
   std::size_t begin_ = 0;            // The first byte that was not delivered.

@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: Apache-2.0
+// CSV: which rows become which events, exactly once, and what is reported about the others.
+#include <sluice/connect/csv.hpp>
+
+#include "pipelines.hpp"
+#include "processes.hpp"
+#include "support/files.hpp"
+
+namespace sluice::test {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::SizeIs;
+
+struct Sale {
+  std::uint32_t number = 0;
+  std::int64_t cents = 0;
+  bool paid = false;
+  char name[24] = {};
+};
+
+const Fields<Sale>& sale() {
+  static const Fields<Sale> fields{{"number", &Sale::number},
+                                   {"amount", scaled(&Sale::cents, 2)},
+                                   {"paid", &Sale::paid, false},
+                                   {"name", &Sale::name, false}};
+  return fields;
+}
+
+class Csv : public WithProcesses {
+ protected:
+  // What comes of files, and what is reported.
+  std::vector<Sale> read(const std::vector<std::string>& paths, std::vector<std::string>& problems) {
+    Pipeline pipeline{"csv"};
+    pipeline.source<CsvSource<Sale>>("read", FileSourceOptions{.paths = paths}, sale()).outlet("out");
+    Settings settings = test_settings();
+    settings.set("report.path", (directory_.path() / "reports").string());
+    Engine engine{pipeline, settings};
+    engine.start();
+    Collector<Sale> out{engine, "out"};
+    engine.wait();
+    problems = engine.stats().problems;
+    return out.all();
+  }
+  // The fault of one row behind the names "number,amount,name".
+  std::string fault_of(const std::string& row) {
+    std::vector<std::string> problems;
+    const std::string path = directory_.write("row.csv", "number,amount,name\n" + row + "\n");
+    const std::vector<Sale> all = read({path}, problems);
+    EXPECT_EQ(all.size() + problems.size(), 1U);
+    return problems.empty() ? std::string{} : problems[0];
+  }
+
+  TemporaryDirectory directory_;
+  std::vector<std::string> problems_;
+};
+
+TEST_F(Csv, TakesColumnsByTheirNamesInAnyOrder) {
+  const std::string first =
+      directory_.write("a.csv", "number,amount,paid,name\n1,12.34,true,anna\n2,-0.5,0,\n");
+  const std::string second = directory_.write(
+      "b.csv.gz", gzip("\xef\xbb\xbfname,other,amount,number\r\n\"o, \"\"x\"\"\",z,7,3\r\n"));
+  const std::vector<Sale> all = read({first, second}, problems_);
+  EXPECT_THAT(problems_, IsEmpty());
+  ASSERT_THAT(all, SizeIs(3));
+  EXPECT_EQ(all[0].cents, 1234);
+  EXPECT_TRUE(all[0].paid);
+  EXPECT_STREQ(all[0].name, "anna");
+  EXPECT_EQ(all[1].cents, -50);
+  EXPECT_STREQ(all[1].name, "");
+  EXPECT_EQ(all[2].number, 3U);
+  EXPECT_EQ(all[2].cents, 700);
+  EXPECT_STREQ(all[2].name, "o, \"x\"");
+}
+
+TEST_F(Csv, KeepsNewlinesWithinQuotes) {
+  const std::string path =
+      directory_.write("a.csv", "number,\"amount\",name\n1,1,\"two\nlines\"\n2,2,\"\n\n\"\n3,3,x\n");
+  const std::vector<Sale> all = read({path}, problems_);
+  EXPECT_THAT(problems_, IsEmpty());
+  ASSERT_THAT(all, SizeIs(3));
+  EXPECT_STREQ(all[0].name, "two\nlines");
+  EXPECT_STREQ(all[1].name, "\n\n");
+  EXPECT_EQ(all[2].number, 3U);
+}
+
+TEST_F(Csv, ReportsRowsThatMakeNoEvent) {
+  EXPECT_EQ(fault_of("1,2,x"), "");
+  EXPECT_EQ(fault_of("1,2,"), "");
+  EXPECT_THAT(fault_of("1,2"), HasSubstr("row.csv, line 2: 2 columns, and the first row has 3"));
+  EXPECT_THAT(fault_of("1,2,x,y"), HasSubstr("4 columns"));
+  EXPECT_THAT(fault_of(",2,x"), HasSubstr("number: it is missing"));
+  EXPECT_THAT(fault_of("\"\",2,x"), HasSubstr("number: no whole number"));
+  EXPECT_THAT(fault_of("x,2,x"), HasSubstr("number: no whole number of 32 bits and not negative: x"));
+  EXPECT_THAT(fault_of("1,2.345,x"),
+              HasSubstr("amount: it has too many digits behind the point (2 are kept): 2.345"));
+  EXPECT_THAT(fault_of("1,2,a\"b"), HasSubstr("column 3: a quote within a field"));
+  EXPECT_THAT(fault_of("1,\"2\"3,x"), HasSubstr("column 2: something behind its quotes"));
+  EXPECT_THAT(fault_of("1,2,a name that is far too long for it"), HasSubstr("name: 34 bytes, more than 24"));
+}
+
+TEST_F(Csv, LeavesOutFilesWhoseNamesDoNotFit) {
+  const std::string missing = directory_.write("a.csv", "number,name\n1,x\n");
+  const std::string twice = directory_.write("b.csv", "number,amount,amount\n1,2,3\n");
+  const std::string empty = directory_.write("c.csv", "");
+  const std::string good = directory_.write("d.csv", "number,amount\n4,2\n");
+  const std::vector<Sale> all = read({missing, twice, empty, good}, problems_);
+  EXPECT_THAT(problems_, ElementsAre(HasSubstr("a.csv: it has no column amount: it was left out"),
+                                     HasSubstr("b.csv: it has two columns amount")));
+  ASSERT_THAT(all, SizeIs(1));
+  EXPECT_EQ(all[0].number, 4U);
+}
+
+TEST_F(Csv, MakesEachRowAnEventOnceWhileItsWorkerIsKilled) {
+  constexpr std::uint32_t kRows = 30'000;
+  std::string plain = "number,name,amount\n";
+  std::string other = "amount,number\n";
+  for (std::uint32_t row = 0; row < kRows; ++row) {
+    (row % 2 == 0 ? plain : other) +=
+        row % 2 == 0 ? std::to_string(row) + ",\"a\n\",1.25\n" : "1.25," + std::to_string(row) + "\n";
+  }
+  Pipeline pipeline{"csv"};
+  pipeline
+      .source<CsvSource<Sale>>("read",
+                               FileSourceOptions{.paths = {directory_.write("a.csv", plain),
+                                                           directory_.write("b.csv.zst", zstd(other))}},
+                               sale())
+      .outlet("out");
+  Engine engine{pipeline, test_settings()};
+  engine.start();
+  Collector<Sale> out{engine, "out"};
+  int kills = 0;
+  for (std::size_t next = 1'000; !engine.wait_for(0ns);) {
+    if (out.count() < next) continue;
+    kills += engine.signal_worker("read/0", SIGKILL) ? 1 : 0;
+    next = out.count() + 1'000;
+  }
+  EXPECT_GT(kills, 5);
+  const std::vector<Sale> all = out.all();
+  ASSERT_THAT(all, SizeIs(kRows));
+  for (std::uint32_t row = 0; row < kRows; ++row) {
+    const std::uint32_t number = row < kRows / 2 ? 2 * row : 2 * (row - kRows / 2) + 1;
+    ASSERT_EQ(all[row].number, number);
+    ASSERT_EQ(all[row].cents, 125);
+  }
+  EXPECT_THAT(engine.stats().problems, IsEmpty());
+}
+
+}  // namespace
+}  // namespace sluice::test
