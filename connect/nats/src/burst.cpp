@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "burst.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <map>
+#include <string_view>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include <sluice/error.hpp>
+
+namespace sluice::detail {
+namespace {
+
+constexpr const char* kExpectedLastOfStream = "Nats-Expected-Last-Sequence";
+constexpr const char* kExpectedLastOfSubject = "Nats-Expected-Last-Subject-Sequence";
+
+// The library may still call back while a connection is taken down, so it is given a number and not the object. The lock is
+// held during a call: one that has begun ends before the object does.
+struct Living {
+  std::mutex mutex;
+  std::map<std::uintptr_t, Burst*> bursts;
+  std::uintptr_t next = 1;
+};
+Living& living() {
+  static Living living;
+  return living;
+}
+
+std::uintptr_t enter(Burst* burst) {
+  Living& all = living();
+  const std::lock_guard lock{all.mutex};
+  all.bursts.emplace(all.next, burst);
+  return all.next++;
+}
+
+void set_header(const NatsClient& client, natsMsg* message, const char* name, std::uint64_t value) {
+  const natsStatus status = natsMsgHeader_Set(message, name, std::to_string(value).c_str());
+  if (status != NATS_OK) client.fail("send to", "a stream", status, static_cast<jsErrCode>(0));
+}
+
+}  // namespace
+
+Burst::Burst(const NatsClient& client, std::string stream)
+    : client_{client}, stream_{std::move(stream)}, id_{enter(this)} {
+  jsOptions options;
+  jsOptions_Init(&options);
+  options.PublishAsync.AckHandler = &Burst::on_answer;
+  options.PublishAsync.AckHandlerClosure = reinterpret_cast<void*>(id_);
+  context_ = client.jetstream_with(options);
+}
+
+Burst::~Burst() {
+  Living& all = living();
+  const std::lock_guard lock{all.mutex};
+  all.bursts.erase(id_);
+}
+
+std::span<const Answer> Burst::send(std::vector<NatsMessagePtr> messages,
+                                    std::optional<std::uint64_t> last_sequence) {
+  const std::size_t count = messages.size();
+  {
+    const std::lock_guard lock{mutex_};
+    sent_.clear();
+    answers_.assign(count, {});
+    count_ = cursor_ = 0;
+  }
+  const bool all = hand_over(messages, last_sequence);
+  // Also tells the socket's thread to go at once.
+  const natsStatus status = natsConnection_FlushTimeout(client_.connection(), client_.timeout().count());
+  if (status != NATS_OK) client_.away(fmt::format("while messages were sent: {}", nats_text(status)));
+  await_answers(all ? count : sent_.size());
+  return answers_;
+}
+
+bool Burst::hand_over(std::vector<NatsMessagePtr>& messages, std::optional<std::uint64_t> last_sequence) {
+  for (std::size_t index = 0; index < messages.size(); ++index) {
+    natsMsg* message = messages[index].get();
+    if (last_sequence) {
+      set_header(client_, message, kExpectedLastOfSubject, *last_sequence + index);
+      if (messages.size() > 1) set_header(client_, message, kExpectedLastOfStream, *last_sequence + index);
+    }
+    {
+      const std::lock_guard lock{mutex_};
+      sent_.push_back(message);
+    }
+    natsMsg* given = messages[index].release();
+    const natsStatus status = js_PublishMsgAsync(context_.get(), &given, nullptr);
+    if (status == NATS_OK) continue;
+    messages[index].reset(given);
+    const std::lock_guard lock{mutex_};
+    sent_.pop_back();
+    if (status == NATS_MAX_PAYLOAD) {
+      answers_[index] = {Answer::Kind::too_large, 0, nats_text(status)};
+      return false;
+    }
+    client_.away(fmt::format("while messages were sent: {}", nats_text(status)));
+  }
+  return true;
+}
+
+void Burst::await_answers(std::size_t count) {
+  constexpr std::chrono::milliseconds kLook{20};
+  std::unique_lock lock{mutex_};
+  std::size_t seen = count_;
+  auto until = std::chrono::steady_clock::now() + client_.timeout();
+  while (count_ != count) {
+    answered_.wait_for(lock, kLook);
+    if (count_ == count) return;
+    const auto now = std::chrono::steady_clock::now();
+    if (count_ != seen) until = now + client_.timeout();
+    seen = count_;
+    const bool lost = client_.is_lost();
+    if (lost || now >= until) {
+      client_.away(fmt::format("{} with {} of {} messages answered",
+                               lost ? "the connection was lost" : "no answer", count_, count));
+    }
+  }
+}
+
+void Burst::on_answer(jsCtx*, natsMsg* message, jsPubAck* ack, jsPubAckErr* error, void* closure) {
+  const NatsMessagePtr owned{message};
+  Living& all = living();
+  const std::lock_guard lock{all.mutex};
+  const auto found = all.bursts.find(reinterpret_cast<std::uintptr_t>(closure));
+  if (found != all.bursts.end()) found->second->note(message, read(ack, error, found->second->stream_));
+}
+
+void Burst::note(const natsMsg* message, Answer answer) {
+  const std::lock_guard lock{mutex_};
+  // Answers come in the order of the messages.
+  if (cursor_ >= sent_.size() || sent_[cursor_] != message) {
+    const auto found = std::find(sent_.begin(), sent_.end(), message);
+    if (found == sent_.end()) return;
+    cursor_ = static_cast<std::size_t>(found - sent_.begin());
+  }
+  sent_[cursor_] = nullptr;  // The address may be given out again.
+  answers_[cursor_++] = std::move(answer);
+  ++count_;
+  // The last one, or all that were handed over when one was too large.
+  if (count_ == sent_.size()) answered_.notify_one();
+}
+
+Answer Burst::read(const jsPubAck* ack, const jsPubAckErr* error, const std::string& stream) {
+  using Kind = Answer::Kind;
+  if (ack != nullptr) {
+    if (stream == ack->Stream) return {Kind::stored, ack->Sequence, {}};
+    return {Kind::failed, 0, fmt::format("the stream {} takes its subject, not {}", ack->Stream, stream)};
+  }
+  const std::string text = error->ErrText != nullptr ? error->ErrText : natsStatus_GetText(error->Err);
+  switch (static_cast<int>(error->ErrCode)) {
+    case JSStreamWrongLastSequenceErr:
+      return {Kind::unexpected, 0, text};
+    case JSStreamMessageExceedsMaximumErr:
+      return {Kind::too_large, 0, text};
+    case JSStreamStoreFailedErr:
+      return {text.find("message size") == std::string::npos ? Kind::full : Kind::too_large, 0, text};
+    case JSInsufficientResourcesErr:
+    case JSMemoryResourcesExceededErr:
+    case JSStorageResourcesExceededErr:
+    case JSAccountResourcesExceededErr:
+    case JSClusterNotAvailErr:
+    case JSStreamOfflineErr:
+      return {Kind::full, 0, text};
+    default:
+      break;
+  }
+  if (error->Err == NATS_NO_RESPONDERS || error->Err == NATS_TIMEOUT)
+    return {Kind::full, 0, "nobody takes messages for its subject"};
+  return {Kind::failed, 0, text};
+}
+
+}  // namespace sluice::detail

@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "client.hpp"
+
+#include <vector>
+
+#include <fmt/format.h>
+
+#include <sluice/error.hpp>
+#include <sluice/unavailable.hpp>
+
+namespace sluice::detail {
+namespace {
+
+std::vector<std::string> urls_of(const std::string& list) {
+  std::vector<std::string> urls;
+  for (std::size_t at = 0; at <= list.size();) {
+    const std::size_t comma = std::min(list.find(',', at), list.size());
+    std::string url = list.substr(at, comma - at);
+    url.erase(0, url.find_first_not_of(' '));
+    url.erase(url.find_last_not_of(' ') + 1);
+    if (!url.empty()) urls.push_back(std::move(url));
+    at = comma + 1;
+  }
+  return urls;
+}
+
+// Where user and password begin and end in a URL; both at the end when there are none.
+std::pair<std::size_t, std::size_t> credentials_in(const std::string& url) {
+  const std::size_t scheme = url.find("://");
+  const std::size_t begin = scheme == std::string::npos ? 0 : scheme + 3;
+  const std::size_t at = url.rfind('@');
+  if (at == std::string::npos || at < begin) return {url.size(), url.size()};
+  return {begin, at};
+}
+
+std::string shown(const std::string& list) {
+  std::string text;
+  for (std::string& url : urls_of(list)) {
+    const auto [begin, end] = credentials_in(url);
+    if (begin != url.size()) url.erase(begin, end + 1 - begin);
+    if (!text.empty()) text += ", ";
+    text += url;
+  }
+  return text;
+}
+
+void replace_all(std::string& text, const std::string& secret) {
+  if (secret.empty()) return;
+  for (std::size_t at = 0; (at = text.find(secret, at)) != std::string::npos; at += 3)
+    text.replace(at, secret.size(), "***");
+}
+
+}  // namespace
+
+std::string nats_text(natsStatus status) {
+  natsStatus last = NATS_OK;
+  const char* text = nats_GetLastError(&last);
+  if (text != nullptr && *text != '\0' && last == status) return text;
+  return natsStatus_GetText(status);
+}
+
+NatsClient::NatsClient(const NatsServer& server, const std::string& name, bool at_once)
+    : server_{server}, where_{"the NATS server at " + shown(server.url)} {
+  connect(name, at_once);
+  jsOptions plain;
+  jsOptions_Init(&plain);
+  jetstream_ = jetstream_with(plain);
+}
+
+NatsOptionsPtr NatsClient::options(const std::string& name, bool at_once) const {
+  natsOptions* made = nullptr;
+  if (const natsStatus status = natsOptions_Create(&made); status != NATS_OK)
+    throw Error{{"use libnats for", where_, nats_text(status), ""}};
+  NatsOptionsPtr options{made};
+  const auto set = [this](natsStatus status, const char* what) {
+    if (status == NATS_OK) return;
+    throw Error{{"connect to", where_, fmt::format("{}: {}", what, without_secrets(nats_text(status))),
+                 "look at the fields of NatsServer"}};
+  };
+  const std::vector<std::string> urls = urls_of(server_.url);
+  std::vector<const char*> servers;
+  servers.reserve(urls.size());
+  for (const std::string& url : urls)
+    servers.push_back(url.c_str());
+  set(natsOptions_SetServers(made, servers.data(), static_cast<int>(servers.size())), "the URL");
+  set(natsOptions_SetName(made, name.c_str()), "the name");
+  set(natsOptions_SetTimeout(made, server_.timeout.count()), "the timeout");
+  // What the sockets of a lost connection still held is for the handler's successor to find out.
+  set(natsOptions_SetAllowReconnect(made, false), "reconnecting");
+  set(natsOptions_SetSendAsap(made, at_once), "sending");
+  if (!server_.user.empty())
+    set(natsOptions_SetUserInfo(made, server_.user.c_str(), server_.password.c_str()), "the user");
+  if (!server_.token.empty()) set(natsOptions_SetToken(made, server_.token.c_str()), "the token");
+  if (!server_.credentials_file.empty()) {
+    set(natsOptions_SetUserCredentialsFromFiles(made, server_.credentials_file.c_str(), nullptr),
+        "the file of credentials");
+  }
+  if (server_.tls || !server_.ca_file.empty()) set(natsOptions_SetSecure(made, true), "TLS");
+  if (!server_.ca_file.empty())
+    set(natsOptions_LoadCATrustedCertificates(made, server_.ca_file.c_str()), "the file of certificates");
+  return options;
+}
+
+void NatsClient::connect(const std::string& name, bool at_once) {
+  const NatsOptionsPtr options = this->options(name, at_once);
+  natsConnection* made = nullptr;
+  const natsStatus status = natsConnection_Connect(&made, options.get());
+  connection_.reset(made);
+  if (status == NATS_OK) return;
+  const std::string text = without_secrets(nats_text(status));
+  switch (status) {
+    case NATS_CONNECTION_AUTH_FAILED:
+    case NATS_NOT_PERMITTED:
+      throw Error{
+          {"connect to", where_, text, "give the user, password, token or credentials that it asks for"}};
+    case NATS_SECURE_CONNECTION_REQUIRED:
+      throw Error{{"connect to", where_, text, "it speaks TLS only: set NatsServer::tls or ca_file"}};
+    case NATS_SECURE_CONNECTION_WANTED:
+    case NATS_SSL_ERROR:
+      throw Error{
+          {"connect to", where_, text, "look at its certificate, and at NatsServer::tls and ca_file"}};
+    case NATS_ADDRESS_MISSING:
+    case NATS_INVALID_ARG:
+      throw Error{{"connect to", where_, text, "write the URL as nats://host:port"}};
+    default:
+      away(text);
+  }
+}
+
+JsContextPtr NatsClient::jetstream_with(jsOptions& options) const {
+  options.Wait = server_.timeout.count();
+  if (!server_.domain.empty()) options.Domain = server_.domain.c_str();
+  jsCtx* made = nullptr;
+  const natsStatus status = natsConnection_JetStream(&made, connection_.get(), &options);
+  if (status != NATS_OK) fail("use JetStream of", where_, status, static_cast<jsErrCode>(0));
+  return JsContextPtr{made};
+}
+
+JsStreamInfoPtr NatsClient::stream(const std::string& name) const {
+  jsStreamInfo* info = nullptr;
+  auto code = static_cast<jsErrCode>(0);
+  const natsStatus status = js_GetStreamInfo(&info, jetstream_.get(), name.c_str(), nullptr, &code);
+  if (status != NATS_OK) fail("use", "the stream " + name, status, code);
+  return JsStreamInfoPtr{info};
+}
+
+void NatsClient::fail(const std::string& tried, const std::string& object, natsStatus status,
+                      jsErrCode code) const {
+  const std::string text = without_secrets(nats_text(status));
+  const std::string at = fmt::format("{} of {}", object, where_);
+  switch (static_cast<int>(code)) {
+    case JSNotEnabledErr:
+      throw Error{{tried, at, "JetStream is not enabled there",
+                   "start nats-server with -js, or `jetstream {}` in its file"}};
+    case JSNotEnabledForAccountErr:
+      throw Error{
+          {tried, at, "JetStream is not enabled for this account", "give the account limits for JetStream"}};
+    case JSStreamNotFoundErr:
+      throw Error{{tried, at, "there is no such stream", "make it: nats stream add"}};
+    case JSClusterNotAvailErr:
+    case JSClusterNotLeaderErr:
+    case JSStreamOfflineErr:
+    case JSConsumerOfflineErr:
+    case JSInsufficientResourcesErr:
+    case JSMemoryResourcesExceededErr:
+    case JSStorageResourcesExceededErr:
+      away(fmt::format("{}: {}", object, text));
+    default:
+      break;
+  }
+  switch (status) {
+    case NATS_NO_RESPONDERS:
+    case NATS_TIMEOUT:
+    case NATS_CONNECTION_CLOSED:
+    case NATS_CONNECTION_DISCONNECTED:
+    case NATS_IO_ERROR:
+    case NATS_STALE_CONNECTION:
+      away(fmt::format("{}: {}", object, text));
+    default:
+      throw Error{{tried, at, text, ""}};
+  }
+}
+
+void NatsClient::away(const std::string& why) const {
+  throw Unavailable{fmt::format("{}: {}", where_, why)};
+}
+
+std::string NatsClient::without_secrets(std::string text) const {
+  for (const std::string& url : urls_of(server_.url)) {
+    const auto [begin, end] = credentials_in(url);
+    if (begin == url.size()) continue;
+    const std::string both = url.substr(begin, end - begin);
+    replace_all(text, both);
+    if (const std::size_t colon = both.find(':'); colon != std::string::npos)
+      replace_all(text, both.substr(colon + 1));
+  }
+  for (const std::string* secret : {&server_.password, &server_.token})
+    replace_all(text, *secret);
+  return text;
+}
+
+}  // namespace sluice::detail

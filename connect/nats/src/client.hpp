@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+// A connection to a NATS server and its JetStream, for a sink or a source; and how the library's failures become ours.
+//
+// Made and used in a worker, by its thread; the library has threads of its own behind it.
+#pragma once
+
+#include <memory>
+#include <nats/nats.h>
+#include <string>
+
+#include <sluice/connect/nats_server.hpp>
+
+namespace sluice::detail {
+
+template <auto destroy>
+struct NatsDelete {
+  template <class T>
+  void operator()(T* object) const noexcept {
+    destroy(object);
+  }
+};
+using NatsOptionsPtr = std::unique_ptr<natsOptions, NatsDelete<natsOptions_Destroy>>;
+using NatsConnectionPtr = std::unique_ptr<natsConnection, NatsDelete<natsConnection_Destroy>>;
+using NatsMessagePtr = std::unique_ptr<natsMsg, NatsDelete<natsMsg_Destroy>>;
+using NatsSubscriptionPtr = std::unique_ptr<natsSubscription, NatsDelete<natsSubscription_Destroy>>;
+using JsContextPtr = std::unique_ptr<jsCtx, NatsDelete<jsCtx_Destroy>>;
+using JsStreamInfoPtr = std::unique_ptr<jsStreamInfo, NatsDelete<jsStreamInfo_Destroy>>;
+using JsConsumerInfoPtr = std::unique_ptr<jsConsumerInfo, NatsDelete<jsConsumerInfo_Destroy>>;
+using JsMetaDataPtr = std::unique_ptr<jsMsgMetaData, NatsDelete<jsMsgMetaData_Destroy>>;
+
+// What the library says of the last failure of this thread, or what the status means.
+std::string nats_text(natsStatus status);
+
+class NatsClient {
+ public:
+  // `name` is shown by the server. `at_once`: what is sent goes without waiting for more. Throws Unavailable or Error.
+  NatsClient(const NatsServer& server, const std::string& name, bool at_once);
+
+  natsConnection* connection() const noexcept { return connection_.get(); }
+  jsCtx* jetstream() const noexcept { return jetstream_.get(); }
+  // Of the same connection, with what `options` say of publishing.
+  JsContextPtr jetstream_with(jsOptions& options) const;
+  bool is_lost() const noexcept { return natsConnection_IsClosed(connection_.get()); }
+  // "the NATS server at nats://host:4222", without secrets.
+  const std::string& where() const noexcept { return where_; }
+  std::chrono::milliseconds timeout() const noexcept { return server_.timeout; }
+
+  JsStreamInfoPtr stream(const std::string& name) const;
+
+  // JetStream's answer to a request about `object`, a stream, say: Unavailable for what passes, else Error.
+  [[noreturn]] void fail(const std::string& tried, const std::string& object, natsStatus status,
+                         jsErrCode code) const;
+  [[noreturn]] void away(const std::string& why) const;
+
+ private:
+  NatsOptionsPtr options(const std::string& name, bool at_once) const;
+  void connect(const std::string& name, bool at_once);
+  std::string without_secrets(std::string text) const;
+
+  NatsServer server_;
+  std::string where_;
+  NatsConnectionPtr connection_;
+  JsContextPtr jetstream_;
+};
+
+}  // namespace sluice::detail
