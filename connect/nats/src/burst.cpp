@@ -3,7 +3,7 @@
 
 #include <algorithm>
 #include <chrono>
-#include <map>
+#include <set>
 #include <string_view>
 #include <utility>
 
@@ -17,23 +17,15 @@ namespace {
 constexpr const char* kExpectedLastOfStream = "Nats-Expected-Last-Sequence";
 constexpr const char* kExpectedLastOfSubject = "Nats-Expected-Last-Subject-Sequence";
 
-// The library may still call back while a connection is taken down, so it is given a number and not the object. The lock is
-// held during a call: one that has begun ends before the object does.
+// The library may still call back while a connection is taken down, about a burst that is no more. The lock is held during a
+// call: one that has begun ends before the burst does.
 struct Living {
   std::mutex mutex;
-  std::map<std::uintptr_t, Burst*> bursts;
-  std::uintptr_t next = 1;
+  std::set<const Burst*> bursts;
 };
 Living& living() {
-  static Living living;
-  return living;
-}
-
-std::uintptr_t enter(Burst* burst) {
-  Living& all = living();
-  const std::lock_guard lock{all.mutex};
-  all.bursts.emplace(all.next, burst);
-  return all.next++;
+  static auto* living = new Living;  // Never destroyed: the library's threads may outlive what is.
+  return *living;
 }
 
 void set_header(const NatsClient& client, natsMsg* message, const char* name, std::uint64_t value) {
@@ -43,19 +35,21 @@ void set_header(const NatsClient& client, natsMsg* message, const char* name, st
 
 }  // namespace
 
-Burst::Burst(const NatsClient& client, std::string stream)
-    : client_{client}, stream_{std::move(stream)}, id_{enter(this)} {
+Burst::Burst(const NatsClient& client, std::string stream) : client_{client}, stream_{std::move(stream)} {
   jsOptions options;
   jsOptions_Init(&options);
   options.PublishAsync.AckHandler = &Burst::on_answer;
-  options.PublishAsync.AckHandlerClosure = reinterpret_cast<void*>(id_);
+  options.PublishAsync.AckHandlerClosure = this;
   context_ = client.jetstream_with(options);
+  Living& all = living();
+  const std::lock_guard lock{all.mutex};
+  all.bursts.insert(this);
 }
 
 Burst::~Burst() {
   Living& all = living();
   const std::lock_guard lock{all.mutex};
-  all.bursts.erase(id_);
+  all.bursts.erase(this);
 }
 
 std::span<const Answer> Burst::send(std::vector<NatsMessagePtr> messages,
@@ -120,12 +114,14 @@ void Burst::await_answers(std::size_t count) {
   }
 }
 
-void Burst::on_answer(jsCtx*, natsMsg* message, jsPubAck* ack, jsPubAckErr* error, void* closure) {
+void Burst::on_answer(jsCtx* context, natsMsg* message, jsPubAck* ack, jsPubAckErr* error, void* closure) {
   const NatsMessagePtr owned{message};
   Living& all = living();
   const std::lock_guard lock{all.mutex};
-  const auto found = all.bursts.find(reinterpret_cast<std::uintptr_t>(closure));
-  if (found != all.bursts.end()) found->second->note(message, read(ack, error, found->second->stream_));
+  auto* burst = static_cast<Burst*>(closure);
+  // Another one may have got its address; the context is of one only, as long as this call lasts.
+  if (all.bursts.count(burst) == 0 || burst->context_.get() != context) return;
+  burst->note(message, read(ack, error, burst->stream_));
 }
 
 void Burst::note(const natsMsg* message, Answer answer) {

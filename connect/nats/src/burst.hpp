@@ -59,7 +59,6 @@ class Burst {
 
   const NatsClient& client_;
   const std::string stream_;
-  std::uintptr_t id_;
   // Under mutex_: also written by the library's thread.
   std::mutex mutex_;
   std::condition_variable answered_;

@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cutting_proxy.hpp"
+
+#include <algorithm>
+#include <arpa/inet.h>
+#include <atomic>
+#include <csignal>
+#include <list>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <optional>
+#include <poll.h>
+#include <random>
+#include <stdexcept>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <vector>
+
+namespace sluice::test {
+
+struct CuttingProxy::Shared {
+  std::atomic<unsigned> to_cut{0};
+  std::atomic<unsigned> cuts{0};
+};
+
+namespace {
+
+sockaddr_in loopback(int port) {
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_port = htons(static_cast<std::uint16_t>(port));
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  return address;
+}
+
+struct Budget {
+  int direction;  // 0: from the client.
+  std::size_t bytes;
+};
+
+struct Pair {
+  int ends[2];  // The client, the server.
+  std::optional<Budget> budget;
+};
+
+// Whether the connection goes on; `cut` says whether its budget ended it.
+bool pass_on(Pair& pair, int from, bool& cut) {
+  char piece[16384];
+  const ssize_t got = ::recv(pair.ends[from], piece, sizeof(piece), 0);
+  if (got <= 0) return false;
+  auto size = static_cast<std::size_t>(got);
+  if (pair.budget && pair.budget->direction == from) {
+    cut = size > pair.budget->bytes;
+    size = std::min(size, pair.budget->bytes);
+    pair.budget->bytes -= size;
+  }
+  for (std::size_t done = 0; done < size;) {
+    const ssize_t bytes = ::send(pair.ends[1 - from], piece + done, size - done, MSG_NOSIGNAL);
+    if (bytes <= 0) return false;
+    done += static_cast<std::size_t>(bytes);
+  }
+  return !cut;
+}
+
+void close_pair(const Pair& pair) {
+  ::close(pair.ends[0]);
+  ::close(pair.ends[1]);
+}
+
+}  // namespace
+
+CuttingProxy::CuttingProxy(int port, std::uint32_t seed, std::uint32_t most_bytes) {
+  void* memory = ::mmap(nullptr, sizeof(Shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  if (memory == MAP_FAILED) throw std::runtime_error{"no memory for the proxy"};
+  shared_ = new (memory) Shared;
+  const int listener = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  sockaddr_in address = loopback(0);
+  socklen_t size = sizeof(address);
+  if (::bind(listener, reinterpret_cast<const sockaddr*>(&address), size) != 0 || ::listen(listener, 64) != 0)
+    throw std::runtime_error{"the proxy cannot listen"};
+  ::getsockname(listener, reinterpret_cast<sockaddr*>(&address), &size);
+  port_ = ntohs(address.sin_port);
+  pid_ = ::fork();
+  if (pid_ != 0) {
+    ::close(listener);
+    return;
+  }
+  ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+  std::mt19937 random{seed};
+  std::list<Pair> pairs;
+  const auto accept_one = [&] {
+    const int client = ::accept4(listener, nullptr, nullptr, SOCK_CLOEXEC);
+    const int server = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    const sockaddr_in to = loopback(port);
+    if (::connect(server, reinterpret_cast<const sockaddr*>(&to), sizeof(to)) != 0) {
+      close_pair({{client, server}, {}});
+      return;
+    }
+    const int at_once = 1;
+    ::setsockopt(client, IPPROTO_TCP, TCP_NODELAY, &at_once, sizeof(at_once));
+    ::setsockopt(server, IPPROTO_TCP, TCP_NODELAY, &at_once, sizeof(at_once));
+    Pair pair{{client, server}, {}};
+    if (shared_->to_cut != 0) pair.budget = Budget{static_cast<int>(random() % 2), random() % most_bytes};
+    pairs.push_back(pair);
+  };
+  for (;;) {
+    std::vector<pollfd> entries{{listener, POLLIN, 0}};
+    for (const Pair& pair : pairs) {
+      entries.push_back({pair.ends[0], POLLIN, 0});
+      entries.push_back({pair.ends[1], POLLIN, 0});
+    }
+    ::poll(entries.data(), entries.size(), -1);
+    std::size_t entry = 1;
+    for (auto pair = pairs.begin(); pair != pairs.end(); entry += 2) {
+      bool lives = true;
+      bool cut = false;
+      for (int from = 0; from < 2 && lives; ++from) {
+        if (entries[entry + static_cast<std::size_t>(from)].revents != 0) lives = pass_on(*pair, from, cut);
+      }
+      if (cut) {
+        ++shared_->cuts;
+        if (shared_->to_cut != 0) --shared_->to_cut;
+      }
+      if (!lives) close_pair(*pair);
+      pair = lives ? std::next(pair) : pairs.erase(pair);
+    }
+    if (entries[0].revents != 0) accept_one();
+  }
+}
+
+CuttingProxy::~CuttingProxy() {
+  ::kill(pid_, SIGKILL);
+  ::waitpid(pid_, nullptr, 0);
+  ::munmap(shared_, sizeof(Shared));
+}
+
+void CuttingProxy::cut(unsigned times) noexcept {
+  shared_->to_cut = times;
+}
+unsigned CuttingProxy::cuts() const noexcept {
+  return shared_->cuts;
+}
+
+}  // namespace sluice::test

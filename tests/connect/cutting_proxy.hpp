@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+// A TCP proxy on loopback that cuts connections: each has a budget of bytes in one of its directions, drawn from a seed, and
+// ends in the midst of what exceeds it, both sides at once. What was passed on has arrived, what came after never does. In a
+// process of its own, so that the test's host has no threads.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <sys/types.h>
+
+namespace sluice::test {
+
+class CuttingProxy {
+ public:
+  // To 127.0.0.1:`port`. Budgets are up to `most_bytes`.
+  CuttingProxy(int port, std::uint32_t seed, std::uint32_t most_bytes = 60'000);
+  ~CuttingProxy();
+  CuttingProxy(const CuttingProxy&) = delete;
+  CuttingProxy& operator=(const CuttingProxy&) = delete;
+
+  int port() const noexcept { return port_; }
+  std::string nats_url() const { return "nats://127.0.0.1:" + std::to_string(port_); }
+  // So many connections are cut from now on; later ones live as long as they like.
+  void cut(unsigned times) noexcept;
+  unsigned cuts() const noexcept;  // So far.
+
+ private:
+  struct Shared;
+
+  Shared* shared_;
+  int port_ = 0;
+  pid_t pid_ = 0;
+};
+
+}  // namespace sluice::test

@@ -1,0 +1,10 @@
+# SPDX-License-Identifier: Apache-2.0
+# NATS JetStream: a server, and a way to it that is cut.
+add_library(nats_world OBJECT cutting_proxy.cpp nats_server.cpp)
+target_link_libraries(nats_world PUBLIC GTest::gtest PkgConfig::libnats)
+sluice_compile_options(nats_world)
+
+sluice_test(nats_connect LABELS connect TIMEOUT 180
+  SOURCES nats_sink_kill_test.cpp nats_sink_test.cpp
+  LIBS sluice::nats nats_world
+  INCLUDES "${PROJECT_SOURCE_DIR}/tests/engine" "${PROJECT_SOURCE_DIR}/tests/edges")

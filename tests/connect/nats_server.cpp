@@ -1,0 +1,302 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "nats_server.hpp"
+
+#include <arpa/inet.h>
+#include <chrono>
+#include <csignal>
+#include <cstdlib>
+#include <fcntl.h>
+#include <fstream>
+#include <memory>
+#include <nats/nats.h>
+#include <netinet/in.h>
+#include <sstream>
+#include <stdexcept>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <thread>
+#include <unistd.h>
+
+#include <gtest/gtest.h>
+
+namespace sluice::test {
+namespace {
+
+using namespace std::chrono_literals;
+
+std::string path_of_server() {
+  const char* path = std::getenv("PATH");
+  std::istringstream folders{std::string{path != nullptr ? path : ""} + ":/usr/sbin:/usr/local/sbin"};
+  for (std::string folder; std::getline(folders, folder, ':');) {
+    if (::access((folder + "/nats-server").c_str(), X_OK) == 0) return folder + "/nats-server";
+  }
+  return {};
+}
+
+bool answers(int port) {
+  const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_port = htons(static_cast<std::uint16_t>(port));
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  const bool connected = ::connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof(address)) == 0;
+  ::close(fd);
+  return connected;
+}
+
+// The server chooses a free port and writes it down.
+int port_in(const std::filesystem::path& directory) {
+  for (const auto& entry : std::filesystem::directory_iterator{directory}) {
+    if (entry.path().extension() != ".ports") continue;
+    std::ifstream file{entry.path()};
+    const std::string text{std::istreambuf_iterator<char>{file}, {}};
+    const std::string begin = "nats://127.0.0.1:";
+    const std::size_t at = text.find(begin);
+    if (at != std::string::npos) return std::atoi(text.c_str() + at + begin.size());
+  }
+  return -1;
+}
+
+void must(natsStatus status, const char* what) {
+  if (status == NATS_OK) return;
+  const char* text = nats_GetLastError(nullptr);
+  throw std::runtime_error{std::string{what} + ": " + (text != nullptr ? text : natsStatus_GetText(status))};
+}
+
+// JetStream of a server, in this process.
+class Session {
+ public:
+  explicit Session(const std::string& url) {
+    const auto until = std::chrono::steady_clock::now() + 10s;
+    must(natsOptions_Create(&options_), "the options");
+    must(natsOptions_SetURL(options_, url.c_str()), "the URL");
+    must(natsOptions_SetSendAsap(options_, true), "sending");
+    while (natsConnection_Connect(&connection_, options_) != NATS_OK) {
+      if (std::chrono::steady_clock::now() > until) throw std::runtime_error{"no NATS server at " + url};
+      std::this_thread::sleep_for(5ms);
+    }
+    must(natsConnection_JetStream(&js, connection_, nullptr), "JetStream");
+  }
+  ~Session() {
+    jsCtx_Destroy(js);
+    natsConnection_Destroy(connection_);
+    natsOptions_Destroy(options_);
+  }
+  Session(const Session&) = delete;
+  Session& operator=(const Session&) = delete;
+
+  jsCtx* js = nullptr;
+
+ private:
+  natsOptions* options_ = nullptr;
+  natsConnection* connection_ = nullptr;
+};
+
+jsStreamState state_of(const Session& session, const std::string& stream) {
+  jsStreamInfo* info = nullptr;
+  must(js_GetStreamInfo(&info, session.js, stream.c_str(), nullptr, nullptr), "the stream");
+  const jsStreamState state = info->State;
+  jsStreamInfo_Destroy(info);
+  return state;
+}
+
+std::string read_all(int fd) {
+  std::string text;
+  char piece[65536];
+  for (ssize_t got; (got = ::read(fd, piece, sizeof(piece))) > 0;)
+    text.append(piece, static_cast<std::size_t>(got));
+  return text;
+}
+
+void write_all(int fd, const std::string& text) {
+  for (std::size_t done = 0; done < text.size();) {
+    const ssize_t bytes = ::write(fd, text.data() + done, text.size() - done);
+    if (bytes <= 0) return;
+    done += static_cast<std::size_t>(bytes);
+  }
+}
+
+}  // namespace
+
+bool has_nats_server() {
+  return !path_of_server().empty();
+}
+
+NatsProcess::NatsProcess(std::filesystem::path directory, std::string options, bool jetstream)
+    : directory_{std::move(directory)}, options_{std::move(options)}, jetstream_{jetstream} {
+  std::filesystem::create_directories(directory_);
+  start();
+}
+
+NatsProcess::~NatsProcess() {
+  kill();
+}
+
+void NatsProcess::kill() {
+  if (pid_ == 0) return;
+  ::kill(pid_, SIGKILL);
+  ::waitpid(pid_, nullptr, 0);
+  pid_ = 0;
+  for (const auto& entry : std::filesystem::directory_iterator{directory_}) {
+    if (entry.path().extension() == ".ports") std::filesystem::remove(entry.path());
+  }
+}
+
+void NatsProcess::start() {
+  const std::string file = (directory_ / "server.conf").string();
+  std::ofstream{file} << "listen: \"127.0.0.1:" << port_ << "\"\nports_file_dir: \"" << directory_.string()
+                      << "\"\n"
+                      << (jetstream_ ? "jetstream { store_dir: \"" + directory_.string() + "/store\" }\n"
+                                     : std::string{})
+                      << options_ << "\n";
+  const std::string program = path_of_server();
+  const std::string log = (directory_ / "server.log").string();
+  const pid_t parent = ::getpid();
+  pid_ = ::fork();
+  if (pid_ == 0) {
+    ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (::getppid() != parent) ::_exit(1);
+    const int out = ::open(log.c_str(), O_WRONLY | O_CREAT | O_APPEND, 0644);
+    ::dup2(out, 1);
+    ::dup2(out, 2);
+    ::execl(program.c_str(), "nats-server", "-c", file.c_str(), nullptr);
+    ::_exit(127);
+  }
+  const auto until = std::chrono::steady_clock::now() + 20s;
+  while (port_ <= 0 || !answers(port_)) {
+    if (std::chrono::steady_clock::now() > until || ::waitpid(pid_, nullptr, WNOHANG) == pid_) {
+      std::ifstream text{log};
+      throw std::runtime_error{"nats-server does not start: " +
+                               std::string{std::istreambuf_iterator<char>{text}, {}}};
+    }
+    if (port_ <= 0) port_ = port_in(directory_);
+    std::this_thread::sleep_for(2ms);
+  }
+}
+
+void NatsProcess::pause() {
+  ::kill(pid_, SIGSTOP);
+}
+void NatsProcess::resume() {
+  ::kill(pid_, SIGCONT);
+}
+
+std::string run_apart(const std::function<std::string()>& work) {
+  int ends[2];
+  if (::pipe2(ends, O_CLOEXEC) != 0) throw std::runtime_error{"no pipe"};
+  const pid_t child = ::fork();
+  if (child == 0) {
+    int status = 0;
+    std::string result;
+    try {
+      result = work();
+    } catch (const std::exception& error) {
+      result = error.what();
+      status = 1;
+    }
+    write_all(ends[1], result);
+    ::_exit(status);
+  }
+  ::close(ends[1]);
+  std::string result = read_all(ends[0]);
+  ::close(ends[0]);
+  int status = 0;
+  ::waitpid(child, &status, 0);
+  EXPECT_EQ(status, 0) << result;
+  return result;
+}
+
+void make_stream(const std::string& url, const StreamShape& shape) {
+  run_apart([&] {
+    const Session session{url};
+    jsStreamConfig config;
+    jsStreamConfig_Init(&config);
+    const char* subjects[] = {shape.subject.c_str()};
+    config.Name = shape.name.c_str();
+    config.Subjects = subjects;
+    config.SubjectsLen = 1;
+    config.MaxMsgSize = static_cast<std::int32_t>(shape.max_message_bytes);
+    config.MaxMsgs = shape.max_messages;
+    config.MaxAge = shape.max_age_ns;
+    config.Duplicates = shape.duplicates_ns;
+    if (shape.work_queue) config.Retention = js_WorkQueuePolicy;
+    if (shape.discard_new) config.Discard = js_DiscardNew;
+    must(js_AddStream(nullptr, session.js, &config, nullptr, nullptr), "making the stream");
+    return std::string{};
+  });
+}
+
+// Each as "sequence subject size\n" and its bytes, which may be any.
+std::vector<StreamMessage> messages_of(const std::string& url, const std::string& stream) {
+  std::istringstream text{run_apart([&] {
+    const Session session{url};
+    const jsStreamState state = state_of(session, stream);
+    std::string out;
+    for (std::uint64_t sequence = state.FirstSeq; sequence != 0 && sequence <= state.LastSeq; ++sequence) {
+      natsMsg* message = nullptr;
+      if (js_GetMsg(&message, session.js, stream.c_str(), sequence, nullptr, nullptr) != NATS_OK) continue;
+      const auto size = static_cast<std::size_t>(natsMsg_GetDataLength(message));
+      out.append(std::to_string(sequence)).append(" ").append(natsMsg_GetSubject(message)).append(" ");
+      out.append(std::to_string(size)).append("\n").append(natsMsg_GetData(message), size);
+      natsMsg_Destroy(message);
+    }
+    return out;
+  })};
+  std::vector<StreamMessage> messages;
+  StreamMessage message;
+  for (std::size_t size = 0; text >> message.sequence >> message.subject >> size;) {
+    text.get();
+    message.data.resize(size);
+    text.read(message.data.data(), static_cast<std::streamsize>(size));
+    messages.push_back(message);
+  }
+  return messages;
+}
+
+void send_messages(const std::string& url, const std::string& subject,
+                   const std::vector<std::string>& messages) {
+  run_apart([&] {
+    const Session session{url};
+    for (const std::string& message : messages) {
+      must(js_PublishAsync(session.js, subject.c_str(), message.data(), static_cast<int>(message.size()),
+                           nullptr),
+           "sending");
+    }
+    must(js_PublishAsyncComplete(session.js, nullptr), "sending");
+    return std::string{};
+  });
+}
+
+void delete_message(const std::string& url, const std::string& stream, std::uint64_t sequence) {
+  run_apart([&] {
+    const Session session{url};
+    must(js_DeleteMsg(session.js, stream.c_str(), sequence, nullptr, nullptr), "deleting a message");
+    return std::string{};
+  });
+}
+
+void purge_stream(const std::string& url, const std::string& stream) {
+  run_apart([&] {
+    const Session session{url};
+    must(js_PurgeStream(session.js, stream.c_str(), nullptr, nullptr), "purging a stream");
+    return std::string{};
+  });
+}
+
+void delete_stream(const std::string& url, const std::string& stream) {
+  run_apart([&] {
+    const Session session{url};
+    must(js_DeleteStream(session.js, stream.c_str(), nullptr, nullptr), "deleting a stream");
+    return std::string{};
+  });
+}
+
+std::uint64_t count_of(const std::string& url, const std::string& stream) {
+  return std::stoull(run_apart([&] {
+    const Session session{url};
+    return std::to_string(state_of(session, stream).Msgs);
+  }));
+}
+
+}  // namespace sluice::test

@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+// A real nats-server for the tests: on loopback, on a free port, with a store directory of its own, killed and started again on
+// the same port and directory; and what a test asks it, each question from a process of its own, since libnats has threads
+// and a host that has any starts no pipeline.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <string>
+#include <sys/types.h>
+#include <vector>
+
+namespace sluice::test {
+
+// Whether the program is there.
+bool has_nats_server();
+
+class NatsProcess {
+ public:
+  // Starts it. `options` are lines of its configuration. With JetStream unless said otherwise.
+  explicit NatsProcess(std::filesystem::path directory, std::string options = {}, bool jetstream = true);
+  ~NatsProcess();
+  NatsProcess(const NatsProcess&) = delete;
+  NatsProcess& operator=(const NatsProcess&) = delete;
+
+  void kill();   // SIGKILL, and waits for its end.
+  void start();  // On the port and the directory that it had. Waits until it answers.
+  void pause();  // SIGSTOP.
+  void resume();
+
+  int port() const noexcept { return port_; }
+  std::string url() const { return "nats://127.0.0.1:" + std::to_string(port_); }
+
+ private:
+  std::filesystem::path directory_;
+  std::string options_;
+  bool jetstream_;
+  int port_ = -1;
+  pid_t pid_ = 0;
+};
+
+struct StreamMessage {
+  std::uint64_t sequence = 0;
+  std::string subject;
+  std::string data;
+
+  friend bool operator==(const StreamMessage&, const StreamMessage&) = default;
+};
+
+struct StreamShape {
+  std::string name;
+  std::string subject;
+  std::int64_t max_message_bytes = -1;
+  std::int64_t max_messages = -1;
+  bool work_queue = false;
+  bool discard_new = false;
+  std::int64_t max_age_ns = 0;
+  std::int64_t duplicates_ns = 500'000'000;  // The server's own 2 minutes are more than an outage of a test.
+};
+
+// `work` in a process of its own; what it returns. A failure there fails the test.
+std::string run_apart(const std::function<std::string()>& work);
+
+// Each waits until the server is there, up to ten seconds.
+void make_stream(const std::string& url, const StreamShape& shape);
+std::vector<StreamMessage> messages_of(const std::string& url, const std::string& stream);
+void send_messages(const std::string& url, const std::string& subject,
+                   const std::vector<std::string>& messages);
+void delete_message(const std::string& url, const std::string& stream, std::uint64_t sequence);
+void purge_stream(const std::string& url, const std::string& stream);
+void delete_stream(const std::string& url, const std::string& stream);
+std::uint64_t count_of(const std::string& url, const std::string& stream);
+
+}  // namespace sluice::test
