@@ -8,11 +8,13 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <span>
 #include <string_view>
 
 #include <sluice/detail/output_port.hpp>
 #include <sluice/event.hpp>
+#include <sluice/ipc/framing.hpp>
 
 namespace sluice {
 
@@ -35,6 +37,8 @@ class OutputBase {
 
  protected:
   OutputBase(OutputPort& port, std::size_t index) noexcept : port_{port}, edges_{port.output(index)} {}
+
+  std::uint64_t smallest_lane_bytes() const noexcept { return OutputPort::smallest_lane_bytes(edges_); }
 
  private:
   OutputPort& port_;
@@ -62,6 +66,10 @@ class Output<Record<Head>> : public detail::OutputBase<Record<Head>> {
 
  public:
   using detail::OutputBase<Record<Head>>::push;
+  // The longest body that every lane of this output can take: a longer one is an Error when it is pushed.
+  std::uint64_t most_body_bytes() const noexcept {
+    return ipc::largest_record(this->smallest_lane_bytes()) - detail::Wire<Record<Head>>::kHeadBytes;
+  }
   void push(const Head& head, std::span<const std::byte> body) { push(Record<Head>{head, body}); }
   void push(const Head& head, std::string_view body) {
     push(Record<Head>{head, std::as_bytes(std::span{body.data(), body.size()})});
@@ -77,6 +85,7 @@ class Output<Bytes> : public detail::OutputBase<Bytes> {
 
  public:
   using detail::OutputBase<Bytes>::push;
+  std::uint64_t most_body_bytes() const noexcept { return ipc::largest_record(smallest_lane_bytes()); }
   void push(std::string_view text) { push(Bytes{text}); }
 };
 

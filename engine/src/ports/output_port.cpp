@@ -55,6 +55,15 @@ OutputPort::OutputPort(const Wiring& wiring, ProcessIndex process, NodeIndex nod
   touched_.reserve(lanes_.size());
 }
 
+std::uint64_t OutputPort::smallest_lane_bytes(const OutEdges& edges) noexcept {
+  std::uint64_t smallest = ~std::uint64_t{0};
+  for (const OutEdge& edge : edges) {
+    for (const OutLane* out : edge.lanes)
+      smallest = std::min(smallest, out->lane.capacity_bytes());
+  }
+  return smallest;
+}
+
 OutLane* OutputPort::next_in_turn(OutEdge& edge) {
   const std::size_t count = edge.lanes.size();
   OutLane* lane = edge.lanes[edge.turn++ % count];

@@ -26,6 +26,11 @@ struct WorkerAccess {
     for (const auto& action : worker.before_any_commit_)
       action();
   }
+  static bool acts_after_commits(const Worker& worker) noexcept { return !worker.after_commits_.empty(); }
+  static void act_after_commit(const Worker& worker) {
+    for (const auto& action : worker.after_commits_)
+      action();
+  }
   static bool has_flushes(const Worker& worker) noexcept { return !worker.flushes_.empty(); }
   static void flush(const Worker& worker, std::span<const Covered> covered) {
     for (const auto& flush : worker.flushes_)

@@ -22,6 +22,9 @@ void WorkerLoop::commit_batch() {
   store_commit(true);
   if (has_flushes()) note_flushed(events);
   memory_.counters().batches.add();
+  if (worker_ == nullptr || !WorkerAccess::acts_after_commits(*worker_)) return;
+  work_.leave_event();
+  WorkerAccess::act_after_commit(*worker_);
 }
 
 // A commit in the midst of an event: of the events before it.
@@ -39,6 +42,7 @@ void WorkerLoop::publish_before_event() {
   store_commit(false);
   batch.undo_boundary = log_.base();
   memory_.counters().split_commits.add();
+  WorkerAccess::act_after_commit(*worker_);
 }
 
 // `whole`: with the event in the handler.

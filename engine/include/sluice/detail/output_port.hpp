@@ -93,6 +93,9 @@ class OutputPort {
 
   OutEdges& output(std::size_t index) { return outputs_[index]; }
 
+  // Of the lanes that carry this output; the largest number when there are none.
+  static std::uint64_t smallest_lane_bytes(const OutEdges& edges) noexcept;
+
   // Writes the event into a lane of each edge, or into all of them, as the routes say. Blocks while a lane is
   // full and its policy is `block`. Throws Error for an event that can never fit, for a full lane whose
   // policy is `fail`, and for one whose consumer's cursor is out of range.
