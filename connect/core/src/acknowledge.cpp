@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: Apache-2.0
+// Acknowledgements: who a sender is, how many of its frames are pushed, and what it hears of them once they are committed.
+//
+// A count moves in the same event as the push of its frame, so that both are committed or neither. What a sender is told is
+// always a committed count: at once when nothing is under way, else after the next commit. Nothing that runs after a commit
+// closes a connection: it may come in the midst of a push out of that very connection's buffer.
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "stream_server.hpp"
+
+namespace sluice {
+
+using namespace detail;
+
+namespace detail {
+
+std::string_view id_of_greeting(std::string_view line) noexcept {
+  constexpr std::string_view kHello = "hello ";
+  constexpr std::string_view kAllowed = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._:-";
+  if (line.ends_with('\r')) line.remove_suffix(1);
+  if (!line.starts_with(kHello)) return {};
+  line.remove_prefix(kHello.size());
+  const bool is_id =
+      line.size() < sizeof(SenderId::text) && line.find_first_not_of(kAllowed) == std::string_view::npos;
+  return is_id ? line : std::string_view{};
+}
+
+}  // namespace detail
+
+namespace {
+
+constexpr std::string_view kNoGreeting =
+    "error say who you are first: hello ID, an ID of 1 to 39 letters, digits, '.', '_', ':' or '-'\n";
+constexpr std::string_view kNoRow = "error no room for another sender\n";
+
+SenderId key_of(std::string_view id) noexcept {
+  SenderId key;
+  id.copy(key.text, sizeof(key.text) - 1);
+  return key;
+}
+
+}  // namespace
+
+void TcpServer::Parts::greet(Connection& connection, std::string_view line) {
+  const std::string_view id = id_of_greeting(line);
+  if (id.empty()) return connections_.dismiss(connection, kNoGreeting);
+  const std::uint64_t* row = senders_->find(key_of(id));
+  if (row == nullptr && senders_->size() == senders_->capacity()) {
+    report(fmt::format("sender {} at {} is turned away: all {} rows for senders are taken", id,
+                       connection.head.peer_text(), senders_->capacity()));
+    return connections_.dismiss(connection, kNoRow);
+  }
+  // Of connections that are gone, however many IDs come and go, as many stay as of those that are there.
+  if (speakers_.size() > 2 * connections_.count() + 64)
+    std::erase_if(speakers_,
+                  [this](const auto& speaker) { return connections_.find(speaker.second) == nullptr; });
+  const auto speaker = speakers_.find(id);
+  if (speaker == speakers_.end()) {
+    speakers_.emplace(id, connection.id);
+  } else {
+    // What the older one has sent and was not pushed yet does not count; the newer one is told from where to go on.
+    if (Connection* older = connections_.find(speaker->second); older != nullptr)
+      connections_.dismiss(*older, "bye another connection says hello with this ID\n");
+    speaker->second = connection.id;
+  }
+  id.copy(connection.head.sender, sizeof(connection.head.sender) - 1);
+  connection.phase = Connection::Phase::open;
+  connection.at = connection.pushed = connection.committed = connection.told = row == nullptr ? 0 : *row;
+  connection.owes_at = true;
+  if (uncommitted_) {
+    await_commit(connection);
+  } else {
+    tell(connection);
+  }
+}
+
+void TcpServer::Parts::push(Connection& connection, std::string_view frame, Output<Frame>& out) {
+  const std::uint64_t sequence = connection.pushed + 1;
+  connection.head.sequence = sequence;
+  if (options_.acknowledge) {
+    const SenderId id = key_of(connection.head.sender_text());
+    if (senders_->find(id) == nullptr && senders_->size() == senders_->capacity())
+      return connections_.dismiss(connection, kNoRow);
+    out.push(connection.head, frame);
+    (*senders_)[id] = sequence;
+    uncommitted_ = true;
+    await_commit(connection);
+  } else {
+    out.push(connection.head, frame);
+  }
+  // Behind the push: a commit in its midst does not have this frame.
+  connection.pushed = sequence;
+}
+
+void TcpServer::Parts::await_commit(Connection& connection) {
+  if (connection.dirty) return;
+  connection.dirty = true;
+  awaiting_.push_back(connection.id);
+}
+
+// What has been pushed by now is committed.
+void TcpServer::Parts::committed() {
+  uncommitted_ = false;
+  for (const ConnectionId id : awaiting_) {
+    Connection* connection = connections_.find(id);
+    if (connection == nullptr) continue;
+    connection->dirty = false;
+    connection->committed = connection->pushed;
+    tell(*connection);
+    if (finished_) connections_.dismiss(*connection, "bye the pipeline has come to its end\n");
+    // It has heard all, perhaps: its turn says whether it is to be closed.
+    if (connection->ended) connections_.queue(*connection);
+  }
+  awaiting_.clear();
+}
+
+// As much as the sender takes; the newest count, when it was slow to take those before.
+void TcpServer::Parts::tell(Connection& connection) {
+  if (!options_.acknowledge || connection.phase != Connection::Phase::open) return;
+  if (!connection.unsent.empty()) connections_.send(connection, {});
+  if (!connection.unsent.empty()) return;
+  if (connection.owes_at) {
+    if (connection.dirty) return;
+    connection.owes_at = false;
+    connections_.send(connection, fmt::format("at {}\n", connection.at));
+  }
+  if (connection.committed <= connection.told) return;
+  connection.told = connection.committed;
+  connections_.send(connection, fmt::format("ack {}\n", connection.committed));
+}
+
+}  // namespace sluice
