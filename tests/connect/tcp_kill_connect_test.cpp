@@ -134,7 +134,7 @@ TEST_F(Exact, ThroughKillsOfTheServingWorkerUnderLoadAndNoConnectionIsRefused) {
   for (int i = 0; i < kSenders; ++i) {
     const std::string id = "sender-" + std::to_string(i);
     senders.push_back(std::make_unique<SteadySender>(
-        id, [this] { return address(); }, over, seed + 1U + i));
+        id, [this] { return address(); }, over, seed + 1U + static_cast<unsigned>(i)));
     threads.emplace_back([&, id, sender = senders.back().get()] {
       const std::uint64_t count = sender->run();
       const std::lock_guard lock{mutex};
