@@ -53,8 +53,8 @@ class OtherConnection {
     const int type = ::sqlite3_column_type(statement, column);
     if (type == SQLITE_NULL) return "NULL";
     const auto* bytes = static_cast<const unsigned char*>(::sqlite3_column_blob(statement, column));
-    const std::string value{reinterpret_cast<const char*>(bytes),
-                            static_cast<std::size_t>(::sqlite3_column_bytes(statement, column))};
+    std::string value{reinterpret_cast<const char*>(bytes),
+                      static_cast<std::size_t>(::sqlite3_column_bytes(statement, column))};
     if (type != SQLITE_BLOB) return value;
     std::string text = "X'";
     for (const char byte : value) {

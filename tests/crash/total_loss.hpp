@@ -82,6 +82,10 @@ class Host {
     ::kill(-pid_, SIGKILL);
   }
 
+  // Every process stands still, as it is; and goes on.
+  void stop() const { ::kill(-pid_, SIGSTOP); }
+  void go_on() const { ::kill(-pid_, SIGCONT); }
+
   // The host has ended; with what, says status().
   bool ended() {
     if (!ended_ && ::waitpid(pid_, &status_, WNOHANG) == pid_) ended_ = true;
