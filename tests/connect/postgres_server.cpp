@@ -33,8 +33,7 @@ using namespace std::chrono_literals;
 
 constexpr std::chrono::seconds kServerDeadline{60};
 
-struct FinishSession {
-  void operator()(PGconn* session) const { PQfinish(session); }
+struct ClearResult {
   void operator()(PGresult* result) const { PQclear(result); }
 };
 
@@ -48,9 +47,15 @@ bool in_time(Done&& done) {
   return true;
 }
 
+// Empty when it cannot be read. Not by a stream, which throws when a process goes away while /proc is read.
 std::string content_of(const fs::path& path) {
-  std::ifstream file{path};
-  return {std::istreambuf_iterator<char>{file}, {}};
+  std::string content;
+  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  std::array<char, 4096> piece{};
+  for (ssize_t got = 0; fd >= 0 && (got = ::read(fd, piece.data(), piece.size())) > 0;)
+    content.append(piece.data(), static_cast<std::size_t>(got));
+  if (fd >= 0) ::close(fd);
+  return content;
 }
 
 int free_port() {
@@ -70,7 +75,7 @@ int free_port() {
 // The processes that the postmaster has started, and itself.
 std::vector<pid_t> family_of(pid_t postmaster) {
   const std::string pid = std::to_string(postmaster);
-  std::ifstream file{"/proc/" + pid + "/task/" + pid + "/children"};
+  std::istringstream file{content_of("/proc/" + pid + "/task/" + pid + "/children")};
   std::vector<pid_t> family{postmaster};
   std::copy(std::istream_iterator<pid_t>{file}, {}, std::back_inserter(family));
   return family;
@@ -91,7 +96,7 @@ bool is_gone(pid_t pid) {
 
 // 0 when there is none. The file may be of one that was killed, whose number another process has now.
 pid_t postmaster_of(const fs::path& data) {
-  std::ifstream file{data / "postmaster.pid"};
+  std::istringstream file{content_of(data / "postmaster.pid")};
   pid_t pid = 0;
   file >> pid;
   if (!file || pid <= 1) return 0;
@@ -310,6 +315,21 @@ void PostgresServer::kill() {
   wait_until_gone(family);
 }
 
+void PostgresServer::freeze() {
+  // The postmaster first, so that it starts no other.
+  ::kill(postmaster_, SIGSTOP);
+  in_time([this] { return state_of(postmaster_) == 'T'; });
+  frozen_ = family_of(postmaster_);
+  for (const pid_t pid : frozen_)
+    ::kill(pid, SIGSTOP);
+}
+
+void PostgresServer::thaw() {
+  for (const pid_t pid : frozen_)
+    ::kill(pid, SIGCONT);
+  frozen_.clear();
+}
+
 void PostgresServer::stop() {
   if (!running()) return;
   const std::vector<pid_t> family = family_of(postmaster_);
@@ -331,15 +351,20 @@ void PostgresServer::let_in(const std::string& lines) {
   query("SELECT pg_reload_conf()");
 }
 
-std::string PostgresServer::query(const std::string& sql, const std::string& at) const {
-  const std::string to = at.empty() ? url() : at;
-  const std::unique_ptr<PGconn, FinishSession> session{PQconnectdb(to.c_str())};
+void PostgresServer::Session::Finish::operator()(pg_conn* session) const {
+  PQfinish(session);
+}
+
+PostgresServer::Session::Session(const std::string& url) : session_{PQconnectdb(url.c_str())} {
   PQsetNoticeReceiver(
-      session.get(), [](void*, const PGresult*) {}, nullptr);
-  const std::unique_ptr<PGresult, FinishSession> result{PQexec(session.get(), sql.c_str())};
+      session_.get(), [](void*, const PGresult*) {}, nullptr);
+}
+
+std::string PostgresServer::Session::query(const std::string& sql) const {
+  const std::unique_ptr<PGresult, ClearResult> result{PQexec(session_.get(), sql.c_str())};
   const ExecStatusType status = PQresultStatus(result.get());
   if (status != PGRES_COMMAND_OK && status != PGRES_TUPLES_OK)
-    throw std::runtime_error{"\"" + sql + "\": " + PQerrorMessage(session.get())};
+    throw std::runtime_error{"\"" + sql + "\": " + PQerrorMessage(session_.get())};
   std::string rows;
   for (int row = 0; row < PQntuples(result.get()); ++row) {
     for (int column = 0; column < PQnfields(result.get()); ++column) {

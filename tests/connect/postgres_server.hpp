@@ -8,10 +8,13 @@
 #pragma once
 
 #include <filesystem>
+#include <memory>
 #include <optional>
 #include <string>
 #include <sys/types.h>
 #include <vector>
+
+struct pg_conn;
 
 namespace sluice::test {
 
@@ -34,6 +37,9 @@ class PostgresServer {
   // lets it end as an administrator does who is in a hurry (pg_ctl stop -m fast).
   void kill();
   void stop();
+  // Stops all its processes where they are, and lets them go on.
+  void freeze();
+  void thaw();
   bool running() const { return postmaster_ != 0; }
   pid_t postmaster() const { return postmaster_; }
 
@@ -45,10 +51,23 @@ class PostgresServer {
 
   // Who is let in: the lines of pg_hba.conf, from now on.
   void let_in(const std::string& lines);
+  // A connection of the test's.
+  class Session {
+   public:
+    explicit Session(const std::string& url);
+    // Runs statements; the rows of the last one, "a|b" a line. Throws std::runtime_error.
+    std::string query(const std::string& sql) const;
+
+   private:
+    struct Finish {
+      void operator()(pg_conn* session) const;
+    };
+    std::unique_ptr<pg_conn, Finish> session_;
+  };
+  // The same in a connection of its own.
+  std::string query(const std::string& sql) const { return Session{url()}.query(sql); }
   // What it has said.
   std::string log() const;
-  // Runs statements in a connection of its own; the rows of the last one, "a|b" a line. Throws std::runtime_error.
-  std::string query(const std::string& sql, const std::string& url = {}) const;
 
  private:
   struct User {
@@ -70,6 +89,7 @@ class PostgresServer {
   std::filesystem::path data_;
   int port_ = 0;
   pid_t postmaster_ = 0;
+  std::vector<pid_t> frozen_;
   int guard_ = -1;  // Its end tells the guard that we are gone.
 };
 

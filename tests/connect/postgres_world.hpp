@@ -10,6 +10,7 @@
 #include <vector>
 
 #include <sluice/connect/postgres.hpp>
+#include <sluice/connect/sql_sink.hpp>
 
 #include "outside_world.hpp"
 #include "postgres_server.hpp"

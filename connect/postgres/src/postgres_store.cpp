@@ -143,7 +143,7 @@ void PostgresStore::Parts::set_up(PgDeadline until) {
       "FROM pg_catalog.pg_settings WHERE name = 'idle_session_timeout' "
       "OR (name = 'client_connection_check_interval' AND version() LIKE '%linux%')");
   to.queue("SELECT to_regnamespace($1) IS NOT NULL, to_regprocedure($2) IS NOT NULL",
-           {schema, advance_signature(schema)});
+           {schema, claim_signature(schema)});
   std::vector<PgResult> answers;
   finish(until, "use", &answers);
   const auto is_true = [&answers](int column) {
@@ -232,15 +232,16 @@ SinkClaim PostgresStore::claim(const SinkOwner& owner) {
   const std::string replica = std::to_string(owner.replica);
   constexpr std::uint64_t kLanes = (std::uint64_t{1} << EventId::kLaneBits) - 1;
   to.queue(kPgBeginText);
-  to.queue(raise_epoch_statement(parts.schema), {owner.name, owner.stage, replica});
-  to.queue(raise_others_statement(parts.schema), {owner.name, owner.stage, std::to_string(owner.replicas)});
-  to.queue(watermarks_statement(parts.schema),
-           {owner.name, owner.stage, replica, bigint_text(owner.origin), bigint_text(owner.origin | kLanes)});
+  const std::string first = bigint_text(owner.origin);
+  const std::string last = bigint_text(owner.origin | kLanes);
+  to.queue(claim_statement(parts.schema), {owner.name, owner.stage, replica, std::to_string(owner.replicas),
+                                           std::to_string(EventId{owner.origin, 0}.run()), first, last});
+  to.queue(watermarks_statement(parts.schema), {owner.name, owner.stage, replica, first, last});
   to.queue("COMMIT");
   std::vector<PgResult> answers;
   parts.finish(until, "claim", &answers);
   SinkClaim claim{.epoch = number_in(answers[1].get(), 0, 0), .watermarks = {}};
-  const PGresult* marks = answers[3].get();
+  const PGresult* marks = answers[2].get();
   for (int row = 0; row < PQntuples(marks); ++row)
     claim.watermarks.push_back({number_in(marks, row, 0), number_in(marks, row, 1)});
   return claim;

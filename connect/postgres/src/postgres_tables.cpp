@@ -35,16 +35,13 @@ std::string schema_statement(const std::string& schema) {
 
 std::vector<std::string> table_statements(const std::string& schema) {
   // Half-empty pages: a row that changes with every batch finds room for its next version on its own page.
-  return {
-      fmt::format("CREATE TABLE IF NOT EXISTS {}.owner (name text, stage text, replica integer, epoch bigint "
-                  "NOT NULL, "
-                  "PRIMARY KEY (name, stage, replica)) WITH (fillfactor = 50)",
-                  schema),
-      fmt::format(
-          "CREATE TABLE IF NOT EXISTS {}.watermark (name text, stage text, replica integer, origin bigint, "
-          "upto bigint NOT NULL, PRIMARY KEY (name, stage, replica, origin)) WITH (fillfactor = 50)",
-          schema),
-      fmt::format(R"(CREATE OR REPLACE FUNCTION {0}.advance(
+  constexpr const char* kOwner = R"(CREATE TABLE IF NOT EXISTS {}.owner (
+  name text, stage text, replica integer, epoch bigint NOT NULL, run bigint NOT NULL,
+  PRIMARY KEY (name, stage, replica)) WITH (fillfactor = 50))";
+  constexpr const char* kWatermark = R"(CREATE TABLE IF NOT EXISTS {}.watermark (
+  name text, stage text, replica integer, origin bigint, upto bigint NOT NULL,
+  PRIMARY KEY (name, stage, replica, origin)) WITH (fillfactor = 50))";
+  constexpr const char* kAdvance = R"(CREATE OR REPLACE FUNCTION {0}.advance(
   of_name text, of_stage text, of_replica integer, of_epoch bigint, of_origins bigint[], to_ends bigint[])
 RETURNS void LANGUAGE plpgsql AS $advance$
 DECLARE
@@ -62,32 +59,47 @@ BEGIN
       FROM unnest(of_origins, to_ends) AS lane (origin, upto)
     ON CONFLICT (name, stage, replica, origin) DO UPDATE SET upto = excluded.upto;
 END
-$advance$)",
-                  schema, kTakenOver)};
+$advance$)";
+  constexpr const char* kClaim = R"(CREATE OR REPLACE FUNCTION {0}.claim(
+  of_name text, of_stage text, of_replica integer, of_replicas integer, of_run bigint, first bigint, last bigint)
+RETURNS bigint LANGUAGE plpgsql AS $claim$
+DECLARE
+  run_now bigint;
+  new_epoch bigint;
+BEGIN
+  INSERT INTO {0}.owner (name, stage, replica, epoch, run) VALUES (of_name, of_stage, of_replica, 0, of_run)
+    ON CONFLICT (name, stage, replica) DO NOTHING;
+  SELECT o.run INTO run_now FROM {0}.owner o
+    WHERE o.name = of_name AND o.stage = of_stage AND o.replica = of_replica FOR UPDATE;
+  IF run_now <> of_run AND EXISTS (SELECT FROM {0}.watermark w WHERE w.name = of_name AND w.stage = of_stage
+      AND w.replica = of_replica AND w.origin BETWEEN first AND last) THEN
+    RAISE EXCEPTION USING ERRCODE = '{1}', MESSAGE = format(
+      'another process took over from %s/%s of %s: the run %s, after this one, %s',
+      of_stage, of_replica, of_name, to_hex(run_now), to_hex(of_run));
+  END IF;
+  UPDATE {0}.owner o SET epoch = o.epoch + 1, run = of_run
+    WHERE o.name = of_name AND o.stage = of_stage AND o.replica = of_replica RETURNING o.epoch INTO new_epoch;
+  PERFORM FROM {0}.owner o
+    WHERE o.name = of_name AND o.stage = of_stage AND o.replica >= of_replicas ORDER BY o.replica FOR UPDATE;
+  UPDATE {0}.owner o SET epoch = o.epoch + 1, run = of_run
+    WHERE o.name = of_name AND o.stage = of_stage AND o.replica >= of_replicas;
+  RETURN new_epoch;
+END
+$claim$)";
+  return {fmt::format(kOwner, schema), fmt::format(kWatermark, schema),
+          fmt::format(kAdvance, schema, kTakenOver), fmt::format(kClaim, schema, kTakenOver)};
 }
 
-std::string advance_signature(const std::string& schema) {
-  return fmt::format("{}.advance(text, text, integer, bigint, bigint[], bigint[])", schema);
+std::string claim_signature(const std::string& schema) {
+  return fmt::format("{}.claim(text, text, integer, integer, bigint, bigint, bigint)", schema);
 }
 
 std::string advance_statement(const std::string& schema) {
   return fmt::format("SELECT {}.advance($1, $2, $3, $4, $5, $6)", schema);
 }
 
-std::string raise_epoch_statement(const std::string& schema) {
-  return fmt::format(
-      "INSERT INTO {}.owner AS o (name, stage, replica, epoch) VALUES ($1, $2, $3, 1) "
-      "ON CONFLICT (name, stage, replica) DO UPDATE SET epoch = o.epoch + 1 RETURNING epoch",
-      schema);
-}
-
-std::string raise_others_statement(const std::string& schema) {
-  // In one order, so that two claims do not wait for each other.
-  return fmt::format(
-      "UPDATE {0}.owner SET epoch = epoch + 1 WHERE (name, stage, replica) IN (SELECT name, stage, replica "
-      "FROM {0}.owner "
-      "WHERE name = $1 AND stage = $2 AND replica >= $3 ORDER BY replica FOR UPDATE)",
-      schema);
+std::string claim_statement(const std::string& schema) {
+  return fmt::format("SELECT {}.claim($1, $2, $3, $4, $5, $6, $7)", schema);
 }
 
 std::string watermarks_statement(const std::string& schema) {

@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: Apache-2.0
+// PostgresStore by itself: who may write, what a claim waits for, and what the server's codes mean.
+#include <thread>
+
+#include "postgres_world.hpp"
+#include "sqlstate.hpp"
+
+namespace sluice::test {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+
+constexpr std::uint64_t kRun = (std::uint64_t{0xf12345678} << 28U);
+constexpr std::uint64_t kLater = kRun + (std::uint64_t{1} << 28U);
+
+class PostgresOwner : public WithPostgres {
+ protected:
+  static SinkOwner owner(std::uint64_t run = kRun, unsigned replica = 0, unsigned replicas = 1) {
+    return {"payments", "book", replica, replicas, run | (std::uint64_t{replica} << EventId::kLaneBits)};
+  }
+  // One payment by this writer, in a transaction of its own.
+  static void pay(PostgresStore& store, Statement statement, const SinkOwner& as, std::uint64_t epoch,
+                  std::int64_t number) {
+    const std::vector<PendingEffect<SqlEffect>> effects{
+        {{as.origin, static_cast<std::uint64_t>(number)}, SqlEffect{statement, number}}};
+    const std::vector<Watermark> marks{{as.origin, static_cast<std::uint64_t>(number) + 1}};
+    store.apply({as, epoch, effects, marks});
+  }
+  static constexpr const char* kPay = "INSERT INTO payment VALUES ($1, 1, 1)";
+};
+
+TEST_F(PostgresOwner, IsRefusedOnceAnotherHasClaimed) {
+  PostgresStore one{database()};
+  PostgresStore other{database()};
+  const std::uint64_t first = one.claim(owner()).epoch;
+  const Statement of_one = one.prepare(kPay);
+  pay(one, of_one, owner(), first, 1);
+  const SinkClaim claim = other.claim(owner());
+  EXPECT_EQ(claim.epoch, first + 1);
+  EXPECT_THAT(claim.watermarks, ElementsAre(Watermark{kRun, 2}));
+  EXPECT_THAT(error_of([&] { pay(one, of_one, owner(), first, 2); }),
+              AllOf(HasSubstr("another process took over from book/0 of payments: its epoch is 2, not 1"),
+                    HasSubstr("PostgresOptions::name")));
+  pay(other, other.prepare(kPay), owner(), claim.epoch, 3);
+  EXPECT_EQ(payments(), "1|1|1\n3|1|1\n");
+}
+
+TEST_F(PostgresOwner, OfAnEarlierRunThatHasWrittenDoesNotTakeOverInTurn) {
+  const SinkOwner early = owner(kRun);
+  {
+    PostgresStore store{database()};
+    const std::uint64_t epoch = store.claim(early).epoch;
+    pay(store, store.prepare(kPay), early, epoch, 1);
+  }
+  // A process of the same run may come back as often as it likes.
+  EXPECT_THAT(PostgresStore{database()}.claim(early).watermarks, ElementsAre(Watermark{kRun, 2}));
+  EXPECT_THAT(PostgresStore{database()}.claim(owner(kLater)).watermarks, IsEmpty());
+  EXPECT_THAT(
+      error_of([&] { PostgresStore{database()}.claim(early); }),
+      HasSubstr(
+          "another process took over from book/0 of payments: the run f12345679, after this one, f12345678"));
+}
+
+TEST_F(PostgresOwner, IsOneForEachReplicaAndAllOfALargerStageGiveWay) {
+  PostgresStore zero{database()};
+  PostgresStore one{database()};
+  const std::uint64_t of_zero = zero.claim(owner(kRun, 0, 2)).epoch;
+  const std::uint64_t of_one = one.claim(owner(kRun, 1, 2)).epoch;
+  const Statement statement = one.prepare(kPay);
+  pay(zero, zero.prepare(kPay), owner(kRun, 0, 2), of_zero, 1);
+  pay(one, statement, owner(kRun, 1, 2), of_one, 2);
+  PostgresStore smaller{database()};
+  std::ignore = smaller.claim(owner(kLater, 0, 1));
+  EXPECT_THAT(error_of([&] { pay(one, statement, owner(kRun, 1, 2), of_one, 3); }),
+              HasSubstr("another process took over from book/1"));
+}
+
+TEST_F(PostgresOwner, WaitsForATransactionOfItsPredecessorThatMayStillCommit) {
+  const std::uint64_t epoch = PostgresStore{database()}.claim(owner()).epoch;
+  const PostgresServer::Session predecessor{server().url()};
+  predecessor.query("BEGIN; SELECT sluice.advance('payments', 'book', 0, " + std::to_string(epoch) + ", '{" +
+                    std::to_string(static_cast<std::int64_t>(kRun)) + "}', '{77}')");
+  std::atomic<bool> claimed{false};
+  SinkClaim claim;
+  std::thread successor{[&] {
+    claim = PostgresStore{database()}.claim(owner());
+    claimed = true;
+  }};
+  EXPECT_TRUE(eventually([&] {
+    return server().query("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'") == "1\n";
+  }));
+  EXPECT_FALSE(claimed);
+  predecessor.query("COMMIT");
+  successor.join();
+  EXPECT_THAT(claim.watermarks, ElementsAre(Watermark{kRun, 77}));
+}
+
+TEST_F(PostgresOwner, DoesNotWaitForOneThatIsLeftOpenForEver) {
+  PostgresOptions limited = database();
+  limited.call_limit = 500ms;
+  const std::uint64_t epoch = PostgresStore{database()}.claim(owner()).epoch;
+  const PostgresServer::Session blocker{server().url()};
+  blocker.query("BEGIN; SELECT sluice.advance('payments', 'book', 0, " + std::to_string(epoch) +
+                ", '{}', '{}')");
+  EXPECT_THROW(PostgresStore{limited}.claim(owner()), Unavailable);
+  // A session of the store's own does not stay so: the server ends it after the limit.
+  blocker.query(
+      "ROLLBACK; SET idle_in_transaction_session_timeout = 300; BEGIN; SELECT sluice.advance('payments', "
+      "'book', 0, " +
+      std::to_string(epoch) + ", '{}', '{}')");
+  EXPECT_TRUE(eventually([&] {
+    try {
+      return PostgresStore{limited}.claim(owner()).epoch > epoch;
+    } catch (const Unavailable&) {
+      return false;
+    }
+  }));
+}
+
+TEST_F(PostgresOwner, MakesItsTablesOnceHoweverManyBeginAtATime) {
+  std::vector<std::thread> workers;
+  std::atomic<int> good{0};
+  for (unsigned i = 0; i < 8; ++i) {
+    workers.emplace_back([&, i] {
+      if (PostgresStore{database()}.claim(owner(kRun, i, 8)).epoch == 1) ++good;
+    });
+  }
+  for (std::thread& worker : workers)
+    worker.join();
+  EXPECT_EQ(good, 8);
+}
+
+TEST(SqlState, SaysWhetherToWaitToRefuseOrToStop) {
+  using detail::judge;
+  using detail::Verdict;
+  const auto all = [](Verdict verdict, std::initializer_list<const char*> states) {
+    for (const char* state : states)
+      EXPECT_EQ(judge({state, {}, {}}), verdict) << state;
+  };
+  all(Verdict::away, {"08006", "40001", "40P01", "53100", "53200", "53300", "55P03", "57014", "57P01",
+                      "57P02", "57P03", "58030", "25006", "25P03", ""});
+  all(Verdict::refused, {"22001", "22003", "22P02", "23502", "23503", "23505", "23514", "23P01", "44000",
+                         "P0001", "54000", "21000", "BANK1"});
+  all(Verdict::mistake,
+      {"28P01", "28000", "3D000", "3F000", "42P01", "42703", "42501", "42601", "0A000", "26000", "XX001"});
+  EXPECT_EQ(judge({"0A000", {}, "RevalidateCachedQuery"}), Verdict::away);
+  EXPECT_EQ(judge({"SL001", {}, {}}), Verdict::taken_over);
+}
+
+TEST(SqlState, IsFoundInTheTextOfAConnectionThatWasNotMade) {
+  const std::string text =
+      "connection to server at \"db1\" (10.0.0.1), port 5432 failed: Connection refused\n"
+      "\tIs the server running on that host?\n"
+      "connection to server at \"db2\" (10.0.0.2), port 5432 failed: FATAL:  57P03: the database system is "
+      "starting up\nLOCATION:  ProcessStartupPacket, postmaster.c:2356\n";
+  EXPECT_EQ(detail::state_in(text), "57P03");
+  EXPECT_EQ(detail::plain_text_of(text),
+            "connection to server at \"db1\" (10.0.0.1), port 5432 failed: Connection refused; Is the server "
+            "running on that "
+            "host?; connection to server at \"db2\" (10.0.0.2), port 5432 failed: FATAL: the database system "
+            "is starting up");
+  EXPECT_EQ(detail::state_in("could not translate host name \"db1\" to address: Name or service not known\n"),
+            "");
+}
+
+}  // namespace
+}  // namespace sluice::test
