@@ -21,7 +21,7 @@
 
 namespace sluice::test {
 
-struct CuttingProxy::Shared {
+struct CuttingProxyShared {
   std::atomic<unsigned> to_cut{0};
   std::atomic<unsigned> cuts{0};
 };
@@ -39,6 +39,12 @@ sockaddr_in loopback(int port) {
 struct Budget {
   int direction;  // 0: from the client.
   std::size_t bytes;
+};
+
+struct Budgets {
+  std::uint32_t seed;
+  std::uint32_t from_client;
+  std::uint32_t from_server;
 };
 
 struct Pair {
@@ -70,42 +76,32 @@ void close_pair(const Pair& pair) {
   ::close(pair.ends[1]);
 }
 
-}  // namespace
-
-CuttingProxy::CuttingProxy(int port, std::uint32_t seed, std::uint32_t most_bytes) {
-  void* memory = ::mmap(nullptr, sizeof(Shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-  if (memory == MAP_FAILED) throw std::runtime_error{"no memory for the proxy"};
-  shared_ = new (memory) Shared;
-  const int listener = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  sockaddr_in address = loopback(0);
-  socklen_t size = sizeof(address);
-  if (::bind(listener, reinterpret_cast<const sockaddr*>(&address), size) != 0 || ::listen(listener, 64) != 0)
-    throw std::runtime_error{"the proxy cannot listen"};
-  ::getsockname(listener, reinterpret_cast<sockaddr*>(&address), &size);
-  port_ = ntohs(address.sin_port);
-  pid_ = ::fork();
-  if (pid_ != 0) {
-    ::close(listener);
-    return;
+// The next connection, and what it may pass on. Nothing when the server is away.
+std::optional<Pair> accept_one(int listener, int port, bool to_be_cut, const Budgets& budgets,
+                               std::mt19937& random) {
+  const int client = ::accept4(listener, nullptr, nullptr, SOCK_CLOEXEC);
+  const int server = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  Pair pair{{client, server}, {}};
+  const sockaddr_in to = loopback(port);
+  if (::connect(server, reinterpret_cast<const sockaddr*>(&to), sizeof(to)) != 0) {
+    close_pair(pair);
+    return std::nullopt;
   }
+  const int at_once = 1;
+  ::setsockopt(client, IPPROTO_TCP, TCP_NODELAY, &at_once, sizeof(at_once));
+  ::setsockopt(server, IPPROTO_TCP, TCP_NODELAY, &at_once, sizeof(at_once));
+  if (to_be_cut) {
+    const int direction = static_cast<int>(random() % 2);
+    pair.budget = Budget{direction, random() % (direction == 0 ? budgets.from_client : budgets.from_server)};
+  }
+  return pair;
+}
+
+// The life of the proxy's process.
+[[noreturn]] void serve(int listener, int port, CuttingProxyShared& shared, const Budgets& budgets) {
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
-  std::mt19937 random{seed};
+  std::mt19937 random{budgets.seed};
   std::list<Pair> pairs;
-  const auto accept_one = [&] {
-    const int client = ::accept4(listener, nullptr, nullptr, SOCK_CLOEXEC);
-    const int server = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    const sockaddr_in to = loopback(port);
-    if (::connect(server, reinterpret_cast<const sockaddr*>(&to), sizeof(to)) != 0) {
-      close_pair({{client, server}, {}});
-      return;
-    }
-    const int at_once = 1;
-    ::setsockopt(client, IPPROTO_TCP, TCP_NODELAY, &at_once, sizeof(at_once));
-    ::setsockopt(server, IPPROTO_TCP, TCP_NODELAY, &at_once, sizeof(at_once));
-    Pair pair{{client, server}, {}};
-    if (shared_->to_cut != 0) pair.budget = Budget{static_cast<int>(random() % 2), random() % most_bytes};
-    pairs.push_back(pair);
-  };
   for (;;) {
     std::vector<pollfd> entries{{listener, POLLIN, 0}};
     for (const Pair& pair : pairs) {
@@ -121,20 +117,45 @@ CuttingProxy::CuttingProxy(int port, std::uint32_t seed, std::uint32_t most_byte
         if (entries[entry + static_cast<std::size_t>(from)].revents != 0) lives = pass_on(*pair, from, cut);
       }
       if (cut) {
-        ++shared_->cuts;
-        if (shared_->to_cut != 0) --shared_->to_cut;
+        ++shared.cuts;
+        if (shared.to_cut != 0) --shared.to_cut;
       }
       if (!lives) close_pair(*pair);
       pair = lives ? std::next(pair) : pairs.erase(pair);
     }
-    if (entries[0].revents != 0) accept_one();
+    if (entries[0].revents == 0) continue;
+    if (const auto pair = accept_one(listener, port, shared.to_cut != 0, budgets, random))
+      pairs.push_back(*pair);
   }
+}
+
+}  // namespace
+
+CuttingProxy::CuttingProxy(int port, std::uint32_t seed, std::uint32_t most_from_client,
+                           std::uint32_t most_from_server) {
+  void* memory =
+      ::mmap(nullptr, sizeof(CuttingProxyShared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  if (memory == MAP_FAILED) throw std::runtime_error{"no memory for the proxy"};
+  shared_ = new (memory) CuttingProxyShared;
+  const int listener = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  sockaddr_in address = loopback(0);
+  socklen_t size = sizeof(address);
+  if (::bind(listener, reinterpret_cast<const sockaddr*>(&address), size) != 0 || ::listen(listener, 64) != 0)
+    throw std::runtime_error{"the proxy cannot listen"};
+  ::getsockname(listener, reinterpret_cast<sockaddr*>(&address), &size);
+  port_ = ntohs(address.sin_port);
+  pid_ = ::fork();
+  if (pid_ != 0) {
+    ::close(listener);
+    return;
+  }
+  serve(listener, port, *shared_, {seed, most_from_client, most_from_server});
 }
 
 CuttingProxy::~CuttingProxy() {
   ::kill(pid_, SIGKILL);
   ::waitpid(pid_, nullptr, 0);
-  ::munmap(shared_, sizeof(Shared));
+  ::munmap(shared_, sizeof(CuttingProxyShared));
 }
 
 void CuttingProxy::cut(unsigned times) noexcept {

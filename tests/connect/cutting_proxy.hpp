@@ -10,10 +10,13 @@
 
 namespace sluice::test {
 
+struct CuttingProxyShared;
+
 class CuttingProxy {
  public:
-  // To 127.0.0.1:`port`. Budgets are up to `most_bytes`.
-  CuttingProxy(int port, std::uint32_t seed, std::uint32_t most_bytes = 60'000);
+  // To 127.0.0.1:`port`. Budgets of what the client sends, and of what the server does, are up to so many bytes.
+  CuttingProxy(int port, std::uint32_t seed, std::uint32_t most_from_client = 60'000,
+               std::uint32_t most_from_server = 60'000);
   ~CuttingProxy();
   CuttingProxy(const CuttingProxy&) = delete;
   CuttingProxy& operator=(const CuttingProxy&) = delete;
@@ -25,9 +28,7 @@ class CuttingProxy {
   unsigned cuts() const noexcept;  // So far.
 
  private:
-  struct Shared;
-
-  Shared* shared_;
+  CuttingProxyShared* shared_;
   int port_ = 0;
   pid_t pid_ = 0;
 };

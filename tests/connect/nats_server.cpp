@@ -292,6 +292,20 @@ void delete_stream(const std::string& url, const std::string& stream) {
   });
 }
 
+std::size_t delete_consumers(const std::string& url, const std::string& stream) {
+  return std::stoull(run_apart([&] {
+    const Session session{url};
+    jsConsumerNamesList* names = nullptr;
+    must(js_ConsumerNames(&names, session.js, stream.c_str(), nullptr, nullptr), "the consumers");
+    const int count = names->Count;
+    for (int i = 0; i < count; ++i)
+      must(js_DeleteConsumer(session.js, stream.c_str(), names->List[i], nullptr, nullptr),
+           "deleting a consumer");
+    jsConsumerNamesList_Destroy(names);
+    return std::to_string(count);
+  }));
+}
+
 std::uint64_t count_of(const std::string& url, const std::string& stream) {
   return std::stoull(run_apart([&] {
     const Session session{url};

@@ -70,6 +70,7 @@ void send_messages(const std::string& url, const std::string& subject,
 void delete_message(const std::string& url, const std::string& stream, std::uint64_t sequence);
 void purge_stream(const std::string& url, const std::string& stream);
 void delete_stream(const std::string& url, const std::string& stream);
+std::size_t delete_consumers(const std::string& url, const std::string& stream);  // How many there were.
 std::uint64_t count_of(const std::string& url, const std::string& stream);
 
 }  // namespace sluice::test

@@ -88,6 +88,8 @@ NatsOptionsPtr NatsClient::options(const std::string& name, bool at_once) const 
   // What the sockets of a lost connection still held is for the handler's successor to find out.
   set(natsOptions_SetAllowReconnect(made, false), "reconnecting");
   set(natsOptions_SetSendAsap(made, at_once), "sending");
+  // A server that stands still is away after three of them.
+  set(natsOptions_SetPingInterval(made, server_.timeout.count()), "the timeout");
   if (!server_.user.empty())
     set(natsOptions_SetUserInfo(made, server_.user.c_str(), server_.password.c_str()), "the user");
   if (!server_.token.empty()) set(natsOptions_SetToken(made, server_.token.c_str()), "the token");

@@ -39,4 +39,11 @@ void check_sink_stream(const jsStreamConfig& config, const SinkNeeds& needs) {
   }
 }
 
+void check_source_stream(const jsStreamConfig& config, const std::string& where) {
+  if (config.Retention != js_InterestPolicy) return;
+  throw Error{{"read", fmt::format("the stream {} of {}", config.Name, where),
+               "its retention is `interest`: what arrives while nobody reads it is lost",
+               "make it anew with the retention `limits` or `workqueue`"}};
+}
+
 }  // namespace sluice::detail

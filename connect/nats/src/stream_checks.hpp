@@ -17,4 +17,6 @@ struct SinkNeeds {
 // Throws Error that says which setting of the stream is in the way, and how to change it.
 void check_sink_stream(const jsStreamConfig& config, const SinkNeeds& needs);
 
+void check_source_stream(const jsStreamConfig& config, const std::string& where);
+
 }  // namespace sluice::detail

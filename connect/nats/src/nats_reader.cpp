@@ -1,0 +1,283 @@
+// SPDX-License-Identifier: Apache-2.0
+// How NatsReader and NatsSource read a stream: where they begin, what they make of each message, and when they stop.
+#include <algorithm>
+#include <optional>
+#include <random>
+#include <utility>
+#include <vector>
+
+#include <fmt/format.h>
+
+#include <sluice/error.hpp>
+#include <sluice/key.hpp>
+
+#include "client.hpp"
+#include "fetcher.hpp"
+#include "names.hpp"
+#include "sluice/connect/nats_source.hpp"
+#include "stream_checks.hpp"
+
+namespace sluice {
+namespace {
+
+constexpr std::chrono::seconds kWait{1};
+// A consumer that nobody pulls from is removed by the server after that; one that we need is made again.
+constexpr std::int64_t kConsumerLivesNs = 60'000'000'000;
+constexpr std::int64_t kAcknowledgeWithinNs = 300'000'000'000;
+constexpr std::int64_t kMostUnacknowledged = 65536;
+
+// What a worker has handled.
+struct NatsSourceProgress {
+  std::uint64_t next = 0;     // The first sequence that may follow.
+  std::int64_t created = 0;   // When the stream was made: its name may be given to another one.
+  std::uint64_t handled = 0;  // The last sequence; 0: none yet.
+};
+
+// A name that NATS allows for a consumer.
+std::string consumer_name(const Worker& worker) {
+  std::string name = fmt::format("sluice-{}-{}-{}", worker.pipeline(), worker.stage(), worker.replica());
+  std::replace_if(
+      name.begin(), name.end(),
+      [](char letter) { return letter == '.' || letter == '*' || letter == '>' || letter <= ' '; }, '_');
+  return name;
+}
+
+}  // namespace
+
+class NatsReader::Impl {
+ public:
+  Impl(Worker& worker, NatsSourceOptions options);
+
+  const NatsMessage* next();
+  bool ended() const noexcept { return ended_; }
+
+ private:
+  std::string object() const { return fmt::format("the stream {} of {}", stream_, client_.where()); }
+  NatsSourceProgress first(const jsStreamInfo& info) const;
+  void check_names() const;
+  void check_stream(const jsStreamInfo& info);
+  detail::NatsSubscriptionPtr consume();
+  bool next_batch();
+  bool accept(natsMsg* message);
+  void look_for(std::uint64_t from, std::uint64_t to) const;
+  [[noreturn]] void removed(std::uint64_t from, std::uint64_t to) const;
+
+  Worker& worker_;
+  const NatsSourceOptions options_;
+  const std::string stream_;
+  const std::string subject_;
+  detail::NatsClient client_;
+  bool queue_ = false;  // Messages are acknowledged, and removed by that.
+  bool ended_ = false;
+  std::optional<Recoverable<NatsSourceProgress>> progress_;
+  std::uint64_t delivered_ = 0;  // By the consumer.
+  detail::Fetcher::Batch batch_;
+  std::size_t at_ = 0;
+  // Of a work queue: what the next commit handles, and what the last one has.
+  detail::Fetcher::Batch handled_;
+  detail::Fetcher::Batch committed_;
+  NatsMessage message_;
+  std::optional<detail::Fetcher> fetcher_;
+};
+
+NatsReader::Impl::Impl(Worker& worker, NatsSourceOptions options)
+    : worker_{worker},
+      options_{std::move(options)},
+      stream_{detail::named_for(options_.stream, worker)},
+      subject_{detail::named_for(options_.subject, worker)},
+      client_{options_.server, fmt::format("{}/{}/{}", worker.pipeline(), worker.stage(), worker.replica()),
+              true} {
+  const auto call = worker.outside(6 * options_.server.timeout);
+  check_names();
+  const detail::JsStreamInfoPtr info = client_.stream(stream_);
+  detail::check_source_stream(*info->Config, client_.where());
+  queue_ = info->Config->Retention == js_WorkQueuePolicy;
+  progress_.emplace(worker.state<NatsSourceProgress>(
+      fmt::format("nats source {:016x}", hash_key(stream_ + " " + subject_)), first(*info)));
+  check_stream(*info);
+  if (queue_) {
+    worker.before_commit([this] {
+      std::move(handled_.begin(), handled_.end(), std::back_inserter(committed_));
+      handled_.clear();
+    });
+  }
+  fetcher_.emplace(client_, consume(), options_.batch);
+}
+
+void NatsReader::Impl::check_names() const {
+  const bool of_one = options_.subject.find("{replica}") != std::string::npos ||
+                      options_.stream.find("{replica}") != std::string::npos;
+  if (worker_.replicas() > 1 && !of_one) {
+    throw Error{{"read", object(),
+                 fmt::format("each of the {} workers of {} would read all of it", worker_.replicas(),
+                             worker_.stage()),
+                 "write {replica} into NatsSourceOptions::subject or stream, or use one worker"}};
+  }
+}
+
+NatsSourceProgress NatsReader::Impl::first(const jsStreamInfo& info) const {
+  const std::uint64_t asked = options_.only_new ? info.State.LastSeq + 1 : options_.first_sequence;
+  return {std::max<std::uint64_t>(asked, 1), info.Created, 0};
+}
+
+void NatsReader::Impl::check_stream(const jsStreamInfo& info) {
+  const NatsSourceProgress& progress = **progress_;
+  const auto stop = [this](const std::string& why) {
+    throw Error{{"go on reading", object(), why,
+                 "start the pipeline anew, with a segment of its own, to read what is there"}};
+  };
+  if (info.Created != progress.created) stop("it was made anew since it was read");
+  if (info.State.LastSeq < progress.handled) {
+    stop(fmt::format("it ends at sequence {}, and {} was handled: it has lost messages", info.State.LastSeq,
+                     progress.handled));
+  }
+  // At first it begins with what is there.
+  if (progress.handled != 0 && !queue_ && subject_.empty() && info.State.FirstSeq > progress.next &&
+      options_.on_removed == NatsRemoved::stop) {
+    removed(progress.next, info.State.FirstSeq - 1);
+  }
+}
+
+void NatsReader::Impl::removed(std::uint64_t from, std::uint64_t to) const {
+  throw Error{{"go on reading", object(),
+               fmt::format("it has removed the sequences {} to {} before they were read", from, to),
+               "raise its limits (max_age, max_bytes, max_msgs); NatsSourceOptions::on_removed goes on "
+               "without them"}};
+}
+
+detail::NatsSubscriptionPtr NatsReader::Impl::consume() {
+  jsCtx* js = client_.jetstream();
+  jsConsumerConfig config;
+  jsConsumerConfig_Init(&config);
+  auto code = static_cast<jsErrCode>(0);
+  const std::string name = queue_ ? consumer_name(worker_)
+                                  : fmt::format("{}-{:08x}", consumer_name(worker_), std::random_device{}());
+  config.Name = name.c_str();
+  config.InactiveThreshold = kConsumerLivesNs;
+  if (!subject_.empty()) config.FilterSubject = subject_.c_str();
+  if (queue_) {
+    // A predecessor's would keep what it was given.
+    js_DeleteConsumer(js, stream_.c_str(), name.c_str(), nullptr, nullptr);
+    config.DeliverPolicy = js_DeliverAll;
+    config.AckPolicy = js_AckExplicit;
+    config.AckWait = kAcknowledgeWithinNs;
+    config.MaxAckPending = kMostUnacknowledged;
+  } else {
+    config.DeliverPolicy = js_DeliverByStartSequence;
+    config.OptStartSeq = (*progress_)->next;
+    config.AckPolicy = js_AckNone;
+  }
+  jsConsumerInfo* made = nullptr;
+  natsStatus status = js_AddConsumer(&made, js, stream_.c_str(), &config, nullptr, &code);
+  const detail::JsConsumerInfoPtr info{made};
+  if (status != NATS_OK) client_.fail("make a consumer of", object(), status, code);
+  ended_ = !options_.follow && info->NumPending == 0;
+  jsSubOptions options;
+  jsSubOptions_Init(&options);
+  options.Stream = stream_.c_str();
+  options.Consumer = name.c_str();
+  natsSubscription* subscription = nullptr;
+  status = js_PullSubscribe(&subscription, js, subject_.c_str(), nullptr, nullptr, &options, &code);
+  if (status != NATS_OK) client_.fail("read", object(), status, code);
+  detail::NatsSubscriptionPtr owned{subscription};
+  natsSubscription_SetPendingLimits(subscription, -1, -1);
+  return owned;
+}
+
+const NatsMessage* NatsReader::Impl::next() {
+  // What was flushed before this call has been committed.
+  for (const detail::NatsMessagePtr& message : committed_)
+    natsMsg_Ack(message.get(), nullptr);
+  committed_.clear();
+  while (!ended_ && (at_ < batch_.size() || next_batch())) {
+    natsMsg* message = batch_[at_++].get();
+    const bool is_new = accept(message);
+    if (queue_) (is_new ? handled_ : committed_).push_back(std::move(batch_[at_ - 1]));
+    if (is_new) return &message_;
+  }
+  return nullptr;
+}
+
+bool NatsReader::Impl::next_batch() {
+  // In a stage with flushes a wait commits nothing: the call before it ends first.
+  if (!handled_.empty()) return false;
+  const bool there = worker_.wait_for(fetcher_->fd(), kWait);
+  batch_.clear();
+  at_ = 0;
+  if (there) batch_ = fetcher_->take();
+  return !batch_.empty();
+}
+
+// Whether it is to be handled; not when it was.
+bool NatsReader::Impl::accept(natsMsg* message) {
+  jsMsgMetaData* made = nullptr;
+  if (const natsStatus status = natsMsg_GetMetaData(&made, message); status != NATS_OK)
+    client_.fail("read", object(), status, static_cast<jsErrCode>(0));
+  const detail::JsMetaDataPtr meta{made};
+  const std::uint64_t sequence = meta->Sequence.Stream;
+  const std::uint64_t next = (*progress_)->next;
+  if (meta->Sequence.Consumer != delivered_ + 1) {
+    client_.away(fmt::format("message {} of a consumer came behind {}: some were lost on the way",
+                             meta->Sequence.Consumer, delivered_));
+  }
+  ++delivered_;
+  if (!options_.follow && meta->NumPending == 0) ended_ = true;
+  if (sequence < next) {
+    if (queue_) return false;
+    throw Error{{"go on reading", object(),
+                 fmt::format("sequence {} came, and {} was handled", sequence, next - 1),
+                 "the server gives what it gave before; look at its log"}};
+  }
+  if (sequence > next && (*progress_)->handled != 0 && !queue_ && subject_.empty() &&
+      options_.on_removed == NatsRemoved::stop) {
+    look_for(next, sequence - 1);
+  }
+  auto& progress = progress_->edit();
+  progress.next = sequence + 1;
+  progress.handled = sequence;
+  message_ = {natsMsg_GetSubject(message),
+              {natsMsg_GetData(message), static_cast<std::size_t>(natsMsg_GetDataLength(message))},
+              sequence,
+              meta->Timestamp};
+  return true;
+}
+
+// Sequences that were not delivered: they must have been removed one by one, not by a limit before they were read.
+void NatsReader::Impl::look_for(std::uint64_t from, std::uint64_t to) const {
+  const auto call = worker_.outside(3 * options_.server.timeout);
+  if (const std::uint64_t first = client_.stream(stream_)->State.FirstSeq; first > from)
+    removed(from, std::min(to, first - 1));
+  natsMsg* made = nullptr;
+  auto code = static_cast<jsErrCode>(0);
+  const natsStatus status = js_GetMsg(&made, client_.jetstream(), stream_.c_str(), from, nullptr, &code);
+  const detail::NatsMessagePtr found{made};
+  if (status == NATS_OK) {
+    throw Error{{"go on reading", object(),
+                 fmt::format("sequence {} was not delivered, though it is there", from),
+                 "look at the server's log; a start anew reads it"}};
+  }
+  if (status != NATS_NOT_FOUND) client_.fail("read", object(), status, code);
+}
+
+NatsReader::NatsReader(Worker& worker, NatsSourceOptions options)
+    : impl_{std::make_unique<Impl>(worker, std::move(options))} {}
+NatsReader::~NatsReader() = default;
+
+const NatsMessage* NatsReader::next() {
+  return impl_->next();
+}
+bool NatsReader::ended() const noexcept {
+  return impl_->ended();
+}
+
+NatsSource::NatsSource(Worker& worker, NatsSourceOptions options) : reader_{worker, std::move(options)} {}
+
+SourceState NatsSource::operator()(Output<Bytes>& out) {
+  if (const NatsMessage* message = reader_.next()) {
+    out.push(Bytes{message->data});
+    return SourceState::more;
+  }
+  return reader_.ended() ? SourceState::end : SourceState::nothing_now;
+}
+
+}  // namespace sluice

@@ -1,0 +1,322 @@
+// SPDX-License-Identifier: Apache-2.0
+// NatsSource, with a real server: what it reads, how it waits, what it says of a stream that is not what it was, and that
+// kills of anything neither lose nor repeat a message.
+#include <sluice/connect/nats_source.hpp>
+
+#include "cutting_proxy.hpp"
+#include "nats_world.hpp"
+
+namespace sluice::test {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+std::vector<std::string> numbered(unsigned from, unsigned to) {
+  std::vector<std::string> texts;
+  texts.reserve(to - from);
+  for (unsigned i = from; i < to; ++i)
+    texts.push_back(std::to_string(i));
+  return texts;
+}
+
+class NatsSourceTest : public WithNats {
+ protected:
+  void SetUp() override {
+    WithNats::SetUp();
+    if (IsSkipped()) return;
+    make_stream(server().url(), {"IN", "in.*"});
+    random_.seed(std::random_device{}());
+  }
+  NatsSourceOptions options(bool follow = false) {
+    NatsSourceOptions options;
+    options.server.url = server().url();
+    options.stream = "IN";
+    options.follow = follow;
+    return options;
+  }
+  static Pipeline reading(const NatsSourceOptions& options) {
+    Pipeline pipeline{"reading"};
+    pipeline.source<NatsSource>("read", options).outlet("out");
+    return pipeline;
+  }
+  void send(const std::vector<std::string>& texts, const std::string& subject = "in.a") {
+    send_messages(server().url(), subject, texts);
+  }
+  // What a run gave; what it said when it failed is in said_.
+  std::vector<std::string> read(const NatsSourceOptions& options, const Settings& settings) {
+    Engine engine{reading(options), settings};
+    said_.clear();
+    try {
+      engine.start();
+    } catch (const std::exception& error) {
+      said_ = error.what();
+      return {};
+    }
+    Collector<Bytes> out{engine, "out"};
+    try {
+      EXPECT_TRUE(engine.wait_for(kDeadline));
+    } catch (const std::exception& error) {
+      said_ = error.what();
+    }
+    return out.all();
+  }
+  std::vector<std::string> read(const NatsSourceOptions& options) { return read(options, settings()); }
+
+  // A run that reads `count` messages, which are sent while it runs, with `hurt` at random instants; then it drains.
+  std::vector<std::string> read_while(const NatsSourceOptions& options, unsigned count,
+                                      const std::function<bool(Engine&)>& hurt) {
+    Engine engine{reading(options), settings({"restart.budget=1000000", "batch.events=64"})};
+    engine.start();
+    Collector<Bytes> out{engine, "out"};
+    send(numbered(0, count / 2));
+    std::size_t next_hurt = 100;
+    bool enough = false;
+    unsigned sent = count / 2;
+    while (!enough) {
+      EXPECT_TRUE(eventually([&] { return out.count() >= std::min<std::size_t>(next_hurt, sent); }));
+      enough = hurt(engine);
+      next_hurt = out.count() + random_() % 100;
+      if (!enough && out.count() + 200 > sent) {
+        send(numbered(sent, sent + 500));
+        sent += 500;
+      }
+    }
+    EXPECT_TRUE(eventually([&] { return out.count() >= sent; })) << out.count() << " of " << sent;
+    engine.drain();
+    EXPECT_TRUE(engine.wait_for(kDeadline));
+    sent_ = sent;
+    return out.all();
+  }
+
+  std::mt19937 random_;
+  std::string said_;
+  unsigned sent_ = 0;
+};
+
+TEST_F(NatsSourceTest, ReadsAllThatIsThereOnceAndInOrder) {
+  send(numbered(0, 5000));
+  EXPECT_EQ(read(options()), numbered(0, 5000));
+}
+
+TEST_F(NatsSourceTest, EndsAtOnceWhenNothingIsThereAndItFollowsNothing) {
+  EXPECT_THAT(read(options()), testing::IsEmpty());
+}
+
+TEST_F(NatsSourceTest, BeginsWhereItIsToldAndReadsItsSubjectsOnly) {
+  send({"one", "two", "three"});
+  send({"other"}, "in.b");
+  NatsSourceOptions from = options();
+  from.first_sequence = 3;
+  EXPECT_THAT(read(from), ElementsAre("three", "other"));
+  from = options();
+  from.subject = "in.b";
+  EXPECT_THAT(read(from), ElementsAre("other"));
+  from = options();
+  from.only_new = true;
+  EXPECT_THAT(read(from), testing::IsEmpty());
+}
+
+TEST_F(NatsSourceTest, WaitsForMoreWithoutTakingProcessorTimeAndEndsWhenItIsDrained) {
+  Engine engine{reading(options(true)), settings({"watchdog.deadline=1s"})};
+  engine.start();
+  Collector<Bytes> out{engine, "out"};
+  send({"one"});
+  EXPECT_TRUE(eventually([&] { return out.count() == 1; }));
+  const pid_t pid = worker_of(engine, "read/0").pid;
+  const auto before = cpu_time_of(pid);
+  std::this_thread::sleep_for(3s);  // Longer than a pull.
+  EXPECT_LT(cpu_time_of(pid) - before, 300ms);
+  EXPECT_EQ(worker_of(engine, "read/0").pid, pid);
+  send({"two"});
+  EXPECT_TRUE(eventually([&] { return out.count() == 2; }));
+  engine.drain();
+  EXPECT_TRUE(engine.wait_for(kDeadline));
+  EXPECT_THAT(out.all(), ElementsAre("one", "two"));
+}
+
+TEST_F(NatsSourceTest, GoesOnFromItsCommitWhenItIsStartedAgain) {
+  Settings kept = settings();
+  kept.set("segment.path", file("segment"));
+  send(numbered(0, 100));
+  {
+    Engine engine{reading(options(true)), kept};
+    engine.start();
+    Collector<Bytes> out{engine, "out"};
+    EXPECT_TRUE(eventually([&] { return out.count() == 100; }));
+    engine.park();
+    EXPECT_TRUE(engine.wait_for(kDeadline));
+  }
+  send(numbered(100, 200));
+  EXPECT_EQ(read(options(), kept), numbered(100, 200));
+}
+
+// The pipeline is parked behind 100 messages; `meanwhile` happens; what the next start says, or reads.
+class NatsSourceParked : public NatsSourceTest {
+ protected:
+  std::vector<std::string> read_after(const std::function<void()>& meanwhile, NatsSourceOptions then) {
+    Settings kept = settings();
+    kept.set("segment.path", file("segment"));
+    send(numbered(0, 100));
+    {
+      Engine engine{reading(options(true)), kept};
+      engine.start();
+      Collector<Bytes> out{engine, "out"};
+      EXPECT_TRUE(eventually([&] { return out.count() == 100; }));
+      engine.park();
+      EXPECT_TRUE(engine.wait_for(kDeadline));
+    }
+    meanwhile();
+    return read(then, kept);
+  }
+};
+
+TEST_F(NatsSourceParked, PassesOverWhatAPersonRemoved) {
+  EXPECT_EQ(read_after(
+                [&] {
+                  send(numbered(100, 200));
+                  delete_message(server().url(), "IN", 150);
+                },
+                options())
+                .size(),
+            99U);
+  EXPECT_EQ(said_, "");
+}
+
+TEST_F(NatsSourceParked, EndsWhenAStreamRemovedWhatWasNotRead) {
+  const auto meanwhile = [&] {
+    send(numbered(100, 200));
+    purge_stream(server().url(), "IN");
+    send({"new"});
+  };
+  read_after(meanwhile, options());
+  EXPECT_THAT(said_, AllOf(HasSubstr("stream IN"), HasSubstr("101 to 200"), HasSubstr("on_removed")));
+}
+
+TEST_F(NatsSourceParked, GoesOnWithoutWhatAStreamRemovedWhenToldTo) {
+  NatsSourceOptions then = options();
+  then.on_removed = NatsRemoved::go_on;
+  const auto meanwhile = [&] {
+    send(numbered(100, 200));
+    purge_stream(server().url(), "IN");
+    send({"new"});
+  };
+  EXPECT_THAT(read_after(meanwhile, then), ElementsAre("new"));
+}
+
+TEST_F(NatsSourceParked, EndsWhenTheStreamWasMadeAnew) {
+  const auto meanwhile = [&] {
+    delete_stream(server().url(), "IN");
+    make_stream(server().url(), {"IN", "in.*"});
+    send(numbered(0, 200));
+  };
+  read_after(meanwhile, options());
+  EXPECT_THAT(said_, AllOf(HasSubstr("stream IN"), HasSubstr("made anew")));
+}
+
+TEST_F(NatsSourceTest, EndsWhenTheServerWasSetBack) {
+  const auto copy = [this](const std::string& from, const std::string& to) {
+    server().kill();
+    std::filesystem::remove_all(file(to));
+    std::filesystem::copy(file(from), file(to), std::filesystem::copy_options::recursive);
+    server().start();
+  };
+  send(numbered(0, 50));
+  copy("nats/store", "older");
+  send(numbered(50, 100));
+  Settings kept = settings();
+  kept.set("segment.path", file("segment"));
+  {
+    Engine engine{reading(options(true)), kept};
+    engine.start();
+    Collector<Bytes> out{engine, "out"};
+    EXPECT_TRUE(eventually([&] { return out.count() == 100; }));
+    engine.park();
+    EXPECT_TRUE(engine.wait_for(kDeadline));
+  }
+  copy("older", "nats/store");
+  read(options(), kept);
+  EXPECT_THAT(said_, AllOf(HasSubstr("ends at sequence 50"), HasSubstr("100 was handled")));
+}
+
+TEST_F(NatsSourceTest, ReadsOnWithinFiveSecondsWhenTheServerForgetsItsConsumer) {
+  Engine engine{reading(options(true)), settings()};
+  engine.start();
+  Collector<Bytes> out{engine, "out"};
+  send({"one"});
+  EXPECT_TRUE(eventually([&] { return out.count() == 1; }));
+  EXPECT_EQ(delete_consumers(server().url(), "IN"), 1U);
+  send({"two"});
+  EXPECT_TRUE(eventually([&] { return out.count() == 2; }, 5s));
+  engine.drain();
+  EXPECT_TRUE(engine.wait_for(kDeadline));
+  EXPECT_THAT(out.all(), ElementsAre("one", "two"));
+}
+
+TEST_F(NatsSourceTest, SaysWhatIsWrong) {
+  NatsSourceOptions wrong = options();
+  wrong.stream = "NONE";
+  read(wrong);
+  EXPECT_THAT(said_, AllOf(HasSubstr("stream NONE"), HasSubstr("no such stream")));
+  Pipeline pipeline{"two"};
+  pipeline.source<NatsSource>("read", {.workers = 2}, options()).outlet("out");
+  Engine engine{pipeline, settings()};
+  EXPECT_THAT(error_of([&] {
+                engine.start();
+                engine.wait_for(kDeadline);
+              }),
+              AllOf(HasSubstr("2 workers"), HasSubstr("{replica}")));
+}
+
+TEST_F(NatsSourceTest, EmptiesAWorkQueueExactly) {
+  make_stream(server().url(), {.name = "QUEUE", .subject = "queue.*", .work_queue = true});
+  send_messages(server().url(), "queue.a", numbered(0, 3000));
+  NatsSourceOptions queue = options(true);
+  queue.stream = "QUEUE";
+  Engine engine{reading(queue), settings({"restart.budget=1000000"})};
+  engine.start();
+  Collector<Bytes> out{engine, "out"};
+  for (std::size_t next = 300; next <= 2400; next += 300) {
+    EXPECT_TRUE(eventually([&] { return out.count() >= next; }));
+    ::kill(worker_of(engine, "read/0").pid, SIGKILL);
+  }
+  EXPECT_TRUE(eventually([&] { return count_of(server().url(), "QUEUE") == 0; }));
+  engine.drain();
+  EXPECT_TRUE(engine.wait_for(kDeadline));
+  EXPECT_EQ(out.all(), numbered(0, 3000));
+}
+
+TEST_F(NatsSourceTest, KillsOfItsWorkerNeitherLoseNorRepeat) {
+  const unsigned wanted = kills_wanted(25);
+  unsigned kills = 0;
+  const auto got = read_while(options(true), 2000, [&](Engine& engine) {
+    if (const pid_t pid = worker_of(engine, "read/0").pid; pid > 1 && ::kill(pid, SIGKILL) == 0) ++kills;
+    return kills >= wanted;
+  });
+  EXPECT_EQ(got, numbered(0, sent_));
+}
+
+TEST_F(NatsSourceTest, KillsOfTheServerNeitherLoseNorRepeat) {
+  const unsigned wanted = std::min(kills_wanted(6), 50U);
+  unsigned kills = 0;
+  const auto got = read_while(options(true), 2000, [&](Engine&) {
+    server().kill();
+    server().start();
+    return ++kills >= wanted;
+  });
+  EXPECT_EQ(got, numbered(0, sent_));
+}
+
+TEST_F(NatsSourceTest, ConnectionsThatAreCutNeitherLoseNorRepeat) {
+  CuttingProxy proxy{server().port(), static_cast<std::uint32_t>(random_()), 2000, 20'000};
+  NatsSourceOptions through = options(true);
+  through.server.url = proxy.nats_url();
+  const unsigned wanted = std::min(kills_wanted(15), 200U);
+  proxy.cut(wanted);
+  const auto got = read_while(through, 2000, [&](Engine&) { return proxy.cuts() >= wanted; });
+  EXPECT_EQ(got, numbered(0, sent_));
+}
+
+}  // namespace
+}  // namespace sluice::test
