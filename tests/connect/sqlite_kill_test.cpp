@@ -310,7 +310,7 @@ TEST_F(SqliteKills, OfNobodyLeaveAHostThatIsStoppedAnywhereToEitherWriteWholeBat
   SqliteOptions impatient = options();
   impatient.busy = 50ms;  // A start lasts as long, while the zombie holds the lock.
   for (unsigned round = 0; round < rounds; ++round) {
-    run("DELETE FROM transfer; DELETE FROM account");
+    run("DELETE FROM transfer; DELETE FROM account; DROP TABLE IF EXISTS sluice_watermark");
     const std::string mark = file("lives" + std::to_string(round));
     total_loss::Host zombie{
         {}, [&] {
@@ -324,6 +324,8 @@ TEST_F(SqliteKills, OfNobodyLeaveAHostThatIsStoppedAnywhereToEitherWriteWholeBat
           log_line(file("ends"), error_of([&] { engine.wait_for(kDeadline); }));
         }};
     ASSERT_TRUE(eventually([&] { return std::filesystem::exists(mark); }));
+    // Until both of its workers have written, it has no place to lose.
+    ASSERT_TRUE(eventually([&] { return rows("SELECT * FROM sluice_watermark").size() == 2; }));
     std::this_thread::sleep_for(std::chrono::microseconds{below(50'000)});
     zombie.stop();
     // Another run: the same name, other transfers.

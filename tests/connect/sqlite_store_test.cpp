@@ -15,7 +15,6 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::SizeIs;
-using ::testing::StartsWith;
 
 constexpr std::uint64_t kOrigin =
     0xf123'4567'8000'0400;  // The highest bit is set: SQL's integers have a sign.
@@ -101,6 +100,25 @@ TEST_F(SqliteStoreAlone, RefusesAWriterWhosePlaceAnotherHasTaken) {
                     HasSubstr("epoch 2"), HasSubstr(database())));
   EXPECT_THAT(payments(), IsEmpty());
   EXPECT_THAT(rows("SELECT * FROM sluice_watermark"), IsEmpty());
+}
+
+// It begins anew when it was told that the database is locked, for one.
+TEST_F(SqliteStoreAlone, RefusesToGiveAZombieItsPlaceBack) {
+  Claimed zombie{options()};
+  const Statement insert = zombie.store.prepare(kInsert);
+  zombie.apply({at(0, SqlEffect{insert, 1, 1, 1})}, {{kOrigin, 8}});
+  const Claimed again{options()};
+  EXPECT_EQ(again.claim.epoch, 2U) << "a replacement in the same run is none";
+  SinkOwner other_run = owner_of_worker();
+  other_run.origin += std::uint64_t{1} << 28U;
+  Claimed heir{options(), other_run};
+  EXPECT_EQ(heir.claim.epoch, 3U);
+  EXPECT_THAT(heir.claim.watermarks, IsEmpty());
+  EXPECT_THAT(error_of([&] { zombie.store.claim(zombie.owner); }),
+              AllOf(HasSubstr("another process has taken over as worker book/0 of bank"), HasSubstr("run ")));
+  const Statement another = heir.store.prepare(kInsert);
+  heir.apply({at(0, SqlEffect{another, 2, 1, 1})}, {{other_run.origin, 8}});
+  EXPECT_THAT(payments(), SizeIs(2));
 }
 
 TEST_F(SqliteStoreAlone, RefusesReplicasThatAStageHasNoMore) {

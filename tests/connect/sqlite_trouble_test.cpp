@@ -18,11 +18,8 @@ namespace sluice::test {
 namespace {
 
 using ::testing::AllOf;
-using ::testing::AnyOf;
-using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
-using ::testing::Not;
 using ::testing::SizeIs;
 using ::testing::StartsWith;
 
@@ -43,6 +40,7 @@ class SqliteTrouble : public WithSqlite {
       const SinkClaim claim = store.claim(owner);
       const Statement insert = store.prepare("INSERT INTO t VALUES (?, ?)", 2);
       std::vector<PendingEffect<SqlEffect>> effects;
+      effects.reserve(static_cast<std::size_t>(rows));
       for (int row = 0; row < rows; ++row)
         effects.push_back(
             {{0, static_cast<std::uint64_t>(row)}, SqlEffect{insert, row, std::string(1000, 'x')}});

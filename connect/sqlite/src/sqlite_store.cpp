@@ -33,9 +33,11 @@ struct SqliteUserStatement {
 
 struct SqliteStatements {
   explicit SqliteStatements(SqliteDatabase& database)
-      : epoch{database.prepare("SELECT epoch FROM sluice_owner WHERE name=?1 AND stage=?2 AND replica=?3")},
-        raise{database.prepare("INSERT INTO sluice_owner(name, stage, replica, epoch) VALUES (?1, ?2, ?3, 1) "
-                               "ON CONFLICT(name, stage, replica) DO UPDATE SET epoch=epoch+1")},
+      : epoch{database.prepare(
+            "SELECT epoch, run FROM sluice_owner WHERE name=?1 AND stage=?2 AND replica=?3")},
+        raise{database.prepare(
+            "INSERT INTO sluice_owner(name, stage, replica, epoch, run) VALUES (?1, ?2, ?3, 1, ?4) "
+            "ON CONFLICT(name, stage, replica) DO UPDATE SET epoch=epoch+1, run=excluded.run")},
         raise_gone{database.prepare("UPDATE sluice_owner SET epoch=epoch+1 WHERE name=?1 AND stage=?2 AND "
                                     "replica>=?3 AND replica<>?4")},
         watermarks{database.prepare(
@@ -62,7 +64,7 @@ namespace {
 constexpr std::string_view kTables =
     "CREATE TABLE IF NOT EXISTS sluice_owner(name TEXT NOT NULL, stage TEXT NOT NULL, replica INTEGER NOT "
     "NULL, "
-    "epoch INTEGER NOT NULL, PRIMARY KEY(name, stage, replica)) WITHOUT ROWID;"
+    "epoch INTEGER NOT NULL, run INTEGER NOT NULL, PRIMARY KEY(name, stage, replica)) WITHOUT ROWID;"
     "CREATE TABLE IF NOT EXISTS sluice_watermark(name TEXT NOT NULL, origin INTEGER NOT NULL, "
     "position INTEGER NOT NULL, PRIMARY KEY(name, origin)) WITHOUT ROWID;";
 
@@ -80,15 +82,30 @@ void bind_owner(sqlite3_stmt* statement, const SinkOwner& owner, unsigned replic
   ::sqlite3_bind_int64(statement, 3, replica);
 }
 
-// The epoch that the database has for an owner; 0 when it has none.
-std::uint64_t epoch_of(SqliteDatabase& database, const SqliteStatements& statements, const SinkOwner& owner) {
+// What the database has for an owner; an epoch of 0 when it has nothing.
+struct Ownership {
+  std::uint64_t epoch = 0;
+  std::int64_t run = 0;
+};
+
+std::int64_t run_of(const SinkOwner& owner) noexcept {
+  return static_cast<std::int64_t>(EventId{owner.origin, 0}.run());
+}
+
+std::string worker_name(const SinkOwner& owner) {
+  return fmt::format("worker {}/{} of {}", owner.stage, owner.replica, printable(owner.name));
+}
+
+Ownership ownership_of(SqliteDatabase& database, const SqliteStatements& statements, const SinkOwner& owner) {
   sqlite3_stmt* statement = statements.epoch.get();
   bind_owner(statement, owner, owner.replica);
   const int code = ::sqlite3_step(statement);
-  const std::uint64_t epoch = code == SQLITE_ROW ? from_sqlite(::sqlite3_column_int64(statement, 0)) : 0;
+  Ownership found;
+  if (code == SQLITE_ROW)
+    found = {from_sqlite(::sqlite3_column_int64(statement, 0)), ::sqlite3_column_int64(statement, 1)};
   ::sqlite3_reset(statement);
   if (code != SQLITE_ROW && code != SQLITE_DONE) database.fail("read sluice_owner of", code);
-  return epoch;
+  return found;
 }
 
 std::vector<Watermark> watermarks_of(SqliteDatabase& database, const SqliteStatements& statements,
@@ -110,30 +127,38 @@ std::vector<Watermark> watermarks_of(SqliteDatabase& database, const SqliteState
 
 void raise_epochs(SqliteDatabase& database, const SqliteStatements& statements, const SinkOwner& owner) {
   bind_owner(statements.raise.get(), owner, owner.replica);
+  ::sqlite3_bind_int64(statements.raise.get(), 4, run_of(owner));
   run_own(database, statements.raise.get(), "raise the epoch in");
   bind_owner(statements.raise_gone.get(), owner, owner.replicas);
   ::sqlite3_bind_int64(statements.raise_gone.get(), 4, owner.replica);
   run_own(database, statements.raise_gone.get(), "raise the epoch in");
 }
 
+[[noreturn]] void taken_over(const SqliteDatabase& database, const SinkOwner& owner, const std::string& how) {
+  throw Error{{"write to the database", printable(database.path()),
+               fmt::format("another process has taken over as {} ({})", worker_name(owner), how),
+               "nothing of this one was written since; if both are to run, give each a SqliteOptions::name"}};
+}
+
+// A zombie whose store is made anew must not take its place back: its run has written here, and another has
+// come since.
+void check_run(SqliteDatabase& database, const SqliteStatements& statements, const SinkOwner& owner,
+               const std::vector<Watermark>& marks) {
+  const Ownership found = ownership_of(database, statements, owner);
+  if (found.epoch != 0 && found.run != run_of(owner) && !marks.empty())
+    taken_over(database, owner, fmt::format("run {:x}, this one is {:x}", found.run, run_of(owner)));
+}
+
 void check_epoch(SqliteDatabase& database, const SqliteStatements& statements,
                  const SinkBatch<SqlEffect>& batch) {
-  const std::uint64_t epoch = epoch_of(database, statements, batch.owner);
+  const std::uint64_t epoch = ownership_of(database, statements, batch.owner).epoch;
   if (epoch == batch.epoch) return;
-  const SinkOwner& owner = batch.owner;
-  const std::string who =
-      fmt::format("worker {}/{} of {}", owner.stage, owner.replica, printable(owner.name));
-  if (epoch > batch.epoch) {
-    throw Error{
-        {"write to the database", printable(database.path()),
-         fmt::format("another process has taken over as {} (epoch {}, this one has {})", who, epoch,
-                     batch.epoch),
-         "nothing of this one was written since; if both are to run, give each a SqliteOptions::name"}};
-  }
+  if (epoch > batch.epoch)
+    taken_over(database, batch.owner, fmt::format("epoch {}, this one has {}", epoch, batch.epoch));
   throw Error{
       {"write to the database", printable(database.path()),
        fmt::format("sluice_owner has epoch {} for {}, and had {}: it was put back to an earlier state", epoch,
-                   who, batch.epoch),
+                   worker_name(batch.owner), batch.epoch),
        "start the pipeline anew, if that is what is wanted"}};
 }
 
@@ -284,8 +309,10 @@ SinkClaim SqliteStore::claim(const SinkOwner& owner) {
   if (!options_.schema.empty()) database_->run(options_.schema);
   database_->run(std::string{kTables});
   statements_ = std::make_unique<SqliteStatements>(*database_);
+  std::vector<Watermark> marks = watermarks_of(*database_, *statements_, owner);
+  check_run(*database_, *statements_, owner, marks);
   raise_epochs(*database_, *statements_, owner);
-  SinkClaim claim{epoch_of(*database_, *statements_, owner), watermarks_of(*database_, *statements_, owner)};
+  SinkClaim claim{ownership_of(*database_, *statements_, owner).epoch, std::move(marks)};
   if (!transaction.commit()) database_->fail("commit in", SQLITE_CONSTRAINT);
   return claim;
 }

@@ -8,9 +8,9 @@
 //
 // The database is in WAL mode: others may read it meanwhile, and one connection writes at a time. The workers
 // of a stage take turns, a transaction a batch. Two tables of it are the store's own, made at the first
-// start: sluice_owner (name, stage, replica, epoch) and sluice_watermark (name, origin, position). Who else
-// writes the database leaves them alone; with them in the same file, a copy or a backup of it is consistent
-// with itself.
+// start: sluice_owner (name, stage, replica, epoch, run) and sluice_watermark (name, origin, position). Who
+// else writes the database leaves them alone; with them in the same file, a copy or a backup of it is
+// consistent with itself.
 //
 // A host that has connections of its own opens them after the pipeline was started: SQLite's memory of its
 // locks must not be carried over a fork. A worker that finds it so is an Error.
