@@ -28,7 +28,8 @@ class Teller {
   Teller(Worker& worker, const std::string& log, std::uint32_t copies, std::uint32_t deaths)
       : log_{log}, copies_{copies}, done_{worker.state<std::uint64_t>("done")}, told_{*done_} {
     log_line(log_, "begins " + std::to_string(told_));
-    worker.after_commit([this, deaths, &worker] {
+    worker.after_commit([this, deaths, &worker](bool whole) {
+      if (!whole) log_line(log_, "midst");
       log_line(log_, "done " + std::to_string(told_));
       if (worker.incarnation() <= deaths) ::raise(SIGKILL);
     });
@@ -80,6 +81,7 @@ TEST_F(AfterCommit, InTheMidstOfAnEventKnowsThoseBeforeIt) {
     }
     last = line;
   }
+  EXPECT_THAT(lines_of(log()), testing::Contains("midst"));
 }
 
 // Fails a few times after a commit, in one way or the other.
@@ -112,6 +114,35 @@ TEST_P(AfterCommitFails, AndNoEventIsLostDoneTwiceOrBlamed) {
 
 INSTANTIATE_TEST_SUITE_P(By, AfterCommitFails, testing::Bool(),
                          [](const auto& away) { return away.param ? "Unavailable" : "AnException"; });
+
+// Cannot do with number 7: it throws, is refused or crashes.
+class NotSeven {
+ public:
+  NotSeven(Worker& worker, const std::string& log, int way) : way_{way} {
+    worker.after_commit([log] { log_line(log, "committed"); });
+  }
+  void operator()(const Item& item, Output<Item>& out) const {
+    if (item.number == 7 && way_ == 0) throw std::runtime_error{"not seven"};
+    if (item.number == 7 && way_ == 1) throw Refused{"not seven"};
+    if (item.number == 7) ::raise(SIGSEGV);
+    out.push(item);
+  }
+
+ private:
+  int way_;
+};
+
+class AfterCommitOfOthers : public AfterCommit, public testing::WithParamInterface<int> {};
+
+TEST_P(AfterCommitOfOthers, AnEventThatFailsIsBlamedAsEver) {
+  Pipeline pipeline{"seven"};
+  pipeline.inlet<Item>("in").to<NotSeven>("not-seven", {}, log(), GetParam()).outlet("out");
+  EXPECT_THAT(run_processes<Item>(pipeline, items(100, 1), settings({"poison.attempts=2"})), SizeIs(99));
+  EXPECT_THAT(find_dead_letters(file("reports")), SizeIs(1));
+  EXPECT_FALSE(lines_of(log()).empty());
+}
+
+INSTANTIATE_TEST_SUITE_P(A, AfterCommitOfOthers, testing::Range(0, 3));
 
 // Source that waits after each number: what it made is committed, and said, before the wait and not after it.
 class TellsAndWaits {

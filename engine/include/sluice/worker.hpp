@@ -140,13 +140,16 @@ class Worker {
 
   // `action` runs after each commit of this worker: the place to tell the outside what is done, since nothing takes it
   // back any more. Asked for in the handler's constructor.
-  //   It also runs in the midst of an event, once those before it are committed: when a lane is full, and when a source
-  //   waits (wait_for). The event in the handler is not among what is done then.
+  //   It also runs in the midst of an event, once those before it are committed: when a lane is full, and when the handler
+  //   waits (wait_for). The event in the handler is not among what is done then, and `whole` is false.
   //   It does not run for a commit that the worker did not survive: the constructor of the replacement finds the state
   //   as it was committed last. So what it says must be something that can be said later, or asked for.
   //   It pushes nothing and changes no recoverable state. What it throws undoes nothing: the handler is made anew or the
   //   worker replaced, and no event is blamed but one that it is in the midst of.
-  void after_commit(std::function<void()> action) { after_commits_.push_back(std::move(action)); }
+  void after_commit(std::function<void(bool whole)> action) { after_commits_.push_back(std::move(action)); }
+  void after_commit(std::function<void()> action) {
+    after_commit([action = std::move(action)](bool) { action(); });
+  }
 
   // Declares a call that may take up to `limit`: the watchdog judges the worker by that, and shows it as waiting
   // outside, for as long as what this returns lives. A call that takes longer, by
@@ -178,7 +181,7 @@ class Worker {
   detail::WorkerServices& services_;
   Recoverable<detail::Problems> problems_;
   std::vector<std::function<void(std::span<const Covered>)>> flushes_;
-  std::vector<std::function<void()>> after_commits_;
+  std::vector<std::function<void(bool)>> after_commits_;
   std::vector<std::function<void()>> before_any_commit_;  // Also in the midst of an event: they can bear it.
 };
 

@@ -27,9 +27,9 @@ struct WorkerAccess {
       action();
   }
   static bool acts_after_commits(const Worker& worker) noexcept { return !worker.after_commits_.empty(); }
-  static void act_after_commit(const Worker& worker) {
+  static void act_after_commit(const Worker& worker, bool whole) {
     for (const auto& action : worker.after_commits_)
-      action();
+      action(whole);
   }
   static bool has_flushes(const Worker& worker) noexcept { return !worker.flushes_.empty(); }
   static void flush(const Worker& worker, std::span<const Covered> covered) {

@@ -13,7 +13,7 @@ bool WorkerLoop::anything_to_commit() const noexcept {
          work_.batch.events_in != committed_in_ || last_words_ != committed_last_words_;
 }
 
-void WorkerLoop::commit_batch() {
+void WorkerLoop::commit_batch(bool without_event) {
   if (!anything_to_commit()) return;
   if (undo_asked_) throw DoAgain{};
   const std::uint64_t events = events_in_batch();
@@ -23,8 +23,9 @@ void WorkerLoop::commit_batch() {
   if (has_flushes()) note_flushed(events);
   memory_.counters().batches.add();
   if (worker_ == nullptr || !WorkerAccess::acts_after_commits(*worker_)) return;
-  work_.leave_event();
-  WorkerAccess::act_after_commit(*worker_);
+  // One that was given up stays named: it is what its batch fails of.
+  if (!without_event) work_.leave_event();
+  WorkerAccess::act_after_commit(*worker_, true);
 }
 
 // A commit in the midst of an event: of the events before it.
@@ -42,7 +43,7 @@ void WorkerLoop::publish_before_event() {
   store_commit(false);
   batch.undo_boundary = log_.base();
   memory_.counters().split_commits.add();
-  WorkerAccess::act_after_commit(*worker_);
+  WorkerAccess::act_after_commit(*worker_, false);
 }
 
 // `whole`: with the event in the handler.

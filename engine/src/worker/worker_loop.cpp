@@ -298,7 +298,7 @@ void WorkerLoop::give_up(bool again) {
     abandon_batch();
   } else {
     abandon_event();
-    commit_batch();
+    commit_batch(true);
   }
 }
 

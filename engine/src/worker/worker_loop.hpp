@@ -87,7 +87,8 @@ class WorkerLoop final : private Producer, private WorkerServices {
   void abandon_event() noexcept;
   void abandon_batch() noexcept;
   bool anything_to_commit() const noexcept;
-  void commit_batch();
+  // `without_event`: the one in the handler has been given up.
+  void commit_batch(bool without_event = false);
   void store_commit(bool whole);
   // Of a stage with flushes: worker_flush.cpp.
   bool has_flushes() const noexcept;
