@@ -46,7 +46,8 @@ TEST_F(PostgresKills, OfWorkersAtAnyInstantNeitherLoseNorDoubleARow) {
   engine.start();
   auto in = engine.inlet<PgPayment>("in");
   const unsigned wanted = kills_of_workers();
-  for (unsigned kills = 0; kills < wanted;) {
+  // Counted by replacements: a process that is dead already takes another signal and says nothing.
+  while (restarts(engine) < wanted) {
     pay(in, random_() % 300);
     const std::string worker = "book/" + std::to_string(random_() % 2);
     // One that has begun: a process that is killed before says nothing about transactions.
@@ -55,11 +56,10 @@ TEST_F(PostgresKills, OfWorkersAtAnyInstantNeitherLoseNorDoubleARow) {
       pay(in, 64);
       eventually([&] { return worker_of(engine, worker).events_in != before; }, 100ms);
     }
-    if (engine.signal_worker(worker, SIGKILL)) ++kills;
+    engine.signal_worker(worker, SIGKILL);
   }
   in.close();
   ASSERT_TRUE(engine.wait_for(kDeadline));
-  EXPECT_GE(restarts(engine), wanted * 9 / 10);
   EXPECT_EQ(engine.stats().dead_letters(), 0U);
   expect(ledger_);
 }
