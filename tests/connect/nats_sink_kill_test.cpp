@@ -100,7 +100,15 @@ class NatsSinkKills : public WithNats {
       found[key].push_back(message.data);
       EXPECT_EQ(owners.try_emplace(key, message.subject).first->second, message.subject) << message.data;
     }
-    EXPECT_EQ(found, wanted);
+    for (const auto& [key, messages] : wanted) {
+      const auto [was, should] =
+          std::mismatch(found[key].begin(), found[key].end(), messages.begin(), messages.end());
+      EXPECT_EQ(found[key].size(), messages.size()) << "key " << key;
+      EXPECT_TRUE(was == found[key].end() && should == messages.end())
+          << "key " << key << " has " << (was == found[key].end() ? "nothing" : *was) << " where "
+          << (should == messages.end() ? "nothing" : *should) << " belongs";
+    }
+    EXPECT_EQ(found.size(), wanted.size());
   }
 
   DeathsBeforeCommit deaths_;

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <random>
 #include <set>
 #include <string_view>
 #include <utility>
@@ -14,7 +15,8 @@
 namespace sluice::detail {
 namespace {
 
-constexpr const char* kExpectedLastOfStream = "Nats-Expected-Last-Sequence";
+constexpr const char* kMessageId = "Nats-Msg-Id";
+constexpr const char* kExpectedLastId = "Nats-Expected-Last-Msg-Id";
 constexpr const char* kExpectedLastOfSubject = "Nats-Expected-Last-Subject-Sequence";
 
 // The library may still call back while a connection is taken down, about a burst that is no more. The lock is held during a
@@ -28,14 +30,20 @@ Living& living() {
   return *living;
 }
 
-void set_header(const NatsClient& client, natsMsg* message, const char* name, std::uint64_t value) {
-  const natsStatus status = natsMsgHeader_Set(message, name, std::to_string(value).c_str());
+void set_header(const NatsClient& client, natsMsg* message, const char* name, const std::string& value) {
+  const natsStatus status = natsMsgHeader_Set(message, name, value.c_str());
   if (status != NATS_OK) client.fail("send to", "a stream", status, static_cast<jsErrCode>(0));
+}
+
+std::string unlike_any_other() {
+  std::random_device random;
+  return fmt::format("{:08x}{:08x}.", random(), random());
 }
 
 }  // namespace
 
-Burst::Burst(const NatsClient& client, std::string stream) : client_{client}, stream_{std::move(stream)} {
+Burst::Burst(const NatsClient& client, std::string stream)
+    : client_{client}, stream_{std::move(stream)}, ids_{unlike_any_other()} {
   jsOptions options;
   jsOptions_Init(&options);
   options.PublishAsync.AckHandler = &Burst::on_answer;
@@ -73,8 +81,10 @@ bool Burst::hand_over(std::vector<NatsMessagePtr>& messages, std::optional<std::
   for (std::size_t index = 0; index < messages.size(); ++index) {
     natsMsg* message = messages[index].get();
     if (last_sequence) {
-      set_header(client_, message, kExpectedLastOfSubject, *last_sequence + index);
-      if (messages.size() > 1) set_header(client_, message, kExpectedLastOfStream, *last_sequence + index);
+      if (index == 0) set_header(client_, message, kExpectedLastOfSubject, std::to_string(*last_sequence));
+      if (index != 0) set_header(client_, message, kExpectedLastId, ids_ + std::to_string(next_id_));
+      if (index + 1 != messages.size())
+        set_header(client_, message, kMessageId, ids_ + std::to_string(++next_id_));
     }
     {
       const std::lock_guard lock{mutex_};
@@ -148,6 +158,7 @@ Answer Burst::read(const jsPubAck* ack, const jsPubAckErr* error, const std::str
   const std::string text = error->ErrText != nullptr ? error->ErrText : natsStatus_GetText(error->Err);
   switch (static_cast<int>(error->ErrCode)) {
     case JSStreamWrongLastSequenceErr:
+    case JSStreamWrongLastMsgIDErr:
       return {Kind::unexpected, 0, text};
     case JSStreamMessageExceedsMaximumErr:
       return {Kind::too_large, 0, text};

@@ -1,17 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 // Burst: several messages to one subject, sent one behind the other and answered later.
 //
-// Each message of a chain expects to come right behind the one before it, in its subject and in its stream. Why both: the
-// sequence of a message that is still under way can only be guessed, as that of its predecessor and one. Were only the
-// subject's last sequence expected, a stranger's message in between would shift all guesses by one:
+// The first message of a chain expects the last sequence of its subject, which is known. The sequence of one that is still
+// under way is not: each next message expects the id of the one before (Nats-Expected-Last-Msg-Id), which must be the last
+// of the whole stream. Ids are never used twice, so that what a message comes behind is its predecessor or nothing: after one
+// that is refused no later one of the chain is stored. Why not by sequences that are guessed, each one more than the one before:
 //
-//     sent, last of the subject is 10:  A expects 10      B expects 11      C expects 12
-//     a stranger takes 11;              A is stored: 12   B is refused      C is stored: 13, and B is lost
+//     a dead worker's chain lies in the socket:   A expects 10   B expects 11   C expects 12
+//     its successor's first message, A', takes 11: A is refused  B is stored: 12
 //
-// With the stream's last sequence expected too, a message of a chain is stored at the sequence that was guessed or not at
-// all, so what stands at the sequence that the next one expects is its predecessor. After a message that is refused no
-// later one of the chain is stored. A chain of one expects the subject's last alone, which is known: it gets through
-// whatever strangers do.
+// and when the successor gets its events in another order, as from several lanes, A' need not be A: what B says of A is wrong,
+// and A is lost. With ids, B expects A.
+//
+// The server remembers an id for the stream's duplicate window. The last message of a chain needs none.
 //
 // The library calls back in a thread of its own; the calls here are the worker's.
 #pragma once
@@ -59,6 +60,8 @@ class Burst {
 
   const NatsClient& client_;
   const std::string stream_;
+  const std::string ids_;  // What the ids of this object begin with: no other has it.
+  std::uint64_t next_id_ = 0;
   // Under mutex_: also written by the library's thread.
   std::mutex mutex_;
   std::condition_variable answered_;

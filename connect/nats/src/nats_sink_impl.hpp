@@ -76,11 +76,9 @@ class NatsSink::Impl {
   const std::uint64_t origin_;
   detail::NatsClient client_;
   detail::Burst burst_;
-  std::size_t largest_ = 0;          // Payload and headers, in bytes.
-  std::uint64_t last_sequence_ = 0;  // Of the subject, as far as we know.
-  // How many messages at a time get through. After a failure one goes alone, which says where the stream is now.
-  std::size_t window_ = 1;
-  bool alone_ = true;
+  std::size_t largest_ = 0;                           // Payload and headers, in bytes.
+  std::uint64_t last_sequence_ = 0;                   // Of the subject, as far as we know.
+  std::size_t window_ = 1;                            // How many messages at a time get through.
   unsigned vain_ = 0;                                 // Refusals in a row with nothing new on the subject.
   std::map<std::uint32_t, detail::Sent> sent_;        // By lane.
   std::map<std::uint32_t, std::uint64_t> committed_;  // By lane: the position up to which events are.

@@ -20,7 +20,7 @@ using detail::Sent;
 
 constexpr const char* kMessageId = "Nats-Msg-Id";
 // What all headers of a message take beside Sluice-Position, at most.
-constexpr std::size_t kHeaderBytes = 160;
+constexpr std::size_t kHeaderBytes = 220;
 // Of one burst: the library holds them in memory.
 constexpr std::size_t kBurstBytes = std::size_t{8} << 20U;
 
@@ -71,8 +71,7 @@ std::size_t NatsSink::Impl::skip_sent(std::size_t from) const {
 }
 
 std::size_t NatsSink::Impl::burst_at(std::size_t from) const {
-  const bool chained = !options_.shared_subject;
-  const std::size_t most = std::min(chained && alone_ ? 1 : window_, pending_.size() - from);
+  const std::size_t most = std::min(window_, pending_.size() - from);
   std::size_t bytes = 0;
   std::size_t count = 0;
   while (count < most && (count == 0 || bytes + pending_[from + count].size <= kBurstBytes))
@@ -128,7 +127,6 @@ std::size_t NatsSink::Impl::send(std::size_t from, std::size_t count) {
     const PendingMessage& pending = pending_[from + index];
     if (answers[index].kind != Answer::Kind::stored) {
       window_ = std::max<std::size_t>(index, 1);
-      alone_ = true;
       act_on(pending, answers[index]);
       return index;
     }
@@ -136,8 +134,7 @@ std::size_t NatsSink::Impl::send(std::size_t from, std::size_t count) {
     note_sent(pending);
   }
   vain_ = 0;
-  if (!alone_) window_ = std::min(2 * window_, std::max<std::size_t>(options_.in_flight, 1));
-  alone_ = false;
+  window_ = std::min(2 * window_, std::max<std::size_t>(options_.in_flight, 1));
   return count;
 }
 

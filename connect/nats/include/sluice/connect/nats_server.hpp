@@ -14,13 +14,13 @@ struct NatsServer {
   // One, or several of a cluster with commas between them. A user and a password in it, as any of the secrets below, never
   // appear in a message.
   std::string url = "nats://127.0.0.1:4222";
-  std::string user;
-  std::string password;
-  std::string token;
-  std::string credentials_file;  // Of a user with a JWT, as `nsc` writes it.
-  std::string ca_file;           // Certificates to trust, PEM; makes the connection one with TLS.
+  std::string user{};
+  std::string password{};
+  std::string token{};
+  std::string credentials_file{};  // Of a user with a JWT, as `nsc` writes it.
+  std::string ca_file{};           // Certificates to trust, PEM; makes the connection one with TLS.
   bool tls = false;
-  std::string domain;  // Of JetStream; empty: the server's own.
+  std::string domain{};  // Of JetStream; empty: the server's own.
   // For the connection, and for each answer. A server that takes longer is away (Unavailable).
   std::chrono::milliseconds timeout{5000};
 };

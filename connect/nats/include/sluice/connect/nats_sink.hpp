@@ -2,12 +2,12 @@
 // NatsSink: messages in a JetStream stream, each exactly once and in order, whatever dies here or there, with no window of
 // deduplication: an outage may last as long as it likes.
 //
-// Each worker owns a subject. A message carries in its header how far its worker has come (Sluice-Position), and expects
-// the last sequence of its subject (Nats-Expected-Last-Subject-Sequence), so that the server stores it behind its
-// predecessor or not at all. Before the worker commits, the messages of its batch are sent, many at a time, and answered. A
-// replacement reads the last message of the subject and goes on behind it, also in the midst of a batch. What a predecessor
-// still had in its socket is either stored, and then known, or refused by the expectation; so is a worker that was
-// stopped and continues after another took over: once its successor has sent anything, it ends with an Error.
+// Each worker owns a subject. A message carries in its header how far its worker has come (Sluice-Position). Before the worker
+// commits, the messages of its batch are sent, many at a time, and answered. The first of them expects the last sequence of
+// the subject (Nats-Expected-Last-Subject-Sequence), each further one its predecessor (Nats-Expected-Last-Msg-Id), so that the
+// server stores it behind that or not at all. A replacement reads the last message of the subject and goes on behind it, also
+// in the midst of a batch. What a predecessor still had in its socket is either stored, and then known, or refused; so is a worker
+// that was stopped and continues after another took over: once its successor has sent anything, it ends with an Error.
 //
 //     pipeline.inlet<Payment>("in").by(&Payment::account).to<Booker>("book").to<sluice::NatsSink>(
 //         "out", {.workers = 2}, sluice::NatsSinkOptions{.server = {.url = url}, .stream = "PAYMENTS"});
@@ -20,6 +20,8 @@
 //     at once: they need `trust_replicas`, for servers that are known to do better;
 //   - the last message of each subject stays: when max_age, max_bytes, a purge or a person removes it, a worker that starts
 //     cannot know how far it came, and ends with an Error unless `on_removed` says otherwise;
+//   - the stream's duplicate window is short (nats stream add --dupe-window 100ms): the server remembers for as long
+//     the ids of messages that were sent many at a time. Nothing here depends on it;
 //   - nobody else writes to the subject. Others may write to other subjects of the stream; but a worker sends many
 //     messages at a time only while it is alone in its stream: with others between, fewer, in the worst case one for each
 //     answer. A stream for each worker ("PAYMENTS_{replica}") is the fast shape;
@@ -51,7 +53,7 @@ enum class NatsRemoved {
 struct NatsSinkOptions {
   NatsServer server;
   // In both, {pipeline}, {stage} and {replica} stand for those of the worker.
-  std::string stream;
+  std::string stream{};
   std::string subject = "{pipeline}.{stage}.{replica}";
   // The most messages that are sent before the first of them is answered.
   std::size_t in_flight = 1024;

@@ -42,8 +42,8 @@ namespace sluice {
 struct NatsSourceOptions {
   NatsServer server;
   // In both, {pipeline}, {stage} and {replica} stand for those of the worker.
-  std::string stream;
-  std::string subject;  // Only messages of these subjects, with * and > as in NATS; empty: all.
+  std::string stream{};
+  std::string subject{};  // Only messages of these subjects, with * and > as in NATS; empty: all.
   // Where the first run of the pipeline begins: at this sequence, or behind all that is there.
   std::uint64_t first_sequence = 1;
   bool only_new = false;
