@@ -8,10 +8,12 @@ configure_package_config_file(${CMAKE_CURRENT_LIST_DIR}/sluice-config.cmake.in
   ${CMAKE_CURRENT_BINARY_DIR}/sluice-config.cmake INSTALL_DESTINATION ${sluice_config_dir})
 write_basic_package_version_file(${CMAKE_CURRENT_BINARY_DIR}/sluice-config-version.cmake
   COMPATIBILITY SameMinorVersion)
-install(EXPORT sluice NAMESPACE sluice:: DESTINATION ${sluice_config_dir})
+# A file of targets includes all that begin with its name and a '-': none may be the beginning of another's.
+install(EXPORT sluice FILE sluice-targets.cmake NAMESPACE sluice:: DESTINATION ${sluice_config_dir})
 foreach(connector ${sluice_connectors})
   string(REGEX REPLACE "=.*" "" connector "${connector}")
-  install(EXPORT sluice-${connector} NAMESPACE sluice:: DESTINATION ${sluice_config_dir})
+  install(EXPORT sluice-${connector} FILE sluice-${connector}-targets.cmake NAMESPACE sluice::
+    DESTINATION ${sluice_config_dir})
 endforeach()
 install(FILES ${CMAKE_CURRENT_BINARY_DIR}/sluice-config.cmake
   ${CMAKE_CURRENT_BINARY_DIR}/sluice-config-version.cmake DESTINATION ${sluice_config_dir})

@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: Apache-2.0
+// Question: what does it cost that each row comes about exactly once, beside a plain program that writes the
+// same rows?
+//
+// Baseline: a program of one process that makes the same rows and writes them with the store's own library,
+// in transactions of as many rows, in the same mode. It keeps no watermark, and after a kill has rows twice
+// or not at all. Wanted: 0.8 of it.
+//
+// Machine: two processing units. The plain program has one of them, the pipeline's two workers have both.
+//
+//   STORE/SUBJECT/PARAMETERS   a source makes rows, a stage stores them; from the first row made until the pipeline, or the
+//                              program, has ended. What the store holds then must be those rows, each once.
+#include <cstring>
+#include <string>
+#include <utility>
+
+#include <benchmark/benchmark.h>
+#include <fmt/format.h>
+
+#include <sluice/sluice.hpp>
+
+#include "child_run.hpp"
+#include "connect/stores.hpp"
+#include "suite.hpp"
+
+namespace sluice::bench {
+
+StoredRow stored_row(std::uint64_t number) {
+  StoredRow row;
+  const std::uint64_t bits = number * 0x9e37'79b9'7f4a'7c15;
+  row.number = number;
+  row.account = static_cast<std::uint32_t>(bits >> 44U) % 10'000;
+  row.cents = static_cast<std::int32_t>(bits >> 40U);
+  std::memcpy(row.purpose, "rent of a small flat", 21);
+  return row;
+}
+
+namespace {
+
+class Rows {
+ public:
+  Rows(Worker& worker, std::uint64_t rows) : next_{worker.state<std::uint64_t>("next")}, rows_{rows} {}
+  bool operator()(Output<StoredRow>& out) {
+    if (*next_ == 0 && told().first_ns.load() == 0) told().begin();
+    if (*next_ == rows_) return false;
+    out.push(stored_row(next_.edit()++));
+    return true;
+  }
+
+ private:
+  Recoverable<std::uint64_t> next_;
+  std::uint64_t rows_;
+};
+
+int by_pipeline(const StoreRuns& runs) {
+  Pipeline pipeline{"bench"};
+  runs.sink(pipeline.source<Rows>("rows", runs.rows));
+  Settings settings;
+  settings.set("batch.events", std::to_string(kRowsABatch));
+  settings.set("observe.socket", "off");
+  Engine engine{pipeline, settings};
+  engine.start();
+  engine.wait();
+  told().end(0, 0);
+  return 0;
+}
+
+int by_program(const StoreRuns& runs) {
+  told().begin();
+  runs.plain(runs.rows);
+  told().end(0, 0);
+  return 0;
+}
+
+void measure(benchmark::State& state, const StoreRuns& runs, int (*work)(const StoreRuns&)) {
+  const std::uint64_t sum = runs.rows * (runs.rows - 1) / 2;
+  for ([[maybe_unused]] auto _ : state) {
+    runs.empty();
+    const ChildRun run = run_child([&] { return work(runs); });
+    if (!run.problem.empty()) return state.SkipWithError(run.problem.c_str());
+    const StoredSum stored = runs.sum();
+    if (stored.rows != runs.rows || stored.numbers != sum)
+      return state.SkipWithError("the store does not hold each row once");
+    state.counters["items_per_second"] = static_cast<double>(runs.rows) / told().seconds();
+    state.counters["cpu_ns_per_item"] = run.cpu_s * 1e9 / static_cast<double>(runs.rows);
+  }
+}
+
+void add_once(const std::string& name, Work work) {
+  benchmark::internal::Benchmark* added = add(name, std::move(work));
+  if (added != nullptr) added->Iterations(1)->Unit(benchmark::kMillisecond);
+}
+
+void add_store(const StoreRuns& runs) {
+  add_once(fmt::format("{}/sluice/{}", runs.store, runs.parameters),
+           [runs](benchmark::State& state) { measure(state, runs, by_pipeline); });
+  add_once(fmt::format("{}/baseline:plain_program/{}", runs.store, runs.parameters),
+           [runs](benchmark::State& state) { measure(state, runs, by_program); });
+}
+
+void add_stores(const Options& options) {
+#ifdef SLUICE_BENCH_SQLITE
+  for (const StoreRuns& runs : sqlite_runs(options.quick))
+    add_store(runs);
+#endif
+}
+
+}  // namespace
+}  // namespace sluice::bench
+
+int main(int argc, char** argv) {
+  using namespace sluice::bench;
+  return run_suite(argc, argv, 2, add_stores);
+}

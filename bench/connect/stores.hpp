@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the suite `connect` writes into each store, by a pipeline and by a plain program: the same rows in the
+// same batches.
+//
+// A store joins by a function that gives its runs, built where its connector is, and a line in
+// bench_connect.cpp.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include <sluice/pipeline.hpp>
+
+namespace sluice::bench {
+
+struct StoredRow {
+  std::uint64_t number = 0;
+  std::uint32_t account = 0;
+  std::int32_t cents = 0;
+  char purpose[24] = {};
+};
+
+StoredRow stored_row(std::uint64_t number);
+
+// How many rows a transaction has: batch.events of the pipeline, and what the plain program does by itself.
+inline constexpr std::uint64_t kRowsABatch = 256;
+
+// What a store holds after a run.
+struct StoredSum {
+  std::uint64_t rows = 0;
+  std::uint64_t numbers = 0;  // Their sum.
+};
+
+struct StoreRuns {
+  std::string store;       // "sqlite": the group of the benchmark.
+  std::string parameters;  // "synchronous:full"
+  std::uint64_t rows = 0;
+  std::function<void()> empty;  // Before each run, not measured.
+  // Adds the stage that stores these rows.
+  std::function<void(const Stream<StoredRow>&)> sink;
+  std::function<void(std::uint64_t rows)>
+      plain;                       // Writes stored_row(0) to stored_row(rows - 1) by the library alone.
+  std::function<StoredSum()> sum;  // After each run, not measured.
+};
+
+std::vector<StoreRuns> sqlite_runs(bool quick);
+
+}  // namespace sluice::bench
