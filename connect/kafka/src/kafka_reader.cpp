@@ -1,0 +1,219 @@
+// SPDX-License-Identifier: Apache-2.0
+// How KafkaReader and KafkaSource read a topic: which partitions are the worker's, where it goes on, and how it waits.
+#include <algorithm>
+#include <cstdint>
+#include <map>
+#include <set>
+#include <string>
+#include <sys/eventfd.h>
+#include <unistd.h>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include <sluice/error.hpp>
+
+#include "kafka_client.hpp"
+#include "sluice/connect/kafka_source.hpp"
+
+namespace sluice {
+namespace {
+
+constexpr std::chrono::seconds kWait{1};
+constexpr std::chrono::seconds kLookForPartitions{30};
+
+class Rung {
+ public:
+  Rung() : fd_{::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)} {
+    if (fd_ < 0) throw Error{{"make", "an eventfd", errno_text(), "raise the limit of open files"}};
+  }
+  ~Rung() { ::close(fd_); }
+  Rung(const Rung&) = delete;
+  Rung& operator=(const Rung&) = delete;
+
+  int fd() const noexcept { return fd_; }
+  void clear() const {
+    std::uint64_t rings = 0;
+    [[maybe_unused]] const ssize_t got = ::read(fd_, &rings, sizeof(rings));
+  }
+
+ private:
+  int fd_;
+};
+
+}  // namespace
+
+class KafkaReader::Impl {
+ public:
+  Impl(Worker& worker, KafkaSourceOptions options);
+  ~Impl();
+  Impl(const Impl&) = delete;
+  Impl& operator=(const Impl&) = delete;
+
+  const KafkaRecord* next();
+  bool ended() const noexcept { return !options_.follow && at_end_.size() == assigned_.size(); }
+
+ private:
+  std::string object() const {
+    return fmt::format("the topic {} of {}", options_.topic, detail::kafka_where(options_.server));
+  }
+  std::int64_t first_of(std::int32_t partition);
+  void assign(int partitions);
+  void look_for_partitions();
+  bool accept(const rd_kafka_message_t& message);
+
+  Worker& worker_;
+  const KafkaSourceOptions options_;
+  Table<std::int32_t, std::int64_t> next_;  // By partition: the offset that is to be handled next.
+  Rung rung_;
+  detail::KafkaHandlePtr consumer_;
+  detail::KafkaQueuePtr queue_;
+  std::map<std::int32_t, std::int64_t> first_;  // Not in the table yet.
+  std::set<std::int32_t> assigned_;
+  std::set<std::int32_t> at_end_;
+  int partitions_ = 0;
+  std::chrono::steady_clock::time_point looked_;
+  detail::KafkaMessagePtr message_;
+  KafkaRecord record_;
+};
+
+KafkaReader::Impl::Impl(Worker& worker, KafkaSourceOptions options)
+    : worker_{worker},
+      options_{std::move(options)},
+      next_{worker.table<std::int32_t, std::int64_t>("kafka offsets", options_.most_partitions)} {
+  const auto call = worker.outside(60 * options_.server.timeout);
+  consumer_ = detail::kafka_handle(
+      RD_KAFKA_CONSUMER,
+      detail::kafka_config(
+          options_.server,
+          // No group is joined: the library wants a name all the same.
+          {{"group.id", fmt::format("sluice/{}/{}/{}", worker.pipeline(), worker.stage(), worker.replica())},
+           {"enable.auto.commit", "false"},
+           {"enable.auto.offset.store", "false"},
+           {"isolation.level", "read_committed"},
+           {"auto.offset.reset", "error"},
+           {"enable.partition.eof", "true"}}),
+      options_.server);
+  rd_kafka_poll_set_consumer(consumer_.get());
+  queue_.reset(rd_kafka_queue_get_consumer(consumer_.get()));
+  static constexpr std::uint64_t kOne = 1;
+  rd_kafka_queue_io_event_enable(queue_.get(), rung_.fd(), &kOne, sizeof(kOne));
+  assign(detail::kafka_partitions(consumer_.get(), options_.server, options_.topic));
+}
+
+KafkaReader::Impl::~Impl() {
+  rd_kafka_queue_io_event_enable(queue_.get(), -1, nullptr, 0);
+  message_.reset();
+  queue_.reset();
+  rd_kafka_consumer_close(consumer_.get());
+}
+
+// Where a partition begins for this pipeline. From then on it is known, so that a death before the first message changes nothing.
+std::int64_t KafkaReader::Impl::first_of(std::int32_t partition) {
+  // One that was added later holds nothing that is older than the pipeline.
+  const bool added = !assigned_.empty();
+  std::int64_t low = 0;
+  std::int64_t high = 0;
+  const rd_kafka_resp_err_t code =
+      rd_kafka_query_watermark_offsets(consumer_.get(), options_.topic.c_str(), partition, &low, &high,
+                                       static_cast<int>(options_.server.timeout.count()));
+  if (code != RD_KAFKA_RESP_ERR_NO_ERROR) detail::kafka_fail("read", object(), code, rd_kafka_err2str(code));
+  first_[partition] = options_.from_beginning || added ? low : high;
+  return first_[partition];
+}
+
+void KafkaReader::Impl::assign(int partitions) {
+  partitions_ = partitions;
+  looked_ = std::chrono::steady_clock::now();
+  const detail::KafkaPartitionsPtr wanted{rd_kafka_topic_partition_list_new(partitions)};
+  for (std::int32_t partition = 0; partition < partitions; ++partition) {
+    if (static_cast<unsigned>(partition) % worker_.replicas() != worker_.replica()) continue;
+    const std::int64_t* known = next_.find(partition);
+    rd_kafka_topic_partition_list_add(wanted.get(), options_.topic.c_str(), partition)->offset =
+        known != nullptr ? *known : first_of(partition);
+  }
+  for (int i = 0; i < wanted->cnt; ++i)
+    assigned_.insert(wanted->elems[i].partition);
+  at_end_.clear();
+  const rd_kafka_resp_err_t code = rd_kafka_assign(consumer_.get(), wanted.get());
+  if (code != RD_KAFKA_RESP_ERR_NO_ERROR) detail::kafka_fail("read", object(), code, rd_kafka_err2str(code));
+}
+
+void KafkaReader::Impl::look_for_partitions() {
+  if (!options_.follow || std::chrono::steady_clock::now() - looked_ < kLookForPartitions) return;
+  const auto call = worker_.outside(2 * options_.server.timeout);
+  looked_ = std::chrono::steady_clock::now();
+  const int partitions = detail::kafka_partitions(consumer_.get(), options_.server, options_.topic);
+  if (partitions > partitions_) assign(partitions);
+}
+
+const KafkaRecord* KafkaReader::Impl::next() {
+  for (const auto& [partition, offset] : first_)
+    next_[partition] = offset;
+  first_.clear();
+  while (!ended()) {
+    message_.reset(rd_kafka_consumer_poll(consumer_.get(), 0));
+    if (message_) {
+      if (accept(*message_)) return &record_;
+      continue;
+    }
+    look_for_partitions();
+    rung_.clear();
+    // What came before the descriptor was cleared is looked for once more.
+    message_.reset(rd_kafka_consumer_poll(consumer_.get(), 0));
+    if (message_ && accept(*message_)) return &record_;
+    if (!message_ && !worker_.wait_for(rung_.fd(), kWait)) return nullptr;
+  }
+  return nullptr;
+}
+
+bool KafkaReader::Impl::accept(const rd_kafka_message_t& message) {
+  if (message.err == RD_KAFKA_RESP_ERR__PARTITION_EOF) {
+    at_end_.insert(message.partition);
+    return false;
+  }
+  if (message.err != RD_KAFKA_RESP_ERR_NO_ERROR) {
+    const char* text = rd_kafka_message_errstr(&message);
+    detail::kafka_fail("read", object(), message.err, text != nullptr ? text : rd_kafka_err2str(message.err));
+  }
+  at_end_.erase(message.partition);
+  const std::int64_t* known = next_.find(message.partition);
+  // Offsets have gaps: ends of transactions, and what compaction took.
+  if (known != nullptr && message.offset < *known) {
+    throw Error{{"go on reading", object(),
+                 fmt::format("offset {} of partition {} came, and {} was handled", message.offset,
+                             message.partition, *known - 1),
+                 "the topic was made anew or set back; start the pipeline anew to read what is there"}};
+  }
+  next_[message.partition] = message.offset + 1;
+  rd_kafka_timestamp_type_t type = RD_KAFKA_TIMESTAMP_NOT_AVAILABLE;
+  record_ = {{static_cast<const char*>(message.key), message.key_len},
+             {static_cast<const char*>(message.payload), message.len},
+             message.partition,
+             message.offset,
+             rd_kafka_message_timestamp(&message, &type)};
+  return true;
+}
+
+KafkaReader::KafkaReader(Worker& worker, KafkaSourceOptions options)
+    : impl_{std::make_unique<Impl>(worker, std::move(options))} {}
+KafkaReader::~KafkaReader() = default;
+
+const KafkaRecord* KafkaReader::next() {
+  return impl_->next();
+}
+bool KafkaReader::ended() const noexcept {
+  return impl_->ended();
+}
+
+KafkaSource::KafkaSource(Worker& worker, KafkaSourceOptions options) : reader_{worker, std::move(options)} {}
+
+SourceState KafkaSource::operator()(Output<Bytes>& out) {
+  if (const KafkaRecord* record = reader_.next()) {
+    out.push(Bytes{record->value});
+    return SourceState::more;
+  }
+  return reader_.ended() ? SourceState::end : SourceState::nothing_now;
+}
+
+}  // namespace sluice

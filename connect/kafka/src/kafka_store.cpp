@@ -1,0 +1,235 @@
+// SPDX-License-Identifier: Apache-2.0
+// How KafkaStore has a batch in one transaction: its messages, and its watermarks as the metadata of an offset.
+#include <algorithm>
+#include <array>
+#include <cstdlib>
+#include <tuple>
+#include <utility>
+#include <vector>
+
+#include <fmt/format.h>
+
+#include <sluice/error.hpp>
+#include <sluice/refused.hpp>
+
+#include "kafka_client.hpp"
+#include "kafka_marks.hpp"
+#include "sluice/connect/kafka_sink.hpp"
+
+namespace sluice {
+namespace {
+
+constexpr std::size_t kMostMetadata = 4096;
+
+// The library counts the headers of a message, too.
+std::size_t largest_message(const rd_kafka_conf_t* config) {
+  constexpr std::size_t kHeaderBytes = 100;
+  std::array<char, 32> text{};
+  std::size_t size = text.size();
+  if (rd_kafka_conf_get(config, "message.max.bytes", text.data(), &size) != RD_KAFKA_CONF_OK) return SIZE_MAX;
+  const std::size_t most = std::strtoull(text.data(), nullptr, 10);
+  return most > kHeaderBytes ? most - kHeaderBytes : 0;
+}
+
+}  // namespace
+
+class KafkaStore::Impl {
+ public:
+  explicit Impl(KafkaSinkOptions options) : options_{std::move(options)} {}
+
+  const KafkaSinkOptions& options() const noexcept { return options_; }
+  SinkClaim claim(const SinkOwner& owner);
+  void apply(const SinkBatch<Effect>& batch);
+
+ private:
+  std::string object() const {
+    return fmt::format("the topic {} of {}", options_.topic, detail::kafka_where(options_.server));
+  }
+  int timeout_ms() const noexcept { return static_cast<int>(options_.server.timeout.count()); }
+  void must(rd_kafka_error_t* error) const;
+  detail::KafkaMarks committed_marks(std::uint64_t origin) const;
+  void refuse_what_is_too_large(const SinkBatch<Effect>& batch);
+  [[noreturn]] void refuse(const SinkBatch<Effect>& batch) const;
+  void produce(const SinkBatch<Effect>& batch);
+  void send_marks(const SinkBatch<Effect>& batch);
+  void abort() const;
+  static void on_delivery(rd_kafka_t* handle, const rd_kafka_message_t* message, void* store);
+
+  const KafkaSinkOptions options_;
+  std::string id_;  // Of the transactions and of the group.
+  detail::KafkaMarks marks_;
+  std::int64_t transactions_ = 0;
+  std::size_t largest_ = 0;                                   // Key and value, in bytes.
+  std::vector<std::pair<std::size_t, std::string>> refused_;  // Of the batch: which effect, and why.
+  detail::KafkaHandlePtr producer_;
+};
+
+void KafkaStore::Impl::must(rd_kafka_error_t* made) const {
+  if (made == nullptr) return;
+  const detail::KafkaErrorPtr error{made};
+  detail::kafka_fail("send to", object(), rd_kafka_error_code(made), rd_kafka_error_string(made));
+}
+
+void KafkaStore::Impl::on_delivery(rd_kafka_t*, const rd_kafka_message_t* message, void* store) {
+  if (message->err != RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE &&
+      message->err != RD_KAFKA_RESP_ERR_INVALID_RECORD)
+    return;
+  static_cast<Impl*>(store)->refused_.emplace_back(reinterpret_cast<std::uintptr_t>(message->_private),
+                                                   rd_kafka_err2str(message->err));
+}
+
+SinkClaim KafkaStore::Impl::claim(const SinkOwner& owner) {
+  id_ = fmt::format("sluice/{}/{}/{}", owner.name, owner.stage, owner.replica);
+  auto config = detail::kafka_config(
+      options_.server, {{"transactional.id", id_},
+                        {"transaction.timeout.ms", std::to_string(std::max(timeout_ms(), 10'000))},
+                        {"message.timeout.ms", std::to_string(timeout_ms())}});
+  rd_kafka_conf_set_opaque(config.get(), this);
+  rd_kafka_conf_set_dr_msg_cb(config.get(), &Impl::on_delivery);
+  largest_ = largest_message(config.get());
+  producer_ = detail::kafka_handle(RD_KAFKA_PRODUCER, std::move(config), options_.server);
+  std::ignore = detail::kafka_partitions(producer_.get(), options_.server, options_.topic);
+  // Ends what a predecessor has begun, and fences it.
+  must(rd_kafka_init_transactions(producer_.get(), timeout_ms()));
+  marks_ = committed_marks(owner.origin);
+  SinkClaim claim;
+  for (const auto& [origin, end] : marks_)
+    claim.watermarks.push_back({origin, end});
+  return claim;
+}
+
+// Of the transactions that are over, which a predecessor's is by now.
+detail::KafkaMarks KafkaStore::Impl::committed_marks(std::uint64_t origin) const {
+  const detail::KafkaHandlePtr consumer = detail::kafka_handle(
+      RD_KAFKA_CONSUMER,
+      detail::kafka_config(
+          options_.server,
+          {{"group.id", id_}, {"isolation.level", "read_committed"}, {"enable.auto.commit", "false"}}),
+      options_.server);
+  const detail::KafkaPartitionsPtr partitions{rd_kafka_topic_partition_list_new(1)};
+  rd_kafka_topic_partition_list_add(partitions.get(), options_.topic.c_str(), 0);
+  const rd_kafka_resp_err_t code = rd_kafka_committed(consumer.get(), partitions.get(), timeout_ms());
+  const rd_kafka_topic_partition_t& found = partitions->elems[0];
+  for (const rd_kafka_resp_err_t error : {code, found.err}) {
+    if (error != RD_KAFKA_RESP_ERR_NO_ERROR)
+      detail::kafka_fail("read the watermarks for", object(), error, rd_kafka_err2str(error));
+  }
+  if (found.offset < 0 || found.metadata == nullptr) return {};
+  return detail::marks_in({static_cast<const char*>(found.metadata), found.metadata_size}, origin);
+}
+
+void KafkaStore::Impl::abort() const {
+  const detail::KafkaErrorPtr ignored{rd_kafka_abort_transaction(producer_.get(), timeout_ms())};
+}
+
+// Known before anything is sent: a transaction that would be given up is not begun.
+void KafkaStore::Impl::refuse_what_is_too_large(const SinkBatch<Effect>& batch) {
+  for (std::size_t index = 0; index < batch.effects.size(); ++index) {
+    const Effect& message = batch.effects[index].effect;
+    const std::size_t size = message.key.size() + message.value.size();
+    if (size <= largest_) continue;
+    refused_.emplace_back(
+        index, fmt::format("a message of {} bytes is too large: message.max.bytes is {}", size, largest_));
+  }
+  if (!refused_.empty()) refuse(batch);
+}
+
+void KafkaStore::Impl::refuse(const SinkBatch<Effect>& batch) const {
+  std::vector<RefusedEvent> events;
+  for (const auto& [index, why] : refused_) {
+    const EventId& event = batch.effects[index].event;
+    if (std::none_of(events.begin(), events.end(),
+                     [&](const RefusedEvent& known) { return known.id == event; }))
+      events.push_back({event, fmt::format("{}: {}", object(), why)});
+  }
+  throw Refused{std::move(events)};
+}
+
+void KafkaStore::Impl::apply(const SinkBatch<Effect>& batch) {
+  refused_.clear();
+  refuse_what_is_too_large(batch);
+  must(rd_kafka_begin_transaction(producer_.get()));
+  try {
+    produce(batch);
+    send_marks(batch);
+    // The remaining time of the transaction: another would lose its state.
+    rd_kafka_error_t* error = refused_.empty() ? rd_kafka_commit_transaction(producer_.get(), -1) : nullptr;
+    if (error != nullptr && rd_kafka_error_is_retriable(error) != 0 &&
+        rd_kafka_error_txn_requires_abort(error) == 0) {
+      rd_kafka_error_destroy(error);
+      error = rd_kafka_commit_transaction(producer_.get(), -1);
+    }
+    if (refused_.empty()) must(error);
+    if (!refused_.empty() && error != nullptr) rd_kafka_error_destroy(error);
+  } catch (...) {
+    if (refused_.empty()) throw;
+  }
+  if (refused_.empty()) return;
+  abort();
+  refuse(batch);
+}
+
+void KafkaStore::Impl::produce(const SinkBatch<Effect>& batch) {
+  constexpr int kPauseMs = 10;
+  for (std::size_t index = 0; index < batch.effects.size(); ++index) {
+    const Effect& message = batch.effects[index].effect;
+    rd_kafka_resp_err_t code = RD_KAFKA_RESP_ERR_NO_ERROR;
+    const auto until = std::chrono::steady_clock::now() + options_.server.timeout;
+    do {
+      // A value that is there and empty is no tombstone.
+      code = rd_kafka_producev(
+          producer_.get(), RD_KAFKA_V_TOPIC(options_.topic.c_str()),
+          RD_KAFKA_V_PARTITION(RD_KAFKA_PARTITION_UA), RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY),
+          RD_KAFKA_V_KEY(message.key.empty() ? nullptr : message.key.data(), message.key.size()),
+          // The library promises not to change what it copies.
+          RD_KAFKA_V_VALUE(const_cast<char*>(message.value.data()), message.value.size()),
+          RD_KAFKA_V_OPAQUE(reinterpret_cast<void*>(index)), RD_KAFKA_V_END);
+      if (code == RD_KAFKA_RESP_ERR__QUEUE_FULL) rd_kafka_poll(producer_.get(), kPauseMs);
+    } while (code == RD_KAFKA_RESP_ERR__QUEUE_FULL && std::chrono::steady_clock::now() < until);
+    if (code == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE) {
+      refused_.emplace_back(
+          index, fmt::format("a message of {} bytes: {}", message.value.size(), rd_kafka_err2str(code)));
+    } else if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
+      detail::kafka_fail("send to", object(), code, rd_kafka_err2str(code));
+    }
+  }
+}
+
+void KafkaStore::Impl::send_marks(const SinkBatch<Effect>& batch) {
+  for (const Watermark& mark : batch.watermarks)
+    marks_[mark.origin] = mark.end;
+  const std::string metadata = detail::to_metadata(batch.owner.origin, marks_);
+  if (metadata.size() > kMostMetadata) {
+    throw Error{{"send to", object(), fmt::format("the watermarks of {} lanes are too long", marks_.size()),
+                 "give the stage fewer lanes: fewer workers before it"}};
+  }
+  const detail::KafkaPartitionsPtr offsets{rd_kafka_topic_partition_list_new(1)};
+  rd_kafka_topic_partition_t* offset =
+      rd_kafka_topic_partition_list_add(offsets.get(), options_.topic.c_str(), 0);
+  offset->offset = ++transactions_;
+  offset->metadata_size = metadata.size();
+  offset->metadata = rd_kafka_mem_malloc(producer_.get(), metadata.size());  // The list frees it.
+  std::copy(metadata.begin(), metadata.end(), static_cast<char*>(offset->metadata));
+  const std::unique_ptr<rd_kafka_consumer_group_metadata_t,
+                        detail::KafkaDelete<rd_kafka_consumer_group_metadata_destroy>>
+      group{rd_kafka_consumer_group_metadata_new(id_.c_str())};
+  must(rd_kafka_send_offsets_to_transaction(producer_.get(), offsets.get(), group.get(), timeout_ms()));
+}
+
+KafkaStore::KafkaStore(KafkaSinkOptions options) : impl_{std::make_unique<Impl>(std::move(options))} {}
+KafkaStore::~KafkaStore() = default;
+
+std::string KafkaStore::name_or(const std::string& pipeline) const {
+  return impl_->options().name.empty() ? pipeline : impl_->options().name;
+}
+std::chrono::nanoseconds KafkaStore::call_limit() const noexcept {
+  return 6 * impl_->options().server.timeout;
+}
+SinkClaim KafkaStore::claim(const SinkOwner& owner) {
+  return impl_->claim(owner);
+}
+void KafkaStore::apply(const SinkBatch<Effect>& batch) {
+  impl_->apply(batch);
+}
+
+}  // namespace sluice

@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: Apache-2.0
+// KafkaSink and KafkaSource against a mock cluster, or real brokers. The mock's transactions are none: it shows the messages of
+// one that was cut off, and forgets the offsets that it commits, so that deaths of a sink are for real brokers.
+#include <algorithm>
+#include <atomic>
+#include <random>
+#include <sys/mman.h>
+
+#include <sluice/connect/kafka_sink.hpp>
+#include <sluice/connect/kafka_source.hpp>
+
+#include "kafka_cluster.hpp"
+#include "kafka_marks.hpp"
+#include "outside_world.hpp"
+
+namespace sluice::test {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::Not;
+
+constexpr int kPartitions = 4;
+
+class WithKafka : public WithOutside {
+ protected:
+  void SetUp() override {
+    cluster_ = std::make_unique<KafkaCluster>(std::vector<std::string>{"in", "out"}, kPartitions);
+    if (!cluster_->is_mock() && cluster_->values_of("out").size() > 1)
+      GTEST_SKIP() << "make the topics anew first";
+  }
+  void TearDown() override {
+    cluster_.reset();
+    WithOutside::TearDown();
+  }
+  KafkaCluster& cluster() { return *cluster_; }
+  KafkaServer server() {
+    KafkaServer server;
+    server.brokers = cluster_->brokers();
+    return server;
+  }
+  // Of all partitions; each must be in order.
+  std::vector<std::string> values_of(const std::string& topic) {
+    std::vector<std::string> all;
+    for (const std::vector<std::string>& values : cluster_->values_of(topic))
+      all.insert(all.end(), values.begin(), values.end());
+    return sorted(all);
+  }
+  static std::vector<std::string> numbered(unsigned count) {
+    std::vector<std::string> texts;
+    texts.reserve(count);
+    for (unsigned i = 0; i < count; ++i)
+      texts.push_back(std::to_string(100'000 + i));
+    return texts;
+  }
+
+ private:
+  std::unique_ptr<KafkaCluster> cluster_;
+};
+
+// Sends an item by its key; behind its flush comes one that dies in one of several, as long as any deaths are left.
+class ByKey {
+ public:
+  ByKey(Worker& worker, const KafkaSinkOptions& options, std::atomic<int>* deaths)
+      : sink_{worker, options}, random_{worker.incarnation()} {
+    worker.before_commit([this, deaths] {
+      if (random_() % 3 == 0 && deaths->load() > 0 && deaths->fetch_sub(1) > 0) ::raise(SIGKILL);
+    });
+  }
+  void operator()(const Item& item) {
+    sink_.publish(std::to_string(100'000 + item.number), std::to_string(item.key));
+  }
+
+ private:
+  KafkaSink sink_;
+  std::mt19937 random_;
+};
+
+TEST_F(WithKafka, SendsEachMessageOnceAndKeepsTheOrderOfAKey) {
+  void* memory =
+      ::mmap(nullptr, sizeof(std::atomic<int>), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  auto* deaths = new (memory) std::atomic<int>{cluster().is_mock() ? 0 : 50};
+  KafkaSinkOptions options;
+  options.server = server();
+  options.topic = "out";
+  Pipeline pipeline{"sending"};
+  pipeline.inlet<Item>("in").by(&Item::key).to<ByKey>("out", {.workers = 2}, options, deaths);
+  Engine engine{pipeline, settings({"batch.events=64", "lane.slots=256"})};
+  engine.start();
+  auto in = engine.inlet<Item>("in");
+  const std::vector<Item> sent = items(3000, 7);
+  for (const Item& item : sent)
+    ASSERT_EQ(in.push(item), PushResult::accepted);
+  in.close();
+  EXPECT_TRUE(engine.wait_for(kDeadline));
+  EXPECT_LE(deaths->load(), 0);
+  for (const std::vector<std::string>& values : cluster().values_of("out")) {
+    std::map<std::uint32_t, std::string> last;
+    for (const std::string& value : values) {
+      std::string& before = last[static_cast<std::uint32_t>(std::stoul(value)) % 7];
+      EXPECT_LT(before, value);
+      before = value;
+    }
+  }
+  EXPECT_EQ(values_of("out"), numbered(3000));
+  ::munmap(memory, sizeof(std::atomic<int>));
+}
+
+TEST_F(WithKafka, RefusesMessagesThatAreTooLarge) {
+  KafkaSinkOptions options;
+  options.server = server();
+  options.server.settings = {{"message.max.bytes", "2000"}};
+  options.topic = "out";
+  Pipeline pipeline{"sending"};
+  pipeline.inlet<Bytes>("in").to<KafkaSink>("out", options);
+  Engine engine{pipeline, settings()};
+  engine.start();
+  auto in = engine.inlet<Bytes>("in");
+  for (const std::string& text : {std::string{"one"}, std::string(5000, 'x'), std::string{"two"}})
+    std::ignore = in.push(Bytes{std::string_view{text}});
+  in.close();
+  EXPECT_TRUE(engine.wait_for(kDeadline));
+  EXPECT_EQ(values_of("out"), (std::vector<std::string>{"one", "two"}));
+  EXPECT_EQ(worker_of(engine, "out/0").dead_letters, 1U);
+}
+
+TEST_F(WithKafka, SaysWhichSettingIsWrongAndNotItsValue) {
+  KafkaSinkOptions options;
+  options.server = server();
+  options.server.settings = {{"security.protocol", "very-secret"}};
+  options.topic = "out";
+  Pipeline pipeline{"sending"};
+  pipeline.inlet<Bytes>("in").to<KafkaSink>("out", options);
+  Engine engine{pipeline, settings()};
+  EXPECT_THAT(error_of([&] {
+                engine.start();
+                engine.wait_for(kDeadline);
+              }),
+              AllOf(HasSubstr("security.protocol"), Not(HasSubstr("very-secret"))));
+}
+
+TEST_F(WithKafka, ReadsEachMessageOnceWhateverIsKilled) {
+  const std::vector<std::string> all = numbered(4000);
+  const auto send = [&](std::size_t from, std::size_t to) {
+    cluster().send("in", {all.begin() + static_cast<std::ptrdiff_t>(from),
+                          all.begin() + static_cast<std::ptrdiff_t>(to)});
+  };
+  send(0, 400);
+  KafkaSourceOptions options;
+  options.server = server();
+  options.topic = "in";
+  Pipeline pipeline{"reading"};
+  pipeline.source<KafkaSource>("read", {.workers = 2}, options).outlet("out");
+  Engine engine{pipeline, settings({"batch.events=64"})};
+  engine.start();
+  Collector<Bytes> out{engine, "out"};
+  for (std::size_t sent = 400; sent < 4000; sent += 300) {
+    EXPECT_TRUE(eventually([&] { return out.count() + 200 >= sent; }));
+    send(sent, sent + 300);
+    const pid_t pid = worker_of(engine, "read/" + std::to_string(sent / 300 % 2)).pid;
+    if (pid > 1) ::kill(pid, SIGKILL);
+  }
+  EXPECT_TRUE(eventually([&] { return out.count() >= 4000; }));
+  engine.drain();
+  EXPECT_TRUE(engine.wait_for(kDeadline));
+  EXPECT_EQ(sorted(out.all()), numbered(4000));
+}
+
+TEST_F(WithKafka, ReadsWhatIsThereAndEnds) {
+  cluster().send("in", numbered(100));
+  KafkaSourceOptions options;
+  options.server = server();
+  options.topic = "in";
+  options.follow = false;
+  Pipeline pipeline{"reading"};
+  pipeline.source<KafkaSource>("read", options).outlet("out");
+  Engine engine{pipeline, settings()};
+  engine.start();
+  Collector<Bytes> out{engine, "out"};
+  EXPECT_TRUE(engine.wait_for(kDeadline));
+  EXPECT_EQ(sorted(out.all()), numbered(100));
+}
+
+TEST(KafkaMarks, AreReadAsTheyWereWrittenAndOfNoOtherRun) {
+  const std::uint64_t origin = 0x1f2e3d4c50200400;
+  const detail::KafkaMarks marks{{origin, 4096}, {origin + 3, ~std::uint64_t{0}}};
+  const std::string text = detail::to_metadata(origin, marks);
+  EXPECT_EQ(detail::marks_in(text, origin), marks);
+  EXPECT_THAT(detail::marks_in(text, origin + 1024), IsEmpty());
+  for (const char* wrong :
+       {"", "1", "1 1f2e3d4c50200400 0", "1 1f2e3d4c50200400 0:", "1 1f2e3d4c50200400 x:1"})
+    EXPECT_THAT(detail::marks_in(wrong, origin), IsEmpty()) << wrong;
+}
+
+}  // namespace
+}  // namespace sluice::test
