@@ -105,7 +105,7 @@ TEST_F(Acknowledge, GoesToTheNewerOfTwoConnectionsOfOneSender) {
 }
 
 TEST_F(Acknowledge, AsksWhoDoesNotSayHello) {
-  Engine& engine = serve({.acknowledge = true, .hello_limit = 300ms});
+  Engine& engine = serve({.acknowledge = true, .hello_limit = 1s});
   TcpPeer silent{address()};
   for (const char* no_hello : {"GET / HTTP/1.1\r\n", "hello \n", "hello a b\n", "\xff\xfe\n"}) {
     TcpPeer stranger{address()};

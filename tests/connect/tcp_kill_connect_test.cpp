@@ -3,7 +3,6 @@
 //
 // A sender knows what docs/guide/tcp.md says and no more. What must come out is known before anything runs: the lines of
 // each sender, in their order. SLUICE_CONNECT_KILLS is how many kills there are.
-#include <cstdlib>
 #include <map>
 #include <mutex>
 #include <random>
@@ -16,11 +15,6 @@ namespace sluice::test {
 namespace {
 
 using ::testing::SizeIs;
-
-unsigned kills_or(unsigned usual) {
-  const char* text = std::getenv("SLUICE_CONNECT_KILLS");
-  return text == nullptr ? usual : static_cast<unsigned>(std::stoul(text));
-}
 
 std::string frame_of(const std::string& id, std::uint64_t number) {
   std::string frame{"frame "};

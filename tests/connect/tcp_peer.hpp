@@ -4,6 +4,7 @@
 #pragma once
 
 #include <arpa/inet.h>
+#include <cstdlib>
 #include <cstring>
 #include <netinet/in.h>
 #include <optional>
@@ -18,6 +19,12 @@
 #include "outside_world.hpp"
 
 namespace sluice::test {
+
+// How many kills there are: SLUICE_CONNECT_KILLS, or as many as are usual.
+inline unsigned kills_or(unsigned usual) {
+  const char* text = std::getenv("SLUICE_CONNECT_KILLS");
+  return text == nullptr ? usual : static_cast<unsigned>(std::stoul(text));
+}
 
 // A client's connection. Every wait ends at the deadline of all tests; what goes wrong shows as an end of the connection.
 class TcpPeer {

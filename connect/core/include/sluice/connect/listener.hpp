@@ -13,6 +13,10 @@
 
 namespace sluice {
 
+namespace detail {
+struct BoundSocket;
+}
+
 struct ListenerOptions {
   // Connections that wait to be taken; the kernel cuts it to net.core.somaxconn.
   int backlog = 4096;
@@ -35,8 +39,7 @@ class Listener {
   int descriptor() const noexcept;
 
  private:
-  struct Socket;
-  std::shared_ptr<const Socket> socket_;
+  std::shared_ptr<const detail::BoundSocket> socket_;
 };
 
 }  // namespace sluice

@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+// ClientConnection: the connection of a TcpClient: bytes out and lines in, each call with a limit of time.
+//
+// What goes wrong with the connection is thrown as Unavailable, which names the address.
+#pragma once
+
+#include <chrono>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include <sluice/detail/descriptor.hpp>
+
+namespace sluice::detail {
+
+class ClientConnection {
+ public:
+  using Clock = std::chrono::steady_clock;
+
+  // Connects.
+  ClientConnection(std::string address, std::chrono::nanoseconds limit);
+
+  // Sends what it can at once, and takes that off `bytes`.
+  void send_some(std::string_view& bytes);
+  // A whole line that has come, without its end.
+  std::optional<std::string> line();
+  // Until there is something to read or, with `to_send`, room to send.
+  void wait(bool to_send, Clock::time_point until);
+  const std::string& address() const noexcept { return address_; }
+
+ private:
+  [[noreturn]] void unavailable(std::string_view why) const;
+
+  std::string address_;
+  Descriptor fd_;
+  std::string received_;
+};
+
+}  // namespace sluice::detail

@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "sluice/connect/udp_server.hpp"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <vector>
+
+#include <fmt/format.h>
+
+#include <sluice/error.hpp>
+#include <sluice/units.hpp>
+
+#include "socket_address.hpp"
+
+namespace sluice {
+
+using namespace detail;
+
+namespace {
+
+// What survives the worker.
+struct UdpCounts {
+  std::uint64_t pushed;
+  std::uint64_t dropped;    // By the kernel, of this socket and of those of hosts before.
+  std::uint64_t too_long;   // Dropped here.
+  std::uint64_t told;       // Of both, what was reported.
+  std::uint32_t of_socket;  // The kernel's count, when it was seen last.
+  std::uint32_t unused;
+};
+
+}  // namespace
+
+struct UdpServer::Parts {
+  Parts(Worker& worker_of_it, const DatagramSocket& socket_of_it, const UdpServerOptions& options)
+      : worker{worker_of_it},
+        fd{socket_of_it.descriptor()},
+        address{socket_of_it.address()},
+        counts{worker_of_it.state<UdpCounts>("datagrams")},
+        buffer(options.frame_bytes) {}
+
+  void check_lanes(const Output<Frame>& out);
+  bool receive(Output<Frame>& out);
+  void note_dropped(std::uint32_t of_socket);
+  bool has_untold() const;
+  bool report_lost();
+
+  Worker& worker;
+  int fd;
+  std::string address;
+  Recoverable<UdpCounts> counts;
+  std::vector<char> buffer;
+  std::chrono::steady_clock::time_point next_report{};
+  bool checked = false;
+};
+
+void UdpServer::Parts::check_lanes(const Output<Frame>& out) {
+  if (std::exchange(checked, true) || buffer.size() <= out.most_body_bytes()) return;
+  throw Error{
+      {"take datagrams of up to", format_bytes(buffer.size()),
+       fmt::format("a lane behind stage {} takes {} bytes of one", worker.stage(), out.most_body_bytes()),
+       "raise lane.bytes or lower `frame_bytes`"}};
+}
+
+// False when there is none.
+bool UdpServer::Parts::receive(Output<Frame>& out) {
+  SocketAddress peer;
+  iovec into{buffer.data(), buffer.size()};
+  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(std::uint32_t))] = {};
+  msghdr message{};
+  message.msg_name = &peer.bytes;
+  message.msg_namelen = sizeof(peer.bytes);
+  message.msg_iov = &into;
+  message.msg_iovlen = 1;
+  message.msg_control = control;
+  message.msg_controllen = sizeof(control);
+  const ssize_t got = ::recvmsg(fd, &message, MSG_DONTWAIT);
+  if (got < 0) {
+    if (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR) return false;
+    throw Error{{"receive at", address, errno_text(), "start the pipeline anew"}};
+  }
+  const cmsghdr* extra = CMSG_FIRSTHDR(&message);
+  if (extra != nullptr && extra->cmsg_level == SOL_SOCKET && extra->cmsg_type == SO_RXQ_OVFL) {
+    std::uint32_t of_socket = 0;
+    std::memcpy(&of_socket, CMSG_DATA(extra), sizeof(of_socket));
+    if (of_socket != counts->of_socket) note_dropped(of_socket);
+  }
+  if ((message.msg_flags & MSG_TRUNC) != 0) {
+    ++counts.edit(&UdpCounts::too_long);
+    return true;
+  }
+  peer.length = message.msg_namelen;
+  FrameHead head;
+  head.sequence = counts->pushed + 1;
+  // A Unix socket without a name has no family either.
+  const std::string text = peer.length == 0 ? "unix:" : to_text(peer);
+  text.copy(head.peer, sizeof(head.peer) - 1);
+  out.push(head, std::string_view{buffer.data(), static_cast<std::size_t>(got)});
+  ++counts.edit(&UdpCounts::pushed);
+  return true;
+}
+
+// A count that is lower than before is that of another socket: a host has opened it again.
+void UdpServer::Parts::note_dropped(std::uint32_t of_socket) {
+  const std::uint32_t before = of_socket < counts->of_socket ? 0 : counts->of_socket;
+  counts.edit(&UdpCounts::dropped) += of_socket - before;
+  counts.edit(&UdpCounts::of_socket) = of_socket;
+}
+
+bool UdpServer::Parts::has_untold() const {
+  return counts->dropped + counts->too_long != counts->told;
+}
+
+// Whether it has.
+bool UdpServer::Parts::report_lost() {
+  const auto now = std::chrono::steady_clock::now();
+  if (!has_untold() || now < next_report) return false;
+  next_report = now + std::chrono::seconds{1};
+  const std::uint64_t lost = counts->dropped + counts->too_long;
+  worker.report(fmt::format(
+      "{} datagrams at {} were lost: {} when the kernel's buffer was full, {} of more than {} bytes", lost,
+      address, counts->dropped, counts->too_long, buffer.size()));
+  counts.edit(&UdpCounts::told) = lost;
+  return true;
+}
+
+UdpServer::UdpServer(Worker& worker, const DatagramSocket& socket, const UdpServerOptions& options)
+    : parts_{std::make_unique<Parts>(worker, socket, options)} {}
+UdpServer::~UdpServer() = default;
+
+SourceState UdpServer::operator()(Output<Frame>& out) {
+  parts_->check_lanes(out);
+  // What is reported is committed before a wait.
+  if (parts_->report_lost()) return SourceState::nothing_now;
+  if (parts_->receive(out)) return SourceState::more;
+  // So that the last loss is told, too.
+  const std::chrono::nanoseconds limit =
+      parts_->has_untold() ? std::chrono::nanoseconds{std::chrono::seconds{1}} : std::chrono::hours{1};
+  if (!parts_->worker.wait_for(parts_->fd, limit)) return SourceState::nothing_now;
+  return parts_->receive(out) ? SourceState::more : SourceState::nothing_now;
+}
+
+}  // namespace sluice

@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: Apache-2.0
+// TcpClient: from one pipeline to another each frame once, and what it says when the other side cannot be right.
+#include <random>
+
+#include <sluice/connect/tcp_client.hpp>
+
+#include "cutting_proxy.hpp"
+#include "tcp_peer.hpp"
+
+namespace sluice::test {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::SizeIs;
+
+// A second pipeline, in the same host, whose inlet "in" sends to the one that is served.
+class TcpClients : public Served {
+ protected:
+  Engine& send_to(const std::string& address, const TcpClientOptions& options = {},
+                  const std::vector<std::string>& assignments = {}) {
+    Pipeline pipeline{"sending"};
+    pipeline.inlet<Bytes>("in").to<Relay>("relay", {.workers = 2}).to<TcpSink>("out", {}, address, options);
+    sending_ = std::make_unique<Engine>(pipeline, settings(assignments));
+    sending_->start();
+    in_.emplace(sending_->inlet<Bytes>("in"));
+    return *sending_;
+  }
+  // Both pipelines start before the host has threads.
+  void connect(const TcpServerOptions& server, const TcpClientOptions& client,
+               const std::vector<std::string>& assignments = {}) {
+    listen(server);
+    engine_ = std::make_unique<Engine>(*pipeline_, settings(assignments));
+    engine_->start();
+    send_to(address(), client, assignments);
+    out_ = std::make_unique<Collector<Bytes>>(*engine_, "out");
+  }
+  void push(std::string_view frame) { EXPECT_EQ(in_->push(Bytes{frame}), PushResult::accepted); }
+  // What came, without the senders' ids and the numbers, sorted: two lanes lead into the client.
+  std::vector<std::string> frames() {
+    EXPECT_TRUE(sending_->wait_for(0s) || (in_->close(), sending_->wait_for(kDeadline)));
+    std::vector<std::string> frames;
+    std::uint64_t number = 0;
+    for (const std::string& shown : drained()) {
+      const std::size_t sequence = shown.find(' ') + 1;
+      const std::size_t frame = shown.find(' ', sequence) + 1;
+      EXPECT_EQ(shown.substr(sequence, frame - sequence - 1), std::to_string(++number));
+      frames.push_back(shown.substr(frame));
+    }
+    return sorted(std::move(frames));
+  }
+
+  struct Relay {
+    void operator()(const Bytes& bytes, Output<Bytes>& out) const { out.push(bytes); }
+  };
+  std::unique_ptr<Engine> sending_;
+  std::optional<Inlet<Bytes>> in_;
+};
+
+TEST_F(TcpClients, SendEachFrameOnceToAServerThatAcknowledges) {
+  for (const Framing framing : {Framing::lines, Framing::length_prefixed}) {
+    connect({.framing = framing, .acknowledge = true}, {.id = "me", .framing = framing});
+    push("one");
+    EXPECT_TRUE(shows(1)) << "it goes with its commit, not with the next event";
+    push("");
+    push("three");
+    EXPECT_THAT(frames(), ElementsAre("", "one", "three"));
+    out_.reset();
+    sending_.reset();
+    engine_.reset();
+  }
+}
+
+TEST_F(TcpClients, AreExactWhicheverWorkerOfBothSidesDies) {
+  const unsigned kills_wanted = kills_or(60);
+  connect({.acknowledge = true}, {}, {"restart.budget=1000000", "batch.events=32"});
+  const unsigned seed = std::random_device{}();
+  SCOPED_TRACE(seed);
+  std::mt19937 numbers{seed};
+  std::vector<std::string> sent;
+  for (unsigned kills = 0; kills < kills_wanted;) {
+    for (auto n = numbers() % 300; n != 0; --n) {
+      sent.push_back("frame " + std::to_string(sent.size()));
+      push(sent.back());
+    }
+    // The client's most often.
+    const auto which = numbers() % 6;
+    const std::string worker = which == 0 ? "relay/1" : which < 3 ? "in/0" : "out/0";
+    Engine& engine = which == 1 || which == 2 ? *engine_ : *sending_;
+    const std::uint32_t before = worker_of(engine, worker).incarnation;
+    if (!engine.signal_worker(worker, SIGKILL)) continue;
+    ++kills;
+    ASSERT_TRUE(eventually([&] { return worker_of(engine, worker).incarnation != before; }));
+  }
+  EXPECT_EQ(frames(), sorted(sent));
+}
+
+TEST_F(TcpClients, AreExactThroughConnectionsThatAreCutAnywhere) {
+  listen({.acknowledge = true});
+  engine_ = std::make_unique<Engine>(*pipeline_, settings());
+  engine_->start();
+  const unsigned seed = std::random_device{}();
+  SCOPED_TRACE(seed);
+  CuttingProxy proxy{std::stoi(address().substr(address().rfind(':') + 1)), seed, 20'000, 1'000};
+  constexpr unsigned kCuts = 25;
+  proxy.cut(kCuts);
+  send_to("127.0.0.1:" + std::to_string(proxy.port()), {}, {"batch.events=16"});
+  out_ = std::make_unique<Collector<Bytes>>(*engine_, "out");
+  std::vector<std::string> sent;
+  while (proxy.cuts() < kCuts && sent.size() < 1'000'000) {
+    sent.push_back("frame " + std::to_string(sent.size()));
+    push(sent.back());
+  }
+  EXPECT_EQ(proxy.cuts(), kCuts);
+  EXPECT_EQ(frames(), sorted(sent));
+  EXPECT_EQ(worker_of(*sending_, "out/0").restarts, 0U);
+}
+
+// Frames of many events are more than the outbox: it is emptied in the midst of one.
+TEST_F(TcpClients, SendMoreInABatchThanTheirOutboxHolds) {
+  connect({.framing = Framing::length_prefixed, .acknowledge = true, .frame_bytes = 300'000},
+          {.framing = Framing::length_prefixed},
+          {"batch.events=2048", "undo.bytes=64MiB", "lane.bytes=16MiB"});
+  std::vector<std::string> sent;
+  for (int i = 0; i < 100; ++i) {
+    sent.push_back(std::to_string(i) + std::string(200'000, 'x'));
+    push(sent.back());
+  }
+  EXPECT_EQ(frames(), sorted(sent));
+}
+
+TEST_F(TcpClients, WaitOutsideForAServerThatIsAway) {
+  listen({.acknowledge = true}, "unix:" + file("socket"));
+  listener_.reset();
+  pipeline_.reset();
+  send_to("unix:" + file("socket"), {}, {"restart.budget=0"});
+  push("one");
+  EXPECT_TRUE(eventually([&] {
+    const WorkerStats client = worker_of(*sending_, "out/0");
+    return client.verdict == "waiting outside" && client.outside.find(file("socket")) != std::string::npos;
+  }));
+  listen({.acknowledge = true}, "unix:" + file("socket"));
+  start();
+  EXPECT_THAT(frames(), ElementsAre("one"));
+}
+
+TEST_F(TcpClients, PutTheEventsIdInFrontIfThatIsWanted) {
+  connect({.acknowledge = true}, {.event_ids = true});
+  push("one");
+  EXPECT_THAT(frames(), ElementsAre(testing::ContainsRegex("^[0-9a-f]+(\\.[0-9]+){4} one$")));
+}
+
+TEST_F(TcpClients, RefuseAFrameThatIsNoLineAndGoOn) {
+  connect({.acknowledge = true}, {});
+  push("two\nlines");
+  push("one");
+  EXPECT_THAT(frames(), ElementsAre("one"));
+  const std::vector<DeadLetter> letters = find_dead_letters(file("reports"));
+  ASSERT_THAT(letters, SizeIs(1));
+  EXPECT_THAT(letters[0].cause, HasSubstr("line feed"));
+}
+
+TEST_F(TcpClients, EndWithTheServersWordWhenAFrameIsTooLargeForIt) {
+  connect({.acknowledge = true, .frame_bytes = 100}, {});
+  push(std::string(200, 'x'));
+  EXPECT_THAT(error_of([&] { sending_->wait_for(kDeadline); }),
+              AllOf(HasSubstr(address()), HasSubstr("a frame of more than 100 bytes")));
+  EXPECT_THAT(drained(), SizeIs(0));
+}
+
+TEST_F(TcpClients, AreTheOnlyOnesOfTheirId) {
+  listen({.acknowledge = true});
+  engine_ = std::make_unique<Engine>(*pipeline_, settings());
+  engine_->start();
+  {
+    TcpPeer other{address()};
+    EXPECT_TRUE(other.send("hello me\nx\n"));
+    EXPECT_EQ(number_in(other.line(), "at"), 0U);
+    EXPECT_EQ(number_in(other.line(), "ack"), 1U);
+  }
+  // The frame of the other would hide the first one of this.
+  EXPECT_THAT(error_of([&] { send_to(address(), {.id = "me"}); }),
+              AllOf(HasSubstr("has 1 frames of me"), HasSubstr("give this one another id")));
+  engine_->stop();
+}
+
+TEST_F(TcpClients, SayThatAServerHasForgottenWhatItAcknowledged) {
+  connect({.acknowledge = true}, {.id = "me"});
+  push("one");
+  EXPECT_TRUE(shows(1));
+  EXPECT_THAT(drained(), SizeIs(1));
+  out_.reset();
+  engine_.reset();
+  // The same socket, and a pipeline that begins anew.
+  Engine anew{*pipeline_, settings()};
+  push("two");
+  anew.start();
+  EXPECT_THAT(error_of([&] { sending_->wait_for(kDeadline); }),
+              AllOf(HasSubstr("has 0 frames of me"), HasSubstr("it has lost what it had")));
+  anew.stop();
+}
+
+TEST_F(TcpClients, SayWhatIsNoId) {
+  listen({.acknowledge = true});
+  Pipeline pipeline{"sending"};
+  pipeline.inlet<Bytes>("in").to<TcpSink>("out", {}, address(), TcpClientOptions{.id = "two words"});
+  Engine engine{pipeline, settings()};
+  EXPECT_THAT(error_of([&] { engine.start(); }), HasSubstr("two words"));
+}
+
+}  // namespace
+}  // namespace sluice::test

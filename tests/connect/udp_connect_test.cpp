@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: Apache-2.0
+// UdpServer: each datagram is an event; what the kernel drops is counted, and what waits there outlives the worker.
+#include <sluice/connect/udp_server.hpp>
+
+#include "tcp_peer.hpp"
+
+namespace sluice::test {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::Contains;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+class UdpServers : public WithOutside {
+ protected:
+  void serve(const DatagramSocketOptions& socket = {}, const UdpServerOptions& options = {}) {
+    socket_.emplace("127.0.0.1:0", socket);
+    Pipeline pipeline{"datagrams"};
+    udp_source(pipeline, "in", *socket_, options).to<ShowFrame>("show").outlet("out");
+    engine_ = std::make_unique<Engine>(pipeline, settings());
+    engine_->start();
+    out_ = std::make_unique<Collector<Bytes>>(*engine_, "out");
+    sender_ = ::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    sockaddr_in there{};
+    there.sin_family = AF_INET;
+    there.sin_port = htons(
+        static_cast<std::uint16_t>(std::stoul(socket_->address().substr(socket_->address().rfind(':') + 1))));
+    there.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    ASSERT_EQ(::connect(sender_, reinterpret_cast<const sockaddr*>(&there), sizeof(there)), 0);
+  }
+  ~UdpServers() override {
+    if (sender_ >= 0) ::close(sender_);
+  }
+  void send(std::string_view datagram) const {
+    EXPECT_EQ(::send(sender_, datagram.data(), datagram.size(), 0), static_cast<ssize_t>(datagram.size()));
+  }
+  bool shows(std::size_t frames) const {
+    return eventually([&] { return out_->count() >= frames; });
+  }
+  std::vector<std::string> drained() {
+    engine_->drain();
+    return out_->all();
+  }
+
+  std::optional<DatagramSocket> socket_;
+  std::unique_ptr<Engine> engine_;
+  std::unique_ptr<Collector<Bytes>> out_;
+  int sender_ = -1;
+};
+
+TEST_F(UdpServers, HandOnEachDatagramAsItIs) {
+  serve();
+  send("one\ntwo");
+  EXPECT_TRUE(shows(1)) << "at once";
+  send("");
+  send(std::string_view{"\0\xff", 2});
+  EXPECT_TRUE(shows(3));
+  EXPECT_THAT(drained(), ElementsAre(" 1 one\ntwo", " 2 ", " 3 " + std::string{"\0\xff", 2}));
+}
+
+TEST_F(UdpServers, TakeWhatCameWhileTheirWorkerWasReplaced) {
+  serve();
+  for (int i = 0; i < 10; ++i) {
+    send("before");
+    // What is committed cannot be lost with the worker.
+    EXPECT_TRUE(shows(static_cast<std::size_t>(4 * i + 1)));
+    const std::uint32_t incarnation = worker_of(*engine_, "in/0").incarnation;
+    ASSERT_TRUE(engine_->signal_worker("in/0", SIGSTOP));
+    for (int meanwhile = 0; meanwhile < 3; ++meanwhile)
+      send("meanwhile");
+    ASSERT_TRUE(engine_->signal_worker("in/0", SIGKILL));
+    EXPECT_TRUE(eventually([&] { return worker_of(*engine_, "in/0").incarnation != incarnation; }));
+    EXPECT_TRUE(shows(static_cast<std::size_t>(4 * i + 4)));
+  }
+  const auto shown = drained();
+  ASSERT_EQ(shown.size(), 40U);
+  EXPECT_EQ(shown.back(), " 40 meanwhile");
+}
+
+TEST_F(UdpServers, SayHowManyTheKernelHasDropped) {
+  serve({.receive_bytes = 4096});
+  send("first");
+  EXPECT_TRUE(shows(1));
+  ASSERT_TRUE(engine_->signal_worker("in/0", SIGSTOP));
+  constexpr std::size_t kSent = 1000;
+  for (std::size_t i = 0; i < kSent; ++i)
+    send(std::string(100, 'x'));
+  ASSERT_TRUE(engine_->signal_worker("in/0", SIGCONT));
+  std::size_t others = 0;
+  EXPECT_TRUE(eventually([&] {
+    send("another");
+    ++others;
+    std::this_thread::sleep_for(10ms);
+    return engine_->stats().problem_count != 0;
+  }));
+  const std::string said = engine_->stats().problems.front();
+  EXPECT_THAT(said, AllOf(HasSubstr("datagrams at " + socket_->address() + " were lost"),
+                          HasSubstr("buffer was full")));
+  // An early one of the others may have found the buffer full, too.
+  const std::size_t sent = 1 + kSent + others;
+  EXPECT_TRUE(eventually([&] {
+    return said.find(" " + std::to_string(sent - out_->count()) + " when") != said.npos;
+  })) << said
+      << ", " << sent << " were sent and " << out_->count() << " came";
+  EXPECT_LT(drained().size(), kSent);
+}
+
+TEST_F(UdpServers, DropADatagramThatIsTooLongAndSaySo) {
+  serve({}, {.frame_bytes = 100});
+  send(std::string(101, 'x'));
+  send(std::string(100, 'y'));
+  EXPECT_TRUE(shows(1));
+  EXPECT_TRUE(eventually([&] { return engine_->stats().problem_count != 0; }));
+  EXPECT_THAT(engine_->stats().problems, Contains(HasSubstr("1 of more than 100 bytes")));
+  EXPECT_THAT(drained(), ElementsAre(" 1 " + std::string(100, 'y')));
+}
+
+}  // namespace
+}  // namespace sluice::test
