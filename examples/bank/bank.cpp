@@ -7,6 +7,8 @@
 //
 // A payment is {"id": 17, "account": "anna", "amount": "-12.50"}. One that is no payment, an id that was there, or an
 // account that would be overdrawn, is a dead letter (`sluice dead list`). Senders speak the protocol of docs/guide/tcp.md.
+#include <array>
+#include <cstring>
 #include <iostream>
 #include <string>
 
@@ -26,10 +28,12 @@
 
 namespace {
 
+using Account = std::array<char, 24>;
+
 struct Payment {
   std::int64_t id = 0;
   std::int64_t cents = 0;
-  char account[24] = {};
+  Account account = {};
 };
 
 const sluice::Fields<Payment>& payment_fields() {
@@ -56,8 +60,8 @@ class Book {
                                       "ON CONFLICT (name) DO UPDATE SET cents = excluded.cents")} {}
 
   void operator()(const Payment& payment, sluice::Output<sluice::Bytes>& booked) {
-    const std::string name{payment.account, ::strnlen(payment.account, sizeof(payment.account))};
-    std::int64_t& balance = balances_[Account{payment}];
+    const std::string name{payment.account.data(), ::strnlen(payment.account.data(), payment.account.size())};
+    std::int64_t& balance = balances_[payment.account];
     if (__builtin_add_overflow(balance, payment.cents, &balance) || balance < 0)
       throw sluice::Refused{"account " + name + " would be overdrawn"};  // Undone, as if it had never come.
     booked.push("{\"id\":" + std::to_string(payment.id) + ",\"cents\":" + std::to_string(balance) + "}");
@@ -66,12 +70,6 @@ class Book {
   }
 
  private:
-  struct Account {
-    explicit Account(const Payment& payment = {}) { std::copy_n(payment.account, sizeof(name), name); }
-    char name[sizeof(Payment::account)];
-    bool operator==(const Account&) const = default;
-  };
-
   sluice::Table<Account, std::int64_t> balances_;
   sluice::TransactionSink<Store> sink_;
   sluice::Statement insert_;

@@ -49,13 +49,15 @@ struct Payment {
 
 constexpr std::int64_t kIdsOfASender = 1'000'000'000;
 
-// The payment `number` of a sender, from 1. Accounts belong to one sender each, so that the order of their payments is known.
+// The payment `number` of a sender, from 1. Accounts belong to one sender each, so that the order of their payments is known;
+// between accounts there is none, so that an id that comes twice is for the account that it was for.
 Payment payment(unsigned sender, std::uint64_t number) {
   const auto id = static_cast<std::int64_t>(sender) * kIdsOfASender + static_cast<std::int64_t>(number);
-  const std::string account = fmt::format("s{}-{}", sender, number % 37);
+  const auto account_of = [&](std::uint64_t of) { return fmt::format("s{}-{}", sender, of % 37); };
+  const std::string account = account_of(number);
   const auto cents = static_cast<std::int64_t>(number * 7919 % 100'000) - 20'000;
   if (number % 5003 == 0) return {Kind::malformed, id, account, cents};
-  if (number % 4001 == 0) return {Kind::twice, id - 1, account, 100};
+  if (number % 4001 == 0) return {Kind::twice, id - 1, account_of(number - 1), 100};
   if (number % 3001 == 0) return {Kind::uncovered, id, account, -900'000'000'000};
   return {Kind::good, id, account, cents};
 }

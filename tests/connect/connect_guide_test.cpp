@@ -67,6 +67,50 @@ TEST_F(ConnectGuide, StoresEachReadingOnceThroughKillsAtAnyInstantAndBetweenTheC
     EXPECT_EQ(times, 1) << row;
 }
 
+// Counts what its store takes, and is killed now and then between the two commits. The store refuses some.
+class CountedJournal {
+ public:
+  CountedJournal(Worker& worker, const std::string& path)
+      : count_{worker.state<std::uint64_t>("count")}, sink_{worker, path} {
+    worker.before_commit([&worker, random = std::mt19937{std::random_device{}()}]() mutable {
+      if (worker.incarnation() <= 100 && random() % 3 == 0) ::raise(SIGKILL);
+    });
+  }
+  void operator()(const Reading& reading, Output<Reading>& out) {
+    const std::uint64_t count = ++count_.edit();
+    out.push({reading.sensor, count});
+    sink_.add(std::to_string(reading.sensor) + " " + std::to_string(count) +
+              (reading.sensor % 20 == 7 ? "\n" : ""));
+  }
+
+ private:
+  Recoverable<std::uint64_t> count_;
+  TransactionSink<LineStore> sink_;
+};
+
+TEST_F(ConnectGuide, StateAndOutputsAreThoseOfTheEventsThatTheStoreTook) {
+  constexpr std::uint64_t kReadings = 3000;
+  Pipeline pipeline{"readings"};
+  pipeline.inlet<Reading>("in").to<CountedJournal>("journal", {}, file("journal")).outlet("out");
+  std::vector<Reading> readings;
+  for (std::uint64_t sensor = 0; sensor < kReadings; ++sensor)
+    readings.push_back({sensor, 0});
+  const std::vector<Reading> out = run_processes<Reading>(
+      pipeline, readings, settings({"batch.events=32", "poison.budget=100K", "restart.budget=1000000"}));
+  EXPECT_THAT(find_dead_letters(file("reports")), SizeIs(kReadings / 20));
+  ASSERT_THAT(out, SizeIs(kReadings - kReadings / 20));
+  std::vector<std::string> expected;
+  for (std::size_t i = 0; i < out.size(); ++i) {
+    ASSERT_EQ(out[i].value, i + 1) << "a refused reading was counted";
+    expected.push_back("row " + std::to_string(out[i].sensor) + " " + std::to_string(i + 1));
+  }
+  std::vector<std::string> rows;
+  for (const std::string& line : lines_of(file("journal"))) {
+    if (line.starts_with("row ")) rows.push_back(line);
+  }
+  EXPECT_EQ(rows, expected);
+}
+
 TEST_F(ConnectGuide, RefusesAWriterAfterAnotherHasTakenOver) {
   const SinkOwner owner{"readings", "journal", 0, 1, std::uint64_t{1} << 40U};
   LineStore old{file("journal")};

@@ -100,6 +100,49 @@ TEST_F(Refusal, InAFlushTakesOutTheEventsThatItNames) {
   EXPECT_THAT(letters(), SizeIs(10));
 }
 
+TEST_F(Refusal, IsCoveredByAFlushOfItsOwn) {
+  class Watermark {
+   public:
+    Watermark(Worker& worker, const std::string& log) : worker_{worker} {
+      worker.before_commit([this, log](std::span<const Covered> covered) {
+        std::vector<RefusedEvent> refused;
+        for (const auto& [id, number] : ready_) {
+          if (is_refused(number)) refused.push_back({id, "taken"});
+        }
+        if (!refused.empty()) throw Refused{std::move(refused)};
+        for (const Covered& lane : covered)
+          log_line(log, std::to_string(lane.first.position) + " " + std::to_string(lane.end));
+        ready_.clear();
+      });
+    }
+    void operator()(const Item& item) { ready_.emplace_back(worker_.event_id(), item.number); }
+
+   private:
+    Worker& worker_;
+    std::vector<std::pair<EventId, std::uint32_t>> ready_;
+  };
+  Pipeline pipeline{"alone"};
+  pipeline.inlet<Item>("in").to<Echo>("echo", {.workers = 2}).to<Watermark>("store", {}, log());
+  Engine engine{pipeline, settings()};
+  engine.start();
+  auto in = engine.inlet<Item>("in");
+  for (std::uint32_t number = 0; number < 2000; ++number)
+    ASSERT_EQ(in.push({0, number}), PushResult::accepted);
+  in.close();
+  engine.wait();
+  // In turn to two workers: each has every other number, and those refused are all with one of them.
+  std::size_t alone = 0;
+  for (const std::string& line : lines_of(log())) {
+    std::istringstream words{line};
+    std::uint64_t from = 0;
+    std::uint64_t to = 0;
+    words >> from >> to;
+    if (to - from == sizeof(Item)) ++alone;
+  }
+  EXPECT_GE(alone, 20U);
+  EXPECT_THAT(letters(), SizeIs(20));
+}
+
 // Says in a flush that something is refused, not what.
 class Vague {
  public:

@@ -8,7 +8,8 @@
 //
 // A flush of several events that fails says nothing about which of them is at fault. While it runs no event is named in
 // the progress words, and `flushing` says how many events it is of; a replacement that finds that word handles as many
-// in batches of one, where the flush that fails again belongs to its event. The word is no part of the commit: one that
+// in batches of one, where the flush that fails again belongs to its event. A kill from outside leaves nothing to find: the
+// replacement forgets the word (worker_process.cpp). The word is no part of the commit: one that
 // is left although the commit came about costs a few small batches.
 #include <algorithm>
 

@@ -142,7 +142,10 @@ std::uint64_t WorkerLoop::consume_batch() {
     handled += handle_events(index, most - handled);
     return handled != before;
   };
-  const auto enough = [&] { return handled >= most || (handled != 0 && !has_room_for_an_event()); };
+  letter_ends_batch_ = false;
+  const auto enough = [&] {
+    return handled >= most || letter_ends_batch_ || (handled != 0 && !has_room_for_an_event());
+  };
   lane_scheduler_.round(look, enough);
   // A worker that finds nothing has looked everywhere. Lanes without a host end in any order.
   if (handled == 0 || host_gone(master_)) lane_scheduler_.rest(look, enough);
@@ -156,6 +159,7 @@ std::uint64_t WorkerLoop::handle_events(std::size_t index, std::uint64_t limit) 
   looked_at_.push_back(index);
   std::uint64_t handled = 0;
   if (poison_.any() && input.lane.at_stop()) {
+    if (has_flushes()) return divert_alone(index);
     divert(index);
     ++handled;
   }
@@ -179,6 +183,15 @@ bool WorkerLoop::letter_file_ready() {
   if (poison_.file_ready()) return true;
   work_.batch.events_in = work_.batch.in_boundary;
   return false;
+}
+
+// In a stage with flushes a dead letter is a batch of its own. With others it would be covered by what the flush keeps
+// outside: a replacement that has not heard of the refusal would take the event for one that has had its effect.
+std::uint64_t WorkerLoop::divert_alone(std::size_t index) {
+  letter_ends_batch_ = true;
+  if (events_in_batch() != 0) return 0;
+  divert(index);
+  return 1;
 }
 
 // The event takes effect as a dead letter, like any other event: with the commit of its batch.

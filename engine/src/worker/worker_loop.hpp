@@ -74,6 +74,7 @@ class WorkerLoop final : private Producer, private WorkerServices {
   std::uint64_t consume_batch();
   std::uint64_t handle_events(std::size_t index, std::uint64_t limit);
   void divert(std::size_t index);
+  std::uint64_t divert_alone(std::size_t index);
   bool letter_file_ready();
   std::uint64_t retry_letter();
   std::uint64_t produce_batch();
@@ -132,6 +133,7 @@ class WorkerLoop final : private Producer, private WorkerServices {
   std::uint64_t last_words_ = 0;  // Portions that have been said, with this batch.
   std::uint64_t committed_last_words_ = 0;
   std::vector<Covered> covered_;  // By this batch.
+  bool letter_ends_batch_ = false;
   bool undo_asked_ = false;       // DoAgain was thrown, whatever the handler made of it.
   std::uint64_t one_by_one_ = 0;  // So many events are handled in a batch each: a flush of them has failed.
   std::uint64_t source_pace_;     // Calls of a source in a batch.

@@ -192,6 +192,10 @@ void run_worker(const Wiring& wiring, const pinning::Place& place, WorkerIndex w
   wiring.own(process_of(worker));
   ipc::Control& control = memory.control();
   ipc::Life& life = begin_life(control, process_of(worker));
+  // A flush that a kill from outside has cut off says nothing against its events. relaxed: written before this process
+  // was started.
+  if (memory.entry().last_cause.load(std::memory_order_relaxed) == Cause::outside)
+    control.outside.flushing.store(0, std::memory_order_relaxed);
   const std::vector<LaneInHand> lanes = lanes_into(wiring, worker);
   leave_crash_notes(memory.crash_note(), control, lanes);
   ::on_exit(leave_at_exit, nullptr);
