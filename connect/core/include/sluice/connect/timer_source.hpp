@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+// TimerSource: an event at each of the times that an interval makes, never two for one of them, whatever dies.
+//
+//     auto ticks = pipeline.source<sluice::TimerSource>("tick", sluice::TimerOptions{.interval = 1s});
+//
+// The times are those of the system's clock: the first start, and every interval from there. They stand in recoverable
+// state, so that a replacement and a resume (segment.path) go on with the same ones. Times that pass while there is no worker, or
+// while the stages behind have no room, are told by the next tick (`missed`), or are ticks of their own with `every`. When
+// the clock is set back, the next tick waits for its time.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+
+#include <sluice/error.hpp>
+#include <sluice/handler.hpp>
+#include <sluice/output.hpp>
+#include <sluice/worker.hpp>
+
+namespace sluice {
+
+struct Tick {
+  std::uint64_t number = 0;  // Of its time, from 0. Grows by 1 and by what was missed.
+  std::int64_t due_ns = 0;   // Since 1970, as std::chrono::system_clock counts.
+  std::uint64_t missed = 0;  // Times between this tick and the last one.
+};
+
+struct TimerOptions {
+  std::chrono::nanoseconds interval = std::chrono::seconds{1};  // At least 1 ms.
+  bool every = false;                                           // Each time has a tick, however late.
+};
+
+class TimerSource {
+ public:
+  // Throws Error for an interval that is too short, and when the stage has several workers: each would have its ticks.
+  TimerSource(Worker& worker, const TimerOptions& options)
+      : worker_{worker}, options_{options}, state_{worker.state<State>("timer", State{0, now_ns()})} {
+    if (options_.interval < std::chrono::milliseconds{1})
+      throw Error{{"tick", worker.stage(), "an interval is 1 ms at least", "raise it"}};
+    if (worker.replicas() != 1)
+      throw Error{
+          {"tick", worker.stage(), "each of several workers would tick", "give the stage one worker"}};
+  }
+
+  SourceState operator()(Output<Tick>& out) {
+    const std::int64_t wait_ns = due_ns(state_->next) - now_ns();
+    if (wait_ns > 0) {
+      worker_.wait_for(std::chrono::nanoseconds{wait_ns});
+      // A drain ends the wait, too.
+      if (due_ns(state_->next) > now_ns()) return SourceState::nothing_now;
+    }
+    Tick tick;
+    tick.number = state_->next;
+    if (!options_.every) {
+      const std::int64_t late_ns = now_ns() - due_ns(tick.number);
+      if (late_ns > 0) tick.missed = static_cast<std::uint64_t>(late_ns / options_.interval.count());
+      tick.number += tick.missed;
+    }
+    tick.due_ns = due_ns(tick.number);
+    out.push(tick);
+    state_.edit(&State::next) = tick.number + 1;
+    return SourceState::more;
+  }
+
+ private:
+  struct State {
+    std::uint64_t next;
+    std::int64_t first_ns;
+  };
+
+  static std::int64_t now_ns() {
+    return std::chrono::duration_cast<std::chrono::nanoseconds>(
+               std::chrono::system_clock::now().time_since_epoch())
+        .count();
+  }
+  std::int64_t due_ns(std::uint64_t number) const noexcept {
+    return state_->first_ns + static_cast<std::int64_t>(number) * options_.interval.count();
+  }
+
+  Worker& worker_;
+  TimerOptions options_;
+  Recoverable<State> state_;
+};
+
+}  // namespace sluice

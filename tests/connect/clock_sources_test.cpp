@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+// Ticks and numbers: each once, through kills, at their times.
+#include <random>
+#include <set>
+
+#include <sluice/connect/generator_source.hpp>
+#include <sluice/connect/timer_source.hpp>
+
+#include "outside_world.hpp"
+
+namespace sluice::test {
+namespace {
+
+using ::testing::HasSubstr;
+
+class Clocks : public WithOutside {
+ protected:
+  static std::int64_t now_ns() {
+    return std::chrono::duration_cast<std::chrono::nanoseconds>(
+               std::chrono::system_clock::now().time_since_epoch())
+        .count();
+  }
+  // Until the outlet has had so many.
+  template <class T>
+  static void kill_now_and_then(Engine& engine, const std::string& worker, const Collector<T>& out,
+                                std::size_t until) {
+    std::mt19937 numbers{std::random_device{}()};
+    while (out.count() < until) {
+      const std::size_t next = out.count() + numbers() % (until / 10);
+      if (!eventually([&] { return out.count() >= std::min(next, until); })) return;
+      engine.signal_worker(worker, SIGKILL);
+    }
+  }
+};
+
+TEST_F(Clocks, TickOnceForEachTimeThroughKills) {
+  Pipeline pipeline{"ticks"};
+  pipeline.source<TimerSource>("tick", TimerOptions{.interval = 2ms}).outlet("out");
+  Engine engine{pipeline, settings({"restart.budget=1000000"})};
+  engine.start();
+  Collector<Tick> out{engine, "out"};
+  kill_now_and_then(engine, "tick/0", out, 200);
+  engine.drain();
+  std::uint64_t next = 0;
+  std::int64_t first_ns = 0;
+  for (const Tick& tick : out.all()) {
+    EXPECT_EQ(tick.number, next + tick.missed) << "a time has two ticks, or none that is told";
+    next = tick.number + 1;
+    if (tick.number == 0) first_ns = tick.due_ns;
+    EXPECT_EQ(tick.due_ns, first_ns + static_cast<std::int64_t>(tick.number) * 2'000'000);
+    EXPECT_LE(tick.due_ns, now_ns());
+  }
+  EXPECT_GE(next, 200U);
+}
+
+TEST_F(Clocks, TickForEveryTimeHoweverLateIfThatIsWanted) {
+  Pipeline pipeline{"ticks"};
+  pipeline.source<TimerSource>("tick", TimerOptions{.interval = 1ms, .every = true}).outlet("out");
+  Engine engine{pipeline, settings()};
+  engine.start();
+  Collector<Tick> out{engine, "out"};
+  ASSERT_TRUE(engine.signal_worker("tick/0", SIGSTOP));
+  std::this_thread::sleep_for(50ms);
+  ASSERT_TRUE(engine.signal_worker("tick/0", SIGCONT));
+  EXPECT_TRUE(eventually([&] { return out.count() >= 100; }));
+  engine.drain();
+  std::uint64_t next = 0;
+  for (const Tick& tick : out.all()) {
+    EXPECT_EQ(tick.number, next++);
+    EXPECT_EQ(tick.missed, 0U);
+  }
+}
+
+TEST_F(Clocks, MakeEachNumberOnceThroughKillsOfWorkersThatShareThem) {
+  constexpr std::uint64_t kCount = 20'000;
+  Pipeline pipeline{"numbers"};
+  pipeline.source<GeneratorSource>("make", {.workers = 2}, GeneratorOptions{.count = kCount, .rate = 20'000})
+      .outlet("out");
+  Engine engine{pipeline, settings({"restart.budget=1000000"})};
+  const std::int64_t before_ns = now_ns();
+  engine.start();
+  Collector<Generated> out{engine, "out"};
+  kill_now_and_then(engine, "make/1", out, kCount / 2);
+  EXPECT_TRUE(engine.wait_for(kDeadline));
+  std::set<std::uint64_t> numbers;
+  std::int64_t last_due_ns = 0;
+  for (const Generated& made : out.all()) {
+    EXPECT_TRUE(numbers.insert(made.number).second) << made.number;
+    last_due_ns = std::max(last_due_ns, made.due_ns);
+  }
+  EXPECT_EQ(numbers.size(), kCount);
+  EXPECT_EQ(*numbers.rbegin(), kCount - 1);
+  // A second's worth at this rate: the last one was due then, and not before.
+  EXPECT_GE(last_due_ns - before_ns, 990'000'000);
+  EXPECT_GE(now_ns(), last_due_ns - 1'000'000);
+}
+
+TEST_F(Clocks, SayWhatIsNoTimer) {
+  Pipeline fast{"fast"};
+  fast.source<TimerSource>("tick", TimerOptions{.interval = 1us}).outlet("out");
+  Engine one{fast, settings()};
+  EXPECT_THAT(error_of([&] { one.start(); }), HasSubstr("1 ms"));
+  Pipeline many{"many"};
+  many.source<TimerSource>("tick", {.workers = 2}, TimerOptions{}).outlet("out");
+  Engine two{many, settings()};
+  EXPECT_THAT(error_of([&] { two.start(); }), HasSubstr("one worker"));
+}
+
+}  // namespace
+}  // namespace sluice::test
