@@ -1,0 +1,351 @@
+// SPDX-License-Identifier: Apache-2.0
+// Bytes are written before the commit that counts them, as by AppendFile; what a commit has completed is
+// renamed after it. A replacement cuts off what was not counted, and renames what its predecessor no longer
+// could.
+#include "sluice/connect/file_sink.hpp"
+
+#include <algorithm>
+#include <cctype>
+#include <cerrno>
+#include <charconv>
+#include <ctime>
+#include <fcntl.h>
+#include <filesystem>
+#include <optional>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <thread>
+#include <unistd.h>
+#include <vector>
+
+#include <fmt/format.h>
+#include <zstd.h>
+
+#include <sluice/detail/descriptor.hpp>
+#include <sluice/detail/path.hpp>
+#include <sluice/error.hpp>
+#include <sluice/printable.hpp>
+#include <sluice/unavailable.hpp>
+
+namespace sluice {
+
+namespace {
+
+namespace fs = std::filesystem;
+using detail::Descriptor;
+
+// What is committed of a worker's files.
+struct RollingState {
+  std::uint64_t number;         // Of the file that is being written.
+  std::uint64_t length_bytes;   // Of that file; 0: there may be none yet.
+  std::uint64_t content_bytes;  // Before compression; with what is appended and not written yet.
+  std::uint64_t records;        // Calls of append().
+  std::uint64_t inode;
+  std::int64_t began_ns;   // CLOCK_REALTIME.
+  std::uint64_t complete;  // The newest complete file; 0: none of this run.
+  std::uint64_t manifest_bytes;
+  std::uint64_t manifest_inode;
+};
+
+std::int64_t wall_clock_ns() noexcept {
+  timespec now{};
+  ::clock_gettime(CLOCK_REALTIME, &now);
+  return std::int64_t{now.tv_sec} * 1'000'000'000 + now.tv_nsec;
+}
+
+[[noreturn]] void fail(const std::string& tried, const fs::path& file, int reason) {
+  // Somebody makes room, or the disk comes back.
+  if (reason == ENOSPC || reason == EDQUOT || reason == EIO)
+    throw Unavailable{fmt::format("{}: {}", printable(file.string()), errno_text(reason))};
+  throw Error{{tried, printable(file.string()), errno_text(reason), "name a directory that can be written"}};
+}
+
+void check(const RollingFileOptions& options, const std::string& name) {
+  const auto is_plain = [](const std::string& text) {
+    return !text.empty() && text.size() <= 100 && text.front() != '.' &&
+           std::all_of(text.begin(), text.end(), [](unsigned char c) {
+             return std::isalnum(c) != 0 || c == '-' || c == '_' || c == '.';
+           });
+  };
+  for (const std::string& part : {name, options.suffix}) {
+    if (!is_plain(part)) {
+      throw Error{{"name files", "'" + printable(part) + "'", "it is a part of a file's name",
+                   "give 1 to 100 of letters, digits, '-', '_' and '.', no '.' first"}};
+    }
+  }
+  if (options.compression == FileCompression::zstd &&
+      (options.level < ZSTD_minCLevel() || options.level > ZSTD_maxCLevel())) {
+    throw Error{{"compress at", fmt::format("level {}", options.level), "zstd has none of that number",
+                 fmt::format("give one of 1 to {}", ZSTD_maxCLevel())}};
+  }
+}
+
+}  // namespace
+
+class RollingFile::Files {
+ public:
+  Files(Worker& worker, const RollingFileOptions& options)
+      : options_{options},
+        prefix_{(options.name.empty() ? worker.stage() : options.name) + "-" +
+                std::to_string(worker.replica())},
+        directory_{checked_directory()},
+        manifest_{open(manifest_path(), O_CREAT)},
+        state_{worker.state<RollingState>("rolling", first_state())} {
+    lock();
+    recover();
+    worker.before_commit([this] { flush(); });
+    worker.after_commit([this] { publish(); });
+  }
+
+  void append(std::string_view text) {
+    forget_rolled_back();
+    RollingState& state = state_.edit();
+    state.content_bytes += text.size();
+    ++state.records;
+    pending_.append(text);
+  }
+
+  bool finish() {
+    if (!ending_) {
+      ending_ = true;
+      return true;
+    }
+    // After the commit that its flush was for: several calls may come before.
+    return state_->content_bytes != 0 || state_->complete != published_;
+  }
+
+ private:
+  fs::path checked_directory() const {
+    check(options_, prefix_);
+    fs::path directory = detail::absolute_path(options_.directory);
+    struct stat status {};
+    if (::stat(directory.c_str(), &status) != 0 || !S_ISDIR(status.st_mode)) {
+      throw Error{{"write files into", printable(directory.string()),
+                   errno == ENOENT ? errno_text() : "it is no directory", "make it, or name another"}};
+    }
+    return directory;
+  }
+  fs::path manifest_path() const { return directory_ / (prefix_ + ".manifest"); }
+  std::string name_of(std::uint64_t number) const {
+    return fmt::format("{}-{:06}.{}{}", prefix_, number, options_.suffix,
+                       options_.compression == FileCompression::zstd ? ".zst" : "");
+  }
+  fs::path complete_path(std::uint64_t number) const { return directory_ / name_of(number); }
+  fs::path part_path(std::uint64_t number) const { return directory_ / (name_of(number) + ".part"); }
+
+  // Never through a link.
+  static Descriptor open(const fs::path& path, int more_flags) {
+    Descriptor file{::open(path.c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | more_flags, 0644)};
+    if (file.get() < 0) fail("open", path, errno);
+    return file;
+  }
+  static struct stat status_of(const Descriptor& file, const fs::path& path) {
+    struct stat status {};
+    if (::fstat(file.get(), &status) != 0) fail("look at", path, errno);
+    if (!S_ISREG(status.st_mode))
+      throw Error{{"write", printable(path.string()), "it is no regular file", "move it away"}};
+    return status;
+  }
+
+  // Behind all files that are there, those of other runs too.
+  RollingState first_state() const {
+    RollingState first{};
+    const std::string before = prefix_ + "-";
+    for (const auto& entry : fs::directory_iterator{directory_}) {
+      const std::string name = entry.path().filename().string();
+      if (!name.starts_with(before)) continue;
+      std::uint64_t number = 0;
+      const char* end = name.data() + name.size();
+      const auto [digits, error] = std::from_chars(name.data() + before.size(), end, number);
+      if (error == std::errc{} && digits != end && *digits == '.')
+        first.number = std::max(first.number, number);
+    }
+    ++first.number;
+    const struct stat manifest = status_of(manifest_, manifest_path());
+    first.manifest_bytes = static_cast<std::uint64_t>(manifest.st_size);
+    first.manifest_inode = manifest.st_ino;
+    return first;
+  }
+
+  void lock() const {
+    constexpr auto kPatience = std::chrono::milliseconds{500};
+    const auto until = std::chrono::steady_clock::now() + kPatience;
+    while (::flock(manifest_.get(), LOCK_EX | LOCK_NB) != 0) {
+      if (std::chrono::steady_clock::now() >= until) {
+        throw Error{{"lock", printable(manifest_path().string()),
+                     "another worker or program writes these files",
+                     "give each stage a RollingFileOptions::name"}};
+      }
+      std::this_thread::sleep_for(std::chrono::milliseconds{5});
+    }
+  }
+
+  void recover() {
+    cut(manifest_, manifest_path(), state_->manifest_inode, state_->manifest_bytes);
+    published_ = 0;
+    publish();
+    const fs::path part = part_path(state_->number);
+    if (state_->length_bytes == 0) {
+      // Of a batch that was never committed: this number is nobody else's.
+      if (::unlink(part.c_str()) != 0 && errno != ENOENT) fail("remove", part, errno);
+    } else {
+      file_.emplace(open(part, 0));
+      cut(*file_, part, state_->inode, state_->length_bytes);
+    }
+    written_content_ = state_->content_bytes;
+  }
+
+  // Takes off what was not committed.
+  static void cut(const Descriptor& file, const fs::path& path, std::uint64_t inode, std::uint64_t bytes) {
+    const struct stat status = status_of(file, path);
+    std::string why;
+    if (status.st_ino != inode) why = "another file has taken its place";
+    if (static_cast<std::uint64_t>(status.st_size) < bytes)
+      why = fmt::format("it holds {} bytes and {} were committed", status.st_size, bytes);
+    if (!why.empty()) {
+      throw Error{{"go on writing", printable(path.string()), why,
+                   "put the file back that was written, or start the pipeline anew"}};
+    }
+    if (::ftruncate(file.get(), static_cast<off_t>(bytes)) != 0) fail("cut", path, errno);
+  }
+
+  void forget_rolled_back() { pending_.resize(state_->content_bytes - written_content_); }
+
+  void flush() {
+    forget_rolled_back();
+    if (!pending_.empty()) write_pending();
+    if (state_->length_bytes != 0 && (ending_ || is_due())) complete();
+  }
+
+  bool is_due() const {
+    if (options_.rotate_bytes != 0 && state_->length_bytes >= options_.rotate_bytes) return true;
+    return options_.rotate_after.count() != 0 &&
+           wall_clock_ns() - state_->began_ns >= options_.rotate_after.count();
+  }
+
+  void write_pending() {
+    const fs::path part = part_path(state_->number);
+    RollingState& state = state_.edit();
+    if (!file_) {
+      file_.emplace(open(part, O_CREAT | O_EXCL));
+      state.inode = status_of(*file_, part).st_ino;
+      state.began_ns = wall_clock_ns();
+    }
+    const std::string_view bytes = options_.compression == FileCompression::zstd ? frame() : pending_;
+    write(*file_, part, bytes, state.length_bytes);
+    state.length_bytes += bytes.size();
+    written_content_ = state.content_bytes;
+    pending_.clear();
+    if (options_.sync == FileSync::commit) bring_to_disk(*file_, part);
+  }
+
+  std::string_view frame() {
+    if (!zstd_) {
+      zstd_.reset(::ZSTD_createCCtx());
+      ::ZSTD_CCtx_setParameter(zstd_.get(), ZSTD_c_compressionLevel, options_.level);
+      ::ZSTD_CCtx_setParameter(zstd_.get(), ZSTD_c_checksumFlag, 1);
+    }
+    compressed_.resize(::ZSTD_compressBound(pending_.size()));
+    const std::size_t size = ::ZSTD_compress2(zstd_.get(), compressed_.data(), compressed_.size(),
+                                              pending_.data(), pending_.size());
+    if (::ZSTD_isError(size) != 0)
+      throw Error{{"compress", "a batch", ::ZSTD_getErrorName(size), "give the worker more memory"}};
+    return {compressed_.data(), size};
+  }
+
+  static void write(const Descriptor& file, const fs::path& path, std::string_view bytes, std::uint64_t at) {
+    while (!bytes.empty()) {
+      const ssize_t written = ::pwrite(file.get(), bytes.data(), bytes.size(), static_cast<off_t>(at));
+      if (written < 0 && errno == EINTR) continue;
+      if (written <= 0) fail("write", path, written < 0 ? errno : ENOSPC);
+      bytes.remove_prefix(static_cast<std::size_t>(written));
+      at += static_cast<std::uint64_t>(written);
+    }
+  }
+  static void bring_to_disk(const Descriptor& file, const fs::path& path) {
+    if (::fsync(file.get()) != 0) fail("bring to the disk", path, errno);
+  }
+
+  // By the commit that follows.
+  void complete() {
+    if (options_.sync != FileSync::none) bring_to_disk(*file_, part_path(state_->number));
+    RollingState& state = state_.edit();
+    const std::string line =
+        fmt::format("{{\"file\":{},\"bytes\":{},\"content_bytes\":{},\"records\":{}}}\n",
+                    json_text(name_of(state.number)), state.length_bytes, state.content_bytes, state.records);
+    write(manifest_, manifest_path(), line, state.manifest_bytes);
+    if (options_.sync != FileSync::none) bring_to_disk(manifest_, manifest_path());
+    state.manifest_bytes += line.size();
+    state.complete = state.number++;
+    state.length_bytes = state.content_bytes = state.records = state.inode = 0;
+    state.began_ns = 0;
+    written_content_ = 0;
+    file_.reset();
+  }
+
+  // After it, or by a replacement.
+  void publish() {
+    const std::uint64_t number = state_->complete;
+    if (number == published_) return;
+    const fs::path part = part_path(number);
+    const fs::path whole = complete_path(number);
+    // A hard link takes nobody else's place, as a rename would.
+    if (::link(part.c_str(), whole.c_str()) != 0 && errno != ENOENT && errno != EEXIST)
+      rename_over_nothing(part, whole);
+    if (::access(part.c_str(), F_OK) == 0) {
+      check_same(part, whole);
+      if (::unlink(part.c_str()) != 0 && errno != ENOENT) fail("remove", part, errno);
+    }
+    if (options_.sync != FileSync::none) {
+      const Descriptor directory{::open(directory_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
+      if (directory.get() < 0) fail("open", directory_, errno);
+      bring_to_disk(directory, directory_);
+    }
+    published_ = number;
+  }
+
+  // Where the file system has no hard links.
+  static void rename_over_nothing(const fs::path& part, const fs::path& whole) {
+    if (::access(whole.c_str(), F_OK) != 0 && ::rename(part.c_str(), whole.c_str()) != 0)
+      fail("publish", whole, errno);
+  }
+  // The second name of what it is the first of: else somebody has made a file of that name.
+  static void check_same(const fs::path& part, const fs::path& whole) {
+    struct stat one {};
+    struct stat other {};
+    if (::lstat(part.c_str(), &one) == 0 && ::lstat(whole.c_str(), &other) == 0 && one.st_ino == other.st_ino)
+      return;
+    throw Error{{"publish", printable(whole.string()), "there is another file of that name",
+                 "move it away: the complete one is beside it, with .part"}};
+  }
+
+  struct FreeZstd {
+    void operator()(ZSTD_CCtx* context) const noexcept { ::ZSTD_freeCCtx(context); }
+  };
+
+  RollingFileOptions options_;
+  std::string prefix_;
+  fs::path directory_;
+  Descriptor manifest_;
+  Recoverable<RollingState> state_;
+  std::optional<Descriptor> file_;  // The part that is being written.
+  std::string pending_;             // Content that is not written yet.
+  std::uint64_t written_content_ = 0;
+  std::uint64_t published_ = 0;
+  bool ending_ = false;
+  std::unique_ptr<ZSTD_CCtx, FreeZstd> zstd_;
+  std::vector<char> compressed_;
+};
+
+RollingFile::RollingFile(Worker& worker, const RollingFileOptions& options)
+    : files_{std::make_unique<Files>(worker, options)} {}
+RollingFile::~RollingFile() = default;
+
+void RollingFile::append(std::string_view text) {
+  files_->append(text);
+}
+bool RollingFile::finish() {
+  return files_->finish();
+}
+
+}  // namespace sluice
