@@ -190,8 +190,9 @@ TEST_F(FileSinks, GoOnAfterEverythingWasKilledAtOnce) {
                                   "batch.events=16", "restart.budget=1000000"});
   const auto live = [&](bool last) {
     Pipeline pipeline{"archive"};
-    pipeline.source<Numbers>("numbers", 3000U)
-        .to<FileSink<Item>>("items", packed, std::function<std::string(const Item&)>{text_of_item});
+    pipeline.source<Numbers>("numbers", 3000U).to<FileSink<Item>>("items", packed, [](const Item& item) {
+      return text_of_item(item);
+    });
     Engine engine{pipeline, kept};
     engine.start();
     log_line(file("lives"), "one more");

@@ -60,8 +60,7 @@ class FileSinks : public WithOutside {
     Pipeline pipeline{"archive"};
     pipeline.inlet<Item>("in")
         .by(&Item::key)
-        .to<FileSink<Item>>("items", {.workers = workers}, options,
-                            std::function<std::string(const Item&)>{text_of_item});
+        .to<FileSink<Item>>("items", {.workers = workers}, options, text_of_item);
     return pipeline;
   }
   std::vector<std::string> names() const {

@@ -34,7 +34,7 @@ enum class FileCompression { none, zstd };
 enum class FileSync {
   none,     // Nothing: a file may be short, or empty, after a power loss.
   publish,  // A file before it is published: what has no .part is whole. One fsync a file.
-  commit,  // Every commit as well: what was committed is there, as far as the pipeline itself is. One fsync a batch.
+  commit,   // Every commit as well: what was committed is there too. One fsync a batch.
 };
 
 struct RollingFileOptions {
