@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+// HttpSource: a source that takes events by HTTP POST and answers once they are committed. By libmicrohttpd.
+//
+//     sluice::Listener listener{"127.0.0.1:8080"};
+//     auto events = sluice::http_source(pipeline, "in", listener, {.path = "/events"});
+//
+//     $ curl --data-binary @events.ndjson http://127.0.0.1:8080/events
+//     3
+//
+// Each line of a body is an event, or the whole body is one. The events of a request are one commit: all of them are taken,
+// or none. The answer 200, with their number, comes behind that commit. A request that was not answered may have been taken:
+// who sends it again can double it, so this is at least once; for exactly once give events a number that a handler knows
+// (a table), or speak to a TcpServer, which counts.
+//
+// Other answers, each with a line that says why: 404 for another path, 405 for another method than POST, 413 for more than
+// `body_bytes`, or events that are more than a lane behind the stage holds; 503 in a drain. None of them has an effect.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include <sluice/connect/frame.hpp>
+#include <sluice/connect/listener.hpp>
+#include <sluice/handler.hpp>
+#include <sluice/output.hpp>
+#include <sluice/pipeline.hpp>
+#include <sluice/worker.hpp>
+
+namespace sluice {
+
+struct HttpSourceOptions {
+  std::string path = "/";
+  bool lines =
+      true;  // An empty one, and what stands behind the last line feed if that is nothing, is no event.
+  std::uint32_t body_bytes = 256 * 1024;
+  std::uint32_t connections = 500;  // At a time; more wait to be taken.
+  std::chrono::seconds idle_limit =
+      std::chrono::seconds{60};  // A connection that is silent for so long is closed.
+};
+
+// FrameHead::connection is the number of the request, ::sequence that of the event in it, from 1.
+class HttpSource {
+ public:
+  // In the worker. Throws Error when the server cannot be started.
+  HttpSource(Worker& worker, const Listener& listener, const HttpSourceOptions& options);
+  ~HttpSource();
+  HttpSource(const HttpSource&) = delete;
+  HttpSource& operator=(const HttpSource&) = delete;
+
+  SourceState operator()(Output<Frame>& out);
+  void finish(Output<Frame>& out);
+
+ private:
+  struct Parts;
+  std::unique_ptr<Parts> parts_;
+};
+
+// Adds the stage `name`; several workers (`stage`) share the listener.
+inline Stream<Frame> http_source(Pipeline& pipeline, std::string name, const Listener& listener,
+                                 const HttpSourceOptions& options = {}, StageOptions stage = {}) {
+  stage.descriptors.push_back(listener.descriptor());
+  return pipeline.source<HttpSource>(std::move(name), std::move(stage), listener, options);
+}
+
+}  // namespace sluice

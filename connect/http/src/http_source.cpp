@@ -1,0 +1,306 @@
+// SPDX-License-Identifier: Apache-2.0
+// The library's server runs within the source's call, by its epoll descriptor. A request whose body has come is suspended,
+// its events are pushed by one call, and it is resumed with its answer after the commit.
+#include "sluice/connect/http_source.hpp"
+
+#include <algorithm>
+#include <deque>
+#include <map>
+#include <microhttpd.h>
+#include <netdb.h>
+#include <poll.h>
+#include <string_view>
+#include <sys/socket.h>
+#include <utility>
+#include <vector>
+
+#include <fmt/format.h>
+
+#include <sluice/error.hpp>
+#include <sluice/ipc/framing.hpp>
+
+namespace sluice {
+namespace {
+
+struct Request {
+  MHD_Connection* connection = nullptr;
+  std::string body;
+  std::string peer;
+  std::uint64_t number = 0;
+  bool too_large = false;
+  bool handed_over = false;  // It waits, suspended, for its turn or for the commit.
+  unsigned status = 0;       // Of the answer, once it is known.
+  std::string answer;
+};
+
+std::string peer_of(MHD_Connection* connection) {
+  const MHD_ConnectionInfo* info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+  if (info == nullptr || info->client_addr == nullptr) return {};
+  const sockaddr* address = info->client_addr;
+  const bool is_6 = address->sa_family == AF_INET6;
+  if (!is_6 && address->sa_family != AF_INET) return "unix:";
+  char host[NI_MAXHOST] = {};
+  char port[NI_MAXSERV] = {};
+  const socklen_t length = is_6 ? sizeof(sockaddr_in6) : sizeof(sockaddr_in);
+  if (::getnameinfo(address, length, host, sizeof(host), port, sizeof(port),
+                    NI_NUMERICHOST | NI_NUMERICSERV) != 0)
+    return {};
+  return is_6 ? fmt::format("[{}]:{}", host, port) : fmt::format("{}:{}", host, port);
+}
+
+// The events of a body.
+std::vector<std::string_view> events_in(std::string_view body, bool lines) {
+  std::vector<std::string_view> events;
+  if (!lines) return {body};
+  while (!body.empty()) {
+    const std::size_t end = std::min(body.find('\n'), body.size());
+    if (end != 0) events.push_back(body.substr(0, end));
+    body.remove_prefix(std::min(end + 1, body.size()));
+  }
+  return events;
+}
+
+// What they take of a lane.
+std::uint64_t bytes_of(const std::vector<std::string_view>& events) {
+  std::uint64_t bytes = 0;
+  for (const std::string_view event : events)
+    bytes += ipc::record_stride(sizeof(FrameHead) + event.size());
+  return bytes;
+}
+
+MHD_Result respond(MHD_Connection* connection, unsigned status, std::string_view text) {
+  MHD_Response* response =
+      MHD_create_response_from_buffer(text.size(), const_cast<char*>(text.data()), MHD_RESPMEM_MUST_COPY);
+  if (response == nullptr) return MHD_NO;
+  MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, "text/plain");
+  if (status == MHD_HTTP_METHOD_NOT_ALLOWED)
+    MHD_add_response_header(response, MHD_HTTP_HEADER_ALLOW, MHD_HTTP_METHOD_POST);
+  const MHD_Result result = MHD_queue_response(connection, status, response);
+  MHD_destroy_response(response);
+  return result;
+}
+
+}  // namespace
+
+struct HttpSource::Parts {
+  Parts(Worker& worker_of_it, const Listener& listener, const HttpSourceOptions& options_of_it);
+  ~Parts();
+  Parts(const Parts&) = delete;
+  Parts& operator=(const Parts&) = delete;
+
+  SourceState call(Output<Frame>& out);
+  void finish();
+
+ private:
+  static MHD_Result handle(void* self, MHD_Connection* connection, const char* url, const char* method,
+                           const char* version, const char* data, std::size_t* bytes, void** request);
+  static void completed(void* self, MHD_Connection* connection, void** request,
+                        MHD_RequestTerminationCode why);
+
+  MHD_Result begin(MHD_Connection* connection, std::string_view url, std::string_view method, void** request);
+  MHD_Result end(Request& request);
+  void take(Request& request, Output<Frame>& out);
+  void answer(Request& request, unsigned status, std::string text);
+  std::chrono::nanoseconds quiet_for() const;
+
+  Worker& worker_;
+  HttpSourceOptions options_;
+  int listener_;
+  int epoll_ = -1;
+  MHD_Daemon* daemon_ = nullptr;
+  std::uint64_t next_number_;
+  std::map<Request*, std::unique_ptr<Request>> requests_;
+  std::deque<Request*> waiting_;  // Whole, and not pushed.
+  std::vector<Request*> taken_;   // Pushed, and not committed.
+  bool draining_ = false;
+};
+
+HttpSource::Parts::Parts(Worker& worker_of_it, const Listener& listener,
+                         const HttpSourceOptions& options_of_it)
+    : worker_{worker_of_it},
+      options_{options_of_it},
+      listener_{listener.descriptor()},
+      // No other life of this worker has had these numbers, nor any other worker of the stage.
+      next_number_{((std::uint64_t{worker_.incarnation()} * worker_.replicas() + worker_.replica()) << 32U) +
+                   1} {
+  int listens = 0;
+  socklen_t bytes = sizeof(listens);
+  // One that a drain has shut down listens again.
+  if (::getsockopt(listener_, SOL_SOCKET, SO_ACCEPTCONN, &listens, &bytes) == 0 && listens == 0)
+    std::ignore = ::listen(listener_, SOMAXCONN);
+  daemon_ = MHD_start_daemon(MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME, 0, nullptr, nullptr, &Parts::handle,
+                             this, MHD_OPTION_LISTEN_SOCKET, listener_, MHD_OPTION_CONNECTION_LIMIT,
+                             std::max(options_.connections, 1U), MHD_OPTION_CONNECTION_TIMEOUT,
+                             static_cast<unsigned>(options_.idle_limit.count()), MHD_OPTION_NOTIFY_COMPLETED,
+                             &Parts::completed, this, MHD_OPTION_END);
+  const MHD_DaemonInfo* info =
+      daemon_ == nullptr ? nullptr : MHD_get_daemon_info(daemon_, MHD_DAEMON_INFO_EPOLL_FD);
+  if (info == nullptr) {
+    throw Error{{"serve HTTP at", listener.address(), errno_text(),
+                 "raise the limit of open files, or lower `connections`"}};
+  }
+  epoll_ = info->epoll_fd;
+  worker_.after_commit([this] {
+    for (Request* request : taken_)
+      answer(*request, MHD_HTTP_OK, request->answer);
+    taken_.clear();
+  });
+}
+
+HttpSource::Parts::~Parts() {
+  if (daemon_ == nullptr) return;
+  // The socket is the pipeline's: the library is not to close it.
+  std::ignore = MHD_quiesce_daemon(daemon_);
+  for (const auto& [request, owner] : requests_) {
+    if (request->handed_over) MHD_resume_connection(request->connection);
+  }
+  MHD_stop_daemon(daemon_);
+}
+
+SourceState HttpSource::Parts::call(Output<Frame>& out) {
+  constexpr int kRunsOfACall = 16;
+  for (int runs = 0; runs < kRunsOfACall; ++runs) {
+    std::ignore = MHD_run(daemon_);
+    if (!waiting_.empty()) {
+      Request& request = *waiting_.front();
+      waiting_.pop_front();
+      take(request, out);
+      // One that was refused has pushed nothing.
+      if (request.status == 0) return SourceState::more;
+      continue;
+    }
+    if (!taken_.empty()) {
+      // Commits them, so that their answers are ready. The library's epoll descriptor does not tell of those.
+      worker_.wait_for(std::chrono::nanoseconds{0});
+      continue;
+    }
+    const std::chrono::nanoseconds quiet = quiet_for();
+    if (quiet.count() != 0 && !worker_.wait_for(epoll_, quiet)) return SourceState::nothing_now;
+  }
+  return SourceState::nothing_now;
+}
+
+// What came whole and was not pushed is refused; answers that are under way get a moment.
+void HttpSource::Parts::finish() {
+  constexpr std::chrono::seconds kMoment{1};
+  draining_ = true;
+  std::ignore = MHD_quiesce_daemon(daemon_);
+  int domain = AF_UNIX;
+  socklen_t bytes = sizeof(domain);
+  const bool known = ::getsockopt(listener_, SOL_SOCKET, SO_DOMAIN, &domain, &bytes) == 0;
+  if (known && domain != AF_UNIX) std::ignore = ::shutdown(listener_, SHUT_RD);
+  for (Request* request : std::exchange(waiting_, {}))
+    answer(*request, MHD_HTTP_SERVICE_UNAVAILABLE, "the pipeline comes to its end\n");
+  const auto until = std::chrono::steady_clock::now() + kMoment;
+  while (!requests_.empty() && std::chrono::steady_clock::now() < until) {
+    std::ignore = MHD_run(daemon_);
+    pollfd entry{epoll_, POLLIN, 0};
+    std::ignore = ::poll(&entry, 1, 10);
+  }
+}
+
+std::chrono::nanoseconds HttpSource::Parts::quiet_for() const {
+  MHD_UNSIGNED_LONG_LONG milliseconds = 0;
+  if (MHD_get_timeout(daemon_, &milliseconds) != MHD_YES) return std::chrono::hours{1};
+  return std::chrono::milliseconds{std::min<MHD_UNSIGNED_LONG_LONG>(milliseconds, 3'600'000)};
+}
+
+MHD_Result HttpSource::Parts::handle(void* self, MHD_Connection* connection, const char* url,
+                                     const char* method, const char*, const char* data, std::size_t* bytes,
+                                     void** state) {
+  Parts& parts = *static_cast<Parts*>(self);
+  if (*state == nullptr) return parts.begin(connection, url, method, state);
+  Request& request = *static_cast<Request*>(*state);
+  if (*bytes == 0) return parts.end(request);
+  request.too_large = request.too_large || request.body.size() + *bytes > parts.options_.body_bytes;
+  // The rest is thrown away, so that the answer reaches a client that sends before it reads.
+  if (!request.too_large) request.body.append(data, *bytes);
+  *bytes = 0;
+  return MHD_YES;
+}
+
+MHD_Result HttpSource::Parts::begin(MHD_Connection* connection, std::string_view url, std::string_view method,
+                                    void** state) {
+  auto request = std::make_unique<Request>();
+  request->connection = connection;
+  request->number = next_number_++;
+  request->peer = peer_of(connection);
+  if (url != options_.path) {
+    request->status = MHD_HTTP_NOT_FOUND;
+    request->answer = fmt::format("events are taken at {}\n", options_.path);
+  } else if (method != MHD_HTTP_METHOD_POST) {
+    request->status = MHD_HTTP_METHOD_NOT_ALLOWED;
+    request->answer = "events are taken by POST\n";
+  }
+  *state = request.get();
+  requests_.emplace(request.get(), std::move(request));
+  return MHD_YES;
+}
+
+// The request has come whole, or has its answer.
+MHD_Result HttpSource::Parts::end(Request& request) {
+  if (request.status == 0 && request.too_large) {
+    request.status = MHD_HTTP_CONTENT_TOO_LARGE;
+    request.answer = fmt::format("a body has {} bytes at most\n", options_.body_bytes);
+  }
+  if (request.status == 0 && draining_) {
+    request.status = MHD_HTTP_SERVICE_UNAVAILABLE;
+    request.answer = "the pipeline comes to its end\n";
+  }
+  if (request.status != 0) return respond(request.connection, request.status, request.answer);
+  request.handed_over = true;
+  MHD_suspend_connection(request.connection);
+  waiting_.push_back(&request);
+  return MHD_YES;
+}
+
+void HttpSource::Parts::take(Request& request, Output<Frame>& out) {
+  const std::vector<std::string_view> events = events_in(request.body, options_.lines);
+  const std::uint64_t room = out.most_body_bytes() + sizeof(FrameHead) + ipc::kRecordHeaderBytes;
+  if (bytes_of(events) > room) {
+    return answer(request, MHD_HTTP_CONTENT_TOO_LARGE,
+                  fmt::format("{} events are more than a lane of {} bytes holds\n", events.size(), room));
+  }
+  FrameHead head;
+  head.connection = request.number;
+  request.peer.copy(head.peer, sizeof(head.peer) - 1);
+  for (const std::string_view event : events) {
+    ++head.sequence;
+    out.push(head, event);
+  }
+  request.answer = fmt::format("{}\n", events.size());
+  // Behind the pushes: a commit in their midst does not have them. Without events it needs none, and has none.
+  if (events.empty()) return answer(request, MHD_HTTP_OK, request.answer);
+  taken_.push_back(&request);
+}
+
+void HttpSource::Parts::answer(Request& request, unsigned status, std::string text) {
+  request.status = status;
+  request.answer = std::move(text);
+  if (std::exchange(request.handed_over, false)) MHD_resume_connection(request.connection);
+}
+
+void HttpSource::Parts::completed(void* self, MHD_Connection*, void** state, MHD_RequestTerminationCode) {
+  Parts& parts = *static_cast<Parts*>(self);
+  auto* request = static_cast<Request*>(*state);
+  if (request == nullptr) return;
+  // A connection that is suspended cannot end; at a stop all are resumed first.
+  std::erase(parts.waiting_, request);
+  std::erase(parts.taken_, request);
+  parts.requests_.erase(request);
+  *state = nullptr;
+}
+
+HttpSource::HttpSource(Worker& worker, const Listener& listener, const HttpSourceOptions& options)
+    : parts_{std::make_unique<Parts>(worker, listener, options)} {}
+HttpSource::~HttpSource() = default;
+
+SourceState HttpSource::operator()(Output<Frame>& out) {
+  return parts_->call(out);
+}
+
+void HttpSource::finish(Output<Frame>&) {
+  parts_->finish();
+}
+
+}  // namespace sluice

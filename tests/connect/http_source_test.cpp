@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: Apache-2.0
+// HttpSource: what is answered with 200 is in the pipeline, whole; whatever else is answered had no effect.
+#include <map>
+#include <random>
+
+#include <sluice/connect/http_source.hpp>
+
+#include "tcp_peer.hpp"
+
+namespace sluice::test {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::SizeIs;
+using ::testing::StartsWith;
+
+class Http : public Served {
+ protected:
+  Engine& serve(const HttpSourceOptions& options = {}, const std::vector<std::string>& assignments = {}) {
+    listener_.emplace("127.0.0.1:0");
+    pipeline_.emplace("served");
+    http_source(*pipeline_, "in", *listener_, options).to<ShowFrame>("show").outlet("out");
+    return start(assignments);
+  }
+  static std::string post(std::string_view body, const std::string& path = "/") {
+    std::string request = "POST " + path + " HTTP/1.1\r\nHost: here\r\nContent-Length: ";
+    return request.append(std::to_string(body.size())).append("\r\n\r\n").append(body);
+  }
+  // "STATUS BODY" of the answer to a request; empty when the connection breaks before it is whole.
+  static std::string ask(TcpPeer& peer, std::string_view request) {
+    if (!peer.connected() || !peer.send(request)) return {};
+    const auto status = peer.line();
+    if (!status || status->size() < 12) return {};
+    for (auto line = peer.line(); line && *line != "\r"; line = peer.line()) {
+    }
+    // Every body of an answer is one line.
+    const auto body = peer.line();
+    return body ? status->substr(9, 3) + " " + *body : std::string{};
+  }
+  std::string ask(std::string_view request) const {
+    TcpPeer peer{address()};
+    return ask(peer, request);
+  }
+};
+
+TEST_F(Http, AnswersOnceTheEventsOfARequestAreCommitted) {
+  serve({.path = "/events"});
+  TcpPeer peer{address()};
+  EXPECT_EQ(ask(peer, post("one\ntwo\n\nthree", "/events")), "200 3");
+  EXPECT_TRUE(shows(3));
+  EXPECT_EQ(ask(peer, post("four\n", "/events")), "200 1") << "the connection stays";
+  EXPECT_EQ(ask(peer, post("", "/events")), "200 0");
+  EXPECT_THAT(drained(), ElementsAre(" 1 one", " 2 two", " 3 three", " 1 four"));
+}
+
+TEST_F(Http, TakesAWholeBodyAsAnEventIfThatIsWanted) {
+  serve({.lines = false});
+  EXPECT_EQ(ask(post("one\ntwo\n")), "200 1");
+  EXPECT_THAT(drained(), ElementsAre(" 1 one\ntwo\n"));
+}
+
+TEST_F(Http, SaysWhyItTakesNothing) {
+  Engine& engine = serve({.path = "/events", .body_bytes = 50'000}, {"lane.bytes=64KiB"});
+  EXPECT_THAT(ask("GET /events HTTP/1.1\r\nHost: here\r\n\r\n"), StartsWith("405 "));
+  EXPECT_THAT(ask(post("x")), StartsWith("404 events are taken at /events"));
+  EXPECT_THAT(ask(post(std::string(100'000, 'x'), "/events")), StartsWith("413 a body has 50000 bytes"));
+  std::string many;
+  for (int i = 0; i < 10'000; ++i)
+    many += "x\n";
+  EXPECT_THAT(ask(post(many, "/events")), StartsWith("413 10000 events are more than a lane"));
+  TcpPeer rubbish{address()};
+  EXPECT_TRUE(rubbish.send("\xff\xfe rubbish\r\n\r\n"));
+  EXPECT_TRUE(rubbish.is_ended());
+  {
+    const TcpPeer half{address()};
+    EXPECT_TRUE(half.send(post("half of it\n", "/events").substr(0, 62)));
+  }
+  EXPECT_EQ(ask(post("still there", "/events")), "200 1");
+  EXPECT_THAT(drained(), ElementsAre(" 1 still there"));
+  EXPECT_EQ(worker_of(engine, "in/0").restarts, 0U);
+}
+
+TEST_F(Http, ServesManyAtATimeAndRefusesConnectionsWhenItHasEnded) {
+  serve();
+  std::vector<std::unique_ptr<TcpPeer>> peers;
+  for (int i = 0; i < 100; ++i) {
+    peers.push_back(std::make_unique<TcpPeer>(address()));
+    EXPECT_TRUE(peers.back()->send("POST / HTTP/1.1\r\nHost: here\r\n"));
+  }
+  for (const auto& peer : peers)
+    EXPECT_EQ(ask(*peer, "Content-Length: 2\r\n\r\nx\n"), "200 1");
+  EXPECT_THAT(drained(), SizeIs(100));
+  EXPECT_FALSE(TcpPeer{address()}.connected());
+}
+
+// Each client sends requests of three lines, one after the other, and each again until it is answered.
+TEST_F(Http, LosesNoRequestThatItHasAnsweredAndTakesNoneInPartThroughKills) {
+  const unsigned kills = kills_or(40);
+  serve({}, {"restart.budget=1000000"});
+  std::atomic<bool> over{false};
+  std::atomic<std::uint64_t> progress{0};
+  std::vector<std::uint64_t> answered(8);
+  std::vector<std::thread> clients;
+  clients.reserve(answered.size());
+  for (std::size_t i = 0; i < answered.size(); ++i) {
+    clients.emplace_back([&, i] {
+      while (!over.load()) {
+        const std::string id = std::to_string(i) + ":" + std::to_string(answered[i]);
+        TcpPeer peer{address()};
+        if (ask(peer, post(id + " a\n" + id + " b\n" + id + " c\n")) != "200 3") continue;
+        ++answered[i];
+        ++progress;
+      }
+    });
+  }
+  std::mt19937 numbers{std::random_device{}()};
+  for (unsigned done = 0; done < kills; ++done) {
+    const std::uint64_t until = progress + numbers() % 60;
+    ASSERT_TRUE(eventually([&] { return progress >= until; }));
+    kill_server();
+  }
+  over = true;
+  for (std::thread& client : clients)
+    client.join();
+  std::map<std::string, std::string> parts;
+  for (const std::string& shown : drained()) {
+    const std::size_t id = shown.find(' ', 1) + 1;
+    parts[shown.substr(id, shown.find(' ', id) - id)] += shown.back();
+  }
+  for (const auto& [id, all] : parts)
+    EXPECT_EQ(all.size() % 3, 0U) << id << " was taken in part: " << all;
+  for (std::size_t i = 0; i < answered.size(); ++i) {
+    for (std::uint64_t n = 0; n < answered[i]; ++n)
+      EXPECT_EQ(parts.count(std::to_string(i) + ":" + std::to_string(n)), 1U);
+  }
+}
+
+}  // namespace
+}  // namespace sluice::test
