@@ -103,6 +103,10 @@ void add_stores(const Options& options) {
   for (const StoreRuns& runs : sqlite_runs(options.quick))
     add_store(runs);
 #endif
+#ifdef SLUICE_BENCH_NATS
+  for (const StoreRuns& runs : nats_runs(options.quick))
+    add_store(runs);
+#endif
 }
 
 }  // namespace

@@ -1,0 +1,244 @@
+// SPDX-License-Identifier: Apache-2.0
+// NATS JetStream: the connector, and a plain program that publishes the same messages with the library, as many before it waits
+// for their answers. The server is a real one, on loopback, that stores in files.
+//
+// What is asked of the server before and after a run is asked by a process of its own: libnats has threads, which would
+// not live on in the children that are measured.
+#include <arpa/inet.h>
+#include <array>
+#include <csignal>
+#include <cstdlib>
+#include <cstring>
+#include <fcntl.h>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <nats/nats.h>
+#include <netinet/in.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <system_error>
+#include <unistd.h>
+
+#include <sluice/connect/nats_sink.hpp>
+#include <sluice/error.hpp>
+
+#include "stores.hpp"
+
+namespace sluice::bench {
+namespace {
+
+constexpr const char* kStream = "BENCH";
+constexpr const char* kSubject = "bench.0";
+
+void check(natsStatus status) {
+  if (status != NATS_OK) throw Error{{"use", "NATS", natsStatus_GetText(status), "install nats-server"}};
+}
+
+// JetStream, in this process.
+class PlainNats {
+ public:
+  explicit PlainNats(const std::string& url) {
+    constexpr int kTries = 1000;
+    constexpr int kPauseMs = 5;
+    natsStatus status = NATS_NO_SERVER;
+    for (int i = 0; i < kTries && status != NATS_OK; ++i) {
+      status = natsConnection_ConnectTo(&connection_, url.c_str());
+      if (status != NATS_OK) nats_Sleep(kPauseMs);
+    }
+    check(status);
+    check(natsConnection_JetStream(&js_, connection_, nullptr));
+  }
+  ~PlainNats() {
+    jsCtx_Destroy(js_);
+    natsConnection_Destroy(connection_);
+  }
+  PlainNats(const PlainNats&) = delete;
+  PlainNats& operator=(const PlainNats&) = delete;
+
+  jsCtx* js() const noexcept { return js_; }
+
+ private:
+  natsConnection* connection_ = nullptr;
+  jsCtx* js_ = nullptr;
+};
+
+// What `work` gives, in a process of its own.
+StoredSum apart(const std::function<StoredSum()>& work) {
+  std::array<int, 2> ends{};
+  if (::pipe2(ends.data(), O_CLOEXEC) != 0) throw Error{{"make", "a pipe", errno_text(), ""}};
+  const pid_t child = ::fork();
+  if (child == 0) {
+    try {
+      const StoredSum sum = work();
+      if (::write(ends[1], &sum, sizeof(sum)) == sizeof(sum)) ::_exit(0);
+    } catch (const std::exception&) {
+      ::_exit(2);
+    }
+    ::_exit(1);
+  }
+  ::close(ends[1]);
+  StoredSum sum;
+  const bool whole = ::read(ends[0], &sum, sizeof(sum)) == sizeof(sum);
+  ::close(ends[0]);
+  ::waitpid(child, nullptr, 0);
+  if (!whole) throw Error{{"use", "nats-server", "it does not do what it is asked", "install nats-server"}};
+  return sum;
+}
+
+int free_port() {
+  const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t size = sizeof(address);
+  if (::bind(fd, reinterpret_cast<const sockaddr*>(&address), size) != 0)
+    throw Error{{"find", "a free port", errno_text(), ""}};
+  ::getsockname(fd, reinterpret_cast<sockaddr*>(&address), &size);
+  ::close(fd);
+  return ntohs(address.sin_port);
+}
+
+// Empty when it is not installed: then there is nothing to measure.
+std::string server_program() {
+  for (const char* path : {"/usr/sbin/nats-server", "/usr/bin/nats-server", "/usr/local/bin/nats-server"}) {
+    if (::access(path, X_OK) == 0) return path;
+  }
+  return {};
+}
+
+// A handler that sends each row.
+class NatsRows {
+ public:
+  NatsRows(Worker& worker, const NatsSinkOptions& options) : sink_{worker, options} {}
+  void operator()(const StoredRow& row) { sink_.publish({reinterpret_cast<const char*>(&row), sizeof(row)}); }
+
+ private:
+  NatsSink sink_;
+};
+
+// A server that is no child of the suite, which looks after each run whether any process is left: a process in between, which
+// the suite's end ends, by a pipe that closes.
+class NatsRun {
+ public:
+  NatsRun() : port_{std::to_string(free_port())}, url_{"nats://127.0.0.1:" + port_} {
+    std::string name = (std::filesystem::temp_directory_path() / "sluice-bench-nats-XXXXXX").string();
+    if (::mkdtemp(name.data()) == nullptr)
+      throw Error{{"make the directory", name, errno_text(), "set TMPDIR"}};
+    directory_ = name;
+    std::array<int, 2> ends{};
+    if (::pipe2(ends.data(), O_CLOEXEC) != 0) throw Error{{"make", "a pipe", errno_text(), ""}};
+    const pid_t first = ::fork();
+    if (first == 0) {
+      ::close(ends[1]);
+      if (::fork() == 0) serve_until_closed(ends[0]);
+      ::_exit(0);
+    }
+    ::close(ends[0]);
+    alive_ = ends[1];
+    ::waitpid(first, nullptr, 0);
+  }
+  ~NatsRun() { ::close(alive_); }
+  NatsRun(const NatsRun&) = delete;
+  NatsRun& operator=(const NatsRun&) = delete;
+
+  void empty() const {
+    apart([this]() -> StoredSum {
+      const PlainNats nats{url_};
+      js_DeleteStream(nats.js(), kStream, nullptr, nullptr);
+      jsStreamConfig config;
+      jsStreamConfig_Init(&config);
+      const char* subjects[] = {kSubject};
+      config.Name = kStream;
+      config.Subjects = subjects;
+      config.SubjectsLen = 1;
+      config.Duplicates = 1'000'000'000;
+      check(js_AddStream(nullptr, nats.js(), &config, nullptr, nullptr));
+      return {};
+    });
+  }
+
+  void plain(std::uint64_t rows) const {
+    const PlainNats nats{url_};
+    for (std::uint64_t number = 0; number < rows;) {
+      for (std::uint64_t i = 0; i < kRowsABatch && number < rows; ++i) {
+        const StoredRow row = stored_row(number++);
+        check(js_PublishAsync(nats.js(), kSubject, &row, sizeof(row), nullptr));
+      }
+      check(js_PublishAsyncComplete(nats.js(), nullptr));
+    }
+  }
+
+  void sink(const Stream<StoredRow>& rows) const {
+    NatsSinkOptions options;
+    options.server.url = url_;
+    options.stream = kStream;
+    options.subject = kSubject;
+    rows.to<NatsRows>("store", options);
+  }
+
+  StoredSum sum() const {
+    return apart([this] {
+      constexpr int kBatch = 1000;
+      const PlainNats nats{url_};
+      natsSubscription* subscription = nullptr;
+      check(js_PullSubscribe(&subscription, nats.js(), kSubject, nullptr, nullptr, nullptr, nullptr));
+      StoredSum sum;
+      natsMsgList list{};
+      while (natsSubscription_Fetch(&list, subscription, kBatch, 300, nullptr) == NATS_OK) {
+        for (int i = 0; i < list.Count; ++i) {
+          StoredRow row;
+          std::memcpy(&row, natsMsg_GetData(list.Msgs[i]), sizeof(row));
+          ++sum.rows;
+          sum.numbers += row.number;
+          natsMsg_Ack(list.Msgs[i], nullptr);
+        }
+        natsMsgList_Destroy(&list);
+      }
+      natsSubscription_Destroy(subscription);
+      return sum;
+    });
+  }
+
+ private:
+  [[noreturn]] void serve_until_closed(int pipe) const {
+    ::setsid();
+    const int null = ::open("/dev/null", O_RDWR | O_CLOEXEC);
+    for (const int standard : {0, 1, 2})
+      ::dup2(null, standard);
+    const pid_t server = ::fork();
+    if (server == 0) {
+      ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+      const std::string program = server_program();
+      ::execl(program.c_str(), "nats-server", "-a", "127.0.0.1", "-p", port_.c_str(), "-js", "-sd",
+              directory_.c_str(), nullptr);
+      ::_exit(127);
+    }
+    char nothing = 0;
+    while (::read(pipe, &nothing, 1) < 0) {
+    }
+    ::kill(server, SIGKILL);
+    ::waitpid(server, nullptr, 0);
+    std::error_code ignored;
+    std::filesystem::remove_all(directory_, ignored);
+    ::_exit(0);
+  }
+
+  std::string port_;
+  std::string url_;
+  std::filesystem::path directory_;
+  int alive_ = -1;
+};
+
+}  // namespace
+
+std::vector<StoreRuns> nats_runs(bool quick) {
+  if (server_program().empty()) return {};
+  const auto run = std::make_shared<NatsRun>();
+  return {{"nats", "storage:file", quick ? 10'000U : 40'000U, [run] { run->empty(); },
+           [run](const Stream<StoredRow>& stream) { run->sink(stream); },
+           [run](std::uint64_t count) { run->plain(count); }, [run] { return run->sum(); }}};
+}
+
+}  // namespace sluice::bench
