@@ -101,13 +101,12 @@ KafkaCluster::~KafkaCluster() {
 void KafkaCluster::send(const std::string& topic, const std::vector<std::string>& values) const {
   in_child([&] {
     rd_kafka_t* producer = make(RD_KAFKA_PRODUCER, brokers_);
-    std::size_t number = 0;
+    rd_kafka_topic_t* named = rd_kafka_topic_new(producer, topic.c_str(), nullptr);
+    std::int32_t partition = 0;
     for (const std::string& value : values) {
-      rd_kafka_producev(
-          producer, RD_KAFKA_V_TOPIC(topic.c_str()),
-          RD_KAFKA_V_PARTITION(static_cast<std::int32_t>(number++ % static_cast<std::size_t>(partitions_))),
-          RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY),
-          RD_KAFKA_V_VALUE(const_cast<char*>(value.data()), value.size()), RD_KAFKA_V_END);
+      rd_kafka_produce(named, partition, RD_KAFKA_MSG_F_COPY, const_cast<char*>(value.data()), value.size(),
+                       nullptr, 0, nullptr);
+      partition = (partition + 1) % partitions_;
     }
     rd_kafka_flush(producer, kTimeoutMs);
     return std::string{};

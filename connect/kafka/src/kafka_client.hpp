@@ -25,6 +25,7 @@ using KafkaMessagePtr = std::unique_ptr<rd_kafka_message_t, KafkaDelete<rd_kafka
 using KafkaErrorPtr = std::unique_ptr<rd_kafka_error_t, KafkaDelete<rd_kafka_error_destroy>>;
 using KafkaPartitionsPtr =
     std::unique_ptr<rd_kafka_topic_partition_list_t, KafkaDelete<rd_kafka_topic_partition_list_destroy>>;
+using KafkaTopicPtr = std::unique_ptr<rd_kafka_topic_t, KafkaDelete<rd_kafka_topic_destroy>>;
 using KafkaQueuePtr = std::unique_ptr<rd_kafka_queue_t, KafkaDelete<rd_kafka_queue_destroy>>;
 
 using KafkaSettings = std::vector<std::pair<std::string, std::string>>;

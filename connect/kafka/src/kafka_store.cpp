@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cstdlib>
+#include <numeric>
 #include <tuple>
 #include <utility>
 #include <vector>
@@ -59,9 +60,11 @@ class KafkaStore::Impl {
   std::string id_;  // Of the transactions and of the group.
   detail::KafkaMarks marks_;
   std::int64_t transactions_ = 0;
-  std::size_t largest_ = 0;                                   // Key and value, in bytes.
+  std::vector<std::size_t> indices_;  // 0, 1, 2 ...: what a delivery report points to.
+  std::size_t largest_ = 0;           // Key and value, in bytes.
   std::vector<std::pair<std::size_t, std::string>> refused_;  // Of the batch: which effect, and why.
   detail::KafkaHandlePtr producer_;
+  detail::KafkaTopicPtr topic_;
 };
 
 void KafkaStore::Impl::must(rd_kafka_error_t* made) const {
@@ -74,7 +77,7 @@ void KafkaStore::Impl::on_delivery(rd_kafka_t*, const rd_kafka_message_t* messag
   if (message->err != RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE &&
       message->err != RD_KAFKA_RESP_ERR_INVALID_RECORD)
     return;
-  static_cast<Impl*>(store)->refused_.emplace_back(reinterpret_cast<std::uintptr_t>(message->_private),
+  static_cast<Impl*>(store)->refused_.emplace_back(*static_cast<const std::size_t*>(message->_private),
                                                    rd_kafka_err2str(message->err));
 }
 
@@ -89,6 +92,7 @@ SinkClaim KafkaStore::Impl::claim(const SinkOwner& owner) {
   largest_ = largest_message(config.get());
   producer_ = detail::kafka_handle(RD_KAFKA_PRODUCER, std::move(config), options_.server);
   std::ignore = detail::kafka_partitions(producer_.get(), options_.server, options_.topic);
+  topic_.reset(rd_kafka_topic_new(producer_.get(), options_.topic.c_str(), nullptr));
   // Ends what a predecessor has begun, and fences it.
   must(rd_kafka_init_transactions(producer_.get(), timeout_ms()));
   marks_ = committed_marks(owner.origin);
@@ -171,19 +175,19 @@ void KafkaStore::Impl::apply(const SinkBatch<Effect>& batch) {
 
 void KafkaStore::Impl::produce(const SinkBatch<Effect>& batch) {
   constexpr int kPauseMs = 10;
+  indices_.resize(batch.effects.size());
+  std::iota(indices_.begin(), indices_.end(), std::size_t{0});
   for (std::size_t index = 0; index < batch.effects.size(); ++index) {
     const Effect& message = batch.effects[index].effect;
     rd_kafka_resp_err_t code = RD_KAFKA_RESP_ERR_NO_ERROR;
     const auto until = std::chrono::steady_clock::now() + options_.server.timeout;
     do {
-      // A value that is there and empty is no tombstone.
-      code = rd_kafka_producev(
-          producer_.get(), RD_KAFKA_V_TOPIC(options_.topic.c_str()),
-          RD_KAFKA_V_PARTITION(RD_KAFKA_PARTITION_UA), RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY),
-          RD_KAFKA_V_KEY(message.key.empty() ? nullptr : message.key.data(), message.key.size()),
-          // The library promises not to change what it copies.
-          RD_KAFKA_V_VALUE(const_cast<char*>(message.value.data()), message.value.size()),
-          RD_KAFKA_V_OPAQUE(reinterpret_cast<void*>(index)), RD_KAFKA_V_END);
+      // The library promises not to change what it copies.
+      const int taken = rd_kafka_produce(topic_.get(), RD_KAFKA_PARTITION_UA, RD_KAFKA_MSG_F_COPY,
+                                         const_cast<char*>(message.value.data()), message.value.size(),
+                                         message.key.empty() ? nullptr : message.key.data(),
+                                         message.key.size(), &indices_[index]);
+      code = taken == 0 ? RD_KAFKA_RESP_ERR_NO_ERROR : rd_kafka_last_error();
       if (code == RD_KAFKA_RESP_ERR__QUEUE_FULL) rd_kafka_poll(producer_.get(), kPauseMs);
     } while (code == RD_KAFKA_RESP_ERR__QUEUE_FULL && std::chrono::steady_clock::now() < until);
     if (code == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE) {

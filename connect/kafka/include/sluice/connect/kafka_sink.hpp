@@ -22,6 +22,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include <sluice/connect/kafka_server.hpp>
 #include <sluice/connect/transaction_sink.hpp>
@@ -31,6 +32,9 @@ namespace sluice {
 
 // A message: those with one key go to one partition, in order.
 struct KafkaMessage {
+  explicit KafkaMessage(std::string value, std::string key = {})
+      : value{std::move(value)}, key{std::move(key)} {}
+
   std::string value;
   std::string key;  // Empty: any partition.
 };
