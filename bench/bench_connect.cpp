@@ -107,6 +107,10 @@ void add_stores(const Options& options) {
   for (const StoreRuns& runs : nats_runs(options.quick))
     add_store(runs);
 #endif
+#ifdef SLUICE_BENCH_POSTGRES
+  for (const StoreRuns& runs : postgres_runs(options.quick))
+    add_store(runs);
+#endif
 }
 
 }  // namespace

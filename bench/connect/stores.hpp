@@ -47,5 +47,6 @@ struct StoreRuns {
 
 std::vector<StoreRuns> sqlite_runs(bool quick);
 std::vector<StoreRuns> nats_runs(bool quick);
+std::vector<StoreRuns> postgres_runs(bool quick);
 
 }  // namespace sluice::bench

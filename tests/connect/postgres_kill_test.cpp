@@ -87,7 +87,8 @@ TEST_F(PostgresKills, BetweenTheTwoCommitsNeitherLoseNorDoubleARow) {
   Engine engine{pipeline, harsh()};
   engine.start();
   auto in = engine.inlet<PgPayment>("in");
-  while (restarts(engine) < wanted / 2 * 2)
+  const std::uint64_t all = wanted / 2;
+  while (restarts(engine) < 2 * all)
     pay(in, 32);
   in.close();
   ASSERT_TRUE(engine.wait_for(kDeadline));
