@@ -117,7 +117,7 @@ class NatsSinkKills : public WithNats {
 };
 
 TEST_F(NatsSinkKills, OfWorkersAtRandomInstantsNeitherLoseNorRepeat) {
-  const unsigned wanted = kills_wanted(25);
+  const unsigned wanted = kills_wanted(15);
   unsigned kills = 0;
   run(sink_options(), [&](Engine& engine) {
     if (const pid_t pid = worker(engine); pid > 1 && ::kill(pid, SIGKILL) == 0) ++kills;
@@ -127,13 +127,13 @@ TEST_F(NatsSinkKills, OfWorkersAtRandomInstantsNeitherLoseNorRepeat) {
 }
 
 TEST_F(NatsSinkKills, BetweenTheAnswerOfTheServerAndOurCommitNeitherLoseNorRepeat) {
-  deaths_.allow(static_cast<int>(kills_wanted(30)));
+  deaths_.allow(static_cast<int>(kills_wanted(15)));
   run(sink_options(), [&](Engine&) { return deaths_.left() == 0; });
   expect_each_once_and_in_order();
 }
 
 TEST_F(NatsSinkKills, OfTheServerNeitherLoseNorRepeat) {
-  const unsigned wanted = std::min(kills_wanted(6), 50U);
+  const unsigned wanted = std::min(kills_wanted(4), 50U);
   unsigned kills = 0;
   run(sink_options(), [&](Engine&) {
     server().kill();
@@ -147,7 +147,7 @@ TEST_F(NatsSinkKills, OfConnectionsInTheMidstOfAMessageNeitherLoseNorRepeat) {
   CuttingProxy proxy{server().port(), static_cast<std::uint32_t>(random_())};
   NatsSinkOptions options = sink_options();
   options.server.url = proxy.nats_url();
-  const unsigned wanted = std::min(kills_wanted(15), 200U);
+  const unsigned wanted = std::min(kills_wanted(10), 200U);
   proxy.cut(wanted);
   run(options, [&](Engine&) { return proxy.cuts() >= wanted; });
   expect_each_once_and_in_order();
@@ -178,7 +178,7 @@ TEST_F(NatsSinkKills, WhatADeadWorkerStillHadInItsSocketIsStoredOnceAtMost) {
     std::this_thread::sleep_for(20ms);
     if (const pid_t pid = worker(engine); pid > 1) ::kill(pid, SIGKILL);
     server().resume();
-    return ++times >= 20;
+    return ++times >= std::min(kills_wanted(10), 50U);
   });
   expect_each_once_and_in_order();
 }

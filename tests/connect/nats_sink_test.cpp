@@ -101,7 +101,7 @@ TEST_F(NatsSinkTest, GetsThroughWhileStrangersSendToOtherSubjectsOfItsStream) {
   const std::vector<std::string> texts = numbers(3000);
   for (std::size_t i = 0; i < texts.size(); ++i) {
     std::ignore = in.push(Bytes{std::string_view{texts[i]}});
-    if (i % 300 == 0) send_messages(server().url(), "strange.er", numbers(200));
+    if (i % 600 == 0) send_messages(server().url(), "strange.er", numbers(200));
   }
   in.close();
   EXPECT_TRUE(engine.wait_for(kDeadline));

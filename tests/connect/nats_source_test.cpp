@@ -288,7 +288,7 @@ TEST_F(NatsSourceTest, EmptiesAWorkQueueExactly) {
 }
 
 TEST_F(NatsSourceTest, KillsOfItsWorkerNeitherLoseNorRepeat) {
-  const unsigned wanted = kills_wanted(25);
+  const unsigned wanted = kills_wanted(15);
   unsigned kills = 0;
   const auto got = read_while(options(true), 2000, [&](Engine& engine) {
     if (const pid_t pid = worker_of(engine, "read/0").pid; pid > 1 && ::kill(pid, SIGKILL) == 0) ++kills;
@@ -298,7 +298,7 @@ TEST_F(NatsSourceTest, KillsOfItsWorkerNeitherLoseNorRepeat) {
 }
 
 TEST_F(NatsSourceTest, KillsOfTheServerNeitherLoseNorRepeat) {
-  const unsigned wanted = std::min(kills_wanted(6), 50U);
+  const unsigned wanted = std::min(kills_wanted(4), 50U);
   unsigned kills = 0;
   const auto got = read_while(options(true), 2000, [&](Engine&) {
     server().kill();
@@ -312,7 +312,7 @@ TEST_F(NatsSourceTest, ConnectionsThatAreCutNeitherLoseNorRepeat) {
   CuttingProxy proxy{server().port(), static_cast<std::uint32_t>(random_()), 2000, 20'000};
   NatsSourceOptions through = options(true);
   through.server.url = proxy.nats_url();
-  const unsigned wanted = std::min(kills_wanted(15), 200U);
+  const unsigned wanted = std::min(kills_wanted(10), 200U);
   proxy.cut(wanted);
   const auto got = read_while(through, 2000, [&](Engine&) { return proxy.cuts() >= wanted; });
   EXPECT_EQ(got, numbered(0, sent_));
