@@ -41,18 +41,23 @@ class LineStore {
     text.resize(last == std::string::npos ? 0 : last + 8);
     if (::ftruncate(fd_, static_cast<off_t>(text.size())) != 0) throw sluice::Unavailable{path_ + " cannot be cut"};
     sluice::SinkClaim claim;
+    std::uint64_t last_run = 0;
     std::istringstream lines{text};
     for (std::string line; std::getline(lines, line);) {
       std::istringstream words{line};
       std::string what;
       sluice::Watermark mark;
       words >> what;
-      if (what == "epoch") words >> claim.epoch;
+      if (what == "epoch") words >> claim.epoch >> last_run;
       if (what != "done" || !(words >> mark.origin >> mark.end)) continue;
       // Of this run and worker: the lanes of an origin are its last bits.
       if ((mark.origin ^ owner.origin) >> sluice::EventId::kLaneBits == 0) claim.watermarks.push_back(mark);
     }
-    write("epoch " + std::to_string(++claim.epoch) + "\ncommit\n");
+    // A host that was stopped while another took its place does not take it back.
+    const std::uint64_t run = sluice::EventId{owner.origin, 0}.run();
+    if (!claim.watermarks.empty() && last_run != run)
+      throw sluice::Error{{"write into", path_, "another host has taken over", "end one of the two"}};
+    write("epoch " + std::to_string(++claim.epoch) + " " + std::to_string(run) + "\ncommit\n");
     return claim;
   }
 

@@ -123,6 +123,9 @@ TEST_F(ConnectGuide, RefusesAWriterAfterAnotherHasTakenOver) {
   now.apply({owner, first.epoch + 1, effects, marks});
   LineStore next{file("journal")};
   EXPECT_EQ(next.claim(owner).watermarks, marks);
+  const SinkOwner other_run{"readings", "journal", 0, 1, std::uint64_t{1} << 41U};
+  EXPECT_EQ(LineStore{file("journal")}.claim(other_run).epoch, first.epoch + 3);
+  EXPECT_THAT(error_of([&] { LineStore{file("journal")}.claim(owner); }), HasSubstr("taken over"));
 }
 
 TEST_F(ConnectGuide, HasTheProgramThatIsTestedHere) {
