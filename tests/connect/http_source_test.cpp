@@ -94,6 +94,13 @@ TEST_F(Http, ServesManyAtATimeAndRefusesConnectionsWhenItHasEnded) {
   EXPECT_FALSE(TcpPeer{address()}.connected());
 }
 
+std::string lines_of_request(const std::string& id) {
+  std::string lines;
+  for (const char* part : {" a\n", " b\n", " c\n"})
+    lines.append(id).append(part);
+  return lines;
+}
+
 // Each client sends requests of three lines, one after the other, and each again until it is answered.
 TEST_F(Http, LosesNoRequestThatItHasAnsweredAndTakesNoneInPartThroughKills) {
   const unsigned kills = kills_or(40);
@@ -108,7 +115,7 @@ TEST_F(Http, LosesNoRequestThatItHasAnsweredAndTakesNoneInPartThroughKills) {
       while (!over.load()) {
         const std::string id = std::to_string(i) + ":" + std::to_string(answered[i]);
         TcpPeer peer{address()};
-        if (ask(peer, post(id + " a\n" + id + " b\n" + id + " c\n")) != "200 3") continue;
+        if (ask(peer, post(lines_of_request(id))) != "200 3") continue;
         ++answered[i];
         ++progress;
       }

@@ -156,10 +156,12 @@ TEST_F(TcpServers, HearEveryConnectionWhateverTheOthersDo) {
   {
     const Rabble rabble{address()};
     std::vector<std::unique_ptr<TcpPeer>> silent;
+    silent.reserve(300);
     for (int i = 0; i < 300; ++i)
       silent.push_back(std::make_unique<TcpPeer>(address()));
     // Each of ten, a line at a time.
     std::vector<std::unique_ptr<TcpPeer>> good;
+    good.reserve(10);
     for (int i = 0; i < 10; ++i)
       good.push_back(std::make_unique<TcpPeer>(address()));
     for (int line = 0; line < 20; ++line) {
@@ -226,6 +228,7 @@ TEST_F(TcpServers, WithoutDescriptorsTurnAwayTheNextAndServeThoseTheyHave) {
   }
   ASSERT_TRUE(eventually([&] { return std::filesystem::exists(file("serving")); }));
   std::vector<std::unique_ptr<TcpPeer>> peers;
+  peers.reserve(300);
   for (int i = 0; i < 300; ++i)
     peers.push_back(std::make_unique<TcpPeer>(address()));
   EXPECT_TRUE(peers.front()->send("first\n"));
