@@ -108,8 +108,10 @@ int report_problems(const Stats& stats) {
                  static_cast<unsigned long long>(stats.problem_count - stats.problems.size()));
   }
   if (stats.dead_letters() != 0) {
-    std::fprintf(stderr, "problem: %llu events killed their worker too often, or were refused, and are dead letters in %s\n",
-                 static_cast<unsigned long long>(stats.dead_letters()), stats.reports.c_str());
+    std::fprintf(
+        stderr,
+        "problem: %llu events killed their worker too often, or were refused, and are dead letters in %s\n",
+        static_cast<unsigned long long>(stats.dead_letters()), stats.reports.c_str());
   }
   return stats.problem_count == 0 && stats.dead_letters() == 0 ? kExitOk : kExitFailed;
 }

@@ -54,7 +54,7 @@ TEST_F(FileSinkTrouble, WithALinkInItsPlaceWritesNothingThroughIt) {
 }
 
 TEST_F(FileSinkTrouble, WithAnotherWriterIsAnError) {
-  std::ofstream{file("out/items-0.manifest")};
+  { const std::ofstream empty{file("out/items-0.manifest")}; }
   const int fd = ::open(file("out/items-0.manifest").c_str(), O_RDWR | O_CLOEXEC);
   ASSERT_EQ(::flock(fd, LOCK_EX | LOCK_NB), 0);
   EXPECT_THAT(outcome_of(options()), HasSubstr("another worker or program writes these files"));

@@ -96,6 +96,7 @@ std::string numbered(int from, int to, const std::string& word) {
 // "KEY NUMBER word i" for lines of a file that begins with the word's line 0.
 std::vector<std::string> told(const std::string& file, int count, const std::string& word) {
   std::vector<std::string> lines;
+  lines.reserve(static_cast<std::size_t>(count));
   for (int i = 0; i < count; ++i)
     lines.push_back(std::to_string(file_key(file)) + " " + std::to_string(i + 1) + " " + word + " " +
                     std::to_string(i));
@@ -180,6 +181,7 @@ class Following {
 // The texts alone.
 std::vector<std::string> texts(const std::vector<std::string>& lines) {
   std::vector<std::string> texts;
+  texts.reserve(lines.size());
   for (const std::string& line : lines)
     texts.push_back(line.substr(line.find(' ', line.find(' ') + 1) + 1));
   return texts;

@@ -155,7 +155,7 @@ TEST_F(NatsSourceTest, GoesOnFromItsCommitWhenItIsStartedAgain) {
 // The pipeline is parked behind 100 messages; `meanwhile` happens; what the next start says, or reads.
 class NatsSourceParked : public NatsSourceTest {
  protected:
-  std::vector<std::string> read_after(const std::function<void()>& meanwhile, NatsSourceOptions then) {
+  std::vector<std::string> read_after(const std::function<void()>& meanwhile, const NatsSourceOptions& then) {
     Settings kept = settings();
     kept.set("segment.path", file("segment"));
     send(numbered(0, 100));

@@ -39,6 +39,7 @@ class Postgres : public WithPostgres {
 TEST_F(Postgres, HasEachRowOnce) {
   PgLedger ledger;
   std::vector<PgPayment> events;
+  events.reserve(20'000);
   for (int i = 0; i < 20'000; ++i)
     events.push_back(ledger.pay());
   run(book_pipeline(database(), 2), events, settings());

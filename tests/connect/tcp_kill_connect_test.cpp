@@ -267,7 +267,7 @@ TEST_F(ExactHost, ThroughKillsOfTheWholePipelineThatIsResumed) {
   std::map<std::string, std::uint64_t> sent;
   for (const char* id : {"a", "b", "c", "d"})
     senders.push_back(std::make_unique<SteadySender>(
-        id, [&address] { return address; }, over));
+        id, [&address]() -> std::string { return std::string{address}; }, over));
   std::vector<std::uint64_t> counts(senders.size());
   std::vector<std::thread> threads;
   threads.reserve(senders.size());

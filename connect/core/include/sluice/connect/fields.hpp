@@ -50,11 +50,11 @@ struct NamedField {
 };
 
 template <class M>
-constexpr bool is_text = false;
+inline constexpr bool is_text = false;
 template <std::size_t kSize>
-constexpr bool is_text<char[kSize]> = true;
+inline constexpr bool is_text<char[kSize]> = true;
 template <std::size_t kSize>
-constexpr bool is_text<std::array<char, kSize>> = true;
+inline constexpr bool is_text<std::array<char, kSize>> = true;
 
 template <class M>
 constexpr FieldKind field_kind() {
