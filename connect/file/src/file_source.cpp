@@ -35,7 +35,7 @@ bool is(const struct stat& status, std::uint64_t device, std::uint64_t inode) {
 std::string find_renamed(const std::string& path, std::uint64_t device, std::uint64_t inode) {
   std::error_code error;
   for (const auto& entry : fs::directory_iterator{fs::absolute(path).parent_path(), error}) {
-    const std::string name = entry.path().string();
+    std::string name = entry.path().string();
     const auto status = stat_of(name);
     if (status && S_ISREG(status->st_mode) && is(*status, device, inode)) return name;
   }
@@ -204,14 +204,23 @@ bool FileLines::begin_file(LineTaker& taker, std::string_view header) {
   return false;
 }
 
+// Of the file of the position. A path of the options may have no file at the moment: it was renamed, and the new one is to come.
+std::string FileLines::current_path(const std::vector<std::string>& all) const {
+  for (const std::vector<std::string>& paths : {options_.paths, all}) {
+    const auto found = std::find_if(paths.begin(), paths.end(), [&](const std::string& path) {
+      return file_key(path) == position_->file;
+    });
+    if (found != paths.end()) return *found;
+  }
+  return {};
+}
+
 // Opens the file that is next; false when there is none.
 bool FileLines::go_on() {
   const std::vector<std::string> all = files();
   if (position_->file != 0) {
-    const auto current = std::find_if(
-        all.begin(), all.end(), [&](const std::string& path) { return file_key(path) == position_->file; });
-    if (current != all.end()) {
-      take_up(*current);
+    if (const std::string path = current_path(all); !path.empty()) {
+      take_up(path);
       return reader_ != nullptr;
     }
     worker_.report(fmt::format("a file of {} is gone: what was behind byte {} is lost", worker_.stage(),

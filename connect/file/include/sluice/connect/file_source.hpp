@@ -90,6 +90,7 @@ class FileLines {
   bool mine(const std::string& path, std::size_t index, bool of_directory) const;
   std::vector<std::string> files() const;
   bool begin_file(LineTaker& taker, std::string_view header);
+  std::string current_path(const std::vector<std::string>& all) const;
   bool go_on();
   void open(const std::string& path, const std::string& name);
   void take_up(const std::string& path);
