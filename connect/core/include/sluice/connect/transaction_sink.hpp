@@ -85,8 +85,6 @@ struct SinkBatch {
 //                      an owner that has written here, and from which another run took over since, is an Error: its host was stopped
 //                      for so long that its connections are gone;
 //   apply(batch)       all of it in one transaction, or nothing; with another epoch in the store than the batch's, nothing.
-// claim() refuses a worker of a run that has watermarks there while another run has claimed since: a zombie that begins anew,
-// after Unavailable for one, would take its place back.
 // Both throw Unavailable when the store is away, does not answer, or may have committed and did not say so; Refused with the
 // events whose effects it refuses; Error for what only a person can mend: another epoch, a table that is missing.
 template <class S>
