@@ -231,7 +231,7 @@ bool FileLines::go_on() {
                                  [&](const std::string& path) { return !done_.contains(file_key(path)); });
   if (next == all.end()) return false;
   open(*next, *next);
-  return true;
+  return reader_ != nullptr;
 }
 
 // The file of the position, which an earlier process has read.
@@ -264,9 +264,17 @@ void FileLines::open(const std::string& path, const std::string& name) {
   std::optional<struct stat> after;
   do {
     before = stat_of(name);
-    reader_ = std::make_unique<LineReader>(name, options);
+    try {
+      reader_ = std::make_unique<LineReader>(name, options);
+    } catch (const Error&) {
+      // One that is followed may have been renamed since it was looked at: then it is looked for again.
+      if (!options_.follow || stat_of(name)) throw;
+      return reader_.reset();
+    }
     after = stat_of(name);
   } while (!before || !after || !is(*after, before->st_dev, before->st_ino));
+  // Nor is another file that took the name meanwhile read from the position of the one before.
+  if (position_->file != 0 && !is(*after, position_->device, position_->inode)) return reader_.reset();
   path_ = path;
   followed_ = options.growing && !reader_->compressed();
   renamed_ = ending_ = false;
