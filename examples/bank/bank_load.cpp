@@ -36,6 +36,7 @@ struct Options {
   std::uint64_t payments = 20'000;
   std::string expect;
   unsigned patience_s = 60;
+  std::uint64_t parts = 1;
 };
 
 enum class Kind { good, malformed, twice, uncovered };
@@ -150,11 +151,35 @@ class Connection {
   std::string rest_;
 };
 
+// What all senders together have had acknowledged. Tells each time when another part is, but not the last.
+class Progress {
+ public:
+  explicit Progress(const Options& options)
+      : total_{options.senders * options.payments}, parts_{options.parts} {}
+
+  // Any sender's thread.
+  void add(std::uint64_t payments) {
+    const std::uint64_t before = acknowledged_.fetch_add(payments);
+    for (std::uint64_t part = 1; part < parts_; ++part) {
+      const std::uint64_t end = total_ * part / parts_;
+      if (before >= end || before + payments < end) continue;
+      const std::string line =
+          fmt::format("bank-load: part {} of {}: {} payments are acknowledged\n", part, parts_, end);
+      std::cout << line << std::flush;
+    }
+  }
+
+ private:
+  std::uint64_t total_;
+  std::uint64_t parts_;
+  std::atomic<std::uint64_t> acknowledged_{0};
+};
+
 // One sender: all of its payments, over as many connections as it takes.
 class Sender {
  public:
-  Sender(const Options& options, unsigned number, std::atomic<std::uint64_t>& connections)
-      : options_{options}, number_{number}, connections_{connections} {}
+  Sender(const Options& options, unsigned number, std::atomic<std::uint64_t>& connections, Progress& progress)
+      : options_{options}, number_{number}, connections_{connections}, progress_{progress} {}
 
   // What went wrong, or nothing.
   std::string pay() {
@@ -205,18 +230,21 @@ class Sender {
   }
 
   void note(std::uint64_t count, const std::string& line, std::uint64_t most) {
-    if (count < acknowledged_)
+    if (count < acknowledged_) {
       fault_ = fmt::format("sender {}: \"{}\" after {} were acknowledged: it was taken back", number_, line,
                            acknowledged_);
-    else if (count > most)
+    } else if (count > most) {
       fault_ = fmt::format("sender {}: \"{}\" of {} that were sent", number_, line, most);
-    else
+    } else {
+      progress_.add(count - acknowledged_);
       acknowledged_ = count;
+    }
   }
 
   const Options& options_;
   unsigned number_;
   std::atomic<std::uint64_t>& connections_;
+  Progress& progress_;
   std::uint64_t acknowledged_ = 0;
   std::string fault_;
 };
@@ -224,12 +252,15 @@ class Sender {
 int run(const Options& options) {
   if (!options.expect.empty()) write_expected(options);
   std::atomic<std::uint64_t> connections{0};
+  Progress progress{options};
   std::vector<std::string> faults(options.senders);
   const auto start = std::chrono::steady_clock::now();
   {
     std::vector<std::jthread> threads;
     for (unsigned sender = 0; sender < options.senders; ++sender)
-      threads.emplace_back([&, sender] { faults[sender] = Sender{options, sender, connections}.pay(); });
+      threads.emplace_back([&, sender] {
+        faults[sender] = Sender{options, sender, connections, progress}.pay();
+      });
   }
   const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - start;
   int status = 0;
@@ -258,6 +289,8 @@ int main(int argc, char** argv) try {
   app.add_option("--expect", options.expect, "A directory for what the tables must hold")
       ->check(CLI::ExistingDirectory);
   app.add_option("--patience", options.patience_s, "Seconds without an acknowledgement that are too long");
+  app.add_option("--parts", options.parts, "Tell when each of so many equal parts is acknowledged")
+      ->check(CLI::Range(1, 10'000));
   CLI11_PARSE(app, argc, argv);
   return run(options);
 } catch (const std::exception& error) {
