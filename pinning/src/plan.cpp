@@ -1,14 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
-#include <set>
 #include <utility>
 
 #include <fmt/format.h>
 
 #include <sluice/error.hpp>
+#include <sluice/pinning/distance.hpp>
 #include <sluice/pinning/plan.hpp>
 
+#include "lanes.hpp"
 #include "order.hpp"
+#include "remarks.hpp"
+#include "usable.hpp"
 
 namespace sluice::pinning {
 namespace {
@@ -29,24 +32,6 @@ std::size_t count_workers(const PlanRequest& request) {
   return workers;
 }
 
-CpuSet set_of(const Units& units) {
-  CpuSet set;
-  for (const ProcessingUnit& unit : units)
-    set.insert(unit.os_index);
-  return set;
-}
-
-Units select(const Units& units, auto&& wanted) {
-  Units selected;
-  std::copy_if(units.begin(), units.end(), std::back_inserter(selected), wanted);
-  return selected;
-}
-
-bool memory_allowed(const Topology& topology, int node) {
-  return std::any_of(topology.nodes.begin(), topology.nodes.end(),
-                     [node](const NumaNode& known) { return known.os_index == node && known.allowed; });
-}
-
 Place place_on(const Topology& topology, const Units& units, bool shared) {
   Place place{.units = set_of(units), .numa_node = units.front().numa_node, .shared = shared};
   const bool agreed = std::all_of(units.begin(), units.end(), [&](const ProcessingUnit& unit) {
@@ -56,18 +41,10 @@ Place place_on(const Topology& topology, const Units& units, bool shared) {
   return place;
 }
 
-// Isolated units belong to the user who had them isolated, and a process that is alone on one is exactly what
-// they are for; but whether it should be ours the user has not said. An affinity mask of nothing else says
-// so.
-Units usable_units(const Topology& topology) {
-  const Units allowed = select(topology.units, [](const ProcessingUnit& unit) { return unit.allowed; });
-  const Units ordinary = select(allowed, [](const ProcessingUnit& unit) { return !unit.isolated; });
-  return ordinary.empty() ? allowed : ordinary;
-}
-
 // Where the workers run if each has a unit of its own.
 std::vector<Place> own_places(const Topology& topology, const Units& dealt, bool shared) {
   std::vector<Place> places;
+  places.reserve(dealt.size());
   for (const ProcessingUnit& unit : dealt)
     places.push_back(place_on(topology, {unit}, shared));
   return places;
@@ -132,65 +109,52 @@ void hand_out(Plan& result, const PlanRequest& request, std::vector<Place> place
   }
 }
 
-std::string counted(std::size_t number, std::string_view thing) {
-  return fmt::format("{} {}{}", number, thing, number == 1 ? "" : "s");
-}
+// Distances between places, asked once for every two places that differ: workers that float share one.
+class Ways {
+ public:
+  Ways(const Distances& distances, std::vector<Place> places) : distances_{distances} {
+    for (Place& place : places) {
+      const auto known = std::find(distinct_.begin(), distinct_.end(), place);
+      number_.push_back(static_cast<std::size_t>(known - distinct_.begin()));
+      if (known == distinct_.end()) distinct_.push_back(std::move(place));
+    }
+    asked_.assign(distinct_.size() * distinct_.size(), -1.0);
+  }
 
-void remark_load(Plan& result, const Topology& topology, const Units& usable, std::size_t workers) {
-  const std::string units =
-      fmt::format("{} ({})", counted(usable.size(), "processing unit"), set_of(usable).to_string());
-  if (workers > usable.size()) {
-    result.remarks.push_back(fmt::format("{} share {}: none has one of its own, so none spins while it waits",
-                                         counted(workers, "worker"), units));
-  } else if (workers == usable.size()) {
-    result.remarks.push_back(fmt::format(
-        "{} on {} leave none for the host and the master: all share them, so no process spins while it waits",
-        counted(workers, "worker"), units));
+  double between(std::size_t from, std::size_t to) {
+    double& known = asked_[number_[from] * distinct_.size() + number_[to]];
+    if (known < 0) known = distances_.between(distinct_[number_[from]], distinct_[number_[to]]);
+    return known;
   }
-  if (topology.quota_cores && *topology.quota_cores < static_cast<double>(workers + 1)) {
-    result.remarks.push_back(
-        fmt::format("CPU quota of {:.4g} cores is below the {} that {} and the host can keep busy: no "
-                    "process spins while "
-                    "it waits, and under full load the kernel pauses the pipeline in every period",
-                    *topology.quota_cores, workers + 1, counted(workers, "worker")));
-  }
-}
 
-void remark_units(Plan& result, const Topology& topology, const Units& usable, const Units& taken) {
-  const CpuSet idle = topology.allowed() - set_of(usable);
-  if (!idle.empty()) {
-    result.remarks.push_back(
-        fmt::format("isolated processing units {} are left alone; allow nothing else to have them used",
-                    idle.to_string()));
-  }
-  std::set<int> cores;
-  for (const ProcessingUnit& unit : taken)
-    cores.insert(unit.core);
-  if (cores.size() < taken.size()) {
-    result.remarks.push_back(
-        fmt::format("{} run on {}: SMT siblings carry a worker each and slow each other down",
-                    counted(taken.size(), "worker"), counted(cores.size(), "core")));
-  }
-  int fastest = 0;
-  for (const ProcessingUnit& unit : usable)
-    fastest = std::max(fastest, unit.efficiency);
-  const Units slower = select(taken, [&](const ProcessingUnit& unit) { return unit.efficiency < fastest; });
-  if (!slower.empty()) {
-    result.remarks.push_back(fmt::format("{} on a slower kind of core ({})", counted(slower.size(), "worker"),
-                                         set_of(slower).to_string()));
-  }
-}
+ private:
+  const Distances& distances_;
+  std::vector<Place> distinct_;
+  std::vector<std::size_t> number_;  // Of each process's place.
+  std::vector<double> asked_;
+};
 
-void remark_memory(Plan& result, const Topology& topology, const Units& usable) {
-  std::set<int> refused;
-  for (const ProcessingUnit& unit : usable) {
-    if (unit.numa_node != kUnknown && !memory_allowed(topology, unit.numa_node)) {
-      refused.insert(unit.numa_node);
+// Adds the lanes, what they cost and where their memory is. The host is the process behind the workers.
+void price(Plan& result, const PlanRequest& request, const Distances& distances) {
+  std::vector<Place> places;
+  for (std::size_t stage = 0; stage < result.stages.size(); ++stage) {
+    for (const Place& place : result.stages[stage].workers) {
+      places.push_back(place);
+      result.memory_bytes[place.numa_node] += request.stages[stage].region_bytes;
     }
   }
-  for (const int node : refused) {
-    result.remarks.push_back(fmt::format(
-        "memory of NUMA node {} is not allowed to this process: workers there use other nodes", node));
+  const std::size_t host = places.size();
+  places.push_back(result.host);
+  const auto process = [&](std::size_t end) { return end == kHost ? host : end; };
+  Ways ways{distances, places};
+  const std::vector<Flow> flows = flows_of(request);
+  for (const RequestedLane& lane : lanes_of(request, flows)) {
+    LanePlan priced{.flow = lane.flow, .from = lane.from, .to = lane.to, .rate = lane.rate};
+    priced.numa_node = places[process(lane.to)].numa_node;
+    priced.distance = ways.between(process(lane.from), process(lane.to));
+    result.cost += priced.rate * priced.distance;
+    result.memory_bytes[priced.numa_node] += flows[lane.flow].lane_bytes;
+    result.lanes.push_back(priced);
   }
 }
 
@@ -198,16 +162,18 @@ void remark_memory(Plan& result, const Topology& topology, const Units& usable) 
 
 Plan plan(const Topology& topology, const PlanRequest& request) {
   const std::size_t workers = count_workers(request);
-  const bool bind = request.policy != Policy::none;
-  const Units usable = bind ? usable_units(topology)
-                            : select(topology.units, [](const ProcessingUnit& unit) { return unit.allowed; });
-  if (usable.empty()) refuse_plan("no processing unit is allowed", "widen the affinity mask or the cpuset");
+  const bool bind = request.policy != Policy::none && request.policy != Policy::floating;
+  Usable ground = usable_units(topology, request);
+  const Units& usable = ground.units;
 
   Plan result;
   result.policy = request.policy;
-  const bool crowded = workers >= usable.size();  // The host has none of its own.
+  result.remarks = std::move(ground.remarks);
+  const bool host_apart = request.host && !ground.shared_with_others;
+  // A host that is not bound elsewhere wants one of its own, too.
+  const bool crowded = host_apart ? workers > usable.size() : workers >= usable.size();
   const bool throttled = topology.quota_cores && *topology.quota_cores < static_cast<double>(workers + 1);
-  result.oversubscribed = crowded || throttled;
+  result.oversubscribed = crowded || throttled || ground.shared_with_others;
 
   Units taken;
   if (!bind) {
@@ -216,14 +182,20 @@ Plan plan(const Topology& topology, const PlanRequest& request) {
     hand_out(result, request, shared_places(topology, usable, request.policy, workers));
   } else {
     taken = units_for_workers(usable, request.policy, workers);
-    hand_out(result, request, own_places(topology, taken, throttled));
+    hand_out(result, request, own_places(topology, taken, result.oversubscribed));
   }
-  result.host = place_on(topology, left_over(usable, taken), result.oversubscribed);
+  result.host = place_on(topology, left_over(ground.for_host, taken), result.oversubscribed);
   result.master = result.host;
+  if (request.host) {
+    const Units own = select(
+        topology.units, [&](const ProcessingUnit& unit) { return request.host->contains(unit.os_index); });
+    if (!own.empty()) result.host = place_on(topology, own, result.oversubscribed);
+  }
 
-  remark_load(result, topology, usable, workers);
-  if (bind) remark_units(result, topology, usable, taken);
+  if (crowded || !ground.shared_with_others) remark_load(result, topology, usable, workers);
+  if (bind) remark_units(result, usable, taken);
   remark_memory(result, topology, usable);
+  price(result, request, Distances{topology, request.costs});
   return result;
 }
 

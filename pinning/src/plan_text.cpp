@@ -21,6 +21,10 @@ Row plan_row(std::string process, const Place& place) {
 
 std::string_view to_string(Policy policy) {
   switch (policy) {
+    case Policy::automatic:
+      return "auto";
+    case Policy::floating:
+      return "float";
     case Policy::compact:
       return "compact";
     case Policy::spread:
@@ -32,13 +36,14 @@ std::string_view to_string(Policy policy) {
 }
 
 Policy parse_policy(std::string_view text) {
-  for (const Policy policy : {Policy::compact, Policy::spread, Policy::none}) {
+  for (const Policy policy :
+       {Policy::automatic, Policy::compact, Policy::spread, Policy::floating, Policy::none}) {
     if (text == to_string(policy)) return policy;
   }
   throw Error{{.tried = "read the placement policy",
                .object = fmt::format("\"{}\"", text),
                .why = "there is none of that name",
-               .remedy = "the policies are compact, spread and none"}};
+               .remedy = "the policies are auto, compact, spread, float and none"}};
 }
 
 std::string to_text(const Plan& plan) {

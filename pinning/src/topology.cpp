@@ -79,12 +79,44 @@ ProcessingUnit unit_value(hwloc_topology_t machine, hwloc_obj_t unit) {
     // Where the kernel tells of no cores, each unit counts as one, numbered past those that are known.
     value.core = hwloc_get_nbobjs_by_type(machine, HWLOC_OBJ_CORE) + static_cast<int>(unit->logical_index);
   }
+  value.l2 = ancestor_number(machine, unit, HWLOC_OBJ_L2CACHE);
   value.l3 = ancestor_number(machine, unit, HWLOC_OBJ_L3CACHE);
   value.package = ancestor_number(machine, unit, HWLOC_OBJ_PACKAGE);
   value.numa_node = nearest_node(machine, unit->os_index);
   value.efficiency = efficiency_of(machine, unit);
   value.allowed = hwloc_bitmap_isset(hwloc_topology_get_allowed_cpuset(machine), unit->os_index) != 0;
   return value;
+}
+
+// Empty unless there is one matrix of latencies that knows every node.
+std::vector<double> node_distances(hwloc_topology_t machine, const std::vector<NumaNode>& nodes) {
+  unsigned found = 1;
+  hwloc_distances_s* distances = nullptr;
+  const int error = hwloc_distances_get_by_type(machine, HWLOC_OBJ_NUMANODE, &found, &distances,
+                                                HWLOC_DISTANCES_KIND_MEANS_LATENCY, 0);
+  if (error != 0 || found == 0) return {};
+  std::vector<double> values(nodes.size() * nodes.size());
+  const auto row_of = [&](int os_index) {
+    unsigned row = 0;
+    while (row < distances->nbobjs &&
+           (distances->objs[row] == nullptr || static_cast<int>(distances->objs[row]->os_index) != os_index))
+      ++row;
+    return row;
+  };
+  for (std::size_t from = 0; from < nodes.size() && !values.empty(); ++from) {
+    for (std::size_t to = 0; to < nodes.size(); ++to) {
+      const unsigned row = row_of(nodes[from].os_index);
+      const unsigned column = row_of(nodes[to].os_index);
+      if (row == distances->nbobjs || column == distances->nbobjs) {
+        values.clear();
+        break;
+      }
+      values[from * nodes.size() + to] =
+          static_cast<double>(distances->values[std::size_t{row} * distances->nbobjs + column]);
+    }
+  }
+  hwloc_distances_release(machine, distances);
+  return values;
 }
 
 Topology to_value(hwloc_topology_t machine) {
@@ -98,6 +130,7 @@ Topology to_value(hwloc_topology_t machine) {
     const bool allowed = hwloc_bitmap_isset(hwloc_topology_get_allowed_nodeset(machine), node->os_index) != 0;
     topology.nodes.push_back({static_cast<int>(node->os_index), node->attr->numanode.local_memory, allowed});
   }
+  topology.node_distances = node_distances(machine, topology.nodes);
   return topology;
 }
 

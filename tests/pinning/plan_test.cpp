@@ -319,7 +319,7 @@ TEST(Policy, IsReadByItsNameAndRefusedWithTheNamesThereAre) {
   for (const Policy policy : {Policy::compact, Policy::spread, Policy::none}) {
     EXPECT_EQ(parse_policy(to_string(policy)), policy);
   }
-  EXPECT_THAT(error_of([] { parse_policy("compct"); }), HasSubstr("compact, spread and none"));
+  EXPECT_THAT(error_of([] { parse_policy("compct"); }), HasSubstr("auto, compact, spread, float and none"));
 }
 
 // What must hold for every plan, whatever the machine and the pipeline.

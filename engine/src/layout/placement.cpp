@@ -13,16 +13,36 @@ const pinning::Place& place_of(const Placement& placement, ProcessIndex process)
   return placement.workers[worker_of(process)];
 }
 
+pinning::Traffic traffic_of(const Route& route) {
+  return route.kind == RouteKind::broadcast ? pinning::Traffic::broadcast : pinning::Traffic::routed;
+}
+
+// The pipeline as the plan sees it: stages are the nodes that have workers, everything else is the host's.
+pinning::PlanRequest request_of(const Graph& graph, const Layout& layout) {
+  pinning::PlanRequest request;
+  Indexed<NodeIndex, std::size_t> stage_of;
+  for (const NodeIndex n : graph.nodes.indices()) {
+    const unsigned workers = layout.replicas_of(n);
+    stage_of.push_back(workers == 0 ? pinning::kHost : request.stages.size());
+    if (workers != 0) request.stages.push_back({.name = graph.nodes[n].name, .workers = workers});
+  }
+  for (const WorkerIndex worker : layout.workers())
+    request.stages[stage_of[layout.worker(worker).node]].region_bytes = layout.worker(worker).plain_bytes;
+  for (const EdgeIndex e : graph.edges.indices()) {
+    const Edge& edge = graph.edges[e];
+    request.flows.push_back(
+        {.from = stage_of[edge.from], .to = stage_of[edge.to], .traffic = traffic_of(edge.route)});
+  }
+  for (const LaneLayout& lane : layout.lanes)
+    request.flows[lane.edge.value()].lane_bytes = lane.capacity_bytes;
+  return request;
+}
+
 }  // namespace
 
 Placement place(const Graph& graph, const Layout& layout, pinning::Policy policy) {
-  pinning::PlanRequest request;
+  pinning::PlanRequest request = request_of(graph, layout);
   request.policy = policy;
-  for (const WorkerIndex worker : layout.workers()) {
-    const std::string& stage = graph.nodes[layout.worker(worker).node].name;
-    if (request.stages.empty() || request.stages.back().name != stage) request.stages.push_back({stage, 0});
-    ++request.stages.back().workers;
-  }
   Placement placement{pinning::plan(pinning::read_topology(), request), {}};
   for (const pinning::StagePlan& stage : placement.plan.stages) {
     for (const pinning::Place& place : stage.workers)

@@ -15,35 +15,30 @@
 //    oversubscribed: every place is shared, and the remarks say so.
 #pragma once
 
+#include <cstdint>
+#include <map>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include <sluice/pinning/place.hpp>
+#include <sluice/pinning/request.hpp>
 #include <sluice/pinning/topology.hpp>
 
 namespace sluice::pinning {
 
-enum class Policy { compact, spread, none };
-
-std::string_view to_string(Policy policy);  // "compact", "spread", "none".
-
-// Throws sluice::Error that names the policies there are.
-Policy parse_policy(std::string_view text);
-
-struct StageRequest {
-  std::string name{};
-  unsigned workers = 1;
-};
-
-struct PlanRequest {
-  std::vector<StageRequest> stages{};  // In the order of the flow: neighbours talk to each other.
-  Policy policy = Policy::compact;
-};
-
 struct StagePlan {
   std::string name{};
   std::vector<Place> workers{};
+};
+
+// One lane, between two workers, numbered through the stages, or the host.
+struct LanePlan {
+  std::size_t flow = 0;  // In PlanRequest::flows, or in the chain that stands for none.
+  std::size_t from = kHost;
+  std::size_t to = kHost;
+  int numa_node = -1;   // Of its memory: the consumer's. -1 if that one has none.
+  double rate = 0;      // Events a second, or, where no rate is known, for each event of a source.
+  double distance = 0;  // Nanoseconds between its ends.
 };
 
 struct Plan {
@@ -51,11 +46,18 @@ struct Plan {
   std::vector<StagePlan> stages{};  // As requested, in the same order.
   Place master{};
   Place host{};
+  std::vector<LanePlan> lanes{};  // By flow, then by producer, then by consumer.
+  // The sum of rate and distance over all lanes: nanoseconds under way in a second, or for each event of a
+  // source where no rate is known.
+  double cost = 0;
+  std::map<int, std::uint64_t> memory_bytes{};  // On each node, as far as sizes are known; -1: on any.
+  bool optimal = false;  // No plan with a core for each worker costs less: this is proved.
   bool oversubscribed = false;
   std::vector<std::string> remarks{};  // Sentences for a person.
 };
 
-// Throws sluice::Error if a stage has no workers or no processing unit is allowed.
+// Throws sluice::Error if a stage has no workers, a flow names a stage that there is not, or no processing unit
+// is allowed.
 Plan plan(const Topology& topology, const PlanRequest& request);
 
 // A table with a line for each process, then the remarks. Pure.

@@ -22,6 +22,7 @@ struct ProcessingUnit {
   unsigned os_index = 0;     // The kernel's CPU number.
   int core = 0;              // Unique in the machine, not only in its package.
   int rank_in_core = 0;      // 0 for a core's first hardware thread, 1 and up for its SMT siblings.
+  int l2 = kUnknown;         // Units with one number share an L2 cache.
   int l3 = kUnknown;         // Units with one number share an L3 cache.
   int numa_node = kUnknown;  // The OS number of the nearest node.
   int package = kUnknown;
@@ -43,6 +44,9 @@ struct NumaNode {
 struct Topology {
   std::vector<ProcessingUnit> units{};  // Neighbours in the machine are neighbours here.
   std::vector<NumaNode> nodes{};
+  // What firmware says of the way from node to node, 10 for a node's own memory: a row for each of `nodes`. Empty
+  // if it says nothing.
+  std::vector<double> node_distances{};
   std::optional<double> quota_cores{};  // See cpu_quota().
   std::string description{};            // One line for a person: where it comes from and what is in it.
 

@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "remarks.hpp"
+
+#include <algorithm>
+#include <set>
+#include <string>
+#include <string_view>
+
+#include <fmt/format.h>
+
+#include "usable.hpp"
+
+namespace sluice::pinning {
+namespace {
+
+std::string counted(std::size_t number, std::string_view thing) {
+  return fmt::format("{} {}{}", number, thing, number == 1 ? "" : "s");
+}
+
+}  // namespace
+
+bool memory_allowed(const Topology& topology, int node) {
+  return std::any_of(topology.nodes.begin(), topology.nodes.end(),
+                     [node](const NumaNode& known) { return known.os_index == node && known.allowed; });
+}
+
+void remark_load(Plan& result, const Topology& topology, const Units& usable, std::size_t workers) {
+  const std::string units =
+      fmt::format("{} ({})", counted(usable.size(), "processing unit"), set_of(usable).to_string());
+  if (workers > usable.size()) {
+    result.remarks.push_back(fmt::format("{} share {}: none has one of its own, so none spins while it waits",
+                                         counted(workers, "worker"), units));
+  } else if (workers == usable.size()) {
+    result.remarks.push_back(fmt::format(
+        "{} on {} leave none for the host and the master: all share them, so no process spins while it waits",
+        counted(workers, "worker"), units));
+  }
+  if (topology.quota_cores && *topology.quota_cores < static_cast<double>(workers + 1)) {
+    result.remarks.push_back(
+        fmt::format("CPU quota of {:.4g} cores is below the {} that {} and the host can keep busy: no "
+                    "process spins while "
+                    "it waits, and under full load the kernel pauses the pipeline in every period",
+                    *topology.quota_cores, workers + 1, counted(workers, "worker")));
+  }
+}
+
+void remark_units(Plan& result, const Units& usable, const Units& taken) {
+  std::set<int> cores;
+  for (const ProcessingUnit& unit : taken)
+    cores.insert(unit.core);
+  if (cores.size() < taken.size()) {
+    result.remarks.push_back(
+        fmt::format("{} run on {}: SMT siblings carry a worker each and slow each other down",
+                    counted(taken.size(), "worker"), counted(cores.size(), "core")));
+  }
+  int fastest = 0;
+  for (const ProcessingUnit& unit : usable)
+    fastest = std::max(fastest, unit.efficiency);
+  const Units slower = select(taken, [&](const ProcessingUnit& unit) { return unit.efficiency < fastest; });
+  if (!slower.empty()) {
+    result.remarks.push_back(fmt::format("{} on a slower kind of core ({})", counted(slower.size(), "worker"),
+                                         set_of(slower).to_string()));
+  }
+}
+
+void remark_memory(Plan& result, const Topology& topology, const Units& usable) {
+  std::set<int> refused;
+  for (const ProcessingUnit& unit : usable) {
+    if (unit.numa_node != kUnknown && !memory_allowed(topology, unit.numa_node)) {
+      refused.insert(unit.numa_node);
+    }
+  }
+  for (const int node : refused) {
+    result.remarks.push_back(fmt::format(
+        "memory of NUMA node {} is not allowed to this process: workers there use other nodes", node));
+  }
+}
+
+}  // namespace sluice::pinning

@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a person should know about a plan, in sentences.
+#pragma once
+
+#include <cstddef>
+
+#include <sluice/pinning/plan.hpp>
+
+#include "order.hpp"
+
+namespace sluice::pinning {
+
+// More workers than units, or a quota below what they can keep busy.
+void remark_load(Plan& result, const Topology& topology, const Units& usable, std::size_t workers);
+
+// SMT siblings and slower cores among the units that workers have of their own.
+void remark_units(Plan& result, const Units& usable, const Units& taken);
+
+// Nodes whose memory is not allowed.
+void remark_memory(Plan& result, const Topology& topology, const Units& usable);
+
+// May this process take memory of the node?
+bool memory_allowed(const Topology& topology, int node);
+
+}  // namespace sluice::pinning

@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+// Which units a plan may use at all, before it decides who gets which.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include <sluice/pinning/request.hpp>
+#include <sluice/pinning/topology.hpp>
+
+#include "order.hpp"
+
+namespace sluice::pinning {
+
+struct Usable {
+  Units units{};                       // For workers; never empty.
+  Units for_host{};                    // What the host and the master may use besides what workers leave.
+  std::vector<std::string> remarks{};  // What was left out, and what is shared with others.
+  bool shared_with_others = false;     // Other pipelines are bound to these units, or the host is.
+};
+
+CpuSet set_of(const Units& units);
+Units select(const Units& units, auto&& wanted) {
+  Units selected;
+  for (const ProcessingUnit& unit : units) {
+    if (wanted(unit)) selected.push_back(unit);
+  }
+  return selected;
+}
+
+// Throws sluice::Error if there are none.
+Usable usable_units(const Topology& topology, const PlanRequest& request);
+
+}  // namespace sluice::pinning
