@@ -19,15 +19,14 @@ class NatsBurst : public WithNats {
     return run_apart([&] {
       const detail::NatsClient client{{.url = server().url()}, "test", false};
       detail::Burst burst{client, "OUT"};
-      std::vector<detail::NatsMessagePtr> messages;
-      for (std::size_t index = 0; index < count; ++index) {
+      const auto make = [&prefix](std::size_t index) {
         const std::string text = prefix + std::to_string(index);
         natsMsg* made = nullptr;
         natsMsg_Create(&made, "out.0", nullptr, text.data(), static_cast<int>(text.size()));
-        messages.emplace_back(made);
-      }
+        return detail::NatsMessagePtr{made};
+      };
       std::string said;
-      for (const detail::Answer& answer : burst.send(std::move(messages), last_sequence)) {
+      for (const detail::Answer& answer : burst.send(count, make, last_sequence)) {
         said += answer.kind == detail::Answer::Kind::stored       ? 's'
                 : answer.kind == detail::Answer::Kind::unexpected ? 'u'
                                                                   : '?';

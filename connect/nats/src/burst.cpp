@@ -60,49 +60,48 @@ Burst::~Burst() {
   all.bursts.erase(this);
 }
 
-std::span<const Answer> Burst::send(std::vector<NatsMessagePtr> messages,
+std::span<const Answer> Burst::send(std::size_t count, const Make& make,
                                     std::optional<std::uint64_t> last_sequence) {
-  const std::size_t count = messages.size();
   {
     const std::lock_guard lock{mutex_};
     sent_.clear();
     answers_.assign(count, {});
     count_ = cursor_ = 0;
   }
-  const bool all = hand_over(messages, last_sequence);
+  std::size_t given = 0;
+  for (; given < count; ++given) {
+    NatsMessagePtr message = make(given);
+    if (last_sequence) chain(message.get(), given, count, *last_sequence);
+    if (!hand_over(std::move(message), given)) break;
+  }
   // Also tells the socket's thread to go at once.
   const natsStatus status = natsConnection_FlushTimeout(client_.connection(), client_.timeout().count());
   if (status != NATS_OK) client_.away(fmt::format("while messages were sent: {}", nats_text(status)));
-  await_answers(all ? count : sent_.size());
+  await_answers(given);
   return answers_;
 }
 
-bool Burst::hand_over(std::vector<NatsMessagePtr>& messages, std::optional<std::uint64_t> last_sequence) {
-  for (std::size_t index = 0; index < messages.size(); ++index) {
-    natsMsg* message = messages[index].get();
-    if (last_sequence) {
-      if (index == 0) set_header(client_, message, kExpectedLastOfSubject, std::to_string(*last_sequence));
-      if (index != 0) set_header(client_, message, kExpectedLastId, ids_ + std::to_string(next_id_));
-      if (index + 1 != messages.size())
-        set_header(client_, message, kMessageId, ids_ + std::to_string(++next_id_));
-    }
-    {
-      const std::lock_guard lock{mutex_};
-      sent_.push_back(message);
-    }
-    natsMsg* given = messages[index].release();
-    const natsStatus status = js_PublishMsgAsync(context_.get(), &given, nullptr);
-    if (status == NATS_OK) continue;
-    messages[index].reset(given);
+void Burst::chain(natsMsg* message, std::size_t index, std::size_t count, std::uint64_t last_sequence) {
+  if (index == 0) set_header(client_, message, kExpectedLastOfSubject, std::to_string(last_sequence));
+  if (index != 0) set_header(client_, message, kExpectedLastId, ids_ + std::to_string(next_id_));
+  if (index + 1 != count) set_header(client_, message, kMessageId, ids_ + std::to_string(++next_id_));
+}
+
+bool Burst::hand_over(NatsMessagePtr message, std::size_t index) {
+  {
     const std::lock_guard lock{mutex_};
-    sent_.pop_back();
-    if (status == NATS_MAX_PAYLOAD) {
-      answers_[index] = {Answer::Kind::too_large, 0, nats_text(status)};
-      return false;
-    }
-    client_.away(fmt::format("while messages were sent: {}", nats_text(status)));
+    sent_.push_back(message.get());
   }
-  return true;
+  natsMsg* given = message.release();
+  const natsStatus status = js_PublishMsgAsync(context_.get(), &given, nullptr);
+  if (status == NATS_OK) return true;
+  message.reset(given);
+  const std::lock_guard lock{mutex_};
+  sent_.pop_back();
+  if (status != NATS_MAX_PAYLOAD)
+    client_.away(fmt::format("while messages were sent: {}", nats_text(status)));
+  answers_[index] = {Answer::Kind::too_large, 0, nats_text(status)};
+  return false;
 }
 
 void Burst::await_answers(std::size_t count) {

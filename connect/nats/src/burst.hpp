@@ -19,6 +19,7 @@
 
 #include <condition_variable>
 #include <cstdint>
+#include <functional>
 #include <mutex>
 #include <optional>
 #include <span>
@@ -44,18 +45,22 @@ class Burst {
   Burst(const Burst&) = delete;
   Burst& operator=(const Burst&) = delete;
 
-  // Sends the messages, as a chain behind the last sequence of their subject (0: there is none) or with nothing expected, and
-  // waits for all answers, which are valid until the next call. Throws Unavailable when the connection is lost or
-  // nothing is answered within the client's timeout: some may have been stored then.
-  std::span<const Answer> send(std::vector<NatsMessagePtr> messages,
+  // Sends `count` messages, as a chain behind the last sequence of their subject (0: there is none) or with nothing expected,
+  // and waits for all answers, which are valid until the next call. `make(index)` is called in order, while the server has
+  // the first of them already. Throws Unavailable when the connection is lost or nothing is answered within the client's
+  // timeout: some may have been stored then.
+  using Make = std::function<NatsMessagePtr(std::size_t index)>;
+  std::span<const Answer> send(std::size_t count, const Make& make,
                                std::optional<std::uint64_t> last_sequence);
 
  private:
   static void on_answer(jsCtx* context, natsMsg* message, jsPubAck* ack, jsPubAckErr* error, void* closure);
   static Answer read(const jsPubAck* ack, const jsPubAckErr* error, const std::string& stream);
   void note(const natsMsg* message, Answer answer);
-  // Whether all were handed to the library.
-  bool hand_over(std::vector<NatsMessagePtr>& messages, std::optional<std::uint64_t> last_sequence);
+  // The headers that make message `index` of so many a part of the chain.
+  void chain(natsMsg* message, std::size_t index, std::size_t count, std::uint64_t last_sequence);
+  // Whether the library took it; it is too large otherwise.
+  bool hand_over(NatsMessagePtr message, std::size_t index);
   void await_answers(std::size_t count);
 
   const NatsClient& client_;

@@ -88,6 +88,9 @@ NatsOptionsPtr NatsClient::options(const std::string& name, bool at_once) const 
   // What the sockets of a lost connection still held is for the handler's successor to find out.
   set(natsOptions_SetAllowReconnect(made, false), "reconnecting");
   set(natsOptions_SetSendAsap(made, at_once), "sending");
+  // What waits for more goes in such pieces, so that the server has work while a sink makes the rest of its messages.
+  constexpr int kBufferBytes = 8 << 10;
+  if (!at_once) set(natsOptions_SetIOBufSize(made, kBufferBytes), "the buffers");
   // A server that stands still is away after three of them.
   set(natsOptions_SetPingInterval(made, server_.timeout.count()), "the timeout");
   if (!server_.user.empty())

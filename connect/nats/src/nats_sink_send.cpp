@@ -81,11 +81,11 @@ std::size_t NatsSink::Impl::burst_at(std::size_t from) const {
 
 std::string NatsSink::Impl::position_with(const PendingMessage& pending) {
   const std::uint32_t own = pending.event.lane();
-  PositionHeader header{origin_, worker_.incarnation(), {{own, pending.event.position, pending.index + 1}}};
+  header_.sent.assign(1, {own, pending.event.position, pending.index + 1});
   for (const auto& [lane, sent] : sent_) {
-    if (lane != own) header.sent.push_back(sent);
+    if (lane != own) header_.sent.push_back(sent);
   }
-  return detail::to_header(header);
+  return detail::to_header(header_);
 }
 
 detail::NatsMessagePtr NatsSink::Impl::message_of(const PendingMessage& pending) {
@@ -113,15 +113,14 @@ void NatsSink::Impl::note_sent(const PendingMessage& pending) {
 std::size_t NatsSink::Impl::send(std::size_t from, std::size_t count) {
   const auto call = worker_.outside(3 * options_.server.timeout);
   const std::map<std::uint32_t, Sent> before = sent_;
-  std::vector<detail::NatsMessagePtr> messages;
-  messages.reserve(count);
-  for (std::size_t index = from; index < from + count; ++index) {
-    messages.push_back(message_of(pending_[index]));
-    note_sent(pending_[index]);
-  }
   const std::optional<std::uint64_t> last =
       options_.shared_subject ? std::nullopt : std::optional{last_sequence_};
-  const std::span<const Answer> answers = burst_.send(std::move(messages), last);
+  const auto make = [this, from](std::size_t index) {
+    detail::NatsMessagePtr message = message_of(pending_[from + index]);
+    note_sent(pending_[from + index]);
+    return message;
+  };
+  const std::span<const Answer> answers = burst_.send(count, make, last);
   sent_ = before;
   for (std::size_t index = 0; index < count; ++index) {
     const PendingMessage& pending = pending_[from + index];
