@@ -10,6 +10,7 @@
 #include <sluice/connect/file_source.hpp>
 
 #include "kill_count.hpp"
+#include "line_reader_test_support.hpp"
 #include "pipelines.hpp"
 #include "processes.hpp"
 #include "support/files.hpp"
@@ -86,6 +87,8 @@ class FileSourceTest : public WithProcesses {
     std::ofstream{path(name), std::ios::app | std::ios::binary} << text;
   }
 
+  void expect_each_once_through_kills(Framing framing, unsigned kills);
+
   TemporaryDirectory directory_;
 };
 
@@ -106,20 +109,22 @@ std::vector<std::string> told(const std::string& file, int count, const std::str
   return lines;
 }
 
-TEST_F(FileSourceTest, ReadsEachLineOfADirectoryOnceWhileItsWorkersAreKilled) {
+// In files of three kinds, read by two workers.
+void FileSourceTest::expect_each_once_through_kills(Framing framing, unsigned kills) {
   constexpr int kFiles = 6;
   constexpr int kLinesAKill = 2'500;
-  const int lines = static_cast<int>(kills_asked(48)) * kLinesAKill / kFiles;
+  const int lines = static_cast<int>(kills) * kLinesAKill / kFiles;
   std::filesystem::create_directory(path("day"));
   std::map<std::string, std::string> words;
   for (int i = 0; i < kFiles; ++i) {
     const std::string word = "w" + std::to_string(i);
-    const std::string text = numbered(0, lines, word);
+    std::string text = numbered(0, lines, word);
+    if (framing == Framing::length_prefixed) text = all_prefixed(split(text));
     const std::string name = "day/" + word + (i % 3 == 0 ? "" : i % 3 == 1 ? ".gz" : ".zst");
     words[word] = directory_.write(name, i % 3 == 0 ? text : i % 3 == 1 ? gzip(text) : zstd(text));
   }
   directory_.write("day/.hidden", "not this\n");
-  const Pipeline pipeline = reading({.paths = {path("day")}}, 2);
+  const Pipeline pipeline = reading({.paths = {path("day")}, .framing = framing}, 2);
   Engine engine{pipeline, settings()};
   engine.start();
   Collector<Bytes> out{engine, "out"};
@@ -134,6 +139,14 @@ TEST_F(FileSourceTest, ReadsEachLineOfADirectoryOnceWhileItsWorkersAreKilled) {
   EXPECT_THAT(of, SizeIs(kFiles));
   for (const auto& [word, file] : words)
     EXPECT_TRUE(of[std::to_string(file_key(file))] == told(file, lines, word)) << file;
+}
+
+TEST_F(FileSourceTest, ReadsEachLineOfADirectoryOnceWhileItsWorkersAreKilled) {
+  expect_each_once_through_kills(Framing::lines, kills_asked(48));
+}
+
+TEST_F(FileSourceTest, ReadsEachPrefixedRecordOfADirectoryOnceWhileItsWorkersAreKilled) {
+  expect_each_once_through_kills(Framing::length_prefixed, kills_asked(12));
 }
 
 TEST_F(FileSourceTest, LeavesOutHeadersAndReportsLinesThatAreTooLongAndFilesThatAreBroken) {

@@ -18,8 +18,10 @@
 namespace sluice {
 namespace {
 
+using test::all_prefixed;
 using test::gzip;
 using test::kSmall;
+using test::kSmallPrefixed;
 using test::read_all;
 using test::Reading;
 using test::some_text;
@@ -78,6 +80,14 @@ TEST(Resumption, IsExactForEveryKindOfFile) {
   EXPECT_GT(expect_exact_resumption(directory.write("gzip", gzip(text)), kSmall, 300), 5U);
   EXPECT_GT(expect_exact_resumption(directory.write("stored", gzip(text, {}, 0)), kSmall, 300), 5U);
   EXPECT_EQ(expect_exact_resumption(directory.write("frame", zstd(text)), kSmall, 30), 0U);
+}
+
+TEST(Resumption, IsExactBetweenRecordsWithTheirLengthsInFront) {
+  const TemporaryDirectory directory;
+  const std::string text = all_prefixed(split(some_text(20'000)));
+  EXPECT_EQ(expect_exact_resumption(directory.write("plain", text), kSmallPrefixed, 100), 0U);
+  EXPECT_GT(expect_exact_resumption(directory.write("gzip", gzip(text)), kSmallPrefixed, 100), 5U);
+  EXPECT_EQ(expect_exact_resumption(directory.write("frame", zstd(text)), kSmallPrefixed, 10), 0U);
 }
 
 TEST(Resumption, UsesTheStartsOfMembersAndFrames) {

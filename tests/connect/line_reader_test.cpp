@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <fcntl.h>
+#include <fstream>
 #include <random>
 #include <string>
 #include <thread>
@@ -21,16 +22,20 @@
 namespace sluice {
 namespace {
 
+using test::all_prefixed;
 using test::gzip;
 using test::kSmall;
+using test::kSmallPrefixed;
 using test::lines_of;
 using test::read_all;
+using test::Reading;
 using test::some_text;
 using test::split;
 using test::TemporaryDirectory;
 using test::zstd;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using ::testing::IsEmpty;
 
 TEST(LineReader, GivesTheLinesOfAPlainFile) {
   const TemporaryDirectory directory;
@@ -211,6 +216,65 @@ TEST(Descriptor, IsReadFromWhereItStandsAndNotMoved) {
     EXPECT_EQ(file.next().text, "two");
   }
   ::close(fd);
+}
+
+TEST(PrefixedRecords, HaveAnyBytesAndLengths) {
+  const TemporaryDirectory directory;
+  const std::vector<std::string> records{"one", "", "with\nnewline\n", std::string(4096, '\0'), "\xff"};
+  const std::string text = all_prefixed(records);
+  for (const std::string& content : {text, gzip(text), zstd(text)})
+    EXPECT_EQ(lines_of(directory.write("a", content), kSmallPrefixed), records);
+  EXPECT_THAT(lines_of(directory.write("a", ""), kSmallPrefixed), IsEmpty());
+}
+
+TEST(PrefixedRecords, AreLeftOutWhenTheyAreTooLong) {
+  const TemporaryDirectory directory;
+  for (const std::size_t length : {std::size_t{4097}, std::size_t{1'000'000}}) {
+    const std::string path = directory.write("a", all_prefixed({"one", std::string(length, 'x'), "three"}));
+    EXPECT_THAT(lines_of(path, kSmallPrefixed),
+                ElementsAre("one", "too long: " + std::to_string(length), "three"));
+    LineReader file{path, kSmallPrefixed};
+    file.next();
+    EXPECT_EQ(file.next().text, std::string(LineReader::kLongLineBytes, 'x'));
+    EXPECT_EQ(file.position(), (LinePosition{7 + 4 + length, 2}));
+  }
+}
+
+// Of a prefix, a record, or one that is too long.
+TEST(PrefixedRecords, AreNotGivenWhenTheFileEndsWithinThem) {
+  const TemporaryDirectory directory;
+  const std::string text = all_prefixed({"one", "two", std::string(5'000, 'x')});
+  for (std::size_t cut = 7; cut < 200; ++cut) {
+    SCOPED_TRACE(cut);
+    LineReader file{directory.write("a", text.substr(0, cut)), kSmallPrefixed};
+    const Reading reading = read_all(file);
+    EXPECT_EQ(reading.lines.size(), cut / 7 < 2 ? 1U : 2U);
+    const bool between = cut == 7 || cut == 14;
+    EXPECT_EQ(reading.last.status, between ? LineStatus::end : LineStatus::broken);
+    EXPECT_EQ(file.next().status, reading.last.status);
+    if (!between) {
+      EXPECT_THAT(file.failure(),
+                  HasSubstr("a: at byte " + std::to_string(cut) + " of its text, behind record " +
+                            std::to_string(reading.lines.size()) + ": it ends within a record"));
+    }
+  }
+}
+
+TEST(PrefixedRecords, ComeAsAGrowingFileGetsThemByteByByte) {
+  const TemporaryDirectory directory;
+  LineReaderOptions growing = kSmallPrefixed;
+  growing.growing = true;
+  const std::string text = all_prefixed({"one", std::string(5'000, 'x'), "", "four"});
+  const std::string path = directory.write("a", "");
+  LineReader file{path, growing};
+  std::vector<std::string> records;
+  for (const char byte : text) {
+    std::ofstream{path, std::ios::app | std::ios::binary} << byte;
+    const Reading reading = read_all(file);
+    EXPECT_EQ(reading.last.status, LineStatus::end);
+    records.insert(records.end(), reading.lines.begin(), reading.lines.end());
+  }
+  EXPECT_THAT(records, ElementsAre("one", "too long: 5000", "", "four"));
 }
 
 }  // namespace

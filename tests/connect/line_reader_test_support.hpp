@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <random>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <gtest/gtest.h>
@@ -65,5 +66,23 @@ inline std::vector<std::string> split(const std::string& text) {
   }
   return lines;
 }
+
+// With its length in front, as Framing::length_prefixed has it.
+inline std::string prefixed(std::string_view record) {
+  std::string text;
+  for (unsigned shift = 32; shift != 0; shift -= 8)
+    text += static_cast<char>(record.size() >> (shift - 8) & 0xffU);
+  return text.append(record);
+}
+
+inline std::string all_prefixed(const std::vector<std::string>& records) {
+  std::string text;
+  for (const std::string& record : records)
+    text += prefixed(record);
+  return text;
+}
+
+inline constexpr LineReaderOptions kSmallPrefixed{
+    .max_line_bytes = 4096, .access_point_every_bytes = 16384, .framing = Framing::length_prefixed};
 
 }  // namespace sluice::test

@@ -108,6 +108,9 @@ FileLines::FileLines(Worker& worker, FileSourceOptions options, bool quoted)
       position_{worker.state<Position>("position")},
       access_point_{worker.state<AccessPoint>("access-point")},
       done_{worker.table<std::uint64_t, std::uint8_t>("done", options_.max_files)} {
+  if (quoted_ && options_.framing != Framing::lines)
+    throw Error{
+        {"read the rows of", worker_.stage(), "rows are lines", "leave FileSourceOptions::framing as it is"}};
   check_paths();
   if (options_.follow) watch_ = std::make_unique<DirectoryWatch>(options_.paths);
 }
@@ -176,12 +179,12 @@ SourceState FileLines::read(LineTaker& taker) {
       }
       const std::string fault = taker.take({position_->file, line.number, offset}, line.text);
       if (!fault.empty())
-        worker_.report(fmt::format("{}, line {}: {}: it was left out", path_, line.number, fault));
+        worker_.report(fmt::format("{}, {} {}: {}: it was left out", path_, noun(), line.number, fault));
       break;
     }
     case LineStatus::too_long:
-      worker_.report(fmt::format("{}, line {}: {} bytes, more than {}: it was left out", path_, line.number,
-                                 line.length_bytes, options_.max_line_bytes));
+      worker_.report(fmt::format("{}, {} {}: {} bytes, more than {}: it was left out", path_, noun(),
+                                 line.number, line.length_bytes, options_.max_line_bytes));
       break;
     case LineStatus::broken:
       // What was read before stands; the files behind it are read all the same.
@@ -256,6 +259,7 @@ void FileLines::open(const std::string& path, const std::string& name) {
   LineReaderOptions options;
   options.max_line_bytes = options_.max_line_bytes;
   options.quoted = quoted_;
+  options.framing = options_.framing;
   options.growing = options_.follow &&
                     std::find(options_.paths.begin(), options_.paths.end(), path) != options_.paths.end();
   options.access_point_every_bytes = std::size_t{128} << 10;

@@ -17,6 +17,16 @@ namespace {
 // read.
 constexpr std::size_t kChunkBytes = std::size_t{128} << 10;
 
+constexpr std::size_t kPrefixBytes = 4;
+
+// What the prefix there says.
+std::uint32_t length_at(const char* prefix) {
+  std::uint32_t length = 0;
+  for (std::size_t byte = 0; byte < kPrefixBytes; ++byte)
+    length = length << 8U | static_cast<unsigned char>(prefix[byte]);
+  return length;
+}
+
 detail::FileDescriptor open_file(const std::string& path) {
   const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
   if (fd < 0) {
@@ -42,9 +52,10 @@ LineReader::LineReader(std::unique_ptr<detail::ByteSource> source, std::string n
     : name_{std::move(name)},
       source_{std::move(source)},
       max_line_bytes_{options.max_line_bytes},
-      capacity_bytes_{options.max_line_bytes + 1 + kChunkBytes},
+      capacity_bytes_{options.max_line_bytes + kPrefixBytes + kChunkBytes},
       growing_{options.growing},
       quoted_{options.quoted},
+      prefixed_{options.framing == Framing::length_prefixed},
       buffer_{std::make_unique_for_overwrite<char[]>(capacity_bytes_ + kReadableBehind)} {
   std::memset(buffer_.get() + capacity_bytes_, 0, kReadableBehind);
   compressed_ = detail::starts_gzip(*source_) || detail::starts_zstd(*source_);
@@ -62,6 +73,7 @@ LineReader::LineReader(LineReader&&) noexcept = default;
 LineReader::~LineReader() = default;
 
 FileLine LineReader::next() {
+  if (prefixed_) return next_frame();
   if (skipped_bytes_ > 0) return skip_long_line();
   for (;;) {  // Every turn reads on in the file; its end ends the loop.
     if (const char* newline = find_newline(); newline != nullptr) return deliver(newline);
@@ -84,6 +96,7 @@ const char* LineReader::find_newline() {
 }
 
 bool LineReader::line_at_hand() const {
+  if (prefixed_) return frame_at_hand();
   return std::memchr(buffer_.get() + begin_, '\n', end_ - begin_) != nullptr;
 }
 
@@ -150,6 +163,60 @@ FileLine LineReader::finish() {
   return last;
 }
 
+bool LineReader::frame_at_hand() const {
+  const std::size_t there = end_ - begin_;
+  return there >= kPrefixBytes && there - kPrefixBytes >= length_at(buffer_.get() + begin_);
+}
+
+FileLine LineReader::next_frame() {
+  if (frame_bytes_ != 0) return skip_long_frame();
+  for (;;) {  // Every turn reads on in the file; its end ends the loop.
+    if (end_ - begin_ >= kPrefixBytes) {
+      const std::uint32_t length = length_at(buffer_.get() + begin_);
+      if (length > max_line_bytes_) {
+        frame_bytes_ = std::uint64_t{length} + kPrefixBytes;
+        long_line_.assign(buffer_.get() + begin_ + kPrefixBytes,
+                          std::min({end_ - begin_ - kPrefixBytes, kLongLineBytes, std::size_t{length}}));
+        return skip_long_frame();
+      }
+      if (frame_at_hand()) return deliver_frame(length);
+    }
+    if (!refill()) return finish_frames();
+  }
+}
+
+FileLine LineReader::deliver_frame(std::uint32_t length_bytes) {
+  const char* const start = buffer_.get() + begin_ + kPrefixBytes;
+  begin_ += kPrefixBytes + length_bytes;
+  scanned_ = begin_;
+  position_.offset_bytes += kPrefixBytes + length_bytes;
+  ++position_.line_number;
+  return {LineStatus::line, {start, length_bytes}, position_.line_number, length_bytes};
+}
+
+// What there is of it is dropped, chunk by chunk.
+FileLine LineReader::skip_long_frame() {
+  for (;;) {  // Every turn reads on in the file; its end ends the loop.
+    const std::uint64_t left = frame_bytes_ - skipped_bytes_;
+    const std::size_t dropped = left < end_ - begin_ ? static_cast<std::size_t>(left) : end_ - begin_;
+    skipped_bytes_ += dropped;
+    scanned_ = begin_ += dropped;
+    if (dropped == left) {
+      skipped_bytes_ = 0;
+      return deliver_long_line(std::exchange(frame_bytes_, 0) - kPrefixBytes, kPrefixBytes);
+    }
+    if (!refill()) return finish_frames();
+  }
+}
+
+// Nothing more comes. What there is of a record is none.
+FileLine LineReader::finish_frames() {
+  const bool whole = begin_ == end_ && frame_bytes_ == 0;
+  if (decoder_->failure().empty() && !growing_ && !whole) decoder_->fail("it ends within a record");
+  const bool broken = !decoder_->failure().empty();
+  return {broken ? LineStatus::broken : LineStatus::end, {}, position_.line_number, 0};
+}
+
 bool LineReader::take_access_point(AccessPoint& out) {
   const AccessPoint* point = decoder_->point();
   if (point == nullptr || point->uncompressed_bytes > position_.offset_bytes) return false;
@@ -167,7 +234,7 @@ void LineReader::resume(const LinePosition& position, const AccessPoint* point) 
                  .remedy = "name a file instead of piping it in"}};
   }
   begin_ = end_ = scanned_ = 0;
-  skipped_bytes_ = 0;
+  skipped_bytes_ = frame_bytes_ = 0;
   in_quotes_ = false;
   position_ = position;
   if (decoder_->seek(position.offset_bytes)) return;
@@ -186,8 +253,8 @@ void LineReader::resume(const LinePosition& position, const AccessPoint* point) 
 std::string LineReader::failure() const {
   const std::string& why = decoder_->failure();
   if (why.empty()) return {};
-  return name_ + ": at byte " + std::to_string(decoder_->produced_bytes()) + " of its text, behind line " +
-         std::to_string(position_.line_number) + ": " + why;
+  return name_ + ": at byte " + std::to_string(decoder_->produced_bytes()) + " of its text, behind " +
+         (prefixed_ ? "record " : "line ") + std::to_string(position_.line_number) + ": " + why;
 }
 
 }  // namespace sluice

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// FileSource: the lines of files and directories, each exactly once, whatever dies.
+// FileSource: the lines, or the records with their length in front, of files and directories, each exactly once, whatever dies.
 //
 //     auto lines = pipeline.source<sluice::FileSource>("read", {.workers = 2}, sluice::FileSourceOptions{.paths = {"/data/day"}});
 //
@@ -27,6 +27,7 @@
 #include <vector>
 
 #include <sluice/connect/access_point.hpp>
+#include <sluice/connect/frame.hpp>
 #include <sluice/connect/line_reader.hpp>
 #include <sluice/event.hpp>
 #include <sluice/handler.hpp>
@@ -40,14 +41,15 @@ struct FileSourceOptions {
   bool follow = false;             // Go on for ever, with what is appended.
   bool header = false;             // The first line of each file is none of its lines.
   std::size_t max_line_bytes = std::size_t{1} << 20;  // A longer line is left out and reported.
-  std::uint64_t max_files = 4096;                     // That a worker remembers as read; more are an Error.
+  Framing framing = Framing::lines;  // With length_prefixed "line" means a record here, without its prefix.
+  std::uint64_t max_files = 4096;    // That a worker remembers as read; more are an Error.
 };
 
 // Where a line stands.
 struct FileLineHead {
   std::uint64_t file = 0;    // file_key() of its path.
   std::uint64_t line = 0;    // From 1; lines that were left out count.
-  std::uint64_t offset = 0;  // In bytes of the text, uncompressed, of the line's first byte.
+  std::uint64_t offset = 0;  // In bytes of the text, uncompressed, of the line's first byte, or its prefix.
 };
 
 // The same for the same path, in every process and every life.
@@ -86,6 +88,7 @@ class FileLines {
   };
   class DirectoryWatch;
 
+  const char* noun() const noexcept { return options_.framing == Framing::lines ? "line" : "record"; }
   void check_paths() const;
   bool mine(const std::string& path, std::size_t index, bool of_directory) const;
   std::vector<std::string> files() const;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Reads one file line by line: gzip, zstd or plain, told apart by its first bytes, from a path or a descriptor.
+// Reads one file line by line: gzip, zstd or plain, told apart by its first bytes, from a path or a descriptor. Where its
+// lines end at a newline is for options to say: records with their length in front are lines as well, in what follows.
 //
 // One thread of one process uses an object; next() reads ahead and may block on the file. A reader that is
 // killed leaves nothing behind that matters: a new object resumes at the position that was kept, exactly, and
@@ -14,6 +15,7 @@
 #include <type_traits>
 
 #include <sluice/connect/access_point.hpp>
+#include <sluice/connect/frame.hpp>
 
 namespace sluice {
 
@@ -61,6 +63,9 @@ struct LineReaderOptions {
   bool growing = false;
   // A newline between double quotes is part of its line, as CSV has it.
   bool quoted = false;
+  // With length_prefixed a file that ends within a record is broken, and `text` may hold any bytes. With lines a carriage
+  // return stays.
+  Framing framing = Framing::lines;
 };
 
 class LineReader {
@@ -114,6 +119,11 @@ class LineReader {
   FileLine skip_long_line();
   FileLine deliver_long_line(std::uint64_t length_bytes, std::uint64_t newline_bytes);
   FileLine finish();
+  bool frame_at_hand() const;
+  FileLine next_frame();
+  FileLine deliver_frame(std::uint32_t length_bytes);
+  FileLine skip_long_frame();
+  FileLine finish_frames();
 
   std::string name_;
   std::unique_ptr<detail::ByteSource> source_;
@@ -122,6 +132,7 @@ class LineReader {
   std::size_t capacity_bytes_;
   bool growing_;
   bool quoted_;
+  bool prefixed_;
   bool in_quotes_ = false;  // At scanned_.
   bool compressed_ = false;
   std::unique_ptr<char[]> buffer_;
@@ -129,6 +140,7 @@ class LineReader {
   std::size_t scanned_ = 0;          // No newline lies between begin_ and here.
   std::size_t end_ = 0;              // Behind the last decompressed byte.
   std::uint64_t skipped_bytes_ = 0;  // Of a line that is too long and has not ended.
+  std::uint64_t frame_bytes_ = 0;    // With the prefix, of a record that is too long and has not ended.
   std::string long_line_;            // The beginning of the last line that was too long.
   LinePosition position_;
 };
