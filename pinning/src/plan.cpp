@@ -9,6 +9,7 @@
 #include <sluice/pinning/plan.hpp>
 
 #include "lanes.hpp"
+#include "memory_node.hpp"
 #include "order.hpp"
 #include "remarks.hpp"
 #include "usable.hpp"
@@ -33,11 +34,12 @@ std::size_t count_workers(const PlanRequest& request) {
 }
 
 Place place_on(const Topology& topology, const Units& units, bool shared) {
-  Place place{.units = set_of(units), .numa_node = units.front().numa_node, .shared = shared};
+  Place place{
+      .units = set_of(units), .numa_node = memory_node(topology, units.front().numa_node), .shared = shared};
   const bool agreed = std::all_of(units.begin(), units.end(), [&](const ProcessingUnit& unit) {
-    return unit.numa_node == place.numa_node;
+    return memory_node(topology, unit.numa_node) == place.numa_node;
   });
-  if (!agreed || !memory_allowed(topology, place.numa_node)) place.numa_node = kUnknown;
+  if (!agreed) place.numa_node = kUnknown;
   return place;
 }
 

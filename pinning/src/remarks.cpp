@@ -8,6 +8,7 @@
 
 #include <fmt/format.h>
 
+#include "memory_node.hpp"
 #include "usable.hpp"
 
 namespace sluice::pinning {
@@ -18,11 +19,6 @@ std::string counted(std::size_t number, std::string_view thing) {
 }
 
 }  // namespace
-
-bool memory_allowed(const Topology& topology, int node) {
-  return std::any_of(topology.nodes.begin(), topology.nodes.end(),
-                     [node](const NumaNode& known) { return known.os_index == node && known.allowed; });
-}
 
 void remark_load(Plan& result, const Topology& topology, const Units& usable, std::size_t workers) {
   const std::string units =
@@ -64,15 +60,17 @@ void remark_units(Plan& result, const Units& usable, const Units& taken) {
 }
 
 void remark_memory(Plan& result, const Topology& topology, const Units& usable) {
-  std::set<int> refused;
+  std::set<int> bare;
   for (const ProcessingUnit& unit : usable) {
-    if (unit.numa_node != kUnknown && !memory_allowed(topology, unit.numa_node)) {
-      refused.insert(unit.numa_node);
-    }
+    if (unit.numa_node != kUnknown && !gives_memory(topology, unit.numa_node)) bare.insert(unit.numa_node);
   }
-  for (const int node : refused) {
+  for (const int node : bare) {
+    const int other = memory_node(topology, node);
     result.remarks.push_back(fmt::format(
-        "memory of NUMA node {} is not allowed to this process: workers there use other nodes", node));
+        fmt::runtime(has_memory(topology, node)
+                         ? "memory of NUMA node {} is not allowed to this process: workers there use {}"
+                         : "NUMA node {} has no memory: workers there use {}"),
+        node, other == kUnknown ? "other nodes" : fmt::format("that of node {}", other)));
   }
 }
 

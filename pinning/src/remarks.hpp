@@ -16,10 +16,7 @@ void remark_load(Plan& result, const Topology& topology, const Units& usable, st
 // SMT siblings and slower cores among the units that workers have of their own.
 void remark_units(Plan& result, const Units& usable, const Units& taken);
 
-// Nodes whose memory is not allowed.
+// Nodes that have no memory, or none that is allowed.
 void remark_memory(Plan& result, const Topology& topology, const Units& usable);
-
-// May this process take memory of the node?
-bool memory_allowed(const Topology& topology, int node);
 
 }  // namespace sluice::pinning

@@ -3,6 +3,7 @@
 #include <cerrno>
 #include <fstream>
 #include <limits>
+#include <map>
 #include <memory>
 #include <set>
 #include <sstream>
@@ -36,10 +37,25 @@ Handle new_handle() {
   return handle;
 }
 
-int ancestor_number(hwloc_topology_t machine, hwloc_obj_t unit, hwloc_obj_type_t type) {
-  const hwloc_obj_t ancestor = hwloc_get_ancestor_obj_by_type(machine, type, unit);
-  return ancestor == nullptr ? kUnknown : static_cast<int>(ancestor->logical_index);
-}
+// The things of one kind that units are in, numbered as they are met. hwloc's own numbers count level by level, and one
+// kind can stand at several: where a core has one unit left, its sibling being offline, and each unit has an L1 cache of
+// its own, that core comes out beneath its cache and the others above theirs, and two cores are number 0.
+class Numbers {
+ public:
+  Numbers(hwloc_topology_t machine, hwloc_obj_type_t type) : machine_{machine}, type_{type} {}
+  // kUnknown when the unit is in none.
+  int of(hwloc_obj_t unit) {
+    const hwloc_obj_t ancestor = hwloc_get_ancestor_obj_by_type(machine_, type_, unit);
+    if (ancestor == nullptr) return kUnknown;
+    return numbers_.try_emplace(ancestor->gp_index, static_cast<int>(numbers_.size())).first->second;
+  }
+  int count() const { return static_cast<int>(numbers_.size()); }
+
+ private:
+  hwloc_topology_t machine_;
+  hwloc_obj_type_t type_;
+  std::map<std::uint64_t, int> numbers_;
+};
 
 // Several nodes can be local to a unit (fast memory beside ordinary memory, nodes of the whole package). The
 // one with the fewest units is the nearest; of equals hwloc lists the default node first.
@@ -66,26 +82,36 @@ int efficiency_of(hwloc_topology_t machine, hwloc_obj_t unit) {
   return error == 0 ? std::max(efficiency, 0) : 0;
 }
 
-ProcessingUnit unit_value(hwloc_topology_t machine, hwloc_obj_t unit) {
-  ProcessingUnit value;
-  value.os_index = unit->os_index;
-  if (const hwloc_obj_t core = hwloc_get_ancestor_obj_by_type(machine, HWLOC_OBJ_CORE, unit)) {
-    value.core = static_cast<int>(core->logical_index);
+std::vector<ProcessingUnit> unit_values(hwloc_topology_t machine) {
+  Numbers cores{machine, HWLOC_OBJ_CORE};
+  Numbers l2{machine, HWLOC_OBJ_L2CACHE};
+  Numbers l3{machine, HWLOC_OBJ_L3CACHE};
+  Numbers packages{machine, HWLOC_OBJ_PACKAGE};
+  std::vector<ProcessingUnit> values;
+  for (hwloc_obj_t unit = nullptr;
+       (unit = hwloc_get_next_obj_by_type(machine, HWLOC_OBJ_PU, unit)) != nullptr;) {
+    values.push_back({.os_index = unit->os_index,
+                      .core = cores.of(unit),
+                      .l2 = l2.of(unit),
+                      .l3 = l3.of(unit),
+                      .numa_node = nearest_node(machine, unit->os_index),
+                      .package = packages.of(unit),
+                      .efficiency = efficiency_of(machine, unit)});
+    ProcessingUnit& value = values.back();
+    value.allowed = hwloc_bitmap_isset(hwloc_topology_get_allowed_cpuset(machine), unit->os_index) != 0;
+    const hwloc_obj_t core = hwloc_get_ancestor_obj_by_type(machine, HWLOC_OBJ_CORE, unit);
+    if (core == nullptr) continue;
     for (int sibling = hwloc_bitmap_first(core->cpuset); sibling != static_cast<int>(unit->os_index);
          sibling = hwloc_bitmap_next(core->cpuset, sibling)) {
       ++value.rank_in_core;
     }
-  } else {
-    // Where the kernel tells of no cores, each unit counts as one, numbered past those that are known.
-    value.core = hwloc_get_nbobjs_by_type(machine, HWLOC_OBJ_CORE) + static_cast<int>(unit->logical_index);
   }
-  value.l2 = ancestor_number(machine, unit, HWLOC_OBJ_L2CACHE);
-  value.l3 = ancestor_number(machine, unit, HWLOC_OBJ_L3CACHE);
-  value.package = ancestor_number(machine, unit, HWLOC_OBJ_PACKAGE);
-  value.numa_node = nearest_node(machine, unit->os_index);
-  value.efficiency = efficiency_of(machine, unit);
-  value.allowed = hwloc_bitmap_isset(hwloc_topology_get_allowed_cpuset(machine), unit->os_index) != 0;
-  return value;
+  // Where the kernel tells of no cores, each unit counts as one, numbered past those that are known.
+  int next = cores.count();
+  for (ProcessingUnit& value : values) {
+    if (value.core == kUnknown) value.core = next++;
+  }
+  return values;
 }
 
 // Empty unless there is one matrix of latencies that knows every node.
@@ -121,10 +147,7 @@ std::vector<double> node_distances(hwloc_topology_t machine, const std::vector<N
 
 Topology to_value(hwloc_topology_t machine) {
   Topology topology;
-  for (hwloc_obj_t unit = nullptr;
-       (unit = hwloc_get_next_obj_by_type(machine, HWLOC_OBJ_PU, unit)) != nullptr;) {
-    topology.units.push_back(unit_value(machine, unit));
-  }
+  topology.units = unit_values(machine);
   for (hwloc_obj_t node = nullptr;
        (node = hwloc_get_next_obj_by_type(machine, HWLOC_OBJ_NUMANODE, node)) != nullptr;) {
     const bool allowed = hwloc_bitmap_isset(hwloc_topology_get_allowed_nodeset(machine), node->os_index) != 0;
