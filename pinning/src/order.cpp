@@ -5,6 +5,7 @@
 #include <array>
 #include <map>
 #include <span>
+#include <tuple>
 #include <utility>
 
 namespace sluice::pinning {
@@ -109,16 +110,21 @@ Units round_robin(const Units& units, std::size_t depth = 0) {
   return dealt;
 }
 
-// Units of equal worth, the best first. The rank counts usable threads only: where the mask leaves out a
-// core's first thread, its second is as good as a first.
+}  // namespace
+
+// The rank counts usable threads only: where the mask leaves out a core's first thread, its second is as good as a
+// first. Isolated units are here only if they are asked for: nothing else disturbs a worker there.
 std::vector<Units> tiers(const Units& usable) {
-  std::map<std::pair<int, int>, Units>
-      by_worth;  // (how many usable threads of the core precede, -efficiency)
+  // How many usable threads of the core precede, whether others run there too, -efficiency.
+  std::map<std::tuple<int, bool, int>, Units> by_worth;
+  std::map<int, std::vector<int>> ranks_of_core;
+  for (const ProcessingUnit& unit : usable)
+    ranks_of_core[unit.core].push_back(unit.rank_in_core);
   for (const ProcessingUnit& unit : usable) {
-    const auto preceding = std::count_if(usable.begin(), usable.end(), [&](const ProcessingUnit& other) {
-      return other.core == unit.core && other.rank_in_core < unit.rank_in_core;
-    });
-    by_worth[{static_cast<int>(preceding), -unit.efficiency}].push_back(unit);
+    const std::vector<int>& ranks = ranks_of_core[unit.core];
+    const auto preceding =
+        std::count_if(ranks.begin(), ranks.end(), [&](int rank) { return rank < unit.rank_in_core; });
+    by_worth[{static_cast<int>(preceding), !unit.isolated, -unit.efficiency}].push_back(unit);
   }
   std::vector<Units> ordered;
   ordered.reserve(by_worth.size());
@@ -126,8 +132,6 @@ std::vector<Units> tiers(const Units& usable) {
     ordered.push_back(std::move(units));
   return ordered;
 }
-
-}  // namespace
 
 Units units_for_workers(const Units& usable, Policy policy, std::size_t count) {
   Units chosen;

@@ -16,6 +16,9 @@ using Units = std::vector<ProcessingUnit>;
 // before SMT siblings, faster kinds before slower ones, and within a kind the policy decides.
 Units units_for_workers(const Units& usable, Policy policy, std::size_t count);
 
+// Units of equal worth, the best first: whole cores before SMT siblings, faster kinds before slower ones.
+std::vector<Units> tiers(const Units& usable);
+
 // Whether two units share everything that a topology knows: package, node and L3 cache.
 bool same_domain(const ProcessingUnit& left, const ProcessingUnit& right);
 

@@ -8,6 +8,8 @@
 
 #include <fmt/format.h>
 
+#include <sluice/pinning/distance.hpp>
+
 #include "memory_node.hpp"
 #include "usable.hpp"
 
@@ -71,6 +73,31 @@ void remark_memory(Plan& result, const Topology& topology, const Units& usable) 
                          ? "memory of NUMA node {} is not allowed to this process: workers there use {}"
                          : "NUMA node {} has no memory: workers there use {}"),
         node, other == kUnknown ? "other nodes" : fmt::format("that of node {}", other)));
+  }
+}
+
+void remark_costs(Plan& result, const MeasuredCosts& costs) {
+  if (costs.empty() || costs.steady) return;
+  result.remarks.emplace_back(
+      "the measured costs change from one moment to the next, as where a virtual machine's units wander "
+      "between "
+      "caches: no plan can know who is near to whom, and this one believes the topology");
+}
+
+void remark_wide_workers(Plan& result, const PlanRequest& request, const Topology& topology) {
+  for (std::size_t stage = 0; stage < request.stages.size(); ++stage) {
+    if (request.stages[stage].threads < 2 || result.oversubscribed) continue;
+    for (std::size_t worker = 0; worker < result.stages[stage].workers.size(); ++worker) {
+      const CpuSet& units = result.stages[stage].workers[worker].units;
+      const Units own =
+          select(topology.units, [&](const ProcessingUnit& unit) { return units.contains(unit.os_index); });
+      const bool together = std::all_of(own.begin(), own.end(), [&](const ProcessingUnit& unit) {
+        return reach_between(own.front(), unit) < Reach::machine;
+      });
+      if (together) continue;
+      result.remarks.push_back(fmt::format("{}/{} has {} units under no one cache, node or package",
+                                           request.stages[stage].name, worker, own.size()));
+    }
   }
 }
 

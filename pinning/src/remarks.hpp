@@ -19,4 +19,10 @@ void remark_units(Plan& result, const Units& usable, const Units& taken);
 // Nodes that have no memory, or none that is allowed.
 void remark_memory(Plan& result, const Topology& topology, const Units& usable);
 
+// Costs that were measured and say nothing.
+void remark_costs(Plan& result, const MeasuredCosts& costs);
+
+// Workers of several units that share neither cache nor node nor package.
+void remark_wide_workers(Plan& result, const PlanRequest& request, const Topology& topology);
+
 }  // namespace sluice::pinning

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "usable.hpp"
 
+#include <algorithm>
 #include <utility>
 
 #include <fmt/format.h>
@@ -50,6 +51,15 @@ Units beside_claims(const Units& units, const std::vector<Claim>& claims, Usable
   return left;
 }
 
+// Of each core its first usable unit.
+Units first_of_each_core(const Units& units) {
+  return select(units, [&](const ProcessingUnit& unit) {
+    return std::none_of(units.begin(), units.end(), [&](const ProcessingUnit& other) {
+      return other.core == unit.core && other.rank_in_core < unit.rank_in_core;
+    });
+  });
+}
+
 }  // namespace
 
 CpuSet set_of(const Units& units) {
@@ -77,6 +87,7 @@ Usable usable_units(const Topology& topology, const PlanRequest& request) {
     usable = beside_claims(usable, request.claims, result);
   }
   result.for_host = usable;
+  if (request.policy != Policy::none && request.smt == Smt::never) usable = first_of_each_core(usable);
   if (request.policy != Policy::none && request.host) {
     Units beside_host = without(usable, *request.host);
     if (beside_host.empty()) {

@@ -305,7 +305,7 @@ TEST(Plan, PlacesAHostWithoutStages) {
 TEST(Plan, ReadsAsATable) {
   EXPECT_EQ(to_text(plan(topology_from_synthetic("package:1 l3:1 core:2 pu:1"),
                          {.stages = {{.name = "parse", .workers = 1}, {.name = "bars", .workers = 1}}})),
-            "policy compact\n"
+            "policy auto\n"
             "process  units  node  time\n"
             "parse/0  0-1    0     shared\n"
             "bars/0   0-1    0     shared\n"
@@ -316,7 +316,8 @@ TEST(Plan, ReadsAsATable) {
 }
 
 TEST(Policy, IsReadByItsNameAndRefusedWithTheNamesThereAre) {
-  for (const Policy policy : {Policy::compact, Policy::spread, Policy::none}) {
+  for (const Policy policy :
+       {Policy::automatic, Policy::compact, Policy::spread, Policy::floating, Policy::none}) {
     EXPECT_EQ(parse_policy(to_string(policy)), policy);
   }
   EXPECT_THAT(error_of([] { parse_policy("compct"); }), HasSubstr("auto, compact, spread, float and none"));
@@ -340,7 +341,7 @@ void check_promises(const Topology& machine, const PlanRequest& request) {
     EXPECT_FALSE(placed.remarks.empty());
   }
   EXPECT_EQ(to_text(plan(machine, request)), to_text(placed));
-  if (placed.oversubscribed || request.policy == Policy::none) return;
+  if (placed.oversubscribed || request.policy == Policy::none || request.policy == Policy::floating) return;
 
   CpuSet taken;
   std::set<int> cores, all_cores;
@@ -389,7 +390,8 @@ TEST(Plan, KeepsItsPromisesOnManyMachinesMasksAndPipelines) {
     for (std::size_t stage = 0; stage < 1 + below(5); ++stage) {
       stages.push_back(static_cast<unsigned>(1 + below(below(8) == 0 ? 100 : 4)));
     }
-    for (const Policy policy : {Policy::compact, Policy::spread, Policy::none}) {
+    for (const Policy policy :
+         {Policy::automatic, Policy::compact, Policy::spread, Policy::floating, Policy::none}) {
       check_promises(machine, request_of(stages, policy));
     }
   }

@@ -268,17 +268,21 @@ inline constexpr std::array kCareSettings = {
                 "before everything else on the machine, too."},
     Setting{.key = "placement.policy",
             .type = SettingType::choice,
-            .fallback = "compact",
+            .fallback = "auto",
             .throughput = "spread",
             .shared = "none",
-            .choices = "compact|spread|none",
+            .choices = "auto|compact|spread|float|none",
             .example = "spread",
-            .meaning =
-                "Where workers are pinned. `compact` puts neighbouring stages on cores close to each other, "
-                "`spread` on cores far apart, `none` leaves them to the kernel.",
-            .trade_off =
-                "`compact` makes the way between stages short; `spread` gives each worker more cache and "
-                "memory bandwidth; `none` suits processors that others use too."},
+            .meaning = "Where workers are pinned. `auto` gives events the shortest way, as far as each "
+                       "worker has a core; "
+                       "`compact` puts stages on neighbouring cores in their order, `spread` on cores far "
+                       "apart; `float` "
+                       "leaves them to the kernel on all units but isolated ones and those of other "
+                       "pipelines, `none` on "
+                       "these, too.",
+            .trade_off = "`auto` and `compact` make the way between stages short; `spread` gives each worker "
+                         "more cache and "
+                         "memory bandwidth; `float` and `none` suit processors that others use too."},
     Setting{
         .key = "power.latency",
         .type = SettingType::choice,

@@ -3,14 +3,18 @@
 //
 // The same input gives the same plan, so a plan can be printed, tested and rehearsed for any machine. Rules:
 //  - A worker has a core of its own while there are cores: the faster kinds first, SMT siblings last of all.
-//  - compact: the units come from the smallest of L3 cache, NUMA node, package and machine that has room, and
-//    workers that follow each other in stage order stand next to each other. spread: workers go round-robin
-//    over packages, nodes and L3 caches. none: every process may run on every allowed unit.
-//  - Isolated units are left to those they are kept for; they are used only if nothing else is allowed, or by
-//    policy none, which takes the affinity mask as it stands.
+//  - auto: the events have the shortest way: the sum over all lanes of events and distance is as small as can be
+//    found, and for a small pipeline as small as can be, which is proved. compact: the units come from the smallest
+//    of L3 cache, NUMA node, package and machine that has room, and workers that follow each other in stage order
+//    stand next to each other. spread: workers go round-robin over packages, nodes and L3 caches. float, none:
+//    every process may run on every usable, or every allowed, unit.
+//  - A worker of several threads has as many cores, under one cache, node or package where there is room.
+//  - Reserved units are never used. Isolated units are left to those they are kept for; they are used if they are
+//    asked for, if nothing else is allowed, or by policy none, which takes the affinity mask as it stands. Units
+//    that other pipelines claim are used if nothing else is left.
 //  - The host and the master get what is left: cores without a worker before SMT siblings, and the node of
-//    the first worker before other nodes. The host feeds the first stage, and it may have threads, so it gets
-//    all of these units and not one. The master sleeps nearly always and is not counted as load.
+//    the worker it talks to before other nodes. The host may have threads, so it gets all of these units and not
+//    one; a host that is bound already is planned around. The master sleeps nearly always and is not counted as load.
 //  - With no unit left for the host, or a CPU quota below one core for each worker and the host, the plan is
 //    oversubscribed: every place is shared, and the remarks say so.
 #pragma once
@@ -42,7 +46,7 @@ struct LanePlan {
 };
 
 struct Plan {
-  Policy policy = Policy::compact;
+  Policy policy = Policy::automatic;
   std::vector<StagePlan> stages{};  // As requested, in the same order.
   Place master{};
   Place host{};
@@ -51,6 +55,7 @@ struct Plan {
   // source where no rate is known.
   double cost = 0;
   std::map<int, std::uint64_t> memory_bytes{};  // On each node, as far as sizes are known; -1: on any.
+  bool measured_costs = false;                  // Distances are measured, and not nominal.
   bool optimal = false;  // No plan with a core for each worker costs less: this is proved.
   bool oversubscribed = false;
   std::vector<std::string> remarks{};  // Sentences for a person.

@@ -76,16 +76,26 @@ enum class Smt {
   never,  // One worker for each core, and no more.
 };
 
+// What becomes of workers that have no unit of their own.
+enum class Grouping {
+  domain,  // Each floats over the units under the L3 cache of its group.
+  unit,    // Each is bound to the unit of its group.
+};
+
 struct PlanRequest {
   std::vector<StageRequest> stages{};  // In the order of the flow.
   std::vector<Flow> flows{};           // Empty: each stage feeds the next, and the host is no end of any.
-  Policy policy = Policy::compact;
+  Policy policy = Policy::automatic;
   CpuSet reserved{};             // Never used, by no process of the pipeline.
   std::vector<Claim> claims{};   // Of other pipelines.
   std::optional<CpuSet> host{};  // The host is bound to these already and stays there.
   MeasuredCosts costs{};         // Empty: nominal costs by the topology.
   Smt smt = Smt::last;
   bool isolated = false;  // Isolated units are asked for, and come first.
+  Grouping grouping = Grouping::domain;
+  // How far the search goes to prove that a small plan costs least: partial plans looked at. More of them find no
+  // better plan as a rule; 50 million take some seconds.
+  std::uint64_t most_nodes = 5'000;
 };
 
 }  // namespace sluice::pinning

@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+// The workers of a plan get their units: explicit places first, then what the policy makes of the rest.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <sluice/pinning/distance.hpp>
+#include <sluice/pinning/plan.hpp>
+
+#include "choose.hpp"
+#include "order.hpp"
+#include "usable.hpp"
+
+namespace sluice::pinning {
+
+struct WorkerPlaces {
+  std::vector<Units> units{};  // Of each worker.
+  std::vector<bool> shared{};  // Of each worker: others run there, too.
+  Units taken{};               // Units that workers have of their own.
+  std::optional<ProcessingUnit>
+      host_near{};       // Where the host would have the shortest way, if that was asked.
+  bool crowded = false;  // There are not enough units for the workers, and the host.
+  bool optimal = false;
+  std::vector<std::string> remarks{};
+};
+
+WorkerPlaces place_workers(const Topology& topology, const PlanRequest& request, const Usable& usable,
+                           const Talk& talk, const Distances& distances);
+
+}  // namespace sluice::pinning
