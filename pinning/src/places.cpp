@@ -6,6 +6,9 @@
 
 #include <fmt/format.h>
 
+#include <sluice/error.hpp>
+#include <sluice/pinning/location.hpp>
+
 namespace sluice::pinning {
 namespace {
 
@@ -45,6 +48,7 @@ class Placer {
   }
 
   WorkerPlaces run() {
+    place_stages();
     std::vector<Seeker> seekers = seekers_of_rest();
     place_rest(seekers);
     return std::move(result_);
@@ -53,6 +57,9 @@ class Placer {
  private:
   void add_seekers(std::size_t stage, std::vector<Seeker>& seekers) const;
   std::vector<Seeker> seekers_of_rest() const;
+  void place_stages();
+  void place_stage(std::size_t stage, const Location& location);
+  void place_whole(std::size_t stage, const Location& location);
   void place_rest(const std::vector<Seeker>& seekers);
   void group(const std::vector<Seeker>& seekers, const Units& usable);
   void deal(const std::vector<Seeker>& seekers, const Units& usable);
@@ -99,6 +106,83 @@ void Placer::give(const std::vector<Seeker>& seekers, const Units& units) {
   result_.taken.insert(result_.taken.end(), units.begin(), units.end());
 }
 
+// Stages with places of their own, the narrowest place first: the wider ones can go around it.
+void Placer::place_stages() {
+  std::vector<std::pair<std::size_t, Location>> asked;
+  for (std::size_t stage = 0; stage < request_.stages.size(); ++stage) {
+    const StageRequest& wanted = request_.stages[stage];
+    if (!wanted.place.empty()) {
+      asked.emplace_back(stage, parse_place(topology_, wanted.place));
+    } else if (wanted.threads > 1 && request_.policy != Policy::automatic) {
+      // Compact and spread deal single units: a wide worker is placed before them.
+      asked.emplace_back(stage, Location{.sets = {set_of(usable_.units)}});
+    }
+  }
+  std::stable_sort(asked.begin(), asked.end(), [](const auto& one, const auto& other) {
+    return std::pair{one.second.whole, one.second.sets.front().count()} <
+           std::pair{other.second.whole, other.second.sets.front().count()};
+  });
+  for (const auto& [stage, location] : asked) {
+    if (location.whole) {
+      place_whole(stage, location);
+    } else {
+      place_stage(stage, location);
+    }
+  }
+}
+
+// Each worker a core inside the place, or all of them the whole of it where it has too few.
+void Placer::place_stage(std::size_t stage, const Location& location) {
+  std::vector<Seeker> seekers;
+  add_seekers(stage, seekers);
+  const Units inside = select(topology_.units, [&](const ProcessingUnit& unit) {
+    return location.sets.front().contains(unit.os_index) && !request_.reserved.contains(unit.os_index);
+  });
+  const Units usable = without(inside, result_.taken);
+  if (inside.empty()) {
+    throw Error{{.tried = "place the stage",
+                 .object = request_.stages[stage].name,
+                 .why = fmt::format("all of its place {} is reserved", location.sets.front().to_string()),
+                 .remedy = "reserve fewer units, or give it another place"}};
+  }
+  if (usable.size() >= seekers.size()) {
+    give(seekers, choose_units(choice(usable, seekers, false)).units);
+    return;
+  }
+  for (const Seeker& seeker : seekers) {
+    result_.units[seeker.process] = inside;
+    result_.shared[seeker.process] = true;
+  }
+  result_.stage_shares = true;
+  result_.remarks.push_back(fmt::format(
+      "{} wants {} units of its place {}, of which {} are free: its workers share it",
+      request_.stages[stage].name, seekers.size(), location.sets.front().to_string(), usable.size()));
+}
+
+// Each worker a whole core, cache, node or package, in turn.
+void Placer::place_whole(std::size_t stage, const Location& location) {
+  const CpuSet taken = set_of(result_.taken) | request_.reserved;
+  std::vector<CpuSet> free;
+  for (const CpuSet& set : location.sets) {
+    if (!set.intersects(taken)) free.push_back(set);
+  }
+  const StageRequest& wanted = request_.stages[stage];
+  const bool shared = free.size() < wanted.workers;
+  if (free.empty()) free = location.sets;
+  for (unsigned replica = 0; replica < wanted.workers; ++replica) {
+    const CpuSet& set = free[replica % free.size()];
+    const Units units =
+        select(topology_.units, [&](const ProcessingUnit& unit) { return set.contains(unit.os_index); });
+    result_.units[first_[stage] + replica] = units;
+    result_.shared[first_[stage] + replica] = shared;
+    if (!shared) result_.taken.insert(result_.taken.end(), units.begin(), units.end());
+  }
+  if (!shared) return;
+  result_.stage_shares = true;
+  result_.remarks.push_back(
+      fmt::format("{} workers of {} share {} {}", wanted.workers, wanted.name, free.size(), wanted.place));
+}
+
 // Each unit gets its share of the workers, those together that talk most; they float over the units around it.
 void Placer::group(const std::vector<Seeker>& seekers, const Units& usable) {
   const Choice chosen = choose_groups(choice(usable, seekers, false));
@@ -143,9 +227,10 @@ void Placer::place_rest(const std::vector<Seeker>& seekers) {
   if (usable.empty()) usable = usable_.units;
   // A host that has no place of its own wants a unit, too.
   const bool host_apart = request_.host && !usable_.shared_with_others;
-  result_.crowded = host_apart ? seekers.size() > usable.size() : seekers.size() >= usable.size();
+  const bool crowded = host_apart ? seekers.size() > usable.size() : seekers.size() >= usable.size();
   const bool searched = request_.policy == Policy::automatic && talk_.searched();
-  if (result_.crowded) {
+  if (crowded) {
+    result_.crowded = true;
     if (searched) {
       group(seekers, usable);
     } else {

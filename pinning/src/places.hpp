@@ -22,6 +22,7 @@ struct WorkerPlaces {
   std::optional<ProcessingUnit>
       host_near{};       // Where the host would have the shortest way, if that was asked.
   bool crowded = false;  // There are not enough units for the workers, and the host.
+  bool stage_shares = false;                  // A stage's own place is too small for it.
   bool optimal = false;
   std::vector<std::string> remarks{};
 };

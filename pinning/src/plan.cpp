@@ -65,13 +65,13 @@ Units left_over(const Units& usable, const Units& taken, const ProcessingUnit* n
   return left;
 }
 
-void hand_out(Plan& result, const Topology& topology, const PlanRequest& request,
-              const WorkerPlaces& places) {
+void hand_out(Plan& result, const Topology& topology, const PlanRequest& request, const WorkerPlaces& places,
+              bool all_share) {
   std::size_t worker = 0;
   for (const StageRequest& stage : request.stages) {
     StagePlan placed{.name = stage.name};
     for (unsigned replica = 0; replica < stage.workers; ++replica, ++worker) {
-      const bool shared = result.oversubscribed || places.shared[worker];
+      const bool shared = all_share || places.shared[worker];
       placed.workers.push_back(place_on(topology, places.units[worker], shared));
     }
     result.stages.push_back(std::move(placed));
@@ -113,10 +113,11 @@ Plan plan(const Topology& topology, const PlanRequest& request) {
     places.crowded = workers >= usable.units.size();
   }
   const bool throttled = topology.quota_cores && *topology.quota_cores < static_cast<double>(workers + 1);
-  result.oversubscribed = places.crowded || throttled || usable.shared_with_others;
+  const bool all_share = places.crowded || throttled || usable.shared_with_others;
+  result.oversubscribed = all_share || places.stage_shares;
   result.optimal = places.optimal;
   result.measured_costs = distances.measured();
-  hand_out(result, topology, request, places);
+  hand_out(result, topology, request, places, all_share);
   place_host(result, topology, request, usable, places);
 
   if (places.crowded || !usable.shared_with_others) remark_load(result, topology, usable.units, workers);

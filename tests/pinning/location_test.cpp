@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: Apache-2.0
+// Places as people write them, and plans that follow them.
+#include <string>
+#include <vector>
+
+#include <sluice/pinning/location.hpp>
+#include <sluice/pinning/plan.hpp>
+
+#include "expect_error.hpp"
+
+namespace sluice::pinning {
+namespace {
+
+using testing::AllOf;
+using testing::Contains;
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+Topology two_sockets() {
+  return topology_from_synthetic("package:2 [numa] l3:2 core:2 pu:2");
+}
+
+std::string units_at(const char* text) {
+  const Location location = parse_place(two_sockets(), text);
+  std::string units;
+  for (const CpuSet& set : location.sets)
+    units.append(units.empty() ? "" : " ").append(set.to_string());
+  return units;
+}
+
+TEST(PlaceText, IsCpuNumbersAndRanges) {
+  EXPECT_EQ(units_at("0-3,8"), "0-3,8");
+  EXPECT_EQ(units_at("5"), "5");
+}
+
+TEST(PlaceText, IsALocationThatCountsWithinWhatStandsBefore) {
+  EXPECT_EQ(units_at("package:1"), "8-15");
+  EXPECT_EQ(units_at("package:1.core:0-1.pu:0"), "8");
+  EXPECT_EQ(units_at("package:1.core:3"), "14-15");
+  EXPECT_EQ(units_at("numa:0.l3:1"), "4-7");
+  EXPECT_EQ(units_at("package:0.core:0,package:1.core:0"), "0-1,8-9");
+  EXPECT_EQ(units_at("core:all"), "0-15");
+}
+
+TEST(PlaceText, IsAWordWhereEachWorkerGetsAWholeOne) {
+  EXPECT_EQ(units_at("ll_caches"), "0-3 4-7 8-11 12-15");
+  EXPECT_EQ(units_at("numa_domains"), "0-7 8-15");
+  EXPECT_EQ(units_at("packages"), "0-7 8-15");
+  EXPECT_TRUE(parse_place(two_sockets(), "cores").whole);
+}
+
+TEST(PlaceText, IsRefusedWithThePositionAndWhatWouldBeValid) {
+  const auto fault = [](const char* text) { return error_of([text] { parse_place(two_sockets(), text); }); };
+  EXPECT_THAT(fault(""), HasSubstr("it is empty"));
+  EXPECT_THAT(fault("package:7"),
+              AllOf(HasSubstr("character 9"), HasSubstr("there is no package 7 here, only 0 to 1")));
+  EXPECT_THAT(fault("packet:1"), AllOf(HasSubstr("character 1"), HasSubstr("no kind of place \"packet\""),
+                                       HasSubstr("ll_caches")));
+  EXPECT_THAT(fault("package:0.core:9"), AllOf(HasSubstr("character 16"), HasSubstr("only 0 to 3")));
+  EXPECT_THAT(fault("0-3,99"),
+              AllOf(HasSubstr("character 5"), HasSubstr("CPU 99 is not allowed; allowed are 0-15")));
+  EXPECT_THAT(fault("3-1"), HasSubstr("runs backwards"));
+  EXPECT_THAT(fault("0;1"), AllOf(HasSubstr("character 2"), HasSubstr("';' stands where a comma")));
+  EXPECT_THAT(fault("core"), HasSubstr("core needs an index"));
+  EXPECT_THAT(fault("99999999999"), HasSubstr("too large"));
+  EXPECT_THAT(fault("0,"), HasSubstr("no kind of place \"\""));
+}
+
+TEST(PlaceText, NeedsAnAllowedUnit) {
+  const Topology machine = restricted(two_sockets(), CpuSet::parse("0-7"));
+  EXPECT_THAT(error_of([&] { parse_place(machine, "package:1"); }), HasSubstr("it has no allowed unit"));
+  EXPECT_THAT(error_of([&] { parse_place(machine, "8"); }), HasSubstr("CPU 8 is not allowed"));
+}
+
+TEST(PlaceText, StandsBehindTheNameOfAStage) {
+  const StageLocation location = parse_stage_location("parse@package:0");
+  EXPECT_EQ(location.stage, "parse");
+  EXPECT_EQ(location.place, "package:0");
+  EXPECT_THAT(error_of([] { parse_stage_location("parse"); }), HasSubstr("no place stands behind"));
+  EXPECT_THAT(error_of([] { parse_stage_location("@0"); }), HasSubstr("no stage stands before"));
+}
+
+std::vector<std::string> units_of_stage(const StagePlan& stage) {
+  std::vector<std::string> lists;
+  for (const Place& place : stage.workers)
+    lists.push_back(place.units.to_string());
+  return lists;
+}
+
+TEST(PlanPlaces, GiveEachWorkerACoreInsideAndTheOthersWhatIsLeft) {
+  for (const Policy policy : {Policy::automatic, Policy::compact, Policy::spread}) {
+    const Plan placed =
+        plan(two_sockets(), {.stages = {{.name = "read", .workers = 1},
+                                        {.name = "parse", .workers = 2, .place = "package:1.l3:1"}},
+                             .policy = policy});
+    EXPECT_THAT(units_of_stage(placed.stages[1]), ElementsAre("12", "14"));
+    EXPECT_FALSE(placed.oversubscribed);
+    EXPECT_EQ(placed.stages[0].workers[0].units.count(), 1U);
+    EXPECT_FALSE(placed.stages[0].workers[0].units.intersects(CpuSet::parse("12,14")));
+  }
+}
+
+TEST(PlanPlaces, OfOthersDrawTheWorkersNear) {
+  const Plan placed = plan(two_sockets(), {.stages = {{.name = "read"}, {.name = "parse", .place = "14"}}});
+  EXPECT_THAT(units_of_stage(placed.stages[0]), ElementsAre("12"));
+}
+
+TEST(PlanPlaces, TakeTheNarrowOneFirst) {
+  const Plan placed = plan(
+      two_sockets(), {.stages = {{.name = "a", .workers = 3, .place = "0-7"}, {.name = "b", .place = "0"}}});
+  EXPECT_THAT(units_of_stage(placed.stages[1]), ElementsAre("0"));
+  EXPECT_FALSE(placed.oversubscribed);
+}
+
+TEST(PlanPlaces, GiveEachWorkerAWholeCacheWhereThatIsAsked) {
+  const Plan placed = plan(
+      two_sockets(), {.stages = {{.name = "parse", .workers = 2, .place = "ll_caches"}, {.name = "book"}}});
+  EXPECT_THAT(units_of_stage(placed.stages[0]), ElementsAre("0-3", "4-7"));
+  EXPECT_EQ(placed.stages[1].workers[0].numa_node, 1);
+}
+
+TEST(PlanPlaces, ThatAreTooSmallAreSharedAndThatIsSaid) {
+  const Plan placed =
+      plan(two_sockets(), {.stages = {{.name = "parse", .workers = 3, .place = "0-1"}, {.name = "book"}}});
+  EXPECT_THAT(units_of_stage(placed.stages[0]), ElementsAre("0-1", "0-1", "0-1"));
+  EXPECT_TRUE(placed.stages[0].workers[0].shared);
+  EXPECT_FALSE(placed.stages[1].workers[0].shared);
+  EXPECT_TRUE(placed.oversubscribed);
+  EXPECT_THAT(placed.remarks, Contains(HasSubstr("parse wants 3 units of its place 0-1")));
+}
+
+TEST(PlanPlaces, NameIsolatedUnitsAndSoAskForThem) {
+  Topology machine = two_sockets();
+  machine.units[0].isolated = true;
+  const Plan placed = plan(machine, {.stages = {{.name = "parse", .place = "0"}}});
+  EXPECT_THAT(units_of_stage(placed.stages[0]), ElementsAre("0"));
+}
+
+}  // namespace
+}  // namespace sluice::pinning
