@@ -20,9 +20,9 @@ struct WorkerPlaces {
   std::vector<bool> shared{};  // Of each worker: others run there, too.
   Units taken{};               // Units that workers have of their own.
   std::optional<ProcessingUnit>
-      host_near{};       // Where the host would have the shortest way, if that was asked.
-  bool crowded = false;  // There are not enough units for the workers, and the host.
-  bool stage_shares = false;                  // A stage's own place is too small for it.
+      host_near{};            // Where the host would have the shortest way, if that was asked.
+  bool crowded = false;       // There are not enough units for the workers, and the host.
+  bool stage_shares = false;  // A stage's own place is too small for it.
   bool optimal = false;
   std::vector<std::string> remarks{};
 };

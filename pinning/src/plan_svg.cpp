@@ -1,0 +1,277 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <map>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include <sluice/pinning/distance.hpp>
+#include <sluice/pinning/explain.hpp>
+
+#include "names.hpp"
+#include "svg_boxes.hpp"
+
+namespace sluice::pinning {
+namespace {
+
+constexpr std::array kStageColours{"#9ecae1", "#fdd0a2", "#c7e9c0", "#dadaeb", "#fcbba1",
+                                   "#ffeda0", "#ccebc5", "#fbb4b9", "#b3cde3", "#e5d8bd"};
+constexpr double kHead = 58;
+constexpr double kFootLine = 16;
+constexpr double kPageEdge = 12;
+constexpr double kLeastWidth = 560;
+
+std::string escaped(std::string_view text) {
+  std::string result;
+  for (const char character : text) {
+    if (character == '<') {
+      result += "&lt;";
+    } else if (character == '&') {
+      result += "&amp;";
+    } else if (character == '"') {
+      result += "&quot;";
+    } else {
+      result += character;
+    }
+  }
+  return result;
+}
+
+// Short ways are green, long ones red.
+std::string_view colour_of(double distance) {
+  if (distance <= nominal_cost(Reach::l2)) return "#1a9850";
+  if (distance <= nominal_cost(Reach::l3)) return "#66a61e";
+  if (distance <= nominal_cost(Reach::node)) return "#d9a400";
+  return distance <= nominal_cost(Reach::die) ? "#e6550d" : "#c00000";
+}
+
+struct Point {
+  double x = 0, y = 0;
+};
+
+class Drawing {
+ public:
+  explicit Drawing(const Planned& planned)
+      : planned_{planned}, names_{planned}, machine_{boxes_of(planned.topology)} {
+    collect_cores(machine_, cores_);
+    for (std::size_t worker = 0; worker < names_.workers(); ++worker)
+      note(worker, names_.name(worker), names_.place(worker));
+    note(kHost, "host", planned.plan.host);
+  }
+
+  std::string svg() {
+    boxes(machine_, 0);
+    for (const Box* core : cores_)
+      draw_core(*core);
+    draw_lanes();
+    for (const Box* core : cores_)
+      draw_text(*core);
+    const double width = std::max(machine_.width, kLeastWidth) + 2 * kPageEdge;
+    const std::string foot = draw_foot(width);
+    return fmt::format(
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {0:.0f} {1:.0f}\" width=\"{0:.0f}\" "
+        "height=\"{1:.0f}\" font-family=\"sans-serif\" font-size=\"11\">\n"
+        "<rect width=\"100%\" height=\"100%\" fill=\"white\"/>\n{2}<g transform=\"translate({3},{4})\">\n"
+        "{5}</g>\n{6}</svg>\n",
+        width, height_, draw_head(), kPageEdge, kHead, body_, foot);
+  }
+
+ private:
+  // A process on few units of its own stands in them; one that floats is told below the picture.
+  void note(std::size_t process, const std::string& name, const Place& place) {
+    const bool alone = !place.shared || place.units.count() == 1;
+    if (alone) {
+      for (const unsigned unit : place.units.to_vector())
+        on_unit_[unit].push_back({process, name});
+    } else {
+      std::string& who = floating_[place.units.to_string()];
+      who += (who.empty() ? "" : ", ") + name;
+    }
+  }
+
+  std::size_t stage_of(std::size_t worker) const {
+    std::size_t stage = 0;
+    while (worker >= planned_.plan.stages[stage].workers.size()) {
+      worker -= planned_.plan.stages[stage].workers.size();
+      ++stage;
+    }
+    return stage;
+  }
+
+  std::string_view fill_of(const ProcessingUnit& unit) const {
+    if (!unit.allowed) return "#d9d9d9";
+    const auto found = on_unit_.find(unit.os_index);
+    if (found == on_unit_.end() || found->second.front().first == kHost) return "#f7f7f7";
+    return kStageColours.at(stage_of(found->second.front().first) % kStageColours.size());
+  }
+
+  void boxes(const Box& box, int depth) {
+    if (!box.units.empty()) return;
+    constexpr std::array kFills{"#f4f4f4", "#ebebeb", "#f6f6f6", "#ffffff"};
+    if (!box.title.empty()) {
+      body_ += fmt::format(
+          "<rect x=\"{:.0f}\" y=\"{:.0f}\" width=\"{:.0f}\" height=\"{:.0f}\" rx=\"4\" fill=\"{}\" "
+          "stroke=\"#999\"/><text x=\"{:.0f}\" y=\"{:.0f}\" fill=\"#333\">{}</text>\n",
+          box.x, box.y, box.width, box.height, kFills.at(std::min<std::size_t>(depth, 3)), box.x + 8,
+          box.y + 14, escaped(box.title));
+    }
+    for (const Box& each : box.inside)
+      boxes(each, depth + 1);
+  }
+
+  void draw_core(const Box& core) {
+    body_ += fmt::format(
+        "<rect x=\"{:.0f}\" y=\"{:.0f}\" width=\"{:.0f}\" height=\"{:.0f}\" fill=\"white\" "
+        "stroke=\"#777\"/>",
+        core.x, core.y, core.width, core.height);
+    for (std::size_t i = 0; i < core.units.size(); ++i) {
+      const double y = core.y + 16 + kUnitHeight * static_cast<double>(i);
+      body_ += fmt::format("<rect x=\"{:.0f}\" y=\"{:.0f}\" width=\"{:.0f}\" height=\"{:.0f}\" fill=\"{}\"/>",
+                           core.x + 2, y, core.width - 4, kUnitHeight - 1, fill_of(core.units[i]));
+      centre_[core.units[i].os_index] = {core.x + core.width / 2, y + kUnitHeight / 2};
+    }
+    body_ += '\n';
+  }
+
+  void draw_text(const Box& core) {
+    std::string text = core.title;
+    if (core.units.front().efficiency > 0) text += fmt::format(", kind {}", core.units.front().efficiency);
+    body_ += fmt::format("<text x=\"{:.0f}\" y=\"{:.0f}\" font-size=\"9\" fill=\"#666\">{}</text>",
+                         core.x + 4, core.y + 12, text);
+    for (std::size_t i = 0; i < core.units.size(); ++i) {
+      const unsigned unit = core.units[i].os_index;
+      std::string label = fmt::format("{} ", unit);
+      for (const auto& [process, name] : on_unit_[unit])
+        label += name + " ";
+      if (!core.units[i].allowed) label += "not allowed";
+      body_ += fmt::format(
+          "<text x=\"{:.0f}\" y=\"{:.0f}\" paint-order=\"stroke\" stroke=\"white\" "
+          "stroke-width=\"2\" stroke-opacity=\"0.7\">{}</text>",
+          core.x + 5, core.y + 27 + kUnitHeight * static_cast<double>(i), escaped(label));
+    }
+    body_ += '\n';
+  }
+
+  Point centre(const Place& place) {
+    Point sum;
+    double units = 0;
+    for (const unsigned unit : place.units.to_vector()) {
+      const auto found = centre_.find(unit);
+      if (found == centre_.end()) continue;
+      sum.x += found->second.x;
+      sum.y += found->second.y;
+      ++units;
+    }
+    return units > 0 ? Point{sum.x / units, sum.y / units} : Point{};
+  }
+
+  // Many lanes are thin and translucent, so that bundles are seen and not threads; the long ones lie below.
+  void draw_lanes() {
+    std::vector<const LanePlan*> lanes;
+    double most = 0;
+    for (const LanePlan& lane : planned_.plan.lanes) {
+      lanes.push_back(&lane);
+      most = std::max(most, lane.rate);
+    }
+    std::stable_sort(lanes.begin(), lanes.end(),
+                     [](const LanePlan* a, const LanePlan* b) { return a->distance > b->distance; });
+    constexpr std::size_t kMostDrawn = 1200;  // A file stays small; what is left out is drawn by its like.
+    const std::size_t step = 1 + lanes.size() / kMostDrawn;
+    const double opacity =
+        std::clamp(20.0 / static_cast<double>(std::max<std::size_t>(1, lanes.size() / step)), 0.12, 0.75);
+    body_ += fmt::format("<g fill=\"none\" stroke-opacity=\"{:.2f}\">\n", opacity);
+    for (std::size_t i = 0; i < lanes.size(); i += step) {
+      const LanePlan& lane = *lanes[i];
+      const Point from = centre(names_.place(lane.from));
+      const Point to = centre(names_.place(lane.to));
+      if (std::hypot(to.x - from.x, to.y - from.y) < 1) continue;
+      const double bend = 0.12;
+      body_ += fmt::format(
+          "<path d=\"M{:.0f} {:.0f}Q{:.0f} {:.0f} {:.0f} {:.0f}\" stroke=\"{}\" "
+          "stroke-width=\"{:.1f}\"/>\n",
+          from.x, from.y, (from.x + to.x) / 2 - bend * (to.y - from.y),
+          (from.y + to.y) / 2 + bend * (to.x - from.x), to.x, to.y, colour_of(lane.distance),
+          most > 0 ? 1 + 2 * lane.rate / most : 1.5);
+    }
+    body_ += "</g>\n";
+  }
+
+  std::string draw_head() const {
+    std::string head = fmt::format(
+        "<text x=\"{0}\" y=\"18\" font-size=\"13\">{1}</text>\n<text x=\"{0}\" y=\"34\">policy "
+        "{2}, cost {3:.4g} ns {4}</text>\n",
+        kPageEdge, escaped(planned_.topology.description), to_string(planned_.plan.policy),
+        planned_.plan.cost, cost_unit(planned_));
+    double x = kPageEdge;
+    for (std::size_t stage = 0; stage < planned_.plan.stages.size(); ++stage) {
+      const std::string text =
+          fmt::format("{}:{}", planned_.plan.stages[stage].name, planned_.plan.stages[stage].workers.size());
+      head += fmt::format(
+          "<rect x=\"{:.0f}\" y=\"41\" width=\"11\" height=\"11\" fill=\"{}\"/><text x=\"{:.0f}\" "
+          "y=\"51\">{}</text>\n",
+          x, kStageColours.at(stage % kStageColours.size()), x + 15, escaped(text));
+      x += 30 + 6.5 * static_cast<double>(text.size());
+    }
+    return head;
+  }
+
+  // The share of the events on ways of each colour, who floats, and what a person should know.
+  std::string draw_foot(double width) {
+    std::map<double, double> rate_of;
+    double all = 0;
+    for (const LanePlan& lane : planned_.plan.lanes) {
+      rate_of[std::round(lane.distance)] += lane.rate;
+      all += lane.rate;
+    }
+    double y = kHead + machine_.height + kFootLine + 4;
+    std::string foot;
+    double x = kPageEdge;
+    constexpr std::size_t kMostWays = 8;
+    std::size_t ways = 0;
+    for (const auto& [distance, rate] : rate_of) {
+      if (++ways > kMostWays) break;
+      foot += fmt::format(
+          "<rect x=\"{:.0f}\" y=\"{:.0f}\" width=\"16\" height=\"4\" fill=\"{}\"/><text x=\"{:.0f}\" "
+          "y=\"{:.0f}\">{:.0f} ns: {:.0f} %</text>\n",
+          x, y - 5, colour_of(distance), x + 20, y, distance, all > 0 ? 100 * rate / all : 0);
+      x += 110;
+    }
+    const auto line = [&](const std::string& text) {
+      const auto most = static_cast<std::size_t>(width / 5.6);
+      for (std::size_t at = 0; at < text.size();) {
+        std::size_t end = std::min(text.size(), at + most);
+        if (end < text.size() && text.rfind(' ', end) > at) end = std::min(text.rfind(' ', end), end);
+        y += kFootLine;
+        foot += fmt::format("<text x=\"{}\" y=\"{:.0f}\">{}</text>\n", kPageEdge, y,
+                            escaped(text.substr(at, end - at)));
+        at = end;
+      }
+    };
+    for (const auto& [units, who] : floating_)
+      line(fmt::format("on {} together: {}", units, who));
+    for (const std::string& remark : planned_.plan.remarks)
+      line("! " + remark);
+    height_ = y + kPageEdge;
+    return foot;
+  }
+
+  const Planned& planned_;
+  Names names_;
+  Box machine_;
+  std::vector<const Box*> cores_;
+  std::map<unsigned, std::vector<std::pair<std::size_t, std::string>>> on_unit_;
+  std::map<std::string, std::string> floating_;
+  std::map<unsigned, Point> centre_;
+  std::string body_;
+  double height_ = 0;
+};
+
+}  // namespace
+
+std::string to_svg(const Planned& planned) {
+  return Drawing{planned}.svg();
+}
+
+}  // namespace sluice::pinning
