@@ -8,11 +8,16 @@
 //
 // Machine: two processing units. The plain program has one of them, the pipeline's two workers have both.
 //
-//   STORE/SUBJECT/PARAMETERS   a source makes rows, a stage stores them; from the first row made until the pipeline, or the
-//                              program, has ended. What the store holds then must be those rows, each once.
+//   STORE/SUBJECT/PARAMETERS    a source makes rows, a stage stores them; from the first row made until the pipeline, or the
+//                               program, has ended. What the store holds then must be those rows, each once.
+//   SOURCE/SUBJECT/PARAMETERS   lines are read and counted; until the last one is. The pipeline is started before, and
+//                               reads in one worker and counts in another.
+#include <charconv>
 #include <cstring>
+#include <functional>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include <benchmark/benchmark.h>
 #include <fmt/format.h>
@@ -33,6 +38,17 @@ StoredRow stored_row(std::uint64_t number) {
   row.cents = static_cast<std::int32_t>(bits >> 40U);
   std::memcpy(row.purpose, "rent of a small flat", 21);
   return row;
+}
+
+// In one process at a time; the first line begins the time of a run, its last one ends it.
+void note_read(std::string_view line, std::uint64_t rows) {
+  static std::uint64_t count = 0;
+  static std::uint64_t sum = 0;
+  if (count == 0) told().begin();
+  std::uint64_t number = 0;
+  std::from_chars(line.data(), line.data() + line.size(), number);
+  sum += number;
+  if (++count == rows) told().end(count, sum);
 }
 
 namespace {
@@ -65,18 +81,18 @@ int by_pipeline(const StoreRuns& runs) {
   return 0;
 }
 
-int by_program(const StoreRuns& runs) {
+int by_program(const std::function<void(std::uint64_t)>& plain, std::uint64_t rows) {
   told().begin();
-  runs.plain(runs.rows);
+  plain(rows);
   told().end(0, 0);
   return 0;
 }
 
-void measure(benchmark::State& state, const StoreRuns& runs, int (*work)(const StoreRuns&)) {
+void measure(benchmark::State& state, const StoreRuns& runs, const std::function<int()>& work) {
   const std::uint64_t sum = runs.rows * (runs.rows - 1) / 2;
   for ([[maybe_unused]] auto _ : state) {
     runs.empty();
-    const ChildRun run = run_child([&] { return work(runs); });
+    const ChildRun run = run_child(work);
     if (!run.problem.empty()) return state.SkipWithError(run.problem.c_str());
     const StoredSum stored = runs.sum();
     if (stored.rows != runs.rows || stored.numbers != sum)
@@ -93,15 +109,52 @@ void add_once(const std::string& name, Work work) {
 
 void add_store(const StoreRuns& runs) {
   add_once(fmt::format("{}/sluice/{}", runs.store, runs.parameters),
-           [runs](benchmark::State& state) { measure(state, runs, by_pipeline); });
-  add_once(fmt::format("{}/baseline:plain_program/{}", runs.store, runs.parameters),
-           [runs](benchmark::State& state) { measure(state, runs, by_program); });
+           [runs](benchmark::State& state) { measure(state, runs, [&] { return by_pipeline(runs); }); });
+  std::vector<StoreRuns::Peer> others{{"baseline:plain_program", runs.plain}};
+  for (const StoreRuns::Peer& peer : runs.peers)
+    others.push_back({"peer:" + peer.name, peer.run});
+  for (const StoreRuns::Peer& other : others) {
+    add_once(fmt::format("{}/{}/{}", runs.store, other.name, runs.parameters),
+             [runs, other](benchmark::State& state) {
+               measure(state, runs, [&] { return by_program(other.run, runs.rows); });
+             });
+  }
+}
+
+void measure_source(benchmark::State& state, const SourceRuns& runs, const std::function<void()>& work) {
+  for ([[maybe_unused]] auto _ : state) {
+    runs.prepare();
+    const ChildRun run = run_child([&] {
+      work();
+      return 0;
+    });
+    if (!run.problem.empty()) return state.SkipWithError(run.problem.c_str());
+    if (told().events.load() != runs.rows || told().sum.load() != runs.rows * (runs.rows - 1) / 2)
+      return state.SkipWithError("each line was not read once");
+    state.counters["items_per_second"] = static_cast<double>(runs.rows) / told().seconds();
+    state.counters["cpu_ns_per_item"] = run.cpu_s * 1e9 / static_cast<double>(runs.rows);
+  }
+}
+
+void add_source(const SourceRuns& runs) {
+  add_once(fmt::format("{}/sluice/{}", runs.source, runs.parameters),
+           [runs](benchmark::State& state) { measure_source(state, runs, runs.sluice); });
+  add_once(fmt::format("{}/baseline:plain_program/{}", runs.source, runs.parameters),
+           [runs](benchmark::State& state) { measure_source(state, runs, runs.plain); });
 }
 
 void add_stores(const Options& options) {
 #ifdef SLUICE_BENCH_SQLITE
   for (const StoreRuns& runs : sqlite_runs(options.quick))
     add_store(runs);
+#endif
+#ifdef SLUICE_BENCH_FILE
+  for (const StoreRuns& runs : file_runs(options.quick))
+    add_store(runs);
+  for (const SourceRuns& runs : file_source_runs(options.quick))
+    add_source(runs);
+  for (const SourceRuns& runs : tcp_runs(options.quick))
+    add_source(runs);
 #endif
 #ifdef SLUICE_BENCH_NATS
   for (const StoreRuns& runs : nats_runs(options.quick))

@@ -6,8 +6,6 @@
 // not live on in the children that are measured.
 #include <arpa/inet.h>
 #include <array>
-#include <csignal>
-#include <cstdlib>
 #include <cstring>
 #include <fcntl.h>
 #include <filesystem>
@@ -15,15 +13,14 @@
 #include <memory>
 #include <nats/nats.h>
 #include <netinet/in.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
-#include <system_error>
 #include <unistd.h>
 
 #include <sluice/connect/nats_sink.hpp>
 #include <sluice/error.hpp>
 
+#include "guarded_directory.hpp"
 #include "stores.hpp"
 
 namespace sluice::bench {
@@ -118,30 +115,16 @@ class NatsRows {
   NatsSink sink_;
 };
 
-// A server that is no child of the suite, which looks after each run whether any process is left: a process in between, which
-// the suite's end ends, by a pipe that closes.
 class NatsRun {
  public:
-  NatsRun() : port_{std::to_string(free_port())}, url_{"nats://127.0.0.1:" + port_} {
-    std::string name = (std::filesystem::temp_directory_path() / "sluice-bench-nats-XXXXXX").string();
-    if (::mkdtemp(name.data()) == nullptr)
-      throw Error{{"make the directory", name, errno_text(), "set TMPDIR"}};
-    directory_ = name;
-    std::array<int, 2> ends{};
-    if (::pipe2(ends.data(), O_CLOEXEC) != 0) throw Error{{"make", "a pipe", errno_text(), ""}};
-    const pid_t first = ::fork();
-    if (first == 0) {
-      ::close(ends[1]);
-      if (::fork() == 0) serve_until_closed(ends[0]);
-      ::_exit(0);
-    }
-    ::close(ends[0]);
-    alive_ = ends[1];
-    ::waitpid(first, nullptr, 0);
-  }
-  ~NatsRun() { ::close(alive_); }
-  NatsRun(const NatsRun&) = delete;
-  NatsRun& operator=(const NatsRun&) = delete;
+  NatsRun()
+      : port_{std::to_string(free_port())},
+        url_{"nats://127.0.0.1:" + port_},
+        server_{"nats", [port = port_](const std::filesystem::path& directory) {
+                  const std::string program = server_program();
+                  ::execl(program.c_str(), "nats-server", "-a", "127.0.0.1", "-p", port.c_str(), "-js", "-sd",
+                          directory.c_str(), nullptr);
+                }} {}
 
   void empty() const {
     apart([this]() -> StoredSum {
@@ -159,12 +142,17 @@ class NatsRun {
     });
   }
 
-  void plain(std::uint64_t rows) const {
+  // `ids`: as a program that wants the server to know what it sends again.
+  void plain(std::uint64_t rows, bool ids) const {
     const PlainNats nats{url_};
     for (std::uint64_t number = 0; number < rows;) {
       for (std::uint64_t i = 0; i < kRowsABatch && number < rows; ++i) {
+        const std::string id = "bench.0-" + std::to_string(number);
         const StoredRow row = stored_row(number++);
-        check(js_PublishAsync(nats.js(), kSubject, &row, sizeof(row), nullptr));
+        jsPubOptions options;
+        jsPubOptions_Init(&options);
+        options.MsgId = id.c_str();
+        check(js_PublishAsync(nats.js(), kSubject, &row, sizeof(row), ids ? &options : nullptr));
       }
       check(js_PublishAsyncComplete(nats.js(), nullptr));
     }
@@ -202,33 +190,9 @@ class NatsRun {
   }
 
  private:
-  [[noreturn]] void serve_until_closed(int pipe) const {
-    ::setsid();
-    const int null = ::open("/dev/null", O_RDWR | O_CLOEXEC);
-    for (const int standard : {0, 1, 2})
-      ::dup2(null, standard);
-    const pid_t server = ::fork();
-    if (server == 0) {
-      ::prctl(PR_SET_PDEATHSIG, SIGKILL);
-      const std::string program = server_program();
-      ::execl(program.c_str(), "nats-server", "-a", "127.0.0.1", "-p", port_.c_str(), "-js", "-sd",
-              directory_.c_str(), nullptr);
-      ::_exit(127);
-    }
-    char nothing = 0;
-    while (::read(pipe, &nothing, 1) < 0) {
-    }
-    ::kill(server, SIGKILL);
-    ::waitpid(server, nullptr, 0);
-    std::error_code ignored;
-    std::filesystem::remove_all(directory_, ignored);
-    ::_exit(0);
-  }
-
   std::string port_;
   std::string url_;
-  std::filesystem::path directory_;
-  int alive_ = -1;
+  GuardedDirectory server_;
 };
 
 }  // namespace
@@ -236,9 +200,14 @@ class NatsRun {
 std::vector<StoreRuns> nats_runs(bool quick) {
   if (server_program().empty()) return {};
   const auto run = std::make_shared<NatsRun>();
-  return {{"nats", "storage:file", quick ? 10'000U : 40'000U, [run] { run->empty(); },
+  return {{"nats",
+           "storage:file",
+           quick ? 10'000U : 40'000U,
+           [run] { run->empty(); },
            [run](const Stream<StoredRow>& stream) { run->sink(stream); },
-           [run](std::uint64_t count) { run->plain(count); }, [run] { return run->sum(); }}};
+           [run](std::uint64_t count) { run->plain(count, false); },
+           [run] { return run->sum(); },
+           {{"plain_with_ids", [run](std::uint64_t count) { run->plain(count, true); }}}}};
 }
 
 }  // namespace sluice::bench

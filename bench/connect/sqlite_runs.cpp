@@ -1,15 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // SQLite: the connector, and a plain program that does the same batches with the library, in the same mode.
-#include <cstdlib>
 #include <filesystem>
 #include <memory>
 #include <sqlite3.h>
-#include <system_error>
 
 #include <sluice/connect/sql_sink.hpp>
 #include <sluice/connect/sqlite.hpp>
 #include <sluice/error.hpp>
 
+#include "guarded_directory.hpp"
 #include "stores.hpp"
 
 namespace sluice::bench {
@@ -53,21 +52,10 @@ class PlainSqlite {
 
 class SqliteRun {
  public:
-  explicit SqliteRun(SqliteSynchronous synchronous) : synchronous_{synchronous} {
-    std::string name = (std::filesystem::temp_directory_path() / "sluice-bench-sqlite-XXXXXX").string();
-    if (::mkdtemp(name.data()) == nullptr)
-      throw Error{{"make the directory", name, errno_text(), "set TMPDIR"}};
-    directory_ = name;
-  }
-  ~SqliteRun() {
-    std::error_code ignored;
-    std::filesystem::remove_all(directory_, ignored);
-  }
-  SqliteRun(const SqliteRun&) = delete;
-  SqliteRun& operator=(const SqliteRun&) = delete;
+  explicit SqliteRun(SqliteSynchronous synchronous) : synchronous_{synchronous} {}
 
   void empty() const {
-    for (const auto& entry : std::filesystem::directory_iterator{directory_})
+    for (const auto& entry : std::filesystem::directory_iterator{directory_.path()})
       std::filesystem::remove(entry);
     PlainSqlite database{path()};
     database.run("PRAGMA journal_mode=WAL");
@@ -112,10 +100,10 @@ class SqliteRun {
   }
 
  private:
-  std::string path() const { return (directory_ / "bench.db").string(); }
+  std::string path() const { return (directory_.path() / "bench.db").string(); }
 
   SqliteSynchronous synchronous_;
-  std::filesystem::path directory_;
+  GuardedDirectory directory_{"sqlite"};
 };
 
 StoreRuns runs_of(SqliteSynchronous synchronous, const std::string& parameters, std::uint64_t rows) {

@@ -9,9 +9,11 @@
 #include <cstdint>
 #include <functional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <sluice/pipeline.hpp>
+#include <sluice/worker.hpp>
 
 namespace sluice::bench {
 
@@ -43,10 +45,47 @@ struct StoreRuns {
   std::function<void(std::uint64_t rows)>
       plain;                       // Writes stored_row(0) to stored_row(rows - 1) by the library alone.
   std::function<StoredSum()> sum;  // After each run, not measured.
+  // Programs that do the same in another way.
+  struct Peer {
+    std::string name;
+    std::function<void(std::uint64_t rows)> run;
+  };
+  std::vector<Peer> peers = {};
 };
 
 std::vector<StoreRuns> sqlite_runs(bool quick);
+std::vector<StoreRuns> file_runs(bool quick);
 std::vector<StoreRuns> nats_runs(bool quick);
 std::vector<StoreRuns> postgres_runs(bool quick);
+
+// A source and a plain program that reads the same; each counts what it reads with note_read().
+struct SourceRuns {
+  std::string source;  // The group of the benchmark.
+  std::string parameters;
+  std::uint64_t rows = 0;
+  std::function<void()> prepare;  // Before each run, not measured.
+  // In the child that is measured; they return once note_read() has been told of all rows.
+  std::function<void()> sluice;
+  std::function<void()> plain;
+};
+
+// The line of a row, without a newline.
+std::string stored_line(std::uint64_t number);
+// Of the process that counts, for each line; the last of `rows` ends the time that is measured.
+void note_read(std::string_view line, std::uint64_t rows);
+
+// Counts in a pipeline what note_read() counts.
+template <class Line>
+class CountRead {
+ public:
+  CountRead(Worker&, std::uint64_t rows) : rows_{rows} {}
+  void operator()(const Line& line) { note_read(line.text(), rows_); }
+
+ private:
+  std::uint64_t rows_;
+};
+
+std::vector<SourceRuns> file_source_runs(bool quick);
+std::vector<SourceRuns> tcp_runs(bool quick);
 
 }  // namespace sluice::bench
