@@ -15,11 +15,6 @@ using ::testing::HasSubstr;
 
 class Clocks : public WithOutside {
  protected:
-  static std::int64_t now_ns() {
-    return std::chrono::duration_cast<std::chrono::nanoseconds>(
-               std::chrono::system_clock::now().time_since_epoch())
-        .count();
-  }
   // Until the outlet has had so many.
   template <class T>
   static void kill_now_and_then(Engine& engine, const std::string& worker, const Collector<T>& out,
@@ -48,7 +43,7 @@ TEST_F(Clocks, TickOnceForEachTimeThroughKills) {
     next = tick.number + 1;
     if (tick.number == 0) first_ns = tick.due_ns;
     EXPECT_EQ(tick.due_ns, first_ns + static_cast<std::int64_t>(tick.number) * 2'000'000);
-    EXPECT_LE(tick.due_ns, now_ns());
+    EXPECT_LE(tick.due_ns, detail::wall_clock_ns());
   }
   EXPECT_GE(next, 200U);
 }
@@ -77,7 +72,7 @@ TEST_F(Clocks, MakeEachNumberOnceThroughKillsOfWorkersThatShareThem) {
   pipeline.source<GeneratorSource>("make", {.workers = 2}, GeneratorOptions{.count = kCount, .rate = 20'000})
       .outlet("out");
   Engine engine{pipeline, settings({"restart.budget=1000000"})};
-  const std::int64_t before_ns = now_ns();
+  const std::int64_t before_ns = detail::wall_clock_ns();
   engine.start();
   Collector<Generated> out{engine, "out"};
   kill_now_and_then(engine, "make/1", out, kCount / 2);
@@ -92,7 +87,7 @@ TEST_F(Clocks, MakeEachNumberOnceThroughKillsOfWorkersThatShareThem) {
   EXPECT_EQ(*numbers.rbegin(), kCount - 1);
   // A second's worth at this rate: the last one was due then, and not before.
   EXPECT_GE(last_due_ns - before_ns, 990'000'000);
-  EXPECT_GE(now_ns(), last_due_ns - 1'000'000);
+  EXPECT_GE(detail::wall_clock_ns(), last_due_ns - 1'000'000);
 }
 
 TEST_F(Clocks, SayWhatIsNoTimer) {

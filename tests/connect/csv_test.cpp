@@ -2,6 +2,7 @@
 // CSV: which rows become which events, exactly once, and what is reported about the others.
 #include <sluice/connect/csv.hpp>
 
+#include "errors.hpp"
 #include "kill_count.hpp"
 #include "pipelines.hpp"
 #include "processes.hpp"
@@ -100,6 +101,21 @@ TEST_F(Csv, ReportsRowsThatMakeNoEvent) {
   EXPECT_THAT(fault_of("1,2,a\"b"), HasSubstr("column 3: a quote within a field"));
   EXPECT_THAT(fault_of("1,\"2\"3,x"), HasSubstr("column 2: something behind its quotes"));
   EXPECT_THAT(fault_of("1,2,a name that is far too long for it"), HasSubstr("name: 34 bytes, more than 24"));
+}
+
+TEST_F(Csv, IsNotReadFromPrefixedRecords) {
+  Pipeline pipeline{"csv"};
+  const std::string path = directory_.write("a.csv", "number\n");
+  pipeline
+      .source<CsvSource<Sale>>(
+          "read", FileSourceOptions{.paths = {path}, .framing = Framing::length_prefixed}, sale())
+      .outlet("out");
+  EXPECT_THAT(error_of([&] {
+                Engine engine{pipeline, test_settings()};
+                engine.start();
+                engine.wait();
+              }),
+              HasSubstr("rows are lines"));
 }
 
 TEST_F(Csv, LeavesOutFilesWhoseNamesDoNotFit) {

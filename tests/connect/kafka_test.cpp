@@ -40,6 +40,25 @@ class WithKafka : public WithOutside {
     server.brokers = cluster_->brokers();
     return server;
   }
+  KafkaSinkOptions into_out() {
+    KafkaSinkOptions options;
+    options.server = server();
+    options.topic = "out";
+    return options;
+  }
+  KafkaSourceOptions from_in(bool follow) {
+    KafkaSourceOptions options;
+    options.server = server();
+    options.topic = "in";
+    options.follow = follow;
+    return options;
+  }
+  // What comes into it is sent.
+  static Pipeline sending(const KafkaSinkOptions& options) {
+    Pipeline pipeline{"sending"};
+    pipeline.inlet<Bytes>("in").to<KafkaSink>("out", options);
+    return pipeline;
+  }
   // Of all partitions; each must be in order.
   std::vector<std::string> values_of(const std::string& topic) {
     std::vector<std::string> all;
@@ -81,11 +100,8 @@ TEST_F(WithKafka, SendsEachMessageOnceAndKeepsTheOrderOfAKey) {
   void* memory =
       ::mmap(nullptr, sizeof(std::atomic<int>), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   auto* deaths = new (memory) std::atomic<int>{cluster().is_mock() ? 0 : 50};
-  KafkaSinkOptions options;
-  options.server = server();
-  options.topic = "out";
   Pipeline pipeline{"sending"};
-  pipeline.inlet<Item>("in").by(&Item::key).to<ByKey>("out", {.workers = 2}, options, deaths);
+  pipeline.inlet<Item>("in").by(&Item::key).to<ByKey>("out", {.workers = 2}, into_out(), deaths);
   Engine engine{pipeline, settings({"batch.events=64", "lane.slots=256"})};
   engine.start();
   auto in = engine.inlet<Item>("in");
@@ -108,13 +124,9 @@ TEST_F(WithKafka, SendsEachMessageOnceAndKeepsTheOrderOfAKey) {
 }
 
 TEST_F(WithKafka, RefusesMessagesThatAreTooLarge) {
-  KafkaSinkOptions options;
-  options.server = server();
+  KafkaSinkOptions options = into_out();
   options.server.settings = {{"message.max.bytes", "2000"}};
-  options.topic = "out";
-  Pipeline pipeline{"sending"};
-  pipeline.inlet<Bytes>("in").to<KafkaSink>("out", options);
-  Engine engine{pipeline, settings()};
+  Engine engine{sending(options), settings()};
   engine.start();
   auto in = engine.inlet<Bytes>("in");
   for (const std::string& text : {std::string{"one"}, std::string(5000, 'x'), std::string{"two"}})
@@ -126,13 +138,9 @@ TEST_F(WithKafka, RefusesMessagesThatAreTooLarge) {
 }
 
 TEST_F(WithKafka, SaysWhichSettingIsWrongAndNotItsValue) {
-  KafkaSinkOptions options;
-  options.server = server();
+  KafkaSinkOptions options = into_out();
   options.server.settings = {{"security.protocol", "very-secret"}};
-  options.topic = "out";
-  Pipeline pipeline{"sending"};
-  pipeline.inlet<Bytes>("in").to<KafkaSink>("out", options);
-  Engine engine{pipeline, settings()};
+  Engine engine{sending(options), settings()};
   EXPECT_THAT(error_of([&] {
                 engine.start();
                 engine.wait_for(kDeadline);
@@ -147,11 +155,8 @@ TEST_F(WithKafka, ReadsEachMessageOnceWhateverIsKilled) {
                           all.begin() + static_cast<std::ptrdiff_t>(to)});
   };
   send(0, 400);
-  KafkaSourceOptions options;
-  options.server = server();
-  options.topic = "in";
   Pipeline pipeline{"reading"};
-  pipeline.source<KafkaSource>("read", {.workers = 2}, options).outlet("out");
+  pipeline.source<KafkaSource>("read", {.workers = 2}, from_in(true)).outlet("out");
   Engine engine{pipeline, settings({"batch.events=64"})};
   engine.start();
   Collector<Bytes> out{engine, "out"};
@@ -169,12 +174,8 @@ TEST_F(WithKafka, ReadsEachMessageOnceWhateverIsKilled) {
 
 TEST_F(WithKafka, ReadsWhatIsThereAndEnds) {
   cluster().send("in", numbered(100));
-  KafkaSourceOptions options;
-  options.server = server();
-  options.topic = "in";
-  options.follow = false;
   Pipeline pipeline{"reading"};
-  pipeline.source<KafkaSource>("read", options).outlet("out");
+  pipeline.source<KafkaSource>("read", from_in(false)).outlet("out");
   Engine engine{pipeline, settings()};
   engine.start();
   Collector<Bytes> out{engine, "out"};

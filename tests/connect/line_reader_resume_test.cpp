@@ -27,6 +27,7 @@ using test::Reading;
 using test::some_text;
 using test::split;
 using test::TemporaryDirectory;
+using test::with_wrong_checksum;
 using test::zstd;
 using ::testing::HasSubstr;
 
@@ -105,9 +106,7 @@ TEST(Resumption, UsesTheStartsOfMembersAndFrames) {
 
 TEST(Resumption, ChecksTheChecksumOfAMemberThatItEntersHalfWay) {
   const TemporaryDirectory directory;
-  std::string archive = gzip(some_text(5'000));
-  archive[archive.size() - 5] = static_cast<char>(archive[archive.size() - 5] ^ 1);
-  const std::string path = directory.write("a", archive);
+  const std::string path = directory.write("a", with_wrong_checksum(gzip(some_text(5'000))));
   LineReader file{path, kSmall};
   const auto point = std::make_unique<AccessPoint>();
   while (!file.take_access_point(*point))

@@ -67,6 +67,12 @@ inline std::vector<std::string> split(const std::string& text) {
   return lines;
 }
 
+// A gzip archive whose text is not what its checksum says.
+inline std::string with_wrong_checksum(std::string archive) {
+  archive[archive.size() - 5] = static_cast<char>(archive[archive.size() - 5] ^ 1);
+  return archive;
+}
+
 // With its length in front, as Framing::length_prefixed has it.
 inline std::string prefixed(std::string_view record) {
   std::string text;

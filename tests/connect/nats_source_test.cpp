@@ -64,6 +64,20 @@ class NatsSourceTest : public WithNats {
   }
   std::vector<std::string> read(const NatsSourceOptions& options) { return read(options, settings()); }
 
+  // A pipeline is parked behind 100 messages; the settings go on with it.
+  Settings parked_behind_a_hundred() {
+    Settings kept = settings();
+    kept.set("segment.path", file("segment"));
+    send(numbered(0, 100));
+    Engine engine{reading(options(true)), kept};
+    engine.start();
+    Collector<Bytes> out{engine, "out"};
+    EXPECT_TRUE(eventually([&] { return out.count() == 100; }));
+    engine.park();
+    EXPECT_TRUE(engine.wait_for(kDeadline));
+    return kept;
+  }
+
   // A run that reads `count` messages, which are sent while it runs, with `hurt` at random instants; then it drains.
   std::vector<std::string> read_while(const NatsSourceOptions& options, unsigned count,
                                       const std::function<bool(Engine&)>& hurt) {
@@ -137,17 +151,7 @@ TEST_F(NatsSourceTest, WaitsForMoreWithoutTakingProcessorTimeAndEndsWhenItIsDrai
 }
 
 TEST_F(NatsSourceTest, GoesOnFromItsCommitWhenItIsStartedAgain) {
-  Settings kept = settings();
-  kept.set("segment.path", file("segment"));
-  send(numbered(0, 100));
-  {
-    Engine engine{reading(options(true)), kept};
-    engine.start();
-    Collector<Bytes> out{engine, "out"};
-    EXPECT_TRUE(eventually([&] { return out.count() == 100; }));
-    engine.park();
-    EXPECT_TRUE(engine.wait_for(kDeadline));
-  }
+  const Settings kept = parked_behind_a_hundred();
   send(numbered(100, 200));
   EXPECT_EQ(read(options(), kept), numbered(100, 200));
 }
@@ -156,17 +160,7 @@ TEST_F(NatsSourceTest, GoesOnFromItsCommitWhenItIsStartedAgain) {
 class NatsSourceParked : public NatsSourceTest {
  protected:
   std::vector<std::string> read_after(const std::function<void()>& meanwhile, const NatsSourceOptions& then) {
-    Settings kept = settings();
-    kept.set("segment.path", file("segment"));
-    send(numbered(0, 100));
-    {
-      Engine engine{reading(options(true)), kept};
-      engine.start();
-      Collector<Bytes> out{engine, "out"};
-      EXPECT_TRUE(eventually([&] { return out.count() == 100; }));
-      engine.park();
-      EXPECT_TRUE(engine.wait_for(kDeadline));
-    }
+    const Settings kept = parked_behind_a_hundred();
     meanwhile();
     return read(then, kept);
   }

@@ -73,7 +73,7 @@ TEST_F(SqliteSink, MakesRowsOfEvents) {
   EXPECT_THAT(rows("SELECT count(*), sum(number), sum(cents), min(purpose), max(purpose) FROM payment"),
               ElementsAre("1000|499500|500500|rent|rent"));
   EXPECT_THAT(rows("SELECT count(*), sum(cents) FROM account"), ElementsAre("10|500500"));
-  EXPECT_THAT(rows("SELECT name, stage, replica, epoch FROM sluice_owner ORDER BY replica"),
+  EXPECT_THAT(rows("SELECT name, stage, replica, epoch > 0 FROM sluice_owner ORDER BY replica"),
               ElementsAre("bank|book|0|1", "bank|book|1|1"));
   EXPECT_THAT(letters(), IsEmpty());
   expect_sound();

@@ -13,6 +13,7 @@
 #include <chrono>
 #include <cstdint>
 
+#include <sluice/connect/detail/wall_clock.hpp>
 #include <sluice/handler.hpp>
 #include <sluice/output.hpp>
 #include <sluice/worker.hpp>
@@ -35,12 +36,12 @@ class GeneratorSource {
   GeneratorSource(Worker& worker, const GeneratorOptions& options)
       : worker_{worker},
         options_{options},
-        state_{worker.state<State>("generator", State{worker.replica(), now_ns()})} {}
+        state_{worker.state<State>("generator", State{worker.replica(), detail::wall_clock_ns()})} {}
 
   SourceState operator()(Output<Generated>& out) {
     const std::uint64_t number = state_->next;
     if (options_.count != 0 && number >= options_.count) return SourceState::end;
-    std::int64_t due_ns = now_ns();
+    std::int64_t due_ns = detail::wall_clock_ns();
     if (options_.rate > 0) {
       const double since_first = static_cast<double>(number) / options_.rate * 1e9;
       const std::int64_t wait_ns = state_->first_ns + static_cast<std::int64_t>(since_first) - due_ns;
@@ -49,7 +50,7 @@ class GeneratorSource {
       constexpr std::int64_t kShortest = 500'000;
       if (wait_ns > kShortest) {
         worker_.wait_for(std::chrono::nanoseconds{wait_ns});
-        if (due_ns - now_ns() > kShortest) return SourceState::nothing_now;
+        if (due_ns - detail::wall_clock_ns() > kShortest) return SourceState::nothing_now;
       }
     }
     out.push({number, due_ns});
@@ -62,12 +63,6 @@ class GeneratorSource {
     std::uint64_t next;
     std::int64_t first_ns;
   };
-
-  static std::int64_t now_ns() {
-    return std::chrono::duration_cast<std::chrono::nanoseconds>(
-               std::chrono::system_clock::now().time_since_epoch())
-        .count();
-  }
 
   Worker& worker_;
   GeneratorOptions options_;

@@ -12,6 +12,7 @@
 #include <chrono>
 #include <cstdint>
 
+#include <sluice/connect/detail/wall_clock.hpp>
 #include <sluice/error.hpp>
 #include <sluice/handler.hpp>
 #include <sluice/output.hpp>
@@ -34,7 +35,9 @@ class TimerSource {
  public:
   // Throws Error for an interval that is too short, and when the stage has several workers: each would have its ticks.
   TimerSource(Worker& worker, const TimerOptions& options)
-      : worker_{worker}, options_{options}, state_{worker.state<State>("timer", State{0, now_ns()})} {
+      : worker_{worker},
+        options_{options},
+        state_{worker.state<State>("timer", State{0, detail::wall_clock_ns()})} {
     if (options_.interval < std::chrono::milliseconds{1})
       throw Error{{"tick", worker.stage(), "an interval is 1 ms at least", "raise it"}};
     if (worker.replicas() != 1)
@@ -43,16 +46,16 @@ class TimerSource {
   }
 
   SourceState operator()(Output<Tick>& out) {
-    const std::int64_t wait_ns = due_ns(state_->next) - now_ns();
+    const std::int64_t wait_ns = due_ns(state_->next) - detail::wall_clock_ns();
     if (wait_ns > 0) {
       worker_.wait_for(std::chrono::nanoseconds{wait_ns});
       // A drain ends the wait, too.
-      if (due_ns(state_->next) > now_ns()) return SourceState::nothing_now;
+      if (due_ns(state_->next) > detail::wall_clock_ns()) return SourceState::nothing_now;
     }
     Tick tick;
     tick.number = state_->next;
     if (!options_.every) {
-      const std::int64_t late_ns = now_ns() - due_ns(tick.number);
+      const std::int64_t late_ns = detail::wall_clock_ns() - due_ns(tick.number);
       if (late_ns > 0) tick.missed = static_cast<std::uint64_t>(late_ns / options_.interval.count());
       tick.number += tick.missed;
     }
@@ -68,11 +71,6 @@ class TimerSource {
     std::int64_t first_ns;
   };
 
-  static std::int64_t now_ns() {
-    return std::chrono::duration_cast<std::chrono::nanoseconds>(
-               std::chrono::system_clock::now().time_since_epoch())
-        .count();
-  }
   std::int64_t due_ns(std::uint64_t number) const noexcept {
     return state_->first_ns + static_cast<std::int64_t>(number) * options_.interval.count();
   }
