@@ -18,7 +18,7 @@
 #include <sluice/printable.hpp>
 #include <sluice/units.hpp>
 
-#include "teller.hpp"
+#include "log_above_table.hpp"
 
 namespace sluice {
 
@@ -199,11 +199,11 @@ struct Company {
   bool live;
   const std::string& segment_path;
 };
-void accompany(Engine& engine, const Company& how, Chaos* chaos, const std::function<void()>& tick) {
+void accompany(Engine& engine, const Company& how, LogAboveTable* log, Chaos* chaos,
+               const std::function<void()>& tick) {
   using Clock = std::chrono::steady_clock;
   constexpr auto kTick = std::chrono::milliseconds{2};
   LiveTable table{how.live};
-  Teller teller;
   Stats before = engine.stats();
   auto drawn = Clock::now();
   bool ending = false;
@@ -222,8 +222,7 @@ void accompany(Engine& engine, const Company& how, Chaos* chaos, const std::func
       return;
     }
     const auto now = Clock::now();
-    if (teller.due(now))
-      teller.look(engine.stats(), ending || engine.draining(), now, [&table] { table.clear(); });
+    if (log != nullptr) log->show([&table] { table.clear(); });
     if (how.live && now - drawn >= how.interval) {
       Stats stats = engine.stats();
       table.draw(to_text(stats, before, seconds_of(now - drawn)));
@@ -248,6 +247,7 @@ Settings settings_from(const StandardOptions& options) {
 
 int run(Engine& engine, const StandardOptions& options, const Settings& settings,
         const std::function<void()>& tick) {
+  std::optional<LogAboveTable> log;
   try {
     // No setting is looked up once the pipeline runs.
     const std::chrono::nanoseconds interval = settings.duration("stats.interval");
@@ -255,6 +255,8 @@ int run(Engine& engine, const StandardOptions& options, const Settings& settings
     const std::string restart_budget = settings.value("restart.budget");
     const auto start = std::chrono::steady_clock::now();
     remark_on_injected_variables(options.quiet);
+    const bool live = !options.quiet && ::isatty(STDERR_FILENO) == 1;
+    if (live) engine.log_to(log.emplace().descriptor());
     const Interrupts counted;  // Before the first event can be handled: none is lost by a signal then.
     engine.start();
     if (engine.resumed() && !options.quiet) {
@@ -263,9 +265,9 @@ int run(Engine& engine, const StandardOptions& options, const Settings& settings
     }
     if (options.placement) std::fputs(engine.placement().c_str(), stdout);
     std::fflush(stdout);
-    const bool live = !options.quiet && ::isatty(STDERR_FILENO) == 1;
     ChaosAround chaos{options, restart_budget};
-    accompany(engine, {interval, live, segment_path}, chaos.get(), tick);
+    accompany(engine, {interval, live, segment_path}, log ? &*log : nullptr, chaos.get(), tick);
+    if (log) log->show([] {});
     chaos.end();
     const Stats stats = engine.stats();
     if (!options.quiet) {
@@ -277,6 +279,7 @@ int run(Engine& engine, const StandardOptions& options, const Settings& settings
     tell_what_is_left(engine, segment_path);
     return engine.end() == End::stopped ? kExitFailed : status;
   } catch (const Error& error) {
+    if (log) log->show([] {});
     std::fprintf(stderr, "error: %s\n", printable(error.what()).c_str());
     report_problems(engine.stats());
     return kExitFailed;

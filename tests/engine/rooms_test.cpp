@@ -17,7 +17,7 @@ namespace {
 namespace fs = std::filesystem;
 
 // Each may use those before it.
-constexpr std::array kRooms{"settings", "graph", "state",  "death",  "layout",
+constexpr std::array kRooms{"settings", "graph", "state",  "death",  "log", "layout",
                             "observer", "ports", "worker", "master", "host"};
 
 // The public headers of each room, as they are included: <sluice/...>.

@@ -39,6 +39,10 @@ class Engine {
   Engine(const Engine&) = delete;
   Engine& operator=(const Engine&) = delete;
 
+  // Before start(): where the log goes, an open file of this process that stays open until the end; standard error
+  // otherwise, and -1 for nowhere. What is said, and how: log.level, log.format. A file that takes nothing for a while
+  // holds up nothing: lines are held back, and counted. Throws Error once it was started.
+  void log_to(int descriptor);
   // Once. Forks the supervisor, which forks the master, which forks the workers; returns when all workers are
   // at work. Blocks meanwhile: for the pages of the segment, and for the constructors of the handlers, which
   // the watchdog bounds. Throws Error: it was started before, this process runs threads already, there is not

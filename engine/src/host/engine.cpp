@@ -76,6 +76,13 @@ Engine::~Engine() {
   parts_->observer_socket.remove();
 }
 
+void Engine::log_to(int descriptor) {
+  parts_->refuse_elsewhere("choose the log of");
+  if (parts_->started)
+    throw Error{{"choose the log of", parts_->name, "it has been started", "choose it before"}};
+  parts_->log_to = descriptor;
+}
+
 void Engine::start() {
   Parts& parts = *parts_;
   parts.refuse_elsewhere("start the pipeline");

@@ -57,6 +57,7 @@ void Engine::Parts::let_go() noexcept {
   lifeline.reset();
   host_line.reset();
   observer_socket.let_go();
+  log.let_go();
 }
 
 void Engine::Parts::let_go_of_others(std::initializer_list<int> more) const {
@@ -69,6 +70,8 @@ void Engine::Parts::let_go_of_others(std::initializer_list<int> more) const {
                         host_line->fd(), host_line->writing_end()};
   ours.insert(ours.end(), more.begin(), more.end());
   for (const int fd : observer_socket.descriptors())
+    ours.push_back(fd);
+  for (const int fd : log.descriptors())
     ours.push_back(fd);
   for (const ipc::Doorbell& bell : wiring.bells().processes)
     ours.push_back(bell.fd());
@@ -93,6 +96,7 @@ void Engine::Parts::fork_supervisor(int handed_down) {
   const Wiring& wiring = host.wiring();
   const Descriptor self = open_pidfd(::getpid());
   open_observer_socket();
+  open_log();
   lifeline.emplace();
   host_line.emplace();
   wiring.segment().show_to_children(true);
@@ -104,7 +108,7 @@ void Engine::Parts::fork_supervisor(int handed_down) {
     } catch (const std::bad_alloc&) {
       // Then the supervisor has more than it needs.
     }
-    run_supervisor({wiring, placement, *lifeline, observer_socket, self.get(), *host_line});
+    run_supervisor({wiring, placement, *lifeline, observer_socket, log, self.get(), *host_line});
   }
   const std::string why = errno_text();
   wiring.segment().show_to_children(false);
@@ -113,6 +117,7 @@ void Engine::Parts::fork_supervisor(int handed_down) {
     host_line.reset();
     observer_socket.remove();
     observer_socket.let_go();
+    log.let_go();
     throw Error{{"fork the supervisor of", name, why,
                  "raise the limit of processes (ulimit -u) or give the machine more memory"}};
   }
@@ -120,6 +125,7 @@ void Engine::Parts::fork_supervisor(int handed_down) {
   lifeline->let_go();
   host_line->hold();
   observer_socket.let_go();
+  log.only_await();
   host.watch(*lifeline);
   started = true;
 }
@@ -143,6 +149,10 @@ void Engine::Parts::open_observer_socket() {
   const Description description{name, wiring.segment().first_byte(), wiring.layout(), known_stats()};
   observer_socket =
       ObserverSocket{settings, name, Descriptor{wiring.segment().open_read_only()}, to_bytes(description)};
+}
+
+void Engine::Parts::open_log() {
+  if (host.wiring().settings().log.level != LogLevel::off) log = LogChannel::open(log_to);
 }
 
 void Engine::Parts::reap(bool block) {
@@ -178,6 +188,8 @@ void Engine::Parts::await_end(std::chrono::milliseconds grace) {
   }
   // A supervisor that holds no lifeline any more is on its way out.
   reap(!running());
+  // What the pipeline had to say stands before what the program says of it.
+  if (!running()) log.await_end(kLogGrace);
 }
 
 bool Engine::Parts::all_ready() const {
@@ -218,6 +230,7 @@ void Engine::Parts::fail_if_failed() {
   // Asked in this order: the last master has stored how the pipeline ended before it let go of the lifeline.
   if (abandoned && !host.over()) {
     reap(true);
+    log.await_end(kLogGrace);
     throw Error{{"run the pipeline", name, how_the_control_plane_died(),
                  "the workers ended with them; start the pipeline anew"}};
   }

@@ -17,6 +17,7 @@
 
 #include "host/host.hpp"
 #include "layout/placement.hpp"
+#include "log/log_channel.hpp"
 #include "master/lifeline.hpp"
 #include "observer/observer_socket.hpp"
 
@@ -26,6 +27,8 @@ namespace detail {
 
 // For processes that have been asked to end, or are about to.
 inline constexpr std::chrono::milliseconds kGrace{2000};
+// For what the log still has to say; one that cannot be written for so long is given up.
+inline constexpr std::chrono::milliseconds kLogGrace{1000};
 
 }  // namespace detail
 
@@ -59,6 +62,7 @@ struct Engine::Parts {
   bool all_ready() const;
   Stats known_stats() const;
   void open_observer_socket();
+  void open_log();
   void fail_if_failed();
   // All processes are gone: an Error unless this program has asked for this end.
   void refuse_an_end_of_others() const;
@@ -74,6 +78,8 @@ struct Engine::Parts {
   std::optional<detail::Lifeline> lifeline;
   std::optional<detail::Lifeline> host_line;  // Held here, looked at there.
   detail::ObserverSocket observer_socket;
+  detail::LogChannel log;
+  int log_to = 2;        // Standard error.
   pid_t supervisor = 0;  // The first one, a child of this process; 0 once reaped. Later ones are no children.
   int supervisor_status = 0;
   bool started = false;

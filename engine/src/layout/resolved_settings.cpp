@@ -53,6 +53,12 @@ ObserverSettings observer_settings(const std::string& text) {
   return {Socket::at_path, text};
 }
 
+LogLevel log_level(const std::string& choice) {
+  if (choice == "off") return LogLevel::off;
+  if (choice == "error") return LogLevel::error;
+  return choice == "info" ? LogLevel::info : LogLevel::warning;
+}
+
 StageSettings stage_settings(const Settings& settings, const Node& node) {
   const bool has_workers = node.kind == NodeKind::source || node.kind == NodeKind::stage;
   const std::string stage = has_workers ? node.name : std::string{};
@@ -100,6 +106,9 @@ PipelineSettings resolve(const Settings& settings, const Graph& graph) {
   resolved.placement = pinning::parse_policy(settings.choice("placement.policy"));
   resolved.idle_states = idle_states(settings.choice("power.latency"));
   resolved.observers = observer_settings(settings.text("observe.socket"));
+  resolved.log = {log_level(settings.choice("log.level")),
+                  settings.choice("log.format") == "json" ? LogFormat::json : LogFormat::text,
+                  settings.choice("log.format") == "auto"};
   resolved.watchdog_tick = settings.duration("watchdog.tick");
   resolved.host_death =
       settings.choice("host.death") == "stop" ? HostDeathPolicy::stop : HostDeathPolicy::drain;

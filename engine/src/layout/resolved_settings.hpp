@@ -16,6 +16,8 @@
 #include <sluice/pinning/plan.hpp>
 #include <sluice/settings.hpp>
 
+#include "log/log_line.hpp"
+
 namespace sluice::detail {
 
 enum class WaitStrategy : std::uint8_t { spin, yield, sleep };
@@ -87,6 +89,7 @@ struct PipelineSettings {
   pinning::Policy placement = pinning::Policy::none;
   IdleStates idle_states = IdleStates::leave;
   ObserverSettings observers;
+  LogSettings log;
   std::chrono::nanoseconds watchdog_tick{0};
   HostDeathPolicy host_death = HostDeathPolicy::stop;
   MasterPriority master_priority = MasterPriority::raised;

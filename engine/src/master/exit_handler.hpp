@@ -18,6 +18,7 @@
 #include "master/autopsy.hpp"
 #include "master/child.hpp"
 #include "master/epoll.hpp"
+#include "master/news.hpp"
 #include "master/reaper.hpp"
 #include "master/spawner.hpp"
 
@@ -27,13 +28,14 @@ class ExitHandler {
  public:
   // All must outlive it.
   ExitHandler(const Wiring& wiring, const Epoll& epoll, Children& children, Spawner& spawner, Reaper& reaper,
-              const ReportLog& report_log, StackDumper& dumper)
+              const ReportLog& report_log, News& news, StackDumper& dumper)
       : wiring_{wiring},
         epoll_{epoll},
         children_{children},
         spawner_{spawner},
         reaper_{reaper},
         report_log_{report_log},
+        news_{news},
         dumper_{dumper},
         running_{wiring.layout().worker_count()} {
     const RestartSettings& restart = wiring.settings().restart;
@@ -76,6 +78,7 @@ class ExitHandler {
   Spawner& spawner_;
   Reaper& reaper_;
   const ReportLog& report_log_;
+  News& news_;
   StackDumper& dumper_;
   std::size_t running_;
   Indexed<NodeIndex, std::optional<RestartBudget>> crashes_;  // Of all workers of a stage.

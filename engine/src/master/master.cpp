@@ -13,16 +13,19 @@
 namespace sluice::detail {
 
 Master::Master(const Wiring& wiring, const Indexed<WorkerIndex, pinning::Place>& places, Lifeline& lifeline,
-               ObserverSocket& observer_socket, const HostWatch& host, const Parent& supervisor)
+               ObserverSocket& observer_socket, LogChannel& log, const HostWatch& host,
+               const Parent& supervisor)
     : wiring_{wiring},
       host_{host},
       supervisor_{supervisor},
       report_log_{(wiring.reports() / kDeathsFile).string(), &wiring.master().reports_lost},
+      log_{log, wiring.settings().log, wiring.graph().name},
+      news_{wiring, log_},
       dumper_{report_log_},
-      spawner_{wiring, places, lifeline, observer_socket, epoll_, children_},
-      exits_{wiring, epoll_, children_, spawner_, reaper_, report_log_, dumper_},
-      stalls_{wiring, children_, report_log_, dumper_},
-      observers_{wiring, observer_socket, epoll_, report_log_},
+      spawner_{wiring, places, lifeline, observer_socket, log, epoll_, children_},
+      exits_{wiring, epoll_, children_, spawner_, reaper_, report_log_, news_, dumper_},
+      stalls_{wiring, children_, report_log_, news_, dumper_},
+      observers_{wiring, observer_socket, epoll_, report_log_, news_},
       standstill_{wiring, children_} {}
 
 void Master::run() {
@@ -67,6 +70,7 @@ void Master::supervise() {
     if (monotonic_now() < stalls_.next_look()) continue;
     reaper_.reap_late();
     stalls_.look_at_workers();
+    news_.look();
     exits_.look_at_memory_events();
   }
 }
@@ -185,6 +189,7 @@ void Master::end(RunState state, const std::string& message) {
   // The last report is the one that says why.
   dumper_.finish(std::chrono::seconds{5});
   MasterRegister& own = wiring_.master();
+  news_.ended(state, message);
   std::snprintf(own.message, sizeof(own.message), "%s", message.c_str());
   // [master.state] release: the message before the state; pairs with Host::state().
   own.state.store(state, std::memory_order_release);

@@ -28,10 +28,12 @@
 #include "death/report_log.hpp"
 #include "death/stack_dumper.hpp"
 #include "layout/wiring.hpp"
+#include "log/log.hpp"
 #include "master/child.hpp"
 #include "master/epoll.hpp"
 #include "master/exit_handler.hpp"
 #include "master/lifeline.hpp"
+#include "master/news.hpp"
 #include "master/observers.hpp"
 #include "master/reaper.hpp"
 #include "master/spawner.hpp"
@@ -57,7 +59,7 @@ class Master {
   };
   // `places` are those of the workers.
   Master(const Wiring& wiring, const Indexed<WorkerIndex, pinning::Place>& places, Lifeline& lifeline,
-         ObserverSocket& observer_socket, const HostWatch& host, const Parent& supervisor);
+         ObserverSocket& observer_socket, LogChannel& log, const HostWatch& host, const Parent& supervisor);
 
   // To the end of the pipeline and of this process; or to the death of the supervisor, and then it returns:
   // this process has been the master for the longest time.
@@ -93,6 +95,8 @@ class Master {
   Children children_;
   Reaper reaper_;
   ReportLog report_log_;
+  Log log_;
+  News news_;
   StackDumper dumper_;
   Spawner spawner_;
   ExitHandler exits_;

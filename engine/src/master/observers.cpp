@@ -35,6 +35,7 @@ void Observers::refuse(const ObserverSocket::Answered& answered) {
   own.observers_refused.store(refused, std::memory_order_relaxed);
   if (monotonic_now() < next_refusal_) return;
   next_refusal_ = monotonic_now() + kBetweenLines;
+  news_.observer_refused(answered.last_refused.uid, answered.last_refused.pid, refused);
   report_log_.append(fmt::format(R"({},"uid":{},"pid":{},"refused":{})",
                                  report_head("observer refused", wiring_.graph().name),
                                  answered.last_refused.uid, answered.last_refused.pid, refused));

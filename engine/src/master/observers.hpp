@@ -9,6 +9,7 @@
 #include "death/report_log.hpp"
 #include "layout/wiring.hpp"
 #include "master/epoll.hpp"
+#include "master/news.hpp"
 #include "observer/observer_socket.hpp"
 
 namespace sluice::detail {
@@ -16,9 +17,9 @@ namespace sluice::detail {
 class Observers {
  public:
   // All must outlive it.
-  Observers(const Wiring& wiring, ObserverSocket& socket, const Epoll& epoll,
-            const ReportLog& report_log) noexcept
-      : wiring_{wiring}, socket_{socket}, epoll_{epoll}, report_log_{report_log} {}
+  Observers(const Wiring& wiring, ObserverSocket& socket, const Epoll& epoll, const ReportLog& report_log,
+            News& news) noexcept
+      : wiring_{wiring}, socket_{socket}, epoll_{epoll}, report_log_{report_log}, news_{news} {}
 
   // From now on, or again. A master that cannot do so does without observers.
   void listen() noexcept;
@@ -42,6 +43,7 @@ class Observers {
   ObserverSocket& socket_;
   const Epoll& epoll_;
   const ReportLog& report_log_;
+  News& news_;
   std::optional<std::chrono::nanoseconds> due_;
   std::chrono::nanoseconds next_refusal_{0};  // When one may be reported again.
 };

@@ -80,6 +80,7 @@ std::string ExitHandler::handle(WorkerIndex worker, const std::optional<WaitStat
   entry.verdict.store(static_cast<std::uint32_t>(Verdict::dead), std::memory_order_relaxed);
   // The replacement first: it is waited for.
   std::string failure = replace(worker, autopsy);
+  news_.died(child, autopsy, failure);
   report(worker, autopsy);
   return failure;
 }

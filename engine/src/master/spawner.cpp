@@ -27,6 +27,7 @@ void Spawner::prepare_standby() {
 // What every worker does first, whichever it is going to be.
 void Spawner::become_newborn() noexcept {
   observer_socket_.let_go();
+  log_.let_go();
   prepare_worker(wiring_);
   start_mm_pin();
 }

@@ -12,6 +12,7 @@
 #include <sluice/pinning/place.hpp>
 
 #include "layout/wiring.hpp"
+#include "log/log_channel.hpp"
 #include "master/child.hpp"
 #include "master/epoll.hpp"
 #include "master/lifeline.hpp"
@@ -25,13 +26,15 @@ inline constexpr std::chrono::nanoseconds kStandbyPause = std::chrono::microseco
 
 class Spawner {
  public:
-  // All must outlive it; `places` are those of the workers. The newborn let go of the observer socket.
+  // All must outlive it; `places` are those of the workers. The newborn let go of the observer socket and of
+  // the log.
   Spawner(const Wiring& wiring, const Indexed<WorkerIndex, pinning::Place>& places, Lifeline& lifeline,
-          ObserverSocket& observer_socket, const Epoll& epoll, Children& children) noexcept
+          ObserverSocket& observer_socket, LogChannel& log, const Epoll& epoll, Children& children) noexcept
       : wiring_{wiring},
         places_{places},
         lifeline_{lifeline},
         observer_socket_{observer_socket},
+        log_{log},
         epoll_{epoll},
         children_{children} {}
 
@@ -67,6 +70,7 @@ class Spawner {
   const Indexed<WorkerIndex, pinning::Place>& places_;
   Lifeline& lifeline_;
   ObserverSocket& observer_socket_;
+  LogChannel& log_;
   const Epoll& epoll_;
   Children& children_;
   Standby standby_;

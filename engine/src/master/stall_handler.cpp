@@ -61,8 +61,10 @@ void StallHandler::look_at_workers() {
 void StallHandler::note(Child& child, Verdict verdict) {
   WorkerEntry& entry = wiring_.entry(child.worker);
   const auto before = static_cast<Verdict>(entry.verdict.load(kRelaxed));
-  if (verdict == Verdict::starved && before != Verdict::starved)
+  if (verdict == Verdict::starved && before != Verdict::starved) {
     entry.starved.store(entry.starved.load(kRelaxed) + 1, kRelaxed);
+    news_.starves(child);
+  }
   entry.verdict.store(static_cast<std::uint32_t>(verdict), kRelaxed);
   if (verdict == Verdict::outside) report_wait(child);
 }
@@ -86,6 +88,7 @@ void StallHandler::report_wait(Child& child) {
   std::memcpy(text, outside.text,
               sizeof(text));  // It may be written anew meanwhile: what is read ends in any case.
   text[sizeof(text) - 1] = '\0';
+  news_.waits_outside(child, text, draining);
   report_log_.append(fmt::format(R"({},"worker":"{}","pid":{},"outside":{},"for_ms":{},"draining":{})",
                                  report_head("waiting outside", wiring_.graph().name),
                                  wiring_.name(child.worker), child.pid, json_text(text),
@@ -97,6 +100,7 @@ void StallHandler::schedule_kill(Child& child) {
   child.stalled = true;
   child.overran = overran(wiring_.worker(child.worker).control(), child.watch);
   child.to_kill = Child::ToKill{monotonic_now(), child.watch.progress};
+  news_.stalled(child);
   const std::string fields = fmt::format(
       R"({},"worker":"{}","pid":{},"incarnation":{},"event":{},)"
       R"("own_time_ms":{},"deadline_ms":{},"call_outside":{})",

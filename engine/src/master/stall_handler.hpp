@@ -12,17 +12,19 @@
 #include "death/stack_dumper.hpp"
 #include "layout/wiring.hpp"
 #include "master/child.hpp"
+#include "master/news.hpp"
 
 namespace sluice::detail {
 
 class StallHandler {
  public:
   // All must outlive it.
-  StallHandler(const Wiring& wiring, Children& children, const ReportLog& report_log,
+  StallHandler(const Wiring& wiring, Children& children, const ReportLog& report_log, News& news,
                StackDumper& dumper) noexcept
       : wiring_{wiring},
         children_{children},
         report_log_{report_log},
+        news_{news},
         dumper_{dumper},
         tick_{wiring.settings().watchdog_tick} {}
 
@@ -47,6 +49,7 @@ class StallHandler {
   const Wiring& wiring_;
   Children& children_;
   const ReportLog& report_log_;
+  News& news_;
   StackDumper& dumper_;
   std::chrono::nanoseconds tick_;
   std::chrono::nanoseconds idle_tick_{std::chrono::nanoseconds::max()};  // While all workers are idle.

@@ -13,6 +13,7 @@
 #include <sluice/error.hpp>
 #include <sluice/pinning/bind.hpp>
 
+#include "log/log.hpp"
 #include "master/master.hpp"
 
 namespace sluice::detail {
@@ -32,14 +33,30 @@ bool pipeline_over(const Wiring& wiring) noexcept {
   return is_over(wiring.master().state.load(std::memory_order_acquire));
 }
 
-// Reaps all children that die, until the master is among them; whether it was killed.
-bool await_end_of(pid_t master) noexcept {
+// Forks the process that writes the log out. Without one, for a moment, lines wait for it.
+pid_t start_log_writer(const Command& command, const Descriptor& supervisor) noexcept {
+  if (!command.log.is_open()) return 0;
+  const pid_t pid = ::fork();
+  if (pid != 0) return pid;
+  set_process_name(kLogWriterName);
+  take_ease(Sharing::alone);
+  // What a log writer that cannot write keeps from being given back is little.
+  command.wiring.segment().let_go();
+  command.log.write_out(supervisor);
+  ::_exit(0);
+}
+
+// Reaps all children that die, until the master is among them; whether it was killed. A log writer that dies has a
+// successor.
+bool await_end_of(pid_t master, pid_t& log_writer, const Command& command,
+                  const Descriptor& supervisor) noexcept {
   while (true) {
     siginfo_t info{};
     if (::waitid(P_ALL, 0, &info, WEXITED) != 0) {
       if (errno == ECHILD) return true;  // It cannot be: it is this process's child until it is reaped here.
       continue;
     }
+    if (info.si_pid == log_writer) log_writer = start_log_writer(command, supervisor);
     if (info.si_pid == master) return info.si_code == CLD_KILLED && info.si_status == SIGKILL;
   }
 }
@@ -68,39 +85,51 @@ void become_supervisor(const Command& command) noexcept {
   command.wiring.segment().own_nothing();
 }
 
+void tell_of_takeover(const Command& command) {
+  Log log{command.log, command.wiring.settings().log, command.wiring.graph().name};
+  log.say(LogLevel::warning, "supervisor", {}, "the supervisor died, and the master has taken its place");
+}
+
 // In the new master. Returns when its supervisor is dead.
 void be_master(const Command& command, const Master::Parent& supervisor) noexcept {
   set_process_name(kMasterName);
   command.wiring.own(kMasterProcess);
-  Master{command.wiring,
-         command.placement.workers,
-         command.lifeline,
-         command.observer_socket,
-         {command.host, command.host_line.fd()},
+  Master{command.wiring,   command.placement.workers,
+         command.lifeline, command.observer_socket,
+         command.log,      {command.host, command.host_line.fd()},
          supervisor}
       .run();
 }
 
+// What a supervisor knows; one that was a master begins anew.
+struct Known {
+  unsigned crashes = 0;  // Of masters, in a row.
+  pid_t log_writer = 0;  // 0 while there is none.
+};
+
 // To the death of the master that it forks, and in that master to the death of its supervisor.
-bool fork_master(const Command& command, unsigned& crashes) {
+bool fork_master(const Command& command, Known& known) {
   const Descriptor pidfd = open_pidfd(::getpid());
   const Master::Parent self{::getpid(), pidfd};
   const auto start = monotonic_now();
+  if (known.log_writer <= 0) known.log_writer = start_log_writer(command, pidfd);
   const pid_t pid = ::fork();
   if (pid < 0) return false;
   if (pid == 0) {
     be_master(command, self);
     become_supervisor(command);
-    crashes = 0;
+    known = {};
+    tell_of_takeover(command);
     return true;
   }
-  const bool killed = await_end_of(pid);
+  const bool killed = await_end_of(pid, known.log_writer, command, pidfd);
   if (pipeline_over(command.wiring)) {
+    command.log.let_go();  // All is said, and the log writer ends.
     await_orphans();
     ::_exit(0);
   }
-  crashes = killed || monotonic_now() - start > kStable ? 0 : crashes + 1;
-  if (crashes > kMostCrashes) ::_exit(kExitMastersCrash);
+  known.crashes = killed || monotonic_now() - start > kStable ? 0 : known.crashes + 1;
+  if (known.crashes > kMostCrashes) ::_exit(kExitMastersCrash);
   return true;
 }
 
@@ -114,11 +143,11 @@ void run_supervisor(const Command& command) noexcept {
   // A place that the kernel does not grant is reported by the host.
   pinning::bind_this_process(command.placement.plan.master);
   become_supervisor(command);
-  unsigned crashes = 0;
+  Known known;
   for (int failures = 0; failures < kMostRetries;) {
     bool forked = false;
     try {
-      forked = fork_master(command, crashes);
+      forked = fork_master(command, known);
     } catch (const Error&) {
       // Out of descriptors, processes or memory, perhaps for a moment only.
     }

@@ -24,6 +24,7 @@
 
 #include "layout/placement.hpp"
 #include "layout/wiring.hpp"
+#include "log/log_channel.hpp"
 #include "master/lifeline.hpp"
 #include "observer/observer_socket.hpp"
 
@@ -39,6 +40,7 @@ struct Command {
   const Placement& placement;
   Lifeline& lifeline;
   ObserverSocket& observer_socket;
+  LogChannel& log;
   int host;             // The pidfd of the process that embeds the engine.
   Lifeline& host_line;  // Held by that process.
 };

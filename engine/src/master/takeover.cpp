@@ -40,6 +40,11 @@ void Master::take_over() {
       end_if(exits_.on_exit_unseen(worker));
     }
   }
+  // relaxed: own word.
+  if (wiring_.master().masters.load(std::memory_order_relaxed) > 1) {
+    news_.took_over(static_cast<std::size_t>(std::count_if(
+        children_.begin(), children_.end(), [](const Child& child) { return child.pid != 0; })));
+  }
   stalls_.begin();
   MasterRegister& own = wiring_.master();
   // relaxed: words for people; what is acted on goes by the workers' own words.

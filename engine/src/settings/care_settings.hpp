@@ -208,6 +208,28 @@ inline constexpr std::array kCareSettings = {
                      "runs as well. It "
                      "must be one that nobody else may write: what is in it holds events."},
     Setting{
+        .key = "log.level",
+        .type = SettingType::choice,
+        .fallback = "warning",
+        .choices = "off|error|warning|info",
+        .example = "info",
+        .meaning =
+            "What a pipeline says on standard error when it happens: `error` is dead letters, lost reports "
+            "and what ends the pipeline; `warning` also every death, stall, takeover and wait for the "
+            "outside; `info` also how it ended when nothing happened. `off` says nothing, and has no "
+            "process for it.",
+        .trade_off = "The log holds nothing up: what cannot be written soon enough is counted, and told."},
+    Setting{
+        .key = "log.format",
+        .type = SettingType::choice,
+        .fallback = "auto",
+        .choices = "auto|text|json",
+        .example = "json",
+        .meaning =
+            "How a line of the log looks: a text with time and level, or an object of JSON as in the "
+            "reports. `auto` is a text, with the priorities of systemd's journal if standard error is one.",
+        .trade_off = "A text is for people, JSON for what collects logs."},
+    Setting{
         .key = "observe.socket",
         .type = SettingType::text,
         .fallback = "auto",

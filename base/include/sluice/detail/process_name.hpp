@@ -12,6 +12,7 @@ inline constexpr std::string_view kMasterName = "sluice-master";
 inline constexpr std::string_view kStandbyName = "sluice-standby";
 inline constexpr std::string_view kMmPinName = "sluice-mm-pin";
 inline constexpr std::string_view kStackDumperName = "sluice-dumper";
+inline constexpr std::string_view kLogWriterName = "sluice-log";
 inline constexpr std::string_view kChaosName = "sluice-chaos";
 
 // Names the calling thread; of a process with one thread, the process. What is longer than 15 characters is

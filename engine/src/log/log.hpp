@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+// The log as those see it who have something to say: the master, and the supervisor.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "log/log_channel.hpp"
+#include "log/log_line.hpp"
+
+namespace sluice::detail {
+
+// By one thread. Never blocks; a line that has no room, or comes too soon, is counted, and the next that is said comes
+// behind one that says how many were held back.
+class Log {
+ public:
+  // Both must outlive it.
+  Log(const LogChannel& channel, const LogSettings& settings, std::string_view pipeline)
+      : channel_{channel}, settings_{settings}, pipeline_{pipeline} {}
+
+  bool says(LogLevel level) const noexcept {
+    return channel_.is_open() && level != LogLevel::off && level <= settings_.level;
+  }
+  // `worker` may be empty.
+  void say(LogLevel level, std::string_view kind, std::string_view worker, std::string_view text);
+  // Before the end: what was held back last.
+  void finish();
+
+ private:
+  bool send(LogLevel level, std::string_view kind, std::string_view worker, std::string_view text);
+  void tell_held_back();
+
+  const LogChannel& channel_;
+  const LogSettings& settings_;
+  std::string pipeline_;
+  LogLimit limit_{kBurst, kPerSecond};
+
+  static constexpr double kBurst = 100;
+  static constexpr double kPerSecond = 20;
+};
+
+}  // namespace sluice::detail

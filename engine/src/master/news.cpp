@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "master/news.hpp"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include <sluice/units.hpp>
+
+#include "layout/relaxed.hpp"
+
+namespace sluice::detail {
+namespace {
+
+// relaxed throughout: words for people.
+
+std::uint64_t letters_of(const Wiring& wiring, WorkerIndex worker) {
+  return wiring.worker(worker).cursors()[kDeadLetters].load(kRelaxed);
+}
+
+std::string_view name_of(RunState state) noexcept {
+  switch (state) {
+    case RunState::finished:
+      return "finished";
+    case RunState::parked:
+      return "parked";
+    case RunState::failed:
+      return "failed";
+    default:
+      return "stopped";
+  }
+}
+
+std::string_view plural(std::uint64_t count) noexcept {
+  return count == 1 ? "" : "s";
+}
+
+// Exact times are for the reports.
+std::string rounded(std::chrono::nanoseconds time) {
+  constexpr std::chrono::milliseconds kRough{1};
+  if (time >= kRough) return format_duration(std::chrono::floor<std::chrono::milliseconds>(time));
+  return format_duration(std::chrono::ceil<std::chrono::microseconds>(time));
+}
+
+// What becomes of a worker that has died.
+std::string fate_of(const Child& child, const WorkerEntry& entry, std::string_view failure) {
+  if (!failure.empty()) return "the pipeline stops";
+  if (entry.shed.load(kRelaxed) != 0) return "its budget is spent, and the others go on without it";
+  const std::uint32_t restarts = entry.restarts.load(kRelaxed);
+  if (!child.start_at) return child.pid == 0 ? "" : fmt::format("replaced (restart {})", restarts);
+  return fmt::format("to be replaced in {} (restart {})",
+                     rounded(std::max(*child.start_at - monotonic_now(), std::chrono::nanoseconds{0})),
+                     restarts);
+}
+
+}  // namespace
+
+News::News(const Wiring& wiring, Log& log) : wiring_{wiring}, log_{log} {
+  // What a former master or a former life has seen is no news.
+  for (const WorkerIndex worker : wiring.workers())
+    known_.push_back({letters_of(wiring, worker), false});
+  lost_reports_ = wiring.master().reports_lost.load(kRelaxed);
+}
+
+void News::say(LogLevel level, std::string_view kind, WorkerIndex worker, std::string_view text) {
+  log_.say(level, kind, wiring_.name(worker), text);
+}
+
+void News::took_over(std::size_t living) {
+  log_.say(LogLevel::warning, "master", {},
+           fmt::format("the master died, and another has taken over: it found {} worker{} at work", living,
+                       plural(living)));
+}
+
+void News::died(const Child& child, const Autopsy& autopsy, std::string_view failure) {
+  if (!log_.says(LogLevel::warning)) return;
+  std::string text =
+      fmt::format("{} died: {}", wiring_.name(child.worker), to_text(autopsy.death, autopsy.message));
+  if (autopsy.death.cause == Cause::outside) text += ", from outside";
+  if (autopsy.attempts != 0 && autopsy.event) {
+    text +=
+        fmt::format("; in the event {}, attempt {} of {}{}", event_text(wiring_, child.worker, autopsy.event),
+                    autopsy.attempts, child.most_attempts,
+                    autopsy.attempts >= child.most_attempts ? ": it becomes a dead letter" : "");
+  }
+  const std::string fate = fate_of(child, wiring_.entry(child.worker), failure);
+  if (!fate.empty()) text.append("; ").append(fate);
+  const bool serious = !failure.empty() || wiring_.entry(child.worker).shed.load(kRelaxed) != 0;
+  say(serious ? LogLevel::error : LogLevel::warning, "death", child.worker, text);
+}
+
+void News::stalled(const Child& child) {
+  say(LogLevel::warning, "stall", child.worker,
+      fmt::format("{} stalled: {} in one event, and watchdog.deadline is {}; it is killed and replaced",
+                  wiring_.name(child.worker), rounded(child.watch.own_time),
+                  format_duration(child.limits.deadline)));
+}
+
+void News::starves(const Child& child) {
+  say(LogLevel::warning, "starved", child.worker,
+      fmt::format("{} starves: it has work, and the kernel lets it have too little of a processor",
+                  wiring_.name(child.worker)));
+}
+
+void News::waits_outside(const Child& child, std::string_view text, bool draining) {
+  known_[child.worker].waits = true;
+  say(LogLevel::warning, "waiting outside", child.worker,
+      fmt::format("{}{} waits outside: {}", draining ? "the drain goes on when it is back: " : "",
+                  wiring_.name(child.worker), text));
+}
+
+void News::observer_refused(std::uint32_t uid, std::int32_t pid, std::uint64_t refused) {
+  log_.say(
+      LogLevel::warning, "observer refused", {},
+      fmt::format("an observer was refused: process {} of user {}, {} refused so far", pid, uid, refused));
+}
+
+void News::look() {
+  if (!log_.says(LogLevel::error)) return;
+  look_at_letters();
+  look_at_lost_reports();
+  look_who_is_back();
+}
+
+void News::look_at_letters() {
+  for (const WorkerIndex worker : wiring_.workers()) {
+    const std::uint64_t letters = letters_of(wiring_, worker);
+    const std::uint64_t before = known_[worker].letters;
+    known_[worker].letters = letters;
+    if (letters <= before) continue;
+    say(LogLevel::error, "dead letter", worker,
+        fmt::format("{} has moved {} event{} to the dead letters in {}; {} so far", wiring_.name(worker),
+                    letters - before, plural(letters - before), wiring_.reports().string(), letters));
+  }
+}
+
+void News::look_at_lost_reports() {
+  const std::uint64_t lost = wiring_.master().reports_lost.load(kRelaxed);
+  const std::uint64_t before = lost_reports_;
+  lost_reports_ = lost;
+  if (lost <= before) return;
+  log_.say(LogLevel::error, "report lost", {},
+           fmt::format("{} report{} could not be written into {}; the pipeline goes on", lost - before,
+                       plural(lost - before), wiring_.reports().string()));
+}
+
+void News::look_who_is_back() {
+  for (const WorkerIndex worker : wiring_.workers()) {
+    if (!known_[worker].waits || wiring_.worker(worker).control().outside.since_ns.load(kRelaxed) != 0)
+      continue;
+    known_[worker].waits = false;
+    say(LogLevel::warning, "outside is back", worker,
+        fmt::format("{} goes on: the outside is there again", wiring_.name(worker)));
+  }
+}
+
+// Of this pipeline's whole life: the words are in the segment.
+std::string News::what_happened() const {
+  std::uint64_t restarts = 0;
+  std::uint64_t letters = 0;
+  for (const WorkerIndex worker : wiring_.workers()) {
+    restarts += wiring_.entry(worker).restarts.load(kRelaxed);
+    letters += letters_of(wiring_, worker);
+  }
+  const std::uint32_t masters = wiring_.master().masters.load(kRelaxed);
+  if (restarts == 0 && letters == 0 && masters <= 1) return {};
+  std::string text = fmt::format("{} restart{} of workers", restarts, plural(restarts));
+  if (masters > 1) text += fmt::format(", {} of the master", masters - 1);
+  text += fmt::format(", {} dead letter{}", letters, plural(letters));
+  return text;
+}
+
+void News::ended(RunState state, std::string_view message) {
+  const std::string happened = what_happened();
+  LogLevel level = happened.empty() ? LogLevel::info : LogLevel::warning;
+  if (state == RunState::failed) level = LogLevel::error;
+  std::string text{name_of(state)};
+  if (!happened.empty()) text.append(", with ").append(happened);
+  if (!message.empty()) text.append(": ").append(message);
+  look();
+  log_.say(level, "end", {}, text);
+  log_.finish();
+}
+
+}  // namespace sluice::detail

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the master says in the log, and in which words: all lines but those of the supervisor stand here.
+//
+// The reports (death/report_log.hpp) have the same with all that is known; the log has what a person wants to know at
+// once. By the master only; does not block.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "layout/wiring.hpp"
+#include "log/log.hpp"
+#include "master/autopsy.hpp"
+#include "master/child.hpp"
+
+namespace sluice::detail {
+
+class News {
+ public:
+  // Both must outlive it.
+  News(const Wiring& wiring, Log& log);
+
+  // This master has taken over from one that has died; it found `living` workers.
+  void took_over(std::size_t living);
+  // After it was decided what becomes of the worker; `failure` is why the pipeline stops, or empty.
+  void died(const Child& child, const Autopsy& autopsy, std::string_view failure);
+  void stalled(const Child& child);
+  void starves(const Child& child);
+  void waits_outside(const Child& child, std::string_view text, bool draining);
+  void observer_refused(std::uint32_t uid, std::int32_t pid, std::uint64_t refused);
+  // At each look of the watchdog: what workers and reports say by counters alone.
+  void look();
+  void ended(RunState state, std::string_view message);
+
+ private:
+  void say(LogLevel level, std::string_view kind, WorkerIndex worker, std::string_view text);
+  void look_at_letters();
+  void look_at_lost_reports();
+  void look_who_is_back();
+  std::string what_happened() const;
+
+  struct Known {
+    std::uint64_t letters = 0;
+    bool waits = false;
+  };
+
+  const Wiring& wiring_;
+  Log& log_;
+  Indexed<WorkerIndex, Known> known_;
+  std::uint64_t lost_reports_ = 0;
+};
+
+}  // namespace sluice::detail
