@@ -1,0 +1,216 @@
+// SPDX-License-Identifier: Apache-2.0
+// Many machines, many pipelines: what holds for every plan of policy auto. The machines that others saved are in
+// SLUICE_TEST_DATA/topologies; those that they lack are written here.
+#include <algorithm>
+#include <cstdlib>
+#include <filesystem>
+#include <map>
+#include <random>
+#include <set>
+#include <string>
+#include <vector>
+
+#include <sluice/pinning/plan.hpp>
+
+#include "expect_error.hpp"
+
+namespace sluice::pinning {
+namespace {
+
+Topology with_units(Topology machine, const CpuSet& allowed) {
+  for (ProcessingUnit& unit : machine.units)
+    unit.allowed = allowed.contains(unit.os_index);
+  return machine;
+}
+
+// Performance cores with two threads, then efficient ones with one.
+Topology hybrid_with_smt() {
+  Topology machine = topology_from_synthetic("package:1 l3:1 core:12 pu:2");
+  std::erase_if(machine.units,
+                [](const ProcessingUnit& unit) { return unit.core >= 6 && unit.rank_in_core > 0; });
+  for (ProcessingUnit& unit : machine.units)
+    unit.efficiency = unit.core < 6 ? 1 : 0;
+  return machine;
+}
+
+std::vector<Topology> written_machines() {
+  std::vector<Topology> machines;
+  for (const char* text :
+       {"package:2 numa:4 l3:1 core:24 pu:2", "package:8 [numa] l3:1 core:16 pu:1",
+        "package:1 l3:1 core:1 pu:1", "package:1 l3:1 core:1 pu:2", "package:1 l3:1 core:48 pu:2",
+        "package:2 [numa] l3:8 core:8 pu:1", "package:1 numa:4 l3:2 core:4 pu:2",
+        "package:4 [numa] l2:3 core:2 pu:1", "numa:2 core:4 pu:1"})
+    machines.push_back(topology_from_synthetic(text));
+  machines.push_back(hybrid_with_smt());
+  const Topology server = topology_from_synthetic("package:2 [numa] l3:2 core:6 pu:2");
+  machines.push_back(with_units(server, CpuSet::parse("1-47")));       // No CPU 0.
+  machines.push_back(with_units(server, CpuSet::parse("2-9,30-33")));  // A cpuset across both.
+  Topology offline = server;
+  std::erase_if(offline.units, [](const ProcessingUnit& unit) { return unit.os_index % 5 == 3; });
+  machines.push_back(offline);
+  Topology nested = with_units(server, CpuSet::parse("0-15"));
+  nested.quota_cores = 3;  // The tightest of its ancestors.
+  machines.push_back(nested);
+  return machines;
+}
+
+std::vector<Topology> saved_machines() {
+  std::vector<Topology> machines;
+  const char* data = std::getenv("SLUICE_TEST_DATA");
+  if (data == nullptr || !std::filesystem::exists(std::filesystem::path{data} / "topologies"))
+    return machines;
+  std::set<std::filesystem::path> files;
+  for (const auto& entry : std::filesystem::directory_iterator{std::filesystem::path{data} / "topologies"}) {
+    if (entry.path().extension() == ".xml") files.insert(entry.path());
+  }
+  for (const std::filesystem::path& file : files)
+    machines.push_back(topology_from_xml(file));
+  return machines;
+}
+
+class Dice {
+ public:
+  explicit Dice(unsigned seed) : random_{seed} {}
+  std::size_t below(std::size_t bound) { return random_() % bound; }
+
+ private:
+  std::mt19937 random_;
+};
+
+PlanRequest random_pipeline(Dice& dice, std::size_t units) {
+  PlanRequest request;
+  const std::size_t stages = 1 + dice.below(5);
+  for (std::size_t stage = 0; stage < stages; ++stage) {
+    std::string name{"s"};
+    name += std::to_string(stage);
+    request.stages.push_back(
+        {.name = name,
+         .workers = static_cast<unsigned>(1 + dice.below(std::max<std::size_t>(2, units / 6)))});
+    if (stage == 0) continue;
+    request.flows.push_back({.from = dice.below(stage),
+                             .to = stage,
+                             .traffic = dice.below(4) == 0 ? Traffic::broadcast : Traffic::routed,
+                             .rate = static_cast<double>(1 + dice.below(1000))});
+  }
+  return request;
+}
+
+struct Worth {
+  int doubled = 0;  // Workers on the core of another.
+  int slow = 0;     // Workers beside the fastest kind.
+  double cost = 0;
+};
+
+Worth worth_of(const Topology& machine, const Plan& placed) {
+  Worth worth{.cost = placed.cost};
+  std::map<int, int> on_core;
+  int fastest = 0;
+  for (const ProcessingUnit& unit : machine.units) {
+    if (unit.allowed) fastest = std::max(fastest, unit.efficiency);
+  }
+  for (const StagePlan& stage : placed.stages) {
+    for (const Place& place : stage.workers) {
+      for (const ProcessingUnit& unit : machine.units) {
+        if (!place.units.contains(unit.os_index)) continue;
+        if (++on_core[unit.core] > 1) ++worth.doubled;
+        if (unit.efficiency < fastest) ++worth.slow;
+      }
+    }
+  }
+  return worth;
+}
+
+void check_plan(const Topology& machine, const PlanRequest& request) {
+  const Plan placed = plan(machine, request);
+  EXPECT_EQ(to_text(placed), to_text(plan(machine, request)));
+  std::set<int> with_memory;
+  for (const NumaNode& node : machine.nodes) {
+    if (node.allowed && (node.memory_bytes > 0 || machine.nodes.size() == 1))
+      with_memory.insert(node.os_index);
+  }
+  std::size_t workers = 0;
+  const CpuSet allowed = machine.allowed();
+  for (const StagePlan& stage : placed.stages) {
+    for (const Place& place : stage.workers) {
+      EXPECT_FALSE(place.units.empty());
+      EXPECT_TRUE(allowed.includes(place.units)) << place.units.to_string();
+      ++workers;
+    }
+  }
+  for (const LanePlan& lane : placed.lanes) {
+    if (lane.numa_node >= 0 && !with_memory.empty()) {
+      EXPECT_TRUE(with_memory.contains(lane.numa_node)) << "a lane on node " << lane.numa_node;
+    }
+  }
+  std::set<int> cores;
+  for (const ProcessingUnit& unit : machine.units) {
+    if (unit.allowed && !unit.isolated) cores.insert(unit.core);
+  }
+  const bool own = std::all_of(placed.stages.begin(), placed.stages.end(), [](const StagePlan& stage) {
+    return std::all_of(stage.workers.begin(), stage.workers.end(),
+                       [](const Place& place) { return place.units.count() == 1; });
+  });
+  if (own && workers <= cores.size()) {
+    EXPECT_EQ(worth_of(machine, placed).doubled, 0) << "two workers on one core while one is free";
+  }
+}
+
+TEST(Zoo, EveryPlanKeepsToCoresMasksAndMemory) {
+  const unsigned seed = std::random_device{}();
+  SCOPED_TRACE(testing::Message() << "seed " << seed);
+  Dice dice{seed};
+  std::vector<Topology> machines = written_machines();
+  for (Topology& machine : saved_machines())
+    machines.push_back(std::move(machine));
+  for (int round = 0; round < 200 && !HasFailure(); ++round) {
+    const Topology& machine = machines[static_cast<std::size_t>(round) % machines.size()];
+    SCOPED_TRACE(machine.description);
+    check_plan(machine, random_pipeline(dice, machine.allowed().count()));
+  }
+}
+
+TEST(Zoo, ACoreMoreNeverMakesAPlanWorse) {
+  const unsigned seed = std::random_device{}();
+  SCOPED_TRACE(testing::Message() << "seed " << seed);
+  Dice dice{seed};
+  const Topology whole = topology_from_synthetic("package:2 [numa] l3:2 core:4 pu:1");
+  for (int round = 0; round < 60 && !HasFailure(); ++round) {
+    Topology machine = whole;
+    std::vector<std::size_t> missing;
+    for (std::size_t unit = 0; unit < machine.units.size(); ++unit) {
+      if (dice.below(3) != 0) continue;
+      machine.units[unit].allowed = false;
+      missing.push_back(unit);
+    }
+    if (missing.empty()) continue;
+    const PlanRequest request = random_pipeline(dice, 9);
+    const Plan before = plan(machine, request);
+    machine.units[missing[dice.below(missing.size())]].allowed = true;
+    const Plan after = plan(machine, request);
+    // What shares units is another kind of plan: only those that can be proved say something of each other.
+    if (before.oversubscribed || !before.optimal || !after.optimal) continue;
+    EXPECT_LE(after.cost, before.cost * (1 + 1e-9));
+  }
+}
+
+TEST(Zoo, SavedPlansOfMachinesThatAPersonLookedAt) {
+  const auto units = [](const char* machine, const std::vector<unsigned>& workers) {
+    PlanRequest request;
+    for (const unsigned count : workers)
+      request.stages.push_back({.name = std::to_string(request.stages.size()), .workers = count});
+    std::string text;
+    for (const StagePlan& stage : plan(topology_from_synthetic(machine), request).stages) {
+      CpuSet set;
+      for (const Place& place : stage.workers)
+        set |= place.units;
+      text.append(text.empty() ? "" : " ").append(set.to_string());
+    }
+    return text;
+  };
+  // Two cores: all float over both. One cache with room: all under it.
+  EXPECT_EQ(units("l3:1 core:2 pu:1", {1, 2, 1}), "0-1 0-1 0-1");
+  EXPECT_EQ(units("package:1 l3:2 core:4 pu:1", {1, 2}), "0 1-2");
+}
+
+}  // namespace
+}  // namespace sluice::pinning
