@@ -76,7 +76,7 @@ pid_t start_sender(std::uint16_t port, std::uint64_t rows, bool acknowledge) {
 
 void read_by_source(std::uint64_t rows, bool acknowledge) {
   const Listener listener{"127.0.0.1:0"};
-  const std::string address = listener.address();
+  const std::string& address = listener.address();
   Pipeline pipeline{"bench"};
   tcp_source(pipeline, "in", listener, {.acknowledge = acknowledge}).to<CountRead<Frame>>("count", rows);
   Settings settings;

@@ -14,6 +14,7 @@
 #include <fstream>
 #include <iostream>
 #include <map>
+#include <mutex>
 #include <netdb.h>
 #include <poll.h>
 #include <stdexcept>
@@ -37,6 +38,7 @@ struct Options {
   std::string expect;
   unsigned patience_s = 60;
   std::uint64_t parts = 1;
+  double rate = 0;  // Payments of all senders together in a second; 0: as fast as they are taken.
 };
 
 enum class Kind { good, malformed, twice, uncovered };
@@ -181,9 +183,12 @@ class Sender {
   Sender(const Options& options, unsigned number, std::atomic<std::uint64_t>& connections, Progress& progress)
       : options_{options}, number_{number}, connections_{connections}, progress_{progress} {}
 
+  // From when each payment was due until it was acknowledged, if there is a rate.
+  const std::vector<std::chrono::nanoseconds>& latencies() const { return latencies_; }
+
   // What went wrong, or nothing.
   std::string pay() {
-    auto last_progress = std::chrono::steady_clock::now();
+    auto last_progress = start_;
     while (acknowledged_ < options_.payments) {
       const std::uint64_t before = acknowledged_;
       serve();
@@ -209,9 +214,10 @@ class Sender {
     std::uint64_t sent = 0;
     bool told = false;
     while (fault_.empty() && acknowledged_ < options_.payments) {
-      const bool may_send = told && sent < options_.payments && sent < acknowledged_ + kWindow;
+      const std::uint64_t until = told ? std::min({options_.payments, acknowledged_ + kWindow, due()}) : 0;
+      const bool may_send = sent < until;
       std::vector<std::string> lines;
-      if (!connection.receive(may_send ? 0ms : 1000ms, lines)) return;
+      if (!connection.receive(may_send ? 0ms : options_.rate > 0 ? 1ms : 1000ms, lines)) return;
       for (const std::string& line : lines) {
         if (line.starts_with("at ") || line.starts_with("ack ")) {
           note(std::stoull(line.substr(line.find(' ') + 1)), line, told ? sent : options_.payments);
@@ -223,7 +229,7 @@ class Sender {
       }
       if (!may_send) continue;
       std::string text;
-      for (std::uint64_t i = 0; i < kAtOnce && sent < options_.payments; ++i)
+      for (std::uint64_t i = 0; i < kAtOnce && sent < until; ++i)
         text += line_of(payment(number_, ++sent));
       if (!connection.send(text)) return;
     }
@@ -237,29 +243,61 @@ class Sender {
       fault_ = fmt::format("sender {}: \"{}\" of {} that were sent", number_, line, most);
     } else {
       progress_.add(count - acknowledged_);
+      const auto now = std::chrono::steady_clock::now();
+      for (std::uint64_t number = acknowledged_ + 1; options_.rate > 0 && number <= count; ++number)
+        latencies_.push_back(now - start_ - due_after(number));
       acknowledged_ = count;
     }
+  }
+
+  std::chrono::nanoseconds due_after(std::uint64_t number) const {
+    const double rate = options_.rate / options_.senders;
+    return std::chrono::nanoseconds{static_cast<std::int64_t>(static_cast<double>(number) / rate * 1e9)};
+  }
+  // How many payments are due by now.
+  std::uint64_t due() const {
+    if (options_.rate <= 0) return options_.payments;
+    const std::chrono::duration<double> passed = std::chrono::steady_clock::now() - start_;
+    return static_cast<std::uint64_t>(passed.count() * options_.rate / options_.senders);
   }
 
   const Options& options_;
   unsigned number_;
   std::atomic<std::uint64_t>& connections_;
   Progress& progress_;
+  const std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
+  std::vector<std::chrono::nanoseconds> latencies_;
   std::uint64_t acknowledged_ = 0;
   std::string fault_;
 };
+
+std::string latency_line(std::vector<std::chrono::nanoseconds>& all) {
+  std::sort(all.begin(), all.end());
+  const auto at = [&](double share) {
+    const auto index = static_cast<std::size_t>(share * static_cast<double>(all.size() - 1));
+    return std::chrono::duration<double, std::milli>{all[index]}.count();
+  };
+  return fmt::format(
+      "bank-load: acknowledged after {:.1f} ms (median), {:.1f} ms (99 %), {:.1f} ms (longest)\n", at(0.5),
+      at(0.99), at(1));
+}
 
 int run(const Options& options) {
   if (!options.expect.empty()) write_expected(options);
   std::atomic<std::uint64_t> connections{0};
   Progress progress{options};
   std::vector<std::string> faults(options.senders);
+  std::vector<std::chrono::nanoseconds> latencies;
+  std::mutex latencies_mutex;
   const auto start = std::chrono::steady_clock::now();
   {
     std::vector<std::jthread> threads;
     for (unsigned sender = 0; sender < options.senders; ++sender)
       threads.emplace_back([&, sender] {
-        faults[sender] = Sender{options, sender, connections, progress}.pay();
+        Sender one{options, sender, connections, progress};
+        faults[sender] = one.pay();
+        const std::lock_guard lock{latencies_mutex};
+        latencies.insert(latencies.end(), one.latencies().begin(), one.latencies().end());
       });
   }
   const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - start;
@@ -274,6 +312,7 @@ int run(const Options& options) {
     std::cout << fmt::format(
         "bank-load: {} payments acknowledged in {:.2f} s, {:.1f} k/s, over {} connections\n", payments,
         taken.count(), static_cast<double>(payments) / taken.count() / 1000, connections.load());
+    if (!latencies.empty()) std::cout << latency_line(latencies);
   }
   return status;
 }
@@ -291,6 +330,8 @@ int main(int argc, char** argv) try {
   app.add_option("--patience", options.patience_s, "Seconds without an acknowledgement that are too long");
   app.add_option("--parts", options.parts, "Tell when each of so many equal parts is acknowledged")
       ->check(CLI::Range(1, 10'000));
+  app.add_option("--rate", options.rate,
+                 "Payments of all senders in a second, and how long each took from when it was due");
   CLI11_PARSE(app, argc, argv);
   return run(options);
 } catch (const std::exception& error) {
