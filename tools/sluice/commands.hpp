@@ -18,6 +18,8 @@ void add_chaos(CLI::App& program, std::vector<std::string> behind_dashes, int& s
 // Its program is what stands behind "--".
 void add_dead(CLI::App& program, std::vector<std::string> behind_dashes);
 void add_stats(CLI::App& program);
+// `plan` and `topo`; its exit status says whether the plan holds.
+void add_plan(CLI::App& program, int& status);
 // `park` and `drain`.
 void add_ends(CLI::App& program);
 

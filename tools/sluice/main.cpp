@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The `sluice` command. Exit status: 0 done, 1 it could not be done, 2 the command line or a setting is
-// wrong; `sluice chaos` ends as the program does that it runs, `sluice bench` as the program that it becomes.
+// wrong; `sluice chaos` ends as the program does that it runs, `sluice bench` as the program that it becomes, and
+// `sluice plan` with 1 where the plan cannot hold.
 
 #include <algorithm>
 #include <cstdio>
@@ -56,6 +57,7 @@ int run(int argc, char** argv) {
   sluice::command::add_config(program);
   sluice::command::add_chaos(program, behind_dashes, status);
   sluice::command::add_dead(program, behind_dashes);
+  sluice::command::add_plan(program, status);
   sluice::command::add_stats(program);
   sluice::command::add_ends(program);
   sluice::command::add_bench(program);

@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: Apache-2.0
+// `sluice plan` and `sluice topo`: where a pipeline would run, on this machine or on one that is only described.
+
+#include <algorithm>
+#include <fstream>
+#include <memory>
+#include <numeric>
+#include <random>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <fmt/format.h>
+
+#include <sluice/error.hpp>
+#include <sluice/pinning/distance.hpp>
+#include <sluice/pinning/explain.hpp>
+#include <sluice/pinning/location.hpp>
+#include <sluice/pinning/pipeline_text.hpp>
+
+#include "commands.hpp"
+
+namespace sluice::command {
+namespace {
+
+// The plan shares units, or the quota is too small: told, and refused by the status.
+constexpr int kDoesNotHold = 1;
+
+struct PlanSaid {
+  std::vector<std::string> topologies;
+  std::string pipeline = "read:1 parse:2 write:1";
+  std::string policy = "auto";
+  std::vector<std::string> places;
+  std::string reserved;
+  std::string svg;
+  bool json = false;
+  bool compare = false;
+  bool isolated = false;
+  bool no_smt = false;
+};
+
+pinning::Topology topology_of(const std::string& text) {
+  if (text == "this") return pinning::read_topology();
+  return text.ends_with(".xml") ? pinning::topology_from_xml(text) : pinning::topology_from_synthetic(text);
+}
+
+pinning::PlanRequest request_of(const PlanSaid& said) {
+  pinning::PlanRequest request = pinning::parse_pipeline(said.pipeline);
+  request.policy = pinning::parse_policy(said.policy);
+  request.reserved = pinning::CpuSet::parse(said.reserved);
+  request.isolated = said.isolated;
+  if (said.no_smt) request.smt = pinning::Smt::never;
+  for (const std::string& text : said.places) {
+    const pinning::StageLocation location = pinning::parse_stage_location(text);
+    const auto stage = std::find_if(request.stages.begin(), request.stages.end(),
+                                    [&](const auto& each) { return each.name == location.stage; });
+    if (stage == request.stages.end()) {
+      throw Error{{"place the stage", location.stage, "the pipeline has none of that name",
+                   "the stages are those of --pipeline"}};
+    }
+    stage->place = location.place;
+  }
+  return request;
+}
+
+void write_file(const std::string& path, const std::string& text) {
+  std::ofstream file{path, std::ios::binary};
+  file << text;
+  file.close();
+  if (!file) throw Error{{"write the drawing", path, errno_text(), "name a file that can be written"}};
+}
+
+// The mean of some plans that give each worker any unit of its own; always the same ones.
+double random_cost(const pinning::Topology& topology, const pinning::Plan& plan) {
+  constexpr int kPlans = 20;
+  const pinning::MeasuredCosts nominal;
+  const pinning::Distances distances{topology, nominal};
+  std::vector<const pinning::ProcessingUnit*> units;
+  for (const pinning::ProcessingUnit& unit : topology.units) {
+    if (unit.allowed) units.push_back(&unit);
+  }
+  // NOLINTNEXTLINE(cert-msc32-c,cert-msc51-cpp): the figures of a guide are to be had again.
+  std::mt19937 random{1};
+  double sum = 0;
+  for (int each = 0; each < kPlans; ++each) {
+    for (std::size_t i = units.size(); i > 1; --i)
+      std::swap(units[i - 1], units[random() % i]);
+    const auto unit = [&](std::size_t end) {
+      return units[(end == pinning::kHost ? units.size() - 1 : end) % units.size()];
+    };
+    for (const pinning::LanePlan& lane : plan.lanes)
+      sum += lane.rate * distances.between(*unit(lane.from), *unit(lane.to));
+  }
+  return sum / kPlans;
+}
+
+// A row for a machine: what each policy costs, and what cannot be undercut where that can be proved.
+std::string comparison(const std::string& name, const pinning::Topology& topology,
+                       pinning::PlanRequest request) {
+  const auto cost = [&](pinning::Policy policy) {
+    request.policy = policy;
+    return pinning::plan(topology, request);
+  };
+  const pinning::Plan chosen = cost(pinning::Policy::automatic);
+  const double compact = cost(pinning::Policy::compact).cost;
+  const double spread = cost(pinning::Policy::spread).cost;
+  request.most_nodes = 3'000'000;
+  const pinning::Plan proved = cost(pinning::Policy::automatic);
+  const std::string exact = proved.optimal ? fmt::format("{:.1f}", proved.cost) : "-";
+  return fmt::format("| {} | {:.1f} | {:.1f} | {:.1f} | {:.1f} | {} |\n", name, chosen.cost, compact, spread,
+                     random_cost(topology, chosen), chosen.oversubscribed ? "shared" : exact);
+}
+
+int run_plan(const PlanSaid& said) {
+  const pinning::PlanRequest request = request_of(said);
+  if (said.compare) {
+    print("| machine | auto | compact | spread | random | exact |\n|---|---|---|---|---|---|\n");
+    for (const std::string& text : said.topologies) {
+      const std::size_t slash = text.ends_with(".xml") ? text.rfind('/') : std::string::npos;
+      print(
+          comparison(slash == std::string::npos ? text : text.substr(slash + 1), topology_of(text), request));
+    }
+    return 0;
+  }
+  if (said.topologies.size() > 1)
+    throw Error{
+        {"plan for", "several machines", "one plan is for one machine", "give --compare, or one --topology"}};
+  const pinning::Topology topology = topology_of(said.topologies.front());
+  const pinning::Plan plan = pinning::plan(topology, request);
+  const pinning::Planned planned{topology, request, plan};
+  if (!said.svg.empty()) write_file(said.svg, pinning::to_svg(planned));
+  print(said.json ? pinning::to_json(planned) : pinning::explain(planned));
+  return plan.oversubscribed ? kDoesNotHold : 0;
+}
+
+}  // namespace
+
+void add_plan(CLI::App& program, int& status) {
+  auto said = std::make_shared<PlanSaid>();
+  said->topologies = {"this"};
+  CLI::App* plan =
+      program.add_subcommand("plan", "Tell where a pipeline would run, on this machine or another");
+  plan->add_option("--topology", said->topologies,
+                   "this, a FILE.xml of lstopo, or a synthetic one: \"pack:2 numa:1 l3:2 core:8 pu:2\"")
+      ->type_name("MACHINE")
+      ->take_all()
+      ->allow_extra_args(false)
+      ->capture_default_str();
+  plan->add_option("--pipeline", said->pipeline,
+                   "Stages and flows: \"read:1 parse:4x2 book:4 read>parse parse=>book\"")
+      ->type_name("TEXT")
+      ->capture_default_str();
+  plan->add_option("--policy", said->policy, "auto, compact, spread, float or none")
+      ->type_name("NAME")
+      ->capture_default_str();
+  plan->add_option("--place", said->places, "A stage's own place, parse@package:0; can be repeated")
+      ->type_name("STAGE@PLACE")
+      ->take_all()
+      ->allow_extra_args(false);
+  plan->add_option("--reserve", said->reserved, "CPUs that no process of the pipeline uses, 0-1,8")
+      ->type_name("CPUS");
+  plan->add_option("--svg", said->svg, "Draw the machine and the plan into a file")->type_name("FILE");
+  plan->add_flag("--json", said->json, "Print one JSON object, every lane included");
+  plan->add_flag("--isolated", said->isolated, "Use isolated CPUs, and first");
+  plan->add_flag("--no-smt", said->no_smt, "One worker for each core and no more");
+  plan->add_flag(
+      "--compare", said->compare,
+      "A table: the cost of auto, compact, spread, random places and, where it can be proved, the least");
+  plan->footer(
+      "Status 0: each worker has a core of its own; 1: it has not, or the quota is too small; 2: bad input.");
+  plan->callback([said, &status] { status = run_plan(*said); });
+
+  auto machine = std::make_shared<std::string>("this");
+  CLI::App* topo = program.add_subcommand("topo", "Show a machine as a plan sees it");
+  topo->add_option("--topology", *machine, "As for plan")->type_name("MACHINE")->capture_default_str();
+  topo->callback([machine] { print(pinning::to_text(topology_of(*machine))); });
+}
+
+}  // namespace sluice::command
