@@ -14,7 +14,10 @@
 //       results on to one that gathers. Counted from the first event made to the last result gathered.
 //   market/SUBJECT                    time: the whole program, from its start to its end. cpu_s: user and
 //       system of all its processes.
+#include <algorithm>
+#include <array>
 #include <memory>
+#include <span>
 #include <string>
 
 #include <benchmark/benchmark.h>
@@ -69,6 +72,56 @@ class GatherResults {
     Sum& sum = sum_.edit();
     ++sum.events;
     sum.sum += result.checksum;
+  }
+  void finish() { told().end(sum_->events, sum_->sum); }
+
+ private:
+  Recoverable<Sum> sum_;
+};
+
+// The same in blocks, as who hands blocks on does it.
+class DealBlocks {
+ public:
+  DealBlocks(Worker& worker, std::uint64_t events)
+      : events_{events}, next_{worker.state<std::uint64_t>("next")} {}
+  bool operator()(Output<FanEvent>& out) {
+    std::uint64_t& next = next_.edit();
+    if (next == 0) told().begin();
+    std::array<FanEvent, kPack> block;
+    const std::size_t count = std::min<std::uint64_t>(kPack, events_ - next);
+    for (std::size_t i = 0; i < count; ++i)
+      block[i] = make_fan_event(static_cast<std::uint32_t>(next + i));
+    out.push(std::span<const FanEvent>{block.data(), count});
+    next += count;
+    return next < events_;
+  }
+
+ private:
+  std::uint64_t events_;
+  Recoverable<std::uint64_t> next_;
+};
+
+struct HandleMany {
+  void operator()(std::span<const FanEvent> events, Output<FanResult>& out) const {
+    std::array<FanResult, kPack> results;
+    while (!events.empty()) {
+      const std::size_t count = std::min(events.size(), results.size());
+      std::transform(events.begin(), events.begin() + static_cast<std::ptrdiff_t>(count), results.begin(),
+                     [](const FanEvent& event) { return handle(event); });
+      out.push(std::span<const FanResult>{results.data(), count});
+      events = events.subspan(count);
+    }
+  }
+};
+
+class GatherMany {
+ public:
+  explicit GatherMany(Worker& worker) : sum_{worker.state<Sum>("sum")} {}
+  void operator()(std::span<const FanResult> results) {
+    Sum& sum = sum_.edit();
+    sum.events += results.size();
+    for (const FanResult& result : results)
+      sum.sum += result.checksum;
   }
   void finish() { told().end(sum_->events, sum_->sum); }
 
@@ -159,6 +212,14 @@ Pipeline fan_out(std::uint64_t events) {
   return pipeline;
 }
 
+Pipeline fan_out_in_spans(std::uint64_t events) {
+  Pipeline pipeline{"fan_out"};
+  pipeline.source<DealBlocks>("deal", events)
+      .to<HandleMany>("handle", {.workers = kFanOutWorkers})
+      .to<GatherMany>("gather");
+  return pipeline;
+}
+
 void add_once(const std::string& name, Work work) {
   benchmark::internal::Benchmark* added = add(name, std::move(work));
   if (added != nullptr) added->Iterations(1)->Unit(benchmark::kMillisecond);
@@ -198,7 +259,8 @@ void add_shapes(const Options& options) {
 
 void add_fan_outs(const Options& options) {
   std::vector<FanOut> ways{
-      {"sluice", 4'000'000, [](std::uint64_t events) { return run_engine(fan_out(events)); }}};
+      {"sluice", 4'000'000, [](std::uint64_t events) { return run_engine(fan_out(events)); }},
+      {"sluice_spans", 4'000'000, [](std::uint64_t events) { return run_engine(fan_out_in_spans(events)); }}};
   if (options.peers) ways.insert(ways.end(), fan_outs().begin(), fan_outs().end());
   for (const FanOut& way : ways) {
     const std::uint64_t events = options.quick ? way.events / 4 : way.events;

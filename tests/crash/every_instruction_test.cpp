@@ -55,6 +55,14 @@ TEST_F(EveryInstruction, OfBatchesOfFixedEventsLeavesAWholeNumberOfBatches) {
   step_through_life({});
 }
 
+TEST_F(EveryInstruction, OfBatchesOfSpansLeavesAWholeNumberOfBatches) {
+  step_through_life({.items = {9, 7}, .spans = true});
+}
+
+TEST_F(EveryInstruction, OfASpanWhoseHandlerThrowsLeavesWhatCameBeforeIt) {
+  step_through_life({.items = {9, 7}, .spans = true, .fails = true});
+}
+
 TEST_F(EveryInstruction, OfBatchesOfRecordsLeavesAWholeNumberOfBatches) {
   step_through_life({.items = {7, 5}, .records = true});
 }

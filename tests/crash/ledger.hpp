@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <fstream>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -59,11 +60,14 @@ class Dealer {
   std::uint64_t entries_;
 };
 
-// Passes entries on as records of odd lengths, to have both kinds of lanes in the way.
+// Passes entries on as records of odd lengths, to have both kinds of lanes in the way; many at once, to have both kinds of
+// handlers.
 struct Wrap {
-  void operator()(const Entry& entry, sluice::Output<sluice::Record<Entry>>& out) {
-    const std::string padding(entry.number % 97, 'x');
-    out.push(entry, padding);
+  void operator()(std::span<const Entry> entries, sluice::Output<sluice::Record<Entry>>& out) {
+    for (const Entry& entry : entries) {
+      const std::string padding(entry.number % 97, 'x');
+      out.push(entry, padding);
+    }
   }
 };
 

@@ -132,7 +132,9 @@ Pipeline workload_pipeline(const Script& script) {
   } else {
     auto left = pipeline.inlet<Item>("left");
     auto right = pipeline.inlet<Item>("right");
-    auto [facts, notes] = left.merge(right).template to<Workload<Item>>("workload", options, script);
+    const auto both = left.merge(right);
+    auto [facts, notes] = script.spans ? both.template to<Spans>("workload", options, script)
+                                       : both.template to<Workload<Item>>("workload", options, script);
     connect(facts, notes);
   }
   return pipeline;

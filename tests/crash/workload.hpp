@@ -12,6 +12,7 @@
 #include <functional>
 #include <map>
 #include <optional>
+#include <span>
 #include <stdexcept>
 #include <string>
 #include <type_traits>
@@ -78,6 +79,7 @@ struct Script {
   std::array<std::uint64_t, kInputs> items{14, 11};
   std::uint64_t portion = 1000;          // Items that an input lane is given each time the worker waits.
   bool records = false;                  // The items come as records.
+  bool spans = false;                    // The handler takes many items at once.
   bool source = false;                   // The worker makes the items itself.
   bool bulk = false;                     // Some items make more notes than a lane has room for.
   bool fails = false;                    // The first process throws in the midst of a batch.
@@ -231,6 +233,20 @@ class Workload {
   Recoverable<std::uint64_t> told_;
   Rows rows_;
   std::optional<AppendFile> file_;
+};
+
+// The same, many items at once.
+class Spans {
+ public:
+  Spans(Worker& worker, const Script& script) : workload_{worker, script} {}
+  void operator()(std::span<const Item> items, Output<Fact>& facts, Output<Note>& notes) {
+    for (const Item& item : items)
+      workload_(item, facts, notes);
+  }
+  bool finish(Output<Fact>& facts, Output<Note>& notes) { return workload_.finish(facts, notes); }
+
+ private:
+  Workload<Item> workload_;
 };
 
 // Makes the items that a workload would be given, lane by turns, and handles them; now and then it has none.

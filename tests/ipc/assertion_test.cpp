@@ -63,8 +63,7 @@ TEST(Assertion, ThatIsBrokenAbortsAndSaysWhichAndWhere) {
 TEST(Assertion, OfALaneStopsAProducerThatWritesBeyondItsRoom) {
   const TestLane lane;
   LaneProducer in{lane.memory()};
-  expect_abort(outcome_of([&] { in.advance(8); }), "next_ - head_cache_ <= memory_.capacity_bytes",
-               "lane.hpp");
+  expect_abort(outcome_of([&] { in.advance(8); }), "full_at_ - next_ <= memory_.capacity_bytes", "lane.hpp");
 }
 
 TEST(Assertion, OfALaneStopsATailThatGoesBack) {

@@ -25,6 +25,7 @@
 #include <sluice/detail/host_inlet.hpp>
 #include <sluice/detail/host_outlet.hpp>
 #include <sluice/event.hpp>
+#include <sluice/ipc/framing.hpp>
 #include <sluice/push_result.hpp>
 
 namespace sluice {
@@ -91,15 +92,18 @@ class Outlet {
   template <class F>
   std::size_t poll(F&& handle, std::size_t limit = 1024) {
     return end_->poll(
-        [&](std::span<const std::byte> payload) {
+        [&](ipc::LaneConsumer& lane) -> std::uint64_t {
           if constexpr (detail::is_record<T>) {
+            const std::span<const std::byte> payload = ipc::peek_record(lane);
             T event;
-            if (!detail::Wire<T>::read(payload, event)) return false;
+            if (payload.data() == nullptr || !detail::Wire<T>::read(payload, event)) return 0;
             handle(event);
+            return ipc::record_stride(payload.size());
           } else {
-            handle(*reinterpret_cast<const T*>(payload.data()));
+            if (lane.readable() < sizeof(T)) return 0;
+            handle(*reinterpret_cast<const T*>(lane.data()));
+            return sizeof(T);
           }
-          return true;
         },
         limit);
   }

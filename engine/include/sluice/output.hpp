@@ -7,8 +7,10 @@
 // nothing.
 #pragma once
 
+#include <concepts>
 #include <cstddef>
 #include <cstdint>
+#include <ranges>
 #include <span>
 #include <string_view>
 
@@ -33,16 +35,34 @@ class OutputBase {
 
  public:
   // Copies `event` into the lanes that the route chooses. The header says when it blocks and what it throws.
-  void push(const T& event) { port_.push(edges_, event); }
+  void push(const T& event) {
+    if (only_ != nullptr) {
+      port_.push(*only_, event);
+    } else {
+      port_.push(edges_, event);
+    }
+  }
 
  protected:
-  OutputBase(OutputPort& port, std::size_t index) noexcept : port_{port}, edges_{port.output(index)} {}
+  OutputBase(OutputPort& port, std::size_t index) noexcept
+      : port_{port}, edges_{port.output(index)}, only_{OutputPort::only_lane(edges_)} {}
+
+  void push_all(std::span<const T> events) {
+    while (!events.empty()) {
+      events = events.subspan(port_.push_run(edges_, events));
+      if (events.empty()) return;
+      // It waits for room, or asks for the lane.
+      push(events.front());
+      events = events.subspan(1);
+    }
+  }
 
   std::uint64_t smallest_lane_bytes() const noexcept { return OutputPort::smallest_lane_bytes(edges_); }
 
  private:
   OutputPort& port_;
   OutEdges& edges_;
+  OutLane* only_;
 };
 
 }  // namespace detail
@@ -53,6 +73,16 @@ class Output : public detail::OutputBase<T> {
   friend struct detail::OutputsOf;
 
   Output(detail::OutputPort& port, std::size_t index) noexcept : detail::OutputBase<T>{port, index} {}
+
+ public:
+  using detail::OutputBase<T>::push;
+  // Many events, which lie one behind the other: a std::span, std::array or std::vector of T. As push() for each of them,
+  // in their order, and quicker where the lanes have room: one copy where there is one lane, or all get everything.
+  template <std::ranges::contiguous_range Events>
+  requires std::ranges::sized_range<Events> && std::same_as<std::ranges::range_value_t<Events>, T>
+  void push(const Events& events) {
+    this->push_all(std::span<const T>{std::ranges::data(events), std::ranges::size(events)});
+  }
 };
 
 // A record: its head and its bytes.

@@ -119,7 +119,8 @@ class Stream {
     const detail::NodeIndex node = graph_->add(
         detail::NodeKind::stage, std::move(name), std::move(options), detail::OutputsOf<Outputs>::types(),
         [args...](Worker& worker, detail::OutputPort& port) -> std::unique_ptr<detail::Runner> {
-          return std::make_unique<detail::HandlerRunner<H>>(worker, port, args...);
+          using Runner = detail::HandlerRunner<H, detail::sees_worker<H, Args...>>;
+          return std::make_unique<Runner>(worker, port, args...);
         });
     connect(node);
     return detail::StreamsOf<Outputs>::make(graph_, node);
@@ -239,7 +240,8 @@ class Pipeline {
     const detail::NodeIndex node = graph_->add(
         detail::NodeKind::source, std::move(name), std::move(options), detail::OutputsOf<Outputs>::types(),
         [args...](Worker& worker, detail::OutputPort& port) -> std::unique_ptr<detail::Runner> {
-          return std::make_unique<detail::SourceRunner<S>>(worker, port, args...);
+          using Runner = detail::SourceRunner<S, detail::sees_worker<S, Args...>>;
+          return std::make_unique<Runner>(worker, port, args...);
         });
     return detail::StreamsOf<Outputs>::make(graph_, node);
   }

@@ -37,51 +37,43 @@ void HostOutlet::use(const char* tried) {
   ack();
 }
 
-std::size_t HostOutlet::poll(const Handle& handle, std::size_t limit) {
-  use("pull events from");
-  std::size_t handled = 0;
-  const std::size_t lanes = port_->size();
-  std::size_t index = first_;
-  for (std::size_t i = 0; i < lanes; ++i) {
-    InLane& in = (*port_)[index];
-    index = index + 1 < lanes ? index + 1 : 0;
-    const bool goes_on = handled < limit;
-    handled += poll_lane(in, handle, limit - handled);
-    // The lanes behind this one are the first to be asked by the next poll.
-    if (goes_on && handled == limit) first_ = index;
-    port_->note_end(in, false);
-    refuse_if_corrupt(in);
-  }
-  return handled;
+std::size_t HostOutlet::lane_count() const noexcept {
+  return port_->size();
+}
+
+ipc::LaneConsumer& HostOutlet::lane_at(std::size_t index) noexcept {
+  return (*port_)[index].lane;
+}
+
+void HostOutlet::touch(std::size_t index) {
+  port_->touch((*port_)[index]);
+}
+
+void HostOutlet::end_portion(std::size_t index) noexcept {
+  port_->note_end((*port_)[index], false);
 }
 
 // What came before that is handed out, and counts with the next call.
-void HostOutlet::refuse_if_corrupt(InLane& in) {
+void HostOutlet::refuse_if_corrupt(std::size_t index) {
+  const InLane& in = (*port_)[index];
   if (in.lane.corrupt())
     port_->refuse(in, "the lane of the outlet '" + host_.wiring().node(node_).name + "'");
 }
 
-std::size_t HostOutlet::poll_lane(InLane& in, const Handle& handle, std::size_t limit) {
-  std::size_t handled = 0;
-  // What is there now: a producer that is quicker than the host must not hold it here.
-  const std::uint64_t end = in.lane.next() + in.lane.readable();
-  while (in.lane.next() != end && handled < limit) {
-    std::uint64_t stride = type_.bytes;
-    std::span<const std::byte> payload{in.lane.data(), type_.bytes};
+std::size_t HostOutlet::poll_payloads(const std::function<void(std::span<const std::byte>)>& handle,
+                                      std::size_t limit) {
+  const auto take = [&](ipc::LaneConsumer& lane) -> std::uint64_t {
     if (type_.record) {
-      payload = ipc::peek_record(in.lane);
-      stride = ipc::record_stride(payload.size());
-    } else if (in.lane.readable() < stride) {
-      in.lane.quarantine();
+      const std::span<const std::byte> payload = ipc::peek_record(lane);
+      if (payload.data() == nullptr) return 0;
+      handle(payload);
+      return ipc::record_stride(payload.size());
     }
-    if (!in.lane.corrupt() && !handle(payload)) in.lane.quarantine();
-    if (in.lane.corrupt()) break;
-    in.lane.advance(stride);
-    port_->touch(in);
-    ++handed_out_;
-    ++handled;
-  }
-  return handled;
+    if (lane.readable() < type_.bytes) return 0;
+    handle({lane.data(), type_.bytes});
+    return type_.bytes;
+  };
+  return poll(take, limit);
 }
 
 void HostOutlet::ack() {
@@ -112,10 +104,10 @@ bool HostOutlet::ready() noexcept {
 
 bool HostOutlet::ended() {
   host_.refuse_elsewhere("pull events from");
-  for (InLane& in : port_->lanes()) {
+  for (std::size_t index = 0; index < port_->size(); ++index) {
     // A look at what is there: the end is seen with it.
-    if (in.lane.readable() == 0) port_->note_end(in, false);
-    refuse_if_corrupt(in);
+    if (lane_at(index).readable() == 0) end_portion(index);
+    refuse_if_corrupt(index);
   }
   if (port_->touched()) return false;
   if (port_->all_ended()) return true;

@@ -68,9 +68,8 @@ struct InlineRun::Parts final : Waiter {
       std::vector<std::vector<std::byte>>& into = collected[outlet.node()];
       const auto keep = [&into](std::span<const std::byte> payload) {
         into.emplace_back(payload.begin(), payload.end());
-        return true;
       };
-      worked = outlet.poll(keep, static_cast<std::size_t>(-1)) != 0 || worked;
+      worked = outlet.poll_payloads(keep, static_cast<std::size_t>(-1)) != 0 || worked;
       outlet.ack();  // Its room is free at once: a turn in which no worker can go on is the last.
     }
     return worked;

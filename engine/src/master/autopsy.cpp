@@ -39,21 +39,25 @@ bool is_done_with(const Wiring& wiring, const WorkerMemory& memory, const std::o
   return wiring.lane(lanes_in[event->lane]).consumer->head.load(kRelaxed) > event->position;
 }
 
-// How often the event in the handler has killed by now; 0 when no event is to blame.
-std::uint32_t blame(const Wiring& wiring, const Child& child, const Death& death) {
+// Whether the event in the handler is to blame, or one of the span.
+bool is_to_blame(const Wiring& wiring, const Child& child, const Death& death,
+                 const std::optional<EventName>& event) {
   const WorkerMemory memory = wiring.worker(child.worker);
-  const std::optional<EventName> event = event_named(look_at(memory.control().progress));
   // A worker that has not begun an event was not killed by one: the word is its predecessor's.
   const bool began = has_taken_over(memory.control(), child) &&
                      last_life(memory.control()).first_event_ns.load(kRelaxed) != 0;
-  if (!is_earned(death.cause) || !began || child.most_attempts == 0 || is_done_with(wiring, memory, event))
-    return 0;
+  return is_earned(death.cause) && began && child.most_attempts != 0 && !is_done_with(wiring, memory, event);
+}
+
+// How often the event has killed by now.
+std::uint32_t count_attempt(const Wiring& wiring, const WorkerMemory& memory, const EventName& event,
+                            const Death& death) {
   for (Blame& earlier : memory.entry().blames) {
     if (!is_done_with(wiring, memory, event_of(earlier))) continue;
     earlier.event.store(0, kRelaxed);
     earlier.attempts.store(0, kRelaxed);
   }
-  return count_blame(memory.entry().blames, *event, death);
+  return count_blame(memory.entry().blames, event, death);
 }
 
 }  // namespace
@@ -90,8 +94,15 @@ Autopsy examine(const Wiring& wiring, const Child& child, const Death& death) {
   autopsy.death = death;
   autopsy.pid = child.pid;
   autopsy.incarnation = control.incarnation.load(kRelaxed);
-  autopsy.event = event_named(look_at(control.progress));
-  autopsy.attempts = blame(wiring, child, death);
+  const ProgressSeen seen = look_at(control.progress);
+  autopsy.event = event_named(seen);
+  autopsy.span = seen.span;
+  if (is_to_blame(wiring, child, death, autopsy.event)) {
+    // A span of several says nothing about which of them it is: suspects.hpp.
+    autopsy.cuts_span = seen.span > 1;
+    autopsy.cuts_anew = autopsy.cuts_span && control.suspects.most.load(kRelaxed) == 0;
+    if (!autopsy.cuts_span) autopsy.attempts = count_attempt(wiring, memory, *autopsy.event, death);
+  }
   const bool has_region = has_taken_over(control, child);
   const bool left_note = has_region && note.incarnation.load(kRelaxed) == autopsy.incarnation;
   if (left_note && death.cause == Cause::crashed) autopsy.frames = frames_of(note);
@@ -102,8 +113,9 @@ Autopsy examine(const Wiring& wiring, const Child& child, const Death& death) {
   const ipc::Life& life = last_life(control);
   autopsy.was_ready = life.born_ns.load(kRelaxed) >= child.born.count() && life.ready_ns.load(kRelaxed) != 0;
   autopsy.achieved = memory.commit().committed.load(kRelaxed) != child.committed_at_birth ||
-                     activity == ipc::Activity::idle || activity == ipc::Activity::full ||
-                     activity == ipc::Activity::standing || activity == ipc::Activity::outside;
+                     autopsy.cuts_span || activity == ipc::Activity::idle ||
+                     activity == ipc::Activity::full || activity == ipc::Activity::standing ||
+                     activity == ipc::Activity::outside;
   return autopsy;
 }
 
@@ -119,10 +131,10 @@ std::string fields_of(const Wiring& wiring, WorkerIndex worker, const Autopsy& a
   const EventName event = autopsy.event.value_or(EventName{});
   return fmt::format(
       R"({},"worker":"{}","pid":{},"incarnation":{},"cause":"{}","signal":{},)"
-      R"("message":{},"event":{},"lane":{},"position":{},"attempts":{},"restarts":{},"settings":"{:016x}")",
+      R"("message":{},"event":{},"lane":{},"position":{},"span":{},"attempts":{},"restarts":{},"settings":"{:016x}")",
       report_head("death", wiring.graph().name), wiring.name(worker), autopsy.pid, autopsy.incarnation,
       name_of(autopsy.death.cause), autopsy.death.signal, json_text(autopsy.message),
-      event_text(wiring, worker, autopsy.event), event.lane, event.position, autopsy.attempts,
+      event_text(wiring, worker, autopsy.event), event.lane, event.position, autopsy.span, autopsy.attempts,
       wiring.entry(worker).restarts.load(kRelaxed), wiring.settings().fingerprint);
 }
 

@@ -24,7 +24,10 @@ struct Autopsy {
   pid_t pid = 0;
   std::uint32_t incarnation = 0;
   std::optional<EventName> event;  // In its handler when it died.
+  std::uint32_t span = 1;          // How many it had from that one on.
   std::uint32_t attempts = 0;      // How often that event has killed; 0 when no event is to blame.
+  bool cuts_span = false;          // One of a span is to blame, which is cut in halves,
+  bool cuts_anew = false;          // and no other has been cut before.
   std::string message;
   std::vector<std::uintptr_t> frames;
   bool was_ready = false;  // Its handler was constructed.

@@ -25,6 +25,7 @@ struct Child {
         budget{{pipeline.restart.budget, pipeline.restart.window, pipeline.restart.backoff,
                 pipeline.restart.backoff_max, pipeline.restart.stable}},
         letters{{pipeline.restart.letter_budget, pipeline.restart.window, {}, {}, {}}},
+        cuts{{pipeline.restart.letter_budget, pipeline.restart.window, {}, {}, {}}},
         most_attempts{stage.poison_attempts} {
     constexpr int kStartsPerDeadline = 10;
     limits.deadline = stage.deadline;
@@ -59,7 +60,8 @@ struct Child {
 
   // What its deaths have cost.
   RestartBudget budget;
-  RestartBudget letters;  // Events moved out of the way are counted as restarts are, without pauses.
+  RestartBudget letters;  // Events moved out of the way are counted as restarts are, without pauses,
+  RestartBudget cuts;     // and so are spans that are cut: once each, not once a half.
   StartRecord starts;
   std::uint64_t most_attempts = 0;
 };

@@ -53,7 +53,8 @@ std::string ExitHandler::letters_report(const Child& child, const Autopsy& autop
 }
 
 bool ExitHandler::too_many_crashes(WorkerIndex worker, const Autopsy& autopsy) noexcept {
-  if (autopsy.death.cause != Cause::crashed) return false;
+  // The halves of a span that is to blame are no further ones.
+  if (autopsy.death.cause != Cause::crashed || (autopsy.cuts_span && !autopsy.cuts_anew)) return false;
   std::optional<RestartBudget>& budget = crashes_[wiring_.layout().worker(worker).node];
   return budget && !budget->allows(monotonic_now());
 }

@@ -116,7 +116,11 @@ std::optional<std::string> ExitHandler::why_not_replaced(Child& child, const Aut
   const auto now = monotonic_now();
   const bool counts = is_earned(autopsy.death.cause) || child.starts.never_ready();
   delay = child.budget.pause(now - child.born, autopsy.achieved, random_());
-  if (autopsy.attempts == 0 || autopsy.attempts > child.most_attempts) {
+  if (autopsy.cuts_span) {
+    // It is halved a few times at most, and what is left becomes a letter. A handler that can bear no span at all would
+    // begin anew with each one.
+    if (autopsy.cuts_anew && !child.cuts.allows(now)) return budget_report(child, autopsy);
+  } else if (autopsy.attempts == 0 || autopsy.attempts > child.most_attempts) {
     if (counts && !child.budget.allows(now)) return budget_report(child, autopsy);
   } else if (autopsy.attempts == child.most_attempts && !child.letters.allows(now)) {
     return letters_report(child, autopsy);

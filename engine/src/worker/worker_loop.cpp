@@ -49,6 +49,7 @@ WorkerLoop::WorkerLoop(const Wiring& wiring, WorkerIndex worker, Waiter& waiter,
       // relaxed: drawn before the first start.
       area_{node_.name, log_, wiring.requests().hash_seed.load(std::memory_order_relaxed)},
       poison_{wiring, worker, refused},
+      suspects_{memory_.control()},
       batch_events_{wiring.settings(worker).batch_events},
       source_pace_{1},
       linger_{wiring.settings(worker).linger} {
@@ -118,9 +119,13 @@ WorkerLoop::Step WorkerLoop::step() {
       done = 1;
     }
   } catch (const UndoFull&) {
-    const bool again = shares_the_undo_log();
-    give_up(again);
-    if (again) throw DoAgain{};
+    give_up_for_now(shares_the_undo_log() || cut_span());
+    throw;
+  } catch (const Oversize&) {
+    give_up_for_now(cut_span());
+    throw;
+  } catch (const Refused& refused) {
+    give_up_for_now(refused.events().empty() && cut_span());
     throw;
   } catch (...) {
     give_up(false);
@@ -142,38 +147,13 @@ std::uint64_t WorkerLoop::consume_batch() {
     handled += handle_events(index, most - handled);
     return handled != before;
   };
-  letter_ends_batch_ = false;
+  batch_ends_ = false;
   const auto enough = [&] {
-    return handled >= most || letter_ends_batch_ || (handled != 0 && !has_room_for_an_event());
+    return handled >= most || batch_ends_ || (handled != 0 && !has_room_for_an_event());
   };
   lane_scheduler_.round(look, enough);
   // A worker that finds nothing has looked everywhere. Lanes without a host end in any order.
   if (handled == 0 || host_gone(master_)) lane_scheduler_.rest(look, enough);
-  return handled;
-}
-
-// Hands the events of one lane to the handler, up to `limit`; how many it had.
-std::uint64_t WorkerLoop::handle_events(std::size_t index, std::uint64_t limit) {
-  InLane& input = in_[index];
-  if (input.ended) return 0;
-  looked_at_.push_back(index);
-  std::uint64_t handled = 0;
-  if (poison_.any() && input.lane.at_stop()) {
-    if (has_flushes()) return divert_alone(index);
-    divert(index);
-    ++handled;
-  }
-  if (input.lane.readable() == 0) return handled;
-  set_activity(ipc::Activity::busy);
-  note_first_event();
-  in_.touch(input);  // Before the handler runs: it may have to commit in the midst of the batch.
-  const auto lane = static_cast<std::uint32_t>(index);
-  if (!has_flushes()) return handled + runner_->consume(input.lane, lane, limit - handled, work_);
-  // There is a look at the room between two events: the stage cannot be committed in the midst of one.
-  while (handled < limit && (handled == 0 || has_room_for_an_event())) {
-    if (runner_->consume(input.lane, lane, 1, work_) == 0) break;
-    ++handled;
-  }
   return handled;
 }
 
@@ -188,7 +168,7 @@ bool WorkerLoop::letter_file_ready() {
 // In a stage with flushes a dead letter is a batch of its own. With others it would be covered by what the flush keeps
 // outside: a replacement that has not heard of the refusal would take the event for one that has had its effect.
 std::uint64_t WorkerLoop::divert_alone(std::size_t index) {
-  letter_ends_batch_ = true;
+  batch_ends_ = true;
   if (events_in_batch() != 0) return 0;
   divert(index);
   return 1;
@@ -236,38 +216,40 @@ std::uint64_t WorkerLoop::produce_batch() {
   set_activity(ipc::Activity::busy);
   note_first_event();
   source_idle_ = false;
-  Batch& batch = work_.batch;
   std::uint64_t calls = 0;
   work_.enter_lane(0);
   const std::uint64_t most = calls_at_most();
   const bool flushes = has_flushes();
-  const auto start = coarse_now();
+  const SourceCalls limits{flushes ? 1 : most, coarse_now(), linger_};
   bool slow = false;
   while (calls < most && !slow && work_.batch_goes_on()) {
     if (flushes && calls != 0 && !has_room_for_an_event()) break;
-    work_.begin_event(batch.events_in);
-    const SourceState state = runner_->produce();
-    if (state == SourceState::nothing_now) {
-      batch.events_in = batch.in_boundary;  // It was asked, and nothing happened.
-      work_.note_look();
-      source_idle_ = true;
-      slow = true;
-      break;
-    }
-    ++calls;
-    const auto lasted = coarse_now() - start;
-    slow = lasted.count() != 0 && lasted >= linger_;
-    if (state == SourceState::end) {
-      // To say no more than that is no event: a replacement may hear it once more.
-      if (batch.events_out == batch.out_boundary && log_.tail() == batch.undo_boundary)
-        batch.events_in = batch.in_boundary;
-      input_ended_ = true;
-      break;
-    }
+    const Produced made = runner_->produce(limits, work_);
+    calls += made.calls;
+    slow = made.slow;
+    if (made.state == SourceState::more) continue;
+    slow = note_no_more(made.state) || slow;
+    break;
   }
   note_pace(slow);
   // The end is something that was done: it is followed by the last word.
   return calls;
+}
+
+// The last call of a source was in vain; whether for now only.
+bool WorkerLoop::note_no_more(SourceState state) noexcept {
+  Batch& batch = work_.batch;
+  if (state == SourceState::nothing_now) {
+    batch.events_in = batch.in_boundary;  // It was asked, and nothing happened.
+    work_.note_look();
+    source_idle_ = true;
+    return true;
+  }
+  // To say no more than that is no event: a replacement may hear it once more.
+  if (batch.events_out == batch.out_boundary && log_.tail() == batch.undo_boundary)
+    batch.events_in = batch.in_boundary;
+  input_ended_ = true;
+  return false;
 }
 
 // How many of the lanes that it looked at have ended. That takes no commit: it can be seen again.

@@ -26,12 +26,14 @@
 #include "worker/lane_scheduler.hpp"
 #include "worker/poison.hpp"
 #include "worker/retry.hpp"
+#include "worker/suspects.hpp"
 
 namespace sluice::detail {
 
 // What a worker throws when the event in its handler cannot go on in this batch, and may be able to in one of its own: it
 // has been undone, and a new loop does it again. An event that finds the undo log too full of those before it; in a stage
-// with flushes, which is not committed in the midst of an event, one that finds a lane full.
+// with flushes, which is not committed in the midst of an event, one that finds a lane full. A span that does not fit, or
+// that the outside has refused, is done again in halves.
 struct DoAgain {};
 
 class WorkerLoop final : private Producer, private WorkerServices {
@@ -78,12 +80,17 @@ class WorkerLoop final : private Producer, private WorkerServices {
   bool letter_file_ready();
   std::uint64_t retry_letter();
   std::uint64_t produce_batch();
+  bool note_no_more(SourceState state) noexcept;
   bool asked_to_end() const noexcept;
   std::uint64_t calls_at_most() const noexcept;
   void note_pace(bool slow) noexcept;
   std::uint64_t note_ends();
   void say_last_word();
   void give_up(bool again);
+  // The same; does not return when the event is handled once more by a new loop.
+  void give_up_for_now(bool again);
+  bool cut_span() noexcept;
+  std::uint64_t limit_of_span(std::uint64_t limit) noexcept;
   bool shares_the_undo_log() const noexcept;
   void abandon_event() noexcept;
   void abandon_batch() noexcept;
@@ -123,6 +130,7 @@ class WorkerLoop final : private Producer, private WorkerServices {
   std::vector<std::size_t> looked_at_;  // Of the inputs, in this batch.
   StateArea area_;
   Poison poison_;
+  Suspects suspects_;
   std::optional<Retry> retry_;
   std::unique_ptr<Worker> worker_;
   std::unique_ptr<Runner> runner_;
@@ -133,7 +141,7 @@ class WorkerLoop final : private Producer, private WorkerServices {
   std::uint64_t last_words_ = 0;  // Portions that have been said, with this batch.
   std::uint64_t committed_last_words_ = 0;
   std::vector<Covered> covered_;  // By this batch.
-  bool letter_ends_batch_ = false;
+  bool batch_ends_ = false;       // A dead letter or a suspect span is the last of its batch.
   bool undo_asked_ = false;       // DoAgain was thrown, whatever the handler made of it.
   std::uint64_t one_by_one_ = 0;  // So many events are handled in a batch each: a flush of them has failed.
   std::uint64_t source_pace_;     // Calls of a source in a batch.

@@ -183,6 +183,14 @@ bool is_moved(const Wiring& wiring, WorkerIndex worker, const ipc::Control& cont
          control.progress.lane.load(std::memory_order_relaxed) != kLastWord;
 }
 
+// One that has died of its own doing in a span leaves its events as suspects.
+void cut_span_of_predecessor(const Wiring& wiring, WorkerIndex worker, ipc::Control& control) noexcept {
+  // relaxed: written before this process was started.
+  const Cause cause = wiring.entry(worker).last_cause.load(std::memory_order_relaxed);
+  if (wiring.node(worker).kind != NodeKind::stage || !is_earned(cause)) return;
+  Suspects{control}.cut(wiring.graph().edge_to(wiring.layout().worker(worker).node).type.bytes);
+}
+
 }  // namespace
 
 void run_worker(const Wiring& wiring, const pinning::Place& place, WorkerIndex worker) noexcept {
@@ -196,6 +204,7 @@ void run_worker(const Wiring& wiring, const pinning::Place& place, WorkerIndex w
   // was started.
   if (memory.entry().last_cause.load(std::memory_order_relaxed) == Cause::outside)
     control.outside.flushing.store(0, std::memory_order_relaxed);
+  cut_span_of_predecessor(wiring, worker, control);
   const std::vector<LaneInHand> lanes = lanes_into(wiring, worker);
   leave_crash_notes(memory.crash_note(), control, lanes);
   ::on_exit(leave_at_exit, nullptr);

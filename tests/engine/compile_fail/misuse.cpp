@@ -44,6 +44,7 @@ void none_and_handlers([[maybe_unused]] sluice::Pipeline& pipeline, [[maybe_unus
     return sluice::SourceState::end;
   });
   worker.table<std::uint32_t, Item>("table", 10);
+  items.to("many", [](std::span<const Item> many, Output<Item>& out) { out.push(many); }).outlet("all");
 #elif MISUSE == 1  // Another type of event than the stream carries.
   struct HandleOther {
     void operator()(const Other&) const;
@@ -182,5 +183,11 @@ void callables([[maybe_unused]] sluice::Pipeline& pipeline, [[maybe_unused]] slu
     void operator()(const Item&, Output<std::string>& out);
   };
   items.to<PushesText>("handle");
+#elif MISUSE == 30  // Many events that the handler would change.
+  items.to("many", [](std::span<Item>) {});
+#elif MISUSE == 31  // Many records.
+  pipeline.inlet<Bytes>("bytes").to("many", [](std::span<const Bytes>) {});
+#elif MISUSE == 32  // Many events of another type.
+  items.to("many", [](std::span<const Other>) {});
 #endif
 }

@@ -52,12 +52,7 @@ class HostInlet final : private Producer {
     full_ = nullptr;
     pushed_ = 0;
     try {
-      for (const T& event : events) {
-        if (loses_ && pushed_ != 0) ++batch_.event;
-        port_.push(port_.output(0), event);
-        if (outcome_ == PushResult::ended || outcome_ == PushResult::full) break;
-        ++pushed_;
-      }
+      push_all(events);
     } catch (...) {
       // Some lanes may have got it already: all or nothing.
       give_back();
@@ -81,6 +76,25 @@ class HostInlet final : private Producer {
   void let_go() noexcept;
 
  private:
+  template <Event T>
+  void push_all(std::span<const T> events) {
+    OutEdges& edges = port_.output(0);
+    while (!events.empty()) {
+      if constexpr (!is_record<T>) {
+        // Where each event is a commit of its own there is no run of them.
+        const std::size_t run = loses_ || events.size() == 1 ? 0 : port_.push_run(edges, events);
+        pushed_ += run;
+        events = events.subspan(run);
+        if (events.empty()) return;
+      }
+      if (loses_ && pushed_ != 0) ++batch_.event;
+      port_.push(edges, events.front());
+      if (outcome_ == PushResult::ended || outcome_ == PushResult::full) return;
+      ++pushed_;
+      events = events.subspan(1);
+    }
+  }
+
   bool gives_up(const OutLane& lane) const noexcept override;
   void lost(Lost why) noexcept override;
   void publish_before_event() override;

@@ -14,6 +14,7 @@
 
 #include <sluice/detail/event_type.hpp>
 #include <sluice/detail/index.hpp>
+#include <sluice/ipc/lane.hpp>
 
 namespace sluice::detail {
 
@@ -22,7 +23,6 @@ class Host;
 class HostCommit;
 class InputPort;
 class Waiter;
-struct InLane;
 
 class HostOutlet {
  public:
@@ -31,12 +31,30 @@ class HostOutlet {
   HostOutlet(const HostOutlet&) = delete;
   HostOutlet& operator=(const HostOutlet&) = delete;
 
-  // What was handed out before counts, here and wherever more is asked for. Then it calls `handle` with up to
-  // `limit` events, as raw payloads; the number handled. Does not block. `handle`
-  // returns false for a payload that is no event of its type. Throws Error for a lane whose producer wrote
+  // What was handed out before counts, here and wherever more is asked for. Then it calls `take` with the lane in which
+  // an event is to be had, up to `limit` times; how often. Does not block. `take` hands the event out and returns how
+  // many bytes it has in the lane, 0 for what is no event of its type. Throws Error for a lane whose producer wrote
   // what cannot be, naming it; what came before that is handled.
-  using Handle = std::function<bool(std::span<const std::byte>)>;
-  std::size_t poll(const Handle& handle, std::size_t limit);
+  template <class Take>
+  std::size_t poll(Take&& take, std::size_t limit) {
+    use("pull events from");
+    std::size_t handled = 0;
+    const std::size_t lanes = lane_count();
+    std::size_t index = first_;
+    for (std::size_t i = 0; i < lanes; ++i) {
+      const std::size_t at = index;
+      index = index + 1 < lanes ? index + 1 : 0;
+      const bool goes_on = handled < limit;
+      handled += poll_lane(at, take, limit - handled);
+      // The lanes behind this one are the first to be asked by the next poll.
+      if (goes_on && handled == limit) first_ = index;
+      end_portion(at);
+      refuse_if_corrupt(at);
+    }
+    return handled;
+  }
+  // The same with what lies in the lane, whatever its type: an event, or the payload of a record.
+  std::size_t poll_payloads(const std::function<void(std::span<const std::byte>)>& handle, std::size_t limit);
   // Waits until there is something to poll or the stream has ended, not longer than `limit`.
   bool wait(std::chrono::nanoseconds limit);
   // Every event has been polled and none will follow: the stream has ended, or the pipeline is over; whether
@@ -57,11 +75,31 @@ class HostOutlet {
   void let_go() noexcept;
 
  private:
-  std::size_t poll_lane(InLane& in, const Handle& handle, std::size_t limit);
+  template <class Take>
+  std::size_t poll_lane(std::size_t index, Take&& take, std::size_t limit) {
+    ipc::LaneConsumer& lane = lane_at(index);
+    std::size_t handled = 0;
+    // What is there now: a producer that is quicker than the host must not hold it here.
+    const std::uint64_t end = lane.next() + lane.readable();
+    while (lane.next() != end && handled < limit) {
+      const std::uint64_t bytes = take(lane);
+      if (bytes == 0) lane.quarantine();
+      if (lane.corrupt()) break;
+      lane.advance(bytes);
+      // Whoever handled the event may have said that what came before counts.
+      if (handed_out_++ == 0 || handled == 0) touch(index);
+      ++handled;
+    }
+    return handled;
+  }
+  std::size_t lane_count() const noexcept;
+  ipc::LaneConsumer& lane_at(std::size_t index) noexcept;
+  void touch(std::size_t index);
+  void end_portion(std::size_t index) noexcept;
   bool ready() noexcept;
   // By this thread, which asks for more: what was handed out counts.
   void use(const char* tried);
-  void refuse_if_corrupt(InLane& in);
+  void refuse_if_corrupt(std::size_t index);
 
   Host& host_;
   NodeIndex node_;

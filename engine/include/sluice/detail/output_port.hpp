@@ -6,12 +6,15 @@
 // is recorded in a commit (or published, by a host that has none).
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <deque>
 #include <functional>
+#include <span>
 #include <vector>
 
 #include <sluice/detail/batch.hpp>
@@ -99,8 +102,9 @@ class OutputPort {
   // Writes the event into a lane of each edge, or into all of them, as the routes say. Blocks while a lane is
   // full and its policy is `block`. Throws Error for an event that can never fit, for a full lane whose
   // policy is `fail`, and for one whose consumer's cursor is out of range.
+  // Not inlined: the way to one lane is, and stays in registers.
   template <Event T>
-  void push(OutEdges& edges, const T& event) {
+  [[gnu::noinline]] void push(OutEdges& edges, const T& event) {
     for (OutEdge& edge : edges) {
       if (edge.route.kind == RouteKind::broadcast) {
         for (OutLane* lane : edge.lanes)
@@ -109,6 +113,30 @@ class OutputPort {
         write(*pick(edge, &event), event);
       }
     }
+  }
+
+  // The same for an output that has one lane: only_lane().
+  template <Event T>
+  void push(OutLane& lane, const T& event) {
+    write(lane, event);
+  }
+  // As many of the events as there is room for in the lanes that they go to, without waiting; how many, and 0 where
+  // each of them has to be asked for its lane. What push() does for each of them, and quicker.
+  template <Event T>
+  std::size_t push_run(OutEdges& edges, std::span<const T> events) {
+    if (edges.size() != 1) return 0;
+    OutEdge& edge = edges.front();
+    const std::size_t lanes = edge.lanes.size();
+    if (lanes == 1 || edge.route.kind == RouteKind::broadcast) return write_run<T>(edge, events, 1);
+    if (edge.route.kind != RouteKind::round_robin) return 0;
+    for (const OutLane* lane : edge.lanes) {
+      if (lane->is_shed()) return 0;
+    }
+    return write_run<T>(edge, events, lanes);
+  }
+  // The one lane of this output; nullptr if it has none, or several.
+  static OutLane* only_lane(const OutEdges& edges) noexcept {
+    return edges.size() == 1 && edges.front().lanes.size() == 1 ? edges.front().lanes.front() : nullptr;
   }
 
   bool touched() const noexcept { return !touched_.empty(); }
@@ -142,16 +170,46 @@ class OutputPort {
     out.lane.enter_event(batch_.event);
     const std::uint64_t bytes = Wire<T>::stride(event);
     std::byte* at = out.lane.reserve(bytes);
-    if (at == nullptr) {
+    if (at == nullptr) [[unlikely]] {
       at = make_room(out, bytes);
       if (at == nullptr) return;
     }
     Wire<T>::write(at, event);
     out.lane.advance(bytes);
     ++batch_.events_out;
+    if (!out.touched) [[unlikely]]
+      touch(out);
+  }
+  // Deals the events out in turn, `step` lanes in a round, or, with 1, gives each lane all of them.
+  template <Event T>
+  std::size_t write_run(OutEdge& edge, std::span<const T> events, std::size_t step) {
+    std::size_t each = events.size() / step;
+    for (OutLane* lane : edge.lanes)
+      each = std::min<std::size_t>(each, lane->lane.room(each * sizeof(T)) / sizeof(T));
+    if (each == 0) return 0;
+    const T* first = events.data();
+    for (std::size_t i = 0; i < edge.lanes.size(); ++i) {
+      write_run(*edge.lanes[step == 1 ? i : edge.turn++ % step], first, step, each);
+      first += step == 1 ? 0 : 1;
+    }
+    return each * step;
+  }
+  // There is room for them.
+  template <Event T>
+  void write_run(OutLane& out, const T* event, std::size_t step, std::size_t count) {
+    out.lane.enter_event(batch_.event);
+    std::byte* at = out.lane.reserve(count * sizeof(T));
+    if (step == 1) {
+      std::memcpy(at, event, count * sizeof(T));
+    } else {
+      for (std::size_t i = 0; i < count; ++i)
+        std::memcpy(at + i * sizeof(T), event + i * step, sizeof(T));
+    }
+    out.lane.advance(count * sizeof(T));
+    batch_.events_out += count;
     if (!out.touched) touch(out);
   }
-  void touch(OutLane& lane) {
+  [[gnu::noinline]] void touch(OutLane& lane) {
     lane.touched = true;
     touched_.push_back(&lane);  // Reserved for every lane before the start.
   }

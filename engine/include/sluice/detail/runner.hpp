@@ -4,6 +4,8 @@
 // One virtual call a batch and lane; the loop over the events is compiled with the handler inside.
 #pragma once
 
+#include <algorithm>
+#include <chrono>
 #include <concepts>
 #include <cstdint>
 #include <functional>
@@ -15,6 +17,7 @@
 #include <vector>
 
 #include <sluice/detail/batch.hpp>
+#include <sluice/detail/clock.hpp>
 #include <sluice/detail/event_type.hpp>
 #include <sluice/detail/graph.hpp>
 #include <sluice/detail/output_port.hpp>
@@ -28,15 +31,40 @@
 
 namespace sluice::detail {
 
+// How often a source may be called in a row, and until when.
+struct SourceCalls {
+  std::uint64_t most = 0;
+  std::chrono::nanoseconds since{0};  // coarse_now() when the batch began,
+  std::chrono::nanoseconds linger{
+      0};  // and how long it may last, as the clock's ticks tell: a slow call ends it.
+
+  // Whether the clock is looked at behind call number `calls`, from 1: always at first, and behind every fourth of a
+  // source that has been quick all the while, since a look costs as much as a quick call.
+  static constexpr bool looks_behind(std::uint64_t calls) noexcept { return calls <= 16 || calls % 4 == 0; }
+  bool slow() const noexcept {
+    const std::chrono::nanoseconds lasted = coarse_now() - since;
+    return lasted.count() != 0 && lasted >= linger;
+  }
+};
+// How often it was called and said more or end, what it said last, and whether it was slow.
+struct Produced {
+  std::uint64_t calls = 0;
+  SourceState state = SourceState::more;
+  bool slow = false;
+};
+
 class Runner {
  public:
   virtual ~Runner() = default;
-  // Handles up to `limit` events of `input` and advances it past each; the number handled.
+  // Handles up to `limit` events of `input` and advances it past each; the number handled. A handler that takes spans is
+  // called once.
   virtual std::uint64_t consume(ipc::LaneConsumer& input, std::uint32_t lane, std::uint64_t limit,
                                 Work& work) = 0;
-  virtual SourceState produce() = 0;
+  // Calls a source again and again, up to `calls.most` times.
+  virtual Produced produce(const SourceCalls& calls, Work& work) = 0;
   // True: call again.
   virtual bool finish() = 0;
+  virtual bool takes_spans() const noexcept { return false; }
 };
 
 template <class H, class... Args>
@@ -81,12 +109,17 @@ bool call_finish(H& handler, Outputs& outputs) {
       outputs);
 }
 
+// Whether the handler is given a Worker; one that is not has no recoverable state and asks for no event's id.
+template <class H, class... Args>
+inline constexpr bool sees_worker = std::constructible_from<H, Worker&, const Args&...>;
+
 // Passed check_handler() and check_construction().
-template <class H>
+template <class H, bool kSeesWorker>
 class HandlerRunner final : public Runner {
   using Traits = HandlerTraits<H>;
   using In = typename Traits::Input;
   using Outputs = OutputsOf<typename Traits::Outputs>;
+  static constexpr bool kTakesSpans = Traits::Taken::is_span;
 
  public:
   template <class... Args>
@@ -95,49 +128,93 @@ class HandlerRunner final : public Runner {
 
   std::uint64_t consume(ipc::LaneConsumer& input, std::uint32_t lane, std::uint64_t limit,
                         Work& work) override {
-    std::uint64_t handled = 0;
     work.enter_lane(lane);
-    while (handled < limit && work.batch_goes_on()) {
-      if constexpr (is_record<In>) {
-        if (input.readable() == 0) break;
-        const std::span<const std::byte> payload = ipc::peek_record(input);
-        In event;
-        if (payload.data() == nullptr || !Wire<In>::read(payload, event)) {
-          input.quarantine();
-          break;
-        }
-        call(work, input.next(), event);
-        input.advance(ipc::record_stride(payload.size()));
-      } else {
-        const std::uint64_t readable = input.readable();
-        if (readable == 0) break;
-        if (readable < sizeof(In)) {
-          input.quarantine();
-          break;
-        }
-        call(work, input.next(), *reinterpret_cast<const In*>(input.data()));
-        input.advance(sizeof(In));
+    if constexpr (kTakesSpans) {
+      return consume_span(input, limit, work);
+    } else if constexpr (is_record<In>) {
+      EventsInTurn<kSeesWorker> events{work};
+      return consume_records(input, limit, events);
+    } else {
+      EventsInTurn<kSeesWorker> events{work};
+      return consume_values(input, limit, events);
+    }
+  }
+  bool takes_spans() const noexcept override { return kTakesSpans; }
+
+  Produced produce(const SourceCalls&, Work&) override { return {0, SourceState::end}; }
+  bool finish() override { return call_finish(handler_, outputs_); }
+
+ private:
+  // What is there at the first look, and again whatever has come meanwhile.
+  std::uint64_t consume_values(ipc::LaneConsumer& input, std::uint64_t limit,
+                               EventsInTurn<kSeesWorker>& events) {
+    std::uint64_t handled = 0;
+    while (handled < limit) {
+      const std::uint64_t readable = input.readable();
+      if (readable == 0) break;
+      if (readable < sizeof(In)) {
+        input.quarantine();
+        break;
       }
-      ++handled;
+      const std::uint64_t end = std::min(limit, handled + readable / sizeof(In));
+      std::uint64_t position = input.next();
+      for (const std::byte* at = input.data(); handled < end; at += sizeof(In)) {
+        if (!events.go_on()) return handled;
+        events.begin(position);
+        call(*reinterpret_cast<const In*>(at));
+        position += sizeof(In);
+        input.advance(sizeof(In));
+        ++handled;
+      }
     }
     return handled;
   }
 
-  SourceState produce() override { return SourceState::end; }
-  bool finish() override { return call_finish(handler_, outputs_); }
-
- private:
-  void call(Work& work, std::uint64_t position, const In& event) {
-    work.begin_event(position);
-    std::apply([&](auto&... output) { handler_(event, output...); }, outputs_);
+  // The ring is mapped twice in a row: what is readable is one array.
+  std::uint64_t consume_span(ipc::LaneConsumer& input, std::uint64_t limit, Work& work) {
+    const std::uint64_t readable = input.readable();
+    if (readable == 0) return 0;
+    const std::uint64_t count = std::min({limit, readable / sizeof(In), kLongestSpan});
+    if (count == 0) {
+      input.quarantine();
+      return 0;
+    }
+    work.begin_span(input.next(), static_cast<std::uint32_t>(count));
+    call(std::span<const In>{reinterpret_cast<const In*>(input.data()), count});
+    input.advance(count * sizeof(In));
+    return count;
   }
+
+  std::uint64_t consume_records(ipc::LaneConsumer& input, std::uint64_t limit,
+                                EventsInTurn<kSeesWorker>& events) {
+    std::uint64_t handled = 0;
+    for (; handled < limit && events.go_on() && input.readable() != 0; ++handled) {
+      const std::span<const std::byte> payload = ipc::peek_record(input);
+      In event;
+      if (payload.data() == nullptr || !Wire<In>::read(payload, event)) {
+        input.quarantine();
+        break;
+      }
+      events.begin(input.next());
+      call(event);
+      input.advance(ipc::record_stride(payload.size()));
+    }
+    return handled;
+  }
+
+  template <class Taken>
+  void call(const Taken& taken) {
+    std::apply([&](auto&... output) { handler_(taken, output...); }, outputs_);
+  }
+
+  static constexpr std::uint64_t kLongestSpan = std::uint64_t{1} << 31;
 
   H handler_;
   typename Outputs::Type outputs_;
 };
 
 // Passed check_source() and check_construction().
-template <class S>
+template <class S, bool kSeesWorker>
 class SourceRunner final : public Runner {
   using Traits = SourceTraits<S>;
   using Outputs = OutputsOf<typename Traits::Outputs>;
@@ -148,7 +225,23 @@ class SourceRunner final : public Runner {
       : source_(make_handler<S>(worker, args...)), outputs_{Outputs::make(port)} {}
 
   std::uint64_t consume(ipc::LaneConsumer&, std::uint32_t, std::uint64_t, Work&) override { return 0; }
-  SourceState produce() override {
+  Produced produce(const SourceCalls& calls, Work& work) override {
+    Produced made;
+    EventsInTurn<kSeesWorker> events{work};
+    while (made.calls < calls.most && !made.slow && events.go_on()) {
+      events.begin_call();
+      made.state = call();
+      if (made.state == SourceState::nothing_now) return made;
+      ++made.calls;
+      if (made.state == SourceState::end) return made;
+      made.slow = SourceCalls::looks_behind(made.calls) && calls.slow();
+    }
+    return made;
+  }
+  bool finish() override { return call_finish(source_, outputs_); }
+
+ private:
+  SourceState call() {
     const auto state = std::apply([&](auto&... output) { return source_(output...); }, outputs_);
     if constexpr (std::same_as<typename Traits::Result, bool>) {
       return state ? SourceState::more : SourceState::end;
@@ -156,9 +249,7 @@ class SourceRunner final : public Runner {
       return state;
     }
   }
-  bool finish() override { return call_finish(source_, outputs_); }
 
- private:
   S source_;
   typename Outputs::Type outputs_;
 };

@@ -8,6 +8,7 @@
 
 #include <concepts>
 #include <cstddef>
+#include <span>
 #include <tuple>
 #include <type_traits>
 #include <utility>
@@ -93,11 +94,27 @@ struct Front<std::tuple<First, Others...>> {
   using Rest = std::tuple<Others...>;
 };
 
+// What a handler takes: an event, or many of them that lie one behind the other.
+template <class Taken>
+struct EventTaken {
+  using Type = Taken;
+  static constexpr bool is_span = false;
+  static constexpr bool is_right = true;
+};
+template <class T, std::size_t kExtent>
+struct EventTaken<std::span<T, kExtent>> {
+  using Type = std::remove_const_t<T>;
+  static constexpr bool is_span = true;
+  static constexpr bool is_right =
+      std::is_const_v<T> && kExtent == std::dynamic_extent && !is_record<std::remove_const_t<T>>;
+};
+
 // What a class that has passed its check takes and gives.
 template <class H>
 struct HandlerTraits {
   using Parameters = typename Signature<decltype(&H::operator())>::Parameters;
-  using Input = std::remove_cvref_t<typename Front<Parameters>::Type>;
+  using Taken = EventTaken<std::remove_cvref_t<typename Front<Parameters>::Type>>;
+  using Input = typename Taken::Type;
   using Outputs = typename EventsOut<typename Front<Parameters>::Rest>::Type;
 };
 template <class S>
@@ -200,16 +217,22 @@ constexpr bool check_handler() {
     constexpr bool kTakesEvent = !std::is_void_v<First> && !is_output<std::remove_cvref_t<First>>;
     static_assert(kTakesEvent, "the first parameter of a handler's operator() is the event: const Event&");
     if constexpr (kTakesEvent) {
-      using In = std::remove_cvref_t<First>;
+      using Taken = std::remove_cvref_t<First>;
+      using In = typename EventTaken<Taken>::Type;
+      constexpr bool kSpan = EventTaken<Taken>::is_right;
+      static_assert(kSpan,
+                    "a handler that takes many events at once takes a std::span<const Event>, of any length, "
+                    "of events of a "
+                    "fixed size: records are handled one by one, and no event may be changed");
       static_assert(
           Event<In>,
           "what a handler takes is an event: a trivially copyable value and no pointer or view, nor holding "
           "one, or a Record");
       static_assert(!Event<In> || std::same_as<In, T>,
                     "the handler's operator() takes another type of event than the stream carries");
-      constexpr bool kConst = std::is_convertible_v<const In&, First>;
+      constexpr bool kConst = std::is_convertible_v<const Taken&, First>;
       static_assert(kConst, "a handler may not change its event: it takes a const Event&");
-      if constexpr (Event<In> && std::same_as<In, T> && kConst)
+      if constexpr (kSpan && Event<In> && std::same_as<In, T> && kConst)
         return outputs_and_finish_are_right<H, typename Front<Parameters>::Rest>();
     }
   }

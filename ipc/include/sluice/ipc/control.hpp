@@ -80,6 +80,16 @@ struct Progress {
       looks;  // Counts what is progress and no event: a source was asked and had nothing.
   std::atomic<std::uint32_t>
       lane;  // The number of the lane among the worker's inputs. Changes while event is 0.
+  // How many events the handler has at once, from that position on: a span. Changes while event is 0.
+  std::atomic<std::uint32_t> span;
+};
+
+// Events of a span that has killed its worker, or that could not be handled at once. Until all of them are done the
+// worker hands out spans of `most` events at most. Written while most is 0, which stands for none.
+struct Suspects {
+  std::atomic<std::uint32_t> most;
+  std::atomic<std::uint32_t> lane;
+  std::atomic<std::uint64_t> end;  // The position behind them.
 };
 
 // What a worker says of the outside: whatever its handler reaches that is not ours.
@@ -108,6 +118,7 @@ struct Control {
   std::atomic<std::uint64_t> standing;
   // While activity is full: the number of the lane that it waits for, plus 1; 0: none.
   std::atomic<std::uint64_t> awaited_lane;
+  Suspects suspects;
 
   // How many threads sleep: at most one in a worker. Read by every neighbour after it has published.
   alignas(128) std::atomic<std::uint32_t> sleeping;

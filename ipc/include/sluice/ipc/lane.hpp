@@ -90,22 +90,27 @@ class LaneProducer {
     // relaxed: the producer's own words; confirmed death and fork order them after the predecessor's stores.
     next_ = memory_.producer->tail.load(std::memory_order_relaxed);
     ends_ = memory_.producer->ended.load(std::memory_order_relaxed) == kEnded;
-    head_cache_ = next_ - memory_.capacity_bytes;  // Assume full: the first reserve looks.
+    full_at_ = next_;  // Assume full: the first reserve looks.
     boundary_ = next_;
   }
 
   // Room for `bytes` at the position next(), or nullptr when the lane is too full for them.
   std::byte* reserve(std::uint64_t bytes) noexcept {
-    if (next_ + bytes - head_cache_ > memory_.capacity_bytes && !refresh(bytes)) return nullptr;
+    if (full_at_ - next_ < bytes && !refresh(bytes)) return nullptr;
     std::byte* at = memory_.ring + (next_ & (memory_.capacity_bytes - 1));
     if (bytes >= kLargeBytes) prefetch(at + 2 * bytes);
     return at;
+  }
+  // How many bytes can be reserved now; it asks the consumer only if it knows of fewer than `wanted`.
+  std::uint64_t room(std::uint64_t wanted) noexcept {
+    if (full_at_ - next_ < wanted) refresh(wanted);
+    return full_at_ - next_;
   }
   // `bytes`: at most what was reserved.
   void advance(std::uint64_t bytes) noexcept {
     SLUICE_ASSERT(!ends_);
     next_ += bytes;
-    SLUICE_ASSERT(next_ - head_cache_ <= memory_.capacity_bytes);
+    SLUICE_ASSERT(full_at_ - next_ <= memory_.capacity_bytes);
   }
 
   // Nothing follows what was pushed until now: the last call before the stream's last commit or publish().
@@ -155,7 +160,7 @@ class LaneProducer {
   // Bytes that the consumer has not consumed yet, as far as this side knows now.
   std::uint64_t fill_bytes() noexcept {
     refresh(0);
-    return next_ - head_cache_;
+    return next_ - head_seen();
   }
 
  private:
@@ -179,20 +184,22 @@ class LaneProducer {
     const std::uint64_t head = memory_.consumer->head.load(std::memory_order_acquire);
     // relaxed: own word. The consumer cannot have consumed what is not published yet, and a head never goes back.
     const std::uint64_t published = memory_.producer->tail.load(std::memory_order_relaxed);
-    if (head - head_cache_ > published - head_cache_) {
+    if (head - head_seen() > published - head_seen()) {
       corrupt_ = true;
       return false;
     }
-    head_cache_ = head;
+    full_at_ = head + memory_.capacity_bytes;
     return next_ + bytes - head <= memory_.capacity_bytes;
   }
+  // The consumer's head, as it was when this side looked last.
+  std::uint64_t head_seen() const noexcept { return full_at_ - memory_.capacity_bytes; }
 
   static constexpr std::uint64_t kLargeBytes = 512;
   static constexpr std::uint64_t kPrefetchBytes = 1024;
 
   LaneMemory memory_;
   std::uint64_t next_ = 0;
-  std::uint64_t head_cache_ = 0;
+  std::uint64_t full_at_ = 0;  // Where the lane is full, as far as this side knows: next_ never passes it.
   std::uint64_t boundary_ = 0;
   std::uint64_t event_ = 0;
   bool ends_ = false;

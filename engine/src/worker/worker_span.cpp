@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+// How the worker loop hands events to the handler: one by one in a loop of the runner's, or many at once.
+//
+// A handler that takes spans is called with what is there, as far as the batch goes. To the loop a span is what one event
+// is to others: what comes before it can be committed without it, and what it did is taken back as a whole.
+#include <algorithm>
+
+#include "worker/worker_loop.hpp"
+
+namespace sluice::detail {
+
+// Hands the events of one lane to the handler, up to `limit`; how many it had.
+std::uint64_t WorkerLoop::handle_events(std::size_t index, std::uint64_t limit) {
+  InLane& input = in_[index];
+  if (input.ended) return 0;
+  looked_at_.push_back(index);
+  std::uint64_t handled = 0;
+  if (poison_.any() && input.lane.at_stop()) {
+    if (has_flushes()) return divert_alone(index);
+    divert(index);
+    ++handled;
+  }
+  if (input.lane.readable() == 0) return handled;
+  set_activity(ipc::Activity::busy);
+  note_first_event();
+  in_.touch(input);  // Before the handler runs: it may have to commit in the midst of the batch.
+  const auto lane = static_cast<std::uint32_t>(index);
+  const bool spans = runner_->takes_spans();
+  if (!spans && !has_flushes()) return handled + runner_->consume(input.lane, lane, limit - handled, work_);
+  // There is a look at the room between two events: a stage with flushes cannot be committed in the midst of one.
+  while (handled < limit && !batch_ends_ && work_.batch_goes_on() &&
+         (handled == 0 || has_room_for_an_event())) {
+    const std::uint64_t most = spans ? limit_of_span(limit - handled) : 1;
+    const std::uint64_t consumed = runner_->consume(input.lane, lane, most, work_);
+    if (consumed == 0) break;
+    handled += consumed;
+  }
+  return handled;
+}
+
+// While some events are suspect: not more than may be handed out at once, as the last of a batch.
+std::uint64_t WorkerLoop::limit_of_span(std::uint64_t limit) noexcept {
+  if (!suspects_.any()) return limit;
+  const std::size_t lane = suspects_.lane();
+  if (lane >= in_.size() || in_[lane].lane.next() >= suspects_.end()) {
+    suspects_.clear();
+    return limit;
+  }
+  batch_ends_ = true;
+  return std::min<std::uint64_t>(limit, suspects_.most());
+}
+
+bool WorkerLoop::cut_span() noexcept {
+  return work_.span() > 1 && suspects_.cut(wiring_.graph().edge_to(memory_.layout().node).type.bytes);
+}
+
+void WorkerLoop::give_up_for_now(bool again) {
+  give_up(again);
+  if (again) throw DoAgain{};
+}
+
+}  // namespace sluice::detail
