@@ -78,10 +78,10 @@ bool one_neighbourhood(const ProcessingUnit& left, const ProcessingUnit& right) 
 void SeatingBuilder::add_unit(const ProcessingUnit& unit, bool apart, bool must_be_full, std::size_t seats) {
   std::size_t domain = members_.size();
   for (std::size_t each = 0; each < members_.size() && !apart && domain == members_.size(); ++each) {
-    const bool alike = seating_.must_be_full[each] == must_be_full &&
-                       members_[each].front().efficiency == unit.efficiency &&
-                       one_neighbourhood(members_[each].front(), unit);
-    if (alike) domain = each;
+    const ProcessingUnit& first = members_[each].front();
+    const bool alike = seating_.must_be_full[each] == must_be_full && first.efficiency == unit.efficiency &&
+                       one_neighbourhood(first, unit);
+    if (shares_ ? same_domain(first, unit) : alike) domain = each;
   }
   if (domain == members_.size()) {
     members_.emplace_back();
@@ -123,7 +123,7 @@ void SeatingBuilder::take_shares() {
     for (const ProcessingUnit& unit : tier) {
       const std::size_t seats = each + (more > 0 ? 1 : 0);
       if (more > 0) --more;
-      if (seats > 0) add_unit(unit, true, true, seats);
+      if (seats > 0) add_unit(unit, !request_.groups_float || unit.isolated, true, seats);
     }
   }
 }
@@ -137,6 +137,9 @@ void SeatingBuilder::measure_domains() {
       if (from != to) way = request_.distances.between(members_[from].front(), members_[to].front());
       if (from == to && members_[from].size() > 1)
         way = request_.distances.between(members_[from][0], members_[from][1]);
+      // Those who float over some units are on one of them at times.
+      const auto units = static_cast<double>(members_[from].size());
+      if (from == to && shares_) way *= (units - 1) / units;
       seating_.distance[from * domains + to] = way;
     }
   }
@@ -206,9 +209,13 @@ Seats SeatingBuilder::domains_of(const Units& units) const {
       domain_of_unit[unit.os_index] = domain;
   }
   Seats domains;
+  std::vector<std::size_t> met(members_.size(), 0);
   for (const ProcessingUnit& unit : units) {
     const std::size_t domain = domain_of_unit.at(unit.os_index);
-    domains.insert(domains.end(), shares_ ? seating_.seats[domain] : 1, domain);
+    const std::size_t seats = seating_.seats[domain];
+    const std::size_t all = members_[domain].size();
+    const std::size_t before = met[domain]++;
+    domains.insert(domains.end(), shares_ ? seats * (before + 1) / all - seats * before / all : 1, domain);
   }
   return domains;
 }
@@ -238,7 +245,7 @@ std::vector<Seats> SeatingBuilder::starts() const {
                    [&](std::size_t a, std::size_t b) { return order(a) < order(b); });
   std::vector<Seats> starts;
   for (const Policy policy : {Policy::compact, Policy::spread}) {
-    const std::size_t count = shares_ ? std::min(members_.size(), parties()) : parties();
+    const std::size_t count = shares_ ? request_.usable.size() : parties();
     const Seats seats = domains_of(units_for_workers(request_.usable, policy, count));
     starts.push_back(start(by_stage, seats));
     starts.push_back(start(by_share, seats));

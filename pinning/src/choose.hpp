@@ -57,6 +57,8 @@ struct ChoiceRequest {
   // Where processes that have a place already are, by process; empty for the others.
   const std::vector<Units>& seated;
   bool seats_the_host = false;  // The host has no place of its own and wants a unit near those it feeds.
+  // A group floats over all units that share package, node and L3 cache with its own.
+  bool groups_float = false;
   std::uint64_t most_nodes = 0;
 };
 

@@ -185,7 +185,9 @@ void Placer::place_whole(std::size_t stage, const Location& location) {
 
 // Each unit gets its share of the workers, those together that talk most; they float over the units around it.
 void Placer::group(const std::vector<Seeker>& seekers, const Units& usable) {
-  const Choice chosen = choose_groups(choice(usable, seekers, false));
+  ChoiceRequest asked = choice(usable, seekers, false);
+  asked.groups_float = request_.grouping == Grouping::domain;
+  const Choice chosen = choose_groups(asked);
   double inside = 0;
   double all = 0;
   for (std::size_t one = 0; one < seekers.size(); ++one) {
