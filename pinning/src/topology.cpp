@@ -37,9 +37,10 @@ Handle new_handle() {
   return handle;
 }
 
-// The things of one kind that units are in, numbered as they are met. hwloc's own numbers count level by level, and one
-// kind can stand at several: where a core has one unit left, its sibling being offline, and each unit has an L1 cache of
-// its own, that core comes out beneath its cache and the others above theirs, and two cores are number 0.
+// The things of one kind that units are in, numbered as they are met. hwloc's own numbers count level by
+// level, and one kind can stand at several: where a core has one unit left, its sibling being offline, and
+// each unit has an L1 cache of its own, that core comes out beneath its cache and the others above theirs,
+// and two cores are number 0.
 class Numbers {
  public:
   Numbers(hwloc_topology_t machine, hwloc_obj_type_t type) : machine_{machine}, type_{type} {}

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The machine that label numa boots, as hwloc saw it: two packages of two nodes, SMT, CPU 5 offline, node 2 without memory.
+// The machine that label numa boots, as hwloc saw it: two packages of two nodes, SMT, CPU 5 offline, node 2
+// without memory.
 #include <filesystem>
 #include <string>
 
