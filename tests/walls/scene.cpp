@@ -163,16 +163,14 @@ void Scene::poll() {
     Item item;
     std::memcpy(&item, payload.data(), sizeof(item));
     odd_.push_back(item);
-    return true;
   };
   const auto keep_counted = [this](std::span<const std::byte> payload) {
     Counted counted;
     std::memcpy(&counted, payload.data(), sizeof(counted));
     counted_.push_back(counted);
-    return true;
   };
-  outlets_[0]->poll(keep_odd, static_cast<std::size_t>(-1));
-  outlets_[1]->poll(keep_counted, static_cast<std::size_t>(-1));
+  outlets_[0]->poll_payloads(keep_odd, static_cast<std::size_t>(-1));
+  outlets_[1]->poll_payloads(keep_counted, static_cast<std::size_t>(-1));
 }
 
 bool Scene::turn() {
