@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The `sluice` command. Exit status: 0 done, 1 it could not be done, 2 the command line or a setting is
-// wrong; `sluice chaos` ends as the program does that it runs, `sluice bench` as the program that it becomes, and
-// `sluice plan` with 1 where the plan cannot hold.
+// wrong, 3 `sluice doctor` has warnings; `sluice chaos` ends as the program does that it runs, `sluice bench`
+// as the program that it becomes, and `sluice plan` with 1 where the plan cannot hold.
 
 #include <algorithm>
 #include <cstdio>
@@ -60,6 +60,8 @@ int run(int argc, char** argv) {
   sluice::command::add_plan(program, status);
   sluice::command::add_stats(program);
   sluice::command::add_ends(program);
+  sluice::command::add_calibrate(program);
+  sluice::command::add_doctor(program, status);
   sluice::command::add_bench(program);
   if (argc == 1) {
     std::fputs(program.help().c_str(), stderr);
