@@ -21,6 +21,7 @@
 
 #include <sluice/end.hpp>
 #include <sluice/host_ends.hpp>
+#include <sluice/pinning/place.hpp>
 #include <sluice/pipeline.hpp>
 #include <sluice/settings.hpp>
 #include <sluice/stats.hpp>
@@ -111,6 +112,14 @@ class Engine {
   // Where every process was placed, what the kernel granted, and remarks; a table for people. A system call
   // for each process.
   std::string placement() const;
+
+  // Where the plan has the host: the units that it leaves to its threads, and the node that feeds the first stage. After
+  // start(), which has the last word on it. Does not block.
+  pinning::Place place_of_host() const;
+  // Binds the calling thread, and those that it starts later, to that place; whether the kernel granted all of it.
+  // After start(), in the thread that pushes or pulls; a host that has bound itself before start() is planned around and
+  // needs it not. Two system calls. Throws Error before the start.
+  bool bind_host() const;
 
   // Sends `signal`, a number as kill(2) takes it, to the worker of that name ("parse/0"), for drills. False
   // when it has no process now or there is no such worker. Does not block.

@@ -36,6 +36,10 @@ struct WorkerStats {
   double occupancy = 0;  // Of its fullest input lane, 0 to 1.
   std::uint32_t restarts = 0;
   std::uint32_t starved = 0;       // Times it was kept from a processor for longer than an event may take.
+  std::uint32_t displaced = 0;     // Times it was found on other units than its place's.
+  std::uint32_t put_back = 0;      // Times it was put back there.
+  std::uint32_t planned_anew = 0;  // Times it got another place, since the units had changed.
+  std::string place_refused;       // Why it could not be put back; empty while it is in its place.
   std::string last_death;          // "crashed", "killed", "stalled", ...; empty while there was none.
   std::uint64_t dead_letters = 0;  // Events that killed it too often.
   std::uint64_t batches = 0;
@@ -69,8 +73,10 @@ struct Stats {
   std::uint64_t observers_refused = 0;         // Who wanted to look at it and belongs to another user.
   std::uint64_t problem_count = 0;             // Reported by handlers: Worker::report().
   std::vector<std::string> problems;           // The first of them, each with its worker's name.
-  std::string reports;             // The directory of dead letters and reports; there once something is.
-  std::uint64_t reports_lost = 0;  // Reports of deaths and stalls that could not be written there.
+  std::string reports;                // The directory of dead letters and reports; there once something is.
+  std::uint64_t pages_looked_at = 0;  // Of a sample of the memory, on a machine with several nodes.
+  std::uint64_t pages_elsewhere = 0;  // Of these, on another node than they were asked for.
+  std::uint64_t reports_lost = 0;     // Reports of deaths and stalls that could not be written there.
 
   // The sum over the stages.
   std::uint64_t dead_letters() const noexcept;

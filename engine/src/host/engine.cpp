@@ -90,6 +90,7 @@ void Engine::start() {
   refuse_threads(parts.name);
   const Wiring& wiring = parts.host.wiring();
   parts.check_descriptors();
+  parts.settle_places();
   // Not only when the first event has died, when no user is at hand.
   OwnDirectory::check(wiring.reports());
   const ShallowIdle idle{wiring.settings().idle_states};
@@ -237,20 +238,33 @@ Stats Engine::stats() const {
 std::string Engine::placement() const {
   parts_->refuse_elsewhere("look at");
   pinning::Report report;
-  const Stats now = parts_->host.stats();
-  WorkerIndex worker;
-  for (const StageStats& stage : now.stages) {
-    for (const WorkerStats& entry : stage.workers) {
-      const pinning::Place& asked = parts_->placement.workers[worker];
-      ++worker;
-      if (entry.pid == 0) continue;
-      report.processes.push_back({entry.name, asked, {}, pinning::current_units(entry.pid)});
-    }
+  const Wiring& wiring = parts_->host.wiring();
+  for (const WorkerIndex worker : wiring.workers()) {
+    const WorkerEntry& entry = wiring.entry(worker);
+    // [entry.pid] acquire: pairs with Spawner::enter().
+    const pid_t pid = entry.pid.load(std::memory_order_acquire);
+    if (pid == 0) continue;
+    report.processes.push_back({wiring.name(worker),
+                                place_in(entry.place, parts_->placement.workers[worker]),
+                                {},
+                                pinning::current_units(pid)});
   }
   for (pinning::MemoryReport memory : parts_->memory.memory)
     report.memory.push_back(std::move(memory));
   std::string text = pinning::to_text(parts_->placement.plan) + parts_->idle_remark;
   return text + (report.as_asked() ? "" : pinning::to_text(report));
+}
+
+pinning::Place Engine::place_of_host() const {
+  parts_->refuse_elsewhere("look at");
+  return parts_->placement.plan.host;
+}
+
+bool Engine::bind_host() const {
+  parts_->refuse_elsewhere("bind the host of");
+  if (!parts_->started)
+    throw Error{{"bind the host of", parts_->name, "it has not been started", "call start()"}};
+  return pinning::bind_this_process(parts_->placement.plan.host).complete();
 }
 
 bool Engine::signal_worker(std::string_view worker, int signal) {

@@ -33,6 +33,7 @@ Engine::Parts::Parts(const Pipeline& pipeline, const Settings& settings)
       segment_path{settings.text("segment.path")},
       host{pipeline.graph(), settings, segment_path},
       placement{place(host.wiring().graph(), host.wiring().layout(), host.wiring().settings().placement)},
+      host_units_before{pinning::current_units()},
       own{host.wiring().host().control()} {
   host.wiring().segment().show_to_children(false);
   const std::lock_guard lock{engines_mutex};
@@ -58,6 +59,7 @@ void Engine::Parts::let_go() noexcept {
   host_line.reset();
   observer_socket.let_go();
   log.let_go();
+  claim.let_go();
 }
 
 void Engine::Parts::let_go_of_others(std::initializer_list<int> more) const {
@@ -72,6 +74,8 @@ void Engine::Parts::let_go_of_others(std::initializer_list<int> more) const {
   for (const int fd : observer_socket.descriptors())
     ours.push_back(fd);
   for (const int fd : log.descriptors())
+    ours.push_back(fd);
+  for (const int fd : claim.descriptors())
     ours.push_back(fd);
   for (const ipc::Doorbell& bell : wiring.bells().processes)
     ours.push_back(bell.fd());
@@ -92,6 +96,22 @@ void Engine::Parts::check_descriptors() const {
   }
 }
 
+void Engine::Parts::settle_places() {
+  // Another pipeline's start takes milliseconds; one that hangs is not waited for.
+  constexpr std::chrono::milliseconds kPatience{200};
+  const pinning::CpuSet now = pinning::current_units();
+  std::optional<pinning::CpuSet> bound;
+  if (now != host_units_before && host_units_before.includes(now)) bound = now;
+  if (!host.wiring().settings().claims) {
+    placement = placed_beside(std::move(placement), {}, std::move(bound));
+    return;
+  }
+  const pinning::ClaimLock lock{kPatience};
+  placement = placed_beside(std::move(placement), pinning::claims_of_others({}), std::move(bound));
+  claim = pinning::HeldClaim{name, claimed_units(placement)};
+  placement.claim_mark = claim.mark();
+}
+
 void Engine::Parts::fork_supervisor(int handed_down) {
   const Wiring& wiring = host.wiring();
   const Descriptor self = open_pidfd(::getpid());
@@ -108,9 +128,10 @@ void Engine::Parts::fork_supervisor(int handed_down) {
     } catch (const std::bad_alloc&) {
       // Then the supervisor has more than it needs.
     }
-    run_supervisor({wiring, placement, *lifeline, observer_socket, log, self.get(), *host_line});
+    run_supervisor({wiring, placement, *lifeline, observer_socket, log, claim, self.get(), *host_line});
   }
   const std::string why = errno_text();
+  claim.let_go();
   wiring.segment().show_to_children(false);
   if (pid < 0) {
     lifeline.reset();

@@ -13,6 +13,7 @@
 
 #include <sluice/detail/home_process.hpp>
 #include <sluice/engine.hpp>
+#include <sluice/pinning/claims.hpp>
 #include <sluice/pinning/report.hpp>
 
 #include "host/host.hpp"
@@ -53,6 +54,9 @@ struct Engine::Parts {
   bool running() noexcept { return started && !host.look_for_the_end(); }
   // `handed_down`: what the last process of the pipeline is to close with its end.
   void fork_supervisor(int handed_down);
+  // The last word on the places, before memory is bound: other pipelines and the host may have got theirs since the
+  // engine was made.
+  void settle_places();
   void reap(bool block);
   // And what else has fallen to this process: orphans.hpp.
   void reap_orphans();
@@ -71,6 +75,8 @@ struct Engine::Parts {
   std::string segment_path;  // Empty for an anonymous segment.
   detail::Host host;
   detail::Placement placement;
+  pinning::CpuSet host_units_before;  // When the places were planned first.
+  pinning::HeldClaim claim;           // Held by supervisor and master, and here until they are there.
   pinning::Report memory;
   std::string idle_remark;
   ipc::Control& own;

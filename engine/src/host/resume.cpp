@@ -34,6 +34,8 @@ void forget_processes(const Wiring& wiring) {
     WorkerEntry& entry = worker.entry();
     entry.pid.store(0, kRelaxed);
     entry.verdict.store(0, kRelaxed);
+    store_mask(entry.place.units, {});
+    entry.place.refused.store(0, kRelaxed);
     // Who is shed stays so: its neighbours may have ended since without what it would make.
     entry.done.store(entry.shed.load(kRelaxed), kRelaxed);
     // No master was there to notice the last death.
@@ -51,6 +53,8 @@ void forget_processes(const Wiring& wiring) {
   master.state.store(RunState::starting, kRelaxed);
   master.host_gone.store(0, kRelaxed);
   master.masters.store(0, kRelaxed);
+  store_mask(master.planned_for, {});  // The first master enters the places of this start.
+  master.plans.store(0, kRelaxed);
   master.at_work_ns.store(0, kRelaxed);
   master.master.pid.store(0, kRelaxed);
   master.supervisor.pid.store(0, kRelaxed);

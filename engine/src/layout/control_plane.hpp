@@ -11,6 +11,7 @@
 #include <sluice/ipc/control.hpp>
 
 #include "death/death.hpp"
+#include "layout/place_entry.hpp"
 
 namespace sluice::detail {
 
@@ -54,6 +55,7 @@ struct WorkerEntry {
   std::atomic<std::int64_t> noticed_ns[ipc::kLivesKept];
   std::atomic<Cause> last_cause;
   std::uint32_t reserved;
+  PlaceEntry place;
   Blame blames[kBlamesKept];
 };
 
@@ -77,6 +79,11 @@ struct MasterRegister {
   char message[ipc::kMessageBytes];  // Why it failed; valid once state says so.
   std::atomic<std::uint64_t> observers_refused;
   std::atomic<std::uint64_t> reports_lost;  // Lines that could not be written.
+  PlaceEntry place;                         // Of master and supervisor.
+  SharedMask planned_for;                   // The units that the kernel granted when the places were planned.
+  std::atomic<std::uint64_t> plans;         // How many there have been after the first.
+  std::atomic<std::uint64_t> pages_looked_at;  // Of the sample: page_sample.hpp.
+  std::atomic<std::uint64_t> pages_elsewhere;  // Of these, on another node than asked for.
 };
 
 // The host is dead and the pipeline goes on to its end: nothing follows what the host's lanes hold, and no

@@ -1,17 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "layout/placement.hpp"
 
+#include <utility>
+
 #include <sluice/pinning/bind.hpp>
-#include <sluice/pinning/topology.hpp>
+#include <sluice/pinning/calibration.hpp>
+#include <sluice/pinning/claims.hpp>
+#include <sluice/pinning/masks.hpp>
 
 namespace sluice::detail {
 namespace {
-
-const pinning::Place& place_of(const Placement& placement, ProcessIndex process) {
-  if (process == kHostProcess) return placement.plan.host;
-  if (process == kMasterProcess) return placement.plan.master;
-  return placement.workers[worker_of(process)];
-}
 
 pinning::Traffic traffic_of(const Route& route) {
   return route.kind == RouteKind::broadcast ? pinning::Traffic::broadcast : pinning::Traffic::routed;
@@ -38,17 +36,89 @@ pinning::PlanRequest request_of(const Graph& graph, const Layout& layout) {
   return request;
 }
 
-}  // namespace
+void remark_costs(Placement& placement) {
+  const pinning::MeasuredCosts& costs = placement.request.costs;
+  if (costs.empty()) return;
+  placement.plan.remarks.emplace_back(
+      costs.steady
+          ? "the way between units is as `sluice calibrate` has measured it"
+          : "units wander between caches here, as `sluice calibrate` has measured: how far apart two of "
+            "them are no plan can know, and this one goes by the topology");
+}
 
-Placement place(const Graph& graph, const Layout& layout, pinning::Policy policy) {
-  pinning::PlanRequest request = request_of(graph, layout);
-  request.policy = policy;
-  Placement placement{pinning::plan(pinning::read_topology(), request), {}};
+// Whether a process is confined by its mask or by its cpuset only the user knows.
+void remark_narrow_mask(Placement& placement) {
+  const pinning::CpuSet allowed = placement.topology.allowed();
+  pinning::Mask units{};
+  if (!placement.plan.oversubscribed || pinning::read_grantable(units) != 0) return;
+  const pinning::CpuSet grantable = pinning::set_of(units);
+  if (!grantable.includes(allowed) || grantable == allowed) return;
+  placement.plan.remarks.push_back(
+      "this process is bound to " + allowed.to_string() + " of " + grantable.to_string() +
+      ", and its workers with it; a host that binds itself, and not them, does so once "
+      "its Engine is made");
+}
+
+Placement placed(pinning::Topology topology, pinning::PlanRequest request) {
+  Placement placement{std::move(topology), std::move(request), {}, {}, {}};
+  placement.plan = pinning::plan(placement.topology, placement.request);
+  remark_costs(placement);
+  remark_narrow_mask(placement);
   for (const pinning::StagePlan& stage : placement.plan.stages) {
     for (const pinning::Place& place : stage.workers)
       placement.workers.push_back(place);
   }
   return placement;
+}
+
+bool binds(const Placement& placement) {
+  return placement.request.policy != pinning::Policy::none &&
+         placement.request.policy != pinning::Policy::floating;
+}
+
+}  // namespace
+
+const pinning::Place& place_of(const Placement& placement, ProcessIndex process) {
+  if (process == kHostProcess) return placement.plan.host;
+  if (process == kMasterProcess) return placement.plan.master;
+  return placement.workers[worker_of(process)];
+}
+
+Placement place(const Graph& graph, const Layout& layout, pinning::Policy policy) {
+  pinning::PlanRequest request = request_of(graph, layout);
+  request.policy = policy;
+  pinning::Topology topology = pinning::read_topology();
+  // What a process may run on everywhere has no distances.
+  if (policy != pinning::Policy::none && policy != pinning::Policy::floating)
+    request.costs = pinning::kept_costs(topology);
+  return placed(std::move(topology), std::move(request));
+}
+
+Placement placed_beside(Placement placement, std::vector<pinning::Claim> claims,
+                        std::optional<pinning::CpuSet> host) {
+  if (claims.empty() && !host) return placement;
+  placement.request.claims = std::move(claims);
+  placement.request.host = std::move(host);
+  return placed(std::move(placement.topology), std::move(placement.request));
+}
+
+pinning::CpuSet claimed_units(const Placement& placement) {
+  pinning::CpuSet units;
+  if (!binds(placement)) return units;
+  for (const pinning::Place& place : placement.workers)
+    units |= place.units;
+  return units;
+}
+
+Placement placed_anew(const Placement& placement, const pinning::CpuSet& grantable) {
+  pinning::Topology topology = placement.topology;
+  pinning::CpuSet units = topology.allowed() & grantable;
+  if (units.empty()) units = grantable;
+  for (pinning::ProcessingUnit& unit : topology.units)
+    unit.allowed = units.contains(unit.os_index);
+  pinning::PlanRequest request = placement.request;
+  if (!placement.claim_mark.empty()) request.claims = pinning::claims_of_others(placement.claim_mark);
+  return placed(std::move(topology), std::move(request));
 }
 
 pinning::Report bind_segment(const Layout& layout, const ipc::Segment& segment, const Placement& placement) {

@@ -2,23 +2,40 @@
 // Placement: the plan for a layout's processes, and the memory of its regions bound to it.
 #pragma once
 
+#include <optional>
 #include <string>
+#include <vector>
 
 #include <sluice/detail/graph.hpp>
 #include <sluice/pinning/plan.hpp>
 #include <sluice/pinning/report.hpp>
+#include <sluice/pinning/topology.hpp>
 
 #include "layout/layout.hpp"
 
 namespace sluice::detail {
 
+// With what it was planned from, to plan anew.
 struct Placement {
+  pinning::Topology topology;
+  pinning::PlanRequest request;
   pinning::Plan plan;
   Indexed<WorkerIndex, pinning::Place> workers;
+  // Of this pipeline's claim: pinning/claims.hpp. Empty while it makes none.
+  std::string claim_mark;
 };
 
 // Throws Error when this process may run nowhere.
 Placement place(const Graph& graph, const Layout& layout, pinning::Policy policy);
+// The same pipeline beside what others claim, and with a host that is bound to those units already.
+Placement placed_beside(Placement placement, std::vector<pinning::Claim> claims,
+                        std::optional<pinning::CpuSet> host);
+// What the workers are bound to; nothing for those that float.
+pinning::CpuSet claimed_units(const Placement& placement);
+// As place(), on those units that `grantable` has of the ones that it was planned for; on all of `grantable` if
+// it has none of them, and beside what others claim now. Throws Error when that leaves none.
+Placement placed_anew(const Placement& placement, const pinning::CpuSet& grantable);
+const pinning::Place& place_of(const Placement& placement, ProcessIndex process);
 
 // Before the first touch: a region's plain part to its owner's node, a ring to its consumer's.
 pinning::Report bind_segment(const Layout& layout, const ipc::Segment& segment, const Placement& placement);

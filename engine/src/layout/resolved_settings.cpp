@@ -109,6 +109,8 @@ PipelineSettings resolve(const Settings& settings, const Graph& graph) {
   resolved.log = {log_level(settings.choice("log.level")),
                   settings.choice("log.format") == "json" ? LogFormat::json : LogFormat::text,
                   settings.choice("log.format") == "auto"};
+  resolved.claims = settings.flag("placement.claims");
+  resolved.verify = settings.duration("placement.verify");
   resolved.watchdog_tick = settings.duration("watchdog.tick");
   resolved.host_death =
       settings.choice("host.death") == "stop" ? HostDeathPolicy::stop : HostDeathPolicy::drain;

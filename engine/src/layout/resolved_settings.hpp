@@ -91,6 +91,8 @@ struct PipelineSettings {
   ObserverSettings observers;
   LogSettings log;
   std::chrono::nanoseconds watchdog_tick{0};
+  bool claims = false;                 // Whether other pipelines are planned around, and know of this one.
+  std::chrono::nanoseconds verify{0};  // Between two looks at the places; 0: none.
   HostDeathPolicy host_death = HostDeathPolicy::stop;
   MasterPriority master_priority = MasterPriority::raised;
   DumpedSegment dumped_segment = DumpedSegment::control;

@@ -12,9 +12,9 @@
 
 namespace sluice::detail {
 
-Master::Master(const Wiring& wiring, const Indexed<WorkerIndex, pinning::Place>& places, Lifeline& lifeline,
-               ObserverSocket& observer_socket, LogChannel& log, const HostWatch& host,
-               const Parent& supervisor)
+Master::Master(const Wiring& wiring, const Placement& placement, Lifeline& lifeline,
+               ObserverSocket& observer_socket, LogChannel& log, pinning::HeldClaim& claim,
+               const HostWatch& host, const Parent& supervisor)
     : wiring_{wiring},
       host_{host},
       supervisor_{supervisor},
@@ -22,9 +22,10 @@ Master::Master(const Wiring& wiring, const Indexed<WorkerIndex, pinning::Place>&
       log_{log, wiring.settings().log, wiring.graph().name},
       news_{wiring, log_},
       dumper_{report_log_},
-      spawner_{wiring, places, lifeline, observer_socket, log, epoll_, children_},
+      spawner_{wiring, placement.workers, lifeline, observer_socket, log, claim, epoll_, children_},
       exits_{wiring, epoll_, children_, spawner_, reaper_, report_log_, news_, dumper_},
       stalls_{wiring, children_, report_log_, news_, dumper_},
+      places_{wiring, placement, children_, report_log_},
       observers_{wiring, observer_socket, epoll_, report_log_, news_},
       standstill_{wiring, children_} {}
 
@@ -47,6 +48,7 @@ void Master::prepare() {
   for (const WorkerIndex worker : wiring_.workers())
     children_.push_back(Child{worker, wiring_.settings(), wiring_.settings(worker)});
   stalls_.set_ticks();
+  places_.begin();
   if (!epoll_.open() || !epoll_.add(wiring_.bell(kMasterProcess).fd(), kBellEvent) ||
       !epoll_.add(host_.pidfd, kHostEvent) || !epoll_.add(host_.line, kHostEvent) ||
       !epoll_.add(supervisor_.pidfd.get(), kSupervisorEvent)) {
@@ -67,6 +69,7 @@ void Master::supervise() {
     spawner_.start_due();
     observers_.listen_if_due();
     spawner_.prepare_standby();
+    places_.look_if_due();
     if (monotonic_now() < stalls_.next_look()) continue;
     reaper_.reap_late();
     stalls_.look_at_workers();
@@ -76,7 +79,8 @@ void Master::supervise() {
 }
 
 std::chrono::nanoseconds Master::time_to_sleep() const noexcept {
-  const auto next = std::min({stalls_.next_look(), spawner_.next_due(), observers_.next_due()});
+  const auto next =
+      std::min({stalls_.next_look(), spawner_.next_due(), observers_.next_due(), places_.next_look()});
   return std::max(next - monotonic_now(), std::chrono::nanoseconds{0});
 }
 

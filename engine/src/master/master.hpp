@@ -9,6 +9,7 @@
 //   Spawner        makes processes: the standby, newborns, their registration
 //   ExitHandler    a worker's process has exited: autopsy, budget, replacement (replacement.cpp), report
 //   StallHandler   every tick: observe, judge; a worker that stalls is captured and killed
+//   PlaceKeeper    every half second: is each worker where it belongs
 //   Observers      clients at the observer socket
 //   Standstill     all workers stand still at their next commit, for a park
 //
@@ -23,10 +24,11 @@
 #include <sys/types.h>
 
 #include <sluice/detail/descriptor.hpp>
-#include <sluice/pinning/place.hpp>
+#include <sluice/pinning/claims.hpp>
 
 #include "death/report_log.hpp"
 #include "death/stack_dumper.hpp"
+#include "layout/placement.hpp"
 #include "layout/wiring.hpp"
 #include "log/log.hpp"
 #include "master/child.hpp"
@@ -35,6 +37,7 @@
 #include "master/lifeline.hpp"
 #include "master/news.hpp"
 #include "master/observers.hpp"
+#include "master/place_keeper.hpp"
 #include "master/reaper.hpp"
 #include "master/spawner.hpp"
 #include "master/stall_handler.hpp"
@@ -57,9 +60,9 @@ class Master {
     int pidfd;  // It is dead.
     int line;   // It is dead, or has become another program: exec closes the line.
   };
-  // `places` are those of the workers.
-  Master(const Wiring& wiring, const Indexed<WorkerIndex, pinning::Place>& places, Lifeline& lifeline,
-         ObserverSocket& observer_socket, LogChannel& log, const HostWatch& host, const Parent& supervisor);
+  Master(const Wiring& wiring, const Placement& placement, Lifeline& lifeline,
+         ObserverSocket& observer_socket, LogChannel& log, pinning::HeldClaim& claim, const HostWatch& host,
+         const Parent& supervisor);
 
   // To the end of the pipeline and of this process; or to the death of the supervisor, and then it returns:
   // this process has been the master for the longest time.
@@ -101,6 +104,7 @@ class Master {
   Spawner spawner_;
   ExitHandler exits_;
   StallHandler stalls_;
+  PlaceKeeper places_;
   Observers observers_;
   Standstill standstill_;
 };

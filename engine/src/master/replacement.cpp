@@ -186,7 +186,7 @@ void Spawner::enter(const Child& child) {
 // region, recovers and goes to work.
 void Spawner::become_worker(WorkerIndex worker, bool bound) noexcept {
   await_registration(wiring_.entry(worker), bound);
-  run_worker(wiring_, places_[worker], worker);
+  run_worker(wiring_, place_in(wiring_.entry(worker).place, places_[worker]), worker);
 }
 
 }  // namespace sluice::detail

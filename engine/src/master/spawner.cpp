@@ -28,6 +28,7 @@ void Spawner::prepare_standby() {
 void Spawner::become_newborn() noexcept {
   observer_socket_.let_go();
   log_.let_go();
+  claim_.let_go();
   prepare_worker(wiring_);
   start_mm_pin();
 }

@@ -9,6 +9,7 @@
 #include <chrono>
 #include <sys/types.h>
 
+#include <sluice/pinning/claims.hpp>
 #include <sluice/pinning/place.hpp>
 
 #include "layout/wiring.hpp"
@@ -26,15 +27,17 @@ inline constexpr std::chrono::nanoseconds kStandbyPause = std::chrono::microseco
 
 class Spawner {
  public:
-  // All must outlive it; `places` are those of the workers. The newborn let go of the observer socket and of
-  // the log.
+  // All must outlive it; `places` are those planned at the start. The newborn let go of the observer socket,
+  // of the log and of the claim.
   Spawner(const Wiring& wiring, const Indexed<WorkerIndex, pinning::Place>& places, Lifeline& lifeline,
-          ObserverSocket& observer_socket, LogChannel& log, const Epoll& epoll, Children& children) noexcept
+          ObserverSocket& observer_socket, LogChannel& log, pinning::HeldClaim& claim, const Epoll& epoll,
+          Children& children) noexcept
       : wiring_{wiring},
         places_{places},
         lifeline_{lifeline},
         observer_socket_{observer_socket},
         log_{log},
+        claim_{claim},
         epoll_{epoll},
         children_{children} {}
 
@@ -71,6 +74,7 @@ class Spawner {
   Lifeline& lifeline_;
   ObserverSocket& observer_socket_;
   LogChannel& log_;
+  pinning::HeldClaim& claim_;
   const Epoll& epoll_;
   Children& children_;
   Standby standby_;

@@ -22,6 +22,8 @@
 // That is safe at any time: no process acts on a pid alone, but on a pid and an identity (descriptor.hpp).
 #pragma once
 
+#include <sluice/pinning/claims.hpp>
+
 #include "layout/placement.hpp"
 #include "layout/wiring.hpp"
 #include "log/log_channel.hpp"
@@ -41,6 +43,7 @@ struct Command {
   Lifeline& lifeline;
   ObserverSocket& observer_socket;
   LogChannel& log;
+  pinning::HeldClaim& claim;
   int host;             // The pidfd of the process that embeds the engine.
   Lifeline& host_line;  // Held by that process.
 };

@@ -8,6 +8,7 @@
 
 #include <sluice/detail/clock.hpp>
 #include <sluice/detail/problems.hpp>
+#include <sluice/error.hpp>
 #include <sluice/state.hpp>
 
 #include "layout/verdict.hpp"
@@ -60,6 +61,18 @@ void read_outside(const ipc::Control& control, WorkerStats& stats) {
   stats.outside_for = monotonic_now() - std::chrono::nanoseconds{since};
 }
 
+void read_place(const PlaceEntry& entry, WorkerStats& stats) {
+  constexpr auto kRelaxed = std::memory_order_relaxed;
+  const pinning::Mask units = load_mask(entry.units);
+  // Known stats have the place of the start.
+  if (!pinning::is_empty(units)) stats.place = pinning::set_of(units).to_string();
+  stats.displaced = entry.displaced.load(kRelaxed);
+  stats.put_back = entry.put_back.load(kRelaxed);
+  stats.planned_anew = entry.planned_anew.load(kRelaxed);
+  if (const int refused = entry.refused.load(kRelaxed); refused != 0)
+    stats.place_refused = errno_text(refused);
+}
+
 void read_worker(const SegmentMap& map, const WorkerMemory& worker, WorkerStats& stats) {
   constexpr auto kRelaxed = std::memory_order_relaxed;
   const WorkerEntry& entry = worker.entry();
@@ -74,6 +87,7 @@ void read_worker(const SegmentMap& map, const WorkerMemory& worker, WorkerStats&
   stats.starved = entry.starved.load(kRelaxed);
   const Cause last = entry.last_cause.load(kRelaxed);
   if (stats.restarts != 0) stats.last_death = name_of(last);
+  read_place(entry.place, stats);
   stats.dead_letters = worker.cursors()[kDeadLetters].load(kRelaxed);
   stats.batches = counters.batches.value();
   stats.dropped = counters.dropped.value();
@@ -106,6 +120,8 @@ void read_stats(const SegmentMap& map, Stats& stats) {
   stats.masters = master.masters.load(kRelaxed);
   stats.master_at_work = std::chrono::nanoseconds{master.at_work_ns.load(kRelaxed)};
   stats.observers_refused = master.observers_refused.load(kRelaxed);
+  stats.pages_looked_at = master.pages_looked_at.load(kRelaxed);
+  stats.pages_elsewhere = master.pages_elsewhere.load(kRelaxed);
   stats.reports_lost = master.reports_lost.load(kRelaxed);
   WorkerIndex index;
   for (StageStats& stage : stats.stages) {

@@ -36,6 +36,22 @@ std::string places_of(const StageStats& stage) {
   return text;
 }
 
+std::string times_text(std::uint32_t count) {
+  return count == 1 ? "once" : fmt::format("{} times", count);
+}
+
+// Empty for a worker that has always been where it belongs.
+std::string place_text(const WorkerStats& worker) {
+  if (worker.displaced == 0 && worker.planned_anew == 0) return {};
+  std::string text = fmt::format("{:<12} {}: place {}", "", worker.name, worker.place);
+  if (worker.displaced != 0)
+    text += fmt::format(", found elsewhere {}, put back {}", times_text(worker.displaced),
+                        times_text(worker.put_back));
+  if (worker.planned_anew != 0) text += fmt::format(", planned anew {}", times_text(worker.planned_anew));
+  if (!worker.place_refused.empty()) text += fmt::format(" (it stays there: {})", worker.place_refused);
+  return text + "\n";
+}
+
 // A source takes no events in; what it makes is what it did.
 std::uint64_t events_of(const StageStats& stage) {
   return stage.source ? stage.events_out() : stage.events_in();
@@ -98,6 +114,7 @@ std::string to_text(const Stats& now, const Stats& before, double seconds) {
                         stage.workers.size(), places_of(stage), events, rate, stage.occupancy() * 100,
                         stage.restarts(), verdicts_of(stage));
     for (const WorkerStats& worker : stage.workers) {
+      text += place_text(worker);
       if (worker.outside.empty()) continue;
       text += fmt::format("{:<12} {} waits outside since {} s: {}\n", "", worker.name,
                           std::chrono::duration_cast<std::chrono::seconds>(worker.outside_for).count(),
@@ -107,6 +124,10 @@ std::string to_text(const Stats& now, const Stats& before, double seconds) {
       text +=
           fmt::format("{:<12} {} dead letters: sluice dead list {}\n", "", stage.dead_letters(), now.reports);
     }
+  }
+  if (now.pages_elsewhere != 0) {
+    text += fmt::format("{} of {} pages looked at are on another node than asked for\n", now.pages_elsewhere,
+                        now.pages_looked_at);
   }
   if (now.reports_lost != 0)
     text += fmt::format("{} reports could not be written into {}\n", now.reports_lost, now.reports);

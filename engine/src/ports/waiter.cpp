@@ -33,8 +33,14 @@ void DoorbellWaiter::rouse() noexcept {
   }
 }
 
+const ipc::WaitPolicy& DoorbellWaiter::policy() const noexcept {
+  static constexpr ipc::WaitPolicy kCrowded{};
+  // relaxed: seen a wait later, it costs one more spin.
+  return crowded_ != nullptr && crowded_->load(std::memory_order_relaxed) != 0 ? kCrowded : policy_;
+}
+
 ipc::Woken DoorbellWaiter::wait_until(const std::function<bool()>& ready, std::chrono::nanoseconds bound) {
-  ipc::WaitPolicy policy = policy_;
+  ipc::WaitPolicy policy = this->policy();
   policy.bound = std::min(policy.bound, bound);
   if (alone_) rouse();
   if (in_vain_ && policy.sleep) {
@@ -50,9 +56,9 @@ ipc::Woken DoorbellWaiter::wait_until(const std::function<bool()>& ready, std::c
 
 void DoorbellWaiter::pause(std::chrono::nanoseconds limit) {
   // A process that may not sleep asks again at once. Spinning before the sleep would be in vain: nothing can come.
-  if (policy_.sleep) {
+  if (policy().sleep) {
     bell_.wait(limit);
-  } else if (policy_.yield.count() > 0) {
+  } else if (policy().yield.count() > 0) {
     ::sched_yield();
   }
 }

@@ -2,6 +2,7 @@
 // How a process waits on its doorbell: the host at its inlets and outlets, a worker for input and for room.
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <functional>
@@ -39,23 +40,26 @@ class Waiter {
 ipc::WaitPolicy wait_policy(const WaitSettings& settings, bool shared_place);
 
 // Waits on the doorbell of the calling process. A process that is `alone` waits in one thread only: after
-// many waits without a sleep it says that it is wide awake.
+// many waits without a sleep it says that it is wide awake. While `crowded` is not 0 its place is shared, and it never
+// spins whatever the policy says: the master may give it another place while it runs.
 class DoorbellWaiter final : public Waiter {
  public:
   DoorbellWaiter(const ipc::WaitPolicy& policy, ipc::Control& own, const ipc::Doorbell& bell,
-                 bool alone = false)
-      : policy_{policy}, own_{own}, bell_{bell}, alone_{alone} {}
+                 bool alone = false, const std::atomic<std::uint32_t>* crowded = nullptr)
+      : policy_{policy}, own_{own}, bell_{bell}, alone_{alone}, crowded_{crowded} {}
 
   ipc::Woken wait_until(const std::function<bool()>& ready, std::chrono::nanoseconds bound) override;
   void pause(std::chrono::nanoseconds limit) override;
 
  private:
   void rouse() noexcept;
+  const ipc::WaitPolicy& policy() const noexcept;
 
   ipc::WaitPolicy policy_;
   ipc::Control& own_;
   const ipc::Doorbell& bell_;
   bool alone_;
+  const std::atomic<std::uint32_t>* crowded_;
   bool in_vain_ = false;    // The last wait came to its bound.
   std::uint32_t naps_ = 0;  // Of this process, at the last wait.
   std::uint32_t waits_without_nap_ = 0;

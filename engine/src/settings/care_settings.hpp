@@ -295,6 +295,7 @@ inline constexpr std::array kCareSettings = {
             .shared = "none",
             .choices = "auto|compact|spread|float|none",
             .example = "spread",
+<<<<<<< HEAD
             .meaning = "Where workers are pinned. `auto` gives events the shortest way, as far as each "
                        "worker has a core; "
                        "`compact` puts stages on neighbouring cores in their order, `spread` on cores far "
@@ -305,6 +306,37 @@ inline constexpr std::array kCareSettings = {
             .trade_off = "`auto` and `compact` make the way between stages short; `spread` gives each worker "
                          "more cache and "
                          "memory bandwidth; `float` and `none` suit processors that others use too."},
+=======
+            .meaning =
+                "Where workers are pinned. `compact` puts neighbouring stages on cores close to each other, "
+                "`spread` on cores far apart, `none` leaves them to the kernel.",
+            .trade_off =
+                "`compact` makes the way between stages short; `spread` gives each worker more cache and "
+                "memory bandwidth; `none` suits processors that others use too."},
+    Setting{.key = "placement.claims",
+            .type = SettingType::flag,
+            .fallback = "yes",
+            .example = "no",
+            .meaning = "Whether this pipeline keeps off the units that the workers of other pipelines are "
+                       "bound to, while there are "
+                       "others, and tells them of its own. What it shares is in its plan.",
+            .trade_off = "Two pipelines on the same cores are each slower than half; without claims each "
+                         "gets the places that it "
+                         "would have alone."},
+    Setting{.key = "placement.verify",
+            .type = SettingType::duration,
+            .fallback = "500ms",
+            .least = "0s",
+            .most = "1h",
+            .example = "1s",
+            .meaning = "How often the master asks the kernel where each worker may run, puts back one whose "
+                       "mask somebody "
+                       "has rewritten, and plans anew when units are gone or have come back. 0 is never.",
+            .trade_off = "A look takes less than a microsecond a worker. Without one, a taskset, a cpuset "
+                         "that changes or a "
+                         "unit that goes offline costs the workers their places until the next start, and "
+                         "nobody says so."},
+>>>>>>> 4b692c8 (Places are kept while a pipeline runs; host and other pipelines are planned around)
     Setting{
         .key = "power.latency",
         .type = SettingType::choice,

@@ -141,7 +141,11 @@ void run_loop(WorkerLoop& loop, OutsideWait& outside) {
 void work(const Wiring& wiring, const pinning::Place& place, WorkerIndex worker, ipc::Control& control,
           ipc::Life& life) {
   const WaitSettings& settings = wiring.settings(worker).wait;
-  DoorbellWaiter waiter{wait_policy(settings, place.shared), control, wiring.bell(worker), true};
+  // A worker that a test or a benchmark places by itself has no entry.
+  const PlaceEntry& entry = wiring.entry(worker).place;
+  const bool entered = !pinning::is_empty(load_mask(entry.units));
+  DoorbellWaiter waiter{wait_policy(settings, place.shared && !entered), control, wiring.bell(worker), true,
+                        entered ? &entry.shared : nullptr};
   OutsideWait outside{wiring, worker};
   Refusals refusals{wiring, worker};
   bool at_ease = false;

@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "master/page_sample.hpp"
+
+#include <algorithm>
+#include <cerrno>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <sluice/detail/pages.hpp>
+
+#include "layout/relaxed.hpp"
+
+// relaxed throughout: counts for people, written by the master alone.
+namespace sluice::detail {
+namespace {
+
+// Another page of a piece each round, spread over it.
+std::size_t page_of(std::size_t round, std::size_t pages) noexcept {
+  constexpr std::size_t kStride = 7919;  // A prime that divides no power of two.
+  return round * kStride % pages;
+}
+
+}  // namespace
+
+PageSample::PageSample(const Wiring& wiring, const Placement& placement) : wiring_{wiring} {
+  if (placement.topology.nodes.size() < 2) return;
+  const Layout& layout = wiring.layout();
+  for (const ProcessIndex process : layout.processes.indices())
+    add(wiring.segment().plain(process.value()), place_of(placement, process).numa_node);
+  for (const LaneLayout& lane : layout.lanes) {
+    const ipc::RingView ring = wiring.segment().ring(lane.producer.value(), lane.ring);
+    add({ring.data, ring.capacity_bytes}, place_of(placement, lane.consumer).numa_node);
+  }
+}
+
+void PageSample::add(std::span<const std::byte> memory, int node) {
+  if (node >= 0 && !memory.empty()) pieces_.push_back({memory, node});
+}
+
+int PageSample::look() noexcept {
+  std::array<void*, kPagesAsked> pages{};
+  std::array<int, kPagesAsked> asked{};
+  std::array<int, kPagesAsked> found{};
+  const std::size_t count = std::min(kPagesAsked, pieces_.size());
+  for (std::size_t i = 0; i < count; ++i) {
+    const Piece& piece = pieces_[next_piece_];
+    const std::size_t in_piece = page_of(round_, std::max<std::size_t>(piece.memory.size() / kPageBytes, 1));
+    const std::byte* page = piece.memory.data() + in_piece * kPageBytes;
+    // The kernel tells of pages that this process has mapped: it looks at it once.
+    static_cast<void>(*static_cast<const volatile std::byte*>(page));
+    pages[i] = const_cast<std::byte*>(page);
+    asked[i] = piece.node;
+    found[i] = -ENOENT;
+    if (++next_piece_ == pieces_.size()) {
+      next_piece_ = 0;
+      ++round_;
+    }
+  }
+  if (::syscall(SYS_move_pages, 0, count, pages.data(), nullptr, found.data(), 0) != 0) {
+    pieces_.clear();
+    return errno;
+  }
+  std::uint64_t elsewhere = 0;
+  for (std::size_t i = 0; i < count; ++i)
+    elsewhere += found[i] >= 0 && found[i] != asked[i] ? 1 : 0;
+  MasterRegister& own = wiring_.master();
+  own.pages_looked_at.store(own.pages_looked_at.load(kRelaxed) + count, kRelaxed);
+  own.pages_elsewhere.store(own.pages_elsewhere.load(kRelaxed) + elsewhere, kRelaxed);
+  return 0;
+}
+
+}  // namespace sluice::detail

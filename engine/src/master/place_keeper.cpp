@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "master/place_keeper.hpp"
+
+#include <bit>
+#include <cerrno>
+
+#include <fmt/format.h>
+
+#include <sluice/error.hpp>
+
+#include "death/report_file.hpp"
+#include "layout/place_entry.hpp"
+#include "layout/relaxed.hpp"
+
+// relaxed throughout: the master's own words, and words of workers that are looked at again and again.
+namespace sluice::detail {
+namespace {
+
+constexpr std::chrono::milliseconds kLookForPlan{2};
+
+std::uint32_t count_up(std::atomic<std::uint32_t>& count) noexcept {
+  const std::uint32_t now = count.load(kRelaxed) + 1;
+  count.store(now, kRelaxed);
+  return now;
+}
+
+// It binds itself before it is ready.
+bool has_bound_itself(const Wiring& wiring, const Child& child) noexcept {
+  const ipc::Control& control = wiring.worker(child.worker).control();
+  if (child.pid == 0 || control.pid.load(kRelaxed) != child.pid) return false;
+  const ipc::Life& life = control.lives[control.incarnation.load(kRelaxed) % ipc::kLivesKept];
+  return life.ready_ns.load(kRelaxed) != 0;
+}
+
+bool is_a_refusal(int error) noexcept {
+  return error != 0 && error != EINVAL;
+}
+
+}  // namespace
+
+PlaceKeeper::PlaceKeeper(const Wiring& wiring, const Placement& placement, const Children& children,
+                         const ReportLog& report_log)
+    : wiring_{wiring},
+      placement_{placement},
+      children_{children},
+      report_log_{report_log},
+      interval_{wiring.settings().verify},
+      next_look_{std::chrono::nanoseconds::max()},
+      pages_{wiring, placement},
+      new_plan_{placement} {
+  for ([[maybe_unused]] const WorkerIndex worker : wiring.workers())
+    given_up_.push_back({});
+}
+
+void PlaceKeeper::begin() {
+  MasterRegister& own = wiring_.master();
+  if (pinning::is_empty(load_mask(own.planned_for))) {
+    enter_place(own.place, placement_.plan.master);
+    for (const WorkerIndex worker : wiring_.workers())
+      enter_place(wiring_.entry(worker).place, placement_.workers[worker]);
+    // A kernel that does not tell refuses to bind as well: nothing is planned anew there.
+    pinning::Mask units;
+    if (pinning::read_grantable(units) == 0) store_mask(own.planned_for, units);
+  }
+  if (interval_.count() > 0) next_look_ = monotonic_now() + interval_;
+}
+
+void PlaceKeeper::look_if_due() {
+  if (monotonic_now() < next_look_) return;
+  look();
+  next_look_ = monotonic_now() + (new_plan_.under_way() ? std::chrono::nanoseconds{kLookForPlan} : interval_);
+}
+
+void PlaceKeeper::look() {
+  if (new_plan_.under_way()) return take_new_plan();
+  keep_control_plane();
+  bool some_gone = false;
+  for (const Child& child : children_) {
+    if (has_bound_itself(wiring_, child) && keep(child)) some_gone = true;
+  }
+  look_for_other_units(some_gone);
+  if (pages_.idle()) return;
+  if (const int error = pages_.look(); error != 0) {
+    report_log_.append(fmt::format(R"({},"what":"memory","error":"{}")",
+                                   report_head("place", wiring_.graph().name), errno_text(error)));
+  }
+}
+
+// Whether it was put back; `granted` is what the kernel says afterwards.
+bool PlaceKeeper::try_to_keep(pid_t pid, const pinning::Mask& asked, pinning::Mask& granted,
+                              int& error) noexcept {
+  error = pinning::write_mask(pid, asked);
+  if (pinning::read_mask(pid, granted) != 0) error = ESRCH;
+  return error == 0 && granted == asked;
+}
+
+void PlaceKeeper::keep_control_plane() noexcept {
+  const MasterRegister& own = wiring_.master();
+  const pinning::Mask asked = load_mask(own.place.units);
+  if (pinning::is_empty(asked)) return;
+  for (const pid_t pid : {pid_t{0}, pid_t{own.supervisor.pid.load(kRelaxed)}}) {
+    pinning::Mask found;
+    int error = 0;
+    if (pinning::read_mask(pid, found) == 0 && found != asked) try_to_keep(pid, asked, found, error);
+  }
+}
+
+// Whether units of its place are gone. A pid of a child is the child's until this process or the supervisor has reaped
+// it; it is looked at as a worker's, and was ready: a process that has taken the pid in this instant is the worst case.
+bool PlaceKeeper::keep(const Child& child) {
+  PlaceEntry& entry = wiring_.entry(child.worker).place;
+  GivenUp& given_up = given_up_[child.worker];
+  const pinning::Mask asked = load_mask(entry.units);
+  pinning::Mask found;
+  if (pinning::is_empty(asked) || pinning::read_mask(child.pid, found) != 0) return false;
+  if (found == asked) {
+    given_up = {};
+    entry.refused.store(0, kRelaxed);
+    return false;
+  }
+  if (given_up.pid == child.pid && given_up.found == found) return given_up.units_gone;
+  if (await_death(child.pidfd, std::chrono::milliseconds{0})) return false;
+  count_up(entry.displaced);
+  pinning::Mask granted;
+  int error = 0;
+  if (try_to_keep(child.pid, asked, granted, error)) {
+    pinning::keep_threads_within(child.pid, asked);
+    count_up(entry.put_back);
+    given_up = {};
+    tell(child, found, "put back", 0);
+    return false;
+  }
+  if (error == ESRCH) return false;
+  given_up = {child.pid, granted, !is_a_refusal(error)};
+  entry.refused.store(error == 0 ? EINVAL : error, kRelaxed);
+  tell(child, found, given_up.units_gone ? "units are gone" : "refused", error);
+  return given_up.units_gone;
+}
+
+// The kernel is asked for more only when units are missing, or were: then a plan for those that there are is due
+// whenever they change.
+void PlaceKeeper::look_for_other_units(bool some_gone) {
+  const pinning::Mask planned_for = load_mask(wiring_.master().planned_for);
+  if (!some_gone && wiring_.master().plans.load(kRelaxed) == 0) return;
+  pinning::Mask units;
+  if (pinning::read_grantable(units) != 0 || units == planned_for) return;
+  new_plan_.begin(units);
+}
+
+void PlaceKeeper::take_new_plan() {
+  const auto planned = new_plan_.result();
+  if (new_plan_.under_way()) return;
+  MasterRegister& own = wiring_.master();
+  if (!planned.empty()) {
+    enter_place(own.place, planned[0].units, planned[0].numa_node, planned[0].shared != 0);
+    for (const WorkerIndex worker : wiring_.workers())
+      give_place(worker, planned[1 + worker.value()]);
+    keep_control_plane();
+    own.plans.store(own.plans.load(kRelaxed) + 1, kRelaxed);
+  }
+  // Last: a next master that does not find it plans once more. Where no plan was to be had, none is tried until the
+  // units change.
+  store_mask(own.planned_for, new_plan_.units());
+}
+
+void PlaceKeeper::give_place(WorkerIndex worker, const NewPlan::Entry& planned) {
+  PlaceEntry& entry = wiring_.entry(worker).place;
+  const Child& child = children_[worker];
+  const bool same = load_mask(entry.units) == planned.units;
+  enter_place(entry, planned.units, planned.numa_node, planned.shared != 0);
+  given_up_[worker] = {};
+  if (same) return;
+  count_up(entry.planned_anew);
+  if (!has_bound_itself(wiring_, child)) return;
+  pinning::Mask found;
+  pinning::read_mask(child.pid, found);
+  int error = 0;
+  pinning::Mask granted;
+  if (!try_to_keep(child.pid, planned.units, granted, error)) return;  // The next look says why.
+  pinning::keep_threads_within(child.pid, planned.units);
+  entry.refused.store(0, kRelaxed);
+  tell(child, found, "planned anew", 0);
+}
+
+void PlaceKeeper::tell(const Child& child, const pinning::Mask& found, const char* did, int error) {
+  const PlaceEntry& entry = wiring_.entry(child.worker).place;
+  // Whoever rewrites the mask every second must not fill the disk: the 1st, 2nd, 4th, 8th time.
+  const std::uint32_t times = entry.displaced.load(kRelaxed);
+  if (times != 0 && !std::has_single_bit(times)) return;
+  report_log_.append(
+      fmt::format(R"({},"worker":"{}","pid":{},"units":"{}","found":"{}","times":{},"did":"{}","error":"{}")",
+                  report_head("place", wiring_.graph().name), wiring_.name(child.worker), child.pid,
+                  pinning::set_of(load_mask(entry.units)).to_string(), pinning::set_of(found).to_string(),
+                  times, did, error == 0 ? "" : errno_text(error)));
+}
+
+}  // namespace sluice::detail

@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+// The place keeper: asks the kernel again and again on which units each worker may run and on which node its memory is,
+// puts back what somebody has moved, and plans anew when the units that there were are not to be had any more.
+//
+// Used by the master only, which enters the places in its register: a replacement binds itself to what stands there.
+// A look makes a system call for each worker, allocates nothing while all is well, and never waits: what takes long, the
+// new plan, is made by a short-lived fork of the master.
+//
+//   the mask is the place's                           nothing to do
+//   another mask, and the kernel takes the place back it is put back, with its threads that have left it
+//   the kernel refuses (EPERM)                        it is told, and not tried again until the mask changes
+//   the units are gone: cpuset, offline               a new plan for those that are left
+//   the units have come back                          a new plan once more
+#pragma once
+
+#include <chrono>
+#include <sys/types.h>
+
+#include <sluice/pinning/masks.hpp>
+
+#include "death/report_log.hpp"
+#include "layout/placement.hpp"
+#include "layout/wiring.hpp"
+#include "master/child.hpp"
+#include "master/new_plan.hpp"
+#include "master/page_sample.hpp"
+
+namespace sluice::detail {
+
+class PlaceKeeper {
+ public:
+  // All must outlive it.
+  PlaceKeeper(const Wiring& wiring, const Placement& placement, const Children& children,
+              const ReportLog& report_log);
+
+  // Before the first worker is started: enters the planned places, unless a master before has.
+  void begin();
+  std::chrono::nanoseconds next_look() const noexcept { return next_look_; }
+  void look_if_due();
+
+ private:
+  // What has been said of a process that could not be put back: not again while nothing changes.
+  struct GivenUp {
+    pid_t pid = 0;
+    pinning::Mask found{};
+    bool units_gone = false;
+  };
+
+  void look();
+  bool keep(const Child& child);
+  void keep_control_plane() noexcept;
+  bool try_to_keep(pid_t pid, const pinning::Mask& asked, pinning::Mask& granted, int& error) noexcept;
+  void look_for_other_units(bool some_gone);
+  void take_new_plan();
+  void give_place(WorkerIndex worker, const NewPlan::Entry& planned);
+  void tell(const Child& child, const pinning::Mask& found, const char* did, int error);
+
+  const Wiring& wiring_;
+  const Placement& placement_;
+  const Children& children_;
+  const ReportLog& report_log_;
+  std::chrono::nanoseconds interval_;
+  std::chrono::nanoseconds next_look_;
+  Indexed<WorkerIndex, GivenUp> given_up_;
+  PageSample pages_;
+  NewPlan new_plan_;
+};
+
+}  // namespace sluice::detail

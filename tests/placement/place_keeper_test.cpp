@@ -1,0 +1,262 @@
+// SPDX-License-Identifier: Apache-2.0
+// Places are kept while the pipeline runs: what somebody moves is put back, what cannot be had is planned anew.
+
+#include <cstddef>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+
+#include "child_status.hpp"
+#include "units.hpp"
+
+namespace sluice::test {
+namespace {
+
+class PlaceKeeper : public WithProcesses {};
+
+WorkerStats echo_of(const Engine& engine) {
+  return worker_of(engine, "echo/0");
+}
+
+std::string text_of_file(const std::filesystem::path& path) {
+  std::ifstream file{path};
+  std::ostringstream text;
+  text << file.rdbuf();
+  return text.str();
+}
+
+struct Reports {
+  Reports() { EXPECT_NE(::mkdtemp(path.data()), nullptr); }
+  ~Reports() { std::filesystem::remove_all(path); }
+  std::string deaths() const { return text_of_file(std::filesystem::path{path} / "deaths.jsonl"); }
+  std::string path = (std::filesystem::temp_directory_path() / "sluice-places-XXXXXX").string();
+};
+
+TEST_F(PlaceKeeper, PutsAWorkerBackWhoseMaskWasRewrittenAndCountsIt) {
+  const Reports reports;
+  Settings settings = placed_settings();
+  settings.set("report.path", reports.path);
+  Engine engine{echo_pipeline(), settings};
+  engine.start();
+  const WorkerStats before = echo_of(engine);
+  const CpuSet place = CpuSet::parse(before.place);
+  EXPECT_EQ(units_of(before.pid), place);
+  const CpuSet others = other_units(place);
+  if (others.empty()) GTEST_SKIP() << "there is one unit here, and no other mask to be had";
+
+  ASSERT_TRUE(set_units(before.pid, others));
+  EXPECT_TRUE(eventually([&] { return units_of(before.pid) == place; }, 2s));
+  EXPECT_TRUE(eventually([&] { return echo_of(engine).put_back == 1; }, 2s));
+  const WorkerStats after = echo_of(engine);
+  EXPECT_EQ(after.displaced, 1U);
+  EXPECT_EQ(after.planned_anew, 0U);
+  EXPECT_EQ(after.place_refused, "");
+  EXPECT_THAT(to_text(engine.stats(), {}, 0),
+              testing::HasSubstr("echo/0: place " + before.place + ", found elsewhere once"));
+  EXPECT_TRUE(
+      eventually([&] { return reports.deaths().find("\"report\":\"place\"") != std::string::npos; }, 2s));
+  EXPECT_THAT(reports.deaths(), testing::HasSubstr("\"did\":\"put back\""));
+  engine.stop();
+}
+
+TEST_F(PlaceKeeper, LooksOftenEnoughByItself) {
+  Settings settings = test_settings();
+  settings.set("placement.policy", "compact");
+  Engine engine{echo_pipeline(), settings};
+  engine.start();
+  const WorkerStats worker = echo_of(engine);
+  const CpuSet others = other_units(CpuSet::parse(worker.place));
+  if (others.empty()) GTEST_SKIP() << "there is one unit here, and no other mask to be had";
+  ASSERT_TRUE(set_units(worker.pid, others));
+  EXPECT_TRUE(eventually([&] { return units_of(worker.pid) == CpuSet::parse(worker.place); }, 2s));
+  engine.stop();
+}
+
+TEST_F(PlaceKeeper, DoesNotLookWhereItIsToldNotTo) {
+  Engine engine{echo_pipeline(), placed_settings("0s")};
+  engine.start();
+  const WorkerStats worker = echo_of(engine);
+  const CpuSet others = other_units(CpuSet::parse(worker.place));
+  if (others.empty()) GTEST_SKIP() << "there is one unit here, and no other mask to be had";
+  ASSERT_TRUE(set_units(worker.pid, others));
+  EXPECT_FALSE(eventually([&] { return units_of(worker.pid) != others; }, 700ms));
+  EXPECT_EQ(echo_of(engine).displaced, 0U);
+  engine.stop();
+}
+
+// Has a thread, which says its number.
+class Threaded {
+ public:
+  void operator()(const Item&, Output<std::int32_t>& out) {
+    std::atomic<pid_t> id{0};
+    threads_.emplace_back([&id, this] {
+      id = static_cast<pid_t>(::syscall(SYS_gettid));
+      while (!stop_.load())
+        std::this_thread::sleep_for(1ms);
+    });
+    while (id.load() == 0)
+      std::this_thread::yield();
+    out.push(id.load());
+  }
+  ~Threaded() {
+    stop_ = true;
+    for (std::thread& thread : threads_)
+      thread.join();
+  }
+
+ private:
+  std::atomic<bool> stop_{false};
+  std::vector<std::thread> threads_;
+};
+
+TEST_F(PlaceKeeper, PutsThreadsOfAHandlerBackWithIt) {
+  Pipeline pipeline{"threaded"};
+  pipeline.inlet<Item>("in").to<Threaded>("echo").outlet("out");
+  Engine engine{pipeline, placed_settings()};
+  engine.start();
+  auto in = engine.inlet<Item>("in");
+  auto out = engine.outlet<std::int32_t>("out");
+  ASSERT_EQ(in.push({0, 0}), PushResult::accepted);
+  pid_t thread = 0;
+  ASSERT_TRUE(eventually([&] {
+    out.poll([&thread](std::int32_t id) { thread = id; });
+    return thread != 0;
+  }));
+  const WorkerStats worker = echo_of(engine);
+  const CpuSet place = CpuSet::parse(worker.place);
+  const CpuSet others = other_units(place);
+  if (others.empty()) GTEST_SKIP() << "there is one unit here, and no other mask to be had";
+  if (!place.includes(others)) {
+    ASSERT_TRUE(set_units(thread, others));  // As taskset -a does it.
+    ASSERT_TRUE(set_units(worker.pid, others));
+    EXPECT_TRUE(eventually([&] { return units_of(thread) == place; }, 2s));
+  }
+  engine.stop();
+}
+
+TEST_F(PlaceKeeper, BringsAReplacementToTheSamePlace) {
+  Engine engine{echo_pipeline(), placed_settings()};
+  engine.start();
+  const WorkerStats before = echo_of(engine);
+  ASSERT_TRUE(engine.signal_worker("echo/0", SIGKILL));
+  ASSERT_TRUE(eventually(
+      [&] { return echo_of(engine).incarnation == 2 && echo_of(engine).lives.back().ready.count() != 0; }));
+  const WorkerStats after = echo_of(engine);
+  EXPECT_NE(after.pid, before.pid);
+  EXPECT_EQ(after.place, before.place);
+  EXPECT_EQ(units_of(after.pid), CpuSet::parse(before.place));
+  EXPECT_EQ(after.displaced, 0U) << "a newborn that has not bound itself yet is not displaced";
+  engine.stop();
+}
+
+TEST_F(PlaceKeeper, IsTakenOverByTheNextMaster) {
+  Engine engine{echo_pipeline(), placed_settings()};
+  engine.start();
+  const WorkerStats worker = echo_of(engine);
+  const CpuSet place = CpuSet::parse(worker.place);
+  const CpuSet others = other_units(place);
+  if (others.empty()) GTEST_SKIP() << "there is one unit here, and no other mask to be had";
+  ASSERT_TRUE(set_units(worker.pid, others));
+  ASSERT_TRUE(eventually([&] { return echo_of(engine).put_back == 1; }));
+  ::kill(master_of(engine), SIGKILL);
+  ASSERT_TRUE(
+      eventually([&] { return engine.stats().masters == 2 && engine.stats().master_at_work.count() != 0; }));
+  ASSERT_TRUE(set_units(worker.pid, others));
+  EXPECT_TRUE(eventually([&] { return units_of(worker.pid) == place && echo_of(engine).put_back == 2; }, 5s));
+  engine.stop();
+}
+
+// From now on no process of this one gets another mask.
+bool deny_masks() {
+  sock_filter filter[] = {
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, static_cast<std::uint32_t>(SYS_sched_setaffinity), 0, 1),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | static_cast<std::uint32_t>(EPERM)),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+  };
+  const sock_fprog program{std::size(filter), filter};
+  return ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
+         ::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
+}
+
+constexpr int kNoFilterHere = 5;
+
+// A pipeline whose workers may not be bound; whether it says so once, and works.
+int run_denied(const std::string& reports) {
+  if (!deny_masks()) return kNoFilterHere;
+  Settings settings = placed_settings("5ms");
+  settings.set("report.path", reports);
+  Engine engine{echo_pipeline(), settings};
+  engine.start();
+  const bool refused = eventually([&] { return echo_of(engine).place_refused == std::strerror(EPERM); }, 5s);
+  std::this_thread::sleep_for(50ms);  // Ten looks more.
+  const WorkerStats after = echo_of(engine);
+  engine.stop();
+  return refused && after.displaced == 1 && after.put_back == 0 ? 0 : 1;
+}
+
+TEST_F(PlaceKeeper, SaysOnceThatItIsRefused) {
+  if (grantable_units().count() < 2 || units_of(0).count() < 2)
+    GTEST_SKIP() << "one unit: every place is all there is";
+  const Reports reports;
+  const int status = status_in_child([&] { return run_denied(reports.path); });
+  if (status == kNoFilterHere) GTEST_SKIP() << "no filter of system calls can be had here";
+  ASSERT_EQ(status, 0);
+  const std::string said = reports.deaths();
+  const std::string line = "\"report\":\"place\"";
+  const std::size_t first = said.find(line);
+  ASSERT_NE(first, std::string::npos) << said;
+  EXPECT_EQ(said.find(line, first + 1), std::string::npos) << said;
+  EXPECT_THAT(said, testing::HasSubstr(std::strerror(EPERM)));
+}
+
+constexpr int kNoCpuset = 6;
+
+bool is_at(const Engine& engine, const CpuSet& units) {
+  const WorkerStats worker = echo_of(engine);
+  return CpuSet::parse(worker.place) == units && units_of(worker.pid) == units;
+}
+
+// The unit of a worker is taken out of the cpuset; later it is there again.
+int run_in_a_cpuset(const std::string& mounted) {
+  OwnCpuset cpuset;
+  if (!cpuset.enter(mounted)) return kNoCpuset;
+  const CpuSet all = grantable_units();
+  int failures = 0;
+  {
+    Engine engine{echo_pipeline(), placed_settings("10ms")};
+    engine.start();
+    const WorkerStats first = echo_of(engine);
+    const CpuSet place = CpuSet::parse(first.place);
+    const CpuSet rest = all - place;
+    if (!cpuset.set_units(rest)) failures |= 1;
+    if (!eventually([&] { return is_at(engine, rest); }, 2s)) failures |= 2;
+    if (echo_of(engine).planned_anew != 1 || echo_of(engine).pid != first.pid) failures |= 4;
+    engine.signal_worker("echo/0", SIGKILL);
+    if (!eventually(
+            [&] {
+              return echo_of(engine).incarnation == 2 && echo_of(engine).lives.back().ready.count() != 0 &&
+                     is_at(engine, rest);
+            },
+            5s))
+      failures |= 8;
+    if (!cpuset.set_units(all)) failures |= 16;
+    if (!eventually([&] { return is_at(engine, place); }, 2s)) failures |= 32;
+    engine.stop();
+  }
+  cpuset.leave(mounted);
+  return failures == 0 ? 0 : 64 + failures;
+}
+
+TEST_F(PlaceKeeper, PlansAnewWhenTheCpusetHasLostItsUnitsAndWhenTheyAreBack) {
+  if (grantable_units().count() < 2 || units_of(0).count() < 2) GTEST_SKIP() << "there is one unit here";
+  const Reports mounted;
+  const int status = status_in_child([&] { return run_in_a_cpuset(mounted.path); });
+  if (status == kNoCpuset)
+    GTEST_SKIP() << "no cpuset of one's own can be had here: it takes root and version 1";
+  EXPECT_EQ(status, 0) << "a bit for each step that failed, and 64";
+}
+
+}  // namespace
+}  // namespace sluice::test
