@@ -36,14 +36,11 @@ pinning::PlanRequest request_of(const Graph& graph, const Layout& layout) {
   return request;
 }
 
+// Of costs that are not steady the plan itself says so.
 void remark_costs(Placement& placement) {
   const pinning::MeasuredCosts& costs = placement.request.costs;
-  if (costs.empty()) return;
-  placement.plan.remarks.emplace_back(
-      costs.steady
-          ? "the way between units is as `sluice calibrate` has measured it"
-          : "units wander between caches here, as `sluice calibrate` has measured: how far apart two of "
-            "them are no plan can know, and this one goes by the topology");
+  if (!costs.empty() && costs.steady)
+    placement.plan.remarks.emplace_back("the way between units is as `sluice calibrate` has measured it");
 }
 
 // Whether a process is confined by its mask or by its cpuset only the user knows.
