@@ -295,7 +295,6 @@ inline constexpr std::array kCareSettings = {
             .shared = "none",
             .choices = "auto|compact|spread|float|none",
             .example = "spread",
-<<<<<<< HEAD
             .meaning = "Where workers are pinned. `auto` gives events the shortest way, as far as each "
                        "worker has a core; "
                        "`compact` puts stages on neighbouring cores in their order, `spread` on cores far "
@@ -306,13 +305,6 @@ inline constexpr std::array kCareSettings = {
             .trade_off = "`auto` and `compact` make the way between stages short; `spread` gives each worker "
                          "more cache and "
                          "memory bandwidth; `float` and `none` suit processors that others use too."},
-=======
-            .meaning =
-                "Where workers are pinned. `compact` puts neighbouring stages on cores close to each other, "
-                "`spread` on cores far apart, `none` leaves them to the kernel.",
-            .trade_off =
-                "`compact` makes the way between stages short; `spread` gives each worker more cache and "
-                "memory bandwidth; `none` suits processors that others use too."},
     Setting{.key = "placement.claims",
             .type = SettingType::flag,
             .fallback = "yes",
@@ -336,7 +328,6 @@ inline constexpr std::array kCareSettings = {
                          "that changes or a "
                          "unit that goes offline costs the workers their places until the next start, and "
                          "nobody says so."},
->>>>>>> 4b692c8 (Places are kept while a pipeline runs; host and other pipelines are planned around)
     Setting{
         .key = "power.latency",
         .type = SettingType::choice,
