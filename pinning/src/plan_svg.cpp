@@ -108,7 +108,7 @@ class Drawing {
     return kStageColours.at(stage_of(found->second.front().first) % kStageColours.size());
   }
 
-  void boxes(const Box& box, int depth) {
+  void boxes(const Box& box, std::size_t depth) {
     if (!box.units.empty()) return;
     constexpr std::array kFills{"#f4f4f4", "#ebebeb", "#f6f6f6", "#ffffff"};
     if (!box.title.empty()) {
