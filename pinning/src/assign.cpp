@@ -35,7 +35,8 @@ class LocalSearch {
   }
 
   std::uint64_t run() {
-    // Every pass makes the cost smaller, so that they end; the bound is for a machine with rounding of its own.
+    // Every pass makes the cost smaller, so that they end; the bound is for a machine with rounding of its
+    // own.
     constexpr int kMostPasses = 200;
     bool better = true;
     for (int pass = 0; better && pass < kMostPasses; ++pass) {
@@ -66,7 +67,8 @@ class LocalSearch {
   }
 
   double gain_of_move(std::size_t party, std::size_t domain) {
-    // What it leaves and where it goes may lie together: the party is no neighbour of itself, so all is counted.
+    // What it leaves and where it goes may lie together: the party is no neighbour of itself, so all is
+    // counted.
     return at(party, domain_of_[party]) - at(party, domain);
   }
 
@@ -171,7 +173,8 @@ Seated seat(const Seating& seating, const std::vector<Seats>& starts, std::uint6
     const double cost = cost_of(seating, start);
     if (cost < best.cost * (1 - kNoGain)) best = {.domain_of = std::move(start), .cost = cost};
   }
-  // What can be proved at once needs no luck; what cannot is shaken first, since a good bound is half the proof.
+  // What can be proved at once needs no luck; what cannot is shaken first, since a good bound is half the
+  // proof.
   best.optimal = prove(seating, best, most_nodes / 8);
   if (best.optimal) return best;
   shake_and_improve(seating, best);

@@ -74,7 +74,8 @@ bool one_neighbourhood(const ProcessingUnit& left, const ProcessingUnit& right) 
 
 }  // namespace
 
-// Units that are alike for everybody else are seats of one domain; `apart` says that this one is like no other.
+// Units that are alike for everybody else are seats of one domain; `apart` says that this one is like no
+// other.
 void SeatingBuilder::add_unit(const ProcessingUnit& unit, bool apart, bool must_be_full, std::size_t seats) {
   std::size_t domain = members_.size();
   for (std::size_t each = 0; each < members_.size() && !apart && domain == members_.size(); ++each) {

@@ -47,8 +47,8 @@ double carried(const PlanRequest& request, const Flow& flow, double pushed) {
   return flow.traffic == Traffic::broadcast ? pushed * workers_of(request, flow.to) : pushed;
 }
 
-// What each flow's `from` pushes into it. Flows back make a circle, whose rates settle within as many rounds as
-// there are stages, or are cut off there.
+// What each flow's `from` pushes into it. Flows back make a circle, whose rates settle within as many rounds
+// as there are stages, or are cut off there.
 std::vector<double> pushed_rates(const PlanRequest& request, const std::vector<Flow>& flows) {
   std::vector<double> pushed;
   pushed.reserve(flows.size());

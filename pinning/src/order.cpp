@@ -112,8 +112,8 @@ Units round_robin(const Units& units, std::size_t depth = 0) {
 
 }  // namespace
 
-// The rank counts usable threads only: where the mask leaves out a core's first thread, its second is as good as a
-// first. Isolated units are here only if they are asked for: nothing else disturbs a worker there.
+// The rank counts usable threads only: where the mask leaves out a core's first thread, its second is as good
+// as a first. Isolated units are here only if they are asked for: nothing else disturbs a worker there.
 std::vector<Units> tiers(const Units& usable) {
   // How many usable threads of the core precede, whether others run there too, -efficiency.
   std::map<std::tuple<int, bool, int>, Units> by_worth;

@@ -183,7 +183,8 @@ void Placer::place_whole(std::size_t stage, const Location& location) {
       fmt::format("{} workers of {} share {} {}", wanted.workers, wanted.name, free.size(), wanted.place));
 }
 
-// Each unit gets its share of the workers, those together that talk most; they float over the units around it.
+// Each unit gets its share of the workers, those together that talk most; they float over the units around
+// it.
 void Placer::group(const std::vector<Seeker>& seekers, const Units& usable) {
   ChoiceRequest asked = choice(usable, seekers, false);
   asked.groups_float = request_.grouping == Grouping::domain;
@@ -209,8 +210,8 @@ void Placer::group(const std::vector<Seeker>& seekers, const Units& usable) {
   }
 }
 
-// In the order of the stages: compact gives runs of workers that follow each other to one unit, spread deals them
-// in turn.
+// In the order of the stages: compact gives runs of workers that follow each other to one unit, spread deals
+// them in turn.
 void Placer::deal(const std::vector<Seeker>& seekers, const Units& usable) {
   const Policy policy = request_.policy == Policy::spread ? Policy::spread : Policy::compact;
   const Units dealt = units_for_workers(usable, policy, usable.size());

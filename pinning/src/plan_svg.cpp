@@ -184,7 +184,8 @@ class Drawing {
         std::clamp(20.0 / static_cast<double>(std::max<std::size_t>(1, lanes.size() / step)), 0.12, 0.75);
     body_ += fmt::format("<g fill=\"none\" stroke-opacity=\"{:.2f}\">\n", opacity);
     for (std::size_t i = 0; i < lanes.size(); ++i) {
-      // Spread by a multiplicative hash (Knuth's 2654435761): each so-many-th would always be the same consumers'.
+      // Spread by a multiplicative hash (Knuth's 2654435761): each so-many-th would always be the same
+      // consumers'.
       if ((static_cast<std::uint32_t>(i) * 2654435761U >> 16U) % step != 0) continue;
       const LanePlan& lane = *lanes[i];
       const Point from = centre(names_.place(lane.from));

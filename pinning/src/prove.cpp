@@ -2,9 +2,9 @@
 // The proof that no assignment is cheaper: branch and bound.
 //
 // Parties are seated one after the other, those with much to say to the seated ones first. What a partial
-// assignment will cost at least: what it costs already; for each party to come the cheapest domain with a free
-// seat, as to its ties to those seated; and for the ties among those to come the shortest ways there are, of which
-// only as many are inside a domain as the largest domain has seats.
+// assignment will cost at least: what it costs already; for each party to come the cheapest domain with a
+// free seat, as to its ties to those seated; and for the ties among those to come the shortest ways there
+// are, of which only as many are inside a domain as the largest domain has seats.
 #include <algorithm>
 #include <limits>
 #include <numeric>

@@ -16,7 +16,8 @@ Units without(const Units& units, const CpuSet& others) {
 }
 
 // Isolated units belong to the user who had them isolated, and a process that is alone on one is exactly what
-// they are for; but whether it should be ours the user has to say. An affinity mask of nothing else says so, too.
+// they are for; but whether it should be ours the user has to say. An affinity mask of nothing else says so,
+// too.
 Units by_isolation(const Units& allowed, bool asked_for, std::vector<std::string>& remarks) {
   const Units isolated = select(allowed, [](const ProcessingUnit& unit) { return unit.isolated; });
   if (isolated.empty() || asked_for || isolated.size() == allowed.size()) return allowed;
@@ -26,8 +27,8 @@ Units by_isolation(const Units& allowed, bool asked_for, std::vector<std::string
   return select(allowed, [](const ProcessingUnit& unit) { return !unit.isolated; });
 }
 
-// Other pipelines keep what they have while anything else is left: two that share a unit both lose more than one
-// that shares its own.
+// Other pipelines keep what they have while anything else is left: two that share a unit both lose more than
+// one that shares its own.
 Units beside_claims(const Units& units, const std::vector<Claim>& claims, Usable& result) {
   CpuSet claimed;
   for (const Claim& claim : claims)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Many machines, many pipelines: what holds for every plan of policy auto. The machines that others saved are in
-// SLUICE_TEST_DATA/topologies; those that they lack are written here.
+// Many machines, many pipelines: what holds for every plan of policy auto. The machines that others saved are
+// in SLUICE_TEST_DATA/topologies; those that they lack are written here.
 #include <algorithm>
 #include <cstdlib>
 #include <filesystem>

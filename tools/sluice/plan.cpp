@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// `sluice plan` and `sluice topo`: where a pipeline would run, on this machine or on one that is only described.
+// `sluice plan` and `sluice topo`: where a pipeline would run, on this machine or on one that is only
+// described.
 
 #include <algorithm>
 #include <fstream>
