@@ -15,7 +15,6 @@ namespace {
 using detail::Answer;
 using detail::LastMessage;
 using detail::PendingMessage;
-using detail::PositionHeader;
 using detail::Sent;
 
 constexpr const char* kMessageId = "Nats-Msg-Id";
