@@ -2,10 +2,13 @@
 // Places are kept while the pipeline runs: what somebody moves is put back, what cannot be had is planned anew.
 
 #include <cstddef>
+#include <fcntl.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
+
+#include <sluice/detail/descriptor.hpp>
 
 #include "child_status.hpp"
 #include "units.hpp"
@@ -38,6 +41,9 @@ TEST_F(PlaceKeeper, PutsAWorkerBackWhoseMaskWasRewrittenAndCountsIt) {
   Settings settings = placed_settings();
   settings.set("report.path", reports.path);
   Engine engine{echo_pipeline(), settings};
+  const std::string log = reports.path + ".log";
+  const detail::Descriptor said{::open(log.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600)};
+  engine.log_to(said.get());
   engine.start();
   const WorkerStats before = echo_of(engine);
   const CpuSet place = CpuSet::parse(before.place);
@@ -46,18 +52,21 @@ TEST_F(PlaceKeeper, PutsAWorkerBackWhoseMaskWasRewrittenAndCountsIt) {
   if (others.empty()) GTEST_SKIP() << "there is one unit here, and no other mask to be had";
 
   ASSERT_TRUE(set_units(before.pid, others));
-  EXPECT_TRUE(eventually([&] { return units_of(before.pid) == place; }, 2s));
-  EXPECT_TRUE(eventually([&] { return echo_of(engine).put_back == 1; }, 2s));
+  EXPECT_TRUE(eventually([&] { return units_of(before.pid) == place; }));
+  EXPECT_TRUE(eventually([&] { return echo_of(engine).put_back == 1; }));
   const WorkerStats after = echo_of(engine);
   EXPECT_EQ(after.displaced, 1U);
   EXPECT_EQ(after.planned_anew, 0U);
   EXPECT_EQ(after.place_refused, "");
   EXPECT_THAT(to_text(engine.stats(), {}, 0),
               testing::HasSubstr("echo/0: place " + before.place + ", found elsewhere once"));
-  EXPECT_TRUE(
-      eventually([&] { return reports.deaths().find("\"report\":\"place\"") != std::string::npos; }, 2s));
+  EXPECT_TRUE(eventually([&] { return reports.deaths().find("\"report\":\"place\"") != std::string::npos; }));
   EXPECT_THAT(reports.deaths(), testing::HasSubstr("\"did\":\"put back\""));
   engine.stop();
+  EXPECT_THAT(text_of_file(log),
+              testing::HasSubstr("echo/0 was found on the processing units " + others.to_string() +
+                                 ", and its place is " + place.to_string() + ": put back\n"));
+  std::filesystem::remove(log);
 }
 
 TEST_F(PlaceKeeper, LooksOftenEnoughByItself) {
@@ -69,7 +78,7 @@ TEST_F(PlaceKeeper, LooksOftenEnoughByItself) {
   const CpuSet others = other_units(CpuSet::parse(worker.place));
   if (others.empty()) GTEST_SKIP() << "there is one unit here, and no other mask to be had";
   ASSERT_TRUE(set_units(worker.pid, others));
-  EXPECT_TRUE(eventually([&] { return units_of(worker.pid) == CpuSet::parse(worker.place); }, 2s));
+  EXPECT_TRUE(eventually([&] { return units_of(worker.pid) == CpuSet::parse(worker.place); }));
   engine.stop();
 }
 
@@ -130,7 +139,7 @@ TEST_F(PlaceKeeper, PutsThreadsOfAHandlerBackWithIt) {
   if (!place.includes(others)) {
     ASSERT_TRUE(set_units(thread, others));  // As taskset -a does it.
     ASSERT_TRUE(set_units(worker.pid, others));
-    EXPECT_TRUE(eventually([&] { return units_of(thread) == place; }, 2s));
+    EXPECT_TRUE(eventually([&] { return units_of(thread) == place; }));
   }
   engine.stop();
 }
@@ -231,7 +240,7 @@ int run_in_a_cpuset(const std::string& mounted) {
     const CpuSet place = CpuSet::parse(first.place);
     const CpuSet rest = all - place;
     if (!cpuset.set_units(rest)) failures |= 1;
-    if (!eventually([&] { return is_at(engine, rest); }, 2s)) failures |= 2;
+    if (!eventually([&] { return is_at(engine, rest); })) failures |= 2;
     if (echo_of(engine).planned_anew != 1 || echo_of(engine).pid != first.pid) failures |= 4;
     engine.signal_worker("echo/0", SIGKILL);
     if (!eventually(
@@ -242,7 +251,7 @@ int run_in_a_cpuset(const std::string& mounted) {
             5s))
       failures |= 8;
     if (!cpuset.set_units(all)) failures |= 16;
-    if (!eventually([&] { return is_at(engine, place); }, 2s)) failures |= 32;
+    if (!eventually([&] { return is_at(engine, place); })) failures |= 32;
     engine.stop();
   }
   cpuset.leave(mounted);

@@ -25,7 +25,7 @@ Master::Master(const Wiring& wiring, const Placement& placement, Lifeline& lifel
       spawner_{wiring, placement.workers, lifeline, observer_socket, log, claim, epoll_, children_},
       exits_{wiring, epoll_, children_, spawner_, reaper_, report_log_, news_, dumper_},
       stalls_{wiring, children_, report_log_, news_, dumper_},
-      places_{wiring, placement, children_, report_log_},
+      places_{wiring, placement, children_, report_log_, news_},
       observers_{wiring, observer_socket, epoll_, report_log_, news_},
       standstill_{wiring, children_} {}
 

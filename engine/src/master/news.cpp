@@ -109,6 +109,13 @@ void News::waits_outside(const Child& child, std::string_view text, bool drainin
                   wiring_.name(child.worker), text));
 }
 
+void News::displaced(const Child& child, const Displaced& what) {
+  say(LogLevel::warning, "place", child.worker,
+      fmt::format("{} was found on the processing units {}, and its place is {}: {}{}{}",
+                  wiring_.name(child.worker), what.found, what.units, what.did, what.why.empty() ? "" : ": ",
+                  what.why));
+}
+
 void News::observer_refused(std::uint32_t uid, std::int32_t pid, std::uint64_t refused) {
   log_.say(
       LogLevel::warning, "observer refused", {},

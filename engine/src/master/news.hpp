@@ -31,6 +31,15 @@ class News {
   void stalled(const Child& child);
   void starves(const Child& child);
   void waits_outside(const Child& child, std::string_view text, bool draining);
+  // A worker was found on other units than its place's, and what was done about it: "put back", "refused" with the reason,
+  // "units are gone", "planned anew".
+  struct Displaced {
+    std::string_view units;
+    std::string_view found;
+    std::string_view did;
+    std::string_view why;  // Empty unless the kernel refused.
+  };
+  void displaced(const Child& child, const Displaced& what);
   void observer_refused(std::uint32_t uid, std::int32_t pid, std::uint64_t refused);
   // At each look of the watchdog: what workers and reports say by counters alone.
   void look();

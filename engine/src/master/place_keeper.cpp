@@ -39,11 +39,12 @@ bool is_a_refusal(int error) noexcept {
 }  // namespace
 
 PlaceKeeper::PlaceKeeper(const Wiring& wiring, const Placement& placement, const Children& children,
-                         const ReportLog& report_log)
+                         const ReportLog& report_log, News& news)
     : wiring_{wiring},
       placement_{placement},
       children_{children},
       report_log_{report_log},
+      news_{news},
       interval_{wiring.settings().verify},
       next_look_{std::chrono::nanoseconds::max()},
       pages_{wiring, placement},
@@ -187,11 +188,14 @@ void PlaceKeeper::tell(const Child& child, const pinning::Mask& found, const cha
   // Whoever rewrites the mask every second must not fill the disk: the 1st, 2nd, 4th, 8th time.
   const std::uint32_t times = entry.displaced.load(kRelaxed);
   if (times != 0 && !std::has_single_bit(times)) return;
+  const std::string units = pinning::set_of(load_mask(entry.units)).to_string();
+  const std::string found_on = pinning::set_of(found).to_string();
+  const std::string why = error == 0 ? std::string{} : errno_text(error);
+  news_.displaced(child, {units, found_on, did, why});
   report_log_.append(
       fmt::format(R"({},"worker":"{}","pid":{},"units":"{}","found":"{}","times":{},"did":"{}","error":"{}")",
-                  report_head("place", wiring_.graph().name), wiring_.name(child.worker), child.pid,
-                  pinning::set_of(load_mask(entry.units)).to_string(), pinning::set_of(found).to_string(),
-                  times, did, error == 0 ? "" : errno_text(error)));
+                  report_head("place", wiring_.graph().name), wiring_.name(child.worker), child.pid, units,
+                  found_on, times, did, why));
 }
 
 }  // namespace sluice::detail

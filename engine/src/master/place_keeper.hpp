@@ -23,6 +23,7 @@
 #include "layout/wiring.hpp"
 #include "master/child.hpp"
 #include "master/new_plan.hpp"
+#include "master/news.hpp"
 #include "master/page_sample.hpp"
 
 namespace sluice::detail {
@@ -31,7 +32,7 @@ class PlaceKeeper {
  public:
   // All must outlive it.
   PlaceKeeper(const Wiring& wiring, const Placement& placement, const Children& children,
-              const ReportLog& report_log);
+              const ReportLog& report_log, News& news);
 
   // Before the first worker is started: enters the planned places, unless a master before has.
   void begin();
@@ -59,6 +60,7 @@ class PlaceKeeper {
   const Placement& placement_;
   const Children& children_;
   const ReportLog& report_log_;
+  News& news_;
   std::chrono::nanoseconds interval_;
   std::chrono::nanoseconds next_look_;
   Indexed<WorkerIndex, GivenUp> given_up_;
