@@ -133,7 +133,7 @@ std::vector<pid_t> descendants_of(pid_t pid) {
   while (!open.empty()) {
     const std::string of = std::to_string(open.back());
     open.pop_back();
-    std::ifstream file{"/proc/" + of + "/task/" + of + "/children"};
+    std::ifstream file{std::string{"/proc/"}.append(of).append("/task/").append(of).append("/children")};
     for (pid_t child = 0; file >> child;) {
       found.push_back(child);
       open.push_back(child);

@@ -111,7 +111,11 @@ void Running::check_processes(const Machine& machine) {
       report_.check(granted == planned, text + " and granted " + granted.to_string());
     const std::string wanted = "prefer:" + std::to_string(memory_node_of(machine, worker.name));
     const std::string policy = policy_of_stack(worker.pid);
-    report_.check(policy == wanted, worker.name + " has the memory policy " + policy + ", wanted " + wanted);
+    report_.check(policy == wanted, std::string{worker.name}
+                                        .append(" has the memory policy ")
+                                        .append(policy)
+                                        .append(", wanted ")
+                                        .append(wanted));
   }
   const Stats stats = engine_.stats();
   for (const auto& [name, pid] :

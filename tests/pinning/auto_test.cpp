@@ -135,7 +135,8 @@ TEST(PlanAuto, CostsWhatTheCheapestOfAllPlansCosts) {
       PlanRequest request = auto_request({2, 2, 1});
       for (const auto& [from, to] : {std::pair{0, 1}, std::pair{1, 2}, std::pair{0, 2}}) {
         Flow flow{.from = static_cast<std::size_t>(from), .to = static_cast<std::size_t>(to)};
-        const std::size_t lanes = request.stages[flow.from].workers * request.stages[flow.to].workers;
+        const std::size_t lanes =
+            std::size_t{request.stages[flow.from].workers} * request.stages[flow.to].workers;
         for (std::size_t lane = 0; lane < lanes; ++lane)
           flow.lane_rates.push_back(static_cast<double>(below(100)));
         request.flows.push_back(flow);
