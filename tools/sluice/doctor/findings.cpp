@@ -302,7 +302,7 @@ void add_limits(const Machine& machine, std::vector<Finding>& findings) {
     const char* command;
   };
   constexpr Limit kLimits[] = {
-      {"Max locked memory", "memlock", 64ULL << 20, "memory.lock needs room for the whole segment",
+      {"Max locked memory", "memlock", 64ULL << 20, "a program that locks its memory locks its segments, too",
        "ulimit -l unlimited"},
       {"Max open files", "nofile", 1024, "each worker takes descriptors in all processes", "ulimit -n 65536"},
       {"Max processes", "nproc", 1024, "each worker is two processes, and each standby as well",
