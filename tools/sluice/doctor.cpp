@@ -54,7 +54,7 @@ struct DoctorOptions {
 };
 
 pinning::CpuSet units_asked(const std::string& list) {
-  const pinning::CpuSet units = list.empty() ? pinning::current_units() : pinning::CpuSet::parse(list);
+  pinning::CpuSet units = list.empty() ? pinning::current_units() : pinning::CpuSet::parse(list);
   if (units.empty())
     throw Error{{"look at the units", "\"" + list + "\"", "there is none in it", "write 0-3,8"}};
   return units;
