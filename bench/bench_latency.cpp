@@ -116,6 +116,7 @@ class OpenLoopRuns {
   OpenLoopRuns(const OpenLoop& wanted, const std::string& profile) : wanted_{wanted} {
     settings_.set("profile", profile);
     settings_.set("observe.socket", "off");
+    settings_.set("log.level", "error");  // It kills workers all the time: that is no news.
   }
   void report(Part part, benchmark::State& state) {
     const std::size_t round = rounds_[part]++;

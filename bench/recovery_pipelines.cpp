@@ -129,6 +129,7 @@ PatientSettings::PatientSettings() {
   settings_.set("report.path", directory_);
   settings_.set("restart.budget", "1M");
   settings_.set("observe.socket", "off");
+  settings_.set("log.level", "error");  // It kills workers all the time: that is no news.
 }
 
 PatientSettings::~PatientSettings() {

@@ -58,7 +58,7 @@ std::string fate_of(const Child& child, const WorkerEntry& entry, std::string_vi
 News::News(const Wiring& wiring, Log& log) : wiring_{wiring}, log_{log} {
   // What a former master or a former life has seen is no news.
   for (const WorkerIndex worker : wiring.workers())
-    known_.push_back({letters_of(wiring, worker), false});
+    known_.push_back({.letters = letters_of(wiring, worker)});
   lost_reports_ = wiring.master().reports_lost.load(kRelaxed);
 }
 
@@ -96,7 +96,13 @@ void News::stalled(const Child& child) {
                   format_duration(child.limits.deadline)));
 }
 
+// On a machine that is busy it comes and goes.
 void News::starves(const Child& child) {
+  constexpr std::chrono::seconds kBetweenLines{10};
+  const auto now = monotonic_now();
+  auto& next = known_[child.worker].next_starved;
+  if (now < next) return;
+  next = now + kBetweenLines;
   say(LogLevel::warning, "starved", child.worker,
       fmt::format("{} starves: it has work, and the kernel lets it have too little of a processor",
                   wiring_.name(child.worker)));

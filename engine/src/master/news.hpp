@@ -55,6 +55,7 @@ class News {
   struct Known {
     std::uint64_t letters = 0;
     bool waits = false;
+    std::chrono::nanoseconds next_starved{0};  // When that may be said again.
   };
 
   const Wiring& wiring_;
