@@ -76,7 +76,7 @@ std::string to_text(const LogLine& line, LogFormat format, std::chrono::system_c
 }
 
 bool LogLimit::allows(std::chrono::nanoseconds now) noexcept {
-  const std::chrono::duration<double> passed = last_.count() == 0 ? now - now : now - last_;
+  const std::chrono::duration<double> passed = now - (last_.count() == 0 ? now : last_);
   last_ = now;
   left_ = std::min(burst_, left_ + passed.count() * per_second_);
   if (left_ < 1) {

@@ -73,11 +73,10 @@ void LogChannel::write_out(const Descriptor& parent) noexcept {
     if (bytes > 0) {
       if (!write_line(to_, {line.data(), static_cast<std::size_t>(bytes)}, parent)) return;
       ::recv(receiving_.get(), line.data(), line.size(), MSG_DONTWAIT);
-    } else if (bytes == 0 || (errno != EAGAIN && errno != EINTR)) {
-      return;  // No process is left that could send.
-    } else if (events[1].revents != 0) {
-      return;
+      continue;
     }
+    const bool none_can_send = bytes == 0 || (errno != EAGAIN && errno != EINTR);
+    if (none_can_send || events[1].revents != 0) return;
   }
 }
 
