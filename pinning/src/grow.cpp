@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+// One of the ways to a first plan: workers are added one by one, each where it is nearest to those it talks to.
 #include <algorithm>
 #include <cstddef>
 

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+// Draws a plan: packages, nodes, caches, cores and workers as boxes, lanes as lines coloured by their length.
 #include <algorithm>
 #include <array>
 #include <cmath>
