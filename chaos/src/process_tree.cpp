@@ -127,6 +127,8 @@ std::string_view name_of(ProcessKind kind) noexcept {
       return "standby";
     case ProcessKind::dumper:
       return "dumper";
+    case ProcessKind::log_writer:
+      return "log writer";
     case ProcessKind::newborn:
       return "newborn";
     case ProcessKind::master:
@@ -148,6 +150,7 @@ ProcessKind kind_of(std::string_view name, ProcessKind parent) noexcept {
   if (name == kMasterName) return of_master ? ProcessKind::newborn : ProcessKind::master;
   if (name == kStandbyName) return ProcessKind::standby;
   if (name == kStackDumperName) return ProcessKind::dumper;
+  if (name == kLogWriterName) return ProcessKind::log_writer;
   if (of_master || of_supervisor) return ProcessKind::worker;
   // Of an ordinary process, or orphaned: only what its name leaves no doubt about. Names that the kernel
   // makes of a program's file have no slash.

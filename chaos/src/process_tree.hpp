@@ -19,7 +19,16 @@
 namespace sluice::detail {
 
 // What a process is to a pipeline. `newborn` has been forked and has not said yet what it will be.
-enum class ProcessKind : std::uint8_t { other, worker, standby, dumper, newborn, master, supervisor };
+enum class ProcessKind : std::uint8_t {
+  other,
+  worker,
+  standby,
+  dumper,
+  log_writer,
+  newborn,
+  master,
+  supervisor
+};
 
 std::string_view name_of(ProcessKind kind) noexcept;
 

@@ -67,7 +67,8 @@ TEST_F(PipelineProcess, IsFoundWithItsKindAndNeverTheHost) {
       ++counts[process.kind];
     }
     return counts[ProcessKind::worker] == 3 && counts[ProcessKind::master] == 1 &&
-           counts[ProcessKind::supervisor] == 1 && counts[ProcessKind::standby] == 1;
+           counts[ProcessKind::supervisor] == 1 && counts[ProcessKind::standby] == 1 &&
+           counts[ProcessKind::log_writer] == 1;
   };
   EXPECT_TRUE(eventually(count));
   engine.stop();

@@ -121,8 +121,8 @@ TEST(AWrongCommandLine, ExitsWithTwoAndAHint) {
     return run.err;
   };
   EXPECT_EQ(complaint("confg"),
-            "sluice: there is no command \"confg\", only config, chaos, dead, stats, park, drain, bench\nTry "
-            "\"sluice "
+            "sluice: there is no command \"confg\", only config, chaos, dead, plan, topo, stats, park, "
+            "drain, calibrate, doctor, bench\nTry \"sluice "
             "--help\".\n");
   EXPECT_THAT(complaint("config"), HasSubstr("a command is missing: show, explain, keys, reference"));
   EXPECT_THAT(complaint("config shw"), HasSubstr("there is no command \"shw\", only show, explain"));

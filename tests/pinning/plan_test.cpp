@@ -387,9 +387,8 @@ TEST(Plan, KeepsItsPromisesOnManyMachinesMasksAndPipelines) {
     }
     if (machine.allowed().empty()) machine.units.front().allowed = true;
     std::vector<unsigned> stages;
-    for (std::size_t stage = 0; stage < 1 + below(5); ++stage) {
+    for (std::size_t stage = 0; stage < 1 + below(5); ++stage)
       stages.push_back(static_cast<unsigned>(1 + below(below(8) == 0 ? 100 : 4)));
-    }
     for (const Policy policy :
          {Policy::automatic, Policy::compact, Policy::spread, Policy::floating, Policy::none}) {
       check_promises(machine, request_of(stages, policy));
