@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+// Writes a plan as JSON, for programs: every process with its place, every lane with its node, cost and remarks.
 #include <fmt/format.h>
 
 #include <sluice/pinning/explain.hpp>

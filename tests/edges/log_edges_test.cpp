@@ -136,7 +136,8 @@ class Saying : public WithOutside {
 TEST_F(Saying, OfADeathFromOutsideComesAtOnceAndNamesTheReplacement) {
   start();
   // One that has achieved nothing is replaced after a pause.
-  ASSERT_TRUE(eventually([&] { return worker_of(*engine_, "check/0").verdict == "idle"; }));
+  push(0, 1);
+  ASSERT_TRUE(eventually([&] { return worker_of(*engine_, "check/0").events_in == 1; }));
   kill_worker("check/0");
   EXPECT_TRUE(says("warning spoken: check/0 died: signal 9 (Killed), from outside; replaced (restart 1)\n"))
       << said();
