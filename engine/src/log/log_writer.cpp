@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include <sluice/detail/inherited.hpp>
+#include <sluice/detail/process_name.hpp>
 
 #include "log/log_channel.hpp"
 #include "log/log_line.hpp"
@@ -64,6 +65,8 @@ bool LogChannel::await_turn(const Descriptor& parent) const noexcept {
 void LogChannel::write_out(const Descriptor& parent) noexcept {
   sending_.reset();
   close_all_but({receiving_.get(), done_writing_.get(), turn_.get(), to_, parent.get()});
+  // By its name it is known to have no more than it needs.
+  set_process_name(kLogWriterName);
   if (!await_turn(parent)) return;
   std::array<char, kMostLogBytes> line;
   while (true) {

@@ -38,7 +38,6 @@ pid_t start_log_writer(const Command& command, const Descriptor& supervisor) noe
   if (!command.log.is_open()) return 0;
   const pid_t pid = ::fork();
   if (pid != 0) return pid;
-  set_process_name(kLogWriterName);
   take_ease(Sharing::alone);
   // What a log writer that cannot write keeps from being given back is little.
   command.wiring.segment().let_go();
