@@ -7,7 +7,7 @@
 #include <sluice/detail/descriptor.hpp>
 #include <sluice/detail/process_name.hpp>
 
-#include "log/log_line.hpp"
+#include "log/log.hpp"
 #include "outside_world.hpp"
 
 namespace sluice::test {
@@ -60,6 +60,34 @@ TEST(LogLimits, CountWhatTheyHoldBack) {
   EXPECT_TRUE(limit.allows(1s + 150ms)) << "ten a second";
   EXPECT_EQ(limit.take_held_back(), 1U);
   EXPECT_EQ(limit.held_back(), 0U);
+}
+
+class SaidToAFile : public WithOutside {};
+
+// The log writer as it is, in a child of the test.
+TEST_F(SaidToAFile, TheLastWordIsNeverHeldBackForComingTooSoon) {
+  const Descriptor to{::open(file("said").c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600)};
+  LogChannel channel = LogChannel::open(to.get());
+  const Descriptor self = open_pidfd(::getpid());
+  const pid_t writer = ::fork();
+  if (writer == 0) {
+    channel.write_out(self);
+    ::_exit(0);
+  }
+  const LogSettings settings;
+  Log log{channel, settings, "too\nmany"};
+  for (int i = 0; i < 1000; ++i)
+    log.say(LogLevel::warning, "death", {}, "a worker died");
+  log.last_word(LogLevel::error, "end", "failed");
+  channel.let_go();
+  int status = -1;
+  ASSERT_EQ(::waitpid(writer, &status, 0), writer);
+  EXPECT_EQ(status, 0);
+  const std::vector<std::string> lines = lines_of(file("said"));
+  ASSERT_GT(lines.size(), 100U);
+  EXPECT_LT(lines.size(), 1000U);
+  EXPECT_THAT(lines.back(), EndsWith(" error too\\nmany: failed"));
+  EXPECT_THAT(lines[lines.size() - 2], HasSubstr("lines of the log were held back"));
 }
 
 class Call {

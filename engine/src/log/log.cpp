@@ -13,8 +13,9 @@ void Log::say(LogLevel level, std::string_view kind, std::string_view worker, st
   if (!send(level, kind, worker, text)) limit_.count_held_back();
 }
 
-void Log::finish() {
+void Log::last_word(LogLevel level, std::string_view kind, std::string_view text) {
   if (says(LogLevel::warning)) tell_held_back();
+  if (says(level)) send(level, kind, {}, text);
 }
 
 bool Log::send(LogLevel level, std::string_view kind, std::string_view worker, std::string_view text) {

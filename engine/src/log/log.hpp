@@ -24,8 +24,8 @@ class Log {
   }
   // `worker` may be empty.
   void say(LogLevel level, std::string_view kind, std::string_view worker, std::string_view text);
-  // Before the end: what was held back last.
-  void finish();
+  // How it ended, which is never held back for coming too soon; behind what was.
+  void last_word(LogLevel level, std::string_view kind, std::string_view text);
 
  private:
   bool send(LogLevel level, std::string_view kind, std::string_view worker, std::string_view text);

@@ -55,9 +55,10 @@ std::string line_of(const LogLine& line, LogFormat format, std::chrono::system_c
     case LogFormat::json:
       return json_line(line, text);
     case LogFormat::journal:
-      return fmt::format("<{}>{}: {}", priority_of(line.level), line.pipeline, printable(text));
+      return fmt::format("<{}>{}: {}", priority_of(line.level), printable(line.pipeline), printable(text));
     default:
-      return fmt::format("{} {} {}: {}", time_text(now), name_of(line.level), line.pipeline, printable(text));
+      return fmt::format("{} {} {}: {}", time_text(now), name_of(line.level), printable(line.pipeline),
+                         printable(text));
   }
 }
 

@@ -191,8 +191,7 @@ void News::ended(RunState state, std::string_view message) {
   if (!happened.empty()) text.append(", with ").append(happened);
   if (!message.empty()) text.append(": ").append(message);
   look();
-  log_.say(level, "end", {}, text);
-  log_.finish();
+  log_.last_word(level, "end", text);
 }
 
 }  // namespace sluice::detail

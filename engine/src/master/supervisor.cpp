@@ -45,8 +45,8 @@ pid_t start_log_writer(const Command& command, const Descriptor& supervisor) noe
   ::_exit(0);
 }
 
-// Reaps all children that die, until the master is among them; whether it was killed. A log writer that dies has a
-// successor.
+// Reaps all children that die, until the master is among them; whether it was killed. A log writer that is killed
+// has a successor.
 bool await_end_of(pid_t master, pid_t& log_writer, const Command& command,
                   const Descriptor& supervisor) noexcept {
   while (true) {
@@ -55,8 +55,10 @@ bool await_end_of(pid_t master, pid_t& log_writer, const Command& command,
       if (errno == ECHILD) return true;  // It cannot be: it is this process's child until it is reaped here.
       continue;
     }
-    if (info.si_pid == log_writer) log_writer = start_log_writer(command, supervisor);
-    if (info.si_pid == master) return info.si_code == CLD_KILLED && info.si_status == SIGKILL;
+    const bool was_killed = info.si_code == CLD_KILLED && info.si_status == SIGKILL;
+    // One that ends by itself is refused what it needs, and so would the next one be, again and again.
+    if (info.si_pid == log_writer) log_writer = was_killed ? start_log_writer(command, supervisor) : 0;
+    if (info.si_pid == master) return was_killed;
   }
 }
 
