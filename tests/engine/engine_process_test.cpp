@@ -35,11 +35,9 @@ TEST_F(Processes, ConstructTheirHandlerOncePinned) {
   CPU_ZERO(&mine);
   ::sched_getaffinity(0, sizeof(mine), &mine);
   if (CPU_COUNT(&mine) < 2) GTEST_SKIP() << "one processor is one place";
-  Settings settings = test_settings();
-  settings.set("placement.policy", "compact");
   Pipeline pipeline{"affinity"};
   pipeline.inlet<Item>("in").to<Affinity>("affinity").outlet("out");
-  const auto seen = run_processes<std::uint64_t>(pipeline, items(1, 1), settings);
+  const auto seen = run_processes<std::uint64_t>(pipeline, items(1, 1), pinned_settings());
   ASSERT_THAT(seen, SizeIs(2));
   EXPECT_LT(seen[0], static_cast<std::uint64_t>(CPU_COUNT(&mine)));
   EXPECT_EQ(seen[1], 1U) << "the constructor saw the place that the handler runs at";
@@ -49,9 +47,7 @@ TEST_F(Processes, LeaveTheHostWhereItWas) {
   cpu_set_t before;
   cpu_set_t after;
   ::sched_getaffinity(0, sizeof(before), &before);
-  Settings settings = test_settings();
-  settings.set("placement.policy", "compact");
-  Engine engine{counting_pipeline(2), settings};
+  Engine engine{counting_pipeline(2), pinned_settings()};
   engine.start();
   ::sched_getaffinity(0, sizeof(after), &after);
   EXPECT_TRUE(CPU_EQUAL(&before, &after));

@@ -53,6 +53,14 @@ inline Settings test_settings() {
   return settings;
 }
 
+// Workers have places, in which no pipeline of another test has a say.
+inline Settings pinned_settings() {
+  Settings settings = test_settings();
+  settings.set("placement.policy", "compact");
+  settings.set("placement.claims", "no");
+  return settings;
+}
+
 // The numbers of a process's line in /proc/PID/stat behind its name: the state is [0]. Empty when it is gone.
 inline std::vector<std::string> stat_of(pid_t pid) {
   std::ifstream file{"/proc/" + std::to_string(pid) + "/stat"};

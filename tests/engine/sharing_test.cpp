@@ -19,8 +19,7 @@ class TellsItsPolicy {
 // The scheduling policies of workers, of which there are more than processing units.
 std::vector<int> policies(const std::string& preempt) {
   if (::sched_getscheduler(0) != SCHED_OTHER) return {};
-  Settings settings = test_settings();
-  settings.set("placement.policy", "compact");
+  Settings settings = pinned_settings();
   settings.set("wait.preempt", preempt);
   const auto workers = static_cast<unsigned>(::sysconf(_SC_NPROCESSORS_ONLN)) + 1;
   Pipeline pipeline{"sharing"};

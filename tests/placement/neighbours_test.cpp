@@ -24,6 +24,12 @@ class OwnUnits {
   CpuSet before_ = units_of(0);
 };
 
+Settings claiming_settings() {
+  Settings settings = placed_settings();
+  settings.set("placement.claims", "yes");
+  return settings;
+}
+
 CpuSet place_of_echo(const Engine& engine) {
   return CpuSet::parse(worker_of(engine, "echo/0").place);
 }
@@ -58,7 +64,7 @@ int run_with_a_bound_host() {
   be_alone();
   const OwnUnits own;
   if (own.before().count() < 2) return kOneUnit;
-  Engine engine{echo_pipeline(), placed_settings()};
+  Engine engine{echo_pipeline(), claiming_settings()};
   const CpuSet first = place_of_echo(engine);
   if (!set_units(0, first)) return 1;  // Exactly where the worker would be.
   engine.start();
@@ -80,7 +86,7 @@ int run_and_bind_the_host() {
   be_alone();
   const OwnUnits own;
   if (own.before().count() < 2) return kOneUnit;
-  Engine engine{echo_pipeline(), placed_settings()};
+  Engine engine{echo_pipeline(), claiming_settings()};
   int failures = 1;
   try {
     engine.bind_host();
@@ -103,9 +109,9 @@ TEST(HostsPlace, CanBeTakenByTheHostOnceItIsStarted) {
 int run_two_of_one_host() {
   be_alone();
   if (units_of(0).count() < 2) return kOneUnit;
-  Engine first{echo_pipeline("first"), placed_settings()};
+  Engine first{echo_pipeline("first"), claiming_settings()};
   first.start();
-  Engine second{echo_pipeline("second"), placed_settings()};
+  Engine second{echo_pipeline("second"), claiming_settings()};
   second.start();
   int failures = 0;
   if (place_of_echo(first).intersects(place_of_echo(second))) failures |= 1;
@@ -130,14 +136,12 @@ TEST(Pipelines, OfOneHostArePlannedAroundEachOther) {
 int run_where_all_is_claimed() {
   be_alone();
   const pinning::HeldClaim claim{"elsewhere", grantable_units()};
-  Engine engine{echo_pipeline(), placed_settings()};
+  Engine engine{echo_pipeline(), claiming_settings()};
   engine.start();
   const bool told = engine.placement().find("pipeline elsewhere (pid ") != std::string::npos &&
                     engine.placement().find("shares ") != std::string::npos;
   engine.stop();
-  Settings alone = placed_settings();
-  alone.set("placement.claims", "no");
-  Engine other{echo_pipeline(), alone};
+  Engine other{echo_pipeline(), placed_settings()};
   other.start();
   const bool ignored = other.placement().find("elsewhere") == std::string::npos && !is_claimed("placed");
   other.stop();
@@ -150,7 +154,7 @@ TEST(Pipelines, SayWhatTheyShareWhereNoOtherUnitIsLeft) {
 
 // A host that runs a pipeline until it is killed; tells of all its processes by `said`.
 [[noreturn]] void be_a_host(int said) {
-  Engine engine{echo_pipeline("killed"), placed_settings()};
+  Engine engine{echo_pipeline("killed"), claiming_settings()};
   engine.start();
   const Stats stats = engine.stats();
   const pid_t pids[] = {stats.supervisor, stats.master, worker_of(engine, "echo/0").pid};
@@ -183,7 +187,7 @@ TEST(Pipelines, ThatAreKilledWithAllTheirProcessesClaimNothing) {
 
 int run_and_park(const std::string& segment) {
   be_alone();
-  Settings settings = placed_settings();
+  Settings settings = claiming_settings();
   settings.set("segment.path", segment);
   int failures = 0;
   {

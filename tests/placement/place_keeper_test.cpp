@@ -70,8 +70,7 @@ TEST_F(PlaceKeeper, PutsAWorkerBackWhoseMaskWasRewrittenAndCountsIt) {
 }
 
 TEST_F(PlaceKeeper, LooksOftenEnoughByItself) {
-  Settings settings = test_settings();
-  settings.set("placement.policy", "compact");
+  Settings settings = pinned_settings();
   Engine engine{echo_pipeline(), settings};
   engine.start();
   const WorkerStats worker = echo_of(engine);

@@ -43,8 +43,7 @@ inline CpuSet other_units(const CpuSet& place) {
 }
 
 inline Settings placed_settings(const std::string& verify = "20ms") {
-  Settings settings = test_settings();
-  settings.set("placement.policy", "compact");
+  Settings settings = pinned_settings();
   settings.set("placement.verify", verify);
   return settings;
 }
