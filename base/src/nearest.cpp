@@ -24,7 +24,7 @@ std::string folded(std::string_view name) {
 // The optimal string alignment distance: insertions, deletions, substitutions and swaps of neighbours.
 // Source: Boytsov, "Indexing methods for approximate dictionary searching", 2011, section 2.2.
 std::size_t distance(std::string_view from, std::string_view to) {
-  std::vector<std::size_t> before_last;
+  std::vector<std::size_t> before_last(to.size() + 1);
   std::vector<std::size_t> last(to.size() + 1);
   std::vector<std::size_t> current(to.size() + 1);
   for (std::size_t column = 0; column <= to.size(); ++column)
@@ -38,7 +38,7 @@ std::size_t distance(std::string_view from, std::string_view to) {
           row > 1 && column > 1 && from[row - 1] == to[column - 2] && from[row - 2] == to[column - 1];
       if (swapped) current[column] = std::min(current[column], before_last[column - 2] + 1);
     }
-    before_last = last;
+    std::swap(before_last, last);
     std::swap(last, current);
   }
   return last[to.size()];
@@ -49,11 +49,16 @@ std::size_t tolerance(std::string_view name) {
   return 1 + name.size() / 5;
 }
 
+bool may_be_within(std::size_t most, std::string_view from, std::string_view to) {
+  return std::max(from.size(), to.size()) - std::min(from.size(), to.size()) <= most;
+}
+
 std::string nearest(std::string_view name, std::span<const std::string> candidates) {
   const std::string wanted = folded(name);
   const std::string* best = nullptr;
   std::size_t best_distance = tolerance(wanted) + 1;
   for (const std::string& candidate : candidates) {
+    if (!may_be_within(best_distance - 1, wanted, candidate)) continue;
     const std::size_t apart = distance(wanted, folded(candidate));
     if (apart >= best_distance) continue;
     best_distance = apart;

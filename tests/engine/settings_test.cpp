@@ -314,6 +314,15 @@ TEST(AnUnknownKey, IsRefusedWithTheNearestName) {
   EXPECT_THAT(error_of_setting("", "5"), HasSubstr("there is no such setting"));
 }
 
+// With a distance to each name for each '_' it took the cube of its length.
+TEST(AMisspeltVariable, OfALengthThatNobodyTypesIsRefusedAtOnce) {
+  constexpr std::size_t kLong = 100'000;
+  EXPECT_THAT(error_of_variable("SLUICE_STAGE_" + std::string(kLong, '_') + "=5"), HasSubstr("cannot set"));
+  EXPECT_THAT(error_of_variable("SLUICE_" + std::string(kLong, 'X') + "=5"), HasSubstr("cannot set"));
+  EXPECT_THAT(error_of_setting(std::string(kLong, 'x'), "5"), HasSubstr("cannot set"));
+  EXPECT_THAT(error_of_setting("stage.parse." + std::string(kLong, '.'), "5"), HasSubstr("cannot set"));
+}
+
 TEST(AMisspeltVariable, IsRefusedWithTheNearestName) {
   EXPECT_EQ(error_of_variable("SLUICE_LANE_SLOT=5"),
             "cannot set SLUICE_LANE_SLOT to \"5\" (environment): there is no such setting "

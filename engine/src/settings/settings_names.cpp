@@ -105,7 +105,9 @@ std::string nearest_stage_variable(std::string_view rest) {
     const std::string_view word = rest.substr(cut + 1);
     for (const Setting& setting : settings_table()) {
       if (setting.scope == Scope::pipeline) continue;
-      const std::size_t apart = distance(word, variable_word(setting.key));
+      const std::string meant = variable_word(setting.key);
+      if (!may_be_within(tolerance(word), word, meant)) continue;
+      const std::size_t apart = distance(word, meant);
       if (apart >= best_distance || apart > tolerance(word)) continue;
       best_distance = apart;
       best = fmt::format("{}{}_{}", kStageVariablePrefix, rest.substr(0, cut), variable_word(setting.key));
