@@ -26,10 +26,12 @@ std::string_view without_blanks(std::string_view text) {
   return text.substr(first, text.find_last_not_of(kBlanks) - first + 1);
 }
 
-[[noreturn]] void refuse(std::string_view cpulist, std::string why) {
+// `part` is a piece of the list.
+[[noreturn]] void refuse(std::string_view cpulist, std::string_view part, const std::string& why) {
+  const std::ptrdiff_t at = part.data() == nullptr ? 0 : part.data() - cpulist.data();
   throw Error{{.tried = "read the CPU list",
                .object = fmt::format("\"{}\"", cpulist),
-               .why = std::move(why),
+               .why = fmt::format("at character {}, {}", at + 1, why),
                .remedy = "write numbers and ranges with commas between them, such as 0-3,8"}};
 }
 
@@ -38,10 +40,10 @@ unsigned parse_unit(std::string_view cpulist, std::string_view item, std::string
   const auto [end, error] = std::from_chars(number.data(), number.data() + number.size(), unit);
   const bool out_of_range = error == std::errc::result_out_of_range || unit > kLargestWritten;
   if (error == std::errc::invalid_argument || end != number.data() + number.size()) {
-    refuse(cpulist, fmt::format("\"{}\" is neither a CPU number nor a range of them", item));
+    refuse(cpulist, item, fmt::format("\"{}\" is neither a CPU number nor a range of them", item));
   }
   if (out_of_range) {
-    refuse(cpulist, fmt::format("{} is above {}, the largest CPU number", number, kLargestWritten));
+    refuse(cpulist, number, fmt::format("{} is above {}, the largest CPU number", number, kLargestWritten));
   }
   return unit;
 }
@@ -61,14 +63,15 @@ CpuSet CpuSet::parse(std::string_view cpulist) {
     const auto comma = rest.find(',');
     more = comma != std::string_view::npos;
     const std::string_view item = without_blanks(rest.substr(0, comma));
+    const std::string_view here = rest;
     if (more) rest.remove_prefix(comma + 1);
 
-    if (item.empty()) refuse(cpulist, "there is nothing between, before or after two commas");
+    if (item.empty()) refuse(cpulist, here, "there is nothing between, before or after two commas");
     const auto dash = item.find('-');
     const unsigned first = parse_unit(cpulist, item, item.substr(0, dash));
     const unsigned last =
         dash == std::string_view::npos ? first : parse_unit(cpulist, item, item.substr(dash + 1));
-    if (last < first) refuse(cpulist, fmt::format("the range {} runs backwards", item));
+    if (last < first) refuse(cpulist, item, fmt::format("the range {} runs backwards", item));
     set.insert_range(first, last);
   }
   return set;

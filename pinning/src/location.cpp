@@ -42,7 +42,8 @@ constexpr std::string_view kValid =
 
 class Reader {
  public:
-  Reader(const Topology& topology, std::string_view text) : topology_{topology}, text_{text} {}
+  Reader(const Topology& topology, std::string_view text, std::string_view stage)
+      : topology_{topology}, text_{text}, whose_{stage.empty() ? "" : fmt::format(" of {}", stage)} {}
 
   Location read() {
     if (text_.empty()) refuse(0, "it is empty");
@@ -65,7 +66,7 @@ class Reader {
 
  private:
   [[noreturn]] void refuse(std::size_t at, std::string why) const {
-    throw Error{{.tried = fmt::format("read the place, at character {} of", at + 1),
+    throw Error{{.tried = fmt::format("read the place{}, at character {} of", whose_, at + 1),
                  .object = fmt::format("\"{}\"", text_),
                  .why = std::move(why),
                  .remedy = std::string{kValid}}};
@@ -178,13 +179,14 @@ class Reader {
 
   const Topology& topology_;
   std::string_view text_;
+  std::string whose_;
   std::size_t at_ = 0;
 };
 
 }  // namespace
 
-Location parse_place(const Topology& topology, std::string_view text) {
-  return Reader{topology, text}.read();
+Location parse_place(const Topology& topology, std::string_view text, std::string_view stage) {
+  return Reader{topology, text, stage}.read();
 }
 
 StageLocation parse_stage_location(std::string_view text) {

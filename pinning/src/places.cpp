@@ -31,8 +31,11 @@ Units around(const ProcessingUnit& unit, const Units& usable) {
 }
 
 Units without(const Units& units, const Units& others) {
-  const CpuSet taken = set_of(others);
-  return select(units, [&](const ProcessingUnit& unit) { return !taken.contains(unit.os_index); });
+  return pinning::without(units, set_of(others));
+}
+
+bool pins(Policy policy) {
+  return policy != Policy::none && policy != Policy::floating;
 }
 
 class Placer {
@@ -59,11 +62,14 @@ class Placer {
   std::vector<Seeker> seekers_of_rest() const;
   void place_stages();
   void place_stage(std::size_t stage, const Location& location);
+  Units inside_of(std::size_t stage, const Location& location) const;
+  void remark_others(std::size_t stage);
   void place_whole(std::size_t stage, const Location& location);
   void place_rest(const std::vector<Seeker>& seekers);
   void group(const std::vector<Seeker>& seekers, const Units& usable);
   void deal(const std::vector<Seeker>& seekers, const Units& usable);
   void give(const std::vector<Seeker>& seekers, const Units& units);
+  void leave(const std::vector<Seeker>& seekers);
   ChoiceRequest choice(const Units& usable, const std::vector<Seeker>& seekers, bool with_host) const {
     return {.usable = usable,
             .seekers = seekers,
@@ -112,8 +118,8 @@ void Placer::place_stages() {
   for (std::size_t stage = 0; stage < request_.stages.size(); ++stage) {
     const StageRequest& wanted = request_.stages[stage];
     if (!wanted.place.empty()) {
-      asked.emplace_back(stage, parse_place(topology_, wanted.place));
-    } else if (wanted.threads > 1 && request_.policy != Policy::automatic) {
+      asked.emplace_back(stage, parse_place(topology_, wanted.place, wanted.name));
+    } else if (wanted.threads > 1 && pins(request_.policy) && request_.policy != Policy::automatic) {
       // Compact and spread deal single units: a wide worker is placed before them.
       asked.emplace_back(stage, Location{.sets = {set_of(usable_.units)}});
     }
@@ -131,22 +137,54 @@ void Placer::place_stages() {
   }
 }
 
-// Each worker a core inside the place, or all of them the whole of it where it has too few.
-void Placer::place_stage(std::size_t stage, const Location& location) {
-  std::vector<Seeker> seekers;
-  add_seekers(stage, seekers);
-  const Units inside = select(topology_.units, [&](const ProcessingUnit& unit) {
+// What of its place a stage may use: where one worker for each core is asked for, one unit of each core.
+Units Placer::inside_of(std::size_t stage, const Location& location) const {
+  Units inside = select(topology_.units, [&](const ProcessingUnit& unit) {
     return location.sets.front().contains(unit.os_index) && !request_.reserved.contains(unit.os_index);
   });
-  const Units usable = without(inside, result_.taken);
   if (inside.empty()) {
     throw Error{{.tried = "place the stage",
                  .object = request_.stages[stage].name,
                  .why = fmt::format("all of its place {} is reserved", location.sets.front().to_string()),
                  .remedy = "reserve fewer units, or give it another place"}};
   }
+  return request_.smt == Smt::never ? first_of_each_core(inside) : inside;
+}
+
+// A place that a stage is given holds, whoever else is there; but that is said.
+void Placer::remark_others(std::size_t stage) {
+  CpuSet units;
+  for (unsigned replica = 0; replica < request_.stages[stage].workers; ++replica)
+    units |= set_of(result_.units[first_[stage] + replica]);
+  const auto tell = [&](const CpuSet& theirs, std::string_view who) {
+    if (!theirs.intersects(units)) return false;
+    result_.remarks.push_back(fmt::format("{} shares {} with {}, as its place says",
+                                          request_.stages[stage].name, (theirs & units).to_string(), who));
+    return true;
+  };
+  bool met = request_.host && tell(*request_.host, "the host");
+  for (const Claim& claim : request_.claims)
+    met = tell(claim.units, claim.owner) || met;
+  if (!met) return;
+  for (unsigned replica = 0; replica < request_.stages[stage].workers; ++replica) {
+    const std::size_t process = first_[stage] + replica;
+    if (set_of(result_.units[process]).intersects(usable_.of_others)) result_.shared[process] = true;
+  }
+  result_.stage_shares = true;
+}
+
+// Each worker a core inside the place, or all of them the whole of it where it has too few. Units of others are
+// used if there is not enough beside them.
+void Placer::place_stage(std::size_t stage, const Location& location) {
+  std::vector<Seeker> seekers;
+  add_seekers(stage, seekers);
+  const Units inside = inside_of(stage, location);
+  Units usable = without(inside, result_.taken);
+  if (Units beside = pinning::without(usable, usable_.of_others); beside.size() >= seekers.size())
+    usable = std::move(beside);
   if (usable.size() >= seekers.size()) {
     give(seekers, choose_units(choice(usable, seekers, false)).units);
+    remark_others(stage);
     return;
   }
   for (const Seeker& seeker : seekers) {
@@ -157,18 +195,31 @@ void Placer::place_stage(std::size_t stage, const Location& location) {
   result_.remarks.push_back(fmt::format(
       "{} wants {} units of its place {}, of which {} are free: its workers share it",
       request_.stages[stage].name, seekers.size(), location.sets.front().to_string(), usable.size()));
+  remark_others(stage);
 }
 
 // Each worker a whole core, cache, node or package, in turn.
 void Placer::place_whole(std::size_t stage, const Location& location) {
-  const CpuSet taken = set_of(result_.taken) | request_.reserved;
-  std::vector<CpuSet> free;
-  for (const CpuSet& set : location.sets) {
-    if (!set.intersects(taken)) free.push_back(set);
-  }
   const StageRequest& wanted = request_.stages[stage];
+  const auto beside = [&](const CpuSet& others) {
+    std::vector<CpuSet> free;
+    for (const CpuSet& set : location.sets) {
+      if (!set.intersects(others)) free.push_back(set);
+    }
+    return free;
+  };
+  const CpuSet taken = set_of(result_.taken) | request_.reserved;
+  std::vector<CpuSet> free = beside(taken | usable_.of_others);
+  if (free.size() < wanted.workers) free = beside(taken);
   const bool shared = free.size() < wanted.workers;
-  if (free.empty()) free = location.sets;
+  if (free.empty()) free = beside(request_.reserved);
+  if (free.empty()) {
+    throw Error{{.tried = "place the stage",
+                 .object = wanted.name,
+                 .why = fmt::format("none of its {} is free of the reserved units {}", wanted.place,
+                                    request_.reserved.to_string()),
+                 .remedy = "reserve fewer units, or give it another place"}};
+  }
   for (unsigned replica = 0; replica < wanted.workers; ++replica) {
     const CpuSet& set = free[replica % free.size()];
     const Units units =
@@ -177,10 +228,21 @@ void Placer::place_whole(std::size_t stage, const Location& location) {
     result_.shared[first_[stage] + replica] = shared;
     if (!shared) result_.taken.insert(result_.taken.end(), units.begin(), units.end());
   }
-  if (!shared) return;
-  result_.stage_shares = true;
-  result_.remarks.push_back(
-      fmt::format("{} workers of {} share {} {}", wanted.workers, wanted.name, free.size(), wanted.place));
+  if (shared) {
+    result_.stage_shares = true;
+    result_.remarks.push_back(
+        fmt::format("{} workers of {} share {} {}", wanted.workers, wanted.name, free.size(), wanted.place));
+  }
+  remark_others(stage);
+}
+
+// Policies that pin nothing: what has no place of its own floats beside what has.
+void Placer::leave(const std::vector<Seeker>& seekers) {
+  Units beside = without(usable_.units, result_.taken);
+  if (beside.empty()) beside = usable_.units;
+  for (const Seeker& seeker : seekers)
+    result_.units[seeker.process] = beside;
+  result_.crowded = seekers.size() >= beside.size();
 }
 
 // Each unit gets its share of the workers, those together that talk most; they float over the units around
@@ -226,6 +288,7 @@ void Placer::deal(const std::vector<Seeker>& seekers, const Units& usable) {
 
 void Placer::place_rest(const std::vector<Seeker>& seekers) {
   if (seekers.empty()) return;
+  if (!pins(request_.policy)) return leave(seekers);
   Units usable = without(usable_.units, result_.taken);
   if (usable.empty()) usable = usable_.units;
   // A host that has no place of its own wants a unit, too.

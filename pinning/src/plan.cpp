@@ -99,13 +99,15 @@ Plan plan(const Topology& topology, const PlanRequest& request) {
   const Distances distances{topology, request.costs};
   const Talk talk{workers, lanes};
   const bool bind = request.policy != Policy::none && request.policy != Policy::floating;
+  const bool asked = std::any_of(request.stages.begin(), request.stages.end(),
+                                 [](const StageRequest& stage) { return !stage.place.empty(); });
   const Usable usable = usable_units(topology, request);
 
   Plan result;
   result.policy = request.policy;
   result.remarks = usable.remarks;
   WorkerPlaces places;
-  if (bind) {
+  if (bind || asked) {
     places = place_workers(topology, request, usable, talk, distances);
   } else {
     places.units.assign(workers, usable.units);
@@ -122,7 +124,7 @@ Plan plan(const Topology& topology, const PlanRequest& request) {
 
   if (places.crowded || !usable.shared_with_others) remark_load(result, topology, usable.units, workers);
   result.remarks.insert(result.remarks.end(), places.remarks.begin(), places.remarks.end());
-  if (bind) remark_units(result, usable.units, places.taken);
+  if (bind || asked) remark_units(result, usable.units, places.taken);
   remark_memory(result, topology, usable.units);
   remark_costs(result, request.costs);
   remark_wide_workers(result, request, topology);

@@ -11,10 +11,6 @@
 namespace sluice::pinning {
 namespace {
 
-Units without(const Units& units, const CpuSet& others) {
-  return select(units, [&](const ProcessingUnit& unit) { return !others.contains(unit.os_index); });
-}
-
 // Isolated units belong to the user who had them isolated, and a process that is alone on one is exactly what
 // they are for; but whether it should be ours the user has to say. An affinity mask of nothing else says so,
 // too.
@@ -25,6 +21,15 @@ Units by_isolation(const Units& allowed, bool asked_for, std::vector<std::string
       fmt::format("isolated processing units {} are left alone; allow nothing else to have them used",
                   set_of(isolated).to_string()));
   return select(allowed, [](const ProcessingUnit& unit) { return !unit.isolated; });
+}
+
+// A slip of the pen, perhaps, but not a reason to refuse: the CPU may be offline today, or another container's.
+void remark_reserved(const Topology& topology, const CpuSet& reserved, std::vector<std::string>& remarks) {
+  const CpuSet elsewhere = reserved - topology.allowed();
+  if (elsewhere.empty()) return;
+  remarks.push_back(
+      fmt::format("reserved processing units {} are none that this pipeline could use: allowed are {}",
+                  elsewhere.to_string(), topology.allowed().to_string()));
 }
 
 // Other pipelines keep what they have while anything else is left: two that share a unit both lose more than
@@ -52,15 +57,6 @@ Units beside_claims(const Units& units, const std::vector<Claim>& claims, Usable
   return left;
 }
 
-// Of each core its first usable unit.
-Units first_of_each_core(const Units& units) {
-  return select(units, [&](const ProcessingUnit& unit) {
-    return std::none_of(units.begin(), units.end(), [&](const ProcessingUnit& other) {
-      return other.core == unit.core && other.rank_in_core < unit.rank_in_core;
-    });
-  });
-}
-
 }  // namespace
 
 CpuSet set_of(const Units& units) {
@@ -68,6 +64,18 @@ CpuSet set_of(const Units& units) {
   for (const ProcessingUnit& unit : units)
     set.insert(unit.os_index);
   return set;
+}
+
+Units without(const Units& units, const CpuSet& others) {
+  return select(units, [&](const ProcessingUnit& unit) { return !others.contains(unit.os_index); });
+}
+
+Units first_of_each_core(const Units& units) {
+  return select(units, [&](const ProcessingUnit& unit) {
+    return std::none_of(units.begin(), units.end(), [&](const ProcessingUnit& other) {
+      return other.core == unit.core && other.rank_in_core < unit.rank_in_core;
+    });
+  });
 }
 
 Usable usable_units(const Topology& topology, const PlanRequest& request) {
@@ -87,6 +95,10 @@ Usable usable_units(const Topology& topology, const PlanRequest& request) {
     usable = by_isolation(usable, request.isolated, result.remarks);
     usable = beside_claims(usable, request.claims, result);
   }
+  for (const Claim& claim : request.claims)
+    result.of_others |= claim.units;
+  if (request.host) result.of_others |= *request.host;
+  remark_reserved(topology, request.reserved, result.remarks);
   result.for_host = usable;
   if (request.policy != Policy::none && request.smt == Smt::never) usable = first_of_each_core(usable);
   if (request.policy != Policy::none && request.host) {

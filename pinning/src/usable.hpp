@@ -17,9 +17,13 @@ struct Usable {
   Units for_host{};                    // What the host and the master may use besides what workers leave.
   std::vector<std::string> remarks{};  // What was left out, and what is shared with others.
   bool shared_with_others = false;     // Other pipelines are bound to these units, or the host is.
+  CpuSet of_others{};                  // Units that other pipelines or the host are bound to.
 };
 
 CpuSet set_of(const Units& units);
+Units without(const Units& units, const CpuSet& others);
+// Of each core its first unit among these.
+Units first_of_each_core(const Units& units);
 Units select(const Units& units, auto&& wanted) {
   Units selected;
   for (const ProcessingUnit& unit : units) {

@@ -65,15 +65,27 @@ TEST(ASetting, MayBeLeftToTheProgramWhereTheTableSaysSo) {
   EXPECT_THAT(error_of_setting("lane.slots", "auto"), HasSubstr("no whole number"));
 }
 
+TEST(ASetting, ThatIsAListOfCpusIsRefusedWithThePosition) {
+  Settings settings;
+  settings.set("placement.reserve", "0,1,2,8");
+  EXPECT_EQ(settings.text("placement.reserve"), "0-2,8");
+  settings.set("placement.reserve", "");
+  EXPECT_EQ(settings.text("placement.reserve"), "") << "none";
+  EXPECT_THAT(error_of_setting("placement.reserve", "0-2,eight"),
+              AllOf(HasSubstr("at character 5, \"eight\" is neither a CPU number"),
+                    HasSubstr("for example placement.reserve=0-1,8")));
+  EXPECT_THAT(error_of_setting("placement.reserve", "3-1"), HasSubstr("the range 3-1 runs backwards"));
+}
+
 TEST(EverySetting, AcceptsItsOwnValueInEveryProfile) {
   for (const char* profile : {"balanced", "latency", "throughput", "shared"}) {
     Settings settings;
     settings.set("profile", profile);
     for (const std::string_view key : setting_keys()) {
-      const bool of_stage = key == "workers";
+      const bool of_stage = key == "workers" || key == "place";
       const std::string value = settings.value(key, of_stage ? "parse" : "");
       Settings again;
-      again.set(of_stage ? "stage.parse.workers" : key, value);
+      again.set(of_stage ? "stage.parse." + std::string{key} : std::string{key}, value);
       EXPECT_EQ(again.value(key, of_stage ? "parse" : ""), value) << key << " is canonical in " << profile;
     }
   }

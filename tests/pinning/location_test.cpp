@@ -136,5 +136,58 @@ TEST(PlanPlaces, NameIsolatedUnitsAndSoAskForThem) {
   EXPECT_THAT(units_of_stage(placed.stages[0]), ElementsAre("0"));
 }
 
+TEST(PlanPlaces, HoldUnderPoliciesThatPinNothingElse) {
+  for (const Policy policy : {Policy::floating, Policy::none}) {
+    const Plan placed = plan(
+        two_sockets(), {.stages = {{.name = "read"}, {.name = "parse", .place = "14"}}, .policy = policy});
+    EXPECT_THAT(units_of_stage(placed.stages[1]), ElementsAre("14"));
+    EXPECT_THAT(units_of_stage(placed.stages[0]), ElementsAre("0-13,15"));
+    EXPECT_FALSE(placed.oversubscribed);
+  }
+}
+
+TEST(PlanPlaces, AvoidWhereOthersAreWhileThereIsRoomAndSayWhatTheyShare) {
+  const PlanRequest request{.stages = {{.name = "parse", .workers = 2, .place = "l3:0"}},
+                            .claims = {{CpuSet::parse("0-1"), "pipeline bank (pid 7)"}}};
+  const Plan beside = plan(two_sockets(), request);
+  EXPECT_THAT(units_of_stage(beside.stages[0]), ElementsAre("2", "3"));
+  EXPECT_FALSE(beside.oversubscribed);
+  PlanRequest narrow = request;
+  narrow.stages[0].place = "0,2";
+  const Plan met = plan(two_sockets(), narrow);
+  EXPECT_THAT(units_of_stage(met.stages[0]), ElementsAre("0", "2"));
+  EXPECT_TRUE(met.stages[0].workers[0].shared);
+  EXPECT_FALSE(met.stages[0].workers[1].shared);
+  EXPECT_THAT(met.remarks, Contains("parse shares 0 with pipeline bank (pid 7), as its place says"));
+}
+
+TEST(PlanPlaces, HaveOneWorkerForEachCoreWhereSiblingsAreNotToBeUsed) {
+  const Plan placed = plan(
+      two_sockets(), {.stages = {{.name = "parse", .workers = 4, .place = "package:0"}}, .smt = Smt::never});
+  EXPECT_THAT(units_of_stage(placed.stages[0]), ElementsAre("0", "2", "4", "6"));
+}
+
+TEST(PlanPlaces, ThatAreReservedAreRefused) {
+  for (const char* place : {"0-1", "cores"}) {
+    EXPECT_THAT(error_of([place] {
+                  plan(two_sockets(), {.stages = {{.name = "parse", .place = place}},
+                                       .reserved = CpuSet::parse(place[0] == '0' ? "0-3" : "0-14")});
+                }),
+                AllOf(HasSubstr("cannot place the stage parse"), HasSubstr("reserve fewer units")));
+  }
+}
+
+TEST(PlanPlaces, AreRefusedByTheNameOfTheirStage) {
+  EXPECT_THAT(error_of([] { plan(two_sockets(), {.stages = {{.name = "parse", .place = "core:9"}}}); }),
+              HasSubstr("cannot read the place of parse, at character 6 of \"core:9\""));
+}
+
+TEST(PlanReserved, TellsOfUnitsThatItCouldNotUseAnyway) {
+  const Plan placed = plan(two_sockets(), {.stages = {{.name = "parse"}}, .reserved = CpuSet::parse("0,40")});
+  EXPECT_THAT(
+      placed.remarks,
+      Contains("reserved processing units 40 are none that this pipeline could use: allowed are 0-15"));
+}
+
 }  // namespace
 }  // namespace sluice::pinning

@@ -32,7 +32,7 @@ Engine::Parts::Parts(const Pipeline& pipeline, const Settings& settings)
     : name{pipeline.name()},
       segment_path{settings.text("segment.path")},
       host{pipeline.graph(), settings, segment_path},
-      placement{place(host.wiring().graph(), host.wiring().layout(), host.wiring().settings().placement)},
+      placement{place(host.wiring().graph(), host.wiring().layout(), host.wiring().settings())},
       host_units_before{pinning::current_units()},
       own{host.wiring().host().control()} {
   host.wiring().segment().show_to_children(false);

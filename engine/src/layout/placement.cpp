@@ -6,6 +6,7 @@
 #include <sluice/pinning/bind.hpp>
 #include <sluice/pinning/calibration.hpp>
 #include <sluice/pinning/claims.hpp>
+#include <sluice/pinning/location.hpp>
 #include <sluice/pinning/masks.hpp>
 
 namespace sluice::detail {
@@ -16,13 +17,19 @@ pinning::Traffic traffic_of(const Route& route) {
 }
 
 // The pipeline as the plan sees it: stages are the nodes that have workers, everything else is the host's.
-pinning::PlanRequest request_of(const Graph& graph, const Layout& layout) {
+pinning::PlanRequest request_of(const Graph& graph, const Layout& layout, const PipelineSettings& settings) {
   pinning::PlanRequest request;
+  request.policy = settings.placement.policy;
+  request.reserved = settings.placement.reserved;
+  request.isolated = settings.placement.isolated;
+  request.smt = settings.placement.smt;
   Indexed<NodeIndex, std::size_t> stage_of;
   for (const NodeIndex n : graph.nodes.indices()) {
     const unsigned workers = layout.replicas_of(n);
     stage_of.push_back(workers == 0 ? pinning::kHost : request.stages.size());
-    if (workers != 0) request.stages.push_back({.name = graph.nodes[n].name, .workers = workers});
+    if (workers == 0) continue;
+    request.stages.push_back(
+        {.name = graph.nodes[n].name, .workers = workers, .place = settings.nodes[n].place});
   }
   for (const WorkerIndex worker : layout.workers())
     request.stages[stage_of[layout.worker(worker).node]].region_bytes = layout.worker(worker).plain_bytes;
@@ -68,9 +75,30 @@ Placement placed(pinning::Topology topology, pinning::PlanRequest request) {
   return placement;
 }
 
-bool binds(const Placement& placement) {
-  return placement.request.policy != pinning::Policy::none &&
-         placement.request.policy != pinning::Policy::floating;
+bool pins(pinning::Policy policy) {
+  return policy != pinning::Policy::none && policy != pinning::Policy::floating;
+}
+
+// A place as far as it is left, or none: a stage whose units are all gone has to be somewhere.
+std::string place_left(const pinning::Topology& before, const pinning::CpuSet& allowed,
+                       const pinning::CpuSet& reserved, const std::string& place) {
+  const pinning::Location location = pinning::parse_place(before, place);
+  pinning::CpuSet left;
+  for (const pinning::CpuSet& set : location.sets) {
+    const pinning::CpuSet here = set & allowed;
+    if (!location.whole || !here.intersects(reserved)) left |= here - reserved;
+  }
+  if (left.empty()) return {};
+  return location.whole ? place : left.to_string();
+}
+
+void fit_places(const pinning::Topology& before, const pinning::CpuSet& allowed,
+                pinning::PlanRequest& request) {
+  // Then the kernel has nothing else to run them on.
+  if (request.reserved.includes(allowed)) request.reserved = {};
+  for (pinning::StageRequest& stage : request.stages) {
+    if (!stage.place.empty()) stage.place = place_left(before, allowed, request.reserved, stage.place);
+  }
 }
 
 }  // namespace
@@ -81,13 +109,11 @@ const pinning::Place& place_of(const Placement& placement, ProcessIndex process)
   return placement.workers[worker_of(process)];
 }
 
-Placement place(const Graph& graph, const Layout& layout, pinning::Policy policy) {
-  pinning::PlanRequest request = request_of(graph, layout);
-  request.policy = policy;
+Placement place(const Graph& graph, const Layout& layout, const PipelineSettings& settings) {
+  pinning::PlanRequest request = request_of(graph, layout, settings);
   pinning::Topology topology = pinning::read_topology();
   // What a process may run on everywhere has no distances.
-  if (policy != pinning::Policy::none && policy != pinning::Policy::floating)
-    request.costs = pinning::kept_costs(topology);
+  if (pins(request.policy)) request.costs = pinning::kept_costs(topology);
   return placed(std::move(topology), std::move(request));
 }
 
@@ -101,9 +127,11 @@ Placement placed_beside(Placement placement, std::vector<pinning::Claim> claims,
 
 pinning::CpuSet claimed_units(const Placement& placement) {
   pinning::CpuSet units;
-  if (!binds(placement)) return units;
-  for (const pinning::Place& place : placement.workers)
-    units |= place.units;
+  for (std::size_t stage = 0; stage < placement.plan.stages.size(); ++stage) {
+    if (!pins(placement.request.policy) && placement.request.stages[stage].place.empty()) continue;
+    for (const pinning::Place& place : placement.plan.stages[stage].workers)
+      units |= place.units;
+  }
   return units;
 }
 
@@ -114,6 +142,7 @@ Placement placed_anew(const Placement& placement, const pinning::CpuSet& grantab
   for (pinning::ProcessingUnit& unit : topology.units)
     unit.allowed = units.contains(unit.os_index);
   pinning::PlanRequest request = placement.request;
+  fit_places(placement.topology, topology.allowed(), request);
   if (!placement.claim_mark.empty()) request.claims = pinning::claims_of_others(placement.claim_mark);
   return placed(std::move(topology), std::move(request));
 }

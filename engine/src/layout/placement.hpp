@@ -12,6 +12,7 @@
 #include <sluice/pinning/topology.hpp>
 
 #include "layout/layout.hpp"
+#include "layout/resolved_settings.hpp"
 
 namespace sluice::detail {
 
@@ -25,15 +26,16 @@ struct Placement {
   std::string claim_mark;
 };
 
-// Throws Error when this process may run nowhere.
-Placement place(const Graph& graph, const Layout& layout, pinning::Policy policy);
+// Throws Error when this process may run nowhere, and for a stage's place that this machine has not.
+Placement place(const Graph& graph, const Layout& layout, const PipelineSettings& settings);
 // The same pipeline beside what others claim, and with a host that is bound to those units already.
 Placement placed_beside(Placement placement, std::vector<pinning::Claim> claims,
                         std::optional<pinning::CpuSet> host);
 // What the workers are bound to; nothing for those that float.
 pinning::CpuSet claimed_units(const Placement& placement);
 // As place(), on those units that `grantable` has of the ones that it was planned for; on all of `grantable` if
-// it has none of them, and beside what others claim now. Throws Error when that leaves none.
+// it has none of them, and beside what others claim now. A stage's place is what is left of it, and anywhere if that
+// is nothing. Throws Error when that leaves none.
 Placement placed_anew(const Placement& placement, const pinning::CpuSet& grantable);
 const pinning::Place& place_of(const Placement& placement, ProcessIndex process);
 

@@ -63,7 +63,10 @@ StageSettings stage_settings(const Settings& settings, const Node& node) {
   const bool has_workers = node.kind == NodeKind::source || node.kind == NodeKind::stage;
   const std::string stage = has_workers ? node.name : std::string{};
   StageSettings resolved;
-  if (has_workers) resolved.workers = settings.count_or_auto("workers", stage).value_or(node.options.workers);
+  if (has_workers) {
+    resolved.workers = settings.count_or_auto("workers", stage).value_or(node.options.workers);
+    resolved.place = settings.text("place", stage);
+  }
   resolved.state_bytes = bytes_for(settings, "state.bytes", stage, node.options.state_bytes);
   resolved.undo_bytes = bytes_for(settings, "undo.bytes", stage, node.options.undo_bytes);
   // Lanes lead into stages and outlets alone, and an outlet has no settings of its own.
@@ -95,6 +98,12 @@ RestartSettings restart_settings(const Settings& settings) {
           settings.duration("crash.window")};
 }
 
+PlacementSettings placement_settings(const Settings& settings) {
+  return {pinning::parse_policy(settings.choice("placement.policy")),
+          pinning::CpuSet::parse(settings.text("placement.reserve")), settings.flag("placement.isolated"),
+          settings.choice("placement.smt") == "never" ? pinning::Smt::never : pinning::Smt::last};
+}
+
 }  // namespace
 
 PipelineSettings resolve(const Settings& settings, const Graph& graph) {
@@ -103,7 +112,7 @@ PipelineSettings resolve(const Settings& settings, const Graph& graph) {
     resolved.nodes.push_back(stage_settings(settings, node));
   resolved.host_wait = wait_settings(settings, {});
   resolved.restart = restart_settings(settings);
-  resolved.placement = pinning::parse_policy(settings.choice("placement.policy"));
+  resolved.placement = placement_settings(settings);
   resolved.idle_states = idle_states(settings.choice("power.latency"));
   resolved.observers = observer_settings(settings.text("observe.socket"));
   resolved.log = {log_level(settings.choice("log.level")),

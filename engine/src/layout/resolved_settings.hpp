@@ -51,6 +51,7 @@ struct StageSettings {
   std::chrono::nanoseconds outside_patience{0};  // 0: for ever.
   // Crashes of all its workers within crash.window, one more of which ends the pipeline. Nothing: any number.
   std::optional<std::uint64_t> crash_budget;
+  std::string place;  // As pinning::parse_place() reads it; empty: where the policy puts them.
 };
 
 enum class SpentBudgetPolicy : std::uint8_t { stop, shed };
@@ -82,11 +83,19 @@ struct ObserverSettings {
   std::string path;  // Of at_path.
 };
 
+// The keys placement.* that the plan goes by.
+struct PlacementSettings {
+  pinning::Policy policy = pinning::Policy::none;
+  pinning::CpuSet reserved;
+  bool isolated = false;
+  pinning::Smt smt = pinning::Smt::last;
+};
+
 struct PipelineSettings {
   Indexed<NodeIndex, StageSettings> nodes;
   WaitSettings host_wait;
   RestartSettings restart;
-  pinning::Policy placement = pinning::Policy::none;
+  PlacementSettings placement;
   IdleStates idle_states = IdleStates::leave;
   ObserverSettings observers;
   LogSettings log;

@@ -288,46 +288,6 @@ inline constexpr std::array kCareSettings = {
             .trade_off =
                 "A worker is replaced and a host is not, so workers go first; with a large value they go "
                 "before everything else on the machine, too."},
-    Setting{.key = "placement.policy",
-            .type = SettingType::choice,
-            .fallback = "auto",
-            .throughput = "spread",
-            .shared = "none",
-            .choices = "auto|compact|spread|float|none",
-            .example = "spread",
-            .meaning = "Where workers are pinned. `auto` gives events the shortest way, as far as each "
-                       "worker has a core; "
-                       "`compact` puts stages on neighbouring cores in their order, `spread` on cores far "
-                       "apart; `float` "
-                       "leaves them to the kernel on all units but isolated ones and those of other "
-                       "pipelines, `none` on "
-                       "these, too.",
-            .trade_off = "`auto` and `compact` make the way between stages short; `spread` gives each worker "
-                         "more cache and "
-                         "memory bandwidth; `float` and `none` suit processors that others use too."},
-    Setting{.key = "placement.claims",
-            .type = SettingType::flag,
-            .fallback = "yes",
-            .example = "no",
-            .meaning = "Whether this pipeline keeps off the units that the workers of other pipelines are "
-                       "bound to, while there are "
-                       "others, and tells them of its own. What it shares is in its plan.",
-            .trade_off = "Two pipelines on the same cores are each slower than half; without claims each "
-                         "gets the places that it "
-                         "would have alone."},
-    Setting{.key = "placement.verify",
-            .type = SettingType::duration,
-            .fallback = "500ms",
-            .least = "0s",
-            .most = "1h",
-            .example = "1s",
-            .meaning = "How often the master asks the kernel where each worker may run, puts back one whose "
-                       "mask somebody "
-                       "has rewritten, and plans anew when units are gone or have come back. 0 is never.",
-            .trade_off = "A look takes less than a microsecond a worker. Without one, a taskset, a cpuset "
-                         "that changes or a "
-                         "unit that goes offline costs the workers their places until the next start, and "
-                         "nobody says so."},
     Setting{
         .key = "power.latency",
         .type = SettingType::choice,

@@ -8,14 +8,16 @@
 
 #include "settings/care_settings.hpp"
 #include "settings/flow_settings.hpp"
+#include "settings/place_settings.hpp"
 
 namespace sluice::detail {
 namespace {
 
 constexpr auto kTable = [] {
-  std::array<Setting, kFlowSettings.size() + kCareSettings.size()> table{};
-  const auto behind = std::ranges::copy(kFlowSettings, table.begin()).out;
-  std::ranges::copy(kCareSettings, behind);
+  std::array<Setting, kFlowSettings.size() + kPlaceSettings.size() + kCareSettings.size()> table{};
+  const auto places = std::ranges::copy(kFlowSettings, table.begin()).out;
+  const auto care = std::ranges::copy(kPlaceSettings, places).out;
+  std::ranges::copy(kCareSettings, care);
   return table;
 }();
 

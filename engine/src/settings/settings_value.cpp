@@ -9,6 +9,8 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <sluice/error.hpp>
+#include <sluice/pinning/cpu_set.hpp>
 #include <sluice/units.hpp>
 
 #include "settings/settings_names.hpp"
@@ -50,6 +52,14 @@ CheckedValue check_text(std::string_view text) {
   return {.canonical = std::string{text}};
 }
 
+CheckedValue check_cpu_list(std::string_view text) {
+  try {
+    return {.canonical = pinning::CpuSet::parse(text).to_string()};
+  } catch (const Error& error) {
+    return {.fault = error.parts().why};
+  }
+}
+
 }  // namespace
 
 std::string_view trimmed(std::string_view text) {
@@ -77,7 +87,7 @@ CheckedValue check_value(const Setting& setting, std::string_view text) {
     case SettingType::text:
       break;
   }
-  return check_text(text);
+  return setting.cpu_list ? check_cpu_list(text) : check_text(text);
 }
 
 std::string allowed_values(const Setting& setting) {
@@ -97,7 +107,7 @@ std::string allowed_values(const Setting& setting) {
     case SettingType::text:
       break;
   }
-  return "any text";
+  return setting.cpu_list ? "CPU numbers and ranges with commas between them" : "any text";
 }
 
 std::vector<std::string> choices_of(const Setting& setting) {

@@ -24,7 +24,8 @@ struct Location {
 
 // Throws sluice::Error with the text, the position in it and what would be valid there: for what is no place, for an
 // index that the machine has not, for a CPU outside of the allowed units, and for a place without an allowed one.
-Location parse_place(const Topology& topology, std::string_view text);
+// `stage`, whose place it is, is named there.
+Location parse_place(const Topology& topology, std::string_view text, std::string_view stage = {});
 
 // A stage's place as the command line has it: "parse@package:0". Throws sluice::Error without a name or an '@'.
 struct StageLocation {

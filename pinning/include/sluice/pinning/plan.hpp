@@ -8,6 +8,7 @@
 //    of L3 cache, NUMA node, package and machine that has room, and workers that follow each other in stage order
 //    stand next to each other. spread: workers go round-robin over packages, nodes and L3 caches. float, none:
 //    every process may run on every usable, or every allowed, unit.
+//  - A stage that has been given a place is there under every policy, also beside others, which is said.
 //  - A worker of several threads has as many cores, under one cache, node or package where there is room.
 //  - Reserved units are never used. Isolated units are left to those they are kept for; they are used if they are
 //    asked for, if nothing else is allowed, or by policy none, which takes the affinity mask as it stands. Units

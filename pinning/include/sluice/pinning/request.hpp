@@ -86,7 +86,7 @@ struct PlanRequest {
   std::vector<StageRequest> stages{};  // In the order of the flow.
   std::vector<Flow> flows{};           // Empty: each stage feeds the next, and the host is no end of any.
   Policy policy = Policy::automatic;
-  CpuSet reserved{};             // Never used, by no process of the pipeline.
+  CpuSet reserved{};             // Used by no process of the pipeline.
   std::vector<Claim> claims{};   // Of other pipelines.
   std::optional<CpuSet> host{};  // The host is bound to these already and stays there.
   MeasuredCosts costs{};         // Empty: nominal costs by the topology.
