@@ -7,6 +7,7 @@
 
 #include <fmt/format.h>
 
+#include <sluice/detail/clock.hpp>
 #include <sluice/printable.hpp>
 
 #include "death/report_file.hpp"
@@ -92,7 +93,7 @@ void StallHandler::report_wait(Child& child) {
   report_log_.append(fmt::format(R"({},"worker":"{}","pid":{},"outside":{},"for_ms":{},"draining":{})",
                                  report_head("waiting outside", wiring_.graph().name),
                                  wiring_.name(child.worker), child.pid, json_text(text),
-                                 (now - std::chrono::nanoseconds{since_ns}).count() / 1'000'000, draining));
+                                 time_since(since_ns, now).count() / 1'000'000, draining));
 }
 
 // As soon as its stacks are taken.

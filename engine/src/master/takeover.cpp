@@ -18,6 +18,8 @@
 #include <iterator>
 #include <unistd.h>
 
+#include <sluice/detail/clock.hpp>
+
 #include "master/master.hpp"
 
 namespace sluice::detail {
@@ -86,7 +88,8 @@ void Master::adopt(WorkerIndex worker) {
   if (child.pid != 0 && was_ready) child.starts.was_ready_before();
   if (control.pid.load(std::memory_order_relaxed) == child.pid) {
     const ipc::Life& life = control.lives[incarnation % ipc::kLivesKept];
-    child.born = std::min(child.born, std::chrono::nanoseconds{life.born_ns.load(std::memory_order_relaxed)});
+    const std::int64_t born_ns = life.born_ns.load(std::memory_order_relaxed);
+    if (was_before(born_ns, child.born)) child.born = std::chrono::nanoseconds{born_ns};
   }
   // It worked before: its death would not be the first sign of a worker that never gets anywhere.
   child.committed_at_birth = ~std::uint64_t{0};

@@ -58,7 +58,7 @@ void read_outside(const ipc::Control& control, WorkerStats& stats) {
   std::memcpy(text, control.outside.text, sizeof(text));
   text[sizeof(text) - 1] = '\0';
   stats.outside = text;
-  stats.outside_for = monotonic_now() - std::chrono::nanoseconds{since};
+  stats.outside_for = time_since(since, monotonic_now());
 }
 
 void read_place(const PlaceEntry& entry, WorkerStats& stats) {

@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <cstring>
 
+#include <sluice/detail/clock.hpp>
 #include <sluice/error.hpp>
 
 #include "layout/relaxed.hpp"
@@ -26,7 +27,7 @@ OutsideWait::OutsideWait(const Wiring& wiring, WorkerIndex worker)
       worker_{worker},
       control_{wiring.worker(worker).control()},
       pause_{kFirstPause},
-      away_{control_.outside.since_ns.load(kRelaxed) != 0} {}
+      away_{was_before(control_.outside.since_ns.load(kRelaxed), monotonic_now())} {}
 
 void OutsideWait::say(const char* what, std::chrono::nanoseconds now) noexcept {
   ipc::Outside& outside = control_.outside;
@@ -48,8 +49,7 @@ void OutsideWait::wait(const char* what) {
   auto now = monotonic_now();
   say(what, now);
   const std::chrono::nanoseconds patience = wiring_.settings(worker_).outside_patience;
-  const std::chrono::nanoseconds waited =
-      now - std::chrono::nanoseconds{control_.outside.since_ns.load(kRelaxed)};
+  const std::chrono::nanoseconds waited = time_since(control_.outside.since_ns.load(kRelaxed), now);
   if (patience.count() != 0 && waited >= patience) {
     throw Error{
         {"go on with", wiring_.name(worker_), what, "outside.patience is over; raise it to wait longer"}};
