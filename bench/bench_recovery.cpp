@@ -13,7 +13,8 @@
 //       killed. p50_ns to p99_ns: from before the signal is sent to the replacement's first event, of kills
 //       for which events waited. noticed, born and ready are what the time goes into, each counted from the
 //       signal: the master knows of the death, first instruction, recovered with its handler constructed.
-//       state:SIZE is a table that large; rows all over it are in use, four for each page.
+//       state:SIZE is a table that large; rows all over it are in use, four for each page. `sluice` has its large states in
+//       huge pages, as the kernel gives them behind the start; `baseline:small_pages` does not.
 //   crash/...        the same for a SIGSEGV, without core dumps and with them: the kernel writes the core before the
 //       death is known, into a directory below TMPDIR. `skipped` where core_pattern sends cores elsewhere.
 //   full_rate/...    from the signal until the worker handles 95 % of the events per time that it handled
@@ -116,11 +117,16 @@ class Cores {
   rlimit limit_{};
 };
 
-void replacement(benchmark::State& state, std::uint64_t state_bytes, int kills, int signal = SIGKILL) {
+struct StateSize {
+  std::uint64_t bytes = 0;
+  const char* huge = "auto";  // memory.huge
+};
+
+void replacement(benchmark::State& state, const StateSize& size, int kills, int signal = SIGKILL) {
   Parts parts;
   for ([[maybe_unused]] auto _ : state) {
-    Touched pipeline{state_bytes};
-    if (!pipeline.await_touched(kLimit * 4)) return state.SkipWithError("the state was not filled in time");
+    Touched pipeline{size.bytes, size.huge};
+    if (!pipeline.await_touched(kLimit * 8)) return state.SkipWithError("the state was not filled in time");
     Intervals intervals;
     for (int kill = 0; kill < kills; ++kill) {
       intervals.wait();
@@ -136,7 +142,7 @@ void replacement(benchmark::State& state, std::uint64_t state_bytes, int kills, 
 
 void crash(benchmark::State& state, std::uint64_t state_bytes, bool with_core, int kills) {
   const Cores cores{with_core};
-  replacement(state, state_bytes, kills, SIGSEGV);
+  replacement(state, {state_bytes}, kills, SIGSEGV);
   const std::uintmax_t bytes = cores.largest_bytes();
   state.counters["core_bytes"] = static_cast<double>(bytes);
   if (with_core && bytes == 0) state.SkipWithError("cores go elsewhere here: see kernel.core_pattern");
@@ -157,11 +163,11 @@ void fork_store(benchmark::State& state, int kills) {
 // Events a second, of windows long enough to count in and short beside what is measured.
 constexpr std::chrono::microseconds kWindow{500};
 
-void full_rate(benchmark::State& state, std::uint64_t state_bytes, int kills) {
+void full_rate(benchmark::State& state, const StateSize& size, int kills) {
   Samples times;
   for ([[maybe_unused]] auto _ : state) {
-    Touched pipeline{state_bytes};
-    if (!pipeline.await_touched(kLimit * 4)) return state.SkipWithError("the state was not filled in time");
+    Touched pipeline{size.bytes, size.huge};
+    if (!pipeline.await_touched(kLimit * 8)) return state.SkipWithError("the state was not filled in time");
     for (int kill = 0; kill < kills; ++kill) {
       std::this_thread::sleep_for(100ms);
       const double before = pipeline.rate_over(50ms);
@@ -218,8 +224,18 @@ void add_all(const Options& options) {
   for (const auto& [text, bytes] : sizes) {
     if (options.quick && bytes > (std::uint64_t{1} << 20)) continue;
     add(fmt::format("replacement/sluice/state:{}", text), [bytes = bytes, kills](auto& state) {
-      replacement(state, bytes, kills);
+      replacement(state, {bytes}, kills);
     })->Iterations(1);
+    const bool large = bytes > std::uint64_t{16} << 20U;
+    if (large) {
+      add(fmt::format("replacement/baseline:small_pages/state:{}", text), [bytes = bytes,
+                                                                           kills](auto& state) {
+        replacement(state, {bytes, "never"}, kills);
+      })->Iterations(1);
+      add(fmt::format("full_rate/baseline:small_pages/state:{}", text), [bytes = bytes](auto& state) {
+        full_rate(state, {bytes, "never"}, 5);
+      })->Iterations(1);
+    }
     for (const bool cores : {false, true}) {
       if (bytes != std::uint64_t{1} << 20)
         continue;  // A core of a large state says only how fast the disk is.
@@ -229,7 +245,7 @@ void add_all(const Options& options) {
     }
     if (options.quick) continue;
     add(fmt::format("full_rate/sluice/state:{}", text), [bytes = bytes](auto& state) {
-      full_rate(state, bytes, 5);
+      full_rate(state, {bytes}, 5);
     })->Iterations(1);
   }
   for (const bool kill : {true, false}) {

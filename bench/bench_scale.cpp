@@ -202,7 +202,7 @@ void idle(benchmark::State& state, unsigned workers, std::chrono::milliseconds w
 
 std::uint64_t segment_bytes(const Pipeline& pipeline) {
   const Host host{pipeline.graph(), small_settings()};
-  const Descriptor segment{host.wiring().segment().open_read_only()};
+  const Descriptor segment{host.wiring().segment().open_read_only()[0]};
   struct stat found {};
   if (::fstat(segment.get(), &found) != 0) throw Error{{"measure", "a segment", errno_text(), ""}};
   return static_cast<std::uint64_t>(found.st_size);

@@ -120,13 +120,14 @@ Pipeline neighbours() {
 
 }  // namespace
 
-PatientSettings::PatientSettings() {
+PatientSettings::PatientSettings(const std::string& huge) {
   std::string name = (std::filesystem::temp_directory_path() / "sluice-bench-XXXXXX").string();
   if (::mkdtemp(name.data()) == nullptr) {
     throw Error{{"make the directory", name, errno_text(), "set TMPDIR to a directory that can be written"}};
   }
   directory_ = name;
   settings_.set("report.path", directory_);
+  settings_.set("memory.huge", huge);
   settings_.set("restart.budget", "1M");
   settings_.set("observe.socket", "off");
   settings_.set("log.level", "error");  // It kills workers all the time: that is no news.
@@ -137,8 +138,8 @@ PatientSettings::~PatientSettings() {
   std::filesystem::remove_all(directory_, error);
 }
 
-Touched::Touched(std::uint64_t state_bytes)
-    : keys_{shape_of(state_bytes).keys}, engine_{touched(state_bytes), settings_.value()} {
+Touched::Touched(std::uint64_t state_bytes, const std::string& huge)
+    : settings_{huge}, keys_{shape_of(state_bytes).keys}, engine_{touched(state_bytes), settings_.value()} {
   engine_.start();
 }
 
@@ -148,7 +149,7 @@ std::uint64_t Touched::handled() const {
 
 bool Touched::await_touched(std::chrono::nanoseconds limit) {
   const auto until = now() + limit;
-  while (handled() < 2 * keys_) {
+  while (handled() < 2 * keys_ || !engine_.stats().memory.settled) {
     if (now() > until) return false;
     std::this_thread::sleep_for(std::chrono::milliseconds{2});
   }

@@ -16,7 +16,7 @@ namespace sluice::bench {
 // at the end.
 class PatientSettings {
  public:
-  PatientSettings();
+  explicit PatientSettings(const std::string& huge = "auto");
   ~PatientSettings();
   PatientSettings(const PatientSettings&) = delete;
   PatientSettings& operator=(const PatientSettings&) = delete;
@@ -30,9 +30,10 @@ class PatientSettings {
 // feed -> touch. A source numbers events; the worker `touch/0` changes a row of its state for each.
 class Touched {
  public:
-  explicit Touched(std::uint64_t state_bytes);
+  // `huge` is memory.huge. What is put into huge pages behind the start is, once the state is filled.
+  Touched(std::uint64_t state_bytes, const std::string& huge);
 
-  // Until every row that the events name has been inserted, and changed once more.
+  // Until every row that the events name has been inserted, and changed once more, and the pages are as they stay.
   bool await_touched(std::chrono::nanoseconds limit);
   // Sends the signal; the time just before it.
   std::chrono::nanoseconds kill(int signal = SIGKILL);

@@ -99,4 +99,8 @@ void refuse_more_memory_than_there_is(const std::string& name, std::size_t bytes
   refuse_cgroup(name, bytes);
 }
 
+std::size_t locked_bytes() {
+  return number_of("VmLck:", "/proc/self/status") * 1024;
+}
+
 }  // namespace sluice::ipc

@@ -28,16 +28,16 @@ constexpr std::size_t kMostBytes = std::size_t{1} << 46;
 
 }  // namespace
 
-Segment::Segment(const std::string& name, std::span<const RegionSpec> regions) : name_{name} {
+Segment::Segment(const std::string& name, std::span<const RegionSpec> regions, const HugePages& huge)
+    : name_{name}, huge_{huge} {
   join_far_fences();
-  lay_out(regions, 0);
   try {
+    take_huge_pages(regions);
+    lay_out(regions, 0);
     create_memory();
     reserve_addresses();
     map_everything();
-    // What is mapped now can be made writable by its owner; no descriptor, wherever it gets to, can be mapped
-    // so anew.
-    seal(F_SEAL_FUTURE_WRITE | F_SEAL_SEAL);
+    seal_everything();
   } catch (...) {
     release();
     throw;
@@ -52,9 +52,15 @@ Segment::Segment(const std::string& name, std::span<const RegionSpec> regions, c
 }
 
 Segment::Segment(const std::string& name, std::span<const RegionSpec> regions, const ForeignMemory& memory)
-    : name_{name}, fd_{memory.fd} {
+    : name_{name}, huge_{memory.huge} {
+  files_[0].fd = memory.fd;
+  for (std::size_t size = 0; size < kHugePageBytes.size(); ++size)
+    files_[1 + size].fd = memory.huge_fds[size];
   try {
     lay_out(regions, memory.first_byte);
+    for (std::size_t file = 1; file < kFiles; ++file) {
+      if (files_[file].bytes == 0) close_file(file);
+    }
     refuse_another_size();
     reserve_addresses();
     map_everything();
@@ -70,17 +76,23 @@ Segment::~Segment() {
 
 void Segment::release() noexcept {
   if (base_ != nullptr) ::munmap(base_, address_bytes_);
-  if (fd_ >= 0 && file_ == nullptr) ::close(fd_);
+  for (std::size_t file = file_ == nullptr ? 0 : 1; file < kFiles; ++file)
+    close_file(file);
+}
+
+void Segment::close_file(std::size_t file) noexcept {
+  if (files_[file].fd >= 0) ::close(files_[file].fd);
+  files_[file].fd = -1;
 }
 
 bool Segment::open() {
   if (file_ == nullptr) return false;
-  const bool taken_over = file_->take_over(file_bytes_);
+  const bool taken_over = file_->take_over(files_[0].bytes);
   if (!taken_over) {
     refuse_more_than_there_is();
-    file_->make(file_bytes_);
+    file_->make(files_[0].bytes);
   }
-  fd_ = file_->fd();
+  files_[0].fd = file_->fd();
   map_everything();
   return taken_over;
 }
@@ -94,10 +106,10 @@ void Segment::show_to_children(bool shown) {
 void Segment::let_go() noexcept {
   if (file_ != nullptr) {
     file_->close();
-  } else if (fd_ >= 0) {
-    ::close(fd_);
+    files_[0].fd = -1;
   }
-  fd_ = -1;
+  for (std::size_t file = 0; file < kFiles; ++file)
+    close_file(file);
   base_ = nullptr;
 }
 
@@ -123,114 +135,162 @@ void Segment::refuse_absurd(std::span<const RegionSpec> regions) const {
 
 void Segment::lay_out(std::span<const RegionSpec> regions, std::size_t first_byte) {
   refuse_absurd(regions);
+  regions_.clear();
+  for (File& file : files_)
+    file.bytes = 0;
+  files_[0].bytes = first_byte;
+  mappings_ = 0;
   std::size_t address = 0;
-  std::size_t file = first_byte;
   for (const RegionSpec& spec : regions) {
-    Region region{address, file, whole_pages(std::max<std::size_t>(spec.plain_bytes, 1)), 0, {}};
-    address += region.plain_bytes;
-    file += region.plain_bytes;
+    const std::size_t plain_bytes = whole_pages(std::max<std::size_t>(spec.plain_bytes, 1));
+    Region region{lay_out_piece(plain_bytes, whole_pages(spec.small_bytes), address), {}, 0};
+    address = region.plain.address_offset + plain_bytes;
+    ++mappings_;  // keep_out_of_cores() makes two of one.
     for (const std::size_t asked : spec.ring_bytes) {
       const std::size_t capacity = std::bit_ceil(std::max(asked, page_bytes()));
-      region.rings.push_back({address, file, capacity});
-      address += 2 * capacity;
-      file += capacity;
+      region.rings.push_back(lay_out_piece(capacity, 0, address));
+      address = region.rings.back().address_offset + 2 * capacity;
+      ++mappings_;
     }
-    region.address_bytes = address - region.address_offset;
+    region.address_bytes = address - region.plain.address_offset;
     regions_.push_back(std::move(region));
   }
-  file_bytes_ = file;
   // The last ring, too, has readable bytes behind it.
   static_assert(kReadableBeyond <= 4096);
   address_bytes_ = address + page_bytes();
 }
 
+// Not before `address`, and so that each part lies on pages of its size. A large piece that is all in small pages lies
+// in its huge pages as it does in those of the file: otherwise none could be mapped there later.
+Segment::Piece Segment::lay_out_piece(std::size_t bytes, std::size_t small_bytes, std::size_t address) {
+  Piece piece{0, bytes, {}};
+  std::size_t rest = bytes - std::min(bytes, small_bytes);
+  std::size_t largest = 0;  // Of the pages it gets.
+  for (std::size_t size = kHugePageBytes.size(); size-- > 0;) {
+    const std::size_t whole = rest / kHugePageBytes[size] * kHugePageBytes[size];
+    if (huge_.from[size] == 0 || whole == 0 || whole < huge_.from[size]) continue;
+    piece.parts[1 + size].bytes = whole;
+    rest -= whole;
+    largest = std::max(largest, kHugePageBytes[size]);
+  }
+  piece.parts[0].bytes = bytes - piece.parts[1 + kTwoMib].bytes - piece.parts[1 + kOneGib].bytes;
+  // What of it comes before its largest pages.
+  const std::size_t before =
+      largest == kHugePageBytes[kOneGib] ? bytes - piece.parts[1 + kOneGib].bytes : piece.parts[0].bytes;
+  std::size_t unit = std::max<std::size_t>(largest, 1);
+  std::size_t remainder = (unit - before % unit) % unit;
+  if (largest == 0 && bytes >= kHugePageBytes[kTwoMib]) {
+    unit = kHugePageBytes[kTwoMib];
+    remainder = files_[0].bytes % unit;
+  }
+  piece.address_offset = address + (unit + remainder - address % unit) % unit;
+  for (std::size_t file = 0; file < kFiles; ++file) {
+    piece.parts[file].file_offset = files_[file].bytes;
+    files_[file].bytes += piece.parts[file].bytes;
+    mappings_ += piece.parts[file].bytes == 0 ? 0 : 1;
+  }
+  mappings_ += piece.address_offset == address ? 0 : 1;
+  return piece;
+}
+
 // Beyond the end of a file a mapping is a SIGBUS.
 void Segment::refuse_another_size() const {
-  struct stat found {};
-  if (::fstat(fd_, &found) != 0) throw Error{{"look at the segment of", name_, errno_text(), ""}};
-  if (!S_ISREG(found.st_mode) || static_cast<std::uint64_t>(found.st_size) != file_bytes_) {
-    throw Error{{"map the segment of", name_,
-                 fmt::format("it has {} bytes, and its description says {}", found.st_size, file_bytes_),
-                 ""}};
-  }
-}
-
-int Segment::open_read_only() const {
-  const std::string path = fmt::format("/proc/self/fd/{}", fd_);
-  const int fd = sluice::detail::above_standard(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  if (fd < 0) throw Error{{"open for reading the segment of", name_, errno_text(), "mount /proc"}};
-  return fd;
-}
-
-void Segment::refuse_more_than_there_is() const {
-  std::size_t mappings = 0;
-  for (const Region& region : regions_)
-    mappings += 2 + 2 * region.rings.size();  // The plain part in two: keep_out_of_cores().
-  refuse_more_memory_than_there_is(name_, file_bytes_, mappings);
-}
-
-void Segment::create_memory() {
-  refuse_more_than_there_is();
-  fd_ = sluice::detail::above_standard(
-      ::memfd_create(("sluice:" + name_).substr(0, 240).c_str(), MFD_CLOEXEC | MFD_ALLOW_SEALING));
-  if (fd_ < 0) throw Error{{"create the segment of", name_, errno_text(), ""}};
-  if (::ftruncate(fd_, static_cast<off_t>(file_bytes_)) != 0) {
-    throw Error{{"size the segment of", name_, errno_text(), kTakeLessMemory}};
-  }
-  seal(F_SEAL_SHRINK | F_SEAL_GROW);
-}
-
-void Segment::seal(int seals) {
-  if (::fcntl(fd_, F_ADD_SEALS, seals) != 0) {
-    throw Error{{"seal the segment of", name_, errno_text(), ""}};
-  }
-}
-
-void Segment::reserve_addresses() {
-  void* base = ::mmap(nullptr, address_bytes_, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  if (base == MAP_FAILED) {
-    throw Error{{"reserve addresses for the segment of", name_, errno_text(), kTakeLessMemory}};
-  }
-  base_ = static_cast<std::byte*>(base);
-}
-
-void Segment::map_everything() {
-  for (const Region& region : regions_) {
-    map_piece(region.address_offset, region.file_offset, region.plain_bytes);
-    for (const Ring& ring : region.rings) {
-      map_piece(ring.address_offset, ring.file_offset, ring.capacity_bytes);
-      map_piece(ring.address_offset + ring.capacity_bytes, ring.file_offset, ring.capacity_bytes);
+  for (const File& file : files_) {
+    if (file.fd < 0 && file.bytes == 0) continue;
+    struct stat found {};
+    if (::fstat(file.fd, &found) != 0) throw Error{{"look at the segment of", name_, errno_text(), ""}};
+    if (!S_ISREG(found.st_mode) || static_cast<std::uint64_t>(found.st_size) != file.bytes) {
+      throw Error{{"map the segment of", name_,
+                   fmt::format("it has {} bytes, and its description says {}", found.st_size, file.bytes),
+                   ""}};
     }
   }
 }
 
-void Segment::map_piece(std::size_t address_offset, std::size_t file_offset, std::size_t bytes) {
-  void* wanted = base_ + address_offset;
-  void* mapped =
-      ::mmap(wanted, bytes, PROT_READ, MAP_SHARED | MAP_FIXED, fd_, static_cast<off_t>(file_offset));
-  if (mapped == MAP_FAILED) {
-    throw Error{
-        {"map the segment of", name_, errno_text(), "raise vm.max_map_count: every lane takes two mappings"}};
+std::array<int, 3> Segment::open_read_only() const {
+  std::array<int, kFiles> opened{-1, -1, -1};
+  for (std::size_t file = 0; file < kFiles; ++file) {
+    if (files_[file].fd < 0) continue;
+    const std::string path = fmt::format("/proc/self/fd/{}", files_[file].fd);
+    opened[file] = sluice::detail::above_standard(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+    if (opened[file] >= 0) continue;
+    const std::string why = errno_text();
+    for (const int fd : opened) {
+      if (fd >= 0) ::close(fd);
+    }
+    throw Error{{"open for reading the segment of", name_, why, "mount /proc"}};
+  }
+  return opened;
+}
+
+// Huge pages of the pool are no part of what is available.
+void Segment::refuse_more_than_there_is() const {
+  refuse_more_memory_than_there_is(name_, files_[0].bytes, mappings_);
+}
+
+void Segment::create_memory() {
+  refuse_more_than_there_is();
+  files_[0].fd = sluice::detail::above_standard(
+      ::memfd_create(memory_file_name(name_).c_str(), MFD_CLOEXEC | MFD_ALLOW_SEALING));
+  if (files_[0].fd < 0) throw Error{{"create the segment of", name_, errno_text(), ""}};
+  if (::ftruncate(files_[0].fd, static_cast<off_t>(files_[0].bytes)) != 0) {
+    throw Error{{"size the segment of", name_, errno_text(), kTakeLessMemory}};
   }
 }
 
-void Segment::prefault() {
-  int result = 0;
-  do {
-    result = ::fallocate(fd_, 0, 0, static_cast<off_t>(file_bytes_));
-  } while (result != 0 && errno == EINTR);
-  if (result != 0) {
-    throw Error{{"allocate the memory of", name_, fmt::format("{} MiB: {}", file_bytes_ >> 20, errno_text()),
-                 kTakeLessMemory}};
+// What is mapped now can be made writable by its owner; no descriptor, wherever it gets to, can be mapped so anew.
+void Segment::seal_everything() {
+  for (const File& file : files_) {
+    if (file.fd < 0) continue;
+    if (::fcntl(file.fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_FUTURE_WRITE | F_SEAL_SEAL) != 0)
+      throw Error{{"seal the segment of", name_, errno_text(), ""}};
   }
-  if (file_ != nullptr) file_->publish();
+}
+
+void Segment::reserve_addresses() {
+  // From the start of a huge page on; what is before and behind is given back.
+  const std::size_t unit = kHugePageBytes[files_[1 + kOneGib].bytes == 0 ? kTwoMib : kOneGib];
+  void* found =
+      ::mmap(nullptr, address_bytes_ + unit, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (found == MAP_FAILED) {
+    throw Error{{"reserve addresses for the segment of", name_, errno_text(), kTakeLessMemory}};
+  }
+  auto* first = static_cast<std::byte*>(found);
+  const std::size_t before = (unit - reinterpret_cast<std::uintptr_t>(first) % unit) % unit;
+  base_ = first + before;
+  if (before != 0) ::munmap(first, before);
+  ::munmap(base_ + address_bytes_, unit - before);
+}
+
+void Segment::map_everything() {
+  for (const Region& region : regions_) {
+    map_piece(region.plain, region.plain.address_offset);
+    for (const Piece& ring : region.rings) {
+      map_piece(ring, ring.address_offset);
+      map_piece(ring, ring.address_offset + ring.bytes);
+    }
+  }
+}
+
+void Segment::map_piece(const Piece& piece, std::size_t address_offset) {
+  for (std::size_t file = 0; file < kFiles; ++file) {
+    const Part& part = piece.parts[file];
+    if (part.bytes == 0) continue;
+    void* mapped = ::mmap(base_ + address_offset, part.bytes, PROT_READ, MAP_SHARED | MAP_FIXED,
+                          files_[file].fd, static_cast<off_t>(part.file_offset));
+    if (mapped == MAP_FAILED) {
+      throw Error{{"map the segment of", name_, errno_text(),
+                   "raise vm.max_map_count: every lane takes two mappings"}};
+    }
+    address_offset += part.bytes;
+  }
 }
 
 void Segment::keep_out_of_cores(std::size_t region, std::size_t first_byte) noexcept {
   const Region& found = regions_[region];
-  const std::size_t kept = std::min(whole_pages(first_byte), found.plain_bytes);
+  const std::size_t kept = std::min(whole_pages(first_byte), found.plain.bytes);
   // A kernel that refuses writes larger cores, and that is all.
-  ::madvise(base_ + found.address_offset + kept, found.address_bytes - kept, MADV_DONTDUMP);
+  ::madvise(base_ + found.plain.address_offset + kept, found.address_bytes - kept, MADV_DONTDUMP);
 }
 
 void Segment::protect(std::size_t address_offset, std::size_t bytes, int protection) {
@@ -239,44 +299,60 @@ void Segment::protect(std::size_t address_offset, std::size_t bytes, int protect
   }
 }
 
+// What lies between two pieces belongs to none.
+void Segment::protect(const Region& region, int protection) {
+  std::size_t first = region.plain.address_offset;
+  std::size_t end = first + region.plain.bytes;
+  for (const Piece& ring : region.rings) {
+    if (ring.address_offset != end) {
+      protect(first, end - first, protection);
+      first = ring.address_offset;
+    }
+    end = ring.address_offset + 2 * ring.bytes;
+  }
+  protect(first, end - first, protection);
+}
+
 void Segment::own(std::size_t region) {
   SLUICE_ASSERT(region < regions_.size());
   if (owned_ == region) return;
   own_nothing();
-  protect(regions_[region].address_offset, regions_[region].address_bytes, PROT_READ | PROT_WRITE);
+  protect(regions_[region], PROT_READ | PROT_WRITE);
   owned_ = region;
 }
 
 void Segment::own_nothing() {
   if (owned_ == kEverything) {
-    protect(0, address_bytes_ - page_bytes(), PROT_READ);
+    for (const Region& region : regions_)
+      protect(region, PROT_READ);
   } else if (owned_ != kNothing) {
-    protect(regions_[owned_].address_offset, regions_[owned_].address_bytes, PROT_READ);
+    protect(regions_[owned_], PROT_READ);
   }
   owned_ = kNothing;
 }
 
 void Segment::own_everything() {
-  protect(0, address_bytes_ - page_bytes(), PROT_READ | PROT_WRITE);
+  for (const Region& region : regions_)
+    protect(region, PROT_READ | PROT_WRITE);
   owned_ = kEverything;
 }
 
 std::span<std::byte> Segment::plain(std::size_t region) const noexcept {
   SLUICE_ASSERT(region < regions_.size());
-  const Region& found = regions_[region];
-  return {base_ + found.address_offset, found.plain_bytes};
+  const Piece& found = regions_[region].plain;
+  return {base_ + found.address_offset, found.bytes};
 }
 
 RingView Segment::ring(std::size_t region, std::size_t index) const noexcept {
   SLUICE_ASSERT(region < regions_.size() && index < regions_[region].rings.size());
-  const Ring& found = regions_[region].rings[index];
-  return {base_ + found.address_offset, found.capacity_bytes};
+  const Piece& found = regions_[region].rings[index];
+  return {base_ + found.address_offset, found.bytes};
 }
 
 std::span<std::byte> Segment::addresses(std::size_t region) const noexcept {
   SLUICE_ASSERT(region < regions_.size());
   const Region& found = regions_[region];
-  return {base_ + found.address_offset, found.address_bytes};
+  return {base_ + found.plain.address_offset, found.address_bytes};
 }
 
 }  // namespace sluice::ipc

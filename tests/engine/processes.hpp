@@ -189,16 +189,14 @@ class Collector {
 
  private:
   void collect(Outlet<T>& end) {
-    auto last = std::chrono::steady_clock::now();
+    const auto until = std::chrono::steady_clock::now() + kDeadline;
     while (!end.ended()) {
-      if (std::chrono::steady_clock::now() > last + kDeadline) {
-        ADD_FAILURE() << "nothing has come, and no end";
+      if (std::chrono::steady_clock::now() > until) {
+        ADD_FAILURE() << "the outlet did not end in time";
         return;
       }
       end.wait(100ms);
-      const std::size_t came = end.poll([this](const T& event) { keep(event); });
-      count_ += came;
-      if (came != 0) last = std::chrono::steady_clock::now();
+      count_ += end.poll([this](const T& event) { keep(event); });
     }
   }
   void keep(const T& event) {

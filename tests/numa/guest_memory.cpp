@@ -42,7 +42,10 @@ std::vector<Piece> pieces_of(const std::string& socket) {
       detail::read_description(bytes_of(message.description.get()), socket);
   const detail::Layout& layout = description.layout;
   const ipc::Segment segment{description.pipeline, region_specs(layout),
-                             ipc::ForeignMemory{message.segment.release(), description.first_byte}};
+                             ipc::ForeignMemory{message.segment.release(),
+                                                description.first_byte,
+                                                {message.huge[0].release(), message.huge[1].release()},
+                                                description.huge}};
   std::vector<Piece> pieces;
   for (const detail::ProcessIndex process : layout.processes.indices()) {
     const std::string& name = layout.processes[process].name;

@@ -217,8 +217,11 @@ void try_description(const std::string& bytes, const std::string& socket, std::u
   try {
     const Description description = read_description(bytes, "test");
     AttachMessage handed = ask(socket);
-    const ipc::Segment segment{
-        "test", region_specs(description.layout), {handed.segment.release(), description.first_byte}};
+    const ipc::Segment segment{"test", region_specs(description.layout),
+                               ipc::ForeignMemory{handed.segment.release(),
+                                                  description.first_byte,
+                                                  {handed.huge[0].release(), handed.huge[1].release()},
+                                                  description.huge}};
     Stats stats = description.known;
     read_stats(SegmentMap{description.layout, segment}, stats);
   } catch (const Error&) {

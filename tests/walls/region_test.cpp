@@ -215,7 +215,7 @@ TEST(ObserverSockets, AreInNoDirectoryThatOthersMayWrite) {
        {perms::owner_all | perms::group_write, perms::owner_all | perms::others_write, perms::all}) {
     std::filesystem::permissions(runtime.sockets(), mode);
     EXPECT_THAT(observer_socket_directories(), Not(Contains(runtime.sockets())));
-    const ObserverSocket made{{ObserverSettings::Socket::by_itself, {}}, "rest", Descriptor{}, "nothing"};
+    const ObserverSocket made{{ObserverSettings::Socket::by_itself, {}}, "rest", {}, "nothing"};
     EXPECT_NE(std::filesystem::path{made.path()}.parent_path(), runtime.sockets());
     if (made.open()) ::unlink(made.path().c_str());
   }

@@ -64,6 +64,21 @@ struct StageStats {
   double occupancy() const noexcept;
 };
 
+// The pages behind the segment. Sizes in bytes.
+struct MemoryStats {
+  std::uint64_t bytes = 0;
+  std::uint64_t in_pool_2m = 0;  // In pages of 2 MiB of the machine's pool (hugetlb).
+  std::uint64_t in_pool_1g = 0;
+  std::uint64_t collapsible = 0;  // That the kernel is asked to put into huge pages behind the start,
+  std::uint64_t collapsed = 0;    // and that it has.
+  bool settled = false;           // No more will be.
+  std::string collapse_refused;   // Why not more; empty while there is nothing to say.
+  std::string remark;  // Why there are no more pages of the pool; empty if none were asked for in vain.
+  bool lock_asked = false;
+  bool locked = false;
+  std::string lock_refused;
+};
+
 struct Stats {
   std::vector<StageStats> stages;
   int master = 0;  // Pids of the last ones that are known.
@@ -73,6 +88,7 @@ struct Stats {
   std::uint64_t observers_refused = 0;         // Who wanted to look at it and belongs to another user.
   std::uint64_t problem_count = 0;             // Reported by handlers: Worker::report().
   std::vector<std::string> problems;           // The first of them, each with its worker's name.
+  MemoryStats memory;
   std::string reports;                // The directory of dead letters and reports; there once something is.
   std::uint64_t pages_looked_at = 0;  // Of a sample of the memory, on a machine with several nodes.
   std::uint64_t pages_elsewhere = 0;  // Of these, on another node than they were asked for.
@@ -86,5 +102,7 @@ struct Stats {
 // that passed since `before` was taken, it has events a second; with 0 it has none, and `before` may be
 // empty.
 std::string to_text(const Stats& now, const Stats& before, double seconds);
+// Without a line's end: "memory: 1.1GiB, 1GiB of it in huge pages"; empty where nothing was asked for.
+std::string to_text(const MemoryStats& memory);
 
 }  // namespace sluice

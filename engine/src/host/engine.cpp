@@ -97,10 +97,7 @@ void Engine::start() {
   parts.idle_remark = idle.remark();
   if (wiring.segment().named())
     enlarge_segment(wiring.graph(), wiring.layout(), wiring.settings(), parts.segment_path);
-  parts.resumed = wiring.segment().open();
-  parts.host.keep_out_of_cores();
-  parts.memory = bind_segment(wiring.layout(), wiring.segment(), parts.placement);
-  wiring.segment().prefault();
+  parts.make_memory();
   if (parts.resumed) {
     wiring.segment().own_everything();
     forget_processes(wiring);
@@ -252,6 +249,8 @@ std::string Engine::placement() const {
   for (pinning::MemoryReport memory : parts_->memory.memory)
     report.memory.push_back(std::move(memory));
   std::string text = pinning::to_text(parts_->placement.plan) + parts_->idle_remark;
+  const std::string memory = to_text(stats().memory);
+  if (!memory.empty()) text.append(memory).append("\n");
   return text + (report.as_asked() ? "" : pinning::to_text(report));
 }
 

@@ -68,9 +68,10 @@ void Engine::Parts::let_go_of_others(std::initializer_list<int> more) const {
     if (other != this) other->let_go();
   }
   const Wiring& wiring = host.wiring();
-  std::vector<int> ours{wiring.segment().descriptor(), lifeline->fd(), lifeline->writing_end(),
-                        host_line->fd(), host_line->writing_end()};
+  std::vector<int> ours{lifeline->fd(), lifeline->writing_end(), host_line->fd(), host_line->writing_end()};
   ours.insert(ours.end(), more.begin(), more.end());
+  for (const int fd : wiring.segment().descriptors())
+    ours.push_back(fd);
   for (const int fd : observer_socket.descriptors())
     ours.push_back(fd);
   for (const int fd : log.descriptors())
@@ -110,6 +111,27 @@ void Engine::Parts::settle_places() {
   placement = placed_beside(std::move(placement), pinning::claims_of_others({}), std::move(bound));
   claim = pinning::HeldClaim{name, claimed_units(placement)};
   placement.claim_mark = claim.mark();
+}
+
+void Engine::Parts::make_memory() {
+  const Wiring& wiring = host.wiring();
+  ipc::Segment& segment = wiring.segment();
+  const bool locked = wiring.settings().memory.lock;
+  if (locked) segment.refuse_lock_beyond_limit();
+  resumed = segment.open();
+  memory = bind_segment(wiring.layout(), segment, placement);
+  if (!segment.populate_huge()) {
+    segment.show_to_children(false);
+    memory = bind_segment(wiring.layout(), segment, placement);
+  }
+  host.keep_out_of_cores();
+  segment.prefault();
+  const int error = locked ? segment.lock() : 0;
+  if (error != 0) {
+    throw Error{
+        {"lock the memory of", name, "mlock: " + errno_text(error),
+         "allow it (RLIMIT_MEMLOCK, CAP_IPC_LOCK, the filter of system calls), or set memory.lock=no"}};
+  }
 }
 
 void Engine::Parts::fork_supervisor(int handed_down) {
@@ -153,6 +175,7 @@ void Engine::Parts::fork_supervisor(int handed_down) {
 
 Stats Engine::Parts::known_stats() const {
   Stats stats = host.known_stats();
+  stats.memory.remark = host.wiring().segment().huge_remark();
   WorkerIndex worker;
   for (StageStats& stage : stats.stages) {
     for (WorkerStats& entry : stage.workers) {
@@ -167,9 +190,13 @@ void Engine::Parts::open_observer_socket() {
   const Wiring& wiring = host.wiring();
   const ObserverSettings& settings = wiring.settings().observers;
   if (settings.socket == ObserverSettings::Socket::off) return;
-  const Description description{name, wiring.segment().first_byte(), wiring.layout(), known_stats()};
-  observer_socket =
-      ObserverSocket{settings, name, Descriptor{wiring.segment().open_read_only()}, to_bytes(description)};
+  const Description description{name, wiring.segment().first_byte(), wiring.segment().huge_pages(),
+                                wiring.layout(), known_stats()};
+  const std::array<int, 3> memory = wiring.segment().open_read_only();
+  observer_socket = ObserverSocket{settings,
+                                   name,
+                                   {Descriptor{memory[0]}, Descriptor{memory[1]}, Descriptor{memory[2]}},
+                                   to_bytes(description)};
 }
 
 void Engine::Parts::open_log() {

@@ -52,6 +52,8 @@ struct Engine::Parts {
 
   // Whether a supervisor or a master is left that keeps the pipeline up.
   bool running() noexcept { return started && !host.look_for_the_end(); }
+  // The segment: opened or made, bound to its nodes, all of it there, locked if that is asked for.
+  void make_memory();
   // `handed_down`: what the last process of the pipeline is to close with its end.
   void fork_supervisor(int handed_down);
   // The last word on the places, before memory is bound: other pipelines and the host may have got theirs since the

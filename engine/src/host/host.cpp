@@ -31,7 +31,14 @@ const Settings& checked(const Graph& graph, const Settings& settings) {
 ipc::Segment make_segment(const Graph& graph, const Layout& layout, const PipelineSettings& settings,
                           const std::string& path) {
   const std::vector<ipc::RegionSpec> specs = region_specs(layout);
-  if (path.empty()) return ipc::Segment{graph.name, specs};
+  const ipc::HugePages& pool = settings.memory.pool;
+  if (path.empty()) return ipc::Segment{graph.name, specs, pool};
+  if (pool.required[ipc::kTwoMib] || pool.required[ipc::kOneGib]) {
+    throw Error{
+        {"take huge pages of the machine's pool for", graph.name,
+         "its segment is the file " + path + ", and files that outlive a pipeline have none",
+         "set memory.huge=auto, which has the kernel put huge pages together, or leave segment.path away"}};
+  }
   return ipc::Segment{graph.name, specs, {path, shape_of(graph, layout, settings)}};
 }
 

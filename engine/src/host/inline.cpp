@@ -19,6 +19,7 @@ struct InlineRun::Parts final : Waiter {
   Parts(const Pipeline& pipeline, const Settings& settings)
       : name{pipeline.name()}, host{pipeline.graph(), settings} {
     const Wiring& wiring = host.wiring();
+    wiring.segment().populate_huge();
     wiring.segment().own_everything();
     draw_hash_seed(wiring);
     host.open_ends(*this);

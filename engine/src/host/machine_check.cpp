@@ -48,8 +48,9 @@ void refuse_descriptors(const std::string& pipeline, std::size_t processes, std:
 }
 
 void refuse_processes(const std::string& pipeline, std::size_t workers) {
-  // Each worker has an mm_pin; supervisor, master, a standby with its own, and one that is on its way out.
-  constexpr std::uint64_t kOnce = 6;
+  // Each worker has an mm_pin; supervisor, master, its memory keeper, a standby with its own, and one that is on its way
+  // out.
+  constexpr std::uint64_t kOnce = 7;
   const std::uint64_t needed = 2 * workers + kOnce;
   for (const Cgroup& group : cgroups_of_this_process("pids")) {
     const auto most = number_in(group.directory / "pids.max");

@@ -82,6 +82,15 @@ struct MasterRegister {
   PlaceEntry place;                         // Of master and supervisor.
   SharedMask planned_for;                   // The units that the kernel granted when the places were planned.
   std::atomic<std::uint64_t> plans;         // How many there have been after the first.
+  // By its memory keeper, while there is one.
+  std::atomic<std::uint64_t>
+      collapsible_bytes;                       // Of the segment, that are to get huge pages behind the start,
+  std::atomic<std::uint64_t> collapsed_bytes;  // and that have got them.
+  std::atomic<std::int32_t> collapse_error;    // Why not more of it has: errno.
+  std::atomic<std::uint32_t> collapse_done;    // 1: there is nothing to wait for any more.
+  std::atomic<std::uint32_t> lock_asked;
+  std::atomic<std::uint32_t> memory_locked;    // 1: a process of the control plane holds it locked.
+  std::atomic<std::int32_t> lock_error;        // Why none does: errno.
   std::atomic<std::uint64_t> pages_looked_at;  // Of the sample: page_sample.hpp.
   std::atomic<std::uint64_t> pages_elsewhere;  // Of these, on another node than asked for.
 };

@@ -194,7 +194,9 @@ Layout lay_out(const Graph& graph, const PipelineSettings& settings) {
 std::vector<ipc::RegionSpec> region_specs(const Layout& layout) {
   std::vector<ipc::RegionSpec> specs;
   for (const ProcessLayout& process : layout.processes) {
-    ipc::RegionSpec spec{process.plain_bytes, {}};
+    // What other processes look at, and what core dumps hold, lies before the state.
+    const std::size_t before_state = process.state_bytes == 0 ? process.plain_bytes : process.state;
+    ipc::RegionSpec spec{process.plain_bytes, {}, before_state};
     for (const LaneIndex lane : process.lanes_out) {
       spec.ring_bytes.push_back(layout.lanes[lane].capacity_bytes);
     }

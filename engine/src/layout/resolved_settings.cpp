@@ -53,6 +53,26 @@ ObserverSettings observer_settings(const std::string& text) {
   return {Socket::at_path, text};
 }
 
+// Below this the small pages of a piece do not fill the TLB of a core, which has 1536 entries and more.
+constexpr std::size_t kHugeIsWorthIt = std::size_t{16} << 20U;
+
+MemorySettings memory_settings(const Settings& settings) {
+  using ipc::kHugePageBytes;
+  const std::string choice = settings.choice("memory.huge");
+  MemorySettings memory;
+  memory.lock = settings.flag("memory.lock");
+  if (choice == "auto") {
+    memory.pool.from = {kHugeIsWorthIt, kHugePageBytes[ipc::kOneGib]};
+    memory.collapse_from = kHugeIsWorthIt;
+  } else if (choice == "2M") {
+    memory.pool = {{kHugePageBytes[ipc::kTwoMib], 0}, {true, false}};
+  } else if (choice == "1G") {
+    memory.pool = {kHugePageBytes, {false, true}};
+    memory.collapse_from = kHugePageBytes[ipc::kTwoMib];
+  }
+  return memory;
+}
+
 LogLevel log_level(const std::string& choice) {
   if (choice == "off") return LogLevel::off;
   if (choice == "error") return LogLevel::error;
@@ -118,6 +138,7 @@ PipelineSettings resolve(const Settings& settings, const Graph& graph) {
   resolved.log = {log_level(settings.choice("log.level")),
                   settings.choice("log.format") == "json" ? LogFormat::json : LogFormat::text,
                   settings.choice("log.format") == "auto"};
+  resolved.memory = memory_settings(settings);
   resolved.claims = settings.flag("placement.claims");
   resolved.verify = settings.duration("placement.verify");
   resolved.watchdog_tick = settings.duration("watchdog.tick");

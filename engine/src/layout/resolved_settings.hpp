@@ -13,6 +13,7 @@
 #include <sluice/detail/full_policy.hpp>
 #include <sluice/detail/graph.hpp>
 #include <sluice/detail/index.hpp>
+#include <sluice/ipc/segment.hpp>
 #include <sluice/pinning/plan.hpp>
 #include <sluice/settings.hpp>
 
@@ -91,6 +92,13 @@ struct PlacementSettings {
   pinning::Smt smt = pinning::Smt::last;
 };
 
+// The keys memory.*.
+struct MemorySettings {
+  ipc::HugePages pool;                       // Of an anonymous segment.
+  std::optional<std::size_t> collapse_from;  // Pieces as large as this get huge pages behind the start.
+  bool lock = false;
+};
+
 struct PipelineSettings {
   Indexed<NodeIndex, StageSettings> nodes;
   WaitSettings host_wait;
@@ -99,6 +107,7 @@ struct PipelineSettings {
   IdleStates idle_states = IdleStates::leave;
   ObserverSettings observers;
   LogSettings log;
+  MemorySettings memory;
   std::chrono::nanoseconds watchdog_tick{0};
   bool claims = false;                 // Whether other pipelines are planned around, and know of this one.
   std::chrono::nanoseconds verify{0};  // Between two looks at the places; 0: none.

@@ -100,6 +100,7 @@ class SegmentMap {
       : layout_{layout}, segment_{segment} {}
 
   const Layout& layout() const noexcept { return layout_; }
+  const ipc::Segment& memory() const noexcept { return segment_; }
   Indices<ProcessIndex> processes() const noexcept { return layout_.processes.indices(); }
   Indices<WorkerIndex> workers() const noexcept { return layout_.workers(); }
   Indices<LaneIndex> lanes() const noexcept { return layout_.lanes.indices(); }

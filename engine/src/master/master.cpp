@@ -26,6 +26,7 @@ Master::Master(const Wiring& wiring, const Placement& placement, Lifeline& lifel
       exits_{wiring, epoll_, children_, spawner_, reaper_, report_log_, news_, dumper_},
       stalls_{wiring, children_, report_log_, news_, dumper_},
       places_{wiring, placement, children_, report_log_, news_},
+      memory_{wiring, news_},
       observers_{wiring, observer_socket, epoll_, report_log_, news_},
       standstill_{wiring, children_} {}
 
@@ -34,6 +35,7 @@ void Master::run() {
   try {
     prepare();
     take_over();
+    memory_.begin();
     supervise();
     spawner_.end_standby();
   } catch (const std::exception& error) {
@@ -70,6 +72,7 @@ void Master::supervise() {
     observers_.listen_if_due();
     spawner_.prepare_standby();
     places_.look_if_due();
+    memory_.look_if_due();
     if (monotonic_now() < stalls_.next_look()) continue;
     reaper_.reap_late();
     stalls_.look_at_workers();
@@ -79,8 +82,8 @@ void Master::supervise() {
 }
 
 std::chrono::nanoseconds Master::time_to_sleep() const noexcept {
-  const auto next =
-      std::min({stalls_.next_look(), spawner_.next_due(), observers_.next_due(), places_.next_look()});
+  const auto next = std::min({stalls_.next_look(), spawner_.next_due(), observers_.next_due(),
+                              places_.next_look(), memory_.next_look()});
   return std::max(next - monotonic_now(), std::chrono::nanoseconds{0});
 }
 

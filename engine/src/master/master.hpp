@@ -35,6 +35,7 @@
 #include "master/epoll.hpp"
 #include "master/exit_handler.hpp"
 #include "master/lifeline.hpp"
+#include "master/memory_keeper.hpp"
 #include "master/news.hpp"
 #include "master/observers.hpp"
 #include "master/place_keeper.hpp"
@@ -105,6 +106,7 @@ class Master {
   ExitHandler exits_;
   StallHandler stalls_;
   PlaceKeeper places_;
+  MemoryKeeper memory_;
   Observers observers_;
   Standstill standstill_;
 };

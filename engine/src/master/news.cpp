@@ -8,6 +8,7 @@
 #include <sluice/units.hpp>
 
 #include "layout/relaxed.hpp"
+#include "observer/segment_stats.hpp"
 
 namespace sluice::detail {
 namespace {
@@ -120,6 +121,16 @@ void News::displaced(const Child& child, const Displaced& what) {
       fmt::format("{} was found on the processing units {}, and its place is {}: {}{}{}",
                   wiring_.name(child.worker), what.found, what.units, what.did, what.why.empty() ? "" : ": ",
                   what.why));
+}
+
+void News::memory() {
+  if (!log_.says(LogLevel::warning)) return;
+  Stats stats;
+  stats.memory.remark = wiring_.segment().huge_remark();
+  read_stats(wiring_, stats);
+  const std::string text = to_text(stats.memory);
+  const bool lacks = !stats.memory.lock_refused.empty();
+  if (!text.empty()) log_.say(lacks ? LogLevel::warning : LogLevel::info, "memory", {}, text);
 }
 
 void News::observer_refused(std::uint32_t uid, std::int32_t pid, std::uint64_t refused) {

@@ -40,6 +40,8 @@ class News {
     std::string_view why;  // Empty unless the kernel refused.
   };
   void displaced(const Child& child, const Displaced& what);
+  // How the segment's pages came out, where something was asked for.
+  void memory();
   void observer_refused(std::uint32_t uid, std::int32_t pid, std::uint64_t refused);
   // At each look of the watchdog: what workers and reports say by counters alone.
   void look();

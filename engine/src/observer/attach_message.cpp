@@ -26,7 +26,8 @@ constexpr Ask ask_of(std::uint64_t mark) noexcept {
   return mark == kDrainMark ? Ask::drain : Ask::nothing;
 }
 
-using Pair = std::array<int, 2>;
+// The segment's file of small pages, the description, the files of huge pages.
+using Descriptors = std::array<int, 4>;
 
 // What sendmsg() and recvmsg() want to know; its parts point at each other.
 struct Message {
@@ -41,16 +42,19 @@ struct Message {
 
   std::uint64_t mark = 0;
   iovec part{&mark, sizeof(mark)};
-  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(Pair))] = {};
+  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(Descriptors))] = {};
   msghdr header{};
 };
 
 }  // namespace
 
-void send_attach_message(int connection, int segment, int description, Ask heard) noexcept {
+void send_attach_message(int connection, const std::array<int, 3>& segment, int description,
+                         Ask heard) noexcept {
   Message message;
   message.mark = mark_of(heard);
-  const Pair descriptors{segment, description};
+  // What is no descriptor cannot be sent.
+  const auto huge = [&segment](std::size_t file) { return segment[file] < 0 ? segment[0] : segment[file]; };
+  const Descriptors descriptors{segment[0], description, huge(1), huge(2)};
   cmsghdr* rights = CMSG_FIRSTHDR(&message.header);
   rights->cmsg_level = SOL_SOCKET;
   rights->cmsg_type = SCM_RIGHTS;
@@ -66,7 +70,7 @@ AttachMessage receive_attach_message(int connection) noexcept {
     attach_message.bytes = ::recvmsg(connection, &message.header, MSG_CMSG_CLOEXEC);
   } while (attach_message.bytes < 0 && errno == EINTR);
   if (attach_message.bytes < 0) return attach_message;
-  Pair descriptors{-1, -1};
+  Descriptors descriptors{-1, -1, -1, -1};
   const cmsghdr* rights = CMSG_FIRSTHDR(&message.header);
   if (rights != nullptr && rights->cmsg_level == SOL_SOCKET && rights->cmsg_type == SCM_RIGHTS) {
     const std::size_t count = std::min((rights->cmsg_len - CMSG_LEN(0)) / sizeof(int), descriptors.size());
@@ -74,10 +78,11 @@ AttachMessage receive_attach_message(int connection) noexcept {
   }
   attach_message.segment = Descriptor{descriptors[0]};
   attach_message.description = Descriptor{descriptors[1]};
+  attach_message.huge = {Descriptor{descriptors[2]}, Descriptor{descriptors[3]}};
   attach_message.heard = ask_of(message.mark);
   const bool known = message.mark == kAttachMark || attach_message.heard != Ask::nothing;
   attach_message.whole = attach_message.bytes == sizeof(message.mark) && known && attach_message.segment &&
-                         attach_message.description;
+                         attach_message.description && attach_message.huge[0] && attach_message.huge[1];
   return attach_message;
 }
 

@@ -19,7 +19,7 @@ namespace sluice::detail {
 namespace {
 
 constexpr std::uint64_t kDescriptionMark = 0x726576726573626f;  // "observer", as it lies in memory.
-constexpr std::uint64_t kVersion = 1;
+constexpr std::uint64_t kVersion = 2;
 
 // Two programs agree on the segment only if they agree on these.
 constexpr std::uint64_t kSizes[] = {
@@ -175,6 +175,9 @@ std::string to_bytes(const Description& description) {
   out.text(description.pipeline);
   out.text(description.known.reports);
   out.number(description.first_byte);
+  for (const std::size_t from : description.huge.from)
+    out.number(from);
+  out.text(description.known.memory.remark);
   const Layout& layout = description.layout;
   write_process(out, layout.processes[kHostProcess]);
   write_process(out, layout.processes[kMasterProcess]);
@@ -214,6 +217,9 @@ Description read_description(std::string_view bytes, const std::string& source) 
   found.pipeline = in.text();
   found.known.reports = in.text();
   found.first_byte = in.number();
+  for (std::size_t& from : found.huge.from)
+    from = in.number();
+  found.known.memory.remark = in.text();
   found.layout.processes.push_back(read_process(in));
   found.layout.processes.push_back(read_process(in));
   read_stages(in, found);

@@ -19,6 +19,7 @@ namespace sluice::detail {
 struct Description {
   std::string pipeline;
   std::uint64_t first_byte = 0;  // Of the first region in the segment's file.
+  ipc::HugePages huge;           // What of it lies in files of huge pages.
   Layout layout;                 // Without what statistics do not need: undo logs, commit records, ends.
   Stats known;                   // What does not change: stages, workers, places, reports.
 };

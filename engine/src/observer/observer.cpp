@@ -96,10 +96,14 @@ std::string find_socket(const std::string& pipeline) {
 }  // namespace
 
 struct Observer::Parts {
-  Parts(Description described, Descriptor memory)
+  Parts(Description described, AttachMessage attached)
       : description{std::move(described)},
-        segment{description.pipeline, region_specs(description.layout),
-                ipc::ForeignMemory{memory.release(), description.first_byte}} {}
+        segment{description.pipeline,
+                region_specs(description.layout),
+                {attached.segment.release(),
+                 description.first_byte,
+                 {attached.huge[0].release(), attached.huge[1].release()},
+                 description.huge}} {}
 
   Description description;
   ipc::Segment segment;
@@ -113,7 +117,7 @@ Observer Observer::attach(const std::string& pipeline) {
   refuse_foreign(connection, path);
   AttachMessage received = receive(connection, path);
   Description description = read_description(bytes_of(received.description, path), path);
-  return Observer{std::make_unique<Parts>(std::move(description), std::move(received.segment))};
+  return Observer{std::make_unique<Parts>(std::move(description), std::move(received))};
 }
 
 namespace {

@@ -150,7 +150,7 @@ std::optional<Client> client_at(int connection) noexcept {
 }  // namespace
 
 ObserverSocket::ObserverSocket(const ObserverSettings& settings, const std::string& pipeline,
-                               Descriptor segment, const std::string& description)
+                               std::array<Descriptor, 3> segment, const std::string& description)
     : segment_{std::move(segment)}, description_{sealed("sluice-description:" + pipeline, description)} {
   using Socket = ObserverSettings::Socket;
   if (settings.socket == Socket::by_itself) open_by_itself(pipeline);
@@ -213,7 +213,7 @@ void ObserverSocket::open_at(const std::string& path) {
 
 void ObserverSocket::let_go() noexcept {
   listening_.reset();
-  segment_.reset();
+  segment_ = {};
   description_.reset();
 }
 
@@ -244,7 +244,8 @@ ObserverSocket::Answered ObserverSocket::answer() const noexcept {
     if (client && (client->uid == ::geteuid() || client->uid == 0)) {
       const Ask asked = asked_by(peer, size);
       if (asked != Ask::nothing) answered.asked = asked;
-      send_attach_message(connection.get(), segment_.get(), description_.get(), asked);
+      send_attach_message(connection.get(), {segment_[0].get(), segment_[1].get(), segment_[2].get()},
+                          description_.get(), asked);
     } else {
       ++answered.refused;
       answered.last_refused = client.value_or(Client{});

@@ -39,15 +39,15 @@ class ObserverSocket {
   // None: `observe.socket` is off.
   ObserverSocket() = default;
   // Opens `observe.socket`. Throws Error when that names a path and it cannot be made; a path chosen by
-  // itself that cannot be made leaves the observer socket shut. `segment` is a descriptor for observers.
-  ObserverSocket(const ObserverSettings& settings, const std::string& pipeline, Descriptor segment,
-                 const std::string& description);
+  // itself that cannot be made leaves the observer socket shut. `segment` has the descriptors for observers.
+  ObserverSocket(const ObserverSettings& settings, const std::string& pipeline,
+                 std::array<Descriptor, 3> segment, const std::string& description);
 
   bool open() const noexcept { return static_cast<bool>(listening_); }
   int fd() const noexcept { return listening_.get(); }
   // All that it holds, for a process that closes all but what it knows.
-  std::array<int, 3> descriptors() const noexcept {
-    return {listening_.get(), segment_.get(), description_.get()};
+  std::array<int, 5> descriptors() const noexcept {
+    return {listening_.get(), description_.get(), segment_[0].get(), segment_[1].get(), segment_[2].get()};
   }
   const std::string& path() const noexcept { return path_; }
 
@@ -72,7 +72,7 @@ class ObserverSocket {
 
   std::string path_;
   Descriptor listening_;
-  Descriptor segment_;
+  std::array<Descriptor, 3> segment_;  // Its files, as Segment::open_read_only() gives them.
   Descriptor description_;
   dev_t device_ = 0;  // Of the name, with the next: which socket it stands for.
   ino_t inode_ = 0;

@@ -110,6 +110,25 @@ void add_problems(const WorkerMemory& worker, const std::string& name, Stats& st
   }
 }
 
+MemoryStats memory_stats(const SegmentMap& map, const MemoryStats& known) {
+  constexpr auto kRelaxed = std::memory_order_relaxed;
+  const MasterRegister& master = map.master();
+  const auto text_of_error = [](std::int32_t error) {
+    return error == 0 ? std::string{} : errno_text(error);
+  };
+  return {.bytes = map.memory().memory_bytes(),
+          .in_pool_2m = map.memory().huge_bytes(ipc::kTwoMib),
+          .in_pool_1g = map.memory().huge_bytes(ipc::kOneGib),
+          .collapsible = master.collapsible_bytes.load(kRelaxed),
+          .collapsed = master.collapsed_bytes.load(kRelaxed),
+          .settled = master.collapse_done.load(kRelaxed) != 0,
+          .collapse_refused = text_of_error(master.collapse_error.load(kRelaxed)),
+          .remark = known.remark,
+          .lock_asked = master.lock_asked.load(kRelaxed) != 0,
+          .locked = master.memory_locked.load(kRelaxed) != 0,
+          .lock_refused = text_of_error(master.lock_error.load(kRelaxed))};
+}
+
 }  // namespace
 
 void read_stats(const SegmentMap& map, Stats& stats) {
@@ -122,6 +141,7 @@ void read_stats(const SegmentMap& map, Stats& stats) {
   stats.observers_refused = master.observers_refused.load(kRelaxed);
   stats.pages_looked_at = master.pages_looked_at.load(kRelaxed);
   stats.pages_elsewhere = master.pages_elsewhere.load(kRelaxed);
+  stats.memory = memory_stats(map, stats.memory);
   stats.reports_lost = master.reports_lost.load(kRelaxed);
   WorkerIndex index;
   for (StageStats& stage : stats.stages) {

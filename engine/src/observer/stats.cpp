@@ -15,6 +15,14 @@ std::string rate_text(double per_second) {
   return fmt::format("{:.0f} /s", per_second);
 }
 
+// Rounded, for people.
+std::string size_text(std::uint64_t bytes) {
+  constexpr double kMib = 1 << 20U;
+  const double mib = static_cast<double>(bytes) / kMib;
+  if (mib >= 1024) return fmt::format("{:.4g} GiB", mib / 1024);
+  return fmt::format("{:.3g} MiB", mib);
+}
+
 std::string verdicts_of(const StageStats& stage) {
   const auto all = [&stage](auto&& is) {
     return std::all_of(stage.workers.begin(), stage.workers.end(), is);
@@ -101,6 +109,28 @@ double StageStats::occupancy() const noexcept {
   return most;
 }
 
+std::string to_text(const MemoryStats& memory) {
+  std::string text;
+  const auto say = [&text](std::string_view part) {
+    text.append(text.empty() ? "memory: " : "; ").append(part);
+  };
+  if (memory.in_pool_1g != 0) say(size_text(memory.in_pool_1g) + " in huge pages of 1GiB");
+  if (memory.in_pool_2m != 0) say(size_text(memory.in_pool_2m) + " in huge pages of 2MiB");
+  if (memory.collapsible != 0) {
+    say(fmt::format("{} of {} put into huge pages behind the start{}", size_text(memory.collapsed),
+                    size_text(memory.collapsible), memory.settled ? "" : " (under way)"));
+    if (!memory.collapse_refused.empty()) text.append(" (").append(memory.collapse_refused).append(")");
+  }
+  if (!memory.remark.empty()) say(memory.remark);
+  if (memory.locked) say("locked");
+  if (memory.lock_asked && !memory.locked) {
+    say("not locked");
+    text.append(": ").append(memory.lock_refused.empty() ? "under way" : memory.lock_refused);
+  }
+  if (!text.empty()) text.append("; of ").append(size_text(memory.bytes));
+  return text;
+}
+
 std::string to_text(const Stats& now, const Stats& before, double seconds) {
   std::string text = fmt::format("{:<12} {:>7}  {:<8} {:>12} {:>12} {:>6} {:>9}  {}\n", "stage", "workers",
                                  "place", "events", "rate", "lanes", "restarts", "state");
@@ -129,6 +159,8 @@ std::string to_text(const Stats& now, const Stats& before, double seconds) {
     text += fmt::format("{} of {} pages looked at are on another node than asked for\n", now.pages_elsewhere,
                         now.pages_looked_at);
   }
+  const std::string memory = to_text(now.memory);
+  if (!memory.empty()) text.append(memory).append("\n");
   if (now.reports_lost != 0)
     text += fmt::format("{} reports could not be written into {}\n", now.reports_lost, now.reports);
   return text;

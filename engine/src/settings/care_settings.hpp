@@ -288,6 +288,30 @@ inline constexpr std::array kCareSettings = {
             .trade_off =
                 "A worker is replaced and a host is not, so workers go first; with a large value they go "
                 "before everything else on the machine, too."},
+    Setting{.key = "memory.huge",
+            .type = SettingType::choice,
+            .fallback = "auto",
+            .choices = "auto|never|2M|1G",
+            .example = "2M",
+            .meaning =
+                "Which huge pages state and lanes get. `auto` is for those of 16 MiB and more: pages of the "
+                "machine's pool where enough are free, else the kernel puts pages of 2 MiB together behind "
+                "the start (Linux 6.1 and later), else they stay small, and `sluice stats` says why. `2M` "
+                "and `1G` take them from the pool for all that holds one, or are an error at the start; a "
+                "segment with a segment.path cannot have those. `never` is none.",
+            .trade_off =
+                "A page fault, and an entry of the TLB, for 2 MiB instead of 4 KiB: large states are read "
+                "faster, above all by replacements. Pages of the pool are taken from other programs that "
+                "count on them; put together behind the start, they cost a copy of the memory."},
+    Setting{
+        .key = "memory.lock",
+        .type = SettingType::flag,
+        .fallback = "no",
+        .example = "yes",
+        .meaning = "Whether the segment is locked into memory (mlock), so that nothing of it is ever swapped "
+                   "out: by the host while it lives, and by a process of its own (sluice-memory) while the "
+                   "pipeline does. More than RLIMIT_MEMLOCK grants is an error at the start.",
+        .trade_off = "No worker waits for a disk; the memory is taken from everything else on the machine."},
     Setting{
         .key = "power.latency",
         .type = SettingType::choice,

@@ -14,8 +14,13 @@
 //
 // The memory is anonymous and ends with its processes; or it is a file, which outlives them and is taken over
 // by the next start. Nothing in a segment is an address: the next start may map it elsewhere.
+//
+// Large pieces can lie in huge pages. Those of the machine's pool (hugetlb) come from files of their own, one for each
+// size, so that nothing is rounded up: a piece has small pages first, whole huge ones behind them. The others get
+// huge pages behind the start, from the kernel's page cache: collapse().
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -27,10 +32,23 @@ namespace sluice::ipc {
 
 inline constexpr std::size_t kReadableBeyond = 64;
 
+// The sizes of huge pages that there may be, of which kTwoMib and kOneGib are the indices.
+inline constexpr std::array<std::size_t, 2> kHugePageBytes{std::size_t{2} << 20U, std::size_t{1} << 30U};
+inline constexpr std::size_t kTwoMib = 0;
+inline constexpr std::size_t kOneGib = 1;
+
 // What a region needs, in bytes; both are rounded up, rings to a power of two of at least one page.
 struct RegionSpec {
   std::size_t plain_bytes = 0;
   std::vector<std::size_t> ring_bytes;
+  std::size_t small_bytes = 0;  // Of the plain part's front: these lie in small pages, whatever is asked for.
+};
+
+// What is to lie in pages of the machine's pool of huge pages. For each size:
+struct HugePages {
+  std::array<std::size_t, 2>
+      from{};  // As much of a piece as has at least so many bytes of whole pages; 0: none.
+  std::array<bool, 2> required{};  // What cannot be had is an Error. Otherwise smaller pages take its place.
 };
 
 struct RingView {
@@ -48,17 +66,20 @@ struct NamedFile {
 
 // A segment that other processes made.
 struct ForeignMemory {
-  int fd = -1;                 // Of a file that this process may read. Its owner is the Segment.
-  std::size_t first_byte = 0;  // Where the first region begins in it.
+  int fd = -1;                          // Of a file that this process may read. Its owner is the Segment.
+  std::size_t first_byte = 0;           // Where the first region begins in it.
+  std::array<int, 2> huge_fds{-1, -1};  // The same of the files of huge pages; others where there are none.
+  HugePages huge;                       // As Segment::huge_pages() says where it was made.
 };
 
 class SegmentFile;
 
 class Segment {
  public:
-  // Reserves addresses and creates the memory without touching it. Throws Error when the machine has less
-  // memory available than the segment takes. `name` shows in /proc/PID/maps.
-  Segment(const std::string& name, std::span<const RegionSpec> regions);
+  // Reserves addresses and creates the memory without touching it; huge pages are reserved. Throws Error when the
+  // machine has less memory available than the segment takes, or not the huge pages that are required. `name` shows in
+  // /proc/PID/maps.
+  Segment(const std::string& name, std::span<const RegionSpec> regions, const HugePages& huge = {});
   // Reserves addresses; they read as zeros until open().
   Segment(const std::string& name, std::span<const RegionSpec> regions, const NamedFile& file);
   // Maps what others made, for looking only: never call own() and what follows it. Throws Error when the file
@@ -72,9 +93,36 @@ class Segment {
   // makes it anew, false. Throws Error when it is in use, or was made in another boot, by another version or
   // for another shape; the file is as before then. An anonymous segment has nothing to open: false.
   bool open();
+  // Allocates every huge page, under the memory policies bound to the addresses before. False: they are not to be had
+  // any more, and all is in small pages now, mapped anew: what was said of the mappings (policies, children, core
+  // dumps) has to be said again. Throws Error when they are required.
+  bool populate_huge();
   // Allocates every page, under the memory policies bound to the addresses before; a file made anew has its
   // name from here on. A full memory file system is an Error here and never a SIGBUS later.
   void prefault();
+  // What lies in huge pages of the pool.
+  const HugePages& huge_pages() const noexcept { return huge_; }
+  std::size_t huge_bytes(std::size_t size) const noexcept { return files_[1 + size].bytes; }
+  // Why there are fewer huge pages of the pool than were asked for; empty if there are not.
+  const std::string& huge_remark() const noexcept { return huge_remark_; }
+
+  // Of the pieces in small pages that are as large as `least_bytes`, what lies on whole huge pages of 2 MiB.
+  std::size_t collapsible(std::size_t least_bytes) const;
+  // Has the kernel put huge pages of 2 MiB in the place of these small ones, whose content stays; other processes may be
+  // at work in them meanwhile, and wait for the copy of the page that they touch. Blocks: up to a millisecond a page.
+  // No page is asked for that is not there already, so that nothing can end in a SIGBUS; what the kernel does not do is
+  // left in small pages.
+  struct Collapsed {
+    std::size_t bytes = 0;
+    int error = 0;  // Of the last page that could not be had; 0 if there was none.
+  };
+  Collapsed collapse(std::size_t least_bytes) const;
+
+  // Throws Error, which names the limit, when RLIMIT_MEMLOCK does not let this process lock the segment.
+  void refuse_lock_beyond_limit() const;
+  // Keeps all pages in memory while this process lives; its children do not. Again after collapse(): the new pages
+  // are not locked. Blocks while the pages are mapped into this process. Gives errno.
+  int lock() const noexcept;
   // Core dumps of this process and those it forks hold of the region's plain part what comes before `first_byte`,
   // and none of its rings. After open().
   void keep_out_of_cores(std::size_t region, std::size_t first_byte) noexcept;
@@ -82,12 +130,13 @@ class Segment {
   // segment.
   void remove_file() noexcept;
   bool named() const noexcept { return file_ != nullptr; }
-  // The descriptor of the memory, for a process that closes all but what it knows.
-  int descriptor() const noexcept { return fd_; }
-  // A new descriptor of the memory that cannot be written through. Throws Error.
-  int open_read_only() const;
+  // The descriptors of the memory, small pages first, for a process that closes all but what it knows; -1 for those that
+  // there are not.
+  std::array<int, 3> descriptors() const noexcept { return {files_[0].fd, files_[1].fd, files_[2].fd}; }
+  // New descriptors of the memory that cannot be written through. Throws Error.
+  std::array<int, 3> open_read_only() const;
   // Where the first region begins in the memory.
-  std::size_t first_byte() const noexcept { return regions_.front().file_offset; }
+  std::size_t first_byte() const noexcept { return regions_.front().plain.parts[0].file_offset; }
 
   // Whether a process that this one forks from now on has the segment: it has it at the same addresses, or
   // nothing at them. Throws Error.
@@ -111,41 +160,74 @@ class Segment {
   // The addresses of a region: plain part, rings and their second mappings.
   std::span<std::byte> addresses(std::size_t region) const noexcept;
   // Bytes of memory behind the segment (the second mapping of a ring costs none).
-  std::size_t memory_bytes() const noexcept { return file_bytes_; }
+  std::size_t memory_bytes() const noexcept { return files_[0].bytes + files_[1].bytes + files_[2].bytes; }
 
  private:
-  struct Ring {
-    std::size_t address_offset;
-    std::size_t file_offset;
-    std::size_t capacity_bytes;
+  // Of small pages, of those of 2 MiB, of those of 1 GiB.
+  static constexpr std::size_t kFiles = 1 + kHugePageBytes.size();
+  struct File {
+    int fd = -1;
+    std::size_t bytes = 0;
+  };
+  struct Part {
+    std::size_t file_offset = 0;
+    std::size_t bytes = 0;
+  };
+  // A plain part or a ring: its parts lie in this order at its addresses, each from its file.
+  struct Piece {
+    std::size_t address_offset = 0;
+    std::size_t bytes = 0;
+    std::array<Part, kFiles> parts;
   };
   struct Region {
-    std::size_t address_offset;
-    std::size_t file_offset;
-    std::size_t plain_bytes;
-    std::size_t address_bytes;
-    std::vector<Ring> rings;
+    Piece plain;
+    std::vector<Piece> rings;
+    std::size_t address_bytes = 0;
   };
 
   void refuse_absurd(std::span<const RegionSpec> regions) const;
   void lay_out(std::span<const RegionSpec> regions, std::size_t first_byte);
+  Piece lay_out_piece(std::size_t bytes, std::size_t small_bytes, std::size_t address);
+  void take_huge_pages(std::span<const RegionSpec> regions);
+  std::string make_huge_file(std::size_t size);
+  void give_up_huge_pages(std::size_t size, const std::string& why, const std::string& remedy);
+  void put_into_small_pages();
+  void close_file(std::size_t file) noexcept;
   void refuse_another_size() const;
   void refuse_more_than_there_is() const;
   void create_memory();
   void reserve_addresses();
   void map_everything();
-  void seal(int seals);
-  void map_piece(std::size_t address_offset, std::size_t file_offset, std::size_t bytes);
+  void map_piece(const Piece& piece, std::size_t address_offset);
+  void seal_everything();
   void protect(std::size_t address_offset, std::size_t bytes, int protection);
+  void protect(const Region& region, int protection);
+  // Gives a file's number, data and bytes of each part; of a ring the first of its two mappings.
+  template <class Visit>
+  void for_each_part(const Region& region, Visit visit) const {
+    const auto parts_of = [this, &visit](const Piece& piece) {
+      std::byte* data = base_ + piece.address_offset;
+      for (std::size_t file = 0; file < kFiles; ++file) {
+        if (piece.parts[file].bytes != 0) visit(file, data, piece.parts[file].bytes);
+        data += piece.parts[file].bytes;
+      }
+    };
+    parts_of(region.plain);
+    for (const Piece& ring : region.rings)
+      parts_of(ring);
+  }
+  std::vector<std::span<std::byte>> whole_huge_pages(std::size_t least_bytes) const;
   void release() noexcept;
 
   std::string name_;
   std::vector<Region> regions_;
   std::byte* base_ = nullptr;
   std::size_t address_bytes_ = 0;
-  std::size_t file_bytes_ = 0;
-  int fd_ = -1;
-  std::unique_ptr<SegmentFile> file_;  // Of a named segment; fd_ is its descriptor then.
+  std::size_t mappings_ = 0;
+  std::array<File, kFiles> files_;
+  HugePages huge_;
+  std::string huge_remark_;
+  std::unique_ptr<SegmentFile> file_;  // Of a named segment; that of small pages is its descriptor then.
   static constexpr std::size_t kNothing = static_cast<std::size_t>(-1);
   static constexpr std::size_t kEverything = kNothing - 1;
   std::size_t owned_ = kNothing;  // The region that is writable in this process, also when inherited by fork.
