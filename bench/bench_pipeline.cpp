@@ -26,6 +26,7 @@
 #include <sluice/sluice.hpp>
 
 #include "child_run.hpp"
+#include "counted_runs.hpp"
 #include "fan_out/fan_out.hpp"
 #include "market_runs.hpp"
 #include "suite.hpp"
@@ -150,20 +151,6 @@ int run_engine(const Pipeline& pipeline) {
   return 0;
 }
 
-// One run; what it must count is `events` and `sum`.
-void measure(benchmark::State& state, const std::function<int()>& work, std::uint64_t events,
-             std::uint64_t sum) {
-  for ([[maybe_unused]] auto _ : state) {
-    const ChildRun run = run_child(work);
-    if (!run.problem.empty()) return state.SkipWithError(run.problem.c_str());
-    if (told().events.load() != events || told().sum.load() != sum) {
-      return state.SkipWithError("not every event was gathered once: their number or checksum is wrong");
-    }
-    state.counters["items_per_second"] = static_cast<double>(events) / told().seconds();
-    state.counters["cpu_ns_per_item"] = run.cpu_s * 1e9 / static_cast<double>(events);
-  }
-}
-
 std::uint64_t sum_to(std::uint64_t events) {
   return events * (events - 1) / 2;
 }
@@ -218,11 +205,6 @@ Pipeline fan_out_in_spans(std::uint64_t events) {
       .to<HandleMany>("handle", {.workers = kFanOutWorkers})
       .to<GatherMany>("gather");
   return pipeline;
-}
-
-void add_once(const std::string& name, Work work) {
-  benchmark::internal::Benchmark* added = add(name, std::move(work));
-  if (added != nullptr) added->Iterations(1)->Unit(benchmark::kMillisecond);
 }
 
 // With the engine, and with run_inline as the baseline.

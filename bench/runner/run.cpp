@@ -33,6 +33,7 @@ constexpr std::chrono::seconds kGrace = 3s;
 
 constexpr std::array kSuites = {
     Suite{"lane", 150s, 12s, "What does a lane cost above the least that a ring in shared memory can be?"},
+    Suite{"user", 100s, 15s, "What does a program get that does what README says, beside plain threads?"},
     Suite{"hop", 120s, 12s, "What does exactness cost: commit, progress word and counters?"},
     Suite{"pipeline", 150s, 18s, "What do stages, routes and fan-out cost, and the market demonstration?"},
     Suite{"latency", 150s, 18s,
