@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Counts the words of standard input in two worker processes. kill -9 them as you like: the counts are right.
+// Counts words, in a process for each core that is left. kill -9 them as you like: the counts are right.
 #include <iostream>
 
 #include <sluice/sluice.hpp>
@@ -25,7 +25,7 @@ class Count {  // One object per worker.
 
 int main() {
   sluice::Pipeline words{"words"};
-  words.inlet<Word>("in").by(&Word::text).to<Count>("count", {.workers = 2}).outlet("out");
+  words.inlet<Word>("in").by(&Word::text).to<Count>("count", {.workers = sluice::cores}).outlet("out");
   sluice::Engine engine{words};
   engine.start();
   auto in = engine.inlet<Word>("in");

@@ -23,12 +23,21 @@ constexpr std::uint64_t kMebibyte = std::uint64_t{1} << 20;
 constexpr std::uint64_t kSmall = 64 * kKibibyte;       // Of stages that keep next to nothing.
 constexpr std::uint64_t kSmallUndo = 256 * kKibibyte;  // Of stages that change little in one event.
 constexpr std::uint64_t kMostReaders = 2;
-constexpr std::uint64_t kMostParsers = 2;
 
-// What reading and parsing are divided into. On a small machine more workers than units only take turns: two
-// of each took 1.07 times the processor time of one of each on two units.
-std::uint64_t share_of_units(std::uint64_t units_for_one, std::uint64_t most) {
-  return std::clamp<std::uint64_t>(std::thread::hardware_concurrency() / units_for_one, 1, most);
+// Readers share out the files before the pipeline is whole. On a small machine more of them than units only take turns.
+std::uint64_t readers_for(std::size_t files) {
+  const std::uint64_t most =
+      std::clamp<std::uint64_t>(std::thread::hardware_concurrency() / 4, 1, kMostReaders);
+  return std::min<std::uint64_t>(most, files);
+}
+
+std::uint64_t readers_asked(const sluice::Settings& settings, std::size_t files) {
+  const std::uint64_t readers = settings.count_or_auto("workers", "read").value_or(readers_for(files));
+  if (readers == sluice::cores) {
+    throw sluice::Error{{"start the stage", "read", "it asks for as many workers as there are cores",
+                         "set stage.read.workers to a number: files are shared out before cores are"}};
+  }
+  return readers;
 }
 
 // Absolute, as far as the working directory is still there.
@@ -50,9 +59,7 @@ Incoming incoming(sluice::Pipeline& pipeline, const MarketInput& input, const sl
   if (is_fed_by_the_host(input)) {
     return {pipeline.inlet<LineRecord>(kLinesInlet), pipeline.inlet<RowRecord>(kRowsInlet)};
   }
-  const std::uint64_t readers =
-      settings.count_or_auto("workers", "read")
-          .value_or(std::min<std::uint64_t>(share_of_units(4, kMostReaders), input.paths.size()));
+  const std::uint64_t readers = readers_asked(settings, input.paths.size());
   const InputPlan plan = plan_inputs(input.paths, readers);
   auto [lines, rejected] = pipeline.source<ReadStage>(
       "read",
@@ -90,10 +97,7 @@ sluice::Pipeline market_pipeline(const MarketInput& input, const std::filesystem
   const auto instrument_of = [](const LineRecord& line) -> const Instrument& { return line.head.instrument; };
   auto [trades, books, tickers, tallies, rejected] =
       from.lines.by(instrument_of)
-          .to<ParseStage>("parse",
-                          {.workers = static_cast<unsigned>(share_of_units(2, kMostParsers)),
-                           .state_bytes = kSmall,
-                           .undo_bytes = kSmall},
+          .to<ParseStage>("parse", {.workers = sluice::cores, .state_bytes = kSmall, .undo_bytes = kSmall},
                           input.paths);
   const BookCapacity capacity = book_capacity(from.instruments);
   const auto book_of = [](const BookRecord& book) -> const Instrument& { return book.head.instrument; };

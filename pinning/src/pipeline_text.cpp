@@ -13,6 +13,7 @@ namespace sluice::pinning {
 namespace {
 
 constexpr std::string_view kHostName = "host";
+constexpr std::string_view kCoresName = "cores";
 constexpr unsigned kMostInText = 65536;  // Of workers or threads: more is a slip of the pen.
 
 class Reader {
@@ -56,7 +57,8 @@ class Reader {
     unsigned value = 0;
     const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), value);
     if (error != std::errc{} || end != digits.data() + digits.size() || value == 0 || value > kMostInText)
-      refuse(at_, fmt::format("\"{}\" in \"{}\" is no number from 1 to {}", digits, word, kMostInText));
+      refuse(at_,
+             fmt::format("\"{}\" in \"{}\" is no number from 1 to {}, nor cores", digits, word, kMostInText));
     return value;
   }
 
@@ -71,7 +73,8 @@ class Reader {
     if (colon != std::string_view::npos) {
       const std::string_view size = word.substr(colon + 1);
       const std::size_t times = size.find('x');
-      stage.workers = number(size.substr(0, times), word);
+      const std::string_view workers = size.substr(0, times);
+      stage.workers = workers == kCoresName ? kCores : number(workers, word);
       if (times != std::string_view::npos) stage.threads = number(size.substr(times + 1), word);
     }
     request_.stages.push_back(std::move(stage));
@@ -126,7 +129,8 @@ PlanRequest parse_pipeline(std::string_view text) {
 std::string pipeline_text(const PlanRequest& request) {
   std::string text;
   for (const StageRequest& stage : request.stages) {
-    text += fmt::format("{}{}:{}", text.empty() ? "" : " ", stage.name, stage.workers);
+    text += fmt::format("{}{}:", text.empty() ? "" : " ", stage.name);
+    text += stage.workers == kCores ? std::string{kCoresName} : fmt::format("{}", stage.workers);
     if (stage.threads > 1) text += fmt::format("x{}", stage.threads);
   }
   const auto name = [&](std::size_t end) {

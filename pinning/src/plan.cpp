@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include <sluice/error.hpp>
+#include <sluice/pinning/cores.hpp>
 #include <sluice/pinning/distance.hpp>
 #include <sluice/pinning/plan.hpp>
 
@@ -92,7 +93,8 @@ void place_host(Plan& result, const Topology& topology, const PlanRequest& reque
 
 }  // namespace
 
-Plan plan(const Topology& topology, const PlanRequest& request) {
+Plan plan(const Topology& topology, const PlanRequest& asked_for) {
+  const PlanRequest request = with_cores(topology, asked_for);
   const std::size_t workers = count_workers(request);
   const std::vector<Flow> flows = flows_of(request);
   const std::vector<RequestedLane> lanes = lanes_of(request, flows);

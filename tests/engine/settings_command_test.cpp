@@ -146,6 +146,58 @@ TEST(ABadSetting, ExitsWithTwoAndSaysWhatIsAllowed) {
   EXPECT_THAT(key.err, HasSubstr("did you mean lane.slots?"));
 }
 
+#ifdef QUICKSTART_PROGRAM
+constexpr const char* kEightCores = "plan --topology 'pack:1 l3:1 core:8 pu:1' --pipeline ";
+
+TEST(APlan, IsMadeForTheVeryPipelineOfAProgram) {
+  const Finished run = sluice(kEightCores + std::string{QUICKSTART_PROGRAM});
+  EXPECT_EQ(run.status, 0) << run.err;
+  EXPECT_THAT(run.out,
+              AllOf(HasSubstr("\ncount/6 "), Not(HasSubstr("count/7")), HasSubstr("\nhost > count/0 ")))
+      << "seven cores beside the host's, whatever this machine has";
+  EXPECT_THAT(run.err, IsEmpty());
+}
+
+TEST(APlan, GoesByTheSettingsOfTheProgram) {
+  const Finished run = sluice(kEightCores + std::string{QUICKSTART_PROGRAM},
+                              "SLUICE_STAGE_COUNT_WORKERS=2 SLUICE_STAGE_COUNT_PLACE=core:5-6 "
+                              "SLUICE_PLACEMENT_POLICY=float");
+  EXPECT_EQ(run.status, 0) << run.err;
+  EXPECT_THAT(run.out, AllOf(ContainsRegex("\ncount/0 +5 "), ContainsRegex("\ncount/1 +6 "),
+                             HasSubstr("policy float\n")));
+  const Finished wrong =
+      sluice(kEightCores + std::string{QUICKSTART_PROGRAM}, "SLUICE_STAGE_COUNT_PLACE=core:9");
+  EXPECT_EQ(wrong.status, 2);
+  EXPECT_THAT(wrong.err, HasSubstr("the place of count, at character 6"));
+}
+
+TEST(APlan, IsMadeForTheMarketAndItsArguments) {
+  const std::string directory = testing::TempDir() + "sluice_plan_" + std::to_string(::getpid());
+  const Finished run =
+      sluice(kEightCores + std::string{MARKET_PROGRAM} + " -- --input - --out '" + directory + "'");
+  ::rmdir(directory.c_str());
+  EXPECT_EQ(run.status, 0) << run.err;
+  EXPECT_THAT(run.out, AllOf(HasSubstr("\nparse/1 "), Not(HasSubstr("parse/2")), HasSubstr("\nbook/0 "),
+                             HasSubstr("memory: node 0 ")));
+}
+
+TEST(APlan, IsRefusedForWhatDoesNotAnswerWithWhatItSays) {
+  const Finished other = sluice("plan --pipeline /bin/true");
+  EXPECT_EQ(other.status, 2);
+  EXPECT_THAT(other.err, HasSubstr("'/bin/true': it ended with status 0 and has made no Engine"));
+  const Finished bad = sluice("plan --pipeline " MARKET_PROGRAM " -- --nonsense");
+  EXPECT_EQ(bad.status, 2);
+  EXPECT_THAT(bad.err, AllOf(HasSubstr("ended with status 2"), HasSubstr("it says: ")));
+  const Finished slow = sluice("plan --within 50ms --pipeline /bin/sleep -- 600");
+  EXPECT_EQ(slow.status, 2);
+  EXPECT_THAT(slow.err, HasSubstr("it has made no Engine within 50ms"));
+  const Finished none = sluice("plan --pipeline ./nothing-here");
+  EXPECT_EQ(none.status, 2);
+  EXPECT_THAT(none.err, HasSubstr("cannot start './nothing-here'"));
+  EXPECT_THAT(sluice("plan --pipeline read:1 -- --input x").err, HasSubstr("it is no program"));
+}
+#endif
+
 TEST(AFullDisk, IsAnError) {
   const Finished run = sluice("config reference >/dev/full");
   EXPECT_EQ(run.status, 1);

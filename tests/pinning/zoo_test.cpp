@@ -210,6 +210,11 @@ TEST(Zoo, SavedPlansOfMachinesThatAPersonLookedAt) {
   // Two cores: all float over both. One cache with room: all under it.
   EXPECT_EQ(units("l3:1 core:2 pu:1", {1, 2, 1}), "0-1 0-1 0-1");
   EXPECT_EQ(units("package:1 l3:2 core:4 pu:1", {1, 2}), "0 1-2");
+  // Two sockets of 64 cores: half of both stages on each, and of each cache half for the one and half for the other. In
+  // the order of the stages every event would cross.
+  EXPECT_EQ(units("package:2 [numa] l3:8 core:8 pu:1", {60, 60}),
+            "0-3,8-11,16-19,24-27,32-35,40-43,48-51,56-59,64-67,72-75,80-83,88-91,96-99,104-107,112-115 "
+            "4-7,12-15,20-23,28-31,36-39,44-47,52-55,60-63,68-71,76-79,84-87,92-95,100-103,108-111,116-119");
 }
 
 }  // namespace

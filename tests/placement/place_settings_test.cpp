@@ -2,6 +2,9 @@
 // The settings that say where a stage runs, and what the pipeline keeps off: at the start, at a resume, and when units
 // are lost.
 
+#include <sluice/pinning/cores.hpp>
+#include <sluice/pinning/pipeline_text.hpp>
+
 #include "child_status.hpp"
 #include "layout/placement.hpp"
 #include "units.hpp"
@@ -13,6 +16,7 @@ using testing::AllOf;
 using testing::HasSubstr;
 
 class PlaceSettings : public WithProcesses {};
+class WorkersOfCores : public WithProcesses {};
 
 unsigned last_unit() {
   return grantable_units().to_vector().back();
@@ -99,12 +103,75 @@ TEST_F(PlaceSettings, AreRefusedByTheirTextAndThePositionInItBeforeAnythingStart
   EXPECT_THAT(refused("stage.ehco.place", "0"), HasSubstr("did you mean echo?"));
 }
 
+// What the plan leaves for "echo" here.
+unsigned cores_for_echo() {
+  return pinning::with_cores(pinning::read_topology(),
+                             pinning::parse_pipeline("echo:cores host>echo echo>host"))
+      .stages[0]
+      .workers;
+}
+
+std::size_t workers_of_echo(const Engine& engine) {
+  return engine.stats().stages.front().workers.size();
+}
+
+TEST_F(WorkersOfCores, AreAsManyAsThePlanLeaves) {
+  Pipeline pipeline{"placed"};
+  pipeline.inlet<Item>("in").to<Echo>("echo", {.workers = cores}).outlet("out");
+  Engine engine{pipeline, placed_settings()};
+  engine.start();
+  EXPECT_EQ(workers_of_echo(engine), cores_for_echo());
+  engine.stop();
+  EXPECT_EQ(run_inline(pipeline, placed_settings()).stats().stages.front().workers.size(), cores_for_echo());
+}
+
+TEST_F(WorkersOfCores, CanBeAskedForBySettingsAndBeatenByThem) {
+  Settings settings = placed_settings();
+  settings.set("stage.echo.workers", "cores");
+  EXPECT_EQ(settings.count_or_auto("workers", "echo"), cores);
+  EXPECT_EQ(settings.value("workers", "echo"), "cores");
+  EXPECT_EQ(workers_of_echo(Engine{echo_pipeline(), settings}), cores_for_echo());
+  settings.set("stage.echo.workers", "2");
+  Pipeline pipeline{"placed"};
+  pipeline.inlet<Item>("in").to<Echo>("echo", {.workers = cores}).outlet("out");
+  EXPECT_EQ(workers_of_echo(Engine{pipeline, settings}), 2U);
+  EXPECT_THAT(refused("stage.echo.workers", "core"), HasSubstr("a whole number from 1 to 4M, auto or cores"));
+}
+
+TEST_F(WorkersOfCores, StayAsManyAsTheSegmentWasMadeWith) {
+  std::string directory = (std::filesystem::temp_directory_path() / "sluice-cores-XXXXXX").string();
+  ASSERT_NE(::mkdtemp(directory.data()), nullptr);
+  const unsigned before = cores_for_echo() + 1;
+  Settings settings = placed_settings();
+  settings.set("segment.path", directory + "/segment");
+  settings.set("stage.echo.workers", std::to_string(before));
+  {
+    Engine engine{echo_pipeline(), settings};
+    engine.start();
+    auto in = engine.inlet<Item>("in");
+    ASSERT_EQ(in.push({1, 1}), PushResult::accepted);
+    ASSERT_TRUE(eventually([&] { return worker_of(engine, "echo/0").events_in == 1; }));
+    engine.park();
+  }
+  settings.set("stage.echo.workers", "cores");
+  Engine again{echo_pipeline(), settings};
+  again.start();
+  EXPECT_TRUE(again.resumed());
+  EXPECT_EQ(workers_of_echo(again), before);
+  EXPECT_THAT(again.placement(), HasSubstr("! echo has " + std::to_string(before) +
+                                           " workers, as when its memory was made: there would be "
+                                           "cores for " +
+                                           std::to_string(before - 1) + " now\n"));
+  again.stop();
+  std::filesystem::remove_all(directory);
+}
+
 // What a master plans once units are gone: `place` of one stage of eight cores, of which `left` are there.
 std::string planned_anew(const char* place, const char* left, const char* reserved = "") {
   pinning::PlanRequest request{.stages = {{.name = "echo", .place = place}}};
   request.reserved = CpuSet::parse(reserved);
   const detail::Placement first{
-      pinning::topology_from_synthetic("package:2 [numa] l3:1 core:4 pu:1"), request, {}, {}, {}};
+      pinning::topology_from_synthetic("package:2 [numa] l3:1 core:4 pu:1"), request, {}, {}, {}, {}};
   return placed_anew(first, CpuSet::parse(left)).workers[detail::WorkerIndex{0}].units.to_string();
 }
 

@@ -18,13 +18,20 @@ namespace sluice::command {
 namespace {
 
 // Between fork and exec; what went wrong leaves by `failure`, which a successful exec closes.
-[[noreturn]] void become(char* const* argv, int failure, pid_t parent) {
+[[noreturn]] void become(char* const* argv, int failure, pid_t parent, int output) {
   // Were we killed, no process would be left that watches over the end of the program.
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (::getppid() != parent) ::_exit(127);
   // We end it by SIGINT, which a shell ignores for what it starts in the background.
   for (const int signal : {SIGPIPE, SIGINT})
     std::signal(signal, SIG_DFL);
+  if (output >= 0) {
+    ::setpgid(0, 0);
+    const int nothing = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
+    ::dup2(nothing, STDIN_FILENO);
+    ::dup2(output, STDOUT_FILENO);
+    ::dup2(output, STDERR_FILENO);
+  }
   sigset_t none;
   sigemptyset(&none);
   ::sigprocmask(SIG_SETMASK, &none, nullptr);
@@ -36,7 +43,7 @@ namespace {
 
 }  // namespace
 
-ChildProgram::ChildProgram(const std::vector<std::string>& arguments) {
+ChildProgram::ChildProgram(const std::vector<std::string>& arguments, int output) : has_group_{output >= 0} {
   std::vector<char*> argv;
   argv.reserve(arguments.size() + 1);
   for (const std::string& argument : arguments)
@@ -46,7 +53,7 @@ ChildProgram::ChildProgram(const std::vector<std::string>& arguments) {
   if (::pipe2(ends, O_CLOEXEC) != 0) throw Error{{"start", arguments.front(), errno_text(), ""}};
   const pid_t parent = ::getpid();
   pid_ = ::fork();
-  if (pid_ == 0) become(argv.data(), ends[1], parent);
+  if (pid_ == 0) become(argv.data(), ends[1], parent, output);
   const int fork_error = errno;
   ::close(ends[1]);
   int error = pid_ < 0 ? fork_error : 0;
@@ -70,6 +77,8 @@ ChildProgram::ChildProgram(const std::vector<std::string>& arguments) {
 
 ChildProgram::~ChildProgram() {
   if (!reaped_) {
+    // Not reaped: the group is still its own.
+    if (has_group_) ::kill(-pid_, SIGKILL);
     send(SIGKILL);
     status();
   }

@@ -10,9 +10,10 @@ namespace sluice::command {
 
 class ChildProgram {
  public:
-  // Looks `arguments[0]` up in PATH, as a shell does. Throws Error if it cannot be run.
-  explicit ChildProgram(const std::vector<std::string>& arguments);
-  // Kills it if it still runs.
+  // Looks `arguments[0]` up in PATH, as a shell does. What it prints goes to the descriptor `output`, and it reads
+  // nothing; -1: as for this process. Throws Error if it cannot be run.
+  explicit ChildProgram(const std::vector<std::string>& arguments, int output = -1);
+  // Kills it if it still runs, and what it has started with an `output` of its own.
   ~ChildProgram();
   ChildProgram(const ChildProgram&) = delete;
   ChildProgram& operator=(const ChildProgram&) = delete;
@@ -30,6 +31,7 @@ class ChildProgram {
   int pidfd_ = -1;
   int wait_status_ = 0;
   bool reaped_ = false;
+  bool has_group_ = false;
 };
 
 }  // namespace sluice::command

@@ -18,8 +18,9 @@ void add_chaos(CLI::App& program, std::vector<std::string> behind_dashes, int& s
 // Its program is what stands behind "--".
 void add_dead(CLI::App& program, std::vector<std::string> behind_dashes);
 void add_stats(CLI::App& program);
-// `plan` and `topo`; its exit status says whether the plan holds.
-void add_plan(CLI::App& program, int& status);
+// `plan` and `topo`; its exit status says whether the plan holds. What stands behind "--" are the arguments of the program
+// whose pipeline is planned for.
+void add_plan(CLI::App& program, std::vector<std::string> behind_dashes, int& status);
 void add_calibrate(CLI::App& program);
 // Its exit status is 3 where something on the machine should be put right.
 void add_doctor(CLI::App& program, int& status);

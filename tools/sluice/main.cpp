@@ -33,10 +33,11 @@ int misused(const CLI::App& program, const CLI::ParseError& error) {
   return kMisused;
 }
 
-// `sluice chaos OPTIONS -- PROGRAM ARGUMENTS`, `sluice dead retry PATH -- PROGRAM ARGUMENTS`: takes the
-// program away from the command line, whose options are not ours.
+// `sluice chaos OPTIONS -- PROGRAM ARGUMENTS`, `sluice dead retry PATH -- PROGRAM ARGUMENTS`, `sluice plan --pipeline PROGRAM --
+// ARGUMENTS`: takes them away from the command line, since their options are not ours.
 std::vector<std::string> take_program(int& argc, char** argv) {
-  if (argc < 2 || (std::string_view{argv[1]} != "chaos" && std::string_view{argv[1]} != "dead")) return {};
+  const std::string_view command = argc < 2 ? "" : argv[1];
+  if (command != "chaos" && command != "dead" && command != "plan") return {};
   char** end = argv + argc;
   char** dashes = std::find_if(argv, end, [](const char* word) { return std::string_view{word} == "--"; });
   if (dashes == end) return {};
@@ -57,7 +58,7 @@ int run(int argc, char** argv) {
   sluice::command::add_config(program);
   sluice::command::add_chaos(program, behind_dashes, status);
   sluice::command::add_dead(program, behind_dashes);
-  sluice::command::add_plan(program, status);
+  sluice::command::add_plan(program, behind_dashes, status);
   sluice::command::add_stats(program);
   sluice::command::add_ends(program);
   sluice::command::add_calibrate(program);

@@ -14,11 +14,14 @@
 #include <fmt/format.h>
 
 #include <sluice/error.hpp>
+#include <sluice/pinning/cores.hpp>
 #include <sluice/pinning/distance.hpp>
 #include <sluice/pinning/explain.hpp>
 #include <sluice/pinning/location.hpp>
 #include <sluice/pinning/pipeline_text.hpp>
+#include <sluice/units.hpp>
 
+#include "asked_program.hpp"
 #include "commands.hpp"
 
 namespace sluice::command {
@@ -30,7 +33,9 @@ constexpr int kDoesNotHold = 1;
 struct PlanSaid {
   std::vector<std::string> topologies;
   std::string pipeline = "read:1 parse:2 write:1";
-  std::string policy = "auto";
+  std::vector<std::string> arguments;  // Of a program in place of the pipeline.
+  std::string time = "10s";
+  std::string policy;
   std::vector<std::string> places;
   std::string reserved;
   std::string svg;
@@ -45,11 +50,29 @@ pinning::Topology topology_of(const std::string& text) {
   return text.ends_with(".xml") ? pinning::topology_from_xml(text) : pinning::topology_from_synthetic(text);
 }
 
+// A program, by its path, or a pipeline in a line, in which no slash can stand.
+pinning::PlanRequest pipeline_of(const PlanSaid& said) {
+  if (said.pipeline.find('/') == std::string::npos) {
+    if (said.arguments.empty()) return pinning::parse_pipeline(said.pipeline);
+    throw Error{{"plan for", "\"" + said.pipeline + "\"", "arguments stand behind --, and it is no program",
+                 "name the program by its path: --pipeline ./market -- ARGUMENTS..."}};
+  }
+  std::vector<std::string> command{said.pipeline};
+  command.insert(command.end(), said.arguments.begin(), said.arguments.end());
+  const Parsed<std::chrono::nanoseconds> time = parse_duration(said.time);
+  if (!time.ok() || time.value.count() <= 0) {
+    throw Error{{"wait for the program", "\"" + said.time + "\"", time.ok() ? "it is no time" : time.fault,
+                 "for example --within 10s"}};
+  }
+  return request_of_program(command, time.value);
+}
+
+// What the command line says beats what the program's settings say.
 pinning::PlanRequest request_of(const PlanSaid& said) {
-  pinning::PlanRequest request = pinning::parse_pipeline(said.pipeline);
-  request.policy = pinning::parse_policy(said.policy);
-  request.reserved = pinning::CpuSet::parse(said.reserved);
-  request.isolated = said.isolated;
+  pinning::PlanRequest request = pipeline_of(said);
+  if (!said.policy.empty()) request.policy = pinning::parse_policy(said.policy);
+  if (!said.reserved.empty()) request.reserved = pinning::CpuSet::parse(said.reserved);
+  if (said.isolated) request.isolated = true;
   if (said.no_smt) request.smt = pinning::Smt::never;
   for (const std::string& text : said.places) {
     const pinning::StageLocation location = pinning::parse_stage_location(text);
@@ -113,7 +136,7 @@ std::string comparison(const std::string& name, const pinning::Topology& topolog
 }
 
 int run_plan(const PlanSaid& said) {
-  const pinning::PlanRequest request = request_of(said);
+  pinning::PlanRequest request = request_of(said);
   if (said.compare) {
     print("| machine | auto | compact | spread | random | exact |\n|---|---|---|---|---|---|\n");
     for (const std::string& text : said.topologies) {
@@ -127,6 +150,7 @@ int run_plan(const PlanSaid& said) {
     throw Error{
         {"plan for", "several machines", "one plan is for one machine", "give --compare, or one --topology"}};
   const pinning::Topology topology = topology_of(said.topologies.front());
+  request = pinning::with_cores(topology, std::move(request));
   const pinning::Plan plan = pinning::plan(topology, request);
   const pinning::Planned planned{topology, request, plan};
   if (!said.svg.empty()) write_file(said.svg, pinning::to_svg(planned));
@@ -136,8 +160,9 @@ int run_plan(const PlanSaid& said) {
 
 }  // namespace
 
-void add_plan(CLI::App& program, int& status) {
+void add_plan(CLI::App& program, std::vector<std::string> behind_dashes, int& status) {
   auto said = std::make_shared<PlanSaid>();
+  said->arguments = std::move(behind_dashes);
   said->topologies = {"this"};
   CLI::App* plan =
       program.add_subcommand("plan", "Tell where a pipeline would run, on this machine or another");
@@ -147,13 +172,18 @@ void add_plan(CLI::App& program, int& status) {
       ->take_all()
       ->allow_extra_args(false)
       ->capture_default_str();
-  plan->add_option("--pipeline", said->pipeline,
-                   "Stages and flows: \"read:1 parse:4x2 book:4 read>parse parse=>book\"")
-      ->type_name("TEXT")
+  plan->add_option(
+          "--pipeline", said->pipeline,
+          "Stages and flows: \"read:1 parse:4x2 book:cores read>parse parse=>book\"; or the path of a "
+          "program of Sluice, its arguments behind --")
+      ->type_name("TEXT|PROGRAM")
       ->capture_default_str();
-  plan->add_option("--policy", said->policy, "auto, compact, spread, float or none")
-      ->type_name("NAME")
+  plan->add_option("--within", said->time, "How long a program may take to come to its pipeline")
+      ->type_name("TIME")
       ->capture_default_str();
+  plan->add_option("--policy", said->policy,
+                   "auto (unless the program says otherwise), compact, spread, float or none")
+      ->type_name("NAME");
   plan->add_option("--place", said->places, "A stage's own place, parse@package:0; can be repeated")
       ->type_name("STAGE@PLACE")
       ->take_all()

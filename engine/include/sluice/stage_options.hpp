@@ -7,6 +7,13 @@
 
 namespace sluice {
 
+// StageOptions::workers: as many workers as cores are left, at least one: {.workers = sluice::cores}.
+//
+// The cores that this process may use (affinity mask, cpuset, CPU quota, placement.reserve, claims of other
+// pipelines), less those of the stages that have a number and of a host that pushes or pulls, are shared out evenly to
+// the stages that ask so, when the Engine is made. A named segment keeps the number that it was made with.
+inline constexpr unsigned cores = static_cast<unsigned>(-1);
+
 // What the program asks for a stage. A setting of the environment, the API or the command line overrides it.
 struct StageOptions {
   unsigned workers = 1;

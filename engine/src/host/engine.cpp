@@ -19,8 +19,10 @@
 #include "host/enlarge.hpp"
 #include "host/left_behind.hpp"
 #include "host/machine_check.hpp"
+#include "host/plan_answer.hpp"
 #include "host/resume.hpp"
 #include "host/shallow_idle.hpp"
+#include "layout/worker_counts.hpp"
 #include "observer/segment_stats.hpp"
 
 namespace sluice {
@@ -54,8 +56,11 @@ void refuse_threads(const std::string& name) {
 }  // namespace
 
 Engine::Engine(const Pipeline& pipeline, const Settings& settings) {
+  const Graph& graph = pipeline.graph();
+  answer_plan(graph, settings);
   refuse_kernel(pipeline.name());
-  refuse_limits(pipeline.name(), lay_out(pipeline.graph(), resolve(settings, pipeline.graph())));
+  refuse_limits(pipeline.name(), lay_out(graph, with_worker_counts(graph, resolve(settings, graph),
+                                                                   settings.text("segment.path"))));
   parts_ = std::make_unique<Parts>(pipeline, settings);
 }
 

@@ -14,19 +14,11 @@
 
 #include "host/resume.hpp"
 #include "layout/shape.hpp"
+#include "layout/worker_counts.hpp"
 #include "observer/segment_stats.hpp"
 
 namespace sluice::detail {
 namespace {
-
-const Settings& checked(const Graph& graph, const Settings& settings) {
-  std::vector<std::string> stages;
-  for (const Node& node : graph.nodes) {
-    if (node.kind == NodeKind::source || node.kind == NodeKind::stage) stages.push_back(node.name);
-  }
-  settings.check_stages(stages);
-  return settings;
-}
 
 ipc::Segment make_segment(const Graph& graph, const Layout& layout, const PipelineSettings& settings,
                           const std::string& path) {
@@ -89,7 +81,7 @@ End& find_end(std::deque<End>& ends, const Graph& graph, NodeIndex node, const E
 
 Host::Host(const Graph& graph, const Settings& settings, const std::string& segment_path)
     : graph_{graph},
-      settings_{resolve(checked(graph, settings), graph_)},
+      settings_{with_worker_counts(graph_, resolve(settings, graph_), segment_path)},
       layout_{lay_out(graph_, settings_)},
       segment_(make_segment(graph_, layout_, settings_, segment_path)),
       bells_{layout_},

@@ -9,39 +9,10 @@
 #include <sluice/pinning/location.hpp>
 #include <sluice/pinning/masks.hpp>
 
+#include "layout/worker_counts.hpp"
+
 namespace sluice::detail {
 namespace {
-
-pinning::Traffic traffic_of(const Route& route) {
-  return route.kind == RouteKind::broadcast ? pinning::Traffic::broadcast : pinning::Traffic::routed;
-}
-
-// The pipeline as the plan sees it: stages are the nodes that have workers, everything else is the host's.
-pinning::PlanRequest request_of(const Graph& graph, const Layout& layout, const PipelineSettings& settings) {
-  pinning::PlanRequest request;
-  request.policy = settings.placement.policy;
-  request.reserved = settings.placement.reserved;
-  request.isolated = settings.placement.isolated;
-  request.smt = settings.placement.smt;
-  Indexed<NodeIndex, std::size_t> stage_of;
-  for (const NodeIndex n : graph.nodes.indices()) {
-    const unsigned workers = layout.replicas_of(n);
-    stage_of.push_back(workers == 0 ? pinning::kHost : request.stages.size());
-    if (workers == 0) continue;
-    request.stages.push_back(
-        {.name = graph.nodes[n].name, .workers = workers, .place = settings.nodes[n].place});
-  }
-  for (const WorkerIndex worker : layout.workers())
-    request.stages[stage_of[layout.worker(worker).node]].region_bytes = layout.worker(worker).plain_bytes;
-  for (const EdgeIndex e : graph.edges.indices()) {
-    const Edge& edge = graph.edges[e];
-    request.flows.push_back(
-        {.from = stage_of[edge.from], .to = stage_of[edge.to], .traffic = traffic_of(edge.route)});
-  }
-  for (const LaneLayout& lane : layout.lanes)
-    request.flows[lane.edge.value()].lane_bytes = lane.capacity_bytes;
-  return request;
-}
 
 // Of costs that are not steady the plan itself says so.
 void remark_costs(Placement& placement) {
@@ -63,11 +34,13 @@ void remark_narrow_mask(Placement& placement) {
       "its Engine is made");
 }
 
-Placement placed(pinning::Topology topology, pinning::PlanRequest request) {
-  Placement placement{std::move(topology), std::move(request), {}, {}, {}};
+Placement placed(pinning::Topology topology, pinning::PlanRequest request, std::vector<std::size_t> takers) {
+  Placement placement{std::move(topology), std::move(request), std::move(takers), {}, {}, {}};
   placement.plan = pinning::plan(placement.topology, placement.request);
   remark_costs(placement);
   remark_narrow_mask(placement);
+  for (std::string& remark : remarks_on_counts(placement.topology, placement.request, placement.takers))
+    placement.plan.remarks.push_back(std::move(remark));
   for (const pinning::StagePlan& stage : placement.plan.stages) {
     for (const pinning::Place& place : stage.workers)
       placement.workers.push_back(place);
@@ -109,12 +82,24 @@ const pinning::Place& place_of(const Placement& placement, ProcessIndex process)
   return placement.workers[worker_of(process)];
 }
 
+pinning::PlanRequest request_of(const Graph& graph, const Layout& layout, const PipelineSettings& settings) {
+  pinning::PlanRequest request = request_of(graph, settings);
+  std::size_t worker = 0;
+  for (pinning::StageRequest& stage : request.stages) {
+    stage.region_bytes = layout.worker(WorkerIndex{worker}).plain_bytes;
+    worker += stage.workers;
+  }
+  for (const LaneLayout& lane : layout.lanes)
+    request.flows[lane.edge.value()].lane_bytes = lane.capacity_bytes;
+  return request;
+}
+
 Placement place(const Graph& graph, const Layout& layout, const PipelineSettings& settings) {
   pinning::PlanRequest request = request_of(graph, layout, settings);
   pinning::Topology topology = pinning::read_topology();
   // What a process may run on everywhere has no distances.
   if (pins(request.policy)) request.costs = pinning::kept_costs(topology);
-  return placed(std::move(topology), std::move(request));
+  return placed(std::move(topology), std::move(request), takers_of_cores(settings));
 }
 
 Placement placed_beside(Placement placement, std::vector<pinning::Claim> claims,
@@ -122,7 +107,7 @@ Placement placed_beside(Placement placement, std::vector<pinning::Claim> claims,
   if (claims.empty() && !host) return placement;
   placement.request.claims = std::move(claims);
   placement.request.host = std::move(host);
-  return placed(std::move(placement.topology), std::move(placement.request));
+  return placed(std::move(placement.topology), std::move(placement.request), std::move(placement.takers));
 }
 
 pinning::CpuSet claimed_units(const Placement& placement) {
@@ -144,7 +129,7 @@ Placement placed_anew(const Placement& placement, const pinning::CpuSet& grantab
   pinning::PlanRequest request = placement.request;
   fit_places(placement.topology, topology.allowed(), request);
   if (!placement.claim_mark.empty()) request.claims = pinning::claims_of_others(placement.claim_mark);
-  return placed(std::move(topology), std::move(request));
+  return placed(std::move(topology), std::move(request), placement.takers);
 }
 
 pinning::Report bind_segment(const Layout& layout, const ipc::Segment& segment, const Placement& placement) {

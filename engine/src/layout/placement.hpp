@@ -20,12 +20,15 @@ namespace sluice::detail {
 struct Placement {
   pinning::Topology topology;
   pinning::PlanRequest request;
+  std::vector<std::size_t> takers;  // Its stages that asked for as many workers as there are cores.
   pinning::Plan plan;
   Indexed<WorkerIndex, pinning::Place> workers;
   // Of this pipeline's claim: pinning/claims.hpp. Empty while it makes none.
   std::string claim_mark;
 };
 
+// The pipeline as the plan sees it, its memory included.
+pinning::PlanRequest request_of(const Graph& graph, const Layout& layout, const PipelineSettings& settings);
 // Throws Error when this process may run nowhere, and for a stage's place that this machine has not.
 Placement place(const Graph& graph, const Layout& layout, const PipelineSettings& settings);
 // The same pipeline beside what others claim, and with a host that is bound to those units already.

@@ -85,6 +85,7 @@ StageSettings stage_settings(const Settings& settings, const Node& node) {
   StageSettings resolved;
   if (has_workers) {
     resolved.workers = settings.count_or_auto("workers", stage).value_or(node.options.workers);
+    resolved.takes_cores = resolved.workers == cores;
     resolved.place = settings.text("place", stage);
   }
   resolved.state_bytes = bytes_for(settings, "state.bytes", stage, node.options.state_bytes);
@@ -118,6 +119,14 @@ RestartSettings restart_settings(const Settings& settings) {
           settings.duration("crash.window")};
 }
 
+void check_stages(const Settings& settings, const Graph& graph) {
+  std::vector<std::string> stages;
+  for (const Node& node : graph.nodes) {
+    if (node.kind == NodeKind::source || node.kind == NodeKind::stage) stages.push_back(node.name);
+  }
+  settings.check_stages(stages);
+}
+
 PlacementSettings placement_settings(const Settings& settings) {
   return {pinning::parse_policy(settings.choice("placement.policy")),
           pinning::CpuSet::parse(settings.text("placement.reserve")), settings.flag("placement.isolated"),
@@ -127,6 +136,7 @@ PlacementSettings placement_settings(const Settings& settings) {
 }  // namespace
 
 PipelineSettings resolve(const Settings& settings, const Graph& graph) {
+  check_stages(settings, graph);
   PipelineSettings resolved;
   for (const Node& node : graph.nodes)
     resolved.nodes.push_back(stage_settings(settings, node));

@@ -52,7 +52,8 @@ struct StageSettings {
   std::chrono::nanoseconds outside_patience{0};  // 0: for ever.
   // Crashes of all its workers within crash.window, one more of which ends the pipeline. Nothing: any number.
   std::optional<std::uint64_t> crash_budget;
-  std::string place;  // As pinning::parse_place() reads it; empty: where the policy puts them.
+  bool takes_cores = false;  // The number of workers is settled by worker_counts.hpp.
+  std::string place;         // As pinning::parse_place() reads it; empty: where the policy puts them.
 };
 
 enum class SpentBudgetPolicy : std::uint8_t { stop, shed };
@@ -120,7 +121,8 @@ struct PipelineSettings {
   std::uint64_t fingerprint = 0;
 };
 
-// Throws Error for a value that does not fit its setting, and for a size that no program may ask for.
+// Throws Error for a value that does not fit its setting, for a stage that there is not, and for a size that no program may ask for. Stages that ask
+// for as many workers as there are cores have that for a number.
 PipelineSettings resolve(const Settings& settings, const Graph& graph);
 
 }  // namespace sluice::detail

@@ -36,10 +36,13 @@ inline constexpr std::array kFlowSettings = {
             .least = "1",
             .most = "4M",  // The most processes that the kernel can tell apart.
             .may_be_auto = true,
+            .may_be_cores = true,
             .example = "4",
             .meaning =
                 "Worker processes of a stage. `auto` is the number that the program asks for, and one if it "
-                "asks for none.",
+                "asks for none; `cores` is one for each core that the other stages and the host leave, "
+                "shared out "
+                "between the stages that ask so.",
             .trade_off =
                 "More workers share the work of a stage, each wants a core of its own, and order holds "
                 "only within what one worker gets: within a key."},

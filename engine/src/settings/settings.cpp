@@ -14,6 +14,7 @@
 
 #include <sluice/detail/injected_variables.hpp>
 #include <sluice/error.hpp>
+#include <sluice/pinning/request.hpp>
 #include <sluice/settings.hpp>
 #include <sluice/units.hpp>
 
@@ -264,6 +265,7 @@ std::optional<std::uint64_t> Settings::count_or_auto(std::string_view key, std::
   expect_type(key, SettingType::count, true);
   const std::string text = value(key, stage);
   if (text == kAuto) return std::nullopt;
+  if (text == detail::kCores) return std::uint64_t{pinning::kCores};
   return parse_count(text).value;
 }
 

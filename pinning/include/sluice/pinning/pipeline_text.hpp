@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // A pipeline in a line, for rehearsals: "read:1 parse:4 book:4 write:1".
 //
-// NAME:WORKERS, or NAME:WORKERSxTHREADS for wide workers. Without flows each stage feeds the next. Flows stand
+// NAME:WORKERS, or NAME:WORKERSxTHREADS for wide workers; `cores` for WORKERS: as many as cores are left. Without flows each stage feeds the next. Flows stand
 // behind the stages: parse>book routed, parse=>book broadcast, parse~>book one to one, `host` at either end for an
 // inlet or outlet, and @RATE for events a second: "host>parse@2e6".
 #pragma once

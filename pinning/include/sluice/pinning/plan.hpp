@@ -62,6 +62,8 @@ struct Plan {
   std::vector<std::string> remarks{};  // Sentences for a person.
 };
 
+// A stage that asks for kCores gets what with_cores() gives it.
+//
 // Throws sluice::Error if a stage has no workers, a flow names a stage that there is not, or no processing unit
 // is allowed.
 Plan plan(const Topology& topology, const PlanRequest& request);

@@ -31,6 +31,9 @@ Policy parse_policy(std::string_view text);
 // In a flow: the host, which has the inlets and outlets.
 inline constexpr std::size_t kHost = static_cast<std::size_t>(-1);
 
+// In place of a number of workers: as many as cores are left (cores.hpp).
+inline constexpr unsigned kCores = static_cast<unsigned>(-1);
+
 struct StageRequest {
   std::string name{};
   unsigned workers = 1;

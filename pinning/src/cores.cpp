@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
+#include <set>
+#include <vector>
+
+#include <sluice/pinning/cores.hpp>
+#include <sluice/pinning/location.hpp>
+
+#include "lanes.hpp"
+#include "usable.hpp"
+
+namespace sluice::pinning {
+namespace {
+
+// A stage whose workers are to be counted.
+struct Taker {
+  std::size_t stage = 0;
+  long threads = 1;  // Cores of one worker.
+  long most = 0;     // Workers that its place has room for.
+  double load = 0;   // 0 where it is not known.
+  long workers = 1;
+};
+
+long threads_of(const StageRequest& stage) {
+  return static_cast<long>(std::max(1U, stage.threads));
+}
+
+long count_cores(const Units& units) {
+  std::set<int> cores;
+  for (const ProcessingUnit& unit : units)
+    cores.insert(unit.core);
+  return static_cast<long>(cores.size());
+}
+
+Units units_in(const Topology& topology, const CpuSet& set) {
+  return select(topology.units, [&](const ProcessingUnit& unit) { return set.contains(unit.os_index); });
+}
+
+// How many cores, or whole things, a place has that are not spoken for.
+long room_in(const Topology& topology, const Location& location, const CpuSet& spoken_for) {
+  if (!location.whole) return count_cores(units_in(topology, location.sets.front() - spoken_for));
+  return std::count_if(location.sets.begin(), location.sets.end(),
+                       [&](const CpuSet& set) { return !set.intersects(spoken_for); });
+}
+
+// Events a second that reach a stage, or that a source pushes; 0 where they were not measured.
+double load_of(std::size_t stage, const std::vector<Flow>& flows) {
+  const auto rate_of = [](const Flow& flow) {
+    double sum = 0;
+    for (const double rate : flow.lane_rates)
+      sum += rate;
+    return flow.lane_rates.empty() ? flow.rate : sum;
+  };
+  double in = 0;
+  double out = 0;
+  for (const Flow& flow : flows) {
+    if (flow.to == stage) in += rate_of(flow);
+    if (flow.from == stage) out += rate_of(flow);
+  }
+  return in > 0 ? in : out;
+}
+
+bool host_talks(const std::vector<Flow>& flows) {
+  return std::any_of(flows.begin(), flows.end(),
+                     [](const Flow& flow) { return flow.from == kHost || flow.to == kHost; });
+}
+
+// Cores for all workers together: of those that may be used, and that the quota grants.
+long cores_for_workers(const Topology& topology, const PlanRequest& request, const Units& units) {
+  long most = count_cores(units);
+  if (!request.host) {
+    // The host's own; where its SMT siblings are left for it, only if it has something to do.
+    const bool crowded = most >= static_cast<long>(units.size());
+    if (crowded || host_talks(request.flows)) --most;
+  }
+  if (topology.quota_cores) most = std::min(most, static_cast<long>(*topology.quota_cores) - 1);
+  return most;
+}
+
+// Each core to the stage whose workers have most to do; of equals, to the earlier one.
+void share_out(std::vector<Taker>& takers, long left) {
+  for (Taker& taker : takers)
+    left -= taker.threads;
+  while (true) {
+    Taker* neediest = nullptr;
+    for (Taker& taker : takers) {
+      if (taker.threads > left || taker.workers >= taker.most) continue;
+      if (neediest == nullptr || taker.load / static_cast<double>(taker.workers) >
+                                     neediest->load / static_cast<double>(neediest->workers))
+        neediest = &taker;
+    }
+    if (neediest == nullptr) return;
+    ++neediest->workers;
+    left -= neediest->threads;
+  }
+}
+
+}  // namespace
+
+PlanRequest with_cores(const Topology& topology, PlanRequest request) {
+  const auto asks = [](const StageRequest& stage) { return stage.workers == kCores; };
+  if (std::none_of(request.stages.begin(), request.stages.end(), asks)) return request;
+  const Usable usable = usable_units(topology, request);
+  CpuSet units = set_of(usable.units);
+  long fixed = 0;
+  std::vector<Taker> takers;
+  for (std::size_t stage = 0; stage < request.stages.size(); ++stage) {
+    const StageRequest& asked = request.stages[stage];
+    Taker taker{.stage = stage, .threads = threads_of(asked), .most = std::numeric_limits<long>::max()};
+    if (!asked.place.empty()) {
+      const Location location = parse_place(topology, asked.place, asked.name);
+      taker.most = room_in(topology, location, request.reserved | usable.of_others) / taker.threads;
+      // Isolated ones, for example, are there for those that name them.
+      for (const CpuSet& set : location.sets)
+        units |= set - request.reserved;
+    }
+    if (asks(asked)) {
+      takers.push_back(taker);
+    } else {
+      fixed += static_cast<long>(asked.workers) * taker.threads;
+    }
+  }
+  bool measured = true;
+  for (Taker& taker : takers) {
+    taker.load = load_of(taker.stage, request.flows);
+    measured = measured && taker.load > 0;
+  }
+  for (Taker& taker : takers) {
+    if (!measured) taker.load = 1;
+  }
+  share_out(takers, cores_for_workers(topology, request, units_in(topology, units)) - fixed);
+  for (const Taker& taker : takers)
+    request.stages[taker.stage].workers = static_cast<unsigned>(taker.workers);
+  return request;
+}
+
+}  // namespace sluice::pinning
