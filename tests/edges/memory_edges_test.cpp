@@ -8,6 +8,7 @@
 #include <sys/syscall.h>
 
 #include <sluice/detail/descriptor.hpp>
+#include <sluice/pinning/bind.hpp>
 
 #include "child_status.hpp"
 #include "huge_pool.hpp"
@@ -78,6 +79,24 @@ TEST_F(Memory, OfThePoolServesEventsThroughKillsAndIsGivenBack) {
   };
   EXPECT_EQ(sorted(run_processes<Counted>(counting_pipeline(2), events, settings, meanwhile)), expected);
   EXPECT_TRUE(HugePool::comes_to_have_free(free));
+}
+
+// Placement binds memory before it is there and asks where it is afterwards, whatever the size of its pages.
+TEST_F(Memory, OfThePoolIsBoundToANodeAndTellsWhereItIs) {
+  const HugePool pool{16};
+  if (!pool.had()) GTEST_SKIP() << kNoHugePool;
+  ipc::Segment segment{"bound", ipc::test::kLarge, ipc::test::kRequired};
+  const pinning::MemoryBinding bound = pinning::bind_memory(segment.plain(0), 0);
+  if (bound.error != 0) GTEST_SKIP() << "memory is not bound here: " << std::strerror(bound.error);
+  EXPECT_EQ(bound.granted_node, 0);
+  segment.prefault();
+  for (std::size_t at = 0; at < segment.plain(0).size(); at += 4096)
+    static_cast<void>(*static_cast<volatile std::byte*>(&segment.plain(0)[at]));  // Mapped by this process.
+  const pinning::Whereabouts found = pinning::where_is(segment.plain(0));
+  EXPECT_EQ(found.error, 0);
+  EXPECT_EQ(found.absent_pages, 0U);
+  EXPECT_EQ(found.pages_on_node.size(), 1U);
+  EXPECT_EQ(found.pages_on_node.count(0), 1U);
 }
 
 // Becomes a host, and says when all its processes are there.

@@ -20,6 +20,8 @@ namespace {
 constexpr std::chrono::milliseconds kLook{20};
 // One that was killed or could not be forked is not replaced in a tight loop.
 constexpr std::chrono::seconds kNextTry{1};
+// A worker that takes longer to its first event than this is not waited for.
+constexpr std::chrono::seconds kPatience{10};
 
 void keep(const Wiring& wiring) {
   MasterRegister& own = wiring.master();
@@ -64,8 +66,24 @@ void MemoryKeeper::begin() {
   own.lock_asked.store(settings.lock ? 1 : 0, kRelaxed);
   own.memory_locked.store(0, kRelaxed);
   own.lock_error.store(0, kRelaxed);
-  if (asked != 0 || settings.lock) start();
-  if (asked == 0) tell_once();
+  if (asked != 0 || settings.lock) {
+    start_by_ = monotonic_now() + kPatience;
+    next_look_ = monotonic_now();
+  } else {
+    tell_once();
+  }
+}
+
+bool MemoryKeeper::workers_are_ready() const noexcept {
+  for (const WorkerIndex worker : wiring_.workers()) {
+    const WorkerEntry& entry = wiring_.entry(worker);
+    if (entry.done.load(kRelaxed) != 0) continue;
+    if (entry.pid.load(kRelaxed) == 0) return false;
+    const ipc::Control& control = wiring_.worker(worker).control();
+    const std::uint32_t now = control.incarnation.load(kRelaxed);
+    if (now == 0 || control.lives[now % ipc::kLivesKept].ready_ns.load(kRelaxed) == 0) return false;
+  }
+  return true;
 }
 
 void MemoryKeeper::start() {
@@ -81,7 +99,12 @@ void MemoryKeeper::look_if_due() {
   const auto now = monotonic_now();
   if (now < next_look_) return;
   MasterRegister& own = wiring_.master();
-  if (pid_ == 0) return start();
+  if (pid_ == 0) {
+    // On a machine that is full it would take turns with the workers' own start.
+    if (workers_are_ready() || now >= start_by_) return start();
+    next_look_ = now + kLook;
+    return;
+  }
   const bool done = own.collapse_done.load(kRelaxed) != 0;
   const bool lock = wiring_.settings().memory.lock;
   int status = 0;

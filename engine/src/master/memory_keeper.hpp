@@ -26,12 +26,14 @@ class MemoryKeeper {
   void look_if_due();
 
  private:
+  bool workers_are_ready() const noexcept;
   void start();
   void tell_once();
 
   const Wiring& wiring_;
   News& news_;
   pid_t pid_ = 0;
+  std::chrono::nanoseconds start_by_{0};
   bool told_ = false;
   std::chrono::nanoseconds next_look_{std::chrono::nanoseconds::max()};
 };
