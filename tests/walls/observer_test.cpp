@@ -247,6 +247,9 @@ TEST_F(Observers, TrustNothingInADescription) {
   std::uint64_t refused = 0;
   try_description(whole, socket_, refused);
   EXPECT_EQ(refused, 0U);
+  const Description described = read_description(whole, "test");
+  EXPECT_EQ(described.layout.processes[kHostProcess].name, "host");
+  EXPECT_EQ(described.layout.processes[kMasterProcess].name, "master");
   for (std::size_t size = 0; size < whole.size(); ++size)
     EXPECT_THROW(read_description(whole.substr(0, size), "test"), Error) << size;
   std::mt19937_64 random{seed};

@@ -220,8 +220,10 @@ Description read_description(std::string_view bytes, const std::string& source) 
   for (std::size_t& from : found.huge.from)
     from = in.number();
   found.known.memory.remark = in.text();
-  found.layout.processes.push_back(read_process(in));
-  found.layout.processes.push_back(read_process(in));
+  for (const char* name : {"host", "master"}) {
+    found.layout.processes.push_back(read_process(in));
+    found.layout.processes.back().name = name;
+  }
   read_stages(in, found);
   in.require(found.layout.worker_count() > 0, "it has no workers");
   in.require(found.layout.processes[kMasterProcess].extra_bytes >= register_bytes(found.layout),
