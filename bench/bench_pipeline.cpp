@@ -12,6 +12,8 @@
 //   fan_in/SUBJECT/sources:4          four sources, one that gathers.
 //   fan_out/SUBJECT                   one deals events of 64 B to two workers, which hash them and hand
 //       results on to one that gathers. Counted from the first event made to the last result gathered.
+//   wide/SUBJECT/units:N              one deals events of 64 B, each handled for about a microsecond, by N threads of one
+//       wide worker, by N workers, or by oneTBB's parallel_for in one process, and one gathers. N up to what the machine has.
 //   market/SUBJECT                    time: the whole program, from its start to its end. cpu_s: user and
 //       system of all its processes.
 #include <algorithm>
@@ -28,6 +30,9 @@
 #include "child_run.hpp"
 #include "counted_runs.hpp"
 #include "fan_out/fan_out.hpp"
+#ifdef SLUICE_BENCH_WIDE
+#include "fan_out/wide.hpp"
+#endif
 #include "market_runs.hpp"
 #include "suite.hpp"
 
@@ -253,6 +258,19 @@ void add_fan_outs(const Options& options) {
   }
 }
 
+#ifdef SLUICE_BENCH_WIDE
+void add_wide(const Options& options) {
+  for (const FanOut& way : wide_ways(options.peers)) {
+    const std::uint64_t events = options.quick ? way.events / 4 : way.events;
+    add_once("wide/" + way.name, [way, events](benchmark::State& state) {
+      static const std::uint64_t sum = expected_wide_sum(events);  // All ways have as many.
+      measure(
+          state, [&] { return way.run(events); }, events, sum);
+    });
+  }
+}
+#endif
+
 MarketRuns& market_runs() {
   static MarketRuns runs;
   return runs;
@@ -279,6 +297,9 @@ void add_all(const Options& options) {
   add_once("market/baseline:single_thread",
            [](benchmark::State& state) { measure_market(state, &MarketRuns::single_thread); });
   add_fan_outs(options);
+#ifdef SLUICE_BENCH_WIDE
+  add_wide(options);
+#endif
   add_shapes(options);
 }
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Installation: find_package(sluice) gives sluice::sluice, which is everything; sluice::engine for who embeds one;
-# sluice::program and sluice::chaos for programs; what the engine stands on; sluice::connect and the connectors.
+# sluice::program and sluice::chaos for programs; what the engine stands on; sluice::wide; sluice::connect and the connectors.
 
 include(CMakePackageConfigHelpers)
 set(sluice_config_dir ${CMAKE_INSTALL_LIBDIR}/cmake/sluice)
@@ -10,9 +10,9 @@ write_basic_package_version_file(${CMAKE_CURRENT_BINARY_DIR}/sluice-config-versi
   COMPATIBILITY SameMinorVersion)
 # A file of targets includes all that begin with its name and a '-': none may be the beginning of another's.
 install(EXPORT sluice FILE sluice-targets.cmake NAMESPACE sluice:: DESTINATION ${sluice_config_dir})
-foreach(connector ${sluice_connectors})
-  string(REGEX REPLACE "=.*" "" connector "${connector}")
-  install(EXPORT sluice-${connector} FILE sluice-${connector}-targets.cmake NAMESPACE sluice::
+foreach(component ${sluice_components})
+  string(REGEX REPLACE "=.*" "" component "${component}")
+  install(EXPORT sluice-${component} FILE sluice-${component}-targets.cmake NAMESPACE sluice::
     DESTINATION ${sluice_config_dir})
 endforeach()
 install(FILES ${CMAKE_CURRENT_BINARY_DIR}/sluice-config.cmake

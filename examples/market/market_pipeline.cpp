@@ -6,6 +6,8 @@
 
 #include <fmt/format.h>
 
+#include <sluice/wide.hpp>
+
 #include "market/bars_stage.hpp"
 #include "market/book_stage.hpp"
 #include "market/input_plan.hpp"
@@ -97,8 +99,8 @@ sluice::Pipeline market_pipeline(const MarketInput& input, const std::filesystem
   const auto instrument_of = [](const LineRecord& line) -> const Instrument& { return line.head.instrument; };
   auto [trades, books, tickers, tallies, rejected] =
       from.lines.by(instrument_of)
-          .to<ParseStage>("parse", {.workers = sluice::cores, .state_bytes = kSmall, .undo_bytes = kSmall},
-                          input.paths);
+          .to<sluice::Wide<ParseStage>>(
+              "parse", {.workers = sluice::cores, .state_bytes = kSmall, .undo_bytes = kSmall}, input.paths);
   const BookCapacity capacity = book_capacity(from.instruments);
   const auto book_of = [](const BookRecord& book) -> const Instrument& { return book.head.instrument; };
   const auto book_rows = books.by(book_of).to<BookStage>(

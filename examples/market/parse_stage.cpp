@@ -35,8 +35,10 @@ struct ToOutlets {
 
 void ParseStage::operator()(const LineRecord& line, sluice::Output<Trade>& trades,
                             sluice::Output<BookRecord>& books, sluice::Output<Ticker>& tickers,
-                            sluice::Output<Tally>& tallies, sluice::Output<RowRecord>& rows) {
-  hand_out(parser_.parse(line.head.instrument, line.text(), sluice::ipc::kReadableBeyond),
+                            sluice::Output<Tally>& tallies, sluice::Output<RowRecord>& rows) const {
+  // What it has read is its caller's until it reads again: one for each thread.
+  thread_local LineParser parser;
+  hand_out(parser.parse(line.head.instrument, line.text(), sluice::ipc::kReadableBeyond),
            ToOutlets{line, paths_, trades, books, tickers, tallies, rows});
 }
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The stage `parse`: capture lines in, events of the market out, one stream a kind. Stateless.
+// The stage `parse`: capture lines in, events of the market out, one stream a kind. Stateless, so that a worker may have
+// several threads for it.
 #pragma once
 
 #include <cstdint>
@@ -20,11 +21,10 @@ class ParseStage {
 
   void operator()(const LineRecord& line, sluice::Output<Trade>& trades, sluice::Output<BookRecord>& books,
                   sluice::Output<Ticker>& tickers, sluice::Output<Tally>& tallies,
-                  sluice::Output<RowRecord>& rows);
+                  sluice::Output<RowRecord>& rows) const;
 
  private:
   std::vector<std::string> paths_;
-  LineParser parser_;
 };
 
 }  // namespace market

@@ -31,6 +31,27 @@ int keep_within(pid_t thread, const Mask& asked) noexcept {
   return error == ESRCH ? 0 : error;
 }
 
+// Calls `act` with each thread of the process; why it could not: errno.
+template <class Act>
+int each_thread(pid_t process, Act&& act) noexcept {
+  char path[32];
+  std::snprintf(path, sizeof(path), "/proc/%d/task", process);
+  const detail::Descriptor directory{::open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
+  if (!directory) return errno == ENOENT ? 0 : errno;
+  alignas(DirectoryEntry) char entries[4096];
+  // readdir() would allocate. The kernel gives each thread once, so that this ends.
+  while (true) {
+    const long bytes = ::syscall(SYS_getdents64, directory.get(), entries, sizeof(entries));
+    if (bytes <= 0) return 0;
+    for (long at = 0; at < bytes;) {
+      const auto* entry = reinterpret_cast<const DirectoryEntry*>(entries + at);
+      at += entry->bytes;
+      const auto thread = static_cast<pid_t>(std::strtol(entry->name, nullptr, 10));
+      if (thread > 0) act(thread);
+    }
+  }
+}
+
 }  // namespace
 
 Mask mask_of(const CpuSet& units) noexcept {
@@ -65,24 +86,30 @@ int write_mask(pid_t thread, const Mask& asked) noexcept {
 }
 
 int keep_threads_within(pid_t process, const Mask& asked) noexcept {
-  char path[32];
-  std::snprintf(path, sizeof(path), "/proc/%d/task", process);
-  const detail::Descriptor directory{::open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
-  if (!directory) return errno == ENOENT ? 0 : errno;
   int first_error = 0;
-  alignas(DirectoryEntry) char entries[4096];
-  // readdir() would allocate. The kernel gives each thread once, so that this ends.
-  while (true) {
-    const long bytes = ::syscall(SYS_getdents64, directory.get(), entries, sizeof(entries));
-    if (bytes <= 0) return first_error;
-    for (long at = 0; at < bytes;) {
-      const auto* entry = reinterpret_cast<const DirectoryEntry*>(entries + at);
-      at += entry->bytes;
-      const auto thread = static_cast<pid_t>(std::strtol(entry->name, nullptr, 10));
-      const int error = thread > 0 ? keep_within(thread, asked) : 0;
-      if (first_error == 0) first_error = error;
-    }
-  }
+  const int error = each_thread(process, [&](pid_t thread) {
+    const int refused = keep_within(thread, asked);
+    if (first_error == 0) first_error = refused;
+  });
+  return error != 0 ? error : first_error;
+}
+
+ThreadsKept keep_threads_at(pid_t process, const Mask& asked) noexcept {
+  ThreadsKept kept;
+  const int error = each_thread(process, [&](pid_t thread) {
+    Mask found;
+    if (read_mask(thread, found) != 0 || found == asked) return;
+    int refused = write_mask(thread, asked);
+    if (refused == ESRCH) return;
+    ++kept.found;
+    kept.mask = found;
+    // The kernel may take it and grant less.
+    if (refused == 0 && (read_mask(thread, found) != 0 || found != asked)) refused = EINVAL;
+    if (refused == 0) ++kept.kept;
+    if (kept.error == 0) kept.error = refused;
+  });
+  if (kept.error == 0) kept.error = error;
+  return kept;
 }
 
 int read_grantable(Mask& found) noexcept {

@@ -129,6 +129,7 @@ Plan plan(const Topology& topology, const PlanRequest& asked_for) {
   if (bind || asked) remark_units(result, usable.units, places.taken);
   remark_memory(result, topology, usable.units);
   remark_costs(result, request.costs);
+  remark_threads(result, request, topology);
   remark_wide_workers(result, request, topology);
   price(result, request, flows, lanes, distances);
   return result;

@@ -81,4 +81,10 @@ std::optional<double> cpu_quota(const fs::path& root) {
   return tightest;
 }
 
+unsigned threads_that_run(unsigned asked, std::size_t units, std::optional<double> quota_cores) noexcept {
+  double most = std::min<double>(asked, static_cast<double>(units));
+  if (quota_cores) most = std::min(most, *quota_cores);
+  return most < 1 ? 1 : static_cast<unsigned>(most);
+}
+
 }  // namespace sluice::pinning

@@ -9,6 +9,7 @@
 #include <fmt/format.h>
 
 #include <sluice/pinning/distance.hpp>
+#include <sluice/pinning/quota.hpp>
 
 #include "memory_node.hpp"
 #include "usable.hpp"
@@ -82,6 +83,27 @@ void remark_costs(Plan& result, const MeasuredCosts& costs) {
       "the measured costs change from one moment to the next, as where a virtual machine's units wander "
       "between "
       "caches: no plan can know who is near to whom, and this one believes the topology");
+}
+
+// What the engine runs in each worker of the stage where there are not as many units, or not as much of them.
+void remark_threads(Plan& result, const PlanRequest& request, const Topology& topology) {
+  for (std::size_t stage = 0; stage < request.stages.size(); ++stage) {
+    const StageRequest& asked = request.stages[stage];
+    if (asked.threads < 2) continue;
+    const std::vector<Place>& workers = result.stages[stage].workers;
+    const auto narrowest = std::min_element(
+        workers.begin(), workers.end(),
+        [](const Place& one, const Place& other) { return one.units.count() < other.units.count(); });
+    const std::size_t units = narrowest->units.count();
+    const unsigned most = threads_that_run(asked.threads, units, topology.quota_cores);
+    if (most == asked.threads) continue;
+    std::string why = units < asked.threads
+                          ? fmt::format("its place {} has no more units", narrowest->units.to_string())
+                          : fmt::format("the CPU quota is {:.4g} cores", *topology.quota_cores);
+    result.remarks.push_back(fmt::format(
+        "{} wants {} threads a worker, and {} runs {}: {}", asked.name, asked.threads,
+        workers.size() == 1 ? "its worker" : "at least one of them", counted(most, "thread"), why));
+  }
 }
 
 void remark_wide_workers(Plan& result, const PlanRequest& request, const Topology& topology) {

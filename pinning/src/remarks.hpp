@@ -23,6 +23,7 @@ void remark_memory(Plan& result, const Topology& topology, const Units& usable);
 void remark_costs(Plan& result, const MeasuredCosts& costs);
 
 // Workers of several units that share neither cache nor node nor package.
+void remark_threads(Plan& result, const PlanRequest& request, const Topology& topology);
 void remark_wide_workers(Plan& result, const PlanRequest& request, const Topology& topology);
 
 }  // namespace sluice::pinning

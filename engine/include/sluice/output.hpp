@@ -15,6 +15,7 @@
 #include <string_view>
 
 #include <sluice/detail/output_port.hpp>
+#include <sluice/detail/staging.hpp>
 #include <sluice/event.hpp>
 #include <sluice/ipc/framing.hpp>
 
@@ -38,6 +39,8 @@ class OutputBase {
   void push(const T& event) {
     if (only_ != nullptr) {
       port_.push(*only_, event);
+    } else if (staging_ != nullptr) {
+      staging_->add(number_, event);
     } else {
       port_.push(edges_, event);
     }
@@ -46,8 +49,21 @@ class OutputBase {
  protected:
   OutputBase(OutputPort& port, std::size_t index) noexcept
       : port_{port}, edges_{port.output(index)}, only_{OutputPort::only_lane(edges_)} {}
+  // One of several threads pushes: what it pushes is kept in `staging`, as of output `number`.
+  OutputBase(const OutputBase& whole, Staging& staging, std::uint32_t number) noexcept
+      : port_{whole.port_}, edges_{whole.edges_}, only_{nullptr}, staging_{&staging}, number_{number} {}
+
+  // What stands in an entry of a staging.
+  void push_staged(const Staging::Entry& entry) {
+    Staging::read<T>(entry, [this](const T& event) { push(event); });
+  }
 
   void push_all(std::span<const T> events) {
+    if (staging_ != nullptr) {
+      for (const T& event : events)
+        staging_->add(number_, event);
+      return;
+    }
     while (!events.empty()) {
       events = events.subspan(port_.push_run(edges_, events));
       if (events.empty()) return;
@@ -63,6 +79,8 @@ class OutputBase {
   OutputPort& port_;
   OutEdges& edges_;
   OutLane* only_;
+  Staging* staging_ = nullptr;
+  std::uint32_t number_ = 0;
 };
 
 }  // namespace detail
@@ -73,6 +91,8 @@ class Output : public detail::OutputBase<T> {
   friend struct detail::OutputsOf;
 
   Output(detail::OutputPort& port, std::size_t index) noexcept : detail::OutputBase<T>{port, index} {}
+  Output(const Output& whole, detail::Staging& staging, std::uint32_t number) noexcept
+      : detail::OutputBase<T>{whole, staging, number} {}
 
  public:
   using detail::OutputBase<T>::push;
@@ -93,6 +113,8 @@ class Output<Record<Head>> : public detail::OutputBase<Record<Head>> {
 
   Output(detail::OutputPort& port, std::size_t index) noexcept
       : detail::OutputBase<Record<Head>>{port, index} {}
+  Output(const Output& whole, detail::Staging& staging, std::uint32_t number) noexcept
+      : detail::OutputBase<Record<Head>>{whole, staging, number} {}
 
  public:
   using detail::OutputBase<Record<Head>>::push;
@@ -112,6 +134,8 @@ class Output<Bytes> : public detail::OutputBase<Bytes> {
   friend struct detail::OutputsOf;
 
   Output(detail::OutputPort& port, std::size_t index) noexcept : detail::OutputBase<Bytes>{port, index} {}
+  Output(const Output& whole, detail::Staging& staging, std::uint32_t number) noexcept
+      : detail::OutputBase<Bytes>{whole, staging, number} {}
 
  public:
   using detail::OutputBase<Bytes>::push;

@@ -64,12 +64,12 @@ class Stream {
     return merged;
   }
 
-  // Adds the stage `name`, whose workers run a handler H, made from a Worker& and `args`, or from these
-  // alone. Gives the streams of its outputs: nothing, one Stream, or a tuple of them. Throws Error for a bad
+  // Adds the stage `name`, whose workers run a handler H, or the handler of a Wide<Handler> (wide.hpp), made from a
+  // Worker& and `args`, or from these alone. Gives the streams of its outputs: nothing, one Stream, or a tuple of them. Throws Error for a bad
   // name.
   template <class H, class... Args>
   auto to(std::string name, StageOptions options, Args... args) const {
-    if constexpr (detail::check_handler<H, T>() && detail::check_construction<H, Args...>())
+    if constexpr (detail::check_stage<H, T, Args...>())
       return add<H>(std::move(name), std::move(options), std::move(args)...);
   }
   template <class H, class... Args>
@@ -115,13 +115,14 @@ class Stream {
 
   template <class H, class... Args>
   auto add(std::string&& name, StageOptions&& options, Args... args) const {
-    using Outputs = typename detail::HandlerTraits<H>::Outputs;
+    using Outputs = typename detail::HandlerTraits<typename detail::HandlerIn<H>::Type>::Outputs;
     const detail::NodeIndex node = graph_->add(
         detail::NodeKind::stage, std::move(name), std::move(options), detail::OutputsOf<Outputs>::types(),
         [args...](Worker& worker, detail::OutputPort& port) -> std::unique_ptr<detail::Runner> {
-          using Runner = detail::HandlerRunner<H, detail::sees_worker<H, Args...>>;
+          using Runner = typename detail::RunnerOf<H, Args...>::Type;
           return std::make_unique<Runner>(worker, port, args...);
         });
+    graph_->nodes[node].wide = detail::HandlerIn<H>::is_wide;
     connect(node);
     return detail::StreamsOf<Outputs>::make(graph_, node);
   }

@@ -17,6 +17,9 @@ inline constexpr unsigned cores = static_cast<unsigned>(-1);
 // What the program asks for a stage. A setting of the environment, the API or the command line overrides it.
 struct StageOptions {
   unsigned workers = 1;
+  // Of each worker, for a handler that is named as Wide<Handler> (wide.hpp): its place has as many processing units, under one
+  // cache or node where there is room. Any other handler runs in one thread, and more is an Error of the Engine.
+  unsigned threads = 1;
   std::uint64_t state_bytes = 0;  // Recoverable state of one worker; 0: as the setting state.bytes says.
   std::uint64_t undo_bytes = 0;   // Of the undo log of one worker; 0: as the setting undo.bytes says.
   std::uint64_t lane_bytes = 0;   // Of a lane of records into the stage; 0: as the setting lane.bytes says.

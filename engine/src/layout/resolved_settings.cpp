@@ -41,6 +41,18 @@ std::uint64_t bytes_for(const Settings& settings, const std::string& key, const 
   return asked;
 }
 
+// More than one is for handlers that can run in several threads.
+unsigned threads_for(const Settings& settings, const Node& node) {
+  const auto set = settings.count_or_auto("threads", node.name);
+  const std::uint64_t threads = set.value_or(node.options.threads);
+  if (threads == 1 || (threads != 0 && node.wide)) return static_cast<unsigned>(threads);
+  if (threads == 0)
+    throw Error{{"lay out the stage", node.name, "the program asks for 0 threads", "ask for 1 at least"}};
+  throw Error{{"lay out the stage", node.name,
+               fmt::format("it is to have {} threads, and its handler runs in one", threads),
+               "name a handler without state as Wide<Handler>, or ask for more workers"}};
+}
+
 IdleStates idle_states(const std::string& choice) {
   if (choice == "leave") return IdleStates::leave;
   return choice == "hold" ? IdleStates::hold_shallow : IdleStates::try_shallow;
@@ -86,6 +98,7 @@ StageSettings stage_settings(const Settings& settings, const Node& node) {
   if (has_workers) {
     resolved.workers = settings.count_or_auto("workers", stage).value_or(node.options.workers);
     resolved.takes_cores = resolved.workers == cores;
+    resolved.threads = threads_for(settings, node);
     resolved.place = settings.text("place", stage);
   }
   resolved.state_bytes = bytes_for(settings, "state.bytes", stage, node.options.state_bytes);

@@ -36,7 +36,8 @@ enum class OversizePolicy : std::uint8_t { dead_letter, stop };
 // Of one stage or source; of an inlet or outlet, what holds for all stages.
 struct StageSettings {
   std::uint64_t workers =
-      0;  // As many as the program asks for, unless the user says otherwise; so are all sizes.
+      0;                 // As many as the program asks for, unless the user says otherwise; so are all sizes.
+  unsigned threads = 1;  // Of one worker.
   std::uint64_t lane_slots = 0;  // Of a lane into it, for events of fixed size.
   std::uint64_t lane_bytes = 0;  // The same for records.
   std::uint64_t state_bytes = 0;

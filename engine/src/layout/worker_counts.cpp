@@ -54,8 +54,10 @@ pinning::PlanRequest request_of(const Graph& graph, const PipelineSettings& sett
     const StageSettings& stage = settings.nodes[n];
     stage_of.push_back(stage.workers == 0 ? pinning::kHost : request.stages.size());
     if (stage.workers == 0) continue;
-    request.stages.push_back(
-        {.name = graph.nodes[n].name, .workers = static_cast<unsigned>(stage.workers), .place = stage.place});
+    request.stages.push_back({.name = graph.nodes[n].name,
+                              .workers = static_cast<unsigned>(stage.workers),
+                              .threads = stage.threads,
+                              .place = stage.place});
   }
   for (const EdgeIndex e : graph.edges.indices()) {
     const Edge& edge = graph.edges[e];

@@ -114,6 +114,10 @@ bool PlaceKeeper::keep(const Child& child) {
   const pinning::Mask asked = load_mask(entry.units);
   pinning::Mask found;
   if (pinning::is_empty(asked) || pinning::read_mask(child.pid, found) != 0) return false;
+  if (found == asked && wiring_.settings(child.worker).threads > 1) {
+    keep_pool(child, asked);
+    return false;
+  }
   if (found == asked) {
     given_up = {};
     entry.refused.store(0, kRelaxed);
@@ -125,7 +129,7 @@ bool PlaceKeeper::keep(const Child& child) {
   pinning::Mask granted;
   int error = 0;
   if (try_to_keep(child.pid, asked, granted, error)) {
-    pinning::keep_threads_within(child.pid, asked);
+    keep_threads(child, asked);
     count_up(entry.put_back);
     given_up = {};
     tell(child, found, "put back", 0);
@@ -136,6 +140,37 @@ bool PlaceKeeper::keep(const Child& child) {
   entry.refused.store(error == 0 ? EINVAL : error, kRelaxed);
   tell(child, found, given_up.units_gone ? "units are gone" : "refused", error);
   return given_up.units_gone;
+}
+
+// Of a worker whose main thread is in its place.
+void PlaceKeeper::keep_pool(const Child& child, const pinning::Mask& asked) {
+  PlaceEntry& entry = wiring_.entry(child.worker).place;
+  GivenUp& given_up = given_up_[child.worker];
+  const pinning::ThreadsKept threads = pinning::keep_threads_at(child.pid, asked);
+  if (threads.found == 0 && threads.error == 0) {
+    given_up = {};
+    entry.refused.store(0, kRelaxed);
+    return;
+  }
+  if (threads.error != 0 && given_up.pid == child.pid && given_up.found == threads.mask) return;
+  count_up(entry.displaced);
+  if (threads.error == 0) {
+    count_up(entry.put_back);
+    tell(child, threads.mask, "put back", 0);
+    return;
+  }
+  given_up = {child.pid, threads.mask, false};
+  entry.refused.store(threads.error, kRelaxed);
+  tell(child, threads.mask, "refused", threads.error);
+}
+
+// After the main thread. A handler may have threads with places of their own; those of a wide worker have the worker's.
+void PlaceKeeper::keep_threads(const Child& child, const pinning::Mask& asked) noexcept {
+  if (wiring_.settings(child.worker).threads > 1) {
+    pinning::keep_threads_at(child.pid, asked);
+  } else {
+    pinning::keep_threads_within(child.pid, asked);
+  }
 }
 
 // The kernel is asked for more only when units are missing, or were: then a plan for those that there are is due
@@ -178,7 +213,7 @@ void PlaceKeeper::give_place(WorkerIndex worker, const NewPlan::Entry& planned) 
   int error = 0;
   pinning::Mask granted;
   if (!try_to_keep(child.pid, planned.units, granted, error)) return;  // The next look says why.
-  pinning::keep_threads_within(child.pid, planned.units);
+  keep_threads(child, planned.units);
   entry.refused.store(0, kRelaxed);
   tell(child, found, "planned anew", 0);
 }

@@ -8,6 +8,7 @@
 //
 //   the mask is the place's                           nothing to do
 //   another mask, and the kernel takes the place back it is put back, with its threads that have left it
+//   a thread of a wide worker has another mask        it is put back: these threads are all the engine's own
 //   the kernel refuses (EPERM)                        it is told, and not tried again until the mask changes
 //   the units are gone: cpuset, offline               a new plan for those that are left
 //   the units have come back                          a new plan once more
@@ -49,6 +50,8 @@ class PlaceKeeper {
 
   void look();
   bool keep(const Child& child);
+  void keep_pool(const Child& child, const pinning::Mask& asked);
+  void keep_threads(const Child& child, const pinning::Mask& asked) noexcept;
   void keep_control_plane() noexcept;
   bool try_to_keep(pid_t pid, const pinning::Mask& asked, pinning::Mask& granted, int& error) noexcept;
   void look_for_other_units(bool some_gone);

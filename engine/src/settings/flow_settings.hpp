@@ -46,6 +46,22 @@ inline constexpr std::array kFlowSettings = {
             .trade_off =
                 "More workers share the work of a stage, each wants a core of its own, and order holds "
                 "only within what one worker gets: within a key."},
+    Setting{
+        .key = "threads",
+        .type = SettingType::count,
+        .scope = Scope::single_stage,
+        .fallback = "auto",
+        .least = "1",
+        .most = "4096",
+        .may_be_auto = true,
+        .example = "4",
+        .meaning =
+            "Threads of each worker of a stage whose handler is named as Wide<Handler>; its place has as "
+            "many processing units. `auto` is the number that the program asks for, and one if it asks "
+            "for none. A worker runs no more of them than it has units, nor than the CPU quota pays for.",
+        .trade_off =
+            "Threads keep the order of the input, also of one key, and share a lane and a commit; workers "
+            "share nothing, and do more where a key decides who handles what."},
     Setting{.key = "lane.slots",
             .type = SettingType::count,
             .scope = Scope::every_stage,

@@ -5,7 +5,7 @@
 
 namespace sluice::detail {
 
-bool Suspects::cut(std::uint64_t event_bytes) noexcept {
+bool Suspects::cut() noexcept {
   const ProgressSeen seen = look_at(progress_);
   const std::optional<EventName> first = event_named(seen);
   if (!first || seen.span <= 1) return false;
@@ -14,7 +14,7 @@ bool Suspects::cut(std::uint64_t event_bytes) noexcept {
   words_.most.store(0, kRelaxed);
   std::atomic_signal_fence(std::memory_order_seq_cst);
   words_.lane.store(first->lane, kRelaxed);
-  words_.end.store(first->position + seen.span * event_bytes, kRelaxed);
+  words_.end.store(seen.span_end, kRelaxed);
   std::atomic_signal_fence(std::memory_order_seq_cst);
   words_.most.store(seen.span / 2, kRelaxed);
   return true;

@@ -23,8 +23,8 @@ class Suspects {
   explicit Suspects(ipc::Control& control) noexcept : words_{control.suspects}, progress_{control.progress} {}
 
   // The span in the handler did not come off: that of this process, or, before it has a loop, of a predecessor that has
-  // died of its own doing. `event_bytes`: of each. False if it is of one event, or there is none.
-  bool cut(std::uint64_t event_bytes) noexcept;
+  // died of its own doing. False if it is of one event, or there is none.
+  bool cut() noexcept;
 
   // relaxed: own words.
   bool any() const noexcept { return most() != 0; }

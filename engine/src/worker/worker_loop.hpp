@@ -52,6 +52,9 @@ class WorkerLoop final : private Producer, private WorkerServices {
   // Waits for input, not longer than the policy's bound.
   void wait_for_input();
 
+  // As Runner::widen(), before the first step.
+  void widen(unsigned threads);
+
   bool input_ready();
   bool finished() const noexcept { return finished_; }
 

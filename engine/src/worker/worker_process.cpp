@@ -18,6 +18,8 @@
 #include <sluice/detail/standard_streams.hpp>
 #include <sluice/error.hpp>
 #include <sluice/pinning/bind.hpp>
+#include <sluice/pinning/masks.hpp>
+#include <sluice/pinning/quota.hpp>
 #include <sluice/printable.hpp>
 
 #include "death/crash_note.hpp"
@@ -138,6 +140,14 @@ void run_loop(WorkerLoop& loop, OutsideWait& outside) {
   }
 }
 
+// What the kernel grants this process by now, and what the control groups pay for at this moment.
+unsigned threads_of(const Wiring& wiring, WorkerIndex worker) {
+  const unsigned asked = wiring.settings(worker).threads;
+  pinning::Mask granted;
+  if (asked < 2 || pinning::read_mask(0, granted) != 0) return 1;
+  return pinning::threads_that_run(asked, pinning::set_of(granted).count(), pinning::cpu_quota());
+}
+
 void work(const Wiring& wiring, const pinning::Place& place, WorkerIndex worker, ipc::Control& control,
           ipc::Life& life) {
   const WaitSettings& settings = wiring.settings(worker).wait;
@@ -148,11 +158,13 @@ void work(const Wiring& wiring, const pinning::Place& place, WorkerIndex worker,
                         entered ? &entry.shared : nullptr};
   OutsideWait outside{wiring, worker};
   Refusals refusals{wiring, worker};
+  const unsigned threads = threads_of(wiring, worker);
   bool at_ease = false;
   while (true) {
     // A loop that has given its batch up is followed by one that recovers the region, as after a death.
     try {
       WorkerLoop loop{wiring, worker, waiter, refusals.letters()};
+      loop.widen(threads);
       life.input_at_ready.store(loop.input_ready() ? 1 : 0, std::memory_order_relaxed);
       life.ready_ns.store(monotonic_now().count(), std::memory_order_relaxed);
       if (!at_ease) take_ease(sharing_of(settings, place));
@@ -192,7 +204,7 @@ void cut_span_of_predecessor(const Wiring& wiring, WorkerIndex worker, ipc::Cont
   // relaxed: written before this process was started.
   const Cause cause = wiring.entry(worker).last_cause.load(std::memory_order_relaxed);
   if (wiring.node(worker).kind != NodeKind::stage || !is_earned(cause)) return;
-  Suspects{control}.cut(wiring.graph().edge_to(wiring.layout().worker(worker).node).type.bytes);
+  Suspects{control}.cut();
 }
 
 }  // namespace

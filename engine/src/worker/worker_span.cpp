@@ -42,7 +42,11 @@ std::uint64_t WorkerLoop::handle_events(std::size_t index, std::uint64_t limit) 
 std::uint64_t WorkerLoop::limit_of_span(std::uint64_t limit) noexcept {
   if (!suspects_.any()) return limit;
   const std::size_t lane = suspects_.lane();
-  if (lane >= in_.size() || in_[lane].lane.next() >= suspects_.end()) {
+  // What a predecessor out of order has left may end anywhere; a span lies within the lane.
+  const auto under_way = [this](const ipc::LaneConsumer& input) {
+    return input.next() < suspects_.end() && suspects_.end() - input.next() <= input.capacity_bytes();
+  };
+  if (lane >= in_.size() || !under_way(in_[lane].lane)) {
     suspects_.clear();
     return limit;
   }
@@ -50,8 +54,12 @@ std::uint64_t WorkerLoop::limit_of_span(std::uint64_t limit) noexcept {
   return std::min<std::uint64_t>(limit, suspects_.most());
 }
 
+void WorkerLoop::widen(unsigned threads) {
+  if (runner_) runner_->widen(threads);
+}
+
 bool WorkerLoop::cut_span() noexcept {
-  return work_.span() > 1 && suspects_.cut(wiring_.graph().edge_to(memory_.layout().node).type.bytes);
+  return work_.span() > 1 && suspects_.cut();
 }
 
 void WorkerLoop::give_up_for_now(bool again) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Stores numbers by two workers, twice, in a database that it makes: the second run adds to the first.
+// Stores the squares of numbers by two workers, twice, in a database that it makes: the second run adds to the first.
 #include <cstdint>
 #include <cstdio>
 #include <exception>
@@ -9,17 +9,26 @@
 #include <sluice/connect/sql_sink.hpp>
 #include <sluice/connect/sqlite.hpp>
 #include <sluice/sluice.hpp>
+#include <sluice/wide.hpp>
 
 struct Number {
   std::uint64_t value = 0;
 };
 
+struct Square {
+  void operator()(const Number& number, sluice::Output<Number>& out) const {
+    out.push({number.value * number.value});
+  }
+};
+
 void store(const std::string& path) {
   sluice::Pipeline pipeline{"numbers"};
-  pipeline.inlet<Number>("in").to<sluice::SqlSink<sluice::SqliteStore, Number>>(
-      "store", {.workers = 2},
-      sluice::SqliteOptions{.path = path, .schema = "CREATE TABLE IF NOT EXISTS number(value INTEGER)"},
-      sluice::Sql<Number>{"INSERT INTO number VALUES (?)", &Number::value});
+  pipeline.inlet<Number>("in")
+      .to<sluice::Wide<Square>>("square", {.threads = 2})
+      .to<sluice::SqlSink<sluice::SqliteStore, Number>>(
+          "store", {.workers = 2},
+          sluice::SqliteOptions{.path = path, .schema = "CREATE TABLE IF NOT EXISTS number(value INTEGER)"},
+          sluice::Sql<Number>{"INSERT INTO number VALUES (?)", &Number::value});
   sluice::Engine engine{pipeline};
   engine.start();
   auto in = engine.inlet<Number>("in");

@@ -162,6 +162,19 @@ void shapes([[maybe_unused]] sluice::Pipeline& pipeline, [[maybe_unused]] sluice
 #endif
 }
 
+void wide_handlers([[maybe_unused]] sluice::Pipeline& pipeline, [[maybe_unused]] sluice::Worker& worker) {
+  [[maybe_unused]] const auto items = pipeline.inlet<Item>("items");
+#if MISUSE == \
+    33  // State that is recovered, an object that changes, a span, a last word: each has a sentence of its own.
+  struct Counts {
+    explicit Counts(sluice::Worker&);
+    void operator()(std::span<const Item>, Output<Item>&);
+    void finish(Output<Item>&);
+  };
+  items.to<sluice::Wide<Counts>>("count", {.threads = 2});
+#endif
+}
+
 void callables([[maybe_unused]] sluice::Pipeline& pipeline, [[maybe_unused]] sluice::Worker& worker) {
   [[maybe_unused]] const auto items = pipeline.inlet<Item>("items");
 #if MISUSE == 20  // A lambda whose captures would be lost with its worker.

@@ -68,9 +68,12 @@ class Work {
     batch.begin_event(position, undo_.begin_event());
     name_event(progress_, position);
   }
-  // Before the handler sees `count` events of that lane at once, the first of them at `position`.
-  void begin_span(std::uint64_t position, std::uint32_t count) noexcept {
+  // Before the handler sees `count` events of that lane at once, which lie from `position` to `end`.
+  void begin_span(std::uint64_t position, std::uint32_t count, std::uint64_t end) noexcept {
     note_span(count);
+    leave_event();
+    progress_.span_end.store(end, std::memory_order_relaxed);  // relaxed: as in enter_lane().
+    std::atomic_signal_fence(std::memory_order_seq_cst);
     batch.begin_span(position, count, undo_.begin_event());
     name_event(progress_, position);
   }
@@ -85,6 +88,10 @@ class Work {
   void note_look() noexcept {
     // relaxed: own word, and as in name_event().
     progress_.looks.store(progress_.looks.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+  }
+  // The same for a part of the span in the handler, by any of the threads that have it.
+  void note_part() noexcept {
+    progress_.looks.fetch_add(1, std::memory_order_relaxed);  // relaxed: a count.
   }
   // False once the undo log is so full that the batch had better commit.
   bool batch_goes_on() const noexcept { return undo_.tail() <= undo_limit_; }

@@ -44,6 +44,7 @@ struct Node {
   StageOptions options;
   std::vector<EventType> outputs;  // What it pushes, by position.
   RunnerFactory factory;           // Of a source or stage.
+  bool wide = false;               // Its handler may run in several threads.
 };
 
 struct Edge {

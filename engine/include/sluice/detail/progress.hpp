@@ -2,7 +2,7 @@
 // Progress: which event a worker is in. The one place that knows how the words are written and read.
 //
 // The worker stores `event` before each event (Work::begin_event): one store. `lane` changes only between two lanes, `span`
-// between two spans of different lengths, both only while `event` is 0 and names nothing (Work::enter_lane, begin_span):
+// and `span_end` before a span, all of them only while `event` is 0 and names nothing (Work::enter_lane, begin_span):
 //
 //     event = 0      lane = 2      event = 4096 + 1      event = 4160 + 1 ...
 //
@@ -51,6 +51,7 @@ struct ProgressSeen {
   std::uint64_t looks = 0;
   std::uint32_t lane = 0;
   std::uint32_t span = 1;
+  std::uint64_t span_end = 0;
 
   friend bool operator==(const ProgressSeen&, const ProgressSeen&) = default;
 };
@@ -58,7 +59,7 @@ inline ProgressSeen look_at(const ipc::Progress& progress) noexcept {
   // relaxed: see above.
   constexpr auto kRelaxed = std::memory_order_relaxed;
   return {progress.event.load(kRelaxed), progress.looks.load(kRelaxed), progress.lane.load(kRelaxed),
-          progress.span.load(kRelaxed)};
+          progress.span.load(kRelaxed), progress.span_end.load(kRelaxed)};
 }
 constexpr std::optional<EventName> event_named(const ProgressSeen& seen) noexcept {
   return event_named(seen.lane, seen.event);

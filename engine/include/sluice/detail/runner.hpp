@@ -22,6 +22,7 @@
 #include <sluice/detail/graph.hpp>
 #include <sluice/detail/output_port.hpp>
 #include <sluice/detail/signature.hpp>
+#include <sluice/detail/staging.hpp>
 #include <sluice/detail/wire.hpp>
 #include <sluice/event.hpp>
 #include <sluice/handler.hpp>
@@ -65,6 +66,9 @@ class Runner {
   // True: call again.
   virtual bool finish() = 0;
   virtual bool takes_spans() const noexcept { return false; }
+  // The worker's process has processing units for so many threads of its handler. Called before the first event, in the
+  // process that runs it, which never forks again; a runner that is not told has one.
+  virtual void widen(unsigned /*threads*/) {}
 };
 
 template <class H, class... Args>
@@ -85,6 +89,20 @@ struct OutputsOf<std::tuple<Outs...>> {
   static Type make([[maybe_unused]] OutputPort& port) {
     return [&]<std::size_t... I>(std::index_sequence<I...>) {
       return Type{Output<Outs>{port, I}...};
+    }
+    (std::index_sequence_for<Outs...>{});
+  }
+  // The same outputs for one of several threads: what it pushes is kept in `staging`.
+  static Type staged(const Type& outputs, Staging& staging) {
+    return [&]<std::size_t... I>(std::index_sequence<I...>) {
+      return Type{Output<Outs>{std::get<I>(outputs), staging, static_cast<std::uint32_t>(I)}...};
+    }
+    (std::index_sequence_for<Outs...>{});
+  }
+  // Pushes what stands in an entry of such a staging.
+  static void push([[maybe_unused]] Type& outputs, [[maybe_unused]] const Staging::Entry& entry) {
+    [&]<std::size_t... I>(std::index_sequence<I...>) {
+      (static_cast<void>(entry.output == I && (std::get<I>(outputs).push_staged(entry), true)), ...);
     }
     (std::index_sequence_for<Outs...>{});
   }
@@ -115,7 +133,7 @@ inline constexpr bool sees_worker = std::constructible_from<H, Worker&, const Ar
 
 // Passed check_handler() and check_construction().
 template <class H, bool kSeesWorker>
-class HandlerRunner final : public Runner {
+class HandlerRunner : public Runner {
   using Traits = HandlerTraits<H>;
   using In = typename Traits::Input;
   using Outputs = OutputsOf<typename Traits::Outputs>;
@@ -179,7 +197,7 @@ class HandlerRunner final : public Runner {
       input.quarantine();
       return 0;
     }
-    work.begin_span(input.next(), static_cast<std::uint32_t>(count));
+    work.begin_span(input.next(), static_cast<std::uint32_t>(count), input.next() + count * sizeof(In));
     call(std::span<const In>{reinterpret_cast<const In*>(input.data()), count});
     input.advance(count * sizeof(In));
     return count;
@@ -207,10 +225,19 @@ class HandlerRunner final : public Runner {
     std::apply([&](auto&... output) { handler_(taken, output...); }, outputs_);
   }
 
+ protected:
   static constexpr std::uint64_t kLongestSpan = std::uint64_t{1} << 31;
 
   H handler_;
   typename Outputs::Type outputs_;
+};
+
+// What runs a stage's handler; `H` as it is named: wide.hpp adds those that run in several threads.
+template <class H, class... Args>
+struct RunnerOf {
+  static_assert(!HandlerIn<H>::is_wide,
+                "a wide handler needs sluice/wide.hpp included, and sluice::wide linked");
+  using Type = HandlerRunner<H, sees_worker<H, Args...>>;
 };
 
 // Passed check_source() and check_construction().

@@ -21,6 +21,8 @@ namespace sluice {
 class Worker;
 template <class T>
 class Output;
+template <class H>
+class Wide;
 
 namespace detail {
 
@@ -262,6 +264,54 @@ constexpr bool check_construction() {
       "a handler is constructed from a Worker& and the arguments of to<>() behind its name, or from those "
       "alone, by a public constructor");
   return kFits;
+}
+
+// What a stage names: a handler, or Wide<Handler>.
+template <class H>
+struct HandlerIn {
+  using Type = H;
+  static constexpr bool is_wide = false;
+};
+template <class H>
+struct HandlerIn<Wide<H>> {
+  using Type = H;
+  static constexpr bool is_wide = true;
+};
+
+template <class Call>
+inline constexpr bool is_const_call = false;
+template <class R, class C, class... P>
+inline constexpr bool is_const_call<R (C::*)(P...) const> = true;
+template <class R, class C, class... P>
+inline constexpr bool is_const_call<R (C::*)(P...) const noexcept> = true;
+
+// H, which is a handler, can run in several threads at once.
+template <class H, class... Args>
+constexpr bool check_wide() {
+  constexpr bool kConst = is_const_call<decltype(&H::operator())>;
+  static_assert(kConst,
+                "a wide handler runs in several threads at once and keeps nothing: its operator() is const");
+  constexpr bool kAlone = std::constructible_from<H, const Args&...>;
+  static_assert(
+      kAlone,
+      "a wide handler has no state to recover: it is constructed from the arguments of to<>() behind its "
+      "name, and from no Worker&");
+  constexpr bool kOne = !HandlerTraits<H>::Taken::is_span;
+  static_assert(kOne, "a wide handler takes one event: its threads share what is there among them");
+  constexpr bool kNoLastWord = !has_finish<H>();
+  static_assert(kNoLastWord, "a wide handler has no last word: leave finish() to a stage behind it");
+  return kConst && kAlone && kOne && kNoLastWord;
+}
+
+// What a stage of events T may name, and be given.
+template <class H, class T, class... Args>
+constexpr bool check_stage() {
+  using Handler = typename HandlerIn<H>::Type;
+  if constexpr (check_handler<Handler, T>() && check_construction<Handler, Args...>()) {
+    if constexpr (HandlerIn<H>::is_wide) return check_wide<Handler, Args...>();
+    return true;
+  }
+  return false;
 }
 
 // ---- Functions and lambdas as handlers

@@ -82,6 +82,7 @@ struct Progress {
       lane;  // The number of the lane among the worker's inputs. Changes while event is 0.
   // How many events the handler has at once, from that position on: a span. Changes while event is 0.
   std::atomic<std::uint32_t> span;
+  std::atomic<std::uint64_t> span_end;  // The position behind them. Changes while event is 0, too.
 };
 
 // Events of a span that has killed its worker, or that could not be handled at once. Until all of them are done the

@@ -31,6 +31,15 @@ int write_mask(pid_t thread, const Mask& asked) noexcept;
 // The first error, after all have been tried; a thread that has just ended is none.
 int keep_threads_within(pid_t process, const Mask& asked) noexcept;
 
+struct ThreadsKept {
+  unsigned found = 0;  // Threads that had another mask,
+  unsigned kept = 0;   // of which so many have `asked` now.
+  Mask mask{};         // What one of them had.
+  int error = 0;       // Why another has not.
+};
+// All threads of a process that keeps none for itself: each of them gets `asked`.
+ThreadsKept keep_threads_at(pid_t process, const Mask& asked) noexcept;
+
 // The units that the kernel would grant to the calling thread if it asked for all: cpuset and what is online. The
 // thread's own mask is as before afterwards.
 int read_grantable(Mask& found) noexcept;

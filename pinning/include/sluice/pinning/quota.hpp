@@ -2,6 +2,7 @@
 // How much CPU time the control groups of this process grant it.
 #pragma once
 
+#include <cstddef>
 #include <filesystem>
 #include <optional>
 
@@ -15,5 +16,9 @@ namespace sluice::pinning {
 // is taken beneath <root>. A quota file whose content makes no sense throws sluice::Error with its path.
 // Reads some files: for set-up. Any thread may call it.
 std::optional<double> cpu_quota(const std::filesystem::path& root = "/");
+
+// How many of the threads that a process asks for can run at once, of those that do not look themselves: no more than it has
+// units, nor than whole cores that the quota pays for. At least 1.
+unsigned threads_that_run(unsigned asked, std::size_t units, std::optional<double> quota_cores) noexcept;
 
 }  // namespace sluice::pinning
