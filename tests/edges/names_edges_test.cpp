@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// Names and texts from outside: variables that somebody else has made, paths that are empty, bytes that are no text.
+// Names and texts from outside: variables that somebody else has made, paths that are empty, bytes that are no text; and what
+// processes are called.
+#include <algorithm>
+#include <cerrno>
 #include <span>
 #include <string>
+#include <unistd.h>
 #include <vector>
 
 #include <gmock/gmock.h>
@@ -9,10 +13,13 @@
 
 #include <sluice/detail/injected_variables.hpp>
 #include <sluice/detail/path.hpp>
+#include <sluice/detail/process_name.hpp>
 #include <sluice/printable.hpp>
 #include <sluice/sluice.hpp>
 
 #include "errors.hpp"
+#include "pipelines.hpp"
+#include "processes.hpp"
 
 namespace sluice::test {
 namespace {
@@ -88,6 +95,87 @@ TEST(CutText, CutsNoCharacterInTwo) {
   for (std::size_t most = 0; most < ends.size(); ++most)
     EXPECT_EQ(cut_text(text, most).size(), ends[most]) << most;
   EXPECT_EQ(cut_text("\xff\xff\xff\xff\xff\xff", 5).size(), 5U) << "what is no text can be cut anywhere";
+}
+
+std::string first_line(const std::string& path) {
+  std::ifstream file{path};
+  std::string text;
+  std::getline(file, text);
+  return text;
+}
+
+// With a blank for the zero behind each argument.
+std::string command_line_of(pid_t pid) {
+  std::string text = first_line("/proc/" + std::to_string(pid) + "/cmdline");
+  std::replace(text.begin(), text.end(), '\0', ' ');
+  return text.substr(0, text.find_last_not_of(' ') + 1);
+}
+
+std::string name_of_process(pid_t pid) {
+  return first_line("/proc/" + std::to_string(pid) + "/comm");
+}
+
+// What a handler may point to: it must be in the worker as it was in the host.
+std::string arguments_and_environment() {
+  std::string text = program_invocation_name;
+  for (char** variable = environ; *variable != nullptr; ++variable)
+    text.append(*variable);
+  return text;
+}
+
+class ProcessNames : public WithProcesses {};
+
+TEST_F(ProcessNames, SayPipelineAndWorkerAndLeaveTheHostAndItsArgumentsAlone) {
+  const std::string host = command_line_of(::getpid());
+  const std::string comm = name_of_process(::getpid());
+  const std::string before = arguments_and_environment();
+  Pipeline pipeline{"named"};
+  pipeline.inlet<Item>("in")
+      .to("look",
+          [&before](const Item& item, Output<Item>& out) {
+            out.push({arguments_and_environment() == before ? 1U : 0U, item.number});
+          })
+      .outlet("out");
+  Engine engine{pipeline, test_settings()};
+  engine.start();
+  const pid_t worker = worker_of(engine, "look/0").pid;
+  // Kernels without the call, and sandboxes that refuse it, leave the command line; the name is there in any case.
+  const bool told = command_line_of(worker) != host;
+  const auto line = [&](const char* role) { return told ? std::string{"sluice: named "} + role : host; };
+  EXPECT_EQ(command_line_of(worker), line("look/0"));
+  EXPECT_EQ(name_of_process(worker), "named look/0");
+  EXPECT_EQ(command_line_of(supervisor_of(engine)), line("supervisor"));
+  EXPECT_EQ(command_line_of(master_of(engine)), line("master"));
+  std::vector<std::string> others;
+  EXPECT_TRUE(eventually([&] {
+    others.clear();
+    for (const pid_t parent : {supervisor_of(engine), master_of(engine)}) {
+      for (const pid_t child : children_of(parent))
+        others.push_back(command_line_of(child));
+    }
+    return std::count(others.begin(), others.end(), line("standby")) >= 1 &&
+           std::count(others.begin(), others.end(), line("log")) >= 1;
+  })) << testing::PrintToString(others);
+  ::kill(worker, SIGKILL);
+  EXPECT_TRUE(eventually([&] {
+    const WorkerStats now = worker_of(engine, "look/0");
+    return now.pid > 0 && now.pid != worker && command_line_of(now.pid) == line("look/0");
+  }));
+  auto in = engine.inlet<Item>("in");
+  auto out = engine.outlet<Item>("out");
+  EXPECT_EQ(in.push({0, 1}), PushResult::accepted);
+  std::uint32_t same = 0;
+  EXPECT_TRUE(eventually([&] { return out.poll([&](const Item& item) { same = item.key; }) == 1; }));
+  EXPECT_EQ(same, 1U);
+  EXPECT_EQ(command_line_of(::getpid()), host);
+  EXPECT_EQ(name_of_process(::getpid()), comm);
+  engine.stop();
+}
+
+TEST_F(ProcessNames, HaveThePipelinesWhereThereIsRoom) {
+  EXPECT_EQ(detail::worker_process_name("market", "parse/1"), "market parse/1");
+  EXPECT_EQ(detail::worker_process_name("marketing", "parse/1"), "parse/1");
+  EXPECT_EQ(detail::worker_process_name("m", "a-stage-of-a-long-name/0"), "a-stage-of-a-lo");
 }
 
 }  // namespace

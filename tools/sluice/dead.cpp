@@ -11,10 +11,10 @@
 #include <utility>
 #include <vector>
 
-#include <fmt/chrono.h>
 #include <fmt/format.h>
 
 #include <sluice/dead_letter.hpp>
+#include <sluice/detail/clock.hpp>
 #include <sluice/detail/path.hpp>
 #include <sluice/error.hpp>
 #include <sluice/printable.hpp>
@@ -28,13 +28,6 @@ struct DeadSaid {
   std::string path;
   std::size_t number = 0;
 };
-
-std::string time_of(const DeadLetter& letter) {
-  const auto seconds = std::chrono::floor<std::chrono::seconds>(letter.time);
-  const auto rest = std::chrono::duration_cast<std::chrono::microseconds>(letter.time - seconds);
-  return fmt::format("{:%FT%T}.{:06}Z", fmt::gmtime(std::chrono::system_clock::to_time_t(seconds)),
-                     rest.count());
-}
 
 std::vector<DeadLetter> letters_in(const std::string& path) {
   std::vector<DeadLetter> letters = find_dead_letters(path);
@@ -55,9 +48,10 @@ void list(const std::string& path) {
                     "worker", "from", "position", "bytes", "attempts", "retried", "cause"));
   for (std::size_t i = 0; i < letters.size(); ++i) {
     const DeadLetter& letter = letters[i];
-    print(fmt::format("{:>6}  {:<27}  {:<16} {:<16} {:>14} {:>9} {:>8}  {:<7}  {}\n", i + 1, time_of(letter),
-                      worker_of(letter), printable(letter.from), letter.position, letter.payload.size(),
-                      letter.attempts, letter.retried_by != 0 ? "yes" : "no", printable(letter.cause)));
+    print(fmt::format("{:>6}  {:<27}  {:<16} {:<16} {:>14} {:>9} {:>8}  {:<7}  {}\n", i + 1,
+                      detail::utc_text(letter.time), worker_of(letter), printable(letter.from),
+                      letter.position, letter.payload.size(), letter.attempts,
+                      letter.retried_by != 0 ? "yes" : "no", printable(letter.cause)));
   }
 }
 
@@ -87,8 +81,9 @@ void show(const std::string& path, std::size_t number) {
   print(fmt::format(
       "worker     {} of {}\nfrom       {} at position {}\ntime       {}\nattempts   {}\ncause      "
       "{}\nretried    {}\n",
-      worker_of(letter), letter.replicas, printable(letter.from), letter.position, time_of(letter),
-      letter.attempts, printable(letter.cause), letter.retried_by != 0 ? "yes" : "no"));
+      worker_of(letter), letter.replicas, printable(letter.from), letter.position,
+      detail::utc_text(letter.time), letter.attempts, printable(letter.cause),
+      letter.retried_by != 0 ? "yes" : "no"));
   print(fmt::format("event      {}{}, {} bytes\n", printable(letter.type), letter.record ? " (record)" : "",
                     letter.payload.size()));
   print(dump(letter.payload));

@@ -60,6 +60,7 @@ int run(int argc, char** argv) {
   sluice::command::add_dead(program, behind_dashes);
   sluice::command::add_plan(program, behind_dashes, status);
   sluice::command::add_stats(program);
+  sluice::command::add_ps(program);
   sluice::command::add_ends(program);
   sluice::command::add_calibrate(program);
   sluice::command::add_doctor(program, status);

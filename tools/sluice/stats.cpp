@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // `sluice stats`: the numbers of a pipeline that another process runs.
 
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <memory>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <thread>
@@ -11,48 +13,116 @@
 
 #include <fmt/format.h>
 
+#include <sluice/detail/clock.hpp>
 #include <sluice/observer.hpp>
+#include <sluice/printable.hpp>
 
 #include "commands.hpp"
+#include "observer/rates.hpp"
+#include "observer/stage_table.hpp"
+#include "observer/stats_json.hpp"
+#include "worker_table.hpp"
 
 namespace sluice::command {
 namespace {
 
-void list(const std::vector<RunningPipeline>& running) {
+struct StatsSaid {
+  std::string pipeline;
+  bool json = false;
+  bool workers = false;
+  std::optional<double> every;  // Seconds.
+  unsigned looks = 0;           // 0: until it is over.
+};
+
+void list(const std::vector<RunningPipeline>& running, bool json) {
+  if (json) throw std::runtime_error{"several pipelines run: say which, `sluice stats` lists them"};
   print(fmt::format("{:<24}  {}\n", "pipeline", "socket"));
   for (const RunningPipeline& each : running)
     print(fmt::format("{:<24}  {}\n", each.name, each.socket));
 }
 
-void show(const std::string& pipeline) {
-  using Clock = std::chrono::steady_clock;
-  constexpr std::chrono::milliseconds kForRates{500};
-  const Observer observer = Observer::attach(pipeline);
-  const Stats before = observer.stats();
-  const auto start = Clock::now();
-  std::this_thread::sleep_for(kForRates);
-  const Stats now = observer.stats();
-  print(to_text(now, before, std::chrono::duration<double>(Clock::now() - start).count()));
+std::string head_of(const Stats& stats, std::chrono::nanoseconds now) {
+  const auto up = std::chrono::duration_cast<std::chrono::seconds>(now - stats.started);
+  return fmt::format("{}: {} for {}:{:02}:{:02}, Sluice {}\nhost {}, supervisor {}, master {}\n",
+                     printable(stats.pipeline), stats.state, up.count() / 3600, up.count() / 60 % 60,
+                     up.count() % 60, stats.version, stats.host, stats.supervisor, stats.master);
 }
 
-void show_or_list(const std::string& pipeline) {
-  if (!pipeline.empty()) return show(pipeline);
+// What one look gives to be seen.
+std::string shown(const StatsSaid& said, const Observer& observer, const detail::Rates& rates) {
+  const Snapshot snapshot = observer.snapshot();
+  const auto now = detail::monotonic_now();
+  if (said.json) return detail::to_json(snapshot, rates, observer.settings(), now) + "\n";
+  return head_of(snapshot.stats, now) +
+         (said.workers ? worker_table(snapshot.stats, rates)
+                       : detail::stage_table(snapshot.stats, [&](std::size_t i) { return rates.of(i); }));
+}
+
+// The first look comes at once and has no rates; those between two that are shown are for the rates.
+void watch(const StatsSaid& said, const Observer& observer) {
+  using std::chrono::nanoseconds;
+  constexpr int kLooksPerWindow = 50;
+  constexpr nanoseconds kLeastPause = std::chrono::milliseconds{10};
+  const auto window = std::chrono::duration_cast<nanoseconds>(std::chrono::duration<double>(*said.every));
+  detail::Rates rates{window};
+  nanoseconds due = detail::monotonic_now();
+  for (unsigned look = 1;; ++look) {
+    rates.look(observer.snapshot().stats, detail::monotonic_now());
+    if (look > 1 && !said.json) print("\n");
+    print(shown(said, observer, rates));
+    std::fflush(stdout);
+    // The program that read this has gone.
+    if (std::ferror(stdout) != 0) return;
+    if (observer.over() || look == said.looks) return;
+    due += window;
+    while (detail::monotonic_now() < due && !observer.over()) {
+      const nanoseconds left = due - detail::monotonic_now();
+      std::this_thread::sleep_for(std::min(left, std::max(window / kLooksPerWindow, kLeastPause)));
+      rates.look(observer.stats(), detail::monotonic_now());
+    }
+  }
+}
+
+void show(const StatsSaid& said, const std::string& pipeline) {
+  const Observer observer = Observer::attach(pipeline);
+  if (said.every) return watch(said, observer);
+  print(shown(said, observer, detail::Rates{std::chrono::seconds{1}}));
+}
+
+void show_or_list(const StatsSaid& said) {
+  if (!said.pipeline.empty()) return show(said, said.pipeline);
   const std::vector<RunningPipeline> running = Observer::running();
   // Not the user's mistake: nothing is there.
   if (running.empty()) throw std::runtime_error{"no pipeline of this user is running"};
-  if (running.size() > 1) return list(running);
-  show(running.front().socket);
+  if (running.size() > 1) return list(running, said.json);
+  show(said, running.front().socket);
 }
 
 }  // namespace
 
 void add_stats(CLI::App& program) {
   CLI::App* stats = program.add_subcommand("stats", "The numbers of a running pipeline, or which ones run");
-  const auto pipeline = std::make_shared<std::string>();
-  stats->add_option("pipeline", *pipeline, "Its name, or the path of its socket (observe.socket)")
+  const auto said = std::make_shared<StatsSaid>();
+  stats->add_option("pipeline", said->pipeline, "Its name, or the path of its socket (observe.socket)")
       ->type_name("NAME|SOCKET");
-  stats->footer("Without a name: the pipeline that runs, or a list if there are several.");
-  stats->callback([pipeline] { show_or_list(*pipeline); });
+  stats->add_flag("--workers", said->workers, "A line for each worker, not for each stage");
+  stats->add_flag("--json", said->json, "For programs: docs/reference/stats.md");
+  CLI::Option* watched = stats
+                             ->add_option_function<double>(
+                                 "--watch", [said](double seconds) { said->every = seconds; },
+                                 "Go on, every so many seconds, with rates over that time")
+                             ->type_name("SECONDS")
+                             ->check(CLI::Range(0.1, 86400.0))
+                             ->expected(0, 1)
+                             ->default_str("1");
+  stats->add_option("--looks", said->looks, "Stop after so many")->type_name("N")->needs(watched);
+  stats->footer(
+      "Without a name: the pipeline that runs, or a list if there are several.\n"
+      "\n"
+      "  sluice stats market                  at once, counters only\n"
+      "  sluice stats market --watch 2        every two seconds, with rates\n"
+      "  sluice stats market --json | jq .stages");
+  stats->callback([said] { show_or_list(*said); });
 }
 
 }  // namespace sluice::command

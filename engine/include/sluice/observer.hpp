@@ -13,6 +13,7 @@
 #include <vector>
 
 #include <sluice/end.hpp>
+#include <sluice/settings.hpp>
 #include <sluice/stats.hpp>
 
 namespace sluice {
@@ -20,6 +21,12 @@ namespace sluice {
 struct RunningPipeline {
   std::string name;    // With the pid of its host: "market.4711".
   std::string socket;  // What Observer::attach() takes.
+};
+
+// All that can be told of a pipeline at one moment.
+struct Snapshot {
+  Stats stats;
+  std::vector<LaneStats> lanes;
 };
 
 class Observer {
@@ -37,17 +44,23 @@ class Observer {
   Observer& operator=(Observer&&) noexcept;
   ~Observer();
 
-  // None of these blocks, makes a system call or throws for what the pipeline wrote: it is checked before it
-  // is used.
+  // None of these but snapshot() blocks, makes a system call or throws for what the pipeline wrote: it is checked
+  // before it is used.
 
   // The name that the program gave it.
   const std::string& pipeline() const noexcept;
+  // The settings that it runs with, and where each value came from, as its host resolved them at its start.
+  const std::vector<SettingValue>& settings() const noexcept;
   // As Engine::stats(). After the end of the pipeline it goes on to give the last numbers.
   Stats stats() const;
   // It has come to an end that its master knew of.
   bool over() const noexcept;
   // Which end.
   End end() const noexcept;
+
+  // The same with what costs more: the lanes one by one, records in them counted, and what the kernel says of each
+  // worker's process, which asks for some files below /proc and lets the kernel walk through the process's memory.
+  Snapshot snapshot() const;
 
  private:
   struct Parts;

@@ -43,6 +43,14 @@ struct ValueOrigin {
   friend bool operator==(const ValueOrigin&, const ValueOrigin&) = default;
 };
 
+struct SettingValue {
+  std::string key;     // "lane.slots", "stage.parse.lane.slots".
+  std::string value;   // Canonical; empty where nothing is set.
+  std::string origin;  // As ValueOrigin::text() has it.
+
+  friend bool operator==(const SettingValue&, const SettingValue&) = default;
+};
+
 class Settings {
  public:
   // The defaults of the profile `balanced`. Does not look at the environment.
@@ -91,6 +99,10 @@ class Settings {
   // A table for people of every value and its origin: of all stages, with the stages' own settings below, or
   // as the one stage has them.
   std::string show(std::string_view stage = {}) const;
+
+  // What show() shows, for programs: every value that holds for all stages, then what single stages have. What only
+  // stages can have is named for each stage that has it, and not among the first.
+  std::vector<SettingValue> values() const;
 
   // All about one setting, for people; `key` is a key, the key of a stage, or a variable's name. Throws Error
   // for an unknown one.

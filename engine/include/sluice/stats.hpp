@@ -7,6 +7,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -20,6 +21,25 @@ struct LifeStats {
   std::chrono::nanoseconds ready{0};
   std::chrono::nanoseconds first_event{0};
   bool input_at_ready = false;  // Events were waiting for it.
+};
+
+// How a worker has spent its time since the pipeline started, all its incarnations together: what the watchdog found
+// it at, look by look (watchdog.tick), and so exact over seconds, not over milliseconds.
+struct TimeStats {
+  std::chrono::nanoseconds watched{
+      0};                            // In all. What the others leave are starts, and times without a process.
+  std::chrono::nanoseconds busy{0};  // In the handler, or about to be: a wait for a processor is in it.
+  std::chrono::nanoseconds waiting{0};  // For input.
+  std::chrono::nanoseconds full{0};     // For room in a lane: the stage behind is slower.
+  std::chrono::nanoseconds outside{0};  // Until the outside was there again.
+};
+
+// What the kernel says of a worker's process.
+struct UsageStats {
+  std::chrono::nanoseconds cpu_time{0};  // Of this incarnation, user and system, all threads.
+  // Its own memory. What it shares with those that it was forked from counts by its share, and the segment, which all
+  // processes of the pipeline share, does not count.
+  std::uint64_t own_bytes = 0;
 };
 
 struct WorkerStats {
@@ -41,12 +61,17 @@ struct WorkerStats {
   std::uint32_t planned_anew = 0;  // Times it got another place, since the units had changed.
   std::string place_refused;       // Why it could not be put back; empty while it is in its place.
   std::string last_death;          // "crashed", "killed", "stalled", ...; empty while there was none.
+  int last_signal = 0;             // What it died of then; 0 for none, or not known.
   std::uint64_t dead_letters = 0;  // Events that killed it too often.
   std::uint64_t batches = 0;
   std::uint64_t dropped = 0;
   std::uint64_t shed = 0;  // Events that it gave up because the worker that they were for is shed.
   std::uint64_t full_waits = 0;
   std::uint64_t unasked_wakes = 0;  // Must be 0: input that no doorbell announced.
+  TimeStats time;
+  std::uint64_t region_bytes =
+      0;  // Of the segment, what is this worker's: state, undo log, the lanes that it fills.
+  std::optional<UsageStats> usage;  // By Observer::snapshot(); absent for a worker without a process.
   std::vector<LifeStats> lives;     // The last ones, oldest first.
 };
 
@@ -80,7 +105,12 @@ struct MemoryStats {
 };
 
 struct Stats {
+  std::string pipeline;
+  std::string version;                  // Of the library that runs it.
+  std::chrono::nanoseconds started{0};  // This life of it, on CLOCK_MONOTONIC.
+  std::string state;                    // "starting", "running", "finished", "stopped", "failed", "parked".
   std::vector<StageStats> stages;
+  int host = 0;
   int master = 0;  // Pids of the last ones that are known.
   int supervisor = 0;
   std::uint32_t masters = 0;                   // How many there have been: one, and one for each that died.
@@ -96,6 +126,16 @@ struct Stats {
 
   // The sum over the stages.
   std::uint64_t dead_letters() const noexcept;
+};
+
+// What waits in a lane.
+struct LaneStats {
+  std::string from;  // A worker, "parse/0", or an inlet.
+  std::string to;    // A worker, or an outlet.
+  std::uint64_t bytes = 0;
+  std::optional<std::uint64_t>
+      events;  // Absent for records that move too fast to be counted, or are too many.
+  std::uint64_t capacity_bytes = 0;
 };
 
 // A table for people: a heading, a line for each stage, and what went wrong. With the `seconds`, above 0,

@@ -10,9 +10,9 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-#include <fmt/chrono.h>
 #include <fmt/format.h>
 
+#include <sluice/detail/clock.hpp>
 #include <sluice/detail/own_directory.hpp>
 #include <sluice/printable.hpp>
 
@@ -43,12 +43,9 @@ Descriptor open_with_room(const OwnDirectory& directory, const std::string& name
 }  // namespace
 
 std::string report_head(std::string_view kind, std::string_view pipeline) {
-  const auto now = std::chrono::system_clock::now();
-  const auto seconds = std::chrono::floor<std::chrono::seconds>(now);
-  const auto rest = std::chrono::duration_cast<std::chrono::microseconds>(now - seconds);
-  return fmt::format(R"("schema":{},"report":{},"time":"{:%FT%T}.{:06}Z","pipeline":{},"version":"{}")",
-                     kSchema, json_text(kind), fmt::gmtime(std::chrono::system_clock::to_time_t(seconds)),
-                     rest.count(), json_text(pipeline), SLUICE_VERSION);
+  return fmt::format(R"("schema":{},"report":{},"time":"{}","pipeline":{},"version":"{}")", kSchema,
+                     json_text(kind), utc_text(std::chrono::system_clock::now()), json_text(pipeline),
+                     SLUICE_VERSION);
 }
 
 bool append_report(const std::string& path, std::string_view fields, std::string_view more,

@@ -31,6 +31,7 @@ Engine::Parts* Engine::Parts::engines = nullptr;
 Engine::Parts::Parts(const Pipeline& pipeline, const Settings& settings)
     : name{pipeline.name()},
       segment_path{settings.text("segment.path")},
+      settings{settings.values()},
       host{pipeline.graph(), settings, segment_path},
       placement{place(host.wiring().graph(), host.wiring().layout(), host.wiring().settings())},
       host_units_before{pinning::current_units()},
@@ -137,6 +138,7 @@ void Engine::Parts::make_memory() {
 void Engine::Parts::fork_supervisor(int handed_down) {
   const Wiring& wiring = host.wiring();
   const Descriptor self = open_pidfd(::getpid());
+  start_time = monotonic_now();
   open_observer_socket();
   open_log();
   lifeline.emplace();
@@ -176,6 +178,7 @@ void Engine::Parts::fork_supervisor(int handed_down) {
 Stats Engine::Parts::known_stats() const {
   Stats stats = host.known_stats();
   stats.memory.remark = host.wiring().segment().huge_remark();
+  stats.started = start_time;
   WorkerIndex worker;
   for (StageStats& stage : stats.stages) {
     for (WorkerStats& entry : stage.workers) {
@@ -188,12 +191,17 @@ Stats Engine::Parts::known_stats() const {
 
 void Engine::Parts::open_observer_socket() {
   const Wiring& wiring = host.wiring();
-  const ObserverSettings& settings = wiring.settings().observers;
-  if (settings.socket == ObserverSettings::Socket::off) return;
-  const Description description{name, wiring.segment().first_byte(), wiring.segment().huge_pages(),
-                                wiring.layout(), known_stats()};
+  const ObserverSettings& asked = wiring.settings().observers;
+  if (asked.socket == ObserverSettings::Socket::off) return;
+  const Description description{name,
+                                wiring.segment().first_byte(),
+                                wiring.segment().huge_pages(),
+                                wiring.layout(),
+                                known_stats(),
+                                described_lanes(wiring.graph(), wiring.layout()),
+                                settings};
   const std::array<int, 3> memory = wiring.segment().open_read_only();
-  observer_socket = ObserverSocket{settings,
+  observer_socket = ObserverSocket{asked,
                                    name,
                                    {Descriptor{memory[0]}, Descriptor{memory[1]}, Descriptor{memory[2]}},
                                    to_bytes(description)};

@@ -74,7 +74,9 @@ struct Engine::Parts {
   void refuse_an_end_of_others() const;
 
   std::string name;
-  std::string segment_path;  // Empty for an anonymous segment.
+  std::string segment_path;            // Empty for an anonymous segment.
+  std::vector<SettingValue> settings;  // For observers.
+  std::chrono::nanoseconds start_time{0};
   detail::Host host;
   detail::Placement placement;
   pinning::CpuSet host_units_before;  // When the places were planned first.

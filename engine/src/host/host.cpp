@@ -50,6 +50,8 @@ std::filesystem::path reports_directory(const std::string& pipeline, const Setti
 // What does not change while the pipeline runs.
 Stats unchanging_stats(const Graph& graph, const Layout& layout, const std::filesystem::path& reports) {
   Stats stats;
+  stats.pipeline = graph.name;
+  stats.version = SLUICE_VERSION;
   stats.reports = reports.string();
   for (const WorkerIndex index : layout.workers()) {
     const Node& node = graph.nodes[layout.worker(index).node];

@@ -70,13 +70,12 @@ std::string name_of(pid_t child) {
 
 // A worker's name has a slash, which the name of a program never has.
 bool is_ours(const Wiring& wiring, std::string_view name) {
-  constexpr std::size_t kKept = 15;  // Characters of a name.
   constexpr std::array kNames{kSupervisorName, kMasterName,      kStandbyName,
                               kMmPinName,      kStackDumperName, kLogWriterName};
   if (std::find(kNames.begin(), kNames.end(), name) != kNames.end()) return true;
   const auto workers = wiring.workers();
   return std::any_of(workers.begin(), workers.end(), [&](WorkerIndex worker) {
-    return std::string_view{wiring.name(worker)}.substr(0, kKept) == name;
+    return worker_process_name(wiring.graph().name, wiring.name(worker)) == name;
   });
 }
 

@@ -7,6 +7,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <string_view>
 
 #include <sluice/ipc/control.hpp>
 
@@ -36,6 +37,24 @@ enum class RunState : std::uint32_t {
   parked = 5
 };
 
+constexpr std::string_view name_of(RunState state) noexcept {
+  switch (state) {
+    case RunState::starting:
+      return "starting";
+    case RunState::running:
+      return "running";
+    case RunState::finished:
+      return "finished";
+    case RunState::stopped:
+      return "stopped";
+    case RunState::failed:
+      return "failed";
+    case RunState::parked:
+      return "parked";
+  }
+  return "?";
+}
+
 constexpr bool is_over(RunState state) noexcept {
   return state >= RunState::finished && state <= RunState::parked;
 }
@@ -55,6 +74,13 @@ struct WorkerEntry {
   std::atomic<std::int64_t> noticed_ns[ipc::kLivesKept];
   std::atomic<Cause> last_cause;
   std::uint32_t reserved;
+  // How it has spent its time, as far as the looks of the masters tell: `watched_ns` in all, and of these in which
+  // Activity. The rest is starts, and times without a process.
+  std::atomic<std::uint64_t> watched_ns;
+  std::atomic<std::uint64_t> busy_ns;
+  std::atomic<std::uint64_t> waiting_ns;  // For input.
+  std::atomic<std::uint64_t> full_ns;     // For room in a lane.
+  std::atomic<std::uint64_t> outside_ns;  // For the outside.
   PlaceEntry place;
   Blame blames[kBlamesKept];
 };

@@ -3,9 +3,9 @@
 
 #include <algorithm>
 
-#include <fmt/chrono.h>
 #include <fmt/format.h>
 
+#include <sluice/detail/clock.hpp>
 #include <sluice/printable.hpp>
 
 #include "death/report_file.hpp"
@@ -35,13 +35,6 @@ int priority_of(LogLevel level) noexcept {
   }
 }
 
-std::string time_text(std::chrono::system_clock::time_point now) {
-  const auto seconds = std::chrono::floor<std::chrono::seconds>(now);
-  const auto rest = std::chrono::duration_cast<std::chrono::microseconds>(now - seconds);
-  return fmt::format("{:%FT%T}.{:06}Z", fmt::gmtime(std::chrono::system_clock::to_time_t(seconds)),
-                     rest.count());
-}
-
 std::string json_line(const LogLine& line, std::string_view text) {
   std::string worker;
   if (!line.worker.empty()) worker = fmt::format(R"("worker":{},)", json_text(line.worker));
@@ -57,7 +50,7 @@ std::string line_of(const LogLine& line, LogFormat format, std::chrono::system_c
     case LogFormat::journal:
       return fmt::format("<{}>{}: {}", priority_of(line.level), printable(line.pipeline), printable(text));
     default:
-      return fmt::format("{} {} {}: {}", time_text(now), name_of(line.level), printable(line.pipeline),
+      return fmt::format("{} {} {}: {}", utc_text(now), name_of(line.level), printable(line.pipeline),
                          printable(text));
   }
 }

@@ -44,6 +44,7 @@ struct Child {
   std::optional<std::chrono::nanoseconds> start_at;  // When its replacement is due.
 
   // How it is watched.
+  ipc::Activity seen_at = ipc::Activity::none;  // At the last look.
   Watch watch;
   WatchLimits limits;
   bool stalled = false;  // It is to be killed for that, or has been.

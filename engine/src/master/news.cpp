@@ -19,19 +19,6 @@ std::uint64_t letters_of(const Wiring& wiring, WorkerIndex worker) {
   return wiring.worker(worker).cursors()[kDeadLetters].load(kRelaxed);
 }
 
-std::string_view name_of(RunState state) noexcept {
-  switch (state) {
-    case RunState::finished:
-      return "finished";
-    case RunState::parked:
-      return "parked";
-    case RunState::failed:
-      return "failed";
-    default:
-      return "stopped";
-  }
-}
-
 std::string_view plural(std::uint64_t count) noexcept {
   return count == 1 ? "" : "s";
 }

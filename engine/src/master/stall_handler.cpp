@@ -41,7 +41,9 @@ void StallHandler::set_ticks() noexcept {
 void StallHandler::look_at_workers() {
   bool all_idle = true;
   bool some_to_kill = false;
+  const auto now = monotonic_now();
   for (Child& child : children_) {
+    account(child, now - last_look_);
     if (child.pid == 0) continue;
     if (!child.stalled) {
       const Observation seen = observe(wiring_, child.worker, child.pid, child.watch);
@@ -54,9 +56,31 @@ void StallHandler::look_at_workers() {
     }
     some_to_kill = some_to_kill || child.to_kill;
   }
+  last_look_ = now;
   // A worker that has nothing to do cannot stall, so an idle pipeline is looked at seldom and costs nothing.
   next_look_ = monotonic_now() + (all_idle ? idle_tick_ : tick_);
   if (some_to_kill) next_look_ = std::min(next_look_, monotonic_now() + StackDumper::kCapture);
+}
+
+// Half of the time since the last look goes to what it was at then, half to what it is at now.
+void StallHandler::account(Child& child, std::chrono::nanoseconds passed) noexcept {
+  WorkerEntry& entry = wiring_.entry(child.worker);
+  const auto add = [](std::atomic<std::uint64_t>& sum, std::chrono::nanoseconds time) {
+    sum.store(sum.load(kRelaxed) + static_cast<std::uint64_t>(time.count()), kRelaxed);
+  };
+  const auto spent = [&](ipc::Activity activity, std::chrono::nanoseconds time) {
+    if (activity == ipc::Activity::busy) add(entry.busy_ns, time);
+    if (activity == ipc::Activity::idle || activity == ipc::Activity::finished) add(entry.waiting_ns, time);
+    if (activity == ipc::Activity::full) add(entry.full_ns, time);
+    if (activity == ipc::Activity::outside) add(entry.outside_ns, time);
+  };
+  const ipc::Control& control = wiring_.worker(child.worker).control();
+  const bool here = child.pid != 0 && control.pid.load(kRelaxed) == child.pid;
+  const ipc::Activity now = here ? control.activity.load(kRelaxed) : ipc::Activity::none;
+  spent(child.seen_at, passed / 2);
+  spent(now, passed - passed / 2);
+  add(entry.watched_ns, passed);
+  child.seen_at = now;
 }
 
 void StallHandler::note(Child& child, Verdict verdict) {

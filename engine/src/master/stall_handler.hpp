@@ -31,7 +31,10 @@ class StallHandler {
   // Once `children` are there: how often to look follows from their deadlines.
   void set_ticks() noexcept;
   // The first look comes a tick from now.
-  void begin() noexcept { next_look_ = monotonic_now() + tick_; }
+  void begin() noexcept {
+    last_look_ = monotonic_now();
+    next_look_ = last_look_ + tick_;
+  }
 
   std::chrono::nanoseconds next_look() const noexcept { return next_look_; }
   void look_at_workers();
@@ -39,6 +42,7 @@ class StallHandler {
   void on_dumper_event() noexcept;
 
  private:
+  void account(Child& child, std::chrono::nanoseconds passed) noexcept;
   void note(Child& child, Verdict verdict);
   void report_wait(Child& child);
   void schedule_kill(Child& child);
@@ -53,6 +57,7 @@ class StallHandler {
   StackDumper& dumper_;
   std::chrono::nanoseconds tick_;
   std::chrono::nanoseconds idle_tick_{std::chrono::nanoseconds::max()};  // While all workers are idle.
+  std::chrono::nanoseconds last_look_{0};
   std::chrono::nanoseconds next_look_{0};
 };
 

@@ -81,6 +81,7 @@ void prepare(const Wiring& wiring) noexcept {
 }
 
 void become_supervisor(const Command& command) noexcept {
+  begin_command_lines(command.wiring.graph().name);
   set_process_name(kSupervisorName);
   ::prctl(PR_SET_CHILD_SUBREAPER, 1);
   command.wiring.segment().own_nothing();

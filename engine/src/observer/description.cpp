@@ -11,6 +11,7 @@
 #include <sluice/ipc/control.hpp>
 #include <sluice/ipc/counters.hpp>
 #include <sluice/ipc/lane.hpp>
+#include <sluice/printable.hpp>
 #include <sluice/state.hpp>
 
 #include "layout/control_plane.hpp"
@@ -19,7 +20,7 @@ namespace sluice::detail {
 namespace {
 
 constexpr std::uint64_t kDescriptionMark = 0x726576726573626f;  // "observer", as it lies in memory.
-constexpr std::uint64_t kVersion = 2;
+constexpr std::uint64_t kVersion = 2;  // 1 had no version of Sluice behind it.
 
 // Two programs agree on the segment only if they agree on these.
 constexpr std::uint64_t kSizes[] = {
@@ -120,7 +121,8 @@ ProcessLayout read_process(Reader& in) {
   return process;
 }
 
-void read_lane(Reader& in, Layout& layout) {
+void read_lane(Reader& in, Description& found) {
+  Layout& layout = found.layout;
   const std::size_t processes = layout.processes.size();
   LaneLayout lane;
   lane.producer = ProcessIndex{in.number(processes - 1)};
@@ -128,6 +130,11 @@ void read_lane(Reader& in, Layout& layout) {
   lane.producer_word = in.number();
   lane.consumer_word = in.number();
   lane.capacity_bytes = in.number();
+  DescribedLane described;
+  described.from = in.text();
+  described.to = in.text();
+  described.event_bytes = in.number();
+  found.lanes.push_back(std::move(described));
   ProcessLayout& producer = layout.processes[lane.producer];
   ProcessLayout& consumer = layout.processes[lane.consumer];
   constexpr std::uint64_t kWords = kLinePairBytes / sizeof(std::uint64_t);
@@ -164,16 +171,66 @@ void read_stages(Reader& in, Description& found) {
   }
 }
 
+void read_settings(Reader& in, Description& found) {
+  const std::uint64_t settings = in.count();
+  for (std::uint64_t i = 0; i < settings; ++i) {
+    SettingValue setting;
+    setting.key = in.text();
+    setting.value = in.text();
+    setting.origin = in.text();
+    found.settings.push_back(std::move(setting));
+  }
+}
+
+// The version that the description says it is of, made fit to be shown.
+std::string version_of(Reader& in) {
+  constexpr std::size_t kMost = 64;
+  return printable(cut_text(in.text(), kMost));
+}
+
+void write_lanes(Writer& out, const Description& description) {
+  const Layout& layout = description.layout;
+  out.number(layout.lanes.size());
+  auto described = description.lanes.begin();
+  for (const LaneLayout& lane : layout.lanes) {
+    for (const std::uint64_t value :
+         {std::uint64_t{lane.producer.value()}, std::uint64_t{lane.consumer.value()}, lane.producer_word,
+          lane.consumer_word, lane.capacity_bytes}) {
+      out.number(value);
+    }
+    out.text(described->from);
+    out.text(described->to);
+    out.number(described->event_bytes);
+    ++described;
+  }
+}
+
 }  // namespace
+
+std::vector<DescribedLane> described_lanes(const Graph& graph, const Layout& layout) {
+  std::vector<DescribedLane> lanes;
+  lanes.reserve(layout.lanes.size());
+  const auto name = [&](ProcessIndex process, NodeIndex node) {
+    return process == kHostProcess ? graph.nodes[node].name : layout.processes[process].name;
+  };
+  for (const LaneLayout& lane : layout.lanes) {
+    const Edge& edge = graph.edges[lane.edge];
+    lanes.push_back({name(lane.producer, edge.from), name(lane.consumer, edge.to),
+                     edge.type.record ? 0 : edge.type.bytes});
+  }
+  return lanes;
+}
 
 std::string to_bytes(const Description& description) {
   Writer out;
   out.number(kDescriptionMark);
   out.number(kVersion);
+  out.text(description.known.version);
   for (const std::uint64_t size : kSizes)
     out.number(size);
   out.text(description.pipeline);
   out.text(description.known.reports);
+  out.number(static_cast<std::uint64_t>(description.known.started.count()));
   out.number(description.first_byte);
   for (const std::size_t from : description.huge.from)
     out.number(from);
@@ -194,13 +251,12 @@ std::string to_bytes(const Description& description) {
       ++index;
     }
   }
-  out.number(layout.lanes.size());
-  for (const LaneLayout& lane : layout.lanes) {
-    for (const std::uint64_t value :
-         {std::uint64_t{lane.producer.value()}, std::uint64_t{lane.consumer.value()}, lane.producer_word,
-          lane.consumer_word, lane.capacity_bytes}) {
-      out.number(value);
-    }
+  write_lanes(out, description);
+  out.number(description.settings.size());
+  for (const SettingValue& setting : description.settings) {
+    out.text(setting.key);
+    out.text(setting.value);
+    out.text(setting.origin);
   }
   return std::move(out).bytes();
 }
@@ -209,13 +265,21 @@ Description read_description(std::string_view bytes, const std::string& source) 
   constexpr std::uint64_t kAny = ~std::uint64_t{0};
   Reader in{bytes, source};
   if (in.number(kAny) != kDescriptionMark) in.refuse("it is none");
-  bool same = in.number(kAny) == kVersion;
+  const std::uint64_t version = in.number(kAny);
+  if (version < kVersion) in.refuse("an older version of Sluice runs it: use the `sluice` of that version");
+  Description found;
+  found.known.version = version_of(in);
+  bool same = version == kVersion;
   for (const std::uint64_t size : kSizes)
     same = same && in.number(kAny) == size;
-  if (!same) in.refuse("another version of Sluice runs it: use the `sluice` of that version");
-  Description found;
+  if (!same) {
+    in.refuse(fmt::format("another version of Sluice runs it, {}: use the `sluice` of that version",
+                          found.known.version));
+  }
   found.pipeline = in.text();
+  found.known.pipeline = found.pipeline;
   found.known.reports = in.text();
+  found.known.started = std::chrono::nanoseconds{static_cast<std::int64_t>(in.number(kAny >> 1))};
   found.first_byte = in.number();
   for (std::size_t& from : found.huge.from)
     from = in.number();
@@ -230,7 +294,8 @@ Description read_description(std::string_view bytes, const std::string& source) 
              "the master's register has no room for all workers");
   const std::uint64_t lanes = in.count();
   for (std::uint64_t lane = 0; lane < lanes; ++lane)
-    read_lane(in, found.layout);
+    read_lane(in, found);
+  read_settings(in, found);
   in.require(in.at_end(), "something follows its end");
   return found;
 }

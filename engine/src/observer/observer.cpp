@@ -17,6 +17,7 @@
 #include "observer/attach_message.hpp"
 #include "observer/description.hpp"
 #include "observer/observer_socket.hpp"
+#include "observer/process_usage.hpp"
 #include "observer/segment_stats.hpp"
 
 namespace sluice {
@@ -162,6 +163,24 @@ Stats Observer::stats() const {
   Stats stats = parts_->description.known;
   read_stats(parts_->map, stats);
   return stats;
+}
+
+const std::vector<SettingValue>& Observer::settings() const noexcept {
+  return parts_->description.settings;
+}
+
+Snapshot Observer::snapshot() const {
+  Snapshot snapshot{stats(), {}};
+  read_lanes(parts_->map, parts_->description.lanes, snapshot.lanes);
+  WorkerIndex index;
+  for (StageStats& stage : snapshot.stats.stages) {
+    for (WorkerStats& worker : stage.workers) {
+      // relaxed: a process with another identity is not asked about.
+      worker.usage = usage_of(worker.pid, parts_->map.entry(index).identity.load(std::memory_order_relaxed));
+      ++index;
+    }
+  }
+  return snapshot;
 }
 
 bool Observer::over() const noexcept {

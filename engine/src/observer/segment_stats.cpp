@@ -9,6 +9,7 @@
 #include <sluice/detail/clock.hpp>
 #include <sluice/detail/problems.hpp>
 #include <sluice/error.hpp>
+#include <sluice/ipc/framing.hpp>
 #include <sluice/state.hpp>
 
 #include "layout/verdict.hpp"
@@ -73,6 +74,42 @@ void read_place(const PlaceEntry& entry, WorkerStats& stats) {
     stats.place_refused = errno_text(refused);
 }
 
+TimeStats time_of(const WorkerEntry& entry) {
+  constexpr auto kRelaxed = std::memory_order_relaxed;
+  // Times that can be subtracted, whatever stands there.
+  constexpr std::uint64_t kMost = std::uint64_t{1} << 62U;
+  const auto read = [](const std::atomic<std::uint64_t>& ns) {
+    return std::chrono::nanoseconds{static_cast<std::int64_t>(std::min(ns.load(kRelaxed), kMost))};
+  };
+  return {read(entry.watched_ns), read(entry.busy_ns), read(entry.waiting_ns), read(entry.full_ns),
+          read(entry.outside_ns)};
+}
+
+std::uint64_t region_bytes(const SegmentMap& map, const ProcessLayout& process) {
+  std::uint64_t bytes = process.plain_bytes;
+  for (const LaneIndex lane : process.lanes_out)
+    bytes += map.layout().lanes[lane].capacity_bytes;
+  return bytes;
+}
+
+// Records lie behind their lengths, so that one has to go from one to the next while they move. Nothing when that did
+// not come off.
+std::optional<std::uint64_t> count_records(const ipc::LaneMemory& lane) {
+  constexpr std::uint64_t kMost = 65'536;
+  const std::uint64_t mask = lane.capacity_bytes - 1;
+  std::uint64_t at = lane.consumer->head.load(std::memory_order_relaxed);
+  // [lane.tail] acquire: the lengths before tail; pairs with LaneProducer::publish() and the commit.
+  const std::uint64_t tail = lane.producer->tail.load(std::memory_order_acquire);
+  if (tail - at > lane.capacity_bytes || at % ipc::kRecordHeaderBytes != 0) return std::nullopt;
+  for (std::uint64_t count = 0; count < kMost; ++count) {
+    if (at == tail) return count;
+    const auto length = ipc::read_once(*reinterpret_cast<const std::uint64_t*>(lane.ring + (at & mask)));
+    if (length > tail - at || ipc::record_stride(length) > tail - at) return std::nullopt;
+    at += ipc::record_stride(length);
+  }
+  return std::nullopt;
+}
+
 void read_worker(const SegmentMap& map, const WorkerMemory& worker, WorkerStats& stats) {
   constexpr auto kRelaxed = std::memory_order_relaxed;
   const WorkerEntry& entry = worker.entry();
@@ -86,7 +123,10 @@ void read_worker(const SegmentMap& map, const WorkerMemory& worker, WorkerStats&
   stats.restarts = entry.restarts.load(kRelaxed);
   stats.starved = entry.starved.load(kRelaxed);
   const Cause last = entry.last_cause.load(kRelaxed);
-  if (stats.restarts != 0) stats.last_death = name_of(last);
+  if (stats.restarts != 0) {
+    stats.last_death = name_of(last);
+    stats.last_signal = entry.last_signal.load(kRelaxed);
+  }
   read_place(entry.place, stats);
   stats.dead_letters = worker.cursors()[kDeadLetters].load(kRelaxed);
   stats.batches = counters.batches.value();
@@ -97,6 +137,8 @@ void read_worker(const SegmentMap& map, const WorkerMemory& worker, WorkerStats&
   stats.occupancy = occupancy_of(map, worker.layout());
   if (!stats.finished) read_outside(worker.control(), stats);
   stats.lives = lives_of(worker.control(), entry);
+  stats.time = time_of(entry);
+  stats.region_bytes = region_bytes(map, worker.layout());
 }
 
 void add_problems(const WorkerMemory& worker, const std::string& name, Stats& stats) {
@@ -131,9 +173,29 @@ MemoryStats memory_stats(const SegmentMap& map, const MemoryStats& known) {
 
 }  // namespace
 
+void read_lanes(const SegmentMap& map, const std::vector<DescribedLane>& described,
+                std::vector<LaneStats>& lanes) {
+  lanes.clear();
+  lanes.reserve(described.size());
+  LaneIndex index;
+  for (const DescribedLane& each : described) {
+    const ipc::LaneMemory memory = map.lane(index);
+    LaneStats lane{each.from, each.to, 0, std::nullopt, memory.capacity_bytes};
+    const std::uint64_t head = memory.consumer->head.load(std::memory_order_relaxed);
+    const std::uint64_t waiting = memory.producer->tail.load(std::memory_order_relaxed) - head;
+    lane.bytes = waiting <= memory.capacity_bytes ? waiting : 0;
+    lane.events =
+        each.event_bytes != 0 ? std::optional{lane.bytes / each.event_bytes} : count_records(memory);
+    lanes.push_back(std::move(lane));
+    ++index;
+  }
+}
+
 void read_stats(const SegmentMap& map, Stats& stats) {
   constexpr auto kRelaxed = std::memory_order_relaxed;
   const MasterRegister& master = map.master();
+  stats.state = name_of(master.state.load(kRelaxed));
+  stats.host = map.host().control().pid.load(kRelaxed);
   stats.master = master.master.pid.load(kRelaxed);
   stats.supervisor = master.supervisor.pid.load(kRelaxed);
   stats.masters = master.masters.load(kRelaxed);

@@ -6,7 +6,10 @@
 // anything.
 #pragma once
 
+#include <cstdint>
+#include <string>
 #include <string_view>
+#include <vector>
 
 #include <sluice/stats.hpp>
 
@@ -16,6 +19,16 @@ namespace sluice::detail {
 
 // `stats` has what does not change: the stages with all their workers, in the order of the layout.
 void read_stats(const SegmentMap& map, Stats& stats);
+
+// Of a lane, what does not change.
+struct DescribedLane {
+  std::string from;
+  std::string to;
+  std::uint64_t event_bytes = 0;  // 0: records.
+};
+// `described`: every lane of the layout, in its order. Records are counted one by one, and nobody waits for it.
+void read_lanes(const SegmentMap& map, const std::vector<DescribedLane>& described,
+                std::vector<LaneStats>& lanes);
 
 // Text of another process, which may lack its end.
 template <std::size_t kMost>

@@ -5,15 +5,11 @@
 
 #include <fmt/format.h>
 
+#include "observer/stage_table.hpp"
+
 namespace sluice {
 
 namespace {
-
-std::string rate_text(double per_second) {
-  if (per_second >= 1e6) return fmt::format("{:.2f} M/s", per_second / 1e6);
-  if (per_second >= 1e3) return fmt::format("{:.1f} k/s", per_second / 1e3);
-  return fmt::format("{:.0f} /s", per_second);
-}
 
 // Rounded, for people.
 std::string size_text(std::uint64_t bytes) {
@@ -36,14 +32,6 @@ std::string verdicts_of(const StageStats& stage) {
   return text;
 }
 
-std::string places_of(const StageStats& stage) {
-  std::string text;
-  for (const WorkerStats& worker : stage.workers) {
-    if (text.find(worker.place) == std::string::npos) text += (text.empty() ? "" : " ") + worker.place;
-  }
-  return text;
-}
-
 std::string times_text(std::uint32_t count) {
   return count == 1 ? "once" : fmt::format("{} times", count);
 }
@@ -58,6 +46,35 @@ std::string place_text(const WorkerStats& worker) {
   if (worker.planned_anew != 0) text += fmt::format(", planned anew {}", times_text(worker.planned_anew));
   if (!worker.place_refused.empty()) text += fmt::format(" (it stays there: {})", worker.place_refused);
   return text + "\n";
+}
+
+// Below a stage's line.
+std::string remarks_on(const StageStats& stage, const std::string& reports) {
+  std::string text;
+  for (const WorkerStats& worker : stage.workers) {
+    text += place_text(worker);
+    if (worker.outside.empty()) continue;
+    text += fmt::format("{:<12} {} waits outside since {} s: {}\n", "", worker.name,
+                        std::chrono::duration_cast<std::chrono::seconds>(worker.outside_for).count(),
+                        worker.outside);
+  }
+  if (stage.dead_letters() != 0)
+    text += fmt::format("{:<12} {} dead letters: sluice dead list {}\n", "", stage.dead_letters(), reports);
+  return text;
+}
+
+// Below the table.
+std::string remarks_on(const Stats& now) {
+  std::string text;
+  if (now.pages_elsewhere != 0) {
+    text = fmt::format("{} of {} pages looked at are on another node than asked for\n", now.pages_elsewhere,
+                       now.pages_looked_at);
+  }
+  const std::string memory = to_text(now.memory);
+  if (!memory.empty()) text.append(memory).append("\n");
+  if (now.reports_lost != 0)
+    text += fmt::format("{} reports could not be written into {}\n", now.reports_lost, now.reports);
+  return text;
 }
 
 // A source takes no events in; what it makes is what it did.
@@ -131,39 +148,36 @@ std::string to_text(const MemoryStats& memory) {
   return text;
 }
 
-std::string to_text(const Stats& now, const Stats& before, double seconds) {
-  std::string text = fmt::format("{:<12} {:>7}  {:<8} {:>12} {:>12} {:>6} {:>9}  {}\n", "stage", "workers",
-                                 "place", "events", "rate", "lanes", "restarts", "state");
+namespace detail {
+
+std::string rate_text(double per_second) {
+  if (per_second >= 1e6) return fmt::format("{:.2f} M/s", per_second / 1e6);
+  if (per_second >= 1e3) return fmt::format("{:.1f} k/s", per_second / 1e3);
+  return fmt::format("{:.0f} /s", per_second);
+}
+
+std::string stage_table(const Stats& now, const std::function<std::optional<double>(std::size_t)>& rate_of) {
+  std::string text = fmt::format("{:<12} {:>3} {:>14} {:>10} {:>5} {:>8}  {}\n", "stage", "n", "events",
+                                 "rate", "lanes", "restarts", "state");
   for (std::size_t i = 0; i < now.stages.size(); ++i) {
     const StageStats& stage = now.stages[i];
-    const std::uint64_t events = events_of(stage);
-    const std::uint64_t earlier = i < before.stages.size() ? events_of(before.stages[i]) : 0;
-    const std::string rate =
-        seconds > 0 ? rate_text(static_cast<double>(events - earlier) / seconds) : std::string{"-"};
-    text += fmt::format("{:<12} {:>7}  {:<8} {:>12} {:>12} {:>5.0f}% {:>9}  {}\n", stage.name,
-                        stage.workers.size(), places_of(stage), events, rate, stage.occupancy() * 100,
+    const std::optional<double> rate = rate_of(i);
+    text += fmt::format("{:<12} {:>3} {:>14} {:>10} {:>4.0f}% {:>8}  {}\n", stage.name, stage.workers.size(),
+                        events_of(stage), rate ? rate_text(*rate) : "-", stage.occupancy() * 100,
                         stage.restarts(), verdicts_of(stage));
-    for (const WorkerStats& worker : stage.workers) {
-      text += place_text(worker);
-      if (worker.outside.empty()) continue;
-      text += fmt::format("{:<12} {} waits outside since {} s: {}\n", "", worker.name,
-                          std::chrono::duration_cast<std::chrono::seconds>(worker.outside_for).count(),
-                          worker.outside);
-    }
-    if (stage.dead_letters() != 0) {
-      text +=
-          fmt::format("{:<12} {} dead letters: sluice dead list {}\n", "", stage.dead_letters(), now.reports);
-    }
+    text += remarks_on(stage, now.reports);
   }
-  if (now.pages_elsewhere != 0) {
-    text += fmt::format("{} of {} pages looked at are on another node than asked for\n", now.pages_elsewhere,
-                        now.pages_looked_at);
-  }
-  const std::string memory = to_text(now.memory);
-  if (!memory.empty()) text.append(memory).append("\n");
-  if (now.reports_lost != 0)
-    text += fmt::format("{} reports could not be written into {}\n", now.reports_lost, now.reports);
-  return text;
+  return text + remarks_on(now);
+}
+
+}  // namespace detail
+
+std::string to_text(const Stats& now, const Stats& before, double seconds) {
+  return detail::stage_table(now, [&](std::size_t i) -> std::optional<double> {
+    if (seconds <= 0) return std::nullopt;
+    const std::uint64_t earlier = i < before.stages.size() ? events_of(before.stages[i]) : 0;
+    return static_cast<double>(events_of(now.stages[i]) - earlier) / seconds;
+  });
 }
 
 }  // namespace sluice

@@ -144,6 +144,21 @@ std::string Settings::show(std::string_view stage) const {
   return aligned(rows);
 }
 
+std::vector<SettingValue> Settings::values() const {
+  std::vector<SettingValue> values;
+  for (std::size_t row = 0; row < settings_table().size(); ++row) {
+    const Setting& setting = settings_table()[row];
+    if (setting.scope == Scope::single_stage) continue;
+    Resolved holds = resolve(row, {});
+    values.push_back({key_of(setting, {}), std::move(holds.value), holds.origin.text()});
+  }
+  for (const Assignment* each : stage_assignments()) {
+    values.push_back(
+        {key_of(settings_table()[each->row], each->stage_name), each->value, each->origin.text()});
+  }
+  return values;
+}
+
 std::string Settings::explain(std::string_view key) const {
   const Named named = find_any(key);
   if (!named.ok()) {

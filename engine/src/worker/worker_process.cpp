@@ -211,7 +211,7 @@ void cut_span_of_predecessor(const Wiring& wiring, WorkerIndex worker, ipc::Cont
 
 void run_worker(const Wiring& wiring, const pinning::Place& place, WorkerIndex worker) noexcept {
   const WorkerMemory memory = wiring.worker(worker);
-  set_process_name(memory.name());
+  set_worker_name(wiring.graph().name, memory.name());
   close_descriptors_of_others(wiring, worker);
   wiring.own(process_of(worker));
   ipc::Control& control = memory.control();

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// The one clock of a pipeline: CLOCK_MONOTONIC, which all processes of a machine share.
+// The one clock of a pipeline: CLOCK_MONOTONIC, which all processes of a machine share; and how a time of day is written.
 #pragma once
 
 #include <chrono>
 #include <cstdint>
+#include <string>
 
 namespace sluice::detail {
 
@@ -21,5 +22,8 @@ constexpr bool was_before(std::int64_t then_ns, std::chrono::nanoseconds now) no
 constexpr std::chrono::nanoseconds time_since(std::int64_t then_ns, std::chrono::nanoseconds now) noexcept {
   return was_before(then_ns, now) ? now - std::chrono::nanoseconds{then_ns} : std::chrono::nanoseconds{0};
 }
+
+// "2026-11-26T22:50:01.414108Z": UTC, to the microsecond.
+std::string utc_text(std::chrono::system_clock::time_point time);
 
 }  // namespace sluice::detail

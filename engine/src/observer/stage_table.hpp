@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: Apache-2.0
+// The table of a pipeline's stages, for people. Pure.
+#pragma once
+
+#include <cstddef>
+#include <functional>
+#include <optional>
+#include <string>
+
+#include <sluice/stats.hpp>
+
+namespace sluice::detail {
+
+// "1.25 M/s".
+std::string rate_text(double per_second);
+// A heading, a line for each stage in at most 80 columns while it is well, and what went wrong. `rate_of`: events a
+// second of a stage, by its place in the stats; absent where it is not known.
+std::string stage_table(const Stats& now, const std::function<std::optional<double>(std::size_t)>& rate_of);
+
+}  // namespace sluice::detail

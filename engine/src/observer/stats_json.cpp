@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "observer/stats_json.hpp"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include <sluice/detail/clock.hpp>
+#include <sluice/detail/json_parts.hpp>
+#include <sluice/printable.hpp>
+
+namespace sluice::detail {
+namespace {
+
+template <class Number>
+std::string number(Number value) {
+  return fmt::format("{}", value);
+}
+// Six digits are more than any of these is exact to.
+std::string number(double value) {
+  return fmt::format("{:.6g}", value);
+}
+std::string seconds(std::chrono::nanoseconds time) {
+  return fmt::format("{:.3f}", std::chrono::duration<double>(time).count());
+}
+const char* flag(bool value) {
+  return value ? "true" : "false";
+}
+constexpr const char* kNone = "null";
+
+std::string last_death(const WorkerStats& worker, std::chrono::nanoseconds now) {
+  if (worker.last_death.empty()) return kNone;
+  std::chrono::nanoseconds noticed{0};
+  for (const LifeStats& life : worker.lives)
+    noticed = std::max(noticed, life.predecessor_dead);
+  JsonParts death;
+  death.text_member("cause", worker.last_death);
+  death.member("signal", worker.last_signal != 0 ? number(worker.last_signal) : kNone);
+  death.member("seconds_ago", noticed.count() != 0 ? seconds(time_since(noticed.count(), now)) : kNone);
+  return death.object();
+}
+
+std::string time_json(const TimeStats& time) {
+  JsonParts json;
+  json.member("watched", seconds(time.watched));
+  json.member("busy", seconds(time.busy));
+  json.member("waiting", seconds(time.waiting));
+  json.member("full", seconds(time.full));
+  json.member("outside", seconds(time.outside));
+  return json.object();
+}
+
+std::string rates_json(const std::optional<WorkerRates>& rates) {
+  if (!rates) return kNone;
+  JsonParts json;
+  json.member("in_per_second", number(rates->in_per_second));
+  json.member("out_per_second", number(rates->out_per_second));
+  json.member("busy", number(rates->busy));
+  json.member("waiting", number(rates->waiting));
+  json.member("full", number(rates->full));
+  json.member("outside", number(rates->outside));
+  json.member("cpu", number(rates->cpu));
+  return json.object();
+}
+
+std::string worker_json(const WorkerStats& worker, const std::optional<WorkerRates>& rates,
+                        std::chrono::nanoseconds now) {
+  JsonParts json;
+  json.text_member("name", worker.name);
+  json.member("pid", worker.pid != 0 ? number(worker.pid) : kNone);
+  json.member("incarnation", number(worker.incarnation));
+  json.text_member("place", worker.place);
+  json.text_member("state", worker.finished ? "finished" : worker.verdict);
+  json.member("events_in", number(worker.events_in));
+  json.member("events_out", number(worker.events_out));
+  json.member("batches", number(worker.batches));
+  json.member("dropped", number(worker.dropped));
+  json.member("shed", number(worker.shed));
+  json.member("dead_letters", number(worker.dead_letters));
+  json.member("restarts", number(worker.restarts));
+  json.member("last_death", last_death(worker, now));
+  json.member("starved", number(worker.starved));
+  json.member("displaced", number(worker.displaced));
+  json.member("outside", worker.outside.empty() ? kNone : json_text(worker.outside));
+  json.member("outside_seconds", worker.outside.empty() ? kNone : seconds(worker.outside_for));
+  json.member("occupancy", number(worker.occupancy));
+  json.member("seconds", time_json(worker.time));
+  json.member("rates", rates_json(rates));
+  json.member("cpu_seconds", worker.usage ? seconds(worker.usage->cpu_time) : kNone);
+  json.member("own_bytes", worker.usage ? number(worker.usage->own_bytes) : kNone);
+  json.member("region_bytes", number(worker.region_bytes));
+  return json.object();
+}
+
+std::string stages_json(const Stats& stats, const Rates& rates, std::chrono::nanoseconds now) {
+  JsonParts stages;
+  for (std::size_t s = 0; s < stats.stages.size(); ++s) {
+    const StageStats& stage = stats.stages[s];
+    JsonParts workers;
+    for (std::size_t w = 0; w < stage.workers.size(); ++w)
+      workers.add(worker_json(stage.workers[w], rates.of(s, w), now));
+    JsonParts json;
+    json.text_member("name", stage.name);
+    json.member("source", flag(stage.source));
+    const auto rate = rates.of(s);
+    json.member("events_per_second", rate ? number(*rate) : kNone);
+    json.member("workers", workers.array());
+    stages.add(json.object());
+  }
+  return stages.array();
+}
+
+std::string lanes_json(const std::vector<LaneStats>& lanes) {
+  JsonParts list;
+  for (const LaneStats& lane : lanes) {
+    JsonParts json;
+    json.text_member("from", lane.from);
+    json.text_member("to", lane.to);
+    json.member("events", lane.events ? number(*lane.events) : kNone);
+    json.member("bytes", number(lane.bytes));
+    json.member("capacity_bytes", number(lane.capacity_bytes));
+    list.add(json.object());
+  }
+  return list.array();
+}
+
+std::string settings_json(const std::vector<SettingValue>& settings) {
+  JsonParts list;
+  for (const SettingValue& setting : settings) {
+    JsonParts json;
+    json.text_member("key", setting.key);
+    json.text_member("value", setting.value);
+    json.text_member("origin", setting.origin);
+    list.add(json.object());
+  }
+  return list.array();
+}
+
+}  // namespace
+
+std::string to_json(const Snapshot& snapshot, const Rates& rates, const std::vector<SettingValue>& settings,
+                    std::chrono::nanoseconds now) {
+  const Stats& stats = snapshot.stats;
+  JsonParts processes;
+  processes.member("host", number(stats.host));
+  processes.member("supervisor", number(stats.supervisor));
+  processes.member("master", number(stats.master));
+  JsonParts json;
+  json.member("schema", number(kStatsSchema));
+  json.text_member("time", utc_text(std::chrono::system_clock::now()));
+  json.text_member("pipeline", stats.pipeline);
+  json.text_member("version", stats.version);
+  json.text_member("state", stats.state);
+  json.member("uptime_seconds", seconds(time_since(stats.started.count(), now)));
+  json.member("window_seconds", rates.covered().count() != 0 ? seconds(rates.covered()) : kNone);
+  json.member("processes", processes.object());
+  json.member("masters", number(stats.masters));
+  json.member("dead_letters", number(stats.dead_letters()));
+  json.text_member("reports", stats.reports);
+  json.member("reports_lost", number(stats.reports_lost));
+  json.member("observers_refused", number(stats.observers_refused));
+  json.member("problems", number(stats.problem_count));
+  json.member("pages_looked_at", number(stats.pages_looked_at));
+  json.member("pages_elsewhere", number(stats.pages_elsewhere));
+  json.member("stages", stages_json(stats, rates, now));
+  json.member("lanes", lanes_json(snapshot.lanes));
+  json.member("settings", settings_json(settings));
+  return json.object();
+}
+
+}  // namespace sluice::detail

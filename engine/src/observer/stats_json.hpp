@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: Apache-2.0
+// The statistics of a pipeline as JSON, for programs: docs/reference/stats.md describes every member.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include <sluice/observer.hpp>
+
+#include "observer/rates.hpp"
+
+namespace sluice::detail {
+
+// Raised when a member goes away or means something else; a new member does not raise it.
+inline constexpr int kStatsSchema = 1;
+
+// One object in one line, without a line end. `now` is the time of the snapshot on CLOCK_MONOTONIC; what `rates` has
+// nothing of is null. Pure but for the time of day.
+std::string to_json(const Snapshot& snapshot, const Rates& rates, const std::vector<SettingValue>& settings,
+                    std::chrono::nanoseconds now);
+
+}  // namespace sluice::detail

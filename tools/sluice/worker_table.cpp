@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "worker_table.hpp"
+
+#include <fmt/format.h>
+
+#include "observer/stage_table.hpp"
+
+namespace sluice::command {
+namespace {
+
+std::string percent(std::optional<double> share) {
+  return share ? fmt::format("{:.0f}%", *share * 100) : "-";
+}
+
+std::string memory_text(const WorkerStats& worker) {
+  return worker.usage ? fmt::format("{:.1f}M", static_cast<double>(worker.usage->own_bytes) / (1 << 20))
+                      : "-";
+}
+
+std::string line_of(const WorkerStats& worker, bool source, const std::optional<detail::WorkerRates>& rates) {
+  const auto share = [&](double detail::WorkerRates::*which) {
+    return percent(rates ? std::optional{(*rates).*which} : std::nullopt);
+  };
+  std::string rate = "-";
+  if (rates) rate = detail::rate_text(source ? rates->out_per_second : rates->in_per_second);
+  return fmt::format("{:<13} {:>7} {:>5} {:>12} {:>9} {:>4} {:>4} {:>4} {:>7}  {}\n", worker.name, worker.pid,
+                     worker.place, source ? worker.events_out : worker.events_in, rate,
+                     share(&detail::WorkerRates::busy), share(&detail::WorkerRates::waiting),
+                     share(&detail::WorkerRates::full), memory_text(worker),
+                     worker.finished ? "finished" : worker.verdict);
+}
+
+std::string death_of(const WorkerStats& worker) {
+  if (worker.last_death.empty()) return {};
+  std::string text = fmt::format("{:<13} {} restart{}; the last death: {}", "", worker.restarts,
+                                 worker.restarts == 1 ? "" : "s", worker.last_death);
+  if (worker.last_signal != 0) text += fmt::format(", signal {}", worker.last_signal);
+  return text + "\n";
+}
+
+}  // namespace
+
+std::string worker_table(const Stats& stats, const detail::Rates& rates) {
+  std::string text = fmt::format("{:<13} {:>7} {:>5} {:>12} {:>9} {:>4} {:>4} {:>4} {:>7}  {}\n", "worker",
+                                 "pid", "place", "events", "rate", "busy", "wait", "full", "memory", "state");
+  for (std::size_t s = 0; s < stats.stages.size(); ++s) {
+    const StageStats& stage = stats.stages[s];
+    for (std::size_t w = 0; w < stage.workers.size(); ++w) {
+      text += line_of(stage.workers[w], stage.source, rates.of(s, w));
+      text += death_of(stage.workers[w]);
+    }
+  }
+  return text;
+}
+
+}  // namespace sluice::command
