@@ -123,17 +123,19 @@ std::string arguments_and_environment() {
   return text;
 }
 
+std::string arguments_of_the_host;
+
 class ProcessNames : public WithProcesses {};
 
 TEST_F(ProcessNames, SayPipelineAndWorkerAndLeaveTheHostAndItsArgumentsAlone) {
   const std::string host = command_line_of(::getpid());
   const std::string comm = name_of_process(::getpid());
-  const std::string before = arguments_and_environment();
+  arguments_of_the_host = arguments_and_environment();
   Pipeline pipeline{"named"};
   pipeline.inlet<Item>("in")
       .to("look",
-          [&before](const Item& item, Output<Item>& out) {
-            out.push({arguments_and_environment() == before ? 1U : 0U, item.number});
+          [](const Item& item, Output<Item>& out) {
+            out.push({arguments_and_environment() == arguments_of_the_host ? 1U : 0U, item.number});
           })
       .outlet("out");
   Engine engine{pipeline, test_settings()};

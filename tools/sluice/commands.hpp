@@ -19,6 +19,8 @@ void add_chaos(CLI::App& program, std::vector<std::string> behind_dashes, int& s
 void add_dead(CLI::App& program, std::vector<std::string> behind_dashes);
 void add_stats(CLI::App& program);
 void add_ps(CLI::App& program);
+// Where there is libmicrohttpd.
+void add_serve(CLI::App& program);
 // `plan` and `topo`; its exit status says whether the plan holds. What stands behind "--" are the arguments of the program
 // whose pipeline is planned for.
 void add_plan(CLI::App& program, std::vector<std::string> behind_dashes, int& status);

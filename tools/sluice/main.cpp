@@ -61,6 +61,9 @@ int run(int argc, char** argv) {
   sluice::command::add_plan(program, behind_dashes, status);
   sluice::command::add_stats(program);
   sluice::command::add_ps(program);
+#ifdef SLUICE_SERVES
+  sluice::command::add_serve(program);
+#endif
   sluice::command::add_ends(program);
   sluice::command::add_calibrate(program);
   sluice::command::add_doctor(program, status);

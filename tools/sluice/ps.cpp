@@ -114,12 +114,12 @@ std::string table_of(const Listed& listed) {
   const auto up =
       std::chrono::duration_cast<std::chrono::seconds>(detail::monotonic_now() - listed.stats.started);
   text += fmt::format(": {} since {} s, Sluice {}\n", listed.stats.state, up.count(), listed.stats.version);
-  text += fmt::format("  {:<20} {:>8}  {:<15} {:>9} {:>10}  {}\n", "process", "pid", "state", "cpu", "memory",
-                      "place");
+  text += fmt::format("  {:<20} {:>8}  {:<15} {:>9} {:>10}{}\n", "process", "pid", "state", "cpu", "memory",
+                      "  place");
   for (const Row& row : listed.rows) {
-    text += fmt::format("  {:<20} {:>8}  {:<15} {:>9} {:>10}  {}\n", row.name,
+    text += fmt::format("  {:<20} {:>8}  {:<15} {:>9} {:>10}{}{}\n", row.name,
                         row.pid != 0 ? std::to_string(row.pid) : "-", row.state, seconds_text(row.usage),
-                        memory_text(row.usage), row.place);
+                        memory_text(row.usage), row.place.empty() ? "" : "  ", row.place);
   }
   return text;
 }

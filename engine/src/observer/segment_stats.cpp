@@ -76,9 +76,9 @@ void read_place(const PlaceEntry& entry, WorkerStats& stats) {
 
 TimeStats time_of(const WorkerEntry& entry) {
   constexpr auto kRelaxed = std::memory_order_relaxed;
-  // Times that can be subtracted, whatever stands there.
-  constexpr std::uint64_t kMost = std::uint64_t{1} << 62U;
   const auto read = [](const std::atomic<std::uint64_t>& ns) {
+    // Times that can be subtracted, whatever stands there.
+    constexpr std::uint64_t kMost = std::uint64_t{1} << 62U;
     return std::chrono::nanoseconds{static_cast<std::int64_t>(std::min(ns.load(kRelaxed), kMost))};
   };
   return {read(entry.watched_ns), read(entry.busy_ns), read(entry.waiting_ns), read(entry.full_ns),

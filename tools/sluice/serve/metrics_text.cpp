@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "serve/metrics_text.hpp"
+
+#include <algorithm>
+#include <functional>
+#include <string_view>
+
+#include <fmt/format.h>
+
+namespace sluice::command {
+namespace {
+
+// As the value of a label: backslash, quote and line end. Source: "Text-based format" of the Prometheus documentation.
+std::string escaped(std::string_view text) {
+  std::string result;
+  for (const char character : text) {
+    if (character == '\n') {
+      result.append("\\n");
+      continue;
+    }
+    if (character == '"' || character == '\\') result.append(1, '\\');
+    result.append(1, character);
+  }
+  return result;
+}
+
+class Families {
+ public:
+  explicit Families(const std::vector<Exposed>& pipelines) : pipelines_{pipelines} {
+    for (const Exposed& each : pipelines) {
+      labels_.emplace_back();
+      for (const StageStats& stage : each.stats.stages) {
+        for (const WorkerStats& worker : stage.workers) {
+          labels_.back().push_back(fmt::format("pipeline=\"{}\",stage=\"{}\",worker=\"{}\"",
+                                               escaped(each.name), escaped(stage.name),
+                                               escaped(worker.name)));
+        }
+      }
+    }
+  }
+
+  template <class Value>
+  void of_pipeline(std::string_view name, std::string_view type, std::string_view help, Value&& value) {
+    head(name, type, help);
+    for (const Exposed& each : pipelines_)
+      fmt::format_to(to(), "{}{{pipeline=\"{}\"}} {}\n", name, escaped(each.name), value(each));
+  }
+  template <class Value>
+  void of_worker(std::string_view name, std::string_view type, std::string_view help, Value&& value) {
+    head(name, type, help);
+    each_worker([&](const std::string& labels, const WorkerStats& worker, std::size_t) {
+      fmt::format_to(to(), "{}{{{}}} {}\n", name, labels, value(worker));
+    });
+  }
+  void info() {
+    head("sluice_pipeline_info", "gauge", "1; the label has the version of Sluice that runs the pipeline.");
+    for (const Exposed& each : pipelines_) {
+      fmt::format_to(to(), "sluice_pipeline_info{{pipeline=\"{}\",version=\"{}\"}} 1\n", escaped(each.name),
+                     escaped(each.stats.version));
+    }
+  }
+  void seconds() {
+    constexpr std::string_view kName = "sluice_worker_seconds_total";
+    head(kName, "counter", "How the time of the worker was spent, as the watchdog saw it.");
+    each_worker([&](const std::string& labels, const WorkerStats& worker, std::size_t) {
+      const TimeStats& time = worker.time;
+      const auto line = [&](std::string_view state, std::chrono::nanoseconds spent) {
+        fmt::format_to(to(), "{}{{{},state=\"{}\"}} {:.3f}\n", kName, labels, state,
+                       std::chrono::duration<double>(spent).count());
+      };
+      line("busy", time.busy);
+      line("waiting", time.waiting);
+      line("full", time.full);
+      line("outside", time.outside);
+    });
+    head("sluice_worker_watched_seconds_total", "counter",
+         "All the time in which the watchdog has looked at the worker.");
+    each_worker([&](const std::string& labels, const WorkerStats& worker, std::size_t) {
+      fmt::format_to(to(), "sluice_worker_watched_seconds_total{{{}}} {:.3f}\n", labels,
+                     std::chrono::duration<double>(worker.time.watched).count());
+    });
+  }
+  void memory() {
+    constexpr std::string_view kName = "sluice_worker_anonymous_memory_bytes";
+    head(kName, "gauge", "Anonymous memory of the worker's process; the segment is not in it.");
+    std::size_t pipeline = 0;
+    for (const Exposed& each : pipelines_) {
+      for (std::size_t worker = 0; worker < labels_[pipeline].size(); ++worker) {
+        const auto bytes = worker < each.memory.size() ? each.memory[worker] : std::nullopt;
+        fmt::format_to(to(), "{}{{{}}} {}\n", kName, labels_[pipeline][worker], bytes.value_or(0));
+      }
+      ++pipeline;
+    }
+  }
+  std::string text() && { return std::move(text_); }
+
+ private:
+  std::back_insert_iterator<std::string> to() { return std::back_inserter(text_); }
+  void head(std::string_view name, std::string_view type, std::string_view help) {
+    fmt::format_to(to(), "# HELP {} {}\n# TYPE {} {}\n", name, help, name, type);
+  }
+  template <class Do>
+  void each_worker(Do&& act) {
+    for (std::size_t pipeline = 0; pipeline < pipelines_.size(); ++pipeline) {
+      std::size_t index = 0;
+      for (const StageStats& stage : pipelines_[pipeline].stats.stages) {
+        for (const WorkerStats& worker : stage.workers) {
+          act(labels_[pipeline][index], worker, index);
+          ++index;
+        }
+      }
+    }
+  }
+
+  const std::vector<Exposed>& pipelines_;
+  std::vector<std::vector<std::string>> labels_;  // Of each pipeline's workers.
+  std::string text_;
+};
+
+void add_pipelines(Families& families) {
+  const auto of = [](auto member) { return [member](const Exposed& each) { return each.stats.*member; }; };
+  families.info();
+  families.of_pipeline("sluice_pipeline_start_time_seconds", "gauge",
+                       "When this life of the pipeline began, since 1970.",
+                       [](const Exposed& each) { return fmt::format("{:.3f}", each.start_time); });
+  families.of_pipeline("sluice_pipeline_running", "gauge", "1 while the pipeline runs.",
+                       [](const Exposed& each) { return each.stats.state == "running" ? 1 : 0; });
+  families.of_pipeline("sluice_pipeline_ready", "gauge", "1 while every stage has a worker at work.",
+                       [](const Exposed& each) { return is_ready(each.stats) ? 1 : 0; });
+  families.of_pipeline("sluice_masters_total", "counter",
+                       "Masters that there have been: one, and one for each that died.", of(&Stats::masters));
+  families.of_pipeline("sluice_observers_refused_total", "counter",
+                       "Observers of other users that were refused.", of(&Stats::observers_refused));
+  families.of_pipeline("sluice_reports_lost_total", "counter", "Reports that could not be written.",
+                       of(&Stats::reports_lost));
+  families.of_pipeline("sluice_problems_total", "counter", "Problems that handlers have reported.",
+                       of(&Stats::problem_count));
+}
+
+void add_counters(Families& families) {
+  const auto of = [](auto member) { return [member](const WorkerStats& worker) { return worker.*member; }; };
+  const auto counter = [&](std::string_view name, std::string_view help, auto member) {
+    families.of_worker(name, "counter", help, of(member));
+  };
+  counter("sluice_worker_events_in_total", "Events taken, committed; of a source, its calls.",
+          &WorkerStats::events_in);
+  counter("sluice_worker_events_out_total", "Events published, committed.", &WorkerStats::events_out);
+  counter("sluice_worker_batches_total", "Commits.", &WorkerStats::batches);
+  counter("sluice_worker_events_dropped_total", "Events that a full lane's policy gave up.",
+          &WorkerStats::dropped);
+  counter("sluice_worker_events_shed_total", "Events given up since the worker that they were for is shed.",
+          &WorkerStats::shed);
+  counter("sluice_worker_dead_letters_total", "Events that killed the worker too often, or were refused.",
+          &WorkerStats::dead_letters);
+  counter("sluice_worker_restarts_total", "Replacements of the worker.", &WorkerStats::restarts);
+  counter("sluice_worker_starved_total", "Times it was kept from a processor for long.",
+          &WorkerStats::starved);
+  counter("sluice_worker_displaced_total", "Times it was found away from its place.",
+          &WorkerStats::displaced);
+  counter("sluice_worker_full_waits_total", "Times it waited for room in a lane.", &WorkerStats::full_waits);
+}
+
+}  // namespace
+
+bool is_at_work(const WorkerStats& worker) {
+  if (worker.finished) return true;
+  return worker.pid != 0 && !worker.lives.empty() && worker.lives.back().ready.count() != 0;
+}
+
+bool is_ready(const Stats& stats) {
+  return stats.state == "running" &&
+         std::all_of(stats.stages.begin(), stats.stages.end(), [](const StageStats& stage) {
+           return std::any_of(stage.workers.begin(), stage.workers.end(), is_at_work);
+         });
+}
+
+std::string metrics_text(const std::vector<Exposed>& pipelines) {
+  Families families{pipelines};
+  add_pipelines(families);
+  add_counters(families);
+  families.seconds();
+  families.of_worker("sluice_worker_up", "gauge", "1 while the worker is at work, or has finished.",
+                     [](const WorkerStats& worker) { return is_at_work(worker) ? 1 : 0; });
+  families.of_worker("sluice_worker_waits_outside", "gauge", "1 while the worker waits for the outside.",
+                     [](const WorkerStats& worker) { return worker.outside.empty() ? 0 : 1; });
+  families.of_worker("sluice_worker_lane_occupancy_ratio", "gauge",
+                     "How full the fullest lane is that the worker takes from.",
+                     [](const WorkerStats& worker) { return fmt::format("{:.4f}", worker.occupancy); });
+  families.of_worker("sluice_worker_region_bytes", "gauge",
+                     "Its part of the segment: state, undo log, the lanes that it fills.",
+                     [](const WorkerStats& worker) { return worker.region_bytes; });
+  families.memory();
+  return std::move(families).text();
+}
+
+}  // namespace sluice::command

@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "serve/watched_pipelines.hpp"
+
+#include <algorithm>
+#include <cstdio>
+#include <set>
+#include <unistd.h>
+
+#include <fmt/format.h>
+
+#include <sluice/detail/clock.hpp>
+#include <sluice/error.hpp>
+
+#include "observer/observer_socket.hpp"
+
+namespace sluice::command {
+namespace {
+
+// Resident pages less those of files and shared memory. Source: proc(5), statm.
+std::optional<std::uint64_t> anonymous_bytes(int pid) {
+  if (pid <= 0) return std::nullopt;
+  const std::string path = fmt::format("/proc/{}/statm", pid);
+  std::FILE* file = std::fopen(path.c_str(), "re");
+  if (file == nullptr) return std::nullopt;
+  unsigned long resident = 0;
+  unsigned long shared = 0;
+  const int read = std::fscanf(file, "%*u %lu %lu", &resident, &shared);
+  std::fclose(file);
+  if (read != 2) return std::nullopt;
+  return (resident - std::min(resident, shared)) * static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
+}
+
+Exposed exposed(const Observer& observer) {
+  Exposed each;
+  each.stats = observer.stats();
+  each.name = each.stats.pipeline;
+  const auto age = detail::monotonic_now() - each.stats.started;
+  each.start_time =
+      std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch() - age).count();
+  for (const StageStats& stage : each.stats.stages) {
+    for (const WorkerStats& worker : stage.workers)
+      each.memory.push_back(anonymous_bytes(worker.pid));
+  }
+  return each;
+}
+
+}  // namespace
+
+std::vector<std::string> WatchedPipelines::sockets() {
+  const std::vector<RunningPipeline> running = Observer::running();
+  std::vector<std::string> found;
+  missing_.clear();
+  if (names_.empty()) {
+    for (const RunningPipeline& each : running)
+      found.push_back(each.socket);
+  }
+  for (const std::string& name : names_) {
+    const std::size_t before = found.size();
+    if (name.find('/') != std::string::npos) found.push_back(name);
+    for (const RunningPipeline& each : running) {
+      if (each.name == name || each.name.substr(0, each.name.rfind('.')) == detail::file_name_of(name))
+        found.push_back(each.socket);
+    }
+    if (found.size() == before) missing_.push_back(name);
+  }
+  return found;
+}
+
+const Observer* WatchedPipelines::attached(const std::string& socket) {
+  const auto known = observers_.find(socket);
+  // That it is open says that supervisor or master live; a connection that is not taken is closed with this line.
+  const bool lives =
+      static_cast<bool>(detail::connect_to_observer_socket(socket, std::chrono::milliseconds{0})) ||
+      errno == EAGAIN;
+  if (known != observers_.end()) {
+    if (lives && !known->second.over()) return &known->second;
+    observers_.erase(known);
+  }
+  if (!lives) return nullptr;
+  try {
+    return &observers_.emplace(socket, Observer::attach(socket)).first->second;
+  } catch (const Error&) {
+    return nullptr;
+  }
+}
+
+std::vector<Exposed> WatchedPipelines::look() {
+  std::vector<Exposed> seen;
+  const std::vector<std::string> now = sockets();
+  std::erase_if(observers_, [&](const auto& known) {
+    return std::find(now.begin(), now.end(), known.first) == now.end();
+  });
+  for (const std::string& socket : now) {
+    const Observer* observer = attached(socket);
+    if (observer != nullptr) {
+      seen.push_back(exposed(*observer));
+    } else if (!names_.empty()) {
+      missing_.push_back(socket);
+    }
+  }
+  // Of one name several may run: then the pids of their hosts tell them apart.
+  std::multiset<std::string> names;
+  for (const Exposed& each : seen)
+    names.insert(each.name);
+  for (Exposed& each : seen) {
+    if (names.count(each.name) > 1) each.name = fmt::format("{}.{}", each.stats.pipeline, each.stats.host);
+  }
+  return seen;
+}
+
+}  // namespace sluice::command
