@@ -19,6 +19,7 @@
 #include <sluice/units.hpp>
 
 #include "log_above_table.hpp"
+#include "service_manager.hpp"
 
 namespace sluice {
 
@@ -198,6 +199,7 @@ struct Company {
   std::chrono::nanoseconds interval;  // Of the live table.
   bool live;
   const std::string& segment_path;
+  ServiceManager& manager;
 };
 void accompany(Engine& engine, const Company& how, LogAboveTable* log, Chaos* chaos,
                const std::function<void()>& tick) {
@@ -212,8 +214,10 @@ void accompany(Engine& engine, const Company& how, LogAboveTable* log, Chaos* ch
   while (!wait_for(engine, chaos == nullptr ? pause : std::min(pause, chaos->time_to_next()))) {
     if (tick) tick();
     if (chaos != nullptr) chaos->tick();
+    how.manager.alive();
     if (interrupts > 0 && !ending) {
       ending = true;
+      how.manager.stopping();
       table.clear();
       begin_to_end(engine, !how.segment_path.empty());
     }
@@ -266,7 +270,10 @@ int run(Engine& engine, const StandardOptions& options, const Settings& settings
     if (options.placement) std::fputs(engine.placement().c_str(), stdout);
     std::fflush(stdout);
     ChaosAround chaos{options, restart_budget};
-    accompany(engine, {interval, live, segment_path}, log ? &*log : nullptr, chaos.get(), tick);
+    ServiceManager manager;
+    manager.ready(engine.stats().pipeline);
+    accompany(engine, {interval, live, segment_path, manager}, log ? &*log : nullptr, chaos.get(), tick);
+    manager.stopping();
     if (log) log->show([] {});
     chaos.end();
     const Stats stats = engine.stats();

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "service_manager.hpp"
+
+#include <cerrno>
+#include <cstddef>
+#include <cstdio>
+#include <cstdlib>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <fmt/format.h>
+
+#include <sluice/detail/clock.hpp>
+#include <sluice/error.hpp>
+#include <sluice/printable.hpp>
+
+namespace sluice::detail {
+namespace {
+
+constexpr const char* kAlive = "WATCHDOG=1";
+
+std::string variable(const char* name) {
+  const char* value = std::getenv(name);
+  return value == nullptr ? "" : value;
+}
+
+// The watchdog that the manager has for this process; zero for none. It is named by its pid, since children inherit the
+// variables.
+std::chrono::nanoseconds watchdog_asked_for() {
+  const std::string pid = variable("WATCHDOG_PID");
+  if (!pid.empty() && pid != std::to_string(::getpid())) return {};
+  return std::chrono::microseconds{std::strtoll(variable("WATCHDOG_USEC").c_str(), nullptr, 10)};
+}
+
+}  // namespace
+
+ServiceManager::ServiceManager() : path_{variable("NOTIFY_SOCKET")} {
+  if (path_.empty()) return;
+  socket_ = Descriptor{::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0)};
+  // A manager that does not read is not waited for.
+  const timeval limit{1, 0};
+  ::setsockopt(socket_.get(), SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
+  watchdog_ = watchdog_asked_for();
+}
+
+void ServiceManager::tell(const std::string& text) {
+  if (!socket_) return;
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  const std::size_t length = path_.copy(address.sun_path, sizeof(address.sun_path) - 1);
+  // A name of the abstract kind begins with a zero, for which a variable has an '@'.
+  if (address.sun_path[0] == '@') address.sun_path[0] = '\0';
+  const auto bytes = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + length);
+  if (::sendto(socket_.get(), text.data(), text.size(), MSG_NOSIGNAL,
+               reinterpret_cast<const sockaddr*>(&address), bytes) >= 0)
+    return;
+  // It does not read for the moment: what it is told again and again it may miss once.
+  if (errno == EAGAIN && text == kAlive) return;
+  std::fprintf(stderr, "remark: the service manager at %s cannot be told: %s\n", printable(path_).c_str(),
+               errno_text(errno).c_str());
+  socket_.reset();
+}
+
+void ServiceManager::ready(std::string_view pipeline) {
+  tell(fmt::format("READY=1\nSTATUS={}: all stages are at work", printable(pipeline)));
+  next_ = monotonic_now();
+}
+
+void ServiceManager::stopping() {
+  if (stopping_) return;
+  stopping_ = true;
+  tell("STOPPING=1\nSTATUS=comes to its end");
+}
+
+void ServiceManager::alive() {
+  if (watchdog_.count() <= 0 || monotonic_now() < next_) return;
+  next_ = monotonic_now() + watchdog();
+  tell(kAlive);
+}
+
+}  // namespace sluice::detail
