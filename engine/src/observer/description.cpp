@@ -20,7 +20,7 @@ namespace sluice::detail {
 namespace {
 
 constexpr std::uint64_t kDescriptionMark = 0x726576726573626f;  // "observer", as it lies in memory.
-constexpr std::uint64_t kVersion = 2;  // 1 had no version of Sluice behind it.
+constexpr std::uint64_t kVersion = 2;                           // 1 had no version of Sluice behind it.
 
 // Two programs agree on the segment only if they agree on these.
 constexpr std::uint64_t kSizes[] = {
