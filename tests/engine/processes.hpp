@@ -42,14 +42,15 @@ bool eventually(Done&& done, std::chrono::nanoseconds deadline = kDeadline) {
   return true;
 }
 
-// Settings for tests: many restarts, no pinning that the neighbours on the machine would feel, and SIGUSR2 makes a
-// worker hang.
+// Settings for tests: many restarts, no pinning that the neighbours on the machine would feel, no huge page of the
+// machine's pool, which other tests count, and SIGUSR2 makes a worker hang.
 inline Settings test_settings() {
   Settings settings;
   settings.set("restart.budget", "1000");
   settings.set("placement.policy", "none");
   settings.set("watchdog.deadline", "20s");
   settings.set("watchdog.drill", "yes");
+  settings.set("memory.huge", "never");
   return settings;
 }
 

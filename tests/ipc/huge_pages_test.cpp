@@ -38,7 +38,7 @@ TEST(HugePages, HoldTheWholePartsAndTheRestIsInSmallOnes) {
     Segment segment{"huge", kLarge, kRequired};
     EXPECT_EQ(segment.huge_bytes(kTwoMib), 4 * kMib + 4 * kMib) << "of 5 MiB two pages";
     EXPECT_EQ(segment.memory_bytes(), 9 * kMib + 4096 + 65536 + 4096) << "nothing is rounded up";
-    EXPECT_TRUE(HugePool::comes_to_have_free(free - 4)) << "they are reserved before they are touched";
+    EXPECT_LE(HugePool::free(), free - 4) << "they are reserved before they are touched";
     segment.prefault();
     EXPECT_EQ(segment.huge_remark(), "");
     segment.own(0);
@@ -63,26 +63,33 @@ TEST(HugePages, HoldTheWholePartsAndTheRestIsInSmallOnes) {
       EXPECT_TRUE(is_filled(observed));
     }
   }
-  EXPECT_TRUE(HugePool::comes_to_have_free(free));
+  EXPECT_TRUE(HugePool::gets_back(free));
 }
 
 TEST(HugePages, AreGivenBackWhenTheLastProcessIsKilled) {
   const HugePool pool{8};
   if (!pool.had()) GTEST_SKIP() << kNoHugePool;
   const std::size_t free = HugePool::free();
-  Child owner{[] {
+  int ends[2];
+  ASSERT_EQ(::pipe(ends), 0);
+  Child owner{[&ends] {
     Segment segment{"killed", kLarge, kRequired};
     segment.prefault();
-    ::pause();
+    if (::write(ends[1], "x", 1) == 1) ::pause();
     return 0;
   }};
-  EXPECT_TRUE(HugePool::comes_to_have_free(free - 4));
+  ::close(ends[1]);
+  char ready = 0;
+  EXPECT_EQ(::read(ends[0], &ready, 1), 1);
+  ::close(ends[0]);
+  EXPECT_LE(HugePool::free(), free - 4);
   owner.kill();
   EXPECT_EQ(owner.ending(), "signal 9");
-  EXPECT_TRUE(HugePool::comes_to_have_free(free));
+  EXPECT_TRUE(HugePool::gets_back(free));
 }
 
 TEST(HugePages, ThatAreRequiredAndNotThereAreAnErrorThatNamesTheCommand) {
+  const HugePool no_more{0};
   const std::array enormous{RegionSpec{HugePool::number("free_hugepages") * kHuge + 64 * kMib, {}, 4096}};
   try {
     const Segment segment{"poor", enormous, kRequired};
@@ -95,6 +102,7 @@ TEST(HugePages, ThatAreRequiredAndNotThereAreAnErrorThatNamesTheCommand) {
 }
 
 TEST(HugePages, ThatAreWelcomeAndNotThereAreSmallOnesAndItSaysWhy) {
+  const HugePool no_more{0};
   const std::array enormous{RegionSpec{HugePool::number("free_hugepages") * kHuge + 64 * kMib, {}, 4096}};
   Segment segment{"modest", enormous, kWelcome};
   EXPECT_EQ(segment.huge_bytes(kTwoMib), 0U);

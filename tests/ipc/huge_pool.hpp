@@ -21,9 +21,9 @@ class HugePool {
   explicit HugePool(std::size_t pages) {
     turn_ = ::open(kDirectory, O_RDONLY | O_CLOEXEC);
     if (turn_ < 0 || ::flock(turn_, LOCK_EX) != 0) return;
-    before_ = number("nr_hugepages");
+    before_ = set_aside();
     set(before_ + pages);
-    had_ = number("nr_hugepages") >= before_ + pages;
+    had_ = set_aside() >= before_ + pages;
   }
   ~HugePool() {
     if (turn_ < 0) return;
@@ -41,10 +41,10 @@ class HugePool {
     const std::size_t pages = number("free_hugepages");
     return pages - std::min(pages, reserved);
   }
-  // Pages are given back a moment after the last process that had them is gone; other tests take some for a while.
-  static bool comes_to_have_free(std::size_t pages) {
+  // Pages are given back a moment after the last process that had them is gone.
+  static bool gets_back(std::size_t pages) {
     const auto until = std::chrono::steady_clock::now() + std::chrono::seconds{60};
-    while (free() != pages) {
+    while (free() < pages) {
       if (std::chrono::steady_clock::now() > until) return false;
       std::this_thread::sleep_for(std::chrono::milliseconds{1});
     }
@@ -54,6 +54,13 @@ class HugePool {
     std::size_t found = 0;
     std::ifstream{std::filesystem::path{kDirectory} / file} >> found;
     return found;
+  }
+
+  // Without those that the pool has no more, but a process still has: they go with it.
+  static std::size_t set_aside() {
+    const std::size_t surplus = number("surplus_hugepages");
+    const std::size_t pages = number("nr_hugepages");
+    return pages - std::min(pages, surplus);
   }
 
  private:

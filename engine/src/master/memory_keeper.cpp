@@ -36,7 +36,8 @@ void keep(const Wiring& wiring) {
   const int error = wiring.segment().lock();
   own.lock_error.store(error, kRelaxed);
   own.memory_locked.store(error == 0 ? 1 : 0, kRelaxed);
-  while (error == 0)
+  if (error != 0) return;
+  while (true)
     ::pause();
 }
 
