@@ -66,7 +66,8 @@ class ThreadSide {
 // The worker's part: hands on what it gets, until it has handed on `events`.
 template <class Event, class Side>
 void pass_on_all(Side& side, std::uint64_t events) {
-  for (std::uint64_t passed = 0; passed < events;) {
+  std::uint64_t passed = 0;
+  while (passed < events) {
     wait_until([&] {
       return side.poll([&](const Event& event) {
         wait_until([&] { return side.push({&event, 1}) != 0; });

@@ -261,7 +261,7 @@ TEST_F(Memory, OfANamedSegmentIsTheSamePagesAfterTheNextStart) {
     auto in = engine.inlet<Item>("in");  // What was never used is not kept.
     EXPECT_EQ(in.push({1, 1}), PushResult::accepted);
     engine.park();
-    for (std::size_t at = std::size_t{4} << 20U; at < std::size_t{24} << 20U; at += 1234 * 4096)
+    for (std::size_t at = std::size_t{4} << 20U; at < std::size_t{24} << 20U; at += std::size_t{1234} * 4096)
       frames[start].push_back(frame_of(path, at));
   }
   std::filesystem::remove(path);

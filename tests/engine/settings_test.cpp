@@ -82,7 +82,7 @@ TEST(EverySetting, AcceptsItsOwnValueInEveryProfile) {
     Settings settings;
     settings.set("profile", profile);
     for (const std::string_view key : setting_keys()) {
-      const bool of_stage = key == "workers" || key == "place";
+      const bool of_stage = key == "workers" || key == "threads" || key == "place";
       const std::string value = settings.value(key, of_stage ? "parse" : "");
       Settings again;
       again.set(of_stage ? "stage.parse." + std::string{key} : std::string{key}, value);
