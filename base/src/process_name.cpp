@@ -5,7 +5,6 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
-#include <exception>
 #include <fcntl.h>
 #include <linux/prctl.h>
 #include <sys/mman.h>
@@ -104,7 +103,7 @@ void begin_command_lines(std::string_view pipeline) noexcept {
     // Half of it at most, so that the role has room.
     const std::string name = printable(pipeline);
     command_line.prefix = write_from(command_line.prefix, cut_text(name, kMostCommandLineBytes / 2));
-  } catch (const std::exception&) {
+  } catch (...) {
     // Out of memory: the role alone says enough.
   }
   command_line.prefix = write_from(command_line.prefix, " ");
@@ -126,7 +125,7 @@ std::string worker_process_name(std::string_view pipeline, std::string_view work
 void set_worker_name(std::string_view pipeline, std::string_view worker) noexcept {
   try {
     set_name(worker_process_name(pipeline, worker));
-  } catch (const std::exception&) {
+  } catch (...) {
     set_name(worker);
   }
   set_command_line(worker);

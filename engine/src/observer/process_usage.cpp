@@ -9,7 +9,6 @@
 #include <unistd.h>
 
 #include <sluice/detail/descriptor.hpp>
-#include <sluice/error.hpp>
 
 namespace sluice::detail {
 namespace {
@@ -52,7 +51,7 @@ std::optional<UsageStats> usage_of(pid_t pid, std::uint64_t identity) noexcept {
   try {
     const Descriptor pidfd = find_process(pid, identity);
     return pidfd ? usage_of(pid, pidfd) : std::nullopt;
-  } catch (const Error&) {
+  } catch (...) {
     return std::nullopt;
   }
 }
