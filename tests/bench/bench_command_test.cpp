@@ -101,7 +101,7 @@ TEST_F(TheCommand, RefusesWhatItCannotDoBeforeItRunsAnything) {
   write("cut.json", "{\"product\": \"sluice bench\"");
   write("foreign.json", "{\"a\": 1}");
   expect_refused("lan", "there is no such suite (did you mean lane?)");
-  expect_refused("everything", "there are lane, hop, pipeline");
+  expect_refused("everything", "there are lane, user, hop, pipeline");
   expect_refused("lane --json /nonexistent/a.json",
                  "cannot write /nonexistent/a.json: No such file or directory");
   expect_refused("lane --html /proc", "cannot write /proc: Is a directory");

@@ -25,6 +25,7 @@ class ServeCommand {
       : said_{std::move(said)}, child_{[&] {
           arguments.insert(arguments.begin(), {SLUICE_PROGRAM, "serve"});
           std::vector<char*> words;
+          words.reserve(arguments.size() + 1);
           for (std::string& argument : arguments)
             words.push_back(argument.data());
           words.push_back(nullptr);
