@@ -276,26 +276,25 @@ MarketRuns& market_runs() {
   return runs;
 }
 
-void measure_market(benchmark::State& state, ChildRun (MarketRuns::*run_once)() const) {
+void measure_market(benchmark::State& state, bool of_one_thread) {
   // The other program's files, to be compared with, are there from the first round on.
   static const ChildRun first = market_runs().single_thread();
   for ([[maybe_unused]] auto _ : state) {
-    const ChildRun run = (market_runs().*run_once)();
+    const ChildRun run = of_one_thread ? market_runs().single_thread() : market_runs().pipeline();
     if (!first.problem.empty()) return state.SkipWithError(first.problem.c_str());
     if (!run.problem.empty()) return state.SkipWithError(run.problem.c_str());
     state.counters["cpu_s"] = run.cpu_s;
   }
   state.SetLabel(market_runs().capture());
-  if (run_once != &MarketRuns::pipeline) return;
+  if (of_one_thread) return;
   if (const std::string file = market_runs().difference(); !file.empty())
     state.SkipWithError(("the pipeline and the program of one thread disagree: " + file).c_str());
 }
 
 void add_all(const Options& options) {
   market_runs();  // Made before anything is measured.
-  add_once("market/sluice", [](benchmark::State& state) { measure_market(state, &MarketRuns::pipeline); });
-  add_once("market/baseline:single_thread",
-           [](benchmark::State& state) { measure_market(state, &MarketRuns::single_thread); });
+  add_once("market/sluice", [](benchmark::State& state) { measure_market(state, false); });
+  add_once("market/baseline:single_thread", [](benchmark::State& state) { measure_market(state, true); });
   add_fan_outs(options);
 #ifdef SLUICE_BENCH_WIDE
   add_wide(options);

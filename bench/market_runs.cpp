@@ -66,8 +66,10 @@ ChildRun MarketRuns::run(std::vector<std::string> command, const std::string& ou
   return run_program(command);
 }
 
-ChildRun MarketRuns::pipeline() const {
-  return run({program("market")}, "pipeline", "--input");
+ChildRun MarketRuns::pipeline(const std::vector<std::string>& options) const {
+  std::vector<std::string> command{program("market")};
+  command.insert(command.end(), options.begin(), options.end());
+  return run(std::move(command), "pipeline", "--input");
 }
 
 ChildRun MarketRuns::single_thread() const {

@@ -19,7 +19,7 @@ class MarketRuns {
   MarketRuns(const MarketRuns&) = delete;
   MarketRuns& operator=(const MarketRuns&) = delete;
 
-  ChildRun pipeline() const;
+  ChildRun pipeline(const std::vector<std::string>& options = {}) const;
   ChildRun single_thread() const;
   // Which output differs between the last runs of both, byte by byte; empty when none does.
   std::string difference() const;

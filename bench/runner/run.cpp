@@ -40,6 +40,7 @@ constexpr std::array kSuites = {
           "How long is an event under way, at a load that does not wait for the answers?"},
     Suite{"recovery", 150s, 15s, "How soon does a replacement work, and what do the others notice?"},
     Suite{"scale", 100s, 12s, "What do many lanes and many workers cost that have nothing to do?"},
+    Suite{"placement", 120s, 20s, "What does a plan gain over workers that float, and over worse plans?"},
     Suite{"connect", 60s, 15s, "What do exactly-once rows in a database cost beside a plain program's?"},
     Suite{"peers", 200s, 18s, "How do a lane, and the whole engine, stand beside what others have built?"},
 };

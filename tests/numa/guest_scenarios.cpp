@@ -8,6 +8,7 @@
 
 #include <sluice/pinning/topology.hpp>
 
+#include "guest_heal.hpp"
 #include "guest_machine.hpp"
 #include "guest_pipeline.hpp"
 
@@ -168,6 +169,9 @@ std::span<const Scenario> scenarios() {
       {"siblings-last", siblings_last},
       {"memoryless", memoryless},
       {"quota", quota},
+      {"rewritten-mask", rewritten_mask},
+      {"rewritten-cpuset", rewritten_cpuset},
+      {"cpu-goes-offline", cpu_goes_offline},
   };
   return kScenarios;
 }

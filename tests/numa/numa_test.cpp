@@ -56,6 +56,13 @@ TEST_F(Numa, TwoStagesRunSideBySide) {
   expect_scenario("two-stages", 18);
 }
 
+TEST_F(Numa, LanesOfTheHostHaveItsName) {
+  EXPECT_TRUE(std::any_of(console().lines.begin(), console().lines.end(), [](const std::string& line) {
+    return line.starts_with("numa two-stages ") &&
+           line.find(" ok lane host to parse/0: ") != std::string::npos;
+  }));
+}
+
 TEST_F(Numa, StagesHaveTheirWorkersOnOneCoreEachAcrossPackages) {
   expect_scenario("stages-with-counts", 40);
 }
@@ -78,6 +85,18 @@ TEST_F(Numa, WorkersOnTheNodeWithoutMemoryHaveTheNearestNodes) {
 
 TEST_F(Numa, QuotaOfAControlGroupIsSeen) {
   expect_scenario("quota", 5);
+}
+
+TEST_F(Numa, MaskThatIsRewrittenIsPutBack) {
+  expect_scenario("rewritten-mask", 34);
+}
+
+TEST_F(Numa, CpusetThatShrinksAndGrowsMovesTheWorkersThereAndBack) {
+  expect_scenario("rewritten-cpuset", 36);
+}
+
+TEST_F(Numa, CpuThatGoesOfflineIsLeft) {
+  expect_scenario("cpu-goes-offline", 20);
 }
 
 // The tests of the bindings themselves, where nodes are several.
