@@ -18,20 +18,12 @@ using fuzz::require;
 constexpr std::uint64_t kCapacity = 512;
 
 struct Lane {
-  ipc::LaneMemory memory() { return {&producer, &consumer, ring, kCapacity}; }
+  ipc::LaneMemory memory() { return {&producer, &consumer, ring.get(), kCapacity}; }
 
   ipc::ProducerLine producer{};
   ipc::ConsumerLine consumer{};
-  // From the heap: a byte beyond the second half is found out. What the two halves show differs here. The same for all
-  // inputs, with zeros at the start of each.
-  std::byte* ring = emptied_ring();
-
- private:
-  static std::byte* emptied_ring() {
-    static const std::unique_ptr<std::byte[]> bytes{new std::byte[2 * kCapacity]};
-    std::fill_n(bytes.get(), 2 * kCapacity, std::byte{0});
-    return bytes.get();
-  }
+  // From the heap: a byte beyond the second half is found out. What the two halves show differs here.
+  std::unique_ptr<std::byte[]> ring{new std::byte[2 * kCapacity]()};
 };
 
 std::span<std::byte> raw(auto& line) {
@@ -61,7 +53,7 @@ void consume(Lane& lane, fuzz::Bytes& input) {
         scribble(input, raw(lane.producer));
         break;
       case 1:
-        scribble(input, {lane.ring, 2 * kCapacity});
+        scribble(input, {lane.ring.get(), 2 * kCapacity});
         break;
       case 2: {
         const std::uint64_t readable = consumer.readable();
@@ -121,7 +113,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   input.fill(raw(lane.producer));
   input.fill(raw(lane.consumer));
   if (consumes) {
-    input.fill({lane.ring, 128});
+    input.fill({lane.ring.get(), 128});
     consume(lane, input);
   } else {
     produce(lane, input);
