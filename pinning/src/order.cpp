@@ -8,6 +8,8 @@
 #include <tuple>
 #include <utility>
 
+#include "usable.hpp"
+
 namespace sluice::pinning {
 namespace {
 
@@ -39,14 +41,6 @@ std::vector<Units> groups_of(const Units& units, std::size_t depth) {
 
 void append(Units& units, const Units& more) {
   units.insert(units.end(), more.begin(), more.end());
-}
-
-Units without(const Units& units, const Units& taken) {
-  Units rest;
-  for (const ProcessingUnit& unit : units) {
-    if (std::find(taken.begin(), taken.end(), unit) == taken.end()) rest.push_back(unit);
-  }
-  return rest;
 }
 
 // The smallest group that has room for `count`, the first of equals; none if none has.

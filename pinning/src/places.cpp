@@ -30,10 +30,6 @@ Units around(const ProcessingUnit& unit, const Units& usable) {
   return select(usable, [&](const ProcessingUnit& other) { return same_domain(unit, other); });
 }
 
-Units without(const Units& units, const Units& others) {
-  return pinning::without(units, set_of(others));
-}
-
 bool pins(Policy policy) {
   return policy != Policy::none && policy != Policy::floating;
 }

@@ -70,6 +70,10 @@ Units without(const Units& units, const CpuSet& others) {
   return select(units, [&](const ProcessingUnit& unit) { return !others.contains(unit.os_index); });
 }
 
+Units without(const Units& units, const Units& others) {
+  return without(units, set_of(others));
+}
+
 Units first_of_each_core(const Units& units) {
   return select(units, [&](const ProcessingUnit& unit) {
     return std::none_of(units.begin(), units.end(), [&](const ProcessingUnit& other) {

@@ -22,6 +22,7 @@ struct Usable {
 
 CpuSet set_of(const Units& units);
 Units without(const Units& units, const CpuSet& others);
+Units without(const Units& units, const Units& others);
 // Of each core its first unit among these.
 Units first_of_each_core(const Units& units);
 Units select(const Units& units, auto&& wanted) {
