@@ -206,7 +206,7 @@ void add_chains(const Options& options) {
       const Chain chain{stages, turns, turns == 0 ? events : events / 4};
       for (const auto& [subject, said] : subjects(text_of(chain))) {
         add_once(fmt::format("chain/{}/stages:{},work:{}", subject, stages, turns == 0 ? "none" : "300ns"),
-                 [chain, said](benchmark::State& state) {
+                 [chain, said = said](benchmark::State& state) {
                    measure(
                        state, [&] { return run_engine(pipeline_of(chain), said); }, chain.events,
                        chain.events * (chain.events - 1) / 2);
@@ -220,7 +220,7 @@ void add_all(const Options& options) {
   market_runs();  // Made before anything is measured.
   add_chains(options);
   for (const auto& [subject, said] : subjects(kMarket))
-    add_once("market/" + subject, [said](benchmark::State& state) { measure_market(state, said); });
+    add_once("market/" + subject, [said = said](benchmark::State& state) { measure_market(state, said); });
 }
 
 }  // namespace
