@@ -50,41 +50,66 @@ class HostGuide : public WithProcesses {
     return 0;
   }
 
+  pid_t fork_host(std::uint64_t count) const {
+    std::fflush(nullptr);
+    const pid_t host = ::fork();
+    if (host != 0) return host;
+    ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+    try {
+      ::_exit(live(count));
+    } catch (const Error&) {
+      ::_exit(1);
+    } catch (...) {
+      ::_exit(2);
+    }
+  }
+
+  std::uint64_t answers_written() const {
+    std::error_code absent;
+    const std::uintmax_t bytes = fs::file_size(answers(), absent);
+    return absent ? 0 : bytes / sizeof(Answer);
+  }
+
   fs::path directory_;
 };
 
+// When a host is killed: once it has that many more answers than it began with, and this much later.
+struct Moment {
+  std::uint64_t more_answers;
+  std::chrono::microseconds later;
+};
+
+// The first ones have most of their work in front of them then; others die while they start, or take it up again.
+Moment draw_moment(std::mt19937& random, std::uint64_t count) {
+  const std::uint64_t more = random() % 3 == 0 ? 0 : 1 + random() % (count / 32);
+  return {more, std::chrono::microseconds{random() % 5000}};
+}
+
 TEST_F(HostGuide, HasEachAnswerOnceHoweverOftenItIsKilled) {
-  constexpr std::uint64_t kCount = 150'000;
+  constexpr std::uint64_t kCount = 300'000;
+  constexpr unsigned kKills = 15;
   const unsigned seed = std::random_device{}();
   SCOPED_TRACE(seed);
   std::mt19937 random{seed};
   bool done = false;
   unsigned killed = 0;
   for (int life = 0; life < 1000 && !done; ++life) {
-    std::fflush(nullptr);
-    const pid_t host = ::fork();
-    if (host == 0) {
-      ::prctl(PR_SET_PDEATHSIG, SIGKILL);
-      try {
-        ::_exit(live(kCount));
-      } catch (const Error&) {
-        ::_exit(1);
-      } catch (...) {
-        ::_exit(2);
-      }
-    }
-    const auto until = std::chrono::steady_clock::now() + std::chrono::milliseconds{20 + random() % 80};
+    const Moment moment = draw_moment(random, kCount);
+    const std::uint64_t enough = answers_written() + moment.more_answers;
+    const pid_t host = fork_host(kCount);
     int status = 0;
     bool ended = false;
     // Enough is enough: the last one may go on.
-    while (!ended && (killed >= 15 || std::chrono::steady_clock::now() < until)) {
+    while (!ended && (killed >= kKills || answers_written() < enough)) {
       ended = ::waitpid(host, &status, WNOHANG) == host;
-      if (!ended) std::this_thread::sleep_for(1ms);
+      if (!ended) std::this_thread::sleep_for(200us);
     }
     if (!ended) {
-      ++killed;
+      std::this_thread::sleep_for(moment.later);
       ::kill(host, SIGKILL);
       ::waitpid(host, &status, 0);
+      // It may have come to its end just before.
+      if (WIFSIGNALED(status)) ++killed;
     }
     ASSERT_FALSE(WIFEXITED(status) && WEXITSTATUS(status) == 2);
     done = WIFEXITED(status) && WEXITSTATUS(status) == 0;
