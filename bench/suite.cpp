@@ -68,6 +68,10 @@ int run_suite(int argc, char** argv, unsigned units, void (*add_all)(const Optio
   // Inherited ignored from some shells and supervisors: the kernel then keeps no account of children.
   std::signal(SIGCHLD, SIG_DFL);
   std::vector<char*> arguments{argv, argv + argc};
+  if (arguments.size() == 2 && std::string_view{arguments[1]} == "--version") {
+    std::puts("sluice bench, a suite of Sluice " SLUICE_VERSION);
+    return 0;
+  }
   const Options options = take_options(arguments);
   std::string repetitions = "--benchmark_repetitions=5";
   std::string interleaving = "--benchmark_enable_random_interleaving=true";

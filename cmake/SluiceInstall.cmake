@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # Installation: find_package(sluice) gives sluice::sluice, which is everything; sluice::engine for who embeds one;
 # sluice::program and sluice::chaos for programs; what the engine stands on; sluice::wide; sluice::connect and the connectors.
+# pkg-config finds the same. The benchmarks are a component of their own, which is installed when it is asked for:
+# cmake --install BUILD --component benchmarks.
 
 include(CMakePackageConfigHelpers)
 set(sluice_config_dir ${CMAKE_INSTALL_LIBDIR}/cmake/sluice)
@@ -17,3 +19,4 @@ foreach(component ${sluice_components})
 endforeach()
 install(FILES ${CMAKE_CURRENT_BINARY_DIR}/sluice-config.cmake
   ${CMAKE_CURRENT_BINARY_DIR}/sluice-config-version.cmake DESTINATION ${sluice_config_dir})
+include(SluicePkgConfig)

@@ -169,6 +169,7 @@ int run(int argc, char** argv) {
   // Its users know it by the command that starts it.
   CLI::App program{"Run the benchmark suites and tell what they found", "sluice bench"};
   program.set_help_flag("-h,--help", "Print this help and exit");
+  program.set_version_flag("--version", "sluice bench " + built_version(), "Print the version and exit");
   BenchWords words;
   add_options(program, words);
   try {

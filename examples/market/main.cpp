@@ -38,7 +38,9 @@ struct Options {
 std::optional<int> parse(int argc, char** argv, Options& options) {
   CLI::App app{
       "Turns captures of exchange feeds into event counts, trades, one-second bars, order books and last\n"
-      "tickers, in a pipeline of worker processes that can be killed at any instant without a difference."};
+      "tickers, in a pipeline of worker processes that can be killed at any instant without a difference.",
+      "market"};
+  app.set_version_flag("--version", "market of Sluice " SLUICE_VERSION, "Print the version and exit");
   app.add_option(
          "--input", options.inputs,
          "Captures: recorder files VENUE_SYMBOL_DAY.gz, merged files, or - for standard input; plain, "

@@ -299,6 +299,8 @@ int interrupted_by() {
 
 int main(int argc, char** argv, const Pipeline& pipeline) {
   CLI::App app{"The pipeline " + pipeline.name() + "."};
+  app.set_version_flag("--version", pipeline.name() + ", with Sluice " SLUICE_VERSION,
+                       "Print the version and exit");
   app.footer(settings_help());
   StandardOptions options;
   add_standard_options(app, options);

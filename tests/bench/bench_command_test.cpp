@@ -127,9 +127,8 @@ TEST_F(TheCommand, SaysWhichProgramIsMissingBesideIt) {
   std::filesystem::copy_file(SLUICE_PROGRAM, file("sluice"));
   const Finished run = bench("lane --quick", file("sluice"));
   EXPECT_EQ(run.status, 1);
-  EXPECT_THAT(run.errors,
-              AllOf(HasSubstr(file("sluice-bench") + ", which is installed beside the sluice command"),
-                    HasSubstr("No such file or directory")));
+  EXPECT_THAT(run.errors, AllOf(HasSubstr(file("sluice-bench") + ", which stands beside the sluice command"),
+                                HasSubstr("No such file or directory")));
   EXPECT_EQ(run.output, "");
 }
 

@@ -20,7 +20,9 @@ void become_bench(char** words) {
       (std::filesystem::read_symlink("/proc/self/exe").parent_path() / "sluice-bench").string();
   ::execv(runner.c_str(), words);
   throw std::system_error{errno, std::generic_category(),
-                          "start " + runner + ", which is installed beside the sluice command"};
+                          "start " + runner +
+                              ", which stands beside the sluice command once the benchmarks are installed "
+                              "(cmake --install BUILD --component benchmarks)"};
 }
 
 }  // namespace sluice::command

@@ -135,7 +135,9 @@ void add_options(CLI::App& app, Options& options) {
 }  // namespace simulator
 
 int main(int argc, char** argv) {
-  CLI::App app{"Simulates exchanges and writes what a recorder would have captured."};
+  CLI::App app{"Simulates exchanges and writes what a recorder would have captured.", "market-simulator"};
+  app.set_version_flag("--version", "market-simulator of Sluice " SLUICE_VERSION,
+                       "Print the version and exit");
   simulator::Options options;
   simulator::add_options(app, options);
   try {
