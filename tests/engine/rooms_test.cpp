@@ -31,7 +31,7 @@ const std::map<std::string, std::vector<std::string>> kHeaders{
      {"refused.hpp", "state.hpp", "unavailable.hpp", "worker.hpp", "detail/problems.hpp",
       "detail/progress.hpp", "detail/state_area.hpp", "detail/table_index.hpp"}},
     {"layout", {"end.hpp"}},
-    {"observer", {"stats.hpp", "observer.hpp"}},
+    {"observer", {"bottleneck.hpp", "stats.hpp", "observer.hpp"}},
     {"ports", {"detail/batch.hpp", "detail/output_port.hpp", "detail/staging.hpp"}},
     {"worker",
      {"handler.hpp", "output.hpp", "append_file.hpp", "dead_letter.hpp", "detail/runner.hpp",

@@ -102,7 +102,8 @@ TEST_F(DoorTest, LetsTheCommandStatsIn) {
     const Said said = sluice_stats(named);
     EXPECT_EQ(said.status, 0) << said.text;
     EXPECT_THAT(said.text, testing::AllOf(HasSubstr("stage "), HasSubstr("count "),
-                                          HasSubstr(" " + std::to_string(Watched::kItems) + " ")));
+                                          HasSubstr(" " + std::to_string(Watched::kItems) + " "),
+                                          testing::ContainsRegex("bottleneck.* \\(since the start\\)\n$")));
   }
   const Watched second{settings("auto")};
   const Said list = sluice_stats("");

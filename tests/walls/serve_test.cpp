@@ -119,6 +119,8 @@ TEST_F(Serve, CountersOnlyGrowAndTheSeriesStayTheSameWhileWorkersAndMastersAreKi
   ASSERT_TRUE(serve.serves()) << serve.said();
   std::map<std::string, double> last = series_in(scrape());
   EXPECT_GT(last.size(), 40U);
+  EXPECT_EQ(last.count("sluice_stage_is_bottleneck{pipeline=\"counting\",stage=\"count\"}"), 1U);
+  EXPECT_EQ(last.count("sluice_outlet_is_bottleneck{pipeline=\"counting\",outlet=\"out\"}"), 1U);
   EXPECT_EQ(last.count("sluice_worker_up{pipeline=\"counting\",stage=\"count\",worker=\"count/1\"}"), 1U);
   auto in = run.engine.inlet<Item>("in");
   for (int kill = 1; kill <= kKills; ++kill) {

@@ -77,7 +77,7 @@ TEST(Rates, HaveTheSharesOfTheTimeThatWasWatched) {
 class StatsJson : public WithSocket {};
 
 std::string document(const Observer& observer) {
-  return to_json(observer.snapshot(), Rates{1s}, observer.settings(), monotonic_now());
+  return to_json(observer.snapshot(), {}, Rates{1s}, observer.settings(), monotonic_now());
 }
 
 TEST_F(StatsJson, SaysWhatRunsWithWhichSettingsAndWhatItsWorkersHaveDone) {
@@ -104,6 +104,7 @@ TEST_F(StatsJson, SaysWhatRunsWithWhichSettingsAndWhatItsWorkersHaveDone) {
   EXPECT_THAT(text, HasSubstr("{\"key\":\"lane.slots\",\"value\":\"512\",\"origin\":\"command line\"}"));
   EXPECT_THAT(text, HasSubstr("\"from\":\"in\",\"to\":\"count/0\",\"events\":0,\"bytes\":0,"));
   EXPECT_THAT(text, HasSubstr("\"to\":\"out\",\"events\":"));
+  EXPECT_THAT(text, HasSubstr("\"bottleneck\":{\"stage\":null,"));
 }
 
 TEST_F(StatsJson, CountsTheMemoryThatIsAWorkersOwnAndNotTheSegment) {

@@ -9,10 +9,12 @@
 #include <stdexcept>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include <fmt/format.h>
 
+#include <sluice/bottleneck.hpp>
 #include <sluice/detail/clock.hpp>
 #include <sluice/observer.hpp>
 #include <sluice/printable.hpp>
@@ -48,14 +50,18 @@ std::string head_of(const Stats& stats, std::chrono::nanoseconds now) {
                      up.count() % 60, stats.version, stats.host, stats.supervisor, stats.master);
 }
 
-// What one look gives to be seen.
-std::string shown(const StatsSaid& said, const Observer& observer, const detail::Rates& rates) {
+// What one look gives to be seen. `before`: the look before, empty at the first; it becomes this one.
+std::string shown(const StatsSaid& said, const Observer& observer, const detail::Rates& rates,
+                  Stats& before) {
   const Snapshot snapshot = observer.snapshot();
   const auto now = detail::monotonic_now();
-  if (said.json) return detail::to_json(snapshot, rates, observer.settings(), now) + "\n";
-  return head_of(snapshot.stats, now) +
-         (said.workers ? worker_table(snapshot.stats, rates)
-                       : detail::stage_table(snapshot.stats, [&](std::size_t i) { return rates.of(i); }));
+  const Stats since = std::exchange(before, snapshot.stats);
+  if (said.json) return detail::to_json(snapshot, since, rates, observer.settings(), now) + "\n";
+  std::string text = head_of(snapshot.stats, now);
+  text.append(said.workers ? worker_table(snapshot.stats, rates)
+                           : detail::stage_table(snapshot.stats, [&](std::size_t i) { return rates.of(i); }));
+  text.append(bottleneck_text(since, snapshot.stats));
+  return text.append(since.stages.empty() ? " (since the start)\n" : "\n");
 }
 
 // The first look comes at once and has no rates; those between two that are shown are for the rates.
@@ -65,11 +71,12 @@ void watch(const StatsSaid& said, const Observer& observer) {
   constexpr nanoseconds kLeastPause = std::chrono::milliseconds{10};
   const auto window = std::chrono::duration_cast<nanoseconds>(std::chrono::duration<double>(*said.every));
   detail::Rates rates{window};
+  Stats before;
   nanoseconds due = detail::monotonic_now();
   for (unsigned look = 1;; ++look) {
     rates.look(observer.snapshot().stats, detail::monotonic_now());
     if (look > 1 && !said.json) print("\n");
-    print(shown(said, observer, rates));
+    print(shown(said, observer, rates, before));
     std::fflush(stdout);
     // The program that read this has gone.
     if (std::ferror(stdout) != 0) return;
@@ -86,7 +93,8 @@ void watch(const StatsSaid& said, const Observer& observer) {
 void show(const StatsSaid& said, const std::string& pipeline) {
   const Observer observer = Observer::attach(pipeline);
   if (said.every) return watch(said, observer);
-  print(shown(said, observer, detail::Rates{std::chrono::seconds{1}}));
+  Stats before;
+  print(shown(said, observer, detail::Rates{std::chrono::seconds{1}}, before));
 }
 
 void show_or_list(const StatsSaid& said) {

@@ -7,6 +7,7 @@
 #pragma once
 
 #include <sluice/append_file.hpp>
+#include <sluice/bottleneck.hpp>
 #include <sluice/engine.hpp>
 #include <sluice/error.hpp>
 #include <sluice/event_id.hpp>

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -104,12 +105,21 @@ struct MemoryStats {
   std::string lock_refused;
 };
 
+// All lanes from one stage or inlet to one stage or outlet.
+struct FlowStats {
+  std::string from;
+  std::string to;
+  std::size_t lanes = 0;
+  double occupancy = 0;  // Of the fullest of them, 0 to 1.
+};
+
 struct Stats {
   std::string pipeline;
   std::string version;                  // Of the library that runs it.
   std::chrono::nanoseconds started{0};  // This life of it, on CLOCK_MONOTONIC.
   std::string state;                    // "starting", "running", "finished", "stopped", "failed", "parked".
   std::vector<StageStats> stages;
+  std::vector<FlowStats> flows;  // How they hang together.
   int host = 0;
   int master = 0;  // Pids of the last ones that are known.
   int supervisor = 0;

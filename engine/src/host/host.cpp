@@ -15,6 +15,7 @@
 #include "host/resume.hpp"
 #include "layout/shape.hpp"
 #include "layout/worker_counts.hpp"
+#include "observer/description.hpp"
 #include "observer/segment_stats.hpp"
 
 namespace sluice::detail {
@@ -62,6 +63,7 @@ Stats unchanging_stats(const Graph& graph, const Layout& layout, const std::file
     worker.name = layout.worker(index).name;
     stats.stages.back().workers.push_back(std::move(worker));
   }
+  stats.flows = flows_of(layout, described_lanes(graph, layout), stats.stages);
   return stats;
 }
 

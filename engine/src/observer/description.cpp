@@ -221,6 +221,29 @@ std::vector<DescribedLane> described_lanes(const Graph& graph, const Layout& lay
   return lanes;
 }
 
+std::vector<FlowStats> flows_of(const Layout& layout, const std::vector<DescribedLane>& lanes,
+                                const std::vector<StageStats>& stages) {
+  // Host and master have no stage.
+  std::vector<const std::string*> stage_of(kMasterProcess.value() + 1, nullptr);
+  for (const StageStats& stage : stages)
+    stage_of.insert(stage_of.end(), stage.workers.size(), &stage.name);
+  const auto name = [&](ProcessIndex process, const std::string& end) {
+    const std::string* stage = stage_of.at(process.value());
+    return stage != nullptr ? *stage : end;
+  };
+  std::vector<FlowStats> flows;
+  auto described = lanes.begin();
+  for (const LaneLayout& lane : layout.lanes) {
+    FlowStats flow{name(lane.producer, described->from), name(lane.consumer, described->to), 1, 0};
+    ++described;
+    if (!flows.empty() && flows.back().from == flow.from && flows.back().to == flow.to)
+      ++flows.back().lanes;
+    else
+      flows.push_back(std::move(flow));
+  }
+  return flows;
+}
+
 std::string to_bytes(const Description& description) {
   Writer out;
   out.number(kDescriptionMark);
@@ -295,6 +318,7 @@ Description read_description(std::string_view bytes, const std::string& source) 
   const std::uint64_t lanes = in.count();
   for (std::uint64_t lane = 0; lane < lanes; ++lane)
     read_lane(in, found);
+  found.known.flows = flows_of(found.layout, found.lanes, found.known.stages);
   read_settings(in, found);
   in.require(in.at_end(), "something follows its end");
   return found;

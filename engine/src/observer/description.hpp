@@ -36,6 +36,10 @@ inline constexpr std::size_t kMostDescriptionBytes = std::size_t{64} << 20;
 // The lanes of a pipeline, as observers call them.
 std::vector<DescribedLane> described_lanes(const Graph& graph, const Layout& layout);
 
+// The lanes put together that lead from one stage or inlet to one stage or outlet. `stages`: as in Stats.
+std::vector<FlowStats> flows_of(const Layout& layout, const std::vector<DescribedLane>& lanes,
+                                const std::vector<StageStats>& stages);
+
 std::string to_bytes(const Description& description);
 
 // Throws Error when another version wrote it, or when anything in it does not fit the rest; `source` is for

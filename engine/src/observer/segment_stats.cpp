@@ -17,19 +17,34 @@
 namespace sluice::detail {
 namespace {
 
-// How full its fullest lane is. relaxed throughout, here and below: a picture for people of words that move
-// while it is taken.
-double occupancy_of(const SegmentMap& map, const ProcessLayout& process) {
+// How full a lane is, or the fullest lane of a process. relaxed throughout, here and below: a picture for people of
+// words that move while it is taken.
+double occupancy_of(const SegmentMap& map, LaneIndex lane) {
   constexpr auto kRelaxed = std::memory_order_relaxed;
+  const ipc::LaneMemory memory = map.lane(lane);
+  const std::uint64_t head = memory.consumer->head.load(kRelaxed);
+  const std::uint64_t fill = memory.producer->tail.load(kRelaxed) - head;
+  const double share = static_cast<double>(fill) / static_cast<double>(memory.capacity_bytes);
+  return share <= 1 ? share : 0;
+}
+
+double occupancy_of(const SegmentMap& map, const ProcessLayout& process) {
   double most = 0;
-  for (const LaneIndex lane : process.lanes_in) {
-    const ipc::LaneMemory memory = map.lane(lane);
-    const std::uint64_t head = memory.consumer->head.load(kRelaxed);
-    const std::uint64_t fill = memory.producer->tail.load(kRelaxed) - head;
-    const double share = static_cast<double>(fill) / static_cast<double>(memory.capacity_bytes);
-    if (share <= 1) most = std::max(most, share);
-  }
+  for (const LaneIndex lane : process.lanes_in)
+    most = std::max(most, occupancy_of(map, lane));
   return most;
+}
+
+// The lanes of one flow stand together.
+void read_flows(const SegmentMap& map, std::vector<FlowStats>& flows) {
+  LaneIndex lane;
+  for (FlowStats& flow : flows) {
+    flow.occupancy = 0;
+    for (std::size_t i = 0; i < flow.lanes && lane.value() < map.layout().lanes.size(); ++i) {
+      flow.occupancy = std::max(flow.occupancy, occupancy_of(map, lane));
+      ++lane;
+    }
+  }
 }
 
 std::vector<LifeStats> lives_of(const ipc::Control& control, const WorkerEntry& entry) {
@@ -205,6 +220,7 @@ void read_stats(const SegmentMap& map, Stats& stats) {
   stats.pages_elsewhere = master.pages_elsewhere.load(kRelaxed);
   stats.memory = memory_stats(map, stats.memory);
   stats.reports_lost = master.reports_lost.load(kRelaxed);
+  read_flows(map, stats.flows);
   WorkerIndex index;
   for (StageStats& stage : stats.stages) {
     for (WorkerStats& worker : stage.workers) {

@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include <sluice/bottleneck.hpp>
 #include <sluice/detail/clock.hpp>
 #include <sluice/detail/json_parts.hpp>
 #include <sluice/printable.hpp>
@@ -136,10 +137,22 @@ std::string settings_json(const std::vector<SettingValue>& settings) {
   return list.array();
 }
 
+std::string bottleneck_json(const Stats& before, const Stats& now) {
+  const auto found = bottleneck_of(before, now);
+  JsonParts json;
+  const bool outlet = found && found->reason == BottleneckReason::not_taken;
+  json.member("stage", found && !outlet ? json_text(found->name) : kNone);
+  json.member("outlet", outlet ? json_text(found->name) : kNone);
+  json.member("reason", found ? json_text(std::string{name_of(found->reason)}) : kNone);
+  json.member("share", found ? number(found->share) : kNone);
+  json.text_member("text", bottleneck_text(before, now));
+  return json.object();
+}
+
 }  // namespace
 
-std::string to_json(const Snapshot& snapshot, const Rates& rates, const std::vector<SettingValue>& settings,
-                    std::chrono::nanoseconds now) {
+std::string to_json(const Snapshot& snapshot, const Stats& before, const Rates& rates,
+                    const std::vector<SettingValue>& settings, std::chrono::nanoseconds now) {
   const Stats& stats = snapshot.stats;
   JsonParts processes;
   processes.member("host", number(stats.host));
@@ -162,6 +175,7 @@ std::string to_json(const Snapshot& snapshot, const Rates& rates, const std::vec
   json.member("problems", number(stats.problem_count));
   json.member("pages_looked_at", number(stats.pages_looked_at));
   json.member("pages_elsewhere", number(stats.pages_elsewhere));
+  json.member("bottleneck", bottleneck_json(before, stats));
   json.member("stages", stages_json(stats, rates, now));
   json.member("lanes", lanes_json(snapshot.lanes));
   json.member("settings", settings_json(settings));

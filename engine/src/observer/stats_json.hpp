@@ -14,9 +14,9 @@ namespace sluice::detail {
 // Raised when a member goes away or means something else; a new member does not raise it.
 inline constexpr int kStatsSchema = 1;
 
-// One object in one line, without a line end. `now` is the time of the snapshot on CLOCK_MONOTONIC; what `rates` has
-// nothing of is null. Pure but for the time of day.
-std::string to_json(const Snapshot& snapshot, const Rates& rates, const std::vector<SettingValue>& settings,
-                    std::chrono::nanoseconds now);
+// One object in one line, without a line end. `before` is where the window of the rates began, or empty; `now` is the time
+// of the snapshot on CLOCK_MONOTONIC; what `rates` has nothing of is null. Pure but for the time of day.
+std::string to_json(const Snapshot& snapshot, const Stats& before, const Rates& rates,
+                    const std::vector<SettingValue>& settings, std::chrono::nanoseconds now);
 
 }  // namespace sluice::detail

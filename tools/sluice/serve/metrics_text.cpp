@@ -3,9 +3,12 @@
 
 #include <algorithm>
 #include <functional>
+#include <set>
 #include <string_view>
 
 #include <fmt/format.h>
+
+#include <sluice/bottleneck.hpp>
 
 namespace sluice::command {
 namespace {
@@ -22,6 +25,16 @@ std::string escaped(std::string_view text) {
     result.append(1, character);
   }
   return result;
+}
+
+// Where flows lead to that are no stages.
+std::set<std::string> outlets_of(const Stats& stats) {
+  std::set<std::string> outlets;
+  for (const FlowStats& flow : stats.flows)
+    outlets.insert(flow.to);
+  for (const StageStats& stage : stats.stages)
+    outlets.erase(stage.name);
+  return outlets;
 }
 
 class Families {
@@ -90,6 +103,27 @@ class Families {
         fmt::format_to(to(), "{}{{{}}} {}\n", kName, labels_[pipeline][worker], bytes.value_or(0));
       }
       ++pipeline;
+    }
+  }
+  void bottleneck() {
+    std::vector<std::optional<Bottleneck>> found;
+    found.reserve(pipelines_.size());
+    for (const Exposed& each : pipelines_)
+      found.push_back(bottleneck_of(each.before, each.stats));
+    const auto line = [&](std::size_t pipeline, std::string_view kind, const std::string& name, bool is) {
+      fmt::format_to(to(), "sluice_{}_is_bottleneck{{pipeline=\"{}\",{}=\"{}\"}} {}\n", kind,
+                     escaped(pipelines_[pipeline].name), kind, escaped(name), is ? 1 : 0);
+    };
+    const auto outlet = [](const Bottleneck& of) { return of.reason == BottleneckReason::not_taken; };
+    head("sluice_stage_is_bottleneck", "gauge", "1 while the stage blocks the rest of the pipeline.");
+    for (std::size_t p = 0; p < pipelines_.size(); ++p) {
+      for (const StageStats& stage : pipelines_[p].stats.stages)
+        line(p, "stage", stage.name, found[p] && !outlet(*found[p]) && found[p]->name == stage.name);
+    }
+    head("sluice_outlet_is_bottleneck", "gauge", "1 while the host does not take what is in the outlet.");
+    for (std::size_t p = 0; p < pipelines_.size(); ++p) {
+      for (const std::string& name : outlets_of(pipelines_[p].stats))
+        line(p, "outlet", name, found[p] && outlet(*found[p]) && found[p]->name == name);
     }
   }
   std::string text() && { return std::move(text_); }
@@ -189,6 +223,7 @@ std::string metrics_text(const std::vector<Exposed>& pipelines) {
   families.of_worker("sluice_worker_region_bytes", "gauge",
                      "Its part of the segment: state, undo log, the lanes that it fills.",
                      [](const WorkerStats& worker) { return worker.region_bytes; });
+  families.bottleneck();
   families.memory();
   return std::move(families).text();
 }

@@ -18,6 +18,7 @@ namespace sluice::command {
 struct Exposed {
   std::string name;  // The label: no two have the same.
   Stats stats;
+  Stats before;           // Some seconds ago; empty if it was not looked at.
   double start_time = 0;  // Seconds since 1970.
   // Anonymous memory of each worker's process, in the order of the stats; absent where there is none.
   std::vector<std::optional<std::uint64_t>> memory;

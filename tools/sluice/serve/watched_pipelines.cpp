@@ -30,11 +30,23 @@ std::optional<std::uint64_t> anonymous_bytes(int pid) {
   return (resident - std::min(resident, shared)) * static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
 }
 
-Exposed exposed(const Observer& observer) {
+// What bottlenecks are judged over, at least; and how far the looks that are kept for it lie apart.
+constexpr std::chrono::seconds kWindow{10};
+constexpr std::chrono::seconds kBetweenLooks{1};
+
+}  // namespace
+
+Exposed WatchedPipelines::exposed(Watched& watched) {
   Exposed each;
-  each.stats = observer.stats();
+  each.stats = watched.observer.stats();
+  const auto now = detail::monotonic_now();
+  std::vector<Look>& looks = watched.looks;
+  while (looks.size() > 1 && now - looks[1].at >= kWindow)
+    looks.erase(looks.begin());
+  if (!looks.empty() && now - looks.front().at >= kBetweenLooks) each.before = looks.front().stats;
+  if (looks.empty() || now - looks.back().at >= kBetweenLooks) looks.push_back({now, each.stats});
   each.name = each.stats.pipeline;
-  const auto age = detail::monotonic_now() - each.stats.started;
+  const auto age = now - each.stats.started;
   each.start_time =
       std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch() - age).count();
   for (const StageStats& stage : each.stats.stages) {
@@ -43,8 +55,6 @@ Exposed exposed(const Observer& observer) {
   }
   return each;
 }
-
-}  // namespace
 
 std::vector<std::string> WatchedPipelines::sockets() {
   const std::vector<RunningPipeline> running = Observer::running();
@@ -66,19 +76,19 @@ std::vector<std::string> WatchedPipelines::sockets() {
   return found;
 }
 
-const Observer* WatchedPipelines::attached(const std::string& socket) {
-  const auto known = observers_.find(socket);
+WatchedPipelines::Watched* WatchedPipelines::attached(const std::string& socket) {
+  const auto known = watched_.find(socket);
   // That it is open says that supervisor or master live; a connection that is not taken is closed with this line.
   const bool lives =
       static_cast<bool>(detail::connect_to_observer_socket(socket, std::chrono::milliseconds{0})) ||
       errno == EAGAIN;
-  if (known != observers_.end()) {
-    if (lives && !known->second.over()) return &known->second;
-    observers_.erase(known);
+  if (known != watched_.end()) {
+    if (lives && !known->second.observer.over()) return &known->second;
+    watched_.erase(known);
   }
   if (!lives) return nullptr;
   try {
-    return &observers_.emplace(socket, Observer::attach(socket)).first->second;
+    return &watched_.emplace(socket, Watched{Observer::attach(socket), {}}).first->second;
   } catch (const Error&) {
     return nullptr;
   }
@@ -87,13 +97,13 @@ const Observer* WatchedPipelines::attached(const std::string& socket) {
 std::vector<Exposed> WatchedPipelines::look() {
   std::vector<Exposed> seen;
   const std::vector<std::string> now = sockets();
-  std::erase_if(observers_, [&](const auto& known) {
+  std::erase_if(watched_, [&](const auto& known) {
     return std::find(now.begin(), now.end(), known.first) == now.end();
   });
   for (const std::string& socket : now) {
-    const Observer* observer = attached(socket);
-    if (observer != nullptr) {
-      seen.push_back(exposed(*observer));
+    Watched* watched = attached(socket);
+    if (watched != nullptr) {
+      seen.push_back(exposed(*watched));
     } else if (!names_.empty()) {
       missing_.push_back(socket);
     }

@@ -5,6 +5,7 @@
 // request connects to its socket to see that it lives, which costs its master some microseconds. One thread.
 #pragma once
 
+#include <chrono>
 #include <map>
 #include <string>
 #include <vector>
@@ -28,11 +29,21 @@ class WatchedPipelines {
  private:
   // By their sockets.
   std::vector<std::string> sockets();
-  const Observer* attached(const std::string& socket);
+  struct Look {
+    std::chrono::nanoseconds at{0};
+    Stats stats;
+  };
+  struct Watched {
+    Observer observer;
+    std::vector<Look> looks;  // The oldest first; of those before the window of bottlenecks, one.
+  };
+  static Exposed exposed(Watched& watched);
+  // Gives nothing for one that does not answer.
+  Watched* attached(const std::string& socket);
 
   std::vector<std::string> names_;
   std::vector<std::string> missing_;
-  std::map<std::string, Observer> observers_;
+  std::map<std::string, Watched> watched_;
 };
 
 }  // namespace sluice::command
