@@ -278,6 +278,20 @@ TEST(AStagesKey, NamesAStageAndASetting) {
 
 // Errors.
 
+TEST(ASetting, MayBeOffWhereTheTableSaysSo) {
+  Settings settings;
+  EXPECT_EQ(settings.value("latency.sample"), "off");
+  EXPECT_EQ(settings.count_or_auto("latency.sample", "bars"), std::nullopt);
+  settings.set("latency.sample", "1K");
+  settings.set("stage.bars.latency.sample", "off");
+  EXPECT_EQ(settings.count_or_auto("latency.sample", "parse"), 1024U);
+  EXPECT_EQ(settings.count_or_auto("latency.sample", "bars"), std::nullopt);
+  EXPECT_THROW(settings.count("latency.sample"), std::logic_error) << "it may be off";
+  EXPECT_THAT(error_of_setting("latency.sample", "99"),
+              AllOf(HasSubstr("it is less than 100"), HasSubstr("a whole number from 100 to 1G, or off")));
+  EXPECT_THAT(error_of_setting("latency.sample", "auto"), HasSubstr("no whole number"));
+}
+
 TEST(ABadValue, TellsKeyTextReasonRangeExampleAndOrigin) {
   EXPECT_EQ(
       error_of_variable("SLUICE_LANE_SLOTS=4q"),

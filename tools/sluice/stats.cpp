@@ -60,6 +60,7 @@ std::string shown(const StatsSaid& said, const Observer& observer, const detail:
   std::string text = head_of(snapshot.stats, now);
   text.append(said.workers ? worker_table(snapshot.stats, rates)
                            : detail::stage_table(snapshot.stats, [&](std::size_t i) { return rates.of(i); }));
+  text.append(latency_table(snapshot.stats, said.workers));
   text.append(bottleneck_text(since, snapshot.stats));
   return text.append(since.stages.empty() ? " (since the start)\n" : "\n");
 }

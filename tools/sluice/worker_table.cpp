@@ -38,7 +38,45 @@ std::string death_of(const WorkerStats& worker) {
   return text + "\n";
 }
 
+// Three digits: "1.23 us".
+std::string time_text(std::chrono::nanoseconds time) {
+  auto value = static_cast<double>(time.count());
+  const char* unit = "ns";
+  for (const char* next : {"us", "ms", "s"}) {
+    if (value < 1000) break;
+    value /= 1000;
+    unit = next;
+  }
+  return fmt::format("{:.3g} {}", value, unit);
+}
+
+std::string latency_line(const std::string& name, const char* where, const LatencyStats& latency) {
+  if (latency.count == 0) return {};
+  return fmt::format("{:<13} {:<8} {:>9} {:>9} {:>8} {:>8} {:>8} {:>8}\n", name, where, latency.count,
+                     time_text(latency.p50), time_text(latency.p90), time_text(latency.p99),
+                     time_text(latency.p999), time_text(latency.most));
+}
+
 }  // namespace
+
+std::string latency_table(const Stats& stats, bool of_workers) {
+  std::string text;
+  for (const StageStats& stage : stats.stages) {
+    if (!of_workers) {
+      text.append(latency_line(stage.name, "lane", stage.lane));
+      text.append(latency_line(stage.name, "handler", stage.handler));
+      continue;
+    }
+    for (const WorkerStats& worker : stage.workers) {
+      text.append(latency_line(worker.name, "lane", worker.lane));
+      text.append(latency_line(worker.name, "handler", worker.handler));
+    }
+  }
+  if (text.empty()) return text;
+  return fmt::format("{:<13} {:<8} {:>9} {:>9} {:>8} {:>8} {:>8} {:>8}\n", "latency", "in", "timed", "p50",
+                     "p90", "p99", "p99.9", "max") +
+         text;
+}
 
 std::string worker_table(const Stats& stats, const detail::Rates& rates) {
   std::string text = fmt::format("{:<13} {:>7} {:>5} {:>12} {:>9} {:>4} {:>4} {:>4} {:>7}  {}\n", "worker",

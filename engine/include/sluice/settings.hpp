@@ -86,8 +86,8 @@ class Settings {
   std::string choice(std::string_view key, std::string_view stage = {}) const;
   std::string text(std::string_view key, std::string_view stage = {}) const;
 
-  // For the counts that may be `auto` (workers, table.rows): nothing means "as the program says". For `workers` also
-  // sluice::cores.
+  // For the counts that may be `auto` (workers, table.rows) or `off` (latency.sample): nothing means "as the program
+  // says", or off. For `workers` also sluice::cores.
   std::optional<std::uint64_t> count_or_auto(std::string_view key, std::string_view stage = {}) const;
 
   // The value of a setting of any type, written canonically: "2MiB", "10ms", "auto"; and the layer that it

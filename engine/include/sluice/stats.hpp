@@ -5,6 +5,7 @@
 // are read one after the other while it works on, so they may differ by what it did in between.
 #pragma once
 
+#include <array>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -43,6 +44,25 @@ struct UsageStats {
   std::uint64_t own_bytes = 0;
 };
 
+// How long some of the events took since the pipeline began, in all lives of the worker: latency.sample says how many.
+// Nothing of it is ever reset. Percentiles and bounds are right within 1 %, `most` and `sum` to the nanosecond.
+struct LatencyStats {
+  std::uint64_t count = 0;  // Events that were timed; 0: the rest is 0 as well.
+  std::chrono::nanoseconds sum{0};
+  std::chrono::nanoseconds p50{0};
+  std::chrono::nanoseconds p90{0};
+  std::chrono::nanoseconds p99{0};
+  std::chrono::nanoseconds p999{0};
+  std::chrono::nanoseconds most{0};
+  // Of bound i of kBounds: events that took less. For those who add up, or compare two looks.
+  static constexpr std::size_t kBounds = 14;
+  std::array<std::uint64_t, kBounds> below{};
+  // 256 ns, and each next one four times as long: up to 17 s.
+  static constexpr std::chrono::nanoseconds bound(std::size_t i) noexcept {
+    return std::chrono::nanoseconds{std::int64_t{256} << (2 * i)};
+  }
+};
+
 struct WorkerStats {
   std::string name;  // "parse/0"
   int pid = 0;       // 0 while it has no process.
@@ -70,6 +90,9 @@ struct WorkerStats {
   std::uint64_t full_waits = 0;
   std::uint64_t unasked_wakes = 0;  // Must be 0: input that no doorbell announced.
   TimeStats time;
+  LatencyStats lane;  // From when an event was published until the worker came to it. Of a source, nothing.
+  LatencyStats
+      handler;  // In the handler, without waits for room behind it; of handlers of spans, for a span.
   std::uint64_t region_bytes =
       0;  // Of the segment, what is this worker's: state, undo log, the lanes that it fills.
   std::optional<UsageStats> usage;  // By Observer::snapshot(); absent for a worker without a process.
@@ -80,6 +103,8 @@ struct StageStats {
   std::string name;
   bool source = false;
   std::vector<WorkerStats> workers;
+  LatencyStats lane;  // Of all its workers.
+  LatencyStats handler;
 
   // Sums over the workers.
   std::uint64_t events_in() const noexcept;

@@ -119,6 +119,8 @@ void copy_region(const ProcessLayout& now, std::span<std::byte> to, const Proces
   copy_part(to, now.record, from, then.record, then.undo - then.record);
   copy_part(to, now.undo, from, then.undo, sizeof(ipc::UndoHeader));
   copy_part(to, now.counters, from, then.counters, sizeof(ipc::Counters));
+  copy_part(to, now.stamps, from, then.stamps, then.lanes_out.size() * sizeof(LaneStamps));
+  if (then.latencies != 0) copy_part(to, now.latencies, from, then.latencies, sizeof(Latencies));
   copy_part(to, now.extra, from, then.extra, then.extra_bytes);
   copy_part(to, now.entries, from, then.entries, then.undo_bytes);
   copy_part(to, now.state, from, then.state, then.state_bytes);

@@ -57,7 +57,7 @@ Stats unchanging_stats(const Graph& graph, const Layout& layout, const std::file
   for (const WorkerIndex index : layout.workers()) {
     const Node& node = graph.nodes[layout.worker(index).node];
     if (stats.stages.empty() || stats.stages.back().name != node.name) {
-      stats.stages.push_back({node.name, node.kind == NodeKind::source, {}});
+      stats.stages.push_back({node.name, node.kind == NodeKind::source, {}, {}, {}});
     }
     WorkerStats worker;
     worker.name = layout.worker(index).name;

@@ -18,6 +18,7 @@
 
 #include "death/crash_note.hpp"
 #include "layout/control_plane.hpp"
+#include "layout/latency.hpp"
 #include "layout/layout_check.hpp"
 
 namespace sluice::detail {
@@ -145,7 +146,7 @@ void place_ends(Layout& layout) {
   host.plain_bytes = take.at;
 }
 
-void place_parts(ProcessLayout& process) {
+void place_parts(ProcessLayout& process, bool worker) {
   Room take{sizeof(ipc::Control)};
   process.cursors = take(process.cursor_words * sizeof(std::uint64_t), kLinePairBytes);
   process.commit = take(sizeof(ipc::CommitHeader), kLinePairBytes);
@@ -155,6 +156,8 @@ void place_parts(ProcessLayout& process) {
   process.record = take(entries * sizeof(ipc::RedoEntry), 64);
   process.undo = take(sizeof(ipc::UndoHeader), 64);
   process.counters = take(sizeof(ipc::Counters), 64);
+  process.stamps = take(process.lanes_out.size() * sizeof(LaneStamps), kLinePairBytes);
+  if (worker) process.latencies = take(sizeof(Latencies), 64);
   process.extra = take(process.extra_bytes, 64);
   if (process.undo_bytes != 0) process.entries = take(process.undo_bytes, kPageBytes);
   if (process.state_bytes != 0) process.state = take(process.state_bytes, kPageBytes);
@@ -171,8 +174,8 @@ unsigned Layout::replicas_of(NodeIndex node) const noexcept {
 }
 
 void place_again(Layout& layout) {
-  for (ProcessLayout& process : layout.processes)
-    place_parts(process);
+  for (const ProcessIndex process : layout.processes.indices())
+    place_parts(layout.processes[process], is_worker(process));
   place_ends(layout);
 }
 

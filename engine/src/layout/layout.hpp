@@ -60,6 +60,8 @@ struct ProcessLayout {
   std::size_t record = 0;
   std::size_t undo = 0;
   std::size_t counters = 0;
+  std::size_t latencies = 0;  // Of a worker.
+  std::size_t stamps = 0;     // Of the lanes out, in their order.
   std::size_t extra = 0;
   std::size_t entries = 0;
   std::size_t state = 0;

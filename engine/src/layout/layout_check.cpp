@@ -14,6 +14,8 @@
 #include <sluice/ipc/lane.hpp>
 #include <sluice/ipc/undo.hpp>
 
+#include "layout/latency.hpp"
+
 namespace sluice::detail {
 namespace {
 
@@ -54,6 +56,8 @@ std::string fault_of_region(const Layout& layout, ProcessIndex index) {
       {"record", process.record, process.undo - process.record, alignof(ipc::RedoEntry)},
       {"undo header", process.undo, sizeof(ipc::UndoHeader), alignof(ipc::UndoHeader)},
       {"counters", process.counters, sizeof(ipc::Counters), alignof(ipc::Counters)},
+      {"stamps", process.stamps, process.lanes_out.size() * sizeof(LaneStamps), alignof(LaneStamps)},
+      {"latencies", process.latencies, is_worker(index) ? sizeof(Latencies) : 0, alignof(Latencies)},
       {"extra part", process.extra, process.extra_bytes, 64},
       {"undo log", process.entries, process.undo_bytes, kPageBytes},
       {"state", process.state, process.state_bytes, kPageBytes}};

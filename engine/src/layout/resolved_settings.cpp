@@ -110,6 +110,7 @@ StageSettings stage_settings(const Settings& settings, const Node& node) {
   resolved.batch_events = settings.count("batch.events", stage);
   resolved.table_rows = settings.count_or_auto("table.rows", stage);
   resolved.wait = wait_settings(settings, stage);
+  resolved.latency_sample = settings.count_or_auto("latency.sample", stage).value_or(0);
   resolved.poison_attempts = settings.count("poison.attempts", stage);
   resolved.deadline = settings.duration("watchdog.deadline", stage);
   resolved.oversize =

@@ -22,6 +22,7 @@
 
 #include "death/crash_note.hpp"
 #include "layout/control_plane.hpp"
+#include "layout/latency.hpp"
 #include "layout/layout.hpp"
 
 namespace sluice::detail {
@@ -50,6 +51,10 @@ class ProcessMemory {
   }
   std::span<std::byte> state() const noexcept { return {base_ + layout_->state, layout_->state_bytes}; }
   ipc::Counters& counters() const noexcept { return *counters_; }
+  // Of its lane out of that number.
+  LaneStamps& stamps(std::size_t ring) const noexcept {
+    return at<LaneStamps>(layout_->stamps + ring * sizeof(LaneStamps));
+  }
 
  protected:
   friend class SegmentMap;
@@ -77,6 +82,7 @@ class WorkerMemory : public ProcessMemory {
   WorkerMemory(const ProcessMemory& process, WorkerEntry& entry) noexcept
       : ProcessMemory{process}, entry_{&entry} {}
 
+  Latencies& latencies() const noexcept { return at<Latencies>(layout().latencies); }
   CrashNote& crash_note() const noexcept { return at<CrashNote>(layout().extra); }
   WorkerEntry& entry() const noexcept { return *entry_; }  // In the master's region.
 
@@ -115,6 +121,10 @@ class SegmentMap {
   }
   ProcessMemory host() const noexcept { return process(kHostProcess); }
   ipc::LaneMemory lane(LaneIndex lane) const noexcept;
+  LaneStamps& stamps(LaneIndex lane) const noexcept {
+    const LaneLayout& parts = layout_.lanes[lane];
+    return process(parts.producer).stamps(parts.ring);
+  }
   EndMemory end(NodeIndex inlet_or_outlet) const noexcept;
 
   Requests& requests() const noexcept;      // Of the host.

@@ -15,6 +15,7 @@
 #include <sluice/state.hpp>
 
 #include "layout/control_plane.hpp"
+#include "layout/latency.hpp"
 
 namespace sluice::detail {
 namespace {
@@ -24,9 +25,9 @@ constexpr std::uint64_t kVersion = 2;                           // 1 had no vers
 
 // Two programs agree on the segment only if they agree on these.
 constexpr std::uint64_t kSizes[] = {
-    ipc::kLayoutVersion,    sizeof(ipc::Control),      sizeof(ipc::Counters),
-    sizeof(MasterRegister), sizeof(WorkerEntry),       kFixedWords,
-    sizeof(ipc::Life),      sizeof(ipc::ProducerLine), sizeof(ipc::ConsumerLine)};
+    ipc::kLayoutVersion,       sizeof(ipc::Control), sizeof(ipc::Counters), sizeof(MasterRegister),
+    sizeof(WorkerEntry),       kFixedWords,          sizeof(ipc::Life),     sizeof(ipc::ProducerLine),
+    sizeof(ipc::ConsumerLine), sizeof(Latencies)};
 
 constexpr std::uint64_t kProducerWords = sizeof(ipc::ProducerLine) / sizeof(std::uint64_t);
 constexpr std::uint64_t kConsumerWords = sizeof(ipc::ConsumerLine) / sizeof(std::uint64_t);
@@ -88,8 +89,9 @@ class Reader {
 void write_process(Writer& out, const ProcessLayout& process) {
   for (const std::uint64_t value :
        {std::uint64_t{process.plain_bytes}, process.cursor_words, std::uint64_t{process.cursors},
-        std::uint64_t{process.counters}, std::uint64_t{process.extra}, std::uint64_t{process.extra_bytes},
-        std::uint64_t{process.state}, std::uint64_t{process.state_bytes}}) {
+        std::uint64_t{process.counters}, std::uint64_t{process.latencies}, std::uint64_t{process.extra},
+        std::uint64_t{process.extra_bytes}, std::uint64_t{process.state},
+        std::uint64_t{process.state_bytes}}) {
     out.number(value);
   }
 }
@@ -100,6 +102,7 @@ ProcessLayout read_process(Reader& in) {
   process.cursor_words = in.number();
   process.cursors = in.number();
   process.counters = in.number();
+  process.latencies = in.number();
   process.extra = in.number();
   process.extra_bytes = in.number();
   process.state = in.number();
@@ -164,7 +167,11 @@ void read_stages(Reader& in, Description& found) {
       stage.workers.push_back(std::move(worker));
       found.layout.processes.push_back(read_process(in));
       found.layout.processes.back().name = stage.workers.back().name;
-      in.require(found.layout.processes.back().state_bytes >= StateArea::overhead_bytes(),
+      const ProcessLayout& added = found.layout.processes.back();
+      in.require(added.latencies % alignof(Latencies) == 0 &&
+                     added.latencies + sizeof(Latencies) <= added.plain_bytes,
+                 "latencies lie outside their region");
+      in.require(added.state_bytes >= StateArea::overhead_bytes(),
                  "a worker's state has no room for its directory");
     }
     found.known.stages.push_back(std::move(stage));

@@ -13,6 +13,7 @@
 #include <sluice/state.hpp>
 
 #include "layout/verdict.hpp"
+#include "observer/latency_stats.hpp"
 
 namespace sluice::detail {
 namespace {
@@ -223,6 +224,7 @@ void read_stats(const SegmentMap& map, Stats& stats) {
   read_flows(map, stats.flows);
   WorkerIndex index;
   for (StageStats& stage : stats.stages) {
+    read_latencies(map, index, stage);
     for (WorkerStats& worker : stage.workers) {
       const WorkerMemory memory = map.worker(index);
       read_worker(map, memory, worker);

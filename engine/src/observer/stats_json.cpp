@@ -51,6 +51,22 @@ std::string time_json(const TimeStats& time) {
   return json.object();
 }
 
+std::string latency_json(const LatencyStats& latency) {
+  if (latency.count == 0) return kNone;
+  const auto exact = [](std::chrono::nanoseconds time) {
+    return fmt::format("{:.9f}", std::chrono::duration<double>(time).count());
+  };
+  JsonParts json;
+  json.member("count", number(latency.count));
+  json.member("sum", exact(latency.sum));
+  json.member("p50", exact(latency.p50));
+  json.member("p90", exact(latency.p90));
+  json.member("p99", exact(latency.p99));
+  json.member("p999", exact(latency.p999));
+  json.member("max", exact(latency.most));
+  return json.object();
+}
+
 std::string rates_json(const std::optional<WorkerRates>& rates) {
   if (!rates) return kNone;
   JsonParts json;
@@ -86,6 +102,8 @@ std::string worker_json(const WorkerStats& worker, const std::optional<WorkerRat
   json.member("outside_seconds", worker.outside.empty() ? kNone : seconds(worker.outside_for));
   json.member("occupancy", number(worker.occupancy));
   json.member("seconds", time_json(worker.time));
+  json.member("lane_latency", latency_json(worker.lane));
+  json.member("handler_latency", latency_json(worker.handler));
   json.member("rates", rates_json(rates));
   json.member("cpu_seconds", worker.usage ? seconds(worker.usage->cpu_time) : kNone);
   json.member("own_bytes", worker.usage ? number(worker.usage->own_bytes) : kNone);
@@ -105,6 +123,8 @@ std::string stages_json(const Stats& stats, const Rates& rates, std::chrono::nan
     json.member("source", flag(stage.source));
     const auto rate = rates.of(s);
     json.member("events_per_second", rate ? number(*rate) : kNone);
+    json.member("lane_latency", latency_json(stage.lane));
+    json.member("handler_latency", latency_json(stage.handler));
     json.member("workers", workers.array());
     stages.add(json.object());
   }

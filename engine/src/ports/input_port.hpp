@@ -31,6 +31,8 @@ struct InLane {
   const std::atomic<std::uint32_t>* shed = nullptr;  // Of its producer, as in OutLane.
   bool ended = false;                                // Nothing follows, and all of it is consumed.
   bool touched = false;
+  const LaneStamps* stamps = nullptr;  // nullptr: none of its events is timed.
+  std::uint64_t event_bytes = 0;       // 0: records.
 
   // Its producer is shed, and everything that it had published is read: nothing follows.
   bool producer_is_shed() noexcept {

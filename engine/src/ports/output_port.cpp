@@ -7,6 +7,7 @@
 
 #include <fmt/format.h>
 
+#include <sluice/detail/clock.hpp>
 #include <sluice/error.hpp>
 #include <sluice/units.hpp>
 
@@ -15,6 +16,28 @@
 
 namespace sluice::detail {
 namespace {
+
+// Neither in step with batches nor at random: the distance to the next one is up to half longer than asked for.
+std::uint64_t next_after(const Stamping& stamping, std::uint64_t position) noexcept {
+  constexpr std::uint64_t kGolden = 0x9E3779B97F4A7C15U;
+  return position + stamping.least_bytes + ((position + 1) * kGolden >> 32) % (stamping.least_bytes / 2 + 1);
+}
+
+// A lane holds not more stamps than there is room for: no stamp is written over before the consumer has come to it.
+Stamping stamping_for(const Wiring& wiring, LaneIndex id, std::uint64_t tail, std::size_t lanes) {
+  const LaneLayout& lane = wiring.layout().lanes[id];
+  const Edge& edge = wiring.edge(lane);
+  const std::uint64_t sample = wiring.settings(edge.to).latency_sample;
+  Stamping stamping;
+  // An outlet's events are the host's.
+  if (sample == 0 || wiring.node(edge.to).kind != NodeKind::stage) return stamping;
+  stamping.stamps = &wiring.stamps(id);
+  stamping.event_bytes = edge.type.record ? 0 : edge.type.bytes;
+  stamping.least_bytes = std::max(lane.capacity_bytes / LaneStamps::kKept, sample * stamping.event_bytes);
+  stamping.least_events = edge.type.record ? sample * lanes : 0;
+  stamping.due_at = next_after(stamping, tail);
+  return stamping;
+}
 
 OutLane out_lane(const Wiring& wiring, LaneIndex id) {
   const LaneLayout& lane = wiring.layout().lanes[id];
@@ -27,6 +50,8 @@ OutLane out_lane(const Wiring& wiring, LaneIndex id) {
   out.node = to;
   out.id = id;
   out.shed = wiring.shed_word(lane.consumer);
+  out.stamping =
+      stamping_for(wiring, id, out.lane.tail(), wiring.layout().processes[lane.producer].lanes_out.size());
   return out;
 }
 
@@ -222,16 +247,38 @@ bool OutputPort::ended() const noexcept {
   return std::any_of(lanes_.begin(), lanes_.end(), [](const OutLane& out) { return out.lane.ends(); });
 }
 
-void OutputPort::record(ipc::Commit& commit, bool whole) const noexcept {
-  for (const OutLane* out : touched_) {
+void OutputPort::stamp(OutLane& out, std::uint64_t tail) const noexcept {
+  Stamping& stamping = out.stamping;
+  const std::uint64_t first = out.lane.tail();
+  if (tail <= stamping.due_at || batch_.events_out < stamping.due_events || tail == first) return;
+  std::uint64_t position = std::max(first, stamping.due_at);
+  if (const std::uint64_t bytes = stamping.event_bytes; bytes != 0) {
+    position -= position % bytes;
+  } else {
+    // Where a record begins is known of the first one, and of the first that the last event has made.
+    const std::uint64_t last = out.lane.before(batch_.event);
+    position = stamping.turn % 2 == 0 || last >= tail ? first : last;
+  }
+  stamping.stamps->set(stamping.turn++, {position, monotonic_now().count()});
+  stamping.due_at = next_after(stamping, position);
+  stamping.due_events = batch_.events_out + stamping.least_events;
+}
+
+void OutputPort::record(ipc::Commit& commit, bool whole) noexcept {
+  for (OutLane* out : touched_) {
+    const std::uint64_t tail = whole ? out->lane.next() : out->lane.before(batch_.event);
+    if (out->stamping.stamps != nullptr) [[unlikely]]
+      stamp(*out, tail);
     // The tail, then the word: lane.hpp says why.
-    commit.move(out->word, whole ? out->lane.next() : out->lane.before(batch_.event));
+    commit.move(out->word, tail);
     if (out->lane.ends()) commit.move(out->word + 1, ipc::kEnded);
   }
 }
 
 void OutputPort::publish(bool whole) noexcept {
   for (OutLane* out : touched_) {
+    if (out->stamping.stamps != nullptr) [[unlikely]]
+      stamp(*out, whole ? out->lane.next() : out->lane.before(batch_.event));
     if (whole) {
       out->lane.publish();
     } else {

@@ -42,6 +42,20 @@ inline constexpr std::array kCareSettings = {
                 "Whether SIGUSR2 makes a worker hang until the watchdog ends it, to see what becomes of it. "
                 "Otherwise the signal is ignored. Chaos that stalls workers sets it.",
             .trade_off = "With it a stray signal to the process group stands all workers still."},
+    Setting{
+        .key = "latency.sample",
+        .type = SettingType::count,
+        .scope = Scope::every_stage,
+        .fallback = "off",
+        .least = "100",
+        .most = "1G",
+        .may_be_off = true,
+        .example = "1000",
+        .meaning =
+            "Of how many events of a stage one is timed: how long it waited in its lane, and how long the "
+            "handler took. `off` times none.",
+        .trade_off = "With 1000 a worker reads the clock three times in a thousand events; with off it "
+                     "does nothing. `sluice stats` and `sluice serve` show what came of it."},
     Setting{.key = "restart.budget",
             .type = SettingType::count,
             .fallback = "5",

@@ -63,8 +63,8 @@ void expect_type(std::string_view key, SettingType type, bool can_take_auto) {
     throw std::logic_error{
         fmt::format("sluice: '{}' is no {} but a {}", key, name_of(type), name_of(setting.type))};
   }
-  if (setting.may_be_auto && !can_take_auto) {
-    throw std::logic_error{fmt::format("sluice: '{}' may be auto", key)};
+  if ((setting.may_be_auto || setting.may_be_off) && !can_take_auto) {
+    throw std::logic_error{fmt::format("sluice: '{}' may be {}", key, setting.may_be_off ? "off" : "auto")};
   }
 }
 
@@ -264,7 +264,7 @@ std::uint64_t Settings::count(std::string_view key, std::string_view stage) cons
 std::optional<std::uint64_t> Settings::count_or_auto(std::string_view key, std::string_view stage) const {
   expect_type(key, SettingType::count, true);
   const std::string text = value(key, stage);
-  if (text == kAuto) return std::nullopt;
+  if (text == kAuto || text == detail::kOff) return std::nullopt;
   if (text == detail::kCores) return std::uint64_t{pinning::kCores};
   return parse_count(text).value;
 }

@@ -34,6 +34,7 @@ struct Setting {
   std::string_view most = {};
   std::string_view choices = {};  // Of a choice, separated by '|'.
   bool may_be_auto = false;
+  bool may_be_off = false;
   bool may_be_cores = false;
   bool cpu_list = false;  // A text that is a list of CPUs.
   std::string_view example = {};

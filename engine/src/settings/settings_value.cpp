@@ -73,6 +73,7 @@ CheckedValue check_value(const Setting& setting, std::string_view text) {
   // Nothing, where a path is meant, is what `VARIABLE=` says in a shell: not set.
   if (setting.type == SettingType::text && text.empty()) return {.canonical = std::string{setting.fallback}};
   if (setting.may_be_auto && text == kAuto) return {.canonical = std::string{kAuto}};
+  if (setting.may_be_off && text == kOff) return {.canonical = std::string{kOff}};
   if (setting.may_be_cores && text == kCores) return {.canonical = std::string{kCores}};
   switch (setting.type) {
     case SettingType::count:
@@ -94,6 +95,7 @@ CheckedValue check_value(const Setting& setting, std::string_view text) {
 std::string allowed_values(const Setting& setting) {
   const std::string or_auto = setting.may_be_cores  ? ", auto or cores"
                               : setting.may_be_auto ? ", or auto"
+                              : setting.may_be_off  ? ", or off"
                                                     : "";
   const std::string range = fmt::format("from {} to {}", setting.least, setting.most);
   switch (setting.type) {

@@ -23,6 +23,7 @@ struct CheckedValue {
 std::string_view trimmed(std::string_view text);
 
 constexpr std::string_view kAuto = "auto";
+constexpr std::string_view kOff = "off";
 constexpr std::string_view kCores = "cores";
 
 CheckedValue check_value(const Setting& setting, std::string_view text);

@@ -95,6 +95,7 @@ bool WorkerLoop::wait_for_room(OutLane& lane, const std::function<bool()>& ready
   memory_.control().awaited_lane.store(lane.id.value() + 1, std::memory_order_relaxed);
   set_activity(ipc::Activity::full);
   memory_.counters().full_waits.add();
+  const std::chrono::nanoseconds since = timing_ ? monotonic_now() : std::chrono::nanoseconds{0};
   const auto ready_or_asked = [&] { return asked_to_stand() || ready(); };
   do {
     // What was done before this event is committed.
@@ -105,6 +106,7 @@ bool WorkerLoop::wait_for_room(OutLane& lane, const std::function<bool()>& ready
     if (waiter_.wait_until(ready_or_asked, kLongestWait) == ipc::Woken::unasked)
       memory_.counters().unasked_wakes.add();
   } while (asked_to_stand() || !ready());
+  if (timing_) held_up_ += monotonic_now() - since;
   set_activity(ipc::Activity::busy);
   memory_.control().awaited_lane.store(0, std::memory_order_relaxed);
   return true;

@@ -52,7 +52,8 @@ WorkerLoop::WorkerLoop(const Wiring& wiring, WorkerIndex worker, Waiter& waiter,
       suspects_{memory_.control()},
       batch_events_{wiring.settings(worker).batch_events},
       source_pace_{1},
-      linger_{wiring.settings(worker).linger} {
+      linger_{wiring.settings(worker).linger},
+      sample_{wiring.settings(worker).latency_sample} {
   resume();
   // A handler that is being made asks whose events it will get: TransactionSink asks its store so.
   work_.batch.id.origin =
@@ -224,7 +225,9 @@ std::uint64_t WorkerLoop::produce_batch() {
   bool slow = false;
   while (calls < most && !slow && work_.batch_goes_on()) {
     if (flushes && calls != 0 && !has_room_for_an_event()) break;
-    const Produced made = runner_->produce(limits, work_);
+    const Produced made =
+        sample_ == 0 ? runner_->produce(limits, work_)
+                     : produce_timed({std::min(limits.most, most - calls), limits.since, limits.linger});
     calls += made.calls;
     slow = made.slow;
     if (made.state == SourceState::more) continue;

@@ -78,6 +78,16 @@ class WorkerLoop final : private Producer, private WorkerServices {
   void resume();
   std::uint64_t consume_batch();
   std::uint64_t handle_events(std::size_t index, std::uint64_t limit);
+  // As the runner's functions; some of the events are timed: worker_latency.cpp.
+  std::uint64_t consume(InLane& input, std::uint32_t lane, std::uint64_t limit) {
+    if (input.stamps != nullptr) [[unlikely]]
+      return consume_stamped(input, lane, limit);
+    return runner_->consume(input.lane, lane, limit, work_);
+  }
+  std::uint64_t consume_stamped(InLane& input, std::uint32_t lane, std::uint64_t limit);
+  Produced produce_timed(const SourceCalls& limits);
+  std::chrono::nanoseconds begin_timing() noexcept;
+  void end_timing(std::chrono::nanoseconds begun, std::uint64_t handled, std::int64_t published_ns) noexcept;
   void divert(std::size_t index);
   std::uint64_t divert_alone(std::size_t index);
   bool letter_file_ready();
@@ -149,6 +159,10 @@ class WorkerLoop final : private Producer, private WorkerServices {
   std::uint64_t one_by_one_ = 0;  // So many events are handled in a batch each: a flush of them has failed.
   std::uint64_t source_pace_;     // Calls of a source in a batch.
   std::chrono::nanoseconds linger_;
+  std::uint64_t sample_;  // One of so many calls of a source is timed; 0: none.
+  std::uint64_t calls_until_timed_ = 0;
+  bool timing_ = false;                  // The event in the handler is timed,
+  std::chrono::nanoseconds held_up_{0};  // and has waited for room in a lane so long.
   bool source_idle_ = false;
   bool input_ended_ = false;
   bool finished_ = false;

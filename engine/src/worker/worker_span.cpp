@@ -26,12 +26,12 @@ std::uint64_t WorkerLoop::handle_events(std::size_t index, std::uint64_t limit) 
   in_.touch(input);  // Before the handler runs: it may have to commit in the midst of the batch.
   const auto lane = static_cast<std::uint32_t>(index);
   const bool spans = runner_->takes_spans();
-  if (!spans && !has_flushes()) return handled + runner_->consume(input.lane, lane, limit - handled, work_);
+  if (!spans && !has_flushes()) return handled + consume(input, lane, limit - handled);
   // There is a look at the room between two events: a stage with flushes cannot be committed in the midst of one.
   while (handled < limit && !batch_ends_ && work_.batch_goes_on() &&
          (handled == 0 || has_room_for_an_event())) {
     const std::uint64_t most = spans ? limit_of_span(limit - handled) : 1;
-    const std::uint64_t consumed = runner_->consume(input.lane, lane, most, work_);
+    const std::uint64_t consumed = consume(input, lane, most);
     if (consumed == 0) break;
     handled += consumed;
   }

@@ -126,6 +126,25 @@ class Families {
         line(p, "outlet", name, found[p] && outlet(*found[p]) && found[p]->name == name);
     }
   }
+  // Where nothing is timed the series are there and stay 0.
+  void latencies(std::string_view name, std::string_view help, LatencyStats StageStats::*which) {
+    head(name, "histogram", help);
+    for (const Exposed& each : pipelines_) {
+      for (const StageStats& stage : each.stats.stages) {
+        const LatencyStats& latency = stage.*which;
+        const std::string labels =
+            fmt::format("pipeline=\"{}\",stage=\"{}\"", escaped(each.name), escaped(stage.name));
+        for (std::size_t i = 0; i < LatencyStats::kBounds; ++i) {
+          fmt::format_to(to(), "{}_bucket{{{},le=\"{:.9g}\"}} {}\n", name, labels,
+                         std::chrono::duration<double>(LatencyStats::bound(i)).count(), latency.below[i]);
+        }
+        fmt::format_to(to(), "{}_bucket{{{},le=\"+Inf\"}} {}\n", name, labels, latency.count);
+        fmt::format_to(to(), "{}_sum{{{}}} {:.9f}\n", name, labels,
+                       std::chrono::duration<double>(latency.sum).count());
+        fmt::format_to(to(), "{}_count{{{}}} {}\n", name, labels, latency.count);
+      }
+    }
+  }
   std::string text() && { return std::move(text_); }
 
  private:
@@ -224,6 +243,11 @@ std::string metrics_text(const std::vector<Exposed>& pipelines) {
                      "Its part of the segment: state, undo log, the lanes that it fills.",
                      [](const WorkerStats& worker) { return worker.region_bytes; });
   families.bottleneck();
+  families.latencies("sluice_stage_lane_seconds", "How long timed events waited in a lane before the stage.",
+                     &StageStats::lane);
+  families.latencies("sluice_stage_handler_seconds",
+                     "How long timed events were in the stage's handler, without waits for room behind it.",
+                     &StageStats::handler);
   families.memory();
   return std::move(families).text();
 }

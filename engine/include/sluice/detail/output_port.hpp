@@ -31,6 +31,18 @@
 namespace sluice::detail {
 
 class Wiring;
+struct LaneStamps;
+
+// Which events of a lane are stamped with the time at which they are published: latency.sample.
+struct Stamping {
+  LaneStamps* stamps = nullptr;    // nullptr: none is.
+  std::uint64_t event_bytes = 0;   // 0: records.
+  std::uint64_t least_bytes = 0;   // From one to the next, at least,
+  std::uint64_t least_events = 0;  // and so many events that the port has pushed, for records.
+  std::uint64_t due_at = 0;        // The next one comes at this position or behind it,
+  std::uint64_t due_events = 0;    // and when the port has pushed so many events.
+  std::size_t turn = 0;
+};
 
 // The producing end of one lane, with what its owner needs around it.
 struct OutLane {
@@ -45,6 +57,7 @@ struct OutLane {
   bool behind = false;  // Its consumer was given the chance to make room, and did not take it.
   // Of its consumer, if that is a worker: not 0 once it is shed.
   const std::atomic<std::uint32_t>* shed = nullptr;
+  Stamping stamping{};
 
   // relaxed: seen late, it costs a look more.
   bool is_shed() const noexcept { return shed != nullptr && shed->load(std::memory_order_relaxed) != 0; }
@@ -156,7 +169,7 @@ class OutputPort {
   bool ended() const noexcept;
 
   // Which words the next commit moves; `whole`: with what the event at hand has pushed.
-  void record(ipc::Commit& commit, bool whole) const noexcept;
+  void record(ipc::Commit& commit, bool whole) noexcept;
   // The same for a process that has nothing to commit: at once.
   void publish(bool whole) noexcept;
   // After either: wakes the consumers that sleep; how many.
@@ -222,6 +235,9 @@ class OutputPort {
   [[noreturn]] void refuse_bytes(const OutLane& lane, std::uint64_t bytes) const;
   [[noreturn]] void refuse_event(const OutLane& lane) const;
   const std::string& name_of(const OutLane& lane) const noexcept;
+
+  // Stamps an event of those that are about to be published, if one is due.
+  void stamp(OutLane& out, std::uint64_t tail) const noexcept;
 
   static OutLane* pick(OutEdge& edge, const void* event) {
     const std::size_t count = edge.lanes.size();
