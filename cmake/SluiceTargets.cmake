@@ -59,6 +59,12 @@ function(sluice_light_optimization target)
   endif()
 endfunction()
 
+# Sources that no measured path runs through are compiled several as one: what they share costs most. Those of the lane and the
+# engine stay alone, so that what is measured does not depend on which of them are neighbours.
+function(sluice_compile_together target)
+  set_target_properties(${target} PROPERTIES UNITY_BUILD ${SLUICE_UNITY} UNITY_BUILD_BATCH_SIZE 8)
+endfunction()
+
 # sluice_library(ipc SOURCES ... LIBS ...) makes the static library sluice_ipc, known as sluice::ipc. EXPORT names the set of
 # targets that it is installed with, `sluice` if nothing is said.
 function(sluice_library name)

@@ -136,7 +136,7 @@ TEST_F(HostEnds, WaitTogetherForWorkersThatHangInTheKernel) {
   engine.stop();
   const auto lasted = Clock::now() - start;
   EXPECT_GT(lasted, 500ms) << "they did not hang";
-  EXPECT_LT(lasted, 5s) << "2 s for all of them, and 1 s by force";
+  EXPECT_LT(lasted, 10s) << "2 s for all of them, and 1 s by force; one after the other it would be 12 s";
   for (const pid_t pid : hanging)
     ::ptrace(PTRACE_DETACH, pid, nullptr, nullptr);
 }
