@@ -63,6 +63,10 @@ endfunction()
 # engine stay alone, so that what is measured does not depend on which of them are neighbours.
 function(sluice_compile_together target)
   set_target_properties(${target} PROPERTIES UNITY_BUILD ${SLUICE_UNITY} UNITY_BUILD_BATCH_SIZE 8)
+  # It tells a source from a header by its name, and takes the sources of a batch for headers.
+  if(SLUICE_UNITY AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+    target_compile_options(${target} PRIVATE -Wno-subobject-linkage)
+  endif()
 endfunction()
 
 # sluice_library(ipc SOURCES ... LIBS ...) makes the static library sluice_ipc, known as sluice::ipc. EXPORT names the set of

@@ -224,5 +224,32 @@ TEST_F(WatchdogModel, FollowsThreadsThatComeAndGo) {
   }
 }
 
+// A main thread starts one after the other and waits for it. Each is kept waiting for a processor over many looks, and is
+// gone at the next one, with all that the kernel knew of its wait; no look need find the one that follows.
+TEST_F(WatchdogModel, NeverCountsWhatAThreadHasWaitedThatIsGone) {
+  Random random{seed_};
+  constexpr nanoseconds kLook = 5ms;
+  for (int event = 0; event < 300; ++event) {
+    Watch watch{1s, {}};
+    nanoseconds now = 1s;
+    nanoseconds cpu{0};
+    for (std::int32_t id = 2; id < 2 + 8; ++id) {
+      const auto look = [&](std::size_t threads) {
+        KernelAccount account;
+        account.cpu_time = cpu;
+        account.thread_count = threads;
+        account.threads[0] = {1, 'S', 0ns, 0ns};
+        account.threads[1] = {id, 'R', 0ns, 0ns};
+        now += kLook;
+        return judge(watch, {now, ipc::Activity::busy, {1, 0, 0}, false, false, account}, kModelLimits);
+      };
+      for (unsigned looks = random.below(40); looks > 0; --looks)
+        ASSERT_NE(look(2), Verdict::stalled) << "it waits";
+      cpu += random.between(100us, 2ms);
+      ASSERT_NE(look(1), Verdict::stalled) << "it is gone, taken for " << watch.own_time / 1us << " us";
+    }
+  }
+}
+
 }  // namespace
 }  // namespace sluice::test

@@ -102,6 +102,8 @@ void take_account(Watch& watch, const KernelAccount& now, nanoseconds at, nanose
     // A wait that began before this interval is known only now, so that it comes on top.
     watch.excused +=
         interval.run_delay + (unknown ? wall - interval.main_cpu : std::max(wall - most, nanoseconds{0}));
+    // A thread that has ended took along how long it was kept waiting, and that may be all that is not counted yet.
+    if (!interval.complete) watch.excused = std::max(watch.excused, watch.watched - watch.main_own);
     // While a thread waits for a processor, the kernel does not say for how long.
     if (!now.has_thread_in('R')) watch.main_own = std::max(watch.main_own, watch.watched - watch.excused);
     watch.own_time = std::max(watch.main_own, interval.longest_use);
