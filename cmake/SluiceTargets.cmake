@@ -65,6 +65,7 @@ function(sluice_compile_together target)
   set_target_properties(${target} PROPERTIES UNITY_BUILD ${SLUICE_UNITY} UNITY_BUILD_BATCH_SIZE 8)
   # It tells a source from a header by its name, and takes the sources of a batch for headers.
   if(SLUICE_UNITY AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+    # A type without a name outside its source, in one that only this source knows.
     target_compile_options(${target} PRIVATE -Wno-subobject-linkage)
   endif()
 endfunction()
