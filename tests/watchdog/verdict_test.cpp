@@ -191,6 +191,13 @@ TEST_F(Verdicts, UnkillableIsAWorkerThatStaysInStateD) {
   EXPECT_EQ(running.worker().restarts, 0U);
 }
 
+// On one unit only, as it has said itself.
+bool burns(const Subject& subject) {
+  cpu_set_t units;
+  CPU_ZERO(&units);
+  return ::sched_getaffinity(subject.pid(), sizeof(units), &units) == 0 && CPU_COUNT(&units) == 1;
+}
+
 TEST_F(Verdicts, StarvedIsAWorkerWhoseProcessorOthersUse) {
   Settings settings = impatient();
   settings.set("placement.verify", "0s");  // It goes to a unit that is not its own, and would be put back.
@@ -207,6 +214,8 @@ TEST_F(Verdicts, StarvedIsAWorkerWhoseProcessorOthersUse) {
       };
       const Subject one{burn};
       const Subject another{burn};
+      // Before they burn there it would have all that it wants.
+      ASSERT_TRUE(eventually([&] { return burns(one) && burns(another); }));
       running.push(Deed::humble_spin_for, 15);
       ASSERT_TRUE(running.shows("starved"));
       std::this_thread::sleep_for(3 * kEventDeadline);
