@@ -160,9 +160,10 @@ void add_options(CLI::App& program, BenchWords& words) {
   program.footer(
       suites_help() +
       "\nEnds with status 0 if everything asked for ran, 1 if a suite or a benchmark did not, 130 if "
-      "interrupted.\n\nTry:\n"
+      "interrupted.\n\nExamples:\n"
       "  sluice bench lane --quick\n"
-      "  sluice bench --peers --json new.json --html new.html --compare old.json --check");
+      "  sluice bench --peers --json new.json --html new.html\n"
+      "  sluice bench --from new.json --compare old.json --check");
 }
 
 int run(int argc, char** argv) {
@@ -170,6 +171,7 @@ int run(int argc, char** argv) {
   CLI::App program{"Run the benchmark suites and tell what they found", "sluice bench"};
   program.set_help_flag("-h,--help", "Print this help and exit");
   program.set_version_flag("--version", "sluice bench " + built_version(), "Print the version and exit");
+  program.formatter(detail::help_formatter());
   BenchWords words;
   add_options(program, words);
   try {

@@ -124,12 +124,17 @@ int main(int argc, char** argv) try {
   Options options;
   CLI::App app{"A bank whose books are right whatever is killed"};
   app.add_option("--listen", options.listen,
-                 "Where senders connect: HOST:PORT, port 0 for a free one, or unix:PATH");
+                 "Where senders connect: HOST:PORT, port 0 for a\nfree one, or unix:PATH");
   app.add_option("--database", options.database, "The SQLite database, made if it is missing");
   app.add_option("--postgres", options.postgres, "A PostgreSQL database instead: a URL");
   app.add_option("--nats", options.nats, "Tell each booking to this NATS server, too: a URL");
   app.add_option("--stream", options.stream, "The JetStream stream for --nats");
   sluice::add_standard_options(app, options.standard);
+  app.footer(
+      "Examples:\n"
+      "  bank --listen 127.0.0.1:7000 --database bank.db\n"
+      "  bank --listen unix:/run/bank.sock --postgres postgresql:///bank\n"
+      "  bank --listen 127.0.0.1:7000 --database bank.db --chaos \"kill=20/s\"");
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& end) {

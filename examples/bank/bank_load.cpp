@@ -327,11 +327,16 @@ int main(int argc, char** argv) try {
   app.add_option("--payments", options.payments, "Payments of each")->check(CLI::Range(1, 900'000'000));
   app.add_option("--expect", options.expect, "A directory for what the tables must hold")
       ->check(CLI::ExistingDirectory);
-  app.add_option("--patience", options.patience_s, "Seconds without an acknowledgement that are too long");
-  app.add_option("--parts", options.parts, "Tell when each of so many equal parts is acknowledged")
+  app.add_option("--patience", options.patience_s, "Seconds without an acknowledgement, too long");
+  app.add_option("--parts", options.parts, "Tell when each of so many equal parts is done")
       ->check(CLI::Range(1, 10'000));
   app.add_option("--rate", options.rate,
-                 "Payments of all senders in a second, and how long each took from when it was due");
+                 "Payments of all senders in a second, and how long\neach took from when it was due");
+  app.footer(
+      "Examples:\n"
+      "  bank-load --connect 127.0.0.1:7000\n"
+      "  bank-load --connect 127.0.0.1:7000 --senders 8 --payments 10000\n"
+      "  bank-load --connect 127.0.0.1:7000 --rate 2000 --expect books");
   CLI11_PARSE(app, argc, argv);
   return run(options);
 } catch (const std::exception& error) {

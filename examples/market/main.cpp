@@ -37,21 +37,21 @@ struct Options {
 // The exit status when the options end the program, otherwise nothing.
 std::optional<int> parse(int argc, char** argv, Options& options) {
   CLI::App app{
-      "Turns captures of exchange feeds into event counts, trades, one-second bars, order books and last\n"
-      "tickers, in a pipeline of worker processes that can be killed at any instant without a difference.",
+      "Turns captures of exchange feeds into event counts, trades, one-second bars,\n"
+      "order books and last tickers, in a pipeline of worker processes that can be\n"
+      "killed at any instant without a difference.",
       "market"};
   app.set_version_flag("--version", "market of Sluice " SLUICE_VERSION, "Print the version and exit");
-  app.add_option(
-         "--input", options.inputs,
-         "Captures: recorder files VENUE_SYMBOL_DAY.gz, merged files, or - for standard input; plain, "
-         "gzip or zstd")
+  app.add_option("--input", options.inputs,
+                 "Captures: recorder files VENUE_SYMBOL_DAY.gz,\n"
+                 "merged files, or - for standard input; plain, gzip\nor zstd")
       ->required()
       ->type_name("FILE...");
   app.add_option("--out", options.out, "Directory for the .tsv files")->required()->type_name("DIR");
-  app.add_option("--kill", options.drill.kills, "Kill a random worker with SIGKILL this many times")
+  app.add_option("--kill", options.drill.kills, "Kill a random worker this many times (SIGKILL)")
       ->check(CLI::Range(std::int64_t{0}, kMostKills))
       ->type_name("N");
-  app.add_option("--kill-every", options.kill_every_ms, "Average time between two kills, in milliseconds")
+  app.add_option("--kill-every", options.kill_every_ms, "Average time between two kills, milliseconds")
       ->check(CLI::Range(0.001, kMostMilliseconds))
       ->check([](const std::string& text) {
         // What is no number at all is in every range.
@@ -66,8 +66,12 @@ std::optional<int> parse(int argc, char** argv, Options& options) {
       ->type_name("N");
   sluice::add_standard_options(app, options.standard);
   app.footer(
-      "Workers of a stage: --set stage.parse.workers=4; stages: read parse book bars tickers counts write.\n"
-      "All settings: sluice config keys");
+      "Stages: read parse book bars tickers counts write.\n"
+      "\n"
+      "Examples:\n"
+      "  market --input captures/*.gz --out answers\n"
+      "  market --input captures/*.gz --out answers --set stage.parse.workers=4\n"
+      "  market --input captures/*.gz --out answers --quiet --kill 100");
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

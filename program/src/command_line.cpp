@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
+#include <cstddef>
 #include <cstdio>
+#include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <sluice/cli.hpp>
@@ -37,7 +40,54 @@ std::string unknown_option(const CLI::App& command, const std::string& word) {
   return near.empty() ? name : name + "; did you mean " + near + "?";
 }
 
+constexpr std::size_t kWidth = 80;
+constexpr std::size_t kDescriptions = 30;  // Where CLI11 begins what an option is for.
+
+// Where the text of a line begins: the description of an option, or what stands behind the blanks.
+std::size_t text_column(std::string_view line) {
+  const std::size_t first = line.find_first_not_of(' ');
+  if (first == std::string_view::npos) return 0;
+  const bool option = first == 2 && line.size() > kDescriptions && line[kDescriptions] != ' ' &&
+                      line.substr(kDescriptions - 2, 2) == "  ";
+  return option ? kDescriptions : first;
+}
+
+void add_fitted(std::string_view line, std::string& text) {
+  const std::size_t column = text_column(line);
+  std::size_t blanks = 0;
+  while (blanks + line.size() > kWidth) {
+    const std::size_t cut = line.rfind(' ', kWidth - blanks);
+    // A word that is too long by itself stays whole.
+    if (cut == std::string_view::npos || cut <= (blanks == 0 ? column : 0)) break;
+    text.append(blanks, ' ').append(line.substr(0, cut)).append("\n");
+    line.remove_prefix(cut + 1);
+    blanks = column;
+  }
+  text.append(blanks, ' ').append(line).append("\n");
+}
+
+class FittedHelp : public CLI::Formatter {
+ public:
+  std::string make_help(const CLI::App* app, std::string name, CLI::AppFormatMode mode) const override {
+    return fitted(CLI::Formatter::make_help(app, std::move(name), mode));
+  }
+};
+
 }  // namespace
+
+std::string fitted(std::string_view help) {
+  std::string text;
+  while (!help.empty()) {
+    const std::size_t end = std::min(help.find('\n'), help.size());
+    add_fitted(help.substr(0, end), text);
+    help.remove_prefix(std::min(end + 1, help.size()));
+  }
+  return text;
+}
+
+std::shared_ptr<CLI::FormatterBase> help_formatter() {
+  return std::make_shared<FittedHelp>();
+}
 
 const CLI::App& innermost(const CLI::App& program) {
   const CLI::App* command = &program;

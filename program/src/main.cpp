@@ -13,6 +13,7 @@
 
 #include <sluice/chaos.hpp>
 #include <sluice/cli.hpp>
+#include <sluice/detail/command_line.hpp>
 #include <sluice/detail/injected_variables.hpp>
 #include <sluice/error.hpp>
 #include <sluice/printable.hpp>
@@ -301,7 +302,12 @@ int main(int argc, char** argv, const Pipeline& pipeline) {
   CLI::App app{"The pipeline " + pipeline.name() + "."};
   app.set_version_flag("--version", pipeline.name() + ", with Sluice " SLUICE_VERSION,
                        "Print the version and exit");
-  app.footer(settings_help());
+  app.formatter(help_formatter());
+  app.footer(settings_help() +
+             "\nExamples, for a program named words:\n"
+             "  words --set lane.slots=64K --profile throughput\n"
+             "  words --quiet --chaos \"kill=20/s\"\n"
+             "  words --set segment.path=/run/words/segment --placement");
   StandardOptions options;
   add_standard_options(app, options);
   try {

@@ -3,6 +3,7 @@
 
 #include <array>
 #include <cstdio>
+#include <filesystem>
 #include <string>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -52,6 +53,14 @@ Finished sluice(const std::string& arguments, const std::string& variables = "")
   }
   ::unlink(err_path.c_str());
   return run;
+}
+
+// For what stands between single quotes.
+std::string shell_quoted(const std::string& text) {
+  std::string quoted;
+  for (const char c : text)
+    quoted.append(c == '\'' ? "'\\''" : std::string(1, c));
+  return quoted;
 }
 
 TEST(ConfigShow, PrintsEveryValueAndItsOrigin) {
@@ -120,11 +129,11 @@ TEST(AWrongCommandLine, ExitsWithTwoAndAHint) {
     EXPECT_THAT(run.err, EndsWith("--help\".\n")) << arguments;
     return run.err;
   };
-  EXPECT_EQ(
-      complaint("confg"),
-      "sluice: there is no command \"confg\", only config, chaos, dead, plan, topo, stats, ps, serve, park, "
-      "drain, calibrate, doctor, bench\nTry \"sluice "
-      "--help\".\n");
+  EXPECT_EQ(complaint("confg"),
+            "sluice: there is no command \"confg\", only new, config, chaos, dead, plan, topo, stats, top, ps, "
+            "serve, park, "
+            "drain, calibrate, doctor, completion, bench\nTry \"sluice "
+            "--help\".\n");
   EXPECT_THAT(complaint("config"), HasSubstr("a command is missing: show, explain, keys, reference"));
   EXPECT_THAT(complaint("config shw"), HasSubstr("there is no command \"shw\", only show, explain"));
   EXPECT_THAT(complaint("config show --sett a=b"), HasSubstr("there is no option --sett"));
@@ -198,6 +207,55 @@ TEST(APlan, IsRefusedForWhatDoesNotAnswerWithWhatItSays) {
   EXPECT_THAT(sluice("plan --pipeline read:1 -- --input x").err, HasSubstr("it is no program"));
 }
 #endif
+
+// What bash offers behind these words, the last of them begun.
+std::string completed(const std::string& words, int count) {
+  const std::string script = "set -- " + words +
+                             "; source <('" SLUICE_PROGRAM "' completion); sluice() { '" SLUICE_PROGRAM
+                             "' \"$@\"; }; COMP_WORDS=(\"$@\"); COMP_CWORD=" +
+                             std::to_string(count - 1) + "; _sluice; printf '%s,' \"${COMPREPLY[@]}\"";
+  FILE* pipe =
+      ::popen(("env -i PATH=/usr/bin:/bin bash -c '" + shell_quoted(script) + "' 2>&1").c_str(), "r");
+  if (pipe == nullptr) return {};
+  std::string offered = drained(pipe);
+  ::pclose(pipe);
+  return offered;
+}
+
+TEST(Completion, OffersCommandsOptionsAndSettings) {
+  EXPECT_EQ(completed("sluice st", 2), "stats,");
+  EXPECT_EQ(completed("sluice config ex", 3), "explain,");
+  EXPECT_EQ(completed("sluice config show --pro", 4), "--profile,");
+  EXPECT_EQ(completed("sluice config explain lane.s", 4), "lane.slots,");
+  EXPECT_EQ(completed("sluice config show --set lane.s", 5), "lane.slots=,");
+  EXPECT_EQ(completed("sluice chaos -- build/words --qu", 5), ",") << "the options of another program";
+}
+
+// What it makes is built by tests/consumer.
+TEST(ANewProject, IsRefusedWhereSomethingIsAndForANameThatCannotBe) {
+  const auto refusal = [](const std::string& arguments) {
+    const Finished run = sluice("new " + arguments);
+    EXPECT_EQ(run.status, 2) << arguments;
+    EXPECT_THAT(run.out, IsEmpty()) << arguments;
+    return run.err;
+  };
+  EXPECT_THAT(refusal("Words"), HasSubstr("'Words': a name begins with a letter and is made of a-z, 0-9"));
+  EXPECT_THAT(refusal("../words"), HasSubstr("a name begins with a letter"));
+  EXPECT_THAT(refusal("''"), HasSubstr("a name begins with a letter"));
+  EXPECT_THAT(refusal("test"), HasSubstr("CMake has a target of that name"));
+  EXPECT_THAT(refusal(std::string(41, 'a')), HasSubstr("40 characters at most"));
+
+  const std::string directory = testing::TempDir() + "sluice_new_" + std::to_string(::getpid());
+  const std::string there = directory + "/words";
+  std::filesystem::create_directories(there);
+  const std::string command = "cd '" + directory + "' && '" SLUICE_PROGRAM "' new words 2>&1";
+  FILE* pipe = ::popen(command.c_str(), "r");
+  ASSERT_NE(pipe, nullptr);
+  EXPECT_THAT(drained(pipe), HasSubstr("cannot make the directory 'words': File exists"));
+  EXPECT_EQ(WEXITSTATUS(::pclose(pipe)), 2);
+  EXPECT_TRUE(std::filesystem::is_empty(there)) << "what is there stays as it is";
+  std::filesystem::remove_all(directory);
+}
 
 TEST(AFullDisk, IsAnError) {
   const Finished run = sluice("config reference >/dev/full");

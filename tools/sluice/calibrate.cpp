@@ -72,10 +72,11 @@ void add_calibrate(CLI::App& program) {
       ->type_name("TIME")
       ->capture_default_str();
   command->add_flag("--no-keep", options->show_only, "Show the costs only");
-  command->footer(
-      "Costs are kept in $XDG_CACHE_HOME/sluice, ~/.cache/sluice, or by root for all\n"
-      "in /var/cache/sluice, by machine and topology; plans of this machine use them.\n"
-      "Measure while nothing else runs.");
+  end_help(*command,
+           "Costs are kept in $XDG_CACHE_HOME/sluice, ~/.cache/sluice, or by root for all\n"
+           "in /var/cache/sluice, by machine and topology; plans of this machine use them.\n"
+           "Measure while nothing else runs.",
+           {"sluice calibrate", "sluice calibrate --units 0-7 --for 10s", "sluice calibrate --no-keep"});
   command->callback([options] { calibrate(*options); });
 }
 

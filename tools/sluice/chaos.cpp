@@ -94,14 +94,15 @@ void add_chaos(CLI::App& program, std::vector<std::string> behind_dashes, int& s
   chaos->add_option("--seed", said->seed, "Repeats times and choices; random unless given")->type_name("N");
   chaos->add_flag("--endless", said->endless,
                   "PROGRAM has no end: interrupt it (SIGINT) when the time is over");
-  chaos->footer(
+  end_help(
+      *chaos,
       "A RATE is 5/s, 12/min, 3/h or 0. The program itself is never hurt, only the processes of its "
       "pipelines.\n"
       "Ends with status 0 if every run did and left no process behind, else with the status of the run that "
-      "did not.\n\n"
-      "Try:\n"
-      "  sluice chaos --for 60s --kill 20/s -- build/release/bin/market --input CAPTURES/*.gz --out OUT "
-      "--quiet");
+      "did not.",
+      {"sluice chaos -- build/words --quiet",
+       "sluice chaos --for 60s --kill 20/s -- market --input *.gz --out OUT --quiet",
+       "sluice chaos --kill 0 --stall 0 --stop 2/s --seed 7 -- build/words"});
   chaos->callback([said, behind = std::move(behind_dashes), &status] {
     const ChaosPlan plan = plan_of(*said, behind);
     raise_restart_budget(plan);

@@ -3,6 +3,7 @@
 // read, prints to standard output, and throws sluice::Error for what the user must put right.
 #pragma once
 
+#include <array>
 #include <cstdio>
 #include <string>
 #include <string_view>
@@ -18,6 +19,8 @@ void add_chaos(CLI::App& program, std::vector<std::string> behind_dashes, int& s
 // Its program is what stands behind "--".
 void add_dead(CLI::App& program, std::vector<std::string> behind_dashes);
 void add_stats(CLI::App& program);
+// Where there is ncursesw.
+void add_top(CLI::App& program);
 void add_ps(CLI::App& program);
 // Where there is libmicrohttpd.
 void add_serve(CLI::App& program);
@@ -27,6 +30,9 @@ void add_plan(CLI::App& program, std::vector<std::string> behind_dashes, int& st
 void add_calibrate(CLI::App& program);
 // Its exit status is 3 where something on the machine should be put right.
 void add_doctor(CLI::App& program, int& status);
+void add_new(CLI::App& program);
+// It reads the other commands when it runs.
+void add_completion(CLI::App& program);
 // `park` and `drain`.
 void add_ends(CLI::App& program);
 
@@ -36,6 +42,16 @@ void add_bench(CLI::App& program);
 // This process becomes that program, with the words of the command line from "bench" on; ended by a null
 // pointer. Throws std::system_error if it cannot be started.
 [[noreturn]] void become_bench(char** words);
+
+// The end of a command's help: what its options do not say, then three examples.
+inline void end_help(CLI::App& command, const std::string& remarks,
+                     const std::array<const char*, 3>& examples) {
+  std::string text = remarks;
+  text.append(text.empty() ? "" : "\n\n").append("Examples:");
+  for (const char* example : examples)
+    text.append("\n  ").append(example);
+  command.footer(text);
+}
 
 inline void print(const std::string& text) {
   std::fwrite(text.data(), 1, text.size(), stdout);

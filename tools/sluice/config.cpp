@@ -46,11 +46,10 @@ void add_config(CLI::App& program) {
   auto said = std::make_shared<ConfigSaid>();  // The callbacks own what they read.
   CLI::App* config = program.add_subcommand("config", "Show and explain settings");
   config->require_subcommand(1);
-  config->footer(
-      "Try:\n"
-      "  sluice config explain wait.strategy\n"
-      "  sluice config show --profile latency --set lane.slots=64K\n"
-      "  sluice config show --set stage.parse.workers=4 --stage parse");
+  end_help(
+      *config, "",
+      {"sluice config explain wait.strategy", "sluice config show --profile latency --set lane.slots=64K",
+       "sluice config keys | grep '^wait'"});
 
   CLI::App* show = config->add_subcommand("show", "Print every value and where it comes from");
   show->add_option("--stage", said->stage, "As this stage has them")->type_name("NAME");
@@ -72,8 +71,18 @@ void add_config(CLI::App& program) {
 
   CLI::App* reference = config->add_subcommand("reference", "Print the reference page, in Markdown");
   reference->callback([] { print(settings_reference()); });
-  for (CLI::App* command : {show, explain, keys, reference})
-    command->footer("");
+  end_help(*show, "",
+           {"sluice config show", "sluice config show --profile latency --set lane.slots=64K",
+            "sluice config show --set stage.parse.workers=4 --stage parse"});
+  end_help(*explain, "",
+           {"sluice config explain lane.slots", "sluice config explain SLUICE_WAIT_STRATEGY",
+            "sluice config explain restart.budget --profile shared"});
+  end_help(*keys, "",
+           {"sluice config keys", "sluice config keys | grep '^log'",
+            "sluice config keys | xargs -n 1 sluice config explain"});
+  end_help(*reference, "",
+           {"sluice config reference > settings.md", "sluice config reference | less",
+            "sluice config reference | grep -A 5 '^## lane'"});
 }
 
 }  // namespace sluice::command

@@ -132,19 +132,32 @@ void add_dead(CLI::App& program, std::vector<std::string> behind_dashes) {
   CLI::App* dead =
       program.add_subcommand("dead", "Events that killed their worker too often: list, show, retry");
   dead->require_subcommand(1);
-  dead->footer("A pipeline that moves events to the dead letters tells the PATH when it ends.");
+  constexpr const char* kPath =
+      "A pipeline that moves events to the dead letters tells the PATH when it ends.";
+  end_help(*dead, kPath,
+           {"sluice dead list sluice-reports", "sluice dead show sluice-reports 1",
+            "sluice dead retry sluice-reports -- build/words --quiet"});
   const auto said = std::make_shared<DeadSaid>();
-  add(*dead, "list", "A line for each dead letter, in order of time", said)->callback([said] {
-    list(said->path);
-  });
+  CLI::App* all = add(*dead, "list", "A line for each dead letter, in order of time", said);
+  end_help(*all, kPath,
+           {"sluice dead list sluice-reports", "sluice dead list sluice-reports/words.dead",
+            "sluice dead list sluice-reports | wc -l"});
+  all->callback([said] { list(said->path); });
   CLI::App* one = add(*dead, "show", "All about one dead letter", said);
   one->add_option("number", said->number, "Its number in the list")->required()->type_name("NUMBER");
+  end_help(*one, kPath,
+           {"sluice dead show sluice-reports 1", "sluice dead show sluice-reports/words.dead 2",
+            "sluice dead show sluice-reports 1 | less"});
   one->callback([said] { show(said->path, said->number); });
   CLI::App* again = add(*dead, "retry", "Run a program whose pipeline handles the dead letters first", said);
-  again->footer(
+  end_help(
+      *again,
       "sluice dead retry PATH -- PROGRAM ARGUMENTS...\nThe workers that the letters were for handle them "
       "once more before their first input; one that kills its worker again becomes a dead letter of that "
-      "run.");
+      "run.",
+      {"sluice dead retry sluice-reports -- build/words",
+       "sluice dead retry sluice-reports/words.dead -- build/words",
+       "sluice dead retry sluice-reports -- market --input *.gz --out OUT"});
   again->callback([said, behind = std::move(behind_dashes)] { retry(said->path, behind); });
 }
 

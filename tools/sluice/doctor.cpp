@@ -96,9 +96,10 @@ void add_doctor(CLI::App& program, int& status) {
       ->type_name("TIME")
       ->capture_default_str();
   doctor->add_flag("--json", options->json, "One JSON array, an object for each finding");
-  doctor->footer(
-      "Exit status: 0 no warning, 3 there are warnings (notes do not count),\n"
-      "1 it could not be done, 2 the command line is wrong.");
+  end_help(*doctor,
+           "Exit status: 0 no warning, 3 there are warnings (notes do not count),\n"
+           "1 it could not be done, 2 the command line is wrong.",
+           {"sluice doctor", "sluice doctor --units 2-7 --for 10s", "sluice doctor --json | jq '.[].title'"});
   doctor->callback([options, &status] { status = examine(*options); });
 }
 

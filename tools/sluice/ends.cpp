@@ -67,7 +67,11 @@ void add(CLI::App& program, const char* name, const char* what, const char* more
   command->add_option("pipeline", *pipeline, "Its name, or the path of its socket (observe.socket)")
       ->type_name("NAME|SOCKET")
       ->required();
-  command->footer(more);
+  end_help(*command, more,
+           park ? std::array{"sluice park market", "sluice park /run/market/observer.sock",
+                             "sluice park market && echo it is kept"}
+                : std::array{"sluice drain market", "sluice drain /run/market/observer.sock",
+                             "sluice drain market && sluice ps"});
   command->callback([pipeline, park] { end(*pipeline, park); });
 }
 

@@ -54,12 +54,16 @@ int run(int argc, char** argv) {
   program.require_subcommand(1);
   program.set_version_flag("--version", "sluice " SLUICE_VERSION, "Print the version and exit");
   program.set_help_flag("-h,--help", "Print this help and exit");
-  program.footer("\"sluice COMMAND --help\" tells more about a command.");
+  program.formatter(sluice::detail::help_formatter());
+  sluice::command::add_new(program);
   sluice::command::add_config(program);
   sluice::command::add_chaos(program, behind_dashes, status);
   sluice::command::add_dead(program, behind_dashes);
   sluice::command::add_plan(program, behind_dashes, status);
   sluice::command::add_stats(program);
+#ifdef SLUICE_HAS_TOP
+  sluice::command::add_top(program);
+#endif
   sluice::command::add_ps(program);
 #ifdef SLUICE_SERVES
   sluice::command::add_serve(program);
@@ -67,7 +71,11 @@ int run(int argc, char** argv) {
   sluice::command::add_ends(program);
   sluice::command::add_calibrate(program);
   sluice::command::add_doctor(program, status);
+  sluice::command::add_completion(program);
   sluice::command::add_bench(program);
+  sluice::command::end_help(
+      program, "\"sluice COMMAND --help\" tells more about a command.",
+      {"sluice new words", "sluice stats words --watch 2", "sluice config explain lane.slots"});
   if (argc == 1) {
     std::fputs(program.help().c_str(), stderr);
     return kMisused;

@@ -197,13 +197,20 @@ void add_plan(CLI::App& program, std::vector<std::string> behind_dashes, int& st
   plan->add_flag(
       "--compare", said->compare,
       "A table: the cost of auto, compact, spread, random places and, where it can be proved, the least");
-  plan->footer(
-      "Status 0: each worker has a core of its own; 1: it has not, or the quota is too small; 2: bad input.");
+  end_help(
+      *plan,
+      "Status 0: each worker has a core of its own; 1: it has not, or the quota is too small; 2: bad input.",
+      {"sluice plan --pipeline \"read:1 parse:4 write:1 read>parse parse=>write\"",
+       "sluice plan --pipeline build/words --topology \"pack:2 core:8 pu:2\"",
+       "sluice plan --pipeline build/words --compare"});
   plan->callback([said, &status] { status = run_plan(*said); });
 
   auto machine = std::make_shared<std::string>("this");
   CLI::App* topo = program.add_subcommand("topo", "Show a machine as a plan sees it");
   topo->add_option("--topology", *machine, "As for plan")->type_name("MACHINE")->capture_default_str();
+  end_help(*topo, "",
+           {"sluice topo", "sluice topo --topology \"pack:2 numa:1 l3:2 core:8 pu:2\"",
+            "lstopo machine.xml && sluice topo --topology machine.xml"});
   topo->callback([machine] { print(pinning::to_text(topology_of(*machine))); });
 }
 

@@ -173,12 +173,9 @@ void add_ps(CLI::App& program) {
   CLI::App* ps = program.add_subcommand("ps", "The pipelines that run, and their processes");
   const auto as_json = std::make_shared<bool>(false);
   ps->add_flag("--json", *as_json, "For programs: one object");
-  ps->footer(
-      "It lists what this user runs whose observe.socket is auto (it is unless set).\n"
-      "\n"
-      "  sluice ps\n"
-      "  sluice ps --json | jq -r '.pipelines[].processes[] | [.pid, .name] | @tsv'\n"
-      "  pgrep -af '^sluice: market'          the same processes, as the system has them");
+  end_help(*ps, "It lists what this user runs whose observe.socket is auto (it is unless set).",
+           {"sluice ps", "sluice ps --json | jq -r '.pipelines[].processes[] | [.pid, .name] | @tsv'",
+            "pgrep -af '^sluice: market'          the same, as the system has them"});
   ps->callback([as_json] { show(*as_json); });
 }
 

@@ -129,12 +129,9 @@ void add_serve(CLI::App& program) {
       ->capture_default_str();
   command->add_option("--token-file", said->token_file, "Its first line is the bearer token for /metrics")
       ->type_name("FILE");
-  command->footer(
-      "Without a name: all that this user runs. It only looks, and ends by a signal.\n"
-      "\n"
-      "  sluice serve market\n"
-      "  sluice serve --http unix:/run/sluice/metrics.sock\n"
-      "  sluice serve --http '*:9464' --token-file /etc/sluice/token");
+  end_help(*command, "Without a name: all that this user runs. It only looks, and ends by a signal.",
+           {"sluice serve market", "sluice serve --http unix:/run/sluice/metrics.sock",
+            "sluice serve --http '*:9464' --token-file /etc/sluice/token"});
   command->callback([said] { serve(*said); });
 }
 

@@ -140,6 +140,11 @@ int main(int argc, char** argv) {
                        "Print the version and exit");
   simulator::Options options;
   simulator::add_options(app, options);
+  app.footer(
+      "Examples:\n"
+      "  market-simulator --out captures\n"
+      "  market-simulator --out captures --events 1000000 --instruments 4\n"
+      "  market-simulator --out captures --format merged --bad 100 --seed 7");
   try {
     app.parse(argc, argv);
     if (options.bad > options.events) throw CLI::ValidationError{"--bad", "more malformed lines than events"};

@@ -19,7 +19,7 @@ int end_of_parse(const CLI::App& app, const CLI::ParseError& error);
 // parses.
 inline void add_standard_options(CLI::App& app, StandardOptions& options) {
   const char* group = "Standard options";
-  app.add_option("--set", options.assignments, "A setting, key=value; can be repeated (sluice config keys)")
+  app.add_option("--set", options.assignments, "A setting, key=value; can be repeated\n(sluice config keys)")
       ->type_name("KEY=VALUE")
       ->group(group)
       ->take_all()
@@ -36,8 +36,8 @@ inline void add_standard_options(CLI::App& app, StandardOptions& options) {
     }
   };
   app.add_option_function<std::string>("--chaos", read_chaos,
-                                       "Hurt the pipeline while it runs; without TEXT: \"kill=5/s "
-                                       "stall=0.2/s stop=0.2/s\" and a random seed=N")
+                                       "Hurt the pipeline while it runs; without TEXT:\n"
+                                       "\"kill=5/s stall=0.2/s stop=0.2/s\", random seed=N")
       ->type_name("TEXT")
       ->expected(0, 1)
       ->group(group);

@@ -4,11 +4,19 @@
 // Called by the one thread of a command. Nothing here throws.
 #pragma once
 
+#include <memory>
 #include <string>
+#include <string_view>
 
 #include <CLI/CLI.hpp>
 
 namespace sluice::detail {
+
+// Lines of at most 80 columns: what is longer goes on below where the text of its line begins.
+std::string fitted(std::string_view help);
+
+// Has the help of a program and of its commands fitted, if it is given to the program before the commands are added.
+std::shared_ptr<CLI::FormatterBase> help_formatter();
 
 // The innermost command that was understood: whose --help would have told.
 const CLI::App& innermost(const CLI::App& program);

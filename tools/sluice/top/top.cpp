@@ -1,0 +1,237 @@
+// SPDX-License-Identifier: Apache-2.0
+// `sluice top`: a running pipeline, live. An observer like `sluice stats`: it only reads.
+
+#include <algorithm>
+#include <chrono>
+#include <cstdlib>
+#include <memory>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <thread>
+#include <unistd.h>
+#include <vector>
+
+#include <fmt/format.h>
+
+#include <sluice/detail/clock.hpp>
+#include <sluice/observer.hpp>
+#include <sluice/printable.hpp>
+
+#include "commands.hpp"
+#include "observer/rates.hpp"
+#include "top/screen.hpp"
+#include "top/terminal.hpp"
+
+namespace sluice::command {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::nanoseconds;
+
+constexpr milliseconds kTopLook{50};  // Rates are right by looks that are many in a window.
+
+struct TopSaid {
+  std::string pipeline;
+  double every = 1;  // Seconds.
+  bool once = false;
+};
+
+std::string_view environment(const char* name) {
+  const char* value = std::getenv(name);
+  return value == nullptr ? "" : value;
+}
+
+bool draws() {
+  const std::string_view terminal = environment("TERM");
+  return ::isatty(STDOUT_FILENO) == 1 && ::isatty(STDIN_FILENO) == 1 && !terminal.empty() &&
+         terminal != "dumb";
+}
+
+// Which one, if none is named.
+std::string only_one() {
+  const std::vector<RunningPipeline> running = Observer::running();
+  if (running.empty()) throw std::runtime_error{"no pipeline of this user is running"};
+  if (running.size() == 1) return running.front().socket;
+  std::string names;
+  for (const RunningPipeline& each : running)
+    names.append(names.empty() ? "" : ", ").append(printable(each.name));
+  throw std::runtime_error{"several pipelines run: say which of " + names};
+}
+
+// What has been seen so far, for one screen after the other.
+class Seen {
+ public:
+  Seen(const std::string& pipeline, nanoseconds window)
+      : observer_{Observer::attach(pipeline)}, window_{window}, rates_{window} {
+    look();
+  }
+
+  void look() {
+    now_ = detail::monotonic_now();
+    stats_ = observer_.stats();
+    rates_.look(stats_, now_);
+    if (now_ - since_at_ < window_) return;
+    before_ = std::move(since_);
+    since_ = stats_;
+    since_at_ = now_;
+  }
+  bool over() const { return observer_.over(); }
+  TopScreen screen(const TopView& view) const { return top_screen(before_, stats_, rates_, view, now_); }
+
+ private:
+  Observer observer_;
+  nanoseconds window_;
+  detail::Rates rates_;
+  nanoseconds now_{0};
+  Stats stats_;
+  // The bottleneck is judged against what was there one to two windows ago.
+  Stats before_;
+  Stats since_;
+  nanoseconds since_at_{0};
+};
+
+std::string plain_text(const TopScreen& screen) {
+  std::string text;
+  for (const auto* lines : {&screen.head, &screen.rows}) {
+    for (const TopLine& line : *lines)
+      text.append(line.text).append("\n");
+  }
+  return text;
+}
+
+void show_once(Seen& seen, nanoseconds window) {
+  const nanoseconds until = detail::monotonic_now() + window;
+  while (detail::monotonic_now() < until && !seen.over()) {
+    std::this_thread::sleep_for(kTopLook);
+    seen.look();
+  }
+  print(plain_text(seen.screen({})));
+}
+
+// What the keys have done to the screen.
+class Keys {
+ public:
+  // False once it is to end.
+  bool take(int key, int page) {
+    if (typing_) {
+      type(key);
+      return true;
+    }
+    switch (key) {
+      case 'q':
+        return false;
+      case 's':
+        view_.order = next(view_.order);
+        break;
+      case 'w':
+        view_.workers = !view_.workers;
+        break;
+      case '/':
+        typing_ = true;
+        break;
+      default:
+        scroll(key, page);
+    }
+    return true;
+  }
+  const TopView& view() const { return view_; }
+  std::size_t first(std::size_t rows, std::size_t room) {
+    first_ = std::min(first_, rows > room ? rows - room : 0);
+    return first_;
+  }
+  std::string help() const {
+    if (typing_) return "only names with: " + printable(view_.filter) + "_  (Enter: done, Esc: all)";
+    return fmt::format("q quit  s sort: {}  w workers  / filter  up down page: scroll", name_of(view_.order));
+  }
+
+ private:
+  void type(int key) {
+    constexpr int kEscape = 27;
+    constexpr std::size_t kLongest = 40;
+    if (key == kEscape) view_.filter.clear();
+    if (key == kEscape || key == '\n' || key == '\r') typing_ = false;
+    if (key == Terminal::kErase && !view_.filter.empty()) view_.filter.pop_back();
+    if (key > ' ' && key < 0x7f && view_.filter.size() < kLongest)
+      view_.filter.push_back(static_cast<char>(key));
+  }
+  void scroll(int key, int page) {
+    const auto step = static_cast<std::size_t>(
+        key == Terminal::kPageUp || key == Terminal::kPageDown ? std::max(page, 1) : 1);
+    if (key == Terminal::kUp || key == Terminal::kPageUp) first_ -= std::min(first_, step);
+    if (key == Terminal::kDown || key == Terminal::kPageDown) first_ += step;
+  }
+
+  TopView view_;
+  bool typing_ = false;
+  std::size_t first_ = 0;
+};
+
+void draw(Terminal& terminal, const Seen& seen, Keys& keys) {
+  if (terminal.columns() < kTopLeastColumns || terminal.lines() < kTopLeastLines) {
+    terminal.draw({{"The terminal is too small:"},
+                   {fmt::format("{}x{}; needed: {}x{}", terminal.columns(), terminal.lines(),
+                                kTopLeastColumns, kTopLeastLines)}},
+                  "q quit");
+    return;
+  }
+  TopScreen screen = seen.screen(keys.view());
+  const std::size_t lines = static_cast<std::size_t>(terminal.lines()) - 1;
+  const std::size_t room = lines - std::min(lines, screen.head.size());
+  const std::size_t first = keys.first(screen.rows.size(), room);
+  screen.head.insert(screen.head.end(), screen.rows.begin() + static_cast<std::ptrdiff_t>(first),
+                     screen.rows.end());
+  terminal.draw(screen.head, keys.help());
+}
+
+// Until the pipeline is over or the user quits; then the last screen stays on the terminal as text.
+void show_live(Seen& seen, nanoseconds window) {
+  Keys keys;
+  {
+    Terminal terminal{environment("NO_COLOR").empty()};
+    bool goes_on = true;
+    nanoseconds due{0};
+    while (goes_on && !seen.over()) {
+      const nanoseconds now = detail::monotonic_now();
+      if (now >= due) {
+        draw(terminal, seen, keys);
+        due = now + window;
+      }
+      const int key = terminal.get(kTopLook);
+      seen.look();
+      if (key == Terminal::kNothing) continue;
+      goes_on = keys.take(key, terminal.lines() / 2);
+      due = nanoseconds{0};
+    }
+  }
+  seen.look();
+  print(plain_text(seen.screen(keys.view())));
+}
+
+void show(const TopSaid& said) {
+  const auto window = std::chrono::duration_cast<nanoseconds>(std::chrono::duration<double>(said.every));
+  Seen seen{said.pipeline.empty() ? only_one() : said.pipeline, window};
+  if (said.once || !draws()) return show_once(seen, window);
+  show_live(seen, window);
+}
+
+}  // namespace
+
+void add_top(CLI::App& program) {
+  CLI::App* top = program.add_subcommand("top", "A running pipeline, live: stages, workers, deaths");
+  const auto said = std::make_shared<TopSaid>();
+  top->add_option("pipeline", said->pipeline, "Its name, or the path of its socket (observe.socket)")
+      ->type_name("NAME|SOCKET");
+  top->add_option("--every", said->every, "Between two screens; rates are over that time")
+      ->type_name("SECONDS")
+      ->check(CLI::Range(0.1, 60.0))
+      ->capture_default_str();
+  top->add_flag("--once", said->once, "One screen as text, as a pipe or TERM=dumb gets it");
+  end_help(*top,
+           "Without a name: the pipeline that runs. It only looks. NO_COLOR is heeded.\n"
+           "Keys: q quit, s sort, w workers or stages alone, / filter, arrows and page keys.",
+           {"sluice top market", "sluice top market --every 0.5", "sluice top market --once | grep absent"});
+  top->callback([said] { show(*said); });
+}
+
+}  // namespace sluice::command
