@@ -2,6 +2,10 @@
 // `sluice top`: what it shows, as text.
 #include <cstdio>
 #include <cstdlib>
+#include <poll.h>
+#include <pty.h>
+#include <sys/ioctl.h>
+#include <sys/wait.h>
 
 #include "top/screen.hpp"
 #include "watched.hpp"
@@ -88,6 +92,84 @@ TEST_F(Top, OnceIsPlainTextAndTellsWhoDied) {
   EXPECT_THAT(text, AllOf(StartsWith("counting: running for 0:"), HasSubstr("\nstage / worker"),
                           HasSubstr("\ncount "), HasSubstr("\n  count/0 "),
                           HasSubstr("last death: killed, signal 9"), Not(HasSubstr("\x1b"))));
+}
+
+// `sluice top` on a terminal of its own, of so many lines and columns.
+class OnATerminal {
+ public:
+  OnATerminal(const std::string& socket, unsigned short lines, unsigned short columns) {
+    const winsize size{lines, columns, 0, 0};
+    pid_ = ::forkpty(&terminal_, nullptr, nullptr, &size);
+    if (pid_ != 0) return;
+    ::setenv("TERM", "xterm", 1);
+    ::execl(SLUICE_PROGRAM, "sluice", "top", socket.c_str(), "--every", "0.2", nullptr);
+    ::_exit(127);
+  }
+  ~OnATerminal() {
+    if (!reaped_) {
+      ::kill(pid_, SIGKILL);
+      ::waitpid(pid_, nullptr, 0);
+    }
+    ::close(terminal_);
+  }
+  OnATerminal(const OnATerminal&) = delete;
+  OnATerminal& operator=(const OnATerminal&) = delete;
+
+  // Until it has drawn that.
+  bool shows(const std::string& text) {
+    return eventually([&] { return drawn_.find(text) != std::string::npos || !take(); }) &&
+           drawn_.find(text) != std::string::npos;
+  }
+  void resize(unsigned short lines, unsigned short columns) const {
+    const winsize size{lines, columns, 0, 0};
+    ::ioctl(terminal_, TIOCSWINSZ, &size);
+  }
+  // Its exit status.
+  int after(char key) {
+    EXPECT_EQ(::write(terminal_, &key, 1), 1);
+    int status = 0;
+    EXPECT_TRUE(eventually([&] {
+      take();
+      reaped_ = ::waitpid(pid_, &status, WNOHANG) == pid_;
+      return reaped_;
+    }));
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+  }
+
+ private:
+  // What is there; false once it has let go of the terminal.
+  bool take() {
+    pollfd entry{terminal_, POLLIN, 0};
+    char piece[4096];
+    while (::poll(&entry, 1, 0) == 1) {
+      const ssize_t got = ::read(terminal_, piece, sizeof(piece));
+      if (got <= 0) return false;
+      drawn_.append(piece, static_cast<std::size_t>(got));
+    }
+    return true;
+  }
+
+  int terminal_ = -1;
+  pid_t pid_ = -1;
+  bool reaped_ = false;
+  std::string drawn_;
+};
+
+TEST_F(Top, DrawsOnATerminalAndEndsByItsKey) {
+  const Watched run{settings()};
+  OnATerminal top{socket_, 30, 100};
+  EXPECT_TRUE(top.shows("count/0"));
+  EXPECT_TRUE(top.shows("q quit"));
+  EXPECT_EQ(top.after('q'), 0);
+}
+
+TEST_F(Top, SaysThatItsTerminalIsTooSmallUntilItIsNot) {
+  const Watched run{settings()};
+  OnATerminal top{socket_, 5, 40};
+  EXPECT_TRUE(top.shows("too small"));
+  top.resize(30, 100);
+  EXPECT_TRUE(top.shows("count/0"));
+  EXPECT_EQ(top.after('q'), 0);
 }
 
 }  // namespace
