@@ -191,6 +191,7 @@ class Seeded : public BottleneckOfRun, public testing::WithParamInterface<unsign
 // So many looks, and so many events, tell a stage that is busy all the time from those that are not.
 constexpr int kLooksThatTell = 50;
 constexpr std::uint64_t kEventsThatTell = 20;
+constexpr int kMostWindows = 50;
 
 const StageStats& stage_in(const Stats& stats, const std::string& name) {
   return *std::find_if(stats.stages.begin(), stats.stages.end(),
@@ -214,14 +215,19 @@ TEST_P(Seeded, IsTheStageThatTakesLongest) {
     const Drawn drawn{seed};
     RunOfParcels run{drawn.pipeline(), small(), !drawn.source(), drawn.outlet()};
     EXPECT_TRUE(run.goes_on_until([&] { return is_backed_up(run.engine.stats(), drawn.slow()); })) << seed;
-    const auto handled = [&] { return stage_in(run.engine.stats(), drawn.slow()).events_in(); };
-    const Stats before = run.engine.stats();
-    const std::uint64_t until = handled() + kEventsThatTell;
-    EXPECT_TRUE(run.goes_on_for_looks(kLooksThatTell)) << seed;
-    EXPECT_TRUE(run.goes_on_until([&] { return handled() >= until; })) << seed;
-    const Stats now = run.engine.stats();
-    const auto found = bottleneck_of(before, now);
-    ASSERT_TRUE(found) << "seed " << seed << ", " << drawn.text() << ": " << bottleneck_text(before, now);
+    std::optional<Bottleneck> found;
+    // A host that gets no processor pushes nothing, and then there is none, or takes nothing, and then it is the host.
+    for (int window = 0; window < kMostWindows && !found; ++window) {
+      const Stats before = run.engine.stats();
+      const std::uint64_t until = stage_in(before, drawn.slow()).events_in() + kEventsThatTell;
+      EXPECT_TRUE(run.goes_on_for_looks(kLooksThatTell)) << seed;
+      EXPECT_TRUE(run.goes_on_until([&] {
+        return stage_in(run.engine.stats(), drawn.slow()).events_in() >= until;
+      })) << seed;
+      found = bottleneck_of(before, run.engine.stats());
+      if (found && found->reason == BottleneckReason::not_taken) found.reset();
+    }
+    ASSERT_TRUE(found) << "seed " << seed << ", " << drawn.text();
     EXPECT_EQ(found->name, drawn.slow()) << "seed " << seed << ", " << drawn.text() << ": " << found->text;
     EXPECT_EQ(found->reason, BottleneckReason::busy);
   }
