@@ -1,6 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# Checks of what was installed; the first word says which.
+# Installs, and checks of what was installed; the first word says which.
+#   check_install.sh install CMAKE BUILD PREFIX [OPTION...]    what an earlier tree installed there is not for the checks
 #   check_install.sh programs DIRECTORY NAME...        these are the programs, each tells its version, and so the product's
 #   check_install.sh pkg-config DIRECTORY COMPILER     every .pc file names all that its archives need
 #   check_install.sh help PROGRAM...                   help fits 80 columns and ends with three examples, of every command too
@@ -129,9 +130,20 @@ check_packages() {
   done
 }
 
+# install CMAKE BUILD PREFIX [OPTION...]
+install_anew() {
+  cmake="$1"
+  build="$2"
+  prefix="$3"
+  shift 3
+  rm -rf "$prefix"
+  "$cmake" --install "$build" --prefix "$prefix" "$@"
+}
+
 check="$1"
 shift
 case "$check" in
+  install) install_anew "$@" ;;
   programs) check_programs "$@" ;;
   pkg-config) check_pkg_config "$@" ;;
   help) check_helps "$@" ;;
