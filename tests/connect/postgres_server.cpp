@@ -20,6 +20,7 @@
 #include <stdexcept>
 #include <sys/file.h>
 #include <sys/prctl.h>
+#include <sys/shm.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <thread>
@@ -104,6 +105,20 @@ pid_t postmaster_of(const fs::path& data) {
   return command.find(data.string()) == std::string::npos ? 0 : pid;
 }
 
+// Of the System V segments that servers leave a machine has 4,096. The 7th line of postmaster.pid has key and number.
+void remove_shared_segment(const fs::path& data) {
+  std::ifstream file{data / "postmaster.pid"};
+  std::string line;
+  for (int number = 1; number <= 7; ++number)
+    std::getline(file, line);
+  unsigned long key = 0;
+  int segment = 0;
+  shmid_ds found{};
+  std::istringstream{line} >> key >> segment;
+  if (::shmctl(segment, IPC_STAT, &found) == 0 && static_cast<key_t>(key) == found.shm_perm.__key && key != 0)
+    ::shmctl(segment, IPC_RMID, nullptr);
+}
+
 // Gives up what this process has open, but for `kept`.
 void say_nothing(int kept = -1) {
   const int nothing = ::open("/dev/null", O_RDWR);
@@ -147,6 +162,7 @@ PostgresServer::PostgresServer(const fs::path& cache, const std::vector<std::str
 
 PostgresServer::~PostgresServer() {
   kill();
+  remove_shared_segment(data_);
   std::error_code ignored;
   fs::remove_all(directory_, ignored);
   if (guard_ >= 0) ::close(guard_);
@@ -188,6 +204,7 @@ void PostgresServer::guard(int line) const {
     for (const pid_t pid : family_of(postmaster))
       ::kill(pid, SIGKILL);
   }
+  remove_shared_segment(data_);
   std::error_code ignored;
   fs::remove_all(directory_, ignored);
   ::_exit(0);
@@ -254,7 +271,7 @@ void PostgresServer::make_cluster(const fs::path& cache, const std::vector<std::
       << "listen_addresses = '127.0.0.1'\nunix_socket_directories = '" << directory_.string() << "'\n"
       << "fsync = off\nfull_page_writes = off\nshared_buffers = 32MB\nmax_connections = 40\n"
       << "wal_level = minimal\nmax_wal_senders = 0\nmax_prepared_transactions = 10\nautovacuum_naptime = 1s\n"
-      << "logging_collector = off\nlog_min_messages = warning\nlog_line_prefix = '%t %p %a: '\n";
+      << "dynamic_shared_memory_type = mmap\nlog_min_messages = warning\nlog_line_prefix = '%t %p %a: '\n";
   for (const std::string& line : configuration)
     file << line << "\n";
   file.close();

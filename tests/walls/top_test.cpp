@@ -6,6 +6,7 @@
 #include <pty.h>
 #include <sys/ioctl.h>
 #include <sys/wait.h>
+#include <utility>
 
 #include "top/screen.hpp"
 #include "watched.hpp"
@@ -102,6 +103,7 @@ class OnATerminal {
     pid_ = ::forkpty(&terminal_, nullptr, nullptr, &size);
     if (pid_ != 0) return;
     ::setenv("TERM", "xterm", 1);
+    ::signal(SIGHUP, SIG_IGN);  // As behind nohup, where the end of the terminal must be seen.
     ::execl(SLUICE_PROGRAM, "sluice", "top", socket.c_str(), "--every", "0.2", nullptr);
     ::_exit(127);
   }
@@ -127,6 +129,15 @@ class OnATerminal {
   // Its exit status.
   int after(char key) {
     EXPECT_EQ(::write(terminal_, &key, 1), 1);
+    return end_status();
+  }
+  int after_its_terminal_is_gone() {
+    ::close(std::exchange(terminal_, -1));
+    return end_status();
+  }
+
+ private:
+  int end_status() {
     int status = 0;
     EXPECT_TRUE(eventually([&] {
       take();
@@ -135,8 +146,6 @@ class OnATerminal {
     }));
     return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
   }
-
- private:
   // What is there; false once it has let go of the terminal.
   bool take() {
     pollfd entry{terminal_, POLLIN, 0};
@@ -161,6 +170,13 @@ TEST_F(Top, DrawsOnATerminalAndEndsByItsKey) {
   EXPECT_TRUE(top.shows("count/0"));
   EXPECT_TRUE(top.shows("q quit"));
   EXPECT_EQ(top.after('q'), 0);
+}
+
+TEST_F(Top, EndsWithItsTerminal) {
+  const Watched run{settings()};
+  OnATerminal top{socket_, 30, 100};
+  EXPECT_TRUE(top.shows("count/0"));
+  EXPECT_NE(top.after_its_terminal_is_gone(), 0) << "nobody has asked it to end";
 }
 
 TEST_F(Top, SaysThatItsTerminalIsTooSmallUntilItIsNot) {

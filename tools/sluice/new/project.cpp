@@ -152,8 +152,8 @@ While it runs: `sluice stats @NAME@`, `sluice ps`. `src/pipeline.hpp` is what to
 constexpr std::string_view kIgnored = "/build/\n/sluice-reports/\n/totals.txt\n";
 
 // Targets that CMake makes by itself.
-constexpr std::array<std::string_view, 8> kTaken{"all",  "clean",   "edit_cache",    "help",
-                                                 "test", "install", "rebuild_cache", "package"};
+constexpr std::array<std::string_view, 9> kTaken{"all",     "clean",      "edit_cache",    "help",   "test",
+                                                 "install", "preinstall", "rebuild_cache", "package"};
 
 std::string filled(std::string_view text, std::string_view word, std::string_view value) {
   std::string result;

@@ -6,6 +6,8 @@
 #include <clocale>
 #include <cstdio>
 #include <cstdlib>
+#include <poll.h>
+#include <unistd.h>
 
 #define NCURSES_NOMACROS 1
 #include <ncurses.h>
@@ -44,6 +46,12 @@ void put(int line, const std::string& text, attr_t attributes) {
   ::attrset(static_cast<int>(attributes));
   ::mvaddnstr(line, 0, shown.c_str(), static_cast<int>(shown.size()));
   ::attrset(A_NORMAL);
+}
+
+// Whoever ignores SIGHUP would look for keys for ever, without a pause.
+bool is_gone() {
+  pollfd entry{STDIN_FILENO, 0, 0};
+  return ::poll(&entry, 1, 0) == 1 && (entry.revents & (POLLHUP | POLLERR | POLLNVAL)) != 0;
 }
 
 }  // namespace
@@ -96,6 +104,7 @@ int Terminal::get(std::chrono::milliseconds most) {
   const int key = ::wgetch(stdscr);
   switch (key) {
     case ERR:
+      if (is_gone()) throw Error{{"read keys from", "the terminal", "it is gone", ""}};
       return kNothing;
     case KEY_UP:
       return kUp;

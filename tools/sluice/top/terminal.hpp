@@ -32,7 +32,7 @@ class Terminal {
   int lines() const noexcept;
   // What does not fit is left out: of a line its end, of the lines the last ones. `last` stands in the last line.
   void draw(const std::vector<TopLine>& text, const std::string& last);
-  // A key, or kNothing once the time is over.
+  // A key, or kNothing once the time is over. Throws Error when the terminal is gone.
   int get(std::chrono::milliseconds most);
 
  private:
