@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+// Where checkpoints are kept: a directory with a file for each, bases and the deltas that go with them.
+//
+// A checkpoint is bytes at offsets of a segment; what they mean is not known here. A base stands alone, a delta goes with
+// its base and all deltas between them. A file is written beside its place, brought to the disk and then renamed: what
+// has a name without .part is whole, or was damaged later, which its checksums tell. One process writes, any may read.
+// Everything may allocate, blocks for as long as the disk does, and is no thread's but the caller's.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include <sluice/detail/own_directory.hpp>
+
+namespace sluice::detail {
+
+enum class CheckpointKind : std::uint32_t { base = 1, delta = 2 };
+
+// What a checkpoint is one of. Run and size are the same for a base and its deltas; the rest is told to who restores.
+struct CheckpointIdentity {
+  std::array<std::uint64_t, 2> run{};
+  std::uint64_t segment_bytes = 0;
+  std::string pipeline;
+  std::string version;
+};
+
+struct Extent {
+  std::uint64_t offset = 0;
+  std::span<const std::byte> bytes;
+};
+
+struct CheckpointOptions {
+  // How many of the newest checkpoints can be restored, each with all that it needs; 0 is 1.
+  unsigned keep = 1;
+  // Published is what is on the disk. Without it files are as they were left when a process dies, and any of them may
+  // be found damaged after a power cut: the newest whole one counts then, and there may be none.
+  bool sync = true;
+};
+
+struct WrittenCheckpoint {
+  std::uint64_t number = 0;
+  std::uint64_t bytes = 0;      // Of the file.
+  std::uint64_t raw_bytes = 0;  // Of the extents.
+  std::string not_removed;      // Why a file that is needed no more is still there; empty mostly.
+};
+
+class CheckpointWriter {
+ public:
+  // Makes the directory if need be, for this user alone, and locks it for as long as the writer lives; removes what dead
+  // writers left half written. Throws Error when another process writes there, when it holds checkpoints of another
+  // pipeline, and when it is no place for them.
+  CheckpointWriter(const std::string& directory, CheckpointIdentity identity, CheckpointOptions options);
+  ~CheckpointWriter();
+  CheckpointWriter(const CheckpointWriter&) = delete;
+  CheckpointWriter& operator=(const CheckpointWriter&) = delete;
+
+  // Whether the next one should be a base: nothing was written yet, the last try failed, or the deltas are as large as
+  // their base or too many to be read in a hurry. In the first two cases it has to be.
+  bool wants_base() const noexcept;
+
+  // Writes and publishes one, then removes what is needed no more. The extents lie within the segment; of those that
+  // overlap the later one counts. Memory: some MiB, whatever their size. Throws Error, of a full disk as of anything
+  // else: what was published before is as it was, and the writer goes on with a base.
+  WrittenCheckpoint write(CheckpointKind kind, std::uint64_t time_ns, std::span<const Extent> extents);
+
+ private:
+  struct Parts;
+  std::unique_ptr<Parts> parts_;
+};
+
+// A checkpoint that was read from its first to its last byte, and everything that it needs.
+struct FoundCheckpoint {
+  struct File {
+    std::string name;
+    std::uint64_t checksum = 0;  // Of all of it.
+  };
+
+  CheckpointIdentity identity;
+  std::uint64_t number = 0;
+  std::uint64_t time_ns = 0;
+  std::uint64_t bytes = 0;      // Of all files.
+  std::uint64_t raw_bytes = 0;  // To be copied.
+  std::shared_ptr<const OwnDirectory> directory;
+  std::vector<File> files;  // The base, then its deltas.
+};
+
+struct CheckpointSearch {
+  std::optional<FoundCheckpoint> found;
+  std::vector<std::string> passed_over;  // What is newer and not whole: "NAME: why", the newest first.
+};
+
+// The newest checkpoint that is whole; none when there is no directory either. Throws Error when the directory is a link,
+// another user's, or cannot be read.
+CheckpointSearch newest_checkpoint(const std::string& directory);
+
+// Copies it into the segment, which has the size that it says; bytes that no extent has stay as they are. Everything is
+// checked once more on its way. Throws Error: the segment holds anything then.
+void restore(const FoundCheckpoint& checkpoint, std::span<std::byte> segment);
+
+// Removes all checkpoints, the newest first, and what is half written: the pipeline has ended and has no use for them.
+// Throws Error as the writer does.
+void remove_checkpoints(const std::string& directory, const std::string& pipeline);
+
+}  // namespace sluice::detail
