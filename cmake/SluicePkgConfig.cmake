@@ -65,7 +65,7 @@ if(SLUICE_SANITIZE)
   list(APPEND engine_libs -fsanitize=${SLUICE_SANITIZE})
 endif()
 sluice_pkg_config(sluice-engine DESCRIPTION "Shared-memory pipelines of worker processes, for who embeds an engine"
-  ARCHIVES engine ipc pinning base MODULES hwloc libdw sluice_fmt CFLAGS ${engine_cflags} LIBS ${engine_libs})
+  ARCHIVES engine ipc pinning base MODULES hwloc libdw libzstd sluice_fmt CFLAGS ${engine_cflags} LIBS ${engine_libs})
 set(program_archives "")
 if(SLUICE_BUILD_PROGRAM)
   set(program_archives program chaos)

@@ -4,6 +4,7 @@
 #include <cerrno>
 #include <fcntl.h>
 #include <string>
+#include <string_view>
 #include <sys/stat.h>
 #include <system_error>
 #include <unistd.h>
@@ -16,14 +17,18 @@ namespace {
 
 constexpr mode_t kOthersMayWrite = S_IWGRP | S_IWOTH;
 
-[[noreturn]] void refuse(const std::filesystem::path& path, const std::string& why) {
-  throw Error{
-      {"write into", path.string(), why, "set report.path to a directory that only this user may write"}};
+constexpr std::string_view kReports = "report.path";
+
+[[noreturn]] void refuse(const std::filesystem::path& path, const std::string& why,
+                         std::string_view setting = kReports, const char* tried = "write into",
+                         int reason = 0) {
+  throw Error{{tried, path.string(), why, remedy_for(reason, setting)}};
 }
 
-void require_ours(const std::filesystem::path& path, const struct stat& status) {
-  if (status.st_uid != ::geteuid()) refuse(path, "it belongs to another user");
-  if ((status.st_mode & kOthersMayWrite) != 0) refuse(path, "other users may write it");
+void require_ours(const std::filesystem::path& path, const struct stat& status,
+                  std::string_view setting = kReports) {
+  if (status.st_uid != ::geteuid()) refuse(path, "it belongs to another user", setting);
+  if ((status.st_mode & kOthersMayWrite) != 0) refuse(path, "other users may write it", setting);
 }
 
 Descriptor open_directory(const std::filesystem::path& path) {
@@ -35,11 +40,13 @@ std::string why_not_opened(int reason) {
   return reason == ELOOP || reason == ENOTDIR ? "it is a link or no directory" : errno_text(reason);
 }
 
-void make(const std::filesystem::path& path) {
+// Where nothing is there.
+Descriptor make(const std::filesystem::path& path, std::string_view setting) {
   std::error_code error;
   if (path.has_parent_path()) std::filesystem::create_directories(path.parent_path(), error);
-  if (error) refuse(path, error.message());
-  if (::mkdir(path.c_str(), S_IRWXU) != 0 && errno != EEXIST) refuse(path, errno_text());
+  if (error) refuse(path, error.message(), setting);
+  if (::mkdir(path.c_str(), S_IRWXU) != 0 && errno != EEXIST) refuse(path, errno_text(), setting);
+  return open_directory(path);
 }
 
 // Tried, since permissions do not say it: /proc and a full file system refuse root as well. With errno.
@@ -51,15 +58,54 @@ bool takes_files(int directory) {
 
 }  // namespace
 
-OwnDirectory::OwnDirectory(std::filesystem::path path)
-    : path_{std::move(path)}, directory_{open_directory(path_)} {
-  if (!directory_ && errno == ENOENT) {
-    make(path_);
-    directory_ = open_directory(path_);
+std::string remedy_for(int reason, std::string_view setting) {
+  const std::string set = "set " + std::string{setting} + " to a ";
+  switch (reason) {
+    case ENOSPC:
+    case EDQUOT:
+      return "make room there, or " + set + "directory of a file system that has more";
+    case EMFILE:
+    case ENFILE:
+      return "raise the limit of open files (ulimit -n)";
+    case EFBIG:
+      return set + "directory of a file system that takes larger files";
+    case EIO:
+      return "look for what the kernel says of this disk, or " + set + "directory on another";
+    default:
+      return set + "directory that only this user may write";
   }
+}
+
+OwnDirectory::OwnDirectory(std::filesystem::path path, std::string_view setting, Descriptor directory)
+    : path_{std::move(path)}, setting_{setting}, directory_{std::move(directory)} {
   struct stat status {};
-  if (!directory_ || ::fstat(directory_.get(), &status) != 0) refuse(path_, why_not_opened(errno));
-  require_ours(path_, status);
+  if (!directory_ || ::fstat(directory_.get(), &status) != 0) refuse(path_, why_not_opened(errno), setting_);
+  require_ours(path_, status, setting_);
+}
+
+OwnDirectory::OwnDirectory(std::filesystem::path path, std::string_view setting)
+    : OwnDirectory{path, setting, [&path, setting] {
+                     Descriptor there = open_directory(path);
+                     return !there && errno == ENOENT ? make(path, setting) : std::move(there);
+                   }()} {}
+
+std::optional<OwnDirectory> OwnDirectory::if_there(std::filesystem::path path, std::string_view setting) {
+  Descriptor directory = open_directory(path);
+  if (!directory && errno == ENOENT) return std::nullopt;
+  return OwnDirectory{std::move(path), setting, std::move(directory)};
+}
+
+void OwnDirectory::refuse_to_open(const std::filesystem::path& path, const char* tried) const {
+  const int reason = errno;
+  refuse(path, reason == ELOOP ? "it is a link" : errno_text(reason), setting_, tried, reason);
+}
+
+void OwnDirectory::require_ours_alone(const Descriptor& file, const std::filesystem::path& path) const {
+  struct stat status {};
+  if (::fstat(file.get(), &status) != 0) refuse(path, errno_text(), setting_);
+  if (!S_ISREG(status.st_mode)) refuse(path, "it is no regular file", setting_);
+  if (status.st_nlink != 1) refuse(path, "it has another name as well, or none", setting_);
+  require_ours(path, status, setting_);
 }
 
 Descriptor OwnDirectory::open_file(const std::string& name, int more_flags) const {
@@ -67,12 +113,17 @@ Descriptor OwnDirectory::open_file(const std::string& name, int more_flags) cons
   // Not to hang on a pipe that somebody has put there.
   constexpr int kFlags = O_WRONLY | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC;
   Descriptor file{::openat(directory_.get(), name.c_str(), kFlags | more_flags, S_IRUSR | S_IWUSR)};
-  if (!file) refuse(path, errno == ELOOP ? "it is a link" : errno_text());
-  struct stat status {};
-  if (::fstat(file.get(), &status) != 0) refuse(path, errno_text());
-  if (!S_ISREG(status.st_mode)) refuse(path, "it is no regular file");
-  if (status.st_nlink != 1) refuse(path, "it has another name as well, or none");
-  require_ours(path, status);
+  if (!file) refuse_to_open(path, "write into");
+  require_ours_alone(file, path);
+  return file;
+}
+
+std::optional<Descriptor> OwnDirectory::open_to_read(const std::string& name) const {
+  const std::filesystem::path path = path_ / name;
+  Descriptor file{::openat(directory_.get(), name.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC)};
+  if (!file && errno == ENOENT) return std::nullopt;
+  if (!file) refuse_to_open(path, "read");
+  require_ours_alone(file, path);
   return file;
 }
 

@@ -64,8 +64,8 @@ class CheckpointWriter {
   // their base or too many to be read in a hurry. In the first two cases it has to be.
   bool wants_base() const noexcept;
 
-  // Writes and publishes one, then removes what is needed no more. The extents lie within the segment; of those that
-  // overlap the later one counts. Memory: some MiB, whatever their size. Throws Error, of a full disk as of anything
+  // Writes and publishes one, then removes what is needed no more. The extents lie within the segment, in
+  // the order of their offsets, and do not overlap. Memory: some MiB, whatever their size. Throws Error, of a full disk as of anything
   // else: what was published before is as it was, and the writer goes on with a base.
   WrittenCheckpoint write(CheckpointKind kind, std::uint64_t time_ns, std::span<const Extent> extents);
 

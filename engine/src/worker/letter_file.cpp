@@ -3,7 +3,6 @@
 
 #include <cerrno>
 #include <chrono>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <system_error>
 #include <unistd.h>
@@ -12,18 +11,13 @@
 #include <fmt/format.h>
 
 #include <sluice/dead_letter.hpp>
+#include <sluice/detail/file_limit.hpp>
 #include <sluice/detail/own_directory.hpp>
 #include <sluice/error.hpp>
 #include <sluice/unavailable.hpp>
 
 namespace sluice::detail {
 namespace {
-
-// The kernel would kill a process that writes beyond it.
-bool beyond_the_limit_of_files(std::uint64_t bytes) noexcept {
-  rlimit limit{};
-  return ::getrlimit(RLIMIT_FSIZE, &limit) == 0 && bytes > limit.rlim_cur;
-}
 
 struct Identity {
   std::uint64_t device = 0;
@@ -102,8 +96,7 @@ void LetterFile::append(std::string_view letter) {
   const std::uint64_t begin = committed_->length_bytes;
   // What lies behind was written by a batch that never committed.
   if (::ftruncate(file.get(), static_cast<off_t>(begin)) != 0) unavailable(errno_text());
-  if (beyond_the_limit_of_files(begin + letter.size()))
-    unavailable("the file would be larger than a file may be (ulimit -f)");
+  if (beyond_the_limit_of_files(begin + letter.size())) unavailable(kBeyondTheLimitOfFiles);
   for (std::uint64_t done = 0; done < letter.size();) {
     const ssize_t bytes =
         ::pwrite(file.get(), letter.data() + done, letter.size() - done, static_cast<off_t>(begin + done));

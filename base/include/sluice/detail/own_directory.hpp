@@ -1,26 +1,36 @@
 // SPDX-License-Identifier: Apache-2.0
-// A directory for what nobody but this user may write or redirect: reports and dead letters, which hold payloads.
+// A directory for what nobody but this user may write or redirect: reports, dead letters and checkpoints, which hold
+// payloads.
 //
 // Its name may be guessed by others, as in /dev/shm. So nothing in it is opened by a path: the directory is opened
 // once and looked at, and its files are opened below it, without following a link.
 #pragma once
 
 #include <filesystem>
+#include <optional>
 #include <string>
+#include <string_view>
 
 #include <sluice/detail/descriptor.hpp>
 
 namespace sluice::detail {
 
+// What can be done when a file cannot be had or written for that reason (errno); `setting` has its directory.
+std::string remedy_for(int reason, std::string_view setting);
+
 class OwnDirectory {
  public:
   // Opens it, or makes it, with those above it, for this user alone (0700). Throws Error when it is a link or no
-  // directory, belongs to another user or can be written by one.
-  explicit OwnDirectory(std::filesystem::path path);
+  // directory, belongs to another user or can be written by one. `setting` is the one that errors tell to change.
+  explicit OwnDirectory(std::filesystem::path path, std::string_view setting = "report.path");
+  // The same for a directory that is there; nothing is made.
+  static std::optional<OwnDirectory> if_there(std::filesystem::path path, std::string_view setting);
 
   // A file in it for appending or writing at will, made for this user alone (0600) if it is not there. Throws
   // Error when it is a link or no regular file, has another name as well, or belongs to another user.
   Descriptor open_file(const std::string& name, int more_flags = 0) const;
+  // A file in it for reading, which holds to the same; none when there is none.
+  std::optional<Descriptor> open_to_read(const std::string& name) const;
 
   const std::filesystem::path& path() const noexcept { return path_; }
   int descriptor() const noexcept { return directory_.get(); }
@@ -30,7 +40,12 @@ class OwnDirectory {
   static void check(const std::filesystem::path& path);
 
  private:
+  OwnDirectory(std::filesystem::path path, std::string_view setting, Descriptor directory);
+  [[noreturn]] void refuse_to_open(const std::filesystem::path& path, const char* tried) const;
+  void require_ours_alone(const Descriptor& file, const std::filesystem::path& path) const;
+
   std::filesystem::path path_;
+  std::string setting_;
   Descriptor directory_;
 };
 

@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "checkpoint/checkpoint_chain.hpp"
+
+#include <utility>
+
+#include <fmt/format.h>
+
+#include <sluice/error.hpp>
+
+#include "checkpoint/checkpoint_input.hpp"
+
+namespace sluice::detail {
+namespace {
+
+struct WholeFile {
+  FileHead head;
+  CheckpointIdentity identity;
+  Checksum checksum = 0;
+  Totals totals;
+};
+
+Descriptor open_named(const OwnDirectory& directory, const CheckpointName& name) {
+  try {
+    std::optional<Descriptor> file = directory.open_to_read(to_text(name));
+    if (!file) throw NotWhole{"it is gone", true};
+    return std::move(*file);
+  } catch (const Error& error) {
+    throw NotWhole{error.parts().why};
+  }
+}
+
+WholeFile read_whole(const OwnDirectory& directory, const CheckpointName& name) {
+  const Descriptor file = open_named(directory, name);
+  CheckpointInput input{file};
+  const FileHead& head = input.head();
+  if (head.number != name.number)
+    throw NotWhole{fmt::format("its head says that it is number {}", head.number)};
+  if (head.kind != name.kind) throw NotWhole{"its name and its head do not agree on what it is"};
+  input.read(nullptr);
+  return {head, input.identity(), input.checksum(), input.totals()};
+}
+
+void require_next(const FoundCheckpoint& chain, const CheckpointName& name) {
+  if (name.number != chain.number + 1)
+    throw NotWhole{fmt::format("number {}, which it needs, is not there", chain.number + 1)};
+}
+
+void require_next(const FoundCheckpoint& chain, const CheckpointName& base, const WholeFile& file) {
+  const FileHead& head = file.head;
+  if (head.run != chain.identity.run || head.segment_bytes != chain.identity.segment_bytes ||
+      file.identity.pipeline != chain.identity.pipeline)
+    throw NotWhole{"it is one of another run"};
+  if (head.base != base.number || head.predecessor != chain.number ||
+      head.predecessor_checksum != chain.files.back().checksum)
+    throw NotWhole{fmt::format("it goes with another number {} than that which is there", chain.number)};
+}
+
+void add(FoundCheckpoint& chain, const CheckpointName& name, WholeFile file) {
+  chain.identity = std::move(file.identity);
+  chain.number = file.head.number;
+  chain.time_ns = file.head.time_ns;
+  chain.bytes += file.totals.file_bytes;
+  chain.raw_bytes += file.totals.raw_bytes;
+  chain.files.push_back({to_text(name), file.checksum});
+}
+
+void pass_over(WholePart& part, const CheckpointName& name, const NotWhole& reason, std::size_t others) {
+  part.missed_one |= reason.is_gone;
+  part.passed_over.push_back(to_text(name) + ": " + reason.why);
+  if (others != 0) part.passed_over.back() += fmt::format("; {} more deltas are lost with it", others);
+}
+
+}  // namespace
+
+std::vector<CheckpointChain> chains_of(const std::vector<CheckpointName>& names) {
+  std::vector<CheckpointChain> chains;
+  for (const CheckpointName& name : names) {
+    if (name.part) continue;
+    if (name.kind == CheckpointKind::base) {
+      chains.push_back({name, {}});
+    } else {
+      if (chains.empty()) chains.emplace_back();
+      chains.back().deltas.push_back(name);
+    }
+  }
+  return chains;
+}
+
+WholePart whole_part_of(const std::shared_ptr<const OwnDirectory>& directory, const CheckpointChain& chain) {
+  WholePart part;
+  if (!chain.base) {
+    pass_over(part, chain.deltas.front(), {"its base is not there"}, chain.deltas.size() - 1);
+    return part;
+  }
+  FoundCheckpoint found;
+  found.directory = directory;
+  try {
+    add(found, *chain.base, read_whole(*directory, *chain.base));
+  } catch (const NotWhole& reason) {
+    pass_over(part, *chain.base, reason, chain.deltas.size());
+    return part;
+  }
+  for (std::size_t i = 0; i < chain.deltas.size(); ++i) {
+    const CheckpointName& name = chain.deltas[i];
+    try {
+      require_next(found, name);
+      WholeFile file = read_whole(*directory, name);
+      require_next(found, *chain.base, file);
+      add(found, name, std::move(file));
+    } catch (const NotWhole& reason) {
+      pass_over(part, name, reason, chain.deltas.size() - i - 1);
+      break;
+    }
+  }
+  part.found = std::move(found);
+  return part;
+}
+
+std::optional<std::string> other_pipeline(const OwnDirectory& directory,
+                                          const std::vector<CheckpointName>& names,
+                                          const std::string& pipeline) {
+  for (const CheckpointName& name : names) {
+    if (name.part || name.kind != CheckpointKind::base) continue;
+    try {
+      const Descriptor file = open_named(directory, name);
+      std::string found = CheckpointInput{file}.identity().pipeline;
+      if (found != pipeline) return found;
+    } catch (const NotWhole&) {
+      // It says nothing.
+    }
+  }
+  return std::nullopt;
+}
+
+}  // namespace sluice::detail

@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+// Which files of a directory go together, and which of them are whole.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "checkpoint/checkpoint_format.hpp"
+
+namespace sluice::detail {
+
+// A base and the deltas between it and the next one, by their names.
+struct CheckpointChain {
+  std::optional<CheckpointName> base;  // None: somebody has taken it away.
+  std::vector<CheckpointName> deltas;
+};
+
+// Of names in order, the oldest chain first; names with .part are none.
+std::vector<CheckpointChain> chains_of(const std::vector<CheckpointName>& names);
+
+// The chain as far as it is whole: each file is read from its first to its last byte. None when its base is not whole.
+// What is left out is told, and whether a file was gone when it was to be read.
+struct WholePart {
+  std::optional<FoundCheckpoint> found;
+  std::vector<std::string> passed_over;
+  bool missed_one = false;
+};
+WholePart whole_part_of(const std::shared_ptr<const OwnDirectory>& directory, const CheckpointChain& chain);
+
+// The pipeline that one of the checkpoints says it belongs to, if that is another than this one.
+std::optional<std::string> other_pipeline(const OwnDirectory& directory,
+                                          const std::vector<CheckpointName>& names,
+                                          const std::string& pipeline);
+
+}  // namespace sluice::detail

@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "checkpoint/checkpoint_input.hpp"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <fmt/format.h>
+#include <zstd.h>
+
+#include <sluice/error.hpp>
+
+#include "checkpoint/checksum.hpp"
+
+namespace sluice::detail {
+namespace {
+
+constexpr std::size_t kMostGrowth = std::size_t{64} << 10;
+
+[[noreturn]] void refuse(std::string why) {
+  throw NotWhole{std::move(why)};
+}
+
+template <class Value>
+Value value_at(std::span<const std::byte> bytes) noexcept {
+  Value value{};
+  std::memcpy(&value, bytes.data(), sizeof(value));
+  return value;
+}
+
+std::string text_of(std::span<const std::byte> bytes) {
+  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
+
+std::uint64_t size_of(const Descriptor& file) {
+  struct stat status {};
+  if (::fstat(file.get(), &status) != 0) refuse("it cannot be looked at: " + errno_text());
+  return static_cast<std::uint64_t>(status.st_size);
+}
+
+}  // namespace
+
+void ChunkDecoder::Free::operator()(ZSTD_DCtx_s* context) const noexcept {
+  ::ZSTD_freeDCtx(context);
+}
+
+ChunkDecoder::ChunkDecoder(std::span<std::byte> segment)
+    : segment_{segment}, zstd_{::ZSTD_createDCtx()}, gathered_(kMostChunkBytes) {
+  if (!zstd_) throw Error{{"read", "checkpoints", "there is no memory for it", "give the process more"}};
+}
+
+void ChunkDecoder::decompress(std::span<const std::byte> frame, std::span<std::byte> into) {
+  const std::size_t bytes =
+      ::ZSTD_decompressDCtx(zstd_.get(), into.data(), into.size(), frame.data(), frame.size());
+  if (::ZSTD_isError(bytes) != 0)
+    refuse(fmt::format("a chunk cannot be read: {}", ::ZSTD_getErrorName(bytes)));
+  if (bytes != into.size()) refuse("a chunk has another length than it says");
+}
+
+void ChunkDecoder::apply(std::span<const Piece> pieces, std::span<const std::byte> frame,
+                         std::size_t raw_bytes) {
+  if (pieces.size() == 1) return decompress(frame, segment_.subspan(pieces[0].offset, raw_bytes));
+  decompress(frame, {gathered_.data(), raw_bytes});
+  const std::byte* from = gathered_.data();
+  for (const Piece& piece : pieces) {
+    std::memcpy(segment_.data() + piece.offset, from, piece.bytes);
+    from += piece.bytes;
+  }
+}
+
+CheckpointInput::CheckpointInput(const Descriptor& file) : file_{file}, file_bytes_{size_of(file)} {
+  head_ = value_at<FileHead>(next(sizeof(FileHead)));
+  if (head_.magic != kCheckpointMagic) refuse("it is no checkpoint");
+  if (head_.format != kCheckpointFormat)
+    refuse(
+        fmt::format("its format is {}, and {} is what this version reads", head_.format, kCheckpointFormat));
+  if (head_.pipeline_bytes > kMostNameBytes || head_.version_bytes > kMostNameBytes)
+    refuse("its head is damaged");
+  pipeline_ = text_of(next(head_.pipeline_bytes));
+  version_ = text_of(next(head_.version_bytes));
+  end_part();
+  const bool is_base = head_.kind == CheckpointKind::base;
+  if (is_base ? head_.base != head_.number
+              : head_.kind != CheckpointKind::delta || head_.base >= head_.number)
+    refuse("its head says what cannot be");
+}
+
+CheckpointIdentity CheckpointInput::identity() const {
+  return {head_.run, head_.segment_bytes, pipeline_, version_};
+}
+
+std::span<const std::byte> CheckpointInput::next(std::size_t bytes) {
+  if (bytes > file_bytes_ - at_) refuse(fmt::format("it is cut off after {} bytes", file_bytes_));
+  const std::size_t begin = part_bytes_;
+  if (part_.size() < begin + bytes) part_.resize(begin + bytes + kMostGrowth);
+  while (part_bytes_ < begin + bytes) {
+    const ssize_t found = ::pread(file_.get(), part_.data() + part_bytes_, begin + bytes - part_bytes_,
+                                  static_cast<off_t>(at_));
+    if (found < 0 && errno == EINTR) continue;
+    if (found < 0) refuse("it cannot be read: " + errno_text());
+    if (found == 0) refuse("it became shorter while it was read");
+    part_bytes_ += static_cast<std::size_t>(found);
+    at_ += static_cast<std::uint64_t>(found);
+  }
+  return {part_.data() + begin, bytes};
+}
+
+void CheckpointInput::end_part() {
+  const std::size_t bytes = part_bytes_;
+  const auto said = value_at<Checksum>(next(sizeof(Checksum)));
+  checksum_ = checksum_of({part_.data(), bytes}, checksum_);
+  if (said != checksum_) refuse(fmt::format("it is damaged before byte {}", at_));
+  part_bytes_ = 0;
+}
+
+void CheckpointInput::read(ChunkDecoder* decoder) {
+  if (decoder != nullptr && decoder->segment_bytes() != head_.segment_bytes)
+    refuse("it is one of a segment of another size");
+  while (read_chunk(decoder)) {
+  }
+  if (at_ != file_bytes_) refuse(fmt::format("{} bytes stand behind its end", file_bytes_ - at_));
+}
+
+// False behind the end.
+bool CheckpointInput::read_chunk(ChunkDecoder* decoder) {
+  const auto chunk = value_at<ChunkHead>(next(sizeof(ChunkHead)));
+  // Before the checksum is looked at: no more is read than a chunk can have.
+  static const std::size_t most_stored = ::ZSTD_compressBound(kMostChunkBytes);
+  if (chunk.pieces > kMostPieces || chunk.raw_bytes > kMostChunkBytes || chunk.stored_bytes > most_stored)
+    refuse(fmt::format("it is damaged at byte {}", at_));
+  next(chunk.pieces * sizeof(Piece));
+  next(chunk.stored_bytes);
+  const std::size_t stored_at = part_bytes_ - chunk.stored_bytes;
+  end_part();
+  const std::span<const std::byte> stored{part_.data() + stored_at, chunk.stored_bytes};
+  if (chunk.kind == ChunkKind::end) {
+    check_end(stored);
+    return false;
+  }
+  if (chunk.kind != ChunkKind::extents || chunk.pieces == 0 || chunk.raw_bytes == 0)
+    refuse("it has a part of an unknown kind");
+  read_pieces(chunk);
+  ++totals_.chunks;
+  totals_.raw_bytes += chunk.raw_bytes;
+  if (::ZSTD_getFrameContentSize(stored.data(), stored.size()) != chunk.raw_bytes)
+    refuse("a chunk has another length than it says");
+  if (decoder != nullptr) decoder->apply(pieces_, stored, chunk.raw_bytes);
+  return true;
+}
+
+void CheckpointInput::read_pieces(const ChunkHead& chunk) {
+  pieces_.resize(chunk.pieces);
+  std::memcpy(pieces_.data(), part_.data() + sizeof(ChunkHead), chunk.pieces * sizeof(Piece));
+  std::uint64_t left = chunk.raw_bytes;
+  for (const Piece& piece : pieces_) {
+    if (piece.bytes > left || piece.offset < copied_to_ || piece.offset > head_.segment_bytes ||
+        piece.bytes > head_.segment_bytes - piece.offset)
+      refuse("it has bytes twice, or beyond the segment");
+    copied_to_ = piece.offset + piece.bytes;
+    left -= piece.bytes;
+  }
+  if (left != 0) refuse("a chunk has another length than it says");
+}
+
+void CheckpointInput::check_end(std::span<const std::byte> payload) {
+  if (payload.size() != sizeof(Totals)) refuse("its end is damaged");
+  const auto totals = value_at<Totals>(payload);
+  if (totals.chunks != totals_.chunks || totals.raw_bytes != totals_.raw_bytes || totals.file_bytes != at_)
+    refuse("it does not hold what its end says");
+  totals_ = totals;
+}
+
+}  // namespace sluice::detail

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+// Reads the file of one checkpoint from its first to its last byte: what it is one of, and its chunks.
+//
+// Nothing that it says is believed before the checksum says so, and no length beyond what the format allows.
+#pragma once
+
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include <sluice/detail/descriptor.hpp>
+
+#include "checkpoint/checkpoint_format.hpp"
+
+struct ZSTD_DCtx_s;
+
+namespace sluice::detail {
+
+// Why a file is not accepted: a part of a sentence.
+struct NotWhole {
+  std::string why;
+  bool is_gone = false;  // Since its name was read: there may be newer ones.
+};
+
+// What is copied into a segment: used for many files, since its memory is some MiB.
+class ChunkDecoder {
+ public:
+  explicit ChunkDecoder(std::span<std::byte> segment);
+  std::size_t segment_bytes() const noexcept { return segment_.size(); }
+  // Throws NotWhole.
+  void apply(std::span<const Piece> pieces, std::span<const std::byte> frame, std::size_t raw_bytes);
+
+ private:
+  struct Free {
+    void operator()(ZSTD_DCtx_s* context) const noexcept;
+  };
+  void decompress(std::span<const std::byte> frame, std::span<std::byte> into);
+
+  std::span<std::byte> segment_;
+  std::unique_ptr<ZSTD_DCtx_s, Free> zstd_;
+  std::vector<std::byte> gathered_;
+};
+
+class CheckpointInput {
+ public:
+  // Reads the head. Throws NotWhole, here and below.
+  explicit CheckpointInput(const Descriptor& file);
+
+  const FileHead& head() const noexcept { return head_; }
+  // As the head has it.
+  CheckpointIdentity identity() const;
+
+  // All that follows; the chunks go to the decoder, if there is one.
+  void read(ChunkDecoder* decoder);
+  // Behind that.
+  Checksum checksum() const noexcept { return checksum_; }
+  const Totals& totals() const noexcept { return totals_; }
+
+ private:
+  // The next bytes of the part, behind those that were read of it; they move when more are read.
+  std::span<const std::byte> next(std::size_t bytes);
+  // Reads the checksum behind the part, and begins a new one.
+  void end_part();
+  bool read_chunk(ChunkDecoder* decoder);
+  void read_pieces(const ChunkHead& chunk);
+  void check_end(std::span<const std::byte> payload);
+
+  const Descriptor& file_;
+  std::uint64_t file_bytes_ = 0;
+  std::uint64_t at_ = 0;         // How far it is read.
+  std::vector<std::byte> part_;  // Room for one.
+  std::size_t part_bytes_ = 0;   // How much of it is read.
+  std::vector<Piece> pieces_;
+  std::uint64_t copied_to_ = 0;  // The end of the last piece; the next one is behind it.
+  FileHead head_;
+  std::string pipeline_;
+  std::string version_;
+  Checksum checksum_ = 0;
+  Totals totals_;
+};
+
+}  // namespace sluice::detail

@@ -1,0 +1,262 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "checkpoint/checkpoint_store.hpp"
+
+#include <algorithm>
+#include <cerrno>
+#include <fcntl.h>
+#include <fstream>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include <sluice/detail/path.hpp>
+#include <sluice/error.hpp>
+#include <sluice/printable.hpp>
+
+#include "checkpoint/checkpoint_chain.hpp"
+#include "checkpoint/checkpoint_output.hpp"
+
+namespace sluice::detail {
+namespace {
+
+// What a restore opens and reads one after the other.
+constexpr unsigned kMostDeltas = 256;
+
+// " (pid 123)", if the kernel tells.
+std::string holder_of(int directory) {
+  struct stat status {};
+  if (::fstat(directory, &status) != 0) return {};
+  const std::string wanted =
+      fmt::format("{:02x}:{:02x}:{}", major(status.st_dev), minor(status.st_dev), status.st_ino);
+  // "1: FLOCK  ADVISORY  WRITE 123 08:01:456 0 EOF"
+  std::ifstream locks{"/proc/locks"};
+  for (std::string number, kind, mode, access, pid, file, rest;
+       locks >> number >> kind >> mode >> access >> pid >> file && std::getline(locks, rest);) {
+    if (kind == "FLOCK" && file == wanted && pid != "0") return fmt::format(" (pid {})", pid);
+  }
+  return {};
+}
+
+// For as long as the descriptor is open, and a copy of it in a child.
+Descriptor lock(const OwnDirectory& directory) {
+  Descriptor lock{::openat(directory.descriptor(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
+  const std::string path = directory.path().string();
+  if (!lock) throw Error{{"lock", path, errno_text(), remedy_for(errno, kCheckpointSetting)}};
+  if (::flock(lock.get(), LOCK_EX | LOCK_NB) != 0) {
+    if (errno != EWOULDBLOCK)
+      throw Error{{"lock", path, errno_text(), remedy_for(errno, kCheckpointSetting)}};
+    throw Error{{"write checkpoints into", path, "another process writes there" + holder_of(lock.get()),
+                 "end that pipeline, or set checkpoint.path to a directory of its own"}};
+  }
+  return lock;
+}
+
+void require_no_other_pipeline(const OwnDirectory& directory, const std::vector<CheckpointName>& names,
+                               const std::string& pipeline) {
+  const std::optional<std::string> other = other_pipeline(directory, names, pipeline);
+  if (!other) return;
+  throw Error{{"write checkpoints into", directory.path().string(),
+               fmt::format("it has those of the pipeline {}", printable(*other)),
+               "set checkpoint.path to a directory of its own, or remove what is there"}};
+}
+
+// A directory that was just made is lost with a power cut if those above it are not on the disk. Where they may not be
+// opened they were there before.
+void bring_those_above_to_disk(const std::filesystem::path& directory) {
+  std::filesystem::path above = absolute_path(directory).parent_path();
+  for (;; above = above.parent_path()) {
+    const Descriptor fd{::open(above.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
+    if (fd) bring_to_disk(fd.get(), above.string());
+    if (!above.has_relative_path()) return;
+  }
+}
+
+// Why it cannot be done; nothing if it is.
+std::string remove(const OwnDirectory& directory, const CheckpointName& name) {
+  const std::string text = to_text(name);
+  if (::unlinkat(directory.descriptor(), text.c_str(), 0) == 0 || errno == ENOENT) return {};
+  return fmt::format("{} cannot be removed: {}", text, errno_text());
+}
+
+}  // namespace
+
+struct CheckpointWriter::Parts {
+  // A base that was published, and how many checkpoints can be restored from it.
+  struct Whole {
+    std::uint64_t base;
+    std::size_t checkpoints;
+  };
+  // What the next delta goes with.
+  struct Chain {
+    std::uint64_t base;
+    std::uint64_t base_bytes;
+    std::uint64_t delta_bytes;
+    unsigned deltas;
+    std::uint64_t number;
+    Checksum checksum;
+  };
+
+  FileHead head_of_next(CheckpointKind kind, std::uint64_t time_ns) const;
+  void grow(const FileHead& head, std::uint64_t bytes);
+  void look_for_older();
+  void forget_what_is_not_needed() noexcept;
+  std::string remove_what_is_not_needed();
+
+  std::shared_ptr<const OwnDirectory> directory;
+  Descriptor locked;
+  CheckpointIdentity identity;
+  CheckpointOptions options;
+  ChunkEncoder encoder;
+  std::uint64_t next_number = 1;
+  std::optional<Chain> chain;
+  std::vector<Whole> whole;  // The oldest first.
+  bool knows_older = false;
+};
+
+FileHead CheckpointWriter::Parts::head_of_next(CheckpointKind kind, std::uint64_t time_ns) const {
+  FileHead head;
+  head.kind = kind;
+  head.run = identity.run;
+  head.segment_bytes = identity.segment_bytes;
+  head.number = next_number;
+  head.base = next_number;
+  head.time_ns = time_ns;
+  head.pipeline_bytes = static_cast<std::uint32_t>(identity.pipeline.size());
+  head.version_bytes = static_cast<std::uint32_t>(identity.version.size());
+  if (kind == CheckpointKind::delta) {
+    head.base = chain->base;
+    head.predecessor = chain->number;
+    head.predecessor_checksum = chain->checksum;
+  }
+  return head;
+}
+
+// By what was published.
+void CheckpointWriter::Parts::grow(const FileHead& head, std::uint64_t bytes) {
+  if (head.kind == CheckpointKind::base) {
+    chain = Chain{head.number, bytes, 0, 0, head.number, encoder.checksum()};
+    whole.push_back({head.number, 1});
+    return;
+  }
+  chain->delta_bytes += bytes;
+  ++chain->deltas;
+  chain->number = head.number;
+  chain->checksum = encoder.checksum();
+  ++whole.back().checkpoints;
+}
+
+// Those of writers before this one count only if they are whole, which has to be read.
+void CheckpointWriter::Parts::look_for_older() {
+  knows_older = true;
+  std::size_t found = 1;
+  const std::vector<CheckpointChain> chains = chains_of(checkpoint_names(*directory));
+  for (auto older = chains.rbegin(); older != chains.rend() && found < options.keep; ++older) {
+    if (!older->base || older->base->number >= whole.front().base) continue;
+    const WholePart part = whole_part_of(directory, *older);
+    if (!part.found) continue;
+    whole.insert(whole.begin(), {older->base->number, part.found->files.size()});
+    found += part.found->files.size();
+  }
+}
+
+void CheckpointWriter::Parts::forget_what_is_not_needed() noexcept {
+  std::size_t kept = 0;
+  auto oldest = whole.end();
+  while (oldest != whole.begin() && kept < options.keep)
+    kept += (--oldest)->checkpoints;
+  whole.erase(whole.begin(), oldest);
+}
+
+// The newest first, so that whatever is left in between is a chain from its base on. Gives why something is left; what was
+// published is so all the same.
+std::string CheckpointWriter::Parts::remove_what_is_not_needed() {
+  std::string problem;
+  try {
+    if (!knows_older) look_for_older();
+    forget_what_is_not_needed();
+    const std::vector<CheckpointName> names = checkpoint_names(*directory);
+    for (auto name = names.rbegin(); name != names.rend(); ++name) {
+      if (name->number >= whole.front().base) continue;
+      if (std::string why = remove(*directory, *name); problem.empty()) problem = std::move(why);
+    }
+  } catch (const Error& error) {
+    problem = error.what();
+  }
+  return problem;
+}
+
+CheckpointWriter::CheckpointWriter(const std::string& directory, CheckpointIdentity identity,
+                                   CheckpointOptions options)
+    : parts_{std::make_unique<Parts>()} {
+  parts_->directory = std::make_shared<const OwnDirectory>(directory, kCheckpointSetting);
+  const OwnDirectory& own = *parts_->directory;
+  parts_->locked = lock(own);
+  parts_->identity = std::move(identity);
+  parts_->identity.version.resize(std::min(parts_->identity.version.size(), kMostNameBytes));
+  if (parts_->identity.pipeline.size() > kMostNameBytes)
+    throw Error{{"write checkpoints of", "a pipeline", "its name is too long", "give it a shorter one"}};
+  parts_->options = {std::max(options.keep, 1U), options.sync};
+  const std::vector<CheckpointName> names = checkpoint_names(own);
+  require_no_other_pipeline(own, names, parts_->identity.pipeline);
+  if (options.sync) bring_those_above_to_disk(own.path());
+  for (const CheckpointName& name : names) {
+    // What cannot be removed now is in nobody's way: its number is not used again.
+    if (name.part) static_cast<void>(remove(own, name));
+    parts_->next_number = name.number + 1;
+  }
+}
+
+CheckpointWriter::~CheckpointWriter() = default;
+
+bool CheckpointWriter::wants_base() const noexcept {
+  const std::optional<Parts::Chain>& chain = parts_->chain;
+  return !chain || chain->deltas >= kMostDeltas || chain->delta_bytes >= chain->base_bytes;
+}
+
+WrittenCheckpoint CheckpointWriter::write(CheckpointKind kind, std::uint64_t time_ns,
+                                          std::span<const Extent> extents) {
+  Parts& parts = *parts_;
+  if (kind == CheckpointKind::delta && !parts.chain)
+    throw Error{{"write a delta into", parts.directory->path().string(), "there is no base that it goes with",
+                 "write a base"}};
+  const FileHead head = parts.head_of_next(kind, time_ns);
+  // Until it is published nobody knows what a failure has left behind: its number is not used again.
+  const std::optional<Parts::Chain> chain = std::exchange(parts.chain, std::nullopt);
+  ++parts.next_number;
+  CheckpointOutput output{*parts.directory, {head.number, kind, false}};
+  output.write(parts.encoder, head, parts.identity, extents);
+  output.publish(parts.options.sync);
+  parts.chain = chain;
+  parts.grow(head, output.bytes());
+  return {head.number, output.bytes(), output.raw_bytes(), parts.remove_what_is_not_needed()};
+}
+
+void remove_checkpoints(const std::string& directory, const std::string& pipeline) {
+  const std::optional<OwnDirectory> own = OwnDirectory::if_there(directory, kCheckpointSetting);
+  if (!own) return;
+  const Descriptor locked = lock(*own);
+  const std::vector<CheckpointName> names = checkpoint_names(*own);
+  require_no_other_pipeline(*own, names, pipeline);
+  const auto newest = std::find_if(names.rbegin(), names.rend(), [](const CheckpointName& name) {
+    return name.kind == CheckpointKind::base && !name.part;
+  });
+  const std::uint64_t newest_base = newest == names.rend() ? 0 : newest->number;
+  const auto remove_those = [&](auto&& which) {
+    for (const CheckpointName& name : names) {
+      if (!which(name)) continue;
+      if (const std::string why = remove(*own, name); !why.empty())
+        throw Error{{"remove the checkpoints in", own->path().string(), why, "remove them by hand"}};
+    }
+    bring_to_disk(own->descriptor(), own->path().string());
+  };
+  // At no instant an older one is the newest: it would be gone on with, though the pipeline has come further.
+  remove_those([&](const CheckpointName& name) { return name.number < newest_base; });
+  remove_those([&](const CheckpointName& name) { return name.number == newest_base; });
+  remove_those([&](const CheckpointName& name) { return name.number > newest_base; });
+}
+
+}  // namespace sluice::detail
