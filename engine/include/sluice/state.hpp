@@ -227,6 +227,8 @@ class Table {
       area_->note(&row.link, sizeof(row.link));
       area_->note(&row.key, sizeof(row.key));
       area_->note(&row.value, sizeof(row.value));
+    } else {
+      area_->touch(&row, sizeof(row));
     }
     index_.take(slot, hash, number, row.link);
     row.key = key;

@@ -96,7 +96,9 @@ struct MasterRegister {
   std::atomic<RunState> state;
   std::atomic<std::uint32_t> host_gone;   // 1: the host is dead, and what it has published is the last of it.
   std::atomic<std::uint32_t> standstill;  // Odd: stand still at the next commit. layout/standstill.hpp.
-  std::atomic<std::uint32_t> parking;     // 1: the workers stand still for good, and no worker is replaced.
+  // Counts, while checkpoints are taken, how often all have stood still for one: page_stamps.hpp. 0: none are.
+  std::atomic<std::uint32_t> checkpoint_round;
+  std::atomic<std::uint32_t> parking;      // 1: the workers stand still for good, and no worker is replaced.
   std::atomic<std::uint32_t> drain_asked;  // 1: by an operator, at the observer socket; as Requests::drain.
   std::atomic<std::uint32_t> masters;      // How many there have been.
   std::atomic<std::int64_t> at_work_ns;  // When the last of them began to watch all workers; CLOCK_MONOTONIC.
@@ -119,6 +121,14 @@ struct MasterRegister {
   std::atomic<std::int32_t> lock_error;        // Why none does: errno.
   std::atomic<std::uint64_t> pages_looked_at;  // Of the sample: page_sample.hpp.
   std::atomic<std::uint64_t> pages_elsewhere;  // Of these, on another node than asked for.
+  // Of the checkpoints of this life, for people.
+  std::atomic<std::uint64_t> checkpoints;          // Published.
+  std::atomic<std::uint64_t> checkpoint_failures;  // That could not be: put off, or not written.
+  std::atomic<std::int64_t> checkpoint_at_ns;      // Of what instant the last one is; CLOCK_REALTIME.
+  std::atomic<std::uint64_t> checkpoint_bytes;     // Of its file.
+  std::atomic<std::int64_t>
+      checkpoint_pause_ns;  // How long all stood still for it, asking and releasing included,
+  std::atomic<std::int64_t> checkpoint_longest_pause_ns;  // and for any.
 };
 
 // The host is dead and the pipeline goes on to its end: nothing follows what the host's lanes hold, and no

@@ -13,6 +13,7 @@
 #include <sluice/ipc/commit.hpp>
 #include <sluice/ipc/counters.hpp>
 #include <sluice/ipc/lane.hpp>
+#include <sluice/ipc/page_stamps.hpp>
 #include <sluice/ipc/undo.hpp>
 #include <sluice/state.hpp>
 
@@ -160,7 +161,11 @@ void place_parts(ProcessLayout& process, bool worker) {
   if (worker) process.latencies = take(sizeof(Latencies), 64);
   process.extra = take(process.extra_bytes, 64);
   if (process.undo_bytes != 0) process.entries = take(process.undo_bytes, kPageBytes);
-  if (process.state_bytes != 0) process.state = take(process.state_bytes, kPageBytes);
+  if (process.state_bytes != 0) {
+    process.page_stamps =
+        take(ipc::page_stamps_for(process.state_bytes) * sizeof(ipc::PageStamp), kLinePairBytes);
+    process.state = take(process.state_bytes, kPageBytes);
+  }
   process.plain_bytes = take.at;
 }
 

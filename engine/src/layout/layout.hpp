@@ -64,6 +64,7 @@ struct ProcessLayout {
   std::size_t stamps = 0;     // Of the lanes out, in their order.
   std::size_t extra = 0;
   std::size_t entries = 0;
+  std::size_t page_stamps = 0;  // Of the state's pages.
   std::size_t state = 0;
   std::size_t plain_bytes = 0;
 };

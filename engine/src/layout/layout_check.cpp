@@ -12,6 +12,7 @@
 #include <sluice/ipc/control.hpp>
 #include <sluice/ipc/counters.hpp>
 #include <sluice/ipc/lane.hpp>
+#include <sluice/ipc/page_stamps.hpp>
 #include <sluice/ipc/undo.hpp>
 
 #include "layout/latency.hpp"
@@ -60,6 +61,8 @@ std::string fault_of_region(const Layout& layout, ProcessIndex index) {
       {"latencies", process.latencies, is_worker(index) ? sizeof(Latencies) : 0, alignof(Latencies)},
       {"extra part", process.extra, process.extra_bytes, 64},
       {"undo log", process.entries, process.undo_bytes, kPageBytes},
+      {"page stamps", process.page_stamps, ipc::page_stamps_for(process.state_bytes) * sizeof(ipc::PageStamp),
+       kLinePairBytes},
       {"state", process.state, process.state_bytes, kPageBytes}};
   if (index == kHostProcess) {
     for (const EndLayout& end : layout.ends) {

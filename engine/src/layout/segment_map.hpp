@@ -17,6 +17,7 @@
 #include <sluice/ipc/control.hpp>
 #include <sluice/ipc/counters.hpp>
 #include <sluice/ipc/lane.hpp>
+#include <sluice/ipc/page_stamps.hpp>
 #include <sluice/ipc/segment.hpp>
 #include <sluice/ipc/undo.hpp>
 
@@ -50,6 +51,10 @@ class ProcessMemory {
     return {base_ + layout_->entries, layout_->undo_bytes};
   }
   std::span<std::byte> state() const noexcept { return {base_ + layout_->state, layout_->state_bytes}; }
+  std::span<ipc::PageStamp> page_stamps() const noexcept {
+    return {reinterpret_cast<ipc::PageStamp*>(base_ + layout_->page_stamps),
+            ipc::page_stamps_for(layout_->state_bytes)};
+  }
   ipc::Counters& counters() const noexcept { return *counters_; }
   // Of its lane out of that number.
   LaneStamps& stamps(std::size_t ring) const noexcept {

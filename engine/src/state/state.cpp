@@ -74,6 +74,9 @@ std::byte* StateArea::claim(std::string_view name, std::size_t bytes, std::span<
                              format_bytes(std::bit_ceil(offset + bytes)))}};
   }
   std::byte* memory = area.data() + offset;
+  touch(memory, initial.size());
+  touch(&piece, sizeof(piece));
+  touch(&directory, sizeof(directory.count));
   if (!initial.empty()) std::memcpy(memory, initial.data(), initial.size());
   write_text(piece.name, name);
   write_text(piece.type, fitted(kind.type));

@@ -51,6 +51,10 @@ class StateArea {
   [[gnu::always_inline]] void note(const void* address, std::size_t bytes) {
     if (!undo_.note(static_cast<const std::byte*>(address), bytes)) undo_full(bytes);
   }
+  // Tells that bytes are about to change in which nothing was ever committed: they are not noted.
+  void touch(const void* address, std::size_t bytes) noexcept {
+    undo_.touch(static_cast<const std::byte*>(address), bytes);
+  }
   // Remembers the size of a table that was claimed last, for the remedy of one that is full.
   void claimed_table(std::uint64_t rows, std::size_t row_bytes) { tables_.push_back({rows, row_bytes}); }
   [[noreturn]] void table_full(std::string_view table, std::uint64_t rows) const;

@@ -26,6 +26,7 @@
 #include <span>
 
 #include <sluice/detail/assert.hpp>
+#include <sluice/ipc/page_stamps.hpp>
 
 namespace sluice::ipc {
 
@@ -38,8 +39,10 @@ static_assert(sizeof(UndoHeader) == 64);
 
 class UndoLog {
  public:
-  UndoLog(UndoHeader& header, std::span<std::byte> entries, std::span<std::byte> state) noexcept
-      : header_{header}, entries_{entries}, state_{state} {}
+  // `stamps`: of the pages of the state.
+  UndoLog(UndoHeader& header, std::span<std::byte> entries, std::span<std::byte> state,
+          const PageStamps& stamps = {}) noexcept
+      : header_{header}, entries_{entries}, state_{state}, stamps_{stamps} {}
 
   // Notes the `bytes` at `address`, which lie in the state as a whole, before they are changed.
   // It takes their number, rounded up to 8, and 16 more, or nothing if this event is remembered to have noted them. False
@@ -57,6 +60,7 @@ class UndoLog {
     std::memcpy(entries_.data() + tail, address, bytes);
     const Trailer trailer{offset, bytes};
     std::memcpy(entries_.data() + tail + padded, &trailer, sizeof(trailer));
+    stamps_.mark(offset, bytes);
     // [undo.tail] release: the entry before its cursor, for the process that replaces this one; pairs with
     // the load of tail in roll_back().
     header_.tail.store(tail + padded + sizeof(Trailer), std::memory_order_release);
@@ -64,6 +68,12 @@ class UndoLog {
     std::atomic_signal_fence(std::memory_order_seq_cst);
     noted = {event_, offset, bytes};
     return true;
+  }
+
+  // The `bytes` at `address` change, and need not be brought back: nothing committed has ever been there.
+  void touch(const std::byte* address, std::size_t bytes) noexcept {
+    SLUICE_ASSERT(lies_in_the_state(address, bytes));
+    stamps_.mark(static_cast<std::uint64_t>(address - state_.data()), bytes);
   }
 
   // An event begins: it can be taken back without those before it, so that they have noted nothing for it. The position
@@ -90,6 +100,7 @@ class UndoLog {
       if (trailer.bytes > room || ((trailer.bytes + 7) & ~std::uint64_t{7}) > room) return false;
       if (trailer.bytes > state_.size() || trailer.offset > state_.size() - trailer.bytes) return false;
       tail -= sizeof(trailer) + ((trailer.bytes + 7) & ~std::uint64_t{7});
+      stamps_.mark(trailer.offset, trailer.bytes);
       std::memcpy(state_.data() + trailer.offset, entries_.data() + tail, trailer.bytes);
       // [undo.restored] release: the bytes are back before the entry is given up, so that the process that
       // replaces this one repeats the step or is past it; pairs with the load of tail in roll_back().
@@ -145,6 +156,7 @@ class UndoLog {
   UndoHeader& header_;
   std::span<std::byte> entries_;
   std::span<std::byte> state_;
+  PageStamps stamps_;
   std::uint64_t event_ = 1;  // Since when what was noted counts; 0 for what never was.
   Noted noted_[std::size_t{1} << kPlaceBits]{};
 };
