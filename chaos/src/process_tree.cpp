@@ -129,6 +129,8 @@ std::string_view name_of(ProcessKind kind) noexcept {
       return "dumper";
     case ProcessKind::log_writer:
       return "log writer";
+    case ProcessKind::checkpointer:
+      return "checkpointer";
     case ProcessKind::newborn:
       return "newborn";
     case ProcessKind::master:
@@ -151,6 +153,7 @@ ProcessKind kind_of(std::string_view name, ProcessKind parent) noexcept {
   if (name == kStandbyName) return ProcessKind::standby;
   if (name == kStackDumperName) return ProcessKind::dumper;
   if (name == kLogWriterName) return ProcessKind::log_writer;
+  if (name == kCheckpointerName) return ProcessKind::checkpointer;
   if (of_master || of_supervisor) return ProcessKind::worker;
   // Of an ordinary process, or orphaned: only what its name leaves no doubt about. Names that the kernel
   // makes of a program's file have no slash.

@@ -25,6 +25,7 @@ enum class ProcessKind : std::uint8_t {
   standby,
   dumper,
   log_writer,
+  checkpointer,
   newborn,
   master,
   supervisor

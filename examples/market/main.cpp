@@ -136,9 +136,10 @@ int run(const Options& options, const sluice::Settings& settings, market::StdinF
   print_summary(engine.stats(), drill, taken.count());
   if (feed != nullptr && !feed->failure().empty()) status = problem(feed->failure());
   status = publish_answers(options, engine.end(), status);
-  // A pipeline whose segment was kept goes on in its parts.
+  // A pipeline that is kept goes on in its parts.
   std::error_code error;
-  if (!std::filesystem::exists(settings.text("segment.path"), error)) market::remove_parts(options.out);
+  if (engine.end() == sluice::End::finished || !std::filesystem::exists(engine.kept_in(), error))
+    market::remove_parts(options.out);
   return status;
 }
 

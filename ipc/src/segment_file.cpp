@@ -128,24 +128,45 @@ std::string printable(std::string_view text) {
 
 }  // namespace
 
-std::optional<std::string> shape_in_file(const std::string& path) {
-  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-  if (fd < 0) return std::nullopt;
-  struct stat found {};
+namespace {
+
+// Of a file that this user made with this version, -1 and nothing else otherwise.
+struct OpenHeader {
+  sluice::detail::Descriptor file;
   FileHeader header{};
-  std::string shape;
-  bool sound = ::fstat(fd, &found) == 0 && S_ISREG(found.st_mode) && found.st_uid == ::geteuid() &&
-               ::pread(fd, &header, sizeof(header), 0) == static_cast<ssize_t>(sizeof(header)) &&
-               header.magic == kFileMagic && header.layout_version == kLayoutVersion &&
-               header.file_bytes == static_cast<std::uint64_t>(found.st_size) &&
-               header.shape_bytes <= std::min<std::uint64_t>(header.file_bytes, kMostHeaderBytes);
-  if (sound) {
-    shape.resize(header.shape_bytes);
-    sound = ::pread(fd, shape.data(), shape.size(), sizeof(header)) == static_cast<ssize_t>(shape.size());
-  }
-  ::close(fd);
-  if (!sound) return std::nullopt;
+};
+OpenHeader open_header(const std::string& path) {
+  OpenHeader open{
+      sluice::detail::Descriptor{::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK)}};
+  if (!open.file) return open;
+  struct stat found {};
+  FileHeader& header = open.header;
+  const int fd = open.file.get();
+  const bool sound = ::fstat(fd, &found) == 0 && S_ISREG(found.st_mode) && found.st_uid == ::geteuid() &&
+                     ::pread(fd, &header, sizeof(header), 0) == static_cast<ssize_t>(sizeof(header)) &&
+                     header.magic == kFileMagic && header.layout_version == kLayoutVersion &&
+                     header.file_bytes == static_cast<std::uint64_t>(found.st_size) &&
+                     header.shape_bytes <= std::min<std::uint64_t>(header.file_bytes, kMostHeaderBytes);
+  header.boot_id[sizeof(header.boot_id) - 1] = '\0';
+  if (!sound) open.file.reset();
+  return open;
+}
+
+}  // namespace
+
+std::optional<std::string> shape_in_file(const std::string& path) {
+  const OpenHeader open = open_header(path);
+  if (!open.file) return std::nullopt;
+  std::string shape(open.header.shape_bytes, '\0');
+  if (::pread(open.file.get(), shape.data(), shape.size(), sizeof(FileHeader)) !=
+      static_cast<ssize_t>(shape.size()))
+    return std::nullopt;
   return shape;
+}
+
+bool is_of_another_boot(const std::string& path) {
+  const OpenHeader open = open_header(path);
+  return open.file && boot_id() != open.header.boot_id;
 }
 
 std::string shape_difference(std::string_view in_file, std::string_view now) {

@@ -66,8 +66,4 @@ class SegmentFile {
   int owner_ = 0;  // The process that has taken it over or given it its name; 0 before.
 };
 
-// What differs between two shapes, for people: "stage parse: 2 workers in the file, 4 workers now". Empty
-// when nothing does.
-std::string shape_difference(std::string_view in_file, std::string_view now);
-
 }  // namespace sluice::ipc

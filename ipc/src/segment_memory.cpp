@@ -36,7 +36,7 @@ constexpr const char* kLessHuge = "set memory.huge=auto, which takes what there 
 // The kernel's numbers for the sizes of huge pages: the logarithm, from bit 26 on.
 constexpr std::array<unsigned, 2> kMemfdSizes{21U << 26U, 30U << 26U};
 
-int allocate(int fd, std::size_t bytes) noexcept {
+int allocate_file(int fd, std::size_t bytes) noexcept {
   int result = 0;
   do {
     result = ::fallocate(fd, 0, 0, static_cast<off_t>(bytes));
@@ -115,7 +115,7 @@ bool Segment::populate_huge() {
   for (std::size_t size = 0; size < kHugePageBytes.size(); ++size) {
     const File& file = files_[1 + size];
     if (file.fd < 0) continue;
-    const int error = allocate(file.fd, file.bytes);
+    const int error = allocate_file(file.fd, file.bytes);
     if (error == 0) continue;
     give_up_huge_pages(size, "fallocate: " + errno_text(error), kLessHuge);
     put_into_small_pages();
@@ -148,13 +148,17 @@ void Segment::put_into_small_pages() {
 }
 
 void Segment::prefault() {
+  allocate();
+  if (file_ != nullptr) file_->publish();
+}
+
+void Segment::allocate() {
   populate_huge();
-  const int error = allocate(files_[0].fd, files_[0].bytes);
+  const int error = allocate_file(files_[0].fd, files_[0].bytes);
   if (error != 0) {
     throw Error{{"allocate the memory of", name_,
                  fmt::format("{} MiB: {}", files_[0].bytes >> 20U, errno_text(error)), kTakeLessMemory}};
   }
-  if (file_ != nullptr) file_->publish();
 }
 
 std::vector<std::span<std::byte>> Segment::whole_huge_pages(std::size_t least_bytes) const {

@@ -180,17 +180,17 @@ void begin_to_end(Engine& engine, bool kept) {
 }
 
 // What an end that is not the pipeline's own has left, for people.
-void tell_what_is_left(const Engine& engine, const std::string& segment) {
+void tell_what_is_left(const Engine& engine, const std::string& kept_in) {
   if (engine.end() == End::parked) {
     std::fprintf(stderr, "parked: the next start goes on with %s, and with %s in its lanes\n",
-                 segment.c_str(), in_words(engine.left_behind()).c_str());
+                 kept_in.c_str(), in_words(engine.left_behind()).c_str());
   } else if (engine.end() == End::stopped) {
     const std::string left = in_words(engine.left_behind());
-    if (segment.empty()) {
+    if (kept_in.empty()) {
       std::fprintf(stderr, "stopped: %s in the lanes were given up\n", left.c_str());
     } else {
       std::fprintf(stderr, "stopped: the next start goes on with %s, and with %s in its lanes\n",
-                   segment.c_str(), left.c_str());
+                   kept_in.c_str(), left.c_str());
     }
   }
 }
@@ -199,7 +199,7 @@ void tell_what_is_left(const Engine& engine, const std::string& segment) {
 struct Company {
   std::chrono::nanoseconds interval;  // Of the live table.
   bool live;
-  const std::string& segment_path;
+  const std::string& kept_in;
   ServiceManager& manager;
 };
 void accompany(Engine& engine, const Company& how, LogAboveTable* log, Chaos* chaos,
@@ -220,7 +220,7 @@ void accompany(Engine& engine, const Company& how, LogAboveTable* log, Chaos* ch
       ending = true;
       how.manager.stopping();
       table.clear();
-      begin_to_end(engine, !how.segment_path.empty());
+      begin_to_end(engine, !how.kept_in.empty());
     }
     if (interrupts > 1) {
       engine.stop();
@@ -256,7 +256,6 @@ int run(Engine& engine, const StandardOptions& options, const Settings& settings
   try {
     // No setting is looked up once the pipeline runs.
     const std::chrono::nanoseconds interval = settings.duration("stats.interval");
-    const std::string segment_path = settings.text("segment.path");
     const std::string restart_budget = settings.value("restart.budget");
     const auto start = std::chrono::steady_clock::now();
     remark_on_injected_variables(options.quiet);
@@ -265,7 +264,7 @@ int run(Engine& engine, const StandardOptions& options, const Settings& settings
     const Interrupts counted;  // Before the first event can be handled: none is lost by a signal then.
     engine.start();
     if (engine.resumed() && !options.quiet) {
-      std::fprintf(stderr, "resumed from %s%s\n", segment_path.c_str(),
+      std::fprintf(stderr, "resumed from %s%s\n", printable(engine.resumed_from()).c_str(),
                    engine.draining() ? ": a drain was asked for, and goes on" : "");
     }
     if (options.placement) std::fputs(engine.placement().c_str(), stdout);
@@ -273,7 +272,7 @@ int run(Engine& engine, const StandardOptions& options, const Settings& settings
     ChaosAround chaos{options, restart_budget};
     ServiceManager manager;
     manager.ready(engine.stats().pipeline);
-    accompany(engine, {interval, live, segment_path, manager}, log ? &*log : nullptr, chaos.get(), tick);
+    accompany(engine, {interval, live, engine.kept_in(), manager}, log ? &*log : nullptr, chaos.get(), tick);
     manager.stopping();
     if (log) log->show([] {});
     chaos.end();
@@ -284,7 +283,7 @@ int run(Engine& engine, const StandardOptions& options, const Settings& settings
       std::fflush(stdout);
     }
     const int status = report_problems(stats);
-    tell_what_is_left(engine, segment_path);
+    tell_what_is_left(engine, engine.kept_in());
     return engine.end() == End::stopped ? kExitFailed : status;
   } catch (const Error& error) {
     if (log) log->show([] {});

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// A pipeline with a named segment loses every process at the same instant, again and again, host and all;
-// each next start goes on, and at the end everything has taken effect exactly once.
+// A pipeline that is kept loses every process at the same instant, again and again, host and all; each next start goes
+// on, and at the end everything has taken effect exactly once. It goes on with the file of its memory; or that is lost as well,
+// and it goes back to its last checkpoint.
 #include <algorithm>
 #include <array>
 #include <chrono>
@@ -34,7 +35,19 @@ using namespace std::chrono_literals;
 
 constexpr int kLosses = 100;
 
-class AllAtOnce : public testing::Test {
+enum class Kept { segment, checkpoints, both };
+std::string name_of(Kept kept) {
+  switch (kept) {
+    case Kept::segment:
+      return "Segment";
+    case Kept::checkpoints:
+      return "Checkpoints";
+    default:
+      return "Both";
+  }
+}
+
+class AllAtOnce : public testing::TestWithParam<Kept> {
  protected:
   AllAtOnce() {
     const fs::path parent = ::access("/dev/shm", W_OK) == 0 ? "/dev/shm" : fs::temp_directory_path();
@@ -46,7 +59,13 @@ class AllAtOnce : public testing::Test {
 
   sluice::Settings settings(const std::vector<std::string>& assignments = {}) const {
     sluice::Settings settings;
-    settings.set("segment.path", segment().string());
+    if (GetParam() != Kept::checkpoints) settings.set("segment.path", segment().string());
+    if (GetParam() != Kept::segment) {
+      settings.set("checkpoint.path", checkpoints().string());
+      settings.set("checkpoint.every", "2ms");
+      // No machine dies here.
+      settings.set("checkpoint.sync", "no");
+    }
     settings.set("watchdog.deadline", "20s");
     settings.set("state.bytes", "256KiB");
     settings.set("undo.bytes", "64KiB");
@@ -62,6 +81,11 @@ class AllAtOnce : public testing::Test {
   }
 
   fs::path segment() const { return directory_ / "segment"; }
+  fs::path checkpoints() const { return directory_ / "checkpoints"; }
+  bool is_kept() const {
+    std::error_code none;
+    return fs::exists(segment()) || (fs::exists(checkpoints()) && !fs::is_empty(checkpoints(), none));
+  }
   fs::path file(const std::string& name) const { return directory_ / name; }
 
   // As large as the segment that the next host maps.
@@ -90,9 +114,11 @@ class AllAtOnce : public testing::Test {
       }
       host.kill(random_() % 2 == 0);
       // Now and then the next start comes while the kernel is still taking the last one down.
-      if (random_() % 2 == 0) {
+      const bool memory_lost = GetParam() == Kept::both && random_() % 2 == 0;
+      if (memory_lost || random_() % 2 == 0) {
         EXPECT_TRUE(host.gone());
       }
+      if (memory_lost) fs::remove(segment());
     }
     return ended;
   }
@@ -103,7 +129,7 @@ class AllAtOnce : public testing::Test {
     ASSERT_TRUE(host.wait_for_end(total_loss::kDeadline)) << "it did not come to its end, seed " << seed_;
     EXPECT_EQ(host.status(), 0) << "seed " << seed_;
     EXPECT_TRUE(host.gone()) << "a process was left behind, seed " << seed_;
-    EXPECT_FALSE(fs::exists(segment())) << "seed " << seed_;
+    EXPECT_FALSE(is_kept()) << "seed " << seed_;
   }
 
   std::uint64_t seed_ = std::random_device{}();
@@ -144,7 +170,7 @@ class LedgerAllAtOnce : public AllAtOnce {
     constexpr std::uint64_t kEndless = std::uint64_t{1} << 60;
     const int ended = lose(kLosses, 30'000, [&] { live(kEndless, assignments, false); });
     EXPECT_EQ(ended, 0) << "seed " << seed_;
-    EXPECT_TRUE(fs::exists(segment()));
+    EXPECT_TRUE(is_kept());
     let_live([&] { live(kEndless, assignments, true); });
     report();
     EXPECT_GT(dealt(), 0U);
@@ -165,20 +191,24 @@ class LedgerAllAtOnce : public AllAtOnce {
       resumed += how == "resumed" ? 1 : 0;
     std::cout << kLosses << " total losses, " << resumed << " resumed starts seen through, at "
               << bases.size() << " addresses; " << dealt() << " entries\n";
-    EXPECT_GE(bases.size(), 2U) << "every life mapped the segment at the same address";
-    EXPECT_GE(resumed, kLosses / 2);
+    if (GetParam() == Kept::segment) {
+      EXPECT_GE(bases.size(), 2U) << "every life mapped the segment at the same address";
+      EXPECT_GE(resumed, kLosses / 2);
+    } else {
+      EXPECT_GE(resumed, 1);
+    }
   }
 };
 
-TEST_F(LedgerAllAtOnce, IsExactOverAHundredTotalLosses) {
+TEST_P(LedgerAllAtOnce, IsExactOverAHundredTotalLosses) {
   run({});
 }
 
-TEST_F(LedgerAllAtOnce, IsExactOverAHundredTotalLossesBehindTinyLanes) {
+TEST_P(LedgerAllAtOnce, IsExactOverAHundredTotalLossesBehindTinyLanes) {
   run({"lane.slots=2", "lane.bytes=4KiB", "undo.bytes=4KiB"});
 }
 
-TEST_F(LedgerAllAtOnce, IsExactWhenTheLossesComeAroundTheEnd) {
+TEST_P(LedgerAllAtOnce, IsExactWhenTheLossesComeAroundTheEnd) {
   // So short that most losses hit the end of stream, the last words, or the end of the host.
   constexpr std::uint64_t kEntries = 3'000;
   for (int round = 0; round < 30; ++round) {
@@ -189,7 +219,7 @@ TEST_F(LedgerAllAtOnce, IsExactWhenTheLossesComeAroundTheEnd) {
       ++lives;
     if (lives == 4) let_live([&] { live(kEntries, {}, false); });
     EXPECT_THAT(ledger::audit(file("statement"), kEntries), testing::IsEmpty());
-    EXPECT_FALSE(fs::exists(segment()));
+    EXPECT_FALSE(is_kept());
     fs::remove(file("statement"));
   }
 }
@@ -314,7 +344,7 @@ class HostAllAtOnce : public AllAtOnce {
   }
 };
 
-TEST_F(HostAllAtOnce, GoesOnPushingAndPullingWhereItWas) {
+TEST_P(HostAllAtOnce, GoesOnPushingAndPullingWhereItWas) {
   EXPECT_EQ(lose(kLosses, 30'000, [this] { live(false); }), 0) << "seed " << seed_;
   let_live([this] { live(true); });
   std::uint64_t pushed = 0;
@@ -324,5 +354,11 @@ TEST_F(HostAllAtOnce, GoesOnPushingAndPullingWhereItWas) {
   EXPECT_GT(pushed, 0U);
   audit(pushed, 2);
 }
+
+const auto kHow = [](const testing::TestParamInfo<Kept>& kept) { return name_of(kept.param); };
+INSTANTIATE_TEST_SUITE_P(, LedgerAllAtOnce, testing::Values(Kept::segment, Kept::checkpoints, Kept::both),
+                         kHow);
+INSTANTIATE_TEST_SUITE_P(, HostAllAtOnce, testing::Values(Kept::segment, Kept::checkpoints, Kept::both),
+                         kHow);
 
 }  // namespace

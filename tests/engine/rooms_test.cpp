@@ -17,8 +17,8 @@ namespace {
 namespace fs = std::filesystem;
 
 // Each may use those before it.
-constexpr std::array kRooms{"settings", "graph",    "state", "death",  "log",    "checkpoint",
-                            "layout",   "observer", "ports", "worker", "master", "host"};
+constexpr std::array kRooms{"settings",   "graph",    "state", "death",  "log",    "layout",
+                            "checkpoint", "observer", "ports", "worker", "master", "host"};
 
 // The public headers of each room, as they are included: <sluice/...>.
 const std::map<std::string, std::vector<std::string>> kHeaders{

@@ -61,6 +61,8 @@ std::string shown(const StatsSaid& said, const Observer& observer, const detail:
   text.append(said.workers ? worker_table(snapshot.stats, rates)
                            : detail::stage_table(snapshot.stats, [&](std::size_t i) { return rates.of(i); }));
   text.append(latency_table(snapshot.stats, said.workers));
+  const std::string checkpoints = to_text(snapshot.stats.checkpoints);
+  if (!checkpoints.empty()) text.append(checkpoints).append("\n");
   text.append(bottleneck_text(since, snapshot.stats));
   return text.append(since.stages.empty() ? " (since the start)\n" : "\n");
 }

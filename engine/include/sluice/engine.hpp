@@ -83,7 +83,8 @@ class Engine {
   // not block. Throws Error for a lane whose consumer wrote what is out of range.
   void begin_drain();
   // With segment.path: all workers stop at their next commit and end, and everything is kept in the file; the
-  // next start goes on there, sources too. No stage says its last word. Without one: drain(). Blocks until all
+  // next start goes on there, sources too. No stage says its last word. With checkpoint.path the same is in a last
+  // checkpoint; Error if it cannot be written and there is no file. Without either: drain(). Blocks until all
   // processes are gone: as long as the longest event takes. It does not close the inlets: other threads may be
   // pushing, and their pushes say `ended` from some event on. Throws as wait() does.
   void park();
@@ -102,8 +103,12 @@ class Engine {
   // After the end: the events in the lanes, which no process handles now.
   LeftBehind left_behind() const;
 
-  // This start went on with what a former life of the pipeline left in the file that segment.path names.
+  // This start went on with what a former life of the pipeline left in the file that segment.path names, or in its last
+  // checkpoint (checkpoint.path); and which of them, for people: empty after a start from nothing.
   bool resumed() const noexcept;
+  const std::string& resumed_from() const noexcept;
+  // Where the next start finds what is not finished: that file, or else the directory of its checkpoints. Empty: nowhere.
+  const std::string& kept_in() const noexcept;
   // The pipeline has come to an end, good or bad: wait() says which. Looks at the segment only.
   bool over() const;
   // What it does now. Reads the segment, disturbs no process, does not block; some microseconds a worker.

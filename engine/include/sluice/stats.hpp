@@ -130,6 +130,17 @@ struct MemoryStats {
   std::string lock_refused;
 };
 
+// Of this life of the pipeline; nothing without checkpoint.path.
+struct CheckpointStats {
+  bool wanted = false;
+  std::uint64_t written = 0;
+  std::uint64_t failures = 0;                               // That were put off, or could not be written.
+  std::uint64_t bytes = 0;                                  // Of the last one's file.
+  std::optional<std::chrono::system_clock::time_point> at;  // Of what instant the last one is.
+  std::chrono::nanoseconds pause{0};  // How long all workers stood still for it, asking them included,
+  std::chrono::nanoseconds longest_pause{0};  // and for any of them.
+};
+
 // All lanes from one stage or inlet to one stage or outlet.
 struct FlowStats {
   std::string from;
@@ -154,6 +165,7 @@ struct Stats {
   std::uint64_t problem_count = 0;             // Reported by handlers: Worker::report().
   std::vector<std::string> problems;           // The first of them, each with its worker's name.
   MemoryStats memory;
+  CheckpointStats checkpoints;
   std::string reports;                // The directory of dead letters and reports; there once something is.
   std::uint64_t pages_looked_at = 0;  // Of a sample of the memory, on a machine with several nodes.
   std::uint64_t pages_elsewhere = 0;  // Of these, on another node than they were asked for.
@@ -179,5 +191,7 @@ struct LaneStats {
 std::string to_text(const Stats& now, const Stats& before, double seconds);
 // Without a line's end: "memory: 1.1GiB, 1GiB of it in huge pages"; empty where nothing was asked for.
 std::string to_text(const MemoryStats& memory);
+// The same of the checkpoints: "checkpoints: 12, the last 0.4 s ago, 1.2MiB; all stood still for 310us, 1.2ms at most".
+std::string to_text(const CheckpointStats& checkpoints);
 
 }  // namespace sluice

@@ -20,6 +20,7 @@
 #include "host/left_behind.hpp"
 #include "host/machine_check.hpp"
 #include "host/plan_answer.hpp"
+#include "host/restore.hpp"
 #include "host/resume.hpp"
 #include "host/shallow_idle.hpp"
 #include "layout/worker_counts.hpp"
@@ -59,8 +60,8 @@ Engine::Engine(const Pipeline& pipeline, const Settings& settings) {
   const Graph& graph = pipeline.graph();
   answer_plan(graph, settings);
   refuse_kernel(pipeline.name());
-  refuse_limits(pipeline.name(), lay_out(graph, with_worker_counts(graph, resolve(settings, graph),
-                                                                   settings.text("segment.path"))));
+  refuse_limits(pipeline.name(),
+                lay_out(graph, with_worker_counts(graph, resolve(settings, graph), kept_shape(settings))));
   parts_ = std::make_unique<Parts>(pipeline, settings);
 }
 
@@ -76,7 +77,11 @@ Engine::~Engine() {
     // The processes go either way, at the latest with this one.
   }
   if (parts_->running()) return;
-  parts_->host.remove_spent_file();
+  try {
+    parts_->host.remove_spent_files();
+  } catch (...) {
+    // Who waits for the end of the pipeline is told.
+  }
   // Its master does that, unless it was killed.
   parts_->observer_socket.remove();
 }
@@ -98,8 +103,10 @@ void Engine::start() {
   parts.settle_places();
   // Not only when the first event has died, when no user is at hand.
   OwnDirectory::check(wiring.reports());
+  if (const std::string& path = wiring.settings().checkpoints.path; !path.empty()) OwnDirectory::check(path);
   const ShallowIdle idle{wiring.settings().idle_states};
   parts.idle_remark = idle.remark();
+  make_way_for_checkpoint(parts.segment_path, wiring.settings().checkpoints.path);
   if (wiring.segment().named())
     enlarge_segment(wiring.graph(), wiring.layout(), wiring.settings(), parts.segment_path);
   parts.make_memory();
@@ -133,7 +140,7 @@ bool Engine::wait_for(std::chrono::nanoseconds limit) {
     if (parts.host.over()) {
       parts.await_end(kGrace);
       parts.fail_if_failed();
-      parts.host.remove_spent_file();
+      parts.host.remove_spent_files();
       parts.refuse_an_end_of_others();
       return true;
     }
@@ -174,7 +181,7 @@ void Engine::drain() {
 void Engine::begin_park() {
   Parts& parts = *parts_;
   parts.refuse_elsewhere("park");
-  if (!parts.host.wiring().segment().named()) return begin_drain();
+  if (!parts.host.wiring().kept()) return begin_drain();
   if (!parts.started || !parts.running()) return;
   parts.park_asked = true;
   const Wiring& wiring = parts.host.wiring();
@@ -223,6 +230,15 @@ End Engine::end() const {
 
 bool Engine::resumed() const noexcept {
   return parts_->resumed;
+}
+
+const std::string& Engine::resumed_from() const noexcept {
+  return parts_->resumed_from;
+}
+
+const std::string& Engine::kept_in() const noexcept {
+  return parts_->segment_path.empty() ? parts_->host.wiring().settings().checkpoints.path
+                                      : parts_->segment_path;
 }
 
 bool Engine::over() const {

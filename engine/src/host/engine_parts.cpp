@@ -18,6 +18,7 @@
 #include <sluice/error.hpp>
 
 #include "host/orphans.hpp"
+#include "host/restore.hpp"
 #include "master/supervisor.hpp"
 #include "observer/description.hpp"
 
@@ -120,12 +121,20 @@ void Engine::Parts::make_memory() {
   const bool locked = wiring.settings().memory.lock;
   if (locked) segment.refuse_lock_beyond_limit();
   resumed = segment.open();
+  if (resumed) resumed_from = segment_path;
   memory = bind_segment(wiring.layout(), segment, placement);
   if (!segment.populate_huge()) {
     segment.show_to_children(false);
     memory = bind_segment(wiring.layout(), segment, placement);
   }
   host.keep_out_of_cores();
+  if (!resumed && !wiring.settings().checkpoints.path.empty()) {
+    segment.allocate();
+    segment.own_everything();
+    const std::optional<std::string> checkpoint = restore_checkpoint(wiring);
+    resumed = checkpoint.has_value();
+    resumed_from = checkpoint.value_or("");
+  }
   segment.prefault();
   const int error = locked ? segment.lock() : 0;
   if (error != 0) {
@@ -299,13 +308,13 @@ void Engine::Parts::refuse_an_end_of_others() const {
                  fmt::format("it was {}, and not by this program{}{}", what, why.empty() ? "" : ": ", why),
                  remedy}};
   };
-  const bool kept = host.wiring().segment().named();
+  const bool kept = host.wiring().kept();
   switch (host.end()) {
     case End::stopped:
       if (stop_asked) return;
       return refuse("stopped", kept ? "start it again: it goes on" : "what it had not handled is lost");
     case End::parked:
-      if (!park_asked) refuse("parked", "start it again: it goes on with the file that segment.path names");
+      if (!park_asked) refuse("parked", "start it again: it goes on with what is kept");
       return;
     case End::drained:
       if (!drain_asked) refuse("drained", "what its sources had not read is left");

@@ -94,6 +94,7 @@ struct Engine::Parts {
   int supervisor_status = 0;
   bool started = false;
   bool resumed = false;
+  std::string resumed_from;  // For people.
   // By this program: an end that it has not asked for is an Error.
   bool stop_asked = false;
   bool park_asked = false;

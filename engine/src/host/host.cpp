@@ -12,6 +12,8 @@
 #include <sluice/detail/path.hpp>
 #include <sluice/error.hpp>
 
+#include "checkpoint/checkpoint_store.hpp"
+#include "host/restore.hpp"
 #include "host/resume.hpp"
 #include "layout/shape.hpp"
 #include "layout/worker_counts.hpp"
@@ -85,7 +87,7 @@ End& find_end(std::deque<End>& ends, const Graph& graph, NodeIndex node, const E
 
 Host::Host(const Graph& graph, const Settings& settings, const std::string& segment_path)
     : graph_{graph},
-      settings_{with_worker_counts(graph_, resolve(settings, graph_), segment_path)},
+      settings_{with_worker_counts(graph_, resolve(settings, graph_), kept_shape(settings))},
       layout_{lay_out(graph_, settings_)},
       segment_(make_segment(graph_, layout_, settings_, segment_path)),
       bells_{layout_},
@@ -181,10 +183,14 @@ void Host::let_go() noexcept {
     outlet.let_go();
 }
 
-void Host::remove_spent_file() noexcept {
+void Host::remove_spent_files() {
   // What was finished but not pulled is still to be had, and what was parked or stopped is gone on with.
   const bool spent = state() == RunState::finished && all_pulled(wiring_);
-  if (spent || is_untouched(wiring_)) segment_.remove_file();
+  if (!spent && !is_untouched(wiring_)) return;
+  segment_.remove_file();
+  // Those of a start that was refused are another life's.
+  const std::string& checkpoints = settings_.checkpoints.path;
+  if (!checkpoints.empty() && lifeline_ != nullptr) remove_checkpoints(checkpoints, graph_.name);
 }
 
 // The kernel kills the workers when the lifeline is cut; the host does not look into the lanes before they

@@ -78,8 +78,9 @@ class Host {
 
   // Core dumps hold what `core.segment` says. Once the segment is open.
   void keep_out_of_cores() noexcept;
-  // Once all processes are gone: takes a named segment's file away if there is nothing to go on with.
-  void remove_spent_file() noexcept;
+  // Once all processes are gone: takes a named segment's file and the checkpoints away if there is nothing to go on with.
+  // Throws Error for checkpoints that cannot be removed: the next start would go on with them.
+  void remove_spent_files();
 
   Stats stats() const;
   // The part of stats() that does not change; the places of the workers are not in it.

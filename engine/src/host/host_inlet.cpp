@@ -23,7 +23,7 @@ HostInlet::HostInlet(Host& host, NodeIndex node, Waiter& waiter)
       node_{node},
       waiter_{waiter},
       // Recovery comes first: the port reads the cursors.
-      commit_{host.wiring().segment().named() ? std::make_unique<HostCommit>(host.wiring(), node) : nullptr},
+      commit_{host.wiring().kept() ? std::make_unique<HostCommit>(host.wiring(), node) : nullptr},
       port_{host.wiring(), kHostProcess, node, 0, batch_, *this},
       position_{commit_ == nullptr ? 0 : commit_->count()},
       closed_{port_.ended()},

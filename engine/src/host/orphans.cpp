@@ -70,8 +70,8 @@ std::string name_of(pid_t child) {
 
 // A worker's name has a slash, which the name of a program never has.
 bool is_ours(const Wiring& wiring, std::string_view name) {
-  constexpr std::array kNames{kSupervisorName, kMasterName,      kStandbyName,
-                              kMmPinName,      kStackDumperName, kLogWriterName};
+  constexpr std::array kNames{kSupervisorName,  kMasterName,    kStandbyName,     kMmPinName,
+                              kStackDumperName, kLogWriterName, kCheckpointerName};
   if (std::find(kNames.begin(), kNames.end(), name) != kNames.end()) return true;
   const auto workers = wiring.workers();
   return std::any_of(workers.begin(), workers.end(), [&](WorkerIndex worker) {

@@ -12,6 +12,7 @@
 #include <sluice/error.hpp>
 #include <sluice/pinning/request_text.hpp>
 
+#include "host/restore.hpp"
 #include "layout/placement.hpp"
 #include "layout/worker_counts.hpp"
 
@@ -44,7 +45,7 @@ void answer_plan(const Graph& graph, const Settings& settings) {
   if (number == nullptr) return;
   // As many workers as there are cores are those of the machine that is planned for.
   const PipelineSettings asked = resolve(settings, graph);
-  const PipelineSettings counted = with_worker_counts(graph, asked, settings.text("segment.path"));
+  const PipelineSettings counted = with_worker_counts(graph, asked, kept_shape(settings));
   pinning::PlanRequest request = request_of(graph, lay_out(graph, counted), counted);
   for (const std::size_t stage : takers_of_cores(counted))
     request.stages[stage].workers = pinning::kCores;

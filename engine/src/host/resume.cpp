@@ -56,6 +56,12 @@ void forget_processes(const Wiring& wiring) {
   store_mask(master.planned_for, {});  // The first master enters the places of this start.
   master.plans.store(0, kRelaxed);
   master.at_work_ns.store(0, kRelaxed);
+  for (std::atomic<std::uint64_t>* word :
+       {&master.checkpoints, &master.checkpoint_failures, &master.checkpoint_bytes})
+    word->store(0, kRelaxed);
+  for (std::atomic<std::int64_t>* word :
+       {&master.checkpoint_at_ns, &master.checkpoint_pause_ns, &master.checkpoint_longest_pause_ns})
+    word->store(0, kRelaxed);
   master.master.pid.store(0, kRelaxed);
   master.supervisor.pid.store(0, kRelaxed);
   master.message[0] = '\0';

@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include <sluice/detail/path.hpp>
 #include <sluice/error.hpp>
 
 namespace sluice::detail {
@@ -85,6 +86,13 @@ MemorySettings memory_settings(const Settings& settings) {
   return memory;
 }
 
+// Absolute, because a handler may change the directory of its process.
+CheckpointSettings checkpoint_settings(const Settings& settings) {
+  const std::string path = settings.text("checkpoint.path");
+  return {path.empty() ? path : absolute_path(path).string(), settings.duration("checkpoint.every"),
+          static_cast<unsigned>(settings.count("checkpoint.keep")), settings.flag("checkpoint.sync")};
+}
+
 LogLevel log_level(const std::string& choice) {
   if (choice == "off") return LogLevel::off;
   if (choice == "error") return LogLevel::error;
@@ -163,6 +171,7 @@ PipelineSettings resolve(const Settings& settings, const Graph& graph) {
                   settings.choice("log.format") == "json" ? LogFormat::json : LogFormat::text,
                   settings.choice("log.format") == "auto"};
   resolved.memory = memory_settings(settings);
+  resolved.checkpoints = checkpoint_settings(settings);
   resolved.claims = settings.flag("placement.claims");
   resolved.verify = settings.duration("placement.verify");
   resolved.watchdog_tick = settings.duration("watchdog.tick");

@@ -102,6 +102,14 @@ struct MemorySettings {
   bool lock = false;
 };
 
+// The keys checkpoint.*.
+struct CheckpointSettings {
+  std::string path;  // Absolute; empty: no checkpoints.
+  std::chrono::nanoseconds every{0};
+  unsigned keep = 1;
+  bool sync = true;
+};
+
 struct PipelineSettings {
   Indexed<NodeIndex, StageSettings> nodes;
   WaitSettings host_wait;
@@ -111,6 +119,7 @@ struct PipelineSettings {
   ObserverSettings observers;
   LogSettings log;
   MemorySettings memory;
+  CheckpointSettings checkpoints;
   std::chrono::nanoseconds watchdog_tick{0};
   bool claims = false;                 // Whether other pipelines are planned around, and know of this one.
   std::chrono::nanoseconds verify{0};  // Between two looks at the places; 0: none.

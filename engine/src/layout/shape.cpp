@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include <sluice/ipc/control.hpp>
 #include <sluice/units.hpp>
 
 namespace sluice::detail {
@@ -83,6 +84,10 @@ std::string shape_of(const Graph& graph, const Layout& layout, const PipelineSet
                     format_bytes(process.state_bytes), format_bytes(process.undo_bytes), process.plain_bytes);
   }
   return shape;
+}
+
+std::string checkpoint_shape(const Graph& graph, const Layout& layout, const PipelineSettings& settings) {
+  return fmt::format("the layout's version: {}\n", ipc::kLayoutVersion) + shape_of(graph, layout, settings);
 }
 
 }  // namespace sluice::detail

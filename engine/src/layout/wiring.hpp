@@ -54,6 +54,8 @@ class Wiring : public SegmentMap {
     return settings(layout().worker(worker).node);
   }
   const std::filesystem::path& reports() const noexcept { return reports_; }
+  // A later life can go on with it: in the file of its memory, or in its checkpoints.
+  bool kept() const noexcept { return segment_.named() || !settings_.checkpoints.path.empty(); }
 
   ipc::Segment& segment() const noexcept { return segment_; }
   // From now on this process may write the region of `process` and no other byte of the segment.

@@ -8,7 +8,6 @@
 
 #include <fmt/format.h>
 
-#include <sluice/ipc/segment_shape.hpp>
 #include <sluice/pinning/claims.hpp>
 #include <sluice/pinning/cores.hpp>
 
@@ -68,11 +67,11 @@ pinning::PlanRequest request_of(const Graph& graph, const PipelineSettings& sett
 }
 
 PipelineSettings with_worker_counts(const Graph& graph, PipelineSettings settings,
-                                    const std::string& segment_path) {
+                                    const std::function<std::optional<std::string>()>& kept_shape) {
   const auto open = [](const StageSettings& stage) { return stage.workers == pinning::kCores; };
   if (std::none_of(settings.nodes.begin(), settings.nodes.end(), open)) return settings;
   // What is in the regions of so many workers can be gone on with by so many only.
-  if (const auto shape = segment_path.empty() ? std::nullopt : ipc::shape_in_file(segment_path); shape) {
+  if (const auto shape = kept_shape(); shape) {
     for (const NodeIndex n : graph.nodes.indices()) {
       StageSettings& stage = settings.nodes[n];
       if (open(stage)) stage.workers = workers_in(*shape, graph.nodes[n]).value_or(pinning::kCores);

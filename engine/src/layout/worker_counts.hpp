@@ -3,6 +3,8 @@
 #pragma once
 
 #include <cstddef>
+#include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -17,11 +19,11 @@ namespace sluice::detail {
 // Stages are the nodes that have workers, everything else is the host's. Without what a layout knows: bytes.
 pinning::PlanRequest request_of(const Graph& graph, const PipelineSettings& settings);
 
-// `settings` with a number for each stage: the one that the file of the named segment was made with, if there is one at
-// `segment_path` (empty: none) that has that stage; else what the cores of this machine are shared out to, beside the
-// claims of other pipelines. Throws Error as the plan does.
+// `settings` with a number for each stage: the one that has been kept, if a former life has left something to go on with that
+// has that stage; else what the cores of this machine are shared out to, beside the claims of other pipelines. `kept_shape`
+// gives the shape of what is kept, and is asked only if a stage needs a number. Throws Error as the plan does.
 PipelineSettings with_worker_counts(const Graph& graph, PipelineSettings settings,
-                                    const std::string& segment_path);
+                                    const std::function<std::optional<std::string>()>& kept_shape);
 
 // The stages of request_of() whose number is one of those.
 std::vector<std::size_t> takers_of_cores(const PipelineSettings& settings);

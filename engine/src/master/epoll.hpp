@@ -18,6 +18,7 @@ inline constexpr std::uint64_t kSupervisorEvent = ~std::uint64_t{2};
 inline constexpr std::uint64_t kStandbyEvent = ~std::uint64_t{3};
 inline constexpr std::uint64_t kDumperEvent = ~std::uint64_t{4};
 inline constexpr std::uint64_t kObserverEvent = ~std::uint64_t{5};
+inline constexpr std::uint64_t kCheckpointEvent = ~std::uint64_t{6};
 
 class Epoll {
  public:

@@ -28,7 +28,8 @@ Master::Master(const Wiring& wiring, const Placement& placement, Lifeline& lifel
       places_{wiring, placement, children_, report_log_, news_},
       memory_{wiring, news_},
       observers_{wiring, observer_socket, epoll_, report_log_, news_},
-      standstill_{wiring, children_} {}
+      standstill_{wiring, children_},
+      checkpoints_{wiring, standstill_, epoll_, news_} {}
 
 void Master::run() {
   std::string failure;
@@ -36,8 +37,10 @@ void Master::run() {
     prepare();
     take_over();
     memory_.begin();
+    checkpoints_.begin();
     supervise();
     spawner_.end_standby();
+    checkpoints_.end();
   } catch (const std::exception& error) {
     failure = error.what();
   }
@@ -73,6 +76,8 @@ void Master::supervise() {
     spawner_.prepare_standby();
     places_.look_if_due();
     memory_.look_if_due();
+    checkpoints_.look_if_due();
+    checkpoints_.serve();
     if (monotonic_now() < stalls_.next_look()) continue;
     reaper_.reap_late();
     stalls_.look_at_workers();
@@ -83,7 +88,7 @@ void Master::supervise() {
 
 std::chrono::nanoseconds Master::time_to_sleep() const noexcept {
   const auto next = std::min({stalls_.next_look(), spawner_.next_due(), observers_.next_due(),
-                              places_.next_look(), memory_.next_look()});
+                              places_.next_look(), memory_.next_look(), checkpoints_.next_look()});
   return std::max(next - monotonic_now(), std::chrono::nanoseconds{0});
 }
 
@@ -103,6 +108,8 @@ void Master::handle(std::uint64_t event) {
       return stalls_.on_dumper_event();
     case kObserverEvent:
       return answer_observers();
+    case kCheckpointEvent:
+      return checkpoints_.on_message();
     default:
       return end_if(exits_.on_exit(WorkerIndex{event}));
   }
@@ -157,7 +164,7 @@ void Master::answer_observers() {
     case Ask::nothing:
       return;
     case Ask::park:
-      return wiring_.segment().named() ? park() : drain();
+      return wiring_.segment().named() || checkpoints_.wanted() ? park() : drain();
     case Ask::drain:
       return drain();
   }
@@ -166,7 +173,12 @@ void Master::answer_observers() {
 void Master::look_for_a_park() {
   // relaxed: own word.
   if (wiring_.master().parking.load(std::memory_order_relaxed) == 0) return;
-  if (standstill_.reached()) end(RunState::parked, "");
+  if (!standstill_.reached() || !checkpoints_.last_is_over()) return;
+  // Without a file of its memory a pipeline goes on with its last checkpoint, or not at all.
+  if (!checkpoints_.failure().empty() && !wiring_.segment().named())
+    end(RunState::failed,
+        "it was to be parked, and its last checkpoint could not be written: " + checkpoints_.failure());
+  end(RunState::parked, "");
 }
 
 void Master::end_if(const std::string& failure) {
@@ -192,6 +204,7 @@ void Master::kill_all() noexcept {
 
 void Master::end(RunState state, const std::string& message) {
   observers_.close();
+  checkpoints_.end();
   kill_all();
   // The last report is the one that says why.
   dumper_.finish(std::chrono::seconds{5});

@@ -11,7 +11,8 @@
 //   StallHandler   every tick: observe, judge; a worker that stalls is captured and killed
 //   PlaceKeeper    every half second: is each worker where it belongs
 //   Observers      clients at the observer socket
-//   Standstill     all workers stand still at their next commit, for a park
+//   Standstill     all workers stand still at their next commit, for a park or a checkpoint
+//   Checkpoints    when one is due; the process that makes them
 //
 // It may be killed at any instruction. What it must not forget stands in its region: the pid and the identity
 // of every worker, and whether it is done. The next master begins by looking for these processes, and watches
@@ -31,6 +32,7 @@
 #include "layout/placement.hpp"
 #include "layout/wiring.hpp"
 #include "log/log.hpp"
+#include "master/checkpoints.hpp"
 #include "master/child.hpp"
 #include "master/epoll.hpp"
 #include "master/exit_handler.hpp"
@@ -109,6 +111,7 @@ class Master {
   MemoryKeeper memory_;
   Observers observers_;
   Standstill standstill_;
+  Checkpoints checkpoints_;
 };
 
 }  // namespace sluice::detail

@@ -165,6 +165,28 @@ void News::look_who_is_back() {
   }
 }
 
+void News::checkpoint_written(std::uint64_t number, std::uint64_t bytes, std::uint64_t raw_bytes,
+                              bool first) {
+  const std::uint64_t failed = std::exchange(failed_checkpoints_, 0);
+  next_checkpoint_line_ = {};
+  if (failed == 0 && !first) return;
+  const LogLevel level = failed == 0 ? LogLevel::info : LogLevel::warning;
+  log_.say(level, "checkpoint", {},
+           fmt::format("checkpoint {} is written: {} of {}{}", number, format_bytes(bytes),
+                       format_bytes(raw_bytes),
+                       failed == 0 ? "" : fmt::format("; {} before it were not", failed)));
+}
+
+void News::checkpoint_failed(std::string_view why) {
+  constexpr std::chrono::seconds kBetweenLines{10};
+  ++failed_checkpoints_;
+  const auto now = monotonic_now();
+  if (now < next_checkpoint_line_) return;
+  next_checkpoint_line_ = now + kBetweenLines;
+  log_.say(LogLevel::error, "checkpoint", {},
+           fmt::format("no checkpoint was made, and the pipeline goes on: {}", why));
+}
+
 // Of this pipeline's whole life: the words are in the segment.
 std::string News::what_happened() const {
   std::uint64_t restarts = 0;

@@ -42,6 +42,9 @@ class News {
   void displaced(const Child& child, const Displaced& what);
   // How the segment's pages came out, where something was asked for.
   void memory();
+  void checkpoint_written(std::uint64_t number, std::uint64_t bytes, std::uint64_t raw_bytes, bool first);
+  // One was put off or could not be written: the first in a row at once, and then from time to time.
+  void checkpoint_failed(std::string_view why);
   void observer_refused(std::uint32_t uid, std::int32_t pid, std::uint64_t refused);
   // At each look of the watchdog: what workers and reports say by counters alone.
   void look();
@@ -64,6 +67,8 @@ class News {
   Log& log_;
   Indexed<WorkerIndex, Known> known_;
   std::uint64_t lost_reports_ = 0;
+  std::uint64_t failed_checkpoints_ = 0;  // In a row.
+  std::chrono::nanoseconds next_checkpoint_line_{0};
 };
 
 }  // namespace sluice::detail

@@ -31,8 +31,12 @@ void Master::take_over() {
     adopt(worker);
   // The doorbell that announced a request may have been heard by a master that is dead now.
   look_at_requests();
-  // A park that the master before had begun goes on; the workers may not have been rung.
-  if (standstill_.asked()) standstill_.ask();
+  // A park that the master before had begun goes on; the workers may not have been rung. A checkpoint does not.
+  if (wiring_.master().parking.load(std::memory_order_relaxed) == 0) {  // relaxed: own word.
+    standstill_.release();
+  } else if (standstill_.asked()) {
+    standstill_.ask();
+  }
   for (const WorkerIndex worker : wiring_.workers()) {
     // relaxed: this process's own region.
     if (wiring_.entry(worker).done.load(std::memory_order_relaxed) != 0 || children_[worker].pidfd) continue;

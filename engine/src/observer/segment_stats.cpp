@@ -187,6 +187,23 @@ MemoryStats memory_stats(const SegmentMap& map, const MemoryStats& known) {
           .lock_refused = text_of_error(master.lock_error.load(kRelaxed))};
 }
 
+CheckpointStats checkpoint_stats(const MasterRegister& master) {
+  constexpr auto kRelaxed = std::memory_order_relaxed;
+  CheckpointStats stats;
+  stats.wanted = master.checkpoint_round.load(kRelaxed) != 0;
+  stats.written = master.checkpoints.load(kRelaxed);
+  stats.failures = master.checkpoint_failures.load(kRelaxed);
+  stats.bytes = master.checkpoint_bytes.load(kRelaxed);
+  if (stats.written != 0) {
+    stats.at =
+        std::chrono::system_clock::time_point{std::chrono::duration_cast<std::chrono::system_clock::duration>(
+            std::chrono::nanoseconds{master.checkpoint_at_ns.load(kRelaxed)})};
+  }
+  stats.pause = std::chrono::nanoseconds{master.checkpoint_pause_ns.load(kRelaxed)};
+  stats.longest_pause = std::chrono::nanoseconds{master.checkpoint_longest_pause_ns.load(kRelaxed)};
+  return stats;
+}
+
 }  // namespace
 
 void read_lanes(const SegmentMap& map, const std::vector<DescribedLane>& described,
@@ -220,6 +237,7 @@ void read_stats(const SegmentMap& map, Stats& stats) {
   stats.pages_looked_at = master.pages_looked_at.load(kRelaxed);
   stats.pages_elsewhere = master.pages_elsewhere.load(kRelaxed);
   stats.memory = memory_stats(map, stats.memory);
+  stats.checkpoints = checkpoint_stats(master);
   stats.reports_lost = master.reports_lost.load(kRelaxed);
   read_flows(map, stats.flows);
   WorkerIndex index;

@@ -5,6 +5,8 @@
 
 #include <fmt/format.h>
 
+#include <sluice/units.hpp>
+
 #include "observer/stage_table.hpp"
 
 namespace sluice {
@@ -72,6 +74,8 @@ std::string remarks_on(const Stats& now) {
   }
   const std::string memory = to_text(now.memory);
   if (!memory.empty()) text.append(memory).append("\n");
+  const std::string checkpoints = to_text(now.checkpoints);
+  if (!checkpoints.empty()) text.append(checkpoints).append("\n");
   if (now.reports_lost != 0)
     text += fmt::format("{} reports could not be written into {}\n", now.reports_lost, now.reports);
   return text;
@@ -124,6 +128,21 @@ double StageStats::occupancy() const noexcept {
   for (const WorkerStats& worker : workers)
     most = std::max(most, worker.occupancy);
   return most;
+}
+
+std::string to_text(const CheckpointStats& checkpoints) {
+  if (!checkpoints.wanted) return {};
+  std::string text = fmt::format("checkpoints: {}", checkpoints.written);
+  if (checkpoints.at) {
+    const std::chrono::duration<double> age = std::chrono::system_clock::now() - *checkpoints.at;
+    text +=
+        fmt::format(", the last {:.1f} s ago, {}; all stood still for {}, {} at most",
+                    std::max(age.count(), 0.0), size_text(checkpoints.bytes),
+                    format_duration(std::chrono::ceil<std::chrono::microseconds>(checkpoints.pause)),
+                    format_duration(std::chrono::ceil<std::chrono::microseconds>(checkpoints.longest_pause)));
+  }
+  if (checkpoints.failures != 0) text += fmt::format("; {} not made", checkpoints.failures);
+  return text;
 }
 
 std::string to_text(const MemoryStats& memory) {

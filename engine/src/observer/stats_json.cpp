@@ -169,6 +169,21 @@ std::string bottleneck_json(const Stats& before, const Stats& now) {
   return json.object();
 }
 
+std::string checkpoints_json(const CheckpointStats& checkpoints) {
+  if (!checkpoints.wanted) return kNone;
+  const auto exact = [](std::chrono::nanoseconds time) {
+    return fmt::format("{:.6f}", std::chrono::duration<double>(time).count());
+  };
+  JsonParts json;
+  json.member("written", number(checkpoints.written));
+  json.member("failures", number(checkpoints.failures));
+  json.member("last", checkpoints.at ? json_text(utc_text(*checkpoints.at)) : kNone);
+  json.member("bytes", number(checkpoints.bytes));
+  json.member("pause_seconds", exact(checkpoints.pause));
+  json.member("longest_pause_seconds", exact(checkpoints.longest_pause));
+  return json.object();
+}
+
 }  // namespace
 
 std::string to_json(const Snapshot& snapshot, const Stats& before, const Rates& rates,
@@ -195,6 +210,7 @@ std::string to_json(const Snapshot& snapshot, const Stats& before, const Rates& 
   json.member("problems", number(stats.problem_count));
   json.member("pages_looked_at", number(stats.pages_looked_at));
   json.member("pages_elsewhere", number(stats.pages_elsewhere));
+  json.member("checkpoints", checkpoints_json(stats.checkpoints));
   json.member("bottleneck", bottleneck_json(before, stats));
   json.member("stages", stages_json(stats, rates, now));
   json.member("lanes", lanes_json(snapshot.lanes));

@@ -7,6 +7,7 @@
 #include <array>
 
 #include "settings/care_settings.hpp"
+#include "settings/checkpoint_settings.hpp"
 #include "settings/flow_settings.hpp"
 #include "settings/place_settings.hpp"
 
@@ -14,8 +15,11 @@ namespace sluice::detail {
 namespace {
 
 constexpr auto kTable = [] {
-  std::array<Setting, kFlowSettings.size() + kPlaceSettings.size() + kCareSettings.size()> table{};
-  const auto places = std::ranges::copy(kFlowSettings, table.begin()).out;
+  std::array<Setting,
+             kFlowSettings.size() + kCheckpointSettings.size() + kPlaceSettings.size() + kCareSettings.size()>
+      table{};
+  const auto checkpoints = std::ranges::copy(kFlowSettings, table.begin()).out;
+  const auto places = std::ranges::copy(kCheckpointSettings, checkpoints).out;
   const auto care = std::ranges::copy(kPlaceSettings, places).out;
   std::ranges::copy(kCareSettings, care);
   return table;

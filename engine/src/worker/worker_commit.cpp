@@ -71,11 +71,11 @@ void WorkerLoop::store_commit(bool whole) {
   if (rings != 0) memory_.counters().rings.add(rings);
 }
 
-// The host would take what this lane carries, and is dead. With a named segment the next host takes it:
-// the pipeline is parked then. Without one no process ever makes room.
+// The host would take what this lane carries, and is dead. Of a pipeline that is kept the next host takes it:
+// it is parked then. Of another no process ever makes room.
 bool WorkerLoop::gives_up(const OutLane& out) const noexcept {
   if (wiring_.node(out.node).kind != NodeKind::outlet || !host_gone(master_)) return false;
-  if (!wiring_.segment().named()) return true;
+  if (!wiring_.kept()) return true;
   std::atomic<std::uint64_t>& word = memory_.control().standing;
   // relaxed: the word says all there is to say.
   if (word.load(std::memory_order_relaxed) != kWaitsForTheNextHost) {

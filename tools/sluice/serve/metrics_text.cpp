@@ -190,6 +190,28 @@ void add_pipelines(Families& families) {
                        of(&Stats::problem_count));
 }
 
+void add_checkpoints(Families& families) {
+  families.of_pipeline("sluice_checkpoints_total", "counter", "Checkpoints that were written.",
+                       [](const Exposed& each) { return each.stats.checkpoints.written; });
+  families.of_pipeline("sluice_checkpoint_failures_total", "counter",
+                       "Checkpoints that were put off or could not be written.",
+                       [](const Exposed& each) { return each.stats.checkpoints.failures; });
+  families.of_pipeline(
+      "sluice_checkpoint_timestamp_seconds", "gauge",
+      "Of what instant the last checkpoint is; 0: there is none.", [](const Exposed& each) {
+        const auto at = each.stats.checkpoints.at;
+        return at ? fmt::format("{:.3f}", std::chrono::duration<double>{at->time_since_epoch()}.count())
+                  : std::string{"0"};
+      });
+  families.of_pipeline("sluice_checkpoint_bytes", "gauge", "Of the file of the last checkpoint.",
+                       [](const Exposed& each) { return each.stats.checkpoints.bytes; });
+  families.of_pipeline("sluice_checkpoint_pause_seconds", "gauge",
+                       "How long all workers stood still for the last checkpoint.", [](const Exposed& each) {
+                         return fmt::format(
+                             "{:.6f}", std::chrono::duration<double>{each.stats.checkpoints.pause}.count());
+                       });
+}
+
 void add_counters(Families& families) {
   const auto of = [](auto member) { return [member](const WorkerStats& worker) { return worker.*member; }; };
   const auto counter = [&](std::string_view name, std::string_view help, auto member) {
@@ -230,6 +252,7 @@ bool is_ready(const Stats& stats) {
 std::string metrics_text(const std::vector<Exposed>& pipelines) {
   Families families{pipelines};
   add_pipelines(families);
+  add_checkpoints(families);
   add_counters(families);
   families.seconds();
   families.of_worker("sluice_worker_up", "gauge", "1 while the worker is at work, or has finished.",

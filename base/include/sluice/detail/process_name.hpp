@@ -18,6 +18,7 @@ inline constexpr std::string_view kMasterName = "sluice-master";
 inline constexpr std::string_view kStandbyName = "sluice-standby";
 inline constexpr std::string_view kMmPinName = "sluice-mm-pin";
 inline constexpr std::string_view kStackDumperName = "sluice-dumper";
+inline constexpr std::string_view kCheckpointerName = "sluice-checkpt";
 inline constexpr std::string_view kLogWriterName = "sluice-log";
 inline constexpr std::string_view kChaosName = "sluice-chaos";
 inline constexpr std::size_t kMostNameBytes = 15;

@@ -97,6 +97,8 @@ class Segment {
   // any more, and all is in small pages now, mapped anew: what was said of the mappings (policies, children, core
   // dumps) has to be said again. Throws Error when they are required.
   bool populate_huge();
+  // Allocates every page as prefault() does, and gives a file made anew no name yet: for who fills it before.
+  void allocate();
   // Allocates every page, under the memory policies bound to the addresses before; a file made anew has its
   // name from here on. A full memory file system is an Error here and never a SIGBUS later.
   void prefault();

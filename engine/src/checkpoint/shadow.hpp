@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: Apache-2.0
+// The shadow: a private copy of a pipeline's segment that is whole at the instants at which all workers stand still, taken
+// as a virtual machine is migrated: what has changed is copied while everything runs, and the little that changes
+// meanwhile is copied again while all stand still.
+//
+// What has changed of a worker's state its page stamps tell (ipc/page_stamps.hpp). Of a ring only what lies between head and
+// tail means anything, and does not change as long as it lies there: it is copied once. The rest is small, and compared.
+//
+// Two kinds of standstill, both with a new round behind them (MasterRegister::checkpoint_round):
+//
+//   end_round()   nothing is copied. What changed until now can be copied while the workers go on: whatever they change
+//                 from now on carries the stamp of the new round.
+//   take()        copies all that is missing. From here on the shadow is the segment as it is at this instant.
+//
+// An event that a worker is in the midst of may go on changing what it has noted before, and does not stamp that again: all
+// that was stamped in the round counts as changed in the next one as well, for a worker whose undo log is not empty.
+//
+// The host does not stand still. Each of its inlets and outlets commits by a record of its own, and is copied when it has a
+// moment between two commits; what it has published lies in the ring before its tail says so.
+//
+// By one thread of a process that may read the segment and writes nothing.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "checkpoint/checkpoint_store.hpp"
+#include "checkpoint/page_set.hpp"
+#include "layout/image.hpp"
+#include "layout/wiring.hpp"
+
+namespace sluice::detail {
+
+class Shadow {
+ public:
+  // It is behind with everything. Throws Error when there is no memory. `wiring` must outlive it; `shape` stands in front of
+  // the image.
+  Shadow(const Wiring& wiring, std::string_view shape);
+  ~Shadow();
+  Shadow(const Shadow&) = delete;
+  Shadow& operator=(const Shadow&) = delete;
+
+  // Of the image.
+  std::size_t bytes() const noexcept { return image_.bytes(); }
+
+  // While everything runs: how many bytes of state have changed and are not copied; and copies what changed in rounds
+  // that are over, and what lies in the lanes.
+  std::size_t bytes_behind() noexcept;
+  void copy_ahead() noexcept;
+
+  // While all workers stand still, before the round that ends here is counted on.
+  void end_round() noexcept;
+  // False when the host did not come to a moment between two commits: nothing is taken then.
+  bool take() noexcept;
+
+  // Of the instant at which it was taken last: all that is not zero; and what has changed since the last that was saved.
+  // They hold until copy_ahead().
+  std::vector<Extent> everything() const;
+  std::vector<Extent> changes() const;
+  // What was taken last has been saved.
+  void saved() noexcept;
+
+ private:
+  struct Ring {
+    std::uint64_t copied = 0;  // Positions before it are in the shadow, as far as they are needed.
+    std::uint64_t head = 0;    // When it was taken.
+    std::uint64_t tail = 0;
+    std::uint64_t saved = 0;  // Positions before it were saved, or were not needed.
+  };
+
+  std::uint32_t round() const noexcept;
+  std::size_t state_page(WorkerIndex worker) const noexcept;
+  // What carries the stamp of the round that is not over yet counts as changed.
+  void collect(WorkerIndex worker) noexcept;
+  void copy_state(WorkerIndex worker) noexcept;
+  void copy_page(std::size_t page, const std::byte* from) noexcept;
+  void copy_compared(std::size_t offset, std::span<const std::byte> from) noexcept;
+  void copy_worker(WorkerIndex worker) noexcept;
+  bool copy_host() noexcept;
+  bool copy_end(const EndLayout& end) noexcept;
+  void copy_ring(LaneIndex lane, std::uint64_t head, std::uint64_t tail) noexcept;
+  void take_rings() noexcept;
+  // A cursor as a recovery will find it: the last commit of the one who owns it may not have stored it yet.
+  std::uint64_t cursor(ProcessIndex process, const std::byte* commit, const std::byte* record,
+                       std::uint64_t word) const noexcept;
+  std::uint64_t cursor(ProcessIndex process, NodeIndex end, std::uint64_t word) const noexcept;
+  std::vector<Extent> extents(const PageSet& pages, bool whole_rings) const;
+
+  const Wiring& wiring_;
+  ImageMap image_;
+  std::byte* base_;
+  PageSet present_;  // Of the image: what is not zero.
+  PageSet changed_;  // Of the image: what is not saved.
+  PageSet behind_;   // Of the image: pages of state whose copy is older than they are.
+  PageSet carried_;  // Those that an event may change that has stamped them in a round that is over.
+  std::vector<bool> in_an_event_;  // By worker, at the end of the last round.
+  Indexed<LaneIndex, Ring> rings_;
+};
+
+}  // namespace sluice::detail

@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+// A start that finds no memory to go on with, and a checkpoint.
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <string>
+
+#include <sluice/settings.hpp>
+
+#include "layout/wiring.hpp"
+
+namespace sluice::detail {
+
+// Fills the segment, which has all its memory and nothing in it, with the newest whole checkpoint of
+// `checkpoint.path`. For the host, before its first fork, while it may write everything. What it was, for people; nothing if
+// there is none. Throws Error for one of another pipeline or shape, and when there are checkpoints and none of them is
+// whole: to begin anew is for the user to say.
+std::optional<std::string> restore_checkpoint(const Wiring& wiring);
+
+// For with_worker_counts(): the shape of what these settings have kept. Reads all of a checkpoint. Throws Error.
+std::function<std::optional<std::string>()> kept_shape(const Settings& settings);
+
+// Removes the file of a named segment of another boot of this machine, of which nothing is left, if there is a checkpoint to
+// go on with in its place. Throws Error.
+void make_way_for_checkpoint(const std::string& segment_path, const std::string& checkpoint_path);
+
+}  // namespace sluice::detail

@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "master/checkpointer.hpp"
+
+#include <algorithm>
+#include <cerrno>
+#include <chrono>
+#include <csignal>
+#include <cstdio>
+#include <exception>
+#include <optional>
+#include <string>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <sluice/detail/process_name.hpp>
+
+#include "checkpoint/checkpoint_store.hpp"
+#include "checkpoint/shadow.hpp"
+#include "layout/shape.hpp"
+
+namespace sluice::detail {
+namespace {
+
+using Kind = CheckpointMessage::Kind;
+
+// So much is copied within the standstill, and not ahead of it: some hundred microseconds.
+constexpr std::size_t kLittle = std::size_t{1} << 20;
+// Where a pipeline changes its state faster than it is copied, more rounds gain nothing.
+constexpr int kMostRounds = 3;
+// Writing is for when nobody else wants the processor; copying is what all others wait for.
+constexpr int kNiceToWrite = 10;
+
+class Checkpointer {
+ public:
+  Checkpointer(const Wiring& wiring, int line, pid_t master)
+      : wiring_{wiring},
+        line_{line},
+        master_{master},
+        shadow_{wiring, checkpoint_shape(wiring.graph(), wiring.layout(), wiring.settings())},
+        nice_to_copy_{::getpriority(PRIO_PROCESS, 0)} {
+    // What is in the way of every checkpoint is told before the first.
+    open_writer();
+  }
+
+  // To the end of the line.
+  void run() {
+    say({});
+    CheckpointMessage order;
+    while (receive_message(line_, order)) {
+      if (order.kind != Kind::begin) continue;
+      be_nice(nice_to_copy_);
+      const bool taken = take();
+      be_nice(std::max(nice_to_copy_, kNiceToWrite));
+      taken ? write() : say({.kind = Kind::put_off});
+    }
+  }
+
+ private:
+  static CheckpointIdentity identity_of(const Wiring& wiring, std::size_t bytes) {
+    return {.run = {wiring.requests().run.load(std::memory_order_relaxed), 0},
+            .segment_bytes = bytes,
+            .pipeline = wiring.graph().name,
+            .version = SLUICE_VERSION};
+  }
+  static CheckpointOptions options_of(const Wiring& wiring) {
+    const CheckpointSettings& settings = wiring.settings().checkpoints;
+    return {.keep = settings.keep, .sync = settings.sync};
+  }
+
+  static void be_nice(int nice) noexcept { ::setpriority(PRIO_PROCESS, 0, nice); }
+
+  void say(const CheckpointMessage& message) noexcept {
+    if (!send_message(line_, message)) ::_exit(0);
+  }
+
+  // Whether all stand still now.
+  bool all_stand() noexcept {
+    say({.kind = Kind::ask});
+    CheckpointMessage answer;
+    if (!receive_message(line_, answer)) ::_exit(0);
+    return answer.kind == Kind::go;
+  }
+
+  bool take() noexcept {
+    for (int rounds = 0; shadow_.bytes_behind() > kLittle && rounds < kMostRounds; ++rounds) {
+      if (!all_stand()) return false;
+      shadow_.end_round();
+      say({.kind = Kind::copied});
+      shadow_.copy_ahead();
+    }
+    shadow_.copy_ahead();
+    if (!all_stand()) return false;
+    const bool taken = shadow_.take();
+    // A master that died meanwhile may have a successor, which lets the workers go on.
+    if (::getppid() != master_) ::_exit(0);
+    at_ = std::chrono::system_clock::now();
+    say({.kind = Kind::copied, .taken = taken ? 1U : 0U});
+    return taken;
+  }
+
+  void open_writer() {
+    writer_.emplace(wiring_.settings().checkpoints.path, identity_of(wiring_, shadow_.bytes()),
+                    options_of(wiring_));
+  }
+
+  void write() noexcept {
+    CheckpointMessage message{.kind = Kind::written};
+    try {
+      const std::int64_t at_ns = std::chrono::nanoseconds{at_.time_since_epoch()}.count();
+      // The directory may be another one since the last failure.
+      if (!writer_) open_writer();
+      const bool whole = writer_->wants_base();
+      const WrittenCheckpoint written =
+          writer_->write(whole ? CheckpointKind::base : CheckpointKind::delta,
+                         static_cast<std::uint64_t>(at_ns), whole ? shadow_.everything() : shadow_.changes());
+      shadow_.saved();
+      message.number = written.number;
+      message.bytes = written.bytes;
+      message.raw_bytes = written.raw_bytes;
+      message.at_ns = at_ns;
+    } catch (const std::exception& error) {
+      writer_.reset();
+      message.kind = Kind::failed;
+      std::snprintf(message.text, sizeof(message.text), "%s", error.what());
+    }
+    say(message);
+  }
+
+  const Wiring& wiring_;
+  int line_;
+  pid_t master_;
+  Shadow shadow_;
+  std::optional<CheckpointWriter> writer_;
+  int nice_to_copy_;
+  std::chrono::system_clock::time_point at_;
+};
+
+template <class Call>
+bool whole_packet(Call call) noexcept {
+  ssize_t bytes = 0;
+  do {
+    bytes = call();
+  } while (bytes < 0 && errno == EINTR);
+  return bytes == static_cast<ssize_t>(sizeof(CheckpointMessage));
+}
+
+}  // namespace
+
+bool send_message(int line, const CheckpointMessage& message) noexcept {
+  return whole_packet([&] { return ::send(line, &message, sizeof(message), MSG_NOSIGNAL); });
+}
+
+bool receive_message(int line, CheckpointMessage& message) noexcept {
+  return whole_packet([&] { return ::recv(line, &message, sizeof(message), 0); });
+}
+
+void run_checkpointer(const Wiring& wiring, int line, pid_t master) noexcept {
+  ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+  if (::getppid() != master) ::_exit(1);
+  set_process_name(kCheckpointerName);
+  try {
+    wiring.segment().own_nothing();
+    Checkpointer{wiring, line, master}.run();
+  } catch (const std::exception& error) {
+    CheckpointMessage message{.kind = Kind::failed};
+    std::snprintf(message.text, sizeof(message.text), "%s", error.what());
+    send_message(line, message);
+    ::_exit(1);
+  }
+  ::_exit(0);
+}
+
+}  // namespace sluice::detail

@@ -1,0 +1,215 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "master/checkpoints.hpp"
+
+#include <algorithm>
+#include <cerrno>
+#include <csignal>
+#include <poll.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <fmt/format.h>
+
+#include <sluice/error.hpp>
+#include <sluice/units.hpp>
+
+#include "layout/relaxed.hpp"
+
+// relaxed throughout: words for people, and one round that the workers read once they are let go on.
+namespace sluice::detail {
+namespace {
+
+using Kind = CheckpointMessage::Kind;
+
+// One that was killed or could not be had is not replaced in a tight loop.
+constexpr std::chrono::seconds kNextTry{1};
+// How long the workers are waited for the first time. What takes longer, twice as long each time.
+constexpr std::chrono::milliseconds kPatience{50};
+constexpr std::chrono::milliseconds kWorthALine{400};
+// In a standstill nobody does anything but the checkpointer: it has a whole second to copy what is at most some
+// megabytes, unless the machine is out of its mind.
+constexpr std::chrono::seconds kCopying{1};
+// The first copy of a large state, and a file on a slow disk.
+constexpr std::chrono::minutes kHangs{10};
+
+// Of a pipeline that is being parked.
+constexpr unsigned kTriesOfTheLast = 3;
+
+}  // namespace
+
+void Checkpoints::begin() noexcept {
+  if (!wanted()) return;
+  patience_ = kPatience;
+  due_ = monotonic_now() + wiring_.settings().checkpoints.every;
+  MasterRegister& own = wiring_.master();
+  if (own.checkpoint_round.load(kRelaxed) == 0) own.checkpoint_round.store(1, kRelaxed);
+  next_look_ = monotonic_now();
+}
+
+bool Checkpoints::parking() const noexcept {
+  return wiring_.master().parking.load(kRelaxed) != 0;
+}
+
+void Checkpoints::release() noexcept {
+  if (!parking()) standstill_.release();
+}
+
+void Checkpoints::start() {
+  int ends[2];
+  if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0)
+    return give_up("no socket for the checkpointer: " + errno_text());
+  Descriptor own{ends[0]};
+  Descriptor other{ends[1]};
+  const pid_t master = ::getpid();
+  const pid_t pid = ::fork();
+  if (pid == 0) {
+    own.reset();
+    run_checkpointer(wiring_, other.get(), master);
+  }
+  if (pid < 0) return give_up("no process for the checkpointer: " + errno_text());
+  pid_ = pid;
+  line_ = std::move(own);
+  phase_ = Phase::at_work;
+  next_look_ = monotonic_now() + kHangs;
+  if (!epoll_.add(line_.get(), kCheckpointEvent)) give_up("no room to listen: " + errno_text());
+}
+
+void Checkpoints::end() noexcept {
+  if (line_) epoll_.remove(line_.get());
+  line_.reset();
+  if (pid_ != 0) {
+    // A child that is not reaped yet: the pid is its own.
+    ::kill(pid_, SIGKILL);
+    while (::waitpid(pid_, nullptr, 0) < 0 && errno == EINTR) {
+    }
+    pid_ = 0;
+  }
+  if (phase_ == Phase::standing) release();
+  phase_ = Phase::absent;
+}
+
+void Checkpoints::give_up(const std::string& why) {
+  end();
+  next_look_ = monotonic_now() + kNextTry;
+  on_failed(why);
+}
+
+void Checkpoints::on_failed(const std::string& why) {
+  std::atomic<std::uint64_t>& failures = wiring_.master().checkpoint_failures;
+  failures.store(failures.load(kRelaxed) + 1, kRelaxed);
+  news_.checkpoint_failed(why);
+  if (!parking() || ++failures_in_a_row_ < kTriesOfTheLast) return;
+  last_is_over_ = true;
+  failure_ = why;
+}
+
+void Checkpoints::look_if_due() {
+  const auto now = monotonic_now();
+  if (!wanted() || now < next_look_) return;
+  switch (phase_) {
+    case Phase::absent:
+      return start();
+    case Phase::idle:
+      phase_ = Phase::at_work;
+      next_look_ = now + kHangs;
+      if (!send_message(line_.get(), {.kind = Kind::begin})) give_up("the checkpointer is gone");
+      return;
+    case Phase::at_work:
+      return give_up("the checkpointer hangs");
+    case Phase::standing:
+      return put_off();
+  }
+}
+
+void Checkpoints::put_off() {
+  release();
+  phase_ = Phase::at_work;
+  next_look_ = monotonic_now() + kHangs;
+  if (!send_message(line_.get(), {.kind = Kind::put_off})) return give_up("the checkpointer is gone");
+  due_ = monotonic_now() + wiring_.settings().checkpoints.every;
+  // On a machine that is busy that happens; one event that takes long is worth a line.
+  if (patience_ >= kWorthALine || parking())
+    on_failed(fmt::format("not all workers have come to a commit within {}", format_duration(patience_)));
+  patience_ = std::min<std::chrono::nanoseconds>(2 * patience_, kHangs);
+}
+
+void Checkpoints::on_message() {
+  CheckpointMessage message;
+  if (phase_ == Phase::absent) return;
+  if (!receive_message(line_.get(), message)) return give_up("the checkpointer has died");
+  const auto now = monotonic_now();
+  next_look_ = std::max(now, due_);
+  switch (message.kind) {
+    case Kind::ask:
+      phase_ = Phase::standing;
+      asked_ = now;
+      next_look_ = now + patience_;
+      if (!standstill_.asked()) standstill_.ask();
+      return;
+    case Kind::written:
+      phase_ = Phase::idle;
+      return on_written(message);
+    case Kind::failed:
+      phase_ = Phase::idle;
+      due_ = now + std::max<std::chrono::nanoseconds>(wiring_.settings().checkpoints.every, kNextTry);
+      next_look_ = due_;
+      return on_failed(message.text);
+    default:
+      phase_ = Phase::idle;
+      // A pipeline that ends is not kept waiting.
+      if (parking()) next_look_ = now;
+      return;
+  }
+}
+
+void Checkpoints::on_written(const CheckpointMessage& message) {
+  MasterRegister& own = wiring_.master();
+  const bool first = own.checkpoints.load(kRelaxed) == 0;
+  own.checkpoints.store(own.checkpoints.load(kRelaxed) + 1, kRelaxed);
+  own.checkpoint_at_ns.store(message.at_ns, kRelaxed);
+  own.checkpoint_bytes.store(message.bytes, kRelaxed);
+  news_.checkpoint_written(message.number, message.bytes, message.raw_bytes, first);
+  patience_ = kPatience;
+  failures_in_a_row_ = 0;
+  const auto now = monotonic_now();
+  // Those that were missed meanwhile are not made up for.
+  due_ = std::max(due_ + wiring_.settings().checkpoints.every, now);
+  next_look_ = due_;
+  if (parking() && taken_for_good_) last_is_over_ = true;
+}
+
+void Checkpoints::serve() {
+  if (phase_ != Phase::standing || !standstill_.reached()) return;
+  MasterRegister& own = wiring_.master();
+  // Of this standstill: a pipeline that is parked from here on has its last checkpoint in it.
+  const bool for_good = parking();
+  phase_ = Phase::at_work;
+  next_look_ = monotonic_now() + kHangs;
+  CheckpointMessage answer;
+  bool heard = send_message(line_.get(), {.kind = Kind::go});
+  if (heard) {
+    pollfd wait{line_.get(), POLLIN, 0};
+    heard = ::poll(&wait, 1, static_cast<int>(std::chrono::milliseconds{kCopying}.count())) == 1 &&
+            receive_message(line_.get(), answer);
+  }
+  if (!heard) {
+    phase_ = Phase::standing;  // It is dead before they go on: what it has copied counts for nothing.
+    return give_up("the checkpointer does not copy");
+  }
+  own.checkpoint_round.store(own.checkpoint_round.load(kRelaxed) + 1, kRelaxed);
+  taken_for_good_ = for_good && answer.taken != 0;
+  release();
+  const std::int64_t pause = std::chrono::nanoseconds{monotonic_now() - asked_}.count();
+  own.checkpoint_pause_ns.store(pause, kRelaxed);
+  if (pause > own.checkpoint_longest_pause_ns.load(kRelaxed))
+    own.checkpoint_longest_pause_ns.store(pause, kRelaxed);
+}
+
+bool Checkpoints::last_is_over() {
+  if (!wanted() || last_is_over_) return true;
+  if (phase_ == Phase::idle || phase_ == Phase::absent) next_look_ = std::min(next_look_, monotonic_now());
+  return false;
+}
+
+}  // namespace sluice::detail

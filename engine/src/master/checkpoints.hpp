@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+// The master's side of checkpoints: when one is due, and that all workers stand still for it.
+//
+// The copying and the writing is done by a process of its own, the checkpointer (master/checkpointer.hpp), which asks for
+// each standstill:
+//
+//     master                                      checkpointer
+//     it is time: begin                           looks how much has changed; copies ahead
+//     asks the workers to stand still             asks: a round, or the last one
+//     all stand: counts the round on, go          copies: it is done
+//     lets them go on                             ... perhaps once more ... writes the file: written, or failed
+//
+// While it copies in a standstill the master does nothing else, so that the master's own words stand still, too. Workers that
+// do not come to a commit in time are let go on, and the checkpoint is put off; the next one is more patient. A
+// checkpointer that dies or hangs is replaced, and begins with all there is; a master that takes over from one that died
+// in the midst of a standstill lets the workers go on.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <string>
+#include <sys/types.h>
+
+#include <sluice/detail/descriptor.hpp>
+
+#include "layout/wiring.hpp"
+#include "master/checkpointer.hpp"
+#include "master/epoll.hpp"
+#include "master/news.hpp"
+#include "master/standstill.hpp"
+
+namespace sluice::detail {
+
+class Checkpoints {
+ public:
+  // All must outlive it.
+  Checkpoints(const Wiring& wiring, Standstill& standstill, const Epoll& epoll, News& news) noexcept
+      : wiring_{wiring}, standstill_{standstill}, epoll_{epoll}, news_{news} {}
+  ~Checkpoints() { end(); }
+  Checkpoints(const Checkpoints&) = delete;
+  Checkpoints& operator=(const Checkpoints&) = delete;
+
+  bool wanted() const noexcept { return !wiring_.settings().checkpoints.path.empty(); }
+  // A master begins; nothing, unless checkpoints are wanted.
+  void begin() noexcept;
+  // When to look after them; never, if none are wanted or something is to be heard before.
+  std::chrono::nanoseconds next_look() const noexcept { return next_look_; }
+  void look_if_due();
+  // The checkpointer has said something, or is dead.
+  void on_message();
+  // At each turn of the master's loop: serves a standstill that is reached.
+  void serve();
+
+  // Of a pipeline that is being parked, whose workers stand still for good: the last checkpoint. Whether that is over;
+  // `failure` says why it could not be had.
+  bool last_is_over();
+  const std::string& failure() const noexcept { return failure_; }
+
+  // The checkpointer's process is ended, and the workers go on.
+  void end() noexcept;
+
+ private:
+  enum class Phase {
+    absent,    // There is no checkpointer.
+    idle,      // It waits for its next order.
+    at_work,   // It will say something.
+    standing,  // It has asked for a standstill.
+  };
+
+  void start();
+  void give_up(const std::string& why);
+  void put_off();
+  void release() noexcept;
+  bool parking() const noexcept;
+  void on_written(const CheckpointMessage& message);
+  void on_failed(const std::string& why);
+
+  const Wiring& wiring_;
+  Standstill& standstill_;
+  const Epoll& epoll_;
+  News& news_;
+  Phase phase_ = Phase::absent;
+  pid_t pid_ = 0;
+  Descriptor line_;
+  std::chrono::nanoseconds next_look_{std::chrono::nanoseconds::max()};
+  std::chrono::nanoseconds due_{0};  // The next checkpoint.
+  std::chrono::nanoseconds asked_{0};
+  std::chrono::nanoseconds patience_{0};
+  bool taken_for_good_ = false;  // While the pipeline is being parked.
+  bool last_is_over_ = false;
+  unsigned failures_in_a_row_ = 0;
+  std::string failure_;
+};
+
+}  // namespace sluice::detail

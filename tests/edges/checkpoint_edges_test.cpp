@@ -1,0 +1,321 @@
+// SPDX-License-Identifier: Apache-2.0
+// Checkpoints of a pipeline at work: what becomes of them when something is in their way, and what a start makes of what it
+// finds.
+
+#include <random>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+
+#include "errors.hpp"
+#include "pipelines.hpp"
+#include "processes.hpp"
+
+namespace sluice::test {
+
+using namespace detail;
+namespace {
+
+namespace fs = std::filesystem;
+using testing::AllOf;
+using testing::HasSubstr;
+
+// Hands out how often it has seen each number's remainder, so that what it forgets or does twice shows.
+struct Seen {
+  std::uint32_t number;
+  std::uint32_t times;
+};
+
+class Count {
+ public:
+  explicit Count(Worker& worker) : seen_{worker.table<std::uint32_t, std::uint32_t>("seen", 100)} {}
+  void operator()(const Item& item, Output<Seen>& out) {
+    if (hold != nullptr && item.number == *hold) std::this_thread::sleep_for(kHeld);
+    out.push({item.number, seen_[item.number % 7]++});
+  }
+
+  static constexpr auto kHeld = 700ms;
+  static inline const std::uint32_t* hold = nullptr;
+
+ private:
+  Table<std::uint32_t, std::uint32_t> seen_;
+};
+
+class Checkpoint : public WithProcesses {
+ protected:
+  Checkpoint() {
+    std::string name = (fs::temp_directory_path() / "sluice-checkpoint-XXXXXX").string();
+    scratch_ = ::mkdtemp(name.data());
+  }
+  ~Checkpoint() override { fs::remove_all(scratch_); }
+
+  fs::path directory() const { return scratch_ / "checkpoints"; }
+  std::vector<fs::path> files() const {
+    std::vector<fs::path> found;
+    std::error_code none;
+    for (const auto& entry : fs::directory_iterator{directory(), none})
+      found.push_back(entry.path());
+    std::sort(found.begin(), found.end());
+    return found;
+  }
+
+  Settings settings(const std::vector<std::string>& more = {}) const {
+    Settings settings = test_settings();
+    settings.set("checkpoint.path", directory().string());
+    settings.set("checkpoint.every", "5ms");
+    settings.set("checkpoint.sync", "no");
+    settings.set("log.level", "off");
+    for (const std::string& assignment : more)
+      settings.set_assignment(assignment);
+    return settings;
+  }
+  static Pipeline counting(const std::string& name = "counting", unsigned workers = 1) {
+    Pipeline pipeline{name};
+    pipeline.inlet<Item>("in").to<Count>("count", {.workers = workers}).outlet("out");
+    return pipeline;
+  }
+
+  // Pushes what follows and waits until all of it has come out; every number must have been counted once.
+  static void push_and_pull(Engine& engine, std::uint32_t count) {
+    Inlet<Item> in = engine.inlet<Item>("in");
+    Outlet<Seen> out = engine.outlet<Seen>("out");
+    const std::uint64_t end = in.position() + count;
+    for (std::uint64_t next = in.position(); next < end; ++next)
+      ASSERT_EQ(in.push({0, static_cast<std::uint32_t>(next)}), PushResult::accepted);
+    EXPECT_TRUE(eventually([&] {
+      out.poll([](const Seen& seen) { EXPECT_EQ(seen.times, seen.number / 7); });
+      out.ack();
+      return out.position() >= end;
+    }));
+  }
+
+  static pid_t checkpointer_of(const Engine& engine) {
+    for (const pid_t child : children_of(master_of(engine))) {
+      std::ifstream comm{"/proc/" + std::to_string(child) + "/comm"};
+      std::string name;
+      if (std::getline(comm, name) && name == "sluice-checkpt") return child;
+    }
+    return 0;
+  }
+  // One that was begun after this call.
+  bool a_new_one() const {
+    const auto newest = [this] {
+      const auto all = files();
+      return all.empty() ? std::string{} : all.back().filename().string();
+    };
+    const std::string first = newest();
+    return eventually([&] { return newest() > first; }) &&
+           [&, second = newest()] { return eventually([&] { return newest() > second; }); }();
+  }
+  // The engine's processes are lost, and so is its memory.
+  static void lose(Engine& engine) { engine.stop(); }
+
+  fs::path scratch_;
+};
+
+TEST_F(Checkpoint, GoesOnWhereItWasTaken) {
+  {
+    Engine engine{counting(), settings()};
+    engine.start();
+    EXPECT_FALSE(engine.resumed());
+    EXPECT_EQ(engine.kept_in(), directory().string());
+    push_and_pull(engine, 1000);
+    EXPECT_TRUE(a_new_one());
+    lose(engine);
+  }
+  struct stat made {};
+  ASSERT_EQ(::stat(directory().c_str(), &made), 0);
+  EXPECT_EQ(made.st_mode & 07777U, 0700U);
+  Engine engine{counting(), settings()};
+  engine.start();
+  EXPECT_TRUE(engine.resumed());
+  EXPECT_THAT(engine.resumed_from(), AllOf(HasSubstr("checkpoint "), HasSubstr(directory().string())));
+  EXPECT_EQ(engine.inlet<Item>("in").position(), 1000U);
+  push_and_pull(engine, 1000);
+  engine.inlet<Item>("in").close();
+  engine.wait();
+  EXPECT_TRUE(files().empty()) << "it has come to its end";
+}
+
+TEST_F(Checkpoint, IsWrittenByTheNextProcessWhenItsOwnIsKilled) {
+  Engine engine{counting(), settings()};
+  engine.start();
+  for (int kill = 0; kill < 3; ++kill) {
+    push_and_pull(engine, 100);
+    pid_t process = 0;
+    ASSERT_TRUE(eventually([&] { return (process = checkpointer_of(engine)) != 0; }));
+    EXPECT_TRUE(a_new_one());
+    ::kill(process, SIGKILL);
+    EXPECT_TRUE(eventually([&] {
+      const pid_t now = checkpointer_of(engine);
+      return now != 0 && now != process;
+    }));
+    EXPECT_TRUE(a_new_one());
+  }
+  lose(engine);
+  Engine again{counting(), settings()};
+  again.start();
+  push_and_pull(again, 100);
+}
+
+TEST_F(Checkpoint, HoldsNobodyUpWhenItsProcessIsStopped) {
+  Engine engine{counting(), settings()};
+  engine.start();
+  pid_t process = 0;
+  ASSERT_TRUE(eventually([&] { return (process = checkpointer_of(engine)) != 0; }));
+  EXPECT_TRUE(a_new_one());
+  // Perhaps in the midst of a standstill: it is given up then.
+  ::kill(process, SIGSTOP);
+  push_and_pull(engine, 1000);
+  ::kill(process, SIGCONT);
+  EXPECT_TRUE(a_new_one());
+  push_and_pull(engine, 1000);
+  lose(engine);
+  Engine again{counting(), settings()};
+  again.start();
+  push_and_pull(again, 100);
+}
+
+TEST_F(Checkpoint, OutlivesMastersThatAreKilledAnywhere) {
+  Engine engine{counting(), settings({"checkpoint.every=1ms"})};
+  engine.start();
+  std::mt19937_64 random{std::random_device{}()};
+  for (int kill = 0; kill < 10; ++kill) {
+    push_and_pull(engine, 200);
+    std::this_thread::sleep_for(std::chrono::microseconds{random() % 3000});
+    const pid_t master = master_of(engine);
+    ::kill(master, SIGKILL);
+    ASSERT_TRUE(eventually([&] { return master_of(engine) != master; }));
+  }
+  push_and_pull(engine, 200);
+  EXPECT_TRUE(a_new_one());
+  lose(engine);
+  Engine again{counting(), settings()};
+  again.start();
+  push_and_pull(again, 100);
+}
+
+TEST_F(Checkpoint, IsPutOffForAnEventThatTakesLongAndTakenBehindIt) {
+  const std::uint32_t slow = 10;
+  Count::hold = &slow;
+  Engine engine{counting(), settings()};
+  engine.start();
+  push_and_pull(engine, 20);
+  Count::hold = nullptr;
+  EXPECT_TRUE(a_new_one());
+  lose(engine);
+  Engine again{counting(), settings()};
+  again.start();
+  EXPECT_EQ(again.inlet<Item>("in").position(), 20U);
+  push_and_pull(again, 20);
+}
+
+// A directory that takes nothing costs the flow nothing, and is told of.
+TEST_F(Checkpoint, ThatCannotBeWrittenIsCountedAndTheFlowGoesOn) {
+  Engine engine{counting(), settings()};
+  engine.start();
+  push_and_pull(engine, 100);
+  EXPECT_TRUE(a_new_one());
+  fs::remove_all(directory());
+  std::ofstream{directory()} << "in the way";
+  EXPECT_TRUE(eventually([&] { return engine.stats().checkpoints.failures > 0; }));
+  push_and_pull(engine, 100);
+  fs::remove(directory());
+  EXPECT_TRUE(eventually([&] { return !files().empty(); })) << "it is tried again";
+  push_and_pull(engine, 100);
+  EXPECT_GT(engine.stats().checkpoints.written, 0U);
+}
+
+TEST_F(Checkpoint, KeepsAParkedPipelineWithoutAFileOfItsMemory) {
+  for (std::uint32_t life = 0; life < 3; ++life) {
+    // None comes by itself.
+    Engine engine{counting(), settings({"checkpoint.every=1h"})};
+    engine.start();
+    EXPECT_EQ(engine.resumed(), life != 0);
+    EXPECT_EQ(engine.inlet<Item>("in").position(), life * 500U);
+    push_and_pull(engine, 500);
+    engine.park();
+    EXPECT_EQ(engine.end(), End::parked);
+    EXPECT_FALSE(files().empty());
+  }
+}
+
+TEST_F(Checkpoint, ThatIsDamagedIsPassedOverForTheOneBeforeIt) {
+  {
+    Engine engine{counting(), settings({"checkpoint.keep=20"})};
+    engine.start();
+    push_and_pull(engine, 500);
+    EXPECT_TRUE(a_new_one());
+    push_and_pull(engine, 500);
+    EXPECT_TRUE(a_new_one());
+    lose(engine);
+  }
+  fs::resize_file(files().back(), fs::file_size(files().back()) - 1);
+  {
+    Engine engine{counting(), settings({"checkpoint.every=1h"})};
+    engine.start();
+    EXPECT_THAT(engine.resumed_from(), HasSubstr("newer ones are not whole"));
+    push_and_pull(engine, 100);
+    lose(engine);
+  }
+  for (const fs::path& file : files())
+    fs::resize_file(file, fs::file_size(file) / 2);
+  Engine engine{counting(), settings()};
+  EXPECT_THAT(error_of([&] { engine.start(); }),
+              AllOf(HasSubstr("none of them is whole"), HasSubstr("remove the directory")));
+  EXPECT_FALSE(files().empty());
+}
+
+TEST_F(Checkpoint, OfAnotherPipelineOrShapeIsRefusedAndKept) {
+  {
+    Engine engine{counting(), settings()};
+    engine.start();
+    push_and_pull(engine, 500);
+    EXPECT_TRUE(a_new_one());
+    lose(engine);
+  }
+  const auto before = files();
+  {
+    Engine engine{counting("another"), settings()};
+    EXPECT_THAT(error_of([&] { engine.start(); }), HasSubstr("counting"));
+  }
+  {
+    Engine engine{counting("counting", 2), settings()};
+    EXPECT_THAT(error_of([&] { engine.start(); }),
+                HasSubstr("stage count: 1 worker in the file, 2 workers now"));
+  }
+  EXPECT_EQ(files(), before);
+  Engine engine{counting(), settings()};
+  engine.start();
+  push_and_pull(engine, 100);
+}
+
+// The memory of another boot of the machine is nothing to go on with.
+TEST_F(Checkpoint, TakesThePlaceOfASegmentOfAnotherBoot) {
+  const fs::path segment = scratch_ / "segment";
+  const std::string named = "segment.path=" + segment.string();
+  {
+    Engine engine{counting(), settings({named})};
+    engine.start();
+    push_and_pull(engine, 500);
+    EXPECT_TRUE(a_new_one());
+    lose(engine);
+  }
+  std::string id;
+  std::ifstream{"/proc/sys/kernel/random/boot_id"} >> id;
+  std::fstream file{segment, std::ios::in | std::ios::out | std::ios::binary};
+  std::string head(4096, '\0');
+  file.read(head.data(), static_cast<std::streamsize>(head.size()));
+  const std::size_t at = head.find(id);
+  ASSERT_NE(at, std::string::npos);
+  file.seekp(static_cast<std::streamoff>(at));
+  file << (id.front() == '0' ? '1' : '0');
+  file.close();
+  Engine engine{counting(), settings({named})};
+  engine.start();
+  EXPECT_THAT(engine.resumed_from(), HasSubstr("checkpoint "));
+  EXPECT_EQ(engine.inlet<Item>("in").position(), 500U);
+  push_and_pull(engine, 100);
+}
+
+}  // namespace
+}  // namespace sluice::test
