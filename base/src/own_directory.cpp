@@ -100,12 +100,13 @@ void OwnDirectory::refuse_to_open(const std::filesystem::path& path, const char*
   refuse(path, reason == ELOOP ? "it is a link" : errno_text(reason), setting_, tried, reason);
 }
 
-void OwnDirectory::require_ours_alone(const Descriptor& file, const std::filesystem::path& path) const {
+bool OwnDirectory::has_a_name(const Descriptor& file, const std::filesystem::path& path) const {
   struct stat status {};
   if (::fstat(file.get(), &status) != 0) refuse(path, errno_text(), setting_);
   if (!S_ISREG(status.st_mode)) refuse(path, "it is no regular file", setting_);
-  if (status.st_nlink != 1) refuse(path, "it has another name as well, or none", setting_);
+  if (status.st_nlink > 1) refuse(path, "it has another name as well", setting_);
   require_ours(path, status, setting_);
+  return status.st_nlink == 1;
 }
 
 Descriptor OwnDirectory::open_file(const std::string& name, int more_flags) const {
@@ -114,7 +115,7 @@ Descriptor OwnDirectory::open_file(const std::string& name, int more_flags) cons
   constexpr int kFlags = O_WRONLY | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC;
   Descriptor file{::openat(directory_.get(), name.c_str(), kFlags | more_flags, S_IRUSR | S_IWUSR)};
   if (!file) refuse_to_open(path, "write into");
-  require_ours_alone(file, path);
+  if (!has_a_name(file, path)) refuse(path, "somebody has removed it", setting_);
   return file;
 }
 
@@ -123,7 +124,7 @@ std::optional<Descriptor> OwnDirectory::open_to_read(const std::string& name) co
   Descriptor file{::openat(directory_.get(), name.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC)};
   if (!file && errno == ENOENT) return std::nullopt;
   if (!file) refuse_to_open(path, "read");
-  require_ours_alone(file, path);
+  if (!has_a_name(file, path)) return std::nullopt;
   return file;
 }
 

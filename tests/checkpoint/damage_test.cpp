@@ -17,7 +17,7 @@ namespace fs = std::filesystem;
 using testing::ElementsAre;
 using testing::HasSubstr;
 
-constexpr std::size_t kBytes = 300;
+constexpr std::size_t kDamagedBytes = 300;
 
 std::string content_of(const fs::path& path) {
   std::ostringstream content;
@@ -39,7 +39,8 @@ void set_byte(const fs::path& path, std::size_t at, char byte) {
 class CheckpointDamage : public ::testing::Test {
  protected:
   CheckpointDamage() {
-    CheckpointWriter writer{directory_.path().string(), identity_of(kBytes), {.keep = 6, .sync = false}};
+    CheckpointWriter writer{
+        directory_.path().string(), identity_of(kDamagedBytes), {.keep = 6, .sync = false}};
     for (int chain = 0; chain < 2; ++chain) {
       write_base(writer);
       for (int i = 0; i < 2; ++i)
@@ -68,7 +69,7 @@ class CheckpointDamage : public ::testing::Test {
   }
 
   CheckpointDirectory directory_;
-  SegmentModel model_{kBytes, 5};
+  SegmentModel model_{kDamagedBytes, 5};
   std::map<std::uint64_t, Image> published_;
   struct File {
     fs::path path;
@@ -172,8 +173,9 @@ TEST_F(CheckpointDamage, DeltasWithoutTheirBaseArePassedOver) {
 TEST_F(CheckpointDamage, ADeltaOfAnotherRunOrOfAnotherPastIsRefused) {
   for (const std::uint64_t run : {std::uint64_t{7}, std::uint64_t{8}}) {
     const CheckpointDirectory other;
-    CheckpointWriter writer{other.path().string(), identity_of(kBytes, run), {.keep = 9, .sync = false}};
-    SegmentModel model{kBytes, 6};
+    CheckpointWriter writer{
+        other.path().string(), identity_of(kDamagedBytes, run), {.keep = 9, .sync = false}};
+    SegmentModel model{kDamagedBytes, 6};
     for (int i = 0; i < 4; ++i)
       writer.write(CheckpointKind::base, 1, model.everything(100));
     writer.write(CheckpointKind::delta, 1, model.change(3, 20));
@@ -212,14 +214,14 @@ TEST_F(CheckpointDamage, AFormatOfAnotherVersionIsSaid) {
 
 TEST_F(CheckpointDamage, WhatIsChangedAfterItWasFoundIsNotRestored) {
   const CheckpointSearch search = detail::newest_checkpoint(directory_.path().string());
-  Image segment(kBytes);
+  Image segment(kDamagedBytes);
   set_content(files_[5].path, files_[5].content.substr(0, 100));
   EXPECT_THROW(detail::restore(*search.found, segment), Error);
   fs::remove(files_[5].path);
   EXPECT_THROW(detail::restore(*search.found, segment), Error);
   set_content(files_[5].path, files_[4].content);
   EXPECT_THROW(detail::restore(*search.found, segment), Error);
-  Image other(kBytes + 1);
+  Image other(kDamagedBytes + 1);
   EXPECT_THROW(detail::restore(*search.found, other), Error);
   set_content(files_[5].path, files_[5].content);
   detail::restore(*search.found, segment);
@@ -227,7 +229,7 @@ TEST_F(CheckpointDamage, WhatIsChangedAfterItWasFoundIsNotRestored) {
 
 TEST_F(CheckpointDamage, ALaterWriterGoesOnBehindAllNumbers) {
   set_content(files_[5].path, "broken");
-  CheckpointWriter writer{directory_.path().string(), identity_of(kBytes), {.keep = 1, .sync = false}};
+  CheckpointWriter writer{directory_.path().string(), identity_of(kDamagedBytes), {.keep = 1, .sync = false}};
   EXPECT_TRUE(writer.wants_base());
   write_base(writer);
   EXPECT_EQ(restored_number(), 7U);

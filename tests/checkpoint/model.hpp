@@ -101,7 +101,7 @@ class SegmentModel {
     const bool base = writer.wants_base();
     const std::vector<Extent> changed = change(6, most_bytes);
     const std::vector<Extent> extents = base ? everything(most_bytes) : changed;
-    const WrittenCheckpoint written =
+    WrittenCheckpoint written =
         writer.write(base ? CheckpointKind::base : CheckpointKind::delta, 1000 + published_.size(), extents);
     published_[written.number] = now_;
     return written;

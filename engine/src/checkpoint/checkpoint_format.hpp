@@ -76,6 +76,8 @@ struct CheckpointName {
   std::uint64_t number = 0;
   CheckpointKind kind = CheckpointKind::base;
   bool part = false;
+
+  friend bool operator==(const CheckpointName&, const CheckpointName&) = default;
 };
 std::string to_text(const CheckpointName& name);
 // Of a file of another name: none.

@@ -13,9 +13,10 @@
 namespace sluice::detail {
 namespace {
 
-// False when a file was gone that the directory had a name of: a writer is at work, and has newer ones.
+// False when a writer was at work meanwhile, and took away what was looked for: it has newer ones.
 bool search(const std::shared_ptr<const OwnDirectory>& directory, CheckpointSearch& search) {
-  const std::vector<CheckpointChain> chains = chains_of(checkpoint_names(*directory));
+  const std::vector<CheckpointName> names = checkpoint_names(*directory);
+  const std::vector<CheckpointChain> chains = chains_of(names);
   bool missed_one = false;
   search = {};
   for (auto chain = chains.rbegin(); chain != chains.rend() && !search.found; ++chain) {
@@ -24,7 +25,8 @@ bool search(const std::shared_ptr<const OwnDirectory>& directory, CheckpointSear
     search.passed_over.insert(search.passed_over.end(), part.passed_over.begin(), part.passed_over.end());
     missed_one |= part.missed_one;
   }
-  return !missed_one;
+  // Names that come and go while a directory is read need not be among those that are read.
+  return !missed_one && (search.found || names == checkpoint_names(*directory));
 }
 
 void copy(const OwnDirectory& directory, const FoundCheckpoint::File& wanted, ChunkDecoder& decoder) {

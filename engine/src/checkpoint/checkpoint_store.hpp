@@ -95,8 +95,8 @@ struct CheckpointSearch {
   std::vector<std::string> passed_over;  // What is newer and not whole: "NAME: why", the newest first.
 };
 
-// The newest checkpoint that is whole; none when there is no directory either. Throws Error when the directory is a link,
-// another user's, or cannot be read.
+// The newest checkpoint that is whole; none when there is no directory either. While a writer is at work it is one that was
+// the newest a moment ago. Throws Error when the directory is a link, another user's, or cannot be read.
 CheckpointSearch newest_checkpoint(const std::string& directory);
 
 // Copies it into the segment, which has the size that it says; bytes that no extent has stay as they are. Everything is

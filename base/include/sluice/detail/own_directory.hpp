@@ -42,7 +42,8 @@ class OwnDirectory {
  private:
   OwnDirectory(std::filesystem::path path, std::string_view setting, Descriptor directory);
   [[noreturn]] void refuse_to_open(const std::filesystem::path& path, const char* tried) const;
-  void require_ours_alone(const Descriptor& file, const std::filesystem::path& path) const;
+  // Whether it still has one; throws Error unless it is a regular file and ours alone.
+  bool has_a_name(const Descriptor& file, const std::filesystem::path& path) const;
 
   std::filesystem::path path_;
   std::string setting_;
