@@ -75,8 +75,8 @@ TEST(CheckpointStore, TellsWhatIsFound) {
 }
 
 TEST(CheckpointStore, RestoresEveryStateThatWasPublished) {
-  constexpr std::size_t kBytes = std::size_t{3} << 20;
-  for (unsigned seed = 1; seed <= 4; ++seed) {
+  constexpr std::size_t kBytes = (std::size_t{1} << 20) + 300000;
+  for (unsigned seed = 1; seed <= 3; ++seed) {
     SCOPED_TRACE(seed);
     const CheckpointDirectory directory;
     SegmentModel model{kBytes, seed};
@@ -84,11 +84,36 @@ TEST(CheckpointStore, RestoresEveryStateThatWasPublished) {
       // Pieces beyond a chunk, and so small that a chunk has more than it may.
       const std::size_t most_bytes = life == 0 ? kBytes : 500;
       CheckpointWriter writer{directory.path().string(), identity_of(kBytes), kUnsynced};
-      for (int i = 0; i < 6; ++i) {
+      for (int i = 0; i < 4; ++i) {
         const std::uint64_t number = model.publish(writer, most_bytes).number;
         EXPECT_EQ(number_restored(directory.path(), model.published()), number);
       }
     }
+  }
+}
+
+TEST(CheckpointStore, RestoresToWhereverItsBytesBelong) {
+  constexpr std::size_t kBytes = (std::size_t{1} << 20) + 300000;
+  constexpr std::size_t kHalf = kBytes / 2 + 1000;
+  for (const std::size_t most_bytes : {std::size_t{700}, kBytes}) {
+    const CheckpointDirectory directory;
+    CheckpointWriter writer{directory.path().string(), identity_of(kBytes), kUnsynced};
+    SegmentModel model{kBytes, 9};
+    for (int i = 0; i < 3; ++i)
+      model.publish(writer, most_bytes);
+    const CheckpointSearch search = detail::newest_checkpoint(directory.path().string());
+    // The second half stands elsewhere, and of the first one 100 bytes are wanted.
+    Image few(100, kUntouched);
+    Image second(kBytes - kHalf, kUntouched);
+    detail::restore(*search.found, [&](std::uint64_t offset, std::size_t bytes) -> detail::CheckpointPlace {
+      if (offset >= kHalf) return {second.data() + (offset - kHalf), bytes};
+      const std::size_t until_half = std::min(bytes, kHalf - offset);
+      if (offset >= 600) return {nullptr, until_half};
+      if (offset < 500) return {nullptr, std::min<std::size_t>(bytes, 500 - offset)};
+      return {few.data() + (offset - 500), std::min<std::size_t>(bytes, 600 - offset)};
+    });
+    EXPECT_TRUE(std::equal(few.begin(), few.end(), model.now().begin() + 500));
+    EXPECT_TRUE(std::equal(second.begin(), second.end(), model.now().begin() + kHalf));
   }
 }
 

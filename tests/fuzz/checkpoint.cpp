@@ -8,7 +8,7 @@
 #include <sluice/detail/descriptor.hpp>
 
 #include "bytes.hpp"
-#include "checkpoint/checkpoint_input.hpp"
+#include "checkpoint/checkpoint_copy.hpp"
 #include "checkpoint/seal.hpp"
 
 namespace {
@@ -36,7 +36,10 @@ bool is_whole(const Descriptor& file, std::vector<std::byte>* segment) {
     }
     if (input.head().segment_bytes > kMostSegment) return false;
     segment->resize(input.head().segment_bytes);
-    ChunkDecoder decoder{*segment};
+    const CheckpointPlaces places = [segment](std::uint64_t offset, std::size_t bytes) {
+      return CheckpointPlace{segment->data() + offset, bytes};
+    };
+    ChunkDecoder decoder{places};
     input.read(&decoder);
     return true;
   } catch (const NotWhole& reason) {

@@ -42,34 +42,6 @@ std::uint64_t size_of(const Descriptor& file) {
 
 }  // namespace
 
-void ChunkDecoder::Free::operator()(ZSTD_DCtx_s* context) const noexcept {
-  ::ZSTD_freeDCtx(context);
-}
-
-ChunkDecoder::ChunkDecoder(std::span<std::byte> segment)
-    : segment_{segment}, zstd_{::ZSTD_createDCtx()}, gathered_(kMostChunkBytes) {
-  if (!zstd_) throw Error{{"read", "checkpoints", "there is no memory for it", "give the process more"}};
-}
-
-void ChunkDecoder::decompress(std::span<const std::byte> frame, std::span<std::byte> into) {
-  const std::size_t bytes =
-      ::ZSTD_decompressDCtx(zstd_.get(), into.data(), into.size(), frame.data(), frame.size());
-  if (::ZSTD_isError(bytes) != 0)
-    refuse(fmt::format("a chunk cannot be read: {}", ::ZSTD_getErrorName(bytes)));
-  if (bytes != into.size()) refuse("a chunk has another length than it says");
-}
-
-void ChunkDecoder::apply(std::span<const Piece> pieces, std::span<const std::byte> frame,
-                         std::size_t raw_bytes) {
-  if (pieces.size() == 1) return decompress(frame, segment_.subspan(pieces[0].offset, raw_bytes));
-  decompress(frame, {gathered_.data(), raw_bytes});
-  const std::byte* from = gathered_.data();
-  for (const Piece& piece : pieces) {
-    std::memcpy(segment_.data() + piece.offset, from, piece.bytes);
-    from += piece.bytes;
-  }
-}
-
 CheckpointInput::CheckpointInput(const Descriptor& file) : file_{file}, file_bytes_{size_of(file)} {
   head_ = value_at<FileHead>(next(sizeof(FileHead)));
   if (head_.magic != kCheckpointMagic) refuse("it is no checkpoint");
@@ -115,16 +87,14 @@ void CheckpointInput::end_part() {
   part_bytes_ = 0;
 }
 
-void CheckpointInput::read(ChunkDecoder* decoder) {
-  if (decoder != nullptr && decoder->segment_bytes() != head_.segment_bytes)
-    refuse("it is one of a segment of another size");
-  while (read_chunk(decoder)) {
+void CheckpointInput::read(ChunkSink* sink) {
+  while (read_chunk(sink)) {
   }
   if (at_ != file_bytes_) refuse(fmt::format("{} bytes stand behind its end", file_bytes_ - at_));
 }
 
 // False behind the end.
-bool CheckpointInput::read_chunk(ChunkDecoder* decoder) {
+bool CheckpointInput::read_chunk(ChunkSink* sink) {
   const auto chunk = value_at<ChunkHead>(next(sizeof(ChunkHead)));
   // Before the checksum is looked at: no more is read than a chunk can have.
   static const std::size_t most_stored = ::ZSTD_compressBound(kMostChunkBytes);
@@ -146,7 +116,7 @@ bool CheckpointInput::read_chunk(ChunkDecoder* decoder) {
   totals_.raw_bytes += chunk.raw_bytes;
   if (::ZSTD_getFrameContentSize(stored.data(), stored.size()) != chunk.raw_bytes)
     refuse("a chunk has another length than it says");
-  if (decoder != nullptr) decoder->apply(pieces_, stored, chunk.raw_bytes);
+  if (sink != nullptr) sink->take(pieces_, stored, chunk.raw_bytes);
   return true;
 }
 

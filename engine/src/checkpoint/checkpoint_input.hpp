@@ -4,7 +4,6 @@
 // Nothing that it says is believed before the checksum says so, and no length beyond what the format allows.
 #pragma once
 
-#include <memory>
 #include <span>
 #include <string>
 #include <vector>
@@ -12,8 +11,6 @@
 #include <sluice/detail/descriptor.hpp>
 
 #include "checkpoint/checkpoint_format.hpp"
-
-struct ZSTD_DCtx_s;
 
 namespace sluice::detail {
 
@@ -23,23 +20,12 @@ struct NotWhole {
   bool is_gone = false;  // Since its name was read: there may be newer ones.
 };
 
-// What is copied into a segment: used for many files, since its memory is some MiB.
-class ChunkDecoder {
+// Takes the chunks of a file: their pieces, which have so many bytes together, and their frame. Throws NotWhole.
+class ChunkSink {
  public:
-  explicit ChunkDecoder(std::span<std::byte> segment);
-  std::size_t segment_bytes() const noexcept { return segment_.size(); }
-  // Throws NotWhole.
-  void apply(std::span<const Piece> pieces, std::span<const std::byte> frame, std::size_t raw_bytes);
-
- private:
-  struct Free {
-    void operator()(ZSTD_DCtx_s* context) const noexcept;
-  };
-  void decompress(std::span<const std::byte> frame, std::span<std::byte> into);
-
-  std::span<std::byte> segment_;
-  std::unique_ptr<ZSTD_DCtx_s, Free> zstd_;
-  std::vector<std::byte> gathered_;
+  virtual ~ChunkSink() = default;
+  virtual void take(std::span<const Piece> pieces, std::span<const std::byte> frame,
+                    std::size_t raw_bytes) = 0;
 };
 
 class CheckpointInput {
@@ -51,8 +37,8 @@ class CheckpointInput {
   // As the head has it.
   CheckpointIdentity identity() const;
 
-  // All that follows; the chunks go to the decoder, if there is one.
-  void read(ChunkDecoder* decoder);
+  // All that follows; the chunks go to the sink, if there is one.
+  void read(ChunkSink* sink);
   // Behind that.
   Checksum checksum() const noexcept { return checksum_; }
   const Totals& totals() const noexcept { return totals_; }
@@ -62,7 +48,7 @@ class CheckpointInput {
   std::span<const std::byte> next(std::size_t bytes);
   // Reads the checksum behind the part, and begins a new one.
   void end_part();
-  bool read_chunk(ChunkDecoder* decoder);
+  bool read_chunk(ChunkSink* sink);
   void read_pieces(const ChunkHead& chunk);
   void check_end(std::span<const std::byte> payload);
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The way from the disk back: the newest whole checkpoint, and its copy into a segment.
 #include <algorithm>
+#include <sched.h>
 #include <utility>
 
 #include <fmt/format.h>
@@ -8,7 +9,7 @@
 #include <sluice/error.hpp>
 
 #include "checkpoint/checkpoint_chain.hpp"
-#include "checkpoint/checkpoint_input.hpp"
+#include "checkpoint/checkpoint_copy.hpp"
 
 namespace sluice::detail {
 namespace {
@@ -29,12 +30,31 @@ bool search(const std::shared_ptr<const OwnDirectory>& directory, CheckpointSear
   return !missed_one && (search.found || names == checkpoint_names(*directory));
 }
 
-void copy(const OwnDirectory& directory, const FoundCheckpoint::File& wanted, ChunkDecoder& decoder) {
+void copy(const OwnDirectory& directory, const FoundCheckpoint::File& wanted, ChunkCopiers& copiers) {
   const std::optional<Descriptor> file = directory.open_to_read(wanted.name);
   if (!file) throw NotWhole{"it is gone"};
   CheckpointInput input{*file};
-  input.read(&decoder);
+  input.read(&copiers);
+  copiers.await();
   if (input.checksum() != wanted.checksum) throw NotWhole{"another file has taken its place"};
+}
+
+unsigned units_of_this_process() noexcept {
+  cpu_set_t units;
+  return ::sched_getaffinity(0, sizeof(units), &units) == 0 ? static_cast<unsigned>(CPU_COUNT(&units)) : 1;
+}
+
+[[noreturn]] void fail(const FoundCheckpoint& checkpoint, const std::string& name, const std::string& why) {
+  throw Error{{"restore", (checkpoint.directory->path() / name).string(), why,
+               "start again, and the newest one that is whole is looked for once more"}};
+}
+
+// Of another file than that which was found, no piece is believed to lie within the segment.
+CheckpointPlaces within(const FoundCheckpoint& checkpoint, const CheckpointPlaces& places) {
+  return [&places, size = checkpoint.identity.segment_bytes](std::uint64_t offset, std::size_t bytes) {
+    if (offset > size || bytes > size - offset) throw NotWhole{"it is one of a segment of another size"};
+    return places(offset, bytes);
+  };
 }
 
 }  // namespace
@@ -50,22 +70,29 @@ CheckpointSearch newest_checkpoint(const std::string& directory) {
   return found;
 }
 
-void restore(const FoundCheckpoint& checkpoint, std::span<std::byte> segment) {
-  const auto fail = [&checkpoint](const std::string& name, const std::string& why) {
-    throw Error{{"restore", (checkpoint.directory->path() / name).string(), why,
-                 "start again, and the newest one that is whole is looked for once more"}};
-  };
-  if (segment.size() != checkpoint.identity.segment_bytes)
-    fail(checkpoint.files.back().name, fmt::format("it is one of a segment of {} bytes, and this one has {}",
-                                                   checkpoint.identity.segment_bytes, segment.size()));
-  ChunkDecoder decoder{segment};
+void restore(const FoundCheckpoint& checkpoint, const CheckpointPlaces& places) {
+  constexpr unsigned kMostThreads = 8;
+  const unsigned units = std::min(units_of_this_process(), kMostThreads);
+  const CheckpointPlaces safe_places = within(checkpoint, places);
+  ChunkCopiers copiers{safe_places, units > 1 ? units : 0};
   for (const FoundCheckpoint::File& file : checkpoint.files) {
     try {
-      copy(*checkpoint.directory, file, decoder);
+      copy(*checkpoint.directory, file, copiers);
     } catch (const NotWhole& reason) {
-      fail(file.name, reason.why);
+      fail(checkpoint, file.name, reason.why);
     }
   }
+}
+
+void restore(const FoundCheckpoint& checkpoint, std::span<std::byte> segment) {
+  if (segment.size() != checkpoint.identity.segment_bytes) {
+    fail(checkpoint, checkpoint.files.back().name,
+         fmt::format("it is one of a segment of {} bytes, and this one has {}",
+                     checkpoint.identity.segment_bytes, segment.size()));
+  }
+  restore(checkpoint, [segment](std::uint64_t offset, std::size_t bytes) {
+    return CheckpointPlace{segment.data() + offset, bytes};
+  });
 }
 
 }  // namespace sluice::detail

@@ -10,6 +10,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -99,8 +100,19 @@ struct CheckpointSearch {
 // the newest a moment ago. Throws Error when the directory is a link, another user's, or cannot be read.
 CheckpointSearch newest_checkpoint(const std::string& directory);
 
-// Copies it into the segment, which has the size that it says; bytes that no extent has stay as they are. Everything is
-// checked once more on its way. Throws Error: the segment holds anything then.
+// Where bytes of the segment go: the first `bytes` of those that were asked for, at least one. No address: nowhere.
+struct CheckpointPlace {
+  std::byte* to = nullptr;
+  std::size_t bytes = 0;
+};
+// Asked for so many bytes from an offset on, by several threads at once.
+using CheckpointPlaces = std::function<CheckpointPlace(std::uint64_t offset, std::size_t bytes)>;
+
+// Copies it to where its bytes belong; those that no extent has stay as they are, and what goes nowhere is not even
+// decompressed. By several threads, which are gone when it returns. Everything is checked once more on its way. Throws
+// Error: the places hold anything then.
+void restore(const FoundCheckpoint& checkpoint, const CheckpointPlaces& places);
+// Into a segment of the size that it says.
 void restore(const FoundCheckpoint& checkpoint, std::span<std::byte> segment);
 
 // Removes all checkpoints, the newest first, and what is half written: the pipeline has ended and has no use for them.
