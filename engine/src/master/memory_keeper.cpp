@@ -19,9 +19,9 @@ namespace {
 
 constexpr std::chrono::milliseconds kLook{20};
 // One that was killed or could not be forked is not replaced in a tight loop.
-constexpr std::chrono::seconds kNextTry{1};
+constexpr std::chrono::seconds kNextMemoryTry{1};
 // A worker that takes longer to its first event than this is not waited for.
-constexpr std::chrono::seconds kPatience{10};
+constexpr std::chrono::seconds kMemoryPatience{10};
 
 void keep(const Wiring& wiring) {
   MasterRegister& own = wiring.master();
@@ -68,7 +68,7 @@ void MemoryKeeper::begin() {
   own.memory_locked.store(0, kRelaxed);
   own.lock_error.store(0, kRelaxed);
   if (asked != 0 || settings.lock) {
-    start_by_ = monotonic_now() + kPatience;
+    start_by_ = monotonic_now() + kMemoryPatience;
     next_look_ = monotonic_now();
   } else {
     tell_once();
@@ -93,7 +93,7 @@ void MemoryKeeper::start() {
   if (pid == 0) run_keeper(wiring_, master);
   if (pid < 0) wiring_.master().collapse_error.store(errno, kRelaxed);
   pid_ = pid < 0 ? 0 : pid;
-  next_look_ = monotonic_now() + (pid < 0 ? std::chrono::nanoseconds{kNextTry} : kLook);
+  next_look_ = monotonic_now() + (pid < 0 ? std::chrono::nanoseconds{kNextMemoryTry} : kLook);
 }
 
 void MemoryKeeper::look_if_due() {
@@ -112,13 +112,13 @@ void MemoryKeeper::look_if_due() {
   if (::waitpid(pid_, &status, WNOHANG) == 0) {
     const bool locked = own.memory_locked.load(kRelaxed) != 0;
     if (done && (!lock || locked)) tell_once();
-    next_look_ = now + (locked ? std::chrono::nanoseconds{kNextTry} : kLook);
+    next_look_ = now + (locked ? std::chrono::nanoseconds{kNextMemoryTry} : kLook);
     return;
   }
   pid_ = 0;
   const bool by_itself = WIFEXITED(status) && WEXITSTATUS(status) == 0;
   own.memory_locked.store(0, kRelaxed);
-  next_look_ = now + kNextTry;
+  next_look_ = now + kNextMemoryTry;
   if (!by_itself) return;
   next_look_ = std::chrono::nanoseconds::max();
   tell_once();
