@@ -2,6 +2,7 @@
 #include "checkpoint/checkpoint_copy.hpp"
 
 #include <algorithm>
+#include <csignal>
 #include <cstring>
 #include <utility>
 
@@ -78,16 +79,23 @@ ChunkCopiers::~ChunkCopiers() {
     ::pthread_join(copier, nullptr);
 }
 
-// As many as there can be; none is no harm. Not std::thread, which could end the process that this runs in.
+// As many as there can be; none is no harm. Not std::thread, which could end the process that this runs in. Signals are for
+// the threads that were there before.
 void ChunkCopiers::start() {
   const auto copy = [](void* self) -> void* {
     static_cast<ChunkCopiers*>(self)->copy_chunks();
     return nullptr;
   };
+  sigset_t all;
+  ::sigfillset(&all);
+  pthread_attr_t attributes;
+  ::pthread_attr_init(&attributes);
+  ::pthread_attr_setsigmask_np(&attributes, &all);
   copiers_.reserve(wanted_);
   for (pthread_t copier{}; wanted_ != 0; --wanted_) {
-    if (::pthread_create(&copier, nullptr, copy, this) == 0) copiers_.push_back(copier);
+    if (::pthread_create(&copier, &attributes, copy, this) == 0) copiers_.push_back(copier);
   }
+  ::pthread_attr_destroy(&attributes);
 }
 
 void ChunkCopiers::take(std::span<const Piece> pieces, std::span<const std::byte> frame,
