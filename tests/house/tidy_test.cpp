@@ -55,6 +55,7 @@ std::vector<File> read_tree() {
       continue;
     }
     if (!entry->is_regular_file() || entry->path().filename() == "compile_commands.json") continue;
+    if (entry->path().extension() == ".png") continue;
     std::ifstream stream{entry->path(), std::ios::binary};
     files.push_back({fs::relative(entry->path(), SLUICE_SOURCE_DIR).string(),
                      {std::istreambuf_iterator<char>{stream}, {}}});

@@ -1,90 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // `sluice serve` as a scraper sees it: numbers that only grow, whoever is killed; and clear words for what is wrong.
-#include <algorithm>
 #include <cstdio>
-#include <fcntl.h>
-#include <iostream>
 #include <map>
-#include <netinet/in.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 
-#include "ipc/child.hpp"
-#include "watched.hpp"
+#include "http_client.hpp"
 
 namespace sluice::test {
 namespace {
 
-using ipc::test::Child;
 using testing::HasSubstr;
-
-// The program, with its standard error in a file.
-class ServeCommand {
- public:
-  ServeCommand(std::vector<std::string> arguments, fs::path said)
-      : said_{std::move(said)}, child_{[&] {
-          arguments.insert(arguments.begin(), {SLUICE_PROGRAM, "serve"});
-          std::vector<char*> words;
-          words.reserve(arguments.size() + 1);
-          for (std::string& argument : arguments)
-            words.push_back(argument.data());
-          words.push_back(nullptr);
-          const int to = ::open(said_.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600);
-          ::dup2(to, STDERR_FILENO);
-          ::execv(words[0], words.data());
-          return 127;
-        }} {}
-
-  std::string said() const {
-    std::ifstream file{said_};
-    return {std::istreambuf_iterator<char>{file}, {}};
-  }
-  bool serves() {
-    return eventually([this] { return said().find("serving") != std::string::npos; });
-  }
-  // The port that the kernel has chosen.
-  std::uint16_t port() const {
-    const std::string text = said();
-    return static_cast<std::uint16_t>(std::stoi(text.substr(text.rfind(':') + 1)));
-  }
-  Child& child() { return child_; }
-
- private:
-  fs::path said_;
-  Child child_;
-};
-
-// The whole answer to a request; empty when nobody listens.
-std::string answer_to(const sockaddr* address, socklen_t bytes, const std::string& request) {
-  const detail::Descriptor socket{::socket(address->sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0)};
-  if (::connect(socket.get(), address, bytes) != 0) return {};
-  if (::send(socket.get(), request.data(), request.size(), MSG_NOSIGNAL) < 0) return {};
-  std::string text;
-  char piece[4096];
-  for (ssize_t got = 0; (got = ::recv(socket.get(), piece, sizeof(piece), 0)) > 0;)
-    text.append(piece, static_cast<std::size_t>(got));
-  return text;
-}
-
-std::string request_for(const std::string& path, const std::string& headers = "",
-                        const std::string& method = "GET") {
-  return method + " " + path + " HTTP/1.1\r\nHost: here\r\nConnection: close\r\n" + headers + "\r\n";
-}
-
-std::string ask_file(const std::string& path, const std::string& request) {
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  path.copy(address.sun_path, sizeof(address.sun_path) - 1);
-  return answer_to(reinterpret_cast<const sockaddr*>(&address), sizeof(address), request);
-}
-
-std::string ask_port(std::uint16_t port, const std::string& request) {
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_port = htons(port);
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  return answer_to(reinterpret_cast<const sockaddr*>(&address), sizeof(address), request);
-}
 
 // Of a scrape: each series with its value.
 std::map<std::string, double> series_in(const std::string& answer) {

@@ -74,6 +74,22 @@ TEST(Rates, HaveTheSharesOfTheTimeThatWasWatched) {
   EXPECT_DOUBLE_EQ(seen.outside, 0);
 }
 
+TEST(Rates, TakeProcessorTimeFromTheLooksThatHaveIt) {
+  Rates rates{10s};
+  Stats stats = counted(0);
+  const auto look = [&](std::chrono::seconds at, std::optional<UsageStats> usage) {
+    stats.stages[0].workers[0].usage = usage;
+    rates.look(stats, at);
+  };
+  look(1s, std::nullopt);
+  look(2s, UsageStats{1s, 0});
+  look(3s, std::nullopt);
+  EXPECT_DOUBLE_EQ(rates.of(0, 0).value_or(WorkerRates{}).cpu, 0);
+  look(4s, UsageStats{2s, 0});
+  look(5s, std::nullopt);
+  EXPECT_DOUBLE_EQ(rates.of(0, 0).value_or(WorkerRates{}).cpu, 0.5);
+}
+
 class StatsJson : public WithSocket {};
 
 std::string document(const Observer& observer) {

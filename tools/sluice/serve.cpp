@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// `sluice serve`: metrics for Prometheus, and answers to "are you well" and "are you ready".
+// `sluice serve`: a live page, metrics for Prometheus, and answers to "are you well" and "are you ready".
 
-#include <algorithm>
 #include <arpa/inet.h>
+#include <chrono>
 #include <cstdio>
 #include <fstream>
 #include <memory>
 #include <netinet/in.h>
 #include <string>
-#include <string_view>
 #include <sys/socket.h>
 #include <vector>
 
@@ -19,9 +18,7 @@
 #include <sluice/printable.hpp>
 
 #include "commands.hpp"
-#include "serve/http_server.hpp"
-#include "serve/metrics_text.hpp"
-#include "serve/watched_pipelines.hpp"
+#include "serve/answers.hpp"
 
 namespace sluice::command {
 namespace {
@@ -55,49 +52,9 @@ std::string token_in(const std::string& path) {
   return token;
 }
 
-// Takes as long for a token that is wrong at its end as for one that is wrong at its beginning.
-bool same(std::string_view given, std::string_view wanted) {
-  unsigned different = given.size() == wanted.size() ? 0 : 1;
-  for (std::size_t i = 0; i < given.size(); ++i)
-    different |= static_cast<unsigned char>(given[i]) ^ static_cast<unsigned char>(wanted[i % wanted.size()]);
-  return different == 0;
-}
-
-// A line for each pipeline; 503 when one of them is not as `is_well` wants it, or was named and is not there.
-template <class IsWell>
-HttpAnswer judged(WatchedPipelines& watched, IsWell&& is_well) {
-  HttpAnswer answer;
-  for (const Exposed& each : watched.look()) {
-    const bool well = is_well(each.stats);
-    if (!well) answer.status = 503;
-    answer.body += fmt::format("{}: {}\n", printable(each.name),
-                               well                            ? "ok"
-                               : each.stats.state == "running" ? "not all stages are at work"
-                                                               : each.stats.state);
-  }
-  for (const std::string& name : watched.missing()) {
-    answer.status = 503;
-    answer.body += fmt::format("{}: not running\n", printable(name));
-  }
-  if (answer.body.empty()) answer.body = "no pipeline is running\n";
-  return answer;
-}
-
-HttpAnswer answer(WatchedPipelines& watched, const std::string& token, const std::string& path,
-                  std::string_view authorization) {
-  constexpr std::string_view kBearer = "Bearer ";
-  if (path == "/health")
-    return judged(watched,
-                  [](const Stats& stats) { return stats.state == "running" || stats.state == "starting"; });
-  if (path == "/ready") return judged(watched, is_ready);
-  if (path == "/") return {200, "text/plain; charset=utf-8", "Sluice: /metrics /health /ready\n"};
-  if (path != "/metrics")
-    return {404, "text/plain; charset=utf-8", "there are /metrics, /health and /ready\n"};
-  if (!token.empty() &&
-      (!authorization.starts_with(kBearer) || !same(authorization.substr(kBearer.size()), token))) {
-    return {401, "text/plain; charset=utf-8", "the token is missing or wrong: Authorization: Bearer TOKEN\n"};
-  }
-  return {200, kMetricsType, metrics_text(watched.look())};
+// "http://127.0.0.1:9464" where a browser of this machine may take that.
+std::string shown_address(const Listener& listener, bool browsers) {
+  return (browsers && is_local(listener.descriptor()) ? "http://" : "") + printable(listener.address());
 }
 
 [[noreturn]] void serve(const ServeSaid& said) {
@@ -107,29 +64,37 @@ HttpAnswer answer(WatchedPipelines& watched, const std::string& token, const std
     throw Error{{"serve metrics at", said.at, "others than this machine reach it, and there is no token",
                  "give --token-file, or serve at 127.0.0.1"}};
   }
+  const bool is_port = !listener.address().starts_with("unix:");
+  const Access access{token, said.at, listener.address(), is_port};
   WatchedPipelines watched{said.pipelines};
-  HttpServer server{listener, [&](const std::string& path, const std::string& authorization) {
-                      return answer(watched, token, path, authorization);
-                    }};
-  std::fprintf(stderr, "serving /metrics, /health and /ready at %s\n", printable(listener.address()).c_str());
-  while (true)
-    server.run_once();
+  LiveFeed feed{watched};
+  HttpServer server{listener,
+                    [&](const HttpRequest& request) { return answer(watched, feed, access, request); }};
+  std::fprintf(stderr, "serving a live page, /metrics, /health and /ready at %s\n",
+               shown_address(listener, is_port).c_str());
+  constexpr std::chrono::seconds kIdle{1};
+  while (true) {
+    server.run_once(server.live_clients() > 0 ? LiveFeed::kGlance : std::chrono::milliseconds{kIdle});
+    if (server.live_clients() > 0 && feed.look()) server.tell_live_clients();
+  }
 }
 
 }  // namespace
 
 void add_serve(CLI::App& program) {
-  CLI::App* command =
-      program.add_subcommand("serve", "Metrics of running pipelines for Prometheus, and health");
+  CLI::App* command = program.add_subcommand("serve", "A live page of running pipelines, metrics, health");
   const auto said = std::make_shared<ServeSaid>();
   command->add_option("pipelines", said->pipelines, "Their names, or paths of their sockets (observe.socket)")
       ->type_name("NAME|SOCKET");
   command->add_option("--http", said->at, "Where: HOST:PORT or unix:PATH")
       ->type_name("ADDRESS")
       ->capture_default_str();
-  command->add_option("--token-file", said->token_file, "Its first line is the bearer token for /metrics")
+  command
+      ->add_option("--token-file", said->token_file, "Its first line is the token for the page and /metrics")
       ->type_name("FILE");
-  end_help(*command, "Without a name: all that this user runs. It only looks, and ends by a signal.",
+  end_help(*command,
+           "Without a name: all that this user runs. It only looks, and ends by a signal.\n"
+           "The page is http://127.0.0.1:9464; it asks for the token, if there is one.",
            {"sluice serve market", "sluice serve --http unix:/run/sluice/metrics.sock",
             "sluice serve --http '*:9464' --token-file /etc/sluice/token"});
   command->callback([said] { serve(*said); });

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "observer/rates.hpp"
 
+#include <algorithm>
+
 namespace sluice::detail {
 namespace {
 
@@ -80,13 +82,17 @@ std::optional<WorkerRates> Rates::of(std::size_t stage, std::size_t worker) cons
   rates.waiting = share(to.waiting - from.waiting);
   rates.full = share(to.full - from.full);
   rates.outside = share(to.outside - from.outside);
-  const Look& first = kept.looks.front();
-  const Look& last = kept.looks.back();
-  // Another incarnation begins at 0.
-  if (last.usage && first.usage) {
+  // Not every look asks the kernel. Another incarnation begins at 0.
+  const auto asked = [](const Look& look) { return look.usage.has_value(); };
+  const auto first = std::find_if(kept.looks.begin(), kept.looks.end(), asked);
+  const auto last = std::find_if(kept.looks.rbegin(), kept.looks.rend(), asked);
+  if (first != kept.looks.end() && &*first != &*last) {
     const auto before =
-        last.incarnation == first.incarnation ? first.usage->cpu_time : std::chrono::nanoseconds{0};
-    rates.cpu = seconds_of(last.usage->cpu_time - before) / seconds_of(covered());
+        last->incarnation == first->incarnation ? first->usage->cpu_time : std::chrono::nanoseconds{0};
+    const auto time_of = [&](const Look& look) {
+      return times_[static_cast<std::size_t>(&look - kept.looks.data())];
+    };
+    rates.cpu = seconds_of(last->usage->cpu_time - before) / seconds_of(time_of(*last) - time_of(*first));
   }
   return rates;
 }

@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <set>
 #include <unistd.h>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -12,6 +13,7 @@
 #include <sluice/error.hpp>
 
 #include "observer/observer_socket.hpp"
+#include "observer/stats_json.hpp"
 
 namespace sluice::command {
 namespace {
@@ -36,15 +38,21 @@ constexpr std::chrono::seconds kBetweenLooks{1};
 
 }  // namespace
 
+Stats WatchedPipelines::judged_against(Watched& watched, const Stats& stats, std::chrono::nanoseconds now) {
+  std::vector<Look>& looks = watched.looks;
+  while (looks.size() > 1 && now - looks[1].at >= kWindow)
+    looks.erase(looks.begin());
+  Stats before;
+  if (!looks.empty() && now - looks.front().at >= kBetweenLooks) before = looks.front().stats;
+  if (looks.empty() || now - looks.back().at >= kBetweenLooks) looks.push_back({now, stats});
+  return before;
+}
+
 Exposed WatchedPipelines::exposed(Watched& watched) {
   Exposed each;
   each.stats = watched.observer.stats();
   const auto now = detail::monotonic_now();
-  std::vector<Look>& looks = watched.looks;
-  while (looks.size() > 1 && now - looks[1].at >= kWindow)
-    looks.erase(looks.begin());
-  if (!looks.empty() && now - looks.front().at >= kBetweenLooks) each.before = looks.front().stats;
-  if (looks.empty() || now - looks.back().at >= kBetweenLooks) looks.push_back({now, each.stats});
+  each.before = judged_against(watched, each.stats, now);
   each.name = each.stats.pipeline;
   const auto age = now - each.stats.started;
   each.start_time =
@@ -54,6 +62,16 @@ Exposed WatchedPipelines::exposed(Watched& watched) {
       each.memory.push_back(anonymous_bytes(worker.pid));
   }
   return each;
+}
+
+LivePipeline WatchedPipelines::live_of(Watched& watched) {
+  const Snapshot snapshot = watched.observer.snapshot();
+  const auto now = detail::monotonic_now();
+  watched.rates.look(snapshot.stats, now);
+  const Stats before = judged_against(watched, snapshot.stats, now);
+  return {snapshot.stats.pipeline,
+          detail::to_json(snapshot, before, watched.rates, watched.observer.settings(), now),
+          snapshot.stats.reports, snapshot.stats.dead_letters()};
 }
 
 std::vector<std::string> WatchedPipelines::sockets() {
@@ -88,14 +106,14 @@ WatchedPipelines::Watched* WatchedPipelines::attached(const std::string& socket)
   }
   if (!lives) return nullptr;
   try {
-    return &watched_.emplace(socket, Watched{Observer::attach(socket), {}}).first->second;
+    return &watched_.emplace(socket, Watched{Observer::attach(socket)}).first->second;
   } catch (const Error&) {
     return nullptr;
   }
 }
 
-std::vector<Exposed> WatchedPipelines::look() {
-  std::vector<Exposed> seen;
+std::vector<WatchedPipelines::Watched*> WatchedPipelines::present() {
+  std::vector<Watched*> seen;
   const std::vector<std::string> now = sockets();
   std::erase_if(watched_, [&](const auto& known) {
     return std::find(now.begin(), now.end(), known.first) == now.end();
@@ -103,19 +121,60 @@ std::vector<Exposed> WatchedPipelines::look() {
   for (const std::string& socket : now) {
     Watched* watched = attached(socket);
     if (watched != nullptr) {
-      seen.push_back(exposed(*watched));
+      seen.push_back(watched);
     } else if (!names_.empty()) {
       missing_.push_back(socket);
     }
   }
-  // Of one name several may run: then the pids of their hosts tell them apart.
-  std::multiset<std::string> names;
-  for (const Exposed& each : seen)
-    names.insert(each.name);
-  for (Exposed& each : seen) {
-    if (names.count(each.name) > 1) each.name = fmt::format("{}.{}", each.stats.pipeline, each.stats.host);
-  }
   return seen;
+}
+
+// Of one name several may run: then the pids of their hosts tell them apart.
+template <class Told>
+void WatchedPipelines::tell_apart(std::vector<Told>& told, const std::vector<Watched*>& watched) {
+  std::multiset<std::string> names;
+  for (const Told& each : told)
+    names.insert(each.name);
+  for (std::size_t i = 0; i < told.size(); ++i) {
+    if (names.count(told[i].name) > 1)
+      told[i].name = fmt::format("{}.{}", watched[i]->observer.pipeline(), watched[i]->observer.stats().host);
+  }
+}
+
+std::vector<Exposed> WatchedPipelines::look() {
+  const std::vector<Watched*> watched = present();
+  std::vector<Exposed> seen;
+  seen.reserve(watched.size());
+  for (Watched* each : watched)
+    seen.push_back(exposed(*each));
+  tell_apart(seen, watched);
+  return seen;
+}
+
+std::vector<LivePipeline> WatchedPipelines::live() {
+  const std::vector<Watched*> watched = present();
+  std::vector<LivePipeline> seen;
+  seen.reserve(watched.size());
+  for (Watched* each : watched)
+    seen.push_back(live_of(*each));
+  tell_apart(seen, watched);
+  return seen;
+}
+
+bool WatchedPipelines::glance() {
+  bool changed = false;
+  const auto now = detail::monotonic_now();
+  for (auto& [socket, watched] : watched_) {
+    const Stats stats = watched.observer.stats();
+    watched.rates.look(stats, now);
+    std::uint64_t happened = stats.masters + stats.dead_letters() + (watched.observer.over() ? 1 : 0);
+    for (const StageStats& stage : stats.stages) {
+      for (const WorkerStats& worker : stage.workers)
+        happened += worker.incarnation + worker.restarts;
+    }
+    if (std::exchange(watched.happened, happened) != happened) changed = true;
+  }
+  return changed;
 }
 
 }  // namespace sluice::command

@@ -6,15 +6,25 @@
 #pragma once
 
 #include <chrono>
+#include <cstdint>
 #include <map>
 #include <string>
 #include <vector>
 
 #include <sluice/observer.hpp>
 
+#include "observer/rates.hpp"
 #include "serve/metrics_text.hpp"
 
 namespace sluice::command {
+
+// What a live page is told of a pipeline.
+struct LivePipeline {
+  std::string name;     // No two have the same.
+  std::string json;     // As `sluice stats --json` has it.
+  std::string reports;  // The directory of its reports and dead letters.
+  std::uint64_t dead_letters = 0;
+};
 
 class WatchedPipelines {
  public:
@@ -23,6 +33,11 @@ class WatchedPipelines {
 
   // What runs now. Does not wait for a pipeline whose master does not answer.
   std::vector<Exposed> look();
+  // The same for live pages, with all that can be told of each; bottlenecks are judged as for look().
+  std::vector<LivePipeline> live();
+  // Looks at those that were there, for the rates: some dozen times a second while there are live pages. Makes no system
+  // call. Whether a process has died or come, a letter was written, or a pipeline is over.
+  bool glance();
   // Of those that were named, which ones do not run.
   const std::vector<std::string>& missing() const noexcept { return missing_; }
 
@@ -35,9 +50,18 @@ class WatchedPipelines {
   };
   struct Watched {
     Observer observer;
-    std::vector<Look> looks;  // The oldest first; of those before the window of bottlenecks, one.
+    std::vector<Look> looks{};  // The oldest first; of those before the window of bottlenecks, one.
+    detail::Rates rates{std::chrono::seconds{2}};  // So that two looks that live() takes are in it.
+    std::uint64_t happened = 0;                    // Counts what glance() tells of.
   };
   static Exposed exposed(Watched& watched);
+  static LivePipeline live_of(Watched& watched);
+  // What bottlenecks are judged against; keeps `stats` for later.
+  static Stats judged_against(Watched& watched, const Stats& stats, std::chrono::nanoseconds now);
+  // Those that are there now; the others are missing().
+  std::vector<Watched*> present();
+  template <class Told>
+  static void tell_apart(std::vector<Told>& told, const std::vector<Watched*>& watched);
   // Gives nothing for one that does not answer.
   Watched* attached(const std::string& socket);
 

@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: Apache-2.0
+// The page of `sluice serve` in a real Chromium, which is told what to do by its remote debugging pipe: JSON, a zero byte
+// behind each message. Source: the Chrome DevTools Protocol.
+#include <array>
+#include <cstdlib>
+
+#include <sluice/printable.hpp>
+
+#include "http_client.hpp"
+
+namespace sluice::test {
+namespace {
+
+// A headless browser with one page.
+class Browser {
+ public:
+  // Of its two pipes this process writes to the first and reads from the second.
+  explicit Browser(const fs::path& directory)
+      : child_{[&] { return become_chromium(pipes_, directory / "browser"); }} {
+    pipes_.to_child[0].reset();
+    pipes_.from_child[1].reset();
+    const std::string target = word_after(ask("Target.createTarget", R"({"url":"about:blank"})"), "targetId");
+    session_ = word_after(ask("Target.attachToTarget", R"({"targetId":")" + target + R"(","flatten":true})"),
+                          "sessionId");
+  }
+  ~Browser() {
+    ask("Browser.close", "{}");
+    child_.ending();
+  }
+  Browser(const Browser&) = delete;
+  Browser& operator=(const Browser&) = delete;
+
+  void go_to(const std::string& address) { ask("Page.navigate", R"({"url":)" + json_text(address) + "}"); }
+  // Whether the expression of JavaScript becomes true.
+  bool sees(const std::string& expression) {
+    const std::string asked = R"({"returnByValue":true,"expression":)" + json_text(expression) + "}";
+    return eventually(
+        [&] { return ask("Runtime.evaluate", asked).find("\"value\":true") != std::string::npos; });
+  }
+  // What the page says, for a failed expectation.
+  std::string text() {
+    return ask("Runtime.evaluate", R"({"returnByValue":true,"expression":"document.body.innerText"})");
+  }
+
+ private:
+  struct Pipes {
+    std::array<detail::Descriptor, 2> to_child = make();
+    std::array<detail::Descriptor, 2> from_child = make();
+    static std::array<detail::Descriptor, 2> make() {
+      int ends[2] = {-1, -1};
+      EXPECT_EQ(::pipe2(ends, O_CLOEXEC), 0);
+      return {detail::Descriptor{ends[0]}, detail::Descriptor{ends[1]}};
+    }
+  };
+
+  static int become_chromium(const Pipes& pipes, const std::string& directory) {
+    // Out of the way of 3 and 4, which are its ends.
+    constexpr int kAbove = 10;
+    const int in = ::fcntl(pipes.to_child[0].get(), F_DUPFD_CLOEXEC, kAbove);
+    const int out = ::fcntl(pipes.from_child[1].get(), F_DUPFD_CLOEXEC, kAbove);
+    const int nowhere = ::open("/dev/null", O_RDWR | O_CLOEXEC);
+    for (const int standard : {0, 1, 2})
+      ::dup2(nowhere, standard);
+    ::dup2(in, 3);
+    ::dup2(out, 4);
+    const std::string profile = "--user-data-dir=" + directory;
+    ::execlp("chromium", "chromium", "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic",
+             "--no-first-run", "--disable-background-networking", "--disable-component-update",
+             "--disable-sync", "--disable-dev-shm-usage", "--remote-debugging-pipe", profile.c_str(),
+             static_cast<char*>(nullptr));
+    return 127;
+  }
+
+  // The text member of that name.
+  static std::string word_after(const std::string& json, const std::string& name) {
+    const std::string before = "\"" + name + "\":\"";
+    const std::size_t at = json.find(before);
+    if (at == std::string::npos) return {};
+    return json.substr(at + before.size(), json.find('"', at + before.size()) - at - before.size());
+  }
+
+  // The answer, or what it was until the browser ended. Events that come before are passed over.
+  std::string ask(const std::string& method, const std::string& parameters) {
+    const std::string id = "{\"id\":" + std::to_string(++asked_) + ",";
+    std::string message = id + R"("method":")" + method + R"(","params":)" + parameters;
+    if (!session_.empty() && !method.starts_with("Browser."))
+      message += R"(,"sessionId":")" + session_ + "\"";
+    message.append("}").push_back('\0');
+    if (::write(pipes_.to_child[1].get(), message.data(), message.size()) < 0) return {};
+    while (true) {
+      const std::size_t end = read_.find('\0');
+      if (end != std::string::npos) {
+        std::string answer = read_.substr(0, end);
+        read_.erase(0, end + 1);
+        if (answer.starts_with(id)) return answer;
+        continue;
+      }
+      pollfd entry{pipes_.from_child[0].get(), POLLIN, 0};
+      char piece[4096];
+      if (::poll(&entry, 1, static_cast<int>(std::chrono::milliseconds{kDeadline}.count())) != 1)
+        return read_;
+      const ssize_t got = ::read(pipes_.from_child[0].get(), piece, sizeof(piece));
+      if (got <= 0) return read_;
+      read_.append(piece, static_cast<std::size_t>(got));
+    }
+  }
+
+  Pipes pipes_;
+  ipc::test::Child child_;
+  std::string session_;
+  std::string read_;
+  int asked_ = 0;
+};
+
+constexpr const char* kHostileText = "<b>no</b> markup";
+
+struct Picky {
+  void operator()(const Item& item, Output<Item>& out) const {
+    if (item.number == 13) throw std::runtime_error{kHostileText};
+    out.push(item);
+  }
+};
+
+Pipeline picky_pipeline() {
+  Pipeline pipeline{"<img src=x onerror=hurt=1>"};
+  pipeline.inlet<Item>("in").by(&Item::key).to<Picky>("pick", {.workers = 2}).outlet("out");
+  return pipeline;
+}
+
+class ServeBrowser : public WithSocket {};
+
+TEST_F(ServeBrowser, ShowsADeathAndADeadLetterAsTextsToWhoBroughtTheToken) {
+  if (std::system("command -v chromium > /dev/null 2>&1") != 0)
+    GTEST_SKIP() << "chromium is not installed: tools/setup page";
+  std::signal(SIGPIPE, SIG_IGN);
+  Engine engine{picky_pipeline(), settings()};
+  engine.start();
+  const std::string token_file = (directory_ / "token").string();
+  std::ofstream{token_file} << "open & shut\n";
+  ServeCommand serve{{socket_, "--http", "127.0.0.1:0", "--token-file", token_file}, directory_ / "said"};
+  ASSERT_TRUE(serve.serves()) << serve.said();
+  Browser browser{directory_};
+  browser.go_to("http://127.0.0.1:" + std::to_string(serve.port()) + "/?token=open%20%26%20shut");
+  EXPECT_TRUE(browser.sees("document.querySelector('#workers')?.innerText.includes('pick/1') === true"))
+      << browser.text();
+  EXPECT_TRUE(browser.sees("location.search === ''"));
+  EXPECT_TRUE(browser.sees("document.querySelectorAll('#events li').length === 0"));
+
+  ::kill(worker_of(engine, "pick/0").pid, SIGKILL);
+  EXPECT_TRUE(browser.sees("document.querySelector('#events')?.innerText.includes('pick/0 killed') === true"))
+      << browser.text();
+
+  auto in = engine.inlet<Item>("in");
+  EXPECT_EQ(in.push({0, 13}), PushResult::accepted);
+  EXPECT_TRUE(browser.sees("document.querySelector('#letters').innerText.includes('<b>no</b> markup')"))
+      << browser.text();
+  EXPECT_TRUE(browser.sees("document.querySelector('#name').innerText === '<img src=x onerror=hurt=1>'"))
+      << browser.text();
+  EXPECT_TRUE(
+      browser.sees("document.querySelector('main img, main b') === null && window.hurt === undefined"));
+  engine.stop();
+}
+
+}  // namespace
+}  // namespace sluice::test
