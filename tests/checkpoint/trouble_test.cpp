@@ -46,7 +46,12 @@ std::string why_not(const std::function<void()>& tried) {
 void in_a_child(const std::function<int()>& work) {
   const pid_t pid = ::fork();
   if (pid == 0) {
-    const int status = work();
+    int status = 1;
+    try {
+      status = work();
+    } catch (const std::exception& error) {
+      std::printf("%s\n", error.what());
+    }
     std::fflush(stdout);
     ::_exit(status != 0 ? status : testing::Test::HasFailure() ? 1 : 0);
   }
@@ -123,11 +128,21 @@ class CheckpointTrouble : public ::testing::Test {
     return why_not([this] { const CheckpointWriter refused = writer(); });
   }
 
+  // Of a user namespace, in which this user is still itself.
+  static bool as_root_of_its_own() {
+    const auto itself = [](unsigned id) { return std::to_string(id) + " " + std::to_string(id) + " 1"; };
+    const std::string user = itself(::geteuid());
+    const std::string group = itself(::getegid());
+    if (::unshare(CLONE_NEWUSER | CLONE_NEWNS) != 0) return false;
+    std::ofstream{"/proc/self/setgroups"} << "deny";
+    std::ofstream{"/proc/self/gid_map"} << group;
+    return static_cast<bool>(std::ofstream{"/proc/self/uid_map"} << user << std::flush);
+  }
   // For this process and its children alone. False where it is not allowed.
   bool mount_of(const char* options, unsigned long flags) {
     fs::create_directory(directory_.path());
     fs::permissions(directory_.path(), fs::perms::owner_all);
-    return (::unshare(CLONE_NEWNS) == 0 || ::unshare(CLONE_NEWUSER | CLONE_NEWNS) == 0) &&
+    return (::unshare(CLONE_NEWNS) == 0 || as_root_of_its_own()) &&
            ::mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0 &&
            ::mount("none", directory_.path().c_str(), "tmpfs", flags, options) == 0;
   }
