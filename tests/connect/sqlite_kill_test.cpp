@@ -111,6 +111,7 @@ class SqliteKills : public WithSqlite {
   SqliteOptions options(SqliteSynchronous synchronous = SqliteSynchronous::normal) const {
     return {.path = database(), .synchronous = synchronous, .busy = 20s};
   }
+  void lose_everything(std::vector<std::string> more);
   Pipeline bank(std::uint32_t dies = 0, const std::string& name = "bank") const {
     Pipeline pipeline{name};
     pipeline.inlet<Transfer>("in")
@@ -216,10 +217,13 @@ TEST_F(SqliteKills, OfAnotherWriterInItsTransactionLeaveNothingLocked) {
   expect_ledger(next);
 }
 
-TEST_F(SqliteKills, OfEverythingAtOnceAreResumedFromTheSegmentWithoutARowTooManyOrTooFew) {
+// Everything is lost at once, again and again, and goes on with what `more` keeps.
+void SqliteKills::lose_everything(std::vector<std::string> more) {
   const unsigned losses = kills_asked(15, kTwentieth);
-  const Settings kept = settings({"segment.path=" + file("segment"), "state.bytes=64KiB", "undo.bytes=64KiB",
-                                  "batch.events=32", "watchdog.deadline=20s"});
+  for (const char* each :
+       {"state.bytes=64KiB", "undo.bytes=64KiB", "batch.events=32", "watchdog.deadline=20s"})
+    more.emplace_back(each);
+  const Settings kept = settings(more);
   const auto live = [&](bool last) {
     Pipeline pipeline{"bank"};
     pipeline.source<Teller>("teller").by(&Transfer::account).to<Book>("book", {.workers = 2}, options(), 0U);
@@ -253,6 +257,16 @@ TEST_F(SqliteKills, OfEverythingAtOnceAreResumedFromTheSegmentWithoutARowTooMany
   std::cout << losses << " losses of everything, " << made << " transfers\n";
   EXPECT_GT(made, 0U);
   expect_ledger(made);
+}
+
+TEST_F(SqliteKills, OfEverythingAtOnceAreResumedFromTheSegmentWithoutARowTooManyOrTooFew) {
+  lose_everything({"segment.path=" + file("segment")});
+}
+
+// The memory is lost, too; no row was written of what is not in a checkpoint.
+TEST_F(SqliteKills, OfEverythingAndItsMemoryAreRestoredFromACheckpointWithoutARowTooManyOrTooFew) {
+  lose_everything({"checkpoint.path=" + file("checkpoints"), "checkpoint.every=3ms", "checkpoint.sync=no",
+                   "outside.after=checkpoint"});
 }
 
 // A host that was stopped with all its workers wakes up after another has taken over.

@@ -317,5 +317,18 @@ TEST_F(Checkpoint, TakesThePlaceOfASegmentOfAnotherBoot) {
   push_and_pull(engine, 100);
 }
 
+TEST_F(Checkpoint, IsAskedForByWhatWaitsForOneAndRefusedWhereNoneIsMade) {
+  Settings none = test_settings();
+  none.set("outside.after", "checkpoint");
+  EXPECT_THAT(error_of([&] {
+                Engine{counting(), none};
+              }),
+              AllOf(HasSubstr("out"), HasSubstr("checkpoint.path")));
+  // Of all stages it holds for those that lead nowhere.
+  Engine engine{counting(), settings({"outside.after=checkpoint"})};
+  engine.start();
+  push_and_pull(engine, 1000);
+}
+
 }  // namespace
 }  // namespace sluice::test

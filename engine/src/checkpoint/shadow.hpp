@@ -62,6 +62,8 @@ class Shadow {
   std::vector<Extent> changes() const;
   // What was taken last has been saved.
   void saved() noexcept;
+  // Of what was taken last: up to where the lane is published.
+  std::uint64_t tail(LaneIndex lane) const noexcept { return rings_[lane].tail; }
 
  private:
   struct Ring {

@@ -32,6 +32,18 @@ using namespace detail;
 
 namespace {
 
+// What waits for checkpoints where none are made would wait for ever.
+void refuse_to_wait_for_nothing(const Wiring& wiring) {
+  if (!wiring.settings().checkpoints.path.empty()) return;
+  for (const NodeIndex node : wiring.graph().nodes.indices()) {
+    if (!wiring.settings(node).after_checkpoint) continue;
+    throw Error{{"start the pipeline", wiring.graph().name,
+                 fmt::format("outside.after=checkpoint has {} wait for checkpoints, and none are made",
+                             wiring.node(node).name),
+                 "set checkpoint.path to a directory for them"}};
+  }
+}
+
 std::size_t thread_count() {
   std::error_code error;
   std::filesystem::directory_iterator tasks{"/proc/self/task", error};
@@ -63,6 +75,7 @@ Engine::Engine(const Pipeline& pipeline, const Settings& settings) {
   refuse_limits(pipeline.name(),
                 lay_out(graph, with_worker_counts(graph, resolve(settings, graph), kept_shape(settings))));
   parts_ = std::make_unique<Parts>(pipeline, settings);
+  refuse_to_wait_for_nothing(parts_->host.wiring());
 }
 
 Engine::~Engine() {

@@ -14,10 +14,20 @@ namespace sluice {
 
 using namespace detail;
 
+namespace {
+
+// There is no process to make them, and nothing waits for one.
+Settings without_checkpoints(Settings settings) {
+  settings.set("checkpoint.path", "", Origin::command_line);
+  return settings;
+}
+
+}  // namespace
+
 // All workers of a pipeline, taking turns. Who waits lets the others have theirs.
 struct InlineRun::Parts final : Waiter {
   Parts(const Pipeline& pipeline, const Settings& settings)
-      : name{pipeline.name()}, host{pipeline.graph(), settings} {
+      : name{pipeline.name()}, host{pipeline.graph(), without_checkpoints(settings)} {
     const Wiring& wiring = host.wiring();
     wiring.segment().populate_huge();
     wiring.segment().own_everything();

@@ -126,6 +126,9 @@ std::optional<std::string> restore_checkpoint(const Wiring& wiring) {
   for (const LaneIndex lane : wiring.lanes()) {
     const ipc::LaneMemory memory = wiring.lane(lane);
     copy_part({memory.ring, memory.capacity_bytes}, image.bytes().data() + map.ring(lane));
+    // relaxed: before the first fork. All that it holds is in a checkpoint.
+    wiring.released(lane).store(memory.producer->tail.load(std::memory_order_relaxed),
+                                std::memory_order_relaxed);
   }
   std::string text =
       fmt::format("checkpoint {} in {}, of {}", found->number, path, local_time(found->time_ns));

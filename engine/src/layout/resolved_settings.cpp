@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "layout/resolved_settings.hpp"
 
+#include <algorithm>
+
 #include <fmt/format.h>
 
 #include <sluice/detail/path.hpp>
@@ -155,6 +157,21 @@ PlacementSettings placement_settings(const Settings& settings) {
           settings.choice("placement.smt") == "never" ? pinning::Smt::never : pinning::Smt::last};
 }
 
+// What a stage says of itself holds. What is said of all holds for those that lead nowhere, and for outlets: there events
+// leave the pipeline.
+bool is_after_checkpoint(const Settings& settings, const Graph& graph, NodeIndex number,
+                         const std::vector<SettingValue>& values) {
+  const Node& node = graph.nodes[number];
+  if (node.kind == NodeKind::outlet) return settings.choice("outside.after") == "checkpoint";
+  if (node.kind != NodeKind::stage) return false;
+  const std::string own = "stage." + node.name + ".outside.after";
+  const bool says = std::any_of(values.begin(), values.end(),
+                                [&own](const SettingValue& value) { return value.key == own; });
+  const bool leads_on = std::any_of(graph.edges.begin(), graph.edges.end(),
+                                    [number](const Edge& edge) { return edge.from == number; });
+  return (says || !leads_on) && settings.choice("outside.after", node.name) == "checkpoint";
+}
+
 }  // namespace
 
 PipelineSettings resolve(const Settings& settings, const Graph& graph) {
@@ -162,6 +179,9 @@ PipelineSettings resolve(const Settings& settings, const Graph& graph) {
   PipelineSettings resolved;
   for (const Node& node : graph.nodes)
     resolved.nodes.push_back(stage_settings(settings, node));
+  const std::vector<SettingValue> values = settings.values();
+  for (const NodeIndex node : graph.nodes.indices())
+    resolved.nodes[node].after_checkpoint = is_after_checkpoint(settings, graph, node, values);
   resolved.host_wait = wait_settings(settings, {});
   resolved.restart = restart_settings(settings);
   resolved.placement = placement_settings(settings);

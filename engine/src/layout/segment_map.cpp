@@ -12,10 +12,21 @@ namespace {
 // The workers' entries begin behind the register, on a line of their own.
 constexpr std::size_t kEntriesOffset = round_up(sizeof(MasterRegister), 64);
 
+// And behind them what of each lane is released.
+std::size_t released_offset(const Layout& layout) noexcept {
+  return round_up(kEntriesOffset + layout.worker_count() * sizeof(WorkerEntry), 64);
+}
+
 }  // namespace
 
 std::size_t register_bytes(const Layout& layout) noexcept {
-  return kEntriesOffset + layout.worker_count() * sizeof(WorkerEntry);
+  return released_offset(layout) + layout.lanes.size() * sizeof(std::atomic<std::uint64_t>);
+}
+
+std::atomic<std::uint64_t>& SegmentMap::released(LaneIndex lane) const noexcept {
+  const std::size_t words = layout_.processes[kMasterProcess].extra + released_offset(layout_);
+  return process(kMasterProcess)
+      .at<std::atomic<std::uint64_t>>(words + lane.value() * sizeof(std::atomic<std::uint64_t>));
 }
 
 ipc::LaneMemory SegmentMap::lane(LaneIndex lane) const noexcept {

@@ -135,6 +135,8 @@ class SegmentMap {
   Requests& requests() const noexcept;      // Of the host.
   MasterRegister& master() const noexcept;  // Of the master, with the entries of the workers.
   WorkerEntry& entry(WorkerIndex worker) const noexcept;
+  // Of the master: what of a lane its consumer may read, if that has to wait for checkpoints (Wiring::gate_of).
+  std::atomic<std::uint64_t>& released(LaneIndex lane) const noexcept;
   // Not 0 once the process is shed; nullptr for those that never are, host and master.
   const std::atomic<std::uint32_t>* shed_word(ProcessIndex process) const noexcept;
 

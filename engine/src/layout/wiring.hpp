@@ -54,6 +54,11 @@ class Wiring : public SegmentMap {
     return settings(layout().worker(worker).node);
   }
   const std::filesystem::path& reports() const noexcept { return reports_; }
+  // What its consumer has to wait for: nothing of the lane is read that no checkpoint holds. nullptr: for nothing.
+  const std::atomic<std::uint64_t>* gate_of(LaneIndex lane) const noexcept {
+    const bool waits = settings(edge(layout().lanes[lane]).to).after_checkpoint;
+    return waits && !settings_.checkpoints.path.empty() ? &released(lane) : nullptr;
+  }
   // A later life can go on with it: in the file of its memory, or in its checkpoints.
   bool kept() const noexcept { return segment_.named() || !settings_.checkpoints.path.empty(); }
 

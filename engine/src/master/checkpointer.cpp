@@ -105,6 +105,15 @@ class Checkpointer {
                     options_of(wiring_));
   }
 
+  // What has waited for this checkpoint may be read.
+  void release() noexcept {
+    for (const LaneIndex lane : wiring_.lanes()) {
+      if (wiring_.gate_of(lane) == nullptr) continue;
+      // [lane.released] release: the checkpoint is published; pairs with LaneConsumer::hold_back().
+      wiring_.released(lane).store(shadow_.tail(lane), std::memory_order_release);
+    }
+  }
+
   void write() noexcept {
     CheckpointMessage message{.kind = Kind::written};
     try {
@@ -116,6 +125,7 @@ class Checkpointer {
           writer_->write(whole ? CheckpointKind::base : CheckpointKind::delta,
                          static_cast<std::uint64_t>(at_ns), whole ? shadow_.everything() : shadow_.changes());
       shadow_.saved();
+      release();
       message.number = written.number;
       message.bytes = written.bytes;
       message.raw_bytes = written.raw_bytes;
@@ -161,7 +171,7 @@ void run_checkpointer(const Wiring& wiring, int line, pid_t master) noexcept {
   if (::getppid() != master) ::_exit(1);
   set_process_name(kCheckpointerName);
   try {
-    wiring.segment().own_nothing();
+    // The master's region stays writable, for what is released.
     Checkpointer{wiring, line, master}.run();
   } catch (const std::exception& error) {
     CheckpointMessage message{.kind = Kind::failed};

@@ -170,6 +170,7 @@ void Checkpoints::on_written(const CheckpointMessage& message) {
   own.checkpoint_at_ns.store(message.at_ns, kRelaxed);
   own.checkpoint_bytes.store(message.bytes, kRelaxed);
   news_.checkpoint_written(message.number, message.bytes, message.raw_bytes, first);
+  wiring_.ring_all();  // Who waits for what is in it.
   patience_ = kPatience;
   failures_in_a_row_ = 0;
   const auto now = monotonic_now();

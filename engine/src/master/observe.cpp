@@ -19,8 +19,12 @@ bool input_waiting(const Wiring& wiring, WorkerIndex worker) noexcept {
   bool all_ended = true;
   for (const LaneIndex lane : lanes) {
     const ipc::LaneMemory memory = wiring.lane(lane);
-    if (memory.producer->tail.load(kRelaxed) != memory.consumer->head.load(kRelaxed)) return true;
-    all_ended = all_ended && memory.producer->ended.load(kRelaxed) != ipc::kGoesOn;
+    const std::uint64_t head = memory.consumer->head.load(kRelaxed);
+    const std::uint64_t tail = memory.producer->tail.load(kRelaxed);
+    const std::atomic<std::uint64_t>* released = wiring.gate_of(lane);
+    // What waits for a checkpoint is no input yet.
+    if (released == nullptr ? tail != head : std::min(tail, released->load(kRelaxed)) > head) return true;
+    all_ended = all_ended && tail == head && memory.producer->ended.load(kRelaxed) != ipc::kGoesOn;
   }
   return all_ended;  // It has its last word to say.
 }

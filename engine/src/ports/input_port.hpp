@@ -38,11 +38,12 @@ struct InLane {
   bool producer_is_shed() noexcept {
     // [entry.shed] acquire: all that it had published; pairs with ExitHandler::shed().
     return shed != nullptr && shed->load(std::memory_order_acquire) != 0 && lane.readable() == 0 &&
-           !lane.at_stop();
+           !lane.at_stop() && !lane.held_back();
   }
   // The host is dead, and everything that it had published is read.
   bool host_has_said_all(bool host_is_gone) noexcept {
-    return host_is_gone && from == kHostProcess && lane.readable() == 0 && !lane.at_stop();
+    return host_is_gone && from == kHostProcess && lane.readable() == 0 && !lane.at_stop() &&
+           !lane.held_back();
   }
 };
 

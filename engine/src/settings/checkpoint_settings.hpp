@@ -50,6 +50,21 @@ inline constexpr std::array kCheckpointSettings = {
             .trade_off =
                 "With `no` they cost less, and a power cut may leave none that is whole; the death of all "
                 "processes loses nothing either way."},
+    Setting{.key = "outside.after",
+            .type = SettingType::choice,
+            .scope = Scope::every_stage,
+            .fallback = "commit",
+            .choices = "commit|checkpoint",
+            .example = "checkpoint",
+            .meaning =
+                "What an event has to wait for before it leaves the pipeline: to be committed, or to be in a "
+                "checkpoint. Set for all, it holds for stages that lead nowhere and for outlets; a stage "
+                "that acts "
+                "outside and leads on has it set for itself.",
+            .trade_off =
+                "With `checkpoint` nothing outside is ever ahead of what can come back, whatever the "
+                "handlers do; each event waits for the next checkpoint, and lanes must hold what comes "
+                "meanwhile."},
 };
 
 }  // namespace sluice::detail

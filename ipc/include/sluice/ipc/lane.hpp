@@ -208,7 +208,11 @@ class LaneProducer {
 
 class LaneConsumer {
  public:
-  explicit LaneConsumer(const LaneMemory& memory) noexcept : memory_{memory} {
+  // `released`: a position of which nothing may be read before somebody else has moved it on; nullptr: what is published
+  // may be read.
+  explicit LaneConsumer(const LaneMemory& memory,
+                        const std::atomic<std::uint64_t>* released = nullptr) noexcept
+      : memory_{memory}, released_{released} {
     SLUICE_ASSERT(std::has_single_bit(memory.capacity_bytes));
     resume();
   }
@@ -240,6 +244,9 @@ class LaneConsumer {
   }
   void clear_stop() noexcept { stop_ = kNowhere; }
   bool at_stop() const noexcept { return stop_ == next_; }
+
+  // Something is published that may not be read yet, as the last look at the lane found.
+  bool held_back() const noexcept { return held_back_; }
 
   // The stream has ended and all of it is consumed, as the last look at the lane found; call when readable() is 0.
   bool at_end() const noexcept { return end_ == next_; }
@@ -276,17 +283,27 @@ class LaneConsumer {
     if (end_ != kNowhere && (tail != end_ || ended != kEnded)) return quarantine();
     if (ended == kEnded) end_ = tail;
     limit_ = tail;
+    if (released_ != nullptr) hold_back(tail);
     if (stop_ - next_ < limit_ - next_) limit_ = stop_;
     SLUICE_ASSERT(limit_ - next_ <= memory_.capacity_bytes);
+  }
+
+  void hold_back(std::uint64_t tail) noexcept {
+    // [lane.released] acquire: as the tail that it was made of; pairs with the store of who releases.
+    const std::uint64_t released = released_->load(std::memory_order_acquire);
+    held_back_ = released < tail;
+    if (held_back_) limit_ = released > next_ ? released : next_;
   }
 
   static constexpr std::uint64_t kNowhere = ~std::uint64_t{0};
 
   LaneMemory memory_;
+  const std::atomic<std::uint64_t>* released_;
   std::uint64_t next_ = 0;
   std::uint64_t limit_ = 0;
   std::uint64_t stop_ = kNowhere;
   std::uint64_t end_ = kNowhere;  // Where the stream ends, once that is seen.
+  bool held_back_ = false;
   bool corrupt_ = false;
 };
 
