@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "host/restore.hpp"
 
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
-#include <cstring>
 #include <ctime>
+#include <iterator>
+#include <map>
 #include <span>
 #include <string_view>
-#include <sys/mman.h>
 #include <unistd.h>
 #include <vector>
 
@@ -18,7 +19,6 @@
 #include <sluice/error.hpp>
 #include <sluice/ipc/segment_shape.hpp>
 #include <sluice/printable.hpp>
-#include <sluice/units.hpp>
 
 #include "checkpoint/checkpoint_store.hpp"
 #include "layout/image.hpp"
@@ -26,33 +26,6 @@
 
 namespace sluice::detail {
 namespace {
-
-// Of a checkpoint: private memory, of which only what is copied takes room.
-class Image {
- public:
-  // All of it.
-  explicit Image(const FoundCheckpoint& found) : Image{found.identity.segment_bytes} {
-    restore(found, bytes_);
-  }
-  ~Image() { ::munmap(bytes_.data(), bytes_.size()); }
-  Image(const Image&) = delete;
-  Image& operator=(const Image&) = delete;
-
-  std::span<std::byte> bytes() const noexcept { return bytes_; }
-
- private:
-  explicit Image(std::size_t bytes)
-      : bytes_{static_cast<std::byte*>(::mmap(nullptr, bytes, PROT_READ | PROT_WRITE,
-                                              MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0)),
-               bytes} {
-    if (bytes_.data() == MAP_FAILED) {
-      throw Error{{"restore a checkpoint", format_bytes(bytes) + " of addresses", errno_text(),
-                   "allow this user more memory (ulimit -v)"}};
-    }
-  }
-
-  std::span<std::byte> bytes_;
-};
 
 [[noreturn]] void refuse(const std::string& path, const std::string& why) {
   throw Error{
@@ -68,14 +41,48 @@ std::optional<FoundCheckpoint> find(const std::string& path, std::vector<std::st
   return std::move(search.found);
 }
 
-// Pages of zeros are there already.
-void copy_part(std::span<std::byte> to, const std::byte* from) {
-  static constexpr std::byte kZeros[kPageBytes]{};
-  for (std::size_t at = 0; at < to.size(); at += kPageBytes) {
-    const std::size_t bytes = std::min(kPageBytes, to.size() - at);
-    if (std::memcmp(from + at, kZeros, bytes) != 0) std::memcpy(to.data() + at, from + at, bytes);
-  }
+// The first bytes of it; the rest is read, and goes nowhere.
+std::vector<std::byte> front_of(const FoundCheckpoint& found, std::size_t bytes) {
+  std::vector<std::byte> front(std::min<std::size_t>(bytes, found.identity.segment_bytes));
+  restore(found, [&front](std::uint64_t offset, std::size_t wanted) -> CheckpointPlace {
+    if (offset >= front.size()) return {nullptr, wanted};
+    return {front.data() + offset, std::min<std::size_t>(wanted, front.size() - offset)};
+  });
+  return front;
 }
+
+std::string shape_in(const FoundCheckpoint& found) {
+  const std::size_t bytes = ImageMap::shape_bytes(front_of(found, ImageMap::kLengthBytes));
+  return ImageMap::read_shape(front_of(found, bytes)).value_or("");
+}
+
+// Where in the segment the bytes of an image belong.
+class Places {
+ public:
+  Places(const Wiring& wiring, const ImageMap& map) {
+    for (const ProcessIndex process : wiring.processes())
+      parts_.emplace(map.plain(process), wiring.segment().plain(process.value()));
+    for (const LaneIndex lane : wiring.lanes()) {
+      const ipc::LaneMemory memory = wiring.lane(lane);
+      parts_.emplace(map.ring(lane), std::span{memory.ring, memory.capacity_bytes});
+    }
+  }
+
+  CheckpointPlace operator()(std::uint64_t offset, std::size_t bytes) const {
+    const auto next = parts_.upper_bound(offset);
+    const std::size_t before_next =
+        next == parts_.end() ? bytes : std::min<std::size_t>(bytes, next->first - offset);
+    // The shape in front, and what fills the last page of a part.
+    if (next == parts_.begin()) return {nullptr, before_next};
+    const auto& [begin, part] = *std::prev(next);
+    const std::size_t at = offset - begin;
+    if (at >= part.size()) return {nullptr, before_next};
+    return {part.data() + at, std::min(bytes, part.size() - at)};
+  }
+
+ private:
+  std::map<std::uint64_t, std::span<std::byte>> parts_;
+};
 
 std::string local_time(std::uint64_t ns) {
   const auto seconds = static_cast<std::time_t>(ns / 1'000'000'000);
@@ -100,7 +107,7 @@ std::function<std::optional<std::string>()> kept_shape(const Settings& settings)
     if (checkpoints.empty()) return std::nullopt;
     std::vector<std::string> passed_over;
     const auto found = find(checkpoints, passed_over);
-    return found ? ImageMap::read_shape(Image{*found}.bytes()) : std::nullopt;
+    return found ? std::optional{shape_in(*found)} : std::nullopt;
   };
 }
 
@@ -111,23 +118,18 @@ std::optional<std::string> restore_checkpoint(const Wiring& wiring) {
   if (!found) return std::nullopt;
   if (found->identity.pipeline != wiring.graph().name)
     refuse(path, fmt::format("they are of the pipeline '{}'", printable(found->identity.pipeline)));
-  const Image image{*found};
   const std::string shape = checkpoint_shape(wiring.graph(), wiring.layout(), wiring.settings());
-  const std::string difference =
-      ipc::shape_difference(ImageMap::read_shape(image.bytes()).value_or("nothing: known"), shape);
+  const std::string difference = ipc::shape_difference(shape_in(*found), shape);
   if (!difference.empty()) {
     refuse(path, fmt::format("they were made by Sluice {} of a pipeline of another shape: {}",
                              printable(found->identity.version), difference));
   }
   const ImageMap map{wiring.layout(), shape};
-  if (map.bytes() != image.bytes().size()) refuse(path, "they are of another size than their shape");
-  for (const ProcessIndex process : wiring.processes())
-    copy_part(wiring.segment().plain(process.value()), image.bytes().data() + map.plain(process));
+  if (map.bytes() != found->identity.segment_bytes) refuse(path, "they are of another size than their shape");
+  restore(*found, Places{wiring, map});
   for (const LaneIndex lane : wiring.lanes()) {
-    const ipc::LaneMemory memory = wiring.lane(lane);
-    copy_part({memory.ring, memory.capacity_bytes}, image.bytes().data() + map.ring(lane));
     // relaxed: before the first fork. All that it holds is in a checkpoint.
-    wiring.released(lane).store(memory.producer->tail.load(std::memory_order_relaxed),
+    wiring.released(lane).store(wiring.lane(lane).producer->tail.load(std::memory_order_relaxed),
                                 std::memory_order_relaxed);
   }
   std::string text =

@@ -4,6 +4,7 @@
 // made by one life is that of another.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -41,13 +42,19 @@ class ImageMap {
     std::memcpy(image.data(), &bytes, sizeof(bytes));
     std::memcpy(image.data() + sizeof(bytes), shape.data(), shape.size());
   }
-  // Nothing if it is no image.
-  static std::optional<std::string> read_shape(std::span<const std::byte> image) {
+  static constexpr std::size_t kLengthBytes = sizeof(std::uint64_t);
+  // What of an image's front holds the shape, as its first bytes say; not to be trusted.
+  static std::size_t shape_bytes(std::span<const std::byte> length) noexcept {
+    constexpr std::uint64_t kMost = std::uint64_t{64} << 20U;
     std::uint64_t bytes = 0;
-    if (image.size() < sizeof(bytes)) return std::nullopt;
-    std::memcpy(&bytes, image.data(), sizeof(bytes));
-    if (bytes > image.size() - sizeof(bytes)) return std::nullopt;
-    return std::string{reinterpret_cast<const char*>(image.data()) + sizeof(bytes), bytes};
+    if (length.size() >= kLengthBytes) std::memcpy(&bytes, length.data(), kLengthBytes);
+    return kLengthBytes + std::min(bytes, kMost);
+  }
+  // Nothing if it is no front of an image.
+  static std::optional<std::string> read_shape(std::span<const std::byte> front) {
+    if (front.size() < kLengthBytes || shape_bytes(front) > front.size()) return std::nullopt;
+    return std::string{reinterpret_cast<const char*>(front.data()) + kLengthBytes,
+                       shape_bytes(front) - kLengthBytes};
   }
 
  private:
