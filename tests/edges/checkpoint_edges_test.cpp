@@ -6,6 +6,7 @@
 #include <sys/prctl.h>
 #include <sys/stat.h>
 
+#include "checkpoint/written_files.hpp"
 #include "errors.hpp"
 #include "pipelines.hpp"
 #include "processes.hpp"
@@ -328,6 +329,27 @@ TEST_F(Checkpoint, IsAskedForByWhatWaitsForOneAndRefusedWhereNoneIsMade) {
   Engine engine{counting(), settings({"outside.after=checkpoint"})};
   engine.start();
   push_and_pull(engine, 1000);
+}
+
+// What its workers have written into files is on the disk before a checkpoint is that knows of it.
+TEST(WrittenFiles, AreFoundByWhatTheWorkersHaveOpen) {
+  std::string name = (fs::temp_directory_path() / "sluice-written-XXXXXX").string();
+  const Descriptor made{::mkstemp(name.data())};
+  const pid_t child = ::fork();
+  if (child == 0) {
+    ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+    while (true)
+      ::pause();
+  }
+  WrittenFiles files;
+  files.bring_to_disk({child});
+  EXPECT_GE(files.file_systems(), 1U);
+  const std::size_t seen = files.file_systems();
+  files.bring_to_disk({child, 0});  // One without a process: everything, then.
+  EXPECT_EQ(files.file_systems(), seen);
+  ::kill(child, SIGKILL);
+  ::waitpid(child, nullptr, 0);
+  fs::remove(name);
 }
 
 }  // namespace

@@ -43,7 +43,9 @@ std::filesystem::path reports_directory(const std::string& pipeline, const Setti
   const std::string path = settings.text("report.path");
   if (path != "auto" && !path.empty()) return absolute_path(path);
   // What outlives its processes has its dead letters where its next processes find them.
-  if (!segment_path.empty()) return absolute_path(segment_path + ".reports");
+  for (const std::string& kept : {segment_path, settings.text("checkpoint.path")}) {
+    if (!kept.empty()) return absolute_path(kept + ".reports");
+  }
   const auto now = std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
   return absolute_path("sluice-reports") / fmt::format("{}-{:%Y%m%dT%H%M%S}-{}", pipeline,
                                                        fmt::gmtime(std::chrono::system_clock::to_time_t(now)),

@@ -13,11 +13,14 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
+#include <utility>
+#include <vector>
 
 #include <sluice/detail/process_name.hpp>
 
 #include "checkpoint/checkpoint_store.hpp"
 #include "checkpoint/shadow.hpp"
+#include "checkpoint/written_files.hpp"
 #include "layout/shape.hpp"
 
 namespace sluice::detail {
@@ -105,6 +108,23 @@ class Checkpointer {
                     options_of(wiring_));
   }
 
+  // 0 for those whose files nobody has any more: without a process, and once for those that have come to their end since.
+  std::vector<pid_t> worker_pids() {
+    std::vector<pid_t> pids;
+    std::size_t done = 0;
+    for (const WorkerIndex worker : wiring_.workers()) {
+      const WorkerEntry& entry = wiring_.entry(worker);
+      // relaxed: whoever it is, its files are looked at.
+      if (entry.done.load(std::memory_order_relaxed) != 0) {
+        ++done;
+      } else {
+        pids.push_back(entry.pid.load(std::memory_order_relaxed));
+      }
+    }
+    if (std::exchange(done_, done) != done) pids.push_back(0);
+    return pids;
+  }
+
   // What has waited for this checkpoint may be read.
   void release() noexcept {
     for (const LaneIndex lane : wiring_.lanes()) {
@@ -120,6 +140,7 @@ class Checkpointer {
       const std::int64_t at_ns = std::chrono::nanoseconds{at_.time_since_epoch()}.count();
       // The directory may be another one since the last failure.
       if (!writer_) open_writer();
+      if (wiring_.settings().checkpoints.sync) files_.bring_to_disk(worker_pids());
       const bool whole = writer_->wants_base();
       const WrittenCheckpoint written =
           writer_->write(whole ? CheckpointKind::base : CheckpointKind::delta,
@@ -143,6 +164,8 @@ class Checkpointer {
   pid_t master_;
   Shadow shadow_;
   std::optional<CheckpointWriter> writer_;
+  WrittenFiles files_;
+  std::size_t done_ = 0;  // Workers.
   int nice_to_copy_;
   std::chrono::system_clock::time_point at_;
 };

@@ -215,9 +215,8 @@ inline constexpr std::array kCareSettings = {
         .example = "/var/lib/market/reports",
         .meaning =
             "Directory for dead letters and reports of deaths, made when there is something to put there. "
-            "`auto` is sluice-reports/NAME-TIME-PID in the current directory, or with a segment.path that "
-            "path "
-            "with .reports behind it.",
+            "`auto` is sluice-reports/NAME-TIME-PID in the current directory, or with a segment.path or a "
+            "checkpoint.path that path with .reports behind it.",
         .trade_off = "A directory of your own keeps the reports where you look for them, those of several "
                      "runs as well. It "
                      "must be one that nobody else may write: what is in it holds events."},
