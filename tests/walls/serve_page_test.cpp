@@ -82,9 +82,9 @@ TEST_F(ServePage, GivesHostileTextsAsTextsOfJson) {
   ServeCommand serve = serving();
   ASSERT_TRUE(serve.serves()) << serve.said();
   HttpConnection live{serve.port(), request_for("/live")};
-  EXPECT_THAT(
-      live.read_until("\"settings\":["),
-      AllOf(HasSubstr("\"name\":\"</script>\\u000a\\u000aevent: x\\u000d\\\"<img"), Not(HasSubstr("\nevent: x"))));
+  EXPECT_THAT(live.read_until("\"settings\":["),
+              AllOf(HasSubstr("\"name\":\"</script>\\u000a\\u000aevent: x\\u000d\\\"<img"),
+                    Not(HasSubstr("\nevent: x"))));
   engine.stop();
 }
 
@@ -152,6 +152,17 @@ TEST_F(ServePage, HasSixteenLiveClientsAtMostAndTakesAnotherOnceOneHasGone) {
     HttpConnection next{serve.port(), request_for("/live")};
     return next.read_until("\r\n\r\n").find(" 200 ") != std::string::npos;
   }));
+}
+
+TEST_F(ServePage, AnswersWhoAsksThoughManyConnectAndSayNothing) {
+  ServeCommand serve = serving();
+  ASSERT_TRUE(serve.serves()) << serve.said();
+  std::vector<std::unique_ptr<HttpConnection>> silent;
+  constexpr int kMoreThanTheServerTakes = 600;
+  for (int i = 0; i < kMoreThanTheServerTakes; ++i)
+    silent.push_back(std::make_unique<HttpConnection>(serve.port(), "GET"));
+  EXPECT_THAT(ask_port(serve.port(), request_for("/")), HasSubstr(" 200 "));
+  EXPECT_TRUE(silent.front()->is_cut_off());
 }
 
 TEST_F(ServePage, DropsAReaderThatStopsAndOthersDoNotNotice) {

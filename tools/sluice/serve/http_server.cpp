@@ -10,6 +10,7 @@
 #include <sys/socket.h>
 #include <tuple>
 #include <utility>
+#include <vector>
 
 #include <sluice/detail/clock.hpp>
 #include <sluice/error.hpp>
@@ -33,6 +34,7 @@ struct LiveClient {
 struct Serving {
   HttpServer::Answer answer;
   std::set<LiveClient*> live;
+  std::vector<MHD_Connection*> silent;  // That ask for nothing at the moment, the oldest first.
 };
 
 namespace {
@@ -140,8 +142,10 @@ HttpAnswer answer_to(const HttpServer::Answer& answer, std::size_t live, MHD_Con
 
 MHD_Result handle(void* of, MHD_Connection* connection, const char* path, const char* method, const char*,
                   const char*, std::size_t* bytes, void** state) {
+  auto& serving = *static_cast<Serving*>(of);
   // The first call has the head alone, the others what there is of a body, which is not looked at.
   if (*state == nullptr) {
+    std::erase(serving.silent, connection);
     *state = connection;
     return MHD_YES;
   }
@@ -149,13 +153,47 @@ MHD_Result handle(void* of, MHD_Connection* connection, const char* path, const 
     *bytes = 0;
     return MHD_YES;
   }
-  auto& serving = *static_cast<Serving*>(of);
   try {
     return respond(serving.live, connection,
                    answer_to(serving.answer, serving.live.size(), connection, path, method));
   } catch (const std::exception&) {
     return MHD_NO;  // Out of memory: the connection is closed.
   }
+}
+
+void follow(void* of, MHD_Connection* connection, void**, MHD_ConnectionNotificationCode what) {
+  auto& silent = static_cast<Serving*>(of)->silent;
+  std::erase(silent, connection);
+  if (what == MHD_CONNECTION_NOTIFY_STARTED) silent.push_back(connection);
+}
+
+void completed(void* of, MHD_Connection* connection, void**, MHD_RequestTerminationCode) {
+  static_cast<Serving*>(of)->silent.push_back(connection);
+}
+
+// One that does not read, or a byte now and then, takes a place from others: the library finds its socket closed. What it
+// has not taken is thrown away: the kernel keeps nothing for it.
+void drop_slow(const std::set<LiveClient*>& live) {
+  constexpr std::chrono::seconds kPatience{5};
+  const nanoseconds now = detail::monotonic_now();
+  for (const LiveClient* client : live) {
+    if (client->waits || now - client->since <= kPatience) continue;
+    const linger none{1, 0};
+    const int socket = socket_of(client->connection);
+    std::ignore = ::setsockopt(socket, SOL_SOCKET, SO_LINGER, &none, sizeof(none));
+    std::ignore = ::shutdown(socket, SHUT_RDWR);
+  }
+}
+
+// Those that connect and say nothing make room for who comes with a question.
+void drop_silent(std::vector<MHD_Connection*>& silent) {
+  constexpr std::size_t kMostSilent = 128;
+  if (silent.size() <= kMostSilent) return;
+  const auto kept = silent.end() - kMostSilent;
+  std::for_each(silent.begin(), kept, [](MHD_Connection* connection) {
+    std::ignore = ::shutdown(socket_of(connection), SHUT_RDWR);
+  });
+  silent.erase(silent.begin(), kept);
 }
 
 }  // namespace
@@ -170,10 +208,11 @@ HttpServer::HttpServer(const Listener& listener, Answer answer) : parts_{std::ma
   constexpr unsigned kMostConnections = 256;
   constexpr unsigned kMostSeconds = 10;
   parts_->serving.answer = std::move(answer);
-  parts_->daemon = MHD_start_daemon(MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME, 0, nullptr, nullptr, &handle,
-                                    &parts_->serving, MHD_OPTION_LISTEN_SOCKET, listener.descriptor(),
-                                    MHD_OPTION_CONNECTION_LIMIT, kMostConnections,
-                                    MHD_OPTION_CONNECTION_TIMEOUT, kMostSeconds, MHD_OPTION_END);
+  parts_->daemon = MHD_start_daemon(
+      MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME, 0, nullptr, nullptr, &handle, &parts_->serving,
+      MHD_OPTION_LISTEN_SOCKET, listener.descriptor(), MHD_OPTION_CONNECTION_LIMIT, kMostConnections,
+      MHD_OPTION_CONNECTION_TIMEOUT, kMostSeconds, MHD_OPTION_NOTIFY_CONNECTION, &follow, &parts_->serving,
+      MHD_OPTION_NOTIFY_COMPLETED, &completed, &parts_->serving, MHD_OPTION_END);
   const MHD_DaemonInfo* info =
       parts_->daemon == nullptr ? nullptr : MHD_get_daemon_info(parts_->daemon, MHD_DAEMON_INFO_EPOLL_FD);
   if (info == nullptr) {
@@ -197,17 +236,8 @@ void HttpServer::run_once(std::chrono::milliseconds most) {
   pollfd entry{parts_->epoll, POLLIN, 0};
   std::ignore = ::poll(&entry, 1, static_cast<int>(std::min(milliseconds, limit)));
   std::ignore = MHD_run(parts_->daemon);
-  // One that does not read, or a byte now and then, takes a place from others: the library finds its socket closed.
-  constexpr std::chrono::seconds kPatience{5};
-  const nanoseconds now = detail::monotonic_now();
-  for (const LiveClient* client : parts_->serving.live) {
-    if (client->waits || now - client->since <= kPatience) continue;
-    // What it has not taken is thrown away: the kernel keeps nothing for it.
-    const linger none{1, 0};
-    const int socket = socket_of(client->connection);
-    std::ignore = ::setsockopt(socket, SOL_SOCKET, SO_LINGER, &none, sizeof(none));
-    std::ignore = ::shutdown(socket, SHUT_RDWR);
-  }
+  drop_slow(parts_->serving.live);
+  drop_silent(parts_->serving.silent);
 }
 
 std::size_t HttpServer::live_clients() const noexcept {

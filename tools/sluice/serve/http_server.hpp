@@ -2,7 +2,8 @@
 // Answers GET and HEAD by HTTP, in the calling thread. What is said to whom is the caller's.
 //
 // libmicrohttpd reads and writes; it has no thread, and no client can hold up another: requests have no body that is
-// kept, connections are bounded in number and in time. An answer may go on for as long as its client reads: a live client.
+// kept, connections are bounded in number and in time, and of those that ask for nothing the oldest are closed when they
+// become many. An answer may go on for as long as its client reads: a live client.
 // These have a bound of their own, and one that has taken nothing for some seconds is dropped.
 #pragma once
 

@@ -103,12 +103,16 @@ void LiveFeed::make_stats(nanoseconds now) {
     return std::none_of(live.begin(), live.end(),
                         [&](const LivePipeline& each) { return each.name == known.first; });
   });
-  JsonParts missing;
-  for (const std::string& name : watched_.missing())
-    missing.add(json_text(name));
+  const auto texts = [](const std::vector<std::string>& list) {
+    JsonParts json;
+    for (const std::string& text : list)
+      json.add(json_text(text));
+    return json.array();
+  };
   JsonParts json;
   json.member("pipelines", pipelines.array());
-  json.member("missing", missing.array());
+  json.member("missing", texts(watched_.missing()));
+  json.member("refusals", texts(watched_.refusals()));
   json.member("nodes", nodes_);
   stats_ = json.object();
   ++stats_number_;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What live pages are told, as server-sent events: the pipelines once a second, and at once when something has happened.
 //
-//     event: stats     {"pipelines":[{"name":"market","stats":{...}}],"missing":["words"],"nodes":[...]}
+//     event: stats     {"pipelines":[{"name":"market","stats":{...}}],"missing":["words"],"refusals":[],"nodes":[...]}
 //     event: reports   [{"pipeline":"market","line":"..."}]   lines of deaths.jsonl, each once
 //     event: letters   [{"pipeline":"market","path":"...","count":3,"letters":[...],"error":""}]
 //

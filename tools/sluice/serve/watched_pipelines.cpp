@@ -107,13 +107,15 @@ WatchedPipelines::Watched* WatchedPipelines::attached(const std::string& socket)
   if (!lives) return nullptr;
   try {
     return &watched_.emplace(socket, Watched{Observer::attach(socket)}).first->second;
-  } catch (const Error&) {
+  } catch (const Error& refusal) {
+    refusals_.emplace_back(refusal.what());
     return nullptr;
   }
 }
 
 std::vector<WatchedPipelines::Watched*> WatchedPipelines::present() {
   std::vector<Watched*> seen;
+  refusals_.clear();
   const std::vector<std::string> now = sockets();
   std::erase_if(watched_, [&](const auto& known) {
     return std::find(now.begin(), now.end(), known.first) == now.end();

@@ -40,6 +40,8 @@ class WatchedPipelines {
   bool glance();
   // Of those that were named, which ones do not run.
   const std::vector<std::string>& missing() const noexcept { return missing_; }
+  // Why those that live and are not told of cannot be looked at: another version runs them.
+  const std::vector<std::string>& refusals() const noexcept { return refusals_; }
 
  private:
   // By their sockets.
@@ -67,6 +69,7 @@ class WatchedPipelines {
 
   std::vector<std::string> names_;
   std::vector<std::string> missing_;
+  std::vector<std::string> refusals_;
   std::map<std::string, Watched> watched_;
 };
 

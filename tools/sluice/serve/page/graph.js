@@ -214,7 +214,8 @@ class Graph {
     const group = draw('g', {transform: `translate(${node.x} ${node.y})`});
     const box = draw('rect', {width: node.width, height: node.height, rx: node.stage === null ? 12 : 3,
       class: node.stage === null ? 'box end' : 'box'});
-    const longest = node.stage === null ? 12 : 16;
+    // Beside its name a stage has "20 of 20".
+    const longest = node.stage === null ? 12 : 17 - 2 * String(node.stage.workers.length).length;
     const name = plain(node.name);
     const short = name.length > longest ? name.slice(0, longest - 1) + '…' : name;
     group.append(box, draw('title', {}, `${node.kind} ${node.name}`));
@@ -259,9 +260,11 @@ class Graph {
     });
     const deaths = sumOf(stage.workers, (worker) => worker.restarts);
     const letters = sumOf(stage.workers, (worker) => worker.dead_letters);
-    const foot = [narrow ? 'bottleneck' : '', deaths > 0 ? `${countText(deaths)} replaced` : '',
-      letters > 0 ? `${countText(letters)} dead letters` : ''].filter((word) => word !== '');
-    setText(parts.foot, foot.join(' · ') || (stage.source ? 'source' : ''));
+    const foot = [narrow ? 'bottleneck' : '', letters > 0 ? `${countText(letters)} letters` : '',
+      deaths > 0 ? `${countText(deaths)} deaths` : ''].filter((word) => word !== '');
+    // What there is no room for stands in the table.
+    while (foot.join(', ').length > 27) foot.pop();
+    setText(parts.foot, foot.join(', ') || (stage.source ? 'source' : ''));
     setAttributes(parts.foot, {class: narrow || letters > 0 || gone > 0 ? 'alarm' : 'quiet'});
   }
 }

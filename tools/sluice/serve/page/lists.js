@@ -42,21 +42,28 @@ function moreOf(event) {
   return facts.join('\n') + (frames === '' ? '' : '\n' + frames);
 }
 
-// A line, and where there is more to say a part that opens.
-function makeItem(time, worker, text, more) {
+// A line, and where there is more to say a part that opens. fresh: it has come while the page was open.
+function makeItem(time, worker, text, more, fresh = false) {
   const line = [make('span', {class: 'mono quiet'}, time), ' ', make('span', {class: 'worker mono'}, worker), ' ' + plain(text)];
-  if (more === '') return make('li', {class: 'new'}, ...line);
+  const item = make('li', fresh ? {class: 'new'} : {});
+  if (more === '') {
+    item.append(...line);
+    return item;
+  }
   const lines = make('pre', {tabindex: '0'});
   // Each line is plain already; what parts them is ours.
   lines.textContent = more;
-  return make('li', {class: 'new'}, make('details', {}, make('summary', {}, ...line), lines));
+  item.append(make('details', {}, make('summary', {}, ...line), lines));
+  return item;
 }
 
 function updateEvents(events) {
   byId('no-events').hidden = events.length > 0;
-  byId('events').hidden = events.length === 0;
-  keep(byId('events'), events.slice(0, 200), (event) => event.key,
-    (event) => makeItem(CLOCK(event.time), event.report?.worker ?? '', eventText(event), moreOf(event)), () => {});
+  const list = byId('events');
+  const fresh = list.kept !== undefined;
+  list.hidden = events.length === 0;
+  keep(list, events.slice(0, 200), (event) => event.key,
+    (event) => makeItem(CLOCK(event.time), event.report?.worker ?? '', eventText(event), moreOf(event), fresh), () => {});
 }
 
 // For those who hear the page: the newest, not more often than they can listen.

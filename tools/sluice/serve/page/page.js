@@ -4,6 +4,7 @@
 const state = {
   pipelines: new Map(),  // By name: {stats, history, rates, letters, gone}.
   missing: [],
+  refusals: [],
   nodes: [],
   chosen: decodeURIComponent(location.hash.slice(1)),
   paused: false,
@@ -21,6 +22,7 @@ function pipelineOf(name) {
 
 function takeStats(told) {
   state.missing = told.missing;
+  state.refusals = told.refusals;
   state.nodes = told.nodes;
   for (const each of state.pipelines.values()) each.gone = true;
   for (const {name, stats} of told.pipelines) {
@@ -67,10 +69,15 @@ function showCounts(stats, gone) {
     ['dead letters', stats.dead_letters, stats.dead_letters > 0], ['problems reported', stats.problems, stats.problems > 0],
     ['reports lost', stats.reports_lost, stats.reports_lost > 0],
     ['observers refused', stats.observers_refused, stats.observers_refused > 0]];
+  if (stats.checkpoints) {
+    const {written, failures, last} = stats.checkpoints;
+    counts.push([last === null ? 'checkpoints' : `checkpoints, the last at ${last.slice(11, 19)}`, written, false],
+      ['checkpoints failed', failures, failures > 0]);
+  }
   if (stats.pages_looked_at > 0)
     counts.push([`of ${countText(stats.pages_looked_at)} pages on another node`, stats.pages_elsewhere, false]);
   if (gone) counts.push(['it does not run any more: these are its last numbers', '', true]);
-  keep(byId('counts'), counts, (count) => count[0], () => make('li'), (node, [name, count, alarm]) => {
+  keep(byId('counts'), counts, (count) => count[0].split(',')[0], () => make('li'), (node, [name, count, alarm]) => {
     setText(node, count === '' ? name : `${countText(count)} ${name}`);
     setAttributes(node, {class: alarm ? 'alarm' : ''});
   });
@@ -93,10 +100,11 @@ function show() {
     state.chosen = names.find((name) => !state.pipelines.get(name).gone) ?? names[0] ?? state.chosen;
   }
   const pipeline = state.pipelines.get(state.chosen);
-  const any = pipeline?.stats ? true : false;
+  const any = Boolean(pipeline?.stats);
   byId('nothing').hidden = any;
   byId('pipeline').hidden = !any;
   showPipelines(names);
+  keep(byId('refusals'), state.refusals, (text) => text, (text) => make('p', {}, text), () => {});
   if (!any) return showNothing();
   const stats = pipeline.stats;
   const events = pipeline.history.shown(stats.pipeline);

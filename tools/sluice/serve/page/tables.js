@@ -129,6 +129,19 @@ function updateSettings(stats) {
     (node, setting) => updateRow(node, cells(setting)));
 }
 
+// "parse/0-3" for workers of one stage that follow each other.
+function shortNames(names) {
+  const runs = [];
+  for (const name of names) {
+    const slash = name.lastIndexOf('/');
+    const [stage, replica] = [name.slice(0, slash), Number(name.slice(slash + 1))];
+    const last = runs.at(-1);
+    if (last?.stage === stage && last.to + 1 === replica) last.to = replica;
+    else runs.push({stage, from: replica, to: replica});
+  }
+  return runs.map((run) => `${run.stage}/${run.from}${run.to > run.from ? '-' + run.to : ''}`).join(', ');
+}
+
 // Places that are the same stand together, in the node where they begin; units that are nobody's are said, too.
 function updatePlaces(stats, nodes) {
   const names = new Map();
@@ -146,12 +159,12 @@ function updatePlaces(stats, nodes) {
     const here = places.filter((each) => units.has(each.units[0])).sort((a, b) => a.units[0] - b.units[0]);
     const taken = new Set(places.flatMap((each) => each.units));
     const free = [...units].filter((unit) => !taken.has(unit));
-    const lines = here.map((each) => line('PU ' + each.place, each.workers.join(', ')));
+    const lines = here.map((each) => line('PU ' + each.place, shortNames(each.workers)));
     if (free.length > 0) lines.push(line('no worker', `on ${free.length} of ${units.size} units`));
     return make('div', {class: 'node'}, make('div', {class: 'quiet'}, `node ${node.node}, units ${node.units}`),
       make('ul', {class: 'units'}, ...lines));
   });
   parent.replaceChildren(make('div', {class: 'nodes'}, ...boxes));
   const none = places.filter((each) => each.units.length === 0).flatMap((each) => each.workers);
-  if (none.length > 0) parent.append(make('p', {class: 'quiet'}, 'Without a place: ' + none.join(', ')));
+  if (none.length > 0) parent.append(make('p', {class: 'quiet'}, 'Without a place: ' + shortNames(none)));
 }
