@@ -76,8 +76,7 @@ LiveText LiveFeed::reader() {
 bool LiveFeed::look() {
   const nanoseconds now = detail::monotonic_now();
   if (watched_.glance()) stats_due_ = true;
-  const nanoseconds age = now - stats_made_;
-  const bool made = age >= kEvery || (stats_due_ && age >= kLeastPause);
+  const bool made = now - whole_made_ >= kEvery || (stats_due_ && now - stats_made_ >= kLeastPause);
   if (made) make_stats(now);
   return read_reports() || made;
 }
@@ -85,7 +84,9 @@ bool LiveFeed::look() {
 void LiveFeed::make_stats(nanoseconds now) {
   stats_made_ = now;
   stats_due_ = false;
-  const std::vector<LivePipeline> live = watched_.live();
+  const bool whole = now - whole_made_ >= kEvery;
+  if (whole) whole_made_ = now;
+  const std::vector<LivePipeline> live = watched_.live(whole);
   JsonParts pipelines;
   JsonParts letters;
   for (const LivePipeline& each : live) {

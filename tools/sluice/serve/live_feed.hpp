@@ -59,6 +59,7 @@ class LiveFeed {
   std::string stats_;
   std::uint64_t stats_number_ = 0;
   std::chrono::nanoseconds stats_made_{0};
+  std::chrono::nanoseconds whole_made_{0};  // With what costs more.
   bool stats_due_ = false;
   std::string letters_;
   std::uint64_t letters_number_ = 0;

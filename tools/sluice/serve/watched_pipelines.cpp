@@ -32,6 +32,17 @@ std::optional<std::uint64_t> anonymous_bytes(int pid) {
   return (resident - std::min(resident, shared)) * static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
 }
 
+// Of those whose processes are the same.
+void keep_usage(const Stats& before, Stats& now) {
+  for (std::size_t s = 0; s < now.stages.size() && s < before.stages.size(); ++s) {
+    std::vector<WorkerStats>& workers = now.stages[s].workers;
+    const std::vector<WorkerStats>& old = before.stages[s].workers;
+    for (std::size_t w = 0; w < workers.size() && w < old.size(); ++w) {
+      if (workers[w].incarnation == old[w].incarnation) workers[w].usage = old[w].usage;
+    }
+  }
+}
+
 // What bottlenecks are judged over, at least; and how far the looks that are kept for it lie apart.
 constexpr std::chrono::seconds kWindow{10};
 constexpr std::chrono::seconds kBetweenLooks{1};
@@ -64,13 +75,21 @@ Exposed WatchedPipelines::exposed(Watched& watched) {
   return each;
 }
 
-LivePipeline WatchedPipelines::live_of(Watched& watched) {
-  const Snapshot snapshot = watched.observer.snapshot();
+LivePipeline WatchedPipelines::live_of(Watched& watched, bool whole) {
+  Snapshot& snapshot = watched.last;
+  const Stats before = std::move(snapshot.stats);
+  whole = whole || before.stages.empty();
+  if (whole) {
+    snapshot = watched.observer.snapshot();
+  } else {
+    snapshot.stats = watched.observer.stats();
+  }
   const auto now = detail::monotonic_now();
   watched.rates.look(snapshot.stats, now);
-  const Stats before = judged_against(watched, snapshot.stats, now);
+  if (!whole) keep_usage(before, snapshot.stats);
+  const Stats since = judged_against(watched, snapshot.stats, now);
   return {snapshot.stats.pipeline,
-          detail::to_json(snapshot, before, watched.rates, watched.observer.settings(), now),
+          detail::to_json(snapshot, since, watched.rates, watched.observer.settings(), now),
           snapshot.stats.reports, snapshot.stats.dead_letters()};
 }
 
@@ -153,12 +172,12 @@ std::vector<Exposed> WatchedPipelines::look() {
   return seen;
 }
 
-std::vector<LivePipeline> WatchedPipelines::live() {
+std::vector<LivePipeline> WatchedPipelines::live(bool whole) {
   const std::vector<Watched*> watched = present();
   std::vector<LivePipeline> seen;
   seen.reserve(watched.size());
   for (Watched* each : watched)
-    seen.push_back(live_of(*each));
+    seen.push_back(live_of(*each, whole));
   tell_apart(seen, watched);
   return seen;
 }

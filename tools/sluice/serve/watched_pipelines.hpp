@@ -33,8 +33,9 @@ class WatchedPipelines {
 
   // What runs now. Does not wait for a pipeline whose master does not answer.
   std::vector<Exposed> look();
-  // The same for live pages, with all that can be told of each; bottlenecks are judged as for look().
-  std::vector<LivePipeline> live();
+  // The same for live pages, with all that can be told of each; bottlenecks are judged as for look(). What costs more,
+  // lanes and what the kernel says of processes, is as it was at the last call with `whole`, if this is none.
+  std::vector<LivePipeline> live(bool whole);
   // Looks at those that were there, for the rates: some dozen times a second while there are live pages. Makes no system
   // call. Whether a process has died or come, a letter was written, or a pipeline is over.
   bool glance();
@@ -55,9 +56,10 @@ class WatchedPipelines {
     std::vector<Look> looks{};  // The oldest first; of those before the window of bottlenecks, one.
     detail::Rates rates{std::chrono::seconds{2}};  // So that two looks that live() takes are in it.
     std::uint64_t happened = 0;                    // Counts what glance() tells of.
+    Snapshot last{};
   };
   static Exposed exposed(Watched& watched);
-  static LivePipeline live_of(Watched& watched);
+  static LivePipeline live_of(Watched& watched, bool whole);
   // What bottlenecks are judged against; keeps `stats` for later.
   static Stats judged_against(Watched& watched, const Stats& stats, std::chrono::nanoseconds now);
   // Those that are there now; the others are missing().
