@@ -158,8 +158,9 @@ TEST_F(ServePage, AnswersWhoAsksThoughManyConnectAndSayNothing) {
   ServeCommand serve = serving();
   ASSERT_TRUE(serve.serves()) << serve.said();
   std::vector<std::unique_ptr<HttpConnection>> silent;
-  constexpr int kMoreThanTheServerTakes = 600;
-  for (int i = 0; i < kMoreThanTheServerTakes; ++i)
+  constexpr std::size_t kMoreThanTheServerTakes = 600;
+  silent.reserve(kMoreThanTheServerTakes);
+  for (std::size_t i = 0; i < kMoreThanTheServerTakes; ++i)
     silent.push_back(std::make_unique<HttpConnection>(serve.port(), "GET"));
   EXPECT_THAT(ask_port(serve.port(), request_for("/")), HasSubstr(" 200 "));
   EXPECT_TRUE(silent.front()->is_cut_off());
