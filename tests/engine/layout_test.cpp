@@ -62,6 +62,11 @@ TEST(Layouts, WithPartsThatOverlapAreFound) {
 TEST(Layouts, WithPartsBeyondTheirRegionAreFound) {
   EXPECT_EQ(fault_after([](Layout& layout) { layout.processes[kSplit].state_bytes += 4096; }),
             "the state of split/0 reaches beyond its end");
+  // What of each lane is released stands behind the register.
+  EXPECT_EQ(fault_after([](Layout& layout) {
+              layout.processes[kMasterProcess].plain_bytes -= layout.lanes.size() * sizeof(std::uint64_t);
+            }),
+            "the extra part of master reaches beyond its end");
   EXPECT_EQ(fault_after([](Layout& layout) { layout.processes[kSplit].state_bytes = ~std::size_t{0}; }),
             "the state of split/0 reaches beyond its end");
   EXPECT_EQ(fault_after([](Layout& layout) { layout.processes[kSplit].cursor_words -= 16; }),

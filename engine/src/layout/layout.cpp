@@ -191,8 +191,8 @@ Layout lay_out(const Graph& graph, const PipelineSettings& settings) {
   layout.processes[kMasterProcess].name = "master";
   add_workers(graph, settings, layout);
   layout.processes[kHostProcess].extra_bytes = sizeof(Requests);
-  layout.processes[kMasterProcess].extra_bytes = register_bytes(layout);
   add_lanes(graph, settings, layout);
+  layout.processes[kMasterProcess].extra_bytes = register_bytes(layout);
   add_ends(graph, layout);
   place_again(layout);
   SLUICE_ASSERT(fault_of_layout(layout).empty());

@@ -320,11 +320,11 @@ Description read_description(std::string_view bytes, const std::string& source) 
   }
   read_stages(in, found);
   in.require(found.layout.worker_count() > 0, "it has no workers");
-  in.require(found.layout.processes[kMasterProcess].extra_bytes >= register_bytes(found.layout),
-             "the master's register has no room for all workers");
   const std::uint64_t lanes = in.count();
   for (std::uint64_t lane = 0; lane < lanes; ++lane)
     read_lane(in, found);
+  in.require(found.layout.processes[kMasterProcess].extra_bytes >= register_bytes(found.layout),
+             "the master's register has no room for all workers and lanes");
   found.known.flows = flows_of(found.layout, found.lanes, found.known.stages);
   read_settings(in, found);
   in.require(in.at_end(), "something follows its end");
