@@ -93,6 +93,8 @@ TEST_F(Inherited, DescriptorIsThereForTheStageThatItIsGivenAndNoOther) {
   EXPECT_NE(descriptor_in(worker_of(engine, "count/0").pid, fd), socket);
   std::ignore = end.push({});
   EXPECT_EQ(connection.peer_reads(), "speak#1");
+  // Killed before its commit it would be said again.
+  EXPECT_TRUE(eventually([&] { return worker_of(engine, "speak/0").events_in == 1; }));
   EXPECT_TRUE(engine.signal_worker("speak/0", SIGKILL));
   EXPECT_TRUE(eventually([&] { return worker_of(engine, "speak/0").incarnation == 2; }));
   std::ignore = end.push({});
