@@ -48,7 +48,9 @@ TEST(Model, CarriesTheLabelsOfLaneCommitUndoLogAndSleepAndNoOthers) {
   std::string code;
   for (const char* header : {"lane.hpp", "commit.hpp", "undo.hpp", "control.hpp"})
     code += text_of(kRoot / "ipc" / "include" / "sluice" / "ipc" / header);
-  const std::set<std::string> labels = labels_in(code);
+  std::set<std::string> labels = labels_in(code);
+  // The gate of checkpoints only delays what a consumer reads; crash.OutsideAfter looks at what it promises.
+  EXPECT_EQ(labels.erase("lane.released"), 1U);
   EXPECT_GE(labels.size(), 9U) << "three words of a lane, two of the commit, two of the undo log, two fences";
   EXPECT_EQ(labels, labels_in(models())) << "in ipc/, then in tests/model/*.pml";
 }
