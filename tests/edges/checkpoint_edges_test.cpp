@@ -50,11 +50,13 @@ class Checkpoint : public WithProcesses {
   ~Checkpoint() override { fs::remove_all(scratch_); }
 
   fs::path directory() const { return scratch_ / "checkpoints"; }
+  // Published: none that is being written, or that a writer has left who was killed.
   std::vector<fs::path> files() const {
     std::vector<fs::path> found;
     std::error_code none;
-    for (const auto& entry : fs::directory_iterator{directory(), none})
-      found.push_back(entry.path());
+    for (const auto& entry : fs::directory_iterator{directory(), none}) {
+      if (entry.path().extension() != ".part") found.push_back(entry.path());
+    }
     std::sort(found.begin(), found.end());
     return found;
   }
