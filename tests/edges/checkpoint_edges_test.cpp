@@ -246,6 +246,27 @@ TEST_F(Checkpoint, KeepsAParkedPipelineWithoutAFileOfItsMemory) {
   }
 }
 
+// However long that takes beyond the patience of a checkpoint.
+TEST_F(Checkpoint, OfAParkWaitsForTheEventInTheHandler) {
+  const std::uint32_t slow = 5;
+  Count::hold = &slow;
+  {
+    Engine engine{counting(), settings({"checkpoint.every=1ms", "batch.events=1"})};
+    engine.start();
+    Inlet<Item> in = engine.inlet<Item>("in");
+    for (std::uint32_t next = 0; next < 20; ++next)
+      ASSERT_EQ(in.push({0, next}), PushResult::accepted);
+    EXPECT_TRUE(eventually([&] { return worker_of(engine, "count/0").events_in == slow; }));
+    engine.park();
+    EXPECT_EQ(engine.end(), End::parked);
+  }
+  Count::hold = nullptr;
+  Engine engine{counting(), settings()};
+  engine.start();
+  EXPECT_EQ(engine.inlet<Item>("in").position(), 20U);
+  push_and_pull(engine, 20);
+}
+
 TEST_F(Checkpoint, ThatIsDamagedIsPassedOverForTheOneBeforeIt) {
   {
     Engine engine{counting(), settings({"checkpoint.keep=20"})};

@@ -118,7 +118,10 @@ void Checkpoints::look_if_due() {
     case Phase::at_work:
       return give_up("the checkpointer hangs");
     case Phase::standing:
-      return put_off();
+      // Who is being parked stands for good: the longest event is waited for, or its watchdog.
+      if (!parking()) return put_off();
+      next_look_ = now + kHangs;
+      return;
   }
 }
 
@@ -129,7 +132,7 @@ void Checkpoints::put_off() {
   if (!send_message(line_.get(), {.kind = Kind::put_off})) return give_up("the checkpointer is gone");
   due_ = monotonic_now() + wiring_.settings().checkpoints.every;
   // On a machine that is busy that happens; one event that takes long is worth a line.
-  if (patience_ >= kWorthALine || parking())
+  if (patience_ >= kWorthALine)
     on_failed(fmt::format("not all workers have come to a commit within {}", format_duration(patience_)));
   patience_ = std::min<std::chrono::nanoseconds>(2 * patience_, kHangs);
 }
