@@ -17,16 +17,12 @@ namespace {
 
 constexpr mode_t kOthersMayWrite = S_IWGRP | S_IWOTH;
 
-constexpr std::string_view kReports = "report.path";
-
-[[noreturn]] void refuse(const std::filesystem::path& path, const std::string& why,
-                         std::string_view setting = kReports, const char* tried = "write into",
-                         int reason = 0) {
+[[noreturn]] void refuse(const std::filesystem::path& path, const std::string& why, std::string_view setting,
+                         const char* tried = "write into", int reason = 0) {
   throw Error{{tried, path.string(), why, remedy_for(reason, setting)}};
 }
 
-void require_ours(const std::filesystem::path& path, const struct stat& status,
-                  std::string_view setting = kReports) {
+void require_ours(const std::filesystem::path& path, const struct stat& status, std::string_view setting) {
   if (status.st_uid != ::geteuid()) refuse(path, "it belongs to another user", setting);
   if ((status.st_mode & kOthersMayWrite) != 0) refuse(path, "other users may write it", setting);
 }
@@ -49,11 +45,12 @@ Descriptor make(const std::filesystem::path& path, std::string_view setting) {
   return open_directory(path);
 }
 
-// Tried, since permissions do not say it: /proc and a full file system refuse root as well. With errno.
+// Tried, since permissions do not say it: /proc and a full file system refuse root as well. With errno. The name is one for
+// all, so that what a killed process has left goes with the next try; another may be at it now.
 bool takes_files(int directory) {
-  const std::string probe = ".sluice-" + std::to_string(::getpid());
-  if (::mkdirat(directory, probe.c_str(), S_IRWXU) != 0 && errno != EEXIST) return false;
-  return ::unlinkat(directory, probe.c_str(), AT_REMOVEDIR) == 0;
+  constexpr const char* kProbe = ".sluice-probe";
+  if (::mkdirat(directory, kProbe, S_IRWXU) != 0 && errno != EEXIST) return false;
+  return ::unlinkat(directory, kProbe, AT_REMOVEDIR) == 0 || errno == ENOENT;
 }
 
 }  // namespace
@@ -128,23 +125,23 @@ std::optional<Descriptor> OwnDirectory::open_to_read(const std::string& name) co
   return file;
 }
 
-void OwnDirectory::check(const std::filesystem::path& path) {
+void OwnDirectory::check(const std::filesystem::path& path, std::string_view setting) {
   const Descriptor directory = open_directory(path);
   if (directory) {
     struct stat status {};
-    if (::fstat(directory.get(), &status) != 0) refuse(path, errno_text());
-    require_ours(path, status);
-    if (!takes_files(directory.get())) refuse(path, errno_text());
+    if (::fstat(directory.get(), &status) != 0) refuse(path, errno_text(), setting);
+    require_ours(path, status, setting);
+    if (!takes_files(directory.get())) refuse(path, errno_text(), setting);
     return;
   }
-  if (errno != ENOENT) refuse(path, why_not_opened(errno));
+  if (errno != ENOENT) refuse(path, why_not_opened(errno), setting);
   // It would be made: in the nearest directory above it that is there.
   std::filesystem::path above = path.parent_path();
   while (above.has_relative_path() && ::access(above.c_str(), F_OK) != 0)
     above = above.parent_path();
   const Descriptor nearest{::open(above.empty() ? "." : above.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
   if (!nearest || !takes_files(nearest.get()))
-    refuse(path, "it cannot be made in " + above.string() + ": " + errno_text());
+    refuse(path, "it cannot be made in " + above.string() + ": " + errno_text(), setting);
 }
 
 }  // namespace sluice::detail

@@ -5,6 +5,8 @@
 #include <fstream>
 #include <set>
 #include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <sluice/dead_letter.hpp>
 #include <sluice/detail/own_directory.hpp>
@@ -158,6 +160,28 @@ TEST_F(DeadLetterEdges, AreNotWrittenThroughALinkOrIntoAnothersFile) {
   std::string text;
   std::getline(file, text);
   EXPECT_EQ(text, "precious");
+}
+
+// The directory of checkpoints is empty after an end, whatever was killed before in the midst of trying it.
+TEST_F(DeadLetterEdges, DirectoryHasNothingLeftOfTriesThatWereKilled) {
+  fs::create_directories(reports());
+  ::chmod(reports().c_str(), 0700);
+  int left = 0;
+  for (int round = 0; round < 200; ++round) {
+    const pid_t child = ::fork();
+    if (child == 0) {
+      while (true)
+        detail::OwnDirectory::check(reports());
+    }
+    // As soon as it is there, so that some are.
+    for (int look = 0; look < 100'000 && fs::is_empty(reports()); ++look) {
+    }
+    ::kill(child, SIGKILL);
+    ASSERT_EQ(::waitpid(child, nullptr, 0), child);
+    left += fs::is_empty(reports()) ? 0 : 1;
+  }
+  detail::OwnDirectory::check(reports());
+  EXPECT_TRUE(fs::is_empty(reports())) << left << " were killed in the midst";
 }
 
 }  // namespace

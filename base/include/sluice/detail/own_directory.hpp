@@ -36,8 +36,8 @@ class OwnDirectory {
   int descriptor() const noexcept { return directory_.get(); }
 
   // Throws the Error that the constructor or a file in it would throw, as far as that can be known now. Leaves
-  // nothing behind: what it makes to find that out it takes away again.
-  static void check(const std::filesystem::path& path);
+  // nothing behind: what it makes to find that out it takes away again, at the latest in the next call.
+  static void check(const std::filesystem::path& path, std::string_view setting = "report.path");
 
  private:
   OwnDirectory(std::filesystem::path path, std::string_view setting, Descriptor directory);
