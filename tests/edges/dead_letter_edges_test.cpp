@@ -167,21 +167,22 @@ TEST_F(DeadLetterEdges, DirectoryHasNothingLeftOfTriesThatWereKilled) {
   fs::create_directories(reports());
   ::chmod(reports().c_str(), 0700);
   int left = 0;
-  for (int round = 0; round < 200; ++round) {
+  for (int round = 0; round < 500 && left < 5; ++round) {
     const pid_t child = ::fork();
     if (child == 0) {
       while (true)
         detail::OwnDirectory::check(reports());
     }
-    // As soon as it is there, so that some are.
-    for (int look = 0; look < 100'000 && fs::is_empty(reports()); ++look) {
+    // As soon as it is seen, so that some are.
+    for (int look = 0; look < 1'000 && fs::is_empty(reports()); ++look) {
     }
     ::kill(child, SIGKILL);
     ASSERT_EQ(::waitpid(child, nullptr, 0), child);
     left += fs::is_empty(reports()) ? 0 : 1;
   }
   detail::OwnDirectory::check(reports());
-  EXPECT_TRUE(fs::is_empty(reports())) << left << " were killed in the midst";
+  EXPECT_GT(left, 0) << "none was killed in the midst";
+  EXPECT_TRUE(fs::is_empty(reports()));
 }
 
 }  // namespace
