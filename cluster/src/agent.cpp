@@ -1,0 +1,278 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent.hpp"
+
+#include <algorithm>
+#include <cstdio>
+#include <random>
+#include <thread>
+
+#include <fmt/format.h>
+
+#include <sluice/error.hpp>
+#include <sluice/printable.hpp>
+#include <sluice/unavailable.hpp>
+
+namespace sluice::detail {
+namespace {
+
+using namespace std::chrono_literals;
+using State = PartitionEntry::State;
+
+// So many heartbeats may be late before a host is taken for dead.
+constexpr int kBeatsPerLease = 5;
+constexpr auto kLook = 20ms;
+// Between two tries to reach a server that is away.
+constexpr auto kRetry = 200ms;
+constexpr std::chrono::nanoseconds kShortestPause = 500ms;
+constexpr std::chrono::nanoseconds kLongestPause = 30s;
+
+std::uint64_t draw_life() {
+  std::random_device device;
+  return (std::uint64_t{device()} << 32U) | device();
+}
+
+}  // namespace
+
+Agent::Agent(AgentOptions options)
+    : options_{std::move(options)}, life_{draw_life()}, members_{options_.lease} {}
+
+Agent::~Agent() {
+  kill_all();
+}
+
+void Agent::run(const std::function<unsigned()>& leave) {
+  last_turn_ = std::chrono::steady_clock::now();
+  while (true) {
+    const unsigned asked = leave();
+    if (asked > 1) {
+      say("stops at once; what it had is taken over once its lease has run out");
+      return kill_all();
+    }
+    if (asked == 1 && !leaving_) {
+      leaving_ = true;
+      next_beat_ = {};
+      say("leaves; another signal stops at once");
+    }
+    const Time now = std::chrono::steady_clock::now();
+    try {
+      turn(now);
+      if (leaving_ && owners_ && all_gone()) {
+        owners_->forget_host(options_.host);
+        say("has left");
+        return;
+      }
+    } catch (const Unavailable& away) {
+      owners_.reset();
+      if (away_ != away.what()) say(away_ = away.what());
+      // Its partitions hold, since no checkpoint of theirs is stored; who leaves has nobody to tell.
+      if (leaving_ && children_.empty()) return;
+      if (leaving_) {
+        for (auto& [number, child] : children_)
+          child.process.ask_to_park();
+      }
+      reap(now);
+      std::this_thread::sleep_for(kRetry);
+    }
+  }
+}
+
+void Agent::turn(Time now) {
+  // Stopped, or starved: what the others did meanwhile is not known yet.
+  if (now - last_turn_ > options_.lease / 2) members_.looked_away(now);
+  last_turn_ = now;
+  if (!owners_) connect(now);
+  look(now);
+  reap(now);
+  kill_what_is_lost();
+  for (auto at = unsaid_.begin(); at != unsaid_.end(); at = unsaid_.erase(at))
+    write(at->first, at->second);
+  beat(now);
+  if (members_.may_judge(now) && beats_ > 0) act(now);
+}
+
+void Agent::connect(Time now) {
+  NatsServer server = options_.server;
+  // Who waits longer for an answer than the others wait for a heartbeat is lost anyway.
+  server.timeout = std::max(std::chrono::duration_cast<std::chrono::milliseconds>(options_.lease), 500ms);
+  owners_ = std::make_unique<Owners>(server, options_.cluster, Owners::Missing::make,
+                                     options_.cluster + "@" + options_.host);
+  owners_->look(0ms);
+  owners_->agree_on(options_.partitions);
+  if (!leaving_ && owners_->view().asked_to_leave.contains(options_.host))
+    owners_->forget_request_to_leave(options_.host);  // That was another life.
+  members_.looked_away(now);
+  next_beat_ = now;
+  if (!away_.empty()) say("has reached the server again");
+  away_.clear();
+}
+
+void Agent::look(Time now) {
+  const OwnersView& view = owners_->look(kLook);
+  for (const auto& [host, beat] : members_.known()) {
+    if (!view.beats.contains(host)) members_.gone(host);
+  }
+  for (const auto& [host, beat] : view.beats)
+    members_.seen(host, beat, now);
+  if (!leaving_ && beats_ > 0 && view.asked_to_leave.contains(options_.host)) {
+    leaving_ = true;
+    next_beat_ = now;
+    owners_->forget_request_to_leave(options_.host);
+    say("was asked to leave");
+  }
+}
+
+// Whoever writes this host's heartbeats beside it.
+void Agent::refuse_namesake() const {
+  throw Error{{"be the host", options_.host + " of the cluster " + options_.cluster,
+               "another process is a host of that name", "give each host a name of its own (--name)"}};
+}
+
+void Agent::beat(Time now) {
+  const auto own = owners_->view().beats.find(options_.host);
+  if (own != owners_->view().beats.end() && own->second.life != life_) {
+    if (beats_ > 0) refuse_namesake();
+    // One of a former life, unless it changes.
+    if (!members_.may_judge(now)) return;
+    if (members_.living(now).contains(options_.host)) refuse_namesake();
+  }
+  if (now < next_beat_) return;
+  owners_->beat(options_.host, {life_, ++beats_, leaving_});
+  next_beat_ = now + options_.lease / kBeatsPerLease;
+  if (beats_ == 1) say(fmt::format("is here, of a cluster with {} partitions", options_.partitions));
+}
+
+void Agent::reap(Time now) {
+  for (auto at = children_.begin(); at != children_.end();) {
+    const auto end = at->second.process.ended();
+    if (!end) {
+      ++at;
+      continue;
+    }
+    settle(at->first, at->second, *end, now);
+    at = children_.erase(at);
+  }
+}
+
+// What the bucket is told of the end of a process.
+void Agent::settle(unsigned number, const Child& child, PartitionEnd end, Time now) {
+  PartitionEntry entry{.epoch = child.epoch};
+  if (end == PartitionEnd::finished) {
+    entry.state = State::finished;
+    entry.owner = options_.host;
+    say(fmt::format("partition {} is finished", number));
+  } else if (end == PartitionEnd::fenced) {
+    say(fmt::format("partition {} was taken over; what this host still wrote of it was refused", number));
+    return;
+  } else if (child.process.asked()) {
+    entry.state = child.give_to.empty() ? State::unowned : State::given;
+    entry.owner = child.give_to;
+    say(end == PartitionEnd::parked ? fmt::format("partition {} is parked", number)
+                                    : fmt::format("partition {} ended without being parked", number));
+  } else {
+    Pause& pause = pauses_[number];
+    if (now - child.started > kLongestPause) pause.length = {};
+    pause.length = std::clamp(pause.length * 2, kShortestPause, kLongestPause);
+    pause.until = now + pause.length;
+    say(fmt::format("partition {} {}; it is started again in {} ms", number,
+                    end == PartitionEnd::parked ? "was parked by somebody else" : "ended with a failure",
+                    std::chrono::duration_cast<std::chrono::milliseconds>(pause.length).count()));
+    return;
+  }
+  unsaid_[number] = entry;
+}
+
+// By another host's claim, or by a person's hand.
+void Agent::kill_what_is_lost() {
+  for (auto at = children_.begin(); at != children_.end();) {
+    const PartitionEntry entry = owners_->view().entry(at->first);
+    if (entry.owner == options_.host && entry.epoch == at->second.epoch) {
+      ++at;
+      continue;
+    }
+    at->second.process.kill();
+    say(fmt::format("partition {} belongs to {} now, with epoch {}", at->first,
+                    entry.owner.empty() ? "nobody" : entry.owner, entry.epoch));
+    at = children_.erase(at);
+  }
+}
+
+void Agent::act(Time now) {
+  Hosts hosts = members_.living(now);
+  hosts[options_.host] = leaving_;
+  const Partitions entries = owners_->view().entries(options_.partitions);
+  for (const NextStep& step : next_steps(options_.host, hosts, entries)) {
+    if (step.kind == NextStep::Kind::claim) {
+      start(step.partition, now);
+    } else {
+      let_go(step.partition, step.to);
+    }
+  }
+  // Ours, and no process of it: it has failed, or was that of a former life.
+  for (unsigned number = 0; number < entries.size(); ++number) {
+    const PartitionEntry entry = owners_->view().entry(number);
+    if (!leaving_ && entry.state == State::owned && entry.owner == options_.host &&
+        !children_.contains(number))
+      start(number, now);
+  }
+}
+
+void Agent::start(unsigned number, Time now) {
+  if (children_.contains(number) || now < pauses_[number].until) return;
+  PartitionEntry entry = owners_->view().entry(number);
+  const std::string before = entry.owner;
+  entry.state = State::owned;
+  entry.owner = options_.host;
+  entry.wanted.clear();
+  ++entry.epoch;
+  if (!owners_->change(number, entry)) return;
+  children_.emplace(
+      number, Child{PartitionProcess::start(options_.arguments(number, entry.epoch)), entry.epoch, now});
+  say(fmt::format("partition {} with epoch {}{}", number, entry.epoch,
+                  before.empty() || before == options_.host ? std::string{} : ", after " + before));
+}
+
+void Agent::let_go(unsigned number, const std::string& to) {
+  const auto child = children_.find(number);
+  if (child == children_.end()) {
+    PartitionEntry entry = owners_->view().entry(number);
+    entry.state = to.empty() ? State::unowned : State::given;
+    entry.owner = to;
+    entry.wanted.clear();
+    owners_->change(number, entry);
+    return;
+  }
+  if (child->second.process.asked()) return;
+  say(to.empty() ? fmt::format("partition {} is being parked", number)
+                 : fmt::format("partition {} is being parked for {}", number, to));
+  child->second.give_to = to;
+  child->second.process.ask_to_park();
+}
+
+// Unless the partition has another owner by now.
+void Agent::write(unsigned number, PartitionEntry entry) {
+  const PartitionEntry now = owners_->view().entry(number);
+  if (now.owner != options_.host || now.epoch != entry.epoch) return;
+  entry.revision = now.revision;
+  owners_->change(number, entry);
+}
+
+bool Agent::all_gone() const {
+  const auto& entries = owners_->view().partitions;
+  return children_.empty() && unsaid_.empty() &&
+         std::none_of(entries.begin(), entries.end(), [this](const auto& each) {
+           return each.second.state == State::owned && each.second.owner == options_.host;
+         });
+}
+
+void Agent::kill_all() noexcept {
+  for (auto& [number, child] : children_)
+    child.process.kill();
+  children_.clear();
+}
+
+void Agent::say(const std::string& text) const {
+  std::fprintf(stderr, "cluster %s: host %s: %s\n", options_.cluster.c_str(), options_.host.c_str(),
+               printable(text).c_str());
+}
+
+}  // namespace sluice::detail

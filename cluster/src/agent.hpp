@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: Apache-2.0
+// The agent of a host: keeps its heartbeat, watches the others', claims what has no owner, and runs a process for each partition
+// that it owns. One thread, and no pipeline of its own.
+//
+// Whatever it believes wrongly costs time and nothing else: what a partition lets out is fenced by its chain of checkpoints
+// (state_log.hpp), not by who thinks that it owns it.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "members.hpp"
+#include "owners.hpp"
+#include "partition_process.hpp"
+
+namespace sluice::detail {
+
+struct AgentOptions {
+  std::string cluster{};
+  unsigned partitions = 1;
+  std::string host{};
+  NatsServer server{};
+  std::chrono::nanoseconds lease{};
+  // The words that start the process of a partition.
+  std::function<std::vector<std::string>(unsigned number, std::uint64_t epoch)> arguments{};
+};
+
+class Agent {
+ public:
+  using Time = Members::Time;
+
+  explicit Agent(AgentOptions options);
+  ~Agent();
+  Agent(const Agent&) = delete;
+  Agent& operator=(const Agent&) = delete;
+
+  // Until `leave` says so, all partitions are given away and their processes gone; or at once, with their processes killed, when
+  // it says so twice. Throws Error for what only a person can mend, after it has killed them.
+  void run(const std::function<unsigned()>& leave);
+
+ private:
+  struct Child {
+    PartitionProcess process;
+    std::uint64_t epoch;
+    Time started;
+    std::string give_to{};  // Once it has parked; nobody in particular if empty.
+  };
+  // Why nothing is started in the place of one that failed.
+  struct Pause {
+    std::chrono::nanoseconds length{};
+    Time until{};
+  };
+
+  void turn(Time now);
+  void connect(Time now);
+  void look(Time now);
+  [[noreturn]] void refuse_namesake() const;
+  void beat(Time now);
+  void reap(Time now);
+  void settle(unsigned number, const Child& child, PartitionEnd end, Time now);
+  void kill_what_is_lost();
+  void act(Time now);
+  void start(unsigned number, Time now);
+  void let_go(unsigned number, const std::string& to);
+  void write(unsigned number, PartitionEntry entry);
+  bool all_gone() const;
+  void kill_all() noexcept;
+  void say(const std::string& text) const;
+
+  AgentOptions options_;
+  std::uint64_t life_;
+  std::uint64_t beats_ = 0;
+  bool leaving_ = false;
+  Members members_;
+  std::unique_ptr<Owners> owners_;
+  Time next_beat_{};
+  Time last_turn_{};
+  std::string away_;  // What was said of the server last.
+  std::map<unsigned, Child> children_;
+  std::map<unsigned, Pause> pauses_;
+  // What could not be written since the server was away.
+  std::map<unsigned, PartitionEntry> unsaid_;
+};
+
+}  // namespace sluice::detail

@@ -1,0 +1,211 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "owners.hpp"
+
+#include <charconv>
+#include <string_view>
+
+#include <fmt/format.h>
+
+#include <sluice/error.hpp>
+#include <sluice/printable.hpp>
+
+namespace sluice::detail {
+namespace {
+
+constexpr std::string_view kShape = "shape";
+constexpr std::string_view kPartition = "partition.";
+constexpr std::string_view kHost = "host.";
+constexpr std::string_view kLeave = "leave.";
+
+std::optional<unsigned> parse_number(std::string_view text) {
+  unsigned number = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (error != std::errc{} || end != text.data() + text.size()) return std::nullopt;
+  return number;
+}
+
+std::string key_of(std::string_view kind, const std::string& name) {
+  return std::string{kind} + name;
+}
+
+}  // namespace
+
+std::string owners_bucket(const std::string& cluster) {
+  return "SLUICE_" + cluster + "_OWNERS";
+}
+
+PartitionEntry OwnersView::entry(unsigned number) const {
+  const auto found = partitions.find(number);
+  return found == partitions.end() ? PartitionEntry{} : found->second;
+}
+
+Partitions OwnersView::entries(unsigned count) const {
+  Partitions entries;
+  entries.reserve(count);
+  for (unsigned number = 0; number < count; ++number)
+    entries.push_back(entry(number));
+  return entries;
+}
+
+Owners::Owners(const NatsServer& server, const std::string& cluster, Missing missing, const std::string& who)
+    : bucket_{owners_bucket(cluster)}, client_{server, who, true} {
+  kvStore* store = nullptr;
+  natsStatus status = js_KeyValue(&store, client_.jetstream(), bucket_.c_str());
+  if (status == NATS_NOT_FOUND && missing == Missing::make) {
+    kvConfig config;
+    kvConfig_Init(&config);
+    config.Bucket = bucket_.c_str();
+    config.Description = "Sluice: which host owns which partition";
+    config.History = 1;
+    config.StorageType = js_FileStorage;
+    status = js_CreateKeyValue(&store, client_.jetstream(), &config);
+    // Somebody else was first.
+    if (status != NATS_OK) status = js_KeyValue(&store, client_.jetstream(), bucket_.c_str());
+  }
+  if (status == NATS_NOT_FOUND) {
+    throw Error{{"find the cluster", cluster, fmt::format("{} has no bucket {}", client_.where(), bucket_),
+                 "start a host of it, or look at the name and the URL"}};
+  }
+  if (status != NATS_OK) fail("use", status);
+  store_.reset(store);
+  kvWatcher* watcher = nullptr;
+  status = kvStore_WatchAll(&watcher, store_.get(), nullptr);
+  if (status != NATS_OK) fail("watch", status);
+  watcher_.reset(watcher);
+}
+
+const OwnersView& Owners::look(std::chrono::milliseconds limit) {
+  if (!looked_) limit = client_.timeout();
+  while (true) {
+    kvEntry* entry = nullptr;
+    const natsStatus status =
+        kvWatcher_Next(&entry, watcher_.get(), std::max<std::int64_t>(limit.count(), 1));
+    const KvEntryPtr taken{entry};
+    if (status == NATS_TIMEOUT && looked_) break;
+    if (status != NATS_OK) fail("watch", status);
+    if (entry != nullptr) {
+      take(entry);
+    } else {
+      looked_ = true;  // All that was there has been seen.
+    }
+    if (looked_) limit = std::chrono::milliseconds{0};
+  }
+  if (client_.is_lost()) client_.away("the connection was lost");
+  return view_;
+}
+
+void Owners::take(kvEntry* entry) {
+  const std::string key = kvEntry_Key(entry);
+  const bool there = kvEntry_Operation(entry) == kvOp_Put;
+  const std::string_view name = key;
+  if (there) {
+    const std::string value{static_cast<const char*>(kvEntry_Value(entry)),
+                            static_cast<std::size_t>(kvEntry_ValueLen(entry))};
+    take_value(key, value, kvEntry_Revision(entry));
+  } else if (name.starts_with(kHost)) {
+    view_.beats.erase(key.substr(kHost.size()));
+  } else if (name.starts_with(kLeave)) {
+    view_.asked_to_leave.erase(key.substr(kLeave.size()));
+  }
+}
+
+void Owners::take_value(const std::string& key, const std::string& value, std::uint64_t revision) {
+  const std::string_view name = key;
+  const auto not_ours = [&] {
+    return Error{{"read", fmt::format("{} in the bucket {}", printable(key), bucket_),
+                  fmt::format("'{}' is nothing that this version knows", printable(value)),
+                  "run one version of Sluice on all hosts, or another cluster name"}};
+  };
+  if (name == kShape) {
+    view_.shape = parse_number(value);
+    if (!view_.shape) throw not_ours();
+  } else if (name.starts_with(kPartition)) {
+    const auto number = parse_number(name.substr(kPartition.size()));
+    auto entry = parse_partition_entry(value);
+    if (!number || !entry) throw not_ours();
+    entry->revision = revision;
+    // Not what was written before a change of ours, which the watcher brings later than its answer.
+    PartitionEntry& known = view_.partitions[*number];
+    if (known.revision < revision) known = *entry;
+  } else if (name.starts_with(kHost)) {
+    const auto beat = parse_host_beat(value);
+    if (!beat) throw not_ours();
+    view_.beats[key.substr(kHost.size())] = *beat;
+  } else if (name.starts_with(kLeave)) {
+    view_.asked_to_leave.insert(key.substr(kLeave.size()));
+  }
+}
+
+void Owners::agree_on(unsigned partitions) {
+  const std::string text = std::to_string(partitions);
+  if (!view_.shape) {
+    std::uint64_t revision = 0;
+    const natsStatus status =
+        kvStore_CreateString(&revision, store_.get(), std::string{kShape}.c_str(), text.c_str());
+    if (status != NATS_OK) look(client_.timeout());  // Somebody else was first.
+    if (status == NATS_OK) view_.shape = partitions;
+    if (!view_.shape) fail("write into", status);
+  }
+  if (*view_.shape == partitions) return;
+  throw Error{{"join the cluster of", bucket_,
+               fmt::format("it has {} partitions, and this program {}", *view_.shape, partitions),
+               "run the same program on all hosts; another number of partitions is another cluster"}};
+}
+
+bool Owners::change(unsigned number, PartitionEntry entry) {
+  const std::string key = key_of(kPartition, std::to_string(number));
+  const std::string text = to_text(entry);
+  std::uint64_t revision = 0;
+  const natsStatus status =
+      entry.revision == 0
+          ? kvStore_CreateString(&revision, store_.get(), key.c_str(), text.c_str())
+          : kvStore_UpdateString(&revision, store_.get(), key.c_str(), text.c_str(), entry.revision);
+  if (status == NATS_OK) {
+    entry.revision = revision;
+    view_.partitions[number] = entry;
+    return true;
+  }
+  // What the server refused is seen to have been changed; anything else is a failure.
+  kvEntry* found = nullptr;
+  const natsStatus looked = kvStore_Get(&found, store_.get(), key.c_str());
+  const KvEntryPtr there{found};
+  if (looked != NATS_OK && looked != NATS_NOT_FOUND) fail("read", looked);
+  if (looked == NATS_OK && kvEntry_Revision(found) != entry.revision) {
+    take(found);
+    // The answer was lost, and not the change.
+    return to_text(view_.partitions[number]) == text;
+  }
+  fail("write into", status);
+}
+
+void Owners::beat(const std::string& host, const HostBeat& beat) {
+  put(key_of(kHost, host), to_text(beat));
+}
+
+void Owners::forget_host(const std::string& host) {
+  remove(key_of(kHost, host));
+}
+
+void Owners::ask_to_leave(const std::string& host) {
+  put(key_of(kLeave, host), "1");
+}
+
+void Owners::forget_request_to_leave(const std::string& host) {
+  remove(key_of(kLeave, host));
+}
+
+void Owners::put(const std::string& key, const std::string& value) {
+  const natsStatus status = kvStore_PutString(nullptr, store_.get(), key.c_str(), value.c_str());
+  if (status != NATS_OK) fail("write into", status);
+}
+
+void Owners::remove(const std::string& key) {
+  const natsStatus status = kvStore_Delete(store_.get(), key.c_str());
+  if (status != NATS_OK) fail("remove from", status);
+}
+
+void Owners::fail(const std::string& tried, natsStatus status) const {
+  client_.fail(tried, "the bucket " + bucket_, status, static_cast<jsErrCode>(0));
+}
+
+}  // namespace sluice::detail

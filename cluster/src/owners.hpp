@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+// The bucket that says who owns what: keys of a JetStream key-value store, which all hosts of a cluster watch, and change by
+// compare-and-set alone.
+//
+//   shape          how many partitions the cluster has; written once
+//   partition.N    PartitionEntry
+//   host.NAME      HostBeat, written by that host alone
+//   leave.NAME     somebody asked that host to leave; removed by it
+//
+// Made and used by one thread of a process that starts no pipeline: libnats has threads of its own.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <nats/nats.h>
+#include <optional>
+#include <set>
+#include <string>
+
+#include "assignment.hpp"
+#include "client.hpp"
+#include "members.hpp"
+
+namespace sluice::detail {
+
+using KvStorePtr = std::unique_ptr<kvStore, NatsDelete<kvStore_Destroy>>;
+using KvEntryPtr = std::unique_ptr<kvEntry, NatsDelete<kvEntry_Destroy>>;
+using KvWatcherPtr = std::unique_ptr<kvWatcher, NatsDelete<kvWatcher_Destroy>>;
+
+// What was in the bucket when it was looked at last.
+struct OwnersView {
+  std::optional<unsigned> shape{};
+  std::map<unsigned, PartitionEntry> partitions{};
+  std::map<std::string, HostBeat> beats{};
+  std::set<std::string> asked_to_leave{};
+
+  // One that is not there is unowned.
+  PartitionEntry entry(unsigned number) const;
+  Partitions entries(unsigned count) const;
+};
+
+// The bucket's name: NATS allows letters, digits, '-' and '_'.
+std::string owners_bucket(const std::string& cluster);
+
+class Owners {
+ public:
+  enum class Missing { make, refuse };
+  // Connects, and finds the bucket, or makes it. Throws Unavailable, or Error for what only a person can mend.
+  Owners(const NatsServer& server, const std::string& cluster, Missing missing, const std::string& who);
+
+  // Brings the view up to date with what has been written until now, after waiting up to `limit` for something. The first
+  // look is at everything. Throws Unavailable when the connection is lost.
+  const OwnersView& look(std::chrono::milliseconds limit);
+  const OwnersView& view() const noexcept { return view_; }
+
+  // Throws Error unless the cluster has so many, which the first host says.
+  void agree_on(unsigned partitions);
+  // Whether it is as `entry` says now: false when somebody changed it since the revision that `entry` has.
+  bool change(unsigned number, PartitionEntry entry);
+  void beat(const std::string& host, const HostBeat& beat);
+  void forget_host(const std::string& host);
+  void ask_to_leave(const std::string& host);
+  void forget_request_to_leave(const std::string& host);
+
+ private:
+  void take(kvEntry* entry);
+  void take_value(const std::string& key, const std::string& value, std::uint64_t revision);
+  void put(const std::string& key, const std::string& value);
+  void remove(const std::string& key);
+  [[noreturn]] void fail(const std::string& tried, natsStatus status) const;
+
+  std::string bucket_;
+  NatsClient client_;
+  KvStorePtr store_;
+  KvWatcherPtr watcher_;
+  bool looked_ = false;
+  OwnersView view_;
+};
+
+}  // namespace sluice::detail

@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "partition_process.hpp"
+
+#include <cerrno>
+#include <csignal>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <sluice/error.hpp>
+
+namespace sluice::detail {
+namespace {
+
+// Between fork and exec, in a process whose threads are gone.
+[[noreturn]] void become(char* const* words, pid_t agent) noexcept {
+  ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+  if (::getppid() != agent) ::_exit(static_cast<int>(PartitionEnd::failed));
+  // Ctrl-C is the agent's; it asks each partition by itself.
+  std::signal(SIGINT, SIG_IGN);
+  std::signal(SIGTERM, SIG_DFL);
+  std::signal(SIGHUP, SIG_IGN);
+  sigset_t none;
+  ::sigemptyset(&none);
+  ::sigprocmask(SIG_SETMASK, &none, nullptr);
+  ::execv("/proc/self/exe", words);
+  ::_exit(static_cast<int>(PartitionEnd::failed));
+}
+
+}  // namespace
+
+PartitionProcess PartitionProcess::start(const std::vector<std::string>& arguments) {
+  std::vector<std::string> own = arguments;
+  std::vector<char*> words;
+  for (std::string& word : own)
+    words.push_back(word.data());
+  words.push_back(nullptr);
+  const pid_t agent = ::getpid();
+  const pid_t pid = ::fork();
+  if (pid == 0) become(words.data(), agent);
+  if (pid < 0)
+    throw Error{{"start", "the process of a partition", errno_text(), "raise the limit of processes"}};
+  return PartitionProcess{pid};
+}
+
+void PartitionProcess::ask_to_park() noexcept {
+  if (asked_) return;
+  asked_ = true;
+  ::kill(pid_, SIGTERM);
+}
+
+void PartitionProcess::kill() noexcept {
+  ::kill(pid_, SIGKILL);
+  while (::waitpid(pid_, nullptr, 0) < 0 && errno == EINTR) {
+  }
+}
+
+std::optional<PartitionEnd> PartitionProcess::ended() {
+  int status = 0;
+  const pid_t found = ::waitpid(pid_, &status, WNOHANG);
+  if (found == 0 || (found < 0 && errno == EINTR)) return std::nullopt;
+  if (found == pid_ && WIFEXITED(status)) {
+    const auto end = static_cast<PartitionEnd>(WEXITSTATUS(status));
+    if (end >= PartitionEnd::finished && end <= PartitionEnd::failed) return end;
+  }
+  return PartitionEnd::failed;
+}
+
+}  // namespace sluice::detail
