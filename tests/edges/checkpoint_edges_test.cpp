@@ -8,112 +8,17 @@
 
 #include "checkpoint/written_files.hpp"
 #include "errors.hpp"
-#include "pipelines.hpp"
-#include "processes.hpp"
+#include "with_checkpoints.hpp"
 
 namespace sluice::test {
 
 using namespace detail;
 namespace {
 
-namespace fs = std::filesystem;
 using testing::AllOf;
 using testing::HasSubstr;
 
-// Hands out how often it has seen each number's remainder, so that what it forgets or does twice shows.
-struct Seen {
-  std::uint32_t number;
-  std::uint32_t times;
-};
-
-class Count {
- public:
-  explicit Count(Worker& worker) : seen_{worker.table<std::uint32_t, std::uint32_t>("seen", 100)} {}
-  void operator()(const Item& item, Output<Seen>& out) {
-    if (hold != nullptr && item.number == *hold) std::this_thread::sleep_for(kHeld);
-    out.push({item.number, seen_[item.number % 7]++});
-  }
-
-  static constexpr auto kHeld = 700ms;
-  static inline const std::uint32_t* hold = nullptr;
-
- private:
-  Table<std::uint32_t, std::uint32_t> seen_;
-};
-
-class Checkpoint : public WithProcesses {
- protected:
-  Checkpoint() {
-    std::string name = (fs::temp_directory_path() / "sluice-checkpoint-XXXXXX").string();
-    scratch_ = ::mkdtemp(name.data());
-  }
-  ~Checkpoint() override { fs::remove_all(scratch_); }
-
-  fs::path directory() const { return scratch_ / "checkpoints"; }
-  // Published: none that is being written, or that a writer has left who was killed.
-  std::vector<fs::path> files() const {
-    std::vector<fs::path> found;
-    std::error_code none;
-    for (const auto& entry : fs::directory_iterator{directory(), none}) {
-      if (entry.path().extension() != ".part") found.push_back(entry.path());
-    }
-    std::sort(found.begin(), found.end());
-    return found;
-  }
-
-  Settings settings(const std::vector<std::string>& more = {}) const {
-    Settings settings = test_settings();
-    settings.set("checkpoint.path", directory().string());
-    settings.set("checkpoint.every", "5ms");
-    settings.set("checkpoint.sync", "no");
-    settings.set("log.level", "off");
-    for (const std::string& assignment : more)
-      settings.set_assignment(assignment);
-    return settings;
-  }
-  static Pipeline counting(const std::string& name = "counting", unsigned workers = 1) {
-    Pipeline pipeline{name};
-    pipeline.inlet<Item>("in").to<Count>("count", {.workers = workers}).outlet("out");
-    return pipeline;
-  }
-
-  // Pushes what follows and waits until all of it has come out; every number must have been counted once.
-  static void push_and_pull(Engine& engine, std::uint32_t count) {
-    Inlet<Item> in = engine.inlet<Item>("in");
-    Outlet<Seen> out = engine.outlet<Seen>("out");
-    const std::uint64_t end = in.position() + count;
-    for (std::uint64_t next = in.position(); next < end; ++next)
-      ASSERT_EQ(in.push({0, static_cast<std::uint32_t>(next)}), PushResult::accepted);
-    EXPECT_TRUE(eventually([&] {
-      out.poll([](const Seen& seen) { EXPECT_EQ(seen.times, seen.number / 7); });
-      out.ack();
-      return out.position() >= end;
-    }));
-  }
-
-  static pid_t checkpointer_of(const Engine& engine) {
-    for (const pid_t child : children_of(engine.stats().master)) {
-      std::ifstream comm{"/proc/" + std::to_string(child) + "/comm"};
-      std::string name;
-      if (std::getline(comm, name) && name == "sluice-checkpt") return child;
-    }
-    return 0;
-  }
-  // One that was begun after this call.
-  bool a_new_one() const {
-    const auto newest = [this] {
-      const auto all = files();
-      return all.empty() ? std::string{} : all.back().filename().string();
-    };
-    const std::string first = newest();
-    return eventually([&] { return newest() > first; }) &&
-           [&, second = newest()] { return eventually([&] { return newest() > second; }); }();
-  }
-  // The engine's processes are lost, and so is its memory.
-  static void lose(Engine& engine) { engine.stop(); }
-
-  fs::path scratch_;
-};
+class Checkpoint : public WithCheckpoints {};
 
 TEST_F(Checkpoint, GoesOnWhereItWasTaken) {
   {
@@ -203,11 +108,11 @@ TEST_F(Checkpoint, OutlivesMastersThatAreKilledAnywhere) {
 
 TEST_F(Checkpoint, IsPutOffForAnEventThatTakesLongAndTakenBehindIt) {
   const std::uint32_t slow = 10;
-  Count::hold = &slow;
+  CountSeen::hold = &slow;
   Engine engine{counting(), settings()};
   engine.start();
   push_and_pull(engine, 20);
-  Count::hold = nullptr;
+  CountSeen::hold = nullptr;
   EXPECT_TRUE(a_new_one());
   lose(engine);
   Engine again{counting(), settings()};
@@ -249,7 +154,7 @@ TEST_F(Checkpoint, KeepsAParkedPipelineWithoutAFileOfItsMemory) {
 // However long that takes beyond the patience of a checkpoint.
 TEST_F(Checkpoint, OfAParkWaitsForTheEventInTheHandler) {
   const std::uint32_t slow = 5;
-  Count::hold = &slow;
+  CountSeen::hold = &slow;
   {
     Engine engine{counting(), settings({"checkpoint.every=1ms", "batch.events=1"})};
     engine.start();
@@ -260,7 +165,7 @@ TEST_F(Checkpoint, OfAParkWaitsForTheEventInTheHandler) {
     engine.park();
     EXPECT_EQ(engine.end(), End::parked);
   }
-  Count::hold = nullptr;
+  CountSeen::hold = nullptr;
   Engine engine{counting(), settings()};
   engine.start();
   EXPECT_EQ(engine.inlet<Item>("in").position(), 20U);
@@ -356,6 +261,22 @@ TEST_F(Checkpoint, IsAskedForByWhatWaitsForOneAndRefusedWhereNoneIsMade) {
   Engine engine{counting(), settings({"outside.after=checkpoint"})};
   engine.start();
   push_and_pull(engine, 1000);
+}
+
+// Its workers have come to their end before a checkpoint has what they handed over.
+TEST_F(Checkpoint, HandsOutTheLastEventsOfWhatHasFinished) {
+  Engine engine{counting(), settings({"outside.after=checkpoint", "checkpoint.every=300ms"})};
+  engine.start();
+  Inlet<Item> in = engine.inlet<Item>("in");
+  Outlet<Seen> out = engine.outlet<Seen>("out");
+  for (std::uint32_t next = 0; next < 100; ++next)
+    ASSERT_EQ(in.push({0, next}), PushResult::accepted);
+  in.close();
+  EXPECT_TRUE(eventually([&] {
+    out.poll([](const Seen&) {});
+    return out.position() == 100U;
+  }));
+  engine.wait();
 }
 
 // What its workers have written into files is on the disk before a checkpoint is that knows of it.

@@ -19,6 +19,7 @@
 #include <string>
 #include <string_view>
 
+#include <sluice/checkpoint_shipper.hpp>
 #include <sluice/end.hpp>
 #include <sluice/host_ends.hpp>
 #include <sluice/pinning/place.hpp>
@@ -44,6 +45,10 @@ class Engine {
   // otherwise, and -1 for nowhere. What is said, and how: log.level, log.format. A file that takes nothing for a while
   // holds up nothing: lines are held back, and counted. Throws Error once it was started.
   void log_to(int descriptor);
+  // Before start(): each checkpoint counts once `shipper` has returned for it. What start() finds in checkpoint.path it
+  // takes for shipped: who goes on elsewhere has fetched what was shipped into an empty directory. Throws Error once it
+  // was started; start() does without checkpoint.path.
+  void ship_checkpoints(CheckpointShipper shipper);
   // Once. Forks the supervisor, which forks the master, which forks the workers; returns when all workers are
   // at work. Blocks meanwhile: for the pages of the segment, and for the constructors of the handlers, which
   // the watchdog bounds. Throws Error: it was started before, this process runs threads already, there is not

@@ -28,7 +28,7 @@ inline constexpr std::uint32_t kCheckpointFormat = 1;
 // What a chunk has at most: bytes once they are decompressed, and pieces.
 inline constexpr std::size_t kMostChunkBytes = std::size_t{1} << 20;
 inline constexpr std::size_t kMostPieces = 4096;
-inline constexpr std::size_t kMostNameBytes = 4096;
+inline constexpr std::size_t kMostHeadTextBytes = 4096;
 
 struct FileHead {
   std::array<char, 8> magic = kCheckpointMagic;

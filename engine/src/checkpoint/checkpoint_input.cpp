@@ -48,7 +48,7 @@ CheckpointInput::CheckpointInput(const Descriptor& file) : file_{file}, file_byt
   if (head_.format != kCheckpointFormat)
     refuse(
         fmt::format("its format is {}, and {} is what this version reads", head_.format, kCheckpointFormat));
-  if (head_.pipeline_bytes > kMostNameBytes || head_.version_bytes > kMostNameBytes)
+  if (head_.pipeline_bytes > kMostHeadTextBytes || head_.version_bytes > kMostHeadTextBytes)
     refuse("its head is damaged");
   pipeline_ = text_of(next(head_.pipeline_bytes));
   version_ = text_of(next(head_.version_bytes));

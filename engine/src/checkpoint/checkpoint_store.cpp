@@ -196,8 +196,8 @@ CheckpointWriter::CheckpointWriter(const std::string& directory, CheckpointIdent
   const OwnDirectory& own = *parts_->directory;
   parts_->locked = lock(own);
   parts_->identity = std::move(identity);
-  parts_->identity.version.resize(std::min(parts_->identity.version.size(), kMostNameBytes));
-  if (parts_->identity.pipeline.size() > kMostNameBytes)
+  parts_->identity.version.resize(std::min(parts_->identity.version.size(), kMostHeadTextBytes));
+  if (parts_->identity.pipeline.size() > kMostHeadTextBytes)
     throw Error{{"write checkpoints of", "a pipeline", "its name is too long", "give it a shorter one"}};
   parts_->options = {std::max(options.keep, 1U), options.sync};
   const std::vector<CheckpointName> names = checkpoint_names(own);

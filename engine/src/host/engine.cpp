@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <thread>
 #include <unistd.h>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -43,6 +44,12 @@ void refuse_to_wait_for_nothing(const Wiring& wiring) {
                              wiring.node(node).name),
                  "set checkpoint.path to a directory for them"}};
   }
+}
+
+void refuse_to_ship_nothing(const Wiring& wiring) {
+  if (!wiring.shipper() || !wiring.settings().checkpoints.path.empty()) return;
+  throw Error{{"ship the checkpoints of", wiring.graph().name, "none are made",
+               "set checkpoint.path to a directory for them"}};
 }
 
 std::size_t thread_count() {
@@ -107,12 +114,22 @@ void Engine::log_to(int descriptor) {
   parts_->log_to = descriptor;
 }
 
+void Engine::ship_checkpoints(CheckpointShipper shipper) {
+  parts_->refuse_elsewhere("ship the checkpoints of");
+  if (parts_->started) {
+    throw Error{
+        {"ship the checkpoints of", parts_->name, "it has been started", "say where to before start()"}};
+  }
+  parts_->host.ship_checkpoints(std::move(shipper));
+}
+
 void Engine::start() {
   Parts& parts = *parts_;
   parts.refuse_elsewhere("start the pipeline");
   if (parts.started) throw Error{{"start the pipeline", parts.name, "it has been started before", ""}};
   refuse_threads(parts.name);
   const Wiring& wiring = parts.host.wiring();
+  refuse_to_ship_nothing(wiring);
   parts.check_descriptors();
   parts.settle_places();
   // Not only when the first event has died, when no user is at hand.

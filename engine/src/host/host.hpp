@@ -11,6 +11,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include <sluice/detail/assert.hpp>
@@ -41,6 +42,8 @@ class Host {
   // of its own, as `policy` says; or, where all workers run in this thread, by `waiter`.
   void open_ends(const ipc::WaitPolicy& policy);
   void open_ends(Waiter& waiter);
+  // Before the first fork.
+  void ship_checkpoints(CheckpointShipper shipper) { wiring_.ship_checkpoints(std::move(shipper)); }
   HostInlet& inlet(std::string_view name, const EventType& type);
   HostOutlet& outlet(std::string_view name, const EventType& type);
   std::deque<HostInlet>& inlets() noexcept { return inlets_; }

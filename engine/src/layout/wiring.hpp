@@ -3,8 +3,10 @@
 #pragma once
 
 #include <filesystem>
+#include <utility>
 #include <vector>
 
+#include <sluice/checkpoint_shipper.hpp>
 #include <sluice/detail/clock.hpp>
 #include <sluice/detail/graph.hpp>
 #include <sluice/ipc/doorbell.hpp>
@@ -62,6 +64,10 @@ class Wiring : public SegmentMap {
   // A later life can go on with it: in the file of its memory, or in its checkpoints.
   bool kept() const noexcept { return segment_.named() || !settings_.checkpoints.path.empty(); }
 
+  // Called by the checkpointer for each checkpoint; none: each counts once it is published. Set before the first fork.
+  const CheckpointShipper& shipper() const noexcept { return shipper_; }
+  void ship_checkpoints(CheckpointShipper shipper) { shipper_ = std::move(shipper); }
+
   ipc::Segment& segment() const noexcept { return segment_; }
   // From now on this process may write the region of `process` and no other byte of the segment.
   void own(ProcessIndex process) const { segment_.own(process.value()); }
@@ -87,6 +93,7 @@ class Wiring : public SegmentMap {
   ipc::Segment& segment_;
   const Doorbells& bells_;
   const std::filesystem::path& reports_;
+  CheckpointShipper shipper_;
 };
 
 }  // namespace sluice::detail

@@ -7,6 +7,7 @@
 #include <csignal>
 #include <cstdio>
 #include <exception>
+#include <filesystem>
 #include <optional>
 #include <string>
 #include <sys/prctl.h>
@@ -18,6 +19,7 @@
 
 #include <sluice/detail/process_name.hpp>
 
+#include "checkpoint/checkpoint_format.hpp"
 #include "checkpoint/checkpoint_store.hpp"
 #include "checkpoint/shadow.hpp"
 #include "checkpoint/written_files.hpp"
@@ -125,6 +127,15 @@ class Checkpointer {
     return pids;
   }
 
+  void ship(const WrittenCheckpoint& written, CheckpointKind kind) const {
+    if (!wiring_.shipper()) return;
+    const std::filesystem::path directory{wiring_.settings().checkpoints.path};
+    wiring_.shipper()({.file = directory / to_text(CheckpointName{written.number, kind, false}),
+                       .number = written.number,
+                       .base = kind == CheckpointKind::base,
+                       .bytes = written.bytes});
+  }
+
   // What has waited for this checkpoint may be read.
   void release() noexcept {
     for (const LaneIndex lane : wiring_.lanes()) {
@@ -142,9 +153,10 @@ class Checkpointer {
       if (!writer_) open_writer();
       if (wiring_.settings().checkpoints.sync) files_.bring_to_disk(worker_pids());
       const bool whole = writer_->wants_base();
-      const WrittenCheckpoint written =
-          writer_->write(whole ? CheckpointKind::base : CheckpointKind::delta,
-                         static_cast<std::uint64_t>(at_ns), whole ? shadow_.everything() : shadow_.changes());
+      const CheckpointKind kind = whole ? CheckpointKind::base : CheckpointKind::delta;
+      const WrittenCheckpoint written = writer_->write(kind, static_cast<std::uint64_t>(at_ns),
+                                                       whole ? shadow_.everything() : shadow_.changes());
+      ship(written, kind);
       shadow_.saved();
       release();
       message.number = written.number;

@@ -2,12 +2,14 @@
 #include "master/checkpoints.hpp"
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <csignal>
 #include <poll.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include <vector>
 
 #include <fmt/format.h>
 
@@ -208,6 +210,14 @@ void Checkpoints::serve() {
   own.checkpoint_pause_ns.store(pause, kRelaxed);
   if (pause > own.checkpoint_longest_pause_ns.load(kRelaxed))
     own.checkpoint_longest_pause_ns.store(pause, kRelaxed);
+}
+
+bool Checkpoints::an_outlet_waits() const noexcept {
+  const std::vector<LaneIndex>& lanes = wiring_.host().layout().lanes_in;
+  return std::any_of(lanes.begin(), lanes.end(), [this](LaneIndex lane) {
+    const std::atomic<std::uint64_t>* const gate = wiring_.gate_of(lane);
+    return gate != nullptr && gate->load(kRelaxed) < wiring_.lane(lane).producer->tail.load(kRelaxed);
+  });
 }
 
 bool Checkpoints::last_is_over() {

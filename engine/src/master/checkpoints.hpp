@@ -51,6 +51,8 @@ class Checkpoints {
   // At each turn of the master's loop: serves a standstill that is reached.
   void serve();
 
+  // Whether an outlet of the host waits for the next checkpoint.
+  bool an_outlet_waits() const noexcept;
   // Of a pipeline that is being parked, whose workers stand still for good: the last checkpoint. Whether that is over;
   // `failure` says why it could not be had.
   bool last_is_over();

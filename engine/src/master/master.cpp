@@ -65,7 +65,8 @@ void Master::prepare() {
 
 void Master::supervise() {
   epoll_event events[64];
-  while (exits_.running() > 0) {
+  // An outlet still gets what the workers handed over before they came to their end.
+  while (exits_.running() > 0 || checkpoints_.an_outlet_waits()) {
     look_for_a_park();
     const std::size_t count = epoll_.wait(events, time_to_sleep());
     for (std::size_t i = 0; i < count; ++i)

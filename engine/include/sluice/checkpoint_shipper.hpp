@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: Apache-2.0
+// CheckpointShipper: takes a pipeline's checkpoints elsewhere, so that they outlive this machine's disk (Engine::ship_checkpoints).
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+
+namespace sluice {
+
+// One that was just published in checkpoint.path.
+struct ShippedCheckpoint {
+  std::filesystem::path file{};  // Whole, and there until the call returns.
+  std::uint64_t number = 0;      // Grows by each try of a life of the pipeline; those that failed leave gaps.
+  bool base =
+      false;  // It stands alone. Otherwise it goes with the one before it, and all back to their base.
+  std::uint64_t bytes = 0;  // Of the file.
+};
+
+// Called for each checkpoint, in the order of their numbers, in the process that writes them: it may block, make threads and
+// connections there, and keeps what it has captured from call to call. When it returns, the checkpoint counts: what
+// waited for it (outside.after=checkpoint) goes out. When it throws a std::exception, the checkpoint has failed, the log has
+// the words, and the next one is a base. It is given ten minutes. A process that dies in the midst of a call, or is
+// replaced, begins anew: with what was captured before Engine::start(), and a base.
+using CheckpointShipper = std::function<void(const ShippedCheckpoint&)>;
+
+}  // namespace sluice
