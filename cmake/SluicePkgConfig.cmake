@@ -84,6 +84,8 @@ foreach(component ${sluice_components})
   set(below sluice-connect)
   if(name STREQUAL "wide")
     set(below sluice-engine)
+  elseif(name STREQUAL "cluster")
+    set(below sluice-nats sluice)
   endif()
   sluice_pkg_config(sluice-${name} DESCRIPTION "The part ${name} of Sluice" ARCHIVES ${name}
     REQUIRES ${below} MODULES ${modules})

@@ -219,7 +219,8 @@ void Agent::act(Time now) {
 void Agent::start(unsigned number, Time now) {
   if (children_.contains(number) || now < pauses_[number].until) return;
   PartitionEntry entry = owners_->view().entry(number);
-  const std::string before = entry.owner;
+  const bool given = entry.state == State::given;
+  const std::string before = entry.owner == options_.host ? std::string{} : entry.owner;
   entry.state = State::owned;
   entry.owner = options_.host;
   entry.wanted.clear();
@@ -228,7 +229,7 @@ void Agent::start(unsigned number, Time now) {
   children_.emplace(
       number, Child{PartitionProcess::start(options_.arguments(number, entry.epoch)), entry.epoch, now});
   say(fmt::format("partition {} with epoch {}{}", number, entry.epoch,
-                  before.empty() || before == options_.host ? std::string{} : ", after " + before));
+                  given ? ", as it was given" : (before.empty() ? "" : ", after " + before)));
 }
 
 void Agent::let_go(unsigned number, const std::string& to) {

@@ -23,8 +23,10 @@ std::string full_name(const CLI::App& command) {
 
 std::string commands_of(const CLI::App& command) {
   std::string names;
-  for (const CLI::App* each : command.get_subcommands({}))
-    names += (names.empty() ? "" : ", ") + each->get_name();
+  for (const CLI::App* each : command.get_subcommands({})) {
+    // One without a group is for no person, and in no help.
+    if (!each->get_group().empty()) names += (names.empty() ? "" : ", ") + each->get_name();
+  }
   return names;
 }
 

@@ -79,7 +79,7 @@ Names declared(const fs::path& header) {
 
 Names in_headers() {
   Names names;
-  for (const char* floor : {"base", "engine", "wide", "chaos", "program"}) {
+  for (const char* floor : {"base", "engine", "wide", "chaos", "program", "cluster"}) {
     for (const auto& file : fs::directory_iterator{kRoot / floor / "include" / "sluice"}) {
       if (file.is_regular_file()) names.merge(declared(file.path()));
     }

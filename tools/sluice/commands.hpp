@@ -36,12 +36,12 @@ void add_completion(CLI::App& program);
 // `park` and `drain`.
 void add_ends(CLI::App& program);
 
-// Its name, for the list of commands. A program of its own, sluice-bench beside this one, does the work.
-inline constexpr std::string_view kBench = "bench";
-void add_bench(CLI::App& program);
-// This process becomes that program, with the words of the command line from "bench" on; ended by a null
-// pointer. Throws std::system_error if it cannot be started.
-[[noreturn]] void become_bench(char** words);
+// `bench` and `cluster`, for the list of commands: programs of their own, sluice-bench and sluice-cluster beside this one, do
+// the work.
+void add_programs_beside(CLI::App& program);
+// If words[0] is one of these commands this process becomes its program, with these words; ended by a null pointer.
+// Throws std::system_error if it cannot be started.
+void become_program_beside(char** words);
 
 // The end of a command's help: what its options do not say, then three examples.
 inline void end_help(CLI::App& command, const std::string& remarks,

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The `sluice` command. Exit status: 0 done, 1 it could not be done, 2 the command line or a setting is
-// wrong, 3 `sluice doctor` has warnings; `sluice chaos` ends as the program does that it runs, `sluice bench`
-// as the program that it becomes, and `sluice plan` with 1 where the plan cannot hold.
+// wrong, 3 `sluice doctor` has warnings; `sluice chaos` ends as the program does that it runs, `bench` and `cluster`
+// as the programs that they become, and `sluice plan` with 1 where the plan cannot hold.
 
 #include <algorithm>
 #include <cstdio>
@@ -47,7 +47,7 @@ std::vector<std::string> take_program(int& argc, char** argv) {
 
 int run(int argc, char** argv) {
   // Another program has its options and its help.
-  if (argc > 1 && sluice::command::kBench == argv[1]) sluice::command::become_bench(argv + 1);
+  if (argc > 1) sluice::command::become_program_beside(argv + 1);
   const std::vector<std::string> behind_dashes = take_program(argc, argv);
   int status = 0;
   CLI::App program{"Sluice: shared-memory pipelines that survive kill -9.", "sluice"};
@@ -72,7 +72,7 @@ int run(int argc, char** argv) {
   sluice::command::add_calibrate(program);
   sluice::command::add_doctor(program, status);
   sluice::command::add_completion(program);
-  sluice::command::add_bench(program);
+  sluice::command::add_programs_beside(program);
   sluice::command::end_help(
       program, "\"sluice COMMAND --help\" tells more about a command.",
       {"sluice new words", "sluice stats words --watch 2", "sluice config explain lane.slots"});

@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "partition_run.hpp"
+
+#include <cerrno>
+#include <csignal>
+#include <cstdio>
+#include <functional>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <fmt/format.h>
+
+#include <sluice/engine.hpp>
+#include <sluice/error.hpp>
+#include <sluice/printable.hpp>
+#include <sluice/units.hpp>
+
+#include "state_log.hpp"
+
+namespace sluice::detail {
+namespace {
+
+// Shorter is sooner seen outside, and written more often.
+constexpr const char* kEvery = "100ms";
+
+// In a process of its own, since libnats makes threads, and a process that has any starts no pipeline.
+PartitionEnd apart(const std::function<void()>& work) {
+  const pid_t parent = ::getpid();
+  const pid_t pid = ::fork();
+  if (pid < 0) throw Error{{"start", "a process", errno_text(), "raise the limit of processes"}};
+  if (pid == 0) {
+    ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (::getppid() != parent) ::_exit(static_cast<int>(PartitionEnd::failed));
+    auto end = PartitionEnd::finished;
+    try {
+      work();
+    } catch (const Fenced& fenced) {
+      end = PartitionEnd::fenced;
+      std::fprintf(stderr, "fenced: %s\n", printable(fenced.what()).c_str());
+    } catch (const std::exception& error) {
+      end = PartitionEnd::failed;
+      std::fprintf(stderr, "error: %s\n", printable(error.what()).c_str());
+    }
+    std::fflush(stderr);
+    ::_exit(static_cast<int>(end));
+  }
+  int status = 0;
+  while (::waitpid(pid, &status, 0) < 0 && errno == EINTR) {
+  }
+  return WIFEXITED(status) ? static_cast<PartitionEnd>(WEXITSTATUS(status)) : PartitionEnd::failed;
+}
+
+std::filesystem::path checkpoints_of(const PartitionOptions& options) {
+  return options.data / options.partition.cluster / ("partition-" + options.partition.text()) / "checkpoints";
+}
+
+StateLogOptions log_of(const PartitionOptions& options) {
+  return {.server = options.partition.server,
+          .cluster = options.partition.cluster,
+          .partition = options.partition.number,
+          .host = options.host};
+}
+
+void refuse(const Settings& settings, const std::string& key, const std::string& allowed,
+            const std::string& stage = {}) {
+  if (settings.origin_of(key, stage).layer <= Origin::profile) return;
+  if (settings.value(key, stage) == allowed) return;
+  const std::string name = stage.empty() ? key : "stage." + stage + "." + key;
+  throw Error{{"run a partition with", fmt::format("{}={}", name, settings.value(key, stage)),
+               "a cluster sets it itself", "leave it out"}};
+}
+
+}  // namespace
+
+Settings settings_of(const PartitionOptions& options, const Pipeline& pipeline) {
+  Settings settings = settings_from(options.standard);
+  // A segment with a name would be gone on with, though another host has come further.
+  refuse(settings, "segment.path", "");
+  refuse(settings, "outside.after", "checkpoint");
+  for (const Node& node : pipeline.graph().nodes) {
+    if (node.kind == NodeKind::stage || node.kind == NodeKind::source)
+      refuse(settings, "outside.after", "checkpoint", node.name);
+  }
+  settings.set("checkpoint.path", checkpoints_of(options).string());
+  // What a host keeps is a copy; JetStream has what counts.
+  settings.set("checkpoint.sync", "no");
+  settings.set("checkpoint.keep", "1");
+  settings.set("outside.after", "checkpoint");
+  if (settings.origin_of("checkpoint.every").layer <= Origin::profile)
+    settings.set("checkpoint.every", kEvery);
+  return settings;
+}
+
+PartitionEnd run_partition(const Cluster& cluster, const PartitionOptions& options) {
+  const Pipeline pipeline = cluster.pipeline(options.partition);
+  const Settings settings = settings_of(options, pipeline);
+  const std::filesystem::path checkpoints = checkpoints_of(options);
+  const StateLogOptions log = log_of(options);
+  const PartitionEnd taken = apart([&] {
+    StateLog own{log};
+    own.claim(options.epoch);
+    own.fetch(checkpoints);
+  });
+  if (taken != PartitionEnd::finished) return taken;
+  Engine engine{pipeline, settings};
+  engine.ship_checkpoints(state_log_shipper(log, options.epoch));
+  StandardOptions quiet = options.standard;
+  quiet.quiet = true;
+  run(engine, quiet, settings);
+  switch (engine.end()) {
+    case End::finished:
+      return PartitionEnd::finished;
+    case End::parked:
+      return PartitionEnd::parked;
+    default:
+      return PartitionEnd::failed;
+  }
+}
+
+}  // namespace sluice::detail

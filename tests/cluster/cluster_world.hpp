@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: Apache-2.0
+// A cluster for the tests: a real nats-server, hosts that are process trees of their own, each of which dies, freezes and
+// leaves as a whole, payments that go in, and balances that come out.
+#pragma once
+
+#include <chrono>
+#include <csignal>
+#include <cstdio>
+#include <filesystem>
+#include <fstream>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <sys/wait.h>
+#include <thread>
+#include <unistd.h>
+#include <vector>
+
+#include <gmock/gmock.h>
+
+#include "nats_server.hpp"
+
+namespace sluice::test {
+
+using namespace std::chrono_literals;
+
+inline bool within(std::chrono::nanoseconds limit, const std::function<bool()>& done) {
+  const auto until = std::chrono::steady_clock::now() + limit;
+  while (!done()) {
+    if (std::chrono::steady_clock::now() > until) return false;
+    std::this_thread::sleep_for(10ms);
+  }
+  return true;
+}
+
+inline std::string text_of(const std::filesystem::path& path) {
+  std::ifstream file{path};
+  return {std::istreambuf_iterator<char>{file}, {}};
+}
+
+// A program in a process group of its own; what it says goes to files.
+class Program {
+ public:
+  Program(std::vector<std::string> words, std::filesystem::path out, std::filesystem::path err)
+      : out_{std::move(out)}, err_{std::move(err)} {
+    std::fflush(nullptr);
+    pid_ = ::fork();
+    if (pid_ != 0) {
+      ::setpgid(pid_, pid_);
+      return;
+    }
+    ::setpgid(0, 0);
+    std::vector<char*> pointers;
+    for (std::string& word : words)
+      pointers.push_back(word.data());
+    pointers.push_back(nullptr);
+    if (std::freopen(out_.c_str(), "a", stdout) == nullptr ||
+        std::freopen(err_.c_str(), "a", stderr) == nullptr)
+      ::_exit(126);
+    ::unsetenv("SLUICE_CONNECT_KILLS");  // No setting of theirs.
+    ::execv(pointers.front(), pointers.data());
+    ::_exit(127);
+  }
+  ~Program() { kill(); }
+  Program(const Program&) = delete;
+  Program& operator=(const Program&) = delete;
+
+  void signal(int number) const { ::kill(pid_, number); }
+  void signal_all(int number) const { ::kill(-pid_, number); }
+  void kill() {
+    if (pid_ == 0) return;
+    signal_all(SIGKILL);
+    static_cast<void>(wait());
+  }
+  // Its exit status, once it has ended: -1 if by a signal.
+  int wait() {
+    int status = 0;
+    ::waitpid(pid_, &status, 0);
+    ::kill(-pid_, SIGKILL);  // Whatever it left.
+    pid_ = 0;
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+  }
+  std::optional<int> ended() {
+    int status = 0;
+    if (::waitpid(pid_, &status, WNOHANG) != pid_) return std::nullopt;
+    pid_ = 0;
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+  }
+  std::string out() const { return text_of(out_); }
+  std::string err() const { return text_of(err_); }
+
+ private:
+  std::filesystem::path out_;
+  std::filesystem::path err_;
+  pid_t pid_ = 0;
+};
+
+class ClusterTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    if (!has_nats_server())
+      GTEST_SKIP() << "nats-server is not here: apt install nats-server, or tools/setup";
+    std::string name = (std::filesystem::temp_directory_path() / "sluice-cluster-XXXXXX").string();
+    directory_ = ::mkdtemp(name.data());
+    server_ = std::make_unique<NatsProcess>(directory_ / "nats");
+    make_stream(server_->url(),
+                {.name = "PAYMENTS", .subject = "payments.*", .duplicates_ns = 120'000'000'000});
+    make_stream(server_->url(), {.name = "BALANCES", .subject = "balances.*"});
+  }
+  void TearDown() override {
+    hosts_.clear();
+    server_.reset();
+    if (HasFailure()) {
+      for (const auto& entry : std::filesystem::directory_iterator{directory_}) {
+        if (entry.path().extension() == ".err")
+          std::printf("--- %s\n%s", entry.path().filename().c_str(), text_of(entry.path()).c_str());
+      }
+    }
+    std::filesystem::remove_all(directory_);
+  }
+
+  std::filesystem::path file(const std::string& name) const { return directory_ / name; }
+  NatsProcess& server() { return *server_; }
+  static constexpr const char* kLease = "600ms";
+
+  Program& start_host(const std::string& name, const std::string& program = ACCOUNTS_PROGRAM) {
+    hosts_[name] = std::make_unique<Program>(
+        std::vector<std::string>{program, "host", "--name", name, "--nats", server_->url(), "--data",
+                                 file(name), "--lease", kLease, "--set", "checkpoint.every=50ms", "--set",
+                                 "report.path=" + file(name + "-reports").string()},
+        file(name + ".out"), file(name + ".err"));
+    return *hosts_[name];
+  }
+  Program& host(const std::string& name) { return *hosts_.at(name); }
+  void lose_host(const std::string& name) { hosts_.erase(name); }
+
+  std::unique_ptr<Program> load(const std::string& command, const std::string& out, std::uint64_t count,
+                                const std::vector<std::string>& more = {}) {
+    std::vector<std::string> words{LOAD_PROGRAM,          "--nats", server_->url(), "--count",
+                                   std::to_string(count), "--out",  file(out)};
+    words.push_back(command);
+    words.insert(words.end(), more.begin(), more.end());
+    return std::make_unique<Program>(words, file(command + ".out"), file(command + ".err"));
+  }
+  // `sluice-cluster WORDS`; its standard output. Its status is expected to be `status`.
+  std::string cluster(std::vector<std::string> words, int status = 0) {
+    words.insert(words.begin(), CLUSTER_PROGRAM);
+    words.insert(words.end(), {"--nats", server_->url(), "--lease", kLease});
+    std::filesystem::remove(file("tool.out"));
+    std::filesystem::remove(file("tool.err"));
+    Program program{words, file("tool.out"), file("tool.err")};
+    EXPECT_EQ(program.wait(), status) << program.err();
+    return program.out() + program.err();
+  }
+  // Every balance that the payments make, one behind the other, as the cluster writes them.
+  std::vector<std::string> expected(const std::string& payments) const {
+    std::ifstream file{directory_ / payments};
+    std::map<std::string, std::pair<std::int64_t, std::int64_t>> balances;
+    std::vector<std::string> lines;
+    std::string account;
+    for (std::int64_t cents = 0; file >> account >> cents;) {
+      auto& [count, sum] = balances[account];
+      ++count;
+      sum += cents;
+      lines.push_back(account + " " + std::to_string(count) + " " + std::to_string(sum));
+    }
+    std::sort(lines.begin(), lines.end());
+    return lines;
+  }
+  std::vector<std::string> found(const std::string& balances) const {
+    std::ifstream file{directory_ / balances};
+    std::vector<std::string> lines;
+    for (std::string line; std::getline(file, line);)
+      lines.push_back(line);
+    std::sort(lines.begin(), lines.end());
+    return lines;
+  }
+
+ private:
+  std::filesystem::path directory_;
+  std::unique_ptr<NatsProcess> server_;
+  std::map<std::string, std::unique_ptr<Program>> hosts_;
+};
+
+}  // namespace sluice::test

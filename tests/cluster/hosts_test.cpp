@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: Apache-2.0
+// Hosts that die, freeze, leave and join while payments go through them: every balance once, in order, and right.
+#include <nats/nats.h>
+#include <random>
+
+#include "cluster_world.hpp"
+#include "kill_count.hpp"
+#include "owners.hpp"
+
+namespace sluice::test {
+namespace {
+
+using testing::HasSubstr;
+using testing::Not;
+
+class Hosts : public ClusterTest {
+ protected:
+  // Payments go in at a rate, and balances are read, until both are done.
+  void begin(std::uint64_t count, unsigned rate) {
+    feed_ = load("feed", "payments", count, {"--rate", std::to_string(rate), "--accounts", "50"});
+    collect_ = load("collect", "balances", count, {"--patience", "90"});
+  }
+  std::uint64_t payments() { return count_of(server().url(), "PAYMENTS"); }
+  std::uint64_t balances() { return count_of(server().url(), "BALANCES"); }
+  bool fed() {
+    if (!feed_) return true;
+    const auto status = feed_->ended();
+    if (!status) return false;
+    EXPECT_EQ(*status, 0) << feed_->err();
+    feed_.reset();
+    return true;
+  }
+  void end() {
+    ASSERT_TRUE(within(100s, [this] { return fed(); }));
+    EXPECT_EQ(collect_->wait(), 0) << text_of(file("collect.err"));
+    const auto expected = this->expected("payments");
+    const auto found = this->found("balances");
+    EXPECT_EQ(expected.size(), found.size());
+    EXPECT_TRUE(expected == found) << "other balances than one machine has";
+  }
+  bool says(const std::string& host, const std::string& what) const {
+    return text_of(file(host + ".err")).find(what) != std::string::npos;
+  }
+  bool flows(std::uint64_t from) {
+    return within(60s, [this, from] { return balances() > from || (fed() && balances() == payments()); });
+  }
+
+  std::unique_ptr<Program> feed_;
+  std::unique_ptr<Program> collect_;
+};
+
+TEST_F(Hosts, ShareThePartitionsAndTakeOverFromOneThatDies) {
+  for (const char* name : {"alpha", "beta", "gamma"})
+    start_host(name);
+  begin(4'000, 800);
+  ASSERT_TRUE(flows(0));
+  lose_host("beta");
+  const std::uint64_t before = balances();
+  ASSERT_TRUE(flows(before + 50));
+  end();
+  const std::string status = cluster({"status", "accounts"});
+  EXPECT_THAT(status, Not(HasSubstr("orphaned")));
+  EXPECT_THAT(text_of(file("alpha.err")) + text_of(file("gamma.err")), HasSubstr(", after beta"));
+}
+
+// It goes on with what it had, and is refused: nothing of it is seen.
+TEST_F(Hosts, ThatWereFrozenAndGoOnWriteNothing) {
+  for (const char* name : {"alpha", "beta"})
+    start_host(name);
+  begin(4'000, 500);
+  ASSERT_TRUE(flows(100));
+  host("alpha").signal_all(SIGSTOP);
+  ASSERT_TRUE(within(60s, [this] { return says("beta", ", after alpha"); }));
+  const std::uint64_t before = balances();
+  ASSERT_TRUE(flows(before + 50));
+  host("alpha").signal_all(SIGCONT);
+  ASSERT_TRUE(within(30s, [this] { return says("alpha", " belongs to beta now"); })) << "it has not noticed";
+  end();
+}
+
+TEST_F(Hosts, LeaveAndJoinWhilePaymentsFlow) {
+  start_host("alpha");
+  begin(4'000, 600);
+  ASSERT_TRUE(flows(50));
+  start_host("beta");
+  ASSERT_TRUE(within(60s, [this] { return says("beta", "as it was given"); }));
+  EXPECT_THAT(cluster({"move", "accounts", "0", "beta"}), HasSubstr("partition 0 is owned by beta"));
+  host("alpha").signal(SIGTERM);
+  EXPECT_EQ(host("alpha").wait(), 0);
+  EXPECT_THAT(text_of(file("alpha.err")), HasSubstr("has left"));
+  const std::uint64_t before = balances();
+  ASSERT_TRUE(flows(before + 50));
+  start_host("gamma");
+  ASSERT_TRUE(within(60s, [this] { return says("gamma", "as it was given"); }));
+  EXPECT_THAT(cluster({"drain", "accounts", "beta"}), HasSubstr("beta has left"));
+  EXPECT_EQ(host("beta").wait(), 0);
+  end();
+}
+
+TEST_F(Hosts, AreExactWhateverHappensToThemAndTheServer) {
+  const auto seed = std::random_device{}();
+  SCOPED_TRACE(seed);
+  std::mt19937 dice{seed};
+  const std::vector<std::string> names{"alpha", "beta", "gamma"};
+  for (const std::string& name : names)
+    start_host(name);
+  const unsigned harms = kills_asked(5);
+  begin(harms * 1'000, 400);
+  for (unsigned harm = 0; harm < harms; ++harm) {
+    ASSERT_TRUE(flows(balances() + dice() % 100)) << "nothing flows before harm " << harm;
+    const std::string& name = names[dice() % names.size()];
+    switch (dice() % 4) {
+      case 0:
+        lose_host(name);
+        start_host(name);
+        break;
+      case 1:
+        host(name).signal_all(SIGSTOP);
+        std::this_thread::sleep_for(1500ms);  // Longer than its lease.
+        host(name).signal_all(SIGCONT);
+        break;
+      case 2:
+        server().kill();
+        std::this_thread::sleep_for(std::chrono::milliseconds{dice() % 1000});
+        server().start();
+        break;
+      default:
+        host(name).signal(SIGTERM);
+        EXPECT_EQ(host(name).wait(), 0);
+        start_host(name);
+    }
+  }
+  end();
+}
+
+TEST_F(Hosts, OfOneNameAreRefused) {
+  start_host("alpha");
+  ASSERT_TRUE(
+      within(20s, [this] { return text_of(file("alpha.err")).find("is here") != std::string::npos; }));
+  Program second{{ACCOUNTS_PROGRAM, "host", "--name", "alpha", "--nats", server().url(), "--data",
+                  file("second"), "--lease", kLease},
+                 file("second.out"),
+                 file("second.err")};
+  EXPECT_EQ(second.wait(), 1);
+  EXPECT_THAT(second.err(), HasSubstr("another process is a host of that name"));
+}
+
+TEST_F(Hosts, OfAnotherNumberOfPartitionsAreRefused) {
+  run_apart([this] {
+    detail::Owners owners{{.url = server().url()}, "accounts", detail::Owners::Missing::make, "test"};
+    owners.look(0ms);
+    owners.agree_on(5);
+    return std::string{};
+  });
+  Program& alpha = start_host("alpha");
+  EXPECT_EQ(alpha.wait(), 1);
+  EXPECT_THAT(alpha.err(), HasSubstr("it has 5 partitions, and this program 6"));
+}
+
+TEST_F(Hosts, WaitForAServerThatIsAway) {
+  server().kill();
+  start_host("alpha");
+  ASSERT_TRUE(within(
+      20s, [this] { return text_of(file("alpha.err")).find("the NATS server at") != std::string::npos; }));
+  server().start();
+  EXPECT_TRUE(
+      within(20s, [this] { return text_of(file("alpha.err")).find("is here") != std::string::npos; }));
+  host("alpha").signal(SIGTERM);
+  EXPECT_EQ(host("alpha").wait(), 0);
+}
+
+TEST_F(Hosts, AreToldWhatIsWrongWithTheirWords) {
+  const auto said = [this](std::vector<std::string> words, int status) {
+    words.insert(words.begin(), ACCOUNTS_PROGRAM);
+    std::filesystem::remove(file("said.err"));
+    Program program{words, file("said.out"), file("said.err")};
+    EXPECT_EQ(program.wait(), status) << program.err();
+    return program.err();
+  };
+  const std::string url = server().url();
+  EXPECT_THAT(said({"host", "--nats", url, "--name", "a.b"}, 1),
+              HasSubstr("cannot be a host of the name 'a.b'"));
+  EXPECT_THAT(said({"host", "--nats", url, "--lease", "soon"}, 1), HasSubstr("cannot use the lease soon"));
+  EXPECT_THAT(said({"host", "--nats", url, "--lease", "1ms"}, 1), HasSubstr("100ms is the shortest"));
+  EXPECT_THAT(said({"host", "--nats", url, "--set", "segment.path=/tmp/x"}, 1), HasSubstr("segment.path"));
+  EXPECT_THAT(said({"host", "--nats", url, "--set", "outside.after=commit"}, 1),
+              HasSubstr("a cluster sets it itself"));
+  EXPECT_THAT(said({"hots"}, 2), HasSubstr("there is no command \"hots\""));
+  EXPECT_THAT(cluster({"status", "nobody"}, 1), HasSubstr("cannot find the cluster nobody"));
+}
+
+}  // namespace
+}  // namespace sluice::test

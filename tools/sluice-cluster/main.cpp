@@ -1,0 +1,216 @@
+// SPDX-License-Identifier: Apache-2.0
+// `sluice cluster`: what a cluster looks like, and what it should do. Exit status: 0 done, 1 it could not be done, 2 the command
+// line is wrong.
+#include <chrono>
+#include <cstdio>
+#include <exception>
+#include <functional>
+#include <string>
+#include <thread>
+
+#include <fmt/format.h>
+
+#include <sluice/cli.hpp>
+#include <sluice/detail/command_line.hpp>
+#include <sluice/error.hpp>
+#include <sluice/printable.hpp>
+#include <sluice/units.hpp>
+
+#include "status.hpp"
+
+namespace sluice::command {
+namespace {
+
+using namespace std::chrono_literals;
+using Clock = std::chrono::steady_clock;
+using State = detail::PartitionEntry::State;
+
+constexpr auto kLook = 50ms;
+
+struct Options {
+  std::string cluster;
+  NatsServer server;
+  std::string lease = "1500ms";
+  std::string patience = "60s";
+  bool as_json = false;
+  unsigned partition = 0;
+  std::string host;
+};
+
+std::chrono::nanoseconds duration(const std::string& text) {
+  const auto parsed = parse_duration(text);
+  if (!parsed.ok()) throw Error{{"use the time", text, parsed.fault, "give it as 1500ms or 2s"}};
+  return parsed.value;
+}
+
+// The cluster as it is seen by one who looks at it for a while: who lives is known after a lease.
+class Watched {
+ public:
+  explicit Watched(const Options& options)
+      : options_{options},
+        owners_{options.server, options.cluster, detail::Owners::Missing::refuse, "sluice cluster"},
+        members_{duration(options.lease)} {
+    members_.looked_away(Clock::now());
+    look(0ms);
+    if (!owners_.view().shape)
+      throw Error{{"look at the cluster", options.cluster, "no host has ever joined it", "start one"}};
+  }
+
+  void look(std::chrono::milliseconds limit) {
+    const detail::OwnersView& view = owners_.look(limit);
+    for (const auto& [host, beat] : view.beats)
+      members_.seen(host, beat, Clock::now());
+    for (const auto& [host, beat] : members_.known()) {
+      if (!view.beats.contains(host)) members_.gone(host);
+    }
+  }
+  void look_for_a_lease() {
+    while (!members_.may_judge(Clock::now()))
+      look(kLook);
+  }
+  // Until `done` says so; Error after options.patience.
+  void wait_until(const std::function<bool()>& done, const std::string& what) {
+    const auto until = Clock::now() + duration(options_.patience);
+    while (!done()) {
+      if (Clock::now() > until)
+        throw Error{{"wait until", what, fmt::format("it is not so after {}", options_.patience),
+                     "look at the log of its host; it may still happen"}};
+      look(kLook);
+    }
+  }
+
+  detail::Owners& owners() noexcept { return owners_; }
+  detail::Hosts living() const { return members_.living(Clock::now()); }
+  unsigned partitions() const { return *owners_.view().shape; }
+
+ private:
+  const Options& options_;
+  detail::Owners owners_;
+  detail::Members members_;
+};
+
+void require_living(const Watched& watched, const std::string& host) {
+  if (watched.living().contains(host)) return;
+  std::string others;
+  for (const auto& [other, leaving] : watched.living())
+    others += (others.empty() ? "" : ", ") + other;
+  throw Error{{"find the host", host, "it is not in the cluster",
+               others.empty() ? "no host is" : "there are " + others}};
+}
+
+void show_status(const Options& options) {
+  Watched watched{options};
+  watched.look_for_a_lease();
+  ClusterStatus status;
+  status.cluster = options.cluster;
+  status.partitions = watched.partitions();
+  status.beats = watched.owners().view().beats;
+  status.living = watched.living();
+  status.entries = watched.owners().view().entries(status.partitions);
+  const detail::NatsClient client{options.server, "sluice cluster", true};
+  detail::prepare_state_stream(client, options.cluster);
+  for (unsigned number = 0; number < status.partitions; ++number) {
+    if (const auto log = detail::state_log_status(client, options.cluster, number)) status.logs[number] = *log;
+  }
+  status.now_ns = std::chrono::duration_cast<std::chrono::nanoseconds>(
+                      std::chrono::system_clock::now().time_since_epoch())
+                      .count();
+  std::fputs((options.as_json ? to_json(status) : to_text(status)).c_str(), stdout);
+}
+
+void move(const Options& options) {
+  Watched watched{options};
+  if (options.partition >= watched.partitions())
+    throw Error{{"move the partition", std::to_string(options.partition),
+                 fmt::format("the cluster has {}", watched.partitions()), ""}};
+  watched.look_for_a_lease();
+  require_living(watched, options.host);
+  const auto start = Clock::now();
+  detail::PartitionEntry entry = watched.owners().view().entry(options.partition);
+  if (entry.state == State::finished)
+    throw Error{{"move the partition", std::to_string(options.partition), "it is finished", ""}};
+  const std::uint64_t epoch = entry.epoch;
+  if (entry.owner != options.host) {
+    entry.wanted = options.host;
+    if (!watched.owners().change(options.partition, entry))
+      throw Error{{"move the partition", std::to_string(options.partition), "its owner changed just now",
+                   "try again"}};
+    watched.wait_until(
+        [&] {
+          const detail::PartitionEntry now = watched.owners().view().entry(options.partition);
+          return now.state == State::owned && now.owner == options.host && now.epoch > epoch;
+        },
+        fmt::format("{} has the partition {}", options.host, options.partition));
+  }
+  std::printf("partition %u is owned by %s, after %.1f s\n", options.partition, options.host.c_str(),
+              std::chrono::duration<double>(Clock::now() - start).count());
+}
+
+void drain(const Options& options) {
+  Watched watched{options};
+  watched.look_for_a_lease();
+  require_living(watched, options.host);
+  watched.owners().ask_to_leave(options.host);
+  watched.wait_until([&] { return !watched.owners().view().beats.contains(options.host); },
+                     "the host " + options.host + " has left");
+  std::printf("%s has left\n", options.host.c_str());
+}
+
+void add_server(CLI::App& command, Options& options) {
+  command.add_option("CLUSTER", options.cluster, "Its name")->required();
+  command.add_option("--nats", options.server.url, "The servers (nats://127.0.0.1:4222)")->type_name("URL");
+  command.add_option("--nats-credentials", options.server.credentials_file, "A file of credentials")
+      ->type_name("FILE");
+  command.add_option("--nats-ca", options.server.ca_file, "Certificates to trust; makes it TLS")
+      ->type_name("FILE");
+  command.add_option("--lease", options.lease, "As its hosts have it (1500ms)")->type_name("TIME");
+}
+
+int run(int argc, char** argv) {
+  CLI::App program{"What a cluster of Sluice looks like, and what it should do.", "sluice cluster"};
+  program.require_subcommand(1);
+  program.set_version_flag("--version", "sluice " SLUICE_VERSION, "Print the version and exit");
+  program.formatter(detail::help_formatter());
+  program.footer(
+      "Examples:\n  sluice cluster status orders --nats nats://broker:4222\n  sluice cluster move orders 3 "
+      "beta\n"
+      "  sluice cluster drain orders alpha");
+  Options options;
+  CLI::App* status = program.add_subcommand("status", "Hosts, and the owner and state of each partition");
+  add_server(*status, options);
+  status->add_flag("--json", options.as_json, "For programs: one object");
+  CLI::App* moves =
+      program.add_subcommand("move", "Give a partition to another host, and wait until it has it");
+  add_server(*moves, options);
+  moves->add_option("PARTITION", options.partition, "Its number")->required();
+  moves->add_option("HOST", options.host, "The host that gets it")->required();
+  moves->add_option("--patience", options.patience, "How long to wait (60s)")->type_name("TIME");
+  CLI::App* drains = program.add_subcommand("drain", "Ask a host to leave, and wait until it has left");
+  add_server(*drains, options);
+  drains->add_option("HOST", options.host, "The host that leaves")->required();
+  drains->add_option("--patience", options.patience, "How long to wait (60s)")->type_name("TIME");
+  try {
+    program.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return flushed(end_of_parse(program, error));
+  }
+  if (!detail::is_cluster_name(options.cluster))
+    throw Error{{"look at the cluster", "'" + options.cluster + "'", "that is no name of one",
+                 "up to 32 letters, digits, '-' and '_'"}};
+  if (status->parsed()) show_status(options);
+  if (moves->parsed()) move(options);
+  if (drains->parsed()) drain(options);
+  return flushed(kExitOk);
+}
+
+}  // namespace
+}  // namespace sluice::command
+
+int main(int argc, char** argv) {
+  try {
+    return sluice::command::run(argc, argv);
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "sluice cluster: %s\n", sluice::printable(error.what()).c_str());
+    return sluice::kExitFailed;
+  }
+}

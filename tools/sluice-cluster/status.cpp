@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "status.hpp"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include <sluice/detail/json_parts.hpp>
+#include <sluice/printable.hpp>
+#include <sluice/units.hpp>
+
+namespace sluice::command {
+namespace {
+
+using detail::JsonParts;
+using detail::PartitionEntry;
+using State = PartitionEntry::State;
+
+std::string_view state_of(const ClusterStatus& status, const std::string& host) {
+  const auto found = status.living.find(host);
+  if (found == status.living.end()) return "silent";
+  return found->second ? "leaving" : "here";
+}
+
+unsigned owned_by(const ClusterStatus& status, const std::string& host) {
+  return static_cast<unsigned>(std::count_if(
+      status.entries.begin(), status.entries.end(),
+      [&host](const PartitionEntry& entry) { return entry.state == State::owned && entry.owner == host; }));
+}
+
+// What a person looks for: an owner that does not live is none.
+std::string state_of(const ClusterStatus& status, const PartitionEntry& entry) {
+  if (entry.state == State::owned && !status.living.contains(entry.owner)) return "orphaned";
+  if (entry.state == State::owned && !entry.wanted.empty()) return "moving";
+  return std::string{name_of(entry.state)};
+}
+
+std::string age_of(const ClusterStatus& status, const detail::StateLogStatus& log) {
+  const double seconds = static_cast<double>(status.now_ns - log.time_ns) / 1e9;
+  return seconds < 0 ? "0.0 s" : fmt::format("{:.1f} s", seconds);
+}
+
+}  // namespace
+
+std::string to_text(const ClusterStatus& status) {
+  std::string text =
+      fmt::format("{}: {} partitions, {} hosts\n", status.cluster, status.partitions, status.living.size());
+  text += fmt::format("  {:<32} {:<8} {:>10}\n", "host", "state", "partitions");
+  for (const auto& [host, beat] : status.beats)
+    text += fmt::format("  {:<32} {:<8} {:>10}\n", host, state_of(status, host), owned_by(status, host));
+  text += fmt::format("  {:>9}  {:<24} {:>6} {:<9} {:>10} {:>10}\n", "partition", "owner", "epoch", "state",
+                      "state's age", "stored");
+  for (unsigned number = 0; number < status.entries.size(); ++number) {
+    const PartitionEntry& entry = status.entries[number];
+    const auto log = status.logs.find(number);
+    const bool stored = log != status.logs.end() && log->second.bytes != 0;
+    text += fmt::format("  {:>9}  {:<24} {:>6} {:<9} {:>11} {:>9}\n", number,
+                        entry.owner.empty() ? "-" : entry.owner.substr(0, 24), entry.epoch,
+                        state_of(status, entry), stored ? age_of(status, log->second) : "-",
+                        stored ? format_bytes(log->second.bytes) : "-");
+  }
+  return text;
+}
+
+std::string to_json(const ClusterStatus& status) {
+  JsonParts json;
+  json.member("schema", "1");
+  json.text_member("cluster", status.cluster);
+  JsonParts hosts;
+  for (const auto& [host, beat] : status.beats) {
+    JsonParts each;
+    each.text_member("host", host);
+    each.text_member("state", state_of(status, host));
+    each.member("partitions", std::to_string(owned_by(status, host)));
+    hosts.add(each.object());
+  }
+  json.member("hosts", hosts.array());
+  JsonParts partitions;
+  for (unsigned number = 0; number < status.entries.size(); ++number) {
+    const PartitionEntry& entry = status.entries[number];
+    JsonParts each;
+    each.member("partition", std::to_string(number));
+    each.member("owner", entry.owner.empty() ? "null" : json_text(entry.owner));
+    each.member("epoch", std::to_string(entry.epoch));
+    each.text_member("state", state_of(status, entry));
+    const auto log = status.logs.find(number);
+    const bool stored = log != status.logs.end() && log->second.bytes != 0;
+    each.member("stored_bytes", stored ? std::to_string(log->second.bytes) : "null");
+    each.member("stored_at_ns", stored ? std::to_string(log->second.time_ns) : "null");
+    partitions.add(each.object());
+  }
+  json.member("partitions", partitions.array());
+  return json.object() + "\n";
+}
+
+}  // namespace sluice::command
