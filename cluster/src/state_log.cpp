@@ -2,250 +2,264 @@
 #include "state_log.hpp"
 
 #include <algorithm>
-#include <array>
 #include <cerrno>
 #include <fcntl.h>
-#include <memory>
+#include <random>
+#include <sys/stat.h>
 #include <unistd.h>
-#include <vector>
+#include <utility>
 
 #include <fmt/format.h>
 
 #include <sluice/detail/descriptor.hpp>
 #include <sluice/unavailable.hpp>
 
-#include "state_message.hpp"
+#include "state_stream.hpp"
 
 namespace sluice::detail {
 namespace {
 
-// Half of what a server takes unless it is told otherwise.
-constexpr std::size_t kPartBytes = std::size_t{512} << 10U;
-constexpr const char* kExpected = "Nats-Expected-Last-Subject-Sequence";
+constexpr std::size_t kPartBytes = std::size_t{512} << 10;
+constexpr std::int64_t kHeaderBytes = 1 << 10;
+// Of one message, with what is left of them after lost answers and connections.
+constexpr unsigned kTries = 3;
 
-struct File {
-  Descriptor descriptor;
-  std::uint64_t bytes = 0;
-};
-
-File open_file(const std::filesystem::path& path) {
-  File file{Descriptor{::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW)}};
-  const off_t bytes = file.descriptor ? ::lseek(file.descriptor.get(), 0, SEEK_END) : -1;
-  if (bytes < 0) throw Error{{"read the checkpoint", path.string(), errno_text(), ""}};
-  file.bytes = static_cast<std::uint64_t>(bytes);
-  return file;
-}
-
-void read_at(const File& file, std::uint64_t offset, std::vector<char>& part,
-             const std::filesystem::path& path) {
-  part.resize(static_cast<std::size_t>(std::min<std::uint64_t>(kPartBytes, file.bytes - offset)));
-  std::size_t done = 0;
-  while (done < part.size()) {
-    const ssize_t bytes = ::pread(file.descriptor.get(), part.data() + done, part.size() - done,
-                                  static_cast<off_t>(offset + done));
-    if (bytes < 0 && errno == EINTR) continue;
-    if (bytes <= 0)
-      throw Error{{"read the checkpoint", path.string(), bytes < 0 ? errno_text() : "it is shorter now", ""}};
-    done += static_cast<std::size_t>(bytes);
-  }
+std::string unlike_any_other() {
+  std::random_device random;
+  return fmt::format("{:08x}{:08x}", random(), random());
 }
 
 }  // namespace
-
-std::string state_stream(const std::string& cluster) {
-  return "SLUICE_" + cluster;
-}
-
-std::string state_subject(const std::string& cluster, unsigned partition) {
-  return fmt::format("sluice.{}.state.{}", cluster, partition);
-}
-
-void prepare_state_stream(const NatsClient& client, const std::string& cluster) {
-  const std::string name = state_stream(cluster);
-  const std::string subjects = fmt::format("sluice.{}.state.*", cluster);
-  const char* subject = subjects.c_str();
-  jsStreamConfig config;
-  jsStreamConfig_Init(&config);
-  config.Name = name.c_str();
-  config.Description = "Sluice: checkpoints of partitions";
-  config.Subjects = &subject;
-  config.SubjectsLen = 1;
-  config.Storage = js_FileStorage;
-  jsStreamInfo* made = nullptr;
-  auto code = static_cast<jsErrCode>(0);
-  natsStatus status = js_GetStreamInfo(&made, client.jetstream(), name.c_str(), nullptr, &code);
-  if (status == NATS_NOT_FOUND) status = js_AddStream(&made, client.jetstream(), &config, nullptr, &code);
-  // Somebody else was first.
-  if (status != NATS_OK && code == JSStreamNameExistErr)
-    status = js_GetStreamInfo(&made, client.jetstream(), name.c_str(), nullptr, &code);
-  if (status != NATS_OK) client.fail("make", "the stream " + name, status, code);
-  const JsStreamInfoPtr info{made};
-  const jsStreamConfig& found = *info->Config;
-  const auto refuse = [&](const std::string& why) {
-    throw Error{{"keep checkpoints in", fmt::format("the stream {} of {}", name, client.where()), why,
-                 "remove it, if nothing in it is needed: a host makes it anew"}};
-  };
-  if (found.Retention != js_LimitsPolicy) refuse("it removes what was consumed");
-  if (found.MaxAge > 0) refuse("it removes messages by their age");
-  if (found.MaxMsgs > 0 || found.MaxMsgsPerSubject > 0) refuse("it removes messages by their number");
-  if (found.MaxBytes > 0 && found.Discard != js_DiscardNew) refuse("it removes messages by its size");
-  if (found.NoAck) refuse("it does not acknowledge messages");
-  if (found.DenyPurge) refuse("checkpoints that are not needed any more cannot be removed");
-  if (found.Replicas > 1) {
-    refuse(fmt::format(
-        "it has {} replicas, and servers before 2.11 check what a message expects before they agree on it, "
-        "so that two writers may pass",
-        found.Replicas));
-  }
-}
-
-struct StateLog::Message {
-  StateHeader header;
-  const char* data = "";
-  std::size_t bytes = 0;
-};
 
 StateLog::StateLog(StateLogOptions options)
     : options_{std::move(options)},
       stream_{state_stream(options_.cluster)},
       subject_{state_subject(options_.cluster, options_.partition)},
-      client_{options_.server, fmt::format("{}@{}/{}", options_.cluster, options_.host, options_.partition),
-              true} {
-  prepare_state_stream(client_, options_.cluster);
+      writer_{unlike_any_other()} {}
+
+std::string StateLog::object() const {
+  return fmt::format("the checkpoints of partition {} in the stream {}", options_.partition, stream_);
 }
 
-std::optional<StateLogStatus> state_log_status(const NatsClient& client, const std::string& cluster,
-                                               unsigned partition) {
-  const std::string stream = state_stream(cluster);
-  const std::string subject = state_subject(cluster, partition);
-  natsMsg* made = nullptr;
-  auto code = static_cast<jsErrCode>(0);
-  const natsStatus status =
-      js_GetLastMsg(&made, client.jetstream(), stream.c_str(), subject.c_str(), nullptr, &code);
-  const NatsMessagePtr message{made};
-  if (status == NATS_NOT_FOUND && code == JSNoMessageFoundErr) return std::nullopt;
-  if (status != NATS_OK) client.fail("read the last message of", "the subject " + subject, status, code);
-  const auto header = read_state_header(made);
-  if (!header) {
-    throw Error{{"go on with", fmt::format("the subject {} of {}", subject, client.where()),
-                 fmt::format("its message {} is none of ours", natsMsg_GetSequence(made)),
-                 "let nobody else write to it; purge the subject if nothing in it is needed"}};
-  }
-  return StateLogStatus{.epoch = header->epoch,
-                        .sequence = natsMsg_GetSequence(made),
-                        .time_ns = natsMsg_GetTime(made),
-                        .bytes = header->stored,
-                        .file = header->file,
-                        .part = header->part};
+const NatsClient& StateLog::client(MissingStream missing) {
+  if (client_ && client_->is_lost()) client_.reset();
+  if (client_) return *client_;
+  auto made = std::make_unique<NatsClient>(
+      options_.server, fmt::format("{}@{}/{}", options_.cluster, options_.host, options_.partition), true);
+  prepare_state_stream(*made, options_.cluster, missing);
+  const std::int64_t largest = natsConnection_GetMaxPayload(made->connection());
+  part_bytes_ =
+      std::min(kPartBytes, static_cast<std::size_t>(std::max(largest, 2 * kHeaderBytes) - kHeaderBytes));
+  client_ = std::move(made);
+  return *client_;
 }
 
-void StateLog::refuse(const StateLogStatus& last, std::uint64_t epoch) const {
-  throw Fenced{{"go on with",
-                fmt::format("partition {} of the cluster {}", options_.partition, options_.cluster),
-                fmt::format("it was claimed with epoch {}, and this is epoch {}", last.epoch, epoch),
-                "another host runs it"}};
+StateLog::Last StateLog::last() {
+  const NatsClient& client = this->client();
+  const NatsMessagePtr message = last_state_message(client, options_.cluster, options_.partition);
+  if (!message) return {};
+  return {natsMsg_GetSequence(message.get()), read_state_message(message.get())};
+}
+
+StateMessage StateLog::headers() const {
+  StateMessage headers;
+  headers.epoch = epoch_;
+  headers.host = options_.host;
+  headers.writer = writer_;
+  headers.stored = stored_;
+  return headers;
+}
+
+void StateLog::fence(const StateMessage& other) const {
+  throw Fenced{{"go on with", object(),
+                fmt::format("host {} has taken it over with epoch {}, and this one had epoch {}", other.host,
+                            other.epoch, epoch_),
+                "let this process end: nothing that it does counts any more"}};
 }
 
 void StateLog::claim(std::uint64_t epoch) {
+  client(MissingStream::make);
+  epoch_ = epoch;
+  base_is_due_ = true;
   while (true) {
-    const std::optional<StateLogStatus> last = status();
-    if (last && last->epoch >= epoch) refuse(*last, epoch);
-    last_sequence_ = last ? last->sequence : 0;
-    stored_ = last ? last->bytes : 0;
-    knows_last_ = true;
+    const Last before = last();
+    if (before.sequence != 0 && !before.message) {
+      throw Error{{"claim", object(), fmt::format("message {} there is of somebody else", before.sequence),
+                   "find out who else writes to " + subject_ + "; delete that message then"}};
+    }
+    if (before.message && before.message->epoch >= epoch) fence(*before.message);
+    expected_ = before.sequence;
+    stored_ = before.message ? before.message->stored : 0;
     try {
-      return publish({{.epoch = epoch, .host = options_.host, .stored = stored_}});
-    } catch (const Superseded&) {
-      // A message of the former owner came between; its next one will not.
+      return store(headers(), {});
+    } catch (const Fenced&) {
+      throw;
+    } catch (const Error&) {
+      // Its former owner has stored something meanwhile, or another claimed it: each time somebody has got on.
+      if (last().sequence == before.sequence) throw;
     }
   }
 }
 
-void StateLog::store(const Message& message) {
-  natsMsg* made = nullptr;
-  natsStatus status =
-      natsMsg_Create(&made, subject_.c_str(), nullptr, message.data, static_cast<int>(message.bytes));
-  const NatsMessagePtr sent{made};
-  if (status == NATS_OK) status = natsMsgHeader_Set(made, kExpected, std::to_string(last_sequence_).c_str());
-  if (status == NATS_OK) status = write_state_header(made, message.header);
-  auto code = static_cast<jsErrCode>(0);
-  jsPubAck* answer = nullptr;
-  if (status == NATS_OK) status = js_PublishMsg(&answer, client_.jetstream(), made, nullptr, &code);
-  const std::unique_ptr<jsPubAck, NatsDelete<jsPubAck_Destroy>> taken{answer};
-  if (status == NATS_OK) {
-    last_sequence_ = answer->Sequence;
-    return;
+// Where the log of this epoch ends.
+void StateLog::catch_up() {
+  const Last last = this->last();
+  if (last.message && last.message->epoch > epoch_) fence(*last.message);
+  if (!last.message || last.message->epoch != epoch_) {
+    throw Error{
+        {"store", object(),
+         last.sequence == 0 ? fmt::format("it is empty, and epoch {} was claimed there", epoch_)
+                            : fmt::format("its last message, {}, is not of epoch {}, which was claimed there",
+                                          last.sequence, epoch_),
+         "look whether the server has lost what it had stored; the partition goes on once it is claimed "
+         "anew"}};
   }
-  if (code == JSStreamWrongLastSequenceErr) throw Superseded{nats_text(status)};
-  client_.fail("write into", "the subject " + subject_, status, code);
+  expected_ = last.sequence;
+  stored_ = last.message->stored;
 }
 
-void StateLog::publish(const Message& message) {
+void StateLog::append(const std::filesystem::path& file) {
+  const std::string name = file.filename().string();
+  const auto parsed = parse_state_file_name(name);
+  if (!parsed || (!parsed->base && base_is_due_)) {
+    throw Error{
+        {"store", file.string(), parsed ? "it goes with one that is not stored" : "it is no checkpoint", ""}};
+  }
+  base_is_due_ = true;
   try {
-    return store(message);
-  } catch (const Superseded&) {
-    const std::optional<StateLogStatus> last = status();
-    const StateHeader& own = message.header;
-    if (last && last->epoch > own.epoch) refuse(*last, own.epoch);
-    // The answer was lost, and not the message.
-    if (last && last->epoch == own.epoch && last->file == own.file && last->part == own.part) {
-      last_sequence_ = last->sequence;
-      return;
-    }
-    knows_last_ = false;
+    if (!expected_ || !client_ || client_->is_lost()) catch_up();
+    if (purge_before_ != 0) purge();
+    write(file, name);
+  } catch (...) {
+    expected_.reset();
     throw;
   }
+  base_is_due_ = false;
+  if (!parsed->base) return;
+  try {
+    purge();
+  } catch (const Unavailable&) {
+    // The next one tries it again first, and says so.
+  }
 }
 
-void StateLog::append(const std::filesystem::path& path, bool base, std::uint64_t epoch) {
-  if (!knows_last_) {
-    const std::optional<StateLogStatus> last = status();
-    if (last && last->epoch > epoch) refuse(*last, epoch);
-    last_sequence_ = last ? last->sequence : 0;
-    stored_ = last ? last->bytes : 0;
-    knows_last_ = true;
+void StateLog::write(const std::filesystem::path& file, const std::string& name) {
+  const auto fail = [&file](const std::string& why) {
+    throw Error{{"read", file.string(), why, "look at the disk of checkpoint.path"}};
+  };
+  const Descriptor descriptor{::open(file.c_str(), O_RDONLY | O_CLOEXEC)};
+  struct stat status {};
+  if (!descriptor || ::fstat(descriptor.get(), &status) != 0) fail(errno_text());
+  const auto bytes = static_cast<std::uint64_t>(status.st_size);
+  const bool base = parse_state_file_name(name)->base;
+  StateMessage headers = this->headers();
+  headers.file = name;
+  std::vector<char> part(std::min<std::uint64_t>(part_bytes_, bytes));
+  headers.parts = std::max<std::uint64_t>((bytes + part_bytes_ - 1) / part_bytes_, 1);
+  for (headers.part = 1; headers.part <= headers.parts; ++headers.part) {
+    const std::uint64_t begin = (headers.part - 1) * part_bytes_;
+    const std::size_t wanted = std::min<std::uint64_t>(part.size(), bytes - begin);
+    for (std::size_t have = 0; have < wanted;) {
+      const ssize_t got =
+          ::pread(descriptor.get(), part.data() + have, wanted - have, static_cast<off_t>(begin + have));
+      if (got < 0 && errno == EINTR) continue;
+      if (got <= 0) fail(got < 0 ? errno_text() : "it is shorter than it was");
+      have += static_cast<std::size_t>(got);
+    }
+    // Only the last one makes it whole.
+    if (headers.is_last_part()) headers.stored = (base ? 0 : stored_) + bytes;
+    store(headers, {part.data(), wanted});
+    if (headers.part == 1 && base) purge_before_ = *expected_;
   }
-  const File file = open_file(path);
-  const std::uint64_t parts = std::max<std::uint64_t>((file.bytes + kPartBytes - 1) / kPartBytes, 1);
-  const std::uint64_t stored = (base ? 0 : stored_) + file.bytes;
-  std::uint64_t first = 0;
-  std::vector<char> part;
-  for (std::uint64_t number = 1; number <= parts; ++number) {
-    read_at(file, (number - 1) * kPartBytes, part, path);
-    // It is told of the whole only by the last part.
-    publish({{.epoch = epoch,
-              .host = options_.host,
-              .file = path.filename().string(),
-              .part = fmt::format("{}/{}", number, parts),
-              .stored = number == parts ? stored : stored_},
-             part.data(),
-             part.size()});
-    if (number == 1) first = last_sequence_;
-  }
-  stored_ = stored;
-  if (base) purge_before(first);
+  stored_ = headers.stored;
 }
 
-void StateLog::purge_before(std::uint64_t sequence) const {
+// Behind what is expected. Whatever becomes of answers and connections, it is stored once.
+void StateLog::store(const StateMessage& headers, std::span<const char> bytes) {
+  for (unsigned tries = 1;; ++tries) {
+    try {
+      if (try_to_store(headers, bytes) == Stored::yes || is_stored(headers)) return;
+      if (tries >= kTries) client_->away(object() + ": no answer to what was stored");
+    } catch (const Unavailable&) {
+      if (tries >= kTries) throw;
+      client_.reset();
+    }
+  }
+}
+
+StateLog::Stored StateLog::try_to_store(const StateMessage& headers, std::span<const char> bytes) {
+  const NatsClient& client = this->client();
+  natsMsg* made = nullptr;
+  natsStatus status =
+      natsMsg_Create(&made, subject_.c_str(), nullptr, bytes.data(), static_cast<int>(bytes.size()));
+  const NatsMessagePtr message{made};
+  if (status == NATS_OK) status = write_headers(made, headers);
+  if (status != NATS_OK) client.fail("store", object(), status, kNoCode);
+  jsPubOptions options;
+  jsPubOptions_Init(&options);
+  options.ExpectStream = stream_.c_str();
+  options.ExpectLastSubjectSeq = *expected_;
+  options.ExpectNoMessage = *expected_ == 0;
+  jsPubAck* ack = nullptr;
+  auto code = kNoCode;
+  status = js_PublishMsg(&ack, client.jetstream(), made, &options, &code);
+  if (status == NATS_OK) {
+    expected_ = ack->Sequence;
+    jsPubAck_Destroy(ack);
+    return Stored::yes;
+  }
+  if (static_cast<int>(code) == JSStreamWrongLastSequenceErr) return Stored::no;
+  if (status == NATS_TIMEOUT && static_cast<int>(code) == 0) return Stored::unknown;
+  // As while a server that was started again reads its streams.
+  if (status == NATS_NO_RESPONDERS) client.away("nobody takes messages for " + subject_);
+  if (static_cast<int>(code) == JSStreamStoreFailedErr)
+    client.away(
+        fmt::format("{}: {}: make room in the stream, or raise its limits", object(), nats_text(status)));
+  client.fail("store", object(), status, code);
+}
+
+// Whether the last message is this one; not, if it may be sent once more.
+bool StateLog::is_stored(const StateMessage& headers) {
+  const Last last = this->last();
+  if (last.message == headers) {
+    expected_ = last.sequence;
+    return true;
+  }
+  if (last.sequence == *expected_) return false;
+  if (last.message && last.message->epoch > headers.epoch) fence(*last.message);
+  if (last.message && last.message->epoch == headers.epoch && headers.is_claim()) fence(*last.message);
+  throw Error{{"store", object(),
+               last.sequence == 0
+                   ? "it is empty, and was not"
+                   : fmt::format("message {} came in between, {}", last.sequence,
+                                 last.message ? fmt::format("of epoch {} and host {}", last.message->epoch,
+                                                            last.message->host)
+                                              : "which is of somebody else"),
+               "the next try begins with a base"}};
+}
+
+void StateLog::purge() {
+  const NatsClient& client = this->client();
   jsOptions options;
   jsOptions_Init(&options);
-  options.Wait = client_.timeout().count();
+  options.Wait = client.timeout().count();
+  if (!options_.server.domain.empty()) options.Domain = options_.server.domain.c_str();
   options.Stream.Purge.Subject = subject_.c_str();
-  options.Stream.Purge.Sequence = sequence;
-  auto code = static_cast<jsErrCode>(0);
-  // What is left is in nobody's way, and goes with the next base.
-  static_cast<void>(js_PurgeStream(client_.jetstream(), stream_.c_str(), &options, &code));
+  options.Stream.Purge.Sequence = purge_before_;
+  auto code = kNoCode;
+  const natsStatus status = js_PurgeStream(client.jetstream(), stream_.c_str(), &options, &code);
+  if (status != NATS_OK) client.fail("remove former checkpoints from", object(), status, code);
+  purge_before_ = 0;
 }
 
-CheckpointShipper state_log_shipper(const StateLogOptions& options, std::uint64_t epoch) {
-  return [options, epoch, log = std::shared_ptr<StateLog>{}](const ShippedCheckpoint& checkpoint) mutable {
-    try {
-      if (!log) log = std::make_shared<StateLog>(options);
-      log->append(checkpoint.file, checkpoint.base, epoch);
-    } catch (...) {
-      log.reset();
-      throw;
+CheckpointShipper state_log_shipper(StateLogOptions options, std::uint64_t epoch) {
+  return [log = std::shared_ptr<StateLog>{}, options = std::move(options),
+          epoch](const ShippedCheckpoint& checkpoint) mutable {
+    if (!log) {
+      log = std::make_shared<StateLog>(options);
+      log->go_on_with(epoch);
     }
+    log->append(checkpoint.file);
   };
 }
 

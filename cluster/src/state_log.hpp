@@ -1,30 +1,42 @@
 // SPDX-License-Identifier: Apache-2.0
-// The chain of a partition's checkpoints in JetStream: the one thing that is fenced.
+// The log of a partition's checkpoints: a subject of a JetStream stream. It is the one thing of a cluster that is fenced: what a
+// host lets out waits for a checkpoint that is stored here, and whoever cannot store one lets nothing out.
 //
-// One subject of the cluster's stream. Each message expects the last sequence of the subject, so that it comes behind what its
-// writer knows, or not at all. A claim raises the epoch: from then on whoever wrote before finds that something came behind his
-// last message, and that it is of a higher epoch. What a checkpoint holds has been let out only once it is stored here whole, so
-// that who cannot write here lets nothing out.
+// Every message expects the sequence of the one before it on its subject, and is answered before the next is sent:
 //
-//   claim              Sluice-Epoch, Sluice-Host
-//   part of a file     Sluice-Epoch, Sluice-File, Sluice-Part: 3/12; Sluice-Stored: bytes since the base began
+//     claim    an epoch; from here on whoever is of a lower one stores nothing
+//     part     of a checkpoint's file; all of them in their order are the file, and the checkpoint counts
 //
-// A file that was cut off is followed by a claim or by the first part of another: it counts for nothing.
+//     host A, epoch 7:   claim 7   base 12 1/2   base 12 2/2   delta 13 1/1   ..frozen..   delta 14 1/1: refused, Fenced
+//     host B, epoch 8:                                                      claim 8   fetches 12, 13   base 15 1/2  ...
+//
+// An answer that is lost loses nothing: the last message of the subject says whether it was stored. Once a base is whole, what
+// was before it is purged, so that at every instant there is a whole chain: state_chain.hpp says what that is.
+//
+// Made and used by one thread of a process that starts no pipeline (libnats has threads of its own), or in that which ships
+// checkpoints. Connects when it has to.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <memory>
 #include <optional>
+#include <span>
 #include <string>
+#include <vector>
 
 #include <sluice/checkpoint_shipper.hpp>
+#include <sluice/connect/nats_server.hpp>
 #include <sluice/error.hpp>
 
 #include "client.hpp"
+#include "state_chain.hpp"
+#include "state_message.hpp"
 
 namespace sluice::detail {
 
-// Another host has claimed the partition.
+// Another process has claimed the partition with an epoch that is not lower: this one has nothing to say any more.
 class Fenced : public Error {
  public:
   using Error::Error;
@@ -34,25 +46,28 @@ struct StateLogOptions {
   NatsServer server{};
   std::string cluster{};
   unsigned partition = 0;
-  std::string host{};
+  std::string host{};  // Of this process.
 };
 
 // What the last message says.
 struct StateLogStatus {
   std::uint64_t epoch = 0;
+  std::string host{};
   std::uint64_t sequence = 0;
   std::int64_t time_ns = 0;  // By the server's clock, since 1970.
-  std::uint64_t bytes = 0;   // From the last base on; 0: there is none.
+  std::uint64_t bytes = 0;   // From the last whole base on: what a takeover reads; 0: there is none.
   std::string file{};        // Empty for a claim.
-  std::string part{};
+  std::string part{};        // "3/12".
 };
 
-// The names of the cluster's stream and of a partition's subject in it.
+// The names of the cluster's stream and of a partition's subject in it: "SLUICE_orders", "sluice.orders.state.3".
 std::string state_stream(const std::string& cluster);
 std::string state_subject(const std::string& cluster, unsigned partition);
 
-// Makes the stream if it is not there. Throws Error if it is one that would lose something.
-void prepare_state_stream(const NatsClient& client, const std::string& cluster);
+enum class MissingStream { make, refuse };
+// Throws Error if the stream is one that would lose something.
+void prepare_state_stream(const NatsClient& client, const std::string& cluster,
+                          MissingStream missing = MissingStream::make);
 
 // Of a partition; nothing if there is none. Throws as StateLog does.
 std::optional<StateLogStatus> state_log_status(const NatsClient& client, const std::string& cluster,
@@ -60,47 +75,60 @@ std::optional<StateLogStatus> state_log_status(const NatsClient& client, const s
 
 class StateLog {
  public:
-  // Connects. All that follows throws Unavailable when the server is away, and Error for what only a person can mend.
   explicit StateLog(StateLogOptions options);
 
-  // Takes the chain: from here on it stands still, but for who writes with this epoch. Fenced if somebody has a higher one, or the
-  // same.
+  // All of these connect if need be, and throw Unavailable when the server is away, and Error for what only a person can mend.
+  //
+  // Makes the stream if it is not there. Throws Fenced if an epoch that is as high or higher was claimed before. Nobody else stores anything from here on.
   void claim(std::uint64_t epoch);
+  // The newest whole base and its whole deltas, into a directory that is made or emptied; none if there are none. Whoever has
+  // claimed it gets all that ever counted. Some MiB of memory, whatever their size.
+  FetchedState fetch(const std::filesystem::path& directory);
 
-  struct Fetched {
-    std::size_t files = 0;
-    std::uint64_t bytes = 0;
-  };
-  // Writes the files of the newest whole base, and of the deltas behind it, into the directory, in the place of all checkpoints
-  // that are there. Up to the last message that there is now.
-  Fetched fetch(const std::filesystem::path& directory) const;
+  // `epoch` was claimed by another process of this host: append() goes on for it.
+  void go_on_with(std::uint64_t epoch) noexcept { epoch_ = epoch; }
+  // Stores a checkpoint's file. Throws Fenced; and it has failed then, whatever of it is stored: a base comes next.
+  void append(const std::filesystem::path& file);
 
-  // Stores a file, and removes what is before it if it is a base. Fenced if the partition was claimed.
-  void append(const std::filesystem::path& file, bool base, std::uint64_t epoch);
-
-  std::optional<StateLogStatus> status() const {
-    return state_log_status(client_, options_.cluster, options_.partition);
+  // Nothing if nobody has ever claimed it.
+  std::optional<StateLogStatus> status() {
+    return state_log_status(client(MissingStream::make), options_.cluster, options_.partition);
   }
 
  private:
-  struct Message;
+  struct Last {
+    std::uint64_t sequence = 0;  // 0: there is none.
+    std::optional<StateMessage> message{};
+  };
+  enum class Stored { yes, no, unknown };
 
-  // Stores it behind the last message; what else came behind that is looked at.
-  void publish(const Message& message);
-  void store(const Message& message);
-  [[noreturn]] void refuse(const StateLogStatus& last, std::uint64_t epoch) const;
-  void purge_before(std::uint64_t sequence) const;
+  const NatsClient& client(MissingStream missing = MissingStream::refuse);
+  Last last();
+  StateMessage headers() const;
+  void catch_up();
+  void write(const std::filesystem::path& file, const std::string& name);
+  void store(const StateMessage& headers, std::span<const char> bytes);
+  Stored try_to_store(const StateMessage& headers, std::span<const char> bytes);
+  bool is_stored(const StateMessage& headers);
+  void purge();
+  void read(std::uint64_t end, StateChain& chain);
+  [[noreturn]] void fence(const StateMessage& other) const;
+  std::string object() const;
 
   StateLogOptions options_;
   std::string stream_;
   std::string subject_;
-  NatsClient client_;
-  std::uint64_t last_sequence_ = 0;
+  std::string writer_;  // No other has it.
+  std::unique_ptr<NatsClient> client_;
+  std::uint64_t epoch_ = 0;
+  std::optional<std::uint64_t> expected_;  // The last sequence, once it is known to be of this epoch.
+  std::size_t part_bytes_ = 0;
+  bool base_is_due_ = true;
   std::uint64_t stored_ = 0;
-  bool knows_last_ = false;
+  std::uint64_t purge_before_ = 0;
 };
 
-// Stores each checkpoint before it counts. Connects in the process that calls it.
-CheckpointShipper state_log_shipper(const StateLogOptions& options, std::uint64_t epoch);
+// Stores each checkpoint in the log, for Engine::ship_checkpoints(): connects in the process that ships.
+CheckpointShipper state_log_shipper(StateLogOptions options, std::uint64_t epoch);
 
 }  // namespace sluice::detail

@@ -1,63 +1,78 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "state_message.hpp"
 
+#include <array>
 #include <charconv>
-#include <string_view>
+#include <utility>
+
+#include "assignment.hpp"
 
 namespace sluice::detail {
 namespace {
 
 constexpr const char* kEpoch = "Sluice-Epoch";
 constexpr const char* kHost = "Sluice-Host";
+constexpr const char* kWriter = "Sluice-Writer";
 constexpr const char* kFile = "Sluice-File";
 constexpr const char* kPart = "Sluice-Part";
 constexpr const char* kStored = "Sluice-Stored";
 
-std::string header_of(natsMsg* message, const char* name) {
-  const char* value = nullptr;
-  return natsMsgHeader_Get(message, name, &value) == NATS_OK && value != nullptr ? value : "";
+std::string_view header(natsMsg* message, const char* name) {
+  const char* text = nullptr;
+  return natsMsgHeader_Get(message, name, &text) == NATS_OK && text != nullptr ? text : std::string_view{};
 }
 
-std::optional<std::uint64_t> number_in(std::string_view text) {
-  std::uint64_t number = 0;
+bool read_number(std::string_view text, std::uint64_t& number) {
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-  if (error != std::errc{} || end != text.data() + text.size()) return std::nullopt;
-  return number;
+  return error == std::errc{} && end == text.data() + text.size();
 }
 
 }  // namespace
 
-natsStatus write_state_header(natsMsg* message, const StateHeader& header) {
-  natsStatus status = natsMsgHeader_Set(message, kEpoch, std::to_string(header.epoch).c_str());
-  if (status == NATS_OK) status = natsMsgHeader_Set(message, kHost, header.host.c_str());
-  if (status == NATS_OK) status = natsMsgHeader_Set(message, kStored, std::to_string(header.stored).c_str());
-  if (header.file.empty()) return status;
-  if (status == NATS_OK) status = natsMsgHeader_Set(message, kFile, header.file.c_str());
-  if (status == NATS_OK) status = natsMsgHeader_Set(message, kPart, header.part.c_str());
-  return status;
+std::optional<StateMessage> read_state_message(natsMsg* message) {
+  StateMessage found;
+  found.host = header(message, kHost);
+  found.writer = header(message, kWriter);
+  found.file = header(message, kFile);
+  if (!read_number(header(message, kEpoch), found.epoch) || found.writer.empty() ||
+      !is_cluster_name(found.host) || !read_number(header(message, kStored), found.stored))
+    return std::nullopt;
+  if (found.is_claim()) return found;
+  const std::string_view part = header(message, kPart);
+  const std::size_t slash = part.find('/');
+  if (slash == std::string_view::npos || !read_number(part.substr(0, slash), found.part) ||
+      !read_number(part.substr(slash + 1), found.parts) || found.part == 0 || found.part > found.parts ||
+      !parse_state_file_name(found.file))
+    return std::nullopt;
+  return found;
 }
 
-std::optional<StateHeader> read_state_header(natsMsg* message) {
-  const auto epoch = number_in(header_of(message, kEpoch));
-  const auto stored = number_in(header_of(message, kStored));
-  if (!epoch || !stored) return std::nullopt;
-  StateHeader header{.epoch = *epoch,
-                     .host = header_of(message, kHost),
-                     .file = header_of(message, kFile),
-                     .part = header_of(message, kPart),
-                     .stored = *stored};
-  if (header.file.empty() != header.part.empty()) return std::nullopt;
-  if (!header.part.empty() && !parse_part(header.part)) return std::nullopt;
-  return header;
+natsStatus write_headers(natsMsg* message, const StateMessage& headers) {
+  std::array<std::pair<const char*, std::string>, 6> all{{{kEpoch, std::to_string(headers.epoch)},
+                                                          {kHost, headers.host},
+                                                          {kWriter, headers.writer},
+                                                          {kFile, headers.file},
+                                                          {kPart, {}},
+                                                          {kStored, std::to_string(headers.stored)}}};
+  if (!headers.is_claim()) all[4].second = std::to_string(headers.part) + "/" + std::to_string(headers.parts);
+  for (const auto& [name, value] : all) {
+    if (value.empty()) continue;
+    if (const natsStatus status = natsMsgHeader_Set(message, name, value.c_str()); status != NATS_OK)
+      return status;
+  }
+  return NATS_OK;
 }
 
-std::optional<PartNumber> parse_part(const std::string& text) {
-  const std::size_t slash = text.find('/');
-  if (slash == std::string::npos) return std::nullopt;
-  const auto number = number_in(std::string_view{text}.substr(0, slash));
-  const auto count = number_in(std::string_view{text}.substr(slash + 1));
-  if (!number || !count || *number == 0 || *number > *count) return std::nullopt;
-  return PartNumber{*number, *count};
+std::optional<StateFileName> parse_state_file_name(std::string_view name) {
+  constexpr std::string_view kBegin = "checkpoint-";
+  constexpr std::size_t kDigits = 12;
+  if (!name.starts_with(kBegin) || name.size() < kBegin.size() + kDigits) return std::nullopt;
+  StateFileName found;
+  const std::string_view end = name.substr(kBegin.size() + kDigits);
+  if (end != ".base" && end != ".delta") return std::nullopt;
+  found.base = end == ".base";
+  if (!read_number(name.substr(kBegin.size(), kDigits), found.number)) return std::nullopt;
+  return found;
 }
 
 }  // namespace sluice::detail

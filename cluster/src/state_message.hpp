@@ -1,37 +1,45 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a message of a state log says of itself, in its headers.
+// What the messages of a partition's chain of checkpoints are (state_log.hpp).
 #pragma once
 
 #include <cstdint>
 #include <nats/nats.h>
 #include <optional>
-#include <stdexcept>
 #include <string>
+#include <string_view>
 
 namespace sluice::detail {
 
-struct StateHeader {
+// A claim, or a part of the file of a checkpoint.
+struct StateMessage {
   std::uint64_t epoch = 0;
   std::string host{};
-  std::string file{};        // Of a part; empty for a claim.
-  std::string part{};        // "3/12".
-  std::uint64_t stored = 0;  // Bytes of whole files from the last base on.
+  // Drawn by each writer: what it finds under its own is its own message, whatever became of the answer.
+  std::string writer{};
+  std::string file{};      // "checkpoint-000000000012.base"; empty: a claim.
+  std::uint64_t part = 0;  // From 1 on.
+  std::uint64_t parts = 0;
+  std::uint64_t stored = 0;  // Bytes of the newest whole base and its whole deltas, with this message.
+
+  bool is_claim() const noexcept { return file.empty(); }
+  bool is_last_part() const noexcept { return part == parts; }
+  // Of the same try of one writer to store one file.
+  bool is_of_the_same_file(const StateMessage& other) const noexcept {
+    return epoch == other.epoch && writer == other.writer && file == other.file && parts == other.parts;
+  }
+  friend bool operator==(const StateMessage&, const StateMessage&) = default;
 };
 
-// Something came behind the last message that its writer knew.
-class Superseded : public std::runtime_error {
- public:
-  using std::runtime_error::runtime_error;
-};
+// Nothing for a message that is none of ours.
+std::optional<StateMessage> read_state_message(natsMsg* message);
+// Adds its headers.
+natsStatus write_headers(natsMsg* message, const StateMessage& headers);
 
-natsStatus write_state_header(natsMsg* message, const StateHeader& header);
-// Nothing for what is no message of ours.
-std::optional<StateHeader> read_state_header(natsMsg* message);
-
-struct PartNumber {
-  std::uint64_t number = 0;  // From 1.
-  std::uint64_t count = 0;
+// Of a file of a checkpoint, as the engine names them, with .part or anything else before or behind it: nothing.
+struct StateFileName {
+  std::uint64_t number = 0;
+  bool base = false;
 };
-std::optional<PartNumber> parse_part(const std::string& text);
+std::optional<StateFileName> parse_state_file_name(std::string_view name);
 
 }  // namespace sluice::detail

@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "state_chain.hpp"
+
+#include <cerrno>
+#include <fcntl.h>
+#include <unistd.h>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include <sluice/error.hpp>
+
+namespace sluice::detail {
+namespace {
+
+constexpr const char* kPathSetting = "checkpoint.path";
+constexpr const char* kUnfinished = ".part";
+
+bool is_of_a_chain(std::string name) {
+  if (name.ends_with(kUnfinished)) name.resize(name.size() - std::string_view{kUnfinished}.size());
+  return parse_state_file_name(name).has_value();
+}
+
+}  // namespace
+
+StateChain::StateChain(const std::filesystem::path& directory) : directory_{directory, kPathSetting} {
+  std::error_code error;
+  std::vector<std::string> former;
+  for (std::filesystem::directory_iterator entry{directory, error}, end; !error && entry != end;
+       entry.increment(error)) {
+    if (std::string name = entry->path().filename().string(); is_of_a_chain(name))
+      former.push_back(std::move(name));
+  }
+  if (error) fail("empty", "", error.value());
+  for (const std::string& name : former)
+    remove(name);
+}
+
+void StateChain::take(const std::optional<StateMessage>& message, std::uint64_t sequence,
+                      std::span<const char> bytes) {
+  if (!message) return damage(sequence, "it is no message of a cluster's state");
+  if (std::string why = misplaced(*message); !why.empty()) return damage(sequence, why);
+  epoch_ = message->epoch;
+  if (message->is_claim()) {
+    drop_file();
+    open_ = false;
+    return;
+  }
+  if (message->part == 1) begin(*message);
+  // Of a chain that is damaged.
+  if (!file_) return;
+  write(bytes);
+  if (message->is_last_part()) return finish_file();
+  ++file_->next.part;
+}
+
+// Why it cannot follow what is before it; empty if it can, or if nothing can until the next base.
+std::string StateChain::misplaced(const StateMessage& message) const {
+  if (message.is_claim()) {
+    return epoch_ && message.epoch <= *epoch_
+               ? fmt::format("it claims epoch {} behind epoch {}", message.epoch, *epoch_)
+               : std::string{};
+  }
+  // What a claim before a base says the base says itself.
+  const bool stands_alone = message.part == 1 && parse_state_file_name(message.file)->base;
+  if (epoch_ && message.epoch != *epoch_ && !(stands_alone && message.epoch > *epoch_))
+    return fmt::format("it is of epoch {}, and nothing claimed that behind epoch {}", message.epoch, *epoch_);
+  if (message.part != 1) {
+    if (file_ && message.part == file_->next.part && message.is_of_the_same_file(file_->next)) return {};
+    return damage_.empty() || file_
+               ? fmt::format("part {} of {} has nothing to go on with", message.part, message.file)
+               : std::string{};
+  }
+  const StateFileName name = *parse_state_file_name(message.file);
+  if (name.base) {
+    return whole_.empty() || name.number > whole_.back().number
+               ? std::string{}
+               : fmt::format("{} comes behind {}", message.file, whole_.back().name);
+  }
+  if (!damage_.empty()) return {};
+  if (file_ || !open_) return fmt::format("{} has no base", message.file);
+  return name.number == whole_.back().number + 1
+             ? std::string{}
+             : fmt::format("{} comes behind {}", message.file, whole_.back().name);
+}
+
+void StateChain::begin(const StateMessage& message) {
+  drop_file();
+  const StateFileName name = *parse_state_file_name(message.file);
+  if (!name.base && !damage_.empty()) return;
+  if (name.base) open_ = false;
+  const std::string part = message.file + kUnfinished;
+  Descriptor descriptor{::openat(directory_.descriptor(), part.c_str(),
+                                 O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600)};
+  if (!descriptor) fail("write", part, errno);
+  file_ = File{message, name, 0, std::move(descriptor)};
+}
+
+void StateChain::write(std::span<const char> bytes) {
+  file_->bytes += bytes.size();
+  while (!bytes.empty()) {
+    const ssize_t written = ::write(file_->descriptor.get(), bytes.data(), bytes.size());
+    if (written < 0 && errno == EINTR) continue;
+    if (written <= 0) fail("write", file_->next.file + kUnfinished, written < 0 ? errno : ENOSPC);
+    bytes = bytes.subspan(static_cast<std::size_t>(written));
+  }
+}
+
+void StateChain::finish_file() {
+  const std::string& name = file_->next.file;
+  if (::renameat(directory_.descriptor(), (name + kUnfinished).c_str(), directory_.descriptor(),
+                 name.c_str()) != 0)
+    fail("write", name, errno);
+  if (file_->name.base) {
+    for (const WholeFile& former : std::exchange(whole_, {}))
+      remove(former.name);
+    damage_.clear();
+  }
+  open_ = true;
+  whole_.push_back({name, file_->name.number, file_->bytes});
+  file_.reset();
+}
+
+// The writer gave it up, or died.
+void StateChain::drop_file() {
+  if (!file_) return;
+  const std::string name = file_->next.file + kUnfinished;
+  file_.reset();
+  open_ = false;
+  remove(name);
+}
+
+void StateChain::damage(std::uint64_t sequence, const std::string& why) {
+  drop_file();
+  open_ = false;
+  if (damage_.empty()) damage_ = fmt::format("message {}: {}", sequence, why);
+}
+
+FetchedState StateChain::finish(const std::string& object, const std::string& subject) {
+  drop_file();
+  if (!damage_.empty()) {
+    throw Error{
+        {"go on with", object, damage_ + "; messages of it were lost, or somebody else has written there",
+         fmt::format("restore the stream; or `nats stream purge --subject={}` to begin this partition "
+                     "anew: what it had is lost then",
+                     subject)}};
+  }
+  FetchedState fetched;
+  for (const WholeFile& file : whole_) {
+    ++fetched.files;
+    fetched.bytes += file.bytes;
+  }
+  return fetched;
+}
+
+void StateChain::remove(const std::string& name) const {
+  if (::unlinkat(directory_.descriptor(), name.c_str(), 0) != 0 && errno != ENOENT)
+    fail("remove", name, errno);
+}
+
+void StateChain::fail(const char* tried, const std::string& name, int reason) const {
+  throw Error{
+      {tried, (directory_.path() / name).string(), errno_text(reason), remedy_for(reason, kPathSetting)}};
+}
+
+}  // namespace sluice::detail

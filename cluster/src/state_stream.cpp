@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "state_stream.hpp"
+
+#include <fmt/format.h>
+
+#include <sluice/error.hpp>
+
+#include "state_log.hpp"
+
+namespace sluice::detail {
+namespace {
+
+// Why it would lose something, or could not be written; empty if it is as we make it.
+std::string harm_of(const jsStreamConfig& config, const std::string& subjects) {
+  if (config.Retention != js_LimitsPolicy) return "it removes what was consumed";
+  if (config.MaxAge > 0) return "it removes messages by their age";
+  if (config.MaxMsgs > 0 || config.MaxMsgsPerSubject > 0) return "it removes messages by their number";
+  if (config.MaxBytes > 0 && config.Discard != js_DiscardNew)
+    return "it removes messages when it is full, instead of refusing new ones (discard)";
+  if (config.Storage != js_FileStorage) return "it keeps messages in memory";
+  if (config.NoAck) return "it does not acknowledge messages";
+  if (config.Sealed) return "it is sealed";
+  if (config.DenyPurge) return "checkpoints that are not needed any more cannot be removed";
+  if (config.Mirror != nullptr || config.SourcesLen > 0) return "it gets messages from another stream";
+  if (config.SubjectsLen != 1 || config.Subjects[0] != subjects)
+    return "it has other subjects than " + subjects;
+  if (config.Replicas > 1) {
+    return fmt::format(
+        "it has {} replicas, and servers before 2.11 check what a message expects before they agree on it, "
+        "so "
+        "that two writers may pass",
+        config.Replicas);
+  }
+  return {};
+}
+
+}  // namespace
+
+std::string state_stream(const std::string& cluster) {
+  return "SLUICE_" + cluster;
+}
+
+std::string state_subject(const std::string& cluster, unsigned partition) {
+  return fmt::format("sluice.{}.state.{}", cluster, partition);
+}
+
+void prepare_state_stream(const NatsClient& client, const std::string& cluster, MissingStream missing) {
+  const std::string name = state_stream(cluster);
+  const std::string subjects = fmt::format("sluice.{}.state.*", cluster);
+  const char* subject = subjects.c_str();
+  jsStreamConfig config;
+  jsStreamConfig_Init(&config);
+  config.Name = name.c_str();
+  config.Description = "Sluice: checkpoints of partitions";
+  config.Subjects = &subject;
+  config.SubjectsLen = 1;
+  config.Storage = js_FileStorage;
+  config.Discard = js_DiscardNew;  // Should somebody set a limit.
+  jsStreamInfo* made = nullptr;
+  auto code = kNoCode;
+  natsStatus status = js_GetStreamInfo(&made, client.jetstream(), name.c_str(), nullptr, &code);
+  if (status == NATS_NOT_FOUND && missing == MissingStream::refuse) {
+    throw Error{
+        {"go on with", fmt::format("the stream {} of {}", name, client.where()), "there is none",
+         "look whether the server has lost what it had stored; a claim makes the stream, and begins anew"}};
+  }
+  if (status == NATS_NOT_FOUND) status = js_AddStream(&made, client.jetstream(), &config, nullptr, &code);
+  // Somebody else was first.
+  if (status != NATS_OK && static_cast<int>(code) == JSStreamNameExistErr)
+    status = js_GetStreamInfo(&made, client.jetstream(), name.c_str(), nullptr, &code);
+  if (status != NATS_OK) client.fail("make", "the stream " + name, status, code);
+  const JsStreamInfoPtr info{made};
+  if (const std::string why = harm_of(*info->Config, subjects); !why.empty()) {
+    throw Error{
+        {"keep checkpoints in", fmt::format("the stream {} of {}", name, client.where()), why,
+         "mend it by `nats stream edit`; or remove it, if nothing in it is needed: a host makes it anew"}};
+  }
+}
+
+NatsMessagePtr last_state_message(const NatsClient& client, const std::string& cluster, unsigned partition) {
+  const std::string stream = state_stream(cluster);
+  const std::string subject = state_subject(cluster, partition);
+  natsMsg* made = nullptr;
+  auto code = kNoCode;
+  const natsStatus status =
+      js_GetLastMsg(&made, client.jetstream(), stream.c_str(), subject.c_str(), nullptr, &code);
+  NatsMessagePtr message{made};
+  if (status == NATS_NOT_FOUND && static_cast<int>(code) == JSNoMessageFoundErr) return nullptr;
+  if (status != NATS_OK) client.fail("read the last message of", "the subject " + subject, status, code);
+  return message;
+}
+
+std::optional<StateLogStatus> state_log_status(const NatsClient& client, const std::string& cluster,
+                                               unsigned partition) {
+  const NatsMessagePtr last = last_state_message(client, cluster, partition);
+  if (!last) return std::nullopt;
+  const std::optional<StateMessage> message = read_state_message(last.get());
+  if (!message) {
+    throw Error{{"go on with",
+                 fmt::format("the subject {} of {}", state_subject(cluster, partition), client.where()),
+                 fmt::format("its message {} is none of ours", natsMsg_GetSequence(last.get())),
+                 "let nobody else write to it, and delete that message"}};
+  }
+  return StateLogStatus{
+      .epoch = message->epoch,
+      .host = message->host,
+      .sequence = natsMsg_GetSequence(last.get()),
+      .time_ns = natsMsg_GetTime(last.get()),
+      .bytes = message->stored,
+      .file = message->file,
+      .part = message->is_claim() ? std::string{} : fmt::format("{}/{}", message->part, message->parts)};
+}
+
+}  // namespace sluice::detail
