@@ -52,7 +52,7 @@ PartitionEnd apart(const std::function<void()>& work) {
 }
 
 std::filesystem::path checkpoints_of(const PartitionOptions& options) {
-  return options.data / options.partition.cluster / ("partition-" + options.partition.text()) / "checkpoints";
+  return options.data / options.partition.cluster / options.host / ("partition-" + options.partition.text());
 }
 
 StateLogOptions log_of(const PartitionOptions& options) {

@@ -4,6 +4,7 @@
 //
 //   accounts-load feed     makes both streams, sends payments, and writes them down
 //   accounts-load collect  reads balances until there are so many, and writes them down
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <fstream>
@@ -120,6 +121,22 @@ void feed(const Options& options) {
   if (!file.flush()) throw std::runtime_error{"cannot write " + options.out};
 }
 
+// The longest time between two messages of a partition, which is what a takeover or a move costs.
+class Pauses {
+ public:
+  void take(const std::string& subject) {
+    const auto now = std::chrono::steady_clock::now();
+    const auto [last, is_new] = last_.try_emplace(subject, now);
+    longest_ = std::max(longest_, now - last->second);
+    last->second = now;
+  }
+  double longest_seconds() const { return std::chrono::duration<double>(longest_).count(); }
+
+ private:
+  std::map<std::string, std::chrono::steady_clock::time_point> last_;
+  std::chrono::steady_clock::duration longest_{};
+};
+
 // That the balances of an account come in order, each once, is looked at as they come.
 void look_at(const std::string& text, std::map<std::string, std::uint64_t>& seen) {
   const std::size_t blank = text.find(' ');
@@ -139,6 +156,7 @@ void collect(const Options& options) {
        "read the stream BALANCES");
   const std::unique_ptr<natsSubscription, Destroy<natsSubscription_Destroy>> subscription{made};
   std::map<std::string, std::uint64_t> seen;
+  Pauses pauses;
   std::ofstream file{options.out};
   for (std::uint64_t number = 0; number < options.count; ++number) {
     natsMsg* taken = nullptr;
@@ -147,12 +165,14 @@ void collect(const Options& options) {
     const std::unique_ptr<natsMsg, Destroy<natsMsg_Destroy>> message{taken};
     const std::string text{natsMsg_GetData(taken), static_cast<std::size_t>(natsMsg_GetDataLength(taken))};
     look_at(text, seen);
+    pauses.take(natsMsg_GetSubject(taken));
     file << text << "\n";
   }
   natsMsg* more = nullptr;
   if (natsSubscription_NextMsg(&more, made, 500) == NATS_OK)
     throw std::runtime_error{"there are more balances than payments"};
   if (!file.flush()) throw std::runtime_error{"cannot write " + options.out};
+  fmt::print("the longest pause of a partition was {:.2f} s\n", pauses.longest_seconds());
 }
 
 }  // namespace

@@ -20,6 +20,7 @@
 
 #include <gmock/gmock.h>
 
+#include "cutting_proxy.hpp"
 #include "nats_server.hpp"
 
 namespace sluice::test {
@@ -110,7 +111,10 @@ class ClusterTest : public testing::Test {
     make_stream(server_->url(), {.name = "BALANCES", .subject = "balances.*"});
   }
   void TearDown() override {
+    for (const auto& [name, link] : links_)
+      link->resume();
     hosts_.clear();
+    links_.clear();
     server_.reset();
     if (HasFailure()) {
       for (const auto& entry : std::filesystem::directory_iterator{directory_}) {
@@ -125,15 +129,18 @@ class ClusterTest : public testing::Test {
   NatsProcess& server() { return *server_; }
   static constexpr const char* kLease = "600ms";
 
+  // Each host has a way of its own to the server, which can be cut.
   Program& start_host(const std::string& name, const std::string& program = ACCOUNTS_PROGRAM) {
+    if (links_[name] == nullptr) links_[name] = std::make_unique<CuttingProxy>(server_->port(), 1U);
     hosts_[name] = std::make_unique<Program>(
-        std::vector<std::string>{program, "host", "--name", name, "--nats", server_->url(), "--data",
-                                 file(name), "--lease", kLease, "--set", "checkpoint.every=50ms", "--set",
-                                 "report.path=" + file(name + "-reports").string()},
+        std::vector<std::string>{program, "host", "--name", name, "--nats", links_[name]->nats_url(),
+                                 "--data", file(name), "--lease", kLease, "--set", "checkpoint.every=50ms",
+                                 "--set", "report.path=" + file(name + "-reports").string()},
         file(name + ".out"), file(name + ".err"));
     return *hosts_[name];
   }
   Program& host(const std::string& name) { return *hosts_.at(name); }
+  CuttingProxy& link(const std::string& name) { return *links_.at(name); }
   void lose_host(const std::string& name) { hosts_.erase(name); }
 
   std::unique_ptr<Program> load(const std::string& command, const std::string& out, std::uint64_t count,
@@ -181,6 +188,7 @@ class ClusterTest : public testing::Test {
  private:
   std::filesystem::path directory_;
   std::unique_ptr<NatsProcess> server_;
+  std::map<std::string, std::unique_ptr<CuttingProxy>> links_;
   std::map<std::string, std::unique_ptr<Program>> hosts_;
 };
 

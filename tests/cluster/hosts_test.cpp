@@ -78,6 +78,21 @@ TEST_F(Hosts, ThatWereFrozenAndGoOnWriteNothing) {
   end();
 }
 
+// What it sends while it is cut off arrives once others have its partitions, and comes behind nothing.
+TEST_F(Hosts, ThatWereCutOffWriteNothingLater) {
+  for (const char* name : {"alpha", "beta"})
+    start_host(name);
+  begin(4'000, 500);
+  ASSERT_TRUE(flows(100));
+  link("alpha").pause();
+  ASSERT_TRUE(within(60s, [this] { return says("beta", ", after alpha"); }));
+  const std::uint64_t before = balances();
+  ASSERT_TRUE(flows(before + 50));
+  link("alpha").resume();
+  ASSERT_TRUE(within(30s, [this] { return says("alpha", " belongs to beta now"); })) << "it has not noticed";
+  end();
+}
+
 TEST_F(Hosts, LeaveAndJoinWhilePaymentsFlow) {
   start_host("alpha");
   begin(4'000, 600);
@@ -109,7 +124,7 @@ TEST_F(Hosts, AreExactWhateverHappensToThemAndTheServer) {
   for (unsigned harm = 0; harm < harms; ++harm) {
     ASSERT_TRUE(flows(balances() + dice() % 100)) << "nothing flows before harm " << harm;
     const std::string& name = names[dice() % names.size()];
-    switch (dice() % 4) {
+    switch (dice() % 6) {
       case 0:
         lose_host(name);
         start_host(name);
@@ -123,6 +138,16 @@ TEST_F(Hosts, AreExactWhateverHappensToThemAndTheServer) {
         server().kill();
         std::this_thread::sleep_for(std::chrono::milliseconds{dice() % 1000});
         server().start();
+        break;
+      case 3:
+        link(name).pause();
+        std::this_thread::sleep_for(std::chrono::milliseconds{dice() % 2000});
+        link(name).resume();
+        break;
+      case 4:  // The agent alone: the kernel takes its partitions along.
+        host(name).signal(SIGKILL);
+        static_cast<void>(host(name).wait());
+        start_host(name);
         break;
       default:
         host(name).signal(SIGTERM);

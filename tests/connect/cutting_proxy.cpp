@@ -158,6 +158,14 @@ CuttingProxy::~CuttingProxy() {
   ::munmap(shared_, sizeof(CuttingProxyShared));
 }
 
+void CuttingProxy::pause() const noexcept {
+  ::kill(pid_, SIGSTOP);
+}
+
+void CuttingProxy::resume() const noexcept {
+  ::kill(pid_, SIGCONT);
+}
+
 void CuttingProxy::cut(unsigned times) noexcept {
   shared_->to_cut = times;
 }

@@ -26,6 +26,9 @@ class CuttingProxy {
   // So many connections are cut from now on; later ones live as long as they like.
   void cut(unsigned times) noexcept;
   unsigned cuts() const noexcept;  // So far.
+  // Nothing arrives in either direction, and nobody is told; what was sent meanwhile comes afterwards.
+  void pause() const noexcept;
+  void resume() const noexcept;
 
  private:
   CuttingProxyShared* shared_;

@@ -49,7 +49,7 @@ std::string to_text(const ClusterStatus& status) {
   for (const auto& [host, beat] : status.beats)
     text += fmt::format("  {:<32} {:<8} {:>10}\n", host, state_of(status, host), owned_by(status, host));
   text += fmt::format("  {:>9}  {:<24} {:>6} {:<9} {:>10} {:>10}\n", "partition", "owner", "epoch", "state",
-                      "state's age", "stored");
+                      "age", "stored");
   for (unsigned number = 0; number < status.entries.size(); ++number) {
     const PartitionEntry& entry = status.entries[number];
     const auto log = status.logs.find(number);
