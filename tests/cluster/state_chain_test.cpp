@@ -8,6 +8,7 @@
 #include <fstream>
 #include <map>
 #include <string>
+#include <utility>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -207,19 +208,17 @@ TEST(StateMessages, AreReadAsTheyWereWrittenAndNothingElseIs) {
   for (const StateMessage& one : {claim, part})
     EXPECT_EQ(made([&](natsMsg* message) { write_headers(message, one); }), one);
   EXPECT_EQ(made([](natsMsg*) {}), std::nullopt);
-  for (const auto& [name, value] : std::map<std::string, std::string>{{"Sluice-Epoch", "7x"},
-                                                                      {"Sluice-Host", "../a"},
-                                                                      {"Sluice-File", "../../etc/passwd"},
-                                                                      {"Sluice-Part", "13/12"},
-                                                                      {"Sluice-Part", "0/1"},
-                                                                      {"Sluice-Part", "3"},
-                                                                      {"Sluice-Stored", ""}}) {
+  using Changed = std::pair<const char*, const char*>;
+  for (const Changed& changed :
+       {Changed{"Sluice-Epoch", "7x"}, Changed{"Sluice-Host", "../a"},
+        Changed{"Sluice-File", "../../etc/passwd"}, Changed{"Sluice-Part", "13/12"},
+        Changed{"Sluice-Part", "0/1"}, Changed{"Sluice-Part", "3"}, Changed{"Sluice-Stored", ""}}) {
     EXPECT_EQ(made([&](natsMsg* message) {
                 write_headers(message, part);
-                natsMsgHeader_Set(message, name.c_str(), value.c_str());
+                natsMsgHeader_Set(message, changed.first, changed.second);
               }),
               std::nullopt)
-        << name << " " << value;
+        << changed.first << " " << changed.second;
   }
 }
 

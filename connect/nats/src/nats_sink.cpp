@@ -123,6 +123,8 @@ void NatsSink::Impl::take_over() {
     }
     return;
   }
+  // Not by the lives of the worker: after a restore from a checkpoint there have been more than it knows of.
+  header_.turn = last->position->turn + 1;
   for (const Sent& sent : last->position->sent)
     sent_[sent.lane] = sent;
 }

@@ -84,9 +84,9 @@ class NatsSink::Impl {
   std::map<std::uint32_t, std::uint64_t> committed_;  // By lane: the position up to which events are.
   std::vector<detail::PendingMessage> pending_;
   std::string text_;
-  detail::PositionHeader header_{origin_, worker_.incarnation(), {}};  // Of the message that is made.
-  EventId event_;                                                      // The last one that published.
-  std::uint32_t index_ = 0;                                            // Of its next message.
+  detail::PositionHeader header_{origin_, 1, {}};  // Of the message that is made.
+  EventId event_;                                  // The last one that published.
+  std::uint32_t index_ = 0;                        // Of its next message.
 };
 
 }  // namespace sluice

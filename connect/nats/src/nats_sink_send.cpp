@@ -160,11 +160,12 @@ void NatsSink::Impl::find_out(const std::string& text) {
       throw Error{{"go on sending to", object(), fmt::format("its message {} is of another writer", sequence),
                    "give each writer a subject of its own, or set NatsSinkOptions::shared_subject"}};
     }
-    if (last->position->incarnation > worker_.incarnation()) {
-      throw Error{{"go on sending to", object(),
-                   fmt::format("process {} of this worker has taken over from process {}",
-                               last->position->incarnation, worker_.incarnation()),
-                   "this one was stopped meanwhile; let it end"}};
+    if (last->position->turn > header_.turn) {
+      throw Error{
+          {"go on sending to", object(),
+           fmt::format("its message {} is of a process of this worker that has taken over from this one",
+                       sequence),
+           "this one was stopped meanwhile; let it end"}};
     }
     for (const Sent& sent : last->position->sent)
       sent_[sent.lane] = sent;

@@ -18,7 +18,8 @@ enum class Framing {
 
 // From whom a frame is, and the how manieth. The frame is the record's body.
 struct FrameHead {
-  // A number that no other connection of the stage has had, also in lives before. 0 for a datagram.
+  // A number that no other connection of the stage has had, also in lives before; of those since the checkpoint that it was
+  // restored from nobody knows. 0 for a datagram.
   std::uint64_t connection = 0;
   // Counts from 1: the frames of the sender, if senders say who they are, else those of the connection or, for datagrams,
   // those that this worker has pushed.

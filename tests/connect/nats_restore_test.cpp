@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: Apache-2.0
+// NatsSink in a pipeline that is restored from a checkpoint: its worker may have had more lives before the loss than the checkpoint
+// knows of, and what the last of them sent is its own all the same.
+#include <nats/nats.h>
+
+#include "nats_world.hpp"
+#include "position_header.hpp"
+
+namespace sluice::test {
+namespace {
+
+class NatsRestores : public WithNats {
+ protected:
+  // Checkpoints count once they are in `elsewhere`, and none does while there is a file `hold`.
+  std::unique_ptr<Engine> start(const std::string& checkpoints) {
+    Pipeline pipeline{"restored"};
+    pipeline.inlet<Bytes>("in").to<NatsSink>("out", sink_options());
+    auto engine = std::make_unique<Engine>(
+        pipeline, settings({"checkpoint.path=" + checkpoints, "checkpoint.every=5ms", "checkpoint.sync=no",
+                            "outside.after=checkpoint", "log.level=off"}));
+    if (checkpoints == elsewhere()) return started(std::move(engine));
+    engine->ship_checkpoints([hold = file("hold"), to = elsewhere()](const ShippedCheckpoint& checkpoint) {
+      if (std::filesystem::exists(hold)) throw Error{{"ship", "a checkpoint", "it is held", ""}};
+      std::filesystem::copy_file(checkpoint.file, std::filesystem::path{to} / checkpoint.file.filename());
+    });
+    return started(std::move(engine));
+  }
+  static std::unique_ptr<Engine> started(std::unique_ptr<Engine> engine) {
+    engine->start();
+    return engine;
+  }
+  std::string elsewhere() const { return file("elsewhere"); }
+  static void push(Engine& engine, unsigned from, unsigned to) {
+    auto in = engine.inlet<Bytes>("in");
+    for (unsigned number = from; number < to; ++number)
+      ASSERT_EQ(in.push(Bytes{std::string_view{text_of(number)}}), PushResult::accepted);
+  }
+  // All as long as each other, so that their positions are equally far apart.
+  static std::string text_of(unsigned number) { return "event " + std::to_string(1000 + number); }
+
+  // The positions of the last message that has any, and of that before it.
+  std::vector<detail::PositionHeader> positions() {
+    std::istringstream lines{run_apart([url = server().url()] {
+      natsConnection* connection = nullptr;
+      jsCtx* js = nullptr;
+      natsConnection_ConnectTo(&connection, url.c_str());
+      natsConnection_JetStream(&js, connection, nullptr);
+      std::string text;
+      for (std::uint64_t sequence = 1;; ++sequence) {
+        natsMsg* message = nullptr;
+        if (js_GetMsg(&message, js, "OUT", sequence, nullptr, nullptr) != NATS_OK) return text;
+        const char* header = nullptr;
+        if (natsMsgHeader_Get(message, detail::kPositionHeader, &header) == NATS_OK)
+          text.append(header).append("\n");
+      }
+    })};
+    std::vector<detail::PositionHeader> found;
+    for (std::string line; std::getline(lines, line);)
+      found.push_back(detail::read_header(line).value());
+    return found;
+  }
+  void send(const detail::PositionHeader& position, const std::string& text) {
+    run_apart([&, url = server().url()] {
+      natsConnection* connection = nullptr;
+      jsCtx* js = nullptr;
+      natsMsg* message = nullptr;
+      natsConnection_ConnectTo(&connection, url.c_str());
+      natsConnection_JetStream(&js, connection, nullptr);
+      natsMsg_Create(&message, "out.0", nullptr, text.data(), static_cast<int>(text.size()));
+      natsMsgHeader_Set(message, detail::kPositionHeader, detail::to_header(position).c_str());
+      if (js_PublishMsg(nullptr, js, message, nullptr, nullptr) != NATS_OK) throw std::runtime_error{"send"};
+      return std::string{};
+    });
+  }
+  bool arrive(unsigned count) {
+    return eventually([&] { return count_of(server().url(), "OUT") >= count; });
+  }
+};
+
+// What its last life had in the socket is stored once the restored worker has looked where to go on.
+TEST_F(NatsRestores, TakeWhatALaterLifeOfTheirWorkerHadSentForTheirOwn) {
+  make_stream(server().url(), {"OUT", "out.*"});
+  std::filesystem::create_directory(elsewhere());
+  std::filesystem::permissions(elsewhere(), std::filesystem::perms::owner_all);
+  std::uint32_t last_life = 0;
+  {
+    const auto engine = start(file("checkpoints"));
+    push(*engine, 0, 10);
+    ASSERT_TRUE(arrive(10));
+    std::ofstream{file("hold")} << "";
+    ASSERT_TRUE(eventually([&] { return engine->stats().checkpoints.failures > 0; }));
+    for (int death = 0; death < 3; ++death) {
+      const WorkerStats before = worker_of(*engine, "out/0");
+      ::kill(before.pid, SIGKILL);
+      ASSERT_TRUE(eventually([&] {
+        const WorkerStats now = worker_of(*engine, "out/0");
+        return now.pid > 1 && now.incarnation > before.incarnation;
+      }));
+    }
+    last_life = worker_of(*engine, "out/0").incarnation;
+    engine->stop();
+  }
+  std::filesystem::remove(file("hold"));
+  const auto engine = start(elsewhere());
+  ASSERT_TRUE(engine->resumed());
+  ASSERT_LT(worker_of(*engine, "out/0").incarnation, last_life);
+  auto sent = positions();
+  ASSERT_EQ(sent.size(), 10U);
+  detail::PositionHeader next = sent.back();
+  // Nothing of its predecessors, dead as they are, tells it from the restored one.
+  next.turn = sent.back().turn + 1;
+  next.sent.front().position += next.sent.front().position - sent[8].sent.front().position;
+  send(next, text_of(10));
+  push(*engine, 10, 20);
+  engine->inlet<Bytes>("in").close();
+  EXPECT_TRUE(engine->wait_for(kDeadline));
+  std::vector<std::string> found;
+  for (const StreamMessage& message : messages_of(server().url(), "OUT"))
+    found.push_back(message.data);
+  std::vector<std::string> expected;
+  for (unsigned number = 0; number < 20; ++number)
+    expected.push_back(text_of(number));
+  EXPECT_EQ(found, expected);
+}
+
+}  // namespace
+}  // namespace sluice::test
