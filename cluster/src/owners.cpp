@@ -204,8 +204,11 @@ void Owners::remove(const std::string& key) {
   if (status != NATS_OK) fail("remove from", status);
 }
 
+// Whatever it is, it may pass: the agent says it, and tries again.
 void Owners::fail(const std::string& tried, natsStatus status) const {
-  client_.fail(tried, "the bucket " + bucket_, status, static_cast<jsErrCode>(0));
+  if (status == NATS_NO_RESPONDERS)
+    client_.away("nobody answers for JetStream there: is it enabled (nats-server -js)?");
+  client_.away(fmt::format("cannot {} the bucket {}: {}", tried, bucket_, nats_text(status)));
 }
 
 }  // namespace sluice::detail

@@ -47,7 +47,8 @@ std::string owners_bucket(const std::string& cluster);
 class Owners {
  public:
   enum class Missing { make, refuse };
-  // Connects, and finds the bucket, or makes it. Throws Unavailable, or Error for what only a person can mend.
+  // Connects, and finds the bucket, or makes it. Throws Unavailable, as all that follows does, and Error for what only a person
+  // can mend.
   Owners(const NatsServer& server, const std::string& cluster, Missing missing, const std::string& who);
 
   // Brings the view up to date with what has been written until now, after waiting up to `limit` for something. The first

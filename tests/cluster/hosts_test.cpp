@@ -52,7 +52,7 @@ class Hosts : public ClusterTest {
 TEST_F(Hosts, ShareThePartitionsAndTakeOverFromOneThatDies) {
   for (const char* name : {"alpha", "beta", "gamma"})
     start_host(name);
-  begin(4'000, 800);
+  begin(2'000, 800);
   ASSERT_TRUE(flows(0));
   lose_host("beta");
   const std::uint64_t before = balances();
@@ -67,7 +67,7 @@ TEST_F(Hosts, ShareThePartitionsAndTakeOverFromOneThatDies) {
 TEST_F(Hosts, ThatWereFrozenAndGoOnWriteNothing) {
   for (const char* name : {"alpha", "beta"})
     start_host(name);
-  begin(4'000, 500);
+  begin(2'500, 500);
   ASSERT_TRUE(flows(100));
   host("alpha").signal_all(SIGSTOP);
   ASSERT_TRUE(within(60s, [this] { return says("beta", ", after alpha"); }));
@@ -82,7 +82,7 @@ TEST_F(Hosts, ThatWereFrozenAndGoOnWriteNothing) {
 TEST_F(Hosts, ThatWereCutOffWriteNothingLater) {
   for (const char* name : {"alpha", "beta"})
     start_host(name);
-  begin(4'000, 500);
+  begin(2'500, 500);
   ASSERT_TRUE(flows(100));
   link("alpha").pause();
   ASSERT_TRUE(within(60s, [this] { return says("beta", ", after alpha"); }));
@@ -95,7 +95,7 @@ TEST_F(Hosts, ThatWereCutOffWriteNothingLater) {
 
 TEST_F(Hosts, LeaveAndJoinWhilePaymentsFlow) {
   start_host("alpha");
-  begin(4'000, 600);
+  begin(3'000, 600);
   ASSERT_TRUE(flows(50));
   start_host("beta");
   ASSERT_TRUE(within(60s, [this] { return says("beta", "as it was given"); }));
@@ -192,6 +192,17 @@ TEST_F(Hosts, WaitForAServerThatIsAway) {
       within(20s, [this] { return text_of(file("alpha.err")).find("is here") != std::string::npos; }));
   host("alpha").signal(SIGTERM);
   EXPECT_EQ(host("alpha").wait(), 0);
+}
+
+TEST_F(Hosts, AreToldThatAServerHasNoJetStream) {
+  const NatsProcess plain{file("plain"), {}, false};
+  Program host{{ACCOUNTS_PROGRAM, "host", "--name", "alpha", "--nats", plain.url(), "--data", file("alpha")},
+               file("plain.out"),
+               file("plain.err")};
+  EXPECT_TRUE(within(
+      20s, [this] { return text_of(file("plain.err")).find("nats-server -js") != std::string::npos; }));
+  host.signal(SIGTERM);
+  EXPECT_EQ(host.wait(), 0);
 }
 
 TEST_F(Hosts, AreToldWhatIsWrongWithTheirWords) {
