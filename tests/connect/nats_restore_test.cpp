@@ -2,9 +2,11 @@
 // NatsSink in a pipeline that is restored from a checkpoint: its worker may have had more lives before the loss than the checkpoint
 // knows of, and what the last of them sent is its own all the same.
 #include <nats/nats.h>
+#include <random>
 
 #include "nats_world.hpp"
 #include "position_header.hpp"
+#include "total_loss.hpp"
 
 namespace sluice::test {
 namespace {
@@ -121,6 +123,66 @@ TEST_F(NatsRestores, TakeWhatALaterLifeOfTheirWorkerHadSentForTheirOwn) {
   for (unsigned number = 0; number < 20; ++number)
     expected.push_back(text_of(number));
   EXPECT_EQ(found, expected);
+}
+
+// Numbers, each once.
+class Numbers {
+ public:
+  explicit Numbers(Worker& worker) : worker_{worker}, next_{worker.state<std::uint64_t>("next")} {}
+  bool operator()(Output<Bytes>& out) {
+    for (int i = 0; i < 8; ++i)
+      out.push(std::to_string(next_.edit()++));
+    worker_.wait_for(200us);
+    return true;
+  }
+
+ private:
+  Worker& worker_;
+  Recoverable<std::uint64_t> next_;
+};
+
+// Everything is lost again and again, with its memory, and after deaths of the worker that no checkpoint knows of.
+TEST_F(NatsRestores, AfterLossesOfEverythingNeitherLoseNorRepeat) {
+  make_stream(server().url(), {"OUT", "out.*"});
+  const std::uint32_t seed = std::random_device{}();
+  SCOPED_TRACE("seed " + std::to_string(seed));
+  std::mt19937 random{seed};
+  const auto live = [&](bool last) {
+    Pipeline pipeline{"restored"};
+    pipeline.source<Numbers>("numbers").to<NatsSink>("out", sink_options());
+    Engine engine{pipeline, settings({"restart.budget=1000000", "batch.events=32", "state.bytes=64KiB",
+                                      "watchdog.deadline=20s", "log.level=off", "checkpoint.sync=no",
+                                      "checkpoint.path=" + file("checkpoints"), "checkpoint.every=3ms",
+                                      "outside.after=checkpoint"})};
+    engine.start();
+    log_line(file("lives"), engine.resumed() ? "resumed" : "new");
+    for (int turn = 0; !last || turn < 5; ++turn) {
+      if (engine.wait_for(std::chrono::microseconds{random() % 10'000})) return;
+      engine.signal_worker("out/0", SIGKILL);
+    }
+    engine.drain();
+  };
+  const unsigned losses = std::max(kills_wanted(200) / 20, 5U);
+  for (unsigned loss = 0; loss < losses; ++loss) {
+    const std::size_t lives = lines_of(file("lives")).size();
+    const auto instant = random() % 60'000;
+    total_loss::Host host{{}, [&] { live(false); }};
+    ASSERT_TRUE(eventually([&] { return lines_of(file("lives")).size() != lives; }));
+    std::this_thread::sleep_for(std::chrono::microseconds{instant});
+    host.kill(loss % 2 == 0);
+    EXPECT_TRUE(host.gone());
+    EXPECT_NE(host.status(), 0) << "it had ended before";
+  }
+  total_loss::Host host{{}, [&] { live(true); }};
+  ASSERT_TRUE(host.wait_for_end(kDeadline));
+  EXPECT_EQ(host.status(), 0);
+  EXPECT_EQ(lines_of(file("lives")).back(), "resumed");
+  const auto messages = messages_of(server().url(), "OUT");
+  EXPECT_FALSE(messages.empty());
+  std::uint64_t next = 0;
+  for (const StreamMessage& message : messages)
+    ASSERT_EQ(message.data, std::to_string(next++));
+  std::cout << losses << " losses of everything, " << next << " messages\n";
 }
 
 }  // namespace
