@@ -54,6 +54,30 @@ TEST_F(Http, AnswersOnceTheEventsOfARequestAreCommitted) {
   EXPECT_THAT(drained(), ElementsAre(" 1 one", " 2 two", " 3 three", " 1 four"));
 }
 
+TEST_F(Http, AnswersOnceACheckpointHoldsTheEventsWhereThatIsAsked) {
+  listener_.emplace("127.0.0.1:0");
+  pipeline_.emplace("served");
+  http_source(*pipeline_, "in", *listener_).to<ShowFrame>("show").outlet("out");
+  Engine engine{*pipeline_, after_checkpoints()};
+  engine.start();
+  Collector<Bytes> out{engine, "out"};
+  TcpPeer peer{address()};
+  EXPECT_EQ(ask(peer, post("one\n")), "200 1");
+  forbid_checkpoints(engine);
+  EXPECT_TRUE(peer.send(post("two\n")));
+  EXPECT_TRUE(eventually([&] { return worker_of(engine, "in/0").events_out == 2; }));
+  EXPECT_TRUE(checkpoint_fails(engine) && checkpoint_fails(engine));
+  EXPECT_EQ(peer.line(0), std::nullopt);
+  allow_checkpoints();
+  EXPECT_THAT(peer.line(), testing::Optional(HasSubstr(" 200 ")));
+  TcpPeer last{address()};
+  EXPECT_TRUE(last.send(post("three\n")));
+  EXPECT_TRUE(eventually([&] { return worker_of(engine, "in/0").events_out == 3; }));
+  engine.drain();
+  EXPECT_THAT(last.line(), testing::Optional(HasSubstr(" 200 "))) << "also at the end";
+  EXPECT_THAT(out.all(), SizeIs(3));
+}
+
 TEST_F(Http, TakesAWholeBodyAsAnEventIfThatIsWanted) {
   serve({.lines = false});
   EXPECT_EQ(ask(post("one\ntwo\n")), "200 1");

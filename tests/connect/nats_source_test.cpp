@@ -263,6 +263,22 @@ TEST_F(NatsSourceTest, SaysWhatIsWrong) {
               AllOf(HasSubstr("2 workers"), HasSubstr("{replica}")));
 }
 
+TEST_F(NatsSourceTest, LeavesInAWorkQueueWhatNoCheckpointHolds) {
+  make_stream(server().url(), {.name = "QUEUE", .subject = "queue.*", .work_queue = true});
+  NatsSourceOptions queue = options(true);
+  queue.stream = "QUEUE";
+  Engine engine{reading(queue), after_checkpoints()};
+  engine.start();
+  forbid_checkpoints(engine);
+  send_messages(server().url(), "queue.a", numbered(0, 30));
+  EXPECT_TRUE(eventually([&] { return worker_of(engine, "read/0").events_out == 30; }));
+  EXPECT_TRUE(checkpoint_fails(engine) && checkpoint_fails(engine));
+  EXPECT_EQ(count_of(server().url(), "QUEUE"), 30U);
+  allow_checkpoints();
+  EXPECT_TRUE(eventually([&] { return count_of(server().url(), "QUEUE") == 0; }));
+  engine.stop();
+}
+
 TEST_F(NatsSourceTest, EmptiesAWorkQueueExactly) {
   make_stream(server().url(), {.name = "QUEUE", .subject = "queue.*", .work_queue = true});
   send_messages(server().url(), "queue.a", numbered(0, 3000));

@@ -51,6 +51,28 @@ class WithOutside : public WithProcesses {
     return settings;
   }
 
+  // Checkpoints as often as can be, and everything waits for them.
+  Settings after_checkpoints(const std::vector<std::string>& more = {}) const {
+    Settings all =
+        settings({"checkpoint.every=5ms", "checkpoint.sync=no", "outside.after=checkpoint", "log.level=off"});
+    all.set("checkpoint.path", file("checkpoints"));
+    for (const std::string& assignment : more)
+      all.set_assignment(assignment);
+    return all;
+  }
+  // From here on no checkpoint can be written, until they are allowed again.
+  void forbid_checkpoints(const Engine& engine) const {
+    EXPECT_TRUE(eventually([&] { return engine.stats().checkpoints.written > 0; }));
+    std::filesystem::remove_all(file("checkpoints"));
+    std::ofstream{file("checkpoints")} << "in the way";
+    EXPECT_TRUE(checkpoint_fails(engine));
+  }
+  static bool checkpoint_fails(const Engine& engine) {
+    const std::uint64_t before = engine.stats().checkpoints.failures;
+    return eventually([&] { return engine.stats().checkpoints.failures > before; });
+  }
+  void allow_checkpoints() const { std::filesystem::remove(file("checkpoints")); }
+
  private:
   std::filesystem::path directory_;
 };

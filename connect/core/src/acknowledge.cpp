@@ -2,7 +2,8 @@
 // Acknowledgements: who a sender is, how many of its frames are pushed, and what it hears of them once they are committed.
 //
 // A count moves in the same event as the push of its frame, so that both are committed or neither. What a sender is told is
-// always a committed count: at once when nothing is under way, else after the next commit. Nothing that runs after a commit
+// always a count that is safe (Worker::when_safe): at once when nothing is under way, else after the next commit, or the next
+// checkpoint. Nothing that runs then
 // closes a connection: it may come in the midst of a push out of that very connection's buffer.
 #include <algorithm>
 
@@ -67,13 +68,11 @@ void TcpServer::Parts::greet(Connection& connection, std::string_view line) {
   }
   id.copy(connection.head.sender, sizeof(connection.head.sender) - 1);
   connection.phase = Connection::Phase::open;
-  connection.at = connection.pushed = connection.committed = connection.told = row == nullptr ? 0 : *row;
+  connection.at = connection.pushed = connection.safe = connection.told = row == nullptr ? 0 : *row;
   connection.owes_at = true;
-  if (uncommitted_) {
-    await_commit(connection);
-  } else {
-    tell(connection);
-  }
+  // Without anything to commit, what a former life has committed may not be safe yet.
+  await_commit(connection);
+  if (!uncommitted_) committed();
 }
 
 void TcpServer::Parts::push(Connection& connection, std::string_view frame, Output<Frame>& out) {
@@ -103,17 +102,32 @@ void TcpServer::Parts::await_commit(Connection& connection) {
 // What has been pushed by now is committed.
 void TcpServer::Parts::committed() {
   uncommitted_ = false;
+  const std::size_t before = safe_.size();
   for (const ConnectionId id : awaiting_) {
     Connection* connection = connections_.find(id);
     if (connection == nullptr) continue;
     connection->dirty = false;
-    connection->committed = connection->pushed;
+    safe_.push_back({id, connection->pushed, finished_});
+  }
+  awaiting_.clear();
+  const std::size_t count = safe_.size() - before;
+  if (count != 0) worker_.when_safe([this, count] { tell_safe(count); });
+}
+
+// The next so many may be told.
+void TcpServer::Parts::tell_safe(std::size_t count) {
+  for (; count != 0; --count) {
+    const Safe next = safe_.front();
+    safe_.pop_front();
+    Connection* connection = connections_.find(next.id);
+    if (connection == nullptr) continue;
+    connection->safe = next.frames;
+    connection->at_is_safe = true;
     tell(*connection);
-    if (finished_) connections_.dismiss(*connection, "bye the pipeline has come to its end\n");
+    if (next.last) connections_.dismiss(*connection, "bye the pipeline has come to its end\n");
     // It has heard all, perhaps: its turn says whether it is to be closed.
     if (connection->ended) connections_.queue(*connection);
   }
-  awaiting_.clear();
 }
 
 // As much as the sender takes; the newest count, when it was slow to take those before.
@@ -122,13 +136,13 @@ void TcpServer::Parts::tell(Connection& connection) {
   if (!connection.unsent.empty()) connections_.send(connection, {});
   if (!connection.unsent.empty()) return;
   if (connection.owes_at) {
-    if (connection.dirty) return;
+    if (!connection.at_is_safe) return;
     connection.owes_at = false;
     connections_.send(connection, fmt::format("at {}\n", connection.at));
   }
-  if (connection.committed <= connection.told) return;
-  connection.told = connection.committed;
-  connections_.send(connection, fmt::format("ack {}\n", connection.committed));
+  if (connection.safe <= connection.told) return;
+  connection.told = connection.safe;
+  connections_.send(connection, fmt::format("ack {}\n", connection.safe));
 }
 
 }  // namespace sluice

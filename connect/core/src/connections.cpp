@@ -102,7 +102,7 @@ void Connections::look() {
     if ((event.events & EPOLLOUT) != 0) connection->writable = true;
     if ((event.events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0) connection->readable = true;
     // One that was told all, and sends nothing, has no turn to have.
-    if (connection->readable || !connection->unsent.empty() || connection->committed > connection->told)
+    if (connection->readable || !connection->unsent.empty() || connection->safe > connection->told)
       queue(*connection);
   }
   // Last: a new connection may have the slot of one that was closed.

@@ -44,10 +44,11 @@ struct Connection {
   bool broken = false;  // It neither sends nor receives.
   bool queued = false;
   bool dirty = false;        // In StreamServer's list of those who await a commit.
-  bool owes_at = false;      // Its count at its hello has not been told.
+  bool owes_at = false;      // Its count at its hello has not been told,
+  bool at_is_safe = false;   // and may be.
   std::uint64_t at = 0;      // That count.
-  std::uint64_t pushed = 0;  // Frames of the sender that were pushed, committed, and told as such.
-  std::uint64_t committed = 0;
+  std::uint64_t pushed = 0;  // Frames of the sender that were pushed, are safe, and told as such.
+  std::uint64_t safe = 0;
   std::uint64_t told = 0;
   std::string unsent;  // The rest of a line.
   std::chrono::steady_clock::time_point heard;

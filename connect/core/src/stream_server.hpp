@@ -2,7 +2,9 @@
 // TcpServer::Parts: what becomes of the bytes of connections: frames, greetings, acknowledgements.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <map>
 #include <optional>
 #include <string>
@@ -36,6 +38,11 @@ struct TcpServer::Parts {
 
  private:
   using Connection = detail::Connection;
+  struct Safe {
+    detail::ConnectionId id;
+    std::uint64_t frames;
+    bool last;
+  };
 
   void check_lanes(Output<Frame>& out);
   bool serve(Connection& connection, Output<Frame>& out);
@@ -46,6 +53,7 @@ struct TcpServer::Parts {
   void hang_up(Connection& connection);
   void await_commit(Connection& connection);
   void committed();
+  void tell_safe(std::size_t count);
   void tell(Connection& connection);
   void report(const std::string& problem);
   void report_trouble();
@@ -57,8 +65,9 @@ struct TcpServer::Parts {
   std::optional<Table<detail::SenderId, std::uint64_t>> senders_;
   std::map<std::string, detail::ConnectionId, std::less<>> speakers_;
   std::vector<detail::ConnectionId> awaiting_;  // Those that have something to hear after the next commit.
-  bool uncommitted_ = false;                    // Frames were pushed since the last one.
-  bool reported_ = false;                       // By this call, in which nothing was pushed.
+  std::deque<Safe> safe_;     // What to tell them once that is safe, in the order of commits.
+  bool uncommitted_ = false;  // Frames were pushed since the last one.
+  bool reported_ = false;     // By this call, in which nothing was pushed.
   bool checked_ = false;
   bool finishing_ = false;
   bool finished_ = false;

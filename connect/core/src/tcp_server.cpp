@@ -173,8 +173,9 @@ void TcpServer::Parts::refuse_frame(Connection& connection) {
 
 // The sender sends no more. It still hears of its frames.
 void TcpServer::Parts::hang_up(Connection& connection) {
-  const bool hears = !connection.broken && (connection.dirty || connection.committed > connection.told ||
-                                            !connection.unsent.empty());
+  const bool untold =
+      options_.acknowledge && (connection.owes_at || connection.dirty || connection.pushed > connection.told);
+  const bool hears = !connection.broken && (untold || !connection.unsent.empty());
   if (!hears) connections_.close(connection);
 }
 

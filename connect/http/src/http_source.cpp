@@ -100,6 +100,7 @@ struct HttpSource::Parts {
   MHD_Result begin(MHD_Connection* connection, std::string_view url, std::string_view method, void** request);
   MHD_Result end(Request& request);
   void take(Request& request, Output<Frame>& out);
+  void answer_safe(std::size_t count);
   void answer(Request& request, unsigned status, std::string text);
   std::chrono::nanoseconds quiet_for() const;
 
@@ -112,6 +113,7 @@ struct HttpSource::Parts {
   std::map<Request*, std::unique_ptr<Request>> requests_;
   std::deque<Request*> waiting_;  // Whole, and not pushed.
   std::vector<Request*> taken_;   // Pushed, and not committed.
+  std::deque<Request*> safe_;     // Committed, and answered once that is safe: Worker::when_safe().
   bool draining_ = false;
 };
 
@@ -141,9 +143,11 @@ HttpSource::Parts::Parts(Worker& worker_of_it, const Listener& listener,
   }
   epoll_ = info->epoll_fd;
   worker_.after_commit([this] {
-    for (Request* request : taken_)
-      answer(*request, MHD_HTTP_OK, request->answer);
+    const std::size_t count = taken_.size();
+    if (count == 0) return;
+    safe_.insert(safe_.end(), taken_.begin(), taken_.end());
     taken_.clear();
+    worker_.when_safe([this, count] { answer_safe(count); });
   });
 }
 
@@ -272,6 +276,15 @@ void HttpSource::Parts::take(Request& request, Output<Frame>& out) {
   // Behind the pushes: a commit in their midst does not have them. Without events it needs none, and has none.
   if (events.empty()) return answer(request, MHD_HTTP_OK, request.answer);
   taken_.push_back(&request);
+}
+
+// The next so many. Until then they are suspended, and none of them ends.
+void HttpSource::Parts::answer_safe(std::size_t count) {
+  for (; count != 0; --count) {
+    Request* request = safe_.front();
+    safe_.pop_front();
+    answer(*request, MHD_HTTP_OK, request->answer);
+  }
 }
 
 void HttpSource::Parts::answer(Request& request, unsigned status, std::string text) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // How NatsReader and NatsSource read a stream: where they begin, what they make of each message, and when they stop.
 #include <algorithm>
+#include <deque>
 #include <optional>
 #include <random>
 #include <utility>
@@ -58,6 +59,7 @@ class NatsReader::Impl {
   void check_stream(const jsStreamInfo& info);
   detail::NatsSubscriptionPtr consume();
   bool next_batch();
+  void acknowledge(detail::Fetcher::Batch& messages);
   bool accept(natsMsg* message);
   void look_for(std::uint64_t from, std::uint64_t to) const;
   [[noreturn]] void removed(std::uint64_t from, std::uint64_t to) const;
@@ -73,9 +75,11 @@ class NatsReader::Impl {
   std::uint64_t delivered_ = 0;  // By the consumer.
   detail::Fetcher::Batch batch_;
   std::size_t at_ = 0;
-  // Of a work queue: what the next commit handles, and what the last one has.
+  // Of a work queue: what the next commit handles, and what is acknowledged once it is safe; and what was handled before, and
+  // given once more.
   detail::Fetcher::Batch handled_;
-  detail::Fetcher::Batch committed_;
+  detail::Fetcher::Batch known_;
+  std::deque<detail::NatsMessagePtr> safe_;
   NatsMessage message_;
   std::optional<detail::Fetcher> fetcher_;
 };
@@ -96,10 +100,9 @@ NatsReader::Impl::Impl(Worker& worker, NatsSourceOptions options)
       fmt::format("nats source {:016x}", hash_key(stream_ + " " + subject_)), first(*info)));
   check_stream(*info);
   if (queue_) {
-    worker.before_commit([this] {
-      std::move(handled_.begin(), handled_.end(), std::back_inserter(committed_));
-      handled_.clear();
-    });
+    // A stage with a flush is committed between two calls only.
+    worker.before_commit([] {});
+    worker.after_commit([this] { acknowledge(handled_); });
   }
   fetcher_.emplace(client_, consume(), options_.batch);
 }
@@ -185,17 +188,29 @@ detail::NatsSubscriptionPtr NatsReader::Impl::consume() {
 }
 
 const NatsMessage* NatsReader::Impl::next() {
-  // What was flushed before this call has been committed.
-  for (const detail::NatsMessagePtr& message : committed_)
-    natsMsg_Ack(message.get(), nullptr);
-  committed_.clear();
+  // By this process, or by one before it: what came before this call has been committed.
+  acknowledge(known_);
   while (!ended_ && (at_ < batch_.size() || next_batch())) {
     natsMsg* message = batch_[at_++].get();
     const bool is_new = accept(message);
-    if (queue_) (is_new ? handled_ : committed_).push_back(std::move(batch_[at_ - 1]));
+    if (queue_) (is_new ? handled_ : known_).push_back(std::move(batch_[at_ - 1]));
     if (is_new) return &message_;
   }
   return nullptr;
+}
+
+// Once what is committed by now is safe.
+void NatsReader::Impl::acknowledge(detail::Fetcher::Batch& messages) {
+  const std::size_t count = messages.size();
+  if (count == 0) return;
+  std::move(messages.begin(), messages.end(), std::back_inserter(safe_));
+  messages.clear();
+  worker_.when_safe([this, count] {
+    for (std::size_t i = 0; i < count; ++i) {
+      natsMsg_Ack(safe_.front().get(), nullptr);
+      safe_.pop_front();
+    }
+  });
 }
 
 bool NatsReader::Impl::next_batch() {

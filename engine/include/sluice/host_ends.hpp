@@ -66,6 +66,9 @@ class Inlet {
   // Events that were pushed, and accepted or dropped, since the pipeline began: in all its lives. A host that
   // was resumed goes on with the event of this number, counted from 0.
   std::uint64_t position() const noexcept { return end_->position(); }
+  // So many of them are safe, and may be acknowledged to who sent them: as position(); with outside.after=checkpoint, as many
+  // as a checkpoint holds that is on the disk. Does not block.
+  std::uint64_t safe() const noexcept { return end_->safe(); }
   // For poll(2) and epoll: readable once there may be room again, or nothing is left to push to, after an arm() that
   // said false. The inlet's own: do not read it, do not close it. Throws Error when there is no descriptor left.
   [[nodiscard]] int fd() { return end_->fd(); }

@@ -49,6 +49,7 @@ class WorkerServices {
   // What the worker does now may last until then: CLOCK_MONOTONIC, 0: no longer than any event. What it was before.
   virtual std::int64_t may_last_until(std::int64_t until_ns) noexcept = 0;
   virtual bool wait_for(int fd, std::chrono::nanoseconds limit) = 0;
+  virtual void when_safe(std::function<void()> tell) = 0;
 };
 
 struct WorkerIdentity {
@@ -151,6 +152,15 @@ class Worker {
     after_commit([action = std::move(action)](bool) { action(); });
   }
 
+  // `tell` runs once what this worker has committed by now is safe: the place to acknowledge. At once, unless the stage has
+  // outside.after=checkpoint; then when a checkpoint that is on the disk holds it, in the order in which it was asked. Asked
+  // for in an action of after_commit(), it is about all that is done then.
+  //   What `tell` says must be known when it is asked for: the state that it would find goes on meanwhile.
+  //   It may come in the midst of an event. All else is as for after_commit(): it does not run if the worker dies before, and
+  //   the constructor of the replacement says by when_safe(), too, what it has found committed.
+  //   While very many wait, the worker handles nothing more.
+  void when_safe(std::function<void()> tell) { services_.when_safe(std::move(tell)); }
+
   // Declares a call that may take up to `limit`: the watchdog judges the worker by that, and shows it as waiting
   // outside, for as long as what this returns lives. A call that takes longer, by
   // watchdog.deadline, is ended with the process; its event is handled again, and blamed only if a processor was busy.
@@ -158,7 +168,7 @@ class Worker {
 
   // For a source: waits until `fd` is readable (or at its end, or in error), or `limit` is over; true for the former.
   // What earlier calls pushed is committed before. The worker shows as idle and takes no processor time. Also returns,
-  // with false, when the pipeline is drained: a source then answers nothing_now.
+  // with false, when the pipeline is drained, and when something was told (when_safe): a source then answers nothing_now.
   bool wait_for(int fd, std::chrono::nanoseconds limit) { return services_.wait_for(fd, limit); }
   bool wait_for(std::chrono::nanoseconds limit) { return services_.wait_for(-1, limit); }
 

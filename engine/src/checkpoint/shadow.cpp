@@ -242,6 +242,17 @@ std::uint64_t Shadow::cursor(ProcessIndex process, NodeIndex node, std::uint64_t
   return cursor(process, plain + end->commit, plain + end->record, word);
 }
 
+std::uint64_t Shadow::commits(WorkerIndex worker) const noexcept {
+  const ProcessIndex process = process_of(worker);
+  // relaxed: a copy.
+  return commit_in(base_ + image_.plain(process) + wiring_.layout().processes[process].commit)
+      .committed.load(kRelaxed);
+}
+
+std::uint64_t Shadow::events(const EndLayout& end) const noexcept {
+  return cursor(kHostProcess, end.node, end.count_word);
+}
+
 // What lies between the two positions and is not in the shadow yet. A lane whose cursors a stray store has hit has nothing
 // that could be copied; its workers find that out, and stop.
 void Shadow::copy_ring(LaneIndex lane, std::uint64_t head, std::uint64_t tail) noexcept {

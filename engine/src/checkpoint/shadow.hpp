@@ -64,6 +64,9 @@ class Shadow {
   void saved() noexcept;
   // Of what was taken last: up to where the lane is published.
   std::uint64_t tail(LaneIndex lane) const noexcept { return rings_[lane].tail; }
+  // And how many batches the worker has committed, and how many events an end of the host.
+  std::uint64_t commits(WorkerIndex worker) const noexcept;
+  std::uint64_t events(const EndLayout& end) const noexcept;
 
  private:
   struct Ring {

@@ -37,6 +37,12 @@ HostInlet::Until HostInlet::after(std::chrono::nanoseconds limit) noexcept {
   return limit >= kForEver - now ? kForEver : now + limit;
 }
 
+std::uint64_t HostInlet::safe() const noexcept {
+  const std::atomic<std::uint64_t>* checkpointed = host_.wiring().telling_of(node_);
+  // [end.checkpointed] acquire: the checkpoint is published; pairs with who made it.
+  return checkpointed == nullptr ? position_ : checkpointed->load(std::memory_order_acquire);
+}
+
 bool HostInlet::shut() {
   host_.refuse_elsewhere("push an event to");
   if (host_.over()) return true;

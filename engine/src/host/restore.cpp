@@ -21,6 +21,7 @@
 #include <sluice/printable.hpp>
 
 #include "checkpoint/checkpoint_store.hpp"
+#include "host/host_commit.hpp"
 #include "layout/image.hpp"
 #include "layout/shape.hpp"
 
@@ -132,6 +133,12 @@ std::optional<std::string> restore_checkpoint(const Wiring& wiring) {
     wiring.released(lane).store(wiring.lane(lane).producer->tail.load(std::memory_order_relaxed),
                                 std::memory_order_relaxed);
   }
+  for (const WorkerIndex worker : wiring.workers()) {
+    wiring.checkpointed(worker).store(
+        wiring.worker(worker).commit().committed.load(std::memory_order_relaxed), std::memory_order_relaxed);
+  }
+  for (const EndLayout& end : wiring.layout().ends)
+    wiring.checkpointed(end.node).store(HostCommit{wiring, end.node}.count(), std::memory_order_relaxed);
   std::string text =
       fmt::format("checkpoint {} in {}, of {}", found->number, path, local_time(found->time_ns));
   if (!passed_over.empty())

@@ -99,7 +99,7 @@ Layout lay_out(const Graph& graph, const PipelineSettings& settings);
 // Places the parts of all regions once more, after their sizes have changed.
 void place_again(Layout& layout);
 std::vector<ipc::RegionSpec> region_specs(const Layout& layout);
-// Of the master's register, the workers' entries behind it, and what of each lane is released.
+// Of the master's register, the workers' entries behind it, what of each lane is released, and what is in a checkpoint.
 std::size_t register_bytes(const Layout& layout) noexcept;
 
 }  // namespace sluice::detail

@@ -157,13 +157,14 @@ PlacementSettings placement_settings(const Settings& settings) {
           settings.choice("placement.smt") == "never" ? pinning::Smt::never : pinning::Smt::last};
 }
 
-// What a stage says of itself holds. What is said of all holds for those that lead nowhere, and for outlets: there events
-// leave the pipeline.
+// What a stage says of itself holds. What is said of all holds for those that lead nowhere, and for outlets, where events
+// leave the pipeline; and for sources and inlets, where they are acknowledged.
 bool is_after_checkpoint(const Settings& settings, const Graph& graph, NodeIndex number,
                          const std::vector<SettingValue>& values) {
   const Node& node = graph.nodes[number];
-  if (node.kind == NodeKind::outlet) return settings.choice("outside.after") == "checkpoint";
-  if (node.kind != NodeKind::stage) return false;
+  if (node.kind == NodeKind::outlet || node.kind == NodeKind::inlet)
+    return settings.choice("outside.after") == "checkpoint";
+  if (node.kind == NodeKind::source) return settings.choice("outside.after", node.name) == "checkpoint";
   const std::string own = "stage." + node.name + ".outside.after";
   const bool says = std::any_of(values.begin(), values.end(),
                                 [&own](const SettingValue& value) { return value.key == own; });

@@ -53,7 +53,7 @@ struct StageSettings {
   std::chrono::nanoseconds outside_patience{0};  // 0: for ever.
   // Crashes of all its workers within crash.window, one more of which ends the pipeline. Nothing: any number.
   std::optional<std::uint64_t> crash_budget;
-  bool after_checkpoint = false;     // It gets only what a checkpoint holds.
+  bool after_checkpoint = false;     // It gets, and tells, only what a checkpoint holds.
   std::uint64_t latency_sample = 0;  // One of so many events is timed; 0: none.
   bool takes_cores = false;          // The number of workers is settled by worker_counts.hpp.
   std::string place;                 // As pinning::parse_place() reads it; empty: where the policy puts them.

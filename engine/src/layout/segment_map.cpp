@@ -17,16 +17,34 @@ std::size_t released_offset(const Layout& layout) noexcept {
   return round_up(kEntriesOffset + layout.worker_count() * sizeof(WorkerEntry), 64);
 }
 
-}  // namespace
-
-std::size_t register_bytes(const Layout& layout) noexcept {
+// And behind that what of each worker and end is in a checkpoint.
+std::size_t checkpointed_offset(const Layout& layout) noexcept {
   return released_offset(layout) + layout.lanes.size() * sizeof(std::atomic<std::uint64_t>);
 }
 
-std::atomic<std::uint64_t>& SegmentMap::released(LaneIndex lane) const noexcept {
-  const std::size_t words = layout_.processes[kMasterProcess].extra + released_offset(layout_);
+}  // namespace
+
+std::size_t register_bytes(const Layout& layout) noexcept {
+  return checkpointed_offset(layout) +
+         (layout.worker_count() + layout.ends.size()) * sizeof(std::atomic<std::uint64_t>);
+}
+
+std::atomic<std::uint64_t>& SegmentMap::master_word(std::size_t offset, std::size_t index) const noexcept {
+  const std::size_t words = layout_.processes[kMasterProcess].extra + offset;
   return process(kMasterProcess)
-      .at<std::atomic<std::uint64_t>>(words + lane.value() * sizeof(std::atomic<std::uint64_t>));
+      .at<std::atomic<std::uint64_t>>(words + index * sizeof(std::atomic<std::uint64_t>));
+}
+
+std::atomic<std::uint64_t>& SegmentMap::released(LaneIndex lane) const noexcept {
+  return master_word(released_offset(layout_), lane.value());
+}
+
+std::atomic<std::uint64_t>& SegmentMap::checkpointed(WorkerIndex worker) const noexcept {
+  return master_word(checkpointed_offset(layout_), worker.value());
+}
+
+std::atomic<std::uint64_t>& SegmentMap::checkpointed(NodeIndex inlet_or_outlet) const noexcept {
+  return master_word(checkpointed_offset(layout_), layout_.worker_count() + place_of(inlet_or_outlet));
 }
 
 ipc::LaneMemory SegmentMap::lane(LaneIndex lane) const noexcept {
@@ -37,11 +55,15 @@ ipc::LaneMemory SegmentMap::lane(LaneIndex lane) const noexcept {
           ring.data, ring.capacity_bytes};
 }
 
-EndMemory SegmentMap::end(NodeIndex inlet_or_outlet) const noexcept {
+std::size_t SegmentMap::place_of(NodeIndex inlet_or_outlet) const noexcept {
   const auto found = std::find_if(layout_.ends.begin(), layout_.ends.end(),
                                   [&](const EndLayout& each) { return each.node == inlet_or_outlet; });
   SLUICE_ASSERT(found != layout_.ends.end());
-  const EndLayout& end = *found;
+  return static_cast<std::size_t>(found - layout_.ends.begin());
+}
+
+EndMemory SegmentMap::end(NodeIndex inlet_or_outlet) const noexcept {
+  const EndLayout& end = layout_.ends[place_of(inlet_or_outlet)];
   const ProcessMemory memory = host();
   return {memory.at<ipc::Control>(end.control),
           memory.at<ipc::CommitHeader>(end.commit),

@@ -137,10 +137,16 @@ class SegmentMap {
   WorkerEntry& entry(WorkerIndex worker) const noexcept;
   // Of the master: what of a lane its consumer may read, if that has to wait for checkpoints (Wiring::gate_of).
   std::atomic<std::uint64_t>& released(LaneIndex lane) const noexcept;
+  // Of the master: how many commits of the worker the last published checkpoint holds, and how many events of an end.
+  std::atomic<std::uint64_t>& checkpointed(WorkerIndex worker) const noexcept;
+  std::atomic<std::uint64_t>& checkpointed(NodeIndex inlet_or_outlet) const noexcept;
   // Not 0 once the process is shed; nullptr for those that never are, host and master.
   const std::atomic<std::uint32_t>* shed_word(ProcessIndex process) const noexcept;
 
  private:
+  std::size_t place_of(NodeIndex inlet_or_outlet) const noexcept;
+  std::atomic<std::uint64_t>& master_word(std::size_t offset, std::size_t index) const noexcept;
+
   const Layout& layout_;
   const ipc::Segment& segment_;
 };

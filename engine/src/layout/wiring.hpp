@@ -58,8 +58,15 @@ class Wiring : public SegmentMap {
   const std::filesystem::path& reports() const noexcept { return reports_; }
   // What its consumer has to wait for: nothing of the lane is read that no checkpoint holds. nullptr: for nothing.
   const std::atomic<std::uint64_t>* gate_of(LaneIndex lane) const noexcept {
-    const bool waits = settings(edge(layout().lanes[lane]).to).after_checkpoint;
-    return waits && !settings_.checkpoints.path.empty() ? &released(lane) : nullptr;
+    return waits_for_checkpoints(edge(layout().lanes[lane]).to) ? &released(lane) : nullptr;
+  }
+  // How many commits of a worker, and events of an inlet, a checkpoint holds, if what is told of them has to wait for that.
+  // nullptr: for nothing.
+  const std::atomic<std::uint64_t>* telling_of(WorkerIndex worker) const noexcept {
+    return waits_for_checkpoints(layout().worker(worker).node) ? &checkpointed(worker) : nullptr;
+  }
+  const std::atomic<std::uint64_t>* telling_of(NodeIndex inlet) const noexcept {
+    return waits_for_checkpoints(inlet) ? &checkpointed(inlet) : nullptr;
   }
   // A later life can go on with it: in the file of its memory, or in its checkpoints.
   bool kept() const noexcept { return segment_.named() || !settings_.checkpoints.path.empty(); }
@@ -86,6 +93,9 @@ class Wiring : public SegmentMap {
   Sleeper consumer_of(const LaneLayout& lane) const noexcept { return sleeper(lane.consumer, edge(lane).to); }
 
  private:
+  bool waits_for_checkpoints(NodeIndex node) const noexcept {
+    return settings(node).after_checkpoint && !settings_.checkpoints.path.empty();
+  }
   Sleeper sleeper(ProcessIndex process, NodeIndex node) const noexcept;
 
   const Graph& graph_;

@@ -143,6 +143,11 @@ class Checkpointer {
       // [lane.released] release: the checkpoint is published; pairs with LaneConsumer::hold_back().
       wiring_.released(lane).store(shadow_.tail(lane), std::memory_order_release);
     }
+    // [worker.checkpointed] [end.checkpointed] release: as above; pairs with Tellings::checkpointed() and HostInlet::safe().
+    for (const WorkerIndex worker : wiring_.workers())
+      wiring_.checkpointed(worker).store(shadow_.commits(worker), std::memory_order_release);
+    for (const EndLayout& end : wiring_.layout().ends)
+      wiring_.checkpointed(end.node).store(shadow_.events(end), std::memory_order_release);
   }
 
   void write() noexcept {

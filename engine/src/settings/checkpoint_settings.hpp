@@ -58,9 +58,8 @@ inline constexpr std::array kCheckpointSettings = {
             .example = "checkpoint",
             .meaning =
                 "What an event has to wait for before it leaves the pipeline: to be committed, or to be in a "
-                "checkpoint. Set for all, it holds for stages that lead nowhere and for outlets; a stage "
-                "that acts "
-                "outside and leads on has it set for itself.",
+                "checkpoint. Set for all, it holds for stages that lead nowhere, for outlets, and for what "
+                "sources acknowledge; a stage that acts outside and leads on has it set for itself.",
             .trade_off =
                 "With `checkpoint` nothing outside is ever ahead of what can come back, whatever the "
                 "handlers do; each event waits for the next checkpoint, and lanes must hold what comes "

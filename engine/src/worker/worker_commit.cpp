@@ -96,7 +96,7 @@ bool WorkerLoop::wait_for_room(OutLane& lane, const std::function<bool()>& ready
   set_activity(ipc::Activity::full);
   memory_.counters().full_waits.add();
   const std::chrono::nanoseconds since = timing_ ? monotonic_now() : std::chrono::nanoseconds{0};
-  const auto ready_or_asked = [&] { return asked_to_stand() || ready(); };
+  const auto ready_or_asked = [&] { return asked_to_stand() || tellings_.due() || ready(); };
   do {
     // What was done before this event is committed.
     if (asked_to_stand()) {
@@ -105,6 +105,7 @@ bool WorkerLoop::wait_for_room(OutLane& lane, const std::function<bool()>& ready
     }
     if (waiter_.wait_until(ready_or_asked, kLongestWait) == ipc::Woken::unasked)
       memory_.counters().unasked_wakes.add();
+    tellings_.tell();
   } while (asked_to_stand() || !ready());
   if (timing_) held_up_ += monotonic_now() - since;
   set_activity(ipc::Activity::busy);

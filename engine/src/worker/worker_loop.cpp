@@ -53,6 +53,7 @@ WorkerLoop::WorkerLoop(const Wiring& wiring, WorkerIndex worker, Waiter& waiter,
       area_{node_.name, log_, wiring.requests().hash_seed.load(std::memory_order_relaxed)},
       poison_{wiring, worker, refused},
       suspects_{memory_.control()},
+      tellings_{wiring.telling_of(worker)},
       batch_events_{wiring.settings(worker).batch_events},
       source_pace_{1},
       linger_{wiring.settings(worker).linger},
@@ -104,12 +105,15 @@ void WorkerLoop::resume() {
 }
 
 WorkerLoop::Step WorkerLoop::step() {
+  if (asked_to_stand() && !(finished_ && tellings_.none())) stand_still();
+  tellings_.tell();
+  // Before the last word, too: the handler may have to say goodbye to those that it has told.
+  if (!tellings_.none() && (finished_ || input_ended_)) return Step::nothing;
   if (finished_) {
     // Also said by a process that finds everything done: its master tells by this word how it ended.
     set_activity(ipc::Activity::finished);
     return Step::finished;
   }
-  if (asked_to_stand()) stand_still();
   looked_at_.clear();
   std::uint64_t done = 0;
   try {
@@ -138,12 +142,13 @@ WorkerLoop::Step WorkerLoop::step() {
   done += note_ends();
   commit_batch();
   if (retry_ && !retry_->pending()) retry_.reset();
-  if (finished_) set_activity(ipc::Activity::finished);
+  if (finished_ && tellings_.none()) set_activity(ipc::Activity::finished);
   return done != 0 ? Step::worked : Step::nothing;
 }
 
 std::uint64_t WorkerLoop::consume_batch() {
   std::uint64_t handled = 0;
+  if (tellings_.too_many()) return 0;
   const std::uint64_t most = one_by_one_ != 0 ? 1 : batch_events_;
   await_room_for_an_event();
   const auto look = [&](std::size_t index) {
@@ -216,10 +221,11 @@ std::uint64_t WorkerLoop::produce_batch() {
     input_ended_ = true;
     return 1;
   }
+  source_idle_ = tellings_.too_many();
+  if (source_idle_) return 0;
   await_room_for_an_event();
   set_activity(ipc::Activity::busy);
   note_first_event();
-  source_idle_ = false;
   std::uint64_t calls = 0;
   work_.enter_lane(0);
   const std::uint64_t most = calls_at_most();
@@ -350,7 +356,9 @@ void WorkerLoop::wait_for_input() {
   memory_.counters().waits.add();
   // A stage is rung by its producers. A source has none: if it has nothing now, it is asked again soon.
   if (source_idle_) return waiter_.pause(std::chrono::milliseconds{1});
-  const auto ready = [this] { return input_ready() || asked_to_stand(); };
+  // Where too much waits to be told, or there is no more input, only a checkpoint gives it something to do.
+  const bool takes_more = !tellings_.too_many() && (tellings_.none() || !(finished_ || input_ended_));
+  const auto ready = [&] { return asked_to_stand() || tellings_.due() || (takes_more && input_ready()); };
   if (waiter_.wait_until(ready, kLongestWait) == ipc::Woken::unasked) {
     memory_.counters().unasked_wakes.add();
   }

@@ -9,6 +9,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include <sluice/detail/batch.hpp>
@@ -27,6 +28,7 @@
 #include "worker/poison.hpp"
 #include "worker/retry.hpp"
 #include "worker/suspects.hpp"
+#include "worker/tellings.hpp"
 
 namespace sluice::detail {
 
@@ -73,6 +75,7 @@ class WorkerLoop final : private Producer, private WorkerServices {
   // Of WorkerServices.
   std::int64_t may_last_until(std::int64_t until_ns) noexcept override;
   bool wait_for(int fd, std::chrono::nanoseconds limit) override;
+  void when_safe(std::function<void()> tell) override { tellings_.add(commit_.committed(), std::move(tell)); }
 
   const Wiring& take_over();
   void resume();
@@ -145,6 +148,7 @@ class WorkerLoop final : private Producer, private WorkerServices {
   Poison poison_;
   Suspects suspects_;
   std::optional<Retry> retry_;
+  Tellings tellings_;
   std::unique_ptr<Worker> worker_;
   std::unique_ptr<Runner> runner_;
   std::uint64_t batch_events_;

@@ -39,7 +39,8 @@ bool WorkerLoop::wait_for(int fd, std::chrono::nanoseconds limit) {
   source_pace_ = 1;
   bool readable = false;
   pollfd entries[] = {{wiring_.bell(index_).fd(), POLLIN, 0}, {fd, POLLIN, 0}};
-  while (!readable && !asked_to_stand() && !(node_.kind == NodeKind::source && asked_to_end())) {
+  while (!readable && !tellings_.due() && !asked_to_stand() &&
+         !(node_.kind == NodeKind::source && asked_to_end())) {
     const std::int64_t left = std::max<std::int64_t>(until_ns - monotonic_now().count(), 0);
     constexpr std::int64_t kSecond = 1'000'000'000;
     const timespec timeout{left / kSecond, left % kSecond};
@@ -51,6 +52,7 @@ bool WorkerLoop::wait_for(int fd, std::chrono::nanoseconds limit) {
   }
   set_activity(ipc::Activity::busy);
   may_last_until(before_ns);
+  tellings_.tell();
   work_.note_look();
   return readable;
 }

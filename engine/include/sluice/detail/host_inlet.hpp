@@ -69,6 +69,7 @@ class HostInlet final : private Producer {
   void close();
   bool closed() const noexcept { return closed_; }
   std::uint64_t position() const noexcept { return position_; }
+  std::uint64_t safe() const noexcept;
   NodeIndex node() const noexcept { return node_; }
 
   int fd();

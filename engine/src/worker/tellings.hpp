@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+// Tellings: what a worker has to say to the outside, in order, once a checkpoint holds what it is about
+// (Worker::when_safe()).
+//
+// By the worker's one thread. What is not told when the process ends is told by nobody: who waits for it asks.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <utility>
+
+namespace sluice::detail {
+
+class Tellings {
+ public:
+  // `checkpointed`: how many commits of this worker a checkpoint holds; nullptr: nothing waits for one.
+  explicit Tellings(const std::atomic<std::uint64_t>* checkpointed) noexcept : checkpointed_{checkpointed} {}
+
+  // That the first `commits` commits are safe is what `action` waits for.
+  void add(std::uint64_t commits, std::function<void()> action) {
+    if (checkpointed_ == nullptr || (waiting_.empty() && commits <= checkpointed())) return action();
+    waiting_.push_back({commits, std::move(action)});
+  }
+  bool none() const noexcept { return waiting_.empty(); }
+  // The worker handles no more, until some of them are told.
+  bool too_many() const noexcept { return waiting_.size() >= kMost; }
+  bool due() const noexcept { return !waiting_.empty() && waiting_.front().commits <= checkpointed(); }
+  // Tells what is due. One that throws is done with.
+  void tell() {
+    while (due()) {
+      const std::function<void()> action = std::move(waiting_.front().action);
+      waiting_.pop_front();
+      action();
+    }
+  }
+
+ private:
+  struct Waiting {
+    std::uint64_t commits;
+    std::function<void()> action;
+  };
+
+  static constexpr std::size_t kMost = std::size_t{1} << 16;
+
+  std::uint64_t checkpointed() const noexcept {
+    // [worker.checkpointed] acquire: the checkpoint is published; pairs with who made it.
+    return checkpointed_->load(std::memory_order_acquire);
+  }
+
+  const std::atomic<std::uint64_t>* checkpointed_;
+  std::deque<Waiting> waiting_;
+};
+
+}  // namespace sluice::detail
