@@ -60,8 +60,15 @@ ChaosOptions default_chaos() {
   return options;
 }
 
-ChaosOptions parse_chaos(std::string_view text) {
+ChaosOptions no_chaos() {
   ChaosOptions options = default_chaos();
+  options.rates.fill(0);
+  return options;
+}
+
+ChaosOptions parse_chaos(std::string_view text) {
+  ChaosOptions options = no_chaos();
+  bool harms = false;
   std::istringstream words{std::string{text}};
   for (std::string word; words >> word;) {
     const std::size_t equals = word.find('=');
@@ -69,8 +76,11 @@ ChaosOptions parse_chaos(std::string_view text) {
       throw Error{{"read the chaos option", "'" + word + "'", "it is no key=value",
                    "for example kill=5/s stall=0.2/s stop=0.2/s seed=7"}};
     }
-    set_chaos(options, std::string_view{word}.substr(0, equals), std::string_view{word}.substr(equals + 1));
+    const std::string_view key = std::string_view{word}.substr(0, equals);
+    set_chaos(options, key, std::string_view{word}.substr(equals + 1));
+    harms = harms || key != "seed";
   }
+  if (!harms) options.rates = ChaosOptions{}.rates;
   return options;
 }
 

@@ -13,6 +13,8 @@
 #include <sluice/detail/cgroup.hpp>
 #include <sluice/error.hpp>
 
+#include "sluice/ipc/segment.hpp"
+
 namespace sluice::ipc {
 namespace {
 
@@ -48,22 +50,32 @@ std::size_t mib(std::uint64_t bytes) {
   return bytes >> 20U;
 }
 
-void refuse_machine(const std::string& name, std::size_t bytes) {
+// What is refused, and what to do about it.
+struct Wanted {
+  const std::string& action;
+  const std::string& name;
+  std::size_t bytes;
+  const std::string& remedy;
+};
+
+void refuse_machine(const Wanted& wanted) {
+  const std::size_t bytes = wanted.bytes;
   const std::uint64_t available = number_of("MemAvailable:", "/proc/meminfo") * 1024;
   if (available == 0 || bytes <= available) return;  // 0: it cannot be read.
-  throw Error{{"create the segment of", name,
+  throw Error{{wanted.action, wanted.name,
                fmt::format("it takes {} MiB and {} MiB of memory are available", mib(bytes), mib(available)),
-               kTakeLessMemory}};
+               wanted.remedy}};
 }
 
-void refuse_cgroup(const std::string& name, std::size_t bytes) {
+void refuse_cgroup(const Wanted& wanted) {
+  const std::size_t bytes = wanted.bytes;
   for (const Cgroup& group : sluice::detail::cgroups_of_this_process("memory")) {
     const auto left = left_in(group);
     if (!left || bytes <= *left) continue;
-    throw Error{{"create the segment of", name,
+    throw Error{{wanted.action, wanted.name,
                  fmt::format("it takes {} MiB, and the memory limit of the control group {} leaves {} MiB",
                              mib(bytes), group.directory.string(), mib(*left)),
-                 std::string{"raise that limit, or "}.append(kTakeLessMemory)}};
+                 "raise that limit, or " + wanted.remedy}};
   }
 }
 
@@ -95,8 +107,13 @@ void refuse_mappings(const std::string& name, std::size_t mappings) {
 void refuse_more_memory_than_there_is(const std::string& name, std::size_t bytes, std::size_t mappings) {
   refuse_mappings(name, mappings);
   refuse_file_size(name, bytes);
-  refuse_machine(name, bytes);
-  refuse_cgroup(name, bytes);
+  refuse_memory("create the segment of", name, bytes, kTakeLessMemory);
+}
+
+void refuse_memory(const std::string& action, const std::string& name, std::size_t bytes,
+                   const std::string& remedy) {
+  refuse_machine({action, name, bytes, remedy});
+  refuse_cgroup({action, name, bytes, remedy});
 }
 
 std::size_t locked_bytes() {

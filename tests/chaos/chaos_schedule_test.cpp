@@ -123,13 +123,14 @@ std::string fault_of(const std::string& text) {
   return "";
 }
 
-TEST(ChaosOptions, HaveDefaultsForWhatIsNotNamed) {
+TEST(ChaosOptions, AreWhatIsNamedAndTheDefaultsWhereNothingIs) {
   const ChaosOptions options = parse_chaos("stop=12/min seed=99");
-  EXPECT_EQ(options.rate(Harm::kill), 5);
-  EXPECT_EQ(options.rate(Harm::stall), 0.2);
+  EXPECT_EQ(options.rate(Harm::kill), 0);
+  EXPECT_EQ(options.rate(Harm::stall), 0);
   EXPECT_EQ(options.rate(Harm::stop), 0.2);
   EXPECT_EQ(options.seed, 99U);
   EXPECT_EQ(parse_chaos("").rates, ChaosOptions{}.rates);
+  EXPECT_EQ(parse_chaos("seed=99").rates, ChaosOptions{}.rates);
   EXPECT_NE(parse_chaos("").seed, parse_chaos("").seed);
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Limits of the machine: an Error before anything is made, which names the limit, what is needed and what there is.
 
+#include <regex>
 #include <sys/resource.h>
 
 #include <sluice/detail/cgroup.hpp>
@@ -22,14 +23,14 @@ Pipeline echoing(unsigned workers = 1) {
 
 // What a start says in a child of this process that has less of something; the empty string when it starts.
 template <class Lower>
-std::string start_with_less(Lower&& lower, unsigned workers = 1) {
+std::string start_with_less(Lower&& lower, unsigned workers = 1, const Settings& settings = test_settings()) {
   int ends[2];
   if (::pipe(ends) != 0) return "no pipe";
   const pid_t child = ::fork();
   if (child == 0) {
     lower();
-    const std::string said = error_of([workers] {
-      Engine engine{echoing(workers), test_settings()};
+    const std::string said = error_of([workers, &settings] {
+      Engine engine{echoing(workers), settings};
       engine.start();
     });
     ::_exit(::write(ends[1], said.data(), said.size()) == static_cast<ssize_t>(said.size()) ? 0 : 1);
@@ -89,6 +90,7 @@ class SmallGroup {
     eventually([&] { return std::filesystem::remove(own_, error) || !std::filesystem::exists(own_); }, 5s);
   }
   bool made() const { return made_; }
+  std::uint64_t now() const { return detail::number_in(own_ / "pids.current").value_or(0); }
   auto join(std::uint64_t most) const {
     return [this, most] {
       std::ofstream{own_ / limit_} << most << std::flush;
@@ -115,7 +117,49 @@ TEST(Limit, OfProcessesInACgroupIsTold) {
   const SmallGroup group{"pids", "pids.max", "pids.max"};
   if (!group.made()) GTEST_SKIP() << "no cgroup of processes can be made here";
   EXPECT_THAT(start_with_less(group.join(8), 8),
-              AllOf(HasSubstr("it takes 23 processes"), HasSubstr("of the 8 that it may have")));
+              AllOf(HasSubstr("it takes 22 processes"), HasSubstr("of the 8 that it may have")));
+}
+
+// As many as there are, with one that is on its way out: no fewer are asked for, and no more.
+TEST(Limit, OfProcessesIsWhatAPipelineHas) {
+  const SmallGroup group{"pids", "pids.max", "pids.max"};
+  if (!group.made()) GTEST_SKIP() << "no cgroup of processes can be made here";
+  std::string scratch = (std::filesystem::temp_directory_path() / "sluice-limit-XXXXXX").string();
+  ASSERT_NE(::mkdtemp(scratch.data()), nullptr);
+  for (const bool checkpoints : {false, true}) {
+    Settings settings = test_settings();
+    if (checkpoints) settings.set("checkpoint.path", scratch + "/checkpoints");
+    const std::string said = start_with_less(group.join(1), 3, settings);
+    std::smatch found;
+    ASSERT_TRUE(std::regex_search(said, found, std::regex{"it takes (\\d+) processes"})) << said;
+    const std::uint64_t needed = std::stoull(found[1]);
+    EXPECT_EQ(needed, checkpoints ? 13U : 12U);
+    const pid_t child = ::fork();
+    if (child == 0) {
+      group.join(needed + 1)();
+      Engine engine{echoing(3), settings};
+      engine.start();
+      const bool all = eventually([&] { return group.now() == needed; }, 20s);
+      engine.stop();
+      ::_exit(all ? 0 : 1);
+    }
+    int status = 0;
+    ::waitpid(child, &status, 0);
+    EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0) << "status " << status;
+  }
+  std::filesystem::remove_all(scratch);
+}
+
+TEST(Limit, OfMemoryKnowsTheCopyForCheckpoints) {
+  const SmallGroup group{"memory", "memory.limit_in_bytes", "memory.max"};
+  if (!group.made()) GTEST_SKIP() << "no memory cgroup can be made here";
+  Settings settings = test_settings();
+  settings.set("state.bytes", "64MiB");
+  const auto with_room_for_one = group.join(std::uint64_t{120} << 20);
+  EXPECT_EQ(start_with_less(with_room_for_one, 1, settings), "");
+  settings.set("checkpoint.path", "/nonexistent/sluice");
+  EXPECT_THAT(start_with_less(with_room_for_one, 1, settings),
+              AllOf(HasSubstr("the copy for checkpoints"), HasSubstr("take no checkpoints")));
 }
 
 TEST(Limit, OfWorkersThatNoMachineHasIsToldAtOnce) {

@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // `sluice serve` as a scraper sees it: numbers that only grow, whoever is killed; and clear words for what is wrong.
+#include <atomic>
 #include <cstdio>
 #include <map>
+#include <poll.h>
+#include <thread>
+#include <tuple>
 
 #include "http_client.hpp"
 
@@ -122,6 +126,34 @@ TEST_F(Serve, SaysWhetherThePipelineIsWellAndReady) {
   EXPECT_TRUE(
       eventually([&] { return ask_file(at(), request_for("/health")).find(" 503 ") != std::string::npos; }));
   EXPECT_THROW(killed.wait(), Error);
+}
+
+// As another version, whose answer is another one: it is there, and nobody says that it is not running.
+TEST_F(Serve, SaysOfAPipelineThatItCannotReadWhyNot) {
+  const Descriptor there{::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0)};
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  socket_.copy(address.sun_path, sizeof(address.sun_path) - 1);
+  ASSERT_EQ(::bind(there.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)), 0);
+  ASSERT_EQ(::listen(there.get(), 16), 0);
+  std::atomic<bool> over{false};
+  std::thread stranger{[&] {
+    while (!over) {
+      pollfd incoming{there.get(), POLLIN, 0};
+      if (::poll(&incoming, 1, 10) != 1) continue;
+      const Descriptor who{::accept(there.get(), nullptr, nullptr)};
+      std::ignore = ::send(who.get(), "?", 1, MSG_NOSIGNAL);
+    }
+  }};
+  {
+    ServeCommand serve = serving(socket_);
+    EXPECT_TRUE(serve.serves()) << serve.said();
+    const std::string answer = ask_file(at(), request_for("/health"));
+    EXPECT_THAT(answer, testing::AllOf(HasSubstr(" 503 "), HasSubstr("what answers is no pipeline")));
+    EXPECT_THAT(answer, testing::Not(HasSubstr("not running")));
+  }
+  over = true;
+  stranger.join();
 }
 
 TEST_F(Serve, AnswersWhatItDoesNotKnowWithAClearWord) {

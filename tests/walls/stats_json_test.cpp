@@ -25,6 +25,25 @@ Stats counted(std::uint64_t count) {
   return stats;
 }
 
+TEST(CheckpointLine, FitsEightyColumns) {
+  CheckpointStats checkpoints;
+  EXPECT_EQ(to_text(checkpoints), "");
+  checkpoints.wanted = true;
+  checkpoints.written = 12'345'678;
+  checkpoints.failures = 12'345'678;
+  checkpoints.bytes = (std::uint64_t{1} << 40U) - 1;
+  checkpoints.at = std::chrono::system_clock::now() - 8000h;
+  checkpoints.pause = 123'456'789us;
+  checkpoints.longest_pause = 987ms;
+  std::istringstream lines{to_text(checkpoints)};
+  for (std::string line; std::getline(lines, line);)
+    EXPECT_LE(line.size(), 80U) << line;
+  checkpoints.failures = 3;
+  checkpoints.written = 1274;
+  checkpoints.pause = 412us;
+  EXPECT_THAT(to_text(checkpoints), HasSubstr("1 MiB, pause 412 us, at most 987 ms\n  3 not made"));
+}
+
 TEST(Rates, AreNotKnownAtTheFirstLook) {
   Rates rates{1s};
   EXPECT_FALSE(rates.of(0));

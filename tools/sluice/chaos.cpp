@@ -25,9 +25,9 @@ namespace {
 struct ChaosSaid {
   std::string lasting = "1min";
   std::string patience = "5min";
-  std::string kill = "5/s";
-  std::string stall = "0.2/s";
-  std::string stop = "0.2/s";
+  std::string kill;
+  std::string stall;
+  std::string stop;
   std::string seed;
   bool endless = false;
 };
@@ -40,10 +40,11 @@ std::chrono::nanoseconds duration_of(const char* option, const std::string& text
 }
 
 ChaosOptions chaos_of(const ChaosSaid& said) {
-  ChaosOptions options = default_chaos();
-  set_chaos(options, "kill", said.kill);
-  set_chaos(options, "stall", said.stall);
-  set_chaos(options, "stop", said.stop);
+  const bool named = !said.kill.empty() || !said.stall.empty() || !said.stop.empty();
+  ChaosOptions options = named ? no_chaos() : default_chaos();
+  if (!said.kill.empty()) set_chaos(options, "kill", said.kill);
+  if (!said.stall.empty()) set_chaos(options, "stall", said.stall);
+  if (!said.stop.empty()) set_chaos(options, "stop", said.stop);
   if (!said.seed.empty()) set_chaos(options, "seed", said.seed);
   return options;
 }
@@ -82,7 +83,8 @@ void add_chaos(CLI::App& program, std::vector<std::string> behind_dashes, int& s
   CLI::App* chaos = program.add_subcommand(
       "chaos", "Hurt a pipeline while it runs: sluice chaos [OPTIONS] -- PROGRAM ARGUMENTS...");
   const auto add = [&](const char* name, std::string& value, const char* help, const char* type) {
-    chaos->add_option(name, value, help)->type_name(type)->capture_default_str();
+    CLI::Option* option = chaos->add_option(name, value, help)->type_name(type);
+    if (!value.empty()) option->capture_default_str();
   };
   add("--for", said->lasting, "How long; a PROGRAM that ends before is run again", "DURATION");
   add("--kill", said->kill, "How often a process is killed (SIGKILL)", "RATE");
@@ -96,7 +98,8 @@ void add_chaos(CLI::App& program, std::vector<std::string> behind_dashes, int& s
                   "PROGRAM has no end: interrupt it (SIGINT) when the time is over");
   end_help(
       *chaos,
-      "A RATE is 5/s, 12/min, 3/h or 0. The program itself is never hurt, only the processes of its "
+      "A RATE is 5/s, 12/min, 3/h or 0. Without --kill, --stall and --stop: 5/s, 0.2/s, 0.2/s. With one "
+      "of them, only what is given. The program itself is never hurt, only the processes of its "
       "pipelines.\n"
       "Ends with status 0 if every run did and left no process behind, else with the status of the run that "
       "did not.",

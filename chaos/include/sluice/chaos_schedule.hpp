@@ -40,9 +40,11 @@ struct ChaosOptions {
 
 // The default rates, and a seed that was drawn.
 ChaosOptions default_chaos();
+// The same without any harm: for those that are named one by one.
+ChaosOptions no_chaos();
 
-// "kill=5/s stall=0.2/s stop=0.2/s seed=7", in any order; what is not named is as in default_chaos(). Throws
-// Error.
+// "kill=5/s stall=0.2/s stop=0.2/s seed=7", in any order. Who names a harm gets those that are named; who names none gets those
+// of default_chaos(). Throws Error.
 ChaosOptions parse_chaos(std::string_view text);
 // Sets one of them, "kill", "stall", "stop" or "seed": a rate of 0 to kMostHarm ("5/s", "12/min", "0"), a
 // seed of 64 bits. Throws Error that says what is wrong; nothing has changed then.

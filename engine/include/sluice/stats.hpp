@@ -191,7 +191,7 @@ struct LaneStats {
 std::string to_text(const Stats& now, const Stats& before, double seconds);
 // Without a line's end: "memory: 1.1GiB, 1GiB of it in huge pages"; empty where nothing was asked for.
 std::string to_text(const MemoryStats& memory);
-// The same of the checkpoints: "checkpoints: 12, the last 0.4 s ago, 1.2MiB; all stood still for 310us, 1.2ms at most".
+// The same of the checkpoints: "checkpoints: 12, last 400 ms ago, 1.2 MiB, pause 310 us, at most 1.2 ms".
 std::string to_text(const CheckpointStats& checkpoints);
 
 }  // namespace sluice

@@ -80,8 +80,8 @@ Engine::Engine(const Pipeline& pipeline, const Settings& settings) {
   const Graph& graph = pipeline.graph();
   answer_plan(graph, settings);
   refuse_kernel(pipeline.name());
-  refuse_limits(pipeline.name(),
-                lay_out(graph, with_worker_counts(graph, resolve(settings, graph), kept_shape(settings))));
+  const PipelineSettings resolved = with_worker_counts(graph, resolve(settings, graph), kept_shape(settings));
+  refuse_limits(pipeline.name(), lay_out(graph, resolved), resolved, !settings.text("segment.path").empty());
   parts_ = std::make_unique<Parts>(pipeline, settings);
   refuse_to_wait_for_nothing(parts_->host.wiring());
 }

@@ -39,8 +39,10 @@ HostInlet::Until HostInlet::after(std::chrono::nanoseconds limit) noexcept {
 
 std::uint64_t HostInlet::safe() const noexcept {
   const std::atomic<std::uint64_t>* checkpointed = host_.wiring().telling_of(node_);
-  // [end.checkpointed] acquire: the checkpoint is published; pairs with who made it.
-  return checkpointed == nullptr ? position_ : checkpointed->load(std::memory_order_acquire);
+  // What has had all its effects needs no checkpoint any more.
+  if (checkpointed == nullptr || host_.state() == RunState::finished) return position_;
+  // [end.checkpointed] acquire: the checkpoint is published; pairs with Checkpointer::release().
+  return checkpointed->load(std::memory_order_acquire);
 }
 
 bool HostInlet::shut() {

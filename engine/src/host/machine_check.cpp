@@ -17,6 +17,9 @@
 #include <sluice/detail/cgroup.hpp>
 #include <sluice/detail/descriptor.hpp>
 #include <sluice/error.hpp>
+#include <sluice/ipc/segment.hpp>
+
+#include "layout/image.hpp"
 
 namespace sluice::detail {
 namespace {
@@ -47,11 +50,16 @@ void refuse_descriptors(const std::string& pipeline, std::size_t processes, std:
        "raise the limit of open files (ulimit -n, RLIMIT_NOFILE), or lower the number of workers"}};
 }
 
-void refuse_processes(const std::string& pipeline, std::size_t workers) {
-  // Each worker has an mm_pin; supervisor, master, its memory keeper, a standby with its own, and one that is on its way
-  // out.
-  constexpr std::uint64_t kOnce = 7;
-  const std::uint64_t needed = 2 * workers + kOnce;
+std::uint64_t processes_of(std::size_t workers, const PipelineSettings& settings) {
+  // Each worker has an mm_pin; supervisor, master, a standby with its own, and one that is on its way out.
+  constexpr std::uint64_t kOnce = 5;
+  const bool logs = settings.log.level != LogLevel::off;
+  const bool keeps_memory = settings.memory.collapse_from.has_value() || settings.memory.lock;
+  const bool checkpoints = !settings.checkpoints.path.empty();
+  return 2 * workers + kOnce + (logs ? 1 : 0) + (keeps_memory ? 1 : 0) + (checkpoints ? 1 : 0);
+}
+
+void refuse_processes(const std::string& pipeline, std::uint64_t needed) {
   for (const Cgroup& group : cgroups_of_this_process("pids")) {
     const auto most = number_in(group.directory / "pids.max");
     const auto now = number_in(group.directory / "pids.current");
@@ -93,9 +101,18 @@ void refuse_kernel(const std::string& pipeline) {
   }
 }
 
-void refuse_limits(const std::string& pipeline, const Layout& layout) {
+void refuse_limits(const std::string& pipeline, const Layout& layout, const PipelineSettings& settings,
+                   bool segment_in_file) {
   refuse_descriptors(pipeline, layout.processes.size(), layout.ends.size());
-  refuse_processes(pipeline, layout.worker_count());
+  refuse_processes(pipeline, processes_of(layout.worker_count(), settings));
+  if (settings.checkpoints.path.empty()) return;
+  // As much as the segment, once all of that is in use.
+  const std::size_t bytes = ImageMap{layout, {}}.bytes();
+  ipc::refuse_memory(
+      segment_in_file ? "make the copy for checkpoints of"
+                      : "create the segment and the copy for checkpoints of",
+      pipeline, segment_in_file ? bytes : 2 * bytes,
+      "lower lane.bytes, lane.slots, state.bytes or the number of workers, or take no checkpoints");
 }
 
 }  // namespace sluice::detail

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "layout/layout.hpp"
+#include "layout/resolved_settings.hpp"
 
 namespace sluice::detail {
 
@@ -14,7 +15,8 @@ namespace sluice::detail {
 void refuse_kernel(const std::string& pipeline);
 
 // Throws Error, which names the limit, what is needed and what there is, when descriptors or processes of the
-// pipeline are more than this process may have.
-void refuse_limits(const std::string& pipeline, const Layout& layout);
+// pipeline are more than this process may have; or the memory of the copy that checkpoints are made of, beside the segment's.
+void refuse_limits(const std::string& pipeline, const Layout& layout, const PipelineSettings& settings,
+                   bool segment_in_file);
 
 }  // namespace sluice::detail

@@ -60,6 +60,8 @@ class Checkpoints {
 
   // The checkpointer's process is ended, and the workers go on.
   void end() noexcept;
+  // In a process that inherits the master's end of the line: the checkpointer hears of the master's end only.
+  void let_go() noexcept { line_.reset(); }
 
  private:
   enum class Phase {

@@ -33,6 +33,9 @@ class Epoll {
   // good.
   void remove(int fd) const noexcept;
 
+  // In a process that inherits it and waits for nothing.
+  void let_go() noexcept { epoll_.reset(); }
+
   // Blocks until something shows or `limit` has passed. How many of `events` are filled.
   std::size_t wait(std::span<epoll_event> events, std::chrono::nanoseconds limit) const noexcept;
 

@@ -50,6 +50,10 @@ void Master::run() {
 
 void Master::prepare() {
   prepare_crash_notes();
+  spawner_.on_newborn([this] {
+    epoll_.let_go();
+    checkpoints_.let_go();
+  });
   for (const WorkerIndex worker : wiring_.workers())
     children_.push_back(Child{worker, wiring_.settings(), wiring_.settings(worker)});
   stalls_.set_ticks();

@@ -29,6 +29,7 @@ void Spawner::become_newborn() noexcept {
   observer_socket_.let_go();
   log_.let_go();
   claim_.let_go();
+  if (let_go_) let_go_();
   prepare_worker(wiring_);
   start_mm_pin();
 }

@@ -7,7 +7,9 @@
 #pragma once
 
 #include <chrono>
+#include <functional>
 #include <sys/types.h>
+#include <utility>
 
 #include <sluice/pinning/claims.hpp>
 #include <sluice/pinning/place.hpp>
@@ -40,6 +42,9 @@ class Spawner {
         claim_{claim},
         epoll_{epoll},
         children_{children} {}
+
+  // What else the newborn let go of, in them; before the first is made.
+  void on_newborn(std::function<void()> let_go) { let_go_ = std::move(let_go); }
 
   // Makes the worker's process at once, or, when there is none to be had at the moment, has it made a little
   // later. Throws Error once there has been none for a long time.
@@ -77,6 +82,7 @@ class Spawner {
   pinning::HeldClaim& claim_;
   const Epoll& epoll_;
   Children& children_;
+  std::function<void()> let_go_;
   Standby standby_;
   std::chrono::nanoseconds standby_due_{0};
   unsigned failed_forks_ = 0;  // In a row.

@@ -21,6 +21,24 @@ std::string size_text(std::uint64_t bytes) {
   return fmt::format("{:.3g} MiB", mib);
 }
 
+// Three digits: "1.23 us".
+std::string brief(std::chrono::nanoseconds time) {
+  struct Unit {
+    const char* name;
+    double parts;  // Of the one before.
+  };
+  auto value = static_cast<double>(time.count());
+  const char* name = "ns";
+  for (const Unit& next : {Unit{"us", 1000}, {"ms", 1000}, {"s", 1000}, {"min", 60}, {"h", 60}, {"d", 24}}) {
+    if (value < next.parts) break;
+    value /= next.parts;
+    name = next.name;
+  }
+  return fmt::format("{:.3g} {}", value, name);
+}
+
+constexpr std::size_t kWidth = 80;
+
 std::string verdicts_of(const StageStats& stage) {
   const auto all = [&stage](auto&& is) {
     return std::all_of(stage.workers.begin(), stage.workers.end(), is);
@@ -134,15 +152,14 @@ std::string to_text(const CheckpointStats& checkpoints) {
   if (!checkpoints.wanted) return {};
   std::string text = fmt::format("checkpoints: {}", checkpoints.written);
   if (checkpoints.at) {
-    const std::chrono::duration<double> age = std::chrono::system_clock::now() - *checkpoints.at;
-    text +=
-        fmt::format(", the last {:.1f} s ago, {}; all stood still for {}, {} at most",
-                    std::max(age.count(), 0.0), size_text(checkpoints.bytes),
-                    format_duration(std::chrono::ceil<std::chrono::microseconds>(checkpoints.pause)),
-                    format_duration(std::chrono::ceil<std::chrono::microseconds>(checkpoints.longest_pause)));
+    const std::chrono::nanoseconds age = std::chrono::system_clock::now() - *checkpoints.at;
+    text += fmt::format(", last {} ago, {}, pause {}, at most {}",
+                        brief(std::max(age, std::chrono::nanoseconds{0})), size_text(checkpoints.bytes),
+                        brief(checkpoints.pause), brief(checkpoints.longest_pause));
   }
-  if (checkpoints.failures != 0) text += fmt::format("; {} not made", checkpoints.failures);
-  return text;
+  if (checkpoints.failures == 0) return text;
+  const std::string failures = fmt::format("{} not made", checkpoints.failures);
+  return text + (text.size() + failures.size() + 2 > kWidth ? "\n  " : "; ") + failures;
 }
 
 std::string to_text(const MemoryStats& memory) {

@@ -184,6 +184,23 @@ std::string checkpoints_json(const CheckpointStats& checkpoints) {
   return json.object();
 }
 
+std::string memory_json(const MemoryStats& memory) {
+  const auto text_or_none = [](const std::string& text) { return text.empty() ? kNone : json_text(text); };
+  JsonParts json;
+  json.member("bytes", number(memory.bytes));
+  json.member("in_pool_2m_bytes", number(memory.in_pool_2m));
+  json.member("in_pool_1g_bytes", number(memory.in_pool_1g));
+  json.member("collapsible_bytes", number(memory.collapsible));
+  json.member("collapsed_bytes", number(memory.collapsed));
+  json.member("settled", flag(memory.settled));
+  json.member("collapse_refused", text_or_none(memory.collapse_refused));
+  json.member("remark", text_or_none(memory.remark));
+  json.member("lock_asked", flag(memory.lock_asked));
+  json.member("locked", flag(memory.locked));
+  json.member("lock_refused", text_or_none(memory.lock_refused));
+  return json.object();
+}
+
 }  // namespace
 
 std::string to_json(const Snapshot& snapshot, const Stats& before, const Rates& rates,
@@ -210,6 +227,7 @@ std::string to_json(const Snapshot& snapshot, const Stats& before, const Rates& 
   json.member("problems", number(stats.problem_count));
   json.member("pages_looked_at", number(stats.pages_looked_at));
   json.member("pages_elsewhere", number(stats.pages_elsewhere));
+  json.member("memory", memory_json(stats.memory));
   json.member("checkpoints", checkpoints_json(stats.checkpoints));
   json.member("bottleneck", bottleneck_json(before, stats));
   json.member("stages", stages_json(stats, rates, now));

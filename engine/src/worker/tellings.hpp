@@ -46,7 +46,7 @@ class Tellings {
   static constexpr std::size_t kMost = std::size_t{1} << 16;
 
   std::uint64_t checkpointed() const noexcept {
-    // [worker.checkpointed] acquire: the checkpoint is published; pairs with who made it.
+    // [worker.checkpointed] acquire: the checkpoint is published; pairs with Checkpointer::release().
     return checkpointed_->load(std::memory_order_acquire);
   }
 

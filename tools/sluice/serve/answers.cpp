@@ -17,7 +17,7 @@ namespace {
 constexpr const char* kPlain = "text/plain; charset=utf-8";
 constexpr const char* kHtml = "text/html; charset=utf-8";
 
-// A line for each pipeline; 503 when one of them is not as `is_well` wants it, or was named and is not there.
+// A line for each pipeline; 503 when one of them is not as `is_well` wants it, or was named and cannot be judged.
 template <class IsWell>
 HttpAnswer judged(WatchedPipelines& watched, IsWell&& is_well) {
   HttpAnswer answer;
@@ -32,6 +32,11 @@ HttpAnswer judged(WatchedPipelines& watched, IsWell&& is_well) {
   for (const std::string& name : watched.missing()) {
     answer.status = 503;
     answer.body += fmt::format("{}: not running\n", printable(name));
+  }
+  // It runs; how, only another `sluice` can tell. Of all that there are, those that can be judged are.
+  for (const std::string& refusal : watched.refusals()) {
+    if (!watched.all()) answer.status = 503;
+    answer.body += fmt::format("{}\n", printable(refusal));
   }
   if (answer.body.empty()) answer.body = "no pipeline is running\n";
   return answer;

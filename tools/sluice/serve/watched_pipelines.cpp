@@ -140,10 +140,11 @@ std::vector<WatchedPipelines::Watched*> WatchedPipelines::present() {
     return std::find(now.begin(), now.end(), known.first) == now.end();
   });
   for (const std::string& socket : now) {
+    const std::size_t refused = refusals_.size();
     Watched* watched = attached(socket);
     if (watched != nullptr) {
       seen.push_back(watched);
-    } else if (!names_.empty()) {
+    } else if (!names_.empty() && refusals_.size() == refused) {
       missing_.push_back(socket);
     }
   }

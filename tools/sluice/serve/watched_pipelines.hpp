@@ -39,9 +39,10 @@ class WatchedPipelines {
   // Looks at those that were there, for the rates: some dozen times a second while there are live pages. Makes no system
   // call. Whether a process has died or come, a letter was written, or a pipeline is over.
   bool glance();
+  bool all() const noexcept { return names_.empty(); }
   // Of those that were named, which ones do not run.
   const std::vector<std::string>& missing() const noexcept { return missing_; }
-  // Why those that live and are not told of cannot be looked at: another version runs them.
+  // Why those that live and are not told of cannot be looked at, with their names: another version runs them.
   const std::vector<std::string>& refusals() const noexcept { return refusals_; }
 
  private:

@@ -235,4 +235,9 @@ class Segment {
   std::size_t owned_ = kNothing;  // The region that is writable in this process, also when inherited by fork.
 };
 
+// Throws Error, which names what there is, when there is no room for `bytes` of memory more: on the machine, or in a control
+// group. `action` and `remedy` are the Error's.
+void refuse_memory(const std::string& action, const std::string& name, std::size_t bytes,
+                   const std::string& remedy);
+
 }  // namespace sluice::ipc
