@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // `sluice config` as a user runs it: what it prints, where, and its exit status.
 
+#include <algorithm>
 #include <array>
 #include <cstdio>
 #include <filesystem>
+#include <fstream>
 #include <string>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -100,6 +102,80 @@ TEST(ConfigKeys, PrintsBareNamesForCompletion) {
   EXPECT_THAT(run.out, HasSubstr("\nlane.slots\nlane.bytes\n"));
 }
 
+TEST(ConfigLint, SaysNothingAgainstTheDefaultsAndTheProfiles) {
+  for (const char* profile : {"balanced", "latency", "throughput", "shared"}) {
+    const Finished run = sluice(std::string{"config lint --profile "} + profile);
+    EXPECT_EQ(run.status, 0) << run.out;
+    EXPECT_EQ(run.out, "nothing to say against these settings\n");
+  }
+}
+
+TEST(ConfigLint, NamesWhatAStartRefusesAndWhatLosesThePromise) {
+  const auto lint = [](const std::string& settings, int status) {
+    const Finished run = sluice("config lint " + settings);
+    EXPECT_EQ(run.status, status) << settings << "\n" << run.out;
+    EXPECT_THAT(run.err, IsEmpty()) << settings;
+    return run.out;
+  };
+  EXPECT_THAT(lint("--set outside.after=checkpoint", 1),
+              AllOf(StartsWith("error: outside.after=checkpoint waits for checkpoints, and none are made"),
+                    HasSubstr("set checkpoint.path"), HasSubstr("[command line]")));
+  EXPECT_THAT(lint("--set stage.out.outside.after=checkpoint", 1), HasSubstr("stage.out.outside.after"));
+  const std::string kept = "--set outside.after=checkpoint --set checkpoint.path=/nonexistent/checkpoints ";
+  EXPECT_THAT(lint(kept, 0), StartsWith("nothing to say"));
+  EXPECT_THAT(lint(kept + "--set checkpoint.sync=no", 3),
+              StartsWith("warning: checkpoint.sync=no with outside.after"));
+  EXPECT_THAT(lint(kept + "--set checkpoint.every=1min", 3), HasSubstr("waits that long"));
+  EXPECT_THAT(lint(kept + "--set stage.a.lane.full=drop_newest", 3), HasSubstr("events are dropped then"));
+  EXPECT_THAT(lint("--set checkpoint.path=/dev/shm/checkpoints", 3), HasSubstr("gone with the machine"));
+  EXPECT_THAT(lint("--set checkpoint.keep=5", 3), HasSubstr("checkpoint.keep=5 does nothing"));
+  EXPECT_THAT(lint("--set segment.path=/dev/shm/a --set memory.huge=2M", 1), HasSubstr("no huge pages"));
+  EXPECT_THAT(lint("--set watchdog.deadline=2ms", 3), HasSubstr("is shorter than watchdog.tick=10ms"));
+  EXPECT_THAT(lint("--set wait.strategy=spin --set wait.spin=1ms", 3), HasSubstr("polls for ever"));
+  EXPECT_THAT(lint("--set restart.backoff=1min", 3), HasSubstr("is longer than restart.backoff_max=1s"));
+}
+
+TEST(ConfigLint, FindsEachFaultOfAFileOfTheEnvironmentAndOfTheCommandLine) {
+  const std::string path = testing::TempDir() + "sluice_lint_" + std::to_string(::getpid());
+  std::ofstream{path} << "lane.slot = 4K\n\nlane.bytes = 1 elephant\nprofile = shared\n";
+  const Finished run = sluice("config lint '" + path + "' --set batch.events=none",
+                              "SLUICE_UNDO_BYTES=much SLUICE_LOG_LEVEL=off");
+  EXPECT_EQ(run.status, 1);
+  EXPECT_THAT(run.out, AllOf(HasSubstr("error: " + path + ":1: "), HasSubstr("lane.slots"),
+                             HasSubstr("error: " + path + ":3: "), HasSubstr("SLUICE_UNDO_BYTES"),
+                             HasSubstr("batch.events")));
+  EXPECT_EQ(std::count(run.out.begin(), run.out.end(), '\n'), 4) << run.out;
+  EXPECT_THAT(sluice("config lint /nonexistent").out, HasSubstr("No such file"));
+  std::filesystem::remove(path);
+}
+
+#ifdef QUICKSTART_PROGRAM
+TEST(ConfigLint, AsksAProgramForItsStages) {
+  const std::string program = " -- '" QUICKSTART_PROGRAM "'";
+  const Finished right = sluice("config lint --set stage.count.workers=1" + program);
+  EXPECT_NE(right.status, 1) << right.out;
+  const Finished wrong = sluice("config lint --set stage.cuont.workers=1" + program);
+  EXPECT_EQ(wrong.status, 1) << wrong.out;
+  EXPECT_THAT(wrong.out, AllOf(StartsWith("error: "), HasSubstr("count")));
+}
+#endif
+
+TEST(ConfigDiff, ShowsWhatDiffersBetweenProfilesAndFiles) {
+  const Finished profiles = sluice("config diff balanced shared", "SLUICE_LANE_SLOTS=7");
+  EXPECT_EQ(profiles.status, 0);
+  EXPECT_THAT(profiles.out, AllOf(ContainsRegex("^setting +balanced +shared\n"),
+                                  ContainsRegex("\nlane.slots +4096 +512\n"), Not(HasSubstr("lane.full"))));
+  const std::string path = testing::TempDir() + "sluice_diff_" + std::to_string(::getpid());
+  std::ofstream{path} << "profile = shared\nstage.parse.workers = 4\nlane.full = fail\n";
+  const Finished file = sluice("config diff shared '" + path + "'");
+  EXPECT_THAT(file.out, AllOf(ContainsRegex("\nlane.full +block +fail\n"),
+                              ContainsRegex("\nstage.parse.workers +- +4\n"), Not(HasSubstr("lane.slots"))));
+  EXPECT_EQ(sluice("config diff '" + path + "' '" + path + "'").out, "no setting differs\n");
+  EXPECT_EQ(sluice("config diff balanced blanced").status, 2);
+  EXPECT_THAT(sluice("config diff balanced blanced").err, HasSubstr("balanced"));
+  std::filesystem::remove(path);
+}
+
 TEST(ConfigReference, PrintsThePage) {
   const Finished run = sluice("config reference");
   EXPECT_EQ(run.status, 0);
@@ -133,7 +209,7 @@ TEST(AWrongCommandLine, ExitsWithTwoAndAHint) {
       complaint("confg"),
       "sluice: there is no command \"confg\", only new, config, chaos, dead, plan, topo, stats, top, ps, "
       "serve, park, "
-      "drain, calibrate, doctor, completion, bench\nTry \"sluice "
+      "drain, calibrate, doctor, completion, bench, cluster\nTry \"sluice "
       "--help\".\n");
   EXPECT_THAT(complaint("config"), HasSubstr("a command is missing: show, explain, keys, reference"));
   EXPECT_THAT(complaint("config shw"), HasSubstr("there is no command \"shw\", only show, explain"));
@@ -226,6 +302,8 @@ std::string completed(const std::string& words, int count) {
 TEST(Completion, OffersCommandsOptionsAndSettings) {
   EXPECT_EQ(completed("sluice st", 2), "stats,");
   EXPECT_EQ(completed("sluice config ex", 3), "explain,");
+  EXPECT_EQ(completed("sluice config li", 3), "lint,");
+  EXPECT_EQ(completed("sluice config diff th", 4), "throughput,");
   EXPECT_EQ(completed("sluice config show --pro", 4), "--profile,");
   EXPECT_EQ(completed("sluice config explain lane.s", 4), "lane.slots,");
   EXPECT_EQ(completed("sluice config show --set lane.s", 5), "lane.slots=,");

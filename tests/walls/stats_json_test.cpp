@@ -40,6 +40,7 @@ TEST(CheckpointLine, FitsEightyColumns) {
     EXPECT_LE(line.size(), 80U) << line;
   checkpoints.failures = 3;
   checkpoints.written = 1274;
+  checkpoints.bytes = 1 << 20U;
   checkpoints.pause = 412us;
   EXPECT_THAT(to_text(checkpoints), HasSubstr("1 MiB, pause 412 us, at most 987 ms\n  3 not made"));
 }
@@ -129,6 +130,7 @@ TEST_F(StatsJson, SaysWhatRunsWithWhichSettingsAndWhatItsWorkersHaveDone) {
     return text.find("null,\"incarnation\"") == std::string::npos;
   }));
   EXPECT_THAT(text, testing::StartsWith("{\"schema\":1,\"time\":\"20"));
+  EXPECT_THAT(text, HasSubstr("\"memory\":{\"bytes\":"));
   EXPECT_THAT(text,
               HasSubstr("\"pipeline\":\"counting\",\"version\":\"" + run.engine.stats().version + "\""));
   EXPECT_THAT(text, HasSubstr("\"state\":\"running\""));

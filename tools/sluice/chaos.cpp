@@ -105,7 +105,7 @@ void add_chaos(CLI::App& program, std::vector<std::string> behind_dashes, int& s
       "did not.",
       {"sluice chaos -- build/words --quiet",
        "sluice chaos --for 60s --kill 20/s -- market --input *.gz --out OUT --quiet",
-       "sluice chaos --kill 0 --stall 0 --stop 2/s --seed 7 -- build/words"});
+       "sluice chaos --stop 2/s --seed 7 -- build/words"});
   chaos->callback([said, behind = std::move(behind_dashes), &status] {
     const ChaosPlan plan = plan_of(*said, behind);
     raise_restart_budget(plan);

@@ -13,7 +13,8 @@
 
 namespace sluice::command {
 
-void add_config(CLI::App& program);
+// Its program, for `config lint`, is what stands behind "--"; its exit status says what that has found.
+void add_config(CLI::App& program, std::vector<std::string> behind_dashes, int& status);
 // Its program and arguments are what stands behind "--"; its exit status is that of the program.
 void add_chaos(CLI::App& program, std::vector<std::string> behind_dashes, int& status);
 // Its program is what stands behind "--".

@@ -18,6 +18,7 @@ constexpr const char* kFunction = R"bash(_sluice() {
   words="${_sluice_words[${command:-sluice}]}"
   case "$command" in
     "config explain") words+=" $(sluice config keys 2>/dev/null)" ;;
+    "config diff") words+=" balanced latency throughput shared" ;;
     stats | serve | park | drain | top) words+=" $(sluice ps 2>/dev/null | sed -n 's/^\([^ :]*\): .*/\1/p')" ;;
   esac
   if [[ "$before" == --set ]]; then

@@ -1,25 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 // `sluice config`: what the settings are, what they mean, and where their values come from.
 
+#include "config.hpp"
+
 #include <cstdio>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <sluice/settings.hpp>
 
-#include "commands.hpp"
-
 namespace sluice::command {
 namespace {
-
-// What the user said about the settings on the command line.
-struct ConfigSaid {
-  std::string stage;
-  std::string profile;
-  std::vector<std::string> assignments;
-  std::string key;
-};
 
 Settings settled(const ConfigSaid& said) {
   Settings settings = Settings::from_environment();
@@ -28,6 +21,8 @@ Settings settled(const ConfigSaid& said) {
     settings.set_assignment(assignment);
   return settings;
 }
+
+}  // namespace
 
 void add_setting_options(CLI::App& command, ConfigSaid& said) {
   command
@@ -40,11 +35,9 @@ void add_setting_options(CLI::App& command, ConfigSaid& said) {
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
 }
 
-}  // namespace
-
-void add_config(CLI::App& program) {
+void add_config(CLI::App& program, std::vector<std::string> behind_dashes, int& status) {
   auto said = std::make_shared<ConfigSaid>();  // The callbacks own what they read.
-  CLI::App* config = program.add_subcommand("config", "Show and explain settings");
+  CLI::App* config = program.add_subcommand("config", "Show, explain and check settings");
   config->require_subcommand(1);
   end_help(
       *config, "",
@@ -71,6 +64,8 @@ void add_config(CLI::App& program) {
 
   CLI::App* reference = config->add_subcommand("reference", "Print the reference page, in Markdown");
   reference->callback([] { print(settings_reference()); });
+  add_config_lint(*config, std::move(behind_dashes), status);
+  add_config_diff(*config);
   end_help(*show, "",
            {"sluice config show", "sluice config show --profile latency --set lane.slots=64K",
             "sluice config show --set stage.parse.workers=4 --stage parse"});

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The `sluice` command. Exit status: 0 done, 1 it could not be done, 2 the command line or a setting is
-// wrong, 3 `sluice doctor` has warnings; `sluice chaos` ends as the program does that it runs, `bench` and `cluster`
-// as the programs that they become, and `sluice plan` with 1 where the plan cannot hold.
+// wrong, 3 `sluice doctor` or `sluice config lint` has warnings; `sluice chaos` ends as the program does that it runs, `bench`
+// and `cluster` as the programs that they become, and `sluice plan` with 1 where the plan cannot hold.
 
 #include <algorithm>
 #include <cstdio>
@@ -33,11 +33,12 @@ int misused(const CLI::App& program, const CLI::ParseError& error) {
   return kMisused;
 }
 
-// `sluice chaos OPTIONS -- PROGRAM ARGUMENTS`, `sluice dead retry PATH -- PROGRAM ARGUMENTS`, `sluice plan --pipeline PROGRAM --
-// ARGUMENTS`: takes them away from the command line, since their options are not ours.
+// `sluice chaos OPTIONS -- PROGRAM ARGUMENTS`, `sluice dead retry PATH -- PROGRAM ARGUMENTS`, `sluice config lint FILE -- PROGRAM
+// ARGUMENTS`, `sluice plan --pipeline PROGRAM -- ARGUMENTS`: takes them away from the command line, since their options are not ours.
 std::vector<std::string> take_program(int& argc, char** argv) {
   const std::string_view command = argc < 2 ? "" : argv[1];
-  if (command != "chaos" && command != "dead" && command != "plan") return {};
+  const bool lints = command == "config" && argc > 2 && std::string_view{argv[2]} == "lint";
+  if (command != "chaos" && command != "dead" && command != "plan" && !lints) return {};
   char** end = argv + argc;
   char** dashes = std::find_if(argv, end, [](const char* word) { return std::string_view{word} == "--"; });
   if (dashes == end) return {};
@@ -56,7 +57,7 @@ int run(int argc, char** argv) {
   program.set_help_flag("-h,--help", "Print this help and exit");
   program.formatter(sluice::detail::help_formatter());
   sluice::command::add_new(program);
-  sluice::command::add_config(program);
+  sluice::command::add_config(program, behind_dashes, status);
   sluice::command::add_chaos(program, behind_dashes, status);
   sluice::command::add_dead(program, behind_dashes);
   sluice::command::add_plan(program, behind_dashes, status);

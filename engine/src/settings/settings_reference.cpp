@@ -39,7 +39,9 @@ Every setting has one key and three ways to write it: `lane.slots` is the variab
 
 A setting of one stage beats the setting for all stages, whatever their layers: `SLUICE_STAGE_PARSE_LANE_SLOTS` holds for
 `parse` even beside `--set lane.slots=`. Among equals the stronger layer wins, and within a layer the later one.
-`sluice config show` prints every value and where it came from.
+`sluice config show` prints every value and where it came from. `sluice config lint FILE` says what of a file, of the
+environment and of `--set` a start would refuse, and what makes no sense together or loses a promise; with `-- PROGRAM` it asks
+that for its stages. `sluice config diff A B` shows what differs between two profiles or files.
 
 A name that does not exist is an error with the nearest name that does; so is a variable that begins with `SLUICE_` and
 is no setting. A profile file holds lines `key = value` and comments after `#`.
