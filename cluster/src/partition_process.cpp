@@ -32,6 +32,7 @@ namespace {
 PartitionProcess PartitionProcess::start(const std::vector<std::string>& arguments) {
   std::vector<std::string> own = arguments;
   std::vector<char*> words;
+  words.reserve(own.size() + 1);
   for (std::string& word : own)
     words.push_back(word.data());
   words.push_back(nullptr);

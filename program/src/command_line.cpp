@@ -132,7 +132,7 @@ int end_of_parse(const CLI::App& app, const CLI::ParseError& error) {
     app.exit(error);
     return kExitOk;
   }
-  const std::string what = printable(detail::complaint(app, error));
+  const std::string what = printable(detail::complaint(detail::innermost(app), error));
   std::fprintf(stderr, "error: %s\n--help lists the options\n", what.c_str());
   return kExitUsage;
 }

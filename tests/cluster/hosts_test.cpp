@@ -222,7 +222,9 @@ TEST_F(Hosts, AreToldWhatIsWrongWithTheirWords) {
   EXPECT_THAT(said({"host", "--nats", url, "--set", "outside.after=commit"}, 1),
               HasSubstr("a cluster sets it itself"));
   EXPECT_THAT(said({"hots"}, 2), HasSubstr("there is no command \"hots\""));
+  EXPECT_THAT(said({"host", "--nat", url}, 2), HasSubstr("there is no option --nat; did you mean --nats?"));
   EXPECT_THAT(cluster({"status", "nobody"}, 1), HasSubstr("cannot find the cluster nobody"));
+  EXPECT_THAT(cluster({"status"}, 2), HasSubstr("CLUSTER is required"));
 }
 
 }  // namespace
