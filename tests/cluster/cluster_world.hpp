@@ -54,6 +54,7 @@ class Program {
     }
     ::setpgid(0, 0);
     std::vector<char*> pointers;
+    pointers.reserve(words.size() + 1);
     for (std::string& word : words)
       pointers.push_back(word.data());
     pointers.push_back(nullptr);

@@ -120,7 +120,7 @@ TEST_F(Hosts, AreExactWhateverHappensToThemAndTheServer) {
   for (const std::string& name : names)
     start_host(name);
   const unsigned harms = kills_asked(5);
-  begin(harms * 1'000, 400);
+  begin(std::uint64_t{harms} * 1'000, 400);
   for (unsigned harm = 0; harm < harms; ++harm) {
     ASSERT_TRUE(flows(balances() + dice() % 100)) << "nothing flows before harm " << harm;
     const std::string& name = names[dice() % names.size()];
