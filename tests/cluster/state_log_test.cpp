@@ -64,7 +64,7 @@ class StateLogs : public testing::Test {
   }
   // A file as a writer of checkpoints would have left it, with bytes that tell what it is.
   std::filesystem::path file(const std::string& end, std::size_t bytes) const {
-    const std::filesystem::path path = scratch_ / ("checkpoint-0000000000" + end);
+    std::filesystem::path path = scratch_ / ("checkpoint-0000000000" + end);
     std::string text(bytes, '\0');
     for (std::size_t at = 0; at < bytes; ++at)
       text[at] = static_cast<char>((at * 31 + bytes + at / 509) % 251);
@@ -302,7 +302,7 @@ TEST_F(StateLogs, RefuseAStreamThatWouldLoseThem) {
     shape.subject = "sluice.test.state.*";
     change(shape);
     make_stream(server_->url(), shape);
-    const std::string error = error_of([&] { claimed(1); });
+    std::string error = error_of([&] { claimed(1); });
     delete_stream(server_->url(), "SLUICE_test");
     return error;
   };
