@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <fstream>
 #include <random>
+#include <utility>
 
 #include "tcp_peer.hpp"
 #include "total_loss.hpp"
@@ -59,6 +60,7 @@ class Loss : public testing::Test {
     if (!at) return true;
     if (*at < told_) return false;
     told_ = *at;
+    if (kill && random_() % 8 == 0) lose(host);
     std::uint64_t sent = *at;
     while (told_ < enough) {
       std::string frames;
@@ -69,12 +71,15 @@ class Loss : public testing::Test {
       const auto count = number_in(line, "ack");
       if (!count) return true;
       told_ = *count;
-      if (kill && random_() % 16 == 0) {
-        host.kill(random_() % 2 == 0);
-        kill = false;  // What has been told and is on its way still counts.
-      }
+      if (kill && random_() % 32 == 0) lose(host);
+      // It asks again in the same life, too.
+      if (kill && !lost_ && random_() % 8 == 0) return true;
     }
     return true;
+  }
+  // What has been told and is on its way still counts.
+  void lose(total_loss::Host& host) {
+    if (!std::exchange(lost_, true)) host.kill(random_() % 2 == 0);
   }
 
   static constexpr std::uint64_t kWindow = 50;
@@ -83,6 +88,7 @@ class Loss : public testing::Test {
   std::mt19937_64 random_{seed_};
   fs::path directory_;
   std::uint64_t told_ = 0;
+  bool lost_ = false;  // This life.
 };
 
 TEST_F(Loss, NothingThatWasAcknowledgedIsEverMissing) {
@@ -90,11 +96,11 @@ TEST_F(Loss, NothingThatWasAcknowledgedIsEverMissing) {
   constexpr std::uint64_t kForEver = std::uint64_t{1} << 40;
   for (int loss = 0; loss < kLosses; ++loss) {
     total_loss::Host host{{}, [this] { live(false); }};
-    const std::uint64_t before = told_;
+    lost_ = false;
     ASSERT_TRUE(total_loss::within(total_loss::kDeadline, [&] {
       EXPECT_TRUE(speak(host, kForEver, true))
           << told_ << " were acknowledged; loss " << loss << ", seed " << seed_;
-      return host.ended() || told_ != before || HasFailure();
+      return host.ended() || lost_ || HasFailure();
     }));
     host.kill();
     ASSERT_TRUE(host.gone());
