@@ -13,6 +13,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <thread>
 #include <unistd.h>
@@ -47,12 +48,15 @@ class Program {
   Program(std::vector<std::string> words, std::filesystem::path out, std::filesystem::path err)
       : out_{std::move(out)}, err_{std::move(err)} {
     std::fflush(nullptr);
+    const pid_t test = ::getpid();
     pid_ = ::fork();
     if (pid_ != 0) {
       ::setpgid(pid_, pid_);
       return;
     }
     ::setpgid(0, 0);
+    ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (::getppid() != test) ::_exit(125);
     std::vector<char*> pointers;
     pointers.reserve(words.size() + 1);
     for (std::string& word : words)

@@ -279,6 +279,29 @@ TEST_F(Checkpoint, HandsOutTheLastEventsOfWhatHasFinished) {
   engine.wait();
 }
 
+// Nobody waits an hour for the end of what was drained, or has finished.
+TEST_F(Checkpoint, IsTakenAtOnceForWhatComesToItsEnd) {
+  for (const bool drained : {false, true}) {
+    Engine engine{counting(), settings({"outside.after=checkpoint", "checkpoint.every=1h"})};
+    engine.start();
+    Inlet<Item> in = engine.inlet<Item>("in");
+    Outlet<Seen> out = engine.outlet<Seen>("out");
+    const std::uint64_t first = out.position();
+    for (std::uint32_t next = 0; next < 100; ++next)
+      ASSERT_EQ(in.push({0, next}), PushResult::accepted);
+    if (drained) {
+      engine.begin_drain();
+    } else {
+      in.close();
+    }
+    EXPECT_TRUE(eventually([&] {
+      out.poll([](const Seen&) {});
+      return out.position() == first + 100U;
+    }));
+    engine.wait();
+  }
+}
+
 // What its workers have written into files is on the disk before a checkpoint is that knows of it.
 TEST(WrittenFiles, AreFoundByWhatTheWorkersHaveOpen) {
   std::string name = (fs::temp_directory_path() / "sluice-written-XXXXXX").string();

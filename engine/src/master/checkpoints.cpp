@@ -106,8 +106,19 @@ void Checkpoints::on_failed(const std::string& why) {
   failure_ = why;
 }
 
+// What may have waited for the last events of something: workers that have come to their end, a drain.
+std::size_t Checkpoints::ends() const noexcept {
+  const auto workers = wiring_.workers();
+  return static_cast<std::size_t>(std::count_if(
+             workers.begin(), workers.end(),
+             [this](WorkerIndex worker) { return wiring_.entry(worker).done.load(kRelaxed) != 0; })) +
+         (drain_asked(wiring_.requests(), wiring_.master()) ? 1 : 0);
+}
+
 void Checkpoints::look_if_due() {
   const auto now = monotonic_now();
+  // A pipeline that comes to its end is not kept waiting for what is due some time.
+  if (wanted() && phase_ == Phase::idle && ends() != ends_) next_look_ = std::min(next_look_, not_before_);
   if (!wanted() || now < next_look_) return;
   switch (phase_) {
     case Phase::absent:
@@ -157,6 +168,7 @@ void Checkpoints::on_message() {
       return on_written(message);
     case Kind::failed:
       phase_ = Phase::idle;
+      not_before_ = now + kNextTry;
       due_ = now + std::max<std::chrono::nanoseconds>(wiring_.settings().checkpoints.every, kNextTry);
       next_look_ = due_;
       return on_failed(message.text);
@@ -190,6 +202,7 @@ void Checkpoints::serve() {
   MasterRegister& own = wiring_.master();
   // Of this standstill: a pipeline that is parked from here on has its last checkpoint in it.
   const bool for_good = parking();
+  const std::size_t ends = this->ends();
   phase_ = Phase::at_work;
   next_look_ = monotonic_now() + kHangs;
   CheckpointMessage answer;
@@ -205,6 +218,7 @@ void Checkpoints::serve() {
   }
   own.checkpoint_round.store(own.checkpoint_round.load(kRelaxed) + 1, kRelaxed);
   taken_for_good_ = for_good && answer.taken != 0;
+  ends_ = answer.taken != 0 ? ends : ends_;
   release();
   const std::int64_t pause = std::chrono::nanoseconds{monotonic_now() - asked_}.count();
   own.checkpoint_pause_ns.store(pause, kRelaxed);

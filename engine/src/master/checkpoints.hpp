@@ -76,6 +76,7 @@ class Checkpoints {
   void put_off();
   void release() noexcept;
   bool parking() const noexcept;
+  std::size_t ends() const noexcept;
   void on_written(const CheckpointMessage& message);
   void on_failed(const std::string& why);
 
@@ -88,7 +89,9 @@ class Checkpoints {
   Descriptor line_;
   std::chrono::nanoseconds next_look_{std::chrono::nanoseconds::max()};
   std::chrono::nanoseconds due_{0};  // The next checkpoint.
+  std::chrono::nanoseconds not_before_{0};  // After one that has failed.
   std::chrono::nanoseconds asked_{0};
+  std::size_t ends_ = 0;  // That the last one knows of.
   std::chrono::nanoseconds patience_{0};
   bool taken_for_good_ = false;  // While the pipeline is being parked.
   bool last_is_over_ = false;
