@@ -192,8 +192,9 @@ Layout lay_out(const Graph& graph, const PipelineSettings& settings) {
   add_workers(graph, settings, layout);
   layout.processes[kHostProcess].extra_bytes = sizeof(Requests);
   add_lanes(graph, settings, layout);
-  layout.processes[kMasterProcess].extra_bytes = register_bytes(layout);
   add_ends(graph, layout);
+  // Once all is known that it has words for.
+  layout.processes[kMasterProcess].extra_bytes = register_bytes(layout);
   place_again(layout);
   SLUICE_ASSERT(fault_of_layout(layout).empty());
   return layout;

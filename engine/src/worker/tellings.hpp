@@ -17,7 +17,7 @@ namespace sluice::detail {
 class Tellings {
  public:
   // `checkpointed`: how many commits of this worker a checkpoint holds; nullptr: nothing waits for one.
-  explicit Tellings(const std::atomic<std::uint64_t>* checkpointed) noexcept : checkpointed_{checkpointed} {}
+  explicit Tellings(const std::atomic<std::uint64_t>* checkpointed) : checkpointed_{checkpointed} {}
 
   // That the first `commits` commits are safe is what `action` waits for.
   void add(std::uint64_t commits, std::function<void()> action) {
