@@ -12,6 +12,8 @@
 #include <sluice/printable.hpp>
 #include <sluice/unavailable.hpp>
 
+#include "state_log.hpp"
+
 namespace sluice::detail {
 namespace {
 
@@ -25,6 +27,7 @@ constexpr auto kLook = 20ms;
 constexpr auto kRetry = 200ms;
 constexpr std::chrono::nanoseconds kShortestPause = 500ms;
 constexpr std::chrono::nanoseconds kLongestPause = 30s;
+constexpr unsigned kStartsATurn = 8;
 
 std::uint64_t draw_life() {
   std::random_device device;
@@ -48,7 +51,8 @@ void Agent::run(const std::function<unsigned()>& leave) {
       say("stops at once; what it had is taken over once its lease has run out");
       return kill_all();
     }
-    if (asked == 1 && !leaving_) {
+    if (asked == 1 && !told_) {
+      told_ = true;
       leaving_ = true;
       next_beat_ = {};
       say("leaves; another signal stops at once");
@@ -65,7 +69,10 @@ void Agent::run(const std::function<unsigned()>& leave) {
       owners_.reset();
       if (away_ != away.what()) say(away_ = away.what());
       // Its partitions hold, since no checkpoint of theirs is stored; who leaves has nobody to tell.
-      if (leaving_ && children_.empty()) return;
+      if (leaving_ && children_.empty()) {
+        say("has left; what it had is taken over once its lease has run out, since the server is away");
+        return;
+      }
       if (leaving_) {
         for (auto& [number, child] : children_)
           child.process.ask_to_park();
@@ -94,10 +101,17 @@ void Agent::connect(Time now) {
   NatsServer server = options_.server;
   // Who waits longer for an answer than the others wait for a heartbeat is lost anyway.
   server.timeout = std::max(std::chrono::duration_cast<std::chrono::milliseconds>(options_.lease), 500ms);
-  owners_ = std::make_unique<Owners>(server, options_.cluster, Owners::Missing::make,
-                                     options_.cluster + "@" + options_.host);
-  owners_->look(0ms);
-  owners_->agree_on(options_.partitions);
+  try {
+    owners_ = std::make_unique<Owners>(server, options_.cluster, Owners::Missing::make,
+                                       options_.cluster + "@" + options_.host);
+    owners_->look(0ms);
+    owners_->agree_on({options_.partitions, options_.lease});
+  } catch (const Error& error) {
+    owners_.reset();
+    // What was right once may pass: a server that is being set up anew, say.
+    if (beats_ == 0) throw;
+    throw Unavailable{error.what()};
+  }
   if (!leaving_ && owners_->view().asked_to_leave.contains(options_.host))
     owners_->forget_request_to_leave(options_.host);  // That was another life.
   members_.looked_away(now);
@@ -160,25 +174,50 @@ void Agent::settle(unsigned number, const Child& child, PartitionEnd end, Time n
     entry.state = State::finished;
     entry.owner = options_.host;
     say(fmt::format("partition {} is finished", number));
-  } else if (end == PartitionEnd::fenced) {
-    say(fmt::format("partition {} was taken over; what this host still wrote of it was refused", number));
-    return;
   } else if (child.process.asked()) {
     entry.state = child.give_to.empty() ? State::unowned : State::given;
     entry.owner = child.give_to;
     say(end == PartitionEnd::parked ? fmt::format("partition {} is parked", number)
                                     : fmt::format("partition {} ended without being parked", number));
   } else {
-    Pause& pause = pauses_[number];
-    if (now - child.started > kLongestPause) pause.length = {};
-    pause.length = std::clamp(pause.length * 2, kShortestPause, kLongestPause);
-    pause.until = now + pause.length;
-    say(fmt::format("partition {} {}; it is started again in {} ms", number,
-                    end == PartitionEnd::parked ? "was parked by somebody else" : "ended with a failure",
-                    std::chrono::duration_cast<std::chrono::milliseconds>(pause.length).count()));
-    return;
+    if (end == PartitionEnd::fenced) learn_epoch(number);
+    if (now - child.started > kLongestPause) pauses_.erase(number);
+    return pause(number, end, now);
   }
   unsaid_[number] = entry;
+}
+
+void Agent::pause(unsigned number, PartitionEnd end, Time now) {
+  Pause& pause = pauses_[number];
+  // A server that is back is not kept waiting.
+  pause.length = end == PartitionEnd::away ? kShortestPause
+                                           : std::clamp(pause.length * 2, kShortestPause, kLongestPause);
+  pause.until = now + pause.length;
+  const auto why = [end] {
+    switch (end) {
+      case PartitionEnd::parked:
+        return "was parked by somebody else";
+      case PartitionEnd::fenced:
+        return "was refused by the chain of its checkpoints, which has seen a later claim";
+      case PartitionEnd::away:
+        return "could not begin without the server";
+      default:
+        return "ended with a failure";
+    }
+  };
+  say(fmt::format("partition {} {}; if it is still this host's it is started again in {} ms", number, why(),
+                  std::chrono::duration_cast<std::chrono::milliseconds>(pause.length).count()));
+}
+
+// Another host has claimed it and the bucket will say so, or the bucket was set back.
+void Agent::learn_epoch(unsigned number) {
+  if (!owners_) return;
+  try {
+    const auto status = state_log_status(owners_->client(), options_.cluster, number);
+    if (status) least_epochs_[number] = std::max(least_epochs_[number], status->epoch);
+  } catch (const std::exception& error) {
+    say(error.what());
+  }
 }
 
 // By another host's claim, or by a person's hand.
@@ -200,36 +239,43 @@ void Agent::act(Time now) {
   Hosts hosts = members_.living(now);
   hosts[options_.host] = leaving_;
   const Partitions entries = owners_->view().entries(options_.partitions);
+  // So many that the next heartbeat is in time; the others have their turn.
+  unsigned more = kStartsATurn;
   for (const NextStep& step : next_steps(options_.host, hosts, entries)) {
-    if (step.kind == NextStep::Kind::claim) {
-      start(step.partition, now);
-    } else {
+    if (step.kind != NextStep::Kind::claim) {
       let_go(step.partition, step.to);
+    } else if (more > 0 && start(step.partition, now)) {
+      --more;
     }
   }
   // Ours, and no process of it: it has failed, or was that of a former life.
-  for (unsigned number = 0; number < entries.size(); ++number) {
+  for (unsigned number = 0; number < entries.size() && more > 0 && !leaving_; ++number) {
     const PartitionEntry entry = owners_->view().entry(number);
-    if (!leaving_ && entry.state == State::owned && entry.owner == options_.host &&
-        !children_.contains(number))
-      start(number, now);
+    if (entry.state == State::owned && entry.owner == options_.host && start(number, now)) --more;
   }
 }
 
-void Agent::start(unsigned number, Time now) {
-  if (children_.contains(number) || now < pauses_[number].until) return;
+// Whether it was tried.
+bool Agent::start(unsigned number, Time now) {
+  if (children_.contains(number) || now < pauses_[number].until) return false;
   PartitionEntry entry = owners_->view().entry(number);
   const bool given = entry.state == State::given;
   const std::string before = entry.owner == options_.host ? std::string{} : entry.owner;
-  entry.state = State::owned;
-  entry.owner = options_.host;
-  entry.wanted.clear();
-  ++entry.epoch;
-  if (!owners_->change(number, entry)) return;
-  children_.emplace(
-      number, Child{PartitionProcess::start(options_.arguments(number, entry.epoch)), entry.epoch, now});
+  // What its chain of checkpoints has seen, should the bucket have been set back.
+  entry.epoch = std::max(entry.epoch, least_epochs_[number]);
+  entry = taken_by(entry, options_.host);
+  if (!owners_->change(number, entry)) return true;
+  try {
+    children_.emplace(
+        number, Child{PartitionProcess::start(options_.arguments(number, entry.epoch)), entry.epoch, now});
+  } catch (const Error& error) {
+    say(error.what());
+    pause(number, PartitionEnd::failed, now);
+    return true;
+  }
   say(fmt::format("partition {} with epoch {}{}", number, entry.epoch,
                   given ? ", as it was given" : (before.empty() ? "" : ", after " + before)));
+  return true;
 }
 
 void Agent::let_go(unsigned number, const std::string& to) {
@@ -238,7 +284,7 @@ void Agent::let_go(unsigned number, const std::string& to) {
     PartitionEntry entry = owners_->view().entry(number);
     entry.state = to.empty() ? State::unowned : State::given;
     entry.owner = to;
-    entry.wanted.clear();
+    if (entry.wanted != to) entry.wanted.clear();
     owners_->change(number, entry);
     return;
   }
@@ -254,6 +300,7 @@ void Agent::write(unsigned number, PartitionEntry entry) {
   const PartitionEntry now = owners_->view().entry(number);
   if (now.owner != options_.host || now.epoch != entry.epoch) return;
   entry.revision = now.revision;
+  if (now.wanted == entry.owner) entry.wanted = now.wanted;
   owners_->change(number, entry);
 }
 

@@ -66,7 +66,9 @@ class Agent {
   void settle(unsigned number, const Child& child, PartitionEnd end, Time now);
   void kill_what_is_lost();
   void act(Time now);
-  void start(unsigned number, Time now);
+  void pause(unsigned number, PartitionEnd end, Time now);
+  void learn_epoch(unsigned number);
+  bool start(unsigned number, Time now);
   void let_go(unsigned number, const std::string& to);
   void write(unsigned number, PartitionEntry entry);
   bool all_gone() const;
@@ -77,6 +79,7 @@ class Agent {
   std::uint64_t life_;
   std::uint64_t beats_ = 0;
   bool leaving_ = false;
+  bool told_ = false;  // That a signal was heard.
   Members members_;
   std::unique_ptr<Owners> owners_;
   Time next_beat_{};
@@ -84,6 +87,7 @@ class Agent {
   std::string away_;  // What was said of the server last.
   std::map<unsigned, Child> children_;
   std::map<unsigned, Pause> pauses_;
+  std::map<unsigned, std::uint64_t> least_epochs_;
   // What could not be written since the server was away.
   std::map<unsigned, PartitionEntry> unsaid_;
 };

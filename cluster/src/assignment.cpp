@@ -110,6 +110,14 @@ std::optional<PartitionEntry> parse_partition_entry(std::string_view text) {
   return entry;
 }
 
+PartitionEntry taken_by(PartitionEntry entry, const std::string& host) {
+  entry.state = State::owned;
+  entry.owner = host;
+  ++entry.epoch;
+  if (entry.wanted != host) entry.wanted.clear();
+  return entry;
+}
+
 bool is_cluster_name(std::string_view name) noexcept {
   const auto allowed = [](char c) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_';
@@ -138,7 +146,8 @@ std::vector<NextStep> next_steps(const std::string& own, const Hosts& hosts, con
   const std::string fewest = host_with_fewest(loads);
   if (!survey.settled || host_with_most(loads) != own || loads[own] < loads[fewest] + 2) return steps;
   for (auto number = static_cast<unsigned>(partitions.size()); number-- > 0;) {
-    if (partitions[number].state == State::finished || partitions[number].owner != own) continue;
+    const PartitionEntry& entry = partitions[number];
+    if (entry.state == State::finished || entry.owner != own || entry.wanted == own) continue;
     steps.push_back({Kind::give, number, fewest});
     break;
   }

@@ -25,7 +25,7 @@ struct PartitionEntry {
   State state = State::unowned;
   std::string owner{};
   std::uint64_t epoch = 0;     // Raised by each start.
-  std::string wanted{};        // The host that somebody wants it moved to; empty: nobody does.
+  std::string wanted{};        // The host that somebody wants it on; empty: nobody does.
   std::uint64_t revision = 0;  // Of the bucket; 0: there is no such entry.
 
   friend bool operator==(const PartitionEntry&, const PartitionEntry&) = default;
@@ -35,6 +35,9 @@ std::string_view name_of(PartitionEntry::State state) noexcept;
 // The entry as the bucket has it, without its revision; nothing for what is none.
 std::string to_text(const PartitionEntry& entry);
 std::optional<PartitionEntry> parse_partition_entry(std::string_view text);
+
+// As it is once `host` starts it.
+PartitionEntry taken_by(PartitionEntry entry, const std::string& host);
 
 // Names of clusters and hosts are parts of subjects and keys: letters, digits, '-' and '_', at most 32.
 bool is_cluster_name(std::string_view name) noexcept;
@@ -55,7 +58,7 @@ using Hosts = std::map<std::string, bool>;
 
 // What the host `own` is to do now. A partition without a living owner goes to the host that has the fewest then; one that is
 // given or wanted, to where it should; and while nothing else is under way, the host with the most gives one to the host with
-// the fewest, if that has two fewer. A host that is leaving gets nothing, and releases what it has.
+// the fewest, if that has two fewer; one that is wanted where it is stays there. A host that is leaving gets nothing, and releases what it has.
 std::vector<NextStep> next_steps(const std::string& own, const Hosts& hosts, const Partitions& partitions);
 
 }  // namespace sluice::detail

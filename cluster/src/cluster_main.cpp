@@ -4,6 +4,7 @@
 #include <chrono>
 #include <csignal>
 #include <cstdio>
+#include <filesystem>
 #include <set>
 #include <string>
 #include <unistd.h>
@@ -14,6 +15,7 @@
 #include <sluice/cli.hpp>
 #include <sluice/cluster.hpp>
 #include <sluice/detail/command_line.hpp>
+#include <sluice/detail/own_directory.hpp>
 #include <sluice/error.hpp>
 #include <sluice/printable.hpp>
 #include <sluice/units.hpp>
@@ -112,6 +114,13 @@ void check(const Cluster& cluster, const HostOptions& options) {
   if (cluster.partitions == 0 || !cluster.pipeline)
     throw Error{{"make the cluster", cluster.name,
                  "it has no partitions, or nothing that makes their pipelines", ""}};
+  static_cast<void>(lease_of(options));
+  // A host that can keep nothing would only be in the way of those that can.
+  const std::filesystem::path data = std::filesystem::absolute(options.data);
+  std::error_code error;
+  std::filesystem::create_directories(data, error);
+  if (error) throw Error{{"write into", data.string(), error.message(), "give --data another directory"}};
+  OwnDirectory::check(data, "--data");
   std::set<std::string> names;
   for (unsigned number = 0; number < cluster.partitions; ++number) {
     const PartitionOptions partition = partition_of(cluster, options, number);
@@ -142,7 +151,6 @@ std::vector<std::string> words_of_partition(int argc, char** argv, unsigned numb
 }
 
 int run_host(int argc, char** argv, const Cluster& cluster, const HostOptions& options) {
-  check(cluster, options);
   Agent agent{{.cluster = cluster.name,
                .partitions = cluster.partitions,
                .host = options.host,
@@ -163,6 +171,12 @@ int parsed(CLI::App& app, CLI::App& host, int argc, char** argv, const Cluster& 
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     return flushed(end_of_parse(app, error));
+  }
+  try {
+    if (host.parsed()) check(cluster, options);
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "error: %s\n", printable(error.what()).c_str());
+    return kExitUsage;
   }
   try {
     if (host.parsed()) return flushed(run_host(argc, argv, cluster, options));

@@ -2,12 +2,14 @@
 #include "owners.hpp"
 
 #include <charconv>
+#include <sstream>
 #include <string_view>
 
 #include <fmt/format.h>
 
 #include <sluice/error.hpp>
 #include <sluice/printable.hpp>
+#include <sluice/units.hpp>
 
 namespace sluice::detail {
 namespace {
@@ -22,6 +24,20 @@ std::optional<unsigned> parse_number(std::string_view text) {
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
   if (error != std::errc{} || end != text.data() + text.size()) return std::nullopt;
   return number;
+}
+
+std::string to_text(const ClusterShape& shape) {
+  return fmt::format("1 {} {}", shape.partitions, shape.lease.count());
+}
+
+std::optional<ClusterShape> parse_shape(const std::string& text) {
+  std::istringstream words{text};
+  unsigned version = 0;
+  ClusterShape shape;
+  std::int64_t lease = 0;
+  if (!(words >> version >> shape.partitions >> lease) || version != 1 || lease <= 0) return std::nullopt;
+  shape.lease = std::chrono::nanoseconds{lease};
+  return shape;
 }
 
 std::string key_of(std::string_view kind, const std::string& name) {
@@ -117,7 +133,7 @@ void Owners::take_value(const std::string& key, const std::string& value, std::u
                   "run one version of Sluice on all hosts, or another cluster name"}};
   };
   if (name == kShape) {
-    view_.shape = parse_number(value);
+    view_.shape = parse_shape(value);
     if (!view_.shape) throw not_ours();
   } else if (name.starts_with(kPartition)) {
     const auto number = parse_number(name.substr(kPartition.size()));
@@ -136,20 +152,28 @@ void Owners::take_value(const std::string& key, const std::string& value, std::u
   }
 }
 
-void Owners::agree_on(unsigned partitions) {
-  const std::string text = std::to_string(partitions);
+void Owners::agree_on(const ClusterShape& shape) {
   if (!view_.shape) {
     std::uint64_t revision = 0;
     const natsStatus status =
-        kvStore_CreateString(&revision, store_.get(), std::string{kShape}.c_str(), text.c_str());
+        kvStore_CreateString(&revision, store_.get(), std::string{kShape}.c_str(), to_text(shape).c_str());
     if (status != NATS_OK) look(client_.timeout());  // Somebody else was first.
-    if (status == NATS_OK) view_.shape = partitions;
+    if (status == NATS_OK) view_.shape = shape;
     if (!view_.shape) fail("write into", status);
   }
-  if (*view_.shape == partitions) return;
-  throw Error{{"join the cluster of", bucket_,
-               fmt::format("it has {} partitions, and this program {}", *view_.shape, partitions),
-               "run the same program on all hosts; another number of partitions is another cluster"}};
+  const auto refuse = [this](const std::string& why, const std::string& remedy) {
+    throw Error{{"join the cluster of", bucket_, why, remedy}};
+  };
+  if (view_.shape->partitions != shape.partitions) {
+    refuse(
+        fmt::format("it has {} partitions, and this program {}", view_.shape->partitions, shape.partitions),
+        "run the same program on all hosts; another number of partitions is another cluster");
+  }
+  if (view_.shape->lease != shape.lease) {
+    refuse(fmt::format("its hosts have a lease of {}, and this one {}", format_duration(view_.shape->lease),
+                       format_duration(shape.lease)),
+           "give all hosts the same --lease; for another one let all leave, and remove the key `shape`");
+  }
 }
 
 bool Owners::change(unsigned number, PartitionEntry entry) {

@@ -2,7 +2,7 @@
 // The bucket that says who owns what: keys of a JetStream key-value store, which all hosts of a cluster watch, and change by
 // compare-and-set alone.
 //
-//   shape          how many partitions the cluster has; written once
+//   shape          how many partitions the cluster has, and the lease of its hosts; written once
 //   partition.N    PartitionEntry
 //   host.NAME      HostBeat, written by that host alone
 //   leave.NAME     somebody asked that host to leave; removed by it
@@ -29,9 +29,17 @@ using KvStorePtr = std::unique_ptr<kvStore, NatsDelete<kvStore_Destroy>>;
 using KvEntryPtr = std::unique_ptr<kvEntry, NatsDelete<kvEntry_Destroy>>;
 using KvWatcherPtr = std::unique_ptr<kvWatcher, NatsDelete<kvWatcher_Destroy>>;
 
+// What all hosts of a cluster have to agree on.
+struct ClusterShape {
+  unsigned partitions = 0;
+  std::chrono::nanoseconds lease{};
+
+  friend bool operator==(const ClusterShape&, const ClusterShape&) = default;
+};
+
 // What was in the bucket when it was looked at last.
 struct OwnersView {
-  std::optional<unsigned> shape{};
+  std::optional<ClusterShape> shape{};
   std::map<unsigned, PartitionEntry> partitions{};
   std::map<std::string, HostBeat> beats{};
   std::set<std::string> asked_to_leave{};
@@ -55,9 +63,10 @@ class Owners {
   // look is at everything. Throws Unavailable when the connection is lost.
   const OwnersView& look(std::chrono::milliseconds limit);
   const OwnersView& view() const noexcept { return view_; }
+  const NatsClient& client() const noexcept { return client_; }
 
-  // Throws Error unless the cluster has so many, which the first host says.
-  void agree_on(unsigned partitions);
+  // Throws Error unless the cluster is so, which the first host says.
+  void agree_on(const ClusterShape& shape);
   // Whether it is as `entry` says now: false when somebody changed it since the revision that `entry` has.
   bool change(unsigned number, PartitionEntry entry);
   void beat(const std::string& host, const HostBeat& beat);

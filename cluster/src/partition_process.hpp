@@ -17,7 +17,8 @@ enum class PartitionEnd {
   finished = 10,  // Its sources came to their end, and everything is handled.
   parked = 11,    // Its last checkpoint is stored, and another host can go on.
   fenced = 12,    // Another host has taken it.
-  failed = 13,    // Anything else; it has said why.
+  away = 13,      // The server is away.
+  failed = 14,    // Anything else; it has said why.
 };
 
 class PartitionProcess {

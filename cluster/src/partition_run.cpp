@@ -14,6 +14,7 @@
 #include <sluice/engine.hpp>
 #include <sluice/error.hpp>
 #include <sluice/printable.hpp>
+#include <sluice/unavailable.hpp>
 #include <sluice/units.hpp>
 
 #include "state_log.hpp"
@@ -38,6 +39,9 @@ PartitionEnd apart(const std::function<void()>& work) {
     } catch (const Fenced& fenced) {
       end = PartitionEnd::fenced;
       std::fprintf(stderr, "fenced: %s\n", printable(fenced.what()).c_str());
+    } catch (const Unavailable& away) {
+      end = PartitionEnd::away;
+      std::fprintf(stderr, "away: %s\n", printable(away.what()).c_str());
     } catch (const std::exception& error) {
       end = PartitionEnd::failed;
       std::fprintf(stderr, "error: %s\n", printable(error.what()).c_str());
@@ -62,6 +66,19 @@ StateLogOptions log_of(const PartitionOptions& options) {
           .host = options.host};
 }
 
+// Whoever has nothing to say any more ends with all its processes: the agent knows whether it is to be started again.
+CheckpointShipper fatal_when_fenced(CheckpointShipper ship) {
+  return [ship = std::move(ship), host = ::getpid()](const ShippedCheckpoint& checkpoint) {
+    try {
+      ship(checkpoint);
+    } catch (const Fenced& fenced) {
+      std::fprintf(stderr, "fenced: %s\n", printable(fenced.what()).c_str());
+      ::kill(host, SIGKILL);
+      throw;
+    }
+  };
+}
+
 void refuse(const Settings& settings, const std::string& key, const std::string& allowed,
             const std::string& stage = {}) {
   if (settings.origin_of(key, stage).layer <= Origin::profile) return;
@@ -77,16 +94,20 @@ Settings settings_of(const PartitionOptions& options, const Pipeline& pipeline) 
   Settings settings = settings_from(options.standard);
   // A segment with a name would be gone on with, though another host has come further.
   refuse(settings, "segment.path", "");
+  // Whose host is gone must not go on beside its successor, nor tell it that it was drained.
+  refuse(settings, "host.death", "stop");
+  for (const char* key : {"checkpoint.path", "checkpoint.sync", "checkpoint.keep"})
+    refuse(settings, key, "");
   refuse(settings, "outside.after", "checkpoint");
   for (const Node& node : pipeline.graph().nodes) {
     if (node.kind == NodeKind::stage || node.kind == NodeKind::source)
       refuse(settings, "outside.after", "checkpoint", node.name);
   }
-  settings.set("checkpoint.path", checkpoints_of(options).string());
+  settings.set("checkpoint.path", checkpoints_of(options).string(), Origin::command_line);
   // What a host keeps is a copy; JetStream has what counts.
-  settings.set("checkpoint.sync", "no");
-  settings.set("checkpoint.keep", "1");
-  settings.set("outside.after", "checkpoint");
+  settings.set("checkpoint.sync", "no", Origin::command_line);
+  settings.set("checkpoint.keep", "1", Origin::command_line);
+  settings.set("outside.after", "checkpoint", Origin::command_line);
   if (settings.origin_of("checkpoint.every").layer <= Origin::profile)
     settings.set("checkpoint.every", kEvery);
   return settings;
@@ -100,11 +121,14 @@ PartitionEnd run_partition(const Cluster& cluster, const PartitionOptions& optio
   const PartitionEnd taken = apart([&] {
     StateLog own{log};
     own.claim(options.epoch);
-    own.fetch(checkpoints);
+    if (own.fetch(checkpoints).files == 0 && options.epoch > 1) {
+      std::fprintf(stderr, "partition %u: no checkpoint of it is stored: it begins anew\n",
+                   options.partition.number);
+    }
   });
   if (taken != PartitionEnd::finished) return taken;
   Engine engine{pipeline, settings};
-  engine.ship_checkpoints(state_log_shipper(log, options.epoch));
+  engine.ship_checkpoints(fatal_when_fenced(state_log_shipper(log, options.epoch)));
   StandardOptions quiet = options.standard;
   quiet.quiet = true;
   run(engine, quiet, settings);
@@ -113,6 +137,10 @@ PartitionEnd run_partition(const Cluster& cluster, const PartitionOptions& optio
       return PartitionEnd::finished;
     case End::parked:
       return PartitionEnd::parked;
+    case End::drained:
+      std::fprintf(stderr, "partition %u was drained by somebody: its sources have more, and it goes on\n",
+                   options.partition.number);
+      return PartitionEnd::failed;
     default:
       return PartitionEnd::failed;
   }

@@ -106,7 +106,7 @@ void StateLog::catch_up() {
   const Last last = this->last();
   if (last.message && last.message->epoch > epoch_) fence(*last.message);
   if (!last.message || last.message->epoch != epoch_) {
-    throw Error{
+    throw Fenced{
         {"store", object(),
          last.sequence == 0 ? fmt::format("it is empty, and epoch {} was claimed there", epoch_)
                             : fmt::format("its last message, {}, is not of epoch {}, which was claimed there",
@@ -154,6 +154,7 @@ void StateLog::write(const std::filesystem::path& file, const std::string& name)
   const bool base = parse_state_file_name(name)->base;
   StateMessage headers = this->headers();
   headers.file = name;
+  std::uint64_t first = 0;
   std::vector<char> part(std::min<std::uint64_t>(part_bytes_, bytes));
   headers.parts = std::max<std::uint64_t>((bytes + part_bytes_ - 1) / part_bytes_, 1);
   for (headers.part = 1; headers.part <= headers.parts; ++headers.part) {
@@ -169,8 +170,10 @@ void StateLog::write(const std::filesystem::path& file, const std::string& name)
     // Only the last one makes it whole.
     if (headers.is_last_part()) headers.stored = (base ? 0 : stored_) + bytes;
     store(headers, {part.data(), wanted});
-    if (headers.part == 1 && base) purge_before_ = *expected_;
+    if (headers.part == 1) first = *expected_;
   }
+  // Not before it is whole: until then what is before it is what a successor goes on with.
+  if (base) purge_before_ = first;
   stored_ = headers.stored;
 }
 

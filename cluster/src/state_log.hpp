@@ -36,7 +36,8 @@
 
 namespace sluice::detail {
 
-// Another process has claimed the partition with an epoch that is not lower: this one has nothing to say any more.
+// Another process has claimed the partition with an epoch that is not lower, or the claim of this one is not there any more: it
+// has nothing to say any more.
 class Fenced : public Error {
  public:
   using Error::Error;

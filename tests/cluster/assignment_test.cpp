@@ -34,12 +34,12 @@ int settle(Partitions& partitions, Hosts& hosts) {
       for (const NextStep& step : next_steps(host, hosts, partitions)) {
         idle = false;
         PartitionEntry& entry = partitions[step.partition];
-        entry.wanted.clear();
         if (step.kind == Kind::claim) {
           // Nobody takes what another host that lives has.
           EXPECT_FALSE(entry.state == State::owned && hosts.contains(entry.owner)) << step.partition;
-          entry = owned_by(host);
+          entry = taken_by(entry, host);
         } else {
+          if (entry.wanted != step.to) entry.wanted.clear();
           EXPECT_EQ(entry.owner, host);
           entry.state = step.kind == Kind::give ? State::given : State::unowned;
           entry.owner = step.to;
@@ -153,8 +153,15 @@ TEST(Assignment, SettlesWhateverHappens) {
       hosts["h" + std::to_string(dice() % 6)] = dice() % 5 == 0;
       if (dice() % 2 == 0 && hosts.size() > 1) hosts.erase(hosts.begin());
       if (dice() % 2 == 0) partitions[dice() % partitions.size()].wanted = "h" + std::to_string(dice() % 6);
-      // What is wanted is moved, and then the shares are made even again: by no rule for ever.
       ASSERT_GE(settle(partitions, hosts), 0);
+      // What is wanted stays where it is wanted; without that the shares are even.
+      if (dice() % 2 == 0) {
+        for (PartitionEntry& entry : partitions)
+          entry.wanted.clear();
+        ASSERT_GE(settle(partitions, hosts), 0);
+      }
+      const bool any_wanted = std::any_of(partitions.begin(), partitions.end(),
+                                          [](const PartitionEntry& entry) { return !entry.wanted.empty(); });
       std::map<std::string, unsigned> loads = loads_of(partitions);
       unsigned staying = 0;
       unsigned owned = 0;
@@ -169,7 +176,7 @@ TEST(Assignment, SettlesWhateverHappens) {
       }
       if (staying == 0) continue;
       EXPECT_EQ(owned, partitions.size());
-      EXPECT_LE(most - fewest, 1U);
+      EXPECT_TRUE(any_wanted || most - fewest <= 1U);
     }
   }
 }

@@ -159,7 +159,7 @@ class ClusterTest : public testing::Test {
   // `sluice-cluster WORDS`; its standard output. Its status is expected to be `status`.
   std::string cluster(std::vector<std::string> words, int status = 0) {
     words.insert(words.begin(), CLUSTER_PROGRAM);
-    words.insert(words.end(), {"--nats", server_->url(), "--lease", kLease});
+    words.insert(words.end(), {"--nats", server_->url()});
     std::filesystem::remove(file("tool.out"));
     std::filesystem::remove(file("tool.err"));
     Program program{words, file("tool.out"), file("tool.err")};

@@ -3,6 +3,8 @@
 #include <nats/nats.h>
 #include <random>
 
+#include <sluice/observer.hpp>
+
 #include "cluster_world.hpp"
 #include "kill_count.hpp"
 #include "owners.hpp"
@@ -41,6 +43,10 @@ class Hosts : public ClusterTest {
   bool says(const std::string& host, const std::string& what) const {
     return text_of(file(host + ".err")).find(what) != std::string::npos;
   }
+  // That another host has its partitions: its agent from the bucket, or one of its partitions from its chain of checkpoints.
+  bool has_noticed(const std::string& host) const {
+    return says(host, " belongs to beta now") || says(host, "fenced: ");
+  }
   bool flows(std::uint64_t from) {
     return within(60s, [this, from] { return balances() > from || (fed() && balances() == payments()); });
   }
@@ -74,7 +80,7 @@ TEST_F(Hosts, ThatWereFrozenAndGoOnWriteNothing) {
   const std::uint64_t before = balances();
   ASSERT_TRUE(flows(before + 50));
   host("alpha").signal_all(SIGCONT);
-  ASSERT_TRUE(within(30s, [this] { return says("alpha", " belongs to beta now"); })) << "it has not noticed";
+  ASSERT_TRUE(within(30s, [this] { return has_noticed("alpha"); })) << "it has not noticed";
   end();
 }
 
@@ -89,7 +95,7 @@ TEST_F(Hosts, ThatWereCutOffWriteNothingLater) {
   const std::uint64_t before = balances();
   ASSERT_TRUE(flows(before + 50));
   link("alpha").resume();
-  ASSERT_TRUE(within(30s, [this] { return says("alpha", " belongs to beta now"); })) << "it has not noticed";
+  ASSERT_TRUE(within(30s, [this] { return has_noticed("alpha"); })) << "it has not noticed";
   end();
 }
 
@@ -174,12 +180,68 @@ TEST_F(Hosts, OfAnotherNumberOfPartitionsAreRefused) {
   run_apart([this] {
     detail::Owners owners{{.url = server().url()}, "accounts", detail::Owners::Missing::make, "test"};
     owners.look(0ms);
-    owners.agree_on(5);
+    owners.agree_on({5, 600ms});
     return std::string{};
   });
   Program& alpha = start_host("alpha");
   EXPECT_EQ(alpha.wait(), 1);
   EXPECT_THAT(alpha.err(), HasSubstr("it has 5 partitions, and this program 6"));
+}
+
+TEST_F(Hosts, OfAnotherLeaseAreRefused) {
+  start_host("alpha");
+  ASSERT_TRUE(within(20s, [this] { return says("alpha", "is here"); }));
+  Program other{{ACCOUNTS_PROGRAM, "host", "--name", "beta", "--nats", server().url(), "--data", file("beta"),
+                 "--lease", "20s"},
+                file("beta.out"),
+                file("beta.err")};
+  EXPECT_EQ(other.wait(), 1);
+  EXPECT_THAT(other.err(), HasSubstr("have a lease of 600ms, and this one 20s"));
+}
+
+// What is drained has ended for good, and the chain of its checkpoints would say so for ever.
+TEST_F(Hosts, GoOnWithAPartitionThatSomebodyDrains) {
+  for (const char* name : {"alpha", "beta"})
+    start_host(name);
+  begin(2'500, 500);
+  ASSERT_TRUE(flows(50));
+  for (const char* pipeline : {"accounts-0", "accounts-3"})
+    ask_to_drain(pipeline);
+  ASSERT_TRUE(within(30s, [this] { return says("alpha", "was parked by somebody else"); }));
+  end();
+}
+
+// As after a server that has lost what it had stored: nothing of the partition gets out until it is claimed anew.
+TEST_F(Hosts, StartAPartitionAnewWhoseClaimIsGone) {
+  start_host("alpha");
+  ASSERT_TRUE(within(30s, [this] { return says("alpha", "partition 5 with epoch 1"); }));
+  ASSERT_TRUE(within(30s, [this] {
+    const auto stored = file("alpha") / "accounts" / "alpha" / "partition-5";
+    return std::filesystem::exists(stored) && !std::filesystem::is_empty(stored);
+  }));
+  purge_stream(server().url(), "SLUICE_accounts");
+  EXPECT_TRUE(within(30s, [this] { return says("alpha", "partition 5 with epoch 2"); }));
+  EXPECT_TRUE(within(30s, [this] { return says("alpha", "it begins anew"); }));
+}
+
+TEST_F(Hosts, KeepWhatWasMovedToThem) {
+  for (const char* name : {"alpha", "beta", "gamma"})
+    start_host(name);
+  ASSERT_TRUE(within(60s, [this] {
+    return says("alpha", "with epoch") && says("beta", "with epoch") && says("gamma", "with epoch");
+  }));
+  const std::string before = cluster({"status", "accounts", "--json"});
+  const std::string owned = R"("partition":5,"owner":")";
+  const std::string owner = before.substr(before.find(owned) + owned.size(), 4) == "beta" ? "alpha" : "beta";
+  cluster({"move", "accounts", "5", owner});
+  // Another one goes back, for shares to be even.
+  const auto even = [&] {
+    const std::string status = cluster({"status", "accounts", "--json"});
+    return status.find(R"("partitions":3)") == std::string::npos &&
+           status.find(R"("state":"given")") == std::string::npos;
+  };
+  EXPECT_TRUE(within(60s, even));
+  EXPECT_THAT(cluster({"status", "accounts", "--json"}), HasSubstr(owned + owner));
 }
 
 TEST_F(Hosts, WaitForAServerThatIsAway) {
@@ -214,13 +276,16 @@ TEST_F(Hosts, AreToldWhatIsWrongWithTheirWords) {
     return program.err();
   };
   const std::string url = server().url();
-  EXPECT_THAT(said({"host", "--nats", url, "--name", "a.b"}, 1),
+  EXPECT_THAT(said({"host", "--nats", url, "--name", "a.b"}, 2),
               HasSubstr("cannot be a host of the name 'a.b'"));
-  EXPECT_THAT(said({"host", "--nats", url, "--lease", "soon"}, 1), HasSubstr("cannot use the lease soon"));
-  EXPECT_THAT(said({"host", "--nats", url, "--lease", "1ms"}, 1), HasSubstr("100ms is the shortest"));
-  EXPECT_THAT(said({"host", "--nats", url, "--set", "segment.path=/tmp/x"}, 1), HasSubstr("segment.path"));
-  EXPECT_THAT(said({"host", "--nats", url, "--set", "outside.after=commit"}, 1),
+  EXPECT_THAT(said({"host", "--nats", url, "--lease", "soon"}, 2), HasSubstr("cannot use the lease soon"));
+  EXPECT_THAT(said({"host", "--nats", url, "--lease", "1ms"}, 2), HasSubstr("100ms is the shortest"));
+  EXPECT_THAT(said({"host", "--nats", url, "--set", "segment.path=/tmp/x"}, 2), HasSubstr("segment.path"));
+  EXPECT_THAT(said({"host", "--nats", url, "--set", "outside.after=commit"}, 2),
               HasSubstr("a cluster sets it itself"));
+  for (const char* key : {"checkpoint.path=/tmp/x", "checkpoint.keep=3", "host.death=drain"})
+    EXPECT_THAT(said({"host", "--nats", url, "--set", key}, 2), HasSubstr("a cluster sets it itself")) << key;
+  EXPECT_THAT(said({"host", "--nats", url, "--data", "/dev/null/x"}, 2), HasSubstr("--data"));
   EXPECT_THAT(said({"hots"}, 2), HasSubstr("there is no command \"hots\""));
   EXPECT_THAT(said({"host", "--nat", url}, 2), HasSubstr("there is no option --nat; did you mean --nats?"));
   EXPECT_THAT(cluster({"status", "nobody"}, 1), HasSubstr("cannot find the cluster nobody"));

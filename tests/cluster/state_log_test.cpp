@@ -129,6 +129,32 @@ TEST_F(StateLogs, KeepNothingThatIsBeforeTheLastWholeBase) {
   EXPECT_EQ(beside.fetch(fetched()), (FetchedState{1, 10}));
 }
 
+// A base that was given up is not what a successor goes on with: what is before it stays until another one is whole.
+TEST_F(StateLogs, KeepWhatIsWholeWhileBasesAreGivenUp) {
+  StateLog log = claimed(1);
+  const auto base = file("12.base", 100);
+  const auto delta = file("13.delta", 50);
+  log.append(base);
+  log.append(delta);
+  // Each becomes shorter while it is stored.
+  for (const char* end : {"14.base", "15.base"}) {
+    const auto large = file(end, std::size_t{40} << 20);
+    const std::uint64_t before = log.status()->sequence;
+    std::thread cut{[&] {
+      const NatsClient looker{options().server, "looker", true};
+      while (state_log_status(looker, "test", 3)->sequence < before + 2)
+        std::this_thread::yield();
+      std::filesystem::resize_file(large, 10);
+    }};
+    EXPECT_THAT(error_of([&] { log.append(large); }), HasSubstr("it is shorter than it was"));
+    cut.join();
+  }
+  StateLog other = claimed(2, "b");
+  EXPECT_EQ(other.fetch(fetched()), (FetchedState{2, 150}));
+  expect_fetched(base);
+  expect_fetched(delta);
+}
+
 TEST_F(StateLogs, SayWhatIsStoredLast) {
   StateLog log{options()};
   EXPECT_FALSE(log.status());

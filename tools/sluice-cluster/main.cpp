@@ -30,7 +30,6 @@ constexpr auto kLook = 50ms;
 struct Options {
   std::string cluster;
   NatsServer server;
-  std::string lease = "1500ms";
   std::string patience = "60s";
   bool as_json = false;
   unsigned partition = 0;
@@ -49,11 +48,10 @@ class Watched {
   explicit Watched(const Options& options)
       : options_{options},
         owners_{options.server, options.cluster, detail::Owners::Missing::refuse, "sluice cluster"},
-        members_{duration(options.lease)} {
-    members_.looked_away(Clock::now());
+        shape_{shape_of(owners_, options.cluster)},
+        members_{shape_.lease} {
     look(0ms);
-    if (!owners_.view().shape)
-      throw Error{{"look at the cluster", options.cluster, "no host has ever joined it", "start one"}};
+    members_.looked_away(Clock::now());
   }
 
   void look(std::chrono::milliseconds limit) {
@@ -81,20 +79,29 @@ class Watched {
 
   detail::Owners& owners() noexcept { return owners_; }
   detail::Hosts living() const { return members_.living(Clock::now()); }
-  unsigned partitions() const { return *owners_.view().shape; }
+  unsigned partitions() const { return shape_.partitions; }
 
  private:
+  static detail::ClusterShape shape_of(detail::Owners& owners, const std::string& cluster) {
+    if (const auto shape = owners.look(0ms).shape) return *shape;
+    throw Error{{"look at the cluster", cluster, "no host has ever joined it", "start one"}};
+  }
+
   const Options& options_;
   detail::Owners owners_;
+  detail::ClusterShape shape_;
   detail::Members members_;
 };
 
-void require_living(const Watched& watched, const std::string& host) {
-  if (watched.living().contains(host)) return;
+void require_staying(const Watched& watched, const std::string& host) {
+  const detail::Hosts living = watched.living();
+  const auto found = living.find(host);
+  if (found != living.end() && !found->second) return;
   std::string others;
-  for (const auto& [other, leaving] : watched.living())
-    others += (others.empty() ? "" : ", ") + other;
-  throw Error{{"find the host", host, "it is not in the cluster",
+  for (const auto& [other, leaving] : living) {
+    if (!leaving) others += (others.empty() ? "" : ", ") + other;
+  }
+  throw Error{{"find the host", host, found == living.end() ? "it is not in the cluster" : "it is leaving",
                others.empty() ? "no host is" : "there are " + others}};
 }
 
@@ -108,9 +115,14 @@ void show_status(const Options& options) {
   status.living = watched.living();
   status.entries = watched.owners().view().entries(status.partitions);
   const detail::NatsClient client{options.server, "sluice cluster", true};
-  detail::prepare_state_stream(client, options.cluster);
-  for (unsigned number = 0; number < status.partitions; ++number) {
-    if (const auto log = detail::state_log_status(client, options.cluster, number)) status.logs[number] = *log;
+  try {
+    detail::prepare_state_stream(client, options.cluster, detail::MissingStream::refuse);
+    for (unsigned number = 0; number < status.partitions; ++number) {
+      if (const auto log = detail::state_log_status(client, options.cluster, number))
+        status.logs[number] = *log;
+    }
+  } catch (const Error& error) {
+    std::fprintf(stderr, "sluice cluster: %s\n", printable(error.what()).c_str());
   }
   status.now_ns = std::chrono::duration_cast<std::chrono::nanoseconds>(
                       std::chrono::system_clock::now().time_since_epoch())
@@ -124,23 +136,33 @@ void move(const Options& options) {
     throw Error{{"move the partition", std::to_string(options.partition),
                  fmt::format("the cluster has {}", watched.partitions()), ""}};
   watched.look_for_a_lease();
-  require_living(watched, options.host);
+  require_staying(watched, options.host);
   const auto start = Clock::now();
   detail::PartitionEntry entry = watched.owners().view().entry(options.partition);
   if (entry.state == State::finished)
     throw Error{{"move the partition", std::to_string(options.partition), "it is finished", ""}};
   const std::uint64_t epoch = entry.epoch;
-  if (entry.owner != options.host) {
-    entry.wanted = options.host;
-    if (!watched.owners().change(options.partition, entry))
-      throw Error{{"move the partition", std::to_string(options.partition), "its owner changed just now",
-                   "try again"}};
+  const bool moves = entry.owner != options.host;
+  const std::string wanted = entry.wanted;
+  entry.wanted = options.host;
+  if (!watched.owners().change(options.partition, entry))
+    throw Error{
+        {"move the partition", std::to_string(options.partition), "its owner changed just now", "try again"}};
+  try {
     watched.wait_until(
         [&] {
           const detail::PartitionEntry now = watched.owners().view().entry(options.partition);
-          return now.state == State::owned && now.owner == options.host && now.epoch > epoch;
+          return now.state == State::owned && now.owner == options.host && (!moves || now.epoch > epoch);
         },
         fmt::format("{} has the partition {}", options.host, options.partition));
+  } catch (const Error&) {
+    // It would be moved at any time later.
+    entry = watched.owners().view().entry(options.partition);
+    if (entry.owner != options.host && entry.wanted == options.host) {
+      entry.wanted = wanted;
+      watched.owners().change(options.partition, entry);
+    }
+    throw;
   }
   std::printf("partition %u is owned by %s, after %.1f s\n", options.partition, options.host.c_str(),
               std::chrono::duration<double>(Clock::now() - start).count());
@@ -149,7 +171,7 @@ void move(const Options& options) {
 void drain(const Options& options) {
   Watched watched{options};
   watched.look_for_a_lease();
-  require_living(watched, options.host);
+  require_staying(watched, options.host);
   watched.owners().ask_to_leave(options.host);
   watched.wait_until([&] { return !watched.owners().view().beats.contains(options.host); },
                      "the host " + options.host + " has left");
@@ -163,7 +185,6 @@ void add_server(CLI::App& command, Options& options) {
       ->type_name("FILE");
   command.add_option("--nats-ca", options.server.ca_file, "Certificates to trust; makes it TLS")
       ->type_name("FILE");
-  command.add_option("--lease", options.lease, "As its hosts have it (1500ms)")->type_name("TIME");
 }
 
 int run(int argc, char** argv) {

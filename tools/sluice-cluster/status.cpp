@@ -31,7 +31,7 @@ unsigned owned_by(const ClusterStatus& status, const std::string& host) {
 // What a person looks for: an owner that does not live is none.
 std::string state_of(const ClusterStatus& status, const PartitionEntry& entry) {
   if (entry.state == State::owned && !status.living.contains(entry.owner)) return "orphaned";
-  if (entry.state == State::owned && !entry.wanted.empty()) return "moving";
+  if (entry.state == State::owned && !entry.wanted.empty() && entry.wanted != entry.owner) return "moving";
   return std::string{name_of(entry.state)};
 }
 

@@ -171,7 +171,8 @@ void Master::answer_observers() {
     case Ask::park:
       return wiring_.segment().named() || checkpoints_.wanted() ? park() : drain();
     case Ask::drain:
-      return drain();
+      // What is drained has ended for good, and its checkpoints are gone on with elsewhere, where nobody asked for that.
+      return wiring_.shipper() ? park() : drain();
   }
 }
 
