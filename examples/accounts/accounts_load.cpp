@@ -160,7 +160,7 @@ void collect(const Options& options) {
   std::ofstream file{options.out};
   for (std::uint64_t number = 0; number < options.count; ++number) {
     natsMsg* taken = nullptr;
-    must(natsSubscription_NextMsg(&taken, made, options.patience * 1000),
+    must(natsSubscription_NextMsg(&taken, made, std::int64_t{options.patience} * 1000),
          fmt::format("after {} of {} balances", number, options.count));
     const std::unique_ptr<natsMsg, Destroy<natsMsg_Destroy>> message{taken};
     const std::string text{natsMsg_GetData(taken), static_cast<std::size_t>(natsMsg_GetDataLength(taken))};
