@@ -73,6 +73,7 @@ class Program {
   Program(const Program&) = delete;
   Program& operator=(const Program&) = delete;
 
+  pid_t pid() const noexcept { return pid_; }
   void signal(int number) const { ::kill(pid_, number); }
   void signal_all(int number) const { ::kill(-pid_, number); }
   void kill() {
