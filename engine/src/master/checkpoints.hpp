@@ -88,7 +88,7 @@ class Checkpoints {
   pid_t pid_ = 0;
   Descriptor line_;
   std::chrono::nanoseconds next_look_{std::chrono::nanoseconds::max()};
-  std::chrono::nanoseconds due_{0};  // The next checkpoint.
+  std::chrono::nanoseconds due_{0};         // The next checkpoint.
   std::chrono::nanoseconds not_before_{0};  // After one that has failed.
   std::chrono::nanoseconds asked_{0};
   std::size_t ends_ = 0;  // That the last one knows of.
