@@ -36,8 +36,8 @@ inline void add_standard_options(CLI::App& app, StandardOptions& options) {
     }
   };
   app.add_option_function<std::string>("--chaos", read_chaos,
-                                       "Hurt the pipeline while it runs, by what TEXT names; without\n"
-                                       "TEXT: \"kill=5/s stall=0.2/s stop=0.2/s\", random seed=N")
+                                       "Hurt the pipeline while it runs; without TEXT by\n"
+                                       "\"kill=5/s stall=0.2/s stop=0.2/s\", random seed=N")
       ->type_name("TEXT")
       ->expected(0, 1)
       ->group(group);
