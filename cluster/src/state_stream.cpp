@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "state_stream.hpp"
 
+#include <chrono>
+#include <thread>
+
 #include <fmt/format.h>
 
 #include <sluice/error.hpp>
@@ -45,6 +48,8 @@ std::string state_subject(const std::string& cluster, unsigned partition) {
 }
 
 void prepare_state_stream(const NatsClient& client, const std::string& cluster, MissingStream missing) {
+  constexpr int kLooks = 25;
+  constexpr std::chrono::milliseconds kBetweenLooks{20};
   const std::string name = state_stream(cluster);
   const std::string subjects = fmt::format("sluice.{}.state.*", cluster);
   const char* subject = subjects.c_str();
@@ -65,9 +70,17 @@ void prepare_state_stream(const NatsClient& client, const std::string& cluster, 
          "look whether the server has lost what it had stored; a claim makes the stream, and begins anew"}};
   }
   if (status == NATS_NOT_FOUND) status = js_AddStream(&made, client.jetstream(), &config, nullptr, &code);
-  // Somebody else was first.
-  if (status != NATS_OK && static_cast<int>(code) == JSStreamNameExistErr)
-    status = js_GetStreamInfo(&made, client.jetstream(), name.c_str(), nullptr, &code);
+  // Somebody else is first; while the server makes it, its subjects are taken before its name is known.
+  const auto is_taken = [&code] {
+    return static_cast<int>(code) == JSStreamNameExistErr ||
+           static_cast<int>(code) == JSStreamSubjectOverlapErr;
+  };
+  for (int look = 0; status != NATS_OK && is_taken() && look < kLooks; ++look) {
+    std::this_thread::sleep_for(kBetweenLooks);
+    auto found = kNoCode;
+    if (js_GetStreamInfo(&made, client.jetstream(), name.c_str(), nullptr, &found) == NATS_OK)
+      status = NATS_OK;
+  }
   if (status != NATS_OK) client.fail("make", "the stream " + name, status, code);
   const JsStreamInfoPtr info{made};
   if (const std::string why = harm_of(*info->Config, subjects); !why.empty()) {
