@@ -122,6 +122,7 @@ void Agent::connect(Time now) {
 
 void Agent::look(Time now) {
   const OwnersView& view = owners_->look(kLook);
+  if (view.unreadable != unreadable_) say(unreadable_ = view.unreadable);
   for (const auto& [host, beat] : members_.known()) {
     if (!view.beats.contains(host)) members_.gone(host);
   }

@@ -84,7 +84,8 @@ class Agent {
   std::unique_ptr<Owners> owners_;
   Time next_beat_{};
   Time last_turn_{};
-  std::string away_;  // What was said of the server last.
+  std::string away_;        // What was said of the server last.
+  std::string unreadable_;  // And of what is in the bucket.
   std::map<unsigned, Child> children_;
   std::map<unsigned, Pause> pauses_;
   std::map<unsigned, std::uint64_t> least_epochs_;

@@ -8,7 +8,6 @@
 #include <fmt/format.h>
 
 #include <sluice/error.hpp>
-#include <sluice/printable.hpp>
 #include <sluice/units.hpp>
 
 namespace sluice::detail {
@@ -127,25 +126,28 @@ void Owners::take(kvEntry* entry) {
 
 void Owners::take_value(const std::string& key, const std::string& value, std::uint64_t revision) {
   const std::string_view name = key;
-  const auto not_ours = [&] {
-    return Error{{"read", fmt::format("{} in the bucket {}", printable(key), bucket_),
-                  fmt::format("'{}' is nothing that this version knows", printable(value)),
-                  "run one version of Sluice on all hosts, or another cluster name"}};
+  // One that somebody else has written must not end every host: what stood there before holds.
+  const auto pass_over = [&] {
+    view_.unreadable = fmt::format(
+        "{} in the bucket {} is passed over: '{}' is nothing that this version knows; "
+        "remove it (nats kv del)",
+        key, bucket_, value);
   };
   if (name == kShape) {
-    view_.shape = parse_shape(value);
-    if (!view_.shape) throw not_ours();
+    const auto shape = parse_shape(value);
+    if (!shape) return pass_over();
+    view_.shape = shape;
   } else if (name.starts_with(kPartition)) {
     const auto number = parse_number(name.substr(kPartition.size()));
     auto entry = parse_partition_entry(value);
-    if (!number || !entry) throw not_ours();
+    if (!number || !entry) return pass_over();
     entry->revision = revision;
     // Not what was written before a change of ours, which the watcher brings later than its answer.
     PartitionEntry& known = view_.partitions[*number];
     if (known.revision < revision) known = *entry;
   } else if (name.starts_with(kHost)) {
     const auto beat = parse_host_beat(value);
-    if (!beat) throw not_ours();
+    if (!beat) return pass_over();
     view_.beats[key.substr(kHost.size())] = *beat;
   } else if (name.starts_with(kLeave)) {
     view_.asked_to_leave.insert(key.substr(kLeave.size()));

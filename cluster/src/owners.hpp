@@ -43,6 +43,7 @@ struct OwnersView {
   std::map<unsigned, PartitionEntry> partitions{};
   std::map<std::string, HostBeat> beats{};
   std::set<std::string> asked_to_leave{};
+  std::string unreadable{};  // What was passed over last, and why; empty: nothing.
 
   // One that is not there is unowned.
   PartitionEntry entry(unsigned number) const;

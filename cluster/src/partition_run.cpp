@@ -137,10 +137,6 @@ PartitionEnd run_partition(const Cluster& cluster, const PartitionOptions& optio
       return PartitionEnd::finished;
     case End::parked:
       return PartitionEnd::parked;
-    case End::drained:
-      std::fprintf(stderr, "partition %u was drained by somebody: its sources have more, and it goes on\n",
-                   options.partition.number);
-      return PartitionEnd::failed;
     default:
       return PartitionEnd::failed;
   }

@@ -235,6 +235,17 @@ TEST_F(Hosts, StartAPartitionAnewWhoseClaimIsGone) {
   EXPECT_TRUE(within(30s, [this] { return says("alpha", "it begins anew"); }));
 }
 
+TEST_F(Hosts, PassOverWhatTheyCannotRead) {
+  start_host("alpha");
+  ASSERT_TRUE(within(30s, [this] { return says("alpha", "partition 5 with epoch 1"); }));
+  for (const char* key : {"host.zeta", "partition.3", "partition.x", "shape"})
+    send_messages(server().url(), std::string{"$KV.SLUICE_accounts_OWNERS."} + key, {"rubbish"});
+  EXPECT_TRUE(within(30s, [this] { return says("alpha", "is passed over: 'rubbish'"); }));
+  // It lives, and leaves as ever; the entry that it cannot read it cannot write.
+  host("alpha").signal(SIGTERM);
+  EXPECT_TRUE(within(30s, [this] { return says("alpha", "partition 5 is parked"); }));
+}
+
 TEST_F(Hosts, KeepWhatWasMovedToThem) {
   for (const char* name : {"alpha", "beta", "gamma"})
     start_host(name);

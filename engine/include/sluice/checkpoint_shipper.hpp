@@ -22,6 +22,9 @@ struct ShippedCheckpoint {
 // waited for it (outside.after=checkpoint) goes out. When it throws a std::exception, the checkpoint has failed, the log has
 // the words, and the next one is a base. It is given ten minutes. A process that dies in the midst of a call, or is
 // replaced, begins anew: with what was captured before Engine::start(), and a base.
+//
+// What was drained has ended for good, and would tell so wherever it is gone on with: an operator's ask_to_drain() parks a
+// pipeline whose checkpoints are shipped.
 using CheckpointShipper = std::function<void(const ShippedCheckpoint&)>;
 
 }  // namespace sluice
