@@ -20,9 +20,11 @@ namespace {
   std::signal(SIGINT, SIG_IGN);
   std::signal(SIGTERM, SIG_DFL);
   std::signal(SIGHUP, SIG_IGN);
-  sigset_t none;
-  ::sigemptyset(&none);
-  ::sigprocmask(SIG_SETMASK, &none, nullptr);
+  // Who is asked to park before it listens is not killed by that: it waits until then.
+  sigset_t park;
+  ::sigemptyset(&park);
+  ::sigaddset(&park, SIGTERM);
+  ::sigprocmask(SIG_SETMASK, &park, nullptr);
   ::execv("/proc/self/exe", words);
   ::_exit(static_cast<int>(PartitionEnd::failed));
 }

@@ -66,6 +66,12 @@ StateLogOptions log_of(const PartitionOptions& options) {
           .host = options.host};
 }
 
+// Blocked by the agent that starts it, until the pipeline listens.
+bool is_asked_to_park() {
+  sigset_t pending;
+  return ::sigpending(&pending) == 0 && ::sigismember(&pending, SIGTERM) == 1;
+}
+
 // Whoever has nothing to say any more ends with all its processes: the agent knows whether it is to be started again.
 CheckpointShipper fatal_when_fenced(CheckpointShipper ship) {
   return [ship = std::move(ship), host = ::getpid()](const ShippedCheckpoint& checkpoint) {
@@ -127,6 +133,7 @@ PartitionEnd run_partition(const Cluster& cluster, const PartitionOptions& optio
     }
   });
   if (taken != PartitionEnd::finished) return taken;
+  if (is_asked_to_park()) return PartitionEnd::parked;
   Engine engine{pipeline, settings};
   engine.ship_checkpoints(fatal_when_fenced(state_log_shipper(log, options.epoch)));
   StandardOptions quiet = options.standard;

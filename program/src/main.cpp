@@ -37,7 +37,8 @@ void count_interrupt(int signal) {
 }
 
 // Counts the signals that ask for an end from here on, and gives the host's handlers back at the end: Ctrl-C
-// must not be deaf then. One that is ignored stays so: nohup and a shell's background mean it.
+// must not be deaf then. One that is ignored stays so: nohup and a shell's background mean it. One that was blocked
+// is not any more, so that who starts this process may ask it for its end before it counts.
 class Interrupts {
  public:
   Interrupts() {
@@ -47,8 +48,14 @@ class Interrupts {
       before_[i] = std::signal(kSignals[i], count_interrupt);
       if (before_[i] == SIG_IGN) std::signal(kSignals[i], SIG_IGN);
     }
+    sigset_t counted;
+    ::sigemptyset(&counted);
+    for (const int signal : kSignals)
+      ::sigaddset(&counted, signal);
+    ::pthread_sigmask(SIG_UNBLOCK, &counted, &blocked_before_);
   }
   ~Interrupts() {
+    ::pthread_sigmask(SIG_SETMASK, &blocked_before_, nullptr);
     for (std::size_t i = 0; i < kSignals.size(); ++i)
       std::signal(kSignals[i], before_[i]);
   }
@@ -58,6 +65,7 @@ class Interrupts {
  private:
   static constexpr std::array<int, 3> kSignals{SIGINT, SIGTERM, SIGHUP};
   std::array<void (*)(int), kSignals.size()> before_{};
+  sigset_t blocked_before_{};
 };
 
 // A program that only runs its pipeline neither pushes nor pulls: the pipeline would never end.

@@ -246,6 +246,17 @@ TEST_F(Hosts, PassOverWhatTheyCannotRead) {
   EXPECT_TRUE(within(30s, [this] { return says("alpha", "partition 5 is parked"); }));
 }
 
+TEST_F(Hosts, ParkWhatHasHardlyBegun) {
+  for (int time = 0; time < 3; ++time) {
+    const std::string name = "alpha" + std::to_string(time);
+    start_host(name);
+    ASSERT_TRUE(within(30s, [&] { return says(name, "partition 5 with epoch"); }));
+    host(name).signal(SIGTERM);
+    EXPECT_EQ(host(name).wait(), 0);
+    EXPECT_THAT(text_of(file(name + ".err")), Not(HasSubstr("without being parked")));
+  }
+}
+
 TEST_F(Hosts, KeepWhatWasMovedToThem) {
   for (const char* name : {"alpha", "beta", "gamma"})
     start_host(name);
@@ -312,6 +323,8 @@ TEST_F(Hosts, AreToldWhatIsWrongWithTheirWords) {
   EXPECT_THAT(said({"host", "--nat", url}, 2), HasSubstr("there is no option --nat; did you mean --nats?"));
   EXPECT_THAT(cluster({"status", "nobody"}, 1), HasSubstr("cannot find the cluster nobody"));
   EXPECT_THAT(cluster({"status"}, 2), HasSubstr("CLUSTER is required"));
+  EXPECT_THAT(cluster({"status", "no/body"}, 2), HasSubstr("that is no name of one"));
+  EXPECT_THAT(cluster({"drain", "nobody", "alpha", "--patience", "soon"}, 2), HasSubstr("the time soon"));
 }
 
 }  // namespace

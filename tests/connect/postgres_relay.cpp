@@ -12,6 +12,7 @@
 #include <poll.h>
 #include <random>
 #include <stdexcept>
+#include <string>
 #include <string_view>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -35,6 +36,7 @@ sockaddr_in loopback(int port) {
 struct Pair {
   int client;  // -1 once it is cut off: what the server still says is dropped.
   int server;
+  std::string held = {};
 };
 
 class Relay {
@@ -49,7 +51,9 @@ class Relay {
         wanted.push_back({pair.client, POLLIN, 0});
         wanted.push_back({pair.server, POLLIN, 0});
       }
-      if (::poll(wanted.data(), wanted.size(), -1) < 0) continue;
+      constexpr int kLookMs = 10;
+      if (::poll(wanted.data(), wanted.size(), holds_ ? kLookMs : -1) < 0) continue;
+      if (holds_ && ::access(options_.release.c_str(), F_OK) == 0) release();
       // From the last one on, since a pair that ends is erased.
       for (std::size_t i = pairs_.size(); i-- > 0;) {
         const bool alive = (wanted[1 + 2 * i].revents == 0 || from_client(pairs_[i])) &&
@@ -77,11 +81,34 @@ class Relay {
     }
   }
 
+  void release() {
+    for (Pair& pair : pairs_) {
+      if (pair.held.empty()) continue;
+      std::ignore = send_all(pair.server, std::exchange(pair.held, {}));
+      if (pair.client < 0) ::shutdown(pair.server, SHUT_WR);
+    }
+    holds_ = false;
+  }
+
   // Both say whether the connection goes on.
   bool from_client(Pair& pair) {
     const ssize_t got = ::recv(pair.client, buffer_.data(), buffer_.size(), 0);
-    if (got <= 0) return false;
+    if (got <= 0) {
+      if (pair.held.empty()) return false;
+      ::close(std::exchange(pair.client, -1));
+      return true;
+    }
     const std::string_view text{buffer_.data(), static_cast<std::size_t>(got)};
+    if (!held_ && !options_.hold.empty() && text.find(options_.hold) != std::string_view::npos) {
+      held_ = holds_ = true;
+      log("held\n");
+      pair.held = text;
+      return true;
+    }
+    if (!pair.held.empty()) {
+      pair.held += text;
+      return true;
+    }
     const bool commits =
         text.find("COMMIT") != std::string_view::npos || text.find("sluice_commit") != std::string_view::npos;
     if (!commits || options_.cut_one_of == 0 || cuts_ >= options_.most_cuts ||
@@ -131,6 +158,8 @@ class Relay {
   RelayOptions options_;
   std::mt19937 random_;
   unsigned cuts_ = 0;
+  bool held_ = false;   // Once.
+  bool holds_ = false;  // Now.
   std::vector<Pair> pairs_;
   std::array<char, 65536> buffer_{};
 };

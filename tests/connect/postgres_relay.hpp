@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A relay between a client and a server of PostgreSQL, in a process of its own: it can cut connections within a COMMIT, and
-// change what the server says of itself.
+// A relay between a client and a server of PostgreSQL, in a process of its own: it can cut connections within a COMMIT, hold
+// a request back, and change what the server says of itself.
 #pragma once
 
 #include <string>
@@ -13,11 +13,14 @@ struct RelayOptions {
   // midst. 0: none.
   unsigned cut_one_of = 0;
   unsigned most_cuts = 0;
-  std::string log = {};  // A line for each cut.
+  std::string log = {};  // A line for each cut, and for what is held.
   unsigned seed = 0;
   // In what the server sends; of the same length.
   std::string replace = {};
   std::string by = {};
+  // The first request with this in it arrives only once there is the file `release`, also if the client is gone by then.
+  std::string hold = {};
+  std::string release = {};
 };
 
 class PostgresRelay {

@@ -1,7 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // PostgresStore by itself: who may write, what a claim waits for, and what the server's codes mean.
+#include <csignal>
+#include <fstream>
+#include <sys/wait.h>
 #include <thread>
+#include <unistd.h>
 
+#include "postgres_relay.hpp"
 #include "postgres_world.hpp"
 #include "sqlstate.hpp"
 
@@ -46,6 +51,34 @@ TEST_F(PostgresOwner, IsRefusedOnceAnotherHasClaimed) {
                     HasSubstr("PostgresOptions::name")));
   pay(other, other.prepare(kPay), owner(), claim.epoch, 3);
   EXPECT_EQ(payments(), "1|1|1\n3|1|1\n");
+}
+
+// It was killed when it had sent its claim, and the server comes to that only now.
+TEST_F(PostgresOwner, IsNotTakenOverByADeadProcessWhoseClaimArrivesLate) {
+  const std::string log = file("relay.log");
+  const std::string release = file("release");
+  const PostgresRelay relay{server().port(), {.log = log, .hold = ".claim($1", .release = release}};
+  const pid_t dead = ::fork();
+  if (dead == 0) {
+    PostgresOptions late = database();
+    late.url = relay.url();
+    std::ignore = PostgresStore{late}.claim(owner());
+    ::_exit(0);
+  }
+  ASSERT_TRUE(eventually([&] { return std::filesystem::exists(log); }));
+  ::kill(dead, SIGKILL);
+  ::waitpid(dead, nullptr, 0);
+  PostgresStore successor{database()};
+  const std::uint64_t epoch = successor.claim(owner()).epoch;
+  const Statement statement = successor.prepare(kPay);
+  std::ofstream{release};
+  EXPECT_TRUE(eventually([&] {
+    return server().query(
+               "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'book/0 of payments'") ==
+           "1\n";
+  })) << "the dead one's session has ended";
+  pay(successor, statement, owner(), epoch, 1);
+  EXPECT_EQ(payments(), "1|1|1\n");
 }
 
 TEST_F(PostgresOwner, OfAnEarlierRunThatHasWrittenDoesNotTakeOverInTurn) {

@@ -314,10 +314,11 @@ class HostAllAtOnce : public AllAtOnce {
     counted.pull();
     passed.pull();
     while (in.position() < end) {
-      if (in.push({in.position(), 0}) != sluice::PushResult::accepted)
+      const sluice::PushResult result = in.try_push({in.position(), 0});
+      if (result != sluice::PushResult::accepted && result != sluice::PushResult::full)
         throw std::runtime_error{"not accepted"};
-      // Before a lane of an outlet is full and nobody empties it.
-      if (in.position() % 32 == 0) {
+      // What earlier lives have left in the lanes may fill the outlets at any time, and nobody else empties them.
+      if (result == sluice::PushResult::full || in.position() % 32 == 0) {
         counted.pull();
         passed.pull();
       }

@@ -43,6 +43,13 @@ TEST(Recoverable, BeginsWithItsInitialValueOnce) {
   EXPECT_EQ(*Recoverable<int>(second.area, "value", 7), 8);
 }
 
+TEST(Recoverable, MayBeLargerThanAStack) {
+  Region region;
+  Incarnation now{region};
+  using Large = std::array<std::byte, std::size_t{64} << 20>;
+  EXPECT_THAT(error_of([&] { Recoverable<Large>(now.area, "large"); }), HasSubstr("it takes 64MiB"));
+}
+
 TEST(Recoverable, IsRolledBackMemberByMember) {
   Region region;
   Incarnation now{region};

@@ -187,6 +187,18 @@ void add_server(CLI::App& command, Options& options) {
       ->type_name("FILE");
 }
 
+void check(const Options& options) {
+  if (!detail::is_cluster_name(options.cluster))
+    throw Error{{"look at the cluster", "'" + options.cluster + "'", "that is no name of one",
+                 "up to 32 letters, digits, '-' and '_'"}};
+  static_cast<void>(duration(options.patience));
+}
+
+int tell(const std::exception& error, int status) {
+  std::fprintf(stderr, "sluice cluster: %s\n", printable(error.what()).c_str());
+  return status;
+}
+
 int run(int argc, char** argv) {
   CLI::App program{"What a cluster of Sluice looks like, and what it should do.", "sluice cluster"};
   program.require_subcommand(1);
@@ -215,9 +227,11 @@ int run(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     return flushed(end_of_parse(program, error));
   }
-  if (!detail::is_cluster_name(options.cluster))
-    throw Error{{"look at the cluster", "'" + options.cluster + "'", "that is no name of one",
-                 "up to 32 letters, digits, '-' and '_'"}};
+  try {
+    check(options);
+  } catch (const Error& error) {
+    return tell(error, kExitUsage);
+  }
   if (status->parsed()) show_status(options);
   if (moves->parsed()) move(options);
   if (drains->parsed()) drain(options);
@@ -231,7 +245,6 @@ int main(int argc, char** argv) {
   try {
     return sluice::command::run(argc, argv);
   } catch (const std::exception& error) {
-    std::fprintf(stderr, "sluice cluster: %s\n", sluice::printable(error.what()).c_str());
-    return sluice::kExitFailed;
+    return sluice::command::tell(error, sluice::kExitFailed);
   }
 }

@@ -231,15 +231,24 @@ SinkClaim PostgresStore::claim(const SinkOwner& owner) {
   PgConnection& to = *parts.connection;
   const std::string replica = std::to_string(owner.replica);
   constexpr std::uint64_t kLanes = (std::uint64_t{1} << EventId::kLaneBits) - 1;
-  to.queue(kPgBeginText);
   const std::string first = bigint_text(owner.origin);
   const std::string last = bigint_text(owner.origin | kLanes);
-  to.queue(claim_statement(parts.schema), {owner.name, owner.stage, replica, std::to_string(owner.replicas),
-                                           std::to_string(EventId{owner.origin, 0}.run()), first, last});
-  to.queue(watermarks_statement(parts.schema), {owner.name, owner.stage, replica, first, last});
-  to.queue("COMMIT");
   std::vector<PgResult> answers;
-  parts.finish(until, "claim", &answers);
+  do {
+    // What a predecessor sent before it died may arrive at any time: it has seen an earlier epoch, and changes nothing.
+    answers.clear();
+    to.queue(epoch_statement(parts.schema), {owner.name, owner.stage, replica});
+    parts.finish(until, "claim", &answers);
+    const std::string seen = bigint_text(number_in(answers[0].get(), 0, 0));
+    answers.clear();
+    to.queue(kPgBeginText);
+    to.queue(claim_statement(parts.schema),
+             {owner.name, owner.stage, replica, std::to_string(owner.replicas),
+              std::to_string(EventId{owner.origin, 0}.run()), first, last, seen});
+    to.queue(watermarks_statement(parts.schema), {owner.name, owner.stage, replica, first, last});
+    to.queue("COMMIT");
+    parts.finish(until, "claim", &answers);
+  } while (PQgetisnull(answers[1].get(), 0, 0) == 1);
   SinkClaim claim{.epoch = number_in(answers[1].get(), 0, 0), .watermarks = {}};
   const PGresult* marks = answers[2].get();
   for (int row = 0; row < PQntuples(marks); ++row)

@@ -61,16 +61,21 @@ BEGIN
 END
 $advance$)";
   constexpr const char* kClaim = R"(CREATE OR REPLACE FUNCTION {0}.claim(
-  of_name text, of_stage text, of_replica integer, of_replicas integer, of_run bigint, first bigint, last bigint)
+  of_name text, of_stage text, of_replica integer, of_replicas integer, of_run bigint, first bigint, last bigint,
+  seen bigint)
 RETURNS bigint LANGUAGE plpgsql AS $claim$
 DECLARE
+  epoch_now bigint;
   run_now bigint;
   new_epoch bigint;
 BEGIN
   INSERT INTO {0}.owner (name, stage, replica, epoch, run) VALUES (of_name, of_stage, of_replica, 0, of_run)
     ON CONFLICT (name, stage, replica) DO NOTHING;
-  SELECT o.run INTO run_now FROM {0}.owner o
+  SELECT o.epoch, o.run INTO epoch_now, run_now FROM {0}.owner o
     WHERE o.name = of_name AND o.stage = of_stage AND o.replica = of_replica FOR UPDATE;
+  IF epoch_now <> seen THEN
+    RETURN NULL;
+  END IF;
   IF run_now <> of_run AND EXISTS (SELECT FROM {0}.watermark w WHERE w.name = of_name AND w.stage = of_stage
       AND w.replica = of_replica AND w.origin BETWEEN first AND last) THEN
     RAISE EXCEPTION USING ERRCODE = '{1}', MESSAGE = format(
@@ -91,7 +96,7 @@ $claim$)";
 }
 
 std::string claim_signature(const std::string& schema) {
-  return fmt::format("{}.claim(text, text, integer, integer, bigint, bigint, bigint)", schema);
+  return fmt::format("{}.claim(text, text, integer, integer, bigint, bigint, bigint, bigint)", schema);
 }
 
 std::string advance_statement(const std::string& schema) {
@@ -99,7 +104,13 @@ std::string advance_statement(const std::string& schema) {
 }
 
 std::string claim_statement(const std::string& schema) {
-  return fmt::format("SELECT {}.claim($1, $2, $3, $4, $5, $6, $7)", schema);
+  return fmt::format("SELECT {}.claim($1, $2, $3, $4, $5, $6, $7, $8)", schema);
+}
+
+std::string epoch_statement(const std::string& schema) {
+  return fmt::format(
+      "SELECT coalesce((SELECT epoch FROM {}.owner WHERE name = $1 AND stage = $2 AND replica = $3), 0)",
+      schema);
 }
 
 std::string watermarks_statement(const std::string& schema) {

@@ -28,9 +28,11 @@ std::string claim_signature(const std::string& schema);
 
 // $1 name, $2 stage, $3 replica, $4 epoch, $5 origins, $6 ends.
 std::string advance_statement(const std::string& schema);
-// $1 name, $2 stage, $3 replica, $4 replicas, $5 run, $6 first and $7 last of its origins; returns the new epoch. Waits for a
-// transaction of the owner that is under way. Raises the epochs of replicas from $4 on too, which a smaller stage does not
-// have.
+// $1 name, $2 stage, $3 replica; returns the epoch, 0 when nobody has claimed yet.
+std::string epoch_statement(const std::string& schema);
+// $1 name, $2 stage, $3 replica, $4 replicas, $5 run, $6 first and $7 last of its origins, $8 the epoch that was seen; returns
+// the new epoch, or nothing when it is another one by now. Waits for a transaction of the owner that is under way. Raises the
+// epochs of replicas from $4 on too, which a smaller stage does not have.
 std::string claim_statement(const std::string& schema);
 // $1 name, $2 stage, $3 replica, $4 first origin, $5 last origin; returns origin and end.
 std::string watermarks_statement(const std::string& schema);

@@ -17,6 +17,7 @@
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string_view>
@@ -54,11 +55,13 @@ class Recoverable {
                 "recoverable state is trivially copyable and no pointer or view: it outlives its process");
 
  public:
-  Recoverable(detail::StateArea& area, std::string_view name, const T& initial = T{},
-              std::uint32_t version = 0)
+  Recoverable(detail::StateArea& area, std::string_view name, const T& initial, std::uint32_t version = 0)
       : area_{&area},
         value_{reinterpret_cast<T*>(area.claim(name, sizeof(T), std::as_bytes(std::span{&initial, 1}),
                                                {detail::kind_of<T>(version), std::nullopt}))} {}
+  // At first T{}, which a stack need not hold.
+  Recoverable(detail::StateArea& area, std::string_view name)
+      : Recoverable{area, name, *std::make_unique<T>()} {}
 
   // The value as it stands, with what the event in the handler has changed.
   const T& operator*() const noexcept { return *value_; }

@@ -101,14 +101,18 @@ class Worker {
   // 1 for the first process of this worker, one more for each replacement.
   std::uint32_t incarnation() const noexcept { return identity_.incarnation; }
 
-  // The value `name` of this worker's recoverable state: as it was committed last or, at first, `initial`. In
+  // The value `name` of this worker's recoverable state: as it was committed last or, at first, `initial`, or T{}. In
   // the handler's constructor only; every process of a worker asks for the same pieces in the same order. A
   // name has 39 characters at most. Throws Error when state.bytes has no room for it, or an earlier process kept
   // another piece there: of another name, type, version or size. A type is its name, and its members as far as they can be
   // seen; with a version, which the user counts up when the bytes come to mean something else, the name may change.
   template <class T>
-  Recoverable<T> state(std::string_view name, const T& initial = T{}, std::uint32_t version = 0) {
+  Recoverable<T> state(std::string_view name, const T& initial, std::uint32_t version = 0) {
     return {area_, name, initial, version};
+  }
+  template <class T>
+  Recoverable<T> state(std::string_view name) {
+    return {area_, name};
   }
   // The same for a table, empty at first. `rows` is what the handler needs; the setting table.rows of the
   // stage overrides it.

@@ -83,7 +83,9 @@ struct SinkBatch {
 //   claim(owner)       waits for a transaction of a predecessor that is still under way, raises the owner's epoch by one,
 //                      also that of replicas of its stage from `replicas` on, and reads its watermarks, all in one transaction;
 //                      an owner that has written here, and from which another run took over since, is an Error: its host was stopped
-//                      for so long that its connections are gone;
+//                      for so long that its connections are gone. A claim of a process that died may come to the store after
+//                      that of its successor, and must not undo it: where calls travel, the epoch is raised only if it is
+//                      still the one that the caller has read before;
 //   apply(batch)       all of it in one transaction, or nothing; with another epoch in the store than the batch's, nothing.
 // Both throw Unavailable when the store is away, does not answer, or may have committed and did not say so; Refused with the
 // events whose effects it refuses; Error for what only a person can mend: another epoch, a table that is missing.
