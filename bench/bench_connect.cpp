@@ -12,6 +12,8 @@
 //                               program, has ended. What the store holds then must be those rows, each once.
 //   SOURCE/SUBJECT/PARAMETERS   lines are read and counted; until the last one is. The pipeline is started before, and
 //                               reads in one worker and counts in another.
+//
+// A whole system of these, examples/bank, beside the same in Node: tools/bench-bank.
 #include <charconv>
 #include <cstring>
 #include <functional>
@@ -156,12 +158,16 @@ void add_stores(const Options& options) {
   for (const SourceRuns& runs : tcp_runs(options.quick))
     add_source(runs);
 #endif
+#ifdef SLUICE_BENCH_HTTP
+  for (const SourceRuns& runs : http_runs(options.quick))
+    add_source(runs);
+#endif
 #ifdef SLUICE_BENCH_NATS
   for (const StoreRuns& runs : nats_runs(options.quick))
     add_store(runs);
 #endif
 #ifdef SLUICE_BENCH_POSTGRES
-  for (const StoreRuns& runs : postgres_runs(options.quick))
+  for (const StoreRuns& runs : postgres_runs(options.quick, options.peers))
     add_store(runs);
 #endif
 }

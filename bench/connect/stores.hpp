@@ -56,7 +56,7 @@ struct StoreRuns {
 std::vector<StoreRuns> sqlite_runs(bool quick);
 std::vector<StoreRuns> file_runs(bool quick);
 std::vector<StoreRuns> nats_runs(bool quick);
-std::vector<StoreRuns> postgres_runs(bool quick);
+std::vector<StoreRuns> postgres_runs(bool quick, bool peers);
 
 // A source and a plain program that reads the same; each counts what it reads with note_read().
 struct SourceRuns {
@@ -87,5 +87,6 @@ class CountRead {
 
 std::vector<SourceRuns> file_source_runs(bool quick);
 std::vector<SourceRuns> tcp_runs(bool quick);
+std::vector<SourceRuns> http_runs(bool quick);
 
 }  // namespace sluice::bench

@@ -159,6 +159,8 @@ void add_options(CLI::App& program, BenchWords& words) {
   program.add_option("--filter", words.filter, "Only benchmarks whose names match")->type_name("REGEX");
   program.footer(
       suites_help() +
+      "\nexamples/bank beside the same system in Node (payments a second, latency,\nrows wrong after kills): "
+      "tools/bench-bank.\n"
       "\nEnds with status 0 if everything asked for ran, 1 if a suite or a benchmark did not, 130 if "
       "interrupted.\n\nExamples:\n"
       "  sluice bench lane --quick\n"

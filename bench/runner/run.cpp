@@ -41,7 +41,7 @@ constexpr std::array kSuites = {
     Suite{"recovery", 150s, 15s, "How soon does a replacement work, and what do the others notice?"},
     Suite{"scale", 100s, 12s, "What do many lanes and many workers cost that have nothing to do?"},
     Suite{"placement", 120s, 20s, "What does a plan gain over workers that float, and over worse plans?"},
-    Suite{"connect", 60s, 15s, "What do exactly-once rows in a database cost beside a plain program's?"},
+    Suite{"connect", 60s, 15s, "What do exactly-once sources and sinks cost beside plain programs?"},
     Suite{"peers", 200s, 18s, "How do a lane, and the whole engine, stand beside what others have built?"},
 };
 

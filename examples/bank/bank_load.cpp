@@ -73,7 +73,7 @@ std::string line_of(const Payment& payment) {
                      payment.account, payment.cents < 0 ? "-" : "", magnitude / 100, magnitude % 100);
 }
 
-// What the tables hold when all of it is booked, in the order of ids and of names.
+// What the tables hold when all of it is booked, in the order of ids and of names, and what is told of it, by id.
 void write_expected(const Options& options) {
   std::map<std::int64_t, std::string> payments;
   std::map<std::string, std::int64_t> accounts;
@@ -94,11 +94,15 @@ void write_expected(const Options& options) {
   std::ofstream payment_file{options.expect + "/payment"};
   for (const auto& [id, row] : payments)
     payment_file << row;
+  std::ofstream event_file{options.expect + "/events"};
+  for (const auto& [id, row] : payments)
+    event_file << "{\"id\":" << id << ",\"cents\":"
+               << std::string_view{row}.substr(row.rfind('|') + 1, row.size() - row.rfind('|') - 2) << "}\n";
   std::ofstream account_file{options.expect + "/account"};
   for (const auto& [name, cents] : accounts)
     account_file << name << '|' << cents << '\n';
   std::ofstream{options.expect + "/refused"} << refused << '\n';
-  if (!payment_file.flush() || !account_file.flush())
+  if (!payment_file.flush() || !event_file.flush() || !account_file.flush())
     throw std::runtime_error{"cannot write into " + options.expect};
 }
 

@@ -149,6 +149,29 @@ TEST_F(FileSourceTest, ReadsEachPrefixedRecordOfADirectoryOnceWhileItsWorkersAre
   expect_each_once_through_kills(Framing::length_prefixed, kills_asked(12));
 }
 
+TEST_F(FileSourceTest, ReadsLinesOfEveryLengthThroughALaneThatHoldsFew) {
+  std::string text;
+  std::vector<std::string> expected;
+  constexpr std::size_t kLengths[] = {0, 3, 40, 5, 200, 1, 1'500, 0, 7, 600};
+  for (std::size_t i = 0; i < 5'000; ++i) {
+    const std::string line(kLengths[i % std::size(kLengths)], static_cast<char>('a' + i % 26));
+    text += line + "\n";
+    expected.push_back(std::to_string(i + 1) + " " + line);
+  }
+  const std::string file = directory_.write("mixed", text);
+  const Pipeline pipeline = reading({.paths = {file}});
+  Settings small = settings();
+  small.set("lane.bytes", "4KiB");
+  Engine engine{pipeline, small};
+  engine.start();
+  Collector<Bytes> out{engine, "out"};
+  engine.wait();
+  std::vector<std::string> lines = out.all();
+  for (std::string& line : lines)
+    line.erase(0, line.find(' ') + 1);
+  EXPECT_TRUE(lines == expected);
+}
+
 TEST_F(FileSourceTest, LeavesOutHeadersAndReportsLinesThatAreTooLongAndFilesThatAreBroken) {
   const std::string first = directory_.write("a.csv", "name,value\nx,1\n" + std::string(5000, 'y') + "\nz,2");
   std::string damaged = gzip(numbered(0, 20'000, "g"));

@@ -120,6 +120,46 @@ TEST(LineReader, LeavesReadableBytesBehindEveryLine) {
     ::close(end);
 }
 
+TEST(LineAtHand, IsGivenIfItIsWholeAndShort) {
+  const TemporaryDirectory directory;
+  LineReader reader{directory.write("a", "one\nlonger\ntwo\nlast")};
+  EXPECT_EQ(reader.next_at_hand(100).status, LineStatus::end) << "nothing was read yet";
+  EXPECT_EQ(reader.next().text, "one");
+  EXPECT_EQ(reader.next_at_hand(5).status, LineStatus::end);
+  EXPECT_EQ(reader.position().line_number, 1U);
+  const FileLine longer = reader.next_at_hand(6);
+  EXPECT_EQ(longer.text, "longer");
+  EXPECT_EQ(longer.number, 2U);
+  EXPECT_EQ(reader.next_at_hand(2).status, LineStatus::end);
+  EXPECT_EQ(reader.next().text, "two");
+  EXPECT_EQ(reader.next_at_hand(100).status, LineStatus::end) << "more of the last line might come";
+  EXPECT_EQ(reader.next().text, "last");
+  EXPECT_EQ(reader.next().status, LineStatus::end);
+}
+
+TEST(LineAtHand, CountsItsQuotesOnce) {
+  const TemporaryDirectory directory;
+  LineReader reader{directory.write("a", "first\n\"on\ne\"\"\",\"two\nlines\"\nlast\n"), {.quoted = true}};
+  EXPECT_EQ(reader.next().text, "first");
+  for (int i = 0; i < 3; ++i)
+    EXPECT_EQ(reader.next_at_hand(3).status, LineStatus::end);
+  EXPECT_EQ(reader.next_at_hand(100).text, "\"on\ne\"\"\",\"two\nlines\"");
+  EXPECT_EQ(reader.next_at_hand(4).text, "last");
+}
+
+TEST(LineAtHand, MayBeAPrefixedRecord) {
+  const TemporaryDirectory directory;
+  LineReader reader{directory.write("a", all_prefixed({"one", "longer", ""})),
+                    {.framing = Framing::length_prefixed}};
+  EXPECT_EQ(reader.next().text, "one");
+  EXPECT_EQ(reader.next_at_hand(5).status, LineStatus::end);
+  EXPECT_EQ(reader.next_at_hand(6).text, "longer");
+  const FileLine empty = reader.next_at_hand(0);
+  EXPECT_EQ(empty.status, LineStatus::line);
+  EXPECT_EQ(empty.number, 3U);
+  EXPECT_EQ(reader.next_at_hand(100).status, LineStatus::end);
+}
+
 TEST(LongLine, IsReportedWithItsLengthAndSkipped) {
   const TemporaryDirectory directory;
   const std::string text = "one\n" + std::string(4096, 'x') + "\n" + std::string(4097, 'y') + "\nfour\n" +

@@ -39,7 +39,7 @@ struct RollingState {
   std::uint64_t number;         // Of the file that is being written.
   std::uint64_t length_bytes;   // Of that file; 0: there may be none yet.
   std::uint64_t content_bytes;  // Before compression; with what is appended and not written yet.
-  std::uint64_t records;        // Calls of append().
+  std::uint64_t records;        // Calls of append() and append_line().
   std::uint64_t inode;
   std::int64_t began_ns;   // CLOCK_REALTIME.
   std::uint64_t complete;  // The newest complete file; 0: none of this run.
@@ -99,10 +99,13 @@ class RollingFile::Files {
 
   void append(std::string_view text) {
     forget_rolled_back();
-    RollingState& state = state_.edit();
-    state.content_bytes += text.size();
-    ++state.records;
+    note(text.size());
     pending_.append(text);
+  }
+  void append_line(std::string_view text) {
+    forget_rolled_back();
+    note(text.size() + 1);
+    pending_.append(text).push_back('\n');
   }
 
   bool finish() {
@@ -210,6 +213,11 @@ class RollingFile::Files {
   }
 
   void forget_rolled_back() { pending_.resize(state_->content_bytes - written_content_); }
+  void note(std::uint64_t bytes) {
+    // Not the whole state: the undo log has what it notes for every event.
+    state_.edit(&RollingState::content_bytes) += bytes;
+    ++state_.edit(&RollingState::records);
+  }
 
   void flush() {
     forget_rolled_back();
@@ -343,6 +351,9 @@ RollingFile::~RollingFile() = default;
 
 void RollingFile::append(std::string_view text) {
   files_->append(text);
+}
+void RollingFile::append_line(std::string_view text) {
+  files_->append_line(text);
 }
 bool RollingFile::finish() {
   return files_->finish();

@@ -19,6 +19,11 @@ namespace {
 
 namespace fs = std::filesystem;
 
+// Of a call: so many lines, and bytes with what a lane needs for each.
+constexpr std::size_t kLinesAtOnce = 32;
+constexpr std::uint64_t kBytesAtOnce = std::uint64_t{16} << 10;
+constexpr std::uint64_t kBytesBesideALine = 64;
+
 constexpr std::chrono::milliseconds kLook = std::chrono::milliseconds{250};  // At what inotify does not tell.
 
 std::optional<struct stat> stat_of(const std::string& path) {
@@ -177,9 +182,8 @@ SourceState FileLines::read(LineTaker& taker) {
         if (!begin_file(taker, line.text)) return SourceState::more;
         break;
       }
-      const std::string fault = taker.take({position_->file, line.number, offset}, line.text);
-      if (!fault.empty())
-        worker_.report(fmt::format("{}, {} {}: {}: it was left out", path_, noun(), line.number, fault));
+      take(taker, line, offset);
+      take_more(taker);
       break;
     }
     case LineStatus::too_long:
@@ -197,6 +201,25 @@ SourceState FileLines::read(LineTaker& taker) {
   position_.edit(&Position::line) = reader_->position();
   if (reader_->take_access_point(new_access_point_)) access_point_.set(new_access_point_);
   return SourceState::more;
+}
+
+void FileLines::take(LineTaker& taker, const FileLine& line, std::uint64_t offset) {
+  const std::string fault = taker.take({position_->file, line.number, offset}, line.text);
+  if (!fault.empty())
+    worker_.report(fmt::format("{}, {} {}: {}: it was left out", path_, noun(), line.number, fault));
+}
+
+// What a call costs whatever it does (the position that is noted, the engine's own) is shared by as many lines. A long one
+// comes alone, so that what a lane cannot take is the only line of its call.
+void FileLines::take_more(LineTaker& taker) {
+  std::uint64_t room = std::min(taker.bytes_at_once(), kBytesAtOnce);
+  for (std::size_t lines = 1; lines < kLinesAtOnce && room > kBytesBesideALine; ++lines) {
+    const std::uint64_t offset = reader_->position().offset_bytes;
+    const FileLine line = reader_->next_at_hand(room - kBytesBesideALine);
+    if (line.status != LineStatus::line) return;
+    take(taker, line, offset);
+    room -= line.text.size() + kBytesBesideALine;
+  }
 }
 
 bool FileLines::begin_file(LineTaker& taker, std::string_view header) {

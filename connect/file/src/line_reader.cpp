@@ -82,6 +82,21 @@ FileLine LineReader::next() {
   }
 }
 
+FileLine LineReader::next_at_hand(std::size_t most_bytes) {
+  most_bytes = std::min(most_bytes, max_line_bytes_);
+  if (skipped_bytes_ > 0 || frame_bytes_ != 0) return {};
+  if (prefixed_) {
+    if (!frame_at_hand()) return {};
+    const std::uint32_t length = length_at(buffer_.get() + begin_);
+    return length <= most_bytes ? deliver_frame(length) : FileLine{};
+  }
+  const char* newline = find_newline();
+  if (newline == nullptr) return {};
+  if (static_cast<std::size_t>(newline - buffer_.get()) - begin_ <= most_bytes) return deliver(newline);
+  scanned_ = static_cast<std::size_t>(newline - buffer_.get());  // The quotes before it have been counted.
+  return {};
+}
+
 // The end of the line at begin_, or null when more must be read.
 const char* LineReader::find_newline() {
   while (scanned_ < end_) {

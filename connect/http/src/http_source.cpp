@@ -164,7 +164,8 @@ HttpSource::Parts::~Parts() {
 SourceState HttpSource::Parts::call(Output<Frame>& out) {
   constexpr int kRunsOfACall = 16;
   for (int runs = 0; runs < kRunsOfACall; ++runs) {
-    std::ignore = MHD_run(daemon_);
+    // What has come whole goes first: one look at the sockets may have found many.
+    if (waiting_.empty()) std::ignore = MHD_run(daemon_);
     if (!waiting_.empty()) {
       Request& request = *waiting_.front();
       waiting_.pop_front();

@@ -26,7 +26,8 @@ std::uint64_t WorkerLoop::handle_events(std::size_t index, std::uint64_t limit) 
   in_.touch(input);  // Before the handler runs: it may have to commit in the midst of the batch.
   const auto lane = static_cast<std::uint32_t>(index);
   const bool spans = runner_->takes_spans();
-  if (!spans && !has_flushes()) return handled + consume(input, lane, limit - handled);
+  if (!spans && (!has_flushes() || out_.leads_nowhere()))
+    return handled + consume(input, lane, limit - handled);
   // There is a look at the room between two events: a stage with flushes cannot be committed in the midst of one.
   while (handled < limit && !batch_ends_ && work_.batch_goes_on() &&
          (handled == 0 || has_room_for_an_event())) {

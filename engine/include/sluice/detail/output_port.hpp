@@ -152,6 +152,8 @@ class OutputPort {
     return edges.size() == 1 && edges.front().lanes.size() == 1 ? edges.front().lanes.front() : nullptr;
   }
 
+  // A sink's: nothing is waited for.
+  bool leads_nowhere() const noexcept { return lanes_.empty(); }
   bool touched() const noexcept { return !touched_.empty(); }
   // Forgets what the event at hand has pushed.
   void take_event_back() noexcept;

@@ -64,6 +64,8 @@ class RollingFile {
 
   // Adds `text` as it stands, for the event in the handler. Does not block; it is written before the commit.
   void append(std::string_view text);
+  // The same with a newline behind it.
+  void append_line(std::string_view text);
   // The handler's bool finish() returns what this does: true until the last file is published.
   bool finish();
 
@@ -81,11 +83,7 @@ class FileSink {
   FileSink(Worker& worker, const RollingFileOptions& options) requires std::same_as<E, Bytes>
       : FileSink{worker, options, [](const Bytes& bytes) { return std::string{bytes.text()}; }} {}
 
-  void operator()(const E& event) {
-    std::string line = text_of_(event);
-    line += '\n';
-    file_.append(line);
-  }
+  void operator()(const E& event) { file_.append_line(text_of_(event)); }
   bool finish() { return file_.finish(); }
 
  private:

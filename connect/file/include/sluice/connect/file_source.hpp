@@ -65,6 +65,8 @@ class LineTaker {
   virtual std::string begin_file(std::string_view header) = 0;
   // What is wrong with a line; empty when nothing is. It is reported.
   virtual std::string take(const FileLineHead& head, std::string_view line) = 0;
+  // How many bytes of lines a call of the source may take together, which must find room in one lane; 0: one line a call.
+  virtual std::uint64_t bytes_at_once() const { return 0; }
 };
 
 // The lines of this worker's files, one after the other. The state is of the worker whose source owns this.
@@ -76,7 +78,7 @@ class FileLines {
   FileLines& operator=(const FileLines&) = delete;
   ~FileLines();
 
-  // One line at most.
+  // One line, and with it those behind it that are at hand and short.
   SourceState read(LineTaker& taker);
 
  private:
@@ -90,6 +92,8 @@ class FileLines {
 
   const char* noun() const noexcept { return options_.framing == Framing::lines ? "line" : "record"; }
   void check_paths() const;
+  void take(LineTaker& taker, const FileLine& line, std::uint64_t offset);
+  void take_more(LineTaker& taker);
   bool mine(const std::string& path, std::size_t index, bool of_directory) const;
   std::vector<std::string> files() const;
   bool begin_file(LineTaker& taker, std::string_view header);
@@ -138,6 +142,8 @@ class FileSource {
       out.push(head, line);
       return {};
     }
+    // A few calls find room in a lane: it is not to be filled and emptied in turns.
+    std::uint64_t bytes_at_once() const override { return out.most_body_bytes() / 8; }
     Output<Record<FileLineHead>>& out;
   };
 

@@ -90,6 +90,10 @@ class LineReader {
   // Nothing more is appended: what is behind the last newline is a line.
   void stop_growing() noexcept { growing_ = false; }
 
+  // What next() would return, if it is a line of at most `most_bytes` that needs no more of the input: the reader is behind
+  // it then. Otherwise `end`, which says nothing of the input, and the reader stands where it stood.
+  FileLine next_at_hand(std::size_t most_bytes);
+
   // True when next() can return a line without reading more of the input.
   bool line_at_hand() const;
 
