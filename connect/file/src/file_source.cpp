@@ -294,9 +294,13 @@ void FileLines::open(const std::string& path, const std::string& name) {
     try {
       reader_ = std::make_unique<LineReader>(name, options);
     } catch (const Error&) {
-      // One that is followed may have been renamed since it was looked at: then it is looked for again.
-      if (!options_.follow || stat_of(name)) throw;
-      return reader_.reset();
+      // One that is followed may have been renamed since it was looked at: then it is looked for again, or what has its name
+      // by now is opened.
+      after = stat_of(name);
+      if (!options_.follow || (before && after && is(*after, before->st_dev, before->st_ino))) throw;
+      if (!after) return reader_.reset();
+      after.reset();
+      continue;
     }
     after = stat_of(name);
   } while (!before || !after || !is(*after, before->st_dev, before->st_ino));

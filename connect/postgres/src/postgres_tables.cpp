@@ -65,8 +65,7 @@ $advance$)";
   seen bigint)
 RETURNS bigint LANGUAGE plpgsql AS $claim$
 DECLARE
-  epoch_now bigint;
-  run_now bigint;
+  epoch_now bigint; run_now bigint;
   new_epoch bigint;
 BEGIN
   INSERT INTO {0}.owner (name, stage, replica, epoch, run) VALUES (of_name, of_stage, of_replica, 0, of_run)
