@@ -198,6 +198,63 @@ TEST_F(Checkpoint, ThatIsDamagedIsPassedOverForTheOneBeforeIt) {
   EXPECT_FALSE(files().empty());
 }
 
+// It would go on beside the one that lives, and do the same again.
+TEST_F(Checkpoint, IsNotGoneOnWithWhileItsPipelineLives) {
+  Engine first{counting(), settings()};
+  first.start();
+  push_and_pull(first, 100);
+  EXPECT_TRUE(a_new_one());
+  {
+    Engine second{counting(), settings()};
+    EXPECT_THAT(error_of([&] { second.start(); }),
+                AllOf(HasSubstr("another process writes there (pid " + std::to_string(::getpid()) + ")"),
+                      HasSubstr("end that pipeline")));
+  }
+  push_and_pull(first, 100);
+  const pid_t master = first.stats().master;
+  ::kill(master, SIGKILL);
+  EXPECT_TRUE(eventually([&] { return first.stats().master != master && first.stats().master != 0; }));
+  Engine third{counting(), settings()};
+  EXPECT_THAT(error_of([&] { third.start(); }), HasSubstr("another process writes there"));
+  first.park();
+  third.start();
+  EXPECT_TRUE(third.resumed());
+  EXPECT_EQ(third.inlet<Item>("in").position(), 200U);
+  third.stop();
+}
+
+TEST_F(Checkpoint, OfADrainThatNobodyHasTakenIsGoneOnWith) {
+  for (const char* const end : {"drain", "finish"}) {
+    SCOPED_TRACE(end);
+    {
+      Engine engine{counting(), settings({"checkpoint.every=1h"})};
+      engine.start();
+      Inlet<Item> in = engine.inlet<Item>("in");
+      for (std::uint32_t number = 0; number < 50; ++number)
+        ASSERT_EQ(in.push({0, number}), PushResult::accepted);
+      if (std::string_view{end} == "drain") {
+        engine.drain();
+      } else {
+        in.close();
+        engine.wait();
+      }
+    }
+    Engine engine{counting(), settings()};
+    engine.start();
+    EXPECT_TRUE(engine.resumed());
+    EXPECT_NE(engine.inlet<Item>("in").try_push({0, 50}), PushResult::accepted) << "it has come to its end";
+    Outlet<Seen> out = engine.outlet<Seen>("out");
+    std::uint32_t taken = 0;
+    EXPECT_TRUE(eventually([&] {
+      out.poll([&](const Seen&) { ++taken; });
+      return out.ended();
+    }));
+    EXPECT_EQ(taken, 50U);
+    engine.wait();
+    EXPECT_TRUE(files().empty());
+  }
+}
+
 TEST_F(Checkpoint, OfAnotherPipelineOrShapeIsRefusedAndKept) {
   {
     Engine engine{counting(), settings()};

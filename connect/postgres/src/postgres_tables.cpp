@@ -8,40 +8,16 @@
 #include "sqlstate.hpp"
 
 namespace sluice::detail {
+namespace {
 
-std::string quoted_schema(std::string_view schema) {
-  // PostgreSQL cuts longer names off, and keeps those with pg_ to itself.
-  constexpr std::size_t kMost = 63;
-  const bool fits = !schema.empty() && schema.size() <= kMost && !schema.starts_with("pg_") &&
-                    schema.find('\0') == std::string_view::npos;
-  if (!fits) {
-    throw Error{{.tried = "use the schema",
-                 .object = fmt::format("\"{}\" of PostgresOptions", schema),
-                 .why = "it is empty, longer than 63 bytes, has a zero byte or begins with pg_",
-                 .remedy = "name another one"}};
-  }
-  std::string quoted = "\"";
-  for (const char c : schema) {
-    if (c == '"') quoted.push_back('"');
-    quoted.push_back(c);
-  }
-  quoted.push_back('"');
-  return quoted;
-}
-
-std::string schema_statement(const std::string& schema) {
-  return fmt::format("CREATE SCHEMA IF NOT EXISTS {}", schema);
-}
-
-std::vector<std::string> table_statements(const std::string& schema) {
-  // Half-empty pages: a row that changes with every batch finds room for its next version on its own page.
-  constexpr const char* kOwner = R"(CREATE TABLE IF NOT EXISTS {}.owner (
+// Half-empty pages: a row that changes with every batch finds room for its next version on its own page.
+constexpr const char* kOwner = R"(CREATE TABLE IF NOT EXISTS {}.owner (
   name text, stage text, replica integer, epoch bigint NOT NULL, run bigint NOT NULL,
   PRIMARY KEY (name, stage, replica)) WITH (fillfactor = 50))";
-  constexpr const char* kWatermark = R"(CREATE TABLE IF NOT EXISTS {}.watermark (
+constexpr const char* kWatermark = R"(CREATE TABLE IF NOT EXISTS {}.watermark (
   name text, stage text, replica integer, origin bigint, upto bigint NOT NULL,
   PRIMARY KEY (name, stage, replica, origin)) WITH (fillfactor = 50))";
-  constexpr const char* kAdvance = R"(CREATE OR REPLACE FUNCTION {0}.advance(
+constexpr const char* kAdvance = R"(CREATE OR REPLACE FUNCTION {0}.advance(
   of_name text, of_stage text, of_replica integer, of_epoch bigint, of_origins bigint[], to_ends bigint[])
 RETURNS void LANGUAGE plpgsql AS $advance$
 DECLARE
@@ -60,7 +36,7 @@ BEGIN
     ON CONFLICT (name, stage, replica, origin) DO UPDATE SET upto = excluded.upto;
 END
 $advance$)";
-  constexpr const char* kClaim = R"(CREATE OR REPLACE FUNCTION {0}.claim(
+constexpr const char* kClaim = R"(CREATE OR REPLACE FUNCTION {0}.claim(
   of_name text, of_stage text, of_replica integer, of_replicas integer, of_run bigint, first bigint, last bigint,
   seen bigint)
 RETURNS bigint LANGUAGE plpgsql AS $claim$
@@ -90,6 +66,34 @@ BEGIN
   RETURN new_epoch;
 END
 $claim$)";
+
+}  // namespace
+
+std::string quoted_schema(std::string_view schema) {
+  // PostgreSQL cuts longer names off, and keeps those with pg_ to itself.
+  constexpr std::size_t kMost = 63;
+  const bool fits = !schema.empty() && schema.size() <= kMost && !schema.starts_with("pg_") &&
+                    schema.find('\0') == std::string_view::npos;
+  if (!fits) {
+    throw Error{{.tried = "use the schema",
+                 .object = fmt::format("\"{}\" of PostgresOptions", schema),
+                 .why = "it is empty, longer than 63 bytes, has a zero byte or begins with pg_",
+                 .remedy = "name another one"}};
+  }
+  std::string quoted = "\"";
+  for (const char c : schema) {
+    if (c == '"') quoted.push_back('"');
+    quoted.push_back(c);
+  }
+  quoted.push_back('"');
+  return quoted;
+}
+
+std::string schema_statement(const std::string& schema) {
+  return fmt::format("CREATE SCHEMA IF NOT EXISTS {}", schema);
+}
+
+std::vector<std::string> table_statements(const std::string& schema) {
   return {fmt::format(kOwner, schema), fmt::format(kWatermark, schema),
           fmt::format(kAdvance, schema, kTakenOver), fmt::format(kClaim, schema, kTakenOver)};
 }

@@ -3,11 +3,14 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <fcntl.h>
+#include <filesystem>
 #include <fstream>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <thread>
 #include <unistd.h>
 #include <utility>
 
@@ -23,10 +26,12 @@
 namespace sluice::detail {
 namespace {
 
+// What dies, and has much memory, takes a while.
+constexpr std::chrono::seconds kLastBreath{3};
 // What a restore opens and reads one after the other.
 constexpr unsigned kMostDeltas = 256;
 
-// " (pid 123)", if the kernel tells.
+// " (pid 123)", if the kernel tells, and if that process still lives: those that it forked may have outlived it.
 std::string holder_of(int directory) {
   struct stat status {};
   if (::fstat(directory, &status) != 0) return {};
@@ -36,23 +41,35 @@ std::string holder_of(int directory) {
   std::ifstream locks{"/proc/locks"};
   for (std::string number, kind, mode, access, pid, file, rest;
        locks >> number >> kind >> mode >> access >> pid >> file && std::getline(locks, rest);) {
-    if (kind == "FLOCK" && file == wanted && pid != "0") return fmt::format(" (pid {})", pid);
+    if (kind == "FLOCK" && file == wanted && pid != "0" && std::filesystem::exists("/proc/" + pid))
+      return fmt::format(" (pid {})", pid);
   }
   return {};
 }
 
 // For as long as the descriptor is open, and a copy of it in a child.
-Descriptor lock(const OwnDirectory& directory) {
+Descriptor lock(const OwnDirectory& directory, std::chrono::nanoseconds patience = {}) {
   Descriptor lock{::openat(directory.descriptor(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
   const std::string path = directory.path().string();
   if (!lock) throw Error{{"lock", path, errno_text(), remedy_for(errno, kCheckpointSetting)}};
-  if (::flock(lock.get(), LOCK_EX | LOCK_NB) != 0) {
-    if (errno != EWOULDBLOCK)
+  const auto until = std::chrono::steady_clock::now() + patience;
+  while (::flock(lock.get(), LOCK_EX | LOCK_NB) != 0) {
+    if (errno != EWOULDBLOCK && errno != EINTR)
       throw Error{{"lock", path, errno_text(), remedy_for(errno, kCheckpointSetting)}};
-    throw Error{{"write checkpoints into", path, "another process writes there" + holder_of(lock.get()),
-                 "end that pipeline, or set checkpoint.path to a directory of its own"}};
+    if (std::chrono::steady_clock::now() >= until) {
+      throw Error{{"write checkpoints into", path, "another process writes there" + holder_of(lock.get()),
+                   "end that pipeline, or set checkpoint.path to a directory of its own"}};
+    }
+    std::this_thread::sleep_for(std::chrono::milliseconds{2});
   }
   return lock;
+}
+
+bool is_of(const OwnDirectory& directory, int descriptor) noexcept {
+  struct stat own {};
+  struct stat other {};
+  return descriptor >= 0 && ::fstat(directory.descriptor(), &own) == 0 && ::fstat(descriptor, &other) == 0 &&
+         own.st_dev == other.st_dev && own.st_ino == other.st_ino;
 }
 
 void require_no_other_pipeline(const OwnDirectory& directory, const std::vector<CheckpointName>& names,
@@ -189,12 +206,16 @@ std::string CheckpointWriter::Parts::remove_what_is_not_needed() {
   return problem;
 }
 
+Descriptor lock_checkpoints(const std::string& directory) {
+  return lock(OwnDirectory{directory, kCheckpointSetting}, kLastBreath);
+}
+
 CheckpointWriter::CheckpointWriter(const std::string& directory, CheckpointIdentity identity,
-                                   CheckpointOptions options)
+                                   CheckpointOptions options, int locked)
     : parts_{std::make_unique<Parts>()} {
   parts_->directory = std::make_shared<const OwnDirectory>(directory, kCheckpointSetting);
   const OwnDirectory& own = *parts_->directory;
-  parts_->locked = lock(own);
+  if (!is_of(own, locked)) parts_->locked = lock(own);
   parts_->identity = std::move(identity);
   parts_->identity.version.resize(std::min(parts_->identity.version.size(), kMostHeadTextBytes));
   if (parts_->identity.pipeline.size() > kMostHeadTextBytes)
@@ -238,7 +259,7 @@ WrittenCheckpoint CheckpointWriter::write(CheckpointKind kind, std::uint64_t tim
 void remove_checkpoints(const std::string& directory, const std::string& pipeline) {
   const std::optional<OwnDirectory> own = OwnDirectory::if_there(directory, kCheckpointSetting);
   if (!own) return;
-  const Descriptor locked = lock(*own);
+  const Descriptor locked = lock(*own, kLastBreath);
   const std::vector<CheckpointName> names = checkpoint_names(*own);
   require_no_other_pipeline(*own, names, pipeline);
   const auto newest = std::find_if(names.rbegin(), names.rend(), [](const CheckpointName& name) {

@@ -17,6 +17,7 @@
 #include <string>
 #include <vector>
 
+#include <sluice/detail/descriptor.hpp>
 #include <sluice/detail/own_directory.hpp>
 
 namespace sluice::detail {
@@ -51,12 +52,18 @@ struct WrittenCheckpoint {
   std::string not_removed;      // Why a file that is needed no more is still there; empty mostly.
 };
 
+// Takes the directory for one pipeline, from before it looks for what to go on with: for as long as the descriptor is open,
+// or a copy of it in a child. Makes it if need be, for this user alone. Waits a moment for processes that are about to be
+// gone. Throws Error when others have it, and when it is no place for checkpoints.
+Descriptor lock_checkpoints(const std::string& directory);
+
 class CheckpointWriter {
  public:
-  // Makes the directory if need be, for this user alone, and locks it for as long as the writer lives; removes what dead
-  // writers left half written. Throws Error when another process writes there, when it holds checkpoints of another
-  // pipeline, and when it is no place for them.
-  CheckpointWriter(const std::string& directory, CheckpointIdentity identity, CheckpointOptions options);
+  // Makes the directory if need be, for this user alone, and locks it for as long as the writer lives, unless it is the one
+  // that `locked` has; removes what dead writers left half written. Throws Error when another process writes there, when it
+  // holds checkpoints of another pipeline, and when it is no place for them.
+  CheckpointWriter(const std::string& directory, CheckpointIdentity identity, CheckpointOptions options,
+                   int locked = -1);
   ~CheckpointWriter();
   CheckpointWriter(const CheckpointWriter&) = delete;
   CheckpointWriter& operator=(const CheckpointWriter&) = delete;

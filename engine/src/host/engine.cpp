@@ -17,6 +17,7 @@
 #include <sluice/pinning/bind.hpp>
 
 #include "checkpoint/checkpoint_format.hpp"
+#include "checkpoint/checkpoint_store.hpp"
 #include "host/engine_parts.hpp"
 #include "host/enlarge.hpp"
 #include "host/left_behind.hpp"
@@ -134,8 +135,11 @@ void Engine::start() {
   parts.settle_places();
   // Not only when the first event has died, when no user is at hand.
   OwnDirectory::check(wiring.reports());
-  if (const std::string& path = wiring.settings().checkpoints.path; !path.empty())
+  if (const std::string& path = wiring.settings().checkpoints.path; !path.empty()) {
     OwnDirectory::check(path, kCheckpointSetting);
+    parts.checkpoints_locked.reset();
+    parts.checkpoints_locked = lock_checkpoints(path);
+  }
   const ShallowIdle idle{wiring.settings().idle_states};
   parts.idle_remark = idle.remark();
   make_way_for_checkpoint(parts.segment_path, wiring.settings().checkpoints.path);

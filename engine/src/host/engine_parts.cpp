@@ -62,6 +62,7 @@ void Engine::Parts::let_go() noexcept {
   observer_socket.let_go();
   log.let_go();
   claim.let_go();
+  checkpoints_locked.reset();
 }
 
 void Engine::Parts::let_go_of_others(std::initializer_list<int> more) const {
@@ -80,6 +81,7 @@ void Engine::Parts::let_go_of_others(std::initializer_list<int> more) const {
     ours.push_back(fd);
   for (const int fd : claim.descriptors())
     ours.push_back(fd);
+  if (checkpoints_locked) ours.push_back(checkpoints_locked.get());
   for (const ipc::Doorbell& bell : wiring.bells().processes)
     ours.push_back(bell.fd());
   for (const ipc::Doorbell& bell : wiring.bells().ends)
@@ -161,10 +163,12 @@ void Engine::Parts::fork_supervisor(int handed_down) {
     } catch (const std::bad_alloc&) {
       // Then the supervisor has more than it needs.
     }
-    run_supervisor({wiring, placement, *lifeline, observer_socket, log, claim, self.get(), *host_line});
+    run_supervisor({wiring, placement, *lifeline, observer_socket, log, claim, checkpoints_locked, self.get(),
+                    *host_line});
   }
   const std::string why = errno_text();
   claim.let_go();
+  checkpoints_locked.reset();
   wiring.segment().show_to_children(false);
   if (pid < 0) {
     lifeline.reset();

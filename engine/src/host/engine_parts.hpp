@@ -79,8 +79,9 @@ struct Engine::Parts {
   std::chrono::nanoseconds start_time{0};
   detail::Host host;
   detail::Placement placement;
-  pinning::CpuSet host_units_before;  // When the places were planned first.
-  pinning::HeldClaim claim;           // Held by supervisor and master, and here until they are there.
+  pinning::CpuSet host_units_before;      // When the places were planned first.
+  pinning::HeldClaim claim;               // Held by supervisor and master, and here until they are there.
+  detail::Descriptor checkpoints_locked;  // As the claim.
   pinning::Report memory;
   std::string idle_remark;
   ipc::Control& own;

@@ -39,10 +39,11 @@ constexpr int kNiceToWrite = 10;
 
 class Checkpointer {
  public:
-  Checkpointer(const Wiring& wiring, int line, pid_t master)
+  Checkpointer(const Wiring& wiring, int line, pid_t master, int locked)
       : wiring_{wiring},
         line_{line},
         master_{master},
+        locked_{locked},
         shadow_{wiring, checkpoint_shape(wiring.graph(), wiring.layout(), wiring.settings())},
         nice_to_copy_{::getpriority(PRIO_PROCESS, 0)} {
     // What is in the way of every checkpoint is told before the first.
@@ -107,7 +108,7 @@ class Checkpointer {
 
   void open_writer() {
     writer_.emplace(wiring_.settings().checkpoints.path, identity_of(wiring_, shadow_.bytes()),
-                    options_of(wiring_));
+                    options_of(wiring_), locked_);
   }
 
   // 0 for those whose files nobody has any more: without a process, and once for those that have come to their end since.
@@ -179,6 +180,7 @@ class Checkpointer {
   const Wiring& wiring_;
   int line_;
   pid_t master_;
+  int locked_;
   Shadow shadow_;
   std::optional<CheckpointWriter> writer_;
   WrittenFiles files_;
@@ -206,13 +208,13 @@ bool receive_message(int line, CheckpointMessage& message) noexcept {
   return whole_packet([&] { return ::recv(line, &message, sizeof(message), 0); });
 }
 
-void run_checkpointer(const Wiring& wiring, int line, pid_t master) noexcept {
+void run_checkpointer(const Wiring& wiring, int line, pid_t master, int locked) noexcept {
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (::getppid() != master) ::_exit(1);
   set_process_name(kCheckpointerName);
   try {
     // The master's region stays writable, for what is released.
-    Checkpointer{wiring, line, master}.run();
+    Checkpointer{wiring, line, master, locked}.run();
   } catch (const std::exception& error) {
     CheckpointMessage message{.kind = Kind::failed};
     std::snprintf(message.text, sizeof(message.text), "%s", error.what());

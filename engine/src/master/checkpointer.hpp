@@ -35,7 +35,7 @@ struct CheckpointMessage {
 bool send_message(int line, const CheckpointMessage& message) noexcept;
 bool receive_message(int line, CheckpointMessage& message) noexcept;
 
-// Does not return. `line`: to the master; `master` is its pid.
-[[noreturn]] void run_checkpointer(const Wiring& wiring, int line, pid_t master) noexcept;
+// Does not return. `line`: to the master; `master` is its pid; `locked`: see CheckpointWriter.
+[[noreturn]] void run_checkpointer(const Wiring& wiring, int line, pid_t master, int locked) noexcept;
 
 }  // namespace sluice::detail

@@ -35,7 +35,7 @@ constexpr std::chrono::seconds kCopying{1};
 // The first copy of a large state, and a file on a slow disk.
 constexpr std::chrono::minutes kHangs{10};
 
-// Of a pipeline that is being parked.
+// Of a pipeline that is being parked, or has come to its end.
 constexpr unsigned kTriesOfTheLast = 3;
 
 }  // namespace
@@ -67,7 +67,7 @@ void Checkpoints::start() {
   const pid_t pid = ::fork();
   if (pid == 0) {
     own.reset();
-    run_checkpointer(wiring_, other.get(), master);
+    run_checkpointer(wiring_, other.get(), master, locked_.get());
   }
   if (pid < 0) return give_up("no process for the checkpointer: " + errno_text());
   pid_ = pid;
@@ -101,6 +101,7 @@ void Checkpoints::on_failed(const std::string& why) {
   std::atomic<std::uint64_t>& failures = wiring_.master().checkpoint_failures;
   failures.store(failures.load(kRelaxed) + 1, kRelaxed);
   news_.checkpoint_failed(why);
+  if (ends() >= wiring_.workers().size()) ++failures_of_the_end_;
   if (!parking() || ++failures_in_a_row_ < kTriesOfTheLast) return;
   last_is_over_ = true;
   failure_ = why;
@@ -190,6 +191,8 @@ void Checkpoints::on_written(const CheckpointMessage& message) {
   wiring_.ring_all();  // Who waits for what is in it.
   patience_ = kPatience;
   failures_in_a_row_ = 0;
+  failures_of_the_end_ = 0;
+  written_ = ends_;
   const auto now = monotonic_now();
   // Those that were missed meanwhile are not made up for.
   due_ = std::max(due_ + wiring_.settings().checkpoints.every, now);
@@ -232,6 +235,23 @@ bool Checkpoints::an_outlet_waits() const noexcept {
     const std::atomic<std::uint64_t>* const gate = wiring_.gate_of(lane);
     return gate != nullptr && gate->load(kRelaxed) < wiring_.lane(lane).producer->tail.load(kRelaxed);
   });
+}
+
+// What the host has not taken yet, or nobody any more, is there at the next start.
+bool Checkpoints::end_is_taken_up_again() const noexcept {
+  if (wiring_.segment().named()) return false;
+  if (host_gone(wiring_.master())) return true;
+  const std::vector<LaneIndex>& lanes = wiring_.host().layout().lanes_in;
+  return std::any_of(lanes.begin(), lanes.end(), [this](LaneIndex index) {
+    const ipc::LaneMemory lane = wiring_.lane(index);
+    return lane.consumer->head.load(kRelaxed) < lane.producer->tail.load(kRelaxed);
+  });
+}
+
+bool Checkpoints::end_waits() const noexcept {
+  if (!wanted()) return false;
+  if (an_outlet_waits()) return true;
+  return written_ != ends() && failures_of_the_end_ < kTriesOfTheLast && end_is_taken_up_again();
 }
 
 bool Checkpoints::last_is_over() {

@@ -33,9 +33,10 @@ namespace sluice::detail {
 
 class Checkpoints {
  public:
-  // All must outlive it.
-  Checkpoints(const Wiring& wiring, Standstill& standstill, const Epoll& epoll, News& news) noexcept
-      : wiring_{wiring}, standstill_{standstill}, epoll_{epoll}, news_{news} {}
+  // All must outlive it. `locked`: the directory (lock_checkpoints()), if checkpoints are wanted.
+  Checkpoints(const Wiring& wiring, Standstill& standstill, const Epoll& epoll, News& news,
+              Descriptor& locked) noexcept
+      : wiring_{wiring}, standstill_{standstill}, epoll_{epoll}, news_{news}, locked_{locked} {}
   ~Checkpoints() { end(); }
   Checkpoints(const Checkpoints&) = delete;
   Checkpoints& operator=(const Checkpoints&) = delete;
@@ -51,8 +52,10 @@ class Checkpoints {
   // At each turn of the master's loop: serves a standstill that is reached.
   void serve();
 
-  // Whether an outlet of the host waits for the next checkpoint.
-  bool an_outlet_waits() const noexcept;
+  // Of a pipeline whose workers have all come to their end: whether it waits for a checkpoint. For one that lets out the last
+  // events to an outlet of the host; and without a named segment for one of the end, where the next start goes on with it: the
+  // host is gone, or has not taken all. Not for one that cannot be had.
+  bool end_waits() const noexcept;
   // Of a pipeline that is being parked, whose workers stand still for good: the last checkpoint. Whether that is over;
   // `failure` says why it could not be had.
   bool last_is_over();
@@ -60,8 +63,12 @@ class Checkpoints {
 
   // The checkpointer's process is ended, and the workers go on.
   void end() noexcept;
-  // In a process that inherits the master's end of the line: the checkpointer hears of the master's end only.
-  void let_go() noexcept { line_.reset(); }
+  // In a process that inherits the master's end of the line: the checkpointer hears of the master's end only, and the
+  // directory is free once the master and its supervisor are gone.
+  void let_go() noexcept {
+    line_.reset();
+    locked_.reset();
+  }
 
  private:
   enum class Phase {
@@ -77,6 +84,8 @@ class Checkpoints {
   void release() noexcept;
   bool parking() const noexcept;
   std::size_t ends() const noexcept;
+  bool an_outlet_waits() const noexcept;
+  bool end_is_taken_up_again() const noexcept;
   void on_written(const CheckpointMessage& message);
   void on_failed(const std::string& why);
 
@@ -84,6 +93,7 @@ class Checkpoints {
   Standstill& standstill_;
   const Epoll& epoll_;
   News& news_;
+  Descriptor& locked_;
   Phase phase_ = Phase::absent;
   pid_t pid_ = 0;
   Descriptor line_;
@@ -91,7 +101,9 @@ class Checkpoints {
   std::chrono::nanoseconds due_{0};         // The next checkpoint.
   std::chrono::nanoseconds not_before_{0};  // After one that has failed.
   std::chrono::nanoseconds asked_{0};
-  std::size_t ends_ = 0;  // That the last one knows of.
+  std::size_t ends_ = 0;     // That the last one that was taken knows of.
+  std::size_t written_ = 0;  // And the last one that was written.
+  unsigned failures_of_the_end_ = 0;
   std::chrono::nanoseconds patience_{0};
   bool taken_for_good_ = false;  // While the pipeline is being parked.
   bool last_is_over_ = false;

@@ -14,7 +14,7 @@ namespace sluice::detail {
 
 Master::Master(const Wiring& wiring, const Placement& placement, Lifeline& lifeline,
                ObserverSocket& observer_socket, LogChannel& log, pinning::HeldClaim& claim,
-               const HostWatch& host, const Parent& supervisor)
+               Descriptor& checkpoints_locked, const HostWatch& host, const Parent& supervisor)
     : wiring_{wiring},
       host_{host},
       supervisor_{supervisor},
@@ -29,7 +29,7 @@ Master::Master(const Wiring& wiring, const Placement& placement, Lifeline& lifel
       memory_{wiring, news_},
       observers_{wiring, observer_socket, epoll_, report_log_, news_},
       standstill_{wiring, children_},
-      checkpoints_{wiring, standstill_, epoll_, news_} {}
+      checkpoints_{wiring, standstill_, epoll_, news_, checkpoints_locked} {}
 
 void Master::run() {
   std::string failure;
@@ -69,8 +69,7 @@ void Master::prepare() {
 
 void Master::supervise() {
   epoll_event events[64];
-  // An outlet still gets what the workers handed over before they came to their end.
-  while (exits_.running() > 0 || checkpoints_.an_outlet_waits()) {
+  while (exits_.running() > 0 || checkpoints_.end_waits()) {
     look_for_a_park();
     const std::size_t count = epoll_.wait(events, time_to_sleep());
     for (std::size_t i = 0; i < count; ++i)

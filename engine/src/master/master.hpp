@@ -64,8 +64,8 @@ class Master {
     int line;   // It is dead, or has become another program: exec closes the line.
   };
   Master(const Wiring& wiring, const Placement& placement, Lifeline& lifeline,
-         ObserverSocket& observer_socket, LogChannel& log, pinning::HeldClaim& claim, const HostWatch& host,
-         const Parent& supervisor);
+         ObserverSocket& observer_socket, LogChannel& log, pinning::HeldClaim& claim,
+         Descriptor& checkpoints_locked, const HostWatch& host, const Parent& supervisor);
 
   // To the end of the pipeline and of this process; or to the death of the supervisor, and then it returns:
   // this process has been the master for the longest time.

@@ -96,14 +96,10 @@ void tell_of_takeover(const Command& command) {
 void be_master(const Command& command, const Master::Parent& supervisor) noexcept {
   set_process_name(kMasterName);
   command.wiring.own(kMasterProcess);
-  Master{command.wiring,
-         command.placement,
-         command.lifeline,
-         command.observer_socket,
-         command.log,
-         command.claim,
-         {command.host, command.host_line.fd()},
-         supervisor}
+  Master{
+      command.wiring, command.placement, command.lifeline,           command.observer_socket,
+      command.log,    command.claim,     command.checkpoints_locked, {command.host, command.host_line.fd()},
+      supervisor}
       .run();
 }
 

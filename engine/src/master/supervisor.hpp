@@ -44,6 +44,7 @@ struct Command {
   ObserverSocket& observer_socket;
   LogChannel& log;
   pinning::HeldClaim& claim;
+  Descriptor& checkpoints_locked;
   int host;             // The pidfd of the process that embeds the engine.
   Lifeline& host_line;  // Held by that process.
 };
