@@ -51,9 +51,11 @@ class Hosts : public ClusterTest {
   bool says(const std::string& host, const std::string& what) const {
     return text_of(file(host + ".err")).find(what) != std::string::npos;
   }
-  // That another host has its partitions: its agent from the bucket, or one of its partitions from its chain of checkpoints.
+  // That another host has its partitions: its agent from the bucket, or one of its partitions from its chain of checkpoints,
+  // or from what its successor has sent.
   bool has_noticed(const std::string& host) const {
-    return says(host, " belongs to beta now") || says(host, "fenced: ");
+    return says(host, " belongs to beta now") || says(host, "fenced: ") ||
+           says(host, "is of a process of this worker");
   }
   bool flows(std::uint64_t from) {
     return within(60s, [this, from] { return balances() > from || (fed() && balances() == payments()); });

@@ -62,7 +62,7 @@ std::size_t thread_count() {
 
 // A thread that was just joined is still listed for a moment: its memory is given back before it is gone.
 void refuse_threads(const std::string& name) {
-  constexpr std::chrono::milliseconds kPatience{20};
+  constexpr std::chrono::milliseconds kPatience{200};
   const auto until = monotonic_now() + kPatience;
   std::size_t threads = thread_count();
   while (threads > 1 && monotonic_now() < until) {
