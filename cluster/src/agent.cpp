@@ -28,6 +28,8 @@ constexpr auto kRetry = 200ms;
 constexpr std::chrono::nanoseconds kShortestPause = 500ms;
 constexpr std::chrono::nanoseconds kLongestPause = 30s;
 constexpr unsigned kStartsATurn = 8;
+// So long a partition goes on where it is until the host that is to have it has a copy of its checkpoints.
+constexpr std::chrono::nanoseconds kLongestWait = 60s;
 
 std::uint64_t draw_life() {
   std::random_device device;
@@ -37,7 +39,10 @@ std::uint64_t draw_life() {
 }  // namespace
 
 Agent::Agent(AgentOptions options)
-    : options_{std::move(options)}, life_{draw_life()}, members_{options_.lease} {}
+    : options_{std::move(options)},
+      life_{draw_life()},
+      members_{options_.lease},
+      followers_{options_.copy_arguments, [this](const std::string& text) { say(text); }} {}
 
 Agent::~Agent() {
   kill_all();
@@ -240,11 +245,12 @@ void Agent::act(Time now) {
   Hosts hosts = members_.living(now);
   hosts[options_.host] = leaving_;
   const Partitions entries = owners_->view().entries(options_.partitions);
+  keep_copies(now, hosts, entries);
   // So many that the next heartbeat is in time; the others have their turn.
   unsigned more = kStartsATurn;
   for (const NextStep& step : next_steps(options_.host, hosts, entries)) {
     if (step.kind != NextStep::Kind::claim) {
-      let_go(step.partition, step.to);
+      let_go(step.partition, step.to, now);
     } else if (more > 0 && start(step.partition, now)) {
       --more;
     }
@@ -254,6 +260,45 @@ void Agent::act(Time now) {
     const PartitionEntry entry = owners_->view().entry(number);
     if (entry.state == State::owned && entry.owner == options_.host && start(number, now)) --more;
   }
+}
+
+void Agent::keep_copies(Time now, const Hosts& hosts, const Partitions& entries) {
+  if (hosts != copies_hosts_ || entries != copies_entries_) {
+    copies_hosts_ = hosts;
+    copies_entries_ = entries;
+    std::set<unsigned> wanted = copied_partitions(options_.host, hosts, entries);
+    // A former process of it writes there yet.
+    std::erase_if(wanted, [this](unsigned number) { return children_.contains(number); });
+    copies_wanted_ = std::move(wanted);
+    if (options_.copy_arguments) followers_.want(copies_wanted_);
+  }
+  followers_.look(now);
+  tell_copies();
+}
+
+// Whoever waits for a copy is told of it; where there are none, at once.
+void Agent::tell_copies() {
+  const std::set<unsigned> ready = options_.copy_arguments ? followers_.ready() : copies_wanted_;
+  std::vector<unsigned> over;
+  for (const auto& [number, host] : owners_->view().copies) {
+    if (host == options_.host && !ready.contains(number)) over.push_back(number);
+  }
+  for (const unsigned number : over)
+    owners_->forget_copy(number);
+  for (const unsigned number : ready) {
+    const auto told = owners_->view().copies.find(number);
+    if (told == owners_->view().copies.end() || told->second != options_.host)
+      owners_->tell_copy(number, options_.host);
+  }
+}
+
+// Only while it may stay: the host that is to have it is alive, and this one is not asked to hurry.
+bool Agent::waits_for_copy(unsigned number, const std::string& to, Time now) {
+  const auto copy = owners_->view().copies.find(number);
+  if (to.empty() || (copy != owners_->view().copies.end() && copy->second == to)) return false;
+  const auto [since, is_new] = waiting_.try_emplace(number, now);
+  if (is_new) say(fmt::format("partition {} waits for {} to have a copy of its checkpoints", number, to));
+  return now - since->second < kLongestWait;
 }
 
 // Whether it was tried.
@@ -266,6 +311,7 @@ bool Agent::start(unsigned number, Time now) {
   entry.epoch = std::max(entry.epoch, least_epochs_[number]);
   entry = taken_by(entry, options_.host);
   if (!owners_->change(number, entry)) return true;
+  followers_.stop(number);
   try {
     children_.emplace(
         number, Child{PartitionProcess::start(options_.arguments(number, entry.epoch)), entry.epoch, now});
@@ -279,7 +325,7 @@ bool Agent::start(unsigned number, Time now) {
   return true;
 }
 
-void Agent::let_go(unsigned number, const std::string& to) {
+void Agent::let_go(unsigned number, const std::string& to, Time now) {
   const auto child = children_.find(number);
   if (child == children_.end()) {
     PartitionEntry entry = owners_->view().entry(number);
@@ -289,7 +335,8 @@ void Agent::let_go(unsigned number, const std::string& to) {
     owners_->change(number, entry);
     return;
   }
-  if (child->second.process.asked()) return;
+  if (child->second.process.asked() || waits_for_copy(number, to, now)) return;
+  waiting_.erase(number);
   say(to.empty() ? fmt::format("partition {} is being parked", number)
                  : fmt::format("partition {} is being parked for {}", number, to));
   child->second.give_to = to;
@@ -314,6 +361,7 @@ bool Agent::all_gone() const {
 }
 
 void Agent::kill_all() noexcept {
+  followers_.want({});
   for (auto& [number, child] : children_)
     child.process.kill();
   children_.clear();

@@ -12,9 +12,11 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
+#include "followers.hpp"
 #include "members.hpp"
 #include "owners.hpp"
 #include "partition_process.hpp"
@@ -29,6 +31,8 @@ struct AgentOptions {
   std::chrono::nanoseconds lease{};
   // The words that start the process of a partition.
   std::function<std::vector<std::string>(unsigned number, std::uint64_t epoch)> arguments{};
+  // Those that start the process of a copy; none: there are no copies.
+  Followers::Arguments copy_arguments{};
 };
 
 class Agent {
@@ -68,8 +72,11 @@ class Agent {
   void act(Time now);
   void pause(unsigned number, PartitionEnd end, Time now);
   void learn_epoch(unsigned number);
+  void keep_copies(Time now, const Hosts& hosts, const Partitions& entries);
+  void tell_copies();
+  bool waits_for_copy(unsigned number, const std::string& to, Time now);
   bool start(unsigned number, Time now);
-  void let_go(unsigned number, const std::string& to);
+  void let_go(unsigned number, const std::string& to, Time now);
   void write(unsigned number, PartitionEntry entry);
   bool all_gone() const;
   void kill_all() noexcept;
@@ -89,6 +96,13 @@ class Agent {
   std::map<unsigned, Child> children_;
   std::map<unsigned, Pause> pauses_;
   std::map<unsigned, std::uint64_t> least_epochs_;
+  Followers followers_;
+  // What the copies that are wanted were decided by.
+  Hosts copies_hosts_;
+  Partitions copies_entries_;
+  std::set<unsigned> copies_wanted_;
+  // Since when a partition waits for the copy of the host that is to have it.
+  std::map<unsigned, Time> waiting_;
   // What could not be written since the server was away.
   std::map<unsigned, PartitionEntry> unsaid_;
 };

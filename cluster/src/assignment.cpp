@@ -154,4 +154,24 @@ std::vector<NextStep> next_steps(const std::string& own, const Hosts& hosts, con
   return steps;
 }
 
+std::set<unsigned> copied_partitions(const std::string& own, const Hosts& hosts,
+                                     const Partitions& partitions) {
+  std::set<unsigned> copied;
+  if (!stays(hosts, own)) return copied;
+  for (const auto& [host, leaving] : hosts) {
+    if (host == own) continue;
+    for (const NextStep& step : next_steps(host, hosts, partitions)) {
+      if (step.kind == Kind::give && step.to == own) copied.insert(step.partition);
+    }
+    Hosts others = hosts;
+    others.erase(host);
+    for (const NextStep& step : next_steps(own, others, partitions)) {
+      const PartitionEntry& entry = partitions[step.partition];
+      if (step.kind == Kind::claim && entry.state == State::owned && entry.owner == host)
+        copied.insert(step.partition);
+    }
+  }
+  return copied;
+}
+
 }  // namespace sluice::detail

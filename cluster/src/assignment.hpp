@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -55,6 +56,11 @@ struct NextStep {
 
 // The hosts that live, `own` among them, and whether each of them is leaving.
 using Hosts = std::map<std::string, bool>;
+
+// The partitions whose checkpoints the host `own` keeps a copy of, since they come to it next: those that it gets when their owner
+// dies or leaves, and those that their owner is about to give it. So each has one host that copies it, while nothing moves.
+std::set<unsigned> copied_partitions(const std::string& own, const Hosts& hosts,
+                                     const Partitions& partitions);
 
 // What the host `own` is to do now. A partition without a living owner goes to the host that has the fewest then; one that is
 // given or wanted, to where it should; and while nothing else is under way, the host with the most gives one to the host with

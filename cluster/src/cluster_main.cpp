@@ -50,6 +50,7 @@ struct HostOptions {
   NatsServer server{};
   std::string data = "sluice-cluster";
   std::string lease = "1500ms";
+  bool no_copies = false;
   StandardOptions standard{};
   unsigned partition = 0;
   std::uint64_t epoch = 0;
@@ -73,6 +74,8 @@ void add_options(CLI::App& command, HostOptions& options) {
   command
       .add_option("--lease", options.lease, "How long a host may be silent before others\ntake over (1500ms)")
       ->type_name("TIME");
+  command.add_flag("--no-copies", options.no_copies,
+                   "Keep no copies of the checkpoints of partitions\nthat come here next");
   add_standard_options(command, options.standard);
 }
 
@@ -134,11 +137,11 @@ void check(const Cluster& cluster, const HostOptions& options) {
   }
 }
 
-// The words that start a partition: those that started this host, with another command in front.
-std::vector<std::string> words_of_partition(int argc, char** argv, unsigned number, std::uint64_t epoch,
-                                            const std::string& host) {
-  std::vector<std::string> words{
-      argv[0], "partition", std::to_string(number), "--epoch", std::to_string(epoch), "--name", host};
+// The words that start a partition, or a copy of one: those that started this host, with another command in front.
+std::vector<std::string> words_of(const char* command, int argc, char** argv, unsigned number,
+                                  std::uint64_t epoch, const std::string& host) {
+  std::vector<std::string> words{argv[0],  command, std::to_string(number), "--epoch", std::to_string(epoch),
+                                 "--name", host};
   for (int i = 2; i < argc; ++i) {
     const std::string word = argv[i];
     if (word == "--name") {
@@ -151,21 +154,27 @@ std::vector<std::string> words_of_partition(int argc, char** argv, unsigned numb
 }
 
 int run_host(int argc, char** argv, const Cluster& cluster, const HostOptions& options) {
-  Agent agent{{.cluster = cluster.name,
-               .partitions = cluster.partitions,
-               .host = options.host,
-               .server = options.server,
-               .lease = lease_of(options),
-               .arguments = [&](unsigned number, std::uint64_t epoch) {
-                 return words_of_partition(argc, argv, number, epoch, options.host);
-               }}};
+  Agent agent{
+      {.cluster = cluster.name,
+       .partitions = cluster.partitions,
+       .host = options.host,
+       .server = options.server,
+       .lease = lease_of(options),
+       .arguments =
+           [&](unsigned number, std::uint64_t epoch) {
+             return words_of("partition", argc, argv, number, epoch, options.host);
+           },
+       .copy_arguments =
+           options.no_copies
+               ? Followers::Arguments{}
+               : [&](unsigned number) { return words_of("copy", argc, argv, number, 0, options.host); }}};
   for (const int signal : {SIGINT, SIGTERM})
     std::signal(signal, count_interrupt);
   agent.run([] { return static_cast<unsigned>(interrupts); });
   return kExitOk;
 }
 
-int parsed(CLI::App& app, CLI::App& host, int argc, char** argv, const Cluster& cluster,
+int parsed(CLI::App& app, CLI::App& host, CLI::App& copy, int argc, char** argv, const Cluster& cluster,
            HostOptions& options) {
   try {
     app.parse(argc, argv);
@@ -183,6 +192,8 @@ int parsed(CLI::App& app, CLI::App& host, int argc, char** argv, const Cluster& 
     if (options.partition >= cluster.partitions)
       throw Error{{"run the partition", std::to_string(options.partition),
                    fmt::format("the cluster has {}", cluster.partitions), ""}};
+    if (copy.parsed())
+      return static_cast<int>(follow_partition(partition_of(cluster, options, options.partition)));
     return static_cast<int>(run_partition(cluster, partition_of(cluster, options, options.partition)));
   } catch (const std::exception& error) {
     std::fprintf(stderr, "error: %s\n", printable(error.what()).c_str());
@@ -206,7 +217,11 @@ int cluster_main(int argc, char** argv, const Cluster& cluster) {
   partition->add_option("number", options.partition)->required();
   partition->add_option("--epoch", options.epoch)->required();
   add_options(*partition, options);
-  return parsed(app, *host, argc, argv, cluster, options);
+  CLI::App* copy = app.add_subcommand("copy", "Copy the checkpoints of one partition")->group("");
+  copy->add_option("number", options.partition)->required();
+  copy->add_option("--epoch", options.epoch);
+  add_options(*copy, options);
+  return parsed(app, *host, *copy, argc, argv, cluster, options);
 }
 
 }  // namespace sluice

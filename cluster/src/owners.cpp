@@ -17,6 +17,7 @@ constexpr std::string_view kShape = "shape";
 constexpr std::string_view kPartition = "partition.";
 constexpr std::string_view kHost = "host.";
 constexpr std::string_view kLeave = "leave.";
+constexpr std::string_view kCopy = "copy.";
 
 std::optional<unsigned> parse_number(std::string_view text) {
   unsigned number = 0;
@@ -121,6 +122,8 @@ void Owners::take(kvEntry* entry) {
     view_.beats.erase(key.substr(kHost.size()));
   } else if (name.starts_with(kLeave)) {
     view_.asked_to_leave.erase(key.substr(kLeave.size()));
+  } else if (name.starts_with(kCopy)) {
+    if (const auto number = parse_number(name.substr(kCopy.size())); number) view_.copies.erase(*number);
   }
 }
 
@@ -151,6 +154,10 @@ void Owners::take_value(const std::string& key, const std::string& value, std::u
     view_.beats[key.substr(kHost.size())] = *beat;
   } else if (name.starts_with(kLeave)) {
     view_.asked_to_leave.insert(key.substr(kLeave.size()));
+  } else if (name.starts_with(kCopy)) {
+    const auto number = parse_number(name.substr(kCopy.size()));
+    if (!number || !is_cluster_name(value)) return pass_over();
+    view_.copies[*number] = value;
   }
 }
 
@@ -210,6 +217,16 @@ void Owners::beat(const std::string& host, const HostBeat& beat) {
 
 void Owners::forget_host(const std::string& host) {
   remove(key_of(kHost, host));
+}
+
+void Owners::tell_copy(unsigned number, const std::string& host) {
+  put(key_of(kCopy, std::to_string(number)), host);
+  view_.copies[number] = host;
+}
+
+void Owners::forget_copy(unsigned number) {
+  remove(key_of(kCopy, std::to_string(number)));
+  view_.copies.erase(number);
 }
 
 void Owners::ask_to_leave(const std::string& host) {

@@ -6,6 +6,7 @@
 //   partition.N    PartitionEntry
 //   host.NAME      HostBeat, written by that host alone
 //   leave.NAME     somebody asked that host to leave; removed by it
+//   copy.N         a host that has a copy of the partition's checkpoints, or cannot have one; removed by it
 //
 // Made and used by one thread of a process that starts no pipeline: libnats has threads of its own.
 #pragma once
@@ -43,6 +44,7 @@ struct OwnersView {
   std::map<unsigned, PartitionEntry> partitions{};
   std::map<std::string, HostBeat> beats{};
   std::set<std::string> asked_to_leave{};
+  std::map<unsigned, std::string> copies{};
   std::string unreadable{};  // What was passed over last, and why; empty: nothing.
 
   // One that is not there is unowned.
@@ -72,6 +74,8 @@ class Owners {
   bool change(unsigned number, PartitionEntry entry);
   void beat(const std::string& host, const HostBeat& beat);
   void forget_host(const std::string& host);
+  void tell_copy(unsigned number, const std::string& host);
+  void forget_copy(unsigned number);
   void ask_to_leave(const std::string& host);
   void forget_request_to_leave(const std::string& host);
 

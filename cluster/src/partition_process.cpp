@@ -4,6 +4,7 @@
 #include <cerrno>
 #include <csignal>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -13,9 +14,11 @@ namespace sluice::detail {
 namespace {
 
 // Between fork and exec, in a process whose threads are gone.
-[[noreturn]] void become(char* const* words, pid_t agent) noexcept {
+[[noreturn]] void become(char* const* words, pid_t agent, PartitionProcess::How how) noexcept {
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (::getppid() != agent) ::_exit(static_cast<int>(PartitionEnd::failed));
+  if (how.nice != 0) ::setpriority(PRIO_PROCESS, 0, ::getpriority(PRIO_PROCESS, 0) + how.nice);
+  if (how.output >= 0) ::dup2(how.output, STDOUT_FILENO);
   // Ctrl-C is the agent's; it asks each partition by itself.
   std::signal(SIGINT, SIG_IGN);
   std::signal(SIGTERM, SIG_DFL);
@@ -31,7 +34,7 @@ namespace {
 
 }  // namespace
 
-PartitionProcess PartitionProcess::start(const std::vector<std::string>& arguments) {
+PartitionProcess PartitionProcess::start(const std::vector<std::string>& arguments, How how) {
   std::vector<std::string> own = arguments;
   std::vector<char*> words;
   words.reserve(own.size() + 1);
@@ -40,7 +43,7 @@ PartitionProcess PartitionProcess::start(const std::vector<std::string>& argumen
   words.push_back(nullptr);
   const pid_t agent = ::getpid();
   const pid_t pid = ::fork();
-  if (pid == 0) become(words.data(), agent);
+  if (pid == 0) become(words.data(), agent, how);
   if (pid < 0)
     throw Error{{"start", "the process of a partition", errno_text(), "raise the limit of processes"}};
   return PartitionProcess{pid};

@@ -23,8 +23,13 @@ enum class PartitionEnd {
 
 class PartitionProcess {
  public:
+  struct How {
+    int nice = 0;     // Added to the agent's own.
+    int output = -1;  // Its standard output; else the agent's.
+  };
   // Starts this program with `arguments`. Throws Error.
-  static PartitionProcess start(const std::vector<std::string>& arguments);
+  static PartitionProcess start(const std::vector<std::string>& arguments, How how);
+  static PartitionProcess start(const std::vector<std::string>& arguments) { return start(arguments, {}); }
 
   pid_t pid() const noexcept { return pid_; }
   // Asks it to park; once.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "partition_run.hpp"
 
+#include <algorithm>
 #include <cerrno>
 #include <csignal>
 #include <cstdio>
@@ -55,17 +56,6 @@ PartitionEnd apart(const std::function<void()>& work) {
   return WIFEXITED(status) ? static_cast<PartitionEnd>(WEXITSTATUS(status)) : PartitionEnd::failed;
 }
 
-std::filesystem::path checkpoints_of(const PartitionOptions& options) {
-  return options.data / options.partition.cluster / options.host / ("partition-" + options.partition.text());
-}
-
-StateLogOptions log_of(const PartitionOptions& options) {
-  return {.server = options.partition.server,
-          .cluster = options.partition.cluster,
-          .partition = options.partition.number,
-          .host = options.host};
-}
-
 // Blocked by the agent that starts it, until the pipeline listens.
 bool is_asked_to_park() {
   sigset_t pending;
@@ -83,6 +73,18 @@ CheckpointShipper fatal_when_fenced(CheckpointShipper ship) {
       throw;
     }
   };
+}
+
+// Of what was fetched; 0 if nothing was.
+std::uint64_t newest_in(const std::filesystem::path& directory) {
+  std::uint64_t newest = 0;
+  std::error_code error;
+  for (std::filesystem::directory_iterator entry{directory, error}, end; !error && entry != end;
+       entry.increment(error)) {
+    if (const auto name = parse_state_file_name(entry->path().filename().string()); name)
+      newest = std::max(newest, name->number);
+  }
+  return newest;
 }
 
 void refuse(const Settings& settings, const std::string& key, const std::string& allowed,
@@ -127,7 +129,12 @@ PartitionEnd run_partition(const Cluster& cluster, const PartitionOptions& optio
   const PartitionEnd taken = apart([&] {
     StateLog own{log};
     own.claim(options.epoch);
-    if (own.fetch(checkpoints).files == 0 && options.epoch > 1) {
+    const FetchedState fetched = own.fetch(checkpoints);
+    if (fetched.copied != 0) {
+      std::fprintf(stderr, "partition %u: of %s of checkpoints, %s were here\n", options.partition.number,
+                   format_bytes(fetched.bytes).c_str(), format_bytes(fetched.copied).c_str());
+    }
+    if (fetched.files == 0 && options.epoch > 1) {
       std::fprintf(stderr, "partition %u: no checkpoint of it is stored: it begins anew\n",
                    options.partition.number);
     }
@@ -135,7 +142,7 @@ PartitionEnd run_partition(const Cluster& cluster, const PartitionOptions& optio
   if (taken != PartitionEnd::finished) return taken;
   if (is_asked_to_park()) return PartitionEnd::parked;
   Engine engine{pipeline, settings};
-  engine.ship_checkpoints(fatal_when_fenced(state_log_shipper(log, options.epoch)));
+  engine.ship_checkpoints(fatal_when_fenced(state_log_shipper(log, options.epoch, newest_in(checkpoints))));
   StandardOptions quiet = options.standard;
   quiet.quiet = true;
   run(engine, quiet, settings);

@@ -1,8 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "state_chain.hpp"
 
+#include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <fcntl.h>
+#include <sys/file.h>
+#include <thread>
 #include <unistd.h>
 #include <utility>
 
@@ -23,17 +27,65 @@ bool is_of_a_chain(std::string name) {
 
 }  // namespace
 
-StateChain::StateChain(const std::filesystem::path& directory) : directory_{directory, kPathSetting} {
+StateChain::StateChain(const std::filesystem::path& directory, const std::string& subject)
+    : directory_{directory, kPathSetting}, copy_{directory_, subject} {
+  lock();
+  const std::vector<CopiedMessage> kept = copy_.whole_part();
+  remove_all_but(kept);
+  for (const CopiedMessage& each : kept) {
+    epoch_ = each.message.epoch;
+    if (each.message.is_claim()) continue;
+    whole_.push_back({each.message.file, parse_state_file_name(each.message.file)->number, each.bytes});
+    kept_bytes_ += each.bytes;
+  }
+  open_ = !whole_.empty();
+  if (whole_.empty()) {
+    copy_.forget();
+    return;
+  }
+  last_kept_ = kept.back();
+  copy_.begin(kept);
+}
+
+// A process that was killed may have it for a moment yet.
+void StateChain::lock() {
+  constexpr int kTries = 40;
+  constexpr std::chrono::milliseconds kBetweenTries{50};
+  locked_ = Descriptor{::openat(directory_.descriptor(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
+  if (!locked_) fail("lock", "", errno);
+  for (int tries = 0; ::flock(locked_.get(), LOCK_EX | LOCK_NB) != 0; ++tries) {
+    if (errno != EWOULDBLOCK || tries == kTries) {
+      throw Error{{"lock", directory_.path().string(),
+                   errno == EWOULDBLOCK ? "another process writes there" : errno_text(),
+                   "give each host a directory of its own (--data)"}};
+    }
+    std::this_thread::sleep_for(kBetweenTries);
+  }
+}
+
+void StateChain::remove_all_but(const std::vector<CopiedMessage>& kept) const {
   std::error_code error;
   std::vector<std::string> former;
-  for (std::filesystem::directory_iterator entry{directory, error}, end; !error && entry != end;
+  for (std::filesystem::directory_iterator entry{directory_.path(), error}, end; !error && entry != end;
        entry.increment(error)) {
-    if (std::string name = entry->path().filename().string(); is_of_a_chain(name))
-      former.push_back(std::move(name));
+    std::string name = entry->path().filename().string();
+    const bool is_kept = std::any_of(
+        kept.begin(), kept.end(), [&name](const CopiedMessage& each) { return each.message.file == name; });
+    if (is_of_a_chain(name) && !is_kept) former.push_back(std::move(name));
   }
   if (error) fail("empty", "", error.value());
   for (const std::string& name : former)
     remove(name);
+}
+
+void StateChain::forget_kept() {
+  copy_.forget();
+  remove_all_but({});
+  whole_.clear();
+  epoch_.reset();
+  last_kept_.reset();
+  open_ = false;
+  kept_bytes_ = 0;
 }
 
 void StateChain::take(const std::optional<StateMessage>& message, std::uint64_t sequence,
@@ -43,14 +95,16 @@ void StateChain::take(const std::optional<StateMessage>& message, std::uint64_t 
   epoch_ = message->epoch;
   if (message->is_claim()) {
     drop_file();
-    open_ = false;
+    // Whoever claims it restores what is whole, and goes on from there.
+    open_ = !whole_.empty() && damage_.empty();
+    if (open_) note({.sequence = sequence, .message = *message});
     return;
   }
   if (message->part == 1) begin(*message);
   // Of a chain that is damaged.
   if (!file_) return;
   write(bytes);
-  if (message->is_last_part()) return finish_file();
+  if (message->is_last_part()) return finish_file(*message, sequence);
   ++file_->next.part;
 }
 
@@ -106,12 +160,25 @@ void StateChain::write(std::span<const char> bytes) {
   }
 }
 
-void StateChain::finish_file() {
+void StateChain::note(const CopiedMessage& copied) {
+  if (!writes_down_) return;
+  const bool base = !copied.message.is_claim() && parse_state_file_name(copied.message.file)->base;
+  base ? copy_.begin({copied}) : copy_.add(copied);
+}
+
+void StateChain::finish_file(const StateMessage& last, std::uint64_t sequence) {
   const std::string& name = file_->next.file;
   if (::renameat(directory_.descriptor(), (name + kUnfinished).c_str(), directory_.descriptor(),
                  name.c_str()) != 0)
     fail("write", name, errno);
+  if (writes_down_) {
+    note({.sequence = sequence,
+          .message = last,
+          .bytes = file_->bytes,
+          .checksum = copy_.checksum_of_file(name)});
+  }
   if (file_->name.base) {
+    kept_bytes_ = 0;
     for (const WholeFile& former : std::exchange(whole_, {}))
       remove(former.name);
     damage_.clear();
@@ -145,12 +212,19 @@ FetchedState StateChain::finish(const std::string& object, const std::string& su
                      "anew: what it had is lost then",
                      subject)}};
   }
-  FetchedState fetched;
+  if (!writes_down_) copy_.forget();
+  return state();
+}
+
+FetchedState StateChain::state() const noexcept {
+  FetchedState state;
   for (const WholeFile& file : whole_) {
-    ++fetched.files;
-    fetched.bytes += file.bytes;
+    ++state.files;
+    state.bytes += file.bytes;
+    state.newest = file.number;
   }
-  return fetched;
+  state.copied = kept_bytes_;
+  return state;
 }
 
 void StateChain::remove(const std::string& name) const {

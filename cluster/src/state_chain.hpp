@@ -3,7 +3,7 @@
 // (state_log.hpp).
 //
 // What a writer left unfinished never counted, and is dropped: a file whose parts end in the midst, before a claim, a base, or the
-// end of the log. Whatever else does not follow what is before it is damage: messages that are missing, or of somebody else. A
+// end of the log. A claim may be followed by a delta of the last whole file: who claimed it has restored that. Whatever else does not follow what is before it is damage: messages that are missing, or of somebody else. A
 // whole base behind it makes good for it; without one it is an Error, since what came after the last whole file may have been seen
 // outside. A file has its name once it is whole.
 #pragma once
@@ -19,6 +19,7 @@
 #include <sluice/detail/descriptor.hpp>
 #include <sluice/detail/own_directory.hpp>
 
+#include "state_copy.hpp"
 #include "state_message.hpp"
 
 namespace sluice::detail {
@@ -26,17 +27,37 @@ namespace sluice::detail {
 struct FetchedState {
   std::size_t files = 0;
   std::uint64_t bytes = 0;
+  std::uint64_t copied = 0;  // Of these bytes: they were in the directory already.
+  std::uint64_t newest = 0;  // The number of the last file; 0: there are none.
 
-  friend bool operator==(const FetchedState&, const FetchedState&) = default;
+  // Wherever it came from.
+  friend bool operator==(const FetchedState& one, const FetchedState& other) noexcept {
+    return one.files == other.files && one.bytes == other.bytes;
+  }
 };
 
 class StateChain {
  public:
-  // Makes the directory for this user alone, or removes what is in it of a former chain. Throws Error.
-  explicit StateChain(const std::filesystem::path& directory);
+  // Makes the directory for this user alone, locks it for as long as this lives, and keeps what a former one has written down
+  // there (state_copy.hpp) of the chain of that subject: last_kept() is the message that it ends with, and the next is
+  // that behind it. Removes all else of a chain. Throws Error.
+  StateChain(const std::filesystem::path& directory, const std::string& subject);
+  StateChain(const StateChain&) = delete;
+  StateChain& operator=(const StateChain&) = delete;
+
+  const std::optional<CopiedMessage>& last_kept() const noexcept { return last_kept_; }
+  // What was kept is of another chain, or of one that is over: nothing is there.
+  void forget_kept();
+  // From here on what is taken is written down. Without it finish() removes what is, since whoever fetches goes on to change the
+  // directory.
+  void write_down() noexcept { writes_down_ = true; }
 
   // The next message; nothing for one that is none of ours. `sequence` is for errors. Throws Error when it cannot be written.
   void take(const std::optional<StateMessage>& message, std::uint64_t sequence, std::span<const char> bytes);
+  // Why nothing can be gone on with until the next base; empty: nothing is wrong.
+  const std::string& damage() const noexcept { return damage_; }
+  // Of what it has now.
+  FetchedState state() const noexcept;
   // After the last one. Throws Error for damage; `object` is what is damaged.
   FetchedState finish(const std::string& object, const std::string& subject);
 
@@ -56,13 +77,21 @@ class StateChain {
   std::string misplaced(const StateMessage& message) const;
   void begin(const StateMessage& message);
   void write(std::span<const char> bytes);
-  void finish_file();
+  void lock();
+  void remove_all_but(const std::vector<CopiedMessage>& kept) const;
+  void finish_file(const StateMessage& last, std::uint64_t sequence);
+  void note(const CopiedMessage& copied);
   void drop_file();
   void damage(std::uint64_t sequence, const std::string& why);
   void remove(const std::string& name) const;
   [[noreturn]] void fail(const char* tried, const std::string& name, int reason) const;
 
   OwnDirectory directory_;
+  StateCopy copy_;
+  Descriptor locked_;
+  bool writes_down_ = false;
+  std::optional<CopiedMessage> last_kept_;
+  std::uint64_t kept_bytes_ = 0;
   std::optional<std::uint64_t> epoch_;
   std::optional<File> file_;
   std::vector<WholeFile> whole_;

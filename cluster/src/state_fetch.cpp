@@ -1,12 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
-// How a host gets the newest whole chain of a partition into a directory.
+// How a host gets the newest whole chain of a partition into a directory, and keeps it there.
+#include <algorithm>
+#include <chrono>
+#include <functional>
 #include <random>
 #include <span>
 #include <string>
+#include <thread>
 
 #include <fmt/format.h>
 
 #include <sluice/detail/clock.hpp>
+#include <sluice/unavailable.hpp>
 
 #include "state_log.hpp"
 #include "state_stream.hpp"
@@ -18,6 +23,10 @@ constexpr int kPullMessages = 64;
 constexpr std::int64_t kPullBytes = std::int64_t{8} << 20;
 // One that nobody pulls from is removed by the server after that.
 constexpr std::int64_t kConsumerLivesNs = 10'000'000'000;
+// How long one who follows waits before it asks for more, longer where nothing has come. A pull that waits at the server is
+// answered once it is full, or its time is over.
+constexpr std::chrono::milliseconds kLook{100};
+constexpr std::chrono::milliseconds kLongestLook{800};
 
 // Messages of one pull.
 class Pulled {
@@ -40,14 +49,16 @@ class Pulled {
   natsStatus status_;
 };
 
-NatsSubscriptionPtr consume(const NatsClient& client, const std::string& stream, const std::string& subject) {
+NatsSubscriptionPtr consume(const NatsClient& client, const std::string& stream, const std::string& subject,
+                            std::uint64_t behind) {
   const std::string name = fmt::format("fetch-{:08x}{:08x}", std::random_device{}(), std::random_device{}());
   jsConsumerConfig config;
   jsConsumerConfig_Init(&config);
   config.Name = name.c_str();
   config.InactiveThreshold = kConsumerLivesNs;
   config.FilterSubject = subject.c_str();
-  config.DeliverPolicy = js_DeliverAll;
+  config.DeliverPolicy = behind == 0 ? js_DeliverAll : js_DeliverByStartSequence;
+  if (behind != 0) config.OptStartSeq = behind + 1;
   config.AckPolicy = js_AckNone;
   auto code = kNoCode;
   jsConsumerInfo* made = nullptr;
@@ -69,17 +80,56 @@ NatsSubscriptionPtr consume(const NatsClient& client, const std::string& stream,
 
 }  // namespace
 
+// Whoever wrote it drew a name that nobody else has: with the message, all that was before it is as it was.
+bool StateLog::has(const CopiedMessage& copied) {
+  const NatsClient& client = this->client();
+  natsMsg* made = nullptr;
+  auto code = kNoCode;
+  const natsStatus status =
+      js_GetMsg(&made, client.jetstream(), stream_.c_str(), copied.sequence, nullptr, &code);
+  const NatsMessagePtr message{made};
+  if (status == NATS_NOT_FOUND && static_cast<int>(code) == JSNoMessageFoundErr) return false;
+  if (status != NATS_OK) client.fail("read", object(), status, code);
+  return natsMsg_GetSubject(made) == subject_ && read_state_message(made) == copied.message;
+}
+
+void StateLog::forget_what_is_over(StateChain& chain) {
+  if (chain.last_kept() && !has(*chain.last_kept())) chain.forget_kept();
+}
+
 FetchedState StateLog::fetch(const std::filesystem::path& directory) {
   client(MissingStream::make);
-  StateChain chain{directory};
-  if (const Last end = last(); end.sequence != 0) read(end.sequence, chain);
+  StateChain chain{directory, subject_};
+  const Last end = last();
+  forget_what_is_over(chain);
+  const std::uint64_t have = chain.last_kept() ? chain.last_kept()->sequence : 0;
+  if (end.sequence > have) read(end.sequence, chain);
   return chain.finish(object(), subject_);
 }
 
-// Up to the message `end`, in pulls of some MiB.
-void StateLog::read(std::uint64_t end, StateChain& chain) {
+void StateLog::follow(const std::filesystem::path& directory,
+                      const std::function<bool(const FetchedState&)>& told) {
+  client(MissingStream::make);
+  StateChain chain{directory, subject_};
+  forget_what_is_over(chain);
+  chain.write_down();
+  try {
+    read(0, chain, told);
+    if (!chain.damage().empty()) chain.finish(object(), subject_);
+  } catch (const Unavailable&) {
+    throw;  // What is there is whole.
+  } catch (const Error&) {
+    chain.forget_kept();
+    throw;
+  }
+}
+
+// In pulls of some MiB.
+void StateLog::read(std::uint64_t end, StateChain& chain,
+                    const std::function<bool(const FetchedState&)>& told) {
   const NatsClient& client = this->client();
-  const NatsSubscriptionPtr subscription = consume(client, stream_, subject_);
+  const NatsSubscriptionPtr subscription =
+      consume(client, stream_, subject_, chain.last_kept() ? chain.last_kept()->sequence : 0);
   jsFetchRequest request;
   jsFetchRequest_Init(&request);
   request.Batch = kPullMessages;
@@ -88,7 +138,9 @@ void StateLog::read(std::uint64_t end, StateChain& chain) {
   request.NoWait = true;
   std::uint64_t delivered = 0;
   auto heard = monotonic_now();
-  for (std::uint64_t sequence = 0; sequence < end;) {
+  auto look = kLook;
+  for (std::uint64_t sequence = 0; told || sequence < end;) {
+    bool is_all = true;
     const Pulled pulled{subscription.get(), request};
     for (natsMsg* const message : pulled.messages()) {
       jsMsgMetaData* made = nullptr;
@@ -101,10 +153,17 @@ void StateLog::read(std::uint64_t end, StateChain& chain) {
       chain.take(read_state_message(message), sequence,
                  {natsMsg_GetData(message), static_cast<std::size_t>(natsMsg_GetDataLength(message))});
       heard = monotonic_now();
+      is_all = meta->NumPending == 0;
     }
     const natsStatus status = pulled.status();
     const bool nothing_yet = status == NATS_TIMEOUT || status == NATS_NOT_FOUND;
-    if (nothing_yet && monotonic_now() - heard > client.timeout())
+    if (told && client.is_lost()) client.away("the connection was lost");
+    if (told && is_all && (!chain.damage().empty() || !told(chain.state()))) return;
+    if (told && is_all) {
+      look = pulled.messages().empty() ? std::min(2 * look, kLongestLook) : kLook;
+      std::this_thread::sleep_for(look);
+    }
+    if (!told && nothing_yet && monotonic_now() - heard > client.timeout())
       client.away(fmt::format("{}: message {} does not come", object(), end));
     if (status != NATS_OK && !nothing_yet) client.fail("read", object(), status, kNoCode);
   }

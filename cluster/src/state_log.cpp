@@ -90,6 +90,7 @@ void StateLog::claim(std::uint64_t epoch) {
     if (before.message && before.message->epoch >= epoch) fence(*before.message);
     expected_ = before.sequence;
     stored_ = before.message ? before.message->stored : 0;
+    only_claimed_ = true;
     try {
       return store(headers(), {});
     } catch (const Fenced&) {
@@ -116,18 +117,23 @@ void StateLog::catch_up() {
   }
   expected_ = last.sequence;
   stored_ = last.message->stored;
+  only_claimed_ = last.message->is_claim();
 }
 
 void StateLog::append(const std::filesystem::path& file) {
   const std::string name = file.filename().string();
   const auto parsed = parse_state_file_name(name);
-  if (!parsed || (!parsed->base && base_is_due_)) {
-    throw Error{
-        {"store", file.string(), parsed ? "it goes with one that is not stored" : "it is no checkpoint", ""}};
-  }
+  // The first of this epoch, on top of what was fetched.
+  const std::uint64_t newest = std::exchange(newest_, 0);
+  const bool goes_on = parsed && !parsed->base && newest != 0 && parsed->number == newest + 1;
+  const auto refuse = [&file](const char* why) { throw Error{{"store", file.string(), why, ""}}; };
+  if (!parsed) refuse("it is no checkpoint");
+  if (!parsed->base && base_is_due_ && !goes_on) refuse("it goes with one that is not stored");
   base_is_due_ = true;
   try {
     if (!expected_ || !client_ || client_->is_lost()) catch_up();
+    if (goes_on && !only_claimed_)
+      refuse("others of its epoch are stored, and what it goes with is not known");
     if (purge_before_ != 0) purge();
     write(file, name);
   } catch (...) {
@@ -255,12 +261,12 @@ void StateLog::purge() {
   purge_before_ = 0;
 }
 
-CheckpointShipper state_log_shipper(StateLogOptions options, std::uint64_t epoch) {
-  return [log = std::shared_ptr<StateLog>{}, options = std::move(options),
-          epoch](const ShippedCheckpoint& checkpoint) mutable {
+CheckpointShipper state_log_shipper(StateLogOptions options, std::uint64_t epoch, std::uint64_t newest) {
+  return [log = std::shared_ptr<StateLog>{}, options = std::move(options), epoch,
+          newest](const ShippedCheckpoint& checkpoint) mutable {
     if (!log) {
       log = std::make_shared<StateLog>(options);
-      log->go_on_with(epoch);
+      log->go_on_with(epoch, newest);
     }
     log->append(checkpoint.file);
   };

@@ -8,7 +8,7 @@
 //     part     of a checkpoint's file; all of them in their order are the file, and the checkpoint counts
 //
 //     host A, epoch 7:   claim 7   base 12 1/2   base 12 2/2   delta 13 1/1   ..frozen..   delta 14 1/1: refused, Fenced
-//     host B, epoch 8:                                                      claim 8   fetches 12, 13   base 15 1/2  ...
+//     host B, epoch 8:                                                      claim 8   fetches 12, 13   delta 14 1/1  ...
 //
 // An answer that is lost loses nothing: the last message of the subject says whether it was stored. Once a base is whole, what
 // was before it is purged, so that at every instant there is a whole chain: state_chain.hpp says what that is.
@@ -20,6 +20,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -82,12 +83,21 @@ class StateLog {
   //
   // Makes the stream if it is not there. Throws Fenced if an epoch that is as high or higher was claimed before. Nobody else stores anything from here on.
   void claim(std::uint64_t epoch);
-  // The newest whole base and its whole deltas, into a directory that is made or emptied; none if there are none. Whoever has
-  // claimed it gets all that ever counted. Some MiB of memory, whatever their size.
+  // The newest whole base and its whole deltas, into a directory that is made; none if there are none. Whoever has claimed it
+  // gets all that ever counted. What follow() has left there is gone on with, if its files are as they were written and the
+  // server has the message that it ends with; else it is removed, as all else of a chain. Some MiB of memory, whatever their size.
   FetchedState fetch(const std::filesystem::path& directory);
+  // The same, and goes on with what is stored from then on, for as long as told() returns true; it is called each time that
+  // everything is there. Claims nothing and stores nothing. Throws Error for a chain that is damaged and for a disk that takes no
+  // more, and nothing of the chain is in the directory then.
+  void follow(const std::filesystem::path& directory, const std::function<bool(const FetchedState&)>& told);
 
-  // `epoch` was claimed by another process of this host: append() goes on for it.
-  void go_on_with(std::uint64_t epoch) noexcept { epoch_ = epoch; }
+  // `epoch` was claimed by another process of this host: append() goes on for it. `newest` is the number of the last file that it
+  // has fetched: a delta that follows it may come first. 0: there was none.
+  void go_on_with(std::uint64_t epoch, std::uint64_t newest = 0) noexcept {
+    epoch_ = epoch;
+    newest_ = newest;
+  }
   // Stores a checkpoint's file. Throws Fenced; and it has failed then, whatever of it is stored: a base comes next.
   void append(const std::filesystem::path& file);
 
@@ -112,7 +122,10 @@ class StateLog {
   Stored try_to_store(const StateMessage& headers, std::span<const char> bytes);
   bool is_stored(const StateMessage& headers);
   void purge();
-  void read(std::uint64_t end, StateChain& chain);
+  // Up to the message `end`; 0: until told() says no.
+  void read(std::uint64_t end, StateChain& chain, const std::function<bool(const FetchedState&)>& told = {});
+  bool has(const CopiedMessage& message);
+  void forget_what_is_over(StateChain& chain);
   [[noreturn]] void fence(const StateMessage& other) const;
   std::string object() const;
 
@@ -125,11 +138,13 @@ class StateLog {
   std::optional<std::uint64_t> expected_;  // The last sequence, once it is known to be of this epoch.
   std::size_t part_bytes_ = 0;
   bool base_is_due_ = true;
+  std::uint64_t newest_ = 0;
+  bool only_claimed_ = false;  // Nothing of this epoch but the claim is stored.
   std::uint64_t stored_ = 0;
   std::uint64_t purge_before_ = 0;
 };
 
 // Stores each checkpoint in the log, for Engine::ship_checkpoints(): connects in the process that ships.
-CheckpointShipper state_log_shipper(StateLogOptions options, std::uint64_t epoch);
+CheckpointShipper state_log_shipper(StateLogOptions options, std::uint64_t epoch, std::uint64_t newest = 0);
 
 }  // namespace sluice::detail

@@ -93,10 +93,16 @@ void prepare_state_stream(const NatsClient& client, const std::string& cluster, 
 NatsMessagePtr last_state_message(const NatsClient& client, const std::string& cluster, unsigned partition) {
   const std::string stream = state_stream(cluster);
   const std::string subject = state_subject(cluster, partition);
+  constexpr int kLooks = 5;
+  constexpr std::chrono::milliseconds kBetweenLooks{20};
   natsMsg* made = nullptr;
   auto code = kNoCode;
-  const natsStatus status =
-      js_GetLastMsg(&made, client.jetstream(), stream.c_str(), subject.c_str(), nullptr, &code);
+  natsStatus status = NATS_NOT_FOUND;
+  // While others are removed by a purge the server may say that it is there and give nothing of it.
+  for (int look = 0; look < kLooks && status == NATS_NOT_FOUND && code == kNoCode; ++look) {
+    if (look != 0) std::this_thread::sleep_for(kBetweenLooks);
+    status = js_GetLastMsg(&made, client.jetstream(), stream.c_str(), subject.c_str(), nullptr, &code);
+  }
   NatsMessagePtr message{made};
   if (status == NATS_NOT_FOUND && static_cast<int>(code) == JSNoMessageFoundErr) return nullptr;
   if (status != NATS_OK) client.fail("read the last message of", "the subject " + subject, status, code);

@@ -6,8 +6,9 @@
 #include <cstring>
 #include <span>
 
+#include <sluice/detail/checksum.hpp>
+
 #include "checkpoint/checkpoint_format.hpp"
-#include "checkpoint/checksum.hpp"
 
 namespace sluice::test {
 

@@ -8,9 +8,9 @@
 #include <gtest/gtest.h>
 #include <zstd.h>
 
+#include <sluice/detail/checksum.hpp>
 #include <sluice/error.hpp>
 
-#include "checkpoint/checksum.hpp"
 #include "model.hpp"
 
 namespace sluice::test {

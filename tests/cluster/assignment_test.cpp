@@ -11,6 +11,7 @@
 namespace sluice::test {
 namespace {
 
+using detail::copied_partitions;
 using detail::Hosts;
 using detail::next_steps;
 using detail::NextStep;
@@ -179,6 +180,46 @@ TEST(Assignment, SettlesWhateverHappens) {
       EXPECT_TRUE(any_wanted || most - fewest <= 1U);
     }
   }
+}
+
+// Whoever dies or leaves: the one who takes over has followed what it takes.
+TEST(Assignment, EachPartitionIsCopiedByTheOneWhoGetsItNext) {
+  const Hosts hosts{{"a", false}, {"b", false}, {"c", false}, {"d", false}};
+  Partitions partitions(10);
+  Hosts settling = hosts;
+  settle(partitions, settling);
+  std::map<unsigned, std::string> copies;
+  for (const auto& [host, leaving] : hosts) {
+    for (const unsigned number : copied_partitions(host, hosts, partitions)) {
+      EXPECT_NE(partitions[number].owner, host);
+      EXPECT_TRUE(copies.try_emplace(number, host).second) << number << " is copied twice";
+    }
+  }
+  EXPECT_EQ(copies.size(), 10U);
+  for (const auto& [lost, leaving] : hosts) {
+    for (const bool dies : {true, false}) {
+      Hosts others = hosts;
+      dies ? static_cast<void>(others.erase(lost)) : static_cast<void>(others[lost] = true);
+      Partitions after = partitions;
+      EXPECT_GE(settle(after, others), 1);
+      for (unsigned number = 0; number < 10; ++number) {
+        if (partitions[number].owner != lost) continue;
+        EXPECT_EQ(after[number].owner, copies[number]) << number;
+      }
+    }
+  }
+}
+
+TEST(Assignment, WhatIsAboutToMoveIsCopiedWhereItGoes) {
+  const Hosts hosts{{"a", false}, {"b", false}, {"c", false}};
+  Partitions partitions{owned_by("a"), owned_by("b"), owned_by("c")};
+  partitions[0].wanted = "c";
+  EXPECT_TRUE(copied_partitions("c", hosts, partitions).contains(0));
+  // One that joins gets its share.
+  Partitions all{owned_by("a"), owned_by("a")};
+  EXPECT_TRUE(copied_partitions("b", {{"a", false}, {"b", false}}, all).contains(1));
+  EXPECT_THAT(copied_partitions("b", {{"a", false}, {"b", true}}, all), IsEmpty());
+  EXPECT_THAT(copied_partitions("a", {{"a", false}}, all), IsEmpty());
 }
 
 TEST(Assignment, EntriesAreReadAsTheyWereWritten) {

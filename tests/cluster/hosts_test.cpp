@@ -79,6 +79,26 @@ TEST_F(Hosts, ShareThePartitionsAndTakeOverFromOneThatDies) {
   EXPECT_THAT(text_of(file("alpha.err")) + text_of(file("gamma.err")), HasSubstr(", after beta"));
 }
 
+TEST_F(Hosts, GoOnFromTheCopiesThatTheyKeep) {
+  for (const char* name : {"alpha", "beta"})
+    start_host(name);
+  begin(2'500, 500);
+  ASSERT_TRUE(flows(50));
+  const auto copies = [this] {
+    unsigned found = 0;
+    for (const char* name : {"alpha", "beta"}) {
+      for (unsigned number = 0; number < 6; ++number)
+        found += exists(file(name) / "accounts" / name / ("partition-" + std::to_string(number)) / "copied");
+    }
+    return found;
+  };
+  ASSERT_TRUE(within(60s, [&] { return copies() == 6; })) << "not all partitions have a copy elsewhere";
+  lose_host("beta");
+  ASSERT_TRUE(within(60s, [this] { return says("alpha", ", after beta") && says("alpha", " were here"); }));
+  end();
+  EXPECT_FALSE(says("alpha", "has no copy here")) << text_of(file("alpha.err"));
+}
+
 // It goes on with what it had, and is refused: nothing of it is seen.
 TEST_F(Hosts, ThatWereFrozenAndGoOnWriteNothing) {
   for (const char* name : {"alpha", "beta"})

@@ -24,13 +24,14 @@ namespace {
 
 using testing::HasSubstr;
 using Files = std::map<std::string, std::string>;
+constexpr const char* kSubject = "sluice.x.state.3";
 
 class StateChains : public testing::Test {
  protected:
   StateChains() {
     std::string name = (std::filesystem::temp_directory_path() / "sluice-chain-XXXXXX").string();
     scratch_ = ::mkdtemp(name.data());
-    chain_.emplace(directory());
+    chain_.emplace(directory(), kSubject);
   }
   ~StateChains() override { std::filesystem::remove_all(scratch_); }
 
@@ -50,6 +51,7 @@ class StateChains : public testing::Test {
   void whole(std::uint64_t epoch, const std::string& file, const std::string& bytes) {
     part(epoch, file, 1, 1, bytes);
   }
+  void close() { chain_.reset(); }
   void foreign() { chain_->take(std::nullopt, ++sequence_, {}); }
 
   FetchedState finish() { return chain_->finish("partition 3", "sluice.x.state.3"); }
@@ -156,6 +158,23 @@ TEST_F(StateChains, AreRefusedWhenAStrangerWroteThere) {
   EXPECT_THAT(error(), HasSubstr("message 2"));
 }
 
+TEST_F(StateChains, GoOnWithADeltaBehindAClaim) {
+  whole(1, "12.base", "base");
+  part(1, "13.delta", 1, 2, "half");
+  claim(2);
+  claim(3);
+  whole(3, "13.delta", "delta");
+  EXPECT_EQ(finish(), (FetchedState{2, 9}));
+  EXPECT_EQ(files(), (Files{{kBase12, "base"}, {kDelta13, "delta"}}));
+}
+
+TEST_F(StateChains, AreRefusedWhenADeltaBehindAClaimGoesWithAnother) {
+  whole(1, "12.base", "base");
+  claim(2);
+  whole(2, "14.delta", "delta");
+  EXPECT_THAT(error(), HasSubstr("comes behind checkpoint-000000000012.base"));
+}
+
 TEST_F(StateChains, AreRefusedWhenAnEpochThatIsOverGoesOn) {
   claim(1);
   whole(1, "12.base", "base");
@@ -179,7 +198,8 @@ TEST_F(StateChains, AreMendedByALaterBase) {
 TEST_F(StateChains, ReplaceWhatTheDirectoryHadAndLeaveTheRest) {
   for (const char* name : {"checkpoint-000000000099.base", "checkpoint-000000000100.delta.part", "notes"})
     std::ofstream{directory() / name} << "there before";
-  StateChain chain{directory()};
+  close();
+  StateChain chain{directory(), kSubject};
   EXPECT_EQ(chain.finish("", ""), FetchedState{});
   EXPECT_EQ(files(), (Files{{"notes", "there before"}}));
 }

@@ -61,7 +61,7 @@ void add(FoundCheckpoint& chain, const CheckpointName& name, WholeFile file) {
   chain.time_ns = file.head.time_ns;
   chain.bytes += file.totals.file_bytes;
   chain.raw_bytes += file.totals.raw_bytes;
-  chain.files.push_back({to_text(name), file.checksum});
+  chain.files.push_back({to_text(name), file.checksum, file.totals.file_bytes});
 }
 
 void pass_over(WholePart& part, const CheckpointName& name, const NotWhole& reason, std::size_t others) {
@@ -71,6 +71,19 @@ void pass_over(WholePart& part, const CheckpointName& name, const NotWhole& reas
 }
 
 }  // namespace
+
+CheckpointTip tip_of(const FoundCheckpoint& found) {
+  const FoundCheckpoint::File& base = found.files.front();
+  const auto deltas = static_cast<unsigned>(found.files.size() - 1);
+  return {.run = found.identity.run,
+          .segment_bytes = found.identity.segment_bytes,
+          .number = found.number,
+          .checksum = found.files.back().checksum,
+          .base = found.number - deltas,
+          .base_bytes = base.bytes,
+          .delta_bytes = found.bytes - base.bytes,
+          .deltas = deltas};
+}
 
 std::vector<CheckpointChain> chains_of(const std::vector<CheckpointName>& names) {
   std::vector<CheckpointChain> chains;

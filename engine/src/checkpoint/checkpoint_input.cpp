@@ -10,9 +10,8 @@
 #include <fmt/format.h>
 #include <zstd.h>
 
+#include <sluice/detail/checksum.hpp>
 #include <sluice/error.hpp>
-
-#include "checkpoint/checksum.hpp"
 
 namespace sluice::detail {
 namespace {

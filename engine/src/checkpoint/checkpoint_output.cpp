@@ -11,10 +11,9 @@
 #include <fmt/format.h>
 #include <zstd.h>
 
+#include <sluice/detail/checksum.hpp>
 #include <sluice/detail/file_limit.hpp>
 #include <sluice/error.hpp>
-
-#include "checkpoint/checksum.hpp"
 
 namespace sluice::detail {
 namespace {

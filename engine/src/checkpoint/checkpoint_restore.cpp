@@ -84,6 +84,26 @@ void restore(const FoundCheckpoint& checkpoint, const CheckpointPlaces& places) 
   }
 }
 
+std::vector<std::byte> front_of(const FoundCheckpoint& checkpoint, std::size_t bytes) {
+  struct Enough {};
+  std::vector<std::byte> front(std::min<std::size_t>(bytes, checkpoint.identity.segment_bytes));
+  const CheckpointPlaces places = [&front](std::uint64_t offset, std::size_t wanted) -> CheckpointPlace {
+    if (offset >= front.size()) throw Enough{};  // Pieces are in the order of their offsets.
+    return {front.data() + offset, std::min<std::size_t>(wanted, front.size() - offset)};
+  };
+  const FoundCheckpoint::File& base = checkpoint.files.front();
+  try {
+    const std::optional<Descriptor> file = checkpoint.directory->open_to_read(base.name);
+    if (!file) throw NotWhole{"it is gone"};
+    ChunkDecoder decoder{places};
+    CheckpointInput{*file}.read(&decoder);
+  } catch (const Enough&) {
+  } catch (const NotWhole& reason) {
+    fail(checkpoint, base.name, reason.why);
+  }
+  return front;
+}
+
 void restore(const FoundCheckpoint& checkpoint, std::span<std::byte> segment) {
   if (segment.size() != checkpoint.identity.segment_bytes) {
     fail(checkpoint, checkpoint.files.back().name,

@@ -28,8 +28,10 @@ namespace {
 
 // What dies, and has much memory, takes a while.
 constexpr std::chrono::seconds kLastBreath{3};
-// What a restore opens and reads one after the other.
-constexpr unsigned kMostDeltas = 256;
+// What a restore opens and reads one after the other: more of them where a base is so large that it is worth it.
+constexpr std::uint64_t kFewDeltas = 256;
+constexpr std::uint64_t kMostDeltas = 4096;
+constexpr std::uint64_t kBaseBytesADelta = std::uint64_t{128} << 10;
 
 // " (pid 123)", if the kernel tells, and if that process still lives: those that it forked may have outlived it.
 std::string holder_of(int directory) {
@@ -233,9 +235,19 @@ CheckpointWriter::CheckpointWriter(const std::string& directory, CheckpointIdent
 
 CheckpointWriter::~CheckpointWriter() = default;
 
+void CheckpointWriter::go_on_after(const CheckpointTip& tip) {
+  Parts& parts = *parts_;
+  if (parts.chain || tip.number + 1 != parts.next_number || tip.run != parts.identity.run ||
+      tip.segment_bytes != parts.identity.segment_bytes)
+    return;
+  parts.chain = Parts::Chain{tip.base, tip.base_bytes, tip.delta_bytes, tip.deltas, tip.number, tip.checksum};
+  parts.whole.push_back({tip.base, tip.deltas + std::size_t{1}});
+}
+
 bool CheckpointWriter::wants_base() const noexcept {
   const std::optional<Parts::Chain>& chain = parts_->chain;
-  return !chain || chain->deltas >= kMostDeltas || chain->delta_bytes >= chain->base_bytes;
+  if (!chain || chain->delta_bytes >= chain->base_bytes) return true;
+  return chain->deltas >= std::clamp(chain->base_bytes / kBaseBytesADelta, kFewDeltas, kMostDeltas);
 }
 
 WrittenCheckpoint CheckpointWriter::write(CheckpointKind kind, std::uint64_t time_ns,

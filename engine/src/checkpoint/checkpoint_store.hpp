@@ -57,6 +57,18 @@ struct WrittenCheckpoint {
 // gone. Throws Error when others have it, and when it is no place for checkpoints.
 Descriptor lock_checkpoints(const std::string& directory);
 
+// Where a chain ends: what the next delta goes with.
+struct CheckpointTip {
+  std::array<std::uint64_t, 2> run{};
+  std::uint64_t segment_bytes = 0;
+  std::uint64_t number = 0;
+  std::uint64_t checksum = 0;  // Of that file.
+  std::uint64_t base = 0;
+  std::uint64_t base_bytes = 0;
+  std::uint64_t delta_bytes = 0;
+  unsigned deltas = 0;
+};
+
 class CheckpointWriter {
  public:
   // Makes the directory if need be, for this user alone, and locks it for as long as the writer lives, unless it is the one
@@ -67,6 +79,10 @@ class CheckpointWriter {
   ~CheckpointWriter();
   CheckpointWriter(const CheckpointWriter&) = delete;
   CheckpointWriter& operator=(const CheckpointWriter&) = delete;
+
+  // The segment was restored from there: the next may be a delta. Not if anything newer lies in the directory, or if that
+  // was another run: a base comes first then.
+  void go_on_after(const CheckpointTip& tip);
 
   // Whether the next one should be a base: nothing was written yet, the last try failed, or the deltas are as large as
   // their base or too many to be read in a hurry. In the first two cases it has to be.
@@ -87,6 +103,7 @@ struct FoundCheckpoint {
   struct File {
     std::string name;
     std::uint64_t checksum = 0;  // Of all of it.
+    std::uint64_t bytes = 0;
   };
 
   CheckpointIdentity identity;
@@ -97,6 +114,9 @@ struct FoundCheckpoint {
   std::shared_ptr<const OwnDirectory> directory;
   std::vector<File> files;  // The base, then its deltas.
 };
+
+// Of one that was found; it has a base.
+CheckpointTip tip_of(const FoundCheckpoint& found);
 
 struct CheckpointSearch {
   std::optional<FoundCheckpoint> found;
@@ -119,6 +139,8 @@ using CheckpointPlaces = std::function<CheckpointPlace(std::uint64_t offset, std
 // decompressed. By several threads, which are gone when it returns. Everything is checked once more on its way. Throws
 // Error: the places hold anything then.
 void restore(const FoundCheckpoint& checkpoint, const CheckpointPlaces& places);
+// The first bytes of the segment, as its base has them: deltas do not change the shape that stands there. Throws as restore().
+std::vector<std::byte> front_of(const FoundCheckpoint& checkpoint, std::size_t bytes);
 // Into a segment of the size that it says.
 void restore(const FoundCheckpoint& checkpoint, std::span<std::byte> segment);
 

@@ -28,8 +28,9 @@ const ipc::CommitHeader& commit_in(const std::byte* at) noexcept {
 
 }  // namespace
 
-Shadow::Shadow(const Wiring& wiring, std::string_view shape)
+Shadow::Shadow(const Wiring& wiring, std::string_view shape, Begins begins)
     : wiring_{wiring},
+      restored_{begins == Begins::restored},
       image_{wiring.layout(), shape},
       base_{static_cast<std::byte*>(::mmap(nullptr, image_.bytes(), PROT_READ | PROT_WRITE,
                                            MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0))},
@@ -47,8 +48,9 @@ Shadow::Shadow(const Wiring& wiring, std::string_view shape)
   ImageMap::write_shape({base_, image_.bytes()}, shape);
   for (std::size_t page = 0; page * kPageBytes < image_.plain(kHostProcess); ++page) {
     present_.add(page);
-    changed_.add(page);
+    if (!restored_) changed_.add(page);
   }
+  if (restored_) add_all_but_state();
   for (const WorkerIndex worker : wiring_.workers()) {
     in_an_event_.push_back(false);
     const std::size_t first = state_page(worker);
@@ -60,6 +62,17 @@ Shadow::Shadow(const Wiring& wiring, std::string_view shape)
 
 Shadow::~Shadow() {
   ::munmap(base_, image_.bytes());
+}
+
+// What was not zero in the checkpoint may be now, and is not found by comparing.
+void Shadow::add_all_but_state() noexcept {
+  for (const ProcessIndex process : wiring_.processes()) {
+    const ProcessLayout& layout = wiring_.layout().processes[process];
+    const std::size_t bytes = layout.state_bytes == 0 ? layout.plain_bytes : layout.entries;
+    const std::size_t first = image_.plain(process) / kPageBytes;
+    for (std::size_t page = first; page * kPageBytes < image_.plain(process) + bytes; ++page)
+      changed_.add(page);
+  }
 }
 
 std::uint32_t Shadow::round() const noexcept {
@@ -110,21 +123,28 @@ void Shadow::end_round() noexcept {
   }
 }
 
-void Shadow::copy_page(std::size_t page, const std::byte* from) noexcept {
-  if (!present_.has(page) && is_zero(from)) return;
+void Shadow::copy_page(std::size_t page, const std::byte* from, bool as_restored) noexcept {
+  const bool stays_zero = !present_.has(page) && is_zero(from);
+  // What the checkpoint had there is not known.
+  if (restored_ && !as_restored) changed_.add(page);
+  if (stays_zero) return;
   std::memcpy(base_ + page * kPageBytes, from, kPageBytes);
   present_.add(page);
-  changed_.add(page);
+  if (!restored_) changed_.add(page);
 }
 
 void Shadow::copy_state(WorkerIndex worker) noexcept {
   const std::size_t first = state_page(worker);
   const std::span<const std::byte> state = wiring_.worker(worker).state();
-  behind_.for_each(first, first + wiring_.worker(worker).page_stamps().size(), [&](std::size_t page) {
+  const std::span<const ipc::PageStamp> stamps = wiring_.worker(worker).page_stamps();
+  behind_.for_each(first, first + stamps.size(), [&](std::size_t page) {
     const std::size_t at = (page - first) * kPageBytes;
+    // relaxed: one that is stamped from here on is copied again while its worker stands still.
+    const bool as_restored = restored_ && stamps[page - first].load(kRelaxed) == 0;
     if (state.size() - at >= kPageBytes) {
-      copy_page(page, state.data() + at);
+      copy_page(page, state.data() + at, as_restored);
     } else {
+      if (restored_) changed_.add(page);
       copy_compared(page * kPageBytes, state.subspan(at));
     }
     behind_.remove(page);

@@ -15,6 +15,9 @@
 // An event that a worker is in the midst of may go on changing what it has noted before, and does not stamp that again: all
 // that was stamped in the round counts as changed in the next one as well, for a worker whose undo log is not empty.
 //
+// A checkpoint that was restored has no stamps. So a page of state without one is as that checkpoint has it, and need not be
+// saved again; the rest is small, and is.
+//
 // The host does not stand still. Each of its inlets and outlets commits by a record of its own, and is copied when it has a
 // moment between two commits; what it has published lies in the ring before its tail says so.
 //
@@ -36,9 +39,11 @@ namespace sluice::detail {
 
 class Shadow {
  public:
+  // What the segment was when this life began: anything, or a checkpoint, which is saved then.
+  enum class Begins { anew, restored };
   // It is behind with everything. Throws Error when there is no memory. `wiring` must outlive it; `shape` stands in front of
   // the image.
-  Shadow(const Wiring& wiring, std::string_view shape);
+  Shadow(const Wiring& wiring, std::string_view shape, Begins begins = Begins::anew);
   ~Shadow();
   Shadow(const Shadow&) = delete;
   Shadow& operator=(const Shadow&) = delete;
@@ -76,12 +81,13 @@ class Shadow {
     std::uint64_t saved = 0;  // Positions before it were saved, or were not needed.
   };
 
+  void add_all_but_state() noexcept;
   std::uint32_t round() const noexcept;
   std::size_t state_page(WorkerIndex worker) const noexcept;
   // What carries the stamp of the round that is not over yet counts as changed.
   void collect(WorkerIndex worker) noexcept;
   void copy_state(WorkerIndex worker) noexcept;
-  void copy_page(std::size_t page, const std::byte* from) noexcept;
+  void copy_page(std::size_t page, const std::byte* from, bool as_restored) noexcept;
   void copy_compared(std::size_t offset, std::span<const std::byte> from) noexcept;
   void copy_worker(WorkerIndex worker) noexcept;
   bool copy_host() noexcept;
@@ -95,6 +101,7 @@ class Shadow {
   std::vector<Extent> extents(const PageSet& pages, bool whole_rings) const;
 
   const Wiring& wiring_;
+  bool restored_;
   ImageMap image_;
   std::byte* base_;
   PageSet present_;  // Of the image: what is not zero.

@@ -133,9 +133,11 @@ void Engine::Parts::make_memory() {
   if (!resumed && !wiring.settings().checkpoints.path.empty()) {
     segment.allocate();
     segment.own_everything();
-    const std::optional<std::string> checkpoint = restore_checkpoint(wiring);
-    resumed = checkpoint.has_value();
-    resumed_from = checkpoint.value_or("");
+    if (auto checkpoint = restore_checkpoint(wiring); checkpoint) {
+      resumed = true;
+      resumed_from = std::move(checkpoint->text);
+      host.restored_from(std::make_shared<const CheckpointTip>(checkpoint->tip));
+    }
   }
   segment.prefault();
   const int error = locked ? segment.lock() : 0;

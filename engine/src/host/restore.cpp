@@ -5,10 +5,12 @@
 #include <cerrno>
 #include <chrono>
 #include <ctime>
+#include <fcntl.h>
 #include <iterator>
 #include <map>
 #include <span>
 #include <string_view>
+#include <sys/stat.h>
 #include <unistd.h>
 #include <vector>
 
@@ -20,6 +22,7 @@
 #include <sluice/ipc/segment_shape.hpp>
 #include <sluice/printable.hpp>
 
+#include "checkpoint/checkpoint_format.hpp"
 #include "checkpoint/checkpoint_store.hpp"
 #include "host/host_commit.hpp"
 #include "layout/image.hpp"
@@ -34,22 +37,59 @@ namespace {
        "start the pipeline that they were made of, or remove the directory: what is in it is lost then"}};
 }
 
-std::optional<FoundCheckpoint> find(const std::string& path, std::vector<std::string>& passed_over) {
+// What tells whether a directory is as it was.
+struct Mark {
+  CheckpointName name;
+  std::uint64_t inode;
+  std::int64_t bytes;
+  std::int64_t changed_s;
+  std::int64_t changed_ns;
+
+  friend bool operator==(const Mark&, const Mark&) = default;
+};
+
+std::vector<Mark> marks_of(const std::string& path) {
+  std::vector<Mark> marks;
+  const std::optional<OwnDirectory> directory = OwnDirectory::if_there(path, kCheckpointSetting);
+  if (!directory) return marks;
+  for (const CheckpointName& name : checkpoint_names(*directory)) {
+    struct stat status {};
+    if (::fstatat(directory->descriptor(), to_text(name).c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0)
+      return {};
+    marks.push_back({name, status.st_ino, status.st_size, status.st_ctim.tv_sec, status.st_ctim.tv_nsec});
+  }
+  return marks;
+}
+
+// A start looks for it more than once: to count workers, and to restore. Reading all of it takes as long as the disk does, so what
+// this thread has found holds for as long as the directory is as it was; whoever restores it checks every byte once more.
+struct Known {
+  std::string path;
+  std::vector<Mark> marks;
+  CheckpointSearch search;
+};
+
+std::optional<Known>& known_checkpoint() {
+  thread_local std::optional<Known> known;
+  return known;
+}
+
+CheckpointSearch newest_checkpoint_once(const std::string& path) {
+  std::optional<Known>& known = known_checkpoint();
+  std::vector<Mark> marks = marks_of(path);
+  if (known && !marks.empty() && known->path == path && known->marks == marks) return known->search;
+  known.reset();
   CheckpointSearch search = newest_checkpoint(path);
+  if (search.found && marks_of(path) == marks) known = Known{path, std::move(marks), search};
+  return search;
+}
+
+std::optional<FoundCheckpoint> find(const std::string& path, std::vector<std::string>& passed_over) {
+  CheckpointSearch search = newest_checkpoint_once(path);
   if (!search.found && !search.passed_over.empty())
     refuse(path, fmt::format("none of them is whole: {}", fmt::join(search.passed_over, "; ")));
   passed_over = std::move(search.passed_over);
   return std::move(search.found);
-}
-
-// The first bytes of it; the rest is read, and goes nowhere.
-std::vector<std::byte> front_of(const FoundCheckpoint& found, std::size_t bytes) {
-  std::vector<std::byte> front(std::min<std::size_t>(bytes, found.identity.segment_bytes));
-  restore(found, [&front](std::uint64_t offset, std::size_t wanted) -> CheckpointPlace {
-    if (offset >= front.size()) return {nullptr, wanted};
-    return {front.data() + offset, std::min<std::size_t>(wanted, front.size() - offset)};
-  });
-  return front;
 }
 
 std::string shape_in(const FoundCheckpoint& found) {
@@ -112,10 +152,11 @@ std::function<std::optional<std::string>()> kept_shape(const Settings& settings)
   };
 }
 
-std::optional<std::string> restore_checkpoint(const Wiring& wiring) {
+std::optional<Restored> restore_checkpoint(const Wiring& wiring) {
   const std::string& path = wiring.settings().checkpoints.path;
   std::vector<std::string> passed_over;
   const auto found = find(path, passed_over);
+  known_checkpoint().reset();
   if (!found) return std::nullopt;
   if (found->identity.pipeline != wiring.graph().name)
     refuse(path, fmt::format("they are of the pipeline '{}'", printable(found->identity.pipeline)));
@@ -143,7 +184,7 @@ std::optional<std::string> restore_checkpoint(const Wiring& wiring) {
       fmt::format("checkpoint {} in {}, of {}", found->number, path, local_time(found->time_ns));
   if (!passed_over.empty())
     text += fmt::format("; newer ones are not whole: {}", fmt::join(passed_over, "; "));
-  return text;
+  return Restored{std::move(text), tip_of(*found)};
 }
 
 }  // namespace sluice::detail

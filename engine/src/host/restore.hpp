@@ -8,6 +8,7 @@
 
 #include <sluice/settings.hpp>
 
+#include "checkpoint/checkpoint_store.hpp"
 #include "layout/wiring.hpp"
 
 namespace sluice::detail {
@@ -16,7 +17,11 @@ namespace sluice::detail {
 // `checkpoint.path`. For the host, before its first fork, while it may write everything. What it was, for people; nothing if
 // there is none. Throws Error for one of another pipeline or shape, and when there are checkpoints and none of them is
 // whole: to begin anew is for the user to say.
-std::optional<std::string> restore_checkpoint(const Wiring& wiring);
+struct Restored {
+  std::string text;
+  CheckpointTip tip;
+};
+std::optional<Restored> restore_checkpoint(const Wiring& wiring);
 
 // For with_worker_counts(): the shape of what these settings have kept. Reads all of a checkpoint. Throws Error.
 std::function<std::optional<std::string>()> kept_shape(const Settings& settings);

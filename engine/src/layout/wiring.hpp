@@ -3,6 +3,7 @@
 #pragma once
 
 #include <filesystem>
+#include <memory>
 #include <utility>
 #include <vector>
 
@@ -31,6 +32,8 @@ struct Sleeper {
   const ipc::Control* control;
   const ipc::Doorbell* bell;
 };
+
+struct CheckpointTip;
 
 class Wiring : public SegmentMap {
  public:
@@ -74,6 +77,9 @@ class Wiring : public SegmentMap {
   // Called by the checkpointer for each checkpoint; none: each counts once it is published. Set before the first fork.
   const CheckpointShipper& shipper() const noexcept { return shipper_; }
   void ship_checkpoints(CheckpointShipper shipper) { shipper_ = std::move(shipper); }
+  // The checkpoint that the segment was restored from; null: none. Set before the first fork.
+  const std::shared_ptr<const CheckpointTip>& restored_from() const noexcept { return restored_from_; }
+  void restored_from(std::shared_ptr<const CheckpointTip> tip) { restored_from_ = std::move(tip); }
 
   ipc::Segment& segment() const noexcept { return segment_; }
   // From now on this process may write the region of `process` and no other byte of the segment.
@@ -104,6 +110,7 @@ class Wiring : public SegmentMap {
   const Doorbells& bells_;
   const std::filesystem::path& reports_;
   CheckpointShipper shipper_;
+  std::shared_ptr<const CheckpointTip> restored_from_;
 };
 
 }  // namespace sluice::detail

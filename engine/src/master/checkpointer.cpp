@@ -44,7 +44,8 @@ class Checkpointer {
         line_{line},
         master_{master},
         locked_{locked},
-        shadow_{wiring, checkpoint_shape(wiring.graph(), wiring.layout(), wiring.settings())},
+        shadow_{wiring, checkpoint_shape(wiring.graph(), wiring.layout(), wiring.settings()),
+                wiring.restored_from() ? Shadow::Begins::restored : Shadow::Begins::anew},
         nice_to_copy_{::getpriority(PRIO_PROCESS, 0)} {
     // What is in the way of every checkpoint is told before the first.
     open_writer();
@@ -109,6 +110,8 @@ class Checkpointer {
   void open_writer() {
     writer_.emplace(wiring_.settings().checkpoints.path, identity_of(wiring_, shadow_.bytes()),
                     options_of(wiring_), locked_);
+    // If anything was published since, by this process or one before it, a base comes first.
+    if (wiring_.restored_from()) writer_->go_on_after(*wiring_.restored_from());
   }
 
   // 0 for those whose files nobody has any more: without a process, and once for those that have come to their end since.

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "checkpoint/checksum.hpp"
-
 #include <array>
 #include <bit>
 #include <cstring>
+
+#include <sluice/detail/checksum.hpp>
 
 namespace sluice::detail {
 namespace {

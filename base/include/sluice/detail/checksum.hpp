@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The checksum of what stands in a checkpoint: XXH64 (Y. Collet, doc/xxhash_spec.md), which zstd uses for its frames but
+// The checksum of checkpoints and of copies of them: XXH64 (Y. Collet, doc/xxhash_spec.md), which zstd uses for its frames but
 // does not give out.
 #pragma once
 

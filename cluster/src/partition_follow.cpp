@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+// The process that keeps a copy of a partition's checkpoints.
+#include <cstdio>
+
+#include <sluice/printable.hpp>
+#include <sluice/unavailable.hpp>
+
+#include "followers.hpp"
+#include "partition_run.hpp"
+
+namespace sluice::detail {
+
+std::filesystem::path checkpoints_of(const PartitionOptions& options) {
+  return options.data / options.partition.cluster / options.host / ("partition-" + options.partition.text());
+}
+
+StateLogOptions log_of(const PartitionOptions& options) {
+  return {.server = options.partition.server,
+          .cluster = options.partition.cluster,
+          .partition = options.partition.number,
+          .host = options.host};
+}
+
+PartitionEnd follow_partition(const PartitionOptions& options) {
+  bool told = false;
+  try {
+    StateLog log{log_of(options)};
+    log.follow(checkpoints_of(options), [&told](const FetchedState&) {
+      if (!told) told = tell_agent_that_all_is_there();
+      return told;
+    });
+  } catch (const Unavailable& away) {
+    std::fprintf(stderr, "copy of partition %u: away: %s\n", options.partition.number,
+                 printable(away.what()).c_str());
+    return PartitionEnd::away;
+  }
+  return PartitionEnd::failed;
+}
+
+}  // namespace sluice::detail

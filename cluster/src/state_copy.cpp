@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "state_copy.hpp"
+
+#include <cerrno>
+#include <cstddef>
+#include <fcntl.h>
+#include <span>
+#include <sstream>
+#include <string_view>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <fmt/format.h>
+
+#include <sluice/detail/checksum.hpp>
+#include <sluice/detail/descriptor.hpp>
+#include <sluice/error.hpp>
+
+#include "assignment.hpp"
+
+namespace sluice::detail {
+namespace {
+
+constexpr const char* kList = "copied";
+constexpr const char* kNewList = "copied.part";
+constexpr const char* kSetting = "--data";
+constexpr std::string_view kNoFile = "-";
+constexpr std::size_t kBlock = std::size_t{1} << 20;
+
+std::uint64_t sum_of(std::string_view text, std::uint64_t seed) noexcept {
+  return checksum_of(std::as_bytes(std::span{text}), seed);
+}
+
+// Up to the end of the file, in blocks; false when it cannot be read.
+template <class Take>
+bool read_blocks(int file, Take&& take) {
+  std::vector<char> block(kBlock);
+  while (true) {
+    std::size_t have = 0;
+    while (have < block.size()) {
+      const ssize_t got = ::read(file, block.data() + have, block.size() - have);
+      if (got < 0 && errno == EINTR) continue;
+      if (got < 0) return false;
+      if (got == 0) break;
+      have += static_cast<std::size_t>(got);
+    }
+    if (have != 0) take(std::string_view{block.data(), have});
+    if (have < block.size()) return true;
+  }
+}
+
+// Without its checksum.
+std::optional<CopiedMessage> parse_line(const std::string& text) {
+  std::istringstream words{text};
+  CopiedMessage found;
+  StateMessage& message = found.message;
+  std::string file, rest;
+  if (!(words >> found.sequence >> message.epoch >> message.host >> message.writer >> file >> message.parts >>
+        message.stored >> found.bytes >> found.checksum) ||
+      words >> rest || !is_cluster_name(message.host))
+    return std::nullopt;
+  message.part = message.parts;
+  if (file == kNoFile) return found;
+  if (!parse_state_file_name(file)) return std::nullopt;
+  message.file = file;
+  return found;
+}
+
+// Whether it can stand behind the one before it; null: there is none.
+bool follows(const CopiedMessage* before, const CopiedMessage& next, bool has_base) {
+  if (before != nullptr && next.sequence <= before->sequence) return false;
+  return next.message.is_claim() || has_base || parse_state_file_name(next.message.file)->base;
+}
+
+}  // namespace
+
+StateCopy::StateCopy(const OwnDirectory& directory, const std::string& subject)
+    : directory_{directory}, seed_{sum_of(subject, 1)}, sum_{seed_} {}
+
+std::vector<CopiedMessage> StateCopy::whole_part() {
+  std::vector<CopiedMessage> list;
+  std::string text;
+  try {
+    const std::optional<Descriptor> file = directory_.open_to_read(kList);
+    if (!file || !read_blocks(file->get(), [&text](std::string_view block) { text += block; })) return list;
+  } catch (const Error&) {
+    return list;  // A link, or somebody else's.
+  }
+  std::istringstream lines{text};
+  bool has_base = false;
+  std::uint64_t seed = seed_;
+  for (std::string line; std::getline(lines, line);) {
+    const std::size_t blank = line.rfind(' ');
+    if (blank == std::string::npos) break;
+    const std::string words = line.substr(0, blank);
+    seed = sum_of(words, seed);
+    if (line.substr(blank + 1) != fmt::format("{:016x}", seed)) break;
+    const std::optional<CopiedMessage> next = parse_line(words);
+    if (!next || !follows(list.empty() ? nullptr : &list.back(), *next, has_base)) break;
+    if (!next->message.is_claim() && !bears_out(*next)) break;
+    has_base |= !next->message.is_claim();
+    list.push_back(*next);
+  }
+  return list;
+}
+
+bool StateCopy::bears_out(const CopiedMessage& message) const {
+  try {
+    const std::optional<Descriptor> file = directory_.open_to_read(message.message.file);
+    struct stat status {};
+    return file && ::fstat(file->get(), &status) == 0 &&
+           static_cast<std::uint64_t>(status.st_size) == message.bytes &&
+           checksum_of_file(message.message.file) == message.checksum;
+  } catch (const Error&) {
+    return false;
+  }
+}
+
+std::uint64_t StateCopy::checksum_of_file(const std::string& name) const {
+  const std::optional<Descriptor> file = directory_.open_to_read(name);
+  std::uint64_t sum = 0;
+  if (!file || !read_blocks(file->get(), [&sum](std::string_view block) { sum = sum_of(block, sum); }))
+    fail("read", name.c_str(), file ? errno : ENOENT);
+  return sum;
+}
+
+std::string StateCopy::line_of(const CopiedMessage& copied) {
+  const StateMessage& message = copied.message;
+  const std::string words =
+      fmt::format("{} {} {} {} {} {} {} {} {}", copied.sequence, message.epoch, message.host, message.writer,
+                  message.is_claim() ? kNoFile : message.file, message.parts, message.stored, copied.bytes,
+                  copied.checksum);
+  sum_ = sum_of(words, sum_);
+  return fmt::format("{} {:016x}\n", words, sum_);
+}
+
+void StateCopy::begin(const std::vector<CopiedMessage>& list) {
+  sum_ = seed_;
+  std::string text;
+  for (const CopiedMessage& each : list)
+    text += line_of(each);
+  write(text, O_CREAT | O_TRUNC, kNewList);
+  if (::renameat(directory_.descriptor(), kNewList, directory_.descriptor(), kList) != 0)
+    fail("write", kList, errno);
+}
+
+void StateCopy::add(const CopiedMessage& message) {
+  write(line_of(message), O_APPEND, kList);
+}
+
+void StateCopy::forget() {
+  for (const char* name : {kList, kNewList}) {
+    if (::unlinkat(directory_.descriptor(), name, 0) != 0 && errno != ENOENT) fail("remove", name, errno);
+  }
+}
+
+void StateCopy::write(const std::string& text, int flags, const char* name) const {
+  const Descriptor file{
+      ::openat(directory_.descriptor(), name, O_WRONLY | O_CLOEXEC | O_NOFOLLOW | flags, 0600)};
+  if (!file) fail("write", name, errno);
+  for (std::string_view rest = text; !rest.empty();) {
+    const ssize_t written = ::write(file.get(), rest.data(), rest.size());
+    if (written < 0 && errno == EINTR) continue;
+    if (written <= 0) fail("write", name, written < 0 ? errno : ENOSPC);
+    rest.remove_prefix(static_cast<std::size_t>(written));
+  }
+}
+
+void StateCopy::fail(const char* tried, const char* name, int reason) const {
+  throw Error{{tried, (directory_.path() / name).string(), errno_text(reason), remedy_for(reason, kSetting)}};
+}
+
+}  // namespace sluice::detail

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a directory has of a partition's chain of checkpoints, written down beside its files, so that a later process of this host
+// can go on from there instead of reading everything again.
+//
+// A line for each claim and each whole file, in their order, with the message that it came with: its sequence, its headers, and
+// the file's checksum. A new base begins the list anew. Each line ends with a checksum, whose seed is that of the line before
+// it, the first one's the partition's subject: lines of another partition, of another list, or cut off are none.
+//
+// Nothing here is synced. After a power cut files and lines may be anything; what the list and the checksums of the files do not
+// bear out, to the byte, is not there.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <sluice/detail/own_directory.hpp>
+
+#include "state_message.hpp"
+
+namespace sluice::detail {
+
+struct CopiedMessage {
+  std::uint64_t sequence = 0;
+  StateMessage message{};      // A claim, or the last part of a file.
+  std::uint64_t bytes = 0;     // Of the file.
+  std::uint64_t checksum = 0;  // Of all of it.
+};
+
+class StateCopy {
+ public:
+  // `directory` must outlive it. Nothing is read or written yet.
+  StateCopy(const OwnDirectory& directory, const std::string& subject);
+
+  // The list as far as it and the files are whole: claims, a base and its deltas. Reads all of the files. Whatever is wrong
+  // ends it, and is no error: it is a copy.
+  std::vector<CopiedMessage> whole_part();
+  // The list is these from here on. Throws Error when it cannot be written, as add() does.
+  void begin(const std::vector<CopiedMessage>& list);
+  void add(const CopiedMessage& message);
+  // There is no list; nobody goes on with what is there.
+  void forget();
+
+  // Of a file in the directory. Throws Error.
+  std::uint64_t checksum_of_file(const std::string& name) const;
+
+ private:
+  std::string line_of(const CopiedMessage& message);
+  void write(const std::string& text, int flags, const char* name) const;
+  bool bears_out(const CopiedMessage& message) const;
+  [[noreturn]] void fail(const char* tried, const char* name, int reason) const;
+
+  const OwnDirectory& directory_;
+  std::uint64_t seed_;  // Of the first line.
+  std::uint64_t sum_;   // Of the last one.
+};
+
+}  // namespace sluice::detail
