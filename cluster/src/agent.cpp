@@ -147,13 +147,21 @@ void Agent::refuse_namesake() const {
                "another process is a host of that name", "give each host a name of its own (--name)"}};
 }
 
+// A heartbeat by another life was seen. What a life that is over has sent may still be on its way behind a cut line; who lives
+// sends on, though it is written over.
+bool Agent::another_sends_on(Time now) noexcept {
+  if (now - last_of_another_ > options_.lease) first_of_another_ = now;
+  last_of_another_ = now;
+  return now - first_of_another_ > options_.lease / 2;
+}
+
 void Agent::beat(Time now) {
   const auto own = owners_->view().beats.find(options_.host);
   if (own != owners_->view().beats.end() && own->second.life != life_) {
-    if (beats_ > 0) refuse_namesake();
+    if (beats_ > 0 && another_sends_on(now)) refuse_namesake();
     // One of a former life, unless it changes.
-    if (!members_.may_judge(now)) return;
-    if (members_.living(now).contains(options_.host)) refuse_namesake();
+    if (beats_ == 0 && !members_.may_judge(now)) return;
+    if (beats_ == 0 && members_.living(now).contains(options_.host)) refuse_namesake();
   }
   if (now < next_beat_) return;
   owners_->beat(options_.host, {life_, ++beats_, leaving_});

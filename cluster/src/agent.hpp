@@ -65,6 +65,7 @@ class Agent {
   void connect(Time now);
   void look(Time now);
   [[noreturn]] void refuse_namesake() const;
+  bool another_sends_on(Time now) noexcept;
   void beat(Time now);
   void reap(Time now);
   void settle(unsigned number, const Child& child, PartitionEnd end, Time now);
@@ -90,6 +91,8 @@ class Agent {
   Members members_;
   std::unique_ptr<Owners> owners_;
   Time next_beat_{};
+  Time first_of_another_{};  // Heartbeats of this host by another life,
+  Time last_of_another_{};   // of those that came one after the other.
   Time last_turn_{};
   std::string away_;        // What was said of the server last.
   std::string unreadable_;  // And of what is in the bucket.

@@ -279,6 +279,18 @@ TEST_F(Hosts, ParkWhatHasHardlyBegun) {
   }
 }
 
+// Sent before that life was killed, behind a line that was cut then.
+TEST_F(Hosts, LiveOnWhenAHeartbeatOfAFormerLifeArrivesLate) {
+  start_host("alpha");
+  ASSERT_TRUE(within(30s, [this] { return says("alpha", "partition 5 with epoch 1"); }));
+  send_messages(
+      server().url(), "$KV.SLUICE_accounts_OWNERS.host.alpha",
+      {detail::to_text(detail::HostBeat{1, 7, false}), detail::to_text(detail::HostBeat{1, 8, false})});
+  EXPECT_THAT(cluster({"status", "accounts"}), HasSubstr("alpha")) << "after a lease";
+  host("alpha").signal(SIGTERM);
+  EXPECT_EQ(host("alpha").wait(), 0) << host("alpha").err();
+}
+
 TEST_F(Hosts, KeepWhatWasMovedToThem) {
   for (const char* name : {"alpha", "beta", "gamma"})
     start_host(name);
