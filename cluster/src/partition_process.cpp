@@ -42,8 +42,14 @@ PartitionProcess PartitionProcess::start(const std::vector<std::string>& argumen
     words.push_back(word.data());
   words.push_back(nullptr);
   const pid_t agent = ::getpid();
+  // What comes before it has become another program is not for the agent's handlers, of which it has a copy.
+  sigset_t all;
+  sigset_t before;
+  ::sigfillset(&all);
+  ::pthread_sigmask(SIG_SETMASK, &all, &before);
   const pid_t pid = ::fork();
   if (pid == 0) become(words.data(), agent, how);
+  ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
   if (pid < 0)
     throw Error{{"start", "the process of a partition", errno_text(), "raise the limit of processes"}};
   return PartitionProcess{pid};
