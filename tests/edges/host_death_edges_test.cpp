@@ -58,7 +58,8 @@ class NamedHostDeath : public WithProcesses {
     Engine engine{pipeline, settings};
     engine.start();
     auto in = engine.inlet<Item>("in");
-    for (std::uint32_t i = 0; i < count && in.push({i % 7, i}) == PushResult::accepted; ++i)
+    // By a limit, since nobody pulls: a push that would wait for ever is refused after a while.
+    for (std::uint32_t i = 0; i < count && in.push_for({i % 7, i}, 1h) == PushResult::accepted; ++i)
       accepted_->store(i + 1);
     if (then) then(engine);
     while (true)
