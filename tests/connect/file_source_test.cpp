@@ -7,13 +7,9 @@
 #include <sys/stat.h>
 #include <thread>
 
-#include <sluice/connect/file_source.hpp>
-
+#include "file_source_world.hpp"
 #include "kill_count.hpp"
 #include "line_reader_test_support.hpp"
-#include "pipelines.hpp"
-#include "processes.hpp"
-#include "support/files.hpp"
 
 namespace sluice::test {
 namespace {
@@ -23,22 +19,6 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::SizeIs;
-
-using FileRecord = Record<FileLineHead>;
-
-// A line as the host of these tests gets it: its file, number and text.
-struct Tell {
-  void operator()(const FileRecord& line, Output<Bytes>& out) const {
-    out.push(std::to_string(line.head.file) + " " + std::to_string(line.head.line) + " " +
-             std::string{line.text()});
-  }
-};
-
-Pipeline reading(const FileSourceOptions& options, unsigned workers = 1) {
-  Pipeline pipeline{"files"};
-  pipeline.source<FileSource>("read", {.workers = workers}, options).to<Tell>("tell").outlet("out");
-  return pipeline;
-}
 
 // Kills the workers of the stage `read` again and again, each some progress after the last one: `every` lines on average.
 class Killer {
@@ -73,23 +53,9 @@ class Killer {
   std::thread thread_;
 };
 
-class FileSourceTest : public WithProcesses {
+class FileSourceTest : public FileSources {
  protected:
-  Settings settings() const {
-    Settings settings = test_settings();
-    settings.set("report.path", path("reports"));
-    settings.set("lane.bytes", "16KiB");  // Readers do not run ahead of those who count and kill.
-    return settings;
-  }
-  std::string path(const std::string& name) const { return (directory_.path() / name).string(); }
-  // Appends, as a program that keeps a log does.
-  void append(const std::string& name, const std::string& text) const {
-    std::ofstream{path(name), std::ios::app | std::ios::binary} << text;
-  }
-
   void expect_each_once_through_kills(Framing framing, unsigned kills);
-
-  TemporaryDirectory directory_;
 };
 
 std::string numbered(int from, int to, const std::string& word) {
@@ -146,7 +112,7 @@ TEST_F(FileSourceTest, ReadsEachLineOfADirectoryOnceWhileItsWorkersAreKilled) {
 }
 
 TEST_F(FileSourceTest, ReadsEachPrefixedRecordOfADirectoryOnceWhileItsWorkersAreKilled) {
-  expect_each_once_through_kills(Framing::length_prefixed, kills_asked(12));
+  expect_each_once_through_kills(Framing::length_prefixed, kills_asked(48));
 }
 
 TEST_F(FileSourceTest, ReadsLinesOfEveryLengthThroughALaneThatHoldsFew) {
@@ -194,39 +160,6 @@ TEST_F(FileSourceTest, LeavesOutHeadersAndReportsLinesThatAreTooLongAndFilesThat
   ASSERT_THAT(problems, SizeIs(2));
   EXPECT_THAT(problems[0], HasSubstr("a.csv, line 3: 5000 bytes"));
   EXPECT_THAT(problems[1], HasSubstr("b.gz"));
-}
-
-// A pipeline that follows files, and what has come out of it.
-class Following {
- public:
-  Following(const std::string& path, const Settings& settings)
-      : pipeline_{reading({.paths = {path}, .follow = true})}, engine_{pipeline_, settings} {
-    engine_.start();
-    out_.emplace(engine_, "out");
-  }
-  Engine& engine() { return engine_; }
-  const Collector<Bytes>& out() { return *out_; }
-  bool has(std::size_t lines) {
-    return eventually([&] { return out_->count() >= lines; });
-  }
-  std::vector<std::string> drain() {
-    engine_.drain();
-    return out_->all();
-  }
-
- private:
-  Pipeline pipeline_;
-  Engine engine_;
-  std::optional<Collector<Bytes>> out_;
-};
-
-// The texts alone.
-std::vector<std::string> texts(const std::vector<std::string>& lines) {
-  std::vector<std::string> texts;
-  texts.reserve(lines.size());
-  for (const std::string& line : lines)
-    texts.push_back(line.substr(line.find(' ', line.find(' ') + 1) + 1));
-  return texts;
 }
 
 TEST_F(FileSourceTest, FollowsWhatIsAppendedLineByLine) {

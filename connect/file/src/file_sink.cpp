@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Bytes are written before the commit that counts them, as by AppendFile; what a commit has completed is
 // renamed after it. A replacement cuts off what was not counted, and renames what its predecessor no longer
-// could.
+// could. After a restore from a checkpoint the manifest goes on behind what is committed: what it names there
+// is taken back.
 #include "sluice/connect/file_sink.hpp"
 
 #include <algorithm>
@@ -27,12 +28,19 @@
 #include <sluice/printable.hpp>
 #include <sluice/unavailable.hpp>
 
+#include "completed_files.hpp"
+
 namespace sluice {
 
 namespace {
 
 namespace fs = std::filesystem;
 using detail::Descriptor;
+using detail::fail;
+
+constexpr const char* kRemedy =
+    "put the file back that was written, or start the pipeline anew, without its checkpoints and its "
+    "segment.path";
 
 // What is committed of a worker's files.
 struct RollingState {
@@ -51,13 +59,6 @@ std::int64_t wall_clock_ns() noexcept {
   timespec now{};
   ::clock_gettime(CLOCK_REALTIME, &now);
   return std::int64_t{now.tv_sec} * 1'000'000'000 + now.tv_nsec;
-}
-
-[[noreturn]] void fail(const std::string& tried, const fs::path& file, int reason) {
-  // Somebody makes room, or the disk comes back.
-  if (reason == ENOSPC || reason == EDQUOT || reason == EIO)
-    throw Unavailable{fmt::format("{}: {}", printable(file.string()), errno_text(reason))};
-  throw Error{{tried, printable(file.string()), errno_text(reason), "name a directory that can be written"}};
 }
 
 void check(const RollingFileOptions& options, const std::string& name) {
@@ -92,6 +93,7 @@ class RollingFile::Files {
         manifest_{open(manifest_path(), O_CREAT)},
         state_{worker.state<RollingState>("rolling", first_state())} {
     lock();
+    take_back();
     recover();
     worker.before_commit([this] { flush(); });
     worker.after_commit([this] { publish(); });
@@ -183,32 +185,64 @@ class RollingFile::Files {
     }
   }
 
+  // What was published behind the checkpoint that the state is from. The manifest, which says what that is, is cut last.
+  void take_back() const {
+    check_is(manifest_, manifest_path(), state_->manifest_inode, state_->manifest_bytes);
+    std::vector<detail::CompletedFile> behind =
+        detail::completed_behind(manifest_.get(), state_->manifest_bytes);
+    std::uint64_t end = state_->number;
+    for (const detail::CompletedFile& file : behind) {
+      if (file.name != name_of(end)) break;
+      ++end;
+    }
+    behind.resize(end - state_->number);
+    bool taken = false;
+    for (std::uint64_t number = end; number > state_->number; --number) {
+      remove_part(number);
+      const bool goes_on = number - 1 == state_->number && state_->length_bytes != 0;
+      if (!goes_on && detail::remove_completed(directory_, behind[number - 1 - state_->number])) taken = true;
+    }
+    if (state_->length_bytes != 0 &&
+        detail::take_back(complete_path(state_->number), part_path(state_->number), state_->inode))
+      taken = true;
+    if (taken && options_.sync != FileSync::none) bring_names_to_disk();
+  }
+
+  // Of a batch that is not committed: this number is nobody else's.
+  void remove_part(std::uint64_t number) const {
+    const fs::path part = part_path(number);
+    if (::unlink(part.c_str()) != 0 && errno != ENOENT) fail("remove", part, errno);
+  }
+
   void recover() {
     cut(manifest_, manifest_path(), state_->manifest_inode, state_->manifest_bytes);
     published_ = 0;
     publish();
     const fs::path part = part_path(state_->number);
     if (state_->length_bytes == 0) {
-      // Of a batch that was never committed: this number is nobody else's.
-      if (::unlink(part.c_str()) != 0 && errno != ENOENT) fail("remove", part, errno);
+      remove_part(state_->number);
     } else {
+      if (::access(part.c_str(), F_OK) != 0)
+        throw Error{
+            {"go on writing", printable(part.string()), errno_text() + ", nor without .part", kRemedy}};
       file_.emplace(open(part, 0));
       cut(*file_, part, state_->inode, state_->length_bytes);
     }
     written_content_ = state_->content_bytes;
   }
 
-  // Takes off what was not committed.
-  static void cut(const Descriptor& file, const fs::path& path, std::uint64_t inode, std::uint64_t bytes) {
+  static void check_is(const Descriptor& file, const fs::path& path, std::uint64_t inode,
+                       std::uint64_t bytes) {
     const struct stat status = status_of(file, path);
     std::string why;
     if (status.st_ino != inode) why = "another file has taken its place";
     if (static_cast<std::uint64_t>(status.st_size) < bytes)
       why = fmt::format("it holds {} bytes and {} were committed", status.st_size, bytes);
-    if (!why.empty()) {
-      throw Error{{"go on writing", printable(path.string()), why,
-                   "put the file back that was written, or start the pipeline anew"}};
-    }
+    if (!why.empty()) throw Error{{"go on writing", printable(path.string()), why, kRemedy}};
+  }
+  // Takes off what was not committed.
+  static void cut(const Descriptor& file, const fs::path& path, std::uint64_t inode, std::uint64_t bytes) {
+    check_is(file, path, inode, bytes);
     if (::ftruncate(file.get(), static_cast<off_t>(bytes)) != 0) fail("cut", path, errno);
   }
 
@@ -278,9 +312,8 @@ class RollingFile::Files {
   void complete() {
     if (options_.sync != FileSync::none) bring_to_disk(*file_, part_path(state_->number));
     RollingState& state = state_.edit();
-    const std::string line =
-        fmt::format("{{\"file\":{},\"bytes\":{},\"content_bytes\":{},\"records\":{}}}\n",
-                    json_text(name_of(state.number)), state.length_bytes, state.content_bytes, state.records);
+    const std::string line = detail::manifest_line({name_of(state.number), state.length_bytes},
+                                                   state.content_bytes, state.records);
     write(manifest_, manifest_path(), line, state.manifest_bytes);
     if (options_.sync != FileSync::none) bring_to_disk(manifest_, manifest_path());
     state.manifest_bytes += line.size();
@@ -295,36 +328,14 @@ class RollingFile::Files {
   void publish() {
     const std::uint64_t number = state_->complete;
     if (number == published_) return;
-    const fs::path part = part_path(number);
-    const fs::path whole = complete_path(number);
-    // A hard link takes nobody else's place, as a rename would.
-    if (::link(part.c_str(), whole.c_str()) != 0 && errno != ENOENT && errno != EEXIST)
-      rename_over_nothing(part, whole);
-    if (::access(part.c_str(), F_OK) == 0) {
-      check_same(part, whole);
-      if (::unlink(part.c_str()) != 0 && errno != ENOENT) fail("remove", part, errno);
-    }
-    if (options_.sync != FileSync::none) {
-      const Descriptor directory{::open(directory_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
-      if (directory.get() < 0) fail("open", directory_, errno);
-      bring_to_disk(directory, directory_);
-    }
+    detail::publish(part_path(number), complete_path(number));
+    if (options_.sync != FileSync::none) bring_names_to_disk();
     published_ = number;
   }
-
-  // Where the file system has no hard links.
-  static void rename_over_nothing(const fs::path& part, const fs::path& whole) {
-    if (::access(whole.c_str(), F_OK) != 0 && ::rename(part.c_str(), whole.c_str()) != 0)
-      fail("publish", whole, errno);
-  }
-  // The second name of what it is the first of: else somebody has made a file of that name.
-  static void check_same(const fs::path& part, const fs::path& whole) {
-    struct stat one {};
-    struct stat other {};
-    if (::lstat(part.c_str(), &one) == 0 && ::lstat(whole.c_str(), &other) == 0 && one.st_ino == other.st_ino)
-      return;
-    throw Error{{"publish", printable(whole.string()), "there is another file of that name",
-                 "move it away: the complete one is beside it, with .part"}};
+  void bring_names_to_disk() const {
+    const Descriptor directory{::open(directory_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
+    if (directory.get() < 0) fail("open", directory_, errno);
+    bring_to_disk(directory, directory_);
   }
 
   struct FreeZstd {

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <fcntl.h>
 #include <filesystem>
 #include <sys/inotify.h>
 #include <sys/stat.h>
@@ -14,10 +15,17 @@
 #include <sluice/detail/descriptor.hpp>
 #include <sluice/error.hpp>
 
+#include "files_there.hpp"
+
 namespace sluice {
 namespace {
 
 namespace fs = std::filesystem;
+using detail::head_of;
+using detail::is;
+using detail::kHeadBytes;
+using detail::regular_files_in;
+using detail::stat_of;
 
 // Of a call: so many lines, and bytes with what a lane needs for each.
 constexpr std::size_t kLinesAtOnce = 32;
@@ -25,45 +33,6 @@ constexpr std::uint64_t kBytesAtOnce = std::uint64_t{16} << 10;
 constexpr std::uint64_t kBytesBesideALine = 64;
 
 constexpr std::chrono::milliseconds kLook = std::chrono::milliseconds{250};  // At what inotify does not tell.
-
-std::optional<struct stat> stat_of(const std::string& path) {
-  struct stat status {};
-  if (::stat(path.c_str(), &status) != 0) return std::nullopt;
-  return status;
-}
-
-bool is(const struct stat& status, std::uint64_t device, std::uint64_t inode) {
-  return status.st_dev == device && status.st_ino == inode;
-}
-
-// The name under which a file stands in the directory of `path` now; empty if it does not.
-std::string find_renamed(const std::string& path, std::uint64_t device, std::uint64_t inode) {
-  std::error_code error;
-  for (const auto& entry : fs::directory_iterator{fs::absolute(path).parent_path(), error}) {
-    std::string name = entry.path().string();
-    const auto status = stat_of(name);
-    if (status && S_ISREG(status->st_mode) && is(*status, device, inode)) return name;
-  }
-  return {};
-}
-
-std::vector<std::string> regular_files_in(const std::string& directory) {
-  std::vector<std::string> found;
-  std::error_code error;
-  fs::directory_iterator entry{directory, error};
-  for (; !error && entry != fs::directory_iterator{}; entry.increment(error)) {
-    const fs::path& path = entry->path();
-    if (path.filename().string().starts_with('.')) continue;
-    const auto status = stat_of(path.string());
-    if (status && S_ISREG(status->st_mode)) found.push_back(path.string());
-  }
-  if (error) {
-    throw Error{{"read the directory", directory, error.message(),
-                 "check that it is there and the right to read it"}};
-  }
-  std::sort(found.begin(), found.end());
-  return found;
-}
 
 }  // namespace
 
@@ -199,6 +168,7 @@ SourceState FileLines::read(LineTaker& taker) {
       return at_end();
   }
   position_.edit(&Position::line) = reader_->position();
+  if (head_file_) note_head();
   if (reader_->take_access_point(new_access_point_)) access_point_.set(new_access_point_);
   return SourceState::more;
 }
@@ -260,21 +230,56 @@ bool FileLines::go_on() {
   return reader_ != nullptr;
 }
 
+// Whether the file of that name now is the one of the position: by what survives a boot and a new mount.
+bool FileLines::is_of_position(const std::string& name) const {
+  const Descriptor file{::open(name.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)};
+  struct stat status {};
+  return file && ::fstat(file.get(), &status) == 0 && S_ISREG(status.st_mode) &&
+         status.st_ino == position_->inode &&
+         (position_->head_bytes == 0 || head_of(file.get(), position_->head_bytes) == position_->head);
+}
+
+// The name under which the file of the position stands in the directory of `path` now; empty if it does not.
+std::string FileLines::find_renamed(const std::string& path) const {
+  std::error_code error;
+  for (const auto& entry : fs::directory_iterator{fs::absolute(path).parent_path(), error}) {
+    std::string name = entry.path().string();
+    const auto status = stat_of(name);
+    if (status && status->st_ino == position_->inode && is_of_position(name)) return name;
+  }
+  return {};
+}
+
 // The file of the position, which an earlier process has read.
 void FileLines::take_up(const std::string& path) {
-  const auto status = stat_of(path);
-  if (status && is(*status, position_->device, position_->inode)) return open(path, path);
-  const std::string name = find_renamed(path, position_->device, position_->inode);
+  if (is_of_position(path)) return open(path, path);
+  const std::string name = find_renamed(path);
   if (!name.empty()) {
     open(path, name);
     renamed_ = true;
     return;
   }
   worker_.report(
-      fmt::format("{} is another file than the one that was read to byte {}: what was behind that is lost",
+      fmt::format("{} is another file than the one that was read to byte {}, or was written anew: what "
+                  "was behind that is lost, and it is read from its beginning",
                   path, position_->line.offset_bytes));
   forget_file();
-  if (status) open(path, path);
+  if (stat_of(path)) open(path, path);
+}
+
+// Until there are kHeadBytes. Of a plain file no more than what was read: what follows may be written otherwise yet.
+void FileLines::note_head() {
+  struct stat status {};
+  if (::fstat(head_file_.get(), &status) != 0) return;
+  std::uint64_t bytes = std::min(static_cast<std::uint64_t>(status.st_size), kHeadBytes);
+  if (!reader_->compressed()) bytes = std::min(bytes, position_->line.offset_bytes);
+  if (bytes > position_->head_bytes) {
+    const auto head = head_of(head_file_.get(), bytes);
+    if (!head) return;
+    position_.edit(&Position::head_bytes) = bytes;
+    position_.edit(&Position::head) = *head;
+  }
+  if (position_->head_bytes == kHeadBytes) head_file_ = Descriptor{};
 }
 
 // `path` is what the file is called in the options, `name` where it stands now.
@@ -302,10 +307,12 @@ void FileLines::open(const std::string& path, const std::string& name) {
       after.reset();
       continue;
     }
+    head_file_ = Descriptor{::open(name.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)};
     after = stat_of(name);
   } while (!before || !after || !is(*after, before->st_dev, before->st_ino));
   // Nor is another file that took the name meanwhile read from the position of the one before.
-  if (position_->file != 0 && !is(*after, position_->device, position_->inode)) return reader_.reset();
+  if (position_->file != 0 && after->st_ino != position_->inode) return reader_.reset();
+  device_ = after->st_dev;
   path_ = path;
   followed_ = options.growing && !reader_->compressed();
   renamed_ = ending_ = false;
@@ -318,7 +325,13 @@ void FileLines::open(const std::string& path, const std::string& name) {
   if (position_->file != 0) {
     reader_->resume(position_->line, &*access_point_);
   } else {
-    position_.set({file_key(path), {}, after->st_dev, after->st_ino});
+    position_.set({file_key(path), {}, after->st_ino, 0, 0});
+  }
+  if (head_file_) note_head();
+  if (position_->file != 0 && !followed_ && !reader_->compressed() &&
+      static_cast<std::uint64_t>(after->st_size) < position_->line.offset_bytes) {
+    worker_.report(fmt::format("{} holds {} bytes, {} were read: it was truncated since", path,
+                               after->st_size, position_->line.offset_bytes));
   }
 }
 
@@ -332,6 +345,7 @@ void FileLines::forget_file() {
   position_.set({});
   access_point_.set({});
   reader_.reset();
+  head_file_ = Descriptor{};
 }
 
 SourceState FileLines::at_end() {
@@ -345,7 +359,7 @@ SourceState FileLines::at_end() {
     open(path_, path_);
     return SourceState::more;
   }
-  const bool same = status && is(*status, position_->device, position_->inode);
+  const bool same = status && is(*status, device_, position_->inode);
   if (same && static_cast<std::uint64_t>(status->st_size) < position_->line.offset_bytes) {
     worker_.report(fmt::format("{} was truncated to {} bytes, {} were read: it is read from its beginning",
                                path_, status->st_size, position_->line.offset_bytes));

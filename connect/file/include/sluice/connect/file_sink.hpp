@@ -8,7 +8,8 @@
 //         [](const Trade& trade) { return to_line(trade); });
 //
 // The worker ARCHIVE/0 writes archive-0-000001.log.zst.part, which loses its .part when the file is complete,
-// and goes on with archive-0-000002. A name without .part is never written again. archive-0.manifest gets a
+// and goes on with archive-0-000002. A name without .part is never written again, unless a start goes back to a checkpoint:
+// what was published behind that is taken back. archive-0.manifest gets a
 // line of JSON for each complete file, by the commit that completes it; what it names with a .part still on
 // it is about to be renamed. A later run goes on behind the numbers that are there.
 #pragma once

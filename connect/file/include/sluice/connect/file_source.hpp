@@ -4,7 +4,8 @@
 //     auto lines = pipeline.source<sluice::FileSource>("read", {.workers = 2}, sluice::FileSourceOptions{.paths = {"/data/day"}});
 //
 // Files are plain, gzip or zstd, told apart by their first bytes. How far each was read is recoverable state: a replacement
-// goes on behind the last line that was committed, within compressed data too, without starting over.
+// goes on behind the last line that was committed, within compressed data too, without starting over. A file is known by its
+// inode and its first bytes: the number of its file system may be another after a boot.
 //
 // With `follow` a file is read as tail -F does, one by each worker: what is appended comes as it is written, line by line; a file
 // that is renamed and made anew is read to its end first, one that is truncated from its beginning. A worker that starts finds a file that was renamed
@@ -29,6 +30,7 @@
 #include <sluice/connect/access_point.hpp>
 #include <sluice/connect/frame.hpp>
 #include <sluice/connect/line_reader.hpp>
+#include <sluice/detail/descriptor.hpp>
 #include <sluice/event.hpp>
 #include <sluice/handler.hpp>
 #include <sluice/output.hpp>
@@ -85,8 +87,10 @@ class FileLines {
   struct Position {
     std::uint64_t file = 0;  // file_key() of the path; 0 for none.
     LinePosition line;
-    std::uint64_t device = 0;
+    // Which file it is, also after a boot: the number of its file system may be another then.
     std::uint64_t inode = 0;
+    std::uint64_t head_bytes = 0;  // Of the file, compressed or not: so many of its first were told apart,
+    std::uint64_t head = 0;        // and this is their file_key().
   };
   class DirectoryWatch;
 
@@ -101,6 +105,9 @@ class FileLines {
   bool go_on();
   void open(const std::string& path, const std::string& name);
   void take_up(const std::string& path);
+  bool is_of_position(const std::string& name) const;
+  std::string find_renamed(const std::string& path) const;
+  void note_head();
   void close_file();
   void forget_file();
   SourceState at_end();
@@ -116,9 +123,11 @@ class FileLines {
   std::string path_;                   // Of the file that is read.
   std::optional<std::string> header_;  // Of that file, until it has been told.
   std::unique_ptr<LineReader> reader_;
-  bool followed_ = false;  // The reader's file may still grow,
-  bool renamed_ = false;   // has no longer its path,
-  bool ending_ = false;    // and grows no more.
+  std::uint64_t device_ = 0;      // Of the reader's file.
+  detail::Descriptor head_file_;  // The same file, while its head is not known whole.
+  bool followed_ = false;         // The reader's file may still grow,
+  bool renamed_ = false;          // has no longer its path,
+  bool ending_ = false;           // and grows no more.
   std::unique_ptr<DirectoryWatch> watch_;
 };
 

@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+// The files that RollingFile has completed: how they are published, and how those are taken back that a restore from a
+// checkpoint finds behind what is committed.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+namespace sluice::detail {
+
+struct CompletedFile {
+  std::string name;
+  std::uint64_t bytes;
+};
+
+// Throws Unavailable where it may pass: somebody makes room, or the disk comes back.
+[[noreturn]] void fail(const std::string& tried, const std::filesystem::path& file, int reason);
+
+// Gives `part` its name `whole`; both or only `whole` may be there. Throws Error for another file of that name.
+void publish(const std::filesystem::path& part, const std::filesystem::path& whole);
+
+// A line of the manifest, with its newline.
+std::string manifest_line(const CompletedFile& file, std::uint64_t content_bytes, std::uint64_t records);
+
+// What the whole lines behind byte `from` of a manifest say, up to the first that is none of manifest_line()'s.
+std::vector<CompletedFile> completed_behind(int manifest, std::uint64_t from);
+
+// Removes the file in `directory`, if it is as it was completed; false when there is none. Throws Error for one of that name
+// that is another.
+bool remove_completed(const std::filesystem::path& directory, const CompletedFile& file);
+
+// Gives the published file `whole` its name `part` again, if it is the one of that inode; false when it is not. Both names
+// may be there.
+bool take_back(const std::filesystem::path& whole, const std::filesystem::path& part, std::uint64_t inode);
+
+}  // namespace sluice::detail
