@@ -50,7 +50,7 @@ std::string holder_of(int directory) {
 }
 
 // For as long as the descriptor is open, and a copy of it in a child.
-Descriptor lock(const OwnDirectory& directory, std::chrono::nanoseconds patience = {}) {
+Descriptor locked_one(const OwnDirectory& directory, std::chrono::nanoseconds patience = {}) {
   Descriptor lock{::openat(directory.descriptor(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
   const std::string path = directory.path().string();
   if (!lock) throw Error{{"lock", path, errno_text(), remedy_for(errno, kCheckpointSetting)}};
@@ -209,7 +209,7 @@ std::string CheckpointWriter::Parts::remove_what_is_not_needed() {
 }
 
 Descriptor lock_checkpoints(const std::string& directory) {
-  return lock(OwnDirectory{directory, kCheckpointSetting}, kLastBreath);
+  return locked_one(OwnDirectory{directory, kCheckpointSetting}, kLastBreath);
 }
 
 CheckpointWriter::CheckpointWriter(const std::string& directory, CheckpointIdentity identity,
@@ -217,7 +217,7 @@ CheckpointWriter::CheckpointWriter(const std::string& directory, CheckpointIdent
     : parts_{std::make_unique<Parts>()} {
   parts_->directory = std::make_shared<const OwnDirectory>(directory, kCheckpointSetting);
   const OwnDirectory& own = *parts_->directory;
-  if (!is_of(own, locked)) parts_->locked = lock(own);
+  if (!is_of(own, locked)) parts_->locked = locked_one(own);
   parts_->identity = std::move(identity);
   parts_->identity.version.resize(std::min(parts_->identity.version.size(), kMostHeadTextBytes));
   if (parts_->identity.pipeline.size() > kMostHeadTextBytes)
@@ -271,7 +271,7 @@ WrittenCheckpoint CheckpointWriter::write(CheckpointKind kind, std::uint64_t tim
 void remove_checkpoints(const std::string& directory, const std::string& pipeline) {
   const std::optional<OwnDirectory> own = OwnDirectory::if_there(directory, kCheckpointSetting);
   if (!own) return;
-  const Descriptor locked = lock(*own, kLastBreath);
+  const Descriptor locked = locked_one(*own, kLastBreath);
   const std::vector<CheckpointName> names = checkpoint_names(*own);
   require_no_other_pipeline(*own, names, pipeline);
   const auto newest = std::find_if(names.rbegin(), names.rend(), [](const CheckpointName& name) {
