@@ -71,7 +71,7 @@ TEST_F(PostgresOwner, IsNotTakenOverByADeadProcessWhoseClaimArrivesLate) {
   PostgresStore successor{database()};
   const std::uint64_t epoch = successor.claim(owner()).epoch;
   const Statement statement = successor.prepare(kPay);
-  std::ofstream{release};
+  const std::ofstream released{release};
   EXPECT_TRUE(eventually([&] {
     return server().query(
                "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'book/0 of payments'") ==
