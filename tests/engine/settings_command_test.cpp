@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// `sluice config` as a user runs it: what it prints, where, and its exit status.
+// `sluice config` and `sluice dead` as a user runs them: what it prints, where, and its exit status.
 
 #include <algorithm>
 #include <array>
@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <fstream>
 #include <string>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -346,6 +347,28 @@ TEST(TheOutput, HasNoBlanksAtLineEndsAndNoEscapes) {
   for (const char* arguments : {"config show", "config explain lane.slots", "config reference"}) {
     EXPECT_THAT(sluice(arguments).out, AllOf(Not(HasSubstr(" \n")), Not(HasSubstr("\x1b"))));
   }
+}
+
+// What lies in the directory of reports beside letters, or instead of them.
+TEST(DeadLetters, AreLookedForWhereThePipelineSaidAndNoPipeIsWaitedFor) {
+  const std::filesystem::path directory = testing::TempDir() + "sluice_dead_" + std::to_string(::getpid());
+  std::filesystem::create_directories(directory / "one");
+  std::filesystem::create_directories(directory / "two");
+  const auto list = [&](const std::filesystem::path& path) {
+    const Finished run = sluice("dead list '" + path.string() + "'");
+    EXPECT_EQ(run.status, 2);
+    return run.err;
+  };
+  EXPECT_THAT(list(directory), HasSubstr("there are none"));
+  ASSERT_EQ(::mkfifo((directory / "one/pipe.dead").c_str(), 0600), 0);
+  EXPECT_THAT(list(directory / "one/pipe.dead"), HasSubstr("it is no regular file"));
+  std::filesystem::create_symlink("/dev/zero", directory / "one/zero.dead");
+  EXPECT_THAT(list(directory),
+              AllOf(HasSubstr("pipe.dead"), HasSubstr("zero.dead"), HasSubstr("no regular file")));
+  std::ofstream{directory / "two/foreign.dead"} << "something else";
+  EXPECT_THAT(list(directory), AllOf(HasSubstr("one of them"), HasSubstr("/one, "), HasSubstr("/two")));
+  EXPECT_THAT(list(directory / "two"), AllOf(HasSubstr("foreign.dead"), HasSubstr("move what is no file")));
+  std::filesystem::remove_all(directory);
 }
 
 }  // namespace

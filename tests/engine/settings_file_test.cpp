@@ -68,6 +68,13 @@ TEST(AProfileFile, WithALineThatIsNoSettingIsRefused) {
   EXPECT_THAT(error_of_file("= 5\n"), HasSubstr("FILE:1"));
 }
 
+TEST(AProfileFile, WithAZeroByteIsRefusedInWordsThatDoNotEndThere) {
+  using namespace std::string_literals;
+  EXPECT_THAT(
+      error_of_file("batch.events = 7\nlane.slots\0=3\n"s),
+      AllOf(HasSubstr("FILE:2: \"lane.slots"), HasSubstr("=3\" is not of the form key = value (for")));
+}
+
 TEST(AProfileFile, SaysEachThingOnce) {
   EXPECT_THAT(error_of_file("lane.slots = 5\nlane.slots = 6\n"),
               AllOf(HasSubstr("FILE:2"), HasSubstr(":1 has set it already")));

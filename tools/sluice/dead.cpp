@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
+#include <filesystem>
+#include <iterator>
 #include <memory>
 #include <sstream>
 #include <string>
@@ -24,18 +26,92 @@
 namespace sluice::command {
 namespace {
 
+namespace fs = std::filesystem;
+
 struct DeadSaid {
   std::string path;
   std::size_t number = 0;
 };
 
-std::vector<DeadLetter> letters_in(const std::string& path) {
-  std::vector<DeadLetter> letters = find_dead_letters(path);
-  if (letters.empty()) {
+struct Letters {
+  fs::path place;  // A file, or the directory that they lie in.
+  std::vector<DeadLetter> all;
+  std::vector<std::string> unreadable;  // Why, for each file that is none of them.
+};
+
+std::vector<fs::path> files_of_letters(const fs::path& directory) {
+  std::vector<fs::path> files;
+  std::error_code error;
+  for (const auto& entry : fs::directory_iterator{directory, error}) {
+    if (entry.path().extension() == ".dead") files.push_back(entry.path());
+  }
+  if (error) {
+    throw Error{
+        {"list the directory", printable(directory.string()), error.message(), "name one that can be read"}};
+  }
+  std::sort(files.begin(), files.end());
+  return files;
+}
+
+// A pipe would be waited for, and a device has no end.
+void require_regular(const fs::path& file) {
+  std::error_code none;
+  if (fs::is_regular_file(file, none) || !fs::exists(file, none)) return;
+  throw Error{{"read dead letters from", printable(file.string()), "it is no regular file",
+               "name a file of dead letters, or a directory of them"}};
+}
+
+// The directory itself or, since each run has one of its own, the only one in it that has letters.
+fs::path place_of(const std::string& path) {
+  std::error_code none;
+  if (!fs::is_directory(path, none) || !files_of_letters(path).empty()) return path;
+  std::vector<fs::path> found;
+  for (const auto& entry : fs::directory_iterator{path, none}) {
+    if (entry.is_directory(none) && !files_of_letters(entry.path()).empty()) found.push_back(entry.path());
+  }
+  if (found.empty()) return path;
+  if (found.size() == 1) return found.front();
+  std::sort(found.begin(), found.end());
+  std::string names;
+  for (const fs::path& each : found)
+    names += (names.empty() ? "" : ", ") + printable(each.string());
+  throw Error{{"find dead letters in", printable(path), "there are none, but in directories below it",
+               "name one of them: " + names}};
+}
+
+Letters letters_in(const std::string& path) {
+  Letters letters{.place = place_of(path), .all = {}, .unreadable = {}};
+  std::error_code none;
+  if (!fs::is_directory(letters.place, none)) {
+    require_regular(letters.place);
+    letters.all = find_dead_letters(letters.place);
+  } else {
+    for (const fs::path& file : files_of_letters(letters.place)) {
+      try {
+        require_regular(file);
+        std::vector<DeadLetter> found = find_dead_letters(file);
+        std::move(found.begin(), found.end(), std::back_inserter(letters.all));
+      } catch (const Error& error) {
+        letters.unreadable.emplace_back(error.what());
+      }
+    }
+    std::stable_sort(letters.all.begin(), letters.all.end(),
+                     [](const DeadLetter& one, const DeadLetter& other) { return one.time < other.time; });
+  }
+  if (letters.all.empty() && letters.unreadable.empty()) {
     throw Error{
         {"find dead letters in", path, "there are none", "name the directory that the pipeline told"}};
   }
   return letters;
+}
+
+void refuse_unreadable(const Letters& letters) {
+  if (letters.unreadable.empty()) return;
+  std::string why;
+  for (const std::string& each : letters.unreadable)
+    why += (why.empty() ? "" : "; ") + each;
+  throw Error{
+      {"read all of", printable(letters.place.string()), why, "move what is no file of letters away"}};
 }
 
 std::string worker_of(const DeadLetter& letter) {
@@ -43,7 +119,9 @@ std::string worker_of(const DeadLetter& letter) {
 }
 
 void list(const std::string& path) {
-  const std::vector<DeadLetter> letters = letters_in(path);
+  const Letters found = letters_in(path);
+  const std::vector<DeadLetter>& letters = found.all;
+  if (letters.empty()) refuse_unreadable(found);
   print(fmt::format("{:>6}  {:<27}  {:<16} {:<16} {:>14} {:>9} {:>8}  {:<7}  {}\n", "number", "time",
                     "worker", "from", "position", "bytes", "attempts", "retried", "cause"));
   for (std::size_t i = 0; i < letters.size(); ++i) {
@@ -53,6 +131,7 @@ void list(const std::string& path) {
                       letter.position, letter.payload.size(), letter.attempts,
                       letter.retried_by != 0 ? "yes" : "no", printable(letter.cause)));
   }
+  refuse_unreadable(found);
 }
 
 // Sixteen bytes a line, as hexdump -C shows them.
@@ -71,7 +150,7 @@ std::string dump(std::string_view bytes) {
 }
 
 void show(const std::string& path, std::size_t number) {
-  const std::vector<DeadLetter> letters = letters_in(path);
+  const std::vector<DeadLetter> letters = letters_in(path).all;
   if (number == 0 || number > letters.size()) {
     throw Error{{"show dead letter", std::to_string(number),
                  fmt::format("there are {} in {}", letters.size(), path),
@@ -100,13 +179,14 @@ void retry(const std::string& path, const std::vector<std::string>& program) {
                  "sluice dead retry PATH -- PROGRAM ARGUMENTS..."}};
   }
   // Whatever is wrong with them is told before anything starts.
-  const std::vector<DeadLetter> letters = letters_in(path);
-  if (std::all_of(letters.begin(), letters.end(),
+  const Letters letters = letters_in(path);
+  refuse_unreadable(letters);
+  if (std::all_of(letters.all.begin(), letters.all.end(),
                   [](const DeadLetter& each) { return each.retried_by != 0; })) {
     throw Error{{"retry the dead letters in", path, "all of them have been retried",
                  "those that killed again are in the reports of that run"}};
   }
-  ::setenv("SLUICE_POISON_RETRY", detail::absolute_path(path).c_str(), 1);
+  ::setenv("SLUICE_POISON_RETRY", detail::absolute_path(letters.place).c_str(), 1);
   std::vector<char*> words;
   words.reserve(program.size() + 1);
   for (const std::string& word : program)

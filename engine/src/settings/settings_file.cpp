@@ -11,6 +11,7 @@
 #include <fmt/format.h>
 
 #include <sluice/error.hpp>
+#include <sluice/printable.hpp>
 
 #include "settings/settings_value.hpp"
 
@@ -62,10 +63,11 @@ std::vector<ProfileLine> profile_lines(const std::string& path) {
     if (text.empty()) continue;
     const std::size_t equals = text.find('=');
     const std::string_view key = trimmed(text.substr(0, equals));
-    if (equals == std::string_view::npos || key.empty()) {
+    // A zero byte would end every message that quotes it.
+    if (equals == std::string_view::npos || key.empty() || text.find('\0') != std::string_view::npos) {
       throw Error{{.tried = "read the profile file",
                    .object = fmt::format("{}:{}", path, number),
-                   .why = fmt::format("\"{}\" is not of the form key = value", text),
+                   .why = fmt::format("\"{}\" is not of the form key = value", printable(text)),
                    .remedy = "for example lane.slots = 64K"}};
     }
     lines.push_back(
