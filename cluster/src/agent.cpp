@@ -29,7 +29,7 @@ constexpr std::chrono::nanoseconds kShortestPause = 500ms;
 constexpr std::chrono::nanoseconds kLongestPause = 30s;
 constexpr unsigned kStartsATurn = 8;
 // So long a partition goes on where it is until the host that is to have it has a copy of its checkpoints.
-constexpr std::chrono::nanoseconds kLongestWait = 60s;
+constexpr std::chrono::nanoseconds kLongestWait = 10s;
 
 std::uint64_t draw_life() {
   std::random_device device;
