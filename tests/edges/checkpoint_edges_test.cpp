@@ -264,15 +264,12 @@ TEST_F(Checkpoint, OfAnotherPipelineOrShapeIsRefusedAndKept) {
     lose(engine);
   }
   const auto before = files();
-  {
-    Engine engine{counting("another"), settings()};
-    EXPECT_THAT(error_of([&] { engine.start(); }), HasSubstr("counting"));
-  }
-  {
-    Engine engine{counting("counting", 2), settings()};
-    EXPECT_THAT(error_of([&] { engine.start(); }),
-                HasSubstr("stage count: 1 worker in the file, 2 workers now"));
-  }
+  // A start that failed holds nothing of the directory, though its object lives.
+  Engine another{counting("another"), settings()};
+  EXPECT_THAT(error_of([&] { another.start(); }), HasSubstr("counting"));
+  Engine wider{counting("counting", 2), settings()};
+  EXPECT_THAT(error_of([&] { wider.start(); }),
+              HasSubstr("stage count: 1 worker in the file, 2 workers now"));
   EXPECT_EQ(files(), before);
   Engine engine{counting(), settings()};
   engine.start();

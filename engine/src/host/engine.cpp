@@ -135,10 +135,10 @@ void Engine::start() {
   parts.settle_places();
   // Not only when the first event has died, when no user is at hand.
   OwnDirectory::check(wiring.reports());
+  Descriptor checkpoints_locked;
   if (const std::string& path = wiring.settings().checkpoints.path; !path.empty()) {
     OwnDirectory::check(path, kCheckpointSetting);
-    parts.checkpoints_locked.reset();
-    parts.checkpoints_locked = lock_checkpoints(path);
+    checkpoints_locked = lock_checkpoints(path);
   }
   const ShallowIdle idle{wiring.settings().idle_states};
   parts.idle_remark = idle.remark();
@@ -161,7 +161,7 @@ void Engine::start() {
   parts.drain_asked = parts.host.drain_asked();
   if (parts.drain_asked) parts.host.close_inlets();
 
-  parts.fork_supervisor(idle.descriptor());
+  parts.fork_supervisor(idle.descriptor(), std::move(checkpoints_locked));
   // The host is left where it was: its threads are its own.
   parts.await_workers();
 }

@@ -62,7 +62,6 @@ void Engine::Parts::let_go() noexcept {
   observer_socket.let_go();
   log.let_go();
   claim.let_go();
-  checkpoints_locked.reset();
 }
 
 void Engine::Parts::let_go_of_others(std::initializer_list<int> more) const {
@@ -81,7 +80,6 @@ void Engine::Parts::let_go_of_others(std::initializer_list<int> more) const {
     ours.push_back(fd);
   for (const int fd : claim.descriptors())
     ours.push_back(fd);
-  if (checkpoints_locked) ours.push_back(checkpoints_locked.get());
   for (const ipc::Doorbell& bell : wiring.bells().processes)
     ours.push_back(bell.fd());
   for (const ipc::Doorbell& bell : wiring.bells().ends)
@@ -148,7 +146,7 @@ void Engine::Parts::make_memory() {
   }
 }
 
-void Engine::Parts::fork_supervisor(int handed_down) {
+void Engine::Parts::fork_supervisor(int handed_down, Descriptor checkpoints_locked) {
   const Wiring& wiring = host.wiring();
   const Descriptor self = open_pidfd(::getpid());
   start_time = monotonic_now();
@@ -161,7 +159,7 @@ void Engine::Parts::fork_supervisor(int handed_down) {
   const pid_t pid = ::fork();
   if (pid == 0) {
     try {
-      let_go_of_others({self.get(), handed_down});
+      let_go_of_others({self.get(), handed_down, checkpoints_locked.get()});
     } catch (const std::bad_alloc&) {
       // Then the supervisor has more than it needs.
     }
@@ -170,7 +168,6 @@ void Engine::Parts::fork_supervisor(int handed_down) {
   }
   const std::string why = errno_text();
   claim.let_go();
-  checkpoints_locked.reset();
   wiring.segment().show_to_children(false);
   if (pid < 0) {
     lifeline.reset();

@@ -54,8 +54,9 @@ struct Engine::Parts {
   bool running() noexcept { return started && !host.look_for_the_end(); }
   // The segment: opened or made, bound to its nodes, all of it there, locked if that is asked for.
   void make_memory();
-  // `handed_down`: what the last process of the pipeline is to close with its end.
-  void fork_supervisor(int handed_down);
+  // `handed_down`: what the last process of the pipeline is to close with its end. `checkpoints_locked`: their directory, by
+  // supervisor and master from then on.
+  void fork_supervisor(int handed_down, detail::Descriptor checkpoints_locked);
   // The last word on the places, before memory is bound: other pipelines and the host may have got theirs since the
   // engine was made.
   void settle_places();
@@ -79,9 +80,8 @@ struct Engine::Parts {
   std::chrono::nanoseconds start_time{0};
   detail::Host host;
   detail::Placement placement;
-  pinning::CpuSet host_units_before;      // When the places were planned first.
-  pinning::HeldClaim claim;               // Held by supervisor and master, and here until they are there.
-  detail::Descriptor checkpoints_locked;  // As the claim.
+  pinning::CpuSet host_units_before;  // When the places were planned first.
+  pinning::HeldClaim claim;           // Held by supervisor and master, and here until they are there.
   pinning::Report memory;
   std::string idle_remark;
   ipc::Control& own;
