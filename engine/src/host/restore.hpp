@@ -13,14 +13,16 @@
 
 namespace sluice::detail {
 
-// Fills the segment, which has all its memory and nothing in it, with the newest whole checkpoint of
-// `checkpoint.path`. For the host, before its first fork, while it may write everything. What it was, for people; nothing if
-// there is none. Throws Error for one of another pipeline or shape, and when there are checkpoints and none of them is
-// whole: to begin anew is for the user to say.
+// What a segment was restored from.
 struct Restored {
-  std::string text;
+  std::string text;  // For people.
   CheckpointTip tip;
 };
+
+// Fills the segment, which has all its memory and nothing in it, with the newest whole checkpoint of
+// `checkpoint.path`. For the host, before its first fork, while it may write everything. Nothing if
+// there is none. Throws Error for one of another pipeline or shape, and when there are checkpoints and none of them is
+// whole: to begin anew is for the user to say.
 std::optional<Restored> restore_checkpoint(const Wiring& wiring);
 
 // For with_worker_counts(): the shape of what these settings have kept. Reads all of a checkpoint. Throws Error.
