@@ -11,6 +11,8 @@
 #include <sluice/detail/progress.hpp>
 #include <sluice/ipc/framing.hpp>
 
+#include "worker/children.hpp"
+
 namespace sluice::detail {
 
 // A core dump has it since it is memory of this process alone; docs/reliability.md says how it is read.
@@ -98,7 +100,10 @@ void write_stack() noexcept {
 void on_crash(int signal, siginfo_t* info, void*) {
   const bool sent = info->si_code <= 0;  // Not by the processor. Source: sigaction(2).
   const bool outside = sent && info->si_pid != ::getpid();
-  if (own_note != nullptr) {
+  if (is_child_of_worker()) {
+    // It leaves no note: that is the worker's.
+    if (!sent && is_workers_own(info->si_addr)) end_child();
+  } else if (own_note != nullptr) {
     const std::uint64_t address = sent ? 0 : reinterpret_cast<std::uintptr_t>(info->si_addr);
     write_note(outside ? CrashKind::outside_signal : CrashKind::signal, signal, address);
     keep_event();

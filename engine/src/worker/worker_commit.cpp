@@ -2,6 +2,7 @@
 // How the worker loop publishes: what a commit takes along, whom it rings, and what it does about a full
 // lane.
 
+#include "worker/children.hpp"
 #include "worker/stand_still.hpp"
 #include "worker/worker_access.hpp"
 #include "worker/worker_loop.hpp"
@@ -16,6 +17,8 @@ bool WorkerLoop::anything_to_commit() const noexcept {
 void WorkerLoop::commit_batch(bool without_event) {
   if (!anything_to_commit()) return;
   if (undo_asked_) throw DoAgain{};
+  // Before anything reaches the outside.
+  if (is_child_of_worker()) end_child();
   const std::uint64_t events = events_in_batch();
   WorkerAccess::act_before_any_commit(*worker_);
   if (has_flushes()) flush_batch();
@@ -39,6 +42,7 @@ void WorkerLoop::publish_before_event() {
     undo_asked_ = true;
     throw DoAgain{};
   }
+  if (is_child_of_worker()) end_child();
   WorkerAccess::act_before_any_commit(*worker_);
   store_commit(false);
   batch.undo_boundary = log_.base();

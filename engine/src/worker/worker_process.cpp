@@ -24,6 +24,7 @@
 
 #include "death/crash_note.hpp"
 #include "state/oversize.hpp"
+#include "worker/children.hpp"
 #include "worker/outside_wait.hpp"
 #include "worker/refusals.hpp"
 #include "worker/worker_loop.hpp"
@@ -223,6 +224,7 @@ void run_worker(const Wiring& wiring, const pinning::Place& place, WorkerIndex w
   cut_span_of_predecessor(wiring, worker, control);
   const std::vector<LaneInHand> lanes = lanes_into(wiring, worker);
   leave_crash_notes(memory.crash_note(), control, lanes);
+  keep_children_out(wiring.segment(), process_of(worker).value(), wiring.graph().name, memory.name());
   ::on_exit(leave_at_exit, nullptr);
   // A kernel that grants less than the place is reported by the host; the worker works all the same.
   pinning::bind_this_process(place);
