@@ -93,6 +93,9 @@ TEST_F(Http, SaysWhyItTakesNothing) {
   for (int i = 0; i < 10'000; ++i)
     many += "x\n";
   EXPECT_THAT(ask(post(many, "/events")), StartsWith("413 10000 events are more than a lane"));
+  EXPECT_THAT(
+      ask("POST /events HTTP/1.1\r\nHost: here\r\nContent-Encoding: gzip\r\nContent-Length: 2\r\n\r\nx\n"),
+      StartsWith("415 a body is taken as it is"));
   TcpPeer rubbish{address()};
   EXPECT_TRUE(rubbish.send("\xff\xfe rubbish\r\n\r\n"));
   EXPECT_TRUE(rubbish.is_ended());
@@ -116,6 +119,19 @@ TEST_F(Http, ServesManyAtATimeAndRefusesConnectionsWhenItHasEnded) {
     EXPECT_EQ(ask(*peer, "Content-Length: 2\r\n\r\nx\n"), "200 1");
   EXPECT_THAT(drained(), SizeIs(100));
   EXPECT_FALSE(TcpPeer{address()}.connected());
+}
+
+TEST_F(Http, TakesThoseThatWaitOnceOneOfAsManyConnectionsAsThereMayBeIsClosed) {
+  serve({.connections = 1});
+  for (int round = 0; round < 3; ++round) {
+    TcpPeer only{address()};
+    EXPECT_EQ(ask(only, post("first\n")), "200 1");
+    TcpPeer waiting{address()};
+    EXPECT_TRUE(waiting.send(post("second\n")));
+    only.close();
+    EXPECT_THAT(waiting.line(), testing::Optional(HasSubstr(" 200 ")));
+  }
+  EXPECT_THAT(drained(), SizeIs(6));
 }
 
 std::string lines_of_request(const std::string& id) {

@@ -10,6 +10,7 @@
 #include <netdb.h>
 #include <poll.h>
 #include <string_view>
+#include <strings.h>
 #include <sys/socket.h>
 #include <utility>
 #include <vector>
@@ -46,6 +47,13 @@ std::string peer_of(MHD_Connection* connection) {
                     NI_NUMERICHOST | NI_NUMERICSERV) != 0)
     return {};
   return is_6 ? fmt::format("[{}]:{}", host, port) : fmt::format("{}:{}", host, port);
+}
+
+// Its body is compressed, say: its bytes are not those of events.
+bool is_encoded(MHD_Connection* connection) {
+  const char* encoding =
+      MHD_lookup_connection_value(connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_CONTENT_ENCODING);
+  return encoding != nullptr && ::strcasecmp(encoding, "identity") != 0;
 }
 
 // The events of a body.
@@ -103,6 +111,7 @@ struct HttpSource::Parts {
   void answer_safe(std::size_t count);
   void answer(Request& request, unsigned status, std::string text);
   std::chrono::nanoseconds quiet_for() const;
+  bool has_closed_some();
 
   Worker& worker_;
   HttpSourceOptions options_;
@@ -114,6 +123,7 @@ struct HttpSource::Parts {
   std::deque<Request*> waiting_;  // Whole, and not pushed.
   std::vector<Request*> taken_;   // Pushed, and not committed.
   std::deque<Request*> safe_;     // Committed, and answered once that is safe: Worker::when_safe().
+  unsigned connections_ = 0;      // When has_closed_some() was last asked.
   bool draining_ = false;
 };
 
@@ -179,6 +189,7 @@ SourceState HttpSource::Parts::call(Output<Frame>& out) {
       worker_.wait_for(std::chrono::nanoseconds{0});
       continue;
     }
+    if (has_closed_some()) continue;
     const std::chrono::nanoseconds quiet = quiet_for();
     if (quiet.count() != 0 && !worker_.wait_for(epoll_, quiet)) return SourceState::nothing_now;
   }
@@ -202,6 +213,14 @@ void HttpSource::Parts::finish() {
     pollfd entry{epoll_, POLLIN, 0};
     std::ignore = ::poll(&entry, 1, 10);
   }
+}
+
+// Where it had as many connections as it may, or no descriptor was left, the library has let go of the listening socket. It
+// takes it up again in the run behind the one that has closed a connection, and its epoll descriptor does not tell of that.
+bool HttpSource::Parts::has_closed_some() {
+  const MHD_DaemonInfo* info = MHD_get_daemon_info(daemon_, MHD_DAEMON_INFO_CURRENT_CONNECTIONS);
+  const unsigned now = info == nullptr ? 0 : info->num_connections;
+  return std::exchange(connections_, now) > now;
 }
 
 std::chrono::nanoseconds HttpSource::Parts::quiet_for() const {
@@ -236,6 +255,9 @@ MHD_Result HttpSource::Parts::begin(MHD_Connection* connection, std::string_view
   } else if (method != MHD_HTTP_METHOD_POST) {
     request->status = MHD_HTTP_METHOD_NOT_ALLOWED;
     request->answer = "events are taken by POST\n";
+  } else if (is_encoded(connection)) {
+    request->status = MHD_HTTP_UNSUPPORTED_MEDIA_TYPE;
+    request->answer = "a body is taken as it is: send it without Content-Encoding\n";
   }
   *state = request.get();
   requests_.emplace(request.get(), std::move(request));

@@ -13,7 +13,8 @@
 // (a table), or speak to a TcpServer, which counts.
 //
 // Other answers, each with a line that says why: 404 for another path, 405 for another method than POST, 413 for more than
-// `body_bytes`, or events that are more than a lane behind the stage holds; 503 in a drain. None of them has an effect.
+// `body_bytes`, or events that are more than a lane behind the stage holds; 415 for a body with a Content-Encoding; 503 in a
+// drain. None of them has an effect.
 #pragma once
 
 #include <chrono>
