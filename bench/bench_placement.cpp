@@ -10,6 +10,7 @@
 //
 //   chain/SUBJECT/stages:N,work:T     a source, N stages that work T on each event of 64 B and hand it on, and one that
 //       gathers. What counts is the time from the first event made to the last one gathered.
+//   plan/auto/workers:N               time: a plan for so many workers on two sockets of 128 cores.
 //   market/SUBJECT                    time: the whole program, with one worker for each stage.
 #include <algorithm>
 #include <string>
@@ -216,8 +217,25 @@ void add_chains(const Options& options) {
   }
 }
 
+// On two sockets of 128 cores, whatever this machine is.
+void add_plans() {
+  const pinning::Topology machine = pinning::topology_from_synthetic("package:2 [numa] l3:16 core:8 pu:2");
+  for (const char* text : {"read:1 parse:7 book:7 write:1", "read:4 parse:28 book:28 write:4",
+                           "read:16 parse:112 book:112 write:15"}) {
+    const pinning::PlanRequest request = pinning::parse_pipeline(text);
+    unsigned workers = 0;
+    for (const pinning::StageRequest& stage : request.stages)
+      workers += stage.workers;
+    add_once(fmt::format("plan/auto/workers:{}", workers), [machine, request](benchmark::State& state) {
+      for ([[maybe_unused]] auto _ : state)
+        benchmark::DoNotOptimize(pinning::plan(machine, request));
+    });
+  }
+}
+
 void add_all(const Options& options) {
   market_runs();  // Made before anything is measured.
+  add_plans();
   add_chains(options);
   for (const auto& [subject, said] : subjects(kMarket))
     add_once("market/" + subject, [said = said](benchmark::State& state) { measure_market(state, said); });

@@ -44,7 +44,7 @@ long room_in(const Topology& topology, const Location& location, const CpuSet& s
 }
 
 // Events a second that reach a stage, or that a source pushes; 0 where they were not measured.
-double load_of(std::size_t stage, const std::vector<Flow>& flows) {
+double events_of(std::size_t stage, const std::vector<Flow>& flows) {
   const auto rate_of = [](const Flow& flow) {
     double sum = 0;
     for (const double rate : flow.lane_rates)
@@ -95,6 +95,21 @@ void share_out(std::vector<Taker>& takers, long left) {
   }
 }
 
+// By what their workers had to do in an earlier run, else by the events that reach them, else alike: whatever is known of all.
+void weigh(std::vector<Taker>& takers, const PlanRequest& request) {
+  const auto weigh_by = [&takers](const auto& load_of) {
+    bool known = true;
+    for (Taker& taker : takers) {
+      taker.load = load_of(taker.stage);
+      known = known && taker.load > 0;
+    }
+    return known;
+  };
+  if (weigh_by([&](std::size_t stage) { return request.stages[stage].load; })) return;
+  if (weigh_by([&](std::size_t stage) { return events_of(stage, request.flows); })) return;
+  weigh_by([](std::size_t) { return 1.0; });
+}
+
 }  // namespace
 
 PlanRequest with_cores(const Topology& topology, PlanRequest request) {
@@ -120,14 +135,7 @@ PlanRequest with_cores(const Topology& topology, PlanRequest request) {
       fixed += static_cast<long>(asked.workers) * taker.threads;
     }
   }
-  bool measured = true;
-  for (Taker& taker : takers) {
-    taker.load = load_of(taker.stage, request.flows);
-    measured = measured && taker.load > 0;
-  }
-  for (Taker& taker : takers) {
-    if (!measured) taker.load = 1;
-  }
+  weigh(takers, request);
   share_out(takers, cores_for_workers(topology, request, units_in(topology, units)) - fixed);
   for (const Taker& taker : takers)
     request.stages[taker.stage].workers = static_cast<unsigned>(taker.workers);

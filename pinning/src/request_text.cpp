@@ -68,6 +68,12 @@ class Reader {
       request_.isolated = rest == "yes";
     } else if (key == "smt") {
       request_.smt = rest == "never" ? Smt::never : Smt::last;
+    } else if (key == "load") {
+      const std::string_view name = cut(rest, ' ');
+      StageRequest& loaded = stage(line, name);
+      const auto [end, error] = std::from_chars(rest.data(), rest.data() + rest.size(), loaded.load);
+      if (error != std::errc{} || end != rest.data() + rest.size())
+        refuse(line, fmt::format("\"{}\" is no number", rest));
     } else if (key == "region_bytes") {
       const std::string_view name = cut(rest, ' ');
       stage(line, name).region_bytes = number(line, rest);
@@ -90,6 +96,7 @@ std::string request_text(const PlanRequest& request) {
       fmt::format("pipeline {}\npolicy {}\n", pipeline_text(request), to_string(request.policy));
   for (const StageRequest& stage : request.stages) {
     if (!stage.place.empty()) text += fmt::format("place {} {}\n", stage.name, stage.place);
+    if (stage.load > 0) text += fmt::format("load {} {}\n", stage.name, stage.load);
     if (stage.region_bytes != 0) text += fmt::format("region_bytes {} {}\n", stage.name, stage.region_bytes);
   }
   if (!request.reserved.empty()) text += fmt::format("reserved {}\n", request.reserved.to_string());

@@ -13,6 +13,24 @@ namespace sluice::test {
 using namespace detail;
 namespace {
 
+constexpr WorkerIndex kFirst{0};
+
+Child process_of_the_first(const Wiring& wiring) {
+  const pid_t pid = ::fork();
+  if (pid == 0) {
+    ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+    DoorbellWaiter waiter{{}, wiring.worker(kFirst).control(), wiring.bell(kFirst)};
+    WorkerLoop loop{wiring, kFirst, waiter};
+    while (loop.step() != WorkerLoop::Step::finished)
+      loop.wait_for_input();
+    ::_exit(0);
+  }
+  Child child{kFirst, wiring.settings(), wiring.settings(kFirst)};
+  child.pid = pid;
+  child.pidfd = open_pidfd(pid);
+  return child;
+}
+
 TEST(Standstill, IsReachedAtACommitAndCanBeReleased) {
   Pipeline pipeline{"standstill"};
   pipeline.inlet<Item>("in").to<Echo>("echo").outlet("out");
@@ -22,21 +40,9 @@ TEST(Standstill, IsReachedAtACommitAndCanBeReleased) {
   ipc::Control& own = wiring.host().control();
   DoorbellWaiter waiter{{}, own, wiring.bell(kHostProcess)};
   host.open_ends(waiter);
-  constexpr WorkerIndex kEcho{0};
-  const pid_t pid = ::fork();
-  if (pid == 0) {
-    ::prctl(PR_SET_PDEATHSIG, SIGKILL);
-    DoorbellWaiter its{{}, wiring.worker(kEcho).control(), wiring.bell(kEcho)};
-    WorkerLoop loop{wiring, kEcho, its};
-    while (loop.step() != WorkerLoop::Step::finished)
-      loop.wait_for_input();
-    ::_exit(0);
-  }
   Children children;
-  children.push_back(Child{kEcho, wiring.settings(), wiring.settings(kEcho)});
-  children[kEcho].pid = pid;
-  children[kEcho].pidfd = open_pidfd(pid);
-  const auto committed = [&] { return wiring.worker(kEcho).commit().committed.load(); };
+  children.push_back(process_of_the_first(wiring));
+  const auto committed = [&] { return wiring.worker(kFirst).commit().committed.load(); };
   HostInlet& in = host.inlet("in", EventType::of<Item>());
   Standstill standstill{wiring, children};
   for (std::uint32_t round = 0; round < 20; ++round) {
@@ -52,7 +58,36 @@ TEST(Standstill, IsReachedAtACommitAndCanBeReleased) {
     EXPECT_TRUE(eventually([&] { return committed() > before; })) << "and goes on";
   }
   in.close();
-  EXPECT_TRUE(eventually([&] { return ::waitpid(pid, nullptr, WNOHANG) == pid; }));
+  EXPECT_TRUE(eventually([&] { return ::waitpid(children[kFirst].pid, nullptr, WNOHANG) != 0; }));
+}
+
+// Keeps from its beginning by what it is known.
+class Named {
+ public:
+  explicit Named(Worker& worker) : name_{worker.state<pid_t>("name")} {
+    if (*name_ == 0) name_.edit() = ::getpid();
+  }
+  void operator()(const Item& item, Output<Item>& out) { out.push(item); }
+
+ private:
+  Recoverable<pid_t> name_;
+};
+
+// A checkpoint that was restored without it would be gone on with by a handler that does not know its own files.
+TEST(Standstill, ComesBehindWhatAHandlerKeepsWhenItIsMade) {
+  Pipeline pipeline{"standstill"};
+  pipeline.inlet<Item>("in").to<Named>("named").outlet("out");
+  Host host{pipeline.graph(), test_settings()};
+  const Wiring& wiring = host.wiring();
+  wiring.segment().own_everything();
+  Children children;
+  Standstill standstill{wiring, children};
+  standstill.ask();
+  children.push_back(process_of_the_first(wiring));
+  EXPECT_TRUE(eventually([&] { return standstill.reached(); }));
+  EXPECT_EQ(wiring.worker(kFirst).commit().committed.load(), 1U);
+  ::kill(children[kFirst].pid, SIGKILL);
+  ::waitpid(children[kFirst].pid, nullptr, 0);
 }
 
 }  // namespace

@@ -54,6 +54,14 @@ TEST(CorruptLane, HasATailBeyondItsCapacity) {
   EXPECT_TRUE(used.out.corrupt());
 }
 
+TEST(CorruptLane, HasATailInRoomThatWasNotGivenBackYet) {
+  Used used;
+  used.empty();  // 24 events are read, and their head is not published: nobody may have written over them.
+  used.lane.set_tail(40 * 8 + 4096 + 8);
+  EXPECT_EQ(used.out.readable(), 0U);
+  EXPECT_TRUE(used.out.corrupt());
+}
+
 TEST(CorruptLane, HasATailBehindWhatWasConsumed) {
   Used used;
   used.empty();

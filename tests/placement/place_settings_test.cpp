@@ -98,6 +98,8 @@ TEST_F(PlaceSettings, AreRefusedByTheirTextAndThePositionInItBeforeAnythingStart
               AllOf(HasSubstr("at character 3 of \"0,77777\""), HasSubstr("allowed are ")));
   EXPECT_THAT(refused("placement.reserve", grantable_units().to_string()), HasSubstr("are reserved"));
   EXPECT_THAT(refused("placement.reserve", "0-"), HasSubstr("at character 1, \"0-\""));
+  EXPECT_THAT(refused("placement.measured", "echo@1 ecco@2"),
+              AllOf(HasSubstr("at character 8"), HasSubstr("no stage \"ecco\"")));
   EXPECT_THAT(refused("placement.smt", "off"), HasSubstr("one of last, never"));
   EXPECT_THAT(refused("place", "0"), HasSubstr("stage.<name>.place"));
   EXPECT_THAT(refused("stage.ehco.place", "0"), HasSubstr("did you mean echo?"));

@@ -115,6 +115,22 @@ TEST_F(DoorTest, LetsTheCommandStatsIn) {
   EXPECT_THAT(wrong.text, HasSubstr("no pipeline of that name is running"));
 }
 
+// What it writes is a profile that the same pipeline starts with.
+TEST_F(DoorTest, TellsTheNextPlanWhatThisRunHasDone) {
+  const fs::path profile = directory_ / "measured.profile";
+  {
+    const Watched run{settings()};
+    const Said said = sluice_stats(socket_ + " --measured");
+    EXPECT_EQ(said.status, 0) << said.text;
+    EXPECT_THAT(said.text, testing::ContainsRegex("placement.measured = .*host>count@[0-9.e+]+"));
+    std::ofstream{profile} << said.text;
+  }
+  Settings again = settings();
+  again.set("profile.file", profile.string());
+  const Engine engine{counting_pipeline(2), again};
+  EXPECT_THAT(again.text("placement.measured"), HasSubstr("host>count@"));
+}
+
 std::ptrdiff_t lines_of(const std::string& text) {
   return std::count(text.begin(), text.end(), '\n');
 }

@@ -18,6 +18,7 @@
 #include <sluice/pinning/distance.hpp>
 #include <sluice/pinning/explain.hpp>
 #include <sluice/pinning/location.hpp>
+#include <sluice/pinning/measured.hpp>
 #include <sluice/pinning/pipeline_text.hpp>
 #include <sluice/units.hpp>
 
@@ -38,6 +39,7 @@ struct PlanSaid {
   std::string policy;
   std::vector<std::string> places;
   std::string reserved;
+  std::string measured;
   std::string svg;
   bool json = false;
   bool compare = false;
@@ -74,6 +76,7 @@ pinning::PlanRequest request_of(const PlanSaid& said) {
   if (!said.reserved.empty()) request.reserved = pinning::CpuSet::parse(said.reserved);
   if (said.isolated) request.isolated = true;
   if (said.no_smt) request.smt = pinning::Smt::never;
+  if (!said.measured.empty()) request = pinning::with_measured(std::move(request), said.measured);
   for (const std::string& text : said.places) {
     const pinning::StageLocation location = pinning::parse_stage_location(text);
     const auto stage = std::find_if(request.stages.begin(), request.stages.end(),
@@ -190,6 +193,9 @@ void add_plan(CLI::App& program, std::vector<std::string> behind_dashes, int& st
       ->allow_extra_args(false);
   plan->add_option("--reserve", said->reserved, "CPUs that no process of the pipeline uses, 0-1,8")
       ->type_name("CPUS");
+  plan->add_option("--measured", said->measured,
+                   "What a run has done, as `sluice stats --measured` has it: parse@1.7 read>parse@2e6")
+      ->type_name("TEXT");
   plan->add_option("--svg", said->svg, "Draw the machine and the plan into a file")->type_name("FILE");
   plan->add_flag("--json", said->json, "Print one JSON object, every lane included");
   plan->add_flag("--isolated", said->isolated, "Use isolated CPUs, and first");

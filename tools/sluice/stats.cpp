@@ -20,6 +20,7 @@
 #include <sluice/printable.hpp>
 
 #include "commands.hpp"
+#include "measured_line.hpp"
 #include "observer/rates.hpp"
 #include "observer/stage_table.hpp"
 #include "observer/stats_json.hpp"
@@ -32,6 +33,7 @@ struct StatsSaid {
   std::string pipeline;
   bool json = false;
   bool workers = false;
+  bool measured = false;
   std::optional<double> every;  // Seconds.
   unsigned looks = 0;           // 0: until it is over.
 };
@@ -95,6 +97,7 @@ void watch(const StatsSaid& said, const Observer& observer) {
 
 void show(const StatsSaid& said, const std::string& pipeline) {
   const Observer observer = Observer::attach(pipeline);
+  if (said.measured) return print(measured_line(observer.stats(), detail::monotonic_now()));
   if (said.every) return watch(said, observer);
   Stats before;
   print(shown(said, observer, detail::Rates{std::chrono::seconds{1}}, before));
@@ -126,6 +129,10 @@ void add_stats(CLI::App& program) {
                              ->check(CLI::Range(0.1, 86400.0))
                              ->expected(0, 1)
                              ->default_str("1");
+  stats
+      ->add_flag("--measured", said->measured,
+                 "A line for a profile: the next plan goes by what this run has done")
+      ->excludes("--json", "--workers", watched);
   stats->add_option("--looks", said->looks, "Stop after so many")->type_name("N")->needs(watched);
   stats->footer(
       "Without a name: the pipeline that runs, or a list if there are several.\n"
@@ -133,7 +140,8 @@ void add_stats(CLI::App& program) {
       "Examples:\n"
       "  sluice stats market                  at once, counters only\n"
       "  sluice stats market --watch 2        every two seconds, with rates\n"
-      "  sluice stats market --json | jq .stages");
+      "  sluice stats market --json | jq .stages\n"
+      "  sluice stats market --measured >> market.profile   for profile.file=");
   stats->callback([said] { show_or_list(*said); });
 }
 

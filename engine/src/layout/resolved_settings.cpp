@@ -154,7 +154,8 @@ void check_stages(const Settings& settings, const Graph& graph) {
 PlacementSettings placement_settings(const Settings& settings) {
   return {pinning::parse_policy(settings.choice("placement.policy")),
           pinning::CpuSet::parse(settings.text("placement.reserve")), settings.flag("placement.isolated"),
-          settings.choice("placement.smt") == "never" ? pinning::Smt::never : pinning::Smt::last};
+          settings.choice("placement.smt") == "never" ? pinning::Smt::never : pinning::Smt::last,
+          settings.text("placement.measured")};
 }
 
 // What a stage says of itself holds. What is said of all holds for those that lead nowhere, and for outlets, where events

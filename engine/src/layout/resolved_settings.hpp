@@ -94,6 +94,7 @@ struct PlacementSettings {
   pinning::CpuSet reserved;
   bool isolated = false;
   pinning::Smt smt = pinning::Smt::last;
+  std::string measured;  // By an earlier run, as with_measured() takes it.
 };
 
 // The keys memory.*.

@@ -10,6 +10,7 @@
 
 #include <sluice/pinning/claims.hpp>
 #include <sluice/pinning/cores.hpp>
+#include <sluice/pinning/measured.hpp>
 
 #include "layout/layout.hpp"
 
@@ -63,7 +64,7 @@ pinning::PlanRequest request_of(const Graph& graph, const PipelineSettings& sett
     request.flows.push_back(
         {.from = stage_of[edge.from], .to = stage_of[edge.to], .traffic = traffic_of(edge.route)});
   }
-  return request;
+  return pinning::with_measured(std::move(request), settings.placement.measured);
 }
 
 PipelineSettings with_worker_counts(const Graph& graph, PipelineSettings settings,

@@ -110,6 +110,14 @@ void News::displaced(const Child& child, const Displaced& what) {
                   what.why));
 }
 
+void News::not_planned(std::string_view units, std::string_view why) {
+  log_.say(
+      LogLevel::error, "place", {},
+      fmt::format("the processing units are {} now, and no plan for them was made: {}; workers stay where "
+                  "the kernel has put them",
+                  units, why));
+}
+
 void News::memory() {
   if (!log_.says(LogLevel::warning)) return;
   Stats stats;

@@ -40,6 +40,8 @@ class News {
     std::string_view why;  // Empty unless the kernel refused.
   };
   void displaced(const Child& child, const Displaced& what);
+  // The units have changed, and there is no plan for those that there are: places stay as they are.
+  void not_planned(std::string_view units, std::string_view why);
   // How the segment's pages came out, where something was asked for.
   void memory();
   void checkpoint_written(std::uint64_t number, std::uint64_t bytes, std::uint64_t raw_bytes, bool first);

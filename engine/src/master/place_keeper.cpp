@@ -180,7 +180,10 @@ void PlaceKeeper::look_for_other_units(bool some_gone) {
   if (!some_gone && wiring_.master().plans.load(kRelaxed) == 0) return;
   pinning::Mask units;
   if (pinning::read_grantable(units) != 0 || units == planned_for) return;
-  new_plan_.begin(units);
+  const bool begun = new_plan_.begin(units);
+  if (!begun && !lacks_a_process_)
+    news_.not_planned(pinning::set_of(units).to_string(), "no process was to be had for it so far");
+  lacks_a_process_ = !begun;
 }
 
 void PlaceKeeper::take_new_plan() {
@@ -193,6 +196,9 @@ void PlaceKeeper::take_new_plan() {
       give_place(worker, planned[1 + worker.value()]);
     keep_control_plane();
     own.plans.store(own.plans.load(kRelaxed) + 1, kRelaxed);
+  } else {
+    news_.not_planned(pinning::set_of(new_plan_.units()).to_string(),
+                      "it failed, or took more than a second");
   }
   // Last: a next master that does not find it plans once more. Where no plan was to be had, none is tried until the
   // units change.

@@ -69,6 +69,7 @@ class PlaceKeeper {
   Indexed<WorkerIndex, GivenUp> given_up_;
   PageSample pages_;
   NewPlan new_plan_;
+  bool lacks_a_process_ = false;  // For a new plan, which is tried at each look; told once.
 };
 
 }  // namespace sluice::detail

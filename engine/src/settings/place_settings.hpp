@@ -72,6 +72,16 @@ inline constexpr std::array kPlaceSettings = {
             .example = "0-1,8",
             .meaning = "CPUs that no process of the pipeline uses, by the kernel's numbers. Empty for none.",
             .trade_off = "What else runs on the machine has these for itself, and the pipeline has fewer."},
+    Setting{.key = "placement.measured",
+            .type = SettingType::text,
+            .fallback = "",
+            .example = "parse@1.7 book@0.4 read>parse@2e6 parse>book@2e6",
+            .meaning = "What an earlier run has measured, as `sluice stats --measured` writes it: processors "
+                       "that a stage kept busy, and events a second from one stage to the next. The plan "
+                       "makes the way short where most events go, and stages that take `cores` share them "
+                       "out by what they had to do. Empty: each stage hands on what reaches it.",
+            .trade_off = "It holds for the input that was measured; a stage or flow that the pipeline does "
+                         "not have any more is refused."},
     Setting{.key = "placement.isolated",
             .type = SettingType::flag,
             .fallback = "no",

@@ -73,6 +73,8 @@ WorkerLoop::WorkerLoop(const Wiring& wiring, WorkerIndex worker, Waiter& waiter,
     // Without processes there is no new loop for what is to be done again.
     if (has_flushes() && wiring.requests().run.load(std::memory_order_relaxed) == 0)
       one_by_one_ = std::numeric_limits<std::uint64_t>::max();
+    // What a handler keeps from its beginning is in every checkpoint: none comes between here and the first step.
+    if (log_.tail() != 0) store_commit(true);
   }
 }
 

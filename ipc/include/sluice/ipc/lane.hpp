@@ -278,7 +278,9 @@ class LaneConsumer {
     // [lane.tail] acquire: the slots before tail are written; pairs with the store of tail in
     // LaneProducer::publish() and Commit::store_cursors().
     const std::uint64_t tail = memory_.producer->tail.load(std::memory_order_acquire);
-    if (tail - next_ > memory_.capacity_bytes || ended > kEnded) return quarantine();
+    // relaxed: own word. The producer has the room that was given back, not yet that of what is only read.
+    const std::uint64_t filled = tail - memory_.consumer->head.load(std::memory_order_relaxed);
+    if (filled > memory_.capacity_bytes || tail - next_ > filled || ended > kEnded) return quarantine();
     // What has ended neither grows nor goes on.
     if (end_ != kNowhere && (tail != end_ || ended != kEnded)) return quarantine();
     if (ended == kEnded) end_ = tail;

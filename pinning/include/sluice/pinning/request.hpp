@@ -40,6 +40,7 @@ struct StageRequest {
   unsigned threads = 1;  // Cores of one worker: more than one under one cache, node or package.
   // Where its workers may run, as parse_place() reads it; empty: wherever the policy puts them.
   std::string place{};
+  double load = 0;  // Processors that its workers kept busy together in an earlier run; 0 if not known.
   std::uint64_t region_bytes = 0;  // Of one worker, without its lanes; 0 if not known.
 };
 
