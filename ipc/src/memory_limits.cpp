@@ -104,6 +104,16 @@ void refuse_mappings(const std::string& name, std::size_t mappings) {
 
 }  // namespace
 
+void refuse_addresses(const std::string& name, std::size_t bytes) {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_AS, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return;
+  throw Error{
+      {"reserve addresses for the segment of", name,
+       fmt::format("it takes {} MiB of them, and this process may have {} MiB in all", mib(bytes),
+                   mib(limit.rlim_cur)),
+       std::string{"raise the limit of addresses (ulimit -v, RLIMIT_AS), or "}.append(kTakeLessMemory)}};
+}
+
 void refuse_more_memory_than_there_is(const std::string& name, std::size_t bytes, std::size_t mappings) {
   refuse_mappings(name, mappings);
   refuse_file_size(name, bytes);

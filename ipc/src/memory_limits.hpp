@@ -15,6 +15,9 @@ inline constexpr const char* kTakeLessMemory =
 // in `mappings` pieces, cannot be had. `name` is the pipeline's.
 void refuse_more_memory_than_there_is(const std::string& name, std::size_t bytes, std::size_t mappings);
 
+// Throws Error, which names the limit, when this process may not have so many addresses as there are to be now.
+void refuse_addresses(const std::string& name, std::size_t bytes);
+
 // What this process has locked of its memory.
 std::size_t locked_bytes();
 // Of the file in memory of a pipeline, for /proc/PID/maps.

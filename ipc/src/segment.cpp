@@ -253,7 +253,9 @@ void Segment::reserve_addresses() {
   void* found =
       ::mmap(nullptr, address_bytes_ + unit, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (found == MAP_FAILED) {
-    throw Error{{"reserve addresses for the segment of", name_, errno_text(), kTakeLessMemory}};
+    const std::string why = errno_text();
+    refuse_addresses(name_, address_bytes_ + unit);
+    throw Error{{"reserve addresses for the segment of", name_, why, kTakeLessMemory}};
   }
   auto* first = static_cast<std::byte*>(found);
   const std::size_t before = (unit - reinterpret_cast<std::uintptr_t>(first) % unit) % unit;

@@ -127,6 +127,10 @@ std::vector<Denial> denials() {
       {"epoll_pwait", SYS_epoll_pwait},
       {"epoll_pwait2", SYS_epoll_pwait2},
       {"ppoll", SYS_ppoll},
+#ifdef SYS_poll  // 64-bit ARM has neither.
+      {"poll", SYS_poll},
+      {"epoll_wait", SYS_epoll_wait},
+#endif
       {"memfd_create", SYS_memfd_create},
       {"ftruncate", SYS_ftruncate},
       {"fallocate", SYS_fallocate},

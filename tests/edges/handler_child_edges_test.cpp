@@ -92,5 +92,45 @@ INSTANTIATE_TEST_SUITE_P(AChildThat, ForkInAHandler,
                            return "";
                          });
 
+// Its first event has a child that lives on, and says which.
+class ForksOnce {
+ public:
+  ForksOnce(Worker& worker, const std::string& path, const std::string& log)
+      : file_{worker, "file", path}, log_{log} {}
+  void operator()(const Item& item) {
+    file_.append(std::to_string(item.number) + "\n");
+    if (item.number != 0) return;
+    const pid_t child = ::fork();
+    if (child != 0) return log_line(log_, std::to_string(child));
+    while (true)
+      ::pause();
+  }
+
+ private:
+  AppendFile file_;
+  std::string log_;
+};
+
+class AChildThatLivesOn : public WithOutside {};
+
+TEST_F(AChildThatLivesOn, DoesNotHoldTheFileOfItsWorkerBeyondTheWorkersDeath) {
+  Pipeline pipeline{"children"};
+  pipeline.inlet<Item>("in").to<ForksOnce>("write", file("numbers"), log());
+  Engine engine{pipeline, settings()};
+  engine.start();
+  auto in = engine.inlet<Item>("in");
+  ASSERT_EQ(in.push({0, 0}), PushResult::accepted);
+  ASSERT_TRUE(eventually([&] { return lines_of(file("numbers")).size() == 1; }));
+  ASSERT_TRUE(engine.signal_worker("write/0", SIGKILL));
+  ASSERT_EQ(in.push({0, 1}), PushResult::accepted);
+  EXPECT_NO_THROW(engine.wait());
+  EXPECT_EQ(lines_of(file("numbers")), (std::vector<std::string>{"0", "1"}));
+  const std::vector<std::string> children = lines_of(log());
+  ASSERT_EQ(children.size(), 1U);
+  const auto child = static_cast<pid_t>(std::stol(children[0]));
+  EXPECT_TRUE(is_alive(child));
+  ::kill(child, SIGKILL);
+}
+
 }  // namespace
 }  // namespace sluice::test

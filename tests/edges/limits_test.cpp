@@ -59,6 +59,18 @@ TEST(Limit, OfFileSizesIsToldBeforeTheKernelKills) {
               AllOf(HasSubstr("no file of more than 1048576"), HasSubstr("ulimit -f")));
 }
 
+TEST(Limit, OfAddressesIsTold) {
+  Settings settings = test_settings();
+  settings.set("state.bytes", "256MiB");
+  const auto little_more = [] {
+    std::uint64_t pages = 0;
+    std::ifstream{"/proc/self/statm"} >> pages;
+    limit(RLIMIT_AS, pages * static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE)) + (64 << 20))();
+  };
+  EXPECT_THAT(start_with_less(little_more, 1, settings),
+              AllOf(HasSubstr("reserve addresses"), HasSubstr("MiB in all"), HasSubstr("ulimit -v")));
+}
+
 TEST(Limit, OfOpenFilesIsToldWithWhatIsNeeded) {
   EXPECT_THAT(start_with_less(limit(RLIMIT_NOFILE, 60), 40),
               AllOf(HasSubstr("open files"), HasSubstr("may have 60"), HasSubstr("ulimit -n")));

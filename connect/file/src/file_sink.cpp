@@ -23,6 +23,7 @@
 #include <zstd.h>
 
 #include <sluice/detail/descriptor.hpp>
+#include <sluice/detail/kept_from_children.hpp>
 #include <sluice/detail/path.hpp>
 #include <sluice/error.hpp>
 #include <sluice/printable.hpp>
@@ -346,6 +347,7 @@ class RollingFile::Files {
   std::string prefix_;
   fs::path directory_;
   Descriptor manifest_;
+  detail::KeptFromChildren kept_{manifest_.get()};
   Recoverable<RollingState> state_;
   std::optional<Descriptor> file_;  // The part that is being written.
   std::string pending_;             // Content that is not written yet.

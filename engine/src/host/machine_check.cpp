@@ -8,7 +8,9 @@
 #include <filesystem>
 #include <poll.h>
 #include <sched.h>
+#include <sys/epoll.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -25,8 +27,10 @@ namespace sluice::detail {
 namespace {
 
 void refuse_call(const std::string& pipeline, const char* call) {
+  const bool too_many = errno == EMFILE || errno == ENFILE;
   throw Error{{"start the pipeline", pipeline, fmt::format("the kernel refuses {}: {}", call, errno_text()),
-               "allow it in the filter of system calls (seccomp); Linux has it since 5.4"}};
+               too_many ? "raise the limit of open files (ulimit -n)"
+                        : "allow it in the filter of system calls (seccomp); Linux has it since 5.4"}};
 }
 
 std::uint64_t open_descriptors() {
@@ -82,6 +86,11 @@ void refuse_processes(const std::string& pipeline, std::uint64_t needed) {
 void refuse_kernel(const std::string& pipeline) {
   const timespec none{0, 0};
   if (::ppoll(nullptr, 0, &none, nullptr) != 0) refuse_call(pipeline, "ppoll");
+  if (::poll(nullptr, 0, 0) != 0) refuse_call(pipeline, "poll");
+  const Descriptor watch{::epoll_create1(EPOLL_CLOEXEC)};
+  if (!watch) refuse_call(pipeline, "epoll_create1");
+  epoll_event event{};
+  if (::epoll_wait(watch.get(), &event, 1, 0) != 0) refuse_call(pipeline, "epoll_wait");
   cpu_set_t units;
   // A machine with more units than the set has room for says EINVAL.
   if (::sched_getaffinity(0, sizeof(units), &units) != 0 && errno != EINVAL)
@@ -90,7 +99,8 @@ void refuse_kernel(const std::string& pipeline) {
   const std::filesystem::directory_iterator entries{"/proc/self/task", error};
   if (error)
     throw Error{{"start the pipeline", pipeline, "/proc/self/task: " + error.message(), "mount /proc"}};
-  const Descriptor self = open_pidfd(::getpid());
+  const Descriptor self{static_cast<int>(::syscall(SYS_pidfd_open, ::getpid(), 0))};
+  if (!self) refuse_call(pipeline, "pidfd_open");
   if (!send_signal(self, 0)) refuse_call(pipeline, "pidfd_send_signal");
   siginfo_t info{};
   // This process is no child of itself.

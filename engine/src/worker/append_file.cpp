@@ -12,6 +12,7 @@
 
 #include <fmt/format.h>
 
+#include <sluice/detail/kept_from_children.hpp>
 #include <sluice/error.hpp>
 
 #include "worker/worker_access.hpp"
@@ -25,6 +26,7 @@ constexpr std::size_t kBufferBytes = std::size_t{1} << 20;
 }  // namespace
 
 AppendFile::File::~File() {
+  detail::keep_no_longer(fd);
   if (fd >= 0) ::close(fd);
 }
 
@@ -44,6 +46,7 @@ AppendFile::AppendFile(Worker& worker, std::string_view name, const std::filesys
                        int descriptor)
     : path_{path}, file_{descriptor}, committed_{worker.state<Committed>(name, identity())} {
   lock();
+  detail::keep_from_children(file_.fd);
   const Committed now = identity();
   if (now.device != committed_->device || now.inode != committed_->inode) {
     throw Error{{"go on writing", path.string(), "another file has taken its place",
