@@ -36,4 +36,5 @@ int main() {
   while (out.wait(std::chrono::hours{1}), !out.ended())
     out.poll([](const sluice::Bytes& line) { std::cout << line.text(); });
   engine.wait();
+  return std::cout.flush() ? 0 : 1;
 }

@@ -5,6 +5,7 @@
 #include <cerrno>
 #include <cstdint>
 #include <ctime>
+#include <fcntl.h>
 #include <poll.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -14,7 +15,21 @@
 
 namespace sluice::ipc {
 
-Doorbell::Doorbell() : fd_{sluice::detail::above_standard(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK))} {
+namespace {
+
+// Code that closes descriptors that it does not know, as daemons do, has files of its own under the lowest numbers soon after,
+// and a ring is written without a look. Where the limit of open files leaves no room up there, it stays.
+int out_of_the_way(int fd) noexcept {
+  constexpr int kSeldomReached = 512;
+  const int moved = fd < 0 ? -1 : ::fcntl(fd, F_DUPFD_CLOEXEC, kSeldomReached);
+  if (moved < 0) return sluice::detail::above_standard(fd);
+  ::close(fd);
+  return moved;
+}
+
+}  // namespace
+
+Doorbell::Doorbell() : fd_{out_of_the_way(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK))} {
   if (fd_ < 0) {
     throw Error{{"create", "a doorbell", errno_text(),
                  "raise the limit of open files (ulimit -n): every worker takes one"}};

@@ -112,6 +112,27 @@ struct Speaker {
   int fd;
 };
 
+// As code of daemons does: closes what it does not know, and opens files of its own.
+struct ClosesAll {
+  explicit ClosesAll(Worker&, const std::string& directory) {
+    ::close_range(3, ~0U, 0);
+    for (int i = 0; i < 40; ++i)
+      ::open((directory + "/" + std::to_string(i)).c_str(), O_RDWR | O_CREAT, 0600);
+  }
+  void operator()(const Item& item, Output<Item>& out) const { out.push(item); }
+};
+
+TEST_F(Inherited, DescriptorsThatAHandlerClosesAreNotTakenForOursWhenItOpensFiles) {
+  std::string directory = (std::filesystem::temp_directory_path() / "sluice-closes-XXXXXX").string();
+  ASSERT_NE(::mkdtemp(directory.data()), nullptr);
+  Pipeline pipeline{"closes"};
+  pipeline.inlet<Item>("in").to<ClosesAll>("closes", {}, directory).to<Echo>("echo").outlet("out");
+  EXPECT_EQ(run_processes<Item>(pipeline, items(300, 1), test_settings()), items(300, 1));
+  for (const auto& file : std::filesystem::directory_iterator{directory})
+    EXPECT_EQ(file.file_size(), 0U) << file.path();
+  std::filesystem::remove_all(directory);
+}
+
 TEST_F(Inherited, DescriptorIsThereForTheStageThatItIsGivenAndNoOther) {
   Connection connection;
   const int fd = connection.ends[0];

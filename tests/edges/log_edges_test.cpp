@@ -193,6 +193,18 @@ TEST_F(Saying, OfAStallNamesTheDeadline) {
   engine_->stop();
 }
 
+TEST_F(Saying, OfAWorkerThatIsStoppedSaysHowItGoesOnAndThatItDoes) {
+  start({"watchdog.deadline=1s"});
+  ASSERT_TRUE(engine_->signal_worker("check/0", SIGSTOP));
+  push(0, 1);
+  EXPECT_TRUE(
+      says("check/0 is stopped, by a signal or a debugger, and left alone; its events wait (kill -CONT "))
+      << said();
+  engine_->signal_worker("check/0", SIGCONT);
+  EXPECT_TRUE(says("check/0 goes on: it is stopped no more")) << said();
+  engine_->stop();
+}
+
 TEST_F(Saying, OfAWaitForTheOutsideSaysWhenItIsOver) {
   Pipeline pipeline{"client"};
   const std::string service = file("service");

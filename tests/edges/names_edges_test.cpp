@@ -3,6 +3,7 @@
 // processes are called.
 #include <algorithm>
 #include <cerrno>
+#include <filesystem>
 #include <span>
 #include <string>
 #include <unistd.h>
@@ -64,6 +65,15 @@ TEST(AnEmptyValue, MeansNotSetWhereAPathIsMeant) {
 TEST(APath, IsAnErrorWhenItIsEmpty) {
   EXPECT_THAT(error_of([] { detail::absolute_path(""); }), HasSubstr("empty"));
   EXPECT_EQ(detail::absolute_path("/a/b"), "/a/b");
+}
+
+TEST(TheNameOfAPipeline, LeadsNowhereElse) {
+  Pipeline pipeline{"../up/and\naway"};
+  pipeline.inlet<Item>("in").to<Echo>("echo").outlet("out");
+  const Engine engine{pipeline, test_settings()};
+  const std::filesystem::path reports = engine.stats().reports;
+  EXPECT_EQ(reports.parent_path(), std::filesystem::current_path() / "sluice-reports");
+  EXPECT_THAT(reports.filename().string(), testing::StartsWith("___up_and_away-"));
 }
 
 TEST(Printable, KeepsWhatCanBeShownAndEscapesWhatDrivesATerminal) {

@@ -2,10 +2,12 @@
 // The README's program: it is the one that is compiled and run, it is short, and it does what is said.
 #include <algorithm>
 #include <cstdio>
+#include <cstdlib>
 #include <fstream>
 #include <iterator>
 #include <memory>
 #include <string>
+#include <sys/wait.h>
 
 #include <gtest/gtest.h>
 
@@ -43,6 +45,12 @@ TEST(Quickstart, CountsWords) {
   while (std::fgets(buffer, sizeof(buffer), program.get()) != nullptr)
     output += buffer;
   EXPECT_EQ(output, "1 is\n1 not\n1 or\n1 that\n2 be\n2 to\n");
+}
+
+TEST(Quickstart, DoesNotCallLinesThatNobodyGetsASuccess) {
+  const int status = std::system("echo to be | timeout 60 " QUICKSTART " >/dev/full");
+  ASSERT_TRUE(WIFEXITED(status));
+  EXPECT_EQ(WEXITSTATUS(status), 1);
 }
 
 }  // namespace

@@ -18,6 +18,7 @@
 #include "layout/shape.hpp"
 #include "layout/worker_counts.hpp"
 #include "observer/description.hpp"
+#include "observer/observer_socket.hpp"
 #include "observer/segment_stats.hpp"
 
 namespace sluice::detail {
@@ -47,7 +48,7 @@ std::filesystem::path reports_directory(const std::string& pipeline, const Setti
     if (!kept.empty()) return absolute_path(kept + ".reports");
   }
   const auto now = std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
-  return absolute_path("sluice-reports") / fmt::format("{}-{:%Y%m%dT%H%M%S}-{}", pipeline,
+  return absolute_path("sluice-reports") / fmt::format("{}-{:%Y%m%dT%H%M%S}-{}", file_name_of(pipeline),
                                                        fmt::gmtime(std::chrono::system_clock::to_time_t(now)),
                                                        ::getpid());
 }

@@ -2,6 +2,7 @@
 #include "master/news.hpp"
 
 #include <algorithm>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -61,6 +62,8 @@ void News::took_over(std::size_t living) {
 }
 
 void News::died(const Child& child, const Autopsy& autopsy, std::string_view failure) {
+  known_[child.worker].stopped_since = {};
+  known_[child.worker].stop_told = false;
   if (!log_.says(LogLevel::warning)) return;
   std::string text =
       fmt::format("{} died: {}", wiring_.name(child.worker), to_text(autopsy.death, autopsy.message));
@@ -94,6 +97,26 @@ void News::starves(const Child& child) {
   say(LogLevel::warning, "starved", child.worker,
       fmt::format("{} starves: it has work, and the kernel lets it have too little of a processor",
                   wiring_.name(child.worker)));
+}
+
+void News::stopped(const Child& child, bool is) {
+  // A drill or a look at its stack is over by then.
+  constexpr std::chrono::nanoseconds kWorthALine = std::chrono::seconds{1};
+  Known& known = known_[child.worker];
+  if (!is) {
+    if (std::exchange(known.stop_told, false))
+      say(LogLevel::warning, "stopped", child.worker,
+          fmt::format("{} goes on: it is stopped no more", wiring_.name(child.worker)));
+    known.stopped_since = {};
+    return;
+  }
+  const auto now = monotonic_now();
+  if (known.stopped_since.count() == 0) known.stopped_since = now;
+  if (known.stop_told || now - known.stopped_since < std::max(kWorthALine, child.limits.deadline)) return;
+  known.stop_told = true;
+  say(LogLevel::warning, "stopped", child.worker,
+      fmt::format("{} is stopped, by a signal or a debugger, and left alone; its events wait (kill -CONT {})",
+                  wiring_.name(child.worker), child.pid));
 }
 
 void News::waits_outside(const Child& child, std::string_view text, bool draining) {

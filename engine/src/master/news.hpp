@@ -30,6 +30,9 @@ class News {
   void died(const Child& child, const Autopsy& autopsy, std::string_view failure);
   void stalled(const Child& child);
   void starves(const Child& child);
+  // At each look: whether the worker was found stopped though it has something to do. Nobody ends it, so that a stop that
+  // lasts is said.
+  void stopped(const Child& child, bool is);
   void waits_outside(const Child& child, std::string_view text, bool draining);
   // A worker was found on other units than its place's, and what was done about it: "put back", "refused" with the reason,
   // "units are gone", "planned anew".
@@ -62,7 +65,9 @@ class News {
   struct Known {
     std::uint64_t letters = 0;
     bool waits = false;
-    std::chrono::nanoseconds next_starved{0};  // When that may be said again.
+    std::chrono::nanoseconds next_starved{0};   // When that may be said again.
+    std::chrono::nanoseconds stopped_since{0};  // 0: it is not.
+    bool stop_told = false;
   };
 
   const Wiring& wiring_;

@@ -90,6 +90,7 @@ void StallHandler::note(Child& child, Verdict verdict) {
     entry.starved.store(entry.starved.load(kRelaxed) + 1, kRelaxed);
     news_.starves(child);
   }
+  news_.stopped(child, verdict == Verdict::stopped);
   entry.verdict.store(static_cast<std::uint32_t>(verdict), kRelaxed);
   if (verdict == Verdict::outside) report_wait(child);
 }
