@@ -193,6 +193,22 @@ TEST_F(FileSourceTest, BeginsATruncatedFileAgainAndSaysSo) {
   EXPECT_THAT(log.engine().stats().problems, ElementsAre(HasSubstr("truncated")));
 }
 
+TEST_F(FileSourceTest, SaysThatAFileWasTruncatedWhileItWasRead) {
+  std::string lines;
+  for (int i = 0; i < 100'000; ++i)
+    lines += std::to_string(i) + "\n";
+  append("day", lines);
+  const Pipeline pipeline = reading({.paths = {path("day")}});
+  Engine engine{pipeline, settings()};
+  engine.start();
+  // The lanes are full: nobody takes what comes out.
+  ASSERT_TRUE(eventually([&] { return worker_of(engine, "read/0").verdict == "back-pressured"; }));
+  std::filesystem::resize_file(path("day"), 10);
+  const Collector<Bytes> out{engine, "out"};
+  engine.wait();
+  EXPECT_THAT(engine.stats().problems, ElementsAre(HasSubstr("was truncated to 10 bytes while it was read")));
+}
+
 TEST_F(FileSourceTest, FollowsALogThatIsRotatedWhileItsWorkerIsKilledAgainAndAgain) {
   constexpr int kLinesAKill = 900;
   constexpr int kPerFile = 2'500;

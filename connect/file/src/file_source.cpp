@@ -349,11 +349,16 @@ void FileLines::forget_file() {
 }
 
 SourceState FileLines::at_end() {
+  const auto status = stat_of(path_);
   if (!followed_) {
+    if (status && !reader_->compressed() && is(*status, device_, position_->inode) &&
+        static_cast<std::uint64_t>(status->st_size) < position_->line.offset_bytes)
+      worker_.report(
+          fmt::format("{} was truncated to {} bytes while it was read: {} were, and the rest is lost", path_,
+                      status->st_size, position_->line.offset_bytes));
     close_file();
     return SourceState::more;
   }
-  const auto status = stat_of(path_);
   if (ending_ && status) {
     forget_file();
     open(path_, path_);
