@@ -299,6 +299,15 @@ TEST_F(Saying, InJsonIsAnObjectALine) {
   EXPECT_THAT(lines[1], HasSubstr(R"("report":"end")"));
 }
 
+TEST_F(Saying, CannotBeSentToWhatIsNotOpen) {
+  Pipeline pipeline{"spoken"};
+  pipeline.inlet<Item>("in").to<Throws>("check").outlet("out");
+  Engine engine{pipeline, settings()};
+  constexpr int kNone = 987'654;
+  EXPECT_THROW(engine.log_to(kNone), Error);
+  engine.log_to(-1);
+}
+
 TEST_F(Saying, CannotBeSentElsewhereOnceItHasBegun) {
   start();
   EXPECT_THROW(engine_->log_to(2), Error);

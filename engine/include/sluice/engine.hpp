@@ -132,7 +132,7 @@ class Engine {
   bool bind_host() const;
 
   // Sends `signal`, a number as kill(2) takes it, to the worker of that name ("parse/0"), for drills. False
-  // when it has no process now or there is no such worker. Does not block.
+  // when it has no process now. Throws Error when there is no such worker. Does not block.
   bool signal_worker(std::string_view worker, int signal);
 
  private:

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <fcntl.h>
 #include <filesystem>
 #include <thread>
 #include <unistd.h>
@@ -112,6 +113,10 @@ void Engine::log_to(int descriptor) {
   parts_->refuse_elsewhere("choose the log of");
   if (parts_->started)
     throw Error{{"choose the log of", parts_->name, "it has been started", "choose it before"}};
+  // -1 is for nowhere.
+  if (descriptor >= 0 && ::fcntl(descriptor, F_GETFD) < 0)
+    throw Error{
+        {"send the log to", fmt::format("the descriptor {}", descriptor), errno_text(), "open it before"}};
   parts_->log_to = descriptor;
 }
 
