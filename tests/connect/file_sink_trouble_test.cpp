@@ -110,6 +110,32 @@ TEST_F(FileSinkTrouble, WithAFullDiskMakesItWaitUntilThereIsRoom) {
   EXPECT_THAT(lines_of(log()), IsEmpty());
 }
 
+TEST_F(FileSinkTrouble, WithAPartThatIsRemovedOrCutMeanwhileIsAnErrorAndNoSuccess) {
+  const std::string part = file("out/items-0-000001.log.part");
+  const auto outcome = [&](const std::function<void()>& disturb) {
+    fs::remove_all(file("out"));
+    fs::create_directory(file("out"));
+    Engine engine{archive(options()), settings()};
+    engine.start();
+    auto in = engine.inlet<Item>("in");
+    std::ignore = in.push({0, 1});
+    EXPECT_TRUE(eventually([&] { return bytes_of(part) == "0 1\n"; }));
+    disturb();
+    return error_of([&] {
+      std::ignore = in.push({0, 2});
+      engine.wait();
+    });
+  };
+  EXPECT_THAT(outcome([&] { fs::remove(part); }), AllOf(HasSubstr(part), HasSubstr("No such file")));
+  EXPECT_THAT(outcome([&] { fs::resize_file(part, 0); }),
+              AllOf(HasSubstr(part), HasSubstr("0 bytes and 4 were written")));
+  const auto replace = [&] {
+    fs::rename(part, file("elsewhere"));
+    std::ofstream{part} << "something else";
+  };
+  EXPECT_THAT(outcome(replace), AllOf(HasSubstr(part), HasSubstr("another file")));
+}
+
 TEST_F(FileSinkTrouble, WithAPartThatHasBecomeAnotherIsAnErrorOfTheReplacement) {
   Engine engine{archive(options()), settings()};
   engine.start();

@@ -247,6 +247,17 @@ class RollingFile::Files {
     if (::ftruncate(file.get(), static_cast<off_t>(bytes)) != 0) fail("cut", path, errno);
   }
 
+  // Nobody has removed, moved or cut the part since: a file that is still open takes bytes all the same.
+  void check_is_there(const fs::path& part) const {
+    struct stat status {};
+    if (::stat(part.c_str(), &status) != 0) fail("go on writing", part, errno);
+    std::string why;
+    if (status.st_ino != state_->inode) why = "another file has taken its place";
+    if (static_cast<std::uint64_t>(status.st_size) < state_->length_bytes)
+      why = fmt::format("it holds {} bytes and {} were written", status.st_size, state_->length_bytes);
+    if (!why.empty()) throw Error{{"go on writing", printable(part.string()), why, kRemedy}};
+  }
+
   void forget_rolled_back() { pending_.resize(state_->content_bytes - written_content_); }
   void note(std::uint64_t bytes) {
     // Not the whole state: the undo log has what it notes for every event.
@@ -273,6 +284,8 @@ class RollingFile::Files {
       file_.emplace(open(part, O_CREAT | O_EXCL));
       state.inode = status_of(*file_, part).st_ino;
       state.began_ns = wall_clock_ns();
+    } else {
+      check_is_there(part);
     }
     const std::string_view bytes = options_.compression == FileCompression::zstd ? frame() : pending_;
     write(*file_, part, bytes, state.length_bytes);
@@ -311,6 +324,7 @@ class RollingFile::Files {
 
   // By the commit that follows.
   void complete() {
+    check_is_there(part_path(state_->number));
     if (options_.sync != FileSync::none) bring_to_disk(*file_, part_path(state_->number));
     RollingState& state = state_.edit();
     const std::string line = detail::manifest_line({name_of(state.number), state.length_bytes},
