@@ -134,6 +134,7 @@ TEST_F(FileSinkTrouble, WithAPartThatIsRemovedOrCutMeanwhileIsAnErrorAndNoSucces
     std::ofstream{part} << "something else";
   };
   EXPECT_THAT(outcome(replace), AllOf(HasSubstr(part), HasSubstr("another file")));
+  EXPECT_THAT(outcome([&] { fs::remove(file("out/items-0.manifest")); }), HasSubstr("items-0.manifest"));
 }
 
 TEST_F(FileSinkTrouble, WithAPartThatHasBecomeAnotherIsAnErrorOfTheReplacement) {

@@ -247,15 +247,15 @@ class RollingFile::Files {
     if (::ftruncate(file.get(), static_cast<off_t>(bytes)) != 0) fail("cut", path, errno);
   }
 
-  // Nobody has removed, moved or cut the part since: a file that is still open takes bytes all the same.
-  void check_is_there(const fs::path& part) const {
+  // Nobody has removed, moved or cut it since: a file that is still open takes bytes all the same.
+  static void check_is_there(const fs::path& path, std::uint64_t inode, std::uint64_t bytes) {
     struct stat status {};
-    if (::stat(part.c_str(), &status) != 0) fail("go on writing", part, errno);
+    if (::stat(path.c_str(), &status) != 0) fail("go on writing", path, errno);
     std::string why;
-    if (status.st_ino != state_->inode) why = "another file has taken its place";
-    if (static_cast<std::uint64_t>(status.st_size) < state_->length_bytes)
-      why = fmt::format("it holds {} bytes and {} were written", status.st_size, state_->length_bytes);
-    if (!why.empty()) throw Error{{"go on writing", printable(part.string()), why, kRemedy}};
+    if (status.st_ino != inode) why = "another file has taken its place";
+    if (static_cast<std::uint64_t>(status.st_size) < bytes)
+      why = fmt::format("it holds {} bytes and {} were written", status.st_size, bytes);
+    if (!why.empty()) throw Error{{"go on writing", printable(path.string()), why, kRemedy}};
   }
 
   void forget_rolled_back() { pending_.resize(state_->content_bytes - written_content_); }
@@ -285,7 +285,7 @@ class RollingFile::Files {
       state.inode = status_of(*file_, part).st_ino;
       state.began_ns = wall_clock_ns();
     } else {
-      check_is_there(part);
+      check_is_there(part, state.inode, state.length_bytes);
     }
     const std::string_view bytes = options_.compression == FileCompression::zstd ? frame() : pending_;
     write(*file_, part, bytes, state.length_bytes);
@@ -324,7 +324,8 @@ class RollingFile::Files {
 
   // By the commit that follows.
   void complete() {
-    check_is_there(part_path(state_->number));
+    check_is_there(part_path(state_->number), state_->inode, state_->length_bytes);
+    check_is_there(manifest_path(), state_->manifest_inode, state_->manifest_bytes);
     if (options_.sync != FileSync::none) bring_to_disk(*file_, part_path(state_->number));
     RollingState& state = state_.edit();
     const std::string line = detail::manifest_line({name_of(state.number), state.length_bytes},
