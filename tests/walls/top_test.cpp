@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // `sluice top`: what it shows, as text.
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <poll.h>
@@ -8,6 +9,10 @@
 #include <sys/wait.h>
 #include <utility>
 
+#include <sluice/detail/clock.hpp>
+#include <sluice/printable.hpp>
+
+#include "observer/stage_table.hpp"
 #include "top/screen.hpp"
 #include "watched.hpp"
 
@@ -18,8 +23,10 @@ using command::top_screen;
 using command::TopOrder;
 using command::TopView;
 using testing::AllOf;
+using testing::ContainsRegex;
 using testing::ElementsAre;
 using testing::HasSubstr;
+using testing::MatchesRegex;
 using testing::Not;
 using testing::StartsWith;
 
@@ -45,10 +52,42 @@ Stats two_stages() {
   return stats;
 }
 
-std::vector<std::string> names_shown(const TopView& view) {
+using std::chrono_literals::operator""s;
+using std::chrono_literals::operator""ms;
+
+// What is known a minute after the start of `stats`.
+struct Known {
+  explicit Known(Stats the_stats = two_stages()) : stats{std::move(the_stats)} {
+    happenings.look(stats, kNow, kWall);
+  }
+  command::TopScreen screen(const TopView& view = {}) const {
+    return top_screen({{}, stats, rates, happenings, samples, kNow}, view);
+  }
+
+  static constexpr std::chrono::nanoseconds kNow = 60s;
+  static inline const command::WallTime kWall = std::chrono::system_clock::from_time_t(1'795'000'000);
+  Stats stats;
+  detail::Rates rates{1s};
+  command::Happenings happenings;
+  std::vector<std::string> samples{};
+};
+
+std::string text_of(const std::vector<command::TopLine>& lines) {
+  std::string text;
+  for (const command::TopLine& line : lines)
+    text += line.text + "\n";
+  return text;
+}
+
+std::string longest_of(const std::vector<command::TopLine>& lines) {
+  const auto longest = std::ranges::max_element(lines, {}, [](const auto& line) { return line.text.size(); });
+  return longest == lines.end() ? "" : longest->text;
+}
+
+std::vector<std::string> names_shown(TopView view) {
+  view.latency = false;
   std::vector<std::string> names;
-  const detail::Rates rates{std::chrono::seconds{1}};
-  for (const command::TopLine& line : top_screen({}, two_stages(), rates, view, std::chrono::seconds{1}).rows)
+  for (const command::TopLine& line : Known{}.screen(view).rows)
     names.push_back(line.text.substr(0, line.text.find(' ', line.text.find_first_not_of(' '))));
   return names;
 }
@@ -66,15 +105,123 @@ TEST(TopScreen, IsSortedAndFiltered) {
   EXPECT_THAT(names_shown({.filter = "nothing"}), ElementsAre());
 }
 
-TEST(TopScreen, SaysWhatAWorkerDiedOfAndFitsItsTerminalOtherwise) {
-  const detail::Rates rates{std::chrono::seconds{1}};
-  for (const command::TopLine& line : top_screen({}, two_stages(), rates, {}, std::chrono::seconds{1}).rows) {
-    if (line.text.find("parse/1") != std::string::npos) {
-      EXPECT_THAT(line.text, HasSubstr("last death: crashed, signal 11"));
-    } else {
-      EXPECT_LE(line.text.size(), static_cast<std::size_t>(command::kTopLeastColumns)) << line.text;
-    }
+TEST(TopScreen, SaysWhatAWorkerDiedOfBehindItsLineOrBelowWhereThatIsTooLong) {
+  const std::string said = "last death 48 s ago: crashed, signal 11 (Segmentation fault)";
+  Known known;
+  known.stats.stages[1].workers[1].lives.push_back({.incarnation = 4, .predecessor_dead = 12s});
+  EXPECT_THAT(text_of(known.screen().rows), ContainsRegex("\n  parse/1 [^\n]*  " + said.substr(0, 22)));
+  const command::TopScreen narrow = known.screen({.columns = 80});
+  EXPECT_THAT(text_of(narrow.rows), AllOf(HasSubstr("\n    " + said + "\n"), HasSubstr("\n  parse/1 ")));
+  EXPECT_LE(longest_of(narrow.rows).size(), 80U) << longest_of(narrow.rows);
+  EXPECT_LE(longest_of(narrow.head).size(), static_cast<std::size_t>(command::kTopLeastColumns));
+}
+
+TEST(TopScreen, CutsANameThatWouldMoveTheColumns) {
+  Known known;
+  known.stats.stages[0].name = std::string(64, 'n');
+  known.stats.stages[0].workers[0].name = std::string(64, 'n') + "/0";
+  known.samples = {"100", "100"};
+  EXPECT_LE(longest_of(known.screen({.columns = 80}).rows).size(), 80U);
+}
+
+TEST(TopScreen, HasTheLatenciesOfEachStageOrSaysWhyNot) {
+  Known known;
+  known.samples = {"off", "off"};
+  EXPECT_THAT(text_of(known.screen().rows), HasSubstr("latency: - (latency.sample is off"));
+  EXPECT_THAT(text_of(known.screen({.latency = false}).rows), Not(HasSubstr("latency")));
+  known.stats.stages[0].handler = {
+      .count = 7, .sum = 70ms, .p50 = 1230ns, .p90 = 4500us, .p99 = 11ms, .p999 = 12ms, .most = 75s};
+  known.samples = {"100", "100"};
+  EXPECT_THAT(text_of(known.screen().rows),
+              AllOf(ContainsRegex("\nread  .* - .* 1.23 us +4.5 ms +11 ms +1.25 min\n"),
+                    ContainsRegex("\nparse +- none was timed yet\n")));
+  known.samples = {"100", "off"};
+  EXPECT_THAT(text_of(known.screen().rows), ContainsRegex("\nparse +- latency.sample is off\n"));
+  EXPECT_LE(longest_of(known.screen({.columns = 80}).rows).size(), 80U);
+}
+
+TEST(ATime, IsToldInThreeDigits) {
+  EXPECT_EQ(detail::time_text(0ns), "0 ns");
+  EXPECT_EQ(detail::time_text(999'400ns), "999 us");
+  EXPECT_EQ(detail::time_text(999'600ns), "1 ms");
+  EXPECT_EQ(detail::time_text(90s), "1.5 min");
+  EXPECT_EQ(detail::time_text(48h), "2 d");
+}
+
+// A line of deaths.jsonl, so many seconds after the start.
+std::string report_line(const std::string& kind, int seconds, const std::string& fields,
+                        const std::string& pipeline = "made up") {
+  const auto at = Known::kWall - 60s + std::chrono::seconds{seconds};
+  return R"({"schema":2,"report":")" + kind + R"(","time":")" + detail::utc_text(at) + R"(","pipeline":)" +
+         json_text(pipeline) + R"(,"version":"1",)" + fields + "}";
+}
+
+TEST(WhatHappened, IsToldFromTheReportsOfThisLifeOfThisPipeline) {
+  Known known;
+  known.happenings.add(
+      {report_line(
+           "death", 30,
+           R"("worker":"parse/1","cause":"threw","signal":0,"message":"bad \"line\"\u001b","event":"7.1:4",)"
+           R"("position":4,"attempts":2,"restarts":1,"backtrace":["a\\b","]"])"),
+       report_line("place", 20, R"("worker":"read/0","units":"1","found":"3","did":"put back","error":"")"),
+       report_line("stall", 25, R"("worker":"read/0","own_time_ms":5100,"deadline_ms":5000)"),
+       report_line("death", 31, R"("worker":"parse/0","cause":"killed","signal":9)", "another"),
+       report_line("death", -100, R"("worker":"parse/0","cause":"killed","signal":9)"),
+       "{\"schema\":2,\"repo", "no JSON at all"});
+  EXPECT_THAT(text_of(known.screen({.latency = false}).events),
+              MatchesRegex("what happened [^\n]*\n"
+                           "..:..:......  ?parse/1 died: threw: bad \"line\".x1b; event 7.1:4, attempt 2\n"
+                           "[^\n]*read/0 stalls: 5100 ms in one event, 5000 ms are allowed\n"
+                           "[^\n]*read/0 found on units 3 instead of 1: put back\n"));
+  EXPECT_THAT(std::string{known.happenings.cause_of("parse/1")}, StartsWith("threw: bad \"line\"\\x1b"));
+}
+
+TEST(WhatHappened, IsToldFromTheCountersWhereNoReportIs) {
+  Known known;
+  EXPECT_EQ(text_of(known.screen().events), "what happened (UTC)\nnothing\n");
+  WorkerStats& worker = known.stats.stages[1].workers[1];
+  worker.restarts = 4;
+  worker.lives.push_back({.incarnation = 5, .predecessor_dead = 59s});
+  worker.dead_letters = 1;
+  known.stats.masters = 2;
+  known.stats.problem_count = 1;
+  known.stats.problems = {"parse/1: odd"};
+  known.happenings.look(known.stats, known.kNow + 1s, known.kWall + 1s);
+  EXPECT_THAT(
+      text_of(known.screen().events),
+      AllOf(HasSubstr("parse/1 died: crashed, signal 11 (Segmentation fault)\n"),
+            HasSubstr("parse/1 1 event moved to the dead letters, 1 so far\n"),
+            HasSubstr("the master was replaced; this is number 2\n"), HasSubstr("problem: parse/1: odd\n")));
+  const std::size_t told = known.happenings.all().size();
+  known.happenings.look(known.stats, known.kNow + 2s, known.kWall + 2s);
+  EXPECT_EQ(known.happenings.all().size(), told) << "nothing twice";
+  known.happenings.add(
+      {report_line("death", 59, R"("worker":"parse/1","cause":"crashed","signal":11,"attempts":1)")});
+  EXPECT_EQ(known.happenings.all().size(), told) << "the report takes the place of what was counted";
+}
+
+TEST(WhatHappened, IsBounded) {
+  Known known;
+  for (int i = 0; i < 1000; ++i)
+    known.happenings.add({report_line("stall", i, R"("worker":"read/0","own_time_ms":1,"deadline_ms":1)")});
+  EXPECT_EQ(known.happenings.all().size(), command::Happenings::kMost);
+}
+
+TEST(TopScreen, GivesWhatHappenedAThirdAndWhatTheRowsLeave) {
+  Known known;
+  for (int i = 0; i < 100; ++i)
+    known.happenings.add({report_line("stall", i, R"("worker":"read/0","own_time_ms":1,"deadline_ms":1)")});
+  const command::TopScreen screen = known.screen();
+  std::size_t first = 1000;
+  EXPECT_EQ(command::laid_out(screen, 7, first).size(), 7U) << "no room";
+  for (const std::size_t lines : {16U, 23U, 39U, 200U}) {
+    const std::string text = text_of(command::laid_out(screen, lines, first));
+    EXPECT_EQ(static_cast<std::size_t>(std::ranges::count(text, '\n')),
+              std::min<std::size_t>(lines, screen.head.size() + screen.rows.size() + screen.events.size()));
+    EXPECT_THAT(text, HasSubstr("what happened"));
+    EXPECT_EQ(text.find("what happened"), text.rfind("what happened"));
   }
+  EXPECT_EQ(first, 0U) << "all rows fit";
 }
 
 class Top : public WithSocket {};
@@ -92,7 +239,10 @@ TEST_F(Top, OnceIsPlainTextAndTellsWhoDied) {
   EXPECT_EQ(::pclose(pipe), 0);
   EXPECT_THAT(text, AllOf(StartsWith("counting: running for 0:"), HasSubstr("\nstage / worker"),
                           HasSubstr("\ncount "), HasSubstr("\n  count/0 "),
-                          HasSubstr("last death: killed, signal 9"), Not(HasSubstr("\x1b"))));
+                          ContainsRegex("last death [0-9]+ s ago: [^\n]*signal 9 .Killed."),
+                          HasSubstr("\nlatency: - (latency.sample is off"),
+                          ContainsRegex("\nwhat happened .UTC.\n..:..:...... count/1 died: [^\n]*signal 9"),
+                          Not(HasSubstr("\x1b"))));
 }
 
 // `sluice top` on a terminal of its own, of so many lines and columns.
@@ -170,6 +320,22 @@ TEST_F(Top, DrawsOnATerminalAndEndsByItsKey) {
   EXPECT_TRUE(top.shows("count/0"));
   EXPECT_TRUE(top.shows("q quit"));
   EXPECT_EQ(top.after('q'), 0);
+}
+
+TEST_F(Top, ShowsADeathAsItHappensOnTerminalsOfAnySize) {
+  Settings timed = settings();
+  timed.set("latency.sample", "100");
+  const Watched run{timed};
+  OnATerminal usual{socket_, 24, 80};
+  OnATerminal large{socket_, 40, 120};
+  for (OnATerminal* top : {&usual, &large})
+    EXPECT_TRUE(top->shows("in the handler"));
+  ::kill(run.engine.stats().stages[0].workers[1].pid, SIGKILL);
+  for (OnATerminal* top : {&usual, &large}) {
+    EXPECT_TRUE(top->shows("last death"));
+    EXPECT_TRUE(top->shows("count/1 died: "));
+    EXPECT_EQ(top->after('q'), 0);
+  }
 }
 
 TEST_F(Top, EndsWithItsTerminal) {

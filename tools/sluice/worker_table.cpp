@@ -38,19 +38,8 @@ std::string death_of(const WorkerStats& worker) {
   return text + "\n";
 }
 
-// Three digits: "1.23 us".
-std::string time_text(std::chrono::nanoseconds time) {
-  auto value = static_cast<double>(time.count());
-  const char* unit = "ns";
-  for (const char* next : {"us", "ms", "s"}) {
-    if (value < 1000) break;
-    value /= 1000;
-    unit = next;
-  }
-  return fmt::format("{:.3g} {}", value, unit);
-}
-
 std::string latency_line(const std::string& name, const char* where, const LatencyStats& latency) {
+  using detail::time_text;
   if (latency.count == 0) return {};
   return fmt::format("{:<13} {:<8} {:>9} {:>9} {:>8} {:>8} {:>8} {:>8}\n", name, where, latency.count,
                      time_text(latency.p50), time_text(latency.p90), time_text(latency.p99),

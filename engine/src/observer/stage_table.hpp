@@ -2,6 +2,7 @@
 // The table of a pipeline's stages, for people. Pure.
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <functional>
 #include <optional>
@@ -13,6 +14,8 @@ namespace sluice::detail {
 
 // "1.25 M/s".
 std::string rate_text(double per_second);
+// In three digits: "1.23 us", "4.5 min".
+std::string time_text(std::chrono::nanoseconds time);
 // A heading, a line for each stage in at most 80 columns while it is well, and what went wrong. `rate_of`: events a
 // second of a stage, by its place in the stats; absent where it is not known.
 std::string stage_table(const Stats& now, const std::function<std::optional<double>(std::size_t)>& rate_of);

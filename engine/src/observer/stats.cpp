@@ -21,22 +21,6 @@ std::string size_text(std::uint64_t bytes) {
   return fmt::format("{:.3g} MiB", mib);
 }
 
-// Three digits: "1.23 us".
-std::string brief(std::chrono::nanoseconds time) {
-  struct Unit {
-    const char* name;
-    double parts;  // Of the one before.
-  };
-  auto value = static_cast<double>(time.count());
-  const char* name = "ns";
-  for (const Unit& next : {Unit{"us", 1000}, {"ms", 1000}, {"s", 1000}, {"min", 60}, {"h", 60}, {"d", 24}}) {
-    if (value < next.parts) break;
-    value /= next.parts;
-    name = next.name;
-  }
-  return fmt::format("{:.3g} {}", value, name);
-}
-
 constexpr std::size_t kWidth = 80;
 
 std::string verdicts_of(const StageStats& stage) {
@@ -154,8 +138,9 @@ std::string to_text(const CheckpointStats& checkpoints) {
   if (checkpoints.at) {
     const std::chrono::nanoseconds age = std::chrono::system_clock::now() - *checkpoints.at;
     text += fmt::format(", last {} ago, {}, pause {}, at most {}",
-                        brief(std::max(age, std::chrono::nanoseconds{0})), size_text(checkpoints.bytes),
-                        brief(checkpoints.pause), brief(checkpoints.longest_pause));
+                        detail::time_text(std::max(age, std::chrono::nanoseconds{0})),
+                        size_text(checkpoints.bytes), detail::time_text(checkpoints.pause),
+                        detail::time_text(checkpoints.longest_pause));
   }
   if (checkpoints.failures == 0) return text;
   const std::string failures = fmt::format("{} not made", checkpoints.failures);
@@ -185,6 +170,22 @@ std::string to_text(const MemoryStats& memory) {
 }
 
 namespace detail {
+
+std::string time_text(std::chrono::nanoseconds time) {
+  struct Unit {
+    const char* name;
+    double parts;  // Of the one before.
+  };
+  auto value = static_cast<double>(time.count());
+  const char* name = "ns";
+  for (const Unit& next : {Unit{"us", 1000}, {"ms", 1000}, {"s", 1000}, {"min", 60}, {"h", 60}, {"d", 24}}) {
+    // What three digits would round up to 1000 belongs to the next unit.
+    if (value < std::min(next.parts, 999.5)) break;
+    value /= next.parts;
+    name = next.name;
+  }
+  return fmt::format("{:.3g} {}", value, name);
+}
 
 std::string rate_text(double per_second) {
   if (per_second >= 1e6) return fmt::format("{:.2f} M/s", per_second / 1e6);

@@ -15,8 +15,8 @@
 #include <string>
 #include <vector>
 
+#include "report_tail.hpp"
 #include "serve/http_server.hpp"
-#include "serve/report_tail.hpp"
 #include "serve/watched_pipelines.hpp"
 
 namespace sluice::command {

@@ -9,6 +9,7 @@
 #include <fmt/format.h>
 
 #include <sluice/bottleneck.hpp>
+#include <sluice/detail/clock.hpp>
 #include <sluice/printable.hpp>
 
 #include "observer/stage_table.hpp"
@@ -40,27 +41,57 @@ std::string share_text(std::optional<double> share) {
   return share ? fmt::format("{:.0f}%", std::clamp(*share, 0.0, 1.0) * 100) : "-";
 }
 
+// A name is cut where it would move the columns behind it.
+std::string fit_name(const std::string& name, std::size_t most) {
+  if (name.size() <= most) return name;
+  return std::string{cut_text(name, most - 1)} + "~";
+}
+
 std::string top_text(const TopRow& row, bool stage) {
   const auto share = [&row](double WorkerRates::*which) {
     return share_text(row.shares ? std::optional{(*row.shares).*which} : std::nullopt);
   };
-  std::string text = fmt::format(
-      "{:<18} {:<14} {:>10} {:>4} {:>4} {:>4} {:>4} {:>6} {:>5}", (stage ? "" : "  ") + row.name, row.state,
-      row.rate ? detail::rate_text(*row.rate) : "-", share_text(row.occupancy), share(&WorkerRates::busy),
-      share(&WorkerRates::waiting), share(&WorkerRates::full), row.restarts, row.dead_letters);
-  if (!row.remark.empty()) text.append("  ").append(row.remark);
+  std::string text = fmt::format("{:<18} {:<14} {:>10} {:>4} {:>4} {:>4} {:>4} {:>6} {:>5}",
+                                 fit_name((stage ? "" : "  ") + row.name, 18), row.state,
+                                 row.rate ? detail::rate_text(*row.rate) : "-", share_text(row.occupancy),
+                                 share(&WorkerRates::busy), share(&WorkerRates::waiting),
+                                 share(&WorkerRates::full), row.restarts, row.dead_letters);
   return text;
 }
 
-std::string remark_of(const WorkerStats& worker) {
+// The row, and what is to be said of it: behind it, or where that does not fit, below.
+void add_row(std::vector<TopLine>& lines, const TopRow& row, bool stage, std::size_t columns) {
+  const TopStyle style = stage ? TopStyle::stage : row.alarm ? TopStyle::alarm : TopStyle::plain;
+  lines.push_back({top_text(row, stage), style});
+  if (row.remark.empty()) return;
+  std::string& text = lines.back().text;
+  if (columns == 0 || text.size() + 2 + row.remark.size() <= columns) {
+    text.append("  ").append(row.remark);
+  } else {
+    lines.push_back({"    " + row.remark, row.alarm ? TopStyle::alarm : TopStyle::plain});
+  }
+}
+
+std::string ago_text(std::chrono::nanoseconds time) {
+  const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(time).count();
+  constexpr std::int64_t kEnough = 120;
+  if (seconds < kEnough) return fmt::format("{} s ago", seconds);
+  if (seconds < kEnough * 60) return fmt::format("{} min ago", seconds / 60);
+  return fmt::format("{} h ago", seconds / 3600);
+}
+
+std::string remark_of(const WorkerStats& worker, const TopSeen& seen) {
   if (!worker.outside.empty()) return "waits for " + printable(worker.outside);
   if (worker.last_death.empty()) return {};
-  std::string text = "last death: " + worker.last_death;
-  if (worker.last_signal != 0) text += fmt::format(", signal {}", worker.last_signal);
-  return text;
+  std::string text{seen.happenings.cause_of(worker.name)};
+  if (text.empty()) text = death_text(worker.last_death, worker.last_signal, {});
+  const std::chrono::nanoseconds noticed = last_death_of(worker);
+  if (noticed.count() == 0 || noticed > seen.now) return fmt::format("last death: {}", text);
+  return fmt::format("last death {}: {}", ago_text(seen.now - noticed), text);
 }
 
-TopRow top_row(const WorkerStats& worker, bool source, const std::optional<WorkerRates>& rates) {
+TopRow top_row(const WorkerStats& worker, bool source, const std::optional<WorkerRates>& rates,
+               const TopSeen& seen) {
   TopRow row;
   row.name = printable(worker.name);
   row.state = worker.finished ? "finished" : worker.pid == 0 ? "absent" : worker.verdict;
@@ -69,7 +100,7 @@ TopRow top_row(const WorkerStats& worker, bool source, const std::optional<Worke
   row.shares = rates;
   row.restarts = worker.restarts;
   row.dead_letters = worker.dead_letters;
-  row.remark = remark_of(worker);
+  row.remark = remark_of(worker, seen);
   row.alarm = !worker.finished && (worker.pid == 0 || !worker.outside.empty());
   return row;
 }
@@ -92,19 +123,19 @@ std::optional<WorkerRates> shares_of(const std::vector<TopRow>& workers) {
   return sum;
 }
 
-Block block_of(const Stats& stats, std::size_t s, const detail::Rates& rates) {
-  const StageStats& stage = stats.stages[s];
+Block block_of(const TopSeen& seen, std::size_t s) {
+  const StageStats& stage = seen.stats.stages[s];
   Block block;
   block.workers.reserve(stage.workers.size());
   for (std::size_t w = 0; w < stage.workers.size(); ++w)
-    block.workers.push_back(top_row(stage.workers[w], stage.source, rates.of(s, w)));
+    block.workers.push_back(top_row(stage.workers[w], stage.source, seen.rates.of(s, w), seen));
   TopRow& row = block.stage;
   row.name = printable(stage.name);
   const auto at_work = std::ranges::count_if(
       stage.workers, [](const WorkerStats& worker) { return worker.pid != 0 && !worker.finished; });
   const bool finished = std::ranges::all_of(stage.workers, &WorkerStats::finished);
   row.state = finished ? "finished" : fmt::format("{} of {}", at_work, stage.workers.size());
-  row.rate = rates.of(s);
+  row.rate = seen.rates.of(s);
   row.occupancy = stage.occupancy();
   row.shares = shares_of(block.workers);
   row.restarts = stage.restarts();
@@ -138,26 +169,87 @@ std::vector<TopLine> top_rows(std::vector<Block> blocks, const TopView& view) {
   for (Block& block : blocks) {
     std::erase_if(block.workers, [&](const TopRow& row) { return !shown(row, view); });
     if (!shown(block.stage, view) && block.workers.empty()) continue;
-    lines.push_back({top_text(block.stage, true), TopStyle::stage});
+    add_row(lines, block.stage, true, view.columns);
     if (!view.workers) continue;
     std::ranges::stable_sort(
         block.workers, [&](const TopRow& a, const TopRow& b) { return stands_before(a, b, view.order); });
     for (const TopRow& row : block.workers)
-      lines.push_back({top_text(row, false), row.alarm ? TopStyle::alarm : TopStyle::plain});
+      add_row(lines, row, false, view.columns);
   }
   return lines;
 }
 
-std::vector<TopLine> top_head(const Stats& since, const Stats& stats, const TopView& view,
-                              std::chrono::nanoseconds now) {
-  const auto up = std::chrono::duration_cast<std::chrono::seconds>(now - stats.started).count();
+// --- Latencies ---
+
+std::string quantiles(const LatencyStats& latency) {
+  std::string text;
+  for (const std::chrono::nanoseconds time : {latency.p50, latency.p90, latency.p99, latency.most})
+    text += fmt::format(" {:>7}", latency.count == 0 ? "-" : detail::time_text(time));
+  return text;
+}
+
+// Why there is nothing; empty if there is something.
+std::string no_latency_of(const StageStats& stage, const std::string& sample) {
+  if (sample == "off") return "latency.sample is off";
+  return stage.handler.count + stage.lane.count == 0 ? "none was timed yet" : "";
+}
+
+void add_latencies(std::vector<TopLine>& lines, const TopSeen& seen, const TopView& view) {
+  const auto sample_of = [&](std::size_t s) { return s < seen.samples.size() ? seen.samples[s] : "off"; };
+  bool any = false;
+  for (std::size_t s = 0; s < seen.stats.stages.size(); ++s)
+    any = any || sample_of(s) != "off";
+  if (!any) {
+    lines.push_back({"latency: - (latency.sample is off; SLUICE_LATENCY_SAMPLE=100 times one in 100)"});
+    return;
+  }
+  lines.push_back(
+      {fmt::format("{:<15}{:<32}{}", "latency", "in the lane", "in the handler"), TopStyle::heading});
+  constexpr const char* kColumns = "     p50     p90     p99     max";
+  lines.push_back({fmt::format("{:<14}{}{}", "stage", kColumns, kColumns), TopStyle::heading});
+  for (std::size_t s = 0; s < seen.stats.stages.size(); ++s) {
+    const StageStats& stage = seen.stats.stages[s];
+    const std::string name = printable(stage.name);
+    if (!view.filter.empty() && name.find(view.filter) == std::string::npos) continue;
+    const std::string nothing = no_latency_of(stage, sample_of(s));
+    lines.push_back({fmt::format("{:<14}", fit_name(name, 13)) +
+                     (nothing.empty() ? quantiles(stage.lane) + quantiles(stage.handler) : " - " + nothing)});
+  }
+}
+
+// --- What happened ---
+
+std::string clock_text(WallTime time) {
+  const std::string whole = detail::utc_text(time);  // 2026-11-26T22:50:01.414108Z
+  constexpr std::size_t kClock = 11;
+  constexpr std::size_t kToMilliseconds = 12;
+  return whole.substr(kClock, kToMilliseconds);
+}
+
+std::vector<TopLine> top_events(const TopSeen& seen, const TopView& view) {
+  std::vector<TopLine> lines{{"what happened (UTC)", TopStyle::heading}};
+  const auto& all = seen.happenings.all();
+  for (auto each = all.rbegin(); each != all.rend(); ++each) {
+    if (!view.filter.empty() && each->worker.find(view.filter) == std::string::npos) continue;
+    lines.push_back(
+        {clock_text(each->at) + " " + each->worker + (each->worker.empty() ? "" : " ") + each->text,
+         each->alarm ? TopStyle::alarm : TopStyle::plain});
+  }
+  if (lines.size() == 1) lines.push_back({"nothing"});
+  return lines;
+}
+
+std::vector<TopLine> top_head(const TopSeen& seen, const TopView& view) {
+  const Stats& stats = seen.stats;
+  const auto up = std::chrono::duration_cast<std::chrono::seconds>(seen.now - stats.started).count();
   std::vector<TopLine> head{
       {fmt::format("{}: {} for {}:{:02}:{:02}, Sluice {}", printable(stats.pipeline), stats.state, up / 3600,
                    up / 60 % 60, up % 60, printable(stats.version))},
       {fmt::format("host {}, supervisor {}, master {} (number {}); {} dead letters, {} problems", stats.host,
                    stats.supervisor, stats.master, stats.masters, stats.dead_letters(), stats.problem_count),
        stats.dead_letters() + stats.problem_count > 0 ? TopStyle::alarm : TopStyle::plain},
-      {printable(bottleneck_text(since, stats)) + (since.stages.empty() ? " (since the start)" : "")}};
+      {printable(bottleneck_text(seen.before, stats)) +
+       (seen.before.stages.empty() ? " (since the start)" : "")}};
   if (!view.filter.empty()) head.push_back({"only names with \"" + printable(view.filter) + "\""});
   head.push_back(
       {fmt::format("{:<18} {:<14} {:>10} {:>4} {:>4} {:>4} {:>4} {:>6} {:>5}  {}", "stage / worker", "state",
@@ -179,13 +271,32 @@ TopOrder next(TopOrder order) noexcept {
   return static_cast<TopOrder>((static_cast<std::size_t>(order) + 1) % kOrders.size());
 }
 
-TopScreen top_screen(const Stats& before, const Stats& stats, const detail::Rates& rates, const TopView& view,
-                     std::chrono::nanoseconds now) {
+TopScreen top_screen(const TopSeen& seen, const TopView& view) {
   std::vector<Block> blocks;
-  blocks.reserve(stats.stages.size());
-  for (std::size_t s = 0; s < stats.stages.size(); ++s)
-    blocks.push_back(block_of(stats, s, rates));
-  return {top_head(before, stats, view, now), top_rows(std::move(blocks), view)};
+  blocks.reserve(seen.stats.stages.size());
+  for (std::size_t s = 0; s < seen.stats.stages.size(); ++s)
+    blocks.push_back(block_of(seen, s));
+  TopScreen screen{top_head(seen, view), top_rows(std::move(blocks), view), {}};
+  if (view.latency) add_latencies(screen.rows, seen, view);
+  if (view.events) screen.events = top_events(seen, view);
+  return screen;
+}
+
+std::vector<TopLine> laid_out(const TopScreen& screen, std::size_t lines, std::size_t& first) {
+  constexpr std::size_t kLeastForEvents = 16;
+  std::vector<TopLine> shown = screen.head;
+  const std::size_t room = lines - std::min(lines, shown.size());
+  std::size_t events = 0;
+  if (lines >= kLeastForEvents)
+    events = std::min(screen.events.size(), std::max(lines / 3, room - std::min(room, screen.rows.size())));
+  const std::size_t for_rows = room - std::min(room, events);
+  first = std::min(first, screen.rows.size() - std::min(screen.rows.size(), for_rows));
+  const std::size_t rows = std::min(screen.rows.size() - first, for_rows);
+  const auto from = screen.rows.begin() + static_cast<std::ptrdiff_t>(first);
+  shown.insert(shown.end(), from, from + static_cast<std::ptrdiff_t>(rows));
+  const auto newest = screen.events.begin();
+  shown.insert(shown.end(), newest, newest + static_cast<std::ptrdiff_t>(std::min(events, room)));
+  return shown;
 }
 
 }  // namespace sluice::command

@@ -10,6 +10,7 @@
 #include <sluice/stats.hpp>
 
 #include "observer/rates.hpp"
+#include "top/happenings.hpp"
 
 namespace sluice::command {
 
@@ -21,7 +22,11 @@ TopOrder next(TopOrder order) noexcept;
 struct TopView {
   TopOrder order = TopOrder::pipeline;
   bool workers = true;   // Below each stage.
+  bool latency = true;   // A second table, of the stages.
+  bool events = true;    // What happened, at the end.
   std::string filter{};  // Only stages and workers whose names have it; empty: all.
+  std::size_t columns =
+      0;  // Of the terminal: what does not fit behind a line stands below it. 0: any length.
 };
 
 enum class TopStyle { plain, heading, stage, alarm };
@@ -33,16 +38,29 @@ struct TopLine {
 
 struct TopScreen {
   std::vector<TopLine> head;  // Of the pipeline, ending with the headings of the table.
-  std::vector<TopLine> rows;
+  std::vector<TopLine> rows;  // The table, and that of latencies.
+  std::vector<TopLine>
+      events;  // What happened: a heading, then the newest first. Empty if they are not to be shown.
+};
+
+// What is known of the pipeline at one moment.
+struct TopSeen {
+  const Stats& before;  // The bottleneck is judged against it; empty for the time since the start.
+  const Stats& stats;
+  const detail::Rates& rates;
+  const Happenings& happenings;
+  std::vector<std::string> samples{};  // Of each stage its latency.sample: "100", "off".
+  std::chrono::nanoseconds now{0};     // On CLOCK_MONOTONIC, when `stats` were taken.
 };
 
 // A screen that has less than this shows nothing that one could read.
 inline constexpr int kTopLeastColumns = 78;
 inline constexpr int kTopLeastLines = 8;
 
-// `before`: the statistics that the bottleneck is judged against, empty for the time since the start. `now`: on
-// CLOCK_MONOTONIC, when `stats` were taken.
-TopScreen top_screen(const Stats& before, const Stats& stats, const detail::Rates& rates, const TopView& view,
-                     std::chrono::nanoseconds now);
+TopScreen top_screen(const TopSeen& seen, const TopView& view);
+
+// What stands on a terminal of so many lines: the head, the rows from `first` on, and below them what happened, which gets what
+// the rows leave, a third at least where there is room for it. `first` becomes less if there are not so many rows.
+std::vector<TopLine> laid_out(const TopScreen& screen, std::size_t lines, std::size_t& first);
 
 }  // namespace sluice::command

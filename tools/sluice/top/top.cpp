@@ -20,6 +20,7 @@
 
 #include "commands.hpp"
 #include "observer/rates.hpp"
+#include "report_tail.hpp"
 #include "top/screen.hpp"
 #include "top/terminal.hpp"
 
@@ -59,30 +60,54 @@ std::string only_one() {
   throw std::runtime_error{"several pipelines run: say which of " + names};
 }
 
+// Of each stage its latency.sample.
+std::vector<std::string> samples_of(const std::vector<SettingValue>& settings, const Stats& stats) {
+  constexpr std::string_view kSample = "latency.sample";
+  const auto value_of = [&](std::string_view key, const std::string& otherwise) {
+    const auto known = std::ranges::find(settings, key, &SettingValue::key);
+    return known == settings.end() ? otherwise : known->value;
+  };
+  std::vector<std::string> samples;
+  for (const StageStats& stage : stats.stages)
+    samples.push_back(value_of(fmt::format("stage.{}.{}", stage.name, kSample), value_of(kSample, "off")));
+  return samples;
+}
+
 // What has been seen so far, for one screen after the other.
 class Seen {
  public:
   Seen(const std::string& pipeline, nanoseconds window)
-      : observer_{Observer::attach(pipeline)}, window_{window}, rates_{window} {
+      : observer_{Observer::attach(pipeline)},
+        window_{window},
+        rates_{window},
+        reports_{observer_.stats().reports} {
     look();
+    samples_ = samples_of(observer_.settings(), stats_);
   }
 
   void look() {
     now_ = detail::monotonic_now();
     stats_ = observer_.stats();
     rates_.look(stats_, now_);
+    happenings_.look(stats_, now_, std::chrono::system_clock::now());
+    happenings_.add(reports_.lines());
     if (now_ - since_at_ < window_) return;
     before_ = std::move(since_);
     since_ = stats_;
     since_at_ = now_;
   }
   bool over() const { return observer_.over(); }
-  TopScreen screen(const TopView& view) const { return top_screen(before_, stats_, rates_, view, now_); }
+  TopScreen screen(const TopView& view) const {
+    return top_screen({before_, stats_, rates_, happenings_, samples_, now_}, view);
+  }
 
  private:
   Observer observer_;
   nanoseconds window_;
   detail::Rates rates_;
+  ReportTail reports_;
+  Happenings happenings_;
+  std::vector<std::string> samples_;
   nanoseconds now_{0};
   Stats stats_;
   // The bottleneck is judged against what was there one to two windows ago.
@@ -92,10 +117,12 @@ class Seen {
 };
 
 std::string plain_text(const TopScreen& screen) {
+  constexpr std::size_t kMostEvents = 20;
   std::string text;
-  for (const auto* lines : {&screen.head, &screen.rows}) {
-    for (const TopLine& line : *lines)
-      text.append(line.text).append("\n");
+  for (const auto* lines : {&screen.head, &screen.rows, &screen.events}) {
+    const std::size_t most = lines == &screen.events ? kMostEvents + 1 : lines->size();
+    for (std::size_t i = 0; i < std::min(most, lines->size()); ++i)
+      text.append((*lines)[i].text).append("\n");
   }
   return text;
 }
@@ -127,6 +154,12 @@ class Keys {
       case 'w':
         view_.workers = !view_.workers;
         break;
+      case 'l':
+        view_.latency = !view_.latency;
+        break;
+      case 'e':
+        view_.events = !view_.events;
+        break;
       case '/':
         typing_ = true;
         break;
@@ -136,13 +169,14 @@ class Keys {
     return true;
   }
   const TopView& view() const { return view_; }
-  std::size_t first(std::size_t rows, std::size_t room) {
-    first_ = std::min(first_, rows > room ? rows - room : 0);
-    return first_;
+  // What stands on a terminal of so many lines.
+  std::vector<TopLine> lay_out(const TopScreen& screen, std::size_t lines) {
+    return laid_out(screen, lines, first_);
   }
   std::string help() const {
     if (typing_) return "only names with: " + printable(view_.filter) + "_  (Enter: done, Esc: all)";
-    return fmt::format("q quit  s sort: {}  w workers  / filter  up down page: scroll", name_of(view_.order));
+    return fmt::format("q quit  s sort: {}  w workers  l latency  e events  / filter  arrows",
+                       name_of(view_.order));
   }
 
  private:
@@ -175,13 +209,9 @@ void draw(Terminal& terminal, const Seen& seen, Keys& keys) {
                   "q quit");
     return;
   }
-  TopScreen screen = seen.screen(keys.view());
-  const std::size_t lines = static_cast<std::size_t>(terminal.lines()) - 1;
-  const std::size_t room = lines - std::min(lines, screen.head.size());
-  const std::size_t first = keys.first(screen.rows.size(), room);
-  screen.head.insert(screen.head.end(), screen.rows.begin() + static_cast<std::ptrdiff_t>(first),
-                     screen.rows.end());
-  terminal.draw(screen.head, keys.help());
+  TopView view = keys.view();
+  view.columns = static_cast<std::size_t>(terminal.columns());
+  terminal.draw(keys.lay_out(seen.screen(view), static_cast<std::size_t>(terminal.lines()) - 1), keys.help());
 }
 
 // Until the pipeline is over or the user quits; then the last screen stays on the terminal as text.
@@ -229,7 +259,8 @@ void add_top(CLI::App& program) {
   top->add_flag("--once", said->once, "One screen as text, as a pipe or TERM=dumb gets it");
   end_help(*top,
            "Without a name: the pipeline that runs. It only looks. NO_COLOR is heeded.\n"
-           "Keys: q quit, s sort, w workers or stages alone, / filter, arrows and page keys.",
+           "Keys: q quit, s sort, w workers or stages alone, l latencies, e events,\n"
+           "/ filter, arrows and page keys.",
            {"sluice top market", "sluice top market --every 0.5", "sluice top market --once | grep absent"});
   top->callback([said] { show(*said); });
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "serve/report_tail.hpp"
+#include "report_tail.hpp"
 
 #include <algorithm>
 #include <fcntl.h>
