@@ -130,6 +130,7 @@ std::string json_of(const Row& row) {
   json.text_member("kind", row.kind);
   json.member("pid", row.pid != 0 ? std::to_string(row.pid) : "null");
   json.text_member("state", row.state);
+  json.text_member("place", row.place);
   json.member(
       "cpu_seconds",
       row.usage ? fmt::format("{:.3f}", std::chrono::duration<double>(row.usage->cpu_time).count()) : "null");
