@@ -87,9 +87,15 @@ std::uint64_t newest_in(const std::filesystem::path& directory) {
   return newest;
 }
 
+// By its user or by the program.
+bool is_said(const Settings& settings, const std::string& key, const std::string& stage = {}) {
+  const Origin layer = settings.origin_of(key, stage).layer;
+  return layer != Origin::fallback && layer != Origin::profile;
+}
+
 void refuse(const Settings& settings, const std::string& key, const std::string& allowed,
             const std::string& stage = {}) {
-  if (settings.origin_of(key, stage).layer <= Origin::profile) return;
+  if (!is_said(settings, key, stage)) return;
   if (settings.value(key, stage) == allowed) return;
   const std::string name = stage.empty() ? key : "stage." + stage + "." + key;
   throw Error{{"run a partition with", fmt::format("{}={}", name, settings.value(key, stage)),
@@ -99,7 +105,7 @@ void refuse(const Settings& settings, const std::string& key, const std::string&
 }  // namespace
 
 Settings settings_of(const PartitionOptions& options, const Pipeline& pipeline) {
-  Settings settings = settings_from(options.standard);
+  Settings settings = pipeline.with_defaults(settings_from(options.standard));
   // A segment with a name would be gone on with, though another host has come further.
   refuse(settings, "segment.path", "");
   // Whose host is gone must not go on beside its successor, nor tell it that it was drained.
@@ -116,8 +122,7 @@ Settings settings_of(const PartitionOptions& options, const Pipeline& pipeline) 
   settings.set("checkpoint.sync", "no", Origin::command_line);
   settings.set("checkpoint.keep", "1", Origin::command_line);
   settings.set("outside.after", "checkpoint", Origin::command_line);
-  if (settings.origin_of("checkpoint.every").layer <= Origin::profile)
-    settings.set("checkpoint.every", kEvery);
+  if (!is_said(settings, "checkpoint.every")) settings.set("checkpoint.every", kEvery);
   return settings;
 }
 

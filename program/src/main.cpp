@@ -324,7 +324,7 @@ int main(int argc, char** argv, const Pipeline& pipeline) {
   }
   try {
     refuse_ends_of_the_host(pipeline);
-    const Settings settings = settings_from(options);
+    const Settings settings = pipeline.with_defaults(settings_from(options));
     Engine engine{pipeline, settings};
     return flushed(run(engine, options, settings));
   } catch (const Error& error) {

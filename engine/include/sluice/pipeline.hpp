@@ -16,6 +16,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <tuple>
 #include <utility>
 #include <vector>
@@ -229,6 +230,16 @@ class Pipeline {
   void argument(std::string name, std::string value) {
     graph_->arguments.emplace_back(std::move(name), std::move(value));
   }
+
+  // What a setting is in this program unless its user says something else: default_setting("batch.events", "64"), or
+  // "stage.parse.lane.slots" for one stage. Stronger than the table's default, weaker than a profile that changes the
+  // setting and than all that is said: file, environment, API, command line; its origin is shown as "program". Throws Error
+  // for an unknown key, a bad value, and the profile itself; a stage that the pipeline does not have is found when it runs.
+  void default_setting(std::string_view key, std::string_view value) {
+    graph_->defaults.set(key, value, Origin::program);
+  }
+  // `said`, with those defaults below it. Engine and run_inline do that for themselves: for programs that look up settings.
+  Settings with_defaults(const Settings& said) const { return said.above(graph_->defaults); }
 
   const std::string& name() const noexcept { return graph_->name; }
   // What the engine reads.

@@ -12,9 +12,10 @@
 // the stage's name is upper-cased and every '-' is written '_', so stage names that differ only so share
 // their settings.
 //
-// Which value holds. The layers, from weakest to strongest: default, profile, profile file, environment, API,
-// command line. A setting of one stage beats the setting for all stages, whatever their layers; among equals
-// the stronger layer wins, and within a layer the later assignment.
+// Which value holds. The layers, from weakest to strongest: default, the program's default
+// (Pipeline::default_setting), profile, profile file, environment, API, command line. A setting of one stage beats the
+// setting for all stages, whatever their layers, but a program's default yields to all that was said; among equals the
+// stronger layer wins, and within a layer the later assignment.
 #pragma once
 
 #include <chrono>
@@ -29,12 +30,12 @@
 namespace sluice {
 
 // The layer that a value came from, weakest first.
-enum class Origin : std::uint8_t { fallback, profile, profile_file, environment, api, command_line };
+enum class Origin : std::uint8_t { fallback, program, profile, profile_file, environment, api, command_line };
 
-// "default", "profile", "profile file", "environment", "API", "command line".
+// "default", "program", "profile", "profile file", "environment", "API", "command line".
 std::string_view name_of(Origin origin) noexcept;
 
-struct ValueOrigin {
+struct ValueOrigin {  // Where a value came from.
   Origin layer = Origin::fallback;
   std::string detail;  // The profile's name, "path:line" or the variable's name; empty for the other layers.
 
@@ -43,7 +44,7 @@ struct ValueOrigin {
   friend bool operator==(const ValueOrigin&, const ValueOrigin&) = default;
 };
 
-struct SettingValue {
+struct SettingValue {  // A setting as it is shown.
   std::string key;     // "lane.slots", "stage.parse.lane.slots".
   std::string value;   // Canonical; empty where nothing is set.
   std::string origin;  // As ValueOrigin::text() has it.
@@ -64,12 +65,15 @@ class Settings {
 
   // Sets `key`, which may be of one stage ("stage.parse.workers"), in the layer `origin`. Setting
   // `profile.file` also reads the file. Throws Error that says what is allowed, gives an example, and tells
-  // where the value came from; nothing has changed then. `origin` is a layer from profile_file up; the weaker
-  // two belong to the table.
+  // where the value came from; nothing has changed then. `origin` is a layer from profile_file up, or `program`, which
+  // sets neither `profile` nor `profile.file`; the other two belong to the table.
   void set(std::string_view key, std::string_view value, Origin origin = Origin::api);
 
   // The same for "key=value", as in `--set lane.slots=64K`. Throws Error also where there is no '='.
   void set_assignment(std::string_view assignment, Origin origin = Origin::command_line);
+
+  // These, and what `weaker` has that they have not in the same layer: Pipeline::with_defaults().
+  Settings above(const Settings& weaker) const;
 
   // Throws Error if a setting is for a stage that is not among `stages`, with the nearest name, or if two
   // stages could not be told apart in the name of a variable. Stage names are known only with a pipeline, so

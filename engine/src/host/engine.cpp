@@ -78,8 +78,9 @@ void refuse_threads(const std::string& name) {
 
 }  // namespace
 
-Engine::Engine(const Pipeline& pipeline, const Settings& settings) {
+Engine::Engine(const Pipeline& pipeline, const Settings& said) {
   const Graph& graph = pipeline.graph();
+  const Settings settings = pipeline.with_defaults(said);
   answer_plan(graph, settings);
   refuse_kernel(pipeline.name());
   const PipelineSettings resolved = with_worker_counts(graph, resolve(settings, graph), kept_shape(settings));

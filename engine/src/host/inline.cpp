@@ -27,7 +27,7 @@ Settings without_checkpoints(Settings settings) {
 // All workers of a pipeline, taking turns. Who waits lets the others have theirs.
 struct InlineRun::Parts final : Waiter {
   Parts(const Pipeline& pipeline, const Settings& settings)
-      : name{pipeline.name()}, host{pipeline.graph(), without_checkpoints(settings)} {
+      : name{pipeline.name()}, host{pipeline.graph(), without_checkpoints(pipeline.with_defaults(settings))} {
     const Wiring& wiring = host.wiring();
     wiring.segment().populate_huge();
     wiring.segment().own_everything();

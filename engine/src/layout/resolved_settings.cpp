@@ -35,7 +35,8 @@ constexpr std::uint64_t kHostileCrashBudget = 20;
 // What the program asks for holds unless the user has set the setting.
 std::uint64_t bytes_for(const Settings& settings, const std::string& key, const std::string& stage,
                         std::uint64_t asked) {
-  const bool set = settings.origin_of(key, stage).layer > Origin::profile;
+  const Origin origin = settings.origin_of(key, stage).layer;
+  const bool set = origin > Origin::profile || origin == Origin::program;
   if (asked == 0 || set) return settings.bytes(key, stage);
   if (asked > kMostAsked) {
     throw Error{{"lay out the stage", stage, fmt::format("the program asks for {} bytes of {}", asked, key),

@@ -91,6 +91,8 @@ std::string_view name_of(Origin origin) noexcept {
   switch (origin) {
     case Origin::fallback:
       return "default";
+    case Origin::program:
+      return "program";
     case Origin::profile:
       return "profile";
     case Origin::profile_file:
@@ -135,10 +137,15 @@ Settings Settings::from_environment(std::span<const char* const> variables) {
 }
 
 void Settings::set(std::string_view key, std::string_view value, Origin origin) {
-  if (origin < Origin::profile_file)
+  if (origin < Origin::profile_file && origin != Origin::program)
     throw std::logic_error{"sluice: defaults and profiles belong to the table"};
   const Named named = find_key(key);
   if (!named.ok()) refuse(key, value, {.layer = origin, .detail = {}}, named.fault, named.remedy);
+  const std::string_view named_key = settings_table()[named.row].key;
+  if (origin == Origin::program && (named_key == kProfile || named_key == kProfileFile)) {
+    refuse(key, value, {.layer = origin, .detail = {}}, "which profile holds is for the user to say",
+           "give defaults to the settings themselves");
+  }
   assign(named.row, named.stage, value, {.layer = origin, .detail = {}});
 }
 
@@ -204,6 +211,17 @@ void Settings::read_profile_file() {
   }
 }
 
+Settings Settings::above(const Settings& weaker) const {
+  Settings both = *this;
+  for (const Assignment& each : weaker.assignments_) {
+    const bool known = std::ranges::any_of(assignments_, [&](const Assignment& own) {
+      return own.row == each.row && own.stage == each.stage && own.origin.layer == each.origin.layer;
+    });
+    if (!known) both.assignments_.push_back(each);
+  }
+  return both;
+}
+
 void Settings::check_stages(std::span<const std::string> stages) const {
   std::vector<std::string> folded;
   for (const std::string& stage : stages) {
@@ -237,15 +255,22 @@ const Settings::Assignment* Settings::strongest(std::size_t row, std::string_vie
 }
 
 Settings::Resolved Settings::resolve(std::size_t row, std::string_view folded_stage) const {
-  const Assignment* holds = folded_stage.empty() ? nullptr : strongest(row, folded_stage);
-  if (holds == nullptr) holds = strongest(row, {});
-  if (holds != nullptr) return {.value = holds->value, .origin = holds->origin};
+  const auto was_said = [](const Assignment* each) {
+    return each != nullptr && each->origin.layer != Origin::program;
+  };
+  const Assignment* of_stage = folded_stage.empty() ? nullptr : strongest(row, folded_stage);
+  const Assignment* of_all = strongest(row, {});
+  const Assignment* holds =
+      of_stage == nullptr || (was_said(of_all) && !was_said(of_stage)) ? of_all : of_stage;
+  if (was_said(holds)) return {.value = holds->value, .origin = holds->origin};
   const Setting& setting = settings_table()[row];
   if (setting.key == kProfile) return {.value = std::string{setting.fallback}, .origin = {}};
   const std::string profile = resolve(row_of(kProfile), {}).value;
   const std::string_view value = value_in_profile(setting, profile);
-  if (value == setting.fallback) return {.value = std::string{value}, .origin = {}};
-  return {.value = std::string{value}, .origin = {.layer = Origin::profile, .detail = profile}};
+  if (value != setting.fallback)
+    return {.value = std::string{value}, .origin = {.layer = Origin::profile, .detail = profile}};
+  if (holds != nullptr) return {.value = holds->value, .origin = holds->origin};
+  return {.value = std::string{value}, .origin = {}};
 }
 
 std::string Settings::value(std::string_view key, std::string_view stage) const {
@@ -297,7 +322,9 @@ std::string Settings::text(std::string_view key, std::string_view stage) const {
 std::vector<const Settings::Assignment*> Settings::stage_assignments() const {
   std::vector<const Assignment*> stages;
   for (const Assignment& each : assignments_) {
-    if (!each.stage.empty() && strongest(each.row, each.stage) == &each) stages.push_back(&each);
+    if (each.stage.empty() || strongest(each.row, each.stage) != &each) continue;
+    // A program's default may have yielded to what was said for all stages.
+    if (resolve(each.row, each.stage).origin == each.origin) stages.push_back(&each);
   }
   std::ranges::sort(stages, {}, [](const Assignment* each) { return std::tie(each->stage, each->row); });
   return stages;

@@ -35,10 +35,12 @@ Every setting has one key and three ways to write it: `lane.slots` is the variab
 | environment | `SLUICE_LANE_SLOTS=64K` |
 | profile file | `lane.slots = 64K` in the file that `profile.file` names |
 | profile | `profile = latency`, in any of the layers above |
+| program | `pipeline.default_setting("lane.slots", "64K")`: its own default |
 | default | |
 
 A setting of one stage beats the setting for all stages, whatever their layers: `SLUICE_STAGE_PARSE_LANE_SLOTS` holds for
-`parse` even beside `--set lane.slots=`. Among equals the stronger layer wins, and within a layer the later one.
+`parse` even beside `--set lane.slots=`. Only a program's default for one stage yields to all that is said. Among equals the stronger
+layer wins, and within a layer the later one. A profile is stronger than a program's default where it changes the setting.
 `sluice config show` prints every value and where it came from. `sluice config lint FILE` says what of a file, of the
 environment and of `--set` a start would refuse, and what makes no sense together or loses a promise; with `-- PROGRAM` it asks
 that for its stages. `sluice config diff A B` shows what differs between two profiles or files.

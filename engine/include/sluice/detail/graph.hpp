@@ -15,6 +15,7 @@
 #include <sluice/detail/event_type.hpp>
 #include <sluice/detail/index.hpp>
 #include <sluice/detail/route.hpp>
+#include <sluice/settings.hpp>
 #include <sluice/stage_options.hpp>
 
 namespace sluice {
@@ -61,6 +62,7 @@ struct Graph {
   Indexed<NodeIndex, Node> nodes;  // In the order they were written, which is an order of flow.
   Indexed<EdgeIndex, Edge> edges;
   std::vector<std::pair<std::string, std::string>> arguments;  // Pipeline::argument().
+  Settings defaults;  // Pipeline::default_setting(), all of them in the layer of the program.
 
   // Throws Error for a name that is taken or that could not stand in a variable's name. The others as in Node.
   NodeIndex add(NodeKind kind, std::string name, StageOptions options, std::vector<EventType> outputs,
