@@ -4,10 +4,12 @@
 // and `cluster` as the programs that they become, and `sluice plan` with 1 where the plan cannot hold.
 
 #include <algorithm>
+#include <csignal>
 #include <cstdio>
 #include <exception>
 #include <string>
 #include <string_view>
+#include <unistd.h>
 #include <vector>
 
 #include <sluice/detail/command_line.hpp>
@@ -46,9 +48,18 @@ std::vector<std::string> take_program(int& argc, char** argv) {
   return {dashes + 1, end};
 }
 
+// The kernel gives process 1 no default for signals: as that of a container `serve` or `stats --watch` would not hear them.
+void end_by_signals_as_process_1() {
+  if (::getpid() != 1) return;
+  constexpr int kBySignal = 128;
+  for (const int signal : {SIGTERM, SIGINT, SIGHUP})
+    std::signal(signal, [](int given) { ::_exit(kBySignal + given); });
+}
+
 int run(int argc, char** argv) {
   // Another program has its options and its help.
   if (argc > 1) sluice::command::become_program_beside(argv + 1);
+  end_by_signals_as_process_1();
   const std::vector<std::string> behind_dashes = take_program(argc, argv);
   int status = 0;
   CLI::App program{"Sluice: shared-memory pipelines that survive kill -9.", "sluice"};
