@@ -12,14 +12,14 @@
 
 namespace sluice {
 
-struct ErrorParts {
+struct ErrorParts {    // What a message is made of.
   std::string tried;   // An infinitive: "open", "create the segment".
   std::string object;  // The thing it was tried on: a path, a setting, a stage.
   std::string why;     // What the kernel or the check said.
   std::string remedy;  // What the reader can do about it; may be empty.
 };
 
-class Error : public std::runtime_error {
+class Error : public std::runtime_error {  // What cannot be set up; its text says what to do.
  public:
   explicit Error(ErrorParts parts) : std::runtime_error{sentence(parts)}, parts_{std::move(parts)} {}
 

@@ -55,14 +55,14 @@ std::string to_text(const ChaosOptions& options);  // parse_chaos() reads it.
 // minutes.
 std::uint64_t restart_budget_for(const ChaosOptions& options);
 
-struct Hit {
+struct Hit {  // One harm that is due.
   Harm harm = Harm::kill;
   std::chrono::nanoseconds at{0};
   std::uint64_t choice = 0;           // Any 64 bits: they choose the process.
   std::chrono::nanoseconds pause{0};  // Until the SIGCONT of a stop.
 };
 
-class ChaosSchedule {
+class ChaosSchedule {  // Decides what is hurt when: the same for the same seed.
  public:
   // Times are of any one clock that does not go back; `now` is when it begins.
   ChaosSchedule(const ChaosOptions& options, std::chrono::nanoseconds now);

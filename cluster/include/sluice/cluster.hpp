@@ -39,7 +39,7 @@ struct Partition {
   std::string text() const { return std::to_string(number); }
 };
 
-struct Cluster {
+struct Cluster {  // What all hosts of a cluster have in common.
   // Letters, digits, '-' and '_', at most 32.
   std::string name{};
   unsigned partitions = 1;  // For good: another number is another cluster.

@@ -28,7 +28,7 @@ enum class BottleneckReason {
 // "busy", "outside", "absent", "not taken".
 std::string_view name_of(BottleneckReason reason) noexcept;
 
-struct Bottleneck {
+struct Bottleneck {  // The stage or outlet that blocks the rest, and why.
   std::string name;  // Of the stage; of the outlet for `not_taken`.
   BottleneckReason reason = BottleneckReason::busy;
   double share =

@@ -17,7 +17,7 @@
 
 namespace sluice {
 
-struct DeadLetter {
+struct DeadLetter {  // An event that killed its worker too often, and what is known of it.
   std::string stage;
   unsigned replica = 0;        // Of the worker that it killed,
   unsigned replicas = 1;       // of so many in its stage.

@@ -27,7 +27,7 @@ struct Record {
 };
 
 template <>
-struct Record<NoHead> {
+struct Record<NoHead> {  // Bytes without a head.
   std::span<const std::byte> body;
 
   Record() = default;

@@ -18,9 +18,9 @@
 
 namespace sluice {
 
-struct RunningPipeline {
-  std::string name;    // With the pid of its host: "market.4711".
-  std::string socket;  // What Observer::attach() takes.
+struct RunningPipeline {  // One that Observer::running() has found.
+  std::string name;       // With the pid of its host: "market.4711".
+  std::string socket;     // What Observer::attach() takes.
 };
 
 // All that can be told of a pipeline at one moment.

@@ -129,7 +129,7 @@ class Output<Record<Head>> : public detail::OutputBase<Record<Head>> {
 };
 
 template <>
-class Output<Bytes> : public detail::OutputBase<Bytes> {
+class Output<Bytes> : public detail::OutputBase<Bytes> {  // Where a handler pushes bytes.
   template <class Outputs>
   friend struct detail::OutputsOf;
 

@@ -118,7 +118,7 @@ class Table {
       "`bool operator==(const Key&) const = default`, in its members too");
 
  public:
-  struct Row {
+  struct Row {             // What a key stands for, with the key.
     detail::RowLink link;  // Of the table.
     K key;
     V value;

@@ -63,9 +63,9 @@ struct LatencyStats {
   }
 };
 
-struct WorkerStats {
-  std::string name;  // "parse/0"
-  int pid = 0;       // 0 while it has no process.
+struct WorkerStats {  // Of one worker, all its incarnations together where nothing else is said.
+  std::string name;   // "parse/0"
+  int pid = 0;        // 0 while it has no process.
   std::uint32_t incarnation = 0;
   std::string place;    // Processing units, "0-1".
   std::string verdict;  // "busy", "idle", ... as the watchdog sees it.
@@ -99,7 +99,7 @@ struct WorkerStats {
   std::vector<LifeStats> lives;     // The last ones, oldest first.
 };
 
-struct StageStats {
+struct StageStats {  // Of one stage.
   std::string name;
   bool source = false;
   std::vector<WorkerStats> workers;
@@ -149,7 +149,7 @@ struct FlowStats {
   double occupancy = 0;  // Of the fullest of them, 0 to 1.
 };
 
-struct Stats {
+struct Stats {  // Of a pipeline.
   std::string pipeline;
   std::string version;                  // Of the library that runs it.
   std::chrono::nanoseconds started{0};  // This life of it, on CLOCK_MONOTONIC.

@@ -44,7 +44,7 @@ enum class DecimalFault : std::uint8_t { none, empty, junk, too_precise, overflo
 // A phrase for people: "a character that is no digit".
 std::string_view to_text(DecimalFault fault);
 
-struct ParsedDecimal {
+struct ParsedDecimal {  // A decimal, or why there is none.
   Decimal value;
   DecimalFault fault = DecimalFault::none;
 };

@@ -104,7 +104,7 @@ class Fields {
                 "what text is read into is an event or the head of a record: a trivially copyable value");
 
  public:
-  struct Field {
+  struct Field {  // A column of the text, and the member that it is read into.
     template <class M>
     Field(std::string name, M T::*member, bool required = true)
         : named{std::move(name),

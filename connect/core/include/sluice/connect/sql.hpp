@@ -16,7 +16,7 @@
 
 namespace sluice {
 
-struct SqlNull {
+struct SqlNull {  // The value NULL.
   friend bool operator==(SqlNull, SqlNull) = default;
 };
 using SqlBytes = std::vector<std::byte>;

@@ -20,7 +20,7 @@
 
 namespace sluice {
 
-struct Tick {
+struct Tick {                // What a timer says when it is time.
   std::uint64_t number = 0;  // Of its time, from 0. Grows by 1 and by what was missed.
   std::int64_t due_ns = 0;   // Since 1970, as std::chrono::system_clock counts.
   std::uint64_t missed = 0;  // Times between this tick and the last one.

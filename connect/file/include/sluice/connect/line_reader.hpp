@@ -45,7 +45,7 @@ enum class LineStatus : std::uint8_t {
   broken,    // The file is damaged or truncated behind the last line: see failure(). So it is ever after.
 };
 
-struct FileLine {
+struct FileLine {  // What LineReader gives.
   LineStatus status = LineStatus::end;
   std::string_view text;           // In the reader's buffer, valid until the next call of a member function.
   std::uint64_t number = 0;        // Counted from 1.
@@ -68,7 +68,7 @@ struct LineReaderOptions {
   Framing framing = Framing::lines;
 };
 
-class LineReader {
+class LineReader {  // Reads a file line by line.
  public:
   // A line may be read this many bytes behind its end: what those bytes are means nothing (simdjson's
   // padding).

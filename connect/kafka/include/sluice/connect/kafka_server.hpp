@@ -9,7 +9,7 @@
 
 namespace sluice {
 
-struct KafkaServer {
+struct KafkaServer {                       // Where the brokers are, and who asks them.
   std::string brokers = "127.0.0.1:9092";  // One, or several with commas between them.
   // Settings of librdkafka by their names there: {"security.protocol", "sasl_ssl"}, {"sasl.password", ...}. Their values never
   // appear in a message. What exactness stands on (transactional.id, isolation.level, enable.auto.commit) is not theirs to set.

@@ -37,7 +37,7 @@ struct KafkaSourceOptions {
   std::uint64_t most_partitions = 1024;  // That one worker may read: rows of its table.
 };
 
-struct KafkaRecord {
+struct KafkaRecord {  // A message, valid during the call that gets it.
   std::string_view key;
   std::string_view value;
   std::int32_t partition = 0;

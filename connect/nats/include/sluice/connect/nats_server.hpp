@@ -10,7 +10,7 @@
 
 namespace sluice {
 
-struct NatsServer {
+struct NatsServer {  // Where the server is, and who asks it.
   // One, or several of a cluster with commas between them. A user and a password in it, as any of the secrets below, never
   // appear in a message.
   std::string url = "nats://127.0.0.1:4222";

@@ -53,7 +53,7 @@ struct NatsSourceOptions {
   NatsRemoved on_removed = NatsRemoved::stop;
 };
 
-struct NatsMessage {
+struct NatsMessage {  // A message, valid during the call that gets it.
   std::string_view subject;
   std::string_view data;
   std::uint64_t sequence = 0;  // In the stream.
