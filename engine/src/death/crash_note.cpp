@@ -11,7 +11,7 @@
 #include <sluice/detail/progress.hpp>
 #include <sluice/ipc/framing.hpp>
 
-#include "worker/children.hpp"
+#include "death/children.hpp"
 
 namespace sluice::detail {
 

@@ -2,7 +2,7 @@
 // How the worker loop publishes: what a commit takes along, whom it rings, and what it does about a full
 // lane.
 
-#include "worker/children.hpp"
+#include "death/children.hpp"
 #include "worker/stand_still.hpp"
 #include "worker/worker_access.hpp"
 #include "worker/worker_loop.hpp"

@@ -22,9 +22,9 @@
 #include <sluice/pinning/quota.hpp>
 #include <sluice/printable.hpp>
 
+#include "death/children.hpp"
 #include "death/crash_note.hpp"
 #include "state/oversize.hpp"
-#include "worker/children.hpp"
 #include "worker/outside_wait.hpp"
 #include "worker/refusals.hpp"
 #include "worker/worker_loop.hpp"

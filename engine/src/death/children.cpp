@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "worker/children.hpp"
+#include "death/children.hpp"
 
 #include <algorithm>
 #include <cstdio>
