@@ -71,8 +71,7 @@ TEST_F(PsJson, HasEachProcessOfTwoPipelinesAtOnce) {
     EXPECT_THAT(echoing, HasSubstr("\"kind\":\"" + std::string{kind} + "\"")) << kind;
   }
   EXPECT_THAT(counting, HasSubstr("\"kind\":\"host\",\"pid\":" + std::to_string(::getpid()) + ","));
-  EXPECT_THAT(counting,
-              HasSubstr("\"kind\":\"supervisor\",\"pid\":" + std::to_string(stats.supervisor)));
+  EXPECT_THAT(counting, HasSubstr("\"kind\":\"supervisor\",\"pid\":" + std::to_string(stats.supervisor)));
   other.stop();
 }
 
