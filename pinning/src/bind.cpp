@@ -69,6 +69,18 @@ ProcessBinding bind_this_process(const Place& place) noexcept {
   return binding;
 }
 
+int move_memory(std::span<const std::byte> memory, int numa_node) noexcept {
+  if (!is_node(numa_node)) return EINVAL;
+  const NodeMask nodes = mask_of(numa_node);
+  const auto bind = [&](int mode, const unsigned long* mask, unsigned long length, unsigned flags) {
+    return syscall(SYS_mbind, memory.data(), memory.size(), mode, mask, length, flags) == 0 ? 0 : errno;
+  };
+  // The kernel compares a policy with what this process's mapping has, and passes over one that is the same: then the
+  // shared memory keeps what another process has set, and its pages "go" to where they are. Source: mbind_range().
+  if (const int error = bind(MPOL_DEFAULT, nullptr, 0, 0); error != 0) return error;
+  return bind(MPOL_PREFERRED, nodes.data(), kMaskLength, MPOL_MF_MOVE_ALL | MPOL_MF_STRICT);
+}
+
 MemoryBinding bind_memory(std::span<const std::byte> memory, int numa_node, Strictness strictness) noexcept {
   MemoryBinding binding;
   if (!is_node(numa_node)) {

@@ -60,6 +60,25 @@ void rewritten_mask(Report& report) {
   running.end();
 }
 
+// An operator moves the memory of a worker to another node, while events go through.
+void moved_pages(Report& report) {
+  const Machine machine = Machine::read();
+  Running running{report, parse_and_count("vm", 2, 2)};
+  const std::string worker = "count/0";
+  const int home = running.memory_node_of(machine, worker);
+  for (const int node : machine.nodes()) {
+    if (node == home || !machine.has_memory(node)) continue;
+    if (!running.move_pages(worker, node)) break;
+    check_within_time(report, worker + " has its memory back on node " + std::to_string(home),
+                      [&] { return running.has_pages_in_place(machine, worker); });
+    report.check(running.pass(100), "100 events go through");
+  }
+  report.check(running.engine().stats().pages_elsewhere > 0, "pages were found elsewhere");
+  running.check_processes(machine);
+  running.check_pages(machine);
+  running.end();
+}
+
 void rewritten_cpuset(Report& report) {
   const Machine machine = Machine::read();
   const std::string group = enter_group("rewritten", {{"cpuset.cpus", machine.online().to_string()}});
@@ -72,11 +91,19 @@ void rewritten_cpuset(Report& report) {
   for (const WorkerStats& worker : running.workers())
     report.check(worker.planned_anew > 0, worker.name + " was planned anew, on " + worker.place);
   report.check(running.pass(100), "100 events go through at the new places");
-  running.check_cores(
-      machine);  // Their policies of memory are of the old places still: a process sets its own only.
+  // Their policies of private memory are of the old places still: a process sets its own only.
+  running.check_cores(machine);
+  for (const WorkerStats& worker : running.workers()) {
+    check_within_time(report, "what " + worker.name + " reads is near its new place",
+                      [&] { return running.has_pages_in_place(machine, worker.name); });
+  }
   write_line(group + "/cpuset.cpus", machine.online().to_string());
   check_within_time(report, "the workers are back on " + first.to_string() + ", which the cpuset has again",
                     [&] { return in_place(running, first); });
+  for (const WorkerStats& worker : running.workers()) {
+    check_within_time(report, "what " + worker.name + " reads is back near " + worker.place,
+                      [&] { return running.has_pages_in_place(machine, worker.name); });
+  }
   running.check_processes(machine);
   running.check_pages(machine);
   running.end();

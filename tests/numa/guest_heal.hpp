@@ -9,5 +9,6 @@ namespace sluice::test {
 void rewritten_mask(Report& report);
 void rewritten_cpuset(Report& report);
 void cpu_goes_offline(Report& report);
+void moved_pages(Report& report);
 
 }  // namespace sluice::test

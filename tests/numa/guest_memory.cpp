@@ -31,9 +31,9 @@ pinning::Whereabouts look_at(std::span<const std::byte> memory) {
   return pinning::where_is(memory);
 }
 
-}  // namespace
-
-std::vector<Piece> pieces_of(const std::string& socket) {
+// Calls `act(name, reader, memory)` with each piece.
+template <class Act>
+void for_each_piece(const std::string& socket, Act&& act) {
   const detail::Descriptor connection = detail::connect_to_observer_socket(socket, std::chrono::seconds{30});
   if (!connection) throw std::runtime_error{"cannot attach to " + socket};
   detail::AttachMessage message = detail::receive_attach_message(connection.get());
@@ -46,19 +46,38 @@ std::vector<Piece> pieces_of(const std::string& socket) {
                                                 description.first_byte,
                                                 {message.huge[0].release(), message.huge[1].release()},
                                                 description.huge}};
-  std::vector<Piece> pieces;
   for (const detail::ProcessIndex process : layout.processes.indices()) {
     const std::string& name = layout.processes[process].name;
-    pieces.push_back({"region of " + name, name, look_at(segment.plain(process.value()))});
+    act("region of " + name, name, std::span<const std::byte>{segment.plain(process.value())});
   }
   for (const detail::LaneLayout& lane : layout.lanes) {
     const ipc::RingView ring = segment.ring(lane.producer.value(), lane.ring);
     const std::string& reader = layout.processes[lane.consumer].name;
     std::string name = "lane " + layout.processes[lane.producer].name;
     name.append(" to ").append(reader);
-    pieces.push_back({std::move(name), reader, look_at({ring.data, ring.capacity_bytes})});
+    act(name, reader, std::span<const std::byte>{ring.data, ring.capacity_bytes});
   }
+}
+
+}  // namespace
+
+std::vector<Piece> pieces_of(const std::string& socket) {
+  std::vector<Piece> pieces;
+  for_each_piece(socket,
+                 [&](const std::string& name, const std::string& reader, std::span<const std::byte> memory) {
+                   pieces.push_back({name, reader, look_at(memory)});
+                 });
   return pieces;
+}
+
+int move_pieces(const std::string& socket, const std::string& reader, int node) {
+  int refused = 0;
+  for_each_piece(socket, [&](const std::string&, const std::string& its, std::span<const std::byte> memory) {
+    if (its != reader) return;
+    look_at(memory);  // Those that this process has mapped are moved.
+    if (const int error = pinning::move_memory(memory, node); error != 0) refused = error;
+  });
+  return refused;
 }
 
 std::string to_text(const pinning::Whereabouts& found) {

@@ -19,6 +19,9 @@ struct Piece {
 // `socket` as Observer::running() names it.
 std::vector<Piece> pieces_of(const std::string& socket);
 
+// As an operator does by migratepages(8): what is near to `reader` goes to another node. 0, or an errno value.
+int move_pieces(const std::string& socket, const std::string& reader, int node);
+
 // "16 pages on node 1, 2 on node 0"
 std::string to_text(const pinning::Whereabouts& found);
 

@@ -127,6 +127,21 @@ void Running::check_processes(const Machine& machine) {
   }
 }
 
+bool Running::has_pages_in_place(const Machine& machine, const std::string& reader) const {
+  for (const Piece& piece : pieces_of(socket_of("vm"))) {
+    if (piece.reader != reader) continue;
+    const pinning::Whereabouts& found = piece.found;
+    if (found.pages_on_node.size() != 1 || !found.pages_on_node.contains(memory_node_of(machine, reader)))
+      return false;
+  }
+  return true;
+}
+
+bool Running::move_pages(const std::string& reader, int node) {
+  const int error = move_pieces(socket_of("vm"), reader, node);
+  return report_.check(error == 0, "the memory of " + reader + " is moved to node " + std::to_string(node));
+}
+
 void Running::check_pages(const Machine& machine) {
   std::set<std::string> names;
   for (const WorkerStats& worker : workers())

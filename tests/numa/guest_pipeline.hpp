@@ -47,14 +47,18 @@ class Running {
   void check_processes(const Machine& machine);
   // Each page of a region is where its worker's memory is, each page of a lane where its reader's is.
   void check_pages(const Machine& machine);
+  // Whether that holds for what one worker reads. Looks at each page.
+  bool has_pages_in_place(const Machine& machine, const std::string& reader) const;
+  // Somebody else moves it away.
+  bool move_pages(const std::string& reader, int node);
   // No two workers on one core.
   void check_cores(const Machine& machine);
   // Closes it: every event has come out.
   void end();
-
- private:
+  // Where the memory of a process is to be.
   int memory_node_of(const Machine& machine, const std::string& process) const;
 
+ private:
   Report& report_;
   Engine engine_;
   std::optional<Inlet<Item>> in_;

@@ -170,6 +170,7 @@ std::span<const Scenario> scenarios() {
       {"memoryless", memoryless},
       {"quota", quota},
       {"rewritten-mask", rewritten_mask},
+      {"moved-pages", moved_pages},
       {"rewritten-cpuset", rewritten_cpuset},
       {"cpu-goes-offline", cpu_goes_offline},
   };

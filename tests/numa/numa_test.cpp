@@ -91,8 +91,12 @@ TEST_F(Numa, MaskThatIsRewrittenIsPutBack) {
   expect_scenario("rewritten-mask", 34);
 }
 
-TEST_F(Numa, CpusetThatShrinksAndGrowsMovesTheWorkersThereAndBack) {
-  expect_scenario("rewritten-cpuset", 36);
+TEST_F(Numa, MemoryThatIsMovedAwayIsBroughtBack) {
+  expect_scenario("moved-pages", 34);
+}
+
+TEST_F(Numa, CpusetThatShrinksAndGrowsMovesTheWorkersAndTheirMemoryThereAndBack) {
+  expect_scenario("rewritten-cpuset", 44);
 }
 
 TEST_F(Numa, CpuThatGoesOfflineIsLeft) {

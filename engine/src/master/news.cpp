@@ -2,10 +2,12 @@
 #include "master/news.hpp"
 
 #include <algorithm>
+#include <cerrno>
 #include <utility>
 
 #include <fmt/format.h>
 
+#include <sluice/error.hpp>
 #include <sluice/units.hpp>
 
 #include "layout/relaxed.hpp"
@@ -139,6 +141,18 @@ void News::not_planned(std::string_view units, std::string_view why) {
       fmt::format("the processing units are {} now, and no plan for them was made: {}; workers stay where "
                   "the kernel has put them",
                   units, why));
+}
+
+void News::pages_moved(int error) {
+  if (error == 0) {
+    return log_.say(LogLevel::warning, "place", {},
+                    "memory was on another node than the worker that reads it, and was brought there");
+  }
+  log_.say(
+      LogLevel::warning, "place", {},
+      fmt::format("memory is on another node than the worker that reads it, and stays there: {}{}",
+                  errno_text(error),
+                  error == EPERM ? ", only a process with CAP_SYS_NICE moves what several have mapped" : ""));
 }
 
 void News::memory() {

@@ -45,6 +45,8 @@ class News {
   void displaced(const Child& child, const Displaced& what);
   // The units have changed, and there is no plan for those that there are: places stay as they are.
   void not_planned(std::string_view units, std::string_view why);
+  // Memory that was on another node than its reader's is brought there; or why not: an errno value.
+  void pages_moved(int error);
   // How the segment's pages came out, where something was asked for.
   void memory();
   void checkpoint_written(std::uint64_t number, std::uint64_t bytes, std::uint64_t raw_bytes, bool first);

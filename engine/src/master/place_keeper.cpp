@@ -85,6 +85,24 @@ void PlaceKeeper::look() {
     report_log_.append(fmt::format(R"({},"what":"memory","error":"{}")",
                                    report_head("place", wiring_.graph().name), errno_text(error)));
   }
+  bring_pages();
+}
+
+// A page that is elsewhere stands for its piece: all of that is brought to its node, once.
+void PlaceKeeper::bring_pages() {
+  if (mover_.under_way()) {
+    const std::optional<int> error = mover_.result();
+    if (!error) return;
+    // What stays behind for now is seen again.
+    if (*error == EIO) return;
+    pages_stay_ = *error != 0;
+    news_.pages_moved(*error);
+  }
+  if (pages_stay_ || !pages_.any_to_move()) return;
+  if (const int error = mover_.begin(pages_.pieces()); error != 0) {
+    pages_stay_ = true;
+    news_.pages_moved(error);
+  }
 }
 
 // Whether it was put back; `granted` is what the kernel says afterwards.

@@ -12,6 +12,7 @@
 //   the kernel refuses (EPERM)                        it is told, and not tried again until the mask changes
 //   the units are gone: cpuset, offline               a new plan for those that are left
 //   the units have come back                          a new plan once more
+//   a page is on another node than its reader         its piece of memory is brought there, where the kernel lets us
 #pragma once
 
 #include <chrono>
@@ -54,6 +55,7 @@ class PlaceKeeper {
   void keep_threads(const Child& child, const pinning::Mask& asked) noexcept;
   void keep_control_plane() noexcept;
   bool try_to_keep(pid_t pid, const pinning::Mask& asked, pinning::Mask& granted, int& error) noexcept;
+  void bring_pages();
   void look_for_other_units(bool some_gone);
   void take_new_plan();
   void give_place(WorkerIndex worker, const NewPlan::Entry& planned);
@@ -68,6 +70,8 @@ class PlaceKeeper {
   std::chrono::nanoseconds next_look_;
   Indexed<WorkerIndex, GivenUp> given_up_;
   PageSample pages_;
+  PageMover mover_;
+  bool pages_stay_ = false;  // The kernel has refused to move some.
   NewPlan new_plan_;
   bool lacks_a_process_ = false;  // For a new plan, which is tried at each look; told once.
 };

@@ -45,6 +45,11 @@ struct MemoryBinding {
 MemoryBinding bind_memory(std::span<const std::byte> memory, int numa_node,
                           Strictness strictness = Strictness::preferred) noexcept;
 
+// As bind_memory(), preferred, and the pages that are there go to the node as well, as far as this process has mapped them. 0, or
+// an errno value: EPERM where other processes have them mapped, too, and this one has no CAP_SYS_NICE; EIO where
+// some stay, since they are in use at this moment or the node has no room.
+int move_memory(std::span<const std::byte> memory, int numa_node) noexcept;
+
 struct Whereabouts {
   std::map<int, std::size_t> pages_on_node{};
   std::size_t absent_pages = 0;  // Not mapped by this process yet: untouched here, even if touched elsewhere.
