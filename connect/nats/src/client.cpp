@@ -141,6 +141,10 @@ JsContextPtr NatsClient::jetstream_with(jsOptions& options) const {
   return JsContextPtr{made};
 }
 
+std::string NatsClient::api(const std::string& request) const {
+  return server_.domain.empty() ? "$JS.API." + request : "$JS." + server_.domain + ".API." + request;
+}
+
 JsStreamInfoPtr NatsClient::stream(const std::string& name) const {
   jsStreamInfo* info = nullptr;
   auto code = static_cast<jsErrCode>(0);

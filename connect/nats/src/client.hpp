@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // A connection to a NATS server and its JetStream, for a sink or a source; and how the library's failures become ours.
 //
-// Made and used in a worker, by its thread; the library has threads of its own behind it.
+// Made and used in a worker, by its thread; the library has threads of its own behind it. Never in a process that was forked by one
+// that has used the library: both, and their siblings, would draw the same names for answers, and hear each other's.
 #pragma once
 
 #include <memory>
@@ -45,6 +46,8 @@ class NatsClient {
   const std::string& where() const noexcept { return where_; }
   std::chrono::milliseconds timeout() const noexcept { return server_.timeout; }
 
+  // The subject of a request to JetStream: "$JS.API.STREAM.NAMES", in the domain of the options.
+  std::string api(const std::string& request) const;
   JsStreamInfoPtr stream(const std::string& name) const;
 
   // JetStream's answer to a request about `object`, a stream, say: Unavailable for what passes, else Error.

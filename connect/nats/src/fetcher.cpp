@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <span>
 #include <sys/eventfd.h>
 #include <unistd.h>
 #include <utility>
@@ -15,7 +14,7 @@
 namespace sluice::detail {
 namespace {
 
-constexpr std::int64_t kPullNs = 2'000'000'000;
+constexpr std::chrono::milliseconds kPull{2000};
 constexpr std::int64_t kPullBytes = std::int64_t{8} << 20;
 constexpr std::size_t kBatchesHeld = 2;
 
@@ -32,9 +31,10 @@ void ring(int fd) {
 
 }  // namespace
 
-Fetcher::Fetcher(const NatsClient& client, NatsSubscriptionPtr subscription, std::size_t batch)
+Fetcher::Fetcher(const NatsClient& client, const std::string& stream, const std::string& consumer,
+                 std::size_t batch)
     : client_{client},
-      subscription_{std::move(subscription)},
+      pull_{client, stream, consumer},
       batch_{std::max<std::size_t>(batch, 1)},
       // One message must fit, with its headers.
       batch_bytes_{std::max(kPullBytes, 2 * natsConnection_GetMaxPayload(client.connection()))},
@@ -82,18 +82,9 @@ void Fetcher::run() {
   }
 }
 
-std::string Fetcher::pull(Batch& batch) const {
-  jsFetchRequest request;
-  jsFetchRequest_Init(&request);
-  request.Batch = static_cast<int>(batch_);
-  request.MaxBytes = batch_bytes_;
-  request.Expires = kPullNs;
-  request.NoWait = true;  // With a time: what is there, or what comes first.
-  natsMsgList list{nullptr, 0};
-  const natsStatus status = natsSubscription_FetchRequest(&list, subscription_.get(), &request);
-  for (natsMsg*& message : std::span{list.Msgs, static_cast<std::size_t>(list.Count)})
-    batch.emplace_back(std::exchange(message, nullptr));
-  natsMsgList_Destroy(&list);
+std::string Fetcher::pull(Batch& batch) {
+  const natsStatus status =
+      pull_.pull({.messages = static_cast<int>(batch_), .bytes = batch_bytes_, .within = kPull}, batch);
   switch (status) {
     case NATS_OK:
     case NATS_TIMEOUT:
@@ -101,6 +92,8 @@ std::string Fetcher::pull(Batch& batch) const {
       return {};
     case NATS_NO_RESPONDERS:
       return "it has forgotten the consumer";
+    case NATS_ERR:
+      return "while messages were pulled: " + pull_.why();
     default:
       return fmt::format("while messages were pulled: {}", nats_text(status));
   }

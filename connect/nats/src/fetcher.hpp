@@ -14,16 +14,18 @@
 #include <vector>
 
 #include "client.hpp"
+#include "pull.hpp"
 
 namespace sluice::detail {
 
 class Fetcher {
  public:
   // Messages of one pull, at least one.
-  using Batch = std::vector<NatsMessagePtr>;
+  using Batch = NatsPull::Batch;
 
-  // The worker's. `subscription` is used by the thread alone from now on.
-  Fetcher(const NatsClient& client, NatsSubscriptionPtr subscription, std::size_t batch);
+  // The worker's. Pulls from that consumer.
+  Fetcher(const NatsClient& client, const std::string& stream, const std::string& consumer,
+          std::size_t batch);
   // Closes the connection, which ends a pull.
   ~Fetcher();
   Fetcher(const Fetcher&) = delete;
@@ -37,10 +39,10 @@ class Fetcher {
  private:
   void run();
   // Adds to the batch; an empty text, or why pulling ends.
-  std::string pull(Batch& batch) const;
+  std::string pull(Batch& batch);
 
   const NatsClient& client_;
-  const NatsSubscriptionPtr subscription_;
+  NatsPull pull_;  // Used by the thread alone.
   const std::size_t batch_;
   const std::int64_t batch_bytes_;
   const int event_;

@@ -57,7 +57,7 @@ class NatsReader::Impl {
   NatsSourceProgress first(const jsStreamInfo& info) const;
   void check_names() const;
   void check_stream(const jsStreamInfo& info);
-  detail::NatsSubscriptionPtr consume();
+  std::string consume();
   bool next_batch();
   void acknowledge(detail::Fetcher::Batch& messages);
   bool accept(natsMsg* message);
@@ -104,7 +104,7 @@ NatsReader::Impl::Impl(Worker& worker, NatsSourceOptions options)
     worker.before_commit([] {});
     worker.after_commit([this] { acknowledge(handled_); });
   }
-  fetcher_.emplace(client_, consume(), options_.batch);
+  fetcher_.emplace(client_, stream_, consume(), options_.batch);
 }
 
 void NatsReader::Impl::check_names() const {
@@ -148,13 +148,14 @@ void NatsReader::Impl::removed(std::uint64_t from, std::uint64_t to) const {
                "without them"}};
 }
 
-detail::NatsSubscriptionPtr NatsReader::Impl::consume() {
+// Gives its name.
+std::string NatsReader::Impl::consume() {
   jsCtx* js = client_.jetstream();
   jsConsumerConfig config;
   jsConsumerConfig_Init(&config);
   auto code = static_cast<jsErrCode>(0);
-  const std::string name = queue_ ? consumer_name(worker_)
-                                  : fmt::format("{}-{:08x}", consumer_name(worker_), std::random_device{}());
+  std::string name = queue_ ? consumer_name(worker_)
+                            : fmt::format("{}-{:08x}", consumer_name(worker_), std::random_device{}());
   config.Name = name.c_str();
   config.InactiveThreshold = kConsumerLivesNs;
   if (!subject_.empty()) config.FilterSubject = subject_.c_str();
@@ -171,20 +172,11 @@ detail::NatsSubscriptionPtr NatsReader::Impl::consume() {
     config.AckPolicy = js_AckNone;
   }
   jsConsumerInfo* made = nullptr;
-  natsStatus status = js_AddConsumer(&made, js, stream_.c_str(), &config, nullptr, &code);
+  const natsStatus status = js_AddConsumer(&made, js, stream_.c_str(), &config, nullptr, &code);
   const detail::JsConsumerInfoPtr info{made};
   if (status != NATS_OK) client_.fail("make a consumer of", object(), status, code);
   ended_ = !options_.follow && info->NumPending == 0;
-  jsSubOptions options;
-  jsSubOptions_Init(&options);
-  options.Stream = stream_.c_str();
-  options.Consumer = name.c_str();
-  natsSubscription* subscription = nullptr;
-  status = js_PullSubscribe(&subscription, js, subject_.c_str(), nullptr, nullptr, &options, &code);
-  if (status != NATS_OK) client_.fail("read", object(), status, code);
-  detail::NatsSubscriptionPtr owned{subscription};
-  natsSubscription_SetPendingLimits(subscription, -1, -1);
-  return owned;
+  return name;
 }
 
 const NatsMessage* NatsReader::Impl::next() {
@@ -207,7 +199,7 @@ void NatsReader::Impl::acknowledge(detail::Fetcher::Batch& messages) {
   messages.clear();
   worker_.when_safe([this, count] {
     for (std::size_t i = 0; i < count; ++i) {
-      natsMsg_Ack(safe_.front().get(), nullptr);
+      natsConnection_PublishString(client_.connection(), natsMsg_GetReply(safe_.front().get()), "+ACK");
       safe_.pop_front();
     }
   });
