@@ -2,6 +2,7 @@
 // Checkpoints that are taken elsewhere: each counts once it has arrived there, and what waits for one waits for that.
 
 #include <atomic>
+#include <fstream>
 #include <sys/mman.h>
 
 #include "errors.hpp"
@@ -189,6 +190,57 @@ TEST_F(CheckpointShipping, IsRefusedWhereNothingIsMadeOrTooLate) {
   Engine engine{counting(), settings()};
   engine.start();
   EXPECT_THAT(error_of([&] { engine.ship_checkpoints(shipper()); }), HasSubstr("before start()"));
+}
+
+TEST_F(CheckpointShipping, IsRestoredAheadOfTheStartThatGoesOnWithIt) {
+  Engine second{counting(), settings({"checkpoint.path=" + elsewhere().string()})};
+  EXPECT_FALSE(second.restore_ahead()) << "nothing is there yet";
+  {
+    Engine first{counting(), held()};
+    first.ship_checkpoints(shipper());
+    first.start();
+    for (int turn = 0; turn < 5; ++turn) {
+      push_and_pull(first, 200);
+      EXPECT_TRUE(second.restore_ahead());
+    }
+    lose(first);
+  }
+  second.start();
+  EXPECT_TRUE(second.resumed());
+  EXPECT_EQ(second.inlet<Item>("in").position(), 1000U);
+  push_and_pull(second, 100);
+  EXPECT_THAT(error_of([&] { second.restore_ahead(); }), HasSubstr("it has been started"));
+}
+
+// A start believes the ends of the files, and reads what lies between them as it restores it.
+TEST_F(CheckpointShipping, IsNotSteppedBackFromWhenTheNewestIsDamaged) {
+  {
+    Engine engine{counting(), settings({"checkpoint.keep=20"})};
+    engine.start();
+    push_and_pull(engine, 500);
+    EXPECT_TRUE(a_new_one());
+    push_and_pull(engine, 500);
+    EXPECT_TRUE(a_new_one());
+    lose(engine);
+  }
+  {
+    std::fstream newest{files().back(), std::ios::in | std::ios::out | std::ios::binary};
+    const auto middle = static_cast<std::streamoff>(fs::file_size(files().back()) / 2);
+    newest.seekg(middle);
+    const int was = newest.get();
+    newest.seekp(middle);
+    newest.put(static_cast<char>(was ^ 1));
+  }
+  {
+    Engine engine{counting(), settings()};
+    engine.ship_checkpoints(shipper());
+    EXPECT_THAT(error_of([&] { engine.start(); }),
+                testing::AllOf(HasSubstr("they are shipped"), HasSubstr("fetch them")));
+  }
+  Engine engine{counting(), settings()};
+  engine.start();
+  EXPECT_THAT(engine.resumed_from(), HasSubstr("newer ones are not whole"));
+  push_and_pull(engine, 100);
 }
 
 }  // namespace

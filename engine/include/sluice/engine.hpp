@@ -49,6 +49,11 @@ class Engine {
   // takes for shipped: who goes on elsewhere has fetched what was shipped into an empty directory. Throws Error once it
   // was started; start() does without checkpoint.path.
   void ship_checkpoints(CheckpointShipper shipper);
+  // Before start(), as often as wanted: makes the memory of the pipeline, and restores the newest checkpoint of checkpoint.path
+  // into it, so that start() has only to restore what has come there since. For who stands by while the pipeline runs elsewhere;
+  // another process fetches the checkpoints meanwhile. False: there is none yet. Blocks as long as it takes, by threads
+  // that are gone when it returns. Throws Error as start() does, without checkpoint.path, and with segment.path.
+  bool restore_ahead();
   // Once. Forks the supervisor, which forks the master, which forks the workers; returns when all workers are
   // at work. Blocks meanwhile: for the pages of the segment, and for the constructors of the handlers, which
   // the watchdog bounds. Throws Error: it was started before, this process runs threads already, there is not

@@ -29,14 +29,14 @@ Descriptor open_named(const OwnDirectory& directory, const CheckpointName& name)
   }
 }
 
-WholeFile read_whole(const OwnDirectory& directory, const CheckpointName& name) {
+WholeFile read(const OwnDirectory& directory, const CheckpointName& name, CheckpointReading reading) {
   const Descriptor file = open_named(directory, name);
   CheckpointInput input{file};
   const FileHead& head = input.head();
   if (head.number != name.number)
     throw NotWhole{fmt::format("its head says that it is number {}", head.number)};
   if (head.kind != name.kind) throw NotWhole{"its name and its head do not agree on what it is"};
-  input.read(nullptr);
+  reading == CheckpointReading::whole ? input.read(nullptr) : input.read_end();
   return {head, input.identity(), input.checksum(), input.totals()};
 }
 
@@ -99,7 +99,8 @@ std::vector<CheckpointChain> chains_of(const std::vector<CheckpointName>& names)
   return chains;
 }
 
-WholePart whole_part_of(const std::shared_ptr<const OwnDirectory>& directory, const CheckpointChain& chain) {
+WholePart whole_part_of(const std::shared_ptr<const OwnDirectory>& directory, const CheckpointChain& chain,
+                        CheckpointReading reading) {
   WholePart part;
   if (!chain.base) {
     pass_over(part, chain.deltas.front(), {"its base is not there"}, chain.deltas.size() - 1);
@@ -108,7 +109,7 @@ WholePart whole_part_of(const std::shared_ptr<const OwnDirectory>& directory, co
   FoundCheckpoint found;
   found.directory = directory;
   try {
-    add(found, *chain.base, read_whole(*directory, *chain.base));
+    add(found, *chain.base, read(*directory, *chain.base, reading));
   } catch (const NotWhole& reason) {
     pass_over(part, *chain.base, reason, chain.deltas.size());
     return part;
@@ -117,7 +118,7 @@ WholePart whole_part_of(const std::shared_ptr<const OwnDirectory>& directory, co
     const CheckpointName& name = chain.deltas[i];
     try {
       require_next(found, name);
-      WholeFile file = read_whole(*directory, name);
+      WholeFile file = read(*directory, name, reading);
       require_next(found, *chain.base, file);
       add(found, name, std::move(file));
     } catch (const NotWhole& reason) {

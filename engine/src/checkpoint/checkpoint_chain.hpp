@@ -19,14 +19,15 @@ struct CheckpointChain {
 // Of names in order, the oldest chain first; names with .part are none.
 std::vector<CheckpointChain> chains_of(const std::vector<CheckpointName>& names);
 
-// The chain as far as it is whole: each file is read from its first to its last byte. None when its base is not whole.
+// The chain as far as it is whole: each file is read from its first to its last byte, or only these. None when its base is not whole.
 // What is left out is told, and whether a file was gone when it was to be read.
 struct WholePart {
   std::optional<FoundCheckpoint> found;
   std::vector<std::string> passed_over;
   bool missed_one = false;
 };
-WholePart whole_part_of(const std::shared_ptr<const OwnDirectory>& directory, const CheckpointChain& chain);
+WholePart whole_part_of(const std::shared_ptr<const OwnDirectory>& directory, const CheckpointChain& chain,
+                        CheckpointReading reading);
 
 // The pipeline that one of the checkpoints says it belongs to, if that is another than this one.
 std::optional<std::string> other_pipeline(const OwnDirectory& directory,

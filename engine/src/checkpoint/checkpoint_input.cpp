@@ -92,6 +92,17 @@ void CheckpointInput::read(ChunkSink* sink) {
   if (at_ != file_bytes_) refuse(fmt::format("{} bytes stand behind its end", file_bytes_ - at_));
 }
 
+void CheckpointInput::read_end() {
+  constexpr std::size_t kEndBytes = sizeof(ChunkHead) + sizeof(Totals) + sizeof(Checksum);
+  if (file_bytes_ - at_ < kEndBytes) refuse(fmt::format("it is cut off after {} bytes", file_bytes_));
+  at_ = file_bytes_ - kEndBytes;
+  const auto chunk = value_at<ChunkHead>(next(sizeof(ChunkHead)));
+  if (chunk.kind != ChunkKind::end || chunk.stored_bytes != sizeof(Totals)) refuse("its end is not there");
+  totals_ = value_at<Totals>(next(sizeof(Totals)));
+  checksum_ = value_at<Checksum>(next(sizeof(Checksum)));
+  if (totals_.file_bytes != at_) refuse("it does not hold what its end says");
+}
+
 // False behind the end.
 bool CheckpointInput::read_chunk(ChunkSink* sink) {
   const auto chunk = value_at<ChunkHead>(next(sizeof(ChunkHead)));

@@ -39,7 +39,9 @@ class CheckpointInput {
 
   // All that follows; the chunks go to the sink, if there is one.
   void read(ChunkSink* sink);
-  // Behind that.
+  // Only its last bytes: what they say is right if it is whole.
+  void read_end();
+  // Behind one of these.
   Checksum checksum() const noexcept { return checksum_; }
   const Totals& totals() const noexcept { return totals_; }
 

@@ -15,13 +15,14 @@ namespace sluice::detail {
 namespace {
 
 // False when a writer was at work meanwhile, and took away what was looked for: it has newer ones.
-bool search(const std::shared_ptr<const OwnDirectory>& directory, CheckpointSearch& search) {
+bool search(const std::shared_ptr<const OwnDirectory>& directory, CheckpointReading reading,
+            CheckpointSearch& search) {
   const std::vector<CheckpointName> names = checkpoint_names(*directory);
   const std::vector<CheckpointChain> chains = chains_of(names);
   bool missed_one = false;
   search = {};
   for (auto chain = chains.rbegin(); chain != chains.rend() && !search.found; ++chain) {
-    WholePart part = whole_part_of(directory, *chain);
+    WholePart part = whole_part_of(directory, *chain, reading);
     search.found = std::move(part.found);
     search.passed_over.insert(search.passed_over.end(), part.passed_over.begin(), part.passed_over.end());
     missed_one |= part.missed_one;
@@ -59,13 +60,13 @@ CheckpointPlaces within(const FoundCheckpoint& checkpoint, const CheckpointPlace
 
 }  // namespace
 
-CheckpointSearch newest_checkpoint(const std::string& directory) {
+CheckpointSearch newest_checkpoint(const std::string& directory, CheckpointReading reading) {
   constexpr int kMostTries = 10;
   CheckpointSearch found;
   std::optional<OwnDirectory> own = OwnDirectory::if_there(directory, kCheckpointSetting);
   if (!own) return found;
   const auto shared = std::make_shared<const OwnDirectory>(std::move(*own));
-  for (int tries = 0; tries < kMostTries && !search(shared, found); ++tries) {
+  for (int tries = 0; tries < kMostTries && !search(shared, reading, found); ++tries) {
   }
   return found;
 }

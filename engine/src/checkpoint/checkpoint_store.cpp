@@ -175,7 +175,7 @@ void CheckpointWriter::Parts::look_for_older() {
   const std::vector<CheckpointChain> chains = chains_of(checkpoint_names(*directory));
   for (auto older = chains.rbegin(); older != chains.rend() && found < options.keep; ++older) {
     if (!older->base || older->base->number >= whole.front().base) continue;
-    const WholePart part = whole_part_of(directory, *older);
+    const WholePart part = whole_part_of(directory, *older, CheckpointReading::whole);
     if (!part.found) continue;
     whole.insert(whole.begin(), {older->base->number, part.found->files.size()});
     found += part.found->files.size();

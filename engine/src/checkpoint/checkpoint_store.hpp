@@ -98,7 +98,7 @@ class CheckpointWriter {
   std::unique_ptr<Parts> parts_;
 };
 
-// A checkpoint that was read from its first to its last byte, and everything that it needs.
+// A checkpoint that was found, and everything that it needs.
 struct FoundCheckpoint {
   struct File {
     std::string name;
@@ -123,9 +123,14 @@ struct CheckpointSearch {
   std::vector<std::string> passed_over;  // What is newer and not whole: "NAME: why", the newest first.
 };
 
+// From the first to the last byte; or only head and end of each file, which tell what is cut off, missing or of another chain,
+// and nothing of what lies between them: restore() finds that.
+enum class CheckpointReading { whole, ends };
+
 // The newest checkpoint that is whole; none when there is no directory either. While a writer is at work it is one that was
 // the newest a moment ago. Throws Error when the directory is a link, another user's, or cannot be read.
-CheckpointSearch newest_checkpoint(const std::string& directory);
+CheckpointSearch newest_checkpoint(const std::string& directory,
+                                   CheckpointReading reading = CheckpointReading::whole);
 
 // Where bytes of the segment go: the first `bytes` of those that were asked for, at least one. No address: nowhere.
 struct CheckpointPlace {
@@ -136,8 +141,8 @@ struct CheckpointPlace {
 using CheckpointPlaces = std::function<CheckpointPlace(std::uint64_t offset, std::size_t bytes)>;
 
 // Copies it to where its bytes belong; those that no extent has stay as they are, and what goes nowhere is not even
-// decompressed. By several threads, which are gone when it returns. Everything is checked once more on its way. Throws
-// Error: the places hold anything then.
+// decompressed. By several threads, which are gone when it returns. Everything is checked on its way, whatever was read
+// before. Throws Error: the places hold anything then.
 void restore(const FoundCheckpoint& checkpoint, const CheckpointPlaces& places);
 // The first bytes of the segment, as its base has them: deltas do not change the shape that stands there. Throws as restore().
 std::vector<std::byte> front_of(const FoundCheckpoint& checkpoint, std::size_t bytes);

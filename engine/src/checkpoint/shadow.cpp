@@ -7,6 +7,7 @@
 #include <cstring>
 #include <sys/mman.h>
 
+#include <sluice/detail/assert.hpp>
 #include <sluice/detail/standard_streams.hpp>
 #include <sluice/error.hpp>
 #include <sluice/units.hpp>
@@ -31,12 +32,14 @@ const ipc::CommitHeader& commit_in(const std::byte* at) noexcept {
 Shadow::Shadow(const Wiring& wiring, std::string_view shape, Begins begins)
     : wiring_{wiring},
       restored_{begins == Begins::restored},
+      is_whole_{!restored_},
       image_{wiring.layout(), shape},
       base_{static_cast<std::byte*>(::mmap(nullptr, image_.bytes(), PROT_READ | PROT_WRITE,
                                            MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0))},
       present_{image_.bytes() / kPageBytes},
       changed_{image_.bytes() / kPageBytes},
       behind_{image_.bytes() / kPageBytes},
+      untouched_{image_.bytes() / kPageBytes},
       carried_{image_.bytes() / kPageBytes},
       rings_(wiring.layout().lanes.size()) {
   if (base_ == MAP_FAILED) {
@@ -53,15 +56,24 @@ Shadow::Shadow(const Wiring& wiring, std::string_view shape, Begins begins)
   if (restored_) add_all_but_state();
   for (const WorkerIndex worker : wiring_.workers()) {
     in_an_event_.push_back(false);
-    const std::size_t first = state_page(worker);
-    const std::size_t pages = wiring_.worker(worker).page_stamps().size();
-    for (std::size_t page = first; page < first + pages; ++page)
-      behind_.add(page);
+    begin_with(worker);
   }
 }
 
 Shadow::~Shadow() {
   ::munmap(base_, image_.bytes());
+}
+
+void Shadow::begin_with(WorkerIndex worker) noexcept {
+  const std::size_t first = state_page(worker);
+  const std::span<const ipc::PageStamp> stamps = wiring_.worker(worker).page_stamps();
+  // The last one may be none of state alone.
+  const std::size_t whole_pages = wiring_.worker(worker).state().size() / kPageBytes;
+  for (std::size_t page = 0; page < stamps.size(); ++page) {
+    // relaxed: one that is stamped from here on is collected with its round, which is not over.
+    const bool untouched = restored_ && page < whole_pages && stamps[page].load(kRelaxed) == 0;
+    (untouched ? untouched_ : behind_).add(first + page);
+  }
 }
 
 // What was not zero in the checkpoint may be now, and is not found by comparing.
@@ -133,6 +145,20 @@ void Shadow::copy_page(std::size_t page, const std::byte* from, bool as_restored
   if (!restored_) changed_.add(page);
 }
 
+void Shadow::copy_restored() noexcept {
+  if (is_whole_) return;
+  for (const WorkerIndex worker : wiring_.workers()) {
+    const std::size_t first = state_page(worker);
+    const std::span<const std::byte> state = wiring_.worker(worker).state();
+    // What is stamped meanwhile is copied again, and counts as changed then.
+    untouched_.for_each(first, first + wiring_.worker(worker).page_stamps().size(), [&](std::size_t page) {
+      copy_page(page, state.data() + (page - first) * kPageBytes, true);
+      untouched_.remove(page);
+    });
+  }
+  is_whole_ = true;
+}
+
 void Shadow::copy_state(WorkerIndex worker) noexcept {
   const std::size_t first = state_page(worker);
   const std::span<const std::byte> state = wiring_.worker(worker).state();
@@ -148,6 +174,7 @@ void Shadow::copy_state(WorkerIndex worker) noexcept {
       copy_compared(page * kPageBytes, state.subspan(at));
     }
     behind_.remove(page);
+    untouched_.remove(page);
   });
 }
 
@@ -338,6 +365,7 @@ std::vector<Extent> Shadow::extents(const PageSet& pages, bool whole_rings) cons
 }
 
 std::vector<Extent> Shadow::everything() const {
+  SLUICE_ASSERT(is_whole_);
   return extents(present_, true);
 }
 

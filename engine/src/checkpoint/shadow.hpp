@@ -16,7 +16,8 @@
 // that was stamped in the round counts as changed in the next one as well, for a worker whose undo log is not empty.
 //
 // A checkpoint that was restored has no stamps. So a page of state without one is as that checkpoint has it, and need not be
-// saved again; the rest is small, and is.
+// saved again, nor copied before a whole checkpoint is wanted: what goes out first after a restore waits for a checkpoint, and must
+// not wait until all of a large state is copied. The rest is small, and is saved.
 //
 // The host does not stand still. Each of its inlets and outlets commits by a record of its own, and is copied when it has a
 // moment between two commits; what it has published lies in the ring before its tail says so.
@@ -56,12 +57,16 @@ class Shadow {
   std::size_t bytes_behind() noexcept;
   void copy_ahead() noexcept;
 
+  // While everything runs: copies all that is as the restored checkpoint has it. Before that there is no everything().
+  void copy_restored() noexcept;
+  bool is_whole() const noexcept { return is_whole_; }
+
   // While all workers stand still, before the round that ends here is counted on.
   void end_round() noexcept;
   // False when the host did not come to a moment between two commits: nothing is taken then.
   bool take() noexcept;
 
-  // Of the instant at which it was taken last: all that is not zero; and what has changed since the last that was saved.
+  // Of the instant at which it was taken last: all that is not zero, of one that is whole; and what has changed since the last that was saved.
   // They hold until copy_ahead().
   std::vector<Extent> everything() const;
   std::vector<Extent> changes() const;
@@ -87,6 +92,7 @@ class Shadow {
   // What carries the stamp of the round that is not over yet counts as changed.
   void collect(WorkerIndex worker) noexcept;
   void copy_state(WorkerIndex worker) noexcept;
+  void begin_with(WorkerIndex worker) noexcept;
   void copy_page(std::size_t page, const std::byte* from, bool as_restored) noexcept;
   void copy_compared(std::size_t offset, std::span<const std::byte> from) noexcept;
   void copy_worker(WorkerIndex worker) noexcept;
@@ -102,12 +108,14 @@ class Shadow {
 
   const Wiring& wiring_;
   bool restored_;
+  bool is_whole_;
   ImageMap image_;
   std::byte* base_;
-  PageSet present_;  // Of the image: what is not zero.
-  PageSet changed_;  // Of the image: what is not saved.
-  PageSet behind_;   // Of the image: pages of state whose copy is older than they are.
-  PageSet carried_;  // Those that an event may change that has stamped them in a round that is over.
+  PageSet present_;    // Of the image: what is not zero.
+  PageSet changed_;    // Of the image: what is not saved.
+  PageSet behind_;     // Of the image: pages of state whose copy is older than they are.
+  PageSet untouched_;  // Of the image: pages of state that are as they were restored, and not copied.
+  PageSet carried_;    // Those that an event may change that has stamped them in a round that is over.
   std::vector<bool> in_an_event_;  // By worker, at the end of the last round.
   Indexed<LaneIndex, Ring> rings_;
 };

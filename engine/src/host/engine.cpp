@@ -130,6 +130,20 @@ void Engine::ship_checkpoints(CheckpointShipper shipper) {
   parts_->host.ship_checkpoints(std::move(shipper));
 }
 
+bool Engine::restore_ahead() {
+  Parts& parts = *parts_;
+  parts.refuse_elsewhere("restore a checkpoint for");
+  if (parts.started) throw Error{{"restore a checkpoint for", parts.name, "it has been started", ""}};
+  const Wiring& wiring = parts.host.wiring();
+  if (wiring.settings().checkpoints.path.empty() || wiring.segment().named()) {
+    throw Error{{"restore a checkpoint ahead of the start of", parts.name,
+                 "it has no checkpoints, or a file of its memory that comes before them",
+                 "set checkpoint.path, and leave segment.path out"}};
+  }
+  parts.open_memory();
+  return parts.restore();
+}
+
 void Engine::start() {
   Parts& parts = *parts_;
   parts.refuse_elsewhere("start the pipeline");

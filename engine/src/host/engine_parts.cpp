@@ -9,6 +9,7 @@
 #include <sys/wait.h>
 #include <thread>
 #include <unistd.h>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -18,7 +19,6 @@
 #include <sluice/error.hpp>
 
 #include "host/orphans.hpp"
-#include "host/restore.hpp"
 #include "master/supervisor.hpp"
 #include "observer/description.hpp"
 
@@ -115,11 +115,11 @@ void Engine::Parts::settle_places() {
   placement.claim_mark = claim.mark();
 }
 
-void Engine::Parts::make_memory() {
+void Engine::Parts::open_memory() {
+  if (std::exchange(memory_open, true)) return;
   const Wiring& wiring = host.wiring();
   ipc::Segment& segment = wiring.segment();
-  const bool locked = wiring.settings().memory.lock;
-  if (locked) segment.refuse_lock_beyond_limit();
+  if (wiring.settings().memory.lock) segment.refuse_lock_beyond_limit();
   resumed = segment.open();
   if (resumed) resumed_from = segment_path;
   memory = bind_segment(wiring.layout(), segment, placement);
@@ -128,17 +128,31 @@ void Engine::Parts::make_memory() {
     memory = bind_segment(wiring.layout(), segment, placement);
   }
   host.keep_out_of_cores();
-  if (!resumed && !wiring.settings().checkpoints.path.empty()) {
-    segment.allocate();
-    segment.own_everything();
-    if (auto checkpoint = restore_checkpoint(wiring); checkpoint) {
-      resumed = true;
-      resumed_from = std::move(checkpoint->text);
-      host.restored_from(std::make_shared<const CheckpointTip>(checkpoint->tip));
-    }
+}
+
+bool Engine::Parts::restore() {
+  const Wiring& wiring = host.wiring();
+  if (!std::exchange(memory_allocated, true)) {
+    wiring.segment().allocate();
+    wiring.segment().own_everything();
   }
-  segment.prefault();
-  const int error = locked ? segment.lock() : 0;
+  auto checkpoint = restore_checkpoint(wiring, restored ? &*restored : nullptr);
+  if (checkpoint) restored = std::move(checkpoint);
+  return restored.has_value();
+}
+
+void Engine::Parts::make_memory() {
+  open_memory();
+  const Wiring& wiring = host.wiring();
+  ipc::Segment& segment = wiring.segment();
+  if (!resumed && !wiring.settings().checkpoints.path.empty() && restore()) {
+    resumed = true;
+    resumed_from = restored->text;
+    host.restored_from(std::make_shared<const CheckpointTip>(restored->tip));
+  }
+  // What has a name gets it from here on.
+  if (!memory_allocated || segment.named()) segment.prefault();
+  const int error = wiring.settings().memory.lock ? segment.lock() : 0;
   if (error != 0) {
     throw Error{
         {"lock the memory of", name, "mlock: " + errno_text(error),

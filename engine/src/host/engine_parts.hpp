@@ -17,6 +17,7 @@
 #include <sluice/pinning/report.hpp>
 
 #include "host/host.hpp"
+#include "host/restore.hpp"
 #include "layout/placement.hpp"
 #include "log/log_channel.hpp"
 #include "master/lifeline.hpp"
@@ -52,7 +53,11 @@ struct Engine::Parts {
 
   // Whether a supervisor or a master is left that keeps the pipeline up.
   bool running() noexcept { return started && !host.look_for_the_end(); }
-  // The segment: opened or made, bound to its nodes, all of it there, locked if that is asked for.
+  // The segment: opened or made, bound to its nodes; once.
+  void open_memory();
+  // The newest checkpoint into it, or what of it is missing there. Whether there is one.
+  bool restore();
+  // All of the segment there, restored if there is nothing to go on with, locked if that is asked for.
   void make_memory();
   // `handed_down`: what the last process of the pipeline is to close with its end. `checkpoints_locked`: their directory, by
   // supervisor and master from then on.
@@ -96,6 +101,9 @@ struct Engine::Parts {
   bool started = false;
   bool resumed = false;
   std::string resumed_from;  // For people.
+  bool memory_open = false;
+  bool memory_allocated = false;
+  std::optional<detail::Restored> restored;
   // By this program: an end that it has not asked for is an Error.
   bool stop_asked = false;
   bool park_asked = false;

@@ -61,11 +61,13 @@ std::vector<Mark> marks_of(const std::string& path) {
   return marks;
 }
 
-// A start looks for it more than once: to count workers, and to restore. Reading all of it takes as long as the disk does, so what
-// this thread has found holds for as long as the directory is as it was; whoever restores it checks every byte once more.
+// A start looks for it more than once: to count workers, and to restore. Reading all of it takes as long as the disk does, so it is
+// chosen by the ends of its files, and read while it is restored. What this thread has found holds for as long as the directory is
+// as it was.
 struct Known {
   std::string path;
   std::vector<Mark> marks;
+  CheckpointReading reading;
   CheckpointSearch search;
 };
 
@@ -74,18 +76,21 @@ std::optional<Known>& known_checkpoint() {
   return known;
 }
 
-CheckpointSearch newest_checkpoint_once(const std::string& path) {
+CheckpointSearch newest_checkpoint_once(const std::string& path, CheckpointReading reading) {
   std::optional<Known>& known = known_checkpoint();
   std::vector<Mark> marks = marks_of(path);
-  if (known && !marks.empty() && known->path == path && known->marks == marks) return known->search;
+  if (known && !marks.empty() && known->path == path && known->marks == marks &&
+      (known->reading == CheckpointReading::whole || reading == CheckpointReading::ends))
+    return known->search;
   known.reset();
-  CheckpointSearch search = newest_checkpoint(path);
-  if (search.found && marks_of(path) == marks) known = Known{path, std::move(marks), search};
+  CheckpointSearch search = newest_checkpoint(path, reading);
+  if (search.found && marks_of(path) == marks) known = Known{path, std::move(marks), reading, search};
   return search;
 }
 
-std::optional<FoundCheckpoint> find(const std::string& path, std::vector<std::string>& passed_over) {
-  CheckpointSearch search = newest_checkpoint_once(path);
+std::optional<FoundCheckpoint> find(const std::string& path, CheckpointReading reading,
+                                    std::vector<std::string>& passed_over) {
+  CheckpointSearch search = newest_checkpoint_once(path, reading);
   if (!search.found && !search.passed_over.empty())
     refuse(path, fmt::format("none of them is whole: {}", fmt::join(search.passed_over, "; ")));
   passed_over = std::move(search.passed_over);
@@ -95,6 +100,18 @@ std::optional<FoundCheckpoint> find(const std::string& path, std::vector<std::st
 std::string shape_in(const FoundCheckpoint& found) {
   const std::size_t bytes = ImageMap::shape_bytes(front_of(found, ImageMap::kLengthBytes));
   return ImageMap::read_shape(front_of(found, bytes)).value_or("");
+}
+
+std::optional<std::string> shape_of_newest(const std::string& path) {
+  std::vector<std::string> passed_over;
+  try {
+    const auto found = find(path, CheckpointReading::ends, passed_over);
+    return found ? std::optional{shape_in(*found)} : std::nullopt;
+  } catch (const Error&) {
+    // Damaged between its ends, perhaps: there may be one that is whole.
+    const auto found = find(path, CheckpointReading::whole, passed_over);
+    return found ? std::optional{shape_in(*found)} : std::nullopt;
+  }
 }
 
 // Where in the segment the bytes of an image belong.
@@ -119,6 +136,11 @@ class Places {
     const std::size_t at = offset - begin;
     if (at >= part.size()) return {nullptr, before_next};
     return {part.data() + at, std::min(bytes, part.size() - at)};
+  }
+
+  void clear() const noexcept {
+    for (const auto& [offset, part] : parts_)
+      std::fill(part.begin(), part.end(), std::byte{});
   }
 
  private:
@@ -146,29 +168,80 @@ std::function<std::optional<std::string>()> kept_shape(const Settings& settings)
       if (auto shape = ipc::shape_in_file(segment); shape) return shape;
     }
     if (checkpoints.empty()) return std::nullopt;
-    std::vector<std::string> passed_over;
-    const auto found = find(checkpoints, passed_over);
-    return found ? std::optional{shape_in(*found)} : std::nullopt;
+    return shape_of_newest(checkpoints);
   };
 }
 
-std::optional<Restored> restore_checkpoint(const Wiring& wiring) {
+namespace {
+
+// How many of its files are in the segment.
+std::size_t files_in(const FoundCheckpoint& found, const Restored* before) {
+  if (before == nullptr || before->files.size() > found.files.size()) return 0;
+  const bool goes_on = std::equal(before->files.begin(), before->files.end(), found.files.begin(),
+                                  [](const FoundCheckpoint::File& one, const FoundCheckpoint::File& other) {
+                                    return one.name == other.name && one.checksum == other.checksum;
+                                  });
+  return goes_on ? before->files.size() : 0;
+}
+
+// `clear`: something else is there.
+void copy_into(const Wiring& wiring, FoundCheckpoint found, std::size_t there, bool clear) {
   const std::string& path = wiring.settings().checkpoints.path;
-  std::vector<std::string> passed_over;
-  const auto found = find(path, passed_over);
-  known_checkpoint().reset();
-  if (!found) return std::nullopt;
-  if (found->identity.pipeline != wiring.graph().name)
-    refuse(path, fmt::format("they are of the pipeline '{}'", printable(found->identity.pipeline)));
+  if (found.identity.pipeline != wiring.graph().name)
+    refuse(path, fmt::format("they are of the pipeline '{}'", printable(found.identity.pipeline)));
   const std::string shape = checkpoint_shape(wiring.graph(), wiring.layout(), wiring.settings());
-  const std::string difference = ipc::shape_difference(shape_in(*found), shape);
+  const std::string difference = ipc::shape_difference(shape_in(found), shape);
   if (!difference.empty()) {
     refuse(path, fmt::format("they were made by Sluice {} of a pipeline of another shape: {}",
-                             printable(found->identity.version), difference));
+                             printable(found.identity.version), difference));
   }
   const ImageMap map{wiring.layout(), shape};
-  if (map.bytes() != found->identity.segment_bytes) refuse(path, "they are of another size than their shape");
-  restore(*found, Places{wiring, map});
+  if (map.bytes() != found.identity.segment_bytes) refuse(path, "they are of another size than their shape");
+  const Places places{wiring, map};
+  if (clear) places.clear();
+  found.files.erase(found.files.begin(), found.files.begin() + static_cast<std::ptrdiff_t>(there));
+  restore(found, places);
+}
+
+// What is shipped counts, and may have been seen outside: what is damaged here is not passed over then.
+void refuse_to_step_back(const std::string& path, const std::vector<std::string>& passed_over) {
+  if (passed_over.empty()) return;
+  throw Error{
+      {"go on with the checkpoints in", path,
+       fmt::format("they are shipped, and the newest are not whole: {}", fmt::join(passed_over, "; ")),
+       "empty the directory, and fetch them from where they are shipped to"}};
+}
+
+// One that is damaged between its ends is found to be so while it is restored: then all are read, and the newest whole one is taken.
+std::optional<FoundCheckpoint> restore_newest(const Wiring& wiring, const Restored* before,
+                                              std::vector<std::string>& passed_over) {
+  const std::string& path = wiring.settings().checkpoints.path;
+  auto found = find(path, CheckpointReading::ends, passed_over);
+  if (!found) return found;
+  try {
+    if (wiring.shipper()) refuse_to_step_back(path, passed_over);
+    const std::size_t there = files_in(*found, before);
+    copy_into(wiring, *found, there, before != nullptr && there == 0);
+    return found;
+  } catch (const Error&) {
+    passed_over.clear();
+    found = find(path, CheckpointReading::whole, passed_over);
+    if (!found) throw;
+  }
+  if (wiring.shipper()) refuse_to_step_back(path, passed_over);
+  copy_into(wiring, *found, 0, true);
+  return found;
+}
+
+}  // namespace
+
+std::optional<Restored> restore_checkpoint(const Wiring& wiring, const Restored* before) {
+  std::vector<std::string> passed_over;
+  const auto found = restore_newest(wiring, before, passed_over);
+  known_checkpoint().reset();
+  if (!found && before != nullptr)
+    refuse(wiring.settings().checkpoints.path, "what was restored is not there any more");
+  if (!found) return std::nullopt;
   for (const LaneIndex lane : wiring.lanes()) {
     // relaxed: before the first fork. All that it holds is in a checkpoint.
     wiring.released(lane).store(wiring.lane(lane).producer->tail.load(std::memory_order_relaxed),
@@ -180,11 +253,11 @@ std::optional<Restored> restore_checkpoint(const Wiring& wiring) {
   }
   for (const EndLayout& end : wiring.layout().ends)
     wiring.checkpointed(end.node).store(HostCommit{wiring, end.node}.count(), std::memory_order_relaxed);
-  std::string text =
-      fmt::format("checkpoint {} in {}, of {}", found->number, path, local_time(found->time_ns));
+  std::string text = fmt::format("checkpoint {} in {}, of {}", found->number,
+                                 wiring.settings().checkpoints.path, local_time(found->time_ns));
   if (!passed_over.empty())
     text += fmt::format("; newer ones are not whole: {}", fmt::join(passed_over, "; "));
-  return Restored{std::move(text), tip_of(*found)};
+  return Restored{std::move(text), tip_of(*found), found->files};
 }
 
 }  // namespace sluice::detail

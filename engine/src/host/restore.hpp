@@ -5,6 +5,7 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include <sluice/settings.hpp>
 
@@ -17,15 +18,17 @@ namespace sluice::detail {
 struct Restored {
   std::string text;  // For people.
   CheckpointTip tip;
+  std::vector<FoundCheckpoint::File> files;
 };
 
 // Fills the segment, which has all its memory and nothing in it, with the newest whole checkpoint of
 // `checkpoint.path`. For the host, before its first fork, while it may write everything. Nothing if
-// there is none. Throws Error for one of another pipeline or shape, and when there are checkpoints and none of them is
-// whole: to begin anew is for the user to say.
-std::optional<Restored> restore_checkpoint(const Wiring& wiring);
+// there is none. `before` is in it already: only what has come since is restored if the chain is the same, else all is anew. Throws
+// Error for one of another pipeline or shape, when there are checkpoints and none of them is whole: to begin anew is for the
+// user to say; and when there are none any more.
+std::optional<Restored> restore_checkpoint(const Wiring& wiring, const Restored* before = nullptr);
 
-// For with_worker_counts(): the shape of what these settings have kept. Reads all of a checkpoint. Throws Error.
+// For with_worker_counts(): the shape of what these settings have kept. Throws Error.
 std::function<std::optional<std::string>()> kept_shape(const Settings& settings);
 
 // Removes the file of a named segment of another boot of this machine, of which nothing is left, if there is a checkpoint to

@@ -93,7 +93,8 @@ MemorySettings memory_settings(const Settings& settings) {
 CheckpointSettings checkpoint_settings(const Settings& settings) {
   const std::string path = settings.text("checkpoint.path");
   return {path.empty() ? path : absolute_path(path).string(), settings.duration("checkpoint.every"),
-          static_cast<unsigned>(settings.count("checkpoint.keep")), settings.flag("checkpoint.sync")};
+          static_cast<unsigned>(settings.count("checkpoint.keep")), settings.flag("checkpoint.sync"),
+          settings.flag("checkpoint.idle")};
 }
 
 LogLevel log_level(const std::string& choice) {

@@ -110,6 +110,7 @@ struct CheckpointSettings {
   std::chrono::nanoseconds every{0};
   unsigned keep = 1;
   bool sync = true;
+  bool idle = true;
 };
 
 struct PipelineSettings {

@@ -58,6 +58,7 @@ class Checkpointer {
     while (receive_message(line_, order)) {
       if (order.kind != Kind::begin) continue;
       be_nice(nice_to_copy_);
+      if (!prepare()) continue;
       const bool taken = take();
       be_nice(std::max(nice_to_copy_, kNiceToWrite));
       taken ? write() : say({.kind = Kind::put_off});
@@ -88,6 +89,19 @@ class Checkpointer {
     CheckpointMessage answer;
     if (!receive_message(line_, answer)) ::_exit(0);
     return answer.kind == Kind::go;
+  }
+
+  // What this checkpoint is to be is settled before anybody stands still for it.
+  bool prepare() noexcept {
+    try {
+      // The directory may be another one since the last failure.
+      if (!writer_) open_writer();
+      if (writer_->wants_base()) shadow_.copy_restored();
+      return true;
+    } catch (const std::exception& error) {
+      say_failed(error);
+      return false;
+    }
   }
 
   bool take() noexcept {
@@ -158,8 +172,6 @@ class Checkpointer {
     CheckpointMessage message{.kind = Kind::written};
     try {
       const std::int64_t at_ns = std::chrono::nanoseconds{at_.time_since_epoch()}.count();
-      // The directory may be another one since the last failure.
-      if (!writer_) open_writer();
       if (wiring_.settings().checkpoints.sync) files_.bring_to_disk(worker_pids());
       const bool whole = writer_->wants_base();
       const CheckpointKind kind = whole ? CheckpointKind::base : CheckpointKind::delta;
@@ -174,9 +186,14 @@ class Checkpointer {
       message.at_ns = at_ns;
     } catch (const std::exception& error) {
       writer_.reset();
-      message.kind = Kind::failed;
-      std::snprintf(message.text, sizeof(message.text), "%s", error.what());
+      return say_failed(error);
     }
+    say(message);
+  }
+
+  void say_failed(const std::exception& error) noexcept {
+    CheckpointMessage message{.kind = Kind::failed};
+    std::snprintf(message.text, sizeof(message.text), "%s", error.what());
     say(message);
   }
 

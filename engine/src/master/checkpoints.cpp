@@ -34,6 +34,9 @@ constexpr std::chrono::milliseconds kWorthALine{400};
 constexpr std::chrono::seconds kCopying{1};
 // The first copy of a large state, and a file on a slow disk.
 constexpr std::chrono::minutes kHangs{10};
+// Between two looks whether a pipeline that rests goes on.
+constexpr std::chrono::milliseconds kShortestRest{1};
+constexpr std::chrono::milliseconds kLongestRest{100};
 
 // Of a pipeline that is being parked, or has come to its end.
 constexpr unsigned kTriesOfTheLast = 3;
@@ -125,6 +128,11 @@ void Checkpoints::look_if_due() {
     case Phase::absent:
       return start();
     case Phase::idle:
+      if (is_idle()) {
+        next_look_ = now + std::clamp<std::chrono::nanoseconds>(wiring_.settings().checkpoints.every / 8,
+                                                                kShortestRest, kLongestRest);
+        return;
+      }
       phase_ = Phase::at_work;
       next_look_ = now + kHangs;
       if (!send_message(line_.get(), {.kind = Kind::begin})) give_up("the checkpointer is gone");
@@ -137,6 +145,19 @@ void Checkpoints::look_if_due() {
       next_look_ = now + kHangs;
       return;
   }
+}
+
+std::uint64_t Checkpoints::work_done() const noexcept {
+  std::uint64_t done = 0;
+  for (const WorkerIndex worker : wiring_.workers())
+    done += wiring_.worker(worker).commit().committed.load(kRelaxed);
+  for (const EndLayout& end : wiring_.layout().ends)
+    done += wiring_.host().cursors()[end.count_word].load(kRelaxed);
+  return done;
+}
+
+bool Checkpoints::is_idle() const noexcept {
+  return !wiring_.settings().checkpoints.idle && !parking() && ends() == ends_ && stored_work_ == work_done();
 }
 
 void Checkpoints::put_off() {
@@ -193,6 +214,7 @@ void Checkpoints::on_written(const CheckpointMessage& message) {
   failures_in_a_row_ = 0;
   failures_of_the_end_ = 0;
   written_ = ends_;
+  stored_work_ = work_;
   const auto now = monotonic_now();
   // Those that were missed meanwhile are not made up for.
   due_ = std::max(due_ + wiring_.settings().checkpoints.every, now);
@@ -206,6 +228,7 @@ void Checkpoints::serve() {
   // Of this standstill: a pipeline that is parked from here on has its last checkpoint in it.
   const bool for_good = parking();
   const std::size_t ends = this->ends();
+  const std::uint64_t work = work_done();
   phase_ = Phase::at_work;
   next_look_ = monotonic_now() + kHangs;
   CheckpointMessage answer;
@@ -222,6 +245,7 @@ void Checkpoints::serve() {
   own.checkpoint_round.store(own.checkpoint_round.load(kRelaxed) + 1, kRelaxed);
   taken_for_good_ = for_good && answer.taken != 0;
   ends_ = answer.taken != 0 ? ends : ends_;
+  work_ = answer.taken != 0 ? work : work_;
   release();
   const std::int64_t pause = std::chrono::nanoseconds{monotonic_now() - asked_}.count();
   own.checkpoint_pause_ns.store(pause, kRelaxed);

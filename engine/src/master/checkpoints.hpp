@@ -18,6 +18,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <sys/types.h>
 
@@ -86,6 +87,9 @@ class Checkpoints {
   std::size_t ends() const noexcept;
   bool an_outlet_waits() const noexcept;
   bool end_is_taken_up_again() const noexcept;
+  // What tells whether there is anything new to store: all that workers have committed, and the host.
+  std::uint64_t work_done() const noexcept;
+  bool is_idle() const noexcept;
   void on_written(const CheckpointMessage& message);
   void on_failed(const std::string& why);
 
@@ -101,8 +105,10 @@ class Checkpoints {
   std::chrono::nanoseconds due_{0};         // The next checkpoint.
   std::chrono::nanoseconds not_before_{0};  // After one that has failed.
   std::chrono::nanoseconds asked_{0};
-  std::size_t ends_ = 0;     // That the last one that was taken knows of.
-  std::size_t written_ = 0;  // And the last one that was written.
+  std::uint64_t work_ = 0;                    // That the last one that was taken knows of,
+  std::optional<std::uint64_t> stored_work_;  // and the last one that was written.
+  std::size_t ends_ = 0;                      // That the last one that was taken knows of.
+  std::size_t written_ = 0;                   // And the last one that was written.
   unsigned failures_of_the_end_ = 0;
   std::chrono::nanoseconds patience_{0};
   bool taken_for_good_ = false;  // While the pipeline is being parked.

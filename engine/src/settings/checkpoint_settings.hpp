@@ -50,6 +50,14 @@ inline constexpr std::array kCheckpointSettings = {
             .trade_off =
                 "With `no` they cost less, and a power cut may leave none that is whole; the death of all "
                 "processes loses nothing either way."},
+    Setting{.key = "checkpoint.idle",
+            .type = SettingType::flag,
+            .fallback = "yes",
+            .example = "no",
+            .meaning = "Whether one is written though nothing has been committed since the last.",
+            .trade_off =
+                "With `no` a pipeline without input writes none, and the first event after a rest has one at "
+                "once; how old the last one is says nothing then."},
     Setting{.key = "outside.after",
             .type = SettingType::choice,
             .scope = Scope::every_stage,
