@@ -25,11 +25,7 @@ constexpr int kBeatsPerLease = 5;
 constexpr auto kLook = 20ms;
 // Between two tries to reach a server that is away.
 constexpr auto kRetry = 200ms;
-constexpr std::chrono::nanoseconds kShortestPause = 500ms;
-constexpr std::chrono::nanoseconds kLongestPause = 30s;
 constexpr unsigned kStartsATurn = 8;
-// So long a partition goes on where it is until the host that is to have it has a copy of its checkpoints.
-constexpr std::chrono::nanoseconds kLongestWait = 10s;
 
 std::uint64_t draw_life() {
   std::random_device device;
@@ -100,6 +96,8 @@ void Agent::turn(Time now) {
     write(at->first, at->second);
   beat(now);
   if (members_.may_judge(now) && beats_ > 0) act(now);
+  forget_failures(now);
+  forget_hosts(now);
 }
 
 void Agent::connect(Time now) {
@@ -176,6 +174,7 @@ void Agent::reap(Time now) {
       ++at;
       continue;
     }
+    at->second.process.hear();
     settle(at->first, at->second, *end, now);
     at = children_.erase(at);
   }
@@ -196,42 +195,10 @@ void Agent::settle(unsigned number, const Child& child, PartitionEnd end, Time n
   } else {
     if (end == PartitionEnd::fenced) learn_epoch(number);
     if (now - child.started > kLongestPause) pauses_.erase(number);
+    if (end == PartitionEnd::failed) note_failure(number, child);
     return pause(number, end, now);
   }
   unsaid_[number] = entry;
-}
-
-void Agent::pause(unsigned number, PartitionEnd end, Time now) {
-  Pause& pause = pauses_[number];
-  // A server that is back is not kept waiting.
-  pause.length = end == PartitionEnd::away ? kShortestPause
-                                           : std::clamp(pause.length * 2, kShortestPause, kLongestPause);
-  pause.until = now + pause.length;
-  const auto why = [end] {
-    switch (end) {
-      case PartitionEnd::parked:
-        return "was parked by somebody else";
-      case PartitionEnd::fenced:
-        return "was refused by the chain of its checkpoints, which has seen a later claim";
-      case PartitionEnd::away:
-        return "could not begin without the server";
-      default:
-        return "ended with a failure";
-    }
-  };
-  say(fmt::format("partition {} {}; if it is still this host's it is started again in {} ms", number, why(),
-                  std::chrono::duration_cast<std::chrono::milliseconds>(pause.length).count()));
-}
-
-// Another host has claimed it and the bucket will say so, or the bucket was set back.
-void Agent::learn_epoch(unsigned number) {
-  if (!owners_) return;
-  try {
-    const auto status = state_log_status(owners_->client(), options_.cluster, number);
-    if (status) least_epochs_[number] = std::max(least_epochs_[number], status->epoch);
-  } catch (const std::exception& error) {
-    say(error.what());
-  }
 }
 
 // By another host's claim, or by a person's hand.
@@ -258,7 +225,7 @@ void Agent::act(Time now) {
   unsigned more = kStartsATurn;
   for (const NextStep& step : next_steps(options_.host, hosts, entries)) {
     if (step.kind != NextStep::Kind::claim) {
-      let_go(step.partition, step.to, now);
+      let_go(step.partition, step.to.empty() ? successor_of(step.partition, hosts) : step.to, now);
     } else if (more > 0 && start(step.partition, now)) {
       --more;
     }
@@ -268,45 +235,6 @@ void Agent::act(Time now) {
     const PartitionEntry entry = owners_->view().entry(number);
     if (entry.state == State::owned && entry.owner == options_.host && start(number, now)) --more;
   }
-}
-
-void Agent::keep_copies(Time now, const Hosts& hosts, const Partitions& entries) {
-  if (hosts != copies_hosts_ || entries != copies_entries_) {
-    copies_hosts_ = hosts;
-    copies_entries_ = entries;
-    std::set<unsigned> wanted = copied_partitions(options_.host, hosts, entries);
-    // A former process of it writes there yet.
-    std::erase_if(wanted, [this](unsigned number) { return children_.contains(number); });
-    copies_wanted_ = std::move(wanted);
-    if (options_.copy_arguments) followers_.want(copies_wanted_);
-  }
-  followers_.look(now);
-  tell_copies();
-}
-
-// Whoever waits for a copy is told of it; where there are none, at once.
-void Agent::tell_copies() {
-  const std::set<unsigned> ready = options_.copy_arguments ? followers_.ready() : copies_wanted_;
-  std::vector<unsigned> over;
-  for (const auto& [number, host] : owners_->view().copies) {
-    if (host == options_.host && !ready.contains(number)) over.push_back(number);
-  }
-  for (const unsigned number : over)
-    owners_->forget_copy(number);
-  for (const unsigned number : ready) {
-    const auto told = owners_->view().copies.find(number);
-    if (told == owners_->view().copies.end() || told->second != options_.host)
-      owners_->tell_copy(number, options_.host);
-  }
-}
-
-// Only while it may stay: the host that is to have it is alive, and this one is not asked to hurry.
-bool Agent::waits_for_copy(unsigned number, const std::string& to, Time now) {
-  const auto copy = owners_->view().copies.find(number);
-  if (to.empty() || (copy != owners_->view().copies.end() && copy->second == to)) return false;
-  const auto [since, is_new] = waiting_.try_emplace(number, now);
-  if (is_new) say(fmt::format("partition {} waits for {} to have a copy of its checkpoints", number, to));
-  return now - since->second < kLongestWait;
 }
 
 // Whether it was tried.
@@ -319,10 +247,10 @@ bool Agent::start(unsigned number, Time now) {
   entry.epoch = std::max(entry.epoch, least_epochs_[number]);
   entry = taken_by(entry, options_.host);
   if (!owners_->change(number, entry)) return true;
-  followers_.stop(number);
+  std::optional<PartitionProcess> process = followers_.hand_over(number, entry.epoch);
   try {
-    children_.emplace(
-        number, Child{PartitionProcess::start(options_.arguments(number, entry.epoch)), entry.epoch, now});
+    if (!process) process = PartitionProcess::start(options_.arguments(number, entry.epoch));
+    children_.emplace(number, Child{std::move(*process), entry.epoch, now});
   } catch (const Error& error) {
     say(error.what());
     pause(number, PartitionEnd::failed, now);
@@ -356,7 +284,7 @@ void Agent::write(unsigned number, PartitionEntry entry) {
   const PartitionEntry now = owners_->view().entry(number);
   if (now.owner != options_.host || now.epoch != entry.epoch) return;
   entry.revision = now.revision;
-  if (now.wanted == entry.owner) entry.wanted = now.wanted;
+  if (now.wanted == entry.owner && !entry.owner.empty()) entry.wanted = now.wanted;
   owners_->change(number, entry);
 }
 
@@ -369,7 +297,7 @@ bool Agent::all_gone() const {
 }
 
 void Agent::kill_all() noexcept {
-  followers_.want({});
+  followers_.want({}, {});
   for (auto& [number, child] : children_)
     child.process.kill();
   children_.clear();

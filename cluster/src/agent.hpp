@@ -61,6 +61,9 @@ class Agent {
     Time until{};
   };
 
+  // Between two starts of what fails; and what has been at work for as long does not fail.
+  static constexpr std::chrono::nanoseconds kLongestPause = std::chrono::seconds{30};
+
   void turn(Time now);
   void connect(Time now);
   void look(Time now);
@@ -69,12 +72,16 @@ class Agent {
   void beat(Time now);
   void reap(Time now);
   void settle(unsigned number, const Child& child, PartitionEnd end, Time now);
+  void note_failure(unsigned number, const Child& child);
+  void forget_failures(Time now);
+  void forget_hosts(Time now);
   void kill_what_is_lost();
   void act(Time now);
   void pause(unsigned number, PartitionEnd end, Time now);
   void learn_epoch(unsigned number);
   void keep_copies(Time now, const Hosts& hosts, const Partitions& entries);
   void tell_copies();
+  std::string successor_of(unsigned number, const Hosts& hosts) const;
   bool waits_for_copy(unsigned number, const std::string& to, Time now);
   bool start(unsigned number, Time now);
   void let_go(unsigned number, const std::string& to, Time now);
@@ -104,6 +111,8 @@ class Agent {
   Hosts copies_hosts_;
   Partitions copies_entries_;
   std::set<unsigned> copies_wanted_;
+  // Of this host's own, in a row.
+  std::map<unsigned, unsigned> failures_;
   // Since when a partition waits for the copy of the host that is to have it.
   std::map<unsigned, Time> waiting_;
   // What could not be written since the server was away.

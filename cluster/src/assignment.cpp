@@ -82,6 +82,33 @@ void look_at(const std::string& own, const Hosts& hosts, unsigned number, const 
   }
 }
 
+// What is given to `own`, and what it gets from those hosts that may be gone next.
+template <class MayGo>
+std::set<unsigned> next_of(const std::string& own, const Hosts& hosts, const Partitions& partitions,
+                           MayGo&& may_go) {
+  std::set<unsigned> found;
+  if (!stays(hosts, own)) return found;
+  // Until its process is started, which may be the one that has the copy.
+  for (unsigned number = 0; number < partitions.size(); ++number) {
+    if (partitions[number].state == State::given && partitions[number].owner == own) found.insert(number);
+  }
+  for (const auto& [host, leaving] : hosts) {
+    if (host == own) continue;
+    for (const NextStep& step : next_steps(host, hosts, partitions)) {
+      if (step.kind == Kind::give && step.to == own) found.insert(step.partition);
+    }
+    if (!may_go(leaving)) continue;
+    Hosts others = hosts;
+    others.erase(host);
+    for (const NextStep& step : next_steps(own, others, partitions)) {
+      const PartitionEntry& entry = partitions[step.partition];
+      if (step.kind == Kind::claim && entry.state == State::owned && entry.owner == host)
+        found.insert(step.partition);
+    }
+  }
+  return found;
+}
+
 }  // namespace
 
 std::string_view name_of(State state) noexcept {
@@ -156,22 +183,12 @@ std::vector<NextStep> next_steps(const std::string& own, const Hosts& hosts, con
 
 std::set<unsigned> copied_partitions(const std::string& own, const Hosts& hosts,
                                      const Partitions& partitions) {
-  std::set<unsigned> copied;
-  if (!stays(hosts, own)) return copied;
-  for (const auto& [host, leaving] : hosts) {
-    if (host == own) continue;
-    for (const NextStep& step : next_steps(host, hosts, partitions)) {
-      if (step.kind == Kind::give && step.to == own) copied.insert(step.partition);
-    }
-    Hosts others = hosts;
-    others.erase(host);
-    for (const NextStep& step : next_steps(own, others, partitions)) {
-      const PartitionEntry& entry = partitions[step.partition];
-      if (step.kind == Kind::claim && entry.state == State::owned && entry.owner == host)
-        copied.insert(step.partition);
-    }
-  }
-  return copied;
+  return next_of(own, hosts, partitions, [](bool) { return true; });
+}
+
+std::set<unsigned> coming_partitions(const std::string& own, const Hosts& hosts,
+                                     const Partitions& partitions) {
+  return next_of(own, hosts, partitions, [](bool leaving) { return leaving; });
 }
 
 }  // namespace sluice::detail

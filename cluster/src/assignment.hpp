@@ -62,6 +62,10 @@ using Hosts = std::map<std::string, bool>;
 std::set<unsigned> copied_partitions(const std::string& own, const Hosts& hosts,
                                      const Partitions& partitions);
 
+// Those of them that come now, and not only when somebody dies: given to this host, or those that a host that is leaving has.
+std::set<unsigned> coming_partitions(const std::string& own, const Hosts& hosts,
+                                     const Partitions& partitions);
+
 // What the host `own` is to do now. A partition without a living owner goes to the host that has the fewest then; one that is
 // given or wanted, to where it should; and while nothing else is under way, the host with the most gives one to the host with
 // the fewest, if that has two fewer; one that is wanted where it is stays there. A host that is leaving gets nothing, and releases what it has.

@@ -54,6 +54,7 @@ struct HostOptions {
   StandardOptions standard{};
   unsigned partition = 0;
   std::uint64_t epoch = 0;
+  bool ahead = false;
 };
 
 void add_options(CLI::App& command, HostOptions& options) {
@@ -90,6 +91,7 @@ std::chrono::nanoseconds lease_of(const HostOptions& options) {
 PartitionOptions partition_of(const Cluster& cluster, const HostOptions& options, unsigned number) {
   return {.partition = {number, cluster.partitions, cluster.name, options.server},
           .epoch = options.epoch,
+          .ahead = options.ahead,
           .host = options.host,
           .data = std::filesystem::absolute(options.data),
           .standard = options.standard};
@@ -167,7 +169,12 @@ int run_host(int argc, char** argv, const Cluster& cluster, const HostOptions& o
        .copy_arguments =
            options.no_copies
                ? Followers::Arguments{}
-               : [&](unsigned number) { return words_of("copy", argc, argv, number, 0, options.host); }}};
+               : [&](unsigned number, bool ahead) {
+                   auto words =
+                       words_of(ahead ? "partition" : "copy", argc, argv, number, 0, options.host);
+                   if (ahead) words.emplace_back("--ahead");
+                   return words;
+                 }}};
   for (const int signal : {SIGINT, SIGTERM})
     std::signal(signal, count_interrupt);
   agent.run([] { return static_cast<unsigned>(interrupts); });
@@ -189,6 +196,7 @@ int parsed(CLI::App& app, CLI::App& host, CLI::App& copy, int argc, char** argv,
   }
   try {
     if (host.parsed()) return flushed(run_host(argc, argv, cluster, options));
+    keep_agent_line();
     if (options.partition >= cluster.partitions)
       throw Error{{"run the partition", std::to_string(options.partition),
                    fmt::format("the cluster has {}", cluster.partitions), ""}};
@@ -197,6 +205,7 @@ int parsed(CLI::App& app, CLI::App& host, CLI::App& copy, int argc, char** argv,
     return static_cast<int>(run_partition(cluster, partition_of(cluster, options, options.partition)));
   } catch (const std::exception& error) {
     std::fprintf(stderr, "error: %s\n", printable(error.what()).c_str());
+    if (!host.parsed()) tell_agent_error(printable(error.what()));
     return host.parsed() ? kExitFailed : static_cast<int>(PartitionEnd::failed);
   }
 }
@@ -216,6 +225,7 @@ int cluster_main(int argc, char** argv, const Cluster& cluster) {
   CLI::App* partition = app.add_subcommand("partition", "Run one partition")->group("");
   partition->add_option("number", options.partition)->required();
   partition->add_option("--epoch", options.epoch)->required();
+  partition->add_flag("--ahead", options.ahead);
   add_options(*partition, options);
   CLI::App* copy = app.add_subcommand("copy", "Copy the checkpoints of one partition")->group("");
   copy->add_option("number", options.partition)->required();

@@ -2,10 +2,6 @@
 #include "followers.hpp"
 
 #include <algorithm>
-#include <array>
-#include <cerrno>
-#include <fcntl.h>
-#include <unistd.h>
 
 #include <fmt/format.h>
 
@@ -25,24 +21,22 @@ constexpr unsigned kCopiesATurn = 4;
 
 }  // namespace
 
-bool tell_agent_that_all_is_there() noexcept {
-  const char word = '.';
-  ssize_t written = 0;
-  do {
-    written = ::write(STDOUT_FILENO, &word, 1);
-  } while (written < 0 && errno == EINTR);
-  return written == 1;
-}
-
-void Followers::want(const std::set<unsigned>& numbers) {
+void Followers::want(const std::set<unsigned>& numbers, const std::set<unsigned>& ahead) {
   std::vector<unsigned> others;
+  std::set<unsigned> copied;
   for (const auto& [number, follower] : followers_) {
-    if (!numbers.contains(number)) others.push_back(number);
+    if (numbers.contains(number) && follower.ahead == ahead.contains(number)) continue;
+    others.push_back(number);
+    if (follower.ready) copied.insert(number);
   }
   for (const unsigned number : others)
     stop(number);
-  for (const unsigned number : numbers)
-    followers_.try_emplace(number);
+  for (const unsigned number : numbers) {
+    const auto [at, is_new] = followers_.try_emplace(number);
+    if (!is_new) continue;
+    at->second.ahead = ahead.contains(number);
+    at->second.ready = copied.contains(number);  // It goes on with the same files.
+  }
 }
 
 void Followers::stop(unsigned number) noexcept {
@@ -52,11 +46,24 @@ void Followers::stop(unsigned number) noexcept {
   followers_.erase(found);
 }
 
+std::optional<PartitionProcess> Followers::hand_over(unsigned number, std::uint64_t epoch) noexcept {
+  const auto found = followers_.find(number);
+  std::optional<PartitionProcess> process;
+  if (found != followers_.end() && found->second.ahead && found->second.process &&
+      found->second.process->ready() && found->second.process->start_from(epoch)) {
+    process = std::move(found->second.process);
+    followers_.erase(found);
+  }
+  stop(number);
+  return process;
+}
+
 void Followers::look(Time now) {
   unsigned more = kCopiesATurn;
   for (auto& [number, follower] : followers_) {
     if (follower.process) {
-      hear(follower);
+      follower.process->hear();
+      follower.ready |= follower.process->ready();
       if (follower.process->ended()) fail(number, follower, now);
     } else if (more > 0 && now >= follower.not_before) {
       --more;
@@ -65,38 +72,30 @@ void Followers::look(Time now) {
   }
 }
 
-std::set<unsigned> Followers::ready() const {
-  std::set<unsigned> numbers;
+std::map<unsigned, bool> Followers::ready() const {
+  std::map<unsigned, bool> numbers;
   for (const auto& [number, follower] : followers_) {
-    if (follower.ready) numbers.insert(number);
+    const bool restored = follower.ahead && follower.process && follower.process->ready();
+    if (follower.ready) numbers[number] = restored || follower.failed;
   }
   return numbers;
 }
 
 void Followers::start(unsigned number, Follower& follower, Time now) {
   try {
-    int ends[2];
-    if (::pipe2(ends, O_CLOEXEC | O_NONBLOCK) != 0)
-      throw Error{{"start", "the process that copies a partition", errno_text(), "raise the limit of files"}};
-    follower.line = Descriptor{ends[0]};
-    const Descriptor other{ends[1]};
-    follower.process = PartitionProcess::start(arguments_(number), {.nice = kNice, .output = other.get()});
+    follower.process =
+        PartitionProcess::start(arguments_(number, follower.ahead), {.nice = follower.ahead ? 0 : kNice});
   } catch (const Error& error) {
     say_(error.what());
     fail(number, follower, now);
   }
 }
 
-void Followers::hear(Follower& follower) {
-  std::array<char, 64> words;
-  if (::read(follower.line.get(), words.data(), words.size()) > 0) follower.ready = true;
-}
-
 void Followers::fail(unsigned number, Follower& follower, Time now) {
   follower.process.reset();
-  follower.line.reset();
   // It is tried, and that is all: who would wait for it gets no answer else.
   follower.ready = true;
+  follower.failed = true;
   follower.pause = std::clamp(follower.pause * 2, kShortestRest, kLongestRest);
   follower.not_before = now + follower.pause;
   say_(fmt::format("partition {} has no copy here, and is tried again in {} s", number,

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The processes of a host that keep copies of what it does not run, so that it need not fetch it once it does: one for each chain
-// of checkpoints that is followed, started by the agent and bound to its life.
+// of checkpoints that is followed, started by the agent and bound to its life. One of a partition that is about to come here
+// restores what it copies as well, and becomes the process of that partition.
 #pragma once
 
 #include <chrono>
@@ -10,8 +11,6 @@
 #include <string>
 #include <vector>
 
-#include <sluice/detail/descriptor.hpp>
-
 #include "partition_process.hpp"
 
 namespace sluice::detail {
@@ -20,42 +19,41 @@ class Followers {
  public:
   using Time = std::chrono::steady_clock::time_point;
   // The words that start one.
-  using Arguments = std::function<std::vector<std::string>(unsigned number)>;
+  using Arguments = std::function<std::vector<std::string>(unsigned number, bool ahead)>;
   using Say = std::function<void(const std::string&)>;
 
   Followers(Arguments arguments, Say say) : arguments_{std::move(arguments)}, say_{std::move(say)} {}
-  ~Followers() { want({}); }
+  ~Followers() { want({}, {}); }
   Followers(const Followers&) = delete;
   Followers& operator=(const Followers&) = delete;
 
-  // These, and no others.
-  void want(const std::set<unsigned>& numbers);
+  // These, and no others; those that are restored as well are `ahead`.
+  void want(const std::set<unsigned>& numbers, const std::set<unsigned>& ahead);
   // Ends that one; it writes nothing any more once this returns.
   void stop(unsigned number) noexcept;
+  // The process of one that has restored it, told to go on with that epoch; none, and that one is ended, if there is no such.
+  std::optional<PartitionProcess> hand_over(unsigned number, std::uint64_t epoch) noexcept;
   // Starts those that are missing, and hears what they say.
   void look(Time now);
-  // Has everything that is stored, or cannot have it: nobody needs to wait for it.
-  std::set<unsigned> ready() const;
+  // Those that have everything that is stored, or cannot have it, and whether that is in memory: nobody needs to wait for these.
+  std::map<unsigned, bool> ready() const;
 
  private:
   struct Follower {
+    bool ahead = false;
     std::optional<PartitionProcess> process{};
-    Descriptor line{};
     bool ready = false;
+    bool failed = false;
     std::chrono::nanoseconds pause{};
     Time not_before{};
   };
 
   void start(unsigned number, Follower& follower, Time now);
-  void hear(Follower& follower);
   void fail(unsigned number, Follower& follower, Time now);
 
   Arguments arguments_;
   Say say_;
   std::map<unsigned, Follower> followers_;
 };
-
-// In such a process: that everything is there. False when nobody listens any more.
-bool tell_agent_that_all_is_there() noexcept;
 
 }  // namespace sluice::detail

@@ -49,6 +49,14 @@ Hosts Members::living(Time now) const {
   return hosts;
 }
 
+std::vector<std::string> Members::long_gone(Time now, std::chrono::nanoseconds limit) const {
+  std::vector<std::string> hosts;
+  for (const auto& [host, member] : hosts_) {
+    if (now - member.changed >= limit) hosts.push_back(host);
+  }
+  return hosts;
+}
+
 std::map<std::string, HostBeat> Members::known() const {
   std::map<std::string, HostBeat> beats;
   for (const auto& [host, member] : hosts_)

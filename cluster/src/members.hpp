@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "assignment.hpp"
 
@@ -39,6 +40,8 @@ class Members {
   void looked_away(Time now);
 
   bool may_judge(Time now) const noexcept { return now - looking_since_ >= lease_; }
+  // Those that have been silent for so long that nobody waits for them any more.
+  std::vector<std::string> long_gone(Time now, std::chrono::nanoseconds limit) const;
   // Those that live.
   Hosts living(Time now) const;
   std::map<std::string, HostBeat> known() const;

@@ -18,6 +18,8 @@ constexpr std::string_view kPartition = "partition.";
 constexpr std::string_view kHost = "host.";
 constexpr std::string_view kLeave = "leave.";
 constexpr std::string_view kCopy = "copy.";
+constexpr std::string_view kFailing = "failing.";
+constexpr std::string_view kAhead = " ahead";
 
 std::optional<unsigned> parse_number(std::string_view text) {
   unsigned number = 0;
@@ -124,6 +126,8 @@ void Owners::take(kvEntry* entry) {
     view_.asked_to_leave.erase(key.substr(kLeave.size()));
   } else if (name.starts_with(kCopy)) {
     if (const auto number = parse_number(name.substr(kCopy.size())); number) view_.copies.erase(*number);
+  } else if (name.starts_with(kFailing)) {
+    if (const auto number = parse_number(name.substr(kFailing.size())); number) view_.failing.erase(*number);
   }
 }
 
@@ -156,8 +160,15 @@ void Owners::take_value(const std::string& key, const std::string& value, std::u
     view_.asked_to_leave.insert(key.substr(kLeave.size()));
   } else if (name.starts_with(kCopy)) {
     const auto number = parse_number(name.substr(kCopy.size()));
-    if (!number || !is_cluster_name(value)) return pass_over();
-    view_.copies[*number] = value;
+    const bool ahead = std::string_view{value}.ends_with(kAhead);
+    const CopyEntry copy{value.substr(0, value.size() - (ahead ? kAhead.size() : 0)), ahead};
+    if (!number || !is_cluster_name(copy.host)) return pass_over();
+    view_.copies[*number] = copy;
+  } else if (name.starts_with(kFailing)) {
+    const auto number = parse_number(name.substr(kFailing.size()));
+    const auto failing = parse_failing_entry(value);
+    if (!number || !failing) return pass_over();
+    view_.failing[*number] = *failing;
   }
 }
 
@@ -219,9 +230,19 @@ void Owners::forget_host(const std::string& host) {
   remove(key_of(kHost, host));
 }
 
-void Owners::tell_copy(unsigned number, const std::string& host) {
-  put(key_of(kCopy, std::to_string(number)), host);
-  view_.copies[number] = host;
+void Owners::tell_copy(unsigned number, const CopyEntry& copy) {
+  put(key_of(kCopy, std::to_string(number)), copy.host + std::string{copy.ahead ? kAhead : ""});
+  view_.copies[number] = copy;
+}
+
+void Owners::tell_failing(unsigned number, const FailingEntry& failing) {
+  put(key_of(kFailing, std::to_string(number)), to_text(failing));
+  view_.failing[number] = failing;
+}
+
+void Owners::forget_failing(unsigned number) {
+  remove(key_of(kFailing, std::to_string(number)));
+  view_.failing.erase(number);
 }
 
 void Owners::forget_copy(unsigned number) {

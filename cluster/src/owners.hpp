@@ -6,7 +6,8 @@
 //   partition.N    PartitionEntry
 //   host.NAME      HostBeat, written by that host alone
 //   leave.NAME     somebody asked that host to leave; removed by it
-//   copy.N         a host that has a copy of the partition's checkpoints, or cannot have one; removed by it
+//   copy.N         CopyEntry, written and removed by that host
+//   failing.N      FailingEntry, written and removed by the host that owns the partition
 //
 // Made and used by one thread of a process that starts no pipeline: libnats has threads of its own.
 #pragma once
@@ -22,6 +23,7 @@
 
 #include "assignment.hpp"
 #include "client.hpp"
+#include "failing.hpp"
 #include "members.hpp"
 
 namespace sluice::detail {
@@ -38,13 +40,23 @@ struct ClusterShape {
   friend bool operator==(const ClusterShape&, const ClusterShape&) = default;
 };
 
+// A host that has a copy of the partition's checkpoints, or cannot have one; `ahead`: nothing is gained by waiting longer, since
+// it has restored them too, or will not.
+struct CopyEntry {
+  std::string host{};
+  bool ahead = false;
+
+  friend bool operator==(const CopyEntry&, const CopyEntry&) = default;
+};
+
 // What was in the bucket when it was looked at last.
 struct OwnersView {
   std::optional<ClusterShape> shape{};
   std::map<unsigned, PartitionEntry> partitions{};
   std::map<std::string, HostBeat> beats{};
   std::set<std::string> asked_to_leave{};
-  std::map<unsigned, std::string> copies{};
+  std::map<unsigned, CopyEntry> copies{};
+  std::map<unsigned, FailingEntry> failing{};
   std::string unreadable{};  // What was passed over last, and why; empty: nothing.
 
   // One that is not there is unowned.
@@ -74,8 +86,10 @@ class Owners {
   bool change(unsigned number, PartitionEntry entry);
   void beat(const std::string& host, const HostBeat& beat);
   void forget_host(const std::string& host);
-  void tell_copy(unsigned number, const std::string& host);
+  void tell_copy(unsigned number, const CopyEntry& copy);
   void forget_copy(unsigned number);
+  void tell_failing(unsigned number, const FailingEntry& failing);
+  void forget_failing(unsigned number);
   void ask_to_leave(const std::string& host);
   void forget_request_to_leave(const std::string& host);
 

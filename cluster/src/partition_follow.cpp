@@ -5,7 +5,6 @@
 #include <sluice/printable.hpp>
 #include <sluice/unavailable.hpp>
 
-#include "followers.hpp"
 #include "partition_run.hpp"
 
 namespace sluice::detail {
@@ -21,20 +20,24 @@ StateLogOptions log_of(const PartitionOptions& options) {
           .host = options.host};
 }
 
-PartitionEnd follow_partition(const PartitionOptions& options) {
-  bool told = false;
+PartitionEnd follow_partition(const PartitionOptions& options, const std::function<bool()>& told) {
   try {
     StateLog log{log_of(options)};
-    log.follow(checkpoints_of(options), [&told](const FetchedState&) {
-      if (!told) told = tell_agent_that_all_is_there();
-      return told;
-    });
+    log.follow(checkpoints_of(options), [&told](const FetchedState&) { return told(); });
   } catch (const Unavailable& away) {
     std::fprintf(stderr, "copy of partition %u: away: %s\n", options.partition.number,
                  printable(away.what()).c_str());
     return PartitionEnd::away;
   }
   return PartitionEnd::failed;
+}
+
+PartitionEnd follow_partition(const PartitionOptions& options) {
+  bool ready = false;
+  return follow_partition(options, [&ready] {
+    if (!ready) ready = tell_agent_ready();
+    return ready;
+  });
 }
 
 }  // namespace sluice::detail

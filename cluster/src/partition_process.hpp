@@ -1,11 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
-// The process that runs one partition: this program again, started by the agent and bound to its life.
+// The process that runs one partition: this program again, started by the agent and bound to its life. They talk over a line, a
+// word each time:
+//
+//     ready            all is there: of a copy, the files; of one that restores ahead, the memory as well
+//     start EPOCH      to one that restores ahead: go on from there
+//     error TEXT       why it ends
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <optional>
 #include <string>
 #include <sys/types.h>
+#include <utility>
 #include <vector>
 
 #include <sluice/detail/descriptor.hpp>
@@ -24,8 +31,7 @@ enum class PartitionEnd {
 class PartitionProcess {
  public:
   struct How {
-    int nice = 0;     // Added to the agent's own.
-    int output = -1;  // Its standard output; else the agent's.
+    int nice = 0;  // Added to the agent's own.
   };
   // Starts this program with `arguments`. Throws Error.
   static PartitionProcess start(const std::vector<std::string>& arguments, How how);
@@ -40,11 +46,31 @@ class PartitionProcess {
   // Its end, if it has come; what is no word of ours is `failed`.
   std::optional<PartitionEnd> ended();
 
+  // Hears what it has said; whether it is ready, and the last of its errors.
+  void hear();
+  bool ready() const noexcept { return ready_; }
+  const std::string& error() const noexcept { return error_; }
+  // False when it does not listen.
+  bool start_from(std::uint64_t epoch) noexcept;
+
  private:
-  explicit PartitionProcess(pid_t pid) : pid_{pid} {}
+  PartitionProcess(pid_t pid, Descriptor line) : pid_{pid}, line_{std::move(line)} {}
 
   pid_t pid_;
+  Descriptor line_;
+  std::string heard_{};
+  std::string error_{};
+  bool ready_ = false;
   bool asked_ = false;
 };
+
+// In such a process. Of the line nothing is inherited by what it starts.
+inline constexpr int kAgentLine = 3;
+void keep_agent_line() noexcept;
+// False when nobody listens any more.
+bool tell_agent_ready() noexcept;
+void tell_agent_error(const std::string& text) noexcept;
+// Blocks up to `limit` and less if `other` is readable; no epoch yet, or 0 if the agent is gone.
+std::optional<std::uint64_t> hear_agent(int other, std::chrono::milliseconds limit) noexcept;
 
 }  // namespace sluice::detail

@@ -46,6 +46,7 @@ PartitionEnd apart(const std::function<void()>& work) {
     } catch (const std::exception& error) {
       end = PartitionEnd::failed;
       std::fprintf(stderr, "error: %s\n", printable(error.what()).c_str());
+      tell_agent_error(printable(error.what()));
     }
     std::fflush(stderr);
     ::_exit(static_cast<int>(end));
@@ -73,18 +74,6 @@ CheckpointShipper fatal_when_fenced(CheckpointShipper ship) {
       throw;
     }
   };
-}
-
-// Of what was fetched; 0 if nothing was.
-std::uint64_t newest_in(const std::filesystem::path& directory) {
-  std::uint64_t newest = 0;
-  std::error_code error;
-  for (std::filesystem::directory_iterator entry{directory, error}, end; !error && entry != end;
-       entry.increment(error)) {
-    if (const auto name = parse_state_file_name(entry->path().filename().string()); name)
-      newest = std::max(newest, name->number);
-  }
-  return newest;
 }
 
 // By its user or by the program.
@@ -122,15 +111,43 @@ Settings settings_of(const PartitionOptions& options, const Pipeline& pipeline) 
   settings.set("checkpoint.sync", "no", Origin::command_line);
   settings.set("checkpoint.keep", "1", Origin::command_line);
   settings.set("outside.after", "checkpoint", Origin::command_line);
+  if (!is_said(settings, "checkpoint.idle")) settings.set("checkpoint.idle", "no");
   if (!is_said(settings, "checkpoint.every")) settings.set("checkpoint.every", kEvery);
   return settings;
 }
 
-PartitionEnd run_partition(const Cluster& cluster, const PartitionOptions& options) {
+std::uint64_t newest_in(const std::filesystem::path& directory) {
+  std::uint64_t newest = 0;
+  std::error_code error;
+  for (std::filesystem::directory_iterator entry{directory, error}, end; !error && entry != end;
+       entry.increment(error)) {
+    if (const auto name = parse_state_file_name(entry->path().filename().string()); name)
+      newest = std::max(newest, name->number);
+  }
+  return newest;
+}
+
+PartitionEnd run_partition(const Cluster& cluster, const PartitionOptions& asked) {
+  PartitionOptions options = asked;
   const Pipeline pipeline = cluster.pipeline(options.partition);
   const Settings settings = settings_of(options, pipeline);
   const std::filesystem::path checkpoints = checkpoints_of(options);
   const StateLogOptions log = log_of(options);
+  std::optional<Engine> engine;
+  if (options.ahead) {
+    const Ahead ahead = stand_by(options, [&] {
+      if (newest_in(checkpoints) == 0) return;
+      try {
+        if (!engine) engine.emplace(pipeline, settings);
+        engine->restore_ahead();
+      } catch (const Error&) {
+        engine
+            .reset();  // A new base has taken the place of what was being read: the next time it is all there.
+      }
+    });
+    if (!ahead.epoch) return ahead.end;
+    options.epoch = *ahead.epoch;
+  }
   const PartitionEnd taken = apart([&] {
     StateLog own{log};
     own.claim(options.epoch);
@@ -146,12 +163,13 @@ PartitionEnd run_partition(const Cluster& cluster, const PartitionOptions& optio
   });
   if (taken != PartitionEnd::finished) return taken;
   if (is_asked_to_park()) return PartitionEnd::parked;
-  Engine engine{pipeline, settings};
-  engine.ship_checkpoints(fatal_when_fenced(state_log_shipper(log, options.epoch, newest_in(checkpoints))));
+  if (engine) std::fprintf(stderr, "partition %u: was restored ahead\n", options.partition.number);
+  if (!engine) engine.emplace(pipeline, settings);
+  engine->ship_checkpoints(fatal_when_fenced(state_log_shipper(log, options.epoch, newest_in(checkpoints))));
   StandardOptions quiet = options.standard;
   quiet.quiet = true;
-  run(engine, quiet, settings);
-  switch (engine.end()) {
+  run(*engine, quiet, settings);
+  switch (engine->end()) {
     case End::finished:
       return PartitionEnd::finished;
     case End::parked:

@@ -6,6 +6,8 @@
 #include <chrono>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
+#include <optional>
 #include <string>
 
 #include <sluice/cluster.hpp>
@@ -19,6 +21,8 @@ namespace sluice::detail {
 struct PartitionOptions {
   Partition partition{};
   std::uint64_t epoch = 0;
+  bool ahead =
+      false;  // The partition runs elsewhere yet: it is restored, and goes on once the agent says with which epoch.
   std::string host{};
   std::filesystem::path data{};  // Of the host; the partition has a directory in it.
   StandardOptions standard{};
@@ -34,6 +38,19 @@ StateLogOptions log_of(const PartitionOptions& options);
 
 // Copies the partition's checkpoints as they are stored, until the agent is gone. Never `finished`.
 PartitionEnd follow_partition(const PartitionOptions& options);
+// The same, until told() says no; it is called each time that everything is there.
+PartitionEnd follow_partition(const PartitionOptions& options, const std::function<bool()>& told);
+
+// Copies them as well, in a process of its own, and calls restore() for what has come, until the agent says with which epoch to go
+// on. Nothing if it never does, and why.
+struct Ahead {
+  std::optional<std::uint64_t> epoch{};
+  PartitionEnd end = PartitionEnd::failed;
+};
+Ahead stand_by(const PartitionOptions& options, const std::function<void()>& restore);
+
+// The number of the newest file there; 0 if there is none.
+std::uint64_t newest_in(const std::filesystem::path& directory);
 
 // Throws Error.
 PartitionEnd run_partition(const Cluster& cluster, const PartitionOptions& options);

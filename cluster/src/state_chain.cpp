@@ -175,7 +175,8 @@ void StateChain::finish_file(const StateMessage& last, std::uint64_t sequence) {
     note({.sequence = sequence,
           .message = last,
           .bytes = file_->bytes,
-          .checksum = copy_.checksum_of_file(name)});
+          .checksum = copy_.checksum_of_file(name),
+          .mark = copy_.mark_of_file(name)});
   }
   if (file_->name.base) {
     kept_bytes_ = 0;

@@ -4,6 +4,7 @@
 #include <cerrno>
 #include <cstddef>
 #include <fcntl.h>
+#include <fstream>
 #include <span>
 #include <sstream>
 #include <string_view>
@@ -26,6 +27,8 @@ constexpr const char* kNewList = "copied.part";
 constexpr const char* kSetting = "--data";
 constexpr std::string_view kNoFile = "-";
 constexpr std::size_t kBlock = std::size_t{1} << 20;
+// File systems count time in ticks: what was written within the one in which a mark was taken may not show.
+constexpr std::int64_t kSomeTicksNs = 100'000'000;
 
 std::uint64_t sum_of(std::string_view text, std::uint64_t seed) noexcept {
   return checksum_of(std::as_bytes(std::span{text}), seed);
@@ -49,6 +52,17 @@ bool read_blocks(int file, Take&& take) {
   }
 }
 
+std::int64_t changed_ns(const struct stat& status) noexcept {
+  return std::int64_t{status.st_ctim.tv_sec} * 1'000'000'000 + status.st_ctim.tv_nsec;
+}
+
+// Of this boot of the machine; 0 if that cannot be known.
+std::uint64_t boot_mark() {
+  std::ifstream file{"/proc/sys/kernel/random/boot_id"};
+  std::string id;
+  return file >> id ? sum_of(id, 1) : 0;
+}
+
 // Without its checksum.
 std::optional<CopiedMessage> parse_line(const std::string& text) {
   std::istringstream words{text};
@@ -56,7 +70,8 @@ std::optional<CopiedMessage> parse_line(const std::string& text) {
   StateMessage& message = found.message;
   std::string file, rest;
   if (!(words >> found.sequence >> message.epoch >> message.host >> message.writer >> file >> message.parts >>
-        message.stored >> found.bytes >> found.checksum) ||
+        message.stored >> found.bytes >> found.checksum >> found.mark.boot >> found.mark.inode >>
+        found.mark.changed_ns) ||
       words >> rest || !is_cluster_name(message.host))
     return std::nullopt;
   message.part = message.parts;
@@ -80,9 +95,12 @@ StateCopy::StateCopy(const OwnDirectory& directory, const std::string& subject)
 std::vector<CopiedMessage> StateCopy::whole_part() {
   std::vector<CopiedMessage> list;
   std::string text;
+  struct stat status {};
   try {
     const std::optional<Descriptor> file = directory_.open_to_read(kList);
-    if (!file || !read_blocks(file->get(), [&text](std::string_view block) { text += block; })) return list;
+    if (!file || ::fstat(file->get(), &status) != 0 ||
+        !read_blocks(file->get(), [&text](std::string_view block) { text += block; }))
+      return list;
   } catch (const Error&) {
     return list;  // A link, or somebody else's.
   }
@@ -97,19 +115,24 @@ std::vector<CopiedMessage> StateCopy::whole_part() {
     if (line.substr(blank + 1) != fmt::format("{:016x}", seed)) break;
     const std::optional<CopiedMessage> next = parse_line(words);
     if (!next || !follows(list.empty() ? nullptr : &list.back(), *next, has_base)) break;
-    if (!next->message.is_claim() && !bears_out(*next)) break;
+    if (!next->message.is_claim() && !bears_out(*next, changed_ns(status))) break;
     has_base |= !next->message.is_claim();
     list.push_back(*next);
   }
   return list;
 }
 
-bool StateCopy::bears_out(const CopiedMessage& message) const {
+bool StateCopy::bears_out(const CopiedMessage& message, std::int64_t list_changed_ns) const {
   try {
     const std::optional<Descriptor> file = directory_.open_to_read(message.message.file);
     struct stat status {};
-    return file && ::fstat(file->get(), &status) == 0 &&
-           static_cast<std::uint64_t>(status.st_size) == message.bytes &&
+    if (!file || ::fstat(file->get(), &status) != 0 ||
+        static_cast<std::uint64_t>(status.st_size) != message.bytes)
+      return false;
+    const bool as_marked = message.mark.boot != 0 && message.mark.boot == boot_mark() &&
+                           message.mark.inode == status.st_ino &&
+                           message.mark.changed_ns == changed_ns(status);
+    return (as_marked && message.mark.changed_ns + kSomeTicksNs < list_changed_ns) ||
            checksum_of_file(message.message.file) == message.checksum;
   } catch (const Error&) {
     return false;
@@ -124,12 +147,19 @@ std::uint64_t StateCopy::checksum_of_file(const std::string& name) const {
   return sum;
 }
 
+FileMark StateCopy::mark_of_file(const std::string& name) const {
+  struct stat status {};
+  if (::fstatat(directory_.descriptor(), name.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0)
+    fail("look at", name.c_str(), errno);
+  return {.boot = boot_mark(), .inode = status.st_ino, .changed_ns = changed_ns(status)};
+}
+
 std::string StateCopy::line_of(const CopiedMessage& copied) {
   const StateMessage& message = copied.message;
   const std::string words =
-      fmt::format("{} {} {} {} {} {} {} {} {}", copied.sequence, message.epoch, message.host, message.writer,
-                  message.is_claim() ? kNoFile : message.file, message.parts, message.stored, copied.bytes,
-                  copied.checksum);
+      fmt::format("{} {} {} {} {} {} {} {} {} {} {} {}", copied.sequence, message.epoch, message.host,
+                  message.writer, message.is_claim() ? kNoFile : message.file, message.parts, message.stored,
+                  copied.bytes, copied.checksum, copied.mark.boot, copied.mark.inode, copied.mark.changed_ns);
   sum_ = sum_of(words, sum_);
   return fmt::format("{} {:016x}\n", words, sum_);
 }

@@ -3,11 +3,12 @@
 // can go on from there instead of reading everything again.
 //
 // A line for each claim and each whole file, in their order, with the message that it came with: its sequence, its headers, and
-// the file's checksum. A new base begins the list anew. Each line ends with a checksum, whose seed is that of the line before
+// the file's checksum and mark. A new base begins the list anew. Each line ends with a checksum, whose seed is that of the line before
 // it, the first one's the partition's subject: lines of another partition, of another list, or cut off are none.
 //
 // Nothing here is synced. After a power cut files and lines may be anything; what the list and the checksums of the files do not
-// bear out, to the byte, is not there.
+// bear out, to the byte, is not there. A file that nobody has written to since, in the same boot of the machine, is believed by
+// its mark, so that a takeover does not read all of a large state only to see that it is as it was.
 #pragma once
 
 #include <cstdint>
@@ -21,11 +22,21 @@
 
 namespace sluice::detail {
 
+// What tells, in one boot of the machine, that a file is the one that was written, and that nobody has written to it since.
+struct FileMark {
+  std::uint64_t boot = 0;  // 0: it is not known.
+  std::uint64_t inode = 0;
+  std::int64_t changed_ns = 0;
+
+  friend bool operator==(const FileMark&, const FileMark&) = default;
+};
+
 struct CopiedMessage {
   std::uint64_t sequence = 0;
   StateMessage message{};      // A claim, or the last part of a file.
   std::uint64_t bytes = 0;     // Of the file.
   std::uint64_t checksum = 0;  // Of all of it.
+  FileMark mark{};
 };
 
 class StateCopy {
@@ -44,11 +55,12 @@ class StateCopy {
 
   // Of a file in the directory. Throws Error.
   std::uint64_t checksum_of_file(const std::string& name) const;
+  FileMark mark_of_file(const std::string& name) const;
 
  private:
   std::string line_of(const CopiedMessage& message);
   void write(const std::string& text, int flags, const char* name) const;
-  bool bears_out(const CopiedMessage& message) const;
+  bool bears_out(const CopiedMessage& message, std::int64_t list_changed_ns) const;
   [[noreturn]] void fail(const char* tried, const char* name, int reason) const;
 
   const OwnDirectory& directory_;

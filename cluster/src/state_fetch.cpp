@@ -4,7 +4,6 @@
 #include <chrono>
 #include <functional>
 #include <random>
-#include <span>
 #include <string>
 #include <thread>
 
@@ -13,6 +12,7 @@
 #include <sluice/detail/clock.hpp>
 #include <sluice/unavailable.hpp>
 
+#include "pull.hpp"
 #include "state_log.hpp"
 #include "state_stream.hpp"
 
@@ -28,30 +28,10 @@ constexpr std::int64_t kConsumerLivesNs = 10'000'000'000;
 constexpr std::chrono::milliseconds kLook{100};
 constexpr std::chrono::milliseconds kLongestLook{800};
 
-// Messages of one pull.
-class Pulled {
- public:
-  Pulled(natsSubscription* subscription, const jsFetchRequest& request) noexcept {
-    jsFetchRequest asked = request;
-    status_ = natsSubscription_FetchRequest(&list_, subscription, &asked);
-  }
-  ~Pulled() { natsMsgList_Destroy(&list_); }
-  Pulled(const Pulled&) = delete;
-  Pulled& operator=(const Pulled&) = delete;
-
-  natsStatus status() const noexcept { return status_; }
-  std::span<natsMsg* const> messages() const noexcept {
-    return {list_.Msgs, static_cast<std::size_t>(list_.Count)};
-  }
-
- private:
-  natsMsgList list_{nullptr, 0};
-  natsStatus status_;
-};
-
-NatsSubscriptionPtr consume(const NatsClient& client, const std::string& stream, const std::string& subject,
-                            std::uint64_t behind) {
-  const std::string name = fmt::format("fetch-{:08x}{:08x}", std::random_device{}(), std::random_device{}());
+// Gives its name.
+std::string consume(const NatsClient& client, const std::string& stream, const std::string& subject,
+                    std::uint64_t behind) {
+  std::string name = fmt::format("fetch-{:08x}{:08x}", std::random_device{}(), std::random_device{}());
   jsConsumerConfig config;
   jsConsumerConfig_Init(&config);
   config.Name = name.c_str();
@@ -62,20 +42,11 @@ NatsSubscriptionPtr consume(const NatsClient& client, const std::string& stream,
   config.AckPolicy = js_AckNone;
   auto code = kNoCode;
   jsConsumerInfo* made = nullptr;
-  natsStatus status = js_AddConsumer(&made, client.jetstream(), stream.c_str(), &config, nullptr, &code);
+  const natsStatus status =
+      js_AddConsumer(&made, client.jetstream(), stream.c_str(), &config, nullptr, &code);
   const JsConsumerInfoPtr info{made};
   if (status != NATS_OK) client.fail("read", "the stream " + stream, status, code);
-  jsSubOptions options;
-  jsSubOptions_Init(&options);
-  options.Stream = stream.c_str();
-  options.Consumer = name.c_str();
-  natsSubscription* subscription = nullptr;
-  status =
-      js_PullSubscribe(&subscription, client.jetstream(), subject.c_str(), nullptr, nullptr, &options, &code);
-  if (status != NATS_OK) client.fail("read", "the stream " + stream, status, code);
-  NatsSubscriptionPtr owned{subscription};
-  natsSubscription_SetPendingLimits(subscription, -1, -1);
-  return owned;
+  return name;
 }
 
 }  // namespace
@@ -113,8 +84,9 @@ void StateLog::follow(const std::filesystem::path& directory,
   StateChain chain{directory, subject_};
   forget_what_is_over(chain);
   chain.write_down();
+  const Last end = last();
   try {
-    read(0, chain, told);
+    read(end.sequence, chain, told);
     if (!chain.damage().empty()) chain.finish(object(), subject_);
   } catch (const Unavailable&) {
     throw;  // What is there is whole.
@@ -128,24 +100,27 @@ void StateLog::follow(const std::filesystem::path& directory,
 void StateLog::read(std::uint64_t end, StateChain& chain,
                     const std::function<bool(const FetchedState&)>& told) {
   const NatsClient& client = this->client();
-  const NatsSubscriptionPtr subscription =
-      consume(client, stream_, subject_, chain.last_kept() ? chain.last_kept()->sequence : 0);
-  jsFetchRequest request;
-  jsFetchRequest_Init(&request);
-  request.Batch = kPullMessages;
-  request.MaxBytes = std::max(kPullBytes, 2 * natsConnection_GetMaxPayload(client.connection()));
-  request.Expires = std::chrono::nanoseconds{client.timeout()}.count();
-  request.NoWait = true;
+  NatsPull pull{client, stream_,
+                consume(client, stream_, subject_, chain.last_kept() ? chain.last_kept()->sequence : 0)};
+  const NatsPull::Limits limits{
+      .messages = kPullMessages,
+      .bytes = std::max(kPullBytes, 2 * natsConnection_GetMaxPayload(client.connection())),
+      .within = client.timeout()};
   std::uint64_t delivered = 0;
+  std::uint64_t sequence = chain.last_kept() ? chain.last_kept()->sequence : 0;
   auto heard = monotonic_now();
   auto look = kLook;
-  for (std::uint64_t sequence = 0; told || sequence < end;) {
-    bool is_all = true;
-    const Pulled pulled{subscription.get(), request};
-    for (natsMsg* const message : pulled.messages()) {
+  // A pull waits for what comes next.
+  if (told && sequence >= end && !told(chain.state())) return;
+  while (told || sequence < end) {
+    bool is_all = sequence >= end;
+    NatsPull::Batch pulled;
+    const natsStatus status = pull.pull(limits, pulled);
+    for (const NatsMessagePtr& each : pulled) {
+      natsMsg* const message = each.get();
       jsMsgMetaData* made = nullptr;
-      if (const natsStatus status = natsMsg_GetMetaData(&made, message); status != NATS_OK)
-        client.fail("read", object(), status, kNoCode);
+      if (const natsStatus known = natsMsg_GetMetaData(&made, message); known != NATS_OK)
+        client.fail("read", object(), known, kNoCode);
       const JsMetaDataPtr meta{made};
       if (meta->Sequence.Consumer != ++delivered)
         client.away(object() + ": some messages were lost on the way; the next try reads them again");
@@ -155,16 +130,16 @@ void StateLog::read(std::uint64_t end, StateChain& chain,
       heard = monotonic_now();
       is_all = meta->NumPending == 0;
     }
-    const natsStatus status = pulled.status();
     const bool nothing_yet = status == NATS_TIMEOUT || status == NATS_NOT_FOUND;
     if (told && client.is_lost()) client.away("the connection was lost");
     if (told && is_all && (!chain.damage().empty() || !told(chain.state()))) return;
     if (told && is_all) {
-      look = pulled.messages().empty() ? std::min(2 * look, kLongestLook) : kLook;
+      look = pulled.empty() ? std::min(2 * look, kLongestLook) : kLook;
       std::this_thread::sleep_for(look);
     }
     if (!told && nothing_yet && monotonic_now() - heard > client.timeout())
       client.away(fmt::format("{}: message {} does not come", object(), end));
+    if (status == NATS_ERR) client.away(object() + ": " + pull.why());
     if (status != NATS_OK && !nothing_yet) client.fail("read", object(), status, kNoCode);
   }
 }

@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <random>
 #include <sys/stat.h>
+#include <thread>
 #include <unistd.h>
 #include <utility>
 
@@ -227,23 +228,42 @@ StateLog::Stored StateLog::try_to_store(const StateMessage& headers, std::span<c
   client.fail("store", object(), status, code);
 }
 
+// The last message, once the server shows what it has acknowledged: while it removes others it may show one before that.
+StateLog::Last StateLog::last_known() {
+  constexpr int kLooks = 10;
+  constexpr std::chrono::milliseconds kBetweenLooks{20};
+  Last last = this->last();
+  for (int look = 1; look < kLooks && last.sequence < *expected_; ++look) {
+    std::this_thread::sleep_for(kBetweenLooks);
+    last = this->last();
+  }
+  return last;
+}
+
 // Whether the last message is this one; not, if it may be sent once more.
 bool StateLog::is_stored(const StateMessage& headers) {
-  const Last last = this->last();
+  const Last last = last_known();
   if (last.message == headers) {
     expected_ = last.sequence;
     return true;
   }
   if (last.sequence == *expected_) return false;
+  const std::string found = last.message ? fmt::format("{} of epoch {} and host {}", last.sequence,
+                                                       last.message->epoch, last.message->host)
+                                         : fmt::format("{} of somebody else", last.sequence);
+  if (last.sequence > *expected_ && last.message && last.message->writer == headers.writer &&
+      last.message->epoch == headers.epoch) {
+    // What this writer gave up for lost has arrived after all. It counts as little as before: a base stands behind anything.
+    const bool stands_alone = headers.part == 1 && parse_state_file_name(headers.file)->base;
+    if (!stands_alone) client_->away(fmt::format("{}: its own message {} came late", object(), found));
+    expected_ = last.sequence;
+    return false;
+  }
   if (last.message && last.message->epoch > headers.epoch) fence(*last.message);
   if (last.message && last.message->epoch == headers.epoch && headers.is_claim()) fence(*last.message);
   throw Error{{"store", object(),
-               last.sequence == 0
-                   ? "it is empty, and was not"
-                   : fmt::format("message {} came in between, {}", last.sequence,
-                                 last.message ? fmt::format("of epoch {} and host {}", last.message->epoch,
-                                                            last.message->host)
-                                              : "which is of somebody else"),
+               last.sequence == 0 ? "it is empty, and was not"
+                                  : fmt::format("its last message is {}, and was {}", found, *expected_),
                "the next try begins with a base"}};
 }
 

@@ -115,6 +115,7 @@ class StateLog {
 
   const NatsClient& client(MissingStream missing = MissingStream::refuse);
   Last last();
+  Last last_known();
   StateMessage headers() const;
   void catch_up();
   void write(const std::filesystem::path& file, const std::string& name);
@@ -122,7 +123,7 @@ class StateLog {
   Stored try_to_store(const StateMessage& headers, std::span<const char> bytes);
   bool is_stored(const StateMessage& headers);
   void purge();
-  // Up to the message `end`; 0: until told() says no.
+  // Up to the message `end`; and with told() from then on, until it says no.
   void read(std::uint64_t end, StateChain& chain, const std::function<bool(const FetchedState&)>& told = {});
   bool has(const CopiedMessage& message);
   void forget_what_is_over(StateChain& chain);

@@ -8,12 +8,17 @@
 
 #include <sluice/partitioner.hpp>
 
+#include "failing.hpp"
+
 namespace sluice::test {
 namespace {
 
+using detail::coming_partitions;
 using detail::copied_partitions;
+using detail::FailingEntry;
 using detail::Hosts;
 using detail::next_steps;
+using detail::next_to_try;
 using detail::NextStep;
 using detail::PartitionEntry;
 using detail::Partitions;
@@ -220,6 +225,40 @@ TEST(Assignment, WhatIsAboutToMoveIsCopiedWhereItGoes) {
   EXPECT_TRUE(copied_partitions("b", {{"a", false}, {"b", false}}, all).contains(1));
   EXPECT_THAT(copied_partitions("b", {{"a", false}, {"b", true}}, all), IsEmpty());
   EXPECT_THAT(copied_partitions("a", {{"a", false}}, all), IsEmpty());
+}
+
+// What only a death would bring is on the disk and not in memory.
+TEST(Assignment, WhatComesNowIsRestoredAhead) {
+  const Hosts hosts{{"a", false}, {"b", false}, {"c", false}};
+  Partitions partitions{owned_by("a"), owned_by("b"), owned_by("c")};
+  for (const auto& [host, leaving] : hosts)
+    EXPECT_THAT(coming_partitions(host, hosts, partitions), IsEmpty()) << host;
+  partitions[0].wanted = "c";
+  EXPECT_THAT(coming_partitions("c", hosts, partitions), ElementsAre(0U));
+  partitions[0] = {.state = State::given, .owner = "c", .epoch = 1, .wanted = "c"};
+  EXPECT_THAT(coming_partitions("c", hosts, partitions), ElementsAre(0U)) << "until it is started";
+  partitions[0] = owned_by("a");
+  const Hosts leaving{{"a", false}, {"b", true}, {"c", false}};
+  EXPECT_EQ(coming_partitions("a", leaving, partitions).contains(1U),
+            copied_partitions("a", leaving, partitions).contains(1U));
+  EXPECT_NE(coming_partitions("a", leaving, partitions).contains(1U),
+            coming_partitions("c", leaving, partitions).contains(1U));
+}
+
+TEST(Assignment, WhatFailsIsTriedByEachHostOnce) {
+  const Hosts hosts{{"a", false}, {"b", false}, {"c", true}, {"d", false}};
+  const Partitions partitions{owned_by("a"), owned_by("b"), owned_by("b"), owned_by("d")};
+  FailingEntry failing{.since_ns = 7, .failures = 4};
+  EXPECT_EQ(next_to_try("a", hosts, partitions, failing), "d") << "which has fewer";
+  failing.given_up = {"a", "d"};
+  EXPECT_EQ(next_to_try("d", hosts, partitions, failing), "b");
+  failing.given_up = {"a", "d", "b"};
+  EXPECT_EQ(next_to_try("b", hosts, partitions, failing), "") << "it stays where it is";
+  failing.text = "cannot do it: why, what to do";
+  EXPECT_EQ(detail::parse_failing_entry(to_text(failing)), failing);
+  EXPECT_EQ(detail::parse_failing_entry(to_text(FailingEntry{})), FailingEntry{});
+  for (const char* text : {"", "2 1 1 - x", "1 x 1 - x", "1 1 1", "1 1 1 a.b x"})
+    EXPECT_EQ(detail::parse_failing_entry(text), std::nullopt) << text;
 }
 
 TEST(Assignment, EntriesAreReadAsTheyWereWritten) {

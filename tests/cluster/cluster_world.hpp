@@ -111,7 +111,7 @@ class ClusterTest : public testing::Test {
       GTEST_SKIP() << "nats-server is not here: apt install nats-server, or tools/setup";
     std::string name = (std::filesystem::temp_directory_path() / "sluice-cluster-XXXXXX").string();
     directory_ = ::mkdtemp(name.data());
-    server_ = std::make_unique<NatsProcess>(directory_ / "nats");
+    server_ = std::make_unique<NatsProcess>(directory_ / "nats", std::string{}, true, listen_);
     make_stream(server_->url(),
                 {.name = "PAYMENTS", .subject = "payments.*", .duplicates_ns = 120'000'000'000});
     make_stream(server_->url(), {.name = "BALANCES", .subject = "balances.*"});
@@ -134,6 +134,7 @@ class ClusterTest : public testing::Test {
   std::filesystem::path file(const std::string& name) const { return directory_ / name; }
   NatsProcess& server() { return *server_; }
   static constexpr const char* kLease = "600ms";
+  std::string listen_ = "127.0.0.1";
 
   // Each host has a way of its own to the server, which can be cut.
   Program& start_host(const std::string& name, const std::string& program = ACCOUNTS_PROGRAM) {

@@ -134,7 +134,8 @@ TEST_F(Hosts, LeaveAndJoinWhilePaymentsFlow) {
   begin(3'000, 600);
   ASSERT_TRUE(flows(50));
   start_host("beta");
-  ASSERT_TRUE(within(60s, [this] { return says("beta", "as it was given"); }));
+  // As it is given, or after the other one, which is silent for longer than its lease on a machine that has much to do.
+  ASSERT_TRUE(within(60s, [this] { return says("beta", "with epoch"); }));
   EXPECT_THAT(cluster({"move", "accounts", "0", "beta"}), HasSubstr("partition 0 is owned by beta"));
   host("alpha").signal(SIGTERM);
   EXPECT_EQ(host("alpha").wait(), 0);
@@ -142,7 +143,7 @@ TEST_F(Hosts, LeaveAndJoinWhilePaymentsFlow) {
   const std::uint64_t before = balances();
   ASSERT_TRUE(flows(before + 50));
   start_host("gamma");
-  ASSERT_TRUE(within(60s, [this] { return says("gamma", "as it was given"); }));
+  ASSERT_TRUE(within(60s, [this] { return says("gamma", "with epoch"); }));
   EXPECT_THAT(cluster({"drain", "accounts", "beta"}), HasSubstr("beta has left"));
   EXPECT_EQ(host("beta").wait(), 0);
   end();

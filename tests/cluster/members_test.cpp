@@ -56,6 +56,18 @@ TEST(Members, ThatLeaveAreAliveAndSayIt) {
   EXPECT_THAT(members.living(kStart), ElementsAre(Pair("b", false)));
 }
 
+TEST(Members, AreForgottenOnceTheyHaveBeenSilentForLong) {
+  Members members{kLease};
+  members.looked_away(kStart);
+  members.seen("a", {.life = 1, .count = 1}, kStart);
+  members.seen("b", {.life = 2, .count = 1}, kStart + 5min);
+  EXPECT_THAT(members.long_gone(kStart + 10min - 1s, 10min), IsEmpty());
+  EXPECT_THAT(members.long_gone(kStart + 10min, 10min), ElementsAre("a"));
+  // Who did not look does not know.
+  members.looked_away(kStart + 20min);
+  EXPECT_THAT(members.long_gone(kStart + 20min, 10min), IsEmpty());
+}
+
 TEST(Members, AreReadAsTheyWereWritten) {
   for (const HostBeat& beat : {HostBeat{.life = ~0ULL, .count = 12, .leaving = true}, HostBeat{.life = 3}})
     EXPECT_EQ(detail::parse_host_beat(to_text(beat)), beat);

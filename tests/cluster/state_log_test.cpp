@@ -23,6 +23,7 @@
 #include "cutting_proxy.hpp"
 #include "model.hpp"
 #include "nats_server.hpp"
+#include "state_stream.hpp"
 
 namespace sluice::test {
 
@@ -291,6 +292,28 @@ TEST_F(StateLogs, FindTheirOwnMessageWhereTheAnswerCameTooLate) {
   if (error != "none") log.append(file("13.base", 600'000));
   EXPECT_EQ(log.fetch(fetched()), (FetchedState{1, 600'000}));
   EXPECT_EQ(count_of(server_->url(), "SLUICE_test"), 2U);
+}
+
+// Of a try that was given up, since nothing was heard of it.
+TEST_F(StateLogs, PutABaseBehindTheirOwnMessageThatArrivesLate) {
+  StateLog log = claimed(1);
+  run_apart([this] {
+    const NatsClient client{options().server, "late", true};
+    const NatsMessagePtr claim = last_state_message(client, "test", 3);
+    StateMessage headers = *read_state_message(claim.get());
+    headers.file = "checkpoint-000000000011.delta";
+    headers.part = headers.parts = 1;
+    natsMsg* late = nullptr;
+    natsMsg_Create(&late, state_subject("test", 3).c_str(), nullptr, "late", 4);
+    write_headers(late, headers);
+    const natsStatus status = js_PublishMsg(nullptr, client.jetstream(), late, nullptr, nullptr);
+    natsMsg_Destroy(late);
+    return status == NATS_OK ? std::string{} : throw std::runtime_error{"not stored"};
+  });
+  const auto base = file("12.base", 700'000);
+  EXPECT_EQ(error_of([&] { log.append(base); }), "none");
+  EXPECT_EQ(StateLog{options("b")}.fetch(fetched()).files, 1U);
+  expect_fetched(base);
 }
 
 TEST_F(StateLogs, ThrowUnavailableWhileTheServerIsAwayAndGoOnBehindIt) {

@@ -51,9 +51,10 @@ int port_in(const std::filesystem::path& directory) {
     if (entry.path().extension() != ".ports") continue;
     std::ifstream file{entry.path()};
     const std::string text{std::istreambuf_iterator<char>{file}, {}};
-    const std::string begin = "nats://127.0.0.1:";
-    const std::size_t at = text.find(begin);
-    if (at != std::string::npos) return std::atoi(text.c_str() + at + begin.size());
+    const std::size_t at = text.find("nats://");
+    const std::size_t end = text.find('"', at);
+    if (at != std::string::npos && end != std::string::npos)
+      return std::atoi(text.c_str() + text.rfind(':', end) + 1);
   }
   return -1;
 }
@@ -123,8 +124,12 @@ bool has_nats_server() {
   return !path_of_server().empty();
 }
 
-NatsProcess::NatsProcess(std::filesystem::path directory, std::string options, bool jetstream)
-    : directory_{std::move(directory)}, options_{std::move(options)}, jetstream_{jetstream} {
+NatsProcess::NatsProcess(std::filesystem::path directory, std::string options, bool jetstream,
+                         std::string address)
+    : directory_{std::move(directory)},
+      options_{std::move(options)},
+      jetstream_{jetstream},
+      address_{std::move(address)} {
   std::filesystem::create_directories(directory_);
   start();
 }
@@ -145,8 +150,8 @@ void NatsProcess::kill() {
 
 void NatsProcess::start() {
   const std::string file = (directory_ / "server.conf").string();
-  std::ofstream{file} << "listen: \"127.0.0.1:" << port_ << "\"\nports_file_dir: \"" << directory_.string()
-                      << "\"\n"
+  std::ofstream{file} << "listen: \"" << address_ << ":" << port_ << "\"\nports_file_dir: \""
+                      << directory_.string() << "\"\n"
                       << (jetstream_ ? "jetstream { store_dir: \"" + directory_.string() + "/store\" }\n"
                                      : std::string{})
                       << options_ << "\n";
@@ -180,6 +185,12 @@ void NatsProcess::pause() {
 }
 void NatsProcess::resume() {
   ::kill(pid_, SIGCONT);
+}
+
+bool has_used_libnats() {
+  // Its threads stay.
+  std::filesystem::directory_iterator tasks{"/proc/self/task"};
+  return std::distance(tasks, {}) > 1;
 }
 
 std::string run_apart(const std::function<std::string()>& work) {

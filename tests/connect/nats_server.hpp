@@ -19,7 +19,9 @@ bool has_nats_server();
 class NatsProcess {
  public:
   // Starts it. `options` are lines of its configuration. With JetStream unless said otherwise.
-  explicit NatsProcess(std::filesystem::path directory, std::string options = {}, bool jetstream = true);
+  // Others than this machine reach it if it listens to more than loopback.
+  explicit NatsProcess(std::filesystem::path directory, std::string options = {}, bool jetstream = true,
+                       std::string address = "127.0.0.1");
   ~NatsProcess();
   NatsProcess(const NatsProcess&) = delete;
   NatsProcess& operator=(const NatsProcess&) = delete;
@@ -36,6 +38,7 @@ class NatsProcess {
   std::filesystem::path directory_;
   std::string options_;
   bool jetstream_;
+  std::string address_;
   int port_ = -1;
   pid_t pid_ = 0;
 };
@@ -61,6 +64,10 @@ struct StreamShape {
 
 // `work` in a process of its own; what it returns. A failure there fails the test.
 std::string run_apart(const std::function<std::string()>& work);
+
+// Whether this process has used libnats. What it forks then has the same names for the answers of servers, and hears those of others:
+// a test that forks several which have connections at once runs in a process of its own, as ctest does it.
+bool has_used_libnats();
 
 // Each waits until the server is there, up to ten seconds.
 void make_stream(const std::string& url, const StreamShape& shape);

@@ -114,6 +114,7 @@ void show_status(const Options& options) {
   status.beats = watched.owners().view().beats;
   status.living = watched.living();
   status.entries = watched.owners().view().entries(status.partitions);
+  status.failing = watched.owners().view().failing;
   const detail::NatsClient client{options.server, "sluice cluster", true};
   try {
     detail::prepare_state_stream(client, options.cluster, detail::MissingStream::refuse);

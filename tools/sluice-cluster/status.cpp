@@ -29,14 +29,16 @@ unsigned owned_by(const ClusterStatus& status, const std::string& host) {
 }
 
 // What a person looks for: an owner that does not live is none.
-std::string state_of(const ClusterStatus& status, const PartitionEntry& entry) {
+std::string state_of(const ClusterStatus& status, unsigned number) {
+  const PartitionEntry& entry = status.entries[number];
   if (entry.state == State::owned && !status.living.contains(entry.owner)) return "orphaned";
+  if (entry.state == State::owned && status.failing.contains(number)) return "failing";
   if (entry.state == State::owned && !entry.wanted.empty() && entry.wanted != entry.owner) return "moving";
   return std::string{name_of(entry.state)};
 }
 
-std::string age_of(const ClusterStatus& status, const detail::StateLogStatus& log) {
-  const double seconds = static_cast<double>(status.now_ns - log.time_ns) / 1e9;
+std::string age_of(const ClusterStatus& status, std::int64_t since_ns) {
+  const double seconds = static_cast<double>(status.now_ns - since_ns) / 1e9;
   return seconds < 0 ? "0.0 s" : fmt::format("{:.1f} s", seconds);
 }
 
@@ -56,9 +58,12 @@ std::string to_text(const ClusterStatus& status) {
     const bool stored = log != status.logs.end() && log->second.bytes != 0;
     text += fmt::format("  {:>9}  {:<24} {:>6} {:<9} {:>11} {:>9}\n", number,
                         entry.owner.empty() ? "-" : entry.owner.substr(0, 24), entry.epoch,
-                        state_of(status, entry), stored ? age_of(status, log->second) : "-",
+                        state_of(status, number), stored ? age_of(status, log->second.time_ns) : "-",
                         stored ? format_bytes(log->second.bytes) : "-");
   }
+  for (const auto& [number, failing] : status.failing)
+    text += fmt::format("  partition {} has failed {} times since {} ago: {}\n", number, failing.failures,
+                        age_of(status, failing.since_ns), printable(failing.text));
   return text;
 }
 
@@ -82,7 +87,12 @@ std::string to_json(const ClusterStatus& status) {
     each.member("partition", std::to_string(number));
     each.member("owner", entry.owner.empty() ? "null" : json_text(entry.owner));
     each.member("epoch", std::to_string(entry.epoch));
-    each.text_member("state", state_of(status, entry));
+    each.text_member("state", state_of(status, number));
+    const auto failing = status.failing.find(number);
+    const bool fails = failing != status.failing.end();
+    each.member("failures", std::to_string(fails ? failing->second.failures : 0));
+    each.member("failing_since_ns", fails ? std::to_string(failing->second.since_ns) : "null");
+    each.member("failure", fails ? json_text(failing->second.text) : "null");
     const auto log = status.logs.find(number);
     const bool stored = log != status.logs.end() && log->second.bytes != 0;
     each.member("stored_bytes", stored ? std::to_string(log->second.bytes) : "null");

@@ -20,6 +20,7 @@ struct ClusterStatus {
   detail::Hosts living;
   detail::Partitions entries;
   std::map<unsigned, detail::StateLogStatus> logs;
+  std::map<unsigned, detail::FailingEntry> failing;
   std::int64_t now_ns = 0;  // Since 1970, by this machine's clock; ages are told by it.
 };
 

@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the agent does about partitions whose processes fail, and about hosts that do not come back.
+#include <algorithm>
+#include <chrono>
+
+#include <fmt/format.h>
+
+#include <sluice/unavailable.hpp>
+
+#include "agent.hpp"
+#include "state_log.hpp"
+
+namespace sluice::detail {
+namespace {
+
+using namespace std::chrono_literals;
+using State = PartitionEntry::State;
+
+constexpr std::chrono::nanoseconds kShortestPause = 500ms;
+// A host that is silent for so long, and for a hundred leases, is forgotten.
+constexpr std::chrono::nanoseconds kForgotten = 10min;
+constexpr int kForgottenLeases = 100;
+
+}  // namespace
+
+void Agent::pause(unsigned number, PartitionEnd end, Time now) {
+  Pause& pause = pauses_[number];
+  // A server that is back is not kept waiting.
+  pause.length = end == PartitionEnd::away ? kShortestPause
+                                           : std::clamp(pause.length * 2, kShortestPause, kLongestPause);
+  pause.until = now + pause.length;
+  const auto why = [end] {
+    switch (end) {
+      case PartitionEnd::parked:
+        return "was parked by somebody else";
+      case PartitionEnd::fenced:
+        return "was refused by the chain of its checkpoints, which has seen a later claim";
+      case PartitionEnd::away:
+        return "could not begin without the server";
+      default:
+        return "ended with a failure";
+    }
+  };
+  say(fmt::format("partition {} {}; if it is still this host's it is started again in {} ms", number, why(),
+                  std::chrono::duration_cast<std::chrono::milliseconds>(pause.length).count()));
+}
+
+// After some in a row another host has it, since what is wrong may be this machine's: once each, and then it stays.
+void Agent::note_failure(unsigned number, const Child& child) {
+  if (!owners_) return;
+  const auto found = owners_->view().failing.find(number);
+  FailingEntry failing;
+  if (found != owners_->view().failing.end()) failing = found->second;
+  if (failing.since_ns == 0)
+    failing.since_ns = std::chrono::nanoseconds{std::chrono::system_clock::now().time_since_epoch()}.count();
+  ++failing.failures;
+  failing.text = child.process.error().empty() ? "it ended without a word" : child.process.error();
+  const PartitionEntry entry = owners_->view().entry(number);
+  const bool ours = entry.owner == options_.host && entry.epoch == child.epoch && !leaving_;
+  std::string to;
+  if (++failures_[number] >= kFailuresOfAHost && ours) {
+    Hosts hosts = members_.living(std::chrono::steady_clock::now());
+    to = next_to_try(options_.host, hosts, owners_->view().entries(options_.partitions), failing);
+  }
+  if (!to.empty()) {
+    failing.given_up.push_back(options_.host);
+    failures_.erase(number);
+    // It stays there, and is not given back for shares to be even.
+    unsaid_[number] = {.state = State::given, .owner = to, .epoch = child.epoch, .wanted = to};
+    say(fmt::format("partition {} has failed {} times here, and is given to {}", number, kFailuresOfAHost,
+                    to));
+  }
+  try {
+    owners_->tell_failing(number, failing);
+  } catch (const Unavailable&) {
+    // The next one says it.
+  }
+}
+
+// Of those that have been at work for as long as the longest pause.
+void Agent::forget_failures(Time now) {
+  std::vector<unsigned> over;
+  for (const auto& [number, failing] : owners_->view().failing) {
+    const auto child = children_.find(number);
+    const bool works = child != children_.end() && now - child->second.started > kLongestPause;
+    const PartitionEntry entry = owners_->view().entry(number);
+    const bool finished = entry.state == State::finished && entry.owner == options_.host;
+    if (works || finished) over.push_back(number);
+  }
+  for (const unsigned number : over) {
+    owners_->forget_failing(number);
+    failures_.erase(number);
+  }
+}
+
+// By the first of those that live.
+void Agent::forget_hosts(Time now) {
+  const Hosts living = members_.living(now);
+  if (living.empty() || living.begin()->first != options_.host) return;
+  for (const std::string& host :
+       members_.long_gone(now, std::max(kForgotten, kForgottenLeases * options_.lease))) {
+    owners_->forget_host(host);
+    if (owners_->view().asked_to_leave.contains(host)) owners_->forget_request_to_leave(host);
+    members_.gone(host);
+    say(fmt::format("host {} has been silent for long, and is forgotten", host));
+  }
+}
+
+// Another host has claimed it and the bucket will say so, or the bucket was set back.
+void Agent::learn_epoch(unsigned number) {
+  if (!owners_) return;
+  try {
+    const auto status = state_log_status(owners_->client(), options_.cluster, number);
+    if (status) least_epochs_[number] = std::max(least_epochs_[number], status->epoch);
+  } catch (const std::exception& error) {
+    say(error.what());
+  }
+}
+
+}  // namespace sluice::detail

@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: Apache-2.0
+// The process of a partition that runs elsewhere yet, and is about to come here: what it would restore then it restores before, so
+// that a move stands still for the last checkpoint only. The checkpoints are fetched by a child, since libnats has threads, and a
+// process that has any starts no pipeline.
+#include <cerrno>
+#include <chrono>
+#include <csignal>
+#include <cstdio>
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <sluice/detail/clock.hpp>
+#include <sluice/detail/descriptor.hpp>
+#include <sluice/error.hpp>
+
+#include "partition_run.hpp"
+
+namespace sluice::detail {
+namespace {
+
+using namespace std::chrono_literals;
+
+// Checkpoints come ten a second; what the last of them still lack is little.
+constexpr auto kBetweenRestores = 500ms;
+constexpr auto kUntilTheNext = 100ms;
+
+// Follows the chain, and says by a byte that there is something new.
+class Fetching {
+ public:
+  explicit Fetching(const PartitionOptions& options) {
+    int ends[2];
+    if (::pipe2(ends, O_CLOEXEC | O_NONBLOCK) != 0)
+      throw Error{{"start", "the process that copies a partition", errno_text(), "raise the limit of files"}};
+    news_ = Descriptor{ends[0]};
+    const Descriptor other{ends[1]};
+    const pid_t parent = ::getpid();
+    pid_ = ::fork();
+    if (pid_ < 0) throw Error{{"start", "a process", errno_text(), "raise the limit of processes"}};
+    if (pid_ == 0) fetch(options, other.get(), parent);
+  }
+  ~Fetching() { static_cast<void>(end()); }
+  Fetching(const Fetching&) = delete;
+  Fetching& operator=(const Fetching&) = delete;
+
+  int news() const noexcept { return news_.get(); }
+  enum class News { none, some, over };
+  News read() const noexcept {
+    char bytes[64];
+    const ssize_t got = ::read(news_.get(), bytes, sizeof(bytes));
+    return got > 0 ? News::some : (got == 0 ? News::over : News::none);
+  }
+  // Whatever it is about is whole, or removed by the next one.
+  PartitionEnd end() noexcept {
+    if (pid_ <= 0) return PartitionEnd::failed;
+    ::kill(pid_, SIGKILL);
+    int status = 0;
+    while (::waitpid(pid_, &status, 0) < 0 && errno == EINTR) {
+    }
+    pid_ = 0;
+    return WIFEXITED(status) ? static_cast<PartitionEnd>(WEXITSTATUS(status)) : PartitionEnd::failed;
+  }
+
+ private:
+  [[noreturn]] static void fetch(const PartitionOptions& options, int news, pid_t parent) noexcept {
+    ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+    auto end = PartitionEnd::failed;
+    try {
+      if (::getppid() == parent) {
+        end = follow_partition(options, [news] {
+          const char word = '.';
+          return ::write(news, &word, 1) == 1 || errno == EAGAIN;
+        });
+      }
+    } catch (const std::exception& error) {
+      std::fprintf(stderr, "error: %s\n", error.what());
+    }
+    std::fflush(stderr);
+    ::_exit(static_cast<int>(end));
+  }
+
+  Descriptor news_;
+  pid_t pid_ = 0;
+};
+
+}  // namespace
+
+Ahead stand_by(const PartitionOptions& options, const std::function<void()>& restore) {
+  Fetching fetching{options};
+  bool fresh = false;
+  bool told = false;
+  auto next = monotonic_now();
+  while (true) {
+    if (const auto epoch =
+            hear_agent(fetching.news(), fresh ? kUntilTheNext : std::chrono::milliseconds{1min});
+        epoch) {
+      fetching.end();
+      return *epoch != 0 ? Ahead{epoch} : Ahead{{}, PartitionEnd::parked};
+    }
+    switch (fetching.read()) {
+      case Fetching::News::over:
+        return {{}, fetching.end()};
+      case Fetching::News::some:
+        fresh = true;
+        break;
+      case Fetching::News::none:
+        break;
+    }
+    if (!fresh || monotonic_now() < next) continue;
+    fresh = false;
+    restore();
+    next = monotonic_now() + kBetweenRestores;
+    if (!told && !(told = tell_agent_ready())) return {{}, PartitionEnd::parked};
+  }
+}
+
+}  // namespace sluice::detail

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+// Partitions that rest, that fail wherever they are started, and that move with what they have.
+#include "cluster_world.hpp"
+
+namespace sluice::test {
+namespace {
+
+using testing::HasSubstr;
+using testing::Not;
+
+class HostsInTrouble : public ClusterTest {
+ protected:
+  bool says(const std::string& host, const std::string& what) const {
+    return text_of(file(host + ".err")).find(what) != std::string::npos;
+  }
+  std::string status() { return cluster({"status", "accounts", "--json"}); }
+};
+
+TEST_F(HostsInTrouble, StoreNothingOfPartitionsThatRest) {
+  start_host("alpha");
+  ASSERT_TRUE(within(60s, [this] { return says("alpha", "partition 5 with epoch 1"); }));
+  ASSERT_TRUE(within(60s, [this] {
+    const std::string status = this->status();
+    return status.find("partition") != std::string::npos &&
+           status.find("stored_bytes\":null") == std::string::npos;
+  }));
+  std::uint64_t before = 0;
+  // Ten times as long as from one checkpoint to the next.
+  EXPECT_TRUE(within(60s, [&] {
+    const std::uint64_t now = count_of(server().url(), "SLUICE_accounts");
+    if (now == before && now != 0) return true;
+    before = now;
+    std::this_thread::sleep_for(500ms);
+    return false;
+  })) << "there is always something new";
+}
+
+// Where it cannot be started for a reason that is the machine's another one has it.
+TEST_F(HostsInTrouble, GiveAwayWhatFailsAgainAndAgain) {
+  std::filesystem::create_directories(file("alpha") / "accounts" / "alpha");
+  std::ofstream{file("alpha") / "accounts" / "alpha" / "partition-0"} << "in the way of a directory";
+  start_host("alpha");
+  ASSERT_TRUE(within(60s, [this] { return says("alpha", "partition 0 ended with a failure"); }));
+  ASSERT_TRUE(within(30s, [this] { return status().find(R"("state":"failing")") != std::string::npos; }));
+  EXPECT_THAT(cluster({"status", "accounts"}),
+              testing::AllOf(HasSubstr("partition 0 has failed"), HasSubstr("partition-0")));
+  start_host("beta");
+  EXPECT_TRUE(within(60s, [this] { return says("alpha", "times here, and is given to beta"); }));
+  EXPECT_TRUE(within(60s, [this] {
+    return says("beta", "partition 0 with epoch") &&
+           status().find(R"("partition":0,"owner":"beta")") != std::string::npos;
+  }));
+  EXPECT_FALSE(says("beta", "partition 0 ended with a failure")) << text_of(file("beta.err"));
+}
+
+TEST_F(HostsInTrouble, MoveWhatIsRestoredWhereItGoes) {
+  for (const char* name : {"alpha", "beta"})
+    start_host(name);
+  auto feed = load("feed", "payments", 1'500, {"--rate", "500", "--accounts", "50"});
+  auto collect = load("collect", "balances", 1'500, {"--patience", "90"});
+  ASSERT_TRUE(within(60s, [this] { return count_of(server().url(), "BALANCES") > 50; }));
+  const std::string to =
+      status().find(R"("partition":0,"owner":"alpha")") != std::string::npos ? "beta" : "alpha";
+  EXPECT_THAT(cluster({"move", "accounts", "0", to}), HasSubstr("partition 0 is owned by " + to));
+  EXPECT_TRUE(within(30s, [&] { return says(to, "partition 0: was restored ahead"); }))
+      << text_of(file(to + ".err"));
+  EXPECT_EQ(feed->wait(), 0) << feed->err();
+  EXPECT_EQ(collect->wait(), 0) << collect->err();
+  EXPECT_TRUE(expected("payments") == found("balances")) << "other balances than one machine has";
+}
+
+}  // namespace
+}  // namespace sluice::test
