@@ -94,8 +94,8 @@ class Linter {
   void look_at_checkpoints() {
     const std::string path = settings_.text("checkpoint.path");
     if (path.empty()) {
-      warn_of_idle({"checkpoint.every", "checkpoint.idle", "checkpoint.keep", "checkpoint.sync"}, "no checkpoints are made",
-                   "set checkpoint.path to a directory for them");
+      warn_of_idle({"checkpoint.every", "checkpoint.idle", "checkpoint.keep", "checkpoint.sync"},
+                   "no checkpoints are made", "set checkpoint.path to a directory for them");
       return;
     }
     if (path == settings_.text("segment.path")) {
