@@ -74,6 +74,28 @@ TEST(UndoLog, GoesBackToABoundary) {
   EXPECT_EQ(logged.text(0, 1), std::string_view("\0", 1));
 }
 
+TEST(UndoLog, KnowsWhereTheEventAtHandBegins) {
+  Logged logged;
+  logged.note(0, 3);
+  const std::uint64_t boundary = logged.log.begin_event();
+  EXPECT_EQ(logged.log.before_event(), boundary) << "nothing is noted yet";
+  for (const std::size_t at : {std::size_t{0}, std::size_t{50}, std::size_t{0}}) {
+    logged.note(at, 3);
+    EXPECT_EQ(logged.log.before_event(), boundary);
+  }
+  ASSERT_TRUE(logged.log.roll_back(boundary));
+  EXPECT_EQ(logged.log.before_event(), boundary) << "it has noted nothing";
+  logged.note(50, 3);
+  logged.set(50, "new");
+  EXPECT_EQ(logged.log.before_event(), boundary);
+  logged.log.begin_event();
+  EXPECT_EQ(logged.log.before_event(), logged.log.tail());
+  logged.note(50, 3);
+  logged.set(50, "end");
+  ASSERT_TRUE(logged.log.roll_back(logged.log.before_event()));
+  EXPECT_EQ(logged.text(50, 3), "new");
+}
+
 TEST(UndoLog, TakesPiecesOfEveryLengthAndPlace) {
   for (std::size_t bytes = 0; bytes <= 100; ++bytes) {
     Logged logged;
@@ -133,6 +155,7 @@ TEST(UndoLog, BringsBackTheBeginOfAnEventWhateverItRemembers) {
         commit.commit(boundary);
         committed = before;
       }
+      ASSERT_EQ(log.before_event(), split ? log.base() : boundary);
       const std::uint64_t fate = below(random, 4);
       if (fate == 0) {
         ASSERT_TRUE(log.roll_back(split ? log.base() : boundary));

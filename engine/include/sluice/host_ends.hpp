@@ -94,21 +94,18 @@ class Outlet {
   // It and ended() throw Error when the worker before it has left a lane that cannot be, naming that worker.
   template <class F>
   std::size_t poll(F&& handle, std::size_t limit = 1024) {
-    return end_->poll(
-        [&](ipc::LaneConsumer& lane) -> std::uint64_t {
-          if constexpr (detail::is_record<T>) {
-            const std::span<const std::byte> payload = ipc::peek_record(lane);
-            T event;
-            if (payload.data() == nullptr || !detail::Wire<T>::read(payload, event)) return 0;
-            handle(event);
-            return ipc::record_stride(payload.size());
-          } else {
-            if (lane.readable() < sizeof(T)) return 0;
-            handle(*reinterpret_cast<const T*>(lane.data()));
-            return sizeof(T);
-          }
-        },
-        limit);
+    if constexpr (detail::is_record<T>) {
+      const auto take = [&](ipc::LaneConsumer& lane) -> std::uint64_t {
+        const std::span<const std::byte> payload = ipc::peek_record(lane);
+        T event;
+        if (payload.data() == nullptr || !detail::Wire<T>::read(payload, event)) return 0;
+        handle(event);
+        return ipc::record_stride(payload.size());
+      };
+      return end_->poll(take, limit);
+    } else {
+      return end_->template poll_values<T>(handle, limit);
+    }
   }
   // poll(), and wait(limit) before it.
   template <class F>

@@ -97,7 +97,8 @@ Host::Host(const Graph& graph, const Settings& settings, const std::string& segm
       reports_{reports_directory(graph_.name, settings, segment_path)},
       wiring_{graph_, layout_, settings_, segment_, bells_, reports_},
       known_{unchanging_stats(graph_, layout_, reports_)},
-      register_{wiring_.master()} {
+      register_{wiring_.master()},
+      requests_{wiring_.requests()} {
   check_retry(graph_, layout_, settings_.retry_path);
 }
 
@@ -136,17 +137,8 @@ void Host::close_inlets() {
     inlet.close();
 }
 
-RunState Host::state() const noexcept {
-  // [master.state] acquire: the message is written; pairs with Master::end().
-  return register_.state.load(std::memory_order_acquire);
-}
-
 std::string Host::failure() const {
   return std::string{text_of(register_.message)};
-}
-
-bool Host::over() const noexcept {
-  return is_over(state());
 }
 
 bool Host::abandoned() noexcept {

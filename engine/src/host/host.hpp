@@ -51,12 +51,15 @@ class Host {
   std::deque<HostOutlet>& outlets() noexcept { return outlets_; }
   void close_inlets();
 
-  RunState state() const noexcept;
+  RunState state() const noexcept {
+    // [master.state] acquire: the message is written; pairs with Master::end().
+    return register_.state.load(std::memory_order_acquire);
+  }
   std::string failure() const;
-  bool over() const noexcept;
+  bool over() const noexcept { return is_over(state()); }
   End end() const noexcept { return end_of(wiring_.requests(), register_); }
   // By this host, in this life or a former one, or by an operator.
-  bool drain_asked() const noexcept { return detail::drain_asked(wiring_.requests(), register_); }
+  bool drain_asked() const noexcept { return detail::drain_asked(requests_, register_); }
   // Neither supervisor nor master is left, and so no worker. Cheap enough to ask again and again: the kernel
   // is asked every few milliseconds at most.
   void watch(const Lifeline& lifeline) noexcept { lifeline_ = &lifeline; }
@@ -108,6 +111,7 @@ class Host {
   std::deque<HostInlet> inlets_;
   std::deque<HostOutlet> outlets_;
   MasterRegister& register_;
+  const Requests& requests_;
   const Lifeline* lifeline_ = nullptr;  // The engine's; none before the start and in run_inline.
   // Of all threads that use inlets and outlets.
   std::atomic<std::int64_t> next_look_ns_{0};

@@ -24,13 +24,21 @@ HostInlet::HostInlet(Host& host, NodeIndex node, Waiter& waiter)
       waiter_{waiter},
       // Recovery comes first: the port reads the cursors.
       commit_{host.wiring().kept() ? std::make_unique<HostCommit>(host.wiring(), node) : nullptr},
-      port_{host.wiring(), kHostProcess, node, 0, batch_, *this},
+      port_{host.wiring(), kHostProcess, node, 0, event_, *this},
       position_{commit_ == nullptr ? 0 : commit_->count()},
       closed_{port_.ended()},
       loses_{port_.loses()},
-      descriptor_{std::make_unique<EndDescriptor>(host.wiring(), node)} {}
+      descriptor_{std::make_unique<EndDescriptor>(host.wiring(), node)} {
+  OutLane* lane = OutputPort::only_lane(port_.output(0));
+  if (commit_ == nullptr && !loses_ && lane != nullptr && lane->stamping.stamps == nullptr) at_once_ = lane;
+}
 
 HostInlet::~HostInlet() = default;
+
+bool HostInlet::takes_at_once() {
+  host_.refuse_elsewhere("push an event to");
+  return !closed_ && !armed_ && !host_.over() && !host_.drain_asked();
+}
 
 HostInlet::Until HostInlet::after(std::chrono::nanoseconds limit) noexcept {
   const auto now = monotonic_now();

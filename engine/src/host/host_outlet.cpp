@@ -49,13 +49,10 @@ void HostOutlet::touch(std::size_t index) {
   port_->touch((*port_)[index]);
 }
 
-void HostOutlet::end_portion(std::size_t index) noexcept {
-  port_->note_end((*port_)[index], false);
-}
-
 // What came before that is handed out, and counts with the next call.
-void HostOutlet::refuse_if_corrupt(std::size_t index) {
-  const InLane& in = (*port_)[index];
+void HostOutlet::end_portion(std::size_t index) {
+  InLane& in = (*port_)[index];
+  port_->note_end(in, false);
   if (in.lane.corrupt())
     port_->refuse(in, "the lane of the outlet '" + host_.wiring().node(node_).name + "'");
 }
@@ -106,8 +103,7 @@ bool HostOutlet::ended() {
   host_.refuse_elsewhere("pull events from");
   for (std::size_t index = 0; index < port_->size(); ++index) {
     // A look at what is there: the end is seen with it.
-    if (lane_at(index).readable() == 0) end_portion(index);
-    refuse_if_corrupt(index);
+    if (lane_at(index).readable() == 0 || lane_at(index).corrupt()) end_portion(index);
   }
   if (port_->touched()) return false;
   if (port_->all_ended()) return true;

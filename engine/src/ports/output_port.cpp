@@ -42,7 +42,8 @@ Stamping stamping_for(const Wiring& wiring, LaneIndex id, std::uint64_t tail, st
 OutLane out_lane(const Wiring& wiring, LaneIndex id) {
   const LaneLayout& lane = wiring.layout().lanes[id];
   const NodeIndex to = wiring.edge(lane).to;
-  OutLane out{ipc::LaneProducer{wiring.lane(id)}, lane.producer_word};
+  OutLane out{ipc::LaneProducer{wiring.lane(id)}};
+  out.word = lane.producer_word;
   const Sleeper consumer = wiring.consumer_of(lane);
   out.consumer = consumer.control;
   out.bell = consumer.bell;
@@ -50,6 +51,7 @@ OutLane out_lane(const Wiring& wiring, LaneIndex id) {
   out.node = to;
   out.id = id;
   out.shed = wiring.shed_word(lane.consumer);
+  out.count = EventCount{wiring.edge(lane).type.record ? 0 : wiring.edge(lane).type.bytes};
   out.stamping =
       stamping_for(wiring, id, out.lane.tail(), wiring.layout().processes[lane.producer].lanes_out.size());
   return out;
@@ -64,17 +66,19 @@ std::string lane_setting(const Wiring& wiring, const OutLane& out, std::string_v
 }  // namespace
 
 OutputPort::OutputPort(const Wiring& wiring, ProcessIndex process, NodeIndex node, std::size_t turn,
-                       Batch& batch, Producer& producer)
-    : wiring_{wiring}, batch_{batch}, producer_{producer}, outputs_(wiring.node(node).outputs.size()) {
+                       const std::uint64_t& event, Producer& producer)
+    : wiring_{wiring}, event_{event}, producer_{producer}, outputs_(wiring.node(node).outputs.size()) {
   const Indexed<EdgeIndex, Edge>& edges = wiring.graph().edges;
   for (const EdgeIndex e : edges.indices()) {
     if (edges[e].from != node) continue;
-    OutEdge out{edges[e].route, {}, turn};
+    OutEdge out{edges[e].route, {}, 0};
     for (const LaneIndex id : wiring.layout().processes[process].lanes_out) {
       if (wiring.layout().lanes[id].edge != e) continue;
       lanes_.push_back(out_lane(wiring, id));
+      lanes_.back().event = &event_;
       out.lanes.push_back(&lanes_.back());
     }
+    if (!out.lanes.empty()) out.turn = turn % out.lanes.size();
     outputs_[edges[e].output].push_back(std::move(out));
   }
   touched_.reserve(lanes_.size());
@@ -87,14 +91,6 @@ std::uint64_t OutputPort::smallest_lane_bytes(const OutEdges& edges) noexcept {
       smallest = std::min(smallest, out->lane.capacity_bytes());
   }
   return smallest;
-}
-
-OutLane* OutputPort::next_in_turn(OutEdge& edge) {
-  const std::size_t count = edge.lanes.size();
-  OutLane* lane = edge.lanes[edge.turn++ % count];
-  for (std::size_t i = 1; i < count && lane->is_shed(); ++i)
-    lane = edge.lanes[edge.turn++ % count];
-  return lane;
 }
 
 OutLane* OutputPort::least_loaded(OutEdge& edge) {
@@ -138,7 +134,7 @@ std::byte* OutputPort::make_room(OutLane& out, std::uint64_t bytes) {
 std::byte* OutputPort::hand_over(OutLane& out, std::uint64_t bytes) {
   constexpr std::chrono::nanoseconds kWakes = std::chrono::milliseconds{100};
   constexpr std::chrono::nanoseconds kMoves = std::chrono::milliseconds{2};
-  if (out.lane.before(batch_.event) == out.lane.tail() || out.is_shed()) return nullptr;
+  if (out.lane.before(event_) == out.lane.tail() || out.is_shed()) return nullptr;
   std::uint64_t head = out.lane.next() - out.lane.fill_bytes();
   const bool idle = head == out.lane.tail();
   if (idle) out.behind = false;
@@ -164,8 +160,7 @@ std::byte* OutputPort::await_room(OutLane& out, std::uint64_t bytes) {
   std::byte* room = nullptr;
   if (!out.is_shed()) {
     producer_.publish_before_event();
-    if (out.lane.next() - out.lane.before(batch_.event) + bytes > out.lane.capacity_bytes())
-      refuse_event(out);
+    if (out.lane.next() - out.lane.before(event_) + bytes > out.lane.capacity_bytes()) refuse_event(out);
     const bool waited = producer_.wait_for_room(out, [&] {
       return (room = out.lane.reserve(bytes)) != nullptr || out.lane.corrupt() || out.is_shed() ||
              producer_.gives_up(out);
@@ -203,9 +198,21 @@ const std::string& OutputPort::name_of(const OutLane& out) const noexcept {
   return wiring_.node(out.node).name;
 }
 
+bool OutputPort::has_pushed() const noexcept {
+  return std::any_of(touched_.begin(), touched_.end(),
+                     [this](const OutLane* out) { return out->lane.next() != out->lane.before(event_); });
+}
+
+bool OutputPort::had_pushed() const noexcept {
+  return std::any_of(touched_.begin(), touched_.end(),
+                     [this](const OutLane* out) { return out->lane.before(event_) != out->lane.tail(); });
+}
+
 void OutputPort::take_event_back() noexcept {
-  for (OutLane* out : touched_)
-    out->lane.take_back(batch_.event);
+  for (OutLane* out : touched_) {
+    if (out->lane.has_entered(event_)) out->records = out->records_before;
+    out->lane.take_back(event_);
+  }
 }
 
 void OutputPort::forget() noexcept {
@@ -218,6 +225,7 @@ void OutputPort::forget() noexcept {
 void OutputPort::take_all_back() noexcept {
   for (OutLane* out : touched_) {
     out->lane.resume();
+    out->records = out->records_before = 0;
     out->touched = false;
   }
   touched_.clear();
@@ -250,39 +258,46 @@ bool OutputPort::ended() const noexcept {
 void OutputPort::stamp(OutLane& out, std::uint64_t tail) const noexcept {
   Stamping& stamping = out.stamping;
   const std::uint64_t first = out.lane.tail();
-  if (tail <= stamping.due_at || batch_.events_out < stamping.due_events || tail == first) return;
+  if (tail <= stamping.due_at || published_ < stamping.due_events || tail == first) return;
   std::uint64_t position = std::max(first, stamping.due_at);
   if (const std::uint64_t bytes = stamping.event_bytes; bytes != 0) {
     position -= position % bytes;
   } else {
     // Where a record begins is known of the first one, and of the first that the last event has made.
-    const std::uint64_t last = out.lane.before(batch_.event);
+    const std::uint64_t last = out.lane.before(event_);
     position = stamping.turn % 2 == 0 || last >= tail ? first : last;
   }
   stamping.stamps->set(stamping.turn++, {position, monotonic_now().count()});
   stamping.due_at = next_after(stamping, position);
-  stamping.due_events = batch_.events_out + stamping.least_events;
+  stamping.due_events = published_ + stamping.least_events;
+}
+
+std::uint64_t OutputPort::settle(OutLane& out, bool whole) noexcept {
+  const std::uint64_t tail = whole ? out.lane.next() : out.lane.before(event_);
+  const std::uint64_t records = whole || !out.lane.has_entered(event_) ? out.records : out.records_before;
+  published_ += out.count.in(tail - out.lane.tail()) + records;
+  out.records -= records;
+  out.records_before = 0;
+  if (out.stamping.stamps != nullptr) [[unlikely]]
+    stamp(out, tail);
+  return tail;
 }
 
 void OutputPort::record(ipc::Commit& commit, bool whole) noexcept {
   for (OutLane* out : touched_) {
-    const std::uint64_t tail = whole ? out->lane.next() : out->lane.before(batch_.event);
-    if (out->stamping.stamps != nullptr) [[unlikely]]
-      stamp(*out, tail);
     // The tail, then the word: lane.hpp says why.
-    commit.move(out->word, tail);
+    commit.move(out->word, settle(*out, whole));
     if (out->lane.ends()) commit.move(out->word + 1, ipc::kEnded);
   }
 }
 
 void OutputPort::publish(bool whole) noexcept {
   for (OutLane* out : touched_) {
-    if (out->stamping.stamps != nullptr) [[unlikely]]
-      stamp(*out, whole ? out->lane.next() : out->lane.before(batch_.event));
+    settle(*out, whole);
     if (whole) {
       out->lane.publish();
     } else {
-      out->lane.publish_before(batch_.event);
+      out->lane.publish_before(event_);
     }
   }
 }
@@ -290,11 +305,11 @@ void OutputPort::publish(bool whole) noexcept {
 std::uint64_t OutputPort::ring(ipc::Published& published, bool whole) noexcept {
   std::uint64_t rings = 0;
   for (OutLane* out : touched_) {
-    if (published.sleeps(*out->consumer)) {
+    if (published.sleeps(*out->consumer)) [[unlikely]] {
       out->bell->ring();
       ++rings;
     }
-    out->touched = !whole && out->lane.before(batch_.event) != out->lane.next();
+    out->touched = !whole && out->lane.before(event_) != out->lane.next();
   }
   if (whole) {
     touched_.clear();

@@ -11,7 +11,7 @@ namespace sluice::detail {
 
 bool WorkerLoop::anything_to_commit() const noexcept {
   return out_.touched() || in_.touched() || log_.tail() != 0 || finished_ ||
-         work_.batch.events_in != committed_in_ || last_words_ != committed_last_words_;
+         work_.events_in() != committed_in_ || last_words_ != committed_last_words_;
 }
 
 void WorkerLoop::commit_batch(bool without_event) {
@@ -33,8 +33,7 @@ void WorkerLoop::commit_batch(bool without_event) {
 
 // A commit in the midst of an event: of the events before it.
 void WorkerLoop::publish_before_event() {
-  Batch& batch = work_.batch;
-  if (batch.in_boundary == committed_in_ && batch.out_boundary == committed_out_) return;
+  if (work_.events_before() == committed_in_ && !out_.had_pushed()) return;
   if (has_flushes()) {
     // The flush would come in the midst of the event. Alone it has the whole lane.
     memory_.control().outside.flushing.store(events_in_batch(),
@@ -45,30 +44,27 @@ void WorkerLoop::publish_before_event() {
   if (is_child_of_worker()) end_child();
   WorkerAccess::act_before_any_commit(*worker_);
   store_commit(false);
-  batch.undo_boundary = log_.base();
   memory_.counters().split_commits.add();
   WorkerAccess::act_after_commit(*worker_, false);
 }
 
 // `whole`: with the event in the handler.
 void WorkerLoop::store_commit(bool whole) {
-  const Batch& batch = work_.batch;
   out_.record(commit_, whole);
   in_.record(commit_);
-  committed_in_ = whole ? batch.events_in : batch.in_boundary;
-  committed_out_ = whole ? batch.events_out : batch.out_boundary;
+  committed_in_ = whole ? work_.events_in() : work_.events_before();
   // In the midst of a portion it is not counted yet: it is when finish() returns.
   if (last_words_ != committed_last_words_) commit_.move(kLastWords, last_words_);
   committed_last_words_ = last_words_;
   commit_.move(kEventsIn, committed_in_);
-  commit_.move(kEventsOut, committed_out_);
+  commit_.move(kEventsOut, out_.published());
   if (finished_) commit_.move(kFinished, 1);
   if (poison_.any()) commit_.move(kDeadLetters, dead_letters_);
   if (retry_) commit_.move(kRetried, retry_->done());
   if (whole) {
     commit_.commit();
   } else {
-    commit_.commit(batch.undo_boundary);
+    commit_.commit(log_.before_event());
   }
   ipc::Published published;
   const std::uint64_t rings = out_.ring(published, whole) + in_.ring(published, whole);

@@ -18,10 +18,6 @@
 
 namespace sluice::detail {
 
-bool WorkerLoop::has_flushes() const noexcept {
-  return worker_ != nullptr && WorkerAccess::has_flushes(*worker_);
-}
-
 bool WorkerLoop::has_room_for_an_event() {
   return !has_flushes() || out_.without_room() == nullptr;
 }
@@ -33,7 +29,7 @@ void WorkerLoop::await_room_for_an_event() {
 }
 
 std::uint64_t WorkerLoop::events_in_batch() const noexcept {
-  return work_.batch.events_in - committed_in_ + (last_words_ - committed_last_words_);
+  return work_.events_in() - committed_in_ + (last_words_ - committed_last_words_);
 }
 
 void WorkerLoop::flush_batch() {
@@ -67,7 +63,7 @@ void WorkerLoop::cover() {
     const InLane& in = in_[index];
     if (in.touched) cover(static_cast<std::uint32_t>(index), cursor(in.word), in.lane.next());
   }
-  if (node_.kind == NodeKind::source) cover(0, committed_in_, work_.batch.events_in);
+  if (node_.kind == NodeKind::source) cover(0, committed_in_, work_.events_in());
   if (retry_) cover(kRetryLane, Retry::position_of(cursor(kRetried)), retry_->position());
   cover(kLastWord, committed_last_words_, last_words_);
 }
@@ -75,7 +71,7 @@ void WorkerLoop::cover() {
 void WorkerLoop::cover(std::uint32_t lane, std::uint64_t from, std::uint64_t to) {
   if (from == to) return;
   const std::uint64_t lane_bits = (std::uint64_t{1} << EventId::kLaneBits) - 1;
-  covered_.push_back({{(work_.batch.id.origin & ~lane_bits) | lane, from}, to});
+  covered_.push_back({{(work_.id.origin & ~lane_bits) | lane, from}, to});
 }
 
 }  // namespace sluice::detail

@@ -47,7 +47,7 @@ WorkerLoop::WorkerLoop(const Wiring& wiring, WorkerIndex worker, Waiter& waiter,
             origin_of(wiring.requests().run.load(std::memory_order_relaxed), memory_.layout().node.value(),
                       memory_.layout().replica)},
       in_{take_over(), process_of(worker), memory_.layout().node},
-      out_{wiring, process_of(worker), memory_.layout().node, memory_.layout().replica, work_.batch, *this},
+      out_{wiring, process_of(worker), memory_.layout().node, memory_.layout().replica, log_.event(), *this},
       lane_scheduler_{in_.size()},
       // relaxed: drawn before the first start.
       area_{node_.name, log_, wiring.requests().hash_seed.load(std::memory_order_relaxed)},
@@ -60,12 +60,12 @@ WorkerLoop::WorkerLoop(const Wiring& wiring, WorkerIndex worker, Waiter& waiter,
       sample_{wiring.settings(worker).latency_sample} {
   resume();
   // A handler that is being made asks whose events it will get: TransactionSink asks its store so.
-  work_.batch.id.origin =
+  work_.id.origin =
       origin_of(identity_of(wiring, memory_).run, memory_.layout().node.value(), memory_.layout().replica);
   // A predecessor may have died between publishing and ringing. Before the handler is made: that may take long.
   ring_neighbours();
   if (!finished_) {
-    worker_ = WorkerAccess::make(identity_of(wiring, memory_), area_, work_.batch.id, *this);
+    worker_ = WorkerAccess::make(identity_of(wiring, memory_), area_, work_.id, *this);
     runner_ = node_.factory(*worker_, out_);
     if (poison_.any()) poison_.claim_file(*worker_);
     retry_.emplace(*worker_, wiring, worker, memory_.cursors()[kRetried].load(std::memory_order_relaxed));
@@ -93,8 +93,9 @@ const Wiring& WorkerLoop::take_over() {
 
 void WorkerLoop::resume() {
   // relaxed: this process's own region.
-  committed_in_ = work_.batch.events_in = memory_.cursors()[kEventsIn].load(std::memory_order_relaxed);
-  committed_out_ = work_.batch.events_out = memory_.cursors()[kEventsOut].load(std::memory_order_relaxed);
+  committed_in_ = memory_.cursors()[kEventsIn].load(std::memory_order_relaxed);
+  work_.resume_after(committed_in_);
+  out_.resume_after(memory_.cursors()[kEventsOut].load(std::memory_order_relaxed));
   finished_ = memory_.cursors()[kFinished].load(std::memory_order_relaxed) != 0;
   dead_letters_ = memory_.cursors()[kDeadLetters].load(std::memory_order_relaxed);
   last_words_ = committed_last_words_ = memory_.cursors()[kLastWords].load(std::memory_order_relaxed);
@@ -172,7 +173,7 @@ std::uint64_t WorkerLoop::consume_batch() {
 // batch tells of it, and the next batch comes here again.
 bool WorkerLoop::letter_file_ready() {
   if (poison_.file_ready()) return true;
-  work_.batch.events_in = work_.batch.in_boundary;
+  work_.count_no_input();
   return false;
 }
 
@@ -252,16 +253,14 @@ std::uint64_t WorkerLoop::produce_batch() {
 
 // The last call of a source was in vain; whether for now only.
 bool WorkerLoop::note_no_more(SourceState state) noexcept {
-  Batch& batch = work_.batch;
   if (state == SourceState::nothing_now) {
-    batch.events_in = batch.in_boundary;  // It was asked, and nothing happened.
+    work_.count_no_input();  // It was asked, and nothing happened.
     work_.note_look();
     source_idle_ = true;
     return true;
   }
   // To say no more than that is no event: a replacement may hear it once more.
-  if (batch.events_out == batch.out_boundary && log_.tail() == batch.undo_boundary)
-    batch.events_in = batch.in_boundary;
+  if (!out_.has_pushed() && log_.tail() == log_.before_event()) work_.count_no_input();
   input_ended_ = true;
   return false;
 }
@@ -289,7 +288,7 @@ void WorkerLoop::say_last_word() {
   const std::uint64_t most = has_flushes() ? 1 : batch_events_;
   while (more && calls++ < most && work_.batch_goes_on()) {
     work_.begin_event(last_words_);
-    work_.batch.events_in = work_.batch.in_boundary;  // It is no event of the input.
+    work_.count_no_input();
     more = runner_->finish();
     ++last_words_;
   }
@@ -314,17 +313,16 @@ void WorkerLoop::give_up(bool again) {
 // Whether events before the one in the handler have taken room in the undo log that it can have once they are committed.
 // What the handler's constructor has noted, and would note again, does not count.
 bool WorkerLoop::shares_the_undo_log() const noexcept {
-  const Batch& batch = work_.batch;
-  const bool others = batch.in_boundary != committed_in_ || batch.out_boundary != committed_out_ ||
-                      last_words_ != committed_last_words_;
-  return batch.undo_boundary != 0 && (others || log_.base() != 0);
+  const bool others =
+      work_.events_before() != committed_in_ || out_.had_pushed() || last_words_ != committed_last_words_;
+  return log_.before_event() != 0 && (others || log_.base() != 0);
 }
 
 void WorkerLoop::abandon_event() noexcept {
   // Everything the event did is behind its boundaries.
-  log_.roll_back(work_.batch.undo_boundary);
+  log_.roll_back(log_.before_event());
   out_.take_event_back();
-  work_.batch.give_event_up();
+  work_.count_no_input();
   finished_ = false;
 }
 
@@ -333,8 +331,7 @@ void WorkerLoop::abandon_batch() noexcept {
   log_.roll_back();
   out_.take_all_back();
   in_.take_all_back();
-  work_.batch.events_in = committed_in_;
-  work_.batch.events_out = committed_out_;
+  work_.resume_after(committed_in_);
   last_words_ = committed_last_words_;
   finished_ = false;
 }

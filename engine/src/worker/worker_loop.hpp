@@ -29,6 +29,7 @@
 #include "worker/retry.hpp"
 #include "worker/suspects.hpp"
 #include "worker/tellings.hpp"
+#include "worker/worker_access.hpp"
 
 namespace sluice::detail {
 
@@ -115,7 +116,7 @@ class WorkerLoop final : private Producer, private WorkerServices {
   void commit_batch(bool without_event = false);
   void store_commit(bool whole);
   // Of a stage with flushes: worker_flush.cpp.
-  bool has_flushes() const noexcept;
+  bool has_flushes() const noexcept { return worker_ != nullptr && WorkerAccess::has_flushes(*worker_); }
   bool has_room_for_an_event();
   void await_room_for_an_event();
   std::uint64_t events_in_batch() const noexcept;
@@ -153,7 +154,6 @@ class WorkerLoop final : private Producer, private WorkerServices {
   std::unique_ptr<Runner> runner_;
   std::uint64_t batch_events_;
   std::uint64_t committed_in_ = 0;
-  std::uint64_t committed_out_ = 0;
   std::uint64_t dead_letters_ = 0;
   std::uint64_t last_words_ = 0;  // Portions that have been said, with this batch.
   std::uint64_t committed_last_words_ = 0;

@@ -1,49 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
-// Batch: how far a process has come since its last commit, and where the event in its handler began.
+// Work: what a worker's loop and its runner know of the event in the handler, and of the batch that it is in.
 //
-// A value. Everything behind the boundaries belongs to that event: the process can commit what came before
-// and go on with the event, or give the event up and commit what came before.
+// Events have numbers, which the undo log counts (UndoLog::event). Everything else that is asked of an event is made of its
+// number when it is asked for, which is seldom: how many events of the input came before it, where its entries begin in the
+// undo log, and where what it has pushed begins in a lane (LaneProducer::before). So to begin an event takes two stores, its
+// number and the progress word. The process can commit what came before it and go on with the event, or give the event up and
+// commit what came before.
 #pragma once
 
 #include <atomic>
 #include <cstdint>
 
+#include <sluice/detail/assert.hpp>
 #include <sluice/detail/progress.hpp>
 #include <sluice/event_id.hpp>
 #include <sluice/ipc/control.hpp>
 #include <sluice/ipc/undo.hpp>
 
 namespace sluice::detail {
-
-struct Batch {
-  std::uint64_t event = 0;  // Numbers the events that this process handles, from 1.
-  EventId id;               // The event in the handler.
-  // Since the pipeline began; what the last commit says, and what was done since.
-  std::uint64_t events_in = 0;
-  std::uint64_t events_out = 0;
-  // Where the event in the handler began.
-  std::uint64_t undo_boundary = 0;
-  std::uint64_t in_boundary = 0;
-  std::uint64_t out_boundary = 0;
-
-  // What was done until here can be committed without what follows.
-  void begin_event(std::uint64_t position, std::uint64_t undo_tail) noexcept {
-    ++event;
-    id.position = position;
-    undo_boundary = undo_tail;
-    out_boundary = events_out;
-    in_boundary = events_in++;
-  }
-  // The same for `count` events at once: to the batch they are one.
-  void begin_span(std::uint64_t position, std::uint64_t count, std::uint64_t undo_tail) noexcept {
-    begin_event(position, undo_tail);
-    events_in += count - 1;
-  }
-  void give_event_up() noexcept {
-    events_out = out_boundary;
-    events_in = in_boundary;
-  }
-};
 
 // What a runner does around every event. Used by the worker's one thread.
 class Work {
@@ -57,7 +31,7 @@ class Work {
   void enter_lane(std::uint32_t lane) noexcept {
     if (lane == lane_) return;
     lane_ = lane;
-    batch.id.origin = origin_ | lane;
+    id.origin = origin_ | lane;
     leave_event();
     progress_.lane.store(lane, std::memory_order_relaxed);  // relaxed: the fences keep the compiler in order.
     std::atomic_signal_fence(std::memory_order_seq_cst);
@@ -65,16 +39,22 @@ class Work {
   // Before the handler sees an event of that lane.
   void begin_event(std::uint64_t position) noexcept {
     note_span(1);
-    batch.begin_event(position, undo_.begin_event());
+    in_hand_ = 1;
+    undo_.begin_event(undo_.event() + 1);
+    id.position = position;
     name_event(progress_, position);
   }
-  // Before the handler sees `count` events of that lane at once, which lie from `position` to `end`.
+  // Before the handler sees `count` events of that lane at once, which lie from `position` to `end`. To the batch they are
+  // one.
   void begin_span(std::uint64_t position, std::uint32_t count, std::uint64_t end) noexcept {
     note_span(count);
     leave_event();
     progress_.span_end.store(end, std::memory_order_relaxed);  // relaxed: as in enter_lane().
     std::atomic_signal_fence(std::memory_order_seq_cst);
-    batch.begin_span(position, count, undo_.begin_event());
+    in_hand_ = count;
+    in_ahead_ += count - 1;
+    undo_.begin_event(undo_.event() + 1);
+    id.position = position;
     name_event(progress_, position);
   }
   // The span in the handler, or how many events come one by one: 1.
@@ -96,7 +76,22 @@ class Work {
   // False once the undo log is so full that the batch had better commit.
   bool batch_goes_on() const noexcept { return undo_.tail() <= undo_limit_; }
 
-  Batch batch;
+  // Events of the input since the pipeline began, in all lives of the worker: with the one in the handler, and without it.
+  std::uint64_t events_in() const noexcept { return undo_.event() + in_ahead_; }
+  std::uint64_t events_before() const noexcept { return events_in() - in_hand_; }
+  // The event in the handler is none of the input: it was given up, or never was one.
+  void count_no_input() noexcept {
+    in_ahead_ -= in_hand_;
+    in_hand_ = 0;
+  }
+  // As a predecessor has left it, or the last commit: so many were handled.
+  void resume_after(std::uint64_t events) noexcept {
+    in_ahead_ = events - undo_.event();
+    in_hand_ = 0;
+  }
+
+  EventId
+      id;  // The event in the handler; of a handler without a Worker, which cannot ask for it, only its origin.
 
  private:
   template <bool kHasState>
@@ -121,26 +116,28 @@ class Work {
   ipc::Progress& progress_;
   std::uint64_t origin_;
   std::uint64_t undo_limit_;
+  // Events of the input are as many as the number of the event, and so many more; modulo 2^64.
+  std::uint64_t in_ahead_ = 0;
+  std::uint64_t in_hand_ = 0;               // So many of them are in the handler.
   std::uint32_t lane_ = ~std::uint32_t{0};  // None yet.
   std::uint32_t span_ = 0;                  // The predecessor's may be any.
 };
 
-// Work for many events in a row: what is the same for all of them, and what only this loop counts, is held in locals,
-// so that each event costs a handful of stores. An object on the stack of the loop, for as long as that runs: between
-// two of its events nothing else begins one. A handler without a Worker (`kHasState` is false) has no recoverable state
-// and asks for no id: the undo log does not move in the loop, and begins no event.
+// Work for many events in a row, each of them one of the input: what is the same for all of them is held in locals. An
+// object on the stack of the loop, for as long as that runs: between two of its events nothing else begins one. A handler
+// without a Worker (`kHasState` is false) has no recoverable state and asks for no id: the undo log does not grow in the loop.
 template <bool kHasState>
 class EventsInTurn {
  public:
   explicit EventsInTurn(Work& work) noexcept
-      : batch_{work.batch},
+      : work_{work},
         progress_{work.progress_},
         undo_{work.undo_},
         undo_limit_{work.undo_limit_},
-        event_{work.batch.event},
-        events_in_{work.batch.events_in} {
+        event_{work.undo_.event()},
+        in_ahead_{work.in_ahead_} {
     work.note_span(1);
-    batch_.undo_boundary = undo_.begin_event();
+    work.in_hand_ = 1;
   }
 
   // As Work::batch_goes_on().
@@ -149,27 +146,21 @@ class EventsInTurn {
     return true;
   }
   // The next call of a source: its calls are numbered.
-  void begin_call() noexcept { begin(events_in_); }
+  void begin_call() noexcept { begin(event_ + in_ahead_); }
   // As Work::begin_event().
   void begin(std::uint64_t position) noexcept {
-    batch_.event = ++event_;
-    batch_.out_boundary = batch_.events_out;
-    batch_.in_boundary = events_in_;
-    batch_.events_in = ++events_in_;
-    if constexpr (kHasState) {
-      batch_.id.position = position;
-      batch_.undo_boundary = undo_.begin_event();
-    }
+    undo_.begin_event(++event_);
+    if constexpr (kHasState) work_.id.position = position;
     Work::name_event(progress_, position);
   }
 
  private:
-  Batch& batch_;
+  Work& work_;
   ipc::Progress& progress_;
   ipc::UndoLog& undo_;
   std::uint64_t undo_limit_;
   std::uint64_t event_;
-  std::uint64_t events_in_;
+  std::uint64_t in_ahead_;
 };
 
 }  // namespace sluice::detail

@@ -11,7 +11,6 @@
 #include <memory>
 #include <span>
 
-#include <sluice/detail/batch.hpp>
 #include <sluice/detail/output_port.hpp>
 #include <sluice/event.hpp>
 #include <sluice/push_result.hpp>
@@ -38,6 +37,8 @@ class HostInlet final : private Producer {
 
   template <Event T>
   PushResult push(const T& event, Until until = kForEver) {
+    if (at_once_ != nullptr && takes_at_once() && push_at_once(*at_once_, event)) [[likely]]
+      return PushResult::accepted;
     return push_batch(std::span<const T>{&event, 1}, until);
   }
   // All of them by one commit, or none. Lanes that lose events (lane.full) are given what has come before an event
@@ -46,7 +47,7 @@ class HostInlet final : private Producer {
   PushResult push_batch(std::span<const T> events, Until until) {
     if (closed_ || shut()) return PushResult::ended;
     if (armed_) disarm();
-    ++batch_.event;
+    ++event_;
     outcome_ = PushResult::accepted;
     until_ = until;
     full_ = nullptr;
@@ -77,6 +78,26 @@ class HostInlet final : private Producer {
   void let_go() noexcept;
 
  private:
+  // The way of most pushes: one event, one lane with room for it, nothing to commit with it. It is published as it is
+  // written, and no part of it can fail. False: nothing was done.
+  template <Event T>
+  bool push_at_once(OutLane& out, const T& event) {
+    const std::uint64_t bytes = Wire<T>::stride(event);
+    std::byte* at = out.lane.reserve(bytes);
+    if (at == nullptr) [[unlikely]]
+      return false;
+    Wire<T>::write(at, event);
+    out.lane.advance(bytes);
+    out.lane.publish();
+    ++position_;
+    full_ = nullptr;
+    OutputPort::ring(out);
+    return true;
+  }
+  // Nothing is to be asked of the pipeline first, and nobody waits for this end's descriptor. Throws Error in a child of
+  // the host.
+  bool takes_at_once();
+
   template <Event T>
   void push_all(std::span<const T> events) {
     OutEdges& edges = port_.output(0);
@@ -88,7 +109,7 @@ class HostInlet final : private Producer {
         events = events.subspan(run);
         if (events.empty()) return;
       }
-      if (loses_ && pushed_ != 0) ++batch_.event;
+      if (loses_ && pushed_ != 0) ++event_;
       port_.push(edges, events.front());
       if (outcome_ == PushResult::ended || outcome_ == PushResult::full) return;
       ++pushed_;
@@ -115,8 +136,9 @@ class HostInlet final : private Producer {
   NodeIndex node_;
   Waiter& waiter_;
   std::unique_ptr<HostCommit> commit_;  // Of a pipeline that can be resumed: a push of any other costs less.
-  Batch batch_;
+  std::uint64_t event_ = 0;             // Pushes, and what of them is published apart, are numbered.
   OutputPort port_;
+  OutLane* at_once_ = nullptr;  // The one lane, if pushes of one need nothing but it: push_at_once().
   std::uint64_t position_ = 0;
   std::uint64_t pushed_ = 0;  // Of the events at hand, and not published.
   Until until_ = kForEver;

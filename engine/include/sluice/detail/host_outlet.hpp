@@ -4,6 +4,7 @@
 // Used by the host, by one thread at a time.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <cstddef>
@@ -37,21 +38,16 @@ class HostOutlet {
   // what cannot be, naming it; what came before that is handled.
   template <class Take>
   std::size_t poll(Take&& take, std::size_t limit) {
-    use("pull events from");
-    std::size_t handled = 0;
-    const std::size_t lanes = lane_count();
-    std::size_t index = first_;
-    for (std::size_t i = 0; i < lanes; ++i) {
-      const std::size_t at = index;
-      index = index + 1 < lanes ? index + 1 : 0;
-      const bool goes_on = handled < limit;
-      handled += poll_lane(at, take, limit - handled);
-      // The lanes behind this one are the first to be asked by the next poll.
-      if (goes_on && handled == limit) first_ = index;
-      end_portion(at);
-      refuse_if_corrupt(at);
-    }
-    return handled;
+    return poll_lanes(limit, [&](ipc::LaneConsumer& lane, std::size_t index, std::size_t most) {
+      return poll_lane(lane, index, take, most);
+    });
+  }
+  // The same for events of type T, which all have the same length: calls `handle(const T&)` with each.
+  template <class T, class Handle>
+  std::size_t poll_values(Handle&& handle, std::size_t limit) {
+    return poll_lanes(limit, [&](ipc::LaneConsumer& lane, std::size_t index, std::size_t most) {
+      return poll_lane_of<T>(lane, index, handle, most);
+    });
   }
   // The same with what lies in the lane, whatever its type: an event, or the payload of a record.
   std::size_t poll_payloads(const std::function<void(std::span<const std::byte>)>& handle, std::size_t limit);
@@ -75,9 +71,45 @@ class HostOutlet {
   void let_go() noexcept;
 
  private:
+  template <class PollLane>
+  std::size_t poll_lanes(std::size_t limit, PollLane&& poll_lane) {
+    use("pull events from");
+    std::size_t handled = 0;
+    const std::size_t lanes = lane_count();
+    std::size_t index = first_;
+    for (std::size_t i = 0; i < lanes; ++i) {
+      const std::size_t at = index;
+      index = index + 1 < lanes ? index + 1 : 0;
+      const std::size_t before = handled;
+      ipc::LaneConsumer& lane = lane_at(at);
+      handled += poll_lane(lane, at, limit - handled);
+      // The lanes behind this one are the first to be asked by the next poll.
+      if (before < limit && handled == limit) first_ = index;
+      // A lane that has given something goes on; if it does not, the next poll finds out.
+      if (handled == before || lane.at_end() || lane.corrupt()) end_portion(at);
+    }
+    return handled;
+  }
+  template <class T, class Handle>
+  std::size_t poll_lane_of(ipc::LaneConsumer& lane, std::size_t index, Handle&& handle, std::size_t limit) {
+    // What is there now: a producer that is quicker than the host must not hold it here.
+    const std::uint64_t readable = lane.readable();
+    const std::uint64_t count = std::min<std::uint64_t>(limit, readable / sizeof(T));
+    const T* event = reinterpret_cast<const T*>(lane.data());
+    std::uint64_t position = lane.next();
+    for (std::uint64_t i = 0; i < count; ++i) {
+      handle(event[i]);
+      position += sizeof(T);
+      lane.advance_to(position);
+      // Whoever handled the event may have said that what came before counts.
+      if (handed_out_++ == 0 || i == 0) touch(index);
+    }
+    // What is left is no event of its type.
+    if (count < limit && readable % sizeof(T) != 0) lane.quarantine();
+    return count;
+  }
   template <class Take>
-  std::size_t poll_lane(std::size_t index, Take&& take, std::size_t limit) {
-    ipc::LaneConsumer& lane = lane_at(index);
+  std::size_t poll_lane(ipc::LaneConsumer& lane, std::size_t index, Take&& take, std::size_t limit) {
     std::size_t handled = 0;
     // What is there now: a producer that is quicker than the host must not hold it here.
     const std::uint64_t end = lane.next() + lane.readable();
@@ -95,11 +127,11 @@ class HostOutlet {
   std::size_t lane_count() const noexcept;
   ipc::LaneConsumer& lane_at(std::size_t index) noexcept;
   void touch(std::size_t index);
-  void end_portion(std::size_t index) noexcept;
+  // Notes whether the lane has ended. Throws Error for one that is corrupt.
+  void end_portion(std::size_t index);
   bool ready() noexcept;
   // By this thread, which asks for more: what was handed out counts.
   void use(const char* tried);
-  void refuse_if_corrupt(std::size_t index);
 
   Host& host_;
   NodeIndex node_;

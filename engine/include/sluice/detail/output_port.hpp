@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <bit>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -17,7 +18,6 @@
 #include <span>
 #include <vector>
 
-#include <sluice/detail/batch.hpp>
 #include <sluice/detail/full_policy.hpp>
 #include <sluice/detail/index.hpp>
 #include <sluice/detail/route.hpp>
@@ -44,17 +44,44 @@ struct Stamping {
   std::size_t turn = 0;
 };
 
+// How many events lie between two positions of a lane whose events all have the same length. `bytes`: that length; 0: the lane
+// has records, and whoever pushes them counts. What divides by a factor of 2 and an odd number without a rest is shifted, and
+// multiplied with the inverse of the odd number modulo 2^64.
+class EventCount {
+ public:
+  constexpr EventCount() = default;
+  constexpr explicit EventCount(std::uint64_t bytes) noexcept {
+    if (bytes == 0) return;
+    shift_ = static_cast<unsigned>(std::countr_zero(bytes));
+    const std::uint64_t odd = bytes >> shift_;
+    // Each step doubles the number of bits that are right: 3 at first, as odd * odd is 1 modulo 8.
+    inverse_ = odd;
+    for (int bits = 3; bits < 64; bits *= 2)
+      inverse_ *= 2 - odd * inverse_;
+  }
+  constexpr std::uint64_t in(std::uint64_t bytes) const noexcept { return (bytes >> shift_) * inverse_; }
+
+ private:
+  std::uint64_t inverse_ = 0;
+  unsigned shift_ = 0;
+};
+
 // The producing end of one lane, with what its owner needs around it.
 struct OutLane {
   ipc::LaneProducer lane;
+  const std::uint64_t* event = nullptr;  // The number of the event at hand.
+  bool touched = false;
+  bool behind = false;     // Its consumer was given the chance to make room, and did not take it.
   std::uint64_t word = 0;  // Of the lane's tail in the region's cursor area; ended is the next.
   const ipc::Control* consumer = nullptr;
   const ipc::Doorbell* bell = nullptr;
   FullPolicy policy = FullPolicy::block;
   NodeIndex node{};  // The stage that consumes it.
   LaneIndex id{};
-  bool touched = false;
-  bool behind = false;  // Its consumer was given the chance to make room, and did not take it.
+  EventCount count{};
+  // Records that are not published, with those of the event at hand and without them.
+  std::uint64_t records = 0;
+  std::uint64_t records_before = 0;
   // Of its consumer, if that is a worker: not 0 once it is shed.
   const std::atomic<std::uint32_t>* shed = nullptr;
   Stamping stamping{};
@@ -67,7 +94,7 @@ struct OutLane {
 struct OutEdge {
   Route route;
   std::vector<OutLane*> lanes;
-  std::size_t turn = 0;
+  std::size_t turn = 0;  // The lane that is next; if there are any.
 };
 // All connections of one output of a handler: each of them carries what is pushed to it.
 using OutEdges = std::vector<OutEdge>;
@@ -101,9 +128,10 @@ class Producer {
 
 class OutputPort {
  public:
-  // The lanes of `process` that carry what `node` pushes. `turn`: where round-robin begins.
-  OutputPort(const Wiring& wiring, ProcessIndex process, NodeIndex node, std::size_t turn, Batch& batch,
-             Producer& producer);
+  // The lanes of `process` that carry what `node` pushes. `turn`: where round-robin begins. `event`: the number of the
+  // event at hand.
+  OutputPort(const Wiring& wiring, ProcessIndex process, NodeIndex node, std::size_t turn,
+             const std::uint64_t& event, Producer& producer);
   OutputPort(const OutputPort&) = delete;
   OutputPort& operator=(const OutputPort&) = delete;
 
@@ -155,6 +183,12 @@ class OutputPort {
   // A sink's: nothing is waited for.
   bool leads_nowhere() const noexcept { return lanes_.empty(); }
   bool touched() const noexcept { return !touched_.empty(); }
+  // The event at hand has pushed something; those before it have, since the last commit.
+  bool has_pushed() const noexcept;
+  bool had_pushed() const noexcept;
+  // Events that were pushed and published since the pipeline began; what a predecessor knew of them comes first.
+  std::uint64_t published() const noexcept { return published_; }
+  void resume_after(std::uint64_t published) noexcept { published_ = published; }
   // Forgets what the event at hand has pushed.
   void take_event_back() noexcept;
   // Forgets everything that was not published.
@@ -176,22 +210,28 @@ class OutputPort {
   void publish(bool whole) noexcept;
   // After either: wakes the consumers that sleep; how many.
   std::uint64_t ring(ipc::Published& published, bool whole) noexcept;
+  // Wakes the consumer of a lane that was published by itself, if it sleeps.
+  static void ring(OutLane& lane) noexcept {
+    ipc::Published published;
+    if (published.sleeps(*lane.consumer)) [[unlikely]]
+      lane.bell->ring();
+  }
   // Wakes all of them: a predecessor may have died between publishing and ringing.
   void ring_all() const noexcept;
 
  private:
   template <Event T>
   void write(OutLane& out, const T& event) {
-    out.lane.enter_event(batch_.event);
-    const std::uint64_t bytes = Wire<T>::stride(event);
-    std::byte* at = out.lane.reserve(bytes);
-    if (at == nullptr) [[unlikely]] {
-      at = make_room(out, bytes);
-      if (at == nullptr) return;
+    const bool first = out.lane.enter_event(*out.event);
+    if constexpr (is_record<T>) {
+      if (first) out.records_before = out.records;
     }
-    Wire<T>::write(at, event);
+    const std::uint64_t bytes = Wire<T>::stride(event);
+    if (!out.lane.knows_room(bytes) && !find_room(out, bytes)) [[unlikely]]
+      return;
+    Wire<T>::write(out.lane.place_for(bytes), event);
     out.lane.advance(bytes);
-    ++batch_.events_out;
+    if constexpr (is_record<T>) ++out.records;
     if (!out.touched) [[unlikely]]
       touch(out);
   }
@@ -204,7 +244,7 @@ class OutputPort {
     if (each == 0) return 0;
     const T* first = events.data();
     for (std::size_t i = 0; i < edge.lanes.size(); ++i) {
-      write_run(*edge.lanes[step == 1 ? i : edge.turn++ % step], first, step, each);
+      write_run(step == 1 ? *edge.lanes[i] : *take_turn(edge), first, step, each);
       first += step == 1 ? 0 : 1;
     }
     return each * step;
@@ -212,7 +252,7 @@ class OutputPort {
   // There is room for them.
   template <Event T>
   void write_run(OutLane& out, const T* event, std::size_t step, std::size_t count) {
-    out.lane.enter_event(batch_.event);
+    out.lane.enter_event(*out.event);
     std::byte* at = out.lane.reserve(count * sizeof(T));
     if (step == 1) {
       std::memcpy(at, event, count * sizeof(T));
@@ -221,7 +261,6 @@ class OutputPort {
         std::memcpy(at + i * sizeof(T), event + i * step, sizeof(T));
     }
     out.lane.advance(count * sizeof(T));
-    batch_.events_out += count;
     if (!out.touched) touch(out);
   }
   [[gnu::noinline]] void touch(OutLane& lane) {
@@ -229,6 +268,10 @@ class OutputPort {
     touched_.push_back(&lane);  // Reserved for every lane before the start.
   }
 
+  // Looks whether there is room for `bytes` that this side does not know of yet.
+  [[gnu::noinline]] bool find_room(OutLane& lane, std::uint64_t bytes) {
+    return lane.lane.reserve(bytes) != nullptr || make_room(lane, bytes) != nullptr;
+  }
   // The slow path: `lane` has no room for `bytes`. Waits, drops or throws, as its policy says; nullptr: not
   // written.
   std::byte* make_room(OutLane& lane, std::uint64_t bytes);
@@ -238,7 +281,8 @@ class OutputPort {
   [[noreturn]] void refuse_event(const OutLane& lane) const;
   const std::string& name_of(const OutLane& lane) const noexcept;
 
-  // Stamps an event of those that are about to be published, if one is due.
+  // What is about to be published of a lane: up to where. It is counted, and an event of it stamped, if one is due.
+  std::uint64_t settle(OutLane& out, bool whole) noexcept;
   void stamp(OutLane& out, std::uint64_t tail) const noexcept;
 
   static OutLane* pick(OutEdge& edge, const void* event) {
@@ -256,15 +300,26 @@ class OutputPort {
         return next_in_turn(edge);
     }
   }
-  static OutLane* next_in_turn(OutEdge& edge);
+  static OutLane* take_turn(OutEdge& edge) noexcept {
+    OutLane* lane = edge.lanes[edge.turn];
+    edge.turn = edge.turn + 1 < edge.lanes.size() ? edge.turn + 1 : 0;
+    return lane;
+  }
+  static OutLane* next_in_turn(OutEdge& edge) noexcept {
+    OutLane* lane = take_turn(edge);
+    for (std::size_t i = 1; i < edge.lanes.size() && lane->is_shed(); ++i)
+      lane = take_turn(edge);
+    return lane;
+  }
   static OutLane* least_loaded(OutEdge& edge);
 
   const Wiring& wiring_;
-  Batch& batch_;
+  const std::uint64_t& event_;
   Producer& producer_;
   std::deque<OutLane> lanes_;
   std::vector<OutEdges> outputs_;  // One for each output of the handler.
   std::vector<OutLane*> touched_;
+  std::uint64_t published_ = 0;
 };
 
 }  // namespace sluice::detail

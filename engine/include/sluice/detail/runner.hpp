@@ -174,16 +174,17 @@ class HandlerRunner : public Runner {
         input.quarantine();
         break;
       }
-      const std::uint64_t end = std::min(limit, handled + readable / sizeof(In));
+      const std::uint64_t count = std::min(limit - handled, readable / sizeof(In));
+      const In* event = reinterpret_cast<const In*>(input.data());
       std::uint64_t position = input.next();
-      for (const std::byte* at = input.data(); handled < end; at += sizeof(In)) {
-        if (!events.go_on()) return handled;
+      for (const In* const last = event + count; event != last; ++event) {
+        if (!events.go_on()) return handled + count - static_cast<std::uint64_t>(last - event);
         events.begin(position);
-        call(*reinterpret_cast<const In*>(at));
+        call(*event);
         position += sizeof(In);
-        input.advance(sizeof(In));
-        ++handled;
+        input.advance_to(position);
       }
+      handled += count;
     }
     return handled;
   }

@@ -36,6 +36,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <utility>
 
 #include <sluice/detail/assert.hpp>
 #include <sluice/ipc/undo.hpp>
@@ -84,12 +85,12 @@ class Commit {
     header_.undo_base = whole ? 0 : undo_keep;
     header_.undo_tail = whole ? 0 : tail;
     header_.count = count_;
-    count_ = 0;
+    const std::uint64_t count = std::exchange(count_, 0);
     // relaxed: own word.
     const std::uint64_t next = header_.committed.load(std::memory_order_relaxed) + 1;
     // [commit.committed] release: the whole record, the slots and the state before it; pairs with recover().
     header_.committed.store(next, std::memory_order_release);
-    finish(next);
+    finish(next, count);
   }
   void commit() noexcept { commit(undo_.tail()); }
 
@@ -104,7 +105,7 @@ class Commit {
     const std::uint64_t applied = header_.applied.load(std::memory_order_relaxed);
     if (committed != applied) {
       if (committed != applied + 1 || !record_is_sound()) return false;
-      finish(committed);
+      finish(committed, header_.count);
     }
     if (!undo_.roll_back()) return false;
     SLUICE_ASSERT(this->committed() == this->applied() && undo_.tail() == undo_.base());
@@ -133,8 +134,8 @@ class Commit {
   }
 
   // Steps 3 to 5; all of it can be repeated.
-  void finish(std::uint64_t batch) noexcept {
-    store_cursors();
+  void finish(std::uint64_t batch, std::uint64_t count) noexcept {
+    store_cursors(record_.first(count), cursors_.data());
     if (undo_.tail() != 0) undo_.restart(header_.undo_base, header_.undo_tail);
     // [commit.applied] release: all cursors before the record may be written again; pairs with the order of
     // recover(), which looks at the record only if applied is behind.
@@ -143,11 +144,11 @@ class Commit {
     std::atomic_signal_fence(std::memory_order_seq_cst);
   }
 
-  void store_cursors() noexcept {
-    for (std::uint64_t i = 0; i < header_.count; ++i) {
+  static void store_cursors(std::span<const RedoEntry> record, std::atomic<std::uint64_t>* cursors) noexcept {
+    for (const RedoEntry& entry : record) {
       // [lane.tail] [lane.head] [lane.ended] release: slots are written before tail and read before head, and
       // tail is stored before ended; pairs with the loads in lane.hpp.
-      cursors_[record_[i].word].store(record_[i].value, std::memory_order_release);
+      cursors[entry.word].store(entry.value, std::memory_order_release);
     }
   }
 

@@ -80,7 +80,8 @@ Word read_once(const Word& word) noexcept {
 
 class LaneProducer {
  public:
-  explicit LaneProducer(const LaneMemory& memory) noexcept : memory_{memory} {
+  explicit LaneProducer(const LaneMemory& memory) noexcept
+      : memory_{memory}, mask_{memory.capacity_bytes - 1} {
     SLUICE_ASSERT(std::has_single_bit(memory.capacity_bytes));
     resume();
   }
@@ -97,10 +98,15 @@ class LaneProducer {
   // Room for `bytes` at the position next(), or nullptr when the lane is too full for them.
   std::byte* reserve(std::uint64_t bytes) noexcept {
     if (full_at_ - next_ < bytes && !refresh(bytes)) return nullptr;
-    std::byte* at = memory_.ring + (next_ & (memory_.capacity_bytes - 1));
+    return place_for(bytes);
+  }
+  // The same where room is known for them, by reserve() or room().
+  std::byte* place_for(std::uint64_t bytes) noexcept {
+    std::byte* at = memory_.ring + (next_ & mask_);
     if (bytes >= kLargeBytes) prefetch(at + 2 * bytes);
     return at;
   }
+  bool knows_room(std::uint64_t bytes) const noexcept { return full_at_ - next_ >= bytes; }
   // How many bytes can be reserved now; it asks the consumer only if it knows of fewer than `wanted`.
   std::uint64_t room(std::uint64_t wanted) noexcept {
     if (full_at_ - next_ < wanted) refresh(wanted);
@@ -117,13 +123,15 @@ class LaneProducer {
   void end() noexcept { ends_ = true; }
   bool ends() const noexcept { return ends_; }
 
-  // Events come in numbers; what one of them has pushed can be told from what came before it.
-  void enter_event(std::uint64_t event) noexcept {
-    if (event_ != event) {
-      event_ = event;
-      boundary_ = next_;
-    }
+  // Events come in numbers; what one of them has pushed can be told from what came before it. Whether it is the first
+  // time for this one.
+  bool enter_event(std::uint64_t event) noexcept {
+    if (event_ == event) return false;
+    event_ = event;
+    boundary_ = next_;
+    return true;
   }
+  bool has_entered(std::uint64_t event) const noexcept { return event_ == event; }
   // The position before what `event` has pushed.
   std::uint64_t before(std::uint64_t event) const noexcept {
     if (event_ != event) return next_;
@@ -198,9 +206,10 @@ class LaneProducer {
   static constexpr std::uint64_t kPrefetchBytes = 1024;
 
   LaneMemory memory_;
+  std::uint64_t mask_;
   std::uint64_t next_ = 0;
-  std::uint64_t full_at_ = 0;  // Where the lane is full, as far as this side knows: next_ never passes it.
   std::uint64_t boundary_ = 0;
+  std::uint64_t full_at_ = 0;  // Where the lane is full, as far as this side knows: next_ never passes it.
   std::uint64_t event_ = 0;
   bool ends_ = false;
   bool corrupt_ = false;
@@ -235,6 +244,11 @@ class LaneConsumer {
   void advance(std::uint64_t bytes) noexcept {
     SLUICE_ASSERT(bytes <= limit_ - next_);
     next_ += bytes;
+  }
+  // The same, to `position`: for a loop that knows where it is.
+  void advance_to(std::uint64_t position) noexcept {
+    SLUICE_ASSERT(position - next_ <= limit_ - next_);
+    next_ = position;
   }
 
   // Nothing from `position` on is readable until clear_stop(): for an event that must not be handled.

@@ -13,6 +13,9 @@
 //
 // base is 0 except while one event is committed in two parts (see Commit::commit).
 //
+// Events have numbers, and where the entries of an event begin is found out when it notes something for the first time: an
+// event that notes nothing costs the log nothing.
+//
 // What an event has noted need not be noted again: the older entry brings back what was there before the event, and
 // nothing goes back to the midst of one. So the process remembers what it has noted since the event began, as far as some
 // places go: enough for state that is changed again and again, no promise for every pattern. It is a memory of the process
@@ -53,20 +56,30 @@ class UndoLog {
     SLUICE_ASSERT(base() <= tail && tail <= entries_.size());
     SLUICE_ASSERT(lies_in_the_state(address, bytes));
     const auto offset = static_cast<std::uint64_t>(address - state_.data());
-    Noted& noted = noted_[place_of(offset)];
-    if (noted.event == event_ && noted.offset == offset && noted.bytes >= bytes) return true;
+    const bool first = noting_ != event_;
+    if (!first && is_noted(offset, bytes)) return true;
     const std::uint64_t padded = (bytes + 7) & ~std::uint64_t{7};
     if (padded + sizeof(Trailer) > entries_.size() - tail) return false;
-    std::memcpy(entries_.data() + tail, address, bytes);
+    // Copies of what the compiler would otherwise load again behind each store of bytes.
+    UndoHeader& header = header_;
+    std::byte* const entry = entries_.data() + tail;
+    std::memcpy(entry, address, bytes);
     const Trailer trailer{offset, bytes};
-    std::memcpy(entries_.data() + tail + padded, &trailer, sizeof(trailer));
+    std::memcpy(entry + padded, &trailer, sizeof(trailer));
     stamps_.mark(offset, bytes);
     // [undo.tail] release: the entry before its cursor, for the process that replaces this one; pairs with
     // the load of tail in roll_back().
-    header_.tail.store(tail + padded + sizeof(Trailer), std::memory_order_release);
+    header.tail.store(tail + padded + sizeof(Trailer), std::memory_order_release);
     // The state changes after the cursor: the compiler may not move those stores up.
     std::atomic_signal_fence(std::memory_order_seq_cst);
-    noted = {event_, offset, bytes};
+    if (!first) {
+      noted_[place_of(offset)] = {offset, bytes, memory()};
+      return true;
+    }
+    noting_ = event_;
+    first_offset_ = offset;
+    boundary_ = tail;
+    first_bytes_ = bytes;
     return true;
   }
 
@@ -82,6 +95,15 @@ class UndoLog {
     ++event_;
     return tail();
   }
+  // The same for a loop that counts for itself: `number` is the next one.
+  void begin_event(std::uint64_t number) noexcept {
+    SLUICE_ASSERT(number == event_ + 1);
+    event_ = number;
+  }
+  // The number of the event that began last; from 1.
+  const std::uint64_t& event() const noexcept { return event_; }
+  // The position to roll back to so that it has changed nothing.
+  std::uint64_t before_event() const noexcept { return noting_ == event_ ? boundary_ : tail(); }
 
   // Puts the old bytes back, newest first, down to the position `to`, which tail() gave before. Each step can
   // be repeated. False when an entry is not one that note() writes: the log is corrupt and the state must not
@@ -91,7 +113,7 @@ class UndoLog {
     // entry is missing; pairs with the stores in note(), restart() and below.
     std::uint64_t tail = header_.tail.load(std::memory_order_acquire);
     if (tail > entries_.size() || to > tail) return false;
-    ++event_;
+    forget();
     while (tail > to) {
       Trailer trailer{};
       if (tail - to < sizeof(trailer)) return false;
@@ -125,7 +147,7 @@ class UndoLog {
   void restart(std::uint64_t base, std::uint64_t tail) noexcept {
     SLUICE_ASSERT(base <= tail && tail <= entries_.size());
     // What is kept are the entries of the event that goes on.
-    if (base == tail) ++event_;
+    if (base == tail) forget();
     // Base never passes tail on the way: it rises only up to a tail that stays, and is lowered before tail
     // is. [undo.tail] release: the cursors of the lanes before them; pairs with the load in roll_back().
     header_.base.store(base, std::memory_order_release);
@@ -142,12 +164,23 @@ class UndoLog {
     std::uint64_t bytes;
   };
 
-  // What was noted last of those pieces of state that have the same place.
+  // A piece of state that was noted. What has another memory than the log has now counts no more.
   struct Noted {
-    std::uint64_t event;
     std::uint64_t offset;
     std::uint64_t bytes;
+    std::uint64_t memory;  // 0 for what never was.
   };
+  bool is_noted(std::uint64_t offset, std::uint64_t bytes) const noexcept {
+    if (first_offset_ == offset && first_bytes_ >= bytes) return true;
+    const Noted& noted = noted_[place_of(offset)];
+    return noted.memory == memory() && noted.offset == offset && noted.bytes >= bytes;
+  }
+  // Another one with each event, and each time that the log has forgotten: both only grow.
+  std::uint64_t memory() const noexcept { return event_ + forgotten_; }
+  void forget() noexcept {
+    noting_ = 0;
+    ++forgotten_;
+  }
   static constexpr unsigned kPlaceBits = 6;
   static constexpr std::size_t place_of(std::uint64_t offset) noexcept {
     return offset * 0x9e3779b97f4a7c15ULL >> (64U - kPlaceBits);
@@ -157,8 +190,15 @@ class UndoLog {
   std::span<std::byte> entries_;
   std::span<std::byte> state_;
   PageStamps stamps_;
-  std::uint64_t event_ = 1;  // Since when what was noted counts; 0 for what never was.
-  Noted noted_[std::size_t{1} << kPlaceBits]{};
+  std::uint64_t event_ = 1;
+  // The event that has noted something, 0: none has; what it has noted first, and where its entries begin. In an order in
+  // which no two that are stored together lie side by side: compilers make one wide store of them, which takes longer.
+  std::uint64_t noting_ = 0;
+  std::uint64_t forgotten_ = 0;
+  std::uint64_t first_offset_ = 0;
+  std::uint64_t boundary_ = 0;
+  std::uint64_t first_bytes_ = 0;
+  Noted noted_[std::size_t{1} << kPlaceBits]{};  // And last of those pieces that have the same place.
 };
 
 }  // namespace sluice::ipc

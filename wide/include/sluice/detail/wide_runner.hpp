@@ -116,7 +116,7 @@ class WideRunner final : public HandlerRunner<H, false> {
       took.fetch_add((monotonic_now() - begun).count(), std::memory_order_relaxed);  // relaxed: a sum.
     });
     grain_.note(events, std::chrono::nanoseconds{took.load(std::memory_order_relaxed)});
-    work.batch.give_event_up();
+    work.count_no_input();
     return hand_out(input, parts, work);
   }
 
