@@ -96,6 +96,19 @@ TEST(UndoLog, KnowsWhereTheEventAtHandBegins) {
   EXPECT_EQ(logged.text(50, 3), "new");
 }
 
+TEST(UndoLog, NotesAgainWhatACommitHasGivenUp) {
+  Logged logged;
+  CommitHeader commits{};
+  Commit commit{commits, {}, {}, logged.log};
+  logged.note(0, 3);
+  logged.set(0, "one");
+  commit.commit();
+  logged.note(0, 3);
+  logged.set(0, "two");
+  ASSERT_TRUE(logged.log.roll_back());
+  EXPECT_EQ(logged.text(0, 3), "one");
+}
+
 TEST(UndoLog, TakesPiecesOfEveryLengthAndPlace) {
   for (std::size_t bytes = 0; bytes <= 100; ++bytes) {
     Logged logged;
