@@ -7,8 +7,10 @@
 #include <cstdio>
 #include <exception>
 #include <sched.h>
+#include <sstream>
 #include <string>
 #include <string_view>
+#include <unistd.h>
 #include <utility>
 #include <vector>
 
@@ -37,6 +39,34 @@ Options take_options(std::vector<char*>& arguments) {
     return text == "--quick" || text == "--peers";
   });
   return options;
+}
+
+// As the library's own, without its word that it was built as DEBUG: Debian's is optimised, and has its assertions on. What is
+// timed is in our sources and its header, which are compiled here; docs/performance.md has what that was measured to be.
+class Display final : public benchmark::ConsoleReporter {
+ public:
+  Display() : ConsoleReporter{::isatty(STDOUT_FILENO) != 0 ? OO_Color : OO_None} {}
+
+  bool ReportContext(const Context& context) override {
+    name_field_width_ = context.name_field_width;
+    printed_header_ = false;
+    prev_counters_.clear();
+    std::stringstream lines;
+    PrintBasicContext(&lines, context);
+    for (std::string line; std::getline(lines, line);) {
+      if (!line.starts_with("***WARNING*** Library was built as DEBUG")) GetErrorStream() << line << '\n';
+    }
+    return true;
+  }
+};
+
+// Who asks for another display than the usual one gets the library's.
+bool wants_the_usual_display(const std::vector<char*>& arguments) {
+  constexpr std::array<std::string_view, 3> kOthers = {"--benchmark_format", "--benchmark_color",
+                                                       "--benchmark_counters_tabular"};
+  return std::ranges::none_of(arguments, [&](std::string_view argument) {
+    return std::ranges::any_of(kOthers, [&](std::string_view other) { return argument.starts_with(other); });
+  });
 }
 
 }  // namespace
@@ -73,6 +103,7 @@ int run_suite(int argc, char** argv, unsigned units, void (*add_all)(const Optio
     return 0;
   }
   const Options options = take_options(arguments);
+  const bool usual = wants_the_usual_display(arguments);
   std::string repetitions = "--benchmark_repetitions=5";
   std::string interleaving = "--benchmark_enable_random_interleaving=true";
   std::string aggregates = "--benchmark_report_aggregates_only=true";
@@ -91,7 +122,8 @@ int run_suite(int argc, char** argv, unsigned units, void (*add_all)(const Optio
     return kTooFewUnits;
   }
   add_all(options);
-  benchmark::RunSpecifiedBenchmarks();
+  Display display;
+  benchmark::RunSpecifiedBenchmarks(usual ? &display : nullptr);
   benchmark::Shutdown();
   return 0;
 }

@@ -2,6 +2,7 @@
 // Suites as they run: what is kept of one that ends well, fails, dies, hangs, is missing or is interrupted.
 #include <chrono>
 #include <csignal>
+#include <cstdio>
 #include <filesystem>
 #include <fstream>
 #include <run.hpp>
@@ -20,6 +21,7 @@ using namespace std::chrono_literals;
 using testing::AllOf;
 using testing::HasSubstr;
 using testing::IsEmpty;
+using testing::Not;
 
 constexpr Suite kUnruly{"unruly", 1s, 1s, ""};
 
@@ -61,6 +63,18 @@ TEST(ASuite, ThatEndsWellHasFiveRoundsOfEveryBenchmark) {
     EXPECT_EQ(each.rounds[0].figures.count("items_per_second"), 1U);
     EXPECT_EQ(each.rounds[0].figures.count("others_percent"), 1U);
   }
+}
+
+TEST(ASuite, ByItselfTellsOfTheMachineAndNotHowTheLibraryWasBuilt) {
+  const std::string command =
+      std::string{UNRULY_DIRECTORY} + "/bench_unruly --quick --benchmark_filter=ends/ 2>&1";
+  FILE* suite = ::popen(command.c_str(), "r");
+  ASSERT_NE(suite, nullptr);
+  std::string words;
+  for (int byte = std::fgetc(suite); byte != EOF; byte = std::fgetc(suite))
+    words += static_cast<char>(byte);
+  EXPECT_EQ(::pclose(suite), 0);
+  EXPECT_THAT(words, AllOf(HasSubstr("Run on ("), HasSubstr("ends/well"), Not(HasSubstr("DEBUG"))));
 }
 
 TEST(ASuite, GetsToKnowWhetherPeersAreWanted) {
