@@ -74,7 +74,8 @@ WorkerLoop::WorkerLoop(const Wiring& wiring, WorkerIndex worker, Waiter& waiter,
     if (has_flushes() && wiring.requests().run.load(std::memory_order_relaxed) == 0)
       one_by_one_ = std::numeric_limits<std::uint64_t>::max();
     // What a handler keeps from its beginning is in every checkpoint: none comes between here and the first step.
-    if (log_.tail() != 0) store_commit(true);
+    // What lies before base is of an event that a predecessor has committed in parts.
+    if (log_.tail() != log_.base()) store_commit(true);
   }
 }
 
