@@ -6,6 +6,7 @@
 #include <chrono>
 #include <csignal>
 #include <cstdio>
+#include <filesystem>
 #include <optional>
 #include <unistd.h>
 
@@ -167,7 +168,9 @@ bool wait_for(Engine& engine, std::chrono::nanoseconds limit) {
   try {
     return engine.wait_for(limit);
   } catch (const Error&) {
-    if (engine.end() != End::parked && engine.end() != End::drained) throw;
+    // A park into nothing is as good as none.
+    const bool lost = engine.end() == End::parked && !std::filesystem::exists(engine.kept_in());
+    if (lost || (engine.end() != End::parked && engine.end() != End::drained)) throw;
     return true;
   }
 }

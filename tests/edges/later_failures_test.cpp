@@ -213,5 +213,17 @@ TEST_F(LaterFailures, OfAReportAreCountedAndEndNoMaster) {
   engine.stop();
 }
 
+TEST_F(LaterFailures, OfTheFileOfTheMemoryMakeAParkAnError) {
+  for (const bool replaced : {false, true}) {
+    Engine engine{frail({}), settings({"segment.path=" + file("memory")})};
+    engine.start();
+    ASSERT_EQ(engine.inlet<Item>("in").push({0, 1}), PushResult::accepted);
+    std::filesystem::remove(file("memory"));
+    if (replaced) std::ofstream{file("memory")} << "another";
+    EXPECT_THAT(error_of([&] { engine.park(); }), AllOf(HasSubstr(file("memory")), HasSubstr("was removed")));
+    std::filesystem::remove(file("memory"));
+  }
+}
+
 }  // namespace
 }  // namespace sluice::test

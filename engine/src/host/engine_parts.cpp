@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <mutex>
 #include <new>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <thread>
 #include <unistd.h>
@@ -318,6 +319,23 @@ void Engine::Parts::fail_if_failed() {
   }
 }
 
+namespace {
+
+// Parked into a file that has its name no more: no start finds it.
+void refuse_without_the_file(const std::string& path, int descriptor) {
+  struct stat named {};
+  struct stat open {};
+  const bool there = ::lstat(path.c_str(), &named) == 0 && ::fstat(descriptor, &open) == 0 &&
+                     named.st_dev == open.st_dev && named.st_ino == open.st_ino;
+  if (there) return;
+  throw Error{
+      {"keep the pipeline in", path,
+       "it was removed, or another file has taken its place, while the pipeline ran: what it held is lost",
+       "keep off what clears directories (RemoveIPC= of systemd-logind, tmpfiles.d), or take another one"}};
+}
+
+}  // namespace
+
 void Engine::Parts::refuse_an_end_of_others() const {
   const auto refuse = [this](const char* what, const char* remedy) {
     const std::string why = host.failure();
@@ -326,11 +344,13 @@ void Engine::Parts::refuse_an_end_of_others() const {
                  remedy}};
   };
   const bool kept = host.wiring().kept();
+  const bool checkpointed = !host.wiring().settings().checkpoints.path.empty();
   switch (host.end()) {
     case End::stopped:
       if (stop_asked) return;
       return refuse("stopped", kept ? "start it again: it goes on" : "what it had not handled is lost");
     case End::parked:
+      if (!checkpointed) refuse_without_the_file(segment_path, host.wiring().segment().descriptors()[0]);
       if (!park_asked) refuse("parked", "start it again: it goes on with what is kept");
       return;
     case End::drained:
