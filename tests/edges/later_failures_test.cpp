@@ -194,6 +194,37 @@ TEST_F(LaterFailures, AreKeptByAParkAndHealedByTheNextStart) {
   EXPECT_THAT(letters(), ElementsAre(0));
 }
 
+struct Throws {
+  void operator()(const Item& item, Output<Item>&) const {
+    throw std::runtime_error{"no tariff for " + std::to_string(item.number)};
+  }
+};
+
+TEST_F(LaterFailures, OfALetterLeaveItsCauseToTheNextStart) {
+  Settings named = settings({"segment.path=" + file("segment")});
+  Pipeline pipeline{"throws"};
+  pipeline.inlet<Item>("in").to<Throws>("frail").outlet("out");
+  {
+    Engine engine{pipeline, named};
+    engine.start();
+    std::ofstream{reports()} << "in the way";
+    auto in = engine.inlet<Item>("in");
+    std::ignore = in.push({0, 41});
+    ASSERT_TRUE(eventually([&] { return waits(engine, "dead letter"); }));
+    engine.stop();
+  }
+  std::filesystem::remove(reports());
+  Engine engine{pipeline, named};
+  engine.start();
+  Collector<Item> out{engine, "out"};
+  engine.inlet<Item>("in").close();
+  ASSERT_TRUE(engine.wait_for(kDeadline));
+  const std::vector<DeadLetter> all = find_dead_letters(reports());
+  ASSERT_THAT(all, SizeIs(1));
+  EXPECT_THAT(all.front().cause, HasSubstr("no tariff for 41"));
+  EXPECT_EQ(all.front().backtrace, "") << "of a process of another start";
+}
+
 // The kernel would kill the master with SIGXFSZ.
 TEST_F(LaterFailures, OfAReportAreCountedAndEndNoMaster) {
   Engine engine{frail({}), settings()};

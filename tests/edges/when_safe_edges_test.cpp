@@ -92,6 +92,18 @@ TEST_F(WhenSafe, TellsAnIdleSourceOnceACheckpointHoldsIt) {
   EXPECT_THAT(lines_of(log()), ElementsAre("begins 0", "made 1", "told 1", "finishes", "made 1", "the end"));
 }
 
+// Neither what was before its last word nor that waits for a checkpoint that is due some time.
+TEST_F(WhenSafe, IsAtOnceAtTheEndHoweverRareCheckpointsAre) {
+  Engine engine{pipeline(), after_checkpoints({"checkpoint.every=24h"})};
+  engine.start();
+  Collector<Item> out{engine, "out"};
+  std::ofstream{file("go")} << "go";
+  EXPECT_TRUE(says("made 1"));
+  engine.begin_drain();
+  EXPECT_TRUE(engine.wait_for(kDeadline));
+  EXPECT_THAT(lines_of(log()), ElementsAre("begins 0", "made 1", "told 1", "finishes", "made 1", "the end"));
+}
+
 TEST_F(WhenSafe, IsAskedAgainByAReplacement) {
   Engine engine{pipeline(), after_checkpoints()};
   engine.start();

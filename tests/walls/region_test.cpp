@@ -130,7 +130,7 @@ TEST(ForgottenProcesses, LeaveAWorkerShedThatWasAndEveryOtherToBeStarted) {
 TEST(ForgottenProcesses, LeaveNoStackAndNoSleeperBehind) {
   const RegionsAtRest rest;
   const WorkerMemory worker = rest.wiring().worker(RegionsAtRest::kSink);
-  worker.crash_note().incarnation = 1;  // Its addresses mean nothing in the next life.
+  worker.crash_note().frame_count = 1;  // Its addresses mean nothing in the next life.
   worker.control().sleeping = 1;
   worker.control().wakefulness = ipc::Wakefulness::may_sleep;
   ipc::Control& end = rest.wiring().end(rest.wiring().layout().ends.front().node).control;
@@ -140,7 +140,7 @@ TEST(ForgottenProcesses, LeaveNoStackAndNoSleeperBehind) {
   rest.wiring().requests().stop = 1;
   rest.wiring().master().state = RunState::failed;
   forget_processes(rest.wiring());
-  EXPECT_EQ(worker.crash_note().incarnation, 0U);
+  EXPECT_EQ(worker.crash_note().frame_count, 0U);
   EXPECT_EQ(worker.control().sleeping, 0U);
   EXPECT_EQ(worker.control().wakefulness, ipc::Wakefulness::awake);
   EXPECT_EQ(end.sleeping, 0U);

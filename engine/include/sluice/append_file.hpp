@@ -3,8 +3,8 @@
 //
 // The file's committed length is recoverable state. Bytes are written before the commit that counts them; a
 // replacement truncates the file to what was committed and goes on. The file is locked (flock) for as long as its
-// worker lives, and known by its inode: a second writer gets an Error, and so does a replacement that finds another
-// file under the name. Used within a handler, by its one thread; append() does not block but when its buffer of
+// worker lives, and known by its inode and its first 256 bytes: a second writer gets an Error, and so does a replacement that
+// finds another file under the name. Used within a handler, by its one thread; append() does not block but when its buffer of
 // 1 MiB is full.
 #pragma once
 
@@ -40,7 +40,7 @@ class AppendFile {
  private:
   struct Committed {
     std::uint64_t length_bytes;  // With what is buffered.
-    std::uint64_t device;        // Which file it is.
+    std::uint64_t mark;          // Which file it is: worker/file_mark.hpp.
     std::uint64_t inode;
   };
   // Closed with its owner, also when the constructor of that throws.
@@ -55,6 +55,7 @@ class AppendFile {
 
   static int open(const std::filesystem::path& path);
   Committed identity() const;
+  void recognise() const;
   void lock() const;
   void forget_rolled_back();
 

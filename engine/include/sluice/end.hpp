@@ -12,7 +12,7 @@ enum class End {
   drained,   // The same, and it was asked to: sources may have had more.
   parked,    // All workers stand at a commit, and the next start goes on there.
   stopped,   // It was ended at once.
-  failed,    // It could not go on: Engine::wait() says why.
+  failed,    // It could not go on, or its end could not be kept: Engine::wait() says why.
 };
 
 // Events that were on their way between two processes: accepted, published or made, and not handled or pulled.

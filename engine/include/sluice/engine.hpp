@@ -79,7 +79,9 @@ class Engine {
   // Closes all inlets, and blocks until the sources have come to their end and everything is handled, however
   // long that takes. A host that has outlets pulls from them meanwhile: wait_for() in turn with poll(). It
   // closes the inlets from this thread: no other may be pushing then. Throws Error with the report when the
-  // pipeline failed, when it was stopped by another than this engine, and when it was not started.
+  // pipeline failed, when it was stopped by another than this engine, and when it was not started. With checkpoint.path
+  // and no segment.path also when the checkpoint of its end could not be written, for as long as there is something to
+  // be taken from the outlets: that is possible still, and wait() is right once it is done.
   void wait();
   // The same for at most `limit` (zero or less: looks once), without closing the inlets. True when the
   // pipeline has ended; then it has blocked until its processes are gone.

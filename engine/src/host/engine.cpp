@@ -19,6 +19,7 @@
 
 #include "checkpoint/checkpoint_format.hpp"
 #include "checkpoint/checkpoint_store.hpp"
+#include "host/debug_letter.hpp"
 #include "host/engine_parts.hpp"
 #include "host/enlarge.hpp"
 #include "host/left_behind.hpp"
@@ -82,6 +83,7 @@ Engine::Engine(const Pipeline& pipeline, const Settings& said) {
   const Graph& graph = pipeline.graph();
   const Settings settings = pipeline.with_defaults(said);
   answer_plan(graph, settings);
+  debug_letter(graph, settings);
   refuse_kernel(pipeline.name());
   const PipelineSettings resolved = with_worker_counts(graph, resolve(settings, graph), kept_shape(settings));
   refuse_limits(pipeline.name(), lay_out(graph, resolved), resolved, !settings.text("segment.path").empty());
@@ -197,6 +199,7 @@ bool Engine::wait_for(std::chrono::nanoseconds limit) {
       parts.await_end(kGrace);
       parts.fail_if_failed();
       parts.host.remove_spent_files();
+      parts.refuse_an_end_that_is_not_kept();
       parts.refuse_an_end_of_others();
       return true;
     }

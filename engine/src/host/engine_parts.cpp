@@ -336,6 +336,17 @@ void refuse_without_the_file(const std::string& path, int descriptor) {
 
 }  // namespace
 
+void Engine::Parts::refuse_an_end_that_is_not_kept() const {
+  if (!host.end_is_not_kept()) return;
+  throw Error{
+      {"keep the end of", name,
+       host.failure() +
+           "; it has handled everything, and what this program has not taken from its outlets is "
+           "in memory only",
+       "take it now, and wait() again; or make room there and start it again: it goes on with the checkpoint "
+       "before, and what came behind that comes once more"}};
+}
+
 void Engine::Parts::refuse_an_end_of_others() const {
   const auto refuse = [this](const char* what, const char* remedy) {
     const std::string why = host.failure();

@@ -76,8 +76,9 @@ struct Engine::Parts {
   void open_observer_socket();
   void open_log();
   void fail_if_failed();
-  // All processes are gone: an Error unless this program has asked for this end.
+  // All processes are gone: an Error unless this program has asked for this end, and when a start would not go on with it.
   void refuse_an_end_of_others() const;
+  void refuse_an_end_that_is_not_kept() const;
 
   std::string name;
   std::string segment_path;            // Empty for an anonymous segment.

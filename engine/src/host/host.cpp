@@ -141,6 +141,10 @@ std::string Host::failure() const {
   return std::string{text_of(register_.message)};
 }
 
+bool Host::end_is_not_kept() const noexcept {
+  return state() == RunState::finished && register_.message[0] != '\0' && !all_pulled(wiring_);
+}
+
 bool Host::abandoned() noexcept {
   constexpr std::chrono::nanoseconds kInterval = std::chrono::milliseconds{10};
   // relaxed: a death is for good, and a thread that sees it late asks again.

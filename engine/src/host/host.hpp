@@ -57,7 +57,10 @@ class Host {
   }
   std::string failure() const;
   bool over() const noexcept { return is_over(state()); }
-  End end() const noexcept { return end_of(wiring_.requests(), register_); }
+  End end() const noexcept { return end_is_not_kept() ? End::failed : end_of(wiring_.requests(), register_); }
+  // All is handled, and what this host has not taken of it is in no checkpoint, though there are to be some: failure() says
+  // why.
+  bool end_is_not_kept() const noexcept;
   // By this host, in this life or a former one, or by an operator.
   bool drain_asked() const noexcept { return detail::drain_asked(requests_, register_); }
   // Neither supervisor nor master is left, and so no worker. Cheap enough to ask again and again: the kernel

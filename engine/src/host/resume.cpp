@@ -29,8 +29,8 @@ void forget_processes(const Wiring& wiring) {
     const std::uint32_t last = control.incarnation.load(kRelaxed) % ipc::kLivesKept;
     // The start waits until the last life of every worker is ready: that must be one to come.
     control.lives[last].ready_ns.store(0, kRelaxed);
-    // What an event is to blame for is remembered; the addresses of that life mean nothing in this one.
-    worker.crash_note().incarnation.store(0, kRelaxed);
+    // What an event is to blame for is remembered, and why; the stack of that life means nothing in this one.
+    worker.crash_note().frame_count.store(0, kRelaxed);
     WorkerEntry& entry = worker.entry();
     entry.pid.store(0, kRelaxed);
     entry.verdict.store(0, kRelaxed);

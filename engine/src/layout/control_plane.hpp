@@ -104,7 +104,8 @@ struct MasterRegister {
   std::atomic<std::int64_t> at_work_ns;  // When the last of them began to watch all workers; CLOCK_MONOTONIC.
   ProcessEntry master;
   ProcessEntry supervisor;
-  char message[ipc::kMessageBytes];  // Why it failed; valid once state says so.
+  // Why it failed, or why no checkpoint keeps its end; valid once state says so.
+  char message[ipc::kMessageBytes];
   std::atomic<std::uint64_t> observers_refused;
   std::atomic<std::uint64_t> reports_lost;  // Lines that could not be written.
   PlaceEntry place;                         // Of master and supervisor.

@@ -45,7 +45,8 @@ class Wiring : public SegmentMap {
         settings_{settings},
         segment_{segment},
         bells_{bells},
-        reports_{reports} {}
+        reports_{reports},
+        start_{static_cast<std::uint32_t>(monotonic_now().count())} {}
 
   const Graph& graph() const noexcept { return graph_; }
   const Node& node(NodeIndex node) const noexcept { return graph_.nodes[node]; }
@@ -59,6 +60,8 @@ class Wiring : public SegmentMap {
     return settings(layout().worker(worker).node);
   }
   const std::filesystem::path& reports() const noexcept { return reports_; }
+  // Of this start of the pipeline, the same in all of its processes. A pid would not do: in a container each start has the same.
+  std::uint32_t start() const noexcept { return start_; }
   // What its consumer has to wait for: nothing of the lane is read that no checkpoint holds. nullptr: for nothing.
   const std::atomic<std::uint64_t>* gate_of(LaneIndex lane) const noexcept {
     return waits_for_checkpoints(edge(layout().lanes[lane]).to) ? &released(lane) : nullptr;
@@ -109,6 +112,7 @@ class Wiring : public SegmentMap {
   ipc::Segment& segment_;
   const Doorbells& bells_;
   const std::filesystem::path& reports_;
+  std::uint32_t start_;
   CheckpointShipper shipper_;
   std::shared_ptr<const CheckpointTip> restored_from_;
 };

@@ -104,7 +104,10 @@ void Checkpoints::on_failed(const std::string& why) {
   std::atomic<std::uint64_t>& failures = wiring_.master().checkpoint_failures;
   failures.store(failures.load(kRelaxed) + 1, kRelaxed);
   news_.checkpoint_failed(why);
-  if (ends() >= wiring_.workers().size()) ++failures_of_the_end_;
+  if (ends() >= wiring_.workers().size()) {
+    ++failures_of_the_end_;
+    failure_of_the_end_ = why;
+  }
   if (!parking() || ++failures_in_a_row_ < kTriesOfTheLast) return;
   last_is_over_ = true;
   failure_ = why;
@@ -119,10 +122,22 @@ std::size_t Checkpoints::ends() const noexcept {
          (drain_asked(wiring_.requests(), wiring_.master()) ? 1 : 0);
 }
 
+// For what it has to say behind its last event, or what a retry has to mark. A commit that is still to come is in no checkpoint,
+// whatever the worker says.
+bool Checkpoints::a_worker_waits() const noexcept {
+  const auto workers = wiring_.workers();
+  return std::any_of(workers.begin(), workers.end(), [this](WorkerIndex index) {
+    const WorkerMemory worker = wiring_.worker(index);
+    return std::min(worker.control().awaited_commits.load(kRelaxed),
+                    worker.commit().committed.load(kRelaxed)) > wiring_.checkpointed(index).load(kRelaxed);
+  });
+}
+
 void Checkpoints::look_if_due() {
   const auto now = monotonic_now();
   // A pipeline that comes to its end is not kept waiting for what is due some time.
-  if (wanted() && phase_ == Phase::idle && ends() != ends_) next_look_ = std::min(next_look_, not_before_);
+  if (wanted() && phase_ == Phase::idle && (ends() != ends_ || a_worker_waits()))
+    next_look_ = std::min(next_look_, not_before_);
   if (!wanted() || now < next_look_) return;
   switch (phase_) {
     case Phase::absent:
@@ -166,6 +181,8 @@ void Checkpoints::put_off() {
   next_look_ = monotonic_now() + kHangs;
   if (!send_message(line_.get(), {.kind = Kind::put_off})) return give_up("the checkpointer is gone");
   due_ = monotonic_now() + wiring_.settings().checkpoints.every;
+  // What waits at its end asks again at once: the others get nine times as long as they have stood.
+  not_before_ = monotonic_now() + 9 * patience_;
   // On a machine that is busy that happens; one event that takes long is worth a line.
   if (patience_ >= kWorthALine)
     on_failed(fmt::format("not all workers have come to a commit within {}", format_duration(patience_)));
@@ -275,7 +292,13 @@ bool Checkpoints::end_is_taken_up_again() const noexcept {
 bool Checkpoints::end_waits() const noexcept {
   if (!wanted()) return false;
   if (an_outlet_waits()) return true;
-  return written_ != ends() && failures_of_the_end_ < kTriesOfTheLast && end_is_taken_up_again();
+  return failures_of_the_end_ < kTriesOfTheLast && end_is_open();
+}
+
+std::string Checkpoints::end_not_kept() const {
+  if (!wanted() || !end_is_open()) return "";
+  return fmt::format("no checkpoint of its end could be written into {}: {}",
+                     wiring_.settings().checkpoints.path, failure_of_the_end_);
 }
 
 bool Checkpoints::last_is_over() {

@@ -57,6 +57,8 @@ class Checkpoints {
   // events to an outlet of the host; and without a named segment for one of the end, where the next start goes on with it: the
   // host is gone, or has not taken all. Not for one that cannot be had.
   bool end_waits() const noexcept;
+  // Why there is none of an end that a start would go on with; empty, if there is no such end, or it is kept.
+  std::string end_not_kept() const;
   // Of a pipeline that is being parked, whose workers stand still for good: the last checkpoint. Whether that is over;
   // `failure` says why it could not be had.
   bool last_is_over();
@@ -86,10 +88,12 @@ class Checkpoints {
   bool parking() const noexcept;
   std::size_t ends() const noexcept;
   bool an_outlet_waits() const noexcept;
+  bool a_worker_waits() const noexcept;
   bool end_is_taken_up_again() const noexcept;
   // What tells whether there is anything new to store: all that workers have committed, and the host.
   std::uint64_t work_done() const noexcept;
   bool is_idle() const noexcept;
+  bool end_is_open() const noexcept { return written_ != ends() && end_is_taken_up_again(); }
   void on_written(const CheckpointMessage& message);
   void on_failed(const std::string& why);
 
@@ -110,6 +114,7 @@ class Checkpoints {
   std::size_t ends_ = 0;                      // That the last one that was taken knows of.
   std::size_t written_ = 0;                   // And the last one that was written.
   unsigned failures_of_the_end_ = 0;
+  std::string failure_of_the_end_;
   std::chrono::nanoseconds patience_{0};
   bool taken_for_good_ = false;  // While the pipeline is being parked.
   bool last_is_over_ = false;

@@ -45,7 +45,9 @@ void Master::run() {
     failure = error.what();
   }
   end_if(failure);
-  if (exits_.running() == 0) end(RunState::finished, "");
+  // Without a supervisor the next master waits for that checkpoint.
+  if (exits_.running() == 0 && !checkpoints_.end_waits())
+    end(RunState::finished, checkpoints_.end_not_kept());
 }
 
 void Master::prepare() {

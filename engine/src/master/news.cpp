@@ -251,7 +251,8 @@ std::string News::what_happened() const {
 void News::ended(RunState state, std::string_view message) {
   const std::string happened = what_happened();
   LogLevel level = happened.empty() ? LogLevel::info : LogLevel::warning;
-  if (state == RunState::failed) level = LogLevel::error;
+  const bool not_kept = state == RunState::finished && !message.empty();
+  if (state == RunState::failed || not_kept) level = LogLevel::error;
   std::string text{name_of(state)};
   if (!happened.empty()) text.append(", with ").append(happened);
   if (!message.empty()) text.append(": ").append(message);

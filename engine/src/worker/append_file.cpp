@@ -6,6 +6,7 @@
 #include <chrono>
 #include <fcntl.h>
 #include <sys/file.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <thread>
 #include <unistd.h>
@@ -15,6 +16,8 @@
 #include <sluice/detail/kept_from_children.hpp>
 #include <sluice/error.hpp>
 
+#include "worker/file_mark.hpp"
+#include "worker/only_debugs.hpp"
 #include "worker/worker_access.hpp"
 
 namespace sluice {
@@ -22,6 +25,7 @@ namespace sluice {
 namespace {
 
 constexpr std::size_t kBufferBytes = std::size_t{1} << 20;
+constexpr std::uint64_t kMarkedBytes = 256;
 
 }  // namespace
 
@@ -31,7 +35,8 @@ AppendFile::File::~File() {
 }
 
 int AppendFile::open(const std::filesystem::path& path) {
-  const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
+  const int fd = detail::only_debugs() ? ::memfd_create("sluice-debug", MFD_CLOEXEC)
+                                       : ::open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
   if (fd < 0) {
     throw Error{{"open for writing", path.string(), errno_text(), "name a directory that can be written"}};
   }
@@ -47,21 +52,9 @@ AppendFile::AppendFile(Worker& worker, std::string_view name, const std::filesys
     : path_{path}, file_{descriptor}, committed_{worker.state<Committed>(name, identity())} {
   lock();
   detail::keep_from_children(file_.fd);
-  const Committed now = identity();
-  if (now.device != committed_->device || now.inode != committed_->inode) {
-    throw Error{{"go on writing", path.string(), "another file has taken its place",
-                 "put the file back that was written, or start the pipeline anew"}};
-  }
-  struct stat status {};
-  if (::fstat(file_.fd, &status) != 0) throw Error{{"go on writing", path.string(), errno_text(), ""}};
-  const auto committed = static_cast<off_t>(committed_->length_bytes);
-  if (status.st_size < committed) {
-    throw Error{{"go on writing", path.string(),
-                 fmt::format("it holds {} bytes and {} were committed", status.st_size, committed),
-                 "another process has changed it; start the pipeline anew"}};
-  }
+  recognise();
   // What lies behind was written by a batch that never committed, or by an earlier run.
-  if (::ftruncate(file_.fd, committed) != 0) {
+  if (::ftruncate(file_.fd, static_cast<off_t>(committed_->length_bytes)) != 0) {
     throw Error{{"go on writing", path.string(), errno_text(), ""}};
   }
   written_ = committed_->length_bytes;
@@ -72,7 +65,29 @@ AppendFile::AppendFile(Worker& worker, std::string_view name, const std::filesys
 AppendFile::Committed AppendFile::identity() const {
   struct stat status {};
   if (::fstat(file_.fd, &status) != 0) throw Error{{"look at", path_.string(), errno_text(), ""}};
-  return {0, status.st_dev, status.st_ino};
+  return {0, detail::kEmptyFileMark, status.st_ino};
+}
+
+void AppendFile::recognise() const {
+  struct stat status {};
+  if (::fstat(file_.fd, &status) != 0) throw Error{{"go on writing", path_.string(), errno_text(), ""}};
+  const Committed& committed = *committed_;
+  if (status.st_ino != committed.inode) {
+    throw Error{{"go on writing", path_.string(), "another file has taken its place",
+                 "put the file back that was written, or start the pipeline anew"}};
+  }
+  if (static_cast<std::uint64_t>(status.st_size) < committed.length_bytes) {
+    throw Error{
+        {"go on writing", path_.string(),
+         fmt::format("it holds {} bytes and {} were committed", status.st_size, committed.length_bytes),
+         "another process has changed it; start the pipeline anew"}};
+  }
+  // One that its owner may not read is known by its inode alone.
+  const auto mark = detail::mark_of(file_.fd, std::min(committed.length_bytes, kMarkedBytes));
+  if (!mark || *mark == committed.mark) return;
+  throw Error{{"go on writing", path_.string(),
+               "it does not begin with what was written: another file has taken its place",
+               "put the file back that was written, or start the pipeline anew"}};
 }
 
 void AppendFile::lock() const {
@@ -93,6 +108,11 @@ void AppendFile::lock() const {
 void AppendFile::append(std::string_view text) {
   forget_rolled_back();
   if (buffer_.size() + text.size() > kBufferBytes) flush();
+  const std::uint64_t length = committed_->length_bytes;
+  if (length < kMarkedBytes) {
+    const std::uint64_t mark = detail::mark_with(committed_->mark, length, text, kMarkedBytes);
+    committed_.edit(&Committed::mark) = mark;
+  }
   committed_.edit(&Committed::length_bytes) += text.size();
   buffer_.append(text);
 }

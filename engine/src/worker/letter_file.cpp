@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "worker/letter_file.hpp"
 
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <sys/stat.h>
-#include <system_error>
 #include <unistd.h>
 #include <utility>
 
@@ -16,25 +16,25 @@
 #include <sluice/error.hpp>
 #include <sluice/unavailable.hpp>
 
+#include "worker/file_mark.hpp"
+
 namespace sluice::detail {
 namespace {
 
-struct Identity {
-  std::uint64_t device = 0;
-  std::uint64_t inode = 0;
-};
+// Of a letter, what nothing changes once it is written: its head, up to the mark that it was retried.
+constexpr std::uint64_t kMarkedBytes = 60;
 
-// Of the file, which is made if need be; of none when that cannot be done now.
-Identity identity_of(const std::filesystem::path& directory, const std::string& name) {
+// Of the file, which is made if need be; 0 when that cannot be done now: it is made with the first letter then.
+std::uint64_t inode_of(const std::filesystem::path& directory, const std::string& name) {
   struct stat status {};
   try {
     const OwnDirectory own{directory};
     const Descriptor file = own.open_file(name);
-    if (::fstat(file.get(), &status) == 0) return {status.st_dev, status.st_ino};
+    if (::fstat(file.get(), &status) == 0) return status.st_ino;
   } catch (const Error&) {
-    // It is made with the first letter.
+    return 0;
   }
-  return {};
+  return 0;
 }
 
 }  // namespace
@@ -46,17 +46,31 @@ LetterFile::LetterFile(Worker& worker, std::filesystem::path directory)
       replica_{worker.replica()},
       run_{worker.state<RunMark>("sluice.dead_letters_run", new_run_mark())},
       committed_{worker.state<Committed>("sluice.dead_letters", [this] {
-        const Identity file = identity_of(directory_, name());
-        return Committed{0, file.device, file.inode};
+        return Committed{0, kEmptyFileMark, inode_of(directory_, name())};
       }())} {
   // What lies behind was written by a batch that never committed. A file that cannot be had now is looked at again when
   // a letter is to be written.
-  const Identity file = identity_of(directory_, name());
-  if (file.device != committed_->device || file.inode != committed_->inode) return;
-  std::error_code error;
-  const std::filesystem::path path = directory_ / name();
-  if (std::filesystem::file_size(path, error) > committed_->length_bytes && !error)
-    std::filesystem::resize_file(path, committed_->length_bytes, error);
+  try {
+    const OwnDirectory own{directory_};
+    const Descriptor file = own.open_file(name());
+    struct stat status {};
+    const auto committed = static_cast<off_t>(committed_->length_bytes);
+    if (is_the_one(file.get()) && ::fstat(file.get(), &status) == 0 && status.st_size > committed)
+      static_cast<void>(::ftruncate(file.get(), committed));
+  } catch (const Error&) {
+    return;
+  }
+}
+
+// As far as can be told: one that nobody may read is known by its inode alone.
+bool LetterFile::is_the_one(int file) const noexcept {
+  struct stat status {};
+  const Committed& committed = *committed_;
+  if (::fstat(file, &status) != 0 || status.st_ino != committed.inode ||
+      static_cast<std::uint64_t>(status.st_size) < committed.length_bytes)
+    return false;
+  const auto mark = mark_of(file, std::min(committed.length_bytes, kMarkedBytes));
+  return !mark || *mark == committed.mark;
 }
 
 std::string LetterFile::name() const {
@@ -74,17 +88,16 @@ bool LetterFile::ready() {
   try {
     const OwnDirectory directory{directory_};
     file_ = directory.open_file(name());
+    if (is_the_one(file_.get())) return true;
     struct stat status {};
     if (::fstat(file_.get(), &status) != 0) unavailable(errno_text());
-    const bool the_same = status.st_dev == committed_->device && status.st_ino == committed_->inode;
-    if (the_same && static_cast<std::uint64_t>(status.st_size) >= committed_->length_bytes) return true;
     if (status.st_size != 0) {
       // What stands there is not ours to change: a name of its own for what follows.
       run_.set(new_run_mark());
       file_ = directory.open_file(name());
       if (::fstat(file_.get(), &status) != 0) unavailable(errno_text());
     }
-    committed_.set({0, status.st_dev, status.st_ino});
+    committed_.set({0, kEmptyFileMark, status.st_ino});
     return false;
   } catch (const Error& error) {
     unavailable(error.parts().why);
@@ -104,7 +117,8 @@ void LetterFile::append(std::string_view letter) {
     if (bytes <= 0) unavailable(bytes < 0 ? errno_text() : "nothing more is taken");
     done += static_cast<std::uint64_t>(bytes);
   }
-  committed_.edit(&Committed::length_bytes) += letter.size();
+  const Committed before = *committed_;
+  committed_.set({begin + letter.size(), mark_with(before.mark, begin, letter, kMarkedBytes), before.inode});
 }
 
 }  // namespace sluice::detail

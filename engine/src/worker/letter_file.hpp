@@ -34,11 +34,12 @@ class LetterFile {
  private:
   struct Committed {
     std::uint64_t length_bytes;
-    std::uint64_t device;  // Which file it is.
+    std::uint64_t mark;  // Which file it is: file_mark.hpp.
     std::uint64_t inode;
   };
 
   std::string name() const;
+  bool is_the_one(int file) const noexcept;
   [[noreturn]] void unavailable(const std::string& why) const;
 
   std::filesystem::path directory_;

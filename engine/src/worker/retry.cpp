@@ -59,11 +59,49 @@ struct RetryRun {
   std::uint64_t done_before = 0;  // Letters that earlier ones have retried.
 };
 
-// A start is known by its host and by what it is to retry.
+// A start is known by its number, above, and by what it is to retry.
 std::uint64_t start_of(const Wiring& wiring, const std::string& path) {
-  // relaxed: stored before any worker was made.
-  const auto host = static_cast<std::uint64_t>(wiring.host().control().pid.load(std::memory_order_relaxed));
-  return std::hash<std::string>{}(path) ^ host << 32U;
+  return std::uint64_t{wiring.start()} << 32U | static_cast<std::uint32_t>(std::hash<std::string>{}(path));
+}
+
+std::vector<DeadLetter> letters_for(const Wiring& wiring, WorkerIndex index, const std::string& path) {
+  std::vector<DeadLetter> letters = find_dead_letters(path);
+  const unsigned replica = wiring.layout().worker(index).replica;
+  std::erase_if(letters, [&](const DeadLetter& letter) {
+    return letter.stage != wiring.stage(index) || letter.replica != replica;
+  });
+  return letters;
+}
+
+// What this start has marked is in the list of a replacement too: the count of those that are done has it.
+std::vector<DeadLetter> letters_of(const RetryRun& run, std::vector<DeadLetter> found) {
+  std::erase_if(found, [&](const DeadLetter& letter) {
+    const auto time = std::chrono::duration_cast<std::chrono::nanoseconds>(letter.time.time_since_epoch());
+    if (letter.retried_by != 0 && letter.retried_by != run.mark.number) return true;
+    return time.count() >= run.mark.time_ns;
+  });
+  return found;
+}
+
+// Whether the files do not say what the restored state does of an earlier start with the same path: letters that it
+// holds are not marked yet, or more are marked than it holds. Its list is gone on with then; later letters stand behind.
+bool goes_on(const RetryRun& before, const RetryRun& fresh, const std::vector<DeadLetter>& found) {
+  // The lower half is of the path alone: start_of().
+  if (static_cast<std::uint32_t>(before.start) != static_cast<std::uint32_t>(fresh.start)) return false;
+  const std::vector<DeadLetter> letters = letters_of(before, found);
+  const std::uint64_t held = fresh.done_before - before.done_before;
+  if (held > letters.size()) return false;
+  for (std::size_t i = 0; i < letters.size(); ++i) {
+    if ((letters[i].retried_by != 0) != (i < held)) return true;
+  }
+  return false;
+}
+
+DeadLetter place_of(const DeadLetter& letter) {
+  DeadLetter place;
+  place.file = letter.file;
+  place.offset = letter.offset;
+  return place;
 }
 
 }  // namespace
@@ -75,35 +113,47 @@ void check_retry(const Graph& graph, const Layout& layout, const std::string& pa
   }
 }
 
-Retry::Retry(Worker& worker, const Wiring& wiring, WorkerIndex index, std::uint64_t done) : done_{done} {
+Retry::Retry(Worker& worker, const Wiring& wiring, WorkerIndex index, std::uint64_t done,
+             const WhenSafe& when_safe)
+    : done_{done} {
   const std::string& path = wiring.settings().retry_path;
   if (path.empty()) return;
   const RetryRun fresh{new_run_mark(), start_of(wiring, path), done};
   auto run = worker.state<RetryRun>("sluice.retry_run", fresh);
+  std::vector<DeadLetter> found = letters_for(wiring, index, path);
   // Nothing has been retried by a start that has not committed this yet, so that it may be drawn again.
-  if (run->start != fresh.start) run.set(fresh);
+  if (run->start != fresh.start) {
+    RetryRun next = fresh;
+    if (goes_on(*run, fresh, found)) {
+      next.mark.number = run->mark.number;
+      next.done_before = run->done_before;
+    }
+    run.set(next);
+  }
   base_ = run->done_before;
   marks_->number = run->mark.number;
-  const ProcessLayout& layout = wiring.layout().worker(index);
-  for (DeadLetter& letter : find_dead_letters(path)) {
-    if (letter.stage != wiring.stage(index) || letter.replica != layout.replica) continue;
-    // What this start has marked is in the list of a replacement too: `done` counts it.
-    if (letter.retried_by != 0 && letter.retried_by != marks_->number) continue;
-    const auto time = std::chrono::duration_cast<std::chrono::nanoseconds>(letter.time.time_since_epoch());
-    if (time.count() < run->mark.time_ns) letters_.push_back(std::move(letter));
+  letters_ = letters_of(*run, std::move(found));
+  // A predecessor was gone before it could mark these.
+  Marks left{marks_->number};
+  for (std::size_t i = 0; i < letters_.size() && i < done - base_; ++i) {
+    if (letters_[i].retried_by == 0) left.due.push_back(place_of(letters_[i]));
   }
-  if (pending()) worker.before_commit([&worker, marks = marks_] { mark(worker, *marks); });
+  if (!left.due.empty()) when_safe(0, [&worker, left = std::move(left)] { mark(worker, left); });
+  if (!pending()) return;
+  worker.before_commit([&worker, marks = marks_, when_safe] {
+    if (marks->due.empty()) return;
+    when_safe(1,
+              [&worker, made = Marks{marks->number, std::exchange(marks->due, {})}] { mark(worker, made); });
+  });
 }
 
 void Retry::pass() {
-  DeadLetter& due = marks_->due.emplace_back();
-  due.file = letter().file;
-  due.offset = letter().offset;
+  marks_->due.push_back(place_of(letter()));
   ++done_;
 }
 
-void Retry::mark(Worker& worker, Marks& marks) {
-  for (const DeadLetter& letter : std::exchange(marks.due, {})) {
+void Retry::mark(Worker& worker, const Marks& marks) {
+  for (const DeadLetter& letter : marks.due) {
     if (mark_retried(letter, marks.number)) continue;
     worker.report(fmt::format("a dead letter in {} was retried and could not be marked so: {}",
                               letter.file.string(), errno_text()));

@@ -7,6 +7,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -23,9 +24,13 @@ void check_retry(const Graph& graph, const Layout& layout, const std::string& pa
 
 class Retry {
  public:
+  // Has `mark` done once so many commits more than now are safe: in a checkpoint, where there are any.
+  using WhenSafe = std::function<void(std::uint64_t commits, std::function<void()> mark)>;
+
   // The letters that are for the worker `index`; `done` of them are done with. Those that another run has retried,
   // and those of this run, are left out.
-  Retry(Worker& worker, const Wiring& wiring, WorkerIndex index, std::uint64_t done);
+  Retry(Worker& worker, const Wiring& wiring, WorkerIndex index, std::uint64_t done,
+        const WhenSafe& when_safe);
 
   bool pending() const noexcept { return done_ - base_ < letters_.size(); }
   std::uint64_t done() const noexcept { return done_; }
@@ -37,7 +42,7 @@ class Retry {
   static constexpr std::uint64_t position_of(std::uint64_t number) noexcept { return number << kShift; }
   static constexpr std::uint64_t number_at(std::uint64_t position) noexcept { return position >> kShift; }
   const DeadLetter& letter() const noexcept { return letters_[done_ - base_]; }
-  // It is handled: the next commit marks it in its file.
+  // It is handled: it is marked in its file with the next commit, or once a checkpoint holds that.
   void pass();
 
  private:
@@ -47,10 +52,10 @@ class Retry {
   // Outlives this object: the commit of the last letter comes behind it.
   struct Marks {
     std::uint32_t number = 0;
-    std::vector<DeadLetter> due;  // Only where each of them stands.
+    std::vector<DeadLetter> due{};  // Only where each of them stands.
   };
 
-  static void mark(Worker& worker, Marks& marks);
+  static void mark(Worker& worker, const Marks& marks);
 
   std::shared_ptr<Marks> marks_ = std::make_shared<Marks>();
   ipc::ProducerLine producer_{};

@@ -16,15 +16,24 @@ namespace sluice::detail {
 
 class Tellings {
  public:
-  // `checkpointed`: how many commits of this worker a checkpoint holds; nullptr: nothing waits for one.
-  explicit Tellings(const std::atomic<std::uint64_t>* checkpointed) : checkpointed_{checkpointed} {}
+  // `checkpointed`: how many commits of this worker a checkpoint holds; nullptr: there are none. `gated`: what is added
+  // waits for one.
+  Tellings(const std::atomic<std::uint64_t>* checkpointed, bool gated)
+      : checkpointed_{checkpointed}, gated_{gated} {}
 
   // That the first `commits` commits are safe is what `action` waits for.
   void add(std::uint64_t commits, std::function<void()> action) {
+    if (!gated_) return action();
+    hold(commits, std::move(action));
+  }
+  // The same for what nothing takes back: it waits wherever there are checkpoints.
+  void hold(std::uint64_t commits, std::function<void()> action) {
     if (checkpointed_ == nullptr || (waiting_.empty() && commits <= checkpointed())) return action();
     waiting_.push_back({commits, std::move(action)});
   }
   bool none() const noexcept { return waiting_.empty(); }
+  // How many commits are to be safe before nothing waits any more.
+  std::uint64_t awaited() const noexcept { return waiting_.empty() ? 0 : waiting_.back().commits; }
   // The worker handles no more, until some of them are told.
   bool too_many() const noexcept { return waiting_.size() >= kMost; }
   bool due() const noexcept { return !waiting_.empty() && waiting_.front().commits <= checkpointed(); }
@@ -51,6 +60,7 @@ class Tellings {
   }
 
   const std::atomic<std::uint64_t>* checkpointed_;
+  bool gated_;
   std::deque<Waiting> waiting_;
 };
 

@@ -117,6 +117,15 @@ void WorkerLoop::wait_briefly(const std::function<bool()>& ready, std::chrono::n
   waiter_.wait_briefly([&] { return asked_to_stand() || ready(); }, limit);
 }
 
+// It goes no further before that: it is not kept waiting for a checkpoint that is due some time.
+void WorkerLoop::await_checkpoint() noexcept {
+  std::atomic<std::uint64_t>& awaited = memory_.control().awaited_commits;
+  // relaxed: the master looks again and again; own word.
+  if (awaited.load(std::memory_order_relaxed) == tellings_.awaited()) return;
+  awaited.store(tellings_.awaited(), std::memory_order_relaxed);
+  wiring_.bell(kMasterProcess).ring();
+}
+
 void WorkerLoop::stand_still() {
   detail::stand_still(wiring_, index_,
                       [this](const auto& released) { waiter_.wait_until(released, kLongestWait); });

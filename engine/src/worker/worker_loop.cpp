@@ -53,12 +53,15 @@ WorkerLoop::WorkerLoop(const Wiring& wiring, WorkerIndex worker, Waiter& waiter,
       area_{node_.name, log_, wiring.requests().hash_seed.load(std::memory_order_relaxed)},
       poison_{wiring, worker, refused},
       suspects_{memory_.control()},
-      tellings_{wiring.telling_of(worker)},
+      tellings_{wiring.settings().checkpoints.path.empty() ? nullptr : &wiring.checkpointed(worker),
+                wiring.telling_of(worker) != nullptr},
       batch_events_{wiring.settings(worker).batch_events},
       source_pace_{1},
       linger_{wiring.settings(worker).linger},
       sample_{wiring.settings(worker).latency_sample} {
   resume();
+  memory_.control().awaited_commits.store(0,
+                                          std::memory_order_relaxed);  // relaxed: as in await_checkpoint().
   // A handler that is being made asks whose events it will get: TransactionSink asks its store so.
   work_.id.origin =
       origin_of(identity_of(wiring, memory_).run, memory_.layout().node.value(), memory_.layout().replica);
@@ -68,7 +71,10 @@ WorkerLoop::WorkerLoop(const Wiring& wiring, WorkerIndex worker, Waiter& waiter,
     worker_ = WorkerAccess::make(identity_of(wiring, memory_), area_, work_.id, *this);
     runner_ = node_.factory(*worker_, out_);
     if (poison_.any()) poison_.claim_file(*worker_);
-    retry_.emplace(*worker_, wiring, worker, memory_.cursors()[kRetried].load(std::memory_order_relaxed));
+    retry_.emplace(*worker_, wiring, worker, memory_.cursors()[kRetried].load(std::memory_order_relaxed),
+                   [this](std::uint64_t ahead, std::function<void()> mark) {
+                     tellings_.hold(commit_.committed() + ahead, std::move(mark));
+                   });
     if (!retry_->pending()) retry_.reset();
     // Without processes there is no new loop for what is to be done again.
     if (has_flushes() && wiring.requests().run.load(std::memory_order_relaxed) == 0)
@@ -112,7 +118,9 @@ WorkerLoop::Step WorkerLoop::step() {
   if (asked_to_stand() && !(finished_ && tellings_.none())) stand_still();
   tellings_.tell();
   // Before the last word, too: the handler may have to say goodbye to those that it has told.
-  if (!tellings_.none() && (finished_ || input_ended_)) return Step::nothing;
+  const bool tells_first = !tellings_.none() && (finished_ || input_ended_);
+  if (tells_first || tellings_.too_many()) await_checkpoint();
+  if (tells_first) return Step::nothing;
   if (finished_) {
     // Also said by a process that finds everything done: its master tells by this word how it ended.
     set_activity(ipc::Activity::finished);

@@ -78,6 +78,7 @@ class WorkerLoop final : private Producer, private WorkerServices {
   bool wait_for(int fd, std::chrono::nanoseconds limit) override;
   void when_safe(std::function<void()> tell) override { tellings_.add(commit_.committed(), std::move(tell)); }
 
+  void await_checkpoint() noexcept;
   const Wiring& take_over();
   void resume();
   std::uint64_t consume_batch();

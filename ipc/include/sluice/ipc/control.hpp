@@ -39,7 +39,7 @@
 namespace sluice::ipc {
 
 inline constexpr std::uint64_t kRegionMagic = 0x736c756963652031;  // "sluice 1"
-inline constexpr std::uint32_t kLayoutVersion = 4;
+inline constexpr std::uint32_t kLayoutVersion = 5;
 inline constexpr std::size_t kMessageBytes = 1024;
 inline constexpr std::size_t kOutsideBytes = 232;
 
@@ -120,6 +120,8 @@ struct Control {
   // While activity is full: the number of the lane that it waits for, plus 1; 0: none.
   std::atomic<std::uint64_t> awaited_lane;
   Suspects suspects;
+  // It goes no further until a checkpoint holds so many of its commits; 0: it waits for none.
+  std::atomic<std::uint64_t> awaited_commits;
 
   // How many threads sleep: at most one in a worker. Read by every neighbour after it has published.
   alignas(128) std::atomic<std::uint32_t> sleeping;
