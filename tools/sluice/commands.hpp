@@ -19,6 +19,7 @@ void add_config(CLI::App& program, std::vector<std::string> behind_dashes, int& 
 void add_chaos(CLI::App& program, std::vector<std::string> behind_dashes, int& status);
 // Its program is what stands behind "--".
 void add_dead(CLI::App& program, std::vector<std::string> behind_dashes);
+void add_deaths(CLI::App& program);
 void add_stats(CLI::App& program);
 // Where there is ncursesw.
 void add_top(CLI::App& program);

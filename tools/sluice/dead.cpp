@@ -2,13 +2,18 @@
 // `sluice dead`: what became of the events that killed their worker too often, and another try for them.
 
 #include <algorithm>
+#include <cerrno>
+#include <chrono>
 #include <cstdio>
 #include <cstdlib>
+#include <fcntl.h>
 #include <filesystem>
-#include <iterator>
+#include <fstream>
+#include <iostream>
 #include <memory>
 #include <sstream>
 #include <string>
+#include <sys/stat.h>
 #include <unistd.h>
 #include <utility>
 #include <vector>
@@ -17,11 +22,16 @@
 
 #include <sluice/dead_letter.hpp>
 #include <sluice/detail/clock.hpp>
+#include <sluice/detail/descriptor.hpp>
 #include <sluice/detail/path.hpp>
 #include <sluice/error.hpp>
 #include <sluice/printable.hpp>
 
 #include "commands.hpp"
+#include "dead_files.hpp"
+#include "json_object.hpp"
+#include "letter_line.hpp"
+#include "worker/only_debugs.hpp"
 
 namespace sluice::command {
 namespace {
@@ -31,88 +41,8 @@ namespace fs = std::filesystem;
 struct DeadSaid {
   std::string path;
   std::size_t number = 0;
+  std::string file;  // Of letters, which an import makes.
 };
-
-struct Letters {
-  fs::path place;  // A file, or the directory that they lie in.
-  std::vector<DeadLetter> all;
-  std::vector<std::string> unreadable;  // Why, for each file that is none of them.
-};
-
-std::vector<fs::path> files_of_letters(const fs::path& directory) {
-  std::vector<fs::path> files;
-  std::error_code error;
-  for (const auto& entry : fs::directory_iterator{directory, error}) {
-    if (entry.path().extension() == ".dead") files.push_back(entry.path());
-  }
-  if (error) {
-    throw Error{
-        {"list the directory", printable(directory.string()), error.message(), "name one that can be read"}};
-  }
-  std::sort(files.begin(), files.end());
-  return files;
-}
-
-// A pipe would be waited for, and a device has no end.
-void require_regular(const fs::path& file) {
-  std::error_code none;
-  if (fs::is_regular_file(file, none) || !fs::exists(file, none)) return;
-  throw Error{{"read dead letters from", printable(file.string()), "it is no regular file",
-               "name a file of dead letters, or a directory of them"}};
-}
-
-// The directory itself or, since each run has one of its own, the only one in it that has letters.
-fs::path place_of(const std::string& path) {
-  std::error_code none;
-  if (!fs::is_directory(path, none) || !files_of_letters(path).empty()) return path;
-  std::vector<fs::path> found;
-  for (const auto& entry : fs::directory_iterator{path, none}) {
-    if (entry.is_directory(none) && !files_of_letters(entry.path()).empty()) found.push_back(entry.path());
-  }
-  if (found.empty()) return path;
-  if (found.size() == 1) return found.front();
-  std::sort(found.begin(), found.end());
-  std::string names;
-  for (const fs::path& each : found)
-    names += (names.empty() ? "" : ", ") + printable(each.string());
-  throw Error{{"find dead letters in", printable(path), "there are none, but in directories below it",
-               "name one of them: " + names}};
-}
-
-Letters letters_in(const std::string& path) {
-  Letters letters{.place = place_of(path), .all = {}, .unreadable = {}};
-  std::error_code none;
-  if (!fs::is_directory(letters.place, none)) {
-    require_regular(letters.place);
-    letters.all = find_dead_letters(letters.place);
-  } else {
-    for (const fs::path& file : files_of_letters(letters.place)) {
-      try {
-        require_regular(file);
-        std::vector<DeadLetter> found = find_dead_letters(file);
-        std::move(found.begin(), found.end(), std::back_inserter(letters.all));
-      } catch (const Error& error) {
-        letters.unreadable.emplace_back(error.what());
-      }
-    }
-    std::stable_sort(letters.all.begin(), letters.all.end(),
-                     [](const DeadLetter& one, const DeadLetter& other) { return one.time < other.time; });
-  }
-  if (letters.all.empty() && letters.unreadable.empty()) {
-    throw Error{
-        {"find dead letters in", path, "there are none", "name the directory that the pipeline told"}};
-  }
-  return letters;
-}
-
-void refuse_unreadable(const Letters& letters) {
-  if (letters.unreadable.empty()) return;
-  std::string why;
-  for (const std::string& each : letters.unreadable)
-    why += (why.empty() ? "" : "; ") + each;
-  throw Error{
-      {"read all of", printable(letters.place.string()), why, "move what is no file of letters away"}};
-}
 
 std::string worker_of(const DeadLetter& letter) {
   return fmt::format("{}/{}", printable(letter.stage), letter.replica);
@@ -150,13 +80,8 @@ std::string dump(std::string_view bytes) {
 }
 
 void show(const std::string& path, std::size_t number) {
-  const std::vector<DeadLetter> letters = letters_in(path).all;
-  if (number == 0 || number > letters.size()) {
-    throw Error{{"show dead letter", std::to_string(number),
-                 fmt::format("there are {} in {}", letters.size(), path),
-                 "name the number that `sluice dead list` gives it"}};
-  }
-  const DeadLetter& letter = letters[number - 1];
+  const Letters letters = letters_in(path);
+  const DeadLetter& letter = letter_numbered(letters, number, "show dead letter");
   print(fmt::format(
       "worker     {} of {}\nfrom       {} at position {}\ntime       {}\nattempts   {}\ncause      "
       "{}\nretried    {}\n",
@@ -173,6 +98,18 @@ void show(const std::string& path, std::size_t number) {
     print(printable(frame) + "\n");
 }
 
+// This process becomes that program.
+[[noreturn]] void become(const std::vector<std::string>& program) {
+  std::vector<char*> words;
+  words.reserve(program.size() + 1);
+  for (const std::string& word : program)
+    words.push_back(const_cast<char*>(word.c_str()));
+  words.push_back(nullptr);
+  std::fflush(nullptr);
+  ::execvp(words.front(), words.data());
+  throw Error{{"run", program.front(), errno_text(), "name a program that is there"}};
+}
+
 void retry(const std::string& path, const std::vector<std::string>& program) {
   if (program.empty()) {
     throw Error{{"retry the dead letters in", path, "there is no program behind --",
@@ -187,14 +124,94 @@ void retry(const std::string& path, const std::vector<std::string>& program) {
                  "those that killed again are in the reports of that run"}};
   }
   ::setenv("SLUICE_POISON_RETRY", detail::absolute_path(letters.place).c_str(), 1);
-  std::vector<char*> words;
-  words.reserve(program.size() + 1);
-  for (const std::string& word : program)
-    words.push_back(const_cast<char*>(word.c_str()));
-  words.push_back(nullptr);
-  std::fflush(nullptr);
-  ::execvp(words.front(), words.data());
-  throw Error{{"run", program.front(), errno_text(), "name a program that is there"}};
+  become(program);
+}
+
+// The debugger runs the program, which then handles that letter instead of its pipeline (host/debug_letter.hpp).
+void debug(const DeadSaid& said, const std::vector<std::string>& program) {
+  if (program.empty()) {
+    throw Error{{"debug the dead letters in", said.path, "there is no program behind --",
+                 "sluice dead debug PATH NUMBER -- gdb --args PROGRAM ARGUMENTS..."}};
+  }
+  const Letters letters = letters_in(said.path);
+  const DeadLetter& letter = letter_numbered(letters, said.number, "debug dead letter");
+  ::setenv(detail::kDebugFileVariable, detail::absolute_path(letter.file).c_str(), 1);
+  ::setenv(detail::kDebugOffsetVariable, std::to_string(letter.offset).c_str(), 1);
+  become(program);
+}
+
+void export_letters(const std::string& path) {
+  const Letters letters = letters_in(path);
+  refuse_unreadable(letters);
+  for (const DeadLetter& letter : letters.all)
+    print(line_of(letter) + "\n");
+}
+
+// As std::getline(), of a line that may be a letter: one that is longer comes without its end.
+bool next_line(std::istream& in, std::string& line) {
+  line.clear();
+  std::streambuf& bytes = *in.rdbuf();
+  using Traits = std::char_traits<char>;
+  while (line.size() <= kMostLineBytes) {
+    const int c = bytes.sbumpc();
+    if (c == Traits::eof()) return !line.empty();
+    if (c == '\n') return true;
+    line += Traits::to_char_type(c);
+  }
+  return true;
+}
+
+// For this user alone, as a pipeline makes them; none that is there is written over.
+void write_new(const fs::path& file, std::string_view bytes) {
+  constexpr int kFlags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC;
+  const detail::Descriptor made{::open(file.c_str(), kFlags, S_IRUSR | S_IWUSR)};
+  if (!made)
+    throw Error{{"make the file", printable(file.string()), errno_text(), "name one that is not there yet"}};
+  while (!bytes.empty()) {
+    const ssize_t written = ::write(made.get(), bytes.data(), bytes.size());
+    if (written < 0 && errno == EINTR) continue;
+    if (written <= 0) {
+      const std::string why = errno_text();
+      ::unlink(file.c_str());
+      throw Error{{"write dead letters into", printable(file.string()), why, "make room on its file system"}};
+    }
+    bytes.remove_prefix(static_cast<std::size_t>(written));
+  }
+}
+
+// In a directory they would not be found by another name.
+std::size_t import_letters(const std::string& from, const fs::path& file) {
+  if (file.extension() != ".dead")
+    throw Error{{"write dead letters into", printable(file.string()), "its name does not end in .dead",
+                 "name it so"}};
+  std::ifstream named;
+  if (from != "-") {
+    require_regular(from, "lines of letters");
+    named.open(from, std::ios::binary);
+    if (!named)
+      throw Error{{"read lines of letters from", printable(from), errno_text(),
+                   "name a file, or - for standard input"}};
+  }
+  std::istream& in = from == "-" ? std::cin : named;
+  std::string bytes;
+  std::size_t number = 0;
+  for (std::string line; next_line(in, line);) {
+    ++number;
+    try {
+      DeadLetter letter = letter_of(line);
+      // One of a clock that is ahead would be none of those that a start finds there.
+      letter.time = std::min(letter.time, std::chrono::system_clock::now());
+      bytes += encode(letter);
+    } catch (const JsonFault& fault) {
+      throw Error{{"import line " + std::to_string(number) + " of", printable(from), printable(fault.why),
+                   "give lines that `sluice dead export` has written; nothing was imported"}};
+    }
+  }
+  if (number == 0)
+    throw Error{
+        {"import", printable(from), "there is no line in it", "give what `sluice dead export` has written"}};
+  write_new(file, bytes);
+  return number;
 }
 
 CLI::App* add(CLI::App& parent, const char* name, const char* purpose,
@@ -206,11 +223,34 @@ CLI::App* add(CLI::App& parent, const char* name, const char* purpose,
   return command;
 }
 
+void add_exchange(CLI::App& dead, const std::shared_ptr<DeadSaid>& said) {
+  CLI::App* out = add(dead, "export", "All dead letters as lines of JSON, payloads too", said);
+  end_help(*out,
+           "A payload stands as text where it is UTF-8, else as base64. docs/reference/dead-letters.md has "
+           "the members.",
+           {"sluice dead export sluice-reports > letters.jsonl",
+            "sluice dead export sluice-reports | jq -r 'select(.retried | not) | .cause'",
+            "sluice dead export sluice-reports | jq -c '.payload |= sub(\"a\"; \"b\")' > mended.jsonl"});
+  out->callback([said] { export_letters(said->path); });
+  CLI::App* in = dead.add_subcommand("import", "Make a file of dead letters from lines of JSON");
+  in->add_option("lines", said->path, "What `sluice dead export` has written; - for standard input")
+      ->required()
+      ->type_name("LINES");
+  in->add_option("file", said->file, "The file to make, FILE.dead")->required()->type_name("FILE");
+  end_help(*in, "A line that is no letter is an error, and no file is made then.",
+           {"sluice dead import letters.jsonl again.dead", "sluice dead retry again.dead -- build/words",
+            "jq -c 'select(.stage == \"parse\")' letters.jsonl | sluice dead import - parse.dead"});
+  in->callback([said] {
+    const std::size_t letters = import_letters(said->path, said->file);
+    print(fmt::format("{} dead letter{} in {}\n", letters, letters == 1 ? "" : "s", printable(said->file)));
+  });
+}
+
 }  // namespace
 
 void add_dead(CLI::App& program, std::vector<std::string> behind_dashes) {
   CLI::App* dead =
-      program.add_subcommand("dead", "Events that killed their worker too often: list, show, retry");
+      program.add_subcommand("dead", "Events that killed their worker: list, show, retry, debug");
   dead->require_subcommand(1);
   constexpr const char* kPath =
       "A pipeline that moves events to the dead letters tells the PATH when it ends.";
@@ -238,7 +278,20 @@ void add_dead(CLI::App& program, std::vector<std::string> behind_dashes) {
       {"sluice dead retry sluice-reports -- build/words",
        "sluice dead retry sluice-reports/words.dead -- build/words",
        "sluice dead retry sluice-reports -- market --input *.gz --out OUT"});
-  again->callback([said, behind = std::move(behind_dashes)] { retry(said->path, behind); });
+  again->callback([said, behind_dashes] { retry(said->path, behind_dashes); });
+  CLI::App* debugged = add(*dead, "debug", "Run a debugger whose program handles one dead letter", said);
+  debugged->add_option("number", said->number, "Its number in the list")->required()->type_name("NUMBER");
+  end_help(
+      *debugged,
+      "sluice dead debug PATH NUMBER -- DEBUGGER PROGRAM ARGUMENTS...\nInstead of starting its pipeline "
+      "PROGRAM makes the handler of the letter's worker in its own process, gives it the letter, and dies "
+      "in the same line. The state of the handler is new. Segments, checkpoints and reports are left "
+      "alone, and an AppendFile writes into memory; what else a handler does outside it does.",
+      {"sluice dead debug sluice-reports 1 -- gdb --args build/words",
+       "sluice dead debug sluice-reports 1 -- gdb -batch -ex run -ex bt --args build/words",
+       "sluice dead debug sluice-reports 1 -- valgrind build/words"});
+  debugged->callback([said, behind = std::move(behind_dashes)] { debug(*said, behind); });
+  add_exchange(*dead, said);
 }
 
 }  // namespace sluice::command

@@ -35,7 +35,7 @@ int misused(const CLI::App& program, const CLI::ParseError& error) {
   return kMisused;
 }
 
-// `sluice chaos OPTIONS -- PROGRAM ARGUMENTS`, `sluice dead retry PATH -- PROGRAM ARGUMENTS`, `sluice config lint FILE -- PROGRAM
+// `sluice chaos OPTIONS -- PROGRAM ARGUMENTS`, `sluice dead retry|debug ... -- PROGRAM ARGUMENTS`, `sluice config lint FILE -- PROGRAM
 // ARGUMENTS`, `sluice plan --pipeline PROGRAM -- ARGUMENTS`: takes them away from the command line, since their options are not ours.
 std::vector<std::string> take_program(int& argc, char** argv) {
   const std::string_view command = argc < 2 ? "" : argv[1];
@@ -71,6 +71,7 @@ int run(int argc, char** argv) {
   sluice::command::add_config(program, behind_dashes, status);
   sluice::command::add_chaos(program, behind_dashes, status);
   sluice::command::add_dead(program, behind_dashes);
+  sluice::command::add_deaths(program);
   sluice::command::add_plan(program, behind_dashes, status);
   sluice::command::add_stats(program);
 #ifdef SLUICE_HAS_TOP

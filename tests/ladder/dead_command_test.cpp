@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: Apache-2.0
+// `sluice dead export`, `import` and `debug`: a letter goes out and comes back as it was, nothing else is taken for one, and a
+// debugger sees its handler die.
+#include <random>
+
+#include <sluice/dead_letter.hpp>
+
+#include "commands.hpp"
+
+namespace sluice::test {
+namespace {
+
+namespace fs = std::filesystem;
+using testing::AllOf;
+using testing::HasSubstr;
+using testing::Not;
+using testing::SizeIs;
+using testing::StartsWith;
+
+class DeadCommand : public WithCommands {
+ protected:
+  // The program dies of "question", and has a letter.
+  void make_a_letter() const {
+    write("lines.txt", "to be is the question\n");
+    EXPECT_EQ(run("dead-letters --quiet").status, 1);
+    EXPECT_EQ(text_of("survived.txt"), kSurvived);
+  }
+  void write_letters(const std::string& name, const std::vector<DeadLetter>& letters) const {
+    std::string bytes;
+    for (const DeadLetter& letter : letters)
+      bytes += encode(letter);
+    write(name, bytes);
+  }
+  static DeadLetter letter_of(const std::string& payload) {
+    DeadLetter letter;
+    letter.stage = "split";
+    letter.replica = 2;
+    letter.replicas = 3;
+    letter.from = "read/0";
+    letter.position = 18'446'744'073'709'551'615U;
+    letter.type = "sluice::Bytes";
+    letter.record = true;
+    letter.attempts = 3;
+    letter.signal = 11;
+    letter.cause = "signal 11 \"here\"\n\x1b[31m\\";
+    letter.backtrace = "a+0x1\nb+0x2\n";
+    letter.time = std::chrono::system_clock::time_point{std::chrono::nanoseconds{1'700'000'000'123'456'789}};
+    letter.payload = payload;
+    return letter;
+  }
+  // Of a file that `sluice dead import` is given.
+  std::string refusal_of(const std::string& lines) const {
+    write("lines.jsonl", lines);
+    const Ran ran = run("sluice dead import lines.jsonl made.dead");
+    EXPECT_EQ(ran.status, 2) << ran.out;
+    EXPECT_FALSE(fs::exists(file("made.dead"))) << ran.out;
+    return ran.out;
+  }
+
+  static constexpr const char* kSurvived = "to\nbe\nis\nthe\n";
+};
+
+TEST_F(DeadCommand, ExportsLettersAndImportsThemAsTheyWere) {
+  std::mt19937 random{7};
+  std::vector<DeadLetter> letters;
+  for (const char* const payload :
+       {"", "plain", "two\nlines", "\xc3\xa4 \xe2\x82\xac \xf0\x9f\x98\x80", "no text: \xff\xc3",
+        "\\x41 \\\\x41", "turned \xe2\x80\xae around", "\x1b[31m"})
+    letters.push_back(letter_of(payload));
+  for (int size = 0; size < 50; ++size) {
+    std::string bytes;
+    for (int i = 0; i < size; ++i)
+      bytes += static_cast<char>(random());
+    letters.push_back(letter_of(bytes));
+  }
+  write_letters("all.dead", letters);
+  const Ran out = run("sluice dead export all.dead > all.jsonl && sluice dead import all.jsonl again.dead");
+  EXPECT_EQ(out.status, 0) << out.out;
+  EXPECT_EQ(out.out, "58 dead letters in again.dead\n");
+  EXPECT_EQ(text_of("again.dead"), text_of("all.dead"));
+  EXPECT_EQ(fs::status(file("again.dead")).permissions(), fs::perms::owner_read | fs::perms::owner_write);
+  const std::string lines = text_of("all.jsonl");
+  EXPECT_THAT(lines,
+              AllOf(HasSubstr(R"("schema":1,"stage":"split","replica":2,"replicas":3,"from":"read/0",)"),
+                    HasSubstr(R"("position":"18446744073709551615")"),
+                    HasSubstr(R"("encoding":"utf-8","payload":"plain"})"),
+                    HasSubstr(R"("time":"2023-11-14T22:13:20.123456Z","time_ns":"1700000000123456789")"),
+                    HasSubstr(R"("encoding":"base64","payload":"bm8gdGV4dDog/8M="})")));
+  EXPECT_THAT(lines, Not(HasSubstr("\x1b")));
+  EXPECT_EQ(run("cat all.jsonl | sluice dead import - third.dead").status, 0);
+  EXPECT_EQ(text_of("third.dead"), text_of("all.dead"));
+}
+
+TEST_F(DeadCommand, ImportsWhatRetryTakes) {
+  make_a_letter();
+  EXPECT_EQ(
+      run("sluice dead export sluice-reports > letters.jsonl && sluice dead import letters.jsonl again.dead")
+          .status,
+      0);
+  fs::rename(file("sluice-reports"), file("first"));
+  write("lines.txt", "that\n");
+  const Ran retried = run("sluice dead retry again.dead -- dead-letters --quiet");
+  EXPECT_EQ(retried.status, 1) << retried.out;
+  EXPECT_THAT(run("sluice dead list sluice-reports").out, HasSubstr("signal 11 (Segmentation fault)"));
+  EXPECT_THAT(run("sluice dead show sluice-reports 1").out, HasSubstr("attempts   6"));
+  EXPECT_EQ(text_of("survived.txt"), "that\n");
+  EXPECT_THAT(run("sluice dead export again.dead").out, HasSubstr(R"("retried":true)"));
+}
+
+TEST_F(DeadCommand, ImportsNothingOfLinesThatAreNotAllLetters) {
+  write_letters("one.dead", {letter_of("plain")});
+  const std::string line = run("sluice dead export one.dead").out;
+  const auto with = [&](const std::string& what, const std::string& by) {
+    std::string changed = line;
+    const std::size_t at = changed.find(what);
+    EXPECT_NE(at, std::string::npos) << what;
+    return changed.replace(at, what.size(), by);
+  };
+  EXPECT_THAT(
+      refusal_of(line + with("\"schema\":1", "\"schema\":2")),
+      AllOf(HasSubstr("line 2 of lines.jsonl"), HasSubstr("its schema is 2, and this program reads 1"),
+            HasSubstr("nothing was imported")));
+  for (const std::size_t bytes : {line.size() - 2, line.size() / 2, std::size_t{1}})
+    EXPECT_THAT(refusal_of(line + line.substr(0, bytes)), AllOf(HasSubstr("line 2"), HasSubstr("cut off")))
+        << bytes;
+  EXPECT_THAT(refusal_of(with("\"from\"", "\"form\"")), HasSubstr("it has no member \"from\""));
+  EXPECT_THAT(refusal_of(with("\"replica\":2", "\"replica\":3")), HasSubstr("it is of worker 3 of 3"));
+  EXPECT_THAT(refusal_of(with("\"replica\":2", "\"replica\":-2")), HasSubstr("no such number"));
+  EXPECT_THAT(refusal_of(with("\"record\":true", "\"record\":1")), HasSubstr("is no flag"));
+  EXPECT_THAT(refusal_of(with("\"record\":true", "\"record\":false")), HasSubstr("its payload has 5 bytes"));
+  EXPECT_THAT(refusal_of(with("utf-8", "latin-1")), HasSubstr("neither \"utf-8\" nor \"base64\""));
+  EXPECT_THAT(refusal_of(with("utf-8", "base64")), HasSubstr("base64 comes in fours"));
+  EXPECT_THAT(refusal_of(with("plain",
+                              "pl\xff"
+                              "in")),
+              HasSubstr("is no UTF-8"));
+  EXPECT_THAT(refusal_of(with("plain", "\\ud800")), HasSubstr("line 1 of"));
+  EXPECT_THAT(refusal_of("[1]\n"), HasSubstr("there is no '{'"));
+  EXPECT_THAT(refusal_of(""), HasSubstr("there is no line in it"));
+  EXPECT_THAT(refusal_of(line + "\n" + line), HasSubstr("line 2"));
+  EXPECT_THAT(
+      run("rm lines.jsonl; truncate -s 100M lines.jsonl && sluice dead import lines.jsonl made.dead").out,
+      HasSubstr("longer than a letter whose payload has 67108864 bytes"));
+  write("lines.jsonl", line);
+  write("there.dead", "mine");
+  EXPECT_THAT(run("sluice dead import lines.jsonl there.dead").out, HasSubstr("File exists"));
+  EXPECT_EQ(text_of("there.dead"), "mine");
+  EXPECT_THAT(run("sluice dead import lines.jsonl letters").out, HasSubstr("does not end in .dead"));
+  EXPECT_THAT(run("sluice dead import /dev/zero made.dead").out, HasSubstr("no regular file"));
+}
+
+TEST_F(DeadCommand, RunsTheHandlerOnOneLetterSoThatItDiesUnderAnyProgram) {
+  make_a_letter();
+  const Ran ran =
+      run(R"(sluice dead debug sluice-reports 1 -- sh -c '"$@"; echo "status $?"' sh dead-letters --quiet)");
+  EXPECT_THAT(ran.out, HasSubstr("status 139"));
+  EXPECT_EQ(text_of("survived.txt"), kSurvived) << "what an AppendFile holds is left alone";
+  EXPECT_THAT(run("sluice dead list sluice-reports").out, HasSubstr(" no ")) << "it is not retried";
+  EXPECT_THAT(run("sluice dead debug sluice-reports 2 -- dead-letters").out, HasSubstr("there are 1 in"));
+  EXPECT_THAT(run("sluice dead debug sluice-reports 1").out, HasSubstr("there is no program behind --"));
+  EXPECT_THAT(run("sluice dead debug sluice-reports 1 -- copy").out,
+              HasSubstr("retry it with a pipeline whose stage takes such events"));
+}
+
+TEST_F(DeadCommand, SaysThatTheHandlerOfALetterHasNotDied) {
+  make_a_letter();
+  EXPECT_EQ(run("sluice dead export sluice-reports > out.jsonl").status, 0);
+  std::string line = text_of("out.jsonl");
+  const std::string question = "cXVlc3Rpb24";  // "question" as base64, up to a digit that it shares.
+  ASSERT_NE(line.find(question), std::string::npos);
+  line.replace(line.find(question), question.size(), "Y3Vlc3Rpb24");
+  write("out.jsonl", line);
+  EXPECT_EQ(run("sluice dead import out.jsonl other.dead").status, 0);
+  EXPECT_THAT(run("sluice dead debug other.dead 1 -- dead-letters").out,
+              HasSubstr("its handler has not died, and made 0 events of it"));
+  EXPECT_EQ(text_of("survived.txt"), kSurvived);
+}
+
+TEST_F(DeadCommand, ShowsADebuggerTheLineInWhichTheHandlerDies) {
+  if (run("gdb -batch -ex run --args true").out.find("exited normally") == std::string::npos)
+    GTEST_SKIP() << "there is no gdb that can run a program";
+  make_a_letter();
+  const Ran ran =
+      run("sluice dead debug sluice-reports 1 -- gdb -batch -ex run -ex bt --args dead-letters --quiet");
+  EXPECT_THAT(ran.out, AllOf(HasSubstr("SIGSEGV"), testing::ContainsRegex("at .*06_dead_letters.cpp:1[01]")));
+}
+
+}  // namespace
+}  // namespace sluice::test

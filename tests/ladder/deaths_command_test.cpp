@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: Apache-2.0
+// `sluice deaths`: what is in deaths.jsonl, in order, by pipeline and stage, whatever else is in the file.
+#include "commands.hpp"
+
+namespace sluice::test {
+namespace {
+
+namespace fs = std::filesystem;
+using testing::AllOf;
+using testing::ContainsRegex;
+using testing::HasSubstr;
+using testing::Not;
+
+class DeathsCommand : public WithCommands {
+ protected:
+  static std::string report(const std::string& pipeline, const std::string& worker, int pid,
+                            const std::string& more = "") {
+    return R"({"schema":2,"report":"death","time":"2027-01-01T12:00:00.000001Z","pipeline":")" + pipeline +
+           R"(","version":"0.1.0","worker":")" + worker + R"(","pid":)" + std::to_string(pid) +
+           R"(,"cause":"signal","signal":11,"message":"")" + more + "}\n";
+  }
+  // How many lines are shown; the first names the columns.
+  long listed(const std::string& arguments) const {
+    const std::string out = run("sluice deaths list " + arguments).out;
+    return std::count(out.begin(), out.end(), '\n') - 1;
+  }
+};
+
+TEST_F(DeathsCommand, ListsAndShowsWhatAProgramHasReported) {
+  write("lines.txt", "to be is the question\n");
+  EXPECT_EQ(run("dead-letters --quiet").status, 1);
+  const Ran list = run("sluice deaths list sluice-reports");
+  EXPECT_EQ(list.status, 0) << list.out;
+  EXPECT_THAT(list.out, ContainsRegex("number +time +pipeline +worker +report +signal +cause\n"));
+  EXPECT_THAT(list.out, ContainsRegex(" 3 +20.*Z +fragile +write/0 +death +11 +crashed"));
+  EXPECT_EQ(listed("sluice-reports"), 3);
+  const Ran show = run("sluice deaths show sluice-reports 3");
+  EXPECT_THAT(show.out, AllOf(HasSubstr("pipeline     fragile\n"), HasSubstr("attempts     3\n"),
+                              HasSubstr("backtrace\n  ")));
+  EXPECT_THAT(run("sluice deaths show sluice-reports 4").out, HasSubstr("there are 3 in sluice-reports"));
+}
+
+TEST_F(DeathsCommand, TakesThoseOfAPipelineAStageAndTheLast) {
+  // The older file comes first.
+  write("deaths.jsonl.1", report("one", "parse/0", 1) + report("one", "parse/1", 2));
+  write("deaths.jsonl",
+        report("one", "parser/0", 3) + report("two", "parse/0", 4) + report("two", "write/0", 5));
+  EXPECT_EQ(listed("."), 5);
+  EXPECT_EQ(listed("deaths.jsonl"), 3);
+  EXPECT_EQ(listed(". --pipeline two"), 2);
+  EXPECT_EQ(listed(". --stage parse"), 3);
+  EXPECT_EQ(listed(". --stage parse/1"), 1);
+  EXPECT_EQ(listed(". --stage parse --pipeline one"), 2);
+  EXPECT_EQ(listed(". --pipeline three"), 0);
+  EXPECT_THAT(run("sluice deaths list . --stage parse --last 1").out,
+              AllOf(ContainsRegex("\n +4  "), Not(ContainsRegex("\n +2  "))));
+  EXPECT_EQ(run("sluice deaths list . --last 0").status, 2);
+  EXPECT_EQ(run("sluice deaths list . --last 1 --json").out,
+            R"({"number":5,)" + report("two", "write/0", 5).substr(1));
+  EXPECT_EQ(run("sluice deaths list . --json | wc -l").out, "5\n");
+  EXPECT_THAT(run("sluice deaths show . 1").out, HasSubstr("pid          1\n"));
+}
+
+TEST_F(DeathsCommand, TellsOfALineThatIsTornAndOfWhatIsNoReport) {
+  write("deaths.jsonl", report("one", "parse/0", 1) + report("one", "parse/0", 2).substr(0, 40));
+  const Ran torn = run("sluice deaths list .");
+  EXPECT_EQ(torn.status, 0);
+  EXPECT_THAT(torn.out, AllOf(ContainsRegex("\n +1  "), HasSubstr("a report is cut off: line 2 of"),
+                              HasSubstr("40 bytes")));
+  write("deaths.jsonl", report("one", "parse/0", 1) + "nonsense\n" + report("one", "parse/0", 2));
+  const Ran foreign = run("sluice deaths list .");
+  EXPECT_EQ(foreign.status, 2);
+  EXPECT_THAT(foreign.out,
+              AllOf(ContainsRegex("\n +2  "), HasSubstr("line 2 of"), HasSubstr("there is no '{'")));
+  EXPECT_THAT(run("sluice deaths list nowhere").out, HasSubstr("No such file"));
+  fs::create_directory(file("empty"));
+  EXPECT_THAT(run("sluice deaths list empty").out, HasSubstr("there are none"));
+  EXPECT_THAT(run("mkfifo pipe && sluice deaths list pipe").out, HasSubstr("no regular file"));
+}
+
+// A file may come from anybody.
+TEST_F(DeathsCommand, ShowsNothingAsItCame) {
+  const std::string more = R"(,"evil\u001b]0;name":"a\u001b[31m\u202eb\nc\u009b","raw":")"
+                           "\xc2\x9b"
+                           R"(x","deep":{"k\u0007":["\u001b"]})";
+  write("deaths.jsonl", report("o\\u001b[1mne", "parse\\u000a/0", 1, more));
+  for (const char* const command : {"list .", "list . --json", "show . 1"}) {
+    const Ran ran = run(std::string{"sluice deaths "} + command);
+    EXPECT_EQ(ran.status, 0) << ran.out;
+    EXPECT_THAT(ran.out, AllOf(Not(HasSubstr("\x1b")), Not(HasSubstr("\xc2\x9b")),
+                               Not(HasSubstr("\xe2\x80\xae")), Not(HasSubstr("\x07"))))
+        << command;
+  }
+  EXPECT_EQ(listed("."), 1);
+  EXPECT_THAT(run("sluice deaths list . --json").out, HasSubstr(R"("deep":{"k\u0007":["\u001b"]})"));
+  write("deaths.jsonl",
+        "{\"pipeline\":\"" + std::string(5'000'000, 'x') + "\"}\n" + std::string(1000, '[') + "\n");
+  EXPECT_THAT(run("sluice deaths list .").out,
+              AllOf(HasSubstr("longer than any report"), HasSubstr("line 2")));
+}
+
+}  // namespace
+}  // namespace sluice::test
