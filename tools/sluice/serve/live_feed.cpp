@@ -11,6 +11,8 @@
 #include <sluice/detail/json_parts.hpp>
 #include <sluice/printable.hpp>
 
+#include "serve/letters_json.hpp"
+
 namespace sluice::command {
 namespace {
 
