@@ -130,10 +130,10 @@ void Scene::copy_from(const Scene& other) {
   know_file(to);
 }
 
-// The state names the file by its inode, as AppendFile keeps it: length, device, inode.
+// The state names the file by its inode, as AppendFile keeps it: length, mark of what it begins with, inode.
 void Scene::know_file(const std::filesystem::path& file) {
   struct Known {
-    std::uint64_t length_bytes, device, inode;
+    std::uint64_t length_bytes, mark, inode;
   };
   const std::span<std::byte> area = view().state();
   const std::byte* piece =
@@ -141,7 +141,6 @@ void Scene::know_file(const std::filesystem::path& file) {
   struct stat status {};
   if (piece == nullptr || ::stat(file.c_str(), &status) != 0) return;
   auto& known = *reinterpret_cast<Known*>(area.data() + (piece - area.data()));
-  known.device = status.st_dev;
   known.inode = status.st_ino;
 }
 

@@ -57,7 +57,7 @@ TEST(EventCounts, AreThoseOfWhatCameOut) {
     std::uint64_t made = 0;
     for (const std::uint32_t copies : {3U, 0U, 60U, 61U, 7U, 60U}) {
       run.push("in", Copies{copies, false});
-      made += 2 * copies;
+      made += std::uint64_t{2} * copies;
     }
     run.run();
     EXPECT_EQ(run.stats().stages.front().events_in(), 6U);

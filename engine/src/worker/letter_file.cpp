@@ -117,8 +117,9 @@ void LetterFile::append(std::string_view letter) {
     if (bytes <= 0) unavailable(bytes < 0 ? errno_text() : "nothing more is taken");
     done += static_cast<std::uint64_t>(bytes);
   }
-  const Committed before = *committed_;
-  committed_.set({begin + letter.size(), mark_with(before.mark, begin, letter, kMarkedBytes), before.inode});
+  if (begin < kMarkedBytes)
+    committed_.edit(&Committed::mark) = mark_with(committed_->mark, begin, letter, kMarkedBytes);
+  committed_.edit(&Committed::length_bytes) = begin + letter.size();
 }
 
 }  // namespace sluice::detail
