@@ -10,6 +10,7 @@
 #include <filesystem>
 #include <optional>
 #include <string>
+#include <sys/prctl.h>
 #include <unistd.h>
 #include <vector>
 
@@ -119,6 +120,9 @@ int main(int argc, char** argv) {
     const StatementFile statement{options.out};
     sluice::Engine engine{ledger::pipeline(options.entries, statement.path()), settings};
     chaos_test::ResourceWatch watch;
+    // On a busy machine all of them may be killed between two looks: their replacements fall to this process then, and
+    // are not out of sight for good.
+    if (options.restarts != 0) ::prctl(PR_SET_CHILD_SUBREAPER, 1);
     bool draining = false;
     const int status = sluice::run(engine, options.standard, settings, [&] {
       const double share = watch.look([&] { return progress(options, engine.stats()); });
