@@ -208,7 +208,7 @@ TEST(AWrongCommandLine, ExitsWithTwoAndAHint) {
   };
   EXPECT_EQ(
       complaint("confg"),
-      "sluice: there is no command \"confg\", only new, config, chaos, dead, plan, topo, stats, top, ps, "
+      "sluice: there is no command \"confg\", only new, config, chaos, dead, deaths, plan, topo, stats, top, ps, "
       "serve, park, "
       "drain, calibrate, doctor, completion, bench, cluster\nTry \"sluice "
       "--help\".\n");

@@ -39,9 +39,9 @@ std::string models() {
   return text;
 }
 
-// Labels as the memory orders carry them: two words joined by a dot, in brackets.
+// Labels as the memory orders carry them: two words joined by a dot, in brackets that are no subscript.
 std::set<std::string> labels_in(const std::string& text) {
-  return found_in(text, R"(\[([a-z_]+\.[a-z_]+)\])");
+  return found_in(text, R"((?:^|[^a-z_])\[([a-z_]+\.[a-z_]+)\])");
 }
 
 TEST(Model, CarriesTheLabelsOfLaneCommitUndoLogAndSleepAndNoOthers) {
