@@ -206,12 +206,12 @@ TEST(AWrongCommandLine, ExitsWithTwoAndAHint) {
     EXPECT_THAT(run.err, EndsWith("--help\".\n")) << arguments;
     return run.err;
   };
-  EXPECT_EQ(
-      complaint("confg"),
-      "sluice: there is no command \"confg\", only new, config, chaos, dead, deaths, plan, topo, stats, top, ps, "
-      "serve, park, "
-      "drain, calibrate, doctor, completion, bench, cluster\nTry \"sluice "
-      "--help\".\n");
+  EXPECT_EQ(complaint("confg"),
+            "sluice: there is no command \"confg\", only new, config, chaos, dead, deaths, plan, topo, "
+            "stats, top, ps, "
+            "serve, park, "
+            "drain, calibrate, doctor, completion, bench, cluster\nTry \"sluice "
+            "--help\".\n");
   EXPECT_THAT(complaint("config"), HasSubstr("a command is missing: show, explain, keys, reference"));
   EXPECT_THAT(complaint("config shw"), HasSubstr("there is no command \"shw\", only show, explain"));
   EXPECT_THAT(complaint("config show --sett a=b"), HasSubstr("there is no option --sett"));
