@@ -230,7 +230,7 @@ void add_exchange(CLI::App& dead, const std::shared_ptr<DeadSaid>& said) {
            "the members.",
            {"sluice dead export sluice-reports > letters.jsonl",
             "sluice dead export sluice-reports | jq -r 'select(.retried | not) | .cause'",
-            "sluice dead export sluice-reports | jq -c '.payload |= sub(\"a\"; \"b\")' > mended.jsonl"});
+            "sluice dead export reports | jq -c '.payload |= sub(\"a\"; \"b\")' >b.jsonl"});
   out->callback([said] { export_letters(said->path); });
   CLI::App* in = dead.add_subcommand("import", "Make a file of dead letters from lines of JSON");
   in->add_option("lines", said->path, "What `sluice dead export` has written; - for standard input")
@@ -239,7 +239,7 @@ void add_exchange(CLI::App& dead, const std::shared_ptr<DeadSaid>& said) {
   in->add_option("file", said->file, "The file to make, FILE.dead")->required()->type_name("FILE");
   end_help(*in, "A line that is no letter is an error, and no file is made then.",
            {"sluice dead import letters.jsonl again.dead", "sluice dead retry again.dead -- build/words",
-            "jq -c 'select(.stage == \"parse\")' letters.jsonl | sluice dead import - parse.dead"});
+            "jq -c 'select(.stage == \"parse\")' a.jsonl | sluice dead import - p.dead"});
   in->callback([said] {
     const std::size_t letters = import_letters(said->path, said->file);
     print(fmt::format("{} dead letter{} in {}\n", letters, letters == 1 ? "" : "s", printable(said->file)));
@@ -288,7 +288,7 @@ void add_dead(CLI::App& program, std::vector<std::string> behind_dashes) {
       "in the same line. The state of the handler is new. Segments, checkpoints and reports are left "
       "alone, and an AppendFile writes into memory; what else a handler does outside it does.",
       {"sluice dead debug sluice-reports 1 -- gdb --args build/words",
-       "sluice dead debug sluice-reports 1 -- gdb -batch -ex run -ex bt --args build/words",
+       "sluice dead debug reports 1 -- gdb -batch -ex run -ex bt --args ./words",
        "sluice dead debug sluice-reports 1 -- valgrind build/words"});
   debugged->callback([said, behind = std::move(behind_dashes)] { debug(*said, behind); });
   add_exchange(*dead, said);
