@@ -138,7 +138,6 @@ void add_stats(CLI::App& program) {
       "Without a name: the pipeline that runs, or a list if there are several.\n"
       "\n"
       "Examples:\n"
-      "  sluice stats market                  at once, counters only\n"
       "  sluice stats market --watch 2        every two seconds, with rates\n"
       "  sluice stats market --json | jq .stages\n"
       "  sluice stats market --measured >> market.profile   for profile.file=");
