@@ -2,6 +2,7 @@
 // AppendFile when it is not alone, when its file is not the one that it was, and when the disk is full.
 #include <csignal>
 #include <fstream>
+#include <functional>
 #include <sstream>
 #include <sys/resource.h>
 
@@ -63,6 +64,31 @@ TEST_F(AppendFileEdges, RefusesASecondPipelineAndLeavesTheFirstOnesFileAlone) {
   in.close();
   ASSERT_TRUE(first.wait_for(kDeadline));
   EXPECT_EQ(content(path_), "1\n2\n");
+}
+
+// The worker lives on with the file that it has open.
+TEST_F(AppendFileEdges, FindsOutThatItsFileWasRemovedReplacedOrCutWhileItIsWritten) {
+  const std::string other = path_ + ".old";
+  const std::function<void()> harms[] = {[this] { ::unlink(path_.c_str()); },
+                                         [&] {
+                                           std::ofstream{other} << "1\n";
+                                           ::rename(other.c_str(), path_.c_str());
+                                         },
+                                         [this] { std::ignore = ::truncate(path_.c_str(), 0); }};
+  for (const auto& harm : harms) {
+    remove();
+    Engine engine{pipeline(), test_settings()};
+    engine.start();
+    auto in = engine.inlet<Item>("in");
+    std::ignore = in.push(Item{0, 1});
+    ASSERT_TRUE(eventually([&] { return content(path_) == "1\n"; }));
+    ASSERT_TRUE(eventually([&] { return worker_of(engine, "write/0").events_in == 1; }));
+    harm();
+    std::ignore = in.push(Item{0, 2});
+    in.close();
+    EXPECT_THAT(error_of([&] { engine.wait_for(kDeadline); }),
+                AllOf(HasSubstr(path_), HasSubstr("go on writing")));
+  }
 }
 
 TEST_F(AppendFileEdges, LeavesAFileAloneThatHasTakenThePlaceOfItsOwn) {

@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <thread>
 #include <unistd.h>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -26,6 +27,20 @@ namespace {
 
 constexpr std::size_t kBufferBytes = std::size_t{1} << 20;
 constexpr std::uint64_t kMarkedBytes = 256;
+
+// A file that was removed, or replaced by another of its name, takes bytes for as long as it is open, and nobody finds them.
+void refuse_lost(int file, const std::filesystem::path& path, std::uint64_t written_bytes) {
+  struct stat status {};
+  if (::fstat(file, &status) != 0) throw Error{{"go on writing", path.string(), errno_text(), ""}};
+  std::string why;
+  if (status.st_nlink == 0 && !detail::only_debugs())
+    why = "it was removed, or another file has taken its place";
+  if (static_cast<std::uint64_t>(status.st_size) < written_bytes)
+    why = fmt::format("it holds {} bytes and {} were written", status.st_size, written_bytes);
+  if (why.empty()) return;
+  throw Error{{"go on writing", path.string(), std::move(why),
+               "start the pipeline anew, and keep off what changes its files"}};
+}
 
 }  // namespace
 
@@ -132,6 +147,7 @@ void AppendFile::forget_rolled_back() {
 
 void AppendFile::flush() {
   forget_rolled_back();
+  if (!buffer_.empty()) refuse_lost(file_.fd, path_, written_);
   std::size_t done = 0;
   while (done < buffer_.size()) {
     const ssize_t bytes =
