@@ -127,8 +127,7 @@ TEST_F(Checkpoint, ThatCannotBeWrittenIsCountedAndTheFlowGoesOn) {
   engine.start();
   push_and_pull(engine, 100);
   EXPECT_TRUE(a_new_one());
-  fs::remove_all(directory());
-  std::ofstream{directory()} << "in the way";
+  ASSERT_TRUE(put_in_the_way(directory()));
   EXPECT_TRUE(eventually([&] { return engine.stats().checkpoints.failures > 0; }));
   push_and_pull(engine, 100);
   fs::remove(directory());

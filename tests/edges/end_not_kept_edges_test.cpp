@@ -40,8 +40,7 @@ TEST_F(EndNotKept, IsAnErrorThatSaysWhatToDoUntilAllIsTaken) {
     Engine engine{counting(), settings()};
     engine.start();
     EXPECT_TRUE(eventually([&] { return !files().empty(); }));
-    fs::remove_all(directory());
-    std::ofstream{directory()} << "in the way";
+    ASSERT_TRUE(put_in_the_way(directory()));
     EXPECT_TRUE(eventually([&] { return engine.stats().checkpoints.failures > 0; }));
     push(engine, 50);
     if (std::string_view{end} == "drain") engine.begin_drain();

@@ -63,8 +63,7 @@ class WithOutside : public WithProcesses {
   // From here on no checkpoint can be written, until they are allowed again.
   void forbid_checkpoints(const Engine& engine) const {
     EXPECT_TRUE(eventually([&] { return engine.stats().checkpoints.written > 0; }));
-    std::filesystem::remove_all(file("checkpoints"));
-    std::ofstream{file("checkpoints")} << "in the way";
+    EXPECT_TRUE(put_in_the_way(file("checkpoints")));
     EXPECT_TRUE(checkpoint_fails(engine));
   }
   static bool checkpoint_fails(const Engine& engine) {

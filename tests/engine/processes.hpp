@@ -42,6 +42,15 @@ bool eventually(Done&& done, std::chrono::nanoseconds deadline = kDeadline) {
   return true;
 }
 
+// Puts a file in the place of a directory in which another process may be writing.
+inline bool put_in_the_way(const std::filesystem::path& directory) {
+  return eventually([&] {
+    std::error_code busy;
+    std::filesystem::remove_all(directory, busy);
+    return !busy && bool(std::ofstream{directory} << "in the way");
+  });
+}
+
 // Settings for tests: many restarts, no pinning that the neighbours on the machine would feel, no huge page of the
 // machine's pool, which other tests count, and SIGUSR2 makes a worker hang.
 inline Settings test_settings() {
