@@ -111,7 +111,8 @@ void add_parked(const char* subject) {
 // that has its n-th round makes the n-th run, for all three.
 class OpenLoopRuns {
  public:
-  enum Part : std::size_t { end_to_end, waiting, work };
+  enum Part : std::size_t { end_to_end, waiting, work, idle_host, idle_worker };
+  static constexpr std::size_t kParts = 5;
 
   OpenLoopRuns(const OpenLoop& wanted, const std::string& profile) : wanted_{wanted} {
     settings_.set("profile", profile);
@@ -124,10 +125,9 @@ class OpenLoopRuns {
     const Run& run = *runs_.at(round);
     if (!run.problem.empty()) return state.SkipWithError(run.problem.c_str());
     const OpenLoopTimes& times = *run.times;
-    bench::report(part == end_to_end ? times.end_to_end
-                  : part == waiting  ? times.waiting
-                                     : times.work,
-                  state);
+    const std::array<const Histogram*, kParts> all = {&times.end_to_end, &times.waiting, &times.work,
+                                                      &times.idle_host, &times.idle_worker};
+    bench::report(*all.at(part), state);
     bench::report(run.shares, state);
     if (part != end_to_end) return;
     state.counters["late_percent"] = times.late_percent();
@@ -151,14 +151,16 @@ class OpenLoopRuns {
   OpenLoop wanted_;
   Settings settings_;
   std::vector<std::unique_ptr<Run>> runs_;
-  std::array<std::size_t, 3> rounds_{};
+  std::array<std::size_t, kParts> rounds_{};
 };
 
 void add_open_loop(const OpenLoop& wanted, const std::string& profile) {
   const auto runs = std::make_shared<OpenLoopRuns>(wanted, profile);
   for (const auto& [subject, part] : {std::pair{"end_to_end", OpenLoopRuns::end_to_end},
                                       {"stage:waiting", OpenLoopRuns::waiting},
-                                      {"stage:work", OpenLoopRuns::work}}) {
+                                      {"stage:work", OpenLoopRuns::work},
+                                      {"limit:idle_loop_host", OpenLoopRuns::idle_host},
+                                      {"limit:idle_loop_worker", OpenLoopRuns::idle_worker}}) {
     auto* added = add(fmt::format("open_loop/{}/load:{:.0f}%/{}", subject, 100 * wanted.load, profile),
                       [runs, part = part](benchmark::State& state) {
                         for ([[maybe_unused]] auto _ : state)
@@ -177,7 +179,8 @@ void add_all(const Options& options) {
     for (const double load : {0.1, 0.5, 0.8, 0.95}) {
       add_open_loop({.load = load,
                      .saturated = std::chrono::milliseconds{options.quick ? 40 : 200},
-                     .burst = std::chrono::milliseconds{options.quick ? 150 : 2000}},
+                     .burst = std::chrono::milliseconds{options.quick ? 150 : 2000},
+                     .control = std::chrono::milliseconds{options.quick ? 75 : 1000}},
                     profile);
     }
   }

@@ -16,6 +16,9 @@
 //       wide worker, by N workers, or by oneTBB's parallel_for in one process, and one gathers. N up to what the machine has.
 //   market/SUBJECT                    time: the whole program, from its start to its end. cpu_s: user and
 //       system of all its processes.
+//   observed/SUBJECT                  the same. sluice: as it is by default, and one event in a hundred is timed.
+//       sluice_looked_at: besides, `sluice serve` shows it to a page and is scraped each second, whose CPU time counts as well.
+//       baseline:unobserved: with neither observers' socket nor latencies.
 #include <algorithm>
 #include <array>
 #include <memory>
@@ -120,6 +123,25 @@ struct HandleMany {
   }
 };
 
+struct PassMany {
+  void operator()(std::span<const FanEvent> events, Output<FanEvent>& out) const { out.push(events); }
+};
+
+class GatherEventSpans {
+ public:
+  explicit GatherEventSpans(Worker& worker) : sum_{worker.state<Sum>("sum")} {}
+  void operator()(std::span<const FanEvent> events) {
+    Sum& sum = sum_.edit();
+    sum.events += events.size();
+    for (const FanEvent& event : events)
+      sum.sum += event.words[0];
+  }
+  void finish() { told().end(sum_->events, sum_->sum); }
+
+ private:
+  Recoverable<Sum> sum_;
+};
+
 class GatherMany {
  public:
   explicit GatherMany(Worker& worker) : sum_{worker.state<Sum>("sum")} {}
@@ -169,6 +191,15 @@ Pipeline chain(std::uint64_t events, unsigned stages) {
   return pipeline;
 }
 
+Pipeline chain_in_spans(std::uint64_t events, unsigned stages) {
+  Pipeline pipeline{"chain"};
+  auto stream = pipeline.source<DealBlocks>("deal", events);
+  for (unsigned stage = 1; stage <= stages; ++stage)
+    stream = stream.to<PassMany>(fmt::format("pass{}", stage));
+  stream.to<GatherEventSpans>("gather");
+  return pipeline;
+}
+
 Stream<FanEvent> routed(const Stream<FanEvent>& stream, RouteKind kind) {
   switch (kind) {
     case RouteKind::by_key:
@@ -212,14 +243,8 @@ Pipeline fan_out_in_spans(std::uint64_t events) {
   return pipeline;
 }
 
-// With the engine, and with run_inline as the baseline.
-void add_both(const std::string& group, const std::string& parameters, const Pipeline& pipeline,
-              std::uint64_t events, std::uint64_t sum) {
-  add_once(group + "/sluice/" + parameters, [=](benchmark::State& state) {
-    measure(
-        state, [&pipeline] { return run_engine(pipeline); }, events, sum);
-  });
-  add_once(group + "/baseline:inline/" + parameters, [=](benchmark::State& state) {
+void add_inline(const std::string& name, const Pipeline& pipeline, std::uint64_t events, std::uint64_t sum) {
+  add_once(name, [=](benchmark::State& state) {
     const auto run = [&pipeline] {
       run_inline(pipeline);
       return 0;
@@ -228,11 +253,24 @@ void add_both(const std::string& group, const std::string& parameters, const Pip
   });
 }
 
+// With the engine, and with run_inline as the baseline.
+void add_both(const std::string& group, const std::string& parameters, const Pipeline& pipeline,
+              std::uint64_t events, std::uint64_t sum) {
+  add_once(group + "/sluice/" + parameters, [=](benchmark::State& state) {
+    measure(
+        state, [&pipeline] { return run_engine(pipeline); }, events, sum);
+  });
+  add_inline(group + "/baseline:inline/" + parameters, pipeline, events, sum);
+}
+
 void add_shapes(const Options& options) {
   const std::uint64_t events = options.quick ? 200'000 : 2'000'000;
   for (const unsigned stages : {1U, 2U, 4U, 8U}) {
     if (options.quick && stages != 1 && stages != 8) continue;
-    add_both("chain", fmt::format("stages:{}", stages), chain(events, stages), events, sum_to(events));
+    const std::string parameters = fmt::format("stages:{}", stages);
+    add_both("chain", parameters, chain(events, stages), events, sum_to(events));
+    add_inline("chain/baseline:inline_spans/" + parameters, chain_in_spans(events, stages), events,
+               sum_to(events));
   }
   for (const auto& [name, kind] :
        {std::pair{"round_robin", RouteKind::round_robin}, std::pair{"by_key", RouteKind::by_key},
@@ -291,10 +329,31 @@ void measure_market(benchmark::State& state, bool of_one_thread) {
     state.SkipWithError(("the pipeline and the program of one thread disagree: " + file).c_str());
 }
 
+ChildRun market_run(const std::string& subject) {
+  const std::vector<std::string> timed{"--set", "latency.sample=100"};
+  if (subject == "sluice") return market_runs().pipeline(timed);
+  if (subject == "sluice_looked_at") return market_runs().looked_at(timed);
+  return market_runs().pipeline({"--set", "observe.socket=off", "--set", "latency.sample=off"});
+}
+
+void add_observed() {
+  for (const std::string subject : {"sluice", "sluice_looked_at", "baseline:unobserved"}) {
+    add_once("observed/" + subject, [subject](benchmark::State& state) {
+      for ([[maybe_unused]] auto _ : state) {
+        const ChildRun run = market_run(subject);
+        if (!run.problem.empty()) return state.SkipWithError(run.problem.c_str());
+        state.counters["cpu_s"] = run.cpu_s;
+      }
+      state.SetLabel(market_runs().capture());
+    });
+  }
+}
+
 void add_all(const Options& options) {
   market_runs();  // Made before anything is measured.
   add_once("market/sluice", [](benchmark::State& state) { measure_market(state, false); });
   add_once("market/baseline:single_thread", [](benchmark::State& state) { measure_market(state, true); });
+  add_observed();
   add_fan_outs(options);
 #ifdef SLUICE_BENCH_WIDE
   add_wide(options);

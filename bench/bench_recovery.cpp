@@ -15,6 +15,7 @@
 //       signal: the master knows of the death, first instruction, recovered with its handler constructed.
 //       state:SIZE is a table that large; rows all over it are in use, four for each page. `sluice` has its large states in
 //       huge pages, as the kernel gives them behind the start; `baseline:small_pages` does not.
+//       busy:N has N other programs that compete for the two units all the time.
 //   crash/...        the same for a SIGSEGV, without core dumps and with them: the kernel writes the core before the
 //       death is known, into a directory below TMPDIR. `skipped` where core_pattern sends cores elsewhere.
 //   full_rate/...    from the signal until the worker handles 95 % of the events per time that it handled
@@ -32,12 +33,20 @@
 #include <memory>
 #include <optional>
 #include <random>
+#include <sched.h>
+#include <stdexcept>
 #include <string>
+#include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/wait.h>
+#include <thread>
+#include <unistd.h>
 #include <vector>
 
 #include <benchmark/benchmark.h>
 #include <fmt/format.h>
+
+#include <sluice/ipc/relax.hpp>
 
 #include "bare_recovery.hpp"
 #include "open_loop.hpp"
@@ -120,6 +129,45 @@ class Cores {
 struct StateSize {
   std::uint64_t bytes = 0;
   const char* huge = "auto";  // memory.huge
+};
+
+// Programs that want a processor all the time, each in a session of its own as those of other users are.
+class Busy {
+ public:
+  explicit Busy(unsigned programs) {
+    while (programs_.size() < programs) {
+      const pid_t child = ::fork();
+      if (child < 0) throw std::runtime_error{"cannot fork what keeps the machine busy"};
+      if (child > 0) {
+        programs_.push_back(child);
+        continue;
+      }
+      ::setsid();
+      ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+      unpin();
+      for (;;)
+        ipc::relax();
+    }
+  }
+  ~Busy() {
+    for (const pid_t program : programs_)
+      ::kill(program, SIGKILL);
+    for (const pid_t program : programs_)
+      ::waitpid(program, nullptr, 0);
+  }
+  Busy(const Busy&) = delete;
+  Busy& operator=(const Busy&) = delete;
+
+ private:
+  // Whoever else runs may be anywhere.
+  static void unpin() {
+    cpu_set_t all;
+    CPU_ZERO(&all);
+    for (int unit = 0; unit < CPU_SETSIZE; ++unit)
+      CPU_SET(unit, &all);
+    ::sched_setaffinity(0, sizeof(all), &all);
+  }
+  std::vector<pid_t> programs_;
 };
 
 void replacement(benchmark::State& state, const StateSize& size, int kills, int signal = SIGKILL) {
@@ -234,6 +282,12 @@ void add_all(const Options& options) {
       })->Iterations(1);
       add(fmt::format("full_rate/baseline:small_pages/state:{}", text), [bytes = bytes](auto& state) {
         full_rate(state, {bytes, "never"}, 5);
+      })->Iterations(1);
+    }
+    if (bytes == std::uint64_t{1} << 20) {
+      add(fmt::format("replacement/sluice/state:{},busy:8", text), [bytes = bytes, kills](auto& state) {
+        const Busy others{8};
+        replacement(state, {bytes}, kills);
       })->Iterations(1);
     }
     for (const bool cores : {false, true}) {

@@ -14,14 +14,19 @@
 //   idle/workers/64               a pipeline of 64 workers and no input: cpu_percent of one unit that all its
 //       processes take, supervisor, master and standby among them.
 //       The first second after the start is left out.
+//   all_to_all/engine/workers:N   N workers of a stage in front of N of another, a lane for each pair: start_ns until
+//       all are at work, kernel_bytes of what the kernel takes for them (page tables, stacks, slab), respawn_ns from a
+//       SIGKILL of one until its replacement is at work.
 //   memory/lane                   overhead_bytes: what a lane adds to the segment beside its slots.
 //   memory/worker                 private_bytes: private memory of a worker of an empty handler beyond that
 //       of a process that was only forked. Pages of the segment are shared and not counted.
 #include <cctype>
 #include <chrono>
+#include <csignal>
 #include <filesystem>
 #include <fstream>
 #include <memory>
+#include <optional>
 #include <sstream>
 #include <string>
 #include <sys/resource.h>
@@ -142,6 +147,55 @@ void start(benchmark::State& state, unsigned workers) {
     state.PauseTiming();
     engine.stop();
     state.ResumeTiming();
+  }
+}
+
+// Page tables, stacks and objects of the kernel, of the whole machine.
+std::uint64_t kernel_bytes() {
+  std::uint64_t kibibytes = 0;
+  std::ifstream file{"/proc/meminfo"};
+  for (std::string line; std::getline(file, line);) {
+    std::istringstream words{line};
+    std::string key;
+    std::uint64_t value = 0;
+    words >> key >> value;
+    if (key == "PageTables:" || key == "KernelStack:" || key == "Slab:") kibibytes += value;
+  }
+  return kibibytes * 1024;
+}
+
+struct Hand {
+  void operator()(const Tick& tick, Output<Tick>& out) { out.push(tick); }
+};
+
+void all_to_all(benchmark::State& state, unsigned workers) {
+  Pipeline pipeline{"all_to_all"};
+  pipeline.inlet<Tick>("in")
+      .to<Hand>("hand", StageOptions{.workers = workers})
+      .to<Nothing>("take", StageOptions{.workers = workers});
+  for ([[maybe_unused]] auto _ : state) {
+    Engine engine{pipeline, small_settings()};
+    const std::uint64_t before = kernel_bytes();
+    const auto from = Clock::now();
+    engine.start();
+    state.counters["start_ns"] = std::chrono::duration<double, std::nano>(Clock::now() - from).count();
+    state.counters["kernel_bytes"] = static_cast<double>(kernel_bytes()) - static_cast<double>(before);
+    std::this_thread::sleep_for(100ms);
+    const auto killed = Clock::now();
+    if (!engine.signal_worker("take/0", SIGKILL)) return state.SkipWithError("nobody could be killed");
+    const auto replaced = [&engine, killed]() -> std::optional<LifeStats> {
+      for (const LifeStats& life : engine.stats().stages.back().workers.front().lives) {
+        if (life.born > killed.time_since_epoch() && life.ready > 0ns) return life;
+      }
+      return std::nullopt;
+    };
+    std::optional<LifeStats> life;
+    while (!(life = replaced())) {
+      if (Clock::now() - killed > kHopeless) return state.SkipWithError("a killed worker was not replaced");
+      std::this_thread::sleep_for(3ms);
+    }
+    state.counters["respawn_ns"] = static_cast<double>((life->ready - killed.time_since_epoch()).count());
+    engine.stop();
   }
 }
 
@@ -309,10 +363,10 @@ void raise_limit_of_files() {
 void add_all(const Options& options) {
   raise_limit_of_files();
   pin(0);
-  for (const unsigned idle : {0U, 7U, 63U, 256U, 1023U})
+  for (const unsigned idle : {0U, 7U, 63U, 256U, 1000U})
     add_lanes(idle, 1);
   if (!options.quick) {
-    for (const unsigned all : {8U, 256U, 1024U}) {
+    for (const unsigned all : {8U, 256U, 1000U}) {
       if (all > 8) add_lanes(all - 8, 8);
       add_lanes(0, all);
     }
@@ -321,6 +375,11 @@ void add_all(const Options& options) {
     add_engine(fmt::format("start/engine/workers:{}", workers),
                [workers](benchmark::State& state) { start(state, workers); });
   const auto watched = options.quick ? 500ms : 4000ms;
+  if (!options.quick) {
+    for (const unsigned workers : {128U, 256U})
+      add_engine(fmt::format("all_to_all/engine/workers:{}", workers),
+                 [workers](benchmark::State& state) { all_to_all(state, workers); });
+  }
   add_engine("idle/workers/64", [watched](benchmark::State& state) { idle(state, 64, watched); });
   add_engine("memory/lane", &lane_memory_overhead);
   add_engine("memory/worker", &worker_memory);

@@ -14,6 +14,23 @@ namespace {
 
 constexpr std::array kOutputs{"event_counts", "trades", "bars_1s", "book", "last_ticker", "rejected"};
 
+// $1: sluice, $2: a socket for it, then the program and its arguments.
+constexpr const char* kLookedAt = R"sh(
+serve=$1 at=$2
+shift 2
+ask() { curl -sN --unix-socket "$at" -o /dev/null "http://localhost$1"; }
+"$serve" serve --http "unix:$at" 2>/dev/null &
+lookers=$!
+(until ask /live; do sleep 0.05; done) &
+lookers="$lookers $!"
+(while :; do ask /metrics; sleep 1; done) &
+lookers="$lookers $!"
+"$@"
+status=$?
+kill $lookers
+exit $status
+)sh";
+
 std::vector<std::string> captures_in(const std::filesystem::path& directory) {
   std::vector<std::string> found;
   std::error_code none;
@@ -68,6 +85,14 @@ ChildRun MarketRuns::run(std::vector<std::string> command, const std::string& ou
 
 ChildRun MarketRuns::pipeline(const std::vector<std::string>& options) const {
   std::vector<std::string> command{program("market")};
+  command.insert(command.end(), options.begin(), options.end());
+  return run(std::move(command), "pipeline", "--input");
+}
+
+ChildRun MarketRuns::looked_at(const std::vector<std::string>& options) const {
+  std::vector<std::string> command{
+      "/bin/sh",        "-c", kLookedAt, "sh", program("sluice"), directory_.string() + "/serve.sock",
+      program("market")};
   command.insert(command.end(), options.begin(), options.end());
   return run(std::move(command), "pipeline", "--input");
 }

@@ -20,6 +20,9 @@ class MarketRuns {
   MarketRuns& operator=(const MarketRuns&) = delete;
 
   ChildRun pipeline(const std::vector<std::string>& options = {}) const;
+  // The same while `sluice serve` shows it to an open page and is scraped each second; what they take is in its CPU time. Needs
+  // curl.
+  ChildRun looked_at(const std::vector<std::string>& options) const;
   ChildRun single_thread() const;
   // Which output differs between the last runs of both, byte by byte; empty when none does.
   std::string difference() const;

@@ -184,11 +184,38 @@ void use_both_units() {
   CPU_SET(1, &set);
   ::sched_setaffinity(0, sizeof(set), &set);
 }
-void take_the_other_unit(const Engine& engine) {
+unsigned take_the_other_unit(const Engine& engine) {
   const std::string place = engine.stats().stages.front().workers.front().place;
   if (place != "0" && place != "1")
     throw std::runtime_error{"the worker has no unit of its own but " + place};
-  pin(place == "0" ? 1 : 0);
+  const unsigned unit = place == "0" ? 1U : 0U;
+  pin(unit);
+  return unit;
+}
+
+// One loop of the control: the schedule of a burst, of which nothing is sent.
+void look_at_the_clock(double events_a_second, std::chrono::nanoseconds start, std::chrono::nanoseconds time,
+                       Histogram& late) {
+  const double interval_ns = 1e9 / events_a_second;
+  const auto count = static_cast<std::uint64_t>(static_cast<double>(time.count()) / interval_ns);
+  for (std::uint64_t i = 0; i < count;) {
+    const auto intended =
+        start + std::chrono::nanoseconds{static_cast<std::int64_t>(static_cast<double>(i) * interval_ns)};
+    const auto at = now();
+    if (at >= intended) {
+      late.add(at - intended);
+      ++i;
+    }
+    ipc::relax();
+  }
+}
+
+// Both loops at the same time. The host has the unit `host`.
+void control(double events_a_second, std::chrono::nanoseconds time, OpenLoopTimes& times, unsigned host) {
+  const auto start = now() + 10ms;
+  const Peer other{Apart::processes, 1 - host,
+                   [&] { look_at_the_clock(events_a_second, start, time, times.idle_worker); }};
+  look_at_the_clock(events_a_second, start, time, times.idle_host);
 }
 
 // A rest in which what comes next is ready: the host does not sleep in it.
@@ -201,7 +228,7 @@ int run(const OpenLoop& wanted, const Settings& settings, OpenLoopTimes& times, 
   use_both_units();
   Engine engine{pipeline_of({&times.waiting, &spare.waiting}), settings};
   engine.start();
-  take_the_other_unit(engine);
+  const unsigned host = take_the_other_unit(engine);
   Generator generator{engine, times, spare};
   times.capacity = generator.saturate(wanted.saturated);
   for (unsigned burst = 0; burst < wanted.bursts; ++burst) {
@@ -209,6 +236,7 @@ int run(const OpenLoop& wanted, const Settings& settings, OpenLoopTimes& times, 
     generator.burst(wanted.load * times.capacity, wanted);
   }
   engine.drain();
+  if (wanted.control > 0ns) control(wanted.load * times.capacity, wanted.control, times, host);
   return 0;
 }
 

@@ -25,8 +25,9 @@ struct OpenLoop {
   std::chrono::nanoseconds saturated{0};  // For so long.
   std::chrono::nanoseconds burst{0};      // How long events are sent on the schedule.
   unsigned bursts = 1;
-  std::chrono::nanoseconds rest{0};  // Between two bursts.
-  bool kill = false;                 // The worker, by SIGKILL, in the midst of each burst.
+  std::chrono::nanoseconds rest{0};     // Between two bursts.
+  std::chrono::nanoseconds control{0};  // How long the control runs, behind all bursts.
+  bool kill = false;                    // The worker, by SIGKILL, in the midst of each burst.
 };
 
 // What came of it, in memory that the processes of the pipeline share. Every histogram has one writer.
@@ -34,6 +35,10 @@ struct OpenLoopTimes {
   Histogram waiting;     // From the intended time to the handler. By the worker.
   Histogram work;        // From the handler to the host: the work, the commit, the way back. By the host.
   Histogram end_to_end;  // From the intended time to the host. By the host.
+  // What the machine alone does: how late two loops, one on each unit, that do nothing but look at the clock find
+  // out that a moment of the same schedule has come. After the bursts, when the pipeline has ended.
+  Histogram idle_host;    // On the host's unit.
+  Histogram idle_worker;  // On the worker's.
   // By the host.
   double capacity = 0;     // Events a second.
   std::uint64_t sent = 0;  // On the schedule.

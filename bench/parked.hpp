@@ -51,8 +51,12 @@ class ParkedLane {
       // As a worker in a shared place waits: asleep at once.
       const ipc::WaitPolicy policy{};
       const auto ready = [this] { return in_.readable() != 0; };
-      if (ipc::wait(policy, (*shared_.controls_)[side_], shared_.bells_[side_], ready) == ipc::Woken::bound)
-        return false;
+      // A ring may be for nothing: of an event that was seen before this side slept. Then it waits again, as a worker does.
+      const auto give_up = std::chrono::steady_clock::now() + policy.bound;
+      while (ipc::wait(policy, (*shared_.controls_)[side_], shared_.bells_[side_], ready) ==
+             ipc::Woken::bound) {
+        if (std::chrono::steady_clock::now() > give_up) return false;
+      }
       std::memcpy(&number, in_.data(), sizeof(number));
       in_.advance(sizeof(Line));
       in_.publish();

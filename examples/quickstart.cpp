@@ -23,7 +23,8 @@ class Count {  // One object per worker.
   sluice::Table<Word, std::uint64_t> counts_;  // Recoverable: rolled back with the batch that dies.
 };
 
-int main() {
+int main(int argc, char**) try {
+  if (argc > 1) return std::cerr << "quickstart counts the words of its input: quickstart < FILE\n", 2;
   sluice::Pipeline words{"words"};
   words.inlet<Word>("in").by(&Word::text).to<Count>("count", {.workers = sluice::cores}).outlet("out");
   sluice::Engine engine{words};
@@ -36,5 +37,7 @@ int main() {
   while (out.wait(std::chrono::hours{1}), !out.ended())
     out.poll([](const sluice::Bytes& line) { std::cout << line.text(); });
   engine.wait();
-  return std::cout.flush() ? 0 : 1;
+  return std::cout.flush() && engine.stats().dead_letters() == 0 ? 0 : 1;  // Dead letters were not counted.
+} catch (const sluice::Error& error) {
+  return std::cerr << "quickstart: " << error.what() << "\n", 1;
 }

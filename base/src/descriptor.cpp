@@ -10,6 +10,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <sluice/detail/call_remedy.hpp>
 #include <sluice/detail/descriptor.hpp>
 #include <sluice/error.hpp>
 
@@ -60,8 +61,8 @@ void Descriptor::reset() noexcept {
 Descriptor open_pidfd(pid_t pid) {
   const long fd = ::syscall(SYS_pidfd_open, pid, 0);
   if (fd < 0) {
-    throw Error{{"watch the process", std::to_string(pid), errno_text(),
-                 errno == EMFILE ? "raise the limit of open files (ulimit -n)" : ""}};
+    throw Error{
+        {"watch the process", std::to_string(pid), errno_text(), remedy_for_call(errno, "pidfd_open")}};
   }
   return Descriptor{static_cast<int>(fd)};
 }
@@ -83,8 +84,8 @@ Descriptor find_process(pid_t pid, std::uint64_t identity) {
   if (pid <= 0) return {};
   Descriptor pidfd{static_cast<int>(::syscall(SYS_pidfd_open, pid, 0))};
   if (!pidfd && errno != ESRCH) {
-    throw Error{{"watch the process", std::to_string(pid), errno_text(),
-                 errno == EMFILE ? "raise the limit of open files (ulimit -n)" : ""}};
+    throw Error{
+        {"watch the process", std::to_string(pid), errno_text(), remedy_for_call(errno, "pidfd_open")}};
   }
   if (!pidfd || identity_of(pidfd, pid) != identity) return {};
   return pidfd;

@@ -7,12 +7,17 @@
 namespace sluice::detail {
 
 void write_out_standard_streams() noexcept {
-  try {
-    std::cout.flush();
-    std::clog.flush();
-  } catch (...) {
-    // A program can ask its streams to throw. What they could not write is told by their state.
-  }
+  const auto flush = [](auto& stream) noexcept {
+    try {
+      stream.flush();
+    } catch (...) {
+      // A program can ask its streams to throw. What they could not write is told by their state.
+    }
+  };
+  flush(std::cout);
+  flush(std::clog);
+  flush(std::wcout);
+  flush(std::wclog);
   std::fflush(nullptr);
 }
 

@@ -87,8 +87,8 @@ std::vector<Difference> differences(const Report& before, const Report& after) {
 
 std::vector<std::string> caveats(const Report& before, const Report& after) {
   std::vector<std::string> sentences;
-  for (const char* name :
-       {"cpu", "usable units", "kernel", "governor", "virtualisation", "compiler", "build"}) {
+  for (const char* name : {"cpu", "processor family", "usable units", "kernel", "governor", "virtualisation",
+                           "compiler", "build"}) {
     if (fact(before, name) == fact(after, name)) continue;
     sentences.push_back(
         fmt::format("The {} differs: '{}' before, '{}' now.", name, fact(before, name), fact(after, name)));

@@ -53,6 +53,13 @@ std::string field(const char* path, std::string_view name) {
   return kUnknownFact;
 }
 
+// A hypervisor may give every processor one name; these tell which it is.
+std::string processor_family() {
+  const char* file = "/proc/cpuinfo";
+  return fmt::format("{}, family {}, model {}", field(file, "vendor_id"), field(file, "cpu family"),
+                     field(file, "model"));
+}
+
 std::string kernel() {
   utsname name{};
   if (::uname(&name) != 0) return kUnknownFact;
@@ -120,6 +127,7 @@ Machine describe_machine() {
   Machine machine;
   machine.facts = {
       {"cpu", field("/proc/cpuinfo", "model name")},
+      {"processor family", processor_family()},
       {"microcode", field("/proc/cpuinfo", "microcode")},
       {"topology", pinning::read_topology().description},
       {"usable units", pinning::current_units().to_string()},

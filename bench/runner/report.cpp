@@ -113,7 +113,7 @@ Report report_from(const Json& json, const std::string& source) {
   report.placement = json.at("placement").get<std::string>();
   for (const Json& each : json.at("suites"))
     report.suites.push_back(suite_from(each, source));
-  note_far_rounds(report.suites);
+  note_odd_rounds(report.suites);
   return report;
 }
 

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <array>
 #include <cctype>
+#include <cstddef>
 #include <utility>
 
 namespace sluice::bench {
@@ -47,6 +48,12 @@ constexpr const char* kLineTrip = "line_trip_ns";
 // Figures that say how a round went, not what it measured.
 bool about_the_round(std::string_view figure) noexcept {
   return figure == "others_percent" || figure == "steal_percent" || figure == kLineTrip;
+}
+
+// 0 if the round does not tell.
+double line_trip_ns(const Round& round) {
+  const auto found = round.figures.find(kLineTrip);
+  return found == round.figures.end() ? 0 : found->second;
 }
 
 }  // namespace
@@ -98,31 +105,43 @@ std::optional<Outcome> outcome_of(std::string_view name) noexcept {
   return std::nullopt;
 }
 
-void note_far_rounds(std::vector<SuiteResult>& suites) {
-  std::vector<std::pair<double, Round*>> trips;
-  for (SuiteResult& suite : suites) {
-    for (Benchmark& benchmark : suite.benchmarks) {
-      for (Round& round : benchmark.rounds) {
-        const auto found = round.figures.find(kLineTrip);
-        if (found != round.figures.end() && found->second > 0) trips.emplace_back(found->second, &round);
+std::optional<double> usual_line_trip_ns(const std::vector<SuiteResult>& suites) {
+  std::vector<double> trips;
+  for (const SuiteResult& suite : suites) {
+    for (const Benchmark& benchmark : suite.benchmarks) {
+      for (const Round& round : benchmark.rounds) {
+        if (const double trip = line_trip_ns(round); trip > 0) trips.push_back(trip);
       }
     }
   }
-  if (trips.empty()) return;
-  const double least = std::ranges::min_element(trips, {}, &std::pair<double, Round*>::first)->first;
-  for (const auto& [trip, round] : trips)
-    round->far = trip >= kFar * least;
+  if (trips.empty()) return std::nullopt;
+  const auto middle = trips.begin() + static_cast<std::ptrdiff_t>(trips.size() / 2);
+  std::ranges::nth_element(trips, middle);
+  return *middle;
+}
+
+void note_odd_rounds(std::vector<SuiteResult>& suites) {
+  const std::optional<double> usual = usual_line_trip_ns(suites);
+  if (!usual) return;
+  for (SuiteResult& suite : suites) {
+    for (Benchmark& benchmark : suite.benchmarks) {
+      for (Round& round : benchmark.rounds) {
+        const double trip = line_trip_ns(round);
+        round.odd = trip > 0 && (trip >= kOdd * *usual || trip <= *usual / kOdd);
+      }
+    }
+  }
 }
 
 std::optional<Spread> spread_of(const Benchmark& benchmark, std::string_view figure) {
-  std::vector<double> near;
-  std::vector<double> far;
+  std::vector<double> usual;
+  std::vector<double> odd;
   for (const Round& round : benchmark.rounds) {
     const auto found = round.figures.find(std::string{figure});
     if (round.fault.empty() && found != round.figures.end())
-      (round.far ? far : near).push_back(found->second);
+      (round.odd ? odd : usual).push_back(found->second);
   }
-  std::vector<double>& values = near.empty() ? far : near;
+  std::vector<double>& values = usual.empty() ? odd : usual;
   if (values.empty()) return std::nullopt;
   std::sort(values.begin(), values.end());
   const std::size_t middle = values.size() / 2;
@@ -169,7 +188,7 @@ bool disturbed(const Round& round) {
     const auto found = round.figures.find(figure);
     if (found != round.figures.end()) percent += found->second;
   }
-  return round.far || percent > kDisturbedPercent;
+  return round.odd || percent > kDisturbedPercent;
 }
 
 std::size_t disturbed_rounds(const Benchmark& benchmark) {

@@ -36,7 +36,7 @@ struct Round {
   std::uint64_t iterations = 0;
   std::map<std::string, double> figures;
   std::string fault;  // In the suite's words, if it could not be measured.
-  bool far = false;   // The units lay far apart: see note_far_rounds().
+  bool odd = false;   // The units lay nearer or farther than mostly: see note_odd_rounds().
 };
 
 struct Benchmark {
@@ -63,11 +63,15 @@ struct SuiteResult {
 
 // A virtual machine's units may be moved to cores that share no cache, for seconds or minutes: a line then
 // takes several times as long from one to the other, and nothing that two of them do can be compared with
-// what they did before. Marks the rounds in which a line took kFar times the least of this run, or longer.
-inline constexpr double kFar = 2;
-void note_far_rounds(std::vector<SuiteResult>& suites);
+// what they did before. Marks the rounds in which a line took kOdd times as long as in the median round of this run, or as
+// much less: what is compared shall be of one distance, and that is the one that most rounds had.
+inline constexpr double kOdd = 2;
+void note_odd_rounds(std::vector<SuiteResult>& suites);
 
-// A median is of all rounds but the far ones, or of all if each was far; its spread is the least and the most
+// How long a line took there and back in the median round; none if no round tells.
+std::optional<double> usual_line_trip_ns(const std::vector<SuiteResult>& suites);
+
+// A median is of all rounds but the odd ones, or of all if each was odd; its spread is the least and the most
 // of them.
 struct Spread {
   double median = 0;
@@ -91,7 +95,7 @@ std::vector<std::string> telling_figures(const Benchmark& benchmark);
 bool more_is_better(std::string_view figure) noexcept;
 
 // A round is disturbed if other programs and other guests of the hypervisor together took more than this of
-// all processing units, or if it is far.
+// all processing units, or if it is odd.
 inline constexpr double kDisturbedPercent = 5;
 bool disturbed(const Round& round);
 std::size_t disturbed_rounds(const Benchmark& benchmark);

@@ -216,7 +216,7 @@ std::vector<SuiteResult> run_suites(const RunRequest& request, const Progress& p
     results.push_back(SuiteRun{request, suite, interruption, progress}.run());
     interrupted = results.back().outcome == Outcome::interrupted;
   }
-  note_far_rounds(results);
+  note_odd_rounds(results);
   return results;
 }
 

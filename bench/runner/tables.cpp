@@ -257,13 +257,13 @@ std::string summary(const Report& report) {
   std::string text = fmt::format("{}, {}, {}: medians, and the least and the most as spread. ",
                                  plural(report.suites.size(), "suite"), plural(benchmarks, "benchmark"),
                                  plural(rounds, "round"));
+  if (const std::optional<double> trip = usual_line_trip_ns(report.suites))
+    text += fmt::format("In most rounds a cache line took {:.0f} ns between two units and back. ", *trip);
   if (disturbed > 0) {
     text += fmt::format(
-        "In {} of them (marked 1!, 2!, ...) others took more than {:g} % of the machine, or its units lay "
-        "far "
-        "apart: a cache line took {:g} times as long between them as at other times; medians are of the "
-        "others, if there are any.",
-        disturbed, kDisturbedPercent, kFar);
+        "In {} (marked 1!, 2!, ...) others took more than {:g} % of the machine, or a line took {:g} times "
+        "as long as mostly, or as little, which is left out of the medians if there are any others.",
+        disturbed, kDisturbedPercent, kOdd);
   } else if (rounds > 0) {
     text += fmt::format("In no round did others take more than {:g} % of the machine.", kDisturbedPercent);
   }

@@ -1,181 +1,75 @@
 // SPDX-License-Identifier: Apache-2.0
-// The eight targets: which benchmarks they look at, and where the line is.
+// The ten targets: which benchmarks they look at, and where the line is.
 
 #include "targets.hpp"
 
-#include <algorithm>
 #include <array>
-#include <functional>
-#include <optional>
-#include <span>
+#include <string>
+#include <string_view>
+#include <tuple>
+#include <utility>
+#include <vector>
 
 #include <fmt/format.h>
 
-#include "figure_text.hpp"
+#include "judge.hpp"
 
 namespace sluice::bench {
 namespace {
 
-enum class Bound { at_least, at_most };
-
-// One figure of one benchmark, or why there is none.
-struct Found {
-  std::optional<double> value;
-  std::string subject;  // Whose it is: "peer:zeromq".
-  std::string why;
-  bool disturbed = false;
-};
-
-class Judge {
- public:
-  explicit Judge(const Report& report) : report_{report} {}
-
-  std::vector<TargetRow> take() { return std::move(rows_); }
-
-  Found find(const std::string& suite, const std::string& name, const std::string& figure) const;
-  // The best of several benchmarks, or of all peers of a group and parameters.
-  Found best(const std::string& suite, std::span<const std::string> names, const std::string& figure) const;
-  Found best_peer(const std::string& suite, const std::string& group, std::span<const std::string> parameters,
-                  const std::string& figure) const;
-
-  void ratio(int number, const std::string& what, const std::string& figure, const Found& ours,
-             const Found& theirs, Bound bound, double line, const std::string& of);
-  void difference_ns(int number, const std::string& what, const Found& ours, const Found& theirs,
-                     double most_ns, const std::string& over);
-  void value(int number, const std::string& what, const std::string& figure, const Found& ours, double most);
-
- private:
-  std::string why_not(const std::string& suite) const;
-  TargetRow& row(int number, const std::string& what, std::initializer_list<const Found*> needed);
-
-  const Report& report_;
-  std::vector<TargetRow> rows_;
-};
-
-// Why a suite has no such benchmark.
-std::string Judge::why_not(const std::string& suite) const {
-  const auto found = std::ranges::find(report_.suites, suite, &SuiteResult::name);
-  if (found == report_.suites.end())
-    return suite == "peers" ? "suite peers was not run: --peers" : fmt::format("suite {} was not run", suite);
-  if (found->outcome == Outcome::completed) return {};
-  return fmt::format("suite {} {}: {}", suite,
-                     found->outcome == Outcome::missing ? "is missing" : name_of(found->outcome),
-                     found->words.substr(0, found->words.find('\n')));
-}
-
-Found Judge::find(const std::string& suite, const std::string& name, const std::string& figure) const {
-  for (const SuiteResult& each : report_.suites) {
-    if (each.name != suite) continue;
-    for (const Benchmark& benchmark : each.benchmarks) {
-      if (benchmark.name.text() != name) continue;
-      const std::optional<Spread> spread = spread_of(benchmark, figure);
-      const bool disturbed = 2 * disturbed_rounds(benchmark) > benchmark.rounds.size();
-      if (spread) return {spread->median, benchmark.name.subject_text(), {}, disturbed};
-      const std::string fault = benchmark.fault();
-      return {{}, {}, fmt::format("{}: {}", name, fault.empty() ? "no " + figure : fault), disturbed};
-    }
+// Events are dealt to two workers and gathered again, beside threads that hand blocks on.
+void fan_out(Judge& judge) {
+  const Found threads = judge.find("pipeline", "fan_out/peer:tbb_pipeline", "items_per_second");
+  const char* of = "oneTBB's parallel_pipeline";
+  judge.ratio(1, "handlers of spans", "items_per_second",
+              judge.find("pipeline", "fan_out/sluice_spans", "items_per_second"), threads, Bound::at_least,
+              1.0, of);
+  judge.ratio(1, "handlers of events", "items_per_second",
+              judge.find("pipeline", "fan_out/sluice", "items_per_second"), threads, Bound::at_least, 0.7,
+              of);
+  const Found threads_cpu = judge.find("pipeline", "fan_out/peer:tbb_pipeline", "cpu_ns_per_item");
+  for (const auto& [what, subject] : {std::pair{"spans", "sluice_spans"}, {"events", "sluice"}}) {
+    judge.ratio(1, fmt::format("CPU time, handlers of {}", what), "cpu_ns_per_item",
+                judge.find("pipeline", fmt::format("fan_out/{}", subject), "cpu_ns_per_item"), threads_cpu,
+                Bound::at_most, 1.3, of);
   }
-  const std::string why = why_not(suite);
-  return {{}, {}, why.empty() ? fmt::format("suite {} has no {}", suite, name) : why, false};
 }
 
-Found Judge::best(const std::string& suite, std::span<const std::string> names,
-                  const std::string& figure) const {
-  Found best;
-  for (const std::string& name : names) {
-    Found found = find(suite, name, figure);
-    if (!found.value) {
-      if (!best.value && best.why.empty()) best.why = found.why;
-      continue;
-    }
-    const bool better = best.value && more_is_better(figure) == (*found.value > *best.value);
-    if (!best.value || better) best = found;
+// What each of `stages` more costs.
+Found per_further(Found all, const Found& first, int stages) {
+  if (!all.value || !first.value) return all.value ? first : all;
+  all.value = (*all.value - *first.value) / stages;
+  all.disturbed |= first.disturbed;
+  return all;
+}
+
+// Source, stages and sink called in one thread, with all their commits: what an event costs without any distance.
+void one_thread(Judge& judge) {
+  for (const auto& [what, subject, line] :
+       {std::tuple{"events", "inline", 3.0}, {"spans", "inline_spans", 2.0}}) {
+    const auto of = [&judge, subject = subject](int stages) {
+      return time_each(judge.find("pipeline", fmt::format("chain/baseline:{}/stages:{}", subject, stages),
+                                  "items_per_second"));
+    };
+    const Found one = of(1);
+    judge.value(2, fmt::format("source, stage, sink; {}", what), "_ns", one, 8);
+    judge.value(2, fmt::format("each further stage; {}", what), "_ns", per_further(of(8), one, 7), line);
   }
-  return best;
 }
 
-Found Judge::best_peer(const std::string& suite, const std::string& group,
-                       std::span<const std::string> parameters, const std::string& figure) const {
-  std::vector<std::string> names;
-  for (const SuiteResult& each : report_.suites) {
-    if (each.name != suite) continue;
-    for (const Benchmark& benchmark : each.benchmarks) {
-      const Name& name = benchmark.name;
-      const bool asked = std::ranges::find(parameters, name.parameters) != parameters.end();
-      if (name.group == group && name.kind == Kind::peer && asked) names.push_back(name.text());
-    }
+// What a program gets that uses the public face.
+void user(Judge& judge) {
+  const auto of = [&judge](const char* group, const char* subject, const char* parameters) {
+    return judge.find("user", fmt::format("{}/{}/{}", group, subject, parameters), "items_per_second");
+  };
+  for (const char* parameters : {"64B/push:1", "64B/push:32"}) {
+    judge.ratio(3, fmt::format("push, worker, poll {}", parameters), "items_per_second",
+                of("push_poll", "sluice", parameters), of("push_poll", "baseline:two_threads", parameters),
+                Bound::at_least, 0.9, "two threads with a ring");
   }
-  Found found = best(suite, names, figure);
-  if (!found.value && found.why.empty()) found.why = why_not(suite);
-  if (!found.value && found.why.empty())
-    found.why = "no peer is installed that does this (tools/bench-setup)";
-  return found;
-}
-
-TargetRow& Judge::row(int number, const std::string& what, std::initializer_list<const Found*> needed) {
-  TargetRow& row = rows_.emplace_back();
-  row.number = number;
-  row.what = what;
-  for (const Found* found : needed) {
-    if (!found->value && row.why.empty()) row.why = found->why;
-    row.disturbed |= found->disturbed;
-  }
-  return row;
-}
-
-Verdict verdict_of(double value, Bound bound, double line) noexcept {
-  return (bound == Bound::at_least ? value >= line : value <= line) ? Verdict::holds : Verdict::falls_short;
-}
-
-std::string line_text(Bound bound, const std::string& line) {
-  return fmt::format("{} {}", bound == Bound::at_least ? "at least" : "at most", line);
-}
-
-void Judge::ratio(int number, const std::string& what, const std::string& figure, const Found& ours,
-                  const Found& theirs, Bound bound, double line, const std::string& of) {
-  TargetRow& row = this->row(number, what, {&ours, &theirs});
-  row.target = fmt::format("{} of {}", line_text(bound, ratio_text(line)), of);
-  if (!row.why.empty()) return;
-  if (*theirs.value == 0) {
-    row.why = theirs.subject + " measured 0";
-    return;
-  }
-  const double measured = *ours.value / *theirs.value;
-  row.measured = fmt::format("{}: {}, {} {}", ratio_text(measured), figure_text(figure, *ours.value),
-                             theirs.subject, figure_text(figure, *theirs.value));
-  row.verdict = verdict_of(measured, bound, line);
-}
-
-void Judge::difference_ns(int number, const std::string& what, const Found& ours, const Found& theirs,
-                          double most_ns, const std::string& over) {
-  TargetRow& row = this->row(number, what, {&ours, &theirs});
-  row.target = fmt::format("at most {} over {}", figure_text("_ns", most_ns), over);
-  if (!row.why.empty()) return;
-  const double measured = *ours.value - *theirs.value;
-  row.measured = fmt::format("{}: {}, {} {}", figure_text("_ns", measured), figure_text("_ns", *ours.value),
-                             theirs.subject, figure_text("_ns", *theirs.value));
-  row.verdict = verdict_of(measured, Bound::at_most, most_ns);
-}
-
-void Judge::value(int number, const std::string& what, const std::string& figure, const Found& ours,
-                  double most) {
-  TargetRow& row = this->row(number, what, {&ours});
-  row.target = fmt::format("at most {}", figure_text(figure, most));
-  if (!row.why.empty()) return;
-  row.measured = figure_text(figure, *ours.value);
-  row.verdict = verdict_of(*ours.value, Bound::at_most, most);
-}
-
-// The time that one event takes, from events a second.
-Found time_each(Found found) {
-  if (!found.value) return found;
-  if (*found.value > 0) {
-    found.value = 1e9 / *found.value;
-  } else {
-    found.value.reset();
-    found.why = found.subject + " handled nothing";
-  }
-  return found;
+  judge.ratio(3, "push of 32 against push of one", "items_per_second",
+              of("push_sink", "sluice", "64B/push:32"), of("push_sink", "sluice", "64B/push:1"),
+              Bound::at_least, 4, "push of one");
 }
 
 void one_way(Judge& judge) {
@@ -191,7 +85,7 @@ void one_way(Judge& judge) {
         parameters.push_back(fmt::format("{}/{}", size, form));
       }
       const bool is_promised_more = std::string_view{size} == "64B" && forms.size() == 1;
-      judge.ratio(1, fmt::format("{}, {}", size, kind), "items_per_second",
+      judge.ratio(4, fmt::format("{}, {}", size, kind), "items_per_second",
                   judge.best("peers", names, "items_per_second"),
                   judge.best_peer("peers", "one_way", parameters, "items_per_second"), Bound::at_least,
                   is_promised_more ? 1.2 : 1.0, "the best peer");
@@ -199,51 +93,46 @@ void one_way(Judge& judge) {
   }
 }
 
-void lane_round_trip(Judge& judge) {
+void round_trip(Judge& judge) {
   const std::string lane = "round_trip/lane/64B";
   const std::array<std::string, 1> parameters = {"64B"};
-  judge.ratio(2, "p50", "p50_ns", judge.find("peers", lane, "p50_ns"),
+  judge.ratio(5, "a lane, p50", "p50_ns", judge.find("peers", lane, "p50_ns"),
               judge.find("peers", "round_trip/limit:one_line/64B", "p50_ns"), Bound::at_most, 1.15,
               "one line's ping-pong");
-  judge.ratio(2, "p99.9", "p99.9_ns", judge.find("peers", lane, "p99.9_ns"),
+  judge.ratio(5, "a lane, p99.9", "p99.9_ns", judge.find("peers", lane, "p99.9_ns"),
               judge.best_peer("peers", "round_trip", parameters, "p99.9_ns"), Bound::at_most, 1.0,
               "the best peer");
+  judge.difference_ns(5, "through a worker, p50", judge.find("hop", "round_trip/worker/64B", "p50_ns"),
+                      judge.find("hop", "round_trip/baseline:bare_loop/64B", "p50_ns"), 25, "the bare loop");
 }
 
 void exactness(Judge& judge) {
   for (const auto& [batch, line] : {std::pair{"natural", 0.95}, {"1", 0.85}}) {
     judge.ratio(
-        3, fmt::format("through a worker, batch {}", batch), "items_per_second",
+        6, fmt::format("through a worker, batch {}", batch), "items_per_second",
         judge.find("hop", fmt::format("through/worker/batch:{}/stateless", batch), "items_per_second"),
         judge.find("hop", fmt::format("through/baseline:bare_loop/batch:{}/stateless", batch),
                    "items_per_second"),
         Bound::at_least, line, "the bare loop");
   }
-  judge.difference_ns(3, "round trip, p50", judge.find("hop", "round_trip/worker/64B", "p50_ns"),
-                      judge.find("hop", "round_trip/baseline:bare_loop/64B", "p50_ns"), 25, "the bare loop");
-  judge.difference_ns(3, "table update", time_each(judge.find("hop", "table/undo", "items_per_second")),
+  judge.ratio(6, "in one thread, batch natural", "items_per_second",
+              judge.find("hop", "one_thread/worker/batch:natural/stateless", "items_per_second"),
+              judge.find("hop", "one_thread/baseline:bare_loop/batch:natural/stateless", "items_per_second"),
+              Bound::at_least, 0.85, "the bare loop");
+  judge.difference_ns(6, "table update", time_each(judge.find("hop", "table/undo", "items_per_second")),
                       time_each(judge.find("hop", "table/baseline:no_undo", "items_per_second")), 15,
                       "the same without undo");
-}
-
-void sleeping(Judge& judge) {
-  judge.ratio(4, "parked round trip, p50", "p50_ns",
-              judge.find("latency", "parked_round_trip/lane/64B", "p50_ns"),
-              judge.find("latency", "parked_round_trip/baseline:eventfd/64B", "p50_ns"), Bound::at_most, 1.3,
-              "a bare eventfd pair");
-  judge.value(4, "64 idle workers", "cpu_percent", judge.find("scale", "idle/workers/64", "cpu_percent"),
-              0.1);
 }
 
 void whole_pipeline(Judge& judge) {
   const std::string ours = "market/sluice";
   const std::string single = "market/baseline:single_thread";
-  judge.ratio(5, "market, CPU time", "cpu_s", judge.find("pipeline", ours, "cpu_s"),
-              judge.find("pipeline", single, "cpu_s"), Bound::at_most, 1.25, "one thread");
-  judge.ratio(5, "market, wall time", "time_ns", judge.find("pipeline", ours, "time_ns"),
-              judge.find("pipeline", single, "time_ns"), Bound::at_most, 0.65, "one thread");
+  judge.ratio(7, "market, CPU time", "cpu_s", judge.find("pipeline", ours, "cpu_s"),
+              judge.find("pipeline", single, "cpu_s"), Bound::at_most, 1.15, "one thread");
+  judge.ratio(7, "market, wall time", "time_ns", judge.find("pipeline", ours, "time_ns"),
+              judge.find("pipeline", single, "time_ns"), Bound::at_most, 0.55, "one thread");
   for (const auto& [peer, line] : {std::pair{"node_cluster", 20.0}, {"zeromq", 5.0}, {"pipe", 5.0}}) {
-    judge.ratio(5, fmt::format("fan-out against {}", peer), "items_per_second",
+    judge.ratio(7, fmt::format("fan-out against {}", peer), "items_per_second",
                 judge.find("pipeline", "fan_out/sluice", "items_per_second"),
                 judge.find("pipeline", fmt::format("fan_out/peer:{}", peer), "items_per_second"),
                 Bound::at_least, line, peer);
@@ -254,31 +143,54 @@ void recovery(Judge& judge) {
   const Found limit = judge.find("recovery", "replacement/limit:fork_store/state:0B", "p50_ns");
   for (const char* state : {"0B", "1GiB"}) {
     const std::string name = fmt::format("replacement/sluice/state:{}", state);
-    judge.ratio(6, fmt::format("{} of state, p50", state), "p50_ns", judge.find("recovery", name, "p50_ns"),
-                limit, Bound::at_most, 2, "a bare kill, fork, store");
-    judge.value(6, fmt::format("{} of state, p99", state), "p99_ns", judge.find("recovery", name, "p99_ns"),
+    judge.ratio(8, fmt::format("{} of state, p50", state), "p50_ns", judge.find("recovery", name, "p50_ns"),
+                limit, Bound::at_most, 1.5, "a bare kill, fork, store");
+    judge.value(8, fmt::format("{} of state, p99", state), "p99_ns", judge.find("recovery", name, "p99_ns"),
                 2e6);
   }
-  judge.ratio(6, "the others meanwhile", "items_per_second",
+  judge.ratio(8, "the others meanwhile", "items_per_second",
               judge.find("recovery", "bystander/sluice/killing", "items_per_second"),
               judge.find("recovery", "bystander/baseline:undisturbed/killing", "items_per_second"),
               Bound::at_least, 0.95, "undisturbed");
+  const std::string crowded = "replacement/sluice/state:1MiB,busy:8";
+  judge.value(8, "eight other programs, p50", "p50_ns", judge.find("recovery", crowded, "p50_ns"), 2e6);
+  judge.value(8, "eight other programs, p99", "p99_ns", judge.find("recovery", crowded, "p99_ns"), 20e6);
 }
 
-void many_lanes(Judge& judge) {
+void many(Judge& judge) {
   const std::array<std::string, 2> idle = {"lanes/worker/idle:255/active:1",
                                            "lanes/worker/idle:256/active:1"};
   Found alone = time_each(judge.find("scale", "lanes/worker/idle:0/active:1", "items_per_second"));
   alone.subject = "alone";
-  judge.difference_ns(7, "an event beside 256 idle lanes",
+  judge.difference_ns(9, "an event beside 256 idle lanes",
                       time_each(judge.best("scale", idle, "items_per_second")), alone, 30, "alone");
+  constexpr double kPageBytes = 4096;
+  judge.value(9, "a lane beyond its slots", "overhead_bytes",
+              judge.find("scale", "memory/lane", "overhead_bytes"), 512 + kPageBytes);
+  judge.value(9, "a worker", "private_bytes", judge.find("scale", "memory/worker", "private_bytes"), 1048576);
+  for (const auto& [workers, line_s] : {std::pair{128, 2.0}, {256, 10.0}})
+    judge.value(9, fmt::format("{0} to {0}, start", workers), "_ns",
+                judge.find("scale", fmt::format("all_to_all/engine/workers:{}", workers), "start_ns"),
+                line_s * 1e9);
+  judge.value(9, "128 to 128, kernel memory", "kernel_bytes",
+              judge.find("scale", "all_to_all/engine/workers:128", "kernel_bytes"), 150e6);
+  judge.value(9, "128 to 128, respawn", "_ns",
+              judge.find("scale", "all_to_all/engine/workers:128", "respawn_ns"), 2e6);
 }
 
-void memory(Judge& judge) {
-  constexpr double kPageBytes = 4096;
-  judge.value(8, "a lane beyond its slots", "overhead_bytes",
-              judge.find("scale", "memory/lane", "overhead_bytes"), 512 + kPageBytes);
-  judge.value(8, "a worker", "private_bytes", judge.find("scale", "memory/worker", "private_bytes"), 1048576);
+void tails(Judge& judge) {
+  judge.ratio(10, "parked round trip, p50", "p50_ns",
+              judge.find("latency", "parked_round_trip/lane/64B", "p50_ns"),
+              judge.find("latency", "parked_round_trip/baseline:eventfd/64B", "p50_ns"), Bound::at_most, 1.3,
+              "a bare eventfd pair");
+  judge.value(10, "64 idle workers", "cpu_percent", judge.find("scale", "idle/workers/64", "cpu_percent"),
+              0.1);
+  // An event waits for both units, and the machine takes now one, now the other.
+  const std::array<std::string, 2> idle = {"open_loop/limit:idle_loop_host/load:50%/latency",
+                                           "open_loop/limit:idle_loop_worker/load:50%/latency"};
+  judge.ratio(10, "open loop, half the load, p99.9", "p99.9_ns",
+              judge.find("latency", "open_loop/end_to_end/load:50%/latency", "p99.9_ns"),
+              judge.worst("latency", idle, "p99.9_ns"), Bound::at_most, 3, "a loop that reads the clock");
 }
 
 struct Target {
@@ -287,14 +199,16 @@ struct Target {
 };
 
 constexpr std::array<Target, kTargets> kAll = {{
+    {"Fan-out to two workers and back together, 64 B", fan_out},
+    {"Everything in one thread, 64 B", one_thread},
+    {"What a program gets", user},
     {"A lane, one way, two processes, against the best peer of the same kind", one_way},
-    {"A lane there and back, 64 B, two processes, spinning", lane_round_trip},
+    {"There and back, 64 B, two processes, spinning", round_trip},
     {"The price of exactness", exactness},
-    {"Sleeping and waking", sleeping},
-    {"The whole pipeline", whole_pipeline},
+    {"The market demonstration, and fan-out against what others use", whole_pipeline},
     {"From SIGKILL to the replacement's first event", recovery},
-    {"Many lanes, one of them active", many_lanes},
-    {"Memory", memory},
+    {"Many lanes and many workers", many},
+    {"Sleeping, waking and tails", tails},
 }};
 
 }  // namespace

@@ -26,7 +26,7 @@ struct TargetRow {
   bool disturbed = false;  // More than half of the rounds behind it were.
 };
 
-inline constexpr int kTargets = 8;
+inline constexpr int kTargets = 10;
 
 // "Lane, one way, against the best peer".
 std::string_view title_of_target(int number) noexcept;

@@ -92,6 +92,7 @@ void Agent::turn(Time now) {
   look(now);
   reap(now);
   kill_what_is_lost();
+  tell_refused();
   for (auto at = unsaid_.begin(); at != unsaid_.end(); at = unsaid_.erase(at))
     write(at->first, at->second);
   beat(now);
@@ -169,13 +170,16 @@ void Agent::beat(Time now) {
 
 void Agent::reap(Time now) {
   for (auto at = children_.begin(); at != children_.end();) {
-    const auto end = at->second.process.ended();
-    if (!end) {
+    PartitionProcess& process = at->second.process;
+    const auto end = process.ended();
+    if (end || process.asked()) process.hear();
+    if (!end && !process.parked()) {
       ++at;
       continue;
     }
-    at->second.process.hear();
-    settle(at->first, at->second, *end, now);
+    refused_ += process.refused() ? 1 : 0;
+    settle(at->first, at->second, end.value_or(PartitionEnd::parked), now);
+    if (!end) followers_.let_end(std::move(process));
     at = children_.erase(at);
   }
 }
@@ -210,6 +214,7 @@ void Agent::kill_what_is_lost() {
       continue;
     }
     at->second.process.kill();
+    refused_ += at->second.process.refused() ? 1 : 0;
     say(fmt::format("partition {} belongs to {} now, with epoch {}", at->first,
                     entry.owner.empty() ? "nobody" : entry.owner, entry.epoch));
     at = children_.erase(at);
@@ -297,7 +302,7 @@ bool Agent::all_gone() const {
 }
 
 void Agent::kill_all() noexcept {
-  followers_.want({}, {});
+  followers_.want({});
   for (auto& [number, child] : children_)
     child.process.kill();
   children_.clear();

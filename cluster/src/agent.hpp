@@ -33,6 +33,8 @@ struct AgentOptions {
   std::function<std::vector<std::string>(unsigned number, std::uint64_t epoch)> arguments{};
   // Those that start the process of a copy; none: there are no copies.
   Followers::Arguments copy_arguments{};
+  // Of what comes here when another host dies: one that is in memory is only started then.
+  CopyPlace copies_in = CopyPlace::memory;
 };
 
 class Agent {
@@ -76,6 +78,7 @@ class Agent {
   void forget_failures(Time now);
   void forget_hosts(Time now);
   void kill_what_is_lost();
+  void tell_refused();
   void act(Time now);
   void pause(unsigned number, PartitionEnd end, Time now);
   void learn_epoch(unsigned number);
@@ -115,6 +118,8 @@ class Agent {
   std::map<unsigned, unsigned> failures_;
   // Since when a partition waits for the copy of the host that is to have it.
   std::map<unsigned, Time> waiting_;
+  // Checkpoints of this host that were refused, and not told yet.
+  unsigned refused_ = 0;
   // What could not be written since the server was away.
   std::map<unsigned, PartitionEntry> unsaid_;
 };

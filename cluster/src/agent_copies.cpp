@@ -21,11 +21,21 @@ void Agent::keep_copies(Time now, const Hosts& hosts, const Partitions& entries)
     copies_hosts_ = hosts;
     copies_entries_ = entries;
     std::set<unsigned> wanted = copied_partitions(options_.host, hosts, entries);
+    // What comes to this host now is its own in a moment: the process that has the copy may be the one that goes on.
+    for (const NextStep& step : next_steps(options_.host, hosts, entries)) {
+      if (step.kind == NextStep::Kind::claim && copies_wanted_.contains(step.partition))
+        wanted.insert(step.partition);
+    }
     // A former process of it writes there yet.
     std::erase_if(wanted, [this](unsigned number) { return children_.contains(number); });
     copies_wanted_ = std::move(wanted);
-    if (options_.copy_arguments)
-      followers_.want(copies_wanted_, coming_partitions(options_.host, hosts, entries));
+    if (options_.copy_arguments) {
+      const std::set<unsigned> coming = coming_partitions(options_.host, hosts, entries);
+      std::map<unsigned, CopyPlace> copies;
+      for (const unsigned number : copies_wanted_)
+        copies[number] = coming.contains(number) ? CopyPlace::coming : options_.copies_in;
+      followers_.want(copies);
+    }
   }
   followers_.look(now);
   tell_copies();

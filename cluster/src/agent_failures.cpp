@@ -93,6 +93,15 @@ void Agent::forget_failures(Time now) {
   }
 }
 
+// Nothing of them was seen by anybody; that there were some tells that a host was taken for dead, and was not.
+void Agent::tell_refused() {
+  if (refused_ == 0) return;
+  const auto before = owners_->view().refused.find(options_.host);
+  owners_->tell_refused(options_.host,
+                        (before == owners_->view().refused.end() ? 0 : before->second) + refused_);
+  refused_ = 0;
+}
+
 // By the first of those that live.
 void Agent::forget_hosts(Time now) {
   const Hosts living = members_.living(now);

@@ -51,10 +51,12 @@ struct HostOptions {
   std::string data = "sluice-cluster";
   std::string lease = "1500ms";
   bool no_copies = false;
+  bool copies_on_disk = false;
   StandardOptions standard{};
   unsigned partition = 0;
   std::uint64_t epoch = 0;
   bool ahead = false;
+  bool awaited = false;
 };
 
 void add_options(CLI::App& command, HostOptions& options) {
@@ -77,6 +79,8 @@ void add_options(CLI::App& command, HostOptions& options) {
       ->type_name("TIME");
   command.add_flag("--no-copies", options.no_copies,
                    "Keep no copies of the checkpoints of partitions\nthat come here next");
+  command.add_flag("--copies-on-disk", options.copies_on_disk,
+                   "Keep those copies on the disk only, and not\nrestored in memory as well");
   add_standard_options(command, options.standard);
 }
 
@@ -92,6 +96,7 @@ PartitionOptions partition_of(const Cluster& cluster, const HostOptions& options
   return {.partition = {number, cluster.partitions, cluster.name, options.server},
           .epoch = options.epoch,
           .ahead = options.ahead,
+          .awaited = options.awaited,
           .host = options.host,
           .data = std::filesystem::absolute(options.data),
           .standard = options.standard};
@@ -169,12 +174,15 @@ int run_host(int argc, char** argv, const Cluster& cluster, const HostOptions& o
        .copy_arguments =
            options.no_copies
                ? Followers::Arguments{}
-               : [&](unsigned number, bool ahead) {
+               : [&](unsigned number, CopyPlace place) {
+                   const bool ahead = place != CopyPlace::disk;
                    auto words =
                        words_of(ahead ? "partition" : "copy", argc, argv, number, 0, options.host);
                    if (ahead) words.emplace_back("--ahead");
+                   if (place == CopyPlace::coming) words.emplace_back("--awaited");
                    return words;
-                 }}};
+                 },
+       .copies_in = options.copies_on_disk ? CopyPlace::disk : CopyPlace::memory}};
   for (const int signal : {SIGINT, SIGTERM})
     std::signal(signal, count_interrupt);
   agent.run([] { return static_cast<unsigned>(interrupts); });
@@ -226,6 +234,7 @@ int cluster_main(int argc, char** argv, const Cluster& cluster) {
   partition->add_option("number", options.partition)->required();
   partition->add_option("--epoch", options.epoch)->required();
   partition->add_flag("--ahead", options.ahead);
+  partition->add_flag("--awaited", options.awaited);
   add_options(*partition, options);
   CLI::App* copy = app.add_subcommand("copy", "Copy the checkpoints of one partition")->group("");
   copy->add_option("number", options.partition)->required();

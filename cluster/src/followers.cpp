@@ -2,6 +2,8 @@
 #include "followers.hpp"
 
 #include <algorithm>
+#include <set>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -12,8 +14,6 @@ namespace {
 
 using namespace std::chrono_literals;
 
-// Copying is for when nobody else wants the processor.
-constexpr int kNice = 10;
 constexpr std::chrono::nanoseconds kShortestRest = 1s;
 // A disk that is full is not filled again every few seconds.
 constexpr std::chrono::nanoseconds kLongestRest = 5min;
@@ -21,20 +21,28 @@ constexpr unsigned kCopiesATurn = 4;
 
 }  // namespace
 
-void Followers::want(const std::set<unsigned>& numbers, const std::set<unsigned>& ahead) {
+Followers::~Followers() {
+  want({});
+  for (PartitionProcess& process : dying_)
+    process.kill();
+}
+
+void Followers::want(const std::map<unsigned, CopyPlace>& copies) {
+  const auto in_memory = [](CopyPlace place) { return place != CopyPlace::disk; };
   std::vector<unsigned> others;
   std::set<unsigned> copied;
-  for (const auto& [number, follower] : followers_) {
-    if (numbers.contains(number) && follower.ahead == ahead.contains(number)) continue;
+  for (auto& [number, follower] : followers_) {
+    const auto wanted = copies.find(number);
+    if (wanted != copies.end() && in_memory(follower.place) == in_memory(wanted->second)) continue;
     others.push_back(number);
     if (follower.ready) copied.insert(number);
   }
   for (const unsigned number : others)
     stop(number);
-  for (const unsigned number : numbers) {
+  for (const auto& [number, place] : copies) {
     const auto [at, is_new] = followers_.try_emplace(number);
     if (!is_new) continue;
-    at->second.ahead = ahead.contains(number);
+    at->second.place = place;
     at->second.ready = copied.contains(number);  // It goes on with the same files.
   }
 }
@@ -42,14 +50,17 @@ void Followers::want(const std::set<unsigned>& numbers, const std::set<unsigned>
 void Followers::stop(unsigned number) noexcept {
   const auto found = followers_.find(number);
   if (found == followers_.end()) return;
-  if (found->second.process) found->second.process->kill();
+  if (found->second.process) {
+    found->second.process->begin_to_kill();
+    dying_.push_back(std::move(*found->second.process));
+  }
   followers_.erase(found);
 }
 
 std::optional<PartitionProcess> Followers::hand_over(unsigned number, std::uint64_t epoch) noexcept {
   const auto found = followers_.find(number);
   std::optional<PartitionProcess> process;
-  if (found != followers_.end() && found->second.ahead && found->second.process &&
+  if (found != followers_.end() && found->second.place != CopyPlace::disk && found->second.process &&
       found->second.process->ready() && found->second.process->start_from(epoch)) {
     process = std::move(found->second.process);
     followers_.erase(found);
@@ -59,6 +70,7 @@ std::optional<PartitionProcess> Followers::hand_over(unsigned number, std::uint6
 }
 
 void Followers::look(Time now) {
+  std::erase_if(dying_, [](PartitionProcess& process) { return process.ended().has_value(); });
   unsigned more = kCopiesATurn;
   for (auto& [number, follower] : followers_) {
     if (follower.process) {
@@ -75,7 +87,7 @@ void Followers::look(Time now) {
 std::map<unsigned, bool> Followers::ready() const {
   std::map<unsigned, bool> numbers;
   for (const auto& [number, follower] : followers_) {
-    const bool restored = follower.ahead && follower.process && follower.process->ready();
+    const bool restored = follower.place != CopyPlace::disk && follower.process && follower.process->ready();
     if (follower.ready) numbers[number] = restored || follower.failed;
   }
   return numbers;
@@ -83,8 +95,9 @@ std::map<unsigned, bool> Followers::ready() const {
 
 void Followers::start(unsigned number, Follower& follower, Time now) {
   try {
-    follower.process =
-        PartitionProcess::start(arguments_(number, follower.ahead), {.nice = follower.ahead ? 0 : kNice});
+    // One in memory becomes the partition's, and nothing makes it less nice then: its child that copies is nice.
+    follower.process = PartitionProcess::start(arguments_(number, follower.place),
+                                               {.nice = follower.place == CopyPlace::disk ? kCopyNice : 0});
   } catch (const Error& error) {
     say_(error.what());
     fail(number, follower, now);

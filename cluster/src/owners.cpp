@@ -19,6 +19,8 @@ constexpr std::string_view kHost = "host.";
 constexpr std::string_view kLeave = "leave.";
 constexpr std::string_view kCopy = "copy.";
 constexpr std::string_view kFailing = "failing.";
+constexpr std::string_view kStored = "stored.";
+constexpr std::string_view kRefused = "refused.";
 constexpr std::string_view kAhead = " ahead";
 
 std::optional<unsigned> parse_number(std::string_view text) {
@@ -50,6 +52,13 @@ std::string key_of(std::string_view kind, const std::string& name) {
 
 std::string owners_bucket(const std::string& cluster) {
   return "SLUICE_" + cluster + "_OWNERS";
+}
+
+std::string partition_key(unsigned number) {
+  return key_of(kPartition, std::to_string(number));
+}
+std::string stored_key(unsigned number) {
+  return key_of(kStored, std::to_string(number));
 }
 
 PartitionEntry OwnersView::entry(unsigned number) const {
@@ -128,6 +137,8 @@ void Owners::take(kvEntry* entry) {
     if (const auto number = parse_number(name.substr(kCopy.size())); number) view_.copies.erase(*number);
   } else if (name.starts_with(kFailing)) {
     if (const auto number = parse_number(name.substr(kFailing.size())); number) view_.failing.erase(*number);
+  } else if (name.starts_with(kRefused)) {
+    view_.refused.erase(key.substr(kRefused.size()));
   }
 }
 
@@ -169,6 +180,10 @@ void Owners::take_value(const std::string& key, const std::string& value, std::u
     const auto failing = parse_failing_entry(value);
     if (!number || !failing) return pass_over();
     view_.failing[*number] = *failing;
+  } else if (name.starts_with(kRefused)) {
+    const auto count = parse_number(value);
+    if (!count) return pass_over();
+    view_.refused[key.substr(kRefused.size())] = *count;
   }
 }
 
@@ -197,7 +212,7 @@ void Owners::agree_on(const ClusterShape& shape) {
 }
 
 bool Owners::change(unsigned number, PartitionEntry entry) {
-  const std::string key = key_of(kPartition, std::to_string(number));
+  const std::string key = partition_key(number);
   const std::string text = to_text(entry);
   std::uint64_t revision = 0;
   const natsStatus status =
@@ -248,6 +263,11 @@ void Owners::forget_failing(unsigned number) {
 void Owners::forget_copy(unsigned number) {
   remove(key_of(kCopy, std::to_string(number)));
   view_.copies.erase(number);
+}
+
+void Owners::tell_refused(const std::string& host, std::uint64_t count) {
+  put(key_of(kRefused, host), std::to_string(count));
+  view_.refused[host] = count;
 }
 
 void Owners::ask_to_leave(const std::string& host) {

@@ -8,6 +8,8 @@
 //   leave.NAME     somebody asked that host to leave; removed by it
 //   copy.N         CopyEntry, written and removed by that host
 //   failing.N      FailingEntry, written and removed by the host that owns the partition
+//   stored.N       checkpoints of it were stored; written by the partition (partition_record.hpp), removed by nobody
+//   refused.NAME   how many checkpoints of that host came behind another's claim, and were not stored; written by it
 //
 // Made and used by one thread of a process that starts no pipeline: libnats has threads of its own.
 #pragma once
@@ -57,6 +59,7 @@ struct OwnersView {
   std::set<std::string> asked_to_leave{};
   std::map<unsigned, CopyEntry> copies{};
   std::map<unsigned, FailingEntry> failing{};
+  std::map<std::string, std::uint64_t> refused{};
   std::string unreadable{};  // What was passed over last, and why; empty: nothing.
 
   // One that is not there is unowned.
@@ -66,6 +69,9 @@ struct OwnersView {
 
 // The bucket's name: NATS allows letters, digits, '-' and '_'.
 std::string owners_bucket(const std::string& cluster);
+// Of its keys, those that a partition's own processes use.
+std::string partition_key(unsigned number);
+std::string stored_key(unsigned number);
 
 class Owners {
  public:
@@ -90,6 +96,7 @@ class Owners {
   void forget_copy(unsigned number);
   void tell_failing(unsigned number, const FailingEntry& failing);
   void forget_failing(unsigned number);
+  void tell_refused(const std::string& host, std::uint64_t count);
   void ask_to_leave(const std::string& host);
   void forget_request_to_leave(const std::string& host);
 

@@ -2,15 +2,19 @@
 // The process of a partition that runs elsewhere yet, and is about to come here: what it would restore then it restores before, so
 // that a move stands still for the last checkpoint only. The checkpoints are fetched by a child, since libnats has threads, and a
 // process that has any starts no pipeline.
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <csignal>
 #include <cstdio>
 #include <fcntl.h>
+#include <optional>
 #include <poll.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include <utility>
 
 #include <sluice/detail/clock.hpp>
 #include <sluice/detail/descriptor.hpp>
@@ -24,13 +28,17 @@ namespace {
 using namespace std::chrono_literals;
 
 // Checkpoints come ten a second; what the last of them still lack is little.
-constexpr auto kBetweenRestores = 500ms;
+constexpr std::chrono::nanoseconds kBetweenRestores = 500ms;
+constexpr std::chrono::nanoseconds kLongestPause = 30s;
 constexpr auto kUntilTheNext = 100ms;
+// In a row; nobody waits for it any longer then.
+constexpr unsigned kMostFailures = 3;
 
 // Follows the chain, and says by a byte that there is something new.
 class Fetching {
  public:
-  explicit Fetching(const PartitionOptions& options) {
+  // What nobody waits for is copied when nobody else wants the processor.
+  Fetching(const PartitionOptions& options, int nice) {
     int ends[2];
     if (::pipe2(ends, O_CLOEXEC | O_NONBLOCK) != 0)
       throw Error{{"start", "the process that copies a partition", errno_text(), "raise the limit of files"}};
@@ -39,7 +47,7 @@ class Fetching {
     const pid_t parent = ::getpid();
     pid_ = ::fork();
     if (pid_ < 0) throw Error{{"start", "a process", errno_text(), "raise the limit of processes"}};
-    if (pid_ == 0) fetch(options, other.get(), parent);
+    if (pid_ == 0) fetch(options, other.get(), parent, nice);
   }
   ~Fetching() { static_cast<void>(end()); }
   Fetching(const Fetching&) = delete;
@@ -64,12 +72,16 @@ class Fetching {
   }
 
  private:
-  [[noreturn]] static void fetch(const PartitionOptions& options, int news, pid_t parent) noexcept {
+  [[noreturn]] static void fetch(const PartitionOptions& options, int news, pid_t parent, int nice) noexcept {
     ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (nice != 0) ::setpriority(PRIO_PROCESS, 0, ::getpriority(PRIO_PROCESS, 0) + nice);
     auto end = PartitionEnd::failed;
     try {
       if (::getppid() == parent) {
-        end = follow_partition(options, [news] {
+        std::optional<FetchedState> said;
+        end = follow_partition(options, [news, &said](const FetchedState& state) {
+          if (said && said->newest == state.newest && *said == state) return true;
+          said = state;
           const char word = '.';
           return ::write(news, &word, 1) == 1 || errno == EAGAIN;
         });
@@ -87,21 +99,25 @@ class Fetching {
 
 }  // namespace
 
-Ahead stand_by(const PartitionOptions& options, const std::function<void()>& restore) {
-  Fetching fetching{options};
+Ahead stand_by(const PartitionOptions& options, const std::function<bool()>& restore) {
+  std::optional<Fetching> fetching;
+  bool nice = !options.awaited;
+  fetching.emplace(options, nice ? kCopyNice : 0);
+  unsigned failures = 0;
   bool fresh = false;
   bool told = false;
+  auto pause = kBetweenRestores;
   auto next = monotonic_now();
   while (true) {
     if (const auto epoch =
-            hear_agent(fetching.news(), fresh ? kUntilTheNext : std::chrono::milliseconds{1min});
+            hear_agent(fetching->news(), fresh ? kUntilTheNext : std::chrono::milliseconds{1min});
         epoch) {
-      fetching.end();
+      fetching->end();
       return *epoch != 0 ? Ahead{epoch} : Ahead{{}, PartitionEnd::parked};
     }
-    switch (fetching.read()) {
+    switch (fetching->read()) {
       case Fetching::News::over:
-        return {{}, fetching.end()};
+        return {{}, fetching->end()};
       case Fetching::News::some:
         fresh = true;
         break;
@@ -109,10 +125,19 @@ Ahead stand_by(const PartitionOptions& options, const std::function<void()>& res
         break;
     }
     if (!fresh || monotonic_now() < next) continue;
-    fresh = false;
-    restore();
-    next = monotonic_now() + kBetweenRestores;
-    if (!told && !(told = tell_agent_ready())) return {{}, PartitionEnd::parked};
+    if (std::exchange(nice, false)) {
+      // From here on little comes, and whoever takes over waits for it. The next one says so once it has looked through what is there.
+      fetching.emplace(options, 0);
+      fresh = false;
+      continue;
+    }
+    const bool restored = restore();
+    fresh = !restored;
+    failures = restored ? 0 : failures + 1;
+    pause = restored ? kBetweenRestores : std::min(2 * pause, kLongestPause);
+    next = monotonic_now() + pause;
+    const bool ready = restored || failures == kMostFailures;
+    if (!told && ready && !(told = tell_agent_ready())) return {{}, PartitionEnd::parked};
   }
 }
 

@@ -20,10 +20,11 @@ StateLogOptions log_of(const PartitionOptions& options) {
           .host = options.host};
 }
 
-PartitionEnd follow_partition(const PartitionOptions& options, const std::function<bool()>& told) {
+PartitionEnd follow_partition(const PartitionOptions& options,
+                              const std::function<bool(const FetchedState&)>& told) {
   try {
     StateLog log{log_of(options)};
-    log.follow(checkpoints_of(options), [&told](const FetchedState&) { return told(); });
+    log.follow(checkpoints_of(options), told);
   } catch (const Unavailable& away) {
     std::fprintf(stderr, "copy of partition %u: away: %s\n", options.partition.number,
                  printable(away.what()).c_str());
@@ -34,7 +35,7 @@ PartitionEnd follow_partition(const PartitionOptions& options, const std::functi
 
 PartitionEnd follow_partition(const PartitionOptions& options) {
   bool ready = false;
-  return follow_partition(options, [&ready] {
+  return follow_partition(options, [&ready](const FetchedState&) {
     if (!ready) ready = tell_agent_ready();
     return ready;
   });

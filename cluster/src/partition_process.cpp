@@ -21,9 +21,12 @@ namespace sluice::detail {
 namespace {
 
 constexpr std::string_view kReady = "ready";
+constexpr std::string_view kParked = "parked";
 constexpr std::string_view kError = "error ";
 constexpr std::string_view kStart = "start ";
 constexpr std::size_t kMostError = 400;
+// Ends a process that does nothing about it, and nobody else sends it.
+constexpr int kRefused = SIGUSR2;
 
 bool send_all(int line, std::string_view text) noexcept {
   while (!text.empty()) {
@@ -47,6 +50,7 @@ bool send_all(int line, std::string_view text) noexcept {
   std::signal(SIGINT, SIG_IGN);
   std::signal(SIGTERM, SIG_DFL);
   std::signal(SIGHUP, SIG_IGN);
+  std::signal(kRefused, SIG_DFL);
   // Who is asked to park before it listens is not killed by that: it waits until then.
   sigset_t park;
   ::sigemptyset(&park);
@@ -96,6 +100,7 @@ void PartitionProcess::hear() {
       const std::string word = heard_.substr(0, end);
       heard_.erase(0, end + 1);
       if (word == kReady) ready_ = true;
+      if (word == kParked) parked_ = true;
       if (word.starts_with(kError)) error_ = word.substr(kError.size());
     }
     if (heard_.size() > kMostHeard) heard_.clear();
@@ -112,6 +117,10 @@ void keep_agent_line() noexcept {
 
 bool tell_agent_ready() noexcept {
   return send_all(kAgentLine, std::string{kReady} + "\n");
+}
+
+void tell_agent_parked() noexcept {
+  static_cast<void>(send_all(kAgentLine, std::string{kParked} + "\n"));
 }
 
 void tell_agent_error(const std::string& text) noexcept {
@@ -142,16 +151,33 @@ void PartitionProcess::ask_to_park() noexcept {
   ::kill(pid_, SIGTERM);
 }
 
-void PartitionProcess::kill() noexcept {
+void PartitionProcess::begin_to_kill() noexcept {
   ::kill(pid_, SIGKILL);
-  while (::waitpid(pid_, nullptr, 0) < 0 && errno == EINTR) {
+}
+
+void PartitionProcess::kill() noexcept {
+  begin_to_kill();
+  int status = 0;
+  while (::waitpid(pid_, &status, 0) < 0 && errno == EINTR) {
   }
+  note(status);
+}
+
+void PartitionProcess::note(int status) noexcept {
+  refused_ = WIFSIGNALED(status) && WTERMSIG(status) == kRefused;
+}
+
+void end_refused(pid_t partition) noexcept {
+  ::kill(partition, kRefused);
+  ::kill(partition, SIGKILL);  // Should somebody have a handler for that.
 }
 
 std::optional<PartitionEnd> PartitionProcess::ended() {
   int status = 0;
   const pid_t found = ::waitpid(pid_, &status, WNOHANG);
   if (found == 0 || (found < 0 && errno == EINTR)) return std::nullopt;
+  if (found == pid_) note(status);
+  if (refused_) return PartitionEnd::fenced;
   if (found == pid_ && WIFEXITED(status)) {
     const auto end = static_cast<PartitionEnd>(WEXITSTATUS(status));
     if (end >= PartitionEnd::finished && end <= PartitionEnd::failed) return end;

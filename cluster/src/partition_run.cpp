@@ -9,15 +9,19 @@
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include <utility>
 
 #include <fmt/format.h>
 
+#include <sluice/detail/own_directory.hpp>
 #include <sluice/engine.hpp>
 #include <sluice/error.hpp>
 #include <sluice/printable.hpp>
 #include <sluice/unavailable.hpp>
 #include <sluice/units.hpp>
 
+#include "owners.hpp"
+#include "state_copy.hpp"
 #include "state_log.hpp"
 
 namespace sluice::detail {
@@ -25,6 +29,19 @@ namespace {
 
 // Shorter is sooner seen outside, and written more often.
 constexpr const char* kEvery = "100ms";
+
+// What it has sent would be sent again.
+[[noreturn]] void refuse_to_begin_anew(const PartitionOptions& options) {
+  const unsigned number = options.partition.number;
+  const std::string& cluster = options.partition.cluster;
+  throw Error{
+      {"go on with", fmt::format("partition {} of {}", number, cluster),
+       fmt::format("its checkpoints were stored in the stream {}, and there are none", state_stream(cluster)),
+       fmt::format("bring that stream back (nats stream restore); or, to begin anew and send again what was "
+                   "sent, remove "
+                   "the key {} of the bucket {} (nats kv del)",
+                   stored_key(number), owners_bucket(cluster))}};
+}
 
 // In a process of its own, since libnats makes threads, and a process that has any starts no pipeline.
 PartitionEnd apart(const std::function<void()>& work) {
@@ -70,7 +87,7 @@ CheckpointShipper fatal_when_fenced(CheckpointShipper ship) {
       ship(checkpoint);
     } catch (const Fenced& fenced) {
       std::fprintf(stderr, "fenced: %s\n", printable(fenced.what()).c_str());
-      ::kill(host, SIGKILL);
+      end_refused(host);
       throw;
     }
   };
@@ -127,24 +144,88 @@ std::uint64_t newest_in(const std::filesystem::path& directory) {
   return newest;
 }
 
+namespace {
+
+// The memory of a partition that runs elsewhere yet.
+class RestoredAhead {
+ public:
+  RestoredAhead(const PartitionOptions& options, const Pipeline& pipeline, const Settings& settings)
+      : options_{options}, pipeline_{pipeline}, settings_{settings} {}
+
+  // False when there is none, and it is to be tried again.
+  bool restore() {
+    if (newest_in(checkpoints_of(options_)) == 0) return true;
+    try {
+      if (!engine_) engine_.emplace(pipeline_, settings_);
+      engine_->restore_ahead();
+      if (!std::exchange(told_, true))
+        std::fprintf(stderr, "partition %u: its copy is in memory\n", options_.partition.number);
+      failures_ = 0;
+      return true;
+    } catch (const Error& error) {
+      engine_.reset();
+      // Once or twice it is a new base that took the place of what was being read.
+      if (++failures_ == kWorthALine)
+        std::fprintf(stderr, "partition %u: its copy is on the disk only: %s\n", options_.partition.number,
+                     printable(error.what()).c_str());
+      return false;
+    }
+  }
+
+  Engine& engine() {
+    if (engine_) std::fprintf(stderr, "partition %u: was restored ahead\n", options_.partition.number);
+    if (!engine_) engine_.emplace(pipeline_, settings_);
+    return *engine_;
+  }
+
+ private:
+  static constexpr unsigned kWorthALine = 3;
+
+  const PartitionOptions& options_;
+  const Pipeline& pipeline_;
+  const Settings& settings_;
+  std::optional<Engine> engine_{};
+  unsigned failures_ = 0;
+  bool told_ = false;
+};
+
+// What is there is believed the next time. Whoever has failed with it reads everything again.
+void forget_copy(const std::filesystem::path& checkpoints) noexcept {
+  try {
+    const OwnDirectory directory{checkpoints, "--data"};
+    StateCopy{directory, {}}.forget();
+  } catch (const std::exception&) {
+    // Of a directory that is not ours nothing is believed.
+  }
+}
+
+PartitionEnd run_pipeline(Engine& engine, const PartitionOptions& options, const Settings& settings) {
+  StandardOptions quiet = options.standard;
+  quiet.quiet = true;
+  run(engine, quiet, settings, {}, [](const Error& error) { tell_agent_error(printable(error.what())); });
+  switch (engine.end()) {
+    case End::finished:
+      return PartitionEnd::finished;
+    case End::parked:
+      // A large memory takes its time to go, and another host waits.
+      tell_agent_parked();
+      return PartitionEnd::parked;
+    default:
+      return PartitionEnd::failed;
+  }
+}
+
+}  // namespace
+
 PartitionEnd run_partition(const Cluster& cluster, const PartitionOptions& asked) {
   PartitionOptions options = asked;
   const Pipeline pipeline = cluster.pipeline(options.partition);
   const Settings settings = settings_of(options, pipeline);
   const std::filesystem::path checkpoints = checkpoints_of(options);
   const StateLogOptions log = log_of(options);
-  std::optional<Engine> engine;
+  RestoredAhead restored{options, pipeline, settings};
   if (options.ahead) {
-    const Ahead ahead = stand_by(options, [&] {
-      if (newest_in(checkpoints) == 0) return;
-      try {
-        if (!engine) engine.emplace(pipeline, settings);
-        engine->restore_ahead();
-      } catch (const Error&) {
-        engine
-            .reset();  // A new base has taken the place of what was being read: the next time it is all there.
-      }
-    });
+    const Ahead ahead = stand_by(options, [&restored] { return restored.restore(); });
     if (!ahead.epoch) return ahead.end;
     options.epoch = *ahead.epoch;
   }
@@ -156,26 +237,19 @@ PartitionEnd run_partition(const Cluster& cluster, const PartitionOptions& asked
       std::fprintf(stderr, "partition %u: of %s of checkpoints, %s were here\n", options.partition.number,
                    format_bytes(fetched.bytes).c_str(), format_bytes(fetched.copied).c_str());
     }
-    if (fetched.files == 0 && options.epoch > 1) {
-      std::fprintf(stderr, "partition %u: no checkpoint of it is stored: it begins anew\n",
-                   options.partition.number);
-    }
+    if (fetched.files == 0 && own.was_stored()) refuse_to_begin_anew(options);
   });
   if (taken != PartitionEnd::finished) return taken;
   if (is_asked_to_park()) return PartitionEnd::parked;
-  if (engine) std::fprintf(stderr, "partition %u: was restored ahead\n", options.partition.number);
-  if (!engine) engine.emplace(pipeline, settings);
-  engine->ship_checkpoints(fatal_when_fenced(state_log_shipper(log, options.epoch, newest_in(checkpoints))));
-  StandardOptions quiet = options.standard;
-  quiet.quiet = true;
-  run(*engine, quiet, settings);
-  switch (engine->end()) {
-    case End::finished:
-      return PartitionEnd::finished;
-    case End::parked:
-      return PartitionEnd::parked;
-    default:
-      return PartitionEnd::failed;
+  Engine& engine = restored.engine();
+  engine.ship_checkpoints(fatal_when_fenced(state_log_shipper(log, options.epoch, newest_in(checkpoints))));
+  try {
+    const PartitionEnd end = run_pipeline(engine, options, settings);
+    if (end == PartitionEnd::failed) forget_copy(checkpoints);
+    return end;
+  } catch (...) {
+    forget_copy(checkpoints);
+    throw;
   }
 }
 

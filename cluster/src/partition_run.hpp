@@ -21,8 +21,9 @@ namespace sluice::detail {
 struct PartitionOptions {
   Partition partition{};
   std::uint64_t epoch = 0;
-  bool ahead =
-      false;  // The partition runs elsewhere yet: it is restored, and goes on once the agent says with which epoch.
+  // The partition runs elsewhere yet: it is restored, and goes on once the agent says with which epoch.
+  bool ahead = false;
+  bool awaited = false;  // And somebody waits for that.
   std::string host{};
   std::filesystem::path data{};  // Of the host; the partition has a directory in it.
   StandardOptions standard{};
@@ -39,15 +40,16 @@ StateLogOptions log_of(const PartitionOptions& options);
 // Copies the partition's checkpoints as they are stored, until the agent is gone. Never `finished`.
 PartitionEnd follow_partition(const PartitionOptions& options);
 // The same, until told() says no; it is called each time that everything is there.
-PartitionEnd follow_partition(const PartitionOptions& options, const std::function<bool()>& told);
+PartitionEnd follow_partition(const PartitionOptions& options,
+                              const std::function<bool(const FetchedState&)>& told);
 
 // Copies them as well, in a process of its own, and calls restore() for what has come, until the agent says with which epoch to go
-// on. Nothing if it never does, and why.
+// on. Nothing if it never does, and why. restore() says false when it is to be tried again, after a pause that doubles.
 struct Ahead {
   std::optional<std::uint64_t> epoch{};
   PartitionEnd end = PartitionEnd::failed;
 };
-Ahead stand_by(const PartitionOptions& options, const std::function<void()>& restore);
+Ahead stand_by(const PartitionOptions& options, const std::function<bool()>& restore);
 
 // The number of the newest file there; 0 if there is none.
 std::uint64_t newest_in(const std::filesystem::path& directory);

@@ -47,9 +47,9 @@ StateChain::StateChain(const std::filesystem::path& directory, const std::string
   copy_.begin(kept);
 }
 
-// A process that was killed may have it for a moment yet.
+// A process that was killed may have it for a moment yet, and for longer if its memory is large.
 void StateChain::lock() {
-  constexpr int kTries = 40;
+  constexpr int kTries = 100;
   constexpr std::chrono::milliseconds kBetweenTries{50};
   locked_ = Descriptor{::openat(directory_.descriptor(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
   if (!locked_) fail("lock", "", errno);
@@ -161,7 +161,6 @@ void StateChain::write(std::span<const char> bytes) {
 }
 
 void StateChain::note(const CopiedMessage& copied) {
-  if (!writes_down_) return;
   const bool base = !copied.message.is_claim() && parse_state_file_name(copied.message.file)->base;
   base ? copy_.begin({copied}) : copy_.add(copied);
 }
@@ -171,13 +170,11 @@ void StateChain::finish_file(const StateMessage& last, std::uint64_t sequence) {
   if (::renameat(directory_.descriptor(), (name + kUnfinished).c_str(), directory_.descriptor(),
                  name.c_str()) != 0)
     fail("write", name, errno);
-  if (writes_down_) {
-    note({.sequence = sequence,
-          .message = last,
-          .bytes = file_->bytes,
-          .checksum = copy_.checksum_of_file(name),
-          .mark = copy_.mark_of_file(name)});
-  }
+  note({.sequence = sequence,
+        .message = last,
+        .bytes = file_->bytes,
+        .checksum = copy_.checksum_of_file(name),
+        .mark = copy_.mark_of_file(name)});
   if (file_->name.base) {
     kept_bytes_ = 0;
     for (const WholeFile& former : std::exchange(whole_, {}))
@@ -213,7 +210,6 @@ FetchedState StateChain::finish(const std::string& object, const std::string& su
                      "anew: what it had is lost then",
                      subject)}};
   }
-  if (!writes_down_) copy_.forget();
   return state();
 }
 

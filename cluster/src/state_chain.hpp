@@ -48,11 +48,7 @@ class StateChain {
   const std::optional<CopiedMessage>& last_kept() const noexcept { return last_kept_; }
   // What was kept is of another chain, or of one that is over: nothing is there.
   void forget_kept();
-  // From here on what is taken is written down. Without it finish() removes what is, since whoever fetches goes on to change the
-  // directory.
-  void write_down() noexcept { writes_down_ = true; }
-
-  // The next message; nothing for one that is none of ours. `sequence` is for errors. Throws Error when it cannot be written.
+  // The next message, which is written down; nothing for one that is none of ours. `sequence` is for errors. Throws Error when it cannot be written.
   void take(const std::optional<StateMessage>& message, std::uint64_t sequence, std::span<const char> bytes);
   // Why nothing can be gone on with until the next base; empty: nothing is wrong.
   const std::string& damage() const noexcept { return damage_; }
@@ -89,7 +85,6 @@ class StateChain {
   OwnDirectory directory_;
   StateCopy copy_;
   Descriptor locked_;
-  bool writes_down_ = false;
   std::optional<CopiedMessage> last_kept_;
   std::uint64_t kept_bytes_ = 0;
   std::optional<std::uint64_t> epoch_;

@@ -2,6 +2,7 @@
 #include "state_copy.hpp"
 
 #include <cerrno>
+#include <charconv>
 #include <cstddef>
 #include <fcntl.h>
 #include <fstream>
@@ -58,9 +59,23 @@ std::int64_t changed_ns(const struct stat& status) noexcept {
 
 // Of this boot of the machine; 0 if that cannot be known.
 std::uint64_t boot_mark() {
-  std::ifstream file{"/proc/sys/kernel/random/boot_id"};
-  std::string id;
-  return file >> id ? sum_of(id, 1) : 0;
+  static const std::uint64_t mark = [] {
+    std::ifstream file{"/proc/sys/kernel/random/boot_id"};
+    std::string id;
+    return file >> id ? sum_of(id, 1) : std::uint64_t{0};
+  }();
+  return mark;
+}
+
+// The checksum that ends a line; nothing for one without.
+std::optional<std::uint64_t> sum_in(std::string_view line) {
+  const std::size_t blank = line.rfind(' ');
+  if (blank == std::string_view::npos) return std::nullopt;
+  const std::string_view text = line.substr(blank + 1);
+  std::uint64_t sum = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), sum, 16);
+  if (error != std::errc{} || end != text.data() + text.size()) return std::nullopt;
+  return sum;
 }
 
 // Without its checksum.
@@ -92,19 +107,26 @@ bool follows(const CopiedMessage* before, const CopiedMessage& next, bool has_ba
 StateCopy::StateCopy(const OwnDirectory& directory, const std::string& subject)
     : directory_{directory}, seed_{sum_of(subject, 1)}, sum_{seed_} {}
 
-std::vector<CopiedMessage> StateCopy::whole_part() {
-  std::vector<CopiedMessage> list;
+// Nothing where there is none, nor for a link, or somebody else's.
+std::optional<std::string> StateCopy::text(std::int64_t& changed) const {
   std::string text;
   struct stat status {};
   try {
     const std::optional<Descriptor> file = directory_.open_to_read(kList);
     if (!file || ::fstat(file->get(), &status) != 0 ||
         !read_blocks(file->get(), [&text](std::string_view block) { text += block; }))
-      return list;
+      return std::nullopt;
   } catch (const Error&) {
-    return list;  // A link, or somebody else's.
+    return std::nullopt;
   }
-  std::istringstream lines{text};
+  changed = changed_ns(status);
+  return text;
+}
+
+std::vector<CopiedMessage> StateCopy::whole_part() {
+  std::vector<CopiedMessage> list;
+  std::int64_t list_changed_ns = 0;
+  std::istringstream lines{text(list_changed_ns).value_or("")};
   bool has_base = false;
   std::uint64_t seed = seed_;
   for (std::string line; std::getline(lines, line);) {
@@ -115,11 +137,25 @@ std::vector<CopiedMessage> StateCopy::whole_part() {
     if (line.substr(blank + 1) != fmt::format("{:016x}", seed)) break;
     const std::optional<CopiedMessage> next = parse_line(words);
     if (!next || !follows(list.empty() ? nullptr : &list.back(), *next, has_base)) break;
-    if (!next->message.is_claim() && !bears_out(*next, changed_ns(status))) break;
+    if (!next->message.is_claim() && !bears_out(*next, list_changed_ns)) break;
     has_base |= !next->message.is_claim();
     list.push_back(*next);
   }
   return list;
+}
+
+// Lines behind one that is wrong, or cut off, are none: whoever reads the list checks them all.
+bool StateCopy::go_on() {
+  std::int64_t changed = 0;
+  const std::string list = text(changed).value_or("");
+  if (!list.ends_with('\n')) return false;
+  std::string_view last{list};
+  last.remove_suffix(1);
+  const std::size_t before = last.rfind('\n');
+  if (before != std::string_view::npos) last.remove_prefix(before + 1);
+  const std::optional<std::uint64_t> sum = sum_in(last);
+  if (sum) sum_ = *sum;
+  return sum.has_value();
 }
 
 bool StateCopy::bears_out(const CopiedMessage& message, std::int64_t list_changed_ns) const {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a directory has of a partition's chain of checkpoints, written down beside its files, so that a later process of this host
-// can go on from there instead of reading everything again.
+// can go on from there instead of reading everything again. Written by who follows or fetches the chain, and by who stores it: a
+// partition that comes back finds what this host had of it.
 //
 // A line for each claim and each whole file, in their order, with the message that it came with: its sequence, its headers, and
 // the file's checksum and mark. A new base begins the list anew. Each line ends with a checksum, whose seed is that of the line before
@@ -50,6 +51,8 @@ class StateCopy {
   // The list is these from here on. Throws Error when it cannot be written, as add() does.
   void begin(const std::vector<CopiedMessage>& list);
   void add(const CopiedMessage& message);
+  // Another process of this host has written the list down, to its end: add() goes on behind that. False if there is none.
+  bool go_on();
   // There is no list; nobody goes on with what is there.
   void forget();
 
@@ -59,6 +62,7 @@ class StateCopy {
 
  private:
   std::string line_of(const CopiedMessage& message);
+  std::optional<std::string> text(std::int64_t& changed_ns) const;
   void write(const std::string& text, int flags, const char* name) const;
   bool bears_out(const CopiedMessage& message, std::int64_t list_changed_ns) const;
   [[noreturn]] void fail(const char* tried, const char* name, int reason) const;

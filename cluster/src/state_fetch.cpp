@@ -74,8 +74,15 @@ FetchedState StateLog::fetch(const std::filesystem::path& directory) {
   const Last end = last();
   forget_what_is_over(chain);
   const std::uint64_t have = chain.last_kept() ? chain.last_kept()->sequence : 0;
-  if (end.sequence > have) read(end.sequence, chain);
-  return chain.finish(object(), subject_);
+  try {
+    if (end.sequence > have) read(end.sequence, chain);
+    return chain.finish(object(), subject_);
+  } catch (const Unavailable&) {
+    throw;  // What is there is whole.
+  } catch (const Error&) {
+    chain.forget_kept();
+    throw;
+  }
 }
 
 void StateLog::follow(const std::filesystem::path& directory,
@@ -83,7 +90,6 @@ void StateLog::follow(const std::filesystem::path& directory,
   client(MissingStream::make);
   StateChain chain{directory, subject_};
   forget_what_is_over(chain);
-  chain.write_down();
   const Last end = last();
   try {
     read(end.sequence, chain, told);

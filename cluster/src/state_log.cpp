@@ -15,6 +15,7 @@
 #include <sluice/detail/descriptor.hpp>
 #include <sluice/unavailable.hpp>
 
+#include "partition_record.hpp"
 #include "state_stream.hpp"
 
 namespace sluice::detail {
@@ -103,25 +104,45 @@ void StateLog::claim(std::uint64_t epoch) {
   }
 }
 
+// The pipeline has all of it in memory, so nothing is lost with what the server had. Who lost the partition meanwhile is told so
+// by the bucket, or, had it not heard of that, by the claim of its successor.
+void StateLog::claim_what_was_lost() {
+  const auto entry = recorded_entry(client(), options_.cluster, options_.partition);
+  if (!entry || entry->owner != options_.host || entry->epoch != epoch_) {
+    throw Fenced{{"store", object(), fmt::format("it is empty, and epoch {} was claimed there", epoch_),
+                  "look whether the server has lost what it had stored"}};
+  }
+  expected_ = 0;
+  stored_ = 0;
+  purge_before_ = 0;
+  base_is_due_ = true;
+  store(headers(), {});
+  only_claimed_ = true;
+}
+
 // Where the log of this epoch ends.
 void StateLog::catch_up() {
+  client(MissingStream::make);
   const Last last = this->last();
+  if (last.sequence == 0) return claim_what_was_lost();
   if (last.message && last.message->epoch > epoch_) fence(*last.message);
   if (!last.message || last.message->epoch != epoch_) {
-    throw Fenced{
-        {"store", object(),
-         last.sequence == 0 ? fmt::format("it is empty, and epoch {} was claimed there", epoch_)
-                            : fmt::format("its last message, {}, is not of epoch {}, which was claimed there",
-                                          last.sequence, epoch_),
-         "look whether the server has lost what it had stored; the partition goes on once it is claimed "
-         "anew"}};
+    throw Fenced{{"store", object(),
+                  fmt::format("its last message, {}, is not of epoch {}, which was claimed there",
+                              last.sequence, epoch_),
+                  "look whether the server has lost what it had stored; the partition goes on once it is "
+                  "claimed anew"}};
   }
   expected_ = last.sequence;
   stored_ = last.message->stored;
   only_claimed_ = last.message->is_claim();
 }
 
-void StateLog::append(const std::filesystem::path& file) {
+bool StateLog::was_stored() {
+  return is_recorded_stored(client(), options_.cluster, options_.partition);
+}
+
+CopiedMessage StateLog::append(const std::filesystem::path& file) {
   const std::string name = file.filename().string();
   const auto parsed = parse_state_file_name(name);
   // The first of this epoch, on top of what was fetched.
@@ -131,26 +152,30 @@ void StateLog::append(const std::filesystem::path& file) {
   if (!parsed) refuse("it is no checkpoint");
   if (!parsed->base && base_is_due_ && !goes_on) refuse("it goes with one that is not stored");
   base_is_due_ = true;
+  CopiedMessage stored;
   try {
     if (!expected_ || !client_ || client_->is_lost()) catch_up();
     if (goes_on && !only_claimed_)
       refuse("others of its epoch are stored, and what it goes with is not known");
+    if (!parsed->base && stored_ == 0) refuse("the server has lost what it goes with");
     if (purge_before_ != 0) purge();
-    write(file, name);
+    stored = write(file, name);
+    if (!recorded_) recorded_ = record_stored(client(), options_.cluster, options_.partition);
   } catch (...) {
     expected_.reset();
     throw;
   }
   base_is_due_ = false;
-  if (!parsed->base) return;
+  if (!parsed->base) return stored;
   try {
     purge();
   } catch (const Unavailable&) {
     // The next one tries it again first, and says so.
   }
+  return stored;
 }
 
-void StateLog::write(const std::filesystem::path& file, const std::string& name) {
+CopiedMessage StateLog::write(const std::filesystem::path& file, const std::string& name) {
   const auto fail = [&file](const std::string& why) {
     throw Error{{"read", file.string(), why, "look at the disk of checkpoint.path"}};
   };
@@ -182,6 +207,8 @@ void StateLog::write(const std::filesystem::path& file, const std::string& name)
   // Not before it is whole: until then what is before it is what a successor goes on with.
   if (base) purge_before_ = first;
   stored_ = headers.stored;
+  headers.part = headers.parts;
+  return {.sequence = *expected_, .message = std::move(headers), .bytes = bytes};
 }
 
 // Behind what is expected. Whatever becomes of answers and connections, it is stored once.
@@ -279,17 +306,6 @@ void StateLog::purge() {
   const natsStatus status = js_PurgeStream(client.jetstream(), stream_.c_str(), &options, &code);
   if (status != NATS_OK) client.fail("remove former checkpoints from", object(), status, code);
   purge_before_ = 0;
-}
-
-CheckpointShipper state_log_shipper(StateLogOptions options, std::uint64_t epoch, std::uint64_t newest) {
-  return [log = std::shared_ptr<StateLog>{}, options = std::move(options), epoch,
-          newest](const ShippedCheckpoint& checkpoint) mutable {
-    if (!log) {
-      log = std::make_shared<StateLog>(options);
-      log->go_on_with(epoch, newest);
-    }
-    log->append(checkpoint.file);
-  };
 }
 
 }  // namespace sluice::detail

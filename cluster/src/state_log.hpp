@@ -33,6 +33,7 @@
 
 #include "client.hpp"
 #include "state_chain.hpp"
+#include "state_copy.hpp"
 #include "state_message.hpp"
 
 namespace sluice::detail {
@@ -98,8 +99,13 @@ class StateLog {
     epoch_ = epoch;
     newest_ = newest;
   }
-  // Stores a checkpoint's file. Throws Fenced; and it has failed then, whatever of it is stored: a base comes next.
-  void append(const std::filesystem::path& file);
+  // Stores a checkpoint's file. Throws Fenced; and it has failed then, whatever of it is stored: a base comes next. Gives the
+  // message that made it whole, and how many bytes it has. Where the server has lost all of the partition, and the bucket says
+  // that it is this host's with this epoch, it is claimed once more, and goes on with a base.
+  CopiedMessage append(const std::filesystem::path& file);
+
+  // Whether any checkpoint was ever stored, whatever is there now.
+  bool was_stored();
 
   // Nothing if nobody has ever claimed it.
   std::optional<StateLogStatus> status() {
@@ -118,7 +124,8 @@ class StateLog {
   Last last_known();
   StateMessage headers() const;
   void catch_up();
-  void write(const std::filesystem::path& file, const std::string& name);
+  void claim_what_was_lost();
+  CopiedMessage write(const std::filesystem::path& file, const std::string& name);
   void store(const StateMessage& headers, std::span<const char> bytes);
   Stored try_to_store(const StateMessage& headers, std::span<const char> bytes);
   bool is_stored(const StateMessage& headers);
@@ -139,13 +146,15 @@ class StateLog {
   std::optional<std::uint64_t> expected_;  // The last sequence, once it is known to be of this epoch.
   std::size_t part_bytes_ = 0;
   bool base_is_due_ = true;
+  bool recorded_ = false;  // That something is stored.
   std::uint64_t newest_ = 0;
   bool only_claimed_ = false;  // Nothing of this epoch but the claim is stored.
   std::uint64_t stored_ = 0;
   std::uint64_t purge_before_ = 0;
 };
 
-// Stores each checkpoint in the log, for Engine::ship_checkpoints(): connects in the process that ships.
+// Stores each checkpoint in the log, for Engine::ship_checkpoints(): connects in the process that ships. Writes down beside the
+// files which of them are stored (state_copy.hpp).
 CheckpointShipper state_log_shipper(StateLogOptions options, std::uint64_t epoch, std::uint64_t newest = 0);
 
 }  // namespace sluice::detail

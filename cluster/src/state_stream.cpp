@@ -65,9 +65,8 @@ void prepare_state_stream(const NatsClient& client, const std::string& cluster, 
   auto code = kNoCode;
   natsStatus status = js_GetStreamInfo(&made, client.jetstream(), name.c_str(), nullptr, &code);
   if (status == NATS_NOT_FOUND && missing == MissingStream::refuse) {
-    throw Error{
-        {"go on with", fmt::format("the stream {} of {}", name, client.where()), "there is none",
-         "look whether the server has lost what it had stored; a claim makes the stream, and begins anew"}};
+    throw Error{{"go on with", fmt::format("the stream {} of {}", name, client.where()), "there is none",
+                 "look whether the server has lost what it had stored; the next try makes the stream anew"}};
   }
   if (status == NATS_NOT_FOUND) status = js_AddStream(&made, client.jetstream(), &config, nullptr, &code);
   // Somebody else is first; while the server makes it, its subjects are taken before its name is known.

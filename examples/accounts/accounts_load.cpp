@@ -19,6 +19,7 @@
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
+#include <sluice/cli.hpp>
 #include <sluice/partitioner.hpp>
 
 namespace {
@@ -191,7 +192,12 @@ int main(int argc, char** argv) {
   feeds->add_option("--rate", options.rate, "Payments a second; 0 (the default): as fast as it goes");
   CLI::App* collects = app.add_subcommand("collect", "Read balances");
   collects->add_option("--patience", options.patience, "Seconds to wait for the next (60)");
-  CLI11_PARSE(app, argc, argv);
+  app.set_version_flag("--version", "accounts-load of Sluice " SLUICE_VERSION, "Print the version and exit");
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& end) {
+    return sluice::end_of_parse(app, end);
+  }
   try {
     if (feeds->parsed()) {
       feed(options);

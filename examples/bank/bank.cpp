@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// A bank: payments come as lines of JSON over TCP, are sorted by account to workers, and become rows of a database and
-// balances, each exactly once, whatever is killed. What was acknowledged to a sender is kept.
+// A bank: payments come as lines of JSON over TCP (docs/guide/tcp.md), are sorted by account to workers, and become rows of a
+// database and balances, each exactly once, whatever is killed. What was acknowledged to a sender is kept.
 //
 //     bank --listen 127.0.0.1:7000 --database bank.db --set segment.path=bank.segment
 //     bank --postgres postgresql://localhost/bank --nats nats://localhost:4222
-//
-// A payment is {"id": 17, "account": "anna", "amount": "-12.50"}. One that is no payment, an id that was there, or an
-// account that would be overdrawn, is a dead letter (`sluice dead list`). Senders speak the protocol of docs/guide/tcp.md.
+// A payment is {"id": 17, "account": "anna", "amount": "-12.50"}. One that is no payment, an id that was there, an account that
+// would be overdrawn, or that the database has and the bank, begun anew, does not know, is a dead letter (`sluice dead list`).
 #include <array>
 #include <cstring>
 #include <iostream>
@@ -27,9 +26,7 @@
 #endif
 
 namespace {
-
 using Account = std::array<char, 24>;
-
 struct Payment {
   std::int64_t id = 0;
   std::int64_t cents = 0;
@@ -56,24 +53,25 @@ class Book {
       : balances_{worker.table<Account, std::int64_t>("balances", 100'000)},
         sink_{worker, database},
         insert_{sink_.store().prepare("INSERT INTO payment VALUES ($1, $2, $3, $4)")},
+        open_{sink_.store().prepare("INSERT INTO account VALUES ($1, $2)")},  // Refused where there is one.
         update_{sink_.store().prepare("INSERT INTO account VALUES ($1, $2) "
                                       "ON CONFLICT (name) DO UPDATE SET cents = excluded.cents")} {}
 
   void operator()(const Payment& payment, sluice::Output<sluice::Bytes>& booked) {
     const std::string name{payment.account.data(), ::strnlen(payment.account.data(), payment.account.size())};
+    const bool is_new = balances_.find(payment.account) == nullptr;
     std::int64_t& balance = balances_[payment.account];
     if (__builtin_add_overflow(balance, payment.cents, &balance) || balance < 0)
       throw sluice::Refused{"account " + name + " would be overdrawn"};  // Undone, as if it had never come.
     booked.push("{\"id\":" + std::to_string(payment.id) + ",\"cents\":" + std::to_string(balance) + "}");
     sink_.add(insert_, payment.id, name, payment.cents, balance);
-    sink_.add(update_, name, balance);
+    sink_.add(is_new ? open_ : update_, name, balance);
   }
 
  private:
   sluice::Table<Account, std::int64_t> balances_;
   sluice::TransactionSink<Store> sink_;
-  sluice::Statement insert_;
-  sluice::Statement update_;
+  sluice::Statement insert_, open_, update_;
 };
 
 struct Options {
@@ -123,9 +121,10 @@ sluice::Pipeline pipeline(const Options& options, const sluice::Listener& listen
 int main(int argc, char** argv) try {
   Options options;
   CLI::App app{"A bank whose books are right whatever is killed"};
+  app.set_version_flag("--version", "bank of Sluice " SLUICE_VERSION, "Print the version and exit");
   app.add_option("--listen", options.listen,
                  "Where senders connect: HOST:PORT, port 0 for a\nfree one, or unix:PATH");
-  app.add_option("--database", options.database, "The SQLite database, made if it is missing");
+  app.add_option("--database", options.database, "The SQLite database: new, or that of its segment");
   app.add_option("--postgres", options.postgres, "A PostgreSQL database instead: a URL");
   app.add_option("--nats", options.nats, "Tell each booking to this NATS server, too: a URL");
   app.add_option("--stream", options.stream, "The JetStream stream for --nats");

@@ -12,6 +12,8 @@
 
 #include <CLI/CLI.hpp>
 
+#include <sluice/cli.hpp>
+
 namespace {
 
 constexpr const char* kSubjects = "bank.>";
@@ -93,7 +95,12 @@ int main(int argc, char** argv) try {
       "  bank-events make\n"
       "  bank-events print --nats nats://127.0.0.1:4222\n"
       "  bank-events print --stream BANK");
-  CLI11_PARSE(app, argc, argv);
+  app.set_version_flag("--version", "bank-events of Sluice " SLUICE_VERSION, "Print the version and exit");
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& end) {
+    return sluice::end_of_parse(app, end);
+  }
   const JetStream jetstream{url};
   make->parsed() ? jetstream.make(stream) : jetstream.print(stream);
   return std::cout.flush() ? 0 : 1;

@@ -27,6 +27,8 @@
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
+#include <sluice/cli.hpp>
+
 namespace {
 
 using namespace std::chrono_literals;
@@ -341,7 +343,12 @@ int main(int argc, char** argv) try {
       "  bank-load --connect 127.0.0.1:7000\n"
       "  bank-load --connect 127.0.0.1:7000 --senders 8 --payments 10000\n"
       "  bank-load --connect 127.0.0.1:7000 --rate 2000 --expect books");
-  CLI11_PARSE(app, argc, argv);
+  app.set_version_flag("--version", "bank-load of Sluice " SLUICE_VERSION, "Print the version and exit");
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& end) {
+    return sluice::end_of_parse(app, end);
+  }
   return run(options);
 } catch (const std::exception& error) {
   std::cerr << "bank-load: " << error.what() << "\n";

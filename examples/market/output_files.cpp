@@ -49,7 +49,13 @@ std::filesystem::path new_path(const std::filesystem::path& directory, Output ou
 }
 
 void write_all(const std::filesystem::path& path, const std::string& text) {
-  const std::unique_ptr<std::FILE, int (*)(std::FILE*)> file{std::fopen(path.c_str(), "wb"), &std::fclose};
+  // Its name can be foretold: a link that somebody has put there is taken away, and not followed. So is what a process
+  // that was killed has left.
+  ::unlink(path.c_str());
+  constexpr int kNew = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC;
+  const int descriptor = ::open(path.c_str(), kNew, 0644);
+  const std::unique_ptr<std::FILE, int (*)(std::FILE*)> file{
+      descriptor < 0 ? nullptr : ::fdopen(descriptor, "wb"), &std::fclose};
   if (file == nullptr || std::fwrite(text.data(), 1, text.size(), file.get()) != text.size() ||
       std::fflush(file.get()) != 0) {
     throw sluice::Error{{"write", path.string(), sluice::errno_text(), "make room on its file system"}};

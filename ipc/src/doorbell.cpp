@@ -10,6 +10,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include <sluice/detail/call_remedy.hpp>
 #include <sluice/detail/descriptor.hpp>
 #include <sluice/error.hpp>
 
@@ -31,8 +32,8 @@ int out_of_the_way(int fd) noexcept {
 
 Doorbell::Doorbell() : fd_{out_of_the_way(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK))} {
   if (fd_ < 0) {
-    throw Error{{"create", "a doorbell", errno_text(),
-                 "raise the limit of open files (ulimit -n): every worker takes one"}};
+    const int reason = errno;
+    throw Error{{"create", "a doorbell", errno_text(), sluice::detail::remedy_for_call(reason, "eventfd2")}};
   }
 }
 

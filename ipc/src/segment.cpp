@@ -103,6 +103,35 @@ void Segment::show_to_children(bool shown) {
   }
 }
 
+bool Segment::advise_children(std::size_t address_offset, std::size_t bytes, bool shown) const noexcept {
+  return ::madvise(base_ + address_offset, bytes, shown ? MADV_DOFORK : MADV_DONTFORK) == 0;
+}
+
+void Segment::hide_rings_from_children() noexcept {
+  for (std::size_t region = 0; region < regions_.size(); ++region)
+    show_rings_to_children(region, false);
+  rings_hidden_ = true;
+}
+
+bool Segment::show_rings_to_children(std::size_t region, bool shown) const noexcept {
+  const Region& found = regions_[region];
+  if (found.rings.empty()) return true;
+  const std::size_t first = found.rings.front().address_offset;
+  return advise_children(first, found.plain.address_offset + found.address_bytes - first, shown);
+}
+
+bool Segment::show_ring_to_children(std::size_t region, std::size_t index, bool shown) const noexcept {
+  const Piece& ring = regions_[region].rings[index];
+  return advise_children(ring.address_offset, 2 * ring.bytes, shown);
+}
+
+std::size_t Segment::ring_mappings() const noexcept {
+  std::size_t mappings = 0;
+  for (const Region& region : regions_)
+    mappings += 2 * region.rings.size();
+  return mappings;
+}
+
 void Segment::let_go() noexcept {
   if (file_ != nullptr) {
     file_->close();
@@ -111,6 +140,14 @@ void Segment::let_go() noexcept {
   for (std::size_t file = 0; file < kFiles; ++file)
     close_file(file);
   base_ = nullptr;
+}
+
+bool Segment::lost_its_file() const noexcept {
+  return file_ != nullptr && !file_->still_named();
+}
+
+const std::string& Segment::file_path() const noexcept {
+  return file_->path();
 }
 
 void Segment::remove_file() noexcept {

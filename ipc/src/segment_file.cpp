@@ -231,6 +231,10 @@ void SegmentFile::refuse_to_go_on(const std::string& why) const {
          "start the pipeline that it was made for, or remove the file: what is in it is lost then");
 }
 
+void SegmentFile::refuse_unread() const {
+  refuse("read the segment", errno_text(), "look for what the kernel says of this file and its disk");
+}
+
 bool SegmentFile::take_over(std::size_t file_bytes) {
   // The former owner may take the name away between the opening and the lock.
   constexpr int kMostTries = 100;
@@ -308,6 +312,7 @@ void SegmentFile::check_header(std::size_t file_bytes) const {
   const auto size = static_cast<std::uint64_t>(found.st_size);
   FileHeader header{};
   const ssize_t got = ::pread(fd_, &header, sizeof(header), 0);
+  if (got < 0) refuse_unread();
   if (got != static_cast<ssize_t>(sizeof(header)) || header.magic != kFileMagic) {
     refuse("go on with the segment", fmt::format("it is no segment ({} bytes of something else)", size),
            "name a file that does not exist, as in /dev/shm");
@@ -327,9 +332,9 @@ void SegmentFile::check_header(std::size_t file_bytes) const {
     refuse_to_go_on(fmt::format("it is damaged: {} bytes where there were {}", size, header.file_bytes));
   }
   std::string shape(header.shape_bytes, '\0');
-  if (::pread(fd_, shape.data(), shape.size(), sizeof(header)) != static_cast<ssize_t>(shape.size())) {
-    refuse_to_go_on("its header cannot be read");
-  }
+  const ssize_t got_shape = ::pread(fd_, shape.data(), shape.size(), sizeof(header));
+  if (got_shape < 0) refuse_unread();
+  if (got_shape != static_cast<ssize_t>(shape.size())) refuse_to_go_on("its header ends early");
   const std::string difference = shape_difference(shape, shape_);
   if (!difference.empty()) {
     refuse_to_go_on(fmt::format("it was made at {} for a pipeline of another shape: {}", made, difference));

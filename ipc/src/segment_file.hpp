@@ -43,20 +43,23 @@ class SegmentFile {
   void make(std::size_t file_bytes);
   // Gives the file that was made its name; nothing for one that was taken over. Throws Error.
   void publish();
+  // Whether the name is still that of this file. A system call.
+  bool still_named() const noexcept;
   // Takes the name away, if it still is that of this file.
   void remove() noexcept;
   // The lock is held on by the other processes that have it.
   void close() noexcept;
 
   int fd() const noexcept { return fd_; }
+  const std::string& path() const noexcept { return path_; }
 
  private:
   [[noreturn]] void refuse(const std::string& tried, const std::string& why, const std::string& remedy) const;
   [[noreturn]] void refuse_to_go_on(const std::string& why) const;
+  [[noreturn]] void refuse_unread() const;  // By errno.
   bool open_if_there();
   void refuse_foreign(const struct stat& found) const;
   bool lock();
-  bool still_named() const noexcept;
   void check_header(std::size_t file_bytes) const;
 
   std::string path_;

@@ -6,6 +6,10 @@
 #include <limits>
 #include <pthread.h>
 #include <sched.h>
+#include <utility>
+#include <vector>
+
+#include <fmt/format.h>
 
 #include <sluice/detail/clock.hpp>
 #include <sluice/error.hpp>
@@ -138,52 +142,86 @@ class KeptMask {
 PairCost pair_cost(std::vector<double> measured) {
   constexpr double kAgree =
       1.6;  // Looks at a pair that stays where it is differ by less, also beside other work.
-  if (measured.empty()) return {};
+  if (measured.empty()) return {.steady = false};
   std::sort(measured.begin(), measured.end());
   // One look that was disturbed throughout, at either end, says nothing.
   const std::size_t cut = measured.size() / 8;
   const double least = measured[cut];
   const double most = measured[measured.size() - 1 - cut];
-  return {measured[measured.size() / 2], most <= least * kAgree};
+  return {measured[measured.size() / 2], measured.size() >= kLeastLooks && most <= least * kAgree};
 }
 
-MeasuredCosts measure_costs(const CpuSet& units, std::chrono::nanoseconds limit) {
-  const std::vector<unsigned> list = units.to_vector();
-  if (list.size() < 2) {
+namespace {
+
+// What was measured of each pair of `units`, which are numbered as they stand there.
+class Looks {
+ public:
+  explicit Looks(std::vector<unsigned> units)
+      : units_{std::move(units)}, measured_(units_.size() * units_.size()) {}
+
+  // Until it is time; whether it came to an end before.
+  bool look_at_all(Pair& pair, std::chrono::nanoseconds until) {
+    for (std::size_t from = 0; from < units_.size(); ++from) {
+      for (std::size_t to = from + 1; to < units_.size(); ++to) {
+        const double cost = pair.measure(units_[from], units_[to]);
+        if (cost <= 0) {
+          throw Error{{"bind a thread to one of the units",
+                       fmt::format("{} and {}", units_[from], units_[to]), "the kernel refuses", ""}};
+        }
+        measured_[from * units_.size() + to].push_back(cost);
+        ++looks_;
+        if (detail::monotonic_now() >= until) return false;
+      }
+    }
+    return true;
+  }
+
+  Calibration result(std::chrono::nanoseconds taken) const {
+    const std::size_t n = units_.size();
+    Calibration result{.costs = {units_, std::vector<double>(n * n, 0.0), true}, .fewest_looks = looks_};
+    for (std::size_t from = 0; from < n; ++from) {
+      for (std::size_t to = from + 1; to < n; ++to) {
+        const std::vector<double>& looks = measured_[from * n + to];
+        const PairCost cost = pair_cost(looks);
+        result.costs.nanoseconds[from * n + to] = result.costs.nanoseconds[to * n + from] = cost.nanoseconds;
+        result.costs.steady = result.costs.steady && cost.steady;
+        result.fewest_looks = std::min(result.fewest_looks, looks.size());
+      }
+    }
+    result.enough = taken * (kLeastLooks * n * (n - 1) / 2) / std::max<std::size_t>(1, looks_);
+    return result;
+  }
+
+ private:
+  std::vector<unsigned> units_;
+  std::vector<std::vector<double>> measured_;  // A row for each unit.
+  std::size_t looks_ = 0;
+};
+
+}  // namespace
+
+Calibration measure_costs(const CpuSet& units, std::chrono::nanoseconds limit) {
+  if (units.count() < 2) {
     throw Error{{"measure the way between units", units.to_string(), "it takes two of them",
                  "widen the affinity mask or the cpuset"}};
   }
   const KeptMask own;
-  const std::size_t n = list.size();
-  std::vector<std::vector<double>> measured(n * n);
-  const auto until = detail::monotonic_now() + limit;
+  Looks looks{units.to_vector()};
+  const auto begin = detail::monotonic_now();
+  const auto until = begin + limit;
+  std::chrono::nanoseconds looking{0};  // Without the pauses.
   constexpr std::size_t kMostRounds = 64;
-  {
-    Pair pair;
-    for (std::size_t round = 0; round < kMostRounds; ++round) {
-      for (std::size_t from = 0; from < n; ++from) {
-        for (std::size_t to = from + 1; to < n; ++to) {
-          const double cost = pair.measure(list[from], list[to]);
-          if (cost <= 0)
-            throw Error{{"bind a thread to the units", units.to_string(), "the kernel refuses", ""}};
-          measured[from * n + to].push_back(cost);
-        }
-      }
-      const auto now = detail::monotonic_now();
-      if (now >= until) break;
-      // Spread over the time: units that wander do so between the looks.
-      pause_for((until - now) / (kMostRounds - round));
-    }
+  Pair pair;
+  for (std::size_t round = 0; round < kMostRounds; ++round) {
+    const auto before = detail::monotonic_now();
+    const bool whole = looks.look_at_all(pair, until);
+    const auto now = detail::monotonic_now();
+    looking += now - before;
+    if (!whole || now >= until) break;
+    // Spread over the time: units that wander do so between the looks.
+    pause_for((until - now) / (kMostRounds - round));
   }
-  MeasuredCosts costs{list, std::vector<double>(n * n, 0.0), true};
-  for (std::size_t from = 0; from < n; ++from) {
-    for (std::size_t to = from + 1; to < n; ++to) {
-      const PairCost cost = pair_cost(measured[from * n + to]);
-      costs.nanoseconds[from * n + to] = costs.nanoseconds[to * n + from] = cost.nanoseconds;
-      costs.steady = costs.steady && cost.steady;
-    }
-  }
-  return costs;
+  return looks.result(looking);
 }
 
 }  // namespace sluice::pinning

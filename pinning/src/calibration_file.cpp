@@ -15,6 +15,7 @@
 #include <sluice/detail/descriptor.hpp>
 #include <sluice/error.hpp>
 #include <sluice/pinning/calibration.hpp>
+#include <sluice/printable.hpp>
 
 namespace sluice::pinning {
 namespace {
@@ -42,16 +43,22 @@ std::uint64_t hash_of(std::string_view text) {
   return hash;
 }
 
-// What this user or root has written; empty for anything else.
-std::string trusted_text(const fs::path& path) {
+// What this user or root has written and nobody else may; nothing for anything else, and why: empty if there is no file.
+std::string trusted_text(const fs::path& path, std::string& why_not) {
   const detail::Descriptor file{::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK)};
   struct stat status {};
-  if (!file || ::fstat(file.get(), &status) != 0 || !S_ISREG(status.st_mode)) return {};
-  if ((status.st_uid != 0 && status.st_uid != ::geteuid()) || (status.st_mode & (S_IWGRP | S_IWOTH)) != 0)
+  if (!file || ::fstat(file.get(), &status) != 0) {
+    if (errno != ENOENT && errno != ENOTDIR) why_not = errno_text();
     return {};
-  if (static_cast<std::size_t>(status.st_size) > kMostBytes) return {};
+  }
+  if (!S_ISREG(status.st_mode)) why_not = "it is no file";
+  if ((status.st_uid != 0 && status.st_uid != ::geteuid()) || (status.st_mode & (S_IWGRP | S_IWOTH)) != 0)
+    why_not = "others may write it";
+  if (static_cast<std::size_t>(status.st_size) > kMostBytes) why_not = "it is too large";
+  if (!why_not.empty()) return {};
   std::string text(static_cast<std::size_t>(status.st_size), '\0');
   const ssize_t bytes = ::pread(file.get(), text.data(), text.size(), 0);
+  if (bytes < 0) why_not = errno_text();
   text.resize(bytes > 0 ? static_cast<std::size_t>(bytes) : 0);
   return text;
 }
@@ -138,10 +145,22 @@ std::vector<fs::path> calibration_files(std::string_view key) {
 
 MeasuredCosts kept_costs(const Topology& topology) {
   const std::string key = calibration_key(topology);
+  std::string passed_over;
   for (const fs::path& path : calibration_files(key)) {
-    if (auto costs = from_file(trusted_text(path), key)) return std::move(*costs);
+    std::string why_not;
+    const std::string text = trusted_text(path, why_not);
+    if (auto costs = from_file(text, key)) {
+      costs->passed_over = std::move(passed_over);
+      return std::move(*costs);
+    }
+    std::error_code error;
+    if (why_not.empty() && fs::exists(path, error)) why_not = "it is damaged";
+    if (!why_not.empty() && passed_over.empty())
+      passed_over = fmt::format("{}: {}", printable(path.string()), why_not);
   }
-  return {};
+  MeasuredCosts none;
+  none.passed_over = std::move(passed_over);
+  return none;
 }
 
 fs::path keep_costs(const MeasuredCosts& costs, const Topology& topology) {

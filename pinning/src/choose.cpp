@@ -98,7 +98,7 @@ void SeatingBuilder::take_tiers() {
   std::vector<bool> full;
   std::size_t seats = 0;
   Units all;
-  for (Units& tier : tiers(request_.usable)) {
+  for (Units& tier : tiers(request_.usable, request_.held)) {
     if (seats >= request_.seekers.size()) break;
     seats += tier.size();
     all.insert(all.end(), tier.begin(), tier.end());
@@ -120,7 +120,7 @@ void SeatingBuilder::take_shares() {
   const std::size_t units = request_.usable.size();
   const std::size_t each = request_.seekers.size() / units;
   std::size_t more = request_.seekers.size() % units;
-  for (const Units& tier : tiers(request_.usable)) {
+  for (const Units& tier : tiers(request_.usable, request_.held)) {
     for (const ProcessingUnit& unit : tier) {
       const std::size_t seats = each + (more > 0 ? 1 : 0);
       if (more > 0) --more;
@@ -247,7 +247,7 @@ std::vector<Seats> SeatingBuilder::starts() const {
   std::vector<Seats> starts;
   for (const Policy policy : {Policy::compact, Policy::spread}) {
     const std::size_t count = shares_ ? request_.usable.size() : parties();
-    const Seats seats = domains_of(units_for_workers(request_.usable, policy, count));
+    const Seats seats = domains_of(units_for_workers(request_.usable, request_.held, policy, count));
     starts.push_back(start(by_stage, seats));
     starts.push_back(start(by_share, seats));
   }

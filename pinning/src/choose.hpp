@@ -51,6 +51,7 @@ struct Choice {
 
 struct ChoiceRequest {
   const Units& usable;
+  const Units& held;                   // Somebody is at work there: their siblings are no free cores.
   const std::vector<Seeker>& seekers;  // Threads of one process stand together.
   const Talk& talk;
   const Distances& distances;

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <charconv>
 #include <cstddef>
 #include <ctime>
 #include <fstream>
@@ -20,8 +21,10 @@
 namespace sluice::pinning {
 namespace {
 
-// "sluice.units/1/MARK/PID/PIPELINE/0-3,8". In the table of /proc an abstract name begins with "@".
+// "sluice.units/1/MARK/PID/PIPELINE/0-3,8", and behind the mark ".3" for one that was renewed so often, or ".host". In the table
+// of /proc an abstract name begins with "@".
 constexpr std::string_view kKind = "sluice.units/1/";
+constexpr std::string_view kOfHost = "host";
 constexpr const char* kLockName = "sluice.units.lock";
 constexpr std::size_t kMostName = sizeof(sockaddr_un::sun_path) - 1;
 constexpr std::size_t kMostPipeline = 24;
@@ -90,17 +93,56 @@ CpuSet units_in(std::string_view list) {
   }
 }
 
+struct FoundClaim {
+  std::string_view mark{};
+  std::uint64_t times = 0;  // How often it was renewed.
+  bool of_host = false;
+  CpuSet units{};
+  std::string owner{};
+};
+
+// "00c0ffee", "00c0ffee.3", "00c0ffee.host"; false for what is none of these.
+bool read_marks(std::string_view marks, FoundClaim& claim) {
+  const std::size_t dot = marks.find('.');
+  claim.mark = marks.substr(0, dot);
+  if (dot == std::string_view::npos) return true;
+  const std::string_view rest = marks.substr(dot + 1);
+  claim.of_host = rest == kOfHost;
+  const auto [end, error] = std::from_chars(rest.data(), rest.data() + rest.size(), claim.times);
+  return claim.of_host || (error == std::errc{} && end == rest.data() + rest.size());
+}
+
 }  // namespace
 
 HeldClaim::HeldClaim(const std::string& pipeline, const CpuSet& units) {
   std::random_device random;
   mark_ = fmt::format("{:08x}", random());
-  const std::string head = fmt::format("{}{}/{}/{}/", kKind, mark_, ::getpid(), plain(pipeline));
+  holder_ = fmt::format("/{}/{}/", ::getpid(), plain(pipeline));
+  take(mark_, units);
+  if (sockets_.empty()) mark_.clear();
+}
+
+void HeldClaim::take(const std::string& marks, const CpuSet& units) {
+  const std::string head = fmt::format("{}{}{}", kKind, marks, holder_);
+  std::vector<detail::Descriptor> sockets;
   for (const std::string& list : lists_of(units, kMostName - head.size())) {
     detail::Descriptor socket = socket_named(head + list);
-    if (socket) sockets_.push_back(std::move(socket));
+    if (socket) sockets.push_back(std::move(socket));
   }
-  if (sockets_.empty()) mark_.clear();
+  if (!sockets.empty()) sockets_ = std::move(sockets);
+}
+
+void HeldClaim::renew(const CpuSet& units, std::uint64_t times) {
+  if (!mark_.empty()) take(fmt::format("{}.{}", mark_, times), units);
+}
+
+HeldClaim HeldClaim::for_host(const CpuSet& units) const {
+  HeldClaim claim;
+  if (mark_.empty()) return claim;
+  claim.mark_ = mark_;
+  claim.holder_ = holder_;
+  claim.take(fmt::format("{}.{}", mark_, kOfHost), units);
+  return claim;
 }
 
 std::vector<int> HeldClaim::descriptors() const {
@@ -122,22 +164,31 @@ ClaimLock::ClaimLock(std::chrono::milliseconds patience) {
 }
 
 std::vector<Claim> claims_in(std::string_view table, std::string_view own_mark) {
-  std::vector<Claim> claims;
-  std::vector<std::string_view> marks;
+  std::vector<FoundClaim> found;
   while (!table.empty()) {
     const std::size_t end = std::min(table.find('\n'), table.size());
-    const auto [mark, pid, pipeline, list] = fields_of(table.substr(0, end));
+    const auto [marks, pid, pipeline, list] = fields_of(table.substr(0, end));
     table.remove_prefix(std::min(table.size(), end + 1));
-    const CpuSet units = units_in(list);
-    if (units.empty() || mark == own_mark) continue;
-    const auto known = std::find(marks.begin(), marks.end(), mark);
-    if (known == marks.end()) {
-      marks.push_back(mark);
-      claims.push_back({units, fmt::format("pipeline {} (pid {})", plain(pipeline), plain(pid))});
-    } else {
-      claims[static_cast<std::size_t>(known - marks.begin())].units |= units;
+    FoundClaim claim;
+    claim.units = units_in(list);
+    if (claim.units.empty() || !read_marks(marks, claim) || claim.mark == own_mark) continue;
+    claim.owner = fmt::format("{}pipeline {} (pid {})", claim.of_host ? "the host of " : "", plain(pipeline),
+                              plain(pid));
+    const auto known = std::find_if(found.begin(), found.end(), [&](const FoundClaim& each) {
+      return each.mark == claim.mark && each.of_host == claim.of_host;
+    });
+    if (known == found.end()) {
+      found.push_back(std::move(claim));
+    } else if (known->times == claim.times) {
+      known->units |= claim.units;
+    } else if (known->times < claim.times) {
+      *known = std::move(claim);
     }
   }
+  std::vector<Claim> claims;
+  claims.reserve(found.size());
+  for (FoundClaim& claim : found)
+    claims.push_back({std::move(claim.units), std::move(claim.owner)});
   return claims;
 }
 

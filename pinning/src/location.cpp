@@ -58,10 +58,7 @@ class Reader {
         refuse(at_, fmt::format("'{}' stands where a comma or the end should", text_[at_]));
       ++at_;
     }
-    const CpuSet usable = set & topology_.allowed();
-    if (usable.empty())
-      refuse(0, fmt::format("it has no allowed unit; allowed are {}", topology_.allowed().to_string()));
-    return {.sets = {usable}};
+    return {.sets = {set & topology_.allowed()}, .not_allowed = set - topology_.allowed()};
   }
 
  private:
@@ -141,7 +138,8 @@ class Reader {
     const std::vector<Units> found = things(units, wanted.level);
     const std::size_t begin = at_;
     std::pair<unsigned, unsigned> indexes{0, 0};
-    if (text_.substr(at_).starts_with("all")) {
+    const bool all = text_.substr(at_).starts_with("all");
+    if (all) {
       at_ += 3;
       indexes.second = found.empty() ? 0 : static_cast<unsigned>(found.size()) - 1;
     } else {
@@ -153,17 +151,28 @@ class Reader {
                                                 indexes.second, found.size() - 1));
     }
     Units chosen;
-    for (unsigned index = indexes.first; index <= indexes.second; ++index)
+    for (unsigned index = indexes.first; index <= indexes.second; ++index) {
+      // A thing that is named is meant, also beside others; of `all` there are those that there are.
+      if (!all) must_be_allowed(begin, fmt::format("{} {}", wanted.name, index), found[index]);
       chosen.insert(chosen.end(), found[index].begin(), found[index].end());
+    }
     return chosen;
   }
 
+  void must_be_allowed(std::size_t at, std::string_view what, const Units& units) const {
+    if (set_of(units).intersects(topology_.allowed())) return;
+    refuse(at, fmt::format("{} ({}) has no allowed unit; allowed are {}", what, set_of(units).to_string(),
+                           topology_.allowed().to_string()));
+  }
+
   CpuSet location() {
+    const std::size_t begin = at_;
     Units units = step(topology_.units);
     while (at_ < text_.size() && text_[at_] == '.') {
       ++at_;
       units = step(units);
     }
+    must_be_allowed(begin, text_.substr(begin, at_ - begin), units);
     return set_of(units);
   }
 

@@ -106,14 +106,18 @@ Units round_robin(const Units& units, std::size_t depth = 0) {
 
 }  // namespace
 
-// The rank counts usable threads only: where the mask leaves out a core's first thread, its second is as good
-// as a first. Isolated units are here only if they are asked for: nothing else disturbs a worker there.
-std::vector<Units> tiers(const Units& usable) {
-  // How many usable threads of the core precede, whether others run there too, -efficiency.
+// The rank counts threads that are usable or held: where the mask leaves out a core's first thread, its second is as good
+// as a first, but not where somebody is at work on the first. Isolated units are here only if they are asked for: nothing
+// else disturbs a worker there.
+std::vector<Units> tiers(const Units& usable, const Units& held) {
+  // How many threads of the core precede or are held, whether others run there too, -efficiency.
   std::map<std::tuple<int, bool, int>, Units> by_worth;
   std::map<int, std::vector<int>> ranks_of_core;
   for (const ProcessingUnit& unit : usable)
     ranks_of_core[unit.core].push_back(unit.rank_in_core);
+  constexpr int kBeforeAll = -1;
+  for (const ProcessingUnit& unit : without(held, usable))
+    ranks_of_core[unit.core].push_back(kBeforeAll);
   for (const ProcessingUnit& unit : usable) {
     const std::vector<int>& ranks = ranks_of_core[unit.core];
     const auto preceding =
@@ -127,9 +131,9 @@ std::vector<Units> tiers(const Units& usable) {
   return ordered;
 }
 
-Units units_for_workers(const Units& usable, Policy policy, std::size_t count) {
+Units units_for_workers(const Units& usable, const Units& held, Policy policy, std::size_t count) {
   Units chosen;
-  for (const Units& tier : tiers(usable)) {
+  for (const Units& tier : tiers(usable, held)) {
     const std::size_t wanted = std::min(count - chosen.size(), tier.size());
     if (policy == Policy::spread) {
       Units dealt = round_robin(tier);

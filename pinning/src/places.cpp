@@ -2,12 +2,15 @@
 #include "places.hpp"
 
 #include <algorithm>
+#include <span>
 #include <utility>
 
 #include <fmt/format.h>
 
 #include <sluice/error.hpp>
 #include <sluice/pinning/location.hpp>
+
+#include "match.hpp"
 
 namespace sluice::pinning {
 namespace {
@@ -34,6 +37,12 @@ bool pins(Policy policy) {
   return policy != Policy::none && policy != Policy::floating;
 }
 
+// A stage that is placed before those that go wherever the policy puts them.
+struct AskedPlace {
+  std::size_t stage = 0;
+  Location location{};
+};
+
 class Placer {
  public:
   Placer(const Topology& topology, const PlanRequest& request, const Usable& usable, const Talk& talk,
@@ -50,6 +59,7 @@ class Placer {
     place_stages();
     std::vector<Seeker> seekers = seekers_of_rest();
     place_rest(seekers);
+    mark_those_who_meet(result_, request_);
     return std::move(result_);
   }
 
@@ -57,8 +67,11 @@ class Placer {
   void add_seekers(std::size_t stage, std::vector<Seeker>& seekers) const;
   std::vector<Seeker> seekers_of_rest() const;
   void place_stages();
-  void place_stage(std::size_t stage, const Location& location);
-  Units inside_of(std::size_t stage, const Location& location) const;
+  void place_stage(const AskedPlace& asked, std::span<const AskedPlace> later);
+  Units choose_beside(const std::vector<Seeker>& seekers, const Units& inside, const Units& usable,
+                      std::span<const AskedPlace> later) const;
+  std::vector<Want> wants_of(std::span<const AskedPlace> later) const;
+  Units inside_of(const AskedPlace& asked) const;
   void remark_others(std::size_t stage);
   void place_whole(std::size_t stage, const Location& location);
   void place_rest(const std::vector<Seeker>& seekers);
@@ -66,8 +79,20 @@ class Placer {
   void deal(const std::vector<Seeker>& seekers, const Units& usable);
   void give(const std::vector<Seeker>& seekers, const Units& units);
   void leave(const std::vector<Seeker>& seekers);
-  ChoiceRequest choice(const Units& usable, const std::vector<Seeker>& seekers, bool with_host) const {
+  // Where somebody is at work already: workers that have their places, other pipelines, the host.
+  Units held() const {
+    Units held = units_in(topology_, usable_.of_others);
+    held.insert(held.end(), result_.taken.begin(), result_.taken.end());
+    held.insert(held.end(), result_.filled.begin(), result_.filled.end());
+    return held;
+  }
+  Units beside_placed(const Units& units) const {
+    return without(without(units, result_.taken), result_.filled);
+  }
+  ChoiceRequest choice(const Units& usable, const Units& held, const std::vector<Seeker>& seekers,
+                       bool with_host) const {
     return {.usable = usable,
+            .held = held,
             .seekers = seekers,
             .talk = talk_,
             .distances = distances_,
@@ -110,41 +135,42 @@ void Placer::give(const std::vector<Seeker>& seekers, const Units& units) {
 
 // Stages with places of their own, the narrowest place first: the wider ones can go around it.
 void Placer::place_stages() {
-  std::vector<std::pair<std::size_t, Location>> asked;
+  std::vector<AskedPlace> asked;
   for (std::size_t stage = 0; stage < request_.stages.size(); ++stage) {
     const StageRequest& wanted = request_.stages[stage];
     if (!wanted.place.empty()) {
-      asked.emplace_back(stage, parse_place(topology_, wanted.place, wanted.name));
+      asked.push_back({stage, parse_place(topology_, wanted.place, wanted.name)});
     } else if (wanted.threads > 1 && pins(request_.policy) && request_.policy != Policy::automatic) {
       // Compact and spread deal single units: a wide worker is placed before them.
-      asked.emplace_back(stage, Location{.sets = {set_of(usable_.units)}});
+      asked.push_back({stage, Location{.sets = {set_of(usable_.units)}}});
     }
   }
-  std::stable_sort(asked.begin(), asked.end(), [](const auto& one, const auto& other) {
-    return std::pair{one.second.whole, one.second.sets.front().count()} <
-           std::pair{other.second.whole, other.second.sets.front().count()};
+  std::stable_sort(asked.begin(), asked.end(), [](const AskedPlace& one, const AskedPlace& other) {
+    return std::pair{one.location.whole, one.location.sets.front().count()} <
+           std::pair{other.location.whole, other.location.sets.front().count()};
   });
-  for (const auto& [stage, location] : asked) {
-    if (location.whole) {
-      place_whole(stage, location);
+  for (std::size_t i = 0; i < asked.size(); ++i) {
+    if (asked[i].location.whole) {
+      place_whole(asked[i].stage, asked[i].location);
     } else {
-      place_stage(stage, location);
+      place_stage(asked[i], std::span{asked}.subspan(i + 1));
     }
   }
 }
 
 // What of its place a stage may use: where one worker for each core is asked for, one unit of each core.
-Units Placer::inside_of(std::size_t stage, const Location& location) const {
+Units Placer::inside_of(const AskedPlace& asked) const {
+  const Location& location = asked.location;
   Units inside = select(topology_.units, [&](const ProcessingUnit& unit) {
     return location.sets.front().contains(unit.os_index) && !request_.reserved.contains(unit.os_index);
   });
   if (inside.empty()) {
     throw Error{{.tried = "place the stage",
-                 .object = request_.stages[stage].name,
+                 .object = request_.stages[asked.stage].name,
                  .why = fmt::format("all of its place {} is reserved", location.sets.front().to_string()),
                  .remedy = "reserve fewer units, or give it another place"}};
   }
-  return request_.smt == Smt::never ? first_of_each_core(inside) : inside;
+  return request_.smt == Smt::never ? first_of_each_core(inside, {}) : inside;
 }
 
 // A place that a stage is given holds, whoever else is there; but that is said.
@@ -169,17 +195,62 @@ void Placer::remark_others(std::size_t stage) {
   result_.stage_shares = true;
 }
 
+// What the stages to come have to choose from; not those whose place is too small for them anyway.
+std::vector<Want> Placer::wants_of(std::span<const AskedPlace> later) const {
+  std::vector<Want> wants;
+  for (const AskedPlace& asked : later) {
+    if (asked.location.whole) continue;
+    std::vector<Seeker> seekers;
+    add_seekers(asked.stage, seekers);
+    Units free = beside_placed(inside_of(asked));
+    if (free.size() >= seekers.size()) wants.push_back({std::move(free), seekers.size()});
+  }
+  return wants;
+}
+
+// Where the policy would have the stage; but where that takes room from those to come, and the stage could go around
+// them, without what they need.
+Units Placer::choose_beside(const std::vector<Seeker>& seekers, const Units& inside, const Units& usable,
+                            std::span<const AskedPlace> later) const {
+  const Units held = this->held();
+  Units chosen = choose_units(choice(usable, held, seekers, false)).units;
+  std::vector<Want> wants = wants_of(later);
+  const bool they_meet = std::any_of(wants.begin(), wants.end(), [&](const Want& want) {
+    return without(inside, want.among).size() < inside.size();
+  });
+  if (!they_meet) return chosen;
+  wants.push_back({chosen, seekers.size()});
+  const double price = match(wants, held).price;
+  wants.back().among = beside_placed(inside);
+  const Matched matched = match(wants, held);
+  if (matched.price >= price) return chosen;
+  Units kept_free;
+  for (std::size_t want = 0; want + 1 < wants.size(); ++want)
+    kept_free.insert(kept_free.end(), matched.units[want].begin(), matched.units[want].end());
+  Units left = without(usable, kept_free);
+  if (left.size() < seekers.size()) left = without(beside_placed(inside), kept_free);
+  if (left.size() < seekers.size()) return chosen;
+  kept_free.insert(kept_free.end(), held.begin(), held.end());
+  return choose_units(choice(left, kept_free, seekers, false)).units;
+}
+
 // Each worker a core inside the place, or all of them the whole of it where it has too few. Units of others are
 // used if there is not enough beside them.
-void Placer::place_stage(std::size_t stage, const Location& location) {
+void Placer::place_stage(const AskedPlace& asked, std::span<const AskedPlace> later) {
+  const std::size_t stage = asked.stage;
+  if (!asked.location.not_allowed.empty()) {
+    result_.remarks.push_back(fmt::format("of the place {} of {} this process may not use {}",
+                                          request_.stages[stage].place, request_.stages[stage].name,
+                                          asked.location.not_allowed.to_string()));
+  }
   std::vector<Seeker> seekers;
   add_seekers(stage, seekers);
-  const Units inside = inside_of(stage, location);
-  Units usable = without(inside, result_.taken);
+  const Units inside = inside_of(asked);
+  Units usable = beside_placed(inside);
   if (Units beside = pinning::without(usable, usable_.of_others); beside.size() >= seekers.size())
     usable = std::move(beside);
   if (usable.size() >= seekers.size()) {
-    give(seekers, choose_units(choice(usable, seekers, false)).units);
+    give(seekers, choose_beside(seekers, inside, usable, later));
     remark_others(stage);
     return;
   }
@@ -187,10 +258,11 @@ void Placer::place_stage(std::size_t stage, const Location& location) {
     result_.units[seeker.process] = inside;
     result_.shared[seeker.process] = true;
   }
+  result_.filled.insert(result_.filled.end(), inside.begin(), inside.end());
   result_.stage_shares = true;
   result_.remarks.push_back(fmt::format(
       "{} wants {} units of its place {}, of which {} are free: its workers share it",
-      request_.stages[stage].name, seekers.size(), location.sets.front().to_string(), usable.size()));
+      request_.stages[stage].name, seekers.size(), asked.location.sets.front().to_string(), usable.size()));
   remark_others(stage);
 }
 
@@ -204,7 +276,7 @@ void Placer::place_whole(std::size_t stage, const Location& location) {
     }
     return free;
   };
-  const CpuSet taken = set_of(result_.taken) | request_.reserved;
+  const CpuSet taken = set_of(result_.taken) | set_of(result_.filled) | request_.reserved;
   std::vector<CpuSet> free = beside(taken | usable_.of_others);
   if (free.size() < wanted.workers) free = beside(taken);
   const bool shared = free.size() < wanted.workers;
@@ -222,7 +294,8 @@ void Placer::place_whole(std::size_t stage, const Location& location) {
         select(topology_.units, [&](const ProcessingUnit& unit) { return set.contains(unit.os_index); });
     result_.units[first_[stage] + replica] = units;
     result_.shared[first_[stage] + replica] = shared;
-    if (!shared) result_.taken.insert(result_.taken.end(), units.begin(), units.end());
+    Units& gone = shared ? result_.filled : result_.taken;
+    gone.insert(gone.end(), units.begin(), units.end());
   }
   if (shared) {
     result_.stage_shares = true;
@@ -234,7 +307,7 @@ void Placer::place_whole(std::size_t stage, const Location& location) {
 
 // Policies that pin nothing: what has no place of its own floats beside what has.
 void Placer::leave(const std::vector<Seeker>& seekers) {
-  Units beside = without(usable_.units, result_.taken);
+  Units beside = beside_placed(usable_.units);
   if (beside.empty()) beside = usable_.units;
   for (const Seeker& seeker : seekers)
     result_.units[seeker.process] = beside;
@@ -244,7 +317,8 @@ void Placer::leave(const std::vector<Seeker>& seekers) {
 // Each unit gets its share of the workers, those together that talk most; they float over the units around
 // it.
 void Placer::group(const std::vector<Seeker>& seekers, const Units& usable) {
-  ChoiceRequest asked = choice(usable, seekers, false);
+  const Units held = this->held();
+  ChoiceRequest asked = choice(usable, held, seekers, false);
   asked.groups_float = request_.grouping == Grouping::domain;
   const Choice chosen = choose_groups(asked);
   double inside = 0;
@@ -272,7 +346,7 @@ void Placer::group(const std::vector<Seeker>& seekers, const Units& usable) {
 // them in turn.
 void Placer::deal(const std::vector<Seeker>& seekers, const Units& usable) {
   const Policy policy = request_.policy == Policy::spread ? Policy::spread : Policy::compact;
-  const Units dealt = units_for_workers(usable, policy, usable.size());
+  const Units dealt = units_for_workers(usable, held(), policy, usable.size());
   for (std::size_t i = 0; i < seekers.size(); ++i) {
     const std::size_t index = policy == Policy::spread ? i % dealt.size() : i * dealt.size() / seekers.size();
     Units& units = result_.units[seekers[i].process];
@@ -285,8 +359,12 @@ void Placer::deal(const std::vector<Seeker>& seekers, const Units& usable) {
 void Placer::place_rest(const std::vector<Seeker>& seekers) {
   if (seekers.empty()) return;
   if (!pins(request_.policy)) return leave(seekers);
-  Units usable = without(usable_.units, result_.taken);
-  if (usable.empty()) usable = usable_.units;
+  Units usable = beside_placed(usable_.units);
+  // Then all are shared with those that were placed before.
+  if (usable.empty()) {
+    result_.crowded = true;
+    usable = usable_.units;
+  }
   // A host that has no place of its own wants a unit, too.
   const bool host_apart = request_.host && !usable_.shared_with_others;
   const bool crowded = host_apart ? seekers.size() > usable.size() : seekers.size() >= usable.size();
@@ -301,12 +379,14 @@ void Placer::place_rest(const std::vector<Seeker>& seekers) {
     return;
   }
   if (!searched) {
-    give(seekers, units_for_workers(usable, request_.policy, seekers.size()));
+    give(seekers, units_for_workers(usable, held(), request_.policy, seekers.size()));
     return;
   }
-  const Choice chosen = choose_units(choice(usable, seekers, true));
+  const Units held = this->held();
+  const Choice chosen = choose_units(choice(usable, held, seekers, true));
   result_.host_near = chosen.host;
-  result_.optimal = chosen.optimal;
+  // Stages with places were seated before, one after the other: what is proved is the rest beside them.
+  result_.optimal = chosen.optimal && result_.taken.empty() && result_.filled.empty();
   give(seekers, chosen.units);
 }
 

@@ -48,10 +48,13 @@ Place place_on(const Topology& topology, const Units& units, bool shared) {
 }
 
 // What is left for host and master, by the preferences that plan.hpp states; all units if nothing is left.
-Units left_over(const Units& usable, const Units& taken, const ProcessingUnit* near_to) {
+Units left_over(const Units& usable, const Units& taken, const Units& of_others,
+                const ProcessingUnit* near_to) {
   const CpuSet units_taken = set_of(taken);
   std::set<int> cores_taken;
   for (const ProcessingUnit& unit : taken)
+    cores_taken.insert(unit.core);
+  for (const ProcessingUnit& unit : of_others)
     cores_taken.insert(unit.core);
   Units left =
       select(usable, [&](const ProcessingUnit& unit) { return !units_taken.contains(unit.os_index); });
@@ -83,7 +86,11 @@ void place_host(Plan& result, const Topology& topology, const PlanRequest& reque
                 const WorkerPlaces& places) {
   const ProcessingUnit* near_to = places.taken.empty() ? nullptr : &places.taken.front();
   if (places.host_near) near_to = &*places.host_near;
-  result.host = place_on(topology, left_over(usable.for_host, places.taken, near_to), result.oversubscribed);
+  Units gone = places.taken;
+  gone.insert(gone.end(), places.filled.begin(), places.filled.end());
+  result.host =
+      place_on(topology, left_over(usable.for_host, gone, units_in(topology, usable.of_others), near_to),
+               result.oversubscribed);
   result.master = result.host;
   if (!request.host) return;
   const Units own = select(topology.units,
@@ -116,7 +123,8 @@ Plan plan(const Topology& topology, const PlanRequest& asked_for) {
     places.shared.assign(workers, false);
     places.crowded = workers >= usable.units.size();
   }
-  const bool throttled = topology.quota_cores && *topology.quota_cores < static_cast<double>(workers + 1);
+  const std::size_t threads = threads_at_work(request, topology.quota_cores);
+  const bool throttled = topology.quota_cores && *topology.quota_cores < static_cast<double>(threads + 1);
   const bool all_share = places.crowded || throttled || usable.shared_with_others;
   result.oversubscribed = all_share || places.stage_shares;
   result.optimal = places.optimal;
@@ -124,9 +132,11 @@ Plan plan(const Topology& topology, const PlanRequest& asked_for) {
   hand_out(result, topology, request, places, all_share);
   place_host(result, topology, request, usable, places);
 
-  if (places.crowded || !usable.shared_with_others) remark_load(result, topology, usable.units, workers);
+  if (places.crowded || !usable.shared_with_others) remark_load(result, topology, request, usable.units);
   result.remarks.insert(result.remarks.end(), places.remarks.begin(), places.remarks.end());
-  if (bind || asked) remark_units(result, usable.units, places.taken);
+  if (bind || asked) {
+    remark_units(result, usable.units, places.taken, units_in(topology, usable.of_others));
+  }
   remark_memory(result, topology, usable.units);
   remark_costs(result, request.costs);
   remark_threads(result, request, topology);

@@ -81,9 +81,11 @@ std::optional<double> cpu_quota(const fs::path& root) {
   return tightest;
 }
 
-unsigned threads_that_run(unsigned asked, std::size_t units, std::optional<double> quota_cores) noexcept {
-  double most = std::min<double>(asked, static_cast<double>(units));
-  if (quota_cores) most = std::min(most, *quota_cores);
+unsigned threads_that_run(const ThreadsAsked& asked, std::optional<double> quota_cores) noexcept {
+  const double own = asked.by_process;
+  const double all = std::max(own, static_cast<double>(asked.by_all));
+  double most = std::min(own, static_cast<double>(asked.units_of_process));
+  if (quota_cores && all > 0) most = std::min(most, *quota_cores * own / all);
   return most < 1 ? 1 : static_cast<unsigned>(most);
 }
 

@@ -23,7 +23,27 @@ std::string counted(std::size_t number, std::string_view thing) {
 
 }  // namespace
 
-void remark_load(Plan& result, const Topology& topology, const Units& usable, std::size_t workers) {
+std::size_t threads_asked(const PlanRequest& request) {
+  std::size_t threads = 0;
+  for (const StageRequest& stage : request.stages)
+    threads += std::size_t{stage.workers} * std::max(1U, stage.threads);
+  return threads;
+}
+
+std::size_t threads_at_work(const PlanRequest& request, std::optional<double> quota_cores) {
+  const std::size_t by_all = threads_asked(request);
+  std::size_t threads = 0;
+  for (const StageRequest& stage : request.stages) {
+    const unsigned asked = std::max(1U, stage.threads);
+    threads += std::size_t{stage.workers} * threads_that_run({asked, by_all, asked}, quota_cores);
+  }
+  return threads;
+}
+
+void remark_load(Plan& result, const Topology& topology, const PlanRequest& request, const Units& usable) {
+  std::size_t workers = 0;
+  for (const StageRequest& stage : request.stages)
+    workers += stage.workers;
   const std::string units =
       fmt::format("{} ({})", counted(usable.size(), "processing unit"), set_of(usable).to_string());
   if (workers > usable.size()) {
@@ -34,16 +54,20 @@ void remark_load(Plan& result, const Topology& topology, const Units& usable, st
         "{} on {} leave none for the host and the master: all share them, so no process spins while it waits",
         counted(workers, "worker"), units));
   }
-  if (topology.quota_cores && *topology.quota_cores < static_cast<double>(workers + 1)) {
+  const std::size_t threads = threads_at_work(request, topology.quota_cores);
+  if (topology.quota_cores && *topology.quota_cores < static_cast<double>(threads + 1)) {
+    const std::string who =
+        threads == workers ? counted(workers, "worker")
+                           : fmt::format("{} of {}", counted(threads, "thread"), counted(workers, "worker"));
     result.remarks.push_back(
         fmt::format("CPU quota of {:.4g} cores is below the {} that {} and the host can keep busy: no "
                     "process spins while "
                     "it waits, and under full load the kernel pauses the pipeline in every period",
-                    *topology.quota_cores, workers + 1, counted(workers, "worker")));
+                    *topology.quota_cores, threads + 1, who));
   }
 }
 
-void remark_units(Plan& result, const Units& usable, const Units& taken) {
+void remark_units(Plan& result, const Units& usable, const Units& taken, const Units& of_others) {
   std::set<int> cores;
   for (const ProcessingUnit& unit : taken)
     cores.insert(unit.core);
@@ -51,6 +75,13 @@ void remark_units(Plan& result, const Units& usable, const Units& taken) {
     result.remarks.push_back(
         fmt::format("{} run on {}: SMT siblings carry a worker each and slow each other down",
                     counted(taken.size(), "worker"), counted(cores.size(), "core")));
+  }
+  const Units alone = without(taken, of_others);
+  const Units beside = without(alone, on_free_cores(alone, of_others));
+  if (!beside.empty()) {
+    result.remarks.push_back(
+        fmt::format("{} ({}) on a core of which others hold a thread: both slow each other down",
+                    counted(beside.size(), "worker"), set_of(beside).to_string()));
   }
   int fastest = 0;
   for (const ProcessingUnit& unit : usable)
@@ -78,6 +109,9 @@ void remark_memory(Plan& result, const Topology& topology, const Units& usable) 
 }
 
 void remark_costs(Plan& result, const MeasuredCosts& costs) {
+  if (!costs.passed_over.empty())
+    result.remarks.push_back(fmt::format(
+        "measured costs are passed over: {}; `sluice calibrate` measures them anew", costs.passed_over));
   if (costs.empty() || costs.steady) return;
   result.remarks.emplace_back(
       "the measured costs change from one moment to the next, as where a virtual machine's units wander "
@@ -95,11 +129,14 @@ void remark_threads(Plan& result, const PlanRequest& request, const Topology& to
         workers.begin(), workers.end(),
         [](const Place& one, const Place& other) { return one.units.count() < other.units.count(); });
     const std::size_t units = narrowest->units.count();
-    const unsigned most = threads_that_run(asked.threads, units, topology.quota_cores);
+    const std::size_t by_all = threads_asked(request);
+    const unsigned most = threads_that_run({asked.threads, by_all, units}, topology.quota_cores);
     if (most == asked.threads) continue;
-    std::string why = units < asked.threads
-                          ? fmt::format("its place {} has no more units", narrowest->units.to_string())
-                          : fmt::format("the CPU quota is {:.4g} cores", *topology.quota_cores);
+    std::string why =
+        units < asked.threads
+            ? fmt::format("its place {} has no more units", narrowest->units.to_string())
+            : fmt::format("the CPU quota is {:.4g} cores{}", *topology.quota_cores,
+                          by_all == asked.threads ? "" : fmt::format(" for {}", counted(by_all, "thread")));
     result.remarks.push_back(fmt::format(
         "{} wants {} threads a worker, and {} runs {}: {}", asked.name, asked.threads,
         workers.size() == 1 ? "its worker" : "at least one of them", counted(most, "thread"), why));

@@ -17,6 +17,7 @@
 #include <sluice/pinning/topology.hpp>
 
 #include "affinity.hpp"
+#include "topology_fault.hpp"
 
 namespace sluice::pinning {
 namespace {
@@ -239,7 +240,7 @@ Topology topology_from_synthetic(const std::string& text) {
       hwloc_topology_load(handle.get()) != 0) {
     throw Error{{.tried = "read the synthetic topology",
                  .object = fmt::format("\"{}\"", text),
-                 .why = "hwloc does not understand it",
+                 .why = fault_of_synthetic(text),
                  .remedy = "write levels from the outside in, such as package:2 l3:1 core:4 pu:2"}};
   }
   Topology topology = to_value(handle.get());
@@ -266,7 +267,7 @@ Topology topology_from_xml(const std::filesystem::path& path) {
   const int length = static_cast<int>(text.size()) + 1;  // hwloc counts the terminating zero.
   if (hwloc_topology_set_xmlbuffer(handle.get(), text.c_str(), length) != 0 ||
       hwloc_topology_load(handle.get()) != 0) {
-    refuse("it is not an hwloc topology in XML");
+    refuse(fault_of_xml(text));
   }
   Topology topology = to_value(handle.get());
   topology.description = describe(topology, path.string());

@@ -74,12 +74,25 @@ Units without(const Units& units, const Units& others) {
   return without(units, set_of(others));
 }
 
-Units first_of_each_core(const Units& units) {
-  return select(units, [&](const ProcessingUnit& unit) {
-    return std::none_of(units.begin(), units.end(), [&](const ProcessingUnit& other) {
+Units first_of_each_core(const Units& units, const Units& held) {
+  Units free = on_free_cores(units, held);
+  if (free.empty()) free = units;
+  return select(free, [&](const ProcessingUnit& unit) {
+    return std::none_of(free.begin(), free.end(), [&](const ProcessingUnit& other) {
       return other.core == unit.core && other.rank_in_core < unit.rank_in_core;
     });
   });
+}
+
+Units on_free_cores(const Units& units, const Units& held) {
+  return select(units, [&](const ProcessingUnit& unit) {
+    return std::none_of(held.begin(), held.end(),
+                        [&](const ProcessingUnit& other) { return other.core == unit.core; });
+  });
+}
+
+Units units_in(const Topology& topology, const CpuSet& set) {
+  return select(topology.units, [&](const ProcessingUnit& unit) { return set.contains(unit.os_index); });
 }
 
 Usable usable_units(const Topology& topology, const PlanRequest& request) {
@@ -104,7 +117,8 @@ Usable usable_units(const Topology& topology, const PlanRequest& request) {
   if (request.host) result.of_others |= *request.host;
   remark_reserved(topology, request.reserved, result.remarks);
   result.for_host = usable;
-  if (request.policy != Policy::none && request.smt == Smt::never) usable = first_of_each_core(usable);
+  if (request.policy != Policy::none && request.smt == Smt::never)
+    usable = first_of_each_core(usable, units_in(topology, result.of_others));
   if (request.policy != Policy::none && request.host) {
     Units beside_host = without(usable, *request.host);
     if (beside_host.empty()) {

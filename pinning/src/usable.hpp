@@ -23,8 +23,12 @@ struct Usable {
 CpuSet set_of(const Units& units);
 Units without(const Units& units, const CpuSet& others);
 Units without(const Units& units, const Units& others);
-// Of each core its first unit among these.
-Units first_of_each_core(const Units& units);
+// Of each core its first unit among these; of a core of which somebody holds a unit none, unless there are no others.
+Units first_of_each_core(const Units& units, const Units& held);
+// Those whose core nobody is at work on.
+Units on_free_cores(const Units& units, const Units& held);
+// These of the machine's.
+Units units_in(const Topology& topology, const CpuSet& set);
 Units select(const Units& units, auto&& wanted) {
   Units selected;
   for (const ProcessingUnit& unit : units) {

@@ -3,8 +3,10 @@
 #include <cstddef>
 #include <cstdio>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include <sluice/cli.hpp>
@@ -21,13 +23,20 @@ std::string full_name(const CLI::App& command) {
   return parent == nullptr ? command.get_name() : full_name(*parent) + " " + command.get_name();
 }
 
-std::string commands_of(const CLI::App& command) {
-  std::string names;
+std::vector<std::string> commands_of(const CLI::App& command) {
+  std::vector<std::string> names;
   for (const CLI::App* each : command.get_subcommands({})) {
     // One without a group is for no person, and in no help.
-    if (!each->get_group().empty()) names += (names.empty() ? "" : ", ") + each->get_name();
+    if (!each->get_group().empty()) names.push_back(each->get_name());
   }
   return names;
+}
+
+std::string joined(const std::vector<std::string>& names) {
+  std::string text;
+  for (const std::string& name : names)
+    text += (text.empty() ? "" : ", ") + name;
+  return text;
 }
 
 // The option as it was written, and the one that was probably meant.
@@ -40,6 +49,47 @@ std::string unknown_option(const CLI::App& command, const std::string& word) {
   }
   const std::string near = nearest(name, names);
   return near.empty() ? name : name + "; did you mean " + near + "?";
+}
+
+// What stands before `middle`, and behind it; nothing where it does not stand.
+std::optional<std::pair<std::string, std::string>> parted(const std::string& text, std::string_view middle) {
+  const std::size_t at = text.find(middle);
+  if (at == std::string::npos) return std::nullopt;
+  return std::pair{text.substr(0, at), text.substr(at + middle.size())};
+}
+
+// "0.100000" as "0.1".
+std::string short_number(std::string number) {
+  if (number.find('.') == std::string::npos) return number;
+  number.erase(number.find_last_not_of('0') + 1);
+  if (number.ends_with('.')) number.pop_back();
+  return number;
+}
+
+// CLI11's words about a value as we say such things; others as they are.
+std::string about_value(const CLI::App& command, const std::string& said) {
+  constexpr std::string_view kConvert = "Could not convert: ";
+  if (const auto parts = parted(said, " = "); parts && said.starts_with(kConvert)) {
+    const std::string name = parts->first.substr(kConvert.size());
+    const CLI::Option* option = command.get_option_no_throw(name);
+    if (option != nullptr && option->get_items_expected() == 0) return name + " takes no value";
+    return name + " takes a number" + (parts->second.starts_with('-') ? " that is not below 0" : "") +
+           ", not \"" + parts->second + "\"";
+  }
+  if (const auto name = parted(said, ": Value ")) {
+    const auto value = parted(name->second, " not in range ");
+    const auto ends = value ? parted(value->second, " to ") : std::nullopt;
+    if (!ends) return said;
+    return name->first + " takes a number from " + short_number(ends->first) + " to " +
+           short_number(ends->second) + ", not \"" + value->first + "\"";
+  }
+  if (const auto parts = parted(said, ": 1 required "); parts && parts->second.ends_with(" missing"))
+    return parts->first + " lacks its value, a " + parts->second.substr(0, parts->second.rfind(' '));
+  if (const auto parts = parted(said, " requires "))
+    return parts->first + " goes with " + parts->second + " only";
+  if (const auto parts = parted(said, " excludes "))
+    return parts->first + " does not go with " + parts->second;
+  return said;
 }
 
 constexpr std::size_t kWidth = 80;
@@ -102,14 +152,18 @@ std::string complaint(const CLI::App& command, const CLI::ParseError& error) {
   const std::vector<std::string> unknown = command.remaining();
   if (unknown.empty()) {
     const bool lacks_command = error.get_name() == "RequiredError" && !commands_of(command).empty();
-    return lacks_command ? "a command is missing: " + commands_of(command) : error.what();
+    return lacks_command ? "a command is missing: " + joined(commands_of(command))
+                         : about_value(command, error.what());
   }
   const auto option = std::find_if(unknown.begin(), unknown.end(),
                                    [](const std::string& word) { return word.starts_with('-'); });
   if (option != unknown.end()) return "there is no option " + unknown_option(command, *option);
   const std::string& word = unknown.front();
-  if (commands_of(command).empty()) return "unexpected \"" + word + "\"";
-  return "there is no command \"" + word + "\", only " + commands_of(command);
+  const std::vector<std::string> commands = commands_of(command);
+  if (commands.empty()) return "unexpected \"" + word + "\"";
+  const std::string near = nearest(word, commands);
+  return "there is no command \"" + word + "\"" +
+         (near.empty() ? ", only " + joined(commands) : "; did you mean " + near + "?");
 }
 
 void print_misuse(const CLI::App& command, const std::string& what) {

@@ -2,10 +2,12 @@
 #include "log_above_table.hpp"
 
 #include <array>
+#include <cerrno>
 #include <cstdio>
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <sluice/detail/call_remedy.hpp>
 #include <sluice/error.hpp>
 
 namespace sluice::detail {
@@ -13,7 +15,8 @@ namespace sluice::detail {
 LogAboveTable::LogAboveTable() {
   int ends[2];
   if (::pipe2(ends, O_CLOEXEC) != 0) {
-    throw Error{{"create", "a pipe for the log", errno_text(), "raise the limit of open files (ulimit -n)"}};
+    const int reason = errno;
+    throw Error{{"create", "a pipe for the log", errno_text(), remedy_for_call(reason, "pipe2")}};
   }
   reading_ = Descriptor{ends[0]};
   writing_ = Descriptor{ends[1]};

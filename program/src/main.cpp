@@ -6,7 +6,6 @@
 #include <chrono>
 #include <csignal>
 #include <cstdio>
-#include <filesystem>
 #include <optional>
 #include <unistd.h>
 
@@ -20,6 +19,7 @@
 #include <sluice/printable.hpp>
 #include <sluice/units.hpp>
 
+#include "live_table.hpp"
 #include "log_above_table.hpp"
 #include "service_manager.hpp"
 
@@ -80,32 +80,6 @@ void refuse_ends_of_the_host(const Pipeline& pipeline) {
          "begin with a source and end with a stage, or use Engine"}};
   }
 }
-
-// Redraws a table of some lines in place.
-class LiveTable {
- public:
-  explicit LiveTable(bool shown) : shown_{shown} {}
-  ~LiveTable() { clear(); }
-  LiveTable(const LiveTable&) = delete;
-  LiveTable& operator=(const LiveTable&) = delete;
-
-  void draw(const std::string& text) {
-    if (!shown_) return;
-    clear();
-    std::fputs(text.c_str(), stderr);
-    lines_ = std::count(text.begin(), text.end(), '\n');
-  }
-  void clear() {
-    // Up to the table's first line, and erase from there to the end of the screen. Source: ECMA-48, CPL and
-    // ED.
-    if (lines_ > 0) std::fprintf(stderr, "\033[%ldF\033[J", static_cast<long>(lines_));
-    lines_ = 0;
-  }
-
- private:
-  bool shown_;
-  std::ptrdiff_t lines_ = 0;
-};
 
 double seconds_of(std::chrono::nanoseconds time) {
   return std::chrono::duration<double>(time).count();
@@ -168,9 +142,7 @@ bool wait_for(Engine& engine, std::chrono::nanoseconds limit) {
   try {
     return engine.wait_for(limit);
   } catch (const Error&) {
-    // A park into nothing is as good as none.
-    const bool lost = engine.end() == End::parked && !std::filesystem::exists(engine.kept_in());
-    if (lost || (engine.end() != End::parked && engine.end() != End::drained)) throw;
+    if (engine.end() != End::parked && engine.end() != End::drained) throw;
     return true;
   }
 }
@@ -195,6 +167,8 @@ void tell_what_is_left(const Engine& engine, const std::string& kept_in) {
   if (engine.end() == End::parked) {
     std::fprintf(stderr, "parked: the next start goes on with %s, and with %s in its lanes\n",
                  kept_in.c_str(), in_words(engine.left_behind()).c_str());
+  } else if (engine.end() == End::drained) {
+    std::fprintf(stderr, "drained: what was accepted is handled; what its sources had not read is left\n");
   } else if (engine.end() == End::stopped) {
     const std::string left = in_words(engine.left_behind());
     if (kept_in.empty()) {
@@ -210,7 +184,7 @@ void tell_what_is_left(const Engine& engine, const std::string& kept_in) {
 struct Company {
   std::chrono::nanoseconds interval;  // Of the live table.
   bool live;
-  const std::string& kept_in;
+  bool kept;  // When a signal comes.
   ServiceManager& manager;
 };
 void accompany(Engine& engine, const Company& how, LogAboveTable* log, Chaos* chaos,
@@ -231,7 +205,7 @@ void accompany(Engine& engine, const Company& how, LogAboveTable* log, Chaos* ch
       ending = true;
       how.manager.stopping();
       table.clear();
-      begin_to_end(engine, !how.kept_in.empty());
+      begin_to_end(engine, how.kept);
     }
     if (interrupts > 1) {
       engine.stop();
@@ -262,7 +236,7 @@ Settings settings_from(const StandardOptions& options) {
 }
 
 int run(Engine& engine, const StandardOptions& options, const Settings& settings,
-        const std::function<void()>& tick) {
+        const std::function<void()>& tick, const std::function<void(const Error&)>& on_error) {
   std::optional<LogAboveTable> log;
   try {
     // No setting is looked up once the pipeline runs.
@@ -270,7 +244,7 @@ int run(Engine& engine, const StandardOptions& options, const Settings& settings
     const std::string restart_budget = settings.value("restart.budget");
     const auto start = std::chrono::steady_clock::now();
     remark_on_injected_variables(options.quiet);
-    const bool live = !options.quiet && ::isatty(STDERR_FILENO) == 1;
+    const bool live = !options.quiet && can_draw_table();
     if (live) engine.log_to(log.emplace().descriptor());
     const Interrupts counted;  // Before the first event can be handled: none is lost by a signal then.
     engine.start();
@@ -283,7 +257,8 @@ int run(Engine& engine, const StandardOptions& options, const Settings& settings
     ChaosAround chaos{options, restart_budget};
     ServiceManager manager;
     manager.ready(engine.stats().pipeline);
-    accompany(engine, {interval, live, engine.kept_in(), manager}, log ? &*log : nullptr, chaos.get(), tick);
+    accompany(engine, {interval, live, !engine.kept_in().empty(), manager}, log ? &*log : nullptr,
+              chaos.get(), tick);
     manager.stopping();
     if (log) log->show([] {});
     chaos.end();
@@ -300,6 +275,7 @@ int run(Engine& engine, const StandardOptions& options, const Settings& settings
     if (log) log->show([] {});
     std::fprintf(stderr, "error: %s\n", printable(error.what()).c_str());
     report_problems(engine.stats());
+    if (on_error) on_error(error);
     return kExitFailed;
   }
 }

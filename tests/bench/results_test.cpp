@@ -68,7 +68,7 @@ TEST(ARound, IsDisturbedWhenOthersTookMoreThanFivePercent) {
   EXPECT_THAT(telling_figures(some), ElementsAre("p50_ns"));
 }
 
-TEST(FarRounds, AreLeftOutOfTheMedianWhileThereAreOthers) {
+TEST(OddRounds, AreLeftOutOfTheMedianWhileThereAreOthers) {
   std::vector<SuiteResult> suites(1);
   suites[0].benchmarks.resize(2);
   const auto add = [](Benchmark& benchmark, double trip_ns, double time_ns) {
@@ -77,20 +77,36 @@ TEST(FarRounds, AreLeftOutOfTheMedianWhileThereAreOthers) {
   add(suites[0].benchmarks[0], 100, 10);
   add(suites[0].benchmarks[0], 420, 70);
   add(suites[0].benchmarks[0], 199, 20);
-  add(suites[0].benchmarks[1], 200, 70);
+  add(suites[0].benchmarks[0], 150, 15);
+  add(suites[0].benchmarks[1], 420, 70);
   add(suites[0].benchmarks[1], 0, 90);  // It could not be told.
   suites[0].benchmarks[1].rounds[1].fault = "it failed";
-  note_far_rounds(suites);
+  note_odd_rounds(suites);
   const std::optional<Spread> some = spread_of(suites[0].benchmarks[0], "time_ns");
   ASSERT_TRUE(some);
   EXPECT_EQ(some->median, 15);
   EXPECT_EQ(some->most, 20);
-  EXPECT_EQ(some->rounds, 2U);
+  EXPECT_EQ(some->rounds, 3U);
   EXPECT_EQ(disturbed_rounds(suites[0].benchmarks[0]), 1U);
-  const std::optional<Spread> all_far = spread_of(suites[0].benchmarks[1], "time_ns");
-  ASSERT_TRUE(all_far);
-  EXPECT_EQ(all_far->median, 70);
+  const std::optional<Spread> all_odd = spread_of(suites[0].benchmarks[1], "time_ns");
+  ASSERT_TRUE(all_odd);
+  EXPECT_EQ(all_odd->median, 70);
   EXPECT_EQ(disturbed_rounds(suites[0].benchmarks[1]), 1U);
+}
+
+// A line that took half as long is of another machine as well: its figures must not stand beside those of the others.
+TEST(OddRounds, AreTheNearOnesWhereMostAreFar) {
+  std::vector<SuiteResult> suites(1);
+  suites[0].benchmarks.resize(1);
+  for (const auto& [trip_ns, time_ns] : {std::pair{120.0, 40.0}, {50.0, 9.0}, {130.0, 44.0}, {110.0, 42.0}})
+    suites[0].benchmarks[0].rounds.push_back({1, {{"line_trip_ns", trip_ns}, {"time_ns", time_ns}}, {}});
+  EXPECT_EQ(usual_line_trip_ns(suites), 120);
+  note_odd_rounds(suites);
+  const std::optional<Spread> spread = spread_of(suites[0].benchmarks[0], "time_ns");
+  ASSERT_TRUE(spread);
+  EXPECT_EQ(spread->median, 42);
+  EXPECT_EQ(spread->least, 40);
+  EXPECT_EQ(disturbed_rounds(suites[0].benchmarks[0]), 1U);
 }
 
 TEST(AGroup, ComparesWhatHasTheSameParameters) {

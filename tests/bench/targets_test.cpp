@@ -40,11 +40,11 @@ TEST(Targets, AreAllThereWithOneRowAtLeast) {
 }
 
 TEST(TheLane, IsMeasuredAgainstTheBestPeerAndOwesMoreAt64B) {
-  const TargetRow holds = row(one_way(120, 100), 1, "64B, single");
+  const TargetRow holds = row(one_way(120, 100), 4, "64B, single");
   EXPECT_EQ(holds.verdict, Verdict::holds);
   EXPECT_THAT(holds.measured, StartsWith("1.20: "));
   EXPECT_THAT(holds.measured, HasSubstr("peer:fast"));
-  EXPECT_EQ(row(one_way(119, 100), 1, "64B, single").verdict, Verdict::falls_short);
+  EXPECT_EQ(row(one_way(119, 100), 4, "64B, single").verdict, Verdict::falls_short);
 }
 
 TEST(TheLane, TakesTheBestOfBatchAndInPlaceOnBothSides) {
@@ -53,38 +53,48 @@ TEST(TheLane, TakesTheBestOfBatchAndInPlaceOnBothSides) {
                               steady("one_way/lane/8B/in_place", "items_per_second", 30),
                               steady("one_way/peer:a/8B/batch", "items_per_second", 20),
                               steady("one_way/peer:b/8B/in_place", "items_per_second", 15)})});
-  const TargetRow found = row(made, 1, "8B, batch or in place");
+  const TargetRow found = row(made, 4, "8B, batch or in place");
   EXPECT_EQ(found.verdict, Verdict::holds);
   EXPECT_THAT(found.measured, StartsWith("1.50: "));
 }
 
 TEST(TheLane, IsNotMeasuredWithoutPeers) {
   const Report made = report({suite("peers", {steady("one_way/lane/8B/single", "items_per_second", 10)})});
-  EXPECT_THAT(row(made, 1, "8B, single").why, HasSubstr("no peer is installed"));
+  EXPECT_THAT(row(made, 4, "8B, single").why, HasSubstr("no peer is installed"));
 }
 
 TEST(ATarget, SaysWhyItsSuiteGaveNothing) {
   Report made = report({});
   made.suites.push_back({"hop", Outcome::missing, "bin/bench_hop: No such file or directory", 0, {}});
-  EXPECT_THAT(row(made, 3, "table update").why,
+  EXPECT_THAT(row(made, 6, "table update").why,
               HasSubstr("suite hop is missing: bin/bench_hop: No such file"));
   made.suites[0].outcome = Outcome::completed;
   made.suites[0].benchmarks.push_back({parse_name("table/undo"), "", {{0, {}, "the sum is wrong"}}});
-  EXPECT_THAT(row(made, 3, "table update").why, HasSubstr("table/undo: the sum is wrong"));
+  EXPECT_THAT(row(made, 6, "table update").why, HasSubstr("table/undo: the sum is wrong"));
 }
 
 TEST(ADifference, IsOfTheTimesOfOneEvent) {
   const Report made =
       report({suite("hop", {steady("table/undo", "items_per_second", 1e9 / 40),
                             steady("table/baseline:no_undo", "items_per_second", 1e9 / 26)})});
-  const TargetRow found = row(made, 3, "table update");
+  const TargetRow found = row(made, 6, "table update");
   EXPECT_EQ(found.verdict, Verdict::holds);
   EXPECT_THAT(found.measured, StartsWith("14.0 ns: 40.0 ns, baseline:no_undo 26.0 ns"));
 }
 
+TEST(AFurtherStage, CostsWhatLongChainsTakeBeyondShortOnes) {
+  const Report made =
+      report({suite("pipeline", {steady("chain/baseline:inline/stages:1", "items_per_second", 1e9 / 10),
+                                 steady("chain/baseline:inline/stages:8", "items_per_second", 1e9 / 31)})});
+  const TargetRow found = row(made, 2, "each further stage; events");
+  EXPECT_EQ(found.verdict, Verdict::holds);
+  EXPECT_EQ(found.measured, "3.00 ns");
+  EXPECT_THAT(row(made, 2, "each further stage; spans").why, HasSubstr("inline_spans"));
+}
+
 TEST(AnAbsoluteTarget, HoldsUpToItsLine) {
   const auto idle = [](double percent) {
-    return row(report({suite("scale", {steady("idle/workers/64", "cpu_percent", percent)})}), 4,
+    return row(report({suite("scale", {steady("idle/workers/64", "cpu_percent", percent)})}), 10,
                "64 idle workers")
         .verdict;
   };
@@ -96,16 +106,16 @@ TEST(Recovery, ComparesEveryStateWithTheSameLimit) {
   const Report made =
       report({suite("recovery", {steady("replacement/sluice/state:1GiB", "p50_ns", 500'000),
                                  steady("replacement/limit:fork_store/state:0B", "p50_ns", 200'000)})});
-  EXPECT_EQ(row(made, 6, "1GiB of state, p50").verdict, Verdict::falls_short);
-  EXPECT_THAT(row(made, 6, "1GiB of state, p99").why, HasSubstr("no p99_ns"));
+  EXPECT_EQ(row(made, 8, "1GiB of state, p50").verdict, Verdict::falls_short);
+  EXPECT_THAT(row(made, 8, "1GiB of state, p99").why, HasSubstr("no p99_ns"));
 }
 
 TEST(ATarget, SaysThatItsRoundsWereDisturbed) {
   Report made = one_way(120, 100);
-  EXPECT_FALSE(row(made, 1, "64B, single").disturbed);
+  EXPECT_FALSE(row(made, 4, "64B, single").disturbed);
   for (Round& round : made.suites[0].benchmarks[0].rounds)
     round.figures["others_percent"] = 50;
-  EXPECT_TRUE(row(made, 1, "64B, single").disturbed);
+  EXPECT_TRUE(row(made, 4, "64B, single").disturbed);
 }
 
 }  // namespace

@@ -34,6 +34,7 @@ struct Options {
 
 std::optional<int> parse(int argc, char** argv, Options& options) {
   CLI::App app{"A ledger that audits itself: every entry once and in order, whoever is killed."};
+  app.set_version_flag("--version", "ledger of Sluice " SLUICE_VERSION, "Print the version and exit");
   app.add_option("--entries", options.entries, "How many entries pass through it")
       ->check(CLI::Range(std::uint64_t{1}, std::uint64_t{1} << 40U))
       ->capture_default_str()
@@ -45,7 +46,7 @@ std::optional<int> parse(int argc, char** argv, Options& options) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? sluice::kExitOk : sluice::kExitUsage;
+    return sluice::end_of_parse(app, error);
   }
   if (options.restarts > 0) options.entries = kNever;
   return std::nullopt;

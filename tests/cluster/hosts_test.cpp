@@ -3,6 +3,7 @@
 #include <nats/nats.h>
 #include <random>
 
+#include <sluice/error.hpp>
 #include <sluice/observer.hpp>
 
 #include "cluster_world.hpp"
@@ -92,7 +93,8 @@ TEST_F(Hosts, GoOnFromTheCopiesThatTheyKeep) {
     }
     return found;
   };
-  ASSERT_TRUE(within(60s, [&] { return copies() == 6; })) << "not all partitions have a copy elsewhere";
+  ASSERT_TRUE(within(60s, [&] { return copies() == 12; }))
+      << "not all partitions have a copy where they are, and one elsewhere";
   lose_host("beta");
   ASSERT_TRUE(within(60s, [this] { return says("alpha", ", after beta") && says("alpha", " were here"); }));
   end();
@@ -236,28 +238,57 @@ TEST_F(Hosts, GoOnWithAPartitionThatSomebodyDrains) {
     start_host(name);
   begin(2'500, 500);
   ASSERT_TRUE(flows(50));
-  // Other tests may run partitions of that name beside this one.
-  for (const RunningPipeline& pipeline : Observer::running()) {
-    const bool wanted = pipeline.name.starts_with("accounts-0.") || pipeline.name.starts_with("accounts-3.");
-    if (wanted && is_below(host("alpha").pid(), pipeline.name)) ask_to_drain(pipeline.socket);
-  }
-  ASSERT_TRUE(within(30s, [this] { return says("alpha", "was parked by somebody else"); }));
+  // Other tests may run partitions of that name beside this one; and a host that is slow may have lost it just now.
+  ASSERT_TRUE(within(60s, [this] {
+    for (const RunningPipeline& pipeline : Observer::running()) {
+      const bool wanted = pipeline.name.starts_with("accounts-0.");
+      try {
+        if (wanted &&
+            (is_below(host("alpha").pid(), pipeline.name) || is_below(host("beta").pid(), pipeline.name)))
+          ask_to_drain(pipeline.socket);
+      } catch (const Error&) {
+        // It is on its way already.
+      }
+    }
+    std::this_thread::sleep_for(500ms);
+    return says("alpha", "was parked by somebody else") || says("beta", "was parked by somebody else");
+  }));
   end();
 }
 
-// As after a server that has lost what it had stored: nothing of the partition gets out until it is claimed anew.
-TEST_F(Hosts, StartAPartitionAnewWhoseClaimIsGone) {
+// As after a server that has lost what it had stored: who runs a partition has all of it in memory. The stream stays: nats-server
+// 2.9 may crash when one is removed whose messages are being asked for.
+TEST_F(Hosts, StoreAnewWhatTheServerHasLost) {
   start_host("alpha");
-  ASSERT_TRUE(within(30s, [this] { return says("alpha", "partition 5 with epoch 1"); }));
-  ASSERT_TRUE(within(30s, [this] {
-    const auto stored = file("alpha") / "accounts" / "alpha" / "partition-5";
-    return std::filesystem::exists(stored) && !std::filesystem::is_empty(stored);
-  }));
+  begin(2'500, 500);
+  ASSERT_TRUE(flows(50));
   purge_stream(server().url(), "SLUICE_accounts");
-  // A partition that has nothing to do writes no checkpoint, and does not hear of it.
-  feed_ = load("feed", "payments", 20'000, {"--rate", "500", "--accounts", "50"});
-  EXPECT_TRUE(within(60s, [this] { return says("alpha", "partition 5 with epoch 2"); }));
-  EXPECT_TRUE(within(30s, [this] { return says("alpha", "it begins anew"); }));
+  end();
+  EXPECT_FALSE(says("alpha", "partition 5 with epoch 2"));
+}
+
+// What was sent would be sent again.
+TEST_F(Hosts, DoNotBeginAnewWhatWasStored) {
+  start_host("alpha");
+  begin(5'000, 500);
+  ASSERT_TRUE(within(60s, [this] { return says("alpha", "partition 5 with epoch 1"); }));
+  ASSERT_TRUE(within(60s, [this] {
+    const auto entries = messages_of(server().url(), "KV_SLUICE_accounts_OWNERS");
+    return std::count_if(entries.begin(), entries.end(), [](const StreamMessage& entry) {
+             return entry.subject.find(".stored.") != std::string::npos;
+           }) == 6;
+  }));
+  lose_host("alpha");
+  purge_stream(server().url(), "SLUICE_accounts");
+  const std::uint64_t sent = balances();
+  start_host("beta");
+  EXPECT_TRUE(within(60s, [this] { return says("beta", "partition 5 ended with a failure"); }));
+  EXPECT_TRUE(within(60s, [this] {
+    const std::string said = cluster({"status", "accounts"});
+    return said.find("partition 5 has failed") != std::string::npos &&
+           said.find("there are none") != std::string::npos;
+  }));
+  EXPECT_EQ(balances(), sent);
 }
 
 TEST_F(Hosts, PassOverWhatTheyCannotRead) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Partitions that rest, that fail wherever they are started, and that move with what they have.
 #include "cluster_world.hpp"
+#include "state_log.hpp"
 
 namespace sluice::test {
 namespace {
@@ -53,6 +54,18 @@ TEST_F(HostsInTrouble, GiveAwayWhatFailsAgainAndAgain) {
   EXPECT_FALSE(says("beta", "partition 0 ended with a failure")) << text_of(file("beta.err"));
 }
 
+// The log of its machine may be far away from who asks.
+TEST_F(HostsInTrouble, TellWhyAPipelineFails) {
+  delete_stream(server().url(), "PAYMENTS");
+  start_host("alpha");
+  ASSERT_TRUE(within(60s, [this] { return says("alpha", "partition 0 ended with a failure"); }));
+  EXPECT_TRUE(within(60s, [this] {
+    const std::string said = cluster({"status", "accounts"});
+    return said.find("has failed") != std::string::npos &&
+           said.find("cannot use the stream PAYMENTS") != std::string::npos;
+  })) << cluster({"status", "accounts"});
+}
+
 TEST_F(HostsInTrouble, MoveWhatIsRestoredWhereItGoes) {
   for (const char* name : {"alpha", "beta"})
     start_host(name);
@@ -61,9 +74,50 @@ TEST_F(HostsInTrouble, MoveWhatIsRestoredWhereItGoes) {
   ASSERT_TRUE(within(60s, [this] { return count_of(server().url(), "BALANCES") > 50; }));
   const std::string to =
       status().find(R"("partition":0,"owner":"alpha")") != std::string::npos ? "beta" : "alpha";
+  ASSERT_TRUE(within(60s, [&] { return says(to, "partition 0: its copy is in memory"); }));
   EXPECT_THAT(cluster({"move", "accounts", "0", to}), HasSubstr("partition 0 is owned by " + to));
   EXPECT_TRUE(within(30s, [&] { return says(to, "partition 0: was restored ahead"); }))
       << text_of(file(to + ".err"));
+  EXPECT_EQ(feed->wait(), 0) << feed->err();
+  EXPECT_EQ(collect->wait(), 0) << collect->err();
+  EXPECT_TRUE(expected("payments") == found("balances")) << "other balances than one machine has";
+}
+
+// What a death would bring is in the memory of the host that gets it.
+TEST_F(HostsInTrouble, StartWhatIsRestoredWhenItsOwnerDies) {
+  for (const char* name : {"alpha", "beta"})
+    start_host(name);
+  auto feed = load("feed", "payments", 1'500, {"--rate", "300", "--accounts", "50"});
+  auto collect = load("collect", "balances", 1'500, {"--patience", "90"});
+  ASSERT_TRUE(within(60s, [this] { return says("beta", ": its copy is in memory"); }));
+  EXPECT_THAT(status(), HasSubstr(R"(,"copy_restored":)"));
+  lose_host("alpha");
+  EXPECT_TRUE(within(60s, [this] { return says("beta", ", after alpha"); }));
+  EXPECT_TRUE(within(30s, [this] { return says("beta", ": was restored ahead"); }))
+      << text_of(file("beta.err"));
+  EXPECT_EQ(feed->wait(), 0) << feed->err();
+  EXPECT_EQ(collect->wait(), 0) << collect->err();
+  EXPECT_TRUE(expected("payments") == found("balances")) << "other balances than one machine has";
+}
+
+// As one is that was frozen: another has claimed the partition, and what it stores next comes behind that.
+TEST_F(HostsInTrouble, CountWhatIsRefused) {
+  start_host("alpha");
+  auto feed = load("feed", "payments", 1'000, {"--rate", "300", "--accounts", "50"});
+  auto collect = load("collect", "balances", 1'000, {"--patience", "90"});
+  ASSERT_TRUE(within(60s, [this] { return count_of(server().url(), "BALANCES") > 50; }));
+  EXPECT_THAT(status(), HasSubstr(R"("refused_checkpoints":0)"));
+  detail::StateLogOptions other;
+  other.server.url = server().url();
+  other.cluster = "accounts";
+  other.partition = 3;
+  other.host = "other";
+  detail::StateLog{other}.claim(1'000);
+  EXPECT_TRUE(within(60s, [this] { return says("alpha", "fenced: "); }));
+  EXPECT_TRUE(within(30s, [this] {
+    return status().find(R"("host":"alpha","state":"here","partitions":6,"refused_checkpoints":1)") !=
+           std::string::npos;
+  })) << status();
   EXPECT_EQ(feed->wait(), 0) << feed->err();
   EXPECT_EQ(collect->wait(), 0) << collect->err();
   EXPECT_TRUE(expected("payments") == found("balances")) << "other balances than one machine has";

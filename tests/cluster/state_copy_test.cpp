@@ -51,21 +51,25 @@ class StateCopies : public testing::Test {
     server_ = std::make_unique<NatsProcess>(scratch_ / "nats");
   }
 
-  StateLog log(const std::string& host = "a", unsigned partition = 3) const {
+  StateLogOptions options(const std::string& host = "a", unsigned partition = 3) const {
     StateLogOptions options;
     options.server.url = server_->url();
     options.cluster = "test";
     options.partition = partition;
     options.host = host;
-    return StateLog{options};
+    return options;
+  }
+  StateLog log(const std::string& host = "a", unsigned partition = 3) const {
+    return StateLog{options(host, partition)};
   }
   StateLog claimed(std::uint64_t epoch, const std::string& host = "a", unsigned partition = 3) const {
     StateLog made = log(host, partition);
     made.claim(epoch);
     return made;
   }
-  std::filesystem::path file(const std::string& end, std::size_t bytes, unsigned seed = 0) const {
-    std::filesystem::path path = scratch_ / ("checkpoint-0000000000" + end);
+  std::filesystem::path file(const std::string& end, std::size_t bytes, unsigned seed = 0,
+                             const std::string& directory = {}) const {
+    std::filesystem::path path = scratch_ / directory / ("checkpoint-0000000000" + end);
     std::minstd_rand random{seed + 1};
     std::string text(bytes, '\0');
     for (char& each : text)
@@ -98,13 +102,31 @@ class StateCopies : public testing::Test {
     }
     return files;
   }
+  // Without the list, which says where they are.
+  static Files checkpoints_in(const std::filesystem::path& directory) {
+    Files files = files_in(directory);
+    files.erase("copied");
+    return files;
+  }
   // What is fetched on top of the copy is what anybody fetches.
-  FetchedState fetch_on_top() const {
-    const FetchedState fetched = log("b").fetch(copied());
+  FetchedState fetch_on_top() const { return fetch_on_top_of(copied()); }
+  FetchedState fetch_on_top_of(const std::filesystem::path& directory) const {
+    const FetchedState fetched = log("b").fetch(directory);
     std::filesystem::remove_all(scratch_ / "fresh");
     EXPECT_EQ(fetched, log("b").fetch(scratch_ / "fresh"));
-    EXPECT_TRUE(files_in(copied()) == files_in(scratch_ / "fresh")) << "other files than anybody has";
+    EXPECT_TRUE(checkpoints_in(directory) == checkpoints_in(scratch_ / "fresh"))
+        << "other files than anybody has";
     return fetched;
+  }
+  // As the process of a partition does: it fetches what is there, and stores what its engine writes there.
+  CheckpointShipper shipper_of(std::uint64_t epoch, const std::string& directory) const {
+    StateLog claimer = claimed(epoch);
+    const FetchedState fetched = claimer.fetch(scratch_ / directory);
+    return state_log_shipper(options(), epoch, fetched.newest);
+  }
+  void ship(const CheckpointShipper& shipper, const std::string& end, std::size_t bytes,
+            const std::string& directory) const {
+    shipper({.file = file(end, bytes, 0, directory)});
   }
 
   std::filesystem::path scratch_;
@@ -130,13 +152,59 @@ TEST_F(StateCopies, NeedOnlyWhatIsMissing) {
   EXPECT_EQ(fetched.newest, 15U);
 }
 
-TEST_F(StateCopies, AreUsedOnce) {
+TEST_F(StateCopies, HaveNothingThatIsNotStored) {
   store_and_copy();
   fetch_on_top();
-  // Whoever runs the partition changes the directory, and what is stored need not be what is there.
+  // Whoever runs the partition writes there, and what it writes need not be stored.
   std::filesystem::copy_file(copied() / "checkpoint-000000000013.delta",
                              copied() / "checkpoint-000000000014.delta");
-  EXPECT_EQ(fetch_on_top().copied, 0U);
+  EXPECT_EQ(fetch_on_top().copied, kLarge + 1000);
+}
+
+TEST_F(StateCopies, AreWhatAHostHasStoredItself) {
+  const CheckpointShipper first = shipper_of(1, "own");
+  ship(first, "12.base", kLarge, "own");
+  ship(first, "13.delta", 1000, "own");
+  EXPECT_EQ(fetch_on_top_of(scratch_ / "own").copied, kLarge + 1000) << "of one that began";
+  const CheckpointShipper second = shipper_of(2, "own");
+  ship(second, "14.delta", 500, "own");
+  EXPECT_EQ(fetch_on_top_of(scratch_ / "own").copied, kLarge + 1500) << "of one that went on";
+}
+
+TEST_F(StateCopies, OfAFormerOwnerNeedWhatHasBeenStoredSince) {
+  const CheckpointShipper former = shipper_of(1, "own");
+  ship(former, "12.base", kLarge, "own");
+  ship(former, "13.delta", 1000, "own");
+  ship(shipper_of(2, "other"), "14.delta", 70, "other");
+  // It goes on, and is refused; the file is there all the same, and another than that which is stored.
+  EXPECT_THROW(ship(former, "14.delta", 900, "own"), Fenced);
+  const FetchedState fetched = fetch_on_top_of(scratch_ / "own");
+  EXPECT_EQ(fetched.copied, kLarge + 1000);
+  EXPECT_EQ(fetched.bytes, kLarge + 1070);
+}
+
+TEST_F(StateCopies, OfAnOwnerWhoseBaseIsNotStoredAreNone) {
+  const CheckpointShipper shipper = shipper_of(1, "own");
+  ship(shipper, "12.base", kLarge, "own");
+  // The engine removes what is before a base once that is published, and ships it then.
+  file("14.base", kLarge, 7, "own");
+  std::filesystem::remove(scratch_ / "own" / "checkpoint-000000000012.base");
+  EXPECT_EQ(fetch_on_top_of(scratch_ / "own").copied, 0U);
+}
+
+// A delta is written down behind the one that it goes with, or not at all.
+TEST_F(StateCopies, OfAnOwnerEndWhereItsListWasLost) {
+  const CheckpointShipper shipper = shipper_of(1, "own");
+  ship(shipper, "12.base", kLarge, "own");
+  std::filesystem::remove(scratch_ / "own" / "copied");
+  ship(shipper_of(2, "other"), "13.delta", 10, "other");
+  const CheckpointShipper next = shipper_of(3, "own");
+  ship(next, "14.delta", 500, "own");
+  std::filesystem::resize_file(scratch_ / "own" / "copied",
+                               std::filesystem::file_size(scratch_ / "own" / "copied") - 1);
+  const CheckpointShipper last = state_log_shipper(options(), 3, 14);
+  ship(last, "15.base", 50, "own");
+  EXPECT_EQ(fetch_on_top_of(scratch_ / "own").copied, 50U);
 }
 
 TEST_F(StateCopies, OfAChainThatHasANewBaseAreNotUsed) {
@@ -161,7 +229,7 @@ TEST_F(StateCopies, OfAnotherPartitionAreNotUsed) {
   StateLog writer = claimed(1, "a", 4);
   writer.append(file("12.base", 10));
   EXPECT_EQ(log("b", 4).fetch(copied()).copied, 0U);
-  EXPECT_EQ(files_in(copied()).size(), 1U);
+  EXPECT_EQ(checkpoints_in(copied()).size(), 1U);
 }
 
 TEST_F(StateCopies, AreUsedAsFarAsTheyAreWhole) {

@@ -23,6 +23,7 @@
 #include "cutting_proxy.hpp"
 #include "model.hpp"
 #include "nats_server.hpp"
+#include "owners.hpp"
 #include "state_stream.hpp"
 
 namespace sluice::test {
@@ -346,7 +347,27 @@ TEST_F(StateLogs, AreRefusedWhereTheServerHasLostSomething) {
   EXPECT_THAT(error_of([&] { log.fetch(fetched()); }), HasSubstr("messages of it were lost"));
   delete_stream(server_->url(), "SLUICE_test");
   EXPECT_THAT(error_of([&] { log.append(file("13.delta", 1)); }), HasSubstr("there is none"));
-  EXPECT_THAT(error_of([&] { log.append(file("14.base", 1)); }), HasSubstr("there is none"));
+  EXPECT_THAT(error_of([&] { log.append(file("14.base", 1)); }), HasSubstr("it is empty"));
+}
+
+// Who has the partition by the bucket has all of it; who had it stores nothing.
+TEST_F(StateLogs, AreBegunAnewByTheirOwnerWhereTheServerHasLostThem) {
+  StateLog log = claimed(1);
+  log.append(file("12.base", 10));
+  Owners owners{options().server, "test", Owners::Missing::make, "test"};
+  owners.look(0ms);
+  const auto owned_with = [&](std::uint64_t epoch) {
+    return owners.change(3, {PartitionEntry::State::owned, "a", epoch, {}, owners.view().entry(3).revision});
+  };
+  ASSERT_TRUE(owned_with(2));
+  purge_stream(server_->url(), "SLUICE_test");
+  EXPECT_THAT(error_of([&] { log.append(file("13.delta", 1)); }), HasSubstr("it is empty, and was not"));
+  EXPECT_THAT(error_of([&] { log.append(file("13.base", 1)); }), HasSubstr("epoch 1 was claimed there"));
+  ASSERT_TRUE(owned_with(1));
+  log.append(file("15.base", 20));
+  log.append(file("16.delta", 5));
+  EXPECT_TRUE(log.was_stored());
+  EXPECT_EQ(claimed(2).fetch(fetched()), (FetchedState{2, 25}));
 }
 
 TEST_F(StateLogs, AreNoStrangersPlace) {

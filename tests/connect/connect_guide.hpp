@@ -42,22 +42,25 @@ class LineStore {
     if (::ftruncate(fd_, static_cast<off_t>(text.size())) != 0) throw sluice::Unavailable{path_ + " cannot be cut"};
     sluice::SinkClaim claim;
     std::uint64_t last_run = 0;
+    std::uint64_t last_life = 0;
     std::istringstream lines{text};
     for (std::string line; std::getline(lines, line);) {
       std::istringstream words{line};
       std::string what;
       sluice::Watermark mark;
       words >> what;
-      if (what == "epoch") words >> claim.epoch >> last_run;
+      if (what == "epoch") words >> claim.epoch >> last_run >> last_life;
       if (what != "done" || !(words >> mark.origin >> mark.end)) continue;
       // Of this run and worker: the lanes of an origin are its last bits.
       if ((mark.origin ^ owner.origin) >> sluice::EventId::kLaneBits == 0) claim.watermarks.push_back(mark);
     }
-    // A host that was stopped while another took its place does not take it back.
+    // A host that was stopped while another took its place does not take it back: another run, or a later life of its own.
     const std::uint64_t run = sluice::EventId{owner.origin, 0}.run();
-    if (!claim.watermarks.empty() && last_run != run)
+    const bool other_run = !claim.watermarks.empty() && last_run != run;
+    if (other_run || (last_run == run && last_life > owner.life))
       throw sluice::Error{{"write into", path_, "another host has taken over", "end one of the two"}};
-    write("epoch " + std::to_string(++claim.epoch) + " " + std::to_string(run) + "\ncommit\n");
+    write("epoch " + std::to_string(++claim.epoch) + " " + std::to_string(run) + " " +
+          std::to_string(owner.life) + "\ncommit\n");
     return claim;
   }
 
@@ -75,7 +78,7 @@ class LineStore {
       text += "row " + row + "\n";
     }
     if (!refused.empty()) throw sluice::Refused{refused};
-    for (const sluice::Watermark& mark : batch.watermarks)
+    for (const sluice::WatermarkMove& mark : batch.watermarks)
       text += "done " + std::to_string(mark.origin) + " " + std::to_string(mark.end) + "\n";
     write(text + "commit\n");
   }

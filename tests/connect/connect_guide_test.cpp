@@ -123,11 +123,11 @@ TEST_F(ConnectGuide, RefusesAWriterAfterAnotherHasTakenOver) {
   LineStore now{file("journal")};
   EXPECT_EQ(now.claim(owner).epoch, first.epoch + 1);
   const std::vector<PendingEffect<std::string>> effects{{{owner.origin, 0}, "1 2"}};
-  const std::vector<Watermark> marks{{owner.origin, 16}};
+  const std::vector<WatermarkMove> marks{{owner.origin, 16}};
   EXPECT_THAT(error_of([&] { old.apply({owner, first.epoch, effects, marks}); }), HasSubstr("taken over"));
   now.apply({owner, first.epoch + 1, effects, marks});
   LineStore next{file("journal")};
-  EXPECT_EQ(next.claim(owner).watermarks, marks);
+  EXPECT_THAT(next.claim(owner).watermarks, testing::ElementsAre(Watermark{owner.origin, 16}));
   const SinkOwner other_run{"readings", "journal", 0, 1, std::uint64_t{1} << 41U};
   EXPECT_EQ(LineStore{file("journal")}.claim(other_run).epoch, first.epoch + 3);
   EXPECT_THAT(error_of([&] { LineStore{file("journal")}.claim(owner); }), HasSubstr("taken over"));

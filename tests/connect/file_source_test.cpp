@@ -1,11 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // FileSource: every line once and in order, whatever is killed, renamed, truncated or damaged meanwhile.
-#include <atomic>
 #include <iostream>
 #include <map>
-#include <random>
 #include <sys/stat.h>
-#include <thread>
 
 #include "file_source_world.hpp"
 #include "kill_count.hpp"
@@ -20,50 +17,10 @@ using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::SizeIs;
 
-// Kills the workers of the stage `read` again and again, each some progress after the last one: `every` lines on average.
-class Killer {
- public:
-  Killer(Engine& engine, const Collector<Bytes>& out, std::size_t every)
-      : thread_{[this, &engine, &out, every] {
-          std::mt19937 random{std::random_device{}()};
-          for (std::size_t next = every; !over_; next += 1 + random() % (2 * every)) {
-            while (!over_ && out.count() < next)
-              std::this_thread::sleep_for(100us);
-            const pid_t pid =
-                worker_of(engine,
-                          "read/" + std::to_string(random() % engine.stats().stages[0].workers.size()))
-                    .pid;
-            if (pid <= 1 || over_) continue;
-            if (::kill(pid, SIGKILL) == 0) ++kills_;
-          }
-        }} {}
-  ~Killer() { stop(); }
-  Killer(const Killer&) = delete;
-  Killer& operator=(const Killer&) = delete;
-
-  int stop() {
-    over_ = true;
-    if (thread_.joinable()) thread_.join();
-    return kills_;
-  }
-
- private:
-  std::atomic<bool> over_{false};
-  std::atomic<int> kills_{0};
-  std::thread thread_;
-};
-
 class FileSourceTest : public FileSources {
  protected:
   void expect_each_once_through_kills(Framing framing, unsigned kills);
 };
-
-std::string numbered(int from, int to, const std::string& word) {
-  std::string text;
-  for (int i = from; i < to; ++i)
-    text += word + " " + std::to_string(i) + "\n";
-  return text;
-}
 
 // "KEY NUMBER word i" for lines of a file that begins with the word's line 0.
 std::vector<std::string> told(const std::string& file, int count, const std::string& word) {
@@ -171,28 +128,6 @@ TEST_F(FileSourceTest, FollowsWhatIsAppendedLineByLine) {
   EXPECT_THAT(texts(log.drain()), ElementsAre("one", "two", "three")) << "a line that has not ended is none";
 }
 
-TEST_F(FileSourceTest, ReadsARenamedFileToItsEndBeforeTheNewOne) {
-  append("log", "one\n");
-  Following log{path("log"), settings()};
-  ASSERT_TRUE(log.has(1));
-  std::filesystem::rename(path("log"), path("log.1"));
-  append("log.1", "two\nno newline");  // Whoever writes has the old file open.
-  append("log", "three\n");
-  ASSERT_TRUE(log.has(4));
-  EXPECT_THAT(texts(log.drain()), ElementsAre("one", "two", "no newline", "three"));
-}
-
-TEST_F(FileSourceTest, BeginsATruncatedFileAgainAndSaysSo) {
-  append("log", "one is long\n");
-  Following log{path("log"), settings()};
-  ASSERT_TRUE(log.has(1));
-  std::filesystem::resize_file(path("log"), 0);
-  append("log", "two\n");
-  ASSERT_TRUE(log.has(2));
-  EXPECT_THAT(texts(log.drain()), ElementsAre("one is long", "two"));
-  EXPECT_THAT(log.engine().stats().problems, ElementsAre(HasSubstr("truncated")));
-}
-
 TEST_F(FileSourceTest, SaysThatAFileWasTruncatedWhileItWasRead) {
   std::string lines;
   for (int i = 0; i < 100'000; ++i)
@@ -207,82 +142,6 @@ TEST_F(FileSourceTest, SaysThatAFileWasTruncatedWhileItWasRead) {
   const Collector<Bytes> out{engine, "out"};
   engine.wait();
   EXPECT_THAT(engine.stats().problems, ElementsAre(HasSubstr("was truncated to 10 bytes while it was read")));
-}
-
-TEST_F(FileSourceTest, FollowsALogThatIsRotatedWhileItsWorkerIsKilledAgainAndAgain) {
-  constexpr int kLinesAKill = 900;
-  constexpr int kPerFile = 2'500;
-  const int lines = static_cast<int>(kills_asked(45)) * kLinesAKill / 100 * 100;
-  append("log", "");
-  Following log{path("log"), settings()};
-  Killer killer{log.engine(), log.out(), kLinesAKill};
-  for (int line = 0; line < lines; line += 100) {
-    if (line % kPerFile == 0 && line != 0)
-      std::filesystem::rename(path("log"), path("log." + std::to_string(line / kPerFile)));
-    append("log", numbered(line, line + 100, "line"));
-    // A reader that is a whole file behind would miss that file's name.
-    ASSERT_TRUE(
-        eventually([&] { return log.out().count() + kPerFile / 2 > static_cast<std::size_t>(line); }));
-  }
-  ASSERT_TRUE(log.has(static_cast<std::size_t>(lines))) << log.out().count();
-  EXPECT_GT(killer.stop(), 3);
-  std::cout << killer.stop() << " kills, " << lines << " lines\n";
-  const std::vector<std::string> all = texts(log.drain());
-  ASSERT_THAT(all, SizeIs(lines));
-  for (int line = 0; line < lines; ++line)
-    ASSERT_EQ(all[static_cast<std::size_t>(line)], "line " + std::to_string(line));
-  EXPECT_THAT(log.engine().stats().problems, IsEmpty());
-}
-
-TEST_F(FileSourceTest, FindsAFileThatWasRenamedWhileThePipelineWasParked) {
-  Settings kept = settings();
-  kept.set("segment.path", path("segment"));
-  append("log", "one\n");
-  std::vector<std::string> all;
-  {
-    Following log{path("log"), kept};
-    ASSERT_TRUE(log.has(1));
-    log.engine().park();
-  }
-  append("log", "two\n");
-  std::filesystem::rename(path("log"), path("log.1"));
-  append("log", "three\n");
-  {
-    Following log{path("log"), kept};
-    ASSERT_TRUE(log.has(2));
-    all = texts(log.drain());
-  }
-  EXPECT_THAT(all, ElementsAre("two", "three"));
-}
-
-TEST_F(FileSourceTest, GoesOnInARenamedFileWhenItsWorkerIsReplacedBeforeThereIsANewOne) {
-  append("log", "one\n");
-  Following log{path("log"), settings()};
-  ASSERT_TRUE(log.has(1));
-  const std::uint32_t incarnation = worker_of(log.engine(), "read/0").incarnation;
-  std::filesystem::rename(path("log"), path("log.1"));
-  append("log.1", "two\n");
-  ASSERT_TRUE(log.has(2));
-  ASSERT_TRUE(log.engine().signal_worker("read/0", SIGKILL));
-  append("log.1", "three\n");
-  ASSERT_TRUE(eventually([&] { return worker_of(log.engine(), "read/0").incarnation != incarnation; }));
-  ASSERT_TRUE(log.has(3));
-  append("log", "four\n");
-  ASSERT_TRUE(log.has(4));
-  EXPECT_THAT(texts(log.drain()), ElementsAre("one", "two", "three", "four"));
-  EXPECT_THAT(log.engine().stats().problems, IsEmpty());
-}
-
-TEST_F(FileSourceTest, ReadsFilesThatAreRenamedIntoADirectoryItFollows) {
-  std::filesystem::create_directory(path("in"));
-  Following in{path("in"), settings()};
-  for (int file = 0; file < 5; ++file) {
-    directory_.write("part", numbered(0, 10, "f" + std::to_string(file)));
-    // Also before those that were read.
-    std::filesystem::rename(path("part"), path("in/" + std::to_string(9 - file)));
-    ASSERT_TRUE(in.has(10 * static_cast<std::size_t>(file + 1)));
-  }
-  EXPECT_THAT(in.drain(), SizeIs(50));
 }
 
 TEST_F(FileSourceTest, RefusesWhatCannotBeRead) {

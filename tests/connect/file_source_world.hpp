@@ -2,9 +2,12 @@
 // Pipelines that read files, and what has come out of them.
 #pragma once
 
+#include <atomic>
 #include <fstream>
 #include <optional>
+#include <random>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include <sluice/connect/file_source.hpp>
@@ -45,14 +48,61 @@ class FileSources : public WithProcesses {
     std::ofstream{path(name), std::ios::app | std::ios::binary} << text;
   }
 
+  void rename(const std::string& from, const std::string& to) const {
+    std::filesystem::rename(path(from), path(to));
+  }
+
   TemporaryDirectory directory_;
 };
+
+// Kills the workers of the stage `read` again and again, each some progress after the last one: `every` lines on average.
+class Killer {
+ public:
+  Killer(Engine& engine, const Collector<Bytes>& out, std::size_t every)
+      : thread_{[this, &engine, &out, every] {
+          std::mt19937 random{std::random_device{}()};
+          for (std::size_t next = every; !over_; next += 1 + random() % (2 * every)) {
+            while (!over_ && out.count() < next)
+              std::this_thread::sleep_for(100us);
+            const pid_t pid =
+                worker_of(engine,
+                          "read/" + std::to_string(random() % engine.stats().stages[0].workers.size()))
+                    .pid;
+            if (pid <= 1 || over_) continue;
+            if (::kill(pid, SIGKILL) == 0) ++kills_;
+          }
+        }} {}
+  ~Killer() { stop(); }
+  Killer(const Killer&) = delete;
+  Killer& operator=(const Killer&) = delete;
+
+  int stop() {
+    over_ = true;
+    if (thread_.joinable()) thread_.join();
+    return kills_;
+  }
+
+ private:
+  std::atomic<bool> over_{false};
+  std::atomic<int> kills_{0};
+  std::thread thread_;
+};
+
+inline std::string numbered(int from, int to, const std::string& word) {
+  std::string text;
+  for (int i = from; i < to; ++i)
+    text += word + " " + std::to_string(i) + "\n";
+  return text;
+}
 
 // A pipeline that follows files, and what has come out of it.
 class Following {
  public:
+  // With a grace for rotated files that tests can wait for.
   Following(const std::string& path, const Settings& settings)
-      : pipeline_{reading({.paths = {path}, .follow = true})}, engine_{pipeline_, settings} {
+      : Following{FileSourceOptions{.paths = {path}, .follow = true, .rotation_grace = 20ms}, settings} {}
+  Following(const FileSourceOptions& options, const Settings& settings, unsigned workers = 1)
+      : pipeline_{reading(options, workers)}, engine_{pipeline_, settings} {
     engine_.start();
     out_.emplace(engine_, "out");
   }
@@ -65,6 +115,14 @@ class Following {
     engine_.drain();
     return out_->all();
   }
+  // The source looks at nothing from pause() to go_on().
+  void pause() {
+    const pid_t pid = worker_of(engine_, "read/0").pid;
+    ASSERT_TRUE(engine_.signal_worker("read/0", SIGSTOP));
+    ASSERT_TRUE(eventually([&] { return is_stopped(pid); }));
+  }
+  void go_on() { ASSERT_TRUE(engine_.signal_worker("read/0", SIGCONT)); }
+  std::vector<std::string> problems() const { return engine_.stats().problems; }
 
  private:
   Pipeline pipeline_;

@@ -108,6 +108,35 @@ TEST_F(Http, SaysWhyItTakesNothing) {
   EXPECT_EQ(worker_of(engine, "in/0").restarts, 0U);
 }
 
+// As `nc -N` and some proxies do: the library gave up those whose end it read before it had asked for their answer.
+TEST_F(Http, AnswersAClientThatSaysNoMoreBesideOthersThatAreInTheMidstOfARequest) {
+  serve();
+  const std::string request = post("one\n");
+  const TcpPeer unfinished{address()};
+  EXPECT_TRUE(unfinished.send(request.substr(0, request.size() - 2)));
+  const TcpPeer given_up{address()};
+  EXPECT_TRUE(given_up.send(request.substr(0, request.size() - 2)));
+  given_up.say_no_more();
+  for (int i = 0; i < 20; ++i) {
+    TcpPeer peer{address()};
+    ASSERT_TRUE(peer.send(request));
+    peer.say_no_more();
+    ASSERT_THAT(peer.line(), testing::Optional(HasSubstr(" 200 "))) << i;
+  }
+  EXPECT_THAT(drained(), SizeIs(20));
+}
+
+TEST_F(Http, RefusesABodyThatIsFramedInTwoWays) {
+  serve();
+  const std::string head = "POST / HTTP/1.1\r\nHost: here\r\n";
+  const std::string reason = "400 a body has one Content-Length, or Transfer-Encoding";
+  EXPECT_THAT(ask(head + "Content-Length: 3\r\nContent-Length: 5\r\n\r\na\nb\nc"), StartsWith(reason));
+  EXPECT_THAT(ask(head + "Transfer-Encoding: chunked\r\nContent-Length: 3\r\n\r\n5\r\na\nb\nc\r\n0\r\n\r\n"),
+              StartsWith(reason));
+  EXPECT_EQ(ask(head + "Content-Length: 2\r\nContent-Length: 2\r\n\r\na\n"), "200 1");
+  EXPECT_THAT(drained(), SizeIs(1));
+}
+
 TEST_F(Http, ServesManyAtATimeAndRefusesConnectionsWhenItHasEnded) {
   serve();
   std::vector<std::unique_ptr<TcpPeer>> peers;
@@ -181,6 +210,11 @@ TEST_F(Http, LosesNoRequestThatItHasAnsweredAndTakesNoneInPartThroughKills) {
     for (std::uint64_t n = 0; n < answered[i]; ++n)
       EXPECT_EQ(parts.count(std::to_string(i) + ":" + std::to_string(n)), 1U);
   }
+}
+
+TEST_F(Http, IsRefusedBeforeAStageThatDropsWhatItHasAnswered) {
+  EXPECT_THAT(error_of([&] { serve({.path = "/events"}, {"stage.show.lane.full=drop_newest"}); }),
+              HasSubstr("HttpSource tells senders that it has what it hands on"));
 }
 
 }  // namespace

@@ -124,6 +124,30 @@ TEST(Json, RefusesNumbersThatDoNotFitAndSaysWhichMember) {
   EXPECT_THAT(fault_of(R"({"number":1,"amount":1,"priority":2147483648})"), HasSubstr("priority"));
 }
 
+struct Narrow {
+  float value = 0;
+};
+
+TEST(Json, RefusesWhatAFloatDoesNotHoldAndTakesNumbersOfAnySizeElsewhere) {
+  const Fields<Narrow> fields{{"value", &Narrow::value}};
+  JsonReader<Narrow> reader{fields};
+  Narrow into;
+  for (const char* large : {"1e300", "-1e39", "1e400"}) {
+    EXPECT_FALSE(reader.read(R"({"value":)" + std::string{large} + "}", into)) << large;
+    EXPECT_THAT(reader.fault(), HasSubstr("value: it is no number that 32 bits hold: "));
+  }
+  EXPECT_TRUE(reader.read(R"({"value":123456789012345678901234567890})", into)) << reader.fault();
+  EXPECT_EQ(into.value, 123456789012345678901234567890.0F);
+  const auto beside = [&](const std::string& other) {
+    return reader.read(R"({"other":)" + other + R"(,"value":1,"more":)" + other + "}", into);
+  };
+  for (const char* other :
+       {"18446744073709551616", "123456789012345678901234567890", "1e400", "-0.5E-7", "[1e999,0]"})
+    EXPECT_TRUE(beside(other)) << other << reader.fault();
+  for (const char* none : {"01", "-", "1.", ".5", "1e", "1e+", "0x1", "1_0", "Infinity", "--1", "1 2"})
+    EXPECT_FALSE(beside(none)) << none;
+}
+
 TEST(Json, RefusesTextThatDoesNotFit) {
   EXPECT_EQ(read(R"({"number":1,"amount":1,"account":"12345678"})").account[7], '8');
   EXPECT_THAT(fault_of(R"({"number":1,"amount":1,"account":"123456789"})"),

@@ -4,6 +4,7 @@
 #include <array>
 #include <csignal>
 #include <cstdlib>
+#include <fcntl.h>
 #include <functional>
 #include <librdkafka/rdkafka.h>
 #include <librdkafka/rdkafka_mock.h>
@@ -12,6 +13,7 @@
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include <utility>
 
 #include <gtest/gtest.h>
 
@@ -66,6 +68,30 @@ rd_kafka_t* make(rd_kafka_type_t type, const std::string& brokers) {
   return rd_kafka_new(type, config, text.data(), text.size());
 }
 
+// A line each: "topic NAME CODE", "request KIND CODE", "delay answers MILLISECONDS".
+[[noreturn]] void obey(rd_kafka_mock_cluster_t* cluster, int commands, int obeyed) {
+  constexpr int kRequests = 20;
+  std::string line;
+  for (char letter = 0; ::read(commands, &letter, 1) == 1;) {
+    if (letter != '\n') {
+      line.push_back(letter);
+      continue;
+    }
+    std::istringstream words{std::exchange(line, {})};
+    std::string what;
+    std::string name;
+    int code = 0;
+    words >> what >> name >> code;
+    const auto error = static_cast<rd_kafka_resp_err_t>(code);
+    if (what == "topic") rd_kafka_mock_topic_set_error(cluster, name.c_str(), error);
+    for (int i = 0; what == "request" && i < kRequests; ++i)
+      rd_kafka_mock_push_request_errors(cluster, static_cast<std::int16_t>(std::stoi(name)), 1, error);
+    if (what == "delay") rd_kafka_mock_broker_set_rtt(cluster, 1, code);
+    write_end(obeyed, "x");
+  }
+  ::_exit(0);
+}
+
 }  // namespace
 
 KafkaCluster::KafkaCluster(const std::vector<std::string>& topics, int partitions) : partitions_{partitions} {
@@ -74,7 +100,11 @@ KafkaCluster::KafkaCluster(const std::vector<std::string>& topics, int partition
     return;
   }
   std::array<int, 2> ends{};
-  if (::pipe(ends.data()) != 0) throw std::runtime_error{"no pipe"};
+  std::array<int, 2> commands{};
+  std::array<int, 2> obeyed{};
+  if (::pipe2(ends.data(), O_CLOEXEC) != 0 || ::pipe2(commands.data(), O_CLOEXEC) != 0 ||
+      ::pipe2(obeyed.data(), O_CLOEXEC) != 0)
+    throw std::runtime_error{"no pipe"};
   pid_ = ::fork();
   if (pid_ == 0) {
     ::prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -84,10 +114,13 @@ KafkaCluster::KafkaCluster(const std::vector<std::string>& topics, int partition
       rd_kafka_mock_topic_create(cluster, topic.c_str(), partitions, 1);
     write_end(ends[1], rd_kafka_mock_cluster_bootstraps(cluster));
     ::close(ends[1]);
-    for (;;)
-      ::pause();
+    obey(cluster, commands[0], obeyed[1]);
   }
   ::close(ends[1]);
+  ::close(commands[0]);
+  ::close(obeyed[1]);
+  commands_ = commands[1];
+  obeyed_ = obeyed[0];
   brokers_ = read_end(ends[0]);
   ::close(ends[0]);
 }
@@ -96,6 +129,14 @@ KafkaCluster::~KafkaCluster() {
   if (pid_ == 0) return;
   ::kill(pid_, SIGKILL);
   ::waitpid(pid_, nullptr, 0);
+  ::close(commands_);
+  ::close(obeyed_);
+}
+
+void KafkaCluster::command(const std::string& what, int code) const {
+  write_end(commands_, what + " " + std::to_string(code) + "\n");
+  char word = 0;
+  if (::read(obeyed_, &word, 1) != 1) throw std::runtime_error{"the mock cluster is gone"};
 }
 
 void KafkaCluster::send(const std::string& topic, const std::vector<std::string>& values) const {

@@ -21,13 +21,38 @@ class KafkaCluster {
   const std::string& brokers() const noexcept { return brokers_; }
   bool is_mock() const noexcept { return pid_ != 0; }
 
+  // Of the mock: what it answers about the topic from now on; and to the next requests of this kind of the protocol
+  // (0: produce, 22: a producer's id). Codes of the protocol, 0: no error.
+  void set_topic_error(const std::string& topic, int code) const { command("topic " + topic, code); }
+  void refuse_requests(int kind, int code) const { command("request " + std::to_string(kind), code); }
+  void delay_answers(int milliseconds) const { command("delay answers", milliseconds); }
+
   void send(const std::string& topic, const std::vector<std::string>& values) const;
   // By partition, in order.
   std::vector<std::vector<std::string>> values_of(const std::string& topic) const;
 
  private:
+  void command(const std::string& what, int code) const;
+
+  int commands_ = -1;  // To the mock, and its word that one is obeyed.
+  int obeyed_ = -1;
   int partitions_;
   std::string brokers_;
+  pid_t pid_ = 0;
+};
+
+// A broker that lets nobody in: it answers as one does whose user or password is another.
+class KafkaDoorkeeper {
+ public:
+  KafkaDoorkeeper();
+  ~KafkaDoorkeeper();
+  KafkaDoorkeeper(const KafkaDoorkeeper&) = delete;
+  KafkaDoorkeeper& operator=(const KafkaDoorkeeper&) = delete;
+
+  const std::string& address() const { return address_; }
+
+ private:
+  std::string address_;
   pid_t pid_ = 0;
 };
 

@@ -3,6 +3,7 @@
 // one that was cut off, and forgets the offsets that it commits, so that deaths of a sink are for real brokers.
 #include <algorithm>
 #include <atomic>
+#include <functional>
 #include <random>
 #include <sys/mman.h>
 
@@ -129,7 +130,8 @@ TEST_F(WithKafka, RefusesMessagesThatAreTooLarge) {
   Engine engine{sending(options), settings()};
   engine.start();
   auto in = engine.inlet<Bytes>("in");
-  for (const std::string& text : {std::string{"one"}, std::string(5000, 'x'), std::string{"two"}})
+  // It comes first: behind a commit its refusal would have the mock asked for the watermarks that it has forgotten.
+  for (const std::string& text : {std::string(5000, 'x'), std::string{"one"}, std::string{"two"}})
     std::ignore = in.push(Bytes{std::string_view{text}});
   in.close();
   EXPECT_TRUE(engine.wait_for(kDeadline));
@@ -146,6 +148,133 @@ TEST_F(WithKafka, SaysWhichSettingIsWrongAndNotItsValue) {
                 engine.wait_for(kDeadline);
               }),
               AllOf(HasSubstr("security.protocol"), Not(HasSubstr("very-secret"))));
+}
+
+TEST_F(WithKafka, SaysThatAPasswordIsWrong) {
+  const KafkaDoorkeeper broker;
+  KafkaServer wrong;
+  wrong.brokers = broker.address();
+  wrong.timeout = 500ms;
+  wrong.settings = {{"security.protocol", "sasl_plaintext"},
+                    {"sasl.mechanisms", "PLAIN"},
+                    {"sasl.username", "somebody"},
+                    {"sasl.password", "very-secret"}};
+  KafkaSinkOptions sink = into_out();
+  sink.server = wrong;
+  KafkaSourceOptions source = from_in(true);
+  source.server = wrong;
+  Pipeline reading{"reading"};
+  reading.source<KafkaSource>("read", source).outlet("out");
+  for (const Pipeline& pipeline : {sending(sink), reading}) {
+    Engine engine{pipeline, settings()};
+    EXPECT_THAT(error_of([&] {
+                  engine.start();
+                  if (!engine.wait_for(15s)) engine.stop();
+                }),
+                AllOf(HasSubstr("Invalid username or password"), HasSubstr("look at the user"),
+                      Not(HasSubstr("very-secret"))));
+  }
+}
+
+// What a sink says of a cluster that answers so, at the start or at the second message; nothing if it waits.
+class KafkaRefusals : public WithKafka {
+ protected:
+  void SetUp() override {
+    WithKafka::SetUp();
+    if (!cluster().is_mock()) GTEST_SKIP() << "brokers do not answer as they are told";
+  }
+  std::string sink_says(const std::function<void()>& hurt) {
+    Engine engine{sending(into_out()), settings()};
+    return error_of([&] {
+      engine.start();
+      auto in = engine.inlet<Bytes>("in");
+      std::ignore = in.push(Bytes{std::string_view{"one"}});
+      EXPECT_TRUE(eventually([&] { return worker_of(engine, "out/0").events_in == 1; }));
+      hurt();
+      std::ignore = in.push(Bytes{std::string_view{"two"}});
+      if (!engine.wait_for(15s)) engine.stop();
+    });
+  }
+};
+
+constexpr int kUnknownTopic = 3;
+constexpr int kNotForThisTopic = 29;
+constexpr int kNotForThisTransactionalId = 53;
+
+TEST_F(KafkaRefusals, OfMessagesForATopicThatIsNotForThisUserEndThePipeline) {
+  EXPECT_THAT(
+      sink_says([&] { cluster().refuse_requests(0, kNotForThisTopic); }),
+      AllOf(HasSubstr("the topic out of"), HasSubstr("Topic authorization failed"), HasSubstr("user")));
+}
+
+TEST_F(KafkaRefusals, OfATransactionWithATopicThatIsNotForThisUserEndThePipeline) {
+  EXPECT_THAT(sink_says([&] { cluster().refuse_requests(24, kNotForThisTopic); }),
+              AllOf(HasSubstr("the topic out of"), HasSubstr("authorization failed"), HasSubstr("user")));
+}
+
+// The library says then of the watermarks, which are under way, that they came in a wrong state.
+TEST_F(KafkaRefusals, OfATransactionThatAreToldLateEndThePipeline) {
+  EXPECT_THAT(sink_says([&] {
+                cluster().refuse_requests(24, kNotForThisTopic);
+                cluster().delay_answers(50);
+              }),
+              AllOf(HasSubstr("the topic out of"), HasSubstr("authorization failed"), HasSubstr("user")));
+}
+
+TEST_F(KafkaRefusals, OfMessagesThatTheBrokerFindsTooLargeMakeDeadLetters) {
+  cluster().refuse_requests(0, 10);
+  Engine engine{sending(into_out()), settings()};
+  engine.start();
+  auto in = engine.inlet<Bytes>("in");
+  std::ignore = in.push(Bytes{std::string_view{"one"}});
+  in.close();
+  EXPECT_TRUE(engine.wait_for(kDeadline));
+  EXPECT_EQ(worker_of(engine, "out/0").dead_letters, 1U);
+}
+
+TEST_F(KafkaRefusals, OfTheIdOfTheTransactionsEndThePipeline) {
+  cluster().refuse_requests(22, kNotForThisTransactionalId);
+  EXPECT_THAT(sink_says([] {}), AllOf(HasSubstr("Transactional Id authorization failed"), HasSubstr("user")));
+}
+
+TEST_F(KafkaRefusals, OfATopicThatIsNotThereEndThePipeline) {
+  cluster().set_topic_error("out", kUnknownTopic);
+  EXPECT_THAT(sink_says([] {}), AllOf(HasSubstr("the topic out of"), HasSubstr("--create")));
+  cluster().set_topic_error("in", kUnknownTopic);
+  Pipeline pipeline{"reading"};
+  pipeline.source<KafkaSource>("read", from_in(true)).outlet("out");
+  Engine engine{pipeline, settings()};
+  EXPECT_THAT(error_of([&] {
+                engine.start();
+                engine.wait_for(15s);
+                engine.stop();
+              }),
+              AllOf(HasSubstr("the topic in of"), HasSubstr("--create")));
+}
+
+// The cluster got them while the pipeline stood still; the mock gets none while it runs.
+TEST_F(WithKafka, ReadsPartitionsThatWereAddedFromTheirBeginning) {
+  if (!cluster().is_mock()) GTEST_SKIP() << "topics of brokers are made by hand";
+  const auto read = [this](const KafkaCluster& from, std::size_t count) {
+    KafkaSourceOptions options = from_in(true);
+    options.server.brokers = from.brokers();
+    options.from_beginning = false;
+    Pipeline pipeline{"reading"};
+    pipeline.source<KafkaSource>("read", options).outlet("out");
+    Engine engine{pipeline, settings({"segment.path=" + file("segment")})};
+    engine.start();
+    Collector<Bytes> out{engine, "out"};
+    EXPECT_TRUE(eventually([&] { return worker_of(engine, "read/0").events_in > 0; }));
+    EXPECT_TRUE(eventually([&] { return out.count() == count; })) << out.count() << " of " << count;
+    engine.park();
+    EXPECT_TRUE(engine.wait_for(kDeadline));
+    return sorted(out.all());
+  };
+  const KafkaCluster before{{"in"}, 2};
+  EXPECT_THAT(read(before, 0), IsEmpty());
+  const KafkaCluster after{{"in"}, 4};
+  after.send("in", numbered(40));
+  EXPECT_EQ(read(after, 40), numbered(40));
 }
 
 TEST_F(WithKafka, ReadsEachMessageOnceWhateverIsKilled) {

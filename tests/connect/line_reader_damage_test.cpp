@@ -102,12 +102,20 @@ TEST(DamagedFile, IsNoticedByItsChecksum) {
   EXPECT_THAT(read_damaged(directory.write("a", archive), "checksum").lines, ElementsAre("one", "two"));
 }
 
-TEST(DamagedFile, IsOneWithSomethingElseBehindTheArchive) {
+TEST(DamagedFile, IsOneWithSomethingElseBehindTheArchiveHoweverShort) {
   const TemporaryDirectory directory;
-  EXPECT_THAT(read_damaged(directory.write("a", gzip("one\n") + "something else"), "no gzip member").lines,
-              ElementsAre("one"));
-  EXPECT_THAT(read_damaged(directory.write("b", zstd("one\n") + "something else"), "damaged").lines,
-              ElementsAre("one"));
+  for (const std::string rest :
+       {"x", "xy", "garbage", "something else", "something that is longer than a head"}) {
+    SCOPED_TRACE(rest);
+    EXPECT_THAT(read_damaged(directory.write("a", gzip("one\n") + rest), "no gzip member").lines,
+                ElementsAre("one"));
+    EXPECT_THAT(
+        read_damaged(directory.write("b", gzip("one\n") + std::string(20, '\0') + rest), "no gzip member")
+            .lines,
+        ElementsAre("one"));
+    EXPECT_THAT(read_damaged(directory.write("c", zstd("one\n") + rest), "no zstd frame").lines,
+                ElementsAre("one"));
+  }
 }
 
 TEST(DamagedFile, DoesNotGiveALongLineThatItCutOff) {

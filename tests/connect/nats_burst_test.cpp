@@ -67,7 +67,8 @@ TEST(NatsNames, ASubjectIsTakenByItsPatterns) {
 }
 
 TEST(NatsPositions, AreReadAsTheyWereWrittenAndNothingElseIs) {
-  const detail::PositionHeader header{0x1f2e3d4c50200400, 7, {{0, 4096, 2}, {1023, ~std::uint64_t{0}, 1}}};
+  const detail::PositionHeader header{
+      0x1f2e3d4c50200400, 0x18a2b3c4d5e6f708, 7, {{0, 4096, 2}, {1023, ~std::uint64_t{0}, 1}}};
   EXPECT_EQ(detail::read_header(detail::to_header(header)), header);
   for (const char* wrong : {"", "1", "2 1 1 0:0:1", "1 x 1 0:0:1", "1 1 1", "1 1 1 ", "1 1 1 0:0",
                             "1 1 1 0:0:1x", "1 1 1 0:0:1 1", "1 1 1 0:99999999999999999999:1"})

@@ -125,6 +125,37 @@ TEST_F(NatsRestores, TakeWhatALaterLifeOfTheirWorkerHadSentForTheirOwn) {
   EXPECT_EQ(found, expected);
 }
 
+// Two hosts go on from one checkpoint: the one that it is of was stopped meanwhile, and then has reason to make its worker anew.
+TEST_F(NatsRestores, LeaveTheirPlaceToALaterLifeOfTheirRun) {
+  make_stream(server().url(), {"OUT", "out.*"});
+  std::filesystem::create_directory(elsewhere());
+  std::filesystem::permissions(elsewhere(), std::filesystem::perms::owner_all);
+  total_loss::Host zombie{{}, [&] {
+                            const auto engine = start(file("checkpoints"));
+                            push(*engine, 0, 10);
+                            if (arrive(10)) log_line(file("done"), "ten");
+                            eventually([&] { return std::filesystem::exists(file("go on")); });
+                            engine->signal_worker("out/0", SIGKILL);
+                            log_line(file("end"), error_of([&] { engine->wait_for(kDeadline); }));
+                          }};
+  ASSERT_TRUE(eventually([&] { return std::filesystem::exists(file("done")); }));
+  zombie.stop();
+  const auto heir = start(elsewhere());
+  ASSERT_TRUE(heir->resumed());
+  push(*heir, 10, 20);
+  ASSERT_TRUE(arrive(20));
+  log_line(file("go on"), "now");
+  zombie.go_on();
+  ASSERT_TRUE(zombie.wait_for_end(kDeadline));
+  EXPECT_TRUE(zombie.gone());
+  ASSERT_EQ(lines_of(file("end")).size(), 1U);
+  EXPECT_THAT(lines_of(file("end")).front(), ::testing::HasSubstr("a later start of the same run"));
+  push(*heir, 20, 30);
+  heir->inlet<Bytes>("in").close();
+  EXPECT_TRUE(heir->wait_for(kDeadline)) << "the zombie has taken the place back";
+  EXPECT_EQ(count_of(server().url(), "OUT"), 30U);
+}
+
 // Numbers, each once.
 class Numbers {
  public:

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "nats_server.hpp"
 
+#include <algorithm>
 #include <arpa/inet.h>
 #include <chrono>
 #include <csignal>
 #include <cstdlib>
 #include <fcntl.h>
+#include <filesystem>
 #include <fstream>
 #include <memory>
 #include <nats/nats.h>
@@ -86,6 +88,8 @@ class Session {
   }
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
+
+  natsConnection* connection() const noexcept { return connection_; }
 
   jsCtx* js = nullptr;
 
@@ -180,8 +184,20 @@ void NatsProcess::start() {
   }
 }
 
+// A server has several threads, and the signal comes to each in its time: until then it may still answer.
 void NatsProcess::pause() {
+  const auto is_stopped = [](const std::filesystem::path& thread) {
+    std::ifstream file{thread / "stat"};
+    std::string text;
+    std::getline(file, text);
+    const std::size_t name_end = text.rfind(") ");
+    return name_end == std::string::npos || text.compare(name_end, 3, ") T") == 0;
+  };
   ::kill(pid_, SIGSTOP);
+  const std::filesystem::path tasks = "/proc/" + std::to_string(pid_) + "/task";
+  while (!std::all_of(std::filesystem::directory_iterator{tasks}, std::filesystem::directory_iterator{},
+                      is_stopped))
+    std::this_thread::sleep_for(std::chrono::milliseconds{1});
 }
 void NatsProcess::resume() {
   ::kill(pid_, SIGCONT);
@@ -322,6 +338,24 @@ std::uint64_t count_of(const std::string& url, const std::string& stream) {
     const Session session{url};
     return std::to_string(state_of(session, stream).Msgs);
   }));
+}
+
+void wait_for_requests(const std::string& url, const std::string& request, unsigned count) {
+  run_apart([&] {
+    const Session session{url};
+    natsSubscription* told = nullptr;
+    must(natsConnection_SubscribeSync(&told, session.connection(), "$JS.EVENT.ADVISORY.API"), "listening");
+    for (unsigned seen = 0; seen < count;) {
+      natsMsg* message = nullptr;
+      must(natsSubscription_NextMsg(&message, told, 60'000), "waiting for requests");
+      const std::string text{natsMsg_GetData(message),
+                             static_cast<std::size_t>(natsMsg_GetDataLength(message))};
+      if (text.find("$JS.API." + request + "\"") != std::string::npos) ++seen;
+      natsMsg_Destroy(message);
+    }
+    natsSubscription_Destroy(told);
+    return std::string{};
+  });
 }
 
 }  // namespace sluice::test

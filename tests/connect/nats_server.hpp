@@ -79,5 +79,7 @@ void purge_stream(const std::string& url, const std::string& stream);
 void delete_stream(const std::string& url, const std::string& stream);
 std::size_t delete_consumers(const std::string& url, const std::string& stream);  // How many there were.
 std::uint64_t count_of(const std::string& url, const std::string& stream);
+// Until JetStream has answered so many more requests of that name, "STREAM.INFO.ORDERS", say. Not of all kinds are told.
+void wait_for_requests(const std::string& url, const std::string& request, unsigned count);
 
 }  // namespace sluice::test

@@ -1,10 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // NatsSource, with a real server: what it reads, how it waits, what it says of a stream that is not what it was, and that
 // kills of anything neither lose nor repeat a message.
-#include <sluice/connect/nats_source.hpp>
-
 #include "cutting_proxy.hpp"
-#include "nats_world.hpp"
+#include "nats_source_world.hpp"
 
 namespace sluice::test {
 namespace {
@@ -12,102 +10,6 @@ namespace {
 using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
-
-std::vector<std::string> numbered(unsigned from, unsigned to) {
-  std::vector<std::string> texts;
-  texts.reserve(to - from);
-  for (unsigned i = from; i < to; ++i)
-    texts.push_back(std::to_string(i));
-  return texts;
-}
-
-class NatsSourceTest : public WithNats {
- protected:
-  void SetUp() override {
-    WithNats::SetUp();
-    if (IsSkipped()) return;
-    make_stream(server().url(), {"IN", "in.*"});
-    random_.seed(std::random_device{}());
-  }
-  NatsSourceOptions options(bool follow = false) {
-    NatsSourceOptions options;
-    options.server.url = server().url();
-    options.stream = "IN";
-    options.follow = follow;
-    return options;
-  }
-  static Pipeline reading(const NatsSourceOptions& options) {
-    Pipeline pipeline{"reading"};
-    pipeline.source<NatsSource>("read", options).outlet("out");
-    return pipeline;
-  }
-  void send(const std::vector<std::string>& texts, const std::string& subject = "in.a") {
-    send_messages(server().url(), subject, texts);
-  }
-  // What a run gave; what it said when it failed is in said_.
-  std::vector<std::string> read(const NatsSourceOptions& options, const Settings& settings) {
-    Engine engine{reading(options), settings};
-    said_.clear();
-    try {
-      engine.start();
-    } catch (const std::exception& error) {
-      said_ = error.what();
-      return {};
-    }
-    Collector<Bytes> out{engine, "out"};
-    try {
-      EXPECT_TRUE(engine.wait_for(kDeadline));
-    } catch (const std::exception& error) {
-      said_ = error.what();
-    }
-    return out.all();
-  }
-  std::vector<std::string> read(const NatsSourceOptions& options) { return read(options, settings()); }
-
-  // A pipeline is parked behind 100 messages; the settings go on with it.
-  Settings parked_behind_a_hundred() {
-    Settings kept = settings();
-    kept.set("segment.path", file("segment"));
-    send(numbered(0, 100));
-    Engine engine{reading(options(true)), kept};
-    engine.start();
-    Collector<Bytes> out{engine, "out"};
-    EXPECT_TRUE(eventually([&] { return out.count() == 100; }));
-    engine.park();
-    EXPECT_TRUE(engine.wait_for(kDeadline));
-    return kept;
-  }
-
-  // A run that reads `count` messages, which are sent while it runs, with `hurt` at random instants; then it drains.
-  std::vector<std::string> read_while(const NatsSourceOptions& options, unsigned count,
-                                      const std::function<bool(Engine&)>& hurt) {
-    Engine engine{reading(options), settings({"restart.budget=1000000", "batch.events=64"})};
-    engine.start();
-    Collector<Bytes> out{engine, "out"};
-    send(numbered(0, count / 2));
-    std::size_t next_hurt = 100;
-    bool enough = false;
-    unsigned sent = count / 2;
-    while (!enough) {
-      EXPECT_TRUE(eventually([&] { return out.count() >= std::min<std::size_t>(next_hurt, sent); }));
-      enough = hurt(engine);
-      next_hurt = out.count() + random_() % 100;
-      if (!enough && out.count() + 200 > sent) {
-        send(numbered(sent, sent + 500));
-        sent += 500;
-      }
-    }
-    EXPECT_TRUE(eventually([&] { return out.count() >= sent; })) << out.count() << " of " << sent;
-    engine.drain();
-    EXPECT_TRUE(engine.wait_for(kDeadline));
-    sent_ = sent;
-    return out.all();
-  }
-
-  std::mt19937 random_;
-  std::string said_;
-  unsigned sent_ = 0;
-};
 
 TEST_F(NatsSourceTest, ReadsAllThatIsThereOnceAndInOrder) {
   send(numbered(0, 5000));
@@ -154,59 +56,6 @@ TEST_F(NatsSourceTest, GoesOnFromItsCommitWhenItIsStartedAgain) {
   const Settings kept = parked_behind_a_hundred();
   send(numbered(100, 200));
   EXPECT_EQ(read(options(), kept), numbered(100, 200));
-}
-
-// The pipeline is parked behind 100 messages; `meanwhile` happens; what the next start says, or reads.
-class NatsSourceParked : public NatsSourceTest {
- protected:
-  std::vector<std::string> read_after(const std::function<void()>& meanwhile, const NatsSourceOptions& then) {
-    const Settings kept = parked_behind_a_hundred();
-    meanwhile();
-    return read(then, kept);
-  }
-};
-
-TEST_F(NatsSourceParked, PassesOverWhatAPersonRemoved) {
-  EXPECT_EQ(read_after(
-                [&] {
-                  send(numbered(100, 200));
-                  delete_message(server().url(), "IN", 150);
-                },
-                options())
-                .size(),
-            99U);
-  EXPECT_EQ(said_, "");
-}
-
-TEST_F(NatsSourceParked, EndsWhenAStreamRemovedWhatWasNotRead) {
-  const auto meanwhile = [&] {
-    send(numbered(100, 200));
-    purge_stream(server().url(), "IN");
-    send({"new"});
-  };
-  read_after(meanwhile, options());
-  EXPECT_THAT(said_, AllOf(HasSubstr("stream IN"), HasSubstr("101 to 200"), HasSubstr("on_removed")));
-}
-
-TEST_F(NatsSourceParked, GoesOnWithoutWhatAStreamRemovedWhenToldTo) {
-  NatsSourceOptions then = options();
-  then.on_removed = NatsRemoved::go_on;
-  const auto meanwhile = [&] {
-    send(numbered(100, 200));
-    purge_stream(server().url(), "IN");
-    send({"new"});
-  };
-  EXPECT_THAT(read_after(meanwhile, then), ElementsAre("new"));
-}
-
-TEST_F(NatsSourceParked, EndsWhenTheStreamWasMadeAnew) {
-  const auto meanwhile = [&] {
-    delete_stream(server().url(), "IN");
-    make_stream(server().url(), {"IN", "in.*"});
-    send(numbered(0, 200));
-  };
-  read_after(meanwhile, options());
-  EXPECT_THAT(said_, AllOf(HasSubstr("stream IN"), HasSubstr("made anew")));
 }
 
 TEST_F(NatsSourceTest, EndsWhenTheServerWasSetBack) {

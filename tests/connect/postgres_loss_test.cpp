@@ -83,5 +83,61 @@ TEST_F(PostgresLosses, OfEverythingAndItsMemoryLeaveNoRowTooManyOrTooFew) {
   expect(ledger);
 }
 
+// Two hosts go on from one checkpoint: the one that it is of was stopped meanwhile, and then has reason to make its worker anew.
+TEST_F(PostgresLosses, OfNobodyLetTwoLivesOfARunTakeOverFromEachOther) {
+  const auto kept = [this](const std::string& checkpoints) {
+    return settings({"checkpoint.path=" + file(checkpoints), "checkpoint.every=3ms", "checkpoint.sync=no",
+                     "report.path=" + file(checkpoints + "-reports")});
+  };
+  const auto pay = [](Engine& engine, PgLedger& ledger, int count) {
+    auto in = engine.inlet<PgPayment>("in");
+    for (int i = 0; i < count; ++i)
+      EXPECT_EQ(in.push(ledger.pay()), PushResult::accepted);
+  };
+  const auto rows = [this](int count) {
+    return eventually(
+        [&] { return server().query("SELECT count(*) FROM payment") == std::to_string(count) + "\n"; });
+  };
+  std::filesystem::create_directory(file("first"));
+  std::filesystem::permissions(file("first"), std::filesystem::perms::owner_all);
+  total_loss::Host zombie{{}, [&] {
+                            Engine engine{book_pipeline(database()), kept("first")};
+                            engine.start();
+                            PgLedger ledger;
+                            pay(engine, ledger, 10);
+                            const auto events = [&] { return worker_of(engine, "book/0").events_in; };
+                            eventually([&] { return events() == 10; });
+                            const std::uint64_t before = engine.stats().checkpoints.written;
+                            pay(engine, ledger, 1);
+                            eventually([&] { return engine.stats().checkpoints.written > before + 1; });
+                            log_line(file("done"), "ten");
+                            eventually([&] { return std::filesystem::exists(file("go on")); });
+                            engine.signal_worker("book/0", SIGKILL);
+                            log_line(file("end"), error_of([&] { engine.wait_for(kDeadline); }));
+                          }};
+  ASSERT_TRUE(eventually([&] { return std::filesystem::exists(file("done")); }));
+  ASSERT_TRUE(rows(11));
+  zombie.stop();
+  std::filesystem::copy(file("first"), file("second"), std::filesystem::copy_options::recursive);
+  PgLedger ledger;
+  while (ledger.paid() < 11)
+    ledger.pay();
+  Engine heir{book_pipeline(database()), kept("second")};
+  heir.start();
+  ASSERT_TRUE(heir.resumed());
+  pay(heir, ledger, 10);
+  ASSERT_TRUE(rows(21));
+  log_line(file("go on"), "now");
+  zombie.go_on();
+  ASSERT_TRUE(zombie.wait_for_end(kDeadline));
+  EXPECT_TRUE(zombie.gone());
+  pay(heir, ledger, 10);
+  heir.inlet<PgPayment>("in").close();
+  EXPECT_TRUE(heir.wait_for(kDeadline)) << "the zombie has taken the place back";
+  ASSERT_THAT(lines_of(file("end")), testing::SizeIs(1));
+  EXPECT_THAT(lines_of(file("end")).front(), testing::HasSubstr("a later start of the same run"));
+  expect(ledger);
+}
+
 }  // namespace
 }  // namespace sluice::test

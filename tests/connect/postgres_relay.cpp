@@ -9,11 +9,13 @@
 #include <fcntl.h>
 #include <iterator>
 #include <netinet/in.h>
+#include <new>
 #include <poll.h>
 #include <random>
 #include <stdexcept>
 #include <string>
 #include <string_view>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -41,8 +43,12 @@ struct Pair {
 
 class Relay {
  public:
-  Relay(int listener, int server_port, const RelayOptions& options)
-      : listener_{listener}, server_port_{server_port}, options_{options}, random_{options.seed} {}
+  Relay(int listener, int server_port, const RelayOptions& options, std::atomic<std::uint64_t>& bytes)
+      : listener_{listener},
+        server_port_{server_port},
+        options_{options},
+        random_{options.seed},
+        bytes_{bytes} {}
 
   [[noreturn]] void run() {
     while (true) {
@@ -99,6 +105,7 @@ class Relay {
       return true;
     }
     const std::string_view text{buffer_.data(), static_cast<std::size_t>(got)};
+    bytes_ += text.size();
     if (!held_ && !options_.hold.empty() && text.find(options_.hold) != std::string_view::npos) {
       held_ = holds_ = true;
       log("held\n");
@@ -157,6 +164,7 @@ class Relay {
   int server_port_;
   RelayOptions options_;
   std::mt19937 random_;
+  std::atomic<std::uint64_t>& bytes_;
   unsigned cuts_ = 0;
   bool held_ = false;   // Once.
   bool holds_ = false;  // Now.
@@ -166,7 +174,9 @@ class Relay {
 
 }  // namespace
 
-PostgresRelay::PostgresRelay(int server_port, const RelayOptions& options) {
+PostgresRelay::PostgresRelay(int server_port, const RelayOptions& options)
+    : bytes_{new (::mmap(nullptr, sizeof(*bytes_), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0))
+                 std::atomic<std::uint64_t>{0}} {
   const int listener = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
   sockaddr_in address = loopback(0);
   socklen_t size = sizeof(address);
@@ -177,7 +187,7 @@ PostgresRelay::PostgresRelay(int server_port, const RelayOptions& options) {
   process_ = ::fork();
   if (process_ == 0) {
     ::prctl(PR_SET_PDEATHSIG, SIGKILL);
-    Relay{listener, server_port, options}.run();
+    Relay{listener, server_port, options, *bytes_}.run();
   }
   ::close(listener);
 }
@@ -185,6 +195,7 @@ PostgresRelay::PostgresRelay(int server_port, const RelayOptions& options) {
 PostgresRelay::~PostgresRelay() {
   ::kill(process_, SIGKILL);
   ::waitpid(process_, nullptr, 0);
+  ::munmap(bytes_, sizeof(*bytes_));
 }
 
 std::string PostgresRelay::url() const {

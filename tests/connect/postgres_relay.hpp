@@ -3,6 +3,8 @@
 // a request back, and change what the server says of itself.
 #pragma once
 
+#include <atomic>
+#include <cstdint>
 #include <string>
 #include <sys/types.h>
 
@@ -32,10 +34,12 @@ class PostgresRelay {
   PostgresRelay& operator=(const PostgresRelay&) = delete;
 
   std::string url() const;
+  std::uint64_t bytes() const noexcept { return *bytes_; }  // That clients have sent.
 
  private:
   int port_ = 0;
   pid_t process_ = 0;
+  std::atomic<std::uint64_t>* bytes_;  // In memory that the process shares.
 };
 
 }  // namespace sluice::test

@@ -6,6 +6,8 @@
 #include <thread>
 #include <unistd.h>
 
+#include <sluice/refused.hpp>
+
 #include "postgres_relay.hpp"
 #include "postgres_world.hpp"
 #include "sqlstate.hpp"
@@ -26,12 +28,12 @@ class PostgresOwner : public WithPostgres {
   static SinkOwner owner(std::uint64_t run = kRun, unsigned replica = 0, unsigned replicas = 1) {
     return {"payments", "book", replica, replicas, run | (std::uint64_t{replica} << EventId::kLaneBits)};
   }
-  // One payment by this writer, in a transaction of its own.
+  // One payment by this writer, in a transaction of its own; `before`: where it has left the watermark.
   static void pay(PostgresStore& store, Statement statement, const SinkOwner& as, std::uint64_t epoch,
-                  std::int64_t number) {
+                  std::int64_t number, std::uint64_t before = 0) {
     const std::vector<PendingEffect<SqlEffect>> effects{
         {{as.origin, static_cast<std::uint64_t>(number)}, SqlEffect{statement, number}}};
-    const std::vector<Watermark> marks{{as.origin, static_cast<std::uint64_t>(number) + 1}};
+    const std::vector<WatermarkMove> marks{{as.origin, static_cast<std::uint64_t>(number) + 1, before}};
     store.apply({as, epoch, effects, marks});
   }
   static constexpr const char* kPay = "INSERT INTO payment VALUES ($1, 1, 1)";
@@ -49,8 +51,31 @@ TEST_F(PostgresOwner, IsRefusedOnceAnotherHasClaimed) {
   EXPECT_THAT(error_of([&] { pay(one, of_one, owner(), first, 2); }),
               AllOf(HasSubstr("another process took over from book/0 of payments: its epoch is 2, not 1"),
                     HasSubstr("PostgresOptions::name")));
-  pay(other, other.prepare(kPay), owner(), claim.epoch, 3);
+  pay(other, other.prepare(kPay), owner(), claim.epoch, 3, 2);
   EXPECT_EQ(payments(), "1|1|1\n3|1|1\n");
+}
+
+// By a restore that puts back all at once, the epoch as well.
+TEST_F(PostgresOwner, IsRefusedOnceItsWatermarkWasPutBack) {
+  const std::string insert = "INSERT INTO sluice.watermark VALUES ('payments', 'book', 0, " +
+                             std::to_string(static_cast<std::int64_t>(kRun)) + ", 1)";
+  struct Case {
+    std::string put_back;
+    std::uint64_t left;
+  };
+  for (const Case& each : {Case{"UPDATE sluice.watermark SET upto = 1", 2},
+                           Case{"DELETE FROM sluice.watermark", 2}, Case{insert, 0}}) {
+    PostgresStore store{database()};
+    const std::uint64_t epoch = store.claim(owner()).epoch;
+    const Statement statement = store.prepare(kPay);
+    if (each.left != 0) pay(store, statement, owner(), epoch, 1);
+    server().query("BEGIN; DELETE FROM payment; " + each.put_back + "; COMMIT");
+    EXPECT_THAT(error_of([&] { pay(store, statement, owner(), epoch, 2, each.left); }),
+                AllOf(HasSubstr("knows less of book/0 of payments"), HasSubstr("begin anew")))
+        << each.put_back;
+    EXPECT_EQ(payments(), "");
+    server().query("DELETE FROM sluice.watermark");
+  }
 }
 
 // It was killed when it had sent its claim, and the server comes to that only now.
@@ -97,6 +122,78 @@ TEST_F(PostgresOwner, OfAnEarlierRunThatHasWrittenDoesNotTakeOverInTurn) {
           "another process took over from book/0 of payments: the run f12345679, after this one, f12345678"));
 }
 
+TEST_F(PostgresOwner, OfAnEarlierLifeOfARunDoesNotTakeOverFromALaterOne) {
+  SinkOwner earlier = owner();
+  earlier.life = 7;
+  SinkOwner later = earlier;
+  later.life = 8;
+  EXPECT_EQ(PostgresStore{database()}.claim(earlier).epoch, 1U);
+  EXPECT_EQ(PostgresStore{database()}.claim(earlier).epoch, 2U);
+  EXPECT_EQ(PostgresStore{database()}.claim(later).epoch, 3U);
+  EXPECT_THAT(error_of([&] { PostgresStore{database()}.claim(earlier); }),
+              HasSubstr("another process took over from book/0 of payments: a later start of the same run"));
+  EXPECT_EQ(PostgresStore{database()}.claim(later).epoch, 4U);
+}
+
+// Made by an earlier version, which knew of no lives.
+TEST_F(PostgresOwner, FindsTablesOfAnEarlierVersion) {
+  std::ignore = PostgresStore{database()}.claim(owner());
+  server().query("ALTER TABLE sluice.owner DROP COLUMN life; DROP FUNCTION sluice.claim");
+  EXPECT_EQ(PostgresStore{database()}.claim(owner()).epoch, 2U);
+}
+
+// A batch of payments with these cents, each a statement; how many events are refused.
+class PostgresBatch : public PostgresOwner {
+ protected:
+  static std::size_t refused_of(PostgresStore& store, std::uint64_t epoch, Statement statement,
+                                const std::vector<std::int64_t>& cents) {
+    std::vector<PendingEffect<SqlEffect>> effects;
+    for (std::size_t i = 0; i < cents.size(); ++i)
+      effects.push_back({{kRun, i}, SqlEffect{statement, i, cents[i]}});
+    const std::vector<WatermarkMove> marks{{kRun, cents.size(), 0}};
+    try {
+      store.apply({owner(), epoch, effects, marks});
+    } catch (const Refused& refused) {
+      return refused.events().size();
+    }
+    return 0;
+  }
+};
+
+TEST_F(PostgresBatch, IsSentAFewTimesHoweverManyOfItsEventsAreRefused) {
+  constexpr std::size_t kEvents = 512;
+  const PostgresRelay relay{server().port(), {}};
+  PostgresOptions relayed = database();
+  relayed.url = relay.url();
+  const auto bytes_of = [&](const std::vector<std::int64_t>& cents, std::size_t refused) {
+    PostgresStore store{relayed};
+    const std::uint64_t epoch = store.claim(owner()).epoch;
+    const Statement statement = store.prepare("INSERT INTO payment VALUES ($1, 1, $2)");
+    const std::uint64_t before = relay.bytes();
+    EXPECT_EQ(refused_of(store, epoch, statement, cents), refused);
+    return relay.bytes() - before;
+  };
+  const std::uint64_t all_refused = bytes_of(std::vector<std::int64_t>(kEvents, -1), kEvents);
+  std::vector<std::int64_t> half(kEvents, 1);
+  for (std::size_t i = 0; i < kEvents; i += 2)
+    half[i] = -1;
+  const std::uint64_t half_refused = bytes_of(half, kEvents / 2);
+  const std::uint64_t none_refused = bytes_of(std::vector<std::int64_t>(kEvents, 1), 0);
+  EXPECT_LT(all_refused, 10 * none_refused);
+  EXPECT_LT(half_refused, 10 * none_refused);
+}
+
+TEST_F(PostgresBatch, HasItsTimeForEachCall) {
+  PostgresOptions slow = database();
+  slow.call_limit = 2s;
+  PostgresStore store{slow};
+  const std::uint64_t epoch = store.claim(owner()).epoch;
+  const Statement statement = store.prepare("INSERT INTO payment SELECT $1, 1, $2 FROM pg_sleep(0.1)");
+  std::vector<std::int64_t> cents(12, 1);
+  cents[10] = cents[11] = -1;
+  EXPECT_EQ(refused_of(store, epoch, statement, cents), 2U);
+}
+
 TEST_F(PostgresOwner, IsOneForEachReplicaAndAllOfALargerStageGiveWay) {
   PostgresStore zero{database()};
   PostgresStore one{database()};
@@ -115,7 +212,7 @@ TEST_F(PostgresOwner, WaitsForATransactionOfItsPredecessorThatMayStillCommit) {
   const std::uint64_t epoch = PostgresStore{database()}.claim(owner()).epoch;
   const PostgresServer::Session predecessor{server().url()};
   predecessor.query("BEGIN; SELECT sluice.advance('payments', 'book', 0, " + std::to_string(epoch) + ", '{" +
-                    std::to_string(static_cast<std::int64_t>(kRun)) + "}', '{77}')");
+                    std::to_string(static_cast<std::int64_t>(kRun)) + "}', '{0}', '{77}')");
   std::atomic<bool> claimed{false};
   SinkClaim claim;
   std::thread successor{[&] {
@@ -137,7 +234,7 @@ TEST_F(PostgresOwner, DoesNotWaitForOneThatIsLeftOpenForEver) {
   const std::uint64_t epoch = PostgresStore{database()}.claim(owner()).epoch;
   const PostgresServer::Session blocker{server().url()};
   blocker.query("BEGIN; SELECT sluice.advance('payments', 'book', 0, " + std::to_string(epoch) +
-                ", '{}', '{}')");
+                ", '{}', '{}', '{}')");
   EXPECT_THROW(PostgresStore{limited}.claim(owner()), Unavailable);
   // A session of the store's own does not stay so: the server ends it after the limit.
   // The claim that was given up may still have come about in the server: any epoch will do.

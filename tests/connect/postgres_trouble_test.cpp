@@ -213,6 +213,8 @@ TEST_F(PostgresTrouble, SaysWhatIsWrongWithAConnectionAndNoPassword) {
   EXPECT_THAT(start_error(wrong),
               AllOf(HasSubstr("database \"bank\" does not exist (make the database by createdb"),
                     Not(HasSubstr("Hush1"))));
+  wrong.url = "postgresql://book:Hush1@127.0.0.1:" + port + "/postgres?sslmode=require";
+  EXPECT_THAT(start_error(wrong), HasSubstr("SSL was required"));
   wrong.url = server().url() + " sslmode=perhaps password=Hush1";
   EXPECT_THAT(start_error(wrong), AllOf(HasSubstr("invalid sslmode value"), Not(HasSubstr("Hush1"))));
   for (const char* url :

@@ -135,6 +135,127 @@ TEST_F(SqliteSink, WaitsWhileAnotherHasTheLockAndLosesNothing) {
   EXPECT_EQ(worker_of(engine, "book/0").restarts + worker_of(engine, "book/1").restarts, 0U);
 }
 
+TEST_F(SqliteSink, DoesNotGoOnInADatabaseThatWasPutBack) {
+  const auto resumable = settings({"segment.path=" + file("segment")});
+  {
+    Engine engine{bank(), resumable};
+    engine.start();
+    auto in = engine.inlet<Payment>("in");
+    const auto push_until = [&](std::uint64_t first, std::uint64_t end) {
+      for (std::uint64_t number = first; number < end; ++number)
+        ASSERT_EQ(in.push(payments(100)[number]), PushResult::accepted);
+      EXPECT_TRUE(eventually(
+          [&] { return rows("SELECT count(*) FROM payment") == std::vector{std::to_string(end)}; }));
+    };
+    push_until(0, 50);
+    run("VACUUM INTO '" + file("backup.db") + "'");
+    push_until(50, 100);
+    engine.park();
+    EXPECT_TRUE(engine.wait_for(kDeadline));
+  }
+  for (const char* suffix : {"", "-wal", "-shm"})
+    std::filesystem::remove(database() + suffix);
+  std::filesystem::rename(file("backup.db"), database());
+  Engine engine{bank(), resumable};
+  EXPECT_THAT(error_of([&] {
+                engine.start();
+                engine.wait();
+              }),
+              AllOf(HasSubstr("book/0 of bank"),
+                    HasSubstr("the store knows less of it than this pipeline has committed")));
+  EXPECT_THAT(rows("SELECT count(*) FROM payment"), ElementsAre("50"));
+}
+
+// The watermark of a predecessor may lie in the midst of a span: which of its events are done cannot be told.
+class WholeSpans {
+ public:
+  WholeSpans(Worker& worker, const SqliteOptions& options)
+      : sink_{worker, options}, insert_{sink_.prepare("INSERT INTO payment(number) VALUES (?)")} {}
+  void operator()(std::span<const Payment> payments) {
+    for (const Payment& payment : payments)
+      sink_.add(insert_, payment.number);
+  }
+
+ private:
+  TransactionSink<SqliteStore> sink_;
+  Statement insert_;
+};
+
+TEST_F(SqliteSink, IsRefusedToAHandlerOfSpans) {
+  Pipeline pipeline{"spans"};
+  pipeline.inlet<Payment>("in").to<WholeSpans>("book", {}, options());
+  EXPECT_THAT(error_of([&] {
+                Engine engine{pipeline, settings()};
+                engine.start();
+              }),
+              AllOf(HasSubstr("stage book of spans"), HasSubstr("takes spans")));
+}
+
+// What the second one refuses would have had its effect in the first.
+struct TwoBooks {
+  TwoBooks(Worker& worker, const SqliteOptions& one, const SqliteOptions& other)
+      : first{worker, one}, second{worker, other} {}
+  void operator()(const Payment&) {}
+  TransactionSink<SqliteStore> first;
+  TransactionSink<SqliteStore> second;
+};
+
+TEST_F(SqliteSink, IsTheOnlyOneOfItsHandler) {
+  SqliteOptions other = options();
+  other.path = file("other.db");
+  Pipeline pipeline{"two"};
+  pipeline.inlet<Payment>("in").to<TwoBooks>("book", {}, options(), other);
+  EXPECT_THAT(error_of([&] {
+                Engine engine{pipeline, settings()};
+                engine.start();
+              }),
+              AllOf(HasSubstr("two stores in stage book of two"), HasSubstr("a stage of its own")));
+  // Of two handlers of one process, each has one.
+  Pipeline inline_too{"one each"};
+  auto payments_in = inline_too.inlet<Payment>("in");
+  payments_in.to<PaymentSink>("a", {}, options(),
+                              Sql<Payment>{"INSERT INTO payment(number) VALUES (?)", &Payment::number});
+  payments_in.to<PaymentSink>("b", {}, options(),
+                              Sql<Payment>{"INSERT INTO account VALUES (?, 0)", &Payment::number});
+  EXPECT_EQ(error_of([&] {
+              Engine engine{inline_too, settings()};
+              engine.start();
+              push(engine, payments(3));
+              EXPECT_TRUE(engine.wait_for(kDeadline));
+            }),
+            "");
+  EXPECT_THAT(rows("SELECT (SELECT count(*) FROM payment), (SELECT count(*) FROM account)"),
+              ElementsAre("3|3"));
+}
+
+// As `.restore` of the shell does, by one transaction for whoever has the file open.
+TEST_F(SqliteSink, DoesNotGoOnInADatabaseThatIsPutBackWhileItWrites) {
+  Engine engine{bank(), settings({"batch.events=1"})};
+  engine.start();
+  auto in = engine.inlet<Payment>("in");
+  const auto counts = [&](const char* rows_there) {
+    return eventually(
+        [&] { return rows("SELECT count(*) FROM payment") == std::vector<std::string>{rows_there}; });
+  };
+  const auto push_until = [&](std::uint64_t first, std::uint64_t end) {
+    for (std::uint64_t number = first; number < end; ++number)
+      ASSERT_EQ(in.push(payments(100)[number]), PushResult::accepted);
+  };
+  push_until(0, 50);
+  EXPECT_TRUE(counts("50"));
+  run("CREATE TABLE earlier AS SELECT * FROM sluice_watermark");
+  push_until(50, 60);
+  EXPECT_TRUE(counts("60"));
+  run("BEGIN IMMEDIATE; DELETE FROM payment WHERE number >= 50; DELETE FROM sluice_watermark; "
+      "INSERT INTO sluice_watermark SELECT * FROM earlier; COMMIT");
+  EXPECT_THAT(error_of([&] {
+                std::ignore = in.push(payments(100)[60]);
+                engine.wait_for(kDeadline);
+              }),
+              HasSubstr("the store knows less of it than this pipeline has committed"));
+  EXPECT_TRUE(counts("50"));
+}
+
 // SQLite's memory of its locks is wrong in a process that was forked: it would write without them.
 TEST_F(SqliteSink, RefusesToRunWhereAConnectionWasCarriedOverTheFork) {
   OtherConnection other{database()};

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // SqliteStore by itself: transactions, watermarks, epochs, statements, and what is refused.
 #include <array>
+#include <map>
 #include <thread>
 
 #include <sluice/connect/sqlite.hpp>
@@ -29,12 +30,19 @@ struct Claimed {
       : owner{std::move(of)}, store{options}, claim{store.claim(owner)} {}
 
   void apply(const std::vector<PendingEffect<SqlEffect>>& effects, const std::vector<Watermark>& marks = {}) {
-    store.apply({owner, claim.epoch, effects, marks});
+    std::vector<WatermarkMove> moves;
+    moves.reserve(marks.size());
+    for (const Watermark& mark : marks)
+      moves.push_back({mark.origin, mark.end, left.contains(mark.origin) ? left[mark.origin] : 0});
+    store.apply({owner, claim.epoch, effects, moves});
+    for (const Watermark& mark : marks)
+      left[mark.origin] = mark.end;
   }
 
   SinkOwner owner;
   SqliteStore store;
   SinkClaim claim;
+  std::map<std::uint64_t, std::uint64_t> left;  // Where this writer has left its watermarks.
 };
 
 PendingEffect<SqlEffect> at(std::uint64_t position, SqlEffect effect) {
@@ -119,6 +127,18 @@ TEST_F(SqliteStoreAlone, RefusesToGiveAZombieItsPlaceBack) {
   const Statement another = heir.store.prepare(kInsert);
   heir.apply({at(0, SqlEffect{another, 2, 1, 1})}, {{other_run.origin, 8}});
   EXPECT_THAT(payments(), SizeIs(2));
+}
+
+TEST_F(SqliteStoreAlone, RefusesAnEarlierLifeOfARunOnceALaterOneHasClaimed) {
+  SinkOwner earlier = owner_of_worker();
+  earlier.life = 7;
+  SinkOwner later = earlier;
+  later.life = 8;
+  Claimed zombie{options(), earlier};
+  EXPECT_EQ(Claimed(options(), earlier).claim.epoch, 2U) << "a replacement in the same life is none";
+  EXPECT_EQ(Claimed(options(), later).claim.epoch, 3U);
+  EXPECT_THAT(error_of([&] { zombie.store.claim(earlier); }), HasSubstr("a later start of the same run"));
+  EXPECT_EQ(Claimed(options(), later).claim.epoch, 4U);
 }
 
 TEST_F(SqliteStoreAlone, RefusesReplicasThatAStageHasNoMore) {
@@ -354,7 +374,7 @@ TEST_F(SqliteStoreAlone, IsMadeByManyProcessesAtOnceWithoutBotheringAny) {
         Claimed book{made, owner_of_worker(replica, kProcesses)};
         const Statement insert = book.store.prepare("INSERT INTO t VALUES (?)");
         for (unsigned position = 0; position < 20; ++position)
-          book.apply({at(position, SqlEffect{insert, position})}, {{book.owner.origin, position}});
+          book.apply({at(position, SqlEffect{insert, position})}, {{book.owner.origin, position + 1}});
         status = 0;
       } catch (const std::exception& error) {
         std::fprintf(stderr, "%s\n", error.what());

@@ -5,19 +5,23 @@
 #include <fcntl.h>
 #include <fstream>
 #include <functional>
+#include <random>
 #include <sched.h>
 #include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 
+#include <sluice/connect/sql_sink.hpp>
 #include <sluice/connect/sqlite.hpp>
 
 #include "sqlite_world.hpp"
+#include "total_loss.hpp"
 
 namespace sluice::test {
 namespace {
 
 using ::testing::AllOf;
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::SizeIs;
@@ -272,6 +276,72 @@ TEST_F(SqliteTrouble, WithAFullDiskIsUnavailableUntilThereIsRoom) {
     GTEST_SKIP() << "a file system of its own needs root, or user namespaces";
   EXPECT_THAT(outcome, AllOf(StartsWith("unavailable: the database " + disk),
                              HasSubstr("database or disk is full"), HasSubstr("; then: ;4000")));
+}
+
+// What a pipeline makes, of which the table takes each key once.
+struct Numbered {
+  std::uint64_t number = 0;
+  std::uint64_t key = 0;
+};
+
+class Numbering {
+ public:
+  Numbering(Worker& worker, bool slow)
+      : worker_{worker}, slow_{slow}, next_{worker.state<std::uint64_t>("next")} {}
+  SourceState operator()(Output<Numbered>& out) {
+    if (slow_) worker_.wait_for(std::chrono::milliseconds{1});
+    if (*next_ == 2'000) return SourceState::end;
+    out.push({*next_, *next_ % 20 == 19 ? 0 : *next_});
+    ++next_.edit();
+    return SourceState::more;
+  }
+
+ private:
+  Worker& worker_;
+  bool slow_;
+  Recoverable<std::uint64_t> next_;
+};
+
+// The store has passed a row that it refused, and the letter of that is behind the checkpoint that the next life begins
+// with.
+TEST_F(SqliteTrouble, OfRefusedRowsIsALetterEachHoweverOftenEverythingIsLost) {
+  run("CREATE TABLE numbered(number INTEGER, key INTEGER UNIQUE)");
+  const std::uint64_t seed = std::random_device{}();
+  std::mt19937_64 random{seed};
+  Settings kept = after_checkpoints({"checkpoint.every=20ms", "batch.events=8", "poison.budget=100000"});
+  const auto live = [&](bool last) {
+    Pipeline pipeline{"numbers"};
+    pipeline.source<Numbering>("numbers", !last)
+        .to<SqlSink<SqliteStore, Numbered>>(
+            "book", {}, options(),
+            Sql<Numbered>{"INSERT INTO numbered VALUES (?, ?)", &Numbered::number, &Numbered::key});
+    Engine engine{pipeline, kept};
+    engine.start();
+    // Without one the next life would begin anew.
+    if (!eventually([&] { return engine.resumed() || engine.stats().checkpoints.written > 0; })) return;
+    log_line(file("lives"), "life");
+    if (!last) ::pause();
+    if (!engine.wait_for(kDeadline)) ::_exit(3);
+  };
+  const auto letters = [this] {
+    return std::filesystem::exists(file("reports")) ? find_dead_letters(file("reports")).size() : 0;
+  };
+  for (int life = 0; life < 6; ++life) {
+    const std::size_t lives = lines_of(file("lives")).size();
+    const std::size_t had = letters();
+    total_loss::Host host{{}, [&] { live(false); }};
+    ASSERT_TRUE(eventually([&] { return lines_of(file("lives")).size() != lives && letters() > had; }));
+    std::this_thread::sleep_for(std::chrono::microseconds{random() % 20'000});
+    host.kill(life % 2 == 0);
+    ASSERT_TRUE(host.gone());
+  }
+  total_loss::Host host{{}, [&] { live(true); }};
+  ASSERT_TRUE(host.wait_for_end(kDeadline));
+  ASSERT_EQ(host.status(), 0);
+  EXPECT_THAT(rows("SELECT count(*), count(DISTINCT number) FROM numbered"), ElementsAre("1900|1900"))
+      << "seed " << seed;
+  EXPECT_EQ(letters(), 100U) << "seed " << seed;
+  ::prctl(PR_SET_CHILD_SUBREAPER, 0);  // The other tests of this program count what comes to them.
 }
 
 }  // namespace

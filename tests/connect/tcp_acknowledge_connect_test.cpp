@@ -5,6 +5,7 @@
 namespace sluice::test {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::Contains;
 using ::testing::Each;
 using ::testing::ElementsAre;
@@ -43,6 +44,15 @@ TEST_F(Acknowledge, TellsASenderWhereItIsAndWhatIsCommitted) {
   EXPECT_THAT(drained(), ElementsAre("till-1 1 one", "till-1 2 two", "till-1 3 three", "till-1 4 four"));
   EXPECT_THAT(again.line(), Optional(StartsWith("bye")));
   EXPECT_TRUE(again.is_ended());
+}
+
+TEST_F(Acknowledge, IsRefusedBeforeAStageThatDropsWhatIsTooMuch) {
+  listen({.acknowledge = true});
+  EXPECT_THAT(error_of([&] { start({"stage.show.lane.full=drop_newest"}); }),
+              AllOf(HasSubstr("TcpServer with `acknowledge`"), HasSubstr("lane.full=block")));
+  listen({});
+  EXPECT_EQ(error_of([&] { start({"stage.show.lane.full=drop_newest"}); }), "");
+  EXPECT_THAT(drained(), SizeIs(0));
 }
 
 TEST_F(Acknowledge, OfASenderThatSendsNoMoreComesBeforeTheEndOfItsConnection) {

@@ -145,6 +145,43 @@ TEST_F(TcpClients, WaitOutsideForAServerThatIsAway) {
   EXPECT_THAT(frames(), ElementsAre("one"));
 }
 
+// A server that takes one frame on each connection, and breaks it.
+void serve_one_at_a_time(const std::string& path, unsigned frames) {
+  sockaddr_un here{};
+  here.sun_family = AF_UNIX;
+  path.copy(here.sun_path, sizeof(here.sun_path) - 1);
+  const detail::Descriptor listening{::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)};
+  ASSERT_EQ(::bind(listening.get(), reinterpret_cast<const sockaddr*>(&here), sizeof(here)), 0);
+  ASSERT_EQ(::listen(listening.get(), 8), 0);
+  for (unsigned has = 0; has < frames;) {
+    pollfd called{listening.get(), POLLIN, 0};
+    ASSERT_EQ(::poll(&called, 1, 60'000), 1) << "it has given up at frame " << has;
+    const detail::Descriptor client{::accept4(listening.get(), nullptr, nullptr, SOCK_CLOEXEC)};
+    const auto skip_line = [&] {
+      char byte = 0;
+      while (::recv(client.get(), &byte, 1, 0) == 1)
+        if (byte == '\n') return true;
+      return false;
+    };
+    const auto say = [&](const std::string& line) {
+      return ::send(client.get(), line.data(), line.size(), MSG_NOSIGNAL) > 0;
+    };
+    if (!skip_line() || !say("at " + std::to_string(has) + "\n") || !skip_line()) continue;
+    ++has;
+    say("ack " + std::to_string(has) + "\n");
+  }
+}
+
+// Its pauses do not grow, and its patience does not run out, as long as each connection brings it further.
+TEST_F(TcpClients, AreNotKeptWaitingByAServerThatTakesAFrameOnEachConnection) {
+  const std::string path = file("socket");
+  send_to("unix:" + path, {.id = "me"}, {"stage.out.outside.patience=4s"});
+  for (int frame = 0; frame < 60; ++frame)
+    push(std::to_string(frame));
+  serve_one_at_a_time(path, 60);
+  sending_->stop();
+}
+
 TEST_F(TcpClients, PutTheEventsIdInFrontIfThatIsWanted) {
   connect({.acknowledge = true}, {.event_ids = true});
   push("one");

@@ -83,6 +83,27 @@ TEST_F(EveryInstruction, OfAWorkerThatFallsAsleepAndIsWokenLeavesAWholeNumberOfB
   step_through_life({.items = {6, 5}, .portion = 2, .reports = false});
 }
 
+// The worker of one lane stores most of its commits from what it has in hand.
+TEST_F(EveryInstruction, OfEventsOneByOneFromOneLaneLeavesAWholeNumberOfBatches) {
+  step_through_life({.items = {9, 0}, .portion = 1, .alone = true, .reports = false});
+}
+
+TEST_F(EveryInstruction, OfBatchesFromOneLaneLeavesAWholeNumberOfBatches) {
+  step_through_life({.items = {13, 0}, .alone = true});
+}
+
+TEST_F(EveryInstruction, OfBatchesOfRecordsFromOneLaneLeavesAWholeNumberOfBatches) {
+  step_through_life({.items = {9, 0}, .records = true, .alone = true});
+}
+
+TEST_F(EveryInstruction, OfACommitInTheMidstOfAnEventFromOneLaneLeavesAWholeNumberOfBatches) {
+  EXPECT_GT(step_through_life({.items = {12, 0}, .alone = true, .bulk = true}).split, 0U);
+}
+
+TEST_F(EveryInstruction, OfAHandlerThatThrowsAnEventFromOneLaneLeavesWhatCameBeforeIt) {
+  step_through_life({.items = {9, 0}, .alone = true, .fails = true});
+}
+
 TEST_F(EveryInstruction, OfAFileThatIsAppendedToLeavesTheLinesOfAWholeNumberOfBatches) {
   step_through_life({.items = {6, 5}, .reports = false, .file = path("live")});
 }

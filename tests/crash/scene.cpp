@@ -135,9 +135,11 @@ void Scene::know_file(const std::filesystem::path& file) {
   struct Known {
     std::uint64_t length_bytes, mark, inode;
   };
+  // Behind these three, what a file of dead letters has besides.
+  constexpr std::size_t kOfLetters = sizeof(Known) + 24;
   const std::span<std::byte> area = view().state();
-  const std::byte* piece =
-      StateArea::find(area, script_.dead_letters.empty() ? "file" : "sluice.dead_letters", sizeof(Known));
+  const std::byte* piece = script_.dead_letters.empty() ? StateArea::find(area, "file", sizeof(Known))
+                                                        : StateArea::find(area, "sluice.letters", kOfLetters);
   struct stat status {};
   if (piece == nullptr || ::stat(file.c_str(), &status) != 0) return;
   auto& known = *reinterpret_cast<Known*>(area.data() + (piece - area.data()));
@@ -186,6 +188,7 @@ std::uint64_t Scene::consumed(std::size_t lane) const {
     const auto* made = reinterpret_cast<const Made*>(StateArea::find(view().state(), "made", sizeof(Made)));
     return made != nullptr ? (*made)[lane] : 0;
   }
+  if (lane >= inputs()) return 0;
   const std::uint64_t head = input(lane).consumer->head.load();
   const auto& positions = positions_[lane];
   const auto found = std::lower_bound(positions.begin(), positions.end(), head);

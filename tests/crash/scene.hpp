@@ -68,7 +68,10 @@ class Scene {
   void truncate_file(std::uint64_t bytes) const;
 
  private:
-  std::size_t inputs() const noexcept { return script_.source ? 0 : kInputs; }
+  std::size_t inputs() const noexcept {
+    if (script_.source) return 0;
+    return script_.alone ? 1 : kInputs;
+  }
   ipc::LaneMemory input(std::size_t lane) const;
   ipc::LaneMemory output(std::size_t lane) const;
   void feed_lane(std::size_t lane);

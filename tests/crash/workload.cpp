@@ -124,6 +124,13 @@ Pipeline workload_pipeline(const Script& script) {
   if (script.source) {
     auto [facts, notes] = pipeline.source<SelfService>("workload", options, script);
     connect(facts, notes);
+  } else if (script.alone && script.records) {
+    auto [facts, notes] =
+        pipeline.inlet<Record<Item>>("left").to<Workload<Record<Item>>>("workload", options, script);
+    connect(facts, notes);
+  } else if (script.alone) {
+    auto [facts, notes] = pipeline.inlet<Item>("left").to<Workload<Item>>("workload", options, script);
+    connect(facts, notes);
   } else if (script.records) {
     auto left = pipeline.inlet<Record<Item>>("left");
     auto right = pipeline.inlet<Record<Item>>("right");

@@ -24,7 +24,7 @@
 
 namespace sluice::test {
 
-inline constexpr std::size_t kInputs = 2;   // Lanes into the worker.
+inline constexpr std::size_t kInputs = 2;   // Lanes into the worker, unless the first one is alone.
 inline constexpr std::size_t kOutputs = 3;  // Lanes out of it: facts to two sinks, and notes to the host.
 inline constexpr std::size_t kNotes = 2;    // The last of them.
 inline constexpr std::uint64_t kLastWord = kInputs;  // Where an output comes from that no item made.
@@ -77,14 +77,15 @@ using Rows = Table<std::uint64_t, Row>;
 // What one kind of run is made of.
 struct Script {
   std::array<std::uint64_t, kInputs> items{14, 11};
-  std::uint64_t portion = 1000;          // Items that an input lane is given each time the worker waits.
-  bool records = false;                  // The items come as records.
-  bool spans = false;                    // The handler takes many items at once.
-  bool source = false;                   // The worker makes the items itself.
-  bool bulk = false;                     // Some items make more notes than a lane has room for.
-  bool fails = false;                    // The first process throws in the midst of a batch.
-  bool reports = true;                   // Problems: large pieces of state, which fill the undo log.
-  std::filesystem::path file{};          // Where a line of each item is appended, if anywhere.
+  std::uint64_t portion = 1000;  // Items that an input lane is given each time the worker waits.
+  bool records = false;          // The items come as records.
+  bool spans = false;            // The handler takes many items at once.
+  bool source = false;           // The worker makes the items itself.
+  bool alone = false;            // There is one lane in, and no item makes what goes to two lanes out.
+  bool bulk = false;             // Some items make more notes than a lane has room for.
+  bool fails = false;            // The first process throws in the midst of a batch.
+  bool reports = true;           // Problems: large pieces of state, which fill the undo log.
+  std::filesystem::path file{};  // Where a line of each item is appended, if anywhere.
   std::filesystem::path dead_letters{};  // The directory for them; if there is one, two items are poison.
   std::function<void()> before_commit{};
 };
@@ -124,7 +125,8 @@ inline std::uint64_t facts_after(const Item& item) noexcept {
   return item.number % 2;
 }
 inline std::uint64_t notes_of(const Script& script, const Item& item) noexcept {
-  return script.bulk && item.number % 4 == 3 ? 5 : item.number % 3;
+  if (script.bulk && item.number % 4 == 3) return 5;
+  return script.alone ? 0 : item.number % 3;
 }
 
 Fact fact_of(const Item& item, const Row& row) noexcept;
@@ -277,7 +279,7 @@ class SelfService {
   std::uint64_t calls_ = 0;
 };
 
-// Two inlets, the worker under test, two sinks that get its facts by key, and an outlet for its notes.
+// Two inlets, or one, the worker under test, two sinks that get its facts by key, and an outlet for its notes.
 Pipeline workload_pipeline(const Script& script);
 
 }  // namespace sluice::test

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // AppendFile when it is not alone, when its file is not the one that it was, and when the disk is full.
 #include <csignal>
+#include <fcntl.h>
 #include <fstream>
 #include <functional>
 #include <sstream>
 #include <sys/resource.h>
+#include <sys/stat.h>
 
 #include "pipelines.hpp"
 #include "processes.hpp"
@@ -44,6 +46,25 @@ class AppendFileEdges : public WithProcesses {
 
   std::string path_ = testing::TempDir() + "sluice_append_edges_" + std::to_string(::getpid());
 };
+
+TEST_F(AppendFileEdges, FollowsNoLinkAndLeavesWhatItLeadsToAsItIs) {
+  std::ofstream{path_ + ".old"} << "of somebody else";
+  ASSERT_EQ(::symlink((path_ + ".old").c_str(), path_.c_str()), 0);
+  Engine engine{pipeline(), test_settings()};
+  EXPECT_THAT(error_of([&] { engine.start(); }), AllOf(HasSubstr(path_), HasSubstr("it is a link")));
+  EXPECT_EQ(content(path_ + ".old"), "of somebody else");
+}
+
+TEST_F(AppendFileEdges, WaitsForNoPipeAndWritesIntoNone) {
+  ASSERT_EQ(::mkfifo(path_.c_str(), 0600), 0);
+  for (const bool has_reader : {false, true}) {
+    const int reader = has_reader ? ::open(path_.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC) : -1;
+    Engine engine{pipeline(), test_settings()};
+    EXPECT_THAT(error_of([&] { engine.start(); }),
+                AllOf(HasSubstr(path_), HasSubstr("it is no regular file")));
+    if (reader >= 0) ::close(reader);
+  }
+}
 
 TEST_F(AppendFileEdges, RefusesASecondWriterOfItsFile) {
   Engine engine{pipeline(2), test_settings()};

@@ -16,6 +16,9 @@
 namespace sluice::test {
 namespace {
 
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+
 struct Denial {
   const char* name;
   long call;
@@ -53,20 +56,70 @@ constexpr int kRefused = 3;
 constexpr int kWrong = 4;
 constexpr int kNoFilter = 5;
 
-// What a pipeline comes to whose processes are denied a call; the text of an Error goes to `said`.
-int run_without(const Denial& denial, const std::string& reports, int said) {
+// What a run comes to whose processes are denied a call; the text of an Error goes to `said`.
+template <typename Run>
+int run_without(const Denial& denial, int said, const Run& run) {
   if (!deny(denial)) return kNoFilter;
   try {
-    Settings settings = test_settings();
-    settings.set("report.path", reports);
-    settings.set("observe.socket", "off");
-    Pipeline pipeline{"denied"};
-    pipeline.inlet<Item>("in").to<Mortal>("mortal").outlet("out");
-    return run_processes<Item>(pipeline, items(300, 1), settings) == items(300, 1) ? kRight : kWrong;
+    return run() ? kRight : kWrong;
   } catch (const Error& error) {
     const std::string text = error.what();
     return ::write(said, text.data(), text.size()) == static_cast<ssize_t>(text.size()) ? kRefused : kWrong;
   }
+}
+
+Pipeline mortal_pipeline() {
+  Pipeline pipeline{"denied"};
+  pipeline.inlet<Item>("in").to<Mortal>("mortal").outlet("out");
+  return pipeline;
+}
+
+bool run_in_memory(const std::string& directory) {
+  Settings settings = test_settings();
+  settings.set("report.path", directory + "/reports");
+  settings.set("observe.socket", "off");
+  return run_processes<Item>(mortal_pipeline(), items(300, 1), settings) == items(300, 1);
+}
+
+// Two lives with a file, checkpoints and a door for observers; what a life has not given is there in the next.
+bool run_kept(const std::string& directory) {
+  Settings settings = test_settings();
+  settings.set("report.path", directory + "/reports");
+  settings.set("segment.path", directory + "/segment");
+  settings.set("checkpoint.path", directory + "/checkpoints");
+  settings.set("checkpoint.every", "10ms");
+  const Pipeline pipeline = mortal_pipeline();
+  std::vector<Item> taken;
+  const auto take = [&](const Item& item) { taken.push_back(item); };
+  const std::vector<Item> all = items(300, 1);
+  {
+    Engine engine{pipeline, settings};
+    engine.start();
+    auto in = engine.inlet<Item>("in");
+    auto out = engine.outlet<Item>("out");
+    for (const Item& item : all)
+      if (in.push(item) != PushResult::accepted) return false;
+    while (taken.size() < 200)
+      if (out.poll(take, 200 - taken.size()) == 0) std::this_thread::sleep_for(1ms);
+    out.ack();
+    const auto checked = [&] {
+      const CheckpointStats& checkpoints = engine.stats().checkpoints;
+      return checkpoints.written > 0 || !checkpoints.failure.empty();
+    };
+    while (!checked())
+      std::this_thread::sleep_for(1ms);
+    engine.park();
+    if (engine.end() != End::parked) return false;
+  }
+  Engine engine{pipeline, settings};
+  engine.start();
+  if (!engine.resumed()) return false;
+  engine.inlet<Item>("in").close();
+  auto out = engine.outlet<Item>("out");
+  while (!out.ended())
+    if (out.poll(take) == 0) std::this_thread::sleep_for(1ms);
+  engine.wait();
+  return taken == all;
 }
 
 // All processes of this machine that belong to a session.
@@ -81,17 +134,16 @@ std::vector<pid_t> session(pid_t leader) {
   return found;
 }
 
-class DeniedCall : public testing::TestWithParam<Denial> {};
-
-TEST_P(DeniedCall, IsDoneWithoutOrRefusedAtTheStart) {
-  std::string reports = (std::filesystem::temp_directory_path() / "sluice-denied-XXXXXX").string();
-  ASSERT_NE(::mkdtemp(reports.data()), nullptr);
+// In a process and a session of its own.
+void expect_right_or_refused(const Denial& denial, bool (*run)(const std::string& directory)) {
+  std::string directory = (std::filesystem::temp_directory_path() / "sluice-denied-XXXXXX").string();
+  ASSERT_NE(::mkdtemp(directory.data()), nullptr);
   int ends[2];
   ASSERT_EQ(::pipe(ends), 0);
   const pid_t child = ::fork();
   if (child == 0) {
     ::setsid();
-    ::_exit(run_without(GetParam(), reports, ends[1]));
+    ::_exit(run_without(denial, ends[1], [&] { return run(directory); }));
   }
   ::close(ends[1]);
   int status = -1;
@@ -102,7 +154,7 @@ TEST_P(DeniedCall, IsDoneWithoutOrRefusedAtTheStart) {
   if (!ended) ::waitpid(child, &status, 0);
   EXPECT_TRUE(ended) << "it hangs";
   EXPECT_TRUE(alone) << "it leaves processes behind";
-  std::filesystem::remove_all(reports);
+  std::filesystem::remove_all(directory);
   char text[4096] = {};
   const ssize_t bytes = ::read(ends[0], text, sizeof(text) - 1);
   ::close(ends[0]);
@@ -111,12 +163,28 @@ TEST_P(DeniedCall, IsDoneWithoutOrRefusedAtTheStart) {
   ASSERT_THAT(WEXITSTATUS(status), testing::AnyOf(kRight, kRefused));
   std::cout << (bytes > 0 ? text : "does without it") << '\n';
   if (WEXITSTATUS(status) == kRefused) {
-    EXPECT_THAT(text, testing::HasSubstr(std::strerror(GetParam().error))) << "says what the kernel said";
+    EXPECT_THAT(text, testing::HasSubstr(std::strerror(denial.error))) << "says what the kernel said";
   }
 }
 
+class DeniedCall : public testing::TestWithParam<Denial> {};
+
+TEST_P(DeniedCall, IsDoneWithoutOrRefusedAtTheStart) {
+  expect_right_or_refused(GetParam(), run_in_memory);
+}
+
+using Calls = std::vector<std::pair<const char*, long>>;
+std::vector<Denial> with_both_errors(const Calls& calls) {
+  std::vector<Denial> all;
+  for (const auto& [name, call] : calls) {
+    for (const int error : {ENOSYS, EPERM})
+      all.push_back({name, call, error});
+  }
+  return all;
+}
+
 std::vector<Denial> denials() {
-  const std::pair<const char*, long> calls[] = {
+  return with_both_errors({
       {"pidfd_open", SYS_pidfd_open},
       {"pidfd_send_signal", SYS_pidfd_send_signal},
       {"close_range", SYS_close_range},
@@ -154,18 +222,107 @@ std::vector<Denial> denials() {
       {"getdents64", SYS_getdents64},
       {"fstatfs", SYS_fstatfs},
       {"clock_nanosleep", SYS_clock_nanosleep},
-  };
-  std::vector<Denial> all;
-  for (const auto& [name, call] : calls) {
-    for (const int error : {ENOSYS, EPERM})
-      all.push_back({name, call, error});
-  }
-  return all;
+  });
 }
 
-INSTANTIATE_TEST_SUITE_P(Kernel, DeniedCall, testing::ValuesIn(denials()), [](const auto& test) {
+std::string name_of(const testing::TestParamInfo<Denial>& test) {
   return std::string{test.param.name} + (test.param.error == EPERM ? "_EPERM" : "_ENOSYS");
-});
+}
+INSTANTIATE_TEST_SUITE_P(Kernel, DeniedCall, testing::ValuesIn(denials()), name_of);
+
+// Of a pipeline that is kept: files, checkpoints, observers.
+class DeniedCallOfAKept : public testing::TestWithParam<Denial> {};
+
+TEST_P(DeniedCallOfAKept, LosesNothingAcrossAParkOrIsRefused) {
+  expect_right_or_refused(GetParam(), run_kept);
+}
+
+TEST(DeniedSockets, LeaveAPipelineUnobservedAndItSaysSo) {
+  int log[2];
+  ASSERT_EQ(::pipe(log), 0);
+  const pid_t child = ::fork();
+  if (child == 0) {
+    ::_exit(run_without({"socket", SYS_socket, EPERM}, STDERR_FILENO, [&] {
+      Engine engine{mortal_pipeline(), test_settings()};
+      engine.log_to(log[1]);
+      engine.start();
+      engine.drain();
+      engine.wait();
+      return true;
+    }));
+  }
+  ::close(log[1]);
+  int status = -1;
+  EXPECT_TRUE(eventually([&] { return ::waitpid(child, &status, WNOHANG) == child; }));
+  if (WEXITSTATUS(status) == kNoFilter) GTEST_SKIP() << "no filter of system calls can be had here";
+  EXPECT_EQ(status, 0);
+  char text[4096] = {};
+  EXPECT_GT(::read(log[0], text, sizeof(text) - 1), 0);
+  EXPECT_THAT(text, AllOf(HasSubstr("nobody can look at this pipeline"), HasSubstr(std::strerror(EPERM))));
+  ::close(log[0]);
+}
+
+std::vector<Denial> denials_of_kept() {
+  return with_both_errors({
+      {"openat", SYS_openat},
+      {"mkdirat", SYS_mkdirat},
+#ifdef SYS_mkdir
+      {"mkdir", SYS_mkdir},
+#endif
+      {"renameat", SYS_renameat},
+      {"renameat2", SYS_renameat2},
+      {"linkat", SYS_linkat},
+      {"unlinkat", SYS_unlinkat},
+      {"newfstatat", SYS_newfstatat},
+      {"statx", SYS_statx},
+      {"statfs", SYS_statfs},
+      {"fstatfs", SYS_fstatfs},
+      {"fchmod", SYS_fchmod},
+      {"flock", SYS_flock},
+      {"fcntl", SYS_fcntl},
+      {"ftruncate", SYS_ftruncate},
+      {"fallocate", SYS_fallocate},
+      {"fsync", SYS_fsync},
+      {"pread64", SYS_pread64},
+      {"pwrite64", SYS_pwrite64},
+      {"writev", SYS_writev},
+      {"dup3", SYS_dup3},
+      {"getdents64", SYS_getdents64},
+      {"readlinkat", SYS_readlinkat},
+      {"mremap", SYS_mremap},
+      {"madvise", SYS_madvise},
+      {"userfaultfd", SYS_userfaultfd},
+      {"ioctl", SYS_ioctl},
+      {"socket", SYS_socket},
+      {"socketpair", SYS_socketpair},
+      {"bind", SYS_bind},
+      {"listen", SYS_listen},
+      {"accept4", SYS_accept4},
+      {"getsockopt", SYS_getsockopt},
+      {"setsockopt", SYS_setsockopt},
+      {"sendmsg", SYS_sendmsg},
+      {"recvmsg", SYS_recvmsg},
+      {"sendto", SYS_sendto},
+      {"recvfrom", SYS_recvfrom},
+      {"timerfd_create", SYS_timerfd_create},
+      {"getrandom", SYS_getrandom},
+      {"process_vm_readv", SYS_process_vm_readv},
+      {"ptrace", SYS_ptrace},
+      {"kill", SYS_kill},
+      {"tgkill", SYS_tgkill},
+      {"setpriority", SYS_setpriority},
+      {"prlimit64", SYS_prlimit64},
+      {"pipe2", SYS_pipe2},
+      {"eventfd2", SYS_eventfd2},
+      {"epoll_pwait2", SYS_epoll_pwait2},
+      {"pidfd_open", SYS_pidfd_open},
+      {"pidfd_getfd", SYS_pidfd_getfd},
+      {"waitid", SYS_waitid},
+      {"mprotect", SYS_mprotect},
+      {"membarrier", SYS_membarrier},
+  });
+}
+INSTANTIATE_TEST_SUITE_P(Kernel, DeniedCallOfAKept, testing::ValuesIn(denials_of_kept()), name_of);
 
 }  // namespace
 }  // namespace sluice::test

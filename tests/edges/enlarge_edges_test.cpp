@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A pipeline with a named segment that is started again with other sizes: larger ones take everything along, smaller
-// ones are refused.
+// A pipeline with a named segment or a checkpoint that is started again with other sizes: larger ones take everything
+// along, smaller ones are refused.
 #include "outside_world.hpp"
 
 namespace sluice::test {
@@ -13,11 +13,17 @@ using ::testing::SizeIs;
 class Enlarged : public WithOutside {
  protected:
   Settings sized(std::vector<std::string> assignments) const {
-    assignments.insert(assignments.begin(), {"segment.path=" + segment(), "undo.bytes=16KiB",
-                                             "state.bytes=64KiB", "lane.slots=512", "lane.bytes=4KiB"});
+    assignments.insert(assignments.begin(),
+                       {kept_, "undo.bytes=16KiB", "state.bytes=64KiB", "lane.slots=512", "lane.bytes=4KiB"});
     return settings(assignments);
   }
+  // From here on no file has the memory, and checkpoints are all that is kept.
+  void keep_in_checkpoints() { kept_ = "checkpoint.path=" + checkpoints(); }
+  std::string checkpoints() const { return file("checkpoints"); }
   std::string segment() const { return file("segment"); }
+
+ private:
+  std::string kept_ = "segment.path=" + segment();
 };
 
 // Pulls `count` events, then leaves the rest where it is.
@@ -262,6 +268,93 @@ TEST_F(Enlarged, IsASegmentWhoseLastEnlargementDiedInItsMidst) {
   EXPECT_TRUE(engine.resumed());
   EXPECT_FALSE(std::filesystem::exists(segment() + ".enlarged"));
   EXPECT_THAT(pull_some<Counted>(engine, 1), SizeIs(1));
+  engine.drain();
+}
+
+class EnlargedCheckpoint : public EnlargedTable {
+ protected:
+  EnlargedCheckpoint() { keep_in_checkpoints(); }
+
+  // The numbers below `count` have been asked of its table, and 700 more wait for the next life.
+  static constexpr std::uint32_t kLeft = 700;
+  void park_with(std::uint32_t count, const std::vector<std::string>& assignments = {}) const {
+    Engine engine{pipeline(), sized(assignments)};
+    engine.start();
+    EXPECT_THAT(seen(engine, count), ::testing::Each(1U));
+    auto in = engine.inlet<Item>("in");
+    for (std::uint32_t n = 0; n < kLeft; ++n)
+      ASSERT_EQ(in.push({0, 9}), PushResult::accepted);
+    engine.park();
+  }
+  // Takes what was left, then asks for the first `count` again.
+  void expect_all(Engine& engine, std::uint32_t count) const {
+    engine.start();
+    ASSERT_TRUE(engine.resumed());
+    EXPECT_THAT(pull_some<Item>(engine, kLeft), SizeIs(kLeft));
+    EXPECT_THAT(seen(engine, count), ::testing::Each(2U));
+  }
+};
+
+TEST_F(EnlargedCheckpoint, KeepsWhatIsInLanesAndStateAndIsFollowedByOthers) {
+  constexpr std::uint32_t kFirst = 9;
+  const std::vector<std::string> larger{"lane.slots=8K", "undo.bytes=256KiB", "stage.seen.state.bytes=1MiB",
+                                        "stage.seen.table.rows=4000"};
+  park_with(kFirst);
+  {
+    Engine engine{pipeline(), sized(larger)};
+    expect_all(engine, kFirst);
+    engine.park();
+  }
+  Engine engine{pipeline(), sized(larger)};
+  engine.start();
+  EXPECT_TRUE(engine.resumed());
+  EXPECT_THAT(seen(engine, kFirst), ::testing::Each(3U))
+      << "the one that is behind it is of the larger sizes";
+  engine.drain();
+}
+
+TEST_F(EnlargedCheckpoint, CanBeRestoredAheadOfTheStart) {
+  park_with(9);
+  Engine engine{pipeline(), sized({"lane.slots=2K", "stage.seen.table.rows=1000"})};
+  EXPECT_TRUE(engine.restore_ahead());
+  EXPECT_TRUE(engine.restore_ahead()) << "it comes anew each time";
+  expect_all(engine, 9);
+  engine.drain();
+}
+
+// The size that a handler asks for is not known before it lives: the error says how it can have it, or do without.
+TEST_F(EnlargedCheckpoint, OfAHandlerThatAsksForOtherRowsIsAdvisedASettingThatDoesIt) {
+  const auto refusal_of = [&](Pipeline changed) {
+    return error_of([&] {
+      Engine engine{changed, sized({})};
+      engine.start();
+      engine.wait_for(kDeadline);
+    });
+  };
+  const auto resumes_with = [&]<std::uint64_t kRows>(const std::string& advised) {
+    const std::string why = refusal_of(pipeline<kRows>());
+    EXPECT_THAT(why, HasSubstr("--set " + advised));
+    Engine engine{pipeline<kRows>(), sized({advised})};
+    expect_all(engine, 9);
+    engine.drain();
+  };
+  park_with(9);
+  resumes_with.operator()<1000>("stage.seen.table.rows=1000");
+  park_with(9);
+  resumes_with.operator()<50>("stage.seen.table.rows=100");
+}
+
+TEST_F(EnlargedCheckpoint, IsNoneThatWouldBecomeSmallerAndIsLeftAsItWas) {
+  park_with(9, {"lane.slots=2K"});
+  EXPECT_THAT(refusal({"lane.slots=1K"}), HasSubstr("another shape"));
+  EXPECT_THAT(refusal({"lane.slots=4K", "undo.bytes=8KiB"}), HasSubstr("another shape"));
+  EXPECT_THAT(refusal({"lane.slots=2K", "stage.seen.table.rows=50"}),
+              HasSubstr("it has 100 rows, and 50 are asked for"));
+  EXPECT_THAT(refusal({"lane.slots=2K", "stage.seen.table.rows=100K"}),
+              HasSubstr("--set stage.seen.state.bytes=4MiB"));
+  Engine engine{pipeline(),
+                sized({"lane.slots=2K", "stage.seen.table.rows=100K", "stage.seen.state.bytes=4MiB"})};
+  expect_all(engine, 9);
   engine.drain();
 }
 

@@ -61,6 +61,60 @@ TEST(KindOfState, WithAVersionMayChangeItsNameButNotItsMembers) {
   EXPECT_THAT((told<Price, Price>(0, 1)), HasSubstr("version 1"));
 }
 
+// Members of members, of arrays of them, far behind, and what an enumeration is made of. The version takes the place of the
+// name, which would tell them apart.
+template <class Number>
+struct BookOf {
+  struct Side {
+    std::uint64_t count;
+    Number price;
+  };
+  Side bid;
+  std::array<Side, 5> levels;
+};
+template <class Number>
+struct FarBehind {
+  char text[300];
+  std::array<std::uint32_t, 40> counts;
+  Number number;
+};
+enum class Small : std::uint8_t { one };
+enum class Narrow : std::int8_t { one };
+template <class Enumeration>
+struct Chosen {
+  Enumeration kind;
+  std::uint8_t more;
+};
+struct Derived : Chosen<Small> {
+  std::uint32_t number;
+};
+struct Tied {
+  Small kind;
+  std::uint8_t more;
+  float number;
+};
+class Hidden {
+ public:
+  Hidden() = default;
+
+ private:
+  [[maybe_unused]] std::uint64_t number_ = 0;
+};
+
+TEST(KindOfState, IsThatOfTheMembersOfItsMembers) {
+  EXPECT_THAT((told<BookOf<std::uint64_t>, BookOf<double>>(1, 1)), HasSubstr("double"));
+  EXPECT_EQ((told<BookOf<double>, BookOf<double>>(1, 1)), "");
+  EXPECT_THAT((told<FarBehind<std::uint64_t>, FarBehind<double>>(1, 1)), HasSubstr("double"));
+  EXPECT_THAT((told<Chosen<Small>, Chosen<Narrow>>(1, 1)), HasSubstr("enum signed char"));
+  EXPECT_THAT((told<Derived, Tied>(1, 1)), AllOf(HasSubstr("unsigned"), HasSubstr("float")));
+}
+
+TEST(KindOfState, SaysWhatItCannotLookInto) {
+  EXPECT_THAT((fields_of<Chosen<Hidden>>()), HasSubstr("{other, unsigned char}"));
+  EXPECT_THAT((fields_of<std::array<Chosen<Small>, 100>>()), HasSubstr(", ...}"));
+  EXPECT_THAT((fields_of<std::array<std::uint16_t, 2000>>()), HasSubstr("x 1024, ...}"));
+}
+
 TEST(KindOfState, OfKeysAndValuesOfATableIsCompared) {
   Region region;
   {
@@ -134,6 +188,24 @@ TEST_F(KindOfPipeline, WhoseStateIsAnotherIsRefused) {
   EXPECT_THAT(start(keeping<double>()), AllOf(HasSubstr("'value' of stage keep"), HasSubstr("is double")));
 }
 
+// What it does not touch would be taken for today's by the next program that asks for it.
+TEST_F(KindOfPipeline, WhoseStateIsNotAskedForAnyMoreIsRefused) {
+  Pipeline without{"kinds"};
+  without.inlet<Item>("in").to<Echo>("keep").outlet("out");
+  EXPECT_EQ(start(keeping<std::uint64_t>()), "");
+  EXPECT_THAT(start(without), AllOf(HasSubstr("'value' of stage keep"), HasSubstr("does not ask for it")));
+  EXPECT_EQ(start(keeping<std::uint64_t>()), "") << "what is refused is left as it was";
+}
+
+TEST_F(KindOfPipeline, MayAskForMoreStateBehindWhatThereIs) {
+  Pipeline more{"kinds"};
+  more.inlet<Item>("in").to<Keeps<std::uint64_t>>("keep").outlet("out");
+  Pipeline none{"kinds"};
+  none.inlet<Item>("in").to<Echo>("keep").outlet("out");
+  EXPECT_EQ(start(none), "");
+  EXPECT_EQ(start(more), "");
+}
+
 Pipeline routed(const std::function<Stream<Item>(const Stream<Item>&)>& route) {
   Pipeline pipeline{"kinds"};
   route(pipeline.inlet<Item>("in")).to<Echo>("echo", {.workers = 2}).outlet("out");
@@ -161,6 +233,61 @@ TEST_F(KindOfPipeline, WhoseRouteHasAnotherVersionIsRefused) {
             })),
             "")
       << "with a version the function may be another";
+}
+
+struct RunNumber {
+  std::uint64_t number;
+};
+class SaysItsRun {
+ public:
+  explicit SaysItsRun(Worker& worker) : run_{worker.run()} {}
+  void operator()(const Item&, Output<RunNumber>& out) const { out.push({run_}); }
+
+ private:
+  std::uint64_t run_;
+};
+
+class DrawnNumbers : public KindOfPipeline {
+ protected:
+  static Pipeline pipeline() {
+    Pipeline pipeline{"numbers"};
+    pipeline.inlet<Item>("in").to<SaysItsRun>("say").outlet("out");
+    return pipeline;
+  }
+  // What the handler says of a life that is parked behind it.
+  std::uint64_t live() const {
+    Engine engine{pipeline(), named()};
+    engine.start();
+    std::ignore = engine.inlet<Item>("in").push({1, 1});
+    std::uint64_t number = 0;
+    auto out = engine.outlet<RunNumber>("out");
+    EXPECT_TRUE(
+        eventually([&] { return out.poll([&](const RunNumber& run) { number = run.number; }, 1) == 1; }));
+    engine.park();
+    return number;
+  }
+  void flip(std::uint64_t at) const {
+    std::fstream segment{file("segment"), std::ios::in | std::ios::out | std::ios::binary};
+    segment.seekg(static_cast<std::streamoff>(at));
+    const auto byte = static_cast<char>(segment.get() ^ 4);
+    segment.seekp(static_cast<std::streamoff>(at));
+    segment.put(byte);
+  }
+};
+
+TEST_F(DrawnNumbers, ThatAreDamagedAreRefused) {
+  const std::uint64_t run = live();
+  std::ifstream segment{file("segment"), std::ios::binary};
+  const std::string bytes{std::istreambuf_iterator<char>{segment}, {}};
+  // What the host asks of the others stands before all lanes; the seed of the tables' keys stands behind the run.
+  const std::size_t at = bytes.find(std::string{reinterpret_cast<const char*>(&run), sizeof(run)});
+  ASSERT_NE(at, std::string::npos);
+  for (const std::uint64_t damaged : {at, at + sizeof(run), at + sizeof(run) + 7}) {
+    flip(damaged);
+    EXPECT_THAT(error_of([&] { live(); }), HasSubstr("is damaged")) << damaged - at;
+    flip(damaged);
+  }
+  EXPECT_EQ(live(), run) << "what is refused is left as it was";
 }
 
 TEST(KindOfEvent, NamesItsMembersInTheShape) {

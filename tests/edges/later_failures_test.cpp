@@ -1,13 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 // What cannot be written any more once a pipeline runs: a dead letter waits in its lane, a report is lost and counted,
 // and the pipeline goes on.
+#include <csignal>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <set>
 #include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <sluice/dead_letter.hpp>
+#include <sluice/main.hpp>
+#include <sluice/observer.hpp>
 
 #include "outside_world.hpp"
 
@@ -252,8 +257,81 @@ TEST_F(LaterFailures, OfTheFileOfTheMemoryMakeAParkAnError) {
     std::filesystem::remove(file("memory"));
     if (replaced) std::ofstream{file("memory")} << "another";
     EXPECT_THAT(error_of([&] { engine.park(); }), AllOf(HasSubstr(file("memory")), HasSubstr("was removed")));
+    EXPECT_EQ(engine.end(), End::failed);
+    EXPECT_EQ(engine.kept_in(), "");
     std::filesystem::remove(file("memory"));
   }
+}
+
+// `sluice park` says what Observer::end() says.
+TEST_F(LaterFailures, OfTheFileOfTheMemoryAreToldToTheOperatorWhoAskedForAPark) {
+  Settings kept = settings({"segment.path=" + file("memory"), "observe.socket=" + file("socket")});
+  Engine engine{frail({}), kept};
+  engine.start();
+  std::filesystem::remove(file("memory"));
+  std::ofstream{file("memory")} << "another";
+  const Observer observer = Observer::attach(file("socket"));
+  ask_to_park(file("socket"));
+  EXPECT_TRUE(eventually([&] { return observer.over(); }));
+  EXPECT_EQ(observer.end(), End::failed);
+  EXPECT_THAT(error_of([&] { engine.wait(); }), HasSubstr("another has taken its place"));
+}
+
+TEST_F(LaterFailures, OfTheFileOfTheMemoryLeaveTheLastCheckpointIfNothingIsInItsWay) {
+  const Settings kept =
+      settings({"segment.path=" + file("memory"), "checkpoint.path=" + file("checkpoints")});
+  {
+    Engine engine{frail({}), kept};
+    engine.start();
+    ASSERT_EQ(engine.inlet<Item>("in").push({0, 1}), PushResult::accepted);
+    std::filesystem::remove(file("memory"));
+    engine.park();
+    EXPECT_EQ(engine.end(), End::parked);
+    EXPECT_EQ(engine.kept_in(), file("checkpoints"));
+  }
+  Engine engine{frail({}), kept};
+  engine.start();
+  EXPECT_THAT(engine.resumed_from(), HasSubstr(file("checkpoints")));
+  std::filesystem::remove(file("memory"));
+  std::ofstream{file("memory")} << "another";
+  EXPECT_THAT(error_of([&] { engine.park(); }),
+              AllOf(HasSubstr("last checkpoint in " + file("checkpoints")), HasSubstr("in the way")));
+}
+
+struct Numbered {
+  bool operator()(Output<Item>& out) {
+    out.push({0, number_++});
+    return true;
+  }
+  std::uint32_t number_ = 0;
+};
+struct Forget {
+  void operator()(const Item&) const {}
+};
+
+TEST_F(LaterFailures, OfTheFileOfTheMemoryEndAProgramThatIsToParkWithStatusOne) {
+  const pid_t program = ::fork();
+  if (program == 0) {
+    std::freopen("/dev/null", "w", stderr);
+    std::signal(SIGTERM, SIG_DFL);
+    Pipeline pipeline{"numbered"};
+    pipeline.source<Numbered>("numbered").to<Forget>("forget");
+    const Settings kept = settings({"segment.path=" + file("memory")});
+    Engine engine{pipeline, kept};
+    bool asked = false;
+    const auto replace_and_ask = [&] {
+      if (asked || worker_of(engine, "forget/0").events_in == 0) return;
+      std::filesystem::remove(file("memory"));
+      std::ofstream{file("memory")} << "another";
+      asked = ::raise(SIGTERM) == 0;
+    };
+    ::_exit(sluice::run(engine, {.assignments = {}, .profile = {}, .placement = false, .quiet = true}, kept,
+                        replace_and_ask));
+  }
+  int status = 0;
+  const bool ended = eventually([&] { return ::waitpid(program, &status, WNOHANG) == program; });
+  if (!ended) ::kill(program, SIGKILL);
+  EXPECT_TRUE(ended && WIFEXITED(status) && WEXITSTATUS(status) == kExitFailed);
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <optional>
 #include <regex>
+#include <sys/socket.h>
 
 #include <sluice/detail/descriptor.hpp>
 #include <sluice/detail/process_name.hpp>
@@ -88,6 +89,35 @@ TEST_F(SaidToAFile, TheLastWordIsNeverHeldBackForComingTooSoon) {
   EXPECT_LT(lines.size(), 1000U);
   EXPECT_THAT(lines.back(), EndsWith(" error too\\nmany: failed"));
   EXPECT_THAT(lines[lines.size() - 2], HasSubstr("lines of the log were held back"));
+}
+
+// What is said, without a writer: the channel keeps it.
+TEST(LogLimits, OfErrorsAreApartAndWhatWasHeldBackIsSaidOnceThereIsRoom) {
+  const Descriptor nowhere{::open("/dev/null", O_WRONLY | O_CLOEXEC)};
+  const LogChannel channel = LogChannel::open(nowhere.get());
+  const LogSettings settings;
+  Log log{channel, settings, "burst"};
+  int warnings = 0;
+  while (warnings < 10'000 && log.say(LogLevel::warning, "death", {}, "a worker died"))
+    ++warnings;
+  EXPECT_LT(warnings, 10'000);
+  EXPECT_TRUE(log.say(LogLevel::error, "dead letter", {}, "an event is lost"));
+  const int receiving = channel.descriptors()[1];
+  const auto received = [receiving] {
+    std::string all;
+    char line[kMostLogBytes];
+    for (ssize_t got = 0; (got = ::recv(receiving, line, sizeof(line), MSG_DONTWAIT)) > 0;)
+      all.append(line, static_cast<std::size_t>(got));
+    return all;
+  };
+  EXPECT_THAT(received(), HasSubstr("an event is lost"));
+  while (log.say(LogLevel::warning, "death", {}, "a worker died")) {
+  }
+  received();
+  EXPECT_TRUE(eventually([&] {
+    log.look();
+    return received().find("held back") != std::string::npos;
+  }));
 }
 
 class Call {
@@ -214,7 +244,10 @@ TEST_F(Saying, OfAWaitForTheOutsideSaysWhenItIsOver) {
   EXPECT_TRUE(says("warning client: call/0 waits outside: the service does not answer\n")) << said();
   std::ofstream{service} << "here";
   EXPECT_TRUE(says("warning client: call/0 goes on: the outside is there again\n")) << said();
+  EXPECT_TRUE(eventually([this] { return worker_of(*engine_, "call/0").time.outside >= 1ms; }));
   engine_->stop();
+  EXPECT_TRUE(says("warning client: stopped, with 0 restarts of workers, 0 dead letters, ")) << said();
+  EXPECT_TRUE(says("s of waiting outside\n")) << said();
 }
 
 TEST_F(Saying, GoesOnAfterTheDeathsOfMasterSupervisorAndLogWriter) {

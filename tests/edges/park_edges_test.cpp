@@ -262,7 +262,7 @@ TEST_F(Park, IsWhatATerminationAndAHangUpAskForAndAnInterruptDrains) {
     expect_numbers(false);
   }
   EXPECT_EQ(status_after(numbers_to_file(kForEver), settings(), {SIGINT}), kExitOk);
-  EXPECT_THAT(said(), HasSubstr("draining"));
+  EXPECT_THAT(said(), ::testing::AllOf(HasSubstr("draining"), HasSubstr("its sources had not read is left")));
   EXPECT_FALSE(kept());
   EXPECT_GT(expect_numbers(true), 100U);
 }

@@ -1,8 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 // Sources that are slow, that wait and that have nothing: alive as long as they answer, and their events go at once.
-// And what a handler prints, or does to the process it runs in, stays its own.
-#include <cstdlib>
-#include <iostream>
 #include <sys/stat.h>
 
 #include "outside_world.hpp"
@@ -10,7 +7,6 @@
 namespace sluice::test {
 namespace {
 
-using ::testing::HasSubstr;
 using ::testing::SizeIs;
 
 class Sources : public WithOutside {};
@@ -173,115 +169,84 @@ TEST_F(Sources, LingerWithTheirEventsAsLongAsTheySay) {
   EXPECT_LE(batches("batch.linger=1min"), 2U);
 }
 
-// Ends the process it is in, with some status, when it gets number 7.
-class Leaver {
+// Says nothing_now to each thing that it does, and keeps outside what it did under which id; is killed after the first
+// commit of each thing, or before it.
+class Poller {
  public:
-  Leaver(Worker&, int status, bool at_once) : status_{status}, at_once_{at_once} {}
-  void operator()(const Item& item, Output<Item>& out) const {
-    if (item.number == 7) at_once_ ? std::_Exit(status_) : std::exit(status_);
-    out.push(item);
+  Poller(Worker& worker, const std::string& log, bool pushes)
+      : worker_{worker}, log_{log}, pushes_{pushes}, next_{worker.state<std::uint32_t>("next")} {
+    worker.before_commit([this](std::span<const Covered> covered) {
+      for (const Covered& lane : covered) {
+        if (lane.first.lane() == EventId::kLastWord) continue;
+        log_line(log_, "covers " + std::to_string(lane.first.position) + " " + std::to_string(lane.end));
+      }
+    });
+  }
+  SourceState operator()(Output<Item>& out) {
+    if (*next_ == 20) return SourceState::end;
+    const bool does = ++calls_ % 2 == 0;  // Every other look is in vain.
+    if (!does) return SourceState::nothing_now;
+    if (pushes_) out.push({0, static_cast<std::uint32_t>(worker_.event_id().position)});
+    next_.edit()++;
+    return SourceState::nothing_now;
   }
 
  private:
-  int status_;
-  bool at_once_;
+  Worker& worker_;
+  std::string log_;
+  bool pushes_;
+  Recoverable<std::uint32_t> next_;
+  unsigned calls_ = 0;
 };
 
-class Exits : public WithOutside, public testing::WithParamInterface<std::tuple<int, bool>> {};
+class CallsThatHaveNothingNow : public Sources, public testing::WithParamInterface<bool> {};
 
-TEST_P(Exits, OfAnyStatusAreBlamedOnTheEventLikeACrash) {
-  const auto [status, at_once] = GetParam();
-  Pipeline pipeline{"leaver"};
-  pipeline.inlet<Item>("in").to<Leaver>("leaver", {}, status, at_once).outlet("out");
-  Settings with = settings({"poison.attempts=2"});
-  std::uint64_t dead = 0;
-  EXPECT_THAT(run_processes<Item>(pipeline, items(20, 1), with,
-                                  [&dead](Engine& engine, std::size_t pushed) {
-                                    if (pushed != 20) return;
-                                    EXPECT_TRUE(eventually([&] {
-                                      dead = engine.stats().dead_letters();
-                                      return dead != 0;
-                                    }));
-                                  }),
-              SizeIs(19));
-  EXPECT_EQ(dead, 1U);
-  const std::vector<DeadLetter> letters = find_dead_letters(file("reports"));
-  ASSERT_THAT(letters, SizeIs(1));
-  EXPECT_EQ(letters[0].cause, "it ended with status " + std::to_string(status));
+TEST_P(CallsThatHaveNothingNow, AreEventsIfTheyDidSomething) {
+  Pipeline pipeline{"poller"};
+  pipeline.source<Poller>("poll", {}, log(), GetParam()).outlet("out");
+  Engine engine{pipeline, settings()};
+  engine.start();
+  Collector<Item> out{engine, "out"};
+  EXPECT_TRUE(engine.wait_for(kDeadline));
+  std::vector<std::string> covers;
+  covers.reserve(20);
+  for (int call = 0; call < 20; ++call)
+    covers.push_back("covers " + std::to_string(call) + " " + std::to_string(call + 1));
+  EXPECT_EQ(lines_of(log()), covers);
+  EXPECT_EQ(worker_of(engine, "poll/0").events_in, 20U);
+  const std::vector<Item> under_ids_of_their_own = items(20, 1);
+  EXPECT_EQ(out.all(), GetParam() ? under_ids_of_their_own : std::vector<Item>{});
 }
 
-INSTANTIATE_TEST_SUITE_P(With, Exits, testing::Combine(testing::Values(0, 1, 70, 71, 255), testing::Bool()));
+INSTANTIATE_TEST_SUITE_P(That, CallsThatHaveNothingNow, testing::Bool(),
+                         [](const auto& pushes) { return pushes.param ? "Push" : "ChangeState"; });
 
-std::string exit_log;
+// With flushes it is not committed in the midst of a call; all the same nothing waits with it.
+TEST_F(Sources, WithFlushesThatWaitHaveHandedOnWhatTheyMadeBefore) {
+  class TwoThenWait {
+   public:
+    explicit TwoThenWait(Worker& worker) : worker_{worker}, made_{worker.state<std::uint32_t>("made")} {
+      worker.before_commit([] {});
+    }
+    SourceState operator()(Output<Item>& out) {
+      if (*made_ >= 2 && !worker_.wait_for(1h)) return SourceState::nothing_now;
+      out.push({0, made_.edit()++});
+      return SourceState::more;
+    }
 
-TEST_F(Sources, AndHandlersThatExitRunNothingOfTheHostsAndLeaveItsInputWhereItIs) {
-  exit_log = log();
-  std::atexit([] { log_line(exit_log, "an exit handler of the host ran in " + std::to_string(::getpid())); });
-  // The host has read a line, and its buffer holds the rest.
-  std::ofstream input{file("input")};
-  for (int line = 0; line < 1000; ++line)
-    input << "line " << line << "\n";
-  input.close();
-  ASSERT_NE(std::freopen(file("input").c_str(), "r", stdin), nullptr);
-  char text[64];
-  ASSERT_NE(std::fgets(text, sizeof(text), stdin), nullptr);
-
-  Pipeline pipeline{"leaver"};
-  pipeline.inlet<Item>("in").to<Leaver>("leaver", {}, 3, false).outlet("out");
-  EXPECT_THAT(run_processes<Item>(pipeline, items(20, 1), settings({"poison.attempts=2"})), SizeIs(19));
-  EXPECT_THAT(lines_of(log()), SizeIs(0));
-  int lines = 1;
-  while (std::fgets(text, sizeof(text), stdin) != nullptr)
-    ++lines;
-  EXPECT_EQ(lines, 1000);
-  exit_log = "/dev/null";
-}
-
-// Prints each item in two ways.
-class Printer {
- public:
-  Printer(Worker&, const std::string& own) : own_{own} {}
-  void operator()(const Item& item, Output<Item>& out) {
-    own_ << item.number << "\n";
-    std::printf("printed %u\n", item.number);
-    out.push(item);
-  }
-
- private:
-  std::ofstream own_;
-};
-
-TEST_F(Sources, AndWhatHandlersPrintedIsThereWhenTheyAreDone) {
-  Pipeline pipeline{"printer"};
-  pipeline.inlet<Item>("in").to<Printer>("print", {}, file("own")).outlet("out");
-  std::fflush(stdout);
-  const int before = ::dup(STDOUT_FILENO);
-  ASSERT_NE(std::freopen(file("printed").c_str(), "w", stdout), nullptr);
-  EXPECT_THAT(run_processes<Item>(pipeline, items(100, 1), settings()), SizeIs(100));
-  std::fflush(stdout);
-  ::dup2(before, STDOUT_FILENO);
-  ::close(before);
-  EXPECT_THAT(lines_of(file("own")), SizeIs(100));
-  EXPECT_THAT(lines_of(file("printed")), SizeIs(100));
-}
-
-TEST_F(Sources, AndWhatTheHostHadPrintedBeforeTheStartComesOutOnce) {
-  const std::string printed = file("printed");
-  const pid_t host = ::fork();
-  if (host == 0) {
-    if (std::freopen(printed.c_str(), "w", stdout) == nullptr) ::_exit(1);
-    std::ios::sync_with_stdio(false);  // From here on std::cout has a buffer of its own.
-    std::cout << "said by the host\n";
-    Pipeline pipeline{"quiet"};
-    pipeline.inlet<Item>("in").to<Echo>("echo", {.workers = 2}).outlet("out");
-    const bool right = run_processes<Item>(pipeline, items(10, 1), settings()).size() == 10;
-    std::cout.flush();
-    ::_exit(right ? 0 : 1);
-  }
-  int status = -1;
-  ASSERT_EQ(::waitpid(host, &status, 0), host);
-  EXPECT_EQ(status, 0);
-  EXPECT_EQ(lines_of(printed), std::vector<std::string>{"said by the host"});
+   private:
+    Worker& worker_;
+    Recoverable<std::uint32_t> made_;
+  };
+  Pipeline pipeline{"two"};
+  pipeline.source<TwoThenWait>("two").outlet("out");
+  Engine engine{pipeline, settings({"batch.linger=1h"})};
+  engine.start();
+  Collector<Item> out{engine, "out"};
+  EXPECT_TRUE(eventually([&] { return out.count() == 2; }));
+  EXPECT_TRUE(eventually([&] { return worker_of(engine, "two/0").verdict == "idle"; }));
+  engine.drain();
+  EXPECT_THAT(out.all(), SizeIs(2));
 }
 
 }  // namespace

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Tables at their edges: references and walks while rows come and go, keys with an equality of their own, keys that are
+// Tables at their edges: references and walks while rows come and go, keys that are
 // chosen to collide, parts of values, and what a stray store leaves behind.
 #include <array>
-#include <cctype>
 #include <cstdint>
 #include <map>
 #include <random>
@@ -105,91 +104,6 @@ TEST_F(TableEdges, WalkOfSeveralPortionsMeetsEachRowThatStaysOnce) {
     expected.insert(key);
   EXPECT_EQ(met, expected);
 }
-
-// Equal whatever the case of its letters.
-struct Name {
-  char text[8];
-
-  friend bool operator==(const Name& one, const Name& other) {
-    for (std::size_t i = 0; i < sizeof(text); ++i) {
-      if (std::tolower(one.text[i]) != std::tolower(other.text[i])) return false;
-    }
-    return true;
-  }
-  std::uint64_t hash() const {
-    std::uint64_t hash = 0;
-    for (const char c : text)
-      hash = hash * 31 + static_cast<std::uint64_t>(std::tolower(c));
-    return hash;
-  }
-};
-
-TEST_F(TableEdges, KeysThatAreEqualHaveOneRow) {
-  Table<Name, int> table{now_.area, "names", 10};
-  table[{"abc"}] = 1;
-  table[{"ABC"}] = 2;
-  table[{"abd"}] = 3;
-  EXPECT_EQ(table.size(), 2U);
-  EXPECT_EQ(*table.find({"aBc"}), 2);
-  EXPECT_EQ(hash_key(Name{"abc"}), hash_key(Name{"ABC"})) << "and one worker";
-}
-
-struct PlainKey {
-  std::uint32_t number;
-  char text[4];
-  bool operator==(const PlainKey&) const = default;
-};
-struct KeyWithABool {
-  bool buy;
-  std::uint8_t venue;
-  bool operator==(const KeyWithABool&) const = default;
-};
-struct IgnoresAMember {
-  std::uint32_t number;
-  std::uint32_t note;
-  constexpr bool operator==(const IgnoresAMember& other) const { return number == other.number; }
-};
-struct IgnoresCase {
-  std::array<char, 8> text;
-  constexpr bool operator==(const IgnoresCase& other) const {
-    for (std::size_t i = 0; i < text.size(); ++i) {
-      if (lower(text[i]) != lower(other.text[i])) return false;
-    }
-    return true;
-  }
-  static constexpr char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; }
-};
-struct Unknown {
-  std::uint32_t number;
-  bool operator==(const Unknown& other) const { return number == other.number; }
-};
-class Closed {
- public:
-  explicit constexpr Closed(int number) : number_{number} {}
-  bool operator==(const Closed&) const = default;
-
- private:
-  int number_;
-};
-struct Nested {
-  PlainKey key;
-  std::array<std::uint16_t, 3> more;
-  KeyWithABool flag;
-  bool operator==(const Nested&) const = default;
-};
-struct NestedIgnorer {
-  IgnoresAMember inner;
-  bool operator==(const NestedIgnorer&) const = default;
-};
-enum class Colour : std::uint8_t { red, green };
-
-static_assert(kHashAgrees<int> && kHashAgrees<Colour> && kHashAgrees<bool>);
-static_assert(kHashAgrees<PlainKey> && kHashAgrees<Closed> && kHashAgrees<Nested>);
-static_assert(kHashAgrees<KeyWithABool>);
-static_assert(kHashAgrees<std::array<std::uint64_t, 100>>);
-static_assert(kHashAgrees<Name>, "it has a hash");
-static_assert(!kHashAgrees<IgnoresAMember> && !kHashAgrees<IgnoresCase> && !kHashAgrees<NestedIgnorer>);
-static_assert(!kHashAgrees<Unknown>, "what it compares is not known at compile time");
 
 TEST_F(TableEdges, SeedOfAPipelineDecidesWhichKeysCollide) {
   constexpr std::uint64_t kSlots = 1U << 10U;

@@ -85,6 +85,38 @@ INSTANTIATE_TEST_SUITE_P(A, AwayFrom, testing::Values(Where::handler, Where::flu
                                                                 : "Constructor";
                          });
 
+// Takes a few in one call.
+class TakesFew {
+ public:
+  TakesFew(Worker& worker, std::size_t most) {
+    worker.before_commit([this, most] {
+      if (std::exchange(events_, 0) > most) throw Unavailable{"no answer within the time for a call"};
+    });
+  }
+  void operator()(const Item& item, Output<Item>& out) {
+    out.push(item);
+    ++events_;
+  }
+
+ private:
+  std::size_t events_ = 0;
+};
+
+TEST_F(Away, BecauseABatchIsTooLargeForACallLetsItThroughInSmallerOnes) {
+  for (const std::size_t most : {1U, 10U, 40U}) {
+    Pipeline pipeline{"slow"};
+    pipeline.inlet<Item>("in").to<TakesFew>("slow", {}, most).outlet("out");
+    Engine engine{pipeline, settings({"restart.budget=0", "batch.events=64"})};
+    engine.start();
+    Collector<Item> out{engine, "out"};
+    auto in = engine.inlet<Item>("in");
+    EXPECT_EQ(in.push_batch(items(300, 1)), PushResult::accepted);
+    in.close();
+    EXPECT_TRUE(engine.wait_for(kDeadline)) << most;
+    EXPECT_EQ(out.all(), items(300, 1));
+  }
+}
+
 // Goes away in the midst of the numbers.
 class Feed {
  public:
@@ -153,6 +185,76 @@ TEST_F(Away, ForLongerThanItsPatienceEndsThePipelineWithTheText) {
   std::ignore = engine.inlet<Item>("in").push({});
   EXPECT_THAT(error_of([&] { engine.wait_for(kDeadline); }),
               AllOf(HasSubstr("client/0"), HasSubstr("does not answer"), HasSubstr("outside.patience")));
+}
+
+// Takes one call in the time between two waits, however short that is.
+class Limited {
+ public:
+  explicit Limited(Worker&) {}
+  void operator()(const Item& item, Output<Item>& out) {
+    if (calls_++ == 1) throw Unavailable{"the service does not answer so often"};
+    out.push(item);
+  }
+
+ private:
+  unsigned calls_ = 0;
+};
+
+// Whether it ever waits longer shows in its pauses, too: had they grown to a second each, this would not end in time.
+TEST_F(Away, BeginsAnewWithEachCommitHoweverOftenTheServiceIsAwayInBetween) {
+  Pipeline pipeline{"limited"};
+  pipeline.inlet<Item>("in").to<Limited>("limited", {}).outlet("out");
+  Engine engine{pipeline, settings({"stage.limited.outside.patience=1500ms", "restart.budget=0"})};
+  engine.start();
+  Collector<Item> out{engine, "out"};
+  auto in = engine.inlet<Item>("in");
+  for (const Item& item : items(400, 1))
+    std::ignore = in.push(item);
+  in.close();
+  EXPECT_THAT(error_of([&] { EXPECT_TRUE(engine.wait_for(kDeadline)); }), IsEmpty());
+  EXPECT_EQ(out.all(), items(400, 1));
+}
+
+// Never handles the second event, and one that it is told of a commit by is away: no commit of it makes that anew.
+TEST_F(Away, IsNotTakenForBackWhereNothingIsCommitted) {
+  class Second {
+   public:
+    explicit Second(Worker&) {}
+    void operator()(const Item& item, Output<Item>& out) const {
+      if (item.number == 1) throw Unavailable{"the service knows no second"};
+      out.push(item);
+    }
+  };
+  Pipeline pipeline{"second"};
+  pipeline.inlet<Item>("in").to<Second>("second", {}).outlet("out");
+  Engine engine{pipeline, settings({"stage.second.outside.patience=300ms"})};
+  engine.start();
+  Collector<Item> out{engine, "out"};
+  auto in = engine.inlet<Item>("in");
+  for (const Item& item : items(3, 1))
+    std::ignore = in.push(item);
+  EXPECT_THAT(error_of([&] { engine.wait_for(kDeadline); }),
+              AllOf(HasSubstr("second/0"), HasSubstr("outside.patience")));
+}
+
+TEST_F(Away, BeginsAnewWhenTheOutsideHasComeFurther) {
+  // Says at each try how far the service has come, until that is enough.
+  class Steps {
+   public:
+    Steps(Worker&, const std::string& log) : log_{log} {
+      log_line(log_, "tried");
+      const std::size_t tries = lines_of(log_).size();
+      if (tries < 200) throw Unavailable{"the service takes one at a time", tries};
+    }
+    void operator()(const Item& item, Output<Item>& out) const { out.push(item); }
+
+   private:
+    std::string log_;
+  };
+  Pipeline pipeline{"steps"};
+  pipeline.inlet<Item>("in").to<Steps>("steps", {}, log()).outlet("out");
+  EXPECT_THAT(run_processes<Item>(pipeline, items(3, 1), settings({"stage.steps.outside.patience=1500ms"})),
+              SizeIs(3));
 }
 
 // Calls a service that takes its time, and says so or does not.

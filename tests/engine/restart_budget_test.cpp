@@ -38,6 +38,16 @@ TEST(RestartBudget, IsSpentByOneDeathMoreThanItHoldsWithinTheWindow) {
   EXPECT_FALSE(budget.allows(10s + 999ms));
 }
 
+TEST(RestartBudget, SaysHowMuchIsLeft) {
+  RestartBudget budget{kPolicy};
+  EXPECT_EQ(budget.left(1s), 3U);
+  EXPECT_TRUE(budget.allows(1s));
+  EXPECT_TRUE(budget.allows(2s));
+  EXPECT_EQ(budget.left(3s), 1U);
+  EXPECT_EQ(budget.left(11s + 1ms), 2U);
+  EXPECT_EQ(budget.left(60s), 3U);
+}
+
 TEST(RestartBudget, ForgetsDeathsThatTheWindowHasPassed) {
   RestartBudget budget{kPolicy};
   for (nanoseconds now = 1s; now < 300s; now += 3334ms)

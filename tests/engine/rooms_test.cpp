@@ -34,8 +34,8 @@ const std::map<std::string, std::vector<std::string>> kHeaders{
     {"observer", {"bottleneck.hpp", "stats.hpp", "observer.hpp"}},
     {"ports", {"detail/batch.hpp", "detail/output_port.hpp", "detail/staging.hpp"}},
     {"worker",
-     {"handler.hpp", "output.hpp", "append_file.hpp", "dead_letter.hpp", "detail/runner.hpp",
-      "detail/signature.hpp"}},
+     {"handler.hpp", "output.hpp", "append_file.hpp", "dead_letter.hpp", "detail/promises.hpp",
+      "detail/runner.hpp", "detail/signature.hpp"}},
     {"host",
      {"pipeline.hpp", "host_ends.hpp", "push_result.hpp", "inline.hpp", "engine.hpp", "sluice.hpp",
       "detail/host_inlet.hpp", "detail/host_outlet.hpp"}},
@@ -43,7 +43,8 @@ const std::map<std::string, std::vector<std::string>> kHeaders{
 // Of the floors below the engine, and what programs add above it.
 const std::regex kOtherFloors{
     "(error|printable|detail/"
-    "(assert|cgroup|checksum|clock|descriptor|file_limit|home_process|inherited|json_parts|kept_from_"
+    "(assert|call_remedy|cgroup|checksum|clock|descriptor|file_limit|home_process|inherited|json_parts|kept_"
+    "from_"
     "children|nearest|own_"
     "directory|"
     "pages|path|"

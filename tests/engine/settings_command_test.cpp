@@ -2,18 +2,19 @@
 // `sluice config` and `sluice dead` as a user runs them: what it prints, where, and its exit status.
 
 #include <algorithm>
-#include <array>
-#include <cstdio>
 #include <filesystem>
 #include <fstream>
 #include <string>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "config_lint.hpp"
+#include "run_command.hpp"
+
+namespace sluice::test {
 namespace {
 
 using testing::AllOf;
@@ -23,48 +24,6 @@ using testing::HasSubstr;
 using testing::IsEmpty;
 using testing::Not;
 using testing::StartsWith;
-
-struct Finished {
-  int status = -1;
-  std::string out;
-  std::string err;
-};
-
-std::string drained(FILE* stream) {
-  std::string text;
-  std::array<char, 4096> bytes{};
-  for (std::size_t got = 0; (got = std::fread(bytes.data(), 1, bytes.size(), stream)) > 0;) {
-    text.append(bytes.data(), got);
-  }
-  return text;
-}
-
-// Runs `sluice <arguments>` by the shell, in an environment without our variables but for `variables`.
-Finished sluice(const std::string& arguments, const std::string& variables = "") {
-  const std::string err_path = testing::TempDir() + "sluice_command_" + std::to_string(::getpid());
-  const std::string command =
-      "env -i " + variables + " '" SLUICE_PROGRAM "' " + arguments + " 2>'" + err_path + "'";
-  FILE* pipe = ::popen(command.c_str(), "r");
-  if (pipe == nullptr) return {};
-  Finished run;
-  run.out = drained(pipe);
-  const int status = ::pclose(pipe);
-  run.status = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-  if (FILE* err = std::fopen(err_path.c_str(), "r"); err != nullptr) {
-    run.err = drained(err);
-    std::fclose(err);
-  }
-  ::unlink(err_path.c_str());
-  return run;
-}
-
-// For what stands between single quotes.
-std::string shell_quoted(const std::string& text) {
-  std::string quoted;
-  for (const char c : text)
-    quoted.append(c == '\'' ? "'\\''" : std::string(1, c));
-  return quoted;
-}
 
 TEST(ConfigShow, PrintsEveryValueAndItsOrigin) {
   const Finished run = sluice("config show");
@@ -128,6 +87,7 @@ TEST(ConfigLint, NamesWhatAStartRefusesAndWhatLosesThePromise) {
               StartsWith("warning: checkpoint.sync=no with outside.after"));
   EXPECT_THAT(lint(kept + "--set checkpoint.every=1min", 3), HasSubstr("waits that long"));
   EXPECT_THAT(lint(kept + "--set stage.a.lane.full=drop_newest", 3), HasSubstr("events are dropped then"));
+  EXPECT_THAT(lint("--set lane.full=drop_newest", 3), HasSubstr("no event is lost holds no more"));
   EXPECT_THAT(lint("--set checkpoint.path=/dev/shm/checkpoints", 3), HasSubstr("gone with the machine"));
   EXPECT_THAT(lint("--set checkpoint.keep=5", 3), HasSubstr("checkpoint.keep=5 does nothing"));
   EXPECT_THAT(lint("--set segment.path=/dev/shm/a --set memory.huge=2M", 1), HasSubstr("no huge pages"));
@@ -159,7 +119,46 @@ TEST(ConfigLint, AsksAProgramForItsStages) {
   EXPECT_EQ(wrong.status, 1) << wrong.out;
   EXPECT_THAT(wrong.out, AllOf(StartsWith("error: "), HasSubstr("count")));
 }
+
+TEST(ConfigLint, SaysWhatThePipelineTakesAndWhetherTheMachineHasIt) {
+  const std::string program = " -- '" QUICKSTART_PROGRAM "'";
+  EXPECT_THAT(sluice("config lint --set stage.count.workers=1" + program).out,
+              ContainsRegex("\nthe pipeline takes about [0-9.]+ MiB of memory\n$"));
+  const Finished large =
+      sluice("config lint --set stage.count.workers=1 --set state.bytes=1TiB --set lane.slots=1G" + program);
+  EXPECT_EQ(large.status, 1) << large.out;
+  EXPECT_THAT(large.out,
+              ContainsRegex("error: .*it takes [0-9]+ MiB and [0-9]+ MiB of memory are available"));
+}
 #endif
+
+TEST(ConfigLint, ComparesThePipelineWithFileSystemsPoolsAndLimits) {
+  Settings settings;
+  settings.set("segment.path", "/dev/shm/words.segment");
+  settings.set("memory.lock", "yes");
+  command::LintedMachine machine;
+  machine.pipeline_bytes = 64U << 20U;
+  machine.segment_room = 80U << 20U;
+  machine.lockable_bytes = 70U << 20U;
+  EXPECT_THAT(command::lint_findings(settings, machine), IsEmpty());
+  machine.segment_room = 63U << 20U;
+  machine.lockable_bytes = 63U << 20U;
+  const auto found = command::lint_findings(settings, machine);
+  ASSERT_EQ(found.size(), 2U);
+  EXPECT_TRUE(found.front().refused);
+  EXPECT_EQ(found.front().what,
+            "segment.path=/dev/shm/words.segment: the pipeline takes 64.0 MiB, and 63.0 MiB are free there");
+  EXPECT_THAT(found.back().what, HasSubstr("memory.lock=yes, and this user may lock 63MiB"));
+  Settings huge;
+  huge.set("memory.huge", "2M");
+  machine.segment_room.reset();
+  machine.no_huge_pages = "it takes 32 and 3 are free";
+  machine.huge_pages_remedy = "set more aside";
+  const auto of_pages = command::lint_findings(huge, machine);
+  ASSERT_EQ(of_pages.size(), 1U);
+  EXPECT_EQ(of_pages.front().what, "memory.huge=2M: it takes 32 and 3 are free");
+  EXPECT_EQ(of_pages.front().remedy, "set more aside");
+}
 
 TEST(ConfigDiff, ShowsWhatDiffersBetweenProfilesAndFiles) {
   const Finished profiles = sluice("config diff balanced shared", "SLUICE_LANE_SLOTS=7");
@@ -196,28 +195,6 @@ TEST(TheProgram, ExitsWithTwoAndItsHelpWhenItIsToldNothing) {
   EXPECT_EQ(run.status, 2);
   EXPECT_THAT(run.out, IsEmpty());
   EXPECT_THAT(run.err, HasSubstr("Usage: sluice"));
-}
-
-TEST(AWrongCommandLine, ExitsWithTwoAndAHint) {
-  const auto complaint = [](const std::string& arguments) {
-    const Finished run = sluice(arguments);
-    EXPECT_EQ(run.status, 2) << arguments;
-    EXPECT_THAT(run.out, IsEmpty()) << arguments;
-    EXPECT_THAT(run.err, EndsWith("--help\".\n")) << arguments;
-    return run.err;
-  };
-  EXPECT_EQ(complaint("confg"),
-            "sluice: there is no command \"confg\", only new, config, chaos, dead, deaths, plan, topo, "
-            "stats, top, ps, "
-            "serve, park, "
-            "drain, calibrate, doctor, completion, bench, cluster\nTry \"sluice "
-            "--help\".\n");
-  EXPECT_THAT(complaint("config"), HasSubstr("a command is missing: show, explain, keys, reference"));
-  EXPECT_THAT(complaint("config shw"), HasSubstr("there is no command \"shw\", only show, explain"));
-  EXPECT_THAT(complaint("config show --sett a=b"), HasSubstr("there is no option --sett"));
-  EXPECT_THAT(complaint("config show extra"), HasSubstr("unexpected \"extra\""));
-  EXPECT_THAT(complaint("config explain"), HasSubstr("KEY is required"));
-  EXPECT_THAT(complaint("config show --set"), HasSubstr("--set"));
 }
 
 TEST(ABadSetting, ExitsWithTwoAndSaysWhatIsAllowed) {
@@ -286,31 +263,6 @@ TEST(APlan, IsRefusedForWhatDoesNotAnswerWithWhatItSays) {
 }
 #endif
 
-// What bash offers behind these words, the last of them begun.
-std::string completed(const std::string& words, int count) {
-  const std::string script = "set -- " + words +
-                             "; source <('" SLUICE_PROGRAM "' completion); sluice() { '" SLUICE_PROGRAM
-                             "' \"$@\"; }; COMP_WORDS=(\"$@\"); COMP_CWORD=" +
-                             std::to_string(count - 1) + "; _sluice; printf '%s,' \"${COMPREPLY[@]}\"";
-  FILE* pipe =
-      ::popen(("env -i PATH=/usr/bin:/bin bash -c '" + shell_quoted(script) + "' 2>&1").c_str(), "r");
-  if (pipe == nullptr) return {};
-  std::string offered = drained(pipe);
-  ::pclose(pipe);
-  return offered;
-}
-
-TEST(Completion, OffersCommandsOptionsAndSettings) {
-  EXPECT_EQ(completed("sluice st", 2), "stats,");
-  EXPECT_EQ(completed("sluice config ex", 3), "explain,");
-  EXPECT_EQ(completed("sluice config li", 3), "lint,");
-  EXPECT_EQ(completed("sluice config diff th", 4), "throughput,");
-  EXPECT_EQ(completed("sluice config show --pro", 4), "--profile,");
-  EXPECT_EQ(completed("sluice config explain lane.s", 4), "lane.slots,");
-  EXPECT_EQ(completed("sluice config show --set lane.s", 5), "lane.slots=,");
-  EXPECT_EQ(completed("sluice chaos -- build/words --qu", 5), ",") << "the options of another program";
-}
-
 // What it makes is built by tests/consumer.
 TEST(ANewProject, IsRefusedWhereSomethingIsAndForANameThatCannotBe) {
   const auto refusal = [](const std::string& arguments) {
@@ -335,6 +287,12 @@ TEST(ANewProject, IsRefusedWhereSomethingIsAndForANameThatCannotBe) {
   EXPECT_EQ(WEXITSTATUS(::pclose(pipe)), 2);
   EXPECT_TRUE(std::filesystem::is_empty(there)) << "what is there stays as it is";
   std::filesystem::remove_all(directory);
+}
+
+TEST(TheDoctor, SaysThatNobodyHasHeardIt) {
+  const Finished run = sluice("doctor --for 1ms >/dev/full");
+  EXPECT_EQ(run.status, 1);
+  EXPECT_THAT(run.err, HasSubstr("cannot write to standard output"));
 }
 
 TEST(AFullDisk, IsAnError) {
@@ -372,3 +330,4 @@ TEST(DeadLetters, AreLookedForWhereThePipelineSaidAndNoPipeIsWaitedFor) {
 }
 
 }  // namespace
+}  // namespace sluice::test

@@ -59,6 +59,38 @@ TEST(Commit, MovesEveryCursorAndKeepsTheState) {
   EXPECT_EQ(region.text(0, 4), "kept");
 }
 
+TEST(Commit, OfWhatIsInHandDoesTheSame) {
+  Committed region;
+  region.change(0, "kept");
+  region.commit.commit_all(RedoEntry{1, 11}, RedoEntry{7, 77});
+  EXPECT_EQ(region.cursors[1], 11U);
+  EXPECT_EQ(region.cursors[7], 77U);
+  EXPECT_EQ(region.commit.committed(), 1U);
+  EXPECT_EQ(region.header.applied, 1U);
+  EXPECT_EQ(region.log.tail(), 0U);
+  EXPECT_EQ(region.header.count, 2U);
+  region.cursors[7] = 0;
+  region.header.applied = 0;
+  ASSERT_TRUE(region.recover());
+  EXPECT_EQ(region.cursors[7], 77U) << "the record says it, too";
+  EXPECT_EQ(region.text(0, 4), "kept");
+}
+
+TEST(Commit, OfWhatIsInHandEndsOneInTheMidstOfAnEvent) {
+  Committed region;
+  region.change(0, "kept");
+  const std::uint64_t boundary = region.log.begin_event();
+  region.change(8, "goes on");
+  region.commit.move(1, 11);
+  region.commit.commit(boundary);
+  region.commit.commit_all(RedoEntry{1, 12});
+  EXPECT_EQ(region.log.base(), 0U);
+  EXPECT_EQ(region.log.tail(), 0U);
+  ASSERT_TRUE(region.recover());
+  EXPECT_EQ(region.cursors[1], 12U);
+  EXPECT_EQ(region.text(8, 7), "goes on");
+}
+
 TEST(Commit, MovesNothingBeforeItHappens) {
   Committed region;
   region.change(0, "lost");

@@ -43,6 +43,27 @@ TEST(Lane, ShowsNothingBeforeItIsPublished) {
   EXPECT_EQ(out.readable(), 8U);
 }
 
+TEST(Lane, HasGrownOnceMoreIsPublished) {
+  const TestLane lane;
+  LaneProducer in{lane.memory()};
+  LaneConsumer out{lane.memory()};
+  EXPECT_FALSE(out.has_grown());
+  EXPECT_FALSE(out.more());
+  push(in, std::uint64_t{1});
+  in.publish();
+  EXPECT_EQ(out.readable(), 8U);
+  EXPECT_FALSE(out.has_grown()) << "all of it is known";
+  EXPECT_TRUE(out.more());
+  out.advance(8);
+  EXPECT_FALSE(out.more());
+  push(in, std::uint64_t{2});
+  EXPECT_FALSE(out.has_grown());
+  in.publish();
+  EXPECT_TRUE(out.has_grown());
+  EXPECT_TRUE(out.more());
+  EXPECT_EQ(out.readable(), 8U);
+}
+
 TEST(Lane, HoldsExactlyItsCapacityAndNotOneByteMore) {
   const TestLane lane{4096};
   LaneProducer in{lane.memory()};
@@ -223,6 +244,32 @@ TEST(LaneEnd, IsReachedOnceEverythingBeforeItIsConsumed) {
   EXPECT_EQ(out.readable(), 0U);
   EXPECT_TRUE(out.at_end());
   EXPECT_FALSE(out.corrupt());
+}
+
+TEST(LaneEnd, AndAllElseThatIsUnusualWantsCare) {
+  const TestLane lane;
+  LaneProducer in{lane.memory()};
+  LaneConsumer out{lane.memory()};
+  push(in, std::uint64_t{1});
+  in.publish();
+  EXPECT_EQ(out.readable(), 8U);
+  EXPECT_FALSE(out.wants_care());
+  out.stop_at(0);
+  EXPECT_TRUE(out.wants_care());
+  out.clear_stop();
+  EXPECT_FALSE(out.wants_care());
+  const std::atomic<std::uint64_t> released{0};
+  EXPECT_TRUE((LaneConsumer{lane.memory(), &released}.wants_care()));
+  in.end();
+  in.publish();
+  EXPECT_EQ(out.readable(), 8U);
+  EXPECT_TRUE(out.wants_care());
+  out.resume();
+  EXPECT_FALSE(out.wants_care()) << "it looks anew";
+  out.quarantine();
+  EXPECT_TRUE(out.wants_care());
+  out.resume();
+  EXPECT_TRUE(out.wants_care());
 }
 
 TEST(LaneEnd, IsNotSeenBeforeItIsPublished) {

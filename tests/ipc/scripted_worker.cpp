@@ -216,6 +216,11 @@ void ScriptedWorker::push_outputs(std::uint64_t number) noexcept {
 }
 
 void ScriptedWorker::store_commit(bool split) noexcept {
+  // Every other one that can be is stored from what is in hand.
+  if (!split && !output_.ends() && commit_.committed() % 2 == 0) {
+    return commit_.commit_all(RedoEntry{kOutputWord, output_.next()}, RedoEntry{kInputWord, input_.next()},
+                              RedoEntry{kEventsWord, input_.next() / 8});
+  }
   commit_.move(kOutputWord, split ? output_.before(input_.next() / 8 + 1) : output_.next());
   if (output_.ends()) commit_.move(kOutputWord + 1, kEnded);
   commit_.move(kInputWord, input_.next());

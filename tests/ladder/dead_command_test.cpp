@@ -73,6 +73,8 @@ TEST_F(DeadCommand, ExportsLettersAndImportsThemAsTheyWere) {
       bytes += static_cast<char>(random());
     letters.push_back(letter_of(bytes));
   }
+  for (std::size_t i = 1; i < letters.size(); i += 2)  // The others are as a former version wrote them.
+    letters[i].event = {0x123456789abcdef0, 1000 + i};
   write_letters("all.dead", letters);
   const Ran out = run("sluice dead export all.dead > all.jsonl && sluice dead import all.jsonl again.dead");
   EXPECT_EQ(out.status, 0) << out.out;
@@ -83,6 +85,7 @@ TEST_F(DeadCommand, ExportsLettersAndImportsThemAsTheyWere) {
   EXPECT_THAT(lines,
               AllOf(HasSubstr(R"("schema":1,"stage":"split","replica":2,"replicas":3,"from":"read/0",)"),
                     HasSubstr(R"("position":"18446744073709551615")"),
+                    HasSubstr(R"("event":"123456789.171.823.752.1001","type")"),
                     HasSubstr(R"("encoding":"utf-8","payload":"plain"})"),
                     HasSubstr(R"("time":"2023-11-14T22:13:20.123456Z","time_ns":"1700000000123456789")"),
                     HasSubstr(R"("encoding":"base64","payload":"bm8gdGV4dDog/8M="})")));
@@ -128,6 +131,10 @@ TEST_F(DeadCommand, ImportsNothingOfLinesThatAreNotAllLetters) {
   EXPECT_THAT(refusal_of(with("\"replica\":2", "\"replica\":-2")), HasSubstr("no such number"));
   EXPECT_THAT(refusal_of(with("\"record\":true", "\"record\":1")), HasSubstr("is no flag"));
   EXPECT_THAT(refusal_of(with("\"record\":true", "\"record\":false")), HasSubstr("its payload has 5 bytes"));
+  for (const char* const name : {"1.2", "1.2.3.4.5", "x", "123456789.256.0.0.1"}) {
+    EXPECT_THAT(refusal_of(with("\"type\"", "\"event\":\"" + std::string{name} + "\",\"type\"")),
+                HasSubstr("no name of an event"));
+  }
   EXPECT_THAT(refusal_of(with("utf-8", "latin-1")), HasSubstr("neither \"utf-8\" nor \"base64\""));
   EXPECT_THAT(refusal_of(with("utf-8", "base64")), HasSubstr("base64 comes in fours"));
   EXPECT_THAT(refusal_of(with("plain",

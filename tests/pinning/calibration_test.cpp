@@ -12,6 +12,7 @@
 
 #include <sluice/pinning/bind.hpp>
 #include <sluice/pinning/calibration.hpp>
+#include <sluice/pinning/plan.hpp>
 
 #include "expect_error.hpp"
 
@@ -31,10 +32,17 @@ bool same(const MeasuredCosts& a, const MeasuredCosts& b) {
 TEST(Calibration, AgreesWithItselfWhereTheUnitsStayWhereTheyAre) {
   EXPECT_TRUE(pair_cost({100, 104, 99, 101, 103, 98, 140, 102}).steady);
   EXPECT_EQ(pair_cost({100, 104, 99}).nanoseconds, 100);
+  EXPECT_TRUE(pair_cost({100, 104, 99}).steady);
   // One look in eight was disturbed.
   EXPECT_TRUE(pair_cost({100, 104, 99, 101, 103, 98, 900, 102}).steady);
   EXPECT_FALSE(pair_cost({110, 420, 112, 415, 110, 109, 418, 421}).steady);
   EXPECT_EQ(pair_cost({}).nanoseconds, 0);
+}
+
+TEST(Calibration, OfTooFewLooksKnowsNothing) {
+  EXPECT_FALSE(pair_cost({}).steady);
+  EXPECT_FALSE(pair_cost({100}).steady);
+  EXPECT_FALSE(pair_cost({100, 100}).steady);
 }
 
 TEST(Calibration, ComesBackFromItsFile) {
@@ -74,6 +82,7 @@ TEST(Calibration, IsKeptForThePlansOfThisMachine) {
   ::setenv("XDG_CACHE_HOME", directory.c_str(), 1);
   const Topology topology = topology_from_synthetic("package:1 l3:1 core:4 pu:1");
   EXPECT_TRUE(kept_costs(topology).empty());
+  EXPECT_EQ(kept_costs(topology).passed_over, "");
   const std::filesystem::path file = keep_costs(some_costs(), topology);
   EXPECT_THAT(file.string(), testing::StartsWith(directory + "/sluice/costs-"));
   EXPECT_TRUE(same(kept_costs(topology), some_costs()));
@@ -82,6 +91,12 @@ TEST(Calibration, IsKeptForThePlansOfThisMachine) {
   std::filesystem::permissions(file, std::filesystem::perms::others_write,
                                std::filesystem::perm_options::add);
   EXPECT_TRUE(kept_costs(topology).empty());
+  EXPECT_EQ(kept_costs(topology).passed_over, file.string() + ": others may write it");
+  std::filesystem::permissions(file,
+                               std::filesystem::perms::owner_read | std::filesystem::perms::owner_write);
+  std::filesystem::resize_file(file, 40);
+  const Plan placed = plan(topology, {.stages = {{.name = "read"}}, .costs = kept_costs(topology)});
+  EXPECT_THAT(placed.remarks, testing::Contains(HasSubstr(file.string() + ": it is damaged")));
   if (before == nullptr) {
     ::unsetenv("XDG_CACHE_HOME");
   } else {
@@ -100,12 +115,24 @@ TEST(Calibration, MeasuresEveryPairInItsTimeAndLeavesTheMaskAsItWas) {
   CpuSet two;
   two.insert(units.to_vector()[0]);
   two.insert(units.to_vector()[1]);
-  const MeasuredCosts costs = measure_costs(two, std::chrono::milliseconds{50});
+  const MeasuredCosts costs = measure_costs(two, std::chrono::milliseconds{50}).costs;
   EXPECT_EQ(costs.units, two.to_vector());
   ASSERT_EQ(costs.nanoseconds.size(), 4U);
   EXPECT_GT(costs.nanoseconds[1], 1);
   EXPECT_EQ(costs.nanoseconds[1], costs.nanoseconds[2]);
   EXPECT_EQ(current_units(), units);
+}
+
+TEST(Calibration, EndsWithItsTimeAlsoInTheMidstOfARoundAndKnowsNothingThen) {
+  const CpuSet units = current_units();
+  if (units.count() < 2) GTEST_SKIP() << "there is one unit here";
+  const Calibration measured = measure_costs(units, std::chrono::nanoseconds{0});
+  EXPECT_LE(measured.fewest_looks, 1U);
+  EXPECT_FALSE(measured.costs.steady);
+  EXPECT_GT(measured.enough.count(), 0);
+  if (units.count() > 2) {
+    EXPECT_EQ(measured.costs.nanoseconds[2], 0) << "one look at the first pair";
+  }
 }
 
 }  // namespace

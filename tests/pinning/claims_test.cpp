@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Claims: what pipelines tell each other of their units.
 
+#include <csignal>
 #include <string>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -45,6 +46,60 @@ TEST(Claims, ThatCannotBeReadArePassedOver) {
   EXPECT_EQ(owners(claims_in("", {})), "");
   EXPECT_EQ(owners(claims_in("x @sluice.units/1/a/1/\x1b[2J/0-99999999999\n", {})), "");
   EXPECT_EQ(owners(claims_in("x @sluice.units/1/a/\x1b/\x1b[2J/1", {})), "pipeline __2J (pid _): 1\n");
+}
+
+TEST(Claims, ThatWereRenewedCountAsTheyAreNow) {
+  const char* table =
+      "x @sluice.units/1/00c0ffee.2/4711/market/4\n"
+      "x @sluice.units/1/00c0ffee/4711/market/0-3\n"
+      "x @sluice.units/1/00c0ffee.10/4711/market/5\n"
+      "x @sluice.units/1/00c0ffee.10/4711/market/7\n"
+      "x @sluice.units/1/00c0ffee.host/4711/market/9\n"
+      "x @sluice.units/1/00c0ffee.cat/4711/market/11\n"
+      "x @sluice.units/1/00c0ffee./4711/market/12\n";
+  EXPECT_EQ(owners(claims_in(table, {})),
+            "pipeline market (pid 4711): 5,7\nthe host of pipeline market (pid 4711): 9\n");
+  EXPECT_EQ(owners(claims_in(table, "00c0ffee")), "");
+}
+
+TEST(Claims, AreRenewedByOneHolderForAll) {
+  const auto units_of = [](const char* who) {
+    CpuSet units;
+    for (const Claim& claim : claims_of_others({})) {
+      if (claim.owner.starts_with(who)) units |= claim.units;
+    }
+    return units.to_string();
+  };
+  HeldClaim first{"renewed-test", CpuSet::parse("0-3")};
+  if (first.mark().empty()) GTEST_SKIP() << "no sockets can be had here";
+  int ends[2];
+  ASSERT_EQ(::pipe(ends), 0);
+  const pid_t other = ::fork();
+  if (other == 0) {
+    first.renew(CpuSet::parse("2-3"), 1);
+    char byte = 0;
+    [[maybe_unused]] const ssize_t told = ::write(ends[1], &byte, 1);
+    ::pause();
+    ::_exit(0);
+  }
+  char byte = 0;
+  ASSERT_EQ(::read(ends[0], &byte, 1), 1);
+  EXPECT_EQ(units_of("pipeline renewed-test"), "2-3") << "though this process holds what was claimed before";
+  ::kill(other, SIGKILL);
+  ::waitpid(other, nullptr, 0);
+  EXPECT_EQ(units_of("pipeline renewed-test"), "0-3");
+  {
+    const HeldClaim of_host = first.for_host(CpuSet{7});
+    EXPECT_EQ(units_of("the host of pipeline renewed-test"), "7");
+    EXPECT_EQ(of_host.mark(), first.mark());
+  }
+  EXPECT_EQ(units_of("the host of"), "");
+  HeldClaim none;
+  none.renew(CpuSet{1}, 1);
+  EXPECT_TRUE(none.descriptors().empty());
+  EXPECT_TRUE(none.for_host(CpuSet{1}).descriptors().empty());
+  ::close(ends[0]);
+  ::close(ends[1]);
 }
 
 TEST(Claims, AreSeenByOthersUntilTheLastHolderIsGone) {

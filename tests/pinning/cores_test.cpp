@@ -83,6 +83,27 @@ TEST(Cores, AreThoseOfAStagesPlace) {
   EXPECT_THAT(error_of([&] { parsers("package:2"); }), HasSubstr("the place of parse, at character 9"));
 }
 
+TEST(Cores, AreCountedOnceForStagesInOnePlace) {
+  const Topology machine = topology_from_synthetic("package:2 [numa] l3:1 core:8 pu:1");
+  const auto workers = [&](std::vector<StageRequest> stages) {
+    std::vector<unsigned> workers;
+    for (const StageRequest& stage : with_cores(machine, {.stages = std::move(stages)}).stages)
+      workers.push_back(stage.workers);
+    return workers;
+  };
+  using testing::ElementsAre;
+  EXPECT_THAT(workers({{.name = "parse", .workers = kCores, .place = "package:0"},
+                       {.name = "book", .workers = kCores, .place = "package:0"}}),
+              ElementsAre(4, 4));
+  EXPECT_THAT(workers({{.name = "read", .place = "package:0"},
+                       {.name = "parse", .workers = kCores, .place = "package:0"}}),
+              ElementsAre(1, 7));
+  EXPECT_THAT(workers({{.name = "read", .workers = 2, .place = "0-1"},
+                       {.name = "parse", .workers = kCores, .place = "package:0"}}),
+              ElementsAre(2, 6))
+      << "a narrower place inside";
+}
+
 TEST(Cores, AreThoseThatOtherPipelinesAndReservationsLeave) {
   const Topology machine = topology_from_synthetic("core:8 pu:1");
   const PlanRequest request{.stages = {{.name = "parse", .workers = kCores}},

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string>
 
+#include <sluice/pinning/plan.hpp>
 #include <sluice/pinning/quota.hpp>
 
 #include "expect_error.hpp"
@@ -13,6 +14,7 @@ namespace sluice::pinning {
 namespace {
 
 namespace fs = std::filesystem;
+using testing::ElementsAre;
 using testing::HasSubstr;
 
 class Quota : public testing::Test {
@@ -130,6 +132,22 @@ TEST_F(Quota, RefusesAFileThatMakesNoSenseByItsPath) {
     EXPECT_THAT(said, HasSubstr("sys/fs/cgroup/work/cpu.max"));
     EXPECT_THAT(said, HasSubstr(text));
   }
+}
+
+TEST(PlannedQuota, IsForTheThreadsOfAllWorkersTogether) {
+  Topology machine = topology_from_synthetic("package:1 l3:1 core:16 pu:1");
+  machine.quota_cores = 4;
+  const PlanRequest wide{.stages = {{.name = "wide", .workers = 2, .threads = 4}}};
+  const Plan placed = plan(machine, wide);
+  EXPECT_TRUE(placed.oversubscribed);
+  EXPECT_THAT(
+      placed.remarks,
+      ElementsAre(HasSubstr("CPU quota of 4 cores is below the 5 that 4 threads of 2 workers"),
+                  HasSubstr("at least one of them runs 2 threads: the CPU quota is 4 cores for 8 threads")));
+  machine.quota_cores = 9;
+  EXPECT_FALSE(plan(machine, wide).oversubscribed);
+  machine.quota_cores = 8;
+  EXPECT_TRUE(plan(machine, wide).oversubscribed) << "the host wants its share, too";
 }
 
 TEST_F(Quota, CanBeAskedOfThisMachine) {

@@ -113,6 +113,33 @@ TEST(Topology, RefusesAFileThatIsNoTopologyByItsPath) {
   EXPECT_THAT(error_of([] { topology_from_xml("/proc"); }), HasSubstr("/proc: Is a directory"));
 }
 
+TEST(Topology, SaysWhatIsWrongWithAFile) {
+  const auto path = std::filesystem::temp_directory_path() / "sluice-wrong-topology.xml";
+  const auto fault = [&path](const std::string& text) {
+    std::ofstream{path} << text;
+    return error_of([&path] { topology_from_xml(path); });
+  };
+  EXPECT_THAT(fault("Machine (16GB)\x1b[2J\nPackage"),
+              HasSubstr("it is no XML: it begins with \"Machine (16GB)\\x1b[2J\""));
+  EXPECT_THAT(fault("<html></html>"), HasSubstr("it has no element <topology>"));
+  std::ifstream whole{kMachineFiles / "partial.xml"};
+  const std::string text{std::istreambuf_iterator<char>{whole}, {}};
+  EXPECT_THAT(fault(text.substr(0, text.find('\n', text.size() / 2))), HasSubstr("it ends early, in line "));
+  EXPECT_THAT(fault("<topology version=\"9.9\"><cat/></topology>"),
+              HasSubstr("hwloc refuses what is in <topology>"));
+  std::filesystem::remove(path);
+}
+
+TEST(Topology, SaysWhichPartOfASyntheticOneIsNotUnderstood) {
+  const auto fault = [](const char* text) { return error_of([text] { topology_from_synthetic(text); }); };
+  EXPECT_THAT(fault("package:2 kore:4 pu:1"),
+              HasSubstr("hwloc does not understand \"kore:4\", at character 11"));
+  EXPECT_THAT(fault("package:2 [numa(memory=1GB indexes=0,1)] core:x pu:1"),
+              HasSubstr("hwloc does not understand \"core:x\", at character 42"));
+  EXPECT_THAT(fault("core:8"), HasSubstr("its last level is not pu:NUMBER"));
+  EXPECT_THAT(fault(""), HasSubstr("it is empty"));
+}
+
 TEST(Topology, CanBeRestrictedToFewerUnits) {
   const Topology topology = restricted(topology_from_synthetic("core:4 pu:1"), CpuSet::parse("1,3,9"));
   EXPECT_EQ(topology.allowed().to_string(), "1,3");

@@ -74,6 +74,8 @@ int run_with_a_bound_host() {
   if (units_of(worker.pid) != place_of_echo(engine)) failures |= 4;
   if (engine.place_of_host().units != first) failures |= 8;
   if (units_of(0) != first) failures |= 16;  // Left where it was.
+  const std::string all = (place_of_echo(engine) | first).to_string();
+  if (owners_of_claims().find(") " + all + "\n") == std::string::npos) failures |= 32;
   engine.stop();
   return failures;
 }
@@ -98,6 +100,9 @@ int run_and_bind_the_host() {
   if (place.empty() || place.intersects(place_of_echo(engine))) failures |= 2;
   if (!engine.bind_host()) failures |= 4;
   if (units_of(0) != place) failures |= 8;
+  // Where the host has one core it cannot go out of anybody's way.
+  const bool is_claimed = owners_of_claims().find("the host of pipeline placed ") != std::string::npos;
+  if (place.count() == 1 && !is_claimed) failures |= 16;
   engine.stop();
   return failures;
 }

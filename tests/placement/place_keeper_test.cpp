@@ -1,11 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Places are kept while the pipeline runs: what somebody moves is put back, what cannot be had is planned anew.
 
-#include <cstddef>
 #include <fcntl.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
-#include <sys/prctl.h>
 #include <sys/syscall.h>
 
 #include <sluice/detail/descriptor.hpp>
@@ -17,24 +13,6 @@ namespace sluice::test {
 namespace {
 
 class PlaceKeeper : public WithProcesses {};
-
-WorkerStats echo_of(const Engine& engine) {
-  return worker_of(engine, "echo/0");
-}
-
-std::string text_of_file(const std::filesystem::path& path) {
-  std::ifstream file{path};
-  std::ostringstream text;
-  text << file.rdbuf();
-  return text.str();
-}
-
-struct Reports {
-  Reports() { EXPECT_NE(::mkdtemp(path.data()), nullptr); }
-  ~Reports() { std::filesystem::remove_all(path); }
-  std::string deaths() const { return text_of_file(std::filesystem::path{path} / "deaths.jsonl"); }
-  std::string path = (std::filesystem::temp_directory_path() / "sluice-places-XXXXXX").string();
-};
 
 TEST_F(PlaceKeeper, PutsAWorkerBackWhoseMaskWasRewrittenAndCountsIt) {
   const Reports reports;
@@ -67,6 +45,30 @@ TEST_F(PlaceKeeper, PutsAWorkerBackWhoseMaskWasRewrittenAndCountsIt) {
               testing::HasSubstr("echo/0 was found on the processing units " + others.to_string() +
                                  ", and its place is " + place.to_string() + ": put back\n"));
   std::filesystem::remove(log);
+}
+
+TEST_F(PlaceKeeper, PutsMasterAndSupervisorBackCountsItAndTells) {
+  const Reports reports;
+  Settings settings = placed_settings();
+  settings.set("report.path", reports.path);
+  Engine engine{echo_pipeline(), settings};
+  engine.start();
+  ASSERT_TRUE(eventually([&] { return engine.stats().master_at_work.count() != 0; }));
+  std::uint32_t times = 0;
+  for (const bool of_master : {true, false}) {
+    const pid_t pid = of_master ? master_of(engine) : supervisor_of(engine);
+    const CpuSet place = units_of(pid);
+    const CpuSet others = other_units(place);
+    if (others.empty()) GTEST_SKIP() << "there is one unit here, and no other mask to be had";
+    ASSERT_TRUE(set_units(pid, others));
+    EXPECT_TRUE(eventually([&] { return units_of(pid) == place; }));
+    ++times;
+    EXPECT_TRUE(eventually([&] { return engine.stats().masters_displaced == times; }));
+    const std::string name = of_master ? "\"master\"" : "\"supervisor\"";
+    EXPECT_TRUE(eventually([&] { return reports.deaths().find("\"worker\":" + name) != std::string::npos; }));
+  }
+  EXPECT_EQ(echo_of(engine).displaced, 0U);
+  engine.stop();
 }
 
 TEST_F(PlaceKeeper, LooksOftenEnoughByItself) {
@@ -175,24 +177,9 @@ TEST_F(PlaceKeeper, IsTakenOverByTheNextMaster) {
   engine.stop();
 }
 
-// From now on no process of this one gets another mask.
-bool deny_masks() {
-  sock_filter filter[] = {
-      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
-      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, static_cast<std::uint32_t>(SYS_sched_setaffinity), 0, 1),
-      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | static_cast<std::uint32_t>(EPERM)),
-      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-  };
-  const sock_fprog program{std::size(filter), filter};
-  return ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
-         ::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
-}
-
-constexpr int kNoFilterHere = 5;
-
 // A pipeline whose workers may not be bound; whether it says so once, and works.
 int run_denied(const std::string& reports) {
-  if (!deny_masks()) return kNoFilterHere;
+  if (!deny_call(SYS_sched_setaffinity, EPERM)) return kNoFilterHere;
   Settings settings = placed_settings("5ms");
   settings.set("report.path", reports);
   Engine engine{echo_pipeline(), settings};
@@ -217,53 +204,6 @@ TEST_F(PlaceKeeper, SaysOnceThatItIsRefused) {
   ASSERT_NE(first, std::string::npos) << said;
   EXPECT_EQ(said.find(line, first + 1), std::string::npos) << said;
   EXPECT_THAT(said, testing::HasSubstr(std::strerror(EPERM)));
-}
-
-constexpr int kNoCpuset = 6;
-
-bool is_at(const Engine& engine, const CpuSet& units) {
-  const WorkerStats worker = echo_of(engine);
-  return CpuSet::parse(worker.place) == units && units_of(worker.pid) == units;
-}
-
-// The unit of a worker is taken out of the cpuset; later it is there again.
-int run_in_a_cpuset(const std::string& mounted) {
-  OwnCpuset cpuset;
-  if (!cpuset.enter(mounted)) return kNoCpuset;
-  const CpuSet all = grantable_units();
-  int failures = 0;
-  {
-    Engine engine{echo_pipeline(), placed_settings("10ms")};
-    engine.start();
-    const WorkerStats first = echo_of(engine);
-    const CpuSet place = CpuSet::parse(first.place);
-    const CpuSet rest = all - place;
-    if (!cpuset.set_units(rest)) failures |= 1;
-    if (!eventually([&] { return is_at(engine, rest); })) failures |= 2;
-    if (echo_of(engine).planned_anew != 1 || echo_of(engine).pid != first.pid) failures |= 4;
-    engine.signal_worker("echo/0", SIGKILL);
-    if (!eventually(
-            [&] {
-              return echo_of(engine).incarnation == 2 && echo_of(engine).lives.back().ready.count() != 0 &&
-                     is_at(engine, rest);
-            },
-            5s))
-      failures |= 8;
-    if (!cpuset.set_units(all)) failures |= 16;
-    if (!eventually([&] { return is_at(engine, place); })) failures |= 32;
-    engine.stop();
-  }
-  cpuset.leave(mounted);
-  return failures == 0 ? 0 : 64 + failures;
-}
-
-TEST_F(PlaceKeeper, PlansAnewWhenTheCpusetHasLostItsUnitsAndWhenTheyAreBack) {
-  if (grantable_units().count() < 2 || units_of(0).count() < 2) GTEST_SKIP() << "there is one unit here";
-  const Reports mounted;
-  const int status = status_in_child([&] { return run_in_a_cpuset(mounted.path); });
-  if (status == kNoCpuset)
-    GTEST_SKIP() << "no cpuset of one's own can be had here: it takes root and version 1";
-  EXPECT_EQ(status, 0) << "a bit for each step that failed, and 64";
 }
 
 }  // namespace

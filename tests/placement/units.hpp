@@ -2,12 +2,20 @@
 // What the tests of placement share: the units of this machine and those of a process, and a cpuset of their own.
 #pragma once
 
+#include <cstddef>
+#include <cstdlib>
+#include <filesystem>
 #include <fstream>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <optional>
 #include <sched.h>
+#include <sstream>
 #include <string>
 #include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <sluice/pinning/bind.hpp>
@@ -53,6 +61,39 @@ inline Pipeline echo_pipeline(const std::string& name = "placed") {
   pipeline.inlet<Item>("in").to<Echo>("echo").outlet("out");
   return pipeline;
 }
+
+inline WorkerStats echo_of(const Engine& engine) {
+  return worker_of(engine, "echo/0");
+}
+
+inline std::string text_of_file(const std::filesystem::path& path) {
+  std::ifstream file{path};
+  std::ostringstream text;
+  text << file.rdbuf();
+  return text.str();
+}
+
+// A directory of its own for what is told of deaths and places.
+struct Reports {
+  Reports() { EXPECT_NE(::mkdtemp(path.data()), nullptr); }
+  ~Reports() { std::filesystem::remove_all(path); }
+  std::string deaths() const { return text_of_file(std::filesystem::path{path} / "deaths.jsonl"); }
+  std::string path = (std::filesystem::temp_directory_path() / "sluice-places-XXXXXX").string();
+};
+
+// From now on that call fails in this process and its children; false where no filter of system calls can be had.
+inline bool deny_call(long call, int error) {
+  sock_filter filter[] = {
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, static_cast<std::uint32_t>(call), 0, 1),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | static_cast<std::uint32_t>(error)),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+  };
+  const sock_fprog program{std::size(filter), filter};
+  return ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
+         ::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
+}
+inline constexpr int kNoFilterHere = 5;
 
 // A cpuset of this process's own, with all units at first. Where none is to be had (no root, no version 1), false.
 class OwnCpuset {

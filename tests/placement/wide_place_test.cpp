@@ -87,12 +87,16 @@ TEST_F(WidePlace, WithOneUnitHasOneThread) {
 }
 
 TEST(WideThreads, AreNoMoreThanUnitsNorThanTheQuotaPaysFor) {
-  EXPECT_EQ(pinning::threads_that_run(4, 8, {}), 4U);
-  EXPECT_EQ(pinning::threads_that_run(4, 3, {}), 3U);
-  EXPECT_EQ(pinning::threads_that_run(4, 8, 2.5), 2U);
-  EXPECT_EQ(pinning::threads_that_run(4, 8, 1.0), 1U);
-  EXPECT_EQ(pinning::threads_that_run(4, 8, 0.2), 1U);
-  EXPECT_EQ(pinning::threads_that_run(0, 0, {}), 1U);
+  EXPECT_EQ(pinning::threads_that_run({4, 4, 8}, {}), 4U);
+  EXPECT_EQ(pinning::threads_that_run({4, 4, 3}, {}), 3U);
+  EXPECT_EQ(pinning::threads_that_run({4, 4, 8}, 2.5), 2U);
+  EXPECT_EQ(pinning::threads_that_run({4, 4, 8}, 1.0), 1U);
+  EXPECT_EQ(pinning::threads_that_run({4, 4, 8}, 0.2), 1U);
+  // Two workers of four, and two of one, share it.
+  EXPECT_EQ(pinning::threads_that_run({4, 8, 8}, 4.0), 2U);
+  EXPECT_EQ(pinning::threads_that_run({4, 10, 8}, 4.0), 1U);
+  EXPECT_EQ(pinning::threads_that_run({4, 10, 8}, 16.0), 4U);
+  EXPECT_EQ(pinning::threads_that_run({0, 0, 0}, {}), 1U);
 }
 
 std::string remarks_of(const std::string& machine, std::optional<double> quota) {

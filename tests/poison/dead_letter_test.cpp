@@ -46,7 +46,18 @@ class DeadLetters : public testing::Test {
     letter.backtrace = "one\ntwo\n";
     letter.time = std::chrono::system_clock::time_point{std::chrono::seconds{1000 - number}};
     letter.payload = std::string{"\0\xff any bytes \n", 14} + std::to_string(number);
+    letter.event = {0x1234'5678'9000'0003, letter.position};
+    letter.order_ns = 5'000'000'000'000 - number;
     return letter;
+  }
+  // As it was written before letters had names.
+  static std::string former(const DeadLetter& letter) {
+    std::string bytes = encode(letter);
+    bytes.erase(112, 24);
+    bytes[6] = '1';
+    const std::uint64_t total_bytes = bytes.size();
+    std::memcpy(bytes.data() + 8, &total_bytes, sizeof(total_bytes));
+    return bytes;
   }
 
   std::filesystem::path directory_{std::filesystem::temp_directory_path() /
@@ -72,6 +83,20 @@ TEST_F(DeadLetters, AreReadAsTheyWereWritten) {
   EXPECT_EQ(letters[1].backtrace, expected.backtrace);
   EXPECT_EQ(letters[1].time, expected.time);
   EXPECT_EQ(letters[1].payload, expected.payload);
+  EXPECT_EQ(letters[1].event, expected.event);
+  EXPECT_EQ(letters[1].order_ns, expected.order_ns);
+}
+
+TEST_F(DeadLetters, OfTheFormerFormAreReadBesideOthers) {
+  const auto file = write("parse-1.dead", former(letter(1)) + encode(letter(2)) + former(letter(3)));
+  const std::vector<DeadLetter> letters = read_dead_letters(file);
+  ASSERT_THAT(letters, SizeIs(3));
+  EXPECT_EQ(letters[0].payload, letter(1).payload);
+  EXPECT_EQ(letters[0].time, letter(1).time);
+  EXPECT_EQ(letters[0].event, EventId{});
+  EXPECT_EQ(letters[0].order_ns, 999'000'000'000) << "its time";
+  EXPECT_EQ(letters[1].event, letter(2).event);
+  EXPECT_EQ(letters[2].payload, letter(3).payload);
 }
 
 TEST_F(DeadLetters, OfAllWorkersAreFoundInADirectoryInOrderOfTime) {

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Dead letters are handled once more, exactly once: by the worker they were for, before anything else.
 
+#include <algorithm>
+#include <csignal>
 #include <cstdlib>
 #include <fstream>
 #include <set>
@@ -69,6 +71,16 @@ TEST_F(Retry, HandlesTheLettersBeforeAnythingElseAndOnce) {
   EXPECT_FALSE(std::filesystem::exists(directory_ / "second"));
 }
 
+TEST_F(Retry, HandlesALetterThatWasCopiedOnce) {
+  run_processes<Item>(fragile({3, 7}), items(10, 1), settings("first"));
+  const std::filesystem::path letters = find_dead_letters(directory_ / "first").at(0).file;
+  std::filesystem::copy_file(letters, directory_ / "first" / "again.dead");
+  const std::vector<Item> none;
+  EXPECT_THAT(run_processes<Item>(fragile({}), none, settings("second", "first")),
+              ElementsAre(Item{0, 3}, Item{0, 7}));
+  EXPECT_THAT(run_processes<Item>(fragile({}), none, settings("second", "first")), SizeIs(0));
+}
+
 TEST_F(Retry, GetsEachLetterToTheWorkerItWasFor) {
   run_processes<Item>(fragile({3, 4, 5, 6}, 2), items(20, 8), settings("first"));
   std::vector<Item> out =
@@ -104,6 +116,38 @@ TEST_F(Retry, ThatKillsAgainMakesADeadLetterAgain) {
   ASSERT_EQ(letters.front().payload.size(), sizeof(item));
   std::memcpy(&item, letters.front().payload.data(), sizeof(item));
   EXPECT_EQ(item, (Item{0, 7}));
+}
+
+// Letters of an hour to come: the clock was set back since they were written.
+TEST_F(Retry, HandlesLettersThatTheClockWasSetBackBehindAndLeavesThoseOfItsOwnStart) {
+  run_processes<Item>(fragile({3, 7}), items(10, 1), settings("both"));
+  std::vector<DeadLetter> letters = find_dead_letters(directory_ / "both");
+  ASSERT_THAT(letters, SizeIs(2));
+  const std::filesystem::path file = letters.front().file;
+  {
+    std::ofstream rewritten{file, std::ios::binary | std::ios::trunc};
+    for (DeadLetter& letter : letters) {
+      letter.time += std::chrono::hours{1};
+      letter.order_ns += std::chrono::nanoseconds{std::chrono::hours{1}}.count();
+      rewritten << encode(letter);
+    }
+  }
+  // Where it writes letters, too: that of its second try is for the next start, whatever replaces its worker.
+  Engine engine{fragile({7}), settings("both", "both")};
+  engine.start();
+  Collector<Item> out{engine, "out"};
+  ASSERT_TRUE(eventually([&] { return engine.stats().dead_letters() == 1; }));
+  const std::uint32_t incarnation = worker_of(engine, "fragile/0").incarnation;
+  ASSERT_TRUE(engine.signal_worker("fragile/0", SIGKILL));
+  ASSERT_TRUE(eventually([&] { return worker_of(engine, "fragile/0").incarnation != incarnation; }));
+  engine.inlet<Item>("in").close();
+  ASSERT_TRUE(engine.wait_for(kDeadline));
+  EXPECT_THAT(out.all(), ElementsAre(Item{0, 3}));
+  EXPECT_THAT(run_processes<Item>(fragile({}), std::vector<Item>{}, settings("both", "both")),
+              ElementsAre(Item{0, 7}));
+  letters = find_dead_letters(directory_ / "both");
+  EXPECT_THAT(letters, SizeIs(3));
+  EXPECT_TRUE(std::is_sorted(letters.begin(), letters.end(), comes_before));
 }
 
 TEST_F(Retry, TakesEffectOnceThoughItsWorkerIsKilled) {

@@ -199,13 +199,85 @@ TEST_F(Latency, OfASourceIsTheTimeOfACallAndOfAFullLaneNotTheWaitForRoom) {
   engine.stop();
 }
 
+// What it does outside comes with the flush of its batch.
+class Deliver {
+ public:
+  static constexpr std::chrono::nanoseconds kFlushTakes = 1ms;
+
+  explicit Deliver(Worker& worker) {
+    worker.before_commit([](std::span<const Covered>) { std::this_thread::sleep_for(kFlushTakes); });
+  }
+  void operator()(const Item& item, Output<Item>& out) const {
+    std::this_thread::sleep_for(kTakes);
+    out.push(item);
+  }
+};
+
+TEST_F(Latency, OfTheWholeWayIsFromTheHostUntilAStageHasFlushedAndCommitted) {
+  constexpr std::uint32_t kEvents = 3000;
+  Pipeline pipeline{"way"};
+  pipeline.inlet<Item>("in")
+      .to<Doze>("first")
+      .to<Echo>("second", {.workers = 2})
+      .to<Deliver>("deliver")
+      .outlet("out");
+  Engine engine{pipeline, timed()};
+  engine.start();
+  run_through<Item>(engine, kEvents, [](std::uint32_t i) { return Item{i, i}; });
+  const Stats stats = Observer::attach(socket_).stats();
+  expect_order(stats.stages.at(0).end_to_end);
+  expect_order(stats.stages.at(1).end_to_end);
+  EXPECT_EQ(stats.stages.at(0).end_to_end.count, stats.stages.at(0).lane.count)
+      << "all of them come from the host";
+  const LatencyStats& whole = stats.stages.at(2).end_to_end;
+  expect_order(whole);
+  EXPECT_LE(whole.count, kEvents / 100);
+  EXPECT_EQ(whole.count, stats.stages.at(2).workers.at(0).end_to_end.count);
+  constexpr auto kLeast = 2 * kTakes + Deliver::kFlushTakes;
+  constexpr std::size_t kBoundBelow = 6;
+  static_assert(LatencyStats::bound(kBoundBelow) < kLeast && LatencyStats::bound(kBoundBelow + 1) > kLeast);
+  EXPECT_EQ(whole.below.at(kBoundBelow), 0U) << "none is shorter than what its stages and the flush take";
+  engine.stop();
+}
+
+TEST_F(Latency, OfTheWholeWayIsToldOfRecordsAndOfSourcesAndOfOneStageAlone) {
+  constexpr std::uint32_t kEvents = 2000;
+  const std::string some(100, 'x');
+  Pipeline records{"records"};
+  records.inlet<Bytes>("in").to<DozeOverBytes>("first").to<DozeOverBytes>("second").outlet("out");
+  Settings settings = timed();
+  settings.set("lane.bytes", "64KiB");
+  {
+    Engine engine{records, settings};
+    engine.start();
+    run_through<Bytes>(engine, kEvents, [&](std::uint32_t) { return Bytes{some}; });
+    const Stats stats = engine.stats();
+    expect_order(stats.stages.at(0).end_to_end);
+    expect_order(stats.stages.at(1).end_to_end);
+    EXPECT_GE(stats.stages.at(1).end_to_end.p50, 2 * kTakes - kTakes / 50);
+    engine.stop();
+  }
+  Pipeline numbers{"numbers"};
+  numbers.source<Numbers>("numbers", kEvents).to<Doze>("doze").outlet("out");
+  Engine engine{numbers, timed()};
+  engine.start();
+  std::uint64_t pulled = 0;
+  auto out = engine.outlet<Item>("out");
+  EXPECT_TRUE(eventually([&] { return (pulled += out.poll([](const Item&) {})) == kEvents; }));
+  const Stats stats = engine.stats();
+  EXPECT_EQ(stats.stages.at(0).end_to_end.count, 0U) << "a source";
+  expect_order(stats.stages.at(1).end_to_end);
+  EXPECT_GE(stats.stages.at(1).end_to_end.sum, stats.stages.at(1).handler.sum);
+  engine.stop();
+}
+
 TEST_F(Latency, IsNotMeasuredUnlessItIsAskedFor) {
   const Watched run{settings()};
   const Snapshot seen = Observer::attach(socket_).snapshot();
   EXPECT_EQ(seen.stats.stages.at(0).handler.count, 0U);
   EXPECT_EQ(seen.stats.stages.at(0).lane.count, 0U);
   EXPECT_THAT(to_json(seen, {}, Rates{1s}, {}, monotonic_now()),
-              HasSubstr("\"lane_latency\":null,\"handler_latency\":null"));
+              HasSubstr("\"lane_latency\":null,\"handler_latency\":null,\"end_to_end_latency\":null"));
 }
 
 TEST_F(Latency, OfTheWorkersThatWereKilledStaysAndEveryEventTakesEffectOnce) {
@@ -239,6 +311,7 @@ TEST_F(Latency, OfTheWorkersThatWereKilledStaysAndEveryEventTakesEffectOnce) {
   const LatencyStats now = engine.stats().stages.at(0).handler;
   expect_order(now);
   EXPECT_GE(now.count, timed_before);
+  expect_order(engine.stats().stages.at(0).end_to_end);
   EXPECT_THAT(to_json(Observer::attach(socket_).snapshot(), {}, Rates{1s}, {}, monotonic_now()),
               HasSubstr("\"handler_latency\":{\"count\":"));
   engine.stop();

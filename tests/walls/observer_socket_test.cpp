@@ -173,6 +173,35 @@ TEST_F(DoorTest, IsMissedByTheCommandStatsWhereThereIsNone) {
 }
 #endif
 
+TEST_F(DoorTest, OfAnotherUserIsFoundByRoot) {
+  if (::geteuid() != 0) GTEST_SKIP() << "only root may look at what others run";
+  const std::string name = "foreign" + std::to_string(::getpid());
+  const fs::path reports = fs::temp_directory_path() / name;
+  Child nobody{[&] {
+    ::unsetenv("XDG_RUNTIME_DIR");
+    if (::setgid(kNobody) != 0 || ::setuid(kNobody) != 0) return 3;
+    Settings settings = test_settings();
+    settings.set("observe.socket", "auto");
+    settings.set("report.path", reports.string());
+    settings.set("log.level", "off");
+    Engine engine{counting_pipeline(1, name), settings};
+    engine.start();
+    eventually([] { return false; }, 3600s);
+    return 0;
+  }};
+  std::vector<RunningPipeline> running;
+  ASSERT_TRUE(eventually([&] {
+    running = Observer::running();
+    std::erase_if(running, [&](const RunningPipeline& each) { return !each.name.starts_with(name + "."); });
+    return !running.empty();
+  }));
+  EXPECT_THAT(running.front().socket, testing::StartsWith("/tmp/sluice-65534/"));
+  EXPECT_EQ(Observer::attach(name).pipeline(), name);
+  nobody.kill();
+  nobody.ending();
+  fs::remove_all(reports);
+}
+
 std::string error_of_starting(const Settings& settings) {
   Engine engine{counting_pipeline(1), settings};
   return error_of([&] { engine.start(); });

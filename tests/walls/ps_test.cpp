@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// `sluice ps --json`: what programs get of the pipelines that run.
+// `sluice ps --json`: what programs get of the pipelines that run. `sluice stats --workers`: what people do.
+#include <csignal>
 #include <cstdio>
+#include <iterator>
+#include <sstream>
 #include <sys/wait.h>
+#include <vector>
 
 #include "ipc/child.hpp"
 #include "watched.hpp"
@@ -24,8 +28,8 @@ std::string listed_of(const std::string& pipeline) {
          process + "(," + process + R"()*\]\})";
 }
 
-std::string said_by_ps() {
-  FILE* pipe = ::popen("'" SLUICE_PROGRAM "' ps --json 2>&1", "r");
+std::string said_by(const std::string& arguments) {
+  FILE* pipe = ::popen(("'" SLUICE_PROGRAM "' " + arguments + " 2>&1").c_str(), "r");
   if (pipe == nullptr) return {};
   std::string text;
   char piece[4096];
@@ -55,7 +59,7 @@ TEST_F(PsJson, HasEachProcessOfTwoPipelinesAtOnce) {
   second.inlet<Item>("in").to<Echo>("echo").outlet("out");
   Engine other{second, settings("auto")};
   other.start();
-  const std::string text = said_by_ps();
+  const std::string text = said_by("ps --json");
   EXPECT_THAT(text, MatchesRegex("\\{\"schema\":1,\"pipelines\":\\[\\{.*\\}\\]\\}\n"));
   const std::string pid = "." + std::to_string(::getpid());
   const std::string counting = object_of(text, "counting" + pid);
@@ -82,11 +86,56 @@ TEST_F(PsJson, TellsAnotherUserNothing) {
   ipc::test::Child nobody{[] {
     if (::setgid(kNobody) != 0 || ::setuid(kNobody) != 0) return 3;
     if (::access(SLUICE_PROGRAM, X_OK) != 0) return kNoAccess;
-    return said_by_ps() == "{\"schema\":1,\"pipelines\":[]}\n" ? 0 : 1;
+    return said_by("ps --json") == "{\"schema\":1,\"pipelines\":[]}\n" ? 0 : 1;
   }};
   const std::string ending = nobody.ending();
   if (ending == "exit 77") GTEST_SKIP() << "other users cannot get at the program";
   EXPECT_EQ(ending, "exit 0");
+}
+
+std::vector<std::string> words_of_line(const std::string& text, const std::string& first) {
+  std::istringstream lines{text};
+  for (std::string line; std::getline(lines, line);) {
+    std::istringstream words{line};
+    std::vector<std::string> found{std::istream_iterator<std::string>{words}, {}};
+    if (!found.empty() && found.front() == first) return found;
+  }
+  return {};
+}
+
+class StatsCommand : public WithSocket {};
+
+TEST_F(StatsCommand, HasALineOf80ColumnsForEachWorkerWithItsCpuAndWhatWaitsForIt) {
+  Watched run{settings()};
+  const WorkerStats worker = worker_of(run.engine, "count/0");
+  ASSERT_EQ(::kill(worker.pid, SIGSTOP), 0);
+  ASSERT_TRUE(eventually([&] { return is_stopped(worker.pid); }));
+  auto in = run.engine.inlet<Item>("in");
+  std::uint32_t pushed = 0;
+  for (std::uint32_t key = 0; key < 16; ++key)
+    pushed += in.try_push({key, 1}) == PushResult::accepted ? 1 : 0;
+  EXPECT_EQ(pushed, 16U);
+  // The other one has handled what was its own.
+  EXPECT_TRUE(eventually([&] { return worker_of(run.engine, "count/1").occupancy == 0; }));
+  std::string text;
+  std::vector<std::string> words;
+  EXPECT_TRUE(eventually([&] {
+    text = said_by("stats " + socket_ + " --workers");
+    words = words_of_line(text, "count/0");
+    return !words.empty() && words.back() == "stopped";
+  })) << text;
+  const std::vector<std::string> heading = words_of_line(text, "worker");
+  EXPECT_EQ(heading, (std::vector<std::string>{"worker", "pid", "events", "rate", "busy", "wait", "full",
+                                               "cpu", "queued", "mem", "state"}));
+  EXPECT_EQ(words.at(1), std::to_string(worker.pid));
+  EXPECT_EQ(words.at(2), std::to_string(worker.events_in));
+  EXPECT_THAT(words.at(words.size() - 4), testing::EndsWith("%")) << text;
+  EXPECT_GT(std::stoi(words.at(words.size() - 3)), 0) << text;
+  EXPECT_EQ(words_of_line(text, "count/1").at(words.size() - 3), "0") << text;
+  std::istringstream lines{text};
+  for (std::string line; std::getline(lines, line);)
+    EXPECT_LE(line.size(), 80U) << line;
+  ASSERT_EQ(::kill(worker.pid, SIGCONT), 0);
 }
 
 }  // namespace

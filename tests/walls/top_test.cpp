@@ -137,6 +137,11 @@ TEST(TopScreen, HasTheLatenciesOfEachStageOrSaysWhyNot) {
                     ContainsRegex("\nparse +- none was timed yet\n")));
   known.samples = {"100", "off"};
   EXPECT_THAT(text_of(known.screen().rows), ContainsRegex("\nparse +- latency.sample is off\n"));
+  // Of the last stage.
+  known.stats.stages[1].end_to_end = {
+      .count = 7, .sum = 70ms, .p50 = 1230ns, .p90 = 4500us, .p99 = 11ms, .p999 = 12ms, .most = 75s};
+  EXPECT_THAT(text_of(known.screen().rows),
+              ContainsRegex("\n +1.23 us +4.5 ms +11 ms +1.25 min from end to end\n"));
   EXPECT_LE(longest_of(known.screen({.columns = 80}).rows).size(), 80U);
 }
 

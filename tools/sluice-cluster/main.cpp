@@ -114,7 +114,9 @@ void show_status(const Options& options) {
   status.beats = watched.owners().view().beats;
   status.living = watched.living();
   status.entries = watched.owners().view().entries(status.partitions);
+  status.copies = watched.owners().view().copies;
   status.failing = watched.owners().view().failing;
+  status.refused = watched.owners().view().refused;
   const detail::NatsClient client{options.server, "sluice cluster", true};
   try {
     detail::prepare_state_stream(client, options.cluster, detail::MissingStream::refuse);
@@ -123,7 +125,7 @@ void show_status(const Options& options) {
         status.logs[number] = *log;
     }
   } catch (const Error& error) {
-    std::fprintf(stderr, "sluice cluster: %s\n", printable(error.what()).c_str());
+    std::fprintf(stderr, "sluice: %s\n", printable(error.what()).c_str());
   }
   status.now_ns = std::chrono::duration_cast<std::chrono::nanoseconds>(
                       std::chrono::system_clock::now().time_since_epoch())
@@ -196,7 +198,7 @@ void check(const Options& options) {
 }
 
 int tell(const std::exception& error, int status) {
-  std::fprintf(stderr, "sluice cluster: %s\n", printable(error.what()).c_str());
+  std::fprintf(stderr, "sluice: %s\n", printable(error.what()).c_str());
   return status;
 }
 
@@ -226,7 +228,10 @@ int run(int argc, char** argv) {
   try {
     program.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
-    return flushed(end_of_parse(program, error));
+    if (error.get_exit_code() == 0) return flushed(end_of_parse(program, error));
+    const CLI::App& command = detail::innermost(program);
+    detail::print_misuse(command, detail::complaint(command, error));
+    return kExitUsage;
   }
   try {
     check(options);

@@ -64,6 +64,9 @@ std::string to_text(const ClusterStatus& status) {
   for (const auto& [number, failing] : status.failing)
     text += fmt::format("  partition {} has failed {} times since {} ago: {}\n", number, failing.failures,
                         age_of(status, failing.since_ns), printable(failing.text));
+  for (const auto& [host, count] : status.refused)
+    text +=
+        fmt::format("  {}: {} checkpoints were refused, since another host had the partition\n", host, count);
   return text;
 }
 
@@ -77,6 +80,8 @@ std::string to_json(const ClusterStatus& status) {
     each.text_member("host", host);
     each.text_member("state", state_of(status, host));
     each.member("partitions", std::to_string(owned_by(status, host)));
+    const auto refused = status.refused.find(host);
+    each.member("refused_checkpoints", std::to_string(refused == status.refused.end() ? 0 : refused->second));
     hosts.add(each.object());
   }
   json.member("hosts", hosts.array());
@@ -97,6 +102,10 @@ std::string to_json(const ClusterStatus& status) {
     const bool stored = log != status.logs.end() && log->second.bytes != 0;
     each.member("stored_bytes", stored ? std::to_string(log->second.bytes) : "null");
     each.member("stored_at_ns", stored ? std::to_string(log->second.time_ns) : "null");
+    const auto copy = status.copies.find(number);
+    const bool copied = copy != status.copies.end();
+    each.member("copy", copied ? json_text(copy->second.host) : "null");
+    each.member("copy_restored", copied && copy->second.ahead ? "true" : "false");
     partitions.add(each.object());
   }
   json.member("partitions", partitions.array());

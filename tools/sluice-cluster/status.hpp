@@ -20,7 +20,9 @@ struct ClusterStatus {
   detail::Hosts living;
   detail::Partitions entries;
   std::map<unsigned, detail::StateLogStatus> logs;
+  std::map<unsigned, detail::CopyEntry> copies;
   std::map<unsigned, detail::FailingEntry> failing;
+  std::map<std::string, std::uint64_t> refused;
   std::int64_t now_ns = 0;  // Since 1970, by this machine's clock; ages are told by it.
 };
 

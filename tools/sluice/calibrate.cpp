@@ -2,6 +2,7 @@
 // `sluice calibrate`: what a line takes from unit to unit, for the plans of this machine.
 
 #include <algorithm>
+#include <chrono>
 #include <memory>
 #include <string>
 
@@ -44,12 +45,24 @@ std::string matrix_text(const pinning::MeasuredCosts& costs) {
   return text;
 }
 
+// Of a second at least, and some more than what it took.
+std::string long_enough(std::chrono::nanoseconds enough) {
+  return fmt::format("{}s", 1 + std::chrono::ceil<std::chrono::seconds>(enough * 3 / 2).count());
+}
+
 void calibrate(const CalibrateOptions& options) {
   const auto time = parse_duration(options.time);
   if (!time.ok()) throw Error{{"measure for", "'" + options.time + "'", time.fault, "write 2s"}};
   const pinning::CpuSet units =
       options.units.empty() ? pinning::current_units() : pinning::CpuSet::parse(options.units);
-  const pinning::MeasuredCosts costs = pinning::measure_costs(units, time.value);
+  const pinning::Calibration measured = pinning::measure_costs(units, time.value);
+  const pinning::MeasuredCosts& costs = measured.costs;
+  if (measured.fewest_looks < pinning::kLeastLooks) {
+    throw Error{{"measure the way between", fmt::format("{} units in {}", costs.units.size(), options.time),
+                 fmt::format("there was no time for {} looks at every pair ({})", pinning::kLeastLooks,
+                             costs.units.size() * (costs.units.size() - 1) / 2),
+                 fmt::format("give --for {} or more, or fewer --units", long_enough(measured.enough))}};
+  }
   print(matrix_text(costs));
   if (!costs.steady) {
     print(

@@ -18,6 +18,7 @@
 #include <fmt/format.h>
 
 #include <sluice/error.hpp>
+#include <sluice/ipc/segment.hpp>
 #include <sluice/pinning/cores.hpp>
 #include <sluice/pinning/plan.hpp>
 #include <sluice/printable.hpp>
@@ -98,19 +99,28 @@ class Reading {
   std::vector<LintFinding> findings_;
 };
 
-// Its stages, and whether each worker gets a core of this machine.
-void ask(const std::vector<std::string>& program, Reading& reading) {
+// Its stages, and whether each worker gets a core of this machine, and the pipeline its memory; how much that is.
+std::uint64_t ask(const std::vector<std::string>& program, Reading& reading) {
   constexpr std::chrono::seconds kLimit{10};
+  std::uint64_t bytes = 0;
   reading.hand_down();
   reading.attempt([&] {
     const pinning::Topology topology = pinning::read_topology();
     const pinning::PlanRequest request = pinning::with_cores(topology, request_of_program(program, kLimit));
     const pinning::Plan plan = pinning::plan(topology, request);
+    for (const auto& [node, on_node] : plan.memory_bytes)
+      bytes += on_node;
+    // As a start does it.
+    reading.attempt([&] {
+      ipc::refuse_memory("create the segment of", program.front(), bytes,
+                         "lower lane.bytes, lane.slots, state.bytes or the number of workers");
+    });
     if (!plan.oversubscribed) return;
     reading.findings().push_back(
         {.what = "the workers are more than the cores that they may have: they take turns",
          .remedy = "`sluice plan` says more; lower the number of workers"});
   });
+  return bytes;
 }
 
 std::string text_of(const LintFinding& finding) {
@@ -128,15 +138,19 @@ int lint(const ConfigSaid& said, const std::string& file, const std::vector<std:
   for (const std::string& assignment : said.assignments)
     reading.assign(assignment);
   const Settings settings = reading.settings();
-  if (!program.empty() && reading.findings().empty()) ask(program, reading);
+  std::uint64_t bytes = 0;
+  if (!program.empty() && reading.findings().empty()) bytes = ask(program, reading);
   std::vector<LintFinding> found = reading.findings();
-  for (LintFinding& finding : lint_findings(settings, machine_for(settings)))
+  for (LintFinding& finding : lint_findings(settings, machine_for(settings, bytes)))
     found.push_back(std::move(finding));
   for (const LintFinding& finding : found)
     print(text_of(finding));
   const auto errors =
       std::count_if(found.begin(), found.end(), [](const LintFinding& each) { return each.refused; });
   if (found.empty()) print("nothing to say against these settings\n");
+  if (bytes != 0)
+    print(fmt::format("the pipeline takes about {:.1f} MiB of memory\n",
+                      static_cast<double>(bytes) / (1U << 20U)));
   return errors != 0 ? kRefused : found.empty() ? 0 : kWarned;
 }
 

@@ -14,7 +14,10 @@
 
 #include <fmt/format.h>
 
+#include <sluice/ipc/segment.hpp>
 #include <sluice/units.hpp>
+
+#include "huge_page_pool.hpp"
 
 namespace sluice::command {
 namespace {
@@ -30,9 +33,22 @@ std::optional<bool> in_memory(const std::string& path) {
   return found.f_type == TMPFS_MAGIC || found.f_type == RAMFS_MAGIC;
 }
 
+// What is free where the path will be, for this user.
+std::optional<std::uint64_t> room_for(const std::string& path) {
+  const std::filesystem::path directory = std::filesystem::absolute(path).parent_path();
+  struct statfs found {};
+  if (::statfs(directory.c_str(), &found) != 0 || found.f_blocks == 0) return std::nullopt;
+  return static_cast<std::uint64_t>(found.f_bavail) * static_cast<std::uint64_t>(found.f_bsize);
+}
+
 // By the user, in whatever layer; a profile means it for others.
 bool is_said(const Settings& settings, std::string_view key) {
   return settings.origin_of(key).layer > Origin::profile;
+}
+
+// For people.
+std::string in_mib(std::uint64_t bytes) {
+  return fmt::format("{:.1f} MiB", static_cast<double>(bytes) / (1U << 20U));
 }
 
 class Linter {
@@ -43,6 +59,7 @@ class Linter {
   std::vector<LintFinding> findings() {
     look_at_checkpoints();
     look_at_what_waits_for_them();
+    look_at_what_is_dropped();
     look_at_memory();
     look_at_the_watchdog();
     look_at_placement();
@@ -140,6 +157,19 @@ class Linter {
     }
   }
 
+  void look_at_what_is_dropped() {
+    for (const Said& full : each("lane.full")) {
+      if (full.value != "drop_newest") continue;
+      warn(full.key,
+           fmt::format(
+               "{}={}: no event is lost holds no more, and a source that acknowledges what it hands on "
+               "(tcp_source with `acknowledge`, http_source, a NATS work queue) is refused before such a "
+               "stage",
+               full.key, full.value),
+           "leave lane.full at block where each event counts");
+    }
+  }
+
   void look_at_memory() {
     const std::string huge = settings_.choice("memory.huge");
     const bool named = !settings_.text("segment.path").empty();
@@ -154,7 +184,17 @@ class Linter {
                " lies on a disk: it lasts no longer than memory does, and is written out besides",
            "name a file in /dev/shm; for the death of the machine there is checkpoint.path");
     }
-    if (settings_.flag("memory.lock") && machine_.lockable_bytes) {
+    if (!named && !machine_.no_huge_pages.empty())
+      warn("memory.huge", text("memory.huge") + ": " + machine_.no_huge_pages, machine_.huge_pages_remedy);
+    if (machine_.segment_room && *machine_.segment_room < machine_.pipeline_bytes) {
+      add(true, "segment.path",
+          fmt::format("{}: the pipeline takes {}, and {} are free there", text("segment.path"),
+                      in_mib(machine_.pipeline_bytes), in_mib(*machine_.segment_room)),
+          "make room there (of /dev/shm: mount -o remount,size=...), or name a file elsewhere");
+    }
+    const bool lockable = !machine_.lockable_bytes || (machine_.pipeline_bytes != 0 &&
+                                                       machine_.pipeline_bytes <= *machine_.lockable_bytes);
+    if (settings_.flag("memory.lock") && !lockable) {
       warn("memory.lock",
            fmt::format("memory.lock=yes, and this user may lock {}: a larger segment stays as it is",
                        format_bytes(*machine_.lockable_bytes)),
@@ -211,7 +251,7 @@ class Linter {
 
 }  // namespace
 
-LintedMachine machine_for(const Settings& settings) {
+LintedMachine machine_for(const Settings& settings, std::uint64_t pipeline_bytes) {
   LintedMachine machine;
   const std::string checkpoints = settings.text("checkpoint.path");
   const std::string segment = settings.text("segment.path");
@@ -220,6 +260,18 @@ LintedMachine machine_for(const Settings& settings) {
   rlimit limit{};
   if (::geteuid() != 0 && ::getrlimit(RLIMIT_MEMLOCK, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY)
     machine.lockable_bytes = limit.rlim_cur;
+  machine.pipeline_bytes = pipeline_bytes;
+  if (pipeline_bytes == 0) return machine;
+  if (!segment.empty() && !std::filesystem::exists(segment)) machine.segment_room = room_for(segment);
+  const std::string huge = settings.choice("memory.huge");
+  if (huge != "2M" && huge != "1G") return machine;
+  const std::size_t size = huge == "2M" ? 0 : 1;
+  const std::uint64_t page = ipc::kHugePageBytes[size];
+  if (const auto lack = ipc::lack_of_huge_pages(size, pipeline_bytes / page * page);
+      lack && pipeline_bytes >= page) {
+    machine.no_huge_pages = lack->why;
+    machine.huge_pages_remedy = lack->remedy;
+  }
   return machine;
 }
 

@@ -73,8 +73,7 @@ Letters letters_in(const std::string& path) {
         letters.unreadable.emplace_back(error.what());
       }
     }
-    std::stable_sort(letters.all.begin(), letters.all.end(),
-                     [](const DeadLetter& one, const DeadLetter& other) { return one.time < other.time; });
+    std::stable_sort(letters.all.begin(), letters.all.end(), comes_before);
   }
   if (letters.all.empty() && letters.unreadable.empty()) {
     throw Error{

@@ -113,6 +113,26 @@ std::string payload_of(const JsonObject& line) {
   return bytes;
 }
 
+// As to_string() writes it.
+EventId event_in(const std::string& text) {
+  std::array<std::uint64_t, 5> parts{};
+  const char* at = text.data();
+  const char* const end = at + text.size();
+  for (std::size_t i = 0; i < parts.size(); ++i) {
+    const bool last = i + 1 == parts.size();
+    const auto read = std::from_chars(at, end, parts[i], i == 0 ? 16 : 10);
+    if (read.ec != std::errc{} || (last ? read.ptr != end : read.ptr == end || *read.ptr != '.'))
+      throw JsonFault{"its member \"event\" is no name of an event"};
+    at = read.ptr + 1;
+  }
+  constexpr unsigned kLane = EventId::kLaneBits;
+  constexpr unsigned kReplica = kLane + EventId::kReplicaBits;
+  constexpr unsigned kStage = kReplica + EventId::kStageBits;
+  const EventId event{parts[0] << kStage | parts[1] << kReplica | parts[2] << kLane | parts[3], parts[4]};
+  if (to_string(event) != text) throw JsonFault{"its member \"event\" is no name of an event"};
+  return event;
+}
+
 void check(const DeadLetter& letter) {
   if (letter.stage.empty()) throw JsonFault{"its member \"stage\" is empty"};
   if (letter.replica >= letter.replicas) {
@@ -145,6 +165,7 @@ std::string line_of(const DeadLetter& letter) {
   json.text_member("from", letter.from);
   // More than many programs' numbers hold.
   json.text_member("position", std::to_string(letter.position));
+  if (letter.event != EventId{}) json.text_member("event", to_string(letter.event));
   json.text_member("type", letter.type);
   json.member("record", letter.record ? "true" : "false");
   json.member("head_bytes", std::to_string(letter.head_bytes));
@@ -175,6 +196,7 @@ DeadLetter letter_of(std::string_view whole) {
   letter.replicas = number<unsigned>(line, "replicas");
   letter.from = text(line, "from");
   letter.position = number_in<std::uint64_t>(text(line, "position"), "position");
+  if (line.find("event") != nullptr) letter.event = event_in(text(line, "event"));
   letter.type = text(line, "type");
   letter.record = flag(line, "record");
   letter.head_bytes = number<std::uint64_t>(line, "head_bytes");

@@ -100,8 +100,8 @@ int run(int argc, char** argv) {
     if (error.get_exit_code() != 0) return misused(program, error);
     program.exit(error);
   }
-  if (status != 0) return status;
-  return sluice::detail::flush_output() ? 0 : kFailed;
+  // What was not said is not known: a status that stands for it would be believed.
+  return sluice::detail::flush_output() ? status : kFailed;
 }
 
 }  // namespace

@@ -14,6 +14,8 @@
 #include <fmt/format.h>
 
 #include <sluice/error.hpp>
+#include <sluice/pinning/calibration.hpp>
+#include <sluice/pinning/claims.hpp>
 #include <sluice/pinning/cores.hpp>
 #include <sluice/pinning/distance.hpp>
 #include <sluice/pinning/explain.hpp>
@@ -45,11 +47,19 @@ struct PlanSaid {
   bool compare = false;
   bool isolated = false;
   bool no_smt = false;
+  bool alone = false;
 };
 
 pinning::Topology topology_of(const std::string& text) {
   if (text == "this") return pinning::read_topology();
   return text.ends_with(".xml") ? pinning::topology_from_xml(text) : pinning::topology_from_synthetic(text);
+}
+
+// What a start on this machine would know besides: what calibrate has measured, and who else is at work here.
+void look_around(const pinning::Topology& topology, bool alone, pinning::PlanRequest& request) {
+  if (request.policy == pinning::Policy::none || request.policy == pinning::Policy::floating) return;
+  request.costs = pinning::kept_costs(topology);
+  if (!alone) request.claims = pinning::claims_of_others({});
 }
 
 // A program, by its path, or a pipeline in a line, in which no slash can stand.
@@ -153,6 +163,7 @@ int run_plan(const PlanSaid& said) {
     throw Error{
         {"plan for", "several machines", "one plan is for one machine", "give --compare, or one --topology"}};
   const pinning::Topology topology = topology_of(said.topologies.front());
+  if (said.topologies.front() == "this") look_around(topology, said.alone, request);
   request = pinning::with_cores(topology, std::move(request));
   const pinning::Plan plan = pinning::plan(topology, request);
   const pinning::Planned planned{topology, request, plan};
@@ -199,6 +210,7 @@ void add_plan(CLI::App& program, std::vector<std::string> behind_dashes, int& st
   plan->add_option("--svg", said->svg, "Draw the machine and the plan into a file")->type_name("FILE");
   plan->add_flag("--json", said->json, "Print one JSON object, every lane included");
   plan->add_flag("--isolated", said->isolated, "Use isolated CPUs, and first");
+  plan->add_flag("--alone", said->alone, "Leave out of account what other pipelines hold on this machine");
   plan->add_flag("--no-smt", said->no_smt, "One worker for each core and no more");
   plan->add_flag(
       "--compare", said->compare,

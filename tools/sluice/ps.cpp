@@ -2,10 +2,12 @@
 // `sluice ps`: the pipelines that run, and the processes of each.
 
 #include <algorithm>
+#include <chrono>
 #include <cstdio>
 #include <memory>
 #include <optional>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include <fmt/format.h>
@@ -81,11 +83,34 @@ void add_helpers(const Stats& stats, std::vector<Row>& rows) {
   std::sort(rows.begin(), rows.end(), [](const Row& a, const Row& b) { return a.name < b.name; });
 }
 
-Listed look_at(const RunningPipeline& pipeline) {
+bool is_listed(const RunningPipeline& pipeline) {
+  const std::vector<RunningPipeline> now = Observer::running();
+  return std::any_of(now.begin(), now.end(),
+                     [&pipeline](const RunningPipeline& each) { return each.socket == pipeline.socket; });
+}
+
+// Nothing of one that comes to its end meanwhile: it hangs up before its socket is gone.
+std::optional<Snapshot> snapshot_of(const RunningPipeline& pipeline) {
+  constexpr std::chrono::milliseconds kLook{20};
+  constexpr int kLooks = 25;
+  for (int look = 1;; ++look) {
+    try {
+      return Observer::attach(pipeline.socket).snapshot();
+    } catch (const Error&) {
+      if (!is_listed(pipeline)) return std::nullopt;
+      if (look == kLooks) throw;
+    }
+    std::this_thread::sleep_for(kLook);
+  }
+}
+
+std::optional<Listed> look_at(const RunningPipeline& pipeline) {
   Listed listed;
   listed.pipeline = pipeline;
   try {
-    const Snapshot snapshot = Observer::attach(pipeline.socket).snapshot();
+    const std::optional<Snapshot> found = snapshot_of(pipeline);
+    if (!found) return std::nullopt;
+    const Snapshot& snapshot = *found;
     listed.stats = snapshot.stats;
     add_helpers(snapshot.stats, listed.rows);
     listed.rows.insert(listed.rows.begin(),
@@ -157,11 +182,12 @@ void show(bool as_json) {
   JsonParts all;
   std::string text;
   for (const RunningPipeline& pipeline : Observer::running()) {
-    const Listed listed = look_at(pipeline);
+    const std::optional<Listed> listed = look_at(pipeline);
+    if (!listed) continue;
     if (as_json) {
-      all.add(json_of(listed));
+      all.add(json_of(*listed));
     } else {
-      text.append(text.empty() ? "" : "\n").append(table_of(listed));
+      text.append(text.empty() ? "" : "\n").append(table_of(*listed));
     }
   }
   if (as_json) return print(R"({"schema":1,"pipelines":)" + all.array() + "}\n");

@@ -14,7 +14,8 @@ class ReportTail {
   explicit ReportTail(const std::string& directory) : path_{directory + "/deaths.jsonl"} {}
 
   // The whole lines that have come since the last call, at the first one the last that are there; cut where they are
-  // very long. Of more than kMostBytes the last. Nothing for a file that is none of this user's, which may be anything.
+  // very long. Of more than kMostBytes the last. Nothing for a file that is none of this user's, which may be anything; root takes the files of others, whose pipelines it
+  // looks at.
   std::vector<std::string> lines();
 
   static constexpr off_t kMostBytes = 128 << 10;

@@ -2,6 +2,7 @@
 // `sluice serve`: a live page, metrics for Prometheus, and answers to "are you well" and "are you ready".
 
 #include <arpa/inet.h>
+#include <cerrno>
 #include <chrono>
 #include <cstdio>
 #include <fstream>
@@ -45,10 +46,17 @@ bool is_local(int socket) {
 
 std::string token_in(const std::string& path) {
   if (path.empty()) return {};
+  errno = 0;
   std::ifstream file{path};
+  if (!file)
+    throw Error{
+        {"read the token in", path, errno_text(), "name a file that this user may read (--token-file)"}};
   std::string token;
-  if (!std::getline(file, token) || token.empty())
-    throw Error{{"read the token in", path, file ? "its first line is empty" : "it cannot be read", ""}};
+  std::getline(file, token);
+  if (token.ends_with('\r')) token.pop_back();
+  if (token.empty())
+    throw Error{{"read the token in", path, errno != 0 ? errno_text() : "its first line is empty",
+                 "write the token into its first line"}};
   return token;
 }
 

@@ -60,7 +60,7 @@ std::string shown(const StatsSaid& said, const Observer& observer, const detail:
   const Stats since = std::exchange(before, snapshot.stats);
   if (said.json) return detail::to_json(snapshot, since, rates, observer.settings(), now) + "\n";
   std::string text = head_of(snapshot.stats, now);
-  text.append(said.workers ? worker_table(snapshot.stats, rates)
+  text.append(said.workers ? worker_table(snapshot, rates, now)
                            : detail::stage_table(snapshot.stats, [&](std::size_t i) { return rates.of(i); }));
   text.append(latency_table(snapshot.stats, said.workers));
   const std::string checkpoints = to_text(snapshot.stats.checkpoints);

@@ -1,39 +1,102 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "worker_table.hpp"
 
+#include <algorithm>
+#include <array>
+#include <optional>
+#include <vector>
+
 #include <fmt/format.h>
+
+#include <sluice/printable.hpp>
 
 #include "observer/stage_table.hpp"
 
 namespace sluice::command {
 namespace {
 
+// In at most six characters: "99999", "123k", "4.6M".
+std::string short_count(double number) {
+  constexpr std::array kUnits{"k", "M", "G", "T", "P"};
+  if (number < 100'000) return fmt::format("{:.0f}", number);
+  std::size_t unit = 0;
+  for (number /= 1000; number >= 999.5 && unit + 1 < kUnits.size(); number /= 1000)
+    ++unit;
+  return fmt::format("{:.{}f}{}", number, number < 9.95 ? 1 : 0, kUnits[unit]);
+}
+
+// Exact as long as that fits.
+std::string events_text(std::uint64_t events) {
+  return events < 10'000'000 ? std::to_string(events) : short_count(static_cast<double>(events));
+}
+
 std::string percent(std::optional<double> share) {
   return share ? fmt::format("{:.0f}%", *share * 100) : "-";
 }
 
 std::string memory_text(const WorkerStats& worker) {
-  return worker.usage ? fmt::format("{:.1f}M", static_cast<double>(worker.usage->own_bytes) / (1 << 20))
-                      : "-";
+  if (!worker.usage) return "-";
+  const double mib = static_cast<double>(worker.usage->own_bytes) / (1 << 20);
+  return mib < 99.95    ? fmt::format("{:.1f}M", mib)
+         : mib < 9999.5 ? fmt::format("{:.0f}M", mib)
+                        : fmt::format("{:.0f}G", mib / 1024);
 }
 
-std::string line_of(const WorkerStats& worker, bool source, const std::optional<detail::WorkerRates>& rates) {
-  const auto share = [&](double detail::WorkerRates::*which) {
-    return percent(rates ? std::optional{(*rates).*which} : std::nullopt);
+// What waits in the lanes before it: events, or bytes where they are not counted.
+std::string queued_text(const WorkerStats& worker, const std::vector<LaneStats>& lanes) {
+  double events = 0;
+  double bytes = 0;
+  bool counted = true;
+  bool any = false;
+  for (const LaneStats& lane : lanes) {
+    if (lane.to != worker.name) continue;
+    any = true;
+    bytes += static_cast<double>(lane.bytes);
+    counted = counted && lane.events.has_value();
+    events += static_cast<double>(lane.events.value_or(0));
+  }
+  if (!any) return "-";
+  return counted ? short_count(events) : short_count(bytes) + "B";
+}
+
+// What a worker does: over the window, or since the pipeline began where there was one look only.
+detail::WorkerRates since_the_start(const WorkerStats& worker, std::chrono::nanoseconds up,
+                                    std::chrono::nanoseconds now) {
+  const auto share = [](std::chrono::nanoseconds part, std::chrono::nanoseconds of) {
+    return of.count() <= 0
+               ? 0
+               : std::min(1.0, static_cast<double>(part.count()) / static_cast<double>(of.count()));
   };
-  std::string rate = "-";
-  if (rates) rate = detail::rate_text(source ? rates->out_per_second : rates->in_per_second);
-  return fmt::format("{:<13} {:>7} {:>5} {:>12} {:>9} {:>4} {:>4} {:>4} {:>7}  {}\n", worker.name, worker.pid,
-                     worker.place, source ? worker.events_out : worker.events_in, rate,
-                     share(&detail::WorkerRates::busy), share(&detail::WorkerRates::waiting),
-                     share(&detail::WorkerRates::full), memory_text(worker),
+  const double seconds = std::max(1e-9, std::chrono::duration<double>(up).count());
+  detail::WorkerRates rates;
+  rates.in_per_second = static_cast<double>(worker.events_in) / seconds;
+  rates.out_per_second = static_cast<double>(worker.events_out) / seconds;
+  rates.busy = share(worker.time.busy, worker.time.watched);
+  rates.waiting = share(worker.time.waiting, worker.time.watched);
+  rates.full = share(worker.time.full, worker.time.watched);
+  // Of this process alone: the kernel knows no other.
+  if (worker.usage && !worker.lives.empty()) {
+    const double life = std::chrono::duration<double>(now - worker.lives.back().born).count();
+    if (life > 0) rates.cpu = std::chrono::duration<double>(worker.usage->cpu_time).count() / life;
+  }
+  return rates;
+}
+
+std::string line_of(const WorkerStats& worker, bool source, const detail::WorkerRates& rates,
+                    const std::vector<LaneStats>& lanes) {
+  return fmt::format("{:<12} {:>7} {:>7} {:>8} {:>4} {:>4} {:>4} {:>4} {:>6} {:>5}  {}\n", worker.name,
+                     worker.pid, events_text(source ? worker.events_out : worker.events_in),
+                     detail::rate_text(source ? rates.out_per_second : rates.in_per_second),
+                     percent(rates.busy), percent(rates.waiting), percent(rates.full),
+                     percent(worker.usage ? std::optional{rates.cpu} : std::nullopt),
+                     queued_text(worker, lanes), memory_text(worker),
                      worker.finished ? "finished" : worker.verdict);
 }
 
 std::string death_of(const WorkerStats& worker) {
   if (worker.last_death.empty()) return {};
-  std::string text = fmt::format("{:<13} {} restart{}; the last death: {}", "", worker.restarts,
-                                 worker.restarts == 1 ? "" : "s", worker.last_death);
+  std::string text = fmt::format("{:<12} {} restart{}; the last death: {}", "", worker.restarts,
+                                 worker.restarts == 1 ? "" : "s", printable(worker.last_death));
   if (worker.last_signal != 0) text += fmt::format(", signal {}", worker.last_signal);
   return text + "\n";
 }
@@ -54,11 +117,13 @@ std::string latency_table(const Stats& stats, bool of_workers) {
     if (!of_workers) {
       text.append(latency_line(stage.name, "lane", stage.lane));
       text.append(latency_line(stage.name, "handler", stage.handler));
+      text.append(latency_line(stage.name, "whole", stage.end_to_end));
       continue;
     }
     for (const WorkerStats& worker : stage.workers) {
       text.append(latency_line(worker.name, "lane", worker.lane));
       text.append(latency_line(worker.name, "handler", worker.handler));
+      text.append(latency_line(worker.name, "whole", worker.end_to_end));
     }
   }
   if (text.empty()) return text;
@@ -67,14 +132,20 @@ std::string latency_table(const Stats& stats, bool of_workers) {
          text;
 }
 
-std::string worker_table(const Stats& stats, const detail::Rates& rates) {
-  std::string text = fmt::format("{:<13} {:>7} {:>5} {:>12} {:>9} {:>4} {:>4} {:>4} {:>7}  {}\n", "worker",
-                                 "pid", "place", "events", "rate", "busy", "wait", "full", "memory", "state");
+std::string worker_table(const Snapshot& snapshot, const detail::Rates& rates, std::chrono::nanoseconds now) {
+  const Stats& stats = snapshot.stats;
+  std::string text =
+      fmt::format("{:<12} {:>7} {:>7} {:>8} {:>4} {:>4} {:>4} {:>4} {:>6} {:>5}  {}\n", "worker", "pid",
+                  "events", "rate", "busy", "wait", "full", "cpu", "queued", "mem", "state");
   for (std::size_t s = 0; s < stats.stages.size(); ++s) {
     const StageStats& stage = stats.stages[s];
     for (std::size_t w = 0; w < stage.workers.size(); ++w) {
-      text += line_of(stage.workers[w], stage.source, rates.of(s, w));
-      text += death_of(stage.workers[w]);
+      const WorkerStats& worker = stage.workers[w];
+      const auto measured = rates.of(s, w);
+      text +=
+          line_of(worker, stage.source,
+                  measured ? *measured : since_the_start(worker, now - stats.started, now), snapshot.lanes);
+      text += death_of(worker);
     }
   }
   return text;

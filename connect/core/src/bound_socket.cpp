@@ -123,9 +123,17 @@ std::shared_ptr<const BoundSocket> bind_socket(const std::string& address, const
   const auto until = std::chrono::steady_clock::now() + patience;
   int error = 0;
   Descriptor fd = open_and_bind(wanted, path, use, error);
-  while (!fd && error == EADDRINUSE && std::chrono::steady_clock::now() < until) {
+  const auto may_come_free = [&path] {
+    struct stat status {};
+    return path.empty() || ::lstat(path.c_str(), &status) != 0 || S_ISSOCK(status.st_mode);
+  };
+  while (!fd && error == EADDRINUSE && may_come_free() && std::chrono::steady_clock::now() < until) {
     std::this_thread::sleep_for(std::chrono::milliseconds{20});
     fd = open_and_bind(wanted, path, use, error);
+  }
+  if (!fd && error == EADDRINUSE && !may_come_free()) {
+    throw Error{{"listen at", address, "a file of that name is there, and it is no socket",
+                 "take another path, or remove what is there"}};
   }
   if (!fd) {
     throw Error{{use.kind == SOCK_STREAM ? "listen at" : "receive at", address, errno_text(error),

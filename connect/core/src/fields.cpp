@@ -133,19 +133,11 @@ std::string store_text(const FieldPlace& place, std::string_view text, std::byte
     case FieldKind::number: {
       const bool stored =
           place.bytes == sizeof(float) ? store_all<float>(text, into) : store_all<double>(text, into);
-      return stored ? std::string{} : fmt::format("it is no number: {}", shown(text));
+      return stored ? std::string{}
+                    : fmt::format("it is no number that {} bits hold: {}", 8 * place.bytes, shown(text));
     }
   }
   return "it is of no kind";
-}
-
-void store_number(const FieldPlace& place, double number, std::byte* object) {
-  if (place.bytes == sizeof(float)) {
-    const auto narrow = static_cast<float>(number);
-    std::memcpy(object + place.offset, &narrow, sizeof(narrow));
-  } else {
-    std::memcpy(object + place.offset, &number, sizeof(number));
-  }
 }
 
 void store_flag(const FieldPlace& place, bool flag, std::byte* object) {

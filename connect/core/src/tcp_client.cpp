@@ -3,7 +3,8 @@
 //
 // Why it is exact: a frame has its number by the commit that has put it into the outbox, and keeps it. It is sent after
 // that commit, never before; the server's count says which numbers it has. So both sides mean the same frame by a number,
-// whoever dies, and whether an acknowledgement arrived or not.
+// whoever dies, and whether an acknowledgement arrived or not. Where a start may go back to a checkpoint a frame is sent once
+// one holds it: what is made anew behind it has numbers that the server has not heard of.
 #include "sluice/connect/tcp_client.hpp"
 
 #include <algorithm>
@@ -12,6 +13,7 @@
 
 #include <fmt/format.h>
 
+#include <sluice/detail/promises.hpp>
 #include <sluice/error.hpp>
 #include <sluice/printable.hpp>
 #include <sluice/refused.hpp>
@@ -53,14 +55,17 @@ struct TcpClient::Parts {
   Parts(Worker& worker_of_it, std::string address_of_server, TcpClientOptions options_of_it);
 
   void add(std::string_view frame);
-  // Sends the outbox up to `end` and waits until the server has it all. `end` is committed.
-  void deliver(const Outbox::Place& end);
+  // `end` is committed: what comes before it is delivered once it is safe, and what is safe by now at once.
+  void deliver_when_safe(const Outbox::Place& end);
 
  private:
+  // Sends the outbox up to `end` and waits until the server has it all. `end` is safe.
+  void deliver(const Outbox::Place& end);
   void check_frame(std::string_view frame) const;
   void make_room(std::string_view frame);
   void connect();
   void exchange(const Outbox::Place& end);
+  void exchange_frames(const Outbox::Place& end);
   void hear(const std::string& line);
   void acknowledged(std::uint64_t count, std::string_view word);
   void fill(const Outbox::Place& end);
@@ -75,6 +80,8 @@ struct TcpClient::Parts {
   Outbox::Place known_;      // The server has what comes before.
   Outbox::Place next_;       // What comes before was sent, or is in `unsent_`.
   Outbox::Place committed_;  // The last end that was delivered or is to be.
+  Outbox::Place asked_;      // What comes before is delivered once it is safe,
+  Outbox::Place safe_;       // and so far it is.
   std::string unsent_;
   EventId event_;  // The last one that has added a frame, and where the outbox ended before it.
   std::optional<Outbox::Place> before_event_;
@@ -86,7 +93,17 @@ TcpClient::Parts::Parts(Worker& worker_of_it, std::string address_of_server, Tcp
       options_{std::move(options_of_it)},
       outbox_{worker_},
       known_{outbox_.head()},
-      next_{known_} {
+      next_{known_},
+      asked_{known_},
+      safe_{known_} {
+  if (outside_may_be_ahead(worker_)) {
+    throw Error{
+        {"send to", text_of_server(),
+         "a start that goes back to a checkpoint would make frames anew that the server has, and number "
+         "them anew: the stage does not wait for checkpoints (outside.after=commit)",
+         fmt::format("set stage.{}.outside.after=checkpoint, or leave checkpoint.path away",
+                     worker_.stage())}};
+  }
   if (options_.id.empty()) options_.id = usual_id(worker_);
   if (id_of_greeting("hello " + options_.id).empty()) {
     throw Error{{"say hello to", text_of_server(), fmt::format("{} is no id", json_text(options_.id)),
@@ -94,13 +111,14 @@ TcpClient::Parts::Parts(Worker& worker_of_it, std::string address_of_server, Tcp
   }
   worker_.after_commit([this](bool whole) {
     const bool in_event = !whole && before_event_ && event_ == worker_.event_id();
-    deliver(in_event ? *before_event_ : outbox_.tail());
+    deliver_when_safe(in_event ? *before_event_ : outbox_.tail());
   });
   // What a predecessor has committed and, perhaps, not sent. In any case the server says what it has: a frame of its own
   // would be taken for one of another client that it knows by this id.
   committed_ = outbox_.tail();
   connect();
-  exchange(committed_);
+  exchange(known_);
+  deliver_when_safe(committed_);
 }
 
 void TcpClient::Parts::add(std::string_view frame) {
@@ -129,15 +147,33 @@ void TcpClient::Parts::check_frame(std::string_view frame) const {
 // What earlier events have added is committed and delivered in the midst of this one.
 void TcpClient::Parts::make_room(std::string_view frame) {
   worker_.wait_for(std::chrono::nanoseconds{0});
-  if (known_.frames > outbox_.head().frames) outbox_.forget_until(known_);
-  if (outbox_.has_room_for(frame)) return;
+  // As long as there is something that a checkpoint lets go.
+  while (true) {
+    deliver(safe_);
+    if (known_.frames > outbox_.head().frames) outbox_.forget_until(known_);
+    if (outbox_.has_room_for(frame)) return;
+    if (known_.frames >= asked_.frames) break;
+    worker_.wait_for(std::chrono::milliseconds{100});
+  }
   throw Error{{"send the frames of one event to", text_of_server(), "they are more than the outbox holds",
                "send less in one event; in a stage with flushes, lower batch.events"}};
 }
 
+// Of many that become safe at once, the last that was asked for, or the next commit, delivers them all.
+void TcpClient::Parts::deliver_when_safe(const Outbox::Place& end) {
+  if (end.frames > asked_.frames) {
+    asked_ = end;
+    worker_.when_safe([this, end] {
+      safe_ = end;
+      if (end.frames == asked_.frames) deliver(end);
+    });
+  }
+  deliver(safe_);
+}
+
 void TcpClient::Parts::deliver(const Outbox::Place& end) {
-  committed_ = end;
   if (known_.frames >= end.frames) return;
+  committed_ = end.frames > committed_.frames ? end : committed_;
   // What happened to the connection while there was nothing to send is heard now, and no reason to wait.
   if (connection_) {
     try {
@@ -150,7 +186,16 @@ void TcpClient::Parts::deliver(const Outbox::Place& end) {
   exchange(end);
 }
 
+// A server that takes some frames on each connection is not away all the time.
 void TcpClient::Parts::exchange(const Outbox::Place& end) {
+  try {
+    exchange_frames(end);
+  } catch (const Unavailable& away) {
+    throw Unavailable{away.what(), known_.frames};
+  }
+}
+
+void TcpClient::Parts::exchange_frames(const Outbox::Place& end) {
   std::optional<OutsideCall> call;
   ClientConnection::Clock::time_point until;
   const auto begin_to_wait = [&] {

@@ -8,6 +8,7 @@
 
 #include <fmt/format.h>
 
+#include <sluice/detail/promises.hpp>
 #include <sluice/error.hpp>
 #include <sluice/units.hpp>
 
@@ -53,6 +54,7 @@ TcpServer::Parts::Parts(Worker& worker, const Listener& listener, const TcpServe
                  "each of several workers would count the frames of a sender by itself",
                  fmt::format("give stage {} one worker, or serve without `acknowledge`", worker_.stage())}};
   }
+  refuse_lanes_that_drop(worker_, "TcpServer with `acknowledge`");
   senders_ = worker_.table<SenderId, std::uint64_t>("senders", options_.senders);
   worker_.after_commit([this] { committed(); });
 }

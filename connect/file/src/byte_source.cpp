@@ -52,6 +52,18 @@ std::size_t ByteSource::read(char* out, std::size_t bytes) {
   return got;
 }
 
+std::size_t ByteSource::read_at(std::uint64_t offset_bytes, char* out, std::size_t bytes) const {
+  std::size_t had = 0;
+  while (had < bytes) {
+    const ssize_t got = ::pread(descriptor_.get(), out + had, bytes - had,
+                                static_cast<off_t>(base_offset_bytes_ + offset_bytes + had));
+    if (got < 0 && errno == EINTR) continue;
+    if (got <= 0) break;
+    had += static_cast<std::size_t>(got);
+  }
+  return had;
+}
+
 void ByteSource::seek(std::uint64_t offset_bytes) {
   buffer_offset_bytes_ = offset_bytes;
   begin_ = end_ = 0;

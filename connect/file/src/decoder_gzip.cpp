@@ -6,6 +6,7 @@
 // the end of a deflate block, keep the unused bits of the last byte and the 32 KiB that were put out last.
 
 #include <algorithm>
+#include <iterator>
 #include <string>
 
 #include <zlib.h>
@@ -135,12 +136,13 @@ class GzipDecoder final : public Decoder {
     }
     if (produced_bytes_ > 0 && point_due()) new_point(AccessPoint::Kind::gzip_member);
     unsigned char fixed[10] = {};  // Magic, method, flags, time, extra flags, system.
-    for (unsigned char& byte : fixed) {
-      if (!next_byte(byte)) return;
-    }
-    if (!std::equal(std::begin(kMagic), std::end(kMagic), fixed)) {
-      fail("what follows the last gzip member is no gzip member");
-      return;
+    for (std::size_t at = 0; at < std::size(fixed); ++at) {
+      if (!next_byte(fixed[at])) return;
+      // At its first byte: what follows may be shorter than a header, and is not truncated for that.
+      if (at < std::size(kMagic) && fixed[at] != kMagic[at]) {
+        fail("what follows the last gzip member is no gzip member");
+        return;
+      }
     }
     if (fixed[2] != kDeflate || (fixed[3] & kReserved) != 0) {
       fail("the gzip member is of an unknown kind");

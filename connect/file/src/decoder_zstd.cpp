@@ -12,6 +12,20 @@
 namespace sluice::detail {
 namespace {
 
+constexpr std::size_t kMagicBytes = 4;
+
+// As far as the source has bytes, at most those of a magic number.
+bool agrees_with_magic(const ByteSource& source) {
+  std::uint32_t magic = 0;
+  std::uint32_t known = 0;
+  for (std::size_t at = 0; at < std::min(kMagicBytes, source.size()); ++at) {
+    magic |= static_cast<std::uint32_t>(source.data()[at]) << (8 * at);
+    known |= std::uint32_t{0xff} << (8 * at);
+  }
+  return ((magic ^ ZSTD_MAGICNUMBER) & known) == 0 ||
+         ((magic ^ ZSTD_MAGIC_SKIPPABLE_START) & ZSTD_MAGIC_SKIPPABLE_MASK & known) == 0;
+}
+
 struct FreeStream {
   void operator()(ZSTD_DStream* stream) const { ZSTD_freeDStream(stream); }
 };
@@ -30,6 +44,7 @@ class ZstdDecoder final : public Decoder {
       const bool input_ended = source_.empty();
       if (!inside_frame_) {
         if (input_ended) return source_.error_number() != 0 ? fail_truncated("the file") : 0;
+        if (!begins_frame()) return fail("what follows the last zstd frame is no zstd frame");
         if (produced_bytes_ > 0 && point_due()) new_point(AccessPoint::Kind::zstd_frame);
       }
       ZSTD_inBuffer from{source_.data(), next_input_bytes(), 0};
@@ -63,6 +78,12 @@ class ZstdDecoder final : public Decoder {
   static constexpr std::size_t kBlockHeaderBytes = 3;
   static constexpr std::size_t kFirstBytes = 5;  // Of a frame, enough to tell the size of its header.
 
+  // What follows may be shorter than a magic number, and is not truncated for that.
+  bool begins_frame() {
+    source_.fill(kMagicBytes);
+    return agrees_with_magic(source_);
+  }
+
   // A call that fails loses what it put out, so no call gets more than one step can fail on: what waits to be
   // put out goes alone, and a block goes without the header of the next, which the hint counts in. Then the
   // text before a damage is the same wherever reading began and however large the caller's buffer is.
@@ -81,11 +102,7 @@ class ZstdDecoder final : public Decoder {
 }  // namespace
 
 bool starts_zstd(ByteSource& source) {
-  if (!source.fill(4)) return false;
-  const unsigned char* first = source.data();
-  const auto magic = static_cast<std::uint32_t>(first[0]) | static_cast<std::uint32_t>(first[1]) << 8 |
-                     static_cast<std::uint32_t>(first[2]) << 16 | static_cast<std::uint32_t>(first[3]) << 24;
-  return magic == ZSTD_MAGICNUMBER || (magic & ZSTD_MAGIC_SKIPPABLE_MASK) == ZSTD_MAGIC_SKIPPABLE_START;
+  return source.fill(kMagicBytes) && agrees_with_magic(source);
 }
 
 std::unique_ptr<Decoder> make_zstd_decoder(ByteSource& source, std::size_t point_every_bytes) {

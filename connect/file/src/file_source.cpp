@@ -6,7 +6,6 @@
 #include <fcntl.h>
 #include <filesystem>
 #include <sys/inotify.h>
-#include <sys/stat.h>
 #include <unistd.h>
 #include <utility>
 
@@ -16,23 +15,16 @@
 #include <sluice/error.hpp>
 
 #include "files_there.hpp"
+#include "read_files.hpp"
 
 namespace sluice {
 namespace {
 
 namespace fs = std::filesystem;
-using detail::head_of;
-using detail::is;
-using detail::kHeadBytes;
-using detail::regular_files_in;
-using detail::stat_of;
-
 // Of a call: so many lines, and bytes with what a lane needs for each.
 constexpr std::size_t kLinesAtOnce = 32;
 constexpr std::uint64_t kBytesAtOnce = std::uint64_t{16} << 10;
 constexpr std::uint64_t kBytesBesideALine = 64;
-
-constexpr std::chrono::milliseconds kLook = std::chrono::milliseconds{250};  // At what inotify does not tell.
 
 }  // namespace
 
@@ -51,15 +43,17 @@ std::uint64_t file_key(std::string_view path) noexcept {
 
 namespace detail {
 
+constexpr std::chrono::milliseconds kLook = std::chrono::milliseconds{250};  // At what inotify does not tell.
+
 // Tells that something has changed in a directory. Where the kernel has no watch to give, the looks at kLook do it alone.
 class FileLines::DirectoryWatch {
  public:
   explicit DirectoryWatch(const std::vector<std::string>& paths)
       : fd_{::inotify_init1(IN_NONBLOCK | IN_CLOEXEC)} {
     for (const std::string& path : paths) {
-      const auto status = stat_of(path);
-      const bool directory = status && S_ISDIR(status->st_mode);
-      const std::string watched = directory ? path : fs::absolute(path).parent_path().string();
+      const auto status = status_of(path);
+      const std::string watched =
+          status && status->directory ? path : fs::absolute(path).parent_path().string();
       if (fd_)
         ::inotify_add_watch(fd_.get(), watched.c_str(), IN_MODIFY | IN_CREATE | IN_MOVED_TO | IN_MOVED_FROM);
     }
@@ -75,13 +69,53 @@ class FileLines::DirectoryWatch {
   detail::Descriptor fd_;
 };
 
+namespace {
+
+// Where a file is named that is a path of the options, too: as an earlier one of them, by a link say, or in a directory.
+std::optional<std::string> also_named(const std::vector<std::string>& paths, std::size_t index,
+                                      const FileStatus& file) {
+  for (std::size_t other = 0; other < paths.size(); ++other) {
+    const auto status = status_of(paths[other]);
+    if (!status || other == index) continue;
+    if (status->directory) {
+      for (const FileThere& there : regular_files_in(paths[other])) {
+        if (is(there.status, file.device, file.inode)) return there.path;
+      }
+    } else if (other < index && is(*status, file.device, file.inode)) {
+      return paths[other];
+    }
+  }
+  return std::nullopt;
+}
+
+// All that a file may be known by: what a link leads to may be beside it, or in another directory.
+std::vector<FileId> ids_of(const FileId& id, const FileThere& file,
+                           const std::vector<std::string>& directories) {
+  std::vector<FileId> ids{id};
+  if (id.inode == 0) return ids;
+  for (const std::string& path : directories) {
+    for (const bool link : {false, true})
+      ids.push_back(id_in(file_key(path), {file.path, file.status, link}));
+  }
+  return ids;
+}
+
+bool is_read(ReadFiles& read, const std::vector<FileId>& ids, const FileThere& file) {
+  return std::any_of(ids.begin(), ids.end(), [&](const FileId& id) {
+    return read.contains(id) && (id.inode == 0 || read.knows(id, file));
+  });
+}
+
+}  // namespace
+
 FileLines::FileLines(Worker& worker, FileSourceOptions options, bool quoted)
     : worker_{worker},
       options_{std::move(options)},
       quoted_{quoted},
       position_{worker.state<Position>("position")},
       access_point_{worker.state<AccessPoint>("access-point")},
-      done_{worker.table<std::uint64_t, std::uint8_t>("done", options_.max_files)} {
+      read_{std::make_unique<ReadFiles>(worker, options_.max_files)},
+      following_{worker.state<Following>("following")} {
   if (quoted_ && options_.framing != Framing::lines)
     throw Error{
         {"read the rows of", worker_.stage(), "rows are lines", "leave FileSourceOptions::framing as it is"}};
@@ -94,17 +128,26 @@ FileLines::~FileLines() = default;
 void FileLines::check_paths() const {
   if (options_.paths.empty())
     throw Error{{"read files in", worker_.stage(), "none are named", "name files or directories"}};
+  if (options_.rotation_grace.count() < 0)
+    throw Error{{"follow the files of", worker_.stage(), "FileSourceOptions::rotation_grace is less than 0",
+                 "give a time, or 0 for none"}};
   std::size_t directories = 0;
   for (const std::string& path : options_.paths) {
-    const auto status = stat_of(path);
+    const auto status = status_of(path);
     if (!status && options_.follow && errno == ENOENT) continue;  // It will be made.
     if (!status)
       throw Error{{"read the file", path, errno_text(), "check the path and the right to read it"}};
-    if (S_ISDIR(status->st_mode)) ++directories;
-    if (!S_ISREG(status->st_mode) && !S_ISDIR(status->st_mode)) {
+    if (status->directory) ++directories;
+    if (!status->regular && !status->directory) {
       throw Error{{"read the file", path, "it is neither a file nor a directory",
-                   "let the host read pipes and terminals, and push their lines into an inlet"}};
+                   "take a PipeSource for pipes; a terminal is the host's to read"}};
     }
+  }
+  for (std::size_t index = 0; options_.follow && index < options_.paths.size(); ++index) {
+    const std::string& path = options_.paths[index];
+    const auto status = status_of(path);
+    const auto other = status ? also_named(options_.paths, index, *status) : std::nullopt;
+    if (other) throw Error{{"follow the file", path, "it is the same as " + *other, "name each file once"}};
   }
   const std::size_t files = options_.paths.size() - directories;
   if (options_.follow && ((directories != 0 && files != 0) || files > worker_.replicas())) {
@@ -116,22 +159,26 @@ void FileLines::check_paths() const {
   }
 }
 
-bool FileLines::mine(const std::string& path, std::size_t index, bool of_directory) const {
-  return (of_directory ? file_key(path) : index) % worker_.replicas() == worker_.replica();
-}
-
 // This worker's, as they are now, in order.
-std::vector<std::string> FileLines::files() const {
-  std::vector<std::string> files;
+std::vector<std::pair<FileId, FileThere>> FileLines::files() {
+  std::vector<std::pair<FileId, FileThere>> files;
   for (std::size_t index = 0; index < options_.paths.size(); ++index) {
     const std::string& path = options_.paths[index];
-    const auto status = stat_of(path);
-    if (status && S_ISDIR(status->st_mode)) {
-      for (std::string& file : regular_files_in(path)) {
-        if (mine(file, index, true)) files.push_back(std::move(file));
+    const std::uint64_t place = file_key(path);
+    const auto status = status_of(path);
+    if (status && status->directory) {
+      for (FileThere& file : regular_files_in(path)) {
+        // Known by what a new name does not change.
+        if (mine(file_key(std::to_string(file.status.inode))))
+          files.emplace_back(id_in(place, file), std::move(file));
       }
-    } else if (status && mine(path, index, false)) {
-      files.push_back(path);
+    } else if (!mine(index) || (status && also_named(options_.paths, index, *status))) {
+      continue;
+    } else if (status) {
+      files.emplace_back(FileId{0, place}, FileThere{path, *status});
+    } else if (!options_.follow && position_->place != place && !read_->contains({0, place})) {
+      worker_.report(fmt::format("{} is gone: it was not read", path));
+      read_->note({0, place});
     }
   }
   return files;
@@ -139,8 +186,8 @@ std::vector<std::string> FileLines::files() const {
 
 SourceState FileLines::read(LineTaker& taker) {
   if (reader_ == nullptr && !go_on()) {
-    if (!options_.follow) return SourceState::end;
-    return wait();
+    if (options_.follow) return wait(kLook);
+    return nothing_left_ ? SourceState::end : SourceState::nothing_now;
   }
   if (header_ && !begin_file(taker, *std::exchange(header_, std::nullopt))) return SourceState::more;
   const std::uint64_t offset = reader_->position().offset_bytes;
@@ -160,17 +207,29 @@ SourceState FileLines::read(LineTaker& taker) {
                                  line.number, line.length_bytes, options_.max_line_bytes));
       break;
     case LineStatus::broken:
+      if (reader_->changed()) {
+        begin_again();
+        return SourceState::more;
+      }
       // What was read before stands; the files behind it are read all the same.
       worker_.report(reader_->failure());
       close_file();
       return SourceState::more;
     case LineStatus::end:
-      return at_end();
+      return followed_ ? at_end_of_followed() : at_end();
   }
-  position_.edit(&Position::line) = reader_->position();
-  if (head_file_) note_head();
+  note_reached();
+  if (position_->head_bytes < kHeadBytes) note_head();
   if (reader_->take_access_point(new_access_point_)) access_point_.set(new_access_point_);
   return SourceState::more;
+}
+
+void FileLines::note_reached() {
+  Reached& reached = position_.edit(&Position::reached);
+  reached.line = reader_->position();
+  const std::string_view before = reader_->before();
+  reached.before_bytes = before.size();
+  before.copy(reached.before, before.size());
 }
 
 void FileLines::take(LineTaker& taker, const FileLine& line, std::uint64_t offset) {
@@ -196,148 +255,55 @@ bool FileLines::begin_file(LineTaker& taker, std::string_view header) {
   const std::string fault = taker.begin_file(header);
   if (fault.empty()) return true;
   worker_.report(fmt::format("{}: {}: it was left out", path_, fault));
+  if (followed_) following_.edit(&Following::left_out) = position_->inode;
   close_file();
   return false;
 }
 
-// Of the file of the position. A path of the options may have no file at the moment: it was renamed, and the new one is to come.
-std::string FileLines::current_path(const std::vector<std::string>& all) const {
-  for (const std::vector<std::string>& paths : {options_.paths, all}) {
-    const auto found = std::find_if(paths.begin(), paths.end(), [&](const std::string& path) {
-      return file_key(path) == position_->file;
-    });
-    if (found != paths.end()) return *found;
-  }
-  return {};
-}
-
-// Opens the file that is next; false when there is none.
+// Opens the file that is next; false when there is none (nothing_left_), or it is to be looked for again.
 bool FileLines::go_on() {
-  const std::vector<std::string> all = files();
-  if (position_->file != 0) {
-    if (const std::string path = current_path(all); !path.empty()) {
-      take_up(path);
-      return reader_ != nullptr;
+  nothing_left_ = false;
+  if (position_->file != 0) take_up();
+  if (reader_ != nullptr || position_->file != 0) return reader_ != nullptr;
+  if (const auto path = followed_path()) return follow(*path);
+  const auto all = files();
+  if (!read_->has_room()) {
+    std::vector<FileId> there;
+    // A file that is renamed while a directory is read may be missed once.
+    for (const auto& look : {all, files()}) {
+      for (const auto& [id, file] : look) {
+        for (const FileId& each : ids_of(id, file, options_.paths))
+          there.push_back(each);
+      }
     }
-    worker_.report(fmt::format("a file of {} is gone: what was behind byte {} is lost", worker_.stage(),
-                               position_->line.offset_bytes));
-    close_file();
+    read_->forget_all_but(std::move(there));
   }
-  const auto next = std::find_if(all.begin(), all.end(),
-                                 [&](const std::string& path) { return !done_.contains(file_key(path)); });
-  if (next == all.end()) return false;
-  open(*next, *next);
-  return reader_ != nullptr;
+  for (const auto& [id, file] : all) {
+    if (is_read(*read_, ids_of(id, file, options_.paths), file)) continue;
+    open(file.path, file.path, id.place);
+    if (reader_ != nullptr && is(file.status, device_, position_->inode)) return true;
+    // Another has its name by now.
+    forget_file();
+    return false;
+  }
+  nothing_left_ = true;
+  return false;
 }
 
-// Whether the file of that name now is the one of the position: by what survives a boot and a new mount.
-bool FileLines::is_of_position(const std::string& name) const {
-  const Descriptor file{::open(name.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)};
-  struct stat status {};
-  return file && ::fstat(file.get(), &status) == 0 && S_ISREG(status.st_mode) &&
-         status.st_ino == position_->inode &&
-         (position_->head_bytes == 0 || head_of(file.get(), position_->head_bytes) == position_->head);
-}
-
-// The name under which the file of the position stands in the directory of `path` now; empty if it does not.
-std::string FileLines::find_renamed(const std::string& path) const {
-  std::error_code error;
-  for (const auto& entry : fs::directory_iterator{fs::absolute(path).parent_path(), error}) {
-    std::string name = entry.path().string();
-    const auto status = stat_of(name);
-    if (status && status->st_ino == position_->inode && is_of_position(name)) return name;
-  }
-  return {};
-}
-
-// The file of the position, which an earlier process has read.
-void FileLines::take_up(const std::string& path) {
-  if (is_of_position(path)) return open(path, path);
-  const std::string name = find_renamed(path);
-  if (!name.empty()) {
-    open(path, name);
-    renamed_ = true;
-    return;
-  }
-  worker_.report(
-      fmt::format("{} is another file than the one that was read to byte {}, or was written anew: what "
-                  "was behind that is lost, and it is read from its beginning",
-                  path, position_->line.offset_bytes));
-  forget_file();
-  if (stat_of(path)) open(path, path);
-}
-
-// Until there are kHeadBytes. Of a plain file no more than what was read: what follows may be written otherwise yet.
-void FileLines::note_head() {
-  struct stat status {};
-  if (::fstat(head_file_.get(), &status) != 0) return;
-  std::uint64_t bytes = std::min(static_cast<std::uint64_t>(status.st_size), kHeadBytes);
-  if (!reader_->compressed()) bytes = std::min(bytes, position_->line.offset_bytes);
-  if (bytes > position_->head_bytes) {
-    const auto head = head_of(head_file_.get(), bytes);
-    if (!head) return;
-    position_.edit(&Position::head_bytes) = bytes;
-    position_.edit(&Position::head) = *head;
-  }
-  if (position_->head_bytes == kHeadBytes) head_file_ = Descriptor{};
-}
-
-// `path` is what the file is called in the options, `name` where it stands now.
-void FileLines::open(const std::string& path, const std::string& name) {
-  LineReaderOptions options;
-  options.max_line_bytes = options_.max_line_bytes;
-  options.quoted = quoted_;
-  options.framing = options_.framing;
-  options.growing = options_.follow &&
-                    std::find(options_.paths.begin(), options_.paths.end(), path) != options_.paths.end();
-  options.access_point_every_bytes = std::size_t{128} << 10;
-  // Which file it is that was opened: the same before and after.
-  std::optional<struct stat> before;
-  std::optional<struct stat> after;
-  do {
-    before = stat_of(name);
-    try {
-      reader_ = std::make_unique<LineReader>(name, options);
-    } catch (const Error&) {
-      // One that is followed may have been renamed since it was looked at: then it is looked for again, or what has its name
-      // by now is opened.
-      after = stat_of(name);
-      if (!options_.follow || (before && after && is(*after, before->st_dev, before->st_ino))) throw;
-      if (!after) return reader_.reset();
-      after.reset();
-      continue;
-    }
-    head_file_ = Descriptor{::open(name.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)};
-    after = stat_of(name);
-  } while (!before || !after || !is(*after, before->st_dev, before->st_ino));
-  // Nor is another file that took the name meanwhile read from the position of the one before.
-  if (position_->file != 0 && after->st_ino != position_->inode) return reader_.reset();
-  device_ = after->st_dev;
-  path_ = path;
-  followed_ = options.growing && !reader_->compressed();
-  renamed_ = ending_ = false;
-  // A file that is taken up in its midst has its header all the same.
-  header_.reset();
-  if (options_.header && position_->file != 0 && position_->line.line_number != 0) {
-    LineReader beginning{name, options};
-    header_.emplace(beginning.next().text);
-  }
-  if (position_->file != 0) {
-    reader_->resume(position_->line, &*access_point_);
-  } else {
-    position_.set({file_key(path), {}, after->st_ino, 0, 0});
-  }
-  if (head_file_) note_head();
-  if (position_->file != 0 && !followed_ && !reader_->compressed() &&
-      static_cast<std::uint64_t>(after->st_size) < position_->line.offset_bytes) {
-    worker_.report(fmt::format("{} holds {} bytes, {} were read: it was truncated since", path,
-                               after->st_size, position_->line.offset_bytes));
-  }
+FileId FileLines::id() const {
+  const bool of_directory = file_key(path_) != position_->place;
+  return {followed_ || of_directory ? position_->inode : 0, position_->place};
 }
 
 void FileLines::close_file() {
-  // A path that is followed is never done with: the next file of its name comes.
-  if (!std::exchange(followed_, false) && position_->file != 0) done_[position_->file] = 1;
+  const auto status = status_of(same_file_.get());
+  if (status && id().inode != 0) {
+    const bool whole = reader_->compressed() || !reader_->failure().empty();
+    read_->note(id(), same_file_.get(), *status,
+                whole ? status->size_bytes : reader_->position().offset_bytes);
+  } else {
+    read_->note(id());
+  }
   forget_file();
 }
 
@@ -345,46 +311,27 @@ void FileLines::forget_file() {
   position_.set({});
   access_point_.set({});
   reader_.reset();
-  head_file_ = Descriptor{};
+  same_file_ = Descriptor{};
 }
 
 SourceState FileLines::at_end() {
-  const auto status = stat_of(path_);
-  if (!followed_) {
-    if (status && !reader_->compressed() && is(*status, device_, position_->inode) &&
-        static_cast<std::uint64_t>(status->st_size) < position_->line.offset_bytes)
+  const std::uint64_t offset = position_->reached.line.offset_bytes;
+  const auto status = status_of(same_file_.get());
+  if (status && !reader_->compressed()) {
+    if (status->size_bytes < offset) {
       worker_.report(
           fmt::format("{} was truncated to {} bytes while it was read: {} were, and the rest is lost", path_,
-                      status->st_size, position_->line.offset_bytes));
-    close_file();
-    return SourceState::more;
+                      status->size_bytes, offset));
+    } else if (!stands(same_file_.get())) {
+      worker_.report(fmt::format("{} was written over while it was read, to byte {}", path_, offset));
+    }
   }
-  if (ending_ && status) {
-    forget_file();
-    open(path_, path_);
-    return SourceState::more;
-  }
-  const bool same = status && is(*status, device_, position_->inode);
-  if (same && static_cast<std::uint64_t>(status->st_size) < position_->line.offset_bytes) {
-    worker_.report(fmt::format("{} was truncated to {} bytes, {} were read: it is read from its beginning",
-                               path_, status->st_size, position_->line.offset_bytes));
-    forget_file();
-    open(path_, path_);
-    return SourceState::more;
-  }
-  const bool renamed_before = std::exchange(renamed_, renamed_ || !same);
-  // Whoever writes may go on in the old file until it has opened the new one.
-  if (same || !status || status->st_size == 0) return wait();
-  // What came between the last look at the old file and its new name is read before it ends.
-  if (renamed_before) {
-    ending_ = true;
-    reader_->stop_growing();
-  }
+  close_file();
   return SourceState::more;
 }
 
-SourceState FileLines::wait() {
-  worker_.wait_for(watch_->fd(), kLook);
+SourceState FileLines::wait(std::chrono::nanoseconds limit) {
+  worker_.wait_for(watch_->fd(), std::min(limit, std::chrono::nanoseconds{kLook}));
   watch_->drain();
   return SourceState::nothing_now;
 }

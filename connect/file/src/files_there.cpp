@@ -3,8 +3,12 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <fcntl.h>
 #include <filesystem>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
+#include <utility>
 
 #include <sluice/connect/file_source.hpp>
 #include <sluice/error.hpp>
@@ -13,44 +17,71 @@ namespace sluice::detail {
 
 namespace fs = std::filesystem;
 
-std::optional<struct stat> stat_of(const std::string& path) {
-  struct stat status {};
-  if (::stat(path.c_str(), &status) != 0) return std::nullopt;
-  return status;
+namespace {
+
+std::int64_t ns_of(const struct statx_timestamp& time) {
+  return time.tv_sec * 1'000'000'000 + time.tv_nsec;
 }
 
-bool is(const struct stat& status, std::uint64_t device, std::uint64_t inode) {
-  return status.st_dev == device && status.st_ino == inode;
+std::optional<FileStatus> ask_for_status(int file, const char* path, int flags) {
+  struct statx status {};
+  if (::statx(file, path, flags, STATX_BASIC_STATS | STATX_BTIME, &status) != 0) return std::nullopt;
+  FileStatus told;
+  told.device = ::makedev(status.stx_dev_major, status.stx_dev_minor);
+  told.inode = status.stx_ino;
+  told.size_bytes = status.stx_size;
+  told.names = status.stx_nlink;
+  told.written_ns = ns_of(status.stx_mtime);
+  told.changed_ns = std::max(told.written_ns, ns_of(status.stx_ctime));
+  told.born_ns = (status.stx_mask & STATX_BTIME) != 0 ? ns_of(status.stx_btime) : 0;
+  told.regular = S_ISREG(status.stx_mode);
+  told.directory = S_ISDIR(status.stx_mode);
+  return told;
 }
 
-// Of its first bytes; none if it has fewer.
-std::optional<std::uint64_t> head_of(int file, std::uint64_t bytes) {
-  char head[kHeadBytes];
+}  // namespace
+
+std::optional<FileStatus> status_of(const std::string& path) {
+  return ask_for_status(AT_FDCWD, path.c_str(), 0);
+}
+
+std::optional<FileStatus> status_of(int file) {
+  return ask_for_status(file, "", AT_EMPTY_PATH);
+}
+
+bool is(const FileStatus& status, std::uint64_t device, std::uint64_t inode) {
+  return status.device == device && status.inode == inode;
+}
+
+std::optional<std::uint64_t> key_of_bytes(int file, std::uint64_t offset_bytes, std::uint64_t bytes) {
+  char there[kHeadBytes];
   std::uint64_t had = 0;
   while (had < bytes) {
-    const ssize_t got = ::pread(file, head + had, bytes - had, static_cast<off_t>(had));
+    const ssize_t got = ::pread(file, there + had, bytes - had, static_cast<off_t>(offset_bytes + had));
     if (got < 0 && errno == EINTR) continue;
     if (got <= 0) return std::nullopt;
     had += static_cast<std::uint64_t>(got);
   }
-  return file_key({head, bytes});
+  return file_key({there, bytes});
 }
 
-std::vector<std::string> regular_files_in(const std::string& directory) {
-  std::vector<std::string> found;
+std::vector<FileThere> regular_files_in(const std::string& directory) {
+  std::vector<FileThere> found;
   std::error_code error;
   fs::directory_iterator entry{directory, error};
   for (; !error && entry != fs::directory_iterator{}; entry.increment(error)) {
     const fs::path& path = entry->path();
     if (path.filename().string().starts_with('.')) continue;
-    const auto status = stat_of(path.string());
-    if (status && S_ISREG(status->st_mode)) found.push_back(path.string());
+    const auto status = status_of(path.string());
+    std::error_code gone;
+    if (status && status->regular) found.push_back({path.string(), *status, entry->is_symlink(gone)});
   }
   if (error) {
     throw Error{{"read the directory", directory, error.message(),
                  "check that it is there and the right to read it"}};
   }
-  std::sort(found.begin(), found.end());
+  std::sort(found.begin(), found.end(),
+            [](const FileThere& one, const FileThere& other) { return one.path < other.path; });
   return found;
 }
 

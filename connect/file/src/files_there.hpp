@@ -5,23 +5,48 @@
 #include <cstdint>
 #include <optional>
 #include <string>
-#include <sys/stat.h>
 #include <vector>
 
 namespace sluice::detail {
 
 constexpr std::uint64_t kHeadBytes = 256;  // By which a file is known again, beside its inode.
 
+constexpr int kTries = 8;  // To find what is renamed meanwhile.
+
+// What the kernel tells of a file; times of the file system's clock.
+struct FileStatus {
+  std::uint64_t device = 0;
+  std::uint64_t inode = 0;
+  std::uint64_t size_bytes = 0;
+  std::uint64_t names = 0;      // 0: it was removed, and is open still.
+  std::int64_t written_ns = 0;  // Its content.
+  std::int64_t changed_ns = 0;  // Its content, or its name.
+  std::int64_t born_ns = 0;     // 0: it does not tell.
+  bool regular = false;
+  bool directory = false;
+};
+
 // None if there is nothing of that name, with the reason in errno.
-std::optional<struct stat> stat_of(const std::string& path);
+std::optional<FileStatus> status_of(const std::string& path);
+std::optional<FileStatus> status_of(int file);
 
 // Within one boot: the number of a device may be another after it.
-bool is(const struct stat& status, std::uint64_t device, std::uint64_t inode);
+bool is(const FileStatus& status, std::uint64_t device, std::uint64_t inode);
 
-// The file_key() of the first `bytes`, at most kHeadBytes, of a file; none if it has fewer.
-std::optional<std::uint64_t> head_of(int file, std::uint64_t bytes);
+// The file_key() of the `bytes` at `offset_bytes`, at most kHeadBytes, of a file; none if it has fewer.
+std::optional<std::uint64_t> key_of_bytes(int file, std::uint64_t offset_bytes, std::uint64_t bytes);
+inline std::optional<std::uint64_t> head_of(int file, std::uint64_t bytes) {
+  return key_of_bytes(file, 0, bytes);
+}
 
-// In order, without those that begin with a dot. Throws Error if the directory cannot be read.
-std::vector<std::string> regular_files_in(const std::string& directory);
+// A regular file, and what the kernel told of it when it was found.
+struct FileThere {
+  std::string path;
+  FileStatus status;
+  bool link = false;  // The path is a link to it.
+};
+
+// In the order of their names, without those that begin with a dot. Throws Error if the directory cannot be read.
+std::vector<FileThere> regular_files_in(const std::string& directory);
 
 }  // namespace sluice::detail

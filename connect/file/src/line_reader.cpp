@@ -52,14 +52,14 @@ LineReader::LineReader(std::unique_ptr<detail::ByteSource> source, std::string n
     : name_{std::move(name)},
       source_{std::move(source)},
       max_line_bytes_{options.max_line_bytes},
-      capacity_bytes_{options.max_line_bytes + kPrefixBytes + kChunkBytes},
+      capacity_bytes_{kBeforeBytes + options.max_line_bytes + kPrefixBytes + kChunkBytes},
       growing_{options.growing},
       quoted_{options.quoted},
       prefixed_{options.framing == Framing::length_prefixed},
       buffer_{std::make_unique_for_overwrite<char[]>(capacity_bytes_ + kReadableBehind)} {
   std::memset(buffer_.get() + capacity_bytes_, 0, kReadableBehind);
   compressed_ = detail::starts_gzip(*source_) || detail::starts_zstd(*source_);
-  growing_ = growing_ && !compressed_;
+  growing_ = guarded_ = growing_ && !compressed_;
   decoder_ = detail::make_decoder(*source_, options.access_point_every_bytes);
   if (source_->error_number() != 0) {
     throw Error{{.tried = "read the file",
@@ -115,17 +115,34 @@ bool LineReader::line_at_hand() const {
   return std::memchr(buffer_.get() + begin_, '\n', end_ - begin_) != nullptr;
 }
 
-// Makes room behind what was not delivered yet and decompresses into it; false at the end or the damage.
+// Makes room behind what was not delivered yet, and what stands before that, and decompresses into it; false at the end or
+// the damage.
 bool LineReader::refill() {
-  if (begin_ > 0) {
-    std::memmove(buffer_.get(), buffer_.get() + begin_, end_ - begin_);
-    end_ -= begin_;
-    scanned_ -= begin_;
-    begin_ = 0;
+  if (begin_ > kBeforeBytes) {
+    const std::size_t gone = begin_ - kBeforeBytes;
+    std::memmove(buffer_.get(), buffer_.get() + gone, end_ - gone);
+    begin_ -= gone;
+    end_ -= gone;
+    scanned_ -= gone;
   }
+  const std::uint64_t offset = source_->offset_bytes();
   const std::size_t got = decoder_->read(buffer_.get() + end_, kChunkBytes);
+  if (guarded_ && !still_stands(offset)) {
+    changed_ = true;
+    decoder_->fail("it was cut or written anew");
+    return false;
+  }
   end_ += got;
   return got > 0;
+}
+
+// What was read before `offset_bytes`, as far as it is at hand. Asked for when more has been read: what the file held by then
+// is behind what it held before.
+bool LineReader::still_stands(std::uint64_t offset_bytes) const {
+  char now[kBeforeBytes];
+  const std::size_t bytes = std::min(end_, kBeforeBytes);
+  return source_->read_at(offset_bytes - bytes, now, bytes) == bytes &&
+         std::memcmp(now, buffer_.get() + end_ - bytes, bytes) == 0;
 }
 
 FileLine LineReader::deliver(const char* newline) {
@@ -147,17 +164,19 @@ FileLine LineReader::skip_long_line() {
   if (skipped_bytes_ == 0) long_line_.assign(buffer_.get() + begin_, std::min(end_ - begin_, kLongLineBytes));
   for (;;) {  // Every turn reads on in the file; its end ends the loop.
     skipped_bytes_ += end_ - begin_;
-    begin_ = end_ = scanned_ = 0;
+    begin_ = scanned_ = end_;
     if (!refill()) {
       // The damage took the end of this line, so it is no line.
       if (!decoder_->failure().empty()) return {LineStatus::broken, {}, position_.line_number, 0};
       if (growing_) return {LineStatus::end, {}, position_.line_number, 0};
       return deliver_long_line(std::exchange(skipped_bytes_, 0), 0);
     }
-    const auto* newline = static_cast<const char*>(std::memchr(buffer_.get(), '\n', end_));
+    const char* const from = buffer_.get() + begin_;
+    const auto* newline = static_cast<const char*>(std::memchr(from, '\n', end_ - begin_));
     if (newline == nullptr) continue;
-    begin_ = scanned_ = static_cast<std::size_t>(newline - buffer_.get()) + 1;
-    return deliver_long_line(std::exchange(skipped_bytes_, 0) + begin_ - 1, 1);
+    const auto rest = static_cast<std::size_t>(newline - from);
+    begin_ = scanned_ = begin_ + rest + 1;
+    return deliver_long_line(std::exchange(skipped_bytes_, 0) + rest, 1);
   }
 }
 
@@ -250,16 +269,25 @@ void LineReader::resume(const LinePosition& position, const AccessPoint* point) 
   }
   begin_ = end_ = scanned_ = 0;
   skipped_bytes_ = frame_bytes_ = 0;
-  in_quotes_ = false;
+  in_quotes_ = changed_ = false;
   position_ = position;
-  if (decoder_->seek(position.offset_bytes)) return;
+  if (decoder_->seek(position.offset_bytes)) {
+    const std::size_t bytes = std::min(position.offset_bytes, std::uint64_t{kBeforeBytes});
+    begin_ = source_->read_at(position.offset_bytes - bytes, buffer_.get(), bytes);
+    end_ = scanned_ = begin_;
+    return;
+  }
   const bool usable =
       point != nullptr && decoder_->accepts(*point) && point->uncompressed_bytes <= position.offset_bytes;
   decoder_->restart(usable ? point : nullptr);
   while (decoder_->produced_bytes() < position.offset_bytes) {
     const std::uint64_t left = position.offset_bytes - decoder_->produced_bytes();
-    if (decoder_->read(buffer_.get(), left < kChunkBytes ? static_cast<std::size_t>(left) : kChunkBytes) > 0)
-      continue;
+    const std::size_t kept = std::min(end_, kBeforeBytes);
+    std::memmove(buffer_.get(), buffer_.get() + end_ - kept, kept);
+    const std::size_t got = decoder_->read(buffer_.get() + kept,
+                                           left < kChunkBytes ? static_cast<std::size_t>(left) : kChunkBytes);
+    begin_ = end_ = scanned_ = kept + got;
+    if (got > 0) continue;
     if (decoder_->failure().empty()) decoder_->fail(detail::kShorterThanPosition);
     return;
   }

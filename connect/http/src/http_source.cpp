@@ -17,6 +17,7 @@
 
 #include <fmt/format.h>
 
+#include <sluice/detail/promises.hpp>
 #include <sluice/error.hpp>
 #include <sluice/ipc/framing.hpp>
 
@@ -56,6 +57,30 @@ bool is_encoded(MHD_Connection* connection) {
   return encoding != nullptr && ::strcasecmp(encoding, "identity") != 0;
 }
 
+// How its body is framed can be read in two ways, so that another server on the way may have read another: RFC 9112, 6.3.
+bool is_framed_twice(MHD_Connection* connection) {
+  struct Framing {
+    std::vector<std::string_view> lengths;
+    bool encoded = false;
+  } framing;
+  const auto look = [](void* into, MHD_ValueKind, const char* name, const char* value) {
+    Framing& framing = *static_cast<Framing*>(into);
+    if (::strcasecmp(name, MHD_HTTP_HEADER_CONTENT_LENGTH) == 0 && value != nullptr)
+      framing.lengths.emplace_back(value);
+    if (::strcasecmp(name, MHD_HTTP_HEADER_TRANSFER_ENCODING) == 0) framing.encoded = true;
+    return MHD_YES;
+  };
+  MHD_get_connection_values(connection, MHD_HEADER_KIND, look, &framing);
+  const auto& lengths = framing.lengths;
+  return (framing.encoded && !lengths.empty()) ||
+         std::any_of(lengths.begin(), lengths.end(),
+                     [&](std::string_view length) { return length != lengths.front(); });
+}
+
+void limit_quiet(MHD_Connection* connection, std::chrono::seconds limit) {
+  MHD_set_connection_option(connection, MHD_CONNECTION_OPTION_TIMEOUT, static_cast<unsigned>(limit.count()));
+}
+
 // The events of a body.
 std::vector<std::string_view> events_in(std::string_view body, bool lines) {
   std::vector<std::string_view> events;
@@ -81,6 +106,8 @@ MHD_Result respond(MHD_Connection* connection, unsigned status, std::string_view
       MHD_create_response_from_buffer(text.size(), const_cast<char*>(text.data()), MHD_RESPMEM_MUST_COPY);
   if (response == nullptr) return MHD_NO;
   MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, "text/plain");
+  // Where the next request begins is not known.
+  if (status == MHD_HTTP_BAD_REQUEST) MHD_add_response_header(response, MHD_HTTP_HEADER_CONNECTION, "close");
   if (status == MHD_HTTP_METHOD_NOT_ALLOWED)
     MHD_add_response_header(response, MHD_HTTP_HEADER_ALLOW, MHD_HTTP_METHOD_POST);
   const MHD_Result result = MHD_queue_response(connection, status, response);
@@ -152,6 +179,7 @@ HttpSource::Parts::Parts(Worker& worker_of_it, const Listener& listener,
                  "raise the limit of open files, or lower `connections`"}};
   }
   epoll_ = info->epoll_fd;
+  detail::refuse_lanes_that_drop(worker_, "HttpSource");
   worker_.after_commit([this] {
     const std::size_t count = taken_.size();
     if (count == 0) return;
@@ -258,6 +286,9 @@ MHD_Result HttpSource::Parts::begin(MHD_Connection* connection, std::string_view
   } else if (is_encoded(connection)) {
     request->status = MHD_HTTP_UNSUPPORTED_MEDIA_TYPE;
     request->answer = "a body is taken as it is: send it without Content-Encoding\n";
+  } else if (is_framed_twice(connection)) {
+    request->status = MHD_HTTP_BAD_REQUEST;
+    request->answer = "a body has one Content-Length, or Transfer-Encoding\n";
   }
   *state = request.get();
   requests_.emplace(request.get(), std::move(request));
@@ -274,8 +305,14 @@ MHD_Result HttpSource::Parts::end(Request& request) {
     request.status = MHD_HTTP_SERVICE_UNAVAILABLE;
     request.answer = "the pipeline comes to its end\n";
   }
-  if (request.status != 0) return respond(request.connection, request.status, request.answer);
+  if (request.status != 0) {
+    limit_quiet(request.connection, options_.idle_limit);
+    return respond(request.connection, request.status, request.answer);
+  }
   request.handed_over = true;
+  // The library would read from it before it asks for its answer, and give up a client that has ended its side. Not from
+  // those whose limit is another than the daemon's: it looks after them first.
+  limit_quiet(request.connection, options_.idle_limit + std::chrono::seconds{1});
   MHD_suspend_connection(request.connection);
   waiting_.push_back(&request);
   return MHD_YES;

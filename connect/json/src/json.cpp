@@ -19,6 +19,31 @@ std::string_view trimmed(std::string_view token) {
   return end == std::string_view::npos ? std::string_view{} : token.substr(0, end + 1);
 }
 
+std::size_t digits_at(std::string_view text, std::size_t begin) {
+  return std::min(text.find_first_not_of("0123456789", begin), text.size()) - begin;
+}
+
+// Of any size: simdjson refuses what neither 64 bits nor a double hold, and JSON does not. Source: RFC 8259, section 6.
+bool is_number(std::string_view token) {
+  std::size_t at = token.starts_with('-') ? 1 : 0;
+  const std::size_t whole = digits_at(token, at);
+  if (whole == 0 || (whole > 1 && token[at] == '0')) return false;
+  at += whole;
+  if (at < token.size() && token[at] == '.') {
+    const std::size_t behind = digits_at(token, at + 1);
+    if (behind == 0) return false;
+    at += 1 + behind;
+  }
+  if (at < token.size() && (token[at] == 'e' || token[at] == 'E')) {
+    ++at;
+    if (at < token.size() && (token[at] == '+' || token[at] == '-')) ++at;
+    const std::size_t exponent = digits_at(token, at);
+    if (exponent == 0) return false;
+    at += exponent;
+  }
+  return at == token.size();
+}
+
 }  // namespace
 
 class JsonReader::Parser {
@@ -91,7 +116,7 @@ class JsonReader::Parser {
         static_cast<void>(std::string_view{value.get_string()});
         break;
       case ondemand::json_type::number:
-        static_cast<void>(ondemand::number{value.get_number()});
+        static_cast<void>(number_in(value));
         break;
       case ondemand::json_type::boolean:
         static_cast<void>(bool{value.get_bool()});
@@ -127,14 +152,15 @@ class JsonReader::Parser {
       return true;
     }
     expect(field, type, ondemand::json_type::number, "a number");
-    const std::string_view token = trimmed(value.raw_json_token());
-    const ondemand::number number = value.get_number();  // What is none in JSON, such as 01, throws.
-    if (place.kind == FieldKind::number) {
-      detail::store_number(place, number.as_double(), object);
-    } else {
-      store_or_refuse(field, token, object);
-    }
+    store_or_refuse(field, number_in(value), object);
     return true;
+  }
+
+  // As it is written.
+  static std::string_view number_in(ondemand::value value) {
+    const std::string_view token = trimmed(value.raw_json_token());
+    if (!is_number(token)) throw Wrong{"it is no JSON: a number that is none"};
+    return token;
   }
 
   static void store_or_refuse(const NamedField& field, std::string_view text, std::byte* object) {

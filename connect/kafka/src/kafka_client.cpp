@@ -9,6 +9,29 @@
 #include <sluice/unavailable.hpp>
 
 namespace sluice::detail {
+namespace {
+
+// What the library says of its connections, which its calls do not: they only take too long.
+struct ConnectionTrouble {
+  rd_kafka_resp_err_t code = RD_KAFKA_RESP_ERR_NO_ERROR;
+  std::string text;
+};
+thread_local ConnectionTrouble connection_trouble;
+
+// In rd_kafka_poll, on the thread that calls it. Only the first of all says why: the others are its consequences.
+void on_connection_trouble(rd_kafka_t*, int code, const char* text, void*) {
+  if (connection_trouble.code == RD_KAFKA_RESP_ERR_NO_ERROR)
+    connection_trouble = {static_cast<rd_kafka_resp_err_t>(code), text};
+}
+
+// Since the last look, or nothing.
+ConnectionTrouble trouble_of(rd_kafka_t* handle) {
+  connection_trouble = {};
+  rd_kafka_poll(handle, 0);
+  return connection_trouble;
+}
+
+}  // namespace
 
 std::string kafka_where(const KafkaServer& server) {
   return "the Kafka cluster at " + server.brokers;
@@ -37,6 +60,7 @@ KafkaConfigPtr kafka_config(const KafkaServer& server, const KafkaSettings& ours
 
 KafkaHandlePtr kafka_handle(rd_kafka_type_t type, KafkaConfigPtr config, const KafkaServer& server) {
   std::array<char, 512> text{};
+  rd_kafka_conf_set_error_cb(config.get(), &on_connection_trouble);
   KafkaHandlePtr handle{rd_kafka_new(type, config.get(), text.data(), text.size())};
   if (!handle) {
     throw Error{{"connect to", kafka_where(server), text.data(), "look at KafkaServer::settings"}};
@@ -52,7 +76,11 @@ int kafka_partitions(rd_kafka_t* handle, const KafkaServer& server, const std::s
   const struct rd_kafka_metadata* made = nullptr;
   const rd_kafka_resp_err_t code =
       rd_kafka_metadata(handle, 0, named.get(), &made, static_cast<int>(server.timeout.count()));
-  if (code != RD_KAFKA_RESP_ERR_NO_ERROR) kafka_fail("use", object, code, rd_kafka_err2str(code));
+  if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
+    const ConnectionTrouble trouble = trouble_of(handle);
+    if (trouble.code != RD_KAFKA_RESP_ERR_NO_ERROR) kafka_fail("use", object, trouble.code, trouble.text);
+    kafka_fail("use", object, code, rd_kafka_err2str(code));
+  }
   const std::unique_ptr<const struct rd_kafka_metadata, KafkaDelete<rd_kafka_metadata_destroy>> metadata{
       made};
   const rd_kafka_resp_err_t about = made->topics[0].err;
@@ -73,6 +101,14 @@ void kafka_fail(const std::string& tried, const std::string& object, rd_kafka_re
     case RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED:
     case RD_KAFKA_RESP_ERR_TRANSACTIONAL_ID_AUTHORIZATION_FAILED:
       throw Error{{tried, object, text, "look at the user in KafkaServer::settings, and at what it may do"}};
+    case RD_KAFKA_RESP_ERR_TOPIC_EXCEPTION:
+    case RD_KAFKA_RESP_ERR_POLICY_VIOLATION:
+    case RD_KAFKA_RESP_ERR_INVALID_REQUIRED_ACKS:
+    case RD_KAFKA_RESP_ERR_INVALID_TRANSACTION_TIMEOUT:
+    case RD_KAFKA_RESP_ERR_UNSUPPORTED_SASL_MECHANISM:
+    case RD_KAFKA_RESP_ERR_SECURITY_DISABLED:
+    case RD_KAFKA_RESP_ERR_UNSUPPORTED_FOR_MESSAGE_FORMAT:
+      throw Error{{tried, object, text, "look at the settings of the cluster, the topic and KafkaServer"}};
     case RD_KAFKA_RESP_ERR__FENCED:
     case RD_KAFKA_RESP_ERR_PRODUCER_FENCED:
     case RD_KAFKA_RESP_ERR_INVALID_PRODUCER_EPOCH:

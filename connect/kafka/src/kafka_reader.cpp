@@ -21,6 +21,8 @@ namespace {
 
 constexpr std::chrono::seconds kWait{1};
 constexpr std::chrono::seconds kLookForPartitions{30};
+// The row of the offsets that has how many partitions the topic had at the last look.
+constexpr std::int32_t kPartitions = -1;
 
 class Rung {
  public:
@@ -58,8 +60,10 @@ class KafkaReader::Impl {
     return fmt::format("the topic {} of {}", options_.topic, detail::kafka_where(options_.server));
   }
   std::int64_t first_of(std::int32_t partition);
+  bool is_added(std::int32_t partition) const;
   void assign(int partitions);
   void look_for_partitions();
+  void note_first();
   bool accept(const rd_kafka_message_t& message);
 
   Worker& worker_;
@@ -72,6 +76,7 @@ class KafkaReader::Impl {
   std::set<std::int32_t> assigned_;
   std::set<std::int32_t> at_end_;
   int partitions_ = 0;
+  unsigned messages_ = 0;
   std::chrono::steady_clock::time_point looked_;
   detail::KafkaMessagePtr message_;
   KafkaRecord record_;
@@ -80,7 +85,7 @@ class KafkaReader::Impl {
 KafkaReader::Impl::Impl(Worker& worker, KafkaSourceOptions options)
     : worker_{worker},
       options_{std::move(options)},
-      next_{worker.table<std::int32_t, std::int64_t>("kafka offsets", options_.most_partitions)} {
+      next_{worker.table<std::int32_t, std::int64_t>("kafka offsets", options_.most_partitions + 1)} {
   const auto call = worker.outside(60 * options_.server.timeout);
   consumer_ = detail::kafka_handle(
       RD_KAFKA_CONSUMER,
@@ -110,16 +115,21 @@ KafkaReader::Impl::~Impl() {
 
 // Where a partition begins for this pipeline. From then on it is known, so that a death before the first message changes nothing.
 std::int64_t KafkaReader::Impl::first_of(std::int32_t partition) {
-  // One that was added later holds nothing that is older than the pipeline.
-  const bool added = !assigned_.empty();
   std::int64_t low = 0;
   std::int64_t high = 0;
   const rd_kafka_resp_err_t code =
       rd_kafka_query_watermark_offsets(consumer_.get(), options_.topic.c_str(), partition, &low, &high,
                                        static_cast<int>(options_.server.timeout.count()));
   if (code != RD_KAFKA_RESP_ERR_NO_ERROR) detail::kafka_fail("read", object(), code, rd_kafka_err2str(code));
-  first_[partition] = options_.from_beginning || added ? low : high;
+  first_[partition] = options_.from_beginning || is_added(partition) ? low : high;
   return first_[partition];
+}
+
+// One that was added since the pipeline began holds nothing that is older, also when it was found by a start.
+bool KafkaReader::Impl::is_added(std::int32_t partition) const {
+  const std::int64_t* known = next_.find(kPartitions);
+  // An earlier version kept the offsets alone.
+  return known != nullptr ? partition >= *known : next_.size() != 0;
 }
 
 void KafkaReader::Impl::assign(int partitions) {
@@ -132,6 +142,7 @@ void KafkaReader::Impl::assign(int partitions) {
     rd_kafka_topic_partition_list_add(wanted.get(), options_.topic.c_str(), partition)->offset =
         known != nullptr ? *known : first_of(partition);
   }
+  first_[kPartitions] = partitions;
   for (int i = 0; i < wanted->cnt; ++i)
     assigned_.insert(wanted->elems[i].partition);
   at_end_.clear();
@@ -144,13 +155,16 @@ void KafkaReader::Impl::look_for_partitions() {
   const auto call = worker_.outside(2 * options_.server.timeout);
   looked_ = std::chrono::steady_clock::now();
   const int partitions = detail::kafka_partitions(consumer_.get(), options_.server, options_.topic);
-  if (partitions > partitions_) assign(partitions);
+  if (partitions <= partitions_) return;
+  assign(partitions);
+  note_first();
 }
 
 const KafkaRecord* KafkaReader::Impl::next() {
-  for (const auto& [partition, offset] : first_)
-    next_[partition] = offset;
-  first_.clear();
+  note_first();
+  // Also of a topic that always has a message at hand.
+  constexpr unsigned kMessagesBetweenLooks = 1024;
+  if (++messages_ % kMessagesBetweenLooks == 0) look_for_partitions();
   while (!ended()) {
     message_.reset(rd_kafka_consumer_poll(consumer_.get(), 0));
     if (message_) {
@@ -165,6 +179,12 @@ const KafkaRecord* KafkaReader::Impl::next() {
     if (!message_ && !worker_.wait_for(rung_.fd(), kWait)) return nullptr;
   }
   return nullptr;
+}
+
+void KafkaReader::Impl::note_first() {
+  for (const auto& [partition, offset] : first_)
+    next_[partition] = offset;
+  first_.clear();
 }
 
 bool KafkaReader::Impl::accept(const rd_kafka_message_t& message) {

@@ -62,6 +62,8 @@ class KafkaStore::Impl {
   std::int64_t transactions_ = 0;
   std::vector<std::size_t> indices_;  // 0, 1, 2 ...: what a delivery report points to.
   std::size_t largest_ = 0;           // Key and value, in bytes.
+  rd_kafka_resp_err_t undelivered_ =
+      RD_KAFKA_RESP_ERR_NO_ERROR;  // Of the batch: what came of the first message that failed.
   std::vector<std::pair<std::size_t, std::string>> refused_;  // Of the batch: which effect, and why.
   detail::KafkaHandlePtr producer_;
   detail::KafkaTopicPtr topic_;
@@ -70,15 +72,45 @@ class KafkaStore::Impl {
 void KafkaStore::Impl::must(rd_kafka_error_t* made) const {
   if (made == nullptr) return;
   const detail::KafkaErrorPtr error{made};
-  detail::kafka_fail("send to", object(), rd_kafka_error_code(made), rd_kafka_error_string(made));
+  rd_kafka_resp_err_t code = rd_kafka_error_code(made);
+  std::string text = rd_kafka_error_string(made);
+  if (code == RD_KAFKA_RESP_ERR__FATAL) {
+    std::array<char, 512> fatal{};
+    code = rd_kafka_fatal_error(producer_.get(), fatal.data(), fatal.size());
+    text = fatal.data();
+  }
+  // What came too late for a transaction that had failed by then: the library keeps what it failed of.
+  if (code == RD_KAFKA_RESP_ERR__STATE) {
+    const detail::KafkaErrorPtr kept{rd_kafka_begin_transaction(producer_.get())};
+    if (kept && rd_kafka_error_code(kept.get()) != RD_KAFKA_RESP_ERR__STATE) {
+      code = rd_kafka_error_code(kept.get());
+      text = rd_kafka_error_string(kept.get());
+    }
+  }
+  // A transaction that fails says not always what was wrong with its messages.
+  if (undelivered_ != RD_KAFKA_RESP_ERR_NO_ERROR) {
+    code = undelivered_;
+    text = fmt::format("{}: {}", rd_kafka_err2str(undelivered_), text);
+  }
+  detail::kafka_fail("send to", object(), code, text);
 }
 
 void KafkaStore::Impl::on_delivery(rd_kafka_t*, const rd_kafka_message_t* message, void* store) {
-  if (message->err != RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE &&
-      message->err != RD_KAFKA_RESP_ERR_INVALID_RECORD)
-    return;
-  static_cast<Impl*>(store)->refused_.emplace_back(*static_cast<const std::size_t*>(message->_private),
-                                                   rd_kafka_err2str(message->err));
+  Impl& self = *static_cast<Impl*>(store);
+  switch (message->err) {
+    case RD_KAFKA_RESP_ERR_NO_ERROR:
+    // Given up with the transaction, whatever was wrong with that.
+    case RD_KAFKA_RESP_ERR__PURGE_QUEUE:
+    case RD_KAFKA_RESP_ERR__PURGE_INFLIGHT:
+      return;
+    case RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE:
+    case RD_KAFKA_RESP_ERR_INVALID_RECORD:
+      self.refused_.emplace_back(*static_cast<const std::size_t*>(message->_private),
+                                 rd_kafka_err2str(message->err));
+      return;
+    default:
+      if (self.undelivered_ == RD_KAFKA_RESP_ERR_NO_ERROR) self.undelivered_ = message->err;
+  }
 }
 
 SinkClaim KafkaStore::Impl::claim(const SinkOwner& owner) {
@@ -151,6 +183,7 @@ void KafkaStore::Impl::refuse(const SinkBatch<Effect>& batch) const {
 
 void KafkaStore::Impl::apply(const SinkBatch<Effect>& batch) {
   refused_.clear();
+  undelivered_ = RD_KAFKA_RESP_ERR_NO_ERROR;
   refuse_what_is_too_large(batch);
   must(rd_kafka_begin_transaction(producer_.get()));
   try {
@@ -200,7 +233,7 @@ void KafkaStore::Impl::produce(const SinkBatch<Effect>& batch) {
 }
 
 void KafkaStore::Impl::send_marks(const SinkBatch<Effect>& batch) {
-  for (const Watermark& mark : batch.watermarks)
+  for (const WatermarkMove& mark : batch.watermarks)
     marks_[mark.origin] = mark.end;
   const std::string metadata = detail::to_metadata(batch.owner.origin, marks_);
   if (metadata.size() > kMostMetadata) {

@@ -5,6 +5,7 @@
 // that has used the library: both, and their siblings, would draw the same names for answers, and hear each other's.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <nats/nats.h>
 #include <string>
@@ -49,6 +50,8 @@ class NatsClient {
   // The subject of a request to JetStream: "$JS.API.STREAM.NAMES", in the domain of the options.
   std::string api(const std::string& request) const;
   JsStreamInfoPtr stream(const std::string& name) const;
+  // Whether a stream holds a message of these subjects, with * and > as in NATS, from this sequence on.
+  bool holds(const std::string& stream, const std::string& subjects, std::uint64_t from) const;
 
   // JetStream's answer to a request about `object`, a stream, say: Unavailable for what passes, else Error.
   [[noreturn]] void fail(const std::string& tried, const std::string& object, natsStatus status,

@@ -9,6 +9,7 @@
 
 #include <fmt/format.h>
 
+#include <sluice/detail/promises.hpp>
 #include <sluice/error.hpp>
 #include <sluice/key.hpp>
 
@@ -29,9 +30,10 @@ constexpr std::int64_t kMostUnacknowledged = 65536;
 
 // What a worker has handled.
 struct NatsSourceProgress {
-  std::uint64_t next = 0;     // The first sequence that may follow.
-  std::int64_t created = 0;   // When the stream was made: its name may be given to another one.
-  std::uint64_t handled = 0;  // The last sequence; 0: none yet.
+  std::uint64_t next = 0;    // The first sequence that may follow.
+  std::int64_t created = 0;  // When the stream was made: its name may be given to another one.
+  std::uint64_t handled =
+      0;  // The last sequence of which that is known, or which is of another subject; 0: none yet.
 };
 
 // A name that NATS allows for a consumer.
@@ -61,6 +63,11 @@ class NatsReader::Impl {
   bool next_batch();
   void acknowledge(detail::Fetcher::Batch& messages);
   bool accept(natsMsg* message);
+  bool misses_what_is_removed() const { return !queue_ && options_.on_removed == NatsRemoved::stop; }
+  detail::JsMetaDataPtr metadata_of(natsMsg* message) const;
+  bool has_gaps(const detail::Fetcher::Batch& messages) const;
+  std::uint64_t check_removed() const;
+  void rest();
   void look_for(std::uint64_t from, std::uint64_t to) const;
   [[noreturn]] void removed(std::uint64_t from, std::uint64_t to) const;
 
@@ -94,7 +101,7 @@ NatsReader::Impl::Impl(Worker& worker, NatsSourceOptions options)
   const auto call = worker.outside(6 * options_.server.timeout);
   check_names();
   const detail::JsStreamInfoPtr info = client_.stream(stream_);
-  detail::check_source_stream(*info->Config, client_.where());
+  detail::check_source_stream(*info->Config, client_.where(), options_);
   queue_ = info->Config->Retention == js_WorkQueuePolicy;
   progress_.emplace(worker.state<NatsSourceProgress>(
       fmt::format("nats source {:016x}", hash_key(stream_ + " " + subject_)), first(*info)));
@@ -102,9 +109,13 @@ NatsReader::Impl::Impl(Worker& worker, NatsSourceOptions options)
   if (queue_) {
     // A stage with a flush is committed between two calls only.
     worker.before_commit([] {});
+    detail::refuse_lanes_that_drop(worker, "NatsSource of a work queue");
     worker.after_commit([this] { acknowledge(handled_); });
   }
-  fetcher_.emplace(client_, stream_, consume(), options_.batch);
+  const std::string consumer = consume();
+  // Behind the consumer, which may find nothing because it is gone.
+  if (misses_what_is_removed()) check_removed();
+  fetcher_.emplace(client_, stream_, consumer, options_.batch);
 }
 
 void NatsReader::Impl::check_names() const {
@@ -120,7 +131,8 @@ void NatsReader::Impl::check_names() const {
 
 NatsSourceProgress NatsReader::Impl::first(const jsStreamInfo& info) const {
   const std::uint64_t asked = options_.only_new ? info.State.LastSeq + 1 : options_.first_sequence;
-  return {std::max<std::uint64_t>(asked, 1), info.Created, 0};
+  // It begins with what is there; what is removed from now on is missed.
+  return {std::max({asked, info.State.FirstSeq, std::uint64_t{1}}), info.Created, 0};
 }
 
 void NatsReader::Impl::check_stream(const jsStreamInfo& info) {
@@ -134,18 +146,39 @@ void NatsReader::Impl::check_stream(const jsStreamInfo& info) {
     stop(fmt::format("it ends at sequence {}, and {} was handled: it has lost messages", info.State.LastSeq,
                      progress.handled));
   }
-  // At first it begins with what is there.
-  if (progress.handled != 0 && !queue_ && subject_.empty() && info.State.FirstSeq > progress.next &&
-      options_.on_removed == NatsRemoved::stop) {
-    removed(progress.next, info.State.FirstSeq - 1);
-  }
+}
+
+// In a call outside. Gives the last sequence of the stream; throws if its first one is behind what is to be read next.
+std::uint64_t NatsReader::Impl::check_removed() const {
+  const jsStreamState state = client_.stream(stream_)->State;
+  if (const std::uint64_t next = (*progress_)->next; state.FirstSeq > next) removed(next, state.FirstSeq - 1);
+  return state.LastSeq;
+}
+
+// Of a subject at rest the position follows the stream, so that other subjects' messages may go. By what the stream holds:
+//   its last sequence is `last`
+//   it holds nothing of ours from `next` on: so nothing up to `last`
+//   its first sequence is `next` at most: so nothing of ours was removed from there
+void NatsReader::Impl::rest() {
+  // Without a subject the next message shows what is missing.
+  if (subject_.empty() || !misses_what_is_removed()) return;
+  const auto call = worker_.outside(3 * options_.server.timeout);
+  const std::uint64_t last = check_removed();
+  if (last < (*progress_)->next) return;
+  if (client_.holds(stream_, subject_, (*progress_)->next)) return;
+  check_removed();
+  progress_->edit().next = last + 1;
+  progress_->edit().handled = last;
 }
 
 void NatsReader::Impl::removed(std::uint64_t from, std::uint64_t to) const {
-  throw Error{{"go on reading", object(),
-               fmt::format("it has removed the sequences {} to {} before they were read", from, to),
-               "raise its limits (max_age, max_bytes, max_msgs); NatsSourceOptions::on_removed goes on "
-               "without them"}};
+  throw Error{
+      {"go on reading", object(),
+       fmt::format(
+           "it has removed the sequences {} to {} before they were read{}", from, to,
+           subject_.empty() ? "" : fmt::format(", and messages of {} may have been among them", subject_)),
+       "raise its limits (max_age, max_bytes, max_msgs); NatsSourceOptions::on_removed goes on "
+       "without them"}};
 }
 
 // Gives its name.
@@ -212,15 +245,31 @@ bool NatsReader::Impl::next_batch() {
   batch_.clear();
   at_ = 0;
   if (there) batch_ = fetcher_->take();
+  if (!there) rest();
+  if (!batch_.empty() && !subject_.empty() && misses_what_is_removed() && has_gaps(batch_)) {
+    // Before any of it is handled: a death would hide a gap that was passed.
+    const auto call = worker_.outside(options_.server.timeout);
+    check_removed();
+  }
   return !batch_.empty();
+}
+
+detail::JsMetaDataPtr NatsReader::Impl::metadata_of(natsMsg* message) const {
+  jsMsgMetaData* made = nullptr;
+  if (const natsStatus status = natsMsg_GetMetaData(&made, message); status != NATS_OK)
+    client_.fail("read", object(), status, static_cast<jsErrCode>(0));
+  return detail::JsMetaDataPtr{made};
+}
+
+bool NatsReader::Impl::has_gaps(const detail::Fetcher::Batch& messages) const {
+  const std::uint64_t next = (*progress_)->next;
+  return metadata_of(messages.front().get())->Sequence.Stream != next ||
+         metadata_of(messages.back().get())->Sequence.Stream != next + messages.size() - 1;
 }
 
 // Whether it is to be handled; not when it was.
 bool NatsReader::Impl::accept(natsMsg* message) {
-  jsMsgMetaData* made = nullptr;
-  if (const natsStatus status = natsMsg_GetMetaData(&made, message); status != NATS_OK)
-    client_.fail("read", object(), status, static_cast<jsErrCode>(0));
-  const detail::JsMetaDataPtr meta{made};
+  const detail::JsMetaDataPtr meta = metadata_of(message);
   const std::uint64_t sequence = meta->Sequence.Stream;
   const std::uint64_t next = (*progress_)->next;
   if (meta->Sequence.Consumer != delivered_ + 1) {
@@ -235,10 +284,7 @@ bool NatsReader::Impl::accept(natsMsg* message) {
                  fmt::format("sequence {} came, and {} was handled", sequence, next - 1),
                  "the server gives what it gave before; look at its log"}};
   }
-  if (sequence > next && (*progress_)->handled != 0 && !queue_ && subject_.empty() &&
-      options_.on_removed == NatsRemoved::stop) {
-    look_for(next, sequence - 1);
-  }
+  if (sequence > next && subject_.empty() && misses_what_is_removed()) look_for(next, sequence - 1);
   auto& progress = progress_->edit();
   progress.next = sequence + 1;
   progress.handled = sequence;

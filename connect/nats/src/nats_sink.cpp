@@ -123,10 +123,22 @@ void NatsSink::Impl::take_over() {
     }
     return;
   }
-  // Not by the lives of the worker: after a restore from a checkpoint there have been more than it knows of.
+  refuse_a_later_life(*last);
+  // Not by the incarnations of the worker: after a restore from a checkpoint there have been more than it knows of.
   header_.turn = last->position->turn + 1;
   for (const Sent& sent : last->position->sent)
     sent_[sent.lane] = sent;
+}
+
+// A start that goes on from a checkpoint of this run has taken over: this one does not take its place back.
+void NatsSink::Impl::refuse_a_later_life(const LastMessage& last) const {
+  if (last.position->life <= header_.life) return;
+  throw Error{
+      {"go on sending to", object(),
+       fmt::format("its message {} is of a later start of the same run, from a checkpoint, say, which has "
+                   "taken over from this one",
+                   last.sequence),
+       "let this one end: what it did since is the other's to do"}};
 }
 
 bool NatsSink::Impl::is_sent(const EventId& event, std::uint32_t index) const {

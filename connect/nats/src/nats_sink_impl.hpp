@@ -58,6 +58,7 @@ class NatsSink::Impl {
   void check_subject() const;
   void probe() const;
   void take_over();
+  void refuse_a_later_life(const detail::LastMessage& last) const;
   void flush(std::span<const Covered> covered);
   void forget_committed(std::span<const Covered> covered);
   void refuse_what_is_too_large() const;
@@ -84,9 +85,9 @@ class NatsSink::Impl {
   std::map<std::uint32_t, std::uint64_t> committed_;  // By lane: the position up to which events are.
   std::vector<detail::PendingMessage> pending_;
   std::string text_;
-  detail::PositionHeader header_{origin_, 1, {}};  // Of the message that is made.
-  EventId event_;                                  // The last one that published.
-  std::uint32_t index_ = 0;                        // Of its next message.
+  detail::PositionHeader header_{origin_, worker_.life(), 1, {}};  // Of the message that is made.
+  EventId event_;                                                  // The last one that published.
+  std::uint32_t index_ = 0;                                        // Of its next message.
 };
 
 }  // namespace sluice

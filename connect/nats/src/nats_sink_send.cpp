@@ -19,7 +19,7 @@ using detail::Sent;
 
 constexpr const char* kMessageId = "Nats-Msg-Id";
 // What all headers of a message take beside Sluice-Position, at most.
-constexpr std::size_t kHeaderBytes = 220;
+constexpr std::size_t kHeaderBytes = 240;
 // Of one burst: the library holds them in memory.
 constexpr std::size_t kBurstBytes = std::size_t{8} << 20U;
 
@@ -160,7 +160,9 @@ void NatsSink::Impl::find_out(const std::string& text) {
       throw Error{{"go on sending to", object(), fmt::format("its message {} is of another writer", sequence),
                    "give each writer a subject of its own, or set NatsSinkOptions::shared_subject"}};
     }
-    if (last->position->turn > header_.turn) {
+    refuse_a_later_life(*last);
+    // What an earlier life had in its socket is this one's own.
+    if (last->position->life == header_.life && last->position->turn > header_.turn) {
       throw Error{
           {"go on sending to", object(),
            fmt::format("its message {} is of a process of this worker that has taken over from this one",

@@ -24,7 +24,7 @@ bool take(std::string_view& text, Number& number, char end, int base = 10) {
 }  // namespace
 
 std::string to_header(const PositionHeader& header) {
-  std::string text = fmt::format("1 {:x} {}", header.origin, header.turn);
+  std::string text = fmt::format("2 {:x} {:x} {}", header.origin, header.life, header.turn);
   for (const Sent& sent : header.sent)
     fmt::format_to(std::back_inserter(text), " {}:{}:{}", sent.lane, sent.position, sent.count);
   return text;
@@ -33,8 +33,10 @@ std::string to_header(const PositionHeader& header) {
 std::optional<PositionHeader> read_header(std::string_view text) {
   PositionHeader header;
   unsigned version = 0;
-  if (!take(text, version, ' ') || version != 1) return std::nullopt;
-  if (!take(text, header.origin, ' ', 16) || !take(text, header.turn, '\0')) return std::nullopt;
+  if (!take(text, version, ' ') || version < 1 || version > 2) return std::nullopt;
+  if (!take(text, header.origin, ' ', 16)) return std::nullopt;
+  if (version == 2 && !take(text, header.life, ' ', 16)) return std::nullopt;
+  if (!take(text, header.turn, '\0')) return std::nullopt;
   while (!text.empty()) {
     Sent sent;
     if (text.front() != ' ') return std::nullopt;

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // The header Sluice-Position of a message: how far the worker that sent it had come, with this message. Pure.
 //
-//     1 1f2e3d4c50200400 7 0:4096:2 3:128:1
+//     2 1f2e3d4c50200400 18a2b3c4d5e6f708 7 0:4096:2 3:128:1
 //
-// is the header's version; EventId::origin of the worker's lane 0, in hexadecimal; the turn of its process, one more than that of
-// the last message that it found when it took over; and for each lane up to where its events have been sent: all messages of the events before a position, and so many of the
+// is the header's version; EventId::origin of the worker's lane 0, and the life of its run (Worker::life()), in hexadecimal, which
+// version 1 has not; the turn of its process, one more than that of the last message that it found when it took over; and for each lane up to where its events have been sent: all messages of the events before a position, and so many of the
 // event there. The message's own lane comes first; of the others those that may not be committed yet.
 #pragma once
 
@@ -33,6 +33,7 @@ struct Sent {
 
 struct PositionHeader {
   std::uint64_t origin = 0;
+  std::uint64_t life = 0;
   std::uint32_t turn = 0;
   std::vector<Sent> sent;
 

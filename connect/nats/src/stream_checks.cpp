@@ -39,11 +39,23 @@ void check_sink_stream(const jsStreamConfig& config, const SinkNeeds& needs) {
   }
 }
 
-void check_source_stream(const jsStreamConfig& config, const std::string& where) {
-  if (config.Retention != js_InterestPolicy) return;
-  throw Error{{"read", fmt::format("the stream {} of {}", config.Name, where),
-               "its retention is `interest`: what arrives while nobody reads it is lost",
-               "make it anew with the retention `limits` or `workqueue`"}};
+void check_source_stream(const jsStreamConfig& config, const std::string& where,
+                         const NatsSourceOptions& options) {
+  const auto refuse = [&](const std::string& why, const std::string& remedy) {
+    throw Error{{"read", fmt::format("the stream {} of {}", config.Name, where), why, remedy}};
+  };
+  if (config.Retention == js_InterestPolicy) {
+    refuse("its retention is `interest`: what arrives while nobody reads it is lost",
+           "make it anew with the retention `limits` or `workqueue`");
+  }
+  // A message that was passed over would be acknowledged like one that was handled, and be removed.
+  if (config.Retention == js_WorkQueuePolicy && (options.only_new || options.first_sequence > 1)) {
+    refuse(
+        fmt::format(
+            "it is a work queue, and what NatsSourceOptions::{} passes over would be removed from it unread",
+            options.only_new ? "only_new" : "first_sequence"),
+        "read all of it; or purge it first, if that is what is wanted");
+  }
 }
 
 }  // namespace sluice::detail

@@ -5,6 +5,8 @@
 #include <nats/nats.h>
 #include <string>
 
+#include <sluice/connect/nats_source.hpp>
+
 namespace sluice::detail {
 
 struct SinkNeeds {
@@ -17,6 +19,7 @@ struct SinkNeeds {
 // Throws Error that says which setting of the stream is in the way, and how to change it.
 void check_sink_stream(const jsStreamConfig& config, const SinkNeeds& needs);
 
-void check_source_stream(const jsStreamConfig& config, const std::string& where);
+void check_source_stream(const jsStreamConfig& config, const std::string& where,
+                         const NatsSourceOptions& options);
 
 }  // namespace sluice::detail

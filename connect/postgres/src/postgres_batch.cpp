@@ -5,6 +5,9 @@
 //   we die after that                  it commits, or the claim of our replacement came first: then advance() raises
 //   the answer is lost                 Unavailable; the watermarks of the next claim say whether it was committed
 //   an effect is refused               rolled back, and done again with a savepoint an event, to find all that are refused
+//
+// Each round trip may take call_limit. The search for all that are refused begins none when it has lasted as long: so that a
+// batch takes three of them at most.
 #include <algorithm>
 #include <iterator>
 #include <utility>
@@ -26,9 +29,9 @@ constexpr std::size_t kOpening = 2;
 constexpr std::size_t kMostRefusals = 1000;
 
 template <class Value>
-std::string array_of(std::span<const Watermark> marks, Value value) {
+std::string array_of(std::span<const WatermarkMove> marks, Value value) {
   std::string text = "{";
-  for (const Watermark& mark : marks) {
+  for (const WatermarkMove& mark : marks) {
     if (text.size() > 1) text.push_back(',');
     text.append(bigint_text(value(mark)));
   }
@@ -36,12 +39,9 @@ std::string array_of(std::span<const Watermark> marks, Value value) {
   return text;
 }
 
-// An event in a round of statements that has one sync.
-struct PgEvent {
-  std::size_t statement;  // Its first one in the round.
-  std::size_t effect;     // Its first one in the batch, and the one behind its last.
-  std::size_t end;
-};
+RefusedEvent refusal_of(const SinkBatch<SqlEffect>& batch, std::size_t effect, const PgFailure& failure) {
+  return {batch.effects[effect].event, shown_why(failure.error.text)};
+}
 
 // Which event a statement belongs to. `events` begin at or before it.
 const PgEvent& event_of(const std::vector<PgEvent>& events, std::size_t statement) {
@@ -61,8 +61,9 @@ void PostgresStore::Parts::queue_begin(const SinkBatch<SqlEffect>& batch) {
   session().queue_prepared(
       kPgAdvance,
       {batch.owner.name, batch.owner.stage, std::to_string(batch.owner.replica), bigint_text(batch.epoch),
-       array_of(batch.watermarks, [](const Watermark& mark) { return mark.origin; }),
-       array_of(batch.watermarks, [](const Watermark& mark) { return mark.end; })});
+       array_of(batch.watermarks, [](const WatermarkMove& mark) { return mark.origin; }),
+       array_of(batch.watermarks, [](const WatermarkMove& mark) { return mark.from; }),
+       array_of(batch.watermarks, [](const WatermarkMove& mark) { return mark.end; })});
 }
 
 const PgStatement& PostgresStore::Parts::statement_of(const SqlEffect& effect) const {
@@ -95,20 +96,19 @@ bool PostgresStore::Parts::all_fit(const SinkBatch<SqlEffect>& batch) const {
 }
 
 void PostgresStore::apply(const SinkBatch<SqlEffect>& batch) {
-  const PgDeadline until = parts_->deadline();
   if (parts_->all_fit(batch)) {
-    parts_->commit_at_once(batch, until);
+    parts_->commit_at_once(batch);
   } else {
-    parts_->commit_event_by_event(batch, until);
+    parts_->commit_event_by_event(batch, {});
   }
 }
 
-void PostgresStore::Parts::commit_at_once(const SinkBatch<SqlEffect>& batch, PgDeadline until) {
+void PostgresStore::Parts::commit_at_once(const SinkBatch<SqlEffect>& batch) {
   queue_begin(batch);
   for (const PendingEffect<SqlEffect>& pending : batch.effects)
     queue_effect(pending.effect);
   session().queue_prepared(kPgCommit);
-  const auto failure = session().finish(until);
+  const auto failure = session().finish(deadline());
   if (!failure) return;
   if (failure->statement < kOpening) fail(*failure, "write to");
   const std::size_t effect = failure->statement - kOpening;
@@ -118,60 +118,94 @@ void PostgresStore::Parts::commit_at_once(const SinkBatch<SqlEffect>& batch, PgD
   // A constraint that is deferred to the COMMIT says not whose event it is.
   if (at_commit) throw Refused{shown_why(failure->error.text)};
   session().queue("ROLLBACK");
-  finish(until, "write to");
-  commit_event_by_event(batch, until);
+  finish(deadline(), "write to");
+  commit_event_by_event(batch, PgRefusal{effect, shown_why(failure->error.text)});
 }
 
-// Each event stands between a savepoint and its release. One that is refused takes those behind it down with it: they are
-// sent again, so that each that is refused costs a round trip. If none is any more, this commits.
-void PostgresStore::Parts::commit_event_by_event(const SinkBatch<SqlEffect>& batch, PgDeadline until) {
+// What stands before the first event that is known to be refused was fine, and is sent as it was. Behind it each event stands between a
+// savepoint and its release. One that is refused takes those behind it in its round down with it: they are sent again. The next
+// round has half as many events, and one that went through is followed by one of twice as many: so that all rounds together send the
+// batch a few times, however many are refused. If none is any more, this commits.
+void PostgresStore::Parts::commit_event_by_event(const SinkBatch<SqlEffect>& batch,
+                                                 const std::optional<PgRefusal>& known) {
   PgConnection& to = session();
-  std::vector<RefusedEvent> refused;
-  std::vector<PgEvent> events;
-  const auto queue_event = [&](std::size_t statement, std::size_t first) {
+  const PgDeadline enough = deadline();
+  PgSearch search{.next = 0, .most = batch.effects.size(), .opening = kOpening, .events = {}, .refused = {}};
+  queue_begin(batch);
+  if (known) queue_what_was_fine(batch, *known, search);
+  for (bool last = false; !last;) {
+    queue_round(batch, search);
+    last = search.next == batch.effects.size();
+    if (last && search.refused.empty()) to.queue_prepared(kPgCommit);
+    const auto failure = to.finish(deadline());
+    if (!failure) {
+      search.most = std::min(2 * search.most, batch.effects.size());
+      search.opening = 0;
+    } else if (judge(failure->error) != Verdict::refused ||
+               failure->statement < std::min(search.opening, kOpening)) {
+      fail(*failure, "write to");
+    } else if (failure->statement < search.opening) {
+      // Something has changed meanwhile: this one is refused as well, and there is no savepoint before it.
+      search.refused.push_back(refusal_of(batch, failure->statement - kOpening, *failure));
+      break;
+    } else if (search.events.empty() || failure->statement >= search.events.back().after) {
+      throw Refused{shown_why(failure->error.text)};
+    } else {
+      const PgEvent& event = event_of(search.events, failure->statement);
+      search.refused.push_back(refusal_of(batch, event.effect, *failure));
+      search.next = event.end;
+      search.most = std::max<std::size_t>(search.events.size() / 2, 1);
+      last = search.next == batch.effects.size();
+      to.queue("ROLLBACK TO SAVEPOINT sluice_event");
+      to.queue_prepared(kPgRelease);
+      search.opening = kOpening;  // As many as the opening.
+    }
+    // The others are found by the next try.
+    if (search.refused.size() >= kMostRefusals || std::chrono::steady_clock::now() > enough) break;
+  }
+  // What the session has open goes with it: the handler is made anew.
+  if (!search.refused.empty()) throw Refused{std::move(search.refused)};
+}
+
+// The effects before that event, without savepoints.
+void PostgresStore::Parts::queue_what_was_fine(const SinkBatch<SqlEffect>& batch, const PgRefusal& known,
+                                               PgSearch& search) {
+  const EventId& event = batch.effects[known.effect].event;
+  std::size_t begin = known.effect;
+  while (begin != 0 && batch.effects[begin - 1].event == event)
+    --begin;
+  for (std::size_t i = 0; i < begin; ++i)
+    queue_effect(batch.effects[i].effect);
+  search.opening += begin;
+  search.next = known.effect;
+  while (search.next != batch.effects.size() && batch.effects[search.next].event == event)
+    ++search.next;
+  search.refused.push_back({event, known.why});
+}
+
+// The events from `next` on, as many as are to be of one round.
+void PostgresStore::Parts::queue_round(const SinkBatch<SqlEffect>& batch, PgSearch& search) {
+  search.events.clear();
+  std::size_t statement = search.opening;
+  while (search.next < batch.effects.size() && search.events.size() < search.most) {
+    const std::size_t first = search.next;
     const EventId& id = batch.effects[first].event;
-    std::size_t end = first;
     std::optional<std::string> why;
-    for (; end < batch.effects.size() && batch.effects[end].event == id; ++end) {
-      const SqlEffect& effect = batch.effects[end].effect;
+    for (; search.next < batch.effects.size() && batch.effects[search.next].event == id; ++search.next) {
+      const SqlEffect& effect = batch.effects[search.next].effect;
       if (!why) why = unfit(statement_of(effect), effect.values);
     }
     if (why) {
-      refused.push_back({id, shown_why(*why)});
-      return end;
+      search.refused.push_back({id, shown_why(*why)});
+      continue;
     }
-    events.push_back({statement, first, end});
-    to.queue_prepared(kPgSave);
-    for (std::size_t i = first; i < end; ++i)
+    session().queue_prepared(kPgSave);
+    for (std::size_t i = first; i < search.next; ++i)
       queue_effect(batch.effects[i].effect);
-    to.queue_prepared(kPgRelease);
-    return end;
-  };
-  queue_begin(batch);
-  for (std::size_t next = 0; true;) {
-    events.clear();
-    std::size_t statements_sent = kOpening;
-    while (next < batch.effects.size()) {
-      const std::size_t known = events.size();
-      const std::size_t first = std::exchange(next, queue_event(statements_sent, next));
-      if (events.size() != known) statements_sent += next - first + 2;
-    }
-    if (refused.empty()) to.queue_prepared(kPgCommit);
-    const auto failure = to.finish(until);
-    if (!failure) break;
-    if (judge(failure->error) != Verdict::refused || failure->statement < kOpening)
-      fail(*failure, "write to");
-    if (failure->statement >= statements_sent) throw Refused{shown_why(failure->error.text)};
-    const PgEvent& event = event_of(events, failure->statement);
-    refused.push_back({batch.effects[event.effect].event, shown_why(failure->error.text)});
-    next = event.end;
-    if (next == batch.effects.size() || refused.size() >= kMostRefusals) break;
-    // As many as the opening.
-    to.queue("ROLLBACK TO SAVEPOINT sluice_event");
-    to.queue_prepared(kPgRelease);
+    session().queue_prepared(kPgRelease);
+    const std::size_t begin = std::exchange(statement, statement + (search.next - first) + 2);
+    search.events.push_back({begin, statement, first, search.next});
   }
-  // What the session has open goes with it: the handler is made anew.
-  if (!refused.empty()) throw Refused{std::move(refused)};
 }
 
 }  // namespace sluice

@@ -169,9 +169,11 @@ void PgConnection::say_why_not() {
   const char* verbose = PQerrorMessage(session_.get());
   const std::string text = one_line(verbose);
   const std::string state = state_in(verbose);
-  // Said by libpq itself, which gives no codes: of the password, and of values in the connection string.
+  // Said by libpq itself, which gives no codes: of the password, of values in the connection string, and
+  // of a server without SSL.
   const bool needs_password = PQconnectionNeedsPassword(session_.get()) != 0;
-  const bool wrong_value = state.empty() && text.starts_with("invalid ");
+  const bool wrong_value =
+      state.empty() && (text.starts_with("invalid ") || text.ends_with("SSL was required"));
   if (!needs_password && !wrong_value && judge_connection({state, text, {}}) == Verdict::away) lost(text);
   throw Error{{.tried = "connect to",
                .object = target_.text,

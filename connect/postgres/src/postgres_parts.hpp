@@ -8,6 +8,7 @@
 #include <vector>
 
 #include <sluice/connect/postgres.hpp>
+#include <sluice/refused.hpp>
 
 #include "postgres_connection.hpp"
 #include "postgres_values.hpp"
@@ -22,6 +23,28 @@ inline constexpr const char* kPgCommit = "sluice_commit";
 inline constexpr const char* kPgSave = "sluice_save";
 inline constexpr const char* kPgRelease = "sluice_release";
 inline constexpr const char* kPgBeginText = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE";
+
+// An event in a round of statements that has one sync: its first statement there and the one behind its last; its first effect in the
+// batch and the one behind its last.
+struct PgEvent {
+  std::size_t statement;
+  std::size_t after;
+  std::size_t effect;
+  std::size_t end;
+};
+// An effect that is known to be refused.
+struct PgRefusal {
+  std::size_t effect;  // In the batch.
+  std::string why;
+};
+// What the search for the events that are refused knows.
+struct PgSearch {
+  std::size_t next;             // The effect with which the next round begins.
+  std::size_t most;             // How many events it has.
+  std::size_t opening;          // How many statements stand before them.
+  std::vector<PgEvent> events;  // Of the round.
+  std::vector<RefusedEvent> refused;
+};
 
 // A statement, and what the server says, in messages: on one line, cut where it is too long.
 std::string shown_sql(std::string_view sql);
@@ -47,8 +70,12 @@ struct PostgresStore::Parts {
   void make_tables(detail::PgDeadline until, bool schema_is_there);
   void prepare_own(detail::PgDeadline until);
 
-  void commit_at_once(const SinkBatch<SqlEffect>& batch, detail::PgDeadline until);
-  void commit_event_by_event(const SinkBatch<SqlEffect>& batch, detail::PgDeadline until);
+  void commit_at_once(const SinkBatch<SqlEffect>& batch);
+  void commit_event_by_event(const SinkBatch<SqlEffect>& batch,
+                             const std::optional<detail::PgRefusal>& known);
+  void queue_what_was_fine(const SinkBatch<SqlEffect>& batch, const detail::PgRefusal& known,
+                           detail::PgSearch& search);
+  void queue_round(const SinkBatch<SqlEffect>& batch, detail::PgSearch& search);
   bool all_fit(const SinkBatch<SqlEffect>& batch) const;
   void queue_begin(const SinkBatch<SqlEffect>& batch);
   void queue_effect(const SqlEffect& effect);

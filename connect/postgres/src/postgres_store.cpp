@@ -215,9 +215,10 @@ std::string PostgresStore::name_or(const std::string& pipeline) const {
 }
 
 std::chrono::nanoseconds PostgresStore::call_limit() const noexcept {
-  // A claim connects first. A second more, so that the store says itself what took so long.
+  // A claim connects first, and a batch with events that are refused takes up to three calls (postgres_batch.cpp). A second
+  // more, so that the store says itself what took so long.
   const PostgresOptions& options = parts_->options;
-  return options.connect_limit * parts_->target.hosts + options.call_limit + std::chrono::seconds{1};
+  return options.connect_limit * parts_->target.hosts + 3 * options.call_limit + std::chrono::seconds{1};
 }
 
 SinkClaim PostgresStore::claim(const SinkOwner& owner) {
@@ -244,7 +245,7 @@ SinkClaim PostgresStore::claim(const SinkOwner& owner) {
     to.queue(kPgBeginText);
     to.queue(claim_statement(parts.schema),
              {owner.name, owner.stage, replica, std::to_string(owner.replicas),
-              std::to_string(EventId{owner.origin, 0}.run()), first, last, seen});
+              std::to_string(EventId{owner.origin, 0}.run()), bigint_text(owner.life), first, last, seen});
     to.queue(watermarks_statement(parts.schema), {owner.name, owner.stage, replica, first, last});
     to.queue("COMMIT");
     parts.finish(until, "claim", &answers);

@@ -15,6 +15,7 @@ struct Rule {
 
 constexpr std::array kRules{
     Rule{kTakenOver, Verdict::taken_over},
+    Rule{kWentBack, Verdict::mistake},
     Rule{"08", Verdict::away},        // The connection.
     Rule{"0A", Verdict::mistake},     // Not supported.
     Rule{"22", Verdict::refused},     // The data.
@@ -60,6 +61,10 @@ constexpr std::array kRemedies{
     Remedy{"42P18", "cast the parameter: $1::type"},
     Remedy{"42", "correct the statement, or restore what it names"},
     Remedy{"57P04", "restore the database"},
+    Remedy{kWentBack,
+           "give it the store with all that was applied; or begin anew, without the segment and the "
+           "checkpoints of this "
+           "pipeline"},
 };
 
 bool is_code(std::string_view text) {

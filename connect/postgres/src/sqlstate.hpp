@@ -10,6 +10,8 @@ namespace sluice::detail {
 
 // Raised by our function `advance` when the owner's epoch is another's: a class that no standard uses.
 inline constexpr std::string_view kTakenOver = "SL001";
+// And when a watermark is not where the writer has left it.
+inline constexpr std::string_view kWentBack = "SL002";
 
 struct ServerError {
   std::string

@@ -41,6 +41,8 @@ class SqliteDatabase {
   // Statements without results. Throws.
   void run(const std::string& sql);
   // Whether a transaction is under way.
+  // By the last statement that was run.
+  bool changed_one_row() const noexcept { return ::sqlite3_changes(handle_.get()) == 1; }
   bool in_transaction() const noexcept { return ::sqlite3_get_autocommit(handle_.get()) == 0; }
   // What the last call that failed said: "UNIQUE constraint failed: payment.number".
   std::string problem() const;

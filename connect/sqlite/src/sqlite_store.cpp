@@ -34,16 +34,19 @@ struct SqliteUserStatement {
 struct SqliteStatements {
   explicit SqliteStatements(SqliteDatabase& database)
       : epoch{database.prepare(
-            "SELECT epoch, run FROM sluice_owner WHERE name=?1 AND stage=?2 AND replica=?3")},
+            "SELECT epoch, run, life FROM sluice_owner WHERE name=?1 AND stage=?2 AND replica=?3")},
         raise{database.prepare(
-            "INSERT INTO sluice_owner(name, stage, replica, epoch, run) VALUES (?1, ?2, ?3, 1, ?4) "
-            "ON CONFLICT(name, stage, replica) DO UPDATE SET epoch=epoch+1, run=excluded.run")},
-        raise_gone{database.prepare("UPDATE sluice_owner SET epoch=epoch+1 WHERE name=?1 AND stage=?2 AND "
-                                    "replica>=?3 AND replica<>?4")},
+            "INSERT INTO sluice_owner(name, stage, replica, epoch, run, life) VALUES (?1, ?2, ?3, 1, ?4, ?5) "
+            "ON CONFLICT(name, stage, replica) DO UPDATE SET epoch=epoch+1, run=excluded.run, "
+            "life=excluded.life")},
+        raise_gone{database.prepare("UPDATE sluice_owner SET epoch=epoch+1, life=?5 WHERE name=?1 AND "
+                                    "stage=?2 AND replica>=?3 AND replica<>?4")},
         watermarks{database.prepare(
             "SELECT origin, position FROM sluice_watermark WHERE name=?1 AND origin BETWEEN ?2 AND ?3")},
-        move{database.prepare("INSERT INTO sluice_watermark(name, origin, position) VALUES (?1, ?2, ?3) "
-                              "ON CONFLICT(name, origin) DO UPDATE SET position=excluded.position")},
+        begin{database.prepare(
+            "INSERT OR IGNORE INTO sluice_watermark(name, origin, position) VALUES (?1, ?2, ?3)")},
+        move{database.prepare(
+            "UPDATE sluice_watermark SET position=?3 WHERE name=?1 AND origin=?2 AND position=?4")},
         savepoint{database.prepare("SAVEPOINT sluice_event")},
         roll_back_event{database.prepare("ROLLBACK TO sluice_event")},
         release{database.prepare("RELEASE sluice_event")} {}
@@ -52,6 +55,7 @@ struct SqliteStatements {
   SqlitePrepared raise;
   SqlitePrepared raise_gone;
   SqlitePrepared watermarks;
+  SqlitePrepared begin;
   SqlitePrepared move;
   SqlitePrepared savepoint;
   SqlitePrepared roll_back_event;
@@ -64,9 +68,13 @@ namespace {
 constexpr std::string_view kTables =
     "CREATE TABLE IF NOT EXISTS sluice_owner(name TEXT NOT NULL, stage TEXT NOT NULL, replica INTEGER NOT "
     "NULL, "
-    "epoch INTEGER NOT NULL, run INTEGER NOT NULL, PRIMARY KEY(name, stage, replica)) WITHOUT ROWID;"
+    "epoch INTEGER NOT NULL, run INTEGER NOT NULL, life INTEGER NOT NULL DEFAULT 0, "
+    "PRIMARY KEY(name, stage, replica)) WITHOUT ROWID;"
     "CREATE TABLE IF NOT EXISTS sluice_watermark(name TEXT NOT NULL, origin INTEGER NOT NULL, "
     "position INTEGER NOT NULL, PRIMARY KEY(name, origin)) WITHOUT ROWID;";
+
+// Tables of earlier versions have none.
+constexpr const char* kLife = "ALTER TABLE sluice_owner ADD COLUMN life INTEGER NOT NULL DEFAULT 0";
 
 // The lanes of an owner: the low bits of an origin.
 constexpr std::uint64_t kLaneBitsOfOrigin = (std::uint64_t{1} << EventId::kLaneBits) - 1;
@@ -86,6 +94,7 @@ void bind_owner(sqlite3_stmt* statement, const SinkOwner& owner, unsigned replic
 struct Ownership {
   std::uint64_t epoch = 0;
   std::int64_t run = 0;
+  std::int64_t life = 0;
 };
 
 std::int64_t run_of(const SinkOwner& owner) noexcept {
@@ -102,7 +111,8 @@ Ownership ownership_of(SqliteDatabase& database, const SqliteStatements& stateme
   const int code = ::sqlite3_step(statement);
   Ownership found;
   if (code == SQLITE_ROW)
-    found = {from_sqlite(::sqlite3_column_int64(statement, 0)), ::sqlite3_column_int64(statement, 1)};
+    found = {from_sqlite(::sqlite3_column_int64(statement, 0)), ::sqlite3_column_int64(statement, 1),
+             ::sqlite3_column_int64(statement, 2)};
   ::sqlite3_reset(statement);
   if (code != SQLITE_ROW && code != SQLITE_DONE) database.fail("read sluice_owner of", code);
   return found;
@@ -128,9 +138,11 @@ std::vector<Watermark> watermarks_of(SqliteDatabase& database, const SqliteState
 void raise_epochs(SqliteDatabase& database, const SqliteStatements& statements, const SinkOwner& owner) {
   bind_owner(statements.raise.get(), owner, owner.replica);
   ::sqlite3_bind_int64(statements.raise.get(), 4, run_of(owner));
+  ::sqlite3_bind_int64(statements.raise.get(), 5, to_sqlite(owner.life));
   run_own(database, statements.raise.get(), "raise the epoch in");
   bind_owner(statements.raise_gone.get(), owner, owner.replicas);
   ::sqlite3_bind_int64(statements.raise_gone.get(), 4, owner.replica);
+  ::sqlite3_bind_int64(statements.raise_gone.get(), 5, to_sqlite(owner.life));
   run_own(database, statements.raise_gone.get(), "raise the epoch in");
 }
 
@@ -141,12 +153,14 @@ void raise_epochs(SqliteDatabase& database, const SqliteStatements& statements, 
 }
 
 // A zombie whose store is made anew must not take its place back: its run has written here, and another has
-// come since.
+// come since; or a later life of its own run has.
 void check_run(SqliteDatabase& database, const SqliteStatements& statements, const SinkOwner& owner,
                const std::vector<Watermark>& marks) {
   const Ownership found = ownership_of(database, statements, owner);
   if (found.epoch != 0 && found.run != run_of(owner) && !marks.empty())
     taken_over(database, owner, fmt::format("run {:x}, this one is {:x}", found.run, run_of(owner)));
+  if (found.run == run_of(owner) && from_sqlite(found.life) > owner.life)
+    taken_over(database, owner, "a later start of the same run, from a checkpoint, say");
 }
 
 void check_epoch(SqliteDatabase& database, const SqliteStatements& statements,
@@ -162,15 +176,18 @@ void check_epoch(SqliteDatabase& database, const SqliteStatements& statements,
        "start the pipeline anew, if that is what is wanted"}};
 }
 
+// Where a watermark is not where it was left, the database was put back while this writer was at work.
 void move_watermarks(SqliteDatabase& database, const SqliteStatements& statements,
                      const SinkBatch<SqlEffect>& batch) {
-  sqlite3_stmt* move = statements.move.get();
   const std::string& name = batch.owner.name;
-  ::sqlite3_bind_text64(move, 1, name.data(), name.size(), SQLITE_STATIC, SQLITE_UTF8);
-  for (const Watermark& mark : batch.watermarks) {
+  for (const WatermarkMove& mark : batch.watermarks) {
+    sqlite3_stmt* move = mark.from == 0 ? statements.begin.get() : statements.move.get();
+    ::sqlite3_bind_text64(move, 1, name.data(), name.size(), SQLITE_STATIC, SQLITE_UTF8);
     ::sqlite3_bind_int64(move, 2, to_sqlite(mark.origin));
     ::sqlite3_bind_int64(move, 3, to_sqlite(mark.end));
+    if (mark.from != 0) ::sqlite3_bind_int64(move, 4, to_sqlite(mark.from));
     run_own(database, move, "move the watermark in");
+    if (!database.changed_one_row()) store_went_back(batch.owner);
   }
 }
 
@@ -308,6 +325,7 @@ SinkClaim SqliteStore::claim(const SinkOwner& owner) {
   SqliteTransaction transaction{*database_};
   if (!options_.schema.empty()) database_->run(options_.schema);
   database_->run(std::string{kTables});
+  if (database_->try_prepare("SELECT life FROM sluice_owner") == nullptr) database_->run(kLife);
   statements_ = std::make_unique<SqliteStatements>(*database_);
   std::vector<Watermark> marks = watermarks_of(*database_, *statements_, owner);
   check_run(*database_, *statements_, owner, marks);

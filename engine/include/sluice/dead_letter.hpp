@@ -4,7 +4,8 @@
 //
 // The file is a row of letters, each a head, the texts and the payload; all integers little-endian, as the
 // machine has them. It is read by the `sluice dead` command and by a pipeline that is to retry letters. Every run
-// has files of its own, and nothing in them is ever overwritten but for a letter's mark that it was retried.
+// has files of its own, which its later lives go on in, and nothing in them is ever overwritten but for a letter's mark
+// that it was retried.
 #pragma once
 
 #include <chrono>
@@ -14,6 +15,8 @@
 #include <string>
 #include <string_view>
 #include <vector>
+
+#include <sluice/event_id.hpp>
 
 namespace sluice {
 
@@ -33,6 +36,10 @@ struct DeadLetter {  // An event that killed its worker too often, and what is k
   std::chrono::system_clock::time_point time;
   std::string payload;           // The event, or the record's head and body.
   std::uint32_t retried_by = 0;  // A number of the worker that retried it; 0 if none did.
+  EventId event;                 // Its name when it was moved; 0 throughout in one of the former form.
+  // What letters are in order by: as the time, but behind all that its worker had written or was to retry, though the
+  // clock was set back. 0: the time.
+  std::int64_t order_ns = 0;
   // Where it was read from.
   std::filesystem::path file;
   std::uint64_t offset = 0;
@@ -40,6 +47,9 @@ struct DeadLetter {  // An event that killed its worker too often, and what is k
 
 // The bytes of a letter as they stand in a file. Pure.
 std::string encode(const DeadLetter& letter);
+
+// Whether one comes before the other, by order_ns.
+bool comes_before(const DeadLetter& one, const DeadLetter& other) noexcept;
 
 // All whole letters of a file, in the order in which they were written: one that is being appended at this
 // moment is not among them. Reads the file into memory. Throws Error for a file that cannot be read or that
@@ -59,9 +69,10 @@ bool mark_retried(const DeadLetter& letter, std::uint32_t retried_by);
 // std::bad_alloc.
 std::string named_backtrace(const DeadLetter& letter);
 
-// The name of the file of a worker in a run that had its first letter then, without a directory:
-// "parse-0.20270101T120000-1f2e3d4c.dead".
-std::string dead_letters_file(std::string_view stage, unsigned replica,
-                              std::chrono::system_clock::time_point time, std::uint32_t number);
+// The name of a file of a worker, without a directory: of `run`, and of its files the one with that number, from 1. A
+// worker has more than one where somebody has put another file in its place. "parse-0.1f2e3d4c5.dead",
+// "parse-0.1f2e3d4c5-2.dead".
+std::string dead_letters_file(std::string_view stage, unsigned replica, std::uint64_t run,
+                              std::uint32_t number);
 
 }  // namespace sluice

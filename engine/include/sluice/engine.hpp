@@ -77,7 +77,7 @@ class Engine {
   // drained by an operator; end() says which.
   //
   // Closes all inlets, and blocks until the sources have come to their end and everything is handled, however
-  // long that takes. A host that has outlets pulls from them meanwhile: wait_for() in turn with poll(). It
+  // long that takes; dead letters are handled, too: stats() counts them. A host that has outlets pulls from them meanwhile: wait_for() in turn with poll(). It
   // closes the inlets from this thread: no other may be pushing then. Throws Error with the report when the
   // pipeline failed, when it was stopped by another than this engine, and when it was not started. With checkpoint.path
   // and no segment.path also when the checkpoint of its end could not be written, for as long as there is something to
@@ -119,7 +119,8 @@ class Engine {
   // checkpoint (checkpoint.path); and which of them, for people: empty after a start from nothing.
   bool resumed() const noexcept;
   const std::string& resumed_from() const noexcept;
-  // Where the next start finds what is not finished: that file, or else the directory of its checkpoints. Empty: nowhere.
+  // Where the next start finds what is not finished: that file, or else the directory of its checkpoints. Empty: nowhere,
+  // which a file that was removed or replaced while the pipeline ran comes to.
   const std::string& kept_in() const noexcept;
   // The pipeline has come to an end, good or bad: wait() says which. Looks at the segment only.
   bool over() const;
@@ -135,7 +136,7 @@ class Engine {
   pinning::Place place_of_host() const;
   // Binds the calling thread, and those that it starts later, to that place; whether the kernel granted all of it.
   // After start(), in the thread that pushes or pulls; a host that has bound itself before start() is planned around and
-  // needs it not. Two system calls. Throws Error before the start.
+  // needs it not. A place of one core is claimed as the workers' are. Some system calls. Throws Error before the start.
   bool bind_host() const;
 
   // Sends `signal`, a number as kill(2) takes it, to the worker of that name ("parse/0"), for drills. False

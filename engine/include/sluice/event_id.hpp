@@ -16,6 +16,11 @@
 //                                     committed counts, so that a replacement uses an id again for the same event
 //                                     and for no other
 //
+// After a restore from a checkpoint (checkpoint.path, with no file of the memory) what came since is done again, and two
+// inputs may mix in another order: an id may then name another event than the one whose effect is outside. With
+// outside.after=checkpoint no event has been outside, or its id, before a checkpoint holds it in its place: an id is for
+// one event then, too.
+//
 // The limits that follow from that (256 stages and sources, inlets and outlets counted in, 1024 workers of one, 1022
 // lanes into a worker) are checked before the start. Two runs have the same number with a probability of 1 in 2^36: a
 // store that many runs of many pipelines share keeps the pipeline's name beside the id.

@@ -15,7 +15,9 @@
 namespace sluice {
 
 // A key can be an integer, an enumeration, text, or a trivially copyable value: one without padding, or one that has a
-// member `std::uint64_t hash() const`, which is the same for keys that are equal.
+// member `std::uint64_t hash(std::uint64_t seed) const` or `std::uint64_t hash() const`, which is the same for keys that are
+// equal. Routes give the seed 0, tables one that is drawn for each pipeline: nobody outside can choose keys then that share
+// their hash. With hash() alone somebody may.
 template <class K>
 concept Key = std::integral<K> || std::is_enum_v<K> || std::convertible_to<const K&, std::string_view> ||
     (std::is_trivially_copyable_v<K> && !detail::kSaysWhere<K> &&
@@ -34,11 +36,28 @@ std::string_view text_of_key(const K& key) noexcept {
   }
 }
 
+// The hash that a key has of its own.
+template <HasHash K>
+std::uint64_t own_hash(const K& key, std::uint64_t seed) noexcept {
+  if constexpr (HasSeededHash<K>) {
+    return key.hash(seed);
+  } else {
+    return key.hash();
+  }
+}
+
+// Beside the kind of a table's keys: where rows lie depends on it.
+template <Key K>
+const char* hashed_by() noexcept {
+  if constexpr (HasSeededHash<K>) return " by its hash(seed)";
+  return HasHash<K> ? " by its hash()" : "";
+}
+
 // What a table finds its rows by.
 template <Key K>
 std::uint64_t table_hash(const K& key, const HashSeed& seed) noexcept {
   if constexpr (HasHash<K>) {
-    return hash_number(key.hash(), seed);
+    return hash_number(own_hash(key, seed.first), seed);
   } else if constexpr (std::integral<K> || std::is_enum_v<K>) {
     return hash_number(static_cast<std::uint64_t>(key), seed);
   } else if constexpr (std::convertible_to<const K&, std::string_view>) {
@@ -55,7 +74,7 @@ std::uint64_t table_hash(const K& key, const HashSeed& seed) noexcept {
 template <Key K>
 std::uint64_t hash_key(const K& key) noexcept {
   if constexpr (detail::HasHash<K>) {
-    return detail::mix(key.hash() + 0x9e3779b97f4a7c15ULL);
+    return detail::mix(detail::own_hash(key, 0) + 0x9e3779b97f4a7c15ULL);
   } else if constexpr (std::integral<K> || std::is_enum_v<K>) {
     return detail::mix(static_cast<std::uint64_t>(key) + 0x9e3779b97f4a7c15ULL);
   } else if constexpr (std::convertible_to<const K&, std::string_view>) {

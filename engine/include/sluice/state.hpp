@@ -99,7 +99,8 @@ class Recoverable {
 
 // A hash table of fixed capacity, whose rows never move. Got from Worker::table(); a copy is the same table. A call
 // that looks a key up takes constant time, whatever keys come from outside: the hash has a seed that is drawn for each
-// pipeline. Throws Error when it finds that a stray store has hit the table.
+// pipeline. A key's own hash(seed) must make use of it for that; with a key's own hash(), which has none, keys that share
+// it are looked at one by one, and who can choose keys from outside can make them so. Throws Error when it finds that a stray store has hit the table.
 //
 // A reference to a row, and what find() gives, holds until the row itself is erased. The place of an erased row can be
 // that of the next one that is inserted.
@@ -112,10 +113,10 @@ class Table {
   static_assert(std::equality_comparable<K>, "the key of a table has an operator==");
   static_assert(
       !std::equality_comparable<K> || detail::kHashAgrees<K>,
-      "the key of a table has an operator== of its own, so it must have a hash that agrees with it: a member "
-      "`std::uint64_t hash() const`, the same for keys that are equal; or let it be compared member by "
-      "member: "
-      "`bool operator==(const Key&) const = default`, in its members too");
+      "the key of a table is to be compared member by member, in its members too: "
+      "`bool operator==(const Key&) const = default`. Or its operator== is its own: then it must have a hash "
+      "that agrees with it, a member `std::uint64_t hash(std::uint64_t seed) const`, the same for "
+      "keys that are equal");
 
  public:
   struct Row {             // What a key stands for, with the key.
@@ -130,7 +131,7 @@ class Table {
       : area_{&area},
         seed_{area.hash_seed()},
         index_{area, name, rows, sizeof(Row),
-               detail::kind_of<K>(version) + " to " + detail::kind_of<V>(version)},
+               detail::kind_of<K>(version) + detail::hashed_by<K>() + " to " + detail::kind_of<V>(version)},
         row_{reinterpret_cast<Row*>(index_.rows_memory())} {}
 
   // The value of `key`; nullptr when there is none.

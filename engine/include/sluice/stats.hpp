@@ -93,6 +93,9 @@ struct WorkerStats {  // Of one worker, all its incarnations together where noth
   LatencyStats lane;  // From when an event was published until the worker came to it. Of a source, nothing.
   LatencyStats
       handler;  // In the handler, without waits for room behind it; of handlers of spans, for a span.
+  // From when that was published by a source or the host which the event comes from, step by step, until the worker had committed
+  // its batch, with what a flush has done outside: of a last stage the whole way. Of a source, nothing.
+  LatencyStats end_to_end;
   std::uint64_t region_bytes =
       0;  // Of the segment, what is this worker's: state, undo log, the lanes that it fills.
   std::optional<UsageStats> usage;  // By Observer::snapshot(); absent for a worker without a process.
@@ -105,6 +108,7 @@ struct StageStats {  // Of one stage.
   std::vector<WorkerStats> workers;
   LatencyStats lane;  // Of all its workers.
   LatencyStats handler;
+  LatencyStats end_to_end{};
 
   // Sums over the workers.
   std::uint64_t events_in() const noexcept;
@@ -139,6 +143,10 @@ struct CheckpointStats {
   std::optional<std::chrono::system_clock::time_point> at;  // Of what instant the last one is.
   std::chrono::nanoseconds pause{0};  // How long all workers stood still for it, asking them included,
   std::chrono::nanoseconds longest_pause{0};  // and for any of them.
+  // Since when none could be made, and why the last one was not: what waits for one (outside.after=checkpoint) waits, too.
+  // 0 and empty: the last one was.
+  std::chrono::nanoseconds failing_for{0};
+  std::string failure{};
 };
 
 // All lanes from one stage or inlet to one stage or outlet.
@@ -161,9 +169,10 @@ struct Stats {  // Of a pipeline.
   int supervisor = 0;
   std::uint32_t masters = 0;                   // How many there have been: one, and one for each that died.
   std::chrono::nanoseconds master_at_work{0};  // Since when the last one has watched all workers.
-  std::uint64_t observers_refused = 0;         // Who wanted to look at it and belongs to another user.
-  std::uint64_t problem_count = 0;             // Reported by handlers: Worker::report().
-  std::vector<std::string> problems;           // The first of them, each with its worker's name.
+  std::uint32_t masters_displaced = 0;  // Times that it or the supervisor was found away from its place.
+  std::uint64_t observers_refused = 0;  // Who wanted to look at it and belongs to another user.
+  std::uint64_t problem_count = 0;      // Reported by handlers: Worker::report().
+  std::vector<std::string> problems;    // The first of them, each with its worker's name.
   MemoryStats memory;
   CheckpointStats checkpoints;
   std::string reports;                // The directory of dead letters and reports; there once something is.

@@ -8,6 +8,7 @@
 // to give up.
 #pragma once
 
+#include <cstdint>
 #include <stdexcept>
 #include <string>
 
@@ -16,7 +17,15 @@ namespace sluice {
 class Unavailable : public std::runtime_error {
  public:
   // `what` names what is away and how that is known: "the database bank@db1: connection refused".
-  explicit Unavailable(const std::string& what) : std::runtime_error{what} {}
+  // `reached`, where it is known: how far the outside has come, a number that grows with what it takes. When it has grown
+  // since the last try, the outside works between its failures: outside.patience and the pauses begin anew, as they do
+  // after each commit.
+  explicit Unavailable(const std::string& what, std::uint64_t reached = 0)
+      : std::runtime_error{what}, reached_{reached} {}
+  std::uint64_t reached() const noexcept { return reached_; }
+
+ private:
+  std::uint64_t reached_;
 };
 
 }  // namespace sluice

@@ -50,11 +50,13 @@ class WorkerServices {
   virtual std::int64_t may_last_until(std::int64_t until_ns) noexcept = 0;
   virtual bool wait_for(int fd, std::chrono::nanoseconds limit) = 0;
   virtual void when_safe(std::function<void()> tell) = 0;
+  virtual bool takes_spans() const noexcept = 0;
 };
 
 struct WorkerIdentity {
   std::string pipeline;
   std::uint64_t run = 0;
+  std::uint64_t life = 0;
   std::string stage;
   unsigned replica = 0;
   unsigned replicas = 1;
@@ -94,6 +96,10 @@ class Worker {
   // run_inline.
   const std::string& pipeline() const noexcept { return identity_.pipeline; }
   std::uint64_t run() const noexcept { return identity_.run; }
+  // Which start of that run: higher than any start before it that this one goes on from, by a segment or a checkpoint, and
+  // the same for all processes of the start, replacements and their masters too. Of two hosts that go on from one
+  // checkpoint the later one has the higher number, as far as their clocks agree. 0 in run_inline.
+  std::uint64_t life() const noexcept { return identity_.life; }
   // Which worker this is: its stage, its number in it, from 0, and how many the stage has.
   const std::string& stage() const noexcept { return identity_.stage; }
   unsigned replica() const noexcept { return identity_.replica; }
@@ -104,8 +110,10 @@ class Worker {
   // The value `name` of this worker's recoverable state: as it was committed last or, at first, `initial`, or T{}. In
   // the handler's constructor only; every process of a worker asks for the same pieces in the same order. A
   // name has 39 characters at most. Throws Error when state.bytes has no room for it, or an earlier process kept
-  // another piece there: of another name, type, version or size. A type is its name, and its members as far as they can be
-  // seen; with a version, which the user counts up when the bytes come to mean something else, the name may change.
+  // another piece there: of another name, type, version or size. Not to ask for one that was kept is the same Error.
+  // A type is its name, and its members as far as they can be seen: numbers and enumerations, in members and arrays too, as
+  // far as the 1024th of them and the 64th change of type; not those of a class with constructors or private members, which is
+  // its size. With a version, which the user counts up when the bytes come to mean something else, the name may change.
   template <class T>
   Recoverable<T> state(std::string_view name, const T& initial, std::uint32_t version = 0) {
     return {area_, name, initial, version};
@@ -137,6 +145,7 @@ class Worker {
   //   by itself is found and blamed, and no other. sluice::Unavailable is blamed on no event, sluice::Refused names those
   //   that become dead letters at once.
   void before_commit(std::function<void(std::span<const Covered>)> flush) {
+    acts_ = true;
     flushes_.push_back(std::move(flush));
   }
   void before_commit(std::function<void()> flush) {
@@ -151,7 +160,10 @@ class Worker {
   //   as it was committed last. So what it says must be something that can be said later, or asked for.
   //   It pushes nothing and changes no recoverable state. What it throws undoes nothing: the handler is made anew or the
   //   worker replaced, and no event is blamed but one that it is in the midst of.
-  void after_commit(std::function<void(bool whole)> action) { after_commits_.push_back(std::move(action)); }
+  void after_commit(std::function<void(bool whole)> action) {
+    acts_ = true;
+    after_commits_.push_back(std::move(action));
+  }
   void after_commit(std::function<void()> action) {
     after_commit([action = std::move(action)](bool) { action(); });
   }
@@ -173,11 +185,16 @@ class Worker {
   // For a source: waits until `fd` is readable (or at its end, or in error), or `limit` is over; true for the former.
   // What earlier calls pushed is committed before. The worker shows as idle and takes no processor time. Also returns,
   // with false, when the pipeline is drained, and when something was told (when_safe): a source then answers nothing_now.
+  // A source with flushes, which is not committed in the midst of a call, gets false at once when `fd` is not readable
+  // and earlier calls of its batch are not committed: they are when this call is over, and the next one waits.
   bool wait_for(int fd, std::chrono::nanoseconds limit) { return services_.wait_for(fd, limit); }
   bool wait_for(std::chrono::nanoseconds limit) { return services_.wait_for(-1, limit); }
 
-  // The event in the handler now; in a flush, the last one of the batch.
+  // The event in the handler now; in a flush, the last one of the batch. Of a span the first one: an earlier attempt may have
+  // had other spans, so that it tells nothing about the others.
   EventId event_id() const noexcept { return event_; }
+  // Whether the handler takes spans. Known once it is made: not in its constructor.
+  bool takes_spans() const noexcept { return services_.takes_spans(); }
 
  private:
   friend struct detail::WorkerAccess;
@@ -197,6 +214,7 @@ class Worker {
   std::vector<std::function<void(std::span<const Covered>)>> flushes_;
   std::vector<std::function<void(bool)>> after_commits_;
   std::vector<std::function<void()>> before_any_commit_;  // Also in the midst of an event: they can bear it.
+  bool acts_ = false;                                     // There is one of these.
 };
 
 }  // namespace sluice

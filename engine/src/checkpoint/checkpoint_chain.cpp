@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "checkpoint/checkpoint_chain.hpp"
 
+#include <cstdint>
+#include <fcntl.h>
+#include <map>
+#include <sys/stat.h>
 #include <utility>
 
 #include <fmt/format.h>
@@ -38,6 +42,56 @@ WholeFile read(const OwnDirectory& directory, const CheckpointName& name, Checkp
   if (head.kind != name.kind) throw NotWhole{"its name and its head do not agree on what it is"};
   reading == CheckpointReading::whole ? input.read(nullptr) : input.read_end();
   return {head, input.identity(), input.checksum(), input.totals()};
+}
+
+// What tells whether a file is the one that was read; it is written under another name, and not changed then.
+struct FileMark {
+  dev_t device = 0;
+  ino_t inode = 0;
+  off_t bytes = 0;
+  std::int64_t changed_s = 0;
+  std::int64_t changed_ns = 0;
+
+  friend bool operator==(const FileMark&, const FileMark&) = default;
+};
+
+FileMark mark_of(const OwnDirectory& directory, const CheckpointName& name) noexcept {
+  struct stat status {};
+  if (::fstatat(directory.descriptor(), to_text(name).c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0) return {};
+  return {status.st_dev, status.st_ino, status.st_size, status.st_ctim.tv_sec, status.st_ctim.tv_nsec};
+}
+
+// Who restores a chain that grows (Engine::restore_ahead) looks at it again and again: of thousands of files only the new ones are
+// read. What lies between their ends is checked when it is restored, whatever is remembered here.
+class ReadEnds {
+ public:
+  const WholeFile& of(const OwnDirectory& directory, const CheckpointName& name) {
+    const FileMark mark = mark_of(directory, name);
+    const auto found = files_.find(name.number);
+    if (found != files_.end() && found->second.name == name && mark.inode != 0 && found->second.mark == mark)
+      return found->second.file;
+    if (files_.size() >= kMost) files_.clear();
+    return files_
+        .insert_or_assign(name.number, Known{name, mark, read(directory, name, CheckpointReading::ends)})
+        .first->second.file;
+  }
+
+ private:
+  struct Known {
+    CheckpointName name;
+    FileMark mark;
+    WholeFile file;
+  };
+  // More than a chain has.
+  static constexpr std::size_t kMost = 8192;
+
+  std::map<std::uint64_t, Known> files_;
+};
+
+WholeFile read_or_remembered(const OwnDirectory& directory, const CheckpointName& name,
+                             CheckpointReading reading) {
+  thread_local ReadEnds ends;
+  return reading == CheckpointReading::ends ? ends.of(directory, name) : read(directory, name, reading);
 }
 
 void require_next(const FoundCheckpoint& chain, const CheckpointName& name) {
@@ -109,7 +163,7 @@ WholePart whole_part_of(const std::shared_ptr<const OwnDirectory>& directory, co
   FoundCheckpoint found;
   found.directory = directory;
   try {
-    add(found, *chain.base, read(*directory, *chain.base, reading));
+    add(found, *chain.base, read_or_remembered(*directory, *chain.base, reading));
   } catch (const NotWhole& reason) {
     pass_over(part, *chain.base, reason, chain.deltas.size());
     return part;
@@ -118,7 +172,7 @@ WholePart whole_part_of(const std::shared_ptr<const OwnDirectory>& directory, co
     const CheckpointName& name = chain.deltas[i];
     try {
       require_next(found, name);
-      WholeFile file = read(*directory, name, reading);
+      WholeFile file = read_or_remembered(*directory, name, reading);
       require_next(found, *chain.base, file);
       add(found, name, std::move(file));
     } catch (const NotWhole& reason) {

@@ -7,15 +7,12 @@
 #include <span>
 #include <unistd.h>
 
-#include <sluice/detail/home_process.hpp>
-
 namespace sluice::detail {
 namespace {
 
 constexpr int kExitChild = 1;
 
 // Of this process, for ever: fork() calls back without an argument.
-const HomeProcess* home = nullptr;
 ipc::Segment* own_segment = nullptr;
 std::span<const std::byte> own_region;
 char text[320];
@@ -36,7 +33,7 @@ void become_a_reader() {
 void keep_children_out(ipc::Segment& segment, std::size_t region, std::string_view pipeline,
                        std::string_view worker) noexcept {
   static const HomeProcess here;
-  home = &here;
+  home_of_worker = &here;
   own_segment = &segment;
   own_region = segment.addresses(region);
   const int length = std::snprintf(text, sizeof(text),
@@ -47,10 +44,6 @@ void keep_children_out(ipc::Segment& segment, std::size_t region, std::string_vi
                                    static_cast<int>(worker.size()), worker.data());
   text_bytes = std::min(sizeof(text) - 1, static_cast<std::size_t>(std::max(length, 0)));
   if (::pthread_atfork(nullptr, nullptr, become_a_reader) != 0) ::_exit(kExitChild);
-}
-
-bool is_child_of_worker() noexcept {
-  return home != nullptr && !home->here();
 }
 
 bool is_workers_own(const void* address) noexcept {

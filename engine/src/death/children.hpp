@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <string_view>
 
+#include <sluice/detail/home_process.hpp>
 #include <sluice/ipc/segment.hpp>
 
 namespace sluice::detail {
@@ -17,8 +18,13 @@ namespace sluice::detail {
 void keep_children_out(ipc::Segment& segment, std::size_t region, std::string_view pipeline,
                        std::string_view worker) noexcept;
 
-// This is a child of a worker. A load.
-bool is_child_of_worker() noexcept;
+// Where the worker's process is remembered; nullptr in a process that is none.
+inline const HomeProcess* home_of_worker = nullptr;
+
+// This is a child of a worker. Two loads.
+inline bool is_child_of_worker() noexcept {
+  return home_of_worker != nullptr && !home_of_worker->here();
+}
 // That address is in the worker's region.
 bool is_workers_own(const void* address) noexcept;
 

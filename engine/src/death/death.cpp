@@ -101,6 +101,7 @@ std::string to_text(const Death& death, std::string_view message) {
     case Cause::threw:
       return fmt::format("its handler threw: {}", message);
     case Cause::exited:
+      if (death.exit_status == kExitCalled) return "it called exit()";
       return fmt::format("it ended with status {}", death.exit_status);
     case Cause::out_of_memory:
       return death.signal == 0 ? fmt::format("out of memory: {}", message)

@@ -169,12 +169,13 @@ void Engine::start() {
     enlarge_segment(wiring.graph(), wiring.layout(), wiring.settings(), parts.segment_path);
   parts.make_memory();
   if (parts.resumed) {
+    refuse_damaged_numbers(wiring, parts.resumed_from);
     wiring.segment().own_everything();
     forget_processes(wiring);
   }
   wiring.own(kHostProcess);
   draw_run(wiring);
-  draw_hash_seed(wiring);
+  begin_life(wiring);
   parts.own.magic = ipc::kRegionMagic;
   parts.own.layout_version = ipc::kLayoutVersion;
   parts.own.pid.store(::getpid(), std::memory_order_relaxed);  // relaxed: inherited by fork.
@@ -296,8 +297,7 @@ const std::string& Engine::resumed_from() const noexcept {
 }
 
 const std::string& Engine::kept_in() const noexcept {
-  return parts_->segment_path.empty() ? parts_->host.wiring().settings().checkpoints.path
-                                      : parts_->segment_path;
+  return parts_->kept_in();
 }
 
 bool Engine::over() const {
@@ -343,7 +343,13 @@ bool Engine::bind_host() const {
   parts_->refuse_elsewhere("bind the host of");
   if (!parts_->started)
     throw Error{{"bind the host of", parts_->name, "it has not been started", "call start()"}};
-  return pinning::bind_this_process(parts_->placement.plan.host).complete();
+  const detail::Placement& placement = parts_->placement;
+  const bool bound = pinning::bind_this_process(placement.plan.host).complete();
+  // A host that can go from core to core keeps out of the way by itself.
+  if (bound && !placement.request.host && host_has_one_core(placement) &&
+      parts_->host_claim.descriptors().empty())
+    parts_->host_claim = parts_->claim.for_host(placement.plan.host.units);
+  return bound;
 }
 
 bool Engine::signal_worker(std::string_view worker, int signal) {

@@ -6,7 +6,6 @@
 #include <fcntl.h>
 #include <mutex>
 #include <new>
-#include <sys/stat.h>
 #include <sys/wait.h>
 #include <thread>
 #include <unistd.h>
@@ -63,6 +62,7 @@ void Engine::Parts::let_go() noexcept {
   observer_socket.let_go();
   log.let_go();
   claim.let_go();
+  host_claim.let_go();
 }
 
 void Engine::Parts::let_go_of_others(std::initializer_list<int> more) const {
@@ -112,7 +112,7 @@ void Engine::Parts::settle_places() {
   }
   const pinning::ClaimLock lock{kPatience};
   placement = placed_beside(std::move(placement), pinning::claims_of_others({}), std::move(bound));
-  claim = pinning::HeldClaim{name, claimed_units(placement)};
+  claim = pinning::HeldClaim{name, claimed_units(placement, placement.workers)};
   placement.claim_mark = claim.mark();
 }
 
@@ -146,10 +146,12 @@ void Engine::Parts::make_memory() {
   open_memory();
   const Wiring& wiring = host.wiring();
   ipc::Segment& segment = wiring.segment();
-  if (!resumed && !wiring.settings().checkpoints.path.empty() && restore()) {
+  const bool checkpointed = !wiring.settings().checkpoints.path.empty();
+  if (resumed && checkpointed) refuse_newer_checkpoint(wiring, segment_path);
+  if (!resumed && checkpointed && restore()) {
     resumed = true;
     resumed_from = restored->text;
-    host.restored_from(std::make_shared<const CheckpointTip>(restored->tip));
+    if (restored->tip) host.restored_from(std::make_shared<const CheckpointTip>(*restored->tip));
   }
   // What has a name gets it from here on.
   if (!memory_allocated || segment.named()) segment.prefault();
@@ -319,22 +321,11 @@ void Engine::Parts::fail_if_failed() {
   }
 }
 
-namespace {
-
-// Parked into a file that has its name no more: no start finds it.
-void refuse_without_the_file(const std::string& path, int descriptor) {
-  struct stat named {};
-  struct stat open {};
-  const bool there = ::lstat(path.c_str(), &named) == 0 && ::fstat(descriptor, &open) == 0 &&
-                     named.st_dev == open.st_dev && named.st_ino == open.st_ino;
-  if (there) return;
-  throw Error{
-      {"keep the pipeline in", path,
-       "it was removed, or another file has taken its place, while the pipeline ran: what it held is lost",
-       "keep off what clears directories (RemoveIPC= of systemd-logind, tmpfiles.d), or take another one"}};
+const std::string& Engine::Parts::kept_in() const noexcept {
+  const ipc::Segment& segment = host.wiring().segment();
+  const bool in_file = segment.named() && !(started && segment.lost_its_file());
+  return in_file ? segment_path : host.wiring().settings().checkpoints.path;
 }
-
-}  // namespace
 
 void Engine::Parts::refuse_an_end_that_is_not_kept() const {
   if (!host.end_is_not_kept()) return;
@@ -354,14 +345,12 @@ void Engine::Parts::refuse_an_end_of_others() const {
                  fmt::format("it was {}, and not by this program{}{}", what, why.empty() ? "" : ": ", why),
                  remedy}};
   };
-  const bool kept = host.wiring().kept();
-  const bool checkpointed = !host.wiring().settings().checkpoints.path.empty();
+  const bool kept = !kept_in().empty();
   switch (host.end()) {
     case End::stopped:
       if (stop_asked) return;
       return refuse("stopped", kept ? "start it again: it goes on" : "what it had not handled is lost");
     case End::parked:
-      if (!checkpointed) refuse_without_the_file(segment_path, host.wiring().segment().descriptors()[0]);
       if (!park_asked) refuse("parked", "start it again: it goes on with what is kept");
       return;
     case End::drained:

@@ -78,6 +78,8 @@ struct Engine::Parts {
   void fail_if_failed();
   // All processes are gone: an Error unless this program has asked for this end, and when a start would not go on with it.
   void refuse_an_end_of_others() const;
+  // Engine::kept_in().
+  const std::string& kept_in() const noexcept;
   void refuse_an_end_that_is_not_kept() const;
 
   std::string name;
@@ -88,6 +90,7 @@ struct Engine::Parts {
   detail::Placement placement;
   pinning::CpuSet host_units_before;  // When the places were planned first.
   pinning::HeldClaim claim;           // Held by supervisor and master, and here until they are there.
+  pinning::HeldClaim host_claim;      // Held here, once the host is bound to a core.
   pinning::Report memory;
   std::string idle_remark;
   ipc::Control& own;

@@ -42,12 +42,6 @@ std::optional<std::uint64_t> size_in(std::string_view line, std::string_view bef
   return parsed.value;
 }
 
-// What the file was made with.
-struct Former {
-  Layout layout;
-  PipelineSettings settings;  // As far as they are in the shape.
-};
-
 // Takes the rows of tables in a line over from the file, if it has fewer or each table had its own.
 bool take_rows(const Graph& graph, std::string_view line, std::string_view in_file,
                PipelineSettings& settings) {
@@ -67,42 +61,6 @@ bool take_rows(const Graph& graph, std::string_view line, std::string_view in_fi
     return true;
   }
   return false;
-}
-
-// What the file was made with, if it differs from `now` by smaller lanes, undo logs, state and tables alone.
-std::optional<Former> smaller_one(const Graph& graph, const Layout& now, const PipelineSettings& settings,
-                                  const std::string& in_file) {
-  const std::string shape = shape_of(graph, now, settings);
-  const std::vector<std::string_view> today = lines_in(shape);
-  const std::vector<std::string_view> then = lines_in(in_file);
-  const std::size_t sized = now.lanes.size() + now.processes.size();
-  if (today.size() != then.size() || today.size() < sized) return std::nullopt;
-  // The lines of lanes and regions are the last ones, in the order of the layout.
-  const std::size_t before = today.size() - sized;
-  Former former{now, settings};
-  for (std::size_t line = 0; line < before; ++line) {
-    if (today[line] != then[line] && !take_rows(graph, today[line], then[line], former.settings))
-      return std::nullopt;
-  }
-  Layout& layout = former.layout;
-  std::size_t at = before;
-  for (LaneLayout& lane : layout.lanes) {
-    const auto capacity = size_in(then[at++], ": ", "", lane.capacity_bytes);
-    if (!capacity) return std::nullopt;
-    lane.capacity_bytes = *capacity;
-  }
-  for (ProcessLayout& process : layout.processes) {
-    const std::string_view line = then[at++];
-    const auto state = size_in(line, "state of ", ", undo log", process.state_bytes);
-    const auto undo = size_in(line, "undo log of ", ",", process.undo_bytes);
-    if (!state || !undo) return std::nullopt;
-    process.state_bytes = *state;
-    process.undo_bytes = *undo;
-  }
-  place_again(layout);
-  // Whatever was not understood shows here.
-  if (shape_of(graph, layout, former.settings) != in_file) return std::nullopt;
-  return former;
 }
 
 // One part of a region, at its places in both.
@@ -193,12 +151,52 @@ void grow_all_tables(const Graph& graph, const Layout& now, const PipelineSettin
 
 }  // namespace
 
+std::optional<Former> smaller_former(const Graph& graph, const Layout& layout,
+                                     const PipelineSettings& settings, const std::string& kept) {
+  const std::string shape = shape_of(graph, layout, settings);
+  const std::vector<std::string_view> today = lines_in(shape);
+  const std::vector<std::string_view> then = lines_in(kept);
+  const std::size_t sized = layout.lanes.size() + layout.processes.size();
+  if (today.size() != then.size() || today.size() < sized) return std::nullopt;
+  // The lines of lanes and regions are the last ones, in the order of the layout.
+  const std::size_t before = today.size() - sized;
+  Former former{layout, settings};
+  for (std::size_t line = 0; line < before; ++line) {
+    if (today[line] != then[line] && !take_rows(graph, today[line], then[line], former.settings))
+      return std::nullopt;
+  }
+  std::size_t at = before;
+  for (LaneLayout& lane : former.layout.lanes) {
+    const auto capacity = size_in(then[at++], ": ", "", lane.capacity_bytes);
+    if (!capacity) return std::nullopt;
+    lane.capacity_bytes = *capacity;
+  }
+  for (ProcessLayout& process : former.layout.processes) {
+    const std::string_view line = then[at++];
+    const auto state = size_in(line, "state of ", ", undo log", process.state_bytes);
+    const auto undo = size_in(line, "undo log of ", ",", process.undo_bytes);
+    if (!state || !undo) return std::nullopt;
+    process.state_bytes = *state;
+    process.undo_bytes = *undo;
+  }
+  place_again(former.layout);
+  // Whatever was not understood shows here.
+  if (shape_of(graph, former.layout, former.settings) != kept) return std::nullopt;
+  return former;
+}
+
+void bring_over(const Graph& graph, const Layout& layout, const PipelineSettings& settings,
+                const ipc::Segment& to, const Former& former, const ipc::Segment& from) {
+  copy_everything(layout, to, former.layout, from);
+  grow_all_tables(graph, layout, settings, former, to);
+}
+
 void enlarge_segment(const Graph& graph, const Layout& layout, const PipelineSettings& settings,
                      const std::string& path) {
   const std::optional<std::string> in_file = ipc::shape_in_file(path);
   const std::string shape = shape_of(graph, layout, settings);
   if (!in_file || *in_file == shape) return;
-  const std::optional<Former> former = smaller_one(graph, layout, settings, *in_file);
+  const std::optional<Former> former = smaller_former(graph, layout, settings, *in_file);
   if (!former) return;
   ipc::Segment old{graph.name, region_specs(former->layout), {path, *in_file}};
   if (!old.open()) return;
@@ -211,8 +209,7 @@ void enlarge_segment(const Graph& graph, const Layout& layout, const PipelineSet
   fresh.prefault();
   fresh.own_everything();
   try {
-    copy_everything(layout, fresh, former->layout, old);
-    grow_all_tables(graph, layout, settings, *former, fresh);
+    bring_over(graph, layout, settings, fresh, *former, old);
   } catch (...) {
     fresh.remove_file();
     throw;

@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-// Enlarge: a named segment whose pipeline is started again with larger lanes, undo logs, state areas or tables.
+// Enlarge: a pipeline that is started again with larger lanes, undo logs, state areas or tables than those that its named
+// segment or its checkpoint has.
 //
-// Used by the host, before it opens the segment.
+// Used by the host, before its first fork.
 #pragma once
 
+#include <optional>
 #include <string>
 
 #include <sluice/detail/graph.hpp>
+#include <sluice/ipc/segment.hpp>
 
 #include "layout/layout.hpp"
 #include "layout/resolved_settings.hpp"
@@ -20,5 +23,19 @@ namespace sluice::detail {
 // no room for larger ones.
 void enlarge_segment(const Graph& graph, const Layout& layout, const PipelineSettings& settings,
                      const std::string& path);
+
+// What a former life was laid out with.
+struct Former {
+  Layout layout;
+  PipelineSettings settings;  // As far as they are in the shape.
+};
+// Of the shape `kept`, as shape_of() has it: nothing unless it differs from that of `layout` by smaller lanes, undo logs,
+// state and tables alone.
+std::optional<Former> smaller_former(const Graph& graph, const Layout& layout,
+                                     const PipelineSettings& settings, const std::string& kept);
+// Copies all that is in `from` to `to`, which is laid out by `layout` and holds zeros. This process may write both. Throws
+// Error as enlarge_segment() does.
+void bring_over(const Graph& graph, const Layout& layout, const PipelineSettings& settings,
+                const ipc::Segment& to, const Former& former, const ipc::Segment& from);
 
 }  // namespace sluice::detail

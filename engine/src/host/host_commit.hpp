@@ -29,6 +29,10 @@ class HostCommit {
     commit_.move(end_.count_word, count);
     commit_.commit();
   }
+  // The same where one word moves, and nothing was recorded.
+  void commit(std::uint64_t word, std::uint64_t value, std::uint64_t count) noexcept {
+    commit_.commit_all(ipc::RedoEntry{word, value}, ipc::RedoEntry{end_.count_word, count});
+  }
   std::uint64_t count() const noexcept;
 
  private:

@@ -25,16 +25,22 @@ HostOutlet::HostOutlet(Host& host, NodeIndex node, Waiter& waiter)
       position_{commit_->count()},
       descriptor_{std::make_unique<EndDescriptor>(host.wiring(), node)} {
   type_ = host.wiring().graph().edge_to(node).type;
+  if (port_->size() == 1) only_ = &lane_at(0);
 }
 
 HostOutlet::~HostOutlet() = default;
 
-void HostOutlet::use(const char* tried) {
+inline void HostOutlet::use(const char* tried) {
   host_.refuse_elsewhere(tried);
   user_.store(this_thread(), std::memory_order_relaxed);  // relaxed: as in user().
-  if (armed_) descriptor_->disarm();
-  armed_ = false;
-  ack();
+  if (armed_) [[unlikely]]
+    disarm();
+  if (handed_out_ != 0) count_handed_out();
+}
+
+ipc::LaneConsumer* HostOutlet::use_only() {
+  use("pull events from");
+  return only_;
 }
 
 std::size_t HostOutlet::lane_count() const noexcept {
@@ -43,10 +49,6 @@ std::size_t HostOutlet::lane_count() const noexcept {
 
 ipc::LaneConsumer& HostOutlet::lane_at(std::size_t index) noexcept {
   return (*port_)[index].lane;
-}
-
-void HostOutlet::touch(std::size_t index) {
-  port_->touch((*port_)[index]);
 }
 
 // What came before that is handed out, and counts with the next call.
@@ -75,8 +77,20 @@ std::size_t HostOutlet::poll_payloads(const std::function<void(std::span<const s
 
 void HostOutlet::ack() {
   host_.refuse_elsewhere("pull events from");
-  if (!port_->touched()) return;
+  if (handed_out_ != 0) count_handed_out();
+}
+
+// All lanes that have come further move with the count. What was handed out has a length: so they are those whose events were.
+inline void HostOutlet::count_handed_out() {
   position_ += std::exchange(handed_out_, 0);
+  if (only_ != nullptr) [[likely]] {
+    const InLane& in = port_->lanes().front();
+    commit_->commit(in.word, in.lane.next(), position_);
+    return InputPort::ring(in);
+  }
+  for (InLane& in : port_->lanes()) {
+    if (in.lane.next() != in.lane.head()) port_->touch(in);
+  }
   port_->record(commit_->record());
   commit_->commit(position_);
   ipc::Published published;
@@ -105,12 +119,17 @@ bool HostOutlet::ended() {
     // A look at what is there: the end is seen with it.
     if (lane_at(index).readable() == 0 || lane_at(index).corrupt()) end_portion(index);
   }
-  if (port_->touched()) return false;
+  if (handed_out_ != 0) return false;
   if (port_->all_ended()) return true;
   // Asked before the lanes are looked at: no process publishes any more once it is over.
   if (!host_.over() && !host_.abandoned()) return false;
   return std::all_of(port_->lanes().begin(), port_->lanes().end(),
                      [](InLane& in) { return in.lane.readable() == 0; });
+}
+
+void HostOutlet::disarm() noexcept {
+  descriptor_->disarm();
+  armed_ = false;
 }
 
 int HostOutlet::fd() {

@@ -27,11 +27,6 @@ bool is_own(Host& host, NodeIndex node) {
 
 }  // namespace
 
-const void* this_thread() noexcept {
-  static thread_local const char mark = 0;
-  return &mark;
-}
-
 std::optional<FullOutlet> own_outlet_behind(Host& host, LaneIndex lane) {
   const Wiring& wiring = host.wiring();
   const auto& lanes = wiring.layout().lanes;

@@ -23,7 +23,10 @@ struct FullOutlet {
 };
 
 // What the calling thread is: as good as a number, and quicker to have. Of threads that live at the same time.
-const void* this_thread() noexcept;
+inline const void* this_thread() noexcept {
+  static thread_local const char mark = 0;
+  return &mark;
+}
 
 // The outlet that the full lane `lane` waits for, if it is the calling thread's own: the last that used it, or, when
 // none has, the only one that there is. The waits are looked at one by one: ask twice.

@@ -24,6 +24,7 @@
 
 #include "checkpoint/checkpoint_format.hpp"
 #include "checkpoint/checkpoint_store.hpp"
+#include "host/enlarge.hpp"
 #include "host/host_commit.hpp"
 #include "layout/image.hpp"
 #include "layout/shape.hpp"
@@ -117,11 +118,11 @@ std::optional<std::string> shape_of_newest(const std::string& path) {
 // Where in the segment the bytes of an image belong.
 class Places {
  public:
-  Places(const Wiring& wiring, const ImageMap& map) {
-    for (const ProcessIndex process : wiring.processes())
-      parts_.emplace(map.plain(process), wiring.segment().plain(process.value()));
-    for (const LaneIndex lane : wiring.lanes()) {
-      const ipc::LaneMemory memory = wiring.lane(lane);
+  Places(const SegmentMap& segment, const ImageMap& map) {
+    for (const ProcessIndex process : segment.processes())
+      parts_.emplace(map.plain(process), segment.memory().plain(process.value()));
+    for (const LaneIndex lane : segment.lanes()) {
+      const ipc::LaneMemory memory = segment.lane(lane);
       parts_.emplace(map.ring(lane), std::span{memory.ring, memory.capacity_bytes});
     }
   }
@@ -161,6 +162,32 @@ void make_way_for_checkpoint(const std::string& segment_path, const std::string&
   throw Error{{"remove the segment of another boot", segment_path, errno_text(), "remove it by hand"}};
 }
 
+void refuse_newer_checkpoint(const Wiring& wiring, const std::string& segment_path) {
+  const std::string& path = wiring.settings().checkpoints.path;
+  // relaxed: all other processes are gone.
+  const std::uint64_t run = wiring.requests().run.load(std::memory_order_relaxed);
+  const std::int64_t known = wiring.master().newest_checkpoint_ns.load(std::memory_order_relaxed);
+  const auto is_newer = [run, known](const CheckpointSearch& search) {
+    return search.found && search.found->identity.run[0] == run &&
+           search.found->time_ns > static_cast<std::uint64_t>(known);
+  };
+  // Most starts have read all that they need then.
+  if (!is_newer(newest_checkpoint(path, CheckpointReading::ends))) return;
+  const CheckpointSearch search = newest_checkpoint(path);
+  if (!is_newer(search)) return;
+  throw Error{
+      {"go on with the segment", segment_path,
+       fmt::format(
+           "checkpoint {} in {}, of {}, is of the same run and not of this segment, whose last is {}: a "
+           "start without the segment has gone on in between",
+           search.found->number, path, local_time(search.found->time_ns),
+           known == 0 ? "none" : "of " + local_time(static_cast<std::uint64_t>(known))),
+       fmt::format(
+           "to go on with the checkpoint, remove the file of the segment; to go on with the segment, move "
+           "{} away: what the other has done is lost then",
+           path)}};
+}
+
 std::function<std::optional<std::string>()> kept_shape(const Settings& settings) {
   return [segment = settings.text("segment.path"),
           checkpoints = settings.text("checkpoint.path")]() -> std::optional<std::string> {
@@ -184,23 +211,63 @@ std::size_t files_in(const FoundCheckpoint& found, const Restored* before) {
   return goes_on ? before->files.size() : 0;
 }
 
-// `clear`: something else is there.
-void copy_into(const Wiring& wiring, FoundCheckpoint found, std::size_t there, bool clear) {
-  const std::string& path = wiring.settings().checkpoints.path;
-  if (found.identity.pipeline != wiring.graph().name)
-    refuse(path, fmt::format("they are of the pipeline '{}'", printable(found.identity.pipeline)));
-  const std::string shape = checkpoint_shape(wiring.graph(), wiring.layout(), wiring.settings());
+void refuse_another_pipeline(const Wiring& wiring, const FoundCheckpoint& found) {
+  if (found.identity.pipeline == wiring.graph().name) return;
+  refuse(wiring.settings().checkpoints.path,
+         fmt::format("they are of the pipeline '{}'", printable(found.identity.pipeline)));
+}
+
+void refuse_another_shape(const Wiring& wiring, const FoundCheckpoint& found, const std::string& shape) {
   const std::string difference = ipc::shape_difference(shape_in(found), shape);
-  if (!difference.empty()) {
-    refuse(path, fmt::format("they were made by Sluice {} of a pipeline of another shape: {}",
-                             printable(found.identity.version), difference));
+  if (difference.empty()) return;
+  refuse(wiring.settings().checkpoints.path,
+         fmt::format("they were made by Sluice {} of a pipeline of another shape: {}",
+                     printable(found.identity.version), difference));
+}
+
+ImageMap map_of(const Wiring& wiring, const FoundCheckpoint& found, const Layout& layout,
+                const std::string& shape) {
+  ImageMap map{layout, shape};
+  if (map.bytes() != found.identity.segment_bytes)
+    refuse(wiring.settings().checkpoints.path, "they are of another size than their shape");
+  return map;
+}
+
+// What this pipeline would have had made it, with smaller lanes, undo logs, state or tables; nothing if it is no such.
+std::optional<Former> smaller_maker(const Wiring& wiring, const std::string& shape) {
+  const std::string version = shape_version();
+  if (!shape.starts_with(version)) return std::nullopt;
+  return smaller_former(wiring.graph(), wiring.layout(), wiring.settings(), shape.substr(version.size()));
+}
+
+// By way of a segment of the sizes that it was made of.
+void copy_enlarged(const Wiring& wiring, const FoundCheckpoint& found, const Former& former,
+                   const std::string& shape) {
+  const ImageMap map = map_of(wiring, found, former.layout, shape);
+  ipc::Segment small{wiring.graph().name, region_specs(former.layout)};
+  small.allocate();
+  small.own_everything();
+  restore(found, Places{SegmentMap{former.layout, small}, map});
+  bring_over(wiring.graph(), wiring.layout(), wiring.settings(), wiring.segment(), former, small);
+}
+
+// `clear`: something else is there. False: it came by way of a smaller one.
+bool copy_into(const Wiring& wiring, FoundCheckpoint found, std::size_t there, bool clear) {
+  refuse_another_pipeline(wiring, found);
+  const std::string shape = checkpoint_shape(wiring.graph(), wiring.layout(), wiring.settings());
+  const std::string kept = shape_in(found);
+  const std::optional<Former> former = kept == shape ? std::nullopt : smaller_maker(wiring, kept);
+  if (!former) refuse_another_shape(wiring, found, shape);
+  const Places places{wiring, ImageMap{wiring.layout(), shape}};
+  if (clear || (former && there != 0)) places.clear();
+  if (former) {
+    copy_enlarged(wiring, found, *former, kept);
+    return false;
   }
-  const ImageMap map{wiring.layout(), shape};
-  if (map.bytes() != found.identity.segment_bytes) refuse(path, "they are of another size than their shape");
-  const Places places{wiring, map};
-  if (clear) places.clear();
+  map_of(wiring, found, wiring.layout(), shape);
   found.files.erase(found.files.begin(), found.files.begin() + static_cast<std::ptrdiff_t>(there));
   restore(found, places);
+  return true;
 }
 
 // What is shipped counts, and may have been seen outside: what is damaged here is not passed over then.
@@ -213,7 +280,7 @@ void refuse_to_step_back(const std::string& path, const std::vector<std::string>
 }
 
 // One that is damaged between its ends is found to be so while it is restored: then all are read, and the newest whole one is taken.
-std::optional<FoundCheckpoint> restore_newest(const Wiring& wiring, const Restored* before,
+std::optional<FoundCheckpoint> restore_newest(const Wiring& wiring, const Restored* before, bool& as_it_was,
                                               std::vector<std::string>& passed_over) {
   const std::string& path = wiring.settings().checkpoints.path;
   auto found = find(path, CheckpointReading::ends, passed_over);
@@ -221,7 +288,7 @@ std::optional<FoundCheckpoint> restore_newest(const Wiring& wiring, const Restor
   try {
     if (wiring.shipper()) refuse_to_step_back(path, passed_over);
     const std::size_t there = files_in(*found, before);
-    copy_into(wiring, *found, there, before != nullptr && there == 0);
+    as_it_was = copy_into(wiring, *found, there, before != nullptr && there == 0);
     return found;
   } catch (const Error&) {
     passed_over.clear();
@@ -229,7 +296,7 @@ std::optional<FoundCheckpoint> restore_newest(const Wiring& wiring, const Restor
     if (!found) throw;
   }
   if (wiring.shipper()) refuse_to_step_back(path, passed_over);
-  copy_into(wiring, *found, 0, true);
+  as_it_was = copy_into(wiring, *found, 0, true);
   return found;
 }
 
@@ -237,7 +304,8 @@ std::optional<FoundCheckpoint> restore_newest(const Wiring& wiring, const Restor
 
 std::optional<Restored> restore_checkpoint(const Wiring& wiring, const Restored* before) {
   std::vector<std::string> passed_over;
-  const auto found = restore_newest(wiring, before, passed_over);
+  bool as_it_was = true;
+  const auto found = restore_newest(wiring, before, as_it_was, passed_over);
   known_checkpoint().reset();
   if (!found && before != nullptr)
     refuse(wiring.settings().checkpoints.path, "what was restored is not there any more");
@@ -247,6 +315,9 @@ std::optional<Restored> restore_checkpoint(const Wiring& wiring, const Restored*
     wiring.released(lane).store(wiring.lane(lane).producer->tail.load(std::memory_order_relaxed),
                                 std::memory_order_relaxed);
   }
+  // relaxed: as above.
+  wiring.master().newest_checkpoint_ns.store(static_cast<std::int64_t>(found->time_ns),
+                                             std::memory_order_relaxed);
   for (const WorkerIndex worker : wiring.workers()) {
     wiring.checkpointed(worker).store(
         wiring.worker(worker).commit().committed.load(std::memory_order_relaxed), std::memory_order_relaxed);
@@ -257,7 +328,7 @@ std::optional<Restored> restore_checkpoint(const Wiring& wiring, const Restored*
                                  wiring.settings().checkpoints.path, local_time(found->time_ns));
   if (!passed_over.empty())
     text += fmt::format("; newer ones are not whole: {}", fmt::join(passed_over, "; "));
-  return Restored{std::move(text), tip_of(*found), found->files};
+  return Restored{std::move(text), as_it_was ? std::optional{tip_of(*found)} : std::nullopt, found->files};
 }
 
 }  // namespace sluice::detail

@@ -2,7 +2,12 @@
 #include "host/resume.hpp"
 
 #include <algorithm>
+#include <array>
+#include <chrono>
 #include <random>
+
+#include <sluice/detail/hash.hpp>
+#include <sluice/error.hpp>
 
 #include "death/crash_note.hpp"
 #include "layout/relaxed.hpp"
@@ -59,21 +64,33 @@ void forget_processes(const Wiring& wiring) {
   for (std::atomic<std::uint64_t>* word :
        {&master.checkpoints, &master.checkpoint_failures, &master.checkpoint_bytes})
     word->store(0, kRelaxed);
-  for (std::atomic<std::int64_t>* word :
-       {&master.checkpoint_at_ns, &master.checkpoint_pause_ns, &master.checkpoint_longest_pause_ns})
+  for (std::atomic<std::int64_t>* word : {&master.no_checkpoint_since_ns, &master.checkpoint_at_ns,
+                                          &master.checkpoint_pause_ns, &master.checkpoint_longest_pause_ns})
     word->store(0, kRelaxed);
   master.master.pid.store(0, kRelaxed);
   master.supervisor.pid.store(0, kRelaxed);
   master.message[0] = '\0';
+  master.no_checkpoint_why[0] = '\0';
 }
 
+namespace {
+
+std::uint64_t check_of(const Requests& requests) {
+  const std::array<std::uint64_t, 2> drawn{requests.run.load(kRelaxed), requests.hash_seed.load(kRelaxed)};
+  return hash_bytes(drawn.data(), sizeof(drawn));
+}
+
+}  // namespace
+
 void draw_run(const Wiring& wiring) {
-  std::atomic<std::uint64_t>& run = wiring.requests().run;
+  Requests& requests = wiring.requests();
   std::random_device random;
-  while (run.load(kRelaxed) == 0) {
+  while (requests.run.load(kRelaxed) == 0) {
     const std::uint64_t bits = std::uint64_t{random()} << 32U | random();
-    run.store(bits >> (64U - EventId::kRunBits), kRelaxed);
+    requests.run.store(bits >> (64U - EventId::kRunBits), kRelaxed);
   }
+  draw_hash_seed(wiring);
+  requests.drawn_check.store(check_of(requests), kRelaxed);
 }
 
 void draw_hash_seed(const Wiring& wiring) {
@@ -81,6 +98,24 @@ void draw_hash_seed(const Wiring& wiring) {
   std::random_device random;
   while (seed.load(kRelaxed) == 0)
     seed.store(std::uint64_t{random()} << 32U | random(), kRelaxed);
+}
+
+void refuse_damaged_numbers(const Wiring& wiring, const std::string& from) {
+  const Requests& requests = wiring.requests();
+  // A start that died before its first fork has not drawn all of them.
+  if (requests.drawn_check.load(kRelaxed) == check_of(requests) || is_untouched(wiring)) return;
+  throw Error{
+      {"go on with", from,
+       "the number of its run or the seed of its tables' keys is damaged: something has written into it",
+       "go on with a checkpoint of before, if there is one, or remove it and begin anew"}};
+}
+
+// By the clock as well: two restores of one checkpoint know of no other, and the later one is to have the higher number.
+void begin_life(const Wiring& wiring) {
+  std::atomic<std::uint64_t>& life = wiring.requests().life;
+  const auto since_1970 = std::chrono::system_clock::now().time_since_epoch();
+  const auto now = static_cast<std::uint64_t>(std::chrono::nanoseconds{since_1970}.count());
+  life.store(std::max(life.load(kRelaxed) + 1, now), kRelaxed);
 }
 
 bool is_untouched(const Wiring& wiring) {

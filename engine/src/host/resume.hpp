@@ -2,6 +2,8 @@
 // What a start does with a segment that it has taken over from a life whose processes are all dead.
 #pragma once
 
+#include <string>
+
 #include "layout/wiring.hpp"
 
 namespace sluice::detail {
@@ -12,10 +14,15 @@ namespace sluice::detail {
 // first fork, while it may write everything; can be repeated.
 void forget_processes(const Wiring& wiring);
 
-// Draws the number of the run for its events' ids, unless the segment has one. As above.
+// Draws the number of the run for its events' ids and the seed for the hash of the tables' keys, unless the segment has them.
+// As above.
 void draw_run(const Wiring& wiring);
-// The same for the hash of the tables' keys.
+// The seed alone: without processes there is no run.
 void draw_hash_seed(const Wiring& wiring);
+// Of a segment that is gone on with `from` somewhere: throws Error when these are not what was drawn.
+void refuse_damaged_numbers(const Wiring& wiring, const std::string& from);
+// At each start: a number for this life of the run, higher than that of any life that it goes on from.
+void begin_life(const Wiring& wiring);
 
 // Nothing was ever committed or pushed: a start from nothing would do the same.
 bool is_untouched(const Wiring& wiring);

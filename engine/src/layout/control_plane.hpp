@@ -24,8 +24,12 @@ struct Requests {
   std::atomic<std::uint32_t> park;   // 1: the workers stand still, and the master ends.
   // Of EventId: drawn before the first start, and never again. 0 in run_inline.
   std::atomic<std::uint64_t> run;
-  // For the hash of the tables' keys: drawn with it, and in run_inline as well.
+  // For the hash of the tables' keys: drawn with it, in run_inline as well.
   std::atomic<std::uint64_t> hash_seed;
+  // Which start this is: higher with each start of this run, whatever it goes on from. 0 in run_inline.
+  std::atomic<std::uint64_t> life;
+  // Of run and hash_seed, written behind them: who goes on with others would find no row of any table.
+  std::atomic<std::uint64_t> drawn_check;
 };
 
 enum class RunState : std::uint32_t {
@@ -122,6 +126,12 @@ struct MasterRegister {
   std::atomic<std::int32_t> lock_error;        // Why none does: errno.
   std::atomic<std::uint64_t> pages_looked_at;  // Of the sample: page_sample.hpp.
   std::atomic<std::uint64_t> pages_elsewhere;  // Of these, on another node than asked for.
+  // The instant of the newest checkpoint of this memory, noted before it is written: what is newer in its directory another
+  // life has made, without it. Of all lives; it never goes back, as the clock may. CLOCK_REALTIME.
+  std::atomic<std::int64_t> newest_checkpoint_ns;
+  // Since when none can be written, and why: the last one failed. 0: it did not. CLOCK_MONOTONIC.
+  std::atomic<std::int64_t> no_checkpoint_since_ns;
+  char no_checkpoint_why[ipc::kMessageBytes / 2];
   // Of the checkpoints of this life, for people.
   std::atomic<std::uint64_t> checkpoints;          // Published.
   std::atomic<std::uint64_t> checkpoint_failures;  // That could not be: put off, or not written.

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // What latencies are measured with: stamps beside a lane, and histograms in a worker's region.
 //
-// A stamp says when the event at one position of a lane was published. The lane's producer writes it before the tail that
+// A stamp says when the event at one position of a lane was published, and when that was published which it was made of,
+// and so on, back to what a source or the host has published. The lane's producer writes it before the tail that
 // covers the event; the consumer finds it when it comes to that position. A histogram has one writer, the worker, and any
 // readers. Both are plain stores of single words: whoever reads while they are written sees one sample more or less, and so
 // does the replacement of a worker that was killed in between. What stands there is a claim: a wrong word gives a wrong
@@ -17,10 +18,12 @@
 
 namespace sluice::detail {
 
-// When the event at `position` was published, on CLOCK_MONOTONIC; 0: there is no such event.
+// When the event at `position` was published, on CLOCK_MONOTONIC; 0: there is no such event. `born_ns`: when that of a source
+// or the host was from which it comes; 0: not known.
 struct Stamp {
   std::uint64_t position = 0;
   std::int64_t time_ns = 0;
+  std::int64_t born_ns = 0;
 };
 
 // The stamps of one lane, in its producer's region.
@@ -30,6 +33,7 @@ struct alignas(128) LaneStamps {
   struct Word {
     std::atomic<std::uint64_t> position;
     std::atomic<std::int64_t> time_ns;
+    std::atomic<std::int64_t> born_ns;
   };
   // Written by the producer only.
   Word words[kKept];
@@ -39,6 +43,7 @@ struct alignas(128) LaneStamps {
     Word& word = words[turn % kKept];
     word.position.store(stamp.position, std::memory_order_relaxed);
     word.time_ns.store(stamp.time_ns, std::memory_order_relaxed);
+    word.born_ns.store(stamp.born_ns, std::memory_order_relaxed);
   }
   // The first stamp of an event among the `bytes` from `position` on.
   Stamp first_in(std::uint64_t position, std::uint64_t bytes) const noexcept {
@@ -48,12 +53,13 @@ struct alignas(128) LaneStamps {
       const std::uint64_t at = word.position.load(std::memory_order_relaxed);
       if (at - position >= nearest) continue;
       nearest = at - position;
-      found = {at, word.time_ns.load(std::memory_order_relaxed)};
+      found = {at, word.time_ns.load(std::memory_order_relaxed),
+               word.born_ns.load(std::memory_order_relaxed)};
     }
     return found;
   }
 };
-static_assert(sizeof(LaneStamps) == 128);
+static_assert(sizeof(LaneStamps) == 256);
 
 // Times in nanoseconds, counted in buckets: one for each below 64, then 64 for each power of two, as in HdrHistogram
 // (Gil Tene). A bucket is at most a 64th of its times wide, and what is told of it is its middle: at most 0.8 % away.
@@ -112,6 +118,8 @@ class Histogram {
 struct alignas(64) Latencies {
   Histogram lane;     // From the commit that published an event until the worker came to it.
   Histogram handler;  // In the handler, without its waits for room in a lane.
+  // From when what an event comes from was published by a source or the host until this worker had committed it.
+  Histogram end_to_end;
 };
 
 }  // namespace sluice::detail

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "layout/placement.hpp"
 
+#include <set>
 #include <utility>
 
 #include <sluice/pinning/bind.hpp>
@@ -110,14 +111,26 @@ Placement placed_beside(Placement placement, std::vector<pinning::Claim> claims,
   return placed(std::move(placement.topology), std::move(placement.request), std::move(placement.takers));
 }
 
-pinning::CpuSet claimed_units(const Placement& placement) {
-  pinning::CpuSet units;
-  for (std::size_t stage = 0; stage < placement.plan.stages.size(); ++stage) {
-    if (!pins(placement.request.policy) && placement.request.stages[stage].place.empty()) continue;
-    for (const pinning::Place& place : placement.plan.stages[stage].workers)
-      units |= place.units;
+pinning::CpuSet claimed_units(const Placement& placement,
+                              const Indexed<WorkerIndex, pinning::Place>& workers) {
+  pinning::CpuSet units = placement.request.host.value_or(pinning::CpuSet{});
+  std::size_t worker = 0;
+  for (const pinning::StageRequest& stage : placement.request.stages) {
+    const bool bound = pins(placement.request.policy) || !stage.place.empty();
+    for (unsigned replica = 0; replica < stage.workers; ++replica, ++worker) {
+      if (bound) units |= workers[WorkerIndex{worker}].units;
+    }
   }
   return units;
+}
+
+bool host_has_one_core(const Placement& placement) {
+  const pinning::Place& host = placement.plan.host;
+  std::set<int> cores;
+  for (const pinning::ProcessingUnit& unit : placement.topology.units) {
+    if (host.units.contains(unit.os_index)) cores.insert(unit.core);
+  }
+  return !host.shared && cores.size() == 1;
 }
 
 Placement placed_anew(const Placement& placement, const pinning::CpuSet& grantable) {

@@ -34,8 +34,11 @@ Placement place(const Graph& graph, const Layout& layout, const PipelineSettings
 // The same pipeline beside what others claim, and with a host that is bound to those units already.
 Placement placed_beside(Placement placement, std::vector<pinning::Claim> claims,
                         std::optional<pinning::CpuSet> host);
-// What the workers are bound to; nothing for those that float.
-pinning::CpuSet claimed_units(const Placement& placement);
+// What the workers are bound to that have these places; nothing for those that float. And what the host has bound itself to.
+pinning::CpuSet claimed_units(const Placement& placement,
+                              const Indexed<WorkerIndex, pinning::Place>& workers);
+// The place that the plan has for the host is one core of its own: others are to keep off, since the host cannot go elsewhere.
+bool host_has_one_core(const Placement& placement);
 // As place(), on those units that `grantable` has of the ones that it was planned for; on all of `grantable` if
 // it has none of them, and beside what others claim now. A stage's place is what is left of it, and anywhere if that
 // is nothing. Throws Error when that leaves none.

@@ -86,8 +86,12 @@ std::string shape_of(const Graph& graph, const Layout& layout, const PipelineSet
   return shape;
 }
 
+std::string shape_version() {
+  return fmt::format("the layout's version: {}\n", ipc::kLayoutVersion);
+}
+
 std::string checkpoint_shape(const Graph& graph, const Layout& layout, const PipelineSettings& settings) {
-  return fmt::format("the layout's version: {}\n", ipc::kLayoutVersion) + shape_of(graph, layout, settings);
+  return shape_version() + shape_of(graph, layout, settings);
 }
 
 }  // namespace sluice::detail

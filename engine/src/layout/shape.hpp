@@ -13,7 +13,8 @@ namespace sluice::detail {
 // Lines "subject: fact", from what a program says to the sizes that follow from it. What only a handler
 // knows is not in it; the pieces of its state are checked as it claims them.
 std::string shape_of(const Graph& graph, const Layout& layout, const PipelineSettings& settings);
-// The same of what lies in a checkpoint, which says of itself how it is laid out.
+// The same of what lies in a checkpoint, which says of itself how it is laid out: by a line that comes first.
+std::string shape_version();
 std::string checkpoint_shape(const Graph& graph, const Layout& layout, const PipelineSettings& settings);
 
 }  // namespace sluice::detail

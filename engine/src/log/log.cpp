@@ -7,10 +7,20 @@
 
 namespace sluice::detail {
 
-void Log::say(LogLevel level, std::string_view kind, std::string_view worker, std::string_view text) {
-  if (!says(level) || !limit_.allows(monotonic_now())) return;
+bool Log::say(LogLevel level, std::string_view kind, std::string_view worker, std::string_view text) {
+  if (!says(level) || !limit_of(level).allows(monotonic_now())) return false;
   tell_held_back();
-  if (!send(level, kind, worker, text)) limit_.count_held_back();
+  const bool said = send(level, kind, worker, text);
+  if (!said) limit_of(level).count_held_back();
+  return said;
+}
+
+bool Log::has_room(LogLevel level) const noexcept {
+  return (level == LogLevel::error ? errors_ : others_).has_room(monotonic_now());
+}
+
+void Log::look() {
+  if (says(LogLevel::warning) && others_.has_room(monotonic_now())) tell_held_back();
 }
 
 void Log::last_word(LogLevel level, std::string_view kind, std::string_view text) {
@@ -26,10 +36,14 @@ bool Log::send(LogLevel level, std::string_view kind, std::string_view worker, s
 }
 
 void Log::tell_held_back() {
-  if (limit_.held_back() == 0) return;
-  const std::string text =
-      fmt::format("{} lines of the log were held back: too many at a time", limit_.held_back());
-  if (send(LogLevel::warning, "held back", {}, text)) limit_.take_held_back();
+  const std::uint64_t held_back = errors_.held_back() + others_.held_back();
+  if (held_back == 0) return;
+  const std::string text = fmt::format("{} of the log {} held back: too many at a time",
+                                       held_back == 1 ? "a line" : fmt::format("{} lines", held_back),
+                                       held_back == 1 ? "was" : "were");
+  if (!send(LogLevel::warning, "held back", {}, text)) return;
+  errors_.take_held_back();
+  others_.take_held_back();
 }
 
 }  // namespace sluice::detail

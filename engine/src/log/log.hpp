@@ -11,8 +11,8 @@
 
 namespace sluice::detail {
 
-// By one thread. Never blocks; a line that has no room, or comes too soon, is counted, and the next that is said comes
-// behind one that says how many were held back.
+// By one thread. Never blocks; a line that has no room, or comes too soon, is counted, and how many were held back is
+// said before the next that is said, or when there is room again. Errors are limited apart from what is less serious.
 class Log {
  public:
   // Both must outlive it.
@@ -22,19 +22,25 @@ class Log {
   bool says(LogLevel level) const noexcept {
     return channel_.is_open() && level != LogLevel::off && level <= settings_.level;
   }
-  // `worker` may be empty.
-  void say(LogLevel level, std::string_view kind, std::string_view worker, std::string_view text);
+  // `worker` may be empty. Whether it was said.
+  bool say(LogLevel level, std::string_view kind, std::string_view worker, std::string_view text);
+  // Whether a line of that level would not be held back.
+  bool has_room(LogLevel level) const noexcept;
+  // From time to time: says what was held back, once there is room.
+  void look();
   // How it ended, which is never held back for coming too soon; behind what was.
   void last_word(LogLevel level, std::string_view kind, std::string_view text);
 
  private:
   bool send(LogLevel level, std::string_view kind, std::string_view worker, std::string_view text);
   void tell_held_back();
+  LogLimit& limit_of(LogLevel level) noexcept { return level == LogLevel::error ? errors_ : others_; }
 
   const LogChannel& channel_;
   const LogSettings& settings_;
   std::string pipeline_;
-  LogLimit limit_{kBurst, kPerSecond};
+  LogLimit errors_{kBurst, kPerSecond};
+  LogLimit others_{kBurst, kPerSecond};
 
   static constexpr double kBurst = 100;
   static constexpr double kPerSecond = 20;

@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <sluice/detail/call_remedy.hpp>
 #include <sluice/detail/clock.hpp>
 #include <sluice/error.hpp>
 
@@ -27,8 +28,16 @@ bool is_journal(int to) noexcept {
          ::fstat(to, &status) == 0 && status.st_dev == device && status.st_ino == inode;
 }
 
-[[noreturn]] void refuse() {
-  throw Error{{"create", "the log of a pipeline", errno_text(), "raise the limit of open files (ulimit -n)"}};
+[[noreturn]] void refuse(std::string_view call) {
+  const int reason = errno;
+  throw Error{{"create", "the log of a pipeline", errno_text(), remedy_for_call(reason, call)}};
+}
+
+// A line that cannot be sent later would be lost without a word.
+void try_out(int sending, int receiving) {
+  char word = 0;
+  if (::send(sending, &word, sizeof(word), MSG_DONTWAIT | MSG_NOSIGNAL) < 0) refuse("sendto");
+  if (::recv(receiving, &word, sizeof(word), MSG_DONTWAIT) < 0) refuse("recvfrom");
 }
 
 }  // namespace
@@ -36,14 +45,15 @@ bool is_journal(int to) noexcept {
 LogChannel LogChannel::open(int to) {
   LogChannel channel;
   int ends[2];
-  if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0) refuse();
+  if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0) refuse("socketpair");
   channel.receiving_ = Descriptor{ends[0]};
   channel.sending_ = Descriptor{ends[1]};
-  if (::pipe2(ends, O_CLOEXEC) != 0) refuse();
+  try_out(channel.sending_.get(), channel.receiving_.get());
+  if (::pipe2(ends, O_CLOEXEC) != 0) refuse("pipe2");
   channel.done_reading_ = Descriptor{ends[0]};
   channel.done_writing_ = Descriptor{ends[1]};
   channel.turn_ = Descriptor{::memfd_create("sluice-log-turn", MFD_CLOEXEC)};
-  if (!channel.turn_) refuse();
+  if (!channel.turn_) refuse("memfd_create");
   if (to < 0 || ::fcntl(to, F_GETFD) < 0) return channel;  // Closed: nobody is to hear of it.
   channel.to_ = to;
   channel.to_journal_ = is_journal(to);

@@ -69,10 +69,18 @@ std::string to_text(const LogLine& line, LogFormat format, std::chrono::system_c
   return said;
 }
 
-bool LogLimit::allows(std::chrono::nanoseconds now) noexcept {
+double LogLimit::left_at(std::chrono::nanoseconds now) const noexcept {
   const std::chrono::duration<double> passed = now - (last_.count() == 0 ? now : last_);
+  return std::min(burst_, left_ + passed.count() * per_second_);
+}
+
+bool LogLimit::has_room(std::chrono::nanoseconds now) const noexcept {
+  return left_at(now) >= 1;
+}
+
+bool LogLimit::allows(std::chrono::nanoseconds now) noexcept {
+  left_ = left_at(now);
   last_ = now;
-  left_ = std::min(burst_, left_ + passed.count() * per_second_);
   if (left_ < 1) {
     ++held_back_;
     return false;

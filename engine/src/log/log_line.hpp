@@ -45,12 +45,16 @@ class LogLimit {
   LogLimit(double burst, double per_second) noexcept : burst_{burst}, per_second_{per_second}, left_{burst} {}
   // Whether a line may be said at `now`; one that may not is counted.
   bool allows(std::chrono::nanoseconds now) noexcept;
+  // Whether allows() would say so; counts nothing.
+  bool has_room(std::chrono::nanoseconds now) const noexcept;
   void count_held_back() noexcept { ++held_back_; }
   // Those that were counted since the last call.
   std::uint64_t take_held_back() noexcept;
   std::uint64_t held_back() const noexcept { return held_back_; }
 
  private:
+  double left_at(std::chrono::nanoseconds now) const noexcept;
+
   double burst_;
   double per_second_;
   double left_;

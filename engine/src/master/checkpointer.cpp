@@ -168,10 +168,18 @@ class Checkpointer {
       wiring_.checkpointed(end.node).store(shadow_.events(end), std::memory_order_release);
   }
 
+  // Before it is written: a start that finds a newer one in the directory knows that it is not of this memory.
+  void note(std::int64_t at_ns) noexcept {
+    std::atomic<std::int64_t>& newest = wiring_.master().newest_checkpoint_ns;
+    // relaxed: read by the next start, when all processes are gone.
+    if (at_ns > newest.load(std::memory_order_relaxed)) newest.store(at_ns, std::memory_order_relaxed);
+  }
+
   void write() noexcept {
     CheckpointMessage message{.kind = Kind::written};
     try {
       const std::int64_t at_ns = std::chrono::nanoseconds{at_.time_since_epoch()}.count();
+      note(at_ns);
       if (wiring_.settings().checkpoints.sync) files_.bring_to_disk(worker_pids());
       const bool whole = writer_->wants_base();
       const CheckpointKind kind = whole ? CheckpointKind::base : CheckpointKind::delta;

@@ -5,6 +5,7 @@
 #include <atomic>
 #include <cerrno>
 #include <csignal>
+#include <cstdio>
 #include <poll.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -17,6 +18,7 @@
 #include <sluice/units.hpp>
 
 #include "layout/relaxed.hpp"
+#include "master/inherited_rings.hpp"
 
 // relaxed throughout: words for people, and one round that the workers read once they are let go on.
 namespace sluice::detail {
@@ -67,6 +69,8 @@ void Checkpoints::start() {
   Descriptor own{ends[0]};
   Descriptor other{ends[1]};
   const pid_t master = ::getpid();
+  const InheritedRings rings{wiring_};
+  if (!rings.are_there()) return give_up("no memory for the checkpointer: " + errno_text());
   const pid_t pid = ::fork();
   if (pid == 0) {
     own.reset();
@@ -101,9 +105,13 @@ void Checkpoints::give_up(const std::string& why) {
 }
 
 void Checkpoints::on_failed(const std::string& why) {
-  std::atomic<std::uint64_t>& failures = wiring_.master().checkpoint_failures;
-  failures.store(failures.load(kRelaxed) + 1, kRelaxed);
-  news_.checkpoint_failed(why);
+  MasterRegister& own = wiring_.master();
+  own.checkpoint_failures.store(own.checkpoint_failures.load(kRelaxed) + 1, kRelaxed);
+  const std::int64_t now = monotonic_now().count();
+  if (own.no_checkpoint_since_ns.load(kRelaxed) == 0) own.no_checkpoint_since_ns.store(now, kRelaxed);
+  const std::chrono::nanoseconds failing{now - own.no_checkpoint_since_ns.load(kRelaxed)};
+  std::snprintf(own.no_checkpoint_why, sizeof(own.no_checkpoint_why), "%s", why.c_str());
+  news_.checkpoint_failed(why, failing, something_waits());
   if (ends() >= wiring_.workers().size()) {
     ++failures_of_the_end_;
     failure_of_the_end_ = why;
@@ -131,6 +139,15 @@ bool Checkpoints::a_worker_waits() const noexcept {
     return std::min(worker.control().awaited_commits.load(kRelaxed),
                     worker.commit().committed.load(kRelaxed)) > wiring_.checkpointed(index).load(kRelaxed);
   });
+}
+
+// For a checkpoint, by outside.after=checkpoint: events in a lane, or what a worker has to say.
+bool Checkpoints::something_waits() const noexcept {
+  const auto lanes = wiring_.lanes();
+  return a_worker_waits() || std::any_of(lanes.begin(), lanes.end(), [this](LaneIndex lane) {
+           const std::atomic<std::uint64_t>* const gate = wiring_.gate_of(lane);
+           return gate != nullptr && gate->load(kRelaxed) < wiring_.lane(lane).producer->tail.load(kRelaxed);
+         });
 }
 
 void Checkpoints::look_if_due() {
@@ -222,6 +239,7 @@ void Checkpoints::on_message() {
 void Checkpoints::on_written(const CheckpointMessage& message) {
   MasterRegister& own = wiring_.master();
   const bool first = own.checkpoints.load(kRelaxed) == 0;
+  own.no_checkpoint_since_ns.store(0, kRelaxed);
   own.checkpoints.store(own.checkpoints.load(kRelaxed) + 1, kRelaxed);
   own.checkpoint_at_ns.store(message.at_ns, kRelaxed);
   own.checkpoint_bytes.store(message.bytes, kRelaxed);

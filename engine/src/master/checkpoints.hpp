@@ -89,6 +89,7 @@ class Checkpoints {
   std::size_t ends() const noexcept;
   bool an_outlet_waits() const noexcept;
   bool a_worker_waits() const noexcept;
+  bool something_waits() const noexcept;
   bool end_is_taken_up_again() const noexcept;
   // What tells whether there is anything new to store: all that workers have committed, and the host.
   std::uint64_t work_done() const noexcept;

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "master/lifeline.hpp"
 
+#include <cerrno>
 #include <csignal>
 #include <cstdio>
 #include <fcntl.h>
 #include <poll.h>
 #include <unistd.h>
 
+#include <sluice/detail/call_remedy.hpp>
 #include <sluice/error.hpp>
 
 namespace sluice::detail {
@@ -14,8 +16,8 @@ namespace sluice::detail {
 Lifeline::Lifeline() {
   int ends[2];
   if (::pipe2(ends, O_CLOEXEC) != 0) {
-    throw Error{
-        {"create", "the lifeline of a pipeline", errno_text(), "raise the limit of open files (ulimit -n)"}};
+    const int reason = errno;
+    throw Error{{"create", "the lifeline of a pipeline", errno_text(), remedy_for_call(reason, "pipe2")}};
   }
   reading_ = Descriptor{ends[0]};
   writing_ = Descriptor{ends[1]};

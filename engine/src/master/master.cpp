@@ -6,9 +6,13 @@
 #include <cstdio>
 #include <unistd.h>
 
+#include <fmt/format.h>
+
 #include <sluice/error.hpp>
+#include <sluice/printable.hpp>
 
 #include "death/crash_note.hpp"
+#include "master/inherited_rings.hpp"
 
 namespace sluice::detail {
 
@@ -25,7 +29,7 @@ Master::Master(const Wiring& wiring, const Placement& placement, Lifeline& lifel
       spawner_{wiring, placement.workers, lifeline, observer_socket, log, claim, epoll_, children_},
       exits_{wiring, epoll_, children_, spawner_, reaper_, report_log_, news_, dumper_},
       stalls_{wiring, children_, report_log_, news_, dumper_},
-      places_{wiring, placement, children_, report_log_, news_},
+      places_{wiring, placement, children_, report_log_, news_, claim},
       memory_{wiring, news_},
       observers_{wiring, observer_socket, epoll_, report_log_, news_},
       standstill_{wiring, children_},
@@ -52,6 +56,7 @@ void Master::run() {
 
 void Master::prepare() {
   prepare_crash_notes();
+  choose_what_is_inherited(wiring_);
   spawner_.on_newborn([this] {
     epoll_.let_go();
     checkpoints_.let_go();
@@ -66,7 +71,7 @@ void Master::prepare() {
     throw Error{{"watch over", wiring_.graph().name, errno_text(), ""}};
   }
   dumper_.show_in(epoll_.fd(), kDumperEvent);
-  observers_.listen();
+  observers_.begin();
 }
 
 void Master::supervise() {
@@ -109,6 +114,7 @@ void Master::handle(std::uint64_t event) {
       supervisor_dead_ = true;
       return;
     case kStandbyEvent:
+      news_.helper_died("standby");
       return spawner_.on_standby_death();
     case kDumperEvent:
       return stalls_.on_dumper_event();
@@ -126,8 +132,9 @@ void Master::on_host_end() {
   epoll_.remove(host_.line);
   // What is being parked ends in a moment, as it was asked to. relaxed: own word.
   if (wiring_.master().parking.load(std::memory_order_relaxed) != 0) return;
-  // The workers must not outlive the program they belong to, or not for longer than their last work takes.
-  if (wiring_.settings().host_death == HostDeathPolicy::stop) end(RunState::stopped, "its host has died");
+  // The workers must not outlive the program they belong to, or not for longer than their last work takes. Nobody asked for it:
+  // whoever watches the pipeline is to be told of a failure.
+  if (wiring_.settings().host_death == HostDeathPolicy::stop) end(RunState::failed, "its host has died");
   // [master.host_gone] release: pairs with host_gone(). That the host is dead, and what it has stored, this
   // process has from the kernel.
   wiring_.master().host_gone.store(1, std::memory_order_release);
@@ -181,11 +188,31 @@ void Master::look_for_a_park() {
   // relaxed: own word.
   if (wiring_.master().parking.load(std::memory_order_relaxed) == 0) return;
   if (!standstill_.reached() || !checkpoints_.last_is_over()) return;
-  // Without a file of its memory a pipeline goes on with its last checkpoint, or not at all.
-  if (!checkpoints_.failure().empty() && !wiring_.segment().named())
-    end(RunState::failed,
-        "it was to be parked, and its last checkpoint could not be written: " + checkpoints_.failure());
-  end(RunState::parked, "");
+  const std::string lost = what_no_start_finds();
+  end(lost.empty() ? RunState::parked : RunState::failed, lost);
+}
+
+// A pipeline goes on with the file of its memory, or else with its last checkpoint, or not at all.
+std::string Master::what_no_start_finds() const {
+  const ipc::Segment& segment = wiring_.segment();
+  if (segment.named() && !segment.lost_its_file()) return "";
+  std::string lost;
+  if (segment.named()) {
+    lost = fmt::format(
+        "it was to be parked in {}, and that file was removed, or another has taken its place, while the "
+        "pipeline "
+        "ran: keep off what clears directories (RemoveIPC= of systemd-logind, tmpfiles.d), or take another "
+        "one",
+        printable(segment.file_path()));
+  }
+  if (!checkpoints_.wanted()) return lost + ". What it held is lost";
+  if (!checkpoints_.failure().empty()) {
+    return fmt::format("{}{}its last checkpoint could not be written: {}", lost,
+                       lost.empty() ? "it was to be parked, and " : ". Also, ", checkpoints_.failure());
+  }
+  if (lost.empty() || ::access(segment.file_path().c_str(), F_OK) != 0) return "";
+  return fmt::format("{}. All is in its last checkpoint in {}: remove what is in the way, and start it again",
+                     lost, printable(wiring_.settings().checkpoints.path));
 }
 
 void Master::end_if(const std::string& failure) {

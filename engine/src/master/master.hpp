@@ -79,6 +79,8 @@ class Master {
   void on_host_end();
   void look_at_requests();
   void look_for_a_park();
+  // Why no start finds what is being parked; empty if one does.
+  std::string what_no_start_finds() const;
   // How a park begins: the workers are asked to stand still. Can be repeated.
   void park() noexcept;
   void drain() noexcept;

@@ -53,8 +53,8 @@ News::News(const Wiring& wiring, Log& log) : wiring_{wiring}, log_{log} {
   lost_reports_ = wiring.master().reports_lost.load(kRelaxed);
 }
 
-void News::say(LogLevel level, std::string_view kind, WorkerIndex worker, std::string_view text) {
-  log_.say(level, kind, wiring_.name(worker), text);
+bool News::say(LogLevel level, std::string_view kind, WorkerIndex worker, std::string_view text) {
+  return log_.say(level, kind, wiring_.name(worker), text);
 }
 
 void News::took_over(std::size_t living) {
@@ -78,11 +78,29 @@ void News::died(const Child& child, const Autopsy& autopsy, std::string_view fai
   }
   const std::string fate = fate_of(child, wiring_.entry(child.worker), failure);
   if (!fate.empty()) text.append("; ").append(fate);
+  if (failure.empty() && !fate.empty()) text += budget_warning(child);
   const bool serious = !failure.empty() || wiring_.entry(child.worker).shed.load(kRelaxed) != 0;
   say(serious ? LogLevel::error : LogLevel::warning, "death", child.worker, text);
 }
 
+// Once half of it is gone, behind each death that takes of it.
+std::string News::budget_warning(const Child& child) {
+  const RestartSettings& restart = wiring_.settings().restart;
+  const std::size_t left = child.budget.left(monotonic_now());
+  const std::size_t before = std::exchange(known_[child.worker].deaths_left, left);
+  if (left >= before || left > restart.budget / 2 || wiring_.entry(child.worker).shed.load(kRelaxed) != 0)
+    return {};
+  return fmt::format("; {} more within {} end{} {}", left + 1, format_duration(restart.window),
+                     left == 0 ? "s" : "",
+                     restart.spent == SpentBudgetPolicy::stop ? "the pipeline" : "this worker");
+}
+
+void News::helper_died(std::string_view what) {
+  log_.say(LogLevel::info, "helper", {}, fmt::format("the {} died, and another takes its place", what));
+}
+
 void News::stalled(const Child& child) {
+  ++stalls_;
   say(LogLevel::warning, "stall", child.worker,
       fmt::format("{} stalled: {} in one event, and watchdog.deadline is {}; it is killed and replaced",
                   wiring_.name(child.worker), rounded(child.watch.own_time),
@@ -128,11 +146,10 @@ void News::waits_outside(const Child& child, std::string_view text, bool drainin
                   wiring_.name(child.worker), text));
 }
 
-void News::displaced(const Child& child, const Displaced& what) {
-  say(LogLevel::warning, "place", child.worker,
-      fmt::format("{} was found on the processing units {}, and its place is {}: {}{}{}",
-                  wiring_.name(child.worker), what.found, what.units, what.did, what.why.empty() ? "" : ": ",
-                  what.why));
+void News::displaced(std::string_view name, const Displaced& what) {
+  log_.say(LogLevel::warning, "place", name,
+           fmt::format("{} was found on the processing units {}, and its place is {}: {}{}{}", name,
+                       what.found, what.units, what.did, what.why.empty() ? "" : ": ", what.why));
 }
 
 void News::not_planned(std::string_view units, std::string_view why) {
@@ -145,8 +162,9 @@ void News::not_planned(std::string_view units, std::string_view why) {
 
 void News::pages_moved(int error) {
   if (error == 0) {
-    return log_.say(LogLevel::warning, "place", {},
-                    "memory was on another node than the worker that reads it, and was brought there");
+    log_.say(LogLevel::warning, "place", {},
+             "memory was on another node than the worker that reads it, and was brought there");
+    return;
   }
   log_.say(
       LogLevel::warning, "place", {},
@@ -165,6 +183,11 @@ void News::memory() {
   if (!text.empty()) log_.say(lacks ? LogLevel::warning : LogLevel::info, "memory", {}, text);
 }
 
+void News::not_observed(std::string_view why) {
+  log_.say(LogLevel::warning, "not observed", {},
+           fmt::format("nobody can look at this pipeline while it runs (stats, top, park, drain): {}", why));
+}
+
 void News::observer_refused(std::uint32_t uid, std::int32_t pid, std::uint64_t refused) {
   log_.say(
       LogLevel::warning, "observer refused", {},
@@ -176,28 +199,31 @@ void News::look() {
   look_at_letters();
   look_at_lost_reports();
   look_who_is_back();
+  log_.look();
 }
 
 void News::look_at_letters() {
   for (const WorkerIndex worker : wiring_.workers()) {
     const std::uint64_t letters = letters_of(wiring_, worker);
     const std::uint64_t before = known_[worker].letters;
-    known_[worker].letters = letters;
-    if (letters <= before) continue;
-    say(LogLevel::error, "dead letter", worker,
-        fmt::format("{} has moved {} event{} to the dead letters in {}; {} so far", wiring_.name(worker),
-                    letters - before, plural(letters - before), wiring_.reports().string(), letters));
+    // One that is held back is said later.
+    if (letters <= before || !log_.has_room(LogLevel::error)) continue;
+    const bool said =
+        say(LogLevel::error, "dead letter", worker,
+            fmt::format("{} has moved {} event{} to the dead letters in {}; {} so far", wiring_.name(worker),
+                        letters - before, plural(letters - before), wiring_.reports().string(), letters));
+    if (said) known_[worker].letters = letters;
   }
 }
 
 void News::look_at_lost_reports() {
   const std::uint64_t lost = wiring_.master().reports_lost.load(kRelaxed);
   const std::uint64_t before = lost_reports_;
-  lost_reports_ = lost;
-  if (lost <= before) return;
-  log_.say(LogLevel::error, "report lost", {},
-           fmt::format("{} report{} could not be written into {}; the pipeline goes on", lost - before,
-                       plural(lost - before), wiring_.reports().string()));
+  if (lost <= before || !log_.has_room(LogLevel::error)) return;
+  const bool said = log_.say(LogLevel::error, "report lost", {},
+                             fmt::format("{} report{} could not be written into {}; the pipeline goes on",
+                                         lost - before, plural(lost - before), wiring_.reports().string()));
+  if (said) lost_reports_ = lost;
 }
 
 void News::look_who_is_back() {
@@ -222,14 +248,20 @@ void News::checkpoint_written(std::uint64_t number, std::uint64_t bytes, std::ui
                        failed == 0 ? "" : fmt::format("; {} before it were not", failed)));
 }
 
-void News::checkpoint_failed(std::string_view why) {
+void News::checkpoint_failed(std::string_view why, std::chrono::nanoseconds failing, bool something_waits) {
   constexpr std::chrono::seconds kBetweenLines{10};
   ++failed_checkpoints_;
   const auto now = monotonic_now();
   if (now < next_checkpoint_line_) return;
   next_checkpoint_line_ = now + kBetweenLines;
   log_.say(LogLevel::error, "checkpoint", {},
-           fmt::format("no checkpoint was made, and the pipeline goes on: {}", why));
+           fmt::format("no checkpoint was made{}, and {}: {}",
+                       failing >= kBetweenLines
+                           ? " for " + format_duration(std::chrono::floor<std::chrono::seconds>(failing))
+                           : "",
+                       something_waits ? "what waits for one stands still (outside.after=checkpoint)"
+                                       : "the pipeline goes on",
+                       why));
 }
 
 // Of this pipeline's whole life: the words are in the segment.
@@ -241,10 +273,38 @@ std::string News::what_happened() const {
     letters += letters_of(wiring_, worker);
   }
   const std::uint32_t masters = wiring_.master().masters.load(kRelaxed);
-  if (restarts == 0 && letters == 0 && masters <= 1) return {};
+  const std::string lost = what_was_lost();
+  if (restarts == 0 && letters == 0 && masters <= 1 && lost.empty()) return {};
   std::string text = fmt::format("{} restart{} of workers", restarts, plural(restarts));
   if (masters > 1) text += fmt::format(", {} of the master", masters - 1);
   text += fmt::format(", {} dead letter{}", letters, plural(letters));
+  return text + lost;
+}
+
+// Each with a comma before it.
+std::string News::what_was_lost() const {
+  std::uint64_t dropped = wiring_.host().counters().dropped.value();
+  std::uint64_t shed = wiring_.host().counters().shed.value();
+  std::uint64_t outside_ns = 0;
+  for (const WorkerIndex worker : wiring_.workers()) {
+    dropped += wiring_.worker(worker).counters().dropped.value();
+    shed += wiring_.worker(worker).counters().shed.value();
+    outside_ns += wiring_.entry(worker).outside_ns.load(kRelaxed);
+  }
+  const std::uint64_t unmade = wiring_.master().checkpoint_failures.load(kRelaxed);
+  const std::uint64_t reports = wiring_.master().reports_lost.load(kRelaxed);
+  const std::chrono::nanoseconds outside{static_cast<std::int64_t>(outside_ns)};
+  std::string text;
+  const auto say_count = [&text](std::uint64_t count, std::string_view one, std::string_view many) {
+    if (count != 0) text += fmt::format(", {} {}", count, count == 1 ? one : many);
+  };
+  say_count(stalls_, "stall", "stalls");
+  say_count(dropped, "event dropped at a full lane", "events dropped at full lanes");
+  say_count(shed, "event given up with a worker that is shed", "events given up with workers that are shed");
+  say_count(unmade, "checkpoint not made", "checkpoints not made");
+  say_count(reports, "report lost", "reports lost");
+  if (outside >= std::chrono::milliseconds{1})
+    text += fmt::format(", {} of waiting outside", rounded(outside));
   return text;
 }
 

@@ -29,12 +29,14 @@ class News {
   // After it was decided what becomes of the worker; `failure` is why the pipeline stops, or empty.
   void died(const Child& child, const Autopsy& autopsy, std::string_view failure);
   void stalled(const Child& child);
+  // A process that only helps has died, and what becomes of it.
+  void helper_died(std::string_view what);
   void starves(const Child& child);
   // At each look: whether the worker was found stopped though it has something to do. Nobody ends it, so that a stop that
   // lasts is said.
   void stopped(const Child& child, bool is);
   void waits_outside(const Child& child, std::string_view text, bool draining);
-  // A worker was found on other units than its place's, and what was done about it: "put back", "refused" with the reason,
+  // A process was found on other units than its place's, and what was done about it: "put back", "refused" with the reason,
   // "units are gone", "planned anew".
   struct Displaced {
     std::string_view units;
@@ -42,7 +44,7 @@ class News {
     std::string_view did;
     std::string_view why;  // Empty unless the kernel refused.
   };
-  void displaced(const Child& child, const Displaced& what);
+  void displaced(std::string_view name, const Displaced& what);
   // The units have changed, and there is no plan for those that there are: places stay as they are.
   void not_planned(std::string_view units, std::string_view why);
   // Memory that was on another node than its reader's is brought there; or why not: an errno value.
@@ -51,18 +53,23 @@ class News {
   void memory();
   void checkpoint_written(std::uint64_t number, std::uint64_t bytes, std::uint64_t raw_bytes, bool first);
   // One was put off or could not be written: the first in a row at once, and then from time to time.
-  void checkpoint_failed(std::string_view why);
+  // `failing`: for so long there has been none. `something_waits` for one, and so does what comes behind it.
+  void checkpoint_failed(std::string_view why, std::chrono::nanoseconds failing, bool something_waits);
+  // No observers' socket could be made.
+  void not_observed(std::string_view why);
   void observer_refused(std::uint32_t uid, std::int32_t pid, std::uint64_t refused);
   // At each look of the watchdog: what workers and reports say by counters alone.
   void look();
   void ended(RunState state, std::string_view message);
 
  private:
-  void say(LogLevel level, std::string_view kind, WorkerIndex worker, std::string_view text);
+  bool say(LogLevel level, std::string_view kind, WorkerIndex worker, std::string_view text);
   void look_at_letters();
   void look_at_lost_reports();
   void look_who_is_back();
   std::string what_happened() const;
+  std::string what_was_lost() const;
+  std::string budget_warning(const Child& child);
 
   struct Known {
     std::uint64_t letters = 0;
@@ -70,12 +77,14 @@ class News {
     std::chrono::nanoseconds next_starved{0};   // When that may be said again.
     std::chrono::nanoseconds stopped_since{0};  // 0: it is not.
     bool stop_told = false;
+    std::size_t deaths_left = SIZE_MAX;  // Of its budget, at the last look.
   };
 
   const Wiring& wiring_;
   Log& log_;
   Indexed<WorkerIndex, Known> known_;
   std::uint64_t lost_reports_ = 0;
+  std::uint64_t stalls_ = 0;              // That this master has seen.
   std::uint64_t failed_checkpoints_ = 0;  // In a row.
   std::chrono::nanoseconds next_checkpoint_line_{0};
 };

@@ -7,6 +7,12 @@
 
 namespace sluice::detail {
 
+void Observers::begin() {
+  if (wiring_.master().masters.load(std::memory_order_relaxed) == 0 && !socket_.trouble().empty())
+    news_.not_observed(socket_.trouble());
+  listen();
+}
+
 void Observers::listen() noexcept {
   due_.reset();
   if (socket_.open()) epoll_.add(socket_.fd(), kObserverEvent);

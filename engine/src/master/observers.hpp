@@ -21,8 +21,8 @@ class Observers {
             News& news) noexcept
       : wiring_{wiring}, socket_{socket}, epoll_{epoll}, report_log_{report_log}, news_{news} {}
 
-  // From now on, or again. A master that cannot do so does without observers.
-  void listen() noexcept;
+  // From now on. A master that cannot do so does without observers, and the first one says so.
+  void begin();
   // A client has connected. What the last one of them asked for that has a say.
   Ask answer();
 
@@ -37,6 +37,7 @@ class Observers {
   void close() noexcept { socket_.remove(); }
 
  private:
+  void listen() noexcept;
   void refuse(const ObserverSocket::Answered& answered);
 
   const Wiring& wiring_;

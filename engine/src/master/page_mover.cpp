@@ -56,12 +56,21 @@ int move(const PagePiece& piece) noexcept {
 
 }  // namespace
 
+bool may_go_later(int error) noexcept {
+  return error == EIO || error == EINTR || error == EAGAIN || error == ENOMEM;
+}
+
 int PageMover::begin(std::span<PagePiece> pieces) noexcept {
   const pid_t master = ::getpid();
   const pid_t pid = ::fork();
   if (pid == 0) move_all(pieces, master);
-  if (pid < 0) return errno;
-  pid_ = pid;
+  const int error = pid < 0 ? errno : 0;
+  if (pid > 0) pid_ = pid;
+  put_off(pieces);
+  return error;
+}
+
+void PageMover::put_off(std::span<PagePiece> pieces) noexcept {
   const std::chrono::nanoseconds now = monotonic_now();
   for (PagePiece& piece : pieces) {
     if (!piece.elsewhere) continue;
@@ -69,7 +78,6 @@ int PageMover::begin(std::span<PagePiece> pieces) noexcept {
     piece.pause = std::clamp<std::chrono::nanoseconds>(2 * piece.pause, kLeastPause, kMostPause);
     piece.not_before = now + piece.pause;
   }
-  return 0;
 }
 
 std::optional<int> PageMover::result() noexcept {

@@ -24,11 +24,18 @@ struct PagePiece {
   std::chrono::nanoseconds not_before{0};  // and when the next one may be.
 };
 
+// Whether what has failed with that errno value may go at another time: pages in use, a mover that was killed, no process or
+// memory to be had for now.
+bool may_go_later(int error) noexcept;
+
 class PageMover {
  public:
   bool under_way() const noexcept { return pid_ != 0; }
-  // Begins with those that are elsewhere, and lets each be for a while then, longer each time. 0, or the errno value of a fork that failed.
+  // Begins with those that are elsewhere, and lets each be for a while then, longer each time, also where no process was to be had.
+  // 0, or the errno value of a fork that failed.
   int begin(std::span<PagePiece> pieces) noexcept;
+  // Lets those that are elsewhere be for a while without a try.
+  static void put_off(std::span<PagePiece> pieces) noexcept;
   // How it ended: 0, or an errno value, the first that the kernel has refused something with. Nothing while it is under way.
   std::optional<int> result() noexcept;
 

@@ -11,6 +11,7 @@
 #include "death/report_file.hpp"
 #include "layout/place_entry.hpp"
 #include "layout/relaxed.hpp"
+#include "master/inherited_rings.hpp"
 
 // relaxed throughout: the master's own words, and words of workers that are looked at again and again.
 namespace sluice::detail {
@@ -39,12 +40,13 @@ bool is_a_refusal(int error) noexcept {
 }  // namespace
 
 PlaceKeeper::PlaceKeeper(const Wiring& wiring, const Placement& placement, const Children& children,
-                         const ReportLog& report_log, News& news)
+                         const ReportLog& report_log, News& news, pinning::HeldClaim& claim)
     : wiring_{wiring},
       placement_{placement},
       children_{children},
       report_log_{report_log},
       news_{news},
+      claim_{claim},
       interval_{wiring.settings().verify},
       next_look_{std::chrono::nanoseconds::max()},
       pages_{wiring, placement},
@@ -62,6 +64,8 @@ void PlaceKeeper::begin() {
     // A kernel that does not tell refuses to bind as well: nothing is planned anew there.
     pinning::Mask units;
     if (pinning::read_grantable(units) == 0) store_mask(own.planned_for, units);
+  } else if (own.plans.load(kRelaxed) != 0) {
+    claim_anew(load_mask(own.planned_for));  // The master before held what it had claimed for them.
   }
   if (interval_.count() > 0) next_look_ = monotonic_now() + interval_;
 }
@@ -74,8 +78,7 @@ void PlaceKeeper::look_if_due() {
 
 void PlaceKeeper::look() {
   if (new_plan_.under_way()) return take_new_plan();
-  keep_control_plane();
-  bool some_gone = false;
+  bool some_gone = keep_control_plane();
   for (const Child& child : children_) {
     if (has_bound_itself(wiring_, child) && keep(child)) some_gone = true;
   }
@@ -93,16 +96,20 @@ void PlaceKeeper::bring_pages() {
   if (mover_.under_way()) {
     const std::optional<int> error = mover_.result();
     if (!error) return;
-    // What stays behind for now is seen again.
-    if (*error == EIO) return;
+    // What stays behind for now is seen again, and so is what a mover that was killed had not come to.
+    if (may_go_later(*error)) return;
     pages_stay_ = *error != 0;
     news_.pages_moved(*error);
   }
   if (pages_stay_ || !pages_.any_to_move()) return;
-  if (const int error = mover_.begin(pages_.pieces()); error != 0) {
-    pages_stay_ = true;
-    news_.pages_moved(error);
-  }
+  const InheritedRings rings{wiring_};
+  const int no_rings = rings.are_there() ? 0 : errno;
+  if (no_rings != 0) PageMover::put_off(pages_.pieces());
+  const int error = no_rings != 0 ? no_rings : mover_.begin(pages_.pieces());
+  if (error == 0) return;
+  pages_stay_ = !may_go_later(error);
+  if (pages_stay_ || !lacks_a_mover_) news_.pages_moved(error);
+  lacks_a_mover_ = true;
 }
 
 // Whether it was put back; `granted` is what the kernel says afterwards.
@@ -113,15 +120,32 @@ bool PlaceKeeper::try_to_keep(pid_t pid, const pinning::Mask& asked, pinning::Ma
   return error == 0 && granted == asked;
 }
 
-void PlaceKeeper::keep_control_plane() noexcept {
-  const MasterRegister& own = wiring_.master();
-  const pinning::Mask asked = load_mask(own.place.units);
-  if (pinning::is_empty(asked)) return;
-  for (const pid_t pid : {pid_t{0}, pid_t{own.supervisor.pid.load(kRelaxed)}}) {
-    pinning::Mask found;
-    int error = 0;
-    if (pinning::read_mask(pid, found) == 0 && found != asked) try_to_keep(pid, asked, found, error);
+// Whether units of their place are gone.
+bool PlaceKeeper::keep_control_plane() {
+  const bool masters = keep_control(::getpid(), "master", master_given_up_);
+  const pid_t supervisor{wiring_.master().supervisor.pid.load(kRelaxed)};
+  return (supervisor != 0 && keep_control(supervisor, "supervisor", supervisor_given_up_)) || masters;
+}
+
+bool PlaceKeeper::keep_control(pid_t pid, std::string_view name, GivenUp& given_up) {
+  PlaceEntry& entry = wiring_.master().place;
+  const pinning::Mask asked = load_mask(entry.units);
+  pinning::Mask found;
+  if (pinning::is_empty(asked) || pinning::read_mask(pid, found) != 0) return false;
+  if (found == asked) {
+    given_up = {};
+    return false;
   }
+  if (given_up.pid == pid && given_up.found == found) return given_up.units_gone;
+  pinning::Mask granted;
+  int error = 0;
+  const bool kept = try_to_keep(pid, asked, granted, error);
+  if (error == ESRCH) return false;
+  count_up(entry.displaced);
+  given_up = kept ? GivenUp{} : GivenUp{pid, granted, !is_a_refusal(error)};
+  if (kept) count_up(entry.put_back);
+  if (kept || given_up.units_gone) tell(entry, name, pid, found, kept ? "put back" : "units are gone", error);
+  return given_up.units_gone;
 }
 
 // Whether units of its place are gone. A pid of a child is the child's until this process or the supervisor has reaped
@@ -209,11 +233,11 @@ void PlaceKeeper::take_new_plan() {
   if (new_plan_.under_way()) return;
   MasterRegister& own = wiring_.master();
   if (!planned.empty()) {
-    enter_place(own.place, planned[0].units, planned[0].numa_node, planned[0].shared != 0);
+    bind_control_plane(planned[0]);
     for (const WorkerIndex worker : wiring_.workers())
       give_place(worker, planned[1 + worker.value()]);
-    keep_control_plane();
     own.plans.store(own.plans.load(kRelaxed) + 1, kRelaxed);
+    claim_anew(new_plan_.units());
   } else {
     news_.not_planned(pinning::set_of(new_plan_.units()).to_string(),
                       "it failed, or took more than a second");
@@ -221,6 +245,30 @@ void PlaceKeeper::take_new_plan() {
   // Last: a next master that does not find it plans once more. Where no plan was to be had, none is tried until the
   // units change.
   store_mask(own.planned_for, new_plan_.units());
+}
+
+void PlaceKeeper::bind_control_plane(const NewPlan::Entry& planned) {
+  MasterRegister& own = wiring_.master();
+  pinning::Mask found;
+  const bool moves = load_mask(own.place.units) != planned.units && pinning::read_mask(0, found) == 0;
+  enter_place(own.place, planned.units, planned.numa_node, planned.shared != 0);
+  master_given_up_ = supervisor_given_up_ = {};
+  // What comes of it the next look sees.
+  pinning::write_mask(0, planned.units);
+  if (const pid_t supervisor{own.supervisor.pid.load(kRelaxed)}; supervisor != 0)
+    pinning::write_mask(supervisor, planned.units);
+  if (!moves) return;
+  count_up(own.place.planned_anew);
+  tell(own.place, "master", ::getpid(), found, "planned anew", 0);
+}
+
+// What the pipeline has left is others' to take, and they keep off what it has got.
+void PlaceKeeper::claim_anew(const pinning::Mask& granted) {
+  Indexed<WorkerIndex, pinning::Place> places;
+  for (const WorkerIndex worker : wiring_.workers())
+    places.push_back(place_in(wiring_.entry(worker).place, placement_.workers[worker]));
+  claim_.renew(claimed_units(placement_, places) & pinning::set_of(granted),
+               wiring_.master().plans.load(kRelaxed));
 }
 
 void PlaceKeeper::give_place(WorkerIndex worker, const NewPlan::Entry& planned) {
@@ -243,18 +291,21 @@ void PlaceKeeper::give_place(WorkerIndex worker, const NewPlan::Entry& planned) 
 }
 
 void PlaceKeeper::tell(const Child& child, const pinning::Mask& found, const char* did, int error) {
-  const PlaceEntry& entry = wiring_.entry(child.worker).place;
+  tell(wiring_.entry(child.worker).place, wiring_.name(child.worker), child.pid, found, did, error);
+}
+
+void PlaceKeeper::tell(const PlaceEntry& entry, std::string_view name, pid_t pid, const pinning::Mask& found,
+                       const char* did, int error) {
   // Whoever rewrites the mask every second must not fill the disk: the 1st, 2nd, 4th, 8th time.
   const std::uint32_t times = entry.displaced.load(kRelaxed);
   if (times != 0 && !std::has_single_bit(times)) return;
   const std::string units = pinning::set_of(load_mask(entry.units)).to_string();
   const std::string found_on = pinning::set_of(found).to_string();
   const std::string why = error == 0 ? std::string{} : errno_text(error);
-  news_.displaced(child, {units, found_on, did, why});
+  news_.displaced(name, {units, found_on, did, why});
   report_log_.append(
       fmt::format(R"({},"worker":"{}","pid":{},"units":"{}","found":"{}","times":{},"did":"{}","error":"{}")",
-                  report_head("place", wiring_.graph().name), wiring_.name(child.worker), child.pid, units,
-                  found_on, times, did, why));
+                  report_head("place", wiring_.graph().name), name, pid, units, found_on, times, did, why));
 }
 
 }  // namespace sluice::detail

@@ -12,12 +12,15 @@
 //   the kernel refuses (EPERM)                        it is told, and not tried again until the mask changes
 //   the units are gone: cpuset, offline               a new plan for those that are left
 //   the units have come back                          a new plan once more
+//   any of these of the master or its supervisor      the same, but that a refusal is not told: the workers' says it
 //   a page is on another node than its reader         its piece of memory is brought there, where the kernel lets us
 #pragma once
 
 #include <chrono>
+#include <string_view>
 #include <sys/types.h>
 
+#include <sluice/pinning/claims.hpp>
 #include <sluice/pinning/masks.hpp>
 
 #include "death/report_log.hpp"
@@ -34,7 +37,7 @@ class PlaceKeeper {
  public:
   // All must outlive it.
   PlaceKeeper(const Wiring& wiring, const Placement& placement, const Children& children,
-              const ReportLog& report_log, News& news);
+              const ReportLog& report_log, News& news, pinning::HeldClaim& claim);
 
   // Before the first worker is started: enters the planned places, unless a master before has.
   void begin();
@@ -53,25 +56,34 @@ class PlaceKeeper {
   bool keep(const Child& child);
   void keep_pool(const Child& child, const pinning::Mask& asked);
   void keep_threads(const Child& child, const pinning::Mask& asked) noexcept;
-  void keep_control_plane() noexcept;
+  bool keep_control_plane();
+  bool keep_control(pid_t pid, std::string_view name, GivenUp& given_up);
+  void bind_control_plane(const NewPlan::Entry& planned);
+  void claim_anew(const pinning::Mask& granted);
   bool try_to_keep(pid_t pid, const pinning::Mask& asked, pinning::Mask& granted, int& error) noexcept;
   void bring_pages();
   void look_for_other_units(bool some_gone);
   void take_new_plan();
   void give_place(WorkerIndex worker, const NewPlan::Entry& planned);
   void tell(const Child& child, const pinning::Mask& found, const char* did, int error);
+  void tell(const PlaceEntry& entry, std::string_view name, pid_t pid, const pinning::Mask& found,
+            const char* did, int error);
 
   const Wiring& wiring_;
   const Placement& placement_;
   const Children& children_;
   const ReportLog& report_log_;
   News& news_;
+  pinning::HeldClaim& claim_;
   std::chrono::nanoseconds interval_;
   std::chrono::nanoseconds next_look_;
   Indexed<WorkerIndex, GivenUp> given_up_;
+  GivenUp master_given_up_;
+  GivenUp supervisor_given_up_;
   PageSample pages_;
   PageMover mover_;
-  bool pages_stay_ = false;  // The kernel has refused to move some.
+  bool pages_stay_ = false;     // The kernel has refused to move some, for good.
+  bool lacks_a_mover_ = false;  // At times there is no process for it; told once.
   NewPlan new_plan_;
   bool lacks_a_process_ = false;  // For a new plan, which is tried at each look; told once.
 };

@@ -17,6 +17,14 @@ bool RestartBudget::allows(std::chrono::nanoseconds now) noexcept {
   return true;
 }
 
+std::size_t RestartBudget::left(std::chrono::nanoseconds now) const noexcept {
+  std::size_t left = deaths_.size();
+  for (std::size_t i = 0; i < std::min(count_, deaths_.size()); ++i) {
+    if (now - deaths_[i] < policy_.window) --left;
+  }
+  return left;
+}
+
 std::chrono::nanoseconds RestartBudget::pause(std::chrono::nanoseconds lived, bool achieved_something,
                                               std::uint64_t random) noexcept {
   fruitless_ = achieved_something || lived >= policy_.stable ? 0 : fruitless_ + 1;

@@ -32,6 +32,8 @@ class RestartBudget {
   // A death at `now` that counts. Whether it may be replaced: false when the budget is
   // spent.
   bool allows(std::chrono::nanoseconds now) noexcept;
+  // How many more it allows at `now`.
+  std::size_t left(std::chrono::nanoseconds now) const noexcept;
   // How long to wait before the replacement of a worker that has lived for `lived`, whether its death counts or
   // not. `random` is any 64 random bits.
   std::chrono::nanoseconds pause(std::chrono::nanoseconds lived, bool achieved_something,

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <unistd.h>
 
+#include "master/inherited_rings.hpp"
 #include "master/mm_pin.hpp"
 #include "master/newborn.hpp"
 #include "worker/worker_process.hpp"
@@ -20,7 +21,9 @@ void Spawner::prepare_standby() {
                                },
                                [this, &bound](WorkerIndex worker) { become_worker(worker, bound); }};
   standby_due_ = monotonic_now() + kStandbyPause;
-  if (!standby_.prepare(duties)) return;
+  // Whoever may become any worker needs the lanes of all.
+  const InheritedRings rings{wiring_};
+  if (!rings.are_there() || !standby_.prepare(duties)) return;
   if (!epoll_.add(standby_.pidfd(), kStandbyEvent)) standby_.give_up();
 }
 
@@ -55,6 +58,8 @@ std::chrono::nanoseconds Spawner::next_due() const noexcept {
 }
 
 pid_t Spawner::fork_worker(WorkerIndex worker) {
+  const InheritedRings rings{wiring_, worker};
+  if (!rings.are_there()) return -1;
   const pid_t master = ::getpid();
   const pid_t pid = ::fork();
   if (pid == 0) {

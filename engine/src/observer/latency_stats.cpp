@@ -86,10 +86,12 @@ void read_latencies(const SegmentMap& map, WorkerIndex first, StageStats& stage)
   for (WorkerStats& worker : stage.workers) {
     worker.lane = latency_of(map, index, 1, &Latencies::lane);
     worker.handler = latency_of(map, index, 1, &Latencies::handler);
+    worker.end_to_end = latency_of(map, index, 1, &Latencies::end_to_end);
     ++index;
   }
   stage.lane = latency_of(map, first, stage.workers.size(), &Latencies::lane);
   stage.handler = latency_of(map, first, stage.workers.size(), &Latencies::handler);
+  stage.end_to_end = latency_of(map, first, stage.workers.size(), &Latencies::end_to_end);
 }
 
 }  // namespace sluice::detail

@@ -46,10 +46,14 @@ bool address_of(const std::string& path, sockaddr_un& address) noexcept {
 }
 
 // A directory that only this user can put anything into.
-bool is_ours_alone(const fs::path& directory) {
+bool belongs_alone_to(uid_t user, const fs::path& directory) {
   struct stat found {};
-  return ::lstat(directory.c_str(), &found) == 0 && S_ISDIR(found.st_mode) && found.st_uid == ::geteuid() &&
+  return ::lstat(directory.c_str(), &found) == 0 && S_ISDIR(found.st_mode) && found.st_uid == user &&
          (found.st_mode & (S_IWGRP | S_IWOTH)) == 0;
+}
+
+bool is_ours_alone(const fs::path& directory) {
+  return belongs_alone_to(::geteuid(), directory);
 }
 
 // The first is preferred.
@@ -58,6 +62,32 @@ std::vector<fs::path> possible_directories() {
   const char* runtime = std::getenv("XDG_RUNTIME_DIR");
   if (runtime != nullptr && *runtime == '/') all.push_back(fs::path{runtime} / "sluice");
   all.emplace_back(fmt::format("/tmp/sluice-{}", ::geteuid()));
+  return all;
+}
+
+std::optional<uid_t> user_in(std::string_view name) {
+  uid_t user = 0;
+  const auto read = std::from_chars(name.data(), name.data() + name.size(), user);
+  if (name.empty() || read.ec != std::errc{} || read.ptr != name.data() + name.size()) return std::nullopt;
+  return user;
+}
+
+// Where other users have theirs: root, whom their pipelines answer, looks there too.
+std::vector<fs::path> directories_of_others() {
+  constexpr std::string_view kTemporary = "sluice-";
+  std::vector<fs::path> all;
+  std::error_code error;
+  const auto add = [&all](std::string_view name, const fs::path& directory) {
+    const std::optional<uid_t> user = user_in(name);
+    if (user && *user != ::geteuid() && belongs_alone_to(*user, directory)) all.push_back(directory);
+  };
+  for (fs::directory_iterator at{"/tmp", error}, end; !error && at != end; at.increment(error)) {
+    const std::string name = at->path().filename().string();
+    if (name.starts_with(kTemporary)) add(std::string_view{name}.substr(kTemporary.size()), at->path());
+  }
+  error.clear();
+  for (fs::directory_iterator at{"/run/user", error}, end; !error && at != end; at.increment(error))
+    add(at->path().filename().string(), at->path() / "sluice");
   return all;
 }
 
@@ -160,6 +190,7 @@ ObserverSocket::ObserverSocket(const ObserverSettings& settings, const std::stri
 
 void ObserverSocket::open_by_itself(const std::string& pipeline) {
   constexpr int kMostTries = 16;  // Pipelines of one name in one host.
+  trouble_ = "no directory for it is this user's alone";
   for (const fs::path& directory : possible_directories()) {
     ::mkdir(directory.c_str(), S_IRWXU);
     if (!is_ours_alone(directory)) continue;
@@ -168,11 +199,12 @@ void ObserverSocket::open_by_itself(const std::string& pipeline) {
       const std::string more = number == 1 ? "" : fmt::format("-{}", number);
       try {
         open_at(directory / fmt::format("{}{}.{}{}", file_name_of(pipeline), more, ::getpid(), kEnding));
-      } catch (const Error&) {
+      } catch (const Error& error) {
         // The user has not asked for this path: the next may do, and the pipeline runs without one as well.
+        trouble_ = error.what();
       }
     }
-    if (open()) return;
+    if (open()) return trouble_.clear();
   }
 }
 
@@ -192,9 +224,10 @@ void ObserverSocket::open_at(const std::string& path) {
     ::unlink(path.c_str());
   }
   Descriptor made{::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)};
+  if (!made) refuse(errno_text());
   if (::lstat(unfinished.c_str(), &found) == 0 && S_ISSOCK(found.st_mode)) ::unlink(unfinished.c_str());
   const auto* name = reinterpret_cast<const sockaddr*>(&address);
-  if (!made || ::bind(made.get(), name, sizeof(address)) != 0) refuse(errno_text());
+  if (::bind(made.get(), name, sizeof(address)) != 0) refuse(errno_text());
   // Every process that gets as far as the name may connect: who is refused is to be known.
   constexpr mode_t kEverybody = 0666;
   const bool done = ::chmod(unfinished.c_str(), kEverybody) == 0 && ::listen(made.get(), kBacklog) == 0 &&
@@ -262,16 +295,22 @@ std::vector<fs::path> observer_socket_directories() {
 
 std::vector<fs::path> find_observer_sockets() {
   std::vector<fs::path> found;
-  for (const fs::path& directory : observer_socket_directories()) {
+  const auto look_in = [&found](const fs::path& directory, bool clears) {
     std::error_code error;
     for (fs::directory_iterator at{directory, error}, end; !error && at != end; at.increment(error)) {
       if (!is_observer_socket(at->path())) continue;
-      if (is_left_over(at->path())) {
-        ::unlink(at->path().c_str());
-      } else {
+      if (!is_left_over(at->path())) {
         found.push_back(at->path());
+      } else if (clears) {
+        ::unlink(at->path().c_str());
       }
     }
+  };
+  for (const fs::path& directory : observer_socket_directories())
+    look_in(directory, true);
+  if (::geteuid() == 0) {
+    for (const fs::path& directory : directories_of_others())
+      look_in(directory, false);
   }
   std::sort(found.begin(), found.end());
   return found;

@@ -50,6 +50,8 @@ class ObserverSocket {
     return {listening_.get(), description_.get(), segment_[0].get(), segment_[1].get(), segment_[2].get()};
   }
   const std::string& path() const noexcept { return path_; }
+  // Why there is none, where none of its own choice could be made; else empty.
+  const std::string& trouble() const noexcept { return trouble_; }
 
   // This process has nothing to do with it any more; others may have.
   void let_go() noexcept;
@@ -71,6 +73,7 @@ class ObserverSocket {
   void open_by_itself(const std::string& pipeline);
 
   std::string path_;
+  std::string trouble_;
   Descriptor listening_;
   std::array<Descriptor, 3> segment_;  // Its files, as Segment::open_read_only() gives them.
   Descriptor description_;
@@ -80,7 +83,8 @@ class ObserverSocket {
 
 // Where pipelines whose observe.socket is `auto` have their observer sockets: those of this user that exist.
 std::vector<std::filesystem::path> observer_socket_directories();
-// The observer sockets in there. One that no process is behind any more is removed.
+// The observer sockets in there; for root those of other users too, in directories that belong to them alone. One of our
+// own that no process is behind any more is removed.
 std::vector<std::filesystem::path> find_observer_sockets();
 // The pipeline and the process of its host, as they stand in the name of such an observer socket:
 // "market.4711".

@@ -168,6 +168,25 @@ void add_problems(const WorkerMemory& worker, const std::string& name, Stats& st
   }
 }
 
+// Has taken everything that a checkpoint holds, and there is more. Of a lane that waits for none its consumer is ahead.
+bool waits_for_a_checkpoint(const SegmentMap& map, const ProcessLayout& worker) {
+  constexpr auto kRelaxed = std::memory_order_relaxed;
+  return std::any_of(worker.lanes_in.begin(), worker.lanes_in.end(), [&map](LaneIndex index) {
+    const ipc::LaneMemory lane = map.lane(index);
+    const std::uint64_t released = map.released(index).load(kRelaxed);
+    return lane.consumer->head.load(kRelaxed) == released && released < lane.producer->tail.load(kRelaxed);
+  });
+}
+
+void read_wait(const SegmentMap& map, const CheckpointStats& checkpoints, const WorkerMemory& worker,
+               WorkerStats& stats) {
+  if (checkpoints.failure.empty() || stats.finished || !stats.outside.empty()) return;
+  if (stats.verdict != name_of(Verdict::idle) || !waits_for_a_checkpoint(map, worker.layout())) return;
+  stats.verdict = "waiting for a checkpoint";
+  stats.outside = checkpoints.failure;
+  stats.outside_for = checkpoints.failing_for;
+}
+
 MemoryStats memory_stats(const SegmentMap& map, const MemoryStats& known) {
   constexpr auto kRelaxed = std::memory_order_relaxed;
   const MasterRegister& master = map.master();
@@ -201,6 +220,10 @@ CheckpointStats checkpoint_stats(const MasterRegister& master) {
   }
   stats.pause = std::chrono::nanoseconds{master.checkpoint_pause_ns.load(kRelaxed)};
   stats.longest_pause = std::chrono::nanoseconds{master.checkpoint_longest_pause_ns.load(kRelaxed)};
+  if (const std::int64_t since = master.no_checkpoint_since_ns.load(kRelaxed); since != 0) {
+    stats.failing_for = time_since(since, monotonic_now());
+    stats.failure = text_of(master.no_checkpoint_why);
+  }
   return stats;
 }
 
@@ -232,6 +255,7 @@ void read_stats(const SegmentMap& map, Stats& stats) {
   stats.master = master.master.pid.load(kRelaxed);
   stats.supervisor = master.supervisor.pid.load(kRelaxed);
   stats.masters = master.masters.load(kRelaxed);
+  stats.masters_displaced = master.place.displaced.load(kRelaxed);
   stats.master_at_work = std::chrono::nanoseconds{master.at_work_ns.load(kRelaxed)};
   stats.observers_refused = master.observers_refused.load(kRelaxed);
   stats.pages_looked_at = master.pages_looked_at.load(kRelaxed);
@@ -246,6 +270,7 @@ void read_stats(const SegmentMap& map, Stats& stats) {
     for (WorkerStats& worker : stage.workers) {
       const WorkerMemory memory = map.worker(index);
       read_worker(map, memory, worker);
+      read_wait(map, stats.checkpoints, memory, worker);
       add_problems(memory, worker.name, stats);
       ++index;
     }

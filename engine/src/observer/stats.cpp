@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include <sluice/printable.hpp>
 #include <sluice/units.hpp>
 
 #include "observer/stage_table.hpp"
@@ -48,7 +49,8 @@ std::string place_text(const WorkerStats& worker) {
     text += fmt::format(", found elsewhere {}, put back {}", times_text(worker.displaced),
                         times_text(worker.put_back));
   if (worker.planned_anew != 0) text += fmt::format(", planned anew {}", times_text(worker.planned_anew));
-  if (!worker.place_refused.empty()) text += fmt::format(" (it stays there: {})", worker.place_refused);
+  if (!worker.place_refused.empty())
+    text += fmt::format(" (it stays there: {})", printable(worker.place_refused));
   return text + "\n";
 }
 
@@ -60,10 +62,11 @@ std::string remarks_on(const StageStats& stage, const std::string& reports) {
     if (worker.outside.empty()) continue;
     text += fmt::format("{:<12} {} waits outside since {} s: {}\n", "", worker.name,
                         std::chrono::duration_cast<std::chrono::seconds>(worker.outside_for).count(),
-                        worker.outside);
+                        printable(worker.outside));
   }
   if (stage.dead_letters() != 0)
-    text += fmt::format("{:<12} {} dead letters: sluice dead list {}\n", "", stage.dead_letters(), reports);
+    text += fmt::format("{:<12} {} dead letters: sluice dead list {}\n", "", stage.dead_letters(),
+                        printable(reports));
   return text;
 }
 
@@ -79,7 +82,8 @@ std::string remarks_on(const Stats& now) {
   const std::string checkpoints = to_text(now.checkpoints);
   if (!checkpoints.empty()) text.append(checkpoints).append("\n");
   if (now.reports_lost != 0)
-    text += fmt::format("{} reports could not be written into {}\n", now.reports_lost, now.reports);
+    text +=
+        fmt::format("{} reports could not be written into {}\n", now.reports_lost, printable(now.reports));
   return text;
 }
 
@@ -144,7 +148,10 @@ std::string to_text(const CheckpointStats& checkpoints) {
   }
   if (checkpoints.failures == 0) return text;
   const std::string failures = fmt::format("{} not made", checkpoints.failures);
-  return text + (text.size() + failures.size() + 2 > kWidth ? "\n  " : "; ") + failures;
+  text += (text.size() + failures.size() + 2 > kWidth ? "\n  " : "; ") + failures;
+  if (checkpoints.failure.empty()) return text;
+  return text + fmt::format("\n  none for {}: {}", detail::time_text(checkpoints.failing_for),
+                            printable(checkpoints.failure));
 }
 
 std::string to_text(const MemoryStats& memory) {
@@ -157,13 +164,14 @@ std::string to_text(const MemoryStats& memory) {
   if (memory.collapsible != 0) {
     say(fmt::format("{} of {} put into huge pages behind the start{}", size_text(memory.collapsed),
                     size_text(memory.collapsible), memory.settled ? "" : " (under way)"));
-    if (!memory.collapse_refused.empty()) text.append(" (").append(memory.collapse_refused).append(")");
+    if (!memory.collapse_refused.empty())
+      text.append(" (").append(printable(memory.collapse_refused)).append(")");
   }
-  if (!memory.remark.empty()) say(memory.remark);
+  if (!memory.remark.empty()) say(printable(memory.remark));
   if (memory.locked) say("locked");
   if (memory.lock_asked && !memory.locked) {
     say("not locked");
-    text.append(": ").append(memory.lock_refused.empty() ? "under way" : memory.lock_refused);
+    text.append(": ").append(memory.lock_refused.empty() ? "under way" : printable(memory.lock_refused));
   }
   if (!text.empty()) text.append("; of ").append(size_text(memory.bytes));
   return text;

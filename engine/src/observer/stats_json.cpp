@@ -104,6 +104,7 @@ std::string worker_json(const WorkerStats& worker, const std::optional<WorkerRat
   json.member("seconds", time_json(worker.time));
   json.member("lane_latency", latency_json(worker.lane));
   json.member("handler_latency", latency_json(worker.handler));
+  json.member("end_to_end_latency", latency_json(worker.end_to_end));
   json.member("rates", rates_json(rates));
   json.member("cpu_seconds", worker.usage ? seconds(worker.usage->cpu_time) : kNone);
   json.member("own_bytes", worker.usage ? number(worker.usage->own_bytes) : kNone);
@@ -125,6 +126,7 @@ std::string stages_json(const Stats& stats, const Rates& rates, std::chrono::nan
     json.member("events_per_second", rate ? number(*rate) : kNone);
     json.member("lane_latency", latency_json(stage.lane));
     json.member("handler_latency", latency_json(stage.handler));
+    json.member("end_to_end_latency", latency_json(stage.end_to_end));
     json.member("workers", workers.array());
     stages.add(json.object());
   }
@@ -181,6 +183,8 @@ std::string checkpoints_json(const CheckpointStats& checkpoints) {
   json.member("bytes", number(checkpoints.bytes));
   json.member("pause_seconds", exact(checkpoints.pause));
   json.member("longest_pause_seconds", exact(checkpoints.longest_pause));
+  json.member("failing_seconds", exact(checkpoints.failing_for));
+  json.member("failure", checkpoints.failure.empty() ? kNone : json_text(checkpoints.failure));
   return json.object();
 }
 
@@ -220,6 +224,7 @@ std::string to_json(const Snapshot& snapshot, const Stats& before, const Rates& 
   json.member("window_seconds", rates.covered().count() != 0 ? seconds(rates.covered()) : kNone);
   json.member("processes", processes.object());
   json.member("masters", number(stats.masters));
+  json.member("masters_displaced", number(stats.masters_displaced));
   json.member("dead_letters", number(stats.dead_letters()));
   json.text_member("reports", stats.reports);
   json.member("reports_lost", number(stats.reports_lost));

@@ -21,7 +21,7 @@ InputPort::InputPort(const Wiring& wiring, ProcessIndex process, NodeIndex node)
     in.event_bytes = wiring.edge(lane).type.record ? 0 : wiring.edge(lane).type.bytes;
     lanes_.push_back(in);
   }
-  touched_.reserve(lanes_.size());
+  touched_.resize(lanes_.size());
 }
 
 void InputPort::refuse(const InLane& in, const std::string& reader) const {

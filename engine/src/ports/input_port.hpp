@@ -9,6 +9,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -34,6 +35,8 @@ struct InLane {
   const LaneStamps* stamps = nullptr;  // nullptr: none of its events is timed.
   std::uint64_t event_bytes = 0;       // 0: records.
 
+  // relaxed: seen late, it costs a look more.
+  bool is_shed() const noexcept { return shed != nullptr && shed->load(std::memory_order_relaxed) != 0; }
   // Its producer is shed, and everything that it had published is read: nothing follows.
   bool producer_is_shed() noexcept {
     // [entry.shed] acquire: all that it had published; pairs with ExitHandler::shed().
@@ -56,6 +59,7 @@ class InputPort {
 
   std::size_t size() const noexcept { return lanes_.size(); }
   InLane& operator[](std::size_t index) noexcept { return lanes_[index]; }
+  const InLane& operator[](std::size_t index) const noexcept { return lanes_[index]; }
   std::vector<InLane>& lanes() noexcept { return lanes_; }
   bool all_ended() const noexcept { return ended_ == lanes_.size(); }
 
@@ -71,54 +75,71 @@ class InputPort {
   // this call. The lane was looked at (readable()); only if the host is gone is it looked at again.
   bool note_end(InLane& in, bool host_is_gone) noexcept {
     if (in.ended) return false;
-    in.ended = in.lane.at_end() || in.host_has_said_all(host_is_gone) || in.producer_is_shed();
-    ended_ += in.ended ? 1 : 0;
-    return in.ended;
+    if (!in.lane.at_end() && !in.host_has_said_all(host_is_gone) && !in.producer_is_shed()) [[likely]]
+      return false;
+    in.ended = true;
+    ++ended_;
+    return true;
   }
   // The lane is corrupt. `reader`: what reads it, for the message.
   [[noreturn]] void refuse(const InLane& in, const std::string& reader) const;
 
   // Events of it were consumed, or are about to be: the next commit moves its head.
-  void touch(InLane& in) {
+  void touch(InLane& in) noexcept {
     if (in.touched) return;
     in.touched = true;
-    touched_.push_back(&in);  // Reserved for every lane at first.
+    touched_[touched_count_++] = &in;  // There is a place for every lane.
   }
-  bool touched() const noexcept { return !touched_.empty(); }
+  bool touched() const noexcept { return touched_count_ != 0; }
+  // For who stores the commit of the only lane himself: that is done.
+  void forget_touched(InLane& only) noexcept {
+    only.touched = false;
+    touched_count_ = 0;
+  }
 
   // Which words the next commit moves.
   void record(ipc::Commit& commit) const noexcept {
-    for (const InLane* in : touched_)
-      commit.move(in->word, in->lane.next());
+    // One read each: a wide one, of words that have just been stored apart, waits for those stores.
+    for (const InLane* in : touched_lanes())
+      commit.move(ipc::read_once(in->word), in->lane.next());
   }
   // After the commit: wakes the producers that sleep; how many. `whole`: nothing of what was touched goes on.
   std::uint64_t ring(ipc::Published& published, bool whole) noexcept {
     std::uint64_t rings = 0;
-    for (InLane* in : touched_) {
+    for (InLane* in : touched_lanes()) {
       if (published.sleeps(*in->producer)) {
         in->bell->ring();
         ++rings;
       }
       in->touched = !whole;  // The event in the handler came from one of them.
     }
-    if (whole) touched_.clear();
+    if (whole) touched_count_ = 0;
     return rings;
+  }
+  // The same of a lane whose head was moved by itself.
+  static void ring(const InLane& in) noexcept {
+    ipc::Published published;
+    if (published.sleeps(*in.producer)) [[unlikely]]
+      in.bell->ring();
   }
   // Gives back what was read since the last commit.
   void take_all_back() noexcept {
-    for (InLane* in : touched_) {
+    for (InLane* in : touched_lanes()) {
       in->lane.resume();
       in->touched = false;
     }
-    touched_.clear();
+    touched_count_ = 0;
   }
   // Wakes all of them: a predecessor may have died between publishing and ringing.
   void ring_all() const noexcept;
 
  private:
+  std::span<InLane* const> touched_lanes() const noexcept { return {touched_.data(), touched_count_}; }
+
   const Wiring& wiring_;
   std::vector<InLane> lanes_;
-  std::vector<InLane*> touched_;
+  std::vector<InLane*> touched_;   // The first ones of them,
+  std::size_t touched_count_ = 0;  // so many.
   std::size_t ended_ = 0;
 };
 

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <bit>
 #include <string>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -36,6 +37,8 @@ Stamping stamping_for(const Wiring& wiring, LaneIndex id, std::uint64_t tail, st
   stamping.least_bytes = std::max(lane.capacity_bytes / LaneStamps::kKept, sample * stamping.event_bytes);
   stamping.least_events = edge.type.record ? sample * lanes : 0;
   stamping.due_at = next_after(stamping, tail);
+  stamping.begins = wiring.node(edge.from).kind != NodeKind::stage;
+  stamping.free_at = tail;
   return stamping;
 }
 
@@ -81,7 +84,7 @@ OutputPort::OutputPort(const Wiring& wiring, ProcessIndex process, NodeIndex nod
     if (!out.lanes.empty()) out.turn = turn % out.lanes.size();
     outputs_[edges[e].output].push_back(std::move(out));
   }
-  touched_.reserve(lanes_.size());
+  touched_.resize(lanes_.size());
 }
 
 std::uint64_t OutputPort::smallest_lane_bytes(const OutEdges& edges) noexcept {
@@ -199,17 +202,19 @@ const std::string& OutputPort::name_of(const OutLane& out) const noexcept {
 }
 
 bool OutputPort::has_pushed() const noexcept {
-  return std::any_of(touched_.begin(), touched_.end(),
+  const std::span<OutLane* const> touched = touched_lanes();
+  return std::any_of(touched.begin(), touched.end(),
                      [this](const OutLane* out) { return out->lane.next() != out->lane.before(event_); });
 }
 
 bool OutputPort::had_pushed() const noexcept {
-  return std::any_of(touched_.begin(), touched_.end(),
+  const std::span<OutLane* const> touched = touched_lanes();
+  return std::any_of(touched.begin(), touched.end(),
                      [this](const OutLane* out) { return out->lane.before(event_) != out->lane.tail(); });
 }
 
 void OutputPort::take_event_back() noexcept {
-  for (OutLane* out : touched_) {
+  for (OutLane* out : touched_lanes()) {
     if (out->lane.has_entered(event_)) out->records = out->records_before;
     out->lane.take_back(event_);
   }
@@ -217,18 +222,18 @@ void OutputPort::take_event_back() noexcept {
 
 void OutputPort::forget() noexcept {
   take_event_back();
-  for (OutLane* out : touched_)
+  for (OutLane* out : touched_lanes())
     out->touched = false;
-  touched_.clear();
+  touched_count_ = 0;
 }
 
 void OutputPort::take_all_back() noexcept {
-  for (OutLane* out : touched_) {
+  for (OutLane* out : touched_lanes()) {
     out->lane.resume();
     out->records = out->records_before = 0;
     out->touched = false;
   }
-  touched_.clear();
+  touched_count_ = 0;
 }
 
 OutLane* OutputPort::without_room() noexcept {
@@ -244,6 +249,11 @@ bool OutputPort::loses() const noexcept {
                      [](const OutLane& out) { return out.policy != FullPolicy::block; });
 }
 
+bool OutputPort::times_none() const noexcept {
+  return std::all_of(lanes_.begin(), lanes_.end(),
+                     [](const OutLane& out) { return out.stamping.stamps == nullptr; });
+}
+
 void OutputPort::end() noexcept {
   for (OutLane& out : lanes_) {
     out.lane.end();
@@ -257,6 +267,15 @@ bool OutputPort::ended() const noexcept {
 
 void OutputPort::stamp(OutLane& out, std::uint64_t tail) const noexcept {
   Stamping& stamping = out.stamping;
+  if (stamping.born_ns != 0) {
+    // A commit without the event that it was made of: it is in the next one.
+    if (stamping.made_at >= tail) return;
+    set_stamp(stamping, stamping.made_at, std::exchange(stamping.born_ns, 0));
+    // As long as such ones come the lane has no others: there would be no room for both.
+    stamping.due_at = next_after(stamping, stamping.made_at) + stamping.least_bytes;
+    stamping.due_events = published_ + stamping.least_events;
+    return;
+  }
   const std::uint64_t first = out.lane.tail();
   if (tail <= stamping.due_at || published_ < stamping.due_events || tail == first) return;
   std::uint64_t position = std::max(first, stamping.due_at);
@@ -267,9 +286,26 @@ void OutputPort::stamp(OutLane& out, std::uint64_t tail) const noexcept {
     const std::uint64_t last = out.lane.before(event_);
     position = stamping.turn % 2 == 0 || last >= tail ? first : last;
   }
-  stamping.stamps->set(stamping.turn++, {position, monotonic_now().count()});
+  set_stamp(stamping, position, 0);
   stamping.due_at = next_after(stamping, position);
   stamping.due_events = published_ + stamping.least_events;
+}
+
+void OutputPort::set_stamp(Stamping& stamping, std::uint64_t position, std::int64_t born_ns) noexcept {
+  const std::int64_t now_ns = monotonic_now().count();
+  stamping.stamps->set(stamping.turn++, {position, now_ns, stamping.begins ? now_ns : born_ns});
+  stamping.free_at = position + stamping.least_bytes;
+}
+
+void OutputPort::hand_on(std::int64_t born_ns) noexcept {
+  for (OutLane* out : touched_lanes()) {
+    Stamping& stamping = out->stamping;
+    if (stamping.stamps == nullptr || stamping.born_ns != 0 || !out->lane.has_entered(event_)) continue;
+    const std::uint64_t position = out->lane.before(event_);
+    if (position == out->lane.next() || position < stamping.free_at) continue;
+    stamping.made_at = position;
+    stamping.born_ns = born_ns;
+  }
 }
 
 std::uint64_t OutputPort::settle(OutLane& out, bool whole) noexcept {
@@ -284,7 +320,7 @@ std::uint64_t OutputPort::settle(OutLane& out, bool whole) noexcept {
 }
 
 void OutputPort::record(ipc::Commit& commit, bool whole) noexcept {
-  for (OutLane* out : touched_) {
+  for (OutLane* out : touched_lanes()) {
     // The tail, then the word: lane.hpp says why.
     commit.move(out->word, settle(*out, whole));
     if (out->lane.ends()) commit.move(out->word + 1, ipc::kEnded);
@@ -292,7 +328,7 @@ void OutputPort::record(ipc::Commit& commit, bool whole) noexcept {
 }
 
 void OutputPort::publish(bool whole) noexcept {
-  for (OutLane* out : touched_) {
+  for (OutLane* out : touched_lanes()) {
     settle(*out, whole);
     if (whole) {
       out->lane.publish();
@@ -304,7 +340,7 @@ void OutputPort::publish(bool whole) noexcept {
 
 std::uint64_t OutputPort::ring(ipc::Published& published, bool whole) noexcept {
   std::uint64_t rings = 0;
-  for (OutLane* out : touched_) {
+  for (OutLane* out : touched_lanes()) {
     if (published.sleeps(*out->consumer)) [[unlikely]] {
       out->bell->ring();
       ++rings;
@@ -312,9 +348,11 @@ std::uint64_t OutputPort::ring(ipc::Published& published, bool whole) noexcept {
     out->touched = !whole && out->lane.before(event_) != out->lane.next();
   }
   if (whole) {
-    touched_.clear();
+    touched_count_ = 0;
   } else {
-    std::erase_if(touched_, [](const OutLane* out) { return !out->touched; });
+    const auto end = touched_.begin() + static_cast<std::ptrdiff_t>(touched_count_);
+    const auto left = std::remove_if(touched_.begin(), end, [](const OutLane* out) { return !out->touched; });
+    touched_count_ = static_cast<std::size_t>(left - touched_.begin());
   }
   return rings;
 }

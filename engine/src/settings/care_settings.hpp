@@ -158,8 +158,8 @@ inline constexpr std::array kCareSettings = {
         .example = "1h",
         .meaning =
             "How long a worker waits for the outside to come back, once its handler has thrown "
-            "sluice::Unavailable, before the pipeline stops with the text of that. 0 waits for ever; `sluice "
-            "stats` shows for what, and since when.",
+            "sluice::Unavailable, before the pipeline stops with the text of that. Each commit of events in "
+            "between begins it anew. 0 waits for ever; `sluice stats` shows for what, and since when.",
         .trade_off =
             "Waiting loses nothing and holds up the stages before; giving up tells somebody sooner."},
     Setting{.key = "poison.budget",

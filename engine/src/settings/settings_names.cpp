@@ -142,6 +142,10 @@ Named find_key(std::string_view key) {
     const Named variable = find_variable(key);
     if (variable.ok()) return unknown(key_of(settings_table()[variable.row], variable.stage));
   }
+  if (key == "observe.http") {
+    return {.fault = "there is no such setting",
+            .remedy = "the page and the metrics are served beside it: sluice serve --http ADDRESS"};
+  }
   return unknown(nearest_name(key, false));
 }
 

@@ -119,6 +119,19 @@ void StateArea::expect_same(const Piece& piece, std::string_view name, std::size
              : fmt::format("{}{} keeps it as it is", stage_variable(stage_, "table.rows"), header.rows));
 }
 
+void StateArea::refuse_unclaimed() const {
+  const std::span<const std::byte> area = undo_.state();
+  const auto& directory = *reinterpret_cast<const Directory*>(area.data());
+  const std::uint64_t count = directory.count.load(std::memory_order_relaxed);  // relaxed: own region.
+  for (std::uint64_t i = claimed_; i < count && i < kMostPieces; ++i) {
+    const std::string_view name = name_of(directory.pieces[i]);
+    if (name.starts_with(kOwnPrefix)) continue;
+    throw Error{{"take over the state", fmt::format("'{}' of stage {}", printable(name), stage_),
+                 "an earlier process of this worker kept it, and this handler does not ask for it",
+                 "go on with the program that kept it, ask for it all the same, or start the pipeline anew"}};
+  }
+}
+
 std::size_t StateArea::end_of_claimed(const std::string& object) const {
   if (claimed_ == 0) return sizeof(Directory);
   const std::span<const std::byte> area = undo_.state();

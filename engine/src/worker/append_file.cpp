@@ -49,13 +49,24 @@ AppendFile::File::~File() {
   if (fd >= 0) ::close(fd);
 }
 
+// What lies behind the committed bytes is cut off: that a link leads to is not ours to cut. A pipe is not waited for.
 int AppendFile::open(const std::filesystem::path& path) {
+  constexpr int kFlags = O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY;
   const int fd = detail::only_debugs() ? ::memfd_create("sluice-debug", MFD_CLOEXEC)
-                                       : ::open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
-  if (fd < 0) {
-    throw Error{{"open for writing", path.string(), errno_text(), "name a directory that can be written"}};
-  }
-  return fd;
+                                       : ::open(path.c_str(), kFlags, 0644);
+  const auto refuse = [&path](std::string why, std::string remedy) {
+    throw Error{{"open for writing", path.string(), std::move(why), std::move(remedy)}};
+  };
+  if (fd < 0 && errno == ELOOP) refuse("it is a link", "name the file that it leads to");
+  // A pipe that nobody reads, or a socket.
+  if (fd < 0 && errno == ENXIO)
+    refuse("it is no regular file", "name a regular file, or one that is not there");
+  if (fd < 0) refuse(errno_text(), "name a directory that can be written");
+  struct stat status {};
+  if (::fstat(fd, &status) == 0 && S_ISREG(status.st_mode)) return fd;
+  ::close(fd);
+  refuse("it is no regular file", "name a regular file, or one that is not there");
+  return -1;
 }
 
 AppendFile::AppendFile(Worker& worker, std::string_view name, const std::filesystem::path& path)

@@ -3,21 +3,23 @@
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <cstddef>
 #include <cstring>
 #include <fcntl.h>
 #include <fstream>
+#include <functional>
 #include <iterator>
 #include <span>
 #include <unistd.h>
 
-#include <fmt/chrono.h>
 #include <fmt/format.h>
 
 #include <sluice/detail/descriptor.hpp>
 #include <sluice/error.hpp>
 
 #include "death/backtrace.hpp"
+#include "worker/letters_there.hpp"
 
 namespace sluice {
 
@@ -25,7 +27,8 @@ using namespace detail;
 
 namespace {
 
-constexpr std::uint64_t kMagic = 0x31206461656420ULL;  // " dead 1"
+constexpr std::uint64_t kMagic = 0x32206461656420ULL;        // " dead 2"
+constexpr std::uint64_t kFormerMagic = 0x31206461656420ULL;  // " dead 1": without a HeadEnd.
 constexpr std::string_view kSuffix = ".dead";
 // More than any lane holds: what claims to be longer is no letter.
 constexpr std::uint64_t kMostBytes = std::uint64_t{1} << 40;
@@ -48,6 +51,26 @@ struct Head {
 };
 static_assert(sizeof(Head) == 112);
 
+// Behind the head.
+struct HeadEnd {
+  std::uint64_t origin;  // Of the EventId,
+  std::uint64_t event_position;
+  std::int64_t order_ns;
+};
+static_assert(sizeof(HeadEnd) == 24);
+
+std::uint64_t head_bytes_of(const Head& head) {
+  return sizeof(Head) + (head.magic == kMagic ? sizeof(HeadEnd) : 0);
+}
+
+// Whether less than a head may be the beginning of one.
+bool may_begin_a_head(std::string_view bytes) {
+  const auto begins = [&](std::uint64_t magic) {
+    return std::memcmp(bytes.data(), &magic, std::min(bytes.size(), sizeof(magic))) == 0;
+  };
+  return begins(kMagic) || begins(kFormerMagic);
+}
+
 std::string read_file(const std::filesystem::path& file) {
   std::ifstream in{file, std::ios::binary};
   std::string bytes{std::istreambuf_iterator<char>{in}, {}};
@@ -65,16 +88,21 @@ std::string read_file(const std::filesystem::path& file) {
 }
 
 bool is_sound(const Head& head) {
-  if (head.magic != kMagic || head.total_bytes > kMostBytes) return false;
-  std::uint64_t left = head.total_bytes - sizeof(Head);
+  const bool known = head.magic == kMagic || head.magic == kFormerMagic;
+  if (!known || head.total_bytes > kMostBytes || head.total_bytes < head_bytes_of(head)) return false;
+  std::uint64_t left = head.total_bytes - head_bytes_of(head);
   for (const std::uint64_t bytes : head.text_bytes) {
     if (bytes > left) return false;
     left -= bytes;
   }
-  return left == 0 && head.total_bytes >= sizeof(Head);
+  return left == 0;
 }
 
-DeadLetter decode(const Head& head, std::string_view texts) {
+// `bytes`: what stands behind the head.
+DeadLetter decode(const Head& head, std::string_view bytes) {
+  HeadEnd end{0, 0, head.time_ns};
+  if (head.magic == kMagic) std::memcpy(&end, bytes.data(), sizeof(end));
+  std::string_view texts = bytes.substr(head_bytes_of(head) - sizeof(Head));
   std::array<std::string, kTexts> text;
   for (std::size_t i = 0; i < kTexts; ++i) {
     text[i] = texts.substr(0, head.text_bytes[i]);
@@ -98,6 +126,8 @@ DeadLetter decode(const Head& head, std::string_view texts) {
       std::chrono::system_clock::time_point{std::chrono::duration_cast<std::chrono::system_clock::duration>(
           std::chrono::nanoseconds{head.time_ns})};
   letter.payload = std::move(text[kPayload]);
+  letter.event = {end.origin, end.event_position};
+  letter.order_ns = end.order_ns;
   return letter;
 }
 
@@ -108,7 +138,7 @@ std::string encode(const DeadLetter& letter) {
                                                    letter.cause, letter.backtrace, letter.payload};
   Head head{};
   head.magic = kMagic;
-  head.total_bytes = sizeof(Head);
+  head.total_bytes = sizeof(Head) + sizeof(HeadEnd);
   head.position = letter.position;
   head.head_bytes = letter.head_bytes;
   head.time_ns = std::chrono::duration_cast<std::chrono::nanoseconds>(letter.time.time_since_epoch()).count();
@@ -118,12 +148,15 @@ std::string encode(const DeadLetter& letter) {
   head.signal = letter.signal;
   head.record = letter.record ? 1 : 0;
   head.retried_by = letter.retried_by;
+  const HeadEnd end{letter.event.origin, letter.event.position,
+                    letter.order_ns != 0 ? letter.order_ns : head.time_ns};
   for (std::size_t i = 0; i < kTexts; ++i) {
     head.text_bytes[i] = texts[i].size();
     head.total_bytes += texts[i].size();
   }
-  std::string bytes(sizeof(Head), '\0');
+  std::string bytes(sizeof(Head) + sizeof(HeadEnd), '\0');
   std::memcpy(bytes.data(), &head, sizeof(head));
+  std::memcpy(bytes.data() + sizeof(head), &end, sizeof(end));
   for (const std::string_view text : texts)
     bytes += text;
   return bytes;
@@ -144,10 +177,48 @@ std::vector<DeadLetter> read_dead_letters(const std::filesystem::path& file) {
     rest.remove_prefix(head.total_bytes);
   }
   // Less than a head: the beginning of one, or of something else.
-  if (!rest.empty() && std::memcmp(rest.data(), &kMagic, std::min(rest.size(), sizeof(kMagic))) != 0) {
-    refuse(file, bytes.size() - rest.size());
-  }
+  if (!may_begin_a_head(rest)) refuse(file, bytes.size() - rest.size());
   return letters;
+}
+
+bool comes_before(const DeadLetter& one, const DeadLetter& other) noexcept {
+  return one.order_ns < other.order_ns;
+}
+
+LettersThere detail::letters_there(int file, const std::function<bool(const EventId&)>& wanted) {
+  LettersThere there;
+  const auto read = [&](std::uint64_t from, std::size_t bytes) {
+    std::string text(bytes, '\0');
+    std::size_t done = 0;
+    while (done < bytes) {
+      const ssize_t got = ::pread(file, text.data() + done, bytes - done, static_cast<off_t>(from + done));
+      if (got < 0 && errno == EINTR) continue;
+      if (got < 0) throw Error{{"read", "dead letters", errno_text(), ""}};
+      if (got == 0) break;
+      done += static_cast<std::size_t>(got);
+    }
+    text.resize(done);
+    return text;
+  };
+  const auto end = ::lseek(file, 0, SEEK_END);
+  const std::uint64_t length = end > 0 ? static_cast<std::uint64_t>(end) : 0;
+  while (true) {
+    const std::string begin = read(there.whole_bytes, sizeof(Head) + sizeof(HeadEnd));
+    Head head{};
+    std::memcpy(&head, begin.data(), std::min(begin.size(), sizeof(head)));
+    const bool whole_head = begin.size() >= sizeof(Head);
+    there.sound = whole_head ? is_sound(head) : may_begin_a_head(begin);
+    if (!there.sound || !whole_head || head.total_bytes > length - there.whole_bytes) return there;
+    HeadEnd known{0, 0, head.time_ns};
+    if (head.magic == kMagic) std::memcpy(&known, begin.data() + sizeof(head), sizeof(known));
+    there.last_order_ns = std::max(there.last_order_ns, known.order_ns);
+    if (wanted({known.origin, known.event_position})) {
+      const std::string rest = read(there.whole_bytes + sizeof(Head), head.total_bytes - sizeof(Head));
+      if (rest.size() != head.total_bytes - sizeof(Head)) return there;
+      there.wanted.push_back(decode(head, rest));
+    }
+    there.whole_bytes += head.total_bytes;
+  }
 }
 
 std::vector<DeadLetter> find_dead_letters(const std::filesystem::path& file_or_directory) {
@@ -168,8 +239,7 @@ std::vector<DeadLetter> find_dead_letters(const std::filesystem::path& file_or_d
     throw Error{
         {"list the directory", file_or_directory.string(), error.message(), "name one that can be read"}};
   }
-  std::stable_sort(letters.begin(), letters.end(),
-                   [](const DeadLetter& one, const DeadLetter& other) { return one.time < other.time; });
+  std::stable_sort(letters.begin(), letters.end(), comes_before);
   return letters;
 }
 
@@ -183,11 +253,10 @@ bool mark_retried(const DeadLetter& letter, std::uint32_t retried_by) {
   return file && ::pwrite(file.get(), &retried_by, sizeof(retried_by), at) == sizeof(retried_by);
 }
 
-std::string dead_letters_file(std::string_view stage, unsigned replica,
-                              std::chrono::system_clock::time_point time, std::uint32_t number) {
-  const auto seconds = std::chrono::floor<std::chrono::seconds>(time);
-  return fmt::format("{}-{}.{:%Y%m%dT%H%M%S}-{:08x}{}", stage, replica,
-                     fmt::gmtime(std::chrono::system_clock::to_time_t(seconds)), number, kSuffix);
+std::string dead_letters_file(std::string_view stage, unsigned replica, std::uint64_t run,
+                              std::uint32_t number) {
+  return fmt::format("{}-{}.{:09x}{}{}", stage, replica, run, number > 1 ? fmt::format("-{}", number) : "",
+                     kSuffix);
 }
 
 }  // namespace sluice

@@ -9,6 +9,7 @@
 #include <sluice/error.hpp>
 
 #include "layout/relaxed.hpp"
+#include "worker/own_bell.hpp"
 #include "worker/stand_still.hpp"
 
 namespace sluice::detail {
@@ -45,7 +46,13 @@ void OutsideWait::say(const char* what, std::chrono::nanoseconds now) noexcept {
   control_.activity.store(ipc::Activity::outside, kRelaxed);
 }
 
-void OutsideWait::wait(const char* what) {
+void OutsideWait::wait(const Unavailable& away) {
+  const char* const what = away.what();
+  if (reached_ != 0 && away.reached() > reached_) over();
+  reached_ = std::max(reached_, away.reached());
+  const std::uint64_t events =
+      control_.outside.flushing.load(kRelaxed);  // 0 where it was no flush of several.
+  if (events > 1) most_in_batch_ = std::min(most_in_batch_, events) / 2;
   auto now = monotonic_now();
   say(what, now);
   const std::chrono::nanoseconds patience = wiring_.settings(worker_).outside_patience;
@@ -70,6 +77,7 @@ void OutsideWait::wait(const char* what) {
       control_.activity.store(ipc::Activity::outside, kRelaxed);
     }
     wiring_.bell(worker_).wait(until - now);
+    check_own_bell(wiring_, worker_);
   }
   control_.activity.store(ipc::Activity::starting, kRelaxed);
 }

@@ -6,7 +6,11 @@
 #pragma once
 
 #include <chrono>
+#include <cstdint>
+#include <limits>
 #include <random>
+
+#include <sluice/unavailable.hpp>
 
 #include "layout/wiring.hpp"
 
@@ -16,13 +20,26 @@ class OutsideWait {
  public:
   OutsideWait(const Wiring& wiring, WorkerIndex worker);
 
-  // Says what is away and since when, then waits: longer each time, up to a second. Throws Error once
-  // outside.patience is over.
-  void wait(const char* what);
+  // Says what is away and since when, then waits: longer each time that has brought nothing, up to a second. Throws
+  // Error once outside.patience is over.
+  void wait(const Unavailable& away);
   // It is there again.
   void over() noexcept;
 
+  // A flush of many events may take longer than the outside allows for one call, each time it is tried: after each that found
+  // nobody there a batch has half as many, down to one, and then one more after each step that has worked.
+  std::uint64_t most_in_batch() const noexcept { return most_in_batch_; }
+  // Whether there is such a bound.
+  bool worked() noexcept {
+    over();
+    if (most_in_batch_ == kAny) return false;
+    ++most_in_batch_;
+    return true;
+  }
+
  private:
+  static constexpr std::uint64_t kAny = std::numeric_limits<std::uint64_t>::max();
+
   void say(const char* what, std::chrono::nanoseconds now) noexcept;
 
   const Wiring& wiring_;
@@ -30,6 +47,8 @@ class OutsideWait {
   ipc::Control& control_;
   std::chrono::nanoseconds pause_;
   bool away_;
+  std::uint64_t most_in_batch_ = kAny;
+  std::uint64_t reached_ = 0;  // The most that an Unavailable has said.
   std::mt19937 random_{std::random_device{}()};
 };
 

@@ -17,7 +17,7 @@
 namespace sluice::detail {
 
 Poison::Poison(const Wiring& wiring, WorkerIndex worker, std::span<const RefusedLetter> refused)
-    : wiring_{wiring}, memory_{wiring.worker(worker)} {
+    : wiring_{wiring}, memory_{wiring.worker(worker)}, worker_{worker} {
   const ProcessLayout& layout = memory_.layout();
   const Node& node = wiring.node(worker);
   const std::uint64_t limit = wiring.settings(worker).poison_attempts;
@@ -75,8 +75,28 @@ void Poison::set_stop(std::uint32_t lane, ipc::LaneConsumer& input) const noexce
   if (nearest) input.stop_at(*nearest);
 }
 
-void Poison::claim_file(Worker& worker) {
-  file_.emplace(worker, wiring_.reports());
+void Poison::claim_file(Worker& worker, const std::function<bool(const EventId&)>& to_come) {
+  const CheckpointSettings& checkpoints = wiring_.settings().checkpoints;
+  const LetterPlace place{wiring_.reports(), wiring_.restored_from() != nullptr,
+                          !checkpoints.path.empty() && checkpoints.sync};
+  if (wiring_.node(worker_).kind != NodeKind::stage) return;
+  if (to_divert_.empty() && !LetterFile::is_there(worker, memory_.state(), place)) return;
+  file_.emplace(worker, place, to_come);
+  for (DeadLetter& letter : file_->take_written()) {
+    const std::pair<std::uint32_t, std::uint64_t> at{letter.event.lane(), letter.event.position};
+    written_.emplace(at, std::move(letter));
+  }
+}
+
+const EventType& Poison::type_of(std::uint32_t lane) const {
+  return wiring_.edge(wiring_.layout().lanes[memory_.layout().lanes_in[lane]]).type;
+}
+
+EventId Poison::id_of(const EventName& event) const noexcept {
+  // relaxed: drawn before the first start.
+  const std::uint64_t run = wiring_.requests().run.load(std::memory_order_relaxed);
+  const ProcessLayout& layout = memory_.layout();
+  return {origin_of(run, layout.node.value(), layout.replica) | event.lane, event.position};
 }
 
 DeadLetter Poison::letter_about(const ToDivert& to_divert) const {
@@ -89,6 +109,7 @@ DeadLetter Poison::letter_about(const ToDivert& to_divert) const {
   letter.replicas = wiring_.layout().replicas_of(layout.node);
   letter.from = wiring_.name(lane.producer);
   letter.position = to_divert.event.position;
+  letter.event = id_of(to_divert.event);
   letter.type = std::string{type.name};
   letter.record = type.record;
   letter.head_bytes = type.bytes;
@@ -108,7 +129,8 @@ void Poison::describe(const ToDivert& to_divert, DeadLetter& letter) {
 
 void Poison::divert_again(std::uint32_t lane, std::uint64_t position, DeadLetter letter) {
   describe(*find(lane, position), letter);
-  file_->append(encode(letter));
+  letter.event = id_of({lane, position});
+  file_->append(letter, floor_ns_);
 }
 
 void Poison::divert(std::uint32_t lane, ipc::LaneConsumer& input) {
@@ -128,9 +150,59 @@ void Poison::divert(std::uint32_t lane, ipc::LaneConsumer& input) {
     return input.quarantine();
   }
   letter.payload.assign(reinterpret_cast<const char*>(payload.data()), payload.size());
-  file_->append(encode(letter));
+  file_->append(letter, floor_ns_);
   input.advance(stride);
   set_stop(lane, input);
+}
+
+namespace {
+
+// Nothing when it is not there, or corrupt.
+std::string_view next_payload(const EventType& type, ipc::LaneConsumer& input) {
+  const std::uint64_t readable = input.readable();
+  if (readable == 0 || (!type.record && readable < type.bytes)) return {};
+  const std::span<const std::byte> payload =
+      type.record ? ipc::peek_record(input) : std::span{input.data(), static_cast<std::size_t>(type.bytes)};
+  return {reinterpret_cast<const char*>(payload.data()), payload.size()};
+}
+
+}  // namespace
+
+bool Poison::is_written(std::uint32_t lane, ipc::LaneConsumer& input) const {
+  const auto [first, last] = written_.equal_range({lane, input.next()});
+  if (first == last) return false;
+  input.clear_stop();
+  const std::string_view payload = next_payload(type_of(lane), input);
+  set_stop(lane, input);
+  return payload.data() != nullptr &&
+         std::any_of(first, last, [&](const auto& each) { return each.second.payload == payload; });
+}
+
+bool Poison::is_written(std::uint64_t position, const DeadLetter& letter) const noexcept {
+  const auto [first, last] = written_.equal_range({kRetryLane, position});
+  return std::any_of(first, last, [&](const auto& each) {
+    const DeadLetter& written = each.second;
+    return written.payload == letter.payload && written.from == letter.from &&
+           written.position == letter.position;
+  });
+}
+
+void Poison::pass_written(std::uint32_t lane, ipc::LaneConsumer& input) const {
+  input.clear_stop();
+  const EventType& type = type_of(lane);
+  const std::size_t bytes = next_payload(type, input).size();
+  input.advance(type.record ? ipc::record_stride(bytes) : bytes);
+  set_stop(lane, input);
+}
+
+std::uint64_t Poison::until_written(std::uint32_t lane, const ipc::LaneConsumer& input,
+                                    std::uint64_t most) const {
+  // The next event is none, or it is another one than it was.
+  const auto next = written_.upper_bound({lane, input.next()});
+  if (next == written_.end() || next->first.first != lane) return most;
+  const EventType& type = type_of(lane);
+  if (type.record) return 1;  // Where they begin is known one by one.
+  return std::clamp<std::uint64_t>((next->first.second - input.next()) / type.bytes, 1, most);
 }
 
 }  // namespace sluice::detail

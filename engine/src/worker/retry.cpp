@@ -5,6 +5,7 @@
 #include <bit>
 #include <cstring>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <utility>
@@ -64,21 +65,42 @@ std::uint64_t start_of(const Wiring& wiring, const std::string& path) {
   return std::uint64_t{wiring.start()} << 32U | static_cast<std::uint32_t>(std::hash<std::string>{}(path));
 }
 
+// A letter that was copied, by export and import say, is one: retried if any copy was. One that was mended is another.
+std::vector<DeadLetter> without_copies(std::vector<DeadLetter> letters) {
+  std::multimap<std::pair<std::uint64_t, std::uint64_t>, std::size_t> known;  // By origin and position.
+  std::vector<DeadLetter> kept;
+  kept.reserve(letters.size());
+  for (DeadLetter& letter : letters) {
+    const std::pair name{letter.event.origin, letter.event.position};
+    const auto [from, to] = known.equal_range(name);
+    const auto original =
+        std::find_if(from, to, [&](const auto& each) { return kept[each.second].payload == letter.payload; });
+    if (original != to) {
+      DeadLetter& first = kept[original->second];
+      if (first.retried_by == 0) first.retried_by = letter.retried_by;
+      continue;
+    }
+    // One of the former form has no name.
+    if (letter.event != EventId{}) known.emplace(name, kept.size());
+    kept.push_back(std::move(letter));
+  }
+  return kept;
+}
+
 std::vector<DeadLetter> letters_for(const Wiring& wiring, WorkerIndex index, const std::string& path) {
   std::vector<DeadLetter> letters = find_dead_letters(path);
   const unsigned replica = wiring.layout().worker(index).replica;
   std::erase_if(letters, [&](const DeadLetter& letter) {
     return letter.stage != wiring.stage(index) || letter.replica != replica;
   });
-  return letters;
+  return without_copies(std::move(letters));
 }
 
 // What this start has marked is in the list of a replacement too: the count of those that are done has it.
 std::vector<DeadLetter> letters_of(const RetryRun& run, std::vector<DeadLetter> found) {
   std::erase_if(found, [&](const DeadLetter& letter) {
-    const auto time = std::chrono::duration_cast<std::chrono::nanoseconds>(letter.time.time_since_epoch());
     if (letter.retried_by != 0 && letter.retried_by != run.mark.number) return true;
-    return time.count() >= run.mark.time_ns;
+    return letter.order_ns >= run.mark.time_ns;
   });
   return found;
 }
@@ -118,9 +140,11 @@ Retry::Retry(Worker& worker, const Wiring& wiring, WorkerIndex index, std::uint6
     : done_{done} {
   const std::string& path = wiring.settings().retry_path;
   if (path.empty()) return;
-  const RetryRun fresh{new_run_mark(), start_of(wiring, path), done};
-  auto run = worker.state<RetryRun>("sluice.retry_run", fresh);
   std::vector<DeadLetter> found = letters_for(wiring, index, path);
+  RetryRun fresh{new_run_mark(), start_of(wiring, path), done};
+  // All that is here is of before this start, though the clock was set back since.
+  if (!found.empty()) fresh.mark.time_ns = std::max(fresh.mark.time_ns, found.back().order_ns + 1);
+  auto run = worker.state<RetryRun>("sluice.retry_run", fresh);
   // Nothing has been retried by a start that has not committed this yet, so that it may be drawn again.
   if (run->start != fresh.start) {
     RetryRun next = fresh;
@@ -132,6 +156,7 @@ Retry::Retry(Worker& worker, const Wiring& wiring, WorkerIndex index, std::uint6
   }
   base_ = run->done_before;
   marks_->number = run->mark.number;
+  begun_ns_ = run->mark.time_ns;
   letters_ = letters_of(*run, std::move(found));
   // A predecessor was gone before it could mark these.
   Marks left{marks_->number};

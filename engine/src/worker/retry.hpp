@@ -34,6 +34,8 @@ class Retry {
 
   bool pending() const noexcept { return done_ - base_ < letters_.size(); }
   std::uint64_t done() const noexcept { return done_; }
+  // DeadLetter::order_ns of a letter of this start is behind that; 0: there is nothing to retry.
+  std::int64_t begun_ns() const noexcept { return begun_ns_; }
 
   // The next letter, as a lane in which it stands alone. Valid until the next call.
   ipc::LaneConsumer present();
@@ -64,6 +66,7 @@ class Retry {
   std::vector<std::byte> memory_;
   std::uint64_t done_ = 0;  // In the life of the pipeline,
   std::uint64_t base_ = 0;  // and when this start of it began.
+  std::int64_t begun_ns_ = 0;
 };
 
 }  // namespace sluice::detail

@@ -35,7 +35,7 @@ class Tellings {
   // How many commits are to be safe before nothing waits any more.
   std::uint64_t awaited() const noexcept { return waiting_.empty() ? 0 : waiting_.back().commits; }
   // The worker handles no more, until some of them are told.
-  bool too_many() const noexcept { return waiting_.size() >= kMost; }
+  bool too_many() const noexcept { return !none() && waiting_.size() >= kMost; }
   bool due() const noexcept { return !waiting_.empty() && waiting_.front().commits <= checkpointed(); }
   // Tells what is due. One that throws is done with.
   void tell() {

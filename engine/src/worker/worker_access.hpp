@@ -17,15 +17,19 @@ struct WorkerAccess {
                                       WorkerServices& services) {
     return std::unique_ptr<Worker>{new Worker{std::move(identity), area, event, services}};
   }
+  static WorkerServices& services(const Worker& worker) noexcept { return worker.services_; }
   // For what takes back itself what an abandoned event did, as AppendFile does: `action` also runs before a commit in
   // the midst of an event.
   static void before_any_commit(Worker& worker, std::function<void()> action) {
+    worker.acts_ = true;
     worker.before_any_commit_.push_back(std::move(action));
   }
   static void act_before_any_commit(const Worker& worker) {
     for (const auto& action : worker.before_any_commit_)
       action();
   }
+  // Whether anything is to be done around its commits.
+  static bool acts(const Worker& worker) noexcept { return worker.acts_; }
   static bool acts_after_commits(const Worker& worker) noexcept { return !worker.after_commits_.empty(); }
   static void act_after_commit(const Worker& worker, bool whole) {
     for (const auto& action : worker.after_commits_)

@@ -14,42 +14,8 @@ bool WorkerLoop::anything_to_commit() const noexcept {
          work_.events_in() != committed_in_ || last_words_ != committed_last_words_;
 }
 
-void WorkerLoop::commit_batch(bool without_event) {
-  if (!anything_to_commit()) return;
-  if (undo_asked_) throw DoAgain{};
-  // Before anything reaches the outside.
-  if (is_child_of_worker()) end_child();
-  const std::uint64_t events = events_in_batch();
-  WorkerAccess::act_before_any_commit(*worker_);
-  if (has_flushes()) flush_batch();
-  store_commit(true);
-  if (has_flushes()) note_flushed(events);
-  memory_.counters().batches.add();
-  if (worker_ == nullptr || !WorkerAccess::acts_after_commits(*worker_)) return;
-  // One that was given up stays named: it is what its batch fails of.
-  if (!without_event) work_.leave_event();
-  WorkerAccess::act_after_commit(*worker_, true);
-}
-
-// A commit in the midst of an event: of the events before it.
-void WorkerLoop::publish_before_event() {
-  if (work_.events_before() == committed_in_ && !out_.had_pushed()) return;
-  if (has_flushes()) {
-    // The flush would come in the midst of the event. Alone it has the whole lane.
-    memory_.control().outside.flushing.store(events_in_batch(),
-                                             std::memory_order_relaxed);  // relaxed: own word.
-    undo_asked_ = true;
-    throw DoAgain{};
-  }
-  if (is_child_of_worker()) end_child();
-  WorkerAccess::act_before_any_commit(*worker_);
-  store_commit(false);
-  memory_.counters().split_commits.add();
-  WorkerAccess::act_after_commit(*worker_, false);
-}
-
-// `whole`: with the event in the handler.
-void WorkerLoop::store_commit(bool whole) {
+// `whole`: with the event in the handler. Inlined: of a batch of one it is the larger part.
+[[gnu::always_inline]] inline void WorkerLoop::store(bool whole) {
   out_.record(commit_, whole);
   in_.record(commit_);
   committed_in_ = whole ? work_.events_in() : work_.events_before();
@@ -69,6 +35,51 @@ void WorkerLoop::store_commit(bool whole) {
   ipc::Published published;
   const std::uint64_t rings = out_.ring(published, whole) + in_.ring(published, whole);
   if (rings != 0) memory_.counters().rings.add(rings);
+}
+
+void WorkerLoop::store_commit(bool whole) {
+  store(whole);
+}
+
+void WorkerLoop::commit_batch(bool without_event) {
+  if (!anything_to_commit()) return;
+  if (undo_asked_) throw DoAgain{};
+  // Before anything reaches the outside.
+  if (is_child_of_worker()) end_child();
+  const std::uint64_t events = events_in_batch();
+  WorkerAccess::act_before_any_commit(*worker_);
+  const bool flushes = has_flushes();
+  if (flushes) [[unlikely]]
+    flush_batch();
+  store(true);
+  if (flushes) [[unlikely]]
+    note_flushed(events);
+  memory_.counters().batches.add();
+  if (worker_ != nullptr && WorkerAccess::acts_after_commits(*worker_)) {
+    // One that was given up stays named: it is what its batch fails of.
+    if (!without_event) work_.leave_event();
+    WorkerAccess::act_after_commit(*worker_, true);
+  }
+  if (events != 0) has_committed_ = true;
+}
+
+// A commit in the midst of an event: of the events before it.
+void WorkerLoop::publish_before_event() {
+  if (work_.events_before() == committed_in_ && !out_.had_pushed()) return;
+  if (has_flushes()) {
+    // The flush would come in the midst of the event. Alone it has the whole lane.
+    memory_.control().outside.flushing.store(events_in_batch(),
+                                             std::memory_order_relaxed);  // relaxed: own word.
+    undo_asked_ = true;
+    throw DoAgain{};
+  }
+  if (is_child_of_worker()) end_child();
+  WorkerAccess::act_before_any_commit(*worker_);
+  const bool further = work_.events_before() != committed_in_;
+  store(false);
+  memory_.counters().split_commits.add();
+  WorkerAccess::act_after_commit(*worker_, false);
+  if (further) has_committed_ = true;
 }
 
 // The host would take what this lane carries, and is dead. Of a pipeline that is kept the next host takes it:
@@ -103,8 +114,7 @@ bool WorkerLoop::wait_for_room(OutLane& lane, const std::function<bool()>& ready
       stand_still();
       set_activity(ipc::Activity::full);
     }
-    if (waiter_.wait_until(ready_or_asked, kLongestWait) == ipc::Woken::unasked)
-      memory_.counters().unasked_wakes.add();
+    note_woken(waiter_.wait_until(ready_or_asked, kLongestWait));
     tellings_.tell();
   } while (asked_to_stand() || !ready());
   if (timing_) held_up_ += monotonic_now() - since;
@@ -124,6 +134,14 @@ void WorkerLoop::await_checkpoint() noexcept {
   if (awaited.load(std::memory_order_relaxed) == tellings_.awaited()) return;
   awaited.store(tellings_.awaited(), std::memory_order_relaxed);
   wiring_.bell(kMasterProcess).ring();
+}
+
+bool WorkerLoop::tells_first() {
+  tellings_.tell();
+  // Before the last word, too: the handler may have to say goodbye to those that it has told.
+  const bool first = !tellings_.none() && (finished_ || input_ended_);
+  if (first || tellings_.too_many()) await_checkpoint();
+  return first;
 }
 
 void WorkerLoop::stand_still() {

@@ -22,14 +22,9 @@ bool WorkerLoop::has_room_for_an_event() {
   return !has_flushes() || out_.without_room() == nullptr;
 }
 
-void WorkerLoop::await_room_for_an_event() {
-  if (!has_flushes()) return;
+void WorkerLoop::await_room_for_a_flush() {
   while (OutLane* lane = out_.without_room())
     wait_for_room(*lane, [this] { return out_.without_room() == nullptr; });
-}
-
-std::uint64_t WorkerLoop::events_in_batch() const noexcept {
-  return work_.events_in() - committed_in_ + (last_words_ - committed_last_words_);
 }
 
 void WorkerLoop::flush_batch() {

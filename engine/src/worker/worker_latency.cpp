@@ -33,7 +33,7 @@ std::uint64_t events_before(const InLane& input, std::uint64_t position, std::ui
 
 // As Runner::consume(). Not more than was there at the first look: what comes meanwhile may be stamped.
 std::uint64_t WorkerLoop::consume_stamped(InLane& input, std::uint32_t lane, std::uint64_t limit) {
-  const bool spans = runner_->takes_spans();
+  const bool spans = takes_spans_;
   std::uint64_t handled = 0;
   while (handled < limit && (handled == 0 || (!spans && work_.batch_goes_on()))) {
     const std::uint64_t readable = input.lane.readable();
@@ -50,7 +50,7 @@ std::uint64_t WorkerLoop::consume_stamped(InLane& input, std::uint32_t lane, std
     if (!spans && before != 0) calls_for = before;
     const std::chrono::nanoseconds begun = timed ? begin_timing() : std::chrono::nanoseconds{0};
     const std::uint64_t consumed = runner_->consume(input.lane, lane, calls_for, work_);
-    if (timed) end_timing(begun, consumed, stamp.time_ns);
+    if (timed) end_timing(begun, consumed, stamp);
     handled += consumed;
     if (consumed == 0 || (consumed < calls_for && !spans)) break;
   }
@@ -64,7 +64,7 @@ Produced WorkerLoop::produce_timed(const SourceCalls& limits) {
     some.most = 1;
     const std::chrono::nanoseconds begun = begin_timing();
     const Produced made = runner_->produce(some, work_);
-    end_timing(begun, made.calls, 0);
+    end_timing(begun, made.calls, {});
     if (made.calls != 0) calls_until_timed_ = sample_ - 1;
     return made;
   }
@@ -80,15 +80,26 @@ std::chrono::nanoseconds WorkerLoop::begin_timing() noexcept {
   return monotonic_now();
 }
 
-// `published_ns`: when the event was, as its producer says; 0 for a source. What did nothing is not counted.
+// `stamp`: as the event's producer says; of a source, an empty one. What did nothing is not counted.
 void WorkerLoop::end_timing(std::chrono::nanoseconds begun, std::uint64_t handled,
-                            std::int64_t published_ns) noexcept {
+                            const Stamp& stamp) noexcept {
   timing_ = false;
   if (handled == 0) return;
   Latencies& latencies = memory_.latencies();
   latencies.handler.add((monotonic_now() - begun - held_up_).count());
   // The other side's word: one from the future says nothing.
-  if (published_ns > 0 && published_ns <= begun.count()) latencies.lane.add(begun.count() - published_ns);
+  if (stamp.time_ns <= 0 || stamp.time_ns > begun.count()) return;
+  latencies.lane.add(begun.count() - stamp.time_ns);
+  if (stamp.born_ns <= 0 || stamp.born_ns > stamp.time_ns) return;
+  out_.hand_on(stamp.born_ns);
+  if (come_through_ < born_ns_.size()) born_ns_[come_through_++] = stamp.born_ns;
+}
+
+// The batch is committed, and what its flush has done outside is done.
+void WorkerLoop::time_the_whole_way() noexcept {
+  const std::int64_t now_ns = monotonic_now().count();
+  for (; come_through_ != 0; --come_through_)
+    memory_.latencies().end_to_end.add(now_ns - born_ns_[come_through_ - 1]);
 }
 
 }  // namespace sluice::detail

@@ -9,6 +9,7 @@
 #include <sluice/error.hpp>
 
 #include "state/oversize.hpp"
+#include "worker/own_bell.hpp"
 #include "worker/region_check.hpp"
 #include "worker/worker_access.hpp"
 
@@ -17,11 +18,11 @@ namespace {
 
 WorkerIdentity identity_of(const Wiring& wiring, const WorkerMemory& worker) {
   const ProcessLayout& layout = worker.layout();
-  const Node& node = wiring.node(layout.node);
   // relaxed: drawn before the first start; own word.
   return {wiring.graph().name,
           wiring.requests().run.load(std::memory_order_relaxed),
-          node.name,
+          wiring.requests().life.load(std::memory_order_relaxed),
+          wiring.node(layout.node).name,
           layout.replica,
           wiring.layout().replicas_of(layout.node),
           worker.control().incarnation.load(std::memory_order_relaxed),
@@ -38,6 +39,7 @@ WorkerLoop::WorkerLoop(const Wiring& wiring, WorkerIndex worker, Waiter& waiter,
       waiter_{waiter},
       master_{wiring.master()},
       memory_{wiring.worker(worker)},
+      activity_{memory_.control().activity},
       log_{memory_.undo(),
            memory_.undo_entries(),
            memory_.state(),
@@ -70,11 +72,15 @@ WorkerLoop::WorkerLoop(const Wiring& wiring, WorkerIndex worker, Waiter& waiter,
   if (!finished_) {
     worker_ = WorkerAccess::make(identity_of(wiring, memory_), area_, work_.id, *this);
     runner_ = node_.factory(*worker_, out_);
-    if (poison_.any()) poison_.claim_file(*worker_);
+    area_.refuse_unclaimed();
+    takes_spans_ = runner_->takes_spans();
+    if (takes_spans_ && no_spans_) throw Error{*no_spans_};
+    poison_.claim_file(*worker_, [this](const EventId& event) { return is_to_come(event); });
     retry_.emplace(*worker_, wiring, worker, memory_.cursors()[kRetried].load(std::memory_order_relaxed),
                    [this](std::uint64_t ahead, std::function<void()> mark) {
                      tellings_.hold(commit_.committed() + ahead, std::move(mark));
                    });
+    poison_.letters_begin_behind(retry_->begun_ns());
     if (!retry_->pending()) retry_.reset();
     // Without processes there is no new loop for what is to be done again.
     if (has_flushes() && wiring.requests().run.load(std::memory_order_relaxed) == 0)
@@ -83,6 +89,7 @@ WorkerLoop::WorkerLoop(const Wiring& wiring, WorkerIndex worker, Waiter& waiter,
     // What lies before base is of an event that a predecessor has committed in parts.
     if (log_.tail() != log_.base()) store_commit(true);
   }
+  plain_ = is_plain();
 }
 
 // Recovery comes before anything else that looks at the region: the ports read its cursors.
@@ -111,64 +118,30 @@ void WorkerLoop::resume() {
   for (std::size_t i = 0; poison_.any() && i < in_.size(); ++i)
     poison_.set_stop(static_cast<std::uint32_t>(i), in_[i].lane);
   looked_at_.reserve(2 * in_.size());
+  times_none_ = out_.times_none();
   input_ended_ = node_.kind != NodeKind::source && in_.all_ended();
 }
 
-WorkerLoop::Step WorkerLoop::step() {
-  if (asked_to_stand() && !(finished_ && tellings_.none())) stand_still();
-  tellings_.tell();
-  // Before the last word, too: the handler may have to say goodbye to those that it has told.
-  const bool tells_first = !tellings_.none() && (finished_ || input_ended_);
-  if (tells_first || tellings_.too_many()) await_checkpoint();
-  if (tells_first) return Step::nothing;
-  if (finished_) {
-    // Also said by a process that finds everything done: its master tells by this word how it ended.
-    set_activity(ipc::Activity::finished);
-    return Step::finished;
-  }
-  looked_at_.clear();
-  std::uint64_t done = 0;
-  try {
-    if (retry_) {
-      done = retry_letter();
-    } else if (!input_ended_) {
-      done = node_.kind == NodeKind::source ? produce_batch() : consume_batch();
-    } else {
-      set_activity(ipc::Activity::busy);
-      say_last_word();
-      done = 1;
-    }
-  } catch (const UndoFull&) {
-    give_up_for_now(shares_the_undo_log() || cut_span());
-    throw;
-  } catch (const Oversize&) {
-    give_up_for_now(cut_span());
-    throw;
-  } catch (const Refused& refused) {
-    give_up_for_now(refused.events().empty() && cut_span());
-    throw;
-  } catch (...) {
-    give_up(false);
-    throw;
-  }
-  done += note_ends();
-  commit_batch();
-  if (retry_ && !retry_->pending()) retry_.reset();
-  if (finished_ && tellings_.none()) set_activity(ipc::Activity::finished);
-  return done != 0 ? Step::worked : Step::nothing;
+void WorkerLoop::limit_batches(std::uint64_t most) noexcept {
+  batch_events_ = std::min<std::uint64_t>(wiring_.settings(index_).batch_events, most);
 }
 
 std::uint64_t WorkerLoop::consume_batch() {
-  std::uint64_t handled = 0;
   if (tellings_.too_many()) return 0;
   const std::uint64_t most = one_by_one_ != 0 ? 1 : batch_events_;
   await_room_for_an_event();
+  batch_ends_ = false;
+  // The commonest worker: there is no other lane to look at.
+  return in_.size() == 1 ? handle_events(0, most) : consume_lanes(most);
+}
+
+std::uint64_t WorkerLoop::consume_lanes(std::uint64_t most) {
+  std::uint64_t handled = 0;
   const auto look = [&](std::size_t index) {
     const std::uint64_t before = handled;
     handled += handle_events(index, most - handled);
     return handled != before;
   };
-  batch_ends_ = false;
   const auto enough = [&] {
     return handled >= most || batch_ends_ || (handled != 0 && !has_room_for_an_event());
   };
@@ -176,56 +149,6 @@ std::uint64_t WorkerLoop::consume_batch() {
   // A worker that finds nothing has looked everywhere. Lanes without a host end in any order.
   if (handled == 0 || host_gone(master_)) lane_scheduler_.rest(look, enough);
   return handled;
-}
-
-// Whether there is a file for the letter that the last commit knows. What makes one is no event: the commit of this
-// batch tells of it, and the next batch comes here again.
-bool WorkerLoop::letter_file_ready() {
-  if (poison_.file_ready()) return true;
-  work_.count_no_input();
-  return false;
-}
-
-// In a stage with flushes a dead letter is a batch of its own. With others it would be covered by what the flush keeps
-// outside: a replacement that has not heard of the refusal would take the event for one that has had its effect.
-std::uint64_t WorkerLoop::divert_alone(std::size_t index) {
-  batch_ends_ = true;
-  if (events_in_batch() != 0) return 0;
-  divert(index);
-  return 1;
-}
-
-// The event takes effect as a dead letter, like any other event: with the commit of its batch.
-void WorkerLoop::divert(std::size_t index) {
-  InLane& input = in_[index];
-  set_activity(ipc::Activity::busy);
-  in_.touch(input);
-  work_.enter_lane(static_cast<std::uint32_t>(index));
-  work_.begin_event(input.lane.next());
-  if (!letter_file_ready()) return;
-  poison_.divert(static_cast<std::uint32_t>(index), input.lane);
-  ++dead_letters_;
-}
-
-// A batch of its own for each: they are few.
-std::uint64_t WorkerLoop::retry_letter() {
-  set_activity(ipc::Activity::busy);
-  note_first_event();
-  if (poison_.forbids(kRetryLane, retry_->position())) {
-    work_.enter_lane(kRetryLane);
-    work_.begin_event(retry_->position());
-    if (!letter_file_ready()) return 1;
-    poison_.divert_again(kRetryLane, retry_->position(), retry_->letter());
-    ++dead_letters_;
-  } else {
-    ipc::LaneConsumer letter = retry_->present();
-    if (runner_->consume(letter, kRetryLane, 1, work_) != 1) {
-      throw Error{{"retry a dead letter of stage", node_.name, "its event cannot be read",
-                   "retry letters that a pipeline wrote"}};
-    }
-  }
-  retry_->pass();
-  return 1;
 }
 
 std::uint64_t WorkerLoop::produce_batch() {
@@ -244,8 +167,9 @@ std::uint64_t WorkerLoop::produce_batch() {
   const bool flushes = has_flushes();
   const SourceCalls limits{flushes ? 1 : most, coarse_now(), linger_};
   bool slow = false;
+  waited_for_.reset();
   while (calls < most && !slow && work_.batch_goes_on()) {
-    if (flushes && calls != 0 && !has_room_for_an_event()) break;
+    if (flushes && calls != 0 && (!has_room_for_an_event() || next_call_waits())) break;
     const Produced made =
         sample_ == 0 ? runner_->produce(limits, work_)
                      : produce_timed({std::min(limits.most, most - calls), limits.since, limits.linger});
@@ -260,16 +184,15 @@ std::uint64_t WorkerLoop::produce_batch() {
   return calls;
 }
 
-// The last call of a source was in vain; whether for now only.
+// The last call of a source had no more; whether for now only. To say no more than that is no event: a replacement may
+// hear it once more. A call that has done something is one, whatever it answers: it has its number, and is flushed.
 bool WorkerLoop::note_no_more(SourceState state) noexcept {
+  if (!out_.has_pushed() && log_.tail() == log_.before_event()) work_.count_no_input();
   if (state == SourceState::nothing_now) {
-    work_.count_no_input();  // It was asked, and nothing happened.
     work_.note_look();
     source_idle_ = true;
     return true;
   }
-  // To say no more than that is no event: a replacement may hear it once more.
-  if (!out_.has_pushed() && log_.tail() == log_.before_event()) work_.count_no_input();
   input_ended_ = true;
   return false;
 }
@@ -284,7 +207,7 @@ std::uint64_t WorkerLoop::note_ends() {
     if (input.lane.corrupt()) in_.refuse(input, "the lane");
     if (in_.note_end(input, host_is_gone)) ++ended;
   }
-  if (node_.kind != NodeKind::source && in_.all_ended()) input_ended_ = true;
+  if (ended != 0 && in_.all_ended()) input_ended_ = true;
   return ended;
 }
 
@@ -363,24 +286,22 @@ void WorkerLoop::wait_for_input() {
   set_activity(ipc::Activity::idle);
   memory_.counters().waits.add();
   // A stage is rung by its producers. A source has none: if it has nothing now, it is asked again soon.
-  if (source_idle_) return waiter_.pause(std::chrono::milliseconds{1});
+  if (source_idle_) {
+    waiter_.pause(std::chrono::milliseconds{1});
+    return check_own_bell(wiring_, index_);
+  }
   // Where too much waits to be told, or there is no more input, only a checkpoint gives it something to do.
   const bool takes_more = !tellings_.too_many() && (tellings_.none() || !(finished_ || input_ended_));
   const auto ready = [&] { return asked_to_stand() || tellings_.due() || (takes_more && input_ready()); };
-  if (waiter_.wait_until(ready, kLongestWait) == ipc::Woken::unasked) {
-    memory_.counters().unasked_wakes.add();
-  }
+  note_woken(waiter_.wait_until(ready, kLongestWait));
 }
 
-void WorkerLoop::set_activity(ipc::Activity activity) noexcept {
-  // relaxed: a claim for the watchdog, which looks again and again.
-  if (memory_.control().activity.load(std::memory_order_relaxed) != activity) {
-    memory_.control().activity.store(activity, std::memory_order_relaxed);
-  }
+void WorkerLoop::note_woken(ipc::Woken woken) {
+  if (woken == ipc::Woken::unasked) memory_.counters().unasked_wakes.add();
+  if (woken == ipc::Woken::bound) check_own_bell(wiring_, index_);
 }
 
-void WorkerLoop::note_first_event() noexcept {
-  if (first_event_noted_) return;
+void WorkerLoop::note_life_began() noexcept {
   first_event_noted_ = true;
   const std::uint32_t incarnation = memory_.control().incarnation.load(std::memory_order_relaxed);
   memory_.control().lives[incarnation % ipc::kLivesKept].first_event_ns.store(monotonic_now().count(),

@@ -5,6 +5,7 @@
 // one thread. It takes a region over as it stands: recovery comes first, always.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -17,8 +18,10 @@
 #include <sluice/detail/output_port.hpp>
 #include <sluice/detail/runner.hpp>
 #include <sluice/detail/state_area.hpp>
+#include <sluice/error.hpp>
 #include <sluice/worker.hpp>
 
+#include "layout/latency.hpp"
 #include "layout/layout.hpp"
 #include "layout/standstill.hpp"
 #include "layout/wiring.hpp"
@@ -58,8 +61,21 @@ class WorkerLoop final : private Producer, private WorkerServices {
   // As Runner::widen(), before the first step.
   void widen(unsigned threads);
 
+  // A batch has no more events than that and the setting.
+  void limit_batches(std::uint64_t most) noexcept;
+
   bool input_ready();
   bool finished() const noexcept { return finished_; }
+  // Whether events have been committed, with all that was to be done after it.
+  bool has_committed() const noexcept { return has_committed_; }
+
+  // For promises.hpp: the loop that serves a Worker.
+  static WorkerLoop& of(WorkerServices& services) noexcept { return static_cast<WorkerLoop&>(services); }
+  bool outside_may_be_ahead() const noexcept {
+    return !wiring_.settings().checkpoints.path.empty() && wiring_.telling_of(index_) == nullptr;
+  }
+  void refuse_spans(Error why) { no_spans_ = std::move(why); }
+  bool drops() const noexcept;
 
  private:
   // Of a Producer, for a full lane.
@@ -76,12 +92,27 @@ class WorkerLoop final : private Producer, private WorkerServices {
   // Of WorkerServices.
   std::int64_t may_last_until(std::int64_t until_ns) noexcept override;
   bool wait_for(int fd, std::chrono::nanoseconds limit) override;
-  void when_safe(std::function<void()> tell) override { tellings_.add(commit_.committed(), std::move(tell)); }
+  void when_safe(std::function<void()> tell) override {
+    plain_ = false;  // Before the next batch there may be something to tell.
+    tellings_.add(commit_.committed(), std::move(tell));
+  }
+  bool takes_spans() const noexcept override { return runner_->takes_spans(); }
 
+  // The commonest batch: worker_step.cpp.
+  bool is_plain() const noexcept;
+  bool was_plain(const InLane& in) const noexcept;
+  inline Step step_plainly();
+  inline void store_plainly(InLane& in) noexcept;
+  // Every other one: what it handles, and, behind `done` of that, its end.
+  std::uint64_t handle_some();
+  Step conclude(std::uint64_t done);
   void await_checkpoint() noexcept;
+  // Tells what is due; whether the rest is to be told before anything else is done.
+  bool tells_first();
   const Wiring& take_over();
   void resume();
   std::uint64_t consume_batch();
+  std::uint64_t consume_lanes(std::uint64_t most);
   std::uint64_t handle_events(std::size_t index, std::uint64_t limit);
   // As the runner's functions; some of the events are timed: worker_latency.cpp.
   std::uint64_t consume(InLane& input, std::uint32_t lane, std::uint64_t limit) {
@@ -92,19 +123,23 @@ class WorkerLoop final : private Producer, private WorkerServices {
   std::uint64_t consume_stamped(InLane& input, std::uint32_t lane, std::uint64_t limit);
   Produced produce_timed(const SourceCalls& limits);
   std::chrono::nanoseconds begin_timing() noexcept;
-  void end_timing(std::chrono::nanoseconds begun, std::uint64_t handled, std::int64_t published_ns) noexcept;
+  void end_timing(std::chrono::nanoseconds begun, std::uint64_t handled, const Stamp& stamp) noexcept;
+  void time_the_whole_way() noexcept;
   void divert(std::size_t index);
   std::uint64_t divert_alone(std::size_t index);
   bool letter_file_ready();
+  bool is_to_come(const EventId& event) noexcept;
   std::uint64_t retry_letter();
   std::uint64_t produce_batch();
   bool note_no_more(SourceState state) noexcept;
   bool asked_to_end() const noexcept;
+  bool next_call_waits() const noexcept;
   std::uint64_t calls_at_most() const noexcept;
   void note_pace(bool slow) noexcept;
   std::uint64_t note_ends();
   void say_last_word();
   void give_up(bool again);
+  [[noreturn]] void give_up_what_threw();
   // The same; does not return when the event is handled once more by a new loop.
   void give_up_for_now(bool again);
   bool cut_span() noexcept;
@@ -116,11 +151,18 @@ class WorkerLoop final : private Producer, private WorkerServices {
   // `without_event`: the one in the handler has been given up.
   void commit_batch(bool without_event = false);
   void store_commit(bool whole);
+  inline void store(bool whole);  // In worker_commit.cpp, where nearly all commits are.
   // Of a stage with flushes: worker_flush.cpp.
   bool has_flushes() const noexcept { return worker_ != nullptr && WorkerAccess::has_flushes(*worker_); }
   bool has_room_for_an_event();
-  void await_room_for_an_event();
-  std::uint64_t events_in_batch() const noexcept;
+  void await_room_for_an_event() {
+    if (has_flushes()) [[unlikely]]
+      await_room_for_a_flush();
+  }
+  void await_room_for_a_flush();
+  std::uint64_t events_in_batch() const noexcept {
+    return work_.events_in() - committed_in_ + (last_words_ - committed_last_words_);
+  }
   void flush_batch();
   void note_flushed(std::uint64_t events) noexcept;
   void cover();
@@ -129,8 +171,17 @@ class WorkerLoop final : private Producer, private WorkerServices {
   // At a commit, or between the events of one: waits as long as the master asks for a standstill.
   void stand_still();
   bool asked_to_stand() const noexcept { return asks_to_stand(standstill_of(master_)); }
-  void set_activity(ipc::Activity activity) noexcept;
-  void note_first_event() noexcept;
+  void note_woken(ipc::Woken woken);
+  void set_activity(ipc::Activity activity) noexcept {
+    // relaxed: a claim for the watchdog, which looks again and again.
+    if (activity_.load(std::memory_order_relaxed) != activity)
+      activity_.store(activity, std::memory_order_relaxed);
+  }
+  void note_first_event() noexcept {
+    if (!first_event_noted_) [[unlikely]]
+      note_life_began();
+  }
+  void note_life_began() noexcept;
 
   const Wiring& wiring_;
   WorkerIndex index_;
@@ -138,6 +189,7 @@ class WorkerLoop final : private Producer, private WorkerServices {
   Waiter& waiter_;
   const MasterRegister& master_;
   WorkerMemory memory_;
+  std::atomic<ipc::Activity>& activity_;  // Own word.
   ipc::UndoLog log_;
   ipc::Commit commit_;
   Work work_;
@@ -153,25 +205,34 @@ class WorkerLoop final : private Producer, private WorkerServices {
   Tellings tellings_;
   std::unique_ptr<Worker> worker_;
   std::unique_ptr<Runner> runner_;
+  bool takes_spans_ = false;       // As the runner says.
+  std::optional<Error> no_spans_;  // Why it must not.
+  bool times_none_ = false;        // As the outputs say.
+  bool plain_ = false;             // The next batch is, as far as can be known before.
   std::uint64_t batch_events_;
   std::uint64_t committed_in_ = 0;
   std::uint64_t dead_letters_ = 0;
   std::uint64_t last_words_ = 0;  // Portions that have been said, with this batch.
   std::uint64_t committed_last_words_ = 0;
-  std::vector<Covered> covered_;  // By this batch.
-  bool batch_ends_ = false;       // A dead letter or a suspect span is the last of its batch.
-  bool undo_asked_ = false;       // DoAgain was thrown, whatever the handler made of it.
-  std::uint64_t one_by_one_ = 0;  // So many events are handled in a batch each: a flush of them has failed.
-  std::uint64_t source_pace_;     // Calls of a source in a batch.
+  std::vector<Covered> covered_;   // By this batch.
+  bool batch_ends_ = false;        // A dead letter or a suspect span is the last of its batch.
+  bool undo_asked_ = false;        // DoAgain was thrown, whatever the handler made of it.
+  std::uint64_t one_by_one_ = 0;   // So many events are handled in a batch each: a flush of them has failed.
+  std::uint64_t source_pace_;      // Calls of a source in a batch.
+  std::optional<int> waited_for_;  // A descriptor or -1, by one with flushes, in this batch.
   std::chrono::nanoseconds linger_;
   std::uint64_t sample_;  // One of so many calls of a source is timed; 0: none.
   std::uint64_t calls_until_timed_ = 0;
   bool timing_ = false;                  // The event in the handler is timed,
   std::chrono::nanoseconds held_up_{0};  // and has waited for room in a lane so long.
+  // When what the timed events of this batch come from was published. A lane has not more stamps at once.
+  std::array<std::int64_t, LaneStamps::kKept> born_ns_{};
+  std::size_t come_through_ = 0;
   bool source_idle_ = false;
   bool input_ended_ = false;
   bool finished_ = false;
   bool first_event_noted_ = false;
+  bool has_committed_ = false;
 };
 
 }  // namespace sluice::detail

@@ -125,11 +125,21 @@ Sharing sharing_of(const WaitSettings& settings, const pinning::Place& place) {
   return settings.preempt ? Sharing::interrupting : Sharing::in_turns;
 }
 
+// A step may commit many events and end at the next one: the outside was there for those.
+WorkerLoop::Step step(WorkerLoop& loop, OutsideWait& outside) {
+  try {
+    return loop.step();
+  } catch (const Unavailable&) {
+    if (loop.has_committed()) outside.over();
+    throw;
+  }
+}
+
 void run_loop(WorkerLoop& loop, OutsideWait& outside) {
   while (true) {
-    switch (loop.step()) {
+    switch (step(loop, outside)) {
       case WorkerLoop::Step::worked:
-        outside.over();
+        if (outside.worked()) loop.limit_batches(outside.most_in_batch());
         break;
       case WorkerLoop::Step::nothing:
         outside.over();
@@ -146,7 +156,12 @@ unsigned threads_of(const Wiring& wiring, WorkerIndex worker) {
   const unsigned asked = wiring.settings(worker).threads;
   pinning::Mask granted;
   if (asked < 2 || pinning::read_mask(0, granted) != 0) return 1;
-  return pinning::threads_that_run(asked, pinning::set_of(granted).count(), pinning::cpu_quota());
+  std::size_t by_all = 0;
+  for (const WorkerIndex each : wiring.workers())
+    by_all += std::max(1U, wiring.settings(each).threads);
+  return pinning::threads_that_run(
+      {.by_process = asked, .by_all = by_all, .units_of_process = pinning::set_of(granted).count()},
+      pinning::cpu_quota());
 }
 
 void work(const Wiring& wiring, const pinning::Place& place, WorkerIndex worker, ipc::Control& control,
@@ -166,6 +181,7 @@ void work(const Wiring& wiring, const pinning::Place& place, WorkerIndex worker,
     try {
       WorkerLoop loop{wiring, worker, waiter, refusals.letters()};
       loop.widen(threads);
+      loop.limit_batches(outside.most_in_batch());
       life.input_at_ready.store(loop.input_ready() ? 1 : 0, std::memory_order_relaxed);
       life.ready_ns.store(monotonic_now().count(), std::memory_order_relaxed);
       if (!at_ease) take_ease(sharing_of(settings, place));
@@ -174,7 +190,7 @@ void work(const Wiring& wiring, const pinning::Place& place, WorkerIndex worker,
     } catch (const Unavailable& away) {
       if (!at_ease) take_ease(sharing_of(settings, place));
       at_ease = true;
-      outside.wait(away.what());
+      outside.wait(away);
     } catch (const Refused& refused) {
       refusals.add(refused);
     } catch (const DoAgain&) {
@@ -187,6 +203,26 @@ void work(const Wiring& wiring, const pinning::Place& place, WorkerIndex worker,
 void leave_at_exit(int status, void*) {
   write_out_standard_streams();
   ::_exit(status);
+}
+
+// Before it comes to exit handlers, exit() destroys the objects of its thread: those of the host's thread, too, which the
+// fork has copied. The youngest goes first: this one is made behind all of those. It does not know the status. A child of
+// a handler leaves as it wants: whoever waits for it wants to know that.
+struct LeavesFirst {
+  ~LeavesFirst() {
+    if (is_child_of_worker()) return;
+    write_out_standard_streams();
+    ::_exit(kExitCalled);
+  }
+};
+
+void leave_before_the_host() {
+  ::on_exit(leave_at_exit, nullptr);
+  // The same for quick_exit(), which says no status either.
+  std::at_quick_exit([] {
+    if (!is_child_of_worker()) ::_exit(kExitCalled);
+  });
+  static const thread_local LeavesFirst leaves;
 }
 
 // An event that does not fit is to blame for it, and becomes a dead letter. Nothing else can be moved: a source's call, the
@@ -225,7 +261,7 @@ void run_worker(const Wiring& wiring, const pinning::Place& place, WorkerIndex w
   const std::vector<LaneInHand> lanes = lanes_into(wiring, worker);
   leave_crash_notes(memory.crash_note(), control, lanes);
   keep_children_out(wiring.segment(), process_of(worker).value(), wiring.graph().name, memory.name());
-  ::on_exit(leave_at_exit, nullptr);
+  leave_before_the_host();
   // A kernel that grants less than the place is reported by the host; the worker works all the same.
   pinning::bind_this_process(place);
   int status = kExitFinished;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <poll.h>
 
+#include "worker/own_bell.hpp"
 #include "worker/worker_loop.hpp"
 
 namespace sluice::detail {
@@ -30,22 +31,52 @@ std::int64_t WorkerLoop::may_last_until(std::int64_t until_ns) noexcept {
   return before_ns;
 }
 
+namespace {
+
+bool is_readable(int fd) noexcept {
+  pollfd entry{fd, POLLIN, 0};
+  return fd >= 0 && ::poll(&entry, 1, 0) > 0;
+}
+
+}  // namespace
+
+// As far as the last call tells. Not asked again of a source that has never waited.
+bool WorkerLoop::next_call_waits() const noexcept {
+  return waited_for_ && !is_readable(*waited_for_);
+}
+
 bool WorkerLoop::wait_for(int fd, std::chrono::nanoseconds limit) {
-  // A stage with flushes is never committed in the midst of an event, and a source's call is one.
-  if (!has_flushes()) publish_before_event();
+  // A stage with flushes is never committed in the midst of an event, and a source's call is one. What earlier calls made
+  // does not wait for it either: the call that would wait is sent back, and the next one waits.
+  if (!has_flushes()) {
+    publish_before_event();
+  } else if (node_.kind == NodeKind::source && limit.count() > 0) {
+    waited_for_ = fd;
+    if (work_.events_before() != committed_in_) {
+      work_.note_look();
+      return is_readable(fd);
+    }
+  }
   const std::int64_t until_ns = ns_after(std::max(limit, std::chrono::nanoseconds{0}));
   const std::int64_t before_ns = may_last_until(until_ns);
   set_activity(ipc::Activity::idle);
   source_pace_ = 1;
   bool readable = false;
   pollfd entries[] = {{wiring_.bell(index_).fd(), POLLIN, 0}, {fd, POLLIN, 0}};
-  while (!readable && !tellings_.due() && !asked_to_stand() &&
-         !(node_.kind == NodeKind::source && asked_to_end())) {
+  const bool source = node_.kind == NodeKind::source;
+  while (!readable && !tellings_.due() && !(source && (asked_to_stand() || asked_to_end()))) {
+    // A stage that waits in the midst of an event, as for room: what it waits for may be this checkpoint.
+    if (asked_to_stand()) {
+      stand_still();
+      set_activity(ipc::Activity::idle);
+      continue;
+    }
     const std::int64_t left = std::max<std::int64_t>(until_ns - monotonic_now().count(), 0);
     constexpr std::int64_t kSecond = 1'000'000'000;
     const timespec timeout{left / kSecond, left % kSecond};
     entries[0].revents = entries[1].revents = 0;
     if (::ppoll(entries, fd < 0 ? 1 : 2, &timeout, nullptr) == 0) break;
+    if ((entries[0].revents & POLLNVAL) != 0) check_own_bell(wiring_, index_);
     readable = entries[1].revents != 0;
     // It rings when the pipeline is drained or parked, and for what is of no interest here.
     if (entries[0].revents != 0) wiring_.bell(index_).wait(std::chrono::nanoseconds{0});

@@ -5,6 +5,7 @@
 // is to others: what comes before it can be committed without it, and what it did is taken back as a whole.
 #include <algorithm>
 
+#include "state/oversize.hpp"
 #include "worker/worker_loop.hpp"
 
 namespace sluice::detail {
@@ -15,17 +16,22 @@ std::uint64_t WorkerLoop::handle_events(std::size_t index, std::uint64_t limit) 
   if (input.ended) return 0;
   looked_at_.push_back(index);
   std::uint64_t handled = 0;
-  if (poison_.any() && input.lane.at_stop()) {
-    if (has_flushes()) return divert_alone(index);
-    divert(index);
-    ++handled;
+  const auto lane = static_cast<std::uint32_t>(index);
+  if (poison_.any()) {
+    if (input.lane.at_stop() || poison_.is_written(lane, input.lane)) {
+      if (has_flushes()) return divert_alone(index);
+      divert(index);
+      ++handled;
+      // What follows may have its letter, too.
+      if (handled >= limit || poison_.is_written(lane, input.lane)) return handled;
+    }
+    limit = handled + poison_.until_written(lane, input.lane, limit - handled);
   }
   if (input.lane.readable() == 0) return handled;
   set_activity(ipc::Activity::busy);
   note_first_event();
   in_.touch(input);  // Before the handler runs: it may have to commit in the midst of the batch.
-  const auto lane = static_cast<std::uint32_t>(index);
-  const bool spans = runner_->takes_spans();
+  const bool spans = takes_spans_;
   if (!spans && (!has_flushes() || out_.leads_nowhere()))
     return handled + consume(input, lane, limit - handled);
   // There is a look at the room between two events: a stage with flushes cannot be committed in the midst of one.
@@ -66,6 +72,25 @@ bool WorkerLoop::cut_span() noexcept {
 void WorkerLoop::give_up_for_now(bool again) {
   give_up(again);
   if (again) throw DoAgain{};
+}
+
+// While what the handler threw is handled: it goes on, unless the event is done again.
+void WorkerLoop::give_up_what_threw() {
+  try {
+    throw;
+  } catch (const UndoFull&) {
+    give_up_for_now(shares_the_undo_log() || cut_span());
+    throw;
+  } catch (const Oversize&) {
+    give_up_for_now(cut_span());
+    throw;
+  } catch (const Refused& refused) {
+    give_up_for_now(refused.events().empty() && cut_span());
+    throw;
+  } catch (...) {
+    give_up(false);
+    throw;
+  }
 }
 
 }  // namespace sluice::detail

@@ -121,6 +121,13 @@ void events_keys_and_state([[maybe_unused]] sluice::Pipeline& pipeline,
     constexpr bool operator==(const Noted& other) const { return key == other.key; }
   };
   worker.table<Noted, int>("table", 10);
+#elif MISUSE == 34  // One that ties two members together.
+  struct Pair {
+    std::uint32_t a;
+    std::uint32_t b;
+    constexpr bool operator==(Pair o) const { return (a == o.a && b == o.b) || (a == o.b && b == o.a); }
+  };
+  worker.table<Pair, int>("table", 10);
 #elif MISUSE == 27  // Only the engine makes a Worker.
   sluice::Worker made{worker};
 #endif

@@ -115,7 +115,10 @@ HttpAnswer answer(WatchedPipelines& watched, LiveFeed& feed, const Access& acces
             nullptr};
   }
   if (path == "/live") return live(feed, request);
-  if (path == "/metrics") return {200, kMetricsType, metrics_text(watched.look()), {}, nullptr};
+  if (path == "/metrics") {
+    const std::vector<Exposed> seen = watched.look();
+    return {200, kMetricsType, metrics_text(seen, watched.down()), {}, nullptr};
+  }
   return page();
 }
 

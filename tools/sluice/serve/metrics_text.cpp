@@ -39,7 +39,8 @@ std::set<std::string> outlets_of(const Stats& stats) {
 
 class Families {
  public:
-  explicit Families(const std::vector<Exposed>& pipelines) : pipelines_{pipelines} {
+  Families(const std::vector<Exposed>& pipelines, const std::set<std::string>& down)
+      : pipelines_{pipelines}, down_{down} {
     for (const Exposed& each : pipelines) {
       labels_.emplace_back();
       for (const StageStats& stage : each.stats.stages) {
@@ -57,6 +58,13 @@ class Families {
     head(name, type, help);
     for (const Exposed& each : pipelines_)
       fmt::format_to(to(), "{}{{pipeline=\"{}\"}} {}\n", name, escaped(each.name), value(each));
+  }
+  // 1 or 0; also of those that are down.
+  template <class Is>
+  void state_of_pipeline(std::string_view name, std::string_view help, Is&& is) {
+    of_pipeline(name, "gauge", help, [&is](const Exposed& each) { return is(each.stats) ? 1 : 0; });
+    for (const std::string& pipeline : down_)
+      fmt::format_to(to(), "{}{{pipeline=\"{}\"}} 0\n", name, escaped(pipeline));
   }
   template <class Value>
   void of_worker(std::string_view name, std::string_view type, std::string_view help, Value&& value) {
@@ -166,6 +174,7 @@ class Families {
   }
 
   const std::vector<Exposed>& pipelines_;
+  const std::set<std::string>& down_;
   std::vector<std::vector<std::string>> labels_;  // Of each pipeline's workers.
   std::string text_;
 };
@@ -176,10 +185,10 @@ void add_pipelines(Families& families) {
   families.of_pipeline("sluice_pipeline_start_time_seconds", "gauge",
                        "When this life of the pipeline began, since 1970.",
                        [](const Exposed& each) { return fmt::format("{:.3f}", each.start_time); });
-  families.of_pipeline("sluice_pipeline_running", "gauge", "1 while the pipeline runs.",
-                       [](const Exposed& each) { return each.stats.state == "running" ? 1 : 0; });
-  families.of_pipeline("sluice_pipeline_ready", "gauge", "1 while every stage has a worker at work.",
-                       [](const Exposed& each) { return is_ready(each.stats) ? 1 : 0; });
+  families.state_of_pipeline("sluice_pipeline_running",
+                             "1 while the pipeline runs; 0 of one that was named, or seen, and is down.",
+                             [](const Stats& stats) { return stats.state == "running"; });
+  families.state_of_pipeline("sluice_pipeline_ready", "1 while every stage has a worker at work.", is_ready);
   families.of_pipeline("sluice_masters_total", "counter",
                        "Masters that there have been: one, and one for each that died.", of(&Stats::masters));
   families.of_pipeline("sluice_observers_refused_total", "counter",
@@ -249,8 +258,8 @@ bool is_ready(const Stats& stats) {
          });
 }
 
-std::string metrics_text(const std::vector<Exposed>& pipelines) {
-  Families families{pipelines};
+std::string metrics_text(const std::vector<Exposed>& pipelines, const std::set<std::string>& down) {
+  Families families{pipelines, down};
   add_pipelines(families);
   add_checkpoints(families);
   add_counters(families);
@@ -271,6 +280,11 @@ std::string metrics_text(const std::vector<Exposed>& pipelines) {
   families.latencies("sluice_stage_handler_seconds",
                      "How long timed events were in the stage's handler, without waits for room behind it.",
                      &StageStats::handler);
+  families.latencies(
+      "sluice_stage_end_to_end_seconds",
+      "How old timed events were at the stage's commit: since a source or the host published what they come "
+      "from.",
+      &StageStats::end_to_end);
   families.memory();
   return std::move(families).text();
 }

@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -25,7 +26,8 @@ struct Exposed {
 };
 
 inline constexpr const char* kMetricsType = "text/plain; version=0.0.4; charset=utf-8";
-std::string metrics_text(const std::vector<Exposed>& pipelines);
+// `down`: names of pipelines that should run and do not; of these nothing is told but that.
+std::string metrics_text(const std::vector<Exposed>& pipelines, const std::set<std::string>& down = {});
 
 // A worker that is there and has recovered, or one that has finished.
 bool is_at_work(const WorkerStats& worker);

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <set>
+#include <sys/stat.h>
 #include <unistd.h>
 #include <utility>
 
@@ -64,7 +65,7 @@ Exposed WatchedPipelines::exposed(Watched& watched) {
   each.stats = watched.observer.stats();
   const auto now = detail::monotonic_now();
   each.before = judged_against(watched, each.stats, now);
-  each.name = each.stats.pipeline;
+  each.name = watched.name;
   const auto age = now - each.stats.started;
   each.start_time =
       std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch() - age).count();
@@ -88,15 +89,21 @@ LivePipeline WatchedPipelines::live_of(Watched& watched, bool whole) {
   watched.rates.look(snapshot.stats, now);
   if (!whole) keep_usage(before, snapshot.stats);
   const Stats since = judged_against(watched, snapshot.stats, now);
-  return {snapshot.stats.pipeline,
-          detail::to_json(snapshot, since, watched.rates, watched.observer.settings(), now),
+  return {watched.name, detail::to_json(snapshot, since, watched.rates, watched.observer.settings(), now),
           snapshot.stats.reports, snapshot.stats.dead_letters()};
 }
 
 std::vector<std::string> WatchedPipelines::sockets() {
-  const std::vector<RunningPipeline> running = Observer::running();
+  std::vector<RunningPipeline> running = Observer::running();
+  // Root is shown those of other users, but a server that stays takes no pipeline of theirs unasked: one that means ill
+  // could end it. It takes the path of a socket.
+  std::erase_if(running, [](const RunningPipeline& each) {
+    struct stat found {};
+    return ::lstat(each.socket.c_str(), &found) != 0 || found.st_uid != ::geteuid();
+  });
   std::vector<std::string> found;
   missing_.clear();
+  said_as_.clear();
   if (names_.empty()) {
     for (const RunningPipeline& each : running)
       found.push_back(each.socket);
@@ -109,6 +116,8 @@ std::vector<std::string> WatchedPipelines::sockets() {
         found.push_back(each.socket);
     }
     if (found.size() == before) missing_.push_back(name);
+    for (std::size_t i = before; i < found.size(); ++i)
+      said_as_[found[i]] = name;
   }
   return found;
 }
@@ -121,7 +130,7 @@ WatchedPipelines::Watched* WatchedPipelines::attached(const std::string& socket)
       errno == EAGAIN;
   if (known != watched_.end()) {
     if (lives && !known->second.observer.over()) return &known->second;
-    watched_.erase(known);
+    forget(socket);
   }
   if (!lives) return nullptr;
   try {
@@ -136,9 +145,12 @@ std::vector<WatchedPipelines::Watched*> WatchedPipelines::present() {
   std::vector<Watched*> seen;
   refusals_.clear();
   const std::vector<std::string> now = sockets();
-  std::erase_if(watched_, [&](const auto& known) {
-    return std::find(now.begin(), now.end(), known.first) == now.end();
-  });
+  std::vector<std::string> gone;
+  for (const auto& [socket, watched] : watched_) {
+    if (std::find(now.begin(), now.end(), socket) == now.end()) gone.push_back(socket);
+  }
+  for (const std::string& socket : gone)
+    forget(socket);
   for (const std::string& socket : now) {
     const std::size_t refused = refusals_.size();
     Watched* watched = attached(socket);
@@ -148,19 +160,57 @@ std::vector<WatchedPipelines::Watched*> WatchedPipelines::present() {
       missing_.push_back(socket);
     }
   }
+  name_all(seen);
   return seen;
 }
 
-// Of one name several may run: then the pids of their hosts tell them apart.
-template <class Told>
-void WatchedPipelines::tell_apart(std::vector<Told>& told, const std::vector<Watched*>& watched) {
-  std::multiset<std::string> names;
-  for (const Told& each : told)
-    names.insert(each.name);
-  for (std::size_t i = 0; i < told.size(); ++i) {
-    if (names.count(told[i].name) > 1)
-      told[i].name = fmt::format("{}.{}", watched[i]->observer.pipeline(), watched[i]->observer.stats().host);
+// Of one name several may run: then the pids of their hosts tell the later ones apart.
+void WatchedPipelines::name_all(const std::vector<Watched*>& seen) {
+  std::vector<Watched*> unnamed;
+  std::set<std::string> taken;
+  for (Watched* each : seen) {
+    if (each->name.empty()) {
+      unnamed.push_back(each);
+    } else {
+      taken.insert(each->name);
+    }
   }
+  std::sort(unnamed.begin(), unnamed.end(), [](const Watched* one, const Watched* other) {
+    return one->observer.stats().started < other->observer.stats().started;
+  });
+  for (Watched* each : unnamed) {
+    each->name = each->observer.pipeline();
+    if (!taken.insert(each->name).second) {
+      each->name = fmt::format("{}.{}", each->observer.pipeline(), each->observer.stats().host);
+      taken.insert(each->name);
+    }
+    died_.erase(each->name);
+  }
+  for (const auto& [socket, watched] : watched_) {
+    const auto said = said_as_.find(socket);
+    if (said != said_as_.end()) told_as_[said->second] = watched.name;
+  }
+}
+
+void WatchedPipelines::forget(const std::string& socket) {
+  constexpr std::size_t kMostDied = 100;
+  const auto known = watched_.find(socket);
+  if (known == watched_.end()) return;
+  const std::string state = known->second.observer.stats().state;
+  const bool ended = state == "finished" || state == "stopped" || state == "parked";
+  if (!ended && died_.size() < kMostDied) died_.insert(known->second.name);
+  watched_.erase(known);
+}
+
+std::set<std::string> WatchedPipelines::down() const {
+  std::set<std::string> names = died_;
+  for (const std::string& name : missing_) {
+    const auto told = told_as_.find(name);
+    names.insert(told == told_as_.end() ? name : told->second);
+  }
+  for (const auto& [socket, watched] : watched_)
+    names.erase(watched.name);
+  return names;
 }
 
 std::vector<Exposed> WatchedPipelines::look() {
@@ -169,7 +219,6 @@ std::vector<Exposed> WatchedPipelines::look() {
   seen.reserve(watched.size());
   for (Watched* each : watched)
     seen.push_back(exposed(*each));
-  tell_apart(seen, watched);
   return seen;
 }
 
@@ -179,7 +228,6 @@ std::vector<LivePipeline> WatchedPipelines::live(bool whole) {
   seen.reserve(watched.size());
   for (Watched* each : watched)
     seen.push_back(live_of(*each, whole));
-  tell_apart(seen, watched);
   return seen;
 }
 

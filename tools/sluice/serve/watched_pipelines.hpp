@@ -8,6 +8,7 @@
 #include <chrono>
 #include <cstdint>
 #include <map>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -40,6 +41,9 @@ class WatchedPipelines {
   // call. Whether a process has died or come, a letter was written, or a pipeline is over.
   bool glance();
   bool all() const noexcept { return names_.empty(); }
+  // By the names that they had: those that were named and do not run, and those that were told of until they failed, or all
+  // that led them was killed. One that came to its end and was not named is not missed.
+  std::set<std::string> down() const;
   // Of those that were named, which ones do not run.
   const std::vector<std::string>& missing() const noexcept { return missing_; }
   // Why those that live and are not told of cannot be looked at, with their names: another version runs them.
@@ -54,6 +58,7 @@ class WatchedPipelines {
   };
   struct Watched {
     Observer observer;
+    std::string name{};         // As it is told of, for as long as it runs: no two have the same.
     std::vector<Look> looks{};  // The oldest first; of those before the window of bottlenecks, one.
     detail::Rates rates{std::chrono::seconds{2}};  // So that two looks that live() takes are in it.
     std::uint64_t happened = 0;                    // Counts what glance() tells of.
@@ -65,8 +70,9 @@ class WatchedPipelines {
   static Stats judged_against(Watched& watched, const Stats& stats, std::chrono::nanoseconds now);
   // Those that are there now; the others are missing().
   std::vector<Watched*> present();
-  template <class Told>
-  static void tell_apart(std::vector<Told>& told, const std::vector<Watched*>& watched);
+  // Gives those a name that have none. Who has one keeps it, whoever comes later.
+  void name_all(const std::vector<Watched*>& seen);
+  void forget(const std::string& socket);
   // Gives nothing for one that does not answer.
   Watched* attached(const std::string& socket);
 
@@ -74,6 +80,10 @@ class WatchedPipelines {
   std::vector<std::string> missing_;
   std::vector<std::string> refusals_;
   std::map<std::string, Watched> watched_;
+  std::map<std::string, std::string> said_as_;  // Sockets, and by which of names_ they were found.
+  std::map<std::string, std::string>
+      told_as_;                 // Each of names_, and the name of the last that was found by it.
+  std::set<std::string> died_;  // Names of those that did not come to an end of their own.
 };
 
 }  // namespace sluice::command

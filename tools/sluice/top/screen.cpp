@@ -194,6 +194,14 @@ std::string no_latency_of(const StageStats& stage, const std::string& sample) {
   return stage.handler.count + stage.lane.count == 0 ? "none was timed yet" : "";
 }
 
+// Whether nothing goes from it to another stage.
+bool is_last(const Stats& stats, const std::string& stage) {
+  return std::none_of(stats.flows.begin(), stats.flows.end(), [&](const FlowStats& flow) {
+    return flow.from == stage && std::any_of(stats.stages.begin(), stats.stages.end(),
+                                             [&](const StageStats& each) { return each.name == flow.to; });
+  });
+}
+
 void add_latencies(std::vector<TopLine>& lines, const TopSeen& seen, const TopView& view) {
   const auto sample_of = [&](std::size_t s) { return s < seen.samples.size() ? seen.samples[s] : "off"; };
   bool any = false;
@@ -214,6 +222,8 @@ void add_latencies(std::vector<TopLine>& lines, const TopSeen& seen, const TopVi
     const std::string nothing = no_latency_of(stage, sample_of(s));
     lines.push_back({fmt::format("{:<14}", fit_name(name, 13)) +
                      (nothing.empty() ? quantiles(stage.lane) + quantiles(stage.handler) : " - " + nothing)});
+    if (is_last(seen.stats, stage.name) && stage.end_to_end.count != 0)
+      lines.push_back({fmt::format("{:<14}{} from end to end", "", quantiles(stage.end_to_end))});
   }
 }
 

@@ -12,8 +12,8 @@
 #define NCURSES_NOMACROS 1
 #include <ncurses.h>
 
+#include <sluice/detail/columns.hpp>
 #include <sluice/error.hpp>
-#include <sluice/printable.hpp>
 
 namespace sluice::command {
 
@@ -42,7 +42,7 @@ attr_t attributes_of(TopStyle style, bool coloured) {
 
 void put(int line, const std::string& text, attr_t attributes) {
   const auto room = static_cast<std::size_t>(std::max(COLS, 0));
-  const std::string shown{cut_text(text, room)};
+  const std::string shown{detail::cut_to_columns(text, room)};
   ::attrset(static_cast<int>(attributes));
   ::mvaddnstr(line, 0, shown.c_str(), static_cast<int>(shown.size()));
   ::attrset(A_NORMAL);

@@ -4,7 +4,7 @@
 
 namespace sluice::detail {
 
-// Writes out what stands in the buffers of std::cout, std::clog and all FILEs. Before a fork, so that it does not come
+// Writes out what stands in the buffers of std::cout, std::clog, their wide brothers and all FILEs. Before a fork, so that it does not come
 // out of the child as well; and before a process ends without its exit handlers. Writes of streams that fail are lost.
 void write_out_standard_streams() noexcept;
 

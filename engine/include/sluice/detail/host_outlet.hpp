@@ -38,15 +38,14 @@ class HostOutlet {
   // what cannot be, naming it; what came before that is handled.
   template <class Take>
   std::size_t poll(Take&& take, std::size_t limit) {
-    return poll_lanes(limit, [&](ipc::LaneConsumer& lane, std::size_t index, std::size_t most) {
-      return poll_lane(lane, index, take, most);
-    });
+    return poll_lanes(limit,
+                      [&](ipc::LaneConsumer& lane, std::size_t most) { return poll_lane(lane, take, most); });
   }
   // The same for events of type T, which all have the same length: calls `handle(const T&)` with each.
   template <class T, class Handle>
   std::size_t poll_values(Handle&& handle, std::size_t limit) {
-    return poll_lanes(limit, [&](ipc::LaneConsumer& lane, std::size_t index, std::size_t most) {
-      return poll_lane_of<T>(lane, index, handle, most);
+    return poll_lanes(limit, [&](ipc::LaneConsumer& lane, std::size_t most) {
+      return poll_lane_of<T>(lane, handle, most);
     });
   }
   // The same with what lies in the lane, whatever its type: an event, or the payload of a record.
@@ -73,7 +72,16 @@ class HostOutlet {
  private:
   template <class PollLane>
   std::size_t poll_lanes(std::size_t limit, PollLane&& poll_lane) {
-    use("pull events from");
+    ipc::LaneConsumer* const only = use_only();
+    if (only == nullptr) [[unlikely]]
+      return poll_in_turn(limit, poll_lane);
+    const std::size_t handled = poll_lane(*only, limit);
+    if (handled == 0 || only->wants_care()) [[unlikely]]
+      end_portion(0);
+    return handled;
+  }
+  template <class PollLane>
+  [[gnu::noinline]] std::size_t poll_in_turn(std::size_t limit, PollLane& poll_lane) {
     std::size_t handled = 0;
     const std::size_t lanes = lane_count();
     std::size_t index = first_;
@@ -82,7 +90,7 @@ class HostOutlet {
       index = index + 1 < lanes ? index + 1 : 0;
       const std::size_t before = handled;
       ipc::LaneConsumer& lane = lane_at(at);
-      handled += poll_lane(lane, at, limit - handled);
+      handled += poll_lane(lane, limit - handled);
       // The lanes behind this one are the first to be asked by the next poll.
       if (before < limit && handled == limit) first_ = index;
       // A lane that has given something goes on; if it does not, the next poll finds out.
@@ -91,7 +99,7 @@ class HostOutlet {
     return handled;
   }
   template <class T, class Handle>
-  std::size_t poll_lane_of(ipc::LaneConsumer& lane, std::size_t index, Handle&& handle, std::size_t limit) {
+  std::size_t poll_lane_of(ipc::LaneConsumer& lane, Handle&& handle, std::size_t limit) {
     // What is there now: a producer that is quicker than the host must not hold it here.
     const std::uint64_t readable = lane.readable();
     const std::uint64_t count = std::min<std::uint64_t>(limit, readable / sizeof(T));
@@ -100,16 +108,16 @@ class HostOutlet {
     for (std::uint64_t i = 0; i < count; ++i) {
       handle(event[i]);
       position += sizeof(T);
-      lane.advance_to(position);
       // Whoever handled the event may have said that what came before counts.
-      if (handed_out_++ == 0 || i == 0) touch(index);
+      lane.advance_to(position);
+      ++handed_out_;
     }
     // What is left is no event of its type.
     if (count < limit && readable % sizeof(T) != 0) lane.quarantine();
     return count;
   }
   template <class Take>
-  std::size_t poll_lane(ipc::LaneConsumer& lane, std::size_t index, Take&& take, std::size_t limit) {
+  std::size_t poll_lane(ipc::LaneConsumer& lane, Take&& take, std::size_t limit) {
     std::size_t handled = 0;
     // What is there now: a producer that is quicker than the host must not hold it here.
     const std::uint64_t end = lane.next() + lane.readable();
@@ -117,27 +125,31 @@ class HostOutlet {
       const std::uint64_t bytes = take(lane);
       if (bytes == 0) lane.quarantine();
       if (lane.corrupt()) break;
-      lane.advance(bytes);
       // Whoever handled the event may have said that what came before counts.
-      if (handed_out_++ == 0 || handled == 0) touch(index);
+      lane.advance(bytes);
+      ++handed_out_;
       ++handled;
     }
     return handled;
   }
   std::size_t lane_count() const noexcept;
   ipc::LaneConsumer& lane_at(std::size_t index) noexcept;
-  void touch(std::size_t index);
   // Notes whether the lane has ended. Throws Error for one that is corrupt.
   void end_portion(std::size_t index);
   bool ready() noexcept;
   // By this thread, which asks for more: what was handed out counts.
-  void use(const char* tried);
+  inline void use(const char* tried);
+  // The same for a poll; and the lane, if there is one only.
+  ipc::LaneConsumer* use_only();
+  inline void count_handed_out();
+  void disarm() noexcept;
 
   Host& host_;
   NodeIndex node_;
   Waiter& waiter_;
   std::unique_ptr<HostCommit> commit_;
   std::unique_ptr<InputPort> port_;
+  ipc::LaneConsumer* only_ = nullptr;  // The one lane, unless there are several.
   EventType type_;
   std::uint64_t position_ = 0;
   std::uint64_t handed_out_ = 0;  // And not counted yet.

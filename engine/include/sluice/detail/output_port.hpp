@@ -42,6 +42,12 @@ struct Stamping {
   std::uint64_t due_at = 0;        // The next one comes at this position or behind it,
   std::uint64_t due_events = 0;    // and when the port has pushed so many events.
   std::size_t turn = 0;
+  bool begins = false;  // What it carries comes from a source or the host.
+  // One that was made of a timed event is stamped at this position or behind it, ahead of its turn.
+  std::uint64_t free_at = 0;
+  // The next one to be stamped, and when what it comes from was published; 0: there is none.
+  std::uint64_t made_at = 0;
+  std::int64_t born_ns = 0;
 };
 
 // How many events lie between two positions of a lane whose events all have the same length. `bytes`: that length; 0: the lane
@@ -182,7 +188,10 @@ class OutputPort {
 
   // A sink's: nothing is waited for.
   bool leads_nowhere() const noexcept { return lanes_.empty(); }
-  bool touched() const noexcept { return !touched_.empty(); }
+  bool touched() const noexcept { return touched_count_ != 0; }
+  // What the event at hand has pushed comes from what a source or the host has published then: one of it in each lane is
+  // stamped so, if the lane has room for a stamp.
+  void hand_on(std::int64_t born_ns) noexcept;
   // The event at hand has pushed something; those before it have, since the last commit.
   bool has_pushed() const noexcept;
   bool had_pushed() const noexcept;
@@ -203,6 +212,23 @@ class OutputPort {
   void end() noexcept;
   // A lane was ended in a former life, or in this one.
   bool ended() const noexcept;
+
+  // The commonest commit takes along what one lane has got, as a whole, and nothing is timed or ends. For who stores it himself:
+  // whether this is one, if `times_none()` and no lane ends; the lane, nullptr if there is none; how far it goes then, which
+  // counts as published; and that it is done.
+  bool has_touched_one_at_most() const noexcept { return touched_count_ <= 1; }
+  OutLane* first_touched() const noexcept { return touched_count_ == 0 ? nullptr : touched_.front(); }
+  std::uint64_t settle_all(OutLane& out) noexcept {
+    const std::uint64_t tail = out.lane.next();
+    published_ += out.count.in(tail - out.lane.tail()) + out.records;
+    out.records = out.records_before = 0;
+    return tail;
+  }
+  void forget_touched(OutLane& only) noexcept {
+    only.touched = false;
+    touched_count_ = 0;
+  }
+  bool times_none() const noexcept;
 
   // Which words the next commit moves; `whole`: with what the event at hand has pushed.
   void record(ipc::Commit& commit, bool whole) noexcept;
@@ -263,10 +289,11 @@ class OutputPort {
     out.lane.advance(count * sizeof(T));
     if (!out.touched) touch(out);
   }
-  [[gnu::noinline]] void touch(OutLane& lane) {
+  void touch(OutLane& lane) noexcept {
     lane.touched = true;
-    touched_.push_back(&lane);  // Reserved for every lane before the start.
+    touched_[touched_count_++] = &lane;  // There is a place for every lane.
   }
+  std::span<OutLane* const> touched_lanes() const noexcept { return {touched_.data(), touched_count_}; }
 
   // Looks whether there is room for `bytes` that this side does not know of yet.
   [[gnu::noinline]] bool find_room(OutLane& lane, std::uint64_t bytes) {
@@ -284,6 +311,7 @@ class OutputPort {
   // What is about to be published of a lane: up to where. It is counted, and an event of it stamped, if one is due.
   std::uint64_t settle(OutLane& out, bool whole) noexcept;
   void stamp(OutLane& out, std::uint64_t tail) const noexcept;
+  static void set_stamp(Stamping& stamping, std::uint64_t position, std::int64_t born_ns) noexcept;
 
   static OutLane* pick(OutEdge& edge, const void* event) {
     const std::size_t count = edge.lanes.size();
@@ -318,7 +346,8 @@ class OutputPort {
   Producer& producer_;
   std::deque<OutLane> lanes_;
   std::vector<OutEdges> outputs_;  // One for each output of the handler.
-  std::vector<OutLane*> touched_;
+  std::vector<OutLane*> touched_;  // The first ones of them,
+  std::size_t touched_count_ = 0;  // so many.
   std::uint64_t published_ = 0;
 };
 

@@ -71,14 +71,10 @@ class Runner {
   virtual void widen(unsigned /*threads*/) {}
 };
 
+// Made where it stays: it may give its address away in its constructor, as before_commit([this] ...) does, and an object of a
+// few bytes that a function returns is a copy, whatever the language says of others (the ABI returns it in registers).
 template <class H, class... Args>
-H make_handler(Worker& worker, const Args&... args) {
-  if constexpr (std::constructible_from<H, Worker&, const Args&...>) {
-    return H(worker, args...);
-  } else {
-    return H(args...);
-  }
-}
+concept MadeWithWorker = std::constructible_from<H, Worker&, const Args&...>;
 
 template <class Outputs>
 struct OutputsOf;
@@ -141,8 +137,11 @@ class HandlerRunner : public Runner {
 
  public:
   template <class... Args>
-  HandlerRunner(Worker& worker, OutputPort& port, const Args&... args)
-      : handler_(make_handler<H>(worker, args...)), outputs_{Outputs::make(port)} {}
+  requires MadeWithWorker<H, Args...> HandlerRunner(Worker& worker, OutputPort& port, const Args&... args)
+      : handler_(worker, args...), outputs_{Outputs::make(port)} {}
+  template <class... Args>
+  HandlerRunner(Worker&, OutputPort& port, const Args&... args)
+      : handler_(args...), outputs_{Outputs::make(port)} {}
 
   std::uint64_t consume(ipc::LaneConsumer& input, std::uint32_t lane, std::uint64_t limit,
                         Work& work) override {
@@ -167,11 +166,10 @@ class HandlerRunner : public Runner {
   std::uint64_t consume_values(ipc::LaneConsumer& input, std::uint64_t limit,
                                EventsInTurn<kSeesWorker>& events) {
     std::uint64_t handled = 0;
-    while (handled < limit) {
+    do {
       const std::uint64_t readable = input.readable();
-      if (readable == 0) break;
-      if (readable < sizeof(In)) {
-        input.quarantine();
+      if (readable < sizeof(In)) [[unlikely]] {
+        if (readable != 0) input.quarantine();
         break;
       }
       const std::uint64_t count = std::min(limit - handled, readable / sizeof(In));
@@ -185,7 +183,7 @@ class HandlerRunner : public Runner {
         input.advance_to(position);
       }
       handled += count;
-    }
+    } while (handled < limit && input.has_grown());
     return handled;
   }
 
@@ -207,7 +205,7 @@ class HandlerRunner : public Runner {
   std::uint64_t consume_records(ipc::LaneConsumer& input, std::uint64_t limit,
                                 EventsInTurn<kSeesWorker>& events) {
     std::uint64_t handled = 0;
-    for (; handled < limit && events.go_on() && input.readable() != 0; ++handled) {
+    for (; handled < limit && events.go_on() && input.more(); ++handled) {
       const std::span<const std::byte> payload = ipc::peek_record(input);
       In event;
       if (payload.data() == nullptr || !Wire<In>::read(payload, event)) {
@@ -249,8 +247,11 @@ class SourceRunner final : public Runner {
 
  public:
   template <class... Args>
-  SourceRunner(Worker& worker, OutputPort& port, const Args&... args)
-      : source_(make_handler<S>(worker, args...)), outputs_{Outputs::make(port)} {}
+  requires MadeWithWorker<S, Args...> SourceRunner(Worker& worker, OutputPort& port, const Args&... args)
+      : source_(worker, args...), outputs_{Outputs::make(port)} {}
+  template <class... Args>
+  SourceRunner(Worker&, OutputPort& port, const Args&... args)
+      : source_(args...), outputs_{Outputs::make(port)} {}
 
   std::uint64_t consume(ipc::LaneConsumer&, std::uint32_t, std::uint64_t, Work&) override { return 0; }
   Produced produce(const SourceCalls& calls, Work& work) override {

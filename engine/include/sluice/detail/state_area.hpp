@@ -47,6 +47,10 @@ class StateArea {
   std::byte* claim(std::string_view name, std::size_t bytes, std::span<const std::byte> initial,
                    const PieceKind& kind = {});
 
+  // Once the handler is made: throws Error for a piece that an earlier incarnation, of another program, has kept and this one
+  // did not ask for. It would stay as it is, and be taken for today's by whoever asks for it again.
+  void refuse_unclaimed() const;
+
   // Notes bytes that are about to change. Throws Error when the undo log is full.
   [[gnu::always_inline]] void note(const void* address, std::size_t bytes) {
     if (!undo_.note(static_cast<const std::byte*>(address), bytes)) undo_full(bytes);

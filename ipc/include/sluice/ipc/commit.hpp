@@ -7,7 +7,7 @@
 // Invariants:
 //   committed == applied, or committed == applied + 1 and the record is whole;
 //   the record is written only while committed == applied;
-//   no cursor of the region is stored anywhere but from a whole record.
+//   no cursor of the region is stored anywhere but from a whole record, or with what a whole record has for it.
 //
 // What a death leaves behind. A process that is killed leaves a prefix of its stores, in program order: the
 // kernel confirms the death after the last of them. So the compiler must keep the order, the processor need
@@ -33,6 +33,7 @@
 #pragma once
 
 #include <atomic>
+#include <concepts>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -94,6 +95,31 @@ class Commit {
   }
   void commit() noexcept { commit(undo_.tail()); }
 
+  // As move() for each of them, in their order, and commit(): for who has all cursors that move in hand, and none of them
+  // twice. The same stores in the same order, without a look back at what was just written.
+  template <std::same_as<RedoEntry>... Moved>
+  [[gnu::always_inline]] void commit_all(const Moved&... moved) noexcept {
+    SLUICE_ASSERT(committed() == applied() && count_ == 0 && sizeof...(moved) <= record_.size());
+    SLUICE_ASSERT(((moved.word < cursors_.size()) && ...));
+    std::atomic<std::uint64_t>* const cursors = cursors_.data();
+    CommitHeader& header = header_;
+    RedoEntry* entry = record_.data();
+    (write_once(entry++, moved), ...);
+    header.undo_base = 0;
+    header.undo_tail = 0;
+    header.count = sizeof...(moved);
+    // relaxed: own word.
+    const std::uint64_t next = header.committed.load(std::memory_order_relaxed) + 1;
+    // [commit.committed] release: as in commit().
+    header.committed.store(next, std::memory_order_release);
+    // [lane.tail] [lane.head] [lane.ended] release: as in store_cursors(), from values that the record has, too.
+    (cursors[moved.word].store(moved.value, std::memory_order_release), ...);
+    if (undo_.tail() != 0) undo_.restart(0, 0);
+    // [commit.applied] release: as in finish().
+    header.applied.store(next, std::memory_order_release);
+    std::atomic_signal_fence(std::memory_order_seq_cst);
+  }
+
   // What a process does before anything else with a region that may have had another owner: finishes the
   // commit that had happened and undoes the batch that had not. Dying in the midst of it is nothing special.
   // False when the region does not hold what this code writes: it must not be used.
@@ -118,6 +144,14 @@ class Commit {
   }
 
  private:
+  // Word by word: of two words that lie side by side compilers make one wide store, and put them together for it, which takes
+  // longer.
+  static void write_once(RedoEntry* entry, const RedoEntry& moved) noexcept {
+    volatile RedoEntry& there = *entry;
+    there.word = moved.word;
+    there.value = moved.value;
+  }
+
   std::uint64_t applied() const noexcept {
     return header_.applied.load(std::memory_order_relaxed);  // relaxed: own word.
   }

@@ -39,7 +39,7 @@
 namespace sluice::ipc {
 
 inline constexpr std::uint64_t kRegionMagic = 0x736c756963652031;  // "sluice 1"
-inline constexpr std::uint32_t kLayoutVersion = 5;
+inline constexpr std::uint32_t kLayoutVersion = 8;
 inline constexpr std::size_t kMessageBytes = 1024;
 inline constexpr std::size_t kOutsideBytes = 232;
 

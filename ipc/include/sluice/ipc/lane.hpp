@@ -232,6 +232,7 @@ class LaneConsumer {
     next_ = memory_.consumer->head.load(std::memory_order_relaxed);
     limit_ = next_;
     end_ = kNowhere;
+    look_for_care();
   }
 
   // Bytes that can be consumed from next() on before a stop or the end of what is published.
@@ -239,6 +240,13 @@ class LaneConsumer {
     if (limit_ == next_) refresh();
     return limit_ - next_;
   }
+  // For who has consumed all that was readable: whether another look at the lane may find more. It need not see an end.
+  bool has_grown() const noexcept {
+    // relaxed: only a reason to look, and the look acquires.
+    return memory_.producer->tail.load(std::memory_order_relaxed) != limit_;
+  }
+  // Whether something is readable, for who has looked before: an end that came without an event is left to readable().
+  bool more() noexcept { return limit_ != next_ || (has_grown() && readable() != 0); }
   const std::byte* data() const noexcept { return memory_.ring + (next_ & (memory_.capacity_bytes - 1)); }
   // `bytes`: at most what is readable.
   void advance(std::uint64_t bytes) noexcept {
@@ -255,8 +263,12 @@ class LaneConsumer {
   void stop_at(std::uint64_t position) noexcept {
     stop_ = position;
     limit_ = next_;
+    look_for_care();
   }
-  void clear_stop() noexcept { stop_ = kNowhere; }
+  void clear_stop() noexcept {
+    stop_ = kNowhere;
+    look_for_care();
+  }
   bool at_stop() const noexcept { return stop_ == next_; }
 
   // Something is published that may not be read yet, as the last look at the lane found.
@@ -275,25 +287,44 @@ class LaneConsumer {
   }
 
   std::uint64_t next() const noexcept { return next_; }
+  // How far it has given room back.
+  std::uint64_t head() const noexcept {
+    return memory_.consumer->head.load(std::memory_order_relaxed);  // relaxed: own word.
+  }
   std::uint64_t capacity_bytes() const noexcept { return memory_.capacity_bytes; }
   bool corrupt() const noexcept { return corrupt_; }
   void quarantine() noexcept {
     corrupt_ = true;
     limit_ = next_;
     end_ = kNowhere;
+    look_for_care();
   }
+  // It is corrupt, or at its end, or who reads it is held back by something: seldom. Without it the lane goes on, as far as
+  // the last look at it found.
+  bool wants_care() const noexcept { return wants_care_; }
 
  private:
   void refresh() noexcept {
-    if (corrupt_) return;
     // [lane.ended] acquire, before tail: the tail that came with the word is there to be read; pairs with the
     // store of ended in LaneProducer::publish() and Commit::store_cursors().
-    const std::uint64_t ended = memory_.producer->ended.load(std::memory_order_acquire);
+    const ProducerLine& producer = *memory_.producer;
+    const std::uint64_t ended = producer.ended.load(std::memory_order_acquire);
     // [lane.tail] acquire: the slots before tail are written; pairs with the store of tail in
     // LaneProducer::publish() and Commit::store_cursors().
-    const std::uint64_t tail = memory_.producer->tail.load(std::memory_order_acquire);
+    const std::uint64_t tail = producer.tail.load(std::memory_order_acquire);
     // relaxed: own word. The producer has the room that was given back, not yet that of what is only read.
     const std::uint64_t filled = tail - memory_.consumer->head.load(std::memory_order_relaxed);
+    // tail < next_: a lane ends before kNowhere, where a position would be taken for it.
+    if (wants_care_ || ended != kGoesOn || filled > memory_.capacity_bytes || tail - next_ > filled ||
+        tail < next_) [[unlikely]]
+      return refresh_with_care(ended, tail, filled);
+    limit_ = tail;
+  }
+
+  // The same for all cases. `filled`: of the ring, as the two cursors have it.
+  [[gnu::noinline]] void refresh_with_care(std::uint64_t ended, std::uint64_t tail,
+                                           std::uint64_t filled) noexcept {
+    if (corrupt_) return;
     if (filled > memory_.capacity_bytes || tail - next_ > filled || ended > kEnded) return quarantine();
     // What has ended neither grows nor goes on.
     if (end_ != kNowhere && (tail != end_ || ended != kEnded)) return quarantine();
@@ -301,7 +332,12 @@ class LaneConsumer {
     limit_ = tail;
     if (released_ != nullptr) hold_back(tail);
     if (stop_ - next_ < limit_ - next_) limit_ = stop_;
+    look_for_care();
     SLUICE_ASSERT(limit_ - next_ <= memory_.capacity_bytes);
+  }
+
+  void look_for_care() noexcept {
+    wants_care_ = corrupt_ || released_ != nullptr || stop_ != kNowhere || end_ != kNowhere;
   }
 
   void hold_back(std::uint64_t tail) noexcept {
@@ -321,6 +357,7 @@ class LaneConsumer {
   std::uint64_t end_ = kNowhere;  // Where the stream ends, once that is seen.
   bool held_back_ = false;
   bool corrupt_ = false;
+  bool wants_care_ = false;  // One of the above: look_for_care().
 };
 
 }  // namespace sluice::ipc

@@ -132,6 +132,11 @@ class Segment {
   // segment.
   void remove_file() noexcept;
   bool named() const noexcept { return file_ != nullptr; }
+  // Of a named segment that was prefaulted: no start finds its file any more. It was removed, or another file stands in its
+  // place. Any process of the pipeline. A system call.
+  bool lost_its_file() const noexcept;
+  // Of a named segment: absolute.
+  const std::string& file_path() const noexcept;
   // The descriptors of the memory, small pages first, for a process that closes all but what it knows; -1 for those that
   // there are not.
   std::array<int, 3> descriptors() const noexcept { return {files_[0].fd, files_[1].fd, files_[2].fd}; }
@@ -143,6 +148,16 @@ class Segment {
   // Whether a process that this one forks from now on has the segment: it has it at the same addresses, or
   // nothing at them. Throws Error.
   void show_to_children(bool shown);
+  // From now on what this process forks has none of the rings, but for those that are shown before, and all else. Where there
+  // are many of them, their mappings would cost each process more than all that it does. A kernel that refuses lets
+  // them have more.
+  void hide_rings_from_children() noexcept;
+  bool rings_are_hidden() const noexcept { return rings_hidden_; }
+  // False: the kernel refused, and a child must not be forked that needs them.
+  bool show_rings_to_children(std::size_t region, bool shown) const noexcept;
+  bool show_ring_to_children(std::size_t region, std::size_t index, bool shown) const noexcept;
+  // Of all rings, two each.
+  std::size_t ring_mappings() const noexcept;
   // In a child that has nothing to do with the pipeline: closes its descriptor, and forgets addresses that
   // may be another mapping's by now. Call nothing else afterwards.
   void let_go() noexcept;
@@ -219,6 +234,7 @@ class Segment {
       parts_of(ring);
   }
   std::vector<std::span<std::byte>> whole_huge_pages(std::size_t least_bytes) const;
+  bool advise_children(std::size_t address_offset, std::size_t bytes, bool shown) const noexcept;
   void release() noexcept;
 
   std::string name_;
@@ -232,6 +248,7 @@ class Segment {
   std::unique_ptr<SegmentFile> file_;  // Of a named segment; that of small pages is its descriptor then.
   static constexpr std::size_t kNothing = static_cast<std::size_t>(-1);
   static constexpr std::size_t kEverything = kNothing - 1;
+  bool rings_hidden_ = false;
   std::size_t owned_ = kNothing;  // The region that is writable in this process, also when inherited by fork.
 };
 

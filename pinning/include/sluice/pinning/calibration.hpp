@@ -21,11 +21,18 @@
 
 namespace sluice::pinning {
 
-// Blocks for `limit`, and longer only where one look at each pair takes longer: about 50 us a pair. Makes two threads,
-// which are gone when it returns. Throws sluice::Error for fewer than two units, and when a unit cannot be had.
-MeasuredCosts measure_costs(const CpuSet& units, std::chrono::nanoseconds limit);
+struct Calibration {
+  MeasuredCosts costs{};  // Not steady, and 0 for a pair that was not looked at, where there was no time for
+  std::size_t fewest_looks = 0;        // `kLeastLooks` at each pair: at one of them there were so many.
+  std::chrono::nanoseconds enough{0};  // What it takes to have them, as far as can be told.
+};
+inline constexpr std::size_t kLeastLooks = 3;
 
-// From the same pair measured several times: the middle one, and whether they agree. Pure.
+// Blocks for `limit`, and not longer than for one look more at one pair: about 50 us. Makes two threads, which are gone when
+// it returns. Throws sluice::Error for fewer than two units, and when a unit cannot be had.
+Calibration measure_costs(const CpuSet& units, std::chrono::nanoseconds limit);
+
+// From the same pair measured several times: the middle one, and whether they agree; fewer than kLeastLooks never do. Pure.
 struct PairCost {
   double nanoseconds = 0;
   bool steady = true;
@@ -42,7 +49,8 @@ std::optional<MeasuredCosts> from_file(std::string_view text, std::string_view k
 // Where costs are looked for, the first that is there first: $XDG_CACHE_HOME/sluice or ~/.cache/sluice, then
 // /var/cache/sluice, which root writes for all.
 std::vector<std::filesystem::path> calibration_files(std::string_view key);
-// Empty if none are kept. A file that another user, who is not root, has written is passed over.
+// Empty if none are kept. A file that another user, who is not root, has written or may write is passed over, and one that is
+// damaged; that is said in `passed_over`.
 MeasuredCosts kept_costs(const Topology& topology);
 // Writes them where this user may; the file. Throws sluice::Error.
 std::filesystem::path keep_costs(const MeasuredCosts& costs, const Topology& topology);

@@ -20,10 +20,12 @@ struct Location {
   // Where a worker gets a core inside: one set. Where it gets a whole one of many things: these.
   std::vector<CpuSet> sets{};
   bool whole = false;
+  CpuSet
+      not_allowed{};  // Units of the things that it names which this process may not use: they are left out.
 };
 
 // Throws sluice::Error with the text, the position in it and what would be valid there: for what is no place, for an
-// index that the machine has not, for a CPU outside of the allowed units, and for a place without an allowed one.
+// index that the machine has not, for a CPU outside of the allowed units, and for a thing without an allowed one.
 // `stage`, whose place it is, is named there.
 Location parse_place(const Topology& topology, std::string_view text, std::string_view stage = {});
 

@@ -17,8 +17,14 @@ namespace sluice::pinning {
 // Reads some files: for set-up. Any thread may call it.
 std::optional<double> cpu_quota(const std::filesystem::path& root = "/");
 
+struct ThreadsAsked {
+  unsigned by_process = 1;  // What one process asks for,
+  std::size_t by_all = 0;   // and all processes together that the quota is for, this one among them.
+  std::size_t units_of_process = 0;
+};
+
 // How many of the threads that a process asks for can run at once, of those that do not look themselves: no more than it has
-// units, nor than whole cores that the quota pays for. At least 1.
-unsigned threads_that_run(unsigned asked, std::size_t units, std::optional<double> quota_cores) noexcept;
+// units, nor than whole cores of its share of the quota, which the processes have by what they ask for. At least 1.
+unsigned threads_that_run(const ThreadsAsked& asked, std::optional<double> quota_cores) noexcept;
 
 }  // namespace sluice::pinning

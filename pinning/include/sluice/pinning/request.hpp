@@ -71,6 +71,8 @@ struct MeasuredCosts {
   // The units keep their neighbours. In a virtual machine they may wander between caches: then the plan keeps to
   // the topology's word and says that it cannot know.
   bool steady = true;
+  std::string
+      passed_over{};  // Why costs that are kept are not these: "FILE is damaged". Empty if there are no others.
 
   bool empty() const noexcept { return units.empty(); }
 };

@@ -95,7 +95,8 @@ function updateCurve(svg, latency) {
 function updateLatencies(stats) {
   const rows = [];
   for (const stage of stats.stages) {
-    for (const [where, latency] of [['lane', stage.lane_latency], ['handler', stage.handler_latency]]) {
+    for (const [where, latency] of [['lane', stage.lane_latency], ['handler', stage.handler_latency],
+      ['whole way', stage.end_to_end_latency]]) {
       if (latency === null) continue;
       const time = (name) => number(timeText(latency[name]));
       rows.push({key: stage.name + ' ' + where, cells: [{text: stage.name}, {text: where}, number(countText(latency.count)),

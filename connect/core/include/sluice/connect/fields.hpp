@@ -84,9 +84,8 @@ std::size_t offset_of(M T::*member) {
 void check_fields(const std::vector<NamedField>& fields);
 
 // Fills the member of the object from all of `text`. What is wrong with it, to be read behind the field's name: "it is no
-// number: 12x"; empty when nothing is.
+// number that 64 bits hold: 12x"; empty when nothing is.
 std::string store_text(const FieldPlace& place, std::string_view text, std::byte* object);
-void store_number(const FieldPlace& place, double number, std::byte* object);
 void store_flag(const FieldPlace& place, bool flag, std::byte* object);
 
 }  // namespace detail

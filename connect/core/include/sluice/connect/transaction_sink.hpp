@@ -7,9 +7,11 @@
 // either commit, or a COMMIT whose answer was lost, neither loses an effect nor repeats one.
 //
 // The store knows its writer by name, stage and replica, with an epoch that every new process raises and every
-// transaction checks: a writer that was stopped, or lives on elsewhere, while another took over is refused. Two
-// pipelines of one name that share a store take over from each other for ever: give one of them another name in the
-// store's options.
+// transaction checks: a writer that was stopped, or lives on elsewhere, while another took over is refused, and a later
+// life of its run that has taken over is never taken over from. A store
+// that knows less than was committed here (a restored backup, another file, a standby that had not everything) is an
+// Error: what it lacks would be missing for ever. Two pipelines of one name that share a store take over from each
+// other for ever: give one of them another name in the store's options.
 //
 //     class Book {
 //      public:
@@ -21,7 +23,8 @@
 //       sluice::Statement insert_;
 //     };
 //
-// What the handler decides on must be its event and its recoverable state; what it reads in the store may be of before or
+// A handler has one sink, and takes single events: two stores cannot refuse an event together, and a store knows no spans.
+// What is to be in two stores is made by two stages. What the handler decides on must be its event and its recoverable state; what it reads in the store may be of before or
 // after this event's effects. docs/guide/connect.md shows how to write a store of one's own.
 #pragma once
 
@@ -29,11 +32,13 @@
 #include <concepts>
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <span>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include <sluice/error.hpp>
 #include <sluice/worker.hpp>
 
 namespace sluice {
@@ -45,6 +50,7 @@ struct SinkOwner {
   unsigned replica = 0;
   unsigned replicas = 1;
   std::uint64_t origin = 0;  // EventId::origin of the events of its lane 0.
+  std::uint64_t life = 0;    // Worker::life(): of two starts of one run the later one has the higher number.
 };
 
 // The events of a lane (EventId::origin) up to this position, which is not among them, have taken effect in the store.
@@ -53,6 +59,13 @@ struct Watermark {
   std::uint64_t end = 0;
 
   friend bool operator==(const Watermark&, const Watermark&) = default;
+};
+
+// A watermark that a batch moves. A store that has another one than `from` was put back meanwhile.
+struct WatermarkMove {
+  std::uint64_t origin = 0;
+  std::uint64_t end = 0;   // Where it is to be,
+  std::uint64_t from = 0;  // and where this writer has left it: 0, if it has none yet.
 };
 
 // What a store answers to a writer that begins.
@@ -74,7 +87,7 @@ struct SinkBatch {
   const SinkOwner& owner;
   std::uint64_t epoch;
   std::span<const PendingEffect<Effect>> effects;  // In the order in which they were added.
-  std::span<const Watermark> watermarks;           // Each is to be stored as it stands.
+  std::span<const WatermarkMove> watermarks;
 };
 
 // What TransactionSink asks of a store. Made in the worker, after its fork; used by its one thread.
@@ -83,12 +96,15 @@ struct SinkBatch {
 //   claim(owner)       waits for a transaction of a predecessor that is still under way, raises the owner's epoch by one,
 //                      also that of replicas of its stage from `replicas` on, and reads its watermarks, all in one transaction;
 //                      an owner that has written here, and from which another run took over since, is an Error: its host was stopped
-//                      for so long that its connections are gone. A claim of a process that died may come to the store after
+//                      for so long that its connections are gone; so is an owner of a run of which a later life has claimed (a
+//                      checkpoint that was restored elsewhere): it never takes its place back. A claim of a process that died may come to the store after
 //                      that of its successor, and must not undo it: where calls travel, the epoch is raised only if it is
 //                      still the one that the caller has read before;
-//   apply(batch)       all of it in one transaction, or nothing; with another epoch in the store than the batch's, nothing.
+//   apply(batch)       all of it in one transaction, or nothing; with another epoch in the store than the batch's, nothing, and
+//                      nothing where a watermark is not where it was left: then store_went_back() (or the store cannot go back).
 // Both throw Unavailable when the store is away, does not answer, or may have committed and did not say so; Refused with the
 // events whose effects it refuses; Error for what only a person can mend: another epoch, a table that is missing.
+// After Unavailable or Error a writer begins anew, with a claim.
 template <class S>
 concept TransactionStore = requires(S store, const SinkOwner& owner, const std::string& pipeline,
                                     const SinkBatch<typename S::Effect>& batch) {
@@ -98,16 +114,55 @@ concept TransactionStore = requires(S store, const SinkOwner& owner, const std::
   { store.apply(batch) } -> std::same_as<void>;
 };
 
+// The Error of a store that knows less of its owner than the pipeline has committed.
+[[noreturn]] void store_went_back(const SinkOwner& owner);
+
+namespace detail {
+
+// The one sink of a handler, which takes single events. Throws Error for a second: an event that its store refuses would
+// have had its effect in the first one's, and have it again when its dead letter is retried. That the handler takes spans
+// is found out once it is made: the worker does not start then.
+class OnlySink {
+ public:
+  OnlySink(const Worker& worker, const SinkOwner& owner);
+  ~OnlySink();
+  OnlySink(const OnlySink&) = delete;
+  OnlySink& operator=(const OnlySink&) = delete;
+
+ private:
+  const Worker* worker_;
+};
+
+// How far the watermarks of an owner have come, all lanes together. Each only moves up, and so does this.
+struct WatermarkSum {
+  std::uint64_t high = 0;
+  std::uint64_t low = 0;  // Below 2^32.
+
+  void add(std::uint64_t end) noexcept {
+    low += end & 0xffff'ffffU;
+    high += (end >> 32U) + (low >> 32U);
+    low &= 0xffff'ffffU;
+  }
+  bool is_below(const WatermarkSum& other) const noexcept {
+    return high < other.high || (high == other.high && low < other.low);
+  }
+};
+
+}  // namespace detail
+
 template <TransactionStore Store>
 class TransactionSink {
  public:
   // In the handler's constructor. `args` make the store. Throws what the store throws.
   template <class... Args>
   explicit TransactionSink(Worker& worker, Args&&... args)
-      : worker_{worker}, store_{std::forward<Args>(args)...} {
+      : worker_{worker},
+        kept_{worker.state<detail::WatermarkSum>("watermarks of the sink")},
+        store_{std::forward<Args>(args)...} {
     constexpr std::uint64_t kLanes = (std::uint64_t{1} << EventId::kLaneBits) - 1;
-    owner_ = {store_.name_or(worker.pipeline()), worker.stage(), worker.replica(), worker.replicas(),
-              worker.event_id().origin & ~kLanes};
+    owner_ = {store_.name_or(worker.pipeline()),  worker.stage(), worker.replica(), worker.replicas(),
+              worker.event_id().origin & ~kLanes, worker.life()};
+    only_.emplace(worker, owner_);
     const auto call = worker_.outside(store_.call_limit());
     SinkClaim claim = store_.claim(owner_);
     epoch_ = claim.epoch;
@@ -115,6 +170,7 @@ class TransactionSink {
     if (worker.run() != 0) {
       for (const Watermark& mark : claim.watermarks)
         done_[mark.origin] = mark.end;
+      refuse_a_store_that_went_back();
     }
     worker.before_commit([this](std::span<const Covered> covered) { apply(covered); });
   }
@@ -148,6 +204,17 @@ class TransactionSink {
   Store& store() noexcept { return store_; }
 
  private:
+  detail::WatermarkSum sum() const noexcept {
+    detail::WatermarkSum sum;
+    for (const auto& [origin, end] : done_)
+      sum.add(end);
+    return sum;
+  }
+  // What was committed here was applied there before. To go on behind it would lose all between.
+  void refuse_a_store_that_went_back() const {
+    if (sum().is_below(*kept_)) store_went_back(owner_);
+  }
+
   void apply(std::span<const Covered> covered) {
     // What has no effect needs no watermark: done again, it has none again.
     if (effects_.empty()) return;
@@ -155,25 +222,28 @@ class TransactionSink {
     for (const Covered& lane : covered) {
       // Never back: what is done again may come in smaller batches than before.
       const auto mark = done_.find(lane.first.origin);
-      const bool further = mark == done_.end() || lane.end > mark->second;
-      if (further && worker_.run() != 0) moved_.push_back({lane.first.origin, lane.end});
+      const std::uint64_t from = mark == done_.end() ? 0 : mark->second;
+      if (lane.end > from && worker_.run() != 0) moved_.push_back({lane.first.origin, lane.end, from});
     }
     {
       const auto call = worker_.outside(store_.call_limit());
       store_.apply({owner_, epoch_, effects_, moved_});
     }
-    for (const Watermark& mark : moved_)
+    for (const WatermarkMove& mark : moved_)
       done_[mark.origin] = mark.end;
+    if (!moved_.empty()) kept_.edit() = sum();
     effects_.clear();
   }
 
   Worker& worker_;
+  Recoverable<detail::WatermarkSum> kept_;
   Store store_;
   SinkOwner owner_;
+  std::optional<detail::OnlySink> only_;
   std::uint64_t epoch_ = 0;
   std::map<std::uint64_t, std::uint64_t> done_;  // The watermark of each lane.
   std::vector<PendingEffect<typename Store::Effect>> effects_;
-  std::vector<Watermark> moved_;
+  std::vector<WatermarkMove> moved_;
 };
 
 }  // namespace sluice

@@ -7,18 +7,26 @@
 // goes on behind the last line that was committed, within compressed data too, without starting over. A file is known by its
 // inode and its first bytes: the number of its file system may be another after a boot.
 //
-// With `follow` a file is read as tail -F does, one by each worker: what is appended comes as it is written, line by line; a file
-// that is renamed and made anew is read to its end first, one that is truncated from its beginning. A worker that starts finds a file that was renamed
-// meanwhile under its new name in the same directory. What was written to a file that is gone by then, or was compressed, is lost:
-// that is reported (Worker::report), not passed over.
+// With `follow` a file is read as tail -F does, one by each worker: what is appended comes as it is written, line by line. When the
+// path names another file, the one before is read on until nothing has come for `rotation_grace`; then those that came and went
+// meanwhile, known by their names (log.1, log-20260101, log.2.gz), in the order in which they were written; then the new one. What
+// was beside the file at the first start is none of them. A worker that starts finds its file under a new name in the same
+// directory, or compressed.
 //
-// Several workers share the files out: the paths in turn, those of a directory by their names. A directory is read in the
+// A file that is cut and filled again is found out at the next look, by its length, its first bytes and the 64 before the position:
+// it is read from its beginning, and from a copy beside it what was not read before. What is not there any more is lost:
+// that is reported (Worker::report), not passed over. So is what is written into a file that was done with, and that a log was removed
+// before it was done with: one that came and went behind it would not be found.
+//
+// Several workers share the files out: the paths in turn, those of a directory by their inodes. A directory is read in the
 // order of its names, without those that begin with a dot and without directories in it; with `follow` it is looked at again and
-// again for files that were not there before, each of which is read once: rename it into the directory when it is whole. A pipe or a terminal cannot be read twice: it is the host's to read
-// (docs/guide/sources.md).
+// again for files that were not there before, each of which is read once, whatever it is called: rename it into the directory when
+// it is whole. A file that has several names there, by links, or is named itself beside its directory, is read once.
+// A pipe cannot be read twice: that is what PipeSource is for (pipe_source.hpp).
 #pragma once
 
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -44,12 +52,16 @@ struct FileSourceOptions {
   bool header = false;             // The first line of each file is none of its lines.
   std::size_t max_line_bytes = std::size_t{1} << 20;  // A longer line is left out and reported.
   Framing framing = Framing::lines;  // With length_prefixed "line" means a record here, without its prefix.
-  std::uint64_t max_files = 4096;    // That a worker remembers as read; more are an Error.
+  // That a worker remembers as read. When they are so many those that are gone are forgotten; more are an Error.
+  std::uint64_t max_files = 4096;
+  // How long a file that was renamed is looked at behind the last that came into it, once there is one to go on with: whoever
+  // writes may have it open still.
+  std::chrono::nanoseconds rotation_grace = std::chrono::seconds{5};
 };
 
 // Where a line stands.
 struct FileLineHead {
-  std::uint64_t file = 0;    // file_key() of its path.
+  std::uint64_t file = 0;    // file_key() of its path, as it was when its reading began.
   std::uint64_t line = 0;    // From 1; lines that were left out count.
   std::uint64_t offset = 0;  // In bytes of the text, uncompressed, of the line's first byte, or its prefix.
 };
@@ -58,6 +70,12 @@ struct FileLineHead {
 std::uint64_t file_key(std::string_view path) noexcept;
 
 namespace detail {
+
+class ReadFiles;
+struct FileId;
+struct FileStatus;
+struct FileThere;
+struct TextOfFile;
 
 // What is made of the lines of files.
 class LineTaker {
@@ -84,13 +102,26 @@ class FileLines {
   SourceState read(LineTaker& taker);
 
  private:
-  struct Position {
-    std::uint64_t file = 0;  // file_key() of the path; 0 for none.
+  // How far, and what stands there.
+  struct Reached {
     LinePosition line;
+    std::uint64_t before_bytes = 0;
+    char before[LineReader::kBeforeBytes] = {};
+  };
+  struct Position {
+    std::uint64_t file = 0;   // file_key() of the path; 0 for none.
+    std::uint64_t place = 0;  // That of its FileId.
+    Reached reached;
     // Which file it is, also after a boot: the number of its file system may be another then.
     std::uint64_t inode = 0;
     std::uint64_t head_bytes = 0;  // Of the file, compressed or not: so many of its first were told apart,
     std::uint64_t head = 0;        // and this is their file_key().
+    std::uint64_t compressed = 0;
+  };
+  struct Following {
+    std::int64_t since_ns = 0;   // The first look, CLOCK_REALTIME; 0: there was none.
+    std::uint64_t left_out = 0;  // The inode of a file whose header is none.
+    std::uint64_t told = 0;      // That the directory cannot be read.
   };
   class DirectoryWatch;
 
@@ -98,36 +129,59 @@ class FileLines {
   void check_paths() const;
   void take(LineTaker& taker, const FileLine& line, std::uint64_t offset);
   void take_more(LineTaker& taker);
-  bool mine(const std::string& path, std::size_t index, bool of_directory) const;
-  std::vector<std::string> files() const;
+  void note_reached();
+  bool mine(std::uint64_t number) const { return number % worker_.replicas() == worker_.replica(); }
+  std::vector<std::pair<FileId, FileThere>> files();
   bool begin_file(LineTaker& taker, std::string_view header);
-  std::string current_path(const std::vector<std::string>& all) const;
   bool go_on();
-  void open(const std::string& path, const std::string& name);
-  void take_up(const std::string& path);
+  void open(const std::string& path, const std::string& name, std::uint64_t place);
+  LineReaderOptions reader_options() const;
+  void open_reader(const std::string& name, const LineReaderOptions& options);
+  void take_up();
+  void lose();
+  bool stands(int file) const;
   bool is_of_position(const std::string& name) const;
   std::string find_renamed(const std::string& path) const;
   void note_head();
+  FileId id() const;
   void close_file();
   void forget_file();
   SourceState at_end();
-  SourceState wait();
+  SourceState wait(std::chrono::nanoseconds limit);
+
+  // Of a file that is followed: file_follow.cpp.
+  std::optional<std::string> followed_path() const;
+  bool follow(const std::string& path);
+  void begin_to_follow(const std::string& path);
+  std::optional<FileThere> next_rotated(const std::string& path, const std::optional<FileStatus>& now);
+  bool is_to_be_read(const FileId& id, const FileThere& file);
+  std::vector<FileThere> rotated(const std::string& path);
+  void take_up_followed(const std::string& path);
+  std::string take_up_copy(const std::string& path);
+  std::optional<TextOfFile> text_if_copy(const FileThere& file) const;
+  void begin_again();
+  SourceState at_end_of_followed();
+  void check_is_there();
+  std::chrono::nanoseconds grace_left(const FileStatus& own);
 
   Worker& worker_;
   FileSourceOptions options_;
   bool quoted_;
   Recoverable<Position> position_;
   Recoverable<AccessPoint> access_point_;
-  Table<std::uint64_t, std::uint8_t> done_;
+  std::unique_ptr<ReadFiles> read_;
+  Recoverable<Following> following_;
   AccessPoint new_access_point_;
   std::string path_;                   // Of the file that is read.
   std::optional<std::string> header_;  // Of that file, until it has been told.
   std::unique_ptr<LineReader> reader_;
   std::uint64_t device_ = 0;      // Of the reader's file.
-  detail::Descriptor head_file_;  // The same file, while its head is not known whole.
-  bool followed_ = false;         // The reader's file may still grow,
-  bool renamed_ = false;          // has no longer its path,
-  bool ending_ = false;           // and grows no more.
+  detail::Descriptor same_file_;  // The same, to look at.
+  bool nothing_left_ = false;     // Of all files, at the last look.
+  bool followed_ = false;         // The path is followed,
+  bool ending_ = false;           // and its file, which was renamed, grows no more.
+  std::uint64_t left_bytes_ = 0;  // Of a renamed one at its last growth, which was then.
+  std::chrono::steady_clock::time_point left_at_{};
   std::unique_ptr<DirectoryWatch> watch_;
 };
 

@@ -74,6 +74,8 @@ class LineReader {  // Reads a file line by line.
   // padding).
   static constexpr std::size_t kReadableBehind = 64;
 
+  static constexpr std::size_t kBeforeBytes = 64;  // Of before().
+
   // What is told of a line that is too long, if the maximum is not less.
   static constexpr std::size_t kLongLineBytes = 256;
 
@@ -99,13 +101,22 @@ class LineReader {  // Reads a file line by line.
 
   // Behind the last line that next() returned.
   const LinePosition& position() const { return position_; }
+  // The last bytes of the text before that, as far as they are at hand: kBeforeBytes at most. Valid as a line's text is.
+  std::string_view before() const {
+    const std::size_t bytes = begin_ < kBeforeBytes ? begin_ : kBeforeBytes;
+    return {buffer_.get() + begin_ - bytes, bytes};
+  }
+  // A file that is `growing` is looked at each time when it has been read: whether what was read before still stands in it.
+  // If not, it was cut or written anew, nothing of what was read now counts, and next() returned `broken`.
+  bool changed() const noexcept { return changed_; }
 
   // Copies a new access point to `out` if one is due and lies at or before position(); call it after each
   // batch of lines. Plain files need none and never give one.
   bool take_access_point(AccessPoint& out);
 
   // Goes to a position that an object reading the same file had. The point, of the same file and taken at or
-  // before that position, spares decompressing from the beginning; null or one of kind none is no point.
+  // before that position, spares decompressing from the beginning; null or one of kind none is no point. before() is
+  // what stands there now.
   // Throws sluice::Error for what is no seekable file, unless the position is the beginning and nothing was
   // read.
   void resume(const LinePosition& position, const AccessPoint* point = nullptr);
@@ -118,6 +129,7 @@ class LineReader {  // Reads a file line by line.
   LineReader(std::unique_ptr<detail::ByteSource> source, std::string name, const LineReaderOptions& options);
 
   bool refill();
+  bool still_stands(std::uint64_t offset_bytes) const;
   const char* find_newline();
   FileLine deliver(const char* newline);
   FileLine skip_long_line();
@@ -139,10 +151,12 @@ class LineReader {  // Reads a file line by line.
   bool prefixed_;
   bool in_quotes_ = false;  // At scanned_.
   bool compressed_ = false;
+  bool guarded_ = false;
+  bool changed_ = false;
   std::unique_ptr<char[]> buffer_;
-  std::size_t begin_ = 0;            // The first byte that was not delivered.
-  std::size_t scanned_ = 0;          // No newline lies between begin_ and here.
-  std::size_t end_ = 0;              // Behind the last decompressed byte.
+  std::size_t begin_ = 0;    // The first byte that was not delivered; behind those before it, in order.
+  std::size_t scanned_ = 0;  // No newline lies between begin_ and here.
+  std::size_t end_ = 0;      // Behind the last decompressed byte.
   std::uint64_t skipped_bytes_ = 0;  // Of a line that is too long and has not ended.
   std::uint64_t frame_bytes_ = 0;    // With the prefix, of a record that is too long and has not ended.
   std::string long_line_;            // The beginning of the last line that was too long.

@@ -14,12 +14,16 @@
 //
 // Streams with the retention `limits` need nothing set; nothing is acknowledged there, and other readers are not
 // disturbed. From a work queue (`workqueue`) a message is removed once it is acknowledged, which follows the commit; one
-// that comes again, since an acknowledgement was lost, is known and left out. `interest` is refused: there messages vanish
-// while no consumer is there.
+// that comes again, since an acknowledgement was lost, is known and left out. So nothing of it can be passed over:
+// `first_sequence` and `only_new` are refused there. `interest` is refused: there messages vanish while no consumer is there.
 //
 // Gaps: of a stream without `subject`, each sequence that is missing is looked for. One that a person or
 // max_msgs_per_subject removed is passed over. What max_age, max_bytes or max_msgs removed before it was read is lost, and an
-// Error unless `on_removed` says otherwise. With `subject` a gap may be other subjects' messages, and is not looked at.
+// Error unless `on_removed` says otherwise. With `subject` a gap may be other subjects' messages: then the stream's first
+// sequence must not have passed what is to be read next, which is looked at once for each pull that has gaps, and each
+// second at rest, when the position follows the stream. It may be other subjects' messages that were removed; nobody knows
+// any more, and it is an Error, too. A stream with max_msgs_per_subject moves its first sequence all the time: set
+// `on_removed` there. Of a work queue nothing is missed: what is gone may have been acknowledged.
 //
 // One worker reads all of it; with several, `stream` or `subject` has {replica} in it, so that each reads its own.
 #pragma once
@@ -44,7 +48,7 @@ struct NatsSourceOptions {
   // In both, {pipeline}, {stage} and {replica} stand for those of the worker.
   std::string stream{};
   std::string subject{};  // Only messages of these subjects, with * and > as in NATS; empty: all.
-  // Where the first run of the pipeline begins: at this sequence, or behind all that is there.
+  // Where the first run of the pipeline begins: at this sequence, or behind all that is there. Not of a work queue.
   std::uint64_t first_sequence = 1;
   bool only_new = false;
   // False: ends when it has handled all that is there. True: waits for more.

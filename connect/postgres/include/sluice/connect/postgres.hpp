@@ -44,7 +44,8 @@ struct PostgresOptions {
   std::string schema = "sluice";
   // How long a connection may take, for each host of the URL. Looking up a host's name is libc's, with its own limits.
   std::chrono::milliseconds connect_limit{5'000};
-  // How long a transaction may take, and the claim of a start; a server that takes longer is taken for away.
+  // How long each call may take: a transaction, its search for what is refused, the claim of a start. A server that takes longer is
+  // taken for away.
   std::chrono::milliseconds call_limit{10'000};
   // PostgreSQL's setting of that name: what a COMMIT that was answered has survived. Empty: as the server has it, but `on`
   // where it has `off`, with which a crash of the server loses events that are committed here.

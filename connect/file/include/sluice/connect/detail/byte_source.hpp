@@ -50,6 +50,9 @@ class ByteSource {
   // Reads straight into the caller's memory, past the buffer once that is empty. Zero at the end or on error.
   std::size_t read(char* out, std::size_t bytes);
 
+  // As it stands in the file now, past the buffer: how many bytes there were. Of what can seek.
+  std::size_t read_at(std::uint64_t offset_bytes, char* out, std::size_t bytes) const;
+
   bool can_seek() const { return can_seek_; }
   void seek(std::uint64_t offset_bytes);
 

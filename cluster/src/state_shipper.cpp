@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+// Ships checkpoints to the log of their partition, and writes down which files of the directory are stored there: a host that
+// gives a partition away, or is told to start it again, has a copy then, without having read anything.
+#include <memory>
+#include <optional>
+#include <utility>
+
+#include <sluice/detail/own_directory.hpp>
+#include <sluice/error.hpp>
+
+#include "state_copy.hpp"
+#include "state_log.hpp"
+
+namespace sluice::detail {
+namespace {
+
+// Beside the files that it is of. A checkpoint counts without it, so what is wrong with it costs a copy and nothing else.
+class StoredList {
+ public:
+  StoredList(const std::filesystem::path& directory, const std::string& subject)
+      : directory_{directory, "--data"}, copy_{directory_, subject}, open_{copy_.go_on()} {}
+
+  void take(CopiedMessage stored) {
+    const bool base = parse_state_file_name(stored.message.file)->base;
+    // It goes with one that is not written down.
+    if (!base && !open_) return;
+    open_ = false;
+    stored.checksum = copy_.checksum_of_file(stored.message.file);
+    stored.mark = copy_.mark_of_file(stored.message.file);
+    base ? copy_.begin({stored}) : copy_.add(stored);
+    open_ = true;
+  }
+
+ private:
+  OwnDirectory directory_;
+  StateCopy copy_;
+  bool open_;  // What is stored next goes with the last one of the list.
+};
+
+class Shipper {
+ public:
+  Shipper(StateLogOptions options, std::uint64_t epoch, std::uint64_t newest)
+      : subject_{state_subject(options.cluster, options.partition)}, log_{std::move(options)} {
+    log_.go_on_with(epoch, newest);
+  }
+
+  void ship(const std::filesystem::path& file) {
+    CopiedMessage stored = log_.append(file);
+    try {
+      if (!list_) list_.emplace(file.parent_path(), subject_);
+      list_->take(std::move(stored));
+    } catch (const Error&) {
+      // A full disk, say. Lines behind one that is missing are none: the list ends here until the next base.
+    }
+  }
+
+ private:
+  std::string subject_;
+  StateLog log_;
+  std::optional<StoredList> list_;
+};
+
+}  // namespace
+
+CheckpointShipper state_log_shipper(StateLogOptions options, std::uint64_t epoch, std::uint64_t newest) {
+  return [shipper = std::shared_ptr<Shipper>{}, options = std::move(options), epoch,
+          newest](const ShippedCheckpoint& checkpoint) mutable {
+    if (!shipper) shipper = std::make_shared<Shipper>(options, epoch, newest);
+    shipper->ship(checkpoint.file);
+  };
+}
+
+}  // namespace sluice::detail

@@ -1,0 +1,362 @@
+// SPDX-License-Identifier: Apache-2.0
+// FileSource that follows a log which is rotated: every line once and in order, whatever the rotation does between two of its
+// looks; and what cannot be known is said.
+#include <iostream>
+
+#include "file_source_world.hpp"
+#include "kill_count.hpp"
+#include "rotated_files.hpp"
+
+namespace sluice::test {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::SizeIs;
+
+class FileRotation : public FileSources {
+ protected:
+  // Keeps the time of the file's last write, as gzip does.
+  void compress(const std::string& name) const {
+    const auto time = std::filesystem::last_write_time(path(name));
+    directory_.write(name + ".gz", gzip(slurp(path(name))));
+    std::filesystem::last_write_time(path(name + ".gz"), time);
+    std::filesystem::remove(path(name));
+  }
+  // log.1 becomes log.2 and so on, and log becomes log.1.
+  void rotate(int files) const {
+    for (int number = files; number > 0; --number) {
+      for (const char* end : {"", ".gz"}) {
+        const std::string from = "log." + std::to_string(number) + end;
+        if (std::filesystem::exists(path(from))) rename(from, "log." + std::to_string(number + 1) + end);
+      }
+    }
+    rename("log", "log.1");
+    append("log", "");
+    if (std::filesystem::exists(path("log.2"))) compress("log.2");
+  }
+};
+
+TEST_F(FileRotation, ReadsARenamedFileToItsEndBeforeTheNewOne) {
+  append("log", "one\n");
+  Following log{path("log"), settings()};
+  ASSERT_TRUE(log.has(1));
+  std::filesystem::rename(path("log"), path("log.1"));
+  append("log.1", "two\nno newline");  // Whoever writes has the old file open.
+  append("log", "three\n");
+  ASSERT_TRUE(log.has(4));
+  EXPECT_THAT(texts(log.drain()), ElementsAre("one", "two", "no newline", "three"));
+}
+
+TEST_F(FileRotation, FollowsALogThatIsRotatedWhileItsWorkerIsKilledAgainAndAgain) {
+  constexpr int kLinesAKill = 900;
+  constexpr int kPerFile = 2'500;
+  constexpr std::size_t kBehind = 7'500;
+  const int lines = static_cast<int>(kills_asked(45)) * kLinesAKill / 100 * 100;
+  append("log", numbered(0, 100, "line"));
+  Following log{path("log"), settings()};
+  ASSERT_TRUE(log.has(100));  // What was rotated before its first look would be none of it.
+  Killer killer{log.engine(), log.out(), kLinesAKill};
+  for (int line = 100; line < lines; line += 100) {
+    if (line % kPerFile == 0) rename("log", "log-20260" + std::to_string(100 + line / kPerFile));
+    append("log", numbered(line, line + 100, "line"));
+    // It may be three files behind.
+    ASSERT_TRUE(eventually([&] { return log.out().count() + kBehind > static_cast<std::size_t>(line); }));
+  }
+  ASSERT_TRUE(log.has(static_cast<std::size_t>(lines)))
+      << log.out().count() << " " << ::testing::PrintToString(log.problems());
+  EXPECT_GT(killer.stop(), 3);
+  std::cout << killer.stop() << " kills, " << lines << " lines\n";
+  const std::vector<std::string> all = texts(log.drain());
+  ASSERT_THAT(all, SizeIs(lines));
+  for (int line = 0; line < lines; ++line)
+    ASSERT_EQ(all[static_cast<std::size_t>(line)], "line " + std::to_string(line));
+  EXPECT_THAT(log.problems(), IsEmpty());
+}
+
+// As logrotate does with `delaycompress`; what is compressed may be what is read.
+TEST_F(FileRotation, FollowsALogWhoseRotatedFilesAreCompressedWhileItsWorkerIsKilled) {
+  constexpr std::size_t kLinesAKill = 700;
+  constexpr int kPerFile = 1'000;
+  constexpr std::size_t kBehind = 2'500;
+  const int lines = static_cast<int>(kills_asked(20)) * 700;
+  append("log", numbered(0, 100, "line"));
+  Following log{path("log"), settings()};
+  ASSERT_TRUE(log.has(100));
+  Killer killer{log.engine(), log.out(), kLinesAKill};
+  for (int line = 100; line < lines; line += 100) {
+    if (line % kPerFile == 0) rotate(line / kPerFile);
+    append("log", numbered(line, line + 100, "line"));
+    ASSERT_TRUE(eventually([&] { return log.out().count() + kBehind > static_cast<std::size_t>(line); }));
+  }
+  ASSERT_TRUE(log.has(static_cast<std::size_t>(lines)))
+      << log.out().count() << " " << ::testing::PrintToString(log.problems());
+  std::cout << killer.stop() << " kills, " << lines << " lines\n";
+  const std::vector<std::string> all = texts(log.drain());
+  ASSERT_THAT(all, SizeIs(lines));
+  for (int line = 0; line < lines; ++line)
+    ASSERT_EQ(all[static_cast<std::size_t>(line)], "line " + std::to_string(line));
+  EXPECT_THAT(log.problems(), IsEmpty());
+}
+
+TEST_F(FileRotation, FindsAFileThatWasRenamedWhileThePipelineWasParked) {
+  Settings kept = settings();
+  kept.set("segment.path", path("segment"));
+  append("log", "one\n");
+  std::vector<std::string> all;
+  {
+    Following log{path("log"), kept};
+    ASSERT_TRUE(log.has(1));
+    log.engine().park();
+  }
+  append("log", "two\n");
+  std::filesystem::rename(path("log"), path("log.1"));
+  append("log", "three\n");
+  {
+    Following log{path("log"), kept};
+    ASSERT_TRUE(log.has(2));
+    all = texts(log.drain());
+  }
+  EXPECT_THAT(all, ElementsAre("two", "three"));
+}
+
+TEST_F(FileRotation, GoesOnInARenamedFileWhenItsWorkerIsReplacedBeforeThereIsANewOne) {
+  append("log", "one\n");
+  Following log{path("log"), settings()};
+  ASSERT_TRUE(log.has(1));
+  const std::uint32_t incarnation = worker_of(log.engine(), "read/0").incarnation;
+  std::filesystem::rename(path("log"), path("log.1"));
+  append("log.1", "two\n");
+  ASSERT_TRUE(log.has(2));
+  ASSERT_TRUE(log.engine().signal_worker("read/0", SIGKILL));
+  append("log.1", "three\n");
+  ASSERT_TRUE(eventually([&] { return worker_of(log.engine(), "read/0").incarnation != incarnation; }));
+  ASSERT_TRUE(log.has(3));
+  append("log", "four\n");
+  ASSERT_TRUE(log.has(4));
+  EXPECT_THAT(texts(log.drain()), ElementsAre("one", "two", "three", "four"));
+  EXPECT_THAT(log.problems(), IsEmpty());
+}
+
+TEST_F(FileRotation, BeginsATruncatedFileAgainAndSaysSo) {
+  append("log", "one is long\n");
+  Following log{path("log"), settings()};
+  ASSERT_TRUE(log.has(1));
+  std::filesystem::resize_file(path("log"), 0);
+  append("log", "two\n");
+  ASSERT_TRUE(log.has(2));
+  EXPECT_THAT(texts(log.drain()), ElementsAre("one is long", "two"));
+  EXPECT_THAT(log.problems(), ElementsAre(HasSubstr("truncated")));
+}
+
+TEST(RotatedNames, AreTheLogsWithANumberOrADate) {
+  using detail::is_rotated_name;
+  for (const char* name :
+       {"x.log.1", "x.log.12.gz", "x.log-20260101", "x.log-20260101-1767225600.zst", "x.log.2026-01-01T00:00",
+        "x.log.old", "x.log.1.xz", "x.1.log", "x-20260101.log", "x.2026-01-01.log.gz"})
+    EXPECT_TRUE(is_rotated_name(name, "x.log")) << name;
+  for (const char* name : {"x.log", "x.log.gz", "x.log.tmp", "x.log-errors", "x.log.", "x-8080.log",
+                           "x.8080.log", "x.errors.log", "y.log.1", "x.log1", "xx.log.1"})
+    EXPECT_FALSE(is_rotated_name(name, "x.log")) << name;
+  EXPECT_TRUE(is_rotated_name("log.1", "log"));
+  EXPECT_FALSE(is_rotated_name("log.1", ".log"));
+}
+
+TEST_F(FileRotation, ReadsTheFilesThatCameAndWentBetweenTwoLooks) {
+  append("log.1", "of before\n");
+  append("log", "one\n");
+  Following log{path("log"), settings()};
+  ASSERT_TRUE(log.has(1));
+  log.pause();
+  append("log", "two\n");
+  for (const char* text : {"three\n", "four\n", "five\n"}) {
+    for (int number = 4; number > 0; --number) {
+      const std::string from = "log." + std::to_string(number);
+      if (std::filesystem::exists(path(from))) rename(from, "log." + std::to_string(number + 1));
+    }
+    rename("log", "log.1");
+    append("log", text);
+  }
+  log.go_on();
+  ASSERT_TRUE(log.has(5));
+  EXPECT_THAT(texts(log.drain()), ElementsAre("one", "two", "three", "four", "five"));
+  EXPECT_THAT(log.problems(), IsEmpty());
+}
+
+TEST_F(FileRotation, ReadsAFileBetweenThatIsCompressedByNowAndNoneThatItHasRead) {
+  append("log-20260101", "of before\n");
+  append("log-errors", "no rotated one\n");
+  append("log", "one\n");
+  Following log{path("log"), settings()};
+  ASSERT_TRUE(log.has(1));
+  rename("log", "log-20260102");
+  append("log", "two\n");
+  ASSERT_TRUE(log.has(2));
+  log.pause();
+  rename("log", "log-20260103");
+  append("log", "three\n");
+  rename("log", "log-20260104");
+  for (const char* day : {"1", "2", "4"})
+    compress("log-2026010" + std::string{day});
+  append("log", "four\n");
+  log.go_on();
+  ASSERT_TRUE(log.has(4));
+  EXPECT_THAT(texts(log.drain()), ElementsAre("one", "two", "three", "four"));
+  EXPECT_THAT(log.problems(), IsEmpty());
+}
+
+TEST_F(FileRotation, SaysWhichFileBetweenItCannotRead) {
+  append("log", "one\n");
+  Following log{path("log"), settings()};
+  ASSERT_TRUE(log.has(1));
+  log.pause();
+  rename("log", "log.2");
+  append("log.1.xz", "two\n");
+  append("log", "three\n");
+  log.go_on();
+  ASSERT_TRUE(log.has(2));
+  EXPECT_THAT(texts(log.drain()), ElementsAre("one", "three"));
+  EXPECT_THAT(log.problems(), ElementsAre(HasSubstr("log.1.xz")));
+}
+
+TEST_F(FileRotation, SaysThatAFileBetweenMayHaveBeenRemoved) {
+  append("log", "one\n");
+  Following log{path("log"), settings()};
+  ASSERT_TRUE(log.has(1));
+  log.pause();
+  std::filesystem::remove(path("log"));
+  append("log", "two\n");
+  std::filesystem::remove(path("log"));
+  append("log", "three\n");
+  log.go_on();
+  ASSERT_TRUE(log.has(2));
+  EXPECT_THAT(texts(log.drain()), ElementsAre("one", "three"));
+  EXPECT_THAT(log.problems(), ElementsAre(HasSubstr("was removed before it was done with")));
+}
+
+TEST_F(FileRotation, GoesOnBehindSeveralFilesThatCameWhileThePipelineWasParked) {
+  Settings kept = settings();
+  kept.set("segment.path", path("segment"));
+  append("log", "one\n");
+  {
+    Following log{path("log"), kept};
+    ASSERT_TRUE(log.has(1));
+    log.engine().park();
+  }
+  append("log", "two\n");
+  rename("log", "log.2");
+  append("log", "three\n");
+  rename("log", "log.1");
+  append("log", "four\n");
+  Following log{path("log"), kept};
+  ASSERT_TRUE(log.has(3));
+  EXPECT_THAT(texts(log.drain()), ElementsAre("two", "three", "four"));
+  EXPECT_THAT(log.problems(), IsEmpty());
+}
+
+TEST_F(FileRotation, GoesOnInAFileThatWasCompressedWhileThePipelineWasParked) {
+  Settings kept = settings();
+  kept.set("segment.path", path("segment"));
+  append("log", "one\n");
+  {
+    Following log{path("log"), kept};
+    ASSERT_TRUE(log.has(1));
+    log.engine().park();
+  }
+  directory_.write("log.1.gz", gzip("one\ntwo\n"));
+  std::filesystem::remove(path("log"));
+  append("log", "three\n");
+  Following log{path("log"), kept};
+  ASSERT_TRUE(log.has(2));
+  EXPECT_THAT(texts(log.drain()), ElementsAre("two", "three"));
+  EXPECT_THAT(log.problems(), IsEmpty());
+}
+
+// As logrotate and nginx do: the process writes into the renamed file until it is told to open the new one.
+TEST_F(FileRotation, ReadsWhatIsWrittenLateIntoTheRenamedFile) {
+  append("log", "one\n");
+  Following log{{.paths = {path("log")}, .follow = true, .rotation_grace = 1h}, settings()};
+  ASSERT_TRUE(log.has(1));
+  rename("log", "log.1");
+  append("log", "new\n");  // Another of its processes was quicker.
+  for (std::size_t late = 0; late < 5; ++late) {
+    append("log.1", "late " + std::to_string(late) + "\n");
+    ASSERT_TRUE(log.has(late + 2));
+  }
+  EXPECT_THAT(texts(log.drain()), ElementsAre("one", "late 0", "late 1", "late 2", "late 3", "late 4"));
+}
+
+TEST_F(FileRotation, SaysWhatWasWrittenIntoAFileThatItHasLeft) {
+  append("log", "one\n");
+  Following log{path("log"), settings()};
+  ASSERT_TRUE(log.has(1));
+  rename("log", "log.1");
+  append("log", "two\n");
+  ASSERT_TRUE(log.has(2));
+  append("log.1", "too late\n");
+  rename("log", "log.2");
+  append("log", "three\n");
+  ASSERT_TRUE(log.has(3));
+  EXPECT_THAT(texts(log.drain()), ElementsAre("one", "two", "three"));
+  EXPECT_THAT(log.problems(), ElementsAre(HasSubstr("log.1 has grown by 9 bytes")));
+}
+
+TEST_F(FileRotation, SeesThatAFileWasCutAndFilledBeyondWhatItHadRead) {
+  append("log", "one\nsome\n");
+  Following log{path("log"), settings()};
+  ASSERT_TRUE(log.has(2));
+  log.pause();
+  std::filesystem::resize_file(path("log"), 0);
+  append("log", numbered(0, 100, "anew"));
+  log.go_on();
+  ASSERT_TRUE(log.has(102));
+  const std::vector<std::string> all = texts(log.drain());
+  ASSERT_THAT(all, SizeIs(102));
+  EXPECT_EQ(all[2], "anew 0");
+  EXPECT_THAT(log.problems(), ElementsAre(HasSubstr("was cut and filled again")));
+}
+
+TEST_F(FileRotation, SeesThatAFileWasCutAndFilledUnderAReplacementAndUnderAHalfLine) {
+  append("log", "one\nhalf");
+  Following log{path("log"), settings()};
+  ASSERT_TRUE(log.has(1));
+  log.pause();
+  std::filesystem::resize_file(path("log"), 0);
+  append("log", "two\nis a longer line than that\n");
+  log.go_on();
+  ASSERT_TRUE(log.has(3));
+  log.pause();
+  std::filesystem::resize_file(path("log"), 0);
+  append("log", numbered(0, 100, "anew"));
+  ASSERT_TRUE(log.engine().signal_worker("read/0", SIGKILL));
+  ASSERT_TRUE(log.has(103));
+  const std::vector<std::string> all = texts(log.drain());
+  ASSERT_THAT(all, SizeIs(103));
+  EXPECT_EQ(all[1], "two");
+  EXPECT_EQ(all[3], "anew 0");
+  EXPECT_EQ(log.problems().size(), 2U);
+}
+
+// logrotate's copytruncate: what was copied and not read before the cut is in the copy.
+TEST_F(FileRotation, ReadsOnInTheCopyOfAFileThatWasCut) {
+  append("log", "one\n");
+  Following log{path("log"), settings()};
+  ASSERT_TRUE(log.has(1));
+  for (const std::string name : {"log.1", "log.2"}) {
+    log.pause();
+    append("log", "unread by " + name + "\n");
+    std::filesystem::copy_file(path("log"), path(name));
+    std::filesystem::resize_file(path("log"), 0);
+    append("log", "of the one behind " + name + ", which is longer\n");
+    log.go_on();
+    ASSERT_TRUE(log.has(name == "log.1" ? 3 : 5));
+  }
+  EXPECT_THAT(texts(log.drain()),
+              ElementsAre("one", "unread by log.1", "of the one behind log.1, which is longer",
+                          "unread by log.2", "of the one behind log.2, which is longer"));
+  EXPECT_THAT(log.problems(), SizeIs(2));
+}
+
+}  // namespace
+}  // namespace sluice::test

@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: Apache-2.0
+// A cpuset that shrinks and grows again while a pipeline runs.
+
+#include <sluice/pinning/claims.hpp>
+
+#include "child_status.hpp"
+#include "units.hpp"
+
+namespace sluice::test {
+namespace {
+
+class LostUnits : public WithProcesses {};
+
+constexpr int kNoCpuset = 6;
+
+bool is_at(const Engine& engine, const CpuSet& units) {
+  const WorkerStats worker = echo_of(engine);
+  return CpuSet::parse(worker.place) == units && units_of(worker.pid) == units;
+}
+
+// The unit of a worker is taken out of the cpuset; later it is there again.
+int run_in_a_cpuset(const std::string& mounted) {
+  OwnCpuset cpuset;
+  if (!cpuset.enter(mounted)) return kNoCpuset;
+  const CpuSet all = grantable_units();
+  int failures = 0;
+  {
+    Engine engine{echo_pipeline(), placed_settings("10ms")};
+    engine.start();
+    const WorkerStats first = echo_of(engine);
+    const CpuSet place = CpuSet::parse(first.place);
+    const CpuSet rest = all - place;
+    if (!cpuset.set_units(rest)) failures |= 1;
+    if (!eventually([&] { return is_at(engine, rest); })) failures |= 2;
+    if (echo_of(engine).planned_anew != 1 || echo_of(engine).pid != first.pid) failures |= 4;
+    engine.signal_worker("echo/0", SIGKILL);
+    if (!eventually(
+            [&] {
+              return echo_of(engine).incarnation == 2 && echo_of(engine).lives.back().ready.count() != 0 &&
+                     is_at(engine, rest);
+            },
+            5s))
+      failures |= 8;
+    if (!cpuset.set_units(all)) failures |= 16;
+    if (!eventually([&] { return is_at(engine, place); })) failures |= 32;
+    engine.stop();
+  }
+  cpuset.leave(mounted);
+  return failures == 0 ? 0 : 64 + failures;
+}
+
+// The units that only the master had are taken out of the cpuset.
+int run_without_the_masters_units(const std::string& mounted) {
+  OwnCpuset cpuset;
+  if (!cpuset.enter(mounted)) return kNoCpuset;
+  const CpuSet all = grantable_units();
+  int failures = 0;
+  {
+    const Reports reports;
+    Settings settings = placed_settings("10ms");
+    settings.set("report.path", reports.path);
+    Engine engine{echo_pipeline(), settings};
+    engine.start();
+    const CpuSet rest = CpuSet::parse(echo_of(engine).place);
+    if (!eventually([&] { return engine.stats().master_at_work.count() != 0; })) failures |= 1;
+    if (units_of(master_of(engine)).intersects(rest)) failures |= 2;
+    if (!cpuset.set_units(rest)) failures |= 4;
+    const auto told = [&](const char* did) {
+      return reports.deaths().find(std::string{"\"did\":\""} + did) != std::string::npos;
+    };
+    // The worker is where it was, but not alone any more.
+    if (!eventually([&] { return told("units are gone") && told("planned anew"); }, 5s)) failures |= 8;
+    if (engine.stats().masters_displaced == 0 || !cpuset.set_units(all)) failures |= 16;
+    if (!eventually([&] { return !units_of(master_of(engine)).intersects(rest); }, 5s)) failures |= 32;
+    engine.stop();
+  }
+  cpuset.leave(mounted);
+  return failures == 0 ? 0 : 64 + failures;
+}
+
+// The claim follows what was planned anew, also by the next master.
+int run_in_a_cpuset_and_claim(const std::string& mounted) {
+  [[maybe_unused]] const int without = ::unshare(CLONE_NEWNET);  // Claims of other tests are not seen.
+  OwnCpuset cpuset;
+  if (!cpuset.enter(mounted)) return kNoCpuset;
+  const CpuSet all = grantable_units();
+  const auto claimed = [] {
+    CpuSet units;
+    for (const pinning::Claim& claim : pinning::claims_of_others({}))
+      units |= claim.units;
+    return units;
+  };
+  int failures = 0;
+  {
+    Settings settings = placed_settings("10ms");
+    settings.set("placement.claims", "yes");
+    Engine engine{echo_pipeline(), settings};
+    engine.start();
+    const CpuSet place = CpuSet::parse(echo_of(engine).place);
+    const CpuSet rest = all - place;
+    if (claimed() != place) failures |= 1;
+    if (!cpuset.set_units(rest)) failures |= 2;
+    if (!eventually([&] { return is_at(engine, rest) && claimed() == rest; }, 5s)) failures |= 4;
+    ::kill(master_of(engine), SIGKILL);
+    if (!eventually([&] { return engine.stats().masters == 2 && claimed() == rest; }, 5s)) failures |= 8;
+    if (!cpuset.set_units(all)) failures |= 16;
+    if (!eventually([&] { return is_at(engine, place) && claimed() == place; }, 5s)) failures |= 32;
+    engine.stop();
+  }
+  cpuset.leave(mounted);
+  return failures == 0 ? 0 : 64 + failures;
+}
+
+void expect_in_a_cpuset(int (*run)(const std::string&)) {
+  if (grantable_units().count() < 2 || units_of(0).count() < 2) GTEST_SKIP() << "there is one unit here";
+  const Reports mounted;
+  const int status = status_in_child([&] { return run(mounted.path); });
+  if (status == kNoCpuset)
+    GTEST_SKIP() << "no cpuset of one's own can be had here: it takes root and version 1";
+  EXPECT_EQ(status, 0) << "a bit for each step that failed, and 64";
+}
+
+TEST_F(LostUnits, OfTheCpusetLeadToANewPlanAndToOneMoreWhenTheyAreBack) {
+  expect_in_a_cpuset(run_in_a_cpuset);
+}
+
+TEST_F(LostUnits, ThatOnlyTheMasterHadLeadToANewPlan) {
+  expect_in_a_cpuset(run_without_the_masters_units);
+}
+
+TEST_F(LostUnits, AreNotClaimedAnyMoreButThoseThatWereGivenAnew) {
+  expect_in_a_cpuset(run_in_a_cpuset_and_claim);
+}
+
+}  // namespace
+}  // namespace sluice::test
