@@ -53,15 +53,9 @@ std::string consume(const NatsClient& client, const std::string& stream, const s
 
 // Whoever wrote it drew a name that nobody else has: with the message, all that was before it is as it was.
 bool StateLog::has(const CopiedMessage& copied) {
-  const NatsClient& client = this->client();
-  natsMsg* made = nullptr;
-  auto code = kNoCode;
-  const natsStatus status =
-      js_GetMsg(&made, client.jetstream(), stream_.c_str(), copied.sequence, nullptr, &code);
-  const NatsMessagePtr message{made};
-  if (status == NATS_NOT_FOUND && static_cast<int>(code) == JSNoMessageFoundErr) return false;
-  if (status != NATS_OK) client.fail("read", object(), status, code);
-  return natsMsg_GetSubject(made) == subject_ && read_state_message(made) == copied.message;
+  const NatsMessagePtr found = client().message(stream_, copied.sequence);
+  return found && natsMsg_GetSubject(found.get()) == subject_ &&
+         read_state_message(found.get()) == copied.message;
 }
 
 void StateLog::forget_what_is_over(StateChain& chain) {

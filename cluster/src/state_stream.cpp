@@ -37,6 +37,26 @@ std::string harm_of(const jsStreamConfig& config, const std::string& subjects) {
   return {};
 }
 
+// As somebody else may do at the same instant.
+JsStreamInfoPtr make_state_stream(const NatsClient& client, jsStreamConfig& config) {
+  constexpr int kLooks = 25;
+  constexpr std::chrono::milliseconds kBetweenLooks{20};
+  auto code = kNoCode;
+  const natsStatus status = js_AddStream(nullptr, client.jetstream(), &config, nullptr, &code);
+  // Somebody else is first; while the server makes it, its subjects are taken before its name is known.
+  const bool is_taken =
+      static_cast<int>(code) == JSStreamNameExistErr || static_cast<int>(code) == JSStreamSubjectOverlapErr;
+  const std::string name = config.Name;
+  if (status != NATS_OK && !is_taken) client.fail("make", "the stream " + name, status, code);
+  for (int look = 0; look < kLooks; ++look) {
+    if (look != 0) std::this_thread::sleep_for(kBetweenLooks);
+    // An answer that it is made may be of one that is just being made.
+    if (JsStreamInfoPtr info = client.find_stream(name)) return info;
+  }
+  if (status != NATS_OK) client.fail("make", "the stream " + name, status, code);
+  client.away(fmt::format("the stream {} was made, and is not there", name));
+}
+
 }  // namespace
 
 std::string state_stream(const std::string& cluster) {
@@ -48,8 +68,6 @@ std::string state_subject(const std::string& cluster, unsigned partition) {
 }
 
 void prepare_state_stream(const NatsClient& client, const std::string& cluster, MissingStream missing) {
-  constexpr int kLooks = 25;
-  constexpr std::chrono::milliseconds kBetweenLooks{20};
   const std::string name = state_stream(cluster);
   const std::string subjects = fmt::format("sluice.{}.state.*", cluster);
   const char* subject = subjects.c_str();
@@ -61,27 +79,12 @@ void prepare_state_stream(const NatsClient& client, const std::string& cluster, 
   config.SubjectsLen = 1;
   config.Storage = js_FileStorage;
   config.Discard = js_DiscardNew;  // Should somebody set a limit.
-  jsStreamInfo* made = nullptr;
-  auto code = kNoCode;
-  natsStatus status = js_GetStreamInfo(&made, client.jetstream(), name.c_str(), nullptr, &code);
-  if (status == NATS_NOT_FOUND && missing == MissingStream::refuse) {
+  JsStreamInfoPtr info = client.find_stream(name);
+  if (!info && missing == MissingStream::refuse) {
     throw Error{{"go on with", fmt::format("the stream {} of {}", name, client.where()), "there is none",
                  "look whether the server has lost what it had stored; the next try makes the stream anew"}};
   }
-  if (status == NATS_NOT_FOUND) status = js_AddStream(&made, client.jetstream(), &config, nullptr, &code);
-  // Somebody else is first; while the server makes it, its subjects are taken before its name is known.
-  const auto is_taken = [&code] {
-    return static_cast<int>(code) == JSStreamNameExistErr ||
-           static_cast<int>(code) == JSStreamSubjectOverlapErr;
-  };
-  for (int look = 0; status != NATS_OK && is_taken() && look < kLooks; ++look) {
-    std::this_thread::sleep_for(kBetweenLooks);
-    auto found = kNoCode;
-    if (js_GetStreamInfo(&made, client.jetstream(), name.c_str(), nullptr, &found) == NATS_OK)
-      status = NATS_OK;
-  }
-  if (status != NATS_OK) client.fail("make", "the stream " + name, status, code);
-  const JsStreamInfoPtr info{made};
+  if (!info) info = make_state_stream(client, config);
   if (const std::string why = harm_of(*info->Config, subjects); !why.empty()) {
     throw Error{
         {"keep checkpoints in", fmt::format("the stream {} of {}", name, client.where()), why,
@@ -90,22 +93,7 @@ void prepare_state_stream(const NatsClient& client, const std::string& cluster, 
 }
 
 NatsMessagePtr last_state_message(const NatsClient& client, const std::string& cluster, unsigned partition) {
-  const std::string stream = state_stream(cluster);
-  const std::string subject = state_subject(cluster, partition);
-  constexpr int kLooks = 5;
-  constexpr std::chrono::milliseconds kBetweenLooks{20};
-  natsMsg* made = nullptr;
-  auto code = kNoCode;
-  natsStatus status = NATS_NOT_FOUND;
-  // While others are removed by a purge the server may say that it is there and give nothing of it.
-  for (int look = 0; look < kLooks && status == NATS_NOT_FOUND && code == kNoCode; ++look) {
-    if (look != 0) std::this_thread::sleep_for(kBetweenLooks);
-    status = js_GetLastMsg(&made, client.jetstream(), stream.c_str(), subject.c_str(), nullptr, &code);
-  }
-  NatsMessagePtr message{made};
-  if (status == NATS_NOT_FOUND && static_cast<int>(code) == JSNoMessageFoundErr) return nullptr;
-  if (status != NATS_OK) client.fail("read the last message of", "the subject " + subject, status, code);
-  return message;
+  return client.last_message(state_stream(cluster), state_subject(cluster, partition));
 }
 
 std::optional<StateLogStatus> state_log_status(const NatsClient& client, const std::string& cluster,

@@ -5,6 +5,7 @@
 #include <arpa/inet.h>
 #include <chrono>
 #include <csignal>
+#include <cstdio>
 #include <cstdlib>
 #include <fcntl.h>
 #include <filesystem>
@@ -140,10 +141,35 @@ NatsProcess::NatsProcess(std::filesystem::path directory, std::string options, b
 
 NatsProcess::~NatsProcess() {
   kill();
+  if (testing::Test::HasFailure()) std::printf("--- nats-server\n%s\n", end_of_log().c_str());
+}
+
+std::string NatsProcess::url() const {
+  if (has_ended()) throw std::runtime_error{"nats-server has ended by itself:\n" + end_of_log()};
+  return "nats://127.0.0.1:" + std::to_string(port_);
+}
+
+// Whoever asks may be a copy of the process that started it, and knows nothing of it then.
+bool NatsProcess::has_ended() const {
+  siginfo_t info{};
+  return pid_ != 0 && ::waitid(P_PID, static_cast<id_t>(pid_), &info, WEXITED | WNOHANG | WNOWAIT) == 0 &&
+         info.si_pid == pid_;
+}
+
+// From where it says why it crashes, if it does.
+std::string NatsProcess::end_of_log() const {
+  constexpr std::size_t kMost = 8000;
+  std::ifstream file{directory_ / "server.log"};
+  const std::string text{std::istreambuf_iterator<char>{file}, {}};
+  for (const char* why : {"panic: ", "fatal error: ", "[FTL]"}) {
+    if (const std::size_t at = text.find(why); at != std::string::npos) return text.substr(at, kMost);
+  }
+  return text.substr(text.size() - std::min(text.size(), kMost));
 }
 
 void NatsProcess::kill() {
   if (pid_ == 0) return;
+  if (has_ended()) ADD_FAILURE() << "nats-server has ended by itself:\n" << end_of_log();
   ::kill(pid_, SIGKILL);
   ::waitpid(pid_, nullptr, 0);
   pid_ = 0;

@@ -22,19 +22,24 @@ class NatsProcess {
   // Others than this machine reach it if it listens to more than loopback.
   explicit NatsProcess(std::filesystem::path directory, std::string options = {}, bool jetstream = true,
                        std::string address = "127.0.0.1");
+  // Fails the test if the server has ended by itself, and prints the end of its log where the test has failed.
   ~NatsProcess();
   NatsProcess(const NatsProcess&) = delete;
   NatsProcess& operator=(const NatsProcess&) = delete;
 
-  void kill();   // SIGKILL, and waits for its end.
+  void kill();   // SIGKILL, and waits for its end. Fails the test if it has ended before.
   void start();  // On the port and the directory that it had. Waits until it answers.
   void pause();  // SIGSTOP.
   void resume();
 
   int port() const noexcept { return port_; }
-  std::string url() const { return "nats://127.0.0.1:" + std::to_string(port_); }
+  // Throws if the server has ended by itself: nothing comes of waiting for one that has crashed.
+  std::string url() const;
 
  private:
+  bool has_ended() const;
+  std::string end_of_log() const;
+
   std::filesystem::path directory_;
   std::string options_;
   bool jetstream_;

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "client.hpp"
 
+#include <chrono>
 #include <string_view>
+#include <thread>
 #include <vector>
 
 #include <fmt/format.h>
@@ -11,6 +13,10 @@
 
 namespace sluice::detail {
 namespace {
+
+// For what passes in a moment.
+constexpr int kLooks = 25;
+constexpr std::chrono::milliseconds kBetweenLooks{20};
 
 std::vector<std::string> urls_of(const std::string& list) {
   std::vector<std::string> urls;
@@ -146,17 +152,61 @@ std::string NatsClient::api(const std::string& request) const {
   return server_.domain.empty() ? "$JS.API." + request : "$JS." + server_.domain + ".API." + request;
 }
 
+// A server before 2.9.15 shows a stream by its name before it has made it; it has no time of creation until its store is there.
+JsStreamInfoPtr NatsClient::find_stream(const std::string& name) const {
+  for (int look = 1;; ++look) {
+    jsStreamInfo* made = nullptr;
+    auto code = kNoCode;
+    const natsStatus status = js_GetStreamInfo(&made, jetstream_.get(), name.c_str(), nullptr, &code);
+    JsStreamInfoPtr info{made};
+    if (status == NATS_NOT_FOUND) return nullptr;
+    if (status != NATS_OK) fail("use", "the stream " + name, status, code);
+    if (info->Created != 0) return info;
+    if (look == kLooks) away(fmt::format("the stream {} is being made", name));
+    std::this_thread::sleep_for(kBetweenLooks);
+  }
+}
+
 JsStreamInfoPtr NatsClient::stream(const std::string& name) const {
-  jsStreamInfo* info = nullptr;
-  auto code = static_cast<jsErrCode>(0);
-  const natsStatus status = js_GetStreamInfo(&info, jetstream_.get(), name.c_str(), nullptr, &code);
-  if (status != NATS_OK) fail("use", "the stream " + name, status, code);
-  return JsStreamInfoPtr{info};
+  JsStreamInfoPtr info = find_stream(name);
+  if (!info) fail("use", "the stream " + name, NATS_NOT_FOUND, JSStreamNotFoundErr);
+  return info;
+}
+
+NatsMessagePtr NatsClient::message(const std::string& stream, std::uint64_t sequence) const {
+  return ask(stream, fmt::format("message {}", sequence), [&](natsMsg** made, jsErrCode* code) {
+    return js_GetMsg(made, jetstream_.get(), stream.c_str(), sequence, nullptr, code);
+  });
+}
+
+NatsMessagePtr NatsClient::last_message(const std::string& stream, const std::string& subject) const {
+  return ask(stream, "the last message of the subject " + subject, [&](natsMsg** made, jsErrCode* code) {
+    return js_GetLastMsg(made, jetstream_.get(), stream.c_str(), subject.c_str(), nullptr, code);
+  });
+}
+
+NatsMessagePtr NatsClient::ask(const std::string& stream, const std::string& what,
+                               const std::function<natsStatus(natsMsg**, jsErrCode*)>& get) const {
+  static_cast<void>(this->stream(stream));
+  for (int look = 1;; ++look) {
+    natsMsg* made = nullptr;
+    auto code = kNoCode;
+    const natsStatus status = get(&made, &code);
+    NatsMessagePtr message{made};
+    if (status == NATS_OK) return message;
+    const bool none = status == NATS_NOT_FOUND;
+    if (none && static_cast<int>(code) == JSNoMessageFoundErr) return nullptr;
+    if (!none) fail("read", fmt::format("{} of the stream {}", what, stream), status, code);
+    // While others are removed by a purge the server may say that it is there and give nothing of it.
+    if (look == kLooks) away(fmt::format("{} of the stream {} is there, and is not given", what, stream));
+    std::this_thread::sleep_for(kBetweenLooks);
+  }
 }
 
 // By a request of our own: the library's takes no subject. The server looks into its store, which a consumer's count of what is
 // pending may be behind.
 bool NatsClient::holds(const std::string& stream, const std::string& subjects, std::uint64_t from) const {
+  static_cast<void>(this->stream(stream));
   const std::string request = fmt::format(R"({{"seq":{},"next_by_subj":"{}"}})", from, subjects);
   natsMsg* made = nullptr;
   const natsStatus status =

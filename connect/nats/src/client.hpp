@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <nats/nats.h>
 #include <string>
@@ -30,6 +31,9 @@ using JsStreamInfoPtr = std::unique_ptr<jsStreamInfo, NatsDelete<jsStreamInfo_De
 using JsConsumerInfoPtr = std::unique_ptr<jsConsumerInfo, NatsDelete<jsConsumerInfo_Destroy>>;
 using JsMetaDataPtr = std::unique_ptr<jsMsgMetaData, NatsDelete<jsMsgMetaData_Destroy>>;
 
+// What it says beside its status, where there is nothing to say.
+inline constexpr auto kNoCode = static_cast<jsErrCode>(0);
+
 // What the library says of the last failure of this thread, or what the status means.
 std::string nats_text(natsStatus status);
 
@@ -49,7 +53,14 @@ class NatsClient {
 
   // The subject of a request to JetStream: "$JS.API.STREAM.NAMES", in the domain of the options.
   std::string api(const std::string& request) const;
+  // Null when there is none. Waits for a moment for one that the server is just making, and throws Unavailable then.
+  JsStreamInfoPtr find_stream(const std::string& name) const;
+  // The same, and one that is not there is an Error.
   JsStreamInfoPtr stream(const std::string& name) const;
+  // A message of a stream, whose last one of a subject: null when there is none. nats-server before 2.9.15 crashes when it is asked for
+  // a message of a stream that it is just making, so whoever asks does it by these, which look first.
+  NatsMessagePtr message(const std::string& stream, std::uint64_t sequence) const;
+  NatsMessagePtr last_message(const std::string& stream, const std::string& subject) const;
   // Whether a stream holds a message of these subjects, with * and > as in NATS, from this sequence on.
   bool holds(const std::string& stream, const std::string& subjects, std::uint64_t from) const;
 
@@ -61,6 +72,8 @@ class NatsClient {
  private:
   NatsOptionsPtr options(const std::string& name, bool at_once) const;
   void connect(const std::string& name, bool at_once);
+  NatsMessagePtr ask(const std::string& stream, const std::string& what,
+                     const std::function<natsStatus(natsMsg**, jsErrCode*)>& get) const;
   std::string without_secrets(std::string text) const;
 
   NatsServer server_;

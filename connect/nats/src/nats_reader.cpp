@@ -300,16 +300,11 @@ void NatsReader::Impl::look_for(std::uint64_t from, std::uint64_t to) const {
   const auto call = worker_.outside(3 * options_.server.timeout);
   if (const std::uint64_t first = client_.stream(stream_)->State.FirstSeq; first > from)
     removed(from, std::min(to, first - 1));
-  natsMsg* made = nullptr;
-  auto code = static_cast<jsErrCode>(0);
-  const natsStatus status = js_GetMsg(&made, client_.jetstream(), stream_.c_str(), from, nullptr, &code);
-  const detail::NatsMessagePtr found{made};
-  if (status == NATS_OK) {
+  if (client_.message(stream_, from)) {
     throw Error{{"go on reading", object(),
                  fmt::format("sequence {} was not delivered, though it is there", from),
                  "look at the server's log; a start anew reads it"}};
   }
-  if (status != NATS_NOT_FOUND) client_.fail("read", object(), status, code);
 }
 
 NatsReader::NatsReader(Worker& worker, NatsSourceOptions options)

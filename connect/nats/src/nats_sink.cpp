@@ -82,16 +82,11 @@ void NatsSink::Impl::probe() const {
 }
 
 std::optional<LastMessage> NatsSink::Impl::last_message() const {
-  natsMsg* made = nullptr;
-  auto code = static_cast<jsErrCode>(0);
-  const natsStatus status =
-      js_GetLastMsg(&made, client_.jetstream(), stream.c_str(), subject.c_str(), nullptr, &code);
-  const detail::NatsMessagePtr message{made};
-  if (status == NATS_NOT_FOUND && static_cast<int>(code) == JSNoMessageFoundErr) return std::nullopt;
-  if (status != NATS_OK) client_.fail("read the last message of", object(), status, code);
-  LastMessage last{natsMsg_GetSequence(made), std::nullopt};
+  const detail::NatsMessagePtr message = client_.last_message(stream, subject);
+  if (!message) return std::nullopt;
+  LastMessage last{natsMsg_GetSequence(message.get()), std::nullopt};
   const char* text = nullptr;
-  if (natsMsgHeader_Get(made, detail::kPositionHeader, &text) == NATS_OK)
+  if (natsMsgHeader_Get(message.get(), detail::kPositionHeader, &text) == NATS_OK)
     last.position = detail::read_header(text);
   return last;
 }
