@@ -35,9 +35,9 @@ LoneWorker::LoneWorker(const Graph& graph, const Settings& settings, const std::
   wiring.segment().own_everything();
   const ProcessLayout& layout = memory().layout();
   for (const LaneIndex id : layout.lanes_in)
-    inputs_.emplace_back(wiring.lane(id));
+    inputs_.emplace_back(wiring.map_lane(id));
   for (const LaneIndex id : layout.lanes_out)
-    outputs_.emplace_back(wiring.lane(id));
+    outputs_.emplace_back(wiring.map_lane(id));
   std::fflush(nullptr);
   pid_ = ::fork();
   if (pid_ < 0) throw Error{{"fork the worker", worker, errno_text(), "raise the limit of processes"}};

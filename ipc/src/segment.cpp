@@ -26,6 +26,10 @@ namespace {
 // More than any address space has, so that sums of sizes cannot wrap.
 constexpr std::size_t kMostBytes = std::size_t{1} << 46;
 
+std::size_t ring_capacity(std::size_t asked) noexcept {
+  return std::bit_ceil(std::max(asked, page_bytes()));
+}
+
 }  // namespace
 
 Segment::Segment(const std::string& name, std::span<const RegionSpec> regions, const HugePages& huge)
@@ -103,35 +107,6 @@ void Segment::show_to_children(bool shown) {
   }
 }
 
-bool Segment::advise_children(std::size_t address_offset, std::size_t bytes, bool shown) const noexcept {
-  return ::madvise(base_ + address_offset, bytes, shown ? MADV_DOFORK : MADV_DONTFORK) == 0;
-}
-
-void Segment::hide_rings_from_children() noexcept {
-  for (std::size_t region = 0; region < regions_.size(); ++region)
-    show_rings_to_children(region, false);
-  rings_hidden_ = true;
-}
-
-bool Segment::show_rings_to_children(std::size_t region, bool shown) const noexcept {
-  const Region& found = regions_[region];
-  if (found.rings.empty()) return true;
-  const std::size_t first = found.rings.front().address_offset;
-  return advise_children(first, found.plain.address_offset + found.address_bytes - first, shown);
-}
-
-bool Segment::show_ring_to_children(std::size_t region, std::size_t index, bool shown) const noexcept {
-  const Piece& ring = regions_[region].rings[index];
-  return advise_children(ring.address_offset, 2 * ring.bytes, shown);
-}
-
-std::size_t Segment::ring_mappings() const noexcept {
-  std::size_t mappings = 0;
-  for (const Region& region : regions_)
-    mappings += 2 * region.rings.size();
-  return mappings;
-}
-
 void Segment::let_go() noexcept {
   if (file_ != nullptr) {
     file_->close();
@@ -177,24 +152,57 @@ void Segment::lay_out(std::span<const RegionSpec> regions, std::size_t first_byt
     file.bytes = 0;
   files_[0].bytes = first_byte;
   mappings_ = 0;
+  on_demand_ = maps_on_demand(regions);
   std::size_t address = 0;
+  std::size_t most_rings = 0;
   for (const RegionSpec& spec : regions) {
     const std::size_t plain_bytes = whole_pages(std::max<std::size_t>(spec.plain_bytes, 1));
-    Region region{lay_out_piece(plain_bytes, whole_pages(spec.small_bytes), address), {}, 0};
+    Region region{lay_out_piece(plain_bytes, whole_pages(spec.small_bytes), address), {}, {}};
     address = region.plain.address_offset + plain_bytes;
     ++mappings_;  // keep_out_of_cores() makes two of one.
-    for (const std::size_t asked : spec.ring_bytes) {
-      const std::size_t capacity = std::bit_ceil(std::max(asked, page_bytes()));
-      region.rings.push_back(lay_out_piece(capacity, 0, address));
-      address = region.rings.back().address_offset + 2 * capacity;
-      ++mappings_;
-    }
-    region.address_bytes = address - region.plain.address_offset;
+    if (!on_demand_) address = lay_out_rings(region, spec.ring_bytes, address);
+    most_rings = std::max(most_rings, spec.ring_bytes.size());
     regions_.push_back(std::move(region));
   }
+  // Plain parts that lie together have fewer page tables in the processes that look at all of them.
+  const std::size_t mappings_of_plain = mappings_;
+  for (std::size_t i = 0; on_demand_ && i < regions.size(); ++i)
+    address = lay_out_rings(regions_[i], regions[i].ring_bytes, address);
   // The last ring, too, has readable bytes behind it.
   static_assert(kReadableBeyond <= 4096);
   address_bytes_ = address + page_bytes();
+  if (!on_demand_) return;
+  lay_out_whole();
+  mappings_ = mappings_of_plain + 2 * most_rings + 1;
+}
+
+std::size_t Segment::lay_out_rings(Region& region, std::span<const std::size_t> asked, std::size_t address) {
+  for (const std::size_t bytes : asked) {
+    const std::size_t capacity = ring_capacity(bytes);
+    region.rings.push_back(lay_out_piece(capacity, 0, address));
+    address = region.rings.back().address_offset + 2 * capacity;
+    ++mappings_;
+  }
+  return address;
+}
+
+std::size_t Segment::in_huge_pages(std::size_t bytes, std::size_t size) const noexcept {
+  const std::size_t whole = bytes / kHugePageBytes[size] * kHugePageBytes[size];
+  return huge_.from[size] == 0 || whole < huge_.from[size] ? 0 : whole;
+}
+
+// Rings that are large enough for huge pages of the pool are few.
+bool Segment::maps_on_demand(std::span<const RegionSpec> regions) const noexcept {
+  std::size_t rings = 0;
+  for (const RegionSpec& spec : regions) {
+    rings += spec.ring_bytes.size();
+    for (const std::size_t bytes : spec.ring_bytes) {
+      if (in_huge_pages(ring_capacity(bytes), kTwoMib) != 0 ||
+          in_huge_pages(ring_capacity(bytes), kOneGib) != 0)
+        return false;
+    }
+  }
+  return rings > kRingsMappedAhead;
 }
 
 // Not before `address`, and so that each part lies on pages of its size. A large piece that is all in small pages lies
@@ -204,8 +212,8 @@ Segment::Piece Segment::lay_out_piece(std::size_t bytes, std::size_t small_bytes
   std::size_t rest = bytes - std::min(bytes, small_bytes);
   std::size_t largest = 0;  // Of the pages it gets.
   for (std::size_t size = kHugePageBytes.size(); size-- > 0;) {
-    const std::size_t whole = rest / kHugePageBytes[size] * kHugePageBytes[size];
-    if (huge_.from[size] == 0 || whole == 0 || whole < huge_.from[size]) continue;
+    const std::size_t whole = in_huge_pages(rest, size);
+    if (whole == 0) continue;
     piece.parts[1 + size].bytes = whole;
     rest -= whole;
     largest = std::max(largest, kHugePageBytes[size]);
@@ -304,11 +312,14 @@ void Segment::reserve_addresses() {
 void Segment::map_everything() {
   for (const Region& region : regions_) {
     map_piece(region.plain, region.plain.address_offset);
+    if (on_demand_) continue;
     for (const Piece& ring : region.rings) {
       map_piece(ring, ring.address_offset);
       map_piece(ring, ring.address_offset + ring.bytes);
     }
   }
+  if (on_demand_)
+    map_piece({.address_offset = 0, .bytes = 0, .parts = {Part{0, files_[0].bytes}}}, whole_offset_);
 }
 
 void Segment::map_piece(const Piece& piece, std::size_t address_offset) {
@@ -328,70 +339,20 @@ void Segment::map_piece(const Piece& piece, std::size_t address_offset) {
 void Segment::keep_out_of_cores(std::size_t region, std::size_t first_byte) noexcept {
   const Region& found = regions_[region];
   const std::size_t kept = std::min(whole_pages(first_byte), found.plain.bytes);
-  // A kernel that refuses writes larger cores, and that is all.
-  ::madvise(base_ + found.plain.address_offset + kept, found.address_bytes - kept, MADV_DONTDUMP);
-}
-
-void Segment::protect(std::size_t address_offset, std::size_t bytes, int protection) {
-  if (::mprotect(base_ + address_offset, bytes, protection) != 0) {
-    throw Error{{"change the protection of the segment of", name_, errno_text(), ""}};
-  }
-}
-
-// What lies between two pieces belongs to none.
-void Segment::protect(const Region& region, int protection) {
-  std::size_t first = region.plain.address_offset;
-  std::size_t end = first + region.plain.bytes;
-  for (const Piece& ring : region.rings) {
-    if (ring.address_offset != end) {
-      protect(first, end - first, protection);
-      first = ring.address_offset;
-    }
-    end = ring.address_offset + 2 * ring.bytes;
-  }
-  protect(first, end - first, protection);
-}
-
-void Segment::own(std::size_t region) {
-  SLUICE_ASSERT(region < regions_.size());
-  if (owned_ == region) return;
-  own_nothing();
-  protect(regions_[region], PROT_READ | PROT_WRITE);
-  owned_ = region;
-}
-
-void Segment::own_nothing() {
-  if (owned_ == kEverything) {
-    for (const Region& region : regions_)
-      protect(region, PROT_READ);
-  } else if (owned_ != kNothing) {
-    protect(regions_[owned_], PROT_READ);
-  }
-  owned_ = kNothing;
-}
-
-void Segment::own_everything() {
-  for (const Region& region : regions_)
-    protect(region, PROT_READ | PROT_WRITE);
-  owned_ = kEverything;
+  const auto leave_out = [this](std::size_t first, std::size_t end) {
+    // A kernel that refuses writes larger cores, and that is all.
+    if (end > first) ::madvise(base_ + first, end - first, MADV_DONTDUMP);
+  };
+  leave_out(found.plain.address_offset + kept, found.plain.address_offset + found.plain.bytes);
+  // What is mapped of the whole is left out as it is.
+  if (on_demand_) return leave_out(whole_offset_, whole_offset_ + whole_bytes_);
+  if (!found.rings.empty()) leave_out(found.rings.front().address_offset, end_of_rings(found));
 }
 
 std::span<std::byte> Segment::plain(std::size_t region) const noexcept {
   SLUICE_ASSERT(region < regions_.size());
   const Piece& found = regions_[region].plain;
   return {base_ + found.address_offset, found.bytes};
-}
-
-RingView Segment::ring(std::size_t region, std::size_t index) const noexcept {
-  SLUICE_ASSERT(region < regions_.size() && index < regions_[region].rings.size());
-  const Piece& found = regions_[region].rings[index];
-  return {base_ + found.address_offset, found.bytes};
-}
-
-std::span<std::byte> Segment::addresses(std::size_t region) const noexcept {
-  SLUICE_ASSERT(region < regions_.size());
-  const Region& found = regions_[region];
-  return {base_ + found.plain.address_offset, found.address_bytes};
 }
 
 }  // namespace sluice::ipc

@@ -164,18 +164,18 @@ void Segment::allocate() {
 std::vector<std::span<std::byte>> Segment::whole_huge_pages(std::size_t least_bytes) const {
   constexpr std::size_t kPage = kHugePageBytes[kTwoMib];
   std::vector<std::span<std::byte>> found;
-  const auto add = [this, least_bytes, &found](const Piece& piece) {
+  const auto add = [this, least_bytes, &found](const Piece& piece, std::size_t address_offset) {
     const std::size_t bytes = piece.parts[0].bytes;
     // Otherwise the pages of the file lie across those of the addresses.
-    const bool beside = piece.address_offset % kPage == piece.parts[0].file_offset % kPage;
-    const std::size_t first = sluice::detail::round_up(piece.address_offset, kPage);
-    const std::size_t end = (piece.address_offset + bytes) / kPage * kPage;
+    const bool beside = address_offset % kPage == piece.parts[0].file_offset % kPage;
+    const std::size_t first = sluice::detail::round_up(address_offset, kPage);
+    const std::size_t end = (address_offset + bytes) / kPage * kPage;
     if (bytes >= least_bytes && beside && end > first) found.emplace_back(base_ + first, end - first);
   };
   for (const Region& region : regions_) {
-    add(region.plain);
+    add(region.plain, region.plain.address_offset);
     for (const Piece& ring : region.rings)
-      add(ring);
+      add(ring, once_at(ring));
   }
   return found;
 }

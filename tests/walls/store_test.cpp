@@ -77,8 +77,11 @@ class Map {
   const Layout& layout() const noexcept { return layout_; }
   // First byte and the one behind the last.
   std::pair<std::uint64_t, std::uint64_t> region(ProcessIndex process) const {
-    const std::span<std::byte> all = scratch_.addresses(process.value());
-    return {offset_of(all.data()), offset_of(all.data() + all.size())};
+    const std::span<std::byte> plain = scratch_.plain(process.value());
+    const std::size_t rings = layout_.processes[process].lanes_out.size();
+    if (rings == 0) return {offset_of(plain.data()), offset_of(plain.data() + plain.size())};
+    const ipc::RingView last = scratch_.ring(process.value(), rings - 1);
+    return {offset_of(plain.data()), offset_of(last.data + 2 * last.capacity_bytes)};
   }
   // The ends of everything that a region consists of.
   std::vector<std::uint64_t> ends(ProcessIndex process) const {

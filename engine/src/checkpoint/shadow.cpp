@@ -303,14 +303,14 @@ std::uint64_t Shadow::events(const EndLayout& end) const noexcept {
 // What lies between the two positions and is not in the shadow yet. A lane whose cursors a stray store has hit has nothing
 // that could be copied; its workers find that out, and stop.
 void Shadow::copy_ring(LaneIndex lane, std::uint64_t head, std::uint64_t tail) noexcept {
-  const ipc::LaneMemory memory = wiring_.lane(lane);
+  const std::span<const std::byte> from = wiring_.ring(lane);
   Ring& ring = rings_[lane];
-  if (tail < head || tail - head > memory.capacity_bytes) return;
+  if (tail < head || tail - head > from.size()) return;
   std::byte* const to = base_ + image_.ring(lane);
   for (std::uint64_t at = std::max(ring.copied, head); at < tail;) {
-    const std::uint64_t offset = at & (memory.capacity_bytes - 1);
-    const std::uint64_t bytes = std::min(tail - at, memory.capacity_bytes - offset);
-    std::memcpy(to + offset, memory.ring + offset, bytes);
+    const std::uint64_t offset = at & (from.size() - 1);
+    const std::uint64_t bytes = std::min<std::uint64_t>(tail - at, from.size() - offset);
+    std::memcpy(to + offset, from.data() + offset, bytes);
     at += bytes;
   }
   ring.copied = std::max(ring.copied, tail);

@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <cstdio>
 #include <pthread.h>
-#include <span>
 #include <unistd.h>
 
 namespace sluice::detail {
@@ -14,7 +13,7 @@ constexpr int kExitChild = 1;
 
 // Of this process, for ever: fork() calls back without an argument.
 ipc::Segment* own_segment = nullptr;
-std::span<const std::byte> own_region;
+std::size_t own_region = 0;
 char text[320];
 std::size_t text_bytes = 0;
 
@@ -35,7 +34,7 @@ void keep_children_out(ipc::Segment& segment, std::size_t region, std::string_vi
   static const HomeProcess here;
   home_of_worker = &here;
   own_segment = &segment;
-  own_region = segment.addresses(region);
+  own_region = region;
   const int length = std::snprintf(text, sizeof(text),
                                    "sluice: %.*s: a child that the handler of %.*s forked went on as if it "
                                    "were the worker, and ends here: let children end "
@@ -47,8 +46,7 @@ void keep_children_out(ipc::Segment& segment, std::size_t region, std::string_vi
 }
 
 bool is_workers_own(const void* address) noexcept {
-  const auto* at = static_cast<const std::byte*>(address);
-  return at >= own_region.data() && at < own_region.data() + own_region.size();
+  return own_segment->holds(own_region, address);
 }
 
 void end_child() noexcept {

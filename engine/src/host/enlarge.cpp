@@ -96,14 +96,12 @@ void copy_ends(const Layout& now, std::span<std::byte> to, const Layout& then,
 }
 
 // All that the old ring can hold from its head on: a tail that is recorded and not stored yet lies in it.
-void copy_lane(const ipc::LaneMemory& to, const ipc::LaneMemory& from) {
-  const std::uint64_t head = from.consumer->head.load(std::memory_order_relaxed);
-  for (std::uint64_t done = 0; done < from.capacity_bytes;) {
-    const std::uint64_t at = head + done;
-    const std::uint64_t offset = at & (from.capacity_bytes - 1);
-    const std::uint64_t bytes = std::min(from.capacity_bytes - offset, from.capacity_bytes - done);
-    // Both rings are mapped twice in a row, so that this does not wrap in the new one.
-    std::memcpy(to.ring + (at & (to.capacity_bytes - 1)), from.ring + offset, bytes);
+void copy_ring(std::span<std::byte> to, std::span<const std::byte> from, std::uint64_t head) {
+  for (std::uint64_t done = 0; done < from.size();) {
+    const std::uint64_t offset = (head + done) & (from.size() - 1);
+    const std::uint64_t to_offset = (head + done) & (to.size() - 1);
+    const std::uint64_t bytes = std::min({from.size() - offset, from.size() - done, to.size() - to_offset});
+    std::memcpy(to.data() + to_offset, from.data() + offset, bytes);
     done += bytes;
   }
 }
@@ -117,7 +115,8 @@ void copy_everything(const Layout& now, const ipc::Segment& to, const Layout& th
   const SegmentMap new_map{now, to};
   const SegmentMap old_map{then, from};
   for (const LaneIndex lane : now.lanes.indices())
-    copy_lane(new_map.lane(lane), old_map.lane(lane));
+    copy_ring(new_map.ring(lane), old_map.ring(lane),
+              old_map.lane(lane).consumer->head.load(std::memory_order_relaxed));
 }
 
 // The state of a worker whose tables have more rows now: what is left of its last batch is undone before, since the undo

@@ -8,7 +8,10 @@ namespace sluice::detail {
 LeftBehind left_behind(const Wiring& wiring) {
   LeftBehind left;
   for (const LaneIndex id : wiring.lanes()) {
-    ipc::LaneConsumer lane{wiring.lane(id)};
+    ipc::LaneMemory memory = wiring.lane(id);
+    // Of an event nothing is read but the length of a record, which never lies across the ring's end.
+    memory.ring = wiring.ring(id).data();
+    ipc::LaneConsumer lane{memory};
     const EventType& type = wiring.edge(wiring.layout().lanes[id]).type;
     std::uint64_t bytes = lane.readable();
     if (!type.record) {

@@ -122,8 +122,7 @@ class Places {
     for (const ProcessIndex process : segment.processes())
       parts_.emplace(map.plain(process), segment.memory().plain(process.value()));
     for (const LaneIndex lane : segment.lanes()) {
-      const ipc::LaneMemory memory = segment.lane(lane);
-      parts_.emplace(map.ring(lane), std::span{memory.ring, memory.capacity_bytes});
+      parts_.emplace(map.ring(lane), segment.ring(lane));
     }
   }
 

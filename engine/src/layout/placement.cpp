@@ -152,12 +152,12 @@ pinning::Report bind_segment(const Layout& layout, const ipc::Segment& segment, 
     report.memory.push_back({std::move(name), node, pinning::bind_memory(memory, node), {}});
   };
   for (const ProcessIndex p : layout.processes.indices()) {
-    bind("region of " + layout.processes[p].name, segment.plain(p.value()), place_of(placement, p).numa_node);
+    bind("region of " + layout.processes[p].name, segment.plain_memory(p.value()),
+         place_of(placement, p).numa_node);
   }
   for (const LaneLayout& lane : layout.lanes) {
-    const ipc::RingView ring = segment.ring(lane.producer.value(), lane.ring);
     bind("lane " + layout.processes[lane.producer].name + " to " + layout.processes[lane.consumer].name,
-         {ring.data, ring.capacity_bytes}, place_of(placement, lane.consumer).numa_node);
+         segment.ring_memory(lane.producer.value(), lane.ring), place_of(placement, lane.consumer).numa_node);
   }
   return report;
 }

@@ -55,6 +55,11 @@ ipc::LaneMemory SegmentMap::lane(LaneIndex lane) const noexcept {
           ring.data, ring.capacity_bytes};
 }
 
+std::span<std::byte> SegmentMap::ring(LaneIndex lane) const noexcept {
+  const LaneLayout& parts = layout_.lanes[lane];
+  return segment_.ring_memory(parts.producer.value(), parts.ring);
+}
+
 std::size_t SegmentMap::place_of(NodeIndex inlet_or_outlet) const noexcept {
   const auto found = std::find_if(layout_.ends.begin(), layout_.ends.end(),
                                   [&](const EndLayout& each) { return each.node == inlet_or_outlet; });

@@ -125,7 +125,9 @@ class SegmentMap {
     return {process(process_of(worker)), entry(worker)};
   }
   ProcessMemory host() const noexcept { return process(kHostProcess); }
+  // Its ring is there once Wiring::map_lane() was called; for who looks at it from outside it is ring().
   ipc::LaneMemory lane(LaneIndex lane) const noexcept;
+  std::span<std::byte> ring(LaneIndex lane) const noexcept;
   LaneStamps& stamps(LaneIndex lane) const noexcept {
     const LaneLayout& parts = layout_.lanes[lane];
     return process(parts.producer).stamps(parts.ring);

@@ -88,6 +88,13 @@ class Wiring : public SegmentMap {
   // From now on this process may write the region of `process` and no other byte of the segment.
   void own(ProcessIndex process) const { segment_.own(process.value()); }
 
+  // For who produces or consumes: this process has the lane's ring from now on. Throws Error.
+  ipc::LaneMemory map_lane(LaneIndex lane) const {
+    const LaneLayout& parts = layout().lanes[lane];
+    segment_.map_ring(parts.producer.value(), parts.ring);
+    return SegmentMap::lane(lane);
+  }
+
   const ipc::Doorbell& bell(ProcessIndex process) const noexcept { return bells_.processes[process]; }
   const ipc::Doorbell& bell(WorkerIndex worker) const noexcept { return bell(process_of(worker)); }
   const Doorbells& bells() const noexcept { return bells_; }

@@ -18,7 +18,6 @@
 #include <sluice/units.hpp>
 
 #include "layout/relaxed.hpp"
-#include "master/inherited_rings.hpp"
 
 // relaxed throughout: words for people, and one round that the workers read once they are let go on.
 namespace sluice::detail {
@@ -69,8 +68,6 @@ void Checkpoints::start() {
   Descriptor own{ends[0]};
   Descriptor other{ends[1]};
   const pid_t master = ::getpid();
-  const InheritedRings rings{wiring_};
-  if (!rings.are_there()) return give_up("no memory for the checkpointer: " + errno_text());
   const pid_t pid = ::fork();
   if (pid == 0) {
     own.reset();

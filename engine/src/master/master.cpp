@@ -12,7 +12,6 @@
 #include <sluice/printable.hpp>
 
 #include "death/crash_note.hpp"
-#include "master/inherited_rings.hpp"
 
 namespace sluice::detail {
 
@@ -56,7 +55,6 @@ void Master::run() {
 
 void Master::prepare() {
   prepare_crash_notes();
-  choose_what_is_inherited(wiring_);
   spawner_.on_newborn([this] {
     epoll_.let_go();
     checkpoints_.let_go();

@@ -12,7 +12,6 @@
 #include <sluice/detail/scheduling.hpp>
 
 #include "layout/relaxed.hpp"
-#include "master/inherited_rings.hpp"
 
 // relaxed throughout: figures for people, written by the master, or by the keeper while there is one.
 namespace sluice::detail {
@@ -90,8 +89,7 @@ bool MemoryKeeper::workers_are_ready() const noexcept {
 
 void MemoryKeeper::start() {
   const pid_t master = ::getpid();
-  const InheritedRings rings{wiring_};
-  const pid_t pid = rings.are_there() ? ::fork() : -1;
+  const pid_t pid = ::fork();
   if (pid == 0) run_keeper(wiring_, master);
   if (pid < 0) wiring_.master().collapse_error.store(errno, kRelaxed);
   pid_ = pid < 0 ? 0 : pid;

@@ -54,6 +54,17 @@ int move(const PagePiece& piece) noexcept {
   ::_exit(refused);
 }
 
+// Lets those that are elsewhere be for a while, longer each time.
+void put_off(std::span<PagePiece> pieces) noexcept {
+  const std::chrono::nanoseconds now = monotonic_now();
+  for (PagePiece& piece : pieces) {
+    if (!piece.elsewhere) continue;
+    piece.elsewhere = false;
+    piece.pause = std::clamp<std::chrono::nanoseconds>(2 * piece.pause, kLeastPause, kMostPause);
+    piece.not_before = now + piece.pause;
+  }
+}
+
 }  // namespace
 
 bool may_go_later(int error) noexcept {
@@ -68,16 +79,6 @@ int PageMover::begin(std::span<PagePiece> pieces) noexcept {
   if (pid > 0) pid_ = pid;
   put_off(pieces);
   return error;
-}
-
-void PageMover::put_off(std::span<PagePiece> pieces) noexcept {
-  const std::chrono::nanoseconds now = monotonic_now();
-  for (PagePiece& piece : pieces) {
-    if (!piece.elsewhere) continue;
-    piece.elsewhere = false;
-    piece.pause = std::clamp<std::chrono::nanoseconds>(2 * piece.pause, kLeastPause, kMostPause);
-    piece.not_before = now + piece.pause;
-  }
 }
 
 std::optional<int> PageMover::result() noexcept {

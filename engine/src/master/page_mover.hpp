@@ -34,8 +34,6 @@ class PageMover {
   // Begins with those that are elsewhere, and lets each be for a while then, longer each time, also where no process was to be had.
   // 0, or the errno value of a fork that failed.
   int begin(std::span<PagePiece> pieces) noexcept;
-  // Lets those that are elsewhere be for a while without a try.
-  static void put_off(std::span<PagePiece> pieces) noexcept;
   // How it ended: 0, or an errno value, the first that the kernel has refused something with. Nothing while it is under way.
   std::optional<int> result() noexcept;
 

@@ -32,10 +32,8 @@ PageSample::PageSample(const Wiring& wiring, const Placement& placement)
   const Layout& layout = wiring.layout();
   for (const ProcessIndex process : layout.processes.indices())
     add(wiring.segment().plain(process.value()), process);
-  for (const LaneLayout& lane : layout.lanes) {
-    const ipc::RingView ring = wiring.segment().ring(lane.producer.value(), lane.ring);
-    add({ring.data, ring.capacity_bytes}, lane.consumer);
-  }
+  for (const LaneIndex lane : wiring.lanes())
+    add(wiring.ring(lane), layout.lanes[lane].consumer);
 }
 
 void PageSample::add(std::span<const std::byte> memory, ProcessIndex reader) {

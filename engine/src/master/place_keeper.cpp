@@ -11,7 +11,6 @@
 #include "death/report_file.hpp"
 #include "layout/place_entry.hpp"
 #include "layout/relaxed.hpp"
-#include "master/inherited_rings.hpp"
 
 // relaxed throughout: the master's own words, and words of workers that are looked at again and again.
 namespace sluice::detail {
@@ -102,10 +101,7 @@ void PlaceKeeper::bring_pages() {
     news_.pages_moved(*error);
   }
   if (pages_stay_ || !pages_.any_to_move()) return;
-  const InheritedRings rings{wiring_};
-  const int no_rings = rings.are_there() ? 0 : errno;
-  if (no_rings != 0) PageMover::put_off(pages_.pieces());
-  const int error = no_rings != 0 ? no_rings : mover_.begin(pages_.pieces());
+  const int error = mover_.begin(pages_.pieces());
   if (error == 0) return;
   pages_stay_ = !may_go_later(error);
   if (pages_stay_ || !lacks_a_mover_) news_.pages_moved(error);

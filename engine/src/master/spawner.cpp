@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <unistd.h>
 
-#include "master/inherited_rings.hpp"
 #include "master/mm_pin.hpp"
 #include "master/newborn.hpp"
 #include "worker/worker_process.hpp"
@@ -21,9 +20,7 @@ void Spawner::prepare_standby() {
                                },
                                [this, &bound](WorkerIndex worker) { become_worker(worker, bound); }};
   standby_due_ = monotonic_now() + kStandbyPause;
-  // Whoever may become any worker needs the lanes of all.
-  const InheritedRings rings{wiring_};
-  if (!rings.are_there() || !standby_.prepare(duties)) return;
+  if (!standby_.prepare(duties)) return;
   if (!epoll_.add(standby_.pidfd(), kStandbyEvent)) standby_.give_up();
 }
 
@@ -58,8 +55,6 @@ std::chrono::nanoseconds Spawner::next_due() const noexcept {
 }
 
 pid_t Spawner::fork_worker(WorkerIndex worker) {
-  const InheritedRings rings{wiring_, worker};
-  if (!rings.are_there()) return -1;
   const pid_t master = ::getpid();
   const pid_t pid = ::fork();
   if (pid == 0) {

@@ -85,6 +85,7 @@ void become_supervisor(const Command& command) noexcept {
   set_process_name(kSupervisorName);
   ::prctl(PR_SET_CHILD_SUBREAPER, 1);
   command.wiring.segment().own_nothing();
+  command.wiring.segment().unmap_rings();
 }
 
 void tell_of_takeover(const Command& command) {

@@ -9,7 +9,7 @@ InputPort::InputPort(const Wiring& wiring, ProcessIndex process, NodeIndex node)
   for (const LaneIndex id : wiring.layout().processes[process].lanes_in) {
     const LaneLayout& lane = wiring.layout().lanes[id];
     if (wiring.edge(lane).to != node) continue;
-    InLane in{ipc::LaneConsumer{wiring.lane(id), wiring.gate_of(id)}, lane.consumer_word};
+    InLane in{ipc::LaneConsumer{wiring.map_lane(id), wiring.gate_of(id)}, lane.consumer_word};
     const Sleeper producer = wiring.producer_of(lane);
     in.producer = producer.control;
     in.bell = producer.bell;

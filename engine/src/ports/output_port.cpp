@@ -45,7 +45,7 @@ Stamping stamping_for(const Wiring& wiring, LaneIndex id, std::uint64_t tail, st
 OutLane out_lane(const Wiring& wiring, LaneIndex id) {
   const LaneLayout& lane = wiring.layout().lanes[id];
   const NodeIndex to = wiring.edge(lane).to;
-  OutLane out{ipc::LaneProducer{wiring.lane(id)}};
+  OutLane out{ipc::LaneProducer{wiring.map_lane(id)}};
   out.word = lane.producer_word;
   const Sleeper consumer = wiring.consumer_of(lane);
   out.consumer = consumer.control;

@@ -12,6 +12,9 @@
 // address space: no reader and no writer ever splits an event. At least kReadableBeyond bytes behind any
 // byte of a ring can be read (not used), which vectorised parsers ask for.
 //
+// Where there are many rings, these mappings would take more of the kernel's memory, and of a fork's time, than all else: then a
+// process has those of the rings that it asks for (map_ring()), and sees all others as they lie in the memory only (ring_memory()).
+//
 // The memory is anonymous and ends with its processes; or it is a file, which outlives them and is taken over
 // by the next start. Nothing in a segment is an address: the next start may map it elsewhere.
 //
@@ -31,6 +34,8 @@
 namespace sluice::ipc {
 
 inline constexpr std::size_t kReadableBeyond = 64;
+// Each process has the mappings of so many rings, two each, whether it uses them or not: half a megabyte of the kernel's memory.
+inline constexpr std::size_t kRingsMappedAhead = 1024;
 
 // The sizes of huge pages that there may be, of which kTwoMib and kOneGib are the indices.
 inline constexpr std::array<std::size_t, 2> kHugePageBytes{std::size_t{2} << 20U, std::size_t{1} << 30U};
@@ -148,16 +153,11 @@ class Segment {
   // Whether a process that this one forks from now on has the segment: it has it at the same addresses, or
   // nothing at them. Throws Error.
   void show_to_children(bool shown);
-  // From now on what this process forks has none of the rings, but for those that are shown before, and all else. Where there
-  // are many of them, their mappings would cost each process more than all that it does. A kernel that refuses lets
-  // them have more.
-  void hide_rings_from_children() noexcept;
-  bool rings_are_hidden() const noexcept { return rings_hidden_; }
-  // False: the kernel refused, and a child must not be forked that needs them.
-  bool show_rings_to_children(std::size_t region, bool shown) const noexcept;
-  bool show_ring_to_children(std::size_t region, std::size_t index, bool shown) const noexcept;
-  // Of all rings, two each.
-  std::size_t ring_mappings() const noexcept;
+  // Before this process uses ring(), which reads as zeros until then: maps it, if it is not mapped yet. Costs some microseconds.
+  // Throws Error.
+  void map_ring(std::size_t region, std::size_t index);
+  // In a child that has no use for the rings that its parent asked for.
+  void unmap_rings() noexcept;
   // In a child that has nothing to do with the pipeline: closes its descriptor, and forgets addresses that
   // may be another mapping's by now. Call nothing else afterwards.
   void let_go() noexcept;
@@ -174,8 +174,13 @@ class Segment {
   // caller. No system call.
   std::span<std::byte> plain(std::size_t region) const noexcept;
   RingView ring(std::size_t region, std::size_t index) const noexcept;
-  // The addresses of a region: plain part, rings and their second mappings.
-  std::span<std::byte> addresses(std::size_t region) const noexcept;
+  // The bytes of a ring, for who looks at it from outside: without the second mapping, and there in every process. Who owns
+  // everything may write them.
+  std::span<std::byte> ring_memory(std::size_t region, std::size_t index) const noexcept;
+  // The same of a plain part. Policies that are bound here do not cut the mappings of plain() into pieces.
+  std::span<std::byte> plain_memory(std::size_t region) const noexcept;
+  // Whether an address is in a region: in its plain part, its rings or their second mappings. Async-signal-safe.
+  bool holds(std::size_t region, const void* address) const noexcept;
   // Bytes of memory behind the segment (the second mapping of a ring costs none).
   std::size_t memory_bytes() const noexcept { return files_[0].bytes + files_[1].bytes + files_[2].bytes; }
 
@@ -199,12 +204,14 @@ class Segment {
   struct Region {
     Piece plain;
     std::vector<Piece> rings;
-    std::size_t address_bytes = 0;
+    std::vector<bool> mapped;  // Of each ring, if they are mapped on demand.
   };
 
   void refuse_absurd(std::span<const RegionSpec> regions) const;
   void lay_out(std::span<const RegionSpec> regions, std::size_t first_byte);
+  std::size_t lay_out_rings(Region& region, std::span<const std::size_t> asked, std::size_t address);
   Piece lay_out_piece(std::size_t bytes, std::size_t small_bytes, std::size_t address);
+  std::size_t in_huge_pages(std::size_t bytes, std::size_t size) const noexcept;
   void take_huge_pages(std::span<const RegionSpec> regions);
   std::string make_huge_file(std::size_t size);
   void give_up_huge_pages(std::size_t size, const std::string& why, const std::string& remedy);
@@ -219,22 +226,32 @@ class Segment {
   void seal_everything();
   void protect(std::size_t address_offset, std::size_t bytes, int protection);
   void protect(const Region& region, int protection);
-  // Gives a file's number, data and bytes of each part; of a ring the first of its two mappings.
+  void protect_everything(int protection);
+  // Gives a file's number, data and bytes of each part; of a ring as it lies in the memory.
   template <class Visit>
   void for_each_part(const Region& region, Visit visit) const {
-    const auto parts_of = [this, &visit](const Piece& piece) {
-      std::byte* data = base_ + piece.address_offset;
+    const auto parts_of = [this, &visit](const Piece& piece, std::size_t address_offset) {
+      std::byte* data = base_ + address_offset;
       for (std::size_t file = 0; file < kFiles; ++file) {
         if (piece.parts[file].bytes != 0) visit(file, data, piece.parts[file].bytes);
         data += piece.parts[file].bytes;
       }
     };
-    parts_of(region.plain);
+    parts_of(region.plain, region.plain.address_offset);
     for (const Piece& ring : region.rings)
-      parts_of(ring);
+      parts_of(ring, once_at(ring));
   }
   std::vector<std::span<std::byte>> whole_huge_pages(std::size_t least_bytes) const;
-  bool advise_children(std::size_t address_offset, std::size_t bytes, bool shown) const noexcept;
+  bool maps_on_demand(std::span<const RegionSpec> regions) const noexcept;
+  void lay_out_whole();
+  void* map_again(std::size_t from, std::size_t bytes, std::size_t to) const noexcept;
+  static std::size_t end_of_rings(const Region& region) noexcept {
+    return region.rings.back().address_offset + 2 * region.rings.back().bytes;
+  }
+  // Where a ring lies in the memory: in the first of its mappings, if all are mapped.
+  std::size_t once_at(const Piece& ring) const noexcept {
+    return on_demand_ ? whole_offset_ + ring.parts[0].file_offset : ring.address_offset;
+  }
   void release() noexcept;
 
   std::string name_;
@@ -248,7 +265,10 @@ class Segment {
   std::unique_ptr<SegmentFile> file_;  // Of a named segment; that of small pages is its descriptor then.
   static constexpr std::size_t kNothing = static_cast<std::size_t>(-1);
   static constexpr std::size_t kEverything = kNothing - 1;
-  bool rings_hidden_ = false;
+  // Rings are mapped on demand, and here lies all of the file of small pages, in which they are.
+  bool on_demand_ = false;
+  std::size_t whole_offset_ = 0;
+  std::size_t whole_bytes_ = 0;
   std::size_t owned_ = kNothing;  // The region that is writable in this process, also when inherited by fork.
 };
 
