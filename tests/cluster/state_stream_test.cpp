@@ -29,7 +29,7 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr unsigned kPartitions = 6;
-constexpr unsigned kClusters = 60;
+constexpr unsigned kClusters = 200;
 
 class StateStreams : public testing::Test {
  protected:
