@@ -173,12 +173,18 @@ const std::byte* StateArea::find(std::span<const std::byte> area, std::string_vi
   return nullptr;
 }
 
-void StateArea::undo_full(std::size_t bytes) const {
-  throw UndoFull{{"change the state of stage", stage_,
+void StateArea::undo_full(std::size_t bytes) {
+  if (undo_full_for_ == 0) undo_full_for_ = undo_.event();
+  undo_lacks_bytes_ = bytes;
+  tell_undo_full();
+}
+
+void StateArea::tell_undo_full() const {
+  throw Oversize{{"change the state of stage", stage_,
                   fmt::format("one event changes more than its undo log of {} holds ({} more)",
-                              format_bytes(undo_.capacity_bytes()), format_bytes(bytes)),
+                              format_bytes(undo_.capacity_bytes()), format_bytes(undo_lacks_bytes_)),
                   fmt::format("raise {}{}", stage_variable(stage_, "undo.bytes"),
-                              format_bytes(2 * std::bit_ceil(undo_.capacity_bytes() + bytes)))}};
+                              format_bytes(2 * std::bit_ceil(undo_.capacity_bytes() + undo_lacks_bytes_)))}};
 }
 
 void StateArea::table_full(std::string_view table, std::uint64_t rows) const {

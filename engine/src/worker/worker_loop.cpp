@@ -72,6 +72,7 @@ WorkerLoop::WorkerLoop(const Wiring& wiring, WorkerIndex worker, Waiter& waiter,
   if (!finished_) {
     worker_ = WorkerAccess::make(identity_of(wiring, memory_), area_, work_.id, *this);
     runner_ = node_.factory(*worker_, out_);
+    if (area_.undo_full_for() != 0) area_.tell_undo_full();
     area_.refuse_unclaimed();
     takes_spans_ = runner_->takes_spans();
     if (takes_spans_ && no_spans_) throw Error{*no_spans_};
@@ -218,7 +219,7 @@ void WorkerLoop::say_last_word() {
   await_room_for_an_event();
   work_.enter_lane(kLastWord);
   // In a stage with flushes each portion is a batch of its own: the room for the next one is to be had again.
-  const std::uint64_t most = has_flushes() ? 1 : batch_events_;
+  const std::uint64_t most = has_flushes() || one_by_one_ != 0 ? 1 : batch_events_;
   while (more && calls++ < most && work_.batch_goes_on()) {
     work_.begin_event(last_words_);
     work_.count_no_input();
