@@ -120,6 +120,8 @@ void StateArea::expect_same(const Piece& piece, std::string_view name, std::size
 }
 
 void StateArea::refuse_unclaimed() const {
+  // The handler has caught it: what it keeps lacks something.
+  if (undo_full_for_ != 0) tell_undo_full();
   const std::span<const std::byte> area = undo_.state();
   const auto& directory = *reinterpret_cast<const Directory*>(area.data());
   const std::uint64_t count = directory.count.load(std::memory_order_relaxed);  // relaxed: own region.

@@ -72,7 +72,6 @@ WorkerLoop::WorkerLoop(const Wiring& wiring, WorkerIndex worker, Waiter& waiter,
   if (!finished_) {
     worker_ = WorkerAccess::make(identity_of(wiring, memory_), area_, work_.id, *this);
     runner_ = node_.factory(*worker_, out_);
-    if (area_.undo_full_for() != 0) area_.tell_undo_full();
     area_.refuse_unclaimed();
     takes_spans_ = runner_->takes_spans();
     if (takes_spans_ && no_spans_) throw Error{*no_spans_};
