@@ -93,6 +93,21 @@ TEST_F(Clocks, MakeEachNumberOnceThroughKillsOfWorkersThatShareThem) {
   EXPECT_GE(detail::wall_clock_ns(), last_due_ns - 1'000'000);
 }
 
+TEST_F(Clocks, TickOnceWhenTheNextTimeIsBeyondAllClocks) {
+  Pipeline pipeline{"once"};
+  pipeline
+      .source<TimerSource>("tick",
+                           TimerOptions{.interval = std::chrono::hours{24 * 365 * 280}, .every = true})
+      .outlet("out");
+  Engine engine{pipeline, settings()};
+  engine.start();
+  Collector<Tick> out{engine, "out"};
+  ASSERT_TRUE(eventually([&] { return worker_of(engine, "tick/0").events_out == 1; }));
+  ASSERT_TRUE(eventually([&] { return worker_of(engine, "tick/0").verdict == "idle"; }));
+  engine.drain();
+  EXPECT_EQ(out.all().size(), 1U);
+}
+
 TEST_F(Clocks, SayWhatIsNoTimer) {
   Pipeline fast{"fast"};
   fast.source<TimerSource>("tick", TimerOptions{.interval = 1us}).outlet("out");

@@ -103,6 +103,32 @@ TEST_F(Csv, ReportsRowsThatMakeNoEvent) {
   EXPECT_THAT(fault_of("1,2,a name that is far too long for it"), HasSubstr("name: 34 bytes, more than 24"));
 }
 
+TEST_F(Csv, LosesNoRowsBehindOneWithAStrayQuote) {
+  const std::string path = directory_.write("a.csv",
+                                            "number,amount,name\n1,1,5\" pipe\n2,2,x\n3,3,a\"b\n4,4,\"y\"\n"
+                                            "5,5,\"a\"b\"c\n6,6,z\n");
+  const std::vector<Sale> all = read({path}, problems_);
+  EXPECT_THAT(problems_,
+              ElementsAre(HasSubstr("line 2: column 3: a quote within a field: it was left out"),
+                          HasSubstr("line 4: column 3: a quote within a field: it was left out"),
+                          HasSubstr("line 6: column 3: something behind its quotes: it was left out")));
+  ASSERT_THAT(all, SizeIs(3));
+  EXPECT_EQ(all[0].number, 2U);
+  EXPECT_EQ(all[1].number, 4U);
+  EXPECT_EQ(all[2].number, 6U);
+}
+
+TEST_F(Csv, SaysHowManyLinesAFieldThatIsNotClosedTakesAlong) {
+  const std::string path =
+      directory_.write("a.csv", "number,amount,name\n1,1,\"open\n2,2,x\n3,3,y\n4,4,\"z\"\n5,5,w\n");
+  const std::vector<Sale> all = read({path}, problems_);
+  EXPECT_THAT(problems_,
+              ElementsAre(HasSubstr("line 2: column 3: something behind its quotes: it and 3 more within "
+                                    "its quotes were left out")));
+  ASSERT_THAT(all, SizeIs(1));
+  EXPECT_EQ(all[0].number, 5U);
+}
+
 TEST_F(Csv, IsNotReadFromPrefixedRecords) {
   Pipeline pipeline{"csv"};
   const std::string path = directory_.write("a.csv", "number\n");

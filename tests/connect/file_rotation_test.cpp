@@ -139,6 +139,32 @@ TEST_F(FileRotation, GoesOnInARenamedFileWhenItsWorkerIsReplacedBeforeThereIsANe
   EXPECT_THAT(log.problems(), IsEmpty());
 }
 
+// It has an end although it has its name still: nothing is appended to it as to a log.
+TEST_F(FileRotation, ReadsACompressedFileOnceThatItFollows) {
+  append("log", zstd("one\ntwo\n"));
+  Following log{path("log"), settings()};
+  ASSERT_TRUE(log.has(2));
+  append("log", zstd("three\n"));
+  ASSERT_TRUE(eventually([&] { return log.problems().size() == 1; }));
+  rename("log", "log.1");
+  append("log", "four\n");
+  ASSERT_TRUE(log.has(3));
+  EXPECT_THAT(texts(log.drain()), ElementsAre("one", "two", "four"));
+  EXPECT_THAT(log.problems(), ElementsAre(HasSubstr("has grown by ")));
+}
+
+TEST_F(FileRotation, ReadsADamagedFileOnceThatItFollows) {
+  append("log", gzip("one\ntwo\n") + gzip("three\n").substr(0, 9));
+  Following log{path("log"), settings()};
+  ASSERT_TRUE(log.has(2));
+  ASSERT_TRUE(eventually([&] { return log.problems().size() == 1; }));
+  rename("log", "log.1");
+  append("log", "four\n");
+  ASSERT_TRUE(log.has(3));
+  EXPECT_THAT(texts(log.drain()), ElementsAre("one", "two", "four"));
+  EXPECT_THAT(log.problems(), ElementsAre(HasSubstr("behind line 2")));
+}
+
 TEST_F(FileRotation, BeginsATruncatedFileAgainAndSaysSo) {
   append("log", "one is long\n");
   Following log{path("log"), settings()};

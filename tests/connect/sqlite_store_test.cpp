@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // SqliteStore by itself: transactions, watermarks, epochs, statements, and what is refused.
 #include <array>
+#include <cmath>
 #include <map>
 #include <thread>
 
@@ -194,11 +195,14 @@ TEST_F(SqliteStoreAlone, NamesAllEventsThatViolateAConstraintAndKeepsNothing) {
       "BEGIN SELECT RAISE(ABORT, 'account 13 is closed'); END");
   Claimed book{options()};
   const Statement insert = book.store.prepare(kInsert);
-  const std::vector<PendingEffect<SqlEffect>> batch{
-      at(0, SqlEffect{insert, 1, 1, 1}),   at(8, SqlEffect{insert, 1, 2, 2}),
-      at(16, SqlEffect{insert, 2, 1, 0}),  at(24, SqlEffect{insert, 3, SqlNull{}, 1}),
-      at(32, SqlEffect{insert, 4, 13, 1}), at(40, SqlEffect{insert, "five", 1, 1}),
-      at(48, SqlEffect{insert, 6, 1, 1})};
+  const std::vector<PendingEffect<SqlEffect>> batch{at(0, SqlEffect{insert, 1, 1, 1}),
+                                                    at(8, SqlEffect{insert, 1, 2, 2}),
+                                                    at(16, SqlEffect{insert, 2, 1, 0}),
+                                                    at(24, SqlEffect{insert, 3, SqlNull{}, 1}),
+                                                    at(32, SqlEffect{insert, 4, 13, 1}),
+                                                    at(40, SqlEffect{insert, "five", 1, 1}),
+                                                    at(44, SqlEffect{insert, 6, 1, std::nan("")}),
+                                                    at(48, SqlEffect{insert, 6, 1, 1})};
   std::vector<std::string> refused;
   try {
     book.apply(batch, {{kOrigin, 56}});
@@ -210,7 +214,8 @@ TEST_F(SqliteStoreAlone, NamesAllEventsThatViolateAConstraintAndKeepsNothing) {
   EXPECT_THAT(refused, ElementsAre("8: UNIQUE constraint failed: payment.number",
                                    "16: CHECK constraint failed: cents > 0",
                                    "24: NOT NULL constraint failed: payment.account",
-                                   "32: account 13 is closed", "40: datatype mismatch"));
+                                   "32: account 13 is closed", "40: datatype mismatch",
+                                   "44: a value is no number (NaN), of which SQLite would make NULL"));
   EXPECT_THAT(payments(), IsEmpty());
   EXPECT_THAT(rows("SELECT * FROM sluice_watermark"), IsEmpty());
   book.apply({batch.front(), batch.back()}, {{kOrigin, 56}});

@@ -67,6 +67,28 @@ TEST_F(Oversized, RecordForItsLaneIsADeadLetter) {
   EXPECT_THAT(end_of(pipeline, small), HasSubstr("stage.item.lane.bytes=8KiB"));
 }
 
+// What is too large for one of the stages behind it, it pushes once more, and short.
+struct Shortens {
+  void operator()(const Item& item, Output<Bytes>& out) const {
+    const std::string text(is_large(item) ? 5000 : 10, static_cast<char>('a' + item.number));
+    try {
+      out.push(Bytes{text});
+    } catch (const Error&) {
+      out.push(std::string_view{text}.substr(0, 10));
+    }
+  }
+};
+
+TEST_F(Oversized, RecordThatOneOfSeveralLanesCannotTakeIsInNoneOfThem) {
+  Pipeline pipeline{"texts"};
+  const auto texts = pipeline.inlet<Item>("in").to<Shortens>("text");
+  texts.to<ToItem>("takes-it").outlet("one");
+  texts.to<ToItem>("cannot").outlet("other");
+  const InlineRun run = run_inline(pipeline, items(20, 1), settings({"stage.cannot.lane.bytes=4096"}));
+  EXPECT_THAT(run.events<Item>("one"), SizeIs(20));
+  EXPECT_THAT(run.events<Item>("other"), SizeIs(20));
+}
+
 struct Many {
   void operator()(const Item& item, Output<Item>& out) const {
     for (int i = 0; i < (is_large(item) ? 600 : 1); ++i)

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Sources that are slow, that wait and that have nothing: alive as long as they answer, and their events go at once.
+#include <csignal>
 #include <sys/stat.h>
 
 #include "outside_world.hpp"
@@ -38,6 +39,44 @@ TEST_F(Sources, AreAliveHoweverLongEachLookTakesWithinTheDeadline) {
   EXPECT_TRUE(engine.wait_for(kDeadline));
   EXPECT_THAT(out.all(), SizeIs(1));
   EXPECT_EQ(worker_of(engine, "look/0").restarts, 0U);
+}
+
+// Says its end when it has made three items, and has ten more to say then, a portion each. It dies in the midst of these.
+class DiesInItsLastWord {
+ public:
+  explicit DiesInItsLastWord(Worker& worker) : worker_{worker}, made_{worker.state<std::uint32_t>("made")} {}
+  SourceState operator()(Output<Item>& out) {
+    if (*made_ == 3 || *made_ > 100) return SourceState::end;
+    make(out);
+    return SourceState::more;
+  }
+  bool finish(Output<Item>& out) {
+    if (*made_ == 9 && worker_.incarnation() == 1) std::raise(SIGKILL);
+    if (*made_ < 13) make(out);
+    return *made_ < 13;
+  }
+
+ private:
+  void make(Output<Item>& out) {
+    out.push({0, *made_});
+    ++made_.edit();
+  }
+  Worker& worker_;
+  Recoverable<std::uint32_t> made_;
+};
+
+TEST_F(Sources, AreNotAskedForMoreOnceTheyHaveSaidAPartOfTheirLastWord) {
+  Pipeline pipeline{"last"};
+  pipeline.source<DiesInItsLastWord>("last").outlet("out");
+  Engine engine{pipeline, settings({"batch.events=2"})};
+  engine.start();
+  Collector<Item> out{engine, "out"};
+  EXPECT_TRUE(engine.wait_for(kDeadline));
+  EXPECT_EQ(worker_of(engine, "last/0").restarts, 1U);
+  const std::vector<Item> all = out.all();
+  ASSERT_THAT(all, SizeIs(13));
+  for (std::uint32_t i = 0; i < 13; ++i)
+    EXPECT_EQ(all[i].number, i);
 }
 
 // Makes an item of each byte that comes, and waits for the bytes.

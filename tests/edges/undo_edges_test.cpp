@@ -78,6 +78,55 @@ class FlushedTexts {
   Texts texts_;
 };
 
+// Handlers that catch what their state throws: one logs it and goes on, one makes another exception of it.
+template <class Handler>
+class GoesOn {
+ public:
+  explicit GoesOn(Worker& worker) : handler_{worker} {}
+  void operator()(const Item& item, Output<Item>& out) {
+    try {
+      handler_(item, out);
+    } catch (const std::exception&) {
+      return;
+    }
+  }
+
+ private:
+  Handler handler_;
+};
+template <class Handler>
+class Wraps {
+ public:
+  explicit Wraps(Worker& worker) : handler_{worker} {}
+  void operator()(const Item& item, Output<Item>& out) {
+    try {
+      handler_(item, out);
+    } catch (const std::exception& error) {
+      throw std::runtime_error{std::string{"wrapped: "} + error.what()};
+    }
+  }
+
+ private:
+  Handler handler_;
+};
+
+// Takes many events at once, and goes on behind those that do not fit.
+class SpansOfTexts {
+ public:
+  explicit SpansOfTexts(Worker& worker) : texts_{worker} {}
+  void operator()(std::span<const Item> items, Output<Item>& out) {
+    try {
+      for (const Item& item : items)
+        texts_(item, out);
+    } catch (const std::exception&) {
+      return;
+    }
+  }
+
+ private:
+  Texts texts_;
+};
+
 std::vector<Item> sizes_of_events() {
   std::vector<Item> events{{0, 7}};  // Makes the rows; all later ones change them.
   for (std::uint32_t i = 0; i < 60; ++i)
@@ -121,6 +170,37 @@ TEST_F(UndoEdges, RunInlineHandlesAloneWhatFitsAlone) {
       run_inline(texts_pipeline<Texts>(), sizes_of_events(), settings(kSmallLog)).events<Item>("out"));
   expect_each_once(
       run_inline(texts_pipeline<FlushedTexts>(), sizes_of_events(), settings(kSmallLog)).events<Item>("out"));
+}
+
+// It finds the log full of those before it, and the Error does not come out of its handler: nothing of it is lost for that.
+template <class Handler>
+class CaughtUndo : public UndoEdges {};
+using Catchers =
+    ::testing::Types<GoesOn<Texts>, Wraps<Texts>, GoesOn<FlushedTexts>, Wraps<FlushedTexts>, SpansOfTexts>;
+TYPED_TEST_SUITE(CaughtUndo, Catchers);
+
+TYPED_TEST(CaughtUndo, EventThatFitsAloneTakesEffectOnceWhateverItsHandlerCatches) {
+  const auto out =
+      run_processes<Item>(texts_pipeline<TypeParam>(), sizes_of_events(), this->settings(kSmallLog));
+  expect_each_once(out);
+  EXPECT_THAT(this->letters(), IsEmpty());
+  EXPECT_FALSE(std::filesystem::exists(this->file("reports/deaths.jsonl"))) << "no worker dies for it";
+  expect_each_once(run_inline(texts_pipeline<TypeParam>(), sizes_of_events(), this->settings(kSmallLog))
+                       .template events<Item>("out"));
+}
+
+TYPED_TEST(CaughtUndo, EventThatDoesNotFitAloneIsADeadLetterWhateverItsHandlerCatches) {
+  const std::vector<Item> events{{0, 20}, {0, 1}, {0, 20}, {0, 1}};
+  const auto out = run_processes<Item>(
+      texts_pipeline<TypeParam>(), events, this->settings(kSmallLog), [](Engine& engine, std::size_t pushed) {
+        if (pushed != 4) return;
+        EXPECT_TRUE(eventually([&] { return engine.stats().dead_letters() == 1; }));
+      });
+  EXPECT_THAT(out, SizeIs(3));
+  const std::vector<DeadLetter> found = this->letters();
+  ASSERT_THAT(found, SizeIs(1));
+  EXPECT_EQ(found[0].position, 2 * sizeof(Item));
+  EXPECT_THAT(found[0].cause, HasSubstr("undo.bytes"));
 }
 
 // Its handler notes something whenever it is made: that must not make the event look as if it shared the log with others.

@@ -58,13 +58,20 @@ bool FileLines::follow(const std::string& path) {
   for (int tries = 0; tries < kTries; ++tries) {
     const auto now = status_of(path);
     const auto rotated = next_rotated(path, now);
-    if (!rotated && (!now || now->inode == following_->left_out)) return false;
+    if (!rotated && (!now || now->inode == following_->left_out || is_done_with(path, *now))) return false;
     open(path, rotated ? rotated->path : path, place);
     const FileStatus& meant = rotated ? rotated->status : *now;
     if (reader_ != nullptr && is(meant, device_, position_->inode)) return true;
     forget_file();
   }
   return false;
+}
+
+// Whether what the path names now was read to an end that is one although the path names it still: that of a compressed file, to
+// which nothing is appended, or of a damaged one.
+bool FileLines::is_done_with(const std::string& path, const FileStatus& now) {
+  const FileThere file{path, now};
+  return read_->knows(id_in(file_key(path), file), file);
 }
 
 // What is beside the path before it is looked at for the first time is older than what it names.
@@ -85,6 +92,7 @@ std::optional<FileThere> FileLines::next_rotated(const std::string& path,
     std::vector<FileId> there(files.size());
     std::transform(files.begin(), files.end(), there.begin(),
                    [&](const FileThere& file) { return id_in(place, file); });
+    if (now) there.push_back(id_in(place, {path, *now}));
     read_->forget_all_but(std::move(there));
   }
   for (const FileThere& file : files) {

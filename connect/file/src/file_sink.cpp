@@ -75,6 +75,9 @@ void check(const RollingFileOptions& options, const std::string& name) {
                    "give 1 to 100 of letters, digits, '-', '_' and '.', no '.' first"}};
     }
   }
+  if (options.rotate_after.count() < 0)
+    throw Error{{"go on to another file after", fmt::format("{} ns", options.rotate_after.count()),
+                 "RollingFileOptions::rotate_after is less than 0", "give a time, or 0 for none"}};
   if (options.compression == FileCompression::zstd &&
       (options.level < ZSTD_minCLevel() || options.level > ZSTD_maxCLevel())) {
     throw Error{{"compress at", fmt::format("level {}", options.level), "zstd has none of that number",

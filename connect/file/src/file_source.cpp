@@ -234,8 +234,11 @@ void FileLines::note_reached() {
 
 void FileLines::take(LineTaker& taker, const FileLine& line, std::uint64_t offset) {
   const std::string fault = taker.take({position_->file, line.number, offset}, line.text);
-  if (!fault.empty())
-    worker_.report(fmt::format("{}, {} {}: {}: it was left out", path_, noun(), line.number, fault));
+  if (fault.empty()) return;
+  // Quotes that do not end where they should take lines along.
+  const auto more = quoted_ ? std::count(line.text.begin(), line.text.end(), '\n') : 0;
+  const std::string taken = more == 0 ? "it was" : fmt::format("it and {} more within its quotes were", more);
+  worker_.report(fmt::format("{}, {} {}: {}: {} left out", path_, noun(), line.number, fault, taken));
 }
 
 // What a call costs whatever it does (the position that is noted, the engine's own) is shared by as many lines. A long one

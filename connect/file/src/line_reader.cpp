@@ -19,6 +19,8 @@ constexpr std::size_t kChunkBytes = std::size_t{128} << 10;
 
 constexpr std::size_t kPrefixBytes = 4;
 
+constexpr std::string_view kByteOrderMark = "\xef\xbb\xbf";
+
 // What the prefix there says.
 std::uint32_t length_at(const char* prefix) {
   std::uint32_t length = 0;
@@ -103,11 +105,34 @@ const char* LineReader::find_newline() {
     const char* const from = buffer_.get() + scanned_;
     const auto* newline = static_cast<const char*>(std::memchr(from, '\n', end_ - scanned_));
     const char* const to = newline != nullptr ? newline : buffer_.get() + end_;
-    if (quoted_ && std::count(from, to, '"') % 2 != 0) in_quotes_ = !in_quotes_;
+    if (quoted_) pass_quotes(from, to);
     if (newline != nullptr && !in_quotes_) return newline;
     scanned_ = static_cast<std::size_t>(to - buffer_.get()) + (newline != nullptr ? 1 : 0);
   }
   return nullptr;
+}
+
+// The quotes between the two, in the row that begins at begin_. One that neither opens a field, at its beginning, nor closes it
+// nor stands for another within it is text: what is wrong with its row is no reason to take the next ones along.
+void LineReader::pass_quotes(const char* from, const char* to) {
+  const char* const row = buffer_.get() + begin_;
+  for (const char* quote = from; quote != to; ++quote) {
+    quote = static_cast<const char*>(std::memchr(quote, '"', static_cast<std::size_t>(to - quote)));
+    if (quote == nullptr) return;
+    const auto at = static_cast<std::size_t>(quote - row);
+    if (in_quotes_) {
+      in_quotes_ = false;
+      closing_quote_ = at;
+    } else {
+      in_quotes_ = begins_field(row, at) || at == closing_quote_ + 1;
+    }
+  }
+}
+
+bool LineReader::begins_field(const char* row, std::size_t at) const {
+  const bool behind_mark = position_.offset_bytes == 0 && at == kByteOrderMark.size() &&
+                           std::string_view{row, at} == kByteOrderMark;
+  return at == 0 || row[at - 1] == ',' || behind_mark;
 }
 
 bool LineReader::line_at_hand() const {
@@ -150,6 +175,7 @@ FileLine LineReader::deliver(const char* newline) {
   const auto length = static_cast<std::size_t>(newline - start);
   begin_ += length + 1;
   scanned_ = begin_;
+  closing_quote_ = kNone;
   position_.offset_bytes += length + 1;
   ++position_.line_number;
   if (length > max_line_bytes_) {
@@ -161,6 +187,7 @@ FileLine LineReader::deliver(const char* newline) {
 // No newline came within the maximum: what follows is dropped chunk by chunk until one does.
 FileLine LineReader::skip_long_line() {
   in_quotes_ = false;
+  closing_quote_ = kNone;
   if (skipped_bytes_ == 0) long_line_.assign(buffer_.get() + begin_, std::min(end_ - begin_, kLongLineBytes));
   for (;;) {  // Every turn reads on in the file; its end ends the loop.
     skipped_bytes_ += end_ - begin_;
@@ -270,6 +297,7 @@ void LineReader::resume(const LinePosition& position, const AccessPoint* point) 
   begin_ = end_ = scanned_ = 0;
   skipped_bytes_ = frame_bytes_ = 0;
   in_quotes_ = changed_ = false;
+  closing_quote_ = kNone;
   position_ = position;
   if (decoder_->seek(position.offset_bytes)) {
     const std::size_t bytes = std::min(position.offset_bytes, std::uint64_t{kBeforeBytes});

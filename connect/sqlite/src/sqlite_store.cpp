@@ -6,7 +6,9 @@
 // them.
 #include <algorithm>
 #include <charconv>
+#include <cmath>
 #include <utility>
+#include <variant>
 
 #include <fmt/format.h>
 
@@ -204,6 +206,11 @@ std::optional<std::string> refusal_of(SqliteDatabase& database, const SqliteStat
     throw Error{{"run", fmt::format("'{}'", printable(user.sql)),
                  fmt::format("it takes {} values and was given {}", user.values, effect.values.size()),
                  "mend the handler"}};
+  }
+  for (const SqlValue& value : effect.values) {
+    const auto* const real = std::get_if<double>(&value);
+    if (real != nullptr && std::isnan(*real))
+      return "a value is no number (NaN), of which SQLite would make NULL";
   }
   sqlite3_stmt* statement = user.prepared.get();
   int code = SQLITE_OK;

@@ -4,7 +4,7 @@
 // Used by the worker's one thread, within a call of the handler. What is pushed becomes visible to the next
 // stage when the batch commits, all of it or none. push() blocks while a lane is full and its policy is
 // `block`; it throws Error for an event that can never fit, which ends the worker with a report and loses
-// nothing.
+// nothing, and for a lane that is full whose policy is `fail`. A handler that catches it finds that no lane has got the event.
 #pragma once
 
 #include <concepts>

@@ -9,7 +9,8 @@
 // done, not later, and stays where it is until then, whatever else is inserted or erased. What an event has noted it does
 // not note again, as far as the undo log remembers that. All of them throw Error when the undo log is too small for one
 // event or a table is full; the event is then rolled back and becomes a dead letter or the end, as the setting
-// `oversize` says, nothing lost.
+// `oversize` says, nothing lost. A handler may catch that of a full table, and go on: nothing was changed. What it makes of that of
+// the undo log does not matter: events before it may have filled the log, so that it is undone and handled once more, alone.
 #pragma once
 
 #include <algorithm>

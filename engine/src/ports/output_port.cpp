@@ -85,6 +85,7 @@ OutputPort::OutputPort(const Wiring& wiring, ProcessIndex process, NodeIndex nod
     outputs_[edges[e].output].push_back(std::move(out));
   }
   touched_.resize(lanes_.size());
+  written_.resize(lanes_.size());
 }
 
 std::uint64_t OutputPort::smallest_lane_bytes(const OutEdges& edges) noexcept {

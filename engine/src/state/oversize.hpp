@@ -2,7 +2,9 @@
 // Oversize: the Error of an event that does not fit as things are: a record larger than its lane, outputs of more than
 // a lane, a table without a row left, an undo log without room. Thrown out of the handler's call of the engine.
 //
-// The worker makes it a death that its event is to blame for, or the end of the pipeline, as the setting `oversize` says.
+// The worker makes it a death that its event is to blame for, or the end of the pipeline, as the setting `oversize` says. An undo
+// log without room, which may be that of the events before in the same batch, counts although the handler catches it:
+// StateArea::undo_full_for().
 #pragma once
 
 #include <sluice/error.hpp>
@@ -12,12 +14,6 @@ namespace sluice::detail {
 class Oversize : public Error {
  public:
   using Error::Error;
-};
-
-// An undo log without room, which may be that of the events before in the same batch.
-class UndoFull final : public Oversize {
- public:
-  using Oversize::Oversize;
 };
 
 }  // namespace sluice::detail

@@ -120,6 +120,8 @@ void StateArea::expect_same(const Piece& piece, std::string_view name, std::size
 }
 
 void StateArea::refuse_unclaimed() const {
+  // The handler has caught it: what it keeps lacks something.
+  if (undo_full_for_ != 0) tell_undo_full();
   const std::span<const std::byte> area = undo_.state();
   const auto& directory = *reinterpret_cast<const Directory*>(area.data());
   const std::uint64_t count = directory.count.load(std::memory_order_relaxed);  // relaxed: own region.
@@ -173,12 +175,18 @@ const std::byte* StateArea::find(std::span<const std::byte> area, std::string_vi
   return nullptr;
 }
 
-void StateArea::undo_full(std::size_t bytes) const {
-  throw UndoFull{{"change the state of stage", stage_,
+void StateArea::undo_full(std::size_t bytes) {
+  if (undo_full_for_ == 0) undo_full_for_ = undo_.event();
+  undo_lacks_bytes_ = bytes;
+  tell_undo_full();
+}
+
+void StateArea::tell_undo_full() const {
+  throw Oversize{{"change the state of stage", stage_,
                   fmt::format("one event changes more than its undo log of {} holds ({} more)",
-                              format_bytes(undo_.capacity_bytes()), format_bytes(bytes)),
+                              format_bytes(undo_.capacity_bytes()), format_bytes(undo_lacks_bytes_)),
                   fmt::format("raise {}{}", stage_variable(stage_, "undo.bytes"),
-                              format_bytes(2 * std::bit_ceil(undo_.capacity_bytes() + bytes)))}};
+                              format_bytes(2 * std::bit_ceil(undo_.capacity_bytes() + undo_lacks_bytes_)))}};
 }
 
 void StateArea::table_full(std::string_view table, std::uint64_t rows) const {

@@ -2,6 +2,8 @@
 // How the worker loop publishes: what a commit takes along, whom it rings, and what it does about a full
 // lane.
 
+#include <algorithm>
+
 #include "death/children.hpp"
 #include "worker/stand_still.hpp"
 #include "worker/worker_access.hpp"
@@ -44,15 +46,18 @@ void WorkerLoop::store_commit(bool whole) {
 void WorkerLoop::commit_batch(bool without_event) {
   if (!anything_to_commit()) return;
   if (undo_asked_) throw DoAgain{};
+  refuse_what_was_not_noted(without_event);
   // Before anything reaches the outside.
   if (is_child_of_worker()) end_child();
   const std::uint64_t events = events_in_batch();
   WorkerAccess::act_before_any_commit(*worker_);
   const bool flushes = has_flushes();
-  if (flushes) [[unlikely]]
+  if (flushes) [[unlikely]] {
     flush_batch();
+    refuse_what_was_not_noted(without_event);
+  }
   store(true);
-  if (flushes) [[unlikely]]
+  if (flushes || one_by_one_ != 0) [[unlikely]]
     note_flushed(events);
   memory_.counters().batches.add();
   if (worker_ != nullptr && WorkerAccess::acts_after_commits(*worker_)) {
@@ -63,16 +68,28 @@ void WorkerLoop::commit_batch(bool without_event) {
   if (events != 0) has_committed_ = true;
 }
 
+// All that is not committed, each event in a batch of its own: by a new loop, which finds the word.
+void WorkerLoop::do_again_one_by_one() {
+  const std::uint64_t events = std::max<std::uint64_t>(events_in_batch(), 1);
+  memory_.control().outside.flushing.store(events, std::memory_order_relaxed);  // relaxed: own word.
+  undo_asked_ = true;
+  throw DoAgain{};
+}
+
+// An event found the undo log full, and its handler did not let the Error out. What it was to change is unchanged, for want of
+// room that the events before it may have taken: alone it has all of it. One that has is refused, as if the Error had come out.
+void WorkerLoop::refuse_what_was_not_noted(bool without_event) {
+  if (area_.undo_full_for() == 0) [[likely]]
+    return;
+  if (one_by_one_ == 0 || without_event) do_again_one_by_one();
+  area_.tell_undo_full();
+}
+
 // A commit in the midst of an event: of the events before it.
 void WorkerLoop::publish_before_event() {
   if (work_.events_before() == committed_in_ && !out_.had_pushed()) return;
-  if (has_flushes()) {
-    // The flush would come in the midst of the event. Alone it has the whole lane.
-    memory_.control().outside.flushing.store(events_in_batch(),
-                                             std::memory_order_relaxed);  // relaxed: own word.
-    undo_asked_ = true;
-    throw DoAgain{};
-  }
+  // The flush would come in the midst of the event. Alone it has the whole lane.
+  if (has_flushes() || area_.undo_full_for() != 0) do_again_one_by_one();
   if (is_child_of_worker()) end_child();
   WorkerAccess::act_before_any_commit(*worker_);
   const bool further = work_.events_before() != committed_in_;

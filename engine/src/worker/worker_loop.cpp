@@ -119,7 +119,8 @@ void WorkerLoop::resume() {
     poison_.set_stop(static_cast<std::uint32_t>(i), in_[i].lane);
   looked_at_.reserve(2 * in_.size());
   times_none_ = out_.times_none();
-  input_ended_ = node_.kind != NodeKind::source && in_.all_ended();
+  // A source that has said a part of its last word is at its end: it is not asked for more, which would come behind that.
+  input_ended_ = node_.kind == NodeKind::source ? last_words_ != 0 : in_.all_ended();
 }
 
 void WorkerLoop::limit_batches(std::uint64_t most) noexcept {
@@ -217,7 +218,7 @@ void WorkerLoop::say_last_word() {
   await_room_for_an_event();
   work_.enter_lane(kLastWord);
   // In a stage with flushes each portion is a batch of its own: the room for the next one is to be had again.
-  const std::uint64_t most = has_flushes() ? 1 : batch_events_;
+  const std::uint64_t most = has_flushes() || one_by_one_ != 0 ? 1 : batch_events_;
   while (more && calls++ < most && work_.batch_goes_on()) {
     work_.begin_event(last_words_);
     work_.count_no_input();

@@ -150,6 +150,8 @@ class WorkerLoop final : private Producer, private WorkerServices {
   bool anything_to_commit() const noexcept;
   // `without_event`: the one in the handler has been given up.
   void commit_batch(bool without_event = false);
+  [[noreturn]] void do_again_one_by_one();
+  void refuse_what_was_not_noted(bool without_event);
   void store_commit(bool whole);
   inline void store(bool whole);  // In worker_commit.cpp, where nearly all commits are.
   // Of a stage with flushes: worker_flush.cpp.
@@ -214,10 +216,11 @@ class WorkerLoop final : private Producer, private WorkerServices {
   std::uint64_t dead_letters_ = 0;
   std::uint64_t last_words_ = 0;  // Portions that have been said, with this batch.
   std::uint64_t committed_last_words_ = 0;
-  std::vector<Covered> covered_;   // By this batch.
-  bool batch_ends_ = false;        // A dead letter or a suspect span is the last of its batch.
-  bool undo_asked_ = false;        // DoAgain was thrown, whatever the handler made of it.
-  std::uint64_t one_by_one_ = 0;   // So many events are handled in a batch each: a flush of them has failed.
+  std::vector<Covered> covered_;  // By this batch.
+  bool batch_ends_ = false;       // A dead letter or a suspect span is the last of its batch.
+  bool undo_asked_ = false;       // DoAgain was thrown, whatever the handler made of it.
+  // So many events are handled in a batch each: a flush of them has failed, or one has found the undo log full.
+  std::uint64_t one_by_one_ = 0;
   std::uint64_t source_pace_;      // Calls of a source in a batch.
   std::optional<int> waited_for_;  // A descriptor or -1, by one with flushes, in this batch.
   std::chrono::nanoseconds linger_;

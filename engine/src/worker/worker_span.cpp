@@ -76,10 +76,13 @@ void WorkerLoop::give_up_for_now(bool again) {
 
 // While what the handler threw is handled: it goes on, unless the event is done again.
 void WorkerLoop::give_up_what_threw() {
-  try {
-    throw;
-  } catch (const UndoFull&) {
+  // Whatever has come out: the handler may have made it of that Error.
+  if (area_.undo_full_for() == log_.event()) {
+    area_.note_undo_full_told();
     give_up_for_now(shares_the_undo_log() || cut_span());
+    throw;
+  }
+  try {
     throw;
   } catch (const Oversize&) {
     give_up_for_now(cut_span());

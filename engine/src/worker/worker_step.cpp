@@ -58,7 +58,7 @@ bool WorkerLoop::is_plain() const noexcept {
 // Whether it still is one, once it is handled.
 bool WorkerLoop::was_plain(const InLane& in) const noexcept {
   return !in.lane.wants_care() && !host_gone(master_) && !in.is_shed() && out_.has_touched_one_at_most() &&
-         !WorkerAccess::acts(*worker_) && !is_child_of_worker();
+         !WorkerAccess::acts(*worker_) && area_.undo_full_for() == 0 && !is_child_of_worker();
 }
 
 [[gnu::always_inline]] inline WorkerLoop::Step WorkerLoop::step_plainly() {

@@ -148,17 +148,14 @@ class OutputPort {
 
   // Writes the event into a lane of each edge, or into all of them, as the routes say. Blocks while a lane is
   // full and its policy is `block`. Throws Error for an event that can never fit, for a full lane whose
-  // policy is `fail`, and for one whose consumer's cursor is out of range.
+  // policy is `fail`, and for one whose consumer's cursor is out of range; no lane has it then.
   // Not inlined: the way to one lane is, and stays in registers.
   template <Event T>
   [[gnu::noinline]] void push(OutEdges& edges, const T& event) {
-    for (OutEdge& edge : edges) {
-      if (edge.route.kind == RouteKind::broadcast) {
-        for (OutLane* lane : edge.lanes)
-          write(*lane, event);
-      } else {
-        write(*pick(edge, &event), event);
-      }
+    if (edges.size() == 1 && edges.front().route.kind != RouteKind::broadcast) {
+      write(*pick(edges.front(), &event), event);
+    } else {
+      push_to_several(edges, event);
     }
   }
 
@@ -246,6 +243,34 @@ class OutputPort {
   void ring_all() const noexcept;
 
  private:
+  // Into all of them, or, where one throws, into none: a handler may catch that, and push something else, or the same once more.
+  template <Event T>
+  void push_to_several(OutEdges& edges, const T& event) {
+    written_count_ = 0;
+    try {
+      for (OutEdge& edge : edges) {
+        if (edge.route.kind == RouteKind::broadcast) {
+          for (OutLane* lane : edge.lanes)
+            write_one_of_several(*lane, event);
+        } else {
+          write_one_of_several(*pick(edge, &event), event);
+        }
+      }
+    } catch (...) {
+      for (OutLane* lane : std::span{written_.data(), written_count_}) {
+        lane->lane.take_back_last(Wire<T>::stride(event));
+        if constexpr (is_record<T>) --lane->records;
+      }
+      throw;
+    }
+  }
+  template <Event T>
+  void write_one_of_several(OutLane& out, const T& event) {
+    const std::uint64_t before = out.lane.next();
+    write(out, event);
+    // One that drops it has it not.
+    if (out.lane.next() != before) written_[written_count_++] = &out;  // There is a place for every lane.
+  }
   template <Event T>
   void write(OutLane& out, const T& event) {
     const bool first = out.lane.enter_event(*out.event);
@@ -348,6 +373,8 @@ class OutputPort {
   std::vector<OutEdges> outputs_;  // One for each output of the handler.
   std::vector<OutLane*> touched_;  // The first ones of them,
   std::size_t touched_count_ = 0;  // so many.
+  std::vector<OutLane*> written_;  // The same of those that have got the event that is pushed.
+  std::size_t written_count_ = 0;
   std::uint64_t published_ = 0;
 };
 

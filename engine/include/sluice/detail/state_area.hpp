@@ -59,6 +59,13 @@ class StateArea {
   void touch(const void* address, std::size_t bytes) noexcept {
     undo_.touch(static_cast<const std::byte*>(address), bytes);
   }
+  // The first event that found the undo log full, by UndoLog::event(); 0: none has. It lacks a change that it was to make,
+  // whatever its handler made of the Error.
+  std::uint64_t undo_full_for() const noexcept { return undo_full_for_; }
+  // The Error of that event has come out of its handler.
+  void note_undo_full_told() noexcept { undo_full_for_ = 0; }
+  // Throws it once more.
+  [[noreturn]] void tell_undo_full() const;
   // Remembers the size of a table that was claimed last, for the remedy of one that is full.
   void claimed_table(std::uint64_t rows, std::size_t row_bytes) { tables_.push_back({rows, row_bytes}); }
   [[noreturn]] void table_full(std::string_view table, std::uint64_t rows) const;
@@ -80,7 +87,7 @@ class StateArea {
     std::size_t row_bytes;
   };
 
-  [[noreturn]] void undo_full(std::size_t bytes) const;
+  [[noreturn]] void undo_full(std::size_t bytes);
   // Where the next piece begins: behind the last one that is claimed. Throws Error when that one is not in the area.
   std::size_t end_of_claimed(const std::string& object) const;
   // Throws Error when the piece that an earlier incarnation has claimed is another one.
@@ -95,6 +102,8 @@ class StateArea {
   ipc::UndoLog& undo_;
   HashSeed hash_seed_;
   std::size_t claimed_ = 0;  // By this incarnation.
+  std::uint64_t undo_full_for_ = 0;
+  std::size_t undo_lacks_bytes_ = 0;  // When it was full last.
   std::vector<ClaimedTable> tables_;
 };
 

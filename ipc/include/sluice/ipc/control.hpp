@@ -98,7 +98,8 @@ struct Outside {
   std::atomic<std::int64_t> since_ns;  // It is away since then; CLOCK_MONOTONIC, 0: it is not.
   std::atomic<std::int64_t>
       until_ns;  // What the worker does now may last until then; 0: no longer than any event.
-  // Events of the batch whose flush is under way: a replacement that finds this handles as many one by one.
+  // Events of the batch whose flush is under way, or that is done again since one of them found no room: a replacement that
+  // finds this handles as many one by one.
   std::atomic<std::uint64_t> flushing;
   char text[kOutsideBytes];  // What is away. Written while since_ns is 0.
 };

@@ -140,6 +140,11 @@ class LaneProducer {
   }
   // Forgets what `event` has pushed.
   void take_back(std::uint64_t event) noexcept { next_ = before(event); }
+  // The same of what was written last, by the event at hand: so many bytes.
+  void take_back_last(std::uint64_t bytes) noexcept {
+    SLUICE_ASSERT(bytes <= next_ - boundary_);
+    next_ -= bytes;
+  }
 
   // Publishes everything up to next() at once; for producers that have nothing to commit with it.
   void publish() noexcept {

@@ -62,13 +62,15 @@ constexpr FieldKind field_kind() {
     return FieldKind::boolean;
   } else if constexpr (std::same_as<M, Decimal>) {
     return FieldKind::scaled;
-  } else if constexpr (std::integral<M>) {
+  } else if constexpr (std::integral<M> && sizeof(M) <= sizeof(std::int64_t)) {
     return std::signed_integral<M> ? FieldKind::signed_integer : FieldKind::unsigned_integer;
-  } else if constexpr (std::floating_point<M>) {
+  } else if constexpr (std::same_as<M, float> || std::same_as<M, double>) {
     return FieldKind::number;
   } else {
-    static_assert(is_text<M>,
-                  "a member that text fills is an integer, a Decimal, bool, float, double or char[N]");
+    static_assert(
+        is_text<M>,
+        "a member that text fills is an integer of at most 64 bits, a Decimal, bool, float, double or "
+        "char[N]");
     return FieldKind::text;
   }
 }

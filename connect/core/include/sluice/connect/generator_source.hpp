@@ -10,6 +10,7 @@
 // the numbers: each makes every n-th.
 #pragma once
 
+#include <algorithm>
 #include <chrono>
 #include <cstdint>
 
@@ -43,7 +44,8 @@ class GeneratorSource {
     if (options_.count != 0 && number >= options_.count) return SourceState::end;
     std::int64_t due_ns = detail::wall_clock_ns();
     if (options_.rate > 0) {
-      const double since_first = static_cast<double>(number) / options_.rate * 1e9;
+      constexpr double kMostNs = 4e18;  // More than a century: what is due then never is.
+      const double since_first = std::min(static_cast<double>(number) / options_.rate * 1e9, kMostNs);
       const std::int64_t wait_ns = state_->first_ns + static_cast<std::int64_t>(since_first) - due_ns;
       due_ns += wait_ns;
       // A wait that is shorter than this costs more than it is worth; what is due within it goes together.

@@ -24,13 +24,13 @@ using SqlValue = std::variant<SqlNull, std::int64_t, double, std::string, SqlByt
 
 namespace detail {
 
-// Throws Refused: SQL has no such number.
-[[noreturn]] void refuse_number(std::uint64_t value);
+// Throws Refused: SQL has no such number. Without it: one that 64 bits do not hold.
+[[noreturn]] void refuse_number(std::optional<std::uint64_t> value = {});
 
 }  // namespace detail
 
 // How C++ is said in SQL: integers, enumerations and bool as integers; text; bytes; an empty optional as NULL. Throws Refused
-// for an unsigned number of 2^63 or more.
+// for a number that signed 64 bits do not hold.
 template <class T>
 SqlValue sql_value(const T& value) {
   if constexpr (std::is_same_v<T, SqlValue>) {
@@ -38,7 +38,10 @@ SqlValue sql_value(const T& value) {
   } else if constexpr (std::is_enum_v<T>) {
     return sql_value(static_cast<std::underlying_type_t<T>>(value));
   } else if constexpr (std::integral<T>) {
-    if constexpr (std::unsigned_integral<T> && sizeof(T) >= sizeof(std::int64_t)) {
+    // An integer of 128 bits is one where the compiler is told of its extensions.
+    if constexpr (sizeof(T) > sizeof(std::int64_t)) {
+      if (static_cast<T>(static_cast<std::int64_t>(value)) != value) detail::refuse_number();
+    } else if constexpr (std::unsigned_integral<T> && sizeof(T) == sizeof(std::int64_t)) {
       if (value > INT64_MAX) detail::refuse_number(value);
     }
     return static_cast<std::int64_t>(value);

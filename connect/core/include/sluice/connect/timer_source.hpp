@@ -11,6 +11,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <limits>
 
 #include <sluice/connect/detail/wall_clock.hpp>
 #include <sluice/error.hpp>
@@ -71,8 +72,14 @@ class TimerSource {
     std::int64_t first_ns;
   };
 
+  // What no clock comes to is never due.
   std::int64_t due_ns(std::uint64_t number) const noexcept {
-    return state_->first_ns + static_cast<std::int64_t>(number) * options_.interval.count();
+    std::int64_t since_first = 0;
+    std::int64_t due = 0;
+    if (__builtin_mul_overflow(number, options_.interval.count(), &since_first) ||
+        __builtin_add_overflow(state_->first_ns, since_first, &due))
+      return std::numeric_limits<std::int64_t>::max();
+    return due;
   }
 
   Worker& worker_;

@@ -8,7 +8,8 @@
 // Rows as RFC 4180 has them: fields between commas, in double quotes if they hold commas, newlines or quotes, a quote
 // doubled; a carriage return before the newline is no part of the row. An empty field that is not quoted is missing. A row that
 // makes no T is reported (Worker::report) with its file, line and reason, and left out; so is a file whose names lack a
-// column that is required. Each row is an event exactly once, as with FileSource, which says what becomes of files.
+// column that is required. A quote in the midst of a field is a fault of its row alone; a quoted field that is not closed takes the
+// lines along up to the next quote, and the report says how many. Each row is an event exactly once, as with FileSource, which says what becomes of files.
 #pragma once
 
 #include <cstddef>

@@ -7,7 +7,8 @@
 // goes on behind the last line that was committed, within compressed data too, without starting over. A file is known by its
 // inode and its first bytes: the number of its file system may be another after a boot.
 //
-// With `follow` a file is read as tail -F does, one by each worker: what is appended comes as it is written, line by line. When the
+// With `follow` a file is read as tail -F does, one by each worker: what is appended comes as it is written, line by line. (A
+// compressed one is read once, to its end; what is appended to it is reported, and what takes its name is read.) When the
 // path names another file, the one before is read on until nothing has come for `rotation_grace`; then those that came and went
 // meanwhile, known by their names (log.1, log-20260101, log.2.gz), in the order in which they were written; then the new one. What
 // was beside the file at the first start is none of them. A worker that starts finds its file under a new name in the same
@@ -152,6 +153,7 @@ class FileLines {
   // Of a file that is followed: file_follow.cpp.
   std::optional<std::string> followed_path() const;
   bool follow(const std::string& path);
+  bool is_done_with(const std::string& path, const FileStatus& now);
   void begin_to_follow(const std::string& path);
   std::optional<FileThere> next_rotated(const std::string& path, const std::optional<FileStatus>& now);
   bool is_to_be_read(const FileId& id, const FileThere& file);

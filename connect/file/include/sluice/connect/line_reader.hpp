@@ -61,7 +61,8 @@ struct LineReaderOptions {
   // More may be appended: what is behind the last newline is no line yet, and `end` only says that nothing more is there
   // now. For plain files.
   bool growing = false;
-  // A newline between double quotes is part of its line, as CSV has it.
+  // A newline between double quotes is part of its line, as CSV has it: between one at the beginning of a field and the one that
+  // closes it. A quote elsewhere is a character like others.
   bool quoted = false;
   // With length_prefixed a file that ends within a record is broken, and `text` may hold any bytes. With lines a carriage
   // return stays.
@@ -131,6 +132,8 @@ class LineReader {  // Reads a file line by line.
   bool refill();
   bool still_stands(std::uint64_t offset_bytes) const;
   const char* find_newline();
+  void pass_quotes(const char* from, const char* to);
+  bool begins_field(const char* row, std::size_t at) const;
   FileLine deliver(const char* newline);
   FileLine skip_long_line();
   FileLine deliver_long_line(std::uint64_t length_bytes, std::uint64_t newline_bytes);
@@ -149,7 +152,9 @@ class LineReader {  // Reads a file line by line.
   bool growing_;
   bool quoted_;
   bool prefixed_;
-  bool in_quotes_ = false;  // At scanned_.
+  static constexpr std::size_t kNone = static_cast<std::size_t>(-1);
+  bool in_quotes_ = false;             // At scanned_.
+  std::size_t closing_quote_ = kNone;  // The last one before that, from begin_.
   bool compressed_ = false;
   bool guarded_ = false;
   bool changed_ = false;

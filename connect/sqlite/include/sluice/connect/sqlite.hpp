@@ -18,8 +18,8 @@
 // What becomes of trouble:
 //   Unavailable   another has the lock for longer than `busy`, the disk is full, an I/O error: the stage waits
 //                 outside, and goes on.
-//   Refused       a constraint, a value that the statement cannot take: that event is a dead letter, with
-//                 SQLite's text; the rest of the batch takes effect.
+//   Refused       a constraint, a value that the statement cannot take, a NaN, of which SQLite would make NULL: that event
+//                 is a dead letter, with SQLite's text; the rest of the batch takes effect.
 //   Error         a missing table or directory, no database, a file that can only be read, a schema that
 //                 changed, another file under the name, another process that has taken over: says what to do.
 #pragma once
