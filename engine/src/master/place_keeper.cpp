@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "master/place_keeper.hpp"
 
+#include <algorithm>
 #include <bit>
 #include <cerrno>
 
@@ -56,6 +57,7 @@ PlaceKeeper::PlaceKeeper(const Wiring& wiring, const Placement& placement, const
 
 void PlaceKeeper::begin() {
   MasterRegister& own = wiring_.master();
+  const bool first = own.masters.load(kRelaxed) == 0;
   if (pinning::is_empty(load_mask(own.planned_for))) {
     enter_place(own.place, placement_.plan.master);
     for (const WorkerIndex worker : wiring_.workers())
@@ -66,17 +68,26 @@ void PlaceKeeper::begin() {
   } else if (own.plans.load(kRelaxed) != 0) {
     claim_anew(load_mask(own.planned_for));  // The master before held what it had claimed for them.
   }
-  if (interval_.count() > 0) next_look_ = monotonic_now() + interval_;
+  // The last look of the master before may be as old as the interval: masters that die early must not put it off.
+  if (interval_.count() > 0) next_look_ = monotonic_now() + (first ? interval_ : std::chrono::nanoseconds{0});
 }
 
+std::chrono::nanoseconds PlaceKeeper::next_due() const noexcept {
+  return new_plan_.under_way() ? std::min(next_look_, look_for_plan_) : next_look_;
+}
+
+// A plan that is made meanwhile puts no look off.
 void PlaceKeeper::look_if_due() {
-  if (monotonic_now() < next_look_) return;
-  look();
-  next_look_ = monotonic_now() + (new_plan_.under_way() ? std::chrono::nanoseconds{kLookForPlan} : interval_);
+  if (monotonic_now() < next_due()) return;
+  if (new_plan_.under_way()) take_new_plan();
+  if (monotonic_now() >= next_look_) {
+    look();
+    next_look_ = monotonic_now() + interval_;
+  }
+  look_for_plan_ = monotonic_now() + kLookForPlan;
 }
 
 void PlaceKeeper::look() {
-  if (new_plan_.under_way()) return take_new_plan();
   bool some_gone = keep_control_plane();
   for (const Child& child : children_) {
     if (has_bound_itself(wiring_, child) && keep(child)) some_gone = true;
@@ -214,6 +225,7 @@ void PlaceKeeper::keep_threads(const Child& child, const pinning::Mask& asked) n
 // The kernel is asked for more only when units are missing, or were: then a plan for those that there are is due
 // whenever they change.
 void PlaceKeeper::look_for_other_units(bool some_gone) {
+  if (new_plan_.under_way()) return;
   const pinning::Mask planned_for = load_mask(wiring_.master().planned_for);
   if (!some_gone && wiring_.master().plans.load(kRelaxed) == 0) return;
   pinning::Mask units;
