@@ -36,6 +36,26 @@ TEST_F(PlaceLooks, AreTheFirstThingThatANewMasterDoes) {
   engine.stop();
 }
 
+// Whoever rewrites it again and again hits the instant between the master's call and its look at what came of it. That must
+// not be taken for units that are gone, and given up.
+TEST_F(PlaceLooks, PutAWorkerBackOnceWhoeverRewritesItsMaskAllTheTimeStops) {
+  Engine engine{echo_pipeline(), placed_settings("1ms")};
+  engine.start();
+  const WorkerStats worker = echo_of(engine);
+  const CpuSet place = CpuSet::parse(worker.place);
+  const CpuSet others = other_units(place);
+  if (others.empty()) GTEST_SKIP() << "there is one unit here, and no other mask to be had";
+  for (int round = 0; round < 5; ++round) {
+    const auto until = Clock::now() + 200ms;
+    while (Clock::now() < until)
+      ASSERT_TRUE(set_units(worker.pid, others));
+    EXPECT_TRUE(eventually([&] { return units_of(worker.pid) == place; }, 10s)) << "round " << round;
+  }
+  EXPECT_EQ(echo_of(engine).planned_anew, 0U);
+  EXPECT_EQ(echo_of(engine).place_refused, "");
+  engine.stop();
+}
+
 // What somebody sees who moves a worker away whenever it has been put back.
 struct PutBack {
   Clock::duration longest{};      // From one time to the next,
@@ -43,13 +63,12 @@ struct PutBack {
   int times = 0;
 };
 
-PutBack watch(pid_t worker, const CpuSet& place, const CpuSet& others, int times) {
+PutBack watch(pid_t worker, const CpuSet& place, const CpuSet& others, int times, Clock::time_point until) {
   PutBack seen;
-  const Clock::time_point begin = Clock::now();
-  Clock::time_point last = begin;
-  Clock::time_point back = begin;
+  Clock::time_point last = Clock::now();
+  Clock::time_point back = last;
   EXPECT_TRUE(set_units(worker, others));
-  while (seen.times < times && last < begin + kDeadline) {
+  while (seen.times < times && last < until) {
     std::this_thread::sleep_for(1ms);
     const Clock::time_point now = Clock::now();
     seen.own_longest = std::max(seen.own_longest, now - std::exchange(last, now));
@@ -99,21 +118,21 @@ TEST_F(PlaceLooks, AreASecondApartAtMostWhileWorkersDieAllTheTime) {
   const CpuSet others = other_units(place);
   if (others.empty()) GTEST_SKIP() << "there is one unit here, and no other mask to be had";
   constexpr int kTimes = 6;
-  constexpr int kRounds = 10;
+  const Clock::time_point until = Clock::now() + kDeadline;
   bool judged = false;
   {
     const Storm storm{engine};
-    for (int round = 0; round < kRounds && !judged; ++round) {
-      const PutBack seen = watch(worker.pid, place, others, kTimes);
-      ASSERT_EQ(seen.times, kTimes) << "it is not put back";
+    while (!judged && Clock::now() < until) {
+      const PutBack seen = watch(worker.pid, place, others, kTimes, until);
       if (seen.own_longest > 100ms) continue;
       judged = true;
+      EXPECT_EQ(seen.times, kTimes) << "it is not put back";
       EXPECT_LE(seen.longest, 1s);
     }
-    EXPECT_GT(storm.kills(), 100U);
+    EXPECT_GT(storm.kills(), 10U);
   }
   engine.stop();
-  if (!judged) GTEST_SKIP() << "the machine stood still in each of " << kRounds << " rounds";
+  if (!judged) GTEST_SKIP() << "the machine stood still again and again";
 }
 
 }  // namespace

@@ -37,6 +37,12 @@ bool is_a_refusal(int error) noexcept {
   return error != 0 && error != EINVAL;
 }
 
+// Whether the kernel would not grant all of it. One that does not say is believed to have refused for that reason.
+bool are_gone(const pinning::Mask& asked) noexcept {
+  pinning::Mask units;
+  return pinning::read_grantable(units) != 0 || !pinning::includes(units, asked);
+}
+
 }  // namespace
 
 PlaceKeeper::PlaceKeeper(const Wiring& wiring, const Placement& placement, const Children& children,
@@ -149,7 +155,8 @@ bool PlaceKeeper::keep_control(pid_t pid, std::string_view name, GivenUp& given_
   const bool kept = try_to_keep(pid, asked, granted, error);
   if (error == ESRCH) return false;
   count_up(entry.displaced);
-  given_up = kept ? GivenUp{} : GivenUp{pid, granted, !is_a_refusal(error)};
+  const bool gone = !kept && !is_a_refusal(error) && are_gone(asked);
+  given_up = gone || error != 0 ? GivenUp{pid, granted, gone} : GivenUp{};
   if (kept) count_up(entry.put_back);
   if (kept || given_up.units_gone) tell(entry, name, pid, found, kept ? "put back" : "units are gone", error);
   return given_up.units_gone;
@@ -185,10 +192,17 @@ bool PlaceKeeper::keep(const Child& child) {
     return false;
   }
   if (error == ESRCH) return false;
-  given_up = {child.pid, granted, !is_a_refusal(error)};
+  const bool gone = !is_a_refusal(error) && are_gone(asked);
+  if (!gone && error == 0) {
+    // Somebody has rewritten it between the call and the look at what came of it: the next look puts it back.
+    given_up = {};
+    tell(child, found, "taken away again", 0);
+    return false;
+  }
+  given_up = {child.pid, granted, gone};
   entry.refused.store(error == 0 ? EINVAL : error, kRelaxed);
-  tell(child, found, given_up.units_gone ? "units are gone" : "refused", error);
-  return given_up.units_gone;
+  tell(child, found, gone ? "units are gone" : "refused", error);
+  return gone;
 }
 
 // Of a worker whose main thread is in its place.
