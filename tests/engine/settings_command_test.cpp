@@ -171,9 +171,19 @@ TEST(ConfigDiff, ShowsWhatDiffersBetweenProfilesAndFiles) {
   EXPECT_THAT(file.out, AllOf(ContainsRegex("\nlane.full +block +fail\n"),
                               ContainsRegex("\nstage.parse.workers +- +4\n"), Not(HasSubstr("lane.slots"))));
   EXPECT_EQ(sluice("config diff '" + path + "' '" + path + "'").out, "no setting differs\n");
-  EXPECT_EQ(sluice("config diff balanced blanced").status, 2);
-  EXPECT_THAT(sluice("config diff balanced blanced").err, HasSubstr("balanced"));
   std::filesystem::remove(path);
+}
+
+TEST(ConfigDiff, SaysOfANameThatItKnowsNeitherProfileNorFileOfIt) {
+  const Finished near = sluice("config diff balanced blanced");
+  EXPECT_EQ(near.status, 2);
+  EXPECT_THAT(near.err, AllOf(HasSubstr("no profile and no file of that name; did you mean balanced?"),
+                              Not(HasSubstr("API"))));
+  EXPECT_THAT(sluice("config diff balanced market.cnf").err,
+              AllOf(HasSubstr("no file of that name (profiles are balanced, latency, throughput and shared"),
+                    Not(HasSubstr("API"))));
+  EXPECT_THAT(sluice("config diff balanced ./market.cnf").err,
+              AllOf(HasSubstr("market.cnf"), HasSubstr("No such file"), Not(HasSubstr("API"))));
 }
 
 TEST(ConfigReference, PrintsThePage) {

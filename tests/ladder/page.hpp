@@ -82,7 +82,9 @@ inline bool says(std::string_view text, std::string_view expected) {
 
 // All commands in one shell, as a reader types them; a line that nobody else writes stands before what each says.
 inline std::string script(const std::vector<Command>& all) {
-  std::string text = "export PATH=" LADDER ":" PROGRAMS ":" TESTS ":$PATH XDG_RUNTIME_DIR=$(realpath ..)\n";
+  // A page that is not true leaves no program behind.
+  std::string text = "trap 'kill $(jobs -p) 2> /dev/null' EXIT\n";
+  text += "export PATH=" LADDER ":" PROGRAMS ":" TESTS ":$PATH XDG_RUNTIME_DIR=$(realpath ..)\n";
   for (std::size_t i = 0; i < all.size(); ++i)
     text += "echo '@" + std::to_string(i) + "@'\n" + all[i].text + "\n";
   return text;

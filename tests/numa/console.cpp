@@ -70,8 +70,8 @@ Said boot_with(const char* accelerator, const char* seconds) {
   constexpr const char* kScript =
       "numa_guest; guest=$?; pinning_test --gtest_color=no "
       "--gtest_filter='Bind*:WhereIs*:Report*:CpuSet*'; exit $guest";
-  return run({NUMA_VM, "--accel", accelerator, "--seconds", seconds, "--also", NUMA_GUEST, "--also",
-              PINNING_TEST, "/bin/busybox", "sh", "-c", kScript});
+  return run({NUMA_VM, "--accel", accelerator, "--seconds", seconds, "--huge-1g", "1", "--also", NUMA_GUEST,
+              "--also", PINNING_TEST, "/bin/busybox", "sh", "-c", kScript});
 }
 
 Console boot() {

@@ -3,8 +3,11 @@
 
 #include <algorithm>
 #include <csignal>
+#include <cstdint>
+#include <fstream>
 #include <map>
 #include <set>
+#include <string>
 
 #include <sluice/pinning/topology.hpp>
 
@@ -157,6 +160,59 @@ void quota(Report& report) {
   running.end();
 }
 
+std::uint64_t free_pages_of_1g() {
+  std::ifstream file{"/sys/kernel/mm/hugepages/hugepages-1048576kB/free_hugepages"};
+  std::uint64_t pages = 0;
+  file >> pages;
+  return pages;
+}
+
+std::string error_of_start(const Pipeline& pipeline, const Settings& settings) {
+  try {
+    Engine engine{pipeline, settings};
+    engine.start();
+  } catch (const Error& error) {
+    return error.what();
+  }
+  return "none";
+}
+
+// A state of more than a GiB lies in a page of 1 GiB and in small ones; no death loses or leaks the page, and a second
+// pipeline, which finds none, is told so or goes down the ladder.
+void pages_of_1g(Report& report) {
+  const Machine machine = Machine::read();
+  if (!report.check(free_pages_of_1g() == 1, "one page of 1 GiB is free")) return;
+  const int node = machine.nodes().back();
+  Settings settings = guest_settings();
+  settings.set("stage.count.state.bytes", "1100MiB");
+  settings.set("stage.count.place", "numa:" + std::to_string(node));
+  settings.set("memory.huge", "1G");
+  {
+    Running running{report, parse_and_count("vm", 1, 1), settings};
+    constexpr std::uint64_t kGib = std::uint64_t{1} << 30U;
+    report.check(running.engine().stats().memory.in_pool_1g == kGib, "a GiB of it is in a page of 1 GiB");
+    report.check(free_pages_of_1g() == 0, "the page is taken");
+    report.check(running.has_pages_in_place(machine, "count/0"),
+                 "all of it is on node " + std::to_string(node));
+    const WorkerStats before = running.worker("count/0");
+    ::kill(before.pid, SIGKILL);
+    report.check(eventually([&] {
+                   const WorkerStats now = running.worker("count/0");
+                   return now.pid != 0 && now.pid != before.pid && now.restarts > before.restarts;
+                 }),
+                 "count/0 is replaced");
+    report.check(running.pass(100), "100 events go through the replacement");
+    report.check(running.engine().stats().memory.in_pool_1g == kGib, "over the same page");
+    const std::string refused = error_of_start(parse_and_count("second", 1, 1), settings);
+    report.check(
+        refused.find("take huge pages of 1 GiB for second: it takes 1 and 0 are free, of 1 in the pool") !=
+            std::string::npos,
+        "a second pipeline is told what lacks: " + refused);
+    running.end();
+  }
+  report.check(eventually([] { return free_pages_of_1g() == 1; }), "the page is free again");
+}
+
 }  // namespace
 
 std::span<const Scenario> scenarios() {
@@ -169,6 +225,7 @@ std::span<const Scenario> scenarios() {
       {"siblings-last", siblings_last},
       {"memoryless", memoryless},
       {"quota", quota},
+      {"pages-of-1g", pages_of_1g},
       {"rewritten-mask", rewritten_mask},
       {"moved-pages", moved_pages},
       {"rewritten-cpuset", rewritten_cpuset},

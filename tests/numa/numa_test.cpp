@@ -87,6 +87,10 @@ TEST_F(Numa, QuotaOfAControlGroupIsSeen) {
   expect_scenario("quota", 5);
 }
 
+TEST_F(Numa, PageOf1GibIsTakenKeptThroughADeathAndGivenBack) {
+  expect_scenario("pages-of-1g", 11);
+}
+
 TEST_F(Numa, MaskThatIsRewrittenIsPutBack) {
   expect_scenario("rewritten-mask", 34);
 }

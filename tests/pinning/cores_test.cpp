@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Stages that take as many workers as cores are left; a pipeline as lines of text; and large machines.
 #include <algorithm>
-#include <cstdlib>
-#include <filesystem>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <sluice/pinning/cores.hpp>
@@ -12,6 +11,7 @@
 #include <sluice/pinning/request_text.hpp>
 
 #include "expect_error.hpp"
+#include "zoo.hpp"
 
 namespace sluice::pinning {
 namespace {
@@ -120,13 +120,8 @@ std::vector<Topology> machines_of_others() {
   std::vector<Topology> machines;
   for (const char* text : {"core:1 pu:1", "core:1 pu:2", "core:2 pu:1", "package:2 [numa] l3:8 core:8 pu:2"})
     machines.push_back(topology_from_synthetic(text));
-  const char* data = std::getenv("SLUICE_TEST_DATA");
-  if (data == nullptr) return machines;
-  const std::filesystem::path directory = std::filesystem::path{data} / "topologies";
-  std::error_code none;
-  for (const auto& entry : std::filesystem::directory_iterator{directory, none}) {
-    if (entry.path().extension() == ".xml") machines.push_back(topology_from_xml(entry.path()));
-  }
+  for (Topology& machine : saved_machines())
+    machines.push_back(std::move(machine));
   return machines;
 }
 

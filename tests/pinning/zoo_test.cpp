@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // Many machines, many pipelines: what holds for every plan of policy auto. The machines that others saved are
 // in SLUICE_TEST_DATA/topologies; those that they lack are written here.
+#include "zoo.hpp"
+
 #include <algorithm>
 #include <array>
-#include <cstdlib>
-#include <filesystem>
 #include <map>
 #include <random>
 #include <set>
@@ -17,66 +17,6 @@
 
 namespace sluice::pinning {
 namespace {
-
-Topology with_units(Topology machine, const CpuSet& allowed) {
-  for (ProcessingUnit& unit : machine.units)
-    unit.allowed = allowed.contains(unit.os_index);
-  return machine;
-}
-
-// Performance cores with two threads, then efficient ones with one.
-Topology hybrid_with_smt() {
-  Topology machine = topology_from_synthetic("package:1 l3:1 core:12 pu:2");
-  std::erase_if(machine.units,
-                [](const ProcessingUnit& unit) { return unit.core >= 6 && unit.rank_in_core > 0; });
-  for (ProcessingUnit& unit : machine.units)
-    unit.efficiency = unit.core < 6 ? 1 : 0;
-  return machine;
-}
-
-std::vector<Topology> written_machines() {
-  std::vector<Topology> machines;
-  for (const char* text :
-       {"package:2 numa:4 l3:1 core:24 pu:2", "package:8 [numa] l3:1 core:16 pu:1",
-        "package:1 l3:1 core:1 pu:1", "package:1 l3:1 core:1 pu:2", "package:1 l3:1 core:48 pu:2",
-        "package:2 [numa] l3:8 core:8 pu:1", "package:1 numa:4 l3:2 core:4 pu:2",
-        "package:4 [numa] l2:3 core:2 pu:1", "numa:2 core:4 pu:1"})
-    machines.push_back(topology_from_synthetic(text));
-  machines.push_back(hybrid_with_smt());
-  const Topology server = topology_from_synthetic("package:2 [numa] l3:2 core:6 pu:2");
-  machines.push_back(with_units(server, CpuSet::parse("1-47")));       // No CPU 0.
-  machines.push_back(with_units(server, CpuSet::parse("2-9,30-33")));  // A cpuset across both.
-  Topology offline = server;
-  std::erase_if(offline.units, [](const ProcessingUnit& unit) { return unit.os_index % 5 == 3; });
-  machines.push_back(offline);
-  Topology nested = with_units(server, CpuSet::parse("0-15"));
-  nested.quota_cores = 3;  // The tightest of its ancestors.
-  machines.push_back(nested);
-  return machines;
-}
-
-std::vector<Topology> saved_machines() {
-  std::vector<Topology> machines;
-  const char* data = std::getenv("SLUICE_TEST_DATA");
-  if (data == nullptr || !std::filesystem::exists(std::filesystem::path{data} / "topologies"))
-    return machines;
-  std::set<std::filesystem::path> files;
-  for (const auto& entry : std::filesystem::directory_iterator{std::filesystem::path{data} / "topologies"}) {
-    if (entry.path().extension() == ".xml") files.insert(entry.path());
-  }
-  for (const std::filesystem::path& file : files)
-    machines.push_back(topology_from_xml(file));
-  return machines;
-}
-
-class Dice {
- public:
-  explicit Dice(unsigned seed) : random_{seed} {}
-  std::size_t below(std::size_t bound) { return random_() % bound; }
-
- private:
-  std::mt19937 random_;
-};
 
 PlanRequest random_pipeline(Dice& dice, std::size_t units) {
   PlanRequest request;
@@ -221,9 +161,7 @@ std::vector<unsigned> seeds() {
 }
 
 TEST(Zoo, EveryPlanKeepsToCoresMasksAndMemory) {
-  std::vector<Topology> machines = written_machines();
-  for (Topology& machine : saved_machines())
-    machines.push_back(std::move(machine));
+  const std::vector<Topology> machines = all_machines();
   for (const unsigned seed : seeds()) {
     SCOPED_TRACE(testing::Message() << "seed " << seed);
     Dice dice{seed};

@@ -1,6 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // A cpuset that shrinks and grows again while a pipeline runs.
 
+#include <atomic>
+#include <new>
+#include <pthread.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+
 #include <sluice/pinning/claims.hpp>
 
 #include "child_status.hpp"
@@ -111,6 +117,51 @@ int run_in_a_cpuset_and_claim(const std::string& mounted) {
   return failures == 0 ? 0 : 64 + failures;
 }
 
+// A plan that is made and never done: one fork of whoever has asked for it.
+struct Hanging {
+  std::atomic<bool> next;  // The next fork hangs.
+  std::atomic<pid_t> pid;
+};
+Hanging* hanging = nullptr;  // In memory that all processes of a test have.
+
+void hang_if_asked() {
+  if (!hanging->next.exchange(false)) return;
+  ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+  hanging->pid = ::getpid();
+  while (true)
+    ::pause();
+}
+
+// The units are back, the plan for them hangs, and meanwhile somebody moves the worker.
+int run_with_a_plan_that_hangs(const std::string& mounted) {
+  OwnCpuset cpuset;
+  if (!cpuset.enter(mounted)) return kNoCpuset;
+  const CpuSet all = grantable_units();
+  void* shared = ::mmap(nullptr, sizeof(Hanging), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  hanging = new (shared) Hanging{};
+  ::pthread_atfork(nullptr, nullptr, &hang_if_asked);
+  int failures = 0;
+  {
+    Engine engine{echo_pipeline(), placed_settings("10ms")};
+    engine.start();
+    const WorkerStats worker = echo_of(engine);
+    const CpuSet place = CpuSet::parse(worker.place);
+    const CpuSet rest = all - place;
+    if (!cpuset.set_units(rest) || !eventually([&] { return is_at(engine, rest); })) failures |= 1;
+    hanging->next = true;
+    if (!cpuset.set_units(all) || !eventually([] { return hanging->pid != 0; })) failures |= 2;
+    const std::uint32_t before = echo_of(engine).put_back;
+    if (!set_units(worker.pid, place)) failures |= 4;
+    if (!eventually([&] { return echo_of(engine).put_back > before; })) failures |= 8;
+    // The master ends it after a second, and would only then look again.
+    if (!is_alive(hanging->pid)) failures |= 16;
+    if (!is_at(engine, rest)) failures |= 32;
+    engine.stop();
+  }
+  cpuset.leave(mounted);
+  return failures == 0 ? 0 : 64 + failures;
+}
+
 void expect_in_a_cpuset(int (*run)(const std::string&)) {
   if (grantable_units().count() < 2 || units_of(0).count() < 2) GTEST_SKIP() << "there is one unit here";
   const Reports mounted;
@@ -126,6 +177,10 @@ TEST_F(LostUnits, OfTheCpusetLeadToANewPlanAndToOneMoreWhenTheyAreBack) {
 
 TEST_F(LostUnits, ThatOnlyTheMasterHadLeadToANewPlan) {
   expect_in_a_cpuset(run_without_the_masters_units);
+}
+
+TEST_F(LostUnits, KeepTheMasterFromNoLookWhileANewPlanIsMade) {
+  expect_in_a_cpuset(run_with_a_plan_that_hangs);
 }
 
 TEST_F(LostUnits, AreNotClaimedAnyMoreButThoseThatWereGivenAnew) {

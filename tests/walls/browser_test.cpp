@@ -30,6 +30,8 @@ class Browser {
   Browser(const Browser&) = delete;
   Browser& operator=(const Browser&) = delete;
 
+  // From the next page on.
+  void run_no_scripts() { ask("Emulation.setScriptExecutionDisabled", R"({"value":true})"); }
   void go_to(const std::string& address) { ask("Page.navigate", R"({"url":)" + json_text(address) + "}"); }
   // Whether the expression of JavaScript becomes true.
   bool sees(const std::string& expression) {
@@ -159,6 +161,26 @@ TEST_F(ServeBrowser, ShowsADeathAndADeadLetterAsTextsToWhoBroughtTheToken) {
   EXPECT_TRUE(
       browser.sees("document.querySelector('main img, main b') === null && window.hurt === undefined"));
   engine.stop();
+}
+
+TEST_F(ServeBrowser, WithoutScriptsSaysWhatThereIsInsteadAndShowsNothingThatWouldNotWork) {
+  if (std::system("command -v chromium > /dev/null 2>&1") != 0)
+    GTEST_SKIP() << "chromium is not installed: tools/setup page";
+  std::signal(SIGPIPE, SIG_IGN);
+  const Watched run{settings()};
+  ServeCommand serve{{socket_, "--http", "127.0.0.1:0"}, directory_ / "said"};
+  ASSERT_TRUE(serve.serves()) << serve.said();
+  Browser browser{directory_};
+  browser.run_no_scripts();
+  browser.go_to("http://127.0.0.1:" + std::to_string(serve.port()) + "/");
+  EXPECT_TRUE(browser.sees("document.body?.innerText.includes('This page needs JavaScript') === true"))
+      << browser.text();
+  EXPECT_TRUE(browser.sees("document.body.innerText.includes('sluice stats')")) << browser.text();
+  EXPECT_TRUE(browser.sees("document.querySelector('noscript a[href=metrics]') !== null")) << browser.text();
+  EXPECT_TRUE(
+      browser.sees("[...document.querySelectorAll('button')].every(each => each.offsetParent === null)"))
+      << browser.text();
+  EXPECT_EQ(run.engine.stats().masters, 1U);
 }
 
 }  // namespace

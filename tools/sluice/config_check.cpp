@@ -154,13 +154,19 @@ int lint(const ConfigSaid& said, const std::string& file, const std::vector<std:
   return errors != 0 ? kRefused : found.empty() ? 0 : kWarned;
 }
 
-// A profile, by its name, or a file.
+// A profile, by its name, or a file. What is neither may have been meant for one.
 Settings settings_of(const std::string& text) {
   Settings settings;
-  if (text.find('/') != std::string::npos || std::filesystem::exists(text)) {
-    settings.set("profile.file", text);
-  } else {
-    settings.set("profile", text);
+  const bool is_file = text.find('/') != std::string::npos || std::filesystem::exists(text);
+  try {
+    settings.set(is_file ? "profile.file" : "profile", text, Origin::command_line);
+  } catch (const Error& error) {
+    if (is_file) throw;
+    const std::string& why = error.parts().why;  // With the nearest name, if there is one.
+    throw Error{
+        {"read the settings of", printable(text),
+         "there is no profile and no file of that name" + why.substr(std::min(why.find("; "), why.size())),
+         "profiles are balanced, latency, throughput and shared; a file is named by its path"}};
   }
   return settings;
 }

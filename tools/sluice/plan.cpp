@@ -3,10 +3,9 @@
 // described.
 
 #include <algorithm>
+#include <cstdint>
 #include <fstream>
 #include <memory>
-#include <numeric>
-#include <random>
 #include <string>
 #include <utility>
 #include <vector>
@@ -16,8 +15,8 @@
 #include <sluice/error.hpp>
 #include <sluice/pinning/calibration.hpp>
 #include <sluice/pinning/claims.hpp>
+#include <sluice/pinning/compare.hpp>
 #include <sluice/pinning/cores.hpp>
-#include <sluice/pinning/distance.hpp>
 #include <sluice/pinning/explain.hpp>
 #include <sluice/pinning/location.hpp>
 #include <sluice/pinning/measured.hpp>
@@ -107,45 +106,14 @@ void write_file(const std::string& path, const std::string& text) {
   if (!file) throw Error{{"write the drawing", path, errno_text(), "name a file that can be written"}};
 }
 
-// The mean of some plans that give each worker any unit of its own; always the same ones.
-double random_cost(const pinning::Topology& topology, const pinning::Plan& plan) {
-  constexpr int kPlans = 20;
-  const pinning::MeasuredCosts nominal;
-  const pinning::Distances distances{topology, nominal};
-  std::vector<const pinning::ProcessingUnit*> units;
-  for (const pinning::ProcessingUnit& unit : topology.units) {
-    if (unit.allowed) units.push_back(&unit);
-  }
-  // NOLINTNEXTLINE(cert-msc32-c,cert-msc51-cpp): the figures of a guide are to be had again.
-  std::mt19937 random{1};
-  double sum = 0;
-  for (int each = 0; each < kPlans; ++each) {
-    for (std::size_t i = units.size(); i > 1; --i)
-      std::swap(units[i - 1], units[random() % i]);
-    const auto unit = [&](std::size_t end) {
-      return units[(end == pinning::kHost ? units.size() - 1 : end) % units.size()];
-    };
-    for (const pinning::LanePlan& lane : plan.lanes)
-      sum += lane.rate * distances.between(*unit(lane.from), *unit(lane.to));
-  }
-  return sum / kPlans;
-}
-
 // A row for a machine: what each policy costs, and what cannot be undercut where that can be proved.
 std::string comparison(const std::string& name, const pinning::Topology& topology,
-                       pinning::PlanRequest request) {
-  const auto cost = [&](pinning::Policy policy) {
-    request.policy = policy;
-    return pinning::plan(topology, request);
-  };
-  const pinning::Plan chosen = cost(pinning::Policy::automatic);
-  const double compact = cost(pinning::Policy::compact).cost;
-  const double spread = cost(pinning::Policy::spread).cost;
-  request.most_nodes = 3'000'000;
-  const pinning::Plan proved = cost(pinning::Policy::automatic);
-  const std::string exact = proved.optimal ? fmt::format("{:.1f}", proved.cost) : "-";
-  return fmt::format("| {} | {:.1f} | {:.1f} | {:.1f} | {:.1f} | {} |\n", name, chosen.cost, compact, spread,
-                     random_cost(topology, chosen), chosen.oversubscribed ? "shared" : exact);
+                       const pinning::PlanRequest& request) {
+  constexpr std::uint64_t kMostNodes = 3'000'000;
+  const pinning::Comparison found = pinning::compare(topology, request, kMostNodes);
+  const std::string least = found.shared ? "shared" : found.least ? fmt::format("{:.1f}", *found.least) : "-";
+  return fmt::format("| {} | {:.1f} | {:.1f} | {:.1f} | {:.1f} | {} |\n", name, found.chosen, found.compact,
+                     found.spread, found.random, least);
 }
 
 int run_plan(const PlanSaid& said) {

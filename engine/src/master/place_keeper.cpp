@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "master/place_keeper.hpp"
 
+#include <algorithm>
 #include <bit>
 #include <cerrno>
 
@@ -36,6 +37,12 @@ bool is_a_refusal(int error) noexcept {
   return error != 0 && error != EINVAL;
 }
 
+// Whether the kernel would not grant all of it. One that does not say is believed to have refused for that reason.
+bool are_gone(const pinning::Mask& asked) noexcept {
+  pinning::Mask units;
+  return pinning::read_grantable(units) != 0 || !pinning::includes(units, asked);
+}
+
 }  // namespace
 
 PlaceKeeper::PlaceKeeper(const Wiring& wiring, const Placement& placement, const Children& children,
@@ -56,6 +63,7 @@ PlaceKeeper::PlaceKeeper(const Wiring& wiring, const Placement& placement, const
 
 void PlaceKeeper::begin() {
   MasterRegister& own = wiring_.master();
+  const bool first = own.masters.load(kRelaxed) == 0;
   if (pinning::is_empty(load_mask(own.planned_for))) {
     enter_place(own.place, placement_.plan.master);
     for (const WorkerIndex worker : wiring_.workers())
@@ -66,17 +74,26 @@ void PlaceKeeper::begin() {
   } else if (own.plans.load(kRelaxed) != 0) {
     claim_anew(load_mask(own.planned_for));  // The master before held what it had claimed for them.
   }
-  if (interval_.count() > 0) next_look_ = monotonic_now() + interval_;
+  // The last look of the master before may be as old as the interval: masters that die early must not put it off.
+  if (interval_.count() > 0) next_look_ = monotonic_now() + (first ? interval_ : std::chrono::nanoseconds{0});
 }
 
+std::chrono::nanoseconds PlaceKeeper::next_due() const noexcept {
+  return new_plan_.under_way() ? std::min(next_look_, look_for_plan_) : next_look_;
+}
+
+// A plan that is made meanwhile puts no look off.
 void PlaceKeeper::look_if_due() {
-  if (monotonic_now() < next_look_) return;
-  look();
-  next_look_ = monotonic_now() + (new_plan_.under_way() ? std::chrono::nanoseconds{kLookForPlan} : interval_);
+  if (monotonic_now() < next_due()) return;
+  if (new_plan_.under_way()) take_new_plan();
+  if (monotonic_now() >= next_look_) {
+    look();
+    next_look_ = monotonic_now() + interval_;
+  }
+  look_for_plan_ = monotonic_now() + kLookForPlan;
 }
 
 void PlaceKeeper::look() {
-  if (new_plan_.under_way()) return take_new_plan();
   bool some_gone = keep_control_plane();
   for (const Child& child : children_) {
     if (has_bound_itself(wiring_, child) && keep(child)) some_gone = true;
@@ -138,7 +155,8 @@ bool PlaceKeeper::keep_control(pid_t pid, std::string_view name, GivenUp& given_
   const bool kept = try_to_keep(pid, asked, granted, error);
   if (error == ESRCH) return false;
   count_up(entry.displaced);
-  given_up = kept ? GivenUp{} : GivenUp{pid, granted, !is_a_refusal(error)};
+  const bool gone = !kept && !is_a_refusal(error) && are_gone(asked);
+  given_up = gone || error != 0 ? GivenUp{pid, granted, gone} : GivenUp{};
   if (kept) count_up(entry.put_back);
   if (kept || given_up.units_gone) tell(entry, name, pid, found, kept ? "put back" : "units are gone", error);
   return given_up.units_gone;
@@ -174,10 +192,17 @@ bool PlaceKeeper::keep(const Child& child) {
     return false;
   }
   if (error == ESRCH) return false;
-  given_up = {child.pid, granted, !is_a_refusal(error)};
+  const bool gone = !is_a_refusal(error) && are_gone(asked);
+  if (!gone && error == 0) {
+    // Somebody has rewritten it between the call and the look at what came of it: the next look puts it back.
+    given_up = {};
+    tell(child, found, "taken away again", 0);
+    return false;
+  }
+  given_up = {child.pid, granted, gone};
   entry.refused.store(error == 0 ? EINVAL : error, kRelaxed);
-  tell(child, found, given_up.units_gone ? "units are gone" : "refused", error);
-  return given_up.units_gone;
+  tell(child, found, gone ? "units are gone" : "refused", error);
+  return gone;
 }
 
 // Of a worker whose main thread is in its place.
@@ -214,6 +239,7 @@ void PlaceKeeper::keep_threads(const Child& child, const pinning::Mask& asked) n
 // The kernel is asked for more only when units are missing, or were: then a plan for those that there are is due
 // whenever they change.
 void PlaceKeeper::look_for_other_units(bool some_gone) {
+  if (new_plan_.under_way()) return;
   const pinning::Mask planned_for = load_mask(wiring_.master().planned_for);
   if (!some_gone && wiring_.master().plans.load(kRelaxed) == 0) return;
   pinning::Mask units;

@@ -41,7 +41,8 @@ class PlaceKeeper {
 
   // Before the first worker is started: enters the planned places, unless a master before has.
   void begin();
-  std::chrono::nanoseconds next_look() const noexcept { return next_look_; }
+  // When look_if_due() has something to do: a look, or to take a plan that is being made.
+  std::chrono::nanoseconds next_due() const noexcept;
   void look_if_due();
 
  private:
@@ -77,6 +78,7 @@ class PlaceKeeper {
   pinning::HeldClaim& claim_;
   std::chrono::nanoseconds interval_;
   std::chrono::nanoseconds next_look_;
+  std::chrono::nanoseconds look_for_plan_{0};  // While one is under way.
   Indexed<WorkerIndex, GivenUp> given_up_;
   GivenUp master_given_up_;
   GivenUp supervisor_given_up_;

@@ -159,6 +159,7 @@ function listen() {
   });
 }
 
+byId('pause').hidden = false;  // Without scripts it would do nothing.
 byId('pause').addEventListener('click', () => {
   state.paused = !state.paused;
   setAttributes(byId('pause'), {'aria-pressed': state.paused});
