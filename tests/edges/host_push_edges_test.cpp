@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // Pushes that need not wait, of one event and of many, and a host with an event loop of its own.
+#include <atomic>
+#include <fcntl.h>
 #include <optional>
 #include <poll.h>
+#include <unistd.h>
 
 #include "pipelines.hpp"
 #include "processes.hpp"
@@ -157,6 +160,69 @@ TEST_F(Push, WaitsForAnotherThreadThatPullsNowAndThen) {
   in_->close();
   puller.join();
   EXPECT_EQ(pulled_, 5000U);
+}
+
+// A host with another thread, which may pull some time or never: that cannot be known, so it is said.
+class PushBesideAnotherThread : public WithProcesses {
+ protected:
+  PushBesideAnotherThread() {
+    EXPECT_EQ(::pipe2(log_, O_NONBLOCK | O_CLOEXEC), 0);
+    Settings settings = small_lanes();
+    settings.set("watchdog.deadline", "20ms");
+    settings.set("log.level", "warning");
+    engine_.emplace(one_echo(), settings);
+    engine_->log_to(log_[1]);
+    engine_->start();
+  }
+  ~PushBesideAnotherThread() override {
+    engine_.reset();
+    ::close(log_[0]);
+    ::close(log_[1]);
+  }
+  const std::string& said() {
+    char text[4096];
+    for (ssize_t got = 0; (got = ::read(log_[0], text, sizeof(text))) > 0;)
+      said_.append(text, static_cast<std::size_t>(got));
+    return said_;
+  }
+  std::size_t lines() {
+    std::size_t count = 0;
+    for (std::size_t at = 0; (at = said().find("a push to the inlet", at)) != std::string::npos; ++at)
+      ++count;
+    return count;
+  }
+
+  int log_[2] = {-1, -1};
+  std::string said_;
+  std::optional<Engine> engine_;
+};
+
+TEST_F(PushBesideAnotherThread, ToldInTheLogThatNobodyPulls) {
+  std::atomic<bool> enough{false};
+  std::atomic<std::uint32_t> pushed{0};
+  std::thread pusher{[&] {
+    auto in = engine_->inlet<Item>("in");
+    while (!enough && in.push({0, pushed}) == PushResult::accepted)
+      ++pushed;
+    in.close();
+  }};
+  EXPECT_TRUE(eventually([&] { return lines() != 0; })) << said();
+  EXPECT_THAT(said(), AllOf(HasSubstr("warning pushes: a push to the inlet 'in' waits for"),
+                            HasSubstr("the outlet 'out' is full")));
+  // Once for each wait: the next one is told, too.
+  auto out = engine_->outlet<Item>("out");
+  std::uint32_t pulled = 0;
+  const auto take = [&](const Item& item) { EXPECT_EQ(item.number, pulled++); };
+  EXPECT_TRUE(eventually([&] { return out.poll(take, 100) != 0; }));
+  out.ack();
+  EXPECT_TRUE(eventually([&] { return lines() == 2; })) << said();
+  enough = true;
+  while (!out.ended())
+    out.poll_for(10ms, take);
+  pusher.join();
+  EXPECT_EQ(pulled, pushed);
+  engine_->wait();
+  EXPECT_EQ(lines(), 2U);
 }
 
 TEST_F(Push, WaitsForAStageThatIsSlowAndNotForTheOutlet) {

@@ -30,6 +30,8 @@ HostInlet::HostInlet(Host& host, NodeIndex node, Waiter& waiter)
       loses_{port_.loses()},
       descriptor_{std::make_unique<EndDescriptor>(host.wiring(), node)} {
   OutLane* lane = OutputPort::only_lane(port_.output(0));
+  // What a host that died in the midst of a push has left. relaxed: a claim.
+  host_.wiring().end(node_).control.awaited_lane.store(0, std::memory_order_relaxed);
   if (commit_ == nullptr && !loses_ && lane != nullptr && lane->stamping.stamps == nullptr) at_once_ = lane;
 }
 
@@ -89,7 +91,26 @@ void HostInlet::publish_before_event() {
   if (loses_ && pushed_ != 0) publish(false);
 }
 
+namespace {
+
+// Says which lane it waits for, as a worker does: the master looks for what nobody pulls.
+class AwaitedLane {
+ public:
+  AwaitedLane(ipc::Control& control, LaneIndex lane) noexcept : control_{control} {
+    control_.awaited_lane.store(lane.value() + 1, std::memory_order_relaxed);  // relaxed: a claim.
+  }
+  ~AwaitedLane() { control_.awaited_lane.store(0, std::memory_order_relaxed); }  // relaxed: a claim.
+  AwaitedLane(const AwaitedLane&) = delete;
+  AwaitedLane& operator=(const AwaitedLane&) = delete;
+
+ private:
+  ipc::Control& control_;
+};
+
+}  // namespace
+
 bool HostInlet::wait_for_room(OutLane& lane, const std::function<bool()>& ready) {
+  const AwaitedLane awaited{host_.wiring().end(node_).control, lane.id};
   std::optional<FullOutlet> own;
   auto own_since = monotonic_now();
   while (!ready()) {

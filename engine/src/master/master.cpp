@@ -28,6 +28,7 @@ Master::Master(const Wiring& wiring, const Placement& placement, Lifeline& lifel
       spawner_{wiring, placement.workers, lifeline, observer_socket, log, claim, epoll_, children_},
       exits_{wiring, epoll_, children_, spawner_, reaper_, report_log_, news_, dumper_},
       stalls_{wiring, children_, report_log_, news_, dumper_},
+      pushes_{wiring, news_},
       places_{wiring, placement, children_, report_log_, news_, claim},
       memory_{wiring, news_},
       observers_{wiring, observer_socket, epoll_, report_log_, news_},
@@ -90,6 +91,7 @@ void Master::supervise() {
     if (monotonic_now() < stalls_.next_look()) continue;
     reaper_.reap_late();
     stalls_.look_at_workers();
+    pushes_.look();
     news_.look();
     exits_.look_at_memory_events();
   }
@@ -97,7 +99,7 @@ void Master::supervise() {
 
 std::chrono::nanoseconds Master::time_to_sleep() const noexcept {
   const auto next = std::min({stalls_.next_look(), spawner_.next_due(), observers_.next_due(),
-                              places_.next_due(), memory_.next_look(), checkpoints_.next_look()});
+                              places_.next_look(), memory_.next_look(), checkpoints_.next_look()});
   return std::max(next - monotonic_now(), std::chrono::nanoseconds{0});
 }
 

@@ -41,6 +41,7 @@
 #include "master/news.hpp"
 #include "master/observers.hpp"
 #include "master/place_keeper.hpp"
+#include "master/push_watch.hpp"
 #include "master/reaper.hpp"
 #include "master/spawner.hpp"
 #include "master/stall_handler.hpp"
@@ -109,6 +110,7 @@ class Master {
   Spawner spawner_;
   ExitHandler exits_;
   StallHandler stalls_;
+  PushWatch pushes_;
   PlaceKeeper places_;
   MemoryKeeper memory_;
   Observers observers_;

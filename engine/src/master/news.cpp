@@ -139,6 +139,14 @@ void News::stopped(const Child& child, bool is) {
                   wiring_.name(child.worker), child.pid));
 }
 
+void News::push_waits(NodeIndex inlet, NodeIndex outlet, std::chrono::nanoseconds time) {
+  log_.say(LogLevel::warning, "push waits", {},
+           fmt::format("a push to the inlet '{}' waits for {} now: the outlet '{}' is full, and nothing was "
+                       "pulled from it meanwhile; a thread that is to pull from it later waits for ever "
+                       "(try_push(), or a thread of its own that pulls)",
+                       wiring_.node(inlet).name, rounded(time), wiring_.node(outlet).name));
+}
+
 void News::waits_outside(const Child& child, std::string_view text, bool draining) {
   known_[child.worker].waits = true;
   say(LogLevel::warning, "waiting outside", child.worker,

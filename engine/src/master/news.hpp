@@ -35,6 +35,8 @@ class News {
   // At each look: whether the worker was found stopped though it has something to do. Nobody ends it, so that a stop that
   // lasts is said.
   void stopped(const Child& child, bool is);
+  // A push of the host waits since `time` for an outlet that is full, and nothing was pulled from that meanwhile.
+  void push_waits(NodeIndex inlet, NodeIndex outlet, std::chrono::nanoseconds time);
   void waits_outside(const Child& child, std::string_view text, bool draining);
   // A process was found on other units than its place's, and what was done about it: "put back", "refused" with the reason,
   // "units are gone", "planned anew".
