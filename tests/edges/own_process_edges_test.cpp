@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a handler prints, or does to the process it runs in, stays its own: it exits, closes what is not its own, prints.
+#include <csignal>
 #include <cstdlib>
 #include <iostream>
+#include <sys/ptrace.h>
 #include <unistd.h>
 
 #include "outside_world.hpp"
@@ -55,6 +57,29 @@ TEST_P(Exits, OfAnyStatusAreBlamedOnTheEventLikeACrash) {
 }
 
 INSTANTIATE_TEST_SUITE_P(With, Exits, testing::Combine(testing::Values(0, 1, 70, 71, 255), testing::Bool()));
+
+// Whatever signal it gets then stops it, and its tracer is one of ours.
+struct Traced {
+  void operator()(const Item& item, Output<Item>& out) const {
+    if (item.number % 10 == 7) {
+      ::ptrace(PTRACE_TRACEME, 0, nullptr, nullptr);
+      if (item.number == 7) std::abort();
+      ::raise(SIGWINCH);
+    }
+    out.push(item);
+  }
+};
+
+TEST_F(HandlersInTheirProcess, ThatAskToBeTracedDieOfTheirSignalsAsOthersDo) {
+  Pipeline pipeline{"traced"};
+  pipeline.inlet<Item>("in").to<Traced>("traced").outlet("out");
+  EXPECT_THAT(run_processes<Item>(pipeline, items(30, 1), settings({"poison.attempts=2"})), SizeIs(29));
+  const std::vector<DeadLetter> letters = find_dead_letters(file("reports"));
+  ASSERT_THAT(letters, SizeIs(1));
+  EXPECT_EQ(letters[0].signal, SIGABRT);
+  EXPECT_EQ(letters[0].attempts, 2U);
+  EXPECT_EQ(letters[0].position, 7 * sizeof(Item));
+}
 
 std::string exit_log;
 

@@ -128,4 +128,14 @@ std::optional<KernelAccount> kernel_account(pid_t pid) noexcept {
   return account;
 }
 
+pid_t tracer_of(pid_t pid) noexcept {
+  char path[64];
+  std::snprintf(path, sizeof(path), "/proc/%d/status", pid);
+  char text[4096];
+  if (!read_text(path, text)) return 0;
+  constexpr const char* kKey = "\nTracerPid:";
+  const char* found = std::strstr(text, kKey);
+  return found == nullptr ? 0 : static_cast<pid_t>(std::strtol(found + std::strlen(kKey), nullptr, 10));
+}
+
 }  // namespace sluice::detail

@@ -3,7 +3,11 @@
 
 #include <algorithm>
 #include <csignal>
+#include <cstdint>
 #include <cstring>
+#include <sys/ptrace.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <fmt/format.h>
 
@@ -13,6 +17,7 @@
 #include "death/report_file.hpp"
 #include "layout/relaxed.hpp"
 #include "master/autopsy.hpp"
+#include "master/kernel_account.hpp"
 #include "master/observe.hpp"
 
 namespace sluice::detail {
@@ -49,6 +54,7 @@ void StallHandler::look_at_workers() {
       const Observation seen = observe(wiring_, child.worker, child.pid, child.watch);
       const Verdict verdict = judge(child.watch, seen, child.limits);
       note(child, verdict);
+      if (verdict == Verdict::stopped) let_go_if_traced_by_us(child);
       if (verdict == Verdict::stalled) schedule_kill(child);
       all_idle = all_idle && verdict == Verdict::idle;
     } else if (child.to_kill && monotonic_now() >= child.to_kill->since + StackDumper::kCapture) {
@@ -93,6 +99,23 @@ void StallHandler::note(Child& child, Verdict verdict) {
   news_.stopped(child, verdict == Verdict::stopped);
   entry.verdict.store(static_cast<std::uint32_t>(verdict), kRelaxed);
   if (verdict == Verdict::outside) report_wait(child);
+}
+
+// A handler that has asked to be traced (PTRACE_TRACEME) is traced by its parent, and a signal that it gets stops it until that lets
+// it go: a debugger does, and nobody of ours. The signal is handed on, so that it dies of it, or goes on, as any other.
+void StallHandler::let_go_if_traced_by_us(Child& child) {
+  const pid_t tracer = tracer_of(child.pid);
+  if (tracer == 0 || (tracer != ::getpid() && tracer != wiring_.master().supervisor.pid.load(kRelaxed)))
+    return;
+  siginfo_t info{};
+  const auto pidfd = static_cast<id_t>(child.pidfd.get());
+  const bool waits = tracer == ::getpid() &&
+                     ::waitid(static_cast<idtype_t>(P_PIDFD), pidfd, &info, WSTOPPED | WNOHANG) == 0 &&
+                     info.si_pid == child.pid;
+  const std::intptr_t signal = info.si_status;
+  if (waits && ::ptrace(PTRACE_DETACH, child.pid, 0, signal) == 0) return;
+  // The master that it was a child of is dead, or may not trace: it stands still for good.
+  schedule_kill(child);
 }
 
 // A worker waits until the outside is there again: a line when that begins, and one when a drain is asked for and has

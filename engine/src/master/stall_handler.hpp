@@ -44,6 +44,7 @@ class StallHandler {
  private:
   void account(Child& child, std::chrono::nanoseconds passed) noexcept;
   void note(Child& child, Verdict verdict);
+  void let_go_if_traced_by_us(Child& child);
   void report_wait(Child& child);
   void schedule_kill(Child& child);
   bool kill(Child& child) noexcept;
