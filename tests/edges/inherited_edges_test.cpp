@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // What the processes of a pipeline inherit from the host and do not keep, and what falls to a host that is process 1.
 #include <algorithm>
+#include <cerrno>
 #include <csignal>
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -272,6 +274,76 @@ TEST_F(Inherited, OrphansAreReapedByAHostThatIsProcessOne) {
   const int status = status_in_child(reap_as_process_one);
   if (status == 77) GTEST_SKIP() << "this user may make no PID namespace";
   EXPECT_EQ(status, 0);
+}
+
+// What the kernel schedules them by, as `ps -o ni` shows it. The constructor of a replacement's handler tells its own.
+int nice_of(pid_t pid) {
+  errno = 0;
+  const int nice = ::getpriority(PRIO_PROCESS, static_cast<id_t>(pid));
+  return errno == 0 ? nice : 99;
+}
+
+struct Tells {
+  Tells(Worker& worker, const std::string& path) {
+    std::ofstream{path, std::ios::app} << worker.incarnation() << ' ' << nice_of(0) << '\n';
+  }
+  void operator()(const Item&) const {}
+};
+
+class Priority : public WithProcesses {
+ protected:
+  Priority() { EXPECT_NE(::mkdtemp(directory_.data()), nullptr); }
+  ~Priority() override { std::filesystem::remove_all(directory_); }
+
+  std::string told() const { return directory_ + "/told"; }
+  // Of supervisor, master and a replacement that makes its handler; the last one is that of a worker at work.
+  std::vector<int> nices(const std::string& priority) const {
+    Settings settings = test_settings();
+    settings.set("master.priority", priority);
+    Pipeline pipeline{"nice"};
+    pipeline.inlet<Item>("in").to<Tells>("tells", told());
+    Engine engine{pipeline, settings};
+    engine.start();
+    EXPECT_TRUE(engine.signal_worker("tells/0", SIGKILL));
+    int replacement = 99;
+    EXPECT_TRUE(eventually([&] {
+      std::ifstream file{told()};
+      for (int incarnation = 0, nice = 0; file >> incarnation >> nice;) {
+        if (incarnation == 2) replacement = nice;
+      }
+      return replacement != 99;
+    }));
+    auto in = engine.inlet<Item>("in");
+    EXPECT_EQ(in.push({}), PushResult::accepted);
+    EXPECT_TRUE(eventually([&] { return worker_of(engine, "tells/0").events_in == 1; }));
+    const std::vector<int> all{nice_of(supervisor_of(engine)), nice_of(master_of(engine)), replacement,
+                               nice_of(worker_of(engine, "tells/0").pid)};
+    // Standby and all others that the control plane has.
+    for (const pid_t pid : children_of(master_of(engine))) {
+      if (priority == "normal") {
+        EXPECT_EQ(nice_of(pid), nice_of(0)) << pid;
+      }
+    }
+    engine.stop();
+    return all;
+  }
+
+ private:
+  std::string directory_ = (std::filesystem::temp_directory_path() / "sluice-nice-XXXXXX").string();
+};
+
+TEST_F(Priority, OfTheControlPlaneIsTheHostsWhereThatIsAskedFor) {
+  const int own = nice_of(0);
+  EXPECT_THAT(nices("normal"), testing::ElementsAre(own, own, own, own));
+}
+
+TEST_F(Priority, IsRaisedUntilAReplacementIsAtWork) {
+  constexpr int kRaised = -15;
+  const int own = nice_of(0);
+  const bool permitted =
+      status_in_child([] { return ::setpriority(PRIO_PROCESS, 0, kRaised) == 0 ? 0 : 1; }) == 0;
+  if (!permitted) GTEST_SKIP() << "this user may not raise a priority";
+  EXPECT_THAT(nices("raised"), testing::ElementsAre(kRaised, kRaised, kRaised, own));
 }
 
 }  // namespace

@@ -25,7 +25,8 @@ constexpr std::uint64_t kLimitBytes = std::uint64_t{SLUICE_ADDRESS_SANITIZER ? 5
 // A memory cgroup of version 1 or 2 below this process's own, which this process joins and leaves again.
 class MemoryCgroup {
  public:
-  static std::unique_ptr<MemoryCgroup> make() {
+  // `whole`: the kernel kills all of it, or nothing.
+  static std::unique_ptr<MemoryCgroup> make(bool whole = false) {
     for (const auto& [controllers, mount, limit] :
          {std::tuple{"memory", "/sys/fs/cgroup/memory", "memory.limit_in_bytes"},
           std::tuple{"", "/sys/fs/cgroup", "memory.max"}}) {
@@ -35,7 +36,12 @@ class MemoryCgroup {
       const std::filesystem::path own = parent / ("sluice-test-" + std::to_string(::getpid()));
       std::error_code error;
       if (!std::filesystem::create_directory(own, error)) continue;
+      if (!std::filesystem::exists(own / limit, error)) {
+        std::filesystem::remove(own, error);  // Something else is mounted there.
+        continue;
+      }
       std::unique_ptr<MemoryCgroup> group{new MemoryCgroup{parent, own}};
+      if (whole && !write(own / "memory.oom.group", 1)) continue;
       if (write(own / limit, kLimitBytes) &&
           write(own / "cgroup.procs", static_cast<std::uint64_t>(::getpid()))) {
         return group;
@@ -79,16 +85,30 @@ class MemoryCgroup {
   std::filesystem::path own_;
 };
 
+void take_more_than_there_is() {
+  // The kernel prefers this process to the others.
+  std::ofstream{"/proc/self/oom_score_adj"} << 1000 << std::flush;
+  std::vector<char> hoard(4 * kLimitBytes);
+  for (std::size_t at = 0; at < hoard.size(); at += 4096)
+    static_cast<volatile char*>(hoard.data())[at] = 1;
+}
+
+// Another process of the group, which the kernel kills for its memory.
+bool another_is_killed() {
+  const pid_t other = ::fork();
+  if (other == 0) {
+    take_more_than_there_is();
+    ::_exit(0);
+  }
+  int status = 0;
+  return ::waitpid(other, &status, 0) == other && WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
+}
+
 // Wants more memory for one of its items than there is.
 struct Greedy {
   void operator()(const Item& item, Output<Item>& out) const {
     out.push(item);
-    if (item.number != 37) return;
-    // The kernel prefers this process to the others.
-    std::ofstream{"/proc/self/oom_score_adj"} << 1000 << std::flush;
-    std::vector<char> hoard(4 * kLimitBytes);
-    for (std::size_t at = 0; at < hoard.size(); at += 4096)
-      static_cast<volatile char*>(hoard.data())[at] = 1;
+    if (item.number == 37) take_more_than_there_is();
   }
 };
 
@@ -127,6 +147,61 @@ TEST_F(OutOfMemory, KillsAreBlamedOnTheEventThatWantedTooMuch) {
   EXPECT_EQ(letters.front().signal, SIGKILL);
   EXPECT_EQ(letters.front().attempts, 3U);
   EXPECT_THAT(letters.front().cause, HasSubstr("out of memory"));
+}
+
+// The count of kills rises twice, and explains one death at most: who was born behind it is blamed for nothing.
+TEST_F(OutOfMemory, KillsOfOtherProcessesAreNotBlamedOnAWorkerThatIsBornLater) {
+  const std::unique_ptr<MemoryCgroup> group = MemoryCgroup::make();
+  if (group == nullptr) GTEST_SKIP() << "no memory cgroup can be made here";
+  Settings settings = test_settings();
+  settings.set("report.path", directory_.string());
+  settings.set("state.bytes", "64KiB");
+  settings.set("undo.bytes", "64KiB");
+  Pipeline pipeline{"modest"};
+  pipeline.inlet<Item>("in").to<Echo>("echo").outlet("out");
+  ASSERT_TRUE(another_is_killed()) << "before the start";
+  Engine engine{pipeline, settings};
+  engine.start();
+  const auto kill_from_outside = [&] {
+    const std::uint32_t before = worker_of(engine, "echo/0").incarnation;
+    EXPECT_TRUE(engine.signal_worker("echo/0", SIGKILL));
+    EXPECT_TRUE(eventually([&] { return worker_of(engine, "echo/0").incarnation > before; }));
+    return worker_of(engine, "echo/0").last_death;
+  };
+  EXPECT_EQ(kill_from_outside(), "killed");
+  ASSERT_TRUE(another_is_killed());
+  ASSERT_TRUE(another_is_killed());
+  kill_from_outside();  // It lived when the count rose.
+  EXPECT_EQ(kill_from_outside(), "killed");
+  EXPECT_EQ(kill_from_outside(), "killed");
+  group->leave();
+  engine.stop();
+}
+
+// As docs/guide/lifecycle.md says of memory.oom.group.
+TEST_F(OutOfMemory, KillsTheHostAsWellWhereTheGroupDiesAsAWhole) {
+  const std::unique_ptr<MemoryCgroup> group = MemoryCgroup::make(true);
+  if (group == nullptr) GTEST_SKIP() << "no memory cgroup of version 2 can be made here";
+  const pid_t host = ::fork();
+  if (host == 0) {
+    Settings settings = test_settings();
+    settings.set("report.path", directory_.string());
+    settings.set("state.bytes", "64KiB");
+    settings.set("undo.bytes", "64KiB");
+    Pipeline pipeline{"greedy"};
+    pipeline.inlet<Item>("in").to<Greedy>("greedy").outlet("out");
+    Engine engine{pipeline, settings};
+    engine.start();
+    auto in = engine.inlet<Item>("in");
+    for (const Item& item : items(100, 1))
+      std::ignore = in.push(item);
+    engine.wait();
+    ::_exit(0);
+  }
+  group->leave();
+  int status = 0;
+  EXPECT_TRUE(eventually([&] { return ::waitpid(host, &status, WNOHANG) == host; }));
+  EXPECT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL) << status;
 }
 
 }  // namespace
