@@ -20,7 +20,12 @@ namespace {
 constexpr const char* kPathSetting = "checkpoint.path";
 constexpr const char* kUnfinished = ".part";
 
+// By which what lies beside it is none any more: left by a process that died while it removed the chain of a pipeline that had
+// ended. What is kept here is known by what the server has.
+constexpr const char* kEndedMark = "checkpoints.ended";
+
 bool is_of_a_chain(std::string name) {
+  if (name == kEndedMark) return true;
   if (name.ends_with(kUnfinished)) name.resize(name.size() - std::string_view{kUnfinished}.size());
   return parse_state_file_name(name).has_value();
 }

@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <memory>
 #include <tuple>
+#include <unistd.h>
 
 #include <fmt/format.h>
 
@@ -46,6 +47,10 @@ std::optional<CheckpointName> parse_checkpoint_name(std::string_view name) {
   if (rest != kBase && rest != kDelta) return std::nullopt;
   parsed.kind = rest == kBase ? CheckpointKind::base : CheckpointKind::delta;
   return parsed;
+}
+
+bool is_marked_as_ended(const OwnDirectory& directory) noexcept {
+  return ::faccessat(directory.descriptor(), kEndedMark, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
 std::vector<CheckpointName> checkpoint_names(const OwnDirectory& directory) {

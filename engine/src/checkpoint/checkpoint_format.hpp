@@ -83,6 +83,10 @@ std::string to_text(const CheckpointName& name);
 // Of a file of another name: none.
 std::optional<CheckpointName> parse_checkpoint_name(std::string_view name);
 
+// A file beside them: their pipeline has ended, they are about to be removed, and none of them is gone on with.
+inline constexpr const char* kEndedMark = "checkpoints.ended";
+bool is_marked_as_ended(const OwnDirectory& directory) noexcept;
+
 // All of them in the directory, the lowest number first. Throws Error.
 std::vector<CheckpointName> checkpoint_names(const OwnDirectory& directory);
 

@@ -64,7 +64,7 @@ CheckpointSearch newest_checkpoint(const std::string& directory, CheckpointReadi
   constexpr int kMostTries = 10;
   CheckpointSearch found;
   std::optional<OwnDirectory> own = OwnDirectory::if_there(directory, kCheckpointSetting);
-  if (!own) return found;
+  if (!own || is_marked_as_ended(*own)) return found;
   const auto shared = std::make_shared<const OwnDirectory>(std::move(*own));
   for (int tries = 0; tries < kMostTries && !search(shared, reading, found); ++tries) {
   }

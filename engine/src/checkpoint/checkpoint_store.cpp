@@ -101,6 +101,33 @@ std::string remove(const OwnDirectory& directory, const CheckpointName& name) {
   return fmt::format("{} cannot be removed: {}", text, errno_text());
 }
 
+// From here on nothing in the directory is gone on with: what is removed piece by piece is no chain that was damaged, and at no
+// instant an older one is the newest.
+void mark_as_ended(const OwnDirectory& directory) {
+  constexpr int kNew = O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC;
+  const Descriptor mark{::openat(directory.descriptor(), kEndedMark, kNew, 0600)};
+  if (!mark) {
+    throw Error{{"remove the checkpoints in", directory.path().string(),
+                 fmt::format("{} cannot be made: {}", kEndedMark, errno_text()), "remove them by hand"}};
+  }
+  bring_to_disk(directory.descriptor(), directory.path().string());
+}
+
+// Of a pipeline that has ended, also by who finds that another died over it. The mark last.
+void remove_ended(const OwnDirectory& directory, const std::vector<CheckpointName>& names) {
+  const std::string path = directory.path().string();
+  for (const CheckpointName& name : names) {
+    if (const std::string why = remove(directory, name); !why.empty())
+      throw Error{{"remove the checkpoints in", path, why, "remove them by hand"}};
+  }
+  bring_to_disk(directory.descriptor(), path);
+  if (::unlinkat(directory.descriptor(), kEndedMark, 0) != 0 && errno != ENOENT) {
+    throw Error{{"remove the checkpoints in", path,
+                 fmt::format("{} cannot be removed: {}", kEndedMark, errno_text()), "remove it by hand"}};
+  }
+  bring_to_disk(directory.descriptor(), path);
+}
+
 }  // namespace
 
 struct CheckpointWriter::Parts {
@@ -226,6 +253,7 @@ CheckpointWriter::CheckpointWriter(const std::string& directory, CheckpointIdent
   const std::vector<CheckpointName> names = checkpoint_names(own);
   require_no_other_pipeline(own, names, parts_->identity.pipeline);
   if (options.sync) bring_those_above_to_disk(own.path());
+  if (is_marked_as_ended(own)) remove_ended(own, names);
   for (const CheckpointName& name : names) {
     // What cannot be removed now is in nobody's way: its number is not used again.
     if (name.part) static_cast<void>(remove(own, name));
@@ -274,22 +302,9 @@ void remove_checkpoints(const std::string& directory, const std::string& pipelin
   const Descriptor locked = locked_one(*own, kLastBreath);
   const std::vector<CheckpointName> names = checkpoint_names(*own);
   require_no_other_pipeline(*own, names, pipeline);
-  const auto newest = std::find_if(names.rbegin(), names.rend(), [](const CheckpointName& name) {
-    return name.kind == CheckpointKind::base && !name.part;
-  });
-  const std::uint64_t newest_base = newest == names.rend() ? 0 : newest->number;
-  const auto remove_those = [&](auto&& which) {
-    for (const CheckpointName& name : names) {
-      if (!which(name)) continue;
-      if (const std::string why = remove(*own, name); !why.empty())
-        throw Error{{"remove the checkpoints in", own->path().string(), why, "remove them by hand"}};
-    }
-    bring_to_disk(own->descriptor(), own->path().string());
-  };
-  // At no instant an older one is the newest: it would be gone on with, though the pipeline has come further.
-  remove_those([&](const CheckpointName& name) { return name.number < newest_base; });
-  remove_those([&](const CheckpointName& name) { return name.number == newest_base; });
-  remove_those([&](const CheckpointName& name) { return name.number > newest_base; });
+  if (names.empty()) return;
+  mark_as_ended(*own);
+  remove_ended(*own, names);
 }
 
 }  // namespace sluice::detail

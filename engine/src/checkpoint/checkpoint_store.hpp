@@ -149,8 +149,8 @@ std::vector<std::byte> front_of(const FoundCheckpoint& checkpoint, std::size_t b
 // Into a segment of the size that it says.
 void restore(const FoundCheckpoint& checkpoint, std::span<std::byte> segment);
 
-// Removes all checkpoints, the newest first, and what is half written: the pipeline has ended and has no use for them.
-// Throws Error as the writer does.
+// Removes all checkpoints, and what is half written: the pipeline has ended and has no use for them. Whoever dies over it leaves
+// a mark, by which there are none any more, and the next writer removes the rest. Throws Error as the writer does.
 void remove_checkpoints(const std::string& directory, const std::string& pipeline);
 
 }  // namespace sluice::detail
