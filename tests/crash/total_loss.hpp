@@ -45,6 +45,7 @@ class Host {
  public:
   // Runs `work` in the host; 0 when it is done. `taken` is what of the address space it cannot have.
   Host(const AddressesTaken& taken, const std::function<void()>& work) {
+    ::prctl(PR_GET_CHILD_SUBREAPER, &reaps_orphans_before_);
     ::prctl(PR_SET_CHILD_SUBREAPER, 1);
     std::fflush(nullptr);
     pid_ = ::fork();
@@ -68,6 +69,8 @@ class Host {
   ~Host() {
     kill();
     gone();
+    // Orphans of tests that come later are no children of this process, and nobody here would wait for them.
+    ::prctl(PR_SET_CHILD_SUBREAPER, static_cast<unsigned long>(reaps_orphans_before_));
   }
   Host(const Host&) = delete;
   Host& operator=(const Host&) = delete;
@@ -106,6 +109,7 @@ class Host {
 
  private:
   pid_t pid_ = 0;
+  int reaps_orphans_before_ = 0;
   bool ended_ = false;
   int status_ = 0;
 };
