@@ -13,7 +13,9 @@ namespace {
 
 class Count {
  public:
-  explicit Count(sluice::Worker& worker) : next_{worker.state<std::uint64_t>("next")} {}
+  explicit Count(sluice::Worker& worker) : next_{worker.state<std::uint64_t>("next")} {
+    worker.declare_endless();
+  }
   sluice::SourceState operator()(sluice::Output<std::uint64_t>& out) {
     std::this_thread::sleep_for(std::chrono::milliseconds{1});
     out.push(*next_);

@@ -5,7 +5,9 @@
 class Follow {
  public:
   explicit Follow(sluice::Worker& worker)
-      : worker_{worker}, at_{worker.state<std::uint64_t>("at")}, file_{"lines.txt"} {}
+      : worker_{worker}, at_{worker.state<std::uint64_t>("at")}, file_{"lines.txt"} {
+    worker.declare_endless();  // A drain is its regular end.
+  }
   sluice::SourceState operator()(sluice::Output<sluice::Bytes>& out) {
     file_.clear();
     file_.seekg(static_cast<std::streamoff>(*at_));

@@ -110,11 +110,13 @@ int problem(const std::string& text) {
   return sluice::kExitFailed;
 }
 
-// Publishes what a run has written, if the run came to its own end, and says by its status if it did not.
+// Publishes what a run has written, if all its input came to its end, and says by its status if it did not. A drain may have
+// been asked for when it just had.
 int publish_answers(const Options& options, sluice::End end, int status) {
   // The next start goes on with it.
   if (end == sluice::End::parked) return status;
-  if (end == sluice::End::finished && market::are_written(options.out)) {
+  const bool handled = end == sluice::End::finished || end == sluice::End::drained;
+  if (handled && market::are_written(options.out)) {
     market::publish(options.out);
     return status;
   }

@@ -138,11 +138,12 @@ void remark_on_injected_variables(bool quiet) {
 }
 
 // As Engine::wait_for(); to be parked or drained by an operator is as good as to be asked by a signal.
-bool wait_for(Engine& engine, std::chrono::nanoseconds limit) {
+bool wait_for(Engine& engine, std::chrono::nanoseconds limit, bool& asked_elsewhere) {
   try {
     return engine.wait_for(limit);
   } catch (const Error&) {
     if (engine.end() != End::parked && engine.end() != End::drained) throw;
+    asked_elsewhere = true;
     return true;
   }
 }
@@ -162,13 +163,24 @@ void begin_to_end(Engine& engine, bool kept) {
   }
 }
 
+// As a shell would say it of a program that the signal has ended. An operator's drain is taken for SIGINT, and so is one that
+// a former life was asked for. What the program itself has asked for is its own affair.
+int status_of_end(const Engine& engine, bool asked_elsewhere, int status) {
+  constexpr int kSignalled = 128;
+  if (engine.end() == End::stopped) return kExitFailed;
+  if (!engine.interrupted() || (first_interrupt == 0 && !asked_elsewhere)) return status;
+  return kSignalled + (first_interrupt != 0 ? static_cast<int>(first_interrupt) : SIGINT);
+}
+
 // What an end that is not the pipeline's own has left, for people.
 void tell_what_is_left(const Engine& engine, const std::string& kept_in) {
   if (engine.end() == End::parked) {
     std::fprintf(stderr, "parked: the next start goes on with %s, and with %s in its lanes\n",
                  kept_in.c_str(), in_words(engine.left_behind()).c_str());
-  } else if (engine.end() == End::drained) {
+  } else if (engine.interrupted()) {
     std::fprintf(stderr, "drained: what was accepted is handled; what its sources had not read is left\n");
+  } else if (engine.end() == End::drained) {
+    std::fprintf(stderr, "drained: everything is handled\n");
   } else if (engine.end() == End::stopped) {
     const std::string left = in_words(engine.left_behind());
     if (kept_in.empty()) {
@@ -180,14 +192,14 @@ void tell_what_is_left(const Engine& engine, const std::string& kept_in) {
   }
 }
 
-// The loop between start and end.
+// The loop between start and end. Whether an end was asked for elsewhere: by an operator, or in a former life.
 struct Company {
   std::chrono::nanoseconds interval;  // Of the live table.
   bool live;
   bool kept;  // When a signal comes.
   ServiceManager& manager;
 };
-void accompany(Engine& engine, const Company& how, LogAboveTable* log, Chaos* chaos,
+bool accompany(Engine& engine, const Company& how, LogAboveTable* log, Chaos* chaos,
                const std::function<void()>& tick) {
   using Clock = std::chrono::steady_clock;
   constexpr auto kTick = std::chrono::milliseconds{2};
@@ -195,9 +207,11 @@ void accompany(Engine& engine, const Company& how, LogAboveTable* log, Chaos* ch
   Stats before = engine.stats();
   auto drawn = Clock::now();
   bool ending = false;
+  bool asked_elsewhere = engine.draining();
   const auto pause = tick ? std::chrono::nanoseconds{kTick}
                           : std::min<std::chrono::nanoseconds>(how.interval, std::chrono::milliseconds{50});
-  while (!wait_for(engine, chaos == nullptr ? pause : std::min(pause, chaos->time_to_next()))) {
+  while (
+      !wait_for(engine, chaos == nullptr ? pause : std::min(pause, chaos->time_to_next()), asked_elsewhere)) {
     if (tick) tick();
     if (chaos != nullptr) chaos->tick();
     how.manager.alive();
@@ -209,7 +223,7 @@ void accompany(Engine& engine, const Company& how, LogAboveTable* log, Chaos* ch
     }
     if (interrupts > 1) {
       engine.stop();
-      return;
+      break;
     }
     const auto now = Clock::now();
     if (log != nullptr) log->show([&table] { table.clear(); });
@@ -220,6 +234,7 @@ void accompany(Engine& engine, const Company& how, LogAboveTable* log, Chaos* ch
       drawn = now;
     }
   }
+  return asked_elsewhere;
 }
 
 }  // namespace
@@ -257,8 +272,8 @@ int run(Engine& engine, const StandardOptions& options, const Settings& settings
     ChaosAround chaos{options, restart_budget};
     ServiceManager manager;
     manager.ready(engine.stats().pipeline);
-    accompany(engine, {interval, live, !engine.kept_in().empty(), manager}, log ? &*log : nullptr,
-              chaos.get(), tick);
+    const bool asked_elsewhere = accompany(engine, {interval, live, !engine.kept_in().empty(), manager},
+                                           log ? &*log : nullptr, chaos.get(), tick);
     manager.stopping();
     if (log) log->show([] {});
     chaos.end();
@@ -270,7 +285,7 @@ int run(Engine& engine, const StandardOptions& options, const Settings& settings
     }
     const int status = report_problems(stats);
     tell_what_is_left(engine, engine.kept_in());
-    return engine.end() == End::stopped ? kExitFailed : status;
+    return status_of_end(engine, asked_elsewhere, status);
   } catch (const Error& error) {
     if (log) log->show([] {});
     std::fprintf(stderr, "error: %s\n", printable(error.what()).c_str());

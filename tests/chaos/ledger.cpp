@@ -131,7 +131,7 @@ int main(int argc, char** argv) {
       draining = true;
       engine.begin_drain();
     });
-    if (status != sluice::kExitOk) return status;
+    if (status != sluice::kExitOk && !engine.interrupted()) return status;
     return report(options, engine.stats(), statement, watch) ? sluice::kExitOk : sluice::kExitFailed;
   } catch (const sluice::Error& error) {
     fmt::print(stderr, "error: {}\n", error.what());

@@ -102,7 +102,11 @@ TEST_F(Program, RefusesAPipelineThatWaitsForAHost) {
   EXPECT_THAT(err_, AllOf(HasSubstr("its inlet 'in'"), HasSubstr("use Engine")));
 }
 
-struct Endless {
+class Unended {
+ public:
+  Unended(Worker& worker, bool endless) {
+    if (endless) worker.declare_endless();
+  }
   bool operator()(Output<Item>& out) const {
     out.push({});
     return true;
@@ -110,13 +114,13 @@ struct Endless {
 };
 
 // In a process of its own: what is told by a signal could reach a test too late.
-int interrupted(int interrupts) {
+int interrupted(int interrupts, bool endless) {
   const pid_t program = ::fork();
   if (program == 0) {
     std::freopen("/dev/null", "w", stderr);
     std::signal(SIGINT, SIG_DFL);  // It may be ignored, by a shell that runs tests in the background.
     Pipeline pipeline{"endless"};
-    pipeline.source<Endless>("endless").to<Swallow>("swallow");
+    pipeline.source<Unended>("endless", endless).to<Swallow>("swallow");
     Engine engine{pipeline, test_settings()};
     int sent = 0;
     const auto interrupt = [&] {
@@ -134,7 +138,11 @@ int interrupted(int interrupts) {
 }
 
 TEST_F(Program, DrainsAtTheFirstInterruptAndGivesTheSignalBack) {
-  EXPECT_EQ(interrupted(1), kExitOk);
+  EXPECT_EQ(interrupted(1, true), kExitOk);
+}
+
+TEST_F(Program, SaysByItsStatusThatASourceWasInterruptedBeforeItsEnd) {
+  EXPECT_EQ(interrupted(1, false), 128 + SIGINT);
 }
 
 // The socket of a service manager, and what came at it.
@@ -190,7 +198,7 @@ TEST_F(Program, TellsTheServiceManagerThatItIsAtWorkThatItLivesAndThatItEnds) {
     ::setenv("WATCHDOG_USEC", "100000", 1);
     ::setenv("WATCHDOG_PID", std::to_string(::getpid()).c_str(), 1);
     Pipeline pipeline{"endless"};
-    pipeline.source<Endless>("endless").to<Swallow>("swallow");
+    pipeline.source<Unended>("endless", true).to<Swallow>("swallow");
     Engine engine{pipeline, test_settings()};
     ::_exit(sluice::run(engine, {.assignments = {}, .profile = {}, .placement = false, .quiet = true},
                         test_settings()));

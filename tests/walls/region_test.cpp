@@ -85,7 +85,7 @@ TEST(RegionCheck, FindsAnEndThatItsWorkerKnowsNothingOf) {
 
 TEST(RegionCheck, FindsWordsThatNoWorkerWrites) {
   const RegionsAtRest rest;
-  rest.word(RegionsAtRest::kSink, kFinished) = 2;
+  rest.word(RegionsAtRest::kSink, kFinished) = kCutShort + 1;
   EXPECT_EQ(rest.fault(RegionsAtRest::kSink), "the word that says whether it has finished is corrupt");
   rest.between().producer->ended = 2;
   EXPECT_THAT(rest.fault(RegionsAtRest::kPass), HasSubstr("whether it has ended is corrupt"));

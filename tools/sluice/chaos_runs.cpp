@@ -153,7 +153,10 @@ int Runs::run_once() {
     if (phase_ == Phase::hurt && now() >= end_) leave_alone(program);
     if (phase_ != Phase::hurt && now() >= deadline_) press(program);
   }
-  const int status = program.status();
+  int status = program.status();
+  // It was asked to end so: a source that had an end of its own was interrupted before it.
+  constexpr int kInterrupted = 128 + SIGINT;
+  if (plan_.endless && phase_ == Phase::left_alone && status == kInterrupted) status = 0;
   chaos_.continue_all();
   divert_the_rest();
   if ((status != 0 && !interrupted_) || failed_) {

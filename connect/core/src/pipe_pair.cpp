@@ -52,6 +52,7 @@ Pipe::Pipe(int bytes) {
 
 PipePair::PipePair(const std::string& path)
     : name{path == "-" ? "standard input" : path},
+      ends{path == "-"},
       number{drawn_number()},
       input{open_input(path)},
       kept{Pipe{kPipeBytes}, Pipe{kPipeBytes}} {

@@ -25,6 +25,7 @@ struct PipePair {
   explicit PipePair(const std::string& path);
 
   std::string name;
+  bool ends;             // Standard input does with its last writer; a FIFO waits for the next one.
   std::uint64_t number;  // Of this input among all there ever were.
   Descriptor input;
   std::array<Pipe, 2> kept;

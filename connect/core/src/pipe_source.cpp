@@ -71,6 +71,7 @@ struct PipeSource::Parts {
         state{worker_of_it.state<PipeState>("pipe")},
         scratch{pipes->kept[0].capacity_bytes} {
     check();
+    if (!pipes->ends) worker.declare_endless();
     worker.after_commit([this](bool whole) {
       if (turned && (whole || !turned_in_this_call)) turn_is_committed = true;
     });

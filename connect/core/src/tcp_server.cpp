@@ -48,6 +48,7 @@ Connections::Limits limits_of(const Worker& worker, const TcpServerOptions& opti
 
 TcpServer::Parts::Parts(Worker& worker, const Listener& listener, const TcpServerOptions& options)
     : worker_{worker}, options_{options}, connections_{listening(listener), limits_of(worker, options)} {
+  worker_.declare_endless();
   if (!options_.acknowledge) return;
   if (worker_.replicas() != 1) {
     throw Error{{"serve", listener.address(),

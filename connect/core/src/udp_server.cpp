@@ -39,7 +39,9 @@ struct UdpServer::Parts {
         fd{socket_of_it.descriptor()},
         address{socket_of_it.address()},
         counts{worker_of_it.state<UdpCounts>("datagrams")},
-        buffer(options.frame_bytes) {}
+        buffer(options.frame_bytes) {
+    worker.declare_endless();
+  }
 
   void check_lanes(const Output<Frame>& out);
   bool receive(Output<Frame>& out);

@@ -9,7 +9,6 @@
 #include <cctype>
 #include <cerrno>
 #include <charconv>
-#include <ctime>
 #include <fcntl.h>
 #include <filesystem>
 #include <optional>
@@ -57,9 +56,7 @@ struct RollingState {
 };
 
 std::int64_t wall_clock_ns() noexcept {
-  timespec now{};
-  ::clock_gettime(CLOCK_REALTIME, &now);
-  return std::int64_t{now.tv_sec} * 1'000'000'000 + now.tv_nsec;
+  return std::chrono::nanoseconds{std::chrono::system_clock::now().time_since_epoch()}.count();
 }
 
 void check(const RollingFileOptions& options, const std::string& name) {
@@ -90,7 +87,8 @@ void check(const RollingFileOptions& options, const std::string& name) {
 class RollingFile::Files {
  public:
   Files(Worker& worker, const RollingFileOptions& options)
-      : options_{options},
+      : worker_{worker},
+        options_{options},
         prefix_{(options.name.empty() ? worker.stage() : options.name) + "-" +
                 std::to_string(worker.replica())},
         directory_{checked_directory()},
@@ -115,6 +113,7 @@ class RollingFile::Files {
   }
 
   bool finish() {
+    if (worker_.interrupted()) return leave_part();
     if (!ending_) {
       ending_ = true;
       return true;
@@ -271,7 +270,7 @@ class RollingFile::Files {
   void flush() {
     forget_rolled_back();
     if (!pending_.empty()) write_pending();
-    if (state_->length_bytes != 0 && (ending_ || is_due())) complete();
+    if (state_->length_bytes != 0 && !interrupted_ && (ending_ || is_due())) complete();
   }
 
   bool is_due() const {
@@ -325,6 +324,15 @@ class RollingFile::Files {
     if (::fsync(file.get()) != 0) fail("bring to the disk", path, errno);
   }
 
+  // Of what is not whole: nobody is to take it for an answer, and nobody is to miss what may be nowhere else any more.
+  bool leave_part() {
+    interrupted_ = true;
+    if (state_->content_bytes != 0)
+      worker_.report(fmt::format("{} is not published: a drain has interrupted a source before it",
+                                 printable(part_path(state_->number).string())));
+    return false;
+  }
+
   // By the commit that follows.
   void complete() {
     check_is_there(part_path(state_->number), state_->inode, state_->length_bytes);
@@ -361,6 +369,7 @@ class RollingFile::Files {
     void operator()(ZSTD_CCtx* context) const noexcept { ::ZSTD_freeCCtx(context); }
   };
 
+  Worker& worker_;
   RollingFileOptions options_;
   std::string prefix_;
   fs::path directory_;
@@ -372,6 +381,7 @@ class RollingFile::Files {
   std::uint64_t written_content_ = 0;
   std::uint64_t published_ = 0;
   bool ending_ = false;
+  bool interrupted_ = false;  // So that the last one is not whole.
   std::unique_ptr<ZSTD_CCtx, FreeZstd> zstd_;
   std::vector<char> compressed_;
 };

@@ -120,7 +120,9 @@ FileLines::FileLines(Worker& worker, FileSourceOptions options, bool quoted)
     throw Error{
         {"read the rows of", worker_.stage(), "rows are lines", "leave FileSourceOptions::framing as it is"}};
   check_paths();
-  if (options_.follow) watch_ = std::make_unique<DirectoryWatch>(options_.paths);
+  if (!options_.follow) return;
+  worker_.declare_endless();
+  watch_ = std::make_unique<DirectoryWatch>(options_.paths);
 }
 
 FileLines::~FileLines() = default;

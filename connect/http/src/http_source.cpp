@@ -179,6 +179,7 @@ HttpSource::Parts::Parts(Worker& worker_of_it, const Listener& listener,
                  "raise the limit of open files, or lower `connections`"}};
   }
   epoll_ = info->epoll_fd;
+  worker_.declare_endless();
   detail::refuse_lanes_that_drop(worker_, "HttpSource");
   worker_.after_commit([this] {
     const std::size_t count = taken_.size();

@@ -86,6 +86,7 @@ KafkaReader::Impl::Impl(Worker& worker, KafkaSourceOptions options)
     : worker_{worker},
       options_{std::move(options)},
       next_{worker.table<std::int32_t, std::int64_t>("kafka offsets", options_.most_partitions + 1)} {
+  if (options_.follow) worker.declare_endless();
   const auto call = worker.outside(60 * options_.server.timeout);
   consumer_ = detail::kafka_handle(
       RD_KAFKA_CONSUMER,

@@ -98,6 +98,7 @@ NatsReader::Impl::Impl(Worker& worker, NatsSourceOptions options)
       subject_{detail::named_for(options_.subject, worker)},
       client_{options_.server, fmt::format("{}/{}/{}", worker.pipeline(), worker.stage(), worker.replica()),
               true} {
+  if (options_.follow) worker.declare_endless();
   const auto call = worker.outside(6 * options_.server.timeout);
   check_names();
   const detail::JsStreamInfoPtr info = client_.stream(stream_);

@@ -112,6 +112,9 @@ class Engine {
   // Sources and inlets come to their end: drain() was asked for, by this program, by an operator, or in a former
   // life of the pipeline.
   bool draining() const;
+  // A drain has ended a source before its own end (Worker::declare_endless()): the results are not whole. Known once the
+  // pipeline has drained. sluice::run says so by its status.
+  bool interrupted() const;
   // After the end: the events in the lanes, which no process handles now.
   LeftBehind left_behind() const;
 

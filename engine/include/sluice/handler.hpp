@@ -18,6 +18,9 @@
 // the others follow at sizeof(In). A span that kills its worker, that does not fit, or that is refused is handed out again
 // in halves, until one event is left, which is what becomes a dead letter. watchdog.deadline is for a span, too.
 //
+// A source that is drained is not called again, and says its last word. Unless it was at its end by then, or is endless
+// (Worker::declare_endless()), the run has been interrupted, and the stages behind it can know (Worker::interrupted()).
+//
 // It is constructed from a Worker& (worker.hpp) and the arguments behind the stage's name, or from those
 // alone. A finish that returns true is called again, each call an event of its own, so that a last word may
 // be longer than a lane. What an object keeps in plain members is lost when its worker dies; what must not be

@@ -51,6 +51,7 @@ class WorkerServices {
   virtual bool wait_for(int fd, std::chrono::nanoseconds limit) = 0;
   virtual void when_safe(std::function<void()> tell) = 0;
   virtual bool takes_spans() const noexcept = 0;
+  virtual bool interrupted() const noexcept = 0;
 };
 
 struct WorkerIdentity {
@@ -190,6 +191,14 @@ class Worker {
   bool wait_for(int fd, std::chrono::nanoseconds limit) { return services_.wait_for(fd, limit); }
   bool wait_for(std::chrono::nanoseconds limit) { return services_.wait_for(-1, limit); }
 
+  // For a source, in its constructor: it has no end of its own, as a socket or a clock has none. To be drained is its regular
+  // end, then. Any other source that is drained before it has said that it is at its end has been interrupted.
+  void declare_endless() noexcept { endless_ = true; }
+  // In finish(): what came is not all that was to come, since a drain has interrupted a source before this worker. What counts
+  // only as a whole, a report or a file, is not to be published then. The host is no source: what it pushes is all
+  // there is, whenever it ends.
+  bool interrupted() const noexcept { return services_.interrupted(); }
+
   // The event in the handler now; in a flush, the last one of the batch. Of a span the first one: an earlier attempt may have
   // had other spans, so that it tells nothing about the others.
   EventId event_id() const noexcept { return event_; }
@@ -215,6 +224,7 @@ class Worker {
   std::vector<std::function<void(bool)>> after_commits_;
   std::vector<std::function<void()>> before_any_commit_;  // Also in the midst of an event: they can bear it.
   bool acts_ = false;                                     // There is one of these.
+  bool endless_ = false;                                  // A source.
 };
 
 }  // namespace sluice

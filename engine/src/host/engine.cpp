@@ -283,6 +283,11 @@ bool Engine::draining() const {
   return parts_->host.drain_asked();
 }
 
+bool Engine::interrupted() const {
+  parts_->refuse_elsewhere("look at");
+  return parts_->started && detail::is_interrupted(parts_->host.wiring());
+}
+
 End Engine::end() const {
   parts_->refuse_elsewhere("look at");
   return parts_->host.end();

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "host/left_behind.hpp"
 
+#include <algorithm>
+
 #include <sluice/ipc/framing.hpp>
 
 namespace sluice::detail {
@@ -28,6 +30,14 @@ LeftBehind left_behind(const Wiring& wiring) {
     }
   }
   return left;
+}
+
+bool is_interrupted(const Wiring& wiring) noexcept {
+  const Indices<WorkerIndex> workers = wiring.workers();
+  return std::any_of(workers.begin(), workers.end(), [&wiring](WorkerIndex worker) {
+    // relaxed: it ended with a commit, and so did the pipeline behind it.
+    return wiring.worker(worker).cursors()[kFinished].load(std::memory_order_relaxed) == kCutShort;
+  });
 }
 
 }  // namespace sluice::detail

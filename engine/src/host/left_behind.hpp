@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Counts what is in the lanes of a pipeline that has ended.
+// What a pipeline that has ended did not do: counts what is in its lanes, and says whether a drain has interrupted it.
 #pragma once
 
 #include <sluice/end.hpp>
@@ -10,5 +10,8 @@ namespace sluice::detail {
 
 // Once all its processes are gone. Changes nothing.
 LeftBehind left_behind(const Wiring& wiring);
+
+// A source was drained before its own end. Changes nothing.
+bool is_interrupted(const Wiring& wiring) noexcept;
 
 }  // namespace sluice::detail

@@ -29,6 +29,12 @@ enum FixedWord : std::uint64_t {
   kRetried = 4,
   kLastWords = 5  // Portions of the last word that have been said.
 };
+// Values of kFinished. A stage has been cut short if one of those before it was: what has come to it is not all.
+enum Finished : std::uint64_t {
+  kNotFinished = 0,
+  kCameToItsEnd = 1,
+  kCutShort = 2  // A source that has an end, by a drain that came before it.
+};
 inline constexpr std::uint64_t kFixedWords = 16;  // One line of 128 bytes.
 
 // What a worker keeps of its file of dead letters, in its recoverable state.

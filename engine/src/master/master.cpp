@@ -99,7 +99,7 @@ void Master::supervise() {
 
 std::chrono::nanoseconds Master::time_to_sleep() const noexcept {
   const auto next = std::min({stalls_.next_look(), spawner_.next_due(), observers_.next_due(),
-                              places_.next_look(), memory_.next_look(), checkpoints_.next_look()});
+                              places_.next_due(), memory_.next_look(), checkpoints_.next_look()});
   return std::max(next - monotonic_now(), std::chrono::nanoseconds{0});
 }
 

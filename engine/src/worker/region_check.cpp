@@ -56,7 +56,7 @@ const char* fault_of_input(const ipc::LaneMemory& memory, std::uint64_t unit, bo
 std::string fault_of_region(const Wiring& wiring, WorkerIndex worker) {
   const ProcessMemory memory = wiring.worker(worker);
   const std::uint64_t finished = memory.cursors()[kFinished].load(kRelaxed);
-  if (finished > 1) return "the word that says whether it has finished is corrupt";
+  if (finished > kCutShort) return "the word that says whether it has finished is corrupt";
   const auto lane_fault = [&](LaneIndex index, const auto& fault_of) -> std::string {
     const LaneLayout& lane = wiring.layout().lanes[index];
     const std::uint64_t unit = unit_of(wiring.edge(lane).type);

@@ -28,6 +28,7 @@ struct WorkerAccess {
     for (const auto& action : worker.before_any_commit_)
       action();
   }
+  static bool is_endless(const Worker& worker) noexcept { return worker.endless_; }
   // Whether anything is to be done around its commits.
   static bool acts(const Worker& worker) noexcept { return worker.acts_; }
   static bool acts_after_commits(const Worker& worker) noexcept { return !worker.after_commits_.empty(); }

@@ -18,6 +18,8 @@ bool WorkerLoop::anything_to_commit() const noexcept {
 
 // `whole`: with the event in the handler. Inlined: of a batch of one it is the larger part.
 [[gnu::always_inline]] inline void WorkerLoop::store(bool whole) {
+  // Before the ends of the lanes: who sees those sees how it came to them.
+  if (finished_) commit_.move(kFinished, interrupted() ? kCutShort : kCameToItsEnd);
   out_.record(commit_, whole);
   in_.record(commit_);
   committed_in_ = whole ? work_.events_in() : work_.events_before();
@@ -26,7 +28,6 @@ bool WorkerLoop::anything_to_commit() const noexcept {
   committed_last_words_ = last_words_;
   commit_.move(kEventsIn, committed_in_);
   commit_.move(kEventsOut, out_.published());
-  if (finished_) commit_.move(kFinished, 1);
   if (poison_.any()) commit_.move(kDeadLetters, dead_letters_);
   if (retry_) commit_.move(kRetried, retry_->done());
   if (whole) {

@@ -155,6 +155,7 @@ std::uint64_t WorkerLoop::consume_lanes(std::uint64_t most) {
 std::uint64_t WorkerLoop::produce_batch() {
   if (asked_to_end()) {
     input_ended_ = true;
+    cut_short_ = !WorkerAccess::is_endless(*worker_);
     return 1;
   }
   source_idle_ = tellings_.too_many();

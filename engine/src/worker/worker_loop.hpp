@@ -97,6 +97,7 @@ class WorkerLoop final : private Producer, private WorkerServices {
     tellings_.add(commit_.committed(), std::move(tell));
   }
   bool takes_spans() const noexcept override { return runner_->takes_spans(); }
+  bool interrupted() const noexcept override;
 
   // The commonest batch: worker_step.cpp.
   bool is_plain() const noexcept;
@@ -233,6 +234,7 @@ class WorkerLoop final : private Producer, private WorkerServices {
   std::size_t come_through_ = 0;
   bool source_idle_ = false;
   bool input_ended_ = false;
+  bool cut_short_ = false;  // A source, by a drain.
   bool finished_ = false;
   bool first_event_noted_ = false;
   bool has_committed_ = false;

@@ -12,6 +12,18 @@ bool WorkerLoop::asked_to_end() const noexcept {
   return drain_asked(wiring_.requests(), master_) || host_gone(master_);
 }
 
+// Known once the input has ended: how a neighbour came to its end is seen with the end of its lane.
+bool WorkerLoop::interrupted() const noexcept {
+  if (node_.kind == NodeKind::source) return cut_short_;
+  for (std::size_t i = 0; i < in_.size(); ++i) {
+    if (!is_worker(in_[i].from)) continue;
+    // relaxed: the end of its lane was read with acquire, and is stored behind it.
+    const ProcessMemory before = wiring_.process(in_[i].from);
+    if (before.cursors()[kFinished].load(std::memory_order_relaxed) == kCutShort) return true;
+  }
+  return false;
+}
+
 // What is there goes, and what a source will have next is not known: so the first event goes alone, and each batch may
 // be twice as large as the last one, for as long as the source is quick.
 std::uint64_t WorkerLoop::calls_at_most() const noexcept {

@@ -38,7 +38,8 @@ inline constexpr int kExitUsage = 2;   // An option or a setting that cannot be.
 // stats.interval on a terminal and one at the end, and the handlers' problems on stderr, and what chaos did
 // if it was asked for. `tick` is called by this thread every few milliseconds. Takes SIGINT, SIGTERM and SIGHUP
 // over meanwhile and gives their handlers back. Catches Errors and prints them; `on_error` is told, too. Gives an exit
-// status. One call at a time in a process.
+// status: of a run that was interrupted (Engine::interrupted()) it is 128 and the signal that asked for it, as a shell says it, and
+// SIGINT's, 130, when an operator did. One call at a time in a process.
 int run(Engine& engine, const StandardOptions& options, const Settings& settings,
         const std::function<void()>& tick = {}, const std::function<void(const Error&)>& on_error = {});
 

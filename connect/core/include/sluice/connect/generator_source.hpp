@@ -37,7 +37,9 @@ class GeneratorSource {
   GeneratorSource(Worker& worker, const GeneratorOptions& options)
       : worker_{worker},
         options_{options},
-        state_{worker.state<State>("generator", State{worker.replica(), detail::wall_clock_ns()})} {}
+        state_{worker.state<State>("generator", State{worker.replica(), detail::wall_clock_ns()})} {
+    if (options_.count == 0) worker.declare_endless();
+  }
 
   SourceState operator()(Output<Generated>& out) {
     const std::uint64_t number = state_->next;

@@ -44,6 +44,7 @@ class TimerSource {
     if (worker.replicas() != 1)
       throw Error{
           {"tick", worker.stage(), "each of several workers would tick", "give the stage one worker"}};
+    worker.declare_endless();
   }
 
   SourceState operator()(Output<Tick>& out) {

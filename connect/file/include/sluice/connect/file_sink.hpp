@@ -12,6 +12,9 @@
 // what was published behind that is taken back. archive-0.manifest gets a
 // line of JSON for each complete file, by the commit that completes it; what it names with a .part still on
 // it is about to be renamed. A later run goes on behind the numbers that are there.
+//
+// At the end of the stream the last file is published. Not when a drain has interrupted a source before its end
+// (Worker::interrupted()): what the last file has by then stays in its .part, and is reported as a problem.
 #pragma once
 
 #include <chrono>
