@@ -6,7 +6,6 @@
 #include "sluice/connect/file_sink.hpp"
 
 #include <algorithm>
-#include <cctype>
 #include <cerrno>
 #include <charconv>
 #include <fcntl.h>
@@ -29,6 +28,7 @@
 #include <sluice/unavailable.hpp>
 
 #include "completed_files.hpp"
+#include "rolling_options.hpp"
 
 namespace sluice {
 
@@ -57,29 +57,6 @@ struct RollingState {
 
 std::int64_t wall_clock_ns() noexcept {
   return std::chrono::nanoseconds{std::chrono::system_clock::now().time_since_epoch()}.count();
-}
-
-void check(const RollingFileOptions& options, const std::string& name) {
-  const auto is_plain = [](const std::string& text) {
-    return !text.empty() && text.size() <= 100 && text.front() != '.' &&
-           std::all_of(text.begin(), text.end(), [](unsigned char c) {
-             return std::isalnum(c) != 0 || c == '-' || c == '_' || c == '.';
-           });
-  };
-  for (const std::string& part : {name, options.suffix}) {
-    if (!is_plain(part)) {
-      throw Error{{"name files", "'" + printable(part) + "'", "it is a part of a file's name",
-                   "give 1 to 100 of letters, digits, '-', '_' and '.', no '.' first"}};
-    }
-  }
-  if (options.rotate_after.count() < 0)
-    throw Error{{"go on to another file after", fmt::format("{} ns", options.rotate_after.count()),
-                 "RollingFileOptions::rotate_after is less than 0", "give a time, or 0 for none"}};
-  if (options.compression == FileCompression::zstd &&
-      (options.level < ZSTD_minCLevel() || options.level > ZSTD_maxCLevel())) {
-    throw Error{{"compress at", fmt::format("level {}", options.level), "zstd has none of that number",
-                 fmt::format("give one of 1 to {}", ZSTD_maxCLevel())}};
-  }
 }
 
 }  // namespace
@@ -124,7 +101,7 @@ class RollingFile::Files {
 
  private:
   fs::path checked_directory() const {
-    check(options_, prefix_);
+    detail::check_rolling(options_, prefix_);
     fs::path directory = detail::absolute_path(options_.directory);
     struct stat status {};
     if (::stat(directory.c_str(), &status) != 0 || !S_ISDIR(status.st_mode)) {
