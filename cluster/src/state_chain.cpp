@@ -40,10 +40,10 @@ StateChain::StateChain(const std::filesystem::path& directory, const std::string
   for (const CopiedMessage& each : kept) {
     epoch_ = each.message.epoch;
     if (each.message.is_claim()) continue;
-    whole_.push_back({each.message.file, parse_state_file_name(each.message.file)->number, each.bytes});
+    whole_.push_back({parse_state_file_name(each.message.file)->number, each});
     kept_bytes_ += each.bytes;
   }
-  open_ = !whole_.empty();
+  based_ = open_ = !whole_.empty();
   if (whole_.empty()) {
     copy_.forget();
     return;
@@ -89,20 +89,24 @@ void StateChain::forget_kept() {
   whole_.clear();
   epoch_.reset();
   last_kept_.reset();
-  open_ = false;
+  based_ = open_ = false;
   kept_bytes_ = 0;
 }
 
 void StateChain::take(const std::optional<StateMessage>& message, std::uint64_t sequence,
                       std::span<const char> bytes) {
   if (!message) return damage(sequence, "it is no message of a cluster's state");
-  if (std::string why = misplaced(*message); !why.empty()) return damage(sequence, why);
+  if (const std::string why = misplaced(*message); !why.empty()) {
+    damage(sequence, why);
+    if (!may_begin_with(*message)) return;
+    begin_without_base();
+  }
   epoch_ = message->epoch;
   if (message->is_claim()) {
     drop_file();
     // Whoever claims it restores what is whole, and goes on from there.
-    open_ = !whole_.empty() && damage_.empty();
-    if (open_) note({.sequence = sequence, .message = *message});
+    open_ = !whole_.empty() && (damage_.empty() || !based_);
+    if (open_ && based_) copy_.add({.sequence = sequence, .message = *message});
     return;
   }
   if (message->part == 1) begin(*message);
@@ -111,6 +115,20 @@ void StateChain::take(const std::optional<StateMessage>& message, std::uint64_t 
   write(bytes);
   if (message->is_last_part()) return finish_file(*message, sequence);
   ++file_->next.part;
+}
+
+// What follows nothing that is here may be whole without it, with what comes yet.
+bool StateChain::may_begin_with(const StateMessage& message) const {
+  return !message.is_claim() && message.part == 1 && !parse_state_file_name(message.file)->base &&
+         (!epoch_ || message.epoch >= *epoch_);
+}
+
+void StateChain::begin_without_base() {
+  copy_.forget();
+  for (const WholeFile& former : std::exchange(whole_, {}))
+    remove(former.name());
+  based_ = false;
+  kept_bytes_ = 0;
 }
 
 // Why it cannot follow what is before it; empty if it can, or if nothing can until the next base.
@@ -134,19 +152,17 @@ std::string StateChain::misplaced(const StateMessage& message) const {
   if (name.base) {
     return whole_.empty() || name.number > whole_.back().number
                ? std::string{}
-               : fmt::format("{} comes behind {}", message.file, whole_.back().name);
+               : fmt::format("{} comes behind {}", message.file, whole_.back().name());
   }
-  if (!damage_.empty()) return {};
   if (file_ || !open_) return fmt::format("{} has no base", message.file);
   return name.number == whole_.back().number + 1
              ? std::string{}
-             : fmt::format("{} comes behind {}", message.file, whole_.back().name);
+             : fmt::format("{} comes behind {}", message.file, whole_.back().name());
 }
 
 void StateChain::begin(const StateMessage& message) {
   drop_file();
   const StateFileName name = *parse_state_file_name(message.file);
-  if (!name.base && !damage_.empty()) return;
   if (name.base) open_ = false;
   const std::string part = message.file + kUnfinished;
   Descriptor descriptor{::openat(directory_.descriptor(), part.c_str(),
@@ -165,30 +181,45 @@ void StateChain::write(std::span<const char> bytes) {
   }
 }
 
-void StateChain::note(const CopiedMessage& copied) {
-  const bool base = !copied.message.is_claim() && parse_state_file_name(copied.message.file)->base;
-  base ? copy_.begin({copied}) : copy_.add(copied);
-}
-
 void StateChain::finish_file(const StateMessage& last, std::uint64_t sequence) {
   const std::string& name = file_->next.file;
   if (::renameat(directory_.descriptor(), (name + kUnfinished).c_str(), directory_.descriptor(),
                  name.c_str()) != 0)
     fail("write", name, errno);
-  note({.sequence = sequence,
-        .message = last,
-        .bytes = file_->bytes,
-        .checksum = copy_.checksum_of_file(name),
-        .mark = copy_.mark_of_file(name)});
-  if (file_->name.base) {
-    kept_bytes_ = 0;
-    for (const WholeFile& former : std::exchange(whole_, {}))
-      remove(former.name);
-    damage_.clear();
+  whole_.push_back({file_->name.number,
+                    {.sequence = sequence,
+                     .message = last,
+                     .bytes = file_->bytes,
+                     .checksum = copy_.checksum_of_file(name),
+                     .mark = copy_.mark_of_file(name)}});
+  if (file_->name.base || is_whole_from(last.whole_from)) {
+    begin_with(file_->name.base ? file_->name.number : last.whole_from);
+  } else if (based_) {
+    copy_.add(whole_.back().copied);
   }
   open_ = true;
-  whole_.push_back({name, file_->name.number, file_->bytes});
   file_.reset();
+}
+
+bool StateChain::is_whole_from(std::uint64_t number) const noexcept {
+  return std::any_of(whole_.begin(), whole_.end(),
+                     [number](const WholeFile& file) { return file.number == number; });
+}
+
+// What is before it is needed no more.
+void StateChain::begin_with(std::uint64_t number) {
+  const auto from = std::find_if(whole_.begin(), whole_.end(),
+                                 [number](const WholeFile& file) { return file.number == number; });
+  std::vector<CopiedMessage> list;
+  for (auto file = from; file != whole_.end(); ++file)
+    list.push_back(file->copied);
+  copy_.begin(list);
+  for (auto former = whole_.begin(); former != from; ++former)
+    remove(former->name());
+  whole_.erase(whole_.begin(), from);
+  damage_.clear();
+  based_ = true;
+  kept_bytes_ = 0;
 }
 
 // The writer gave it up, or died.
@@ -222,7 +253,7 @@ FetchedState StateChain::state() const noexcept {
   FetchedState state;
   for (const WholeFile& file : whole_) {
     ++state.files;
-    state.bytes += file.bytes;
+    state.bytes += file.copied.bytes;
     state.newest = file.number;
   }
   state.copied = kept_bytes_;

@@ -3,9 +3,10 @@
 // (state_log.hpp).
 //
 // What a writer left unfinished never counted, and is dropped: a file whose parts end in the midst, before a claim, a base, or the
-// end of the log. A claim may be followed by a delta of the last whole file: who claimed it has restored that. Whatever else does not follow what is before it is damage: messages that are missing, or of somebody else. A
-// whole base behind it makes good for it; without one it is an Error, since what came after the last whole file may have been seen
-// outside. A file has its name once it is whole.
+// end of the log. A claim may be followed by a delta of the last whole file: who claimed it has restored that. Whatever else does not
+// follow what is before it is damage: messages that are missing, or of somebody else. A whole base behind it makes good for it, and so
+// do deltas that are one, of which the last says so (StateMessage::whole_from): what is before them goes then. Without any it is an Error,
+// since what came after the last whole file may have been seen outside. A file has its name once it is whole.
 #pragma once
 
 #include <cstddef>
@@ -65,9 +66,10 @@ class StateChain {
     Descriptor descriptor;
   };
   struct WholeFile {
-    std::string name;
     std::uint64_t number;
-    std::uint64_t bytes;
+    CopiedMessage copied;
+
+    const std::string& name() const noexcept { return copied.message.file; }
   };
 
   std::string misplaced(const StateMessage& message) const;
@@ -76,7 +78,10 @@ class StateChain {
   void lock();
   void remove_all_but(const std::vector<CopiedMessage>& kept) const;
   void finish_file(const StateMessage& last, std::uint64_t sequence);
-  void note(const CopiedMessage& copied);
+  bool may_begin_with(const StateMessage& message) const;
+  void begin_without_base();
+  bool is_whole_from(std::uint64_t number) const noexcept;
+  void begin_with(std::uint64_t number);
   void drop_file();
   void damage(std::uint64_t sequence, const std::string& why);
   void remove(const std::string& name) const;
@@ -89,8 +94,9 @@ class StateChain {
   std::uint64_t kept_bytes_ = 0;
   std::optional<std::uint64_t> epoch_;
   std::optional<File> file_;
-  std::vector<WholeFile> whole_;
-  bool open_ = false;  // A delta may follow.
+  std::vector<WholeFile> whole_;  // One behind the other.
+  bool based_ = false;  // They begin with a base, or with deltas that are one; and are written down.
+  bool open_ = false;   // A delta may follow.
   std::string damage_;
 };
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "state_copy.hpp"
 
+#include <algorithm>
 #include <cerrno>
 #include <charconv>
 #include <cstddef>
@@ -85,8 +86,8 @@ std::optional<CopiedMessage> parse_line(const std::string& text) {
   StateMessage& message = found.message;
   std::string file, rest;
   if (!(words >> found.sequence >> message.epoch >> message.host >> message.writer >> file >> message.parts >>
-        message.stored >> found.bytes >> found.checksum >> found.mark.boot >> found.mark.inode >>
-        found.mark.changed_ns) ||
+        message.stored >> message.whole_from >> found.bytes >> found.checksum >> found.mark.boot >>
+        found.mark.inode >> found.mark.changed_ns) ||
       words >> rest || !is_cluster_name(message.host))
     return std::nullopt;
   message.part = message.parts;
@@ -96,10 +97,15 @@ std::optional<CopiedMessage> parse_line(const std::string& text) {
   return found;
 }
 
-// Whether it can stand behind the one before it; null: there is none.
-bool follows(const CopiedMessage* before, const CopiedMessage& next, bool has_base) {
-  if (before != nullptr && next.sequence <= before->sequence) return false;
-  return next.message.is_claim() || has_base || parse_state_file_name(next.message.file)->base;
+// Whether it begins with a base, or with deltas that are one.
+bool has_base(const std::vector<CopiedMessage>& list) {
+  const auto is_file = [](const CopiedMessage& each) { return !each.message.is_claim(); };
+  const auto first = std::find_if(list.begin(), list.end(), is_file);
+  if (first == list.end()) return false;
+  const StateFileName name = *parse_state_file_name(first->message.file);
+  return name.base || std::any_of(first, list.end(), [&](const CopiedMessage& each) {
+           return is_file(each) && each.message.whole_from == name.number;
+         });
 }
 
 }  // namespace
@@ -127,7 +133,6 @@ std::vector<CopiedMessage> StateCopy::whole_part() {
   std::vector<CopiedMessage> list;
   std::int64_t list_changed_ns = 0;
   std::istringstream lines{text(list_changed_ns).value_or("")};
-  bool has_base = false;
   std::uint64_t seed = seed_;
   for (std::string line; std::getline(lines, line);) {
     const std::size_t blank = line.rfind(' ');
@@ -136,11 +141,11 @@ std::vector<CopiedMessage> StateCopy::whole_part() {
     seed = sum_of(words, seed);
     if (line.substr(blank + 1) != fmt::format("{:016x}", seed)) break;
     const std::optional<CopiedMessage> next = parse_line(words);
-    if (!next || !follows(list.empty() ? nullptr : &list.back(), *next, has_base)) break;
+    if (!next || (!list.empty() && next->sequence <= list.back().sequence)) break;
     if (!next->message.is_claim() && !bears_out(*next, list_changed_ns)) break;
-    has_base |= !next->message.is_claim();
     list.push_back(*next);
   }
+  if (!has_base(list)) list.clear();
   return list;
 }
 
@@ -192,10 +197,10 @@ FileMark StateCopy::mark_of_file(const std::string& name) const {
 
 std::string StateCopy::line_of(const CopiedMessage& copied) {
   const StateMessage& message = copied.message;
-  const std::string words =
-      fmt::format("{} {} {} {} {} {} {} {} {} {} {} {}", copied.sequence, message.epoch, message.host,
-                  message.writer, message.is_claim() ? kNoFile : message.file, message.parts, message.stored,
-                  copied.bytes, copied.checksum, copied.mark.boot, copied.mark.inode, copied.mark.changed_ns);
+  const std::string words = fmt::format(
+      "{} {} {} {} {} {} {} {} {} {} {} {} {}", copied.sequence, message.epoch, message.host, message.writer,
+      message.is_claim() ? kNoFile : message.file, message.parts, message.stored, message.whole_from,
+      copied.bytes, copied.checksum, copied.mark.boot, copied.mark.inode, copied.mark.changed_ns);
   sum_ = sum_of(words, sum_);
   return fmt::format("{} {:016x}\n", words, sum_);
 }

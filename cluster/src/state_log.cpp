@@ -142,7 +142,7 @@ bool StateLog::was_stored() {
   return is_recorded_stored(client(), options_.cluster, options_.partition);
 }
 
-CopiedMessage StateLog::append(const std::filesystem::path& file) {
+CopiedMessage StateLog::append(const std::filesystem::path& file, std::uint64_t whole_from) {
   const std::string name = file.filename().string();
   const auto parsed = parse_state_file_name(name);
   // The first of this epoch, on top of what was fetched.
@@ -159,14 +159,15 @@ CopiedMessage StateLog::append(const std::filesystem::path& file) {
       refuse("others of its epoch are stored, and what it goes with is not known");
     if (!parsed->base && stored_ == 0) refuse("the server has lost what it goes with");
     if (purge_before_ != 0) purge();
-    stored = write(file, name);
+    stored = write(file, name, whole_from);
     if (!recorded_) recorded_ = record_stored(client(), options_.cluster, options_.partition);
   } catch (...) {
     expected_.reset();
+    files_.clear();
     throw;
   }
   base_is_due_ = false;
-  if (!parsed->base) return stored;
+  if (purge_before_ == 0) return stored;
   try {
     purge();
   } catch (const Unavailable&) {
@@ -175,7 +176,15 @@ CopiedMessage StateLog::append(const std::filesystem::path& file) {
   return stored;
 }
 
-CopiedMessage StateLog::write(const std::filesystem::path& file, const std::string& name) {
+void StateLog::note_file(const StateFileName& name, std::uint64_t first, std::uint64_t bytes, bool whole) {
+  if (name.base || (!files_.empty() && files_.back().number + 1 != name.number)) files_.clear();
+  files_.push_back({name.number, first, bytes});
+  // Not before it is whole: until then what is before it is what a successor goes on with.
+  if (name.base || whole) purge_before_ = files_.front().first;
+}
+
+CopiedMessage StateLog::write(const std::filesystem::path& file, const std::string& name,
+                              std::uint64_t whole_from) {
   const auto fail = [&file](const std::string& why) {
     throw Error{{"read", file.string(), why, "look at the disk of checkpoint.path"}};
   };
@@ -183,9 +192,21 @@ CopiedMessage StateLog::write(const std::filesystem::path& file, const std::stri
   struct stat status {};
   if (!descriptor || ::fstat(descriptor.get(), &status) != 0) fail(errno_text());
   const auto bytes = static_cast<std::uint64_t>(status.st_size);
-  const bool base = parse_state_file_name(name)->base;
+  const StateFileName parsed = *parse_state_file_name(name);
   StateMessage headers = this->headers();
   headers.file = name;
+  // What is not known to be stored by this object is no base: the chain is as long as it was then.
+  const auto from = std::find_if(files_.begin(), files_.end(),
+                                 [whole_from](const StoredFile& each) { return each.number == whole_from; });
+  const bool whole = !parsed.base && from != files_.end() && files_.back().number + 1 == parsed.number;
+  std::uint64_t before = parsed.base ? 0 : stored_;
+  if (whole) {
+    files_.erase(files_.begin(), from);
+    headers.whole_from = whole_from;
+    before = 0;
+    for (const StoredFile& each : files_)
+      before += each.bytes;
+  }
   std::uint64_t first = 0;
   std::vector<char> part(std::min<std::uint64_t>(part_bytes_, bytes));
   headers.parts = std::max<std::uint64_t>((bytes + part_bytes_ - 1) / part_bytes_, 1);
@@ -200,12 +221,11 @@ CopiedMessage StateLog::write(const std::filesystem::path& file, const std::stri
       have += static_cast<std::size_t>(got);
     }
     // Only the last one makes it whole.
-    if (headers.is_last_part()) headers.stored = (base ? 0 : stored_) + bytes;
+    if (headers.is_last_part()) headers.stored = before + bytes;
     store(headers, {part.data(), wanted});
     if (headers.part == 1) first = *expected_;
   }
-  // Not before it is whole: until then what is before it is what a successor goes on with.
-  if (base) purge_before_ = first;
+  note_file(parsed, first, bytes, whole);
   stored_ = headers.stored;
   headers.part = headers.parts;
   return {.sequence = *expected_, .message = std::move(headers), .bytes = bytes};

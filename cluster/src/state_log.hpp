@@ -5,7 +5,8 @@
 // Every message expects the sequence of the one before it on its subject, and is answered before the next is sent:
 //
 //     claim    an epoch; from here on whoever is of a lower one stores nothing
-//     part     of a checkpoint's file; all of them in their order are the file, and the checkpoint counts
+//     part     of a checkpoint's file; all of them in their order are the file, and the checkpoint counts. The last one of a delta may say
+//              that with all files from a number on it is a base
 //
 //     host A, epoch 7:   claim 7   base 12 1/2   base 12 2/2   delta 13 1/1   ..frozen..   delta 14 1/1: refused, Fenced
 //     host B, epoch 8:                                                      claim 8   fetches 12, 13   delta 14 1/1  ...
@@ -19,6 +20,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <filesystem>
 #include <functional>
 #include <memory>
@@ -101,8 +103,9 @@ class StateLog {
   }
   // Stores a checkpoint's file. Throws Fenced; and it has failed then, whatever of it is stored: a base comes next. Gives the
   // message that made it whole, and how many bytes it has. Where the server has lost all of the partition, and the bucket says
-  // that it is this host's with this epoch, it is claimed once more, and goes on with a base.
-  CopiedMessage append(const std::filesystem::path& file);
+  // that it is this host's with this epoch, it is claimed once more, and goes on with a base. `whole_from`: of a delta that stands
+  // alone with all from that number on (ShippedCheckpoint).
+  CopiedMessage append(const std::filesystem::path& file, std::uint64_t whole_from = 0);
 
   // Whether any checkpoint was ever stored, whatever is there now.
   bool was_stored();
@@ -125,7 +128,8 @@ class StateLog {
   StateMessage headers() const;
   void catch_up();
   void claim_what_was_lost();
-  CopiedMessage write(const std::filesystem::path& file, const std::string& name);
+  CopiedMessage write(const std::filesystem::path& file, const std::string& name, std::uint64_t whole_from);
+  void note_file(const StateFileName& name, std::uint64_t first, std::uint64_t bytes, bool whole);
   void store(const StateMessage& headers, std::span<const char> bytes);
   Stored try_to_store(const StateMessage& headers, std::span<const char> bytes);
   bool is_stored(const StateMessage& headers);
@@ -151,6 +155,13 @@ class StateLog {
   bool only_claimed_ = false;  // Nothing of this epoch but the claim is stored.
   std::uint64_t stored_ = 0;
   std::uint64_t purge_before_ = 0;
+  // What this object has stored since the newest base, in the order of its numbers, without a gap.
+  struct StoredFile {
+    std::uint64_t number = 0;
+    std::uint64_t first = 0;  // Sequence.
+    std::uint64_t bytes = 0;
+  };
+  std::deque<StoredFile> files_;
 };
 
 // Stores each checkpoint in the log, for Engine::ship_checkpoints(): connects in the process that ships. Writes down beside the

@@ -16,6 +16,7 @@ constexpr const char* kWriter = "Sluice-Writer";
 constexpr const char* kFile = "Sluice-File";
 constexpr const char* kPart = "Sluice-Part";
 constexpr const char* kStored = "Sluice-Stored";
+constexpr const char* kWholeFrom = "Sluice-Whole-From";
 
 std::string_view header(natsMsg* message, const char* name) {
   const char* text = nullptr;
@@ -44,16 +45,20 @@ std::optional<StateMessage> read_state_message(natsMsg* message) {
       !read_number(part.substr(slash + 1), found.parts) || found.part == 0 || found.part > found.parts ||
       !parse_state_file_name(found.file))
     return std::nullopt;
+  const std::string_view from = header(message, kWholeFrom);
+  if (!from.empty() && !read_number(from, found.whole_from)) return std::nullopt;
   return found;
 }
 
 natsStatus write_headers(natsMsg* message, const StateMessage& headers) {
-  std::array<std::pair<const char*, std::string>, 6> all{{{kEpoch, std::to_string(headers.epoch)},
+  std::array<std::pair<const char*, std::string>, 7> all{{{kEpoch, std::to_string(headers.epoch)},
                                                           {kHost, headers.host},
                                                           {kWriter, headers.writer},
                                                           {kFile, headers.file},
                                                           {kPart, {}},
-                                                          {kStored, std::to_string(headers.stored)}}};
+                                                          {kStored, std::to_string(headers.stored)},
+                                                          {kWholeFrom, {}}}};
+  if (headers.whole_from != 0) all[6].second = std::to_string(headers.whole_from);
   if (!headers.is_claim()) all[4].second = std::to_string(headers.part) + "/" + std::to_string(headers.parts);
   for (const auto& [name, value] : all) {
     if (value.empty()) continue;

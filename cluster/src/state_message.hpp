@@ -20,6 +20,8 @@ struct StateMessage {
   std::uint64_t part = 0;  // From 1 on.
   std::uint64_t parts = 0;
   std::uint64_t stored = 0;  // Bytes of the newest whole base and its whole deltas, with this message.
+  // Of a delta: with all files from that number on it is a base. 0: it needs what is before it.
+  std::uint64_t whole_from = 0;
 
   bool is_claim() const noexcept { return file.empty(); }
   bool is_last_part() const noexcept { return part == parts; }

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // Ships checkpoints to the log of their partition, and writes down which files of the directory are stored there: a host that
 // gives a partition away, or is told to start it again, has a copy then, without having read anything.
+#include <algorithm>
 #include <memory>
 #include <optional>
 #include <utility>
+#include <vector>
 
 #include <sluice/detail/own_directory.hpp>
 #include <sluice/error.hpp>
@@ -27,14 +29,28 @@ class StoredList {
     open_ = false;
     stored.checksum = copy_.checksum_of_file(stored.message.file);
     stored.mark = copy_.mark_of_file(stored.message.file);
-    base ? copy_.begin({stored}) : copy_.add(stored);
+    if (base) list_.clear();
+    list_.push_back(stored);
+    const bool whole = base || forget_before(stored.message.whole_from);
+    whole ? copy_.begin(list_) : copy_.add(stored);
     open_ = true;
   }
 
  private:
+  // Those from this number on are a base; the files before them are gone.
+  bool forget_before(std::uint64_t number) {
+    const auto from = std::find_if(list_.begin(), list_.end(), [number](const CopiedMessage& each) {
+      return parse_state_file_name(each.message.file)->number == number;
+    });
+    if (number == 0 || from == list_.end()) return false;
+    list_.erase(list_.begin(), from);
+    return true;
+  }
+
   OwnDirectory directory_;
   StateCopy copy_;
-  bool open_;  // What is stored next goes with the last one of the list.
+  bool open_;                        // What is stored next goes with the last one of the list.
+  std::vector<CopiedMessage> list_;  // Its end: what this process has stored since the last base.
 };
 
 class Shipper {
@@ -44,10 +60,10 @@ class Shipper {
     log_.go_on_with(epoch, newest);
   }
 
-  void ship(const std::filesystem::path& file) {
-    CopiedMessage stored = log_.append(file);
+  void ship(const ShippedCheckpoint& checkpoint) {
+    CopiedMessage stored = log_.append(checkpoint.file, checkpoint.base ? 0 : checkpoint.whole_from);
     try {
-      if (!list_) list_.emplace(file.parent_path(), subject_);
+      if (!list_) list_.emplace(checkpoint.file.parent_path(), subject_);
       list_->take(std::move(stored));
     } catch (const Error&) {
       // A full disk, say. Lines behind one that is missing are none: the list ends here until the next base.
@@ -66,7 +82,7 @@ CheckpointShipper state_log_shipper(StateLogOptions options, std::uint64_t epoch
   return [shipper = std::shared_ptr<Shipper>{}, options = std::move(options), epoch,
           newest](const ShippedCheckpoint& checkpoint) mutable {
     if (!shipper) shipper = std::make_shared<Shipper>(options, epoch, newest);
-    shipper->ship(checkpoint.file);
+    shipper->ship(checkpoint);
   };
 }
 

@@ -21,16 +21,23 @@ constexpr std::size_t kTracedBytes = 1500;
 constexpr std::uint64_t kEnding = 1000;
 constexpr std::uint64_t kEnded = 1001;
 
+enum class Large { no, yes };
+
 // Two lives, each with several bases, and a regular end. `mark` is told what was published, or what happens now.
+// Or each with one, and renewed several times: a second life goes on where the first one has ended then.
 template <class Mark>
 std::map<std::uint64_t, Image> two_lives(const std::filesystem::path& directory, CheckpointOptions options,
-                                         Mark&& mark) {
+                                         Large large, Mark&& mark) {
   SegmentModel model{kTracedBytes, 3};
+  if (large == Large::yes) model.renew_chains();
   for (int life = 0; life < 2; ++life) {
+    const CheckpointSearch search = detail::newest_checkpoint(directory.string());
     CheckpointWriter writer{directory.string(), identity_of(kTracedBytes), options};
-    for (int i = 0; i < 9; ++i)
+    if (large == Large::yes && search.found) writer.go_on_after(detail::tip_of(*search.found));
+    for (int i = 0; i < (large == Large::yes ? 20 : 9); ++i)
       mark(model.publish(writer, 300).number);
   }
+  EXPECT_EQ(model.renewed() >= 3, large == Large::yes) << model.renewed();
   mark(kEnding);
   detail::remove_checkpoints(directory.string(), "market");
   mark(kEnded);
@@ -39,11 +46,11 @@ std::map<std::uint64_t, Image> two_lives(const std::filesystem::path& directory,
 
 class CheckpointCrashStates : public ::testing::Test {
  protected:
-  void record_a_writer(CheckpointOptions options) {
+  void record_a_writer(CheckpointOptions options, Large large = Large::no) {
     const CheckpointDirectory traced;
-    recording_ = record(traced.above(), [&] { two_lives(traced.path(), options, &mark); });
+    recording_ = record(traced.above(), [&] { two_lives(traced.path(), options, large, &mark); });
     const CheckpointDirectory untraced;
-    published_ = two_lives(untraced.path(), options, [](std::uint64_t) {});
+    published_ = two_lives(untraced.path(), options, large, [](std::uint64_t) {});
     if (recording_.problem.ends_with("may not trace its child")) GTEST_SKIP() << recording_.problem;
     ASSERT_EQ(recording_.problem, "");
     ASSERT_EQ(count(What::mark), published_.size() + 2);
@@ -52,7 +59,11 @@ class CheckpointCrashStates : public ::testing::Test {
     std::uint64_t bases = 0;
     for (const DiskCall& call : recording_.calls)
       bases += call.what == What::rename && call.new_name.ends_with(".base") ? 1 : 0;
-    ASSERT_GE(bases, 4U) << "more than the first of each life";
+    if (large == Large::yes) {
+      ASSERT_EQ(bases, 1U);
+    } else {
+      ASSERT_GE(bases, 4U) << "more than the first of each life";
+    }
   }
 
   std::size_t count(What what) const {
@@ -127,6 +138,11 @@ TEST_F(CheckpointCrashStates, EveryDeathLeavesThePublishedOnes) {
   if (!IsSkipped() && !HasFatalFailure()) look_at_every_death();
 }
 
+TEST_F(CheckpointCrashStates, EveryDeathLeavesThePublishedOnesOfChainsThatAreRenewed) {
+  record_a_writer({.keep = 1, .sync = true}, Large::yes);
+  if (!IsSkipped() && !HasFatalFailure()) look_at_every_death();
+}
+
 TEST_F(CheckpointCrashStates, EveryDeathLeavesThePublishedOnesWithoutSyncToo) {
   record_a_writer({.keep = 9, .sync = false});
   if (!IsSkipped() && !HasFatalFailure()) look_at_every_death();
@@ -134,18 +150,21 @@ TEST_F(CheckpointCrashStates, EveryDeathLeavesThePublishedOnesWithoutSyncToo) {
 
 // Without sync nothing is promised of a power cut but that what is found is what was.
 TEST_F(CheckpointCrashStates, PowerCutsLeaveNoStateThatNeverWas) {
-  record_a_writer({.keep = 2, .sync = false});
-  if (IsSkipped() || HasFatalFailure()) return;
-  std::mt19937 random{7};
-  for (std::size_t calls = 0; calls <= recording_.calls.size(); ++calls)
-    look_at(DiskModel::after_power_cut(recording_.calls, calls, random), 0, false);
+  for (const Large large : {Large::no, Large::yes}) {
+    record_a_writer({.keep = 2, .sync = false}, large);
+    if (IsSkipped() || HasFatalFailure()) return;
+    std::mt19937 random{7};
+    for (std::size_t calls = 0; calls <= recording_.calls.size(); ++calls)
+      look_at(DiskModel::after_power_cut(recording_.calls, calls, random), 0, false);
+  }
 }
 
-class CheckpointPowerCuts : public CheckpointCrashStates, public ::testing::WithParamInterface<unsigned> {};
+class CheckpointPowerCuts : public CheckpointCrashStates,
+                            public ::testing::WithParamInterface<std::pair<unsigned, Large>> {};
 
 TEST_P(CheckpointPowerCuts, LeaveWhatWasBroughtToTheDisk) {
   constexpr unsigned kSamples = 10;
-  record_a_writer({.keep = GetParam(), .sync = true});
+  record_a_writer({.keep = GetParam().first, .sync = true}, GetParam().second);
   if (IsSkipped() || HasFatalFailure()) return;
   for (std::size_t calls = 0; calls <= recording_.calls.size(); ++calls) {
     for (unsigned seed = 0; seed < kSamples; ++seed) {
@@ -157,7 +176,9 @@ TEST_P(CheckpointPowerCuts, LeaveWhatWasBroughtToTheDisk) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Keep, CheckpointPowerCuts, ::testing::Values(1U, 9U));
+INSTANTIATE_TEST_SUITE_P(Keep, CheckpointPowerCuts,
+                         ::testing::Values(std::pair{1U, Large::no}, std::pair{9U, Large::no},
+                                           std::pair{1U, Large::yes}, std::pair{3U, Large::yes}));
 
 }  // namespace
 }  // namespace sluice::test

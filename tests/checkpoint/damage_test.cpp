@@ -206,10 +206,10 @@ TEST_F(CheckpointDamage, SomebodyElsesFilesArePassedOver) {
 
 TEST_F(CheckpointDamage, AFormatOfAnotherVersionIsSaid) {
   std::string content = files_[5].content;
-  content[8] = 2;
+  content[8] = 3;
   set_content(files_[5].path, content);
   EXPECT_EQ(restored_number(), 5U);
-  EXPECT_THAT(first_passed_over(), HasSubstr("its format is 2, and 1 is what this version reads"));
+  EXPECT_THAT(first_passed_over(), HasSubstr("its format is 3, and 1 to 2 are what this version reads"));
 }
 
 TEST_F(CheckpointDamage, WhatIsChangedAfterItWasFoundIsNotRestored) {

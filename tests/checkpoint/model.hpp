@@ -78,17 +78,14 @@ class SegmentModel {
     }
   }
 
+  // From now on a chain is renewed instead of begun with another base.
+  void renew_chains() { renews_ = true; }
+  // How often that was done.
+  unsigned renewed() const { return renewed_; }
+
   // Changes up to so many places, each of up to so many bytes, and mostly less.
   std::vector<Extent> change(std::size_t most_places, std::size_t most_bytes) {
-    std::vector<bool> changed(now_.size());
-    for (std::size_t places = 1 + below(most_places); places != 0; --places) {
-      const std::size_t offset = below(now_.size());
-      const std::size_t bytes = 1 + below(1 + below(std::min(most_bytes, now_.size() - offset)));
-      for (std::size_t at = offset; at < offset + bytes && !in_hole(at); ++at) {
-        now_[at] = some_byte();
-        changed[at] = true;
-      }
-    }
+    const std::vector<bool> changed = change_some(most_places, most_bytes);
     return pieces([&changed](std::size_t at) { return changed[at]; }, most_bytes);
   }
   // All but the hole, in pieces of up to so many bytes.
@@ -98,11 +95,17 @@ class SegmentModel {
 
   // Writes what a writer would be asked to, and keeps what was published.
   WrittenCheckpoint publish(CheckpointWriter& writer, std::size_t most_bytes) {
-    const bool base = writer.wants_base();
-    const std::vector<Extent> changed = change(6, most_bytes);
-    const std::vector<Extent> extents = base ? everything(most_bytes) : changed;
+    const bool base = writer.needs_base() || (writer.wants_base() && !renews_);
+    std::vector<bool> changed = change_some(6, most_bytes);
+    const bool ends = !base && renews_ && add_a_piece(writer, changed);
+    const std::vector<Extent> extents =
+        base ? everything(most_bytes)
+             : pieces([&changed](std::size_t at) { return changed[at]; }, most_bytes);
     WrittenCheckpoint written =
-        writer.write(base ? CheckpointKind::base : CheckpointKind::delta, 1000 + published_.size(), extents);
+        writer.write(base ? CheckpointKind::base : CheckpointKind::delta, 1000 + published_.size(), extents,
+                     ends ? CheckpointWriter::Renewal::ends : CheckpointWriter::Renewal::goes_on);
+    EXPECT_EQ(written.whole_from != 0, base || ends);
+    renewed_ += ends ? 1 : 0;
     published_[written.number] = now_;
     return written;
   }
@@ -112,6 +115,31 @@ class SegmentModel {
   std::size_t below(std::size_t limit) { return limit == 0 ? 0 : random_() % limit; }
 
  private:
+  std::vector<bool> change_some(std::size_t most_places, std::size_t most_bytes) {
+    std::vector<bool> changed(now_.size());
+    for (std::size_t places = 1 + below(most_places); places != 0; --places) {
+      const std::size_t offset = below(now_.size());
+      const std::size_t bytes = 1 + below(1 + below(std::min(most_bytes, now_.size() - offset)));
+      for (std::size_t at = offset; at < offset + bytes && !in_hole(at); ++at) {
+        now_[at] = some_byte();
+        changed[at] = true;
+      }
+    }
+    return changed;
+  }
+  // Of everything, while the chain is renewed; whether it is the last one.
+  bool add_a_piece(CheckpointWriter& writer, std::vector<bool>& changed) {
+    if (!writer.is_renewing()) {
+      if (!writer.wants_base()) return false;
+      writer.begin_renewal();
+      renewed_to_ = 0;
+    }
+    const std::size_t end = std::min(renewed_to_ + 1 + below(now_.size() / 2), now_.size());
+    for (; renewed_to_ < end; ++renewed_to_)
+      changed[renewed_to_] = changed[renewed_to_] || !in_hole(renewed_to_);
+    return renewed_to_ == now_.size();
+  }
+
   template <class Wanted>
   std::vector<Extent> pieces(Wanted&& wanted, std::size_t most_bytes) {
     std::vector<Extent> pieces;
@@ -134,6 +162,9 @@ class SegmentModel {
   std::mt19937 random_;
   std::size_t hole_begin_ = 0;
   std::size_t hole_end_ = 0;
+  bool renews_ = false;
+  unsigned renewed_ = 0;
+  std::size_t renewed_to_ = 0;
   std::map<std::uint64_t, Image> published_;
 };
 

@@ -48,8 +48,16 @@ class StateChains : public testing::Test {
           .parts = parts},
          bytes);
   }
-  void whole(std::uint64_t epoch, const std::string& file, const std::string& bytes) {
-    part(epoch, file, 1, 1, bytes);
+  void whole(std::uint64_t epoch, const std::string& file, const std::string& bytes,
+             std::uint64_t whole_from = 0) {
+    take({.epoch = epoch,
+          .host = "a",
+          .writer = "w",
+          .file = "checkpoint-0000000000" + file,
+          .part = 1,
+          .parts = 1,
+          .whole_from = whole_from},
+         bytes);
   }
   void close() { chain_.reset(); }
   void foreign() { chain_->take(std::nullopt, ++sequence_, {}); }
@@ -194,6 +202,54 @@ TEST_F(StateChains, AreMendedByALaterBase) {
   whole(1, "13.delta", "delta");
   EXPECT_EQ(finish(), (FetchedState{2, 9}));
   EXPECT_EQ(files(), (Files{{kBase12, "base"}, {kDelta13, "delta"}}));
+}
+
+// Whose last one says so: what is before them goes, and may be gone already.
+TEST_F(StateChains, BeginAnewWithDeltasThatAreABase) {
+  claim(1);
+  whole(1, "10.base", "old");
+  whole(1, "11.delta", "old");
+  whole(1, "12.delta", "a piece");
+  EXPECT_EQ(files().size(), 3U);
+  whole(1, "13.delta", "the last", 12);
+  whole(1, "14.delta", "xy");
+  EXPECT_EQ(finish(), (FetchedState{3, 17}));
+  const Files wanted{{"checkpoint-000000000012.delta", "a piece"},
+                     {kDelta13, "the last"},
+                     {"checkpoint-000000000014.delta", "xy"}};
+  EXPECT_EQ(files(), wanted);
+  close();
+  StateChain again{directory(), kSubject};
+  EXPECT_EQ(again.finish("", ""), (FetchedState{3, 17})) << "its list says all of it";
+  EXPECT_EQ(files(), wanted);
+}
+
+TEST_F(StateChains, AreWholeFromTheFirstDeltaThatIsThere) {
+  whole(4, "12.delta", "a piece");
+  whole(4, "13.delta", "the last", 12);
+  claim(5);
+  whole(5, "14.delta", "xy");
+  EXPECT_EQ(finish(), (FetchedState{3, 17}));
+}
+
+// As for one who reads while others are removed.
+TEST_F(StateChains, AreMendedByDeltasThatAreABase) {
+  claim(1);
+  whole(1, "10.base", "old");
+  whole(1, "11.delta", "old");
+  whole(2, "14.delta", "late");
+  whole(2, "16.delta", "later");
+  part(2, "17.delta", 1, 2, "a pi");
+  part(2, "17.delta", 2, 2, "ece");
+  whole(2, "18.delta", "the last", 16);
+  EXPECT_EQ(finish(), (FetchedState{3, 20}));
+  EXPECT_EQ(files().size(), 3U);
+}
+
+TEST_F(StateChains, AreNotMendedByDeltasOfWhichOneIsMissing) {
+  whole(1, "10.delta", "a piece");
+  whole(1, "12.delta", "the last", 10);
+  EXPECT_THAT(error(), HasSubstr("has no base"));
 }
 
 TEST_F(StateChains, ReplaceWhatTheDirectoryHadAndLeaveTheRest) {

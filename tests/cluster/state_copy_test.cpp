@@ -125,8 +125,8 @@ class StateCopies : public testing::Test {
     return state_log_shipper(options(), epoch, fetched.newest);
   }
   void ship(const CheckpointShipper& shipper, const std::string& end, std::size_t bytes,
-            const std::string& directory) const {
-    shipper({.file = file(end, bytes, 0, directory)});
+            const std::string& directory, std::uint64_t whole_from = 0) const {
+    shipper({.file = file(end, bytes, 0, directory), .whole_from = whole_from});
   }
 
   std::filesystem::path scratch_;
@@ -169,6 +169,27 @@ TEST_F(StateCopies, AreWhatAHostHasStoredItself) {
   const CheckpointShipper second = shipper_of(2, "own");
   ship(second, "14.delta", 500, "own");
   EXPECT_EQ(fetch_on_top_of(scratch_ / "own").copied, kLarge + 1500) << "of one that went on";
+}
+
+// What was before the deltas that are a base is gone, at the server and from the list.
+TEST_F(StateCopies, OfAChainThatWasRenewedAreGoneOnWith) {
+  store_and_copy();
+  const CheckpointShipper shipper = shipper_of(2, "own");
+  for (const char* end : {"14.delta", "15.delta"})
+    ship(shipper, end, 1000, "own");
+  EXPECT_EQ(copy().files, 4U);
+  ship(shipper, "16.delta", 700'000, "own", 15);
+  for (const char* gone : {"12.base", "13.delta", "14.delta"})
+    std::filesystem::remove(scratch_ / "own" / ("checkpoint-0000000000" + std::string{gone}));
+  EXPECT_EQ(count_of(server_->url(), "SLUICE_test"), 3U) << "one part, and two";
+  EXPECT_EQ(log("c").status()->bytes, 701'000U);
+  EXPECT_EQ(copy(), (FetchedState{2, 701'000}));
+  ship(shipper, "17.delta", 500, "own");
+  for (const char* directory : {"copied", "own"}) {
+    const FetchedState fetched = fetch_on_top_of(scratch_ / directory);
+    EXPECT_EQ(fetched, (FetchedState{3, 701'500}));
+    EXPECT_GE(fetched.copied, 701'000U) << directory;
+  }
 }
 
 TEST_F(StateCopies, OfAFormerOwnerNeedWhatHasBeenStoredSince) {

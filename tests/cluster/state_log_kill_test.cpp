@@ -34,6 +34,7 @@ constexpr std::size_t kSegmentBytes = std::size_t{1} << 20;
 struct Written {
   std::atomic<std::uint64_t> stored{0};                         // The number of the last one that counted.
   std::atomic<std::uint64_t> appended{0};                       // Of all tries.
+  std::atomic<std::uint64_t> renewed{0};                        // Chains.
   std::array<std::atomic<std::uint64_t>, 100'000> checksums{};  // By number: of the segment.
 };
 
@@ -72,21 +73,37 @@ class StateLogKills : public testing::Test {
     };
     change(0, segment.size());
     std::optional<CheckpointWriter> writer;
+    // Of a large state no second base is written: its chain is renewed, here again and again.
+    const bool large = epoch % 4 == 1;
+    std::size_t renewed_to = 0;
     while (true) {
       try {
         if (!writer)
           writer.emplace(directory_.path().string(), identity_of(kSegmentBytes), CheckpointOptions{1, false});
-        const bool base = writer->wants_base();
+        const bool base = writer->needs_base() || (writer->wants_base() && !large);
         const std::size_t bytes = 1 + random() % 500'000;
         const std::size_t begin = random() % (segment.size() - bytes);
         change(begin, bytes);
         const std::vector<Extent> all{{0, segment}};
-        const std::vector<Extent> changed{{begin, std::span{segment}.subspan(begin, bytes)}};
+        std::vector<Extent> changed{{begin, std::span{segment}.subspan(begin, bytes)}};
+        if (!base && large && !writer->is_renewing()) {
+          writer->begin_renewal();
+          renewed_to = 0;
+        }
+        if (writer->is_renewing()) {
+          const std::size_t from = std::min(begin, renewed_to);
+          renewed_to = std::min(renewed_to + kSegmentBytes / 3 + 1, kSegmentBytes);
+          const std::size_t to = std::max(begin + bytes, renewed_to);
+          changed = {{from, std::span{segment}.subspan(from, to - from)}};
+        }
         const WrittenCheckpoint made =
-            writer->write(base ? CheckpointKind::base : CheckpointKind::delta, 1, base ? all : changed);
+            writer->write(base ? CheckpointKind::base : CheckpointKind::delta, 1, base ? all : changed,
+                          renewed_to == kSegmentBytes ? CheckpointWriter::Renewal::ends
+                                                      : CheckpointWriter::Renewal::goes_on);
+        if (!base && made.whole_from != 0) ++written_->renewed;
         written_->checksums.at(made.number) = checksum_of(segment);
         ++written_->appended;
-        log.append(directory_.file(made.number, base ? "base" : "delta"));
+        log.append(directory_.file(made.number, base ? "base" : "delta"), base ? 0 : made.whole_from);
         written_->stored = made.number;
         ++written_->appended;
       } catch (const std::exception&) {
@@ -158,6 +175,7 @@ TEST_F(StateLogKills, LeaveAWholeChainThatIsNoOlderThanWhatCounted) {
     judge(++epoch);
   }
   EXPECT_GT(written_->stored, 0U);
+  EXPECT_GT(written_->renewed, 0U);
 }
 
 }  // namespace

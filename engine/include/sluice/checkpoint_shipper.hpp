@@ -15,6 +15,9 @@ struct ShippedCheckpoint {
   bool base =
       false;  // It stands alone. Otherwise it goes with the one before it, and all back to their base.
   std::uint64_t bytes = 0;  // Of the file.
+  // Not 0: with all from that number on it stands alone, so that nothing before them is needed any more. Of a base its own number.
+  // Large states are not written as a base again, but in pieces that deltas carry until all of it is there.
+  std::uint64_t whole_from = 0;
 };
 
 // Called for each checkpoint, in the order of their numbers, in the process that writes them: it may block, make threads and

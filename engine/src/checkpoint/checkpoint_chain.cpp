@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "checkpoint/checkpoint_chain.hpp"
 
+#include <algorithm>
 #include <cstdint>
 #include <fcntl.h>
 #include <map>
@@ -99,13 +100,12 @@ void require_next(const FoundCheckpoint& chain, const CheckpointName& name) {
     throw NotWhole{fmt::format("number {}, which it needs, is not there", chain.number + 1)};
 }
 
-void require_next(const FoundCheckpoint& chain, const CheckpointName& base, const WholeFile& file) {
+void require_next(const FoundCheckpoint& chain, const WholeFile& file) {
   const FileHead& head = file.head;
   if (head.run != chain.identity.run || head.segment_bytes != chain.identity.segment_bytes ||
       file.identity.pipeline != chain.identity.pipeline)
     throw NotWhole{"it is one of another run"};
-  if (head.base != base.number || head.predecessor != chain.number ||
-      head.predecessor_checksum != chain.files.back().checksum)
+  if (head.predecessor != chain.number || head.predecessor_checksum != chain.files.back().checksum)
     throw NotWhole{fmt::format("it goes with another number {} than that which is there", chain.number)};
 }
 
@@ -127,68 +127,101 @@ void pass_over(WholePart& part, const CheckpointName& name, const NotWhole& reas
 }  // namespace
 
 CheckpointTip tip_of(const FoundCheckpoint& found) {
-  const FoundCheckpoint::File& base = found.files.front();
-  const auto deltas = static_cast<unsigned>(found.files.size() - 1);
+  const std::size_t base_files = found.base_files;
+  const auto deltas = static_cast<unsigned>(found.files.size() - base_files);
+  std::uint64_t base_bytes = 0;
+  for (std::size_t i = 0; i < base_files; ++i)
+    base_bytes += found.files[i].bytes;
   return {.run = found.identity.run,
           .segment_bytes = found.identity.segment_bytes,
           .number = found.number,
           .checksum = found.files.back().checksum,
-          .base = found.number - deltas,
-          .base_bytes = base.bytes,
-          .delta_bytes = found.bytes - base.bytes,
-          .deltas = deltas};
+          .base = found.number + 1 - found.files.size(),
+          .base_bytes = base_bytes,
+          .delta_bytes = found.bytes - base_bytes,
+          .deltas = deltas,
+          .renewed = base_files > 1};
 }
 
 std::vector<CheckpointChain> chains_of(const std::vector<CheckpointName>& names) {
   std::vector<CheckpointChain> chains;
   for (const CheckpointName& name : names) {
     if (name.part) continue;
-    if (name.kind == CheckpointKind::base) {
-      chains.push_back({name, {}});
-    } else {
-      if (chains.empty()) chains.emplace_back();
-      chains.back().deltas.push_back(name);
-    }
+    if (chains.empty() || name.kind == CheckpointKind::base) chains.emplace_back();
+    chains.back().files.push_back(name);
   }
   return chains;
 }
 
-WholePart whole_part_of(const std::shared_ptr<const OwnDirectory>& directory, const CheckpointChain& chain,
-                        CheckpointReading reading) {
+namespace {
+
+// From this file of the chain on, as far as it is whole.
+WholePart whole_part_from(const std::shared_ptr<const OwnDirectory>& directory, const CheckpointChain& chain,
+                          std::size_t first, CheckpointReading reading) {
   WholePart part;
-  if (!chain.base) {
-    pass_over(part, chain.deltas.front(), {"its base is not there"}, chain.deltas.size() - 1);
-    return part;
-  }
   FoundCheckpoint found;
   found.directory = directory;
-  try {
-    add(found, *chain.base, read_or_remembered(*directory, *chain.base, reading));
-  } catch (const NotWhole& reason) {
-    pass_over(part, *chain.base, reason, chain.deltas.size());
-    return part;
-  }
-  for (std::size_t i = 0; i < chain.deltas.size(); ++i) {
-    const CheckpointName& name = chain.deltas[i];
+  const CheckpointName& base = chain.files[first];
+  for (std::size_t i = first; i < chain.files.size(); ++i) {
+    const CheckpointName& name = chain.files[i];
     try {
-      require_next(found, name);
+      if (i != first) require_next(found, name);
       WholeFile file = read_or_remembered(*directory, name, reading);
-      require_next(found, *chain.base, file);
+      if (i != first) require_next(found, file);
+      const bool is_whole = file.head.base == base.number;
       add(found, name, std::move(file));
+      if (is_whole && found.base_files == 0) found.base_files = found.files.size();
     } catch (const NotWhole& reason) {
-      pass_over(part, name, reason, chain.deltas.size() - i - 1);
+      pass_over(part, name, reason, chain.files.size() - i - 1);
       break;
     }
   }
-  part.found = std::move(found);
+  if (found.base_files != 0) part.found = std::move(found);
+  return part;
+}
+
+// What a file says that it goes with; of one that cannot be read nothing.
+std::optional<std::uint64_t> base_said_by(const OwnDirectory& directory, const CheckpointName& name) {
+  try {
+    return read_or_remembered(directory, name, CheckpointReading::ends).head.base;
+  } catch (const NotWhole&) {
+    return std::nullopt;
+  }
+}
+
+}  // namespace
+
+// The newest base that its files speak of is tried first: what is whole from there on is not older than what is whole from one
+// before it.
+WholePart whole_part_of(const std::shared_ptr<const OwnDirectory>& directory, const CheckpointChain& chain,
+                        CheckpointReading reading) {
+  WholePart part;
+  std::optional<std::uint64_t> tried;
+  for (auto last = chain.files.rbegin(); last != chain.files.rend(); ++last) {
+    const std::optional<std::uint64_t> base = base_said_by(*directory, *last);
+    if (!base || base == tried) continue;
+    tried = base;
+    const auto first = std::find_if(chain.files.begin(), chain.files.end(),
+                                    [&](const CheckpointName& name) { return name.number == *base; });
+    if (first == chain.files.end()) continue;
+    WholePart from =
+        whole_part_from(directory, chain, static_cast<std::size_t>(first - chain.files.begin()), reading);
+    from.missed_one |= part.missed_one;
+    part = std::move(from);
+    if (part.found) return part;
+  }
+  if (!part.passed_over.empty()) return part;
+  if (chain.files.front().kind == CheckpointKind::base) return whole_part_from(directory, chain, 0, reading);
+  pass_over(part, chain.files.front(), {"its base is not there"}, chain.files.size() - 1);
   return part;
 }
 
 std::optional<std::string> other_pipeline(const OwnDirectory& directory,
                                           const std::vector<CheckpointName>& names,
                                           const std::string& pipeline) {
-  for (const CheckpointName& name : names) {
-    if (name.part || name.kind != CheckpointKind::base) continue;
+  // Those of one chain are of one pipeline.
+  for (const CheckpointChain& chain : chains_of(names)) {
+    const CheckpointName& name = chain.files.front();
     try {
       const Descriptor file = open_named(directory, name);
       std::string found = CheckpointInput{file}.identity().pipeline;

@@ -10,16 +10,17 @@
 
 namespace sluice::detail {
 
-// A base and the deltas between it and the next one, by their names.
+// A base and the deltas between it and the next one, by their names; the first may be none, of a chain that was renewed, or whose
+// base somebody has taken away.
 struct CheckpointChain {
-  std::optional<CheckpointName> base;  // None: somebody has taken it away.
-  std::vector<CheckpointName> deltas;
+  std::vector<CheckpointName> files;  // One at least.
 };
 
 // Of names in order, the oldest chain first; names with .part are none.
 std::vector<CheckpointChain> chains_of(const std::vector<CheckpointName>& names);
 
-// The chain as far as it is whole: each file is read from its first to its last byte, or only these. None when its base is not whole.
+// The newest of the chain that is whole: each file is read from its first to its last byte, or only these. None when neither its
+// base nor any deltas that are one are whole.
 // What is left out is told, and whether a file was gone when it was to be read.
 struct WholePart {
   std::optional<FoundCheckpoint> found;

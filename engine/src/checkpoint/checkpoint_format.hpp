@@ -25,6 +25,8 @@ namespace sluice::detail {
 inline constexpr const char* kCheckpointSetting = "checkpoint.path";
 inline constexpr std::array<char, 8> kCheckpointMagic{'S', 'L', 'U', 'I', 'C', 'E', 'C', 'P'};
 inline constexpr std::uint32_t kCheckpointFormat = 1;
+// Of a delta whose base is other deltas, which a reader of the first format takes for one that is missing.
+inline constexpr std::uint32_t kRenewedFormat = 2;
 // What a chunk has at most: bytes once they are decompressed, and pieces.
 inline constexpr std::size_t kMostChunkBytes = std::size_t{1} << 20;
 inline constexpr std::size_t kMostPieces = 4096;
@@ -37,8 +39,8 @@ struct FileHead {
   std::array<std::uint64_t, 2> run{};
   std::uint64_t segment_bytes = 0;
   std::uint64_t number = 0;
-  std::uint64_t base = 0;                  // A base's own number.
-  std::uint64_t predecessor = 0;           // Of a base 0, and so is its checksum.
+  std::uint64_t base = 0;         // A base's own number; or of the first delta of those that hold everything.
+  std::uint64_t predecessor = 0;  // Of a base 0, and so is its checksum.
   std::uint64_t predecessor_checksum = 0;  // Of its whole file: another one of the same number is none.
   std::uint64_t time_ns = 0;
   std::uint32_t pipeline_bytes = 0;

@@ -44,9 +44,9 @@ std::uint64_t size_of(const Descriptor& file) {
 CheckpointInput::CheckpointInput(const Descriptor& file) : file_{file}, file_bytes_{size_of(file)} {
   head_ = value_at<FileHead>(next(sizeof(FileHead)));
   if (head_.magic != kCheckpointMagic) refuse("it is no checkpoint");
-  if (head_.format != kCheckpointFormat)
-    refuse(
-        fmt::format("its format is {}, and {} is what this version reads", head_.format, kCheckpointFormat));
+  if (head_.format < kCheckpointFormat || head_.format > kRenewedFormat)
+    refuse(fmt::format("its format is {}, and {} to {} are what this version reads", head_.format,
+                       kCheckpointFormat, kRenewedFormat));
   if (head_.pipeline_bytes > kMostHeadTextBytes || head_.version_bytes > kMostHeadTextBytes)
     refuse("its head is damaged");
   pipeline_ = text_of(next(head_.pipeline_bytes));

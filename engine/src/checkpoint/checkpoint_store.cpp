@@ -144,10 +144,16 @@ struct CheckpointWriter::Parts {
     unsigned deltas;
     std::uint64_t number;
     Checksum checksum;
+    bool renewed;
+  };
+  // Of the chain: what is written since it has begun.
+  struct Renewing {
+    std::uint64_t first;
+    std::uint64_t bytes;
   };
 
-  FileHead head_of_next(CheckpointKind kind, std::uint64_t time_ns) const;
-  void grow(const FileHead& head, std::uint64_t bytes);
+  FileHead head_of_next(CheckpointKind kind, std::uint64_t time_ns, bool renews) const;
+  void grow(const FileHead& head, std::uint64_t bytes, bool renews);
   void look_for_older();
   void forget_what_is_not_needed() noexcept;
   std::string remove_what_is_not_needed();
@@ -159,11 +165,13 @@ struct CheckpointWriter::Parts {
   ChunkEncoder encoder;
   std::uint64_t next_number = 1;
   std::optional<Chain> chain;
-  std::vector<Whole> whole;  // The oldest first.
+  std::optional<Renewing> renewing;  // Only with a chain.
+  std::vector<Whole> whole;          // The oldest first.
   bool knows_older = false;
 };
 
-FileHead CheckpointWriter::Parts::head_of_next(CheckpointKind kind, std::uint64_t time_ns) const {
+FileHead CheckpointWriter::Parts::head_of_next(CheckpointKind kind, std::uint64_t time_ns,
+                                               bool renews) const {
   FileHead head;
   head.kind = kind;
   head.run = identity.run;
@@ -174,7 +182,8 @@ FileHead CheckpointWriter::Parts::head_of_next(CheckpointKind kind, std::uint64_
   head.pipeline_bytes = static_cast<std::uint32_t>(identity.pipeline.size());
   head.version_bytes = static_cast<std::uint32_t>(identity.version.size());
   if (kind == CheckpointKind::delta) {
-    head.base = chain->base;
+    head.base = renews ? renewing->first : chain->base;
+    if (renews || chain->renewed) head.format = kRenewedFormat;
     head.predecessor = chain->number;
     head.predecessor_checksum = chain->checksum;
   }
@@ -182,10 +191,12 @@ FileHead CheckpointWriter::Parts::head_of_next(CheckpointKind kind, std::uint64_
 }
 
 // By what was published.
-void CheckpointWriter::Parts::grow(const FileHead& head, std::uint64_t bytes) {
-  if (head.kind == CheckpointKind::base) {
-    chain = Chain{head.number, bytes, 0, 0, head.number, encoder.checksum()};
-    whole.push_back({head.number, 1});
+void CheckpointWriter::Parts::grow(const FileHead& head, std::uint64_t bytes, bool renews) {
+  if (renewing) renewing->bytes += bytes;
+  if (head.kind == CheckpointKind::base || renews) {
+    chain = Chain{head.base, renews ? renewing->bytes : bytes, 0, 0, head.number, encoder.checksum(), renews};
+    whole.push_back({head.base, 1});
+    renewing.reset();
     return;
   }
   chain->delta_bytes += bytes;
@@ -201,11 +212,13 @@ void CheckpointWriter::Parts::look_for_older() {
   std::size_t found = 1;
   const std::vector<CheckpointChain> chains = chains_of(checkpoint_names(*directory));
   for (auto older = chains.rbegin(); older != chains.rend() && found < options.keep; ++older) {
-    if (!older->base || older->base->number >= whole.front().base) continue;
+    if (older->files.front().number >= whole.front().base) continue;
     const WholePart part = whole_part_of(directory, *older, CheckpointReading::whole);
     if (!part.found) continue;
-    whole.insert(whole.begin(), {older->base->number, part.found->files.size()});
-    found += part.found->files.size();
+    const CheckpointTip tip = tip_of(*part.found);
+    if (tip.base >= whole.front().base) continue;
+    whole.insert(whole.begin(), {tip.base, tip.deltas + std::size_t{1}});
+    found += tip.deltas + std::size_t{1};
   }
 }
 
@@ -268,7 +281,8 @@ void CheckpointWriter::go_on_after(const CheckpointTip& tip) {
   if (parts.chain || tip.number + 1 != parts.next_number || tip.run != parts.identity.run ||
       tip.segment_bytes != parts.identity.segment_bytes)
     return;
-  parts.chain = Parts::Chain{tip.base, tip.base_bytes, tip.delta_bytes, tip.deltas, tip.number, tip.checksum};
+  parts.chain = Parts::Chain{tip.base,   tip.base_bytes, tip.delta_bytes, tip.deltas,
+                             tip.number, tip.checksum,   tip.renewed};
   parts.whole.push_back({tip.base, tip.deltas + std::size_t{1}});
 }
 
@@ -278,22 +292,41 @@ bool CheckpointWriter::wants_base() const noexcept {
   return chain->deltas >= std::clamp(chain->base_bytes / kBaseBytesADelta, kFewDeltas, kMostDeltas);
 }
 
+bool CheckpointWriter::needs_base() const noexcept {
+  return !parts_->chain;
+}
+
+void CheckpointWriter::begin_renewal() noexcept {
+  if (parts_->chain) parts_->renewing = Parts::Renewing{parts_->next_number, 0};
+}
+
+bool CheckpointWriter::is_renewing() const noexcept {
+  return parts_->renewing.has_value();
+}
+
 WrittenCheckpoint CheckpointWriter::write(CheckpointKind kind, std::uint64_t time_ns,
-                                          std::span<const Extent> extents) {
+                                          std::span<const Extent> extents, Renewal renewal) {
   Parts& parts = *parts_;
+  const bool base = kind == CheckpointKind::base;
+  // Of one alone nothing can be told from a delta that needs another.
+  const bool renews =
+      !base && renewal == Renewal::ends && parts.renewing && parts.renewing->first != parts.next_number;
   if (kind == CheckpointKind::delta && !parts.chain)
     throw Error{{"write a delta into", parts.directory->path().string(), "there is no base that it goes with",
                  "write a base"}};
-  const FileHead head = parts.head_of_next(kind, time_ns);
+  const FileHead head = parts.head_of_next(kind, time_ns, renews);
   // Until it is published nobody knows what a failure has left behind: its number is not used again.
   const std::optional<Parts::Chain> chain = std::exchange(parts.chain, std::nullopt);
+  const std::optional<Parts::Renewing> renewing = std::exchange(parts.renewing, std::nullopt);
   ++parts.next_number;
   CheckpointOutput output{*parts.directory, {head.number, kind, false}};
   output.write(parts.encoder, head, parts.identity, extents);
   output.publish(parts.options.sync);
   parts.chain = chain;
-  parts.grow(head, output.bytes());
-  return {head.number, output.bytes(), output.raw_bytes(), parts.remove_what_is_not_needed()};
+  if (!base && (renewal == Renewal::goes_on || renews)) parts.renewing = renewing;
+  parts.grow(head, output.bytes(), renews);
+  return {head.number, output.bytes(), output.raw_bytes(), base || renews ? head.base : 0,
+          parts.remove_what_is_not_needed()};
 }
 
 void remove_checkpoints(const std::string& directory, const std::string& pipeline) {

@@ -2,7 +2,13 @@
 // Where checkpoints are kept: a directory with a file for each, bases and the deltas that go with them.
 //
 // A checkpoint is bytes at offsets of a segment; what they mean is not known here. A base stands alone, a delta goes with
-// its base and all deltas between them. A file is written beside its place, brought to the disk and then renamed: what
+// its base and all deltas between them. A large base would hold up what waits for the next checkpoint, so that a chain can be
+// renewed instead: each delta carries a piece of everything beside what has changed, until all pieces are there.
+//
+//     base 1   delta 2   delta 3 + a piece   delta 4 + a piece   delta 5 + the last piece   delta 6
+//                        `------------- a base from here on ---------------'     1 and 2 go
+//
+// A file is written beside its place, brought to the disk and then renamed: what
 // has a name without .part is whole, or was damaged later, which its checksums tell. One process writes, any may read.
 // Everything may allocate, blocks for as long as the disk does, and is no thread's but the caller's.
 #pragma once
@@ -49,7 +55,9 @@ struct WrittenCheckpoint {
   std::uint64_t number = 0;
   std::uint64_t bytes = 0;      // Of the file.
   std::uint64_t raw_bytes = 0;  // Of the extents.
-  std::string not_removed;      // Why a file that is needed no more is still there; empty mostly.
+  // From that number on it stands alone, with all of them: its own, of a base. 0: it needs what is before it.
+  std::uint64_t whole_from = 0;
+  std::string not_removed;  // Why a file that is needed no more is still there; empty mostly.
 };
 
 // Takes the directory for one pipeline, from before it looks for what to go on with: for as long as the descriptor is open,
@@ -67,6 +75,7 @@ struct CheckpointTip {
   std::uint64_t base_bytes = 0;
   std::uint64_t delta_bytes = 0;
   unsigned deltas = 0;
+  bool renewed = false;  // Its base is deltas.
 };
 
 class CheckpointWriter {
@@ -85,13 +94,20 @@ class CheckpointWriter {
   void go_on_after(const CheckpointTip& tip);
 
   // Whether the next one should be a base: nothing was written yet, the last try failed, or the deltas are as large as
-  // their base or too many to be read in a hurry. In the first two cases it has to be.
+  // their base or too many to be read in a hurry. In the first two cases it has to be; otherwise the chain may be renewed.
   bool wants_base() const noexcept;
+  bool needs_base() const noexcept;
+  // From the next delta on each carries a piece of everything, until write() is told that it has the last one. A base or a failure
+  // ends that.
+  void begin_renewal() noexcept;
+  bool is_renewing() const noexcept;
 
   // Writes and publishes one, then removes what is needed no more. The extents lie within the segment, in
   // the order of their offsets, and do not overlap. Memory: some MiB, whatever their size. Throws Error, of a full disk as of anything
   // else: what was published before is as it was, and the writer goes on with a base.
-  WrittenCheckpoint write(CheckpointKind kind, std::uint64_t time_ns, std::span<const Extent> extents);
+  enum class Renewal { goes_on, ends };
+  WrittenCheckpoint write(CheckpointKind kind, std::uint64_t time_ns, std::span<const Extent> extents,
+                          Renewal renewal = Renewal::goes_on);
 
  private:
   struct Parts;
@@ -112,7 +128,8 @@ struct FoundCheckpoint {
   std::uint64_t bytes = 0;      // Of all files.
   std::uint64_t raw_bytes = 0;  // To be copied.
   std::shared_ptr<const OwnDirectory> directory;
-  std::vector<File> files;  // The base, then its deltas.
+  std::vector<File> files;  // The base, or the deltas that are one, then its deltas.
+  std::size_t base_files = 0;
 };
 
 // Of one that was found; it has a base.

@@ -16,6 +16,12 @@ class PageSet {
   void add(std::size_t page) noexcept { words_[page / kBits] |= bit(page); }
   void remove(std::size_t page) noexcept { words_[page / kBits] &= ~bit(page); }
   bool has(std::size_t page) const noexcept { return (words_[page / kBits] & bit(page)) != 0; }
+  std::size_t size() const noexcept {
+    std::size_t pages = 0;
+    for (const std::uint64_t word : words_)
+      pages += static_cast<std::size_t>(std::popcount(word));
+    return pages;
+  }
   void clear() noexcept { words_.assign(words_.size(), 0); }
 
   // Calls visit(page) for those from `first` on and before `end`, in their order; it may remove the one it is given.

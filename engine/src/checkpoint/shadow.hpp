@@ -60,6 +60,13 @@ class Shadow {
   // While everything runs: copies all that is as the restored checkpoint has it. Before that there is no everything().
   void copy_restored() noexcept;
   bool is_whole() const noexcept { return is_whole_; }
+  // Of all that is not zero, lanes aside.
+  std::size_t bytes_present() const noexcept;
+
+  // While everything runs: so many bytes more of all that there is count as changed, from where the last call ended, the first one's
+  // from the beginning. Whether these were the last: what was saved from the first call on holds everything then.
+  void begin_renewal() noexcept { renewed_to_ = 0; }
+  bool renew(std::size_t bytes) noexcept;
 
   // While all workers stand still, before the round that ends here is counted on.
   void end_round() noexcept;
@@ -92,6 +99,7 @@ class Shadow {
   // What carries the stamp of the round that is not over yet counts as changed.
   void collect(WorkerIndex worker) noexcept;
   void copy_state(WorkerIndex worker) noexcept;
+  void copy_untouched(std::size_t page) noexcept;
   void begin_with(WorkerIndex worker) noexcept;
   void copy_page(std::size_t page, const std::byte* from, bool as_restored) noexcept;
   void copy_compared(std::size_t offset, std::span<const std::byte> from) noexcept;
@@ -116,6 +124,7 @@ class Shadow {
   PageSet behind_;     // Of the image: pages of state whose copy is older than they are.
   PageSet untouched_;  // Of the image: pages of state that are as they were restored, and not copied.
   PageSet carried_;    // Those that an event may change that has stamped them in a round that is over.
+  std::size_t renewed_to_ = 0;     // Pages before it count as changed since the renewal has begun.
   std::vector<bool> in_an_event_;  // By worker, at the end of the last round.
   Indexed<LaneIndex, Ring> rings_;
 };

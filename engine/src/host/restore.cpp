@@ -200,14 +200,15 @@ std::function<std::optional<std::string>()> kept_shape(const Settings& settings)
 
 namespace {
 
-// How many of its files are in the segment.
+// How many of its files are in the segment. The last one that is there stands for all before it, by its checksum, wherever the chain
+// begins now.
 std::size_t files_in(const FoundCheckpoint& found, const Restored* before) {
-  if (before == nullptr || before->files.size() > found.files.size()) return 0;
-  const bool goes_on = std::equal(before->files.begin(), before->files.end(), found.files.begin(),
-                                  [](const FoundCheckpoint::File& one, const FoundCheckpoint::File& other) {
-                                    return one.name == other.name && one.checksum == other.checksum;
-                                  });
-  return goes_on ? before->files.size() : 0;
+  if (before == nullptr || before->files.empty()) return 0;
+  const FoundCheckpoint::File& last = before->files.back();
+  const auto there = std::find_if(found.files.begin(), found.files.end(), [&](const auto& file) {
+    return file.name == last.name && file.checksum == last.checksum;
+  });
+  return there == found.files.end() ? 0 : static_cast<std::size_t>(there - found.files.begin()) + 1;
 }
 
 void refuse_another_pipeline(const Wiring& wiring, const FoundCheckpoint& found) {

@@ -34,6 +34,10 @@ using Kind = CheckpointMessage::Kind;
 constexpr std::size_t kLittle = std::size_t{1} << 20;
 // Where a pipeline changes its state faster than it is copied, more rounds gain nothing.
 constexpr int kMostRounds = 3;
+// Where there is more than this, what waits for the next checkpoint does not wait for all of it: the chain is renewed in pieces of
+// that size, or of the size of what changes, so that it gains on that.
+constexpr std::size_t kLarge = std::size_t{16} << 20;
+constexpr std::size_t kPiece = std::size_t{2} << 20;
 // Writing is for when nobody else wants the processor; copying is what all others wait for.
 constexpr int kNiceToWrite = 10;
 
@@ -96,12 +100,29 @@ class Checkpointer {
     try {
       // The directory may be another one since the last failure.
       if (!writer_) open_writer();
-      if (writer_->wants_base()) shadow_.copy_restored();
+      kind_ = CheckpointKind::delta;
+      if (writer_->wants_base() && !writer_->is_renewing()) choose_base();
+      if (kind_ == CheckpointKind::base) shadow_.copy_restored();
+      // One that was put off has its piece yet.
+      if (writer_->is_renewing() && piece_ == 0) {
+        piece_ = std::max(kPiece, changed_);
+        is_last_piece_ = shadow_.renew(piece_);
+      }
       return true;
     } catch (const std::exception& error) {
       say_failed(error);
       return false;
     }
+  }
+
+  void choose_base() noexcept {
+    if (writer_->needs_base() || shadow_.bytes_present() < kLarge) {
+      kind_ = CheckpointKind::base;
+      return;
+    }
+    writer_->begin_renewal();
+    shadow_.begin_renewal();
+    piece_ = 0;
   }
 
   bool take() noexcept {
@@ -151,7 +172,8 @@ class Checkpointer {
     wiring_.shipper()({.file = directory / to_text(CheckpointName{written.number, kind, false}),
                        .number = written.number,
                        .base = kind == CheckpointKind::base,
-                       .bytes = written.bytes});
+                       .bytes = written.bytes,
+                       .whole_from = written.whole_from});
   }
 
   // What has waited for this checkpoint may be read.
@@ -181,19 +203,23 @@ class Checkpointer {
       const std::int64_t at_ns = std::chrono::nanoseconds{at_.time_since_epoch()}.count();
       note(at_ns);
       if (wiring_.settings().checkpoints.sync) files_.bring_to_disk(worker_pids());
-      const bool whole = writer_->wants_base();
-      const CheckpointKind kind = whole ? CheckpointKind::base : CheckpointKind::delta;
-      const WrittenCheckpoint written = writer_->write(kind, static_cast<std::uint64_t>(at_ns),
-                                                       whole ? shadow_.everything() : shadow_.changes());
-      ship(written, kind);
+      const bool whole = kind_ == CheckpointKind::base;
+      const bool ends = piece_ != 0 && is_last_piece_;
+      const WrittenCheckpoint written = writer_->write(
+          kind_, static_cast<std::uint64_t>(at_ns), whole ? shadow_.everything() : shadow_.changes(),
+          ends ? CheckpointWriter::Renewal::ends : CheckpointWriter::Renewal::goes_on);
+      ship(written, kind_);
       shadow_.saved();
       release();
+      changed_ = written.raw_bytes - std::min<std::uint64_t>(piece_, written.raw_bytes);
+      piece_ = 0;
       message.number = written.number;
       message.bytes = written.bytes;
       message.raw_bytes = written.raw_bytes;
       message.at_ns = at_ns;
     } catch (const std::exception& error) {
       writer_.reset();
+      piece_ = 0;
       return say_failed(error);
     }
     say(message);
@@ -211,6 +237,10 @@ class Checkpointer {
   int locked_;
   Shadow shadow_;
   std::optional<CheckpointWriter> writer_;
+  CheckpointKind kind_ = CheckpointKind::base;  // Of the next one.
+  std::size_t piece_ = 0;                       // Bytes of everything that it has, in a renewal.
+  bool is_last_piece_ = false;
+  std::size_t changed_ = 0;  // Bytes of the last one beside its piece.
   WrittenFiles files_;
   std::size_t done_ = 0;  // Workers.
   int nice_to_copy_;
