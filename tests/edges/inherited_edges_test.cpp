@@ -316,8 +316,8 @@ class Priority : public WithProcesses {
     auto in = engine.inlet<Item>("in");
     EXPECT_EQ(in.push({}), PushResult::accepted);
     EXPECT_TRUE(eventually([&] { return worker_of(engine, "tells/0").events_in == 1; }));
-    const std::vector<int> all{nice_of(supervisor_of(engine)), nice_of(master_of(engine)), replacement,
-                               nice_of(worker_of(engine, "tells/0").pid)};
+    std::vector<int> all{nice_of(supervisor_of(engine)), nice_of(master_of(engine)), replacement,
+                         nice_of(worker_of(engine, "tells/0").pid)};
     // Standby and all others that the control plane has.
     for (const pid_t pid : children_of(master_of(engine))) {
       if (priority == "normal") {

@@ -12,7 +12,7 @@
 namespace sluice::test {
 namespace {
 
-constexpr unsigned kWorkers = 36;  // With a lane for each pair, and two mappings for each lane: 2,592.
+constexpr std::size_t kWorkers = 36;  // With a lane for each pair, and two mappings for each lane: 2,592.
 
 class ManyLanes : public WithProcesses {};
 

@@ -74,6 +74,7 @@ inline std::vector<Topology> saved_machines() {
   }
   EXPECT_TRUE(promised == nullptr || files.size() > 30) << folder << " has " << files.size() << " machines";
   std::vector<Topology> machines;
+  machines.reserve(files.size());
   for (const std::filesystem::path& file : files)
     machines.push_back(topology_from_xml(file));
   return machines;
