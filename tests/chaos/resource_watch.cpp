@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
+#include <string_view>
 #include <unistd.h>
 
 #include <fmt/format.h>
@@ -13,10 +14,10 @@ namespace {
 
 constexpr std::chrono::milliseconds kBetweenLooks{20};
 
-// One moment differs from another by a replacement that is being made; a leak of one at each restart would be
-// far beyond it.
-constexpr std::size_t kDescriptorsOfAMoment = 16;
-constexpr std::size_t kBytesOfAMoment = std::size_t{512} << 10U;
+// A leak of one at each restart would be far beyond these; who hurts the pipeline from within its host holds a descriptor of
+// each process while it does.
+constexpr std::size_t kFewDescriptors = 48;
+constexpr std::size_t kFewKib = 512;
 
 }  // namespace
 
@@ -57,24 +58,33 @@ void ResourceWatch::note(const std::string& kind, std::size_t third, pid_t pid) 
   const std::size_t descriptors = descriptors_of(pid);
   const std::size_t bytes = private_bytes_of(pid);
   if (descriptors == 0 || bytes == 0) return;
-  Most& most = kinds_[kind][third];
-  ++most.looks;
-  most.descriptors = std::max(most.descriptors, descriptors);
-  most.private_bytes = std::max(most.private_bytes, bytes);
+  Third& now = kinds_[kind][third];
+  ++now.descriptors[descriptors];
+  ++now.private_kib[bytes >> 10U];
+}
+
+std::size_t ResourceWatch::median(const Seen& seen) {
+  std::size_t looks = 0;
+  for (const auto& [figure, times] : seen)
+    looks += times;
+  std::size_t below = 0;
+  for (const auto& [figure, times] : seen) {
+    below += times;
+    if (below * 2 >= looks) return figure;
+  }
+  return 0;
 }
 
 std::vector<std::string> ResourceWatch::leaks() const {
   std::vector<std::string> leaks;
+  const auto compare = [&leaks](const std::string& kind, const Seen& early, const Seen& late, std::size_t few,
+                                std::string_view what) {
+    if (early.empty() || late.empty() || median(late) <= median(early) + few) return;
+    leaks.push_back(fmt::format("{}: {} {} early, {} late", kind, median(early), what, median(late)));
+  };
   for (const auto& [kind, thirds] : kinds_) {
-    const Most& early = thirds.front();
-    const Most& late = thirds.back();
-    if (early.looks == 0 || late.looks == 0) continue;
-    if (late.descriptors > early.descriptors + kDescriptorsOfAMoment)
-      leaks.push_back(
-          fmt::format("{}: {} descriptors early, {} late", kind, early.descriptors, late.descriptors));
-    if (late.private_bytes > early.private_bytes + kBytesOfAMoment)
-      leaks.push_back(fmt::format("{}: {} KiB of its own early, {} KiB late", kind,
-                                  early.private_bytes >> 10U, late.private_bytes >> 10U));
+    compare(kind, thirds.front().descriptors, thirds.back().descriptors, kFewDescriptors, "descriptors");
+    compare(kind, thirds.front().private_kib, thirds.back().private_kib, kFewKib, "KiB of its own");
   }
   return leaks;
 }
@@ -82,11 +92,11 @@ std::vector<std::string> ResourceWatch::leaks() const {
 std::string ResourceWatch::summary() const {
   std::string text = "early/late, descriptors and KiB:";
   for (const auto& [kind, thirds] : kinds_) {
-    const Most& early = thirds.front();
-    const Most& late = thirds.back();
-    if (early.looks == 0 || late.looks == 0) continue;
-    text += fmt::format(" {} {}/{} {}/{}", kind, early.descriptors, late.descriptors,
-                        early.private_bytes >> 10U, late.private_bytes >> 10U);
+    const Third& early = thirds.front();
+    const Third& late = thirds.back();
+    if (early.descriptors.empty() || late.descriptors.empty()) continue;
+    text += fmt::format(" {} {}/{} {}/{}", kind, median(early.descriptors), median(late.descriptors),
+                        median(early.private_kib), median(late.private_kib));
   }
   return text;
 }

@@ -28,23 +28,26 @@ class ResourceWatch {
   // returns what it was at the last look.
   double look(const std::function<double()>& progress);
 
-  // What has grown from the first third of the run to the last by more than the accidents of one moment.
+  // What half of the looks found more of in the last third of the run than in the first, by more than accidents: one look may
+  // meet a replacement that is being made, or whoever holds a descriptor of each process for a moment.
   std::vector<std::string> leaks() const;
 
   // "descriptors early/late: host 12/12, master 30/30 ..."
   std::string summary() const;
 
  private:
-  struct Most {
-    std::size_t looks = 0;
-    std::size_t descriptors = 0;
-    std::size_t private_bytes = 0;
+  // How often each figure was seen: there are few different ones, however long the run.
+  using Seen = std::map<std::size_t, std::size_t>;
+  struct Third {
+    Seen descriptors;
+    Seen private_kib;
   };
 
+  static std::size_t median(const Seen& seen);
   void note(const std::string& kind, std::size_t third, pid_t pid);
 
   sluice::detail::PipelineProcesses processes_;
-  std::map<std::string, std::array<Most, 3>> kinds_;  // By kind of process, for each third of the run.
+  std::map<std::string, std::array<Third, 3>> kinds_;  // By kind of process, for each third of the run.
   std::chrono::steady_clock::time_point next_look_{};
   double progress_ = 0;
 };
