@@ -40,6 +40,9 @@ long times_done(const std::string& errors, const std::string& harm) {
   return number_in(errors, "(?:^|\n)chaos: [^\n]*\\b(\\d+) " + harm + "s?\\b");
 }
 
+const std::string kLedgerChaos = std::string{"'"} + SLUICE_PROGRAM + "' chaos ";
+const std::string kLedger = std::string{"'"} + LEDGER_PROGRAM + "' ";
+
 // Runs in a directory for temporary files that only it uses, so that what is left there is its own.
 class LedgerUnderChaos : public testing::Test {
  protected:
@@ -57,11 +60,21 @@ class LedgerUnderChaos : public testing::Test {
     return finished;
   }
 
+  // A ledger of some seconds that chaos has hurt at least so often: on a machine that is held up in the wrong places one may be
+  // through before.
+  Finished run_hurt(int times, const std::string& options) {
+    Finished ledger;
+    for (int runs = 0; runs < 10 && times_done(ledger.errors, "kill") < times; ++runs) {
+      ledger = run_clean(kLedger + "--entries 3000000 --quiet " + options);
+      if (ledger.status != 0) break;
+    }
+    EXPECT_GE(times_done(ledger.errors, "kill"), times);
+    EXPECT_EQ(ledger.status, 0);
+    return ledger;
+  }
+
   ScratchDirectory scratch_;
 };
-
-const std::string kLedgerChaos = std::string{"'"} + SLUICE_PROGRAM + "' chaos ";
-const std::string kLedger = std::string{"'"} + LEDGER_PROGRAM + "' ";
 
 TEST_F(LedgerUnderChaos, IsExactAndLeavesNothingBehindRunAfterRun) {
   const Finished chaos =
@@ -94,8 +107,7 @@ TEST_F(LedgerUnderChaos, IsExactWithTinyLanesAndBatchesOfOne) {
 }
 
 TEST_F(LedgerUnderChaos, TellsAtItsEndWhatWasDoneAndHowToRepeatIt) {
-  const Finished ledger = run_clean(kLedger + "--entries 3000000 --quiet --chaos 'kill=50/s seed=7'");
-  EXPECT_EQ(ledger.status, 0);
+  const Finished ledger = run_hurt(1, "--chaos 'kill=50/s seed=7'");
   EXPECT_THAT(
       ledger.errors,
       AllOf(HasSubstr("chaos: kill=50/s stall=0 stop=0 seed=7, with restart.budget 6000"),
@@ -103,12 +115,8 @@ TEST_F(LedgerUnderChaos, TellsAtItsEndWhatWasDoneAndHowToRepeatIt) {
 }
 
 TEST_F(LedgerUnderChaos, KeepsARestartBudgetThatTheUserHasSetWhichKillsFromOutsideDoNotUseUp) {
-  const Finished ledger = run_clean(
-      kLedger +
-      "--entries 3000000 --quiet --set restart.budget=3 --chaos 'kill=100/s stall=0 stop=0 seed=7'");
-  EXPECT_EQ(ledger.status, 0);
+  const Finished ledger = run_hurt(4, "--set restart.budget=3 --chaos 'kill=100/s stall=0 stop=0 seed=7'");
   EXPECT_THAT(ledger.errors, AllOf(HasSubstr("with restart.budget 3"), HasSubstr("again with --chaos")));
-  EXPECT_GT(times_done(ledger.errors, "kill"), 3);
 }
 
 // The chaos that follows, in a session of its own, by which all its processes are known: their command lines say only
