@@ -23,6 +23,7 @@
 #include "kill_count.hpp"
 #include "nats_server.hpp"
 #include "state_log.hpp"
+#include "support/clear_away.hpp"
 
 namespace sluice::test {
 
@@ -43,7 +44,7 @@ class StateCopies : public testing::Test {
   }
   ~StateCopies() override {
     server_.reset();
-    std::filesystem::remove_all(scratch_);
+    clear_away(scratch_);
   }
   void SetUp() override {
     if (!has_nats_server())
@@ -112,7 +113,7 @@ class StateCopies : public testing::Test {
   FetchedState fetch_on_top() const { return fetch_on_top_of(copied()); }
   FetchedState fetch_on_top_of(const std::filesystem::path& directory) const {
     const FetchedState fetched = log("b").fetch(directory);
-    std::filesystem::remove_all(scratch_ / "fresh");
+    clear_away(scratch_ / "fresh");
     EXPECT_EQ(fetched, log("b").fetch(scratch_ / "fresh"));
     EXPECT_TRUE(checkpoints_in(directory) == checkpoints_in(scratch_ / "fresh"))
         << "other files than anybody has";
@@ -255,7 +256,7 @@ TEST_F(StateCopies, OfAnotherPartitionAreNotUsed) {
 
 TEST_F(StateCopies, AreUsedAsFarAsTheyAreWhole) {
   const auto harmed = [this](const std::string& name, const std::function<void(std::fstream&)>& harm) {
-    std::filesystem::remove_all(copied());
+    clear_away(copied());
     copy();
     std::fstream file{copied() / name, std::ios::in | std::ios::out | std::ios::binary};
     harm(file);
@@ -279,7 +280,7 @@ TEST_F(StateCopies, AreUsedAsFarAsTheyAreWhole) {
   EXPECT_EQ(harmed("copied", lengthen), kLarge + 1000) << "a line that is no line";
   const auto first_byte = [](std::fstream& file) { file.put('7'); };
   EXPECT_EQ(harmed("copied", first_byte), 0U);
-  std::filesystem::remove_all(copied());
+  clear_away(copied());
   copy();
   std::filesystem::remove(copied() / "checkpoint-000000000013.delta");
   EXPECT_EQ(fetch_on_top().copied, kLarge);
@@ -290,7 +291,7 @@ TEST_F(StateCopies, AreRightWhereverTheirListIsCut) {
   store_and_copy();
   const std::string list = files_in(copied()).at("copied");
   for (std::size_t length = 0; length < list.size(); length += 29) {
-    std::filesystem::remove_all(copied());
+    clear_away(copied());
     copy();
     std::filesystem::resize_file(copied() / "copied", length);
     const std::uint64_t used = fetch_on_top().copied;

@@ -20,6 +20,7 @@
 
 #include "nats_server.hpp"
 #include "state_log.hpp"
+#include "support/clear_away.hpp"
 
 namespace sluice::test {
 
@@ -43,7 +44,7 @@ class StateStreams : public testing::Test {
   ~StateStreams() override {
     server_.reset();
     ::munmap(ready_, sizeof(std::atomic<unsigned>));
-    std::filesystem::remove_all(scratch_);
+    clear_away(scratch_);
   }
 
   // Of all, each time that all of them are there.

@@ -6,6 +6,7 @@
 #include <sluice/connect/generator_source.hpp>
 
 #include "file_sink_world.hpp"
+#include "support/clear_away.hpp"
 #include "total_loss.hpp"
 
 namespace sluice::test {
@@ -160,7 +161,7 @@ TEST_F(FileSinksThatDrain, PublishNothingWhoeverIsKilledMeanwhile) {
   SCOPED_TRACE("seed " + std::to_string(seed));
   std::mt19937_64 random{seed};
   for (int round = 0; round < 12 && !HasFailure(); ++round) {
-    fs::remove_all(file("out"));
+    clear_away(file("out"));
     fs::create_directory(file("out"));
     Pipeline pipeline{"job"};
     numbers(pipeline, "numbers", kFar).to<Echo>("echo").to<Sink>("items", options(), text_of_item);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // FileSink after a restore from a checkpoint that is older than what was published.
 #include "file_sink_world.hpp"
+#include "support/clear_away.hpp"
 
 namespace sluice::test {
 namespace {
@@ -47,7 +48,7 @@ class FileSinkRestore : public FileSinks, public ::testing::WithParamInterface<c
       push_to(engine, second);
       engine.stop();
     }
-    fs::remove_all(file("checkpoints"));
+    clear_away(file("checkpoints"));
     fs::rename(file("kept"), file("checkpoints"));
   }
   void go_on() const {

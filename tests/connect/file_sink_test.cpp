@@ -10,6 +10,7 @@
 
 #include "file_sink_world.hpp"
 #include "kill_count.hpp"
+#include "support/clear_away.hpp"
 #include "total_loss.hpp"
 
 namespace sluice::test {
@@ -35,7 +36,7 @@ TEST_F(FileSinks, GoOnToAnotherFileWhenOneIsLargeOrOldEnough) {
   EXPECT_GT(names().size(), 10U);
   EXPECT_EQ(published("items-0"), lines_of_key(items(1000, 1), {0}));
   EXPECT_THAT(lines_of(file("out/items-0.manifest")), SizeIs(names().size() - 1));
-  fs::remove_all(file("out"));
+  clear_away(file("out"));
   fs::create_directory(file("out"));
   RollingFileOptions old = options();
   old.rotate_after = std::chrono::nanoseconds{1};

@@ -7,6 +7,7 @@
 #include <sys/mount.h>
 
 #include "file_sink_world.hpp"
+#include "support/clear_away.hpp"
 #include "total_loss.hpp"
 
 namespace sluice::test {
@@ -113,7 +114,7 @@ TEST_F(FileSinkTrouble, WithAFullDiskMakesItWaitUntilThereIsRoom) {
 TEST_F(FileSinkTrouble, WithAPartThatIsRemovedOrCutMeanwhileIsAnErrorAndNoSuccess) {
   const std::string part = file("out/items-0-000001.log.part");
   const auto outcome = [&](const std::function<void()>& disturb) {
-    fs::remove_all(file("out"));
+    clear_away(file("out"));
     fs::create_directory(file("out"));
     Engine engine{archive(options()), settings()};
     engine.start();

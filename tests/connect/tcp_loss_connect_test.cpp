@@ -10,6 +10,7 @@
 
 #include <sluice/connect/tcp_client.hpp>
 
+#include "support/clear_away.hpp"
 #include "tcp_peer.hpp"
 #include "total_loss.hpp"
 
@@ -26,7 +27,7 @@ class Loss : public testing::Test {
     std::cout << "seed " << seed_ << "\n";
   }
   ~Loss() override {
-    fs::remove_all(directory_);
+    clear_away(directory_);
     ::prctl(PR_SET_CHILD_SUBREAPER, 0);  // The other tests of this program count what comes to them.
   }
 

@@ -26,6 +26,7 @@
 #include <sluice/sluice.hpp>
 
 #include "ledger.hpp"
+#include "support/clear_away.hpp"
 #include "total_loss.hpp"
 
 namespace {
@@ -56,7 +57,7 @@ class AllAtOnce : public testing::TestWithParam<Kept> {
     directory_ = ::mkdtemp(name.data());
     std::cout << "seed " << seed_ << "\n";
   }
-  ~AllAtOnce() override { fs::remove_all(directory_); }
+  ~AllAtOnce() override { sluice::test::clear_away(directory_); }
 
   sluice::Settings settings(const std::vector<std::string>& assignments = {}) const {
     sluice::Settings settings;

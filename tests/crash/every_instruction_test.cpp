@@ -9,6 +9,7 @@
 
 #include "state_checker.hpp"
 #include "stepped_worker.hpp"
+#include "support/clear_away.hpp"
 
 namespace sluice::test {
 
@@ -22,7 +23,7 @@ class EveryInstruction : public testing::Test {
   }
   ~EveryInstruction() override {
     for (const char* which : {"live", "copy"})
-      std::filesystem::remove_all(path(which));
+      clear_away(path(which));
   }
   static std::filesystem::path path(const std::string& which) {
     return std::filesystem::temp_directory_path() /

@@ -16,6 +16,7 @@
 
 #include <sluice/sluice.hpp>
 
+#include "support/clear_away.hpp"
 #include "total_loss.hpp"
 
 namespace {
@@ -75,7 +76,7 @@ class OutsideAfter : public testing::Test {
     directory_ = ::mkdtemp(name.data());
     std::cout << "seed " << seed_ << "\n";
   }
-  ~OutsideAfter() override { fs::remove_all(directory_); }
+  ~OutsideAfter() override { sluice::test::clear_away(directory_); }
 
   fs::path book() const { return directory_ / "book"; }
 

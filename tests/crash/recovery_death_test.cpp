@@ -11,6 +11,7 @@
 #include "lane_fixture.hpp"
 #include "state_checker.hpp"
 #include "stepped_worker.hpp"
+#include "support/clear_away.hpp"
 
 namespace sluice::test {
 
@@ -28,7 +29,7 @@ class RecoveryDeath : public testing::Test {
  protected:
   ~RecoveryDeath() override {
     for (std::size_t death = 0; death <= kDeaths; ++death)
-      std::filesystem::remove_all(path(death));
+      clear_away(path(death));
   }
 
   static std::filesystem::path path(std::size_t death) {

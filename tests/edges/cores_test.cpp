@@ -13,6 +13,7 @@
 
 #include "pipelines.hpp"
 #include "processes.hpp"
+#include "support/clear_away.hpp"
 
 namespace sluice::test {
 namespace {
@@ -125,7 +126,7 @@ TEST_F(Core, HoldsTheEventInTheHandler) {
     EXPECT_THAT(events_in_hand(entry.path()), testing::Contains(needle));
   }
   EXPECT_EQ(cores, 1);
-  std::filesystem::remove_all(directory);
+  clear_away(directory);
 }
 
 TEST_F(Core, HoldsControlAndNeitherLanesNorState) {

@@ -13,6 +13,7 @@
 
 #include "pipelines.hpp"
 #include "processes.hpp"
+#include "support/clear_away.hpp"
 
 namespace sluice::test {
 namespace {
@@ -41,10 +42,10 @@ Pipeline fragile(std::set<std::uint32_t> deadly) {
 class DeadLetterEdges : public WithProcesses {
  protected:
   DeadLetterEdges() {
-    fs::remove_all(directory_);
+    clear_away(directory_);
     fs::create_directories(directory_);
   }
-  ~DeadLetterEdges() override { fs::remove_all(directory_); }
+  ~DeadLetterEdges() override { clear_away(directory_); }
 
   Settings settings(const std::string& retry = {}) const {
     Settings settings = test_settings();

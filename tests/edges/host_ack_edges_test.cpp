@@ -9,6 +9,7 @@
 
 #include "pipelines.hpp"
 #include "processes.hpp"
+#include "support/clear_away.hpp"
 
 namespace sluice::test {
 namespace {
@@ -26,7 +27,7 @@ class Ack : public WithProcesses {
   }
   ~Ack() override {
     ::munmap(progress_, sizeof(*progress_));
-    fs::remove_all(directory_);
+    clear_away(directory_);
   }
 
   Pipeline echo() const {

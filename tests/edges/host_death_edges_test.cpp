@@ -8,6 +8,7 @@
 #include "census.hpp"
 #include "pipelines.hpp"
 #include "processes.hpp"
+#include "support/clear_away.hpp"
 
 namespace sluice::test {
 namespace {
@@ -34,7 +35,7 @@ class NamedHostDeath : public WithProcesses {
   }
   ~NamedHostDeath() override {
     ::munmap(accepted_, sizeof(*accepted_));
-    fs::remove_all(directory_);
+    clear_away(directory_);
   }
 
   Settings settings(const char* death) const {

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "errors.hpp"
+#include "support/clear_away.hpp"
 #include "with_checkpoints.hpp"
 
 namespace sluice::test {
@@ -44,7 +45,7 @@ TEST_F(NewerCheckpoint, OfAStartWithoutTheSegmentIsNotPassedOver) {
   const fs::path away = scratch_ / "away";
   fs::rename(directory(), away);
   count_on(with_segment());
-  fs::remove_all(directory());
+  clear_away(directory());
   fs::rename(away, directory());
   // The segment is older now by the clock of its checkpoints: it has made newer ones.
   count_on(with_segment());

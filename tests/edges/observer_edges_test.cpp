@@ -9,6 +9,7 @@
 
 #include "pipelines.hpp"
 #include "processes.hpp"
+#include "support/clear_away.hpp"
 
 namespace sluice::test {
 namespace {
@@ -24,7 +25,7 @@ class ObserverEdges : public WithProcesses {
   }
   ~ObserverEdges() override {
     ::unsetenv("XDG_RUNTIME_DIR");
-    fs::remove_all(directory_);
+    clear_away(directory_);
   }
   fs::path bound(const std::string& name) const {
     fs::path path = directory_ / "sluice" / name;

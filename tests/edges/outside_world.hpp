@@ -14,6 +14,7 @@
 
 #include "pipelines.hpp"
 #include "processes.hpp"
+#include "support/clear_away.hpp"
 
 namespace sluice::test {
 
@@ -39,7 +40,7 @@ class WithOutside : public WithProcesses {
     std::string name = (std::filesystem::temp_directory_path() / "sluice-outside-XXXXXX").string();
     directory_ = ::mkdtemp(name.data());
   }
-  ~WithOutside() override { std::filesystem::remove_all(directory_); }
+  ~WithOutside() override { clear_away(directory_); }
 
   std::string file(const std::string& name) const { return (directory_ / name).string(); }
   std::string log() const { return file("log"); }

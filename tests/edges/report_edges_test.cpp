@@ -9,6 +9,7 @@
 #include "death/report_file.hpp"
 #include "pipelines.hpp"
 #include "processes.hpp"
+#include "support/clear_away.hpp"
 
 namespace sluice::test {
 namespace {
@@ -82,8 +83,8 @@ struct Throws {
 
 class ReportEdges : public WithProcesses {
  protected:
-  ReportEdges() { fs::remove_all(directory_); }
-  ~ReportEdges() override { fs::remove_all(directory_); }
+  ReportEdges() { clear_away(directory_); }
+  ~ReportEdges() override { clear_away(directory_); }
   std::vector<std::string> lines(const std::string& name = "deaths.jsonl") const {
     std::ifstream file{directory_ / name};
     std::vector<std::string> lines;

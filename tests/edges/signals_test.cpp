@@ -8,6 +8,7 @@
 #include "child_status.hpp"
 #include "pipelines.hpp"
 #include "processes.hpp"
+#include "support/clear_away.hpp"
 
 namespace sluice::test {
 namespace {
@@ -94,7 +95,7 @@ int hold_no_standard_descriptor(const std::filesystem::path& told) {
     engine.inlet<Item>("in").close();
     engine.wait_for(30s);
   }
-  std::filesystem::remove_all(directory);
+  clear_away(directory);
   return found;
 }
 
@@ -170,7 +171,7 @@ TEST_F(OutsideKills, AndBlamedDeathsThatAchieveNothingAreFollowedByAPause) {
   EXPECT_TRUE(engine.wait_for(kDeadline));
   EXPECT_GE(std::chrono::steady_clock::now() - start, 100ms) << "half of 100 ms, and half of 200 ms at least";
   EXPECT_EQ(engine.stats().stages.front().workers.front().dead_letters, 1U);
-  std::filesystem::remove_all(reports);
+  clear_away(reports);
 }
 
 }  // namespace

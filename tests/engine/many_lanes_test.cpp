@@ -8,6 +8,7 @@
 
 #include "pipelines.hpp"
 #include "processes.hpp"
+#include "support/clear_away.hpp"
 
 namespace sluice::test {
 namespace {
@@ -110,7 +111,7 @@ TEST_F(ManyLanes, ComeBackWithWhoeverIsKilled) {
     }
   };
   EXPECT_EQ(sum_of(run_processes<Number>(all_to_all(), numbers(), settings, disturb)), kSum);
-  std::filesystem::remove_all(checkpoints);
+  clear_away(checkpoints);
 }
 
 }  // namespace

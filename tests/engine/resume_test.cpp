@@ -11,6 +11,7 @@
 
 #include "pipelines.hpp"
 #include "processes.hpp"
+#include "support/clear_away.hpp"
 
 namespace sluice::test {
 namespace {
@@ -27,7 +28,7 @@ class Resume : public WithProcesses {
     std::string name = (parent / "sluice-resume-XXXXXX").string();
     directory_ = ::mkdtemp(name.data());
   }
-  ~Resume() override { fs::remove_all(directory_); }
+  ~Resume() override { clear_away(directory_); }
 
   fs::path segment() const { return directory_ / "segment"; }
   fs::path file(const std::string& name) const { return directory_ / name; }

@@ -13,6 +13,7 @@
 
 #include "config_lint.hpp"
 #include "run_command.hpp"
+#include "support/clear_away.hpp"
 
 namespace sluice::test {
 namespace {
@@ -296,7 +297,7 @@ TEST(ANewProject, IsRefusedWhereSomethingIsAndForANameThatCannotBe) {
   EXPECT_THAT(drained(pipe), HasSubstr("cannot make the directory 'words': File exists"));
   EXPECT_EQ(WEXITSTATUS(::pclose(pipe)), 2);
   EXPECT_TRUE(std::filesystem::is_empty(there)) << "what is there stays as it is";
-  std::filesystem::remove_all(directory);
+  clear_away(directory);
 }
 
 TEST(TheDoctor, SaysThatNobodyHasHeardIt) {
@@ -336,7 +337,7 @@ TEST(DeadLetters, AreLookedForWhereThePipelineSaidAndNoPipeIsWaitedFor) {
   std::ofstream{directory / "two/foreign.dead"} << "something else";
   EXPECT_THAT(list(directory), AllOf(HasSubstr("one of them"), HasSubstr("/one, "), HasSubstr("/two")));
   EXPECT_THAT(list(directory / "two"), AllOf(HasSubstr("foreign.dead"), HasSubstr("move what is no file")));
-  std::filesystem::remove_all(directory);
+  clear_away(directory);
 }
 
 }  // namespace

@@ -13,6 +13,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "support/clear_away.hpp"
+
 namespace sluice::test {
 
 struct Ran {
@@ -26,7 +28,7 @@ class WithCommands : public testing::Test {
     std::string name = (std::filesystem::temp_directory_path() / "sluice-commands-XXXXXX").string();
     directory_ = ::mkdtemp(name.data());
   }
-  ~WithCommands() override { std::filesystem::remove_all(directory_); }
+  ~WithCommands() override { clear_away(directory_); }
 
   Ran run(const std::string& line) const {
     write("command", line + "\n");

@@ -7,6 +7,7 @@
 
 #include "child_status.hpp"
 #include "layout/placement.hpp"
+#include "support/clear_away.hpp"
 #include "units.hpp"
 
 namespace sluice::test {
@@ -64,7 +65,7 @@ TEST_F(PlaceSettings, HoldForAReplacementAndWhenThePipelineIsResumed) {
   EXPECT_TRUE(again.resumed());
   EXPECT_EQ(units_of(worker_of(again, "echo/0").pid), CpuSet{last_unit()});
   again.stop();
-  std::filesystem::remove_all(directory);
+  clear_away(directory);
 }
 
 TEST_F(PlaceSettings, KeepAllProcessesOffWhatIsReserved) {
@@ -165,7 +166,7 @@ TEST_F(WorkersOfCores, StayAsManyAsTheSegmentWasMadeWith) {
                                            "cores for " +
                                            std::to_string(before - 1) + " now\n"));
   again.stop();
-  std::filesystem::remove_all(directory);
+  clear_away(directory);
 }
 
 // What a master plans once units are gone: `place` of one stage of eight cores, of which `left` are there.

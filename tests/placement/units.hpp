@@ -23,6 +23,7 @@
 
 #include "pipelines.hpp"
 #include "processes.hpp"
+#include "support/clear_away.hpp"
 
 namespace sluice::test {
 
@@ -76,7 +77,7 @@ inline std::string text_of_file(const std::filesystem::path& path) {
 // A directory of its own for what is told of deaths and places.
 struct Reports {
   Reports() { EXPECT_NE(::mkdtemp(path.data()), nullptr); }
-  ~Reports() { std::filesystem::remove_all(path); }
+  ~Reports() { clear_away(path); }
   std::string deaths() const { return text_of_file(std::filesystem::path{path} / "deaths.jsonl"); }
   std::string path = (std::filesystem::temp_directory_path() / "sluice-places-XXXXXX").string();
 };

@@ -13,6 +13,7 @@
 #include <sluice/dead_letter.hpp>
 
 #include "errors.hpp"
+#include "support/clear_away.hpp"
 
 namespace sluice::test {
 namespace {
@@ -24,7 +25,7 @@ using testing::SizeIs;
 class DeadLetters : public testing::Test {
  protected:
   DeadLetters() { std::filesystem::create_directories(directory_); }
-  ~DeadLetters() override { std::filesystem::remove_all(directory_); }
+  ~DeadLetters() override { clear_away(directory_); }
 
   std::filesystem::path write(const std::string& name, const std::string& bytes) const {
     std::ofstream{directory_ / name, std::ios::binary} << bytes;

@@ -14,6 +14,7 @@
 
 #include "pipelines.hpp"
 #include "processes.hpp"
+#include "support/clear_away.hpp"
 #include "total_loss.hpp"
 
 namespace sluice::test {
@@ -83,7 +84,7 @@ class LettersOfALostLife : public WithProcesses {
     std::string name = (fs::temp_directory_path() / "sluice-lost-letters-XXXXXX").string();
     directory_ = ::mkdtemp(name.data());
   }
-  ~LettersOfALostLife() override { fs::remove_all(directory_); }
+  ~LettersOfALostLife() override { clear_away(directory_); }
 
   std::string file(const std::string& name) const { return (directory_ / name).string(); }
   Settings kept(const std::string& every, const std::vector<std::string>& more = {}) const {

@@ -12,6 +12,7 @@
 
 #include "pipelines.hpp"
 #include "processes.hpp"
+#include "support/clear_away.hpp"
 
 namespace sluice::test {
 namespace {
@@ -114,7 +115,7 @@ struct Greedy {
 
 class OutOfMemory : public WithProcesses {
  protected:
-  ~OutOfMemory() override { std::filesystem::remove_all(directory_); }
+  ~OutOfMemory() override { clear_away(directory_); }
 
   std::filesystem::path directory_{std::filesystem::temp_directory_path() /
                                    ("sluice-memory-" + std::to_string(::getpid()))};

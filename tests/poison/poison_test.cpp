@@ -15,6 +15,7 @@
 
 #include "pipelines.hpp"
 #include "processes.hpp"
+#include "support/clear_away.hpp"
 
 namespace sluice::test {
 namespace {
@@ -135,7 +136,7 @@ class Mortal {
 class WithReports : public WithProcesses {
  protected:
   WithReports() { settings_.set("report.path", directory_.string()); }
-  ~WithReports() override { std::filesystem::remove_all(directory_); }
+  ~WithReports() override { clear_away(directory_); }
 
   std::filesystem::path directory_{std::filesystem::temp_directory_path() /
                                    ("sluice-poison-" + std::to_string(::getpid()))};

@@ -10,6 +10,7 @@
 
 #include "pipelines.hpp"
 #include "processes.hpp"
+#include "support/clear_away.hpp"
 #include "total_loss.hpp"
 
 namespace sluice::test {
@@ -44,7 +45,7 @@ class LostRetry : public WithProcesses {
     directory_ = ::mkdtemp(name.data());
     run_processes<Item>(tally({3, 7}), items(10, 1), settings({"report.path=" + file("first")}));
   }
-  ~LostRetry() override { fs::remove_all(directory_); }
+  ~LostRetry() override { clear_away(directory_); }
 
   static Pipeline tally(std::set<std::uint32_t> deadly = {}) {
     Pipeline pipeline{"tally"};
@@ -125,7 +126,7 @@ TEST_F(LostRetry, OfWhichNothingIsLeftIsDoneAgain) {
   lose_a_retry(
       "24h", [] { return true; }, 2);
   fs::remove(file("segment"));
-  fs::remove_all(file("checkpoints"));
+  clear_away(file("checkpoints"));
   EXPECT_THAT(end(), ElementsAre(Item{1, 3}, Item{1, 7}));
 }
 

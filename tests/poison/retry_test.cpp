@@ -11,6 +11,7 @@
 
 #include "pipelines.hpp"
 #include "processes.hpp"
+#include "support/clear_away.hpp"
 
 namespace sluice::test {
 namespace {
@@ -42,7 +43,7 @@ struct FragileText {
 class Retry : public WithProcesses {
  protected:
   Retry() { std::filesystem::create_directories(directory_); }
-  ~Retry() override { std::filesystem::remove_all(directory_); }
+  ~Retry() override { clear_away(directory_); }
 
   Settings settings(const std::string& reports, const std::string& retry = {}) const {
     Settings settings = test_settings();

@@ -12,6 +12,7 @@
 
 #include "pipelines.hpp"
 #include "processes.hpp"
+#include "support/clear_away.hpp"
 
 namespace sluice::test {
 namespace {
@@ -83,7 +84,7 @@ class Spans : public WithProcesses {
     settings_.set("batch.events", std::to_string(kSpan));
     settings_.set("lane.slots", "8192");
   }
-  ~Spans() override { std::filesystem::remove_all(directory_); }
+  ~Spans() override { clear_away(directory_); }
 
   // The items of a stage that is fed all of them at once; `bad` of them are missing.
   std::vector<Counted> run(const Pipeline& pipeline, const std::vector<Item>& sent) {

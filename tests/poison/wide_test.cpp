@@ -16,6 +16,7 @@
 
 #include "pipelines.hpp"
 #include "processes.hpp"
+#include "support/clear_away.hpp"
 #include "wide_guide.hpp"
 
 namespace sluice::test {
@@ -99,7 +100,7 @@ class WideWorkers : public WithProcesses {
     settings_.set("report.path", directory_.string());
     settings_.set("batch.events", "512");
   }
-  ~WideWorkers() override { std::filesystem::remove_all(directory_); }
+  ~WideWorkers() override { clear_away(directory_); }
 
   static void expect_in_order(const std::vector<Item>& sent, const std::vector<Counted>& got) {
     ASSERT_THAT(got, SizeIs(2 * sent.size()));

@@ -8,6 +8,7 @@
 #include <sys/un.h>
 
 #include "ipc/child.hpp"
+#include "support/clear_away.hpp"
 #include "watched.hpp"
 
 namespace sluice::test {
@@ -199,7 +200,7 @@ TEST_F(DoorTest, OfAnotherUserIsFoundByRoot) {
   EXPECT_EQ(Observer::attach(name).pipeline(), name);
   nobody.kill();
   nobody.ending();
-  fs::remove_all(reports);
+  clear_away(reports);
 }
 
 std::string error_of_starting(const Settings& settings) {

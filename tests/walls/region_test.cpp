@@ -14,6 +14,7 @@
 #include "host/resume.hpp"
 #include "observer/observer_socket.hpp"
 #include "scene.hpp"
+#include "support/clear_away.hpp"
 #include "worker/region_check.hpp"
 
 namespace sluice::test {
@@ -197,7 +198,7 @@ class RuntimeDirectory {
     } else {
       ::setenv("XDG_RUNTIME_DIR", before_.c_str(), 1);
     }
-    std::filesystem::remove_all(path_);
+    clear_away(path_);
   }
   RuntimeDirectory(const RuntimeDirectory&) = delete;
   RuntimeDirectory& operator=(const RuntimeDirectory&) = delete;

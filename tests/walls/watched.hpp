@@ -10,6 +10,7 @@
 
 #include "engine/pipelines.hpp"
 #include "engine/processes.hpp"
+#include "support/clear_away.hpp"
 
 namespace sluice::test {
 
@@ -27,7 +28,7 @@ class WithSocket : public WithProcesses {
     socket_ = (directory_ / "observe.sock").string();
     ::setenv("XDG_RUNTIME_DIR", directory_.c_str(), 1);
   }
-  ~WithSocket() override { fs::remove_all(directory_); }
+  ~WithSocket() override { clear_away(directory_); }
 
   Settings settings(const std::string& socket) const {
     Settings settings = test_settings();

@@ -15,6 +15,7 @@
 
 #include "processes.hpp"
 #include "subjects.hpp"
+#include "support/clear_away.hpp"
 
 namespace sluice::test {
 
@@ -29,10 +30,10 @@ using testing::StartsWith;
 
 class StackDumps : public WithProcesses {
  protected:
-  void SetUp() override { std::filesystem::remove_all(directory_); }
+  void SetUp() override { clear_away(directory_); }
   void TearDown() override {
     dumper_.finish(1s);
-    std::filesystem::remove_all(directory_);
+    clear_away(directory_);
     WithProcesses::TearDown();
   }
   std::vector<std::string> lines() const {
