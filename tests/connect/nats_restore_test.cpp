@@ -93,7 +93,7 @@ TEST_F(NatsRestores, TakeWhatALaterLifeOfTheirWorkerHadSentForTheirOwn) {
     ASSERT_TRUE(eventually([&] { return engine->stats().checkpoints.failures > 0; }));
     for (int death = 0; death < 3; ++death) {
       const WorkerStats before = worker_of(*engine, "out/0");
-      ::kill(before.pid, SIGKILL);
+      kill_worker_of(*engine, "out/0");
       ASSERT_TRUE(eventually([&] {
         const WorkerStats now = worker_of(*engine, "out/0");
         return now.pid > 1 && now.incarnation > before.incarnation;

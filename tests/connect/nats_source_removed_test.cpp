@@ -127,7 +127,7 @@ TEST_F(NatsSourceOfFew, RestsWhileOtherSubjectsMessagesComeAndGo) {
       send(numbered(0, 40), "few.b");
       wait_for_requests(server().url(), "STREAM.INFO.FEW", 4);  // It looks twice at a time.
     }
-    ::kill(worker_of(engine, "read/0").pid, SIGKILL);
+    kill_worker_of(engine, "read/0");
   }
   engine.drain();
   EXPECT_TRUE(engine.wait_for(kDeadline));

@@ -257,8 +257,10 @@ TEST_F(Saying, GoesOnAfterTheDeathsOfMasterSupervisorAndLogWriter) {
   const pid_t supervisor = supervisor_of(*engine_);
   ::kill(supervisor, SIGKILL);
   EXPECT_TRUE(says("the supervisor died, and the master has taken its place\n")) << said();
-  ASSERT_TRUE(eventually([&] { return supervisor_of(*engine_) != supervisor && log_writer() != 0; }));
-  ::kill(log_writer(), SIGKILL);
+  pid_t writer = 0;
+  ASSERT_TRUE(
+      eventually([&] { return supervisor_of(*engine_) != supervisor && (writer = log_writer()) != 0; }));
+  ::kill(writer, SIGKILL);
   kill_worker("check/0");
   EXPECT_TRUE(says("check/0 died: ")) << said();
   engine_->stop();
@@ -267,8 +269,8 @@ TEST_F(Saying, GoesOnAfterTheDeathsOfMasterSupervisorAndLogWriter) {
 // What was said while nobody wrote is not lost.
 TEST_F(Saying, IsNotLostWithTheLogWriter) {
   start();
-  ASSERT_TRUE(eventually([&] { return log_writer() != 0; }));
-  const pid_t stopped = log_writer();
+  pid_t stopped = 0;
+  ASSERT_TRUE(eventually([&] { return (stopped = log_writer()) != 0; }));
   ::kill(stopped, SIGSTOP);
   ASSERT_TRUE(eventually([&] { return is_stopped(stopped); }));
   kill_worker("check/0");

@@ -13,6 +13,7 @@
 
 #include "pipelines.hpp"
 #include "processes.hpp"
+#include "support/clear_away.hpp"
 
 namespace sluice::test {
 
@@ -45,7 +46,7 @@ class WithCheckpoints : public WithProcesses {
     std::string name = (fs::temp_directory_path() / "sluice-checkpoint-XXXXXX").string();
     scratch_ = ::mkdtemp(name.data());
   }
-  ~WithCheckpoints() override { fs::remove_all(scratch_); }
+  ~WithCheckpoints() override { clear_away(scratch_); }
 
   fs::path directory() const { return scratch_ / "checkpoints"; }
   // Published: none that is being written, or that a writer has left who was killed.
@@ -96,6 +97,11 @@ class WithCheckpoints : public WithProcesses {
       if (std::getline(comm, name) && name == "sluice-checkpt") return child;
     }
     return 0;
+  }
+  static void kill_checkpointer_of(const Engine& engine) {
+    pid_t process = 0;
+    ASSERT_TRUE(eventually([&] { return (process = checkpointer_of(engine)) > 1; }));
+    ::kill(process, SIGKILL);
   }
   // One that was begun after this call.
   bool a_new_one() const {

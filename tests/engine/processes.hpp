@@ -140,6 +140,14 @@ inline WorkerStats worker_of(const Engine& engine, const std::string& name) {
   return {};
 }
 
+// Kills the worker from outside. One that is just being replaced has the pid 0, which kill() would take for the whole group of
+// this process, and of whatever runs the tests.
+inline void kill_worker_of(const Engine& engine, const std::string& name) {
+  pid_t pid = 0;
+  ASSERT_TRUE(eventually([&] { return (pid = worker_of(engine, name).pid) > 1; })) << name;
+  ::kill(pid, SIGKILL);
+}
+
 // Never a pid that kill() would take for a group of processes.
 inline pid_t master_of(const Engine& engine) {
   const pid_t master = engine.stats().master;

@@ -148,7 +148,7 @@ TEST_F(ServeBrowser, ShowsADeathAndADeadLetterAsTextsToWhoBroughtTheToken) {
   EXPECT_TRUE(browser.sees("location.search === ''"));
   EXPECT_TRUE(browser.sees("document.querySelectorAll('#events li').length === 0"));
 
-  ::kill(worker_of(engine, "pick/0").pid, SIGKILL);
+  kill_worker_of(engine, "pick/0");
   EXPECT_TRUE(browser.sees("document.querySelector('#events')?.innerText.includes('pick/0 killed') === true"))
       << browser.text();
 
