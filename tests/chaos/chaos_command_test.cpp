@@ -43,14 +43,14 @@ TEST(ChaosCommand, HandsOptionsBehindTheDashesToTheProgram) {
 }
 
 TEST(ChaosCommand, RunsAProgramAgainUntilTheTimeIsOver) {
-  const Finished chaos = run(kChaos + "--for 1s --seed 7 -- sh -c 'echo run; sleep 0.1'");
+  const Finished chaos = run(kChaos + "--for 3s --seed 7 -- sh -c 'echo run; sleep 0.1'");
   EXPECT_EQ(chaos.status, 0) << chaos.errors;
   EXPECT_THAT(chaos.output, HasSubstr("run\nrun\n"));
   EXPECT_THAT(
       chaos.errors,
       AllOf(HasSubstr("every one ended with status 0 and left no process behind"),
             HasSubstr("no process was hurt: none of a pipeline was seen"),
-            HasSubstr("again: sluice chaos --for 1s --kill 5/s --stall 0.2/s --stop 0.2/s --seed 7 -- "
+            HasSubstr("again: sluice chaos --for 3s --kill 5/s --stall 0.2/s --stop 0.2/s --seed 7 -- "
                       "sh -c 'echo run; sleep 0.1'")));
 }
 
@@ -69,16 +69,23 @@ TEST(ChaosCommand, EndsWithTheStatusOfTheRunThatFailed) {
 }
 
 TEST(ChaosCommand, CountsAProcessThatARunLeavesBehindAsAFailure) {
-  const Finished chaos = run(kChaos + "--for 1ms -- sh -c 'setsid sleep 54321 & sleep 0.2'");
+  // No other test has one of that length; it sleeps before the run ends.
+  const std::string length = std::to_string(1'000'000 + ::getpid());
+  const Finished chaos = run(kChaos + "--for 1ms -- sh -c 'setsid sleep " + length +
+                             " & until grep -q \"(sleep) S\" /proc/$!/stat; do sleep 0.01; done'");
   EXPECT_EQ(chaos.status, 1);
   EXPECT_THAT(chaos.errors, AllOf(HasSubstr("run 1 left processes behind: "), HasSubstr("sleep (state S)")));
-  EXPECT_NE(run("pgrep -f 'sleep 5432[1]'").status, 0) << "it is still there";
+  EXPECT_EQ(run("for i in $(seq 600); do pgrep -x -f 'sleep " + length +
+                "' >/dev/null || exit 0; sleep 0.1; done; exit 1")
+                .status,
+            0)
+      << "it is still there";
 }
 
 TEST(ChaosCommand, TakesALastRunThatDoesNotEndForHung) {
-  const Finished chaos = run(kChaos + "--for 1ms --patience 300ms -- sleep 60");
+  const Finished chaos = run(kChaos + "--for 1ms --patience 2s -- sleep 60");
   EXPECT_EQ(chaos.status, 128 + SIGTERM);
-  EXPECT_THAT(chaos.errors, AllOf(HasSubstr("run 1 has not ended 300ms after it was last hurt"),
+  EXPECT_THAT(chaos.errors, AllOf(HasSubstr("run 1 has not ended 2s after it was last hurt"),
                                   HasSubstr("sleep (state S)")));
 }
 

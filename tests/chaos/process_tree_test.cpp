@@ -72,7 +72,7 @@ TEST_F(PipelineProcess, IsFoundWithItsKindAndNeverTheHost) {
   };
   EXPECT_TRUE(eventually(count));
   engine.stop();
-  EXPECT_TRUE(processes.look(::getpid()).empty());
+  EXPECT_TRUE(eventually([&] { return processes.look(::getpid()).empty(); }));
 }
 
 // Children of the test that call themselves as a pipeline's processes do: one that only the kernel knows as

@@ -68,7 +68,7 @@ class MasterCensus {
       const auto still_are = [&] {
         return found.size() > 1 && is_master_of(pipeline_, found[0]) && is_master_of(pipeline_, found[1]);
       };
-      if (still_are() && !eventually([&] { return !still_are(); }, 1s)) ++twice_;
+      if (still_are() && !eventually([&] { return !still_are(); }, 10s)) ++twice_;
       std::this_thread::sleep_for(2ms);
     }
   }

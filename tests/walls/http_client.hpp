@@ -40,7 +40,11 @@ class ServeCommand {
     return {std::istreambuf_iterator<char>{file}, {}};
   }
   bool serves() {
-    return eventually([this] { return said().find("serving") != std::string::npos; });
+    return eventually([this] {
+      const std::string text = said();
+      const std::size_t at = text.find("serving");
+      return at != std::string::npos && text.find('\n', at) != std::string::npos;
+    });
   }
   // The port that the kernel has chosen.
   std::uint16_t port() const {

@@ -59,9 +59,16 @@ TEST_F(PsJson, HasEachProcessOfTwoPipelinesAtOnce) {
   second.inlet<Item>("in").to<Echo>("echo").outlet("out");
   Engine other{second, settings("auto")};
   other.start();
-  const std::string text = said_by("ps --json");
-  EXPECT_THAT(text, MatchesRegex("\\{\"schema\":1,\"pipelines\":\\[\\{.*\\}\\]\\}\n"));
   const std::string pid = "." + std::to_string(::getpid());
+  // A standby is made once the pipeline is at work.
+  std::string text;
+  EXPECT_TRUE(eventually([&] {
+    text = said_by("ps --json");
+    const std::string standby = R"("kind":"standby")";
+    return object_of(text, "counting" + pid).find(standby) != std::string::npos &&
+           object_of(text, "second" + pid).find(standby) != std::string::npos;
+  })) << text;
+  EXPECT_THAT(text, MatchesRegex("\\{\"schema\":1,\"pipelines\":\\[\\{.*\\}\\]\\}\n"));
   const std::string counting = object_of(text, "counting" + pid);
   const std::string echoing = object_of(text, "second" + pid);
   EXPECT_THAT(counting, MatchesRegex(listed_of("counting\\" + pid)));

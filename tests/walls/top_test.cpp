@@ -233,8 +233,12 @@ class Top : public WithSocket {};
 
 TEST_F(Top, OnceIsPlainTextAndTellsWhoDied) {
   const Watched run{settings()};
-  ::kill(run.engine.stats().stages[0].workers[1].pid, SIGKILL);
-  ASSERT_TRUE(eventually([&] { return run.engine.stats().stages[0].workers[1].restarts == 1; }));
+  kill_worker_of(run.engine, "count/1");
+  // The next life says when the last one ended.
+  ASSERT_TRUE(eventually([&] {
+    const WorkerStats worker = worker_of(run.engine, "count/1");
+    return worker.restarts == 1 && worker.lives.back().incarnation == 2;
+  }));
   FILE* pipe = ::popen(("'" SLUICE_PROGRAM "' top '" + socket_ + "' --every 0.2 2>&1").c_str(), "r");
   ASSERT_NE(pipe, nullptr);
   std::string text;
@@ -335,7 +339,7 @@ TEST_F(Top, ShowsADeathAsItHappensOnTerminalsOfAnySize) {
   OnATerminal large{socket_, 40, 120};
   for (OnATerminal* top : {&usual, &large})
     EXPECT_TRUE(top->shows("in the handler"));
-  ::kill(run.engine.stats().stages[0].workers[1].pid, SIGKILL);
+  kill_worker_of(run.engine, "count/1");
   for (OnATerminal* top : {&usual, &large}) {
     EXPECT_TRUE(top->shows("last death"));
     EXPECT_TRUE(top->shows("count/1 died: "));
