@@ -89,7 +89,7 @@ TEST_F(LaterFailures, OfADeadLetterHoldUpItsLaneAndCostNoEvent) {
   const std::chrono::milliseconds cpu = cpu_time_of(worker_of(engine, "frail/0").pid);
   std::this_thread::sleep_for(1s);  // Two deadlines.
   EXPECT_LT(cpu_time_of(worker_of(engine, "frail/0").pid) - cpu, 200ms) << "it waits, and costs nothing";
-  EXPECT_TRUE(waits(engine, "dead letter"));
+  EXPECT_TRUE(eventually([&] { return waits(engine, "dead letter"); }));
   EXPECT_EQ(worker_of(engine, "frail/0").restarts, 1U);
   EXPECT_EQ(engine.stats().dead_letters(), 0U);
   EXPECT_GE(engine.stats().reports_lost, 1U) << "the death of that worker";

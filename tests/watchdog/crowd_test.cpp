@@ -10,7 +10,7 @@ namespace sluice::test {
 namespace {
 
 constexpr unsigned kWorkers = 16;
-constexpr std::chrono::milliseconds kCrowdEventDeadline{100};
+constexpr std::chrono::milliseconds kCrowdEventDeadline{200};
 // CPU time of all events together, and how long events are pushed, whichever comes first.
 constexpr std::chrono::milliseconds kWork{12'000};
 constexpr std::chrono::seconds kPushing{15};

@@ -16,6 +16,7 @@
 
 #include "processes.hpp"
 #include "subjects.hpp"
+#include "support/clear_away.hpp"
 
 namespace sluice::test {
 
@@ -80,10 +81,7 @@ inline void spin_for(std::chrono::nanoseconds cpu_time) {
 }
 
 inline void humble_spin_for(std::chrono::nanoseconds cpu_time) {
-  cpu_set_t first;
-  CPU_ZERO(&first);
-  CPU_SET(0, &first);
-  ::sched_setaffinity(0, sizeof(first), &first);
+  stay_on_the_first_processor();
   const sched_param none{};
   ::sched_setscheduler(0, SCHED_IDLE, &none);
   spin_for(cpu_time);
@@ -153,9 +151,9 @@ class Obedient {
 class WithReports : public WithProcesses {
  protected:
   WithReports() : reports_{testing::TempDir() + "reports-" + std::to_string(::getpid())} {
-    std::filesystem::remove_all(reports_);
+    clear_away(reports_);
   }
-  ~WithReports() override { std::filesystem::remove_all(reports_); }
+  ~WithReports() override { clear_away(reports_); }
   WithReports(const WithReports&) = delete;
   WithReports& operator=(const WithReports&) = delete;
 

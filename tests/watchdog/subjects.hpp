@@ -11,6 +11,7 @@
 #include <functional>
 #include <new>
 #include <poll.h>
+#include <sched.h>
 #include <string>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -20,6 +21,20 @@
 #include <unistd.h>
 
 namespace sluice::test {
+
+// Of those that this process may use: 0 need not be one of them.
+inline void stay_on_the_first_processor() {
+  cpu_set_t allowed;
+  CPU_ZERO(&allowed);
+  ::sched_getaffinity(0, sizeof(allowed), &allowed);
+  int processor = 0;
+  while (processor < CPU_SETSIZE - 1 && !CPU_ISSET(processor, &allowed))
+    ++processor;
+  cpu_set_t first;
+  CPU_ZERO(&first);
+  CPU_SET(processor, &first);
+  ::sched_setaffinity(0, sizeof(first), &first);
+}
 
 // For as long as the process lives. Not inlined, not cloned, so that their names stand on the stack.
 [[gnu::noinline]] inline void spins_here(std::atomic<std::uint64_t>& turns) {

@@ -10,7 +10,9 @@
 namespace sluice::test {
 namespace {
 
-constexpr std::chrono::milliseconds kEventDeadline{40};
+// Far from what the events below take: a virtual machine that stands still for some milliseconds makes a sleep longer, and
+// nobody in it can know that it was not the handler's.
+constexpr std::chrono::milliseconds kEventDeadline{100};
 
 class Verdicts : public WithReports {
  protected:
@@ -37,11 +39,11 @@ class Verdicts : public WithReports {
 };
 
 TEST_F(Verdicts, StalledIsAHandlerThatSpins) {
-  expect_ended_each_time(Deed::spin_forever, 100);
+  expect_ended_each_time(Deed::spin_forever, 60);
 }
 
 TEST_F(Verdicts, StalledIsAHandlerThatSleeps) {
-  expect_ended_each_time(Deed::sleep_forever, 100);
+  expect_ended_each_time(Deed::sleep_forever, 60);
 }
 
 TEST_F(Verdicts, StalledIsAHandlerThatSpinsAndSleepsInTurns) {
@@ -144,7 +146,7 @@ TEST_F(Verdicts, StoppedIsAWorkerThatADebuggerHolds) {
     if (!done()) {
       ++seen_stopped;
       std::this_thread::sleep_for(2 * kEventDeadline);
-      EXPECT_EQ(running.worker().verdict, "stopped");
+      EXPECT_TRUE(running.shows("stopped"));
     }
     let_go->store(1);
     ASSERT_TRUE(debugger.dead(kDeadline));
@@ -183,7 +185,7 @@ TEST_F(Verdicts, DeadIsAWorkerThatIsKilledWhileADebuggerHoldsIt) {
 TEST_F(Verdicts, UnkillableIsAWorkerThatStaysInStateD) {
   Running running{impatient()};
   for (std::uint32_t i = 0; i < 5; ++i) {
-    running.push(Deed::vfork_for, 250);
+    running.push(Deed::vfork_for, 600);
     ASSERT_TRUE(running.shows("unkillable"));
     ASSERT_TRUE(eventually([&] { return running.outlet->count() == i + 1; }));
   }
@@ -205,10 +207,7 @@ TEST_F(Verdicts, StarvedIsAWorkerWhoseProcessorOthersUse) {
   for (std::uint32_t i = 0; i < 5; ++i) {
     {
       const auto burn = [] {
-        cpu_set_t first;
-        CPU_ZERO(&first);
-        CPU_SET(0, &first);
-        ::sched_setaffinity(0, sizeof(first), &first);
+        stay_on_the_first_processor();
         while (true) {
         }
       };
@@ -239,7 +238,7 @@ TEST_F(Verdicts, StarvedIsAWorkerThatAQuotaThrottles) {
   ASSERT_TRUE(cgroup.take_in(running.worker().pid));
   for (std::uint32_t i = 0; i < 4; ++i) {
     // 20 ms of its own, and 400 ms of wall time.
-    running.push(i % 2 == 0 ? Deed::spin_for : Deed::threads_for, i % 2 == 0 ? 20 : 7);
+    running.push(i % 2 == 0 ? Deed::spin_for : Deed::threads_for, i % 2 == 0 ? 40 : 14);
     ASSERT_TRUE(running.shows("starved"));
     ASSERT_TRUE(eventually([&] { return running.outlet->count() == i + 1; }));
   }
@@ -252,14 +251,14 @@ TEST_F(Verdicts, StarvedIsAWorkerThatAQuotaThrottles) {
 }
 
 TEST_F(Verdicts, VoidIsWhatALateWatchdogThinks) {
-  Running running{impatient(200ms)};
+  Running running{impatient(400ms)};
   const pid_t master = master_of(running.engine);
   std::uint32_t seen_void = 0;
   for (std::uint32_t i = 0; i < 10; ++i) {
-    running.push(i % 2 == 0 ? Deed::sleep_for : Deed::spin_for, 150);
+    running.push(i % 2 == 0 ? Deed::sleep_for : Deed::spin_for, 300);
     ASSERT_TRUE(eventually([&] { return running.diary->begun == i + 1; }));
     ASSERT_EQ(::kill(master, SIGSTOP), 0);
-    std::this_thread::sleep_for(130ms);
+    std::this_thread::sleep_for(260ms);
     ASSERT_EQ(::kill(master, SIGCONT), 0);
     bool is_void = false;
     while (running.outlet->count() == i && !is_void)
@@ -276,7 +275,7 @@ TEST_F(Verdicts, VoidIsWhatALateWatchdogThinks) {
 TEST_F(Verdicts, VoidIsAPauseOfTheWholePipeline) {
   Running running{impatient()};
   const pid_t master = master_of(running.engine);
-  for (std::uint32_t i = 0; i < 20; ++i) {
+  for (std::uint32_t i = 0; i < 12; ++i) {
     running.push(Deed::sleep_for, 25);
     ASSERT_TRUE(eventually([&] { return running.diary->begun == i + 1; }));
     ASSERT_EQ(::kill(master, SIGSTOP), 0);
