@@ -160,7 +160,7 @@ TEST_F(Checkpoint, OfAParkWaitsForTheEventInTheHandler) {
     Inlet<Item> in = engine.inlet<Item>("in");
     for (std::uint32_t next = 0; next < 20; ++next)
       ASSERT_EQ(in.push({0, next}), PushResult::accepted);
-    EXPECT_TRUE(eventually([&] { return worker_of(engine, "count/0").events_in == slow; }));
+    EXPECT_TRUE(eventually([&] { return worker_of(engine, "count/0").events_in >= slow; }));
     engine.park();
     EXPECT_EQ(engine.end(), End::parked);
   }

@@ -14,6 +14,7 @@
 #include "child_status.hpp"
 #include "pipelines.hpp"
 #include "processes.hpp"
+#include "support/clear_away.hpp"
 
 namespace sluice::test {
 namespace {
@@ -35,12 +36,12 @@ struct Connection {
   bool peer_hears_the_end() const {
     pollfd peer{ends[1], POLLIN, 0};
     char byte = 0;
-    return ::poll(&peer, 1, 5000) == 1 && ::read(ends[1], &byte, 1) == 0;
+    return ::poll(&peer, 1, 60'000) == 1 && ::read(ends[1], &byte, 1) == 0;
   }
   std::string peer_reads() const {
     char text[64];
     pollfd peer{ends[1], POLLIN, 0};
-    if (::poll(&peer, 1, 5000) != 1) return "nothing";
+    if (::poll(&peer, 1, 60'000) != 1) return "nothing";
     const ssize_t bytes = ::read(ends[1], text, sizeof(text));
     return {text, static_cast<std::size_t>(std::max<ssize_t>(bytes, 0))};
   }
@@ -100,7 +101,7 @@ TEST_F(Inherited, NothingThatTheMasterWaitsWithComesToAWorker) {
   EXPECT_THAT(kinds, testing::Not(testing::Contains(HasSubstr("eventpoll"))));
   EXPECT_THAT(kinds, testing::Not(testing::Contains(HasSubstr("socket"))));
   engine.stop();
-  std::filesystem::remove_all(scratch);
+  clear_away(scratch);
 }
 
 // Says who it is to whoever is at the other end.
@@ -143,7 +144,7 @@ TEST_F(Inherited, DescriptorsThatAHandlerClosesAreNotTakenForOursWhenItOpensFile
     ++files;
   }
   EXPECT_EQ(files, 40);
-  std::filesystem::remove_all(directory);
+  clear_away(directory);
 }
 
 TEST_F(Inherited, DescriptorIsThereForTheStageThatItIsGivenAndNoOther) {
@@ -247,7 +248,7 @@ int reap_what_falls_to_it() {
   }
   int status = 0;
   if (::waitpid(own, &status, WNOHANG) != own || WEXITSTATUS(status) != 7) return 6;
-  return eventually([] { return children_of(::getpid()).empty(); }, 5s) ? 0 : 8;
+  return eventually([] { return children_of(::getpid()).empty(); }, 20s) ? 0 : 8;
 }
 
 TEST_F(Inherited, OrphansAreReapedByAHostThatTheyFallTo) {
@@ -293,7 +294,7 @@ struct Tells {
 class Priority : public WithProcesses {
  protected:
   Priority() { EXPECT_NE(::mkdtemp(directory_.data()), nullptr); }
-  ~Priority() override { std::filesystem::remove_all(directory_); }
+  ~Priority() override { clear_away(directory_); }
 
   std::string told() const { return directory_ + "/told"; }
   // Of supervisor, master and a replacement that makes its handler; the last one is that of a worker at work.
@@ -321,7 +322,8 @@ class Priority : public WithProcesses {
     // Standby and all others that the control plane has.
     for (const pid_t pid : children_of(master_of(engine))) {
       if (priority == "normal") {
-        EXPECT_EQ(nice_of(pid), nice_of(0)) << pid;
+        const int nice = nice_of(pid);
+        EXPECT_TRUE(nice == nice_of(0) || !is_alive(pid)) << pid << " has " << nice;
       }
     }
     engine.stop();

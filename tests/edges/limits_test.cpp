@@ -8,6 +8,7 @@
 
 #include "pipelines.hpp"
 #include "processes.hpp"
+#include "support/clear_away.hpp"
 
 namespace sluice::test {
 namespace {
@@ -99,7 +100,7 @@ class SmallGroup {
   ~SmallGroup() {
     std::error_code error;
     if (!made_) return;
-    eventually([&] { return std::filesystem::remove(own_, error) || !std::filesystem::exists(own_); }, 5s);
+    eventually([&] { return std::filesystem::remove(own_, error) || !std::filesystem::exists(own_); });
   }
   bool made() const { return made_; }
   std::uint64_t now() const { return detail::number_in(own_ / "pids.current").value_or(0); }
@@ -159,7 +160,7 @@ TEST(Limit, OfProcessesIsWhatAPipelineHas) {
     ::waitpid(child, &status, 0);
     EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0) << "status " << status;
   }
-  std::filesystem::remove_all(scratch);
+  clear_away(scratch);
 }
 
 TEST(Limit, OfMemoryKnowsTheCopyForCheckpoints) {

