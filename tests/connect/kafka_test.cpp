@@ -169,7 +169,7 @@ TEST_F(WithKafka, SaysThatAPasswordIsWrong) {
     Engine engine{pipeline, settings()};
     EXPECT_THAT(error_of([&] {
                   engine.start();
-                  if (!engine.wait_for(15s)) engine.stop();
+                  if (!engine.wait_for(kDeadline)) engine.stop();
                 }),
                 AllOf(HasSubstr("Invalid username or password"), HasSubstr("look at the user"),
                       Not(HasSubstr("very-secret"))));
@@ -192,7 +192,7 @@ class KafkaRefusals : public WithKafka {
       EXPECT_TRUE(eventually([&] { return worker_of(engine, "out/0").events_in == 1; }));
       hurt();
       std::ignore = in.push(Bytes{std::string_view{"two"}});
-      if (!engine.wait_for(15s)) engine.stop();
+      if (!engine.wait_for(kDeadline)) engine.stop();
     });
   }
 };
@@ -246,7 +246,7 @@ TEST_F(KafkaRefusals, OfATopicThatIsNotThereEndThePipeline) {
   Engine engine{pipeline, settings()};
   EXPECT_THAT(error_of([&] {
                 engine.start();
-                engine.wait_for(15s);
+                engine.wait_for(kDeadline);
                 engine.stop();
               }),
               AllOf(HasSubstr("the topic in of"), HasSubstr("--create")));

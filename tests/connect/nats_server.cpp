@@ -48,18 +48,20 @@ bool answers(int port) {
   return connected;
 }
 
-// The server chooses a free port and writes it down.
-int port_in(const std::filesystem::path& directory) {
-  for (const auto& entry : std::filesystem::directory_iterator{directory}) {
-    if (entry.path().extension() != ".ports") continue;
-    std::ifstream file{entry.path()};
-    const std::string text{std::istreambuf_iterator<char>{file}, {}};
-    const std::size_t at = text.find("nats://");
-    const std::size_t end = text.find('"', at);
-    if (at != std::string::npos && end != std::string::npos)
-      return std::atoi(text.c_str() + text.rfind(':', end) + 1);
-  }
-  return -1;
+// A port that stays this test's while its server is away: the socket is bound and never listens. nats-server binds it all the
+// same, for both set SO_REUSEADDR; the kernel gives it to nobody else, and to no connection, which could be one to itself.
+int hold_a_port(int& port) {
+  const int held = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  const int again = 1;
+  ::setsockopt(held, SOL_SOCKET, SO_REUSEADDR, &again, sizeof(again));
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  socklen_t size = sizeof(address);
+  if (::bind(held, reinterpret_cast<const sockaddr*>(&address), size) != 0 ||
+      ::getsockname(held, reinterpret_cast<sockaddr*>(&address), &size) != 0)
+    throw std::runtime_error{"no port is free"};
+  port = ntohs(address.sin_port);
+  return held;
 }
 
 void must(natsStatus status, const char* what) {
@@ -72,7 +74,7 @@ void must(natsStatus status, const char* what) {
 class Session {
  public:
   explicit Session(const std::string& url) {
-    const auto until = std::chrono::steady_clock::now() + 10s;
+    const auto until = std::chrono::steady_clock::now() + 60s;
     must(natsOptions_Create(&options_), "the options");
     must(natsOptions_SetURL(options_, url.c_str()), "the URL");
     must(natsOptions_SetSendAsap(options_, true), "sending");
@@ -80,7 +82,10 @@ class Session {
       if (std::chrono::steady_clock::now() > until) throw std::runtime_error{"no NATS server at " + url};
       std::this_thread::sleep_for(5ms);
     }
-    must(natsConnection_JetStream(&js, connection_, nullptr), "JetStream");
+    jsOptions patient;
+    must(jsOptions_Init(&patient), "the options");
+    patient.Wait = 60'000;
+    must(natsConnection_JetStream(&js, connection_, &patient), "JetStream");
   }
   ~Session() {
     jsCtx_Destroy(js);
@@ -136,11 +141,13 @@ NatsProcess::NatsProcess(std::filesystem::path directory, std::string options, b
       jetstream_{jetstream},
       address_{std::move(address)} {
   std::filesystem::create_directories(directory_);
+  held_ = hold_a_port(port_);
   start();
 }
 
 NatsProcess::~NatsProcess() {
   kill();
+  ::close(held_);
   if (testing::Test::HasFailure()) std::printf("--- nats-server\n%s\n", end_of_log().c_str());
 }
 
@@ -173,15 +180,11 @@ void NatsProcess::kill() {
   ::kill(pid_, SIGKILL);
   ::waitpid(pid_, nullptr, 0);
   pid_ = 0;
-  for (const auto& entry : std::filesystem::directory_iterator{directory_}) {
-    if (entry.path().extension() == ".ports") std::filesystem::remove(entry.path());
-  }
 }
 
 void NatsProcess::start() {
   const std::string file = (directory_ / "server.conf").string();
-  std::ofstream{file} << "listen: \"" << address_ << ":" << port_ << "\"\nports_file_dir: \""
-                      << directory_.string() << "\"\n"
+  std::ofstream{file} << "listen: \"" << address_ << ":" << port_ << "\"\n"
                       << (jetstream_ ? "jetstream { store_dir: \"" + directory_.string() + "/store\" }\n"
                                      : std::string{})
                       << options_ << "\n";
@@ -198,14 +201,13 @@ void NatsProcess::start() {
     ::execl(program.c_str(), "nats-server", "-c", file.c_str(), nullptr);
     ::_exit(127);
   }
-  const auto until = std::chrono::steady_clock::now() + 20s;
-  while (port_ <= 0 || !answers(port_)) {
+  const auto until = std::chrono::steady_clock::now() + 60s;
+  while (!answers(port_)) {
     if (std::chrono::steady_clock::now() > until || ::waitpid(pid_, nullptr, WNOHANG) == pid_) {
       std::ifstream text{log};
       throw std::runtime_error{"nats-server does not start: " +
                                std::string{std::istreambuf_iterator<char>{text}, {}}};
     }
-    if (port_ <= 0) port_ = port_in(directory_);
     std::this_thread::sleep_for(2ms);
   }
 }

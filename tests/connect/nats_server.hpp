@@ -45,6 +45,7 @@ class NatsProcess {
   bool jetstream_;
   std::string address_;
   int port_ = -1;
+  int held_ = -1;  // Keeps the port while the server is away.
   pid_t pid_ = 0;
 };
 

@@ -59,8 +59,11 @@ std::string content_of(const fs::path& path) {
   return content;
 }
 
-int free_port() {
+// Bound as long as this process lives, and nobody else's while the server is away: it binds it too, as both set SO_REUSEADDR.
+int own_port() {
   const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  const int again = 1;
+  ::setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &again, sizeof(again));
   sockaddr_in address{};
   address.sin_family = AF_INET;
   address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
@@ -69,7 +72,6 @@ int free_port() {
   if (::bind(fd, reinterpret_cast<sockaddr*>(&address), size) == 0 &&
       ::getsockname(fd, reinterpret_cast<sockaddr*>(&address), &size) == 0)
     port = ntohs(address.sin_port);
-  ::close(fd);
   return port;
 }
 
@@ -287,10 +289,8 @@ void PostgresServer::make_cluster(const fs::path& cache, const std::vector<std::
 
 void PostgresServer::start() {
   if (running()) return;
-  const bool first = port_ == 0;
-  // Another process may take the port before the server does.
+  if (port_ == 0) port_ = own_port();
   for (int attempt = 0; attempt < 5; ++attempt) {
-    if (first) port_ = free_port();
     if (try_to_start()) return;
   }
   throw std::runtime_error{"PostgreSQL does not start:\n" + log()};

@@ -115,7 +115,7 @@ TEST_F(Acknowledge, GoesToTheNewerOfTwoConnectionsOfOneSender) {
 }
 
 TEST_F(Acknowledge, AsksWhoDoesNotSayHello) {
-  Engine& engine = serve({.acknowledge = true, .hello_limit = 1s});
+  Engine& engine = serve({.acknowledge = true, .hello_limit = 4s});
   TcpPeer silent{address()};
   for (const char* no_hello : {"GET / HTTP/1.1\r\n", "hello \n", "hello a b\n", "\xff\xfe\n"}) {
     TcpPeer stranger{address()};

@@ -281,12 +281,12 @@ TEST_F(TcpServers, ShareAListenerAmongSeveralWorkers) {
 }
 
 TEST_F(TcpServers, CloseWhoIsSilentForTooLong) {
-  serve({.idle_limit = 1s});
+  serve({.idle_limit = 3s});
   TcpPeer silent{address()};
   TcpPeer busy{address()};
   for (int i = 0; i < 24; ++i) {
     EXPECT_TRUE(busy.send("x\n"));
-    std::this_thread::sleep_for(50ms);
+    std::this_thread::sleep_for(150ms);
   }
   EXPECT_THAT(silent.line(), Optional(StartsWith("error nothing came")));
   EXPECT_TRUE(silent.is_ended());

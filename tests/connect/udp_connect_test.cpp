@@ -65,12 +65,14 @@ TEST_F(UdpServers, TakeWhatCameWhileTheirWorkerWasReplaced) {
     send("before");
     // What is committed cannot be lost with the worker.
     EXPECT_TRUE(shows(static_cast<std::size_t>(4 * i + 1)));
-    const std::uint32_t incarnation = worker_of(*engine_, "in/0").incarnation;
+    const WorkerStats worker = worker_of(*engine_, "in/0");
     ASSERT_TRUE(engine_->signal_worker("in/0", SIGSTOP));
+    // What it takes before it stands still goes with it.
+    ASSERT_TRUE(eventually([&] { return is_stopped(worker.pid); }));
     for (int meanwhile = 0; meanwhile < 3; ++meanwhile)
       send("meanwhile");
     ASSERT_TRUE(engine_->signal_worker("in/0", SIGKILL));
-    EXPECT_TRUE(eventually([&] { return worker_of(*engine_, "in/0").incarnation != incarnation; }));
+    EXPECT_TRUE(eventually([&] { return worker_of(*engine_, "in/0").incarnation != worker.incarnation; }));
     EXPECT_TRUE(shows(static_cast<std::size_t>(4 * i + 4)));
   }
   const auto shown = drained();
@@ -87,11 +89,13 @@ TEST_F(UdpServers, SayHowManyTheKernelHasDropped) {
   for (std::size_t i = 0; i < kSent; ++i)
     send(std::string(100, 'x'));
   ASSERT_TRUE(engine_->signal_worker("in/0", SIGCONT));
+  // Each once another was taken, so that they fill nothing again.
   std::size_t others = 0;
   EXPECT_TRUE(eventually([&] {
+    const std::size_t taken = out_->count();
     send("another");
     ++others;
-    std::this_thread::sleep_for(10ms);
+    eventually([&] { return out_->count() != taken; }, 1s);
     return engine_->stats().problem_count != 0;
   }));
   const std::string said = engine_->stats().problems.front();

@@ -38,14 +38,13 @@ int run_in_a_cpuset(const std::string& mounted) {
     const CpuSet rest = all - place;
     if (!cpuset.set_units(rest)) failures |= 1;
     if (!eventually([&] { return is_at(engine, rest); })) failures |= 2;
+    if (!eventually([&] { return echo_of(engine).planned_anew != 0; })) failures |= 4;
     if (echo_of(engine).planned_anew != 1 || echo_of(engine).pid != first.pid) failures |= 4;
     engine.signal_worker("echo/0", SIGKILL);
-    if (!eventually(
-            [&] {
-              return echo_of(engine).incarnation == 2 && echo_of(engine).lives.back().ready.count() != 0 &&
-                     is_at(engine, rest);
-            },
-            5s))
+    if (!eventually([&] {
+          return echo_of(engine).incarnation == 2 && echo_of(engine).lives.back().ready.count() != 0 &&
+                 is_at(engine, rest);
+        }))
       failures |= 8;
     if (!cpuset.set_units(all)) failures |= 16;
     if (!eventually([&] { return is_at(engine, place); })) failures |= 32;
@@ -75,9 +74,9 @@ int run_without_the_masters_units(const std::string& mounted) {
       return reports.deaths().find(std::string{"\"did\":\""} + did) != std::string::npos;
     };
     // The worker is where it was, but not alone any more.
-    if (!eventually([&] { return told("units are gone") && told("planned anew"); }, 5s)) failures |= 8;
+    if (!eventually([&] { return told("units are gone") && told("planned anew"); })) failures |= 8;
     if (engine.stats().masters_displaced == 0 || !cpuset.set_units(all)) failures |= 16;
-    if (!eventually([&] { return !units_of(master_of(engine)).intersects(rest); }, 5s)) failures |= 32;
+    if (!eventually([&] { return !units_of(master_of(engine)).intersects(rest); })) failures |= 32;
     engine.stop();
   }
   cpuset.leave(mounted);
@@ -106,11 +105,11 @@ int run_in_a_cpuset_and_claim(const std::string& mounted) {
     const CpuSet rest = all - place;
     if (claimed() != place) failures |= 1;
     if (!cpuset.set_units(rest)) failures |= 2;
-    if (!eventually([&] { return is_at(engine, rest) && claimed() == rest; }, 5s)) failures |= 4;
+    if (!eventually([&] { return is_at(engine, rest) && claimed() == rest; })) failures |= 4;
     ::kill(master_of(engine), SIGKILL);
-    if (!eventually([&] { return engine.stats().masters == 2 && claimed() == rest; }, 5s)) failures |= 8;
+    if (!eventually([&] { return engine.stats().masters == 2 && claimed() == rest; })) failures |= 8;
     if (!cpuset.set_units(all)) failures |= 16;
-    if (!eventually([&] { return is_at(engine, place) && claimed() == place; }, 5s)) failures |= 32;
+    if (!eventually([&] { return is_at(engine, place) && claimed() == place; })) failures |= 32;
     engine.stop();
   }
   cpuset.leave(mounted);

@@ -6,6 +6,7 @@
 #include <sluice/pinning/claims.hpp>
 
 #include "child_status.hpp"
+#include "support/clear_away.hpp"
 #include "units.hpp"
 
 namespace sluice::test {
@@ -129,7 +130,7 @@ int run_two_of_one_host() {
     failures |= 8;
   if (!is_claimed("first")) failures |= 16;
   first.stop();
-  if (!eventually([] { return !is_claimed("first"); }, 5s)) failures |= 32;
+  if (!eventually([] { return !is_claimed("first"); })) failures |= 32;
   second.stop();
   return failures;
 }
@@ -182,7 +183,7 @@ int run_and_kill_all() {
     ::kill(pid, SIGKILL);
   ::waitpid(host, nullptr, 0);
   // No file, no timeout: the kernel lets go of it with the last of them.
-  if (!eventually([] { return !is_claimed("killed"); }, 5s)) failures |= 8;
+  if (!eventually([] { return !is_claimed("killed"); })) failures |= 8;
   return failures;
 }
 
@@ -204,7 +205,7 @@ int run_and_park(const std::string& segment) {
     // A pipeline that has done nothing leaves nothing to go on with.
     if (!eventually([&] { return worker_of(engine, "echo/0").events_in == 1; })) failures |= 32;
     engine.park();
-    if (!eventually([] { return !is_claimed("parked"); }, 5s)) failures |= 2;
+    if (!eventually([] { return !is_claimed("parked"); })) failures |= 2;
   }
   Engine again{echo_pipeline("parked"), settings};
   again.start();
@@ -218,7 +219,7 @@ TEST(Pipelines, ThatAreParkedClaimNothingUntilTheyGoOn) {
   std::string directory = (std::filesystem::temp_directory_path() / "sluice-parked-XXXXXX").string();
   ASSERT_NE(::mkdtemp(directory.data()), nullptr);
   EXPECT_EQ(status_in_child([&] { return run_and_park(directory + "/segment"); }), 0);
-  std::filesystem::remove_all(directory);
+  clear_away(directory);
 }
 
 }  // namespace

@@ -173,7 +173,7 @@ TEST_F(PlaceKeeper, IsTakenOverByTheNextMaster) {
   ASSERT_TRUE(
       eventually([&] { return engine.stats().masters == 2 && engine.stats().master_at_work.count() != 0; }));
   ASSERT_TRUE(set_units(worker.pid, others));
-  EXPECT_TRUE(eventually([&] { return units_of(worker.pid) == place && echo_of(engine).put_back == 2; }, 5s));
+  EXPECT_TRUE(eventually([&] { return units_of(worker.pid) == place && echo_of(engine).put_back == 2; }));
   engine.stop();
 }
 
@@ -184,7 +184,7 @@ int run_denied(const std::string& reports) {
   settings.set("report.path", reports);
   Engine engine{echo_pipeline(), settings};
   engine.start();
-  const bool refused = eventually([&] { return echo_of(engine).place_refused == std::strerror(EPERM); }, 5s);
+  const bool refused = eventually([&] { return echo_of(engine).place_refused == std::strerror(EPERM); });
   std::this_thread::sleep_for(50ms);  // Ten looks more.
   const WorkerStats after = echo_of(engine);
   engine.stop();
