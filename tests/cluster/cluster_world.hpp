@@ -23,6 +23,7 @@
 
 #include "cutting_proxy.hpp"
 #include "nats_server.hpp"
+#include "support/clear_away.hpp"
 
 namespace sluice::test {
 
@@ -76,6 +77,19 @@ class Program {
   pid_t pid() const noexcept { return pid_; }
   void signal(int number) const { ::kill(pid_, number); }
   void signal_all(int number) const { ::kill(-pid_, number); }
+  // SIGTERM once it listens to it: a program that has hardly begun would die of it.
+  void ask_to_end() const {
+    EXPECT_TRUE(within(60s, [this] {
+      std::ifstream file{"/proc/" + std::to_string(pid_) + "/status"};
+      std::uint64_t heard = 0;
+      for (std::string line; std::getline(file, line);) {
+        if (line.starts_with("SigBlk:") || line.starts_with("SigCgt:"))
+          heard |= std::stoull(line.substr(7), nullptr, 16);
+      }
+      return (heard >> (SIGTERM - 1) & 1) != 0;
+    }));
+    signal(SIGTERM);
+  }
   void kill() {
     if (pid_ == 0) return;
     signal_all(SIGKILL);
@@ -128,7 +142,7 @@ class ClusterTest : public testing::Test {
           std::printf("--- %s\n%s", entry.path().filename().c_str(), text_of(entry.path()).c_str());
       }
     }
-    std::filesystem::remove_all(directory_);
+    clear_away(directory_);
   }
 
   std::filesystem::path file(const std::string& name) const { return directory_ / name; }

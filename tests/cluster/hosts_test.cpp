@@ -58,6 +58,13 @@ class Hosts : public ClusterTest {
     return says(host, " belongs to beta now") || says(host, "fenced: ") ||
            says(host, "is of a process of this worker");
   }
+  // Each of them owns something: one that owns nothing is missed by nobody.
+  bool own(const std::vector<std::string>& names) const {
+    return within(60s, [&] {
+      return std::all_of(names.begin(), names.end(),
+                         [this](const std::string& name) { return says(name, "with epoch"); });
+    });
+  }
   bool flows(std::uint64_t from) {
     return within(60s, [this, from] { return balances() > from || (fed() && balances() == payments()); });
   }
@@ -70,14 +77,14 @@ TEST_F(Hosts, ShareThePartitionsAndTakeOverFromOneThatDies) {
   for (const char* name : {"alpha", "beta", "gamma"})
     start_host(name);
   begin(2'000, 800);
-  ASSERT_TRUE(flows(0));
+  ASSERT_TRUE(flows(0) && own({"beta"}));
   lose_host("beta");
   const std::uint64_t before = balances();
+  EXPECT_TRUE(within(60s, [this] { return says("alpha", ", after beta") || says("gamma", ", after beta"); }));
   ASSERT_TRUE(flows(before + 50));
   end();
   const std::string status = cluster({"status", "accounts"});
   EXPECT_THAT(status, Not(HasSubstr("orphaned")));
-  EXPECT_THAT(text_of(file("alpha.err")) + text_of(file("gamma.err")), HasSubstr(", after beta"));
 }
 
 TEST_F(Hosts, GoOnFromTheCopiesThatTheyKeep) {
@@ -95,6 +102,7 @@ TEST_F(Hosts, GoOnFromTheCopiesThatTheyKeep) {
   };
   ASSERT_TRUE(within(60s, [&] { return copies() == 12; }))
       << "not all partitions have a copy where they are, and one elsewhere";
+  ASSERT_TRUE(own({"beta"}));
   lose_host("beta");
   ASSERT_TRUE(within(60s, [this] { return says("alpha", ", after beta") && says("alpha", " were here"); }));
   end();
@@ -106,13 +114,13 @@ TEST_F(Hosts, ThatWereFrozenAndGoOnWriteNothing) {
   for (const char* name : {"alpha", "beta"})
     start_host(name);
   begin(2'500, 500);
-  ASSERT_TRUE(flows(100));
+  ASSERT_TRUE(flows(100) && own({"alpha"}));
   host("alpha").signal_all(SIGSTOP);
   ASSERT_TRUE(within(60s, [this] { return says("beta", ", after alpha"); }));
   const std::uint64_t before = balances();
   ASSERT_TRUE(flows(before + 50));
   host("alpha").signal_all(SIGCONT);
-  ASSERT_TRUE(within(30s, [this] { return has_noticed("alpha"); })) << "it has not noticed";
+  ASSERT_TRUE(within(60s, [this] { return has_noticed("alpha"); })) << "it has not noticed";
   end();
 }
 
@@ -121,13 +129,13 @@ TEST_F(Hosts, ThatWereCutOffWriteNothingLater) {
   for (const char* name : {"alpha", "beta"})
     start_host(name);
   begin(2'500, 500);
-  ASSERT_TRUE(flows(100));
+  ASSERT_TRUE(flows(100) && own({"alpha"}));
   link("alpha").pause();
   ASSERT_TRUE(within(60s, [this] { return says("beta", ", after alpha"); }));
   const std::uint64_t before = balances();
   ASSERT_TRUE(flows(before + 50));
   link("alpha").resume();
-  ASSERT_TRUE(within(30s, [this] { return has_noticed("alpha"); })) << "it has not noticed";
+  ASSERT_TRUE(within(60s, [this] { return has_noticed("alpha"); })) << "it has not noticed";
   end();
 }
 
@@ -139,7 +147,7 @@ TEST_F(Hosts, LeaveAndJoinWhilePaymentsFlow) {
   // As it is given, or after the other one, which is silent for longer than its lease on a machine that has much to do.
   ASSERT_TRUE(within(60s, [this] { return says("beta", "with epoch"); }));
   EXPECT_THAT(cluster({"move", "accounts", "0", "beta"}), HasSubstr("partition 0 is owned by beta"));
-  host("alpha").signal(SIGTERM);
+  host("alpha").ask_to_end();
   EXPECT_EQ(host("alpha").wait(), 0);
   EXPECT_THAT(text_of(file("alpha.err")), HasSubstr("has left"));
   const std::uint64_t before = balances();
@@ -189,7 +197,7 @@ TEST_F(Hosts, AreExactWhateverHappensToThemAndTheServer) {
         start_host(name);
         break;
       default:
-        host(name).signal(SIGTERM);
+        host(name).ask_to_end();
         EXPECT_EQ(host(name).wait(), 0);
         start_host(name);
     }
@@ -200,7 +208,7 @@ TEST_F(Hosts, AreExactWhateverHappensToThemAndTheServer) {
 TEST_F(Hosts, OfOneNameAreRefused) {
   start_host("alpha");
   ASSERT_TRUE(
-      within(20s, [this] { return text_of(file("alpha.err")).find("is here") != std::string::npos; }));
+      within(60s, [this] { return text_of(file("alpha.err")).find("is here") != std::string::npos; }));
   Program second{{ACCOUNTS_PROGRAM, "host", "--name", "alpha", "--nats", server().url(), "--data",
                   file("second"), "--lease", kLease},
                  file("second.out"),
@@ -223,7 +231,7 @@ TEST_F(Hosts, OfAnotherNumberOfPartitionsAreRefused) {
 
 TEST_F(Hosts, OfAnotherLeaseAreRefused) {
   start_host("alpha");
-  ASSERT_TRUE(within(20s, [this] { return says("alpha", "is here"); }));
+  ASSERT_TRUE(within(60s, [this] { return says("alpha", "is here"); }));
   Program other{{ACCOUNTS_PROGRAM, "host", "--name", "beta", "--nats", server().url(), "--data", file("beta"),
                  "--lease", "20s"},
                 file("beta.out"),
@@ -293,21 +301,21 @@ TEST_F(Hosts, DoNotBeginAnewWhatWasStored) {
 
 TEST_F(Hosts, PassOverWhatTheyCannotRead) {
   start_host("alpha");
-  ASSERT_TRUE(within(30s, [this] { return says("alpha", "partition 5 with epoch 1"); }));
+  ASSERT_TRUE(within(60s, [this] { return says("alpha", "partition 5 with epoch 1"); }));
   for (const char* key : {"host.zeta", "partition.3", "partition.x", "shape"})
     send_messages(server().url(), std::string{"$KV.SLUICE_accounts_OWNERS."} + key, {"rubbish"});
-  EXPECT_TRUE(within(30s, [this] { return says("alpha", "is passed over: 'rubbish'"); }));
+  EXPECT_TRUE(within(60s, [this] { return says("alpha", "is passed over: 'rubbish'"); }));
   // It lives, and leaves as ever; the entry that it cannot read it cannot write.
-  host("alpha").signal(SIGTERM);
-  EXPECT_TRUE(within(30s, [this] { return says("alpha", "partition 5 is parked"); }));
+  host("alpha").ask_to_end();
+  EXPECT_TRUE(within(60s, [this] { return says("alpha", "partition 5 is parked"); }));
 }
 
 TEST_F(Hosts, ParkWhatHasHardlyBegun) {
   for (int time = 0; time < 3; ++time) {
     const std::string name = "alpha" + std::to_string(time);
     start_host(name);
-    ASSERT_TRUE(within(30s, [&] { return says(name, "partition 5 with epoch"); }));
-    host(name).signal(SIGTERM);
+    ASSERT_TRUE(within(60s, [&] { return says(name, "partition 5 with epoch"); }));
+    host(name).ask_to_end();
     EXPECT_EQ(host(name).wait(), 0);
     EXPECT_THAT(text_of(file(name + ".err")), Not(HasSubstr("without being parked")));
   }
@@ -316,12 +324,12 @@ TEST_F(Hosts, ParkWhatHasHardlyBegun) {
 // Sent before that life was killed, behind a line that was cut then.
 TEST_F(Hosts, LiveOnWhenAHeartbeatOfAFormerLifeArrivesLate) {
   start_host("alpha");
-  ASSERT_TRUE(within(30s, [this] { return says("alpha", "partition 5 with epoch 1"); }));
+  ASSERT_TRUE(within(60s, [this] { return says("alpha", "partition 5 with epoch 1"); }));
   send_messages(
       server().url(), "$KV.SLUICE_accounts_OWNERS.host.alpha",
       {detail::to_text(detail::HostBeat{1, 7, false}), detail::to_text(detail::HostBeat{1, 8, false})});
   EXPECT_THAT(cluster({"status", "accounts"}), HasSubstr("alpha")) << "after a lease";
-  host("alpha").signal(SIGTERM);
+  host("alpha").ask_to_end();
   EXPECT_EQ(host("alpha").wait(), 0) << host("alpha").err();
 }
 
@@ -349,11 +357,11 @@ TEST_F(Hosts, WaitForAServerThatIsAway) {
   server().kill();
   start_host("alpha");
   ASSERT_TRUE(within(
-      20s, [this] { return text_of(file("alpha.err")).find("the NATS server at") != std::string::npos; }));
+      60s, [this] { return text_of(file("alpha.err")).find("the NATS server at") != std::string::npos; }));
   server().start();
   EXPECT_TRUE(
-      within(20s, [this] { return text_of(file("alpha.err")).find("is here") != std::string::npos; }));
-  host("alpha").signal(SIGTERM);
+      within(60s, [this] { return text_of(file("alpha.err")).find("is here") != std::string::npos; }));
+  host("alpha").ask_to_end();
   EXPECT_EQ(host("alpha").wait(), 0);
 }
 
@@ -363,36 +371,9 @@ TEST_F(Hosts, AreToldThatAServerHasNoJetStream) {
                file("plain.out"),
                file("plain.err")};
   EXPECT_TRUE(within(
-      20s, [this] { return text_of(file("plain.err")).find("nats-server -js") != std::string::npos; }));
-  host.signal(SIGTERM);
+      60s, [this] { return text_of(file("plain.err")).find("nats-server -js") != std::string::npos; }));
+  host.ask_to_end();
   EXPECT_EQ(host.wait(), 0);
-}
-
-TEST_F(Hosts, AreToldWhatIsWrongWithTheirWords) {
-  const auto said = [this](std::vector<std::string> words, int status) {
-    words.insert(words.begin(), ACCOUNTS_PROGRAM);
-    std::filesystem::remove(file("said.err"));
-    Program program{words, file("said.out"), file("said.err")};
-    EXPECT_EQ(program.wait(), status) << program.err();
-    return program.err();
-  };
-  const std::string url = server().url();
-  EXPECT_THAT(said({"host", "--nats", url, "--name", "a.b"}, 2),
-              HasSubstr("cannot be a host of the name 'a.b'"));
-  EXPECT_THAT(said({"host", "--nats", url, "--lease", "soon"}, 2), HasSubstr("cannot use the lease soon"));
-  EXPECT_THAT(said({"host", "--nats", url, "--lease", "1ms"}, 2), HasSubstr("100ms is the shortest"));
-  EXPECT_THAT(said({"host", "--nats", url, "--set", "segment.path=/tmp/x"}, 2), HasSubstr("segment.path"));
-  EXPECT_THAT(said({"host", "--nats", url, "--set", "outside.after=commit"}, 2),
-              HasSubstr("a cluster sets it itself"));
-  for (const char* key : {"checkpoint.path=/tmp/x", "checkpoint.keep=3", "host.death=drain"})
-    EXPECT_THAT(said({"host", "--nats", url, "--set", key}, 2), HasSubstr("a cluster sets it itself")) << key;
-  EXPECT_THAT(said({"host", "--nats", url, "--data", "/dev/null/x"}, 2), HasSubstr("--data"));
-  EXPECT_THAT(said({"hots"}, 2), HasSubstr("there is no command \"hots\""));
-  EXPECT_THAT(said({"host", "--nat", url}, 2), HasSubstr("there is no option --nat; did you mean --nats?"));
-  EXPECT_THAT(cluster({"status", "nobody"}, 1), HasSubstr("cannot find the cluster nobody"));
-  EXPECT_THAT(cluster({"status"}, 2), HasSubstr("CLUSTER is required"));
-  EXPECT_THAT(cluster({"status", "no/body"}, 2), HasSubstr("that is no name of one"));
-  EXPECT_THAT(cluster({"drain", "nobody", "alpha", "--patience", "soon"}, 2), HasSubstr("the time soon"));
 }
 
 }  // namespace

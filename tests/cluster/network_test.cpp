@@ -66,7 +66,7 @@ class Network : public ClusterTest {
         file(name + ".out"), file(name + ".err"));
     const std::string pid = std::to_string(programs_.at(name)->pid());
     const auto own = std::filesystem::read_symlink("/proc/self/ns/net");
-    ASSERT_TRUE(within(30s, [&] {
+    ASSERT_TRUE(within(60s, [&] {
       std::error_code error;
       const auto its = std::filesystem::read_symlink("/proc/" + pid + "/ns/net", error);
       return !error && its != own;

@@ -160,7 +160,8 @@ TEST_F(StateLogKills, LeaveAWholeChainThatIsNoOlderThanWhatCounted) {
       }
     }
     // At once, or after some; and in the midst of one.
-    const std::uint64_t after = random() % 12;
+    // One life, of a large state, is long enough for a chain to be renewed.
+    const std::uint64_t after = round == 2 ? 10 : random() % 12;
     const auto until = std::chrono::steady_clock::now() + 60s;
     while (written_->appended < before + after && std::chrono::steady_clock::now() < until)
       std::this_thread::sleep_for(100us);
