@@ -9,8 +9,11 @@
 #include <memory>
 #include <string>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include <gtest/gtest.h>
+
+#include "support/clear_away.hpp"
 
 namespace {
 
@@ -66,14 +69,14 @@ TEST(Quickstart, SaysAnErrorAndEndsWithStatusOne) {
 
 // A worker has room for 20,000 different words.
 TEST(Quickstart, DoesNotCallItASuccessWhenThereWasNoRoomForAWord) {
-  const std::string directory = ::testing::TempDir() + "sluice-quickstart-reports";
+  const std::string directory = ::testing::TempDir() + "sluice-quickstart-" + std::to_string(::getpid());
   const std::string program = "seq 1 20003 | SLUICE_STAGE_COUNT_WORKERS=1 SLUICE_REPORT_PATH=" + directory +
                               " timeout 60 " QUICKSTART;
   EXPECT_EQ(status_of(program + " > " + directory + ".txt 2>&1"), 1);
   const std::string output = content((directory + ".txt").c_str());
   EXPECT_NE(output.find("dead letter"), std::string::npos) << output.substr(0, 1000);
   EXPECT_GT(std::count(output.begin(), output.end(), '\n'), 20000);
-  std::filesystem::remove_all(directory);
+  sluice::test::clear_away(directory);
   std::filesystem::remove(directory + ".txt");
 }
 
