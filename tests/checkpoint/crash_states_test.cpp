@@ -4,6 +4,15 @@
 //
 // A writer is traced at its work. From the calls that it made follows every state that a death can leave behind, and a
 // sample of those that a power cut can. Each is built for real and looked at.
+#include <cerrno>
+#include <cstddef>
+#include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <stdexcept>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -22,6 +31,23 @@ constexpr std::uint64_t kEnding = 1000;
 constexpr std::uint64_t kEnded = 1001;
 
 enum class Large { no, yes };
+
+// In a traced child, behind this: a directory takes no further file.
+void let_no_file_be_made() {
+  const auto flags = static_cast<std::uint32_t>(offsetof(seccomp_data, args) + 2 * sizeof(std::uint64_t));
+  sock_filter filter[] = {
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, static_cast<std::uint32_t>(SYS_openat), 0, 3),
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, flags),
+      BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, O_CREAT, 0, 1),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSPC),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+  };
+  const sock_fprog program{static_cast<unsigned short>(std::size(filter)), filter};
+  if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 ||
+      ::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) != 0)
+    throw std::runtime_error{"no filter of system calls"};
+}
 
 // Two lives, each with several bases, and a regular end. `mark` is told what was published, or what happens now.
 // Or each with one, and renewed several times: a second life goes on where the first one has ended then.
@@ -46,9 +72,14 @@ std::map<std::uint64_t, Image> two_lives(const std::filesystem::path& directory,
 
 class CheckpointCrashStates : public ::testing::Test {
  protected:
-  void record_a_writer(CheckpointOptions options, Large large = Large::no) {
+  void record_a_writer(CheckpointOptions options, Large large = Large::no, bool full_at_the_end = false) {
     const CheckpointDirectory traced;
-    recording_ = record(traced.above(), [&] { two_lives(traced.path(), options, large, &mark); });
+    recording_ = record(traced.above(), [&] {
+      two_lives(traced.path(), options, large, [full_at_the_end](std::uint64_t number) {
+        if (number == kEnding && full_at_the_end) let_no_file_be_made();
+        mark(number);
+      });
+    });
     const CheckpointDirectory untraced;
     published_ = two_lives(untraced.path(), options, large, [](std::uint64_t) {});
     if (recording_.problem.ends_with("may not trace its child")) GTEST_SKIP() << recording_.problem;
@@ -110,6 +141,17 @@ class CheckpointCrashStates : public ::testing::Test {
     EXPECT_THAT(detail::newest_checkpoint(directory.path().string()).passed_over, ::testing::IsEmpty());
   }
 
+  // While they are removed: half of a rename is a newest that is gone, and no chain that is damaged.
+  void expect_no_refusal_behind_power_cuts() const {
+    for (std::size_t calls = 0; calls <= recording_.calls.size(); ++calls) {
+      for (unsigned seed = 0; promised(calls) >= kEnding && seed < 10; ++seed) {
+        SCOPED_TRACE("power cut behind call " + std::to_string(calls) + ", seed " + std::to_string(seed));
+        std::mt19937 random{static_cast<unsigned>(calls) * 10 + seed};
+        expect_nothing_damaged(DiskModel::after_power_cut(recording_.calls, calls, random));
+      }
+    }
+  }
+
   // Also in the midst of each write.
   void look_at_every_death() {
     std::mt19937 random{1};
@@ -146,6 +188,20 @@ TEST_F(CheckpointCrashStates, EveryDeathLeavesThePublishedOnesOfChainsThatAreRen
 TEST_F(CheckpointCrashStates, EveryDeathLeavesThePublishedOnesWithoutSyncToo) {
   record_a_writer({.keep = 9, .sync = false});
   if (!IsSkipped() && !HasFatalFailure()) look_at_every_death();
+}
+
+// The newest becomes the mark then, since no other can be made.
+TEST_F(CheckpointCrashStates, EveryDeathLeavesThePublishedOnesWhereTheEndFindsNoRoomForAFile) {
+  for (const Large large : {Large::no, Large::yes}) {
+    record_a_writer({.keep = 9, .sync = true}, large, true);
+    if (IsSkipped() || HasFatalFailure()) return;
+    EXPECT_EQ(recording_.calls.back().what, What::mark);
+    EXPECT_TRUE(std::any_of(recording_.calls.begin(), recording_.calls.end(), [](const DiskCall& call) {
+      return call.what == What::rename && call.new_name == "checkpoints.ended";
+    }));
+    look_at_every_death();
+    expect_no_refusal_behind_power_cuts();
+  }
 }
 
 // Without sync nothing is promised of a power cut but that what is found is what was.

@@ -181,6 +181,28 @@ TEST_F(CheckpointTrouble, AReadOnlyDiskIsSaidAndHarmsNothing) {
   });
 }
 
+// What is removed needs no room, and neither does the mark that says so.
+TEST_F(CheckpointTrouble, TheyAreRemovedFromADirectoryThatTakesNoFurtherFile) {
+  in_a_child([this] {
+    if (!mount_of("nr_inodes=16,mode=700", 0)) return kSkipped;
+    {
+      CheckpointWriter writer{directory_.path().string(), identity_of(kTroubleBytes), {.keep = 9}};
+      first_.write(writer);
+      const std::vector<Extent> extents{{0, second_.bytes()}};
+      writer.write(CheckpointKind::delta, 1, extents);
+    }
+    const auto other = [this](int number) { return directory_.path() / ("other" + std::to_string(number)); };
+    int others = 0;
+    while (std::ofstream{other(others)}.is_open())
+      ++others;
+    EXPECT_GT(others, 0);
+    EXPECT_EQ(why_not([this] { detail::remove_checkpoints(directory_.path().string(), "market"); }),
+              "nothing was thrown");
+    EXPECT_EQ(directory_.names().size(), static_cast<std::size_t>(others)) << "those of others";
+    return 0;
+  });
+}
+
 TEST_F(CheckpointTrouble, ALimitOfFilesIsSaidAndKillsNobody) {
   in_a_child([this] {
     CheckpointWriter writer{directory_.path().string(), identity_of(kTroubleBytes), kOne};

@@ -101,15 +101,24 @@ std::string remove(const OwnDirectory& directory, const CheckpointName& name) {
   return fmt::format("{} cannot be removed: {}", text, errno_text());
 }
 
+// Why there is no mark; nothing if there is one. Where a directory takes no further file (no inode, a quota), the newest becomes
+// the mark: every death leaves all of them or the mark. It is the second choice, since a file system without a journal can have
+// half a rename behind a power cut: the newest is gone then, and there is no mark. A new file has no such half.
+std::string make_mark(const OwnDirectory& directory, const CheckpointName& newest) {
+  constexpr int kNew = O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC;
+  const int fd = directory.descriptor();
+  const Descriptor mark{::openat(fd, kEndedMark, kNew, 0600)};
+  if (mark) return {};
+  std::string why = fmt::format("{} cannot be made: {}", kEndedMark, errno_text());
+  if (::renameat(fd, to_text(newest).c_str(), fd, kEndedMark) == 0) return {};
+  return why;
+}
+
 // From here on nothing in the directory is gone on with: what is removed piece by piece is no chain that was damaged, and at no
 // instant an older one is the newest.
-void mark_as_ended(const OwnDirectory& directory) {
-  constexpr int kNew = O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC;
-  const Descriptor mark{::openat(directory.descriptor(), kEndedMark, kNew, 0600)};
-  if (!mark) {
-    throw Error{{"remove the checkpoints in", directory.path().string(),
-                 fmt::format("{} cannot be made: {}", kEndedMark, errno_text()), "remove them by hand"}};
-  }
+void mark_as_ended(const OwnDirectory& directory, const CheckpointName& newest) {
+  if (const std::string why = make_mark(directory, newest); !why.empty())
+    throw Error{{"remove the checkpoints in", directory.path().string(), why, "remove them by hand"}};
   bring_to_disk(directory.descriptor(), directory.path().string());
 }
 
@@ -336,7 +345,7 @@ void remove_checkpoints(const std::string& directory, const std::string& pipelin
   const std::vector<CheckpointName> names = checkpoint_names(*own);
   require_no_other_pipeline(*own, names, pipeline);
   if (names.empty()) return;
-  mark_as_ended(*own);
+  mark_as_ended(*own, names.back());
   remove_ended(*own, names);
 }
 
