@@ -58,6 +58,9 @@ std::optional<std::pair<std::string, std::string>> parted(const std::string& tex
   return std::pair{text.substr(0, at), text.substr(at + middle.size())};
 }
 
+// Of a limit that somebody means; more are those of a type.
+constexpr std::size_t kMostDigits = 17;
+
 // "0.100000" as "0.1".
 std::string short_number(std::string number) {
   if (number.find('.') == std::string::npos) return number;
@@ -80,6 +83,10 @@ std::string about_value(const CLI::App& command, const std::string& said) {
     const auto value = parted(name->second, " not in range ");
     const auto ends = value ? parted(value->second, " to ") : std::nullopt;
     if (!ends) return said;
+    if (short_number(ends->second).size() > kMostDigits) {
+      return name->first + " takes a number of at least " + short_number(ends->first) + ", not \"" +
+             value->first + "\"";
+    }
     return name->first + " takes a number from " + short_number(ends->first) + " to " +
            short_number(ends->second) + ", not \"" + value->first + "\"";
   }

@@ -129,6 +129,19 @@ TEST_F(Csv, SaysHowManyLinesAFieldThatIsNotClosedTakesAlong) {
   EXPECT_EQ(all[0].number, 5U);
 }
 
+TEST_F(Csv, LeavesOutARowThatIsTooLongWithTheNewlinesInItsQuotes) {
+  std::string lines;  // Which would be rows, if they stood alone.
+  while (lines.size() < 1'000'000)
+    lines += "7,7,within\n";
+  const std::string path = directory_.write(
+      "a.csv", "number,amount,name\n1,1,a\n2,2,\"" + lines + "\"\"\n" + lines + "\"\n3,3,b\n");
+  const std::vector<Sale> all = read({path}, problems_);
+  EXPECT_THAT(problems_, ElementsAre(HasSubstr("line 3: 20000")));
+  ASSERT_THAT(all, SizeIs(2));
+  EXPECT_EQ(all[0].number, 1U);
+  EXPECT_EQ(all[1].number, 3U);
+}
+
 TEST_F(Csv, IsNotReadFromPrefixedRecords) {
   Pipeline pipeline{"csv"};
   const std::string path = directory_.write("a.csv", "number\n");

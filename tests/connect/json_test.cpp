@@ -76,6 +76,9 @@ TEST(Json, KeepsDefaultsOfWhatIsMissingOrNull) {
   EXPECT_EQ(read(R"({"number":1,"amount":2,"priority":null})").priority, 5);
   EXPECT_EQ(fault_of(R"({"number":1})"), "amount: it is missing");
   EXPECT_EQ(fault_of(R"({"number":1,"amount":null})"), "amount: it is missing");
+  // As if it were not there, whatever was said before it.
+  EXPECT_EQ(read(R"({"number":1,"amount":2,"priority":3,"priority":null})").priority, 3);
+  EXPECT_EQ(read(R"({"number":1,"amount":2,"amount":null})"), least);
 }
 
 TEST(Json, TakesTheLastOfTwoMembersOfOneName) {

@@ -147,52 +147,6 @@ TEST(LineAtHand, CountsItsQuotesOnce) {
   EXPECT_EQ(reader.next_at_hand(4).text, "last");
 }
 
-// Character by character, of rows as CSV has them.
-std::vector<std::string> rows_of(const std::string& text) {
-  std::vector<std::string> rows{""};
-  bool within = false;
-  bool begins = true;   // A field.
-  bool closed = false;  // The character before this one closed it.
-  for (const char c : text) {
-    if (c == '\n' && !within) {
-      rows.emplace_back();
-      begins = true;
-      closed = false;
-      continue;
-    }
-    rows.back() += c;
-    const bool closes = c == '"' && within;
-    within = c == '"' ? !within && (begins || closed) : within;
-    closed = closes;
-    begins = c == ',' && !within;
-  }
-  if (rows.back().empty()) rows.pop_back();
-  return rows;
-}
-
-TEST(QuotedLines, EndWhereNoFieldIsOpenWhateverQuotesStandWhere) {
-  const TemporaryDirectory directory;
-  const unsigned seed = std::random_device{}();
-  SCOPED_TRACE(seed);
-  std::mt19937 random{seed};
-  for (int i = 0; i < 20; ++i) {
-    std::string text;
-    // Some rows lie across what is read at once, 128 KiB.
-    while (text.size() < 300'000) {
-      if (random() % 1000 == 0) text.append(random() % 3000, 'x');
-      text += "\"\",\n\nab"[random() % 7];
-    }
-    LineReader reader{directory.write("a", text), {.quoted = true}};
-    for (const std::string& row : rows_of(text)) {
-      FileLine line = reader.next_at_hand(random() % 20);
-      if (line.status != LineStatus::line) line = reader.next();
-      ASSERT_EQ(line.status, LineStatus::line);
-      ASSERT_EQ(line.text, row);
-    }
-    EXPECT_EQ(reader.next().status, LineStatus::end);
-  }
-}
-
 TEST(LineAtHand, MayBeAPrefixedRecord) {
   const TemporaryDirectory directory;
   LineReader reader{directory.write("a", all_prefixed({"one", "longer", ""})),

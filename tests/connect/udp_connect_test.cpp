@@ -14,10 +14,11 @@ using ::testing::HasSubstr;
 
 class UdpServers : public WithOutside {
  protected:
-  void serve(const DatagramSocketOptions& socket = {}, const UdpServerOptions& options = {}) {
+  void serve(const DatagramSocketOptions& socket = {}, const UdpServerOptions& options = {},
+             unsigned workers = 1) {
     socket_.emplace("127.0.0.1:0", socket);
     Pipeline pipeline{"datagrams"};
-    udp_source(pipeline, "in", *socket_, options).to<ShowFrame>("show").outlet("out");
+    udp_source(pipeline, "in", *socket_, options, {.workers = workers}).to<ShowFrame>("show").outlet("out");
     engine_ = std::make_unique<Engine>(pipeline, settings());
     engine_->start();
     out_ = std::make_unique<Collector<Bytes>>(*engine_, "out");
@@ -108,6 +109,35 @@ TEST_F(UdpServers, SayHowManyTheKernelHasDropped) {
   })) << said
       << ", " << sent << " were sent and " << out_->count() << " came";
   EXPECT_LT(drained().size(), kSent);
+}
+
+// The kernel counts for the socket, which all of them read from.
+TEST_F(UdpServers, CountWhatTheKernelHasDroppedOnceForAllWorkers) {
+  serve({.receive_bytes = 4096}, {}, 3);
+  for (const char* worker : {"in/0", "in/1", "in/2"})
+    ASSERT_TRUE(engine_->signal_worker(worker, SIGSTOP));
+  for (const char* worker : {"in/0", "in/1", "in/2"})
+    ASSERT_TRUE(eventually([&] { return is_stopped(worker_of(*engine_, worker).pid); }));
+  constexpr std::size_t kSent = 1000;
+  for (std::size_t i = 0; i < kSent; ++i)
+    send(std::string(100, 'x'));
+  // Each of them takes something of it, alone, and sees the count that the kernel adds to it.
+  for (const char* worker : {"in/2", "in/1", "in/0"}) {
+    ASSERT_TRUE(engine_->signal_worker(worker, SIGCONT));
+    const std::uint64_t before = worker_of(*engine_, worker).events_out;
+    EXPECT_TRUE(eventually([&] {
+      send("another");
+      return worker_of(*engine_, worker).events_out != before;
+    }));
+    ASSERT_TRUE(engine_->signal_worker(worker, SIGSTOP));
+    ASSERT_TRUE(eventually([&] { return is_stopped(worker_of(*engine_, worker).pid); }));
+  }
+  for (const char* worker : {"in/0", "in/1", "in/2"})
+    ASSERT_TRUE(engine_->signal_worker(worker, SIGCONT));
+  EXPECT_TRUE(eventually([&] { return engine_->stats().problem_count != 0; }));
+  drained();
+  for (const std::string& said : engine_->stats().problems)
+    EXPECT_THAT(said, HasSubstr("in/0"));
 }
 
 TEST_F(UdpServers, DropADatagramThatIsTooLongAndSaySo) {

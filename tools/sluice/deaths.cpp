@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdio>
+#include <limits>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -137,7 +138,7 @@ void add_deaths(CLI::App& program) {
       ->type_name("NAME");
   all->add_option("--last", said->last, "Only the last COUNT of them")
       ->type_name("COUNT")
-      ->check(CLI::PositiveNumber);
+      ->check(CLI::Range(std::size_t{1}, std::numeric_limits<std::size_t>::max()));
   all->add_flag("--json", said->json, "For programs: the reports as they are, with their numbers");
   end_help(*all, kPath,
            {"sluice deaths list sluice-reports --last 5",

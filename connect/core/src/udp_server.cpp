@@ -2,10 +2,13 @@
 #include "sluice/connect/udp_server.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstring>
+#include <linux/sock_diag.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
+#include <utility>
 #include <vector>
 
 #include <fmt/format.h>
@@ -45,6 +48,7 @@ struct UdpServer::Parts {
 
   void check_lanes(const Output<Frame>& out);
   bool receive(Output<Frame>& out);
+  void look_for_dropped();
   void note_dropped(std::uint32_t of_socket);
   bool has_untold() const;
   bool report_lost();
@@ -55,6 +59,7 @@ struct UdpServer::Parts {
   Recoverable<UdpCounts> counts;
   std::vector<char> buffer;
   std::chrono::steady_clock::time_point next_report{};
+  std::uint32_t said_with_last = 0;
   bool checked = false;
 };
 
@@ -87,7 +92,7 @@ bool UdpServer::Parts::receive(Output<Frame>& out) {
   if (extra != nullptr && extra->cmsg_level == SOL_SOCKET && extra->cmsg_type == SO_RXQ_OVFL) {
     std::uint32_t of_socket = 0;
     std::memcpy(&of_socket, CMSG_DATA(extra), sizeof(of_socket));
-    if (of_socket != counts->of_socket) note_dropped(of_socket);
+    if (std::exchange(said_with_last, of_socket) != of_socket) look_for_dropped();
   }
   if ((message.msg_flags & MSG_TRUNC) != 0) {
     ++counts.edit(&UdpCounts::too_long);
@@ -104,8 +109,19 @@ bool UdpServer::Parts::receive(Output<Frame>& out) {
   return true;
 }
 
-// A count that is lower than before is that of another socket: a host has opened it again.
+// What comes with a datagram is the count of when it came, and others may take all that come behind a loss: so the socket is
+// asked.
+void UdpServer::Parts::look_for_dropped() {
+  std::array<std::uint32_t, SK_MEMINFO_VARS> said{};
+  socklen_t bytes = sizeof(said);
+  if (worker.replica() == 0 && ::getsockopt(fd, SOL_SOCKET, SO_MEMINFO, said.data(), &bytes) == 0)
+    note_dropped(said[SK_MEMINFO_DROPS]);
+}
+
+// The socket is that of all workers: one of them counts for it. A count that is lower than before is that of another
+// socket: a host has opened it again.
 void UdpServer::Parts::note_dropped(std::uint32_t of_socket) {
+  if (worker.replica() != 0 || of_socket == counts->of_socket) return;
   const std::uint32_t before = of_socket < counts->of_socket ? 0 : counts->of_socket;
   counts.edit(&UdpCounts::dropped) += of_socket - before;
   counts.edit(&UdpCounts::of_socket) = of_socket;
@@ -137,6 +153,7 @@ SourceState UdpServer::operator()(Output<Frame>& out) {
   // What is reported is committed before a wait.
   if (parts_->report_lost()) return SourceState::nothing_now;
   if (parts_->receive(out)) return SourceState::more;
+  parts_->look_for_dropped();
   // So that the last loss is told, too.
   const std::chrono::nanoseconds limit =
       parts_->has_untold() ? std::chrono::nanoseconds{std::chrono::seconds{1}} : std::chrono::hours{1};

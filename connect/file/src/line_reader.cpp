@@ -19,6 +19,9 @@ constexpr std::size_t kChunkBytes = std::size_t{128} << 10;
 
 constexpr std::size_t kPrefixBytes = 4;
 
+// Of the longest line: where a quoted field that has not ended by then is taken for one that nobody has closed.
+constexpr std::uint64_t kLongestFields = 16;
+
 constexpr std::string_view kByteOrderMark = "\xef\xbb\xbf";
 
 // What the prefix there says.
@@ -106,16 +109,23 @@ const char* LineReader::find_newline() {
     const auto* newline = static_cast<const char*>(std::memchr(from, '\n', end_ - scanned_));
     const char* const to = newline != nullptr ? newline : buffer_.get() + end_;
     if (quoted_) pass_quotes(from, to);
-    if (newline != nullptr && !in_quotes_) return newline;
+    if (newline != nullptr && (!in_quotes_ || is_never_closed(newline))) return newline;
     scanned_ = static_cast<std::size_t>(to - buffer_.get()) + (newline != nullptr ? 1 : 0);
   }
   return nullptr;
 }
 
-// The quotes between the two, in the row that begins at begin_. One that neither opens a field, at its beginning, nor closes it
+// A field that takes so much along: its row ends at the newline.
+bool LineReader::is_never_closed(const char* newline) const {
+  const auto here = static_cast<std::uint64_t>(newline - buffer_.get()) - begin_;
+  return skipped_bytes_ + here > kLongestFields * max_line_bytes_;
+}
+
+// The quotes between the two, in the row that begins at begin_, or before it, where it is too long. One that neither opens a field, at its beginning, nor closes it
 // nor stands for another within it is text: what is wrong with its row is no reason to take the next ones along.
 void LineReader::pass_quotes(const char* from, const char* to) {
-  const char* const row = buffer_.get() + begin_;
+  // With what stands before a quote, which has been skipped if the row is too long.
+  const char* const row = buffer_.get() + begin_ - (skipped_bytes_ > 0 ? 1 : 0);
   for (const char* quote = from; quote != to; ++quote) {
     quote = static_cast<const char*>(std::memchr(quote, '"', static_cast<std::size_t>(to - quote)));
     if (quote == nullptr) return;
@@ -130,8 +140,8 @@ void LineReader::pass_quotes(const char* from, const char* to) {
 }
 
 bool LineReader::begins_field(const char* row, std::size_t at) const {
-  const bool behind_mark = position_.offset_bytes == 0 && at == kByteOrderMark.size() &&
-                           std::string_view{row, at} == kByteOrderMark;
+  const bool behind_mark = position_.offset_bytes == 0 && skipped_bytes_ == 0 &&
+                           at == kByteOrderMark.size() && std::string_view{row, at} == kByteOrderMark;
   return at == 0 || row[at - 1] == ',' || behind_mark;
 }
 
@@ -175,7 +185,7 @@ FileLine LineReader::deliver(const char* newline) {
   const auto length = static_cast<std::size_t>(newline - start);
   begin_ += length + 1;
   scanned_ = begin_;
-  closing_quote_ = kNone;
+  forget_quotes();
   position_.offset_bytes += length + 1;
   ++position_.line_number;
   if (length > max_line_bytes_) {
@@ -184,24 +194,34 @@ FileLine LineReader::deliver(const char* newline) {
   return {LineStatus::line, {start, length}, position_.line_number, length};
 }
 
-// No newline came within the maximum: what follows is dropped chunk by chunk until one does.
-FileLine LineReader::skip_long_line() {
+void LineReader::forget_quotes() {
   in_quotes_ = false;
   closing_quote_ = kNone;
+}
+
+// What is there of a line that is too long; the byte before begin_ stays at hand.
+void LineReader::drop_what_is_there() {
+  const std::size_t before = skipped_bytes_ > 0 ? 1 : 0;  // closing_quote_ counts from there.
+  const bool just_closed = closing_quote_ != kNone && closing_quote_ + 1 == end_ - begin_ + before;
+  if (end_ != begin_) closing_quote_ = just_closed ? 0 : kNone;
+  skipped_bytes_ += end_ - begin_;
+  begin_ = scanned_ = end_;
+}
+
+// It has not ended within the maximum: what follows is dropped chunk by chunk until it does.
+FileLine LineReader::skip_long_line() {
   if (skipped_bytes_ == 0) long_line_.assign(buffer_.get() + begin_, std::min(end_ - begin_, kLongLineBytes));
   for (;;) {  // Every turn reads on in the file; its end ends the loop.
-    skipped_bytes_ += end_ - begin_;
-    begin_ = scanned_ = end_;
+    drop_what_is_there();
     if (!refill()) {
       // The damage took the end of this line, so it is no line.
       if (!decoder_->failure().empty()) return {LineStatus::broken, {}, position_.line_number, 0};
       if (growing_) return {LineStatus::end, {}, position_.line_number, 0};
       return deliver_long_line(std::exchange(skipped_bytes_, 0), 0);
     }
-    const char* const from = buffer_.get() + begin_;
-    const auto* newline = static_cast<const char*>(std::memchr(from, '\n', end_ - begin_));
+    const char* const newline = find_newline();
     if (newline == nullptr) continue;
-    const auto rest = static_cast<std::size_t>(newline - from);
+    const auto rest = static_cast<std::size_t>(newline - buffer_.get()) - begin_;
     begin_ = scanned_ = begin_ + rest + 1;
     return deliver_long_line(std::exchange(skipped_bytes_, 0) + rest, 1);
   }
@@ -209,6 +229,7 @@ FileLine LineReader::skip_long_line() {
 
 FileLine LineReader::deliver_long_line(std::uint64_t length_bytes, std::uint64_t newline_bytes) {
   position_.offset_bytes += length_bytes + newline_bytes;
+  forget_quotes();
   return {LineStatus::too_long, long_line_, ++position_.line_number, length_bytes};
 }
 
@@ -296,8 +317,8 @@ void LineReader::resume(const LinePosition& position, const AccessPoint* point) 
   }
   begin_ = end_ = scanned_ = 0;
   skipped_bytes_ = frame_bytes_ = 0;
-  in_quotes_ = changed_ = false;
-  closing_quote_ = kNone;
+  changed_ = false;
+  forget_quotes();
   position_ = position;
   if (decoder_->seek(position.offset_bytes)) {
     const std::size_t bytes = std::min(position.offset_bytes, std::uint64_t{kBeforeBytes});

@@ -91,7 +91,7 @@ class JsonReader::Parser {
         walk(member.value());
       } else {
         const auto index = static_cast<std::size_t>(field - fields_.begin());
-        found_[index] = store(*field, member.value(), object);
+        found_[index] = store(*field, member.value(), object) || found_[index];
       }
     }
     const char* rest = nullptr;

@@ -62,7 +62,8 @@ struct LineReaderOptions {
   // now. For plain files.
   bool growing = false;
   // A newline between double quotes is part of its line, as CSV has it: between one at the beginning of a field and the one that
-  // closes it. A quote elsewhere is a character like others.
+  // closes it. A quote elsewhere is a character like others. A line that is too long ends behind its quotes, too; in a field that
+  // is not closed within sixteen times the maximum, at the next newline.
   bool quoted = false;
   // With length_prefixed a file that ends within a record is broken, and `text` may hold any bytes. With lines a carriage
   // return stays.
@@ -132,9 +133,12 @@ class LineReader {  // Reads a file line by line.
   bool refill();
   bool still_stands(std::uint64_t offset_bytes) const;
   const char* find_newline();
+  bool is_never_closed(const char* newline) const;
   void pass_quotes(const char* from, const char* to);
   bool begins_field(const char* row, std::size_t at) const;
   FileLine deliver(const char* newline);
+  void forget_quotes();
+  void drop_what_is_there();
   FileLine skip_long_line();
   FileLine deliver_long_line(std::uint64_t length_bytes, std::uint64_t newline_bytes);
   FileLine finish();
@@ -153,8 +157,9 @@ class LineReader {  // Reads a file line by line.
   bool quoted_;
   bool prefixed_;
   static constexpr std::size_t kNone = static_cast<std::size_t>(-1);
-  bool in_quotes_ = false;             // At scanned_.
-  std::size_t closing_quote_ = kNone;  // The last one before that, from begin_.
+  bool in_quotes_ = false;  // At scanned_.
+  std::size_t closing_quote_ =
+      kNone;  // The last one before that, from begin_, or from the byte before it in a line that is skipped.
   bool compressed_ = false;
   bool guarded_ = false;
   bool changed_ = false;

@@ -8,7 +8,7 @@
 //
 // Every object is checked whole, also what no member takes: text that is not UTF-8, a broken value, something behind the
 // object. Members that are not declared are passed over; of two of one name the last counts. null is as if it were not
-// there. Sizes are in bytes. On simdjson: up to 4 GB of one object, 1,024 levels deep.
+// there, also behind a value of its name. Sizes are in bytes. On simdjson: up to 4 GB of one object, 1,024 levels deep.
 #pragma once
 
 #include <cstddef>
