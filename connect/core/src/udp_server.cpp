@@ -112,16 +112,17 @@ bool UdpServer::Parts::receive(Output<Frame>& out) {
 // What comes with a datagram is the count of when it came, and others may take all that come behind a loss: so the socket is
 // asked.
 void UdpServer::Parts::look_for_dropped() {
+  // The socket is that of all workers: one of them counts for it.
+  if (worker.replica() != 0) return;
   std::array<std::uint32_t, SK_MEMINFO_VARS> said{};
   socklen_t bytes = sizeof(said);
-  if (worker.replica() == 0 && ::getsockopt(fd, SOL_SOCKET, SO_MEMINFO, said.data(), &bytes) == 0)
+  if (::getsockopt(fd, SOL_SOCKET, SO_MEMINFO, said.data(), &bytes) == 0)
     note_dropped(said[SK_MEMINFO_DROPS]);
 }
 
-// The socket is that of all workers: one of them counts for it. A count that is lower than before is that of another
-// socket: a host has opened it again.
+// A count that is lower than before is that of another socket: a host has opened it again.
 void UdpServer::Parts::note_dropped(std::uint32_t of_socket) {
-  if (worker.replica() != 0 || of_socket == counts->of_socket) return;
+  if (of_socket == counts->of_socket) return;
   const std::uint32_t before = of_socket < counts->of_socket ? 0 : counts->of_socket;
   counts.edit(&UdpCounts::dropped) += of_socket - before;
   counts.edit(&UdpCounts::of_socket) = of_socket;
