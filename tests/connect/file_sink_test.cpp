@@ -46,6 +46,26 @@ TEST_F(FileSinks, GoOnToAnotherFileWhenOneIsLargeOrOldEnough) {
   EXPECT_EQ(published("items-0"), lines_of_key(items(50, 1), {0}));
 }
 
+// It is the next event that completes it: where none comes nothing is committed.
+TEST_F(FileSinks, CompleteAFileThatIsOldEnoughWithTheNextEvent) {
+  RollingFileOptions old = options();
+  old.rotate_after = 50ms;
+  const std::vector<Item> all = items(100'000, 1);
+  Engine engine{archive(old), settings()};
+  engine.start();
+  auto in = engine.inlet<Item>("in");
+  std::size_t pushed = 0;
+  EXPECT_TRUE(eventually([&] {
+    EXPECT_EQ(in.push(all.at(pushed++)), PushResult::accepted);
+    return fs::exists(file("out/items-0-000003.log"));
+  }));
+  in.close();
+  engine.wait();
+  const std::vector<Item> these{all.begin(), all.begin() + static_cast<std::ptrdiff_t>(pushed)};
+  EXPECT_EQ(published("items-0"), lines_of_key(these, {0}));
+  EXPECT_THAT(lines_of(file("out/items-0.manifest")), SizeIs(names().size() - 1));
+}
+
 TEST_F(FileSinks, OfALaterRunGoOnBehindWhatIsThere) {
   run_inline(archive(options()), items(10, 1));
   std::ofstream{file("out/items-0-000007.log.part")} << "somebody's";

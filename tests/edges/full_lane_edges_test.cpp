@@ -2,6 +2,9 @@
 // Lanes that lose events when they are full (lane.full): full is what its consumer could have emptied, not what a
 // producer has kept to itself until its batch is done.
 #include <array>
+#include <filesystem>
+#include <fstream>
+#include <utility>
 
 #include "pipelines.hpp"
 #include "processes.hpp"
@@ -69,6 +72,52 @@ TEST_F(FullLane, IsNoErrorWhileAnIdleConsumerCouldEmptyIt) {
     is_error = losing_rounds(engine, 20) != 0;
   }
   EXPECT_FALSE(is_error);
+}
+
+// Pushes its event again until the lane takes it, and leaves the file `refused` when it did not.
+class Insists {
+ public:
+  Insists(Worker&, std::filesystem::path refused) : refused_{std::move(refused)} {}
+  void operator()(const Item& item, Output<Item>& out) const {
+    for (;;) {
+      try {
+        out.push(item);
+        return;
+      } catch (const Error&) {
+        if (!std::filesystem::exists(refused_)) std::ofstream{refused_} << "refused";
+      }
+    }
+  }
+
+ private:
+  std::filesystem::path refused_;
+};
+
+// The consumer takes what was published before the event in the handler, so that a push that is repeated comes to its end.
+TEST_F(FullLane, TakesAnEventOnceThatIsPushedUntilItIsTaken) {
+  const std::filesystem::path refused =
+      std::filesystem::temp_directory_path() / ("sluice-refused-" + std::to_string(::getpid()));
+  Pipeline pipeline{"insists"};
+  pipeline.inlet<Item>("in").to<Insists>("insists", refused).to<Echo>("echo").outlet("out");
+  Engine engine{pipeline, settings("fail")};
+  engine.start();
+  ASSERT_TRUE(engine.signal_worker("echo/0", SIGSTOP));
+  auto in = engine.inlet<Item>("in");
+  auto out = engine.outlet<Item>("out");
+  constexpr std::uint32_t kEvents = 2000;  // The inlet's lane has room for them.
+  EXPECT_EQ(in.push_batch(items(kEvents, 1)), PushResult::accepted);
+  EXPECT_TRUE(eventually([&] { return std::filesystem::exists(refused); }));
+  std::filesystem::remove(refused);
+  ASSERT_TRUE(engine.signal_worker("echo/0", SIGCONT));
+  std::uint32_t next = 0;
+  EXPECT_TRUE(eventually([&] {
+    out.poll_for(1ms, [&](const Item& item) { EXPECT_EQ(item.number, next++); });
+    return next == kEvents || engine.over();
+  }));
+  EXPECT_EQ(next, kEvents);
+  EXPECT_FALSE(engine.over());
+  engine.drain();
+  std::filesystem::remove(refused);
 }
 
 TEST_F(FullLane, OfAConsumerThatStandsStillLosesWithoutAWaitForEach) {

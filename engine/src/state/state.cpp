@@ -38,6 +38,14 @@ void write_text(char (&field)[kBytes], std::string_view text) {
   std::copy(text.begin(), text.end(), field);
 }
 
+Oversize undo_full_error(std::string_view who, const std::string& stage, std::size_t has, std::size_t lacks) {
+  return Oversize{{"change the state of stage", stage,
+                   fmt::format("{} changes more than its undo log of {} holds ({} more)", who,
+                               format_bytes(has), format_bytes(lacks)),
+                   fmt::format("raise {}{}", stage_variable(stage, "undo.bytes"),
+                               format_bytes(2 * std::bit_ceil(has + lacks)))}};
+}
+
 }  // namespace
 
 std::size_t StateArea::overhead_bytes() noexcept {
@@ -120,8 +128,9 @@ void StateArea::expect_same(const Piece& piece, std::string_view name, std::size
 }
 
 void StateArea::refuse_unclaimed() const {
-  // The handler has caught it: what it keeps lacks something.
-  if (undo_full_for_ != 0) tell_undo_full();
+  // Its constructor has caught it: what it keeps lacks something.
+  if (undo_full_for_ != 0)
+    throw undo_full_error("its constructor", stage_, undo_.capacity_bytes(), undo_lacks_bytes_);
   const std::span<const std::byte> area = undo_.state();
   const auto& directory = *reinterpret_cast<const Directory*>(area.data());
   const std::uint64_t count = directory.count.load(std::memory_order_relaxed);  // relaxed: own region.
@@ -182,11 +191,7 @@ void StateArea::undo_full(std::size_t bytes) {
 }
 
 void StateArea::tell_undo_full() const {
-  throw Oversize{{"change the state of stage", stage_,
-                  fmt::format("one event changes more than its undo log of {} holds ({} more)",
-                              format_bytes(undo_.capacity_bytes()), format_bytes(undo_lacks_bytes_)),
-                  fmt::format("raise {}{}", stage_variable(stage_, "undo.bytes"),
-                              format_bytes(2 * std::bit_ceil(undo_.capacity_bytes() + undo_lacks_bytes_)))}};
+  throw undo_full_error("one event", stage_, undo_.capacity_bytes(), undo_lacks_bytes_);
 }
 
 void StateArea::table_full(std::string_view table, std::uint64_t rows) const {

@@ -2,6 +2,9 @@
 // Programs that must not compile, one for each value of MISUSE; 0 is the one that must, so that the others
 // fail for their own reason. check_compile_fail.cmake compares what the compiler says.
 #include <sluice/sluice.hpp>
+#if MISUSE == 0 || MISUSE >= 35
+#include <sluice/connect/fields.hpp>
+#endif
 
 using sluice::Bytes;
 using sluice::Output;
@@ -211,3 +214,16 @@ void callables([[maybe_unused]] sluice::Pipeline& pipeline, [[maybe_unused]] slu
   items.to("many", [](std::span<const Other>) {});
 #endif
 }
+
+#if MISUSE == 0 || MISUSE >= 35
+struct Wide {
+#if MISUSE == 35  // More bits than text is read into.
+  unsigned __int128 number;
+#elif MISUSE == 36
+  long double number;
+#else
+  std::uint64_t number;
+#endif
+};
+const sluice::Fields<Wide> wide{{"number", &Wide::number}};
+#endif
