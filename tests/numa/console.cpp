@@ -69,9 +69,10 @@ Said run(const std::vector<std::string>& command) {
 Said boot_with(const char* accelerator, const char* seconds) {
   constexpr const char* kScript =
       "numa_guest; guest=$?; pinning_test --gtest_color=no "
-      "--gtest_filter='Bind*:WhereIs*:Report*:CpuSet*'; exit $guest";
+      "--gtest_filter='Bind*:WhereIs*:Report*:CpuSet*'; poison_test --gtest_color=no "
+      "--gtest_filter='OutOfMemory.KillsTheHost*' 2>&1 | sed 's/^/poison: /'; exit $guest";
   return run({NUMA_VM, "--accel", accelerator, "--seconds", seconds, "--huge-1g", "1", "--also", NUMA_GUEST,
-              "--also", PINNING_TEST, "/bin/busybox", "sh", "-c", kScript});
+              "--also", PINNING_TEST, "--also", POISON_TEST, "/bin/busybox", "sh", "-c", kScript});
 }
 
 Console boot() {

@@ -107,6 +107,14 @@ TEST_F(Numa, CpuThatGoesOfflineIsLeft) {
   expect_scenario("cpu-goes-offline", 20);
 }
 
+// It needs control groups of version 2, which the machine around this one may not have.
+TEST_F(Numa, ControlGroupThatDiesAsAWholeTakesTheHostAlong) {
+  const std::vector<std::string>& lines = console().lines;
+  EXPECT_TRUE(std::any_of(lines.begin(), lines.end(), [](const std::string& line) {
+    return line.starts_with("poison: [       OK ] OutOfMemory.KillsTheHost");
+  })) << console().end();
+}
+
 // The tests of the bindings themselves, where nodes are several.
 TEST_F(Numa, BindingsHoldInTheirOwnTests) {
   const std::vector<std::string>& lines = console().lines;
