@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // FileSource that follows a log which is rotated: every line once and in order, whatever the rotation does between two of its
 // looks; and what cannot be known is said.
+#include <functional>
 #include <iostream>
 
 #include "file_source_world.hpp"
@@ -36,6 +37,62 @@ class FileRotation : public FileSources {
     append("log", "");
     if (std::filesystem::exists(path("log.2"))) compress("log.2");
   }
+
+  struct Rotation {
+    int per_file;
+    std::function<void(int number)> rotate;  // The file that is full by now, from 1.
+    std::size_t most_behind;                 // Lines that the source may have yet to read.
+    std::size_t lines_a_kill;
+  };
+  // So many lines, numbered, into a log that is rotated and followed, while its worker is killed: each once and in order. How
+  // often it was killed.
+  int expect_all_lines(int lines, const Rotation& rotation) {
+    append("log", numbered(0, 100, "line"));
+    Following log{path("log"), settings()};
+    EXPECT_TRUE(log.has(100)) << "what was rotated before its first look would be none of it";
+    Killer killer{log.engine(), log.out(), rotation.lines_a_kill};
+    for (int line = 100; line < lines && !HasFailure(); line += 100) {
+      if (line % rotation.per_file == 0) rotation.rotate(line / rotation.per_file);
+      append("log", numbered(line, line + 100, "line"));
+      EXPECT_TRUE(eventually(
+          [&] { return log.out().count() + rotation.most_behind > static_cast<std::size_t>(line); }));
+    }
+    EXPECT_TRUE(log.has(static_cast<std::size_t>(lines)))
+        << log.out().count() << " " << ::testing::PrintToString(log.problems());
+    const int kills = killer.stop();
+    std::cout << kills << " kills, " << lines << " lines\n";
+    const std::vector<std::string> all = texts(log.drain());
+    EXPECT_THAT(all, SizeIs(lines));
+    for (std::size_t line = 0; line < all.size() && !HasFailure(); ++line)
+      EXPECT_EQ(all[line], "line " + std::to_string(line));
+    EXPECT_THAT(log.problems(), IsEmpty());
+    return kills;
+  }
+
+  // A pipeline that has read "one" from the log, and is parked: how it is gone on with.
+  Settings parked_behind_one() const {
+    Settings kept = settings();
+    kept.set("segment.path", path("segment"));
+    append("log", "one\n");
+    Following log{path("log"), kept};
+    EXPECT_TRUE(log.has(1));
+    log.engine().park();
+    return kept;
+  }
+
+  // Follows what can be read once, of which it has said why; the log is rotated then, and goes on.
+  void expect_read_once(const std::string& once, const std::string& more, const std::string& problem) const {
+    append("log", once);
+    Following log{path("log"), settings()};
+    ASSERT_TRUE(log.has(2));
+    append("log", more);
+    ASSERT_TRUE(eventually([&] { return log.problems().size() == 1; }));
+    rename("log", "log.1");
+    append("log", "four\n");
+    ASSERT_TRUE(log.has(3));
+    EXPECT_THAT(texts(log.drain()), ElementsAre("one", "two", "four"));
+    EXPECT_THAT(log.problems(), ElementsAre(HasSubstr(problem)));
+  }
 };
 
 TEST_F(FileRotation, ReadsARenamedFileToItsEndBeforeTheNewOne) {
@@ -51,74 +108,32 @@ TEST_F(FileRotation, ReadsARenamedFileToItsEndBeforeTheNewOne) {
 
 TEST_F(FileRotation, FollowsALogThatIsRotatedWhileItsWorkerIsKilledAgainAndAgain) {
   constexpr int kLinesAKill = 900;
-  constexpr int kPerFile = 2'500;
-  constexpr std::size_t kBehind = 7'500;
-  const int lines = static_cast<int>(kills_asked(45)) * kLinesAKill / 100 * 100;
-  append("log", numbered(0, 100, "line"));
-  Following log{path("log"), settings()};
-  ASSERT_TRUE(log.has(100));  // What was rotated before its first look would be none of it.
-  Killer killer{log.engine(), log.out(), kLinesAKill};
-  for (int line = 100; line < lines; line += 100) {
-    if (line % kPerFile == 0) rename("log", "log-20260" + std::to_string(100 + line / kPerFile));
-    append("log", numbered(line, line + 100, "line"));
-    // It may be three files behind.
-    ASSERT_TRUE(eventually([&] { return log.out().count() + kBehind > static_cast<std::size_t>(line); }));
-  }
-  ASSERT_TRUE(log.has(static_cast<std::size_t>(lines)))
-      << log.out().count() << " " << ::testing::PrintToString(log.problems());
-  EXPECT_GT(killer.stop(), 3);
-  std::cout << killer.stop() << " kills, " << lines << " lines\n";
-  const std::vector<std::string> all = texts(log.drain());
-  ASSERT_THAT(all, SizeIs(lines));
-  for (int line = 0; line < lines; ++line)
-    ASSERT_EQ(all[static_cast<std::size_t>(line)], "line " + std::to_string(line));
-  EXPECT_THAT(log.problems(), IsEmpty());
+  const auto rename_it = [this](int number) { rename("log", "log-20260" + std::to_string(100 + number)); };
+  // It may be three files behind.
+  const int kills = expect_all_lines(
+      static_cast<int>(kills_asked(45)) * kLinesAKill / 100 * 100,
+      {.per_file = 2'500, .rotate = rename_it, .most_behind = 7'500, .lines_a_kill = kLinesAKill});
+  EXPECT_GT(kills, 3);
 }
 
 // As logrotate does with `delaycompress`; what is compressed may be what is read.
 TEST_F(FileRotation, FollowsALogWhoseRotatedFilesAreCompressedWhileItsWorkerIsKilled) {
-  constexpr std::size_t kLinesAKill = 700;
-  constexpr int kPerFile = 1'000;
-  constexpr std::size_t kBehind = 2'500;
-  const int lines = static_cast<int>(kills_asked(20)) * 700;
-  append("log", numbered(0, 100, "line"));
-  Following log{path("log"), settings()};
-  ASSERT_TRUE(log.has(100));
-  Killer killer{log.engine(), log.out(), kLinesAKill};
-  for (int line = 100; line < lines; line += 100) {
-    if (line % kPerFile == 0) rotate(line / kPerFile);
-    append("log", numbered(line, line + 100, "line"));
-    ASSERT_TRUE(eventually([&] { return log.out().count() + kBehind > static_cast<std::size_t>(line); }));
-  }
-  ASSERT_TRUE(log.has(static_cast<std::size_t>(lines)))
-      << log.out().count() << " " << ::testing::PrintToString(log.problems());
-  std::cout << killer.stop() << " kills, " << lines << " lines\n";
-  const std::vector<std::string> all = texts(log.drain());
-  ASSERT_THAT(all, SizeIs(lines));
-  for (int line = 0; line < lines; ++line)
-    ASSERT_EQ(all[static_cast<std::size_t>(line)], "line " + std::to_string(line));
-  EXPECT_THAT(log.problems(), IsEmpty());
+  constexpr int kLinesAKill = 700;
+  expect_all_lines(static_cast<int>(kills_asked(20)) * kLinesAKill,
+                   {.per_file = 1'000,
+                    .rotate = [this](int number) { rotate(number); },
+                    .most_behind = 2'500,
+                    .lines_a_kill = kLinesAKill});
 }
 
 TEST_F(FileRotation, FindsAFileThatWasRenamedWhileThePipelineWasParked) {
-  Settings kept = settings();
-  kept.set("segment.path", path("segment"));
-  append("log", "one\n");
-  std::vector<std::string> all;
-  {
-    Following log{path("log"), kept};
-    ASSERT_TRUE(log.has(1));
-    log.engine().park();
-  }
+  const Settings kept = parked_behind_one();
   append("log", "two\n");
   std::filesystem::rename(path("log"), path("log.1"));
   append("log", "three\n");
-  {
-    Following log{path("log"), kept};
-    ASSERT_TRUE(log.has(2));
-    all = texts(log.drain());
-  }
-  EXPECT_THAT(all, ElementsAre("two", "three"));
+  Following log{path("log"), kept};
+  ASSERT_TRUE(log.has(2));
+  EXPECT_THAT(texts(log.drain()), ElementsAre("two", "three"));
 }
 
 TEST_F(FileRotation, GoesOnInARenamedFileWhenItsWorkerIsReplacedBeforeThereIsANewOne) {
@@ -141,28 +156,11 @@ TEST_F(FileRotation, GoesOnInARenamedFileWhenItsWorkerIsReplacedBeforeThereIsANe
 
 // It has an end although it has its name still: nothing is appended to it as to a log.
 TEST_F(FileRotation, ReadsACompressedFileOnceThatItFollows) {
-  append("log", zstd("one\ntwo\n"));
-  Following log{path("log"), settings()};
-  ASSERT_TRUE(log.has(2));
-  append("log", zstd("three\n"));
-  ASSERT_TRUE(eventually([&] { return log.problems().size() == 1; }));
-  rename("log", "log.1");
-  append("log", "four\n");
-  ASSERT_TRUE(log.has(3));
-  EXPECT_THAT(texts(log.drain()), ElementsAre("one", "two", "four"));
-  EXPECT_THAT(log.problems(), ElementsAre(HasSubstr("has grown by ")));
+  expect_read_once(zstd("one\ntwo\n"), zstd("three\n"), "has grown by ");
 }
 
 TEST_F(FileRotation, ReadsADamagedFileOnceThatItFollows) {
-  append("log", gzip("one\ntwo\n") + gzip("three\n").substr(0, 9));
-  Following log{path("log"), settings()};
-  ASSERT_TRUE(log.has(2));
-  ASSERT_TRUE(eventually([&] { return log.problems().size() == 1; }));
-  rename("log", "log.1");
-  append("log", "four\n");
-  ASSERT_TRUE(log.has(3));
-  EXPECT_THAT(texts(log.drain()), ElementsAre("one", "two", "four"));
-  EXPECT_THAT(log.problems(), ElementsAre(HasSubstr("behind line 2")));
+  expect_read_once(gzip("one\ntwo\n") + gzip("three\n").substr(0, 9), "", "behind line 2");
 }
 
 TEST_F(FileRotation, BeginsATruncatedFileAgainAndSaysSo) {
@@ -262,14 +260,7 @@ TEST_F(FileRotation, SaysThatAFileBetweenMayHaveBeenRemoved) {
 }
 
 TEST_F(FileRotation, GoesOnBehindSeveralFilesThatCameWhileThePipelineWasParked) {
-  Settings kept = settings();
-  kept.set("segment.path", path("segment"));
-  append("log", "one\n");
-  {
-    Following log{path("log"), kept};
-    ASSERT_TRUE(log.has(1));
-    log.engine().park();
-  }
+  const Settings kept = parked_behind_one();
   append("log", "two\n");
   rename("log", "log.2");
   append("log", "three\n");
@@ -282,14 +273,7 @@ TEST_F(FileRotation, GoesOnBehindSeveralFilesThatCameWhileThePipelineWasParked) 
 }
 
 TEST_F(FileRotation, GoesOnInAFileThatWasCompressedWhileThePipelineWasParked) {
-  Settings kept = settings();
-  kept.set("segment.path", path("segment"));
-  append("log", "one\n");
-  {
-    Following log{path("log"), kept};
-    ASSERT_TRUE(log.has(1));
-    log.engine().park();
-  }
+  const Settings kept = parked_behind_one();
   directory_.write("log.1.gz", gzip("one\ntwo\n"));
   std::filesystem::remove(path("log"));
   append("log", "three\n");

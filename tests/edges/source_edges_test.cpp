@@ -154,30 +154,56 @@ TEST_F(Sources, ThatWaitShowAsIdleAndTakeNoProcessorTime) {
   EXPECT_THAT(out.all(), SizeIs(1)) << "a drain ends the wait";
 }
 
-TEST_F(Sources, ThatWaitHaveHandedOnWhatTheyMadeBefore) {
-  class TwoThenWait {
-   public:
-    explicit TwoThenWait(Worker& worker) : worker_{worker}, made_{worker.state<std::uint32_t>("made")} {}
-    SourceState operator()(Output<Item>& out) {
-      if (*made_ >= 2) {
-        worker_.wait_for(1h);
-        return SourceState::nothing_now;
-      }
-      out.push({0, made_.edit()++});
-      return SourceState::more;
-    }
+// Makes two events, and waits.
+class TwoThenWait {
+ public:
+  explicit TwoThenWait(Worker& worker) : worker_{worker}, made_{worker.state<std::uint32_t>("made")} {}
+  SourceState operator()(Output<Item>& out) {
+    if (*made_ >= 2 && !worker_.wait_for(1h)) return SourceState::nothing_now;
+    out.push({0, made_.edit()++});
+    return SourceState::more;
+  }
 
-   private:
-    Worker& worker_;
-    Recoverable<std::uint32_t> made_;
-  };
-  Pipeline pipeline{"two"};
-  pipeline.source<TwoThenWait>("two").outlet("out");
-  Engine engine{pipeline, settings({"batch.linger=1h"})};
-  engine.start();
-  Collector<Item> out{engine, "out"};
-  EXPECT_TRUE(eventually([&] { return out.count() == 2; }));
-  engine.drain();
+ private:
+  Worker& worker_;
+  Recoverable<std::uint32_t> made_;
+};
+
+// The same with a flush.
+class TwoThenWaitWithAFlush {
+ public:
+  explicit TwoThenWaitWithAFlush(Worker& worker) : two_{worker} {
+    worker.before_commit([] {});
+  }
+  SourceState operator()(Output<Item>& out) { return two_(out); }
+
+ private:
+  TwoThenWait two_;
+};
+
+class SourcesThatWait : public Sources {
+ protected:
+  template <class Source>
+  void expect_two_handed_on() {
+    Pipeline pipeline{"two"};
+    pipeline.source<Source>("two").outlet("out");
+    Engine engine{pipeline, settings({"batch.linger=1h"})};
+    engine.start();
+    Collector<Item> out{engine, "out"};
+    EXPECT_TRUE(eventually([&] { return out.count() == 2; }));
+    EXPECT_TRUE(eventually([&] { return worker_of(engine, "two/0").verdict == "idle"; }));
+    engine.drain();
+    EXPECT_THAT(out.all(), SizeIs(2));
+  }
+};
+
+TEST_F(SourcesThatWait, HaveHandedOnWhatTheyMadeBefore) {
+  expect_two_handed_on<TwoThenWait>();
+}
+
+// With flushes it is not committed in the midst of a call; all the same nothing waits with it.
+TEST_F(SourcesThatWait, HaveHandedOnWhatTheyMadeBeforeWithFlushesToo) {
+  expect_two_handed_on<TwoThenWaitWithAFlush>();
 }
 
 TEST_F(Sources, LingerWithTheirEventsAsLongAsTheySay) {
@@ -259,34 +285,6 @@ TEST_P(CallsThatHaveNothingNow, AreEventsIfTheyDidSomething) {
 
 INSTANTIATE_TEST_SUITE_P(That, CallsThatHaveNothingNow, testing::Bool(),
                          [](const auto& pushes) { return pushes.param ? "Push" : "ChangeState"; });
-
-// With flushes it is not committed in the midst of a call; all the same nothing waits with it.
-TEST_F(Sources, WithFlushesThatWaitHaveHandedOnWhatTheyMadeBefore) {
-  class TwoThenWait {
-   public:
-    explicit TwoThenWait(Worker& worker) : worker_{worker}, made_{worker.state<std::uint32_t>("made")} {
-      worker.before_commit([] {});
-    }
-    SourceState operator()(Output<Item>& out) {
-      if (*made_ >= 2 && !worker_.wait_for(1h)) return SourceState::nothing_now;
-      out.push({0, made_.edit()++});
-      return SourceState::more;
-    }
-
-   private:
-    Worker& worker_;
-    Recoverable<std::uint32_t> made_;
-  };
-  Pipeline pipeline{"two"};
-  pipeline.source<TwoThenWait>("two").outlet("out");
-  Engine engine{pipeline, settings({"batch.linger=1h"})};
-  engine.start();
-  Collector<Item> out{engine, "out"};
-  EXPECT_TRUE(eventually([&] { return out.count() == 2; }));
-  EXPECT_TRUE(eventually([&] { return worker_of(engine, "two/0").verdict == "idle"; }));
-  engine.drain();
-  EXPECT_THAT(out.all(), SizeIs(2));
-}
 
 }  // namespace
 }  // namespace sluice::test

@@ -44,17 +44,22 @@ struct Committed {
   Commit commit{header, record, cursors, log};
 };
 
+// The first commit, of the cursors 1 and 7.
+void expect_both_moved(const Committed& region) {
+  EXPECT_EQ(region.cursors[1], 11U);
+  EXPECT_EQ(region.cursors[7], 77U);
+  EXPECT_EQ(region.commit.committed(), 1U);
+  EXPECT_EQ(region.header.applied, 1U);
+  EXPECT_EQ(region.log.tail(), 0U);
+}
+
 TEST(Commit, MovesEveryCursorAndKeepsTheState) {
   Committed region;
   region.change(0, "kept");
   region.commit.move(1, 11);
   region.commit.move(7, 77);
   region.commit.commit();
-  EXPECT_EQ(region.cursors[1], 11U);
-  EXPECT_EQ(region.cursors[7], 77U);
-  EXPECT_EQ(region.commit.committed(), 1U);
-  EXPECT_EQ(region.header.applied, 1U);
-  EXPECT_EQ(region.log.tail(), 0U);
+  expect_both_moved(region);
   ASSERT_TRUE(region.recover());
   EXPECT_EQ(region.text(0, 4), "kept");
 }
@@ -63,11 +68,7 @@ TEST(Commit, OfWhatIsInHandDoesTheSame) {
   Committed region;
   region.change(0, "kept");
   region.commit.commit_all(RedoEntry{1, 11}, RedoEntry{7, 77});
-  EXPECT_EQ(region.cursors[1], 11U);
-  EXPECT_EQ(region.cursors[7], 77U);
-  EXPECT_EQ(region.commit.committed(), 1U);
-  EXPECT_EQ(region.header.applied, 1U);
-  EXPECT_EQ(region.log.tail(), 0U);
+  expect_both_moved(region);
   EXPECT_EQ(region.header.count, 2U);
   region.cursors[7] = 0;
   region.header.applied = 0;

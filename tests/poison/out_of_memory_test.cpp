@@ -117,6 +117,20 @@ class OutOfMemory : public WithProcesses {
  protected:
   ~OutOfMemory() override { clear_away(directory_); }
 
+  // Little of its own, so that what is over is the handler's.
+  Settings small() const {
+    Settings settings = test_settings();
+    settings.set("report.path", directory_.string());
+    settings.set("state.bytes", "64KiB");
+    settings.set("undo.bytes", "64KiB");
+    return settings;
+  }
+  static Pipeline greedy() {
+    Pipeline pipeline{"greedy"};
+    pipeline.inlet<Item>("in").to<Greedy>("greedy").outlet("out");
+    return pipeline;
+  }
+
   std::filesystem::path directory_{std::filesystem::temp_directory_path() /
                                    ("sluice-memory-" + std::to_string(::getpid()))};
 };
@@ -124,13 +138,7 @@ class OutOfMemory : public WithProcesses {
 TEST_F(OutOfMemory, KillsAreBlamedOnTheEventThatWantedTooMuch) {
   const std::unique_ptr<MemoryCgroup> group = MemoryCgroup::make();
   if (group == nullptr) GTEST_SKIP() << "no memory cgroup can be made here";
-  Settings settings = test_settings();
-  settings.set("report.path", directory_.string());
-  settings.set("state.bytes", "64KiB");
-  settings.set("undo.bytes", "64KiB");
-  Pipeline pipeline{"greedy"};
-  pipeline.inlet<Item>("in").to<Greedy>("greedy").outlet("out");
-  Engine engine{pipeline, settings};
+  Engine engine{greedy(), small()};
   engine.start();
   // While a killed worker gives its memory back the kernel may look for one more to kill, and what it finds of the
   // pipeline is replaced. The host is not.
@@ -154,14 +162,10 @@ TEST_F(OutOfMemory, KillsAreBlamedOnTheEventThatWantedTooMuch) {
 TEST_F(OutOfMemory, KillsOfOtherProcessesAreNotBlamedOnAWorkerThatIsBornLater) {
   const std::unique_ptr<MemoryCgroup> group = MemoryCgroup::make();
   if (group == nullptr) GTEST_SKIP() << "no memory cgroup can be made here";
-  Settings settings = test_settings();
-  settings.set("report.path", directory_.string());
-  settings.set("state.bytes", "64KiB");
-  settings.set("undo.bytes", "64KiB");
   Pipeline pipeline{"modest"};
   pipeline.inlet<Item>("in").to<Echo>("echo").outlet("out");
   ASSERT_TRUE(another_is_killed()) << "before the start";
-  Engine engine{pipeline, settings};
+  Engine engine{pipeline, small()};
   engine.start();
   const auto kill_from_outside = [&] {
     const std::uint32_t before = worker_of(engine, "echo/0").incarnation;
@@ -185,13 +189,7 @@ TEST_F(OutOfMemory, KillsTheHostAsWellWhereTheGroupDiesAsAWhole) {
   if (group == nullptr) GTEST_SKIP() << "no memory cgroup of version 2 can be made here";
   const pid_t host = ::fork();
   if (host == 0) {
-    Settings settings = test_settings();
-    settings.set("report.path", directory_.string());
-    settings.set("state.bytes", "64KiB");
-    settings.set("undo.bytes", "64KiB");
-    Pipeline pipeline{"greedy"};
-    pipeline.inlet<Item>("in").to<Greedy>("greedy").outlet("out");
-    Engine engine{pipeline, settings};
+    Engine engine{greedy(), small()};
     engine.start();
     auto in = engine.inlet<Item>("in");
     for (const Item& item : items(100, 1))
