@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // `sluice ps --json`: what programs get of the pipelines that run. `sluice stats --workers`: what people do.
+#include <chrono>
 #include <csignal>
 #include <cstdio>
 #include <iterator>
@@ -84,6 +85,19 @@ TEST_F(PsJson, HasEachProcessOfTwoPipelinesAtOnce) {
   EXPECT_THAT(counting, HasSubstr("\"kind\":\"host\",\"pid\":" + std::to_string(::getpid()) + ","));
   EXPECT_THAT(counting, HasSubstr("\"kind\":\"supervisor\",\"pid\":" + std::to_string(stats.supervisor)));
   other.stop();
+}
+
+// Its processes are stopped, say: what others run is listed all the same, and soon.
+TEST_F(PsJson, SaysWhichPipelineDoesNotAnswer) {
+  const Watched run{settings("auto")};
+  const std::string pid = "." + std::to_string(::getpid());
+  const detail::Descriptor mute = listening_at(directory_ / "sluice" / ("mute" + pid + ".sock"));
+  const auto before = std::chrono::steady_clock::now();
+  const std::string text = said_by("ps --json");
+  EXPECT_LT(std::chrono::steady_clock::now() - before, kDeadline) << "it looks at it once";
+  EXPECT_THAT(object_of(text, "counting" + pid), HasSubstr(R"("error":null)"));
+  EXPECT_THAT(text,
+              MatchesRegex(R"(.*"pipeline":"mute\)" + pid + R"(","socket":"[^"]+","error":"[^"]+"\}.*)"));
 }
 
 TEST_F(PsJson, TellsAnotherUserNothing) {

@@ -208,14 +208,22 @@ TEST_F(Serve, LeavesTheFirstOfTwoPipelinesItsName) {
   first.stop();
 }
 
+// All processes of it are stopped, say: who asks is not to wait for it each time.
+TEST_F(Serve, DoesNotAskAPipelineAgainAtOnceThatDoesNotAnswer) {
+  constexpr int kLooks = 30;
+  const detail::Descriptor mute = listening_at(socket_);
+  ServeCommand serve = serving(socket_);
+  ASSERT_TRUE(serve.serves()) << serve.said();
+  const auto before = std::chrono::steady_clock::now();
+  for (int look = 0; look < kLooks; ++look)
+    ASSERT_THAT(ask_file(at(), request_for("/health")),
+                testing::AllOf(HasSubstr(" 503 "), HasSubstr(socket_)));
+  EXPECT_LT(std::chrono::steady_clock::now() - before, kDeadline);
+}
+
 // As another version, whose answer is another one: it is there, and nobody says that it is not running.
 TEST_F(Serve, SaysOfAPipelineThatItCannotReadWhyNot) {
-  const detail::Descriptor there{::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0)};
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  socket_.copy(address.sun_path, sizeof(address.sun_path) - 1);
-  ASSERT_EQ(::bind(there.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)), 0);
-  ASSERT_EQ(::listen(there.get(), 16), 0);
+  const detail::Descriptor there = listening_at(socket_);
   std::atomic<bool> over{false};
   std::thread stranger{[&] {
     while (!over) {

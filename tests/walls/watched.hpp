@@ -6,7 +6,11 @@
 #include <cstdlib>
 #include <filesystem>
 #include <string>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
+
+#include <sluice/detail/descriptor.hpp>
 
 #include "engine/pipelines.hpp"
 #include "engine/processes.hpp"
@@ -45,6 +49,17 @@ class WithSocket : public WithProcesses {
   fs::path directory_;
   std::string socket_;
 };
+
+// The socket of something that is no pipeline.
+inline detail::Descriptor listening_at(const fs::path& path) {
+  detail::Descriptor made{::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0)};
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  path.string().copy(address.sun_path, sizeof(address.sun_path) - 1);
+  EXPECT_EQ(::bind(made.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)), 0);
+  EXPECT_EQ(::listen(made.get(), 16), 0);
+  return made;
+}
 
 inline std::string error_of_attaching(const std::string& pipeline) {
   return error_of([&] { Observer::attach(pipeline); });

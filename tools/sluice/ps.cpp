@@ -89,16 +89,17 @@ bool is_listed(const RunningPipeline& pipeline) {
                      [&pipeline](const RunningPipeline& each) { return each.socket == pipeline.socket; });
 }
 
-// Nothing of one that comes to its end meanwhile: it hangs up before its socket is gone.
+// Nothing of one that comes to its end meanwhile: it hangs up before its socket is gone. One that does not answer costs
+// what a single look waits for it.
 std::optional<Snapshot> snapshot_of(const RunningPipeline& pipeline) {
   constexpr std::chrono::milliseconds kLook{20};
-  constexpr int kLooks = 25;
-  for (int look = 1;; ++look) {
+  const auto until = std::chrono::steady_clock::now() + std::chrono::milliseconds{500};
+  while (true) {
     try {
       return Observer::attach(pipeline.socket).snapshot();
     } catch (const Error&) {
       if (!is_listed(pipeline)) return std::nullopt;
-      if (look == kLooks) throw;
+      if (std::chrono::steady_clock::now() > until) throw;
     }
     std::this_thread::sleep_for(kLook);
   }

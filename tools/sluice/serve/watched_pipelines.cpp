@@ -133,10 +133,22 @@ WatchedPipelines::Watched* WatchedPipelines::attached(const std::string& socket)
     forget(socket);
   }
   if (!lives) return nullptr;
+  const auto begun = detail::monotonic_now();
+  Refusal& refusal = refused_[socket];
+  if (begun < refusal.until) {
+    refusals_.push_back(refusal.why);
+    return nullptr;
+  }
   try {
-    return &watched_.emplace(socket, Watched{Observer::attach(socket)}).first->second;
-  } catch (const Error& refusal) {
-    refusals_.emplace_back(refusal.what());
+    Watched& attached = watched_.emplace(socket, Watched{Observer::attach(socket)}).first->second;
+    refused_.erase(socket);
+    return &attached;
+  } catch (const Error& error) {
+    // The others are not to wait for it again and again.
+    constexpr int kRest = 4;
+    const auto now = detail::monotonic_now();
+    refusal = {now + kRest * (now - begun), error.what()};
+    refusals_.push_back(refusal.why);
     return nullptr;
   }
 }
@@ -151,6 +163,9 @@ std::vector<WatchedPipelines::Watched*> WatchedPipelines::present() {
   }
   for (const std::string& socket : gone)
     forget(socket);
+  std::erase_if(refused_, [&now](const auto& each) {
+    return std::find(now.begin(), now.end(), each.first) == now.end();
+  });
   for (const std::string& socket : now) {
     const std::size_t refused = refusals_.size();
     Watched* watched = attached(socket);

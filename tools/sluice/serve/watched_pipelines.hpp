@@ -32,7 +32,7 @@ class WatchedPipelines {
   // Names as Observer::attach() takes them; none: all that run.
   explicit WatchedPipelines(std::vector<std::string> names) : names_{std::move(names)} {}
 
-  // What runs now. Does not wait for a pipeline whose master does not answer.
+  // What runs now. Waits for a pipeline that does not answer for a fifth of the time at most.
   std::vector<Exposed> look();
   // The same for live pages, with all that can be told of each; bottlenecks are judged as for look(). What costs more,
   // lanes and what the kernel says of processes, is as it was at the last call with `whole`, if this is none.
@@ -64,6 +64,10 @@ class WatchedPipelines {
     std::uint64_t happened = 0;                    // Counts what glance() tells of.
     Snapshot last{};
   };
+  struct Refusal {
+    std::chrono::nanoseconds until{0};  // It is not asked again before.
+    std::string why{};
+  };
   static Exposed exposed(Watched& watched);
   static LivePipeline live_of(Watched& watched, bool whole);
   // What bottlenecks are judged against; keeps `stats` for later.
@@ -79,6 +83,7 @@ class WatchedPipelines {
   std::vector<std::string> names_;
   std::vector<std::string> missing_;
   std::vector<std::string> refusals_;
+  std::map<std::string, Refusal> refused_;  // By their sockets, as the next.
   std::map<std::string, Watched> watched_;
   std::map<std::string, std::string> said_as_;  // Sockets, and by which of names_ they were found.
   std::map<std::string, std::string>
