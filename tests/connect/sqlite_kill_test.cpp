@@ -224,30 +224,39 @@ void SqliteKills::lose_everything(std::vector<std::string> more) {
                            "watchdog.deadline=20s", "restart.budget=1000000", "log.level=off"})
     more.emplace_back(each);
   const Settings kept = settings(more);
-  const auto live = [&](bool last) {
+  const auto live = [&](bool last, bool is_kept) {
     Pipeline pipeline{"bank"};
     pipeline.source<Teller>("teller").by(&Transfer::account).to<Book>("book", {.workers = 2}, options(), 0U);
     Engine engine{pipeline, kept};
     engine.start();
+    if (is_kept) {
+      std::ignore = eventually([&] {
+        return engine.resumed() || engine.stats().checkpoints.written > 0 ||
+               std::filesystem::exists(file("segment"));
+      });
+    }
     log_line(file("lives"), engine.resumed() ? "resumed" : "new");
     // Lives of a worker that no checkpoint knows of.
     for (int turn = 0; !last && !engine.wait_for(2ms); ++turn)
       engine.signal_worker("book/" + std::to_string(turn % 2), SIGKILL);
     if (!last) return;
-    engine.wait_for(20ms);
+    const auto events = [&] { return engine.stats().stages.front().workers.front().events_in; };
+    do {
+      engine.wait_for(20ms);
+    } while (events() == 0);
     engine.drain();
-    log_line(file("made"), std::to_string(8 * engine.stats().stages.front().workers.front().events_in));
+    log_line(file("made"), std::to_string(8 * events()));
   };
   for (unsigned loss = 0; loss < losses; ++loss) {
     const std::size_t lives = lines_of(file("lives")).size();
-    total_loss::Host host{{}, [&] { live(false); }};
+    total_loss::Host host{{}, [&] { live(false, loss + 1 == losses); }};
     EXPECT_TRUE(eventually([&] { return lines_of(file("lives")).size() != lives; }));
     std::this_thread::sleep_for(std::chrono::microseconds{below(30'000)});
     host.kill(below(2) == 0);
     EXPECT_TRUE(host.gone());
     EXPECT_NE(host.status(), 0) << "it had ended before";
   }
-  total_loss::Host host{{}, [&] { live(true); }};
+  total_loss::Host host{{}, [&] { live(true, false); }};
   ASSERT_TRUE(host.wait_for_end(kDeadline));
   EXPECT_EQ(host.status(), 0);
   EXPECT_TRUE(host.gone());

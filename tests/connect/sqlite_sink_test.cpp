@@ -277,7 +277,7 @@ TEST_F(SqliteSink, MayWaitForALockForLongerThanTheWatchdogsDeadline) {
   Pipeline pipeline{"patient"};
   pipeline.inlet<Payment>("in").to<PaymentSink>(
       "book", patient, Sql<Payment>{"INSERT INTO payment(number) VALUES (?)", &Payment::number});
-  Engine engine{pipeline, settings({"watchdog.deadline=100ms", "restart.budget=0", "poison.attempts=1"})};
+  Engine engine{pipeline, settings({"watchdog.deadline=250ms", "restart.budget=0", "poison.attempts=1"})};
   engine.start();
   EXPECT_TRUE(
       eventually([&] { return !rows("SELECT * FROM sqlite_schema WHERE name='sluice_owner'").empty(); }));
@@ -285,7 +285,7 @@ TEST_F(SqliteSink, MayWaitForALockForLongerThanTheWatchdogsDeadline) {
   other.run("BEGIN IMMEDIATE");
   push(engine, payments(1));
   EXPECT_TRUE(eventually([&] { return worker_of(engine, "book/0").verdict == "waiting outside"; }));
-  std::this_thread::sleep_for(500ms);  // Five deadlines.
+  std::this_thread::sleep_for(1250ms);  // Five deadlines.
   other.run("COMMIT");
   EXPECT_TRUE(engine.wait_for(kDeadline));
   EXPECT_THAT(rows("SELECT count(*) FROM payment"), ElementsAre("1"));

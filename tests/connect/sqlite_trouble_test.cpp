@@ -289,7 +289,7 @@ class Numbering {
   Numbering(Worker& worker, bool slow)
       : worker_{worker}, slow_{slow}, next_{worker.state<std::uint64_t>("next")} {}
   SourceState operator()(Output<Numbered>& out) {
-    if (slow_) worker_.wait_for(std::chrono::milliseconds{1});
+    if (slow_) worker_.wait_for(std::chrono::milliseconds{3});  // Six lives end long before it does.
     if (*next_ == 2'000) return SourceState::end;
     out.push({*next_, *next_ % 20 == 19 ? 0 : *next_});
     ++next_.edit();

@@ -53,7 +53,7 @@ void Attendant::help() {
 }
 
 ipc::test::Steps step_life(Scene& scene, Span span, const std::function<bool()>& look) {
-  constexpr std::chrono::minutes kLimit{4};
+  constexpr std::chrono::minutes kLimit{9};
   const auto until = std::chrono::steady_clock::now() + kLimit;
   const ipc::test::SamePlace place;  // Two processes that take turns do so ten times faster on one unit.
   ipc::test::SteppedChild child{[&scene, span] {

@@ -63,7 +63,7 @@ class Numbers {
   Numbers(Worker& worker, fs::path go, bool slow)
       : worker_{worker}, go_{std::move(go)}, slow_{slow}, made_{worker.state<std::uint32_t>("made")} {}
   SourceState operator()(Output<Item>& out) {
-    if (slow_) worker_.wait_for(200us);
+    if (slow_) worker_.wait_for(500us);  // Eight lives end long before the numbers do.
     if (*made_ == 0 && !fs::exists(go_)) return SourceState::nothing_now;
     if (*made_ == 10'000) return SourceState::end;
     out.push({*made_ % 16, *made_});

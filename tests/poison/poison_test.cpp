@@ -147,7 +147,7 @@ class Poison : public WithReports, public testing::WithParamInterface<Deadly> {}
 
 TEST_P(Poison, BecomesADeadLetterAfterThreeDeathsAndTheRestGoesOnExactlyOnce) {
   const Deadly& deadly = GetParam();
-  if (deadly.cause == std::string{"watchdog ended it"}) settings_.set("watchdog.deadline", "50ms");
+  if (deadly.cause == std::string{"watchdog ended it"}) settings_.set("watchdog.deadline", "200ms");
   const std::set<std::uint32_t> numbers{0, 37, 38, 200, 299};
   Pipeline pipeline{"mortal"};
   pipeline.inlet<Item>("in").to<Mortal>("mortal", deadly.way, numbers).outlet("out");

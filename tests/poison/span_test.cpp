@@ -127,7 +127,7 @@ class SpanPoison : public Spans, public testing::WithParamInterface<Faulty> {};
 TEST_P(SpanPoison, OneBadEventOfManyIsFoundAndAllOthersTakeEffectOnce) {
   const Faulty& faulty = GetParam();
   settings_.set("restart.budget", "0");  // Halves and attempts are not charged to it.
-  if (faulty.fault == Fault::stall) settings_.set("watchdog.deadline", "50ms");
+  if (faulty.fault == Fault::stall) settings_.set("watchdog.deadline", "200ms");
   Pipeline pipeline{"spans"};
   pipeline.inlet<Item>("in").to<ManyAtOnce>("many", faulty.fault, std::set{kBad}).outlet("out");
   const std::vector<Item> sent = items(kSpan, 1);
