@@ -3,6 +3,7 @@
 // refused, or what it leaves holds the invariants of commit.hpp and undo.hpp, and can be worked with.
 #include <array>
 #include <atomic>
+#include <vector>
 
 #include <sluice/ipc/commit.hpp>
 #include <sluice/ipc/undo.hpp>
@@ -37,24 +38,34 @@ struct Part {
   std::size_t size;
 };
 
-void work_on(ipc::Commit& commit, ipc::UndoLog& log, fuzz::Bytes& input) {
+// What an event changes is as often as not what the one before it has.
+void handle_event(ipc::UndoLog& log, fuzz::Bytes& input, bool& is_full) {
   const std::span<std::byte> state = log.state();
+  std::array<std::byte, kStateBytes> before{};
+  std::copy(state.begin(), state.end(), before.begin());
+  log.begin_event(log.event() + 1);
+  for (std::size_t changes = input.below(3); changes != 0 && !input.empty(); --changes) {
+    const bool same = input.below(2) == 0;
+    const std::size_t offset = same ? 8 : input.below(kStateBytes);
+    const std::size_t bytes = same ? 12 : std::min(input.below(40), kStateBytes - offset);
+    is_full = !log.note(state.data() + offset, bytes);
+    if (is_full) break;
+    std::fill_n(state.begin() + static_cast<std::ptrdiff_t>(offset), bytes, input.take<std::byte>());
+  }
+  if (input.below(4) != 0) return;
+  require(log.roll_back(log.before_event()), "what was noted can be rolled back");
+  require(std::equal(state.begin(), state.end(), before.begin()), "rolled back is as before");
+}
+
+void work_on(ipc::Commit& commit, ipc::UndoLog& log, fuzz::Bytes& input) {
   for (int batch = 0; batch < 4; ++batch) {
-    const std::array<std::byte, kStateBytes> before = [&] {
-      std::array<std::byte, kStateBytes> copy{};
-      std::copy(state.begin(), state.end(), copy.begin());
-      return copy;
-    }();
-    const std::uint64_t boundary = log.begin_event();
-    while (!input.empty()) {
-      const std::size_t offset = input.below(kStateBytes);
-      const std::size_t bytes = std::min(input.below(40), kStateBytes - offset);
-      if (!log.note(state.data() + offset, bytes)) break;
-      std::fill_n(state.begin() + static_cast<std::ptrdiff_t>(offset), bytes, input.take<std::byte>());
-    }
-    if (input.below(2) == 0) {
-      require(log.roll_back(boundary), "what was noted can be rolled back");
-      require(std::equal(state.begin(), state.end(), before.begin()), "rolled back is as before");
+    const std::vector<std::byte> before{log.state().begin(), log.state().end()};
+    bool is_full = false;
+    for (std::size_t events = input.below(6); events != 0 && !is_full; --events)
+      handle_event(log, input, is_full);
+    if (input.below(4) == 0) {
+      require(log.roll_back(), "a batch can be rolled back");
+      require(std::equal(before.begin(), before.end(), log.state().begin()), "rolled back is as committed");
     }
     commit.move(input.below(kCursors), input.take<std::uint64_t>());
     commit.commit();

@@ -35,8 +35,19 @@ constexpr bool leaves_state(std::uint64_t number) noexcept {
   return number % 10 == 0;
 }
 
+// The script repeats itself every twelve events.
+constexpr std::uint64_t place_of(std::uint64_t number) noexcept {
+  return (number - 1) % 12 + 1;
+}
+// All events of a batch change the same and nothing else.
+constexpr bool changes_sum_alone(std::uint64_t number) noexcept {
+  const std::uint64_t place = place_of(number);
+  return 2 <= place && place <= 4;
+}
+
 void change(ScriptedState& state, std::uint64_t number) noexcept {
   state.sum += mix(number);
+  if (changes_sum_alone(number)) return;
   ScriptedRow& row = state.rows[number % 3];
   row = {row.count + 1, number, mix(row.mixed ^ number)};
   for (std::size_t i = 0; i < state.odd.size(); ++i)
@@ -56,10 +67,6 @@ Output make_output(const ScriptedState& state, std::uint64_t number, std::uint64
   return {{number, state.sum, state.rows[number % 3].mixed, index}, 8 + mix(number + index) % 25};
 }
 
-// The script repeats itself every twelve events.
-constexpr std::uint64_t place_of(std::uint64_t number) noexcept {
-  return (number - 1) % 12 + 1;
-}
 constexpr bool ends_batch(std::uint64_t number) noexcept {
   const std::uint64_t place = place_of(number);
   return place == 1 || place == 4 || place == 7 || place == 9 || place == 10 || place == 12;
@@ -171,12 +178,12 @@ void ScriptedWorker::run() noexcept {
   while (input_.readable() != 0) {
     std::uint64_t number = 0;
     std::memcpy(&number, input_.data(), sizeof(number));
-    boundary_ = log_.begin_event();
+    log_.begin_event(log_.event() + 1);
     if (fails_first(number)) {
       output_.enter_event(number);
       change_state(number + 1);
       push_outputs(number + 1);
-      log_.roll_back(boundary_);
+      log_.roll_back(log_.before_event());
       output_.take_back(number);
     }
     handle(number);
@@ -201,6 +208,10 @@ void ScriptedWorker::change_state(std::uint64_t number) noexcept {
     log_.note(static_cast<const std::byte*>(piece), bytes);
   };
   note(&state.sum, sizeof(state.sum));
+  if (changes_sum_alone(number)) {
+    change(state, number);
+    return;
+  }
   note(&state.rows[number % 3], sizeof(ScriptedRow));
   note(state.odd.data(), state.odd.size());
   change(state, number);
@@ -226,8 +237,7 @@ void ScriptedWorker::store_commit(bool split) noexcept {
   commit_.move(kInputWord, input_.next());
   commit_.move(kEventsWord, input_.next() / 8);
   if (split) {
-    commit_.commit(boundary_);
-    boundary_ = log_.base();
+    commit_.commit(log_.before_event());
   } else {
     commit_.commit();
   }

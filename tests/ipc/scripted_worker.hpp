@@ -100,7 +100,6 @@ class ScriptedWorker {
   Commit commit_;
   LaneConsumer input_;
   LaneProducer output_;
-  std::uint64_t boundary_ = 0;  // Of the event at hand, in the undo log.
 };
 
 }  // namespace sluice::ipc::test

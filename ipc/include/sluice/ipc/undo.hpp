@@ -7,7 +7,8 @@
 // Invariants, at every instant, so that a process may die at any of them:
 //   base <= tail <= capacity; the entries between base and tail are complete and newest last;
 //   bytes of the state differ from their last committed value only where an entry covers them;
-//   an entry is complete before tail covers it, and tail covers it before the state changes.
+//   an entry is complete before tail covers it, and tail covers it before the state changes;
+//   the bytes of an entry may be written anew where one below it covers the same: that is put back later.
 // Against the death of the process it is enough that the compiler keeps this order: the survivor sees a
 // prefix of the program's stores (commit.hpp).
 //
@@ -20,6 +21,10 @@
 // nothing goes back to the midst of one. So the process remembers what it has noted since the event began, as far as some
 // places go: enough for state that is changed again and again, no promise for every pattern. It is a memory of the process
 // alone; the one that replaces it goes by the entries.
+//
+// Most handlers that change state change one piece of it with each event. The first of these entries of a batch is what a death
+// goes back to, the newest what giving up the event at hand goes back to; nothing ever goes back to one between. So from the
+// third event on the newest is written anew, and the log has two entries, however many events a batch has.
 #pragma once
 
 #include <atomic>
@@ -48,10 +53,15 @@ class UndoLog {
       : header_{header}, entries_{entries}, state_{state}, stamps_{stamps} {}
 
   // Notes the `bytes` at `address`, which lie in the state as a whole, before they are changed.
-  // It takes their number, rounded up to 8, and 16 more, or nothing if this event is remembered to have noted them. False
-  // when the log has no room for that: then nothing was noted and nothing may be changed.
+  // It takes their number, rounded up to 8, and 16 more, or nothing if this event is remembered to have noted them, or the two
+  // before it to have noted them first. False when the log has no room for that: then nothing was noted and nothing may be
+  // changed.
   // Inlined, so that the compiler knows the length where the caller does: a copy of eight bytes is no call.
   [[gnu::always_inline]] bool note(const std::byte* address, std::size_t bytes) noexcept {
+    if (address == again_ && bytes == first_bytes_) {
+      if (noting_ != event_) note_again(address, bytes);
+      return true;
+    }
     const std::uint64_t tail = header_.tail.load(std::memory_order_relaxed);  // relaxed: own word.
     SLUICE_ASSERT(base() <= tail && tail <= entries_.size());
     SLUICE_ASSERT(lies_in_the_state(address, bytes));
@@ -73,9 +83,13 @@ class UndoLog {
     // The state changes after the cursor: the compiler may not move those stores up.
     std::atomic_signal_fence(std::memory_order_seq_cst);
     if (!first) {
+      again_ = nullptr;  // This entry is the newest.
       noted_[place_of(offset)] = {offset, bytes, memory()};
       return true;
     }
+    // Whether one of the entries below covers the same: the first one of the event before.
+    const bool twice = noting_ != 0 && first_offset_ == offset && first_bytes_ == bytes;
+    again_ = twice ? address : nullptr;
     noting_ = event_;
     first_offset_ = offset;
     boundary_ = tail;
@@ -90,9 +104,10 @@ class UndoLog {
   }
 
   // An event begins: it can be taken back without those before it, so that they have noted nothing for it. The position
-  // to roll back to.
+  // to roll back to: what it notes stands behind that.
   std::uint64_t begin_event() noexcept {
     ++event_;
+    again_ = nullptr;
     return tail();
   }
   // The same for a loop that counts for itself: `number` is the next one.
@@ -146,12 +161,24 @@ class UndoLog {
   // Gives up the entries before `base`; by the commit only, which can repeat it.
   void restart(std::uint64_t base, std::uint64_t tail) noexcept {
     SLUICE_ASSERT(base <= tail && tail <= entries_.size());
+    again_ = nullptr;  // What was below the newest entry may be given up.
     // What is kept are the entries of the event that goes on.
     if (base == tail) forget();
     // Base never passes tail on the way: it rises only up to a tail that stays, and is lowered before tail
     // is. [undo.tail] release: the cursors of the lanes before them; pairs with the load in roll_back().
     header_.base.store(base, std::memory_order_release);
     header_.tail.store(tail, std::memory_order_release);
+  }
+
+  // The newest entry is of the event before, and becomes that of this one. Below it is one that covers the same and is put back
+  // later: a death in the midst of this is nothing special, whatever it leaves in the entry.
+  [[gnu::always_inline]] void note_again(const std::byte* address, std::size_t bytes) noexcept {
+    SLUICE_ASSERT(base() < boundary_ &&
+                  boundary_ + ((bytes + 7) & ~std::uint64_t{7}) + sizeof(Trailer) == tail());
+    std::memcpy(entries_.data() + boundary_, address, bytes);
+    stamps_.mark(static_cast<std::uint64_t>(address - state_.data()), bytes);
+    std::atomic_signal_fence(std::memory_order_seq_cst);  // The state changes after that.
+    noting_ = event_;
   }
 
   bool lies_in_the_state(const std::byte* address, std::size_t bytes) const noexcept {
@@ -178,6 +205,7 @@ class UndoLog {
   // Another one with each event, and each time that the log has forgotten: both only grow.
   std::uint64_t memory() const noexcept { return event_ + forgotten_; }
   void forget() noexcept {
+    again_ = nullptr;
     noting_ = 0;
     ++forgotten_;
   }
@@ -191,6 +219,9 @@ class UndoLog {
   std::span<std::byte> state_;
   PageStamps stamps_;
   std::uint64_t event_ = 1;
+  // What note_again() is for, nullptr: nothing. The newest entry is the one of the event that has noted something last, and
+  // covers this, for as many bytes as that has noted first; and so does one below it, not below base.
+  const std::byte* again_ = nullptr;
   // The event that has noted something, 0: none has; what it has noted first, and where its entries begin. In an order in
   // which no two that are stored together lie side by side: compilers make one wide store of them, which takes longer.
   std::uint64_t noting_ = 0;
