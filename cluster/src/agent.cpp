@@ -23,6 +23,8 @@ using State = PartitionEntry::State;
 // So many heartbeats may be late before a host is taken for dead.
 constexpr int kBeatsPerLease = 5;
 constexpr auto kLook = 20ms;
+// While something is parked, for another host that waits.
+constexpr auto kShortLook = 2ms;
 // Between two tries to reach a server that is away.
 constexpr auto kRetry = 200ms;
 constexpr unsigned kStartsATurn = 8;
@@ -125,7 +127,9 @@ void Agent::connect(Time now) {
 }
 
 void Agent::look(Time now) {
-  const OwnersView& view = owners_->look(kLook);
+  const bool is_parking = std::any_of(children_.begin(), children_.end(),
+                                      [](const auto& each) { return each.second.process.asked(); });
+  const OwnersView& view = owners_->look(is_parking ? kShortLook : kLook);
   if (view.unreadable != unreadable_) say(unreadable_ = view.unreadable);
   for (const auto& [host, beat] : members_.known()) {
     if (!view.beats.contains(host)) members_.gone(host);

@@ -12,7 +12,9 @@
 #include <poll.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
+#include <thread>
 #include <unistd.h>
 #include <utility>
 
@@ -39,15 +41,19 @@ class Fetching {
  public:
   // What nobody waits for is copied when nobody else wants the processor.
   Fetching(const PartitionOptions& options, int nice) {
+    // A word each, so that either end is one that may be waited for.
     int ends[2];
-    if (::pipe2(ends, O_CLOEXEC | O_NONBLOCK) != 0)
+    if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0)
       throw Error{{"start", "the process that copies a partition", errno_text(), "raise the limit of files"}};
     news_ = Descriptor{ends[0]};
     const Descriptor other{ends[1]};
     const pid_t parent = ::getpid();
     pid_ = ::fork();
     if (pid_ < 0) throw Error{{"start", "a process", errno_text(), "raise the limit of processes"}};
-    if (pid_ == 0) fetch(options, other.get(), parent, nice);
+    if (pid_ == 0) {
+      news_.reset();
+      fetch(options, other.get(), parent, nice);
+    }
   }
   ~Fetching() { static_cast<void>(end()); }
   Fetching(const Fetching&) = delete;
@@ -56,14 +62,27 @@ class Fetching {
   int news() const noexcept { return news_.get(); }
   enum class News { none, some, over };
   News read() const noexcept {
-    char bytes[64];
-    const ssize_t got = ::read(news_.get(), bytes, sizeof(bytes));
-    return got > 0 ? News::some : (got == 0 ? News::over : News::none);
+    char word = 0;
+    ssize_t got = 0;
+    bool some = false;
+    while ((got = ::recv(news_.get(), &word, sizeof(word), MSG_DONTWAIT)) > 0)
+      some = true;
+    return got == 0 ? News::over : (some ? News::some : News::none);
+  }
+  // What is there is all that it had. Nothing, if it cannot be asked any more: its end is how that ended otherwise.
+  std::optional<PartitionEnd> claim(std::uint64_t epoch) noexcept {
+    if (::send(news_.get(), &epoch, sizeof(epoch), MSG_NOSIGNAL) != sizeof(epoch)) return std::nullopt;
+    return await_end();
   }
   // Whatever it is about is whole, or removed by the next one.
   PartitionEnd end() noexcept {
+    if (pid_ > 0) ::kill(pid_, SIGKILL);
+    return await_end();
+  }
+
+ private:
+  PartitionEnd await_end() noexcept {
     if (pid_ <= 0) return PartitionEnd::failed;
-    ::kill(pid_, SIGKILL);
     int status = 0;
     while (::waitpid(pid_, &status, 0) < 0 && errno == EINTR) {
     }
@@ -71,26 +90,35 @@ class Fetching {
     return WIFEXITED(status) ? static_cast<PartitionEnd>(WEXITSTATUS(status)) : PartitionEnd::failed;
   }
 
- private:
   [[noreturn]] static void fetch(const PartitionOptions& options, int news, pid_t parent, int nice) noexcept {
     ::prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (nice != 0) ::setpriority(PRIO_PROCESS, 0, ::getpriority(PRIO_PROCESS, 0) + nice);
-    auto end = PartitionEnd::failed;
-    try {
-      if (::getppid() == parent) {
-        std::optional<FetchedState> said;
-        end = follow_partition(options, [news, &said](const FetchedState& state) {
+    const PartitionEnd end = ::getppid() != parent
+                                 ? PartitionEnd::failed
+                                 : end_of([&options, news] { return follow(options, news); });
+    std::fflush(stderr);
+    ::_exit(static_cast<int>(end));
+  }
+
+  static PartitionEnd follow(const PartitionOptions& options, int news) {
+    // Of the whole process, as the thread is.
+    static ClaimOrder order;
+    std::thread{[news] {
+      std::uint64_t epoch = 0;
+      while (::recv(news, &epoch, sizeof(epoch), 0) < 0 && errno == EINTR) {
+      }
+      if (epoch != 0) order.give(epoch);
+    }}.detach();
+    std::optional<FetchedState> said;
+    return follow_partition(
+        options,
+        [news, &said](const FetchedState& state) {
           if (said && said->newest == state.newest && *said == state) return true;
           said = state;
           const char word = '.';
-          return ::write(news, &word, 1) == 1 || errno == EAGAIN;
-        });
-      }
-    } catch (const std::exception& error) {
-      std::fprintf(stderr, "error: %s\n", error.what());
-    }
-    std::fflush(stderr);
-    ::_exit(static_cast<int>(end));
+          return ::send(news, &word, 1, MSG_DONTWAIT | MSG_NOSIGNAL) == 1 || errno == EAGAIN;
+        },
+        order);
   }
 
   Descriptor news_;
@@ -112,8 +140,14 @@ Ahead stand_by(const PartitionOptions& options, const std::function<bool()>& res
     if (const auto epoch =
             hear_agent(fetching->news(), fresh ? kUntilTheNext : std::chrono::milliseconds{1min});
         epoch) {
+      if (*epoch == 0) return {{}, PartitionEnd::parked};
+      // One that is nice is too slow for whoever waits.
+      if (!nice) {
+        const auto end = fetching->claim(*epoch);
+        if (end && *end != PartitionEnd::away) return {epoch, *end, true};
+      }
       fetching->end();
-      return *epoch != 0 ? Ahead{epoch} : Ahead{{}, PartitionEnd::parked};
+      return {epoch};
     }
     switch (fetching->read()) {
       case Fetching::News::over:

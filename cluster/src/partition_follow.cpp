@@ -8,6 +8,15 @@
 #include "partition_run.hpp"
 
 namespace sluice::detail {
+namespace {
+
+PartitionEnd tell_away(const PartitionOptions& options, const Unavailable& away) {
+  std::fprintf(stderr, "copy of partition %u: away: %s\n", options.partition.number,
+               printable(away.what()).c_str());
+  return PartitionEnd::away;
+}
+
+}  // namespace
 
 std::filesystem::path checkpoints_of(const PartitionOptions& options) {
   return options.data / options.partition.cluster / options.host / ("partition-" + options.partition.text());
@@ -26,11 +35,22 @@ PartitionEnd follow_partition(const PartitionOptions& options,
     StateLog log{log_of(options)};
     log.follow(checkpoints_of(options), told);
   } catch (const Unavailable& away) {
-    std::fprintf(stderr, "copy of partition %u: away: %s\n", options.partition.number,
-                 printable(away.what()).c_str());
-    return PartitionEnd::away;
+    return tell_away(options, away);
   }
   return PartitionEnd::failed;
+}
+
+PartitionEnd follow_partition(const PartitionOptions& options,
+                              const std::function<bool(const FetchedState&)>& told, ClaimOrder& order) {
+  try {
+    StateLog log{log_of(options)};
+    const auto fetched = log.follow(checkpoints_of(options), told, &order);
+    if (!fetched) return PartitionEnd::failed;
+    look_at_fetched(options, *fetched, log);
+    return PartitionEnd::finished;
+  } catch (const Unavailable& away) {
+    return tell_away(options, away);
+  }
 }
 
 PartitionEnd follow_partition(const PartitionOptions& options) {

@@ -51,20 +51,10 @@ PartitionEnd apart(const std::function<void()>& work) {
   if (pid == 0) {
     ::prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (::getppid() != parent) ::_exit(static_cast<int>(PartitionEnd::failed));
-    auto end = PartitionEnd::finished;
-    try {
+    const PartitionEnd end = end_of([&work] {
       work();
-    } catch (const Fenced& fenced) {
-      end = PartitionEnd::fenced;
-      std::fprintf(stderr, "fenced: %s\n", printable(fenced.what()).c_str());
-    } catch (const Unavailable& away) {
-      end = PartitionEnd::away;
-      std::fprintf(stderr, "away: %s\n", printable(away.what()).c_str());
-    } catch (const std::exception& error) {
-      end = PartitionEnd::failed;
-      std::fprintf(stderr, "error: %s\n", printable(error.what()).c_str());
-      tell_agent_error(printable(error.what()));
-    }
+      return PartitionEnd::finished;
+    });
     std::fflush(stderr);
     ::_exit(static_cast<int>(end));
   }
@@ -131,6 +121,30 @@ Settings settings_of(const PartitionOptions& options, const Pipeline& pipeline) 
   if (!is_said(settings, "checkpoint.idle")) settings.set("checkpoint.idle", "no");
   if (!is_said(settings, "checkpoint.every")) settings.set("checkpoint.every", kEvery);
   return settings;
+}
+
+PartitionEnd end_of(const std::function<PartitionEnd()>& work) noexcept {
+  try {
+    return work();
+  } catch (const Fenced& fenced) {
+    std::fprintf(stderr, "fenced: %s\n", printable(fenced.what()).c_str());
+    return PartitionEnd::fenced;
+  } catch (const Unavailable& away) {
+    std::fprintf(stderr, "away: %s\n", printable(away.what()).c_str());
+    return PartitionEnd::away;
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "error: %s\n", printable(error.what()).c_str());
+    tell_agent_error(printable(error.what()));
+    return PartitionEnd::failed;
+  }
+}
+
+void look_at_fetched(const PartitionOptions& options, const FetchedState& fetched, StateLog& log) {
+  if (fetched.copied != 0) {
+    std::fprintf(stderr, "partition %u: of %s of checkpoints, %s were here\n", options.partition.number,
+                 format_bytes(fetched.bytes).c_str(), format_bytes(fetched.copied).c_str());
+  }
+  if (fetched.files == 0 && log.was_stored()) refuse_to_begin_anew(options);
 }
 
 std::uint64_t newest_in(const std::filesystem::path& directory) {
@@ -224,20 +238,16 @@ PartitionEnd run_partition(const Cluster& cluster, const PartitionOptions& asked
   const std::filesystem::path checkpoints = checkpoints_of(options);
   const StateLogOptions log = log_of(options);
   RestoredAhead restored{options, pipeline, settings};
+  Ahead ahead;
   if (options.ahead) {
-    const Ahead ahead = stand_by(options, [&restored] { return restored.restore(); });
+    ahead = stand_by(options, [&restored] { return restored.restore(); });
     if (!ahead.epoch) return ahead.end;
     options.epoch = *ahead.epoch;
   }
-  const PartitionEnd taken = apart([&] {
+  const PartitionEnd taken = ahead.claimed ? ahead.end : apart([&] {
     StateLog own{log};
     own.claim(options.epoch);
-    const FetchedState fetched = own.fetch(checkpoints);
-    if (fetched.copied != 0) {
-      std::fprintf(stderr, "partition %u: of %s of checkpoints, %s were here\n", options.partition.number,
-                   format_bytes(fetched.bytes).c_str(), format_bytes(fetched.copied).c_str());
-    }
-    if (fetched.files == 0 && own.was_stored()) refuse_to_begin_anew(options);
+    look_at_fetched(options, own.fetch(checkpoints), own);
   });
   if (taken != PartitionEnd::finished) return taken;
   if (is_asked_to_park()) return PartitionEnd::parked;

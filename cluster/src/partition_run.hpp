@@ -43,11 +43,22 @@ PartitionEnd follow_partition(const PartitionOptions& options);
 PartitionEnd follow_partition(const PartitionOptions& options,
                               const std::function<bool(const FetchedState&)>& told);
 
+// The same, until somebody gives the order to claim them; they are claimed then, and all that is stored is there: `finished`. Throws
+// Fenced, and Error for what only a person can mend.
+PartitionEnd follow_partition(const PartitionOptions& options,
+                              const std::function<bool(const FetchedState&)>& told, ClaimOrder& order);
+// Of a partition that is claimed: says what was there already. Throws Error where what was stored is gone.
+void look_at_fetched(const PartitionOptions& options, const FetchedState& fetched, StateLog& log);
+// What `work` did, as the agent understands it; says why.
+PartitionEnd end_of(const std::function<PartitionEnd()>& work) noexcept;
+
 // Copies them as well, in a process of its own, and calls restore() for what has come, until the agent says with which epoch to go
 // on. Nothing if it never does, and why. restore() says false when it is to be tried again, after a pause that doubles.
 struct Ahead {
   std::optional<std::uint64_t> epoch{};
   PartitionEnd end = PartitionEnd::failed;
+  bool claimed =
+      false;  // With that epoch, and all that is stored is there: that is its end. Else both are still to be done.
 };
 Ahead stand_by(const PartitionOptions& options, const std::function<bool()>& restore);
 

@@ -19,6 +19,8 @@
 namespace sluice::detail {
 namespace {
 
+using namespace std::chrono_literals;
+
 constexpr int kPullMessages = 64;
 constexpr std::int64_t kPullBytes = std::int64_t{8} << 20;
 // One that nobody pulls from is removed by the server after that.
@@ -27,6 +29,22 @@ constexpr std::int64_t kConsumerLivesNs = 10'000'000'000;
 // answered once it is full, or its time is over.
 constexpr std::chrono::milliseconds kLook{100};
 constexpr std::chrono::milliseconds kLongestLook{800};
+
+// Whoever gives the order ends the pull that waits.
+class Woken {
+ public:
+  Woken(ClaimOrder* order, const NatsPull& pull) : order_{order} {
+    if (order_ != nullptr) order_->wake_by([&pull] { pull.wake(); });
+  }
+  ~Woken() {
+    if (order_ != nullptr) order_->wake_by({});
+  }
+  Woken(const Woken&) = delete;
+  Woken& operator=(const Woken&) = delete;
+
+ private:
+  ClaimOrder* order_;
+};
 
 // Gives its name.
 std::string consume(const NatsClient& client, const std::string& stream, const std::string& subject,
@@ -79,17 +97,32 @@ FetchedState StateLog::fetch(const std::filesystem::path& directory) {
   }
 }
 
-void StateLog::follow(const std::filesystem::path& directory,
-                      const std::function<bool(const FetchedState&)>& told) {
+std::optional<FetchedState> StateLog::follow(const std::filesystem::path& directory, const Told& told,
+                                             ClaimOrder* order) {
+  Following following{told, order};
+  if (auto followed = follow_once(directory, following); followed || !following.claimed) return followed;
+  return fetch(directory);
+}
+
+std::optional<FetchedState> StateLog::follow_once(const std::filesystem::path& directory,
+                                                  Following& following) {
   client(MissingStream::make);
   StateChain chain{directory, subject_};
   forget_what_is_over(chain);
   const Last end = last();
+  const std::uint64_t connections = connections_;
   try {
-    read(end.sequence, chain, told);
-    if (!chain.damage().empty()) chain.finish(object(), subject_);
+    read(end.sequence, chain, &following);
+    // Connected anew for the claim, it has nothing to go on reading with.
+    if (following.claimed && connections_ != connections) return std::nullopt;
+    if (!following.claimed && chain.damage().empty()) return std::nullopt;
+    FetchedState fetched = chain.finish(object(), subject_);
+    fetched.copied = std::min(following.copied, fetched.bytes);
+    return fetched;
   } catch (const Unavailable&) {
     throw;  // What is there is whole.
+  } catch (const Fenced&) {
+    throw;
   } catch (const Error&) {
     chain.forget_kept();
     throw;
@@ -97,11 +130,11 @@ void StateLog::follow(const std::filesystem::path& directory,
 }
 
 // In pulls of some MiB.
-void StateLog::read(std::uint64_t end, StateChain& chain,
-                    const std::function<bool(const FetchedState&)>& told) {
+void StateLog::read(std::uint64_t end, StateChain& chain, Following* following) {
   const NatsClient& client = this->client();
   NatsPull pull{client, stream_,
                 consume(client, stream_, subject_, chain.last_kept() ? chain.last_kept()->sequence : 0)};
+  const Woken woken{following != nullptr ? following->order : nullptr, pull};
   const NatsPull::Limits limits{
       .messages = kPullMessages,
       .bytes = std::max(kPullBytes, 2 * natsConnection_GetMaxPayload(client.connection())),
@@ -109,10 +142,18 @@ void StateLog::read(std::uint64_t end, StateChain& chain,
   std::uint64_t delivered = 0;
   std::uint64_t sequence = chain.last_kept() ? chain.last_kept()->sequence : 0;
   auto heard = monotonic_now();
-  auto look = kLook;
+  auto look = 0ms;
+  const std::uint64_t connections = connections_;
+  const auto follows = [following] { return following != nullptr && !following->claimed; };
   // A pull waits for what comes next.
-  if (told && sequence >= end && !told(chain.state())) return;
-  while (told || sequence < end) {
+  if (follows() && sequence >= end && !following->told(chain.state())) return;
+  while (follows() || sequence < end) {
+    if (follows() && claim_if_ordered(*following, chain, look)) {
+      if (connections_ != connections) return;
+      end = *expected_;
+      heard = monotonic_now();
+      continue;
+    }
     bool is_all = sequence >= end;
     NatsPull::Batch pulled;
     const natsStatus status = pull.pull(limits, pulled);
@@ -131,17 +172,31 @@ void StateLog::read(std::uint64_t end, StateChain& chain,
       is_all = meta->NumPending == 0;
     }
     const bool nothing_yet = status == NATS_TIMEOUT || status == NATS_NOT_FOUND;
-    if (told && client.is_lost()) client.away("the connection was lost");
-    if (told && is_all && (!chain.damage().empty() || !told(chain.state()))) return;
-    if (told && is_all) {
-      look = pulled.empty() ? std::min(2 * look, kLongestLook) : kLook;
-      std::this_thread::sleep_for(look);
-    }
-    if (!told && nothing_yet && monotonic_now() - heard > client.timeout())
+    if (!follows() && nothing_yet && monotonic_now() - heard > client.timeout())
       client.away(fmt::format("{}: message {} does not come", object(), end));
+    if (follows()) {
+      if (client.is_lost()) client.away("the connection was lost");
+      if (is_all && (!chain.damage().empty() || !following->told(chain.state()))) return;
+      look = !is_all ? 0ms : (pulled.empty() ? std::clamp(2 * look, kLook, kLongestLook) : kLook);
+    }
     if (status == NATS_ERR) client.away(object() + ": " + pull.why());
     if (status != NATS_OK && !nothing_yet) client.fail("read", object(), status, kNoCode);
   }
+}
+
+// Waits for the order up to `limit`.
+bool StateLog::claim_if_ordered(Following& following, const StateChain& chain,
+                                std::chrono::milliseconds limit) {
+  if (following.order == nullptr) {
+    std::this_thread::sleep_for(limit);
+    return false;
+  }
+  const auto epoch = following.order->wait(limit);
+  if (!epoch) return false;
+  following.copied = chain.state().bytes;
+  claim(*epoch);
+  following.claimed = true;
+  return true;
 }
 
 }  // namespace sluice::detail

@@ -53,6 +53,7 @@ const NatsClient& StateLog::client(MissingStream missing) {
   part_bytes_ =
       std::min(kPartBytes, static_cast<std::size_t>(std::max(largest, 2 * kHeaderBytes) - kHeaderBytes));
   client_ = std::move(made);
+  ++connections_;
   return *client_;
 }
 

@@ -33,6 +33,7 @@
 #include <sluice/connect/nats_server.hpp>
 #include <sluice/error.hpp>
 
+#include "claim_order.hpp"
 #include "client.hpp"
 #include "state_chain.hpp"
 #include "state_copy.hpp"
@@ -80,6 +81,8 @@ std::optional<StateLogStatus> state_log_status(const NatsClient& client, const s
 
 class StateLog {
  public:
+  using Told = std::function<bool(const FetchedState&)>;
+
   explicit StateLog(StateLogOptions options);
 
   // All of these connect if need be, and throw Unavailable when the server is away, and Error for what only a person can mend.
@@ -93,7 +96,11 @@ class StateLog {
   // The same, and goes on with what is stored from then on, for as long as told() returns true; it is called each time that
   // everything is there. Claims nothing and stores nothing. Throws Error for a chain that is damaged and for a disk that takes no
   // more, and nothing of the chain is in the directory then.
-  void follow(const std::filesystem::path& directory, const std::function<bool(const FetchedState&)>& told);
+  void follow(const std::filesystem::path& directory, const Told& told) { follow(directory, told, nullptr); }
+  // The same, until somebody gives the order to claim it, and then as claim() and fetch(), by the connection that there is. Nothing if
+  // told() has ended it before. `copied` of what it gives is what was there when it heard of it.
+  std::optional<FetchedState> follow(const std::filesystem::path& directory, const Told& told,
+                                     ClaimOrder* order);
 
   // `epoch` was claimed by another process of this host: append() goes on for it. `newest` is the number of the last file that it
   // has fetched: a delta that follows it may come first. 0: there was none.
@@ -134,8 +141,16 @@ class StateLog {
   Stored try_to_store(const StateMessage& headers, std::span<const char> bytes);
   bool is_stored(const StateMessage& headers);
   void purge();
-  // Up to the message `end`; and with told() from then on, until it says no.
-  void read(std::uint64_t end, StateChain& chain, const std::function<bool(const FetchedState&)>& told = {});
+  struct Following {
+    const Told& told;
+    ClaimOrder* order = nullptr;
+    bool claimed = false;
+    std::uint64_t copied = 0;  // That was there before it was claimed.
+  };
+  // Up to the message `end`; and with told() from then on, until it says no, or up to the claim that is ordered.
+  void read(std::uint64_t end, StateChain& chain, Following* following = nullptr);
+  std::optional<FetchedState> follow_once(const std::filesystem::path& directory, Following& following);
+  bool claim_if_ordered(Following& following, const StateChain& chain, std::chrono::milliseconds limit);
   bool has(const CopiedMessage& message);
   void forget_what_is_over(StateChain& chain);
   [[noreturn]] void fence(const StateMessage& other) const;
@@ -146,6 +161,7 @@ class StateLog {
   std::string subject_;
   std::string writer_;  // No other has it.
   std::unique_ptr<NatsClient> client_;
+  std::uint64_t connections_ = 0;  // How many were made.
   std::uint64_t epoch_ = 0;
   std::optional<std::uint64_t> expected_;  // The last sequence, once it is known to be of this epoch.
   std::size_t part_bytes_ = 0;

@@ -15,6 +15,7 @@
 #include <sluice/cli.hpp>
 #include <sluice/detail/command_line.hpp>
 #include <sluice/detail/injected_variables.hpp>
+#include <sluice/detail/interruption.hpp>
 #include <sluice/error.hpp>
 #include <sluice/printable.hpp>
 #include <sluice/units.hpp>
@@ -53,9 +54,11 @@ class Interrupts {
     ::sigemptyset(&counted);
     for (const int signal : kSignals)
       ::sigaddset(&counted, signal);
+    detail::end_waits_by(&interrupts);
     ::pthread_sigmask(SIG_UNBLOCK, &counted, &blocked_before_);
   }
   ~Interrupts() {
+    detail::end_waits_by(nullptr);
     ::pthread_sigmask(SIG_SETMASK, &blocked_before_, nullptr);
     for (std::size_t i = 0; i < kSignals.size(); ++i)
       std::signal(kSignals[i], before_[i]);

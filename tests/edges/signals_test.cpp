@@ -4,6 +4,9 @@
 
 #include <cstring>
 #include <fcntl.h>
+#include <sys/time.h>
+
+#include <sluice/detail/interruption.hpp>
 
 #include "child_status.hpp"
 #include "pipelines.hpp"
@@ -97,6 +100,32 @@ int hold_no_standard_descriptor(const std::filesystem::path& told) {
   }
   clear_away(directory);
   return found;
+}
+
+// The program around it may be asked for its end, and whoever asks waits.
+int end_a_wait() {
+  std::signal(SIGALRM, host_handler);
+  Engine engine{counting_pipeline(1, "waited for"), test_settings()};
+  engine.start();
+  // Again and again: one may be handled before the wait begins.
+  const itimerval alarms{{0, 20'000}, {0, 20'000}};
+  const auto wait = [&engine] {
+    const auto begin = std::chrono::steady_clock::now();
+    return !engine.wait_for(60s) && std::chrono::steady_clock::now() - begin < 40s;
+  };
+  if (::setitimer(ITIMER_REAL, &alarms, nullptr) != 0) return 2;
+  if (engine.wait_for(100ms)) return 3;
+  const auto before = std::chrono::steady_clock::now();
+  if (engine.wait_for(300ms) || std::chrono::steady_clock::now() - before < 300ms) return 4;
+  detail::end_waits_by(&handled_here);
+  if (!wait()) return 5;
+  detail::end_waits_by(nullptr);
+  const itimerval none{};
+  return ::setitimer(ITIMER_REAL, &none, nullptr) == 0 ? 0 : 6;
+}
+
+TEST(AWait, EndsByASignalThatTheProgramCounts) {
+  EXPECT_EQ(status_in_child(end_a_wait), 0);
 }
 
 TEST(StandardDescriptors, ThatAreClosedAreNotTakenByThePipeline) {

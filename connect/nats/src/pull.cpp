@@ -36,7 +36,8 @@ std::string new_inbox(const NatsClient& client) {
 NatsPull::NatsPull(const NatsClient& client, const std::string& stream, const std::string& consumer)
     : client_{client},
       request_subject_{client.api("CONSUMER.MSG.NEXT." + stream + "." + consumer)},
-      inbox_{new_inbox(client)} {
+      inbox_{new_inbox(client)},
+      wake_subject_{inbox_ + ".wake"} {
   natsSubscription* made = nullptr;
   const natsStatus status = natsConnection_SubscribeSync(&made, client.connection(), (inbox_ + ".*").c_str());
   if (status != NATS_OK) client.fail("read", "the stream " + stream, status, static_cast<jsErrCode>(0));
@@ -58,7 +59,9 @@ natsStatus NatsPull::pull(const Limits& limits, Batch& batch) {
     NatsMessagePtr message{made};
     const char* code = nullptr;
     if (status != NATS_OK) break;
-    if (!is_status(made, code)) {
+    if (is_wake(made)) {
+      status = NATS_TIMEOUT;
+    } else if (!is_status(made, code)) {
       batch.push_back(std::move(message));
     } else if (natsMsg_GetSubject(made) == reply) {
       status = meaning_of(made);
@@ -80,9 +83,18 @@ natsStatus NatsPull::take_late_ones(int most, Batch& batch) {
     // Of a request that is over nobody wants to know more.
     if (status == NATS_NO_RESPONDERS || status == NATS_TIMEOUT) continue;
     if (status != NATS_OK) return status;
+    if (is_wake(made)) return batch.empty() ? NATS_TIMEOUT : NATS_OK;
     if (!is_status(made, code)) batch.push_back(std::move(message));
   }
   return NATS_OK;
+}
+
+void NatsPull::wake() const noexcept {
+  static_cast<void>(natsConnection_Publish(client_.connection(), wake_subject_.c_str(), nullptr, 0));
+}
+
+bool NatsPull::is_wake(natsMsg* message) const {
+  return natsMsg_GetSubject(message) == wake_subject_;
 }
 
 natsStatus NatsPull::ask(const Limits& limits, const std::string& reply) const {

@@ -34,16 +34,21 @@ class NatsPull {
   // takes such requests. What the server says else is NATS_ERR, and its words are why().
   natsStatus pull(const Limits& limits, Batch& batch);
   const std::string& why() const noexcept { return why_; }
+  // From any thread, while this lives: a pull that waits ends, or the next one, with what it has or with NATS_TIMEOUT. What it
+  // was still to bring comes with the one after that.
+  void wake() const noexcept;
 
  private:
   natsStatus take_late_ones(int most, Batch& batch);
   natsStatus ask(const Limits& limits, const std::string& reply) const;
+  bool is_wake(natsMsg* message) const;
   // What the server says of a request instead of giving more.
   natsStatus meaning_of(natsMsg* message);
 
   const NatsClient& client_;
   std::string request_subject_;
   std::string inbox_;
+  std::string wake_subject_;
   NatsSubscriptionPtr subscription_;
   std::uint64_t requests_ = 0;
   std::string why_;

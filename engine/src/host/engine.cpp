@@ -22,6 +22,7 @@
 #include "host/debug_letter.hpp"
 #include "host/engine_parts.hpp"
 #include "host/enlarge.hpp"
+#include "host/interruption.hpp"
 #include "host/left_behind.hpp"
 #include "host/machine_check.hpp"
 #include "host/plan_answer.hpp"
@@ -195,6 +196,7 @@ bool Engine::wait_for(std::chrono::nanoseconds limit) {
   if (!parts.started) throw Error{{"wait for", parts.name, "it has not been started", "call start()"}};
   constexpr std::chrono::nanoseconds kLook = std::chrono::milliseconds{50};
   const auto until = monotonic_now() + limit;
+  const Interruption interruption;
   while (true) {
     if (parts.host.over()) {
       parts.await_end(kGrace);
@@ -207,10 +209,10 @@ bool Engine::wait_for(std::chrono::nanoseconds limit) {
     parts.reap(false);
     parts.fail_if_failed();
     const auto left = until - monotonic_now();
-    if (left.count() <= 0) return false;
+    if (left.count() <= 0 || interruption.has_come()) return false;
     // The master rings when the pipeline is over; that no master is left is seen at the next look. Inlets and
     // outlets have bells of their own.
-    parts.host.wiring().bell(kHostProcess).wait(std::min(left, kLook));
+    interruption.wait(parts.host.wiring().bell(kHostProcess), std::min(left, kLook));
   }
 }
 

@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "host/interruption.hpp"
+
+#include <atomic>
+#include <ctime>
+#include <poll.h>
+
+namespace sluice::detail {
+namespace {
+
+// relaxed throughout: written before the waits that it is for, by the thread that waits.
+std::atomic<const volatile std::sig_atomic_t*> counted{nullptr};
+
+}  // namespace
+
+void end_waits_by(const volatile std::sig_atomic_t* count) noexcept {
+  counted.store(count, std::memory_order_relaxed);
+}
+
+Interruption::Interruption() noexcept
+    : count_{counted.load(std::memory_order_relaxed)}, before_{count_ == nullptr ? 0 : *count_} {}
+
+bool Interruption::has_come() const noexcept {
+  return count_ != nullptr && *count_ != before_;
+}
+
+void Interruption::wait(const ipc::Doorbell& bell, std::chrono::nanoseconds limit) const noexcept {
+  if (count_ == nullptr) {
+    bell.wait(limit);
+    return;
+  }
+  const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(limit);
+  const timespec timeout{seconds.count(), (limit - seconds).count()};
+  pollfd entry{bell.fd(), POLLIN, 0};
+  if (::ppoll(&entry, 1, &timeout, nullptr) > 0) bell.wait(std::chrono::nanoseconds{0});
+}
+
+}  // namespace sluice::detail

@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+// Partitions that move from host to host while payments go through them, and hosts that die meanwhile.
+#include <chrono>
+#include <random>
+#include <string>
+#include <thread>
+
+#include "hosts_world.hpp"
+#include "kill_count.hpp"
+
+namespace sluice::test {
+namespace {
+
+class Moves : public Hosts {
+ protected:
+  std::string owner_of(unsigned partition) {
+    const std::string owned = R"("partition":)" + std::to_string(partition) + R"(,"owner":")";
+    const std::string status = cluster({"status", "accounts", "--json"});
+    const std::size_t at = status.find(owned);
+    if (at == std::string::npos) return {};
+    const std::size_t begin = at + owned.size();
+    return status.substr(begin, status.find('"', begin) - begin);
+  }
+  // Asked for, and not waited for.
+  std::unique_ptr<Program> begin_move(unsigned partition, const std::string& to) {
+    return std::make_unique<Program>(
+        std::vector<std::string>{CLUSTER_PROGRAM, "move", "accounts", std::to_string(partition), to, "--nats",
+                                 server().url()},
+        file("move.out"), file("move.err"));
+  }
+};
+
+TEST_F(Moves, GoOnFromWhatIsThereAlready) {
+  for (const char* name : {"alpha", "beta"})
+    start_host(name);
+  begin(3'000, 400);
+  ASSERT_TRUE(flows(50));
+  std::string owner;
+  ASSERT_TRUE(within(60s, [&] { return (owner = owner_of(0)) == "alpha" || owner == "beta"; }));
+  for (int move = 0; move < 4; ++move) {
+    owner = owner == "alpha" ? "beta" : "alpha";
+    cluster({"move", "accounts", "0", owner});
+    ASSERT_TRUE(flows(balances() + 20));
+  }
+  end();
+}
+
+// Whichever of both dies, and whatever they were about.
+TEST_F(Moves, AreExactWhoeverDiesInTheMidst) {
+  const auto seed = std::random_device{}();
+  SCOPED_TRACE(seed);
+  std::mt19937 dice{seed};
+  for (const char* name : {"alpha", "beta"})
+    start_host(name);
+  const unsigned kills = kills_asked(4);
+  begin(std::uint64_t{kills} * 1'000, 400);
+  for (unsigned kill = 0; kill < kills; ++kill) {
+    ASSERT_TRUE(flows(balances() + dice() % 50)) << "nothing flows before kill " << kill;
+    std::string from;
+    ASSERT_TRUE(within(60s, [&] { return (from = owner_of(0)) == "alpha" || from == "beta"; }));
+    const std::string to = from == "alpha" ? "beta" : "alpha";
+    const auto move = begin_move(0, to);
+    // Until it is parked a copy may be waited for, and that is over in a moment after it.
+    const bool at_the_park = dice() % 2 == 0;
+    if (at_the_park) {
+      const std::string parking = "partition 0 is being parked for " + to;
+      const std::string before = text_of(file(from + ".err"));
+      within(3s,
+             [&] { return text_of(file(from + ".err")).find(parking, before.size()) != std::string::npos; });
+    }
+    std::this_thread::sleep_for(std::chrono::milliseconds{dice() % 150});
+    const std::string dies = dice() % 2 == 0 ? from : to;
+    lose_host(dies);
+    start_host(dies);
+  }
+  end();
+}
+
+}  // namespace
+}  // namespace sluice::test

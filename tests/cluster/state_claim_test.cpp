@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: Apache-2.0
+// Who follows a partition's chain claims it when it is told so: from then on it has all that ever counted, and nobody before it
+// stores anything.
+#include <atomic>
+#include <chrono>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <functional>
+#include <future>
+#include <memory>
+#include <optional>
+#include <random>
+#include <string>
+#include <thread>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <sluice/unavailable.hpp>
+
+#include "claim_order.hpp"
+#include "nats_server.hpp"
+#include "state_log.hpp"
+
+namespace sluice::test {
+
+using namespace detail;
+namespace {
+
+using namespace std::chrono_literals;
+
+class StateClaims : public testing::Test {
+ protected:
+  // Far longer than anything here takes: what waits for the end of a pull shows.
+  static constexpr auto kAnswer = 60s;
+  static constexpr auto kSoon = 30s;
+
+  StateClaims() {
+    std::string name = (std::filesystem::temp_directory_path() / "sluice-claim-XXXXXX").string();
+    scratch_ = ::mkdtemp(name.data());
+  }
+  ~StateClaims() override {
+    server_.reset();
+    std::filesystem::remove_all(scratch_);
+  }
+  void SetUp() override {
+    if (!has_nats_server())
+      GTEST_SKIP() << "nats-server is not here: apt install nats-server, or tools/setup";
+    server_ = std::make_unique<NatsProcess>(scratch_ / "nats");
+  }
+
+  StateLog log(const std::string& host, std::chrono::milliseconds answer = kAnswer) const {
+    StateLogOptions options;
+    options.server.url = server_->url();
+    options.server.timeout = answer;
+    options.cluster = "test";
+    options.host = host;
+    return StateLog{options};
+  }
+  std::filesystem::path file(const std::string& end) const {
+    std::filesystem::path path = scratch_ / ("checkpoint-0000000000" + end);
+    std::ofstream{path} << "the state " << end;
+    return path;
+  }
+  std::filesystem::path copied() const { return scratch_ / "copied"; }
+  static std::string text_of(const std::filesystem::path& path) {
+    std::ifstream file{path};
+    return {std::istreambuf_iterator<char>{file}, {}};
+  }
+  // Follows as host b; `then` is called in another thread once everything is there for the first time.
+  std::optional<FetchedState> follow(ClaimOrder& order, const std::function<void()>& then) {
+    std::optional<std::thread> other;
+    const auto join = [&other] {
+      if (other) other->join();
+    };
+    try {
+      auto fetched = log("b").follow(
+          copied(),
+          [&](const FetchedState&) {
+            if (!other) other.emplace(then);
+            return true;
+          },
+          &order);
+      join();
+      return fetched;
+    } catch (...) {
+      join();
+      throw;
+    }
+  }
+
+  std::filesystem::path scratch_;
+  std::unique_ptr<NatsProcess> server_;
+};
+
+TEST_F(StateClaims, HaveWhatCameBeforeThem) {
+  StateLog writer = log("a");
+  writer.claim(1);
+  writer.append(file("12.base"));
+  ClaimOrder order;
+  const auto fetched = follow(order, [&] {
+    writer.append(file("13.delta"));
+    order.give(2);
+  });
+  ASSERT_TRUE(fetched);
+  EXPECT_EQ(fetched->files, 2U);
+  EXPECT_EQ(fetched->newest, 13U);
+  EXPECT_EQ(text_of(copied() / "checkpoint-000000000013.delta"), "the state 13.delta");
+  const auto status = log("c").status();
+  ASSERT_TRUE(status);
+  EXPECT_EQ(status->epoch, 2U);
+  EXPECT_EQ(status->host, "b");
+  EXPECT_THROW(writer.append(file("14.delta")), Fenced);
+  EXPECT_EQ(*fetched, log("c").fetch(scratch_ / "fresh"));
+}
+
+// Whether it is about to ask for more then, or waits for an answer, or rests.
+TEST_F(StateClaims, ComeAtOnceWhateverTheFollowerWaitsFor) {
+  std::mt19937 dice{1};
+  log("a").claim(1);
+  for (std::uint64_t epoch = 2; epoch < 12; ++epoch) {
+    ClaimOrder order;
+    const auto begin = std::chrono::steady_clock::now();
+    const auto fetched = follow(order, [&] {
+      std::this_thread::sleep_for(std::chrono::milliseconds{dice() % 30});
+      order.give(epoch);
+    });
+    EXPECT_LT(std::chrono::steady_clock::now() - begin, kSoon) << "it waited for the end of a pull";
+    ASSERT_TRUE(fetched);
+    EXPECT_EQ(fetched->files, 0U);
+    EXPECT_EQ(log("c").status()->epoch, epoch);
+  }
+}
+
+TEST_F(StateClaims, ThatWereOrderedBeforeAnythingIsThereAreMade) {
+  StateLog writer = log("a");
+  writer.claim(1);
+  writer.append(file("12.base"));
+  ClaimOrder order;
+  order.give(2);
+  const auto fetched = follow(order, [] {});
+  ASSERT_TRUE(fetched);
+  EXPECT_EQ(fetched->newest, 12U);
+  EXPECT_THROW(writer.append(file("13.delta")), Fenced);
+}
+
+TEST_F(StateClaims, OfAnEpochThatIsOverAreRefused) {
+  StateLog writer = log("a");
+  writer.claim(5);
+  writer.append(file("12.base"));
+  ClaimOrder order;
+  EXPECT_THROW(follow(order, [&] { order.give(5); }), Fenced);
+  EXPECT_EQ(text_of(copied() / "checkpoint-000000000012.base"), "the state 12.base")
+      << "it is a copy as ever";
+  writer.append(file("13.delta"));
+}
+
+// What it reads with is gone then.
+TEST_F(StateClaims, AreMadeByAnotherConnectionWhereTheirOwnIsLost) {
+  StateLog writer = log("a");
+  writer.claim(1);
+  writer.append(file("12.base"));
+  ClaimOrder order;
+  std::atomic<bool> all_is_there{false};
+  // The server is killed by the thread that started it: it would die with any other.
+  auto follower = std::async(std::launch::async, [&]() -> std::optional<FetchedState> {
+    try {
+      return log("b", 5s).follow(
+          copied(),
+          [&](const FetchedState&) {
+            all_is_there = true;
+            return true;
+          },
+          &order);
+    } catch (const Unavailable&) {
+      return std::nullopt;  // It has noticed before it was told: whoever waits for it tries it anew.
+    }
+  });
+  while (!all_is_there && follower.wait_for(1ms) != std::future_status::ready) {
+  }
+  server_->kill();
+  server_->start();
+  order.give(2);
+  if (const auto fetched = follower.get(); fetched) {
+    EXPECT_EQ(fetched->newest, 12U);
+    EXPECT_EQ(log("c").status()->epoch, 2U);
+  }
+  EXPECT_EQ(log("c").fetch(copied()).newest, 12U);
+}
+
+}  // namespace
+}  // namespace sluice::test
