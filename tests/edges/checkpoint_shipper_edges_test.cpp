@@ -170,6 +170,23 @@ TEST_F(CheckpointShipping, ThatFailsFailsThePark) {
   EXPECT_GE(shared_->refused, 2U) << "it was tried again";
 }
 
+// Whoever is outside has waited since another host has parked it.
+TEST_F(CheckpointShipping, ComesAtOnceForWhatFirstWaitsAfterARestore) {
+  {
+    Engine engine{counting(), held()};
+    engine.start();
+    push_and_pull(engine, 200);
+    lose(engine);
+  }
+  Engine engine{counting(), held({"checkpoint.every=1h"})};
+  engine.ship_checkpoints([](const ShippedCheckpoint&) {});
+  engine.start();
+  ASSERT_TRUE(engine.resumed());
+  EXPECT_EQ(engine.inlet<Item>("in").position(), 200U);
+  push(engine, 100);
+  EXPECT_TRUE(eventually([&] { return pulled(engine) == 300U; })) << pulled(engine);
+}
+
 TEST_F(CheckpointShipping, ComesBeforeTheEndOfWhatHasFinished) {
   Engine engine{counting(), held()};
   engine.ship_checkpoints(shipper());

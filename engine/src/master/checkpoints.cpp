@@ -157,7 +157,9 @@ void Checkpoints::look_if_due() {
     case Phase::absent:
       return start();
     case Phase::idle:
-      if (is_idle()) {
+      if (is_awaited() && something_waits()) {
+        due_ = std::min(due_, now);
+      } else if (is_idle() || is_awaited()) {
         next_look_ = now + std::clamp<std::chrono::nanoseconds>(wiring_.settings().checkpoints.every / 8,
                                                                 kShortestRest, kLongestRest);
         return;
@@ -187,6 +189,13 @@ std::uint64_t Checkpoints::work_done() const noexcept {
 
 bool Checkpoints::is_idle() const noexcept {
   return !wiring_.settings().checkpoints.idle && !parking() && ends() == ends_ && stored_work_ == work_done();
+}
+
+// What was restored here goes on with what another host had begun, and whoever is outside has waited since: the first one comes with
+// what first waits for it, instead of some time after.
+bool Checkpoints::is_awaited() const noexcept {
+  return wiring_.shipper() && wiring_.restored_from() && !parking() &&
+         wiring_.master().checkpoints.load(kRelaxed) == 0 && monotonic_now() < due_;
 }
 
 void Checkpoints::put_off() {
@@ -228,7 +237,7 @@ void Checkpoints::on_message() {
     default:
       phase_ = Phase::idle;
       // A pipeline that ends is not kept waiting.
-      if (parking()) next_look_ = now;
+      if (parking() || is_awaited()) next_look_ = now;
       return;
   }
 }

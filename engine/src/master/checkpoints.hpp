@@ -94,6 +94,7 @@ class Checkpoints {
   // What tells whether there is anything new to store: all that workers have committed, and the host.
   std::uint64_t work_done() const noexcept;
   bool is_idle() const noexcept;
+  bool is_awaited() const noexcept;
   bool end_is_open() const noexcept { return written_ != ends() && end_is_taken_up_again(); }
   void on_written(const CheckpointMessage& message);
   void on_failed(const std::string& why);
