@@ -31,6 +31,10 @@ class HostGuide : public WithProcesses {
     directory_ = ::mkdtemp(name.data());
   }
   ~HostGuide() override { clear_away(directory_); }
+  void begin_anew() const {
+    clear_away(directory_);
+    fs::create_directory(directory_);
+  }
 
   std::string answers() const { return (directory_ / "answers").string(); }
 
@@ -115,9 +119,13 @@ TEST_F(HostGuide, HasEachAnswerOnceHoweverOftenItIsKilled) {
     }
     ASSERT_FALSE(WIFEXITED(status) && WEXITSTATUS(status) == 2);
     done = WIFEXITED(status) && WEXITSTATUS(status) == 0;
+    // It was quicker than whoever was to kill it: that was none.
+    if (done && killed == 0) {
+      begin_anew();
+      done = false;
+    }
   }
   ASSERT_TRUE(done);
-  EXPECT_GT(killed, 0U);
   std::ifstream file{answers(), std::ios::binary};
   std::vector<std::uint32_t> times(kCount);
   for (Answer answer{}; file.read(reinterpret_cast<char*>(&answer), sizeof(answer));) {
