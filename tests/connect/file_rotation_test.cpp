@@ -62,9 +62,9 @@ class FileRotation : public FileSources {
     const int kills = killer.stop();
     std::cout << kills << " kills, " << lines << " lines\n";
     const std::vector<std::string> all = texts(log.drain());
-    EXPECT_THAT(all, SizeIs(lines));
     for (std::size_t line = 0; line < all.size() && !HasFailure(); ++line)
-      EXPECT_EQ(all[line], "line " + std::to_string(line));
+      EXPECT_EQ(all[line], "line " + std::to_string(line)) << "of " << all.size();
+    EXPECT_EQ(all.size(), static_cast<std::size_t>(lines));
     EXPECT_THAT(log.problems(), IsEmpty());
     return kills;
   }

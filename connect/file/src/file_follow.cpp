@@ -84,6 +84,7 @@ void FileLines::begin_to_follow(const std::string& path) {
 }
 
 // The oldest file that the path has named and that is not read: without the one that is read now, and the one that it names now.
+// One that is renamed meanwhile may be it, and nothing that is younger comes before it: who opens it sees that, and looks again.
 std::optional<FileThere> FileLines::next_rotated(const std::string& path,
                                                  const std::optional<FileStatus>& now) {
   const std::vector<FileThere> files = rotated(path);
@@ -111,11 +112,13 @@ bool FileLines::is_to_be_read(const FileId& id, const FileThere& file) {
     why_not = "it is neither plain nor gzip nor zstd";
   } else {
     try {
-      was_read = read_->knows_text(file, text_of(file.path));
+      const auto text = text_of(file);
+      if (!text) return true;
+      was_read = read_->knows_text(file, *text);
     } catch (const Error& error) {
-      if (!status_of(file.path)) return false;  // It was renamed: the next look finds it.
       why_not = error.what();
     }
+    if (!was_read && has_moved(file)) return true;
   }
   if (why_not.empty() && file.status.written_ns < following_->since_ns)
     why_not = "it is older than this source, and was not there when it began";
@@ -127,6 +130,8 @@ bool FileLines::is_to_be_read(const FileId& id, const FileThere& file) {
 
 // The file of the position, which an earlier process has read.
 void FileLines::take_up_followed(const std::string& path) {
+  // Nothing of it was read, so that it cannot be told from another that has its number by now: its turn is found anew.
+  if (position_->reached.line == LinePosition{}) return forget_file();
   for (int tries = 0; tries < kTries; ++tries) {
     const std::string name = is_of_position(path) ? path : find_renamed(path);
     if (!name.empty()) return open(path, name, position_->place);
@@ -137,20 +142,27 @@ void FileLines::take_up_followed(const std::string& path) {
 // What holds all that was read, under another number: a compressed file, or the copy of one that was cut. It is read on there;
 // its name, or empty when there is none.
 std::string FileLines::take_up_copy(const std::string& path) {
-  for (const FileThere& file : rotated(path)) {
-    if (is_of_unreadable_kind(file.path) || read_->knows(id_in(position_->place, file), file)) continue;
-    const auto text = text_if_copy(file);
-    if (!text) continue;
-    Position there = *position_;
-    there.inode = file.status.inode;
-    there.head_bytes = there.head = 0;
-    there.compressed = text->compressed ? 1 : 0;
-    position_.set(there);
-    access_point_.set({});
-    open(path, file.path, there.place);
-    return file.path;
+  bool moved = true;
+  for (int tries = 0; moved && tries < kTries; ++tries) {
+    moved = false;
+    for (const FileThere& file : rotated(path)) {
+      if (is_of_unreadable_kind(file.path) || read_->knows(id_in(position_->place, file), file)) continue;
+      if (const auto text = text_if_copy(file)) return go_on_in_copy(path, file, *text);
+      moved = moved || has_moved(file);
+    }
   }
   return {};
+}
+
+std::string FileLines::go_on_in_copy(const std::string& path, const FileThere& file, const TextOfFile& text) {
+  Position there = *position_;
+  there.inode = file.status.inode;
+  there.head_bytes = there.head = 0;
+  there.compressed = text.compressed ? 1 : 0;
+  position_.set(there);
+  access_point_.set({});
+  open(path, file.path, there.place);
+  return file.path;
 }
 
 std::optional<TextOfFile> FileLines::text_if_copy(const FileThere& file) const {
@@ -158,8 +170,9 @@ std::optional<TextOfFile> FileLines::text_if_copy(const FileThere& file) const {
   if (position_->compressed != 0 || position_->head_bytes == 0 || reached.before_bytes == 0)
     return std::nullopt;
   try {
-    TextOfFile text = text_of(file.path);
-    const std::string_view head = std::string_view{text.head}.substr(0, position_->head_bytes);
+    std::optional<TextOfFile> text = text_of(file);
+    if (!text) return std::nullopt;
+    const std::string_view head = std::string_view{text->head}.substr(0, position_->head_bytes);
     if (head.size() < position_->head_bytes || file_key(head) != position_->head) return std::nullopt;
     LineReader reader{file.path, {.access_point_every_bytes = 0}};
     reader.resume(reached.line);
@@ -215,14 +228,19 @@ SourceState FileLines::at_end_of_followed() {
 void FileLines::check_is_there() {
   const auto own = status_of(same_file_.get());
   if (!own || own->names != 0) return;
-  for (const FileThere& file : rotated(path_)) {
-    try {
-      const TextOfFile text = text_of(file.path);
-      if (text.has_bytes(position_->reached.line.offset_bytes) &&
-          file_key(std::string_view{text.head}.substr(0, position_->head_bytes)) == position_->head)
-        return;
-    } catch (const Error&) {
-      continue;  // It is reported when its turn comes.
+  bool moved = true;
+  for (int tries = 0; moved && tries < kTries; ++tries) {
+    moved = false;
+    for (const FileThere& file : rotated(path_)) {
+      try {
+        const auto text = text_of(file);
+        moved = moved || !text;
+        if (text && text->has_bytes(position_->reached.line.offset_bytes) &&
+            file_key(std::string_view{text->head}.substr(0, position_->head_bytes)) == position_->head)
+          return;
+      } catch (const Error&) {
+        continue;  // It is reported when its turn comes.
+      }
     }
   }
   worker_.report(fmt::format(

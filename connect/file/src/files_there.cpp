@@ -53,6 +53,11 @@ bool is(const FileStatus& status, std::uint64_t device, std::uint64_t inode) {
   return status.device == device && status.inode == inode;
 }
 
+bool has_moved(const FileThere& file) {
+  const auto now = status_of(file.path);
+  return !now || !is(*now, file.status.device, file.status.inode);
+}
+
 std::optional<std::uint64_t> key_of_bytes(int file, std::uint64_t offset_bytes, std::uint64_t bytes) {
   char there[kHeadBytes];
   std::uint64_t had = 0;

@@ -46,6 +46,9 @@ struct FileThere {
   bool link = false;  // The path is a link to it.
 };
 
+// Whether another file has its name by now, or none.
+bool has_moved(const FileThere& file);
+
 // In the order of their names, without those that begin with a dot. Throws Error if the directory cannot be read.
 std::vector<FileThere> regular_files_in(const std::string& directory);
 

@@ -86,7 +86,19 @@ void ReadFiles::note(const FileId& id, int file, const FileStatus& status, std::
   mark.end_bytes = std::min(mark.bytes, kEndBytes);
   mark.head = head_of(file, mark.head_bytes).value_or(0);
   mark.end = key_of_bytes(file, mark.bytes - mark.end_bytes, mark.end_bytes).value_or(0);
+  keep_apart(id, mark);
   files_[id] = mark;
+}
+
+// The number of one that is gone was given to this one. What was read of that one may stand in a compressed file that no look has
+// found yet: it stays known, under a number of nobody's.
+void ReadFiles::keep_apart(const FileId& id, const Mark& mark) {
+  const Mark* const former = files_.find(id);
+  if (former == nullptr || former->head_bytes == 0 || !has_room()) return;
+  const bool born_apart = former->born_ns != 0 && mark.born_ns != 0 && former->born_ns != mark.born_ns;
+  if (!born_apart && (former->head_bytes != mark.head_bytes || former->head == mark.head)) return;
+  const Mark kept = *former;
+  files_[{id.inode, id.place ^ kept.head}] = kept;
 }
 
 void ReadFiles::forget_all_but(std::vector<FileId> there) {

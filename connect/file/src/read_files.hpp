@@ -62,6 +62,7 @@ class ReadFiles {
   };
 
   static bool stands_in(int file, const Mark& mark);
+  void keep_apart(const FileId& id, const Mark& mark);
 
   Worker& worker_;
   Table<FileId, Mark> files_;

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <cstring>
 #include <fcntl.h>
 #include <filesystem>
@@ -158,21 +159,24 @@ std::optional<std::vector<FileThere>> rotated_files(const std::string& path) {
   return found;
 }
 
-TextOfFile text_of(const std::string& path) {
+std::optional<TextOfFile> text_of(const FileThere& file) {
+  const std::string& path = file.path;
   const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  if (fd < 0 && errno == ENOENT) return std::nullopt;
   if (fd < 0) throw Error{{"open the file", path, errno_text(), "check the path and the right to read it"}};
-  FileDescriptor file = FileDescriptor::owned(fd);
-  const auto status = status_of(file.get());
-  ByteSource source{std::move(file)};
+  FileDescriptor opened = FileDescriptor::owned(fd);
+  const auto status = status_of(opened.get());
+  if (!status || !is(*status, file.status.device, file.status.inode)) return std::nullopt;
+  ByteSource source{std::move(opened)};
   TextOfFile text;
   std::optional<std::uint64_t> bytes;
-  if (status && starts_gzip(source)) {
+  if (starts_gzip(source)) {
     bytes = gzip_text_bytes(source, status->size_bytes);
     text.compressed = text.in_32_bits = true;
-  } else if (status && starts_zstd(source)) {
+  } else if (starts_zstd(source)) {
     bytes = zstd_text_bytes(source);
     text.compressed = true;
-  } else if (status) {
+  } else {
     bytes = status->size_bytes;
   }
   const std::unique_ptr<Decoder> decoder = make_decoder(source, 0);

@@ -22,7 +22,7 @@ bool is_rotated_name(std::string_view name, std::string_view log);
 std::optional<std::vector<FileThere>> rotated_files(const std::string& path);
 
 // What stands in a file, compressed or not: the first kHeadBytes of its text, and how long the text is. A gzip member tells
-// that in 32 bits, a zstd frame perhaps not at all: then it is read to its end. Throws Error for what cannot be read.
+// that in 32 bits, a zstd frame perhaps not at all: then it is read to its end.
 struct TextOfFile {
   std::string head;
   std::uint64_t bytes = 0;
@@ -31,7 +31,8 @@ struct TextOfFile {
 
   bool has_bytes(std::uint64_t count) const { return bytes == (in_32_bits ? count & 0xffff'ffff : count); }
 };
-TextOfFile text_of(const std::string& path);
+// None when the file has another name by now, or none. Throws Error for what cannot be read.
+std::optional<TextOfFile> text_of(const FileThere& file);
 
 // gzip, zstd or plain: whether the name says otherwise.
 bool is_of_unreadable_kind(std::string_view name);

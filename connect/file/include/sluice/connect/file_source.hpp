@@ -160,6 +160,7 @@ class FileLines {
   std::vector<FileThere> rotated(const std::string& path);
   void take_up_followed(const std::string& path);
   std::string take_up_copy(const std::string& path);
+  std::string go_on_in_copy(const std::string& path, const FileThere& file, const TextOfFile& text);
   std::optional<TextOfFile> text_if_copy(const FileThere& file) const;
   void begin_again();
   SourceState at_end_of_followed();
