@@ -63,9 +63,11 @@ class LedgerUnderChaos : public testing::Test {
   // A ledger of some seconds that chaos has hurt at least so often: on a machine that is held up in the wrong places one may be
   // through before.
   Finished run_hurt(int times, const std::string& options) {
+    std::string command = kLedger;
+    command.append("--entries 3000000 --quiet ").append(options);
     Finished ledger;
     for (int runs = 0; runs < 10 && times_done(ledger.errors, "kill") < times; ++runs) {
-      ledger = run_clean(kLedger + "--entries 3000000 --quiet " + options);
+      ledger = run_clean(command);
       if (ledger.status != 0) break;
     }
     EXPECT_GE(times_done(ledger.errors, "kill"), times);

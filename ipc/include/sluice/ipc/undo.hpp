@@ -173,7 +173,7 @@ class UndoLog {
   // The newest entry is of the event before, and becomes that of this one. Below it is one that covers the same and is put back
   // later: a death in the midst of this is nothing special, whatever it leaves in the entry.
   [[gnu::always_inline]] void note_again(const std::byte* address, std::size_t bytes) noexcept {
-    SLUICE_ASSERT(base() < boundary_ &&
+    SLUICE_ASSERT(base() < boundary_ &&  // NOLINT(bugprone-sizeof-expression): it is not evaluated.
                   boundary_ + ((bytes + 7) & ~std::uint64_t{7}) + sizeof(Trailer) == tail());
     std::memcpy(entries_.data() + boundary_, address, bytes);
     stamps_.mark(static_cast<std::uint64_t>(address - state_.data()), bytes);
