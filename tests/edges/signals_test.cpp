@@ -88,9 +88,14 @@ int hold_no_standard_descriptor(const std::filesystem::path& told) {
     for (const pid_t pid : pids) {
       for (int fd = 0; fd <= 2; ++fd) {
         const std::string path = "/proc/" + std::to_string(pid) + "/fd/" + std::to_string(fd);
-        std::error_code error;
-        const auto target = std::filesystem::read_symlink(path, error);
-        if (error) continue;
+        // What is opened has the lowest number until it is moved away from there, an instant later.
+        std::filesystem::path target;
+        const auto is_closed = [&] {
+          std::error_code error;
+          target = std::filesystem::read_symlink(path, error);
+          return error.value() != 0;
+        };
+        if (eventually(is_closed, 10s)) continue;
         ++found;
         std::ofstream{told, std::ios::app} << path << " is " << target << '\n';
       }

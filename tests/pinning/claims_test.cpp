@@ -93,7 +93,7 @@ TEST(Claims, AreRenewedByOneHolderForAll) {
     EXPECT_EQ(units_of("the host of pipeline renewed-test"), "7");
     EXPECT_EQ(of_host.mark(), first.mark());
   }
-  EXPECT_EQ(units_of("the host of"), "");
+  EXPECT_EQ(units_of("the host of pipeline renewed-test"), "");
   HeldClaim none;
   none.renew(CpuSet{1}, 1);
   EXPECT_TRUE(none.descriptors().empty());

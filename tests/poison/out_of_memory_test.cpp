@@ -175,6 +175,7 @@ TEST_F(OutOfMemory, KillsAreBlamedOnTheEventThatWantedTooMuch) {
 TEST_F(OutOfMemory, KillsOfOtherProcessesAreNotBlamedOnAWorkerThatIsBornLater) {
   const std::unique_ptr<MemoryCgroup> group = MemoryCgroup::make();
   if (group == nullptr) GTEST_SKIP() << "no memory cgroup can be made here";
+  const Spared spared;
   Pipeline pipeline{"modest"};
   pipeline.inlet<Item>("in").to<Echo>("echo").outlet("out");
   ASSERT_TRUE(another_is_killed()) << "before the start";
