@@ -57,8 +57,8 @@ PartitionEnd end_of(const std::function<PartitionEnd()>& work) noexcept;
 struct Ahead {
   std::optional<std::uint64_t> epoch{};
   PartitionEnd end = PartitionEnd::failed;
-  bool claimed =
-      false;  // With that epoch, and all that is stored is there: that is its end. Else both are still to be done.
+  // With that epoch, and all that is stored is there: that is its end. Else both are still to be done.
+  bool claimed = false;
 };
 Ahead stand_by(const PartitionOptions& options, const std::function<bool()>& restore);
 

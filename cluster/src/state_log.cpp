@@ -161,7 +161,8 @@ CopiedMessage StateLog::append(const std::filesystem::path& file, std::uint64_t 
     if (!parsed->base && stored_ == 0) refuse("the server has lost what it goes with");
     if (purge_before_ != 0) purge();
     stored = write(file, name, whole_from);
-    // Whoever stored what it goes on with has written that down; another look at the bucket would keep waiting who waits for this one.
+    // Whoever stored what it goes on with has written that down; another look at the bucket would keep waiting who waits for
+    // this one.
     if (!recorded_ && !goes_on) recorded_ = record_stored(client(), options_.cluster, options_.partition);
   } catch (...) {
     expected_.reset();

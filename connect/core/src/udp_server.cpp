@@ -116,8 +116,11 @@ void UdpServer::Parts::look_for_dropped() {
   if (worker.replica() != 0) return;
   std::array<std::uint32_t, SK_MEMINFO_VARS> said{};
   socklen_t bytes = sizeof(said);
-  if (::getsockopt(fd, SOL_SOCKET, SO_MEMINFO, said.data(), &bytes) == 0)
+  if (::getsockopt(fd, SOL_SOCKET, SO_MEMINFO, said.data(), &bytes) == 0) {
     note_dropped(said[SK_MEMINFO_DROPS]);
+  } else if (said_with_last != 0) {
+    note_dropped(said_with_last);  // A kernel, or a filter of calls, that does not say it: later, but told.
+  }
 }
 
 // A count that is lower than before is that of another socket: a host has opened it again.

@@ -121,8 +121,9 @@ bool LineReader::is_never_closed(const char* newline) const {
   return skipped_bytes_ + here > kLongestFields * max_line_bytes_;
 }
 
-// The quotes between the two, in the row that begins at begin_, or before it, where it is too long. One that neither opens a field, at its beginning, nor closes it
-// nor stands for another within it is text: what is wrong with its row is no reason to take the next ones along.
+// The quotes between the two, in the row that begins at begin_, or before it, where it is too long. One that neither opens a
+// field, at its beginning, nor closes it nor stands for another within it is text: what is wrong with its row is no reason to
+// take the next ones along.
 void LineReader::pass_quotes(const char* from, const char* to) {
   // With what stands before a quote, which has been skipped if the row is too long.
   const char* const row = buffer_.get() + begin_ - (skipped_bytes_ > 0 ? 1 : 0);

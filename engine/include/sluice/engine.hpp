@@ -83,7 +83,7 @@ class Engine {
   // and no segment.path also when the checkpoint of its end could not be written, for as long as there is something to
   // be taken from the outlets: that is possible still, and wait() is right once it is done.
   void wait();
-  // The same for at most `limit` (zero or less: looks once), without closing the inlets. True when the
+  // The same for at most `limit` (zero or less: looks once; until run() hears a signal), without closing the inlets. True when the
   // pipeline has ended; then it has blocked until its processes are gone.
   bool wait_for(std::chrono::nanoseconds limit);
   // wait(), with sources that end at once: what they and the inlets have accepted until now is handled.

@@ -6,8 +6,8 @@
 //
 // Nothing is exact here: a datagram that is lost on its way, or comes twice, cannot be known. What the kernel drops since its
 // buffer is full it counts, and the count is reported (Worker::report) when the next datagram comes, once in a second at
-// most, by the first worker of the stage for all of them; so are those that are longer than `frame_bytes`, which are dropped whole. The socket is the pipeline's: while a
-// worker is replaced datagrams wait in the kernel's buffer. What was read and not committed when a worker dies is lost: one
+// most, by the first worker of the stage for all of them; so are those that are longer than `frame_bytes`, by whoever
+// takes them, which are dropped whole. The socket is the pipeline's: while a worker is replaced datagrams wait in the kernel's buffer. What was read and not committed when a worker dies is lost: one
 // batch at most. A drain leaves what lies in the buffer.
 #pragma once
 

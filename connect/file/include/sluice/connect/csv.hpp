@@ -10,7 +10,8 @@
 // makes no T is reported (Worker::report) with its file, line and reason, and left out; so is a file whose names lack a
 // column that is required. A quote in the midst of a field is a fault of its row alone; a quoted field that is not closed takes the
 // lines along up to the next quote, and the report says how many. A row of more than `max_line_bytes` is left out up to its end,
-// with the newlines within its quotes; a field that is not closed within sixteen times as much ends at the next newline. Each row is an event exactly once, as with FileSource, which says what becomes of files.
+// with the newlines within its quotes; a field that is not closed within sixteen times as much ends at the next newline. Each row
+// is an event exactly once, as with FileSource, which says what becomes of files.
 #pragma once
 
 #include <cstddef>

@@ -158,8 +158,8 @@ class LineReader {  // Reads a file line by line.
   bool prefixed_;
   static constexpr std::size_t kNone = static_cast<std::size_t>(-1);
   bool in_quotes_ = false;  // At scanned_.
-  std::size_t closing_quote_ =
-      kNone;  // The last one before that, from begin_, or from the byte before it in a line that is skipped.
+  // The last one before that, from begin_, or from the byte before it in a line that is skipped.
+  std::size_t closing_quote_ = kNone;
   bool compressed_ = false;
   bool guarded_ = false;
   bool changed_ = false;
