@@ -17,6 +17,7 @@
 #include <sluice/connect/json.hpp>
 #include <sluice/connect/sqlite.hpp>
 #include <sluice/connect/tcp_server.hpp>
+#include <sluice/printable.hpp>
 #include <sluice/sluice.hpp>
 #ifdef BANK_WITH_POSTGRES
 #include <sluice/connect/postgres.hpp>
@@ -145,6 +146,6 @@ int main(int argc, char** argv) try {
   sluice::Engine engine{pipeline(options, listener), settings};
   return sluice::flushed(sluice::run(engine, options.standard, settings));
 } catch (const std::exception& error) {
-  std::cerr << "bank: " << error.what() << "\n";
+  std::cerr << "bank: " << sluice::printable(error.what()) << "\n";
   return sluice::kExitUsage;
 }

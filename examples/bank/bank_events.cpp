@@ -13,6 +13,7 @@
 #include <CLI/CLI.hpp>
 
 #include <sluice/cli.hpp>
+#include <sluice/printable.hpp>
 
 namespace {
 
@@ -105,6 +106,6 @@ int main(int argc, char** argv) try {
   make->parsed() ? jetstream.make(stream) : jetstream.print(stream);
   return std::cout.flush() ? 0 : 1;
 } catch (const std::exception& error) {
-  std::cerr << "bank-events: " << error.what() << "\n";
+  std::cerr << "bank-events: " << sluice::printable(error.what()) << "\n";
   return 2;
 }

@@ -28,6 +28,7 @@
 #include <fmt/format.h>
 
 #include <sluice/cli.hpp>
+#include <sluice/printable.hpp>
 
 namespace {
 
@@ -351,6 +352,6 @@ int main(int argc, char** argv) try {
   }
   return run(options);
 } catch (const std::exception& error) {
-  std::cerr << "bank-load: " << error.what() << "\n";
+  std::cerr << "bank-load: " << sluice::printable(error.what()) << "\n";
   return 2;
 }

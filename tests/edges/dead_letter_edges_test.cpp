@@ -107,6 +107,19 @@ TEST_F(DeadLetterEdges, AreForNobodyElse) {
   EXPECT_EQ(files, 2) << "the letters and the report of the deaths";
 }
 
+TEST_F(DeadLetterEdges, AreReadFromNothingThatHasNoEnd) {
+  const fs::path pipe = directory_ / "pipe.dead";
+  ASSERT_EQ(::mkfifo(pipe.c_str(), 0600), 0);
+  for (const fs::path& path : {fs::path{"/dev/zero"}, pipe}) {
+    EXPECT_THAT(error_of([&] { find_dead_letters(path); }), HasSubstr("no regular file"));
+    Settings settings = this->settings();
+    settings.set("poison.retry", path.string());
+    EXPECT_THAT(error_of([&] { Engine{fragile({}), settings}.start(); }), HasSubstr("no regular file"));
+  }
+  EXPECT_THAT(error_of([&] { find_dead_letters(directory_); }), HasSubstr("no regular file"));
+  EXPECT_THAT(error_of([&] { read_dead_letters(directory_); }), HasSubstr("no regular file"));
+}
+
 TEST_F(DeadLetterEdges, NeedADirectoryThatIsOursAlone) {
   const fs::path elsewhere = directory_ / "elsewhere";
   fs::create_directories(elsewhere);

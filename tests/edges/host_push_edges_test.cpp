@@ -101,6 +101,25 @@ TEST_F(Push, WaitsNoLongerThanItIsTold) {
   expect_events(kLane + 2);
 }
 
+// Times that nobody can add to the clock.
+TEST_F(Push, WaitsNoTimeForALimitThatIsLongPastAndAsLongAsItTakesForOneThatIsBeyond) {
+  constexpr auto kPast = std::chrono::nanoseconds::min();
+  constexpr auto kBeyond = std::chrono::nanoseconds::max();
+  EXPECT_FALSE(out_->wait(kPast));
+  EXPECT_EQ(out_->poll_for(kPast, [](const Item&) {}), 0U);
+  EXPECT_FALSE(engine_->wait_for(kPast));
+  ASSERT_TRUE(engine_->signal_worker("echo/0", SIGSTOP));
+  EXPECT_EQ(in_->push_batch(items(kLane, 1)), PushResult::accepted);
+  EXPECT_EQ(in_->push_for({0, kLane}, kPast), PushResult::full);
+  EXPECT_EQ(in_->push_batch_for(items(1, 1), kPast), PushResult::full);
+  ASSERT_TRUE(engine_->signal_worker("echo/0", SIGCONT));
+  EXPECT_EQ(in_->push_for({0, kLane}, kBeyond), PushResult::accepted);
+  EXPECT_TRUE(out_->wait(kBeyond));
+  expect_events(kLane + 1);
+  in_->close();
+  EXPECT_TRUE(engine_->wait_for(kBeyond));
+}
+
 TEST_F(Push, OfManyTakesAllOfThemOrNone) {
   ASSERT_TRUE(engine_->signal_worker("echo/0", SIGSTOP));
   const std::vector<Item> all = items(800, 1);

@@ -44,5 +44,14 @@ TEST_F(StartEdges, RefuseAThreadThatStays) {
   EXPECT_THAT(error_of_start_beside(kDeadline), HasSubstr("2 threads"));
 }
 
+// Who asks for it cannot know who is alive.
+TEST_F(StartEdges, TellPlacesAlsoOnceThereAreNone) {
+  Engine engine{echo_of_threads(), pinned_settings()};
+  engine.start();
+  EXPECT_THAT(engine.placement(), HasSubstr("echo"));
+  engine.stop();
+  EXPECT_THAT(engine.placement(), HasSubstr("echo"));
+}
+
 }  // namespace
 }  // namespace sluice::test

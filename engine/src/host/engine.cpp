@@ -2,6 +2,7 @@
 #include "sluice/engine.hpp"
 
 #include <algorithm>
+#include <cerrno>
 #include <chrono>
 #include <fcntl.h>
 #include <filesystem>
@@ -16,9 +17,11 @@
 #include <sluice/detail/own_directory.hpp>
 #include <sluice/error.hpp>
 #include <sluice/pinning/bind.hpp>
+#include <sluice/pinning/masks.hpp>
 
 #include "checkpoint/checkpoint_format.hpp"
 #include "checkpoint/checkpoint_store.hpp"
+#include "host/deadline.hpp"
 #include "host/debug_letter.hpp"
 #include "host/engine_parts.hpp"
 #include "host/enlarge.hpp"
@@ -195,7 +198,7 @@ bool Engine::wait_for(std::chrono::nanoseconds limit) {
   parts.refuse_elsewhere("wait for");
   if (!parts.started) throw Error{{"wait for", parts.name, "it has not been started", "call start()"}};
   constexpr std::chrono::nanoseconds kLook = std::chrono::milliseconds{50};
-  const auto until = monotonic_now() + limit;
+  const auto until = deadline_after(limit);
   const Interruption interruption;
   while (true) {
     if (parts.host.over()) {
@@ -327,11 +330,14 @@ std::string Engine::placement() const {
     const WorkerEntry& entry = wiring.entry(worker);
     // [entry.pid] acquire: pairs with Spawner::enter().
     const pid_t pid = entry.pid.load(std::memory_order_acquire);
-    if (pid == 0) continue;
+    pinning::Mask granted;
+    const int error = pid != 0 ? pinning::read_mask(pid, granted) : ESRCH;
+    // One that is dead, whether or not its death was noted, is nowhere.
+    if (error == ESRCH) continue;
     report.processes.push_back({wiring.name(worker),
                                 place_in(entry.place, parts_->placement.workers[worker]),
                                 {},
-                                pinning::current_units(pid)});
+                                error == 0 ? pinning::set_of(granted) : pinning::current_units(pid)});
   }
   for (pinning::MemoryReport memory : parts_->memory.memory)
     report.memory.push_back(std::move(memory));

@@ -7,9 +7,9 @@
 
 #include <fmt/format.h>
 
-#include <sluice/detail/clock.hpp>
 #include <sluice/error.hpp>
 
+#include "host/deadline.hpp"
 #include "host/end_descriptor.hpp"
 #include "host/host.hpp"
 #include "host/host_commit.hpp"
@@ -43,8 +43,7 @@ bool HostInlet::takes_at_once() {
 }
 
 HostInlet::Until HostInlet::after(std::chrono::nanoseconds limit) noexcept {
-  const auto now = monotonic_now();
-  return limit >= kForEver - now ? kForEver : now + limit;
+  return deadline_after(limit);
 }
 
 std::uint64_t HostInlet::safe() const noexcept {

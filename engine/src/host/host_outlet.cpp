@@ -6,6 +6,7 @@
 
 #include <sluice/ipc/framing.hpp>
 
+#include "host/deadline.hpp"
 #include "host/end_descriptor.hpp"
 #include "host/host.hpp"
 #include "host/host_commit.hpp"
@@ -99,7 +100,7 @@ inline void HostOutlet::count_handed_out() {
 
 bool HostOutlet::wait(std::chrono::nanoseconds limit) {
   use("pull events from");
-  const auto until = monotonic_now() + limit;
+  const auto until = deadline_after(limit);
   while (!ready() && !ended()) {
     const auto left = until - monotonic_now();
     if (left.count() <= 0) return ready();

@@ -72,6 +72,12 @@ bool may_begin_a_head(std::string_view bytes) {
 }
 
 std::string read_file(const std::filesystem::path& file) {
+  std::error_code none;
+  // A device may have no end, a pipe none to write into it, and a directory is read by nobody.
+  if (std::filesystem::exists(file, none) && !std::filesystem::is_regular_file(file, none)) {
+    throw Error{{"read the dead letters in", file.string(), "it is no regular file",
+                 "name a file or directory of them"}};
+  }
   std::ifstream in{file, std::ios::binary};
   std::string bytes{std::istreambuf_iterator<char>{in}, {}};
   if (!in.is_open() || in.bad()) {
