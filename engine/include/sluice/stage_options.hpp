@@ -28,7 +28,7 @@ struct StageOptions {
   // itself: open a log, a device or a connection in the handler's constructor instead.
   std::vector<int> descriptors = {};
   // Its events come from where somebody may attack: a handler that crashes too often within crash.window ends the
-  // pipeline (the setting crash.budget).
+  // pipeline (the setting crash.budget), and each worker begins at another place of its stack, of which it has up to an eighth less.
   bool hostile_input = false;
 };
 

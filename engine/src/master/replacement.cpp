@@ -30,6 +30,7 @@
 #include "master/exit_handler.hpp"
 #include "master/newborn.hpp"
 #include "master/spawner.hpp"
+#include "worker/own_stack.hpp"
 #include "worker/worker_process.hpp"
 
 namespace sluice::detail {
@@ -186,7 +187,9 @@ void Spawner::enter(const Child& child) {
 // region, recovers and goes to work.
 void Spawner::become_worker(WorkerIndex worker, bool bound) noexcept {
   await_registration(wiring_.entry(worker), bound);
-  run_worker(wiring_, place_in(wiring_.entry(worker).place, places_[worker]), worker);
+  const pinning::Place place = place_in(wiring_.entry(worker).place, places_[worker]);
+  const bool hostile_input = wiring_.settings(worker).crash_budget.has_value();
+  run_further_down(hostile_input ? draw_stack_offset() : 0, [&] { run_worker(wiring_, place, worker); });
 }
 
 }  // namespace sluice::detail

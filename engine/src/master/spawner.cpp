@@ -7,6 +7,7 @@
 
 #include "master/mm_pin.hpp"
 #include "master/newborn.hpp"
+#include "worker/own_stack.hpp"
 #include "worker/worker_process.hpp"
 
 namespace sluice::detail {
@@ -58,6 +59,7 @@ pid_t Spawner::fork_worker(WorkerIndex worker) {
   const pid_t master = ::getpid();
   const pid_t pid = ::fork();
   if (pid == 0) {
+    renew_canary();
     const bool bound = begin_newborn(lifeline_, master);
     become_newborn();
     become_worker(worker, bound);

@@ -11,12 +11,15 @@
 #include <sluice/detail/process_name.hpp>
 #include <sluice/error.hpp>
 
+#include "worker/own_stack.hpp"
+
 namespace sluice::detail {
 namespace {
 
 // To fault the code in ahead, as well, gained less here than it cost when such a process dies: all of its
 // page tables are taken down before the master learns of the death.
 [[noreturn]] void stand_by(int orders, const Standby::Duties& duties) noexcept {
+  renew_canary();
   duties.begin();
   set_process_name(kStandbyName);
   WorkerIndex worker;
