@@ -3,6 +3,11 @@
 // takes to see a stall and a death.
 
 #include <algorithm>
+#include <fstream>
+#include <sys/syscall.h>
+
+#include <sluice/detail/descriptor.hpp>
+#include <sluice/detail/process_name.hpp>
 
 #include "obedient.hpp"
 
@@ -44,6 +49,51 @@ TEST_F(Capture, HoldsTheFunctionThatSleeps) {
   running.expect_all_delivered_in_order();
   ASSERT_THAT(stalls(), SizeIs(1));
   EXPECT_THAT(stalls()[0], AllOf(HasSubstr("sleeps_here"), HasSubstr("state S")));
+}
+
+// For as long as it lives, whoever takes the stacks of a worker of that pipeline is killed, sooner or later in its work.
+class KillsDumpers {
+ public:
+  explicit KillsDumpers(const Engine& engine)
+      : thread_{[this, master = master_of(engine)] {
+          while (!over_) {
+            for (const pid_t child : children_of(master))
+              kill_if_dumper(child);
+            std::this_thread::sleep_for(100us);
+          }
+        }} {}
+  ~KillsDumpers() {
+    over_ = true;
+    thread_.join();
+  }
+  KillsDumpers(const KillsDumpers&) = delete;
+  KillsDumpers& operator=(const KillsDumpers&) = delete;
+
+ private:
+  static void kill_if_dumper(pid_t pid) {
+    // Opened before the look: a pid that is another's by now has another's name.
+    const detail::Descriptor pidfd{static_cast<int>(::syscall(SYS_pidfd_open, pid, 0))};
+    std::string name;
+    std::ifstream{"/proc/" + std::to_string(pid) + "/comm"} >> name;
+    if (pidfd && name == detail::kStackDumperName) detail::send_signal(pidfd, SIGKILL);
+  }
+
+  std::atomic<bool> over_{false};
+  std::thread thread_;
+};
+
+TEST_F(Capture, MayFailAndTheStalledWorkerIsReplacedAllTheSame) {
+  constexpr std::uint32_t kStalls = 8;
+  Running running{settings()};
+  {
+    const KillsDumpers kills_dumpers{running.engine};
+    for (std::uint32_t i = 0; i < kStalls; ++i)
+      running.push(i % 2 == 0 ? Deed::sleep_forever : Deed::spin_forever);
+    ASSERT_TRUE(eventually([&] { return running.outlet->count() == running.pushed; }));
+  }
+  EXPECT_EQ(running.worker().restarts, kStalls);
+  running.expect_all_delivered_in_order();
+  EXPECT_GE(stalls().size(), kStalls) << "one that was killed behind its line has another";
 }
 
 [[gnu::noinline]] void waits_for_its_thread(std::thread& thread) {

@@ -4,6 +4,7 @@
 
 #include "death/stack_dumper.hpp"
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <functional>
@@ -126,6 +127,23 @@ TEST_F(StackDumps, LetGoOfAProcessWhenTheMasterDoesNotAnswer) {
   EXPECT_TRUE(eventually([&] { return turns->load() > before; }));
   EXPECT_EQ(next().what, StackDumper::What::ended);
   EXPECT_THAT(lines().at(0), testing::Not(HasSubstr("spared")));
+}
+
+TEST_F(StackDumps, LetGoOfTheProcessThatTheyHoldWhenTheyAreKilled) {
+  const SharedWord turns;
+  const Subject subject{[&] { spins_here(*turns); }};
+  ASSERT_TRUE(eventually([&] { return turns->load() > 0; }));
+  const std::vector<pid_t> before = children_of(::getpid());
+  ASSERT_TRUE(dumper_.dump({}, subject.pid(), subject.pidfd()));
+  ASSERT_EQ(next().what, StackDumper::What::captured);
+  for (const pid_t child : children_of(::getpid())) {
+    if (std::find(before.begin(), before.end(), child) == before.end()) ::kill(child, SIGKILL);
+  }
+  EXPECT_EQ(next().what, StackDumper::What::ended);
+  EXPECT_THAT(lines(), testing::ElementsAre(HasSubstr("the examination did not end in time")));
+  const std::uint64_t held_at = turns->load();
+  EXPECT_TRUE(eventually([&] { return turns->load() > held_at; }));
+  EXPECT_EQ(subject.status("TracerPid"), "0");
 }
 
 TEST_F(StackDumps, LoseNoReportWhenTooMuchIsGoingOn) {

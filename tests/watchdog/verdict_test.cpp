@@ -158,6 +158,33 @@ TEST_F(Verdicts, StoppedIsAWorkerThatADebuggerHolds) {
   running.expect_all_delivered_in_order();
 }
 
+// The kernel lets go of what a dead tracer has held.
+TEST_F(Verdicts, StoppedIsAWorkerUntilTheDebuggerThatHoldsItHasDied) {
+  Running running{impatient()};
+  for (std::uint32_t i = 0; i < 20; ++i) {
+    const pid_t pid = running.worker().pid;
+    const SharedWord held;
+    Subject debugger{[&] {
+      while (running.diary->begun != i + 1)
+        std::this_thread::sleep_for(100us);
+      if (::ptrace(PTRACE_ATTACH, pid, 0, 0) != 0) ::_exit(1);
+      ::waitpid(pid, nullptr, __WALL);
+      held->store(1);
+      sleeps_here();
+    }};
+    running.push(Deed::sleep_for, 25);
+    ASSERT_TRUE(eventually([&] { return held->load() == 1; }));
+    // It may have been done before the debugger came, and stays idle then.
+    const auto done = [&] { return running.outlet->count() == i + 1; };
+    ASSERT_TRUE(eventually([&] { return done() || running.worker().verdict == "stopped"; }));
+    ::kill(debugger.pid(), SIGKILL);
+    ASSERT_TRUE(debugger.dead(kDeadline));
+    ASSERT_TRUE(eventually(done));
+    EXPECT_EQ(running.worker().pid, pid);
+  }
+  running.expect_all_delivered_in_order();
+}
+
 // Its tracer keeps a dead process from its parent, and need not let go of it.
 TEST_F(Verdicts, DeadIsAWorkerThatIsKilledWhileADebuggerHoldsIt) {
   Running running{impatient()};
