@@ -154,6 +154,8 @@ TEST_F(FileSourceTest, RefusesWhatCannotBeRead) {
     });
   };
   EXPECT_THAT(error_with({}), HasSubstr("none are named"));
+  EXPECT_THAT(error_with({.paths = {""}}), HasSubstr("a path is empty"));
+  EXPECT_THAT(error_with({.paths = {""}, .follow = true}), HasSubstr("a path is empty"));
   EXPECT_THAT(error_with({.paths = {path("nothing")}}), HasSubstr("No such file"));
   ASSERT_EQ(::mkfifo(path("pipe").c_str(), 0600), 0);
   EXPECT_THAT(error_with({.paths = {path("pipe")}}), HasSubstr("neither a file nor a directory"));

@@ -130,6 +130,9 @@ FileLines::~FileLines() = default;
 void FileLines::check_paths() const {
   if (options_.paths.empty())
     throw Error{{"read files in", worker_.stage(), "none are named", "name files or directories"}};
+  if (std::any_of(options_.paths.begin(), options_.paths.end(),
+                  [](const std::string& path) { return path.empty(); }))
+    throw Error{{"read files in", worker_.stage(), "a path is empty", "name files or directories"}};
   if (options_.rotation_grace.count() < 0)
     throw Error{{"follow the files of", worker_.stage(), "FileSourceOptions::rotation_grace is less than 0",
                  "give a time, or 0 for none"}};
