@@ -46,7 +46,6 @@ TEST_F(FileSinks, GoOnToAnotherFileWhenOneIsLargeOrOldEnough) {
   EXPECT_EQ(published("items-0"), lines_of_key(items(50, 1), {0}));
 }
 
-// It is the next event that completes it: where none comes nothing is committed.
 TEST_F(FileSinks, CompleteAFileThatIsOldEnoughWithTheNextEvent) {
   RollingFileOptions old = options();
   old.rotate_after = 50ms;
@@ -66,6 +65,30 @@ TEST_F(FileSinks, CompleteAFileThatIsOldEnoughWithTheNextEvent) {
   EXPECT_THAT(lines_of(file("out/items-0.manifest")), SizeIs(names().size() - 1));
 }
 
+// What it holds is published in a second, and not with the next event, which may come in an hour.
+TEST_F(FileSinks, CompleteAFileThatIsOldEnoughThoughNoEventComes) {
+  RollingFileOptions old = options();
+  old.rotate_after = 50ms;
+  Engine engine{archive(old), settings()};
+  engine.start();
+  auto in = engine.inlet<Item>("in");
+  const std::vector<Item> all = items(20, 1);
+  for (std::size_t pushed = 0; pushed < all.size();) {
+    for (int more = 0; more < 5; ++more)
+      ASSERT_EQ(in.push(all.at(pushed++)), PushResult::accepted);
+    const std::vector<Item> these{all.begin(), all.begin() + static_cast<std::ptrdiff_t>(pushed)};
+    EXPECT_TRUE(
+        eventually([&] { return published_whole() && published("items-0") == lines_of_key(these, {0}); }));
+    const std::size_t files = names().size();
+    ASSERT_TRUE(eventually([&] { return engine.signal_worker("items/0", SIGKILL); }));
+    EXPECT_EQ(names().size(), files) << "an empty file is none";
+  }
+  in.close();
+  ASSERT_TRUE(engine.wait_for(kDeadline));
+  EXPECT_EQ(published("items-0"), lines_of_key(all, {0}));
+  EXPECT_THAT(lines_of(file("out/items-0.manifest")), SizeIs(names().size() - 1));
+}
+
 TEST_F(FileSinks, OfALaterRunGoOnBehindWhatIsThere) {
   run_inline(archive(options()), items(10, 1));
   std::ofstream{file("out/items-0-000007.log.part")} << "somebody's";
@@ -75,6 +98,13 @@ TEST_F(FileSinks, OfALaterRunGoOnBehindWhatIsThere) {
   EXPECT_EQ(bytes_of(file("out/items-0-000001.log")), lines_of_key(items(10, 1), {0}));
   EXPECT_EQ(bytes_of(file("out/items-0-000008.log")), lines_of_key(items(20, 1), {0}));
   EXPECT_THAT(lines_of(file("out/items-0.manifest")), SizeIs(2));
+}
+
+TEST_F(FileSinks, CountOnBesideAFileWithTheLastOfAllNumbers) {
+  std::ofstream{file("out/items-0-18446744073709551615.log")} << "somebody's";
+  std::ofstream{file("out/items-0-99999999999999999999.log")} << "somebody's";
+  run_inline(archive(options()), items(10, 1));
+  EXPECT_EQ(bytes_of(file("out/items-0-000001.log")), lines_of_key(items(10, 1), {0}));
 }
 
 TEST_F(FileSinks, MakeNoFileOfNothing) {

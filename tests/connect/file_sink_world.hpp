@@ -2,6 +2,7 @@
 // Pipelines that write files, and what stands in these.
 #pragma once
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
@@ -68,6 +69,12 @@ class FileSinks : public WithOutside {
     for (const auto& entry : fs::directory_iterator{file("out")})
       names.push_back(entry.path().filename().string());
     return sorted(std::move(names));
+  }
+  // Whether nothing is being written.
+  bool published_whole() const {
+    const std::vector<std::string> all = names();
+    return std::none_of(all.begin(), all.end(),
+                        [](const std::string& name) { return name.ends_with(".part"); });
   }
   // What a worker has published, in order.
   std::string published(const std::string& worker) const {

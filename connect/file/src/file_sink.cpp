@@ -46,7 +46,7 @@ constexpr const char* kRemedy =
 struct RollingState {
   std::uint64_t number;         // Of the file that is being written.
   std::uint64_t length_bytes;   // Of that file; 0: there may be none yet.
-  std::uint64_t content_bytes;  // Before compression; with what is appended and not written yet.
+  std::uint64_t content_bytes;  // Before compression.
   std::uint64_t records;        // Calls of append() and append_line().
   std::uint64_t inode;
   std::int64_t began_ns;   // CLOCK_REALTIME.
@@ -76,17 +76,16 @@ class RollingFile::Files {
     recover();
     worker.before_commit([this] { flush(); });
     worker.after_commit([this] { publish(); });
+    if (options_.rotate_after.count() != 0) worker.when_idle([this] { complete_if_old(); });
   }
 
   void append(std::string_view text) {
-    forget_rolled_back();
-    note(text.size());
     pending_.append(text);
+    ++pending_records_;
   }
   void append_line(std::string_view text) {
-    forget_rolled_back();
-    note(text.size() + 1);
     pending_.append(text).push_back('\n');
+    ++pending_records_;
   }
 
   bool finish() {
@@ -96,7 +95,7 @@ class RollingFile::Files {
       return true;
     }
     // After the commit that its flush was for: several calls may come before.
-    return state_->content_bytes != 0 || state_->complete != published_;
+    return holds_any() || state_->complete != published_;
   }
 
  private:
@@ -142,7 +141,8 @@ class RollingFile::Files {
       std::uint64_t number = 0;
       const char* end = name.data() + name.size();
       const auto [digits, error] = std::from_chars(name.data() + before.size(), end, number);
-      if (error == std::errc{} && digits != end && *digits == '.')
+      // Behind the last of all numbers there is none.
+      if (error == std::errc{} && digits != end && *digits == '.' && number != ~std::uint64_t{0})
         first.number = std::max(first.number, number);
     }
     ++first.number;
@@ -208,7 +208,6 @@ class RollingFile::Files {
       file_.emplace(open(part, 0));
       cut(*file_, part, state_->inode, state_->length_bytes);
     }
-    written_content_ = state_->content_bytes;
   }
 
   static void check_is(const Descriptor& file, const fs::path& path, std::uint64_t inode,
@@ -237,21 +236,23 @@ class RollingFile::Files {
     if (!why.empty()) throw Error{{"go on writing", printable(path.string()), why, kRemedy}};
   }
 
-  void forget_rolled_back() { pending_.resize(state_->content_bytes - written_content_); }
-  void note(std::uint64_t bytes) {
-    // Not the whole state: the undo log has what it notes for every event.
-    state_.edit(&RollingState::content_bytes) += bytes;
-    ++state_.edit(&RollingState::records);
-  }
+  // Of the file that is being written.
+  bool holds_any() const { return state_->content_bytes != 0 || !pending_.empty(); }
 
   void flush() {
-    forget_rolled_back();
     if (!pending_.empty()) write_pending();
-    if (state_->length_bytes != 0 && !interrupted_ && (ending_ || is_due())) complete();
+    if (pending_records_ != 0) state_.edit(&RollingState::records) += std::exchange(pending_records_, 0);
+    if (state_->length_bytes != 0 && !interrupted_ && (ending_ || is_large() || is_old())) complete();
+  }
+  // Where no events come no batch does it.
+  void complete_if_old() {
+    if (state_->length_bytes != 0 && !interrupted_ && is_old()) complete();
   }
 
-  bool is_due() const {
-    if (options_.rotate_bytes != 0 && state_->length_bytes >= options_.rotate_bytes) return true;
+  bool is_large() const {
+    return options_.rotate_bytes != 0 && state_->length_bytes >= options_.rotate_bytes;
+  }
+  bool is_old() const {
     return options_.rotate_after.count() != 0 &&
            wall_clock_ns() - state_->began_ns >= options_.rotate_after.count();
   }
@@ -269,7 +270,7 @@ class RollingFile::Files {
     const std::string_view bytes = options_.compression == FileCompression::zstd ? frame() : pending_;
     write(*file_, part, bytes, state.length_bytes);
     state.length_bytes += bytes.size();
-    written_content_ = state.content_bytes;
+    state.content_bytes += pending_.size();
     pending_.clear();
     if (options_.sync == FileSync::commit) bring_to_disk(*file_, part);
   }
@@ -304,7 +305,7 @@ class RollingFile::Files {
   // Of what is not whole: nobody is to take it for an answer, and nobody is to miss what may be nowhere else any more.
   bool leave_part() {
     interrupted_ = true;
-    if (state_->content_bytes != 0)
+    if (holds_any())
       worker_.report(fmt::format("{} is not published: a drain has interrupted a source before it",
                                  printable(part_path(state_->number).string())));
     return false;
@@ -324,7 +325,6 @@ class RollingFile::Files {
     state.complete = state.number++;
     state.length_bytes = state.content_bytes = state.records = state.inode = 0;
     state.began_ns = 0;
-    written_content_ = 0;
     file_.reset();
   }
 
@@ -354,8 +354,9 @@ class RollingFile::Files {
   detail::KeptFromChildren kept_{manifest_.get()};
   Recoverable<RollingState> state_;
   std::optional<Descriptor> file_;  // The part that is being written.
-  std::string pending_;             // Content that is not written yet.
-  std::uint64_t written_content_ = 0;
+  // Of this batch, and gone with this object if that is not committed: what undoes a batch makes a new handler.
+  std::string pending_;
+  std::uint64_t pending_records_ = 0;
   std::uint64_t published_ = 0;
   bool ending_ = false;
   bool interrupted_ = false;  // So that the last one is not whole.

@@ -169,6 +169,17 @@ class Worker {
     after_commit([action = std::move(action)](bool) { action(); });
   }
 
+  // `action` runs when a stage has nothing to handle: behind its last event, and as long as none comes about once a second.
+  // The place for what is due by the clock: a file to be completed, a word to keep a connection open. Asked for in the
+  // handler's constructor.
+  //   All that came before is committed by then. It may change recoverable state, which is committed behind it: then
+  //   after_commit() actions follow, and no flush. It pushes nothing. What it throws is blamed on no event.
+  //   A source has calls of its own for that.
+  void when_idle(std::function<void()> action) {
+    acts_ = true;
+    when_idle_.push_back(std::move(action));
+  }
+
   // `tell` runs once what this worker has committed by now is safe: the place to acknowledge. At once, unless the stage has
   // outside.after=checkpoint; then when a checkpoint that is on the disk holds it, in the order in which it was asked. Asked
   // for in an action of after_commit(), it is about all that is done then.
@@ -222,6 +233,7 @@ class Worker {
   Recoverable<detail::Problems> problems_;
   std::vector<std::function<void(std::span<const Covered>)>> flushes_;
   std::vector<std::function<void(bool)>> after_commits_;
+  std::vector<std::function<void()>> when_idle_;
   std::vector<std::function<void()>> before_any_commit_;  // Also in the midst of an event: they can bear it.
   bool acts_ = false;                                     // There is one of these.
   bool endless_ = false;                                  // A source.

@@ -36,6 +36,11 @@ struct WorkerAccess {
     for (const auto& action : worker.after_commits_)
       action(whole);
   }
+  static bool acts_when_idle(const Worker& worker) noexcept { return !worker.when_idle_.empty(); }
+  static void act_when_idle(const Worker& worker) {
+    for (const auto& action : worker.when_idle_)
+      action();
+  }
   static bool has_flushes(const Worker& worker) noexcept { return !worker.flushes_.empty(); }
   static void flush(const Worker& worker, std::span<const Covered> covered) {
     for (const auto& flush : worker.flushes_)

@@ -107,6 +107,7 @@ class WorkerLoop final : private Producer, private WorkerServices {
   // Every other one: what it handles, and, behind `done` of that, its end.
   std::uint64_t handle_some();
   Step conclude(std::uint64_t done);
+  void act_when_idle();
   void await_checkpoint() noexcept;
   // Tells what is due; whether the rest is to be told before anything else is done.
   bool tells_first();

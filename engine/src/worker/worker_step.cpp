@@ -39,6 +39,7 @@ std::uint64_t WorkerLoop::handle_some() {
 
 WorkerLoop::Step WorkerLoop::conclude(std::uint64_t done) {
   done += note_ends();
+  if (done == 0) act_when_idle();
   commit_batch();
   if (come_through_ != 0) [[unlikely]]
     time_the_whole_way();
@@ -46,6 +47,14 @@ WorkerLoop::Step WorkerLoop::conclude(std::uint64_t done) {
   if (finished_ && tellings_.none()) set_activity(ipc::Activity::finished);
   plain_ = is_plain();
   return done != 0 ? Step::worked : Step::nothing;
+}
+
+// No event is in the handler: none is to blame for what is thrown.
+void WorkerLoop::act_when_idle() {
+  if (node_.kind != NodeKind::stage || !WorkerAccess::acts_when_idle(*worker_)) return;
+  work_.leave_event();
+  set_activity(ipc::Activity::busy);
+  WorkerAccess::act_when_idle(*worker_);
 }
 
 // Whether the next batch is one, as far as it can be known before. What the handler does may yet make it another.

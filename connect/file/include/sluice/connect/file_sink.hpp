@@ -45,8 +45,8 @@ struct RollingFileOptions {
   std::string directory{};  // It must be there.
   std::string name{};  // The stage's name if nothing is said: 1 to 100 of letters, digits, '-', '_' and '.'.
   std::string suffix{"log"};
-  // A file that holds so many bytes, or is so old, is completed by the next commit; 0: none is until the end.
-  // Files are larger by up to a batch, and only a commit completes one: where no events come none is.
+  // A file that holds so many bytes, or is so old, is completed by the next commit, or, where no events come, about a second
+  // later; 0: none is until the end. Files are larger by up to a batch. One that would be empty is not made.
   std::uint64_t rotate_bytes = 0;
   std::chrono::nanoseconds rotate_after{0};
   // A zstd frame for each commit, with a checksum: a reader has all that was committed, also of a .part.
