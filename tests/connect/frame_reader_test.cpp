@@ -87,7 +87,7 @@ TEST(FrameReader, FindsTheSameFramesHoweverTheBytesAreCut) {
 }
 
 TEST(Greeting, IsAHelloWithAnIdThatCanBeAKey) {
-  const auto id_of = [](std::string_view line) { return std::string{detail::id_of_greeting(line)}; };
+  const auto id_of = [](std::string_view line) { return std::string{detail::greeting_in(line).id}; };
   EXPECT_EQ(id_of("hello till-7.bank:3_x"), "till-7.bank:3_x");
   EXPECT_EQ(id_of("hello me\r"), "me");
   const std::string longest(39, 'x');
@@ -97,6 +97,19 @@ TEST(Greeting, IsAHelloWithAnIdThatCanBeAKey) {
         std::string{"HELLO me"}, std::string{"hello a b"}, std::string{"hello me\n"},
         std::string{"hello \0me", 9}, std::string{"GET / HTTP/1.1"}})
     EXPECT_EQ(id_of(none), "") << none;
+}
+
+TEST(Greeting, MaySayOfWhichRunAndLifeItIs) {
+  const std::string most = std::to_string(~std::uint64_t{0});
+  const std::string longest = "hello " + std::string(39, 'x') + " " + most + "." + most;
+  EXPECT_EQ(detail::greeting_in("hello me").life.run, 0U);
+  EXPECT_EQ(detail::greeting_in("hello me 5.17\r").life.run, 5U);
+  EXPECT_EQ(detail::greeting_in("hello me 5.17").life.life, 17U);
+  EXPECT_EQ(detail::greeting_in(longest).life.life, ~std::uint64_t{0});
+  for (const char* none : {"hello me ", "hello me 5", "hello me 5.", "hello me .17", "hello me 0.17",
+                           "hello me 5.0", "hello me 5.17 ", "hello me 5.17.1", "hello me -5.17",
+                           "hello me  5.17", "hello me 5.18446744073709551616"})
+    EXPECT_EQ(detail::greeting_in(none).id, "") << none;
 }
 
 }  // namespace

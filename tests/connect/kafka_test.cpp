@@ -314,13 +314,18 @@ TEST_F(WithKafka, ReadsWhatIsThereAndEnds) {
 
 TEST(KafkaMarks, AreReadAsTheyWereWrittenAndOfNoOtherRun) {
   const std::uint64_t origin = 0x1f2e3d4c50200400;
-  const detail::KafkaMarks marks{{origin, 4096}, {origin + 3, ~std::uint64_t{0}}};
-  const std::string text = detail::to_metadata(origin, marks);
-  EXPECT_EQ(detail::marks_in(text, origin), marks);
-  EXPECT_THAT(detail::marks_in(text, origin + 1024), IsEmpty());
+  const detail::KafkaProgress progress{17, {{origin, 4096}, {origin + 3, ~std::uint64_t{0}}}};
+  const std::string text = detail::to_metadata(origin, progress);
+  EXPECT_EQ(detail::progress_in(text, origin), progress);
+  EXPECT_EQ(detail::progress_in(text, origin + 1024), detail::KafkaProgress{});
+  const detail::KafkaProgress before{0, {{origin, 7}}};
+  EXPECT_EQ(detail::progress_in("1 1f2e3d4c50200400 0:7", origin), before)
+      << "an earlier version wrote no life";
   for (const char* wrong :
-       {"", "1", "1 1f2e3d4c50200400 0", "1 1f2e3d4c50200400 0:", "1 1f2e3d4c50200400 x:1"})
-    EXPECT_THAT(detail::marks_in(wrong, origin), IsEmpty()) << wrong;
+       {"", "1", "2", "1 1f2e3d4c50200400 0", "1 1f2e3d4c50200400 0:", "1 1f2e3d4c50200400 x:1",
+        "2 1f2e3d4c50200400", "2 1f2e3d4c50200400 ", "2 1f2e3d4c50200400 x 0:1", "2 1f2e3d4c50200400 17 0",
+        "2 1f2e3d4c5020040017 0:1"})
+    EXPECT_EQ(detail::progress_in(wrong, origin), detail::KafkaProgress{}) << wrong;
 }
 
 }  // namespace

@@ -114,6 +114,36 @@ TEST_F(Acknowledge, GoesToTheNewerOfTwoConnectionsOfOneSender) {
   EXPECT_THAT(drained(), ElementsAre("me 1 one", "me 2 two", "other 1 one"));
 }
 
+// A start from a checkpoint elsewhere, while the first host lives: whoever of the two connects again last would be served.
+TEST_F(Acknowledge, GoesToTheLaterLifeOfARunForGood) {
+  serve({.acknowledge = true});
+  TcpPeer first{address()};
+  EXPECT_TRUE(first.send("hello me 5.10\none\n"));
+  EXPECT_EQ(number_in(first.line(), "at"), 0U);
+  EXPECT_TRUE(acknowledged(first, 1));
+  {
+    TcpPeer heir{address()};
+    EXPECT_TRUE(heir.send("hello me 5.11\n"));
+    EXPECT_EQ(number_in(heir.line(), "at"), 1U);
+  }
+  EXPECT_THAT(first.line(), Optional(HasSubstr("bye another connection")));
+  // The heir has sent nothing yet, and its hello is kept all the same.
+  for (int turn = 0; turn < 2; ++turn) {
+    TcpPeer again{address()};
+    EXPECT_TRUE(again.send("hello me 5.10\n"));
+    EXPECT_THAT(again.line(), Optional(StartsWith("error a later start")));
+    EXPECT_TRUE(again.is_ended());
+    kill_server();
+  }
+  // Of another run: lives are not compared, and a person says none.
+  for (const char* hello : {"hello me 5.11\n", "hello me 4.1\n", "hello me\n"}) {
+    TcpPeer peer{address()};
+    EXPECT_TRUE(peer.send(hello));
+    EXPECT_EQ(number_in(peer.line(), "at"), 1U) << hello;
+  }
+  EXPECT_THAT(drained(), ElementsAre("me 1 one"));
+}
+
 TEST_F(Acknowledge, AsksWhoDoesNotSayHello) {
   Engine& engine = serve({.acknowledge = true, .hello_limit = 4s});
   TcpPeer silent{address()};

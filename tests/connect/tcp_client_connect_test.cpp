@@ -117,6 +117,52 @@ TEST_F(TcpClients, AreExactThroughConnectionsThatAreCutAnywhere) {
   EXPECT_EQ(worker_of(*sending_, "out/0").restarts, 0U);
 }
 
+// Says of which start it is, and sends.
+class Starting {
+ public:
+  Starting(Worker& worker, const std::string& log, const std::string& address)
+      : client_{worker, address, {.id = "me"}} {
+    log_line(log, std::to_string(worker.run()));
+    log_line(log, std::to_string(worker.life()));
+  }
+  void operator()(const Bytes& frame) { client_.send(frame.text()); }
+
+ private:
+  TcpClient client_;
+};
+
+TEST_F(TcpClients, EndWhereALaterStartOfTheirRunHasTakenOver) {
+  listen({.acknowledge = true});
+  engine_ = std::make_unique<Engine>(*pipeline_, settings());
+  engine_->start();
+  Pipeline pipeline{"sending"};
+  pipeline.inlet<Bytes>("in").to<Starting>("out", {}, log(), address());
+  sending_ = std::make_unique<Engine>(pipeline, settings());
+  sending_->start();
+  in_.emplace(sending_->inlet<Bytes>("in"));
+  out_ = std::make_unique<Collector<Bytes>>(*engine_, "out");
+  push("one");
+  EXPECT_TRUE(shows(1));
+  const std::vector<std::string> start = lines_of(log());
+  ASSERT_THAT(start, SizeIs(2));
+  const auto hello = [&](std::uint64_t later) {
+    return "hello me " + start[0] + "." + std::to_string(std::stoull(start[1]) + later) + "\n";
+  };
+  // Before it was followed an earlier one is refused.
+  TcpPeer before{address()};
+  EXPECT_TRUE(before.send("hello me " + start[0] + ".1\n"));
+  EXPECT_THAT(before.line(), testing::Optional(HasSubstr("a later start")));
+  TcpPeer heir{address()};
+  EXPECT_TRUE(heir.send(hello(1)));
+  EXPECT_EQ(number_in(heir.line(), "at"), 1U);
+  push("two");
+  EXPECT_THAT(error_of([&] { sending_->wait_for(kDeadline); }),
+              AllOf(HasSubstr("a later start"), HasSubstr("end this")));
+  EXPECT_TRUE(heir.send("two of the heir\n"));
+  EXPECT_EQ(number_in(heir.line(), "ack"), 2U);
+  EXPECT_THAT(drained(), ElementsAre("me 1 one", "me 2 two of the heir"));
+}
+
 // Frames of many events are more than the outbox: it is emptied in the midst of one.
 TEST_F(TcpClients, SendMoreInABatchThanTheirOutboxHolds) {
   connect({.framing = Framing::length_prefixed, .acknowledge = true, .frame_bytes = 300'000},

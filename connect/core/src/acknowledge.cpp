@@ -6,6 +6,7 @@
 // checkpoint. Nothing that runs then
 // closes a connection: it may come in the midst of a push out of that very connection's buffer.
 #include <algorithm>
+#include <charconv>
 
 #include <fmt/format.h>
 
@@ -16,16 +17,34 @@ namespace sluice {
 using namespace detail;
 
 namespace detail {
+namespace {
 
-std::string_view id_of_greeting(std::string_view line) noexcept {
+// "RUN.LIFE", both more than 0; zeros for another text.
+SenderLife life_in(std::string_view text) noexcept {
+  SenderLife life;
+  const char* const end = text.data() + text.size();
+  const auto [point, no_run] = std::from_chars(text.data(), end, life.run);
+  if (no_run != std::errc{} || point == end || *point != '.') return {};
+  const auto [behind, no_life] = std::from_chars(point + 1, end, life.life);
+  if (no_life != std::errc{} || behind != end || life.run == 0 || life.life == 0) return {};
+  return life;
+}
+
+}  // namespace
+
+Greeting greeting_in(std::string_view line) noexcept {
   constexpr std::string_view kHello = "hello ";
   constexpr std::string_view kAllowed = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._:-";
   if (line.ends_with('\r')) line.remove_suffix(1);
   if (!line.starts_with(kHello)) return {};
   line.remove_prefix(kHello.size());
-  const bool is_id =
-      line.size() < sizeof(SenderId::text) && line.find_first_not_of(kAllowed) == std::string_view::npos;
-  return is_id ? line : std::string_view{};
+  Greeting greeting{line.substr(0, line.find(' ')), {}};
+  if (greeting.id.size() >= sizeof(SenderId::text) ||
+      greeting.id.find_first_not_of(kAllowed) != std::string_view::npos)
+    return {};
+  if (greeting.id.size() == line.size()) return greeting;
+  greeting.life = life_in(line.substr(greeting.id.size() + 1));
+  return greeting.life.run != 0 ? greeting : Greeting{};
 }
 
 }  // namespace detail
@@ -35,6 +54,7 @@ namespace {
 constexpr std::string_view kNoGreeting =
     "error say who you are first: hello ID, an ID of 1 to 39 letters, digits, '.', '_', ':' or '-'\n";
 constexpr std::string_view kNoRow = "error no room for another sender\n";
+constexpr std::string_view kFollowed = "error a later start of this sender has taken over\n";
 
 SenderId key_of(std::string_view id) noexcept {
   SenderId key;
@@ -44,8 +64,25 @@ SenderId key_of(std::string_view id) noexcept {
 
 }  // namespace
 
+// Where a checkpoint was restored elsewhere while the first host still lives, both say hello as the same sender. The later
+// start keeps its place from its hello on: it is told where to go on once that is committed.
+bool TcpServer::Parts::is_followed(const Greeting& greeting) {
+  if (greeting.life.run == 0) return false;
+  const SenderId id = key_of(greeting.id);
+  const SenderLife* known = lives_->find(id);
+  const bool same_run = known != nullptr && known->run == greeting.life.run;
+  if (same_run && known->life >= greeting.life.life) return known->life > greeting.life.life;
+  // Of an ID that is one too many nothing is kept but what it hears of its frames.
+  if (known == nullptr && lives_->size() == lives_->capacity()) return false;
+  (*lives_)[id] = greeting.life;
+  uncommitted_ = true;
+  noted_ = true;
+  return false;
+}
+
 void TcpServer::Parts::greet(Connection& connection, std::string_view line) {
-  const std::string_view id = id_of_greeting(line);
+  const Greeting greeting = greeting_in(line);
+  const std::string_view id = greeting.id;
   if (id.empty()) return connections_.dismiss(connection, kNoGreeting);
   const std::uint64_t* row = senders_->find(key_of(id));
   if (row == nullptr && senders_->size() == senders_->capacity()) {
@@ -53,6 +90,7 @@ void TcpServer::Parts::greet(Connection& connection, std::string_view line) {
                        connection.head.peer_text(), senders_->capacity()));
     return connections_.dismiss(connection, kNoRow);
   }
+  if (is_followed(greeting)) return connections_.dismiss(connection, kFollowed);
   // Of connections that are gone, however many IDs come and go, as many stay as of those that are there.
   if (speakers_.size() > 2 * connections_.count() + 64)
     std::erase_if(speakers_,

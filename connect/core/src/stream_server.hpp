@@ -23,8 +23,18 @@ struct SenderId {
   friend bool operator==(const SenderId&, const SenderId&) = default;
 };
 
-// The ID of a line "hello ID", with or without a carriage return; empty when it is none.
-std::string_view id_of_greeting(std::string_view line) noexcept;
+// Which start of which run of a pipeline a sender is of (Worker::run(), life()); zeros: it has not said.
+struct SenderLife {
+  std::uint64_t run = 0;
+  std::uint64_t life = 0;
+};
+
+// A line "hello ID" or "hello ID RUN.LIFE", with or without a carriage return; without an ID when it is none.
+struct Greeting {
+  std::string_view id;
+  SenderLife life;
+};
+Greeting greeting_in(std::string_view line) noexcept;
 
 }  // namespace sluice::detail
 
@@ -49,6 +59,7 @@ struct TcpServer::Parts {
   bool take_frame(Connection& connection, Output<Frame>& out);
   void refuse_frame(Connection& connection);
   void greet(Connection& connection, std::string_view line);
+  bool is_followed(const detail::Greeting& greeting);
   void push(Connection& connection, std::string_view frame, Output<Frame>& out);
   void hang_up(Connection& connection);
   void await_commit(Connection& connection);
@@ -63,11 +74,12 @@ struct TcpServer::Parts {
   detail::Connections connections_;
   // With `acknowledge`: frames of each sender, and the connection that speaks for it.
   std::optional<Table<detail::SenderId, std::uint64_t>> senders_;
+  std::optional<Table<detail::SenderId, detail::SenderLife>> lives_;
   std::map<std::string, detail::ConnectionId, std::less<>> speakers_;
   std::vector<detail::ConnectionId> awaiting_;  // Those that have something to hear after the next commit.
   std::deque<Safe> safe_;     // What to tell them once that is safe, in the order of commits.
   bool uncommitted_ = false;  // Frames were pushed since the last one.
-  bool reported_ = false;     // By this call, in which nothing was pushed.
+  bool noted_ = false;        // Something, by this call, in which nothing was pushed.
   bool checked_ = false;
   bool finishing_ = false;
   bool finished_ = false;

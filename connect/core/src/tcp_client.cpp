@@ -76,6 +76,7 @@ struct TcpClient::Parts {
   TcpClientOptions options_;
   Outbox outbox_;
   std::optional<ClientConnection> connection_;
+  bool says_its_life_;  // Not within run_inline, nor to a server that does not know what that is.
   bool greeted_ = false;
   Outbox::Place known_;      // The server has what comes before.
   Outbox::Place next_;       // What comes before was sent, or is in `unsent_`.
@@ -92,6 +93,7 @@ TcpClient::Parts::Parts(Worker& worker_of_it, std::string address_of_server, Tcp
       address_{std::move(address_of_server)},
       options_{std::move(options_of_it)},
       outbox_{worker_},
+      says_its_life_{worker_.run() != 0},
       known_{outbox_.head()},
       next_{known_},
       asked_{known_},
@@ -105,7 +107,7 @@ TcpClient::Parts::Parts(Worker& worker_of_it, std::string address_of_server, Tcp
                      worker_.stage())}};
   }
   if (options_.id.empty()) options_.id = usual_id(worker_);
-  if (id_of_greeting("hello " + options_.id).empty()) {
+  if (greeting_in("hello " + options_.id).id != options_.id) {
     throw Error{{"say hello to", text_of_server(), fmt::format("{} is no id", json_text(options_.id)),
                  "use 1 to 39 letters, digits, '.', '_', ':' or '-'"}};
   }
@@ -222,7 +224,9 @@ void TcpClient::Parts::connect() {
   const auto call = worker_.outside(options_.call_limit + std::chrono::seconds{1});
   connection_.emplace(address_, options_.call_limit);
   greeted_ = false;
-  unsent_ = "hello " + options_.id + "\n";
+  unsent_ = "hello " + options_.id;
+  if (says_its_life_) unsent_ += fmt::format(" {}.{}", worker_.run(), worker_.life());
+  unsent_.push_back('\n');
 }
 
 // Whole frames from `next_` on, as many as are worth a call.
@@ -253,6 +257,12 @@ void TcpClient::Parts::hear(const std::string& line) {
   } else if (line.starts_with("error a frame of more than ")) {
     throw Error{{"send to", text_of_server(), "it says: " + printable(line),
                  "raise the limit of the server, and start again: the frame is kept"}};
+  } else if (line.starts_with("error a later start of this sender ")) {
+    throw Error{{"send to", text_of_server(), "it says: " + printable(line),
+                 "end this pipeline: the other one goes on with what it was to do"}};
+  } else if (says_its_life_ && !greeted_ && line.starts_with("error say who you are first")) {
+    says_its_life_ = false;
+    connect();
   } else {
     throw Unavailable{fmt::format("the server at {} says: {}", text_of_server(), printable(line))};
   }

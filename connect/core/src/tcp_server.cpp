@@ -24,7 +24,7 @@ namespace {
 constexpr unsigned kTurnsBetweenLooks = 64;
 constexpr unsigned kTurnsOfACall = 1024;
 // A line of greeting, with room for what stands in front of the ID and behind it.
-constexpr std::size_t kGreetingBytes = 64;
+constexpr std::size_t kGreetingBytes = 128;
 
 // A socket that a former life has shut down (stop_listening) listens again.
 int listening(const Listener& listener) noexcept {
@@ -57,6 +57,7 @@ TcpServer::Parts::Parts(Worker& worker, const Listener& listener, const TcpServe
   }
   refuse_lanes_that_drop(worker_, "TcpServer with `acknowledge`");
   senders_ = worker_.table<SenderId, std::uint64_t>("senders", options_.senders);
+  lives_ = worker_.table<SenderId, SenderLife>("lives of senders", options_.senders);
   worker_.after_commit([this] { committed(); });
 }
 
@@ -84,8 +85,8 @@ SourceState TcpServer::Parts::call(Output<Frame>& out) {
         turns_ = kTurnsBetweenLooks;
         continue;
       }
-      // What was reported is committed before the wait, as what earlier calls made is.
-      if (std::exchange(reported_, false)) return SourceState::nothing_now;
+      // What was noted is committed before the wait, as what earlier calls made is.
+      if (std::exchange(noted_, false)) return SourceState::nothing_now;
       if (!worker_.wait_for(connections_.epoll(), connections_.quiet_for())) return SourceState::nothing_now;
       turns_ = kTurnsBetweenLooks;
     } else if (serve(*connection, out)) {
@@ -163,7 +164,7 @@ bool TcpServer::Parts::take_frame(Connection& connection, Output<Frame>& out) {
 
 void TcpServer::Parts::report(const std::string& problem) {
   worker_.report(problem);
-  reported_ = true;
+  noted_ = true;
 }
 
 void TcpServer::Parts::refuse_frame(Connection& connection) {
@@ -202,7 +203,8 @@ bool TcpServer::finish(Output<Frame>& out) {
 StageOptions TcpServer::stage_options(const Listener& listener, const TcpServerOptions& options,
                                       StageOptions more) {
   more.descriptors.push_back(listener.descriptor());
-  const std::uint64_t table = Table<SenderId, std::uint64_t>::bytes_for(options.senders);
+  const std::uint64_t table = Table<SenderId, std::uint64_t>::bytes_for(options.senders) +
+                              Table<SenderId, SenderLife>::bytes_for(options.senders);
   // What state.bytes is, if nothing is said; and what else a worker keeps.
   constexpr std::uint64_t kUsual = std::uint64_t{8} << 20;
   constexpr std::uint64_t kMore = std::uint64_t{64} << 10;

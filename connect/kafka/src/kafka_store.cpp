@@ -48,7 +48,8 @@ class KafkaStore::Impl {
   }
   int timeout_ms() const noexcept { return static_cast<int>(options_.server.timeout.count()); }
   void must(rd_kafka_error_t* error) const;
-  detail::KafkaMarks committed_marks(std::uint64_t origin) const;
+  detail::KafkaHandlePtr reader_of_marks() const;
+  detail::KafkaProgress committed(rd_kafka_t* reader, const SinkOwner& owner) const;
   void refuse_what_is_too_large(const SinkBatch<Effect>& batch);
   [[noreturn]] void refuse(const SinkBatch<Effect>& batch) const;
   void produce(const SinkBatch<Effect>& batch);
@@ -125,33 +126,44 @@ SinkClaim KafkaStore::Impl::claim(const SinkOwner& owner) {
   producer_ = detail::kafka_handle(RD_KAFKA_PRODUCER, std::move(config), options_.server);
   std::ignore = detail::kafka_partitions(producer_.get(), options_.server, options_.topic);
   topic_.reset(rd_kafka_topic_new(producer_.get(), options_.topic.c_str(), nullptr));
+  const detail::KafkaHandlePtr reader = reader_of_marks();
+  // A later start of this run is not fenced.
+  std::ignore = committed(reader.get(), owner);
   // Ends what a predecessor has begun, and fences it.
   must(rd_kafka_init_transactions(producer_.get(), timeout_ms()));
-  marks_ = committed_marks(owner.origin);
+  marks_ = committed(reader.get(), owner).marks;
   SinkClaim claim;
   for (const auto& [origin, end] : marks_)
     claim.watermarks.push_back({origin, end});
   return claim;
 }
 
-// Of the transactions that are over, which a predecessor's is by now.
-detail::KafkaMarks KafkaStore::Impl::committed_marks(std::uint64_t origin) const {
-  const detail::KafkaHandlePtr consumer = detail::kafka_handle(
-      RD_KAFKA_CONSUMER,
-      detail::kafka_config(
-          options_.server,
-          {{"group.id", id_}, {"isolation.level", "read_committed"}, {"enable.auto.commit", "false"}}),
-      options_.server);
+detail::KafkaHandlePtr KafkaStore::Impl::reader_of_marks() const {
+  return detail::kafka_handle(RD_KAFKA_CONSUMER,
+                              detail::kafka_config(options_.server, {{"group.id", id_},
+                                                                     {"isolation.level", "read_committed"},
+                                                                     {"enable.auto.commit", "false"}}),
+                              options_.server);
+}
+
+// By the transactions that are over; throws if one of them is of a later start of the owner's run.
+detail::KafkaProgress KafkaStore::Impl::committed(rd_kafka_t* reader, const SinkOwner& owner) const {
   const detail::KafkaPartitionsPtr partitions{rd_kafka_topic_partition_list_new(1)};
   rd_kafka_topic_partition_list_add(partitions.get(), options_.topic.c_str(), 0);
-  const rd_kafka_resp_err_t code = rd_kafka_committed(consumer.get(), partitions.get(), timeout_ms());
+  const rd_kafka_resp_err_t code = rd_kafka_committed(reader, partitions.get(), timeout_ms());
   const rd_kafka_topic_partition_t& found = partitions->elems[0];
   for (const rd_kafka_resp_err_t error : {code, found.err}) {
     if (error != RD_KAFKA_RESP_ERR_NO_ERROR)
       detail::kafka_fail("read the watermarks for", object(), error, rd_kafka_err2str(error));
   }
   if (found.offset < 0 || found.metadata == nullptr) return {};
-  return detail::marks_in({static_cast<const char*>(found.metadata), found.metadata_size}, origin);
+  detail::KafkaProgress progress =
+      detail::progress_in({static_cast<const char*>(found.metadata), found.metadata_size}, owner.origin);
+  if (progress.life > owner.life) {
+    throw Error{{"send to", object(), "a later start of the same run has taken over as " + id_,
+                 "end this pipeline: the other one goes on with its work"}};
+  }
+  return progress;
 }
 
 void KafkaStore::Impl::abort() const {
@@ -235,7 +247,7 @@ void KafkaStore::Impl::produce(const SinkBatch<Effect>& batch) {
 void KafkaStore::Impl::send_marks(const SinkBatch<Effect>& batch) {
   for (const WatermarkMove& mark : batch.watermarks)
     marks_[mark.origin] = mark.end;
-  const std::string metadata = detail::to_metadata(batch.owner.origin, marks_);
+  const std::string metadata = detail::to_metadata(batch.owner.origin, {batch.owner.life, marks_});
   if (metadata.size() > kMostMetadata) {
     throw Error{{"send to", object(), fmt::format("the watermarks of {} lanes are too long", marks_.size()),
                  "give the stage fewer lanes: fewer workers before it"}};

@@ -16,7 +16,8 @@
 // With `acknowledge`: exact. A sender says who it is, hears how many of its frames are committed, sends those behind, and
 // hears of every commit; all in lines, so that it can be spoken by hand (docs/guide/tcp.md):
 //
-//     sender: hello ID        1 to 39 letters, digits, '.', '_', ':' or '-'; a line, whatever the framing of frames is
+//     sender: hello ID        1 to 39 letters, digits, '.', '_', ':' or '-'; a line, whatever the framing of frames is. "hello ID
+//                             RUN.LIFE" says of which start it is (Worker::life()): a later one of a run keeps its place
 //     server: at N            N frames of ID are committed: the next frame of this connection is its number N + 1
 //     sender: frames, as many as it likes
 //     server: ack N           the first N frames of ID are committed: they will never be asked for again
@@ -54,7 +55,7 @@ struct TcpServerOptions {
   // Connections at a time; one more is told "error ..." and closed. The worker raises its limit of descriptors as far as it
   // may (RLIMIT_NOFILE, hard); if that is not enough, so many fewer.
   std::uint32_t connections = 10'000;
-  // With `acknowledge`: IDs that are remembered, each 80 bytes of state. A resume may have more.
+  // With `acknowledge`: IDs that are remembered, each some 170 bytes of state. A resume may have more.
   std::uint64_t senders = 10'000;
   // A connection that sends nothing for so long is closed; 0: never.
   std::chrono::nanoseconds idle_limit{0};
