@@ -134,6 +134,32 @@ TEST_F(NatsSourceOfFew, RestsWhileOtherSubjectsMessagesComeAndGo) {
   EXPECT_THAT(out.all(), ElementsAre("mine", "mine"));
 }
 
+// Limits took the older half while nobody read: that is told, once.
+TEST_F(NatsSourceTest, TellsWhatAWorkQueueRemovedUnread) {
+  make_stream(server().url(),
+              {.name = "QUEUE", .subject = "queue.*", .max_messages = 50, .work_queue = true});
+  send_messages(server().url(), "queue.a", numbered(0, 60));
+  NatsSourceOptions queue = options(true);
+  queue.stream = "QUEUE";
+  Settings kept = settings();
+  kept.set("segment.path", file("segment"));
+  const auto life = [&](const std::function<void(Engine&)>& run) {
+    Engine engine{reading(queue), kept};
+    engine.start();
+    Collector<Bytes> out{engine, "out"};
+    run(engine);
+    EXPECT_TRUE(eventually([&] { return out.count() == 50 && count_of(server().url(), "QUEUE") == 0; }));
+    engine.park();
+    EXPECT_TRUE(engine.wait_for(kDeadline));
+    return engine.stats().problems;
+  };
+  EXPECT_THAT(life([](Engine&) {}), testing::IsEmpty())
+      << "what was gone when it began was never there for it";
+  send_messages(server().url(), "queue.a", numbered(60, 160));
+  EXPECT_THAT(life([&](Engine& engine) { kill_worker_of(engine, "read/0"); }),
+              ElementsAre(AllOf(HasSubstr("61 to 110"), HasSubstr("stream QUEUE"), HasSubstr("limits"))));
+}
+
 // What is passed over would be acknowledged, and so removed unread.
 TEST_F(NatsSourceTest, PassesOverNothingOfAWorkQueue) {
   make_stream(server().url(), {.name = "QUEUE", .subject = "queue.*", .work_queue = true});

@@ -70,6 +70,7 @@ class NatsReader::Impl {
   void rest();
   void look_for(std::uint64_t from, std::uint64_t to) const;
   [[noreturn]] void removed(std::uint64_t from, std::uint64_t to) const;
+  void tell_removed(std::uint64_t from, std::uint64_t to);
 
   Worker& worker_;
   const NatsSourceOptions options_;
@@ -78,6 +79,7 @@ class NatsReader::Impl {
   detail::NatsClient client_;
   bool queue_ = false;  // Messages are acknowledged, and removed by that.
   bool ended_ = false;
+  std::uint64_t others_end_ = 0;  // Up to that sequence others may have read, before this worker began.
   std::optional<Recoverable<NatsSourceProgress>> progress_;
   std::uint64_t delivered_ = 0;  // By the consumer.
   detail::Fetcher::Batch batch_;
@@ -108,6 +110,7 @@ NatsReader::Impl::Impl(Worker& worker, NatsSourceOptions options)
       fmt::format("nats source {:016x}", hash_key(stream_ + " " + subject_)), first(*info)));
   check_stream(*info);
   if (queue_) {
+    if ((*progress_)->handled == 0) others_end_ = info->State.LastSeq;
     // A stage with a flush is committed between two calls only.
     worker.before_commit([] {});
     detail::refuse_lanes_that_drop(worker, "NatsSource of a work queue");
@@ -180,6 +183,16 @@ void NatsReader::Impl::removed(std::uint64_t from, std::uint64_t to) const {
            subject_.empty() ? "" : fmt::format(", and messages of {} may have been among them", subject_)),
        "raise its limits (max_age, max_bytes, max_msgs); NatsSourceOptions::on_removed goes on "
        "without them"}};
+}
+
+// Of a work queue what is gone is no Error: what this worker had handled and a checkpoint does not know was removed by its own
+// acknowledgement. What was there when it began may have been another reader's.
+void NatsReader::Impl::tell_removed(std::uint64_t from, std::uint64_t to) {
+  if (!subject_.empty() || options_.on_removed != NatsRemoved::stop || to <= others_end_) return;
+  worker_.report(fmt::format(
+      "the sequences {} to {} of {} were removed before they were read: by its limits, by a person, or by an "
+      "acknowledgement that no checkpoint knows",
+      from, to, object()));
 }
 
 // Gives its name.
@@ -286,6 +299,7 @@ bool NatsReader::Impl::accept(natsMsg* message) {
                  "the server gives what it gave before; look at its log"}};
   }
   if (sequence > next && subject_.empty() && misses_what_is_removed()) look_for(next, sequence - 1);
+  if (sequence > next && queue_) tell_removed(next, sequence - 1);
   auto& progress = progress_->edit();
   progress.next = sequence + 1;
   progress.handled = sequence;

@@ -23,7 +23,8 @@
 // sequence must not have passed what is to be read next, which is looked at once for each pull that has gaps, and each
 // second at rest, when the position follows the stream. It may be other subjects' messages that were removed; nobody knows
 // any more, and it is an Error, too. A stream with max_msgs_per_subject moves its first sequence all the time: set
-// `on_removed` there. Of a work queue nothing is missed: what is gone may have been acknowledged.
+// `on_removed` there. Of a work queue without `subject` what was removed unread is reported (Worker::report), unless `on_removed`
+// says otherwise, and nothing ends: what is gone may have been acknowledged.
 //
 // One worker reads all of it; with several, `stream` or `subject` has {replica} in it, so that each reads its own.
 #pragma once
