@@ -192,6 +192,24 @@ TEST(Json, ChecksTheWholeObject) {
   }
 }
 
+// The object and 1,023 within it; one more is refused, and a million do not overflow the stack.
+TEST(Json, HasLimitsOfItsLevels) {
+  const auto nested = [](std::size_t levels, const std::string& open, const std::string& close) {
+    std::string text = R"({"number":1,"amount":1,"other":)";
+    for (std::size_t i = 1; i < levels; ++i)
+      text += open;
+    text += "1";
+    for (std::size_t i = 1; i < levels; ++i)
+      text += close;
+    return text + "}";
+  };
+  for (const auto& [open, close] : {std::pair<std::string, std::string>{"[", "]"}, {R"({"a":)", "}"}}) {
+    EXPECT_EQ(fault_of(nested(1024, open, close)), "");
+    EXPECT_EQ(fault_of(nested(1025, open, close)), "it has more than 1024 levels");
+    EXPECT_EQ(fault_of(nested(1'000'000, open, close)), "it has more than 1024 levels");
+  }
+}
+
 TEST(Json, SurvivesDamagedText) {
   const std::string sound =
       R"({"number":123,"amount":"12.34","account":"abc","rate":1.5,"other":[1,{"a":"b"},null,true],"price":3})";

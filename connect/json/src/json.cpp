@@ -14,6 +14,9 @@ namespace {
 
 namespace ondemand = simdjson::ondemand;
 
+// The library has as many, and does not count them where values are walked through one by one.
+constexpr unsigned kMostLevels = simdjson::DEFAULT_MAX_DEPTH;
+
 std::string_view trimmed(std::string_view token) {
   const std::size_t end = token.find_last_not_of(" \t\r\n");
   return end == std::string_view::npos ? std::string_view{} : token.substr(0, end + 1);
@@ -88,7 +91,7 @@ class JsonReader::Parser {
       const auto field = std::find_if(fields_.begin(), fields_.end(),
                                       [&](const NamedField& known) { return known.name == name; });
       if (field == fields_.end()) {
-        walk(member.value());
+        walk(member.value(), 2);
       } else {
         const auto index = static_cast<std::size_t>(field - fields_.begin());
         found_[index] = store(*field, member.value(), object) || found_[index];
@@ -99,17 +102,20 @@ class JsonReader::Parser {
       throw Wrong{"something stands behind the JSON object"};
   }
 
-  // What no member takes must be sound, too.
-  void walk(ondemand::value value) {
-    switch (ondemand::json_type(value.type())) {
+  // What no member takes must be sound, too. An array or object is of `level`, which is 1 for the whole.
+  void walk(ondemand::value value, unsigned level) {
+    const ondemand::json_type type = value.type();
+    const bool has_more = type == ondemand::json_type::array || type == ondemand::json_type::object;
+    if (has_more && level > kMostLevels) throw Wrong{fmt::format("it has more than {} levels", kMostLevels)};
+    switch (type) {
       case ondemand::json_type::array:
         for (ondemand::value element : value.get_array())
-          walk(element);
+          walk(element, level + 1);
         break;
       case ondemand::json_type::object:
         for (ondemand::field member : value.get_object()) {
           static_cast<void>(std::string_view{member.unescaped_key()});
-          walk(member.value());
+          walk(member.value(), level + 1);
         }
         break;
       case ondemand::json_type::string:
