@@ -96,6 +96,10 @@ TEST_F(Http, SaysWhyItTakesNothing) {
   EXPECT_THAT(
       ask("POST /events HTTP/1.1\r\nHost: here\r\nContent-Encoding: gzip\r\nContent-Length: 2\r\n\r\nx\n"),
       StartsWith("415 a body is taken as it is"));
+  EXPECT_THAT(
+      ask("POST /events HTTP/1.1\r\nHost: here\r\nContent-Encoding: identity\r\nContent-Encoding: gzip\r\n"
+          "Content-Length: 2\r\n\r\nx\n"),
+      StartsWith("415 "));
   TcpPeer rubbish{address()};
   EXPECT_TRUE(rubbish.send("\xff\xfe rubbish\r\n\r\n"));
   EXPECT_TRUE(rubbish.is_ended());
@@ -134,6 +138,24 @@ TEST_F(Http, RefusesABodyThatIsFramedInTwoWays) {
   EXPECT_THAT(ask(head + "Transfer-Encoding: chunked\r\nContent-Length: 3\r\n\r\n5\r\na\nb\nc\r\n0\r\n\r\n"),
               StartsWith(reason));
   EXPECT_EQ(ask(head + "Content-Length: 2\r\nContent-Length: 2\r\n\r\na\n"), "200 1");
+  EXPECT_THAT(drained(), SizeIs(1));
+}
+
+// The library would take none of it, or all that comes until the client goes, for its events.
+TEST_F(Http, RefusesABodyWhoseEndIsNotSaid) {
+  serve();
+  const std::string head = "POST / HTTP/1.1\r\nHost: here\r\n";
+  EXPECT_THAT(ask(head + "\r\na\nb\n"), StartsWith("411 a body has a Content-Length"));
+  EXPECT_THAT(ask("POST / HTTP/1.0\r\n\r\na\n"), StartsWith("411"));
+  EXPECT_THAT(ask(head + "Content-Length : 2\r\n\r\na\n"), StartsWith("411"));
+  EXPECT_THAT(ask("GET /other HTTP/1.1\r\nHost: here\r\nTransfer-Encoding: gzip\r\n\r\n"), StartsWith("501"));
+  for (const char* other : {"gzip, chunked", "identity", "identity\r\nContent-Length: 2", "xchunked",
+                            "chunked\r\nTransfer-Encoding: chunked"}) {
+    EXPECT_THAT(ask(head + "Transfer-Encoding: " + other + "\r\n\r\n2\r\na\n\r\n0\r\n\r\n"),
+                StartsWith("501 of Transfer-Encoding only chunked"))
+        << other;
+  }
+  EXPECT_EQ(ask(head + "Transfer-Encoding: Chunked\r\n\r\n2\r\na\n\r\n0\r\n\r\n"), "200 1");
   EXPECT_THAT(drained(), SizeIs(1));
 }
 

@@ -7,10 +7,8 @@
 #include <deque>
 #include <map>
 #include <microhttpd.h>
-#include <netdb.h>
 #include <poll.h>
 #include <string_view>
-#include <strings.h>
 #include <sys/socket.h>
 #include <utility>
 #include <vector>
@@ -21,101 +19,11 @@
 #include <sluice/error.hpp>
 #include <sluice/ipc/framing.hpp>
 
+#include "http_request.hpp"
+
 namespace sluice {
-namespace {
 
-struct Request {
-  MHD_Connection* connection = nullptr;
-  std::string body;
-  std::string peer;
-  std::uint64_t number = 0;
-  bool too_large = false;
-  bool handed_over = false;  // It waits, suspended, for its turn or for the commit.
-  unsigned status = 0;       // Of the answer, once it is known.
-  std::string answer;
-};
-
-std::string peer_of(MHD_Connection* connection) {
-  const MHD_ConnectionInfo* info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
-  if (info == nullptr || info->client_addr == nullptr) return {};
-  const sockaddr* address = info->client_addr;
-  const bool is_6 = address->sa_family == AF_INET6;
-  if (!is_6 && address->sa_family != AF_INET) return "unix:";
-  char host[NI_MAXHOST] = {};
-  char port[NI_MAXSERV] = {};
-  const socklen_t length = is_6 ? sizeof(sockaddr_in6) : sizeof(sockaddr_in);
-  if (::getnameinfo(address, length, host, sizeof(host), port, sizeof(port),
-                    NI_NUMERICHOST | NI_NUMERICSERV) != 0)
-    return {};
-  return is_6 ? fmt::format("[{}]:{}", host, port) : fmt::format("{}:{}", host, port);
-}
-
-// Its body is compressed, say: its bytes are not those of events.
-bool is_encoded(MHD_Connection* connection) {
-  const char* encoding =
-      MHD_lookup_connection_value(connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_CONTENT_ENCODING);
-  return encoding != nullptr && ::strcasecmp(encoding, "identity") != 0;
-}
-
-// How its body is framed can be read in two ways, so that another server on the way may have read another: RFC 9112, 6.3.
-bool is_framed_twice(MHD_Connection* connection) {
-  struct Framing {
-    std::vector<std::string_view> lengths;
-    bool encoded = false;
-  } framing;
-  const auto look = [](void* into, MHD_ValueKind, const char* name, const char* value) {
-    Framing& framing = *static_cast<Framing*>(into);
-    if (::strcasecmp(name, MHD_HTTP_HEADER_CONTENT_LENGTH) == 0 && value != nullptr)
-      framing.lengths.emplace_back(value);
-    if (::strcasecmp(name, MHD_HTTP_HEADER_TRANSFER_ENCODING) == 0) framing.encoded = true;
-    return MHD_YES;
-  };
-  MHD_get_connection_values(connection, MHD_HEADER_KIND, look, &framing);
-  const auto& lengths = framing.lengths;
-  return (framing.encoded && !lengths.empty()) ||
-         std::any_of(lengths.begin(), lengths.end(),
-                     [&](std::string_view length) { return length != lengths.front(); });
-}
-
-void limit_quiet(MHD_Connection* connection, std::chrono::seconds limit) {
-  MHD_set_connection_option(connection, MHD_CONNECTION_OPTION_TIMEOUT, static_cast<unsigned>(limit.count()));
-}
-
-// The events of a body.
-std::vector<std::string_view> events_in(std::string_view body, bool lines) {
-  std::vector<std::string_view> events;
-  if (!lines) return {body};
-  while (!body.empty()) {
-    const std::size_t end = std::min(body.find('\n'), body.size());
-    if (end != 0) events.push_back(body.substr(0, end));
-    body.remove_prefix(std::min(end + 1, body.size()));
-  }
-  return events;
-}
-
-// What they take of a lane.
-std::uint64_t bytes_of(const std::vector<std::string_view>& events) {
-  std::uint64_t bytes = 0;
-  for (const std::string_view event : events)
-    bytes += ipc::record_stride(sizeof(FrameHead) + event.size());
-  return bytes;
-}
-
-MHD_Result respond(MHD_Connection* connection, unsigned status, std::string_view text) {
-  MHD_Response* response =
-      MHD_create_response_from_buffer(text.size(), const_cast<char*>(text.data()), MHD_RESPMEM_MUST_COPY);
-  if (response == nullptr) return MHD_NO;
-  MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, "text/plain");
-  // Where the next request begins is not known.
-  if (status == MHD_HTTP_BAD_REQUEST) MHD_add_response_header(response, MHD_HTTP_HEADER_CONNECTION, "close");
-  if (status == MHD_HTTP_METHOD_NOT_ALLOWED)
-    MHD_add_response_header(response, MHD_HTTP_HEADER_ALLOW, MHD_HTTP_METHOD_POST);
-  const MHD_Result result = MHD_queue_response(connection, status, response);
-  MHD_destroy_response(response);
-  return result;
-}
-
-}  // namespace
+using namespace detail;
 
 struct HttpSource::Parts {
   Parts(Worker& worker_of_it, const Listener& listener, const HttpSourceOptions& options_of_it);
@@ -133,10 +41,10 @@ struct HttpSource::Parts {
                         MHD_RequestTerminationCode why);
 
   MHD_Result begin(MHD_Connection* connection, std::string_view url, std::string_view method, void** request);
-  MHD_Result end(Request& request);
-  void take(Request& request, Output<Frame>& out);
+  MHD_Result end(HttpRequest& request);
+  void take(HttpRequest& request, Output<Frame>& out);
   void answer_safe(std::size_t count);
-  void answer(Request& request, unsigned status, std::string text);
+  void answer(HttpRequest& request, unsigned status, std::string text);
   std::chrono::nanoseconds quiet_for() const;
   bool has_closed_some();
 
@@ -146,11 +54,11 @@ struct HttpSource::Parts {
   int epoll_ = -1;
   MHD_Daemon* daemon_ = nullptr;
   std::uint64_t next_number_;
-  std::map<Request*, std::unique_ptr<Request>> requests_;
-  std::deque<Request*> waiting_;  // Whole, and not pushed.
-  std::vector<Request*> taken_;   // Pushed, and not committed.
-  std::deque<Request*> safe_;     // Committed, and answered once that is safe: Worker::when_safe().
-  unsigned connections_ = 0;      // When has_closed_some() was last asked.
+  std::map<HttpRequest*, std::unique_ptr<HttpRequest>> requests_;
+  std::deque<HttpRequest*> waiting_;  // Whole, and not pushed.
+  std::vector<HttpRequest*> taken_;   // Pushed, and not committed.
+  std::deque<HttpRequest*> safe_;     // Committed, and answered once that is safe: Worker::when_safe().
+  unsigned connections_ = 0;          // When has_closed_some() was last asked.
   bool draining_ = false;
 };
 
@@ -171,7 +79,8 @@ HttpSource::Parts::Parts(Worker& worker_of_it, const Listener& listener,
                              this, MHD_OPTION_LISTEN_SOCKET, listener_, MHD_OPTION_CONNECTION_LIMIT,
                              std::max(options_.connections, 1U), MHD_OPTION_CONNECTION_TIMEOUT,
                              static_cast<unsigned>(options_.idle_limit.count()), MHD_OPTION_NOTIFY_COMPLETED,
-                             &Parts::completed, this, MHD_OPTION_END);
+                             &Parts::completed, this, MHD_OPTION_NOTIFY_CONNECTION, &note_peer, nullptr,
+                             MHD_OPTION_END);
   const MHD_DaemonInfo* info =
       daemon_ == nullptr ? nullptr : MHD_get_daemon_info(daemon_, MHD_DAEMON_INFO_EPOLL_FD);
   if (info == nullptr) {
@@ -206,7 +115,7 @@ SourceState HttpSource::Parts::call(Output<Frame>& out) {
     // What has come whole goes first: one look at the sockets may have found many.
     if (waiting_.empty()) std::ignore = MHD_run(daemon_);
     if (!waiting_.empty()) {
-      Request& request = *waiting_.front();
+      HttpRequest& request = *waiting_.front();
       waiting_.pop_front();
       take(request, out);
       // One that was refused has pushed nothing.
@@ -234,7 +143,7 @@ void HttpSource::Parts::finish() {
   socklen_t bytes = sizeof(domain);
   const bool known = ::getsockopt(listener_, SOL_SOCKET, SO_DOMAIN, &domain, &bytes) == 0;
   if (known && domain != AF_UNIX) std::ignore = ::shutdown(listener_, SHUT_RD);
-  for (Request* request : std::exchange(waiting_, {}))
+  for (HttpRequest* request : std::exchange(waiting_, {}))
     answer(*request, MHD_HTTP_SERVICE_UNAVAILABLE, "the pipeline comes to its end\n");
   const auto until = std::chrono::steady_clock::now() + kMoment;
   while (!requests_.empty() && std::chrono::steady_clock::now() < until) {
@@ -263,7 +172,7 @@ MHD_Result HttpSource::Parts::handle(void* self, MHD_Connection* connection, con
                                      void** state) {
   Parts& parts = *static_cast<Parts*>(self);
   if (*state == nullptr) return parts.begin(connection, url, method, state);
-  Request& request = *static_cast<Request*>(*state);
+  HttpRequest& request = *static_cast<HttpRequest*>(*state);
   if (*bytes == 0) return parts.end(request);
   request.too_large = request.too_large || request.body.size() + *bytes > parts.options_.body_bytes;
   // The rest is thrown away, so that the answer reaches a client that sends before it reads.
@@ -274,30 +183,28 @@ MHD_Result HttpSource::Parts::handle(void* self, MHD_Connection* connection, con
 
 MHD_Result HttpSource::Parts::begin(MHD_Connection* connection, std::string_view url, std::string_view method,
                                     void** state) {
-  auto request = std::make_unique<Request>();
+  auto request = std::make_unique<HttpRequest>();
   request->connection = connection;
   request->number = next_number_++;
-  request->peer = peer_of(connection);
-  if (url != options_.path) {
+  if (refuse_without_end(connection, *request)) {
+    // It is answered before its end, which would never come.
+  } else if (url != options_.path) {
     request->status = MHD_HTTP_NOT_FOUND;
     request->answer = fmt::format("events are taken at {}\n", options_.path);
   } else if (method != MHD_HTTP_METHOD_POST) {
     request->status = MHD_HTTP_METHOD_NOT_ALLOWED;
     request->answer = "events are taken by POST\n";
-  } else if (is_encoded(connection)) {
-    request->status = MHD_HTTP_UNSUPPORTED_MEDIA_TYPE;
-    request->answer = "a body is taken as it is: send it without Content-Encoding\n";
-  } else if (is_framed_twice(connection)) {
-    request->status = MHD_HTTP_BAD_REQUEST;
-    request->answer = "a body has one Content-Length, or Transfer-Encoding\n";
+  } else {
+    look_at_body(connection, *request);
   }
-  *state = request.get();
-  requests_.emplace(request.get(), std::move(request));
-  return MHD_YES;
+  HttpRequest& begun = *request;
+  *state = &begun;
+  requests_.emplace(&begun, std::move(request));
+  return begun.status == MHD_HTTP_NOT_IMPLEMENTED ? end(begun) : MHD_YES;
 }
 
 // The request has come whole, or has its answer.
-MHD_Result HttpSource::Parts::end(Request& request) {
+MHD_Result HttpSource::Parts::end(HttpRequest& request) {
   if (request.status == 0 && request.too_large) {
     request.status = MHD_HTTP_CONTENT_TOO_LARGE;
     request.answer = fmt::format("a body has {} bytes at most\n", options_.body_bytes);
@@ -319,7 +226,7 @@ MHD_Result HttpSource::Parts::end(Request& request) {
   return MHD_YES;
 }
 
-void HttpSource::Parts::take(Request& request, Output<Frame>& out) {
+void HttpSource::Parts::take(HttpRequest& request, Output<Frame>& out) {
   const std::vector<std::string_view> events = events_in(request.body, options_.lines);
   const std::uint64_t room = out.most_body_bytes() + sizeof(FrameHead) + ipc::kRecordHeaderBytes;
   if (bytes_of(events) > room) {
@@ -328,7 +235,7 @@ void HttpSource::Parts::take(Request& request, Output<Frame>& out) {
   }
   FrameHead head;
   head.connection = request.number;
-  request.peer.copy(head.peer, sizeof(head.peer) - 1);
+  noted_peer(request.connection).copy(head.peer, sizeof(head.peer) - 1);
   for (const std::string_view event : events) {
     ++head.sequence;
     out.push(head, event);
@@ -342,13 +249,13 @@ void HttpSource::Parts::take(Request& request, Output<Frame>& out) {
 // The next so many. Until then they are suspended, and none of them ends.
 void HttpSource::Parts::answer_safe(std::size_t count) {
   for (; count != 0; --count) {
-    Request* request = safe_.front();
+    HttpRequest* request = safe_.front();
     safe_.pop_front();
     answer(*request, MHD_HTTP_OK, request->answer);
   }
 }
 
-void HttpSource::Parts::answer(Request& request, unsigned status, std::string text) {
+void HttpSource::Parts::answer(HttpRequest& request, unsigned status, std::string text) {
   request.status = status;
   request.answer = std::move(text);
   if (std::exchange(request.handed_over, false)) MHD_resume_connection(request.connection);
@@ -356,7 +263,7 @@ void HttpSource::Parts::answer(Request& request, unsigned status, std::string te
 
 void HttpSource::Parts::completed(void* self, MHD_Connection*, void** state, MHD_RequestTerminationCode) {
   Parts& parts = *static_cast<Parts*>(self);
-  auto* request = static_cast<Request*>(*state);
+  auto* request = static_cast<HttpRequest*>(*state);
   if (request == nullptr) return;
   // A connection that is suspended cannot end; at a stop all are resumed first.
   std::erase(parts.waiting_, request);

@@ -12,9 +12,12 @@
 // who sends it again can double it, so this is at least once; for exactly once give events a number that a handler knows
 // (a table), or speak to a TcpServer, which counts.
 //
-// Other answers, each with a line that says why: 404 for another path, 405 for another method than POST, 413 for more than
-// `body_bytes`, or events that are more than a lane behind the stage holds; 415 for a body with a Content-Encoding; 503 in a
-// drain. None of them has an effect.
+// Other answers, each with a line that says why: 404 for another path, 405 for another method than POST, 411 for a body without
+// Content-Length or Transfer-Encoding, 413 for more than `body_bytes`, or events that are more than a lane behind the stage holds;
+// 415 for a body with a Content-Encoding; 501 for another Transfer-Encoding than chunked; 503 in a drain. None of them has an
+// effect.
+//
+// A client that sends a byte now and then is not silent: strangers who would fill all `connections` so are kept away by a proxy.
 #pragma once
 
 #include <chrono>

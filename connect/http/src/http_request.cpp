@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "http_request.hpp"
+
+#include <algorithm>
+#include <memory>
+#include <netdb.h>
+#include <strings.h>
+#include <sys/socket.h>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include <sluice/connect/frame.hpp>
+#include <sluice/ipc/framing.hpp>
+
+namespace sluice::detail {
+namespace {
+
+// What the headers of a request say of its body.
+struct BodyHeaders {
+  std::vector<std::string_view> lengths;
+  std::vector<std::string_view> transfers;
+  bool encoded = false;  // Compressed, say: its bytes are not those of events.
+
+  // It can be read in two ways, so that another server on the way may have read another: RFC 9112, 6.3.
+  bool framed_twice() const {
+    return (!transfers.empty() && !lengths.empty()) ||
+           std::any_of(lengths.begin(), lengths.end(),
+                       [this](std::string_view length) { return length != lengths.front(); });
+  }
+  bool has_no_end() const {
+    return transfers.size() > 1 ||
+           (transfers.size() == 1 && ::strcasecmp(transfers[0].data(), "chunked") != 0);
+  }
+};
+
+BodyHeaders body_headers(MHD_Connection* connection) {
+  BodyHeaders headers;
+  const auto look = [](void* into, MHD_ValueKind, const char* name, const char* value) {
+    BodyHeaders& headers = *static_cast<BodyHeaders*>(into);
+    if (value == nullptr) value = "";
+    if (::strcasecmp(name, MHD_HTTP_HEADER_CONTENT_LENGTH) == 0) headers.lengths.emplace_back(value);
+    if (::strcasecmp(name, MHD_HTTP_HEADER_TRANSFER_ENCODING) == 0) headers.transfers.emplace_back(value);
+    if (::strcasecmp(name, MHD_HTTP_HEADER_CONTENT_ENCODING) == 0 && ::strcasecmp(value, "identity") != 0)
+      headers.encoded = true;
+    return MHD_YES;
+  };
+  MHD_get_connection_values(connection, MHD_HEADER_KIND, look, &headers);
+  return headers;
+}
+
+std::string peer_of(MHD_Connection* connection) {
+  const MHD_ConnectionInfo* info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+  if (info == nullptr || info->client_addr == nullptr) return {};
+  const sockaddr* address = info->client_addr;
+  const bool is_6 = address->sa_family == AF_INET6;
+  if (!is_6 && address->sa_family != AF_INET) return "unix:";
+  char host[NI_MAXHOST] = {};
+  char port[NI_MAXSERV] = {};
+  const socklen_t length = is_6 ? sizeof(sockaddr_in6) : sizeof(sockaddr_in);
+  if (::getnameinfo(address, length, host, sizeof(host), port, sizeof(port),
+                    NI_NUMERICHOST | NI_NUMERICSERV) != 0)
+    return {};
+  return is_6 ? fmt::format("[{}]:{}", host, port) : fmt::format("{}:{}", host, port);
+}
+
+}  // namespace
+
+void note_peer(void*, MHD_Connection* connection, void** noted, MHD_ConnectionNotificationCode code) {
+  if (code == MHD_CONNECTION_NOTIFY_STARTED) {
+    *noted = std::make_unique<std::string>(peer_of(connection)).release();
+  } else {
+    const std::unique_ptr<std::string> peer{static_cast<std::string*>(std::exchange(*noted, nullptr))};
+  }
+}
+
+std::string_view noted_peer(MHD_Connection* connection) {
+  const MHD_ConnectionInfo* info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+  if (info == nullptr || info->socket_context == nullptr) return {};
+  return *static_cast<const std::string*>(info->socket_context);
+}
+
+void limit_quiet(MHD_Connection* connection, std::chrono::seconds limit) {
+  MHD_set_connection_option(connection, MHD_CONNECTION_OPTION_TIMEOUT, static_cast<unsigned>(limit.count()));
+}
+
+std::vector<std::string_view> events_in(std::string_view body, bool lines) {
+  std::vector<std::string_view> events;
+  if (!lines) return {body};
+  while (!body.empty()) {
+    const std::size_t end = std::min(body.find('\n'), body.size());
+    if (end != 0) events.push_back(body.substr(0, end));
+    body.remove_prefix(std::min(end + 1, body.size()));
+  }
+  return events;
+}
+
+bool refuse_without_end(MHD_Connection* connection, HttpRequest& request) {
+  if (!body_headers(connection).has_no_end()) return false;
+  request.status = MHD_HTTP_NOT_IMPLEMENTED;
+  request.answer = "of Transfer-Encoding only chunked is known\n";
+  return true;
+}
+
+void look_at_body(MHD_Connection* connection, HttpRequest& request) {
+  const BodyHeaders headers = body_headers(connection);
+  if (headers.encoded) {
+    request.status = MHD_HTTP_UNSUPPORTED_MEDIA_TYPE;
+    request.answer = "a body is taken as it is: send it without Content-Encoding\n";
+  } else if (headers.framed_twice()) {
+    request.status = MHD_HTTP_BAD_REQUEST;
+    request.answer = "a body has one Content-Length, or Transfer-Encoding\n";
+  } else if (headers.lengths.empty() && headers.transfers.empty()) {
+    // What follows would be taken for the next request, and these events for none.
+    request.status = MHD_HTTP_LENGTH_REQUIRED;
+    request.answer = "a body has a Content-Length, or Transfer-Encoding: chunked\n";
+  }
+}
+
+std::uint64_t bytes_of(const std::vector<std::string_view>& events) {
+  std::uint64_t bytes = 0;
+  for (const std::string_view event : events)
+    bytes += ipc::record_stride(sizeof(FrameHead) + event.size());
+  return bytes;
+}
+
+MHD_Result respond(MHD_Connection* connection, unsigned status, std::string_view text) {
+  MHD_Response* response =
+      MHD_create_response_from_buffer(text.size(), const_cast<char*>(text.data()), MHD_RESPMEM_MUST_COPY);
+  if (response == nullptr) return MHD_NO;
+  MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, "text/plain");
+  // Where the next request begins is not known.
+  if (status == MHD_HTTP_BAD_REQUEST || status == MHD_HTTP_LENGTH_REQUIRED ||
+      status == MHD_HTTP_NOT_IMPLEMENTED)
+    MHD_add_response_header(response, MHD_HTTP_HEADER_CONNECTION, "close");
+  if (status == MHD_HTTP_METHOD_NOT_ALLOWED)
+    MHD_add_response_header(response, MHD_HTTP_HEADER_ALLOW, MHD_HTTP_METHOD_POST);
+  const MHD_Result result = MHD_queue_response(connection, status, response);
+  MHD_destroy_response(response);
+  return result;
+}
+
+}  // namespace sluice::detail
