@@ -88,6 +88,26 @@ TEST_F(Csv, KeepsNewlinesWithinQuotes) {
   EXPECT_EQ(all[2].number, 3U);
 }
 
+// As other readers of CSV do it: the last lines of files that people made are often blank. In a file of one column it is a value.
+TEST_F(Csv, PassesOverBlankLines) {
+  const std::string path = directory_.write("a.csv", "number,amount,name\n1,1,a\n\n2,2,b\r\n\r\n\n");
+  EXPECT_THAT(read({path}, problems_), SizeIs(2));
+  EXPECT_THAT(problems_, IsEmpty());
+  struct One {
+    std::uint32_t number = 0;
+  };
+  detail::CsvReader one{Fields<One>{{"number", &One::number}}.named()};
+  EXPECT_EQ(one.read_names("number"), "");
+  EXPECT_FALSE(one.is_blank(""));
+}
+
+// All of such a file would be its first row, and none of its rows missing.
+TEST_F(Csv, ReportsAFileWhoseLinesEndByCarriageReturnsAlone) {
+  const std::string path = directory_.write("a.csv", "number,amount,name\r1,1,a\r2,2,b\r");
+  EXPECT_THAT(read({path}, problems_), IsEmpty());
+  EXPECT_THAT(problems_, ElementsAre(HasSubstr("its first row: column 3: a carriage return within a field")));
+}
+
 TEST_F(Csv, ReportsRowsThatMakeNoEvent) {
   EXPECT_EQ(fault_of("1,2,x"), "");
   EXPECT_EQ(fault_of("1,2,"), "");

@@ -129,6 +129,25 @@ TEST(DamagedFile, DoesNotGiveALongLineThatItCutOff) {
               ElementsAre("one"));
 }
 
+// Taken for text they would be lines of noise.
+TEST(DamagedFile, OfAnotherCompressionIsReportedAndGivesNoLines) {
+  using namespace std::string_literals;
+  const TemporaryDirectory directory;
+  const std::vector<std::pair<std::string, std::string>> kinds{{"BZh91AY&SY\x12\n\x34", "bzip2"},
+                                                               {"\xfd"
+                                                                "7zXZ\0\0\x04\n"s,
+                                                                "xz"},
+                                                               {"\x04\"M\x18@\n", "lz4"},
+                                                               {"PK\x03\x04\n", "zip"}};
+  for (const auto& [bytes, kind] : kinds) {
+    EXPECT_THAT(read_damaged(directory.write("a", bytes), "compressed by " + kind).lines, testing::IsEmpty());
+  }
+  for (const char* text : {"BZh9 is no text of bzip2\n", "BZ\n", "PK\n", "x1AY&SY\n"}) {
+    LineReader file{directory.write("c", text), kSmall};
+    EXPECT_THAT(read_all(file).lines, testing::SizeIs(1)) << text;
+  }
+}
+
 TEST(DamagedFile, NeverCrashesTheReader) {
   const TemporaryDirectory directory;
   const unsigned seed = std::random_device{}();

@@ -27,6 +27,8 @@ std::string CsvReader::split(std::string_view row) {
       value.text = row.substr(0, comma);
       if (value.text.find('"') != std::string::npos)
         return fmt::format("column {}: a quote within a field", found_);
+      if (value.text.find('\r') != std::string::npos)
+        return fmt::format("column {}: a carriage return within a field", found_);
       if (comma == std::string_view::npos) return {};
       row.remove_prefix(comma + 1);
       continue;
@@ -64,6 +66,10 @@ std::string CsvReader::read_names(std::string_view row) {
     column_of_[field] = static_cast<std::size_t>(column - names);
   }
   return {};
+}
+
+bool CsvReader::is_blank(std::string_view row) const noexcept {
+  return columns_ > 1 && (row.empty() || row == "\r");
 }
 
 std::string CsvReader::read(std::string_view row, std::byte* object) {

@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "decoder.hpp"
 
+#include <algorithm>
+#include <string_view>
 #include <utility>
+
+#include <fmt/format.h>
 
 #include <sluice/error.hpp>
 
@@ -38,6 +42,49 @@ class PlainDecoder final : public Decoder {
     return true;
   }
 };
+
+// Of a file that is compressed in another way. As text it would be lines of noise, and nobody would be told.
+class UnreadableDecoder final : public Decoder {
+ public:
+  UnreadableDecoder(ByteSource& source, const char* kind)
+      : Decoder{source, 0}, why_{fmt::format("it is compressed by {}: plain, gzip and zstd are read", kind)} {
+    fail(why_);
+  }
+  std::size_t read(char*, std::size_t) override { return 0; }
+  void restart(const AccessPoint*) override {
+    begin_at(nullptr);
+    fail(why_);
+  }
+  bool accepts(const AccessPoint&) const override { return false; }
+
+ private:
+  std::string why_;
+};
+
+// What its first bytes say; nullptr for none of those.
+const char* other_compression(ByteSource& source) {
+  struct Magic {
+    std::string_view bytes;
+    std::size_t at;
+    const char* kind;
+  };
+  using namespace std::string_view_literals;
+  // Source: the formats' own descriptions. Of bzip2 the fourth byte is a digit, and what follows begins its first block.
+  constexpr Magic kKinds[] = {{"1AY&SY"sv, 4, "bzip2"},
+                              {"\xfd"
+                               "7zXZ\0"sv,
+                               0, "xz"},
+                              {"\x04\"M\x18"sv, 0, "lz4"},
+                              {"PK\x03\x04"sv, 0, "zip"}};
+  constexpr std::size_t kMost = 10;
+  source.fill(kMost);
+  const std::string_view first{reinterpret_cast<const char*>(source.data()), std::min(source.size(), kMost)};
+  for (const Magic& magic : kKinds) {
+    if (magic.at > first.size() || !first.substr(magic.at).starts_with(magic.bytes)) continue;
+    if (magic.at == 0 || first.starts_with("BZh")) return magic.kind;
+  }
+  return nullptr;
+}
 
 }  // namespace
 
@@ -76,6 +123,7 @@ std::size_t Decoder::fail_truncated(const char* inside_what) {
 std::unique_ptr<Decoder> make_decoder(ByteSource& source, std::size_t point_every_bytes) {
   if (starts_gzip(source)) return make_gzip_decoder(source, point_every_bytes);
   if (starts_zstd(source)) return make_zstd_decoder(source, point_every_bytes);
+  if (const char* kind = other_compression(source)) return std::make_unique<UnreadableDecoder>(source, kind);
   return std::make_unique<PlainDecoder>(source);
 }
 

@@ -36,6 +36,8 @@ class CsvReader {
 
   // The first row of a file. What is wrong with it; empty when nothing is.
   std::string read_names(std::string_view row);
+  // Whether a line is none of the rows: it is empty, and rows have several columns.
+  bool is_blank(std::string_view row) const noexcept;
   // Another row: fills `object`, which holds defaults before. What is wrong with it; empty when nothing is.
   std::string read(std::string_view row, std::byte* object);
 
@@ -74,6 +76,7 @@ class CsvSource {
     Rows(detail::CsvReader& of, Output<T>& output) : reader{of}, out{output} {}
     std::string begin_file(std::string_view header) override { return reader.read_names(header); }
     std::string take(const FileLineHead&, std::string_view line) override {
+      if (reader.is_blank(line)) return {};
       T row{};
       std::string fault = reader.read(line, reinterpret_cast<std::byte*>(&row));
       if (fault.empty()) out.push(row);
