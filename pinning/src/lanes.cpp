@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdint>
 #include <utility>
 
 #include <fmt/format.h>
@@ -79,6 +80,20 @@ std::vector<double> pushed_rates(const PlanRequest& request, const std::vector<F
   return pushed;
 }
 
+// Pairs of workers are looked at one by one: what nobody means would take the memory of the machine.
+void refuse_too_many(const PlanRequest& request, const std::vector<Flow>& flows) {
+  constexpr std::uint64_t kMostPairs = std::uint64_t{1} << 22;
+  std::uint64_t pairs = 0;
+  for (const Flow& flow : flows)
+    pairs += std::uint64_t{workers_of(request, flow.from)} * workers_of(request, flow.to);
+  if (pairs <= kMostPairs) return;
+  throw Error{{.tried = "place the pipeline",
+               .object = {},
+               .why = fmt::format("its flows are between {} pairs of workers, and {} are the most", pairs,
+                                  kMostPairs),
+               .remedy = "give its stages fewer workers"}};
+}
+
 bool is_lane(const Flow& flow, std::size_t producer, std::size_t consumer, std::size_t producers,
              std::size_t consumers) {
   if (flow.traffic != Traffic::one_to_one) return true;
@@ -99,6 +114,7 @@ std::vector<Flow> flows_of(const PlanRequest& request) {
 }
 
 std::vector<RequestedLane> lanes_of(const PlanRequest& request, const std::vector<Flow>& flows) {
+  refuse_too_many(request, flows);
   std::vector<std::size_t> first_worker;
   first_worker.reserve(request.stages.size());
   std::size_t workers = 0;

@@ -125,12 +125,28 @@ class Reader {
     const std::string_view name = text_.substr(at_, end - at_);
     const auto found =
         std::find_if(kKinds.begin(), kKinds.end(), [&](const Kind& each) { return each.name == name; });
-    if (found == kKinds.end()) refuse(begin, fmt::format("there is no kind of place \"{}\"", name));
+    if (found == kKinds.end()) {
+      const bool is_word =
+          std::any_of(kWords.begin(), kWords.end(), [&](const Word& each) { return each.name == name; });
+      refuse(begin, is_word ? fmt::format("{} stands alone", name)
+                            : fmt::format("there is no kind of place \"{}\"", name));
+    }
     at_ = end;
     if (at_ == text_.size() || text_[at_] != ':')
       refuse(at_, fmt::format("{} needs an index: {}:0", name, name));
     ++at_;
     return *found;
+  }
+
+  // What can be named within these units.
+  static std::string kinds_in(const Units& units) {
+    std::string names;
+    for (const std::string_view name : {"package", "numa", "l3", "l2", "core", "pu"}) {
+      const auto kind =
+          std::find_if(kKinds.begin(), kKinds.end(), [&](const Kind& each) { return each.name == name; });
+      if (!things(units, kind->level).empty()) names += fmt::format("{}{}", names.empty() ? "" : ", ", name);
+    }
+    return names;
   }
 
   Units step(const Units& units) {
@@ -146,7 +162,7 @@ class Reader {
       indexes = range();
     }
     if (indexes.second >= found.size()) {
-      refuse(begin, found.empty() ? fmt::format("there is no {} here", wanted.name)
+      refuse(begin, found.empty() ? fmt::format("there is no {} here, only {}", wanted.name, kinds_in(units))
                                   : fmt::format("there is no {} {} here, only 0 to {}", wanted.name,
                                                 indexes.second, found.size() - 1));
     }
@@ -182,7 +198,8 @@ class Reader {
       CpuSet usable = set_of(thing) & topology_.allowed();
       if (!usable.empty()) result.sets.push_back(std::move(usable));
     }
-    if (result.sets.empty()) refuse(0, "the machine tells of none");
+    if (result.sets.empty())
+      refuse(0, fmt::format("this machine tells of none, only of {}", kinds_in(topology_.units)));
     return result;
   }
 

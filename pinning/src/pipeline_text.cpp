@@ -3,6 +3,7 @@
 #include <charconv>
 #include <cmath>
 #include <utility>
+#include <vector>
 
 #include <fmt/format.h>
 
@@ -53,12 +54,14 @@ class Reader {
     }
   }
 
-  unsigned number(std::string_view digits, std::string_view word) const {
+  // `or_else` is what could stand there besides.
+  unsigned number(std::string_view digits, std::string_view word, std::string_view or_else) const {
     unsigned value = 0;
     const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), value);
-    if (error != std::errc{} || end != digits.data() + digits.size() || value == 0 || value > kMostInText)
-      refuse(at_,
-             fmt::format("\"{}\" in \"{}\" is no number from 1 to {}, nor cores", digits, word, kMostInText));
+    if (error != std::errc{} || end != digits.data() + digits.size() || value == 0 || value > kMostInText) {
+      refuse(at_, fmt::format("\"{}\" in \"{}\" is no number{} from 1 to {}{}", digits, word,
+                              or_else.empty() ? " of threads" : "", kMostInText, or_else));
+    }
     return value;
   }
 
@@ -74,8 +77,8 @@ class Reader {
       const std::string_view size = word.substr(colon + 1);
       const std::size_t times = size.find('x');
       const std::string_view workers = size.substr(0, times);
-      stage.workers = workers == kCoresName ? kCores : number(workers, word);
-      if (times != std::string_view::npos) stage.threads = number(size.substr(times + 1), word);
+      stage.workers = workers == kCoresName ? kCores : number(workers, word, ", nor cores");
+      if (times != std::string_view::npos) stage.threads = number(size.substr(times + 1), word, "");
     }
     request_.stages.push_back(std::move(stage));
   }
@@ -92,6 +95,23 @@ class Reader {
     const std::size_t stage = find(name);
     if (stage == request_.stages.size()) refuse(at_, fmt::format("there is no stage \"{}\"", name));
     return stage;
+  }
+
+  // Whether events of `stage` reach `to` by the flows so far, none of which closes a circle.
+  bool leads(std::size_t stage, std::size_t to) const {
+    std::vector<bool> reached(request_.stages.size(), false);
+    std::vector<std::size_t> next{stage};
+    while (!next.empty()) {
+      const std::size_t at = next.back();
+      next.pop_back();
+      if (at == to) return true;
+      if (at == kHost || reached[at]) continue;
+      reached[at] = true;
+      for (const Flow& flow : request_.flows) {
+        if (flow.from == at) next.push_back(flow.to);
+      }
+    }
+    return false;
   }
 
   void flow(std::string_view word) {
@@ -112,6 +132,9 @@ class Reader {
     }
     flow.from = end_of_flow(from);
     flow.to = end_of_flow(to);
+    if (flow.from == kHost && flow.to == kHost) refuse(at_, "the host feeds stages, and not itself");
+    if (flow.from != kHost && flow.to != kHost && leads(flow.to, flow.from))
+      refuse(at_, fmt::format("\"{}\" closes a circle: events go one way", word));
     request_.flows.push_back(std::move(flow));
   }
 

@@ -261,7 +261,7 @@ void Placer::place_stage(const AskedPlace& asked, std::span<const AskedPlace> la
   result_.filled.insert(result_.filled.end(), inside.begin(), inside.end());
   result_.stage_shares = true;
   result_.remarks.push_back(fmt::format(
-      "{} wants {} units of its place {}, of which {} are free: its workers share it",
+      "{} wants {} units of its place {}, and has {} of them: its workers share these",
       request_.stages[stage].name, seekers.size(), asked.location.sets.front().to_string(), usable.size()));
   remark_others(stage);
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
+#include <cstdint>
 #include <set>
 #include <utility>
 
@@ -27,12 +28,19 @@ namespace {
 }
 
 std::size_t count_workers(const PlanRequest& request) {
+  constexpr std::uint64_t kMostThreads = std::uint64_t{1} << 20;
   std::size_t workers = 0;
+  std::uint64_t threads = 0;
   for (const StageRequest& stage : request.stages) {
     if (stage.workers == 0) {
       refuse_plan(fmt::format("stage \"{}\" has no workers", stage.name), "give it at least one");
     }
     workers += stage.workers;
+    threads += std::uint64_t{stage.workers} * std::max(stage.threads, 1U);
+  }
+  if (threads > kMostThreads) {
+    refuse_plan(fmt::format("its workers have {} threads, and {} are the most", threads, kMostThreads),
+                "give its stages fewer workers or threads");
   }
   return workers;
 }

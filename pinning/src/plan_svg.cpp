@@ -20,7 +20,10 @@ namespace {
 
 constexpr std::array kStageColours{"#9ecae1", "#fdd0a2", "#c7e9c0", "#dadaeb", "#fcbba1",
                                    "#ffeda0", "#ccebc5", "#fbb4b9", "#b3cde3", "#e5d8bd"};
-constexpr double kHead = 58;
+constexpr double kHead = 58;  // With one row of stages.
+constexpr double kLegendRow = 16;
+constexpr double kLetter = 6.5;       // About as wide as one is, on average.
+constexpr double kTitleLetter = 7.2;  // In the larger type of the first line.
 constexpr double kFootLine = 16;
 constexpr double kPageEdge = 12;
 constexpr double kLeastWidth = 940;
@@ -39,6 +42,30 @@ std::string escaped(std::string_view text) {
     }
   }
   return result;
+}
+
+std::size_t letters_of(std::string_view text) {
+  return static_cast<std::size_t>(
+      std::count_if(text.begin(), text.end(), [](char byte) { return (byte & '\xc0') != '\x80'; }));
+}
+
+// At most so many letters of it, those at its end kept: what tells workers of one stage apart stands there.
+std::string cut_to(std::string_view text, std::size_t most, std::size_t end) {
+  if (letters_of(text) <= most) return std::string{text};
+  const auto from = [&](std::size_t letter) {
+    std::size_t at = 0;
+    for (std::size_t seen = 0; at < text.size(); ++at) {
+      if ((text[at] & '\xc0') != '\x80' && seen++ == letter) break;
+    }
+    return at;
+  };
+  return fmt::format("{}…{}", text.substr(0, from(most - end - 1)),
+                     text.substr(from(letters_of(text) - end)));
+}
+
+// A text of the drawing; one that is cut tells all of itself to whoever points at it.
+std::string with_whole(const std::string& cut, const std::string& whole) {
+  return cut == whole ? escaped(whole) : fmt::format("{}<title>{}</title>", escaped(cut), escaped(whole));
 }
 
 // Short ways are green, long ones red.
@@ -71,13 +98,14 @@ class Drawing {
     for (const Box* core : cores_)
       draw_text(*core);
     const double width = std::max(machine_.width, kLeastWidth) + 2 * kPageEdge;
+    const std::string head = draw_head(width);
     const std::string foot = draw_foot(width);
     return fmt::format(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {0:.0f} {1:.0f}\" width=\"{0:.0f}\" "
         "height=\"{1:.0f}\" font-family=\"sans-serif\" font-size=\"11\">\n"
         "<rect width=\"100%\" height=\"100%\" fill=\"white\"/>\n{2}<g transform=\"translate({3},{4})\">\n"
         "{5}</g>\n{6}</svg>\n",
-        width, height_, draw_head(), kPageEdge, kHead, body_, foot);
+        width, height_, head, kPageEdge, head_height_, body_, foot);
   }
 
  private:
@@ -144,14 +172,19 @@ class Drawing {
                          core.x + 4, core.y + 12, text);
     for (std::size_t i = 0; i < core.units.size(); ++i) {
       const unsigned unit = core.units[i].os_index;
-      std::string label = fmt::format("{} ", unit);
+      std::string label = fmt::format("{}", unit);
       for (const auto& [process, name] : on_unit_[unit])
-        label += name + " ";
-      if (!core.units[i].allowed) label += "not allowed";
+        label += " " + name;
+      if (!core.units[i].allowed) label += " not allowed";
+      // Of one worker the number is kept, of several the first.
+      const std::size_t kept =
+          on_unit_[unit].size() == 1 ? letters_of(label.substr(std::min(label.rfind('/'), label.size()))) : 0;
+      constexpr auto kMost = static_cast<std::size_t>(kCoreWidth / kLetter);
       body_ += fmt::format(
           "<text x=\"{:.0f}\" y=\"{:.0f}\" paint-order=\"stroke\" stroke=\"white\" "
           "stroke-width=\"2\" stroke-opacity=\"0.7\">{}</text>",
-          core.x + 5, core.y + 27 + kUnitHeight * static_cast<double>(i), escaped(label));
+          core.x + 5, core.y + 27 + kUnitHeight * static_cast<double>(i),
+          with_whole(cut_to(label, kMost, std::min(kept, kMost / 2)), label));
     }
     body_ += '\n';
   }
@@ -203,22 +236,31 @@ class Drawing {
     body_ += "</g>\n";
   }
 
-  std::string draw_head() const {
+  std::string draw_head(double width) {
+    const std::string& machine = planned_.topology.description;
+    const auto most = static_cast<std::size_t>((width - 2 * kPageEdge) / kTitleLetter);
     std::string head = fmt::format(
         "<text x=\"{0}\" y=\"18\" font-size=\"13\">{1}</text>\n<text x=\"{0}\" y=\"34\">policy "
         "{2}, cost {3:.4g} ns {4}</text>\n",
-        kPageEdge, escaped(planned_.topology.description), to_string(planned_.plan.policy),
+        kPageEdge, with_whole(cut_to(machine, most, 0), machine), to_string(planned_.plan.policy),
         planned_.plan.cost, cost_unit(planned_));
     double x = kPageEdge;
+    double y = kHead - kLegendRow;
     for (std::size_t stage = 0; stage < planned_.plan.stages.size(); ++stage) {
       const std::string text =
           fmt::format("{}:{}", planned_.plan.stages[stage].name, planned_.plan.stages[stage].workers.size());
+      const double wide = 30 + kLetter * static_cast<double>(letters_of(text));
+      if (x > kPageEdge && x + wide > width) {
+        x = kPageEdge;
+        y += kLegendRow;
+      }
       head += fmt::format(
-          "<rect x=\"{:.0f}\" y=\"41\" width=\"11\" height=\"11\" fill=\"{}\"/><text x=\"{:.0f}\" "
-          "y=\"51\">{}</text>\n",
-          x, kStageColours.at(stage % kStageColours.size()), x + 15, escaped(text));
-      x += 30 + 6.5 * static_cast<double>(text.size());
+          "<rect x=\"{:.0f}\" y=\"{:.0f}\" width=\"11\" height=\"11\" fill=\"{}\"/><text x=\"{:.0f}\" "
+          "y=\"{:.0f}\">{}</text>\n",
+          x, y - 1, kStageColours.at(stage % kStageColours.size()), x + 15, y + 9, escaped(text));
+      x += wide;
     }
+    head_height_ = y + kLegendRow;
     return head;
   }
 
@@ -230,7 +272,7 @@ class Drawing {
       rate_of[std::round(lane.distance)] += lane.rate;
       all += lane.rate;
     }
-    double y = kHead + machine_.height + kFootLine + 4;
+    double y = head_height_ + machine_.height + kFootLine + 4;
     std::string foot;
     double x = kPageEdge;
     constexpr std::size_t kMostWays = 8;
@@ -270,6 +312,7 @@ class Drawing {
   std::map<std::string, std::string> floating_;
   std::map<unsigned, Point> centre_;
   std::string body_;
+  double head_height_ = kHead;
   double height_ = 0;
 };
 

@@ -236,7 +236,7 @@ Topology read_topology() {
 
 Topology topology_from_synthetic(const std::string& text) {
   const Handle handle = new_handle();
-  if (hwloc_topology_set_synthetic(handle.get(), text.c_str()) != 0 ||
+  if (hwloc_topology_set_synthetic(handle.get(), text.c_str()) != 0 || is_larger_than_linux(text) ||
       hwloc_topology_load(handle.get()) != 0) {
     throw Error{{.tried = "read the synthetic topology",
                  .object = fmt::format("\"{}\"", text),

@@ -2,7 +2,9 @@
 #include "topology_fault.hpp"
 
 #include <algorithm>
+#include <charconv>
 #include <cstddef>
+#include <cstdint>
 
 #include <fmt/format.h>
 #include <hwloc.h>
@@ -14,6 +16,7 @@ namespace {
 
 constexpr std::string_view kBlanks = " \t\r\n";
 constexpr std::size_t kMostShown = 24;
+constexpr std::uint64_t kMostUnits = 8192;  // The largest NR_CPUS of its x86, arm64 and power builds.
 
 bool understands(const std::string& text) {
   hwloc_topology_t machine = nullptr;
@@ -34,7 +37,29 @@ std::size_t end_of_part(std::string_view text, std::size_t at) {
   return at;
 }
 
+// "core:4(indexes=0,1)" or "4": 4; 0 for what is no level, as attached memory.
+std::uint64_t arity_of(std::string_view part) {
+  part = part.substr(0, part.find('('));
+  if (part.empty() || part.front() == '[') return 0;
+  if (const std::size_t colon = part.rfind(':'); colon != std::string_view::npos)
+    part.remove_prefix(colon + 1);
+  std::uint64_t arity = 0;
+  const auto [end, error] = std::from_chars(part.data(), part.data() + part.size(), arity);
+  return error == std::errc{} && end == part.data() + part.size() ? arity : 0;
+}
+
 }  // namespace
+
+bool is_larger_than_linux(std::string_view text) {
+  std::uint64_t units = 1;
+  for (std::size_t at = text.find_first_not_of(kBlanks); at != std::string_view::npos;) {
+    const std::size_t end = end_of_part(text, at);
+    units *= std::clamp<std::uint64_t>(arity_of(text.substr(at, end - at)), 1, kMostUnits + 1);
+    if (units > kMostUnits) return true;
+    at = text.find_first_not_of(kBlanks, end);
+  }
+  return false;
+}
 
 std::string fault_of_xml(std::string_view text) {
   const std::size_t begin = text.find_first_not_of(kBlanks);
@@ -67,6 +92,9 @@ std::string fault_of_synthetic(const std::string& text) {
     }
     at = text.find_first_not_of(kBlanks, end);
   }
+  if (is_larger_than_linux(text))
+    return fmt::format("it has more than {} processing units, which are the most that Linux knows",
+                       kMostUnits);
   return understands(text) ? "hwloc cannot make a machine of it" : "its last level is not pu:NUMBER";
 }
 

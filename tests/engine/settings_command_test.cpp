@@ -274,6 +274,23 @@ TEST(APlan, IsRefusedForWhatDoesNotAnswerWithWhatItSays) {
 }
 #endif
 
+TEST(APlan, IsRefusedForPlacesOfStagesThatAreNoneOrHaveTwo) {
+  const std::string plan = "plan --topology 'core:8 pu:1' --pipeline 'read:1 parse:4' ";
+  const Finished none = sluice(plan + "--place prase@0-3");
+  EXPECT_EQ(none.status, 2);
+  EXPECT_THAT(none.err,
+              HasSubstr("the stage prase: the pipeline has none of that name (its stages are read, parse)"));
+  const Finished two = sluice(plan + "--place parse@0-3 --place parse@4-7");
+  EXPECT_EQ(two.status, 2);
+  EXPECT_THAT(two.err, HasSubstr("the stage parse: it has two places"));
+}
+
+TEST(APlan, IsMadeForAMachineInAFileOfAnyName) {
+  const Finished run = sluice("plan --topology /nowhere/machine.topology --pipeline read:1");
+  EXPECT_EQ(run.status, 2);
+  EXPECT_THAT(run.err, HasSubstr("cannot read the topology from /nowhere/machine.topology: No such file"));
+}
+
 // What it makes is built by tests/consumer.
 TEST(ANewProject, IsRefusedWhereSomethingIsAndForANameThatCannotBe) {
   const auto refusal = [](const std::string& arguments) {
@@ -298,6 +315,16 @@ TEST(ANewProject, IsRefusedWhereSomethingIsAndForANameThatCannotBe) {
   EXPECT_EQ(WEXITSTATUS(::pclose(pipe)), 2);
   EXPECT_TRUE(std::filesystem::is_empty(there)) << "what is there stays as it is";
   clear_away(directory);
+}
+
+TEST(TheDoctor, AndCalibrateRefuseUnitsThatAreNotHere) {
+  const Finished doctor = sluice("doctor --for 1ms --units 0,9999");
+  EXPECT_EQ(doctor.status, 2);
+  EXPECT_THAT(doctor.err,
+              AllOf(HasSubstr("\"0,9999\": this machine has no 9999"), HasSubstr("its units are 0")));
+  const Finished calibrate = sluice("calibrate --no-keep --for 1ms --units 9998-9999");
+  EXPECT_EQ(calibrate.status, 2);
+  EXPECT_THAT(calibrate.err, HasSubstr("\"9998-9999\": this process may not run on 9998-9999; allowed are "));
 }
 
 TEST(TheDoctor, SaysThatNobodyHasHeardIt) {

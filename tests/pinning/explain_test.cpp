@@ -52,6 +52,29 @@ TEST(PipelineText, IsRefusedWithThePositionAndWhatWouldBeValid) {
   EXPECT_THAT(fault("a:99999999"), HasSubstr("is no number"));
 }
 
+TEST(PipelineText, IsRefusedWhereItsFlowsCloseACircle) {
+  const auto fault = [](const char* text) { return error_of([text] { parse_pipeline(text); }); };
+  EXPECT_THAT(fault("a:1 a>a"), AllOf(HasSubstr("character 5"), HasSubstr("\"a>a\" closes a circle")));
+  EXPECT_THAT(fault("a:1 b:2 c:1 a>b b>c c=>a"),
+              AllOf(HasSubstr("character 21"), HasSubstr("\"c=>a\" closes a circle")));
+  EXPECT_THAT(fault("a:1 host>host"), HasSubstr("the host feeds stages, and not itself"));
+  EXPECT_EQ(parse_pipeline("a:1 b:1 c:1 a>b a>c b>c host>a c>host").flows.size(), 5U);
+}
+
+TEST(PipelineText, SaysOfThreadsWhatTheyCanBe) {
+  const std::string fault = error_of([] { parse_pipeline("a:2xcores"); });
+  EXPECT_THAT(fault, AllOf(HasSubstr("\"cores\" in \"a:2xcores\" is no number of threads from 1"),
+                           Not(HasSubstr("nor cores"))));
+}
+
+TEST(PlanLanes, AreRefusedBeforeTheyTakeTheMemoryOfTheMachine) {
+  const Topology machine = topology_from_synthetic("core:4 pu:1");
+  EXPECT_THAT(error_of([&] { plan(machine, parse_pipeline("a:65536 b:65536")); }),
+              HasSubstr("its flows are between 4294967296 pairs of workers, and 4194304 are the most"));
+  EXPECT_THAT(error_of([&] { plan(machine, parse_pipeline("a:65536x65536")); }),
+              HasSubstr("its workers have 4294967296 threads, and 1048576 are the most"));
+}
+
 struct Shown {
   Topology machine;
   PlanRequest request;
@@ -91,6 +114,31 @@ TEST(Explain, DrawsEveryCoreAndEveryWorker) {
               AllOf(HasSubstr("<svg"), HasSubstr(">core 31<"), HasSubstr("parse/7"), HasSubstr("</svg>")));
   const Shown crowded{"l3:1 core:2 pu:1", "read:1 parse:2"};
   EXPECT_THAT(to_svg(crowded.planned()), HasSubstr("on 0-1 together: read/0, parse/0, parse/1, host"));
+}
+
+TEST(Explain, DrawsLongNamesWithinTheirCores) {
+  const Shown shown{"l3:1 core:4 pu:1", "averyveryverylongname:2 größenordnungen:1"};
+  const std::string svg = to_svg(shown.planned());
+  EXPECT_THAT(svg, HasSubstr("…/1<title>"));
+  const std::size_t whole = svg.find(" averyveryverylongname/0</title>");
+  ASSERT_NE(whole, std::string::npos) << svg;
+  const std::size_t begin = svg.rfind('>', svg.rfind("<title>", whole) - 1) + 1;
+  const std::string drawn = svg.substr(begin, svg.find('<', begin) - begin);
+  EXPECT_LE(drawn.size(), 14 + 2) << drawn << ": 14 letters, one of three bytes";
+  EXPECT_THAT(drawn, AllOf(testing::EndsWith("/0"), HasSubstr("averyv")));
+}
+
+TEST(Explain, DrawsStagesInAsManyRowsAsTheyTake) {
+  std::string pipeline;
+  for (int stage = 0; stage < 40; ++stage)
+    pipeline += "stage" + std::to_string(stage) + ":1 ";
+  const Shown shown{"package:2 [numa] l3:2 core:16 pu:1", pipeline.c_str()};
+  const std::string svg = to_svg(shown.planned());
+  const std::size_t last = svg.find(">stage39:1<");
+  ASSERT_NE(last, std::string::npos);
+  const std::size_t tag = svg.rfind("<text x=\"", last);
+  EXPECT_LT(std::stod(svg.substr(tag + 9)), 964) << svg.substr(tag, last - tag);
+  EXPECT_THAT(svg, HasSubstr("translate(12,106)")) << "the machine stands below four rows";
 }
 
 TEST(PlanAutoShared, CostsNoMoreThanTheOrderOfTheStages) {

@@ -67,6 +67,14 @@ TEST(PlaceText, IsRefusedWithThePositionAndWhatWouldBeValid) {
   EXPECT_THAT(fault("0,"), HasSubstr("no kind of place \"\""));
 }
 
+TEST(PlaceText, IsRefusedWithWhatTheMachineHasInstead) {
+  const Topology machine = topology_from_synthetic("package:2 core:2 pu:2");
+  const auto fault = [&](const char* text) { return error_of([&] { parse_place(machine, text); }); };
+  EXPECT_THAT(fault("l3:0"), HasSubstr("there is no l3 here, only package, numa, core, pu"));
+  EXPECT_THAT(fault("ll_caches"), HasSubstr("this machine tells of none, only of package, numa, core, pu"));
+  EXPECT_THAT(fault("cores,0"), AllOf(HasSubstr("character 1"), HasSubstr("cores stands alone")));
+}
+
 TEST(PlaceText, NeedsAnAllowedUnit) {
   const Topology machine = restricted(two_sockets(), CpuSet::parse("0-7"));
   EXPECT_THAT(error_of([&] { parse_place(machine, "package:1"); }),

@@ -140,6 +140,13 @@ TEST(Topology, SaysWhichPartOfASyntheticOneIsNotUnderstood) {
   EXPECT_THAT(fault(""), HasSubstr("it is empty"));
 }
 
+TEST(Topology, RefusesASyntheticMachineThatIsLargerThanAnyOfLinux) {
+  const auto fault = [](const char* text) { return error_of([text] { topology_from_synthetic(text); }); };
+  for (const char* text : {"pack:64 core:1024 pu:2", "pu:4294967295", "core:8193 pu:1", "64 64 64"})
+    EXPECT_THAT(fault(text), HasSubstr("it has more than 8192 processing units")) << text;
+  EXPECT_EQ(topology_from_synthetic("package:2 [numa(memory=9000000)] core:4 pu:2").units.size(), 16U);
+}
+
 TEST(Topology, CanBeRestrictedToFewerUnits) {
   const Topology topology = restricted(topology_from_synthetic("core:4 pu:1"), CpuSet::parse("1,3,9"));
   EXPECT_EQ(topology.allowed().to_string(), "1,3");

@@ -53,8 +53,14 @@ std::string long_enough(std::chrono::nanoseconds enough) {
 void calibrate(const CalibrateOptions& options) {
   const auto time = parse_duration(options.time);
   if (!time.ok()) throw Error{{"measure for", "'" + options.time + "'", time.fault, "write 2s"}};
-  const pinning::CpuSet units =
-      options.units.empty() ? pinning::current_units() : pinning::CpuSet::parse(options.units);
+  const pinning::CpuSet allowed = pinning::current_units();
+  const pinning::CpuSet units = options.units.empty() ? allowed : pinning::CpuSet::parse(options.units);
+  if (const pinning::CpuSet elsewhere = units - allowed; !elsewhere.empty()) {
+    throw Error{{"measure the way between units", "\"" + options.units + "\"",
+                 fmt::format("this process may not run on {}; allowed are {}", elsewhere.to_string(),
+                             allowed.to_string()),
+                 "name two or more of these"}};
+  }
   const pinning::Calibration measured = pinning::measure_costs(units, time.value);
   const pinning::MeasuredCosts& costs = measured.costs;
   if (measured.fewest_looks < pinning::kLeastLooks) {

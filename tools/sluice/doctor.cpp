@@ -15,6 +15,7 @@
 
 #include <sluice/error.hpp>
 #include <sluice/pinning/bind.hpp>
+#include <sluice/pinning/topology.hpp>
 #include <sluice/units.hpp>
 
 #include "commands.hpp"
@@ -57,6 +58,15 @@ pinning::CpuSet units_asked(const std::string& list) {
   pinning::CpuSet units = list.empty() ? pinning::current_units() : pinning::CpuSet::parse(list);
   if (units.empty())
     throw Error{{"look at the units", "\"" + list + "\"", "there is none in it", "write 0-3,8"}};
+  if (list.empty()) return units;
+  pinning::CpuSet here;
+  for (const pinning::ProcessingUnit& unit : pinning::read_topology().units)
+    here.insert(unit.os_index);
+  if (const pinning::CpuSet elsewhere = units - here; !elsewhere.empty()) {
+    throw Error{{"look at the units", "\"" + list + "\"",
+                 "this machine has no " + elsewhere.to_string() + ", or it is offline",
+                 "its units are " + here.to_string()}};
+  }
   return units;
 }
 

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <fstream>
 #include <memory>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -51,7 +52,9 @@ struct PlanSaid {
 
 pinning::Topology topology_of(const std::string& text) {
   if (text == "this") return pinning::read_topology();
-  return text.ends_with(".xml") ? pinning::topology_from_xml(text) : pinning::topology_from_synthetic(text);
+  return text.ends_with(".xml") || text.find('/') != std::string::npos
+             ? pinning::topology_from_xml(text)
+             : pinning::topology_from_synthetic(text);
 }
 
 // What a start on this machine would know besides: what calibrate has measured, and who else is at work here.
@@ -78,6 +81,13 @@ pinning::PlanRequest pipeline_of(const PlanSaid& said) {
   return request_of_program(command, time.value);
 }
 
+std::string names_of(const std::vector<pinning::StageRequest>& stages) {
+  std::string names;
+  for (const pinning::StageRequest& stage : stages)
+    names += (names.empty() ? "" : ", ") + stage.name;
+  return names;
+}
+
 // What the command line says beats what the program's settings say.
 pinning::PlanRequest request_of(const PlanSaid& said) {
   pinning::PlanRequest request = pipeline_of(said);
@@ -86,13 +96,18 @@ pinning::PlanRequest request_of(const PlanSaid& said) {
   if (said.isolated) request.isolated = true;
   if (said.no_smt) request.smt = pinning::Smt::never;
   if (!said.measured.empty()) request = pinning::with_measured(std::move(request), said.measured);
+  std::set<std::string> placed;
   for (const std::string& text : said.places) {
     const pinning::StageLocation location = pinning::parse_stage_location(text);
     const auto stage = std::find_if(request.stages.begin(), request.stages.end(),
                                     [&](const auto& each) { return each.name == location.stage; });
     if (stage == request.stages.end()) {
       throw Error{{"place the stage", location.stage, "the pipeline has none of that name",
-                   "the stages are those of --pipeline"}};
+                   "its stages are " + names_of(request.stages)}};
+    }
+    if (!placed.insert(location.stage).second) {
+      throw Error{{"place the stage", location.stage, "it has two places",
+                   "give all of its place in one: --place " + location.stage + "@0-3,8"}};
     }
     stage->place = location.place;
   }
