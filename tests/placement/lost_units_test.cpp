@@ -161,6 +161,30 @@ int run_with_a_plan_that_hangs(const std::string& mounted) {
   return failures == 0 ? 0 : 64 + failures;
 }
 
+// The units are back, and the first plan with them is never done.
+int run_with_a_first_plan_that_hangs(const std::string& mounted) {
+  OwnCpuset cpuset;
+  if (!cpuset.enter(mounted)) return kNoCpuset;
+  const CpuSet all = grantable_units();
+  void* shared = ::mmap(nullptr, sizeof(Hanging), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  hanging = new (shared) Hanging{};
+  ::pthread_atfork(nullptr, nullptr, &hang_if_asked);
+  int failures = 0;
+  {
+    Engine engine{echo_pipeline(), placed_settings("10ms")};
+    engine.start();
+    const CpuSet place = CpuSet::parse(echo_of(engine).place);
+    const CpuSet rest = all - place;
+    if (!cpuset.set_units(rest) || !eventually([&] { return is_at(engine, rest); })) failures |= 1;
+    hanging->next = true;
+    if (!cpuset.set_units(all) || !eventually([] { return hanging->pid != 0; })) failures |= 2;
+    if (!eventually([&] { return is_at(engine, place); })) failures |= 4;
+    engine.stop();
+  }
+  cpuset.leave(mounted);
+  return failures == 0 ? 0 : 64 + failures;
+}
+
 void expect_in_a_cpuset(int (*run)(const std::string&)) {
   if (grantable_units().count() < 2 || units_of(0).count() < 2) GTEST_SKIP() << "there is one unit here";
   const Reports mounted;
@@ -180,6 +204,10 @@ TEST_F(LostUnits, ThatOnlyTheMasterHadLeadToANewPlan) {
 
 TEST_F(LostUnits, KeepTheMasterFromNoLookWhileANewPlanIsMade) {
   expect_in_a_cpuset(run_with_a_plan_that_hangs);
+}
+
+TEST_F(LostUnits, ThatAreBackLeadToANewPlanAlsoWhereTheFirstOneHangs) {
+  expect_in_a_cpuset(run_with_a_first_plan_that_hangs);
 }
 
 TEST_F(LostUnits, AreNotClaimedAnyMoreButThoseThatWereGivenAnew) {

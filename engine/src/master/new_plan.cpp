@@ -40,9 +40,7 @@ void NewPlan::plan() const {
     answer_[at++] = entry_of(place);
 }
 
-bool NewPlan::begin(const pinning::Mask& units) noexcept {
-  // Planning takes milliseconds; a fork that hangs is not waited for.
-  constexpr std::chrono::seconds kLimit{1};
+bool NewPlan::begin(const pinning::Mask& units, std::chrono::nanoseconds limit) noexcept {
   units_ = units;
   const pid_t master = ::getpid();
   const pid_t pid = ::fork();
@@ -58,7 +56,7 @@ bool NewPlan::begin(const pinning::Mask& units) noexcept {
   }
   if (pid < 0) return false;
   pid_ = pid;
-  until_ = monotonic_now() + kLimit;
+  until_ = monotonic_now() + limit;
   return true;
 }
 
@@ -70,6 +68,7 @@ std::span<const NewPlan::Entry> NewPlan::result() noexcept {
     return {};
   }
   pid_ = 0;
+  was_ended_ = ended >= 0 && WIFSIGNALED(status);
   if (ended < 0 || !WIFEXITED(status) || WEXITSTATUS(status) != 0) return {};
   return answer_;
 }

@@ -33,10 +33,12 @@ class NewPlan {
 
   bool under_way() const noexcept { return pid_ != 0; }
   const pinning::Mask& units() const noexcept { return units_; }
-  // Begins; false if no process was to be had.
-  bool begin(const pinning::Mask& units) noexcept;
+  // Begins; false if no process was to be had. One that takes longer than `limit` is ended.
+  bool begin(const pinning::Mask& units, std::chrono::nanoseconds limit) noexcept;
   // The master's place, then the workers'; empty while it is under way, and when it has failed: then it is over.
   std::span<const Entry> result() noexcept;
+  // Whether the last one was ended before it was done: it may have lacked nothing but time.
+  bool was_ended() const noexcept { return was_ended_; }
 
  private:
   void plan() const;
@@ -46,6 +48,7 @@ class NewPlan {
   pinning::Mask units_{};
   pid_t pid_ = 0;
   std::chrono::nanoseconds until_{0};
+  bool was_ended_ = false;
 };
 
 }  // namespace sluice::detail

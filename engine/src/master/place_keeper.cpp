@@ -18,6 +18,10 @@ namespace sluice::detail {
 namespace {
 
 constexpr std::chrono::milliseconds kLookForPlan{2};
+// Planning takes milliseconds, and on a busy machine what the scheduler leaves it. A fork that hangs is not waited for; the
+// next one has twice the time.
+constexpr std::chrono::seconds kPlanLimit{1};
+constexpr unsigned kMostEndedPlans = 5;
 
 std::uint32_t count_up(std::atomic<std::uint32_t>& count) noexcept {
   const std::uint32_t now = count.load(kRelaxed) + 1;
@@ -244,7 +248,8 @@ void PlaceKeeper::look_for_other_units(bool some_gone) {
   if (!some_gone && wiring_.master().plans.load(kRelaxed) == 0) return;
   pinning::Mask units;
   if (pinning::read_grantable(units) != 0 || units == planned_for) return;
-  const bool begun = new_plan_.begin(units);
+  if (units != new_plan_.units()) ended_plans_ = 0;
+  const bool begun = new_plan_.begin(units, kPlanLimit * (1U << ended_plans_));
   if (!begun && !lacks_a_process_)
     news_.not_planned(pinning::set_of(units).to_string(), "no process was to be had for it so far");
   lacks_a_process_ = !begun;
@@ -253,6 +258,12 @@ void PlaceKeeper::look_for_other_units(bool some_gone) {
 void PlaceKeeper::take_new_plan() {
   const auto planned = new_plan_.result();
   if (new_plan_.under_way()) return;
+  if (planned.empty() && new_plan_.was_ended() && ++ended_plans_ < kMostEndedPlans) {
+    news_.not_planned(pinning::set_of(new_plan_.units()).to_string(), "it took too long, and is tried again");
+    next_look_ = monotonic_now();
+    return;
+  }
+  ended_plans_ = 0;
   MasterRegister& own = wiring_.master();
   if (!planned.empty()) {
     bind_control_plane(planned[0]);
@@ -262,7 +273,7 @@ void PlaceKeeper::take_new_plan() {
     claim_anew(new_plan_.units());
   } else {
     news_.not_planned(pinning::set_of(new_plan_.units()).to_string(),
-                      "it failed, or took more than a second");
+                      "it failed, or took too long again and again");
   }
   // Last: a next master that does not find it plans once more. Where no plan was to be had, none is tried until the
   // units change.

@@ -87,6 +87,7 @@ class PlaceKeeper {
   bool pages_stay_ = false;     // The kernel has refused to move some, for good.
   bool lacks_a_mover_ = false;  // At times there is no process for it; told once.
   NewPlan new_plan_;
+  unsigned ended_plans_ = 0;      // One after the other, for the same units.
   bool lacks_a_process_ = false;  // For a new plan, which is tried at each look; told once.
 };
 
