@@ -259,6 +259,12 @@ TEST_F(Observers, SayWhichOtherVersionOfSluiceTheyHaveMet) {
               HasSubstr("an older version of Sluice runs it"));
 }
 
+TEST_F(Observers, SayOfAFileThatItIsNoSocket) {
+  const std::string file = directory_ / "file";
+  std::ofstream{file} << "text";
+  EXPECT_THAT(error_of([&] { Observer::attach(file); }), HasSubstr(file + ": it is no socket"));
+}
+
 TEST_F(Observers, TrustNothingInADescription) {
   constexpr std::uint64_t kTries = 5000;
   const char* text = std::getenv("WALLS_SEED");

@@ -116,6 +116,16 @@ TEST(TopScreen, SaysWhatAWorkerDiedOfBehindItsLineOrBelowWhereThatIsTooLong) {
   EXPECT_LE(longest_of(narrow.head).size(), static_cast<std::size_t>(command::kTopLeastColumns));
 }
 
+TEST(TopScreen, BeginsWithWhatIsWrongAndFitsWithTheLongestPids) {
+  Known known;
+  known.stats.host = known.stats.supervisor = known.stats.master = 4'194'303;
+  known.stats.problem_count = 12;
+  const command::TopScreen screen = known.screen({.columns = 80});
+  EXPECT_THAT(screen.head[1].text, StartsWith("dead letters 0, problems 12; host 4194303, "));
+  EXPECT_LE(longest_of(screen.head).size(), static_cast<std::size_t>(command::kTopLeastColumns))
+      << longest_of(screen.head);
+}
+
 TEST(TopScreen, CutsANameThatWouldMoveTheColumns) {
   Known known;
   known.stats.stages[0].name = std::string(64, 'n');

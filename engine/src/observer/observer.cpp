@@ -37,7 +37,10 @@ constexpr std::chrono::milliseconds kAnswerLimit{5000};
   throw Error{{"observe", pipeline, why, remedy}};
 }
 
-std::string why_not_reached(int error) {
+std::string why_not_reached(int error, const std::string& path) {
+  struct stat found {};
+  if (error == ECONNREFUSED && ::stat(path.c_str(), &found) == 0 && !S_ISSOCK(found.st_mode))
+    return "it is no socket";
   if (error == ECONNREFUSED) return "its processes are gone";
   if (error == EACCES) return "it belongs to another user";
   if (error == EAGAIN) return "too many others ask it at this moment";
@@ -114,7 +117,7 @@ struct Observer::Parts {
 Observer Observer::attach(const std::string& pipeline) {
   const std::string path = find_socket(pipeline);
   const Descriptor connection = connect_to_observer_socket(path, kAnswerLimit);
-  if (!connection) refuse(path, why_not_reached(errno), kRemedy);
+  if (!connection) refuse(path, why_not_reached(errno, path), kRemedy);
   refuse_foreign(connection, path);
   AttachMessage received = receive(connection, path);
   Description description = read_description(bytes_of(received.description, path), path);
@@ -126,7 +129,7 @@ namespace {
 void ask(const std::string& pipeline, Ask wanted) {
   const std::string path = find_socket(pipeline);
   const Descriptor connection = connect_to_observer_socket(path, kAnswerLimit, wanted);
-  if (!connection) refuse(path, why_not_reached(errno), kRemedy);
+  if (!connection) refuse(path, why_not_reached(errno, path), kRemedy);
   refuse_foreign(connection, path);
   if (receive(connection, path).heard != wanted) refuse(path, "its master did not hear what was asked of it");
 }

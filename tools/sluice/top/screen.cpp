@@ -255,8 +255,9 @@ std::vector<TopLine> top_head(const TopSeen& seen, const TopView& view) {
   std::vector<TopLine> head{
       {fmt::format("{}: {} for {}:{:02}:{:02}, Sluice {}", printable(stats.pipeline), stats.state, up / 3600,
                    up / 60 % 60, up % 60, printable(stats.version))},
-      {fmt::format("host {}, supervisor {}, master {} (number {}); {} dead letters, {} problems", stats.host,
-                   stats.supervisor, stats.master, stats.masters, stats.dead_letters(), stats.problem_count),
+      {fmt::format("dead letters {}, problems {}; host {}, supervisor {}, master {}{}", stats.dead_letters(),
+                   stats.problem_count, stats.host, stats.supervisor, stats.master,
+                   stats.masters > 1 ? fmt::format(" (number {})", stats.masters) : std::string{}),
        stats.dead_letters() + stats.problem_count > 0 ? TopStyle::alarm : TopStyle::plain},
       {printable(bottleneck_text(seen.before, stats)) +
        (seen.before.stages.empty() ? " (since the start)" : "")}};
