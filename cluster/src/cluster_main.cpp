@@ -229,6 +229,13 @@ int cluster_main(int argc, char** argv, const Cluster& cluster) {
   HostOptions options;
   CLI::App* host = app.add_subcommand("host", "Join the cluster and run partitions of it");
   add_options(*host, options);
+  const std::string name =
+      argc > 0 ? printable(std::filesystem::path{argv[0]}.filename().string()) : cluster.name;
+  const std::string examples = "Examples:\n  " + name + " host\n  " + name +
+                               " host --nats nats://broker:4222 --name alpha\n  " + name +
+                               " host --data /var/lib/" + name;
+  app.footer(examples);
+  host->footer(examples);
   // What the host starts; no command for a person.
   CLI::App* partition = app.add_subcommand("partition", "Run one partition")->group("");
   partition->add_option("number", options.partition)->required();

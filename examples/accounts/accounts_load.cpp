@@ -20,6 +20,7 @@
 #include <fmt/format.h>
 
 #include <sluice/cli.hpp>
+#include <sluice/detail/command_line.hpp>
 #include <sluice/partitioner.hpp>
 
 namespace {
@@ -181,6 +182,7 @@ void collect(const Options& options) {
 int main(int argc, char** argv) {
   CLI::App app{"Payments for the cluster accounts, and what came of them."};
   app.require_subcommand(1);
+  app.formatter(sluice::detail::help_formatter());
   Options options;
   app.add_option("--nats", options.url, "The server");
   app.add_option("--count", options.count, "How many payments");
@@ -192,6 +194,13 @@ int main(int argc, char** argv) {
   feeds->add_option("--rate", options.rate, "Payments a second; 0 (the default): as fast as it goes");
   CLI::App* collects = app.add_subcommand("collect", "Read balances");
   collects->add_option("--patience", options.patience, "Seconds to wait for the next (60)");
+  const char* examples =
+      "Examples:\n"
+      "  accounts-load --out sent feed\n"
+      "  accounts-load --out sent --count 100000 feed --rate 5000\n"
+      "  accounts-load --out balances collect --patience 10";
+  for (CLI::App* each : {&app, feeds, collects})
+    each->footer(examples);
   app.set_version_flag("--version", "accounts-load of Sluice " SLUICE_VERSION, "Print the version and exit");
   try {
     app.parse(argc, argv);

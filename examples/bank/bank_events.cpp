@@ -89,13 +89,15 @@ int main(int argc, char** argv) try {
   app.fallthrough();
   app.add_option("--nats", url, "The server");
   app.add_option("--stream", stream, "The stream");
-  const CLI::App* make = app.add_subcommand("make", "Make the stream");
-  app.add_subcommand("print", "Print each of its messages, in order");
-  app.footer(
-      "Examples:\n"
-      "  bank-events make\n"
-      "  bank-events print --nats nats://127.0.0.1:4222\n"
-      "  bank-events print --stream BANK");
+  CLI::App* make = app.add_subcommand("make", "Make the stream");
+  CLI::App* print = app.add_subcommand("print", "Print each of its messages, in order");
+  for (CLI::App* each : {&app, make, print}) {
+    each->footer(
+        "Examples:\n"
+        "  bank-events make\n"
+        "  bank-events print --nats nats://127.0.0.1:4222\n"
+        "  bank-events print --stream BANK");
+  }
   app.set_version_flag("--version", "bank-events of Sluice " SLUICE_VERSION, "Print the version and exit");
   try {
     app.parse(argc, argv);

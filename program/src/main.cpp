@@ -6,6 +6,7 @@
 #include <chrono>
 #include <csignal>
 #include <cstdio>
+#include <filesystem>
 #include <optional>
 #include <unistd.h>
 
@@ -307,11 +308,11 @@ int main(int argc, char** argv, const Pipeline& pipeline) {
   app.set_version_flag("--version", pipeline.name() + ", with Sluice " SLUICE_VERSION,
                        "Print the version and exit");
   app.formatter(help_formatter());
-  app.footer(settings_help() +
-             "\nExamples, for a program named words:\n"
-             "  words --set lane.slots=64K --profile throughput\n"
-             "  words --quiet --chaos \"kill=20/s\"\n"
-             "  words --set segment.path=/run/words/segment --placement");
+  const std::string name =
+      argc > 0 ? printable(std::filesystem::path{argv[0]}.filename().string()) : pipeline.name();
+  app.footer(settings_help() + "\nExamples:\n  " + name + " --set lane.slots=64K --profile throughput\n  " +
+             name + " --quiet --chaos \"kill=20/s\"\n  " + name + " --set segment.path=/run/" + name +
+             "/segment --placement");
   StandardOptions options;
   add_standard_options(app, options);
   try {

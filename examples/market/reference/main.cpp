@@ -84,11 +84,19 @@ int answer(const std::string& out, const std::vector<std::string>& paths) {
 
 int main(int argc, char** argv) {
   CLI::App app{
-      "Computes the answers of the market demonstration in one thread, independently of the pipeline."};
+      "Computes the answers of the market demonstration in one thread,\n"
+      "independently of the pipeline."};
   std::string out;
   std::vector<std::string> paths;
   app.add_option("--out", out, "directory for the answer files")->required();
-  app.add_option("files", paths, "capture files (gzip, zstd or plain), - for standard input")->required();
+  app.add_option("files", paths, "captures (gzip, zstd or plain); - for stdin")->required();
+  app.set_version_flag("--version", "market-reference of Sluice " SLUICE_VERSION,
+                       "Print the version and exit");
+  app.footer(
+      "Examples:\n"
+      "  market-reference --out answers captures/*.gz\n"
+      "  market-reference --out answers capture.tsv.zst\n"
+      "  zstdcat capture.tsv.zst | market-reference --out answers -");
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success& help) {
