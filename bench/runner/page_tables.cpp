@@ -4,6 +4,7 @@
 #include "page_tables.hpp"
 
 #include <array>
+#include <cstddef>
 #include <optional>
 
 #include <fmt/format.h>
@@ -153,7 +154,9 @@ std::string group_table(const Group& group) {
   return text + "</tbody></table>" + tail_table(group);
 }
 
-std::string targets_section(const std::vector<TargetRow>& rows) {
+namespace {
+
+std::string table_of_targets(const std::vector<TargetRow>& rows) {
   std::string text = "<table>" + head({"", "target", "measured", ""}, "text") + "<tbody>";
   int number = 0;
   for (const TargetRow& row : rows) {
@@ -171,6 +174,29 @@ std::string targets_section(const std::vector<TargetRow>& rows) {
             "</tr>";
   }
   return text + "</tbody></table>";
+}
+
+}  // namespace
+
+// What was not measured is folded: after a run of one suite that is nearly all.
+std::string targets_section(const std::vector<TargetRow>& rows) {
+  std::array<std::vector<TargetRow>, 2> parts;
+  std::size_t hold = 0;
+  for (const TargetRow& row : rows) {
+    parts[row.verdict == Verdict::not_measured ? 1 : 0].push_back(row);
+    if (row.verdict == Verdict::holds) ++hold;
+  }
+  const auto& [measured, others] = parts;
+  std::string text =
+      fmt::format("<p>{} of the {} targets that were measured hold.</p>", hold, measured.size());
+  if (measured.empty()) text = "<p>This run has measured none of the targets.</p>";
+  if (!measured.empty()) text += table_of_targets(measured);
+  if (!others.empty()) {
+    text += fmt::format("<details class=\"plain\"><summary>{} {} not measured</summary>{}</details>",
+                        others.size(), others.size() == 1 ? "target was" : "targets were",
+                        table_of_targets(others));
+  }
+  return text;
 }
 
 std::string differences_section(const Report& before, const Report& after) {

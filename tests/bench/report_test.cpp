@@ -85,6 +85,19 @@ TEST(APage, CarriesEverythingAndFetchesNothing) {
   EXPECT_THAT(text, AllOf(Not(HasSubstr("<link")), Not(HasSubstr("src=")), Not(HasSubstr("@import"))));
 }
 
+// A run of one suite measures few of them, and its figures are not to stand below a page of others.
+TEST(APage, BeginsWithTheVerdictAndFoldsTheTargetsThatWereNotMeasured) {
+  const std::string text = page(full_report(), nullptr);
+  const std::size_t targets = text.find("<section id=\"targets\">");
+  ASSERT_NE(targets, std::string::npos);
+  const std::size_t folded = text.find("<details", targets);
+  EXPECT_THAT(text.substr(targets, folded - targets),
+              AllOf(testing::ContainsRegex("targets that were measured hold|measured none of the targets"),
+                    Not(HasSubstr("not measured"))));
+  EXPECT_THAT(text.substr(folded, text.find("</section>", folded) - folded),
+              AllOf(HasSubstr("were not measured</summary>"), HasSubstr("was not run")));
+}
+
 TEST(APage, IsNotBrokenByWhatASuiteSays) {
   const Report now = full_report();
   EXPECT_THAT(page(now, nullptr),
