@@ -22,6 +22,7 @@
 #include <sluice/detail/descriptor.hpp>
 #include <sluice/error.hpp>
 
+#include "apart.hpp"
 #include "partition_run.hpp"
 
 namespace sluice::detail {
@@ -69,19 +70,18 @@ class Fetching {
       some = true;
     return got == 0 ? News::over : (some ? News::some : News::none);
   }
-  // What is there is all that it had. Nothing, if it cannot be asked any more: its end is how that ended otherwise.
-  std::optional<PartitionEnd> claim(std::uint64_t epoch) noexcept {
-    if (::send(news_.get(), &epoch, sizeof(epoch), MSG_NOSIGNAL) != sizeof(epoch)) return std::nullopt;
-    return await_end();
+  // What is there is all that it had. Nothing, if it cannot be asked any more, or somebody has stopped it: its end is how that
+  // ended otherwise.
+  std::optional<PartitionEnd> claim(std::uint64_t epoch, std::chrono::milliseconds silence) noexcept {
+    if (::send(news_.get(), &epoch, sizeof(epoch), MSG_NOSIGNAL | MSG_DONTWAIT) != sizeof(epoch))
+      return std::nullopt;
+    const auto end = await_end(std::exchange(pid_, 0), news_.get(), silence);
+    if (!end) std::fprintf(stderr, "the process that followed the checkpoints was stopped, and is ended\n");
+    return end;
   }
   // Whatever it is about is whole, or removed by the next one.
   PartitionEnd end() noexcept {
     if (pid_ > 0) ::kill(pid_, SIGKILL);
-    return await_end();
-  }
-
- private:
-  PartitionEnd await_end() noexcept {
     if (pid_ <= 0) return PartitionEnd::failed;
     int status = 0;
     while (::waitpid(pid_, &status, 0) < 0 && errno == EINTR) {
@@ -90,6 +90,7 @@ class Fetching {
     return WIFEXITED(status) ? static_cast<PartitionEnd>(WEXITSTATUS(status)) : PartitionEnd::failed;
   }
 
+ private:
   [[noreturn]] static void fetch(const PartitionOptions& options, int news, pid_t parent, int nice) noexcept {
     ::prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (nice != 0) ::setpriority(PRIO_PROCESS, 0, ::getpriority(PRIO_PROCESS, 0) + nice);
@@ -107,7 +108,9 @@ class Fetching {
       std::uint64_t epoch = 0;
       while (::recv(news, &epoch, sizeof(epoch), 0) < 0 && errno == EINTR) {
       }
-      if (epoch != 0) order.give(epoch);
+      if (epoch == 0) return;
+      order.give(epoch);
+      show_life(news);
     }}.detach();
     std::optional<FetchedState> said;
     return follow_partition(
@@ -141,9 +144,10 @@ Ahead stand_by(const PartitionOptions& options, const std::function<bool()>& res
             hear_agent(fetching->news(), fresh ? kUntilTheNext : std::chrono::milliseconds{1min});
         epoch) {
       if (*epoch == 0) return {{}, PartitionEnd::parked};
-      // One that is nice is too slow for whoever waits.
+      // One that is nice is too slow for whoever waits. Where one has claimed it and was stopped then, the next claim is refused, and the
+      // agent takes a higher epoch.
       if (!nice) {
-        const auto end = fetching->claim(*epoch);
+        const auto end = fetching->claim(*epoch, options.silence);
         if (end && *end != PartitionEnd::away) return {epoch, *end, true};
       }
       fetching->end();

@@ -26,7 +26,7 @@ constexpr std::string_view kError = "error ";
 constexpr std::string_view kStart = "start ";
 constexpr std::size_t kMostError = 400;
 // Ends a process that does nothing about it, and nobody else sends it.
-constexpr int kRefused = SIGUSR2;
+constexpr int kRefusedSignal = SIGUSR2;
 
 bool send_all(int line, std::string_view text) noexcept {
   while (!text.empty()) {
@@ -50,7 +50,7 @@ bool send_all(int line, std::string_view text) noexcept {
   std::signal(SIGINT, SIG_IGN);
   std::signal(SIGTERM, SIG_DFL);
   std::signal(SIGHUP, SIG_IGN);
-  std::signal(kRefused, SIG_DFL);
+  std::signal(kRefusedSignal, SIG_DFL);
   // Who is asked to park before it listens is not killed by that: it waits until then.
   sigset_t park;
   ::sigemptyset(&park);
@@ -164,11 +164,11 @@ void PartitionProcess::kill() noexcept {
 }
 
 void PartitionProcess::note(int status) noexcept {
-  refused_ = WIFSIGNALED(status) && WTERMSIG(status) == kRefused;
+  refused_ = WIFSIGNALED(status) && WTERMSIG(status) == kRefusedSignal;
 }
 
 void end_refused(pid_t partition) noexcept {
-  ::kill(partition, kRefused);
+  ::kill(partition, kRefusedSignal);
   ::kill(partition, SIGKILL);  // Should somebody have a handler for that.
 }
 

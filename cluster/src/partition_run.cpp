@@ -2,12 +2,9 @@
 #include "partition_run.hpp"
 
 #include <algorithm>
-#include <cerrno>
 #include <csignal>
 #include <cstdio>
 #include <functional>
-#include <sys/prctl.h>
-#include <sys/wait.h>
 #include <unistd.h>
 #include <utility>
 
@@ -17,9 +14,9 @@
 #include <sluice/engine.hpp>
 #include <sluice/error.hpp>
 #include <sluice/printable.hpp>
-#include <sluice/unavailable.hpp>
 #include <sluice/units.hpp>
 
+#include "apart.hpp"
 #include "owners.hpp"
 #include "state_copy.hpp"
 #include "state_log.hpp"
@@ -41,27 +38,6 @@ constexpr const char* kEvery = "100ms";
                    "sent, remove "
                    "the key {} of the bucket {} (nats kv del)",
                    stored_key(number), owners_bucket(cluster))}};
-}
-
-// In a process of its own, since libnats makes threads, and a process that has any starts no pipeline.
-PartitionEnd apart(const std::function<void()>& work) {
-  const pid_t parent = ::getpid();
-  const pid_t pid = ::fork();
-  if (pid < 0) throw Error{{"start", "a process", errno_text(), "raise the limit of processes"}};
-  if (pid == 0) {
-    ::prctl(PR_SET_PDEATHSIG, SIGKILL);
-    if (::getppid() != parent) ::_exit(static_cast<int>(PartitionEnd::failed));
-    const PartitionEnd end = end_of([&work] {
-      work();
-      return PartitionEnd::finished;
-    });
-    std::fflush(stderr);
-    ::_exit(static_cast<int>(end));
-  }
-  int status = 0;
-  while (::waitpid(pid, &status, 0) < 0 && errno == EINTR) {
-  }
-  return WIFEXITED(status) ? static_cast<PartitionEnd>(WEXITSTATUS(status)) : PartitionEnd::failed;
 }
 
 // Blocked by the agent that starts it, until the pipeline listens.
@@ -121,22 +97,6 @@ Settings settings_of(const PartitionOptions& options, const Pipeline& pipeline) 
   if (!is_said(settings, "checkpoint.idle")) settings.set("checkpoint.idle", "no");
   if (!is_said(settings, "checkpoint.every")) settings.set("checkpoint.every", kEvery);
   return settings;
-}
-
-PartitionEnd end_of(const std::function<PartitionEnd()>& work) noexcept {
-  try {
-    return work();
-  } catch (const Fenced& fenced) {
-    std::fprintf(stderr, "fenced: %s\n", printable(fenced.what()).c_str());
-    return PartitionEnd::fenced;
-  } catch (const Unavailable& away) {
-    std::fprintf(stderr, "away: %s\n", printable(away.what()).c_str());
-    return PartitionEnd::away;
-  } catch (const std::exception& error) {
-    std::fprintf(stderr, "error: %s\n", printable(error.what()).c_str());
-    tell_agent_error(printable(error.what()));
-    return PartitionEnd::failed;
-  }
 }
 
 void look_at_fetched(const PartitionOptions& options, const FetchedState& fetched, StateLog& log) {
@@ -244,11 +204,14 @@ PartitionEnd run_partition(const Cluster& cluster, const PartitionOptions& asked
     if (!ahead.epoch) return ahead.end;
     options.epoch = *ahead.epoch;
   }
-  const PartitionEnd taken = ahead.claimed ? ahead.end : apart([&] {
-    StateLog own{log};
-    own.claim(options.epoch);
-    look_at_fetched(options, own.fetch(checkpoints), own);
-  });
+  const PartitionEnd taken = ahead.claimed ? ahead.end
+                                           : apart(
+                                                 [&] {
+                                                   StateLog own{log};
+                                                   own.claim(options.epoch);
+                                                   look_at_fetched(options, own.fetch(checkpoints), own);
+                                                 },
+                                                 options.silence);
   if (taken != PartitionEnd::finished) return taken;
   if (is_asked_to_park()) return PartitionEnd::parked;
   Engine& engine = restored.engine();

@@ -13,6 +13,7 @@
 #include <sluice/cluster.hpp>
 #include <sluice/main.hpp>
 
+#include "apart.hpp"
 #include "partition_process.hpp"
 #include "state_log.hpp"
 
@@ -24,6 +25,8 @@ struct PartitionOptions {
   // The partition runs elsewhere yet: it is restored, and goes on once the agent says with which epoch.
   bool ahead = false;
   bool awaited = false;  // And somebody waits for that.
+  // Of a process beside it that claims or fetches, before it is taken for one that somebody has stopped.
+  std::chrono::milliseconds silence = kLongestSilence;
   std::string host{};
   std::filesystem::path data{};  // Of the host; the partition has a directory in it.
   StandardOptions standard{};
@@ -49,8 +52,6 @@ PartitionEnd follow_partition(const PartitionOptions& options,
                               const std::function<bool(const FetchedState&)>& told, ClaimOrder& order);
 // Of a partition that is claimed: says what was there already. Throws Error where what was stored is gone.
 void look_at_fetched(const PartitionOptions& options, const FetchedState& fetched, StateLog& log);
-// What `work` did, as the agent understands it; says why.
-PartitionEnd end_of(const std::function<PartitionEnd()>& work) noexcept;
 
 // Copies them as well, in a process of its own, and calls restore() for what has come, until the agent says with which epoch to go
 // on. Nothing if it never does, and why. restore() says false when it is to be tried again, after a pause that doubles.

@@ -88,7 +88,9 @@ FetchedState StateLog::fetch(const std::filesystem::path& directory) {
   const std::uint64_t have = chain.last_kept() ? chain.last_kept()->sequence : 0;
   try {
     if (end.sequence > have) read(end.sequence, chain);
-    return chain.finish(object(), subject_);
+    const FetchedState fetched = chain.finish(object(), subject_);
+    record(client(), fetched);
+    return fetched;
   } catch (const Unavailable&) {
     throw;  // What is there is whole.
   } catch (const Error&) {
@@ -118,6 +120,7 @@ std::optional<FetchedState> StateLog::follow_once(const std::filesystem::path& d
     if (!following.claimed && chain.damage().empty()) return std::nullopt;
     FetchedState fetched = chain.finish(object(), subject_);
     fetched.copied = std::min(following.copied, fetched.bytes);
+    record(client(), fetched);
     return fetched;
   } catch (const Unavailable&) {
     throw;  // What is there is whole.
@@ -127,6 +130,12 @@ std::optional<FetchedState> StateLog::follow_once(const std::filesystem::path& d
     chain.forget_kept();
     throw;
   }
+}
+
+// Whether it goes on.
+bool StateLog::tell(const NatsClient& client, const Following& following, const FetchedState& state) {
+  record(client, state);  // Long before the claim, which does not wait for it then.
+  return following.told(state);
 }
 
 // In pulls of some MiB.
@@ -146,7 +155,7 @@ void StateLog::read(std::uint64_t end, StateChain& chain, Following* following) 
   const std::uint64_t connections = connections_;
   const auto follows = [following] { return following != nullptr && !following->claimed; };
   // A pull waits for what comes next.
-  if (follows() && sequence >= end && !following->told(chain.state())) return;
+  if (follows() && sequence >= end && !tell(client, *following, chain.state())) return;
   while (follows() || sequence < end) {
     if (follows() && claim_if_ordered(*following, chain, look)) {
       if (connections_ != connections) return;
@@ -176,7 +185,7 @@ void StateLog::read(std::uint64_t end, StateChain& chain, Following* following) 
       client.away(fmt::format("{}: message {} does not come", object(), end));
     if (follows()) {
       if (client.is_lost()) client.away("the connection was lost");
-      if (is_all && (!chain.damage().empty() || !following->told(chain.state()))) return;
+      if (is_all && (!chain.damage().empty() || !tell(client, *following, chain.state()))) return;
       look = !is_all ? 0ms : (pulled.empty() ? std::clamp(2 * look, kLook, kLongestLook) : kLook);
     }
     if (status == NATS_ERR) client.away(object() + ": " + pull.why());

@@ -117,6 +117,7 @@ void StateLog::claim_what_was_lost() {
   stored_ = 0;
   purge_before_ = 0;
   base_is_due_ = true;
+  recorded_ = false;
   store(headers(), {});
   only_claimed_ = true;
 }
@@ -137,6 +138,11 @@ void StateLog::catch_up() {
   expected_ = last.sequence;
   stored_ = last.message->stored;
   only_claimed_ = last.message->is_claim();
+}
+
+// Whoever stored it may have died before that was written down.
+void StateLog::record(const NatsClient& client, const FetchedState& state) {
+  if (state.files != 0 && !recorded_) recorded_ = record_stored(client, options_.cluster, options_.partition);
 }
 
 bool StateLog::was_stored() {
@@ -161,9 +167,7 @@ CopiedMessage StateLog::append(const std::filesystem::path& file, std::uint64_t 
     if (!parsed->base && stored_ == 0) refuse("the server has lost what it goes with");
     if (purge_before_ != 0) purge();
     stored = write(file, name, whole_from);
-    // Whoever stored what it goes on with has written that down; another look at the bucket would keep waiting who waits for
-    // this one.
-    if (!recorded_ && !goes_on) recorded_ = record_stored(client(), options_.cluster, options_.partition);
+    if (!recorded_) recorded_ = record_stored(client(), options_.cluster, options_.partition);
   } catch (...) {
     expected_.reset();
     files_.clear();

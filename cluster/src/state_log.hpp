@@ -107,6 +107,7 @@ class StateLog {
   void go_on_with(std::uint64_t epoch, std::uint64_t newest = 0) noexcept {
     epoch_ = epoch;
     newest_ = newest;
+    recorded_ = newest != 0;
   }
   // Stores a checkpoint's file. Throws Fenced; and it has failed then, whatever of it is stored: a base comes next. Gives the
   // message that made it whole, and how many bytes it has. Where the server has lost all of the partition, and the bucket says
@@ -114,7 +115,8 @@ class StateLog {
   // alone with all from that number on (ShippedCheckpoint).
   CopiedMessage append(const std::filesystem::path& file, std::uint64_t whole_from = 0);
 
-  // Whether any checkpoint was ever stored, whatever is there now.
+  // Whether any checkpoint was ever stored, whatever is there now. The bucket says so once one is stored, or was read by fetch() or
+  // follow(): before anybody lets out what stands on it.
   bool was_stored();
 
   // Nothing if nobody has ever claimed it.
@@ -141,12 +143,14 @@ class StateLog {
   Stored try_to_store(const StateMessage& headers, std::span<const char> bytes);
   bool is_stored(const StateMessage& headers);
   void purge();
+  void record(const NatsClient& client, const FetchedState& state);
   struct Following {
     const Told& told;
     ClaimOrder* order = nullptr;
     bool claimed = false;
     std::uint64_t copied = 0;  // That was there before it was claimed.
   };
+  bool tell(const NatsClient& client, const Following& following, const FetchedState& state);
   // Up to the message `end`; and with told() from then on, until it says no, or up to the claim that is ordered.
   void read(std::uint64_t end, StateChain& chain, Following* following = nullptr);
   std::optional<FetchedState> follow_once(const std::filesystem::path& directory, Following& following);

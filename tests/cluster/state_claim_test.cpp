@@ -21,6 +21,7 @@
 
 #include "claim_order.hpp"
 #include "nats_server.hpp"
+#include "owners.hpp"
 #include "state_log.hpp"
 
 namespace sluice::test {
@@ -113,6 +114,44 @@ TEST_F(StateClaims, HaveWhatCameBeforeThem) {
   EXPECT_EQ(status->host, "b");
   EXPECT_THROW(writer.append(file("14.delta")), Fenced);
   EXPECT_EQ(*fetched, log("c").fetch(scratch_ / "fresh"));
+}
+
+// Whoever stored it may have died before the bucket said so: here there was no bucket yet.
+TEST_F(StateClaims, FindWrittenDownThatSomethingWasStored) {
+  StateLog writer = log("a");
+  writer.claim(1);
+  writer.append(file("12.base"));
+  NatsServer server;
+  server.url = server_->url();
+  const Owners owners{server, "test", Owners::Missing::make, "test"};
+  EXPECT_FALSE(log("c").was_stored());
+  ClaimOrder order;
+  bool before_the_claim = false;
+  const auto fetched = follow(order, [&] {
+    before_the_claim = log("c").was_stored();
+    order.give(2);
+  });
+  ASSERT_TRUE(fetched);
+  EXPECT_TRUE(before_the_claim);
+  StateLog next = log("b");
+  next.go_on_with(2, 12);
+  next.append(file("13.delta"));
+  purge_stream(server_->url(), "SLUICE_test");
+  EXPECT_TRUE(log("c").was_stored()) << "a start would begin anew, though that was seen";
+}
+
+TEST_F(StateClaims, WithoutAFollowerWriteDownWhatTheyFind) {
+  StateLog writer = log("a");
+  writer.claim(1);
+  writer.append(file("12.base"));
+  NatsServer server;
+  server.url = server_->url();
+  const Owners owners{server, "test", Owners::Missing::make, "test"};
+  StateLog next = log("b");
+  next.claim(2);
+  EXPECT_FALSE(next.was_stored());
+  EXPECT_EQ(next.fetch(copied()).newest, 12U);
+  EXPECT_TRUE(next.was_stored());
 }
 
 // Whether it is about to ask for more then, or waits for an answer, or rests.
