@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// A cluster for the tests: a real nats-server, hosts that are process trees of their own, each of which dies, freezes and
+// A cluster for the tests: a real nats-server or several, hosts that are process trees of their own, each of which dies, freezes and
 // leaves as a whole, payments that go in, and balances that come out.
 #pragma once
 
@@ -125,17 +125,19 @@ class ClusterTest : public testing::Test {
       GTEST_SKIP() << "nats-server is not here: apt install nats-server, or tools/setup";
     std::string name = (std::filesystem::temp_directory_path() / "sluice-cluster-XXXXXX").string();
     directory_ = ::mkdtemp(name.data());
-    server_ = std::make_unique<NatsProcess>(directory_ / "nats", std::string{}, true, listen_);
-    make_stream(server_->url(),
-                {.name = "PAYMENTS", .subject = "payments.*", .duplicates_ns = 120'000'000'000});
-    make_stream(server_->url(), {.name = "BALANCES", .subject = "balances.*"});
+    serve();
+    make_stream(url(), {.name = "PAYMENTS",
+                        .subject = "payments.*",
+                        .duplicates_ns = 120'000'000'000,
+                        .replicas = static_cast<unsigned>(servers_.size())});
+    make_stream(url(), {.name = "BALANCES", .subject = "balances.*"});
   }
   void TearDown() override {
     for (const auto& [name, link] : links_)
       link->resume();
     hosts_.clear();
     links_.clear();
-    server_.reset();
+    servers_.clear();
     if (HasFailure()) {
       for (const auto& entry : std::filesystem::directory_iterator{directory_}) {
         if (entry.path().extension() == ".err")
@@ -146,17 +148,34 @@ class ClusterTest : public testing::Test {
   }
 
   std::filesystem::path file(const std::string& name) const { return directory_ / name; }
-  NatsProcess& server() { return *server_; }
+  // One, unless a test has more.
+  virtual void serve() { add_server(std::string{}); }
+  void add_server(const std::string& options) {
+    const std::string name = "nats" + std::to_string(servers_.size());
+    servers_.push_back(std::make_unique<NatsProcess>(directory_ / name, options, true, listen_));
+  }
+  NatsProcess& server(std::size_t number = 0) { return *servers_.at(number); }
+  // Of all of them.
+  std::string url() const {
+    std::string urls;
+    for (const auto& server : servers_)
+      urls += (urls.empty() ? "" : ",") + server->url();
+    return urls;
+  }
   static constexpr const char* kLease = "600ms";
   std::string listen_ = "127.0.0.1";
 
-  // Each host has a way of its own to the server, which can be cut.
+  // Each host has a way of its own to the server, which can be cut; where there are several, they are reached as they are.
+  std::string way_of(const std::string& name) {
+    if (servers_.size() > 1) return url();
+    if (links_[name] == nullptr) links_[name] = std::make_unique<CuttingProxy>(server().port(), 1U);
+    return links_[name]->nats_url();
+  }
   Program& start_host(const std::string& name, const std::string& program = ACCOUNTS_PROGRAM) {
-    if (links_[name] == nullptr) links_[name] = std::make_unique<CuttingProxy>(server_->port(), 1U);
     hosts_[name] = std::make_unique<Program>(
-        std::vector<std::string>{program, "host", "--name", name, "--nats", links_[name]->nats_url(),
-                                 "--data", file(name), "--lease", kLease, "--set", "checkpoint.every=50ms",
-                                 "--set", "report.path=" + file(name + "-reports").string()},
+        std::vector<std::string>{program, "host", "--name", name, "--nats", way_of(name), "--data",
+                                 file(name), "--lease", kLease, "--set", "checkpoint.every=50ms", "--set",
+                                 "report.path=" + file(name + "-reports").string()},
         file(name + ".out"), file(name + ".err"));
     return *hosts_[name];
   }
@@ -166,7 +185,7 @@ class ClusterTest : public testing::Test {
 
   std::unique_ptr<Program> load(const std::string& command, const std::string& out, std::uint64_t count,
                                 const std::vector<std::string>& more = {}) {
-    std::vector<std::string> words{LOAD_PROGRAM,          "--nats", server_->url(), "--count",
+    std::vector<std::string> words{LOAD_PROGRAM,          "--nats", url(),    "--count",
                                    std::to_string(count), "--out",  file(out)};
     words.push_back(command);
     words.insert(words.end(), more.begin(), more.end());
@@ -175,7 +194,7 @@ class ClusterTest : public testing::Test {
   // `sluice-cluster WORDS`; its standard output. Its status is expected to be `status`.
   std::string cluster(std::vector<std::string> words, int status = 0) {
     words.insert(words.begin(), CLUSTER_PROGRAM);
-    words.insert(words.end(), {"--nats", server_->url()});
+    words.insert(words.end(), {"--nats", url()});
     std::filesystem::remove(file("tool.out"));
     std::filesystem::remove(file("tool.err"));
     Program program{words, file("tool.out"), file("tool.err")};
@@ -208,7 +227,7 @@ class ClusterTest : public testing::Test {
 
  private:
   std::filesystem::path directory_;
-  std::unique_ptr<NatsProcess> server_;
+  std::vector<std::unique_ptr<NatsProcess>> servers_;
   std::map<std::string, std::unique_ptr<CuttingProxy>> links_;
   std::map<std::string, std::unique_ptr<Program>> hosts_;
 };

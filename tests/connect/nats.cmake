@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # NATS JetStream: a server, and a way to it that is cut.
-add_library(nats_world OBJECT cutting_proxy.cpp nats_server.cpp)
+add_library(nats_world OBJECT cutting_proxy.cpp nats_questions.cpp nats_server.cpp)
 target_link_libraries(nats_world PUBLIC GTest::gtest PkgConfig::libnats)
 sluice_compile_options(nats_world)
 

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <optional>
 #include <string>
 #include <sys/types.h>
 #include <vector>
@@ -15,6 +16,21 @@ namespace sluice::test {
 
 // Whether the program is there.
 bool has_nats_server();
+
+// A port that stays this test's while its server is away: the socket is bound and never listens. nats-server binds it all the
+// same, for both set SO_REUSEADDR; the kernel gives it to nobody else, and to no connection, which could be one to itself.
+class HeldPort {
+ public:
+  HeldPort();
+  ~HeldPort();
+  HeldPort(const HeldPort&) = delete;
+  HeldPort& operator=(const HeldPort&) = delete;
+  int number() const noexcept { return number_; }
+
+ private:
+  int socket_;
+  int number_ = 0;
+};
 
 class NatsProcess {
  public:
@@ -32,7 +48,7 @@ class NatsProcess {
   void pause();  // SIGSTOP.
   void resume();
 
-  int port() const noexcept { return port_; }
+  int port() const noexcept { return port_.number(); }
   // Throws if the server has ended by itself: nothing comes of waiting for one that has crashed.
   std::string url() const;
 
@@ -44,8 +60,7 @@ class NatsProcess {
   std::string options_;
   bool jetstream_;
   std::string address_;
-  int port_ = -1;
-  int held_ = -1;  // Keeps the port while the server is away.
+  HeldPort port_;
   pid_t pid_ = 0;
 };
 
@@ -66,6 +81,7 @@ struct StreamShape {
   bool discard_new = false;
   std::int64_t max_age_ns = 0;
   std::int64_t duplicates_ns = 500'000'000;  // The server's own 2 minutes are more than an outage of a test.
+  unsigned replicas = 1;
 };
 
 // `work` in a process of its own; what it returns. A failure there fails the test.
@@ -75,7 +91,8 @@ std::string run_apart(const std::function<std::string()>& work);
 // a test that forks several which have connections at once runs in a process of its own, as ctest does it.
 bool has_used_libnats();
 
-// Each waits until the server is there, up to ten seconds.
+// Each waits until the server is there; `url` may be several with commas between them, of which one will do. A stream is made once the
+// servers of a cluster have agreed on who leads them.
 void make_stream(const std::string& url, const StreamShape& shape);
 std::vector<StreamMessage> messages_of(const std::string& url, const std::string& stream);
 void send_messages(const std::string& url, const std::string& subject,
@@ -85,6 +102,10 @@ void purge_stream(const std::string& url, const std::string& stream);
 void delete_stream(const std::string& url, const std::string& stream);
 std::size_t delete_consumers(const std::string& url, const std::string& stream);  // How many there were.
 std::uint64_t count_of(const std::string& url, const std::string& stream);
+// The same, and nothing if nobody tells it within some seconds, as while the servers of a cluster find a leader.
+std::optional<std::uint64_t> count_if_told(const std::string& url, const std::string& stream);
+// The name of the server that leads it; empty while there is none.
+std::string leader_of(const std::string& url, const std::string& stream);
 // Until JetStream has answered so many more requests of that name, "STREAM.INFO.ORDERS", say. Not of all kinds are told.
 void wait_for_requests(const std::string& url, const std::string& request, unsigned count);
 

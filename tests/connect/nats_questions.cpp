@@ -1,0 +1,237 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a test asks a nats-server.
+#include <chrono>
+#include <memory>
+#include <nats/nats.h>
+#include <sstream>
+#include <stdexcept>
+#include <thread>
+
+#include "nats_server.hpp"
+
+namespace sluice::test {
+namespace {
+
+using namespace std::chrono_literals;
+
+void must(natsStatus status, const char* what) {
+  if (status == NATS_OK) return;
+  const char* text = nats_GetLastError(nullptr);
+  throw std::runtime_error{std::string{what} + ": " + (text != nullptr ? text : natsStatus_GetText(status))};
+}
+
+// JetStream of a server, in this process.
+class Session {
+ public:
+  explicit Session(const std::string& urls, std::chrono::milliseconds answer = 60s) {
+    const auto until = std::chrono::steady_clock::now() + 60s;
+    must(natsOptions_Create(&options_), "the options");
+    std::vector<std::string> servers;
+    std::istringstream words{urls};
+    for (std::string each; std::getline(words, each, ',');)
+      servers.push_back(each);
+    std::vector<const char*> pointers;
+    for (const std::string& each : servers)
+      pointers.push_back(each.c_str());
+    must(natsOptions_SetServers(options_, pointers.data(), static_cast<int>(pointers.size())), "the URL");
+    must(natsOptions_SetSendAsap(options_, true), "sending");
+    while (natsConnection_Connect(&connection_, options_) != NATS_OK) {
+      if (std::chrono::steady_clock::now() > until) throw std::runtime_error{"no NATS server at " + urls};
+      std::this_thread::sleep_for(5ms);
+    }
+    jsOptions patient;
+    must(jsOptions_Init(&patient), "the options");
+    patient.Wait = answer.count();
+    must(natsConnection_JetStream(&js, connection_, &patient), "JetStream");
+  }
+  ~Session() {
+    jsCtx_Destroy(js);
+    natsConnection_Destroy(connection_);
+    natsOptions_Destroy(options_);
+  }
+  Session(const Session&) = delete;
+  Session& operator=(const Session&) = delete;
+
+  natsConnection* connection() const noexcept { return connection_; }
+
+  jsCtx* js = nullptr;
+
+ private:
+  natsOptions* options_ = nullptr;
+  natsConnection* connection_ = nullptr;
+};
+
+jsStreamState state_of(const Session& session, const std::string& stream) {
+  jsStreamInfo* info = nullptr;
+  must(js_GetStreamInfo(&info, session.js, stream.c_str(), nullptr, nullptr), "the stream");
+  const jsStreamState state = info->State;
+  jsStreamInfo_Destroy(info);
+  return state;
+}
+
+}  // namespace
+
+void make_stream(const std::string& url, const StreamShape& shape) {
+  run_apart([&] {
+    // Of several servers none answers before they have a leader.
+    const bool one = url.find(',') == std::string::npos;
+    const Session session{url, one ? 60s : 2s};
+    jsStreamConfig config;
+    jsStreamConfig_Init(&config);
+    const char* subjects[] = {shape.subject.c_str()};
+    config.Name = shape.name.c_str();
+    config.Subjects = subjects;
+    config.SubjectsLen = 1;
+    config.MaxMsgSize = static_cast<std::int32_t>(shape.max_message_bytes);
+    config.MaxMsgs = shape.max_messages;
+    config.MaxAge = shape.max_age_ns;
+    config.Duplicates = shape.duplicates_ns;
+    if (shape.work_queue) config.Retention = js_WorkQueuePolicy;
+    if (shape.discard_new) config.Discard = js_DiscardNew;
+    config.Replicas = shape.replicas;
+    const auto until = std::chrono::steady_clock::now() + 60s;
+    while (true) {
+      auto code = static_cast<jsErrCode>(0);
+      const natsStatus status = js_AddStream(nullptr, session.js, &config, nullptr, &code);
+      // Servers that have just begun to be a cluster do not know each other yet, or their leader.
+      const bool too_early = code == JSClusterNotAvailErr || code == JSClusterNoPeersErr ||
+                             code == JSInsufficientResourcesErr || (!one && status == NATS_TIMEOUT);
+      if (status == NATS_OK) return std::string{};
+      if (!too_early || std::chrono::steady_clock::now() > until) must(status, "making the stream");
+      std::this_thread::sleep_for(20ms);
+    }
+  });
+}
+
+// Each as "sequence subject size\n" and its bytes, which may be any.
+std::vector<StreamMessage> messages_of(const std::string& url, const std::string& stream) {
+  std::istringstream text{run_apart([&] {
+    const Session session{url};
+    const jsStreamState state = state_of(session, stream);
+    std::string out;
+    for (std::uint64_t sequence = state.FirstSeq; sequence != 0 && sequence <= state.LastSeq; ++sequence) {
+      natsMsg* message = nullptr;
+      if (js_GetMsg(&message, session.js, stream.c_str(), sequence, nullptr, nullptr) != NATS_OK) continue;
+      const auto size = static_cast<std::size_t>(natsMsg_GetDataLength(message));
+      out.append(std::to_string(sequence)).append(" ").append(natsMsg_GetSubject(message)).append(" ");
+      out.append(std::to_string(size)).append("\n").append(natsMsg_GetData(message), size);
+      natsMsg_Destroy(message);
+    }
+    return out;
+  })};
+  std::vector<StreamMessage> messages;
+  StreamMessage message;
+  for (std::size_t size = 0; text >> message.sequence >> message.subject >> size;) {
+    text.get();
+    message.data.resize(size);
+    text.read(message.data.data(), static_cast<std::streamsize>(size));
+    messages.push_back(message);
+  }
+  return messages;
+}
+
+void send_messages(const std::string& url, const std::string& subject,
+                   const std::vector<std::string>& messages) {
+  run_apart([&] {
+    const Session session{url};
+    for (const std::string& message : messages) {
+      must(js_PublishAsync(session.js, subject.c_str(), message.data(), static_cast<int>(message.size()),
+                           nullptr),
+           "sending");
+    }
+    must(js_PublishAsyncComplete(session.js, nullptr), "sending");
+    return std::string{};
+  });
+}
+
+void delete_message(const std::string& url, const std::string& stream, std::uint64_t sequence) {
+  run_apart([&] {
+    const Session session{url};
+    must(js_DeleteMsg(session.js, stream.c_str(), sequence, nullptr, nullptr), "deleting a message");
+    return std::string{};
+  });
+}
+
+void purge_stream(const std::string& url, const std::string& stream) {
+  run_apart([&] {
+    const Session session{url};
+    must(js_PurgeStream(session.js, stream.c_str(), nullptr, nullptr), "purging a stream");
+    return std::string{};
+  });
+}
+
+void delete_stream(const std::string& url, const std::string& stream) {
+  run_apart([&] {
+    const Session session{url};
+    must(js_DeleteStream(session.js, stream.c_str(), nullptr, nullptr), "deleting a stream");
+    return std::string{};
+  });
+}
+
+std::size_t delete_consumers(const std::string& url, const std::string& stream) {
+  return std::stoull(run_apart([&] {
+    const Session session{url};
+    jsConsumerNamesList* names = nullptr;
+    must(js_ConsumerNames(&names, session.js, stream.c_str(), nullptr, nullptr), "the consumers");
+    const int count = names->Count;
+    for (int i = 0; i < count; ++i)
+      must(js_DeleteConsumer(session.js, stream.c_str(), names->List[i], nullptr, nullptr),
+           "deleting a consumer");
+    jsConsumerNamesList_Destroy(names);
+    return std::to_string(count);
+  }));
+}
+
+std::uint64_t count_of(const std::string& url, const std::string& stream) {
+  return std::stoull(run_apart([&] {
+    const Session session{url};
+    return std::to_string(state_of(session, stream).Msgs);
+  }));
+}
+
+std::optional<std::uint64_t> count_if_told(const std::string& url, const std::string& stream) {
+  const std::string text = run_apart([&] {
+    const Session session{url, 3s};
+    jsStreamInfo* info = nullptr;
+    if (js_GetStreamInfo(&info, session.js, stream.c_str(), nullptr, nullptr) != NATS_OK)
+      return std::string{};
+    std::string count = std::to_string(info->State.Msgs);
+    jsStreamInfo_Destroy(info);
+    return count;
+  });
+  if (text.empty()) return std::nullopt;
+  return std::stoull(text);
+}
+
+std::string leader_of(const std::string& url, const std::string& stream) {
+  return run_apart([&] {
+    const Session session{url, 3s};
+    jsStreamInfo* info = nullptr;
+    if (js_GetStreamInfo(&info, session.js, stream.c_str(), nullptr, nullptr) != NATS_OK)
+      return std::string{};
+    const char* leader = info->Cluster != nullptr ? info->Cluster->Leader : nullptr;
+    std::string name{leader != nullptr ? leader : ""};
+    jsStreamInfo_Destroy(info);
+    return name;
+  });
+}
+
+void wait_for_requests(const std::string& url, const std::string& request, unsigned count) {
+  run_apart([&] {
+    const Session session{url};
+    natsSubscription* told = nullptr;
+    must(natsConnection_SubscribeSync(&told, session.connection(), "$JS.EVENT.ADVISORY.API"), "listening");
+    for (unsigned seen = 0; seen < count;) {
+      natsMsg* message = nullptr;
+      must(natsSubscription_NextMsg(&message, told, 60'000), "waiting for requests");
+      const std::string text{natsMsg_GetData(message),
+                             static_cast<std::size_t>(natsMsg_GetDataLength(message))};
+      if (text.find("$JS.API." + request + "\"") != std::string::npos) ++seen;
+      natsMsg_Destroy(message);
+    }
+    natsSubscription_Destroy(told);
+    return std::string{};
+  });
+}
+
+}  // namespace sluice::test
