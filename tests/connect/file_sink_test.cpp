@@ -74,7 +74,7 @@ TEST_F(FileSinks, CompleteAFileThatIsOldEnoughThoughNoEventComes) {
   auto in = engine.inlet<Item>("in");
   const std::vector<Item> all = items(20, 1);
   for (std::size_t pushed = 0; pushed < all.size();) {
-    for (int more = 0; more < 5; ++more)
+    for (int more = 0; more < 10; ++more)
       ASSERT_EQ(in.push(all.at(pushed++)), PushResult::accepted);
     const std::vector<Item> these{all.begin(), all.begin() + static_cast<std::ptrdiff_t>(pushed)};
     EXPECT_TRUE(

@@ -295,7 +295,10 @@ void WorkerLoop::wait_for_input() {
   // Where too much waits to be told, or there is no more input, only a checkpoint gives it something to do.
   const bool takes_more = !tellings_.too_many() && (tellings_.none() || !(finished_ || input_ended_));
   const auto ready = [&] { return asked_to_stand() || tellings_.due() || (takes_more && input_ready()); };
-  note_woken(waiter_.wait_until(ready, kLongestWait));
+  // A wait behind one in vain is four times as long, and what is due by the clock (when_idle) is a second late at most.
+  constexpr std::chrono::nanoseconds kLongest = kLongestWait;
+  const bool has_a_clock = worker_ != nullptr && WorkerAccess::acts_when_idle(*worker_);
+  note_woken(waiter_.wait_until(ready, has_a_clock ? kLongest / 4 : kLongest));
 }
 
 void WorkerLoop::note_woken(ipc::Woken woken) {
