@@ -61,27 +61,31 @@ class UnreadableDecoder final : public Decoder {
   std::string why_;
 };
 
-// What its first bytes say; nullptr for none of those.
+// What its first bytes say; nullptr for none of those. No more are asked for than those so far leave open: a pipe may not bring
+// more for a while.
 const char* other_compression(ByteSource& source) {
   struct Magic {
     std::string_view bytes;
-    std::size_t at;
+    std::string_view first_block;  // Of bzip2, behind a digit: some text may begin with its first bytes.
     const char* kind;
   };
   using namespace std::string_view_literals;
-  // Source: the formats' own descriptions. Of bzip2 the fourth byte is a digit, and what follows begins its first block.
-  constexpr Magic kKinds[] = {{"1AY&SY"sv, 4, "bzip2"},
+  // Source: the formats' own descriptions.
+  constexpr Magic kKinds[] = {{"BZh"sv, "1AY&SY"sv, "bzip2"},
                               {"\xfd"
                                "7zXZ\0"sv,
-                               0, "xz"},
-                              {"\x04\"M\x18"sv, 0, "lz4"},
-                              {"PK\x03\x04"sv, 0, "zip"}};
-  constexpr std::size_t kMost = 10;
-  source.fill(kMost);
-  const std::string_view first{reinterpret_cast<const char*>(source.data()), std::min(source.size(), kMost)};
+                               {},
+                               "xz"},
+                              {"\x04\"M\x18"sv, {}, "lz4"},
+                              {"PK\x03\x04"sv, {}, "zip"}};
+  const auto begins = [&source](std::string_view bytes, std::size_t at) {
+    for (std::size_t i = 0; i < bytes.size(); ++i) {
+      if (!source.fill(at + i + 1) || static_cast<char>(source.data()[at + i]) != bytes[i]) return false;
+    }
+    return true;
+  };
   for (const Magic& magic : kKinds) {
-    if (magic.at > first.size() || !first.substr(magic.at).starts_with(magic.bytes)) continue;
-    if (magic.at == 0 || first.starts_with("BZh")) return magic.kind;
+    if (begins(magic.bytes, 0) && begins(magic.first_block, magic.bytes.size() + 1)) return magic.kind;
   }
   return nullptr;
 }
