@@ -31,6 +31,7 @@ class Session {
     for (std::string each; std::getline(words, each, ',');)
       servers.push_back(each);
     std::vector<const char*> pointers;
+    pointers.reserve(servers.size());
     for (const std::string& each : servers)
       pointers.push_back(each.c_str());
     must(natsOptions_SetServers(options_, pointers.data(), static_cast<int>(pointers.size())), "the URL");
@@ -61,9 +62,30 @@ class Session {
   natsConnection* connection_ = nullptr;
 };
 
+// Of one that is not there, null. Of several servers none may answer for a while, as when they choose their leader.
+natsMsg* message_of(const Session& session, const std::string& stream, std::uint64_t sequence) {
+  const auto until = std::chrono::steady_clock::now() + 60s;
+  while (true) {
+    natsMsg* message = nullptr;
+    auto code = static_cast<jsErrCode>(0);
+    const natsStatus status = js_GetMsg(&message, session.js, stream.c_str(), sequence, nullptr, &code);
+    if (status == NATS_OK) return message;
+    if (code == JSNoMessageFoundErr || (status == NATS_NOT_FOUND && code == static_cast<jsErrCode>(0)))
+      return nullptr;
+    if (std::chrono::steady_clock::now() > until) must(status, "reading a message");
+    std::this_thread::sleep_for(20ms);
+  }
+}
+
 jsStreamState state_of(const Session& session, const std::string& stream) {
   jsStreamInfo* info = nullptr;
-  must(js_GetStreamInfo(&info, session.js, stream.c_str(), nullptr, nullptr), "the stream");
+  const auto until = std::chrono::steady_clock::now() + 60s;
+  natsStatus status = NATS_OK;
+  // Where the stream is not there it is so at once; what does not answer is asked again.
+  while ((status = js_GetStreamInfo(&info, session.js, stream.c_str(), nullptr, nullptr)) == NATS_TIMEOUT &&
+         std::chrono::steady_clock::now() < until) {
+  }
+  must(status, "the stream");
   const jsStreamState state = info->State;
   jsStreamInfo_Destroy(info);
   return state;
@@ -106,12 +128,12 @@ void make_stream(const std::string& url, const StreamShape& shape) {
 // Each as "sequence subject size\n" and its bytes, which may be any.
 std::vector<StreamMessage> messages_of(const std::string& url, const std::string& stream) {
   std::istringstream text{run_apart([&] {
-    const Session session{url};
+    const Session session{url, url.find(',') == std::string::npos ? 60s : 3s};
     const jsStreamState state = state_of(session, stream);
     std::string out;
     for (std::uint64_t sequence = state.FirstSeq; sequence != 0 && sequence <= state.LastSeq; ++sequence) {
-      natsMsg* message = nullptr;
-      if (js_GetMsg(&message, session.js, stream.c_str(), sequence, nullptr, nullptr) != NATS_OK) continue;
+      natsMsg* message = message_of(session, stream, sequence);
+      if (message == nullptr) continue;
       const auto size = static_cast<std::size_t>(natsMsg_GetDataLength(message));
       out.append(std::to_string(sequence)).append(" ").append(natsMsg_GetSubject(message)).append(" ");
       out.append(std::to_string(size)).append("\n").append(natsMsg_GetData(message), size);
