@@ -1,5 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // Partitions that rest, that fail wherever they are started, and that move with what they have.
+#include <map>
+#include <regex>
+#include <sstream>
+#include <string>
+
 #include "cluster_world.hpp"
 #include "state_log.hpp"
 
@@ -34,6 +39,35 @@ TEST_F(HostsInTrouble, StoreNothingOfPartitionsThatRest) {
     std::this_thread::sleep_for(500ms);
     return false;
   })) << "there is always something new";
+}
+
+TEST_F(HostsInTrouble, AreShownInTheFormatOfPrometheus) {
+  start_host("alpha");
+  ASSERT_TRUE(within(60s, [this] {
+    const std::string status = this->status();
+    return status.find("partition") != std::string::npos &&
+           status.find("stored_bytes\":null") == std::string::npos;
+  }));
+  std::istringstream text{cluster({"status", "accounts", "--metrics"})};
+  const std::regex sample{R"re(([a-z_]+)\{cluster="accounts"(,[a-z]+="[a-z0-9-]*")+\} [0-9]+(\.[0-9]+)?)re"};
+  std::string family;
+  std::map<std::string, unsigned> samples;
+  for (std::string line; std::getline(text, line);) {
+    if (line.starts_with("# HELP ")) family = line.substr(7, line.find(' ', 7) - 7);
+    if (line.starts_with("#")) {
+      EXPECT_EQ(line.find(family), 7U) << line;
+      continue;
+    }
+    std::smatch found;
+    ASSERT_TRUE(std::regex_match(line, found, sample)) << line;
+    EXPECT_EQ(found[1], family) << line;
+    ++samples[family];
+  }
+  EXPECT_EQ(samples["sluice_cluster_host_here"], 1U);
+  EXPECT_EQ(samples["sluice_cluster_host_refused_checkpoints_total"], 1U);
+  for (const char* name : {"state", "epoch", "checkpoint_age_seconds", "stored_bytes", "copied", "failures"})
+    EXPECT_EQ(samples[std::string{"sluice_cluster_partition_"} + name], 6U) << name;
+  EXPECT_THAT(cluster({"status", "accounts", "--metrics", "--json"}, 2), HasSubstr("--metrics"));
 }
 
 // Where it cannot be started for a reason that is the machine's another one has it.

@@ -32,6 +32,7 @@ struct Options {
   NatsServer server;
   std::string patience = "60s";
   bool as_json = false;
+  bool as_metrics = false;
   unsigned partition = 0;
   std::string host;
 };
@@ -130,7 +131,9 @@ void show_status(const Options& options) {
   status.now_ns = std::chrono::duration_cast<std::chrono::nanoseconds>(
                       std::chrono::system_clock::now().time_since_epoch())
                       .count();
-  std::fputs((options.as_json ? to_json(status) : to_text(status)).c_str(), stdout);
+  const std::string told =
+      options.as_json ? to_json(status) : (options.as_metrics ? to_metrics(status) : to_text(status));
+  std::fputs(told.c_str(), stdout);
 }
 
 void move(const Options& options) {
@@ -214,7 +217,8 @@ int run(int argc, char** argv) {
   Options options;
   CLI::App* status = program.add_subcommand("status", "Hosts, and the owner and state of each partition");
   add_server(*status, options);
-  status->add_flag("--json", options.as_json, "For programs: one object");
+  CLI::Option* json = status->add_flag("--json", options.as_json, "For programs: one object");
+  status->add_flag("--metrics", options.as_metrics, "For Prometheus, in its text format")->excludes(json);
   CLI::App* moves =
       program.add_subcommand("move", "Give a partition to another host, and wait until it has it");
   add_server(*moves, options);

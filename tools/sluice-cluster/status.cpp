@@ -16,6 +16,13 @@ using detail::JsonParts;
 using detail::PartitionEntry;
 using State = PartitionEntry::State;
 
+std::string age_of(const ClusterStatus& status, std::int64_t since_ns) {
+  const double seconds = static_cast<double>(status.now_ns - since_ns) / 1e9;
+  return seconds < 0 ? "0.0 s" : fmt::format("{:.1f} s", seconds);
+}
+
+}  // namespace
+
 std::string_view state_of(const ClusterStatus& status, const std::string& host) {
   const auto found = status.living.find(host);
   if (found == status.living.end()) return "silent";
@@ -28,21 +35,13 @@ unsigned owned_by(const ClusterStatus& status, const std::string& host) {
       [&host](const PartitionEntry& entry) { return entry.state == State::owned && entry.owner == host; }));
 }
 
-// What a person looks for: an owner that does not live is none.
-std::string state_of(const ClusterStatus& status, unsigned number) {
-  const PartitionEntry& entry = status.entries[number];
+std::string state_of(const ClusterStatus& status, unsigned partition) {
+  const PartitionEntry& entry = status.entries[partition];
   if (entry.state == State::owned && !status.living.contains(entry.owner)) return "orphaned";
-  if (entry.state == State::owned && status.failing.contains(number)) return "failing";
+  if (entry.state == State::owned && status.failing.contains(partition)) return "failing";
   if (entry.state == State::owned && !entry.wanted.empty() && entry.wanted != entry.owner) return "moving";
   return std::string{name_of(entry.state)};
 }
-
-std::string age_of(const ClusterStatus& status, std::int64_t since_ns) {
-  const double seconds = static_cast<double>(status.now_ns - since_ns) / 1e9;
-  return seconds < 0 ? "0.0 s" : fmt::format("{:.1f} s", seconds);
-}
-
-}  // namespace
 
 std::string to_text(const ClusterStatus& status) {
   std::string text =

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a cluster looks like, as a table of at most 80 columns and as JSON. Pure.
+// What a cluster looks like, as a table of at most 80 columns, as JSON, and as metrics. Pure.
 #pragma once
 
 #include <chrono>
@@ -7,6 +7,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "owners.hpp"
 #include "state_log.hpp"
@@ -28,5 +29,13 @@ struct ClusterStatus {
 
 std::string to_text(const ClusterStatus& status);
 std::string to_json(const ClusterStatus& status);
+// In the text format of Prometheus, as `sluice serve` has the metrics of pipelines.
+std::string to_metrics(const ClusterStatus& status);
+
+// "here", "leaving" or "silent".
+std::string_view state_of(const ClusterStatus& status, const std::string& host);
+// What a person looks for: an owner that does not live is none.
+std::string state_of(const ClusterStatus& status, unsigned partition);
+unsigned owned_by(const ClusterStatus& status, const std::string& host);
 
 }  // namespace sluice::command
