@@ -28,15 +28,14 @@ class RotationInstants : public FileSources {
   Played play(std::uint32_t second_at, Rotation how) const {
     const TemporaryDirectory directory;
     const std::string log = (directory.path() / "log").string();
-    const auto append = [&log](const char* text) { std::ofstream{log, std::ios::app} << text; };
     RotatingLog rotating{directory.path().string()};
-    append("one\n");
+    std::ofstream{log} << "one\n";
     Settings settings = this->settings();
     settings.set("restart.backoff", "0s");
     Following following{at(log), settings};
     EXPECT_TRUE(following.has(1));
     rotating.rotate(second_at, how);
-    append("two\n");  // And it looks.
+    std::ofstream{directory.path() / "another"} << "and it looks";
     const std::uint32_t lines = second_at == 0 ? 4 : 5;
     EXPECT_TRUE(following.has(lines)) << "the last rotation behind " << second_at << " calls";
     Played played;

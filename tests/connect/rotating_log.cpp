@@ -45,13 +45,16 @@ std::string path_of(const std::string& name) {
 
 constexpr int kOldest = 4;
 
-// The one behind the last rotation.
-void make_log() {
-  const std::string& text = RotatingLog::texts().at(script->rotations++);
+void write_log(const std::string& text) {
   const int fd = static_cast<int>(::syscall(SYS_openat, AT_FDCWD, path_of("log").c_str(),
                                             O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644));
   [[maybe_unused]] const ssize_t written = ::write(fd, text.data(), text.size());
   ::close(fd);
+}
+
+// The one behind the last rotation.
+void make_log() {
+  write_log(RotatingLog::texts().at(++script->rotations));
 }
 
 // The oldest first, so that nothing is overwritten; false if there is none of that age.
@@ -99,6 +102,8 @@ void before_a_call() {
     }
     return;
   }
+  // Here, too, so that it stands in the log before that is rotated.
+  write_log(RotatingLog::texts()[0]);
   rotate_now();
   rotate_as_asked();
 }
@@ -149,8 +154,8 @@ void RotatingLog::rotate(std::uint32_t calls, Rotation how) {
   script->armed = true;
 }
 
-const std::array<std::string, 3>& RotatingLog::texts() {
-  static const std::array<std::string, 3> texts{"three\n", "four\n", "five\n"};
+const std::array<std::string, 4>& RotatingLog::texts() {
+  static const std::array<std::string, 4> texts{"two\n", "three\n", "four\n", "five\n"};
   return texts;
 }
 

@@ -27,10 +27,10 @@ class RotatingLog {
   RotatingLog(const RotatingLog&) = delete;
   RotatingLog& operator=(const RotatingLog&) = delete;
 
-  // It is rotated before the next call, twice in a row, and once more before the call that is `calls` behind that one; 0 calls: not
-  // again. What stands in the new logs, one after the other: texts()[0], [1] and [2].
+  // Before the next call a line is written into it and it is rotated, twice in a row; once more before the call that is `calls`
+  // behind that one; 0 calls: not again. What is written, and what stands in the new logs, one after the other: texts().
   void rotate(std::uint32_t calls, Rotation how);
-  static const std::array<std::string, 3>& texts();
+  static const std::array<std::string, 4>& texts();
   // How often it was rotated.
   std::uint32_t rotations() const;
   // Since the first of them.
