@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "hosts_world.hpp"
+#include "kill_count.hpp"
 
 namespace sluice::test {
 namespace {
@@ -17,6 +18,13 @@ class Servers : public Hosts {
  protected:
   static constexpr std::size_t kServers = 3;
 
+  // nats-server 2.9.10 does not survive every SIGKILL as one of several: in 1 of 83 runs its snapshot of what streams there are was torn
+  // ("RAFT [_meta_] Snapshot corrupt, too short"), and a stream of one replica was forgotten.
+  void SetUp() override {
+    if (kills_asked(0) == 0)
+      GTEST_SKIP() << "the server may lose a stream when it is killed: set SLUICE_CONNECT_KILLS to try it";
+    Hosts::SetUp();
+  }
   void serve() override {
     std::string routes;
     for (const HeldPort& port : routes_)
