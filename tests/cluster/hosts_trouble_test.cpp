@@ -43,6 +43,7 @@ TEST_F(HostsInTrouble, StoreNothingOfPartitionsThatRest) {
 
 TEST_F(HostsInTrouble, AreShownInTheFormatOfPrometheus) {
   start_host("alpha");
+  ASSERT_TRUE(within(60s, [this] { return says("alpha", "partition 5 with epoch 1"); }));
   ASSERT_TRUE(within(60s, [this] {
     const std::string status = this->status();
     return status.find("partition") != std::string::npos &&

@@ -130,6 +130,12 @@ TEST_F(MarketOnHosts, GivesTheAnswersOfOneThoughOneOfThreeDies) {
   prepare();
   for (const char* name : {"alpha", "beta", "gamma"})
     start_host(name, MARKET_HOST);
+  // Nobody can be asked before.
+  for (const char* name : {"alpha", "beta", "gamma"}) {
+    ASSERT_TRUE(within(kLong, [&] {
+      return text_of(file(std::string{name} + ".err")).find("is here") != std::string::npos;
+    })) << name;
+  }
   const auto most = static_cast<unsigned>(
       std::max_element(lines_.begin(), lines_.end(),
                        [](const auto& one, const auto& other) { return one.size() < other.size(); }) -
