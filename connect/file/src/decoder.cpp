@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "decoder.hpp"
 
-#include <algorithm>
 #include <string_view>
 #include <utility>
 
