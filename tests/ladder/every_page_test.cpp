@@ -113,6 +113,8 @@ std::string unknown_in(const std::vector<std::string>& command, const Words& kno
       const std::string help = said_by(PROGRAMS "/sluice " + path + " --help");
       if (word.starts_with("--") && help.find(word.substr(0, word.find('='))) == std::string::npos)
         return word;
+      // A program of its own, which may have commands.
+      if (!word.starts_with("--") && path.find(' ') == std::string::npos) path += " " + word;
       continue;
     }
     if (word.starts_with("--")) {

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+// to_metrics(): a look at a cluster in the text format of Prometheus.
 #include <algorithm>
 #include <functional>
 #include <iterator>
