@@ -10,16 +10,12 @@
 
 #include <fmt/format.h>
 
+#include <sluice/detail/clock.hpp>
+
 namespace sluice::bench {
 
 using namespace detail;
 namespace {
-
-using Clock = std::chrono::steady_clock;
-
-std::chrono::nanoseconds now() {
-  return Clock::now().time_since_epoch();
-}
 
 struct Tick {
   std::uint64_t number;
@@ -148,9 +144,9 @@ std::uint64_t Touched::handled() const {
 }
 
 bool Touched::await_touched(std::chrono::nanoseconds limit) {
-  const auto until = now() + limit;
+  const auto until = monotonic_now() + limit;
   while (handled() < 2 * keys_ || !engine_.stats().memory.settled) {
-    if (now() > until) return false;
+    if (monotonic_now() > until) return false;
     std::this_thread::sleep_for(std::chrono::milliseconds{2});
   }
   return true;
@@ -159,7 +155,7 @@ bool Touched::await_touched(std::chrono::nanoseconds limit) {
 std::chrono::nanoseconds Touched::kill(int signal) {
   // Between two processes there is nobody to kill: then the next look finds one.
   for (int look = 0; look < 1000; ++look) {
-    const auto before = now();
+    const auto before = monotonic_now();
     if (engine_.signal_worker("touch/0", signal)) return before;
     std::this_thread::sleep_for(std::chrono::milliseconds{1});
   }
@@ -169,8 +165,8 @@ std::chrono::nanoseconds Touched::kill(int signal) {
 std::optional<LifeStats> Touched::await_successor(std::chrono::nanoseconds killed,
                                                   std::chrono::nanoseconds limit) {
   // Whoever looks all the time takes part of a unit from those it looks at.
-  const auto until = now() + limit;
-  while (now() < until) {
+  const auto until = monotonic_now() + limit;
+  while (monotonic_now() < until) {
     std::this_thread::sleep_for(std::chrono::milliseconds{3});
     const Stats stats = engine_.stats();
     for (const LifeStats& life : stats.stages.back().workers.front().lives) {
@@ -182,16 +178,16 @@ std::optional<LifeStats> Touched::await_successor(std::chrono::nanoseconds kille
 
 double Touched::rate_over(std::chrono::nanoseconds time) {
   const std::uint64_t before = handled();
-  const auto start = now();
+  const auto start = monotonic_now();
   std::this_thread::sleep_for(time);
-  const double seconds = std::chrono::duration<double>(now() - start).count();
+  const double seconds = std::chrono::duration<double>(monotonic_now() - start).count();
   return static_cast<double>(handled() - before) / seconds;
 }
 
 std::optional<std::chrono::nanoseconds> Touched::await_rate(const Rate& wanted) {
-  const auto until = now() + wanted.limit;
-  while (now() < until) {
-    if (rate_over(wanted.window) >= wanted.events_a_second) return now();
+  const auto until = monotonic_now() + wanted.limit;
+  while (monotonic_now() < until) {
+    if (rate_over(wanted.window) >= wanted.events_a_second) return monotonic_now();
   }
   return std::nullopt;
 }
