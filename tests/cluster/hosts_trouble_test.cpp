@@ -20,16 +20,18 @@ class HostsInTrouble : public ClusterTest {
     return text_of(file(host + ".err")).find(what) != std::string::npos;
   }
   std::string status() { return cluster({"status", "accounts", "--json"}); }
+  // A checkpoint of each partition.
+  bool has_stored_all() {
+    const std::string status = this->status();
+    return status.find("partition") != std::string::npos &&
+           status.find("stored_bytes\":null") == std::string::npos;
+  }
 };
 
 TEST_F(HostsInTrouble, StoreNothingOfPartitionsThatRest) {
   start_host("alpha");
   ASSERT_TRUE(within(60s, [this] { return says("alpha", "partition 5 with epoch 1"); }));
-  ASSERT_TRUE(within(60s, [this] {
-    const std::string status = this->status();
-    return status.find("partition") != std::string::npos &&
-           status.find("stored_bytes\":null") == std::string::npos;
-  }));
+  ASSERT_TRUE(within(60s, [this] { return has_stored_all(); }));
   std::uint64_t before = 0;
   // Ten times as long as from one checkpoint to the next.
   EXPECT_TRUE(within(60s, [&] {
@@ -44,11 +46,7 @@ TEST_F(HostsInTrouble, StoreNothingOfPartitionsThatRest) {
 TEST_F(HostsInTrouble, AreShownInTheFormatOfPrometheus) {
   start_host("alpha");
   ASSERT_TRUE(within(60s, [this] { return says("alpha", "partition 5 with epoch 1"); }));
-  ASSERT_TRUE(within(60s, [this] {
-    const std::string status = this->status();
-    return status.find("partition") != std::string::npos &&
-           status.find("stored_bytes\":null") == std::string::npos;
-  }));
+  ASSERT_TRUE(within(60s, [this] { return has_stored_all(); }));
   std::istringstream text{cluster({"status", "accounts", "--metrics"})};
   const std::regex sample{R"re(([a-z_]+)\{cluster="accounts"(,[a-z]+="[a-z0-9-]*")+\} [0-9]+(\.[0-9]+)?)re"};
   std::string family;
