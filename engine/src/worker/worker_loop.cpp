@@ -141,6 +141,9 @@ std::uint64_t WorkerLoop::consume_lanes(std::uint64_t most) {
   const auto look = [&](std::size_t index) {
     const std::uint64_t before = handled;
     handled += handle_events(index, most - handled);
+    // What lies before an event that must not be handled is committed before another lane's event can undo it: more lanes may
+    // have one than the blames of a worker are.
+    if (poison_.any() && in_[index].lane.at_stop()) batch_ends_ = true;
     return handled != before;
   };
   const auto enough = [&] {
