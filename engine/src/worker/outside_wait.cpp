@@ -50,9 +50,6 @@ void OutsideWait::wait(const Unavailable& away) {
   const char* const what = away.what();
   if (reached_ != 0 && away.reached() > reached_) over();
   reached_ = std::max(reached_, away.reached());
-  const std::uint64_t events =
-      control_.outside.flushing.load(kRelaxed);  // 0 where it was no flush of several.
-  if (events > 1) most_in_batch_ = std::min(most_in_batch_, events) / 2;
   auto now = monotonic_now();
   say(what, now);
   const std::chrono::nanoseconds patience = wiring_.settings(worker_).outside_patience;

@@ -5,6 +5,7 @@
 // the same recovery, and without a death.
 #pragma once
 
+#include <algorithm>
 #include <chrono>
 #include <cstdint>
 #include <limits>
@@ -26,9 +27,14 @@ class OutsideWait {
   // It is there again.
   void over() noexcept;
 
-  // A flush of many events may take longer than the outside allows for one call, each time it is tried: after each that found
-  // nobody there a batch has half as many, down to one, and then one more after each step that has worked.
+  // A flush of many events may take longer than the outside allows for one call, and a batch that is undone as a whole may need
+  // more calls than it allows at a time, each time it is tried: after each that found nobody there a batch has half as many,
+  // down to one, and then one more after each step that has worked.
   std::uint64_t most_in_batch() const noexcept { return most_in_batch_; }
+  // So many events are to be done again, by the step that found nobody there.
+  void undid(std::uint64_t events) noexcept {
+    if (events > 1) most_in_batch_ = std::max<std::uint64_t>(std::min(most_in_batch_, events) / 2, 1);
+  }
   // Whether there is such a bound.
   bool worked() noexcept {
     over();

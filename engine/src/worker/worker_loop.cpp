@@ -237,6 +237,7 @@ void WorkerLoop::say_last_word() {
 // Only a handler throws in step(), so that there is an event to abandon. What it had ready for a flush may hold parts of
 // that event. `again`: it is handled once more, in a batch of its own.
 void WorkerLoop::give_up(bool again) {
+  given_up_ = has_flushes() ? events_in_batch() : work_.span();
   if (has_flushes()) {
     // relaxed: own word.
     if (again) memory_.control().outside.flushing.store(events_in_batch(), std::memory_order_relaxed);

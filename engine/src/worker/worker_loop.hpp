@@ -68,6 +68,11 @@ class WorkerLoop final : private Producer, private WorkerServices {
   bool finished() const noexcept { return finished_; }
   // Whether events have been committed, with all that was to be done after it.
   bool has_committed() const noexcept { return has_committed_; }
+  // Once a step has thrown: how many events were undone with the one that it threw in, or are not committed since their
+  // flush threw.
+  std::uint64_t undone_events() const noexcept {
+    return given_up_ != 0 || !has_flushes() ? given_up_ : events_in_batch();
+  }
 
   // For promises.hpp: the loop that serves a Worker.
   static WorkerLoop& of(WorkerServices& services) noexcept { return static_cast<WorkerLoop&>(services); }
@@ -239,6 +244,7 @@ class WorkerLoop final : private Producer, private WorkerServices {
   bool finished_ = false;
   bool first_event_noted_ = false;
   bool has_committed_ = false;
+  std::uint64_t given_up_ = 0;  // Events, by what a handler threw.
 };
 
 }  // namespace sluice::detail

@@ -131,6 +131,7 @@ WorkerLoop::Step step(WorkerLoop& loop, OutsideWait& outside) {
     return loop.step();
   } catch (const Unavailable&) {
     if (loop.has_committed()) outside.over();
+    outside.undid(loop.undone_events());
     throw;
   }
 }
