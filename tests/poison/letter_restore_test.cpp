@@ -25,9 +25,17 @@ using testing::ElementsAre;
 using testing::IsEmpty;
 using testing::SizeIs;
 
+// A file that a handler makes, and then does not come out of its constructor; empty: it does.
+std::string held_at;
+
 // Says no to each tenth, as long as it is told to.
 struct Sift {
-  Sift(Worker& worker, bool strict) : strict{strict}, taken{worker.state<std::uint64_t>("taken")} {}
+  Sift(Worker& worker, bool strict) : strict{strict}, taken{worker.state<std::uint64_t>("taken")} {
+    if (held_at.empty()) return;
+    std::ofstream{held_at} << "here";
+    while (true)
+      ::pause();
+  }
   void operator()(const Item& item, Output<Item>& out) {
     if (strict && item.number % 10 == 3) throw Refused{"it ends in a three"};
     ++taken.edit();
@@ -172,6 +180,31 @@ TEST_F(LettersOfALostLife, StayAndTheirEventsArePassed) {
   EXPECT_THAT(live({1, 3, 4, 13, 5}, false), ElementsAre(Item{0, 1}, Item{0, 4}, Item{0, 5}));
   EXPECT_THAT(numbers(), ElementsAre(3, 13));
   EXPECT_EQ(expected_letters_, 2U) << "they count in this life, too";
+}
+
+// A life that was restored is lost before any worker has looked at what is there; the next one goes on from its segment.
+TEST_F(LettersOfALostLife, AreKnownToALifeBehindARestoreThatCameToNothing) {
+  begin();
+  lose({1, 3, 4, 13});
+  const Settings named = kept("24h", {"segment.path=" + file("segment")});
+  {
+    total_loss::Host host{{}, [&] {
+                            held_at = file("held");
+                            Engine{sift(), named}.start();
+                          }};
+    ASSERT_TRUE(eventually([&] { return fs::exists(file("held")); }));
+    host.kill();
+  }
+  Engine engine{sift(), named};
+  engine.start();
+  EXPECT_THAT(engine.resumed_from(), testing::HasSubstr(file("segment")));
+  Collector<Item> out{engine, "out"};
+  push(engine, {1, 3, 4, 13, 5});
+  engine.inlet<Item>("in").close();
+  EXPECT_TRUE(engine.wait_for(kDeadline));
+  EXPECT_THAT(without_the_first(out.all()), ElementsAre(Item{0, 1}, Item{0, 4}, Item{0, 5}));
+  EXPECT_THAT(numbers(), ElementsAre(3, 13));
+  EXPECT_EQ(engine.stats().dead_letters(), 2U);
 }
 
 TEST_F(LettersOfALostLife, AreInTheFileThatTheNextLivesGoOnIn) {

@@ -28,6 +28,7 @@
 #include "host/host_commit.hpp"
 #include "layout/image.hpp"
 #include "layout/shape.hpp"
+#include "worker/letter_file.hpp"
 
 namespace sluice::detail {
 namespace {
@@ -318,7 +319,9 @@ std::optional<Restored> restore_checkpoint(const Wiring& wiring, const Restored*
   // relaxed: as above.
   wiring.master().newest_checkpoint_ns.store(static_cast<std::int64_t>(found->time_ns),
                                              std::memory_order_relaxed);
+  wiring.requests().restored.store(1, std::memory_order_relaxed);  // relaxed: as above.
   for (const WorkerIndex worker : wiring.workers()) {
+    LetterFile::note_restore(wiring.worker(worker).state());
     wiring.checkpointed(worker).store(
         wiring.worker(worker).commit().committed.load(std::memory_order_relaxed), std::memory_order_relaxed);
   }

@@ -22,6 +22,8 @@ struct Requests {
   std::atomic<std::uint32_t> drain;  // 1: sources end. It stays so in the next life: some may have ended.
   std::atomic<std::uint32_t> stop;   // 1: the master kills all workers and ends.
   std::atomic<std::uint32_t> park;   // 1: the workers stand still, and the master ends.
+  // 1: a life of this memory began from a checkpoint. It stays so in the lives that go on from the memory.
+  std::atomic<std::uint32_t> restored;
   // Of EventId: drawn before the first start, and never again. 0 in run_inline.
   std::atomic<std::uint64_t> run;
   // For the hash of the tables' keys: drawn with it, in run_inline as well.

@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
+#include <cstddef>
+#include <cstring>
 #include <iterator>
 #include <optional>
 #include <sys/stat.h>
@@ -48,6 +50,13 @@ bool LetterFile::is_there(const Worker& worker, std::span<const std::byte> state
   }
 }
 
+void LetterFile::note_restore(std::span<std::byte> state) {
+  const std::byte* const found = StateArea::find(state, kState, sizeof(Committed));
+  if (found == nullptr) return;
+  constexpr std::uint64_t kNoLife = 0;
+  std::memcpy(state.data() + (found - state.data()) + offsetof(Committed, life), &kNoLife, sizeof(kNoLife));
+}
+
 LetterFile::LetterFile(Worker& worker, LetterPlace place, const std::function<bool(const EventId&)>& to_come)
     : place_{std::move(place)},
       stage_{worker.stage()},
@@ -56,7 +65,7 @@ LetterFile::LetterFile(Worker& worker, LetterPlace place, const std::function<bo
       life_{worker.life()},
       origin_{worker.event_id().origin & ~kLanes},
       committed_{worker.state<Committed>(kState, fresh())} {
-  const bool from_a_checkpoint = place_.restored && committed_->life != life_;
+  const bool from_a_checkpoint = place_.restored && committed_->life == 0;
   if (!from_a_checkpoint) cut_what_never_counted();
   if (from_a_checkpoint || committed_->awaited != 0) go_on(to_come);
 }
@@ -93,7 +102,7 @@ void LetterFile::cut_what_never_counted() const {
 // What the files of this run hold counts. The last of them is gone on in, if nothing but letters of ours is in it.
 void LetterFile::go_on(const std::function<bool(const EventId&)>& to_come) {
   Committed now{0, kEmptyFileMark, 0, committed_->order_ns, life_, 1, 0};
-  const bool to_adopt = committed_->life != life_ && place_.restored;
+  const bool to_adopt = place_.restored && committed_->life == 0;
   try {
     const auto own = OwnDirectory::if_there(place_.directory, "report.path");
     for (std::uint32_t number = 1; own; ++number) {

@@ -29,7 +29,7 @@ namespace sluice::detail {
 // Where the letters of a worker are.
 struct LetterPlace {
   std::filesystem::path directory;
-  bool restored = false;  // The state is a checkpoint's.
+  bool restored = false;  // The state is a checkpoint's, or was once.
   bool synced = false;    // A letter is on the disk before it counts.
 };
 
@@ -38,6 +38,9 @@ class LetterFile {
   // Whether there is one to go on in: in this state, or in the directory. Throws Unavailable when that cannot be seen.
   static bool is_there(const Worker& worker, std::span<const std::byte> state, const LetterPlace& place);
 
+  // Of a state that was restored, before anybody goes on with it: there may be letters that it does not know of. Said in the
+  // state, since the life that restored it may be lost before its worker has looked.
+  static void note_restore(std::span<std::byte> state);
   // Claims its state. `to_come`: whether an event of this worker is still to be handled. Throws Unavailable when the
   // letters of before a restore cannot be read.
   LetterFile(Worker& worker, LetterPlace place, const std::function<bool(const EventId&)>& to_come);
@@ -59,7 +62,8 @@ class LetterFile {
     std::uint64_t mark;  // Which file it is: file_mark.hpp.
     std::uint64_t inode;
     std::int64_t order_ns;  // Of the last letter.
-    std::uint64_t life;     // Which Worker::life() has begun it, or gone on in it behind a restore.
+    std::uint64_t
+        life;  // Which Worker::life() has begun it, or gone on in it behind a restore; 0: none yet, since then.
     std::uint32_t number;   // dead_letters_file().
     std::uint32_t awaited;  // Not 0: events may be to come of which a letter of before the restore is here.
   };

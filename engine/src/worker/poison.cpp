@@ -77,7 +77,8 @@ void Poison::set_stop(std::uint32_t lane, ipc::LaneConsumer& input) const noexce
 
 void Poison::claim_file(Worker& worker, const std::function<bool(const EventId&)>& to_come) {
   const CheckpointSettings& checkpoints = wiring_.settings().checkpoints;
-  const LetterPlace place{wiring_.reports(), wiring_.restored_from() != nullptr,
+  // relaxed: written before the first fork.
+  const LetterPlace place{wiring_.reports(), wiring_.requests().restored.load(std::memory_order_relaxed) != 0,
                           !checkpoints.path.empty() && checkpoints.sync};
   if (wiring_.node(worker_).kind != NodeKind::stage) return;
   if (to_divert_.empty() && !LetterFile::is_there(worker, memory_.state(), place)) return;
