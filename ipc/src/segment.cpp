@@ -32,8 +32,9 @@ std::size_t ring_capacity(std::size_t asked) noexcept {
 
 }  // namespace
 
-Segment::Segment(const std::string& name, std::span<const RegionSpec> regions, const HugePages& huge)
-    : name_{name}, huge_{huge} {
+Segment::Segment(const std::string& name, std::span<const RegionSpec> regions, const HugePages& huge,
+                 Writable writable)
+    : name_{name}, huge_{huge}, writable_{writable} {
   join_far_fences();
   try {
     take_huge_pages(regions);
@@ -56,7 +57,7 @@ Segment::Segment(const std::string& name, std::span<const RegionSpec> regions, c
 }
 
 Segment::Segment(const std::string& name, std::span<const RegionSpec> regions, const ForeignMemory& memory)
-    : name_{name}, huge_{memory.huge} {
+    : name_{name}, huge_{memory.huge}, others_named_{memory.named} {
   files_[0].fd = memory.fd;
   for (std::size_t size = 0; size < kHugePageBytes.size(); ++size)
     files_[1 + size].fd = memory.huge_fds[size];
@@ -115,6 +116,21 @@ void Segment::let_go() noexcept {
   for (std::size_t file = 0; file < kFiles; ++file)
     close_file(file);
   base_ = nullptr;
+}
+
+void Segment::close_files() noexcept {
+  if (named()) return;
+  for (std::size_t file = 0; file < kFiles; ++file)
+    close_file(file);
+}
+
+InFile Segment::in_file(std::size_t region) const noexcept {
+  SLUICE_ASSERT(region < regions_.size());
+  const Piece& found = regions_[region].plain;
+  std::size_t file = 0;
+  while (found.parts[file].bytes == 0)
+    ++file;
+  return {file, found.parts[file].file_offset};
 }
 
 bool Segment::lost_its_file() const noexcept {
@@ -283,11 +299,14 @@ void Segment::create_memory() {
   }
 }
 
-// What is mapped now can be made writable by its owner; no descriptor, wherever it gets to, can be mapped so anew.
+// What is mapped now can be made writable by its owner; no descriptor, wherever it gets to, can be mapped so anew. Where that
+// cannot be, no read-only descriptor can at least be opened anew for writing: an owner who is not root has to change the mode.
 void Segment::seal_everything() {
+  const bool mapped_anew = writable_ == Writable::where_mapped_anew;
+  const int seals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL | (mapped_anew ? 0 : F_SEAL_FUTURE_WRITE);
   for (const File& file : files_) {
     if (file.fd < 0) continue;
-    if (::fcntl(file.fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_FUTURE_WRITE | F_SEAL_SEAL) != 0)
+    if (::fcntl(file.fd, F_ADD_SEALS, seals) != 0 || (mapped_anew && ::fchmod(file.fd, S_IRUSR) != 0))
       throw Error{{"seal the segment of", name_, errno_text(), ""}};
   }
 }

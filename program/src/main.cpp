@@ -331,4 +331,16 @@ int main(int argc, char** argv, const Pipeline& pipeline) {
   }
 }
 
+int main(int argc, char** argv, const std::function<Pipeline(int, char**)>& build) {
+  executed_worker(argc, argv, build);
+  std::optional<Pipeline> pipeline;
+  try {
+    pipeline = build(argc, argv);
+  } catch (const Error& error) {
+    std::fprintf(stderr, "error: %s\n", printable(error.what()).c_str());
+    return kExitUsage;
+  }
+  return main(argc, argv, *pipeline);
+}
+
 }  // namespace sluice

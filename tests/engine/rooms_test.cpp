@@ -37,8 +37,8 @@ const std::map<std::string, std::vector<std::string>> kHeaders{
      {"handler.hpp", "output.hpp", "append_file.hpp", "dead_letter.hpp", "detail/promises.hpp",
       "detail/runner.hpp", "detail/signature.hpp"}},
     {"host",
-     {"pipeline.hpp", "host_ends.hpp", "push_result.hpp", "inline.hpp", "engine.hpp", "sluice.hpp",
-      "detail/host_inlet.hpp", "detail/host_outlet.hpp", "detail/interruption.hpp"}},
+     {"pipeline.hpp", "host_ends.hpp", "push_result.hpp", "inline.hpp", "engine.hpp", "executed_worker.hpp",
+      "sluice.hpp", "detail/host_inlet.hpp", "detail/host_outlet.hpp", "detail/interruption.hpp"}},
 };
 // Of the floors below the engine, and what programs add above it.
 const std::regex kOtherFloors{

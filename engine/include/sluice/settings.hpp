@@ -29,6 +29,10 @@
 
 namespace sluice {
 
+namespace detail {
+struct SaidSettings;
+}  // namespace detail
+
 // The layer that a value came from, weakest first.
 enum class Origin : std::uint8_t { fallback, program, profile, profile_file, environment, api, command_line };
 
@@ -117,6 +121,7 @@ class Settings {
   std::uint64_t fingerprint() const;
 
  private:
+  friend struct detail::SaidSettings;
   struct Assignment {
     std::size_t row = 0;  // In the table.
     std::string stage;    // Folded, so that every spelling of a stage compares equal; empty for all stages.

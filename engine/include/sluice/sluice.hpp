@@ -11,6 +11,7 @@
 #include <sluice/engine.hpp>
 #include <sluice/error.hpp>
 #include <sluice/event_id.hpp>
+#include <sluice/executed_worker.hpp>
 #include <sluice/inline.hpp>
 #include <sluice/observer.hpp>
 #include <sluice/pipeline.hpp>

@@ -102,7 +102,9 @@ std::string to_text(const Death& death, std::string_view message) {
       return fmt::format("its handler threw: {}", message);
     case Cause::exited:
       if (death.exit_status == kExitCalled) return "it called exit()";
-      return fmt::format("it ended with status {}", death.exit_status);
+      if (death.exit_status == kExitNotAnew && !message.empty()) return std::string{message};
+      return fmt::format("it ended with status {}{}{}", death.exit_status, message.empty() ? "" : ": ",
+                         message);
     case Cause::out_of_memory:
       return death.signal == 0 ? fmt::format("out of memory: {}", message)
                                : "out of memory, killed by the kernel";

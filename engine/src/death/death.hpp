@@ -22,6 +22,8 @@ inline constexpr int kExitFinished = 0;
 inline constexpr int kExitHopeless = 70;      // An Error: trying again would end the same way.
 inline constexpr int kExitHandlerThrew = 71;  // Anything else that a handler threw.
 inline constexpr int kExitCalled = 72;  // A handler has called exit() or quick_exit(), with whatever status.
+// A replacement that was to be executed anew and could not become the worker; its region says why.
+inline constexpr int kExitNotAnew = 73;
 
 enum class Cause : std::uint32_t {
   finished = 0,       // Everything is committed that will ever be.

@@ -92,6 +92,12 @@ void Engine::Parts::let_go_of_others(std::initializer_list<int> more) const {
 
 void Engine::Parts::check_descriptors() const {
   for (const Node& node : host.wiring().graph().nodes) {
+    if (node.options.hostile_input && !node.options.descriptors.empty() &&
+        host.wiring().executed_start() != nullptr) {
+      throw Error{{"give descriptors to the stage", node.name,
+                   "its replacements are executed anew (hostile_input), and have none of the host",
+                   "open them in the handler's constructor, or leave one of the two out"}};
+    }
     for (const int fd : node.options.descriptors) {
       if (fd >= 0 && ::fcntl(fd, F_GETFD) >= 0) continue;
       throw Error{{"give the stage " + node.name, fmt::format("the descriptor {}", fd), errno_text(EBADF),

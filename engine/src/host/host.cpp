@@ -15,11 +15,13 @@
 #include "checkpoint/checkpoint_store.hpp"
 #include "host/restore.hpp"
 #include "host/resume.hpp"
+#include "layout/executed_start.hpp"
 #include "layout/shape.hpp"
 #include "layout/worker_counts.hpp"
 #include "observer/description.hpp"
 #include "observer/observer_socket.hpp"
 #include "observer/segment_stats.hpp"
+#include "worker/executed_program.hpp"
 
 namespace sluice::detail {
 namespace {
@@ -28,7 +30,9 @@ ipc::Segment make_segment(const Graph& graph, const Layout& layout, const Pipeli
                           const std::string& path) {
   const std::vector<ipc::RegionSpec> specs = region_specs(layout);
   const ipc::HugePages& pool = settings.memory.pool;
-  if (path.empty()) return ipc::Segment{graph.name, specs, pool};
+  const auto writable =
+      has_executed_stages(graph) ? ipc::Writable::where_mapped_anew : ipc::Writable::where_inherited;
+  if (path.empty()) return ipc::Segment{graph.name, specs, pool, writable};
   if (pool.required[ipc::kTwoMib] || pool.required[ipc::kOneGib]) {
     throw Error{
         {"take huge pages of the machine's pool for", graph.name,
@@ -100,6 +104,15 @@ Host::Host(const Graph& graph, const Settings& settings, const std::string& segm
       register_{wiring_.master()},
       requests_{wiring_.requests()} {
   check_retry(graph_, layout_, settings_.retry_path);
+  if (!has_executed_stages(graph_)) return;
+  ExecutedStart start{said_settings(settings), {}, shape_of(graph_, layout_, settings_)};
+  // The directory that it is relative to may be gone by then.
+  for (SaidSetting& said : start.settings) {
+    if (said.key == "checkpoint.path") said.value = settings_.checkpoints.path;
+  }
+  for (const StageSettings& node : settings_.nodes)
+    start.workers.push_back(node.workers);
+  wiring_.executed_start(std::make_shared<const ExecutedStart>(std::move(start)));
 }
 
 void Host::open_ends(const ipc::WaitPolicy& policy) {
@@ -222,12 +235,13 @@ void Host::kill_control_plane() const {
   }
 }
 
-void Host::keep_out_of_cores() noexcept {
-  if (settings_.dumped_segment == DumpedSegment::all) return;
-  for (const ProcessIndex process : layout_.processes.indices()) {
-    const ProcessLayout& parts = layout_.processes[process];
+void keep_out_of_cores(const Layout& layout, const PipelineSettings& settings,
+                       ipc::Segment& segment) noexcept {
+  if (settings.dumped_segment == DumpedSegment::all) return;
+  for (const ProcessIndex process : layout.processes.indices()) {
+    const ProcessLayout& parts = layout.processes[process];
     // Undo log and state stand last; the host and the master have none.
-    segment_.keep_out_of_cores(process.value(), parts.entries != 0 ? parts.entries : parts.plain_bytes);
+    segment.keep_out_of_cores(process.value(), parts.entries != 0 ? parts.entries : parts.plain_bytes);
   }
 }
 

@@ -30,6 +30,10 @@
 
 namespace sluice::detail {
 
+// Core dumps hold what `core.segment` says. Once the segment is open.
+void keep_out_of_cores(const Layout& layout, const PipelineSettings& settings,
+                       ipc::Segment& segment) noexcept;
+
 class Host {
  public:
   // Checks the settings against the graph and lays the segment out; no memory is touched yet. Without a
@@ -86,8 +90,7 @@ class Host {
   // Kills supervisor and master, as far as the register knows them.
   void kill_control_plane() const;
 
-  // Core dumps hold what `core.segment` says. Once the segment is open.
-  void keep_out_of_cores() noexcept;
+  void keep_out_of_cores() noexcept { detail::keep_out_of_cores(layout_, settings_, segment_); }
   // Once all processes are gone: takes a named segment's file and the checkpoints away if there is nothing to go on with.
   // Throws Error for checkpoints that cannot be removed: the next start would go on with them.
   void remove_spent_files();

@@ -23,6 +23,9 @@ namespace sluice::detail {
 struct Doorbells {
   explicit Doorbells(const Layout& layout) : processes(layout.processes.size()), ends(layout.ends.size()) {}
 
+  // In a process that was executed: those that have been made.
+  Doorbells() = default;
+
   Indexed<ProcessIndex, ipc::Doorbell> processes;
   std::vector<ipc::Doorbell> ends;  // In the order of Layout::ends.
 };
@@ -34,6 +37,7 @@ struct Sleeper {
 };
 
 struct CheckpointTip;
+struct ExecutedStart;
 
 class Wiring : public SegmentMap {
  public:
@@ -84,6 +88,17 @@ class Wiring : public SegmentMap {
   const std::shared_ptr<const CheckpointTip>& restored_from() const noexcept { return restored_from_; }
   void restored_from(std::shared_ptr<const CheckpointTip> tip) { restored_from_ = std::move(tip); }
 
+  // What replacements that are executed have to be told; null: there are none. Set before the first fork.
+  const std::shared_ptr<const ExecutedStart>& executed_start() const noexcept { return executed_start_; }
+  void executed_start(std::shared_ptr<const ExecutedStart> start) { executed_start_ = std::move(start); }
+  // Whether the replacements of a node's workers are executed, not forked alone.
+  bool executes(NodeIndex node) const noexcept {
+    return executed_start_ != nullptr && graph_.nodes[node].options.hostile_input;
+  }
+  bool executes(WorkerIndex worker) const noexcept { return executes(layout().worker(worker).node); }
+  // In a replacement that was executed: the start that it belongs to.
+  void started_at(std::uint32_t start) noexcept { start_ = start; }
+
   ipc::Segment& segment() const noexcept { return segment_; }
   // From now on this process may write the region of `process` and no other byte of the segment.
   void own(ProcessIndex process) const { segment_.own(process.value()); }
@@ -122,6 +137,7 @@ class Wiring : public SegmentMap {
   std::uint32_t start_;
   CheckpointShipper shipper_;
   std::shared_ptr<const CheckpointTip> restored_from_;
+  std::shared_ptr<const ExecutedStart> executed_start_;
 };
 
 }  // namespace sluice::detail

@@ -17,6 +17,12 @@ namespace {
 
 // relaxed throughout: of a process that is dead.
 
+// Of a program that was executed anew, and of which nothing more was heard.
+constexpr const char* kNeverCame =
+    "it was executed anew, and did not become the worker: its main calls sluice::executed_worker() first, "
+    "and "
+    "the program and its libraries have to be what they were";
+
 std::string_view message_of(const ipc::Control& control) {
   return {control.message, ::strnlen(control.message, ipc::kMessageBytes)};
 }
@@ -112,6 +118,9 @@ Autopsy examine(const Wiring& wiring, const Child& child, const Death& death) {
   // One that had not taken its region yet was not ready.
   const ipc::Life& life = last_life(control);
   autopsy.was_ready = life.born_ns.load(kRelaxed) >= child.born.count() && life.ready_ns.load(kRelaxed) != 0;
+  if (wiring.executes(child.worker) && has_region && autopsy.incarnation > 1 && !autopsy.was_ready &&
+      autopsy.message.empty() && death.cause == Cause::exited && death.exit_status != kExitCalled)
+    autopsy.message = kNeverCame;
   autopsy.achieved = memory.commit().committed.load(kRelaxed) != child.committed_at_birth ||
                      autopsy.cuts_span || activity == ipc::Activity::idle ||
                      activity == ipc::Activity::full || activity == ipc::Activity::standing ||

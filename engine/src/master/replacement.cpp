@@ -30,6 +30,7 @@
 #include "master/exit_handler.hpp"
 #include "master/newborn.hpp"
 #include "master/spawner.hpp"
+#include "worker/executed_program.hpp"
 #include "worker/own_stack.hpp"
 #include "worker/worker_process.hpp"
 
@@ -135,7 +136,7 @@ void Spawner::start(WorkerIndex worker) {
   child.start_at.reset();
   // What is parked needs it no more: the next life starts there. relaxed: own word.
   if (wiring_.master().parking.load(std::memory_order_relaxed) != 0) return;
-  if (standby_.ready()) {
+  if (standby_.ready() && !begins_anew(worker)) {
     const pid_t pid = standby_.pid();
     child.pidfd = standby_.hand_over();
     watch_over(worker, pid, Watched::as_standby);
@@ -183,7 +184,27 @@ void Spawner::enter(const Child& child) {
   entry.pid.store(child.pid, std::memory_order_release);
 }
 
-// 6. In the standby, which has been told which worker to be: it waits until it is written down, takes the
+bool Spawner::begins_anew(WorkerIndex worker) const noexcept {
+  // relaxed: of a process that is dead.
+  return wiring_.executes(worker) &&
+         wiring_.worker(worker).control().incarnation.load(std::memory_order_relaxed) != 0;
+}
+
+// 6. In a fork that is going to be executed (worker/executed_life.hpp): its life begins here, so that whatever becomes of it is
+// told as its death.
+void Spawner::become_executed(WorkerIndex worker, bool bound) noexcept {
+  let_go_of_the_masters();
+  await_registration(wiring_.entry(worker), bound);
+  take_region(wiring_, worker);
+  try {
+    execute(life_of(wiring_, worker, place_in(wiring_.entry(worker).place, places_[worker]), lifeline_.fd()));
+  } catch (const std::exception& error) {
+    leave_message(wiring_.worker(worker).control(), ipc::Activity::failed, error.what());
+  }
+  ::_exit(kExitNotAnew);
+}
+
+// 7. In the standby, which has been told which worker to be: it waits until it is written down, takes the
 // region, recovers and goes to work.
 void Spawner::become_worker(WorkerIndex worker, bool bound) noexcept {
   await_registration(wiring_.entry(worker), bound);

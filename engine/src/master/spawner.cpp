@@ -25,12 +25,16 @@ void Spawner::prepare_standby() {
   if (!epoll_.add(standby_.pidfd(), kStandbyEvent)) standby_.give_up();
 }
 
-// What every worker does first, whichever it is going to be.
-void Spawner::become_newborn() noexcept {
+void Spawner::let_go_of_the_masters() noexcept {
   observer_socket_.let_go();
   log_.let_go();
   claim_.let_go();
   if (let_go_) let_go_();
+}
+
+// What every worker does first, whichever it is going to be.
+void Spawner::become_newborn() noexcept {
+  let_go_of_the_masters();
   prepare_worker(wiring_);
   start_mm_pin();
 }
@@ -61,6 +65,7 @@ pid_t Spawner::fork_worker(WorkerIndex worker) {
   if (pid == 0) {
     renew_canary();
     const bool bound = begin_newborn(lifeline_, master);
+    if (begins_anew(worker)) become_executed(worker, bound);
     become_newborn();
     become_worker(worker, bound);
   }

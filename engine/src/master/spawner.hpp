@@ -70,8 +70,12 @@ class Spawner {
   pid_t fork_worker(WorkerIndex worker);
   void watch_over(WorkerIndex worker, pid_t pid, Watched watched);
   void enter(const Child& child);
+  // Whether its next life is one that is executed: there was one before.
+  bool begins_anew(WorkerIndex worker) const noexcept;
   // In the process that is made.
+  void let_go_of_the_masters() noexcept;
   void become_newborn() noexcept;
+  [[noreturn]] void become_executed(WorkerIndex worker, bool bound) noexcept;
   [[noreturn]] void become_worker(WorkerIndex worker, bool bound) noexcept;
 
   const Wiring& wiring_;

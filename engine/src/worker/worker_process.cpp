@@ -112,14 +112,6 @@ std::vector<LaneInHand> lanes_into(const Wiring& wiring, WorkerIndex worker) {
   return lanes;
 }
 
-void leave_message(ipc::Control& control, ipc::Activity activity, const char* text) {
-  const std::string_view kept = cut_text(text, sizeof(control.message) - 1);
-  std::copy(kept.begin(), kept.end(), control.message);
-  control.message[kept.size()] = '\0';
-  // relaxed: read once the death of this process is confirmed.
-  control.activity.store(activity, std::memory_order_relaxed);
-}
-
 Sharing sharing_of(const WaitSettings& settings, const pinning::Place& place) {
   if (!place.shared) return Sharing::alone;
   return settings.preempt ? Sharing::interrupting : Sharing::in_turns;
@@ -247,18 +239,37 @@ void cut_span_of_predecessor(const Wiring& wiring, WorkerIndex worker, ipc::Cont
 
 }  // namespace
 
-void run_worker(const Wiring& wiring, const pinning::Place& place, WorkerIndex worker) noexcept {
+void leave_message(ipc::Control& control, ipc::Activity activity, const char* text) noexcept {
+  const std::string_view kept = cut_text(text, sizeof(control.message) - 1);
+  std::copy(kept.begin(), kept.end(), control.message);
+  control.message[kept.size()] = '\0';
+  // relaxed: read once the death of this process is confirmed.
+  control.activity.store(activity, std::memory_order_relaxed);
+}
+
+void take_region(const Wiring& wiring, WorkerIndex worker) {
   const WorkerMemory memory = wiring.worker(worker);
-  set_worker_name(wiring.graph().name, memory.name());
-  close_descriptors_of_others(wiring, worker);
   wiring.own(process_of(worker));
   ipc::Control& control = memory.control();
-  ipc::Life& life = begin_life(control, process_of(worker));
+  begin_life(control, process_of(worker));
   // A flush that a kill from outside has cut off says nothing against its events. relaxed: written before this process
   // was started.
   if (memory.entry().last_cause.load(std::memory_order_relaxed) == Cause::outside)
     control.outside.flushing.store(0, std::memory_order_relaxed);
   cut_span_of_predecessor(wiring, worker, control);
+}
+
+void run_worker(const Wiring& wiring, const pinning::Place& place, WorkerIndex worker,
+                Region region) noexcept {
+  const WorkerMemory memory = wiring.worker(worker);
+  set_worker_name(wiring.graph().name, memory.name());
+  close_descriptors_of_others(wiring, worker);
+  if (region == Region::to_be_taken) take_region(wiring, worker);
+  wiring.own(process_of(worker));
+  if (wiring.executed_start() != nullptr) wiring.segment().close_files();
+  ipc::Control& control = memory.control();
+  // relaxed: own words.
+  ipc::Life& life = control.lives[control.incarnation.load(std::memory_order_relaxed) % ipc::kLivesKept];
   const std::vector<LaneInHand> lanes = lanes_into(wiring, worker);
   leave_crash_notes(memory.crash_note(), control, lanes);
   keep_children_out(wiring.segment(), process_of(worker).value(), wiring.graph().name, memory.name());

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include <sluice/engine.hpp>
+#include <sluice/executed_worker.hpp>
 
 namespace sluice {
 
@@ -54,5 +55,11 @@ int flushed(int status);
 // pipeline has sources, and neither inlets nor outlets: those are for a host. Gives an exit status; throws no
 // Error.
 int main(int argc, char** argv, const Pipeline& pipeline);
+
+// The same for a program that hands its pipeline over as a function: executed_worker() comes first. What `build` throws that is
+// an Error is told as a misuse.
+//
+//     int main(int argc, char** argv) { return sluice::main(argc, argv, parse); }
+int main(int argc, char** argv, const std::function<Pipeline(int argc, char** argv)>& build);
 
 }  // namespace sluice

@@ -12,6 +12,8 @@ namespace sluice::ipc {
 class Doorbell {
  public:
   Doorbell();  // Throws Error when the process has no descriptor left.
+  // In a process that was executed, the one that has been made under this number.
+  explicit Doorbell(int fd) noexcept : fd_{fd} {}
   ~Doorbell();
   Doorbell(Doorbell&& other) noexcept : fd_{other.fd_} { other.fd_ = -1; }
   Doorbell(const Doorbell&) = delete;

@@ -42,6 +42,11 @@ inline constexpr std::array<std::size_t, 2> kHugePageBytes{std::size_t{2} << 20U
 inline constexpr std::size_t kTwoMib = 0;
 inline constexpr std::size_t kOneGib = 1;
 
+// Of an anonymous segment: who can map it for writing. Those that its maker forks, which inherit the mappings, and no process
+// anew, whatever descriptor it gets hold of; or also a process that is executed and given a descriptor, and any other that
+// gets one which can be written through: then only this user can open one anew, and only after a change of the file's mode.
+enum class Writable : std::uint8_t { where_inherited, where_mapped_anew };
+
 // What a region needs, in bytes; both are rounded up, rings to a power of two of at least one page.
 struct RegionSpec {
   std::size_t plain_bytes = 0;
@@ -75,6 +80,13 @@ struct ForeignMemory {
   std::size_t first_byte = 0;           // Where the first region begins in it.
   std::array<int, 2> huge_fds{-1, -1};  // The same of the files of huge pages; others where there are none.
   HugePages huge;                       // As Segment::huge_pages() says where it was made.
+  bool named = false;                   // It is the file of a named segment.
+};
+
+// Where something begins in the memory of a segment: in which of its files, and at which byte.
+struct InFile {
+  std::size_t file = 0;  // Of Segment::descriptors().
+  std::size_t first_byte = 0;
 };
 
 class SegmentFile;
@@ -84,11 +96,12 @@ class Segment {
   // Reserves addresses and creates the memory without touching it; huge pages are reserved. Throws Error when the
   // machine has less memory available than the segment takes, or not the huge pages that are required. `name` shows in
   // /proc/PID/maps.
-  Segment(const std::string& name, std::span<const RegionSpec> regions, const HugePages& huge = {});
+  Segment(const std::string& name, std::span<const RegionSpec> regions, const HugePages& huge = {},
+          Writable writable = Writable::where_inherited);
   // Reserves addresses; they read as zeros until open().
   Segment(const std::string& name, std::span<const RegionSpec> regions, const NamedFile& file);
-  // Maps what others made, for looking only: never call own() and what follows it. Throws Error when the file
-  // is not as large as `regions` say.
+  // Maps what others made. For looking; or, in a process that was executed to own a region, with descriptors that can be
+  // written through, of memory that was made to be mapped anew. Throws Error when the file is not as large as `regions` say.
   Segment(const std::string& name, std::span<const RegionSpec> regions, const ForeignMemory& memory);
   ~Segment();
   Segment(const Segment&) = delete;
@@ -136,7 +149,7 @@ class Segment {
   // The pipeline has come to its end, and no start will go on with the file. Nothing for an anonymous
   // segment.
   void remove_file() noexcept;
-  bool named() const noexcept { return file_ != nullptr; }
+  bool named() const noexcept { return file_ != nullptr || others_named_; }
   // Of a named segment that was prefaulted: no start finds its file any more. It was removed, or another file stands in its
   // place. Any process of the pipeline. A system call.
   bool lost_its_file() const noexcept;
@@ -145,6 +158,11 @@ class Segment {
   // The descriptors of the memory, small pages first, for a process that closes all but what it knows; -1 for those that
   // there are not.
   std::array<int, 3> descriptors() const noexcept { return {files_[0].fd, files_[1].fd, files_[2].fd}; }
+  // In a process that makes no other of the pipeline: what of memory that can be mapped anew it has no use for any more. Its
+  // mappings stay.
+  void close_files() noexcept;
+  // Where a region's plain part begins.
+  InFile in_file(std::size_t region) const noexcept;
   // New descriptors of the memory that cannot be written through. Throws Error.
   std::array<int, 3> open_read_only() const;
   // Where the first region begins in the memory.
@@ -262,6 +280,8 @@ class Segment {
   std::array<File, kFiles> files_;
   HugePages huge_;
   std::string huge_remark_;
+  Writable writable_ = Writable::where_inherited;
+  bool others_named_ = false;          // A file that others took over.
   std::unique_ptr<SegmentFile> file_;  // Of a named segment; that of small pages is its descriptor then.
   static constexpr std::size_t kNothing = static_cast<std::size_t>(-1);
   static constexpr std::size_t kEverything = kNothing - 1;
