@@ -293,7 +293,7 @@ TEST_F(ExecutedReplacement, ThatNeverGetsToItsWorkIsToldSo) {
 
 TEST_F(ExecutedReplacement, WhoseMainHangsIsEndedByTheWatchdog) {
   twist("hang");
-  Attacked attacked{tries({"watchdog.deadline=100ms", "restart.budget=1"})};
+  Attacked attacked{tries({"watchdog.deadline=100ms", "restart.budget=3"})};
   now();
   attacked.kill();
   EXPECT_THAT(error_of([&] { attacked.end(); }), HasSubstr("the watchdog ended it"));

@@ -6,13 +6,13 @@
 #include <cstdlib>
 #include <cstring>
 #include <execinfo.h>
-#include <link.h>
 #include <unistd.h>
 
 #include <sluice/detail/progress.hpp>
 #include <sluice/ipc/framing.hpp>
 
 #include "death/children.hpp"
+#include "death/own_code.hpp"
 
 namespace sluice::detail {
 
@@ -46,31 +46,6 @@ constexpr int kCrashSignals[] = {SIGSEGV, SIGBUS, SIGABRT, SIGFPE, SIGILL, SIGSY
 // A handler that has used up its stack needs another one to say so. Enough for the unwinder.
 constexpr std::size_t kCrashStackBytes = std::size_t{64} << 10;
 alignas(16) std::byte crash_stack[kCrashStackBytes];
-
-// Of the program in this process, and how much further up it lies in the master.
-struct Code {
-  std::uintptr_t begin = 0;
-  std::uintptr_t end = 0;
-  std::uintptr_t up = 0;
-};
-Code own_code;
-
-// The first object is the program.
-int measure_program(dl_phdr_info* info, std::size_t, void* measured) {
-  Code& code = *static_cast<Code*>(measured);
-  code.begin = info->dlpi_addr;
-  for (unsigned i = 0; i < info->dlpi_phnum; ++i) {
-    const auto& part = info->dlpi_phdr[i];
-    if (part.p_type == PT_LOAD)
-      code.end = std::max<std::uintptr_t>(code.end, code.begin + part.p_vaddr + part.p_memsz);
-  }
-  return 1;
-}
-
-// Async-signal-safe.
-std::uintptr_t as_in_master(std::uintptr_t address) noexcept {
-  return address >= own_code.begin && address < own_code.end ? address + own_code.up : address;
-}
 
 void write_note(CrashKind kind, int signal, std::uint64_t address) noexcept {
   // relaxed: read after the confirmed death of this process; the fences keep the compiler in order.
@@ -163,29 +138,6 @@ void leave_crash_notes(CrashNote& note, const ipc::Control& control,
 
 void note_exception(CrashKind kind) noexcept {
   write_note(kind, 0, 0);
-}
-
-std::vector<std::uintptr_t> frames_of(const CrashNote& note) {
-  std::vector<std::uintptr_t> frames;
-  // relaxed: of a process that is dead.
-  const std::uint32_t count = std::min(note.frame_count.load(std::memory_order_relaxed), kFramesKept);
-  for (std::uint32_t i = 0; i < count; ++i) {
-    const std::uintptr_t address = note.frames[i].load(std::memory_order_relaxed);
-    const std::uintptr_t here = address - own_code.up;
-    frames.push_back(here >= own_code.begin && here < own_code.end ? here : address);
-  }
-  return frames;
-}
-
-std::uintptr_t begin_of_code() noexcept {
-  Code code;
-  ::dl_iterate_phdr(measure_program, &code);
-  return code.begin;
-}
-
-void code_of_master_begins(std::uintptr_t begin) noexcept {
-  ::dl_iterate_phdr(measure_program, &own_code);
-  own_code.up = begin - own_code.begin;
 }
 
 void prepare_crash_notes() noexcept {

@@ -6,6 +6,7 @@
 // stack on with a dead letter. It comes from a process that was out of order: a claim, to be checked.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
@@ -13,6 +14,8 @@
 #include <vector>
 
 #include <sluice/ipc/control.hpp>
+
+#include "death/own_code.hpp"
 
 namespace sluice::detail {
 
@@ -58,13 +61,14 @@ void leave_crash_notes(CrashNote& note, const ipc::Control& control,
 void note_exception(CrashKind kind) noexcept;
 
 // The stack of a note, which is not trusted: addresses of this process.
-std::vector<std::uintptr_t> frames_of(const CrashNote& note);
-
-// Where the program itself, not its libraries, begins in this process.
-std::uintptr_t begin_of_code() noexcept;
-// In a process that was executed, before the first note: where its program begins in the master and in all that were forked.
-// Addresses in notes are those of the master. Those of libraries, which lie elsewhere too, are nobody's there.
-void code_of_master_begins(std::uintptr_t begin) noexcept;
+inline std::vector<std::uintptr_t> frames_of(const CrashNote& note) {
+  std::vector<std::uintptr_t> frames;
+  // relaxed: of a process that is dead.
+  const std::uint32_t count = std::min(note.frame_count.load(std::memory_order_relaxed), kFramesKept);
+  for (std::uint32_t i = 0; i < count; ++i)
+    frames.push_back(as_here(note.frames[i].load(std::memory_order_relaxed)));
+  return frames;
+}
 
 // Loads what the unwinder needs, which allocates: in the master, so that all forks have it.
 void prepare_crash_notes() noexcept;

@@ -23,7 +23,9 @@
 #include <sluice/ipc/segment_shape.hpp>
 
 #include "checkpoint/checkpoint_store.hpp"
+#include "death/crash_note.hpp"
 #include "death/death.hpp"
+#include "death/own_code.hpp"
 #include "host/host.hpp"
 #include "layout/shape.hpp"
 #include "master/mm_pin.hpp"

@@ -10,7 +10,7 @@
 
 #include <sluice/error.hpp>
 
-#include "death/crash_note.hpp"
+#include "death/own_code.hpp"
 
 namespace sluice::detail {
 namespace {
