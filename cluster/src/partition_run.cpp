@@ -215,6 +215,10 @@ PartitionEnd run_partition(const Cluster& cluster, const PartitionOptions& asked
   if (taken != PartitionEnd::finished) return taken;
   if (is_asked_to_park()) return PartitionEnd::parked;
   Engine& engine = restored.engine();
+  engine.describe("cluster", options.partition.cluster);
+  engine.describe("partition", options.partition.text());
+  engine.describe("epoch", std::to_string(options.epoch));
+  engine.describe("owner", options.host);
   engine.ship_checkpoints(fatal_when_fenced(state_log_shipper(log, options.epoch, newest_in(checkpoints))));
   try {
     const PartitionEnd end = run_pipeline(engine, options, settings);

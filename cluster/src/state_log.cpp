@@ -16,6 +16,7 @@
 #include <sluice/unavailable.hpp>
 
 #include "partition_record.hpp"
+#include "source_reads.hpp"
 #include "state_stream.hpp"
 
 namespace sluice::detail {
@@ -61,7 +62,8 @@ StateLog::Last StateLog::last() {
   const NatsClient& client = this->client();
   const NatsMessagePtr message = last_state_message(client, options_.cluster, options_.partition);
   if (!message) return {};
-  return {natsMsg_GetSequence(message.get()), read_state_message(message.get())};
+  return {natsMsg_GetSequence(message.get()), read_state_message(message.get()),
+          read_source_reads(message.get())};
 }
 
 StateMessage StateLog::headers() const {
@@ -93,6 +95,7 @@ void StateLog::claim(std::uint64_t epoch) {
     if (before.message && before.message->epoch >= epoch) fence(*before.message);
     expected_ = before.sequence;
     stored_ = before.message ? before.message->stored : 0;
+    reads_ = before.reads;
     only_claimed_ = true;
     try {
       return store(headers(), {});
@@ -115,6 +118,7 @@ void StateLog::claim_what_was_lost() {
   }
   expected_ = 0;
   stored_ = 0;
+  reads_.clear();
   purge_before_ = 0;
   base_is_due_ = true;
   recorded_ = false;
@@ -137,6 +141,7 @@ void StateLog::catch_up() {
   }
   expected_ = last.sequence;
   stored_ = last.message->stored;
+  reads_ = last.reads;
   only_claimed_ = last.message->is_claim();
 }
 
@@ -149,7 +154,8 @@ bool StateLog::was_stored() {
   return is_recorded_stored(client(), options_.cluster, options_.partition);
 }
 
-CopiedMessage StateLog::append(const std::filesystem::path& file, std::uint64_t whole_from) {
+CopiedMessage StateLog::append(const std::filesystem::path& file, std::uint64_t whole_from,
+                               const std::string& reads) {
   const std::string name = file.filename().string();
   const auto parsed = parse_state_file_name(name);
   // The first of this epoch, on top of what was fetched.
@@ -166,7 +172,7 @@ CopiedMessage StateLog::append(const std::filesystem::path& file, std::uint64_t 
       refuse("others of its epoch are stored, and what it goes with is not known");
     if (!parsed->base && stored_ == 0) refuse("the server has lost what it goes with");
     if (purge_before_ != 0) purge();
-    stored = write(file, name, whole_from);
+    stored = write(file, name, whole_from, reads);
     if (!recorded_) recorded_ = record_stored(client(), options_.cluster, options_.partition);
   } catch (...) {
     expected_.reset();
@@ -191,7 +197,7 @@ void StateLog::note_file(const StateFileName& name, std::uint64_t first, std::ui
 }
 
 CopiedMessage StateLog::write(const std::filesystem::path& file, const std::string& name,
-                              std::uint64_t whole_from) {
+                              std::uint64_t whole_from, const std::string& reads) {
   const auto fail = [&file](const std::string& why) {
     throw Error{{"read", file.string(), why, "look at the disk of checkpoint.path"}};
   };
@@ -228,7 +234,10 @@ CopiedMessage StateLog::write(const std::filesystem::path& file, const std::stri
       have += static_cast<std::size_t>(got);
     }
     // Only the last one makes it whole.
-    if (headers.is_last_part()) headers.stored = before + bytes;
+    if (headers.is_last_part()) {
+      headers.stored = before + bytes;
+      reads_ = reads;
+    }
     store(headers, {part.data(), wanted});
     if (headers.part == 1) first = *expected_;
   }
@@ -258,6 +267,7 @@ StateLog::Stored StateLog::try_to_store(const StateMessage& headers, std::span<c
       natsMsg_Create(&made, subject_.c_str(), nullptr, bytes.data(), static_cast<int>(bytes.size()));
   const NatsMessagePtr message{made};
   if (status == NATS_OK) status = write_headers(made, headers);
+  if (status == NATS_OK) status = write_source_reads(made, reads_);
   if (status != NATS_OK) client.fail("store", object(), status, kNoCode);
   jsPubOptions options;
   jsPubOptions_Init(&options);

@@ -64,6 +64,7 @@ struct StateLogStatus {
   std::uint64_t bytes = 0;   // From the last whole base on: what a takeover reads; 0: there is none.
   std::string file{};        // Empty for a claim.
   std::string part{};        // "3/12".
+  std::string reads{};  // What the newest whole checkpoint holds of what the sources read (source_reads.hpp).
 };
 
 // The names of the cluster's stream and of a partition's subject in it: "SLUICE_orders", "sluice.orders.state.3".
@@ -113,7 +114,9 @@ class StateLog {
   // message that made it whole, and how many bytes it has. Where the server has lost all of the partition, and the bucket says
   // that it is this host's with this epoch, it is claimed once more, and goes on with a base. `whole_from`: of a delta that stands
   // alone with all from that number on (ShippedCheckpoint).
-  CopiedMessage append(const std::filesystem::path& file, std::uint64_t whole_from = 0);
+  // `reads`: of that checkpoint, as StateLogStatus has it.
+  CopiedMessage append(const std::filesystem::path& file, std::uint64_t whole_from = 0,
+                       const std::string& reads = {});
 
   // Whether any checkpoint was ever stored, whatever is there now. The bucket says so once one is stored, or was read by fetch() or
   // follow(): before anybody lets out what stands on it.
@@ -128,6 +131,7 @@ class StateLog {
   struct Last {
     std::uint64_t sequence = 0;  // 0: there is none.
     std::optional<StateMessage> message{};
+    std::string reads{};
   };
   enum class Stored { yes, no, unknown };
 
@@ -137,7 +141,8 @@ class StateLog {
   StateMessage headers() const;
   void catch_up();
   void claim_what_was_lost();
-  CopiedMessage write(const std::filesystem::path& file, const std::string& name, std::uint64_t whole_from);
+  CopiedMessage write(const std::filesystem::path& file, const std::string& name, std::uint64_t whole_from,
+                      const std::string& reads);
   void note_file(const StateFileName& name, std::uint64_t first, std::uint64_t bytes, bool whole);
   void store(const StateMessage& headers, std::span<const char> bytes);
   Stored try_to_store(const StateMessage& headers, std::span<const char> bytes);
@@ -174,6 +179,7 @@ class StateLog {
   std::uint64_t newest_ = 0;
   bool only_claimed_ = false;  // Nothing of this epoch but the claim is stored.
   std::uint64_t stored_ = 0;
+  std::string reads_;  // Of the newest checkpoint that is whole with the message to be stored.
   std::uint64_t purge_before_ = 0;
   // What this object has stored since the newest base, in the order of its numbers, without a gap.
   struct StoredFile {

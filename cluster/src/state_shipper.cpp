@@ -10,6 +10,7 @@
 #include <sluice/detail/own_directory.hpp>
 #include <sluice/error.hpp>
 
+#include "source_reads.hpp"
 #include "state_copy.hpp"
 #include "state_log.hpp"
 
@@ -61,7 +62,8 @@ class Shipper {
   }
 
   void ship(const ShippedCheckpoint& checkpoint) {
-    CopiedMessage stored = log_.append(checkpoint.file, checkpoint.base ? 0 : checkpoint.whole_from);
+    CopiedMessage stored = log_.append(checkpoint.file, checkpoint.base ? 0 : checkpoint.whole_from,
+                                       to_source_reads(checkpoint.reads));
     try {
       if (!list_) list_.emplace(checkpoint.file.parent_path(), subject_);
       list_->take(std::move(stored));

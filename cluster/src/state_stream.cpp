@@ -8,6 +8,7 @@
 
 #include <sluice/error.hpp>
 
+#include "source_reads.hpp"
 #include "state_log.hpp"
 
 namespace sluice::detail {
@@ -114,7 +115,8 @@ std::optional<StateLogStatus> state_log_status(const NatsClient& client, const s
       .time_ns = natsMsg_GetTime(last.get()),
       .bytes = message->stored,
       .file = message->file,
-      .part = message->is_claim() ? std::string{} : fmt::format("{}/{}", message->part, message->parts)};
+      .part = message->is_claim() ? std::string{} : fmt::format("{}/{}", message->part, message->parts),
+      .reads = read_source_reads(last.get())};
 }
 
 }  // namespace sluice::detail

@@ -69,6 +69,38 @@ TEST_F(HostsInTrouble, AreShownInTheFormatOfPrometheus) {
   EXPECT_THAT(cluster({"status", "accounts", "--metrics", "--json"}, 2), HasSubstr("--metrics"));
 }
 
+// Also while nobody runs the partition.
+TEST_F(HostsInTrouble, AreBehindWhatTheirCheckpointsDoNotHold) {
+  start_host("alpha");
+  auto feed = load("feed", "payments", 300, {"--rate", "1000", "--accounts", "50"});
+  EXPECT_EQ(feed->wait(), 0) << feed->err();
+  // The names of JSON's members, so that each has its own end.
+  const auto lag = [this] {
+    const std::string status = this->status();
+    std::uint64_t sum = 0;
+    unsigned known = 0;
+    const std::string name = R"("lag_events":)";
+    for (std::size_t at = status.find(name); at != std::string::npos; at = status.find(name, at + 1)) {
+      const std::string value = status.substr(at + name.size(), 20);
+      if (value.starts_with("null")) continue;
+      ++known;
+      sum += std::stoull(value);
+    }
+    return known == 6 ? std::optional{sum} : std::nullopt;
+  };
+  ASSERT_TRUE(within(60s, [&] { return lag() == 0U; })) << status();
+  EXPECT_THAT(cluster({"status", "accounts"}), HasSubstr(" stored     lag   bytes\n"));
+  lose_host("alpha");
+  send_messages(server().url(), "payments.0", std::vector<std::string>(250, "A00001 5"));
+  EXPECT_EQ(lag(), 250U) << status();
+  const std::string metrics = cluster({"status", "accounts", "--metrics"});
+  for (const char* name : {"events", "bytes"})
+    EXPECT_THAT(metrics, HasSubstr("sluice_cluster_partition_lag_" + std::string{name} +
+                                   R"({cluster="accounts",partition="5"} )"));
+  start_host("beta");
+  EXPECT_TRUE(within(60s, [&] { return lag() == 0U; })) << status();
+}
+
 // Where it cannot be started for a reason that is the machine's another one has it.
 TEST_F(HostsInTrouble, GiveAwayWhatFailsAgainAndAgain) {
   std::filesystem::create_directories(file("alpha") / "accounts" / "alpha");

@@ -136,6 +136,7 @@ TEST_F(ServeBrowser, ShowsADeathAndADeadLetterAsTextsToWhoBroughtTheToken) {
     GTEST_SKIP() << "chromium is not installed: tools/setup page";
   std::signal(SIGPIPE, SIG_IGN);
   Engine engine{picky_pipeline(), settings()};
+  engine.describe("owner", kHostileText);
   engine.start();
   const std::string token_file = (directory_ / "token").string();
   std::ofstream{token_file} << "open & shut\n";
@@ -146,6 +147,8 @@ TEST_F(ServeBrowser, ShowsADeathAndADeadLetterAsTextsToWhoBroughtTheToken) {
   EXPECT_TRUE(browser.sees("document.querySelector('#workers')?.innerText.includes('pick/1') === true"))
       << browser.text();
   EXPECT_TRUE(browser.sees("location.search === ''"));
+  EXPECT_TRUE(browser.sees("document.querySelector('#facts').innerText === 'owner <b>no</b> markup'"))
+      << browser.text();
   EXPECT_TRUE(browser.sees("document.querySelectorAll('#events li').length === 0"));
 
   kill_worker_of(engine, "pick/0");

@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <exception>
 #include <functional>
+#include <set>
 #include <string>
 #include <thread>
 
@@ -14,6 +15,7 @@
 #include <sluice/detail/command_line.hpp>
 #include <sluice/error.hpp>
 #include <sluice/printable.hpp>
+#include <sluice/unavailable.hpp>
 #include <sluice/units.hpp>
 
 #include "status.hpp"
@@ -106,6 +108,22 @@ void require_staying(const Watched& watched, const std::string& host) {
                others.empty() ? "no host is" : "there are " + others}};
 }
 
+// A stream of input that is gone, or that this user may not look at, is said once, and costs no more than the lags.
+void look_for_lags(const detail::NatsClient& client, ClusterStatus& status) {
+  std::set<std::string> said;
+  for (const auto& [number, log] : status.logs) {
+    try {
+      if (const auto lag = detail::lag_behind(client, detail::parse_source_reads(log.reads)))
+        status.lags[number] = *lag;
+    } catch (const Unavailable&) {
+      throw;
+    } catch (const Error& error) {
+      if (said.insert(error.what()).second)
+        std::fprintf(stderr, "sluice: %s\n", printable(error.what()).c_str());
+    }
+  }
+}
+
 void show_status(const Options& options) {
   Watched watched{options};
   watched.look_for_a_lease();
@@ -125,6 +143,7 @@ void show_status(const Options& options) {
       if (const auto log = detail::state_log_status(client, options.cluster, number))
         status.logs[number] = *log;
     }
+    look_for_lags(client, status);
   } catch (const Error& error) {
     std::fprintf(stderr, "sluice: %s\n", printable(error.what()).c_str());
   }

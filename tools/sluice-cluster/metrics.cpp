@@ -60,6 +60,21 @@ class Families {
   std::string text_;
 };
 
+void add_lags(Families& families, const ClusterStatus& status) {
+  const auto value = [&status](std::uint64_t detail::PartitionLag::*which) {
+    return [&status, which](unsigned number) -> std::optional<std::string> {
+      const auto lag = status.lags.find(number);
+      if (lag == status.lags.end()) return std::nullopt;
+      return std::to_string(lag->second.*which);
+    };
+  };
+  families.of_partition("sluice_cluster_partition_lag_events", "gauge",
+                        "Of the partition's input, what is in none of its checkpoints.",
+                        value(&detail::PartitionLag::events));
+  families.of_partition("sluice_cluster_partition_lag_bytes", "gauge", "About how many bytes that is.",
+                        value(&detail::PartitionLag::bytes));
+}
+
 }  // namespace
 
 std::string to_metrics(const ClusterStatus& status) {
@@ -97,6 +112,7 @@ std::string to_metrics(const ClusterStatus& status) {
                           if (log == nullptr) return std::nullopt;
                           return std::to_string(log->bytes);
                         });
+  add_lags(families, status);
   families.of_partition("sluice_cluster_partition_copied", "gauge",
                         "1 where another host has a copy of the checkpoints and has restored it.",
                         [&](unsigned number) {

@@ -21,6 +21,25 @@ std::string age_of(const ClusterStatus& status, std::int64_t since_ns) {
   return seconds < 0 ? "0.0 s" : fmt::format("{:.1f} s", seconds);
 }
 
+// "12.3k": three digits, for a column.
+std::string short_text(double value) {
+  const char* unit = "";
+  for (const char* next : {"k", "M", "G", "T"}) {
+    if (value < 999.5) break;
+    value /= 1000;
+    unit = next;
+  }
+  return fmt::format("{:.3g}{}", value, unit);
+}
+
+// Of a long name its ends, which tell hosts apart.
+std::string owner_text(const std::string& owner) {
+  constexpr std::size_t kEnd = 9;
+  if (owner.empty()) return "-";
+  if (owner.size() <= 2 * kEnd + 2) return owner;
+  return owner.substr(0, kEnd) + ".." + owner.substr(owner.size() - kEnd);
+}
+
 }  // namespace
 
 std::string_view state_of(const ClusterStatus& status, const std::string& host) {
@@ -49,16 +68,20 @@ std::string to_text(const ClusterStatus& status) {
   text += fmt::format("  {:<32} {:<8} {:>10}\n", "host", "state", "partitions");
   for (const auto& [host, beat] : status.beats)
     text += fmt::format("  {:<32} {:<8} {:>10}\n", host, state_of(status, host), owned_by(status, host));
-  text += fmt::format("  {:>9}  {:<24} {:>6} {:<9} {:>10} {:>10}\n", "partition", "owner", "epoch", "state",
-                      "age", "stored");
+  text += fmt::format("{:>9} {:<20} {:>5} {:<8} {:>9} {:>9} {:>7} {:>7}\n", "partition", "owner", "epoch",
+                      "state", "age", "stored", "lag", "bytes");
   for (unsigned number = 0; number < status.entries.size(); ++number) {
     const PartitionEntry& entry = status.entries[number];
     const auto log = status.logs.find(number);
     const bool stored = log != status.logs.end() && log->second.bytes != 0;
-    text += fmt::format("  {:>9}  {:<24} {:>6} {:<9} {:>11} {:>9}\n", number,
-                        entry.owner.empty() ? "-" : entry.owner.substr(0, 24), entry.epoch,
-                        state_of(status, number), stored ? age_of(status, log->second.time_ns) : "-",
-                        stored ? format_bytes(log->second.bytes) : "-");
+    const auto lag = status.lags.find(number);
+    const bool counted = lag != status.lags.end();
+    text +=
+        fmt::format("{:>9} {:<20} {:>5} {:<8} {:>9} {:>9} {:>7} {:>7}\n", number, owner_text(entry.owner),
+                    entry.epoch, state_of(status, number), stored ? age_of(status, log->second.time_ns) : "-",
+                    stored ? format_bytes(log->second.bytes) : "-",
+                    counted ? short_text(static_cast<double>(lag->second.events)) : "-",
+                    counted ? short_text(static_cast<double>(lag->second.bytes)) : "-");
   }
   for (const auto& [number, failing] : status.failing)
     text += fmt::format("  partition {} has failed {} times since {} ago: {}\n", number, failing.failures,
@@ -100,6 +123,10 @@ std::string to_json(const ClusterStatus& status) {
     const auto log = status.logs.find(number);
     const bool stored = log != status.logs.end() && log->second.bytes != 0;
     each.member("stored_bytes", stored ? std::to_string(log->second.bytes) : "null");
+    const auto lag = status.lags.find(number);
+    const bool counted = lag != status.lags.end();
+    each.member("lag_events", counted ? std::to_string(lag->second.events) : "null");
+    each.member("lag_bytes", counted ? std::to_string(lag->second.bytes) : "null");
     each.member("stored_at_ns", stored ? std::to_string(log->second.time_ns) : "null");
     const auto copy = status.copies.find(number);
     const bool copied = copy != status.copies.end();

@@ -10,6 +10,7 @@
 #include <string_view>
 
 #include "owners.hpp"
+#include "source_reads.hpp"
 #include "state_log.hpp"
 
 namespace sluice::command {
@@ -21,6 +22,7 @@ struct ClusterStatus {
   detail::Hosts living;
   detail::Partitions entries;
   std::map<unsigned, detail::StateLogStatus> logs;
+  std::map<unsigned, detail::PartitionLag> lags;  // Those that are known.
   std::map<unsigned, detail::CopyEntry> copies;
   std::map<unsigned, detail::FailingEntry> failing;
   std::map<std::string, std::uint64_t> refused;

@@ -10,6 +10,7 @@
 #include <fmt/format.h>
 
 #include <sluice/detail/promises.hpp>
+#include <sluice/detail/source_lag.hpp>
 #include <sluice/error.hpp>
 #include <sluice/key.hpp>
 
@@ -45,6 +46,25 @@ std::string consumer_name(const Worker& worker) {
   return name;
 }
 
+std::string piece_name(const std::string& key) {
+  return "nats source " + key;
+}
+
+std::uint64_t mean_bytes_of(const detail::Fetcher::Batch& messages) {
+  std::uint64_t bytes = 0;
+  for (const detail::NatsMessagePtr& each : messages)
+    bytes += static_cast<std::uint64_t>(natsMsg_GetDataLength(each.get()));
+  return bytes / messages.size();
+}
+
+// Of a source that has told nothing yet.
+detail::SourceLag lag_of(const std::string& what, const std::string& position) {
+  detail::SourceLag lag{};
+  position.copy(lag.position, sizeof(lag.position) - 1);
+  if (what.size() < sizeof(lag.of)) what.copy(lag.of, what.size());
+  return lag;
+}
+
 }  // namespace
 
 class NatsReader::Impl {
@@ -63,6 +83,8 @@ class NatsReader::Impl {
   bool next_batch();
   void acknowledge(detail::Fetcher::Batch& messages);
   bool accept(natsMsg* message);
+  void claim_lag();
+  void tell_lag(std::uint64_t pending);
   bool misses_what_is_removed() const { return !queue_ && options_.on_removed == NatsRemoved::stop; }
   detail::JsMetaDataPtr metadata_of(natsMsg* message) const;
   bool has_gaps(const detail::Fetcher::Batch& messages) const;
@@ -80,8 +102,12 @@ class NatsReader::Impl {
   bool queue_ = false;  // Messages are acknowledged, and removed by that.
   bool ended_ = false;
   std::uint64_t others_end_ = 0;  // Up to that sequence others may have read, before this worker began.
+  const std::string key_;         // Of its pieces of state.
   std::optional<Recoverable<NatsSourceProgress>> progress_;
-  std::uint64_t delivered_ = 0;  // By the consumer.
+  std::optional<Recoverable<detail::SourceLag>> lag_;
+  bool looked_for_room_ = false;  // For that.
+  std::uint64_t mean_bytes_ = 0;  // Of the messages of the last pull.
+  std::uint64_t delivered_ = 0;   // By the consumer.
   detail::Fetcher::Batch batch_;
   std::size_t at_ = 0;
   // Of a work queue: what the next commit handles, and what is acknowledged once it is safe; and what was handled before, and
@@ -99,15 +125,15 @@ NatsReader::Impl::Impl(Worker& worker, NatsSourceOptions options)
       stream_{detail::named_for(options_.stream, worker)},
       subject_{detail::named_for(options_.subject, worker)},
       client_{options_.server, fmt::format("{}/{}/{}", worker.pipeline(), worker.stage(), worker.replica()),
-              true} {
+              true},
+      key_{fmt::format("{:016x}", hash_key(stream_ + " " + subject_))} {
   if (options_.follow) worker.declare_endless();
   const auto call = worker.outside(6 * options_.server.timeout);
   check_names();
   const detail::JsStreamInfoPtr info = client_.stream(stream_);
   detail::check_source_stream(*info->Config, client_.where(), options_);
   queue_ = info->Config->Retention == js_WorkQueuePolicy;
-  progress_.emplace(worker.state<NatsSourceProgress>(
-      fmt::format("nats source {:016x}", hash_key(stream_ + " " + subject_)), first(*info)));
+  progress_.emplace(worker.state<NatsSourceProgress>(piece_name(key_), first(*info)));
   check_stream(*info);
   if (queue_) {
     if ((*progress_)->handled == 0) others_end_ = info->State.LastSeq;
@@ -227,6 +253,7 @@ std::string NatsReader::Impl::consume() {
 }
 
 const NatsMessage* NatsReader::Impl::next() {
+  if (!looked_for_room_) claim_lag();
   // By this process, or by one before it: what came before this call has been committed.
   acknowledge(known_);
   while (!ended_ && (at_ < batch_.size() || next_batch())) {
@@ -260,6 +287,7 @@ bool NatsReader::Impl::next_batch() {
   at_ = 0;
   if (there) batch_ = fetcher_->take();
   if (!there) rest();
+  if (!batch_.empty()) mean_bytes_ = mean_bytes_of(batch_);
   if (!batch_.empty() && !subject_.empty() && misses_what_is_removed() && has_gaps(batch_)) {
     // Before any of it is handled: a death would hide a gap that was passed.
     const auto call = worker_.outside(options_.server.timeout);
@@ -303,11 +331,33 @@ bool NatsReader::Impl::accept(natsMsg* message) {
   auto& progress = progress_->edit();
   progress.next = sequence + 1;
   progress.handled = sequence;
+  if (at_ == 1 || at_ == batch_.size()) tell_lag(meta->NumPending);
   message_ = {natsMsg_GetSubject(message),
               {natsMsg_GetData(message), static_cast<std::size_t>(natsMsg_GetDataLength(message))},
               sequence,
               meta->Timestamp};
   return true;
+}
+
+// With the first call: behind all that the handler keeps, so that a state without it can be gone on with.
+void NatsReader::Impl::claim_lag() {
+  looked_for_room_ = true;
+  try {
+    const std::string what = fmt::format("nats {} {}", stream_, subject_.empty() ? ">" : subject_);
+    lag_.emplace(worker_.state<detail::SourceLag>(std::string{detail::kSourceLagName} + key_,
+                                                  lag_of(what, piece_name(key_))));
+  } catch (const Error&) {
+    // There is no room in the state. It was not made for this.
+  }
+}
+
+// Looked at where a pull begins and ends: what the server said then waits behind this message.
+void NatsReader::Impl::tell_lag(std::uint64_t pending) {
+  if (!lag_) return;
+  lag_->edit(&detail::SourceLag::events) = pending;
+  lag_->edit(&detail::SourceLag::bytes) = pending * mean_bytes_;
+  lag_->edit(&detail::SourceLag::told_ns) =
+      std::chrono::nanoseconds{std::chrono::system_clock::now().time_since_epoch()}.count();
 }
 
 // Sequences that were not delivered: they must have been removed one by one, not by a limit before they were read.

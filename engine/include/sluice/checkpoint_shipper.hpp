@@ -5,8 +5,17 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <string>
+#include <vector>
 
 namespace sluice {
+
+// How far a source that tells it had read what a checkpoint holds.
+struct ReadPosition {
+  std::string worker;      // "orders/0"
+  std::string of;          // What it reads; of NatsSource "nats STREAM SUBJECT".
+  std::uint64_t next = 0;  // The position of the first that the checkpoint does not hold.
+};
 
 // One that was just published in checkpoint.path.
 struct ShippedCheckpoint {
@@ -18,6 +27,7 @@ struct ShippedCheckpoint {
   // Not 0: with all from that number on it stands alone, so that nothing before them is needed any more. Of a base its own number.
   // Large states are not written as a base again, but in pieces that deltas carry until all of it is there.
   std::uint64_t whole_from = 0;
+  std::vector<ReadPosition> reads{};
 };
 
 // Called for each checkpoint, in the order of their numbers, in the process that writes them: it may block, make threads and

@@ -45,6 +45,10 @@ class Engine {
   // otherwise, and -1 for nowhere. What is said, and how: log.level, log.format. A file that takes nothing for a while
   // holds up nothing: lines are held back, and counted. Throws Error once it was started.
   void log_to(int descriptor);
+  // Before start(): what is shown with the pipeline's numbers (Stats::facts, `sluice stats` and `serve`), such as which share of
+  // a larger whole it is. `name`: small letters, digits and '_', as a label of Prometheus, and none of its own (`pipeline`). A fact
+  // that is told twice has the last value. Throws Error for another name, and once it was started.
+  void describe(std::string_view name, std::string_view value);
   // Before start(): each checkpoint counts once `shipper` has returned for it. What start() finds in checkpoint.path it
   // takes for shipped: who goes on elsewhere has fetched what was shipped into an empty directory. Throws Error once it
   // was started; start() does without checkpoint.path.

@@ -63,6 +63,13 @@ struct LatencyStats {
   }
 };
 
+// How far a source is behind what it reads, as it has told last; NatsSource tells it.
+struct LagStats {
+  std::uint64_t events = 0;  // That wait behind the last one that it read.
+  std::uint64_t bytes = 0;   // About: by the size of what it read last.
+  std::chrono::system_clock::time_point told{};
+};
+
 struct WorkerStats {  // Of one worker, all its incarnations together where nothing else is said.
   std::string name;   // "parse/0"
   int pid = 0;        // 0 while it has no process.
@@ -70,6 +77,7 @@ struct WorkerStats {  // Of one worker, all its incarnations together where noth
   std::string place;    // Processing units, "0-1".
   std::string verdict;  // "busy", "idle", ... as the watchdog sees it.
   bool finished = false;
+  std::optional<LagStats> lag;              // Of a source that tells it; of several in one worker the sum.
   std::string outside;                      // What it waits for outside; empty while it does not.
   std::chrono::nanoseconds outside_for{0};  // How long it has been away.
   std::uint64_t events_in = 0;              // For a source, its calls.
@@ -157,9 +165,16 @@ struct FlowStats {
   double occupancy = 0;  // Of the fullest of them, 0 to 1.
 };
 
+// What a program tells of its pipeline: Engine::describe().
+struct Fact {
+  std::string name;
+  std::string value;
+};
+
 struct Stats {  // Of a pipeline.
   std::string pipeline;
-  std::string version;                  // Of the library that runs it.
+  std::string version;  // Of the library that runs it.
+  std::vector<Fact> facts;
   std::chrono::nanoseconds started{0};  // This life of it, on CLOCK_MONOTONIC.
   std::string state;                    // "starting", "running", "finished", "stopped", "failed", "parked".
   std::vector<StageStats> stages;
@@ -182,6 +197,8 @@ struct Stats {  // Of a pipeline.
 
   // The sum over the stages.
   std::uint64_t dead_letters() const noexcept;
+  // Of all sources that tell theirs, with the oldest time; nothing if none does.
+  std::optional<LagStats> lag() const noexcept;
 };
 
 // What waits in a lane.
@@ -202,5 +219,7 @@ std::string to_text(const Stats& now, const Stats& before, double seconds);
 std::string to_text(const MemoryStats& memory);
 // The same of the checkpoints: "checkpoints: 12, last 400 ms ago, 1.2 MiB, pause 310 us, at most 1.2 ms".
 std::string to_text(const CheckpointStats& checkpoints);
+// And of how far sources are behind: "12 events behind, about 1.2 MiB", with how old that is where it is not of now.
+std::string to_text(const LagStats& lag);
 
 }  // namespace sluice

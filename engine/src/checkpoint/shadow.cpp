@@ -296,6 +296,16 @@ std::uint64_t Shadow::commits(WorkerIndex worker) const noexcept {
       .committed.load(kRelaxed);
 }
 
+std::uint64_t Shadow::state_word(WorkerIndex worker, std::size_t offset) const noexcept {
+  std::uint64_t word = 0;
+  const bool is_copied = !untouched_.has(state_page(worker) + offset / kPageBytes);
+  const ProcessIndex process = process_of(worker);
+  const std::byte* const copy = base_ + image_.plain(process) + wiring_.layout().processes[process].state;
+  const std::byte* const state = is_copied ? copy : wiring_.worker(worker).state().data();
+  std::memcpy(&word, state + offset, sizeof(word));
+  return word;
+}
+
 std::uint64_t Shadow::events(const EndLayout& end) const noexcept {
   return cursor(kHostProcess, end.node, end.count_word);
 }

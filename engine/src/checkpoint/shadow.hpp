@@ -81,6 +81,9 @@ class Shadow {
   void saved() noexcept;
   // Of what was taken last: up to where the lane is published.
   std::uint64_t tail(LaneIndex lane) const noexcept { return rings_[lane].tail; }
+  // And eight bytes of the worker's state, which begin at a multiple of eight. Of a page that is as it was restored, and not copied,
+  // they may be newer.
+  std::uint64_t state_word(WorkerIndex worker, std::size_t offset) const noexcept;
   // And how many batches the worker has committed, and how many events an end of the host.
   std::uint64_t commits(WorkerIndex worker) const noexcept;
   std::uint64_t events(const EndLayout& end) const noexcept;

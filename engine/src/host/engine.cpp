@@ -127,6 +127,11 @@ void Engine::log_to(int descriptor) {
   parts_->log_to = descriptor;
 }
 
+void Engine::describe(std::string_view name, std::string_view value) {
+  parts_->refuse_elsewhere("describe");
+  parts_->host.describe(name, value, parts_->started);
+}
+
 void Engine::ship_checkpoints(CheckpointShipper shipper) {
   parts_->refuse_elsewhere("ship the checkpoints of");
   if (parts_->started) {

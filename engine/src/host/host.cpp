@@ -11,6 +11,7 @@
 
 #include <sluice/detail/path.hpp>
 #include <sluice/error.hpp>
+#include <sluice/printable.hpp>
 
 #include "checkpoint/checkpoint_store.hpp"
 #include "host/restore.hpp"
@@ -242,6 +243,21 @@ void keep_out_of_cores(const Layout& layout, const PipelineSettings& settings,
     const ProcessLayout& parts = layout.processes[process];
     // Undo log and state stand last; the host and the master have none.
     segment.keep_out_of_cores(process.value(), parts.entries != 0 ? parts.entries : parts.plain_bytes);
+  }
+}
+
+void Host::describe(std::string_view name, std::string_view value, bool started) {
+  const auto refuse = [this](const std::string& why) {
+    throw Error{{"describe", graph_.name, why, "give it before start(), by a name like host_name"}};
+  };
+  if (started) refuse("it has been started");
+  if (!is_fact_name(name)) refuse(fmt::format("'{}' is no name of a fact", printable(name)));
+  const auto same = [name](const Fact& fact) { return fact.name == name; };
+  const auto found = std::find_if(known_.facts.begin(), known_.facts.end(), same);
+  if (found == known_.facts.end()) {
+    known_.facts.push_back({std::string{name}, std::string{value}});
+  } else {
+    found->value = value;
   }
 }
 

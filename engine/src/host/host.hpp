@@ -48,6 +48,7 @@ class Host {
   void open_ends(Waiter& waiter);
   // Before the first fork.
   void ship_checkpoints(CheckpointShipper shipper) { wiring_.ship_checkpoints(std::move(shipper)); }
+  void describe(std::string_view name, std::string_view value, bool started);
   void restored_from(std::shared_ptr<const CheckpointTip> tip) { wiring_.restored_from(std::move(tip)); }
   HostInlet& inlet(std::string_view name, const EventType& type);
   HostOutlet& outlet(std::string_view name, const EventType& type);

@@ -24,6 +24,7 @@
 #include "checkpoint/shadow.hpp"
 #include "checkpoint/written_files.hpp"
 #include "layout/shape.hpp"
+#include "state/source_lags.hpp"
 
 namespace sluice::detail {
 namespace {
@@ -173,7 +174,21 @@ class Checkpointer {
                        .number = written.number,
                        .base = kind == CheckpointKind::base,
                        .bytes = written.bytes,
-                       .whole_from = written.whole_from});
+                       .whole_from = written.whole_from,
+                       .reads = reads()});
+  }
+
+  // What the sources had read that this checkpoint holds. Where the pieces lie does not change.
+  std::vector<ReadPosition> reads() const {
+    std::vector<ReadPosition> reads;
+    for (const WorkerIndex worker : wiring_.workers()) {
+      const std::string& name = wiring_.layout().processes[process_of(worker)].name;
+      for (const FoundLag& found : find_lags(wiring_.worker(worker).state())) {
+        if (found.position && !found.of.empty())
+          reads.push_back({name, found.of, shadow_.state_word(worker, *found.position)});
+      }
+    }
+    return reads;
   }
 
   // What has waited for this checkpoint may be read.

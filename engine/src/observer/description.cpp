@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "observer/description.hpp"
 
+#include <algorithm>
 #include <bit>
 #include <cstring>
 
@@ -21,7 +22,8 @@ namespace sluice::detail {
 namespace {
 
 constexpr std::uint64_t kDescriptionMark = 0x726576726573626f;  // "observer", as it lies in memory.
-constexpr std::uint64_t kVersion = 2;                           // 1 had no version of Sluice behind it.
+// 1 had no version of Sluice behind it, and 2 no facts.
+constexpr std::uint64_t kVersion = 3;
 
 // Two programs agree on the segment only if they agree on these.
 constexpr std::uint64_t kSizes[] = {
@@ -189,6 +191,17 @@ void read_settings(Reader& in, Description& found) {
   }
 }
 
+void read_facts(Reader& in, Description& found) {
+  const std::uint64_t facts = in.count();
+  for (std::uint64_t i = 0; i < facts; ++i) {
+    std::string name = in.text();
+    in.require(is_fact_name(name) && std::none_of(found.known.facts.begin(), found.known.facts.end(),
+                                                  [&name](const Fact& other) { return other.name == name; }),
+               "a fact has no name of its own");
+    found.known.facts.push_back({std::move(name), in.text()});
+  }
+}
+
 // The version that the description says it is of, made fit to be shown.
 std::string version_of(Reader& in) {
   constexpr std::size_t kMost = 64;
@@ -251,6 +264,14 @@ std::vector<FlowStats> flows_of(const Layout& layout, const std::vector<Describe
   return flows;
 }
 
+bool is_fact_name(std::string_view name) noexcept {
+  const auto fits = [](char letter) {
+    return (letter >= 'a' && letter <= 'z') || (letter >= '0' && letter <= '9') || letter == '_';
+  };
+  const bool begins = !name.empty() && !(name.front() >= '0' && name.front() <= '9');
+  return begins && name != "pipeline" && std::all_of(name.begin(), name.end(), fits);
+}
+
 std::string to_bytes(const Description& description) {
   Writer out;
   out.number(kDescriptionMark);
@@ -288,6 +309,11 @@ std::string to_bytes(const Description& description) {
     out.text(setting.value);
     out.text(setting.origin);
   }
+  out.number(description.known.facts.size());
+  for (const Fact& fact : description.known.facts) {
+    out.text(fact.name);
+    out.text(fact.value);
+  }
   return std::move(out).bytes();
 }
 
@@ -296,7 +322,7 @@ Description read_description(std::string_view bytes, const std::string& source) 
   Reader in{bytes, source};
   if (in.number(kAny) != kDescriptionMark) in.refuse("it is none");
   const std::uint64_t version = in.number(kAny);
-  if (version < kVersion) in.refuse("an older version of Sluice runs it: use the `sluice` of that version");
+  if (version < 2) in.refuse("an older version of Sluice runs it: use the `sluice` of that version");
   Description found;
   found.known.version = version_of(in);
   bool same = version == kVersion;
@@ -327,6 +353,7 @@ Description read_description(std::string_view bytes, const std::string& source) 
              "the master's register has no room for all workers and lanes");
   found.known.flows = flows_of(found.layout, found.lanes, found.known.stages);
   read_settings(in, found);
+  read_facts(in, found);
   in.require(in.at_end(), "something follows its end");
   return found;
 }

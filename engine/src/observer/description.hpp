@@ -30,6 +30,9 @@ struct Description {
   std::vector<SettingValue> settings;  // Of this run, with their origins.
 };
 
+// Small letters, digits and '_', no digit first, and no label of the metrics' own: what a fact may be called.
+bool is_fact_name(std::string_view name) noexcept;
+
 // More has no pipeline: the lanes are what counts, and no kernel maps that many.
 inline constexpr std::size_t kMostDescriptionBytes = std::size_t{64} << 20;
 

@@ -14,6 +14,7 @@
 
 #include "layout/verdict.hpp"
 #include "observer/latency_stats.hpp"
+#include "state/source_lags.hpp"
 
 namespace sluice::detail {
 namespace {
@@ -168,6 +169,21 @@ void add_problems(const WorkerMemory& worker, const std::string& name, Stats& st
   }
 }
 
+std::optional<LagStats> lag_of(const WorkerMemory& worker) {
+  std::optional<LagStats> sum;
+  for (const FoundLag& found : find_lags(worker.state())) {
+    if (found.lag.told_ns == 0) continue;
+    const std::chrono::system_clock::time_point told{
+        std::chrono::duration_cast<std::chrono::system_clock::duration>(
+            std::chrono::nanoseconds{found.lag.told_ns})};
+    if (!sum) sum = LagStats{.told = told};
+    sum->events += found.lag.events;
+    sum->bytes += found.lag.bytes;
+    sum->told = std::min(sum->told, told);
+  }
+  return sum;
+}
+
 // Has taken everything that a checkpoint holds, and there is more. Of a lane that waits for none its consumer is ahead.
 bool waits_for_a_checkpoint(const SegmentMap& map, const ProcessLayout& worker) {
   constexpr auto kRelaxed = std::memory_order_relaxed;
@@ -271,6 +287,7 @@ void read_stats(const SegmentMap& map, Stats& stats) {
       const WorkerMemory memory = map.worker(index);
       read_worker(map, memory, worker);
       read_wait(map, stats.checkpoints, memory, worker);
+      if (stage.source) worker.lag = lag_of(memory);
       add_problems(memory, worker.name, stats);
       ++index;
     }

@@ -59,6 +59,7 @@ std::string remarks_on(const StageStats& stage, const std::string& reports) {
   std::string text;
   for (const WorkerStats& worker : stage.workers) {
     text += place_text(worker);
+    if (worker.lag) text += fmt::format("{:<12} {}: {}\n", "", worker.name, to_text(*worker.lag));
     if (worker.outside.empty()) continue;
     text += fmt::format("{:<12} {} waits outside since {} s: {}\n", "", worker.name,
                         std::chrono::duration_cast<std::chrono::seconds>(worker.outside_for).count(),
@@ -70,13 +71,22 @@ std::string remarks_on(const StageStats& stage, const std::string& reports) {
   return text;
 }
 
+// "cluster orders, partition 3, epoch 7, owner alpha".
+std::string facts_text(const std::vector<Fact>& facts) {
+  std::string text;
+  for (const Fact& fact : facts)
+    text += fmt::format("{}{} {}", text.empty() ? "" : ", ", printable(fact.name), printable(fact.value));
+  return text;
+}
+
 // Below the table.
 std::string remarks_on(const Stats& now) {
   std::string text;
   if (now.pages_elsewhere != 0) {
-    text = fmt::format("{} of {} pages looked at are on another node than asked for\n", now.pages_elsewhere,
-                       now.pages_looked_at);
+    text += fmt::format("{} of {} pages looked at are on another node than asked for\n", now.pages_elsewhere,
+                        now.pages_looked_at);
   }
+  if (!now.facts.empty()) text.append(facts_text(now.facts)).append("\n");
   const std::string memory = to_text(now.memory);
   if (!memory.empty()) text.append(memory).append("\n");
   const std::string checkpoints = to_text(now.checkpoints);
@@ -129,11 +139,34 @@ std::uint64_t Stats::dead_letters() const noexcept {
   return sum;
 }
 
+std::optional<LagStats> Stats::lag() const noexcept {
+  std::optional<LagStats> sum;
+  for (const StageStats& stage : stages) {
+    for (const WorkerStats& worker : stage.workers) {
+      if (!worker.lag) continue;
+      if (!sum) sum = LagStats{.told = worker.lag->told};
+      sum->events += worker.lag->events;
+      sum->bytes += worker.lag->bytes;
+      sum->told = std::min(sum->told, worker.lag->told);
+    }
+  }
+  return sum;
+}
+
 double StageStats::occupancy() const noexcept {
   double most = 0;
   for (const WorkerStats& worker : workers)
     most = std::max(most, worker.occupancy);
   return most;
+}
+
+std::string to_text(const LagStats& lag) {
+  constexpr std::chrono::seconds kOfNow{2};
+  std::string text = fmt::format("{} event{} behind", lag.events, lag.events == 1 ? "" : "s");
+  if (lag.events == 0) return text;
+  text += fmt::format(", about {}", size_text(lag.bytes));
+  const std::chrono::nanoseconds age = std::chrono::system_clock::now() - lag.told;
+  return age < kOfNow ? text : text + fmt::format(", {} ago", detail::time_text(age));
 }
 
 std::string to_text(const CheckpointStats& checkpoints) {

@@ -67,6 +67,15 @@ std::string latency_json(const LatencyStats& latency) {
   return json.object();
 }
 
+std::string lag_json(const std::optional<LagStats>& lag) {
+  if (!lag) return kNone;
+  JsonParts json;
+  json.member("events", number(lag->events));
+  json.member("bytes", number(lag->bytes));
+  json.text_member("told", utc_text(lag->told));
+  return json.object();
+}
+
 std::string rates_json(const std::optional<WorkerRates>& rates) {
   if (!rates) return kNone;
   JsonParts json;
@@ -101,6 +110,7 @@ std::string worker_json(const WorkerStats& worker, const std::optional<WorkerRat
   json.member("outside", worker.outside.empty() ? kNone : json_text(worker.outside));
   json.member("outside_seconds", worker.outside.empty() ? kNone : seconds(worker.outside_for));
   json.member("occupancy", number(worker.occupancy));
+  json.member("lag", lag_json(worker.lag));
   json.member("seconds", time_json(worker.time));
   json.member("lane_latency", latency_json(worker.lane));
   json.member("handler_latency", latency_json(worker.handler));
@@ -205,6 +215,13 @@ std::string memory_json(const MemoryStats& memory) {
   return json.object();
 }
 
+std::string facts_json(const std::vector<Fact>& facts) {
+  JsonParts json;
+  for (const Fact& fact : facts)
+    json.text_member(fact.name, fact.value);
+  return json.object();
+}
+
 }  // namespace
 
 std::string to_json(const Snapshot& snapshot, const Stats& before, const Rates& rates,
@@ -220,6 +237,8 @@ std::string to_json(const Snapshot& snapshot, const Stats& before, const Rates& 
   json.text_member("pipeline", stats.pipeline);
   json.text_member("version", stats.version);
   json.text_member("state", stats.state);
+  json.member("facts", facts_json(stats.facts));
+  json.member("lag", lag_json(stats.lag()));
   json.member("uptime_seconds", seconds(time_since(stats.started.count(), now)));
   json.member("window_seconds", rates.covered().count() != 0 ? seconds(rates.covered()) : kNone);
   json.member("processes", processes.object());

@@ -92,7 +92,7 @@ std::byte* StateArea::claim(std::string_view name, std::size_t bytes, std::span<
   piece.offset = offset;
   piece.bytes = bytes;
   ++claimed_;
-  // [state.claim] release: the piece and its first value before the count; pairs with find(), and
+  // [state.claim] release: the piece and its first value before the count; pairs with find(), find_lags(), and
   // with the confirmed death of this process, after which a replacement reads the count above.
   directory.count.store(count + 1, std::memory_order_release);
   return memory;

@@ -80,6 +80,23 @@ class Families {
                      escaped(each.stats.version));
     }
   }
+  void facts() {
+    head("sluice_pipeline_facts", "gauge", "1; the labels have what the program tells of the pipeline.");
+    for (const Exposed& each : pipelines_) {
+      if (each.stats.facts.empty()) continue;
+      std::string labels;
+      for (const Fact& fact : each.stats.facts)
+        labels += fmt::format(",{}=\"{}\"", fact.name, escaped(fact.value));
+      fmt::format_to(to(), "sluice_pipeline_facts{{pipeline=\"{}\"{}}} 1\n", escaped(each.name), labels);
+    }
+  }
+  // Of sources that tell it.
+  void lag(std::string_view name, std::string_view help, std::uint64_t LagStats::*which) {
+    head(name, "gauge", help);
+    each_worker([&](const std::string& labels, const WorkerStats& worker, std::size_t) {
+      if (worker.lag) fmt::format_to(to(), "{}{{{}}} {}\n", name, labels, (*worker.lag).*which);
+    });
+  }
   void seconds() {
     constexpr std::string_view kName = "sluice_worker_seconds_total";
     head(kName, "counter", "How the time of the worker was spent, as the watchdog saw it.");
@@ -182,6 +199,7 @@ class Families {
 void add_pipelines(Families& families) {
   const auto of = [](auto member) { return [member](const Exposed& each) { return each.stats.*member; }; };
   families.info();
+  families.facts();
   families.of_pipeline("sluice_pipeline_start_time_seconds", "gauge",
                        "When this life of the pipeline began, since 1970.",
                        [](const Exposed& each) { return fmt::format("{:.3f}", each.start_time); });
@@ -274,6 +292,9 @@ std::string metrics_text(const std::vector<Exposed>& pipelines, const std::set<s
   families.of_worker("sluice_worker_region_bytes", "gauge",
                      "Its part of the segment: state, undo log, the lanes that it fills.",
                      [](const WorkerStats& worker) { return worker.region_bytes; });
+  families.lag("sluice_worker_lag_events", "Events that wait for the source behind the last one it has read.",
+               &LagStats::events);
+  families.lag("sluice_worker_lag_bytes", "About how many bytes they have.", &LagStats::bytes);
   families.bottleneck();
   families.latencies("sluice_stage_lane_seconds", "How long timed events waited in a lane before the stage.",
                      &StageStats::lane);

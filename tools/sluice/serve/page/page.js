@@ -63,16 +63,33 @@ function showNothing() {
     (state.missing.length > 0 ? ' Asked for: ' + state.missing.map(plain).join(', ') + '.' : ''));
 }
 
+// By the clock of its machine, which both times are of; empty for less than that many seconds.
+function ageText(stats, time, least) {
+  const seconds = Math.max((Date.parse(stats.time) - Date.parse(time)) / 1000, 0);
+  return seconds >= least ? `, ${agoText(seconds)}` : '';
+}
+
+// What the program tells of its pipeline: "cluster orders, partition 3".
+function showFacts(facts) {
+  const words = Object.entries(facts).map(([name, value]) => `${plain(name)} ${plain(value)}`);
+  setText(byId('facts'), words.join(', '));
+  byId('facts').hidden = words.length === 0;
+}
+
 function showCounts(stats, gone) {
   const deaths = sumOf(stats.stages, (stage) => sumOf(stage.workers, (worker) => worker.restarts));
   const counts = [['workers replaced', deaths, false], ['masters', stats.masters, false],
     ['dead letters', stats.dead_letters, stats.dead_letters > 0], ['problems reported', stats.problems, stats.problems > 0],
     ['reports lost', stats.reports_lost, stats.reports_lost > 0],
     ['observers refused', stats.observers_refused, stats.observers_refused > 0]];
+  if (stats.lag) {
+    const about = stats.lag.events > 0 ? `, about ${bytesText(stats.lag.bytes)}` + ageText(stats, stats.lag.told, 2) : '';
+    counts.push(['events behind the input' + about, stats.lag.events, false]);
+  }
   if (stats.checkpoints) {
     const {written, failures, last} = stats.checkpoints;
-    counts.push([last === null ? 'checkpoints' : `checkpoints, the last at ${last.slice(11, 19)}`, written, false],
-      ['checkpoints failed', failures, failures > 0]);
+    counts.push(['checkpoints' + (last === null ? '' : `, the last at ${last.slice(11, 19)}` + ageText(stats, last, 0)), written,
+      false], ['checkpoints failed', failures, failures > 0]);
   }
   if (stats.pages_looked_at > 0)
     counts.push([`of ${countText(stats.pages_looked_at)} pages on another node`, stats.pages_elsewhere, false]);
@@ -88,6 +105,7 @@ function showVerdict(name, pipeline) {
   setText(byId('name'), name);
   setText(byId('life'), `${stats.state} for ${spanText(stats.uptime_seconds)}, Sluice ${plain(stats.version)}; ` +
     `host ${stats.processes.host}, supervisor ${stats.processes.supervisor}, master ${stats.processes.master}`);
+  showFacts(stats.facts);
   const narrow = stats.bottleneck;
   setText(byId('bottleneck'), narrow.text);
   setAttributes(byId('bottleneck'), {class: narrow.stage === null && narrow.outlet === null ? 'none' : ''});
