@@ -1,13 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 // Files that are torn, cut, changed, renamed or somebody else's: none is accepted, and the newest whole chain is.
+#include <cstring>
 #include <fstream>
+#include <span>
 #include <sstream>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <sluice/detail/checksum.hpp>
 #include <sluice/error.hpp>
 
+#include "checkpoint/checkpoint_format.hpp"
 #include "model.hpp"
 
 namespace sluice::test {
@@ -204,12 +208,41 @@ TEST_F(CheckpointDamage, SomebodyElsesFilesArePassedOver) {
   EXPECT_EQ(restored_number(), 6U);
 }
 
-TEST_F(CheckpointDamage, AFormatOfAnotherVersionIsSaid) {
+// With the checksum that its head has then, as another version would write it.
+std::string of_format(std::string content, std::uint32_t format) {
+  detail::FileHead head;
+  std::memcpy(&head, content.data(), sizeof(head));
+  head.format = format;
+  std::memcpy(content.data(), &head, sizeof(head));
+  const std::size_t bytes = sizeof(head) + head.pipeline_bytes + head.version_bytes;
+  const std::uint64_t sum = detail::checksum_of(std::as_bytes(std::span{content.data(), bytes}), 0);
+  std::memcpy(content.data() + bytes, &sum, sizeof(sum));
+  return content;
+}
+
+TEST_F(CheckpointDamage, AFormatOfAnotherVersionIsNoDamage) {
+  for (const std::uint32_t format : {0U, 3U}) {
+    set_content(files_[5].path, of_format(files_[5].content, format));
+    const CheckpointSearch search = detail::newest_checkpoint(directory_.path().string());
+    EXPECT_THAT(search.other_version,
+                HasSubstr("06.delta: Sluice 1.0 made it, its format is " + std::to_string(format) +
+                          ", and 1 to 2 are what this version reads"));
+    EXPECT_EQ(first_passed_over(), search.other_version);
+  }
+  // Behind one that can be read again it does not matter.
+  set_content(files_[5].path, files_[5].content);
+  set_content(files_[2].path, of_format(files_[2].content, 3));
+  EXPECT_EQ(detail::newest_checkpoint(directory_.path().string()).other_version, "");
+  EXPECT_EQ(restored_number(), 6U);
+}
+
+TEST_F(CheckpointDamage, AFormatThatIsDamagedIsNoOther) {
   std::string content = files_[5].content;
   content[8] = 3;
   set_content(files_[5].path, content);
   EXPECT_EQ(restored_number(), 5U);
-  EXPECT_THAT(first_passed_over(), HasSubstr("its format is 3, and 1 to 2 are what this version reads"));
+  EXPECT_THAT(first_passed_over(), HasSubstr("it is damaged before byte "));
+  EXPECT_EQ(detail::newest_checkpoint(directory_.path().string()).other_version, "");
 }
 
 TEST_F(CheckpointDamage, WhatIsChangedAfterItWasFoundIsNotRestored) {

@@ -121,6 +121,7 @@ void add(FoundCheckpoint& chain, const CheckpointName& name, WholeFile file) {
 void pass_over(WholePart& part, const CheckpointName& name, const NotWhole& reason, std::size_t others) {
   part.missed_one |= reason.is_gone;
   part.passed_over.push_back(to_text(name) + ": " + reason.why);
+  if (reason.is_other) part.other = part.passed_over.back();
   if (others != 0) part.passed_over.back() += fmt::format("; {} more deltas are lost with it", others);
 }
 

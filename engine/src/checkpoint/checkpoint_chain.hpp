@@ -26,6 +26,7 @@ struct WholePart {
   std::optional<FoundCheckpoint> found;
   std::vector<std::string> passed_over;
   bool missed_one = false;
+  std::string other{};  // The one of those that another version has made, if any: why it cannot be read.
 };
 WholePart whole_part_of(const std::shared_ptr<const OwnDirectory>& directory, const CheckpointChain& chain,
                         CheckpointReading reading);

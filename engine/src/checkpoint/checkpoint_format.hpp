@@ -7,7 +7,8 @@
 //
 // The checksum of each part has that of the part before it as its seed, the first one 0, so that it stands for everything up
 // to there; the last one is the file's, and the next delta names it. Integers are little-endian. Nothing follows the end. The
-// pieces of a file are in the order of their offsets, and none overlaps another.
+// pieces of a file are in the order of their offsets, and none overlaps another. Head, names and their checksum are so in every format: a
+// file of another one is told from a damaged one by them, and is not passed over.
 #pragma once
 
 #include <array>

@@ -12,6 +12,7 @@
 
 #include <sluice/detail/checksum.hpp>
 #include <sluice/error.hpp>
+#include <sluice/printable.hpp>
 
 namespace sluice::detail {
 namespace {
@@ -44,14 +45,18 @@ std::uint64_t size_of(const Descriptor& file) {
 CheckpointInput::CheckpointInput(const Descriptor& file) : file_{file}, file_bytes_{size_of(file)} {
   head_ = value_at<FileHead>(next(sizeof(FileHead)));
   if (head_.magic != kCheckpointMagic) refuse("it is no checkpoint");
-  if (head_.format < kCheckpointFormat || head_.format > kRenewedFormat)
-    refuse(fmt::format("its format is {}, and {} to {} are what this version reads", head_.format,
-                       kCheckpointFormat, kRenewedFormat));
   if (head_.pipeline_bytes > kMostHeadTextBytes || head_.version_bytes > kMostHeadTextBytes)
     refuse("its head is damaged");
   pipeline_ = text_of(next(head_.pipeline_bytes));
   version_ = text_of(next(head_.version_bytes));
   end_part();
+  // The head is the same in all formats; one that is damaged says nothing of its format.
+  if (head_.format < kCheckpointFormat || head_.format > kRenewedFormat) {
+    throw NotWhole{
+        .why = fmt::format("Sluice {} made it, its format is {}, and {} to {} are what this version reads",
+                           printable(version_), head_.format, kCheckpointFormat, kRenewedFormat),
+        .is_other = true};
+  }
   const bool is_base = head_.kind == CheckpointKind::base;
   if (is_base ? head_.base != head_.number
               : head_.kind != CheckpointKind::delta || head_.base >= head_.number)

@@ -17,7 +17,8 @@ namespace sluice::detail {
 // Why a file is not accepted: a part of a sentence.
 struct NotWhole {
   std::string why;
-  bool is_gone = false;  // Since its name was read: there may be newer ones.
+  bool is_gone = false;   // Since its name was read: there may be newer ones.
+  bool is_other = false;  // It is as another version of Sluice has written it, which can read it.
 };
 
 // Takes the chunks of a file: their pieces, which have so many bytes together, and their frame. Throws NotWhole.

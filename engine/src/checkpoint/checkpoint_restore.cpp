@@ -26,6 +26,7 @@ bool search(const std::shared_ptr<const OwnDirectory>& directory, CheckpointRead
     search.found = std::move(part.found);
     search.passed_over.insert(search.passed_over.end(), part.passed_over.begin(), part.passed_over.end());
     missed_one |= part.missed_one;
+    if (search.other_version.empty()) search.other_version = part.other;
   }
   // Names that come and go while a directory is read need not be among those that are read.
   return !missed_one && (search.found || names == checkpoint_names(*directory));

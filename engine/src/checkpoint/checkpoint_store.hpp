@@ -138,6 +138,9 @@ CheckpointTip tip_of(const FoundCheckpoint& found);
 struct CheckpointSearch {
   std::optional<FoundCheckpoint> found;
   std::vector<std::string> passed_over;  // What is newer and not whole: "NAME: why", the newest first.
+  // The one of those that is whole, as far as its head tells, and another version of Sluice can read: nobody steps back behind it.
+  // Empty: there is none.
+  std::string other_version{};
 };
 
 // From the first to the last byte; or only head and end of each file, which tell what is cut off, missing or of another chain,

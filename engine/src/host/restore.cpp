@@ -39,6 +39,14 @@ namespace {
        "start the pipeline that they were made of, or remove the directory: what is in it is lost then"}};
 }
 
+// Nothing is wrong with them.
+[[noreturn]] void refuse_another_version(const std::string& path, const std::string& why) {
+  throw Error{
+      {"go on with the checkpoints in", path, why,
+       "go on with the program and the Sluice that made them, to the end of the pipeline or of a drain, and "
+       "begin anew then; or remove the directory: what is in it is lost then"}};
+}
+
 // What tells whether a directory is as it was.
 struct Mark {
   CheckpointName name;
@@ -93,6 +101,8 @@ CheckpointSearch newest_checkpoint_once(const std::string& path, CheckpointReadi
 std::optional<FoundCheckpoint> find(const std::string& path, CheckpointReading reading,
                                     std::vector<std::string>& passed_over) {
   CheckpointSearch search = newest_checkpoint_once(path, reading);
+  // What is older has less.
+  if (!search.other_version.empty()) refuse_another_version(path, search.other_version);
   if (!search.found && !search.passed_over.empty())
     refuse(path, fmt::format("none of them is whole: {}", fmt::join(search.passed_over, "; ")));
   passed_over = std::move(search.passed_over);
@@ -221,6 +231,11 @@ void refuse_another_pipeline(const Wiring& wiring, const FoundCheckpoint& found)
 void refuse_another_shape(const Wiring& wiring, const FoundCheckpoint& found, const std::string& shape) {
   const std::string difference = ipc::shape_difference(shape_in(found), shape);
   if (difference.empty()) return;
+  if (!shape_in(found).starts_with(shape_version())) {
+    refuse_another_version(wiring.settings().checkpoints.path,
+                           fmt::format("Sluice {} made them, whose layout in memory is another: {}",
+                                       printable(found.identity.version), difference));
+  }
   refuse(wiring.settings().checkpoints.path,
          fmt::format("they were made by Sluice {} of a pipeline of another shape: {}",
                      printable(found.identity.version), difference));
