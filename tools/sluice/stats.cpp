@@ -63,8 +63,11 @@ std::string shown(const StatsSaid& said, const Observer& observer, const detail:
   text.append(said.workers ? worker_table(snapshot, rates, now)
                            : detail::stage_table(snapshot.stats, [&](std::size_t i) { return rates.of(i); }));
   text.append(latency_table(snapshot.stats, said.workers));
-  const std::string checkpoints = to_text(snapshot.stats.checkpoints);
-  if (!checkpoints.empty()) text.append(checkpoints).append("\n");
+  if (said.workers) {
+    for (const std::string& line :
+         {detail::facts_text(snapshot.stats.facts), to_text(snapshot.stats.checkpoints)})
+      text.append(line).append(line.empty() ? "" : "\n");
+  }
   text.append(bottleneck_text(since, snapshot.stats));
   return text.append(since.stages.empty() ? " (since the start)\n" : "\n");
 }

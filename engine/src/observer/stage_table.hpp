@@ -7,6 +7,7 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include <sluice/stats.hpp>
 
@@ -16,6 +17,8 @@ namespace sluice::detail {
 std::string rate_text(double per_second);
 // In three digits: "1.23 us", "4.5 min".
 std::string time_text(std::chrono::nanoseconds time);
+// "cluster orders, partition 3, epoch 7, owner alpha"; empty without facts.
+std::string facts_text(const std::vector<Fact>& facts);
 // A heading, a line for each stage in at most 80 columns while it is well, and what went wrong. `rate_of`: events a
 // second of a stage, by its place in the stats; absent where it is not known.
 std::string stage_table(const Stats& now, const std::function<std::optional<double>(std::size_t)>& rate_of);

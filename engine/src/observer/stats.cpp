@@ -71,14 +71,6 @@ std::string remarks_on(const StageStats& stage, const std::string& reports) {
   return text;
 }
 
-// "cluster orders, partition 3, epoch 7, owner alpha".
-std::string facts_text(const std::vector<Fact>& facts) {
-  std::string text;
-  for (const Fact& fact : facts)
-    text += fmt::format("{}{} {}", text.empty() ? "" : ", ", printable(fact.name), printable(fact.value));
-  return text;
-}
-
 // Below the table.
 std::string remarks_on(const Stats& now) {
   std::string text;
@@ -86,7 +78,7 @@ std::string remarks_on(const Stats& now) {
     text += fmt::format("{} of {} pages looked at are on another node than asked for\n", now.pages_elsewhere,
                         now.pages_looked_at);
   }
-  if (!now.facts.empty()) text.append(facts_text(now.facts)).append("\n");
+  if (!now.facts.empty()) text.append(detail::facts_text(now.facts)).append("\n");
   const std::string memory = to_text(now.memory);
   if (!memory.empty()) text.append(memory).append("\n");
   const std::string checkpoints = to_text(now.checkpoints);
@@ -226,6 +218,13 @@ std::string time_text(std::chrono::nanoseconds time) {
     name = next.name;
   }
   return fmt::format("{:.3g} {}", value, name);
+}
+
+std::string facts_text(const std::vector<Fact>& facts) {
+  std::string text;
+  for (const Fact& fact : facts)
+    text += fmt::format("{}{} {}", text.empty() ? "" : ", ", printable(fact.name), printable(fact.value));
+  return text;
 }
 
 std::string rate_text(double per_second) {
