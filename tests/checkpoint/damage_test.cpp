@@ -4,6 +4,7 @@
 #include <fstream>
 #include <span>
 #include <sstream>
+#include <string_view>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -206,6 +207,33 @@ TEST_F(CheckpointDamage, SomebodyElsesFilesArePassedOver) {
                           HasSubstr("04.base: it has another name as well")));
   fs::remove(directory_.file(10, "base"));
   EXPECT_EQ(restored_number(), 6U);
+}
+
+// Format 1 as it was first written: 300 bytes, i % 7 + 1, of the pipeline `market`. It is not made anew when the format changes.
+constexpr std::string_view kStored =
+    "534c5549434543500100000001000000070000000000000008000000000000002c01000000000000"
+    "01000000000000000100000000000000000000000000000000000000000000000100000000000000"
+    "06000000030000006d61726b6574312e3034fc90907d3f7bb843484e4b010000002c010000180000"
+    "0000000000000000002c0100000000000028b52ffd602c007500003801020304050607010022528b"
+    "11fed769812eba7428454e442e00000000000000001800000001000000000000002c010000000000"
+    "00d9000000000000000a080de078bbc0c4";
+
+TEST(StoredCheckpoint, OfTheFirstFormatIsReadByEveryVersion) {
+  const CheckpointDirectory directory;
+  std::string content;
+  for (std::size_t at = 0; at < kStored.size(); at += 2)
+    content += static_cast<char>(std::stoi(std::string{kStored.substr(at, 2)}, nullptr, 16));
+  fs::create_directory(directory.path());
+  fs::permissions(directory.path(), fs::perms::owner_all);
+  set_content(directory.file(1, "base"), content);
+  const CheckpointSearch search = detail::newest_checkpoint(directory.path().string());
+  ASSERT_TRUE(search.found) << search.passed_over.front();
+  EXPECT_EQ(search.found->identity.pipeline, "market");
+  EXPECT_EQ(search.found->identity.version, "1.0");
+  Image image(kDamagedBytes);
+  detail::restore(*search.found, image);
+  for (std::size_t i = 0; i < image.size(); ++i)
+    ASSERT_EQ(image[i], std::byte(i % 7 + 1)) << i;
 }
 
 // With the checksum that its head has then, as another version would write it.
