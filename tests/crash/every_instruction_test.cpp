@@ -40,6 +40,7 @@ class EveryInstruction : public testing::Test {
         live, Span::whole, [&] { return !watcher.changed(live) || state_checker.look(live, watcher); });
     state_checker.coverage.instructions = steps.instructions;
     state_checker.coverage.print(testing::UnitTest::GetInstance()->current_test_info()->name());
+    state_checker.coverage.rounds = live.neighbours().rounds;
     EXPECT_EQ(state_checker.wrong(), "");
     EXPECT_EQ(steps.ending, "whole");
     EXPECT_EQ(state_checker.coverage.commits, state_checker.undisturbed().of_first_life)
@@ -70,6 +71,17 @@ TEST_F(EveryInstruction, OfBatchesOfRecordsLeavesAWholeNumberOfBatches) {
 
 TEST_F(EveryInstruction, OfACommitInTheMidstOfAnEventLeavesAWholeNumberOfBatches) {
   EXPECT_GT(step_through_life({.items = {9, 8}, .bulk = true}).split, 0U);
+}
+
+// The worker stands still between its batches, or dies on the way there, and its replacement does.
+TEST_F(EveryInstruction, OfTheRoundsOfCheckpointsLeavesAWholeNumberOfBatchesAndStampsWhatChanges) {
+  EXPECT_GT(step_through_life({.items = {9, 8}, .portion = 1, .rounds = true, .reports = false}).rounds, 2U);
+}
+
+TEST_F(EveryInstruction, OfTheRoundsOfCheckpointsInTheMidstOfAnEventLeavesAWholeNumberOfBatches) {
+  const Coverage seen = step_through_life({.items = {9, 8}, .bulk = true, .rounds = true});
+  EXPECT_GT(seen.split, 0U);
+  EXPECT_GT(seen.rounds, 2U);
 }
 
 TEST_F(EveryInstruction, OfASourceLeavesAWholeNumberOfBatches) {

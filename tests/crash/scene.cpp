@@ -3,10 +3,15 @@
 #include "scene.hpp"
 
 #include <algorithm>
+#include <atomic>
 #include <csignal>
 #include <cstring>
 #include <filesystem>
 #include <sys/stat.h>
+
+#include <sluice/detail/pages.hpp>
+
+#include "layout/standstill.hpp"
 
 namespace sluice::test {
 
@@ -56,6 +61,7 @@ Scene::Scene(const Script& script)
       positions_[lane].push_back(positions_[lane].back() + stride_of(script, {lane, number}));
   }
   if (!script.dead_letters.empty()) blame_poison();
+  if (script.rounds) wiring().master().checkpoint_round.store(1);
 }
 
 ipc::LaneMemory Scene::input(std::size_t lane) const {
@@ -67,8 +73,38 @@ ipc::LaneMemory Scene::output(std::size_t lane) const {
 
 void Scene::attend() {
   if (neighbours_.waits++ % 2 == 0) return;
+  if (script_.rounds) ask_or_release();
   take();
   feed();
+}
+
+void Scene::ask_or_release() {
+  std::atomic<std::uint32_t>& standstill = wiring().master().standstill;
+  const std::uint32_t number = standstill.load();
+  if (asks_to_stand(number)) {
+    if (view().control().standing.load() >> 32U != number) return;
+    end_round();
+  }
+  standstill.store(number + 1);
+}
+
+// Whoever copies the state by its stamps must find each page that has changed.
+void Scene::end_round() {
+  std::atomic<std::uint32_t>& round = wiring().master().checkpoint_round;
+  const std::span<const std::byte> state = view().state();
+  std::vector<std::byte>& before = neighbours_.state;
+  const auto stamps = view().page_stamps();
+  for (std::size_t page = 0; !before.empty() && page < stamps.size(); ++page) {
+    const std::size_t at = page * kPageBytes;
+    const std::size_t bytes = std::min(kPageBytes, state.size() - std::min(at, state.size()));
+    const bool same = std::memcmp(state.data() + at, before.data() + at, bytes) == 0;
+    if (!same && stamps[page].load() < round.load() && !neighbours_.in_an_event)
+      neighbours_.wrong += "page " + std::to_string(page) + " has changed and has no stamp of its round; ";
+  }
+  before.assign(state.begin(), state.end());
+  neighbours_.in_an_event = view().undo().tail.load() != 0;
+  ++neighbours_.rounds;
+  round.store(round.load() + 1);
 }
 
 void Scene::feed() {
@@ -206,7 +242,7 @@ std::vector<std::string> Scene::published(std::size_t index, bool& ended) const 
 }
 
 std::string Scene::lane_problems() const {
-  std::string problems;
+  std::string problems = neighbours_.wrong;
   for (const LaneIndex id : wiring().lanes()) {
     const ipc::LaneMemory lane = wiring().lane(id);
     const std::uint64_t head = lane.consumer->head.load();

@@ -29,6 +29,10 @@ struct Neighbours {
   std::array<std::vector<std::string>, kOutputs> taken;
   std::array<bool, kOutputs> ended{};
   std::uint64_t waits = 0;  // Of the worker.
+  std::uint64_t rounds = 0;
+  std::vector<std::byte> state;  // The worker's, when the last round ended.
+  bool in_an_event = false;      // And whether it was, then: what it had noted it does not stamp again.
+  std::string wrong;             // What had changed since and a checkpoint would not have copied.
 };
 
 class Scene {
@@ -75,6 +79,9 @@ class Scene {
   ipc::LaneMemory input(std::size_t lane) const;
   ipc::LaneMemory output(std::size_t lane) const;
   void feed_lane(std::size_t lane);
+  // As the master does for the checkpointer: asks for a standstill, and once the worker stands a round is over.
+  void ask_or_release();
+  void end_round();
   // After a copy.
   void know_file(const std::filesystem::path& file);
   // What a master knows of events that have killed their worker.

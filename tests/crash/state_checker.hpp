@@ -51,6 +51,7 @@ struct Coverage {
   std::uint64_t finishing = 0;   // Of those: with a commit to finish.
   std::uint64_t split = 0;       // Of the states: in an event that is committed in parts.
   std::uint64_t commits = 0;
+  std::uint64_t rounds = 0;
 
   void print(const char* what) const;
 };

@@ -84,6 +84,7 @@ struct Script {
   bool alone = false;            // There is one lane in, and no item makes what goes to two lanes out.
   bool bulk = false;             // Some items make more notes than a lane has room for.
   bool fails = false;            // The first process throws in the midst of a batch.
+  bool rounds = false;           // All stand still again and again, as for checkpoints.
   bool reports = true;           // Problems: large pieces of state, which fill the undo log.
   std::filesystem::path file{};  // Where a line of each item is appended, if anywhere.
   std::filesystem::path dead_letters{};  // The directory for them; if there is one, two items are poison.
