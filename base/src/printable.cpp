@@ -5,6 +5,8 @@
 #include <cstdint>
 #include <cstdio>
 
+#include "sluice/detail/printable_message.hpp"
+
 namespace sluice {
 namespace {
 
@@ -58,9 +60,7 @@ std::string escaped_character(std::uint32_t code) {
   }
 }
 
-}  // namespace
-
-std::string printable(std::string_view text) {
+std::string shown_on_a_terminal(std::string_view text, bool escapes_backslash) {
   std::string shown;
   shown.reserve(text.size());
   while (!text.empty()) {
@@ -68,7 +68,7 @@ std::string printable(std::string_view text) {
     const std::size_t bytes = std::max<std::size_t>(character.bytes, 1);
     if (character.bytes == 0) {
       shown += escaped("\\x%02x", static_cast<unsigned char>(text.front()));
-    } else if (character.code == '\\') {
+    } else if (character.code == '\\' && escapes_backslash) {
       shown += "\\\\";
     } else if (drives_a_terminal(character.code)) {
       shown += escaped_character(character.code);
@@ -78,6 +78,16 @@ std::string printable(std::string_view text) {
     text.remove_prefix(bytes);
   }
   return shown;
+}
+
+}  // namespace
+
+std::string printable(std::string_view text) {
+  return shown_on_a_terminal(text, true);
+}
+
+std::string detail::printable_message(std::string_view message) {
+  return shown_on_a_terminal(message, false);
 }
 
 std::string json_text(std::string_view text) {

@@ -3,13 +3,12 @@
 
 #include "report.hpp"
 
-#include <fstream>
-#include <iterator>
 #include <nlohmann/json.hpp>
 #include <optional>
 
 #include <fmt/format.h>
 
+#include <sluice/detail/text_file.hpp>
 #include <sluice/error.hpp>
 
 namespace sluice::bench {
@@ -160,11 +159,11 @@ Report from_json(const std::string& text, const std::string& source) {
 }
 
 Report read_report(const std::string& path) {
-  std::ifstream file{path, std::ios::binary};
-  if (!file) throw Error{{"read", path, errno_text(), "give a file that sluice bench --json has written"}};
-  const std::string text{std::istreambuf_iterator<char>{file}, {}};
-  if (file.bad() || file.fail()) throw unreadable(path, "reading failed");
-  return from_json(text, path);
+  constexpr std::size_t kMostBytes = std::size_t{256} << 20;
+  const detail::TextRead read = detail::read_text_file(path, kMostBytes);
+  if (!read.why.empty())
+    throw Error{{"read", '"' + path + '"', read.why, "give a file that sluice bench --json has written"}};
+  return from_json(read.text, path);
 }
 
 }  // namespace sluice::bench

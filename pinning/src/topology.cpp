@@ -6,12 +6,12 @@
 #include <map>
 #include <memory>
 #include <set>
-#include <sstream>
 #include <utility>
 
 #include <fmt/format.h>
 #include <hwloc.h>
 
+#include <sluice/detail/text_file.hpp>
 #include <sluice/error.hpp>
 #include <sluice/pinning/quota.hpp>
 #include <sluice/pinning/topology.hpp>
@@ -256,12 +256,11 @@ Topology topology_from_xml(const std::filesystem::path& path) {
                  .remedy = "save one with lstopo --of xml FILE"}};
   };
   // Read here and not by hwloc, which would take "-" for standard input and tell no reason.
-  errno = 0;
-  std::ostringstream content;
-  content << std::ifstream{path, std::ios::binary}.rdbuf();
-  const std::string text = content.str();
-  if (text.empty()) refuse(errno != 0 ? errno_text() : "it is empty");
-  if (text.size() >= std::numeric_limits<int>::max()) refuse("it is too large");
+  constexpr std::size_t kMostBytes = std::size_t{64} << 20;
+  const detail::TextRead read = detail::read_text_file(path.string(), kMostBytes);
+  if (!read.why.empty()) refuse(read.why);
+  const std::string& text = read.text;
+  if (text.empty()) refuse("it is empty");
 
   const Handle handle = new_handle();
   const int length = static_cast<int>(text.size()) + 1;  // hwloc counts the terminating zero.

@@ -134,6 +134,28 @@ TEST(TopScreen, CutsANameThatWouldMoveTheColumns) {
   EXPECT_LE(longest_of(known.screen({.columns = 80}).rows).size(), 80U);
 }
 
+TEST(TopScreen, FoldsWhatATerminalHasNoRoomForAndLosesNothing) {
+  Known known;
+  known.samples = {"100", "100"};
+  known.stats.stages[1].handler.count = known.stats.stages[1].lane.count = 7;
+  const auto words = [](std::string text) {
+    std::erase_if(text, [](char c) { return c == ' ' || c == '\n'; });
+    return text;
+  };
+  for (const std::size_t columns :
+       {std::size_t{20}, std::size_t{40}, std::size_t{60}, std::size_t{77}, std::size_t{80}}) {
+    const command::TopScreen screen = known.screen({.columns = columns});
+    for (const auto* part : {&screen.head, &screen.rows, &screen.events}) {
+      const std::vector<command::TopLine> narrow = folded(*part, columns);
+      EXPECT_LE(longest_of(narrow).size(), columns) << text_of(narrow);
+      EXPECT_EQ(words(text_of(narrow)), words(text_of(*part)));
+    }
+  }
+  // What stands below one another in the table still does.
+  EXPECT_THAT(text_of(folded(known.screen({.columns = 40}).rows, 40)),
+              HasSubstr("\n  parse/1          busy\n            -   0%    -    -    -      3\n       0\n"));
+}
+
 TEST(TopScreen, HasTheLatenciesOfEachStageOrSaysWhyNot) {
   Known known;
   known.samples = {"off", "off"};

@@ -17,6 +17,7 @@
 #include <fmt/format.h>
 
 #include <sluice/error.hpp>
+#include <sluice/printable.hpp>
 #include <sluice/units.hpp>
 
 #include "child_program.hpp"
@@ -107,7 +108,7 @@ class Runs {
       : plan_{plan}, chaos_{plan.chaos}, start_{now()}, end_{start_ + plan.lasting} {}
 
   int run_all() {
-    say(fmt::format("{} for {}, {}", plan_.program.front(), format_duration(plan_.lasting),
+    say(fmt::format("{} for {}, {}", printable(plan_.program.front()), format_duration(plan_.lasting),
                     to_text(plan_.chaos)));
     int status = 0;
     do {

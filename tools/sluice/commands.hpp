@@ -55,6 +55,11 @@ inline void end_help(CLI::App& command, const std::string& remarks,
   command.footer(text);
 }
 
+// For a path or a name: an empty one is most often a variable that was not set.
+inline CLI::Validator not_empty() {
+  return {[](const std::string& text) { return std::string{text.empty() ? "it is empty" : ""}; }, ""};
+}
+
 inline void print(const std::string& text) {
   std::fwrite(text.data(), 1, text.size(), stdout);
 }

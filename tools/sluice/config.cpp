@@ -45,14 +45,15 @@ void add_config(CLI::App& program, std::vector<std::string> behind_dashes, int& 
        "sluice config keys | grep '^wait'"});
 
   CLI::App* show = config->add_subcommand("show", "Print every value and where it comes from");
-  show->add_option("--stage", said->stage, "As this stage has them")->type_name("NAME");
+  show->add_option("--stage", said->stage, "As this stage has them")->type_name("NAME")->check(not_empty());
   add_setting_options(*show, *said);
   show->callback([said] { print(settled(*said).show(said->stage)); });
 
   CLI::App* explain = config->add_subcommand("explain", "Print all about one setting");
   explain->add_option("KEY", said->key, "A setting, such as lane.slots, or its variable")
       ->type_name("")
-      ->required();
+      ->required()
+      ->check(not_empty());
   add_setting_options(*explain, *said);
   explain->callback([said] { print(settled(*said).explain(said->key)); });
 

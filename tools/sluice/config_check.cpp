@@ -11,6 +11,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <system_error>
 #include <unistd.h>
 #include <utility>
 #include <vector>
@@ -157,7 +158,8 @@ int lint(const ConfigSaid& said, const std::string& file, const std::vector<std:
 // A profile, by its name, or a file. What is neither may have been meant for one.
 Settings settings_of(const std::string& text) {
   Settings settings;
-  const bool is_file = text.find('/') != std::string::npos || std::filesystem::exists(text);
+  std::error_code none;  // As of a name that is too long for one.
+  const bool is_file = text.find('/') != std::string::npos || std::filesystem::exists(text, none);
   try {
     settings.set(is_file ? "profile.file" : "profile", text, Origin::command_line);
   } catch (const Error& error) {
@@ -214,7 +216,7 @@ void add_config_lint(CLI::App& config, std::vector<std::string> behind_dashes, i
   said->program = std::move(behind_dashes);
   CLI::App* command =
       config.add_subcommand("lint", "Tell what is wrong with settings, and what makes no sense together");
-  command->add_option("FILE", said->file, "A profile file")->type_name("");
+  command->add_option("FILE", said->file, "A profile file")->type_name("")->check(not_empty());
   add_setting_options(*command, *said);
   end_help(*command,
            "The environment counts, too. A program of Sluice behind -- is asked for its stages, and whether "
@@ -230,8 +232,11 @@ void add_config_diff(CLI::App& config) {
   auto sides = std::make_shared<std::array<std::string, 2>>();
   CLI::App* command =
       config.add_subcommand("diff", "Print what differs between two profiles or profile files");
-  command->add_option("A", (*sides)[0], "A profile, or a profile file")->type_name("")->required();
-  command->add_option("B", (*sides)[1], "The other")->type_name("")->required();
+  command->add_option("A", (*sides)[0], "A profile, or a profile file")
+      ->type_name("")
+      ->required()
+      ->check(not_empty());
+  command->add_option("B", (*sides)[1], "The other")->type_name("")->required()->check(not_empty());
   end_help(*command, "The environment does not count. A - stands for what only the other has, for a stage.",
            {"sluice config diff balanced latency", "sluice config diff shared market.conf",
             "sluice config diff yesterday.conf market.conf"});

@@ -9,6 +9,7 @@
 #include <string_view>
 #include <sys/resource.h>
 #include <sys/statfs.h>
+#include <system_error>
 #include <unistd.h>
 #include <utility>
 
@@ -262,7 +263,8 @@ LintedMachine machine_for(const Settings& settings, std::uint64_t pipeline_bytes
     machine.lockable_bytes = limit.rlim_cur;
   machine.pipeline_bytes = pipeline_bytes;
   if (pipeline_bytes == 0) return machine;
-  if (!segment.empty() && !std::filesystem::exists(segment)) machine.segment_room = room_for(segment);
+  std::error_code none;
+  if (!segment.empty() && !std::filesystem::exists(segment, none)) machine.segment_room = room_for(segment);
   const std::string huge = settings.choice("memory.huge");
   if (huge != "2M" && huge != "1G") return machine;
   const std::size_t size = huge == "2M" ? 0 : 1;

@@ -219,6 +219,7 @@ CLI::App* add(CLI::App& parent, const char* name, const char* purpose,
   CLI::App* command = parent.add_subcommand(name, purpose);
   command->add_option("path", said->path, "A file of dead letters, or a directory of them")
       ->required()
+      ->check(not_empty())
       ->type_name("PATH");
   return command;
 }
@@ -235,8 +236,12 @@ void add_exchange(CLI::App& dead, const std::shared_ptr<DeadSaid>& said) {
   CLI::App* in = dead.add_subcommand("import", "Make a file of dead letters from lines of JSON");
   in->add_option("lines", said->path, "What `sluice dead export` has written; - for standard input")
       ->required()
+      ->check(not_empty())
       ->type_name("LINES");
-  in->add_option("file", said->file, "The file to make, FILE.dead")->required()->type_name("FILE");
+  in->add_option("file", said->file, "The file to make, FILE.dead")
+      ->required()
+      ->check(not_empty())
+      ->type_name("FILE");
   end_help(*in, "A line that is no letter is an error, and no file is made then.",
            {"sluice dead import letters.jsonl again.dead", "sluice dead retry again.dead -- build/words",
             "jq -c 'select(.stage == \"parse\")' a.jsonl | sluice dead import - p.dead"});

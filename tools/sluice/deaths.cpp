@@ -115,6 +115,7 @@ CLI::App* add(CLI::App& parent, const char* name, const char* purpose,
   command
       ->add_option("path", said->path, "A file deaths.jsonl, or the directory that it, or each run's, is in")
       ->required()
+      ->check(not_empty())
       ->type_name("PATH");
   return command;
 }

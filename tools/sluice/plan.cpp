@@ -4,8 +4,8 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <fstream>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <utility>
@@ -13,6 +13,7 @@
 
 #include <fmt/format.h>
 
+#include <sluice/detail/text_file.hpp>
 #include <sluice/error.hpp>
 #include <sluice/pinning/calibration.hpp>
 #include <sluice/pinning/claims.hpp>
@@ -42,7 +43,7 @@ struct PlanSaid {
   std::vector<std::string> places;
   std::string reserved;
   std::string measured;
-  std::string svg;
+  std::optional<std::string> svg;
   bool json = false;
   bool compare = false;
   bool isolated = false;
@@ -115,10 +116,9 @@ pinning::PlanRequest request_of(const PlanSaid& said) {
 }
 
 void write_file(const std::string& path, const std::string& text) {
-  std::ofstream file{path, std::ios::binary};
-  file << text;
-  file.close();
-  if (!file) throw Error{{"write the drawing", path, errno_text(), "name a file that can be written"}};
+  const std::string why = detail::write_text_file(path, text);
+  if (!why.empty())
+    throw Error{{"write the drawing", '"' + path + '"', why, "name a file that can be written"}};
 }
 
 // A row for a machine: what each policy costs, and what cannot be undercut where that can be proved.
@@ -150,7 +150,7 @@ int run_plan(const PlanSaid& said) {
   request = pinning::with_cores(topology, std::move(request));
   const pinning::Plan plan = pinning::plan(topology, request);
   const pinning::Planned planned{topology, request, plan};
-  if (!said.svg.empty()) write_file(said.svg, pinning::to_svg(planned));
+  if (said.svg) write_file(*said.svg, pinning::to_svg(planned));
   print(said.json ? pinning::to_json(planned) : pinning::explain(planned));
   return plan.oversubscribed ? kDoesNotHold : 0;
 }

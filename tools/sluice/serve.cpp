@@ -2,12 +2,11 @@
 // `sluice serve`: a live page, metrics for Prometheus, and answers to "are you well" and "are you ready".
 
 #include <arpa/inet.h>
-#include <cerrno>
 #include <chrono>
 #include <cstdio>
-#include <fstream>
 #include <memory>
 #include <netinet/in.h>
+#include <optional>
 #include <string>
 #include <sys/socket.h>
 #include <vector>
@@ -15,6 +14,7 @@
 #include <fmt/format.h>
 
 #include <sluice/connect/listener.hpp>
+#include <sluice/detail/text_file.hpp>
 #include <sluice/error.hpp>
 #include <sluice/printable.hpp>
 
@@ -27,7 +27,8 @@ namespace {
 struct ServeSaid {
   std::vector<std::string> pipelines;
   std::string at = "127.0.0.1:9464";
-  std::string token_file;
+  std::optional<std::string>
+      token_file;  // An empty name, as of a variable that is not set, is one that cannot be read.
 };
 
 // Whether only processes of this machine reach it.
@@ -45,18 +46,18 @@ bool is_local(int socket) {
 }
 
 std::string token_in(const std::string& path) {
-  if (path.empty()) return {};
-  errno = 0;
-  std::ifstream file{path};
-  if (!file)
-    throw Error{
-        {"read the token in", path, errno_text(), "name a file that this user may read (--token-file)"}};
-  std::string token;
-  std::getline(file, token);
+  constexpr std::size_t kMostBytes = 65536;
+  const detail::TextRead read = detail::read_text_file(path, kMostBytes);
+  if (!read.why.empty()) {
+    throw Error{{"read the token in", '"' + path + '"', read.why,
+                 "name a file that this user may read (--token-file)"}};
+  }
+  std::string token = read.text.substr(0, read.text.find('\n'));
   if (token.ends_with('\r')) token.pop_back();
-  if (token.empty())
-    throw Error{{"read the token in", path, errno != 0 ? errno_text() : "its first line is empty",
+  if (token.empty()) {
+    throw Error{{"read the token in", '"' + path + '"', "its first line is empty",
                  "write the token into its first line"}};
+  }
   return token;
 }
 
@@ -66,7 +67,7 @@ std::string shown_address(const Listener& listener, bool browsers) {
 }
 
 [[noreturn]] void serve(const ServeSaid& said) {
-  const std::string token = token_in(said.token_file);
+  const std::string token = said.token_file ? token_in(*said.token_file) : "";
   const Listener listener{said.at, {.patience = std::chrono::nanoseconds{0}}};
   if (token.empty() && !is_local(listener.descriptor())) {
     throw Error{{"serve metrics at", said.at, "others than this machine reach it, and there is no token",

@@ -3,13 +3,13 @@
 
 #include "settings/settings_file.hpp"
 
-#include <cerrno>
-#include <fstream>
 #include <sstream>
 #include <string_view>
+#include <utility>
 
 #include <fmt/format.h>
 
+#include <sluice/detail/text_file.hpp>
 #include <sluice/error.hpp>
 #include <sluice/printable.hpp>
 
@@ -26,30 +26,17 @@ std::string_view without_comment(std::string_view line) {
   return line;
 }
 
-[[noreturn]] void unreadable(const std::string& path) {
-  throw Error{{.tried = "read the profile file",
-               .object = fmt::format("\"{}\"", path),
-               .why = errno_text(),
-               .remedy = "profile.file, which is SLUICE_PROFILE_FILE, names it; leave it empty for none"}};
-}
-
-// The whole file. Bounded: a path may lead to a device that never ends.
+// The whole file. Bounded: a path may lead to a device that never ends, or to a pipe that nobody writes into.
 std::string text_of(const std::string& path) {
   constexpr std::size_t kMostBytes = std::size_t{1} << 20;
-  errno = 0;
-  std::ifstream file{path, std::ios::binary};
-  if (!file) unreadable(path);
-  std::string text(kMostBytes + 1, '\0');
-  file.read(text.data(), static_cast<std::streamsize>(text.size()));
-  if (file.bad()) unreadable(path);
-  text.resize(static_cast<std::size_t>(file.gcount()));
-  if (text.size() > kMostBytes) {
-    throw Error{{.tried = "read the profile file",
-                 .object = fmt::format("\"{}\"", path),
-                 .why = "it is larger than 1 MiB",
-                 .remedy = "profile.file, which is SLUICE_PROFILE_FILE, names a file of lines key = value"}};
-  }
-  return text;
+  TextRead read = read_text_file(path, kMostBytes);
+  if (read.why.empty()) return std::move(read.text);
+  throw Error{{.tried = "read the profile file",
+               .object = fmt::format("\"{}\"", path),
+               .why = std::move(read.why),
+               .remedy =
+                   "profile.file, which is SLUICE_PROFILE_FILE, names a file of lines key = value; leave it "
+                   "empty for none"}};
 }
 
 }  // namespace

@@ -10,6 +10,7 @@
 
 #include <sluice/bottleneck.hpp>
 #include <sluice/detail/clock.hpp>
+#include <sluice/detail/columns.hpp>
 #include <sluice/printable.hpp>
 
 #include "observer/stage_table.hpp"
@@ -41,6 +42,10 @@ std::string share_text(std::optional<double> share) {
   return share ? fmt::format("{:.0f}%", std::clamp(*share, 0.0, 1.0) * 100) : "-";
 }
 
+// As top_text() and add_latencies() write them.
+constexpr std::array<std::size_t, 9> kTopFields{18, 33, 44, 49, 54, 59, 64, 71, 77};
+constexpr std::array<std::size_t, 9> kLatencyFields{14, 22, 30, 38, 46, 54, 62, 70, 78};
+
 // A name is cut where it would move the columns behind it.
 std::string fit_name(const std::string& name, std::size_t most) {
   if (name.size() <= most) return name;
@@ -62,7 +67,7 @@ std::string top_text(const TopRow& row, bool stage) {
 // The row, and what is to be said of it: behind it, or where that does not fit, below.
 void add_row(std::vector<TopLine>& lines, const TopRow& row, bool stage, std::size_t columns) {
   const TopStyle style = stage ? TopStyle::stage : row.alarm ? TopStyle::alarm : TopStyle::plain;
-  lines.push_back({top_text(row, stage), style});
+  lines.push_back({top_text(row, stage), style, kTopFields});
   if (row.remark.empty()) return;
   std::string& text = lines.back().text;
   if (columns == 0 || text.size() + 2 + row.remark.size() <= columns) {
@@ -214,14 +219,20 @@ void add_latencies(std::vector<TopLine>& lines, const TopSeen& seen, const TopVi
   lines.push_back(
       {fmt::format("{:<15}{:<32}{}", "latency", "in the lane", "in the handler"), TopStyle::heading});
   constexpr const char* kColumns = "     p50     p90     p99     max";
-  lines.push_back({fmt::format("{:<14}{}{}", "stage", kColumns, kColumns), TopStyle::heading});
+  lines.push_back(
+      {fmt::format("{:<14}{}{}", "stage", kColumns, kColumns), TopStyle::heading, kLatencyFields});
   for (std::size_t s = 0; s < seen.stats.stages.size(); ++s) {
     const StageStats& stage = seen.stats.stages[s];
     const std::string name = printable(stage.name);
     if (!view.filter.empty() && name.find(view.filter) == std::string::npos) continue;
     const std::string nothing = no_latency_of(stage, sample_of(s));
-    lines.push_back({fmt::format("{:<14}", fit_name(name, 13)) +
-                     (nothing.empty() ? quantiles(stage.lane) + quantiles(stage.handler) : " - " + nothing)});
+    std::string text = fmt::format("{:<14}", fit_name(name, 13));
+    if (nothing.empty()) {
+      text += quantiles(stage.lane) + quantiles(stage.handler);
+      lines.push_back({text, TopStyle::plain, kLatencyFields});
+    } else {
+      lines.push_back({text.append(" - ").append(nothing)});
+    }
     if (is_last(seen.stats, stage.name) && stage.end_to_end.count != 0)
       lines.push_back({fmt::format("{:<14}{} from end to end", "", quantiles(stage.end_to_end))});
   }
@@ -265,9 +276,33 @@ std::vector<TopLine> top_head(const TopSeen& seen, const TopView& view) {
   head.push_back(
       {fmt::format("{:<18} {:<14} {:>10} {:>4} {:>4} {:>4} {:>4} {:>6} {:>5}  {}", "stage / worker", "state",
                    "rate", "lane", "busy", "wait", "full", "deaths", "dead", ""),
-       TopStyle::heading});
+       TopStyle::heading, kTopFields});
   head.back().text.resize(head.back().text.find_last_not_of(' ') + 1);
   return head;
+}
+
+// --- On few columns ---
+
+constexpr std::size_t kFoldIndent = 2;
+
+std::string trimmed_behind(std::string_view text) {
+  return std::string{text.substr(0, text.find_last_not_of(' ') + 1)};
+}
+
+// Of the rest of a line, which begins at column `at` of it, what stands in one line: behind a field of its table where one ends
+// there, else behind a blank, else as much as there is room for.
+std::size_t bytes_of_piece(std::string_view rest, std::size_t at, std::span<const std::size_t> fields,
+                           std::size_t room) {
+  if (detail::columns_of(rest) <= room) return rest.size();
+  std::size_t field_end = 0;
+  for (const std::size_t end : fields) {
+    if (end > at && end - at <= room) field_end = end - at;
+  }
+  if (field_end != 0) return detail::cut_to_columns(rest, field_end).size();
+  const std::size_t most = std::max<std::size_t>(detail::cut_to_columns(rest, room).size(), 1);
+  const std::size_t first = rest.find_first_not_of(' ');
+  const std::size_t blank = rest.rfind(' ', most - 1);
+  return blank == std::string_view::npos || blank < first ? most : blank + 1;
 }
 
 constexpr std::array<const char*, 4> kOrders{"pipeline", "rate", "busy", "restarts"};
@@ -291,6 +326,26 @@ TopScreen top_screen(const TopSeen& seen, const TopView& view) {
   if (view.latency) add_latencies(screen.rows, seen, view);
   if (view.events) screen.events = top_events(seen, view);
   return screen;
+}
+
+std::vector<TopLine> folded(const std::vector<TopLine>& lines, std::size_t columns) {
+  if (columns == 0) return lines;
+  std::vector<TopLine> narrow;
+  for (const TopLine& line : lines) {
+    std::string_view rest = line.text;
+    std::size_t at = 0;  // Where `rest` begins in the line, in columns.
+    const std::size_t indent = columns < 2 * kFoldIndent ? 0 : kFoldIndent;
+    while (true) {
+      const std::size_t room = columns - (at == 0 ? 0 : indent);
+      const std::size_t bytes = bytes_of_piece(rest, at, line.fields, room);
+      const std::string_view piece = rest.substr(0, bytes);
+      narrow.push_back({std::string(at == 0 ? 0 : indent, ' ') + trimmed_behind(piece), line.style});
+      if (bytes == rest.size()) break;
+      at += detail::columns_of(piece);
+      rest.remove_prefix(bytes);
+    }
+  }
+  return narrow;
 }
 
 std::vector<TopLine> laid_out(const TopScreen& screen, std::size_t lines, std::size_t& first) {

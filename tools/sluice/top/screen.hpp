@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <cstddef>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -34,6 +35,8 @@ enum class TopStyle { plain, heading, stage, alarm };
 struct TopLine {
   std::string text;
   TopStyle style = TopStyle::plain;
+  std::span<const std::size_t>
+      fields{};  // Of a table: the columns behind its fields, the same in each of its lines.
 };
 
 struct TopScreen {
@@ -58,6 +61,10 @@ inline constexpr int kTopLeastColumns = 78;
 inline constexpr int kTopLeastLines = 8;
 
 TopScreen top_screen(const TopSeen& seen, const TopView& view);
+
+// The lines on a terminal of so many columns: what is longer goes on below, a little further in, and what stands one below the
+// other in a table still does. 0: as they are.
+std::vector<TopLine> folded(const std::vector<TopLine>& lines, std::size_t columns);
 
 // What stands on a terminal of so many lines: the head, the rows from `first` on, and below them what happened, which gets what
 // the rows leave, a third at least where there is room for it. `first` becomes less if there are not so many rows.

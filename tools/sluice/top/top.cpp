@@ -8,6 +8,7 @@
 #include <stdexcept>
 #include <string>
 #include <string_view>
+#include <sys/ioctl.h>
 #include <thread>
 #include <unistd.h>
 #include <vector>
@@ -116,13 +117,21 @@ class Seen {
   nanoseconds since_at_{0};
 };
 
-std::string plain_text(const TopScreen& screen) {
+// Of the terminal that the text goes to; 0 where it goes to a pipe or a file, whose reader wants whole lines.
+std::size_t columns_of_output() {
+  winsize told{};
+  return ::ioctl(STDOUT_FILENO, TIOCGWINSZ, &told) == 0 ? told.ws_col : 0;
+}
+
+std::string plain_text(const TopScreen& screen, std::size_t columns) {
   constexpr std::size_t kMostEvents = 20;
   std::string text;
   for (const auto* lines : {&screen.head, &screen.rows, &screen.events}) {
     const std::size_t most = lines == &screen.events ? kMostEvents + 1 : lines->size();
-    for (std::size_t i = 0; i < std::min(most, lines->size()); ++i)
-      text.append((*lines)[i].text).append("\n");
+    const std::vector<TopLine> shown{
+        lines->begin(), lines->begin() + static_cast<std::ptrdiff_t>(std::min(most, lines->size()))};
+    for (const TopLine& line : folded(shown, columns))
+      text.append(line.text).append("\n");
   }
   return text;
 }
@@ -133,7 +142,8 @@ void show_once(Seen& seen, nanoseconds window) {
     std::this_thread::sleep_for(kTopLook);
     seen.look();
   }
-  print(plain_text(seen.screen({})));
+  const std::size_t columns = columns_of_output();
+  print(plain_text(seen.screen({.columns = columns}), columns));
 }
 
 // What the keys have done to the screen.
@@ -235,7 +245,9 @@ void show_live(Seen& seen, nanoseconds window) {
     }
   }
   seen.look();
-  print(plain_text(seen.screen(keys.view())));
+  TopView view = keys.view();
+  view.columns = columns_of_output();
+  print(plain_text(seen.screen(view), view.columns));
 }
 
 void show(const TopSaid& said) {

@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: Apache-2.0
+// `sluice` given paths that a user did not mean: every command comes to its end, and says in one line what is wrong.
+#include <filesystem>
+#include <fstream>
+#include <string>
+#include <sys/stat.h>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "run_command.hpp"
+#include "support/clear_away.hpp"
+
+namespace sluice::test {
+namespace {
+
+using testing::AllOf;
+using testing::HasSubstr;
+using testing::Not;
+
+constexpr int kEnded = 124;  // What timeout(1) ends with where it had to end a command.
+constexpr int kMisused = 2;
+
+class HostileArguments : public testing::Test {
+ protected:
+  void SetUp() override {
+    std::string name = testing::TempDir() + "sluice_hostile_XXXXXX";
+    ASSERT_NE(::mkdtemp(name.data()), nullptr);
+    directory_ = name;
+    ASSERT_EQ(::mkfifo(fifo().c_str(), 0600), 0);
+  }
+  void TearDown() override { clear_away(directory_); }
+
+  std::string fifo() const { return (directory_ / "fifo").string(); }
+  std::string path(const std::string& name) const { return (directory_ / name).string(); }
+  // A command that hangs is ended, and told by its status.
+  static Finished ended(const std::string& arguments) { return sluice(arguments, "timeout 60"); }
+
+  std::filesystem::path directory_;
+};
+
+TEST_F(HostileArguments, APipeThatNobodyWritesIntoIsSaidToBeOne) {
+  for (const char* command : {"config diff balanced", "topo --topology", "plan --pipeline a:1 --topology",
+                              "serve --http unix:@sluice_hostile_none --token-file"}) {
+    const Finished run = ended(std::string{command} + " '" + fifo() + "'");
+    EXPECT_EQ(run.status, kMisused) << command;
+    EXPECT_THAT(run.err, HasSubstr("nobody writes into it")) << command;
+  }
+  const Finished lint = ended("config lint '" + fifo() + "'");
+  EXPECT_EQ(lint.status, 1);
+  EXPECT_THAT(lint.out, HasSubstr("nobody writes into it"));
+  const Finished drawn = ended("plan --pipeline a:1 --svg '" + fifo() + "'");
+  EXPECT_EQ(drawn.status, kMisused);
+  EXPECT_THAT(drawn.err, HasSubstr("nobody reads from it"));
+}
+
+TEST_F(HostileArguments, APipeWithAWriterIsRead) {
+  const Finished lint = sluice("config lint /dev/stdin", "echo lane.slots = x | env -i timeout 60");
+  EXPECT_EQ(lint.status, 1);
+  EXPECT_THAT(lint.out, HasSubstr("lane.slots"));
+}
+
+TEST_F(HostileArguments, ADeviceWithoutEndIsTooLarge) {
+  for (const char* command : {"config diff balanced", "topo --topology", "plan --pipeline a:1 --topology",
+                              "serve --http unix:@sluice_hostile_none --token-file"}) {
+    const Finished run = ended(std::string{command} + " /dev/zero");
+    EXPECT_EQ(run.status, kMisused) << command;
+    EXPECT_THAT(run.err, HasSubstr("it is larger than")) << command;
+  }
+}
+
+TEST_F(HostileArguments, AnEmptyPathIsNoPath) {
+  for (const char* arguments :
+       {"deaths list ''", "deaths show '' 1", "dead list ''", "dead show '' 1", "dead export ''",
+        "dead import '' a.dead", "dead import - ''", "dead retry '' -- true", "dead debug '' 1 -- true",
+        "config lint ''", "config diff '' latency", "config diff latency ''", "config explain ''",
+        "config show --stage ''", "plan --pipeline a:1 --svg ''",
+        "serve --http unix:@sluice_hostile_none --token-file ''"}) {
+    const Finished run = ended(arguments);
+    EXPECT_EQ(run.status, kMisused) << arguments;
+    EXPECT_THAT(run.err, HasSubstr("empty")) << arguments;
+    EXPECT_EQ(run.out, "") << arguments;
+  }
+}
+
+TEST_F(HostileArguments, ANameIsEscapedOnce) {
+  const std::string bad = shell_quoted("no\x1b[31m");
+  for (const char* command : {"deaths list", "dead list", "dead import /dev/null", "topo --topology",
+                              "chaos --", "serve --http", "config explain"}) {
+    const Finished run = ended(std::string{command} + " '" + bad + "'");
+    EXPECT_EQ(run.status, kMisused) << command;
+    EXPECT_THAT(run.err, AllOf(HasSubstr("no\\x1b[31m"), Not(HasSubstr("\\\\x1b")), Not(HasSubstr("\x1b"))))
+        << command;
+  }
+}
+
+TEST_F(HostileArguments, AnArgumentOfAHundredThousandCharactersIsSaidToBeWrong) {
+  const std::string file = path("long");
+  std::ofstream{file} << std::string(100'000, 'x');
+  for (const char* command : {"deaths list", "dead list", "dead export", "config diff balanced",
+                              "config explain", "topo --topology", "stats", "park", "new", "completion"}) {
+    const Finished run = ended(std::string{command} + " \"$(cat '" + file + "')\"");
+    EXPECT_EQ(run.status, kMisused) << command;
+    EXPECT_THAT(run.err, Not(HasSubstr("what():"))) << command;
+  }
+}
+
+TEST_F(HostileArguments, AProgramIsNotHeldByItsProfileFile) {
+  const Finished run = sluice("config show", "SLUICE_PROFILE_FILE='" + fifo() + "' timeout 60");
+  EXPECT_NE(run.status, kEnded);
+  EXPECT_EQ(run.status, kMisused);
+  EXPECT_THAT(run.err, HasSubstr("nobody writes into it"));
+}
+
+}  // namespace
+}  // namespace sluice::test
