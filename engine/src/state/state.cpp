@@ -58,6 +58,9 @@ std::byte* StateArea::claim(std::string_view name, std::size_t bytes, std::span<
   auto& directory = *reinterpret_cast<Directory*>(area.data());
   const std::uint64_t count = directory.count.load(std::memory_order_relaxed);  // relaxed: own region.
   const std::string object = fmt::format("'{}' of stage {}", name, stage_);
+  if (name.empty())
+    throw Error{
+        {"keep the state", object, "its name is empty", "give each piece of a stage a name of its own"}};
   if (claimed_ == kMostPieces || name.size() >= kPieceNameBytes) {
     throw Error{
         {"keep the state", object, "a stage has at most 64 pieces with names below 40 characters", ""}};

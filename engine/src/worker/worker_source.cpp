@@ -2,6 +2,9 @@
 // How the worker loop serves a source beyond calling it: when its batch ends, and how it waits.
 #include <algorithm>
 #include <poll.h>
+#include <string>
+
+#include <sluice/error.hpp>
 
 #include "worker/own_bell.hpp"
 #include "worker/worker_loop.hpp"
@@ -45,16 +48,22 @@ std::int64_t WorkerLoop::may_last_until(std::int64_t until_ns) noexcept {
 
 namespace {
 
-bool is_readable(int fd) noexcept {
+// What poll() says of it: 0 for nothing yet.
+int events_of(int fd) noexcept {
   pollfd entry{fd, POLLIN, 0};
-  return fd >= 0 && ::poll(&entry, 1, 0) > 0;
+  return fd >= 0 && ::poll(&entry, 1, 0) > 0 ? entry.revents : 0;
+}
+
+[[noreturn]] void refuse_closed(int fd, const std::string& stage) {
+  throw Error{{"wait for the descriptor", std::to_string(fd) + " in stage " + stage, "it is not open",
+               "a descriptor that the host has opened is named in StageOptions::descriptors"}};
 }
 
 }  // namespace
 
 // As far as the last call tells. Not asked again of a source that has never waited.
 bool WorkerLoop::next_call_waits() const noexcept {
-  return waited_for_ && !is_readable(*waited_for_);
+  return waited_for_ && events_of(*waited_for_) == 0;
 }
 
 bool WorkerLoop::wait_for(int fd, std::chrono::nanoseconds limit) {
@@ -66,17 +75,20 @@ bool WorkerLoop::wait_for(int fd, std::chrono::nanoseconds limit) {
     waited_for_ = fd;
     if (work_.events_before() != committed_in_) {
       work_.note_look();
-      return is_readable(fd);
+      const int events = events_of(fd);
+      if ((events & POLLNVAL) != 0) refuse_closed(fd, node_.name);
+      return events != 0;
     }
   }
   const std::int64_t until_ns = ns_after(std::max(limit, std::chrono::nanoseconds{0}));
   const std::int64_t before_ns = may_last_until(until_ns);
   set_activity(ipc::Activity::idle);
   source_pace_ = 1;
-  bool readable = false;
+  int events =
+      0;  // Its end and an error, POLLHUP and POLLERR, are found by who reads; POLLNVAL nobody could.
   pollfd entries[] = {{wiring_.bell(index_).fd(), POLLIN, 0}, {fd, POLLIN, 0}};
   const bool source = node_.kind == NodeKind::source;
-  while (!readable && !tellings_.due() && !(source && (asked_to_stand() || asked_to_end()))) {
+  while (events == 0 && !tellings_.due() && !(source && (asked_to_stand() || asked_to_end()))) {
     // A stage that waits in the midst of an event, as for room: what it waits for may be this checkpoint.
     if (asked_to_stand()) {
       stand_still();
@@ -89,7 +101,7 @@ bool WorkerLoop::wait_for(int fd, std::chrono::nanoseconds limit) {
     entries[0].revents = entries[1].revents = 0;
     if (::ppoll(entries, fd < 0 ? 1 : 2, &timeout, nullptr) == 0) break;
     if ((entries[0].revents & POLLNVAL) != 0) check_own_bell(wiring_, index_);
-    readable = entries[1].revents != 0;
+    events = entries[1].revents;
     // It rings when the pipeline is drained or parked, and for what is of no interest here.
     if (entries[0].revents != 0) wiring_.bell(index_).wait(std::chrono::nanoseconds{0});
   }
@@ -97,7 +109,8 @@ bool WorkerLoop::wait_for(int fd, std::chrono::nanoseconds limit) {
   may_last_until(before_ns);
   tellings_.tell();
   work_.note_look();
-  return readable;
+  if ((events & POLLNVAL) != 0) refuse_closed(fd, node_.name);
+  return events != 0;
 }
 
 }  // namespace sluice::detail
