@@ -22,7 +22,6 @@
 #include <sluice/ipc/far_fence.hpp>
 #include <sluice/ipc/segment_shape.hpp>
 
-#include "checkpoint/checkpoint_store.hpp"
 #include "death/crash_note.hpp"
 #include "death/death.hpp"
 #include "death/own_code.hpp"
@@ -114,7 +113,6 @@ Doorbells bells_of(const ExecutedLife& told) {
   const std::filesystem::path reports = told.reports;
   Wiring wiring{executed.graph, executed.layout, executed.settings, segment, bells, reports};
   wiring.started_at(static_cast<std::uint32_t>(told.start));
-  if (told.restored != 0) wiring.restored_from(std::make_shared<const CheckpointTip>());
   prepare_worker(wiring);
   prepare_crash_notes();
   code_of_master_begins(told.code_begins);

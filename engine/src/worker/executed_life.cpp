@@ -96,7 +96,6 @@ void visit(Life& life, Visitor& visitor) {
   visitor.text(life.name);
   visitor.text(life.reports);
   visitor.number(life.start);
-  visitor.number(life.restored);
   visitor.number(life.named);
   visitor.number(life.code_begins);
   visitor.small(life.region.file);
@@ -132,7 +131,6 @@ ExecutedLife life_of(const Wiring& wiring, WorkerIndex worker, const pinning::Pl
   life.name = wiring.name(worker);
   life.reports = wiring.reports().string();
   life.start = wiring.start();
-  life.restored = wiring.restored_from() != nullptr ? 1 : 0;
   life.named = segment.named() ? 1 : 0;
   life.code_begins = begin_of_code();
   life.region = segment.in_file(process_of(worker).value());

@@ -44,7 +44,6 @@ struct ExecutedLife {
   std::string name;  // Of the worker.
   std::string reports;
   std::uint64_t start = 0;           // Wiring::start().
-  std::uint64_t restored = 0;        // Whether from a checkpoint.
   std::uint64_t named = 0;           // Whether the segment is a file with a name.
   std::uint64_t code_begins = 0;     // Of the program, in the master.
   ipc::InFile region;                // Where the worker's begins.
