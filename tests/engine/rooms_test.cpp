@@ -29,7 +29,7 @@ const std::map<std::string, std::vector<std::string>> kHeaders{
       "detail/key_equality.hpp", "detail/route.hpp", "detail/wire.hpp"}},
     {"state",
      {"refused.hpp", "state.hpp", "unavailable.hpp", "worker.hpp", "detail/problems.hpp",
-      "detail/progress.hpp", "detail/state_area.hpp", "detail/table_index.hpp"}},
+      "detail/progress.hpp", "detail/source_lag.hpp", "detail/state_area.hpp", "detail/table_index.hpp"}},
     {"layout", {"checkpoint_shipper.hpp", "end.hpp"}},
     {"observer", {"bottleneck.hpp", "stats.hpp", "observer.hpp"}},
     {"ports", {"detail/batch.hpp", "detail/output_port.hpp", "detail/staging.hpp"}},
@@ -50,7 +50,7 @@ const std::regex kOtherFloors{
     "pages|path|"
     "process_name|"
     "sanitizers|"
-    "scheduling|signals|standard_streams))\\.hpp|(ipc|pinning)/.*"};
+    "scheduling|signals|standard_streams|text_file))\\.hpp|(ipc|pinning)/.*"};
 const std::string kAbove = "main.hpp";
 
 std::ptrdiff_t rank(const std::string& room) {
