@@ -77,8 +77,8 @@ class SourceLags : public testing::Test {
   }
   // "12.base": a checkpoint's file.
   std::filesystem::path file(const std::string& end, std::uintmax_t bytes) const {
-    const std::filesystem::path path = scratch_ / ("checkpoint-0000000000" + end);
-    std::ofstream{path};
+    std::filesystem::path path = scratch_ / ("checkpoint-0000000000" + end);
+    std::ofstream(path).close();
     std::filesystem::resize_file(path, bytes);
     return path;
   }
