@@ -28,6 +28,7 @@ void execute(const ExecutedLife& life) {
   std::vector<std::string> arguments = program_arguments();
   arguments.push_back(fmt::format("{}{}", kLifeArgument, file.get()));
   std::vector<char*> argv;
+  argv.reserve(arguments.size() + 1);
   for (std::string& each : arguments)
     argv.push_back(each.data());
   argv.push_back(nullptr);
