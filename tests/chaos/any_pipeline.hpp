@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <map>
 #include <string>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -16,7 +17,10 @@ struct Token {
   std::uint64_t id = 0;
   std::uint64_t weight = 0;
 
-  friend auto operator<=>(const Token&, const Token&) = default;
+  friend bool operator==(const Token&, const Token&) = default;
+  friend bool operator<(const Token& a, const Token& b) {
+    return std::tie(a.id, a.weight) < std::tie(b.id, b.weight);
+  }
 };
 
 // What becomes of some of a stage's events, always the same ones.
