@@ -62,7 +62,8 @@ CheckpointPlaces within(const FoundCheckpoint& checkpoint, const CheckpointPlace
 }  // namespace
 
 CheckpointSearch newest_checkpoint(const std::string& directory, CheckpointReading reading) {
-  constexpr int kMostTries = 10;
+  // A writer that publishes as fast as this process reads may take each of the newest away before it is read.
+  constexpr int kMostTries = 1000;
   CheckpointSearch found;
   std::optional<OwnDirectory> own = OwnDirectory::if_there(directory, kCheckpointSetting);
   if (!own || is_marked_as_ended(*own)) return found;
