@@ -137,7 +137,7 @@ void Engine::ship_checkpoints(CheckpointShipper shipper) {
   if (shipper == nullptr)
     throw Error{{"ship the checkpoints of", parts_->name, "the function is empty", "give it one"}};
   if (parts_->started)
-    throw Error{{"ship the checkpoints of", parts_->name, "it has been started", "say where to before"}};
+    throw Error{{"ship the checkpoints of", parts_->name, "it has been started", "say it before start()"}};
   parts_->host.ship_checkpoints(std::move(shipper));
 }
 
