@@ -12,9 +12,8 @@
 
 #include <sluice/error.hpp>
 
-#include "nats_server.hpp"
 #include "state_log.hpp"
-#include "support/clear_away.hpp"
+#include "with_server.hpp"
 
 namespace sluice::test {
 
@@ -38,21 +37,12 @@ TEST(SourceReads, AreTextInTheHeaderOfACheckpoint) {
             16U);
 }
 
-class SourceLags : public testing::Test {
+class SourceLags : public WithServer {
  protected:
-  SourceLags() {
-    std::string name = (std::filesystem::temp_directory_path() / "sluice-lag-XXXXXX").string();
-    scratch_ = ::mkdtemp(name.data());
-  }
-  ~SourceLags() override {
-    client_.reset();
-    server_.reset();
-    clear_away(scratch_);
-  }
+  ~SourceLags() override { client_.reset(); }
   void SetUp() override {
-    if (!has_nats_server())
-      GTEST_SKIP() << "nats-server is not here: apt install nats-server, or tools/setup";
-    server_ = std::make_unique<NatsProcess>(scratch_ / "nats");
+    WithServer::SetUp();
+    if (server_ == nullptr) return;
     make_stream(server_->url(), {.name = "ORDERS", .subject = "orders.*"});
     // 1 to 30, in turn.
     for (int i = 0; i < 15; ++i) {
@@ -84,8 +74,6 @@ class SourceLags : public testing::Test {
   }
   std::string reads() const { return state_log_status(*client_, "test", 3)->reads; }
 
-  std::filesystem::path scratch_;
-  std::unique_ptr<NatsProcess> server_;
   std::unique_ptr<NatsClient> client_;
 };
 

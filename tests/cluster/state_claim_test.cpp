@@ -20,9 +20,9 @@
 #include <sluice/unavailable.hpp>
 
 #include "claim_order.hpp"
-#include "nats_server.hpp"
 #include "owners.hpp"
 #include "state_log.hpp"
+#include "with_server.hpp"
 
 namespace sluice::test {
 
@@ -31,25 +31,11 @@ namespace {
 
 using namespace std::chrono_literals;
 
-class StateClaims : public testing::Test {
+class StateClaims : public WithServer {
  protected:
   // Far longer than anything here takes: what waits for the end of a pull shows.
   static constexpr auto kAnswer = 60s;
   static constexpr auto kSoon = 30s;
-
-  StateClaims() {
-    std::string name = (std::filesystem::temp_directory_path() / "sluice-claim-XXXXXX").string();
-    scratch_ = ::mkdtemp(name.data());
-  }
-  ~StateClaims() override {
-    server_.reset();
-    std::filesystem::remove_all(scratch_);
-  }
-  void SetUp() override {
-    if (!has_nats_server())
-      GTEST_SKIP() << "nats-server is not here: apt install nats-server, or tools/setup";
-    server_ = std::make_unique<NatsProcess>(scratch_ / "nats");
-  }
 
   StateLog log(const std::string& host, std::chrono::milliseconds answer = kAnswer) const {
     StateLogOptions options;
@@ -90,9 +76,6 @@ class StateClaims : public testing::Test {
       throw;
     }
   }
-
-  std::filesystem::path scratch_;
-  std::unique_ptr<NatsProcess> server_;
 };
 
 TEST_F(StateClaims, HaveWhatCameBeforeThem) {

@@ -21,9 +21,8 @@
 #include <sluice/error.hpp>
 
 #include "kill_count.hpp"
-#include "nats_server.hpp"
 #include "state_log.hpp"
-#include "support/clear_away.hpp"
+#include "with_server.hpp"
 
 namespace sluice::test {
 
@@ -36,22 +35,8 @@ using Files = std::map<std::string, std::string>;
 
 constexpr std::size_t kLarge = 1'300'000;  // Three messages.
 
-class StateCopies : public testing::Test {
+class StateCopies : public WithServer {
  protected:
-  StateCopies() {
-    std::string name = (std::filesystem::temp_directory_path() / "sluice-copy-XXXXXX").string();
-    scratch_ = ::mkdtemp(name.data());
-  }
-  ~StateCopies() override {
-    server_.reset();
-    clear_away(scratch_);
-  }
-  void SetUp() override {
-    if (!has_nats_server())
-      GTEST_SKIP() << "nats-server is not here: apt install nats-server, or tools/setup";
-    server_ = std::make_unique<NatsProcess>(scratch_ / "nats");
-  }
-
   StateLogOptions options(const std::string& host = "a", unsigned partition = 3) const {
     StateLogOptions options;
     options.server.url = server_->url();
@@ -129,9 +114,6 @@ class StateCopies : public testing::Test {
             const std::string& directory, std::uint64_t whole_from = 0) const {
     shipper({.file = file(end, bytes, 0, directory), .whole_from = whole_from});
   }
-
-  std::filesystem::path scratch_;
-  std::unique_ptr<NatsProcess> server_;
 };
 
 TEST_F(StateCopies, AreGoneOnWith) {

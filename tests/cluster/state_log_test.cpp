@@ -21,10 +21,9 @@
 
 #include "cutting_proxy.hpp"
 #include "model.hpp"
-#include "nats_server.hpp"
 #include "owners.hpp"
 #include "state_stream.hpp"
-#include "support/clear_away.hpp"
+#include "with_server.hpp"
 
 namespace sluice::test {
 
@@ -34,22 +33,8 @@ namespace {
 using namespace std::chrono_literals;
 using testing::HasSubstr;
 
-class StateLogs : public testing::Test {
+class StateLogs : public WithServer {
  protected:
-  StateLogs() {
-    std::string name = (std::filesystem::temp_directory_path() / "sluice-state-XXXXXX").string();
-    scratch_ = ::mkdtemp(name.data());
-  }
-  ~StateLogs() override {
-    server_.reset();
-    clear_away(scratch_);
-  }
-  void SetUp() override {
-    if (!has_nats_server())
-      GTEST_SKIP() << "nats-server is not here: apt install nats-server, or tools/setup";
-    server_ = std::make_unique<NatsProcess>(scratch_ / "nats");
-  }
-
   StateLogOptions options(const std::string& host = "a", const std::string& url = {}) const {
     StateLogOptions options;
     options.server.url = url.empty() ? server_->url() : url;
@@ -97,9 +82,6 @@ class StateLogs : public testing::Test {
     }
     return "none";
   }
-
-  std::filesystem::path scratch_;
-  std::unique_ptr<NatsProcess> server_;
 };
 
 TEST_F(StateLogs, GiveBackWhatWasStored) {

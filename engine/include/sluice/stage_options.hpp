@@ -27,8 +27,8 @@ struct StageOptions {
   // others but the three standard ones are closed in every process of the pipeline, also those that a library keeps for
   // itself: open a log, a device or a connection in the handler's constructor instead.
   std::vector<int> descriptors = {};
-  // Its events come from where somebody may attack: a handler that crashes too often within crash.window ends the
-  // pipeline (the setting crash.budget), and each worker begins at another place of its stack, of which it has up to an eighth less.
+  // Its events come from where somebody may attack: a handler that crashes too often within crash.window ends the pipeline
+  // (crash.budget), workers begin at places of their own in stacks that are up to an eighth smaller, and see executed_worker.hpp.
   bool hostile_input = false;
 };
 

@@ -194,7 +194,7 @@ class Worker {
   // watchdog.deadline, is ended with the process; its event is handled again, and blamed only if a processor was busy.
   OutsideCall outside(std::chrono::nanoseconds limit) { return {services_, limit}; }
 
-  // For a source: waits until `fd` is readable (or at its end, or in error), or `limit` is over; true for the former.
+  // For a source: waits until `fd` is readable (or at its end, or in error), or `limit` is over; true for the former. Error if not open.
   // What earlier calls pushed is committed before. The worker shows as idle and takes no processor time. Also returns,
   // with false, when the pipeline is drained, and when something was told (when_safe): a source then answers nothing_now.
   // A source with flushes, which is not committed in the midst of a call, gets false at once when `fd` is not readable

@@ -20,8 +20,7 @@ namespace {
 // Of a program that was executed anew, and of which nothing more was heard.
 constexpr const char* kNeverCame =
     "it was executed anew, and did not become the worker: its main calls sluice::executed_worker() first, "
-    "and "
-    "the program and its libraries have to be what they were";
+    "and the program and its libraries have to be what they were";
 
 std::string_view message_of(const ipc::Control& control) {
   return {control.message, ::strnlen(control.message, ipc::kMessageBytes)};
