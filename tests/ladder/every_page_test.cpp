@@ -172,7 +172,8 @@ TEST(EveryPage, HasCommandsAboutPlansAndSettingsThatAreUnderstood) {
 // As the reference writes it: SLUICE_STAGE_<NAME>_WORKERS where there is one for stages.
 bool is_variable(const std::string& name, const std::string& reference) {
   static const std::regex of_a_stage{"^STAGE_[A-Z0-9]+_"};
-  static const std::set<std::string> tests{"ANY_PIPELINES", "CONNECT_KILLS", "KAFKA_BROKERS"};  // Theirs alone.
+  static const std::set<std::string> tests{"ANY_PIPELINES", "CONNECT_KILLS",
+                                           "KAFKA_BROKERS"};  // Theirs alone.
   const auto has = [&](const std::string& each) {
     return reference.find("`SLUICE_" + each + "`") != std::string::npos;
   };
