@@ -33,6 +33,13 @@ TEST_F(FileSinkTrouble, WithADirectoryThatIsMissingIsAnError) {
   EXPECT_THAT(outcome_of(none), HasSubstr("path is empty"));
 }
 
+TEST_F(FileSinkTrouble, WithoutAFunctionForItsLinesIsAnError) {
+  Pipeline pipeline{"archive"};
+  pipeline.inlet<Item>("in").to<FileSink<Item>>("items", {}, options(),
+                                                std::function<std::string(const Item&)>{});
+  EXPECT_THAT(error_of([&] { run_inline(pipeline, items(10, 1)); }), HasSubstr("the function is empty"));
+}
+
 TEST_F(FileSinkTrouble, WithNamesThatLeadElsewhereIsAnError) {
   for (const char* name : {"../x", "a/b", ".hidden", "a b"}) {
     RollingFileOptions bad = options();

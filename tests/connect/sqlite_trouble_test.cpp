@@ -101,6 +101,12 @@ TEST_F(SqliteTrouble, WithAPathThatIsNoneIsAnError) {
   EXPECT_FALSE(std::filesystem::exists(file("a")));
 }
 
+TEST_F(SqliteTrouble, WithAValueThatIsBoundByNothingIsAnError) {
+  std::uint64_t Item::*const no_member = nullptr;
+  EXPECT_THAT(error_of([&] { Sql<Item>("INSERT INTO t VALUES (?1)", no_member); }),
+              AllOf(HasSubstr("INSERT INTO t"), HasSubstr("the function is empty")));
+}
+
 TEST_F(SqliteTrouble, WithADirectoryThatIsMissingIsAnError) {
   EXPECT_THAT(outcome_of(options(file("none/book.db"))),
               AllOf(HasSubstr("its directory " + file("none")), HasSubstr("No such file"),

@@ -42,6 +42,49 @@ TEST_F(RefusedCalls, CheckpointsAreNotShippedByNothing) {
   EXPECT_THAT(said_by([&] { engine.ship_checkpoints({}); }), HasSubstr("the function is empty"));
 }
 
+// Hands one of the calls of a Worker a function that is none.
+class HandsNothing {
+ public:
+  HandsNothing(Worker& worker, int which) {
+    if (which == 0) worker.before_commit(std::function<void()>{});
+    if (which == 1) worker.before_commit(std::function<void(std::span<const Covered>)>{});
+    if (which == 2) worker.after_commit(std::function<void()>{});
+    if (which == 3) worker.after_commit(std::function<void(bool)>{});
+    if (which == 4) worker.when_idle({});
+    if (which == 5) worker.when_safe({});
+  }
+  void operator()(const Item&) {}
+};
+
+TEST_F(RefusedCalls, AWorkerIsHandedNoFunctionThatIsEmpty) {
+  const char* const calls[] = {"before_commit()", "before_commit()", "after_commit()",
+                               "after_commit()",  "when_idle()",     "when_safe()"};
+  for (int which = 0; which < static_cast<int>(std::size(calls)); ++which) {
+    Pipeline pipeline{"hands"};
+    pipeline.inlet<Item>("in").to<HandsNothing>("act", {}, which);
+    Engine engine{pipeline, settings()};
+    EXPECT_THAT(said_by([&] { engine.start(); }),
+                AllOf(HasSubstr(calls[which]), HasSubstr("stage act"), HasSubstr("the function is empty")));
+  }
+}
+
+TEST_F(RefusedCalls, APipelineIsHandedNoFunctionThatIsEmpty) {
+  Pipeline pipeline{"hands"};
+  const auto items = pipeline.inlet<Item>("in");
+  std::uint64_t Item::*const no_member = nullptr;
+  std::uint64_t (*const no_key)(const Item&) = nullptr;
+  void (*const no_handler)(const Item&) = nullptr;
+  SourceState (*const no_source)(Output<Item>&) = nullptr;
+  const auto empty = HasSubstr("the function is empty");
+  EXPECT_THAT(said_by([&] { (void)items.by(no_member); }), empty);
+  EXPECT_THAT(said_by([&] { (void)items.by(no_key); }), empty);
+  EXPECT_THAT(said_by([&] { (void)items.by(std::function<int(const Item&)>{}); }), empty);
+  EXPECT_THAT(said_by([&] { items.to("act", no_handler); }), AllOf(HasSubstr("stage act"), empty));
+  EXPECT_THAT(said_by([&] { (void)pipeline.source("make", no_source); }),
+              AllOf(HasSubstr("source make"), empty));
+  EXPECT_THAT(said_by([&] { executed_worker(0, nullptr, {}); }), empty);
+}
+
 // Waits for a descriptor that is closed, with a flush or without.
 class WaitsForClosed {
  public:
@@ -61,16 +104,17 @@ class WaitsForClosed {
 
 TEST_F(RefusedCalls, AClosedDescriptorCannotBeWaitedFor) {
   constexpr int kClosed = 987;  // Above what a worker has open.
-  for (const bool flushes : {false, true}) {
+  for (const auto& [fd, flushes] : {std::pair{kClosed, false}, {kClosed, true}, {-1, false}, {-1, true}}) {
     Pipeline pipeline{"waits"};
-    pipeline.source<WaitsForClosed>("wait", {}, kClosed, flushes).outlet("out");
+    pipeline.source<WaitsForClosed>("wait", {}, fd, flushes).outlet("out");
     Engine engine{pipeline, settings({"restart.budget=1", "restart.backoff=1ms"})};
     const auto run = [&] {
       engine.start();  // Which may see its end already.
       EXPECT_TRUE(engine.wait_for(kDeadline));
     };
     EXPECT_THAT(said_by(run),
-                AllOf(HasSubstr("wait for the descriptor 987 in stage wait"), HasSubstr("it is not open")))
+                AllOf(HasSubstr("wait for the descriptor " + std::to_string(fd) + " in stage wait"),
+                      HasSubstr("it is not open")))
         << flushes;
   }
 }

@@ -26,7 +26,7 @@ const std::map<std::string, std::vector<std::string>> kHeaders{
     {"graph",
      {"event.hpp", "event_id.hpp", "key.hpp", "stage_options.hpp", "detail/elsewhere.hpp",
       "detail/event_type.hpp", "detail/graph.hpp", "detail/hash.hpp", "detail/index.hpp", "detail/fields.hpp",
-      "detail/key_equality.hpp", "detail/route.hpp", "detail/wire.hpp"}},
+      "detail/key_equality.hpp", "detail/no_function.hpp", "detail/route.hpp", "detail/wire.hpp"}},
     {"state",
      {"refused.hpp", "state.hpp", "unavailable.hpp", "worker.hpp", "detail/problems.hpp",
       "detail/progress.hpp", "detail/source_lag.hpp", "detail/state_area.hpp", "detail/table_index.hpp"}},

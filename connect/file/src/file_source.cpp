@@ -339,7 +339,12 @@ SourceState FileLines::at_end() {
 }
 
 SourceState FileLines::wait(std::chrono::nanoseconds limit) {
-  worker_.wait_for(watch_->fd(), std::min(limit, std::chrono::nanoseconds{kLook}));
+  const std::chrono::nanoseconds at_most = std::min(limit, std::chrono::nanoseconds{kLook});
+  if (watch_->fd() >= 0) {
+    worker_.wait_for(watch_->fd(), at_most);
+  } else {
+    worker_.wait_for(at_most);
+  }
   watch_->drain();
   return SourceState::nothing_now;
 }

@@ -27,6 +27,7 @@ namespace sluice {
 // replacement, in the directory and with the environment that start() was called in. One that makes another pipeline ends the
 // pipeline, with what differs; one that throws is a death of the worker (restart.budget). What handlers, routes and arguments
 // of constructors need is made by it, too. Every pipeline of the program that has such a stage has to be the one that it makes.
+// Throws Error for a function that is empty.
 void executed_worker(int argc, char** argv, const std::function<Pipeline(int argc, char** argv)>& build);
 
 }  // namespace sluice

@@ -22,6 +22,7 @@
 #include <vector>
 
 #include <sluice/detail/graph.hpp>
+#include <sluice/detail/no_function.hpp>
 #include <sluice/detail/runner.hpp>
 #include <sluice/error.hpp>
 
@@ -87,6 +88,7 @@ class Stream {
   requires(sizeof...(None) == 0) auto to(std::string name, StageOptions options, F handler) const {
     if constexpr (detail::check_callable_value<F>()) {
       if constexpr (detail::is_function_pointer<F>) {
+        detail::refuse_no_function(handler, "add the stage", name);
         return to<detail::FunctionPointer<F>>(std::move(name), std::move(options), handler);
       } else {
         return to<F>(std::move(name), std::move(options));
@@ -201,6 +203,7 @@ class Pipeline {
   requires(sizeof...(None) == 0) auto source(std::string name, StageOptions options, F make) {
     if constexpr (detail::check_callable_value<F>()) {
       if constexpr (detail::is_function_pointer<F>) {
+        detail::refuse_no_function(make, "add the source", name);
         return source<detail::FunctionPointer<F>>(std::move(name), std::move(options), make);
       } else {
         return source<F>(std::move(name), std::move(options));

@@ -16,6 +16,7 @@
 #include <utility>
 #include <vector>
 
+#include <sluice/detail/no_function.hpp>
 #include <sluice/detail/problems.hpp>
 #include <sluice/event_id.hpp>
 #include <sluice/refused.hpp>
@@ -41,6 +42,9 @@ inline std::int64_t ns_after(std::chrono::nanoseconds limit) noexcept {
   const std::chrono::nanoseconds now = std::chrono::steady_clock::now().time_since_epoch();
   return (now + (limit < kMost ? limit : kMost)).count();
 }
+
+// Throws Error: it cannot be waited for.
+[[noreturn]] void refuse_closed(int fd, const std::string& stage);
 
 // What the loop of a worker does for its handler.
 class WorkerServices {
@@ -146,10 +150,12 @@ class Worker {
   //   by itself is found and blamed, and no other. sluice::Unavailable is blamed on no event, sluice::Refused names those
   //   that become dead letters at once.
   void before_commit(std::function<void(std::span<const Covered>)> flush) {
+    detail::refuse_no_function(flush, "hand to before_commit() of stage", stage());
     acts_ = true;
     flushes_.push_back(std::move(flush));
   }
   void before_commit(std::function<void()> flush) {
+    detail::refuse_no_function(flush, "hand to before_commit() of stage", stage());
     before_commit([flush = std::move(flush)](std::span<const Covered>) { flush(); });
   }
 
@@ -162,10 +168,12 @@ class Worker {
   //   It pushes nothing and changes no recoverable state. What it throws undoes nothing: the handler is made anew or the
   //   worker replaced, and no event is blamed but one that it is in the midst of.
   void after_commit(std::function<void(bool whole)> action) {
+    detail::refuse_no_function(action, "hand to after_commit() of stage", stage());
     acts_ = true;
     after_commits_.push_back(std::move(action));
   }
   void after_commit(std::function<void()> action) {
+    detail::refuse_no_function(action, "hand to after_commit() of stage", stage());
     after_commit([action = std::move(action)](bool) { action(); });
   }
 
@@ -176,6 +184,7 @@ class Worker {
   //   after_commit() actions follow, and no flush. It pushes nothing. What it throws is blamed on no event.
   //   A source has calls of its own for that.
   void when_idle(std::function<void()> action) {
+    detail::refuse_no_function(action, "hand to when_idle() of stage", stage());
     acts_ = true;
     when_idle_.push_back(std::move(action));
   }
@@ -187,7 +196,10 @@ class Worker {
   //   It may come in the midst of an event. All else is as for after_commit(): it does not run if the worker dies before, and
   //   the constructor of the replacement says by when_safe(), too, what it has found committed.
   //   While very many wait, the worker handles nothing more.
-  void when_safe(std::function<void()> tell) { services_.when_safe(std::move(tell)); }
+  void when_safe(std::function<void()> tell) {
+    detail::refuse_no_function(tell, "hand to when_safe() of stage", stage());
+    services_.when_safe(std::move(tell));
+  }
 
   // Declares a call that may take up to `limit`: the watchdog judges the worker by that, and shows it as waiting
   // outside, for as long as what this returns lives. A call that takes longer, by
@@ -199,7 +211,10 @@ class Worker {
   // with false, when the pipeline is drained, and when something was told (when_safe): a source then answers nothing_now.
   // A source with flushes, which is not committed in the midst of a call, gets false at once when `fd` is not readable
   // and earlier calls of its batch are not committed: they are when this call is over, and the next one waits.
-  bool wait_for(int fd, std::chrono::nanoseconds limit) { return services_.wait_for(fd, limit); }
+  bool wait_for(int fd, std::chrono::nanoseconds limit) {
+    if (fd < 0) detail::refuse_closed(fd, stage());
+    return services_.wait_for(fd, limit);
+  }
   bool wait_for(std::chrono::nanoseconds limit) { return services_.wait_for(-1, limit); }
 
   // For a source, in its constructor: it has no end of its own, as a socket or a clock has none. To be drained is its regular

@@ -134,8 +134,7 @@ void Engine::describe(std::string_view name, std::string_view value) {
 
 void Engine::ship_checkpoints(CheckpointShipper shipper) {
   parts_->refuse_elsewhere("ship the checkpoints of");
-  if (shipper == nullptr)
-    throw Error{{"ship the checkpoints of", parts_->name, "the function is empty", "give it one"}};
+  refuse_no_function(shipper, "ship the checkpoints of", parts_->name);
   if (parts_->started)
     throw Error{{"ship the checkpoints of", parts_->name, "it has been started", "say it before start()"}};
   parts_->host.ship_checkpoints(std::move(shipper));

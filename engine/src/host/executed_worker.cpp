@@ -165,6 +165,7 @@ int life_argument(int argc, char** argv) {
 }  // namespace
 
 void executed_worker(int argc, char** argv, const std::function<Pipeline(int, char**)>& build) {
+  refuse_no_function(build, "make the pipeline of", program_invocation_short_name);
   const int fd = life_argument(argc, argv);
   if (const auto told = fd > STDERR_FILENO ? life_in(fd) : std::nullopt) {
     ::close(fd);

@@ -54,12 +54,12 @@ int events_of(int fd) noexcept {
   return fd >= 0 && ::poll(&entry, 1, 0) > 0 ? entry.revents : 0;
 }
 
-[[noreturn]] void refuse_closed(int fd, const std::string& stage) {
+}  // namespace
+
+void refuse_closed(int fd, const std::string& stage) {
   throw Error{{"wait for the descriptor", std::to_string(fd) + " in stage " + stage, "it is not open",
                "a descriptor that the host has opened is named in StageOptions::descriptors"}};
 }
-
-}  // namespace
 
 // As far as the last call tells. Not asked again of a source that has never waited.
 bool WorkerLoop::next_call_waits() const noexcept {

@@ -56,8 +56,8 @@ int flushed(int status);
 // Error.
 int main(int argc, char** argv, const Pipeline& pipeline);
 
-// The same for a program that hands its pipeline over as a function: executed_worker() comes first. What `build` throws that is
-// an Error is told as a misuse.
+// The same for a program that hands its pipeline over as a function: executed_worker() comes first. What `build` throws is
+// told as a misuse.
 //
 //     int main(int argc, char** argv) { return sluice::main(argc, argv, parse); }
 int main(int argc, char** argv, const std::function<Pipeline(int argc, char** argv)>& build);

@@ -15,6 +15,7 @@
 #include <utility>
 
 #include <sluice/detail/event_type.hpp>
+#include <sluice/detail/no_function.hpp>
 #include <sluice/key.hpp>
 
 namespace sluice::detail {
@@ -41,6 +42,7 @@ struct Route {
       if constexpr (std::is_member_object_pointer_v<F>)
         name.append(" at ").append(std::to_string(std::bit_cast<std::ptrdiff_t>(key_of)));
     }
+    refuse_no_function(key_of, "send events by", name);
     Route route{RouteKind::by_key, nullptr, std::make_shared<const F>(std::move(key_of)), std::move(name)};
     route.hash = [](const void* key, const void* event) {
       return hash_key<K>(std::invoke(*static_cast<const F*>(key), *static_cast<const T*>(event)));

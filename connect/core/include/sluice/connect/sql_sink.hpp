@@ -23,6 +23,7 @@
 
 #include <sluice/connect/sql.hpp>
 #include <sluice/connect/transaction_sink.hpp>
+#include <sluice/detail/no_function.hpp>
 #include <sluice/event.hpp>
 
 namespace sluice {
@@ -39,7 +40,9 @@ class Sql {
           values.reserve(sizeof...(Bindings));
           (values.push_back(sql_value(std::invoke(bindings, event))), ...);
           return values;
-        }} {}
+        }} {
+    (detail::refuse_no_function(bindings, "bind values to", text_), ...);
+  }
 
   const std::string& text() const noexcept { return text_; }
   std::size_t values() const noexcept { return values_; }

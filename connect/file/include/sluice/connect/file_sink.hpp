@@ -26,6 +26,7 @@
 #include <string_view>
 #include <utility>
 
+#include <sluice/detail/no_function.hpp>
 #include <sluice/event.hpp>
 #include <sluice/worker.hpp>
 
@@ -83,7 +84,9 @@ template <Event E>
 class FileSink {
  public:
   FileSink(Worker& worker, const RollingFileOptions& options, std::function<std::string(const E&)> text_of)
-      : file_{worker, options}, text_of_{std::move(text_of)} {}
+      : file_{worker, options}, text_of_{std::move(text_of)} {
+    detail::refuse_no_function(text_of_, "write lines in stage", worker.stage());
+  }
   FileSink(Worker& worker, const RollingFileOptions& options) requires std::same_as<E, Bytes>
       : FileSink{worker, options, [](const Bytes& bytes) { return std::string{bytes.text()}; }} {}
 
