@@ -5,8 +5,6 @@
 #include <cstdint>
 #include <cstdio>
 
-#include "sluice/detail/printable_message.hpp"
-
 namespace sluice {
 namespace {
 
@@ -86,7 +84,7 @@ std::string printable(std::string_view text) {
   return shown_on_a_terminal(text, true);
 }
 
-std::string detail::printable_message(std::string_view message) {
+std::string printable_message(std::string_view message) {
   return shown_on_a_terminal(message, false);
 }
 

@@ -18,8 +18,8 @@
 #include <fmt/format.h>
 
 #include <sluice/detail/command_line.hpp>
-#include <sluice/detail/printable_message.hpp>
 #include <sluice/error.hpp>
+#include <sluice/printable.hpp>
 
 #include "bench_options.hpp"
 #include "machine.hpp"
@@ -198,10 +198,10 @@ int main(int argc, char** argv) {
   try {
     return sluice::bench::run(argc, argv);
   } catch (const sluice::Error& error) {
-    std::fprintf(stderr, "sluice: %s\n", sluice::detail::printable_message(error.what()).c_str());
+    std::fprintf(stderr, "sluice: %s\n", sluice::printable_message(error.what()).c_str());
     return sluice::bench::kMisused;
   } catch (const std::exception& error) {
-    std::fprintf(stderr, "sluice: %s\n", sluice::detail::printable_message(error.what()).c_str());
+    std::fprintf(stderr, "sluice: %s\n", sluice::printable_message(error.what()).c_str());
     return sluice::bench::kFailed;
   }
 }

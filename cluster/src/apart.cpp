@@ -92,14 +92,14 @@ PartitionEnd end_of(const std::function<PartitionEnd()>& work) noexcept {
   try {
     return work();
   } catch (const Fenced& fenced) {
-    std::fprintf(stderr, "fenced: %s\n", printable(fenced.what()).c_str());
+    std::fprintf(stderr, "fenced: %s\n", printable_message(fenced.what()).c_str());
     return PartitionEnd::fenced;
   } catch (const Unavailable& away) {
-    std::fprintf(stderr, "away: %s\n", printable(away.what()).c_str());
+    std::fprintf(stderr, "away: %s\n", printable_message(away.what()).c_str());
     return PartitionEnd::away;
   } catch (const std::exception& error) {
-    std::fprintf(stderr, "error: %s\n", printable(error.what()).c_str());
-    tell_agent_error(printable(error.what()));
+    std::fprintf(stderr, "error: %s\n", printable_message(error.what()).c_str());
+    tell_agent_error(printable_message(error.what()));
     return PartitionEnd::failed;
   }
 }

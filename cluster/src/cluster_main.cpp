@@ -199,7 +199,7 @@ int parsed(CLI::App& app, CLI::App& host, CLI::App& copy, int argc, char** argv,
   try {
     if (host.parsed()) check(cluster, options);
   } catch (const std::exception& error) {
-    std::fprintf(stderr, "error: %s\n", printable(error.what()).c_str());
+    std::fprintf(stderr, "error: %s\n", printable_message(error.what()).c_str());
     return kExitUsage;
   }
   try {
@@ -212,8 +212,8 @@ int parsed(CLI::App& app, CLI::App& host, CLI::App& copy, int argc, char** argv,
       return static_cast<int>(follow_partition(partition_of(cluster, options, options.partition)));
     return static_cast<int>(run_partition(cluster, partition_of(cluster, options, options.partition)));
   } catch (const std::exception& error) {
-    std::fprintf(stderr, "error: %s\n", printable(error.what()).c_str());
-    if (!host.parsed()) tell_agent_error(printable(error.what()));
+    std::fprintf(stderr, "error: %s\n", printable_message(error.what()).c_str());
+    if (!host.parsed()) tell_agent_error(printable_message(error.what()));
     return host.parsed() ? kExitFailed : static_cast<int>(PartitionEnd::failed);
   }
 }

@@ -12,7 +12,7 @@ namespace {
 
 PartitionEnd tell_away(const PartitionOptions& options, const Unavailable& away) {
   std::fprintf(stderr, "copy of partition %u: away: %s\n", options.partition.number,
-               printable(away.what()).c_str());
+               printable_message(away.what()).c_str());
   return PartitionEnd::away;
 }
 

@@ -52,7 +52,7 @@ CheckpointShipper fatal_when_fenced(CheckpointShipper ship) {
     try {
       ship(checkpoint);
     } catch (const Fenced& fenced) {
-      std::fprintf(stderr, "fenced: %s\n", printable(fenced.what()).c_str());
+      std::fprintf(stderr, "fenced: %s\n", printable_message(fenced.what()).c_str());
       end_refused(host);
       throw;
     }
@@ -141,7 +141,7 @@ class RestoredAhead {
       // Once or twice it is a new base that took the place of what was being read.
       if (++failures_ == kWorthALine)
         std::fprintf(stderr, "partition %u: its copy is on the disk only: %s\n", options_.partition.number,
-                     printable(error.what()).c_str());
+                     printable_message(error.what()).c_str());
       return false;
     }
   }
@@ -176,7 +176,8 @@ void forget_copy(const std::filesystem::path& checkpoints) noexcept {
 PartitionEnd run_pipeline(Engine& engine, const PartitionOptions& options, const Settings& settings) {
   StandardOptions quiet = options.standard;
   quiet.quiet = true;
-  run(engine, quiet, settings, {}, [](const Error& error) { tell_agent_error(printable(error.what())); });
+  run(engine, quiet, settings, {},
+      [](const Error& error) { tell_agent_error(printable_message(error.what())); });
   switch (engine.end()) {
     case End::finished:
       return PartitionEnd::finished;

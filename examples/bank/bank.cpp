@@ -146,6 +146,6 @@ int main(int argc, char** argv) try {
   sluice::Engine engine{pipeline(options, listener), settings};
   return sluice::flushed(sluice::run(engine, options.standard, settings));
 } catch (const std::exception& error) {
-  std::cerr << "bank: " << sluice::printable(error.what()) << "\n";
+  std::cerr << "bank: " << sluice::printable_message(error.what()) << "\n";
   return sluice::kExitUsage;
 }

@@ -108,6 +108,6 @@ int main(int argc, char** argv) try {
   make->parsed() ? jetstream.make(stream) : jetstream.print(stream);
   return std::cout.flush() ? 0 : 1;
 } catch (const std::exception& error) {
-  std::cerr << "bank-events: " << sluice::printable(error.what()) << "\n";
+  std::cerr << "bank-events: " << sluice::printable_message(error.what()) << "\n";
   return 2;
 }

@@ -352,6 +352,6 @@ int main(int argc, char** argv) try {
   }
   return run(options);
 } catch (const std::exception& error) {
-  std::cerr << "bank-load: " << sluice::printable(error.what()) << "\n";
+  std::cerr << "bank-load: " << sluice::printable_message(error.what()) << "\n";
   return 2;
 }

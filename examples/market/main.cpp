@@ -163,7 +163,7 @@ int run(const Options& options) {
     status_of_error = sluice::kExitFailed;
     return run(options, settings, feed ? &*feed : nullptr, engine);
   } catch (const sluice::Error& error) {
-    std::fprintf(stderr, "error: %s\n", sluice::printable(error.what()).c_str());
+    std::fprintf(stderr, "error: %s\n", sluice::printable_message(error.what()).c_str());
     return status_of_error;
   }
 }

@@ -6,6 +6,7 @@
 #include <chrono>
 #include <csignal>
 #include <cstdio>
+#include <exception>
 #include <filesystem>
 #include <optional>
 #include <unistd.h>
@@ -17,7 +18,6 @@
 #include <sluice/detail/command_line.hpp>
 #include <sluice/detail/injected_variables.hpp>
 #include <sluice/detail/interruption.hpp>
-#include <sluice/detail/printable_message.hpp>
 #include <sluice/error.hpp>
 #include <sluice/printable.hpp>
 #include <sluice/units.hpp>
@@ -293,7 +293,7 @@ int run(Engine& engine, const StandardOptions& options, const Settings& settings
     return status_of_end(engine, asked_elsewhere, status);
   } catch (const Error& error) {
     if (log) log->show([] {});
-    std::fprintf(stderr, "error: %s\n", detail::printable_message(error.what()).c_str());
+    std::fprintf(stderr, "error: %s\n", printable_message(error.what()).c_str());
     report_problems(engine.stats());
     if (on_error) on_error(error);
     return kExitFailed;
@@ -327,18 +327,18 @@ int main(int argc, char** argv, const Pipeline& pipeline) {
     Engine engine{pipeline, settings};
     return flushed(run(engine, options, settings));
   } catch (const Error& error) {
-    std::fprintf(stderr, "error: %s\n", detail::printable_message(error.what()).c_str());
+    std::fprintf(stderr, "error: %s\n", printable_message(error.what()).c_str());
     return kExitUsage;
   }
 }
 
 int main(int argc, char** argv, const std::function<Pipeline(int, char**)>& build) {
-  executed_worker(argc, argv, build);
   std::optional<Pipeline> pipeline;
   try {
+    executed_worker(argc, argv, build);
     pipeline = build(argc, argv);
-  } catch (const Error& error) {
-    std::fprintf(stderr, "error: %s\n", printable(error.what()).c_str());
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "error: %s\n", printable_message(error.what()).c_str());
     return kExitUsage;
   }
   return main(argc, argv, *pipeline);

@@ -119,7 +119,7 @@ void look_for_lags(const detail::NatsClient& client, ClusterStatus& status) {
       throw;
     } catch (const Error& error) {
       if (said.insert(error.what()).second)
-        std::fprintf(stderr, "sluice: %s\n", printable(error.what()).c_str());
+        std::fprintf(stderr, "sluice: %s\n", printable_message(error.what()).c_str());
     }
   }
 }
@@ -145,7 +145,7 @@ void show_status(const Options& options) {
     }
     look_for_lags(client, status);
   } catch (const Error& error) {
-    std::fprintf(stderr, "sluice: %s\n", printable(error.what()).c_str());
+    std::fprintf(stderr, "sluice: %s\n", printable_message(error.what()).c_str());
   }
   status.now_ns = std::chrono::duration_cast<std::chrono::nanoseconds>(
                       std::chrono::system_clock::now().time_since_epoch())
@@ -220,7 +220,7 @@ void check(const Options& options) {
 }
 
 int tell(const std::exception& error, int status) {
-  std::fprintf(stderr, "sluice: %s\n", printable(error.what()).c_str());
+  std::fprintf(stderr, "sluice: %s\n", printable_message(error.what()).c_str());
   return status;
 }
 

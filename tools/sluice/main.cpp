@@ -13,8 +13,8 @@
 #include <vector>
 
 #include <sluice/detail/command_line.hpp>
-#include <sluice/detail/printable_message.hpp>
 #include <sluice/error.hpp>
+#include <sluice/printable.hpp>
 
 #include "commands.hpp"
 
@@ -110,10 +110,10 @@ int main(int argc, char** argv) {
   try {
     return run(argc, argv);
   } catch (const sluice::Error& error) {
-    std::fprintf(stderr, "sluice: %s\n", sluice::detail::printable_message(error.what()).c_str());
+    std::fprintf(stderr, "sluice: %s\n", sluice::printable_message(error.what()).c_str());
     return kMisused;
   } catch (const std::exception& error) {
-    std::fprintf(stderr, "sluice: %s\n", sluice::detail::printable_message(error.what()).c_str());
+    std::fprintf(stderr, "sluice: %s\n", sluice::printable_message(error.what()).c_str());
     return kFailed;
   }
 }

@@ -15,6 +15,10 @@ namespace sluice {
 // of a text, the backslash and bytes that are no UTF-8 become "\n", "\t", "\r", "\\", "\x1b" or "\u202e".
 std::string printable(std::string_view text);
 
+// The same for a whole message, as what() of an Error is, whose names are printable already: a backslash stays, so that nothing
+// is escaped twice.
+std::string printable_message(std::string_view message);
+
 // The text as JSON writes it, in quotes. A byte that is no UTF-8 becomes the four characters \x and two digits.
 std::string json_text(std::string_view text);
 
