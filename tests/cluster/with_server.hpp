@@ -28,6 +28,7 @@ class WithServer : public testing::Test {
   void SetUp() override {
     if (!has_nats_server())
       GTEST_SKIP() << "nats-server is not here: apt install nats-server, or tools/setup";
+    stay_here_once_libnats_is_used();
     server_ = std::make_unique<NatsProcess>(scratch_ / "nats");
   }
 

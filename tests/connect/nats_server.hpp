@@ -87,6 +87,10 @@ struct StreamShape {
 // `work` in a process of its own; what it returns. A failure there fails the test.
 std::string run_apart(const std::function<std::string()>& work);
 
+// For tests that use libnats in their own process, and fork nothing that uses it too: once they have used it, run_apart() stays in this
+// process. In a fork a lock that a thread of libnats held just then is held for ever.
+void stay_here_once_libnats_is_used();
+
 // Whether this process has used libnats. What it forks then has the same names for the answers of servers, and hears those of others:
 // a test that forks several which have connections at once runs in a process of its own, as ctest does it.
 bool has_used_libnats();
