@@ -193,7 +193,9 @@ TEST_F(Takeover, AfterAWorkerHasFinishedStillComesToTheEnd) {
   engine.inlet<Item>("in").close();
   EXPECT_TRUE(engine.wait_for(kDeadline));
   EXPECT_THAT(out.all(), SizeIs(11));
-  EXPECT_EQ(worker_of(engine, "few/0").incarnation, 1U);
+  // One whose pid was withdrawn, and whose end was not noted yet, comes once more to say so. That is no death.
+  EXPECT_EQ(worker_of(engine, "few/0").restarts, 0U);
+  EXPECT_LE(worker_of(engine, "few/0").incarnation, 2U);
 }
 
 TEST_F(Takeover, AMasterThatCrashesAgainAndAgainIsNotReplacedForEver) {
