@@ -167,9 +167,12 @@ TEST_F(HostsInTrouble, StartWhatIsRestoredWhenItsOwnerDies) {
 
 // As one is that was frozen: another has claimed the partition, and what it stores next comes behind that.
 TEST_F(HostsInTrouble, CountWhatIsRefused) {
+  stay_here_once_libnats_is_used();
   start_host("alpha");
-  auto feed = load("feed", "payments", 1'000, {"--rate", "300", "--accounts", "50"});
-  auto collect = load("collect", "balances", 1'000, {"--patience", "90"});
+  const std::vector<std::string> later(200, "Z00001 5");
+  auto collect = load("collect", "balances", 100 + later.size(), {"--patience", "90"});
+  auto feed = load("feed", "payments", 100, {"--accounts", "50"});
+  EXPECT_EQ(feed->wait(), 0) << feed->err();
   ASSERT_TRUE(within(60s, [this] { return count_of(server().url(), "BALANCES") > 50; }));
   EXPECT_THAT(status(), HasSubstr(R"("refused_checkpoints":0)"));
   detail::StateLogOptions other;
@@ -178,13 +181,17 @@ TEST_F(HostsInTrouble, CountWhatIsRefused) {
   other.partition = 3;
   other.host = "other";
   detail::StateLog{other}.claim(1'000);
+  // What it knows nothing of yet is what its next checkpoint holds.
+  send_messages(server().url(), "payments.3", later);
   EXPECT_TRUE(within(60s, [this] { return says("alpha", "fenced: "); }));
   EXPECT_TRUE(within(60s, [this] {
     return status().find(R"("host":"alpha","state":"here","partitions":6,"refused_checkpoints":1)") !=
            std::string::npos;
   })) << status();
-  EXPECT_EQ(feed->wait(), 0) << feed->err();
   EXPECT_EQ(collect->wait(), 0) << collect->err();
+  std::ofstream payments{file("payments"), std::ios::app};
+  for (const std::string& payment : later)
+    payments << payment << std::endl;
   EXPECT_TRUE(expected("payments") == found("balances")) << "other balances than one machine has";
 }
 
