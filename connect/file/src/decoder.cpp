@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "decoder.hpp"
 
+#include <algorithm>
+#include <iterator>
 #include <string_view>
 #include <utility>
 
@@ -60,33 +62,47 @@ class UnreadableDecoder final : public Decoder {
   std::string why_;
 };
 
+using namespace std::string_view_literals;
+
+struct Magic {
+  std::string_view bytes;
+  std::string_view first_block;  // Of bzip2, behind a digit: some text may begin with its first bytes.
+  const char* kind;
+};
+// Source: the formats' own descriptions.
+constexpr Magic kOtherKinds[] = {{"BZh"sv, "1AY&SY"sv, "bzip2"},
+                                 {"\xfd"
+                                  "7zXZ\0"sv,
+                                  {},
+                                  "xz"},
+                                 {"\x04\"M\x18"sv, {}, "lz4"},
+                                 {"PK\x03\x04"sv, {}, "zip"}};
+
 // What its first bytes say; nullptr for none of those. No more are asked for than those so far leave open: a pipe may not bring
 // more for a while.
 const char* other_compression(ByteSource& source) {
-  struct Magic {
-    std::string_view bytes;
-    std::string_view first_block;  // Of bzip2, behind a digit: some text may begin with its first bytes.
-    const char* kind;
-  };
-  using namespace std::string_view_literals;
-  // Source: the formats' own descriptions.
-  constexpr Magic kKinds[] = {{"BZh"sv, "1AY&SY"sv, "bzip2"},
-                              {"\xfd"
-                               "7zXZ\0"sv,
-                               {},
-                               "xz"},
-                              {"\x04\"M\x18"sv, {}, "lz4"},
-                              {"PK\x03\x04"sv, {}, "zip"}};
   const auto begins = [&source](std::string_view bytes, std::size_t at) {
     for (std::size_t i = 0; i < bytes.size(); ++i) {
       if (!source.fill(at + i + 1) || static_cast<char>(source.data()[at + i]) != bytes[i]) return false;
     }
     return true;
   };
-  for (const Magic& magic : kKinds) {
+  for (const Magic& magic : kOtherKinds) {
     if (begins(magic.bytes, 0) && begins(magic.first_block, magic.bytes.size() + 1)) return magic.kind;
   }
   return nullptr;
+}
+
+// Whether `there` is less than `magic`, and as it begins.
+bool is_begun(std::string_view there, std::string_view magic) {
+  return there.size() < magic.size() && magic.starts_with(there);
+}
+
+bool is_begun(std::string_view there, const Magic& magic) {
+  if (is_begun(there, magic.bytes)) return true;
+  if (magic.first_block.empty() || !there.starts_with(magic.bytes)) return false;
+  return there.size() == magic.bytes.size() ||
+         is_begun(there.substr(magic.bytes.size() + 1), magic.first_block);
 }
 
 }  // namespace
@@ -110,6 +126,7 @@ void Decoder::begin_at(const AccessPoint* point) {
   last_point_bytes_ = produced_bytes_;
   has_point_ = false;
   failure_.clear();
+  ends_early_ = false;
 }
 
 std::size_t Decoder::fail(std::string why) {
@@ -120,7 +137,24 @@ std::size_t Decoder::fail(std::string why) {
 std::size_t Decoder::fail_truncated(const char* inside_what) {
   if (source_.error_number() != 0)
     return fail("cannot be read: " + sluice::errno_text(source_.error_number()));
+  ends_early_ = true;
   return fail(std::string{"the file ends inside "} + inside_what + ", it is truncated");
+}
+
+bool kind_is_open(ByteSource& source) {
+  // RFC 1952; RFC 8878, whose frames that are skipped have any of 16 first bytes.
+  constexpr auto kGzip = "\x1f\x8b"sv;
+  constexpr auto kZstd = "\x28\xb5\x2f\xfd"sv;
+  constexpr auto kSkipped = "\x2a\x4d\x18"sv;
+  source.seek(0);
+  source.fill(ByteSource::kMinimumMost);
+  if (source.error_number() != 0) return false;
+  const std::string_view there{reinterpret_cast<const char*>(source.data()), source.size()};
+  if (there.empty() || is_begun(there, kGzip) || is_begun(there, kZstd)) return true;
+  const bool may_be_skipped = (static_cast<unsigned char>(there.front()) & 0xf0U) == 0x50;
+  return (may_be_skipped && is_begun(there.substr(1), kSkipped)) ||
+         std::any_of(std::begin(kOtherKinds), std::end(kOtherKinds),
+                     [there](const Magic& magic) { return is_begun(there, magic); });
 }
 
 std::unique_ptr<Decoder> make_decoder(ByteSource& source, std::size_t point_every_bytes) {

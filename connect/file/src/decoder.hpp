@@ -35,6 +35,7 @@ class Decoder {
   void drop_point() { has_point_ = false; }
 
   const std::string& failure() const { return failure_; }           // Empty while all is well.
+  bool ends_early() const { return ends_early_; }                   // The failure: more had to come.
   std::uint64_t produced_bytes() const { return produced_bytes_; }  // Offset in the uncompressed stream.
   // Marks the file as damaged here; returns zero, the bytes that came of it.
   std::size_t fail(std::string why);
@@ -56,6 +57,7 @@ class Decoder {
   ByteSource& source_;
   std::uint64_t produced_bytes_ = 0;
   std::string failure_;
+  bool ends_early_ = false;
 
  private:
   std::unique_ptr<AccessPoint> point_;
@@ -66,6 +68,10 @@ class Decoder {
 
 inline constexpr const char* kShorterThanPosition =
     "the file ends before the position that was read already, it was changed";
+
+// Whether the bytes of the source are so few that what follows decides of which kind the file is. Of a source that can seek, at its
+// beginning: what it has by then is looked at anew.
+bool kind_is_open(ByteSource& source);
 
 // Looks at the first bytes of the source and makes the decoder for them; the source outlives it.
 std::unique_ptr<Decoder> make_decoder(ByteSource& source, std::size_t point_every_bytes);

@@ -224,6 +224,13 @@ SourceState FileLines::at_end_of_followed() {
   return SourceState::more;
 }
 
+// How long the file that is followed, and ends within its archive, is waited for: whoever compresses it may be at it.
+std::chrono::nanoseconds FileLines::left_to_be_written() {
+  if (!followed_ || !reader_->ends_early()) return {};
+  const auto own = status_of(same_file_.get());
+  return own ? grace_left(*own) : std::chrono::nanoseconds{};
+}
+
 // Whoever rotates removes the oldest first: while the file that was read is there, so is what came behind it.
 void FileLines::check_is_there() {
   const auto own = status_of(same_file_.get());

@@ -197,6 +197,7 @@ SourceState FileLines::read(LineTaker& taker) {
   if (header_ && !begin_file(taker, *std::exchange(header_, std::nullopt))) return SourceState::more;
   const std::uint64_t offset = reader_->position().offset_bytes;
   const FileLine line = reader_->next();
+  if (reader_->compressed() && position_->compressed == 0) position_.edit(&Position::compressed) = 1;
   switch (line.status) {
     case LineStatus::line: {
       if (line.number == 1 && options_.header) {
@@ -215,6 +216,10 @@ SourceState FileLines::read(LineTaker& taker) {
       if (reader_->changed()) {
         begin_again();
         return SourceState::more;
+      }
+      if (const auto left = left_to_be_written(); left.count() > 0) {
+        reader_->resume(position_->reached.line, &*access_point_);
+        return wait(left);
       }
       // What was read before stands; the files behind it are read all the same.
       worker_.report(reader_->failure());

@@ -58,20 +58,28 @@ LineReader::LineReader(std::unique_ptr<detail::ByteSource> source, std::string n
       source_{std::move(source)},
       max_line_bytes_{options.max_line_bytes},
       capacity_bytes_{kBeforeBytes + options.max_line_bytes + kPrefixBytes + kChunkBytes},
+      point_every_bytes_{options.access_point_every_bytes},
       growing_{options.growing},
       quoted_{options.quoted},
       prefixed_{options.framing == Framing::length_prefixed},
       buffer_{std::make_unique_for_overwrite<char[]>(capacity_bytes_ + kReadableBehind)} {
   std::memset(buffer_.get() + capacity_bytes_, 0, kReadableBehind);
-  compressed_ = detail::starts_gzip(*source_) || detail::starts_zstd(*source_);
-  growing_ = guarded_ = growing_ && !compressed_;
-  decoder_ = detail::make_decoder(*source_, options.access_point_every_bytes);
+  decide_kind();
+  undecided_ = growing_ && source_->can_seek() && detail::kind_is_open(*source_);
   if (source_->error_number() != 0) {
     throw Error{{.tried = "read the file",
                  .object = name_,
                  .why = errno_text(source_->error_number()),
                  .remedy = "name a readable file, not a directory"}};
   }
+}
+
+// By the first bytes, which are at hand or are read.
+void LineReader::decide_kind() {
+  undecided_ = false;
+  compressed_ = detail::starts_gzip(*source_) || detail::starts_zstd(*source_);
+  growing_ = guarded_ = growing_ && !compressed_;
+  decoder_ = detail::make_decoder(*source_, point_every_bytes_);
 }
 
 LineReader::LineReader(LineReader&&) noexcept = default;
@@ -154,6 +162,10 @@ bool LineReader::line_at_hand() const {
 // Makes room behind what was not delivered yet, and what stands before that, and decompresses into it; false at the end or
 // the damage.
 bool LineReader::refill() {
+  if (undecided_) {
+    if (growing_ && detail::kind_is_open(*source_)) return false;
+    decide_kind();
+  }
   if (begin_ > kBeforeBytes) {
     const std::size_t gone = begin_ - kBeforeBytes;
     std::memmove(buffer_.get(), buffer_.get() + gone, end_ - gone);
@@ -321,6 +333,8 @@ void LineReader::resume(const LinePosition& position, const AccessPoint* point) 
   changed_ = false;
   forget_quotes();
   position_ = position;
+  // What stands there now need not be of the kind of what stood there before.
+  if (guarded_ && position.offset_bytes == 0) undecided_ = true;
   if (decoder_->seek(position.offset_bytes)) {
     const std::size_t bytes = std::min(position.offset_bytes, std::uint64_t{kBeforeBytes});
     begin_ = source_->read_at(position.offset_bytes - bytes, buffer_.get(), bytes);
@@ -341,6 +355,10 @@ void LineReader::resume(const LinePosition& position, const AccessPoint* point) 
     if (decoder_->failure().empty()) decoder_->fail(detail::kShorterThanPosition);
     return;
   }
+}
+
+bool LineReader::ends_early() const noexcept {
+  return decoder_->ends_early();
 }
 
 std::string LineReader::failure() const {

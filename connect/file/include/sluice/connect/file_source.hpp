@@ -8,8 +8,8 @@
 // inode and its first bytes: the number of its file system may be another after a boot.
 //
 // With `follow` a file is read as tail -F does, one by each worker: what is appended comes as it is written, line by line. (A
-// compressed one is read once, to its end; what is appended to it is reported, and what takes its name is read.) When the
-// path names another file, the one before is read on until nothing has come for `rotation_grace`; then those that came and went
+// compressed one is read once, to its end, which is waited for while it is being written; what is appended to it then is reported, and what
+// takes its name is read.) When the path names another file, the one before is read on until nothing has come for `rotation_grace`; then those that came and went
 // meanwhile, known by their names (log.1, log-20260101, log.2.gz), in the order in which they were written; then the new one. What
 // was beside the file at the first start is none of them. A worker that starts finds its file under a new name in the same
 // directory, or compressed.
@@ -166,6 +166,7 @@ class FileLines {
   SourceState at_end_of_followed();
   void check_is_there();
   std::chrono::nanoseconds grace_left(const FileStatus& own);
+  std::chrono::nanoseconds left_to_be_written();
 
   Worker& worker_;
   FileSourceOptions options_;

@@ -59,7 +59,7 @@ struct LineReaderOptions {
   // files.
   std::size_t access_point_every_bytes = std::size_t{256} << 10;
   // More may be appended: what is behind the last newline is no line yet, and `end` only says that nothing more is there
-  // now. For plain files.
+  // now. For plain files; what such a file is, is decided once its first bytes are there.
   bool growing = false;
   // A newline between double quotes is part of its line, as CSV has it: between one at the beginning of a field and the one that
   // closes it. A quote elsewhere is a character like others. A line that is too long ends behind its quotes, too; in a field that
@@ -89,7 +89,7 @@ class LineReader {  // Reads a file line by line.
   ~LineReader();
 
   FileLine next();
-  // gzip or zstd: such a file is never `growing`.
+  // gzip or zstd: such a file is never `growing`. Of one that has none of its bytes yet next() finds it out.
   bool compressed() const noexcept { return compressed_; }
   // Nothing more is appended: what is behind the last newline is a line.
   void stop_growing() noexcept { growing_ = false; }
@@ -123,6 +123,9 @@ class LineReader {  // Reads a file line by line.
   // read.
   void resume(const LinePosition& position, const AccessPoint* point = nullptr);
 
+  // Why next() has returned `broken`: the file ends where more of the archive had to come, which may be written yet. resume()
+  // goes on.
+  bool ends_early() const noexcept;
   // Why next() returns `broken`: the file's name, the offset in its text and the reason.
   std::string failure() const;
   const std::string& name() const { return name_; }
@@ -130,6 +133,7 @@ class LineReader {  // Reads a file line by line.
  private:
   LineReader(std::unique_ptr<detail::ByteSource> source, std::string name, const LineReaderOptions& options);
 
+  void decide_kind();
   bool refill();
   bool still_stands(std::uint64_t offset_bytes) const;
   const char* find_newline();
@@ -153,6 +157,7 @@ class LineReader {  // Reads a file line by line.
   std::unique_ptr<detail::Decoder> decoder_;
   std::size_t max_line_bytes_;
   std::size_t capacity_bytes_;
+  std::size_t point_every_bytes_;
   bool growing_;
   bool quoted_;
   bool prefixed_;
@@ -161,6 +166,7 @@ class LineReader {  // Reads a file line by line.
   // The last one before that, from begin_, or from the byte before it in a line that is skipped.
   std::size_t closing_quote_ = kNone;
   bool compressed_ = false;
+  bool undecided_ = false;  // Of which kind the file is: nothing of it has been used.
   bool guarded_ = false;
   bool changed_ = false;
   std::unique_ptr<char[]> buffer_;
