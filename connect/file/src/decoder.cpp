@@ -161,6 +161,10 @@ std::unique_ptr<Decoder> make_decoder(ByteSource& source, std::size_t point_ever
   if (starts_gzip(source)) return make_gzip_decoder(source, point_every_bytes);
   if (starts_zstd(source)) return make_zstd_decoder(source, point_every_bytes);
   if (const char* kind = other_compression(source)) return std::make_unique<UnreadableDecoder>(source, kind);
+  return make_plain_decoder(source);
+}
+
+std::unique_ptr<Decoder> make_plain_decoder(ByteSource& source) {
   return std::make_unique<PlainDecoder>(source);
 }
 

@@ -78,6 +78,7 @@ std::unique_ptr<Decoder> make_decoder(ByteSource& source, std::size_t point_ever
 
 bool starts_gzip(ByteSource& source);
 bool starts_zstd(ByteSource& source);
+std::unique_ptr<Decoder> make_plain_decoder(ByteSource& source);
 std::unique_ptr<Decoder> make_gzip_decoder(ByteSource& source, std::size_t point_every_bytes);
 std::unique_ptr<Decoder> make_zstd_decoder(ByteSource& source, std::size_t point_every_bytes);
 

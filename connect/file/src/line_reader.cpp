@@ -64,8 +64,14 @@ LineReader::LineReader(std::unique_ptr<detail::ByteSource> source, std::string n
       prefixed_{options.framing == Framing::length_prefixed},
       buffer_{std::make_unique_for_overwrite<char[]>(capacity_bytes_ + kReadableBehind)} {
   std::memset(buffer_.get() + capacity_bytes_, 0, kReadableBehind);
-  decide_kind();
+  // By one look: what comes behind it must not decide half of this.
   undecided_ = growing_ && source_->can_seek() && detail::kind_is_open(*source_);
+  if (undecided_) {
+    guarded_ = true;
+    decoder_ = detail::make_plain_decoder(*source_);
+  } else {
+    decide_kind();
+  }
   if (source_->error_number() != 0) {
     throw Error{{.tried = "read the file",
                  .object = name_,
