@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 // The PostgreSQL sink where all is well, and what becomes of events that the server refuses.
-#include <sluice/dead_letter.hpp>
-
 #include "postgres_world.hpp"
 
 namespace sluice::test {
@@ -12,29 +10,7 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::SizeIs;
 
-class Postgres : public WithPostgres {
- protected:
-  // Pushes all, closes, and waits for the end.
-  template <class T>
-  void run(const Pipeline& pipeline, const std::vector<T>& events, const Settings& with) {
-    Engine engine{pipeline, with};
-    engine.start();
-    auto in = engine.inlet<T>("in");
-    for (const T& event : events)
-      EXPECT_EQ(in.push(event), PushResult::accepted);
-    in.close();
-    EXPECT_TRUE(engine.wait_for(kDeadline));
-    dead_letters_ = engine.stats().dead_letters();
-    EXPECT_EQ(engine.stats().stages.at(0).restarts(), 0U);
-  }
-  std::vector<std::string> causes() const {
-    std::vector<std::string> causes;
-    for (const DeadLetter& letter : find_dead_letters(file("reports")))
-      causes.push_back(letter.cause);
-    return causes;
-  }
-  std::uint64_t dead_letters_ = 0;
-};
+using Postgres = WithPostgres;
 
 TEST_F(Postgres, HasEachRowOnce) {
   PgLedger ledger;

@@ -270,13 +270,23 @@ TEST(SqlState, SaysWhetherToWaitToRefuseOrToStop) {
     for (const char* state : states)
       EXPECT_EQ(judge({state, {}, {}}), verdict) << state;
   };
-  all(Verdict::away, {"08006", "40001", "40P01", "53100", "53200", "53300", "55P03", "57014", "57P01",
-                      "57P02", "57P03", "58030", "25006", "25P03", ""});
+  all(Verdict::away, {"08006", "40001", "40P01", "53100", "53200", "53300", "55006", "55P03", "57014",
+                      "57P01", "57P02", "57P03", "58030", "25006", "25P03", "25P04", "72000", "HV00N", ""});
   all(Verdict::refused, {"22001", "22003", "22P02", "23502", "23503", "23505", "23514", "23P01", "44000",
                          "P0001", "54000", "21000", "BANK1"});
-  all(Verdict::mistake,
-      {"28P01", "28000", "3D000", "3F000", "42P01", "42703", "42501", "42601", "0A000", "26000", "XX001"});
+  all(Verdict::mistake, {"28P01", "28000", "3D000", "3F000", "42P01", "42703", "42501", "0A000", "26000",
+                         "XX001", "2200H", "55000"});
   EXPECT_EQ(judge({"0A000", {}, "RevalidateCachedQuery"}), Verdict::away);
+  // The server wants a VACUUM; the row is one that a policy forbids.
+  EXPECT_EQ(judge({"54000", {}, "GetNewTransactionId"}), Verdict::away);
+  EXPECT_EQ(judge({"54000", {}, "GetNewMultiXactId"}), Verdict::away);
+  EXPECT_EQ(judge({"42501", {}, "ExecWithCheckOptions"}), Verdict::refused);
+  // Of the statement, or of a value that is read.
+  for (const char* state : {"42601", "42704"}) {
+    EXPECT_EQ(judge({state, {}, {}, true}), Verdict::mistake);
+    EXPECT_EQ(judge({state, {}, {}, false}), Verdict::refused);
+  }
+  EXPECT_EQ(detail::judge_connection({"55000", {}, {}}), Verdict::away) << "it takes no connections now";
   EXPECT_EQ(judge({"SL001", {}, {}}), Verdict::taken_over);
 }
 

@@ -113,6 +113,28 @@ class WithPostgres : public WithOutside {
     }));
   }
 
+  // Pushes all, closes, and waits for the end.
+  template <class T>
+  void run(const Pipeline& pipeline, const std::vector<T>& events, const Settings& with) {
+    Engine engine{pipeline, with};
+    engine.start();
+    auto in = engine.inlet<T>("in");
+    for (const T& event : events)
+      EXPECT_EQ(in.push(event), PushResult::accepted);
+    in.close();
+    EXPECT_TRUE(engine.wait_for(kDeadline));
+    dead_letters_ = engine.stats().dead_letters();
+    EXPECT_EQ(engine.stats().stages.at(0).restarts(), 0U);
+  }
+  // Why events became dead letters.
+  std::vector<std::string> causes() const {
+    std::vector<std::string> causes;
+    for (const DeadLetter& letter : find_dead_letters(file("reports")))
+      causes.push_back(letter.cause);
+    return causes;
+  }
+  std::uint64_t dead_letters_ = 0;  // Of the last run().
+
   static Pipeline book_pipeline(const PostgresOptions& database, unsigned workers = 1) {
     Pipeline pipeline{"payments"};
     pipeline.inlet<PgPayment>("in")

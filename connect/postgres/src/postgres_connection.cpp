@@ -20,6 +20,7 @@ using Clock = std::chrono::steady_clock;
 
 constexpr int kOldestServer = 120000;
 constexpr std::size_t kMostText = 400;
+constexpr std::string_view kOfAnOption = "22023";  // What the server calls a value that it does not take.
 
 // What libpq says of a connection string quotes pieces of it, and a piece may be of the password.
 std::string without_quotes(std::string_view text) {
@@ -107,7 +108,9 @@ PgTarget target_of(const std::string& url) {
 ServerError error_of(const PGresult* result) {
   ServerError error{.state = field_of(result, PG_DIAG_SQLSTATE),
                     .text = field_of(result, PG_DIAG_MESSAGE_PRIMARY),
-                    .function = field_of(result, PG_DIAG_SOURCE_FUNCTION)};
+                    .function = field_of(result, PG_DIAG_SOURCE_FUNCTION),
+                    .placed = PQresultErrorField(result, PG_DIAG_STATEMENT_POSITION) != nullptr ||
+                              PQresultErrorField(result, PG_DIAG_INTERNAL_POSITION) != nullptr};
   const std::string detail = field_of(result, PG_DIAG_MESSAGE_DETAIL);
   if (!detail.empty()) error.text.append(": ").append(detail);
   if (error.text.empty()) error.text = one_line(PQresultErrorMessage(result));
@@ -169,16 +172,17 @@ void PgConnection::say_why_not() {
   const char* verbose = PQerrorMessage(session_.get());
   const std::string text = one_line(verbose);
   const std::string state = state_in(verbose);
-  // Said by libpq itself, which gives no codes: of the password, of values in the connection string, and
-  // of a server without SSL.
   const bool needs_password = PQconnectionNeedsPassword(session_.get()) != 0;
-  const bool wrong_value =
-      state.empty() && (text.starts_with("invalid ") || text.ends_with("SSL was required"));
-  if (!needs_password && !wrong_value && judge_connection({state, text, {}}) == Verdict::away) lost(text);
+  const bool wrong_value = state.empty() && is_of_our_options(text, target_.hosts == 1);
+  if (!needs_password && !wrong_value &&
+      judge_connection({.state = state, .text = text, .function = {}}) == Verdict::away)
+    lost(text);
   throw Error{{.tried = "connect to",
                .object = target_.text,
                .why = text,
-               .remedy = std::string{remedy_for(needs_password ? "28P01" : state)}}};
+               .remedy = std::string{remedy_for(needs_password            ? "28P01"
+                                                : state.starts_with("42") ? kOfAnOption
+                                                                          : state)}}};
 }
 
 void PgConnection::queue(const std::string& sql, const std::vector<std::string>& values) {

@@ -67,6 +67,9 @@ struct PostgresStore::Parts {
                          const std::string& sql = {}) const;
 
   void set_up(detail::PgDeadline until);
+  std::string own_remedy(const detail::ServerError& error) const;
+  void check_parameters(const detail::PgStatement& statement);
+  std::vector<detail::PgKind> kinds_of(const PGresult* description);
   void make_tables(detail::PgDeadline until, bool schema_is_there);
   void prepare_own(detail::PgDeadline until);
 

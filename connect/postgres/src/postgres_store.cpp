@@ -66,6 +66,20 @@ void check_kind(std::string_view sql) {
            "TRUNCATE or NOTIFY"}};
 }
 
+constexpr std::uint64_t kMostParameters = 65'535;  // The protocol counts them in 16 bits.
+
+// Whether the text may name a parameter behind the last one; it may stand in a comment, say.
+bool may_have_too_many(std::string_view sql) {
+  for (std::size_t at = sql.find('$'); at != std::string_view::npos; at = sql.find('$', at + 1)) {
+    std::uint64_t number = 0;
+    for (std::size_t i = at + 1;
+         i < sql.size() && sql[i] >= '0' && sql[i] <= '9' && number <= kMostParameters; ++i)
+      number = 10 * number + static_cast<std::uint64_t>(sql[i] - '0');
+    if (number > kMostParameters) return true;
+  }
+  return false;
+}
+
 }  // namespace
 
 std::string shown_sql(std::string_view sql) {
@@ -116,10 +130,22 @@ void PostgresStore::Parts::fail(const PgFailure& failure, std::string_view tried
     case Verdict::mistake:
       break;
   }
+  const std::string remedy = sql.empty() ? own_remedy(error) : std::string{};
   throw Error{{.tried = std::string{tried},
                .object = where,
                .why = why,
-               .remedy = std::string{remedy_for(error.state)}}};
+               .remedy = remedy.empty() ? std::string{remedy_for(error.state)} : remedy}};
+}
+
+// Where the store's own tables are not as they were made; empty for all else.
+std::string PostgresStore::Parts::own_remedy(const ServerError& error) const {
+  const bool is_gone = error.state.starts_with("42") || error.state.starts_with("3F");
+  if (!is_gone || error.state == "42501") return {};
+  return fmt::format(
+      "put the tables of the schema {} back with what they held, which keeps events from taking effect "
+      "twice; or "
+      "begin anew: drop the schema, and start without the segment and the checkpoints of this pipeline",
+      schema);
 }
 
 void PostgresStore::Parts::finish(PgDeadline until, std::string_view tried, std::vector<PgResult>* answers) {
@@ -175,6 +201,51 @@ void PostgresStore::Parts::prepare_own(PgDeadline until) {
   finish(until, "use");
 }
 
+// The server takes a statement with more parameters than it can describe, and its description ends the session.
+void PostgresStore::Parts::check_parameters(const PgStatement& statement) {
+  session().queue(
+      "SELECT cardinality(parameter_types) FROM pg_catalog.pg_prepared_statements WHERE name = $1",
+      {statement.name});
+  std::vector<PgResult> answers;
+  finish(deadline(), "look at the statements in", &answers);
+  const std::uint64_t parameters = number_in(answers.front().get(), 0, 0);
+  if (parameters <= kMostParameters) return;
+  throw Error{{.tried = "prepare",
+               .object = shown_sql(statement.sql),
+               .why = fmt::format("it has {} parameters, and a statement has {} at most", parameters,
+                                  kMostParameters),
+               .remedy = "give it fewer, or an array: unnest($1::bigint[])"}};
+}
+
+// How the parameters of a described statement travel. A domain is sent as the type beneath it.
+std::vector<PgKind> PostgresStore::Parts::kinds_of(const PGresult* description) {
+  std::vector<PgKind> kinds;
+  std::string types = "{";
+  for (int i = 0; i < PQnparams(description); ++i) {
+    const Oid type = PQparamtype(description, i);
+    kinds.push_back(kind_of(type));
+    if (is_made_by_users(type)) types.append(types.size() > 1 ? "," : "").append(std::to_string(type));
+  }
+  if (types.size() == 1) return kinds;
+  session().queue(
+      "WITH RECURSIVE beneath (type, base, next) AS ("
+      "SELECT oid, oid, typbasetype FROM pg_catalog.pg_type WHERE oid = ANY ($1::oid[]) "
+      "UNION ALL SELECT b.type, t.oid, t.typbasetype FROM beneath b JOIN pg_catalog.pg_type t ON t.oid = "
+      "b.next) "
+      "SELECT type, base FROM beneath WHERE next = 0",
+      {types + "}"});
+  std::vector<PgResult> answers;
+  finish(deadline(), "look at the types in", &answers);
+  const PGresult* found = answers.front().get();
+  for (int row = 0; row < PQntuples(found); ++row) {
+    for (int i = 0; i < PQnparams(description); ++i) {
+      if (PQparamtype(description, i) == number_in(found, row, 0))
+        kinds[static_cast<std::size_t>(i)] = kind_of(static_cast<Oid>(number_in(found, row, 1)));
+    }
+  }
+  return kinds;
+}
+
 PostgresStore::PostgresStore(PostgresOptions options) : parts_{std::make_unique<Parts>(std::move(options))} {}
 PostgresStore::~PostgresStore() = default;
 
@@ -183,14 +254,19 @@ Statement PostgresStore::prepare(std::string_view sql, std::optional<std::size_t
   PgConnection& to = parts_->session();
   const auto number = static_cast<std::uint32_t>(parts_->statements.size());
   PgStatement statement{.name = fmt::format("sluice_{}", number), .sql = std::string{sql}, .kinds = {}};
+  const auto finish = [&](std::vector<PgResult>* answers) {
+    if (const auto failure = to.finish(parts_->deadline(), answers))
+      parts_->fail(*failure, "prepare a statement for", statement.sql);
+  };
   to.queue_prepare(statement.name, statement.sql);
+  if (may_have_too_many(sql)) {
+    finish(nullptr);
+    parts_->check_parameters(statement);
+  }
   to.queue_describe(statement.name);
   std::vector<PgResult> answers;
-  if (const auto failure = to.finish(parts_->deadline(), &answers))
-    parts_->fail(*failure, "prepare a statement for", statement.sql);
-  const PGresult* description = answers.back().get();
-  for (int i = 0; i < PQnparams(description); ++i)
-    statement.kinds.push_back(kind_of(PQparamtype(description, i)));
+  finish(&answers);
+  statement.kinds = parts_->kinds_of(answers.back().get());
   if (values && *values != statement.kinds.size()) {
     throw Error{{.tried = "prepare",
                  .object = shown_sql(sql),

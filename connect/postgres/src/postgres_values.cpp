@@ -3,6 +3,7 @@
 
 #include <bit>
 #include <charconv>
+#include <cmath>
 #include <cstring>
 #include <endian.h>
 #include <type_traits>
@@ -10,13 +11,16 @@
 
 #include <fmt/format.h>
 
+#include <sluice/printable.hpp>
+
 namespace sluice::detail {
 namespace {
 
 constexpr int kText = 0;
 constexpr int kBinary = 1;
-// The server takes no parameter larger than a gigabyte, and libpq counts in int.
-constexpr std::size_t kMostBytes = std::size_t{1} << 30U;
+// The server takes no message larger than a gigabyte, and ends the session of whoever sends one; libpq counts in int. With
+// room for the lengths and numbers of 65,535 parameters.
+constexpr std::size_t kMostBytes = (std::size_t{1} << 30U) - (std::size_t{4} << 20U);
 
 template <class Unsigned>
 Unsigned to_network(Unsigned value) {
@@ -36,8 +40,6 @@ std::size_t size_of(const SqlValue& value) {
 }
 
 std::optional<std::string> unfit(PgKind kind, const SqlValue& value) {
-  if (const std::size_t size = size_of(value); size > kMostBytes)
-    return fmt::format("{} bytes are more than a parameter may have, {}", size, kMostBytes);
   const bool number = std::holds_alternative<std::int64_t>(value) || std::holds_alternative<double>(value);
   if (kind == PgKind::bytea && number) return "a number is no value of the type bytea";
   if (kind == PgKind::raw || kind == PgKind::bytea) return {};
@@ -72,11 +74,16 @@ PgKind kind_of(Oid type) {
 }
 
 std::optional<std::string> unfit(const PgStatement& statement, const std::vector<SqlValue>& values) {
+  constexpr std::size_t kMostText = 120;
+  std::size_t bytes = 0;
   for (std::size_t i = 0; i < values.size(); ++i) {
+    bytes += size_of(values[i]);
     if (const auto why = unfit(statement.kinds[i], values[i]))
-      return fmt::format("${} of \"{}\": {}", i + 1, statement.sql, *why);
+      return fmt::format("${} of \"{}\": {}", i + 1, cut_text(statement.sql, kMostText), *why);
   }
-  return {};
+  if (bytes <= kMostBytes) return {};
+  return fmt::format("the values of \"{}\" have {} bytes, and may have {} together",
+                     cut_text(statement.sql, kMostText), bytes, kMostBytes);
 }
 
 void PgParameters::assign(const PgStatement& statement, const std::vector<SqlValue>& values) {
@@ -140,6 +147,8 @@ void PgParameters::put_number(std::size_t index, PgKind kind, double value) {
     put_binary(index, number.data(), sizeof(network));
     return;
   }
+  // It may have a sign, which numeric does not read.
+  if (std::isnan(value)) return put_text(index, "NaN");
   // The shortest digits that read as this number again: 24 characters at most.
   *std::to_chars(number.data(), number.data() + number.size() - 1, value).ptr = '\0';
   put_text(index, number.data());

@@ -26,6 +26,10 @@ enum class PgKind : std::uint8_t {
   other,  // As text.
 };
 PgKind kind_of(Oid type);
+// FirstNormalObjectId of PostgreSQL.
+constexpr bool is_made_by_users(Oid type) {
+  return type >= 16384;
+}
 
 // What the server has said about a prepared statement.
 struct PgStatement {

@@ -18,6 +18,7 @@ struct ServerError {
       state;  // Five characters; empty for an error of the client's own, such as a connection that is refused.
   std::string text;      // The message, with its detail.
   std::string function;  // Of the server's source, which no translation changes.
+  bool placed = false;   // It names a place in the text of a statement: that is at fault, and no value.
 };
 
 enum class Verdict {
@@ -31,6 +32,10 @@ enum class Verdict {
 Verdict judge(const ServerError& error);
 // Of a connection that was not made.
 Verdict judge_connection(const ServerError& error);
+
+// Whether libpq, which gives no codes, says that a connection cannot be made as the options have it, whatever the server does.
+// Of several hosts another one may do.
+bool is_of_our_options(std::string_view text, bool one_host);
 
 // What a person can do about it; empty when the text says it all.
 std::string_view remedy_for(std::string_view state);

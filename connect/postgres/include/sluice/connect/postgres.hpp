@@ -13,10 +13,12 @@
 //   What the server says                                            what becomes of it
 //   it is away, starts, stops, is full, has no connection left,     Unavailable: the worker waits outside and connects again
 //   is a standby, does not answer in time; deadlock, time out
-//   the rows violate a constraint, a value does not fit its         Refused: the events that violate are dead letters with the
-//   column, a trigger or a function raises an error                 server's text, the others of the batch take effect
-//   wrong password, no such database, table or column, a right      Error: the pipeline ends and says what to do
-//   is missing, another process has taken over
+//   the rows violate a constraint or a policy, a value does not     Refused: the events that violate are dead letters with the
+//   fit its column or its type, a trigger or a function raises      server's text, the others of the batch take effect
+//   an error
+//   wrong password or options, no such database, table or column,   Error: the pipeline ends and says what to do
+//   a right is missing, a sequence is at its end, a view takes no
+//   rows, another process has taken over
 //
 // The server may be of version 12 or later. Between it and us there may be no pooler that changes servers between
 // transactions (PgBouncer in transaction mode): prepared statements belong to a session.
@@ -67,7 +69,7 @@ class PostgresStore {
   // One statement that changes rows (INSERT, UPDATE, DELETE, MERGE, WITH, SELECT or VALUES, CALL, TRUNCATE, NOTIFY) with the
   // parameters $1, $2, ... The server says of which type each is, and a value is sent as that type: integers and floating
   // point by value, text and bytes as they are, the rest as text that the server reads (numeric, timestamptz, jsonb, uuid,
-  // ...). What it returns is dropped. After claim(): in the handler's constructor, best by TransactionSink::prepare(). One round
+  // ...); a domain is sent as the type beneath it. What it returns is dropped. After claim(): in the handler's constructor, best by TransactionSink::prepare(). One round
   // trip. With `values`, how many values it will be given, another number of parameters is an Error at once. Throws Error for a
   // statement that the server does not take, with its text; Unavailable.
   Statement prepare(std::string_view sql, std::optional<std::size_t> values = {});
