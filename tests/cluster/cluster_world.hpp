@@ -154,6 +154,25 @@ class ClusterTest : public testing::Test {
     const std::string name = "nats" + std::to_string(servers_.size());
     servers_.push_back(std::make_unique<NatsProcess>(directory_ / name, options, true, listen_));
   }
+  // So many that are one by NATS. A stream of one replica is with one of them.
+  void add_servers_that_are_one(std::size_t count) {
+    routes_ = std::vector<HeldPort>(count);
+    std::string routes;
+    for (const HeldPort& port : routes_)
+      routes += (routes.empty() ? "" : ", ") + ("nats-route://127.0.0.1:" + std::to_string(port.number()));
+    for (std::size_t number = 0; number < count; ++number) {
+      add_server("server_name: \"s" + std::to_string(number) +
+                 "\"\ncluster { name: test, listen: \"127.0.0.1:" + std::to_string(routes_[number].number()) +
+                 "\", routes: [" + routes + "] }");
+    }
+  }
+  std::size_t servers() const noexcept { return servers_.size(); }
+  // Of these, the one that leads the stream.
+  std::size_t leader(const std::string& stream) const {
+    std::string name;
+    EXPECT_TRUE(within(60s, [&] { return !(name = leader_of(url(), stream)).empty(); }));
+    return name.empty() ? 0 : std::stoul(name.substr(1));
+  }
   NatsProcess& server(std::size_t number = 0) { return *servers_.at(number); }
   // Of all of them.
   std::string url() const {
@@ -191,15 +210,25 @@ class ClusterTest : public testing::Test {
     words.insert(words.end(), more.begin(), more.end());
     return std::make_unique<Program>(words, file(command + ".out"), file(command + ".err"));
   }
-  // `sluice-cluster WORDS`; its standard output. Its status is expected to be `status`.
-  std::string cluster(std::vector<std::string> words, int status = 0) {
+  struct Said {
+    int status;
+    std::string text;
+  };
+  // `sluice-cluster WORDS`.
+  Said told_by_cluster(std::vector<std::string> words) {
     words.insert(words.begin(), CLUSTER_PROGRAM);
     words.insert(words.end(), {"--nats", url()});
     std::filesystem::remove(file("tool.out"));
     std::filesystem::remove(file("tool.err"));
     Program program{words, file("tool.out"), file("tool.err")};
-    EXPECT_EQ(program.wait(), status) << program.err();
-    return program.out() + program.err();
+    const int status = program.wait();
+    return {status, program.out() + program.err()};
+  }
+  // The same; its status is expected to be `status`.
+  std::string cluster(std::vector<std::string> words, int status = 0) {
+    const Said said = told_by_cluster(std::move(words));
+    EXPECT_EQ(said.status, status) << said.text;
+    return said.text;
   }
   // Every balance that the payments make, one behind the other, as the cluster writes them.
   std::vector<std::string> expected(const std::string& payments) const {
@@ -227,6 +256,7 @@ class ClusterTest : public testing::Test {
 
  private:
   std::filesystem::path directory_;
+  std::vector<HeldPort> routes_;
   std::vector<std::unique_ptr<NatsProcess>> servers_;
   std::map<std::string, std::unique_ptr<CuttingProxy>> links_;
   std::map<std::string, std::unique_ptr<Program>> hosts_;

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <cstdint>
+#include <cstdlib>
 #include <filesystem>
 #include <set>
 #include <string>
@@ -14,6 +15,7 @@
 #include <sluice/partitioner.hpp>
 
 #include "cluster_world.hpp"
+#include "kill_count.hpp"
 #include "market/input_plan.hpp"
 #include "market/output_files.hpp"
 #include "market/read_stage.hpp"
@@ -23,15 +25,19 @@
 namespace sluice::test {
 namespace {
 
+// Asked for before any program is started: it is no setting of theirs.
+const bool kKillsAsked = kills_asked(0) != 0;
+
 class MarketOnHosts : public ClusterTest {
  protected:
   static constexpr std::size_t kMessagesAtOnce = 20'000;
   static constexpr auto kLong = 200s;
 
-  // The captures, and what one machine makes of them.
-  void prepare() {
+  // The captures, and what one machine makes of them: the recorded day where it is here, unless that is too long.
+  void prepare(bool short_day = false) {
+    ::unsetenv("SLUICE_CONNECT_KILLS");
     captures_ = file("captures");
-    if (programs::real_data()) {
+    if (programs::real_data() && !short_day) {
       std::filesystem::create_directory(captures_);
       for (const auto& entry : std::filesystem::directory_iterator{*programs::real_data() / "binance"}) {
         if (entry.path().extension() == ".gz")
@@ -39,13 +45,17 @@ class MarketOnHosts : public ClusterTest {
       }
     } else {
       const auto simulated =
-          programs::run_simulator("--events 100000 --out " + programs::shell_word(captures_));
+          programs::run_simulator(std::string{"--events "} + (short_day ? "8000" : "100000") + " --out " +
+                                  programs::shell_word(captures_));
       ASSERT_EQ(simulated.status, 0) << simulated.errors;
     }
     const auto one = programs::run_market("--quiet --out " + programs::shell_word(file("one")) + " --input " +
                                           programs::files_in(captures_));
     ASSERT_EQ(one.status, 0) << one.errors;
-    make_stream(url(), {.name = kLines, .subject = "lines.*"});
+    make_stream(url(), {.name = kLines,
+                        .subject = "lines.*",
+                        .duplicates_ns = 120'000'000'000,
+                        .replicas = static_cast<unsigned>(servers())});
     make_stream(url(), {.name = kRows, .subject = "rows.*"});
     for (const auto& entry : std::filesystem::directory_iterator{captures_})
       take(entry.path());
@@ -75,14 +85,16 @@ class MarketOnHosts : public ClusterTest {
       for (std::size_t count = 0; next < end; next += count) {
         count = std::min(end - next, kMessagesAtOnce);
         const auto from = lines.begin() + static_cast<std::ptrdiff_t>(next);
-        send_messages(url(), "lines." + std::to_string(number),
-                      {from, from + static_cast<std::ptrdiff_t>(count)});
+        send_lines(number, {from, from + static_cast<std::ptrdiff_t>(count)}, next);
       }
-      if (half == Half::second) send_messages(url(), "lines." + std::to_string(number), {""});
+      if (half == Half::second) send_lines(number, {""}, lines.size());
     }
   }
+  virtual void send_lines(unsigned partition, const std::vector<std::string>& lines, std::size_t /*first*/) {
+    send_messages(url(), "lines." + std::to_string(partition), lines);
+  }
 
-  std::string status() { return cluster({"status", "market", "--json"}); }
+  virtual std::string status() { return cluster({"status", "market", "--json"}); }
   // What the status says of a partition: {"partition":N,...}.
   static std::string part_of(const std::string& status, unsigned partition) {
     const std::size_t at = status.find(R"({"partition":)" + std::to_string(partition) + ",");
@@ -202,7 +214,7 @@ class MarketOnHosts : public ClusterTest {
 };
 
 TEST_F(MarketOnHosts, GivesTheAnswersOfOneThoughOneOfThreeDies) {
-  prepare();
+  ASSERT_NO_FATAL_FAILURE(prepare());
   start_all();
   const std::string dies = send_the_first_half();
   lose_host(dies);
@@ -214,7 +226,7 @@ TEST_F(MarketOnHosts, GivesTheAnswersOfOneThoughOneOfThreeDies) {
 
 // It gets a partition back, and nothing else moves.
 TEST_F(MarketOnHosts, GivesTheAnswersOfOneThoughTheOneThatDiesComesBack) {
-  prepare();
+  ASSERT_NO_FATAL_FAILURE(prepare());
   start_all();
   // A share each.
   ASSERT_TRUE(within(kLong, [this] { return owners() == 3; })) << status();
@@ -234,6 +246,39 @@ TEST_F(MarketOnHosts, GivesTheAnswersOfOneThoughTheOneThatDiesComesBack) {
   }
   send(Half::second);
   EXPECT_TRUE(within(kLong, [this] { return are_finished(); })) << status();
+  expect_the_answers_of_one();
+}
+
+// The day is a short one: each of its lines is acknowledged before the next is sent, so that they stay in order though a server dies.
+class MarketOnThreeServers : public MarketOnHosts {
+ protected:
+  // As in servers_test.cpp.
+  void SetUp() override {
+    if (!kKillsAsked)
+      GTEST_SKIP() << "the server may lose a stream when it is killed: set SLUICE_CONNECT_KILLS to try it";
+    MarketOnHosts::SetUp();
+  }
+  void serve() override { add_servers_that_are_one(3); }
+  void send_lines(unsigned partition, const std::vector<std::string>& lines, std::size_t first) override {
+    send_each(url(), "lines." + std::to_string(partition), lines, first);
+  }
+  // It can fail while a server is away, or has just come back: then it says nothing of partitions, and is asked again.
+  std::string status() override { return told_by_cluster({"status", "market", "--json"}).text; }
+};
+
+// The server that has the checkpoints, and the host of the largest partition, at once.
+TEST_F(MarketOnThreeServers, GivesTheAnswersOfOneThoughAHostAndAServerDie) {
+  ASSERT_NO_FATAL_FAILURE(prepare(true));
+  start_all();
+  const std::string dies = send_the_first_half();
+  const std::size_t server_dies = leader("SLUICE_market");
+  server(server_dies).kill();
+  lose_host(dies);
+  // The other two take all of it.
+  send(Half::second);
+  server(server_dies).start();
+  EXPECT_TRUE(within(kLong, [this] { return are_finished(); })) << status();
+  EXPECT_THAT(said_by_all_but(dies), testing::HasSubstr(", after " + dies));
   expect_the_answers_of_one();
 }
 

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // A cluster that stands on three servers, which are one by NATS: input is in all three, and any of them may die.
 #include <algorithm>
-#include <array>
 #include <cstdint>
 #include <map>
 #include <string>
@@ -25,22 +24,7 @@ class Servers : public Hosts {
       GTEST_SKIP() << "the server may lose a stream when it is killed: set SLUICE_CONNECT_KILLS to try it";
     Hosts::SetUp();
   }
-  void serve() override {
-    std::string routes;
-    for (const HeldPort& port : routes_)
-      routes += (routes.empty() ? "" : ", ") + ("nats-route://127.0.0.1:" + std::to_string(port.number()));
-    for (std::size_t number = 0; number < kServers; ++number) {
-      add_server("server_name: \"s" + std::to_string(number) +
-                 "\"\ncluster { name: test, listen: \"127.0.0.1:" + std::to_string(routes_[number].number()) +
-                 "\", routes: [" + routes + "] }");
-    }
-  }
-  // Of the stream.
-  std::size_t leader(const std::string& stream) {
-    std::string name;
-    EXPECT_TRUE(within(60s, [&] { return !(name = leader_of(url(), stream)).empty(); }));
-    return std::stoul(name.substr(1));
-  }
+  void serve() override { add_servers_that_are_one(kServers); }
   std::uint64_t told(const std::string& stream) { return count_if_told(url(), stream).value_or(0); }
 
   // Every balance that the payments make which the server has, each behind the one before it.
@@ -68,9 +52,6 @@ class Servers : public Hosts {
           << (one == balances.end() ? "nothing" : *one) << "'";
     }
   }
-
- private:
-  std::array<HeldPort, kServers> routes_;
 };
 
 // The one that has the checkpoints, of which there is one copy: what stands on them stands still, and input goes on.

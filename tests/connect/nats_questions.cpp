@@ -166,6 +166,27 @@ void send_messages(const std::string& url, const std::string& subject,
   });
 }
 
+void send_each(const std::string& url, const std::string& subject, const std::vector<std::string>& messages,
+               std::uint64_t first) {
+  run_apart([&] {
+    const Session session{url, 1s};
+    const auto until = std::chrono::steady_clock::now() + 100s;
+    for (std::size_t i = 0; i < messages.size(); ++i) {
+      const std::string id = subject + " " + std::to_string(first + i);
+      jsPubOptions options;
+      must(jsPubOptions_Init(&options), "the options");
+      options.MsgId = id.c_str();
+      natsStatus status = NATS_OK;
+      while ((status = js_Publish(nullptr, session.js, subject.c_str(), messages[i].data(),
+                                  static_cast<int>(messages[i].size()), &options, nullptr)) != NATS_OK) {
+        if (std::chrono::steady_clock::now() > until) must(status, "sending");
+        std::this_thread::sleep_for(20ms);
+      }
+    }
+    return std::string{};
+  });
+}
+
 void delete_message(const std::string& url, const std::string& stream, std::uint64_t sequence) {
   run_apart([&] {
     const Session session{url};
