@@ -6,6 +6,7 @@
 #include <csignal>
 #include <cstdio>
 #include <exception>
+#include <filesystem>
 #include <sched.h>
 #include <sstream>
 #include <string>
@@ -14,10 +15,56 @@
 #include <utility>
 #include <vector>
 
+#include <fmt/format.h>
+
 #include "disturbance.hpp"
 
 namespace sluice::bench {
 namespace {
+
+// The library's own --help neither fits 80 columns nor knows of our options.
+constexpr const char* kHelp = R"(usage: {0} [options]
+
+A suite of `sluice bench`, which runs all of them and compares what they say.
+
+What is measured:
+  --quick               fewer parameters and shorter runs: a first look
+  --peers               other products too, as far as they are here
+  --benchmark_filter=REGEX
+                        only what has a name that matches
+  --benchmark_list_tests
+                        the names, and nothing is run
+How often; what a suite takes otherwise is in brackets:
+  --benchmark_repetitions=N
+                        rounds of each [5]
+  --benchmark_min_time=SECONDS
+                        of a round at least [0.1, with --quick 0.01]
+  --benchmark_enable_random_interleaving=true|false
+                        rounds of all in turn, so that a drift meets all [true]
+What is said:
+  --benchmark_report_aggregates_only=true|false
+                        mean, median and the like, not each round [true]
+  --benchmark_format=console|json|csv
+  --benchmark_color=auto|true|false
+  --benchmark_counters_tabular=true|false
+  --benchmark_out=FILE  a file of it besides
+  --benchmark_out_format=json|console|csv
+  --v=N                 what the library says while it runs, 0 and up [0]
+Other:
+  --version
+  -h, --help
+
+Examples:
+  {0} --quick
+  {0} --benchmark_list_tests --quick --peers
+  {0} --benchmark_repetitions=3 --benchmark_out=new.json
+)";
+
+bool asks_for_help(const std::vector<char*>& arguments) {
+  return std::any_of(arguments.begin() + 1, arguments.end(), [](std::string_view argument) {
+    return argument == "--help" || argument == "-h" || argument == "--help=true";
+  });
+}
 
 bool may_use_units(unsigned units) {
   cpu_set_t allowed;
@@ -101,6 +148,10 @@ int run_suite(int argc, char** argv, unsigned units, void (*add_all)(const Optio
   if (arguments.size() == 2 && std::string_view{arguments[1]} == "--version") {
     std::puts("sluice bench, a suite of Sluice " SLUICE_VERSION);
     return 0;
+  }
+  if (arguments.size() > 1 && asks_for_help(arguments)) {
+    fmt::print(kHelp, std::filesystem::path{arguments.front()}.filename().string());
+    return std::fflush(stdout) == 0 ? 0 : 1;
   }
   const Options options = take_options(arguments);
   const bool usual = wants_the_usual_display(arguments);

@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <fstream>
 #include <run.hpp>
+#include <sstream>
 #include <string>
 #include <unistd.h>
 
@@ -65,16 +66,35 @@ TEST(ASuite, ThatEndsWellHasFiveRoundsOfEveryBenchmark) {
   }
 }
 
-TEST(ASuite, ByItselfTellsOfTheMachineAndNotHowTheLibraryWasBuilt) {
-  const std::string command =
-      std::string{UNRULY_DIRECTORY} + "/bench_unruly --quick --benchmark_filter=ends/ 2>&1";
+// What it says by itself; its status is expected to be 0.
+std::string said_by_itself(const std::string& arguments) {
+  const std::string command = std::string{UNRULY_DIRECTORY} + "/bench_unruly " + arguments + " 2>&1";
   FILE* suite = ::popen(command.c_str(), "r");
-  ASSERT_NE(suite, nullptr);
+  if (suite == nullptr) return {};
   std::string words;
   for (int byte = std::fgetc(suite); byte != EOF; byte = std::fgetc(suite))
     words += static_cast<char>(byte);
   EXPECT_EQ(::pclose(suite), 0);
-  EXPECT_THAT(words, AllOf(HasSubstr("Run on ("), HasSubstr("ends/well"), Not(HasSubstr("DEBUG"))));
+  return words;
+}
+
+TEST(ASuite, ByItselfTellsOfTheMachineAndNotHowTheLibraryWasBuilt) {
+  EXPECT_THAT(said_by_itself("--quick --benchmark_filter=ends/"),
+              AllOf(HasSubstr("Run on ("), HasSubstr("ends/well"), Not(HasSubstr("DEBUG"))));
+}
+
+TEST(ASuite, HasAHelpOf80ColumnsThatKnowsItsOwnOptionsAndEndsWithThreeExamples) {
+  const std::string help = said_by_itself("--quick --help");
+  EXPECT_EQ(help, said_by_itself("-h"));
+  EXPECT_THAT(help, AllOf(HasSubstr("usage: bench_unruly [options]"), HasSubstr("\n  --peers "),
+                          HasSubstr("\n  --benchmark_filter=REGEX\n")));
+  std::istringstream lines{help};
+  std::size_t examples = 0;
+  for (std::string line; std::getline(lines, line);) {
+    EXPECT_LE(line.size(), 80U) << line;
+    examples += line.starts_with("  bench_unruly ") ? 1U : 0U;
+  }
+  EXPECT_EQ(examples, 3U);
 }
 
 TEST(ASuite, GetsToKnowWhetherPeersAreWanted) {

@@ -260,6 +260,23 @@ std::vector<TopLine> top_events(const TopSeen& seen, const TopView& view) {
   return lines;
 }
 
+// What `sluice stats` says of the pipeline besides: what it is a part of, how far it is behind, its checkpoints. Folded here:
+// what a terminal has no room for it cuts.
+std::vector<TopLine> top_facts(const Stats& stats, const TopView& view) {
+  std::vector<TopLine> lines;
+  std::string facts = detail::facts_text(stats.facts);
+  if (!facts.empty()) lines.push_back({std::move(facts)});
+  if (const auto lag = stats.lag()) lines.push_back({to_text(*lag)});
+  const std::string checkpoints = to_text(stats.checkpoints);
+  for (std::size_t at = 0; at < checkpoints.size();) {
+    const std::size_t end = std::min(checkpoints.find('\n', at), checkpoints.size());
+    const bool fails = !stats.checkpoints.failure.empty();
+    lines.push_back({checkpoints.substr(at, end - at), fails ? TopStyle::alarm : TopStyle::plain});
+    at = end + 1;
+  }
+  return folded(lines, view.columns);
+}
+
 std::vector<TopLine> top_head(const TopSeen& seen, const TopView& view) {
   const Stats& stats = seen.stats;
   const auto up = std::chrono::duration_cast<std::chrono::seconds>(seen.now - stats.started).count();
@@ -272,6 +289,8 @@ std::vector<TopLine> top_head(const TopSeen& seen, const TopView& view) {
        stats.dead_letters() + stats.problem_count > 0 ? TopStyle::alarm : TopStyle::plain},
       {printable(bottleneck_text(seen.before, stats)) +
        (seen.before.stages.empty() ? " (since the start)" : "")}};
+  for (TopLine& line : top_facts(stats, view))
+    head.push_back(std::move(line));
   if (!view.filter.empty()) head.push_back({"only names with \"" + printable(view.filter) + "\""});
   head.push_back(
       {fmt::format("{:<18} {:<14} {:>10} {:>4} {:>4} {:>4} {:>4} {:>6} {:>5}  {}", "stage / worker", "state",
