@@ -41,6 +41,26 @@ struct Open {
   bool taken = false;
 };
 
+void add_inlet(Draw& draw, AnyPlan& plan, std::vector<Open>& open) {
+  AnyStage inlet;
+  inlet.name = "inlet";
+  inlet.shape = Shape::inlet;
+  inlet.seed = draw.number();
+  inlet.events = 500 + draw.below(3000);
+  open.push_back({plan.stages.size(), 0});
+  plan.stages.push_back(inlet);
+}
+
+// What it pulls comes to the sink, too: a pipeline is over when all stages behind its inlets and sources are.
+void add_outlet(Draw& draw, AnyPlan& plan, const std::vector<Open>& open) {
+  AnyStage outlet;
+  outlet.name = "outlet";
+  outlet.shape = Shape::outlet;
+  const Open& from = open[draw.below(open.size())];
+  outlet.inputs.push_back({from.stage, from.output, Way::in_turn});
+  plan.stages.push_back(outlet);
+}
+
 void add_sources(Draw& draw, AnyPlan& plan, std::vector<Open>& open) {
   const std::uint64_t sources = 1 + draw.below(2);
   for (std::uint64_t i = 0; i < sources; ++i) {
@@ -60,7 +80,9 @@ void add_stage(Draw& draw, AnyPlan& plan, std::vector<Open>& open, const std::st
   stage.name = name;
   const std::uint64_t shape = draw.below(5);
   stage.shape = shape < 3 ? Shape::each : shape < 4 ? Shape::spans : Shape::split;
-  stage.work = stage.shape == Shape::split ? Work::hand_on : static_cast<Work>(draw.below(4));
+  // A span of records is none.
+  if (stage.shape == Shape::spans && plan.kind == Kind::record) stage.shape = Shape::each;
+  stage.work = stage.shape == Shape::split ? Work::hand_on : static_cast<Work>(draw.below(5));
   stage.faults = draw_faults(draw);
   stage.seed = draw.number();
   stage.workers = 1 + static_cast<unsigned>(draw.below(3));
@@ -78,13 +100,14 @@ void add_stage(Draw& draw, AnyPlan& plan, std::vector<Open>& open, const std::st
   plan.stages.push_back(stage);
 }
 
-void add_sink(Draw& draw, AnyPlan& plan, const std::vector<Open>& open) {
+void add_sink(Draw& draw, AnyPlan& plan, const std::vector<Open>& open, bool databases) {
   AnyStage sink;
   sink.name = "sink";
   sink.shape = Shape::sink;
   sink.faults = draw_faults(draw);
   sink.seed = draw.number();
   sink.workers = 1 + static_cast<unsigned>(draw.below(2));
+  sink.database = draw.chance(35) && databases;
   for (const Open& from : open) {
     if (!from.taken) sink.inputs.push_back({from.stage, from.output, draw_way(draw)});
   }
@@ -92,6 +115,8 @@ void add_sink(Draw& draw, AnyPlan& plan, const std::vector<Open>& open) {
 }
 
 bool is_lost(const AnyStage& stage, const Token& token) noexcept {
+  if (stage.shape == Shape::outlet) return false;
+  if (stage.database && mark_of(token) == kRefusedMark) return true;
   const std::uint64_t fate = fate_of(stage, token);
   const Faults& faults = stage.faults;
   return throws_at(faults, fate) || throws_late_at(faults, fate) || crashes_at(faults, fate) ||
@@ -100,21 +125,32 @@ bool is_lost(const AnyStage& stage, const Token& token) noexcept {
 
 }  // namespace
 
-AnyPlan plan_of(std::uint64_t seed) {
+AnyPlan plan_of(std::uint64_t seed, bool databases) {
   Draw draw{seed};
   AnyPlan plan;
-  plan.large = draw.chance(50);
+  plan.kind = static_cast<Kind>(draw.below(3));
+  plan.kept = static_cast<Kept>(draw.below(3));
+  plan.larger = draw.chance(30);
   std::vector<Open> open;
   add_sources(draw, plan, open);
+  if (draw.chance(35)) add_inlet(draw, plan, open);
   const std::uint64_t stages = draw.below(5);
   for (std::uint64_t i = 0; i < stages; ++i)
     add_stage(draw, plan, open, "stage" + std::to_string(i));
-  add_sink(draw, plan, open);
+  if (draw.chance(35)) add_outlet(draw, plan, open);
+  add_sink(draw, plan, open, databases);
   plan.settings = {{"batch.events", draw.one_of({"1", "2", "7", "32", "256", "2048"})},
                    {"lane.slots", draw.one_of({"512", "4096"})},
+                   {"lane.bytes", draw.one_of({"256KiB", "1MiB"})},
+                   {"undo.bytes", draw.one_of({"64KiB", "1MiB"})},
+                   {"checkpoint.every", draw.one_of({"20ms", "100ms"})},
+                   {"checkpoint.sync", draw.one_of({"yes", "no"})},
                    {"wait.strategy", draw.one_of({"sleep", "sleep", "yield", "spin"})},
                    {"wait.preempt", draw.one_of({"yes", "no"})},
                    {"latency.sample", draw.one_of({"off", "100", "1000"})}};
+  // Rows that a checkpoint does not know would be there twice.
+  if (plan.stages.back().database && plan.kept != Kept::segment)
+    plan.settings.emplace_back("stage.sink.outside.after", "checkpoint");
   return plan;
 }
 
@@ -139,11 +175,12 @@ Answer answer_of(const AnyPlan& plan) {
         continue;
       }
       if (stage.shape == Shape::sink) ++answer.out[token];
+      if (stage.shape == Shape::outlet) ++answer.pulled[token];
       made.clear();
       make_of(stage, token, made);
       for (const auto& [output, event] : made)
         streams[{index, output}].push_back(event);
-      if (stage.work == Work::count) streams[{index, 0}].push_back(said_of(stage, key_of(stage, token)));
+      if (has_keys(stage)) streams[{index, 0}].push_back(said_of(stage, key_of(stage, token)));
     }
   }
   return answer;
@@ -165,7 +202,7 @@ Token token_of(const AnyStage& source, std::uint64_t number) noexcept {
 }
 
 void make_of(const AnyStage& stage, const Token& token, Made& made) {
-  if (stage.shape == Shape::sink) return;
+  if (stage.shape == Shape::sink || stage.shape == Shape::outlet) return;
   const std::uint64_t id = mixed(token.id, stage.seed);
   const std::size_t output = stage.shape == Shape::split ? id % 2 : 0;
   switch (stage.work) {
@@ -180,6 +217,7 @@ void make_of(const AnyStage& stage, const Token& token, Made& made) {
         made.push_back({output, {mixed(id, copy), token.weight}});
       break;
     case Work::count:
+    case Work::gather:
       if (id % 2 == 0) made.push_back({output, {id, token.weight}});
       break;
   }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The handlers of a pipeline drawn by chance (any_pipeline.hpp), for events of 16 and of 64 B.
+// The handlers of a pipeline drawn by chance (any_pipeline.hpp), for events of 16 and of 64 B and for records.
 #pragma once
 
 #include <array>
@@ -9,8 +9,10 @@
 #include <filesystem>
 #include <span>
 #include <stdexcept>
+#include <string>
 #include <type_traits>
 #include <utility>
+#include <vector>
 
 #include <fmt/format.h>
 
@@ -18,6 +20,7 @@
 #include <sluice/refused.hpp>
 #include <sluice/sluice.hpp>
 
+#include "any_groups.hpp"
 #include "any_pipeline.hpp"
 
 namespace sluice::test {
@@ -33,6 +36,14 @@ inline Crate crate_of(const Token& token) {
   for (std::uint64_t& each : crate.rest)
     each = mixed(token.id, token.weight + static_cast<std::uint64_t>(&each - crate.rest.data()));
   return crate;
+}
+
+using Parcel = Record<Token>;
+
+inline std::string body_of(const Token& token) {
+  const std::uint64_t number = mixed(token.id, token.weight);
+  const std::size_t bytes = number % (number % 32 == 0 ? 2000 : 60);
+  return std::string(bytes, static_cast<char>('a' + number % 26));
 }
 
 template <class Event>
@@ -52,6 +63,34 @@ inline const Token& token_in(const Crate& crate) {
   if (crate_of(crate.token).rest != crate.rest) std::_Exit(1);
   return crate.token;
 }
+inline const Token& token_in(const Parcel& parcel) {
+  if (parcel.text() != body_of(parcel.head)) std::_Exit(1);
+  return parcel.head;
+}
+
+template <class Event>
+void push_to(Output<Event>& out, const Token& token) {
+  if constexpr (std::is_same_v<Event, Parcel>) {
+    out.push(token, body_of(token));
+  } else {
+    out.push(packed<Event>(token));
+  }
+}
+
+// All of them at once, if they are no records.
+template <class Event>
+void push_to(Output<Event>& out, const std::vector<Token>& tokens) {
+  if constexpr (std::is_same_v<Event, Parcel>) {
+    for (const Token& token : tokens)
+      push_to(out, token);
+  } else {
+    std::vector<Event> events;
+    events.reserve(tokens.size());
+    for (const Token& token : tokens)
+      events.push_back(packed<Event>(token));
+    out.push(events);
+  }
+}
 
 class AnyWork {
  public:
@@ -59,7 +98,8 @@ class AnyWork {
       : worker_{worker},
         stage_{std::move(stage)},
         handled_{worker.state<std::uint64_t>("handled")},
-        rows_{worker.table<std::uint64_t, std::uint64_t>("rows", 256)} {
+        rows_{worker.table<std::uint64_t, std::uint64_t>("rows", 256)},
+        groups_{worker} {
     if (stage_.faults.flushes) worker.before_commit([] {});
   }
 
@@ -81,11 +121,23 @@ class AnyWork {
       push(output, made);
     ++handled_.edit();
     if (stage_.work == Work::count) ++rows_[key_of(stage_, token)];
+    if (stage_.work == Work::gather) {
+      groups_.add(key_of(stage_, token), token, [&](std::uint64_t key, std::uint64_t events) {
+        for (; events != 0; --events)
+          push(0, said_of(stage_, key));
+      });
+    }
     if (throws_late_at(faults, fate)) throw std::runtime_error{"not this one, late"};
   }
   // A few of those that it says at its end; whether there are more.
   template <class Push>
   bool say(Push&& push) {
+    if (stage_.work == Work::gather) {
+      return groups_.take_one([&](std::uint64_t key, std::uint64_t events) {
+        for (; events != 0; --events)
+          push(said_of(stage_, key));
+      });
+    }
     for (int few = 0; few < 8; ++few) {
       std::uint64_t slot = 0;
       while (slot < rows_.slots() && rows_.slot(slot) == nullptr)
@@ -103,6 +155,7 @@ class AnyWork {
   AnyStage stage_;
   Recoverable<std::uint64_t> handled_;
   Table<std::uint64_t, std::uint64_t> rows_;
+  AnyGroups groups_;
   Made made_;
   std::uint64_t calls_ = 0;
 };
@@ -112,10 +165,10 @@ class AnyEach : private AnyWork {
  public:
   using AnyWork::AnyWork;
   void operator()(const Event& event, Output<Event>& out) {
-    handle(token_in(event), [&](std::size_t, const Token& made) { out.push(packed<Event>(made)); });
+    handle(token_in(event), [&](std::size_t, const Token& made) { push_to(out, made); });
   }
   bool finish(Output<Event>& out) {
-    return say([&](const Token& said) { out.push(packed<Event>(said)); });
+    return say([&](const Token& said) { push_to(out, said); });
   }
 };
 
@@ -125,10 +178,10 @@ class AnySpans : private AnyWork {
   using AnyWork::AnyWork;
   void operator()(std::span<const Event> events, Output<Event>& out) {
     for (const Event& event : events)
-      handle(token_in(event), [&](std::size_t, const Token& made) { out.push(packed<Event>(made)); });
+      handle(token_in(event), [&](std::size_t, const Token& made) { push_to(out, made); });
   }
   bool finish(Output<Event>& out) {
-    return say([&](const Token& said) { out.push(packed<Event>(said)); });
+    return say([&](const Token& said) { push_to(out, said); });
   }
 };
 
@@ -137,9 +190,8 @@ class AnySplit : private AnyWork {
  public:
   using AnyWork::AnyWork;
   void operator()(const Event& event, Output<Event>& even, Output<Event>& odd) {
-    handle(token_in(event), [&](std::size_t output, const Token& made) {
-      (output == 0 ? even : odd).push(packed<Event>(made));
-    });
+    handle(token_in(event),
+           [&](std::size_t output, const Token& made) { push_to(output == 0 ? even : odd, made); });
   }
 };
 
@@ -151,8 +203,14 @@ class AnySource {
   bool operator()(Output<Event>& out) {
     const std::uint64_t number = *made_ * worker_.replicas() + worker_.replica();
     if (number >= stage_.events) return false;
-    out.push(packed<Event>(token_of(stage_, number)));
-    ++made_.edit();
+    // A few, as many as it is: each call of one source pushes one, of the other one up to seven.
+    std::vector<Token> few;
+    const std::uint64_t most = stage_.seed % 2 == 0 ? 1 : 1 + number % 7;
+    for (std::uint64_t next = number; few.size() < most && next < stage_.events; next += worker_.replicas()) {
+      few.push_back(token_of(stage_, next));
+      ++made_.edit();
+    }
+    push_to(out, few);
     return true;
   }
 
