@@ -69,7 +69,7 @@ class PostgresStore {
   // One statement that changes rows (INSERT, UPDATE, DELETE, MERGE, WITH, SELECT or VALUES, CALL, TRUNCATE, NOTIFY) with the
   // parameters $1, $2, ... The server says of which type each is, and a value is sent as that type: integers and floating
   // point by value, text and bytes as they are, the rest as text that the server reads (numeric, timestamptz, jsonb, uuid,
-  // ...); a domain is sent as the type beneath it. What it returns is dropped. After claim(): in the handler's constructor, best by TransactionSink::prepare(). One round
+  // ...); a domain is sent as the type beneath it. What it returns is received, and dropped. After claim(): in the handler's constructor, best by TransactionSink::prepare(). One round
   // trip. With `values`, how many values it will be given, another number of parameters is an Error at once. Throws Error for a
   // statement that the server does not take, with its text; Unavailable.
   Statement prepare(std::string_view sql, std::optional<std::size_t> values = {});
