@@ -54,9 +54,10 @@ TEST_F(KindOfAFile, ThatIsEmptyAtFirstIsKnownByWhatComes) {
 }
 
 TEST_F(KindOfAFile, ThatIsTextIsKnownBeforeItsFirstLineHasEnded) {
-  for (const char* text : {"Plain\nB\n", "BZh9\nPK\n", "\n\x1f\n", "PK\x03\n(\xb5\n", "P*\n\n",
-                           "\xfd"
-                           "7zXZ\n\n"}) {
+  const std::string almost_xz = std::string{"\xfd"} + "7zXZ\n\n";
+  for (const std::string& text :
+       {std::string{"Plain\nB\n"}, std::string{"BZh9\nPK\n"}, std::string{"\n\x1f\n"},
+        std::string{"PK\x03\n(\xb5\n"}, std::string{"P*\n\n"}, almost_xz}) {
     directory_.write("a", "");
     LineReader file{path_, kGrowing};
     EXPECT_EQ(read_bytewise(file, text).lines, split(text));

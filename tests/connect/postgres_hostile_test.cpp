@@ -86,7 +86,7 @@ TEST_F(PostgresHostile, KnowsADomainByTheTypeBeneathIt) {
       [](const Number&) {
         return SqlBytes{std::byte{0}, std::byte{'\\'}, std::byte{'x'}, std::byte{255}};
       },
-      [bytes](const Number&) { return bytes; }, [](const Number&) { return "a\\b"; });
+      [&bytes](const Number&) { return bytes; }, [](const Number&) { return "a\\b"; });
   EXPECT_EQ(dead_letters_, 0U);
   EXPECT_EQ(server().query("SELECT * FROM t"), "1|\\x005c78ff|\\x005c78ff|a\\b\n");
 }
@@ -157,6 +157,7 @@ TEST_F(PostgresHostile, SaysWhyAValueIsNoneHoweverLongTheStatement) {
 TEST_F(PostgresHostile, SaysWhatIsWrongWithAConnectionThatNoWaitingMends) {
   const std::string host = "host=" + server().directory().string() + " ";
   const std::string port = std::to_string(server().port());
+  const std::string on_socket = host + "dbname=postgres user=sluice port=" + port + " ";
   const std::string tcp = "host=127.0.0.1 dbname=postgres user=sluice port=" + port + " ";
   for (const auto& [url, text] : std::vector<std::pair<std::string, std::string>>{
            {host + "dbname=postgres user=sluice port=1,2,3", "could not match 3 port numbers to 1 hosts"},
@@ -164,7 +165,7 @@ TEST_F(PostgresHostile, SaysWhatIsWrongWithAConnectionThatNoWaitingMends) {
            {"service=nobody_has_it", "definition of service \"nobody_has_it\" not found"},
            {tcp + "channel_binding=require", "channel binding"},
            {tcp + "gssencmode=require", "GSSAPI"},
-           {host + "dbname=postgres user=sluice requirepeer=nobody_is_called_so port=" + port, "requirepeer"},
+           {on_socket + "requirepeer=nobody_is_called_so", "requirepeer"},
            {tcp + "sslmode=verify-full sslrootcert=/nowhere/root.crt", "SSL"},
            {tcp + "options=-cno_such_setting=1",
             "\"no_such_setting\" (correct the option that the text names)"},
