@@ -80,13 +80,15 @@ TEST_F(PostgresHostile, KnowsADomainByTheTypeBeneathIt) {
       "CREATE DOMAIN blob AS bytea; CREATE DOMAIN digest AS blob CHECK (length(VALUE) = 4); CREATE DOMAIN "
       "word AS text; "
       "CREATE TABLE t (n bigint, a digest, b digest, c word)");
-  const std::string bytes{"\x00\\x\xff", 4};
   write(
       1, "INSERT INTO t VALUES ($1, $2, $3, $4)", &Number::number,
       [](const Number&) {
         return SqlBytes{std::byte{0}, std::byte{'\\'}, std::byte{'x'}, std::byte{255}};
       },
-      [&bytes](const Number&) { return bytes; }, [](const Number&) { return "a\\b"; });
+      [](const Number&) {
+        return std::string{"\x00\\x\xff", 4};
+      },
+      [](const Number&) { return "a\\b"; });
   EXPECT_EQ(dead_letters_, 0U);
   EXPECT_EQ(server().query("SELECT * FROM t"), "1|\\x005c78ff|\\x005c78ff|a\\b\n");
 }
