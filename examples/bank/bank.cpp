@@ -121,7 +121,7 @@ sluice::Pipeline pipeline(const Options& options, const sluice::Listener& listen
 
 int main(int argc, char** argv) try {
   Options options;
-  CLI::App app{"A bank whose books are right whatever is killed"};
+  CLI::App app{"A bank whose books are right whatever is killed", "bank"};
   app.set_version_flag("--version", "bank of Sluice " SLUICE_VERSION, "Print the version and exit");
   app.add_option("--listen", options.listen,
                  "Where senders connect: HOST:PORT, port 0 for a\nfree one, or unix:PATH");

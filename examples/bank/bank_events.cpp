@@ -84,7 +84,7 @@ class JetStream {
 int main(int argc, char** argv) try {
   std::string url = "nats://127.0.0.1:4222";
   std::string stream = "BANK";
-  CLI::App app{"The stream that `bank --nats` tells its bookings to"};
+  CLI::App app{"The stream that `bank --nats` tells its bookings to", "bank-events"};
   app.require_subcommand(1);
   app.fallthrough();
   app.add_option("--nats", url, "The server");

@@ -328,7 +328,7 @@ int run(const Options& options) {
 
 int main(int argc, char** argv) try {
   Options options;
-  CLI::App app{"Pays into a bank and checks what it acknowledges"};
+  CLI::App app{"Pays into a bank and checks what it acknowledges", "bank-load"};
   app.add_option("--connect", options.connect, "Where the bank listens: HOST:PORT");
   app.add_option("--senders", options.senders, "Senders, each with a connection")->check(CLI::Range(1, 500));
   app.add_option("--payments", options.payments, "Payments of each")->check(CLI::Range(1, 900'000'000));

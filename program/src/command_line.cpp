@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdio>
+#include <filesystem>
 #include <memory>
 #include <optional>
 #include <string>
@@ -129,6 +130,10 @@ class FittedHelp : public CLI::Formatter {
  public:
   std::string make_help(const CLI::App* app, std::string name, CLI::AppFormatMode mode) const override {
     return fitted(CLI::Formatter::make_help(app, std::move(name), mode));
+  }
+  // A program is called by its name, however long the path by which it was started.
+  std::string make_usage(const CLI::App* app, std::string name) const override {
+    return CLI::Formatter::make_usage(app, std::filesystem::path{std::move(name)}.filename().string());
   }
 };
 

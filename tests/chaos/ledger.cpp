@@ -33,7 +33,7 @@ struct Options {
 };
 
 std::optional<int> parse(int argc, char** argv, Options& options) {
-  CLI::App app{"A ledger that audits itself: every entry once and in order, whoever is killed."};
+  CLI::App app{"A ledger that audits itself: every entry once and in order, whoever is killed.", "ledger"};
   app.set_version_flag("--version", "ledger of Sluice " SLUICE_VERSION, "Print the version and exit");
   app.add_option("--entries", options.entries, "How many entries pass through it")
       ->check(CLI::Range(std::uint64_t{1}, std::uint64_t{1} << 40U))

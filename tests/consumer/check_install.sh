@@ -91,9 +91,17 @@ check_typos() {
   done
 }
 
+# Each is started by a path that is longer than a line.
 check_helps() {
   checked=0
-  for each in "$@"; do check_help "$each"; done
+  work="$(mktemp -d)"
+  trap 'rm -rf "$work"' EXIT
+  far="$work/a-directory-whose-name-is-longer-than-most/and-another-one-below-it-that-is-no-shorter"
+  mkdir -p "$far"
+  for each in "$@"; do
+    ln -s "$each" "$far/"
+    check_help "$far/${each##*/}"
+  done
   [ "$checked" -gt "$#" ] || fail "only $checked helps were looked at"
   check_typos "$1"
 }

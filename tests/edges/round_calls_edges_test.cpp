@@ -135,6 +135,7 @@ class RoundCalls : public WithCheckpoints {
         EXPECT_TRUE(a_new_one());
       }
     }
+    EXPECT_GT(kills, 10U);
     std::printf("%u kills at %u stops before and behind system calls\n", kills, stops);
   }
 

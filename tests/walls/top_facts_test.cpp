@@ -52,6 +52,14 @@ TEST(TopFacts, AreSaidAsStatsSaysThemAndNotWithoutAny) {
   EXPECT_THAT(words_of(head_of(Stats{}, 0)), Not(HasSubstr("checkpoints")));
 }
 
+TEST(TopFacts, SayHowFarSourcesAreBehind) {
+  Stats stats = part_of_a_cluster();
+  stats.stages.emplace_back().workers.emplace_back().lag =
+      LagStats{.events = 250, .bytes = 4'000, .told = std::chrono::system_clock::now()};
+  EXPECT_THAT(words_of(head_of(stats, 0)), HasSubstr(to_text(*stats.lag())));
+  EXPECT_THAT(to_text(*stats.lag()), HasSubstr("250"));
+}
+
 TEST(TopFacts, TellWhyThereIsNoCheckpointOnALineOfItsOwnThatIsAnAlarm) {
   Stats stats = part_of_a_cluster();
   stats.checkpoints.failures = 2;

@@ -85,7 +85,8 @@ int answer(const std::string& out, const std::vector<std::string>& paths) {
 int main(int argc, char** argv) {
   CLI::App app{
       "Computes the answers of the market demonstration in one thread,\n"
-      "independently of the pipeline."};
+      "independently of the pipeline.",
+      "market-reference"};
   std::string out;
   std::vector<std::string> paths;
   app.add_option("--out", out, "directory for the answer files")->required();
