@@ -165,6 +165,7 @@ TEST_F(PostgresBatch, IsSentAFewTimesHoweverManyOfItsEventsAreRefused) {
   const PostgresRelay relay{server().port(), {}};
   PostgresOptions relayed = database();
   relayed.url = relay.url();
+  relayed.call_limit = 10min;  // The search ends after it, and has some 500 round trips to make.
   const auto bytes_of = [&](const std::vector<std::int64_t>& cents, std::size_t refused) {
     PostgresStore store{relayed};
     const std::uint64_t epoch = store.claim(owner()).epoch;
@@ -185,10 +186,10 @@ TEST_F(PostgresBatch, IsSentAFewTimesHoweverManyOfItsEventsAreRefused) {
 
 TEST_F(PostgresBatch, HasItsTimeForEachCall) {
   PostgresOptions slow = database();
-  slow.call_limit = 2s;
+  slow.call_limit = 5s;
   PostgresStore store{slow};
   const std::uint64_t epoch = store.claim(owner()).epoch;
-  const Statement statement = store.prepare("INSERT INTO payment SELECT $1, 1, $2 FROM pg_sleep(0.1)");
+  const Statement statement = store.prepare("INSERT INTO payment SELECT $1, 1, $2 FROM pg_sleep(0.25)");
   std::vector<std::int64_t> cents(12, 1);
   cents[10] = cents[11] = -1;
   EXPECT_EQ(refused_of(store, epoch, statement, cents), 2U);
