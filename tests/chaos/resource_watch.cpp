@@ -47,8 +47,10 @@ double ResourceWatch::look(const std::function<double()>& progress) {
   const auto third = static_cast<std::size_t>(std::clamp(progress_, 0.0, 0.999) * 3);
   note("host", third, ::getpid());
   for (const sluice::detail::FoundProcess& process : processes_.look(::getpid())) {
-    // What has just been forked, be it by a master or by a supervisor, still has all that its parent has.
-    if (process.kind == sluice::detail::ProcessKind::newborn) continue;
+    // What has just been forked, be it by a master or by a supervisor, still has all that its parent has. A dumper reads
+    // a program's symbols and ends: its looks tell how far it has come.
+    using enum sluice::detail::ProcessKind;
+    if (process.kind == newborn || process.kind == dumper) continue;
     note(std::string{name_of(process.kind)}, third, process.pid);
   }
   return progress_;
