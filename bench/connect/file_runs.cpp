@@ -103,7 +103,7 @@ std::string stored_line(std::uint64_t number) {
 
 std::vector<StoreRuns> file_runs(bool quick) {
   const auto run = std::make_shared<FileRun>();
-  return {{"file_sink", "sync:none", quick ? 200'000U : 1'000'000U, [run] { run->empty(); },
+  return {{"file_sink", "sync:none", quick ? 200'000U : 4'000'000U, [run] { run->empty(); },
            [run](const Stream<StoredRow>& stream) { run->sink(stream); },
            [run](std::uint64_t count) { run->plain(count); }, [run] { return run->sum(); }}};
 }
