@@ -85,6 +85,23 @@ TEST(QuotedLines, EndBehindTheirQuotesAlsoWhereTheyAreTooLong) {
   }
 }
 
+// What is too long is left out in pieces of what is read at once, 128 KiB.
+TEST(QuotedLines, GoOnBehindADoubledQuoteThatLiesAcrossWhatIsReadAtOnce) {
+  const TemporaryDirectory directory;
+  constexpr std::size_t kPiece = std::size_t{128} << 10;
+  for (const std::size_t pieces : {1U, 2U}) {
+    for (std::size_t at = pieces * kPiece - 4; at < pieces * kPiece + 4; ++at) {
+      SCOPED_TRACE(at);
+      const std::string row = "\"" + std::string(at - 1, 'x') + "\"\"\nstill within it\"";
+      LineReader reader{directory.write("a", row + "\nnext\n"), {.max_line_bytes = 50'000, .quoted = true}};
+      const FileLine line = reader.next();
+      EXPECT_EQ(line.status, LineStatus::too_long);
+      EXPECT_EQ(line.length_bytes, row.size());
+      EXPECT_EQ(reader.next().text, "next");
+    }
+  }
+}
+
 TEST(QuotedLines, ThatNobodyClosesEndAtTheNextNewlineBehindSixteenTimesTheMost) {
   const TemporaryDirectory directory;
   const std::string open = "\"" + std::string(800, 'x') + "\n" + std::string(799, 'x') + "\n";

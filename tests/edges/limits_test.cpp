@@ -147,6 +147,7 @@ TEST(Limit, OfProcessesIsWhatAPipelineHas) {
     ASSERT_TRUE(std::regex_search(said, found, std::regex{"it takes (\\d+) processes"})) << said;
     const std::uint64_t needed = std::stoull(found[1]);
     EXPECT_EQ(needed, checkpoints ? 13U : 12U);
+    ASSERT_TRUE(eventually([&] { return group.now() == 0; })) << "those of the start before are gone";
     const pid_t child = ::fork();
     if (child == 0) {
       group.join(needed + 1)();
