@@ -65,12 +65,20 @@ struct Chaos::Parts {
     std::chrono::nanoseconds until{0};
     Descriptor continuer;
   };
+  // Killed, and not dead yet: it waits for a disk, or for a processor.
+  struct Dying {
+    pid_t pid = 0;
+    Descriptor pidfd;
+    bool of_control_plane = false;
+  };
 
   explicit Parts(const ChaosOptions& options) : schedule{options, monotonic_now()} {}
 
   bool may(Harm harm, const FoundProcess& process) const;
   bool control_plane_is_paired(const std::vector<FoundProcess>& found) const;
+  void look_at_the_dying();
   void hurt(const Hit& hit);
+  void note_death(const FoundProcess& victim);
   bool note_stop(const FoundProcess& victim, std::chrono::nanoseconds pause);
   void remember(const Hit& hit, const FoundProcess& victim);
   void continue_due(std::chrono::nanoseconds now) noexcept;
@@ -78,11 +86,18 @@ struct Chaos::Parts {
   ChaosSchedule schedule;
   PipelineProcesses processes;
   std::vector<Stopped> stopped;
-  std::optional<std::chrono::nanoseconds> control_plane_killed;
+  std::vector<Dying> dying;
+  std::optional<std::chrono::nanoseconds> control_plane_died;  // Or was about to, when it was last looked at.
   std::array<std::map<std::string, std::uint64_t, std::less<>>, kHarms.size()> counts;  // By kind.
   std::uint64_t found_no_process = 0;
   std::deque<Injury> last;
 };
+
+void Chaos::Parts::look_at_the_dying() {
+  if (std::any_of(dying.begin(), dying.end(), [](const Dying& process) { return process.of_control_plane; }))
+    control_plane_died = monotonic_now();
+  std::erase_if(dying, [](const Dying& process) { return is_gone(process.pidfd); });
+}
 
 // Each master with its supervisor: what is left of a pair is about to make itself a new partner.
 bool Chaos::Parts::control_plane_is_paired(const std::vector<FoundProcess>& found) const {
@@ -90,12 +105,15 @@ bool Chaos::Parts::control_plane_is_paired(const std::vector<FoundProcess>& foun
     return std::count_if(found.begin(), found.end(),
                          [kind](const FoundProcess& process) { return process.kind == kind; });
   };
-  if (control_plane_killed && monotonic_now() - *control_plane_killed < kGuardianPause) return false;
+  if (control_plane_died && monotonic_now() - *control_plane_died < kGuardianPause) return false;
   return count(ProcessKind::supervisor) == count(ProcessKind::master);
 }
 
 bool Chaos::Parts::may(Harm harm, const FoundProcess& process) const {
   if (process.state == 'Z' || process.state == 'X') return false;
+  if (std::any_of(dying.begin(), dying.end(),
+                  [&process](const Dying& other) { return other.pid == process.pid; }))
+    return false;
   switch (harm) {
     case Harm::kill:
       return true;
@@ -110,6 +128,7 @@ bool Chaos::Parts::may(Harm harm, const FoundProcess& process) const {
 }
 
 void Chaos::Parts::hurt(const Hit& hit) {
+  look_at_the_dying();
   const std::vector<FoundProcess>& found = processes.look(::getpid());
   const bool paired = control_plane_is_paired(found);
   std::vector<const FoundProcess*> candidates;
@@ -131,8 +150,15 @@ void Chaos::Parts::hurt(const Hit& hit) {
     ++found_no_process;
     return;
   }
-  if (hit.harm == Harm::kill && is_control_plane(victim.kind)) control_plane_killed = monotonic_now();
+  if (hit.harm == Harm::kill) note_death(victim);
   remember(hit, victim);
+}
+
+void Chaos::Parts::note_death(const FoundProcess& victim) {
+  const bool of_control_plane = is_control_plane(victim.kind);
+  if (of_control_plane) control_plane_died = monotonic_now();
+  Descriptor pidfd{::fcntl(victim.pidfd.get(), F_DUPFD_CLOEXEC, 0)};
+  if (pidfd) dying.push_back({victim.pid, std::move(pidfd), of_control_plane});
 }
 
 bool Chaos::Parts::note_stop(const FoundProcess& victim, std::chrono::nanoseconds pause) {

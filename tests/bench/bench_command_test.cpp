@@ -102,8 +102,8 @@ TEST_F(TheCommand, RefusesWhatItCannotDoBeforeItRunsAnything) {
   write("foreign.json", "{\"a\": 1}");
   expect_refused("lan", "there is no such suite (did you mean lane?)");
   expect_refused("everything", "there are lane, user, hop, pipeline");
-  expect_refused("lane --json /nonexistent/a.json",
-                 "cannot write /nonexistent/a.json: No such file or directory");
+  expect_refused("lane --json '" + file("absent") + "/a.json'",
+                 "cannot write " + file("absent") + "/a.json: No such file or directory");
   expect_refused("lane --html /proc", "cannot write /proc: Is a directory");
   expect_refused("lane --json '" + file("x") + "' --html '" + file("x") + "'", "the same file as --json");
   expect_refused("lane --compare '" + file("absent.json") + "'", "No such file or directory");

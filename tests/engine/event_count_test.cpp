@@ -2,6 +2,7 @@
 // How many events a worker has had and made, which nothing counts event by event: it is made of numbers and positions, and
 // must be right whatever befell an event. And pushes of one, which have a way of their own.
 
+#include <csignal>
 #include <functional>
 #include <string>
 #include <vector>
@@ -100,8 +101,11 @@ TEST_F(PushesOfOne, WakeAWorkerThatSleeps) {
     ASSERT_EQ(came, 1U);
   }
   EXPECT_EQ(engine.stats().stages.front().workers.front().unasked_wakes, 0U);
+  // It is the inlet that says so, not the pipeline that has come to its end.
+  ASSERT_TRUE(engine.signal_worker("echo/0", SIGSTOP));
   in.close();
   EXPECT_EQ(in.push({}), PushResult::ended);
+  ASSERT_TRUE(engine.signal_worker("echo/0", SIGCONT));
   engine.wait();
 }
 
