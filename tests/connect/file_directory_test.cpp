@@ -150,15 +150,17 @@ TEST_F(FileDirectory, ReadsAFileThatHasTheNumberAndTheBeginningOfOneThatIsGone) 
 TEST_F(FileDirectory, ReadsAFileThatIsWrittenAnewUnderItsNameAndSaysWhatIsAppendedToOneThatItHasRead) {
   put("a", "one\n");
   put("b", "two\n");
+  put("c", "read once b is done with\n");
   Following directory{in(), settings()};
-  ASSERT_TRUE(directory.has(2));
+  ASSERT_TRUE(directory.has(3));
   directory.pause();
   directory_.write("in/a", "three is longer\n");  // The same file by its number.
   append("in/b", "four\n");
   directory.go_on();
-  ASSERT_TRUE(directory.has(3));
+  ASSERT_TRUE(directory.has(4));
   ASSERT_TRUE(eventually([&] { return !directory.problems().empty(); }));
-  EXPECT_THAT(texts(directory.drain()), ElementsAre("one", "two", "three is longer"));
+  EXPECT_THAT(texts(directory.drain()),
+              ElementsAre("one", "two", "read once b is done with", "three is longer"));
   EXPECT_THAT(directory.problems(), ElementsAre(HasSubstr("b has grown by 5 bytes")));
 }
 

@@ -294,19 +294,21 @@ TEST(State, ManySmallChangesSplitTheBatchInsteadOfFillingTheUndoLog) {
 }
 
 struct Picky {
-  explicit Picky(Worker& worker) : seen{worker.state<std::uint64_t>("seen")} {}
+  Picky(Worker& worker, int* throws) : seen{worker.state<std::uint64_t>("seen")}, throws_left{throws} {}
   void operator()(const Item& item, Output<Item>& out) {
     ++seen.edit();
     out.push(item);
-    if (item.number == 3) throw std::runtime_error{"no threes"};
+    if (item.number == 3 && (*throws_left)-- > 0) throw std::runtime_error{"no threes"};
   }
   void finish(Output<Item>& out) { out.push({0, static_cast<std::uint32_t>(*seen)}); }
   Recoverable<std::uint64_t> seen;
+  int* throws_left;
 };
 
 TEST(AHandlerThatThrows, ReachesTheCallerAndTakesTheEventBack) {
   Pipeline pipeline{"picky"};
-  pipeline.inlet<Item>("in").to<Picky>("picky").outlet("out");
+  int throws = 2;
+  pipeline.inlet<Item>("in").to<Picky>("picky", &throws).outlet("out");
   InlineRun run{pipeline};
   for (const Item& item : items(5, 1))
     run.push("in", item);
@@ -314,6 +316,10 @@ TEST(AHandlerThatThrows, ReachesTheCallerAndTakesTheEventBack) {
   EXPECT_THROW(run.run(), std::runtime_error) << "the event is still there";
   EXPECT_THAT(run.events<Item>("out"), ElementsAre(Item{0, 0}, Item{0, 1}, Item{0, 2}));
   EXPECT_EQ(run.stats().stages.front().events_in(), 3U);
+  run.run();
+  EXPECT_THAT(run.events<Item>("out"),
+              ElementsAre(Item{0, 0}, Item{0, 1}, Item{0, 2}, Item{0, 3}, Item{0, 4}, Item{0, 5}))
+      << "the last one is how many it has seen";
 }
 
 struct Constant {
