@@ -6,13 +6,12 @@
 #include <cerrno>
 #include <cstring>
 #include <fcntl.h>
-#include <filesystem>
 #include <sys/epoll.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include <sluice/error.hpp>
 
+#include "descriptor_limit.hpp"
 #include "socket_address.hpp"
 
 namespace sluice::detail {
@@ -37,23 +36,6 @@ ConnectionId id_of(std::uint64_t word) noexcept {
   return {static_cast<std::uint32_t>(word), static_cast<std::uint32_t>(word >> 32)};
 }
 
-// So many connections as this process may have descriptors for.
-std::uint32_t affordable(std::uint32_t wanted) {
-  constexpr rlim_t kOthers = 32;  // Of the handler's libraries, and what is open for a moment.
-  rlimit limit{};
-  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return wanted;
-  std::error_code unreadable;
-  const std::filesystem::directory_iterator open{"/proc/self/fd", unreadable};
-  const rlim_t used =
-      kOthers + (unreadable ? rlim_t{64} : static_cast<rlim_t>(std::distance(begin(open), end(open))));
-  if (limit.rlim_cur < wanted + used) {
-    limit.rlim_cur = std::min<rlim_t>(limit.rlim_max, wanted + used);
-    if (::setrlimit(RLIMIT_NOFILE, &limit) != 0 && ::getrlimit(RLIMIT_NOFILE, &limit) != 0) return wanted;
-  }
-  const rlim_t left = limit.rlim_cur > used ? limit.rlim_cur - used : 1;
-  return static_cast<std::uint32_t>(std::min<rlim_t>(wanted, left));
-}
-
 Descriptor null_device() noexcept {
   return Descriptor{::open("/dev/null", O_RDONLY | O_CLOEXEC)};
 }
@@ -69,7 +51,7 @@ Connections::Connections(int listener, const Limits& limits)
       next_number_{limits.first_number},
       next_sweep_{Clock::now() + kSweepEvery} {
   if (!epoll_) throw Error{{"serve connections", "", errno_text(), "raise the limit of open files"}};
-  limits_.connections = affordable(limits.connections);
+  limits_.connections = affordable_connections(limits.connections);
   watch_listener();
 }
 

@@ -2,13 +2,9 @@
 #include "http_request.hpp"
 
 #include <algorithm>
-#include <memory>
-#include <netdb.h>
+#include <charconv>
 #include <strings.h>
-#include <sys/socket.h>
-#include <utility>
-
-#include <fmt/format.h>
+#include <tuple>
 
 #include <sluice/connect/frame.hpp>
 #include <sluice/ipc/framing.hpp>
@@ -49,36 +45,11 @@ BodyHeaders body_headers(MHD_Connection* connection) {
   return headers;
 }
 
-std::string peer_of(MHD_Connection* connection) {
-  const MHD_ConnectionInfo* info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
-  if (info == nullptr || info->client_addr == nullptr) return {};
-  const sockaddr* address = info->client_addr;
-  const bool is_6 = address->sa_family == AF_INET6;
-  if (!is_6 && address->sa_family != AF_INET) return "unix:";
-  char host[NI_MAXHOST] = {};
-  char port[NI_MAXSERV] = {};
-  const socklen_t length = is_6 ? sizeof(sockaddr_in6) : sizeof(sockaddr_in);
-  if (::getnameinfo(address, length, host, sizeof(host), port, sizeof(port),
-                    NI_NUMERICHOST | NI_NUMERICSERV) != 0)
-    return {};
-  return is_6 ? fmt::format("[{}]:{}", host, port) : fmt::format("{}:{}", host, port);
+bool begins_with(std::string_view text, std::string_view scheme) {
+  return text.size() >= scheme.size() && ::strncasecmp(text.data(), scheme.data(), scheme.size()) == 0;
 }
 
 }  // namespace
-
-void note_peer(void*, MHD_Connection* connection, void** noted, MHD_ConnectionNotificationCode code) {
-  if (code == MHD_CONNECTION_NOTIFY_STARTED) {
-    *noted = std::make_unique<std::string>(peer_of(connection)).release();
-  } else {
-    const std::unique_ptr<std::string> peer{static_cast<std::string*>(std::exchange(*noted, nullptr))};
-  }
-}
-
-std::string_view noted_peer(MHD_Connection* connection) {
-  const MHD_ConnectionInfo* info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
-  if (info == nullptr || info->socket_context == nullptr) return {};
-  return *static_cast<const std::string*>(info->socket_context);
-}
 
 void limit_quiet(MHD_Connection* connection, std::chrono::seconds limit) {
   MHD_set_connection_option(connection, MHD_CONNECTION_OPTION_TIMEOUT, static_cast<unsigned>(limit.count()));
@@ -102,8 +73,14 @@ bool refuse_without_end(MHD_Connection* connection, HttpRequest& request) {
   return true;
 }
 
-void look_at_body(MHD_Connection* connection, HttpRequest& request) {
+void look_at_body(MHD_Connection* connection, HttpRequest& request, std::uint64_t most) {
   const BodyHeaders headers = body_headers(connection);
+  std::uint64_t length = 0;
+  if (!headers.lengths.empty()) {
+    const std::string_view text = headers.lengths.front();
+    std::ignore = std::from_chars(text.data(), text.data() + text.size(), length);
+  }
+  request.too_large = length > most;
   if (headers.encoded) {
     request.status = MHD_HTTP_UNSUPPORTED_MEDIA_TYPE;
     request.answer = "a body is taken as it is: send it without Content-Encoding\n";
@@ -115,6 +92,25 @@ void look_at_body(MHD_Connection* connection, HttpRequest& request) {
     request.status = MHD_HTTP_LENGTH_REQUIRED;
     request.answer = "a body has a Content-Length, or Transfer-Encoding: chunked\n";
   }
+}
+
+bool waits_for_leave(MHD_Connection* connection, std::string_view version) {
+  const char* expected = MHD_lookup_connection_value(connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_EXPECT);
+  return expected != nullptr && ::strcasecmp(expected, "100-continue") == 0 &&
+         version == MHD_HTTP_VERSION_1_1;
+}
+
+std::string_view path_in(std::string_view target) {
+  const bool names_host = begins_with(target, "http://") || begins_with(target, "https://");
+  if (!names_host) return target;
+  target.remove_prefix(target.find("//") + 2);
+  const std::size_t path = target.find('/');
+  return path == target.npos ? "/" : target.substr(path);
+}
+
+std::size_t unescape(void*, MHD_Connection*, char* text) {
+  const std::string_view escaped{text};
+  return escaped.find("%00") == escaped.npos ? MHD_http_unescape(text) : escaped.size();
 }
 
 std::uint64_t bytes_of(const std::vector<std::string_view>& events) {

@@ -21,15 +21,17 @@ struct HttpRequest {
   std::string answer;
 };
 
-// Of MHD_OPTION_NOTIFY_CONNECTION: notes who the other side of a connection is, for as long as that lasts.
-void note_peer(void* unused, MHD_Connection* connection, void** noted, MHD_ConnectionNotificationCode code);
-// Empty if that is not known.
-std::string_view noted_peer(MHD_Connection* connection);
 // Gives it its answer if its body is sent in a way of which the library does not know where it ends: it would take all that comes
 // for it, until the client goes. Whether that is so.
 bool refuse_without_end(MHD_Connection* connection, HttpRequest& request);
-// Gives it its answer if the body is sent in a way that is not taken.
-void look_at_body(MHD_Connection* connection, HttpRequest& request);
+// Gives it its answer if the body is sent in a way that is not taken, and notes if it says that it has more bytes than `most`.
+void look_at_body(MHD_Connection* connection, HttpRequest& request, std::uint64_t most);
+// The client sends its body once it is told to: an answer now saves it that.
+bool waits_for_leave(MHD_Connection* connection, std::string_view version);
+// Of what the client asks for: behind the host, where it names one.
+std::string_view path_in(std::string_view target);
+// Of MHD_OPTION_UNESCAPE_CALLBACK: a path that holds a zero stays as it is, so that it is not taken for what stands before.
+std::size_t unescape(void* unused, MHD_Connection* connection, char* text);
 // From now on it is closed when it is silent for so long.
 void limit_quiet(MHD_Connection* connection, std::chrono::seconds limit);
 // The events of a body, and what they take of a lane.
