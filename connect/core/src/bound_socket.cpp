@@ -14,6 +14,7 @@
 
 #include <sluice/error.hpp>
 
+#include "multicast.hpp"
 #include "sluice/connect/listener.hpp"
 #include "sluice/connect/udp_server.hpp"
 #include "socket_address.hpp"
@@ -43,12 +44,16 @@ bool is_left_over(const SocketAddress& address, const std::string& path, int kin
 }
 
 // Accepted connections have these, too.
-void set_options(int fd, bool is_unix, const SocketUse& use) noexcept {
+void set_options(int fd, const SocketAddress& address, const SocketUse& use) noexcept {
+  const bool is_unix = address.is_unix();
+  const bool is_group = is_multicast(address);
   const auto set = [fd](int level, int option, int value) {
     // A kernel that knows an option not is as good: it makes the dead known later.
     std::ignore = ::setsockopt(fd, level, option, &value, sizeof(value));
   };
   if (use.kind == SOCK_DGRAM) {
+    // What is sent to a group is for all who are in it.
+    if (is_group) set(SOL_SOCKET, SO_REUSEADDR, 1);
     set(SOL_SOCKET, SO_RCVBUF, use.receive_bytes);
     // Each datagram comes with the count of those that were dropped before it.
     set(SOL_SOCKET, SO_RXQ_OVFL, 1);
@@ -72,7 +77,7 @@ Descriptor choose_port(SocketAddress& address, const SocketUse& use) noexcept {
     return fd;
   fd = Descriptor{::socket(address.bytes.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0)};
   if (!fd) return fd;
-  set_options(fd.get(), false, use);
+  set_options(fd.get(), address, use);
   SocketAddress chosen;
   chosen.length = sizeof(chosen.bytes);
   if (::bind(fd.get(), address.get(), address.length) == 0 &&
@@ -81,12 +86,32 @@ Descriptor choose_port(SocketAddress& address, const SocketUse& use) noexcept {
   return fd;
 }
 
+std::string remedy_for_address(int error) {
+  switch (error) {
+    case EADDRINUSE:
+      return "end the process that has it, or take another address";
+    case EADDRNOTAVAIL:
+      return "take an address that this machine has, or * for all of them";
+    case EACCES:
+    case EPERM:
+      return "take a port of 1024 or more, or a path where this user may write; or give the program the "
+             "right (CAP_NET_BIND_SERVICE)";
+    case ENOENT:
+      return "make the directory of that path";
+    case EMFILE:
+    case ENFILE:
+      return "raise the limit of open files";
+    default:
+      return {};
+  }
+}
+
 Descriptor open_and_bind(const SocketAddress& address, const std::string& path, const SocketUse& use,
                          int& error) {
   Descriptor fd{::socket(address.bytes.ss_family, use.kind | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)};
   error = errno;
   if (!fd) return fd;
-  set_options(fd.get(), address.is_unix(), use);
+  set_options(fd.get(), address, use);
   if (::bind(fd.get(), address.get(), address.length) != 0) {
     error = errno;
     if (error != EADDRINUSE || path.empty() || !is_left_over(address, path, use.kind)) return {};
@@ -118,6 +143,7 @@ BoundSocket::~BoundSocket() {
 std::shared_ptr<const BoundSocket> bind_socket(const std::string& address, const SocketUse& use,
                                                std::chrono::nanoseconds patience) {
   SocketAddress wanted = parse_address(address, use.kind, true);
+  const unsigned interface = prepare_group(address, wanted, use);
   const std::string path = path_of(wanted);
   const Descriptor port = choose_port(wanted, use);
   const auto until = std::chrono::steady_clock::now() + patience;
@@ -137,8 +163,9 @@ std::shared_ptr<const BoundSocket> bind_socket(const std::string& address, const
   }
   if (!fd) {
     throw Error{{use.kind == SOCK_STREAM ? "listen at" : "receive at", address, errno_text(error),
-                 error == EADDRINUSE ? "end the process that has it, or take another address" : ""}};
+                 remedy_for_address(error)}};
   }
+  if (is_multicast(wanted)) join_group(fd.get(), address, wanted, interface);
   wanted.length = sizeof(wanted.bytes);
   std::string bound = address;
   if (path.empty() && ::getsockname(fd.get(), wanted.get(), &wanted.length) == 0) bound = to_text(wanted);
@@ -148,7 +175,7 @@ std::shared_ptr<const BoundSocket> bind_socket(const std::string& address, const
 }  // namespace detail
 
 Listener::Listener(const std::string& address, const ListenerOptions& options)
-    : socket_{detail::bind_socket(address, {SOCK_STREAM, options.backlog, 0}, options.patience)} {}
+    : socket_{detail::bind_socket(address, {SOCK_STREAM, options.backlog}, options.patience)} {}
 
 const std::string& Listener::address() const noexcept {
   return socket_->address;
@@ -161,7 +188,8 @@ int Listener::descriptor() const noexcept {
 DatagramSocket::DatagramSocket(const std::string& address, const DatagramSocketOptions& options)
     : socket_{detail::bind_socket(
           address,
-          {SOCK_DGRAM, 0, static_cast<int>(std::min<std::uint32_t>(options.receive_bytes, 1U << 30))},
+          {SOCK_DGRAM, 0, static_cast<int>(std::min<std::uint32_t>(options.receive_bytes, 1U << 30)),
+           options.interface},
           options.patience)} {}
 
 const std::string& DatagramSocket::address() const noexcept {

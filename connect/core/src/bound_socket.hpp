@@ -25,11 +25,13 @@ struct BoundSocket {
   ino_t inode = 0;
 };
 
-// What is done with a socket: `kind` is SOCK_STREAM or SOCK_DGRAM; `backlog` of the former, `receive_bytes` of the latter.
+// What is done with a socket: `kind` is SOCK_STREAM or SOCK_DGRAM; `backlog` of the former, `receive_bytes` of the latter, and
+// `interface` where it is bound to a group of multicast.
 struct SocketUse {
   int kind;
   int backlog = 0;
   int receive_bytes = 0;
+  std::string interface = {};
 };
 
 // Blocks up to `patience` while another process has the address. Throws Error; Unavailable when the resolver does not answer.

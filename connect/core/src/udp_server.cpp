@@ -30,9 +30,17 @@ struct UdpCounts {
   std::uint64_t dropped;    // By the kernel, of this socket and of those of hosts before.
   std::uint64_t too_long;   // Dropped here.
   std::uint64_t told;       // Of both, what was reported.
-  std::uint32_t of_socket;  // The kernel's count, when it was seen last.
-  std::uint32_t unused;
+  std::uint32_t of_socket;  // The kernel's count, when it was seen last,
+  std::uint32_t socket;     // and of which one.
 };
+
+// What tells a socket from those of other hosts; 0 where the kernel does not say it.
+std::uint32_t number_of(int fd) noexcept {
+  std::uint64_t cookie = 0;
+  socklen_t bytes = sizeof(cookie);
+  if (::getsockopt(fd, SOL_SOCKET, SO_COOKIE, &cookie, &bytes) != 0) return 0;
+  return static_cast<std::uint32_t>(cookie ^ cookie >> 32U);
+}
 
 }  // namespace
 
@@ -40,9 +48,10 @@ struct UdpServer::Parts {
   Parts(Worker& worker_of_it, const DatagramSocket& socket_of_it, const UdpServerOptions& options)
       : worker{worker_of_it},
         fd{socket_of_it.descriptor()},
+        number{number_of(fd)},
         address{socket_of_it.address()},
         counts{worker_of_it.state<UdpCounts>("datagrams")},
-        buffer(options.frame_bytes) {
+        frame_bytes{options.frame_bytes} {
     worker.declare_endless();
   }
 
@@ -55,8 +64,10 @@ struct UdpServer::Parts {
 
   Worker& worker;
   int fd;
+  std::uint32_t number;
   std::string address;
   Recoverable<UdpCounts> counts;
+  std::uint32_t frame_bytes;
   std::vector<char> buffer;
   std::chrono::steady_clock::time_point next_report{};
   std::uint32_t said_with_last = 0;
@@ -64,9 +75,10 @@ struct UdpServer::Parts {
 };
 
 void UdpServer::Parts::check_lanes(const Output<Frame>& out) {
-  if (std::exchange(checked, true) || buffer.size() <= out.most_body_bytes()) return;
+  if (std::exchange(checked, true)) return;
+  if (frame_bytes <= out.most_body_bytes()) return buffer.resize(frame_bytes);
   throw Error{
-      {"take datagrams of up to", format_bytes(buffer.size()),
+      {"take datagrams of up to", format_bytes(frame_bytes),
        fmt::format("a lane behind stage {} takes {} bytes of one", worker.stage(), out.most_body_bytes()),
        "raise lane.bytes or lower `frame_bytes`"}};
 }
@@ -123,10 +135,12 @@ void UdpServer::Parts::look_for_dropped() {
   }
 }
 
-// A count that is lower than before is that of another socket: a host has opened it again.
+// Of another socket, which a host has opened since, it counts from 0.
 void UdpServer::Parts::note_dropped(std::uint32_t of_socket) {
-  if (of_socket == counts->of_socket) return;
-  const std::uint32_t before = of_socket < counts->of_socket ? 0 : counts->of_socket;
+  const bool is_other = number != counts->socket || of_socket < counts->of_socket;
+  if (!is_other && of_socket == counts->of_socket) return;
+  const std::uint32_t before = is_other ? 0 : counts->of_socket;
+  if (is_other) counts.edit(&UdpCounts::socket) = number;
   counts.edit(&UdpCounts::dropped) += of_socket - before;
   counts.edit(&UdpCounts::of_socket) = of_socket;
 }
@@ -143,7 +157,7 @@ bool UdpServer::Parts::report_lost() {
   const std::uint64_t lost = counts->dropped + counts->too_long;
   worker.report(fmt::format(
       "{} datagrams at {} were lost: {} when the kernel's buffer was full, {} of more than {} bytes", lost,
-      address, counts->dropped, counts->too_long, buffer.size()));
+      address, counts->dropped, counts->too_long, frame_bytes));
   counts.edit(&UdpCounts::told) = lost;
   return true;
 }

@@ -5,10 +5,10 @@
 //     auto readings = sluice::udp_source(pipeline, "in", socket);
 //
 // Nothing is exact here: a datagram that is lost on its way, or comes twice, cannot be known. What the kernel drops since its
-// buffer is full it counts, and the count is reported (Worker::report) when the next datagram comes, once in a second at
-// most, by the first worker of the stage for all of them; so are those that are longer than `frame_bytes`, by whoever
-// takes them, which are dropped whole. The socket is the pipeline's: while a worker is replaced datagrams wait in the kernel's buffer. What was read and not committed when a worker dies is lost: one
-// batch at most. A drain leaves what lies in the buffer.
+// buffer is full it counts, and the count is reported (Worker::report) when the next datagram comes, once in a second at most,
+// by the first worker of the stage for all of them; so are those that are longer than `frame_bytes`, by whoever takes them, which
+// are dropped whole. The socket is the pipeline's: while a worker is replaced datagrams wait in the kernel's buffer. What was read
+// and not committed when a worker dies is lost: one batch at most. A drain leaves what lies in the buffer.
 #pragma once
 
 #include <chrono>
@@ -33,9 +33,12 @@ struct DatagramSocketOptions {
   std::uint32_t receive_bytes = 8U << 20;
   // How long to try while another process has the address.
   std::chrono::nanoseconds patience = std::chrono::seconds{5};
+  // Of an address of multicast: where its datagrams come in, "eth0" say; empty: where the kernel would send them.
+  std::string interface = {};
 };
 
-// In the host, before the start; addresses and errors as those of Listener.
+// In the host, before the start; addresses and errors as those of Listener. An address of multicast, "239.1.2.3:5000" or
+// "[ff05::1:3]:5000", is a group: the socket joins it, and gets what is sent to it, as all other sockets of it do.
 class DatagramSocket {
  public:
   explicit DatagramSocket(const std::string& address, const DatagramSocketOptions& options = {});
