@@ -4,7 +4,9 @@
 
 #include <sluice/connect/tcp_client.hpp>
 
+#include "client_connection.hpp"
 #include "cutting_proxy.hpp"
+#include "socket_address.hpp"
 #include "tcp_peer.hpp"
 
 namespace sluice::test {
@@ -282,6 +284,33 @@ TEST_F(TcpClients, SayThatAServerHasForgottenWhatItAcknowledged) {
   EXPECT_THAT(error_of([&] { sending_->wait_for(kDeadline); }),
               AllOf(HasSubstr("has 0 frames of me"), HasSubstr("it has lost what it had")));
   anew.stop();
+}
+
+// As "localhost" has two where IPv6 is: a server may listen at one of them.
+TEST_F(TcpClients, TryEachAddressOfAName) {
+  const Listener listener{"127.0.0.1:0"};
+  const auto at = [&](const std::string& host) {
+    return detail::parse_addresses(host + listener.address().substr(listener.address().rfind(':')),
+                                   SOCK_STREAM)
+        .front();
+  };
+  const auto connect = [&](const std::vector<detail::SocketAddress>& addresses) {
+    const detail::ClientConnection connection{"name:7000", addresses, 10s};
+  };
+  EXPECT_NO_THROW(connect({at("127.0.0.2"), at("127.0.0.3"), at("127.0.0.1")}));
+  EXPECT_THROW(connect({at("127.0.0.2"), at("127.0.0.3")}), Unavailable);
+}
+
+// They would be away for ever.
+TEST_F(TcpClients, SayWhatIsNoServersAddress) {
+  const std::vector<std::string> none{
+      "*:7000", "127.0.0.1:00", "[::1]:0", "239.255.90.21:7000", "[ff02::1%lo]:7000", "7000"};
+  for (const std::string& address : none) {
+    Pipeline pipeline{"sending"};
+    pipeline.inlet<Bytes>("in").to<TcpSink>("out", {}, address);
+    Engine engine{pipeline, settings()};
+    EXPECT_THAT(error_of([&] { engine.start(); }), HasSubstr("use the address " + address));
+  }
 }
 
 TEST_F(TcpClients, SayWhatIsNoId) {

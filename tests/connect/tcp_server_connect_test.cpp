@@ -49,15 +49,18 @@ struct ShowPeer {
 };
 
 TEST_F(TcpServers, SayWhoseAFrameIs) {
-  for (const std::string& at : {std::string{"127.0.0.1:0"}, "unix:" + file("socket")}) {
+  for (const std::string& at : {std::string{"127.0.0.1:0"}, std::string{"*:0"}, "unix:" + file("socket")}) {
     Pipeline pipeline{"peers"};
     Listener listener{at};
     tcp_source(pipeline, "in", listener).to<ShowPeer>("show").outlet("out");
     Engine engine{pipeline, settings()};
     engine.start();
     Collector<Bytes> out{engine, "out"};
-    const TcpPeer first{listener.address()};
-    const TcpPeer second{listener.address()};
+    const bool is_unix = at.starts_with("unix:");
+    const std::string there =
+        is_unix ? listener.address() : "127.0.0.1" + listener.address().substr(listener.address().rfind(':'));
+    const TcpPeer first{there};
+    const TcpPeer second{there};
     ASSERT_TRUE(first.connected() && second.connected()) << at;
     EXPECT_TRUE(first.send("x\n"));
     EXPECT_TRUE(eventually([&] { return out.count() == 1; }));
@@ -67,7 +70,7 @@ TEST_F(TcpServers, SayWhoseAFrameIs) {
     const auto shown = out.all();
     ASSERT_THAT(shown, SizeIs(2));
     EXPECT_NE(shown[0].substr(0, shown[0].find(' ')), shown[1].substr(0, shown[1].find(' ')));
-    if (at.starts_with("unix:")) {
+    if (is_unix) {
       EXPECT_THAT(shown[0],
                   HasSubstr("pid " + std::to_string(::getpid()) + " uid " + std::to_string(::getuid())));
     } else {

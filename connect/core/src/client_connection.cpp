@@ -15,8 +15,6 @@
 #include <sluice/printable.hpp>
 #include <sluice/unavailable.hpp>
 
-#include "socket_address.hpp"
-
 namespace sluice::detail {
 namespace {
 
@@ -25,22 +23,37 @@ constexpr std::size_t kMostUnread = 64UL * 1024;
 
 }  // namespace
 
-ClientConnection::ClientConnection(std::string address, std::chrono::nanoseconds limit)
-    : address_{std::move(address)} {
+ClientConnection::ClientConnection(const std::string& address, std::chrono::nanoseconds limit)
+    : ClientConnection{address, parse_addresses(address, SOCK_STREAM), limit} {}
+
+ClientConnection::ClientConnection(std::string name, const std::vector<SocketAddress>& addresses,
+                                   std::chrono::nanoseconds limit)
+    : address_{std::move(name)} {
   const Clock::time_point until = Clock::now() + limit;
-  const SocketAddress server = parse_address(address_, SOCK_STREAM, false);
+  std::string why;
+  std::size_t left = addresses.size();
+  for (const SocketAddress& server : addresses) {
+    // One that does not answer leaves time for the others.
+    const Clock::time_point now = Clock::now();
+    why = try_to_connect(server, now + (until - now) / static_cast<std::int64_t>(left--));
+    if (why.empty()) return;
+  }
+  unavailable(why);
+}
+
+std::string ClientConnection::try_to_connect(const SocketAddress& server, Clock::time_point until) {
   fd_ = Descriptor{::socket(server.bytes.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)};
-  if (!fd_) unavailable(errno_text());
+  if (!fd_) return errno_text();
   const int yes = 1;
   if (!server.is_unix()) std::ignore = ::setsockopt(fd_.get(), IPPROTO_TCP, TCP_NODELAY, &yes, sizeof(yes));
-  if (::connect(fd_.get(), server.get(), server.length) == 0) return;
+  if (::connect(fd_.get(), server.get(), server.length) == 0) return {};
   // A Unix socket says EAGAIN when the server's queue is full.
-  if (errno != EINPROGRESS) unavailable(errno_text());
-  wait(true, until);
+  if (errno != EINPROGRESS) return errno_text();
+  if (!is_ready(true, until)) return "it does not answer";
   int error = 0;
   socklen_t bytes = sizeof(error);
   if (::getsockopt(fd_.get(), SOL_SOCKET, SO_ERROR, &error, &bytes) != 0) error = errno;
-  if (error != 0) unavailable(errno_text(error));
+  return error == 0 ? std::string{} : errno_text(error);
 }
 
 void ClientConnection::send_some(std::string_view& bytes) {
@@ -82,11 +95,17 @@ std::optional<std::string> ClientConnection::line() {
 }
 
 void ClientConnection::wait(bool to_send, Clock::time_point until) {
-  const auto left = std::chrono::ceil<std::chrono::milliseconds>(until - Clock::now()).count();
-  pollfd entry{fd_.get(), static_cast<short>(POLLIN | (to_send ? POLLOUT : 0)), 0};
-  const int ready = ::poll(&entry, 1, static_cast<int>(std::clamp<std::int64_t>(left, 0, 1'000'000)));
-  if (ready == 0) unavailable("it does not answer");
-  if (ready < 0 && errno != EINTR) unavailable(errno_text());
+  if (!is_ready(to_send, until)) unavailable("it does not answer");
+}
+
+bool ClientConnection::is_ready(bool to_send, Clock::time_point until) const {
+  while (true) {
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(until - Clock::now()).count();
+    pollfd entry{fd_.get(), static_cast<short>(POLLIN | (to_send ? POLLOUT : 0)), 0};
+    const int ready = ::poll(&entry, 1, static_cast<int>(std::clamp<std::int64_t>(left, 0, 1'000'000)));
+    if (ready >= 0) return ready != 0;
+    if (errno != EINTR) unavailable(errno_text());
+  }
 }
 
 void ClientConnection::unavailable(std::string_view why) const {

@@ -8,8 +8,11 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include <sluice/detail/descriptor.hpp>
+
+#include "socket_address.hpp"
 
 namespace sluice::detail {
 
@@ -17,8 +20,11 @@ class ClientConnection {
  public:
   using Clock = std::chrono::steady_clock;
 
-  // Connects.
-  ClientConnection(std::string address, std::chrono::nanoseconds limit);
+  // Connects, to the first of the addresses where that is to be had.
+  ClientConnection(const std::string& address, std::chrono::nanoseconds limit);
+  // With what the name stands for.
+  ClientConnection(std::string name, const std::vector<SocketAddress>& addresses,
+                   std::chrono::nanoseconds limit);
 
   // Sends what it can at once, and takes that off `bytes`.
   void send_some(std::string_view& bytes);
@@ -29,6 +35,10 @@ class ClientConnection {
   const std::string& address() const noexcept { return address_; }
 
  private:
+  // Empty if it is connected, else why it is not.
+  std::string try_to_connect(const SocketAddress& server, Clock::time_point until);
+  // False when the time is over.
+  bool is_ready(bool to_send, Clock::time_point until) const;
   [[noreturn]] void unavailable(std::string_view why) const;
 
   std::string address_;

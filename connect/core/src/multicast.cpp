@@ -47,13 +47,6 @@ int join_6(int fd, const SocketAddress& group) noexcept {
 
 }  // namespace
 
-bool is_multicast(const SocketAddress& address) noexcept {
-  if (address.bytes.ss_family == AF_INET) return IN_MULTICAST(ntohl(as_4(address).sin_addr.s_addr));
-  if (address.bytes.ss_family != AF_INET6) return false;
-  const sockaddr_in6 bytes = as_6(address);
-  return IN6_IS_ADDR_MULTICAST(&bytes.sin6_addr);
-}
-
 unsigned prepare_group(const std::string& text, SocketAddress& address, const SocketUse& use) {
   const bool is_group = is_multicast(address);
   if (is_group && use.kind == SOCK_STREAM)

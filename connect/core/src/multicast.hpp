@@ -9,8 +9,6 @@
 
 namespace sluice::detail {
 
-bool is_multicast(const SocketAddress& address) noexcept;
-
 // Of the kind's address that was given as `text`: its interface, which is 0 if none was named. A group of IPv6 is bound to that, too.
 // Throws Error: a group where connections are wanted, an interface where there is no group, or that is none.
 unsigned prepare_group(const std::string& text, SocketAddress& address, const SocketUse& use);

@@ -62,10 +62,8 @@ std::pair<std::string, std::string> split(std::string_view text) {
   return {std::string{host}, std::string{port}};
 }
 
-}  // namespace
-
-SocketAddress parse_address(std::string_view text, int kind, bool passive) {
-  if (text.starts_with(kUnix)) return parse_unix(text);
+std::vector<SocketAddress> find_addresses(std::string_view text, int kind, bool passive) {
+  if (text.starts_with(kUnix)) return {parse_unix(text)};
   const auto [host, port] = split(text);
   addrinfo wanted{};
   wanted.ai_socktype = kind;
@@ -83,11 +81,55 @@ SocketAddress parse_address(std::string_view text, int kind, bool passive) {
     throw Unavailable{fmt::format("the address of {} cannot be found now", printable(host))};
   if (failed != 0 || found == nullptr)
     refuse(text, failed == EAI_SYSTEM ? errno_text() : ::gai_strerror(failed));
-  SocketAddress address;
-  std::memcpy(&address.bytes, found->ai_addr, found->ai_addrlen);
-  address.length = found->ai_addrlen;
+  std::vector<SocketAddress> addresses;
+  for (const addrinfo* next = found; next != nullptr; next = next->ai_next) {
+    SocketAddress& address = addresses.emplace_back();
+    std::memcpy(&address.bytes, next->ai_addr, next->ai_addrlen);
+    address.length = next->ai_addrlen;
+  }
   ::freeaddrinfo(found);
+  return addresses;
+}
+
+// What "[::ffff:127.0.0.1]" stands for.
+SocketAddress unmapped(const sockaddr_in6& mapped) {
+  sockaddr_in plain{};
+  plain.sin_family = AF_INET;
+  plain.sin_port = mapped.sin6_port;
+  std::memcpy(&plain.sin_addr, &mapped.sin6_addr.s6_addr[12], sizeof(plain.sin_addr));
+  SocketAddress address;
+  std::memcpy(&address.bytes, &plain, sizeof(plain));
+  address.length = sizeof(plain);
   return address;
+}
+
+}  // namespace
+
+SocketAddress parse_address(std::string_view text, int kind, bool passive) {
+  return find_addresses(text, kind, passive).front();
+}
+
+std::vector<SocketAddress> parse_addresses(std::string_view text, int kind) {
+  if (text.starts_with("*:")) refuse(text, "* is where one listens, and no server's host");
+  std::vector<SocketAddress> addresses = find_addresses(text, kind, false);
+  const SocketAddress& first = addresses.front();
+  sockaddr_in plain{};  // The port of both kinds stands at the same place.
+  std::memcpy(&plain, &first.bytes, sizeof(plain));
+  if (!first.is_unix() && plain.sin_port == 0) refuse(text, "nobody listens at port 0");
+  if (is_multicast(first)) refuse(text, "an address of multicast is for datagrams");
+  return addresses;
+}
+
+bool is_multicast(const SocketAddress& address) noexcept {
+  if (address.bytes.ss_family == AF_INET) {
+    sockaddr_in bytes{};
+    std::memcpy(&bytes, &address.bytes, sizeof(bytes));
+    return IN_MULTICAST(ntohl(bytes.sin_addr.s_addr));
+  }
+  if (address.bytes.ss_family != AF_INET6) return false;
+  sockaddr_in6 bytes{};
+  std::memcpy(&bytes, &address.bytes, sizeof(bytes));
+  return IN6_IS_ADDR_MULTICAST(&bytes.sin6_addr);
 }
 
 std::string to_text(const SocketAddress& address) {
@@ -104,6 +146,11 @@ std::string to_text(const SocketAddress& address) {
       name.resize(::strnlen(name.c_str(), name.size()));
     }
     return name.insert(0, kUnix);
+  }
+  if (address.bytes.ss_family == AF_INET6) {
+    sockaddr_in6 bytes{};
+    std::memcpy(&bytes, &address.bytes, sizeof(bytes));
+    if (IN6_IS_ADDR_V4MAPPED(&bytes.sin6_addr)) return to_text(unmapped(bytes));
   }
   char host[NI_MAXHOST] = {};
   char port[NI_MAXSERV] = {};

@@ -5,6 +5,7 @@
 #include <string>
 #include <string_view>
 #include <sys/socket.h>
+#include <vector>
 
 namespace sluice::detail {
 
@@ -21,8 +22,13 @@ struct SocketAddress {
 // binds it. Asks the resolver for a name that is no number, and so may block. Throws Error for what is no address; what the
 // resolver cannot say now is Unavailable.
 SocketAddress parse_address(std::string_view text, int kind, bool passive);
+// All addresses of the name, for the side that connects: one at least. What nobody can connect to is no address there.
+std::vector<SocketAddress> parse_addresses(std::string_view text, int kind);
 
-// As parse_address() reads it.
+// A group of datagrams.
+bool is_multicast(const SocketAddress& address) noexcept;
+
+// As parse_address() reads it; an IPv4 address that an IPv6 socket has as one of its own is written as what it is.
 std::string to_text(const SocketAddress& address);
 
 // The other end of a connection: FrameHead::peer.

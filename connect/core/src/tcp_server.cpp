@@ -168,9 +168,10 @@ void TcpServer::Parts::report(const std::string& problem) {
 }
 
 void TcpServer::Parts::refuse_frame(Connection& connection) {
-  report(fmt::format("connection {} of {} {} is closed: it sent a frame of more than {} bytes",
-                     connection.head.connection, connection.head.peer_text(), connection.head.sender_text(),
-                     options_.frame_bytes));
+  const std::string_view sender = connection.head.sender_text();
+  report(fmt::format("connection {} of {}{}{} is closed: it sent a frame of more than {} bytes",
+                     connection.head.connection, connection.head.peer_text(), sender.empty() ? "" : " ",
+                     sender, options_.frame_bytes));
   connections_.dismiss(connection,
                        fmt::format("error a frame of more than {} bytes\n", options_.frame_bytes));
 }
