@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <cstdio>
 #include <iostream>
+#include <stdio_ext.h>
 
 #include <sluice/detail/standard_streams.hpp>
 
 namespace sluice::detail {
 
-void write_out_standard_streams() noexcept {
+bool write_out_standard_streams() noexcept {
   const auto flush = [](auto& stream) noexcept {
     try {
       stream.flush();
@@ -18,7 +19,15 @@ void write_out_standard_streams() noexcept {
   flush(std::clog);
   flush(std::wcout);
   flush(std::wclog);
-  std::fflush(nullptr);
+  const bool written = std::fflush(nullptr) == 0;
+  return written && std::ferror(stdout) == 0 && !std::cout.bad() && !std::wcout.bad();
+}
+
+void forget_what_was_lost() noexcept {
+  ::__fpurge(stdout);
+  std::clearerr(stdout);
+  std::cout.clear();
+  std::wcout.clear();
 }
 
 }  // namespace sluice::detail

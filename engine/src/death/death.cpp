@@ -114,6 +114,10 @@ std::string to_text(const Death& death, std::string_view message) {
   }
 }
 
+bool is_of_what_it_writes_to(const Death& death) noexcept {
+  return death.cause == Cause::crashed && (death.signal == SIGPIPE || death.signal == SIGXFSZ);
+}
+
 bool is_earned(Cause cause) noexcept {
   switch (cause) {
     case Cause::crashed:

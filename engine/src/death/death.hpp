@@ -66,6 +66,10 @@ Death death_of(const Evidence& evidence) noexcept;
 // For people: "signal 11 (Segmentation fault)". `message` is what the process left behind, if it did.
 std::string to_text(const Death& death, std::string_view message);
 
+// True for what the kernel says of where the worker wrote, whichever event it wrote for: whoever reads there is gone, the file is at
+// its limit. The next event would die of it, too.
+bool is_of_what_it_writes_to(const Death& death) noexcept;
+
 // True for what the handler has done itself. A SIGKILL from outside is never blamed on an event.
 bool is_earned(Cause cause) noexcept;
 

@@ -41,7 +41,7 @@ std::string ExitHandler::budget_report(const Child& child, const Autopsy& autops
   const std::string event = event_text(wiring_, child.worker, autopsy.event);
   return to_text(SpentBudget{wiring_.name(child.worker), wiring_.settings().restart.budget,
                              autopsy.event ? std::string_view{event} : std::string_view{}, cause,
-                             child.starts});
+                             child.starts, is_of_what_it_writes_to(autopsy.death)});
 }
 
 std::string ExitHandler::letters_report(const Child& child, const Autopsy& autopsy) const {

@@ -122,11 +122,14 @@ std::optional<std::string> ExitHandler::why_not_replaced(Child& child, const Aut
     // It is halved a few times at most, and what is left becomes a letter. A handler that can bear no span at all would
     // begin anew with each one.
     if (autopsy.cuts_anew && !child.cuts.allows(now)) return budget_report(child, autopsy);
-  } else if (autopsy.attempts == 0 || autopsy.attempts > child.most_attempts) {
-    if (counts && !child.budget.allows(now)) return budget_report(child, autopsy);
-  } else if (autopsy.attempts == child.most_attempts && !child.letters.allows(now)) {
-    return letters_report(child, autopsy);
+    return std::nullopt;
   }
+  const bool blamed = autopsy.attempts != 0 && autopsy.attempts <= child.most_attempts;
+  if (blamed && autopsy.attempts == child.most_attempts && !child.letters.allows(now))
+    return letters_report(child, autopsy);
+  // A handler that keeps what it prints dies in one event of many, and in another one each time.
+  if (blamed && !is_of_what_it_writes_to(autopsy.death)) return std::nullopt;
+  if (counts && !child.budget.allows(now)) return budget_report(child, autopsy);
   return std::nullopt;
 }
 

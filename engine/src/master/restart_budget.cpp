@@ -53,10 +53,11 @@ std::string to_text(const SpentBudget& spent) {
         in_vain, spent.cause);
   }
   return fmt::format(
-      "{} died {} times within restart.window, the last time in {}: {}; "
-      "mend its handler or raise restart.budget",
-      spent.worker, spent.budget + 1,
-      spent.event.empty() ? std::string{"no event"} : fmt::format("the event {}", spent.event), spent.cause);
+      "{} died {} times within restart.window, the last time in {}: {}; {}", spent.worker, spent.budget + 1,
+      spent.event.empty() ? std::string{"no event"} : fmt::format("the event {}", spent.event), spent.cause,
+      spent.of_what_it_writes_to
+          ? "what it writes to takes no more: a reader that is gone, or a limit of file sizes"
+          : "mend its handler or raise restart.budget");
 }
 
 }  // namespace sluice::detail

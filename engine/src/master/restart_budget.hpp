@@ -68,6 +68,7 @@ struct SpentBudget {
   std::string_view event;  // In its handler at the last death; empty for none.
   std::string_view cause;  // Of the last death: "signal 11 (Segmentation fault)".
   StartRecord starts;
+  bool of_what_it_writes_to = false;  // The last death.
 };
 std::string to_text(const SpentBudget& spent);
 

@@ -56,19 +56,21 @@ inline constexpr std::array kCareSettings = {
             "handler took. `off` times none.",
         .trade_off = "With 1000 a worker reads the clock three times in a thousand events; with off it "
                      "does nothing. `sluice stats` and `sluice serve` show what came of it."},
-    Setting{.key = "restart.budget",
-            .type = SettingType::count,
-            .fallback = "5",
-            .least = "0",
-            .most = "1M",
-            .example = "20",
-            .meaning =
-                "Deaths of its own doing that a worker may die within restart.window. One more stops the "
-                "pipeline with a report; 0 stops it at the first one. A kill from outside does not count, "
-                "unless the worker has never become ready, nor does a death that an event is blamed for: "
-                "poison.attempts says what becomes of that event.",
-            .trade_off =
-                "A large budget outlives trouble that passes; a small one stops sooner what cannot work."},
+    Setting{
+        .key = "restart.budget",
+        .type = SettingType::count,
+        .fallback = "5",
+        .least = "0",
+        .most = "1M",
+        .example = "20",
+        .meaning =
+            "Deaths of its own doing that a worker may die within restart.window. One more stops the "
+            "pipeline with a report; 0 stops it at the first one. A kill from outside does not count, "
+            "unless the worker has never become ready, nor does a death that an event is blamed for: "
+            "poison.attempts says what becomes of that event. But SIGPIPE and SIGXFSZ always count, since "
+            "the next event would die of them too: a reader is gone, a file is at its limit.",
+        .trade_off =
+            "A large budget outlives trouble that passes; a small one stops sooner what cannot work."},
     Setting{.key = "restart.spent",
             .type = SettingType::choice,
             .fallback = "stop",

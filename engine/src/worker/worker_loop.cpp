@@ -6,6 +6,7 @@
 
 #include <fmt/format.h>
 
+#include <sluice/detail/standard_streams.hpp>
 #include <sluice/error.hpp>
 
 #include "state/oversize.hpp"
@@ -230,6 +231,9 @@ void WorkerLoop::say_last_word() {
     ++last_words_;
   }
   if (more) return;
+  if (!write_out_standard_streams() && wiring_.requests().run.load(std::memory_order_relaxed) != 0)
+    worker_->report(
+        "what was printed could not all be written: standard output or a file is full, or closed");
   out_.end();
   finished_ = true;
 }

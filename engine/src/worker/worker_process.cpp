@@ -274,6 +274,7 @@ void run_worker(const Wiring& wiring, const pinning::Place& place, WorkerIndex w
   leave_crash_notes(memory.crash_note(), control, lanes);
   keep_children_out(wiring.segment(), process_of(worker).value(), wiring.graph().name, memory.name());
   leave_before_the_host();
+  forget_what_was_lost();
   // A kernel that grants less than the place is reported by the host; the worker works all the same.
   pinning::bind_this_process(place);
   int status = kExitFinished;
