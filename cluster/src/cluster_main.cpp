@@ -15,6 +15,7 @@
 #include <sluice/cli.hpp>
 #include <sluice/cluster.hpp>
 #include <sluice/detail/command_line.hpp>
+#include <sluice/detail/interruption.hpp>
 #include <sluice/detail/own_directory.hpp>
 #include <sluice/error.hpp>
 #include <sluice/printable.hpp>
@@ -33,7 +34,8 @@ constexpr auto kShortestLease = std::chrono::milliseconds{100};
 
 volatile std::sig_atomic_t interrupts = 0;
 
-void count_interrupt(int) {
+void count_interrupt(int signal) {
+  if (!is_another_signal(signal)) return;
   interrupts = interrupts + 1;
 }
 

@@ -36,6 +36,7 @@ volatile std::sig_atomic_t interrupts = 0;
 volatile std::sig_atomic_t first_interrupt = 0;
 
 void count_interrupt(int signal) {
+  if (!is_another_signal(signal)) return;
   if (interrupts == 0) first_interrupt = signal;
   interrupts = interrupts + 1;
 }

@@ -310,6 +310,9 @@ TEST_F(Park, OfADrainKeepsTheDrainWhicheverWayItWasLeft) {
     EXPECT_TRUE(eventually([&] { return written() > 100; }));
     ::kill(program, SIGINT);
     EXPECT_TRUE(eventually([&] { return said().find("draining") != std::string::npos; }));
+    // Another one of the same kind is taken for one only where it comes at once.
+    const auto asked = std::chrono::steady_clock::now();
+    EXPECT_TRUE(eventually([&] { return std::chrono::steady_clock::now() - asked > 60ms; }));
     ::kill(program, second);
     status_of(program);
     EXPECT_TRUE(eventually([&] { return processes_of(name_).empty(); }));

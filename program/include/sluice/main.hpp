@@ -5,7 +5,8 @@
 //
 // A program with options of its own adds these to its parser with add_standard_options (cli.hpp), and runs
 // its engine with run(). The first SIGINT (Ctrl-C) drains; the first SIGTERM or SIGHUP parks with segment.path, and
-// drains without; a second signal of any of these stops. A signal that is ignored when run() begins stays so.
+// drains without; a second signal of any of these stops, unless it is the same one within 50 ms. A signal that is ignored when
+// run() begins stays so.
 #pragma once
 
 #include <functional>

@@ -12,4 +12,9 @@ namespace sluice::detail {
 // From here on a wait ends, with false, once `count` is another than at its beginning; nullptr: none does. It must outlive that.
 void end_waits_by(const volatile std::sig_atomic_t* count) noexcept;
 
+// For a handler that counts: false for one that says no more than the one before it, the same signal within 50 ms. timeout(1)
+// sends its signal to the program and, right behind that, to its process group: whoever takes the second for another one
+// stops what was asked to drain.
+bool is_another_signal(int signal) noexcept;
+
 }  // namespace sluice::detail
