@@ -58,6 +58,23 @@ class Eager {
   Recoverable<std::uint32_t> count_;
 };
 
+// Asks for a piece of state when it needs it, or in its last word.
+template <bool kAtTheEnd>
+class Late {
+ public:
+  explicit Late(Worker& worker) : worker_{worker} {}
+  void operator()(const Item& item, Output<Item>& out) {
+    if (!kAtTheEnd && item.number == 7) ++worker_.state<std::uint32_t>("late").edit();
+    out.push(item);
+  }
+  void finish(Output<Item>&) {
+    if (kAtTheEnd) worker_.table<std::uint32_t, std::uint32_t>("late", 8)[1] = 1;
+  }
+
+ private:
+  Worker& worker_;
+};
+
 class ConstructorEdges : public WithOutside {
  protected:
   template <class Handler>
@@ -108,6 +125,20 @@ TEST_F(ConstructorEdges, WhoGoesOnBehindAFullUndoLogIsToldSo) {
               AllOf(HasSubstr("its constructor changes more than its undo log of 8KiB holds"),
                     HasSubstr("stage.count.undo.bytes=")));
   EXPECT_EQ(engine_->stats().dead_letters(), 0U);
+}
+
+// A replacement would not ask for it, and be told that the pipeline is another one.
+TEST_F(ConstructorEdges, StateThatIsAskedForLaterIsAnErrorAtOnce) {
+  const auto told = AllOf(HasSubstr("cannot keep the state 'late' of stage count"),
+                          HasSubstr("ask for it in the handler's constructor"));
+  start<Late<false>>();
+  auto in = engine_->inlet<Item>("in");
+  for (std::uint32_t number = 0; number < 8; ++number)
+    ASSERT_EQ(in.push({0, number}), PushResult::accepted);
+  EXPECT_THAT(error_of([&] { engine_->wait(); }), told);
+  start<Late<true>>();
+  engine_->inlet<Item>("in").close();
+  EXPECT_THAT(error_of([&] { engine_->wait(); }), told);
 }
 
 }  // namespace
