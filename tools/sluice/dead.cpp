@@ -279,7 +279,8 @@ void add_dead(CLI::App& program, std::vector<std::string> behind_dashes) {
       *again,
       "sluice dead retry PATH -- PROGRAM ARGUMENTS...\nThe workers that the letters were for handle them "
       "once more before their first input; one that kills its worker again becomes a dead letter of that "
-      "run.",
+      "run. PROGRAM runs as ever: its sources are read too, from the beginning if its last run came to its "
+      "end. Give it input that is not handled yet, or none.",
       {"sluice dead retry sluice-reports -- build/words",
        "sluice dead retry sluice-reports/words.dead -- build/words",
        "sluice dead retry sluice-reports -- market --input *.gz --out OUT"});

@@ -39,9 +39,10 @@ std::string fate_of(const Child& child, const WorkerEntry& entry, std::string_vi
   if (entry.shed.load(kRelaxed) != 0) return "its budget is spent, and the others go on without it";
   const std::uint32_t restarts = entry.restarts.load(kRelaxed);
   if (!child.start_at) return child.pid == 0 ? "" : fmt::format("replaced (restart {})", restarts);
-  return fmt::format("to be replaced in {} (restart {})",
-                     rounded(std::max(*child.start_at - monotonic_now(), std::chrono::nanoseconds{0})),
-                     restarts);
+  const std::chrono::nanoseconds left = *child.start_at - monotonic_now();
+  // It is due while the line about it is being written.
+  if (left <= std::chrono::nanoseconds{0}) return fmt::format("to be replaced now (restart {})", restarts);
+  return fmt::format("to be replaced in {} (restart {})", rounded(left), restarts);
 }
 
 }  // namespace
