@@ -3,6 +3,7 @@
 #include <csignal>
 #include <netinet/tcp.h>
 #include <sys/resource.h>
+#include <tuple>
 
 #include "http_world.hpp"
 
@@ -150,7 +151,7 @@ TEST_F(HttpStrangers, AreServedWithAsManyDescriptorsAsTheWorkerMayHave) {
   ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
   const rlimit lowered{128, before.rlim_max};
   ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &lowered), 0);
-  serve();
+  serve({.idle_limit = 600s});
   ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &before), 0);
   std::vector<std::unique_ptr<TcpPeer>> peers;
   peers.reserve(200);
@@ -196,7 +197,8 @@ TEST_F(HttpStrangers, WhoSpeakSomethingElseAreToldSoOrGo) {
         std::string{"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"},
         std::string{"\x16\x03\x01\x02\0\x01\0\x01\xfc\x03\x03\n", 12}}) {
     TcpPeer peer{address()};
-    EXPECT_TRUE(peer.send(request));
+    // It may be answered, and closed, before all of it is sent.
+    std::ignore = peer.send(request);
     peer.say_no_more();
     const auto line = peer.line();
     EXPECT_TRUE(!line || line->find(" 200 ") == std::string::npos) << request.substr(0, 120);
