@@ -61,8 +61,9 @@ std::byte* StateArea::claim(std::string_view name, std::size_t bytes, std::span<
   if (name.empty())
     throw Error{
         {"keep the state", object, "its name is empty", "give each piece of a stage a name of its own"}};
-  // Events are counted from 1. A piece that comes later would not be asked for by the replacement, which is an Error then.
-  if (undo_.event() != 1) {
+  // Events are counted from 1. A piece that comes later would not be asked for by the replacement, which is an Error then. Those of
+  // the engine are found by their names whenever they are asked for.
+  if (undo_.event() != 1 && !name.starts_with(kOwnPrefix)) {
     throw Error{{"keep the state", object, "the handler asks for it in a call, behind its first event",
                  "ask for it in the handler's constructor, and keep what that gives in a member"}};
   }
