@@ -316,7 +316,7 @@ TEST(AHandlerThatThrows, ReachesTheCallerAndTakesTheEventBack) {
   EXPECT_THROW(run.run(), std::runtime_error) << "the event is still there";
   EXPECT_THAT(run.events<Item>("out"), ElementsAre(Item{0, 0}, Item{0, 1}, Item{0, 2}));
   EXPECT_EQ(run.stats().stages.front().events_in(), 3U);
-  run.run();
+  run.finish();
   EXPECT_THAT(run.events<Item>("out"),
               ElementsAre(Item{0, 0}, Item{0, 1}, Item{0, 2}, Item{0, 3}, Item{0, 4}, Item{0, 5}))
       << "the last one is how many it has seen";
