@@ -368,7 +368,9 @@ TEST_F(SqliteStoreAlone, SaysWhatIsWrongWithItsOptions) {
 }
 
 TEST_F(SqliteStoreAlone, IsMadeByManyProcessesAtOnceWithoutBotheringAny) {
-  const SqliteOptions made{.path = file("made.db"), .schema = "CREATE TABLE IF NOT EXISTS t(a)"};
+  // SQLite hands a lock to whoever asks at the right moment: on a slow disk one of many may wait for long.
+  const SqliteOptions made{
+      .path = file("made.db"), .schema = "CREATE TABLE IF NOT EXISTS t(a)", .busy = 4min, .call_limit = 5min};
   constexpr unsigned kProcesses = 8;
   std::vector<pid_t> children;
   for (unsigned replica = 0; replica < kProcesses; ++replica) {
