@@ -186,10 +186,10 @@ TEST_F(PostgresBatch, IsSentAFewTimesHoweverManyOfItsEventsAreRefused) {
 
 TEST_F(PostgresBatch, HasItsTimeForEachCall) {
   PostgresOptions slow = database();
-  slow.call_limit = 5s;
+  slow.call_limit = 16s;  // Twice as long as a call: a disk can keep one waiting for seconds.
   PostgresStore store{slow};
   const std::uint64_t epoch = store.claim(owner()).epoch;
-  const Statement statement = store.prepare("INSERT INTO payment SELECT $1, 1, $2 FROM pg_sleep(0.25)");
+  const Statement statement = store.prepare("INSERT INTO payment SELECT $1, 1, $2 FROM pg_sleep(0.75)");
   std::vector<std::int64_t> cents(12, 1);
   cents[10] = cents[11] = -1;
   EXPECT_EQ(refused_of(store, epoch, statement, cents), 2U);
