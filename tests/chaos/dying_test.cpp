@@ -40,6 +40,7 @@ class HeldPair {
 
  private:
   [[noreturn]] void trace() const {
+    ::alarm(60);
     ::close(ends_[0]);
     int master[2];
     if (::pipe(master) != 0) ::_exit(1);
@@ -52,6 +53,7 @@ class HeldPair {
       if (pid == 0 && ::write(master[1], &own, sizeof(own)) != sizeof(own)) ::_exit(1);
       wait_for_ever();
     }
+    ::close(master[1]);
     pid_t of_master = 0;
     if (::read(master[0], &of_master, sizeof(of_master)) != sizeof(of_master)) ::_exit(1);
     for (const pid_t pid : {supervisor, of_master}) {

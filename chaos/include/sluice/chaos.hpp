@@ -4,9 +4,9 @@
 //
 // It works from outside, by signals: kills any process of a pipeline, stalls workers, stops and continues
 // processes. Never the program itself, never a process that is no pipeline's. A master and its supervisor can
-// replace each other, so they are killed too, but only while both are there, and not again for a while: the
-// pipeline does not promise to outlive the death of both at once. Used by one thread, of the process below
-// which the pipelines run: its descendants are looked at, nothing else.
+// replace each other, so they are killed too, but only while both are there, and not again until the one that was
+// killed is dead, and for a second behind that: the pipeline does not promise to outlive the death of both at once.
+// Used by one thread, of the process below which the pipelines run: its descendants are looked at, nothing else.
 #pragma once
 
 #include <array>
