@@ -3,6 +3,9 @@
 // tools/mutate finds out, which takes hours.
 #include <array>
 #include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
 #include <regex>
 #include <set>
 #include <string>
@@ -17,15 +20,19 @@ struct Answer {
   std::string text;
 };
 
-Answer mutate(const std::string& option) {
+Answer answer_of(const std::string& command) {
   Answer answer;
-  FILE* pipe = ::popen(("'" SLUICE_SOURCE_DIR "/tools/mutate' " + option + " 2>&1").c_str(), "r");
+  FILE* pipe = ::popen((command + " 2>&1").c_str(), "r");
   if (pipe == nullptr) return answer;
   std::array<char, 4096> part{};
   while (std::fgets(part.data(), static_cast<int>(part.size()), pipe) != nullptr)
     answer.text += part.data();
   answer.status = ::pclose(pipe);
   return answer;
+}
+
+Answer mutate(const std::string& option) {
+  return answer_of("'" SLUICE_SOURCE_DIR "/tools/mutate' " + option);
 }
 
 TEST(Mutants, StandInOneLineOfTheFileThatTheyName) {
@@ -50,6 +57,32 @@ TEST(Mutants, AreManyAndEachBreaksAnotherPromise) {
   }
   EXPECT_GE(mutants, 60U);
   EXPECT_EQ(names.size(), mutants);
+}
+
+// From a directory of its own, since ctest writes its log there, which may be this run's.
+std::string names_of_all_tests() {
+  std::string name = (std::filesystem::temp_directory_path() / "sluice-house-XXXXXX").string();
+  if (::mkdtemp(name.data()) == nullptr) return {};
+  std::ofstream{name + "/CTestTestfile.cmake"} << "subdirs(\"" SLUICE_BINARY_DIR "\")\n";
+  const Answer answer = answer_of("'" CTEST_COMMAND "' --test-dir '" + name + "' -N");
+  std::filesystem::remove_all(name);
+  return answer.text;
+}
+
+// A program that is not built here, as for want of a library, says nothing.
+TEST(Mutants, AreSeenByTestsThatThereAre) {
+  const std::string tests = names_of_all_tests();
+  ASSERT_NE(tests.find(": house.Mutants."), std::string::npos) << tests.substr(0, 1000);
+  const std::string list = mutate("--list").text;
+  const std::regex seen{R"( (\w+)\.(\S+)\n)"};
+  std::size_t mutants = 0;
+  for (std::sregex_iterator mutant{list.begin(), list.end(), seen}, end; mutant != end; ++mutant, ++mutants) {
+    const std::string program = (*mutant)[1];
+    if (tests.find(": " + program + ".") == std::string::npos) continue;
+    EXPECT_TRUE(std::regex_search(tests, std::regex{": " + program + "\\.(" + (*mutant)[2].str() + ")"}))
+        << mutant->str();
+  }
+  EXPECT_GE(mutants, 60U);
 }
 
 TEST(Mutants, AreRefusedByNumbersThatThereAreNot) {
