@@ -24,15 +24,19 @@ using testing::HasSubstr;
 class Lines {
  public:
   Lines(Worker& worker, const fs::path& path, std::uint32_t pause_us)
-      : file_{worker, "numbers", path}, pause_{pause_us} {}
+      : file_{worker, "numbers", path}, begun_{path.string() + ".begun"}, pause_{pause_us} {}
   void operator()(const Item& item) {
-    if (pause_.count() != 0) std::this_thread::sleep_for(pause_);
+    if (pause_.count() != 0) {
+      std::ofstream{begun_};
+      std::this_thread::sleep_for(pause_);
+    }
     file_.append(std::to_string(item.number) + "\n");
   }
   void finish() { file_.append("end\n"); }
 
  private:
   AppendFile file_;
+  fs::path begun_;  // Is there once the first event is in hand.
   std::chrono::microseconds pause_;
 };
 
@@ -281,12 +285,12 @@ TEST_F(Park, LeavesASignalAloneThatWasIgnored) {
 }
 
 TEST_F(Park, ThatIsStoppedByASecondSignalKeepsEverythingToo) {
-  // One event takes long, so that the second signal comes in the midst of the park.
-  constexpr std::uint32_t kPauseUs = 4'000'000;
+  // The first event takes longer than this test may, so that the second signal comes in the midst of the park.
+  constexpr std::uint32_t kPauseUs = 60'000'000;
   Settings one_by_one = settings();
   one_by_one.set("batch.events", "1");
   const pid_t program = start_program(numbers_to_file(kForEver, kPauseUs), one_by_one);
-  EXPECT_TRUE(eventually([&] { return written() > 0; }));
+  EXPECT_TRUE(eventually([&] { return fs::exists(directory_ / "numbers.begun"); }));
   ::kill(program, SIGTERM);
   EXPECT_TRUE(eventually([&] { return said().find("parking") != std::string::npos; }));
   ::kill(program, SIGINT);
