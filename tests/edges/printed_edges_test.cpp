@@ -77,6 +77,31 @@ TEST_F(WhatIsPrinted, IsAProblemWhereTheDiskIsFull) {
   EXPECT_THAT(end_of(into_file, settings(), 3), ElementsAre(lost, "ended: "));
 }
 
+TEST_F(WhatIsPrinted, IsAProblemOfAParkToo) {
+  Pipeline pipeline{"parked"};
+  pipeline.inlet<Item>("in").to<Says<0>>("say");
+  const std::string end = file("end");
+  const pid_t host = ::fork();
+  if (host == 0) {
+    if (std::freopen("/dev/full", "w", stdout) == nullptr) ::_exit(1);
+    Engine engine{pipeline, settings({"segment.path=" + file("segment")})};
+    engine.start();
+    for (std::uint32_t i = 0; i < 3; ++i)
+      std::ignore = engine.inlet<Item>("in").push(Item{1, i});
+    const bool handled = eventually([&] { return worker_of(engine, "say/0").events_in == 3; });
+    engine.park();
+    log_line(end, handled && engine.end() == End::parked ? "parked" : "not parked");
+    for (const std::string& problem : engine.stats().problems)
+      log_line(end, problem);
+    ::_exit(0);
+  }
+  int status = -1;
+  ASSERT_EQ(::waitpid(host, &status, 0), host);
+  EXPECT_EQ(status, 0);
+  EXPECT_THAT(lines_of(end),
+              ElementsAre("parked", StartsWith("say/0: what was printed could not all be written")));
+}
+
 TEST_F(WhatIsPrinted, IsNoProblemOfHandlersThatPrintNothing) {
   Pipeline pipeline{"silent"};
   pipeline.inlet<Item>("in").to("say", [](const Item&) {});

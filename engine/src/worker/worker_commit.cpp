@@ -163,6 +163,8 @@ bool WorkerLoop::tells_first() {
 }
 
 void WorkerLoop::stand_still() {
+  // One that has ended in a former life has no handler.
+  if (worker_ != nullptr) write_out_what_was_printed();
   detail::stand_still(wiring_, index_,
                       [this](const auto& released) { waiter_.wait_until(released, kLongestWait); });
 }

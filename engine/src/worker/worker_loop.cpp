@@ -231,11 +231,18 @@ void WorkerLoop::say_last_word() {
     ++last_words_;
   }
   if (more) return;
-  if (!write_out_standard_streams() && wiring_.requests().run.load(std::memory_order_relaxed) != 0)
-    worker_->report(
-        "what was printed could not all be written: standard output or a file is full, or closed");
+  write_out_what_was_printed();
   out_.end();
   finished_ = true;
+}
+
+// Where it ends, and where it may: what is lost here nobody writes again. Without processes the streams are the host's.
+void WorkerLoop::write_out_what_was_printed() {
+  // relaxed: drawn before the first start.
+  const bool own_process = wiring_.requests().run.load(std::memory_order_relaxed) != 0;
+  if (write_out_standard_streams() || !own_process || told_of_printed_) return;
+  told_of_printed_ = true;
+  worker_->report("what was printed could not all be written: standard output or a file is full, or closed");
 }
 
 // Only a handler throws in step(), so that there is an event to abandon. What it had ready for a flush may hold parts of

@@ -179,6 +179,7 @@ class WorkerLoop final : private Producer, private WorkerServices {
   void ring_neighbours();
   // At a commit, or between the events of one: waits as long as the master asks for a standstill.
   void stand_still();
+  void write_out_what_was_printed();
   bool asked_to_stand() const noexcept { return asks_to_stand(standstill_of(master_)); }
   void note_woken(ipc::Woken woken);
   void set_activity(ipc::Activity activity) noexcept {
@@ -242,6 +243,7 @@ class WorkerLoop final : private Producer, private WorkerServices {
   bool input_ended_ = false;
   bool cut_short_ = false;  // A source, by a drain.
   bool finished_ = false;
+  bool told_of_printed_ = false;  // That some of it was lost.
   bool first_event_noted_ = false;
   bool has_committed_ = false;
   std::uint64_t given_up_ = 0;  // Events, by what a handler threw.
