@@ -45,15 +45,21 @@ namespace {
 
 using detail::RouteKind;
 
-// Makes `events` events in all, its share of them in each replica.
-class Deal {
+// Makes `events` events in all, its share of them in each replica; `kInPlace`: each where it is to lie.
+template <bool kInPlace>
+class DealOnes {
  public:
-  Deal(Worker& worker, std::uint64_t events)
+  DealOnes(Worker& worker, std::uint64_t events)
       : next_{worker.state<std::uint64_t>("next")}, left_{events / worker.replicas()} {}
   bool operator()(Output<FanEvent>& out) {
     if (*next_ == 0 && told().first_ns.load() == 0) told().begin();
     if (*next_ == left_) return false;
-    out.push(make_fan_event(static_cast<std::uint32_t>(next_.edit()++)));
+    const auto number = static_cast<std::uint32_t>(next_.edit()++);
+    if constexpr (kInPlace) {
+      out.push([number](FanEvent& event) { fill_fan_event(event, number); });
+    } else {
+      out.push(make_fan_event(number));
+    }
     return true;
   }
 
@@ -61,6 +67,8 @@ class Deal {
   Recoverable<std::uint64_t> next_;
   std::uint64_t left_;
 };
+using Deal = DealOnes<false>;
+using DealInPlace = DealOnes<true>;
 
 struct Pass {
   void operator()(const FanEvent& event, Output<FanEvent>& out) { out.push(event); }
@@ -183,9 +191,10 @@ std::uint64_t sum_to(std::uint64_t events) {
   return events * (events - 1) / 2;
 }
 
+template <class Source = Deal>
 Pipeline chain(std::uint64_t events, unsigned stages) {
   Pipeline pipeline{"chain"};
-  auto stream = pipeline.source<Deal>("deal", events);
+  auto stream = pipeline.source<Source>("deal", events);
   for (unsigned stage = 1; stage <= stages; ++stage)
     stream = stream.to<Pass>(fmt::format("pass{}", stage));
   stream.to<GatherEvents>("gather");
@@ -270,6 +279,8 @@ void add_shapes(const Options& options) {
     if (options.quick && stages != 1 && stages != 8) continue;
     const std::string parameters = fmt::format("stages:{}", stages);
     add_both("chain", parameters, chain(events, stages), events, sum_to(events));
+    add_inline("chain/baseline:inline_in_place/" + parameters, chain<DealInPlace>(events, stages), events,
+               sum_to(events));
     add_inline("chain/baseline:inline_spans/" + parameters, chain_in_spans(events, stages), events,
                sum_to(events));
   }

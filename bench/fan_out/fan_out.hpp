@@ -31,10 +31,13 @@ struct FanResult {
   std::uint32_t checksum;
 };
 
-inline FanEvent make_fan_event(std::uint32_t number) noexcept {
-  FanEvent event{};
+inline void fill_fan_event(FanEvent& event, std::uint32_t number) noexcept {
   for (std::uint32_t i = 0; i < event.words.size(); ++i)
     event.words[i] = number + i * 0x9e3779b1U;
+}
+inline FanEvent make_fan_event(std::uint32_t number) noexcept {
+  FanEvent event{};
+  fill_fan_event(event, number);
   return event;
 }
 

@@ -244,7 +244,7 @@ class CountPerKey {
   explicit CountPerKey(sluice::Worker& worker)
       : seen_{worker.table<std::uint64_t, std::uint64_t>("seen", kKeys)} {}
   void operator()(const Number& number, sluice::Output<Number>& out) {
-    out.push({number.number, seen_[number.number % kKeys]++});
+    out.push([&](Number& made) { made = {number.number, seen_[number.number % kKeys]++}; });
   }
 
  private:

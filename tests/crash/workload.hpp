@@ -187,7 +187,7 @@ class Workload {
     for (std::uint64_t i = 0; i < notes_of(script_, item); ++i)
       notes.push(note_head(item, (*pasts_)[item.lane], i), note_body(script_, item, i));
     for (std::uint64_t i = 0; i < facts_after(item); ++i)
-      facts.push(fact_of(item, seen));
+      facts.push([&](Fact& fact) { fact = fact_of(item, seen); });
     if (file_) file_->append(line_of(item));
     if (reports(script_, item)) worker_.report(problem_of(item));
     if (fails_first(script_, item) && worker_.incarnation() == 1) throw std::runtime_error{"a first attempt"};

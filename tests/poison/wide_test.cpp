@@ -44,7 +44,7 @@ struct Patient {
     if (pause.count() != 0) std::this_thread::sleep_for(pause);
     const std::uint32_t pool = in_main_thread() ? 0 : 1;
     out.push(std::array<Counted, 2>{Counted{item, pool, 0}, Counted{item, pool, 1}});
-    if (item.number % 2 != 0) odd.push(item);
+    if (item.number % 2 != 0) odd.push([&](Item& made) { made = item; });
   }
 };
 

@@ -13,6 +13,7 @@
 #include <ranges>
 #include <span>
 #include <string_view>
+#include <type_traits>
 
 #include <sluice/detail/output_port.hpp>
 #include <sluice/detail/staging.hpp>
@@ -25,6 +26,11 @@ namespace detail {
 
 template <class Outputs>
 struct OutputsOf;
+
+// What makes an event in its place.
+template <class F, class T>
+concept MakesEvent =
+    std::invocable<F&, T&> && std::default_initializable<T> && !std::same_as<std::remove_cvref_t<F>, T>;
 
 // What all outputs have in common.
 template <class T>
@@ -53,6 +59,14 @@ class OutputBase {
   OutputBase(const OutputBase& whole, Staging& staging, std::uint32_t number) noexcept
       : port_{whole.port_}, edges_{whole.edges_}, only_{nullptr}, staging_{&staging}, number_{number} {}
 
+  // What `fill` makes of T{}.
+  template <class Fill>
+  void push_made(Fill& fill) {
+    OutLane* const lane = only_ != nullptr || staging_ != nullptr ? only_ : OutputPort::lane_of_any(edges_);
+    if (lane == nullptr || !port_.template push_made<T>(*lane, fill)) [[unlikely]]
+      push_copy_of_made(lane, fill);
+  }
+
   // What stands in an entry of a staging.
   void push_staged(const Staging::Entry& entry) {
     Staging::read<T>(entry, [this](const T& event) { push(event); });
@@ -76,6 +90,17 @@ class OutputBase {
   std::uint64_t smallest_lane_bytes() const noexcept { return OutputPort::smallest_lane_bytes(edges_); }
 
  private:
+  // The same where there is no place for it yet, or several. `lane`: nullptr, or that which it goes to.
+  template <class Fill>
+  [[gnu::noinline]] void push_copy_of_made(OutLane* lane, Fill& fill) {
+    T event{};
+    fill(event);
+    if (lane != nullptr)
+      port_.push(*lane, event);
+    else
+      push(event);
+  }
+
   OutputPort& port_;
   OutEdges& edges_;
   OutLane* only_;
@@ -102,6 +127,13 @@ class Output : public detail::OutputBase<T> {
   requires std::ranges::sized_range<Events> && std::same_as<std::ranges::range_value_t<Events>, T>
   void push(const Events& events) {
     this->push_all(std::span<const T>{std::ranges::data(events), std::ranges::size(events)});
+  }
+  // The event that `fill`, which takes a T&, makes of T{}. It is written where it is to lie, if one lane gets it that is known by
+  // then and has room; an event of many members is not made first and then copied. `fill` is called once and pushes
+  // nothing to this output. What it throws is thrown, and nothing is pushed.
+  template <detail::MakesEvent<T> Fill>
+  void push(Fill&& fill) {
+    this->push_made(fill);
   }
 };
 

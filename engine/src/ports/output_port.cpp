@@ -182,6 +182,13 @@ std::byte* OutputPort::await_room(OutLane& out, std::uint64_t bytes) {
   return room;
 }
 
+OutLane* OutputPort::lane_of_any(OutEdges& edges) {
+  if (edges.size() != 1) return nullptr;
+  const RouteKind kind = edges.front().route.kind;
+  const bool any = kind == RouteKind::round_robin || kind == RouteKind::least_loaded;
+  return any ? pick(edges.front(), nullptr) : nullptr;
+}
+
 void OutputPort::refuse_bytes(const OutLane& out, std::uint64_t bytes) const {
   throw Oversize{{"push a record to", name_of(out),
                   fmt::format("it takes {} of a lane of {}", format_bytes(bytes),
@@ -196,6 +203,11 @@ void OutputPort::refuse_event(const OutLane& out) const {
                               format_bytes(out.lane.capacity_bytes())),
                   fmt::format("raise {} or {}; {}", lane_setting(wiring_, out, "lane.slots"),
                               lane_setting(wiring_, out, "lane.bytes"), producer_.remedy())}};
+}
+
+void OutputPort::refuse_push_within(const OutLane& out) const {
+  throw Error{{"push an event to", name_of(out), "the function that makes it has pushed another one there",
+               "push that before, or behind"}};
 }
 
 const std::string& OutputPort::name_of(const OutLane& out) const noexcept {

@@ -15,6 +15,7 @@
 #include <cstring>
 #include <deque>
 #include <functional>
+#include <new>
 #include <span>
 #include <vector>
 
@@ -164,6 +165,20 @@ class OutputPort {
   void push(OutLane& lane, const T& event) {
     write(lane, event);
   }
+  // The event that `fill` makes of T{}, in its place in the lane. False where no room is known for it, and nothing was called.
+  template <Event T, class Fill>
+  bool push_made(OutLane& out, Fill& fill) {
+    out.lane.enter_event(*out.event);
+    if (out.lane.room(sizeof(T)) < sizeof(T)) return false;
+    const std::uint64_t next = out.lane.next();
+    fill(*::new (out.lane.place_for(sizeof(T))) T{});
+    if (out.lane.next() != next) refuse_push_within(out);
+    out.lane.advance(sizeof(T));
+    if (!out.touched) touch(out);
+    return true;
+  }
+  // The lane of this output's next event where no look at the event chooses it; nullptr: ask pick(), or it goes to several.
+  static OutLane* lane_of_any(OutEdges& edges);
   // As many of the events as there is room for in the lanes that they go to, without waiting; how many, and 0 where
   // each of them has to be asked for its lane. What push() does for each of them, and quicker.
   template <Event T>
@@ -331,6 +346,7 @@ class OutputPort {
   std::byte* hand_over(OutLane& lane, std::uint64_t bytes);
   [[noreturn]] void refuse_bytes(const OutLane& lane, std::uint64_t bytes) const;
   [[noreturn]] void refuse_event(const OutLane& lane) const;
+  [[noreturn]] void refuse_push_within(const OutLane& lane) const;
   const std::string& name_of(const OutLane& lane) const noexcept;
 
   // What is about to be published of a lane: up to where. It is counted, and an event of it stamped, if one is due.
