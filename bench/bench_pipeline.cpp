@@ -191,10 +191,10 @@ std::uint64_t sum_to(std::uint64_t events) {
   return events * (events - 1) / 2;
 }
 
-template <class Source = Deal>
-Pipeline chain(std::uint64_t events, unsigned stages) {
+Pipeline chain(std::uint64_t events, unsigned stages, bool in_place = false) {
   Pipeline pipeline{"chain"};
-  auto stream = pipeline.source<Source>("deal", events);
+  auto stream =
+      in_place ? pipeline.source<DealInPlace>("deal", events) : pipeline.source<Deal>("deal", events);
   for (unsigned stage = 1; stage <= stages; ++stage)
     stream = stream.to<Pass>(fmt::format("pass{}", stage));
   stream.to<GatherEvents>("gather");
@@ -279,7 +279,7 @@ void add_shapes(const Options& options) {
     if (options.quick && stages != 1 && stages != 8) continue;
     const std::string parameters = fmt::format("stages:{}", stages);
     add_both("chain", parameters, chain(events, stages), events, sum_to(events));
-    add_inline("chain/baseline:inline_in_place/" + parameters, chain<DealInPlace>(events, stages), events,
+    add_inline("chain/baseline:inline_in_place/" + parameters, chain(events, stages, true), events,
                sum_to(events));
     add_inline("chain/baseline:inline_spans/" + parameters, chain_in_spans(events, stages), events,
                sum_to(events));
