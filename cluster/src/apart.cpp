@@ -15,6 +15,7 @@
 #include <fmt/format.h>
 
 #include <sluice/detail/descriptor.hpp>
+#include <sluice/detail/journal.hpp>
 #include <sluice/error.hpp>
 #include <sluice/printable.hpp>
 #include <sluice/unavailable.hpp>
@@ -92,13 +93,13 @@ PartitionEnd end_of(const std::function<PartitionEnd()>& work) noexcept {
   try {
     return work();
   } catch (const Fenced& fenced) {
-    std::fprintf(stderr, "fenced: %s\n", printable_message(fenced.what()).c_str());
+    say(Priority::warning, fmt::format("fenced: {}\n", printable_message(fenced.what())));
     return PartitionEnd::fenced;
   } catch (const Unavailable& away) {
-    std::fprintf(stderr, "away: %s\n", printable_message(away.what()).c_str());
+    say(Priority::warning, fmt::format("away: {}\n", printable_message(away.what())));
     return PartitionEnd::away;
   } catch (const std::exception& error) {
-    std::fprintf(stderr, "error: %s\n", printable_message(error.what()).c_str());
+    say(Priority::error, fmt::format("error: {}\n", printable_message(error.what())));
     tell_agent_error(printable_message(error.what()));
     return PartitionEnd::failed;
   }

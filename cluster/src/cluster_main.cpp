@@ -16,6 +16,7 @@
 #include <sluice/cluster.hpp>
 #include <sluice/detail/command_line.hpp>
 #include <sluice/detail/interruption.hpp>
+#include <sluice/detail/journal.hpp>
 #include <sluice/detail/own_directory.hpp>
 #include <sluice/error.hpp>
 #include <sluice/printable.hpp>
@@ -201,7 +202,7 @@ int parsed(CLI::App& app, CLI::App& host, CLI::App& copy, int argc, char** argv,
   try {
     if (host.parsed()) check(cluster, options);
   } catch (const std::exception& error) {
-    std::fprintf(stderr, "error: %s\n", printable_message(error.what()).c_str());
+    say(Priority::error, "error: " + printable_message(error.what()) + "\n");
     return kExitUsage;
   }
   try {
@@ -214,7 +215,7 @@ int parsed(CLI::App& app, CLI::App& host, CLI::App& copy, int argc, char** argv,
       return static_cast<int>(follow_partition(partition_of(cluster, options, options.partition)));
     return static_cast<int>(run_partition(cluster, partition_of(cluster, options, options.partition)));
   } catch (const std::exception& error) {
-    std::fprintf(stderr, "error: %s\n", printable_message(error.what()).c_str());
+    say(Priority::error, "error: " + printable_message(error.what()) + "\n");
     if (!host.parsed()) tell_agent_error(printable_message(error.what()));
     return host.parsed() ? kExitFailed : static_cast<int>(PartitionEnd::failed);
   }

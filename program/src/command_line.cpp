@@ -12,6 +12,7 @@
 
 #include <sluice/cli.hpp>
 #include <sluice/detail/command_line.hpp>
+#include <sluice/detail/journal.hpp>
 #include <sluice/detail/nearest.hpp>
 #include <sluice/main.hpp>
 #include <sluice/printable.hpp>
@@ -179,13 +180,12 @@ std::string complaint(const CLI::App& command, const CLI::ParseError& error) {
 }
 
 void print_misuse(const CLI::App& command, const std::string& what) {
-  std::fprintf(stderr, "sluice: %s\nTry \"%s --help\".\n", printable(what).c_str(),
-               full_name(command).c_str());
+  say(Priority::error, "sluice: " + printable(what) + "\nTry \"" + full_name(command) + " --help\".\n");
 }
 
 bool flush_output() {
   if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return true;
-  std::fputs("sluice: cannot write to standard output\n", stderr);
+  say(Priority::error, "sluice: cannot write to standard output\n");
   return false;
 }
 
@@ -199,7 +199,7 @@ int end_of_parse(const CLI::App& app, const CLI::ParseError& error) {
     return kExitOk;
   }
   const std::string what = printable(detail::complaint(detail::innermost(app), error));
-  std::fprintf(stderr, "error: %s\n--help lists the options\n", what.c_str());
+  detail::say(detail::Priority::error, "error: " + what + "\n--help lists the options\n");
   return kExitUsage;
 }
 

@@ -18,6 +18,7 @@
 #include <sluice/detail/command_line.hpp>
 #include <sluice/detail/injected_variables.hpp>
 #include <sluice/detail/interruption.hpp>
+#include <sluice/detail/journal.hpp>
 #include <sluice/error.hpp>
 #include <sluice/printable.hpp>
 #include <sluice/units.hpp>
@@ -93,16 +94,15 @@ double seconds_of(std::chrono::nanoseconds time) {
 
 int report_problems(const Stats& stats) {
   for (const std::string& problem : stats.problems)
-    std::fprintf(stderr, "problem: %s\n", printable(problem).c_str());
+    say(Priority::error, fmt::format("problem: {}\n", printable(problem)));
   if (stats.problem_count > stats.problems.size()) {
-    std::fprintf(stderr, "and %llu problems more\n",
-                 static_cast<unsigned long long>(stats.problem_count - stats.problems.size()));
+    say(Priority::error, fmt::format("and {} problems more\n", stats.problem_count - stats.problems.size()));
   }
   if (stats.dead_letters() != 0) {
-    std::fprintf(
-        stderr,
-        "problem: %llu events killed their worker too often, or were refused, and are dead letters in %s\n",
-        static_cast<unsigned long long>(stats.dead_letters()), stats.reports.c_str());
+    say(Priority::error,
+        fmt::format(
+            "problem: {} events killed their worker too often, or were refused, and are dead letters in {}\n",
+            stats.dead_letters(), stats.reports));
   }
   return stats.problem_count == 0 && stats.dead_letters() == 0 ? kExitOk : kExitFailed;
 }
@@ -136,11 +136,11 @@ class ChaosAround {
 void remark_on_injected_variables(bool quiet) {
   const std::vector<std::string> names = injected_variables();
   if (names.empty() || quiet) return;
-  std::fprintf(
-      stderr,
-      "remark: %s and %zu more have the form of variables that Kubernetes makes for a service; they are "
-      "no settings\n",
-      printable(names.front()).c_str(), names.size() - 1);
+  say(Priority::notice,
+      fmt::format(
+          "remark: {} and {} more have the form of variables that Kubernetes makes for a service; they "
+          "are no settings\n",
+          printable(names.front()), names.size() - 1));
 }
 
 // As Engine::wait_for(); to be parked or drained by an operator is as good as to be asked by a signal.
@@ -184,16 +184,16 @@ void tell_what_is_left(const Engine& engine, const std::string& kept_in) {
     std::fprintf(stderr, "parked: the next start goes on with %s, and with %s in its lanes\n",
                  kept_in.c_str(), in_words(engine.left_behind()).c_str());
   } else if (engine.interrupted()) {
-    std::fprintf(stderr, "drained: what was accepted is handled; what its sources had not read is left\n");
+    say(Priority::warning, "drained: what was accepted is handled; what its sources had not read is left\n");
   } else if (engine.end() == End::drained) {
     std::fprintf(stderr, "drained: everything is handled\n");
   } else if (engine.end() == End::stopped) {
     const std::string left = in_words(engine.left_behind());
     if (kept_in.empty()) {
-      std::fprintf(stderr, "stopped: %s in the lanes were given up\n", left.c_str());
+      say(Priority::warning, fmt::format("stopped: {} in the lanes were given up\n", left));
     } else {
-      std::fprintf(stderr, "stopped: the next start goes on with %s, and with %s in its lanes\n",
-                   kept_in.c_str(), left.c_str());
+      say(Priority::warning,
+          fmt::format("stopped: the next start goes on with {}, and with {} in its lanes\n", kept_in, left));
     }
   }
 }
@@ -294,7 +294,7 @@ int run(Engine& engine, const StandardOptions& options, const Settings& settings
     return status_of_end(engine, asked_elsewhere, status);
   } catch (const Error& error) {
     if (log) log->show([] {});
-    std::fprintf(stderr, "error: %s\n", printable_message(error.what()).c_str());
+    say(Priority::error, fmt::format("error: {}\n", printable_message(error.what())));
     report_problems(engine.stats());
     if (on_error) on_error(error);
     return kExitFailed;
@@ -328,7 +328,7 @@ int main(int argc, char** argv, const Pipeline& pipeline) {
     Engine engine{pipeline, settings};
     return flushed(run(engine, options, settings));
   } catch (const Error& error) {
-    std::fprintf(stderr, "error: %s\n", printable_message(error.what()).c_str());
+    say(Priority::error, fmt::format("error: {}\n", printable_message(error.what())));
     return kExitUsage;
   }
 }
@@ -339,7 +339,7 @@ int main(int argc, char** argv, const std::function<Pipeline(int, char**)>& buil
     executed_worker(argc, argv, build);
     pipeline = build(argc, argv);
   } catch (const std::exception& error) {
-    std::fprintf(stderr, "error: %s\n", printable_message(error.what()).c_str());
+    say(Priority::error, fmt::format("error: {}\n", printable_message(error.what())));
     return kExitUsage;
   }
   return main(argc, argv, *pipeline);

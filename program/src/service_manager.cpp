@@ -3,7 +3,6 @@
 
 #include <cerrno>
 #include <cstddef>
-#include <cstdio>
 #include <cstdlib>
 #include <sys/socket.h>
 #include <sys/time.h>
@@ -13,6 +12,7 @@
 #include <fmt/format.h>
 
 #include <sluice/detail/clock.hpp>
+#include <sluice/detail/journal.hpp>
 #include <sluice/error.hpp>
 #include <sluice/printable.hpp>
 
@@ -58,8 +58,8 @@ void ServiceManager::tell(const std::string& text) {
     return;
   // It does not read for the moment: what it is told again and again it may miss once.
   if (errno == EAGAIN && text == kAlive) return;
-  std::fprintf(stderr, "remark: the service manager at %s cannot be told: %s\n", printable(path_).c_str(),
-               errno_text(errno).c_str());
+  say(Priority::warning, fmt::format("remark: the service manager at {} cannot be told: {}\n",
+                                     printable(path_), errno_text(errno)));
   socket_.reset();
 }
 

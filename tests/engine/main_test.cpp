@@ -3,6 +3,7 @@
 
 #include <poll.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <thread>
 
@@ -96,6 +97,40 @@ TEST_F(Program, EndsWithStatusOneAndTheReportWhenThePipelineFails) {
   EXPECT_EQ(run(numbers_to<Refuse>("refuse"), {"--quiet"}), kExitFailed);
   EXPECT_THAT(err_, AllOf(HasSubstr("error: "),
                           HasSubstr("refuse/0: cannot open the observer socket: it is locked (knock)")));
+}
+
+// Has standard error read by systemd's journal, as far as a program can see.
+class ReadByTheJournal {
+ public:
+  ReadByTheJournal() {
+    testing::internal::CaptureStderr();
+    struct stat status {};
+    EXPECT_EQ(::fstat(STDERR_FILENO, &status), 0);
+    ::setenv("JOURNAL_STREAM", (std::to_string(status.st_dev) + ":" + std::to_string(status.st_ino)).c_str(),
+             1);
+  }
+  ~ReadByTheJournal() { ::unsetenv("JOURNAL_STREAM"); }
+  ReadByTheJournal(const ReadByTheJournal&) = delete;
+  ReadByTheJournal& operator=(const ReadByTheJournal&) = delete;
+
+  static std::string what_it_read() { return testing::internal::GetCapturedStderr(); }
+};
+
+TEST_F(Program, TellsTheJournalHowSeriousItIsWhatItSays) {
+  std::string program = "program";
+  std::string quiet = "--quiet";
+  std::string wrong = "--nonsense";
+  const auto said = [&](const Pipeline& pipeline, std::string& option) {
+    const ReadByTheJournal journal;
+    char* argv[] = {program.data(), option.data(), nullptr};
+    sluice::main(2, argv, pipeline);
+    return ReadByTheJournal::what_it_read();
+  };
+  EXPECT_THAT(said(numbers_to<Swallow>("swallow"), wrong),
+              testing::StartsWith("<3>error: there is no option --nonsense\n<3>--help"));
+  EXPECT_THAT(said(numbers_to<Complain>("complain"), quiet),
+              testing::StartsWith("<3>problem: complain/0: five is odd\n"));
+  EXPECT_THAT(said(numbers_to<Refuse>("refuse"), quiet), HasSubstr("<3>error: "));
 }
 
 TEST_F(Program, RefusesAPipelineThatWaitsForAHost) {

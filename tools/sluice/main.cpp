@@ -13,6 +13,7 @@
 #include <vector>
 
 #include <sluice/detail/command_line.hpp>
+#include <sluice/detail/journal.hpp>
 #include <sluice/error.hpp>
 #include <sluice/printable.hpp>
 
@@ -110,10 +111,12 @@ int main(int argc, char** argv) {
   try {
     return run(argc, argv);
   } catch (const sluice::Error& error) {
-    std::fprintf(stderr, "sluice: %s\n", sluice::printable_message(error.what()).c_str());
+    sluice::detail::say(sluice::detail::Priority::error,
+                        "sluice: " + sluice::printable_message(error.what()) + "\n");
     return kMisused;
   } catch (const std::exception& error) {
-    std::fprintf(stderr, "sluice: %s\n", sluice::printable_message(error.what()).c_str());
+    sluice::detail::say(sluice::detail::Priority::error,
+                        "sluice: " + sluice::printable_message(error.what()) + "\n");
     return kFailed;
   }
 }

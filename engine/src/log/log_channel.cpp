@@ -2,31 +2,19 @@
 #include "log/log_channel.hpp"
 
 #include <cerrno>
-#include <cstdio>
-#include <cstdlib>
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <sluice/detail/call_remedy.hpp>
 #include <sluice/detail/clock.hpp>
+#include <sluice/detail/journal.hpp>
 #include <sluice/error.hpp>
 
 namespace sluice::detail {
 namespace {
-
-// Source: systemd.exec(5), $JOURNAL_STREAM: device and inode of what the journal reads.
-bool is_journal(int to) noexcept {
-  const char* const stream = std::getenv("JOURNAL_STREAM");
-  struct stat status {};
-  unsigned long long device = 0;
-  unsigned long long inode = 0;
-  return stream != nullptr && std::sscanf(stream, "%llu:%llu", &device, &inode) == 2 &&
-         ::fstat(to, &status) == 0 && status.st_dev == device && status.st_ino == inode;
-}
 
 [[noreturn]] void refuse(std::string_view call) {
   const int reason = errno;
