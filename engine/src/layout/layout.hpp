@@ -27,8 +27,10 @@ enum FixedWord : std::uint64_t {
   kFinished = 2,
   kDeadLetters = 3,
   kRetried = 4,
-  kLastWords = 5  // Portions of the last word that have been said.
+  kLastWords = 5  // Portions of the last word that have been said, and kSaidCutShort.
 };
+// In kLastWords, of a source that was cut short before the first of them: who goes on with the others knows it.
+inline constexpr std::uint64_t kSaidCutShort = std::uint64_t{1} << 63;
 // Values of kFinished. A stage has been cut short if one of those before it was: what has come to it is not all.
 enum Finished : std::uint64_t {
   kNotFinished = 0,

@@ -24,7 +24,8 @@ bool WorkerLoop::anything_to_commit() const noexcept {
   in_.record(commit_);
   committed_in_ = whole ? work_.events_in() : work_.events_before();
   // In the midst of a portion it is not counted yet: it is when finish() returns.
-  if (last_words_ != committed_last_words_) commit_.move(kLastWords, last_words_);
+  if (last_words_ != committed_last_words_)
+    commit_.move(kLastWords, last_words_ | (cut_short_ ? kSaidCutShort : 0));
   committed_last_words_ = last_words_;
   commit_.move(kEventsIn, committed_in_);
   commit_.move(kEventsOut, out_.published());

@@ -113,7 +113,9 @@ void WorkerLoop::resume() {
   out_.resume_after(memory_.cursors()[kEventsOut].load(std::memory_order_relaxed));
   finished_ = memory_.cursors()[kFinished].load(std::memory_order_relaxed) != 0;
   dead_letters_ = memory_.cursors()[kDeadLetters].load(std::memory_order_relaxed);
-  last_words_ = committed_last_words_ = memory_.cursors()[kLastWords].load(std::memory_order_relaxed);
+  const std::uint64_t said = memory_.cursors()[kLastWords].load(std::memory_order_relaxed);
+  last_words_ = committed_last_words_ = said & ~kSaidCutShort;
+  cut_short_ = (said & kSaidCutShort) != 0;
   // A batch of no pipeline is larger.
   one_by_one_ = std::min(memory_.control().outside.flushing.load(std::memory_order_relaxed), batch_events_);
   for (std::size_t i = 0; poison_.any() && i < in_.size(); ++i)
