@@ -35,6 +35,56 @@ TEST_F(RefusedCalls, AStateWithoutANameIsRefused) {
               AllOf(HasSubstr("of stage keep"), HasSubstr("its name is empty")));
 }
 
+// The second one would be told from the first by its turn alone: a program that asks for them the other way round would take
+// one for the other.
+class KeepsTwoOfOneName {
+ public:
+  KeepsTwoOfOneName(Worker& worker, bool table) {
+    worker.state<std::uint64_t>("sum");
+    worker.state<std::uint64_t>("count");
+    if (table) {
+      worker.table<std::uint64_t, std::uint64_t>("sum", 10);
+    } else {
+      worker.state<std::uint64_t>("sum");
+    }
+  }
+  void operator()(const Item&) {}
+};
+
+TEST_F(RefusedCalls, TwoPiecesOfStateHaveTwoNames) {
+  for (const bool table : {false, true}) {
+    Pipeline pipeline{"twice"};
+    pipeline.inlet<Item>("in").to<KeepsTwoOfOneName>("keep", {}, table);
+    Engine engine{pipeline, settings()};
+    EXPECT_THAT(said_by([&] { engine.start(); }),
+                AllOf(HasSubstr("'sum' of stage keep"), HasSubstr("keeps another piece of that name")));
+  }
+}
+
+// Asks for a piece where no event has come yet.
+class AsksWhenIdle {
+ public:
+  AsksWhenIdle(Worker& worker, const std::string& log) {
+    worker.when_idle([&worker, log] {
+      if (lines_of(log).empty()) log_line(log, said_by([&] { worker.state<int>("late"); }));
+    });
+  }
+  void operator()(const Item&) {}
+};
+
+TEST_F(RefusedCalls, AStateIsAskedForInTheConstructorEvenIfNoEventHasCome) {
+  Pipeline pipeline{"late"};
+  pipeline.inlet<Item>("in").to<AsksWhenIdle>("ask", {}, log());
+  Engine engine{pipeline, settings()};
+  engine.start();
+  ASSERT_TRUE(eventually([&] { return !lines_of(log()).empty(); }));
+  EXPECT_THAT(lines_of(log()).front(),
+              AllOf(HasSubstr("'late' of stage ask"), HasSubstr("ask for it in the handler's constructor")));
+  EXPECT_TRUE(eventually([&] { return engine.signal_worker("ask/0", SIGKILL); }));
+  engine.inlet<Item>("in").close();
+  EXPECT_TRUE(engine.wait_for(kDeadline));
+}
+
 TEST_F(RefusedCalls, CheckpointsAreNotShippedByNothing) {
   Pipeline pipeline{"ships"};
   pipeline.inlet<Item>("in").to<KeepsWithoutAName>("keep");

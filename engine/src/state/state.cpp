@@ -61,10 +61,10 @@ std::byte* StateArea::claim(std::string_view name, std::size_t bytes, std::span<
   if (name.empty())
     throw Error{
         {"keep the state", object, "its name is empty", "give each piece of a stage a name of its own"}};
-  // Events are counted from 1. A piece that comes later would not be asked for by the replacement, which is an Error then. Those of
-  // the engine are found by their names whenever they are asked for.
+  // Events are counted from 1, the first of which is the handler's constructor. A piece that comes later would not be asked for
+  // by the replacement, which is an Error then. Those of the engine are found by their names whenever they are asked for.
   if (undo_.event() != 1 && !name.starts_with(kOwnPrefix)) {
-    throw Error{{"keep the state", object, "the handler asks for it in a call, behind its first event",
+    throw Error{{"keep the state", object, "the handler asks for it in a call, behind its constructor",
                  "ask for it in the handler's constructor, and keep what that gives in a member"}};
   }
   if (claimed_ == kMostPieces || name.size() >= kPieceNameBytes) {
@@ -75,6 +75,13 @@ std::byte* StateArea::claim(std::string_view name, std::size_t bytes, std::span<
     if (std::byte* const found = claimed_before(name, bytes); found != nullptr) return found;
     claimed_ = std::max<std::size_t>(claimed_, count);
     if (claimed_ >= kMostPieces) throw Error{{"keep the state", object, "the stage has too many pieces", ""}};
+  }
+  // Both would be told apart by their turn alone, and taken one for the other by a program that asks the other way round.
+  const std::span asked_for{directory.pieces, claimed_};
+  if (std::any_of(asked_for.begin(), asked_for.end(),
+                  [&](const Piece& each) { return name_of(each) == name; })) {
+    throw Error{{"keep the state", object, "this worker keeps another piece of that name",
+                 "give each piece of a stage a name of its own"}};
   }
   Piece& piece = directory.pieces[claimed_];
   const std::size_t offset = end_of_claimed(object);

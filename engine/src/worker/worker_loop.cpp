@@ -74,6 +74,9 @@ WorkerLoop::WorkerLoop(const Wiring& wiring, WorkerIndex worker, Waiter& waiter,
     worker_ = WorkerAccess::make(identity_of(wiring, memory_), area_, work_.id, *this);
     runner_ = node_.factory(*worker_, out_);
     area_.refuse_unclaimed();
+    // The next number, as of an event: a piece of state that is asked for from here on comes too late.
+    log_.begin_event();
+    work_.resume_after(committed_in_);
     takes_spans_ = runner_->takes_spans();
     if (takes_spans_ && no_spans_) throw Error{*no_spans_};
     poison_.claim_file(*worker_, [this](const EventId& event) { return is_to_come(event); });
