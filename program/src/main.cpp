@@ -92,6 +92,22 @@ double seconds_of(std::chrono::nanoseconds time) {
   return std::chrono::duration<double>(time).count();
 }
 
+// That restart.spent=shed lets the others go on does not make what they have done without it whole. True if there is none.
+bool report_shed_workers(const Stats& stats) {
+  bool none = true;
+  for (const StageStats& stage : stats.stages) {
+    for (const WorkerStats& worker : stage.workers) {
+      if (worker.finished || worker.verdict != "shed") continue;
+      none = false;
+      say(Priority::error,
+          fmt::format("problem: {} died too often and was given up (restart.spent=shed): what "
+                      "it had not handled is lost\n",
+                      worker.name));
+    }
+  }
+  return none;
+}
+
 int report_problems(const Stats& stats) {
   for (const std::string& problem : stats.problems)
     say(Priority::error, fmt::format("problem: {}\n", printable(problem)));
@@ -104,7 +120,8 @@ int report_problems(const Stats& stats) {
             "problem: {} events killed their worker too often, or were refused, and are dead letters in {}\n",
             stats.dead_letters(), stats.reports));
   }
-  return stats.problem_count == 0 && stats.dead_letters() == 0 ? kExitOk : kExitFailed;
+  const bool complete = report_shed_workers(stats);
+  return stats.problem_count == 0 && stats.dead_letters() == 0 && complete ? kExitOk : kExitFailed;
 }
 
 // The chaos of one run, if it was asked for. What it did is told however the run ends, so that it can be

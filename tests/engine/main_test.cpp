@@ -17,6 +17,7 @@ namespace {
 
 using testing::AllOf;
 using testing::HasSubstr;
+using testing::Not;
 
 class Program : public WithProcesses {
  protected:
@@ -97,6 +98,25 @@ TEST_F(Program, EndsWithStatusOneAndTheReportWhenThePipelineFails) {
   EXPECT_EQ(run(numbers_to<Refuse>("refuse"), {"--quiet"}), kExitFailed);
   EXPECT_THAT(err_, AllOf(HasSubstr("error: "),
                           HasSubstr("refuse/0: cannot open the observer socket: it is locked (knock)")));
+}
+
+// One of two workers dies of whatever it gets.
+struct HalfDies {
+  explicit HalfDies(Worker& worker) : dies{worker.replica() == 0} {}
+  void operator()(const Item& /*item*/) const {
+    if (dies) std::abort();
+  }
+  bool dies;
+};
+
+TEST_F(Program, EndsWithStatusOneWhenAWorkerWasGivenUp) {
+  const std::vector<std::string> going_on{
+      "--quiet",          "--set", "stage.half.workers=2", "--set", "restart.spent=shed",    "--set",
+      "restart.budget=1", "--set", "restart.window=1h",    "--set", "restart.backoff=100us", "--set",
+      "poison.attempts=0"};
+  EXPECT_EQ(run(numbers_to<HalfDies>("half"), going_on), kExitFailed);
+  EXPECT_THAT(err_, AllOf(HasSubstr("problem: half/0 died too often and was given up"),
+                          Not(HasSubstr("half/1 died too often"))));
 }
 
 // Has standard error read by systemd's journal, as far as a program can see.

@@ -100,6 +100,30 @@ TEST_F(Budget, SpentAtTheStartDoesNotKeepTheOthersFromTheirs) {
   EXPECT_THAT(out.all(), testing::SizeIs(1));
 }
 
+TEST_F(Budget, SpentStaysSpentAndIsToldInTheNextLife) {
+  Pipeline pipeline{"parked"};
+  const auto orders = pipeline.inlet<Order>("in");
+  orders.to<DiesAtStart>("hopeless").outlet("nothing");
+  orders.to<Forward>("hopeful").outlet("out");
+  Settings settings = small_budget("shed", reports_);
+  settings.set("segment.path", reports_ + ".segment");
+  {
+    Engine engine{pipeline, settings};
+    engine.start();
+    ASSERT_TRUE(eventually([&] { return worker_of(engine, "hopeless/0").verdict == "shed"; }));
+    EXPECT_NE(engine.inlet<Order>("in").push({}), PushResult::ended);
+    ASSERT_TRUE(eventually([&] { return worker_of(engine, "hopeful/0").events_in == 1; }));
+    engine.park();
+  }
+  Engine engine{pipeline, settings};
+  engine.start();
+  EXPECT_TRUE(engine.resumed());
+  EXPECT_EQ(worker_of(engine, "hopeless/0").verdict, "shed");
+  Collector<Order> out{engine, "out"};
+  engine.drain();
+  EXPECT_EQ(worker_of(engine, "hopeless/0").verdict, "shed");
+}
+
 // Worker 0 of two dies whenever it gets something.
 struct Mortal {
   explicit Mortal(Worker& worker) : replica{worker.replica()} {}

@@ -11,6 +11,7 @@
 
 #include "death/crash_note.hpp"
 #include "layout/relaxed.hpp"
+#include "layout/verdict.hpp"
 
 // relaxed throughout: one process, before it forks or after all others are gone.
 namespace sluice::detail {
@@ -38,11 +39,12 @@ void forget_processes(const Wiring& wiring) {
     worker.crash_note().frame_count.store(0, kRelaxed);
     WorkerEntry& entry = worker.entry();
     entry.pid.store(0, kRelaxed);
-    entry.verdict.store(0, kRelaxed);
     store_mask(entry.place.units, {});
     entry.place.refused.store(0, kRelaxed);
-    // Who is shed stays so: its neighbours may have ended since without what it would make.
-    entry.done.store(entry.shed.load(kRelaxed), kRelaxed);
+    // Who is shed stays so, and shows as such: its neighbours may have ended since without what it would make.
+    const std::uint32_t shed = entry.shed.load(kRelaxed);
+    entry.done.store(shed, kRelaxed);
+    entry.verdict.store(shed != 0 ? static_cast<std::uint32_t>(Verdict::shed) : 0, kRelaxed);
     // No master was there to notice the last death.
     entry.noticed_ns[last].store(0, kRelaxed);
   }
