@@ -176,6 +176,7 @@ void forget_copy(const std::filesystem::path& checkpoints) noexcept {
 PartitionEnd run_pipeline(Engine& engine, const PartitionOptions& options, const Settings& settings) {
   StandardOptions quiet = options.standard;
   quiet.quiet = true;
+  tell_agent_begun();
   run(engine, quiet, settings, {},
       [](const Error& error) { tell_agent_error(printable_message(error.what())); });
   switch (engine.end()) {
