@@ -33,6 +33,11 @@ class HostsInTrouble : public ClusterTest {
     }
     return 0;
   }
+  // In the status: each host has its share, and beta a copy of this one.
+  static std::regex settled() {
+    return std::regex{R"re("host":"alpha","state":"here","partitions":3.*)re"
+                      R"re("partition":([0-9]),"owner":"alpha"[^}]*"copy":"beta","copy_restored":true)re"};
+  }
   // A checkpoint of each partition.
   bool has_stored_all() {
     const std::string status = this->status();
@@ -132,6 +137,28 @@ TEST_F(HostsInTrouble, GiveAwayWhatFailsAgainAndAgain) {
   EXPECT_FALSE(says("beta", "partition 0 ended with a failure")) << text_of(file("beta.err"));
 }
 
+// As on a disk that is full, or read-only: others have room.
+TEST_F(HostsInTrouble, GiveAwayWhatTheirDiskDoesNotTake) {
+  lease_ = "5s";
+  for (const char* name : {"alpha", "beta"})
+    start_host(name);
+  ASSERT_TRUE(within(60s, [this] { return says("alpha", "is here") && says("beta", "is here"); }));
+  std::string said;
+  std::smatch found;
+  ASSERT_TRUE(within(100s, [&] { return std::regex_search(said = status(), found, settled()); })) << said;
+  const std::string number = found[1];
+  const std::filesystem::path directory = file("alpha") / "accounts" / "alpha" / ("partition-" + number);
+  std::filesystem::rename(directory, file("alpha") / "accounts" / "former");
+  clear_away(file("alpha") / "accounts" / "former");
+  std::ofstream{directory} << "in the way of a directory";
+  send_messages(server().url(), "payments." + number, {"A00001 5"});
+  EXPECT_TRUE(within(150s, [&] {
+    return status().find("\"partition\":" + number + ",\"owner\":\"beta\"") != std::string::npos &&
+           count_of(server().url(), "BALANCES") == 1;
+  })) << status();
+  EXPECT_TRUE(says("alpha", "times here, and is given to beta"));
+}
+
 // The log of its machine may be far away from who asks.
 TEST_F(HostsInTrouble, TellWhyAPipelineFails) {
   delete_stream(server().url(), "PAYMENTS");
@@ -184,13 +211,9 @@ TEST_F(HostsInTrouble, EndAStoppedProcessThatIsToGoOn) {
   for (const char* name : {"alpha", "beta"})
     start_host(name);
   ASSERT_TRUE(within(60s, [this] { return says("alpha", "is here") && says("beta", "is here"); }));
-  // With its share, and a copy of what the other has.
-  const std::regex settled{
-      R"re("host":"alpha","state":"here","partitions":3.*)re"
-      R"re("partition":([0-9]),"owner":"alpha"[^}]*"copy":"beta","copy_restored":true)re"};
   std::smatch found;
   std::string said;
-  ASSERT_TRUE(within(100s, [&] { return std::regex_search(said = status(), found, settled); })) << said;
+  ASSERT_TRUE(within(100s, [&] { return std::regex_search(said = status(), found, settled()); })) << said;
   const std::string number = found[1];
   const pid_t standing_by = child_of(host("beta").pid(), "partition " + number + " ");
   ASSERT_NE(standing_by, 0);
