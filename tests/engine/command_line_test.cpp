@@ -43,7 +43,7 @@ TEST(AWrongCommandLine, ExitsWithTwoAndAHint) {
   EXPECT_THAT(complaint("stats --watch some"),
               HasSubstr("--watch takes a number from 0.1 to 86400, not \"some\""));
   EXPECT_THAT(complaint("stats --watch 1 --looks -3"),
-              HasSubstr("--looks takes a number that is not below 0, not \"-3\""));
+              HasSubstr("--looks takes a number of at least 1, not \"-3\""));
   EXPECT_THAT(complaint("deaths list x --last 0"),
               HasSubstr("--last takes a number of at least 1, not \"0\"\n"));
   EXPECT_THAT(complaint("deaths show x y"), HasSubstr("number takes a number, not \"y\""));

@@ -83,6 +83,55 @@ TEST_F(HostileArguments, AnEmptyPathIsNoPath) {
   }
 }
 
+TEST_F(HostileArguments, AnEmptyNameIsNoName) {
+  for (const char* arguments :
+       {"stats ''", "stats --json ''", "top ''", "top --once ''", "park ''", "drain ''",
+        "config lint --profile ''", "config show --profile ''", "plan --policy ''", "plan --reserve ''",
+        "plan --measured ''", "serve --http unix:@sluice_hostile_none ''",
+        "serve --http unix:@sluice_hostile_none some ''"}) {
+    const Finished run = ended(arguments);
+    EXPECT_EQ(run.status, kMisused) << arguments;
+    EXPECT_THAT(run.err, HasSubstr("it is empty")) << arguments;
+    EXPECT_EQ(run.out, "") << arguments;
+  }
+}
+
+// What compares with nothing is within no limits: without a pause a look would follow the other.
+TEST_F(HostileArguments, ATimeThatIsNoNumberIsRefused) {
+  for (const char* arguments :
+       {"stats none --watch nan", "stats none --watch ''", "top none --every nan", "top none --every ''"}) {
+    const Finished run = ended(arguments);
+    EXPECT_EQ(run.status, kMisused) << arguments;
+    EXPECT_THAT(run.err, AllOf(HasSubstr("takes a number from 0.1 to "), HasSubstr("--help"))) << arguments;
+  }
+}
+
+TEST_F(HostileArguments, ACountIsAtLeastOne) {
+  for (const char* arguments : {"stats none --watch 1 --looks 0", "stats none --watch 1 --looks -1",
+                                "stats none --watch 1 --looks ''", "deaths list none --last 0",
+                                "deaths list none --last -1", "deaths list none --last ''"}) {
+    const Finished run = ended(arguments);
+    EXPECT_EQ(run.status, kMisused) << arguments;
+    EXPECT_THAT(run.err, HasSubstr("takes a number of at least 1, not \"")) << arguments;
+  }
+}
+
+TEST_F(HostileArguments, ASettingWithoutANameIsSaidToLackIt) {
+  for (const char* assignment : {"=4", "' =4'", "="}) {
+    const Finished run = ended(std::string{"config lint --set "} + assignment);
+    EXPECT_EQ(run.status, 1) << assignment;
+    EXPECT_THAT(run.out, HasSubstr("it is not of the form key=value")) << assignment;
+  }
+}
+
+TEST_F(HostileArguments, AnAddressWithoutAHostIsSaidToLackIt) {
+  for (const char* address : {":9464", ":"}) {
+    const Finished run = ended(std::string{"serve --http "} + address);
+    EXPECT_EQ(run.status, kMisused) << address;
+    EXPECT_THAT(run.err, HasSubstr("it has no host")) << address;
+  }
+}
+
 TEST_F(HostileArguments, ANameIsEscapedOnce) {
   const std::string bad = shell_quoted("no\x1b[31m");
   for (const char* command : {"deaths list", "dead list", "dead import /dev/null", "topo --topology",

@@ -82,6 +82,8 @@ TEST_F(Program, RefusesAWrongOptionOrSettingWithStatusTwo) {
   EXPECT_THAT(err_, HasSubstr("lane.slots"));
   EXPECT_EQ(run(numbers_to<Swallow>("swallow"), {"--set", "stage.swalow.workers=2"}), kExitUsage);
   EXPECT_THAT(err_, HasSubstr("swallow"));
+  EXPECT_EQ(run(numbers_to<Swallow>("swallow"), {"--profile", ""}), kExitUsage);
+  EXPECT_THAT(err_, HasSubstr("--profile: it is empty"));
 }
 
 TEST_F(Program, EndsWithStatusOneWhenAHandlerReportsAProblem) {

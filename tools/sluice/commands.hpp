@@ -4,7 +4,9 @@
 #pragma once
 
 #include <array>
+#include <cstdint>
 #include <cstdio>
+#include <limits>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -58,6 +60,29 @@ inline void end_help(CLI::App& command, const std::string& remarks,
 // For a path or a name: an empty one is most often a variable that was not set.
 inline CLI::Validator not_empty() {
   return {[](const std::string& text) { return std::string{text.empty() ? "it is empty" : ""}; }, ""};
+}
+
+// For a count that is not 0; of an unsigned type CLI11 takes "-1" for the largest.
+inline CLI::Validator at_least_one() {
+  return {[](const std::string& text) {
+            const bool number = !text.empty() && text.find_first_not_of("0123456789") == std::string::npos;
+            if (number && text.find_first_not_of('0') != std::string::npos) return std::string{};
+            return "Value " + text + " not in range 1 to " +
+                   std::to_string(std::numeric_limits<std::uint64_t>::max());
+          },
+          ""};
+}
+
+// As CLI::Range, which takes "nan", since that is neither below nor above.
+inline CLI::Validator seconds_between(double least, double most) {
+  const CLI::Range range{least, most};
+  return {[=](std::string& text) {
+            double seconds = 0;
+            if (CLI::detail::lexical_cast(text, seconds) && seconds >= least && seconds <= most)
+              return std::string{};
+            return "Value " + text + " not in range " + std::to_string(least) + " to " + std::to_string(most);
+          },
+          range.get_description()};
 }
 
 inline void print(const std::string& text) {

@@ -28,7 +28,8 @@ void add_setting_options(CLI::App& command, ConfigSaid& said) {
   command
       .add_option("--profile", said.profile,
                   "Start from this profile: balanced, latency, throughput or shared")
-      ->type_name("NAME");
+      ->type_name("NAME")
+      ->check(not_empty());
   command.add_option("--set", said.assignments, "Set a value; may be repeated")
       ->type_name("KEY=VALUE")
       ->expected(1)

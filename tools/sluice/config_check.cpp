@@ -71,7 +71,7 @@ class Reading {
   }
   void assign(const std::string& assignment) {
     const std::size_t equals = assignment.find('=');
-    if (equals != std::string::npos)
+    if (equals != std::string::npos && assignment.find_first_not_of(" \t") < equals)
       return assign(assignment.substr(0, equals), assignment.substr(equals + 1));
     attempt([&] { Settings{}.set_assignment(assignment); });
   }

@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdio>
-#include <limits>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -139,7 +138,7 @@ void add_deaths(CLI::App& program) {
       ->type_name("NAME");
   all->add_option("--last", said->last, "Only the last COUNT of them")
       ->type_name("COUNT")
-      ->check(CLI::Range(std::size_t{1}, std::numeric_limits<std::size_t>::max()));
+      ->check(at_least_one());
   all->add_flag("--json", said->json, "For programs: the reports as they are, with their numbers");
   end_help(*all, kPath,
            {"sluice deaths list sluice-reports --last 5",

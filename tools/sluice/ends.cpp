@@ -66,6 +66,7 @@ void add(CLI::App& program, const char* name, const char* what, const char* more
   const auto pipeline = std::make_shared<std::string>();
   command->add_option("pipeline", *pipeline, "Its name, or the path of its socket (observe.socket)")
       ->type_name("NAME|SOCKET")
+      ->check(not_empty())
       ->required();
   end_help(*command, more,
            park ? std::array{"sluice park market", "sluice park /run/market/observer.sock",

@@ -180,16 +180,19 @@ void add_plan(CLI::App& program, std::vector<std::string> behind_dashes, int& st
       ->capture_default_str();
   plan->add_option("--policy", said->policy,
                    "auto (unless the program says otherwise), compact, spread, float or none")
-      ->type_name("NAME");
+      ->type_name("NAME")
+      ->check(not_empty());
   plan->add_option("--place", said->places, "A stage's own place, parse@package:0; can be repeated")
       ->type_name("STAGE@PLACE")
       ->take_all()
       ->allow_extra_args(false);
   plan->add_option("--reserve", said->reserved, "CPUs that no process of the pipeline uses, 0-1,8")
-      ->type_name("CPUS");
+      ->type_name("CPUS")
+      ->check(not_empty());
   plan->add_option("--measured", said->measured,
                    "What a run has done, as `sluice stats --measured` has it: parse@1.7 read>parse@2e6")
-      ->type_name("TEXT");
+      ->type_name("TEXT")
+      ->check(not_empty());
   plan->add_option("--svg", said->svg, "Draw the machine and the plan into a file")->type_name("FILE");
   plan->add_flag("--json", said->json, "Print one JSON object, every lane included");
   plan->add_flag("--isolated", said->isolated, "Use isolated CPUs, and first");

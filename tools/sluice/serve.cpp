@@ -94,7 +94,8 @@ void add_serve(CLI::App& program) {
   CLI::App* command = program.add_subcommand("serve", "A live page of running pipelines, metrics, health");
   const auto said = std::make_shared<ServeSaid>();
   command->add_option("pipelines", said->pipelines, "Their names, or paths of their sockets (observe.socket)")
-      ->type_name("NAME|SOCKET");
+      ->type_name("NAME|SOCKET")
+      ->check(not_empty());
   command->add_option("--http", said->at, "Where: HOST:PORT or unix:PATH")
       ->type_name("ADDRESS")
       ->capture_default_str();

@@ -121,22 +121,32 @@ void add_stats(CLI::App& program) {
   CLI::App* stats = program.add_subcommand("stats", "The numbers of a running pipeline, or which ones run");
   const auto said = std::make_shared<StatsSaid>();
   stats->add_option("pipeline", said->pipeline, "Its name, or the path of its socket (observe.socket)")
-      ->type_name("NAME|SOCKET");
+      ->type_name("NAME|SOCKET")
+      ->check(not_empty());
   stats->add_flag("--workers", said->workers, "A line for each worker, not for each stage");
   stats->add_flag("--json", said->json, "For programs: docs/reference/stats.md");
-  CLI::Option* watched = stats
-                             ->add_option_function<double>(
-                                 "--watch", [said](double seconds) { said->every = seconds; },
-                                 "Go on, every so many seconds, with rates over that time")
-                             ->type_name("SECONDS")
-                             ->check(CLI::Range(0.1, 86400.0))
-                             ->expected(0, 1)
-                             ->default_str("1");
+  CLI::Option* watched =
+      stats
+          ->add_option_function<double>(
+              "--watch",
+              [said](double seconds) {
+                // An empty value comes past the check, as 0.
+                if (seconds == 0) throw CLI::ValidationError{"--watch", "Value  not in range 0.1 to 86400"};
+                said->every = seconds;
+              },
+              "Go on, every so many seconds, with rates over that time")
+          ->type_name("SECONDS")
+          ->check(seconds_between(0.1, 86400))
+          ->expected(0, 1)
+          ->default_str("1");
   stats
       ->add_flag("--measured", said->measured,
                  "A line for a profile: the next plan goes by what this run has done")
       ->excludes("--json", "--workers", watched);
-  stats->add_option("--looks", said->looks, "Stop after so many")->type_name("N")->needs(watched);
+  stats->add_option("--looks", said->looks, "Stop after so many")
+      ->type_name("N")
+      ->check(at_least_one())
+      ->needs(watched);
   stats->footer(
       "Without a name: the pipeline that runs, or a list if there are several.\n"
       "\n"

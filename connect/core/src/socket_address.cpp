@@ -47,7 +47,8 @@ SocketAddress parse_unix(std::string_view text) {
 // Host and port, the host without its brackets.
 std::pair<std::string, std::string> split(std::string_view text) {
   const std::size_t colon = text.rfind(':');
-  if (colon == std::string_view::npos || colon == 0) refuse(text, "it has no port");
+  if (colon == std::string_view::npos) refuse(text, "it has no port");
+  if (colon == 0) refuse(text, "it has no host");
   std::string_view host = text.substr(0, colon);
   const std::string_view port = text.substr(colon + 1);
   const bool is_number =

@@ -263,10 +263,11 @@ void add_top(CLI::App& program) {
   CLI::App* top = program.add_subcommand("top", "A running pipeline, live: stages, workers, deaths");
   const auto said = std::make_shared<TopSaid>();
   top->add_option("pipeline", said->pipeline, "Its name, or the path of its socket (observe.socket)")
-      ->type_name("NAME|SOCKET");
+      ->type_name("NAME|SOCKET")
+      ->check(not_empty());
   top->add_option("--every", said->every, "Between two screens; rates are over that time")
       ->type_name("SECONDS")
-      ->check(CLI::Range(0.1, 60.0))
+      ->check(seconds_between(0.1, 60))
       ->capture_default_str();
   top->add_flag("--once", said->once, "One screen as text, as a pipe or TERM=dumb gets it");
   end_help(*top,
