@@ -73,10 +73,7 @@ WorkerLoop::WorkerLoop(const Wiring& wiring, WorkerIndex worker, Waiter& waiter,
   if (!finished_) {
     worker_ = WorkerAccess::make(identity_of(wiring, memory_), area_, work_.id, *this);
     runner_ = node_.factory(*worker_, out_);
-    area_.refuse_unclaimed();
-    // The next number, as of an event: a piece of state that is asked for from here on comes too late.
-    log_.begin_event();
-    work_.resume_after(committed_in_);
+    note_constructed();
     takes_spans_ = runner_->takes_spans();
     if (takes_spans_ && no_spans_) throw Error{*no_spans_};
     poison_.claim_file(*worker_, [this](const EventId& event) { return is_to_come(event); });
@@ -94,6 +91,14 @@ WorkerLoop::WorkerLoop(const Wiring& wiring, WorkerIndex worker, Waiter& waiter,
     if (log_.tail() != log_.base()) store_commit(true);
   }
   plain_ = is_plain();
+}
+
+// The handler is. What is noted behind it has another number, as if of an event: a piece of state that is asked for from here
+// on comes too late.
+void WorkerLoop::note_constructed() {
+  area_.refuse_unclaimed();
+  log_.begin_event();
+  work_.resume_after(committed_in_);
 }
 
 // Recovery comes before anything else that looks at the region: the ports read its cursors.

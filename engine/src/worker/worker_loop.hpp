@@ -117,6 +117,7 @@ class WorkerLoop final : private Producer, private WorkerServices {
   // Tells what is due; whether the rest is to be told before anything else is done.
   bool tells_first();
   const Wiring& take_over();
+  void note_constructed();
   void resume();
   std::uint64_t consume_batch();
   std::uint64_t consume_lanes(std::uint64_t most);

@@ -34,9 +34,8 @@ Settings settings_from(const StandardOptions& options);
 
 // The exit statuses of a Sluice program.
 inline constexpr int kExitOk = 0;
-inline constexpr int kExitFailed =
-    1;  // The pipeline failed, a handler reported a problem, or there are dead letters or shed workers.
-inline constexpr int kExitUsage = 2;  // An option or a setting that cannot be.
+inline constexpr int kExitFailed = 1;  // It failed; or a problem was reported, a letter or a worker given up.
+inline constexpr int kExitUsage = 2;   // An option or a setting that cannot be.
 
 // Starts the engine, which has not been started, and blocks until its end, with a table of the stages every
 // stats.interval on a terminal and one at the end, and the handlers' problems on stderr, and what chaos did
