@@ -2,10 +2,14 @@
 // A host that dies, with host.death=drain and a named segment: what the next host finds. Nothing that was
 // accepted is lost, and nothing is accepted that no stage is left to handle.
 
+#include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 
+#include <sluice/detail/descriptor.hpp>
+
 #include "census.hpp"
+#include "host/host.hpp"
 #include "pipelines.hpp"
 #include "processes.hpp"
 #include "support/clear_away.hpp"
@@ -114,6 +118,77 @@ TEST_F(NamedHostDeath, ThatDrainsClosesTheInletsOfTheNextHost) {
     EXPECT_EQ(line, std::to_string(count));
   EXPECT_EQ(count, 1000U);
   EXPECT_EQ(line, "end");
+}
+
+// Holds the first item until the file `go` is there.
+class HoldsTheFirst {
+ public:
+  HoldsTheFirst(Worker& worker, fs::path begun, fs::path go)
+      : worker_{worker}, begun_{std::move(begun)}, go_{std::move(go)} {}
+  void operator()(const Item& item, Output<Item>& out) {
+    if (item.number == 0) {
+      const auto call = worker_.outside(kDeadline);
+      { std::ofstream{begun_}; }
+      while (!fs::exists(go_))
+        std::this_thread::sleep_for(1ms);
+    }
+    out.push(item);
+  }
+
+ private:
+  Worker& worker_;
+  fs::path begun_;
+  fs::path go_;
+};
+
+// Of the last push of a pipeline's only inlet, takes back what the host stores behind the step by which it counts: as it is
+// when the host dies there. By the file of the segment, which the host has mapped.
+void take_back_behind_the_commit(const Pipeline& pipeline, const Settings& settings) {
+  detail::Host unopened{pipeline.graph(), settings, settings.text("segment.path")};
+  const detail::Layout& layout = unopened.wiring().layout();
+  const detail::ProcessLayout& region = layout.processes[detail::kHostProcess];
+  const auto in_file = unopened.wiring().segment().in_file(detail::kHostProcess.value());
+  const detail::Descriptor file{::open(settings.text("segment.path").c_str(), O_RDWR | O_CLOEXEC)};
+  void* const mapped = ::mmap(nullptr, region.plain_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, file.get(),
+                              static_cast<off_t>(in_file.first_byte));
+  ASSERT_NE(mapped, MAP_FAILED);
+  auto* const bytes = static_cast<std::byte*>(mapped);
+  const detail::EndLayout& end = layout.ends.front();
+  auto& commit = *reinterpret_cast<ipc::CommitHeader*>(bytes + end.commit);
+  const auto* const record = reinterpret_cast<const ipc::RedoEntry*>(bytes + end.record);
+  auto* const cursors = reinterpret_cast<std::atomic<std::uint64_t>*>(bytes + region.cursors);
+  EXPECT_EQ(commit.count, 2U) << "a tail and how many were pushed";
+  for (std::uint64_t i = 0; i < commit.count; ++i) {
+    EXPECT_EQ(cursors[record[i].word].load(), record[i].value);
+    cursors[record[i].word].fetch_sub(record[i].word == end.count_word ? 1 : sizeof(Item));
+  }
+  commit.applied.fetch_sub(1);
+  ::munmap(mapped, region.plain_bytes);
+}
+
+TEST_F(NamedHostDeath, ThatDrainsHandlesWhatWasPushedWhereverThePushWas) {
+  const fs::path path = directory_ / "numbers";
+  const fs::path begun = directory_ / "begun";
+  const fs::path go = directory_ / "go";
+  Pipeline pipeline{name_};
+  pipeline.inlet<Item>("in").to<HoldsTheFirst>("hold", {}, begun, go).to<NumberFile>("write", path);
+  const pid_t host = push_in_a_child(pipeline, settings("drain"), 1, [&](Engine& engine) {
+    if (!eventually([&] { return fs::exists(begun); })) ::_exit(1);
+    auto in = engine.inlet<Item>("in");
+    for (std::uint32_t i = 1; i < 3 && in.push({i % 7, i}) == PushResult::accepted; ++i)
+      accepted_->store(i + 1);
+  });
+  EXPECT_TRUE(eventually([this] { return accepted_->load() == 3; }));
+  take_back_behind_the_commit(pipeline, settings("drain"));
+  ::kill(host, SIGKILL);
+  { std::ofstream{go}; }
+  kill_host(host);
+  Engine engine{pipeline, settings("drain")};
+  engine.start();
+  EXPECT_EQ(engine.inlet<Item>("in").position(), 3U);
+  engine.wait();
+  std::ifstream file{path};
+  EXPECT_EQ((std::string{std::istreambuf_iterator<char>{file}, {}}), "0\n1\n2\nend\n");
 }
 
 TEST_F(NamedHostDeath, ThatDrainsKeepsWhatTheNextHostIsToPull) {

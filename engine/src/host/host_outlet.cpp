@@ -9,8 +9,8 @@
 #include "host/deadline.hpp"
 #include "host/end_descriptor.hpp"
 #include "host/host.hpp"
-#include "host/host_commit.hpp"
 #include "host/own_outlet.hpp"
+#include "ports/host_commit.hpp"
 #include "ports/input_port.hpp"
 #include "ports/waiter.hpp"
 

@@ -25,9 +25,9 @@
 #include "checkpoint/checkpoint_format.hpp"
 #include "checkpoint/checkpoint_store.hpp"
 #include "host/enlarge.hpp"
-#include "host/host_commit.hpp"
 #include "layout/image.hpp"
 #include "layout/shape.hpp"
+#include "ports/host_commit.hpp"
 #include "worker/letter_file.hpp"
 
 namespace sluice::detail {

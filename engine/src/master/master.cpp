@@ -12,6 +12,7 @@
 #include <sluice/printable.hpp>
 
 #include "death/crash_note.hpp"
+#include "ports/host_commit.hpp"
 
 namespace sluice::detail {
 
@@ -135,10 +136,26 @@ void Master::on_host_end() {
   // The workers must not outlive the program they belong to, or not for longer than their last work takes. Nobody asked for it:
   // whoever watches the pipeline is to be told of a failure.
   if (wiring_.settings().host_death == HostDeathPolicy::stop) end(RunState::failed, "its host has died");
+  finish_commits_of_host();
   // [master.host_gone] release: pairs with host_gone(). That the host is dead, and what it has stored, this
   // process has from the kernel.
   wiring_.master().host_gone.store(1, std::memory_order_release);
   wiring_.ring_all();
+}
+
+// It may have died behind the step by which a push counts and before its events can be seen. The next host would count them as
+// pushed, when the stages that they were for have come to their end.
+void Master::finish_commits_of_host() {
+  std::string failure;
+  wiring_.own(kHostProcess);
+  try {
+    for (const EndLayout& end : wiring_.layout().ends)
+      const HostCommit finished{wiring_, end.node};
+  } catch (const Error& error) {
+    failure = error.what();
+  }
+  wiring_.own(kMasterProcess);
+  end_if(failure);
 }
 
 void Master::look_at_requests() {

@@ -78,6 +78,7 @@ class Master {
   std::chrono::nanoseconds time_to_sleep() const noexcept;
   void handle(std::uint64_t event);
   void on_host_end();
+  void finish_commits_of_host();
   void look_at_requests();
   void look_for_a_park();
   // Why no start finds what is being parked; empty if one does.

@@ -2,7 +2,7 @@
 // The commit of one inlet or outlet: all lanes of the end and the number of its events move together, so that
 // a host that is resumed knows exactly what it has pushed and pulled.
 //
-// Used by the host, by the thread that uses the end.
+// Used by the host, by the thread that uses the end; and by the master once the host is dead, for what it has left half-way.
 #pragma once
 
 #include <atomic>

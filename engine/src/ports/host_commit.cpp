@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "host/host_commit.hpp"
+#include "ports/host_commit.hpp"
 
 #include <sluice/error.hpp>
 
