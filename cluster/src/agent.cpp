@@ -93,7 +93,13 @@ void Agent::turn(Time now) {
   // Stopped, or starved: what the others did meanwhile is not known yet.
   if (now - last_turn_ > options_.lease / 2) look_again(now);
   last_turn_ = now;
-  if (!owners_) connect(now);
+  if (!owners_) {
+    connect();
+    // Which may have taken long: nobody was looked at meanwhile.
+    last_turn_ = now = std::chrono::steady_clock::now();
+    look_again(now);
+    next_beat_ = now;
+  }
   look(now);
   reap(now);
   kill_what_is_lost();
@@ -112,7 +118,7 @@ void Agent::look_again(Time now) {
   away_until_ = now;
 }
 
-void Agent::connect(Time now) {
+void Agent::connect() {
   NatsServer server = options_.server;
   // Who waits longer for an answer than the others wait for a heartbeat is lost anyway.
   server.timeout = std::max(std::chrono::duration_cast<std::chrono::milliseconds>(options_.lease), 500ms);
@@ -130,8 +136,6 @@ void Agent::connect(Time now) {
   // That was another life. Of this one it may have come while the server was away.
   if (beats_ == 0 && !leaving_ && owners_->view().asked_to_leave.contains(options_.host))
     owners_->forget_request_to_leave(options_.host);
-  look_again(now);
-  next_beat_ = now;
   if (!away_.empty()) say("has reached the server again");
   away_.clear();
 }

@@ -69,7 +69,7 @@ class Agent {
 
   void turn(Time now);
   void look_again(Time now);
-  void connect(Time now);
+  void connect();
   void look(Time now);
   [[noreturn]] void refuse_namesake() const;
   bool another_sends_on(Time now) noexcept;

@@ -46,7 +46,7 @@ TEST_F(HostsThatWereAway, HearThatTheyWereAskedToLeave) {
 
 // As where the machine of a host is thought to be lost, and another one has been given its name.
 TEST_F(HostsThatWereAway, LeaveTheirNameToWhoeverHasItNow) {
-  lease_ = "5s";
+  lease_ = "8s";
   start_host("alpha");
   ASSERT_TRUE(within(60s, [this] { return says("alpha", "partition 5 with epoch 1"); }));
   cut_off("alpha");
