@@ -103,6 +103,7 @@ void Agent::turn(Time now) {
   look(now);
   reap(now);
   kill_what_is_lost();
+  tell_begun();
   tell_refused();
   for (auto at = unsaid_.begin(); at != unsaid_.end(); at = unsaid_.erase(at))
     write(at->first, at->second);
@@ -225,6 +226,15 @@ void Agent::reap(Time now) {
     settle(at->first, at->second, end.value_or(PartitionEnd::parked), now);
     if (!end) followers_.let_end(std::move(process));
     at = children_.erase(at);
+  }
+}
+
+// Who waits for a move waits for that: an owner may be one that cannot start it.
+void Agent::tell_begun() {
+  for (auto& [number, child] : children_) {
+    if (child.told_begun || !child.process.begun()) continue;
+    owners_->tell_begun(number, child.epoch);
+    child.told_begun = true;
   }
 }
 

@@ -56,7 +56,8 @@ class Agent {
     std::uint64_t epoch;
     Time started;
     std::string give_to{};  // Once it has parked; nobody in particular if empty.
-    Time stopped{};         // Since when somebody has, and others wait for it.
+    bool told_begun = false;
+    Time stopped{};  // Since when somebody has, and others wait for it.
   };
   // Why nothing is started in the place of one that failed.
   struct Pause {
@@ -81,6 +82,7 @@ class Agent {
   void forget_failures(Time now);
   void forget_hosts(Time now);
   void kill_what_is_lost();
+  void tell_begun();
   void tell_refused();
   void act(Time now);
   void pause(unsigned number, PartitionEnd end, Time now);

@@ -19,12 +19,14 @@ constexpr std::string_view kHost = "host.";
 constexpr std::string_view kLeave = "leave.";
 constexpr std::string_view kCopy = "copy.";
 constexpr std::string_view kFailing = "failing.";
+constexpr std::string_view kBegunKey = "begun.";
 constexpr std::string_view kStored = "stored.";
 constexpr std::string_view kRefused = "refused.";
 constexpr std::string_view kAhead = " ahead";
 
-std::optional<unsigned> parse_number(std::string_view text) {
-  unsigned number = 0;
+template <class Number = unsigned>
+std::optional<Number> parse_number(std::string_view text) {
+  Number number = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
   if (error != std::errc{} || end != text.data() + text.size()) return std::nullopt;
   return number;
@@ -210,6 +212,11 @@ void Owners::take_value(const std::string& key, const std::string& value, std::u
     const auto failing = parse_failing_entry(value);
     if (!number || !failing) return pass_over();
     view_.failing[*number] = *failing;
+  } else if (name.starts_with(kBegunKey)) {
+    const auto number = parse_number(name.substr(kBegunKey.size()));
+    const auto epoch = parse_number<std::uint64_t>(value);
+    if (!number || !epoch) return pass_over();
+    view_.begun[*number] = *epoch;
   } else if (name.starts_with(kRefused)) {
     const auto count = parse_number(value);
     if (!count) return pass_over();
@@ -315,6 +322,11 @@ void Owners::forget_failing(unsigned number) {
 void Owners::forget_copy(unsigned number) {
   remove(key_of(kCopy, std::to_string(number)));
   view_.copies.erase(number);
+}
+
+void Owners::tell_begun(unsigned number, std::uint64_t epoch) {
+  put(key_of(kBegunKey, std::to_string(number)), std::to_string(epoch));
+  view_.begun[number] = epoch;
 }
 
 void Owners::tell_refused(const std::string& host, std::uint64_t count) {

@@ -8,6 +8,7 @@
 //   leave.NAME     somebody asked that host to leave; removed by it
 //   copy.N         CopyEntry, written and removed by that host
 //   failing.N      FailingEntry, written and removed by the host that owns the partition
+//   begun.N        the epoch with which its pipeline runs, or ran last; written by the host that owns it
 //   stored.N       checkpoints of it were stored; written by the partition (partition_record.hpp), removed by nobody
 //   refused.NAME   how many checkpoints of that host came behind another's claim, and were not stored; written by it
 //
@@ -60,6 +61,7 @@ struct OwnersView {
   std::map<unsigned, CopyEntry> copies{};
   std::map<unsigned, FailingEntry> failing{};
   std::map<std::string, std::uint64_t> refused{};
+  std::map<unsigned, std::uint64_t> begun{};
   std::string unreadable{};  // What was passed over last, and why; empty: nothing.
 
   // One that is not there is unowned.
@@ -99,6 +101,7 @@ class Owners {
   void forget_copy(unsigned number);
   void tell_failing(unsigned number, const FailingEntry& failing);
   void forget_failing(unsigned number);
+  void tell_begun(unsigned number, std::uint64_t epoch);
   void tell_refused(const std::string& host, std::uint64_t count);
   void ask_to_leave(const std::string& host);
   void forget_request_to_leave(const std::string& host);

@@ -4,7 +4,7 @@
 //
 //     ready            all is there: of a copy, the files; of one that restores ahead, the memory as well
 //     start EPOCH      to one that restores ahead: go on from there
-//     begun            the chain is claimed, and what is stored is here: its pipeline starts
+//     begun            its pipeline runs
 //     parked           its last checkpoint is stored, and its workers are gone; its memory may take a while
 //     error TEXT       why it ends
 #pragma once

@@ -179,9 +179,13 @@ PartitionEnd run_pipeline(Engine& engine, const PartitionOptions& options, const
                           OwnDisk& disk) {
   StandardOptions quiet = options.standard;
   quiet.quiet = true;
-  tell_agent_begun();
+  bool told = false;
   run(
-      engine, quiet, settings, [&] { disk.require_room(engine); },
+      engine, quiet, settings,
+      [&] {
+        if (!std::exchange(told, true)) tell_agent_begun();
+        disk.require_room(engine);
+      },
       [](const Error& error) { tell_agent_error(printable_message(error.what())); }, OwnDisk::kPatience);
   switch (engine.end()) {
     case End::finished:

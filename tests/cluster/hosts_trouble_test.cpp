@@ -137,6 +137,26 @@ TEST_F(HostsInTrouble, GiveAwayWhatFailsAgainAndAgain) {
   EXPECT_FALSE(says("beta", "partition 0 ended with a failure")) << text_of(file("beta.err"));
 }
 
+TEST_F(HostsInTrouble, SayWhereAMoveLeadsToAFailure) {
+  std::filesystem::create_directories(file("beta") / "accounts" / "beta");
+  for (const char* number : {"0", "1", "2", "3", "4", "5"})
+    std::ofstream{file("beta") / "accounts" / "beta" / (std::string{"partition-"} + number)} << "in the way";
+  start_host("alpha");
+  ASSERT_TRUE(within(60s, [this] { return says("alpha", "partition 5 with epoch 1"); }));
+  start_host("beta");
+  ASSERT_TRUE(within(60s, [this] { return says("beta", "is here"); }));
+  ASSERT_TRUE(within(60s, [this] { return told_by_cluster({"status", "accounts"}).status == 0; }));
+  // None of them can be restored there, and the owner waits for that ten seconds at most.
+  Said said{};
+  // Shares are made even meanwhile: its owner may have changed just now.
+  ASSERT_TRUE(within(100s, [&] {
+    said = told_by_cluster({"move", "accounts", "0", "beta"});
+    return said.text.find("try again") == std::string::npos;
+  }));
+  EXPECT_EQ(said.status, 1) << said.text;
+  EXPECT_THAT(said.text, HasSubstr("beta has it, and it fails there: "));
+}
+
 // As on a disk that is full, or read-only: others have room.
 TEST_F(HostsInTrouble, GiveAwayWhatTheirDiskDoesNotTake) {
   lease_ = "5s";
