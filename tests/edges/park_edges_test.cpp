@@ -3,7 +3,6 @@
 // exactly there, whatever is killed meanwhile.
 
 #include <random>
-#include <sys/mman.h>
 #include <sys/prctl.h>
 
 #include "census.hpp"
@@ -26,15 +25,13 @@ class Lines {
   Lines(Worker& worker, const fs::path& path, std::uint32_t pause_us)
       : file_{worker, "numbers", path}, begun_{path.string() + ".begun"}, pause_{pause_us} {}
   void operator()(const Item& item) {
-    if (pause_.count() != 0) {
-      std::ofstream{begun_};
-      std::this_thread::sleep_for(pause_);
-    }
+    if (pause_.count() != 0) dawdle();
     file_.append(std::to_string(item.number) + "\n");
   }
   void finish() { file_.append("end\n"); }
 
  private:
+  void dawdle() const { static_cast<void>(std::ofstream{begun_}), std::this_thread::sleep_for(pause_); }
   AppendFile file_;
   fs::path begun_;  // Is there once the first event is in hand.
   std::chrono::microseconds pause_;
@@ -286,10 +283,9 @@ TEST_F(Park, LeavesASignalAloneThatWasIgnored) {
 
 TEST_F(Park, ThatIsStoppedByASecondSignalKeepsEverythingToo) {
   // The first event takes longer than this test may, so that the second signal comes in the midst of the park.
-  constexpr std::uint32_t kPauseUs = 60'000'000;
   Settings one_by_one = settings();
   one_by_one.set("batch.events", "1");
-  const pid_t program = start_program(numbers_to_file(kForEver, kPauseUs), one_by_one);
+  const pid_t program = start_program(numbers_to_file(kForEver, 60'000'000), one_by_one);
   EXPECT_TRUE(eventually([&] { return fs::exists(directory_ / "numbers.begun"); }));
   ::kill(program, SIGTERM);
   EXPECT_TRUE(eventually([&] { return said().find("parking") != std::string::npos; }));
