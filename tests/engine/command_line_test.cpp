@@ -46,7 +46,7 @@ TEST(AWrongCommandLine, ExitsWithTwoAndAHint) {
               HasSubstr("--looks takes a number of at least 1, not \"-3\""));
   EXPECT_THAT(complaint("deaths list x --last 0"),
               HasSubstr("--last takes a number of at least 1, not \"0\"\n"));
-  EXPECT_THAT(complaint("deaths show x y"), HasSubstr("number takes a number, not \"y\""));
+  EXPECT_THAT(complaint("deaths show x y"), HasSubstr("number takes a number of at least 1, not \"y\""));
   EXPECT_THAT(complaint("stats --looks 3"), HasSubstr("--looks goes with --watch only"));
   EXPECT_THAT(complaint("stats --json --measured"), HasSubstr("--json does not go with --measured"));
   EXPECT_THAT(complaint("config show --profile"), HasSubstr("--profile lacks its value, a NAME"));

@@ -107,9 +107,11 @@ TEST_F(HostileArguments, ATimeThatIsNoNumberIsRefused) {
 }
 
 TEST_F(HostileArguments, ACountIsAtLeastOne) {
-  for (const char* arguments : {"stats none --watch 1 --looks 0", "stats none --watch 1 --looks -1",
-                                "stats none --watch 1 --looks ''", "deaths list none --last 0",
-                                "deaths list none --last -1", "deaths list none --last ''"}) {
+  for (const char* arguments :
+       {"stats none --watch 1 --looks 0", "stats none --watch 1 --looks -1",
+        "stats none --watch 1 --looks ''", "deaths list none --last 0", "deaths list none --last -1",
+        "deaths list none --last ''", "deaths show none 0", "deaths show none -1", "dead show none -1",
+        "dead debug none -1 -- true"}) {
     const Finished run = ended(arguments);
     EXPECT_EQ(run.status, kMisused) << arguments;
     EXPECT_THAT(run.err, HasSubstr("takes a number of at least 1, not \"")) << arguments;
@@ -139,6 +141,29 @@ TEST_F(HostileArguments, ANameIsEscapedOnce) {
     const Finished run = ended(std::string{command} + " '" + bad + "'");
     EXPECT_EQ(run.status, kMisused) << command;
     EXPECT_THAT(run.err, AllOf(HasSubstr("no\\x1b[31m"), Not(HasSubstr("\\\\x1b")), Not(HasSubstr("\x1b"))))
+        << command;
+  }
+}
+
+TEST_F(HostileArguments, ALineOfAProfileFileIsEscapedOnce) {
+  std::ofstream{path("profile")} << "\xff\x1b line\n";
+  const Finished run = ended("config lint '" + path("profile") + "'");
+  EXPECT_EQ(run.status, 1);
+  EXPECT_THAT(run.out, HasSubstr("\"\\xff\\x1b line\" is not of the form key = value"));
+}
+
+TEST_F(HostileArguments, AFileOfSomethingElseIsNotReproachedForEachOfItsLines) {
+  {
+    std::ofstream file{path("deaths.jsonl")};
+    for (int i = 0; i < 10'000; ++i)
+      file << "Nov 29 14:29:53 host program[108]: a line of a log\n";
+  }
+  for (const char* command : {"deaths list", "deaths list --json"}) {
+    const Finished run = ended(std::string{command} + " '" + directory_.string() + "'");
+    EXPECT_EQ(run.status, kMisused) << command;
+    EXPECT_LT(run.err.size(), 1000U) << command;
+    EXPECT_THAT(run.err, AllOf(HasSubstr("line 3 of "), Not(HasSubstr("line 4 of ")),
+                               HasSubstr("and 9997 lines more")))
         << command;
   }
 }

@@ -269,7 +269,10 @@ void add_dead(CLI::App& program, std::vector<std::string> behind_dashes) {
             "sluice dead list sluice-reports | wc -l"});
   all->callback([said] { list(said->path); });
   CLI::App* one = add(*dead, "show", "All about one dead letter", said);
-  one->add_option("number", said->number, "Its number in the list")->required()->type_name("NUMBER");
+  one->add_option("number", said->number, "Its number in the list")
+      ->required()
+      ->type_name("NUMBER")
+      ->check(at_least_one());
   end_help(*one, kPath,
            {"sluice dead show sluice-reports 1", "sluice dead show sluice-reports/words.dead 2",
             "sluice dead show sluice-reports 1 | less"});
@@ -286,7 +289,10 @@ void add_dead(CLI::App& program, std::vector<std::string> behind_dashes) {
        "sluice dead retry sluice-reports -- market --input *.gz --out OUT"});
   again->callback([said, behind_dashes] { retry(said->path, behind_dashes); });
   CLI::App* debugged = add(*dead, "debug", "Run a debugger whose program handles one dead letter", said);
-  debugged->add_option("number", said->number, "Its number in the list")->required()->type_name("NUMBER");
+  debugged->add_option("number", said->number, "Its number in the list")
+      ->required()
+      ->type_name("NUMBER")
+      ->check(at_least_one());
   end_help(
       *debugged,
       "sluice dead debug PATH NUMBER -- DEBUGGER PROGRAM ARGUMENTS...\nInstead of starting its pipeline "

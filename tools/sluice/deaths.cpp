@@ -10,7 +10,6 @@
 #include <vector>
 
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
 #include <sluice/error.hpp>
 #include <sluice/printable.hpp>
@@ -60,8 +59,15 @@ void tell_of_the_rest(const Reports& reports) {
                  torn.c_str());
   }
   if (reports.unreadable.empty()) return;
-  throw Error{{"read all of", "the reports", fmt::format("{}", fmt::join(reports.unreadable, "; ")),
-               "name files that a pipeline wrote"}};
+  // Of a file of something else it would be every line.
+  constexpr std::size_t kMostNamed = 3;
+  const std::size_t named = std::min(reports.unreadable.size(), kMostNamed);
+  std::string which;
+  for (std::size_t i = 0; i < named; ++i)
+    which.append(i == 0 ? "" : "; ").append(reports.unreadable[i]);
+  if (named < reports.unreadable.size())
+    which.append(fmt::format("; and {} lines more", reports.unreadable.size() - named));
+  throw Error{{"read all of", "the reports", which, "name files that a pipeline wrote"}};
 }
 
 void list(const DeathsSaid& said) {
@@ -146,7 +152,10 @@ void add_deaths(CLI::App& program) {
             "sluice deaths list sluice-reports --json | jq -r '.cause' | sort | uniq -c"});
   all->callback([said] { list(*said); });
   CLI::App* one = add(*deaths, "show", "All about one report", said);
-  one->add_option("number", said->number, "Its number in the list")->required()->type_name("NUMBER");
+  one->add_option("number", said->number, "Its number in the list")
+      ->required()
+      ->type_name("NUMBER")
+      ->check(at_least_one());
   end_help(*one, kPath,
            {"sluice deaths show sluice-reports 1", "sluice deaths show sluice-reports/deaths.jsonl 2",
             "sluice deaths show sluice-reports 1 | less"});

@@ -11,7 +11,6 @@
 
 #include <sluice/detail/text_file.hpp>
 #include <sluice/error.hpp>
-#include <sluice/printable.hpp>
 
 #include "settings/settings_value.hpp"
 
@@ -54,7 +53,7 @@ std::vector<ProfileLine> profile_lines(const std::string& path) {
     if (equals == std::string_view::npos || key.empty() || text.find('\0') != std::string_view::npos) {
       throw Error{{.tried = "read the profile file",
                    .object = fmt::format("{}:{}", path, number),
-                   .why = fmt::format("\"{}\" is not of the form key = value", printable(text)),
+                   .why = fmt::format("\"{}\" is not of the form key = value", text),
                    .remedy = "for example lane.slots = 64K"}};
     }
     lines.push_back(
