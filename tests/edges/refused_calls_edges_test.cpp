@@ -35,32 +35,6 @@ TEST_F(RefusedCalls, AStateWithoutANameIsRefused) {
               AllOf(HasSubstr("of stage keep"), HasSubstr("its name is empty")));
 }
 
-// The second one would be told from the first by its turn alone: a program that asks for them the other way round would take
-// one for the other.
-class KeepsTwoOfOneName {
- public:
-  KeepsTwoOfOneName(Worker& worker, bool table) {
-    worker.state<std::uint64_t>("sum");
-    worker.state<std::uint64_t>("count");
-    if (table) {
-      worker.table<std::uint64_t, std::uint64_t>("sum", 10);
-    } else {
-      worker.state<std::uint64_t>("sum");
-    }
-  }
-  void operator()(const Item&) {}
-};
-
-TEST_F(RefusedCalls, TwoPiecesOfStateHaveTwoNames) {
-  for (const bool table : {false, true}) {
-    Pipeline pipeline{"twice"};
-    pipeline.inlet<Item>("in").to<KeepsTwoOfOneName>("keep", {}, table);
-    Engine engine{pipeline, settings()};
-    EXPECT_THAT(said_by([&] { engine.start(); }),
-                AllOf(HasSubstr("'sum' of stage keep"), HasSubstr("keeps another piece of that name")));
-  }
-}
-
 // Asks for a piece where no event has come yet.
 class AsksWhenIdle {
  public:

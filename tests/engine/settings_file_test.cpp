@@ -70,9 +70,8 @@ TEST(AProfileFile, WithALineThatIsNoSettingIsRefused) {
 
 TEST(AProfileFile, WithAZeroByteIsRefusedInWordsThatDoNotEndThere) {
   using namespace std::string_literals;
-  EXPECT_THAT(
-      error_of_file("batch.events = 7\nlane.slots\0=3\n"s),
-      AllOf(HasSubstr("FILE:2: \"lane.slots"), HasSubstr("=3\" is not of the form key = value (for")));
+  EXPECT_THAT(error_of_file("batch.events = 7\nlane.slots\0=3\n"s),
+              HasSubstr("FILE:2: \"lane.slots\" is followed by a zero byte (for"));
 }
 
 TEST(AProfileFile, SaysEachThingOnce) {

@@ -50,10 +50,13 @@ std::vector<ProfileLine> profile_lines(const std::string& path) {
     const std::size_t equals = text.find('=');
     const std::string_view key = trimmed(text.substr(0, equals));
     // A zero byte would end every message that quotes it.
-    if (equals == std::string_view::npos || key.empty() || text.find('\0') != std::string_view::npos) {
+    const std::size_t zero = text.find('\0');
+    if (equals == std::string_view::npos || key.empty() || zero != std::string_view::npos) {
       throw Error{{.tried = "read the profile file",
                    .object = fmt::format("{}:{}", path, number),
-                   .why = fmt::format("\"{}\" is not of the form key = value", text),
+                   .why = fmt::format("\"{}\" {}", text.substr(0, zero),
+                                      zero != std::string_view::npos ? "is followed by a zero byte"
+                                                                     : "is not of the form key = value"),
                    .remedy = "for example lane.slots = 64K"}};
     }
     lines.push_back(

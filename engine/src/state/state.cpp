@@ -38,14 +38,6 @@ void write_text(char (&field)[kBytes], std::string_view text) {
   std::copy(text.begin(), text.end(), field);
 }
 
-// Both would be told apart by their turn alone, and taken one for the other by a program that asks the other way round.
-void refuse_second(std::span<const Piece> asked_for, std::string_view name, const std::string& object) {
-  const auto is_it = [name](const Piece& each) { return name_of(each) == name; };
-  if (std::none_of(asked_for.begin(), asked_for.end(), is_it)) return;
-  throw Error{{"keep the state", object, "this worker keeps another piece of that name",
-               "give each piece of a stage a name of its own"}};
-}
-
 Oversize undo_full_error(std::string_view who, const std::string& stage, std::size_t has, std::size_t lacks) {
   return Oversize{{"change the state of stage", stage,
                    fmt::format("{} changes more than its undo log of {} holds ({} more)", who,
@@ -84,7 +76,6 @@ std::byte* StateArea::claim(std::string_view name, std::size_t bytes, std::span<
     claimed_ = std::max<std::size_t>(claimed_, count);
     if (claimed_ >= kMostPieces) throw Error{{"keep the state", object, "the stage has too many pieces", ""}};
   }
-  refuse_second({directory.pieces, claimed_}, name, object);
   Piece& piece = directory.pieces[claimed_];
   const std::size_t offset = end_of_claimed(object);
   if (claimed_ < count) {
