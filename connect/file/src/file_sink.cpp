@@ -252,9 +252,11 @@ class RollingFile::Files {
   bool is_large() const {
     return options_.rotate_bytes != 0 && state_->length_bytes >= options_.rotate_bytes;
   }
+  // By the wall clock, which goes on over lives and machines. Where that was set back nobody knows how old it is.
   bool is_old() const {
-    return options_.rotate_after.count() != 0 &&
-           wall_clock_ns() - state_->began_ns >= options_.rotate_after.count();
+    if (options_.rotate_after.count() == 0) return false;
+    const std::int64_t age_ns = wall_clock_ns() - state_->began_ns;
+    return age_ns < 0 || age_ns >= options_.rotate_after.count();
   }
 
   void write_pending() {
