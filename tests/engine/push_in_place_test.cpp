@@ -24,12 +24,11 @@ struct Wide {
   bool operator==(const Wide&) const = default;
 };
 
-// Three of each item, of which the second and third are made in their place, if `kInPlace`.
+// Three of each item, of which the first two are made in their place, if `kInPlace`: lanes are full behind a multiple of three.
 template <bool kInPlace>
 struct Thrice {
   void operator()(const Item& item, Output<Wide>& out) const {
     const Wide wide{item.number, 0, {item.key, item.number}};
-    out.push(wide);
     for (int i = 0; i < 2; ++i) {
       if constexpr (kInPlace) {
         out.push([&](Wide& made) { made = wide; });
@@ -37,6 +36,7 @@ struct Thrice {
         out.push(wide);
       }
     }
+    out.push(wide);
   }
 };
 
