@@ -12,6 +12,7 @@
 #include <sluice/printable.hpp>
 #include <sluice/unavailable.hpp>
 
+#include "apart.hpp"
 #include "state_log.hpp"
 
 namespace sluice::detail {
@@ -22,6 +23,8 @@ using State = PartitionEntry::State;
 
 // So many heartbeats may be late before a host is taken for dead.
 constexpr int kBeatsPerLease = 5;
+// From one look whether the bucket is what it was to the next.
+constexpr std::uint64_t kBeatsPerLook = 10;
 constexpr auto kLook = 20ms;
 // While something is parked, for another host that waits.
 constexpr auto kShortLook = 2ms;
@@ -88,22 +91,35 @@ void Agent::run(const std::function<unsigned()>& leave) {
 
 void Agent::turn(Time now) {
   // Stopped, or starved: what the others did meanwhile is not known yet.
-  if (now - last_turn_ > options_.lease / 2) members_.looked_away(now);
+  if (now - last_turn_ > options_.lease / 2) look_again(now);
   last_turn_ = now;
-  if (!owners_) connect(now);
+  if (!owners_) {
+    connect();
+    // Which may have taken long: nobody was looked at meanwhile.
+    last_turn_ = now = std::chrono::steady_clock::now();
+    look_again(now);
+    next_beat_ = now;
+  }
   look(now);
   reap(now);
   kill_what_is_lost();
+  tell_begun();
   tell_refused();
   for (auto at = unsaid_.begin(); at != unsaid_.end(); at = unsaid_.erase(at))
     write(at->first, at->second);
   beat(now);
-  if (members_.may_judge(now) && beats_ > 0) act(now);
+  if (members_.may_judge(now) && is_back_) act(now);
   forget_failures(now);
   forget_hosts(now);
 }
 
-void Agent::connect(Time now) {
+void Agent::look_again(Time now) {
+  members_.looked_away(now);
+  is_back_ = false;
+  away_until_ = now;
+}
+
+void Agent::connect() {
   NatsServer server = options_.server;
   // Who waits longer for an answer than the others wait for a heartbeat is lost anyway.
   server.timeout = std::max(std::chrono::duration_cast<std::chrono::milliseconds>(options_.lease), 500ms);
@@ -118,10 +134,9 @@ void Agent::connect(Time now) {
     if (beats_ == 0) throw;
     throw Unavailable{error.what()};
   }
-  if (!leaving_ && owners_->view().asked_to_leave.contains(options_.host))
-    owners_->forget_request_to_leave(options_.host);  // That was another life.
-  members_.looked_away(now);
-  next_beat_ = now;
+  // That was another life. Of this one it may have come while the server was away.
+  if (beats_ == 0 && !leaving_ && owners_->view().asked_to_leave.contains(options_.host))
+    owners_->forget_request_to_leave(options_.host);
   if (!away_.empty()) say("has reached the server again");
   away_.clear();
 }
@@ -161,22 +176,48 @@ bool Agent::another_sends_on(Time now) noexcept {
 void Agent::beat(Time now) {
   const auto own = owners_->view().beats.find(options_.host);
   if (own != owners_->view().beats.end() && own->second.life != life_) {
-    if (beats_ > 0 && another_sends_on(now)) refuse_namesake();
-    // One of a former life, unless it changes.
-    if (beats_ == 0 && !members_.may_judge(now)) return;
-    if (beats_ == 0 && members_.living(now).contains(options_.host)) refuse_namesake();
+    const bool is_new = own->second != another_;
+    another_ = own->second;
+    if (is_new && another_sends_on(now)) refuse_namesake();
+    // A former life falls silent. Who has just begun, or was away, waits for that: of two that go on whoever was here all the time stays.
+    if (!is_back_ && members_.living(now).contains(options_.host)) return;
   }
+  // The entry may be a late one of its own: whoever has the name now writes over that.
+  const bool was_silent = beats_ > 0 && now - last_beat_ >= options_.lease;
+  if (!is_back_ && was_silent && now - away_until_ < options_.lease / 2) return;
   if (now < next_beat_) return;
   owners_->beat(options_.host, {life_, ++beats_, leaving_});
+  is_back_ = true;
+  last_beat_ = now;
+  if (beats_ % kBeatsPerLook == 0) owners_->require_as_agreed();
   next_beat_ = now + options_.lease / kBeatsPerLease;
   if (beats_ == 1) say(fmt::format("is here, of a cluster with {} partitions", options_.partitions));
+}
+
+// Whether somebody has stopped it (SIGSTOP) for so long that nobody waits for it any more. One that is at work may be looked at by
+// whoever has stopped it: its workers go on.
+bool Agent::holds_up(unsigned number, Child& child, Time now) const {
+  const PartitionProcess& process = child.process;
+  if (!process.stopped() || (process.begun() && !process.asked()) || process.parked()) {
+    child.stopped = {};
+    return false;
+  }
+  if (child.stopped == Time{}) child.stopped = now;
+  if (now - child.stopped < kLongestSilence) return false;
+  say(fmt::format("partition {}: somebody has stopped its process {}, which is ended", number,
+                  process.pid()));
+  return true;
 }
 
 void Agent::reap(Time now) {
   for (auto at = children_.begin(); at != children_.end();) {
     PartitionProcess& process = at->second.process;
-    const auto end = process.ended();
-    if (end || process.asked()) process.hear();
+    auto end = process.ended();
+    if (end || process.asked() || !process.begun()) process.hear();
+    if (!end && holds_up(at->first, at->second, now)) {
+      process.kill();
+      end = PartitionEnd::failed;
+    }
     if (!end && !process.parked()) {
       ++at;
       continue;
@@ -185,6 +226,15 @@ void Agent::reap(Time now) {
     settle(at->first, at->second, end.value_or(PartitionEnd::parked), now);
     if (!end) followers_.let_end(std::move(process));
     at = children_.erase(at);
+  }
+}
+
+// Who waits for a move waits for that: an owner may be one that cannot start it.
+void Agent::tell_begun() {
+  for (auto& [number, child] : children_) {
+    if (child.told_begun || !child.process.begun()) continue;
+    owners_->tell_begun(number, child.epoch);
+    child.told_begun = true;
   }
 }
 

@@ -56,6 +56,8 @@ class Agent {
     std::uint64_t epoch;
     Time started;
     std::string give_to{};  // Once it has parked; nobody in particular if empty.
+    bool told_begun = false;
+    Time stopped{};  // Since when somebody has, and others wait for it.
   };
   // Why nothing is started in the place of one that failed.
   struct Pause {
@@ -67,17 +69,20 @@ class Agent {
   static constexpr std::chrono::nanoseconds kLongestPause = std::chrono::seconds{30};
 
   void turn(Time now);
-  void connect(Time now);
+  void look_again(Time now);
+  void connect();
   void look(Time now);
   [[noreturn]] void refuse_namesake() const;
   bool another_sends_on(Time now) noexcept;
   void beat(Time now);
   void reap(Time now);
+  bool holds_up(unsigned number, Child& child, Time now) const;
   void settle(unsigned number, const Child& child, PartitionEnd end, Time now);
   void note_failure(unsigned number, const Child& child);
   void forget_failures(Time now);
   void forget_hosts(Time now);
   void kill_what_is_lost();
+  void tell_begun();
   void tell_refused();
   void act(Time now);
   void pause(unsigned number, PartitionEnd end, Time now);
@@ -101,6 +106,10 @@ class Agent {
   Members members_;
   std::unique_ptr<Owners> owners_;
   Time next_beat_{};
+  bool is_back_ = false;  // It has sent one since it was away.
+  Time last_beat_{};
+  Time away_until_{};
+  HostBeat another_{};       // The last one by another life.
   Time first_of_another_{};  // Heartbeats of this host by another life,
   Time last_of_another_{};   // of those that came one after the other.
   Time last_turn_{};

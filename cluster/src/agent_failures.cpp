@@ -55,6 +55,7 @@ void Agent::note_failure(unsigned number, const Child& child) {
     failing.since_ns = std::chrono::nanoseconds{std::chrono::system_clock::now().time_since_epoch()}.count();
   ++failing.failures;
   failing.text = child.process.error().empty() ? "it ended without a word" : child.process.error();
+  if (child.process.stopped()) failing.text = "somebody had stopped its process, and it was ended";
   const PartitionEntry entry = owners_->view().entry(number);
   const bool ours = entry.owner == options_.host && entry.epoch == child.epoch && !leaving_;
   std::string to;

@@ -19,12 +19,14 @@ constexpr std::string_view kHost = "host.";
 constexpr std::string_view kLeave = "leave.";
 constexpr std::string_view kCopy = "copy.";
 constexpr std::string_view kFailing = "failing.";
+constexpr std::string_view kBegunKey = "begun.";
 constexpr std::string_view kStored = "stored.";
 constexpr std::string_view kRefused = "refused.";
 constexpr std::string_view kAhead = " ahead";
 
-std::optional<unsigned> parse_number(std::string_view text) {
-  unsigned number = 0;
+template <class Number = unsigned>
+std::optional<Number> parse_number(std::string_view text) {
+  Number number = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
   if (error != std::errc{} || end != text.data() + text.size()) return std::nullopt;
   return number;
@@ -46,6 +48,16 @@ std::optional<ClusterShape> parse_shape(const std::string& text) {
 
 std::string key_of(std::string_view kind, const std::string& name) {
   return std::string{kind} + name;
+}
+
+// Why it would forget who owns what, or that something was stored; empty if it does not.
+std::string harm_of(const jsStreamConfig& config) {
+  if (config.MaxAge > 0) return "it forgets what nobody has written for a while (ttl)";
+  if (config.Storage != js_FileStorage)
+    return "it is kept in memory, and lost when the server is started again";
+  if (config.MaxMsgs > 0 || (config.MaxBytes > 0 && config.Discard != js_DiscardNew))
+    return "it forgets what was written first when it is full";
+  return {};
 }
 
 }  // namespace
@@ -95,10 +107,29 @@ Owners::Owners(const NatsServer& server, const std::string& cluster, Missing mis
   }
   if (status != NATS_OK) fail("use", status);
   store_.reset(store);
+  // Who only looks at it loses nothing.
+  if (missing == Missing::make) refuse_what_forgets();
   kvWatcher* watcher = nullptr;
   status = kvStore_WatchAll(&watcher, store_.get(), nullptr);
   if (status != NATS_OK) fail("watch", status);
   watcher_.reset(watcher);
+}
+
+JsStreamInfoPtr Owners::stream() const {
+  JsStreamInfoPtr info = client_.find_stream("KV_" + bucket_);
+  if (!info) client_.away(fmt::format("the bucket {} is not there any more", bucket_));
+  return info;
+}
+
+void Owners::refuse_what_forgets() {
+  const JsStreamInfoPtr info = stream();
+  created_ = info->Created;
+  const std::string why = harm_of(*info->Config);
+  if (why.empty()) return;
+  throw Error{
+      {"join the cluster of", bucket_, why,
+       "end all hosts, remove the bucket (nats kv del), and let a host make it: each partition goes on "
+       "from its checkpoints"}};
 }
 
 const OwnersView& Owners::look(std::chrono::milliseconds limit) {
@@ -155,6 +186,7 @@ void Owners::take_value(const std::string& key, const std::string& value, std::u
     const auto shape = parse_shape(value);
     if (!shape) return pass_over();
     view_.shape = shape;
+    shape_revision_ = revision;
   } else if (name.starts_with(kPartition)) {
     const auto number = parse_number(name.substr(kPartition.size()));
     auto entry = parse_partition_entry(value);
@@ -180,6 +212,11 @@ void Owners::take_value(const std::string& key, const std::string& value, std::u
     const auto failing = parse_failing_entry(value);
     if (!number || !failing) return pass_over();
     view_.failing[*number] = *failing;
+  } else if (name.starts_with(kBegunKey)) {
+    const auto number = parse_number(name.substr(kBegunKey.size()));
+    const auto epoch = parse_number<std::uint64_t>(value);
+    if (!number || !epoch) return pass_over();
+    view_.begun[*number] = *epoch;
   } else if (name.starts_with(kRefused)) {
     const auto count = parse_number(value);
     if (!count) return pass_over();
@@ -193,7 +230,10 @@ void Owners::agree_on(const ClusterShape& shape) {
     const natsStatus status =
         kvStore_CreateString(&revision, store_.get(), std::string{kShape}.c_str(), to_text(shape).c_str());
     if (status != NATS_OK) look(client_.timeout());  // Somebody else was first.
-    if (status == NATS_OK) view_.shape = shape;
+    if (status == NATS_OK) {
+      view_.shape = shape;
+      shape_revision_ = revision;
+    }
     if (!view_.shape) fail("write into", status);
   }
   const auto refuse = [this](const std::string& why, const std::string& remedy) {
@@ -209,6 +249,25 @@ void Owners::agree_on(const ClusterShape& shape) {
                        format_duration(shape.lease)),
            "give all hosts the same --lease; for another one let all leave, and remove the key `shape`");
   }
+  agreed_ = shape_revision_;
+}
+
+void Owners::require_as_agreed() const {
+  const JsStreamInfoPtr info = stream();
+  const bool made_anew = info->Created != created_;
+  // The shape is the oldest that there is, unless somebody has written over it.
+  if (!made_anew && info->State.Msgs != 0 && info->State.FirstSeq <= agreed_) return;
+  kvEntry* found = nullptr;
+  const natsStatus status = kvStore_Get(&found, store_.get(), std::string{kShape}.c_str());
+  const KvEntryPtr entry{found};
+  if (status != NATS_OK && status != NATS_NOT_FOUND) fail("read", status);
+  // What nobody can read is passed over here, too.
+  const bool there = status == NATS_OK && (kvEntry_Revision(found) == agreed_ ||
+                                           !parse_shape({static_cast<const char*>(kvEntry_Value(found)),
+                                                         static_cast<std::size_t>(kvEntry_ValueLen(found))}));
+  if (there && !made_anew) return;
+  client_.away(
+      fmt::format("the bucket {} is not what it was: somebody has emptied it, or made it anew", bucket_));
 }
 
 bool Owners::change(unsigned number, PartitionEntry entry) {
@@ -263,6 +322,11 @@ void Owners::forget_failing(unsigned number) {
 void Owners::forget_copy(unsigned number) {
   remove(key_of(kCopy, std::to_string(number)));
   view_.copies.erase(number);
+}
+
+void Owners::tell_begun(unsigned number, std::uint64_t epoch) {
+  put(key_of(kBegunKey, std::to_string(number)), std::to_string(epoch));
+  view_.begun[number] = epoch;
 }
 
 void Owners::tell_refused(const std::string& host, std::uint64_t count) {

@@ -8,6 +8,7 @@
 //   leave.NAME     somebody asked that host to leave; removed by it
 //   copy.N         CopyEntry, written and removed by that host
 //   failing.N      FailingEntry, written and removed by the host that owns the partition
+//   begun.N        the epoch with which its pipeline runs, or ran last; written by the host that owns it
 //   stored.N       checkpoints of it were stored; written by the partition (partition_record.hpp), removed by nobody
 //   refused.NAME   how many checkpoints of that host came behind another's claim, and were not stored; written by it
 //
@@ -60,6 +61,7 @@ struct OwnersView {
   std::map<unsigned, CopyEntry> copies{};
   std::map<unsigned, FailingEntry> failing{};
   std::map<std::string, std::uint64_t> refused{};
+  std::map<unsigned, std::uint64_t> begun{};
   std::string unreadable{};  // What was passed over last, and why; empty: nothing.
 
   // One that is not there is unowned.
@@ -77,7 +79,7 @@ class Owners {
  public:
   enum class Missing { make, refuse };
   // Connects, and finds the bucket, or makes it. Throws Unavailable, as all that follows does, and Error for what only a person
-  // can mend.
+  // can mend: one that forgets what it was told is no bucket for a host.
   Owners(const NatsServer& server, const std::string& cluster, Missing missing, const std::string& who);
 
   // Brings the view up to date with what has been written until now, after waiting up to `limit` for something. The first
@@ -88,6 +90,9 @@ class Owners {
 
   // Throws Error unless the cluster is so, which the first host says.
   void agree_on(const ClusterShape& shape);
+  // Throws Unavailable if that is not what the bucket has any more: somebody has purged it, or has made another one of its name. Nobody
+  // is told of a purge, and what was seen before it is nothing to go by.
+  void require_as_agreed() const;
   // Whether it is as `entry` says now: false when somebody changed it since the revision that `entry` has.
   bool change(unsigned number, PartitionEntry entry);
   void beat(const std::string& host, const HostBeat& beat);
@@ -96,11 +101,14 @@ class Owners {
   void forget_copy(unsigned number);
   void tell_failing(unsigned number, const FailingEntry& failing);
   void forget_failing(unsigned number);
+  void tell_begun(unsigned number, std::uint64_t epoch);
   void tell_refused(const std::string& host, std::uint64_t count);
   void ask_to_leave(const std::string& host);
   void forget_request_to_leave(const std::string& host);
 
  private:
+  JsStreamInfoPtr stream() const;
+  void refuse_what_forgets();
   void take(kvEntry* entry);
   void take_value(const std::string& key, const std::string& value, std::uint64_t revision);
   void put(const std::string& key, const std::string& value);
@@ -113,6 +121,9 @@ class Owners {
   KvWatcherPtr watcher_;
   bool looked_ = false;
   OwnersView view_;
+  std::int64_t created_ = 0;          // The bucket, by the server's clock.
+  std::uint64_t shape_revision_ = 0;  // Of the shape in the view;
+  std::uint64_t agreed_ = 0;          // and when this host agreed on it.
 };
 
 }  // namespace sluice::detail

@@ -21,6 +21,7 @@ namespace sluice::detail {
 namespace {
 
 constexpr std::string_view kReady = "ready";
+constexpr std::string_view kBegun = "begun";
 constexpr std::string_view kParked = "parked";
 constexpr std::string_view kError = "error ";
 constexpr std::string_view kStart = "start ";
@@ -100,6 +101,7 @@ void PartitionProcess::hear() {
       const std::string word = heard_.substr(0, end);
       heard_.erase(0, end + 1);
       if (word == kReady) ready_ = true;
+      if (word == kBegun) begun_ = true;
       if (word == kParked) parked_ = true;
       if (word.starts_with(kError)) error_ = word.substr(kError.size());
     }
@@ -117,6 +119,10 @@ void keep_agent_line() noexcept {
 
 bool tell_agent_ready() noexcept {
   return send_all(kAgentLine, std::string{kReady} + "\n");
+}
+
+void tell_agent_begun() noexcept {
+  static_cast<void>(send_all(kAgentLine, std::string{kBegun} + "\n"));
 }
 
 void tell_agent_parked() noexcept {
@@ -174,7 +180,10 @@ void end_refused(pid_t partition) noexcept {
 
 std::optional<PartitionEnd> PartitionProcess::ended() {
   int status = 0;
-  const pid_t found = ::waitpid(pid_, &status, WNOHANG);
+  pid_t found = 0;
+  while ((found = ::waitpid(pid_, &status, WNOHANG | WUNTRACED | WCONTINUED)) == pid_ &&
+         (WIFSTOPPED(status) || WIFCONTINUED(status)))
+    stopped_ = WIFSTOPPED(status);
   if (found == 0 || (found < 0 && errno == EINTR)) return std::nullopt;
   if (found == pid_) note(status);
   if (refused_) return PartitionEnd::fenced;

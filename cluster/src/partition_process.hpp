@@ -4,6 +4,7 @@
 //
 //     ready            all is there: of a copy, the files; of one that restores ahead, the memory as well
 //     start EPOCH      to one that restores ahead: go on from there
+//     begun            its pipeline runs
 //     parked           its last checkpoint is stored, and its workers are gone; its memory may take a while
 //     error TEXT       why it ends
 #pragma once
@@ -55,7 +56,10 @@ class PartitionProcess {
   // Hears what it has said; whether it is ready, or parked, and the last of its errors.
   void hear();
   bool ready() const noexcept { return ready_; }
+  bool begun() const noexcept { return begun_; }
   bool parked() const noexcept { return parked_; }
+  // By somebody's SIGSTOP, when ended() was asked last.
+  bool stopped() const noexcept { return stopped_; }
   // Whether it has ended since a checkpoint of it came behind another host's claim, and was not stored.
   bool refused() const noexcept { return refused_; }
   const std::string& error() const noexcept { return error_; }
@@ -71,6 +75,8 @@ class PartitionProcess {
   std::string heard_{};
   std::string error_{};
   bool ready_ = false;
+  bool begun_ = false;
+  bool stopped_ = false;
   bool parked_ = false;
   bool refused_ = false;
   bool asked_ = false;
@@ -84,6 +90,7 @@ void keep_agent_line() noexcept;
 void end_refused(pid_t partition) noexcept;
 // False when nobody listens any more.
 bool tell_agent_ready() noexcept;
+void tell_agent_begun() noexcept;
 void tell_agent_parked() noexcept;
 void tell_agent_error(const std::string& text) noexcept;
 // Blocks up to `limit` and less if `other` is readable; no epoch yet, or 0 if the agent is gone.

@@ -17,6 +17,7 @@
 #include <sluice/units.hpp>
 
 #include "apart.hpp"
+#include "own_disk.hpp"
 #include "owners.hpp"
 #include "state_copy.hpp"
 #include "state_log.hpp"
@@ -47,8 +48,9 @@ bool is_asked_to_park() {
 }
 
 // Whoever has nothing to say any more ends with all its processes: the agent knows whether it is to be started again.
-CheckpointShipper fatal_when_fenced(CheckpointShipper ship) {
-  return [ship = std::move(ship), host = ::getpid()](const ShippedCheckpoint& checkpoint) {
+CheckpointShipper fatal_when_fenced(CheckpointShipper ship, OwnDisk& disk) {
+  return [ship = std::move(ship), host = ::getpid(), &disk](const ShippedCheckpoint& checkpoint) {
+    disk.written();
     try {
       ship(checkpoint);
     } catch (const Fenced& fenced) {
@@ -173,11 +175,18 @@ void forget_copy(const std::filesystem::path& checkpoints) noexcept {
   }
 }
 
-PartitionEnd run_pipeline(Engine& engine, const PartitionOptions& options, const Settings& settings) {
+PartitionEnd run_pipeline(Engine& engine, const PartitionOptions& options, const Settings& settings,
+                          OwnDisk& disk) {
   StandardOptions quiet = options.standard;
   quiet.quiet = true;
-  run(engine, quiet, settings, {},
-      [](const Error& error) { tell_agent_error(printable_message(error.what())); });
+  bool told = false;
+  run(
+      engine, quiet, settings,
+      [&] {
+        if (!std::exchange(told, true)) tell_agent_begun();
+        disk.require_room(engine);
+      },
+      [](const Error& error) { tell_agent_error(printable_message(error.what())); }, OwnDisk::kPatience);
   switch (engine.end()) {
     case End::finished:
       return PartitionEnd::finished;
@@ -198,6 +207,7 @@ PartitionEnd run_partition(const Cluster& cluster, const PartitionOptions& asked
   const Settings settings = settings_of(options, pipeline);
   const std::filesystem::path checkpoints = checkpoints_of(options);
   const StateLogOptions log = log_of(options);
+  OwnDisk disk{checkpoints.string()};
   RestoredAhead restored{options, pipeline, settings};
   Ahead ahead;
   if (options.ahead) {
@@ -220,9 +230,10 @@ PartitionEnd run_partition(const Cluster& cluster, const PartitionOptions& asked
   engine.describe("partition", options.partition.text());
   engine.describe("epoch", std::to_string(options.epoch));
   engine.describe("owner", options.host);
-  engine.ship_checkpoints(fatal_when_fenced(state_log_shipper(log, options.epoch, newest_in(checkpoints))));
+  engine.ship_checkpoints(
+      fatal_when_fenced(state_log_shipper(log, options.epoch, newest_in(checkpoints)), disk));
   try {
-    const PartitionEnd end = run_pipeline(engine, options, settings);
+    const PartitionEnd end = run_pipeline(engine, options, settings, disk);
     if (end == PartitionEnd::failed) forget_copy(checkpoints);
     return end;
   } catch (...) {

@@ -221,18 +221,18 @@ struct Company {
   bool live;
   bool kept;  // When a signal comes.
   ServiceManager& manager;
+  std::chrono::nanoseconds tick_every{};
 };
 bool accompany(Engine& engine, const Company& how, LogAboveTable* log, Chaos* chaos,
                const std::function<void()>& tick) {
   using Clock = std::chrono::steady_clock;
-  constexpr auto kTick = std::chrono::milliseconds{2};
   LiveTable table{how.live};
   Stats before = engine.stats();
   auto drawn = Clock::now();
   bool ending = false;
   bool asked_elsewhere = engine.draining();
-  const auto pause = tick ? std::chrono::nanoseconds{kTick}
-                          : std::min<std::chrono::nanoseconds>(how.interval, std::chrono::milliseconds{50});
+  constexpr std::chrono::nanoseconds kLongest = std::chrono::milliseconds{50};
+  const auto pause = std::min(tick ? how.tick_every : how.interval, kLongest);
   while (
       !wait_for(engine, chaos == nullptr ? pause : std::min(pause, chaos->time_to_next()), asked_elsewhere)) {
     if (tick) tick();
@@ -274,7 +274,8 @@ Settings settings_from(const StandardOptions& options) {
 }
 
 int run(Engine& engine, const StandardOptions& options, const Settings& settings,
-        const std::function<void()>& tick, const std::function<void(const Error&)>& on_error) {
+        const std::function<void()>& tick, const std::function<void(const Error&)>& on_error,
+        std::chrono::nanoseconds tick_every) {
   std::optional<LogAboveTable> log;
   try {
     // No setting is looked up once the pipeline runs.
@@ -295,8 +296,9 @@ int run(Engine& engine, const StandardOptions& options, const Settings& settings
     ChaosAround chaos{options, restart_budget};
     ServiceManager manager;
     manager.ready(engine.stats().pipeline);
-    const bool asked_elsewhere = accompany(engine, {interval, live, !engine.kept_in().empty(), manager},
-                                           log ? &*log : nullptr, chaos.get(), tick);
+    const bool asked_elsewhere =
+        accompany(engine, {interval, live, !engine.kept_in().empty(), manager, tick_every},
+                  log ? &*log : nullptr, chaos.get(), tick);
     manager.stopping();
     if (log) log->show([] {});
     chaos.end();

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Partitions that rest, that fail wherever they are started, and that move with what they have.
+#include <algorithm>
+#include <csignal>
 #include <map>
 #include <regex>
 #include <sstream>
@@ -20,6 +22,22 @@ class HostsInTrouble : public ClusterTest {
     return text_of(file(host + ".err")).find(what) != std::string::npos;
   }
   std::string status() { return cluster({"status", "accounts", "--json"}); }
+  // A process that this one has started with these words; 0: there is none.
+  static pid_t child_of(pid_t parent, const std::string& words) {
+    const std::string own = "/proc/" + std::to_string(parent);
+    std::istringstream children{text_of(own + "/task/" + std::to_string(parent) + "/children")};
+    for (pid_t child = 0; children >> child;) {
+      std::string line = text_of("/proc/" + std::to_string(child) + "/cmdline");
+      std::replace(line.begin(), line.end(), '\0', ' ');
+      if (line.find(words) != std::string::npos) return child;
+    }
+    return 0;
+  }
+  // In the status: each host has its share, and beta a copy of this one.
+  static std::regex settled() {
+    return std::regex{R"re("host":"alpha","state":"here","partitions":3.*)re"
+                      R"re("partition":([0-9]),"owner":"alpha"[^}]*"copy":"beta","copy_restored":true)re"};
+  }
   // A checkpoint of each partition.
   bool has_stored_all() {
     const std::string status = this->status();
@@ -119,6 +137,48 @@ TEST_F(HostsInTrouble, GiveAwayWhatFailsAgainAndAgain) {
   EXPECT_FALSE(says("beta", "partition 0 ended with a failure")) << text_of(file("beta.err"));
 }
 
+TEST_F(HostsInTrouble, SayWhereAMoveLeadsToAFailure) {
+  std::filesystem::create_directories(file("beta") / "accounts" / "beta");
+  for (const char* number : {"0", "1", "2", "3", "4", "5"})
+    std::ofstream{file("beta") / "accounts" / "beta" / (std::string{"partition-"} + number)} << "in the way";
+  start_host("alpha");
+  ASSERT_TRUE(within(60s, [this] { return says("alpha", "partition 5 with epoch 1"); }));
+  start_host("beta");
+  ASSERT_TRUE(within(60s, [this] { return says("beta", "is here"); }));
+  ASSERT_TRUE(within(60s, [this] { return told_by_cluster({"status", "accounts"}).status == 0; }));
+  // None of them can be restored there, and the owner waits for that ten seconds at most.
+  Said said{};
+  // Shares are made even meanwhile: its owner may have changed just now.
+  ASSERT_TRUE(within(100s, [&] {
+    said = told_by_cluster({"move", "accounts", "0", "beta"});
+    return said.text.find("try again") == std::string::npos;
+  }));
+  EXPECT_EQ(said.status, 1) << said.text;
+  EXPECT_THAT(said.text, HasSubstr("beta has it, and it fails there: "));
+}
+
+// As on a disk that is full, or read-only: others have room.
+TEST_F(HostsInTrouble, GiveAwayWhatTheirDiskDoesNotTake) {
+  lease_ = "5s";
+  for (const char* name : {"alpha", "beta"})
+    start_host(name);
+  ASSERT_TRUE(within(60s, [this] { return says("alpha", "is here") && says("beta", "is here"); }));
+  std::string said;
+  std::smatch found;
+  ASSERT_TRUE(within(100s, [&] { return std::regex_search(said = status(), found, settled()); })) << said;
+  const std::string number = found[1];
+  const std::filesystem::path directory = file("alpha") / "accounts" / "alpha" / ("partition-" + number);
+  std::filesystem::rename(directory, file("alpha") / "accounts" / "former");
+  clear_away(file("alpha") / "accounts" / "former");
+  std::ofstream{directory} << "in the way of a directory";
+  send_messages(server().url(), "payments." + number, {"A00001 5"});
+  EXPECT_TRUE(within(150s, [&] {
+    return status().find("\"partition\":" + number + ",\"owner\":\"beta\"") != std::string::npos &&
+           count_of(server().url(), "BALANCES") == 1;
+  })) << status();
+  EXPECT_TRUE(says("alpha", "times here, and is given to beta"));
+}
+
 // The log of its machine may be far away from who asks.
 TEST_F(HostsInTrouble, TellWhyAPipelineFails) {
   delete_stream(server().url(), "PAYMENTS");
@@ -163,6 +223,37 @@ TEST_F(HostsInTrouble, StartWhatIsRestoredWhenItsOwnerDies) {
   EXPECT_EQ(feed->wait(), 0) << feed->err();
   EXPECT_EQ(collect->wait(), 0) << collect->err();
   EXPECT_TRUE(expected("payments") == found("balances")) << "other balances than one machine has";
+}
+
+// Its agent lives, and so would say for ever that all is well.
+TEST_F(HostsInTrouble, EndAStoppedProcessThatIsToGoOn) {
+  lease_ = "5s";
+  for (const char* name : {"alpha", "beta"})
+    start_host(name);
+  ASSERT_TRUE(within(60s, [this] { return says("alpha", "is here") && says("beta", "is here"); }));
+  std::smatch found;
+  std::string said;
+  ASSERT_TRUE(within(100s, [&] { return std::regex_search(said = status(), found, settled()); })) << said;
+  const std::string number = found[1];
+  const pid_t standing_by = child_of(host("beta").pid(), "partition " + number + " ");
+  ASSERT_NE(standing_by, 0);
+  ::kill(standing_by, SIGSTOP);
+  lose_host("alpha");
+  EXPECT_TRUE(within(60s, [&] { return says("beta", "partition " + number + ": somebody has stopped"); }));
+  send_messages(server().url(), "payments." + number, {"A00001 5"});
+  EXPECT_TRUE(within(60s, [this] { return count_of(server().url(), "BALANCES") == 1; })) << status();
+}
+
+// Who asks for that waits for it.
+TEST_F(HostsInTrouble, EndAStoppedProcessThatIsToPark) {
+  start_host("alpha");
+  ASSERT_TRUE(within(60s, [this] { return says("alpha", "partition 5 with epoch 1"); }));
+  ASSERT_TRUE(within(60s, [this] { return has_stored_all(); }));
+  const pid_t stopped = child_of(host("alpha").pid(), "partition 3 ");
+  ASSERT_NE(stopped, 0);
+  ::kill(stopped, SIGSTOP);
+  EXPECT_THAT(cluster({"drain", "accounts", "alpha"}), HasSubstr("alpha has left"));
+  EXPECT_TRUE(says("alpha", "partition 3: somebody has stopped"));
 }
 
 // As one is that was frozen: another has claimed the partition, and what it stores next comes behind that.

@@ -155,6 +155,20 @@ void show_status(const Options& options) {
   std::fputs(told.c_str(), stdout);
 }
 
+unsigned failures_of(const detail::OwnersView& view, unsigned partition) {
+  const auto found = view.failing.find(partition);
+  return found == view.failing.end() ? 0 : found->second.failures;
+}
+
+// The host has it, and it is not at work there.
+void refuse_if_it_fails(const detail::OwnersView& view, const Options& options, unsigned before) {
+  if (failures_of(view, options.partition) <= before) return;
+  throw Error{{"move the partition", std::to_string(options.partition),
+               fmt::format("{} has it, and it fails there: {}", options.host,
+                           view.failing.at(options.partition).text),
+               "after some tries another host gets it, if there is one that has not failed with it"}};
+}
+
 void move(const Options& options) {
   Watched watched{options};
   if (options.partition >= watched.partitions())
@@ -169,6 +183,7 @@ void move(const Options& options) {
   const std::uint64_t epoch = entry.epoch;
   const bool moves = entry.owner != options.host;
   const std::string wanted = entry.wanted;
+  const unsigned failures = failures_of(watched.owners().view(), options.partition);
   entry.wanted = options.host;
   if (!watched.owners().change(options.partition, entry))
     throw Error{
@@ -176,8 +191,13 @@ void move(const Options& options) {
   try {
     watched.wait_until(
         [&] {
-          const detail::PartitionEntry now = watched.owners().view().entry(options.partition);
-          return now.state == State::owned && now.owner == options.host && (!moves || now.epoch > epoch);
+          const detail::OwnersView& view = watched.owners().view();
+          const detail::PartitionEntry now = view.entry(options.partition);
+          if (now.owner != options.host || (moves && now.epoch <= epoch)) return false;
+          refuse_if_it_fails(view, options, failures);
+          const auto begun = view.begun.find(options.partition);
+          return now.state == State::finished ||
+                 (now.state == State::owned && begun != view.begun.end() && begun->second == now.epoch);
         },
         fmt::format("{} has the partition {}", options.host, options.partition));
   } catch (const Error&) {
@@ -197,9 +217,15 @@ void drain(const Options& options) {
   Watched watched{options};
   watched.look_for_a_lease();
   require_staying(watched, options.host);
+  const auto life = [&]() -> std::uint64_t {
+    const auto& beats = watched.owners().view().beats;
+    const auto found = beats.find(options.host);
+    return found == beats.end() ? 0 : found->second.life;
+  };
+  const std::uint64_t asked = life();
   watched.owners().ask_to_leave(options.host);
-  watched.wait_until([&] { return !watched.owners().view().beats.contains(options.host); },
-                     "the host " + options.host + " has left");
+  // One that is started again at once has left all the same.
+  watched.wait_until([&] { return life() != asked; }, "the host " + options.host + " has left");
   std::printf("%s has left\n", options.host.c_str());
 }
 

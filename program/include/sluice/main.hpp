@@ -9,6 +9,7 @@
 // run() begins stays so.
 #pragma once
 
+#include <chrono>
 #include <functional>
 #include <string>
 #include <vector>
@@ -38,12 +39,13 @@ inline constexpr int kExitUsage = 2;   // An option or a setting that cannot be.
 
 // Starts the engine, which has not been started, and blocks until its end, with a table of the stages every
 // stats.interval on a terminal and one at the end, and the handlers' problems on stderr, and what chaos did
-// if it was asked for. `tick` is called by this thread every few milliseconds. Takes SIGINT, SIGTERM and SIGHUP
+// if it was asked for. `tick` is called by this thread, after waits of `tick_every` and of 50 ms at most. Takes SIGINT, SIGTERM and SIGHUP
 // over meanwhile and gives their handlers back. Catches Errors and prints them; `on_error` is told, too. Gives an exit
 // status: of a run that was interrupted (Engine::interrupted()) it is 128 and the signal that asked for it, as a shell says it, and
 // SIGINT's, 130, when an operator did. One call at a time in a process.
 int run(Engine& engine, const StandardOptions& options, const Settings& settings,
-        const std::function<void()>& tick = {}, const std::function<void(const Error&)>& on_error = {});
+        const std::function<void()>& tick = {}, const std::function<void(const Error&)>& on_error = {},
+        std::chrono::nanoseconds tick_every = std::chrono::milliseconds{2});
 
 // The signal that asked the last run() of this process to end, or 0 if none did.
 int interrupted_by();

@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+// Hosts that were away for a while, and what became of the bucket meanwhile, or before they came.
+#include <nats/nats.h>
+#include <optional>
+#include <stdexcept>
+#include <string>
+
+#include "hosts_world.hpp"
+#include "owners.hpp"
+
+namespace sluice::test {
+namespace {
+
+using testing::HasSubstr;
+
+class HostsThatWereAway : public Hosts {
+ protected:
+  // Of one that ends by itself; nothing if it does not.
+  static std::optional<int> status_of(Program& program) {
+    std::optional<int> status;
+    within(60s, [&] { return (status = program.ended()).has_value(); });
+    return status;
+  }
+  // Until it has noticed that nothing comes any more.
+  void cut_off(const std::string& name) {
+    link(name).pause();
+    ASSERT_TRUE(within(60s, [&] { return says(name, "the NATS server at"); }));
+  }
+};
+
+// A drain waits for that.
+TEST_F(HostsThatWereAway, HearThatTheyWereAskedToLeave) {
+  start_host("alpha");
+  ASSERT_TRUE(within(60s, [this] { return says("alpha", "is here"); }));
+  cut_off("alpha");
+  run_apart([this] {
+    detail::Owners owners{{.url = server().url()}, "accounts", detail::Owners::Missing::refuse, "test"};
+    owners.look(0ms);
+    owners.ask_to_leave("alpha");
+    return std::string{};
+  });
+  link("alpha").resume();
+  ASSERT_TRUE(within(60s, [this] { return says("alpha", "was asked to leave"); }));
+  EXPECT_EQ(status_of(host("alpha")), 0);
+}
+
+// As where the machine of a host is thought to be lost, and another one has been given its name.
+TEST_F(HostsThatWereAway, LeaveTheirNameToWhoeverHasItNow) {
+  lease_ = "8s";
+  start_host("alpha");
+  ASSERT_TRUE(within(60s, [this] { return says("alpha", "partition 5 with epoch 1"); }));
+  cut_off("alpha");
+  Program second{{ACCOUNTS_PROGRAM, "host", "--name", "alpha", "--nats", server().url(), "--data",
+                  file("second"), "--lease", lease_},
+                 file("second.out"),
+                 file("second.err")};
+  ASSERT_TRUE(
+      within(60s, [&] { return second.err().find("partition 5 with epoch 2") != std::string::npos; }));
+  link("alpha").resume();
+  EXPECT_EQ(status_of(host("alpha")), 1);
+  EXPECT_TRUE(says("alpha", "another process is a host of that name"));
+  EXPECT_THAT(cluster({"status", "accounts"}), HasSubstr("alpha")) << "after a lease";
+  second.ask_to_end();
+  EXPECT_EQ(status_of(second), 0) << second.err();
+}
+
+// Nobody is told of that by the server.
+TEST_F(HostsThatWereAway, WriteAnewWhatSomebodyHasPurged) {
+  start_host("alpha");
+  ASSERT_TRUE(within(60s, [this] { return says("alpha", "partition 5 with epoch 1"); }));
+  purge_stream(server().url(), "KV_SLUICE_accounts_OWNERS");
+  EXPECT_TRUE(within(60s, [this] {
+    const Said said = told_by_cluster({"status", "accounts", "--json"});
+    return said.status == 0 && said.text.find(R"("partition":5,"owner":"alpha")") != std::string::npos;
+  })) << told_by_cluster({"status", "accounts"}).text;
+}
+
+TEST_F(HostsThatWereAway, RefuseABucketThatForgets) {
+  run_apart([this] {
+    const detail::NatsClient client{{.url = server().url()}, "test", true};
+    kvConfig config;
+    kvConfig_Init(&config);
+    config.Bucket = "SLUICE_accounts_OWNERS";
+    config.TTL = 3'600'000'000'000;
+    kvStore* made = nullptr;
+    const natsStatus status = js_CreateKeyValue(&made, client.jetstream(), &config);
+    const detail::KvStorePtr store{made};
+    return status == NATS_OK ? std::string{} : throw std::runtime_error{natsStatus_GetText(status)};
+  });
+  Program& alpha = start_host("alpha");
+  EXPECT_EQ(status_of(alpha), 1);
+  EXPECT_THAT(alpha.err(), HasSubstr("it forgets what nobody has written for a while (ttl)"));
+}
+
+}  // namespace
+}  // namespace sluice::test
