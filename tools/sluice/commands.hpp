@@ -13,7 +13,11 @@
 
 #include <CLI/CLI.hpp>
 
+#include <sluice/detail/command_line.hpp>
+
 namespace sluice::command {
+
+using detail::not_empty;
 
 // Its program, for `config lint`, is what stands behind "--"; its exit status says what that has found.
 void add_config(CLI::App& program, std::vector<std::string> behind_dashes, int& status);
@@ -55,11 +59,6 @@ inline void end_help(CLI::App& command, const std::string& remarks,
   for (const char* example : examples)
     text.append("\n  ").append(example);
   command.footer(text);
-}
-
-// For a path or a name: an empty one is most often a variable that was not set.
-inline CLI::Validator not_empty() {
-  return {[](const std::string& text) { return std::string{text.empty() ? "it is empty" : ""}; }, ""};
 }
 
 // For a count that is not 0; of an unsigned type CLI11 takes "-1" for the largest.

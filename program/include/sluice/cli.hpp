@@ -5,6 +5,7 @@
 #include <CLI/CLI.hpp>
 
 #include <sluice/chaos_schedule.hpp>
+#include <sluice/detail/command_line.hpp>
 #include <sluice/error.hpp>
 #include <sluice/main.hpp>
 
@@ -24,11 +25,9 @@ inline void add_standard_options(CLI::App& app, StandardOptions& options) {
       ->group(group)
       ->take_all()
       ->allow_extra_args(false);
-  const CLI::Validator not_empty{
-      [](const std::string& text) { return std::string{text.empty() ? "it is empty" : ""}; }, ""};
   app.add_option("--profile", options.profile, "balanced, latency, throughput or shared")
       ->type_name("NAME")
-      ->check(not_empty)
+      ->check(detail::not_empty())
       ->group(group);
   app.add_flag("--placement", options.placement, "Print where every process runs")->group(group);
   const auto read_chaos = [&options](const std::string& text) {

@@ -25,6 +25,11 @@ const CLI::App& innermost(const CLI::App& program);
 // not understand.
 std::string complaint(const CLI::App& command, const CLI::ParseError& error);
 
+// For a path or a name: an empty one is most often a variable that was not set.
+inline CLI::Validator not_empty() {
+  return {[](const std::string& text) { return std::string{text.empty() ? "it is empty" : ""}; }, ""};
+}
+
 // Prints `what` to stderr, and whose --help tells more.
 void print_misuse(const CLI::App& command, const std::string& what);
 
