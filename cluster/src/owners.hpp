@@ -81,6 +81,10 @@ class Owners {
   // Connects, and finds the bucket, or makes it. Throws Unavailable, as all that follows does, and Error for what only a person
   // can mend: one that forgets what it was told is no bucket for a host.
   Owners(const NatsServer& server, const std::string& cluster, Missing missing, const std::string& who);
+  // Before the watcher ends: entries may be coming.
+  ~Owners() { client_.close(); }
+  Owners(const Owners&) = delete;
+  Owners& operator=(const Owners&) = delete;
 
   // Brings the view up to date with what has been written until now, after waiting up to `limit` for something. The first
   // look is at everything. Throws Unavailable when the connection is lost.

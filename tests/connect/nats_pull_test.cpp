@@ -14,6 +14,7 @@ using detail::NatsPull;
 
 constexpr std::uint64_t kLate = 40;
 constexpr std::uint64_t kAll = 100;
+constexpr auto kWithin = 40s;
 
 class NatsPulls : public WithNats {
  protected:
@@ -36,14 +37,27 @@ class NatsPulls : public WithNats {
   }
 };
 
-std::uint64_t messages_in(const detail::NatsClient& client) {
+struct Counts {
+  std::uint64_t in = 0;
+  std::uint64_t out = 0;
+};
+
+Counts counts_of(const detail::NatsClient& client) {
   natsStatistics* statistics = nullptr;
   natsStatistics_Create(&statistics);
   natsConnection_GetStats(client.connection(), statistics);
-  std::uint64_t in = 0;
-  natsStatistics_GetCounts(statistics, &in, nullptr, nullptr, nullptr, nullptr);
+  Counts counts;
+  natsStatistics_GetCounts(statistics, &counts.in, nullptr, &counts.out, nullptr, nullptr);
   natsStatistics_Destroy(statistics);
-  return in;
+  return counts;
+}
+
+std::uint64_t messages_in(const detail::NatsClient& client) {
+  return counts_of(client).in;
+}
+
+std::uint64_t sent(const detail::NatsClient& client) {
+  return counts_of(client).out;
 }
 
 // "ok" if all of them came once, in their order.
@@ -84,10 +98,75 @@ TEST_F(NatsPulls, GiveWhatCameTooLateForTheOneBefore) {
       if (std::chrono::steady_clock::now() - begin > 60s) return "nothing came";
       std::this_thread::sleep_for(1ms);
     }
-    constexpr auto kWithin = 40s;
     const auto asked = std::chrono::steady_clock::now();
     const std::string all = take_all(pull, kWithin);
-    return std::chrono::steady_clock::now() - asked < kWithin ? all : "it waited though all was there";
+    return std::chrono::steady_clock::now() - asked < kWithin / 2 ? all : "it waited though all was there";
+  });
+  EXPECT_EQ(said, "ok");
+}
+
+// Waits until the client has sent something more, or a second has passed: who goes on with an open request sends nothing.
+void await_a_request(const detail::NatsClient& client, std::uint64_t before) {
+  const auto begin = std::chrono::steady_clock::now();
+  while (sent(client) == before && std::chrono::steady_clock::now() - begin < 1s)
+    std::this_thread::sleep_for(1ms);
+}
+
+// Everything that is there answers the request before it, which asked for more than that: its own is not answered at all.
+TEST_F(NatsPulls, EndWithWhatTheOneBeforeWasStillToBring) {
+  const std::string said = run_apart([this]() -> std::string {
+    const detail::NatsClient client{{.url = server().url()}, "test", true};
+    make_consumer(client);
+    NatsPull pull{client, "IN", "reader"};
+    NatsPull::Batch none;
+    server().pause();
+    const natsStatus first = pull.pull({.messages = 2 * kAll, .bytes = 1 << 23, .within = 300ms}, none);
+    const std::uint64_t before = sent(client);
+    std::thread resume{[this, &client, before] {
+      await_a_request(client, before);
+      server().resume();
+    }};
+    const auto asked = std::chrono::steady_clock::now();
+    NatsPull::Batch batch;
+    natsStatus second = NATS_TIMEOUT;
+    // It may be told at once that the one before it takes all.
+    while (second == NATS_TIMEOUT && std::chrono::steady_clock::now() - asked < kWithin / 2)
+      second = pull.pull({.messages = 2 * kAll, .bytes = 1 << 23, .within = kWithin}, batch);
+    const bool waited = std::chrono::steady_clock::now() - asked >= kWithin / 2;
+    resume.join();
+    if (first != NATS_TIMEOUT || second != NATS_OK) return natsStatus_GetText(second);
+    return waited ? "it waited though something was there" : "ok";
+  });
+  EXPECT_EQ(said, "ok");
+}
+
+// As of a partition that is claimed while the copy of its checkpoints waits for the next one: the claim is what comes next.
+TEST_F(NatsPulls, ThatWereWokenGoOnWithTheirRequest) {
+  const std::string said = run_apart([this]() -> std::string {
+    const detail::NatsClient client{{.url = server().url()}, "test", true};
+    make_consumer(client);
+    NatsPull pull{client, "IN", "reader"};
+    if (const std::string all = take_all(pull, kWithin); all != "ok") return all;
+    const std::uint64_t idle = sent(client);
+    std::thread wake{[&client, &pull, idle] {
+      await_a_request(client, idle);
+      pull.wake();
+    }};
+    NatsPull::Batch batch;
+    const natsStatus woken = pull.pull({.messages = 64, .bytes = 1 << 23, .within = kWithin}, batch);
+    wake.join();
+    if (woken != NATS_TIMEOUT || !batch.empty()) return "it was not woken";
+    const std::uint64_t before = sent(client);
+    std::thread send{[this, &client, before] {
+      await_a_request(client, before);
+      send_messages(server().url(), "in.0", {"another"});
+    }};
+    const auto asked = std::chrono::steady_clock::now();
+    const natsStatus next = pull.pull({.messages = 64, .bytes = 1 << 23, .within = kWithin}, batch);
+    const bool waited = std::chrono::steady_clock::now() - asked >= kWithin / 2;
+    send.join();
+    if (next != NATS_OK || batch.size() != 1) return natsStatus_GetText(next);
+    return waited ? "it waited though something was there" : "ok";
   });
   EXPECT_EQ(said, "ok");
 }

@@ -222,6 +222,16 @@ bool NatsClient::holds(const std::string& stream, const std::string& subjects, s
   away(fmt::format("the stream {} cannot be looked into: {}", stream, text));
 }
 
+void NatsClient::end(NatsSubscriptionPtr subscription) const noexcept {
+  constexpr std::int64_t kAnswerMs = 1000;
+  natsSubscription_Unsubscribe(subscription.get());
+  if (natsConnection_FlushTimeout(connection_.get(), kAnswerMs) != NATS_OK) close();
+}
+
+void NatsClient::close() const noexcept {
+  natsConnection_Close(connection_.get());
+}
+
 void NatsClient::fail(const std::string& tried, const std::string& object, natsStatus status,
                       jsErrCode code) const {
   const std::string text = without_secrets(nats_text(status));

@@ -64,6 +64,12 @@ class NatsClient {
   // Whether a stream holds a message of these subjects, with * and > as in NATS, from this sequence on.
   bool holds(const std::string& stream, const std::string& subjects, std::uint64_t from) const;
 
+  // Ends the subscription, without whoever reads the connection still handling a message of it: libnats before 3.6 uses one then
+  // that is destroyed (nats.c, pull request 638). A round trip; without an answer the connection is closed.
+  void end(NatsSubscriptionPtr subscription) const noexcept;
+  // What is lost with it is_lost(). Nobody handles messages of it any more.
+  void close() const noexcept;
+
   // JetStream's answer to a request about `object`, a stream, say: Unavailable for what passes, else Error.
   [[noreturn]] void fail(const std::string& tried, const std::string& object, natsStatus status,
                          jsErrCode code) const;

@@ -47,7 +47,7 @@ Fetcher::~Fetcher() {
     stop_ = true;
   }
   taken_.notify_one();
-  natsConnection_Close(client_.connection());
+  client_.close();
   thread_.join();
   ::close(event_);
 }

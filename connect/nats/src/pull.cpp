@@ -17,7 +17,8 @@ using namespace std::chrono_literals;
 constexpr std::chrono::milliseconds kForTheWay = 10ms;
 
 // With no body and a header that no publisher may set.
-bool is_status(natsMsg* message, const char*& code) {
+bool is_status(natsMsg* message) {
+  const char* code = nullptr;
   return natsMsg_GetDataLength(message) == 0 && natsMsgHeader_Get(message, "Status", &code) == NATS_OK &&
          code != nullptr;
 }
@@ -45,65 +46,86 @@ NatsPull::NatsPull(const NatsClient& client, const std::string& stream, const st
   natsSubscription_SetPendingLimits(made, -1, -1);
 }
 
+// A second request beside one that is open would wait in vain: the server gives what comes to the first.
 natsStatus NatsPull::pull(const Limits& limits, Batch& batch) {
   if (const natsStatus status = take_late_ones(limits.messages, batch); status != NATS_OK || !batch.empty())
     return status;
-  const std::string reply = fmt::format("{}.{}", inbox_, ++requests_);
-  if (const natsStatus status = ask(limits, reply); status != NATS_OK) return status;
-  const auto until = monotonic_now() + limits.within;
-  natsStatus status = NATS_OK;
-  while (status == NATS_OK && batch.size() < static_cast<std::size_t>(limits.messages)) {
-    const auto left = std::chrono::ceil<std::chrono::milliseconds>(until - monotonic_now());
+  natsStatus status = open_ ? NATS_OK : ask(limits);
+  while (status == NATS_OK && open_ && batch.size() < static_cast<std::size_t>(limits.messages))
+    status = take_next(batch);
+  return batch.empty() ? status : NATS_OK;
+}
+
+// Of the request that the server has.
+natsStatus NatsPull::take_next(Batch& batch) {
+  const bool is_enough = !late_.empty() && !batch.empty();
+  const auto left = std::chrono::ceil<std::chrono::milliseconds>(open_->until - monotonic_now());
+  natsMsg* made = nullptr;
+  const natsStatus status = natsSubscription_NextMsg(&made, subscription_.get(),
+                                                     is_enough ? 0 : std::max<std::int64_t>(left.count(), 0));
+  NatsMessagePtr message{made};
+  if (status == NATS_OK) return take(std::move(message), batch);
+  if (is_enough) return status;
+  if (status == NATS_TIMEOUT) late_ = open_->reply;
+  open_.reset();
+  return status;
+}
+
+// Of a pull before this one, which has ended.
+natsStatus NatsPull::take_late_ones(int most, Batch& batch) {
+  std::uint64_t waiting = 0;
+  natsStatus status = natsSubscription_QueuedMsgs(subscription_.get(), &waiting);
+  for (; status == NATS_OK && waiting != 0 && batch.size() < static_cast<std::size_t>(most); --waiting) {
     natsMsg* made = nullptr;
-    status = natsSubscription_NextMsg(&made, subscription_.get(), std::max<std::int64_t>(left.count(), 0));
+    status = natsSubscription_NextMsg(&made, subscription_.get(), 1);
     NatsMessagePtr message{made};
-    const char* code = nullptr;
-    if (status != NATS_OK) break;
-    if (is_wake(made)) {
-      status = NATS_TIMEOUT;
-    } else if (!is_status(made, code)) {
-      batch.push_back(std::move(message));
-    } else if (natsMsg_GetSubject(made) == reply) {
-      status = meaning_of(made);
+    if (status == NATS_OK) {
+      status = take(std::move(message), batch);
+    } else if (status == NATS_NO_RESPONDERS || status == NATS_TIMEOUT) {
+      // Of which request is not known: should it be the newest, the next one is answered so too.
+      open_.reset();
+      status = NATS_OK;
     }
   }
   return batch.empty() ? status : NATS_OK;
 }
 
-// Of a pull before this one, whose time was over.
-natsStatus NatsPull::take_late_ones(int most, Batch& batch) {
-  std::uint64_t waiting = 0;
-  if (const natsStatus status = natsSubscription_QueuedMsgs(subscription_.get(), &waiting); status != NATS_OK)
-    return status;
-  for (; waiting != 0 && batch.size() < static_cast<std::size_t>(most); --waiting) {
-    natsMsg* made = nullptr;
-    const natsStatus status = natsSubscription_NextMsg(&made, subscription_.get(), 1);
-    NatsMessagePtr message{made};
-    const char* code = nullptr;
-    // Of a request that is over nobody wants to know more.
-    if (status == NATS_NO_RESPONDERS || status == NATS_TIMEOUT) continue;
-    if (status != NATS_OK) return status;
-    if (is_wake(made)) return batch.empty() ? NATS_TIMEOUT : NATS_OK;
-    if (!is_status(made, code)) batch.push_back(std::move(message));
+// What came. Other than NATS_OK: the pull ends.
+natsStatus NatsPull::take(NatsMessagePtr message, Batch& batch) {
+  natsMsg* const it = message.get();
+  if (natsMsg_GetSubject(it) == wake_subject_) return NATS_TIMEOUT;
+  if (!is_status(it)) {
+    batch.push_back(std::move(message));
+    if (open_ && --open_->left == 0) open_.reset();
+    return NATS_OK;
   }
-  return NATS_OK;
+  if (natsMsg_GetSubject(it) == late_) {
+    late_.clear();
+    return batch.empty() ? NATS_OK : NATS_TIMEOUT;
+  }
+  // Of a request that is over nobody wants to know more.
+  if (!open_ || natsMsg_GetSubject(it) != open_->reply) return NATS_OK;
+  const natsStatus meaning = meaning_of(it);
+  if (meaning != NATS_OK) open_.reset();
+  return meaning;
 }
 
 void NatsPull::wake() const noexcept {
   static_cast<void>(natsConnection_Publish(client_.connection(), wake_subject_.c_str(), nullptr, 0));
 }
 
-bool NatsPull::is_wake(natsMsg* message) const {
-  return natsMsg_GetSubject(message) == wake_subject_;
-}
-
-natsStatus NatsPull::ask(const Limits& limits, const std::string& reply) const {
+natsStatus NatsPull::ask(const Limits& limits) {
   const auto within = std::max(limits.within - kForTheWay, 1ms);
   const std::string request =
       fmt::format(R"({{"batch":{},"max_bytes":{},"expires":{},"no_wait":true}})", limits.messages,
                   limits.bytes, std::chrono::nanoseconds{within}.count());
-  return natsConnection_PublishRequestString(client_.connection(), request_subject_.c_str(), reply.c_str(),
-                                             request.c_str());
+  Request asked{.reply = fmt::format("{}.{}", inbox_, ++requests_),
+                .left = static_cast<std::size_t>(limits.messages),
+                .until = monotonic_now() + limits.within};
+  const natsStatus status = natsConnection_PublishRequestString(
+      client_.connection(), request_subject_.c_str(), asked.reply.c_str(), request.c_str());
+  if (status == NATS_OK) open_ = std::move(asked);
+  return status;
 }
 
 natsStatus NatsPull::meaning_of(natsMsg* message) {
