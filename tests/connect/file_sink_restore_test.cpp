@@ -12,10 +12,12 @@ using ::testing::HasSubstr;
 class FileSinkRestore : public FileSinks, public ::testing::WithParamInterface<const char*> {
  protected:
   Settings checkpointed() const { return after_checkpoints({std::string{"outside.after="} + GetParam()}); }
-  Pipeline rolling() const {
+  // Each life may have files of another suffix.
+  Pipeline rolling(unsigned life) const {
     RollingFileOptions rolling = options();
     rolling.rotate_bytes = 300;
     rolling.sync = FileSync::publish;
+    rolling.suffix = suffixes_[life];
     return archive(rolling);
   }
 
@@ -33,7 +35,7 @@ class FileSinkRestore : public FileSinks, public ::testing::WithParamInterface<c
   // is that checkpoint, and the files.
   void lose_twice(std::uint64_t first, std::uint64_t second) const {
     {
-      Engine engine{rolling(), checkpointed()};
+      Engine engine{rolling(0), checkpointed()};
       engine.start();
       push_to(engine, first);
       const std::uint64_t before = engine.stats().checkpoints.written;
@@ -42,7 +44,7 @@ class FileSinkRestore : public FileSinks, public ::testing::WithParamInterface<c
     }
     fs::copy(file("checkpoints"), file("kept"));
     {
-      Engine engine{rolling(), checkpointed()};
+      Engine engine{rolling(1), checkpointed()};
       engine.start();
       ASSERT_EQ(engine.inlet<Item>("in").position(), first);
       push_to(engine, second);
@@ -52,7 +54,7 @@ class FileSinkRestore : public FileSinks, public ::testing::WithParamInterface<c
     fs::rename(file("kept"), file("checkpoints"));
   }
   void go_on() const {
-    Engine engine{rolling(), checkpointed()};
+    Engine engine{rolling(2), checkpointed()};
     engine.start();
     push_to(engine, all_.size());
     engine.inlet<Item>("in").close();
@@ -60,7 +62,7 @@ class FileSinkRestore : public FileSinks, public ::testing::WithParamInterface<c
   }
   std::string error_of_going_on() const {
     return error_of([&] {
-      Engine engine{rolling(), checkpointed()};
+      Engine engine{rolling(2), checkpointed()};
       engine.start();
       engine.inlet<Item>("in").close();
       engine.wait_for(kDeadline);
@@ -78,12 +80,13 @@ class FileSinkRestore : public FileSinks, public ::testing::WithParamInterface<c
     EXPECT_EQ(text(), lines_of_key(all_, {0}));
     std::size_t published = 0;
     for (const std::string& name : names())
-      published += name.ends_with(".log") ? 1U : 0U;
+      published += name.ends_with(".manifest") || name.ends_with(".part") ? 0U : 1U;
     EXPECT_EQ(names().size(), published + 1);
     EXPECT_EQ(lines_of(file("out/items-0.manifest")).size(), published);
   }
 
   std::vector<Item> all_ = items(500, 1);
+  std::array<std::string, 3> suffixes_{"log", "log", "log"};
 };
 
 // The checkpoint is in the midst of the second file.
@@ -98,6 +101,15 @@ TEST_P(FileSinkRestore, InTheFirstFileTakesBackAllThatWasPublished) {
   lose_twice(10, 300);
   go_on();
   expect_all_once();
+}
+
+TEST_P(FileSinkRestore, TakesBackWhatWasPublishedUnderOtherNames) {
+  suffixes_ = {"log", "text", "data"};
+  lose_twice(90, 400);
+  ASSERT_TRUE(fs::exists(file("out/items-0-000005.text")));
+  go_on();
+  expect_all_once();
+  EXPECT_FALSE(fs::exists(file("out/items-0-000005.text")));
 }
 
 TEST_P(FileSinkRestore, LeavesAFileOfAnotherAloneAndSaysWhatToDo) {

@@ -4,9 +4,8 @@
 #include <algorithm>
 #include <cerrno>
 #include <charconv>
-#include <optional>
-#include <string_view>
 #include <sys/stat.h>
+#include <system_error>
 #include <unistd.h>
 
 #include <fmt/format.h>
@@ -63,6 +62,26 @@ void fail(const std::string& tried, const fs::path& file, int reason) {
                reason == EEXIST ? "move it away" : "name a directory that can be written"}};
 }
 
+std::optional<std::uint64_t> number_in(std::string_view name, std::string_view prefix) {
+  if (!name.starts_with(prefix) || name.size() == prefix.size() || name[prefix.size()] != '-')
+    return std::nullopt;
+  std::uint64_t number = 0;
+  const char* const end = name.data() + name.size();
+  const auto [behind, error] = std::from_chars(name.data() + prefix.size() + 1, end, number);
+  if (error != std::errc{} || behind == end || *behind != '.') return std::nullopt;
+  return number;
+}
+
+void for_each_numbered(const fs::path& directory, const std::string& prefix,
+                       const std::function<void(std::uint64_t number, const std::string& name)>& tell) {
+  std::error_code error;
+  for (fs::directory_iterator at{directory, error}, end; !error && at != end; at.increment(error)) {
+    const std::string name = at->path().filename().string();
+    if (const auto number = number_in(name, prefix)) tell(*number, name);
+  }
+  if (error) fail("read", directory, error.value());
+}
+
 void publish(const fs::path& part, const fs::path& whole) {
   // A hard link takes nobody else's place, as a rename would.
   if (::link(part.c_str(), whole.c_str()) != 0 && errno != ENOENT && errno != EEXIST &&
@@ -82,6 +101,18 @@ void publish(const fs::path& part, const fs::path& whole) {
 std::string manifest_line(const CompletedFile& file, std::uint64_t content_bytes, std::uint64_t records) {
   return fmt::format("{}{}{}{},\"content_bytes\":{},\"records\":{}}}\n", kName, file.name, kBytes, file.bytes,
                      content_bytes, records);
+}
+
+std::string last_completed(int manifest, std::uint64_t end) {
+  constexpr std::uint64_t kLongestLine = 1024;
+  const std::uint64_t from = end - std::min(end, kLongestLine);
+  std::string text = read_behind(manifest, from);
+  text.resize(std::min<std::size_t>(text.size(), end - from));
+  if (!text.ends_with('\n')) return {};
+  text.pop_back();
+  const std::size_t before = text.rfind('\n');
+  const auto file = parse(std::string_view{text}.substr(before == std::string::npos ? 0 : before + 1));
+  return file ? file->name : std::string{};
 }
 
 std::vector<CompletedFile> completed_behind(int manifest, std::uint64_t from) {

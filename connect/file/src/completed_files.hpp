@@ -5,7 +5,10 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace sluice::detail {
@@ -18,12 +21,20 @@ struct CompletedFile {
 // Throws Unavailable where it may pass: somebody makes room, or the disk comes back.
 [[noreturn]] void fail(const std::string& tried, const std::filesystem::path& file, int reason);
 
+// The number in a file's name, PREFIX-NUMBER.SUFFIX; nothing for other names.
+std::optional<std::uint64_t> number_in(std::string_view name, std::string_view prefix);
+// Of all files in `directory` that have a number, in no order. Throws Error where it cannot be read.
+void for_each_numbered(const std::filesystem::path& directory, const std::string& prefix,
+                       const std::function<void(std::uint64_t number, const std::string& name)>& tell);
+
 // Gives `part` its name `whole`; both or only `whole` may be there. Throws Error for another file of that name.
 void publish(const std::filesystem::path& part, const std::filesystem::path& whole);
 
 // A line of the manifest, with its newline.
 std::string manifest_line(const CompletedFile& file, std::uint64_t content_bytes, std::uint64_t records);
 
+// The name in the last of the lines before byte `end` of a manifest; empty where there is no such line.
+std::string last_completed(int manifest, std::uint64_t end);
 // What the whole lines behind byte `from` of a manifest say, up to the first that is none of manifest_line()'s.
 std::vector<CompletedFile> completed_behind(int manifest, std::uint64_t from);
 

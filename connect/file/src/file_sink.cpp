@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 // Bytes are written before the commit that counts them, as by AppendFile; what a commit has completed is
 // renamed after it. A replacement cuts off what was not counted, and renames what its predecessor no longer
-// could. After a restore from a checkpoint the manifest goes on behind what is committed: what it names there
-// is taken back.
+// could. A file keeps the name that it was begun with: the options of a later start are for the next one. After a restore
+// from a checkpoint the manifest goes on behind what is committed: what it names there is taken back.
 #include "sluice/connect/file_sink.hpp"
 
 #include <algorithm>
 #include <cerrno>
-#include <charconv>
 #include <fcntl.h>
 #include <filesystem>
+#include <map>
 #include <optional>
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -20,27 +20,23 @@
 #include <fmt/format.h>
 #include <zstd.h>
 
-#include <sluice/detail/descriptor.hpp>
 #include <sluice/detail/kept_from_children.hpp>
 #include <sluice/detail/path.hpp>
 #include <sluice/error.hpp>
 #include <sluice/printable.hpp>
-#include <sluice/unavailable.hpp>
 
 #include "completed_files.hpp"
 #include "rolling_options.hpp"
+#include "written_file.hpp"
 
 namespace sluice {
 
 namespace {
 
 namespace fs = std::filesystem;
-using detail::Descriptor;
 using detail::fail;
 
-constexpr const char* kRemedy =
-    "put the file back that was written, or start the pipeline anew, without its checkpoints and its "
-    "segment.path";
+constexpr std::string_view kPart = ".part";
 
 // What is committed of a worker's files.
 struct RollingState {
@@ -69,11 +65,13 @@ class RollingFile::Files {
         prefix_{(options.name.empty() ? worker.stage() : options.name) + "-" +
                 std::to_string(worker.replica())},
         directory_{checked_directory()},
-        manifest_{open(manifest_path(), O_CREAT)},
+        manifest_{directory_ / (prefix_ + ".manifest"), O_CREAT},
         state_{worker.state<RollingState>("rolling", first_state())} {
     lock();
-    take_back();
-    recover();
+    const Numbered there = files_from_here();
+    name_ = begun_name(there);
+    take_back(there);
+    recover(there);
     worker.before_commit([this] { flush(); });
     worker.after_commit([this] { publish(); });
     if (options_.rotate_after.count() != 0) worker.when_idle([this] { complete_if_old(); });
@@ -84,8 +82,8 @@ class RollingFile::Files {
     ++pending_records_;
   }
   void append_line(std::string_view text) {
-    pending_.append(text).push_back('\n');
-    ++pending_records_;
+    append(text);
+    pending_.push_back('\n');
   }
 
   bool finish() {
@@ -109,55 +107,33 @@ class RollingFile::Files {
     }
     return directory;
   }
-  fs::path manifest_path() const { return directory_ / (prefix_ + ".manifest"); }
   std::string name_of(std::uint64_t number) const {
     return fmt::format("{}-{:06}.{}{}", prefix_, number, options_.suffix,
                        options_.compression == FileCompression::zstd ? ".zst" : "");
   }
-  fs::path complete_path(std::uint64_t number) const { return directory_ / name_of(number); }
-  fs::path part_path(std::uint64_t number) const { return directory_ / (name_of(number) + ".part"); }
-
-  // Never through a link.
-  static Descriptor open(const fs::path& path, int more_flags) {
-    Descriptor file{::open(path.c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | more_flags, 0644)};
-    if (file.get() < 0) fail("open", path, errno);
-    return file;
-  }
-  static struct stat status_of(const Descriptor& file, const fs::path& path) {
-    struct stat status {};
-    if (::fstat(file.get(), &status) != 0) fail("look at", path, errno);
-    if (!S_ISREG(status.st_mode))
-      throw Error{{"write", printable(path.string()), "it is no regular file", "move it away"}};
-    return status;
-  }
+  // Of the file that is being written.
+  fs::path part_path() const { return part_of(name_); }
+  fs::path part_of(const std::string& name) const { return directory_ / (name + std::string{kPart}); }
 
   // Behind all files that are there, those of other runs too.
   RollingState first_state() const {
     RollingState first{};
-    const std::string before = prefix_ + "-";
-    for (const auto& entry : fs::directory_iterator{directory_}) {
-      const std::string name = entry.path().filename().string();
-      if (!name.starts_with(before)) continue;
-      std::uint64_t number = 0;
-      const char* end = name.data() + name.size();
-      const auto [digits, error] = std::from_chars(name.data() + before.size(), end, number);
+    detail::for_each_numbered(directory_, prefix_, [&](std::uint64_t number, const std::string&) {
       // Behind the last of all numbers there is none.
-      if (error == std::errc{} && digits != end && *digits == '.' && number != ~std::uint64_t{0})
-        first.number = std::max(first.number, number);
-    }
+      if (number != ~std::uint64_t{0}) first.number = std::max(first.number, number);
+    });
     ++first.number;
-    const struct stat manifest = status_of(manifest_, manifest_path());
-    first.manifest_bytes = static_cast<std::uint64_t>(manifest.st_size);
-    first.manifest_inode = manifest.st_ino;
+    first.manifest_bytes = manifest_.bytes();
+    first.manifest_inode = manifest_.inode();
     return first;
   }
 
   void lock() const {
     constexpr auto kPatience = std::chrono::milliseconds{500};
     const auto until = std::chrono::steady_clock::now() + kPatience;
-    while (::flock(manifest_.get(), LOCK_EX | LOCK_NB) != 0) {
+    while (::flock(manifest_.descriptor(), LOCK_EX | LOCK_NB) != 0) {
       if (std::chrono::steady_clock::now() >= until) {
-        throw Error{{"lock", printable(manifest_path().string()),
+        throw Error{{"lock", printable(manifest_.path().string()),
                      "another worker or program writes these files",
                      "give each stage a RollingFileOptions::name"}};
       }
@@ -165,84 +141,89 @@ class RollingFile::Files {
     }
   }
 
+  using Numbered = std::multimap<std::uint64_t, std::string>;
+  // From the one that is being written on.
+  Numbered files_from_here() const {
+    Numbered there;
+    detail::for_each_numbered(directory_, prefix_, [&](std::uint64_t number, const std::string& name) {
+      if (number >= state_->number) there.emplace(number, name);
+    });
+    return there;
+  }
+  // The name, without .part, of the file that is being written: the options may have been others when it was begun.
+  std::string begun_name(const Numbered& there) const {
+    const auto [begin, end] = there.equal_range(state_->number);
+    for (auto file = begin; file != end && state_->length_bytes != 0; ++file) {
+      struct stat status {};
+      std::string name = file->second;
+      if (::lstat((directory_ / name).c_str(), &status) != 0 || status.st_ino != state_->inode) continue;
+      if (name.ends_with(kPart)) name.resize(name.size() - kPart.size());
+      return name;
+    }
+    return name_of(state_->number);
+  }
+
   // What was published behind the checkpoint that the state is from. The manifest, which says what that is, is cut last.
-  void take_back() const {
-    check_is(manifest_, manifest_path(), state_->manifest_inode, state_->manifest_bytes);
+  void take_back(const Numbered& there) const {
+    manifest_.check_is(state_->manifest_inode, state_->manifest_bytes);
     std::vector<detail::CompletedFile> behind =
-        detail::completed_behind(manifest_.get(), state_->manifest_bytes);
+        detail::completed_behind(manifest_.descriptor(), state_->manifest_bytes);
     std::uint64_t end = state_->number;
     for (const detail::CompletedFile& file : behind) {
-      if (file.name != name_of(end)) break;
+      if (detail::number_in(file.name, prefix_) != end) break;
       ++end;
     }
     behind.resize(end - state_->number);
     bool taken = false;
     for (std::uint64_t number = end; number > state_->number; --number) {
-      remove_part(number);
+      remove_parts(there, number);
       const bool goes_on = number - 1 == state_->number && state_->length_bytes != 0;
       if (!goes_on && detail::remove_completed(directory_, behind[number - 1 - state_->number])) taken = true;
     }
-    if (state_->length_bytes != 0 &&
-        detail::take_back(complete_path(state_->number), part_path(state_->number), state_->inode))
+    if (state_->length_bytes != 0 && detail::take_back(directory_ / name_, part_path(), state_->inode))
       taken = true;
-    if (taken && options_.sync != FileSync::none) bring_names_to_disk();
+    if (taken && options_.sync != FileSync::none) detail::bring_to_disk(directory_);
   }
 
   // Of a batch that is not committed: this number is nobody else's.
-  void remove_part(std::uint64_t number) const {
-    const fs::path part = part_path(number);
-    if (::unlink(part.c_str()) != 0 && errno != ENOENT) fail("remove", part, errno);
-  }
-
-  void recover() {
-    cut(manifest_, manifest_path(), state_->manifest_inode, state_->manifest_bytes);
-    published_ = 0;
-    publish();
-    const fs::path part = part_path(state_->number);
-    if (state_->length_bytes == 0) {
-      remove_part(state_->number);
-    } else {
-      if (::access(part.c_str(), F_OK) != 0)
-        throw Error{
-            {"go on writing", printable(part.string()), errno_text() + ", nor without .part", kRemedy}};
-      file_.emplace(open(part, 0));
-      cut(*file_, part, state_->inode, state_->length_bytes);
+  void remove_parts(const Numbered& there, std::uint64_t number) const {
+    const auto [begin, end] = there.equal_range(number);
+    for (auto file = begin; file != end; ++file) {
+      const fs::path part = directory_ / file->second;
+      if (file->second.ends_with(kPart) && ::unlink(part.c_str()) != 0 && errno != ENOENT)
+        fail("remove", part, errno);
     }
   }
 
-  static void check_is(const Descriptor& file, const fs::path& path, std::uint64_t inode,
-                       std::uint64_t bytes) {
-    const struct stat status = status_of(file, path);
-    std::string why;
-    if (status.st_ino != inode) why = "another file has taken its place";
-    if (static_cast<std::uint64_t>(status.st_size) < bytes)
-      why = fmt::format("it holds {} bytes and {} were committed", status.st_size, bytes);
-    if (!why.empty()) throw Error{{"go on writing", printable(path.string()), why, kRemedy}};
-  }
-  // Takes off what was not committed.
-  static void cut(const Descriptor& file, const fs::path& path, std::uint64_t inode, std::uint64_t bytes) {
-    check_is(file, path, inode, bytes);
-    if (::ftruncate(file.get(), static_cast<off_t>(bytes)) != 0) fail("cut", path, errno);
-  }
-
-  // Nobody has removed, moved or cut it since: a file that is still open takes bytes all the same.
-  static void check_is_there(const fs::path& path, std::uint64_t inode, std::uint64_t bytes) {
-    struct stat status {};
-    if (::stat(path.c_str(), &status) != 0) fail("go on writing", path, errno);
-    std::string why;
-    if (status.st_ino != inode) why = "another file has taken its place";
-    if (static_cast<std::uint64_t>(status.st_size) < bytes)
-      why = fmt::format("it holds {} bytes and {} were written", status.st_size, bytes);
-    if (!why.empty()) throw Error{{"go on writing", printable(path.string()), why, kRemedy}};
+  void recover(const Numbered& there) {
+    manifest_.cut(state_->manifest_bytes);
+    published_ = 0;
+    publish();
+    const fs::path part = part_path();
+    if (state_->length_bytes == 0) {
+      remove_parts(there, state_->number);
+    } else {
+      if (::access(part.c_str(), F_OK) != 0)
+        throw Error{{"go on writing", printable(part.string()), errno_text() + ", nor without .part",
+                     detail::kPutItBack}};
+      file_.emplace(part, 0);
+      file_->check_is(state_->inode, state_->length_bytes);
+      file_->cut(state_->length_bytes);
+    }
   }
 
   // Of the file that is being written.
   bool holds_any() const { return state_->content_bytes != 0 || !pending_.empty(); }
 
   void flush() {
+    // One that was begun with other options, of compression, say, is complete as it is.
+    const bool was_other = state_->length_bytes != 0 && name_ != name_of(state_->number);
+    if (was_other) complete();
     if (!pending_.empty()) write_pending();
     if (pending_records_ != 0) state_.edit(&RollingState::records) += std::exchange(pending_records_, 0);
-    if (state_->length_bytes != 0 && !interrupted_ && (ending_ || is_large() || is_old())) complete();
+    // A commit completes one file.
+    if (state_->length_bytes != 0 && !interrupted_ && !was_other && (ending_ || is_large() || is_old()))
+      complete();
   }
   // Where no events come no batch does it.
   void complete_if_old() {
@@ -260,21 +241,21 @@ class RollingFile::Files {
   }
 
   void write_pending() {
-    const fs::path part = part_path(state_->number);
     RollingState& state = state_.edit();
     if (!file_) {
-      file_.emplace(open(part, O_CREAT | O_EXCL));
-      state.inode = status_of(*file_, part).st_ino;
+      name_ = name_of(state.number);
+      file_.emplace(part_path(), O_CREAT | O_EXCL);
+      state.inode = file_->inode();
       state.began_ns = wall_clock_ns();
     } else {
-      check_is_there(part, state.inode, state.length_bytes);
+      file_->check_is_there(state.inode, state.length_bytes);
     }
     const std::string_view bytes = options_.compression == FileCompression::zstd ? frame() : pending_;
-    write(*file_, part, bytes, state.length_bytes);
+    file_->write(bytes, state.length_bytes);
     state.length_bytes += bytes.size();
     state.content_bytes += pending_.size();
     pending_.clear();
-    if (options_.sync == FileSync::commit) bring_to_disk(*file_, part);
+    if (options_.sync == FileSync::commit) file_->bring_to_disk();
   }
 
   std::string_view frame() {
@@ -291,38 +272,25 @@ class RollingFile::Files {
     return {compressed_.data(), size};
   }
 
-  static void write(const Descriptor& file, const fs::path& path, std::string_view bytes, std::uint64_t at) {
-    while (!bytes.empty()) {
-      const ssize_t written = ::pwrite(file.get(), bytes.data(), bytes.size(), static_cast<off_t>(at));
-      if (written < 0 && errno == EINTR) continue;
-      if (written <= 0) fail("write", path, written < 0 ? errno : ENOSPC);
-      bytes.remove_prefix(static_cast<std::size_t>(written));
-      at += static_cast<std::uint64_t>(written);
-    }
-  }
-  static void bring_to_disk(const Descriptor& file, const fs::path& path) {
-    if (::fsync(file.get()) != 0) fail("bring to the disk", path, errno);
-  }
-
   // Of what is not whole: nobody is to take it for an answer, and nobody is to miss what may be nowhere else any more.
   bool leave_part() {
     interrupted_ = true;
     if (holds_any())
       worker_.report(fmt::format("{} is not published: a drain has interrupted a source before it",
-                                 printable(part_path(state_->number).string())));
+                                 printable(part_path().string())));
     return false;
   }
 
   // By the commit that follows.
   void complete() {
-    check_is_there(part_path(state_->number), state_->inode, state_->length_bytes);
-    check_is_there(manifest_path(), state_->manifest_inode, state_->manifest_bytes);
-    if (options_.sync != FileSync::none) bring_to_disk(*file_, part_path(state_->number));
+    file_->check_is_there(state_->inode, state_->length_bytes);
+    manifest_.check_is_there(state_->manifest_inode, state_->manifest_bytes);
+    if (options_.sync != FileSync::none) file_->bring_to_disk();
     RollingState& state = state_.edit();
-    const std::string line = detail::manifest_line({name_of(state.number), state.length_bytes},
-                                                   state.content_bytes, state.records);
-    write(manifest_, manifest_path(), line, state.manifest_bytes);
-    if (options_.sync != FileSync::none) bring_to_disk(manifest_, manifest_path());
+    const std::string line =
+        detail::manifest_line({name_, state.length_bytes}, state.content_bytes, state.records);
+    manifest_.write(line, state.manifest_bytes);
+    if (options_.sync != FileSync::none) manifest_.bring_to_disk();
     state.manifest_bytes += line.size();
     state.complete = state.number++;
     state.length_bytes = state.content_bytes = state.records = state.inode = 0;
@@ -334,14 +302,13 @@ class RollingFile::Files {
   void publish() {
     const std::uint64_t number = state_->complete;
     if (number == published_) return;
-    detail::publish(part_path(number), complete_path(number));
-    if (options_.sync != FileSync::none) bring_names_to_disk();
+    const std::string name = detail::last_completed(manifest_.descriptor(), state_->manifest_bytes);
+    if (detail::number_in(name, prefix_) != number || name.find('/') != std::string::npos)
+      throw Error{{"publish what is named in", printable(manifest_.path().string()),
+                   "its last line is not what was written", detail::kPutItBack}};
+    detail::publish(part_of(name), directory_ / name);
+    if (options_.sync != FileSync::none) detail::bring_to_disk(directory_);
     published_ = number;
-  }
-  void bring_names_to_disk() const {
-    const Descriptor directory{::open(directory_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
-    if (directory.get() < 0) fail("open", directory_, errno);
-    bring_to_disk(directory, directory_);
   }
 
   struct FreeZstd {
@@ -352,10 +319,11 @@ class RollingFile::Files {
   RollingFileOptions options_;
   std::string prefix_;
   fs::path directory_;
-  Descriptor manifest_;
-  detail::KeptFromChildren kept_{manifest_.get()};
+  detail::WrittenFile manifest_;
+  detail::KeptFromChildren kept_{manifest_.descriptor()};
   Recoverable<RollingState> state_;
-  std::optional<Descriptor> file_;  // The part that is being written.
+  std::string name_;                         // Of the file that is being written, without .part.
+  std::optional<detail::WrittenFile> file_;  // That file.
   // Of this batch, and gone with this object if that is not committed: what undoes a batch makes a new handler.
   std::string pending_;
   std::uint64_t pending_records_ = 0;

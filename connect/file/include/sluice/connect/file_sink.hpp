@@ -11,7 +11,8 @@
 // and goes on with archive-0-000002. A name without .part is never written again, unless a start goes back to a checkpoint:
 // what was published behind that is taken back. archive-0.manifest gets a
 // line of JSON for each complete file, by the commit that completes it; what it names with a .part still on
-// it is about to be renamed. A later run goes on behind the numbers that are there.
+// it is about to be renamed. A later run goes on behind the numbers that are there. A start of the same run with another suffix
+// or compression completes the file that was begun, as it is, and begins the next one with them.
 //
 // At the end of the stream the last file is published. Not when a drain has interrupted a source before its end
 // (Worker::interrupted()): what the last file has by then stays in its .part, and is reported as a problem.
