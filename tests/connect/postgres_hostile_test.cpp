@@ -123,6 +123,15 @@ TEST_F(PostgresHostile, BlamesAnEventForTextThatIsNoQuery) {
   EXPECT_THAT(causes(), ElementsAre(HasSubstr("syntax error in tsquery")));
 }
 
+// A regular expression wants four bytes for each letter, and the server has a gigabyte for a value.
+TEST_F(PostgresHostile, BlamesAnEventForWhatTheServerHasNoRoomFor) {
+  server().query("CREATE TABLE t (n bigint, found boolean)");
+  const auto length = [](const Number& event) { return event.number == 2 ? 270'000'000 : 1; };
+  write(3, "INSERT INTO t VALUES ($1, repeat('x', $2) ~ 'a')", &Number::number, length);
+  EXPECT_EQ(server().query("SELECT * FROM t ORDER BY n"), "1|f\n3|f\n");
+  EXPECT_THAT(causes(), ElementsAre(HasSubstr("invalid memory alloc request size")));
+}
+
 TEST_F(PostgresHostile, EndsThePipelineWhenASequenceHasComeToItsEnd) {
   server().query("CREATE TABLE t (id bigint GENERATED ALWAYS AS IDENTITY (MAXVALUE 2), n bigint)");
   EXPECT_THAT(

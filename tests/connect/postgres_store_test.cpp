@@ -287,6 +287,9 @@ TEST(SqlState, SaysWhetherToWaitToRefuseOrToStop) {
     EXPECT_EQ(judge({state, {}, {}, true}), Verdict::mistake);
     EXPECT_EQ(judge({state, {}, {}, false}), Verdict::refused);
   }
+  // One value is larger than the server can have in its memory; all else of that state is its own fault.
+  EXPECT_EQ(judge({"XX000", "invalid memory alloc request size 1080000004", {}}), Verdict::refused);
+  EXPECT_EQ(judge({"XX000", "cache lookup failed for type 4711", {}}), Verdict::mistake);
   EXPECT_EQ(detail::judge_connection({"55000", {}, {}}), Verdict::away) << "it takes no connections now";
   EXPECT_EQ(judge({"SL001", {}, {}}), Verdict::taken_over);
 }

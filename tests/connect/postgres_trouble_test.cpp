@@ -261,6 +261,32 @@ TEST_F(PostgresTrouble, RefusesAServerThatIsTooOld) {
   EXPECT_THAT(start_error(options), AllOf(HasSubstr("its server has version 11."), HasSubstr("12 or later")));
 }
 
+// What is committed there and not replicated is gone when the standby takes over: it is no commit.
+TEST_F(PostgresTrouble, WaitsForTheStandbyThoughAnAdministratorCancelsTheWait) {
+  const PostgresServer primary{SLUICE_POSTGRES_CLUSTER, {"wal_level = replica", "max_wal_senders = 4"}};
+  primary.query(kPgTables);
+  const auto wait_for_standbys = [&](const char* names) {
+    primary.query(std::string{"ALTER SYSTEM SET synchronous_standby_names = '"} + names + "'");
+    primary.query("SELECT pg_reload_conf()");
+  };
+  const auto cancel_waits = [&] {
+    return primary.query(
+               "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE wait_event = 'SyncRep'") != "";
+  };
+  Run run{book_pipeline({.url = primary.url()}), no_restarts()};
+  wait_for_standbys("absent");
+  run.pay(1);
+  for (int i = 0; i < 3; ++i) {
+    EXPECT_TRUE(eventually(cancel_waits));
+    EXPECT_TRUE(eventually([&] { return run.waits_for("no standby has it"); }));
+  }
+  EXPECT_EQ(worker_of(run.engine, "book/0").events_in, 0U);
+  wait_for_standbys("");
+  run.end();
+  EXPECT_EQ(primary.query("SELECT * FROM payment"), run.ledger.payments());
+  EXPECT_EQ(primary.query("SELECT * FROM account"), run.ledger.accounts());
+}
+
 TEST_F(PostgresTrouble, NeverLosesCommitsToASwitchedOffSynchronousCommit) {
   server().query("ALTER DATABASE postgres SET synchronous_commit = off");
   server().query("CREATE TABLE seen (number bigint, setting text)");

@@ -129,11 +129,15 @@ PgConnection::PgConnection(const PostgresOptions& options, const PgTarget& targe
                  .remedy = "PostgresStore needs PostgreSQL 12 or later"}};
   }
   PQsetErrorVerbosity(session_.get(), PQERRORS_DEFAULT);
-  // Notices ("relation exists already, skipping") are for people at a terminal.
-  PQsetNoticeReceiver(
-      session_.get(), [](void*, const PGresult*) {}, nullptr);
+  PQsetNoticeReceiver(session_.get(), &PgConnection::on_notice, this);
   if (PQsetnonblocking(session_.get(), 1) != 0 || PQenterPipelineMode(session_.get()) != 1)
     lost(one_line(PQerrorMessage(session_.get())));
+}
+
+// Others ("relation exists already, skipping") are for people at a terminal.
+void PgConnection::on_notice(void* connection, const PGresult* notice) {
+  if (field_of(notice, PG_DIAG_SOURCE_FUNCTION) == "SyncRepWaitForLSN")
+    static_cast<PgConnection*>(connection)->unreplicated_ = true;
 }
 
 void PgConnection::connect(const PostgresOptions& options, const std::string& application) {
@@ -227,7 +231,10 @@ std::optional<PgFailure> PgConnection::finish(PgDeadline deadline, std::vector<P
       continue;
     }
     const ExecStatusType status = PQresultStatus(result.get());
-    if (status == PGRES_PIPELINE_SYNC) return failure;
+    if (status == PGRES_PIPELINE_SYNC) {
+      if (unreplicated_) lost("a transaction was committed, and no standby has it yet");
+      return failure;
+    }
     if (status == PGRES_FATAL_ERROR) {
       ServerError error = error_of(result.get());
       if (PQstatus(session_.get()) == CONNECTION_BAD) lost(error.text);

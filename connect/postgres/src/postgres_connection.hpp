@@ -49,6 +49,8 @@ class PgConnection {
  public:
   // Connects. `application` is the name that pg_stat_activity shows. Throws Unavailable or Error.
   PgConnection(const PostgresOptions& options, const PgTarget& target, const std::string& application);
+  PgConnection(const PgConnection&) = delete;
+  PgConnection& operator=(const PgConnection&) = delete;
 
   // Text and its parameters as text; a prepared statement.
   void queue(const std::string& sql, const std::vector<std::string>& values = {});
@@ -59,7 +61,8 @@ class PgConnection {
   void queue_describe(const std::string& name);
 
   // Sends everything and reads all answers, into `answers` if there is one, an answer each. The first failure. Throws
-  // Unavailable.
+  // Unavailable; also for a COMMIT that was answered before the standbys had it which synchronous_standby_names asks for: the
+  // server says so by a warning, when the wait for them was cancelled.
   std::optional<PgFailure> finish(PgDeadline deadline, std::vector<PgResult>* answers = nullptr);
 
   int version() const noexcept { return PQserverVersion(session_.get()); }
@@ -72,7 +75,10 @@ class PgConnection {
   void wait_for_answer(PgDeadline deadline);
   [[noreturn]] void lost(const std::string& why);
 
+  static void on_notice(void* connection, const PGresult* notice);
+
   const PgTarget& target_;
+  bool unreplicated_ = false;  // A COMMIT since the last finish() is not where it was to be.
   std::unique_ptr<PGconn, PgClear> session_;
 };
 

@@ -100,6 +100,9 @@ std::optional<Verdict> judge_source(const ServerError& error) {
   if (is("54000", "GetNewTransactionId") || is("54000", "GetNewMultiXactId")) return Verdict::away;
   // A row that a policy of the table or a view forbids.
   if (is("42501", "ExecWithCheckOptions")) return Verdict::refused;
+  // A value, or what a function makes of it, is larger than the gigabyte that the server gives to one. Not translated.
+  if (error.state == "XX000" && error.text.starts_with("invalid memory alloc request size"))
+    return Verdict::refused;
   // Of a value that is read: a tsquery, a jsonpath; the name of a time zone or a configuration.
   if (!error.placed && (error.state == "42601" || error.state == "42704")) return Verdict::refused;
   return {};
