@@ -225,6 +225,46 @@ TEST_F(NatsSinkTest, WaitsForAServerThatIsAway) {
   EXPECT_EQ(arrived(), numbers(100));
 }
 
+// Its connection stays, so that no start finds it out.
+TEST_F(NatsSinkTest, EndsWhenTheStreamLosesWhatItSentWhileItIsAtWork) {
+  const std::function<void()> purge = [&] { purge_stream(server().url(), "OUT"); };
+  const std::function<void()> make_anew = [&] {
+    delete_stream(server().url(), "OUT");
+    make_stream(server().url(), {"OUT", "out.*"});
+  };
+  make_stream(server().url(), {"OUT", "out.*"});
+  const std::vector<std::pair<std::function<void()>, NatsRemoved>> losses{
+      {purge, NatsRemoved::stop}, {make_anew, NatsRemoved::stop}, {purge, NatsRemoved::go_on}};
+  for (const auto& [lose, on_removed] : losses) {
+    NatsSinkOptions options = sink_options();
+    options.on_removed = on_removed;
+    const std::uint64_t before = count_of(server().url(), "OUT");
+    std::string said;
+    try {
+      Engine engine{sending(options), settings()};
+      engine.start();
+      auto in = engine.inlet<Bytes>("in");
+      std::ignore = in.push(Bytes{std::string_view{"one"}});
+      EXPECT_TRUE(eventually([&] {
+        return count_of(server().url(), "OUT") == before + 1 && worker_of(engine, "out/0").events_in == 1;
+      }));
+      lose();
+      std::ignore = in.push(Bytes{std::string_view{"two"}});
+      in.close();
+      EXPECT_TRUE(engine.wait_for(kDeadline));
+    } catch (const std::exception& error) {
+      said = error.what();
+    }
+    if (on_removed == NatsRemoved::stop) {
+      EXPECT_THAT(said, AllOf(HasSubstr("out.0"), HasSubstr("removed"), HasSubstr("on_removed")));
+      EXPECT_THAT(arrived(), IsEmpty());
+    } else {
+      EXPECT_EQ(said, "");
+      EXPECT_THAT(arrived(), ElementsAre("two"));
+    }
+  }
+}
+
 TEST_F(NatsSinkTest, EndsWhenTheStreamHasLostWhatItSent) {
   make_stream(server().url(), {"OUT", "out.*"});
   Settings kept = settings();

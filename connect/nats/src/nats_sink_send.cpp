@@ -155,6 +155,10 @@ void NatsSink::Impl::find_out(const std::string& text) {
   const std::optional<LastMessage> last = last_message();
   const std::uint64_t sequence = last ? last->sequence : 0;
   const bool moved = sequence != last_sequence_;
+  // Whether any of that was committed a start finds out, take_over().
+  if (sequence < last_sequence_)
+    throw Unavailable{fmt::format("{} ends at message {}, and message {} was stored there", object(),
+                                  sequence, last_sequence_)};
   if (last && moved) {
     if (!last->position || last->position->origin != origin_) {
       throw Error{{"go on sending to", object(), fmt::format("its message {} is of another writer", sequence),

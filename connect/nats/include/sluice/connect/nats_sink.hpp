@@ -19,7 +19,7 @@
 //     streams check the expectation before they agree on a message (nats-server 2.9, 2.10), so that two writers may pass
 //     at once: they need `trust_replicas`, for servers that are known to do better;
 //   - the last message of each subject stays: when max_age, max_bytes, a purge or a person removes it, a worker that starts
-//     cannot know how far it came, and ends with an Error unless `on_removed` says otherwise;
+//     cannot know how far it came, and ends with an Error unless `on_removed` says otherwise. So does one at work;
 //   - the stream's duplicate window is short (nats stream add --dupe-window 100ms): the server remembers for as long
 //     the ids of messages that were sent many at a time. Nothing here depends on it;
 //   - nobody else writes to the subject. Others may write to other subjects of the stream; but a worker sends many
