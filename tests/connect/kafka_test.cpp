@@ -150,6 +150,13 @@ TEST_F(WithKafka, SaysWhichSettingIsWrongAndNotItsValue) {
               AllOf(HasSubstr("security.protocol"), Not(HasSubstr("very-secret"))));
 }
 
+TEST_F(WithKafka, SaysThatATimeLimitIsNone) {
+  KafkaSinkOptions options = into_out();
+  options.server.timeout = -1ms;
+  Engine engine{sending(options), settings()};
+  EXPECT_THAT(error_of([&] { engine.start(); }), HasSubstr("KafkaServer::timeout = -1 ms"));
+}
+
 TEST_F(WithKafka, SaysThatAPasswordIsWrong) {
   const KafkaDoorkeeper broker;
   KafkaServer wrong;

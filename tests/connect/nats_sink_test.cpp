@@ -265,6 +265,12 @@ TEST_F(NatsSinkTest, EndsWhenTheStreamLosesWhatItSentWhileItIsAtWork) {
   }
 }
 
+TEST_F(NatsSinkTest, SaysThatATimeLimitIsNone) {
+  NatsSinkOptions options = sink_options();
+  options.server.timeout = 0ms;
+  EXPECT_THAT(run(options), AllOf(HasSubstr("NatsServer::timeout = 0 ms"), HasSubstr("at least 1 ms")));
+}
+
 TEST_F(NatsSinkTest, EndsWhenTheStreamHasLostWhatItSent) {
   make_stream(server().url(), {"OUT", "out.*"});
   Settings kept = settings();

@@ -132,6 +132,17 @@ TEST_F(PostgresHostile, BlamesAnEventForWhatTheServerHasNoRoomFor) {
   EXPECT_THAT(causes(), ElementsAre(HasSubstr("invalid memory alloc request size")));
 }
 
+TEST_F(PostgresHostile, SaysThatATimeLimitIsNone) {
+  PostgresOptions wrong = database();
+  wrong.call_limit = 0ms;
+  EXPECT_THAT(error_of([&] { PostgresStore{wrong}; }),
+              AllOf(HasSubstr("PostgresOptions::call_limit = 0 ms"), HasSubstr("at least 1 ms")));
+  wrong = database();
+  wrong.connect_limit = std::chrono::milliseconds::max();
+  EXPECT_THAT(error_of([&] { PostgresStore{wrong}; }),
+              AllOf(HasSubstr("PostgresOptions::connect_limit"), HasSubstr("at most a day")));
+}
+
 TEST_F(PostgresHostile, EndsThePipelineWhenASequenceHasComeToItsEnd) {
   server().query("CREATE TABLE t (id bigint GENERATED ALWAYS AS IDENTITY (MAXVALUE 2), n bigint)");
   EXPECT_THAT(

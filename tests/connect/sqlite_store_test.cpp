@@ -357,15 +357,6 @@ TEST_F(SqliteStoreAlone, MakesADatabaseWithItsSchema) {
   EXPECT_THAT(error_of([&] { Claimed{made}; }), HasSubstr("table t already exists"));
 }
 
-TEST_F(SqliteStoreAlone, SaysWhatIsWrongWithItsOptions) {
-  SqliteOptions wrong = options();
-  wrong.busy = std::chrono::milliseconds{-1};
-  EXPECT_THAT(error_of([&] { SqliteStore{wrong}; }), AllOf(HasSubstr("busy"), HasSubstr("-1 ms")));
-  wrong = options();
-  wrong.call_limit = wrong.busy;
-  EXPECT_THAT(error_of([&] { SqliteStore{wrong}; }), HasSubstr("call_limit"));
-}
-
 TEST_F(SqliteStoreAlone, IsMadeByManyProcessesAtOnceWithoutBotheringAny) {
   SqliteOptions made{.path = file("made.db"), .schema = "CREATE TABLE IF NOT EXISTS t(a)"};
   made.busy = 55s;  // A lock goes to whoever asks at the right moment: one of many may wait for long.

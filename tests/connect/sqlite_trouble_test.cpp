@@ -107,6 +107,17 @@ TEST_F(SqliteTrouble, WithAValueThatIsBoundByNothingIsAnError) {
               AllOf(HasSubstr("INSERT INTO t"), HasSubstr("the function is empty")));
 }
 
+TEST_F(SqliteTrouble, WithATimeThatIsNoneIsAnError) {
+  SqliteOptions wrong = options();
+  wrong.busy = -1ms;
+  EXPECT_THAT(error_of([&] { SqliteStore{wrong}; }), AllOf(HasSubstr("busy"), HasSubstr("-1 ms")));
+  for (const auto limit : {0ms, options().busy, std::chrono::milliseconds::max()}) {
+    wrong = options();
+    wrong.call_limit = limit;
+    EXPECT_THAT(error_of([&] { SqliteStore{wrong}; }), HasSubstr("call_limit"));
+  }
+}
+
 TEST_F(SqliteTrouble, WithADirectoryThatIsMissingIsAnError) {
   EXPECT_THAT(outcome_of(options(file("none/book.db"))),
               AllOf(HasSubstr("its directory " + file("none")), HasSubstr("No such file"),

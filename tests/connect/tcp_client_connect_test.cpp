@@ -321,5 +321,13 @@ TEST_F(TcpClients, SayWhatIsNoId) {
   EXPECT_THAT(error_of([&] { engine.start(); }), HasSubstr("two words"));
 }
 
+TEST_F(TcpClients, SayThatATimeLimitIsNone) {
+  listen({.acknowledge = true});
+  Pipeline pipeline{"sending"};
+  pipeline.inlet<Bytes>("in").to<TcpSink>("out", {}, address(), TcpClientOptions{.call_limit = 0ms});
+  Engine engine{pipeline, settings()};
+  EXPECT_THAT(error_of([&] { engine.start(); }), HasSubstr("TcpClientOptions::call_limit = 0 ms"));
+}
+
 }  // namespace
 }  // namespace sluice::test

@@ -13,6 +13,7 @@
 
 #include <fmt/format.h>
 
+#include <sluice/connect/detail/time_limit.hpp>
 #include <sluice/detail/promises.hpp>
 #include <sluice/error.hpp>
 #include <sluice/printable.hpp>
@@ -98,6 +99,7 @@ TcpClient::Parts::Parts(Worker& worker_of_it, std::string address_of_server, Tcp
       next_{known_},
       asked_{known_},
       safe_{known_} {
+  check_time_limit("TcpClientOptions::call_limit", options_.call_limit);
   if (outside_may_be_ahead(worker_)) {
     throw Error{
         {"send to", text_of_server(),

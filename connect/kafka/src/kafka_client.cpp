@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include <sluice/connect/detail/time_limit.hpp>
 #include <sluice/error.hpp>
 #include <sluice/unavailable.hpp>
 
@@ -38,6 +39,7 @@ std::string kafka_where(const KafkaServer& server) {
 }
 
 KafkaConfigPtr kafka_config(const KafkaServer& server, const KafkaSettings& ours) {
+  check_time_limit("KafkaServer::timeout", server.timeout);
   KafkaConfigPtr config{rd_kafka_conf_new()};
   std::array<char, 512> text{};
   const auto set = [&](const std::string& name, const std::string& value) {

@@ -8,6 +8,7 @@
 
 #include <fmt/format.h>
 
+#include <sluice/connect/detail/time_limit.hpp>
 #include <sluice/error.hpp>
 #include <sluice/unavailable.hpp>
 
@@ -68,6 +69,7 @@ std::string nats_text(natsStatus status) {
 
 NatsClient::NatsClient(const NatsServer& server, const std::string& name, bool at_once)
     : server_{server}, where_{"the NATS server at " + shown(server.url)} {
+  check_time_limit("NatsServer::timeout", server_.timeout);
   connect(name, at_once);
   jsOptions plain;
   jsOptions_Init(&plain);

@@ -8,6 +8,7 @@
 
 #include <fmt/format.h>
 
+#include <sluice/connect/detail/time_limit.hpp>
 #include <sluice/error.hpp>
 #include <sluice/printable.hpp>
 #include <sluice/unavailable.hpp>
@@ -101,7 +102,10 @@ std::string bigint_text(std::uint64_t value) {
 using namespace detail;
 
 PostgresStore::Parts::Parts(PostgresOptions given)
-    : options{std::move(given)}, target{target_of(options.url)}, schema{quoted_schema(options.schema)} {}
+    : options{std::move(given)}, target{target_of(options.url)}, schema{quoted_schema(options.schema)} {
+  check_time_limit("PostgresOptions::connect_limit", options.connect_limit);
+  check_time_limit("PostgresOptions::call_limit", options.call_limit);
+}
 
 PgConnection& PostgresStore::Parts::session() {
   if (connection) return *connection;

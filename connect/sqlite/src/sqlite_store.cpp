@@ -12,6 +12,7 @@
 
 #include <fmt/format.h>
 
+#include <sluice/connect/detail/time_limit.hpp>
 #include <sluice/error.hpp>
 #include <sluice/printable.hpp>
 #include <sluice/refused.hpp>
@@ -315,6 +316,7 @@ SqliteStore::SqliteStore(const SqliteOptions& options) : options_{options} {
   };
   if (options.busy < std::chrono::milliseconds{0} || options.busy > kHour)
     refuse("busy", options.busy, "it is between 0 and an hour");
+  check_time_limit("SqliteOptions::call_limit", options.call_limit);
   if (options.call_limit <= options.busy)
     refuse("call_limit", options.call_limit,
            "a call must be able to last longer than its wait, SqliteOptions::busy");

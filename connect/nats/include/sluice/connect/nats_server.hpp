@@ -21,7 +21,7 @@ struct NatsServer {  // Where the server is, and who asks it.
   std::string ca_file{};           // Certificates to trust, PEM; makes the connection one with TLS.
   bool tls = false;
   std::string domain{};  // Of JetStream; empty: the server's own.
-  // For the connection, and for each answer. A server that takes longer is away (Unavailable).
+  // For the connection, and for each answer: 1 ms to a day. A server that takes longer is away (Unavailable).
   std::chrono::milliseconds timeout{5000};
 };
 

@@ -60,7 +60,7 @@ class PostgresStore {
  public:
   using Effect = SqlEffect;
 
-  // Throws Error for a URL that is none and a schema that can be none. Does not connect.
+  // Throws Error for a URL that is none, a schema that can be none, and a limit of less than a millisecond or more than a day. Does not connect.
   explicit PostgresStore(PostgresOptions options);
   ~PostgresStore();
   PostgresStore(const PostgresStore&) = delete;
