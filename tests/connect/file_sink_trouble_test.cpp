@@ -40,6 +40,22 @@ TEST_F(FileSinkTrouble, WithoutAFunctionForItsLinesIsAnError) {
   EXPECT_THAT(error_of([&] { run_inline(pipeline, items(10, 1)); }), HasSubstr("the function is empty"));
 }
 
+struct Heading {
+  Heading(Worker& worker, const RollingFileOptions& options) : file{worker, options} {
+    file.append_line("number");
+  }
+  void operator()(const Item& item) { file.append_line(text_of_item(item)); }
+  RollingFile file;
+};
+
+// Each process of the worker would write one.
+TEST_F(FileSinkTrouble, WithALineOfNoEventIsAnError) {
+  Pipeline pipeline{"archive"};
+  pipeline.inlet<Item>("in").to<Heading>("items", {}, options());
+  EXPECT_THAT(error_of([&] { run_inline(pipeline, items(10, 1)); }),
+              AllOf(HasSubstr("items-0-000001.log"), HasSubstr("no event is in the handler")));
+}
+
 TEST_F(FileSinkTrouble, WithNamesThatLeadElsewhereIsAnError) {
   for (const char* name : {"../x", "a/b", ".hidden", "a b"}) {
     RollingFileOptions bad = options();

@@ -228,6 +228,37 @@ TEST_F(SqliteSink, IsTheOnlyOneOfItsHandler) {
               ElementsAre("3|3"));
 }
 
+// Has an effect where no event is handled: in its constructor, or by the clock.
+class Unasked {
+ public:
+  Unasked(Worker& worker, const SqliteOptions& database, bool at_once)
+      : sink_{worker, database}, insert_{sink_.prepare("INSERT INTO payment(number) VALUES (?)")} {
+    if (at_once) sink_.add(insert_, 1000);
+    worker.when_idle([this] { sink_.add(insert_, 1000); });
+  }
+  void operator()(const Payment& payment) { sink_.add(insert_, payment.number); }
+
+ private:
+  TransactionSink<SqliteStore> sink_;
+  Statement insert_;
+};
+
+TEST_F(SqliteSink, RefusesAnEffectOfNoEvent) {
+  for (const bool at_once : {true, false}) {
+    Pipeline pipeline{"unasked"};
+    pipeline.inlet<Payment>("in").to<Unasked>("book", {}, options(), at_once);
+    Engine engine{pipeline, settings()};
+    EXPECT_THAT(error_of([&] {
+                  engine.start();
+                  std::ignore = engine.inlet<Payment>("in").push(payments(1)[0]);
+                  engine.wait_for(kDeadline);
+                }),
+                AllOf(HasSubstr("stage book of unasked"), HasSubstr("no event is in the handler"),
+                      HasSubstr("TimerSource")));
+  }
+  EXPECT_THAT(rows("SELECT number FROM payment WHERE number = 1000"), IsEmpty());
+}
+
 // As `.restore` of the shell does, by one transaction for whoever has the file open.
 TEST_F(SqliteSink, DoesNotGoOnInADatabaseThatIsPutBackWhileItWrites) {
   Engine engine{bank(), settings({"batch.events=1"})};

@@ -32,6 +32,11 @@ std::set<const Worker*>& workers_with_a_sink() {
 
 }  // namespace
 
+void refuse_effect_without_event(const Worker& worker, const SinkOwner& owner) {
+  if (is_in_event(worker)) return;
+  refuse_without_event(fmt::format("the store of stage {} of {}", owner.stage, printable(owner.name)));
+}
+
 OnlySink::OnlySink(const Worker& worker, const SinkOwner& owner) : worker_{&worker} {
   const std::string object = fmt::format("stage {} of {}", owner.stage, printable(owner.name));
   refuse_spans(worker, Error{{"have effects in the store of", object,

@@ -22,6 +22,7 @@
 
 #include <sluice/detail/kept_from_children.hpp>
 #include <sluice/detail/path.hpp>
+#include <sluice/detail/promises.hpp>
 #include <sluice/error.hpp>
 #include <sluice/printable.hpp>
 
@@ -78,6 +79,8 @@ class RollingFile::Files {
   }
 
   void append(std::string_view text) {
+    if (pending_records_ == 0 && !detail::is_in_event(worker_))
+      detail::refuse_without_event(printable(part_path().string()));
     pending_.append(text);
     ++pending_records_;
   }

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <utility>
 
+#include <sluice/detail/promises.hpp>
 #include <sluice/error.hpp>
 #include <sluice/key.hpp>
 
@@ -142,6 +143,7 @@ bool NatsSink::Impl::is_sent(const EventId& event, std::uint32_t index) const {
 }
 
 void NatsSink::Impl::publish(std::string_view message) {
+  if (pending_.empty() && !detail::is_in_event(worker_)) detail::refuse_without_event(object());
   const EventId& event = worker_.event_id();
   if (event != event_) {
     event_ = event;

@@ -32,4 +32,15 @@ void refuse_lanes_that_drop(const Worker& worker, const std::string& source) {
                "set lane.full=block for the stages behind it, or have nothing acknowledged"}};
 }
 
+bool is_in_event(const Worker& worker) noexcept {
+  return WorkerLoop::of(WorkerAccess::services(worker)).in_event();
+}
+
+void refuse_without_event(const std::string& object) {
+  throw Error{
+      {"have an effect in", object,
+       "no event is in the handler, so that nothing would know whether it came about when the worker dies",
+       "have effects where an event is handled: for what is due by the clock let a TimerSource make events"}};
+}
+
 }  // namespace sluice::detail

@@ -81,6 +81,10 @@ class WorkerLoop final : private Producer, private WorkerServices {
   }
   void refuse_spans(Error why) { no_spans_ = std::move(why); }
   bool drops() const noexcept;
+  // Whether an event is in the handler. Its constructor has none, whatever the words of a predecessor name.
+  bool in_event() const noexcept {
+    return runner_ != nullptr && event_named(look_at(memory_.control().progress)).has_value();
+  }
 
  private:
   // Of a Producer, for a full lane.

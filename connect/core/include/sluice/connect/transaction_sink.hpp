@@ -133,6 +133,9 @@ class OnlySink {
   const Worker* worker_;
 };
 
+// Throws Error if no event is in the handler.
+void refuse_effect_without_event(const Worker& worker, const SinkOwner& owner);
+
 // How far the watermarks of an owner have come, all lanes together. Each only moves up, and so does this.
 struct WatermarkSum {
   std::uint64_t high = 0;
@@ -178,10 +181,12 @@ class TransactionSink {
   TransactionSink& operator=(const TransactionSink&) = delete;
 
   // The event in the handler is to have this effect, made from `args`. Does nothing when an earlier attempt at the event has
-  // had it. The last act of a handler for its event, or at least nothing that may throw comes after it.
+  // had it. The last act of a handler for its event, or at least nothing that may throw comes after it. Throws Error where no
+  // event is in the handler: in its constructor, in an action of when_idle().
   template <class... Args>
   requires std::constructible_from<typename Store::Effect, Args...>
   void add(Args&&... args) {
+    if (effects_.empty()) detail::refuse_effect_without_event(worker_, owner_);
     const EventId& event = worker_.event_id();
     if (!has(event)) effects_.push_back({event, typename Store::Effect(std::forward<Args>(args)...)});
   }

@@ -68,7 +68,8 @@ class RollingFile {
   RollingFile(const RollingFile&) = delete;
   RollingFile& operator=(const RollingFile&) = delete;
 
-  // Adds `text` as it stands, for the event in the handler. Does not block; it is written before the commit.
+  // Adds `text` as it stands, for the event in the handler. Does not block; it is written before the commit. Throws Error where
+  // no event is in the handler: in its constructor, in an action of when_idle().
   void append(std::string_view text);
   // The same with a newline behind it.
   void append_line(std::string_view text);

@@ -79,7 +79,8 @@ class NatsSink {
 
   // The event in the handler makes this message; any number of them, always the same ones in the same order. It is
   // kept until the batch is sent, before its commit, which blocks and throws as the constructor does. What is larger than
-  // the server or the stream allows is Refused: its event becomes a dead letter, and none of its messages is sent.
+  // the server or the stream allows is Refused: its event becomes a dead letter, and none of its messages is sent. Throws Error
+  // where no event is in the handler: in its constructor, in an action of when_idle().
   void publish(std::string_view message);
 
   const std::string& stream() const noexcept;
