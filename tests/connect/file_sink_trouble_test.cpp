@@ -161,6 +161,27 @@ TEST_F(FileSinkTrouble, WithAPartThatIsRemovedOrCutMeanwhileIsAnErrorAndNoSucces
   EXPECT_THAT(outcome([&] { fs::remove(file("out/items-0.manifest")); }), HasSubstr("items-0.manifest"));
 }
 
+// It is not looked at for each batch: what is missing shows at the end.
+TEST_F(FileSinkTrouble, WithAPartThatIsCutBetweenTwoLooksIsAnErrorAndNoSuccess) {
+  const std::string part = file("out/items-0-000001.log.part");
+  Engine engine{archive(options()), settings()};
+  engine.start();
+  auto in = engine.inlet<Item>("in");
+  const auto push = [&](std::uint32_t number) {
+    std::ignore = in.push({0, number});
+    return eventually([&] { return worker_of(engine, "items/0").events_in == number; });
+  };
+  ASSERT_TRUE(push(1) && push(2));
+  fs::resize_file(part, 0);
+  EXPECT_THAT(error_of([&] {
+                std::ignore = in.push({0, 3});
+                in.close();
+                engine.wait_for(kDeadline);
+              }),
+              AllOf(HasSubstr(part), HasSubstr("were written")));
+  EXPECT_FALSE(fs::exists(file("out/items-0-000001.log")));
+}
+
 TEST_F(FileSinkTrouble, WithAPartThatHasBecomeAnotherIsAnErrorOfTheReplacement) {
   Engine engine{archive(options()), settings()};
   engine.start();

@@ -38,6 +38,8 @@ namespace fs = std::filesystem;
 using detail::fail;
 
 constexpr std::string_view kPart = ".part";
+// Between two looks whether a file is still where it was. A look costs as much as a dozen lines.
+constexpr std::chrono::milliseconds kBetweenLooks{100};
 
 // What is committed of a worker's files.
 struct RollingState {
@@ -209,7 +211,7 @@ class RollingFile::Files {
       if (::access(part.c_str(), F_OK) != 0)
         throw Error{{"go on writing", printable(part.string()), errno_text() + ", nor without .part",
                      detail::kPutItBack}};
-      file_.emplace(part, 0);
+      file_.emplace(part, O_APPEND);
       file_->check_is(state_->inode, state_->length_bytes);
       file_->cut(state_->length_bytes);
     }
@@ -247,11 +249,12 @@ class RollingFile::Files {
     RollingState& state = state_.edit();
     if (!file_) {
       name_ = name_of(state.number);
-      file_.emplace(part_path(), O_CREAT | O_EXCL);
+      file_.emplace(part_path(), O_CREAT | O_EXCL | O_APPEND);
       state.inode = file_->inode();
       state.began_ns = wall_clock_ns();
-    } else {
+    } else if (const auto now = std::chrono::steady_clock::now(); now >= look_again_) {
       file_->check_is_there(state.inode, state.length_bytes);
+      look_again_ = now + kBetweenLooks;
     }
     const std::string_view bytes = options_.compression == FileCompression::zstd ? frame() : pending_;
     file_->write(bytes, state.length_bytes);
@@ -325,8 +328,10 @@ class RollingFile::Files {
   detail::WrittenFile manifest_;
   detail::KeptFromChildren kept_{manifest_.descriptor()};
   Recoverable<RollingState> state_;
-  std::string name_;                         // Of the file that is being written, without .part.
-  std::optional<detail::WrittenFile> file_;  // That file.
+  std::string name_;  // Of the file that is being written, without .part.
+  // That file. Bytes go to its end: whoever cuts it leaves it shorter than it is to be, and no gap in it.
+  std::optional<detail::WrittenFile> file_;
+  std::chrono::steady_clock::time_point look_again_{};
   // Of this batch, and gone with this object if that is not committed: what undoes a batch makes a new handler.
   std::string pending_;
   std::uint64_t pending_records_ = 0;

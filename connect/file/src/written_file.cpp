@@ -27,11 +27,11 @@ struct stat status_of(int file, const fs::path& path) {
   return status;
 }
 
-void check_known(const struct stat& status, const fs::path& path, std::uint64_t inode, std::uint64_t bytes) {
+void check_known(const struct stat& status, const fs::path& path, std::uint64_t inode, bool has_bytes,
+                 std::uint64_t bytes) {
   std::string why;
+  if (!has_bytes) why = fmt::format("it holds {} bytes and {} were written", status.st_size, bytes);
   if (status.st_ino != inode) why = "another file has taken its place";
-  if (static_cast<std::uint64_t>(status.st_size) < bytes)
-    why = fmt::format("it holds {} bytes and {} were written", status.st_size, bytes);
   if (!why.empty()) throw Error{{"go on writing", printable(path.string()), why, kPutItBack}};
 }
 
@@ -58,13 +58,14 @@ std::uint64_t WrittenFile::bytes() const {
 }
 
 void WrittenFile::check_is(std::uint64_t inode, std::uint64_t bytes) const {
-  check_known(status_of(file_.get(), path_), path_, inode, bytes);
+  const struct stat status = status_of(file_.get(), path_);
+  check_known(status, path_, inode, static_cast<std::uint64_t>(status.st_size) >= bytes, bytes);
 }
 
 void WrittenFile::check_is_there(std::uint64_t inode, std::uint64_t bytes) const {
   struct stat status {};
   if (::stat(path_.c_str(), &status) != 0) fail("go on writing", path_, errno);
-  check_known(status, path_, inode, bytes);
+  check_known(status, path_, inode, static_cast<std::uint64_t>(status.st_size) == bytes, bytes);
 }
 
 void WrittenFile::cut(std::uint64_t bytes) const {

@@ -28,10 +28,12 @@ class WrittenFile {
 
   // That the open file is the one of that inode, and has so many bytes.
   void check_is(std::uint64_t inode, std::uint64_t bytes) const;
-  // That the path leads to it still: a file that is open takes bytes all the same when it was removed, moved or cut.
+  // That the path leads to it still, and that it has these bytes and no others: a file that is open takes bytes all the same when
+  // it was removed, moved or cut.
   void check_is_there(std::uint64_t inode, std::uint64_t bytes) const;
   // Takes off what is behind these bytes.
   void cut(std::uint64_t bytes) const;
+  // At its end instead of `at`, if it was opened with O_APPEND.
   void write(std::string_view text, std::uint64_t at) const;
   void bring_to_disk() const;
 
