@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // FileSink in a later start that has other options: what was begun keeps its name and is completed as it is.
+#include <iostream>
 #include <random>
 
 #include "file_sink_world.hpp"
@@ -96,12 +97,13 @@ TEST_F(FileSinkOptions, OfALaterStartRemoveWhatWasWrittenAndNotCommitted) {
 }
 
 TEST_F(FileSinkOptions, OfEachStartMayBeOthersThroughLossesOfEverything) {
+  constexpr unsigned kNumbers = 30'000;
   const std::uint64_t seed = std::random_device{}();
   SCOPED_TRACE("seed " + std::to_string(seed));
   std::mt19937_64 random{seed};
   const auto live = [&](const RollingFileOptions& rolling, bool last) {
     Pipeline pipeline{"archive"};
-    pipeline.source<Numbers>("numbers", 3000U).to<FileSink<Item>>("items", rolling, text_of_item);
+    pipeline.source<Numbers>("numbers", kNumbers).to<FileSink<Item>>("items", rolling, text_of_item);
     Settings all = kept();
     all.set("batch.events", "16");
     Engine engine{pipeline, all};
@@ -127,10 +129,11 @@ TEST_F(FileSinkOptions, OfEachStartMayBeOthersThroughLossesOfEverything) {
     if (!fs::exists(file("segment"))) break;  // It had come to its end.
   }
   std::string text;
-  for (std::uint32_t number = 0; number < 3000; ++number)
+  for (std::uint32_t number = 0; number < kNumbers; ++number)
     text += text_of_item({number % 7, number}) + "\n";
   EXPECT_TRUE(published_whole());
   EXPECT_TRUE(published("items-0") == text);
+  std::cout << lines_of(file("lives")).size() << " lives, " << names().size() - 1 << " files\n";
 }
 
 }  // namespace
