@@ -7,6 +7,12 @@
 #include <fmt/format.h>
 
 namespace market {
+namespace {
+
+// Before it says that it is alive: archives whose blocks or frames are large are read again for a while after a kill.
+constexpr std::chrono::milliseconds kReadsAtOnce{20};
+
+}  // namespace
 
 ReadStage::ReadStage(sluice::Worker& worker, const InputPlan& plan, const std::vector<std::string>& paths,
                      std::uint64_t max_line_bytes)
@@ -16,6 +22,7 @@ ReadStage::ReadStage(sluice::Worker& worker, const InputPlan& plan, const std::v
   options_.max_line_bytes = max_line_bytes;
   // A replacement decompresses half of this on average before its first line.
   options_.access_point_every_bytes = std::size_t{128} << 10;
+  options_.at_once = kReadsAtOnce;
   for (const InputGroup& group : plan.workers.at(worker.replica())) {
     for (const InputFile& file : group.files) {
       const auto index = std::find(paths.begin(), paths.end(), file.path) - paths.begin();
@@ -41,6 +48,8 @@ bool ReadStage::operator()(sluice::Output<LineRecord>& lines, sluice::Output<Row
       return true;
     case sluice::LineStatus::too_long:
       send_long_line(line, rows);
+      return true;
+    case sluice::LineStatus::pending:
       return true;
     case sluice::LineStatus::broken:
       // What was read before stands; the files behind it are read all the same.

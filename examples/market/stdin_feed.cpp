@@ -81,6 +81,8 @@ void StdinFeed::push(const sluice::FileLine& line) {
       if (!refused.problem.empty()) failure_ = refused.problem;
       return push_row(RowHead{Output::rejected, 0}, refused.row);
     }
+    case sluice::LineStatus::pending:  // Nobody watches this: it reads on for as long as it takes.
+      return;
     case sluice::LineStatus::line:
       break;
   }

@@ -77,6 +77,19 @@ TEST_F(Csv, TakesColumnsByTheirNamesInAnyOrder) {
   EXPECT_STREQ(all[2].name, "o, \"x\"");
 }
 
+// With the names of the file before it its rows would be others.
+TEST_F(Csv, LeavesAFileOutWhoseNamesAreTooLong) {
+  const std::string first = directory_.write("a.csv", "number,amount,name\n1,2,anna\n");
+  const std::string second =
+      directory_.write("b.csv", "amount,number," + std::string(1U << 20U, 'x') + "\n3,4,berta\n");
+  const std::string third = directory_.write("c.csv", "name,amount,number\ncarla,6,5\n");
+  const std::vector<Sale> all = read({first, second, third}, problems_);
+  ASSERT_THAT(all, SizeIs(2));
+  EXPECT_EQ(all[0].number, 1U);
+  EXPECT_EQ(all[1].number, 5U);
+  EXPECT_THAT(problems_, ElementsAre(HasSubstr("b.csv: its first row is longer than max_line_bytes")));
+}
+
 TEST_F(Csv, KeepsNewlinesWithinQuotes) {
   const std::string path =
       directory_.write("a.csv", "number,\"amount\",name\n1,1,\"two\nlines\"\n2,2,\"\n\n\"\n3,3,x\n");

@@ -79,6 +79,53 @@ TEST_F(FileDirectory, ReadsAFileOfSeveralNamesOnce) {
               HasSubstr("it is the same as"));
 }
 
+// A look at a directory is shared by the files that it has found: none for each of them.
+TEST_F(FileDirectory, ReadsAsManyFilesAsItMayRememberInTheOrderOfTheirNames) {
+  constexpr int kFiles = 4'096;
+  std::vector<std::string> expected;
+  std::vector<std::string> named;
+  for (int file = 0; file < kFiles; ++file) {
+    const std::string text = std::to_string(1'000'000 + file);
+    expected.push_back(text);
+    named.push_back(directory_.write("in/" + text, text + "\n"));
+  }
+  for (const auto& paths : {std::vector{path("in")}, named}) {
+    Engine engine{reading({.paths = paths}), settings()};
+    engine.start();
+    Collector<Bytes> out{engine, "out"};
+    engine.wait();
+    EXPECT_TRUE(texts(out.all()) == expected) << out.count();
+    EXPECT_THAT(engine.stats().problems, IsEmpty());
+  }
+}
+
+// What is taken away, or renamed, between a look and its turn.
+TEST_F(FileDirectory, ReadsWhatIsThereAndNoFileTwiceWhileOthersComeAndGo) {
+  constexpr int kFiles = 300;
+  for (int file = 0; file < kFiles; ++file)
+    put(std::to_string(1'000 + file), "line " + std::to_string(file) + "\n");
+  Following directory{in(), settings()};
+  // From behind, so that most have not had their turn: every third is taken away, every third has another name.
+  std::size_t gone = 0;
+  for (int file = kFiles - 1; file > 0; file -= 3) {
+    std::error_code late;
+    std::filesystem::remove(path("in/" + std::to_string(1'000 + file)), late);
+    ++gone;
+    rename("in/" + std::to_string(999 + file), "in/" + std::to_string(5'000 + file));
+  }
+  // Behind all others by its name, and more than they are.
+  put("last", numbered(0, 1'000, "last"));
+  ASSERT_TRUE(directory.has(kFiles - gone + 1'000));
+  std::vector<std::string> all = texts(directory.drain());
+  std::sort(all.begin(), all.end());
+  EXPECT_EQ(std::adjacent_find(all.begin(), all.end()), all.end());
+  for (int file = 0; file < kFiles; ++file) {
+    if (file % 3 != 2) {
+      EXPECT_TRUE(std::binary_search(all.begin(), all.end(), "line " + std::to_string(file))) << file;
+    }
+  }
+}
+
 TEST_F(FileDirectory, ReadsAFileThatIsRenamedWithinItOnceAndTheNextOneOfItsNameToo) {
   for (unsigned workers : {1U, 3U}) {
     for (const auto& entry : std::filesystem::directory_iterator{path("in")})

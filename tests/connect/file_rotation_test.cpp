@@ -3,6 +3,7 @@
 // looks; and what cannot be known is said.
 #include <functional>
 #include <iostream>
+#include <sys/stat.h>
 
 #include "file_source_world.hpp"
 #include "kill_count.hpp"
@@ -126,6 +127,33 @@ TEST_F(FileRotation, FollowsALogWhoseRotatedFilesAreCompressedWhileItsWorkerIsKi
                     .lines_a_kill = kLinesAKill});
 }
 
+// As bgzip and pzstd do: what the end of such a file says of its length, or its beginning, is that of a piece.
+TEST_F(FileRotation, KnowsWhatItHasReadInAFileThatIsCompressedInPieces) {
+  const std::string skipped{"\x50\x2a\x4d\x18\x04\0\0\0size", 12};
+  for (const bool by_zstd : {false, true}) {
+    const std::string log = by_zstd ? "b" : "a";
+    append(log, "one\ntwo\n");
+    Following following{path(log), settings()};
+    ASSERT_TRUE(following.has(2));
+    rename(log, log + ".1");
+    append(log, "three\n");
+    ASSERT_TRUE(following.has(3));
+    const auto time = std::filesystem::last_write_time(path(log + ".1"));
+    const std::string end = by_zstd ? ".1.zst" : ".1.gz";
+    directory_.write(log + end, by_zstd ? skipped + zstd("one\n") + skipped + zstd("two\n")
+                                        : gzip("one\n") + gzip("two\n"));
+    std::filesystem::last_write_time(path(log + end), time);
+    std::filesystem::remove(path(log + ".1"));
+    rename(log, log + ".2");
+    append(log, "four\n");
+    ASSERT_TRUE(following.has(4));
+    append(log, "five\n");
+    ASSERT_TRUE(following.has(5));
+    EXPECT_THAT(texts(following.drain()), ElementsAre("one", "two", "three", "four", "five"));
+    EXPECT_THAT(following.problems(), IsEmpty());
+  }
+}
+
 TEST_F(FileRotation, FindsAFileThatWasRenamedWhileThePipelineWasParked) {
   const Settings kept = parked_behind_one();
   append("log", "two\n");
@@ -161,6 +189,13 @@ TEST_F(FileRotation, ReadsACompressedFileOnceThatItFollows) {
 
 TEST_F(FileRotation, ReadsADamagedFileOnceThatItFollows) {
   expect_read_once(gzip("one\ntwo\n") + gzip("three\n").substr(0, 9), "", "behind line 2");
+}
+
+// Whoever opens a pipe waits for its other side.
+TEST_F(FileRotation, EndsWithAnErrorWhereAPipeTakesTheNameThatItFollows) {
+  Following log{path("log"), settings()};
+  ASSERT_EQ(::mkfifo(path("log").c_str(), 0600), 0);
+  EXPECT_THAT(error_of([&] { log.engine().wait(); }), HasSubstr("log: it is no file"));
 }
 
 TEST_F(FileRotation, BeginsATruncatedFileAgainAndSaysSo) {

@@ -72,6 +72,39 @@ TEST_F(FileSourceTest, ReadsEachPrefixedRecordOfADirectoryOnceWhileItsWorkersAre
   expect_each_once_through_kills(Framing::length_prefixed, kills_asked(48));
 }
 
+// What a source passes without a line, for however long, is no stall: text of gigabytes may come of a small archive.
+TEST_F(FileSourceTest, IsNotTakenForStalledInALineOfAGibibyte) {
+  std::filesystem::create_directory(path("day"));
+  std::string archive;
+  const std::string member = gzip(std::string(std::size_t{64} << 20U, '0'), {}, 1);
+  for (int i = 0; i < 16; ++i)
+    archive += member;
+  directory_.write("day/a.gz", archive + gzip("\n"));
+  directory_.write("day/b", "one\n");
+  Settings quick = settings();
+  quick.set("stage.read.watchdog.deadline", "100ms");
+  const Pipeline pipeline = reading({.paths = {path("day")}});
+  Engine engine{pipeline, quick};
+  engine.start();
+  Collector<Bytes> out{engine, "out"};
+  engine.wait();
+  EXPECT_THAT(texts(out.all()), ElementsAre("one"));
+  EXPECT_EQ(engine.stats().stages[0].restarts(), 0U);
+  EXPECT_THAT(engine.stats().problems, ElementsAre(HasSubstr("line 1: 1073741824 bytes")));
+}
+
+TEST_F(FileSourceTest, CanBeDrainedInTheMidstOfALineWithoutAnEnd) {
+  directory_.write("endless", "one\n");
+  std::filesystem::resize_file(path("endless"), std::uintmax_t{1} << 40U);  // Takes no room on the disk.
+  const Pipeline pipeline = reading({.paths = {path("endless")}});
+  Engine engine{pipeline, settings()};
+  engine.start();
+  Collector<Bytes> out{engine, "out"};
+  ASSERT_TRUE(eventually([&] { return out.count() == 1; }));
+  engine.drain();
+  EXPECT_THAT(texts(out.all()), ElementsAre("one"));
+}
+
 TEST_F(FileSourceTest, ReadsLinesOfEveryLengthThroughALaneThatHoldsFew) {
   std::string text;
   std::vector<std::string> expected;

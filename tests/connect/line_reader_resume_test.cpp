@@ -2,6 +2,7 @@
 // That a reader resumes exactly where another one stopped.
 
 #include <algorithm>
+#include <chrono>
 #include <filesystem>
 #include <memory>
 #include <random>
@@ -156,6 +157,55 @@ TEST_F(RecordedCapture, ResumesExactlyAtRandomLinesOfEveryFile) {
     points += expect_exact_resumption(entry.path().string(), {}, extension == ".gz" ? kResumptions : 10);
   }
   EXPECT_GT(points, 100U);
+}
+
+// What passes without a line is told from the end, piece by piece: whoever watches the reader sees that it is alive.
+TEST(LineReader, SaysWhatIsPendingWhileItReadsOnForLong) {
+  const TemporaryDirectory directory;
+  const std::string text = "one\n" + std::string(3 << 20, 'x') + "\n" + some_text(30'000);
+  LineReaderOptions options = kSmall;
+  options.at_once = std::chrono::nanoseconds{1};
+  LineReaderOptions framed = options;
+  framed.framing = Framing::length_prefixed;
+  const std::string records = all_prefixed({"one", std::string(3 << 20, 'x'), "two"});
+  const std::vector<std::pair<std::string, LineReaderOptions>> files{
+      {directory.write("plain", text), options},
+      {directory.write("gzip", gzip(text)), options},
+      {directory.write("zstd", zstd(text)), options},
+      {directory.write("records", records), framed}};
+  for (const auto& [path, asked] : files) {
+    LineReaderOptions patient = asked;
+    patient.at_once = {};
+    LineReader whole{path, patient};
+    const Reading expected = read_all(whole);
+    EXPECT_EQ(whole.failure(), "");
+    LineReader file{path, asked};
+    std::size_t pending = 0;
+    for (std::size_t line = 0; line <= expected.lines.size();) {
+      const LinePosition before = file.position();
+      const FileLine next = file.next();
+      if (next.status == LineStatus::pending) {
+        ++pending;
+        ASSERT_EQ(file.position(), before);
+        ASSERT_EQ(file.next_at_hand(1 << 20).status, LineStatus::end);
+        continue;
+      }
+      ASSERT_EQ(next.status == LineStatus::end, line == expected.lines.size()) << path << ": " << line;
+      if (next.status == LineStatus::line) {
+        ASSERT_EQ(next.text, expected.lines[line]);
+      }
+      ++line;
+    }
+    EXPECT_GT(pending, 10U) << path;
+    // The text before a position is passed again so, too.
+    LineReader resumed{path, asked};
+    resumed.resume(file.position());
+    FileLine last = resumed.next();
+    for (pending = 0; last.status == LineStatus::pending; last = resumed.next())
+      ++pending;
+    EXPECT_EQ(last.status, LineStatus::end) << resumed.failure();
+    EXPECT_EQ(pending != 0, path.ends_with("zip") || path.ends_with("zstd")) << path;
+  }
 }
 
 }  // namespace

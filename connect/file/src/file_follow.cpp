@@ -87,6 +87,7 @@ void FileLines::begin_to_follow(const std::string& path) {
 // One that is renamed meanwhile may be it, and nothing that is younger comes before it: who opens it sees that, and looks again.
 std::optional<FileThere> FileLines::next_rotated(const std::string& path,
                                                  const std::optional<FileStatus>& now) {
+  const auto call = long_look();
   const std::vector<FileThere> files = rotated(path);
   const std::uint64_t place = file_key(path);
   if (!read_->has_room()) {
@@ -112,7 +113,7 @@ bool FileLines::is_to_be_read(const FileId& id, const FileThere& file) {
     why_not = "it is neither plain nor gzip nor zstd";
   } else {
     try {
-      const auto text = text_of(file);
+      auto text = text_of(file);
       if (!text) return true;
       was_read = read_->knows_text(file, *text);
     } catch (const Error& error) {
@@ -142,6 +143,7 @@ void FileLines::take_up_followed(const std::string& path) {
 // What holds all that was read, under another number: a compressed file, or the copy of one that was cut. It is read on there;
 // its name, or empty when there is none.
 std::string FileLines::take_up_copy(const std::string& path) {
+  const auto call = long_look();
   bool moved = true;
   for (int tries = 0; moved && tries < kTries; ++tries) {
     moved = false;
@@ -158,7 +160,7 @@ std::string FileLines::go_on_in_copy(const std::string& path, const FileThere& f
   Position there = *position_;
   there.inode = file.status.inode;
   there.head_bytes = there.head = 0;
-  there.compressed = text.compressed ? 1 : 0;
+  there.compressed = text.compressed() ? 1 : 0;
   position_.set(there);
   access_point_.set({});
   open(path, file.path, there.place);
@@ -172,7 +174,7 @@ std::optional<TextOfFile> FileLines::text_if_copy(const FileThere& file) const {
   try {
     std::optional<TextOfFile> text = text_of(file);
     if (!text) return std::nullopt;
-    const std::string_view head = std::string_view{text->head}.substr(0, position_->head_bytes);
+    const std::string_view head = text->head().substr(0, position_->head_bytes);
     if (head.size() < position_->head_bytes || file_key(head) != position_->head) return std::nullopt;
     LineReader reader{file.path, {.access_point_every_bytes = 0}};
     reader.resume(reached.line);
@@ -235,15 +237,16 @@ std::chrono::nanoseconds FileLines::left_to_be_written() {
 void FileLines::check_is_there() {
   const auto own = status_of(same_file_.get());
   if (!own || own->names != 0) return;
+  const auto call = long_look();
   bool moved = true;
   for (int tries = 0; moved && tries < kTries; ++tries) {
     moved = false;
     for (const FileThere& file : rotated(path_)) {
       try {
-        const auto text = text_of(file);
+        auto text = text_of(file);
         moved = moved || !text;
-        if (text && text->has_bytes(position_->reached.line.offset_bytes) &&
-            file_key(std::string_view{text->head}.substr(0, position_->head_bytes)) == position_->head)
+        if (text && file_key(text->head().substr(0, position_->head_bytes)) == position_->head &&
+            text->has_bytes(position_->reached.line.offset_bytes))
           return;
       } catch (const Error&) {
         continue;  // It is reported when its turn comes.

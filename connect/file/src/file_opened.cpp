@@ -17,6 +17,13 @@ namespace sluice::detail {
 
 namespace fs = std::filesystem;
 
+namespace {
+
+// Before it says that it is alive, and can be drained.
+constexpr std::chrono::milliseconds kReadsAtOnce{20};
+
+}  // namespace
+
 // Whether the file of that name now is the one of the position: by what survives a boot and a new mount, and a cut.
 bool FileLines::is_of_position(const std::string& name) const {
   const Descriptor file{::open(name.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)};
@@ -106,6 +113,7 @@ LineReaderOptions FileLines::reader_options() const {
   options.framing = options_.framing;
   options.growing = followed_;
   options.access_point_every_bytes = std::size_t{128} << 10;
+  options.at_once = kReadsAtOnce;
   return options;
 }
 
@@ -115,6 +123,10 @@ void FileLines::open_reader(const std::string& name, const LineReaderOptions& op
   std::optional<FileStatus> after;
   do {
     before = status_of(name);
+    // Whoever opens a pipe waits for its other side.
+    if (before && !before->regular)
+      throw Error{
+          {"read the file", name, "it is no file any more", "put a file there; a PipeSource reads pipes"}};
     try {
       reader_ = std::make_unique<LineReader>(name, options);
     } catch (const Error&) {
@@ -151,7 +163,9 @@ void FileLines::open(const std::string& path, const std::string& name, std::uint
   // A file that is taken up in its midst has its header all the same.
   header_.reset();
   if (options_.header && position_->file != 0 && position_->reached.line.line_number != 0) {
-    LineReader beginning{name, options};
+    LineReaderOptions at_once = options;
+    at_once.at_once = {};
+    LineReader beginning{name, at_once};
     header_.emplace(beginning.next().text);
   }
   if (position_->file == 0) {

@@ -5,6 +5,7 @@
 #include <cerrno>
 #include <fcntl.h>
 #include <filesystem>
+#include <set>
 #include <sys/inotify.h>
 #include <unistd.h>
 #include <utility>
@@ -71,19 +72,13 @@ class FileLines::DirectoryWatch {
 
 namespace {
 
-// Where a file is named that is a path of the options, too: as an earlier one of them, by a link say, or in a directory.
-std::optional<std::string> also_named(const std::vector<std::string>& paths, std::size_t index,
-                                      const FileStatus& file) {
-  for (std::size_t other = 0; other < paths.size(); ++other) {
-    const auto status = status_of(paths[other]);
-    if (!status || other == index) continue;
-    if (status->directory) {
-      for (const FileThere& there : regular_files_in(paths[other])) {
-        if (is(there.status, file.device, file.inode)) return there.path;
-      }
-    } else if (other < index && is(*status, file.device, file.inode)) {
-      return paths[other];
-    }
+// The path before `index` that names the same file, by a link say.
+std::optional<std::string> named_before(const std::vector<std::string>& paths, std::size_t index) {
+  const auto status = status_of(paths[index]);
+  if (!status || status->directory) return std::nullopt;
+  for (std::size_t other = 0; other < index; ++other) {
+    const auto before = status_of(paths[other]);
+    if (before && is(*before, status->device, status->inode)) return paths[other];
   }
   return std::nullopt;
 }
@@ -149,10 +144,9 @@ void FileLines::check_paths() const {
     }
   }
   for (std::size_t index = 0; options_.follow && index < options_.paths.size(); ++index) {
-    const std::string& path = options_.paths[index];
-    const auto status = status_of(path);
-    const auto other = status ? also_named(options_.paths, index, *status) : std::nullopt;
-    if (other) throw Error{{"follow the file", path, "it is the same as " + *other, "name each file once"}};
+    if (const auto other = named_before(options_.paths, index))
+      throw Error{
+          {"follow the file", options_.paths[index], "it is the same as " + *other, "name each once"}};
   }
   const std::size_t files = options_.paths.size() - directories;
   if (options_.follow && ((directories != 0 && files != 0) || files > worker_.replicas())) {
@@ -166,20 +160,33 @@ void FileLines::check_paths() const {
 
 // This worker's, as they are now, in order.
 std::vector<std::pair<FileId, FileThere>> FileLines::files() {
+  const auto call = long_look();
+  const std::vector<std::string>& paths = options_.paths;
+  std::vector<std::vector<FileThere>> listed(paths.size());
+  std::set<std::pair<std::uint64_t, std::uint64_t>> named;  // In a directory, or by a path before.
+  for (std::size_t index = 0; index < paths.size(); ++index) {
+    const auto status = status_of(paths[index]);
+    if (!status || !status->directory) continue;
+    listed[index] = regular_files_in(paths[index]);
+    for (const FileThere& file : listed[index])
+      named.emplace(file.status.device, file.status.inode);
+  }
   std::vector<std::pair<FileId, FileThere>> files;
-  for (std::size_t index = 0; index < options_.paths.size(); ++index) {
-    const std::string& path = options_.paths[index];
+  for (std::size_t index = 0; index < paths.size(); ++index) {
+    const std::string& path = paths[index];
     const std::uint64_t place = file_key(path);
     const auto status = status_of(path);
     if (status && status->directory) {
-      for (FileThere& file : regular_files_in(path)) {
+      for (FileThere& file : listed[index]) {
         // Known by what a new name does not change.
         if (mine(file_key(std::to_string(file.status.inode))))
           files.emplace_back(id_in(place, file), std::move(file));
       }
-    } else if (!mine(index) || (status && also_named(options_.paths, index, *status))) {
       continue;
-    } else if (status) {
+    }
+    const bool is_first = !status || named.emplace(status->device, status->inode).second;
+    if (!is_first || !mine(index)) continue;
+    if (status) {
       files.emplace_back(FileId{0, place}, FileThere{path, *status});
     } else if (!options_.follow && position_->place != place && !read_->contains({0, place})) {
       worker_.report(fmt::format("{} is gone: it was not read", path));
@@ -194,14 +201,14 @@ SourceState FileLines::read(LineTaker& taker) {
     if (options_.follow) return wait(kLook);
     return nothing_left_ ? SourceState::end : SourceState::nothing_now;
   }
-  if (header_ && !begin_file(taker, *std::exchange(header_, std::nullopt))) return SourceState::more;
+  if (header_ && !begin_file(taker, *std::exchange(header_, std::nullopt), true)) return SourceState::more;
   const std::uint64_t offset = reader_->position().offset_bytes;
   const FileLine line = reader_->next();
   if (reader_->compressed() && position_->compressed == 0) position_.edit(&Position::compressed) = 1;
   switch (line.status) {
     case LineStatus::line: {
       if (line.number == 1 && options_.header) {
-        if (!begin_file(taker, line.text)) return SourceState::more;
+        if (!begin_file(taker, line.text, true)) return SourceState::more;
         break;
       }
       take(taker, line, offset);
@@ -209,9 +216,15 @@ SourceState FileLines::read(LineTaker& taker) {
       break;
     }
     case LineStatus::too_long:
+      if (line.number == 1 && options_.header) {
+        if (!begin_file(taker, line.text, false)) return SourceState::more;
+        break;
+      }
       worker_.report(fmt::format("{}, {} {}: {} bytes, more than {}: it was left out", path_, noun(),
                                  line.number, line.length_bytes, options_.max_line_bytes));
       break;
+    case LineStatus::pending:
+      return SourceState::nothing_now;
     case LineStatus::broken:
       if (reader_->changed()) {
         begin_again();
@@ -264,8 +277,8 @@ void FileLines::take_more(LineTaker& taker) {
   }
 }
 
-bool FileLines::begin_file(LineTaker& taker, std::string_view header) {
-  const std::string fault = taker.begin_file(header);
+bool FileLines::begin_file(LineTaker& taker, std::string_view header, bool whole) {
+  const std::string fault = taker.begin_file(header, whole);
   if (fault.empty()) return true;
   worker_.report(fmt::format("{}: {}: it was left out", path_, fault));
   if (followed_) following_.edit(&Following::left_out) = position_->inode;
@@ -279,28 +292,51 @@ bool FileLines::go_on() {
   if (position_->file != 0) take_up();
   if (reader_ != nullptr || position_->file != 0) return reader_ != nullptr;
   if (const auto path = followed_path()) return follow(*path);
-  const auto all = files();
-  if (!read_->has_room()) {
-    std::vector<FileId> there;
-    // A file that is renamed while a directory is read may be missed once.
-    for (const auto& look : {all, files()}) {
-      for (const auto& [id, file] : look) {
-        for (const FileId& each : ids_of(id, file, options_.paths))
-          there.push_back(each);
-      }
+  return open_next();
+}
+
+void FileLines::look() {
+  next_ = 0;
+  there_ = files();
+  if (read_->has_room()) return;
+  std::vector<FileId> there;
+  // A file that is renamed while a directory is read may be missed once.
+  for (const auto& look : {there_, files()}) {
+    for (const auto& [id, file] : look) {
+      for (const FileId& each : ids_of(id, file, options_.paths))
+        there.push_back(each);
     }
-    read_->forget_all_but(std::move(there));
   }
-  for (const auto& [id, file] : all) {
+  read_->forget_all_but(std::move(there));
+}
+
+// What the last look has found is read in turn, each as it is by then; there is nothing left once a new look finds nothing else.
+bool FileLines::open_next() {
+  const auto call = long_look();
+  bool looked = false;
+  bool missed = false;
+  if (!read_->has_room()) next_ = there_.size();
+  for (;;) {  // Two looks at most, each of which has an end.
+    if (next_ == there_.size()) {
+      nothing_left_ = looked && !missed;
+      if (looked) return false;
+      look();
+      looked = true;
+      missed = false;
+      continue;
+    }
+    auto& [id, file] = there_[next_++];
+    const auto now = status_of(file.path);
+    // It has another name by now, or none: the next look tells.
+    missed = missed || !now || !is(*now, file.status.device, file.status.inode);
+    if (!now || !is(*now, file.status.device, file.status.inode)) continue;
+    file.status = *now;
     if (is_read(*read_, ids_of(id, file, options_.paths), file)) continue;
     open(file.path, file.path, id.place);
     if (reader_ != nullptr && is(file.status, device_, position_->inode)) return true;
-    // Another has its name by now.
     forget_file();
-    return false;
+    missed = true;
   }
-  nothing_left_ = true;
-  return false;
 }
 
 FileId FileLines::id() const {

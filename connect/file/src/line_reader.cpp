@@ -3,6 +3,7 @@
 #include <cerrno>
 #include <cstring>
 #include <fcntl.h>
+#include <tuple>
 #include <utility>
 
 #include <sluice/connect/line_reader.hpp>
@@ -59,6 +60,7 @@ LineReader::LineReader(std::unique_ptr<detail::ByteSource> source, std::string n
       max_line_bytes_{options.max_line_bytes},
       capacity_bytes_{kBeforeBytes + options.max_line_bytes + kPrefixBytes + kChunkBytes},
       point_every_bytes_{options.access_point_every_bytes},
+      at_once_{options.at_once},
       growing_{options.growing},
       quoted_{options.quoted},
       prefixed_{options.framing == Framing::length_prefixed},
@@ -92,6 +94,8 @@ LineReader::LineReader(LineReader&&) noexcept = default;
 LineReader::~LineReader() = default;
 
 FileLine LineReader::next() {
+  reading_since_ = {};
+  if (!catch_up()) return no_line(LineStatus::pending);
   if (prefixed_) return next_frame();
   if (skipped_bytes_ > 0) return skip_long_line();
   for (;;) {  // Every turn reads on in the file; its end ends the loop.
@@ -99,6 +103,14 @@ FileLine LineReader::next() {
     if (end_ - begin_ > max_line_bytes_) return skip_long_line();
     if (!refill()) return finish();
   }
+}
+
+// Whether this call has read for as long as it may. Asked for with each piece that it has read.
+bool LineReader::is_over() {
+  if (at_once_.count() == 0) return false;
+  const auto now = std::chrono::steady_clock::now();
+  if (reading_since_.time_since_epoch().count() == 0) reading_since_ = now;
+  return now - reading_since_ >= at_once_;
 }
 
 FileLine LineReader::next_at_hand(std::size_t most_bytes) {
@@ -232,10 +244,11 @@ FileLine LineReader::skip_long_line() {
   if (skipped_bytes_ == 0) long_line_.assign(buffer_.get() + begin_, std::min(end_ - begin_, kLongLineBytes));
   for (;;) {  // Every turn reads on in the file; its end ends the loop.
     drop_what_is_there();
+    if (is_over()) return no_line(LineStatus::pending);
     if (!refill()) {
       // The damage took the end of this line, so it is no line.
-      if (!decoder_->failure().empty()) return {LineStatus::broken, {}, position_.line_number, 0};
-      if (growing_) return {LineStatus::end, {}, position_.line_number, 0};
+      if (!decoder_->failure().empty()) return no_line(LineStatus::broken);
+      if (growing_) return no_line(LineStatus::end);
       return deliver_long_line(std::exchange(skipped_bytes_, 0), 0);
     }
     const char* const newline = find_newline();
@@ -254,8 +267,8 @@ FileLine LineReader::deliver_long_line(std::uint64_t length_bytes, std::uint64_t
 
 // Nothing more comes. A last line without newline is a line; one that the damage cut off is not.
 FileLine LineReader::finish() {
-  if (!decoder_->failure().empty()) return {LineStatus::broken, {}, position_.line_number, 0};
-  if (begin_ == end_ || growing_) return {LineStatus::end, {}, position_.line_number, 0};
+  if (!decoder_->failure().empty()) return no_line(LineStatus::broken);
+  if (begin_ == end_ || growing_) return no_line(LineStatus::end);
   const FileLine last{
       LineStatus::line, {buffer_.get() + begin_, end_ - begin_}, position_.line_number + 1, end_ - begin_};
   position_.offset_bytes += end_ - begin_;
@@ -306,6 +319,7 @@ FileLine LineReader::skip_long_frame() {
       skipped_bytes_ = 0;
       return deliver_long_line(std::exchange(frame_bytes_, 0) - kPrefixBytes, kPrefixBytes);
     }
+    if (is_over()) return no_line(LineStatus::pending);
     if (!refill()) return finish_frames();
   }
 }
@@ -315,7 +329,7 @@ FileLine LineReader::finish_frames() {
   const bool whole = begin_ == end_ && frame_bytes_ == 0;
   if (decoder_->failure().empty() && !growing_ && !whole) decoder_->fail("it ends within a record");
   const bool broken = !decoder_->failure().empty();
-  return {broken ? LineStatus::broken : LineStatus::end, {}, position_.line_number, 0};
+  return no_line(broken ? LineStatus::broken : LineStatus::end);
 }
 
 bool LineReader::take_access_point(AccessPoint& out) {
@@ -350,17 +364,22 @@ void LineReader::resume(const LinePosition& position, const AccessPoint* point) 
   const bool usable =
       point != nullptr && decoder_->accepts(*point) && point->uncompressed_bytes <= position.offset_bytes;
   decoder_->restart(usable ? point : nullptr);
-  while (decoder_->produced_bytes() < position.offset_bytes) {
-    const std::uint64_t left = position.offset_bytes - decoder_->produced_bytes();
+  if (at_once_.count() == 0) std::ignore = catch_up();
+}
+
+// Passes again what stands before the position; false while there is more of it.
+bool LineReader::catch_up() {
+  while (decoder_->produced_bytes() < position_.offset_bytes && decoder_->failure().empty()) {
+    const std::uint64_t left = position_.offset_bytes - decoder_->produced_bytes();
     const std::size_t kept = std::min(end_, kBeforeBytes);
     std::memmove(buffer_.get(), buffer_.get() + end_ - kept, kept);
     const std::size_t got = decoder_->read(buffer_.get() + kept,
                                            left < kChunkBytes ? static_cast<std::size_t>(left) : kChunkBytes);
     begin_ = end_ = scanned_ = kept + got;
-    if (got > 0) continue;
-    if (decoder_->failure().empty()) decoder_->fail(detail::kShorterThanPosition);
-    return;
+    if (got == 0 && decoder_->failure().empty()) decoder_->fail(detail::kShorterThanPosition);
+    if (got < left && is_over()) return false;
   }
+  return true;
 }
 
 bool LineReader::ends_early() const noexcept {

@@ -54,20 +54,20 @@ bool ReadFiles::stands_in(int file, const Mark& mark) {
          key_of_bytes(file, mark.bytes - mark.end_bytes, mark.end_bytes) == mark.end;
 }
 
-bool ReadFiles::knows_text(const FileThere& file, const TextOfFile& text) const {
+bool ReadFiles::knows_text(const FileThere& file, TextOfFile& text) const {
   bool known = false;
   std::uint64_t hashed_bytes = 0;
   std::uint64_t hash = 0;
   files_.for_each([&](const FileId& id, const Mark& mark) {
-    if (known || id.inode == 0 || mark.head_bytes == 0 || mark.head_bytes > text.head.size()) return;
+    if (known || id.inode == 0 || mark.head_bytes == 0 || mark.head_bytes > text.head().size()) return;
     if (mark.head_bytes != hashed_bytes) {
       hashed_bytes = mark.head_bytes;
-      hash = file_key(std::string_view{text.head}.substr(0, hashed_bytes));
+      hash = file_key(text.head().substr(0, hashed_bytes));
     }
     if (hash != mark.head) return;
     if (!text.has_bytes(mark.bytes)) return;
     const Descriptor opened = open_to_look(file.path);
-    known = text.compressed || (opened && stands_in(opened.get(), mark));
+    known = text.compressed() || (opened && stands_in(opened.get(), mark));
   });
   return known;
 }

@@ -39,7 +39,7 @@ class ReadFiles {
   // reported, once.
   bool knows(const FileId& id, const FileThere& file);
   // Whether what stands in a file under another number was read: it is a copy, or was compressed.
-  bool knows_text(const FileThere& file, const TextOfFile& text) const;
+  bool knows_text(const FileThere& file, TextOfFile& text) const;
 
   // It was read, as far as `bytes`; throws Error when there is no room for more.
   void note(const FileId& id, int file, const FileStatus& status, std::uint64_t bytes);

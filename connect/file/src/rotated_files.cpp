@@ -159,44 +159,53 @@ std::optional<std::vector<FileThere>> rotated_files(const std::string& path) {
   return found;
 }
 
+TextOfFile::TextOfFile(const std::string& path, FileDescriptor opened, std::uint64_t file_bytes)
+    : source_{std::make_unique<ByteSource>(std::move(opened))} {
+  if (starts_gzip(*source_)) {
+    told_bytes_ = gzip_text_bytes(*source_, file_bytes);
+    compressed_ = in_32_bits_ = true;
+  } else if (starts_zstd(*source_)) {
+    told_bytes_ = zstd_text_bytes(*source_);
+    compressed_ = true;
+  } else {
+    bytes_ = file_bytes;
+  }
+  decoder_ = make_decoder(*source_, 0);
+  head_.resize(kHeadBytes);
+  std::size_t had = 0;
+  for (std::size_t got = 1; got > 0 && had < head_.size(); had += got)
+    got = decoder_->read(head_.data() + had, head_.size() - had);
+  head_.resize(had);
+  if (!decoder_->failure().empty())
+    throw Error{{"read the file", path, decoder_->failure(), "look whether it is damaged"}};
+}
+
+TextOfFile::TextOfFile(TextOfFile&&) noexcept = default;
+TextOfFile::~TextOfFile() = default;
+
+bool TextOfFile::has_bytes(std::uint64_t count) {
+  if (told_bytes_ == (in_32_bits_ ? count & 0xffff'ffff : count)) return true;
+  if (!bytes_) read_to_end();
+  return bytes_ == count;
+}
+
+// One that is damaged has as many as come before that.
+void TextOfFile::read_to_end() {
+  std::string piece(kReadAtOnce, '\0');
+  while (decoder_->read(piece.data(), piece.size()) > 0) {
+  }
+  bytes_ = decoder_->produced_bytes();
+}
+
 std::optional<TextOfFile> text_of(const FileThere& file) {
   const std::string& path = file.path;
   const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   if (fd < 0 && errno == ENOENT) return std::nullopt;
   if (fd < 0) throw Error{{"open the file", path, errno_text(), "check the path and the right to read it"}};
   FileDescriptor opened = FileDescriptor::owned(fd);
-  const auto status = status_of(opened.get());
+  const auto status = status_of(fd);
   if (!status || !is(*status, file.status.device, file.status.inode)) return std::nullopt;
-  ByteSource source{std::move(opened)};
-  TextOfFile text;
-  std::optional<std::uint64_t> bytes;
-  if (starts_gzip(source)) {
-    bytes = gzip_text_bytes(source, status->size_bytes);
-    text.compressed = text.in_32_bits = true;
-  } else if (starts_zstd(source)) {
-    bytes = zstd_text_bytes(source);
-    text.compressed = true;
-  } else {
-    bytes = status->size_bytes;
-  }
-  const std::unique_ptr<Decoder> decoder = make_decoder(source, 0);
-  const auto read = [&](std::string& out) {
-    std::size_t had = 0;
-    for (std::size_t got = 1; got > 0 && had < out.size(); had += got)
-      got = decoder->read(out.data() + had, out.size() - had);
-    return had;
-  };
-  text.head.resize(kHeadBytes);
-  text.head.resize(read(text.head));
-  if (!bytes) {
-    std::string rest(kReadAtOnce, '\0');
-    while (read(rest) == rest.size()) {
-    }
-  }
-  text.bytes = bytes.value_or(decoder->produced_bytes());
-  if (!decoder->failure().empty())
-    throw Error{{"read the file", path, decoder->failure(), "look whether it is damaged"}};
-  return text;
+  return TextOfFile{path, std::move(opened), status->size_bytes};
 }
 
 }  // namespace sluice::detail

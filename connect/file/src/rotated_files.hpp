@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -11,6 +12,10 @@
 #include "files_there.hpp"
 
 namespace sluice::detail {
+
+class ByteSource;
+class Decoder;
+class FileDescriptor;
 
 // Whether a file called `name` was once called `log`: by a number or a date behind it (log.1, log-20260101, log.2.gz), or by a
 // word (log.old, log.bak, log.prev); of one called x.log also by what stands before its end: x.1.log, x-2026-01-01.log.zst.
@@ -21,15 +26,28 @@ bool is_rotated_name(std::string_view name, std::string_view log);
 // directory cannot be read.
 std::optional<std::vector<FileThere>> rotated_files(const std::string& path);
 
-// What stands in a file, compressed or not: the first kHeadBytes of its text, and how long the text is. A gzip member tells
-// that in 32 bits, a zstd frame perhaps not at all: then it is read to its end.
-struct TextOfFile {
-  std::string head;
-  std::uint64_t bytes = 0;
-  bool compressed = false;
-  bool in_32_bits = false;
+// What stands in a file, compressed or not: the first kHeadBytes of its text, and how long the text is.
+class TextOfFile {
+ public:
+  TextOfFile(const std::string& path, FileDescriptor opened, std::uint64_t file_bytes);
+  TextOfFile(TextOfFile&&) noexcept;
+  ~TextOfFile();
 
-  bool has_bytes(std::uint64_t count) const { return bytes == (in_32_bits ? count & 0xffff'ffff : count); }
+  std::string_view head() const noexcept { return head_; }
+  bool compressed() const noexcept { return compressed_; }
+  // Of an archive of several pieces, and of one that does not say it, its text is read to its end for that.
+  bool has_bytes(std::uint64_t count);
+
+ private:
+  void read_to_end();
+
+  std::string head_;
+  bool compressed_ = false;
+  std::optional<std::uint64_t> told_bytes_;  // By the last gzip member, in 32 bits, or the first zstd frame.
+  bool in_32_bits_ = false;
+  std::optional<std::uint64_t> bytes_;  // As they were counted.
+  std::unique_ptr<ByteSource> source_;
+  std::unique_ptr<Decoder> decoder_;
 };
 // None when the file has another name by now, or none. Throws Error for what cannot be read.
 std::optional<TextOfFile> text_of(const FileThere& file);

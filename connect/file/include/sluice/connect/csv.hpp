@@ -74,7 +74,9 @@ class CsvSource {
  private:
   struct Rows final : detail::LineTaker {
     Rows(detail::CsvReader& of, Output<T>& output) : reader{of}, out{output} {}
-    std::string begin_file(std::string_view header) override { return reader.read_names(header); }
+    std::string begin_file(std::string_view header, bool whole) override {
+      return whole ? reader.read_names(header) : "its first row is longer than max_line_bytes";
+    }
     std::string take(const FileLineHead&, std::string_view line) override {
       if (reader.is_blank(line)) return {};
       T row{};

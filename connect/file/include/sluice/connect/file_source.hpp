@@ -73,17 +73,18 @@ std::uint64_t file_key(std::string_view path) noexcept;
 namespace detail {
 
 class ReadFiles;
+class TextOfFile;
 struct FileId;
 struct FileStatus;
 struct FileThere;
-struct TextOfFile;
 
 // What is made of the lines of files.
 class LineTaker {
  public:
   virtual ~LineTaker() = default;
-  // A file begins, or is taken up again: its first line if that is a header. What is wrong with it: then the file is left out.
-  virtual std::string begin_file(std::string_view header) = 0;
+  // A file begins, or is taken up again: its first line if that is a header, or the beginning of one that is longer than
+  // max_line_bytes (`whole`). What is wrong with it: then the file is left out.
+  virtual std::string begin_file(std::string_view header, bool whole) = 0;
   // What is wrong with a line; empty when nothing is. It is reported.
   virtual std::string take(const FileLineHead& head, std::string_view line) = 0;
   // How many bytes of lines a call of the source may take together, which must find room in one lane; 0: one line a call.
@@ -125,6 +126,8 @@ class FileLines {
     std::uint64_t told = 0;      // That the directory cannot be read.
   };
   class DirectoryWatch;
+  // At directories, or the whole text of files: they may be large.
+  static constexpr std::chrono::minutes kLongestLook{10};
 
   const char* noun() const noexcept { return options_.framing == Framing::lines ? "line" : "record"; }
   void check_paths() const;
@@ -133,8 +136,11 @@ class FileLines {
   void note_reached();
   bool mine(std::uint64_t number) const { return number % worker_.replicas() == worker_.replica(); }
   std::vector<std::pair<FileId, FileThere>> files();
-  bool begin_file(LineTaker& taker, std::string_view header);
+  void look();
+  OutsideCall long_look() const { return worker_.outside(kLongestLook); }
+  bool begin_file(LineTaker& taker, std::string_view header, bool whole);
   bool go_on();
+  bool open_next();
   void open(const std::string& path, const std::string& name, std::uint64_t place);
   LineReaderOptions reader_options() const;
   void open_reader(const std::string& name, const LineReaderOptions& options);
@@ -181,6 +187,9 @@ class FileLines {
   std::unique_ptr<LineReader> reader_;
   std::uint64_t device_ = 0;      // Of the reader's file.
   detail::Descriptor same_file_;  // The same, to look at.
+  std::vector<std::pair<FileId, FileThere>>
+      there_;  // At the last look: those before next_ have had their turn.
+  std::size_t next_ = 0;
   bool nothing_left_ = false;     // Of all files, at the last look.
   bool followed_ = false;         // The path is followed,
   bool ending_ = false;           // and its file, which was renamed, grows no more.
@@ -204,7 +213,7 @@ class FileSource {
  private:
   struct Pusher final : detail::LineTaker {
     explicit Pusher(Output<Record<FileLineHead>>& output) : out{output} {}
-    std::string begin_file(std::string_view) override { return {}; }
+    std::string begin_file(std::string_view, bool) override { return {}; }
     std::string take(const FileLineHead& head, std::string_view line) override {
       out.push(head, line);
       return {};

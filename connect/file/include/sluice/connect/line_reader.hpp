@@ -7,6 +7,7 @@
 // with the access point that was kept beside it without decompressing more than about half a mebibyte.
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -41,8 +42,9 @@ enum class LineStatus : std::uint8_t {
   line,      // `text` is the line without its newline.
   too_long,  // The line is longer than the maximum: it was skipped, `length_bytes` is its length and `text` its
              // beginning, kLongLineBytes of it.
-  end,       // The file was read to its end, and so it is ever after, unless it is `growing`.
-  broken,    // The file is damaged or truncated behind the last line: see failure(). So it is ever after.
+  pending,  // It has read for LineReaderOptions::at_once, and there is no line yet: ask again.
+  end,      // The file was read to its end, and so it is ever after, unless it is `growing`.
+  broken,   // The file is damaged or truncated behind the last line: see failure(). So it is ever after.
 };
 
 struct FileLine {  // What LineReader gives.
@@ -68,6 +70,9 @@ struct LineReaderOptions {
   // With length_prefixed a file that ends within a record is broken, and `text` may hold any bytes. With lines a carriage
   // return stays.
   Framing framing = Framing::lines;
+  // About how long next() may read in search of a line before it gives `pending`; 0: until there is one. A line that is too long,
+  // and the text that resume() has to pass again, may be of any length.
+  std::chrono::nanoseconds at_once{0};
 };
 
 class LineReader {  // Reads a file line by line.
@@ -120,7 +125,7 @@ class LineReader {  // Reads a file line by line.
   // before that position, spares decompressing from the beginning; null or one of kind none is no point. before() is
   // what stands there now.
   // Throws sluice::Error for what is no seekable file, unless the position is the beginning and nothing was
-  // read.
+  // read. With `at_once` next() does what takes long of it.
   void resume(const LinePosition& position, const AccessPoint* point = nullptr);
 
   // Why next() has returned `broken`: the file ends where more of the archive had to come, which may be written yet. resume()
@@ -134,7 +139,9 @@ class LineReader {  // Reads a file line by line.
   LineReader(std::unique_ptr<detail::ByteSource> source, std::string name, const LineReaderOptions& options);
 
   void decide_kind();
+  bool catch_up();
   bool refill();
+  bool is_over();
   bool still_stands(std::uint64_t offset_bytes) const;
   const char* find_newline();
   bool is_never_closed(const char* newline) const;
@@ -143,6 +150,7 @@ class LineReader {  // Reads a file line by line.
   FileLine deliver(const char* newline);
   void forget_quotes();
   void drop_what_is_there();
+  FileLine no_line(LineStatus status) const { return {status, {}, position_.line_number, 0}; }
   FileLine skip_long_line();
   FileLine deliver_long_line(std::uint64_t length_bytes, std::uint64_t newline_bytes);
   FileLine finish();
@@ -158,6 +166,8 @@ class LineReader {  // Reads a file line by line.
   std::size_t max_line_bytes_;
   std::size_t capacity_bytes_;
   std::size_t point_every_bytes_;
+  std::chrono::nanoseconds at_once_;
+  std::chrono::steady_clock::time_point reading_since_{};  // Of this call, once it has read more; or none.
   bool growing_;
   bool quoted_;
   bool prefixed_;
