@@ -90,6 +90,42 @@ TEST_F(Csv, LeavesAFileOutWhoseNamesAreTooLong) {
   EXPECT_THAT(problems_, ElementsAre(HasSubstr("b.csv: its first row is longer than max_line_bytes")));
 }
 
+struct Measure {
+  double wide = 0;
+  float narrow = 0;
+};
+
+// As the other formats have it: a sum that took one "nan" would be none for ever.
+TEST_F(Csv, TakesDigitsForANumberAndNoWords) {
+  const Fields<Measure> fields{{"wide", &Measure::wide}, {"narrow", &Measure::narrow}};
+  const std::vector<std::string> good{"0", "-0", "1.5", "-12.25", "007", "1e5", "1E+5", "125e-2", "0.1"};
+  const std::vector<std::string> bad{"nan",   "NaN", "-nan",  "nan(1)", "inf", "-Infinity", "1.",
+                                     ".5",    "-",   "+1",    " 1",     "1 ",  "1,5",       "0x1p3",
+                                     "1e",    "1e+", "1.e5",  "--1",    "1f",  "1e400",     "1e-400",
+                                     "1_000", "٣",   "1.5.2", "e5",     "-.5"};
+  std::string text = "wide,narrow\n";
+  for (const auto* each : {&good, &bad}) {
+    for (const std::string& number : *each)
+      text += "\"" + number + "\",1\n1,\"" + number + "\"\n";
+  }
+  Pipeline pipeline{"csv"};
+  pipeline
+      .source<CsvSource<Measure>>("read", FileSourceOptions{.paths = {directory_.write("n.csv", text)}},
+                                  fields)
+      .outlet("out");
+  Engine engine{pipeline, test_settings()};
+  engine.start();
+  Collector<Measure> out{engine, "out"};
+  engine.wait();
+  const std::vector<Measure> all = out.all();
+  ASSERT_THAT(all, SizeIs(2 * good.size()));
+  for (std::size_t i = 0; i < good.size(); ++i) {
+    EXPECT_EQ(all[2 * i].wide, std::stod(good[i]));
+    EXPECT_EQ(all[2 * i + 1].narrow, std::stof(good[i]));
+  }
+  EXPECT_EQ(engine.stats().problem_count, 2 * bad.size());
+}
+
 TEST_F(Csv, KeepsNewlinesWithinQuotes) {
   const std::string path =
       directory_.write("a.csv", "number,\"amount\",name\n1,1,\"two\nlines\"\n2,2,\"\n\n\"\n3,3,x\n");

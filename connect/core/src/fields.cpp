@@ -59,6 +59,16 @@ bool store_unsigned(std::string_view text, std::size_t bytes, std::byte* into) {
   }
 }
 
+std::size_t digits_at(std::string_view text, std::size_t begin) noexcept {
+  return std::min(text.find_first_not_of("0123456789", begin), text.size()) - begin;
+}
+
+// std::from_chars alone takes "nan", "inf", "1." and ".5", too.
+bool store_number(std::string_view text, std::size_t bytes, std::byte* into) {
+  if (!is_number(text)) return false;
+  return bytes == sizeof(float) ? store_all<float>(text, into) : store_all<double>(text, into);
+}
+
 // [-]digits[.digits] as units of 10^-digits; what is wrong, nullptr if nothing is.
 const char* store_scaled(std::string_view text, int digits, std::byte* into) {
   const std::size_t point = std::min(text.find('.'), text.size());
@@ -112,6 +122,26 @@ void check_fields(const std::vector<NamedField>& fields) {
   }
 }
 
+bool is_number(std::string_view text) noexcept {
+  std::size_t at = text.starts_with('-') ? 1 : 0;
+  const std::size_t whole = digits_at(text, at);
+  if (whole == 0) return false;
+  at += whole;
+  if (at < text.size() && text[at] == '.') {
+    const std::size_t behind = digits_at(text, at + 1);
+    if (behind == 0) return false;
+    at += 1 + behind;
+  }
+  if (at < text.size() && (text[at] == 'e' || text[at] == 'E')) {
+    ++at;
+    if (at < text.size() && (text[at] == '+' || text[at] == '-')) ++at;
+    const std::size_t exponent = digits_at(text, at);
+    if (exponent == 0) return false;
+    at += exponent;
+  }
+  return at == text.size();
+}
+
 std::string store_text(const FieldPlace& place, std::string_view text, std::byte* object) {
   std::byte* into = object + place.offset;
   switch (place.kind) {
@@ -130,12 +160,9 @@ std::string store_text(const FieldPlace& place, std::string_view text, std::byte
         return fmt::format("it is not true or false: {}", shown(text));
       store_flag(place, text == "true" || text == "1", object);
       return {};
-    case FieldKind::number: {
-      const bool stored =
-          place.bytes == sizeof(float) ? store_all<float>(text, into) : store_all<double>(text, into);
-      return stored ? std::string{}
-                    : fmt::format("it is no number that {} bits hold: {}", 8 * place.bytes, shown(text));
-    }
+    case FieldKind::number:
+      if (store_number(text, place.bytes, into)) return {};
+      return fmt::format("it is no number that {} bits hold: {}", 8 * place.bytes, shown(text));
   }
   return "it is of no kind";
 }

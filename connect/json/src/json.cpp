@@ -22,29 +22,11 @@ std::string_view trimmed(std::string_view token) {
   return end == std::string_view::npos ? std::string_view{} : token.substr(0, end + 1);
 }
 
-std::size_t digits_at(std::string_view text, std::size_t begin) {
-  return std::min(text.find_first_not_of("0123456789", begin), text.size()) - begin;
-}
-
 // Of any size: simdjson refuses what neither 64 bits nor a double hold, and JSON does not. Source: RFC 8259, section 6.
-bool is_number(std::string_view token) {
-  std::size_t at = token.starts_with('-') ? 1 : 0;
-  const std::size_t whole = digits_at(token, at);
-  if (whole == 0 || (whole > 1 && token[at] == '0')) return false;
-  at += whole;
-  if (at < token.size() && token[at] == '.') {
-    const std::size_t behind = digits_at(token, at + 1);
-    if (behind == 0) return false;
-    at += 1 + behind;
-  }
-  if (at < token.size() && (token[at] == 'e' || token[at] == 'E')) {
-    ++at;
-    if (at < token.size() && (token[at] == '+' || token[at] == '-')) ++at;
-    const std::size_t exponent = digits_at(token, at);
-    if (exponent == 0) return false;
-    at += exponent;
-  }
-  return at == token.size();
+bool is_json_number(std::string_view token) {
+  const std::string_view digits = token.substr(token.starts_with('-') ? 1 : 0);
+  const bool leading_zero = digits.size() > 1 && digits[0] == '0' && digits[1] >= '0' && digits[1] <= '9';
+  return is_number(token) && !leading_zero;
 }
 
 }  // namespace
@@ -165,7 +147,7 @@ class JsonReader::Parser {
   // As it is written.
   static std::string_view number_in(ondemand::value value) {
     const std::string_view token = trimmed(value.raw_json_token());
-    if (!is_number(token)) throw Wrong{"it is no JSON: a number that is none"};
+    if (!is_json_number(token)) throw Wrong{"it is no JSON: a number that is none"};
     return token;
   }
 

@@ -12,7 +12,9 @@
 //   scaled()       an integer that counts units of 10^-digits: with two digits 12.34 is 1234, exactly; more digits than
 //                  that are refused, unless they are zeros
 //   Decimal        the same with eight digits
-//   bool, double, float
+//   double, float  the nearest one to a number of digits, with a fraction and an exponent if there are any, as JSON has them:
+//                  neither nan nor inf, no point without a digit on each side; one that is too large or too small is refused
+//   bool           true or false; of CSV also 1 or 0
 //   char[N], std::array<char, N>   text of at most N bytes, without a zero byte; zeros behind it
 #pragma once
 
@@ -84,6 +86,9 @@ std::size_t offset_of(M T::*member) {
 
 // Throws Error for a name that is there twice, and for digits that cannot be.
 void check_fields(const std::vector<NamedField>& fields);
+
+// Whether it is all digits, perhaps with a minus, a fraction and an exponent: what all text formats here call a number.
+bool is_number(std::string_view text) noexcept;
 
 // Fills the member of the object from all of `text`. What is wrong with it, to be read behind the field's name: "it is no
 // number that 64 bits hold: 12x"; empty when nothing is.
