@@ -92,6 +92,20 @@ TEST_F(HttpStrangers, AreTakenAtThePathThatTheyNameAndAtNoOther) {
   EXPECT_THAT(drained(), ElementsAre(" 1 whole", " 1 schemes have no case", " 1 escaped"));
 }
 
+// RFC 9112, 3.2: what stands in front of the pipeline may have read another request.
+TEST_F(HttpStrangers, SayTheirHostOnce) {
+  serve();
+  const std::string length = "Content-Length: 1\r\n";
+  EXPECT_THAT(ask("POST / HTTP/1.1\r\n" + length + "\r\nx"), StartsWith("400 a request has one Host"));
+  EXPECT_THAT(ask("POST / HTTP/1.1\r\nHost: a\r\nhost: a\r\n" + length + "\r\nx"),
+              StartsWith("400 a request has"));
+  EXPECT_THAT(ask("POST / HTTP/1.0\r\nHost: a\r\nHost: b\r\n" + length + "\r\nx"),
+              StartsWith("400 a request has"));
+  EXPECT_EQ(ask("POST / HTTP/1.0\r\n" + length + "\r\n1"), "200 1") << "its Host need not be said";
+  EXPECT_EQ(ask("POST / HTTP/1.1\r\nHost:\r\n" + length + "\r\n2"), "200 1") << "which may be empty";
+  EXPECT_THAT(drained(), SizeIs(2));
+}
+
 TEST_F(HttpStrangers, OfAnAddressWithoutAPathAskForTheRoot) {
   serve();
   EXPECT_EQ(ask(post("x", "http://here")), "200 1");

@@ -12,8 +12,17 @@
 namespace sluice::detail {
 namespace {
 
-// What the headers of a request say of its body.
-struct BodyHeaders {
+bool begins_with(std::string_view text, std::string_view scheme) {
+  return text.size() >= scheme.size() && ::strncasecmp(text.data(), scheme.data(), scheme.size()) == 0;
+}
+
+bool is_same(std::string_view text, std::string_view other) {
+  return text.size() == other.size() && begins_with(text, other);
+}
+
+// What the headers of a request say of it and its body.
+struct Headers {
+  unsigned hosts = 0;
   std::vector<std::string_view> lengths;
   std::vector<std::string_view> transfers;
   bool encoded = false;  // Compressed, say: its bytes are not those of events.
@@ -25,28 +34,25 @@ struct BodyHeaders {
                        [this](std::string_view length) { return length != lengths.front(); });
   }
   bool has_no_end() const {
-    return transfers.size() > 1 ||
-           (transfers.size() == 1 && ::strcasecmp(transfers[0].data(), "chunked") != 0);
+    return transfers.size() > 1 || (transfers.size() == 1 && !is_same(transfers[0], "chunked"));
+  }
+
+  void add(std::string_view name, std::string_view value) {
+    if (is_same(name, MHD_HTTP_HEADER_HOST)) ++hosts;
+    if (is_same(name, MHD_HTTP_HEADER_CONTENT_LENGTH)) lengths.push_back(value);
+    if (is_same(name, MHD_HTTP_HEADER_TRANSFER_ENCODING)) transfers.push_back(value);
+    if (is_same(name, MHD_HTTP_HEADER_CONTENT_ENCODING) && !is_same(value, "identity")) encoded = true;
   }
 };
 
-BodyHeaders body_headers(MHD_Connection* connection) {
-  BodyHeaders headers;
+Headers headers_of(MHD_Connection* connection) {
+  Headers headers;
   const auto look = [](void* into, MHD_ValueKind, const char* name, const char* value) {
-    BodyHeaders& headers = *static_cast<BodyHeaders*>(into);
-    if (value == nullptr) value = "";
-    if (::strcasecmp(name, MHD_HTTP_HEADER_CONTENT_LENGTH) == 0) headers.lengths.emplace_back(value);
-    if (::strcasecmp(name, MHD_HTTP_HEADER_TRANSFER_ENCODING) == 0) headers.transfers.emplace_back(value);
-    if (::strcasecmp(name, MHD_HTTP_HEADER_CONTENT_ENCODING) == 0 && ::strcasecmp(value, "identity") != 0)
-      headers.encoded = true;
+    static_cast<Headers*>(into)->add(name, value == nullptr ? "" : value);
     return MHD_YES;
   };
   MHD_get_connection_values(connection, MHD_HEADER_KIND, look, &headers);
   return headers;
-}
-
-bool begins_with(std::string_view text, std::string_view scheme) {
-  return text.size() >= scheme.size() && ::strncasecmp(text.data(), scheme.data(), scheme.size()) == 0;
 }
 
 }  // namespace
@@ -66,15 +72,20 @@ std::vector<std::string_view> events_in(std::string_view body, bool lines) {
   return events;
 }
 
-bool refuse_without_end(MHD_Connection* connection, HttpRequest& request) {
-  if (!body_headers(connection).has_no_end()) return false;
-  request.status = MHD_HTTP_NOT_IMPLEMENTED;
-  request.answer = "of Transfer-Encoding only chunked is known\n";
-  return true;
+bool refuse_headers(MHD_Connection* connection, std::string_view version, HttpRequest& request) {
+  const Headers headers = headers_of(connection);
+  if (headers.has_no_end()) {
+    request.status = MHD_HTTP_NOT_IMPLEMENTED;
+    request.answer = "of Transfer-Encoding only chunked is known\n";
+  } else if (headers.hosts > 1 || (headers.hosts == 0 && version == MHD_HTTP_VERSION_1_1)) {
+    request.status = MHD_HTTP_BAD_REQUEST;
+    request.answer = "a request has one Host\n";
+  }
+  return request.status != 0;
 }
 
 void look_at_body(MHD_Connection* connection, HttpRequest& request, std::uint64_t most) {
-  const BodyHeaders headers = body_headers(connection);
+  const Headers headers = headers_of(connection);
   std::uint64_t length = 0;
   if (!headers.lengths.empty()) {
     const std::string_view text = headers.lengths.front();

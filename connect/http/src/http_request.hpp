@@ -21,9 +21,9 @@ struct HttpRequest {
   std::string answer;
 };
 
-// Gives it its answer if its body is sent in a way of which the library does not know where it ends: it would take all that comes
-// for it, until the client goes. Whether that is so.
-bool refuse_without_end(MHD_Connection* connection, HttpRequest& request);
+// Gives it its answer if its headers are none of HTTP, which the library does not look at: its body is sent in a way of which the
+// library does not know where it ends, and would take all that comes for it; or it has not one Host. Whether that is so.
+bool refuse_headers(MHD_Connection* connection, std::string_view version, HttpRequest& request);
 // Gives it its answer if the body is sent in a way that is not taken, and notes if it says that it has more bytes than `most`.
 void look_at_body(MHD_Connection* connection, HttpRequest& request, std::uint64_t most);
 // The client sends its body once it is told to: an answer now saves it that.

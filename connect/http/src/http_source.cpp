@@ -233,8 +233,8 @@ MHD_Result HttpSource::Parts::begin(MHD_Connection* connection, std::string_view
   auto request = std::make_unique<HttpRequest>();
   request->connection = connection;
   request->number = next_number_++;
-  if (refuse_without_end(connection, *request)) {
-    // It is answered before its end, which would never come.
+  if (refuse_headers(connection, version, *request)) {
+    // One whose end would never come is answered before it.
   } else if (path != options_.path) {
     request->status = MHD_HTTP_NOT_FOUND;
     request->answer = fmt::format("events are taken at {}\n", options_.path);
