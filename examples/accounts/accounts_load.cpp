@@ -8,6 +8,7 @@
 #include <chrono>
 #include <cstdio>
 #include <fstream>
+#include <limits>
 #include <map>
 #include <memory>
 #include <nats/nats.h>
@@ -185,15 +186,20 @@ int main(int argc, char** argv) {
   app.formatter(sluice::detail::help_formatter());
   Options options;
   app.add_option("--nats", options.url, "The server");
-  app.add_option("--count", options.count, "How many payments");
+  app.add_option("--count", options.count, "How many payments")->check(sluice::detail::count_between(1));
   app.add_option("--out", options.out, "The file to write")->required();
   CLI::App* feeds = app.add_subcommand("feed", "Make the streams and send payments");
-  feeds->add_option("--partitions", options.partitions, "As the cluster has (6)");
-  feeds->add_option("--accounts", options.accounts, "How many accounts (100)");
-  feeds->add_option("--seed", options.seed, "What they are drawn from (1)");
-  feeds->add_option("--rate", options.rate, "Payments a second; 0 (the default): as fast as it goes");
+  feeds->add_option("--partitions", options.partitions, "As the cluster has (6)")
+      ->check(sluice::detail::count_between(1, 1000));
+  feeds->add_option("--accounts", options.accounts, "How many accounts (100)")
+      ->check(sluice::detail::count_between(1, 1'000'000));
+  feeds->add_option("--seed", options.seed, "What they are drawn from (1)")
+      ->check(sluice::detail::count_between(0, std::numeric_limits<unsigned>::max()));
+  feeds->add_option("--rate", options.rate, "Payments a second; 0 (the default): as fast as it goes")
+      ->check(sluice::detail::number_between(0, 1e9));
   CLI::App* collects = app.add_subcommand("collect", "Read balances");
-  collects->add_option("--patience", options.patience, "Seconds to wait for the next (60)");
+  collects->add_option("--patience", options.patience, "Seconds to wait for the next (60)")
+      ->check(sluice::detail::count_between(1, 86'400));
   const char* examples =
       "Examples:\n"
       "  accounts-load --out sent feed\n"

@@ -330,15 +330,19 @@ int main(int argc, char** argv) try {
   Options options;
   CLI::App app{"Pays into a bank and checks what it acknowledges", "bank-load"};
   app.add_option("--connect", options.connect, "Where the bank listens: HOST:PORT");
-  app.add_option("--senders", options.senders, "Senders, each with a connection")->check(CLI::Range(1, 500));
-  app.add_option("--payments", options.payments, "Payments of each")->check(CLI::Range(1, 900'000'000));
+  app.add_option("--senders", options.senders, "Senders, each with a connection")
+      ->check(sluice::detail::count_between(1, 500));
+  app.add_option("--payments", options.payments, "Payments of each")
+      ->check(sluice::detail::count_between(1, 900'000'000));
   app.add_option("--expect", options.expect, "A directory for what the tables must hold")
       ->check(CLI::ExistingDirectory);
-  app.add_option("--patience", options.patience_s, "Seconds without an acknowledgement, too long");
+  app.add_option("--patience", options.patience_s, "Seconds without an acknowledgement, too long")
+      ->check(sluice::detail::count_between(1, 86'400));
   app.add_option("--parts", options.parts, "Tell when each of so many equal parts is done")
-      ->check(CLI::Range(1, 10'000));
+      ->check(sluice::detail::count_between(1, 10'000));
   app.add_option("--rate", options.rate,
-                 "Payments of all senders in a second, and how long\neach took from when it was due");
+                 "Payments of all senders in a second, and how long\neach took from when it was due")
+      ->check(sluice::detail::number_between(0.001, 1e9));
   app.footer(
       "Examples:\n"
       "  bank-load --connect 127.0.0.1:7000\n"

@@ -3,7 +3,6 @@
 #include <chrono>
 #include <cstdint>
 #include <cstdio>
-#include <limits>
 #include <optional>
 #include <random>
 #include <string>
@@ -49,20 +48,16 @@ std::optional<int> parse(int argc, char** argv, Options& options) {
       ->type_name("FILE...");
   app.add_option("--out", options.out, "Directory for the .tsv files")->required()->type_name("DIR");
   app.add_option("--kill", options.drill.kills, "Kill a random worker this many times (SIGKILL)")
-      ->check(CLI::Range(std::int64_t{0}, kMostKills))
+      ->check(sluice::detail::count_between(0, kMostKills))
       ->type_name("N");
   app.add_option("--kill-every", options.kill_every_ms, "Average time between two kills, milliseconds")
-      ->check(CLI::Range(0.001, kMostMilliseconds))
-      ->check([](const std::string& text) {
-        // What is no number at all is in every range.
-        return text.find_first_of("nN") == std::string::npos ? "" : "not in range: " + text + " is no number";
-      })
+      ->check(sluice::detail::number_between(0.001, kMostMilliseconds))
       ->capture_default_str()
       ->type_name("MS");
   app.add_flag("--stall", options.drill.stall, "Make one worker hang, for the watchdog to end it");
   options.drill.seed = std::random_device{}();
   app.add_option("--seed", options.drill.seed, "Seed of the kills; random unless given")
-      ->check(CLI::Range(std::int64_t{0}, std::numeric_limits<std::int64_t>::max()))
+      ->check(sluice::detail::count_between(0))
       ->type_name("N");
   sluice::add_standard_options(app, options.standard);
   app.footer(

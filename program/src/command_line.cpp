@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
+#include <charconv>
 #include <cstddef>
 #include <cstdio>
 #include <filesystem>
@@ -9,6 +10,8 @@
 #include <string_view>
 #include <utility>
 #include <vector>
+
+#include <fmt/format.h>
 
 #include <sluice/cli.hpp>
 #include <sluice/detail/command_line.hpp>
@@ -71,6 +74,11 @@ std::string short_number(std::string number) {
   return number;
 }
 
+// A type as CLI11 names it.
+std::string in_words(const std::string& type) {
+  return type == "UINT" || type == "INT" || type == "FLOAT" ? "number" : type;
+}
+
 // CLI11's words about a value as we say such things; others as they are.
 std::string about_value(const CLI::App& command, const std::string& said) {
   constexpr std::string_view kConvert = "Could not convert: ";
@@ -93,7 +101,8 @@ std::string about_value(const CLI::App& command, const std::string& said) {
            short_number(ends->second) + ", not \"" + value->first + "\"";
   }
   if (const auto parts = parted(said, ": 1 required "); parts && parts->second.ends_with(" missing"))
-    return parts->first + " lacks its value, a " + parts->second.substr(0, parts->second.rfind(' '));
+    return parts->first + " lacks its value, a " +
+           in_words(parts->second.substr(0, parts->second.rfind(' ')));
   if (const auto parts = parted(said, " requires "))
     return parts->first + " goes with " + parts->second + " only";
   if (const auto parts = parted(said, " excludes "))
@@ -162,7 +171,11 @@ const CLI::App& innermost(const CLI::App& program) {
 }
 
 std::string complaint(const CLI::App& command, const CLI::ParseError& error) {
-  const std::vector<std::string> unknown = command.remaining();
+  std::vector<std::string> unknown = command.remaining();
+  // What a command falls through with is left at the program.
+  for (const CLI::App* each = command.get_parent(); unknown.empty() && each != nullptr;
+       each = each->get_parent())
+    unknown = each->remaining();
   if (unknown.empty()) {
     const bool lacks_command = error.get_name() == "RequiredError" && !commands_of(command).empty();
     return lacks_command ? "a command is missing: " + joined(commands_of(command))
@@ -177,6 +190,30 @@ std::string complaint(const CLI::App& command, const CLI::ParseError& error) {
   const std::string near = nearest(word, commands);
   return "there is no command \"" + word + "\"" +
          (near.empty() ? ", only " + joined(commands) : "; did you mean " + near + "?");
+}
+
+CLI::Validator count_between(std::uint64_t least, std::uint64_t most) {
+  return {[=](std::string& text) {
+            std::uint64_t value = 0;
+            const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+            const bool whole = error == std::errc{} && end == text.data() + text.size();
+            if (!whole || value < least || value > most)
+              return fmt::format("Value {} not in range {} to {}", text, least, most);
+            text = fmt::format("{}", value);
+            return std::string{};
+          },
+          ""};
+}
+
+CLI::Validator number_between(double least, double most) {
+  return {[=](std::string& text) {
+            double value = 0;
+            const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+            const bool whole = error == std::errc{} && end == text.data() + text.size();
+            if (whole && value >= least && value <= most) return std::string{};
+            return fmt::format("Value {} not in range {:f} to {:f}", text, least, most);
+          },
+          ""};
 }
 
 void print_misuse(const CLI::App& command, const std::string& what) {

@@ -30,7 +30,7 @@ TEST(ChaosCommand, RefusesWhatItDoesNotUnderstandWithStatusTwo) {
   refused("--kill 5 -- true", "the rate '5' of kill: its unit is missing");
   refused("--stop often -- true", "the rate 'often' of stop");
   refused("--for 5 -- true", "the duration '5' of --for: its unit is missing");
-  refused("--seed x -- true", "the seed 'x'");
+  refused("--seed x -- true", "--seed takes a number of at least 0, not \"x\"");
   refused("--maim 5/s -- true", "there is no option --maim");
   refused("-- /nonexistent/program", "cannot start '/nonexistent/program': No such file or directory");
   refused("-- /dev/null", "cannot start '/dev/null': Permission denied");

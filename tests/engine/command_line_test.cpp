@@ -55,7 +55,7 @@ TEST(AWrongCommandLine, ExitsWithTwoAndAHint) {
       complaint("cluster several"),
       "sluice: there is no command \"several\", only status, move, drain\nTry \"sluice cluster --help\".\n");
   EXPECT_EQ(complaint("cluster move accounts -1 one"),
-            "sluice: PARTITION takes a number that is not below 0, not \"-1\"\n"
+            "sluice: PARTITION takes a number from 0 to 4294967295, not \"-1\"\n"
             "Try \"sluice cluster move --help\".\n");
 #endif
 }

@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <exception>
 #include <functional>
+#include <limits>
 #include <set>
 #include <string>
 #include <thread>
@@ -267,7 +268,9 @@ int run(int argc, char** argv) {
   CLI::App* moves =
       program.add_subcommand("move", "Give a partition to another host, and wait until it has it");
   add_server(*moves, options);
-  moves->add_option("PARTITION", options.partition, "Its number")->required();
+  moves->add_option("PARTITION", options.partition, "Its number")
+      ->required()
+      ->check(detail::count_between(0, std::numeric_limits<unsigned>::max()));
   moves->add_option("HOST", options.host, "The host that gets it")->required();
   moves->add_option("--patience", options.patience, "How long to wait (60s)")->type_name("TIME");
   CLI::App* drains = program.add_subcommand("drain", "Ask a host to leave, and wait until it has left");

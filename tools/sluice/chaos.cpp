@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
+#include <limits>
 #include <memory>
 #include <string>
 #include <utility>
@@ -93,7 +94,9 @@ void add_chaos(CLI::App& program, std::vector<std::string> behind_dashes, int& s
   add("--stop", said->stop, "How often a process is stopped for 50 to 500 ms (SIGSTOP, SIGCONT)", "RATE");
   add("--patience", said->patience,
       "How long the last run may go on, no longer hurt, before it counts as hung", "DURATION");
-  chaos->add_option("--seed", said->seed, "Repeats times and choices; random unless given")->type_name("N");
+  chaos->add_option("--seed", said->seed, "Repeats times and choices; random unless given")
+      ->type_name("N")
+      ->check(count_between(0, std::numeric_limits<std::uint64_t>::max()));
   chaos->add_flag("--endless", said->endless,
                   "PROGRAM has no end: interrupt it (SIGINT) when the time is over");
   end_help(

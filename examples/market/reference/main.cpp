@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include <CLI/CLI.hpp>
+#include <sluice/cli.hpp>
 
 #include "answers.hpp"
 #include "capture.hpp"
@@ -100,11 +100,8 @@ int main(int argc, char** argv) {
       "  zstdcat capture.tsv.zst | market-reference --out answers -");
   try {
     app.parse(argc, argv);
-  } catch (const CLI::Success& help) {
-    return app.exit(help);
   } catch (const CLI::ParseError& error) {
-    std::fprintf(stderr, "market-reference: %s (market-reference --help lists the options)\n", error.what());
-    return 2;
+    return sluice::end_of_parse(app, error);
   }
   try {
     return reference::answer(out, paths);

@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include <CLI/CLI.hpp>
+#include <sluice/cli.hpp>
 
 #include "feed.hpp"
 #include "instruments.hpp"
@@ -109,26 +109,28 @@ void add_options(CLI::App& app, Options& options) {
   app.add_option("--out", options.out, "directory for the capture files")->required();
   app.add_option("--events", options.events, "events in all")
       ->capture_default_str()
-      ->check(CLI::PositiveNumber);
+      ->check(sluice::detail::count_between(1));
   app.add_option("--instruments", options.instruments, "instruments, at most 18")
       ->capture_default_str()
-      ->check(CLI::Range(1, kMaxInstruments));
+      ->check(sluice::detail::count_between(1, kMaxInstruments));
   app.add_option("--days", options.days, "days, each with files of its own in the raw format")
       ->capture_default_str()
-      ->check(CLI::Range(1, 365));
-  app.add_option("--seed", options.seed, "the same seed gives the same bytes")->capture_default_str();
+      ->check(sluice::detail::count_between(1, 365));
+  app.add_option("--seed", options.seed, "the same seed gives the same bytes")
+      ->capture_default_str()
+      ->check(sluice::detail::count_between(0));
   app.add_option("--format", options.format, "raw: VENUE_SYMBOL_DAY.gz; merged: capture.tsv.zst")
       ->capture_default_str()
       ->check(CLI::IsMember({"raw", "merged"}));
   app.add_option("--bad", options.bad, "malformed lines, besides the events")
       ->capture_default_str()
-      ->check(CLI::NonNegativeNumber);
+      ->check(sluice::detail::count_between(0));
   app.add_option("--gap-every", options.gap_every, "one depth update in so many is lost on its way")
       ->capture_default_str()
-      ->check(CLI::Range(std::int64_t{1}, std::int64_t{1'000'000'000}));
+      ->check(sluice::detail::count_between(1, 1'000'000'000));
   app.add_option("--snapshots", options.snapshots, "snapshots of a book in a day, about so many")
       ->capture_default_str()
-      ->check(CLI::Range(std::int64_t{1}, std::int64_t{1'000'000}));
+      ->check(sluice::detail::count_between(1, 1'000'000));
 }
 
 }  // namespace
@@ -148,11 +150,8 @@ int main(int argc, char** argv) {
   try {
     app.parse(argc, argv);
     if (options.bad > options.events) throw CLI::ValidationError{"--bad", "more malformed lines than events"};
-  } catch (const CLI::Success& help) {
-    return app.exit(help);
   } catch (const CLI::ParseError& error) {
-    std::fprintf(stderr, "market-simulator: %s (market-simulator --help lists the options)\n", error.what());
-    return 2;
+    return sluice::end_of_parse(app, error);
   }
   try {
     simulator::simulate(options);

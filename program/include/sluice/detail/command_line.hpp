@@ -4,6 +4,8 @@
 // Called by the one thread of a command. Nothing here throws.
 #pragma once
 
+#include <cstdint>
+#include <limits>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -29,6 +31,18 @@ std::string complaint(const CLI::App& command, const CLI::ParseError& error);
 inline CLI::Validator not_empty() {
   return {[](const std::string& text) { return std::string{text.empty() ? "it is empty" : ""}; }, ""};
 }
+
+// For a whole number: digits, and nothing else. CLI11 alone takes "-1" for the largest of an unsigned type, and reads "010"
+// as 8; behind this check it is 10.
+CLI::Validator count_between(std::uint64_t least,
+                             std::uint64_t most = std::numeric_limits<std::int64_t>::max());
+inline CLI::Validator at_least_one() {
+  return count_between(1);
+}
+
+// For a number, with a fraction or not, written in decimal. Behind CLI::Range "nan" is in every range, since it is neither
+// below nor above.
+CLI::Validator number_between(double least, double most);
 
 // Prints `what` to stderr, and whose --help tells more.
 void print_misuse(const CLI::App& command, const std::string& what);
