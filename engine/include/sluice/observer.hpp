@@ -53,6 +53,8 @@ class Observer {
   const std::vector<SettingValue>& settings() const noexcept;
   // As Engine::stats(). After the end of the pipeline it goes on to give the last numbers.
   Stats stats() const;
+  // The same without latencies, whose histograms are most of what stats() reads: for who looks many times a second.
+  Stats counts() const;
   // It has come to an end that its master knew of.
   bool over() const noexcept;
   // Which end.

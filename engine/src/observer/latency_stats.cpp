@@ -2,6 +2,7 @@
 #include "observer/latency_stats.hpp"
 
 #include <algorithm>
+#include <utility>
 #include <vector>
 
 #include "layout/latency.hpp"
@@ -12,18 +13,28 @@ namespace {
 // Histograms put together. They move while they are read: what is counted is what was found in the buckets.
 class Timed {
  public:
-  void add(const Histogram& histogram) {
+  Timed() = default;
+  explicit Timed(const Histogram& histogram) {
     if (histogram.empty()) return;
     buckets_.resize(Histogram::kBuckets);
     for (std::size_t i = 0; i < Histogram::kBuckets; ++i) {
-      // More than any worker can count is not from this code, and must not wrap the sum.
-      const std::uint64_t events = std::min(histogram.in_bucket(i), std::uint64_t{1} << 48U);
-      buckets_[i] += events;
-      count_ += events;
+      // More than any worker can count is not from this code, and must not wrap a sum.
+      buckets_[i] = std::min(histogram.in_bucket(i), std::uint64_t{1} << 48U);
+      count_ += buckets_[i];
     }
-    constexpr std::uint64_t kMost = std::uint64_t{1} << 62U;
-    sum_ns_ = std::min(kMost, sum_ns_ + std::min(histogram.sum_ns(), kMost));
-    most_ns_ = std::max(most_ns_, std::min(histogram.most_ns(), kMost));
+    sum_ns_ = std::min(kMost, histogram.sum_ns());
+    most_ns_ = std::min(kMost, histogram.most_ns());
+  }
+  void add(Timed other) {
+    if (buckets_.empty()) {
+      *this = std::move(other);
+      return;
+    }
+    for (std::size_t i = 0; i < other.buckets_.size(); ++i)
+      buckets_[i] += other.buckets_[i];
+    count_ += other.count_;
+    sum_ns_ = std::min(kMost, sum_ns_ + other.sum_ns_);
+    most_ns_ = std::max(most_ns_, other.most_ns_);
   }
   LatencyStats stats() const {
     LatencyStats stats;
@@ -47,6 +58,8 @@ class Timed {
   }
 
  private:
+  static constexpr std::uint64_t kMost = std::uint64_t{1} << 62U;
+
   // Not less than so many thousandths of the events took.
   std::chrono::nanoseconds at_share(std::uint64_t thousandths) const {
     const std::uint64_t rank = (count_ / 1000) * thousandths + ((count_ % 1000) * thousandths + 999) / 1000;
@@ -67,31 +80,26 @@ class Timed {
   std::uint64_t most_ns_ = 0;
 };
 
-// Of one worker alone, or of all workers of a stage from `first` on.
-LatencyStats latency_of(const SegmentMap& map, WorkerIndex first, std::size_t workers,
-                        Histogram Latencies::*which) {
-  Timed timed;
-  WorkerIndex worker = first;
-  for (std::size_t i = 0; i < workers; ++i) {
-    timed.add(map.worker(worker).latencies().*which);
-    ++worker;
+// Of each worker from `first` on, and of all of them; each histogram is read once.
+void read_one(const SegmentMap& map, WorkerIndex first, StageStats& stage, Histogram Latencies::*which,
+              LatencyStats WorkerStats::*of_worker, LatencyStats StageStats::*of_stage) {
+  Timed all;
+  WorkerIndex index = first;
+  for (WorkerStats& worker : stage.workers) {
+    Timed timed{map.worker(index).latencies().*which};
+    worker.*of_worker = timed.stats();
+    all.add(std::move(timed));
+    ++index;
   }
-  return timed.stats();
+  stage.*of_stage = stage.workers.size() == 1 ? stage.workers.front().*of_worker : all.stats();
 }
 
 }  // namespace
 
 void read_latencies(const SegmentMap& map, WorkerIndex first, StageStats& stage) {
-  WorkerIndex index = first;
-  for (WorkerStats& worker : stage.workers) {
-    worker.lane = latency_of(map, index, 1, &Latencies::lane);
-    worker.handler = latency_of(map, index, 1, &Latencies::handler);
-    worker.end_to_end = latency_of(map, index, 1, &Latencies::end_to_end);
-    ++index;
-  }
-  stage.lane = latency_of(map, first, stage.workers.size(), &Latencies::lane);
-  stage.handler = latency_of(map, first, stage.workers.size(), &Latencies::handler);
-  stage.end_to_end = latency_of(map, first, stage.workers.size(), &Latencies::end_to_end);
+  read_one(map, first, stage, &Latencies::lane, &WorkerStats::lane, &StageStats::lane);
+  read_one(map, first, stage, &Latencies::handler, &WorkerStats::handler, &StageStats::handler);
+  read_one(map, first, stage, &Latencies::end_to_end, &WorkerStats::end_to_end, &StageStats::end_to_end);
 }
 
 }  // namespace sluice::detail

@@ -168,6 +168,12 @@ Stats Observer::stats() const {
   return stats;
 }
 
+Stats Observer::counts() const {
+  Stats stats = parts_->description.known;
+  read_counts(parts_->map, stats);
+  return stats;
+}
+
 const std::vector<SettingValue>& Observer::settings() const noexcept {
   return parts_->description.settings;
 }

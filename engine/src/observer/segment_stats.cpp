@@ -263,7 +263,7 @@ void read_lanes(const SegmentMap& map, const std::vector<DescribedLane>& describ
   }
 }
 
-void read_stats(const SegmentMap& map, Stats& stats) {
+void read_counts(const SegmentMap& map, Stats& stats) {
   constexpr auto kRelaxed = std::memory_order_relaxed;
   const MasterRegister& master = map.master();
   stats.state = name_of(master.state.load(kRelaxed));
@@ -282,7 +282,6 @@ void read_stats(const SegmentMap& map, Stats& stats) {
   read_flows(map, stats.flows);
   WorkerIndex index;
   for (StageStats& stage : stats.stages) {
-    read_latencies(map, index, stage);
     for (WorkerStats& worker : stage.workers) {
       const WorkerMemory memory = map.worker(index);
       read_worker(map, memory, worker);
@@ -291,6 +290,16 @@ void read_stats(const SegmentMap& map, Stats& stats) {
       add_problems(memory, worker.name, stats);
       ++index;
     }
+  }
+}
+
+void read_stats(const SegmentMap& map, Stats& stats) {
+  read_counts(map, stats);
+  WorkerIndex first;
+  for (StageStats& stage : stats.stages) {
+    read_latencies(map, first, stage);
+    for (std::size_t i = 0; i < stage.workers.size(); ++i)
+      ++first;
   }
 }
 

@@ -20,6 +20,8 @@ namespace sluice::detail {
 // `stats` has what does not change: the stages with all their workers and the flows with the number of their lanes, in
 // the order of the layout.
 void read_stats(const SegmentMap& map, Stats& stats);
+// The same but for the latencies, whose histograms are most of what read_stats() reads.
+void read_counts(const SegmentMap& map, Stats& stats);
 
 // Of a lane, what does not change.
 struct DescribedLane {

@@ -33,12 +33,18 @@ std::optional<std::uint64_t> anonymous_bytes(int pid) {
   return (resident - std::min(resident, shared)) * static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
 }
 
-// Of those whose processes are the same.
-void keep_usage(const Stats& before, Stats& now) {
+// Latencies, and what the kernel said of those whose processes are the same.
+void keep_what_costs(const Stats& before, Stats& now) {
   for (std::size_t s = 0; s < now.stages.size() && s < before.stages.size(); ++s) {
     std::vector<WorkerStats>& workers = now.stages[s].workers;
     const std::vector<WorkerStats>& old = before.stages[s].workers;
+    now.stages[s].lane = before.stages[s].lane;
+    now.stages[s].handler = before.stages[s].handler;
+    now.stages[s].end_to_end = before.stages[s].end_to_end;
     for (std::size_t w = 0; w < workers.size() && w < old.size(); ++w) {
+      workers[w].lane = old[w].lane;
+      workers[w].handler = old[w].handler;
+      workers[w].end_to_end = old[w].end_to_end;
       if (workers[w].incarnation == old[w].incarnation) workers[w].usage = old[w].usage;
     }
   }
@@ -83,11 +89,11 @@ LivePipeline WatchedPipelines::live_of(Watched& watched, bool whole) {
   if (whole) {
     snapshot = watched.observer.snapshot();
   } else {
-    snapshot.stats = watched.observer.stats();
+    snapshot.stats = watched.observer.counts();
   }
   const auto now = detail::monotonic_now();
   watched.rates.look(snapshot.stats, now);
-  if (!whole) keep_usage(before, snapshot.stats);
+  if (!whole) keep_what_costs(before, snapshot.stats);
   const Stats since = judged_against(watched, snapshot.stats, now);
   return {watched.name, detail::to_json(snapshot, since, watched.rates, watched.observer.settings(), now),
           snapshot.stats.reports, snapshot.stats.dead_letters()};
@@ -191,12 +197,12 @@ void WatchedPipelines::name_all(const std::vector<Watched*>& seen) {
     }
   }
   std::sort(unnamed.begin(), unnamed.end(), [](const Watched* one, const Watched* other) {
-    return one->observer.stats().started < other->observer.stats().started;
+    return one->observer.counts().started < other->observer.counts().started;
   });
   for (Watched* each : unnamed) {
     each->name = each->observer.pipeline();
     if (!taken.insert(each->name).second) {
-      each->name = fmt::format("{}.{}", each->observer.pipeline(), each->observer.stats().host);
+      each->name = fmt::format("{}.{}", each->observer.pipeline(), each->observer.counts().host);
       taken.insert(each->name);
     }
     died_.erase(each->name);
@@ -211,7 +217,7 @@ void WatchedPipelines::forget(const std::string& socket) {
   constexpr std::size_t kMostDied = 100;
   const auto known = watched_.find(socket);
   if (known == watched_.end()) return;
-  const std::string state = known->second.observer.stats().state;
+  const std::string state = known->second.observer.counts().state;
   const bool ended = state == "finished" || state == "stopped" || state == "parked";
   if (!ended && died_.size() < kMostDied) died_.insert(known->second.name);
   watched_.erase(known);
@@ -250,7 +256,7 @@ bool WatchedPipelines::glance() {
   bool changed = false;
   const auto now = detail::monotonic_now();
   for (auto& [socket, watched] : watched_) {
-    const Stats stats = watched.observer.stats();
+    const Stats stats = watched.observer.counts();
     watched.rates.look(stats, now);
     std::uint64_t happened = stats.masters + stats.dead_letters() + (watched.observer.over() ? 1 : 0);
     for (const StageStats& stage : stats.stages) {
