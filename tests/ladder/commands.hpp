@@ -13,6 +13,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <sluice/detail/sanitizers.hpp>
+
 #include "support/clear_away.hpp"
 
 namespace sluice::test {
@@ -21,6 +23,11 @@ struct Ran {
   int status = -1;
   std::string out;  // With what it says on standard error.
 };
+
+// What begins a command that is to have so much memory and no more. A sanitizer reserves all there is.
+inline std::string within_mib(int mib) {
+  return SLUICE_ADDRESS_SANITIZER != 0 ? "" : "ulimit -v " + std::to_string(mib * 1024) + "; ";
+}
 
 class WithCommands : public testing::Test {
  protected:

@@ -54,6 +54,7 @@ class DeadCommand : public WithCommands {
     const Ran ran = run("sluice dead import lines.jsonl made.dead");
     EXPECT_EQ(ran.status, 2) << ran.out;
     EXPECT_FALSE(fs::exists(file("made.dead"))) << ran.out;
+    EXPECT_FALSE(fs::exists(file("made.dead.part"))) << ran.out;
     return ran.out;
   }
 
@@ -92,6 +93,22 @@ TEST_F(DeadCommand, ExportsLettersAndImportsThemAsTheyWere) {
   EXPECT_THAT(lines, Not(HasSubstr("\x1b")));
   EXPECT_EQ(run("cat all.jsonl | sluice dead import - third.dead").status, 0);
   EXPECT_EQ(text_of("third.dead"), text_of("all.dead"));
+}
+
+TEST_F(DeadCommand, HoldsOneLetterAtATime) {
+  constexpr std::size_t kLetters = 64;
+  constexpr std::size_t kBytes = std::size_t{1} << 20;
+  std::string bytes;
+  for (std::size_t i = 0; i < kLetters; ++i)
+    bytes += encode(letter_of(std::string(kBytes, static_cast<char>('a' + i % 26))));
+  write("all.dead", bytes);
+  const std::string within = within_mib(96);
+  EXPECT_EQ(run(within + "sluice dead list all.dead | wc -l").out, "65\n");
+  EXPECT_EQ(run(within + "sluice dead show all.dead 27 | grep -c '|aaaaaaaaaaaaaaaa|'").out, "65536\n");
+  const Ran ran = run(within +
+                      "sluice dead export all.dead > all.jsonl && "
+                      "sluice dead import all.jsonl again.dead && cmp all.dead again.dead");
+  EXPECT_EQ(ran.status, 0) << ran.out;
 }
 
 TEST_F(DeadCommand, ImportsWhatRetryTakes) {
@@ -152,6 +169,7 @@ TEST_F(DeadCommand, ImportsNothingOfLinesThatAreNotAllLetters) {
   write("there.dead", "mine");
   EXPECT_THAT(run("sluice dead import lines.jsonl there.dead").out, HasSubstr("File exists"));
   EXPECT_EQ(text_of("there.dead"), "mine");
+  EXPECT_FALSE(fs::exists(file("there.dead.part")));
   EXPECT_THAT(run("sluice dead import lines.jsonl letters").out, HasSubstr("does not end in .dead"));
   EXPECT_THAT(run("sluice dead import /dev/zero made.dead").out, HasSubstr("no regular file"));
 }

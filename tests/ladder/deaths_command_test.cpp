@@ -78,6 +78,21 @@ TEST_F(DeathsCommand, TellsOfALineThatIsTornAndOfWhatIsNoReport) {
   EXPECT_THAT(run("mkfifo pipe && sluice deaths list pipe").out, HasSubstr("no regular file"));
 }
 
+// All of them at once take ten times as much as their file.
+TEST_F(DeathsCommand, HoldsNoMoreOfALongFileThanWhereItsReportsStand) {
+  constexpr int kReports = 100'000;
+  std::string text;
+  for (int i = 0; i < kReports; ++i)
+    text +=
+        report("one", "parse/0", i, R"(,"backtrace":["market+0x1234 parse+0x1","libc.so.6+0x222 start"])");
+  write("deaths.jsonl", text);
+  const std::string within = within_mib(128);
+  EXPECT_EQ(run(within + "sluice deaths list deaths.jsonl | wc -l").out, std::to_string(kReports + 1) + "\n");
+  EXPECT_EQ(run(within + "sluice deaths list . --json | wc -l").out, std::to_string(kReports) + "\n");
+  EXPECT_THAT(run(within + "sluice deaths list . --last 1").out, ContainsRegex("\n100000  "));
+  EXPECT_THAT(run(within + "sluice deaths show . 100000").out, HasSubstr("pid          99999\n"));
+}
+
 // A file may come from anybody.
 TEST_F(DeathsCommand, ShowsNothingAsItCame) {
   const std::string more = R"(,"evil\u001b]0;name":"a\u001b[31m\u202eb\nc\u009b","raw":")"

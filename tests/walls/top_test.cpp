@@ -113,7 +113,21 @@ TEST(TopScreen, SaysWhatAWorkerDiedOfBehindItsLineOrBelowWhereThatIsTooLong) {
   const command::TopScreen narrow = known.screen({.columns = 80});
   EXPECT_THAT(text_of(narrow.rows), AllOf(HasSubstr("\n    " + said + "\n"), HasSubstr("\n  parse/1 ")));
   EXPECT_LE(longest_of(narrow.rows).size(), 80U) << longest_of(narrow.rows);
-  EXPECT_LE(longest_of(narrow.head).size(), static_cast<std::size_t>(command::kTopLeastColumns));
+  EXPECT_LE(longest_of(narrow.head).size(), static_cast<std::size_t>(command::kTopWholeColumns));
+}
+
+TEST(TopScreen, HasANarrowTableForATerminalOf40Columns) {
+  Known known;
+  known.stats.stages[1].workers[1].lives.push_back({.incarnation = 4, .predecessor_dead = 12s});
+  for (const std::size_t columns : {40U, 60U, 77U}) {
+    const command::TopScreen narrow =
+        command::folded_screen(known.screen({.columns = columns, .narrow = true}), columns);
+    for (const auto* lines : {&narrow.head, &narrow.rows, &narrow.events})
+      EXPECT_LE(longest_of(*lines).size(), columns) << longest_of(*lines);
+    EXPECT_THAT(text_of(narrow.head), HasSubstr("\nstage/worker  state           rate busy\n"));
+    EXPECT_THAT(text_of(narrow.rows), ContainsRegex("\n parse/1 +[a-z]+ +[^ \n]+( k/s|/s)? +[-0-9%]+\n"));
+    EXPECT_THAT(text_of(narrow.rows), HasSubstr("last death 48 s ago: crashed"));
+  }
 }
 
 TEST(TopScreen, BeginsWithWhatIsWrongAndFitsWithTheLongestPids) {
@@ -122,7 +136,7 @@ TEST(TopScreen, BeginsWithWhatIsWrongAndFitsWithTheLongestPids) {
   known.stats.problem_count = 12;
   const command::TopScreen screen = known.screen({.columns = 80});
   EXPECT_THAT(screen.head[1].text, StartsWith("dead letters 0, problems 12; host 4194303, "));
-  EXPECT_LE(longest_of(screen.head).size(), static_cast<std::size_t>(command::kTopLeastColumns))
+  EXPECT_LE(longest_of(screen.head).size(), static_cast<std::size_t>(command::kTopWholeColumns))
       << longest_of(screen.head);
 }
 
@@ -379,6 +393,14 @@ TEST_F(Top, ShowsADeathAsItHappensOnTerminalsOfAnySize) {
   }
 }
 
+TEST_F(Top, DrawsANarrowTableOn40Columns) {
+  const Watched run{settings()};
+  OnATerminal top{socket_, 24, 40};
+  EXPECT_TRUE(top.shows("stage/worker  state           rate busy"));
+  EXPECT_TRUE(top.shows(" count/0"));
+  EXPECT_EQ(top.after('q'), 0);
+}
+
 TEST_F(Top, EndsWithItsTerminal) {
   const Watched run{settings()};
   OnATerminal top{socket_, 30, 100};
@@ -388,8 +410,9 @@ TEST_F(Top, EndsWithItsTerminal) {
 
 TEST_F(Top, SaysThatItsTerminalIsTooSmallUntilItIsNot) {
   const Watched run{settings()};
-  OnATerminal top{socket_, 5, 40};
+  OnATerminal top{socket_, 5, 20};
   EXPECT_TRUE(top.shows("too small"));
+  EXPECT_TRUE(top.shows("20x5; needed: 40x16"));
   top.resize(30, 100);
   EXPECT_TRUE(top.shows("count/0"));
   EXPECT_EQ(top.after('q'), 0);

@@ -4,9 +4,6 @@
 #pragma once
 
 #include <array>
-#include <cstdint>
-#include <cstdio>
-#include <limits>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -15,9 +12,14 @@
 
 #include <sluice/detail/command_line.hpp>
 
+#include "fold.hpp"
+
 namespace sluice::command {
 
+using detail::at_least_one;
+using detail::count_between;
 using detail::not_empty;
+using detail::number_between;
 
 // Its program, for `config lint`, is what stands behind "--"; its exit status says what that has found.
 void add_config(CLI::App& program, std::vector<std::string> behind_dashes, int& status);
@@ -59,33 +61,6 @@ inline void end_help(CLI::App& command, const std::string& remarks,
   for (const char* example : examples)
     text.append("\n  ").append(example);
   command.footer(text);
-}
-
-// For a count that is not 0; of an unsigned type CLI11 takes "-1" for the largest.
-inline CLI::Validator at_least_one() {
-  return {[](const std::string& text) {
-            const bool number = !text.empty() && text.find_first_not_of("0123456789") == std::string::npos;
-            if (number && text.find_first_not_of('0') != std::string::npos) return std::string{};
-            return "Value " + text + " not in range 1 to " +
-                   std::to_string(std::numeric_limits<std::uint64_t>::max());
-          },
-          ""};
-}
-
-// As CLI::Range, which takes "nan", since that is neither below nor above.
-inline CLI::Validator seconds_between(double least, double most) {
-  const CLI::Range range{least, most};
-  return {[=](std::string& text) {
-            double seconds = 0;
-            if (CLI::detail::lexical_cast(text, seconds) && seconds >= least && seconds <= most)
-              return std::string{};
-            return "Value " + text + " not in range " + std::to_string(least) + " to " + std::to_string(most);
-          },
-          range.get_description()};
-}
-
-inline void print(const std::string& text) {
-  std::fwrite(text.data(), 1, text.size(), stdout);
 }
 
 }  // namespace sluice::command

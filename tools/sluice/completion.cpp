@@ -139,7 +139,7 @@ void add_completion(CLI::App& program) {
             "sluice completion fish > ~/.config/fish/completions/sluice.fish"});
   command->callback([&program, asked] {
     for (const Shell& shell : kShells) {
-      if (shell.name == *asked) return print(completion_for(program, shell));
+      if (shell.name == *asked) return print_exactly(completion_for(program, shell));
     }
     throw Error{{"complete the words of the shell", *asked, "it is none of those that are known",
                  "name bash, zsh or fish"}};

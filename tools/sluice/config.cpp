@@ -48,7 +48,7 @@ void add_config(CLI::App& program, std::vector<std::string> behind_dashes, int& 
   CLI::App* show = config->add_subcommand("show", "Print every value and where it comes from");
   show->add_option("--stage", said->stage, "As this stage has them")->type_name("NAME")->check(not_empty());
   add_setting_options(*show, *said);
-  show->callback([said] { print(settled(*said).show(said->stage)); });
+  show->callback([said] { print_exactly(settled(*said).show(said->stage)); });
 
   CLI::App* explain = config->add_subcommand("explain", "Print all about one setting");
   explain->add_option("KEY", said->key, "A setting, such as lane.slots, or its variable")
@@ -65,7 +65,7 @@ void add_config(CLI::App& program, std::vector<std::string> behind_dashes, int& 
   });
 
   CLI::App* reference = config->add_subcommand("reference", "Print the reference page, in Markdown");
-  reference->callback([] { print(settings_reference()); });
+  reference->callback([] { print_exactly(settings_reference()); });
   add_config_lint(*config, std::move(behind_dashes), status);
   add_config_diff(*config);
   end_help(*show, "",

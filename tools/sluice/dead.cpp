@@ -2,14 +2,13 @@
 // `sluice dead`: what became of the events that killed their worker too often, and another try for them.
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <fcntl.h>
 #include <filesystem>
-#include <fstream>
-#include <iostream>
 #include <memory>
 #include <sstream>
 #include <string>
@@ -27,6 +26,7 @@
 #include <sluice/error.hpp>
 #include <sluice/printable.hpp>
 
+#include "bounded_lines.hpp"
 #include "commands.hpp"
 #include "dead_files.hpp"
 #include "json_object.hpp"
@@ -48,20 +48,24 @@ std::string worker_of(const DeadLetter& letter) {
   return fmt::format("{}/{}", printable(letter.stage), letter.replica);
 }
 
+// As list() writes them.
+constexpr std::array<std::size_t, 8> kLetterFields{6, 35, 53, 70, 85, 95, 104, 113};
+
 void list(const std::string& path) {
-  const Letters found = letters_in(path);
-  const std::vector<DeadLetter>& letters = found.all;
-  if (letters.empty()) refuse_unreadable(found);
+  const Letters letters = letters_in(path);
+  if (letters.all.empty()) refuse_unreadable(letters);
   print(fmt::format("{:>6}  {:<27}  {:<16} {:<16} {:>14} {:>9} {:>8}  {:<7}  {}\n", "number", "time",
-                    "worker", "from", "position", "bytes", "attempts", "retried", "cause"));
-  for (std::size_t i = 0; i < letters.size(); ++i) {
-    const DeadLetter& letter = letters[i];
+                    "worker", "from", "position", "bytes", "attempts", "retried", "cause"),
+        kLetterFields);
+  for (std::size_t i = 0; i < letters.all.size(); ++i) {
+    const DeadLetter letter = letters.read(i + 1);
     print(fmt::format("{:>6}  {:<27}  {:<16} {:<16} {:>14} {:>9} {:>8}  {:<7}  {}\n", i + 1,
                       detail::utc_text(letter.time), worker_of(letter), printable(letter.from),
                       letter.position, letter.payload.size(), letter.attempts,
-                      letter.retried_by != 0 ? "yes" : "no", printable(letter.cause)));
+                      letter.retried_by != 0 ? "yes" : "no", printable(letter.cause)),
+          kLetterFields);
   }
-  refuse_unreadable(found);
+  refuse_unreadable(letters);
 }
 
 // Sixteen bytes a line, as hexdump -C shows them.
@@ -81,7 +85,7 @@ std::string dump(std::string_view bytes) {
 
 void show(const std::string& path, std::size_t number) {
   const Letters letters = letters_in(path);
-  const DeadLetter& letter = letter_numbered(letters, number, "show dead letter");
+  const DeadLetter letter = letter_numbered(letters, number, "show dead letter");
   print(fmt::format(
       "worker     {} of {}\nfrom       {} at position {}\ntime       {}\nattempts   {}\ncause      "
       "{}\nretried    {}\n",
@@ -119,7 +123,7 @@ void retry(const std::string& path, const std::vector<std::string>& program) {
   const Letters letters = letters_in(path);
   refuse_unreadable(letters);
   if (std::all_of(letters.all.begin(), letters.all.end(),
-                  [](const DeadLetter& each) { return each.retried_by != 0; })) {
+                  [](const Letters::Place& each) { return each.place.retried; })) {
     throw Error{{"retry the dead letters in", path, "all of them have been retried",
                  "those that killed again are in the reports of that run"}};
   }
@@ -134,7 +138,7 @@ void debug(const DeadSaid& said, const std::vector<std::string>& program) {
                  "sluice dead debug PATH NUMBER -- gdb --args PROGRAM ARGUMENTS..."}};
   }
   const Letters letters = letters_in(said.path);
-  const DeadLetter& letter = letter_numbered(letters, said.number, "debug dead letter");
+  const DeadLetter letter = letter_numbered(letters, said.number, "debug dead letter");
   ::setenv(detail::kDebugFileVariable, detail::absolute_path(letter.file).c_str(), 1);
   ::setenv(detail::kDebugOffsetVariable, std::to_string(letter.offset).c_str(), 1);
   become(program);
@@ -143,40 +147,68 @@ void debug(const DeadSaid& said, const std::vector<std::string>& program) {
 void export_letters(const std::string& path) {
   const Letters letters = letters_in(path);
   refuse_unreadable(letters);
-  for (const DeadLetter& letter : letters.all)
-    print(line_of(letter) + "\n");
+  for (std::size_t number = 1; number <= letters.all.size(); ++number)
+    print_exactly(line_of(letters.read(number)) + "\n");
 }
 
-// As std::getline(), of a line that may be a letter: one that is longer comes without its end.
-bool next_line(std::istream& in, std::string& line) {
-  line.clear();
-  std::streambuf& bytes = *in.rdbuf();
-  using Traits = std::char_traits<char>;
-  while (line.size() <= kMostLineBytes) {
-    const int c = bytes.sbumpc();
-    if (c == Traits::eof()) return !line.empty();
-    if (c == '\n') return true;
-    line += Traits::to_char_type(c);
-  }
-  return true;
-}
-
-// For this user alone, as a pipeline makes them; none that is there is written over.
-void write_new(const fs::path& file, std::string_view bytes) {
-  constexpr int kFlags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC;
-  const detail::Descriptor made{::open(file.c_str(), kFlags, S_IRUSR | S_IWUSR)};
-  if (!made)
-    throw Error{{"make the file", printable(file.string()), errno_text(), "name one that is not there yet"}};
-  while (!bytes.empty()) {
-    const ssize_t written = ::write(made.get(), bytes.data(), bytes.size());
-    if (written < 0 && errno == EINTR) continue;
-    if (written <= 0) {
-      const std::string why = errno_text();
-      ::unlink(file.c_str());
-      throw Error{{"write dead letters into", printable(file.string()), why, "make room on its file system"}};
+// A file that is there once all is in it. For this user alone, as a pipeline makes them; none that is there is written over.
+class NewFile {
+ public:
+  explicit NewFile(fs::path file) : file_{std::move(file)}, part_{file_.string() + ".part"} {
+    // The name is ours from now on.
+    static_cast<void>(made(file_));
+    try {
+      open_ = made(part_);
+    } catch (const Error&) {
+      ::unlink(file_.c_str());
+      throw;
     }
-    bytes.remove_prefix(static_cast<std::size_t>(written));
   }
+  NewFile(const NewFile&) = delete;
+  NewFile& operator=(const NewFile&) = delete;
+  ~NewFile() {
+    if (!open_) return;
+    ::unlink(part_.c_str());
+    ::unlink(file_.c_str());
+  }
+  void write(std::string_view bytes) {
+    while (!bytes.empty()) {
+      const ssize_t written = ::write(open_.get(), bytes.data(), bytes.size());
+      if (written < 0 && errno == EINTR) continue;
+      if (written <= 0) refuse("make room on its file system");
+      bytes.remove_prefix(static_cast<std::size_t>(written));
+    }
+  }
+  void publish() {
+    if (::rename(part_.c_str(), file_.c_str()) != 0) refuse("name a file in a directory that can be written");
+    open_.reset();
+  }
+
+ private:
+  static detail::Descriptor made(const fs::path& file) {
+    constexpr int kFlags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC;
+    detail::Descriptor made{::open(file.c_str(), kFlags, S_IRUSR | S_IWUSR)};
+    if (made) return made;
+    throw Error{{"make the file", printable(file.string()), errno_text(), "name one that is not there yet"}};
+  }
+  [[noreturn]] void refuse(const char* remedy) const {
+    throw Error{{"write dead letters into", printable(file_.string()), errno_text(), remedy}};
+  }
+
+  fs::path file_;
+  fs::path part_;
+  detail::Descriptor open_;  // None once it is published.
+};
+
+// What `sluice dead export` has written, or standard input.
+detail::Descriptor open_lines(const std::string& from) {
+  if (from != "-") require_regular(from, "lines of letters");
+  // Standard input as a descriptor of its own, which one may close.
+  detail::Descriptor lines{from == "-" ? ::fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 0)
+                                       : ::open(from.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC)};
+  if (lines) return lines;
+  throw Error{
+      {"read lines of letters from", printable(from), errno_text(), "name a file, or - for standard input"}};
 }
 
 // In a directory they would not be found by another name.
@@ -184,24 +216,16 @@ std::size_t import_letters(const std::string& from, const fs::path& file) {
   if (file.extension() != ".dead")
     throw Error{{"write dead letters into", printable(file.string()), "its name does not end in .dead",
                  "name it so"}};
-  std::ifstream named;
-  if (from != "-") {
-    require_regular(from, "lines of letters");
-    named.open(from, std::ios::binary);
-    if (!named)
-      throw Error{{"read lines of letters from", printable(from), errno_text(),
-                   "name a file, or - for standard input"}};
-  }
-  std::istream& in = from == "-" ? std::cin : named;
-  std::string bytes;
+  const detail::Descriptor opened = open_lines(from);
+  NewFile made{file};
   std::size_t number = 0;
-  for (std::string line; next_line(in, line);) {
+  for (BoundedLines lines{opened.get(), kMostLineBytes}; lines.next();) {
     ++number;
     try {
-      DeadLetter letter = letter_of(line);
+      DeadLetter letter = letter_of(lines.text());
       // One of a clock that is ahead would be none of those that a start finds there.
       letter.time = std::min(letter.time, std::chrono::system_clock::now());
-      bytes += encode(letter);
+      made.write(encode(letter));
     } catch (const JsonFault& fault) {
       throw Error{{"import line " + std::to_string(number) + " of", printable(from), printable(fault.why),
                    "give lines that `sluice dead export` has written; nothing was imported"}};
@@ -210,7 +234,7 @@ std::size_t import_letters(const std::string& from, const fs::path& file) {
   if (number == 0)
     throw Error{
         {"import", printable(from), "there is no line in it", "give what `sluice dead export` has written"}};
-  write_new(file, bytes);
+  made.publish();
   return number;
 }
 

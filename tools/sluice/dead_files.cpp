@@ -2,8 +2,6 @@
 #include "dead_files.hpp"
 
 #include <algorithm>
-#include <iterator>
-#include <utility>
 
 #include <fmt/format.h>
 
@@ -56,24 +54,35 @@ void require_regular(const fs::path& file, const char* what) {
                fmt::format("name a file of {0}, or a directory of them", what)}};
 }
 
+DeadLetter Letters::read(std::size_t number) const {
+  const Place& at = all.at(number - 1);
+  return detail::letter_at(files.at(at.file), at.place.offset);
+}
+
 Letters letters_in(const std::string& path) {
   constexpr const char* kWhat = "dead letters";
-  Letters letters{.place = place_of(path), .all = {}, .unreadable = {}};
+  Letters letters{.place = place_of(path), .files = {}, .all = {}, .unreadable = {}};
   std::error_code none;
+  const auto read = [&letters](const fs::path& file) {
+    require_regular(file, kWhat);
+    for (const detail::PlacedLetter& place : detail::placed_letters(file))
+      letters.all.push_back({letters.files.size(), place});
+    letters.files.push_back(file);
+  };
   if (!fs::is_directory(letters.place, none)) {
-    require_regular(letters.place, kWhat);
-    letters.all = find_dead_letters(letters.place);
+    read(letters.place);
   } else {
     for (const fs::path& file : files_of_letters(letters.place)) {
       try {
-        require_regular(file, kWhat);
-        std::vector<DeadLetter> found = find_dead_letters(file);
-        std::move(found.begin(), found.end(), std::back_inserter(letters.all));
+        read(file);
       } catch (const Error& error) {
         letters.unreadable.emplace_back(error.what());
       }
     }
-    std::stable_sort(letters.all.begin(), letters.all.end(), comes_before);
+    std::stable_sort(letters.all.begin(), letters.all.end(),
+                     [](const Letters::Place& one, const Letters::Place& other) {
+                       return one.place.order_ns < other.place.order_ns;
+                     });
   }
   if (letters.all.empty() && letters.unreadable.empty()) {
     throw Error{
@@ -91,8 +100,8 @@ void refuse_unreadable(const Letters& letters) {
       {"read all of", printable(letters.place.string()), why, "move what is no file of letters away"}};
 }
 
-const DeadLetter& letter_numbered(const Letters& letters, std::size_t number, const char* tried) {
-  if (number != 0 && number <= letters.all.size()) return letters.all[number - 1];
+DeadLetter letter_numbered(const Letters& letters, std::size_t number, const char* tried) {
+  if (number != 0 && number <= letters.all.size()) return letters.read(number);
   throw Error{{tried, std::to_string(number),
                fmt::format("there are {} in {}", letters.all.size(), printable(letters.place.string())),
                "name the number that `sluice dead list` gives it"}};

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // `sluice deaths`: what a pipeline has reported of deaths, stalls and waits, in the order in which it happened.
 
-#include <algorithm>
+#include <array>
 #include <cstddef>
 #include <cstdio>
 #include <memory>
@@ -32,21 +32,24 @@ struct DeathsSaid {
 };
 
 // Everything stands in its line, and nothing of it reaches the terminal as it came.
-std::string field(const Report& report, const char* name) {
-  return printable(report.fields.text(name));
+std::string field(const JsonObject& report, const char* name) {
+  return printable(report.text(name));
 }
 
 // The last word of each line: the message, or what else tells most.
-std::string story_of(const Report& report) {
+std::string story_of(const JsonObject& report) {
   const std::string message = field(report, "message");
   const std::string cause = field(report, "cause");
   if (!cause.empty() && !message.empty()) return cause + ": " + message;
   return cause.empty() ? message : cause;
 }
 
-std::string row_of(const Report& report) {
+// As row_of() writes them.
+constexpr std::array<std::size_t, 6> kDeathFields{6, 35, 53, 70, 87, 94};
+
+std::string row_of(std::size_t number, const JsonObject& report) {
   const std::string signal = field(report, "signal");
-  return fmt::format("{:>6}  {:<27}  {:<16} {:<16} {:<16} {:>6}  {}\n", report.number, field(report, "time"),
+  return fmt::format("{:>6}  {:<27}  {:<16} {:<16} {:<16} {:>6}  {}\n", number, field(report, "time"),
                      field(report, "pipeline"), field(report, "worker"), field(report, "report"),
                      signal.empty() || signal == "0" ? "-" : signal, story_of(report));
 }
@@ -54,55 +57,52 @@ std::string row_of(const Report& report) {
 // Behind what is there, so that it is the last thing seen.
 void tell_of_the_rest(const Reports& reports) {
   std::fflush(stdout);
-  for (const std::string& torn : reports.torn) {
+  for (const std::string& torn : reports.torn()) {
     std::fprintf(stderr, "remark: a report is cut off: %s; its writer has died or its disk was full\n",
                  torn.c_str());
   }
-  if (reports.unreadable.empty()) return;
-  // Of a file of something else it would be every line.
-  constexpr std::size_t kMostNamed = 3;
-  const std::size_t named = std::min(reports.unreadable.size(), kMostNamed);
+  if (reports.unreadable() == 0) return;
   std::string which;
-  for (std::size_t i = 0; i < named; ++i)
-    which.append(i == 0 ? "" : "; ").append(reports.unreadable[i]);
-  if (named < reports.unreadable.size())
-    which.append(fmt::format("; and {} lines more", reports.unreadable.size() - named));
+  for (const std::string& each : reports.first_unreadable())
+    which.append(which.empty() ? "" : "; ").append(each);
+  const std::size_t more = reports.unreadable() - reports.first_unreadable().size();
+  if (more != 0) which.append(fmt::format("; and {} lines more", more));
   throw Error{{"read all of", "the reports", which, "name files that a pipeline wrote"}};
 }
 
+std::string json_of(std::size_t number, const JsonObject& report) {
+  std::string json = fmt::format("{{\"number\":{}", number);
+  for (const auto& [name, value] : report.members())
+    json.append(",").append(json_text(name)).append(":").append(value.json);
+  return json + "}\n";
+}
+
 void list(const DeathsSaid& said) {
-  const Reports reports = reports_in(said.path);
-  std::vector<const Report*> shown;
-  for (const Report& report : reports.all) {
-    if (is_of(report, said.pipeline, said.stage)) shown.push_back(&report);
-  }
-  if (said.last != 0 && shown.size() > said.last)
-    shown.erase(shown.begin(), shown.end() - static_cast<std::ptrdiff_t>(said.last));
+  const Reports reports{said.path,
+                        [&](const JsonObject& report) { return is_of(report, said.pipeline, said.stage); }};
   if (!said.json) {
     print(fmt::format("{:>6}  {:<27}  {:<16} {:<16} {:<16} {:>6}  {}\n", "number", "time", "pipeline",
-                      "worker", "report", "signal", "cause"));
+                      "worker", "report", "signal", "cause"),
+          kDeathFields);
   }
-  for (const Report* report : shown) {
-    if (!said.json) {
-      print(row_of(*report));
-      continue;
-    }
-    std::string json = fmt::format("{{\"number\":{}", report->number);
-    for (const auto& [name, value] : report->fields.members())
-      json.append(",").append(json_text(name)).append(":").append(value.json);
-    print(json + "}\n");
+  const std::vector<std::size_t>& shown = reports.wanted();
+  const std::size_t first = said.last == 0 || said.last >= shown.size() ? 0 : shown.size() - said.last;
+  for (std::size_t i = first; i < shown.size(); ++i) {
+    const JsonObject report = reports.read(shown[i]);
+    said.json ? print_exactly(json_of(shown[i], report)) : print(row_of(shown[i], report), kDeathFields);
   }
   tell_of_the_rest(reports);
 }
 
 void show(const DeathsSaid& said) {
-  const Reports reports = reports_in(said.path);
-  if (said.number == 0 || said.number > reports.all.size()) {
+  const Reports reports{said.path, [](const JsonObject&) { return false; }};
+  if (said.number == 0 || said.number > reports.count()) {
     throw Error{{"show report", std::to_string(said.number),
-                 fmt::format("there are {} in {}", reports.all.size(), printable(said.path)),
+                 fmt::format("there are {} in {}", reports.count(), printable(said.path)),
                  "name the number that `sluice deaths list` gives it"}};
   }
-  for (const auto& [name, value] : reports.all[said.number - 1].fields.members()) {
+  const JsonObject report = reports.read(said.number);
+  for (const auto& [name, value] : report.members()) {
     if (value.kind != Kind::list) {
       print(fmt::format("{:<12} {}\n", printable(name), printable(value.text)));
       continue;

@@ -88,7 +88,7 @@ int examine(const DoctorOptions& options) {
   machine.after = read_all(paths);
   machine.between = Clock::now() - start;
   const std::vector<Finding> findings = audit(machine);
-  print(options.json ? to_json(findings) : to_text(findings));
+  options.json ? print_exactly(to_json(findings)) : print(to_text(findings));
   const bool all_well = std::none_of(findings.begin(), findings.end(),
                                      [](const Finding& finding) { return finding.level == Level::warning; });
   return all_well ? 0 : kSomethingWouldHelp;

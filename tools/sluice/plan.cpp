@@ -151,7 +151,7 @@ int run_plan(const PlanSaid& said) {
   const pinning::Plan plan = pinning::plan(topology, request);
   const pinning::Planned planned{topology, request, plan};
   if (said.svg) write_file(*said.svg, pinning::to_svg(planned));
-  print(said.json ? pinning::to_json(planned) : pinning::explain(planned));
+  said.json ? print_exactly(pinning::to_json(planned)) : print(pinning::explain(planned));
   return plan.oversubscribed ? kDoesNotHold : 0;
 }
 

@@ -191,7 +191,7 @@ void show(bool as_json) {
       text.append(text.empty() ? "" : "\n").append(table_of(*listed));
     }
   }
-  if (as_json) return print(R"({"schema":1,"pipelines":)" + all.array() + "}\n");
+  if (as_json) return print_exactly(R"({"schema":1,"pipelines":)" + all.array() + "}\n");
   print(text.empty() ? "no pipeline of this user is running\n" : text);
 }
 

@@ -53,12 +53,14 @@ std::string head_of(const Stats& stats, std::chrono::nanoseconds now) {
 }
 
 // What one look gives to be seen. `before`: the look before, empty at the first; it becomes this one.
-std::string shown(const StatsSaid& said, const Observer& observer, const detail::Rates& rates,
-                  Stats& before) {
+void show_look(const StatsSaid& said, const Observer& observer, const detail::Rates& rates, Stats& before) {
   const Snapshot snapshot = observer.snapshot();
   const auto now = detail::monotonic_now();
   const Stats since = std::exchange(before, snapshot.stats);
-  if (said.json) return detail::to_json(snapshot, since, rates, observer.settings(), now) + "\n";
+  if (said.json) {
+    print_exactly(detail::to_json(snapshot, since, rates, observer.settings(), now) + "\n");
+    return;
+  }
   std::string text = head_of(snapshot.stats, now);
   text.append(said.workers ? worker_table(snapshot, rates, now)
                            : detail::stage_table(snapshot.stats, [&](std::size_t i) { return rates.of(i); }));
@@ -69,7 +71,7 @@ std::string shown(const StatsSaid& said, const Observer& observer, const detail:
       text.append(line).append(line.empty() ? "" : "\n");
   }
   text.append(bottleneck_text(since, snapshot.stats));
-  return text.append(since.stages.empty() ? " (since the start)\n" : "\n");
+  print(text.append(since.stages.empty() ? " (since the start)\n" : "\n"));
 }
 
 // The first look comes at once and has no rates; those between two that are shown are for the rates.
@@ -84,7 +86,7 @@ void watch(const StatsSaid& said, const Observer& observer) {
   for (unsigned look = 1;; ++look) {
     rates.look(observer.snapshot().stats, detail::monotonic_now());
     if (look > 1 && !said.json) print("\n");
-    print(shown(said, observer, rates, before));
+    show_look(said, observer, rates, before);
     std::fflush(stdout);
     // The program that read this has gone.
     if (std::ferror(stdout) != 0) return;
@@ -93,17 +95,17 @@ void watch(const StatsSaid& said, const Observer& observer) {
     while (detail::monotonic_now() < due && !observer.over()) {
       const nanoseconds left = due - detail::monotonic_now();
       std::this_thread::sleep_for(std::min(left, std::max(window / kLooksPerWindow, kLeastPause)));
-      rates.look(observer.stats(), detail::monotonic_now());
+      rates.look(observer.counts(), detail::monotonic_now());
     }
   }
 }
 
 void show(const StatsSaid& said, const std::string& pipeline) {
   const Observer observer = Observer::attach(pipeline);
-  if (said.measured) return print(measured_line(observer.stats(), detail::monotonic_now()));
+  if (said.measured) return print_exactly(measured_line(observer.stats(), detail::monotonic_now()));
   if (said.every) return watch(said, observer);
   Stats before;
-  print(shown(said, observer, detail::Rates{std::chrono::seconds{1}}, before));
+  show_look(said, observer, detail::Rates{std::chrono::seconds{1}}, before);
 }
 
 void show_or_list(const StatsSaid& said) {
@@ -136,7 +138,7 @@ void add_stats(CLI::App& program) {
               },
               "Go on, every so many seconds, with rates over that time")
           ->type_name("SECONDS")
-          ->check(seconds_between(0.1, 86400))
+          ->check(number_between(0.1, 86400))
           ->expected(0, 1)
           ->default_str("1");
   stats

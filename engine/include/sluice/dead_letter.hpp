@@ -52,7 +52,7 @@ std::string encode(const DeadLetter& letter);
 bool comes_before(const DeadLetter& one, const DeadLetter& other) noexcept;
 
 // All whole letters of a file, in the order in which they were written: one that is being appended at this
-// moment is not among them. Reads the file into memory. Throws Error for a file that cannot be read or that
+// moment is not among them. Holds all of them. Throws Error for a file that cannot be read or that
 // holds something else, with the byte where that begins. Any process that may read the file may call it, at
 // any time.
 std::vector<DeadLetter> read_dead_letters(const std::filesystem::path& file);

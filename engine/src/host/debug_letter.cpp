@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "host/debug_letter.hpp"
 
-#include <algorithm>
 #include <cerrno>
 #include <charconv>
 #include <chrono>
@@ -19,6 +18,7 @@
 
 #include "host/host.hpp"
 #include "host/resume.hpp"
+#include "worker/letters_there.hpp"
 #include "worker/only_debugs.hpp"
 #include "worker/worker_loop.hpp"
 
@@ -36,11 +36,7 @@ DeadLetter letter_asked_for(const std::string& file) {
   const auto [end, error] = std::from_chars(number.data(), number.data() + number.size(), offset);
   if (error != std::errc{} || end != number.data() + number.size())
     refuse(file, fmt::format("{} is no number", kDebugOffsetVariable));
-  std::vector<DeadLetter> letters = read_dead_letters(file);
-  const auto found = std::find_if(letters.begin(), letters.end(),
-                                  [&](const DeadLetter& letter) { return letter.offset == offset; });
-  if (found == letters.end()) refuse(file, fmt::format("none begins at byte {}", offset));
-  return std::move(*found);
+  return letter_at(file, offset);
 }
 
 // A file of its own in memory, in which it is new: whether it was retried does not matter here.

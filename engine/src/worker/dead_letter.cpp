@@ -7,10 +7,7 @@
 #include <cstddef>
 #include <cstring>
 #include <fcntl.h>
-#include <fstream>
 #include <functional>
-#include <iterator>
-#include <span>
 #include <unistd.h>
 
 #include <fmt/format.h>
@@ -71,20 +68,36 @@ bool may_begin_a_head(std::string_view bytes) {
   return begins(kMagic) || begins(kFormerMagic);
 }
 
-std::string read_file(const std::filesystem::path& file) {
+Descriptor open_letters(const std::filesystem::path& file) {
   std::error_code none;
   // A device may have no end, a pipe none to write into it, and a directory is read by nobody.
   if (std::filesystem::exists(file, none) && !std::filesystem::is_regular_file(file, none)) {
     throw Error{{"read the dead letters in", file.string(), "it is no regular file",
                  "name a file or directory of them"}};
   }
-  std::ifstream in{file, std::ios::binary};
-  std::string bytes{std::istreambuf_iterator<char>{in}, {}};
-  if (!in.is_open() || in.bad()) {
-    throw Error{
-        {"read the dead letters in", file.string(), errno_text(), "name a file or directory of them"}};
+  Descriptor open{::open(file.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC)};
+  if (open) return open;
+  throw Error{{"read the dead letters in", file.string(), errno_text(), "name a file or directory of them"}};
+}
+
+// Less where the file ends.
+std::string read_at(int file, std::uint64_t from, std::size_t bytes) {
+  std::string text(bytes, '\0');
+  std::size_t done = 0;
+  while (done < bytes) {
+    const ssize_t got = ::pread(file, text.data() + done, bytes - done, static_cast<off_t>(from + done));
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) throw Error{{"read", "dead letters", errno_text(), ""}};
+    if (got == 0) break;
+    done += static_cast<std::size_t>(got);
   }
-  return bytes;
+  text.resize(done);
+  return text;
+}
+
+std::uint64_t length_of(int file) {
+  const off_t end = ::lseek(file, 0, SEEK_END);
+  return end > 0 ? static_cast<std::uint64_t>(end) : 0;
 }
 
 [[noreturn]] void refuse(const std::filesystem::path& file, std::size_t offset) {
@@ -102,6 +115,26 @@ bool is_sound(const Head& head) {
     left -= bytes;
   }
   return left == 0;
+}
+
+// What a letter begins with.
+struct Beginning {
+  Head head{};
+  HeadEnd end{};
+  bool whole = false;  // The head, not its end.
+  bool sound = false;  // As far as it is there.
+};
+
+Beginning beginning_at(int file, std::uint64_t offset) {
+  const std::string bytes = read_at(file, offset, sizeof(Head) + sizeof(HeadEnd));
+  Beginning begin;
+  std::memcpy(&begin.head, bytes.data(), std::min(bytes.size(), sizeof(Head)));
+  begin.whole = bytes.size() >= sizeof(Head);
+  begin.sound = begin.whole ? is_sound(begin.head) : may_begin_a_head(bytes);
+  begin.end = {0, 0, begin.head.time_ns};
+  if (begin.head.magic == kMagic && bytes.size() == sizeof(Head) + sizeof(HeadEnd))
+    std::memcpy(&begin.end, bytes.data() + sizeof(Head), sizeof(HeadEnd));
+  return begin;
 }
 
 // `bytes`: what stands behind the head.
@@ -169,21 +202,9 @@ std::string encode(const DeadLetter& letter) {
 }
 
 std::vector<DeadLetter> read_dead_letters(const std::filesystem::path& file) {
-  const std::string bytes = read_file(file);
   std::vector<DeadLetter> letters;
-  std::string_view rest = bytes;
-  while (rest.size() >= sizeof(Head)) {
-    Head head{};
-    std::memcpy(&head, rest.data(), sizeof(head));
-    if (!is_sound(head)) refuse(file, bytes.size() - rest.size());
-    if (head.total_bytes > rest.size()) return letters;
-    letters.push_back(decode(head, rest.substr(sizeof(Head), head.total_bytes - sizeof(Head))));
-    letters.back().file = file;
-    letters.back().offset = bytes.size() - rest.size();
-    rest.remove_prefix(head.total_bytes);
-  }
-  // Less than a head: the beginning of one, or of something else.
-  if (!may_begin_a_head(rest)) refuse(file, bytes.size() - rest.size());
+  for (const PlacedLetter& place : placed_letters(file))
+    letters.push_back(letter_at(file, place.offset));
   return letters;
 }
 
@@ -191,35 +212,45 @@ bool comes_before(const DeadLetter& one, const DeadLetter& other) noexcept {
   return one.order_ns < other.order_ns;
 }
 
+std::vector<PlacedLetter> detail::placed_letters(const std::filesystem::path& path) {
+  const Descriptor file = open_letters(path);
+  const std::uint64_t length = length_of(file.get());
+  std::vector<PlacedLetter> places;
+  std::uint64_t offset = 0;
+  while (true) {
+    const Beginning begin = beginning_at(file.get(), offset);
+    if (!begin.sound) refuse(path, offset);
+    if (!begin.whole || begin.head.total_bytes > length - offset) return places;
+    places.push_back({offset, begin.end.order_ns, begin.head.retried_by != 0});
+    offset += begin.head.total_bytes;
+  }
+}
+
+DeadLetter detail::letter_at(const std::filesystem::path& path, std::uint64_t offset) {
+  const Descriptor file = open_letters(path);
+  const Beginning begin = beginning_at(file.get(), offset);
+  if (!begin.whole || !begin.sound || begin.head.total_bytes > length_of(file.get()) - offset)
+    refuse(path, offset);
+  const std::size_t bytes = begin.head.total_bytes - sizeof(Head);
+  const std::string rest = read_at(file.get(), offset + sizeof(Head), bytes);
+  if (rest.size() != bytes) refuse(path, offset);
+  DeadLetter letter = decode(begin.head, rest);
+  letter.file = path;
+  letter.offset = offset;
+  return letter;
+}
+
 LettersThere detail::letters_there(int file, const std::function<bool(const EventId&)>& wanted) {
   LettersThere there;
-  const auto read = [&](std::uint64_t from, std::size_t bytes) {
-    std::string text(bytes, '\0');
-    std::size_t done = 0;
-    while (done < bytes) {
-      const ssize_t got = ::pread(file, text.data() + done, bytes - done, static_cast<off_t>(from + done));
-      if (got < 0 && errno == EINTR) continue;
-      if (got < 0) throw Error{{"read", "dead letters", errno_text(), ""}};
-      if (got == 0) break;
-      done += static_cast<std::size_t>(got);
-    }
-    text.resize(done);
-    return text;
-  };
-  const auto end = ::lseek(file, 0, SEEK_END);
-  const std::uint64_t length = end > 0 ? static_cast<std::uint64_t>(end) : 0;
+  const std::uint64_t length = length_of(file);
   while (true) {
-    const std::string begin = read(there.whole_bytes, sizeof(Head) + sizeof(HeadEnd));
-    Head head{};
-    std::memcpy(&head, begin.data(), std::min(begin.size(), sizeof(head)));
-    const bool whole_head = begin.size() >= sizeof(Head);
-    there.sound = whole_head ? is_sound(head) : may_begin_a_head(begin);
-    if (!there.sound || !whole_head || head.total_bytes > length - there.whole_bytes) return there;
-    HeadEnd known{0, 0, head.time_ns};
-    if (head.magic == kMagic) std::memcpy(&known, begin.data() + sizeof(head), sizeof(known));
-    there.last_order_ns = std::max(there.last_order_ns, known.order_ns);
-    if (wanted({known.origin, known.event_position})) {
-      const std::string rest = read(there.whole_bytes + sizeof(Head), head.total_bytes - sizeof(Head));
+    const auto [head, end, whole, sound] = beginning_at(file, there.whole_bytes);
+    there.sound = sound;
+    if (!sound || !whole || head.total_bytes > length - there.whole_bytes) return there;
+    there.last_order_ns = std::max(there.last_order_ns, end.order_ns);
+    if (wanted({end.origin, end.event_position})) {
+      const std::string rest =
+          read_at(file, there.whole_bytes + sizeof(Head), head.total_bytes - sizeof(Head));
       if (rest.size() != head.total_bytes - sizeof(Head)) return there;
       there.wanted.push_back(decode(head, rest));
     }
@@ -227,25 +258,39 @@ LettersThere detail::letters_there(int file, const std::function<bool(const Even
   }
 }
 
-std::vector<DeadLetter> find_dead_letters(const std::filesystem::path& file_or_directory) {
+void detail::each_dead_letter(const std::filesystem::path& file_or_directory,
+                              const std::function<void(DeadLetter)>& visit) {
   std::error_code error;
-  if (!std::filesystem::is_directory(file_or_directory, error)) return read_dead_letters(file_or_directory);
+  if (!std::filesystem::is_directory(file_or_directory, error)) {
+    for (const PlacedLetter& place : placed_letters(file_or_directory))
+      visit(letter_at(file_or_directory, place.offset));
+    return;
+  }
   std::vector<std::filesystem::path> files;
   for (const auto& entry : std::filesystem::directory_iterator{file_or_directory, error}) {
     if (entry.path().extension() == kSuffix) files.push_back(entry.path());
-  }
-  // Letters of one instant have the same order each time they are read.
-  std::sort(files.begin(), files.end());
-  std::vector<DeadLetter> letters;
-  for (const std::filesystem::path& file : files) {
-    std::vector<DeadLetter> found = read_dead_letters(file);
-    std::move(found.begin(), found.end(), std::back_inserter(letters));
   }
   if (error) {
     throw Error{
         {"list the directory", file_or_directory.string(), error.message(), "name one that can be read"}};
   }
-  std::stable_sort(letters.begin(), letters.end(), comes_before);
+  // Letters of one instant have the same order each time they are read.
+  std::sort(files.begin(), files.end());
+  std::vector<std::pair<PlacedLetter, const std::filesystem::path*>> found;
+  for (const std::filesystem::path& file : files) {
+    for (const PlacedLetter& place : placed_letters(file))
+      found.emplace_back(place, &file);
+  }
+  std::stable_sort(found.begin(), found.end(), [](const auto& one, const auto& other) {
+    return one.first.order_ns < other.first.order_ns;
+  });
+  for (const auto& [place, file] : found)
+    visit(letter_at(*file, place.offset));
+}
+
+std::vector<DeadLetter> find_dead_letters(const std::filesystem::path& file_or_directory) {
+  std::vector<DeadLetter> letters;
+  each_dead_letter(file_or_directory, [&](DeadLetter letter) { letters.push_back(std::move(letter)); });
   return letters;
 }
 

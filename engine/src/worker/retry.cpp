@@ -17,6 +17,7 @@
 #include <sluice/ipc/framing.hpp>
 
 #include "layout/wiring.hpp"
+#include "worker/letters_there.hpp"
 #include "worker/poison.hpp"
 #include "worker/run_mark.hpp"
 
@@ -88,10 +89,11 @@ std::vector<DeadLetter> without_copies(std::vector<DeadLetter> letters) {
 }
 
 std::vector<DeadLetter> letters_for(const Wiring& wiring, WorkerIndex index, const std::string& path) {
-  std::vector<DeadLetter> letters = find_dead_letters(path);
   const unsigned replica = wiring.layout().worker(index).replica;
-  std::erase_if(letters, [&](const DeadLetter& letter) {
-    return letter.stage != wiring.stage(index) || letter.replica != replica;
+  std::vector<DeadLetter> letters;
+  each_dead_letter(path, [&](DeadLetter letter) {
+    if (letter.stage == wiring.stage(index) && letter.replica == replica)
+      letters.push_back(std::move(letter));
   });
   return without_copies(std::move(letters));
 }
@@ -130,9 +132,9 @@ DeadLetter place_of(const DeadLetter& letter) {
 
 void check_retry(const Graph& graph, const Layout& layout, const std::string& path) {
   if (path.empty()) return;
-  for (const DeadLetter& letter : find_dead_letters(path)) {
+  each_dead_letter(path, [&](const DeadLetter& letter) {
     if (letter.retried_by == 0) check_letter(graph, layout, letter);
-  }
+  });
 }
 
 Retry::Retry(Worker& worker, const Wiring& wiring, WorkerIndex index, std::uint64_t done,

@@ -5,14 +5,15 @@
 #include <array>
 #include <cstdint>
 #include <optional>
+#include <utility>
 
 #include <fmt/format.h>
 
 #include <sluice/bottleneck.hpp>
 #include <sluice/detail/clock.hpp>
-#include <sluice/detail/columns.hpp>
 #include <sluice/printable.hpp>
 
+#include "fold.hpp"
 #include "observer/stage_table.hpp"
 
 namespace sluice::command {
@@ -52,6 +53,12 @@ std::string fit_name(const std::string& name, std::size_t most) {
   return std::string{cut_text(name, most - 1)} + "~";
 }
 
+std::string narrow_text(const TopRow& row, bool stage) {
+  return fmt::format("{:<13} {:<9} {:>10} {:>4}", fit_name((stage ? "" : " ") + row.name, 13),
+                     fit_name(row.state, 9), row.rate ? detail::rate_text(*row.rate) : "-",
+                     share_text(row.shares ? std::optional{row.shares->busy} : std::nullopt));
+}
+
 std::string top_text(const TopRow& row, bool stage) {
   const auto share = [&row](double WorkerRates::*which) {
     return share_text(row.shares ? std::optional{(*row.shares).*which} : std::nullopt);
@@ -65,12 +72,16 @@ std::string top_text(const TopRow& row, bool stage) {
 }
 
 // The row, and what is to be said of it: behind it, or where that does not fit, below.
-void add_row(std::vector<TopLine>& lines, const TopRow& row, bool stage, std::size_t columns) {
+void add_row(std::vector<TopLine>& lines, const TopRow& row, bool stage, const TopView& view) {
   const TopStyle style = stage ? TopStyle::stage : row.alarm ? TopStyle::alarm : TopStyle::plain;
-  lines.push_back({top_text(row, stage), style, kTopFields});
+  if (view.narrow) {
+    lines.push_back({narrow_text(row, stage), style});
+  } else {
+    lines.push_back({top_text(row, stage), style, kTopFields});
+  }
   if (row.remark.empty()) return;
   std::string& text = lines.back().text;
-  if (columns == 0 || text.size() + 2 + row.remark.size() <= columns) {
+  if (view.columns == 0 || text.size() + 2 + row.remark.size() <= view.columns) {
     text.append("  ").append(row.remark);
   } else {
     lines.push_back({"    " + row.remark, row.alarm ? TopStyle::alarm : TopStyle::plain});
@@ -174,12 +185,12 @@ std::vector<TopLine> top_rows(std::vector<Block> blocks, const TopView& view) {
   for (Block& block : blocks) {
     std::erase_if(block.workers, [&](const TopRow& row) { return !shown(row, view); });
     if (!shown(block.stage, view) && block.workers.empty()) continue;
-    add_row(lines, block.stage, true, view.columns);
+    add_row(lines, block.stage, true, view);
     if (!view.workers) continue;
     std::ranges::stable_sort(
         block.workers, [&](const TopRow& a, const TopRow& b) { return stands_before(a, b, view.order); });
     for (const TopRow& row : block.workers)
-      add_row(lines, row, false, view.columns);
+      add_row(lines, row, false, view);
   }
   return lines;
 }
@@ -292,36 +303,17 @@ std::vector<TopLine> top_head(const TopSeen& seen, const TopView& view) {
   for (TopLine& line : top_facts(stats, view))
     head.push_back(std::move(line));
   if (!view.filter.empty()) head.push_back({"only names with \"" + printable(view.filter) + "\""});
+  if (view.narrow) {
+    head.push_back({fmt::format("{:<13} {:<9} {:>10} {:>4}", "stage/worker", "state", "rate", "busy"),
+                    TopStyle::heading});
+    return head;
+  }
   head.push_back(
       {fmt::format("{:<18} {:<14} {:>10} {:>4} {:>4} {:>4} {:>4} {:>6} {:>5}  {}", "stage / worker", "state",
                    "rate", "lane", "busy", "wait", "full", "deaths", "dead", ""),
        TopStyle::heading, kTopFields});
   head.back().text.resize(head.back().text.find_last_not_of(' ') + 1);
   return head;
-}
-
-// --- On few columns ---
-
-constexpr std::size_t kFoldIndent = 2;
-
-std::string trimmed_behind(std::string_view text) {
-  return std::string{text.substr(0, text.find_last_not_of(' ') + 1)};
-}
-
-// Of the rest of a line, which begins at column `at` of it, what stands in one line: behind a field of its table where one ends
-// there, else behind a blank, else as much as there is room for.
-std::size_t bytes_of_piece(std::string_view rest, std::size_t at, std::span<const std::size_t> fields,
-                           std::size_t room) {
-  if (detail::columns_of(rest) <= room) return rest.size();
-  std::size_t field_end = 0;
-  for (const std::size_t end : fields) {
-    if (end > at && end - at <= room) field_end = end - at;
-  }
-  if (field_end != 0) return detail::cut_to_columns(rest, field_end).size();
-  const std::size_t most = std::max<std::size_t>(detail::cut_to_columns(rest, room).size(), 1);
-  const std::size_t first = rest.find_first_not_of(' ');
-  const std::size_t blank = rest.rfind(' ', most - 1);
-  return blank == std::string_view::npos || blank < first ? most : blank + 1;
 }
 
 constexpr std::array<const char*, 4> kOrders{"pipeline", "rate", "busy", "restarts"};
@@ -348,23 +340,16 @@ TopScreen top_screen(const TopSeen& seen, const TopView& view) {
 }
 
 std::vector<TopLine> folded(const std::vector<TopLine>& lines, std::size_t columns) {
-  if (columns == 0) return lines;
   std::vector<TopLine> narrow;
   for (const TopLine& line : lines) {
-    std::string_view rest = line.text;
-    std::size_t at = 0;  // Where `rest` begins in the line, in columns.
-    const std::size_t indent = columns < 2 * kFoldIndent ? 0 : kFoldIndent;
-    while (true) {
-      const std::size_t room = columns - (at == 0 ? 0 : indent);
-      const std::size_t bytes = bytes_of_piece(rest, at, line.fields, room);
-      const std::string_view piece = rest.substr(0, bytes);
-      narrow.push_back({std::string(at == 0 ? 0 : indent, ' ') + trimmed_behind(piece), line.style});
-      if (bytes == rest.size()) break;
-      at += detail::columns_of(piece);
-      rest.remove_prefix(bytes);
-    }
+    for (std::string& piece : fold(line.text, columns, line.fields))
+      narrow.push_back({std::move(piece), line.style});
   }
   return narrow;
+}
+
+TopScreen folded_screen(const TopScreen& screen, std::size_t columns) {
+  return {folded(screen.head, columns), folded(screen.rows, columns), folded(screen.events, columns)};
 }
 
 std::vector<TopLine> laid_out(const TopScreen& screen, std::size_t lines, std::size_t& first) {

@@ -27,7 +27,8 @@ struct TopView {
   bool events = true;    // What happened, at the end.
   std::string filter{};  // Only stages and workers whose names have it; empty: all.
   std::size_t columns =
-      0;  // Of the terminal: what does not fit behind a line stands below it. 0: any length.
+      0;                // Of the terminal: what does not fit behind a line stands below it. 0: any length.
+  bool narrow = false;  // Of the table only what one needs most: it fits kTopLeastColumns.
 };
 
 enum class TopStyle { plain, heading, stage, alarm };
@@ -56,11 +57,16 @@ struct TopSeen {
   std::chrono::nanoseconds now{0};     // On CLOCK_MONOTONIC, when `stats` were taken.
 };
 
+// The whole table needs this.
+inline constexpr int kTopWholeColumns = 78;
+inline constexpr int kTopWholeLines = 8;
 // A screen that has less than this shows nothing that one could read.
-inline constexpr int kTopLeastColumns = 78;
-inline constexpr int kTopLeastLines = 8;
+inline constexpr int kTopLeastColumns = 40;
+inline constexpr int kTopNarrowLines = 16;
 
 TopScreen top_screen(const TopSeen& seen, const TopView& view);
+// The same with its lines folded, for a view that has columns.
+TopScreen folded_screen(const TopScreen& screen, std::size_t columns);
 
 // The lines on a terminal of so many columns: what is longer goes on below, a little further in, and what stands one below the
 // other in a table still does. 0: as they are.

@@ -8,7 +8,6 @@
 #include <stdexcept>
 #include <string>
 #include <string_view>
-#include <sys/ioctl.h>
 #include <thread>
 #include <unistd.h>
 #include <vector>
@@ -20,6 +19,7 @@
 #include <sluice/printable.hpp>
 
 #include "commands.hpp"
+#include "fold.hpp"
 #include "observer/rates.hpp"
 #include "report_tail.hpp"
 #include "top/screen.hpp"
@@ -86,9 +86,10 @@ class Seen {
     samples_ = samples_of(observer_.settings(), stats_);
   }
 
+  // Of latencies it sees nothing.
   void look() {
     now_ = detail::monotonic_now();
-    stats_ = observer_.stats();
+    stats_ = observer_.counts();
     rates_.look(stats_, now_);
     happenings_.look(stats_, now_, std::chrono::system_clock::now());
     happenings_.add(reports_.lines());
@@ -99,7 +100,8 @@ class Seen {
   }
   bool over() const { return observer_.over(); }
   TopScreen screen(const TopView& view) const {
-    return top_screen({before_, stats_, rates_, happenings_, samples_, now_}, view);
+    const Stats stats = observer_.stats();
+    return top_screen({before_, stats, rates_, happenings_, samples_, now_}, view);
   }
 
  private:
@@ -116,12 +118,6 @@ class Seen {
   Stats since_;
   nanoseconds since_at_{0};
 };
-
-// Of the terminal that the text goes to; 0 where it goes to a pipe or a file, whose reader wants whole lines.
-std::size_t columns_of_output() {
-  winsize told{};
-  return ::ioctl(STDOUT_FILENO, TIOCGWINSZ, &told) == 0 ? told.ws_col : 0;
-}
 
 std::string plain_text(const TopScreen& screen, std::size_t columns) {
   constexpr std::size_t kMostEvents = 20;
@@ -183,8 +179,9 @@ class Keys {
   std::vector<TopLine> lay_out(const TopScreen& screen, std::size_t lines) {
     return laid_out(screen, lines, first_);
   }
-  std::string help() const {
+  std::string help(bool narrow) const {
     if (typing_) return "only names with: " + printable(view_.filter) + "_  (Enter: done, Esc: all)";
+    if (narrow) return "q quit s sort w l e / filter";
     return fmt::format("q quit  s sort: {}  w workers  l latency  e events  / filter  arrows",
                        name_of(view_.order));
   }
@@ -212,16 +209,24 @@ class Keys {
 };
 
 void draw(Terminal& terminal, const Seen& seen, Keys& keys) {
-  if (terminal.columns() < kTopLeastColumns || terminal.lines() < kTopLeastLines) {
-    terminal.draw({{"The terminal is too small:"},
-                   {fmt::format("{}x{}; needed: {}x{}", terminal.columns(), terminal.lines(),
-                                kTopLeastColumns, kTopLeastLines)}},
+  const bool narrow = terminal.columns() < kTopWholeColumns;
+  const int least_lines = narrow ? kTopNarrowLines : kTopWholeLines;
+  const auto columns = static_cast<std::size_t>(terminal.columns());
+  if (terminal.columns() < kTopLeastColumns || terminal.lines() < least_lines) {
+    terminal.draw(folded({{"The terminal is too small:"},
+                          {fmt::format("{}x{}; needed: {}x{}", terminal.columns(), terminal.lines(),
+                                       kTopLeastColumns, least_lines)}},
+                         columns),
                   "q quit");
     return;
   }
   TopView view = keys.view();
-  view.columns = static_cast<std::size_t>(terminal.columns());
-  terminal.draw(keys.lay_out(seen.screen(view), static_cast<std::size_t>(terminal.lines()) - 1), keys.help());
+  view.columns = columns;
+  view.narrow = narrow;
+  const TopScreen screen = seen.screen(view);
+  terminal.draw(keys.lay_out(narrow ? folded_screen(screen, columns) : screen,
+                             static_cast<std::size_t>(terminal.lines()) - 1),
+                keys.help(narrow));
 }
 
 // Until the pipeline is over or the user quits; then the last screen stays on the terminal as text.
@@ -267,7 +272,7 @@ void add_top(CLI::App& program) {
       ->check(not_empty());
   top->add_option("--every", said->every, "Between two screens; rates are over that time")
       ->type_name("SECONDS")
-      ->check(seconds_between(0.1, 60))
+      ->check(number_between(0.1, 60))
       ->capture_default_str();
   top->add_flag("--once", said->once, "One screen as text, as a pipe or TERM=dumb gets it");
   end_help(*top,
