@@ -213,10 +213,9 @@ void draw(Terminal& terminal, const Seen& seen, Keys& keys) {
   const int least_lines = narrow ? kTopNarrowLines : kTopWholeLines;
   const auto columns = static_cast<std::size_t>(terminal.columns());
   if (terminal.columns() < kTopLeastColumns || terminal.lines() < least_lines) {
-    terminal.draw(folded({{"The terminal is too small:"},
-                          {fmt::format("{}x{}; needed: {}x{}", terminal.columns(), terminal.lines(),
-                                       kTopLeastColumns, least_lines)}},
-                         columns),
+    terminal.draw({{"The terminal is"},
+                   {fmt::format("too small: {}x{};", terminal.columns(), terminal.lines())},
+                   {fmt::format("needed: {}x{}", kTopLeastColumns, least_lines)}},
                   "q quit");
     return;
   }
