@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // `sluice deaths`: what is in deaths.jsonl, in order, by pipeline and stage, whatever else is in the file.
+#include <sstream>
+
 #include "commands.hpp"
 
 namespace sluice::test {
@@ -59,6 +61,23 @@ TEST_F(DeathsCommand, TakesThoseOfAPipelineAStageAndTheLast) {
             R"({"number":5,)" + report("two", "write/0", 5).substr(1));
   EXPECT_EQ(run("sluice deaths list . --json | wc -l").out, "5\n");
   EXPECT_THAT(run("sluice deaths show . 1").out, HasSubstr("pid          1\n"));
+}
+
+TEST_F(DeathsCommand, FitsTheTerminal) {
+  if (run("script --version").status != 0) GTEST_SKIP() << "there is no script(1)";
+  write("deaths.jsonl",
+        report("one", "parse/0", 1) + report("one", "parse/1", 2, R"(,"message":"it \u001b broke")"));
+  for (const std::size_t columns : {80U, 60U, 40U, 20U}) {
+    const Ran ran = run("script -qc 'stty cols " + std::to_string(columns) +
+                        "; sluice deaths list .' /dev/null < /dev/null | tr -d '\\r'");
+    EXPECT_THAT(ran.out, AllOf(HasSubstr("parse/0"), HasSubstr("cause")));
+    std::istringstream lines{ran.out};
+    for (std::string line; std::getline(lines, line);)
+      EXPECT_LE(line.size(), columns) << ran.out;
+    if (columns == 80) {
+      EXPECT_THAT(ran.out, ContainsRegex("\n +1  2027[^\n]+parse/0 [^\n]+ signal"));
+    }
+  }
 }
 
 TEST_F(DeathsCommand, TellsOfALineThatIsTornAndOfWhatIsNoReport) {

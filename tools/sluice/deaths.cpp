@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // `sluice deaths`: what a pipeline has reported of deaths, stalls and waits, in the order in which it happened.
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdio>
@@ -44,15 +45,41 @@ std::string story_of(const JsonObject& report) {
   return cause.empty() ? message : cause;
 }
 
-// As row_of() writes them.
-constexpr std::array<std::size_t, 6> kDeathFields{6, 35, 53, 70, 87, 94};
+// The columns of a list are as wide as what stands in them, within a bound.
+class Columns {
+ public:
+  void widen_for(const JsonObject& report) {
+    for (std::size_t i = 0; i < kNames.size(); ++i)
+      widths_[i] = std::max(widths_[i], std::min(field(report, kNames[i]).size(), kWidest));
+  }
+  void print_heading() const {
+    print_row("number", "time", {"pipeline", "worker", "report"}, "signal", "cause");
+  }
+  void print_report(std::size_t number, const JsonObject& report) const {
+    const std::string signal = field(report, "signal");
+    print_row(fmt::format("{}", number), field(report, "time"),
+              {field(report, kNames[0]), field(report, kNames[1]), field(report, kNames[2])},
+              signal.empty() || signal == "0" ? "-" : signal, story_of(report));
+  }
 
-std::string row_of(std::size_t number, const JsonObject& report) {
-  const std::string signal = field(report, "signal");
-  return fmt::format("{:>6}  {:<27}  {:<16} {:<16} {:<16} {:>6}  {}\n", number, field(report, "time"),
-                     field(report, "pipeline"), field(report, "worker"), field(report, "report"),
-                     signal.empty() || signal == "0" ? "-" : signal, story_of(report));
-}
+ private:
+  static constexpr std::array<const char*, 3> kNames{"pipeline", "worker", "report"};
+  static constexpr std::size_t kWidest = 16;
+
+  void print_row(std::string_view number, std::string_view time, const std::array<std::string, 3>& names,
+                 std::string_view signal, std::string_view story) const {
+    std::string row = fmt::format("{:>6}  {:<27} ", number, time);
+    std::array<std::size_t, 6> fields{6, 35, 0, 0, 0, 0};  // Behind each.
+    for (std::size_t i = 0; i < names.size(); ++i) {
+      row += fmt::format(" {:<{}}", names[i], widths_[i]);
+      fields[i + 2] = fields[i + 1] + (i == 0 ? 2 : 1) + widths_[i];
+    }
+    fields[5] = fields[4] + 7;
+    print(fmt::format("{} {:>6}  {}\n", row, signal, story), fields);
+  }
+
+  std::array<std::size_t, 3> widths_{8, 6, 6};
+};
 
 // Behind what is there, so that it is the last thing seen.
 void tell_of_the_rest(const Reports& reports) {
@@ -78,18 +105,18 @@ std::string json_of(std::size_t number, const JsonObject& report) {
 }
 
 void list(const DeathsSaid& said) {
-  const Reports reports{said.path,
-                        [&](const JsonObject& report) { return is_of(report, said.pipeline, said.stage); }};
-  if (!said.json) {
-    print(fmt::format("{:>6}  {:<27}  {:<16} {:<16} {:<16} {:>6}  {}\n", "number", "time", "pipeline",
-                      "worker", "report", "signal", "cause"),
-          kDeathFields);
-  }
+  Columns columns;
+  const Reports reports{said.path, [&](const JsonObject& report) {
+                          const bool wanted = is_of(report, said.pipeline, said.stage);
+                          if (wanted) columns.widen_for(report);
+                          return wanted;
+                        }};
+  if (!said.json) columns.print_heading();
   const std::vector<std::size_t>& shown = reports.wanted();
   const std::size_t first = said.last == 0 || said.last >= shown.size() ? 0 : shown.size() - said.last;
   for (std::size_t i = first; i < shown.size(); ++i) {
     const JsonObject report = reports.read(shown[i]);
-    said.json ? print_exactly(json_of(shown[i], report)) : print(row_of(shown[i], report), kDeathFields);
+    said.json ? print_exactly(json_of(shown[i], report)) : columns.print_report(shown[i], report);
   }
   tell_of_the_rest(reports);
 }

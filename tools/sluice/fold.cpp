@@ -45,7 +45,8 @@ std::vector<std::string> fold(std::string_view line, std::size_t columns,
     const std::size_t room = columns - (at == 0 ? 0 : indent);
     const std::size_t bytes = bytes_of_piece(line, at, fields, room);
     const std::string_view piece = line.substr(0, bytes);
-    narrow.push_back(std::string(at == 0 ? 0 : indent, ' ') + trimmed_behind(piece));
+    const std::string text = trimmed_behind(piece);
+    if (at == 0 || !text.empty()) narrow.push_back(std::string(at == 0 ? 0 : indent, ' ') + text);
     if (bytes == line.size()) return narrow;
     at += detail::columns_of(piece);
     line.remove_prefix(bytes);
