@@ -3,7 +3,6 @@
 // looks; and what cannot be known is said.
 #include <functional>
 #include <iostream>
-#include <sys/stat.h>
 
 #include "file_source_world.hpp"
 #include "kill_count.hpp"
@@ -189,13 +188,6 @@ TEST_F(FileRotation, ReadsACompressedFileOnceThatItFollows) {
 
 TEST_F(FileRotation, ReadsADamagedFileOnceThatItFollows) {
   expect_read_once(gzip("one\ntwo\n") + gzip("three\n").substr(0, 9), "", "behind line 2");
-}
-
-// Whoever opens a pipe waits for its other side.
-TEST_F(FileRotation, EndsWithAnErrorWhereAPipeTakesTheNameThatItFollows) {
-  Following log{path("log"), settings()};
-  ASSERT_EQ(::mkfifo(path("log").c_str(), 0600), 0);
-  EXPECT_THAT(error_of([&] { log.engine().wait(); }), HasSubstr("log: it is no file"));
 }
 
 TEST_F(FileRotation, BeginsATruncatedFileAgainAndSaysSo) {

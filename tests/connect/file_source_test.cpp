@@ -105,6 +105,13 @@ TEST_F(FileSourceTest, CanBeDrainedInTheMidstOfALineWithoutAnEnd) {
   EXPECT_THAT(texts(out.all()), ElementsAre("one"));
 }
 
+// Whoever opens a pipe waits for its other side.
+TEST_F(FileSourceTest, EndsWithAnErrorWhereAPipeTakesTheNameThatItFollows) {
+  Following log{path("log"), settings()};
+  ASSERT_EQ(::mkfifo(path("log").c_str(), 0600), 0);
+  EXPECT_THAT(error_of([&] { log.engine().wait(); }), HasSubstr("log: it is no file"));
+}
+
 TEST_F(FileSourceTest, ReadsLinesOfEveryLengthThroughALaneThatHoldsFew) {
   std::string text;
   std::vector<std::string> expected;

@@ -14,7 +14,7 @@
 //
 // Other answers, each with a line that says why: 404 for another path, 405 for another method than POST, 400 for a body whose
 // length is said twice, and for a request of HTTP/1.1 without a Host, or any with two; 411 for a body without Content-Length or
-// Transfer-Encoding, 413 for more than `body_bytes`, or events that are more than a lane behind the stage holds; 415 for a body with
+// Transfer-Encoding, 413 for more than `body_bytes` or events that are more than a lane behind the stage holds; 415 for one with
 // a Content-Encoding; 501 for another Transfer-Encoding than chunked; 503 in a drain. What is no request of HTTP/1.0 or 1.1 the
 // library answers by itself, in HTML (400, 413, 414, 431, 505), or not at all; of a header it knows what stands before a zero byte.
 // None of them has an effect. A client that sends "Expect: 100-continue" hears them before it sends its body.
