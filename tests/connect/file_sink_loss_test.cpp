@@ -40,6 +40,7 @@ class FileSinksThatAreLost : public FileSinks {
             "items", rolling, [](const Record<FileLineHead>& line) { return std::string{line.text()}; });
     Engine engine{pipeline, kept()};
     engine.start();
+    log_line(file("lives"), "one more");
     engine.wait();
   }
   // Before a life: with no checkpoint to go on with it begins another run, and what is there is none of its own.
@@ -75,7 +76,10 @@ TEST_F(FileSinksThatAreLost, AreExactFromTheFirstStartOfTheirRunOn) {
   std::mt19937_64 random{seed};
   for (unsigned loss = 0; loss < losses; ++loss) {
     note_run();
+    const std::size_t lives = lines_of(file("lives")).size();
     total_loss::Host host{{}, [this] { live(); }};
+    // How long a start takes depends on what else the machine does: by then no checkpoint was there to go on with.
+    ASSERT_TRUE(eventually([&] { return lines_of(file("lives")).size() != lives; }));
     std::this_thread::sleep_for(std::chrono::microseconds{random() % 150'000});
     host.kill(loss % 2 == 0);
     ASSERT_TRUE(host.gone());
