@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <fstream>
+#include <limits>
 #include <optional>
 #include <random>
 #include <string>
@@ -55,13 +56,15 @@ class FileSources : public WithProcesses {
   TemporaryDirectory directory_;
 };
 
-// Kills the workers of the stage `read` again and again, each some progress after the last one: `every` lines on average.
+// Kills the workers of the stage `read` again and again, each some progress after the last one: `every` lines on average, which
+// are not gone by before it looks.
 class Killer {
  public:
-  Killer(Engine& engine, const Collector<Bytes>& out, std::size_t every)
-      : thread_{[this, &engine, &out, every] {
+  Killer(Engine& engine, Collector<Bytes>& out, std::size_t every)
+      : out_{out}, thread_{[this, &engine, &out, every] {
           std::mt19937 random{std::random_device{}()};
           for (std::size_t next = every; !over_; next += 1 + random() % (2 * every)) {
+            out.hold_at(next);
             while (!over_ && out.count() < next)
               std::this_thread::sleep_for(100us);
             const pid_t pid =
@@ -79,10 +82,12 @@ class Killer {
   int stop() {
     over_ = true;
     if (thread_.joinable()) thread_.join();
+    out_.hold_at(std::numeric_limits<std::size_t>::max());
     return kills_;
   }
 
  private:
+  Collector<Bytes>& out_;
   std::atomic<bool> over_{false};
   std::atomic<int> kills_{0};
   std::thread thread_;
@@ -107,7 +112,7 @@ class Following {
     out_.emplace(engine_, "out");
   }
   Engine& engine() { return engine_; }
-  const Collector<Bytes>& out() { return *out_; }
+  Collector<Bytes>& out() { return *out_; }
   bool has(std::size_t lines) {
     return eventually([&] { return out_->count() >= lines; });
   }

@@ -9,6 +9,7 @@
 #include <filesystem>
 #include <fstream>
 #include <functional>
+#include <limits>
 #include <stdexcept>
 #include <string>
 #include <sys/wait.h>
@@ -199,6 +200,8 @@ class Collector {
   Collector& operator=(const Collector&) = delete;
 
   std::size_t count() const { return count_.load(); }
+  // Asks for no more once there are that many, until it is told anew.
+  void hold_at(std::size_t count) { hold_at_ = count; }
   // Everything, once the stream has ended.
   std::vector<Owned> all() {
     if (thread_.joinable()) thread_.join();
@@ -212,6 +215,10 @@ class Collector {
       if (std::chrono::steady_clock::now() > last + kDeadline) {
         ADD_FAILURE() << "nothing has come, and no end";
         return;
+      }
+      if (count_ >= hold_at_) {
+        std::this_thread::sleep_for(100us);
+        continue;
       }
       end.wait(100ms);
       const std::size_t came = end.poll([this](const T& event) { keep(event); });
@@ -229,6 +236,7 @@ class Collector {
 
   std::vector<Owned> events_;
   std::atomic<std::size_t> count_{0};
+  std::atomic<std::size_t> hold_at_{std::numeric_limits<std::size_t>::max()};
   std::thread thread_;
 };
 
