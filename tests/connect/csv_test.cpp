@@ -106,7 +106,7 @@ TEST_F(Csv, TakesDigitsForANumberAndNoWords) {
   std::string text = "wide,narrow\n";
   for (const auto* each : {&good, &bad}) {
     for (const std::string& number : *each)
-      text += "\"" + number + "\",1\n1,\"" + number + "\"\n";
+      text.append("\"").append(number).append("\",1\n1,\"").append(number).append("\"\n");
   }
   Pipeline pipeline{"csv"};
   pipeline

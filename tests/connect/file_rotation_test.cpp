@@ -139,8 +139,10 @@ TEST_F(FileRotation, KnowsWhatItHasReadInAFileThatIsCompressedInPieces) {
     ASSERT_TRUE(following.has(3));
     const auto time = std::filesystem::last_write_time(path(log + ".1"));
     const std::string end = by_zstd ? ".1.zst" : ".1.gz";
-    directory_.write(log + end, by_zstd ? skipped + zstd("one\n") + skipped + zstd("two\n")
-                                        : gzip("one\n") + gzip("two\n"));
+    std::string text;
+    for (const char* line : {"one\n", "two\n"})
+      text.append(by_zstd ? skipped : "").append(by_zstd ? zstd(line) : gzip(line));
+    directory_.write(log + end, text);
     std::filesystem::last_write_time(path(log + end), time);
     std::filesystem::remove(path(log + ".1"));
     rename(log, log + ".2");

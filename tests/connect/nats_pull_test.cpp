@@ -146,7 +146,7 @@ TEST_F(NatsPulls, ThatWereWokenGoOnWithTheirRequest) {
     const detail::NatsClient client{{.url = server().url()}, "test", true};
     make_consumer(client);
     NatsPull pull{client, "IN", "reader"};
-    if (const std::string all = take_all(pull, kWithin); all != "ok") return all;
+    if (std::string all = take_all(pull, kWithin); all != "ok") return all;
     const std::uint64_t idle = sent(client);
     std::thread wake{[&client, &pull, idle] {
       await_a_request(client, idle);

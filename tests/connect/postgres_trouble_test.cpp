@@ -270,8 +270,9 @@ TEST_F(PostgresTrouble, WaitsForTheStandbyThoughAnAdministratorCancelsTheWait) {
     primary.query("SELECT pg_reload_conf()");
   };
   const auto waits = [&](const char* what) {
-    return primary.query(std::string{"SELECT "} + what +
-                         " FROM pg_stat_activity WHERE wait_event = 'SyncRep'") != "";
+    return !primary
+                .query(std::string{"SELECT "} + what + " FROM pg_stat_activity WHERE wait_event = 'SyncRep'")
+                .empty();
   };
   PostgresOptions patient{.url = primary.url()};
   patient.call_limit = 1min;
