@@ -139,9 +139,8 @@ TEST_F(FileRotation, KnowsWhatItHasReadInAFileThatIsCompressedInPieces) {
     ASSERT_TRUE(following.has(3));
     const auto time = std::filesystem::last_write_time(path(log + ".1"));
     const std::string end = by_zstd ? ".1.zst" : ".1.gz";
-    std::string text;
-    for (const char* line : {"one\n", "two\n"})
-      text.append(by_zstd ? skipped : "").append(by_zstd ? zstd(line) : gzip(line));
+    std::string text = by_zstd ? skipped + zstd("one\n") : gzip("one\n");
+    text += by_zstd ? zstd("two\n") : gzip("two\n");
     directory_.write(log + end, text);
     std::filesystem::last_write_time(path(log + end), time);
     std::filesystem::remove(path(log + ".1"));
