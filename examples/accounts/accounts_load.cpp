@@ -150,6 +150,8 @@ void look_at(const std::string& text, std::map<std::string, std::uint64_t>& seen
 }
 
 void collect(const Options& options) {
+  // Ends behind the connection: libnats before 3.6 may still handle a message of it.
+  std::unique_ptr<natsSubscription, Destroy<natsSubscription_Destroy>> subscription;
   const Session session{options.url};
   jsSubOptions how;
   jsSubOptions_Init(&how);
@@ -157,7 +159,7 @@ void collect(const Options& options) {
   natsSubscription* made = nullptr;
   must(js_SubscribeSync(&made, session.js(), "balances.*", nullptr, &how, nullptr),
        "read the stream BALANCES");
-  const std::unique_ptr<natsSubscription, Destroy<natsSubscription_Destroy>> subscription{made};
+  subscription.reset(made);
   std::map<std::string, std::uint64_t> seen;
   Pauses pauses;
   std::ofstream file{options.out};

@@ -48,6 +48,7 @@ class JetStream {
     check(js_AddStream(nullptr, js_, &config, nullptr, nullptr), "make the stream " + stream);
   }
 
+  // The last that is done with it.
   void print(const std::string& stream) const {
     jsStreamInfo* info = nullptr;
     check(js_GetStreamInfo(&info, js_, stream.c_str(), nullptr, nullptr), "look at the stream " + stream);
@@ -71,6 +72,8 @@ class JetStream {
       std::cout.write(natsMsg_GetData(message), natsMsg_GetDataLength(message)) << '\n';
       natsMsg_Destroy(message);
     }
+    // Before the subscription ends: libnats before 3.6 may still handle a message of it.
+    natsConnection_Close(connection_);
     natsSubscription_Destroy(subscription);
   }
 
