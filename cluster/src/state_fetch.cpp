@@ -6,6 +6,7 @@
 #include <random>
 #include <string>
 #include <thread>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -182,7 +183,7 @@ void StateLog::read(std::uint64_t end, StateChain& chain, Following* following) 
       bytes += natsMsg_GetDataLength(message);
     }
     // One that reaches its limit of bytes lacks at most the largest message of it.
-    const bool is_full = pulled.size() == kPullMessages || 2 * bytes >= limits.bytes;
+    const bool is_full = std::cmp_equal(pulled.size(), limits.messages) || 2 * bytes >= limits.bytes;
     const bool is_all = sequence >= end && !is_full;
     const bool nothing_yet = status == NATS_TIMEOUT || status == NATS_NOT_FOUND;
     if (!follows() && nothing_yet && monotonic_now() - heard > client.timeout())
