@@ -33,7 +33,9 @@ using namespace std::chrono_literals;
 // Checkpoints come ten a second; what the last of them still lack is little.
 constexpr std::chrono::nanoseconds kBetweenRestores = 500ms;
 constexpr std::chrono::nanoseconds kLongestPause = 30s;
-constexpr auto kUntilTheNext = 100ms;
+constexpr std::chrono::milliseconds kUntilTheNext{100};
+// The next try after a failure, and twice as long after each further one: a new base may only have taken the place of what was read.
+constexpr std::chrono::nanoseconds kAfterFailure = 100ms;
 // In a row; nobody waits for it any longer then.
 constexpr unsigned kMostFailures = 3;
 
@@ -137,7 +139,7 @@ Ahead stand_by(const PartitionOptions& options, const std::function<bool()>& res
   unsigned failures = 0;
   bool fresh = false;
   bool told = false;
-  auto pause = kBetweenRestores;
+  auto pause = kAfterFailure;
   auto next = monotonic_now();
   while (true) {
     if (const auto epoch =
@@ -172,8 +174,8 @@ Ahead stand_by(const PartitionOptions& options, const std::function<bool()>& res
     const bool restored = restore();
     fresh = !restored;
     failures = restored ? 0 : failures + 1;
-    pause = restored ? kBetweenRestores : std::min(2 * pause, kLongestPause);
-    next = monotonic_now() + pause;
+    pause = failures <= 1 ? kAfterFailure : std::min(2 * pause, kLongestPause);
+    next = monotonic_now() + (restored ? kBetweenRestores : pause);
     const bool ready = restored || failures == kMostFailures;
     if (!told && ready && !(told = tell_agent_ready())) return {{}, PartitionEnd::parked};
   }

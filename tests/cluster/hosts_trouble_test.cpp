@@ -197,12 +197,19 @@ TEST_F(HostsInTrouble, MoveWhatIsRestoredWhereItGoes) {
   auto feed = load("feed", "payments", 1'500, {"--rate", "500", "--accounts", "50"});
   auto collect = load("collect", "balances", 1'500, {"--patience", "90"});
   ASSERT_TRUE(within(60s, [this] { return count_of(server().url(), "BALANCES") > 50; }));
-  const std::string to =
-      status().find(R"("partition":0,"owner":"alpha")") != std::string::npos ? "beta" : "alpha";
-  ASSERT_TRUE(within(60s, [&] { return says(to, "partition 0: its copy is in memory"); }));
-  EXPECT_THAT(cluster({"move", "accounts", "0", to}), HasSubstr("partition 0 is owned by " + to));
-  EXPECT_TRUE(within(60s, [&] { return says(to, "partition 0: was restored ahead"); }))
-      << text_of(file(to + ".err"));
+  // Not the one that comes in the moment in which a base takes the place of what is being restored.
+  bool ahead = false;
+  for (unsigned number = 0; number < 3 && !ahead; ++number) {
+    const std::string partition = "partition " + std::to_string(number);
+    const bool is_alphas = status().find(R"("partition":)" + std::to_string(number) +
+                                         R"(,"owner":"alpha")") != std::string::npos;
+    const std::string to = is_alphas ? "beta" : "alpha";
+    ASSERT_TRUE(within(60s, [&] { return says(to, partition + ": its copy is in memory"); }));
+    EXPECT_THAT(cluster({"move", "accounts", std::to_string(number), to}),
+                HasSubstr(partition + " is owned by " + to));
+    ahead = says(to, partition + ": was restored ahead");
+  }
+  EXPECT_TRUE(ahead) << text_of(file("alpha.err")) << text_of(file("beta.err"));
   EXPECT_EQ(feed->wait(), 0) << feed->err();
   EXPECT_EQ(collect->wait(), 0) << collect->err();
   EXPECT_TRUE(expected("payments") == found("balances")) << "other balances than one machine has";
