@@ -231,6 +231,38 @@ TEST_F(Flush, OfAnEventThatMakesMoreThanItsLaneHoldsIsNeverTried) {
   EXPECT_THAT(lines_of(log()), SizeIs(0));
 }
 
+// Asks for its flush when it has something to store, in each of its processes.
+class LateShelf {
+ public:
+  LateShelf(Worker& worker, std::string log) : worker_{worker}, log_{std::move(log)} {}
+  void operator()(const Item& item, Output<Item>& out) {
+    if (!asked_) worker_.before_commit([this] { store(); });
+    asked_ = true;
+    ready_.push_back(item.number);
+    out.push(item);
+  }
+
+ private:
+  void store() {
+    for (const std::uint32_t number : ready_)
+      log_line(log_, "stored " + std::to_string(number));
+    ready_.clear();
+    if (worker_.incarnation() <= 5) ::raise(SIGKILL);
+  }
+
+  Worker& worker_;
+  std::string log_;
+  bool asked_ = false;
+  std::vector<std::uint32_t> ready_;
+};
+
+TEST_F(Flush, ThatIsAskedForInACallRunsBeforeTheCommitOfThatCall) {
+  Pipeline pipeline{"late"};
+  pipeline.inlet<Item>("in").to<LateShelf>("shelf", {}, log()).outlet("out");
+  EXPECT_EQ(run_processes<Item>(pipeline, items(2000, 1), settings()), items(2000, 1));
+  EXPECT_THAT(stored_in(log()), SizeIs(2000));
+}
+
 // Stores all of a batch or none of it, and can never store number 700.
 class Refused {
  public:

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // An event that a function makes where it is to lie: as a push of the same event, whatever the route and whether there is room.
 
+#include <algorithm>
+#include <numeric>
 #include <stdexcept>
 
 #include <gmock/gmock.h>
@@ -8,6 +10,7 @@
 
 #include "errors.hpp"
 #include "pipelines.hpp"
+#include "processes.hpp"
 
 namespace sluice::test {
 namespace {
@@ -85,6 +88,56 @@ TEST(PushInPlace, GoesToEveryStageBehind) {
   const InlineRun run = run_inline(pipeline, items(500, 7), tiny_lanes());
   EXPECT_THAT(run.events<Wide>("left-out"), testing::SizeIs(1500U));
   EXPECT_EQ(run.events<Wide>("left-out"), run.events<Wide>("right-out"));
+}
+
+// Ten of each item, each made in its place: there is no room for some of them before a consumer has made it.
+struct TenTimes {
+  void operator()(const Item& item, Output<Wide>& out) const {
+    for (std::uint32_t i = 0; i < 10; ++i) {
+      std::uint32_t calls = 0;
+      out.push([&](Wide& made) {
+        made.number = 10 * item.number + i;
+        made.more[5] = ++calls;
+      });
+    }
+  }
+};
+
+// By processes: a lane that is full is waited for, which the worker's commit in the midst of the event lets its consumer end.
+template <class Route>
+std::vector<std::vector<std::uint32_t>> made_without_room(Route route) {
+  Pipeline pipeline{"tight"};
+  route(pipeline.inlet<Item>("in").to<TenTimes>("ten"))
+      .template to<Marks>("marks", StageOptions{.workers = 3})
+      .outlet("out");
+  Settings settings = test_settings();
+  settings.set("lane.slots", "4");
+  settings.set("lane.bytes", "4096");
+  std::vector<std::vector<std::uint32_t>> numbers(3);
+  for (const Wide& wide : run_processes<Wide>(pipeline, items(100, 1), settings)) {
+    EXPECT_EQ(wide.more, (std::array<std::uint64_t, 6>{0, 0, 0, 0, 0, 1})) << "it is called once";
+    numbers.at(wide.replica).push_back(wide.number);
+  }
+  return numbers;
+}
+
+TEST(PushInPlace, WithoutRoomIsACopyIntoTheLaneThatWasChosen) {
+  const auto in_turn = made_without_room([](auto stream) { return stream.round_robin(); });
+  for (std::uint32_t replica = 0; replica < 3; ++replica) {
+    std::vector<std::uint32_t> every_third;
+    for (std::uint32_t number = replica; number < 1000; number += 3)
+      every_third.push_back(number);
+    EXPECT_EQ(in_turn[replica], every_third) << "worker " << replica;
+  }
+  std::vector<std::uint32_t> all;
+  for (const auto& numbers : made_without_room([](auto stream) { return stream.least_loaded(); })) {
+    EXPECT_TRUE(std::is_sorted(numbers.begin(), numbers.end())) << "a lane keeps its order";
+    all.insert(all.end(), numbers.begin(), numbers.end());
+  }
+  std::sort(all.begin(), all.end());
+  std::vector<std::uint32_t> each_once(1000);
+  std::iota(each_once.begin(), each_once.end(), 0U);
+  EXPECT_EQ(all, each_once);
 }
 
 struct Numbered {
