@@ -33,6 +33,11 @@ class Browser {
   // From the next page on.
   void run_no_scripts() { ask("Emulation.setScriptExecutionDisabled", R"({"value":true})"); }
   void go_to(const std::string& address) { ask("Page.navigate", R"({"url":)" + json_text(address) + "}"); }
+  // Of the window, in pixels.
+  void have_width(int width) {
+    ask("Emulation.setDeviceMetricsOverride",
+        R"({"height":900,"deviceScaleFactor":1,"mobile":false,"width":)" + std::to_string(width) + "}");
+  }
   // Whether the expression of JavaScript becomes true.
   bool sees(const std::string& expression) {
     const std::string asked = R"({"returnByValue":true,"expression":)" + json_text(expression) + "}";
@@ -129,6 +134,43 @@ Pipeline picky_pipeline() {
   return pipeline;
 }
 
+struct PassOn {
+  void operator()(const Item& item, Output<Item>& out) const { out.push(item); }
+};
+
+// Stages beside each other, and flows that pass them.
+Pipeline broad_pipeline() {
+  Pipeline pipeline{"broad"};
+  const auto in = pipeline.inlet<Item>("in");
+  const auto first = in.to<PassOn>("first");
+  auto all = in.merge(first);
+  for (int i = 0; i < 5; ++i)
+    all = all.merge(first.to<PassOn>("beside" + std::to_string(i), {.workers = i == 2 ? 23U : 1U}));
+  all.to<PassOn>("last").outlet("out");
+  return pipeline;
+}
+
+// Of each line of the flow every point is within no box, and next to a point before it.
+constexpr const char* kLinesAreBetweenBoxes = R"((() => {
+  const svg = document.querySelector('#graph svg');
+  if (svg === null) return false;
+  const boxes = [...svg.querySelectorAll('rect.box')].map((box) => {
+    const at = box.parentNode.transform.baseVal[0].matrix;
+    return {x: at.e + 1, y: at.f + 1, right: at.e + box.width.baseVal.value - 1, foot: at.f + box.height.baseVal.value - 1};
+  });
+  const lines = [...svg.querySelectorAll('path.lane')];
+  return boxes.length === 9 && lines.length === 14 && lines.every((line) => {
+    let before = line.getPointAtLength(0);
+    for (let length = 1; length < line.getTotalLength(); ++length) {
+      const at = line.getPointAtLength(length);
+      if (boxes.some((box) => at.x > box.x && at.x < box.right && at.y > box.y && at.y < box.foot)) return false;
+      if (Math.hypot(at.x - before.x, at.y - before.y) > 2) return false;
+      before = at;
+    }
+    return true;
+  });
+})())";
+
 class ServeBrowser : public WithSocket {};
 
 TEST_F(ServeBrowser, ShowsADeathAndADeadLetterAsTextsToWhoBroughtTheToken) {
@@ -163,6 +205,24 @@ TEST_F(ServeBrowser, ShowsADeathAndADeadLetterAsTextsToWhoBroughtTheToken) {
       << browser.text();
   EXPECT_TRUE(
       browser.sees("document.querySelector('main img, main b') === null && window.hurt === undefined"));
+  engine.stop();
+}
+
+TEST_F(ServeBrowser, DrawsTheFlowWithLinesThatGoThroughNoBoxInAnyWidth) {
+  if (std::system("command -v chromium > /dev/null 2>&1") != 0)
+    GTEST_SKIP() << "chromium is not installed: tools/setup page";
+  std::signal(SIGPIPE, SIG_IGN);
+  Engine engine{broad_pipeline(), settings()};
+  engine.start();
+  ServeCommand serve{{socket_, "--http", "127.0.0.1:0"}, directory_ / "said"};
+  ASSERT_TRUE(serve.serves()) << serve.said();
+  Browser browser{directory_};
+  browser.go_to("http://127.0.0.1:" + std::to_string(serve.port()) + "/");
+  for (const int width : {400, 320, 600, 800, 1400}) {
+    browser.have_width(width);
+    EXPECT_TRUE(browser.sees("innerWidth === " + std::to_string(width))) << width;
+    EXPECT_TRUE(browser.sees(kLinesAreBetweenBoxes)) << width;
+  }
   engine.stop();
 }
 

@@ -108,6 +108,11 @@ function countText(count) {
   return count === null || count === undefined ? '-' : count.toLocaleString('en-US');
 }
 
+// "1 worker replaced", "2 workers replaced".
+function counted(count, noun, behind = '') {
+  return `${countText(count)} ${noun}${count === 1 ? '' : 's'}${behind}`;
+}
+
 function bytesText(bytes) {
   return bytes === null || bytes === undefined ? '-' : scaled(bytes, [' B', ' KiB', ' MiB', ' GiB', ' TiB'], 1024);
 }

@@ -92,22 +92,58 @@ function rowsOf(layer, room) {
   return rows;
 }
 
-function layOutDown(layers, room) {
-  let y = 12;
-  for (const layer of layers) {
-    const rows = rowsOf(layer, room);
-    rows.forEach((row, i) => {
-      let x = (room - sumOf(row, (node) => node.width + BOX.gap) + BOX.gap) / 2;
-      const height = Math.max(...row.map((node) => node.height));
-      for (const node of row) {
-        if (node.before !== undefined) node.height = height;
-        Object.assign(node, {x, y, inRow: i, rowsBehind: rows.length - 1 - i});
-        x += node.width + BOX.gap;
-      }
-      y += height + (i < rows.length - 1 ? 36 : BOX.gap);
-    });
-    y += 28;
+// A row of boxes in the middle of the room, and the ways between and beside them.
+function rowAt(y, boxes, room) {
+  let x = (room - sumOf(boxes, (node) => node.width + BOX.gap) + BOX.gap) / 2;
+  const height = Math.max(...boxes.map((node) => node.height));
+  const ways = [{from: 0, to: x, flows: []}];
+  for (const node of boxes) {
+    Object.assign(node, {x, y});
+    x += node.width + BOX.gap;
+    ways.at(-1).to = node.x;
+    ways.push({from: node.x + node.width, to: room, flows: []});
   }
+  return {y, height, ways};
+}
+
+function distanceTo(way, x) {
+  return Math.max(way.from - x, x - way.to, 0);
+}
+
+// Each flow goes through every row between its ends on the way that is the nearest to it.
+function findWays(rows, flows) {
+  for (const flow of flows) {
+    const [from, to] = [flow.way[0], flow.way.at(-1)];
+    flow.rows = rows.slice(from.row, to.row);
+    const detour = (way) => distanceTo(way, from.x + from.width / 2) + 2 * distanceTo(way, to.x + to.width / 2);
+    flow.through = rows.slice(from.row + 1, to.row).map((row) => {
+      const way = row.ways.reduce((best, each) => detour(each) < detour(best) ? each : best);
+      way.flows.push(flow);
+      return {row, way};
+    });
+  }
+  // Side by side, and near to the boxes where there is much room.
+  for (const {ways} of rows) {
+    for (const way of ways) {
+      const width = Math.min(way.to - way.from, 12 * (way.flows.length + 1));
+      const begin = way === ways[0] ? way.to - width : way.from;
+      way.at = new Map(way.flows.map((flow, i) => [flow, begin + (i + 1) * width / (way.flows.length + 1)]));
+    }
+  }
+}
+
+function layOutDown(layers, flows, room) {
+  let y = 12;
+  const rows = [];
+  for (const layer of layers) {
+    const boxes = layer.filter((node) => node.before === undefined);
+    for (const row of rowsOf(boxes, room)) {
+      for (const node of row) node.row = rows.length;
+      rows.push(rowAt(y, row, room));
+      y += rows.at(-1).height + 46;
+    }
+  }
+  findWays(rows, flows);
   return {width: room, height: y - 30, across: false};
 }
 
@@ -116,25 +152,34 @@ function layOut(nodes, flows, room) {
   const layers = layersOf(nodes, flows);
   sortLayers(layers, flows);
   const across = layOutAcross(layers);
-  return across.width <= room ? across : layOutDown(layers, Math.max(room, BOX.width + 4));
+  return across.width <= room ? across : layOutDown(layers, flows, Math.max(room, BOX.width + 4));
 }
 
-// From one box, or joint, to the next; where rows are wrapped, beside the rows between.
-function pieceOfWay(from, to, across) {
-  if (across) {
-    const [x1, y1, x2, y2] = [from.x + from.width, from.y + from.height / 2, to.x, to.y + to.height / 2];
-    const middle = (x1 + x2) / 2;
-    return {d: `M${x1} ${y1}C${middle} ${y1} ${middle} ${y2} ${x2} ${y2}H${x2 + (to.before ? to.width : 0)}`,
-      x: middle, y: (y1 + y2) / 2 - 4};
-  }
-  const [x1, y1, x2, y2] = [from.x + from.width / 2, from.y + from.height, to.x + to.width / 2, to.y];
-  if (to.inRow > 0)
-    return {d: `M${x1} ${y1}V${y2 - 30}C${x1} ${y2 - 8} ${x2} ${y2 - 22} ${x2} ${y2}`, x: x2, y: y2 - 6};
-  if (from.rowsBehind > 0)
-    return {d: `M${x1} ${y1}C${x1} ${y1 + 22} ${x2} ${y1 + 8} ${x2} ${y1 + 30}V${y2}`, x: x1, y: y1 + 13};
-  const middle = (y1 + y2) / 2;
-  return {d: `M${x1} ${y1}C${x1} ${middle} ${x2} ${middle} ${x2} ${y2}V${y2 + (to.before ? to.height : 0)}`,
-    x: (x1 + x2) / 2, y: middle + 4};
+// From one box, or joint, to the next.
+function pieceAcross(from, to) {
+  const [x1, y1, x2, y2] = [from.x + from.width, from.y + from.height / 2, to.x, to.y + to.height / 2];
+  const middle = (x1 + x2) / 2;
+  return {d: `M${x1} ${y1}C${middle} ${y1} ${middle} ${y2} ${x2} ${y2}H${x2 + (to.before ? to.width : 0)}`,
+    x: middle, y: (y1 + y2) / 2 - 4};
+}
+
+// From row to row, in the middle between two of them from the one side to the other.
+function piecesDown(flow) {
+  const [from, to] = [flow.way[0], flow.way.at(-1)];
+  const pieces = [];
+  let x = from.x + from.width / 2;
+  let d = `M${x} ${from.y + from.height}`;
+  const over = (row, x2) => {
+    const [y1, y2] = [row.y + row.height, row.y + row.height + 46];
+    pieces.push({d: `${d}V${y1}C${x} ${y1 + 23} ${x2} ${y1 + 23} ${x2} ${y2}`, x: (x + x2) / 2, y: y1 + 27});
+    [x, d] = [x2, `M${x2} ${y2}`];
+  };
+  flow.through.forEach(({row, way}, i) => {
+    over(flow.rows[i], way.at.get(flow));
+    d += `V${row.y + row.height}`;
+  });
+  over(flow.rows.at(-1), to.x + to.width / 2);
+  return pieces;
 }
 
 function occupancyClass(occupancy) {
@@ -183,6 +228,7 @@ class Graph {
       viewBox: `0 0 ${size.width} ${size.height}`});
     this.boxes = new Map();
     this.lines = new Map();
+    this.labels = [];
     const labels = draw('g');
     for (const flow of flows) this.buildFlow(flow, size.across, labels);
     for (const node of nodes) this.buildBox(node);
@@ -191,14 +237,19 @@ class Graph {
   }
 
   buildFlow(flow, across, labels) {
-    const pieces = flow.way.slice(1).map((node, i) => pieceOfWay(flow.way[i], node, across));
+    const pieces = across ? flow.way.slice(1).map((node, i) => pieceAcross(flow.way[i], node)) : piecesDown(flow);
     const path = draw('path', {d: pieces.map((piece) => piece.d).join(''), class: 'lane'});
     const title = draw('title');
     path.append(title);
     this.svg.append(path);
-    const {x, y} = pieces.at(-1);
-    const label = draw('text', {x, y, class: 'quiet halo', 'text-anchor': 'middle'});
-    labels.append(label);
+    // As near to its end as no other stands; where there is no room at all, its title has it.
+    const isFree = ({x, y}) => this.labels.every((other) => Math.abs(x - other.x) > 34 || Math.abs(y - other.y) > 11);
+    const place = pieces.findLast(isFree);
+    const label = draw('text', {x: place?.x ?? 0, y: place?.y ?? 0, class: 'quiet halo', 'text-anchor': 'middle'});
+    if (place !== undefined) {
+      this.labels.push(place);
+      labels.append(label);
+    }
     this.lines.set(flow.from + '\n' + flow.to, {path, title, label});
   }
 
@@ -260,8 +311,8 @@ class Graph {
     });
     const deaths = sumOf(stage.workers, (worker) => worker.restarts);
     const letters = sumOf(stage.workers, (worker) => worker.dead_letters);
-    const foot = [narrow ? 'bottleneck' : '', letters > 0 ? `${countText(letters)} letters` : '',
-      deaths > 0 ? `${countText(deaths)} deaths` : ''].filter((word) => word !== '');
+    const foot = [narrow ? 'bottleneck' : '', letters > 0 ? counted(letters, 'letter') : '',
+      deaths > 0 ? counted(deaths, 'death') : ''].filter((word) => word !== '');
     // What there is no room for stands in the table.
     while (foot.join(', ').length > 27) foot.pop();
     setText(parts.foot, foot.join(', ') || (stage.source ? 'source' : ''));

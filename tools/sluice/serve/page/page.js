@@ -78,24 +78,29 @@ function showFacts(facts) {
 
 function showCounts(stats, gone) {
   const deaths = sumOf(stats.stages, (stage) => sumOf(stage.workers, (worker) => worker.restarts));
-  const counts = [['workers replaced', deaths, false], ['masters', stats.masters, false],
-    ['dead letters', stats.dead_letters, stats.dead_letters > 0], ['problems reported', stats.problems, stats.problems > 0],
-    ['reports lost', stats.reports_lost, stats.reports_lost > 0],
-    ['observers refused', stats.observers_refused, stats.observers_refused > 0]];
+  const counts = [['replaced', counted(deaths, 'worker', ' replaced'), false],
+    ['masters', counted(stats.masters, 'master'), false],
+    ['letters', counted(stats.dead_letters, 'dead letter'), stats.dead_letters > 0],
+    ['problems', counted(stats.problems, 'problem', ' reported'), stats.problems > 0],
+    ['reports', counted(stats.reports_lost, 'report', ' lost'), stats.reports_lost > 0],
+    ['observers', counted(stats.observers_refused, 'observer', ' refused'), stats.observers_refused > 0]];
   if (stats.lag) {
     const about = stats.lag.events > 0 ? `, about ${bytesText(stats.lag.bytes)}` + ageText(stats, stats.lag.told, 2) : '';
-    counts.push(['events behind the input' + about, stats.lag.events, false]);
+    counts.push(['lag', counted(stats.lag.events, 'event', ' behind the input' + about), false]);
   }
   if (stats.checkpoints) {
     const {written, failures, last} = stats.checkpoints;
-    counts.push(['checkpoints' + (last === null ? '' : `, the last at ${last.slice(11, 19)}` + ageText(stats, last, 0)), written,
-      false], ['checkpoints failed', failures, failures > 0]);
+    const when = last === null ? '' : `, the last at ${last.slice(11, 19)}` + ageText(stats, last, 0);
+    counts.push(['checkpoints', counted(written, 'checkpoint', when), false],
+      ['failures', counted(failures, 'checkpoint', ' failed'), failures > 0]);
   }
-  if (stats.pages_looked_at > 0)
-    counts.push([`of ${countText(stats.pages_looked_at)} pages on another node`, stats.pages_elsewhere, false]);
-  if (gone) counts.push(['it does not run any more: these are its last numbers', '', true]);
-  keep(byId('counts'), counts, (count) => count[0].split(',')[0], () => make('li'), (node, [name, count, alarm]) => {
-    setText(node, count === '' ? name : `${countText(count)} ${name}`);
+  if (stats.pages_looked_at > 0) {
+    counts.push(['pages', `${countText(stats.pages_elsewhere)} of ${counted(stats.pages_looked_at, 'page')} on another node`,
+      false]);
+  }
+  if (gone) counts.push(['gone', 'it does not run any more: these are its last numbers', true]);
+  keep(byId('counts'), counts, (count) => count[0], () => make('li'), (node, [, text, alarm]) => {
+    setText(node, text);
     setAttributes(node, {class: alarm ? 'alarm' : ''});
   });
 }
