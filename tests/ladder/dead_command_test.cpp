@@ -174,6 +174,36 @@ TEST_F(DeadCommand, ImportsNothingOfLinesThatAreNotAllLetters) {
   EXPECT_THAT(run("sluice dead import /dev/zero made.dead").out, HasSubstr("no regular file"));
 }
 
+TEST_F(DeadCommand, LeavesNothingOfAnImportThatIsKilledAndDoesTheNext) {
+  write_letters("one.dead", {letter_of("plain")});
+  const Ran killed =
+      run("sluice dead export one.dead > all.jsonl; mkfifo fifo; mkdir made; sluice dead import - "
+          "made/again.dead < fifo & "
+          "exec 3> fifo; cat all.jsonl >&3; until ls -l /proc/$!/fd | grep -q /made/; do sleep 0.01; done; "
+          "kill -KILL $!; wait; exec 3>&-; ls made; sluice dead import all.jsonl made/again.dead && ls made");
+  EXPECT_EQ(killed.status, 0) << killed.out;
+  EXPECT_THAT(killed.out, testing::EndsWith("1 dead letter in made/again.dead\nagain.dead\n"));
+  EXPECT_EQ(text_of("made/again.dead"), text_of("one.dead"));
+}
+
+TEST_F(DeadCommand, WritesOverNoFileThatAnotherHasMadeMeanwhile) {
+  write_letters("one.dead", {letter_of("plain")});
+  const Ran late =
+      run("sluice dead export one.dead > all.jsonl; mkfifo fifo; mkdir made; (sluice dead import - "
+          "made/again.dead < fifo; "
+          "echo status $?) & exec 3> fifo; cat all.jsonl >&3; echo other > made/again.dead; exec 3>&-; wait; "
+          "ls made");
+  EXPECT_THAT(late.out, AllOf(HasSubstr("made/again.dead: File exists (name one that is not there yet)"),
+                              testing::EndsWith("status 2\nagain.dead\n")));
+  EXPECT_EQ(text_of("made/again.dead"), "other\n");
+}
+
+TEST_F(DeadCommand, ShowsTheNamesOfABacktraceOfAProgramThatWasFoundInPath) {
+  make_a_letter();
+  const std::string shown = run("cd / && sluice dead show '" + file("sluice-reports").string() + "' 1").out;
+  EXPECT_THAT(shown, HasSubstr("Write::operator()(Word const&)"));
+}
+
 TEST_F(DeadCommand, RunsTheHandlerOnOneLetterSoThatItDiesUnderAnyProgram) {
   make_a_letter();
   const Ran ran =

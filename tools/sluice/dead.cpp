@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <array>
-#include <cerrno>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
@@ -12,7 +11,6 @@
 #include <memory>
 #include <sstream>
 #include <string>
-#include <sys/stat.h>
 #include <unistd.h>
 #include <utility>
 #include <vector>
@@ -31,6 +29,7 @@
 #include "dead_files.hpp"
 #include "json_object.hpp"
 #include "letter_line.hpp"
+#include "new_file.hpp"
 #include "worker/only_debugs.hpp"
 
 namespace sluice::command {
@@ -151,55 +150,6 @@ void export_letters(const std::string& path) {
     print_exactly(line_of(letters.read(number)) + "\n");
 }
 
-// A file that is there once all is in it. For this user alone, as a pipeline makes them; none that is there is written over.
-class NewFile {
- public:
-  explicit NewFile(fs::path file) : file_{std::move(file)}, part_{file_.string() + ".part"} {
-    // The name is ours from now on.
-    static_cast<void>(made(file_));
-    try {
-      open_ = made(part_);
-    } catch (const Error&) {
-      ::unlink(file_.c_str());
-      throw;
-    }
-  }
-  NewFile(const NewFile&) = delete;
-  NewFile& operator=(const NewFile&) = delete;
-  ~NewFile() {
-    if (!open_) return;
-    ::unlink(part_.c_str());
-    ::unlink(file_.c_str());
-  }
-  void write(std::string_view bytes) {
-    while (!bytes.empty()) {
-      const ssize_t written = ::write(open_.get(), bytes.data(), bytes.size());
-      if (written < 0 && errno == EINTR) continue;
-      if (written <= 0) refuse("make room on its file system");
-      bytes.remove_prefix(static_cast<std::size_t>(written));
-    }
-  }
-  void publish() {
-    if (::rename(part_.c_str(), file_.c_str()) != 0) refuse("name a file in a directory that can be written");
-    open_.reset();
-  }
-
- private:
-  static detail::Descriptor made(const fs::path& file) {
-    constexpr int kFlags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC;
-    detail::Descriptor made{::open(file.c_str(), kFlags, S_IRUSR | S_IWUSR)};
-    if (made) return made;
-    throw Error{{"make the file", printable(file.string()), errno_text(), "name one that is not there yet"}};
-  }
-  [[noreturn]] void refuse(const char* remedy) const {
-    throw Error{{"write dead letters into", printable(file_.string()), errno_text(), remedy}};
-  }
-
-  fs::path file_;
-  fs::path part_;
-  detail::Descriptor open_;  // None once it is published.
-};
-
 // What `sluice dead export` has written, or standard input.
 detail::Descriptor open_lines(const std::string& from) {
   if (from != "-") require_regular(from, "lines of letters");
@@ -217,7 +167,7 @@ std::size_t import_letters(const std::string& from, const fs::path& file) {
     throw Error{{"write dead letters into", printable(file.string()), "its name does not end in .dead",
                  "name it so"}};
   const detail::Descriptor opened = open_lines(from);
-  NewFile made{file};
+  NewFile made{file, "dead letters"};
   std::size_t number = 0;
   for (BoundedLines lines{opened.get(), kMostLineBytes}; lines.next();) {
     ++number;
