@@ -9,7 +9,10 @@
 #include <dlfcn.h>
 #include <elfutils/libdwfl.h>
 #include <fcntl.h>
+#include <filesystem>
 #include <memory>
+#include <sys/auxv.h>
+#include <system_error>
 #include <unistd.h>
 #include <vector>
 
@@ -151,6 +154,19 @@ std::vector<Stack> unwind(Dwfl* modules, const StoppedProcess& process, Clock::t
   return stacks;
 }
 
+// The file of the program; empty if the kernel does not say. The loader knows it by the name by which it was called, which
+// says nothing in another directory, or where it was looked for in PATH.
+std::string own_program() {
+  std::error_code unknown;
+  return std::filesystem::read_symlink("/proc/self/exe", unknown).string();
+}
+
+// Where the module lies that has `address` in it; null if none has.
+const void* base_of(const void* address) {
+  Dl_info info{};
+  return ::dladdr(address, &info) == 0 ? nullptr : info.dli_fbase;
+}
+
 }  // namespace
 
 std::string symbolize(std::span<const std::uintptr_t> addresses) {
@@ -162,13 +178,16 @@ std::string symbolize(std::span<const std::uintptr_t> addresses) {
 }
 
 std::string places_of(std::span<const std::uintptr_t> addresses) {
+  const std::string program = own_program();
+  const void* program_base = base_of(reinterpret_cast<const void*>(::getauxval(AT_PHDR)));
   std::string text;
   for (const std::uintptr_t address : addresses) {
     Dl_info info{};
     const void* code = nullptr;
     std::memcpy(&code, &address, sizeof(code));
     if (::dladdr(code, &info) != 0 && info.dli_fname != nullptr) {
-      text += fmt::format("{}+{:#x}\n", info.dli_fname,
+      const bool in_program = !program.empty() && info.dli_fbase == program_base;
+      text += fmt::format("{}+{:#x}\n", in_program ? program.c_str() : info.dli_fname,
                           address - reinterpret_cast<std::uintptr_t>(info.dli_fbase));
     } else {
       text += fmt::format("{:#x}\n", address);
