@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "service_manager.hpp"
 
+#include <algorithm>
 #include <cerrno>
 #include <cstddef>
 #include <cstdlib>
@@ -31,7 +32,10 @@ std::string variable(const char* name) {
 std::chrono::nanoseconds watchdog_asked_for() {
   const std::string pid = variable("WATCHDOG_PID");
   if (!pid.empty() && pid != std::to_string(::getpid())) return {};
-  return std::chrono::microseconds{std::strtoll(variable("WATCHDOG_USEC").c_str(), nullptr, 10)};
+  // Longer than any that is meant, and nanoseconds hold it.
+  constexpr long long kLongest = 1'000'000'000'000;
+  return std::chrono::microseconds{
+      std::min(std::strtoll(variable("WATCHDOG_USEC").c_str(), nullptr, 10), kLongest)};
 }
 
 }  // namespace
@@ -46,21 +50,36 @@ ServiceManager::ServiceManager() : path_{variable("NOTIFY_SOCKET")} {
 }
 
 void ServiceManager::tell(const std::string& text) {
-  if (!socket_) return;
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  const std::size_t length = path_.copy(address.sun_path, sizeof(address.sun_path) - 1);
-  // A name of the abstract kind begins with a zero, for which a variable has an '@'.
-  if (address.sun_path[0] == '@') address.sun_path[0] = '\0';
-  const auto bytes = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + length);
-  if (::sendto(socket_.get(), text.data(), text.size(), MSG_NOSIGNAL,
-               reinterpret_cast<const sockaddr*>(&address), bytes) >= 0)
-    return;
-  // It does not read for the moment: what it is told again and again it may miss once.
-  if (errno == EAGAIN && text == kAlive) return;
+  // It does not read for the moment: what it is told again and again it may miss once, and nobody waits for it.
+  if (!socket_ || send(text) || (errno == EAGAIN && text == kAlive)) return;
   say(Priority::warning, fmt::format("remark: the service manager at {} cannot be told: {}\n",
                                      printable(path_), errno_text(errno)));
   socket_.reset();
+}
+
+bool ServiceManager::send(const std::string& text) const {
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  const bool is_abstract = path_.starts_with('@');
+  // A path ends with a zero, an abstract name with its length.
+  if (path_.size() > sizeof(address.sun_path) - (is_abstract ? 0 : 1)) {
+    errno = ENAMETOOLONG;
+    return false;
+  }
+  path_.copy(address.sun_path, sizeof(address.sun_path));
+  // A name of the abstract kind begins with a zero, for which a variable has an '@'.
+  if (is_abstract) address.sun_path[0] = '\0';
+  const auto bytes = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + path_.size());
+  const int flags = MSG_NOSIGNAL | (text == kAlive ? MSG_DONTWAIT : 0);
+  // A signal that asks for the end is none of the manager's faults.
+  constexpr int kMostTries = 8;
+  for (int tries = 0; tries < kMostTries; ++tries) {
+    if (::sendto(socket_.get(), text.data(), text.size(), flags, reinterpret_cast<const sockaddr*>(&address),
+                 bytes) >= 0)
+      return true;
+    if (errno != EINTR) break;
+  }
+  return false;
 }
 
 void ServiceManager::ready(std::string_view pipeline) {

@@ -27,6 +27,8 @@ class ServiceManager {
 
  private:
   void tell(const std::string& text);
+  // Whether it was sent; errno says why not.
+  bool send(const std::string& text) const;
 
   Descriptor socket_;
   std::string path_;

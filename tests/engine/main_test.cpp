@@ -1,13 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // sluice::main: the program around a pipeline, its exit statuses and what it does with interrupts.
 
-#include <poll.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <thread>
-
-#include <sluice/detail/descriptor.hpp>
 
 #include "pipelines.hpp"
 #include "processes.hpp"
@@ -220,83 +215,6 @@ TEST_F(Program, TakesTwoInterruptsAtOnceForOneAsTimeoutSendsThem) {
 
 TEST_F(Program, SaysByItsStatusThatASourceWasInterruptedBeforeItsEnd) {
   EXPECT_EQ(interrupted(1, false), 128 + SIGINT);
-}
-
-// The socket of a service manager, and what came at it.
-class NotifySocket {
- public:
-  NotifySocket() : socket_{::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0)} {
-    sockaddr_un address{};
-    address.sun_family = AF_UNIX;
-    path_.copy(address.sun_path, sizeof(address.sun_path) - 1);
-    ::unlink(path_.c_str());
-    EXPECT_EQ(::bind(socket_.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)), 0);
-  }
-  ~NotifySocket() { ::unlink(path_.c_str()); }
-  NotifySocket(const NotifySocket&) = delete;
-  NotifySocket& operator=(const NotifySocket&) = delete;
-
-  const std::string& path() const { return path_; }
-  // The next thing that it is told, but for those that say that the program lives; these are counted.
-  std::string next() {
-    while (true) {
-      pollfd entry{socket_.get(), POLLIN, 0};
-      if (::poll(&entry, 1, std::chrono::milliseconds{kDeadline}.count()) != 1) return "nothing";
-      char text[512];
-      const ssize_t bytes = ::recv(socket_.get(), text, sizeof(text), 0);
-      if (bytes < 0) return "nothing";
-      std::string told{text, static_cast<std::size_t>(bytes)};
-      if (told != "WATCHDOG=1") return told;
-      ++alive_;
-    }
-  }
-  void await_alive(int count) {
-    EXPECT_TRUE(eventually([&] {
-      char text[512];
-      const ssize_t bytes = ::recv(socket_.get(), text, sizeof(text), MSG_DONTWAIT);
-      if (bytes > 0 && std::string_view{text, static_cast<std::size_t>(bytes)} == "WATCHDOG=1") ++alive_;
-      return alive_ >= count;
-    }));
-  }
-
- private:
-  std::string path_{testing::TempDir() + "sluice_notify_" + std::to_string(::getpid())};
-  detail::Descriptor socket_;
-  int alive_ = 0;
-};
-
-TEST_F(Program, TellsTheServiceManagerThatItIsAtWorkThatItLivesAndThatItEnds) {
-  NotifySocket manager;
-  const pid_t program = ::fork();
-  if (program == 0) {
-    std::freopen("/dev/null", "w", stderr);
-    std::signal(SIGTERM, SIG_DFL);
-    ::setenv("NOTIFY_SOCKET", manager.path().c_str(), 1);
-    ::setenv("WATCHDOG_USEC", "100000", 1);
-    ::setenv("WATCHDOG_PID", std::to_string(::getpid()).c_str(), 1);
-    Pipeline pipeline{"endless"};
-    pipeline.source<Unended>("endless", true).to<Swallow>("swallow");
-    Engine engine{pipeline, test_settings()};
-    ::_exit(sluice::run(engine, {.assignments = {}, .profile = {}, .placement = false, .quiet = true},
-                        test_settings()));
-  }
-  EXPECT_THAT(manager.next(), testing::StartsWith("READY=1\nSTATUS=endless: "));
-  manager.await_alive(2);
-  ::kill(program, SIGTERM);
-  EXPECT_THAT(manager.next(), testing::StartsWith("STOPPING=1\n"));
-  int status = 0;
-  const bool ended = eventually([&] { return ::waitpid(program, &status, WNOHANG) == program; });
-  if (!ended) ::kill(program, SIGKILL);
-  EXPECT_TRUE(ended && WIFEXITED(status) && WEXITSTATUS(status) == kExitOk);
-}
-
-TEST_F(Program, RunsWithAServiceManagerThatIsNotThereAndSaysSo) {
-  ::setenv("NOTIFY_SOCKET", "/nowhere/notify.sock", 1);
-  EXPECT_EQ(run(numbers_to<Swallow>("swallow"), {"--quiet"}), kExitOk);
-  ::unsetenv("NOTIFY_SOCKET");
-  EXPECT_EQ(
-      err_,
-      "remark: the service manager at /nowhere/notify.sock cannot be told: No such file or directory\n");
 }
 
 }  // namespace
