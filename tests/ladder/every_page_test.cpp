@@ -230,5 +230,23 @@ TEST(EveryPage, NamesFilesOfTheTreeThatThereAre) {
   EXPECT_GT(count, 60U);
 }
 
+// tools/docs makes it of docs/, and refuses a link that leads out of it; mkdocs is not everywhere.
+TEST(EveryPage, OfTheSiteLinksToWhatTheSiteHas) {
+  const std::regex link{"\\]\\(([^)\\s:#]+\\.(md|png|svg))(#[^)]*)?\\)"};
+  const fs::path docs = fs::canonical(kTree / "docs");
+  std::size_t links = 0;
+  for (const auto& entry : fs::recursive_directory_iterator{docs}) {
+    if (entry.path().extension() != ".md") continue;
+    const std::string text = content(entry.path());
+    for (std::sregex_iterator each{text.begin(), text.end(), link}, end; each != end; ++each) {
+      const fs::path target = fs::weakly_canonical(entry.path().parent_path() / (*each)[1].str());
+      EXPECT_TRUE(target.string().starts_with(docs.string() + "/") && fs::exists(target))
+          << entry.path() << " has " << (*each)[1];
+      ++links;
+    }
+  }
+  EXPECT_GT(links, 100U);
+}
+
 }  // namespace
 }  // namespace sluice::test
