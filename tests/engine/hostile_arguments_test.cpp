@@ -106,6 +106,15 @@ TEST_F(HostileArguments, ATimeThatIsNoNumberIsRefused) {
   }
 }
 
+TEST_F(HostileArguments, ATimeForAProgramIsOneAlsoWhereNoProgramIsAsked) {
+  for (const char* time : {"inf", "nan", "''", "0", "0s", "10", "1e400s", "soon"}) {
+    const Finished run = ended(std::string{"plan --topology core:8 --pipeline a:1 --within "} + time);
+    EXPECT_EQ(run.status, kMisused) << time;
+    EXPECT_THAT(run.err, HasSubstr("for example --within 10s")) << time;
+    EXPECT_EQ(run.out, "") << time;
+  }
+}
+
 TEST_F(HostileArguments, ACountIsAtLeastOne) {
   for (const char* arguments :
        {"stats none --watch 1 --looks 0", "stats none --watch 1 --looks -1",

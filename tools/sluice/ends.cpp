@@ -2,6 +2,7 @@
 // `sluice park` and `sluice drain`: an operator asks a running pipeline to come to an end, and waits for it.
 
 #include <chrono>
+#include <cstdio>
 #include <memory>
 #include <stdexcept>
 #include <string>
@@ -10,6 +11,7 @@
 #include <fmt/format.h>
 
 #include <sluice/observer.hpp>
+#include <sluice/printable.hpp>
 
 #include "commands.hpp"
 
@@ -41,9 +43,18 @@ bool is_there(const std::string& socket) {
   }
 }
 
+// It may last for ever, as with a host that waits for input of its own.
+void tell_that_it_lasts(const std::string& pipeline) {
+  std::fprintf(stderr,
+               "sluice: %s has not ended yet: a batch or the outside takes its time,\n  or its host waits, "
+               "whose next push ends an inlet; `sluice stats` says more\n",
+               printable(pipeline).c_str());
+}
+
 void end(const std::string& pipeline, bool park) {
   constexpr std::chrono::milliseconds kLook{20};
   constexpr int kLooksPerQuestion = 50;
+  constexpr int kLooksUntilWord = 250;
   const Observer observer = Observer::attach(pipeline);
   if (park) {
     ask_to_park(pipeline);
@@ -51,6 +62,7 @@ void end(const std::string& pipeline, bool park) {
     ask_to_drain(pipeline);
   }
   for (int look = 1; !observer.over(); ++look) {
+    if (look == kLooksUntilWord) tell_that_it_lasts(observer.pipeline());
     if (look % kLooksPerQuestion == 0 && !is_there(pipeline) && !observer.over())
       throw std::runtime_error{"its processes are gone before it came to an end: its program was killed"};
     std::this_thread::sleep_for(kLook);
@@ -69,9 +81,9 @@ void add(CLI::App& program, const char* name, const char* what, const char* more
       ->check(not_empty())
       ->required();
   end_help(*command, more,
-           park ? std::array{"sluice park market", "sluice park /run/market/observer.sock",
+           park ? std::array{"sluice park market", "sluice park /run/market/observe.sock",
                              "sluice park market && echo it is kept"}
-                : std::array{"sluice drain market", "sluice drain /run/market/observer.sock",
+                : std::array{"sluice drain market", "sluice drain /run/market/observe.sock",
                              "sluice drain market && sluice ps"});
   command->callback([pipeline, park] { end(*pipeline, park); });
 }

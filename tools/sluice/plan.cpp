@@ -65,8 +65,17 @@ void look_around(const pinning::Topology& topology, bool alone, pinning::PlanReq
   if (!alone) request.claims = pinning::claims_of_others({});
 }
 
+std::chrono::nanoseconds time_of(const PlanSaid& said) {
+  const Parsed<std::chrono::nanoseconds> time = parse_duration(said.time);
+  if (time.ok() && time.value.count() > 0) return time.value;
+  throw Error{{"wait for the program", "\"" + said.time + "\"", time.ok() ? "it is no time" : time.fault,
+               "for example --within 10s"}};
+}
+
 // A program, by its path, or a pipeline in a line, in which no slash can stand.
 pinning::PlanRequest pipeline_of(const PlanSaid& said) {
+  // What cannot be is refused also where it is not needed.
+  const std::chrono::nanoseconds time = time_of(said);
   if (said.pipeline.find('/') == std::string::npos) {
     if (said.arguments.empty()) return pinning::parse_pipeline(said.pipeline);
     throw Error{{"plan for", "\"" + said.pipeline + "\"", "arguments stand behind --, and it is no program",
@@ -74,12 +83,7 @@ pinning::PlanRequest pipeline_of(const PlanSaid& said) {
   }
   std::vector<std::string> command{said.pipeline};
   command.insert(command.end(), said.arguments.begin(), said.arguments.end());
-  const Parsed<std::chrono::nanoseconds> time = parse_duration(said.time);
-  if (!time.ok() || time.value.count() <= 0) {
-    throw Error{{"wait for the program", "\"" + said.time + "\"", time.ok() ? "it is no time" : time.fault,
-                 "for example --within 10s"}};
-  }
-  return request_of_program(command, time.value);
+  return request_of_program(command, time);
 }
 
 std::string names_of(const std::vector<pinning::StageRequest>& stages) {
