@@ -47,9 +47,8 @@ class Woken {
   ClaimOrder* order_;
 };
 
-// Gives its name.
-std::string consume(const NatsClient& client, const std::string& stream, const std::string& subject,
-                    std::uint64_t behind) {
+JsConsumerInfoPtr consume(const NatsClient& client, const std::string& stream, const std::string& subject,
+                          std::uint64_t behind) {
   std::string name = fmt::format("fetch-{:08x}{:08x}", std::random_device{}(), std::random_device{}());
   jsConsumerConfig config;
   jsConsumerConfig_Init(&config);
@@ -63,9 +62,9 @@ std::string consume(const NatsClient& client, const std::string& stream, const s
   jsConsumerInfo* made = nullptr;
   const natsStatus status =
       js_AddConsumer(&made, client.jetstream(), stream.c_str(), &config, nullptr, &code);
-  const JsConsumerInfoPtr info{made};
+  JsConsumerInfoPtr info{made};
   if (status != NATS_OK) client.fail("read", "the stream " + stream, status, code);
-  return name;
+  return info;
 }
 
 }  // namespace
@@ -143,11 +142,15 @@ bool StateLog::tell(const NatsClient& client, const Following& following, const 
 // too many for as long as a consumer lives that was made while messages came.
 void StateLog::read(std::uint64_t end, StateChain& chain, Following* following) {
   const NatsClient& client = this->client();
-  NatsPull pull{client, stream_,
-                consume(client, stream_, subject_, chain.last_kept() ? chain.last_kept()->sequence : 0)};
+  const JsConsumerInfoPtr consumer =
+      consume(client, stream_, subject_, chain.last_kept() ? chain.last_kept()->sequence : 0);
+  // A server may allow less: max_request_batch.
+  const std::int64_t allowed = consumer->Config->MaxRequestBatch;
+  NatsPull pull{client, stream_, consumer->Name};
   const Woken woken{following != nullptr ? following->order : nullptr, pull};
   const NatsPull::Limits limits{
-      .messages = kPullMessages,
+      .messages =
+          static_cast<int>(allowed > 0 ? std::min<std::int64_t>(allowed, kPullMessages) : kPullMessages),
       .bytes = std::max(kPullBytes, 2 * natsConnection_GetMaxPayload(client.connection())),
       .within = client.timeout()};
   std::uint64_t delivered = 0;

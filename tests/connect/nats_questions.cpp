@@ -111,6 +111,7 @@ void make_stream(const std::string& url, const StreamShape& shape) {
     if (shape.work_queue) config.Retention = js_WorkQueuePolicy;
     if (shape.discard_new) config.Discard = js_DiscardNew;
     config.Replicas = shape.replicas;
+    config.MaxConsumers = shape.max_consumers;
     const auto until = std::chrono::steady_clock::now() + 60s;
     while (true) {
       auto code = static_cast<jsErrCode>(0);

@@ -82,6 +82,7 @@ struct StreamShape {
   std::int64_t max_age_ns = 0;
   std::int64_t duplicates_ns = 500'000'000;  // The server's own 2 minutes are more than an outage of a test.
   unsigned replicas = 1;
+  int max_consumers = -1;
 };
 
 // `work` in a process of its own; what it returns. A failure there fails the test.

@@ -147,6 +147,25 @@ TEST_F(NatsSourceTest, EmptiesAWorkQueueExactly) {
   EXPECT_EQ(out.all(), numbered(0, 3000));
 }
 
+// A connection that ends takes along what the server has not read of it.
+TEST_F(NatsSourceTest, LeavesNothingThatWasHandledInAWorkQueueThatIsDrained) {
+  make_stream(server().url(), {.name = "QUEUE", .subject = "queue.*", .work_queue = true});
+  NatsSourceOptions queue = options(true);
+  queue.stream = "QUEUE";
+  queue.batch = 25;
+  for (unsigned drains = 0; drains < 5; ++drains) {
+    send_messages(server().url(), "queue.a", numbered(0, 1000));
+    Engine engine{reading(queue), settings()};
+    engine.start();
+    Collector<Bytes> out{engine, "out"};
+    EXPECT_TRUE(eventually([&] { return out.count() >= 1000; }));
+    engine.drain();
+    EXPECT_TRUE(engine.wait_for(kDeadline));
+    EXPECT_EQ(out.all(), numbered(0, 1000)) << "of drain " << drains;
+  }
+  EXPECT_TRUE(eventually([&] { return count_of(server().url(), "QUEUE") == 0; }));
+}
+
 TEST_F(NatsSourceTest, KillsOfItsWorkerNeitherLoseNorRepeat) {
   const unsigned wanted = kills_wanted(15);
   unsigned kills = 0;

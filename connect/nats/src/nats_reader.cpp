@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <deque>
 #include <optional>
-#include <random>
 #include <utility>
 #include <vector>
 
@@ -17,6 +16,7 @@
 #include "client.hpp"
 #include "fetcher.hpp"
 #include "names.hpp"
+#include "reader_consumer.hpp"
 #include "sluice/connect/nats_source.hpp"
 #include "stream_checks.hpp"
 
@@ -24,10 +24,6 @@ namespace sluice {
 namespace {
 
 constexpr std::chrono::seconds kWait{1};
-// A consumer that nobody pulls from is removed by the server after that; one that we need is made again.
-constexpr std::int64_t kConsumerLivesNs = 60'000'000'000;
-constexpr std::int64_t kAcknowledgeWithinNs = 300'000'000'000;
-constexpr std::int64_t kMostUnacknowledged = 65536;
 
 // What a worker has handled.
 struct NatsSourceProgress {
@@ -36,15 +32,6 @@ struct NatsSourceProgress {
   std::uint64_t handled =
       0;  // The last sequence of which that is known, or which is of another subject; 0: none yet.
 };
-
-// A name that NATS allows for a consumer.
-std::string consumer_name(const Worker& worker) {
-  std::string name = fmt::format("sluice-{}-{}-{}", worker.pipeline(), worker.stage(), worker.replica());
-  std::replace_if(
-      name.begin(), name.end(),
-      [](char letter) { return letter == '.' || letter == '*' || letter == '>' || letter <= ' '; }, '_');
-  return name;
-}
 
 std::string piece_name(const std::string& key) {
   return "nats source " + key;
@@ -70,18 +57,25 @@ detail::SourceLag lag_of(const std::string& what, const std::string& position) {
 class NatsReader::Impl {
  public:
   Impl(Worker& worker, NatsSourceOptions options);
+  ~Impl();
+  Impl(const Impl&) = delete;
+  Impl& operator=(const Impl&) = delete;
 
   const NatsMessage* next();
-  bool ended() const noexcept { return ended_; }
+  bool ended() const noexcept { return ended_ && is_all_acknowledged(); }
 
  private:
   std::string object() const { return fmt::format("the stream {} of {}", stream_, client_.where()); }
   NatsSourceProgress first(const jsStreamInfo& info) const;
   void check_names() const;
   void check_stream(const jsStreamInfo& info);
-  std::string consume();
+  detail::ReaderConsumer consume();
   bool next_batch();
   void acknowledge(detail::Fetcher::Batch& messages);
+  bool is_all_acknowledged() const noexcept {
+    return handled_.empty() && known_.empty() && safe_.empty() && unconfirmed_ == 0;
+  }
+  bool confirm() noexcept;
   bool accept(natsMsg* message);
   void claim_lag();
   void tell_lag(std::uint64_t pending);
@@ -115,6 +109,7 @@ class NatsReader::Impl {
   detail::Fetcher::Batch handled_;
   detail::Fetcher::Batch known_;
   std::deque<detail::NatsMessagePtr> safe_;
+  std::size_t unconfirmed_ = 0;  // Acknowledgements, of which the server may not have heard.
   NatsMessage message_;
   std::optional<detail::Fetcher> fetcher_;
 };
@@ -142,10 +137,15 @@ NatsReader::Impl::Impl(Worker& worker, NatsSourceOptions options)
     detail::refuse_lanes_that_drop(worker, "NatsSource of a work queue");
     worker.after_commit([this] { acknowledge(handled_); });
   }
-  const std::string consumer = consume();
+  const detail::ReaderConsumer consumer = consume();
   // Behind the consumer, which may find nothing because it is gone.
   if (misses_what_is_removed()) check_removed();
-  fetcher_.emplace(client_, stream_, consumer, options_.batch);
+  fetcher_.emplace(client_, stream_, consumer.name, consumer.batch);
+}
+
+// A drain, or the end of a reader that does not ask whether it has ended.
+NatsReader::Impl::~Impl() {
+  if (unconfirmed_ != 0 && !client_.is_lost()) confirm();
 }
 
 void NatsReader::Impl::check_names() const {
@@ -231,34 +231,16 @@ void NatsReader::Impl::tell_removed(std::uint64_t from, std::uint64_t to) {
 }
 
 // Gives its name.
-std::string NatsReader::Impl::consume() {
-  jsCtx* js = client_.jetstream();
-  jsConsumerConfig config;
-  jsConsumerConfig_Init(&config);
-  auto code = static_cast<jsErrCode>(0);
-  std::string name = queue_ ? consumer_name(worker_)
-                            : fmt::format("{}-{:08x}", consumer_name(worker_), std::random_device{}());
-  config.Name = name.c_str();
-  config.InactiveThreshold = kConsumerLivesNs;
-  if (!subject_.empty()) config.FilterSubject = subject_.c_str();
-  if (queue_) {
-    // A predecessor's would keep what it was given.
-    js_DeleteConsumer(js, stream_.c_str(), name.c_str(), nullptr, nullptr);
-    config.DeliverPolicy = js_DeliverAll;
-    config.AckPolicy = js_AckExplicit;
-    config.AckWait = kAcknowledgeWithinNs;
-    config.MaxAckPending = kMostUnacknowledged;
-  } else {
-    config.DeliverPolicy = js_DeliverByStartSequence;
-    config.OptStartSeq = (*progress_)->next;
-    config.AckPolicy = js_AckNone;
-  }
-  jsConsumerInfo* made = nullptr;
-  const natsStatus status = js_AddConsumer(&made, js, stream_.c_str(), &config, nullptr, &code);
-  const detail::JsConsumerInfoPtr info{made};
-  if (status != NATS_OK) client_.fail("make a consumer of", object(), status, code);
-  ended_ = !options_.follow && info->NumPending == 0;
-  return name;
+detail::ReaderConsumer NatsReader::Impl::consume() {
+  const detail::ReaderConsumer consumer = detail::make_reader_consumer(client_, worker_,
+                                                                       {.stream = stream_,
+                                                                        .subject = subject_,
+                                                                        .key = key_,
+                                                                        .queue = queue_,
+                                                                        .first = (*progress_)->next,
+                                                                        .batch = options_.batch});
+  ended_ = !options_.follow && consumer.pending == 0;
+  return consumer;
 }
 
 const NatsMessage* NatsReader::Impl::next() {
@@ -271,7 +253,17 @@ const NatsMessage* NatsReader::Impl::next() {
     if (queue_) (is_new ? handled_ : known_).push_back(std::move(batch_[at_ - 1]));
     if (is_new) return &message_;
   }
+  // What the server has not heard of stays in the queue, for who comes next, when the connection ends with this worker.
+  if (ended_ && unconfirmed_ != 0 && !confirm()) client_.away("the last acknowledgements are not confirmed");
   return nullptr;
+}
+
+// Whether the server has heard of all acknowledgements. A connection that ends takes along what it had not read.
+bool NatsReader::Impl::confirm() noexcept {
+  constexpr std::chrono::milliseconds kAnswer{1000};
+  const auto call = worker_.outside(2 * kAnswer);
+  if (natsConnection_FlushTimeout(client_.connection(), kAnswer.count()) == NATS_OK) unconfirmed_ = 0;
+  return unconfirmed_ == 0;
 }
 
 // Once what is committed by now is safe.
@@ -284,6 +276,7 @@ void NatsReader::Impl::acknowledge(detail::Fetcher::Batch& messages) {
     for (std::size_t i = 0; i < count; ++i) {
       natsConnection_PublishString(client_.connection(), natsMsg_GetReply(safe_.front().get()), "+ACK");
       safe_.pop_front();
+      ++unconfirmed_;
     }
   });
 }
@@ -308,7 +301,7 @@ bool NatsReader::Impl::next_batch() {
 detail::JsMetaDataPtr NatsReader::Impl::metadata_of(natsMsg* message) const {
   jsMsgMetaData* made = nullptr;
   if (const natsStatus status = natsMsg_GetMetaData(&made, message); status != NATS_OK)
-    client_.fail("read", object(), status, static_cast<jsErrCode>(0));
+    client_.fail("read", "the stream " + stream_, status, static_cast<jsErrCode>(0));
   return detail::JsMetaDataPtr{made};
 }
 

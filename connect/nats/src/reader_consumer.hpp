@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0
+// The consumer of a NatsReader: made anew by each process that reads, within what the server allows.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+
+#include <sluice/worker.hpp>
+
+#include "client.hpp"
+
+namespace sluice::detail {
+
+struct ReaderNeeds {
+  std::string stream;
+  std::string subject;      // Empty: all.
+  std::string key;          // Of stream and subject: a worker may have several readers.
+  bool queue = false;       // Messages are acknowledged, and removed by that.
+  std::uint64_t first = 1;  // Of a stream that is no queue, the sequence where it begins.
+  std::size_t batch = 1;    // The most messages of one pull,
+};
+
+struct ReaderConsumer {
+  std::string name;
+  std::size_t batch = 1;  // and what the server allows of that.
+  std::uint64_t pending = 0;
+};
+
+// In a call outside. Removes that of a predecessor. Throws as NatsClient does.
+ReaderConsumer make_reader_consumer(const NatsClient& client, const Worker& worker, const ReaderNeeds& needs);
+
+}  // namespace sluice::detail
