@@ -304,7 +304,8 @@ TEST_F(TcpClients, TryEachAddressOfAName) {
 // They would be away for ever.
 TEST_F(TcpClients, SayWhatIsNoServersAddress) {
   const std::vector<std::string> none{
-      "*:7000", "127.0.0.1:00", "[::1]:0", "239.255.90.21:7000", "[ff02::1%lo]:7000", "7000"};
+      "*:7000", "127.0.0.1:00",  "[::1]:0", "239.255.90.21:7000", "[ff02::1%lo]:7000",
+      "7000",   "256.0.0.1:7000"};
   for (const std::string& address : none) {
     Pipeline pipeline{"sending"};
     pipeline.inlet<Bytes>("in").to<TcpSink>("out", {}, address);

@@ -86,10 +86,15 @@ Descriptor choose_port(SocketAddress& address, const SocketUse& use) noexcept {
   return fd;
 }
 
-std::string remedy_for_address(int error) {
+std::string remedy_for_address(int error, const std::string& path) {
   switch (error) {
     case EADDRINUSE:
+      // Another user's, of which this one cannot know.
+      if (!path.empty())
+        return "end the process that has it, remove the socket if there is none, or take another path";
       return "end the process that has it, or take another address";
+    case EINVAL:
+      return "name the interface of an address that is of one link: [fe80::1%eth0]:7000";
     case EADDRNOTAVAIL:
       return "take an address that this machine has, or * for all of them";
     case EACCES:
@@ -115,7 +120,7 @@ Descriptor open_and_bind(const SocketAddress& address, const std::string& path, 
   if (::bind(fd.get(), address.get(), address.length) != 0) {
     error = errno;
     if (error != EADDRINUSE || path.empty() || !is_left_over(address, path, use.kind)) return {};
-    ::unlink(path.c_str());
+    if (::unlink(path.c_str()) != 0) return {};
     if (::bind(fd.get(), address.get(), address.length) != 0) {
       error = errno;
       return {};
@@ -157,13 +162,13 @@ std::shared_ptr<const BoundSocket> bind_socket(const std::string& address, const
     std::this_thread::sleep_for(std::chrono::milliseconds{20});
     fd = open_and_bind(wanted, path, use, error);
   }
+  const char* const tried = use.kind == SOCK_STREAM ? "listen at" : "receive at";
   if (!fd && error == EADDRINUSE && !may_come_free()) {
-    throw Error{{"listen at", address, "a file of that name is there, and it is no socket",
+    throw Error{{tried, address, "a file of that name is there, and it is no socket",
                  "take another path, or remove what is there"}};
   }
   if (!fd) {
-    throw Error{{use.kind == SOCK_STREAM ? "listen at" : "receive at", address, errno_text(error),
-                 remedy_for_address(error)}};
+    throw Error{{tried, address, errno_text(error), remedy_for_address(error, path)}};
   }
   if (is_multicast(wanted)) join_group(fd.get(), address, wanted, interface);
   wanted.length = sizeof(wanted.bytes);

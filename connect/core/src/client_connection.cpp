@@ -94,7 +94,12 @@ std::optional<std::string> ClientConnection::line() {
   }
 }
 
-void ClientConnection::wait(bool to_send, Clock::time_point until) {
+void ClientConnection::check_time(Clock::time_point until) const {
+  if (Clock::now() >= until) unavailable("it does not answer");
+}
+
+void ClientConnection::wait(bool to_send, Clock::time_point until) const {
+  check_time(until);
   if (!is_ready(to_send, until)) unavailable("it does not answer");
 }
 

@@ -30,8 +30,10 @@ class ClientConnection {
   void send_some(std::string_view& bytes);
   // A whole line that has come, without its end.
   std::optional<std::string> line();
+  // The time is over: also of a server that always has something to say.
+  void check_time(Clock::time_point until) const;
   // Until there is something to read or, with `to_send`, room to send.
-  void wait(bool to_send, Clock::time_point until);
+  void wait(bool to_send, Clock::time_point until) const;
   const std::string& address() const noexcept { return address_; }
 
  private:

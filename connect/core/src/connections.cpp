@@ -36,6 +36,12 @@ ConnectionId id_of(std::uint64_t word) noexcept {
   return {static_cast<std::uint32_t>(word), static_cast<std::uint32_t>(word >> 32)};
 }
 
+// The kernel has something of it, or its end.
+bool has_something(const Connection& connection) noexcept {
+  char byte = 0;
+  return !connection.ended && ::recv(connection.fd.get(), &byte, sizeof(byte), MSG_PEEK | MSG_DONTWAIT) >= 0;
+}
+
 Descriptor null_device() noexcept {
   return Descriptor{::open("/dev/null", O_RDONLY | O_CLOEXEC)};
 }
@@ -184,6 +190,12 @@ void Connections::sweep(Clock::time_point now) {
     if (connection.phase == Connection::Phase::leaving || limit.count() == 0) return;
     // What waits for its turn was heard.
     if (connection.queued || now - connection.heard < limit) return;
+    // Nor is it silent when it is we who did not listen: one look takes in some of those that have something.
+    if (has_something(connection)) {
+      connection.readable = true;
+      queue(connection);
+      return;
+    }
     dismiss(connection, greeting ? "error no hello came in time\n" : "error nothing came for too long\n");
   });
 }

@@ -63,6 +63,13 @@ std::pair<std::string, std::string> split(std::string_view text) {
   return {std::string{host}, std::string{port}};
 }
 
+// Who asks for a server may ask before its name is there, or while it is not: that of a service without a process, say. Digits and
+// colons are no name.
+bool may_come_to_be(const std::string& host, int failed) {
+  return failed == EAI_NONAME && host.find(':') == std::string::npos &&
+         host.find_first_not_of("0123456789.") != std::string::npos;
+}
+
 std::vector<SocketAddress> find_addresses(std::string_view text, int kind, bool passive) {
   if (text.starts_with(kUnix)) return {parse_unix(text)};
   const auto [host, port] = split(text);
@@ -80,6 +87,9 @@ std::vector<SocketAddress> find_addresses(std::string_view text, int kind, bool 
   }
   if (failed == EAI_AGAIN)
     throw Unavailable{fmt::format("the address of {} cannot be found now", printable(host))};
+  if (!passive && may_come_to_be(host, failed))
+    throw Unavailable{
+        fmt::format("the address of {} cannot be found: {}", printable(host), ::gai_strerror(failed))};
   if (failed != 0 || found == nullptr)
     refuse(text, failed == EAI_SYSTEM ? errno_text() : ::gai_strerror(failed));
   std::vector<SocketAddress> addresses;

@@ -68,7 +68,7 @@ struct TcpClient::Parts {
   void exchange(const Outbox::Place& end);
   void exchange_frames(const Outbox::Place& end);
   void hear(const std::string& line);
-  void acknowledged(std::uint64_t count, std::string_view word);
+  void acknowledged(std::uint64_t count, const Outbox::Place& most, std::string_view word);
   void fill(const Outbox::Place& end);
   std::string text_of_server() const { return printable(address_); }
 
@@ -210,8 +210,11 @@ void TcpClient::Parts::exchange_frames(const Outbox::Place& end) {
   begin_to_wait();
   while (true) {
     const std::uint64_t before = known_.frames;
-    while (const auto line = connection_->line())
+    while (const auto line = connection_->line()) {
       hear(*line);
+      // Of words that bring nothing further there may be no end.
+      if (known_.frames == before) connection_->check_time(until);
+    }
     if (greeted_ && known_.frames >= end.frames) return;
     if (known_.frames != before) begin_to_wait();
     if (greeted_) fill(end);
@@ -252,10 +255,10 @@ void TcpClient::Parts::fill(const Outbox::Place& end) {
 void TcpClient::Parts::hear(const std::string& line) {
   if (const auto at = count_in(line, "at "); at && !greeted_) {
     greeted_ = true;
-    acknowledged(*at, "has");
+    acknowledged(*at, committed_, "has");
     next_ = known_;
   } else if (const auto ack = count_in(line, "ack "); ack && greeted_) {
-    acknowledged(*ack, "acknowledges");
+    acknowledged(*ack, next_, "acknowledges");
   } else if (line.starts_with("error a frame of more than ")) {
     throw Error{{"send to", text_of_server(), "it says: " + printable(line),
                  "raise the limit of the server, and start again: the frame is kept"}};
@@ -270,15 +273,15 @@ void TcpClient::Parts::hear(const std::string& line) {
   }
 }
 
-void TcpClient::Parts::acknowledged(std::uint64_t count, std::string_view word) {
-  if (count < known_.frames || count > committed_.frames) {
+void TcpClient::Parts::acknowledged(std::uint64_t count, const Outbox::Place& most, std::string_view word) {
+  if (count < known_.frames || count > most.frames) {
     const bool fewer = count < known_.frames;
-    throw Error{{"go on at", text_of_server(),
-                 fmt::format("it {} {} frames of {}, of which {} were {}", word, count, options_.id,
-                             fewer ? known_.frames : committed_.frames,
-                             fewer ? "acknowledged" : "sent by this pipeline"),
-                 fewer ? "it has lost what it had; begin this pipeline anew, or give it another id"
-                       : "the id is another client's, or of an earlier run: give this one another id"}};
+    throw Error{
+        {"go on at", text_of_server(),
+         fmt::format("it {} {} frames of {}, of which {} were {}", word, count, options_.id,
+                     fewer ? known_.frames : most.frames, fewer ? "acknowledged" : "sent by this pipeline"),
+         fewer ? "it has lost what it had; begin this pipeline anew, or give it another id"
+               : "the id is another client's, or of an earlier run: give this one another id"}};
   }
   while (known_.frames < count)
     known_ = outbox_.pass(known_);

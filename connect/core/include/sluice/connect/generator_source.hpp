@@ -53,7 +53,9 @@ class GeneratorSource {
       // A wait that is shorter than this costs more than it is worth; what is due within it goes together.
       constexpr std::int64_t kShortest = 500'000;
       if (wait_ns > kShortest) {
-        worker_.wait_for(std::chrono::nanoseconds{wait_ns});
+        // In pieces, since the clock may be set meanwhile.
+        constexpr std::chrono::nanoseconds kPiece = std::chrono::seconds{1};
+        worker_.wait_for(std::min(std::chrono::nanoseconds{wait_ns}, kPiece));
         if (due_ns - detail::wall_clock_ns() > kShortest) return SourceState::nothing_now;
       }
     }

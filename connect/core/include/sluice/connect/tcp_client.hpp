@@ -46,8 +46,9 @@ struct TcpClientOptions {
 
 class TcpClient {
  public:
-  // In the handler's constructor; `address` as Listener has it, and of a name each address is tried. Connects, and sends what a
-  // predecessor has left, before it returns. Throws Unavailable, and Error for an address or an id that is none.
+  // In the handler's constructor; `address` as Listener has it, and of a name each address is tried; a server whose name nobody
+  // knows is away. Connects, and sends what a predecessor has left, before it returns. Throws Unavailable, and Error for an address or
+  // an id that is none.
   TcpClient(Worker& worker, const std::string& address, TcpClientOptions options = {});
   ~TcpClient();
   TcpClient(const TcpClient&) = delete;

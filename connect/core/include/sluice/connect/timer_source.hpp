@@ -6,9 +6,11 @@
 // The times are those of the system's clock: the first start, and every interval from there. They stand in recoverable
 // state, so that a replacement and a resume (segment.path) go on with the same ones. Times that pass while there is no worker, or
 // while the stages behind have no room, are told by the next tick (`missed`), or are ticks of their own with `every`. When
-// the clock is set back, the next tick waits for its time.
+// the clock is set back, the next tick waits for its time; when it is set forward, or the machine was asleep, what is due by
+// then comes within a second.
 #pragma once
 
+#include <algorithm>
 #include <chrono>
 #include <cstdint>
 #include <limits>
@@ -50,7 +52,9 @@ class TimerSource {
   SourceState operator()(Output<Tick>& out) {
     const std::int64_t wait_ns = due_ns(state_->next) - detail::wall_clock_ns();
     if (wait_ns > 0) {
-      worker_.wait_for(std::chrono::nanoseconds{wait_ns});
+      // In pieces: the clock may be set, or go on while the machine sleeps, and a wait does not see that.
+      constexpr std::chrono::nanoseconds kPiece = std::chrono::seconds{1};
+      worker_.wait_for(std::min(std::chrono::nanoseconds{wait_ns}, kPiece));
       // A drain ends the wait, too.
       if (due_ns(state_->next) > detail::wall_clock_ns()) return SourceState::nothing_now;
     }
