@@ -67,6 +67,15 @@ JsConsumerInfoPtr consume(const NatsClient& client, const std::string& stream, c
   return info;
 }
 
+NatsPull::Limits limits_of(const NatsClient& client, const jsConsumerInfo& consumer) {
+  // A server may allow less: max_request_batch.
+  const std::int64_t allowed = consumer.Config->MaxRequestBatch;
+  return {.messages =
+              static_cast<int>(allowed > 0 ? std::min<std::int64_t>(allowed, kPullMessages) : kPullMessages),
+          .bytes = std::max(kPullBytes, 2 * natsConnection_GetMaxPayload(client.connection())),
+          .within = client.timeout()};
+}
+
 }  // namespace
 
 // Whoever wrote it drew a name that nobody else has: with the message, all that was before it is as it was.
@@ -138,21 +147,15 @@ bool StateLog::tell(const NatsClient& client, const Following& following, const 
   return following.told(state);
 }
 
-// In pulls of some MiB. Whether there is more tells how much a pull brought, not the server's count of what waits: that of 2.9.10 is one
-// too many for as long as a consumer lives that was made while messages came.
+// In pulls of some MiB. Whether there is more tells how much a pull brought, not only the server's count of what waits: that of 2.9.10 may
+// be one too many for as long as a consumer lives that was asked while messages came.
 void StateLog::read(std::uint64_t end, StateChain& chain, Following* following) {
   const NatsClient& client = this->client();
   const JsConsumerInfoPtr consumer =
       consume(client, stream_, subject_, chain.last_kept() ? chain.last_kept()->sequence : 0);
-  // A server may allow less: max_request_batch.
-  const std::int64_t allowed = consumer->Config->MaxRequestBatch;
   NatsPull pull{client, stream_, consumer->Name};
   const Woken woken{following != nullptr ? following->order : nullptr, pull};
-  const NatsPull::Limits limits{
-      .messages =
-          static_cast<int>(allowed > 0 ? std::min<std::int64_t>(allowed, kPullMessages) : kPullMessages),
-      .bytes = std::max(kPullBytes, 2 * natsConnection_GetMaxPayload(client.connection())),
-      .within = client.timeout()};
+  const NatsPull::Limits limits = limits_of(client, *consumer);
   std::uint64_t delivered = 0;
   std::uint64_t sequence = chain.last_kept() ? chain.last_kept()->sequence : 0;
   auto heard = monotonic_now();
@@ -170,6 +173,7 @@ void StateLog::read(std::uint64_t end, StateChain& chain, Following* following) 
     }
     NatsPull::Batch pulled;
     std::int64_t bytes = 0;
+    bool none_wait = false;
     const natsStatus status = pull.pull(limits, pulled);
     for (const NatsMessagePtr& each : pulled) {
       natsMsg* const message = each.get();
@@ -184,10 +188,11 @@ void StateLog::read(std::uint64_t end, StateChain& chain, Following* following) 
                  {natsMsg_GetData(message), static_cast<std::size_t>(natsMsg_GetDataLength(message))});
       heard = monotonic_now();
       bytes += natsMsg_GetDataLength(message);
+      none_wait = meta->NumPending == 0;
     }
     // One that reaches its limit of bytes lacks at most the largest message of it.
     const bool is_full = std::cmp_equal(pulled.size(), limits.messages) || 2 * bytes >= limits.bytes;
-    const bool is_all = sequence >= end && !is_full;
+    const bool is_all = sequence >= end && (!is_full || none_wait);
     const bool nothing_yet = status == NATS_TIMEOUT || status == NATS_NOT_FOUND;
     if (!follows() && nothing_yet && monotonic_now() - heard > client.timeout())
       client.away(fmt::format("{}: message {} does not come", object(), end));
