@@ -167,6 +167,20 @@ void send_messages(const std::string& url, const std::string& subject,
   });
 }
 
+void send_header(const std::string& url, const std::string& subject, const std::string& name,
+                 const std::string& value) {
+  run_apart([&] {
+    const Session session{url};
+    natsMsg* message = nullptr;
+    must(natsMsg_Create(&message, subject.c_str(), nullptr, nullptr, 0), "a message");
+    must(natsMsgHeader_Set(message, name.c_str(), value.c_str()), "its header");
+    const natsStatus sent = js_PublishMsg(nullptr, session.js, message, nullptr, nullptr);
+    natsMsg_Destroy(message);
+    must(sent, "sending");
+    return std::string{};
+  });
+}
+
 void send_each(const std::string& url, const std::string& subject, const std::vector<std::string>& messages,
                std::uint64_t first) {
   run_apart([&] {

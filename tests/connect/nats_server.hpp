@@ -102,6 +102,9 @@ void make_stream(const std::string& url, const StreamShape& shape);
 std::vector<StreamMessage> messages_of(const std::string& url, const std::string& stream);
 void send_messages(const std::string& url, const std::string& subject,
                    const std::vector<std::string>& messages);
+// A message with this header and no body.
+void send_header(const std::string& url, const std::string& subject, const std::string& name,
+                 const std::string& value);
 // One behind the other, each until a server has acknowledged it, so that they are there once and in order though a server dies
 // meanwhile. Each has an id of `subject` and its number, `first` and up, which the stream must remember for as long.
 void send_each(const std::string& url, const std::string& subject, const std::vector<std::string>& messages,

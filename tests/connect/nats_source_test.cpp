@@ -147,6 +147,30 @@ TEST_F(NatsSourceTest, EmptiesAWorkQueueExactly) {
   EXPECT_EQ(out.all(), numbered(0, 3000));
 }
 
+// Whoever may publish could stop the source by it.
+TEST_F(NatsSourceTest, ReadsAMessageThatLooksLikeAWordOfTheServer) {
+  for (const std::string status : {"100", "404", "408", "409", "no status"}) {
+    purge_stream(server().url(), "IN");
+    send({"before"});
+    send_header(server().url(), "in.a", "Status", status);
+    send({"behind"});
+    EXPECT_THAT(read(options(), settings({"outside.patience=5s"})), ElementsAre("before", "", "behind"))
+        << status << ": " << said_;
+  }
+}
+
+// libnats gives it to nobody.
+TEST_F(NatsSourceTest, NamesAMessageThatNobodyCanRead) {
+  for (const bool last : {false, true}) {
+    purge_stream(server().url(), "IN");
+    send({"before"});
+    send_header(server().url(), "in.a", "Status", "503");
+    if (!last) send({"behind"});
+    EXPECT_THAT(read(options()), ElementsAre("before"));
+    EXPECT_THAT(said_, AllOf(HasSubstr("Status: 503"), HasSubstr("nats stream rmm IN ")));
+  }
+}
+
 // A connection that ends takes along what the server has not read of it.
 TEST_F(NatsSourceTest, LeavesNothingThatWasHandledInAWorkQueueThatIsDrained) {
   make_stream(server().url(), {.name = "QUEUE", .subject = "queue.*", .work_queue = true});

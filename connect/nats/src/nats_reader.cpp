@@ -12,6 +12,7 @@
 #include <sluice/detail/source_lag.hpp>
 #include <sluice/error.hpp>
 #include <sluice/key.hpp>
+#include <sluice/unavailable.hpp>
 
 #include "client.hpp"
 #include "fetcher.hpp"
@@ -62,7 +63,9 @@ class NatsReader::Impl {
   Impl& operator=(const Impl&) = delete;
 
   const NatsMessage* next();
-  bool ended() const noexcept { return ended_ && is_all_acknowledged(); }
+  bool ended() const noexcept {
+    return ended_ && handled_.empty() && known_.empty() && safe_.empty() && unconfirmed_ == 0;
+  }
 
  private:
   std::string object() const { return fmt::format("the stream {} of {}", stream_, client_.where()); }
@@ -71,10 +74,8 @@ class NatsReader::Impl {
   void check_stream(const jsStreamInfo& info);
   detail::ReaderConsumer consume();
   bool next_batch();
+  detail::Fetcher::Batch take();
   void acknowledge(detail::Fetcher::Batch& messages);
-  bool is_all_acknowledged() const noexcept {
-    return handled_.empty() && known_.empty() && safe_.empty() && unconfirmed_ == 0;
-  }
   bool confirm() noexcept;
   bool accept(natsMsg* message);
   void claim_lag();
@@ -230,7 +231,6 @@ void NatsReader::Impl::tell_removed(std::uint64_t from, std::uint64_t to) {
       from, to, object()));
 }
 
-// Gives its name.
 detail::ReaderConsumer NatsReader::Impl::consume() {
   const detail::ReaderConsumer consumer = detail::make_reader_consumer(client_, worker_,
                                                                        {.stream = stream_,
@@ -260,9 +260,9 @@ const NatsMessage* NatsReader::Impl::next() {
 
 // Whether the server has heard of all acknowledgements. A connection that ends takes along what it had not read.
 bool NatsReader::Impl::confirm() noexcept {
-  constexpr std::chrono::milliseconds kAnswer{1000};
-  const auto call = worker_.outside(2 * kAnswer);
-  if (natsConnection_FlushTimeout(client_.connection(), kAnswer.count()) == NATS_OK) unconfirmed_ = 0;
+  const auto call = worker_.outside(2 * kWait);
+  if (natsConnection_FlushTimeout(client_.connection(), std::chrono::milliseconds{kWait}.count()) == NATS_OK)
+    unconfirmed_ = 0;
   return unconfirmed_ == 0;
 }
 
@@ -287,7 +287,7 @@ bool NatsReader::Impl::next_batch() {
   const bool there = worker_.wait_for(fetcher_->fd(), kWait);
   batch_.clear();
   at_ = 0;
-  if (there) batch_ = fetcher_->take();
+  if (there) batch_ = take();
   if (!there) rest();
   if (!batch_.empty()) mean_bytes_ = mean_bytes_of(batch_);
   if (!batch_.empty() && !subject_.empty() && misses_what_is_removed() && has_gaps(batch_)) {
@@ -296,6 +296,16 @@ bool NatsReader::Impl::next_batch() {
     check_removed();
   }
   return !batch_.empty();
+}
+
+detail::Fetcher::Batch NatsReader::Impl::take() {
+  try {
+    return fetcher_->take();
+  } catch (const Unavailable&) {
+    if (!client_.is_lost())
+      detail::refuse_swallowed(client_, worker_, stream_, (*progress_)->next, ~std::uint64_t{0});
+    throw;
+  }
 }
 
 detail::JsMetaDataPtr NatsReader::Impl::metadata_of(natsMsg* message) const {
@@ -317,6 +327,7 @@ bool NatsReader::Impl::accept(natsMsg* message) {
   const std::uint64_t sequence = meta->Sequence.Stream;
   const std::uint64_t next = (*progress_)->next;
   if (meta->Sequence.Consumer != delivered_ + 1) {
+    detail::refuse_swallowed(client_, worker_, stream_, next, sequence);
     client_.away(fmt::format("message {} of a consumer came behind {}: some were lost on the way",
                              meta->Sequence.Consumer, delivered_));
   }

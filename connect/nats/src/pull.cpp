@@ -16,11 +16,11 @@ using namespace std::chrono_literals;
 // The server's time for a request is shorter than ours, so that its word of the end is heard.
 constexpr std::chrono::milliseconds kForTheWay = 10ms;
 
-// With no body and a header that no publisher may set.
-bool is_status(natsMsg* message) {
+// A word of the server: with no body and a header that a publisher may set, too, but whose subject is then that of the stream.
+bool is_status(natsMsg* message, const std::string& inbox) {
   const char* code = nullptr;
   return natsMsg_GetDataLength(message) == 0 && natsMsgHeader_Get(message, "Status", &code) == NATS_OK &&
-         code != nullptr;
+         code != nullptr && std::string_view{natsMsg_GetSubject(message)}.starts_with(inbox);
 }
 
 std::string new_inbox(const NatsClient& client) {
@@ -50,10 +50,13 @@ NatsPull::NatsPull(const NatsClient& client, const std::string& stream, const st
 natsStatus NatsPull::pull(const Limits& limits, Batch& batch) {
   if (const natsStatus status = take_late_ones(limits.messages, batch); status != NATS_OK || !batch.empty())
     return status;
+  if (std::exchange(nobody_answers_, false)) return NATS_NO_RESPONDERS;
   natsStatus status = open_ ? NATS_OK : ask(limits);
   while (status == NATS_OK && open_ && batch.size() < static_cast<std::size_t>(limits.messages))
     status = take_next(batch);
-  return batch.empty() ? status : NATS_OK;
+  if (batch.empty()) return status;
+  nobody_answers_ = status == NATS_NO_RESPONDERS;
+  return NATS_OK;
 }
 
 // Of the request that the server has.
@@ -94,7 +97,7 @@ natsStatus NatsPull::take_late_ones(int most, Batch& batch) {
 natsStatus NatsPull::take(NatsMessagePtr message, Batch& batch) {
   natsMsg* const it = message.get();
   if (natsMsg_GetSubject(it) == wake_subject_) return NATS_TIMEOUT;
-  if (!is_status(it)) {
+  if (!is_status(it, inbox_)) {
     batch.push_back(std::move(message));
     if (open_ && --open_->left == 0) open_.reset();
     return NATS_OK;

@@ -68,6 +68,7 @@ class NatsPull {
   // One before it, whose time was over before an answer came: what the server has may answer that one, and then nothing this.
   std::string late_;
   std::string why_;
+  bool nobody_answers_ = false;  // Said behind messages: the next pull says so.
 };
 
 }  // namespace sluice::detail

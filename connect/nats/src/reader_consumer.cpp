@@ -6,6 +6,7 @@
 
 #include <fmt/format.h>
 
+#include <sluice/error.hpp>
 #include <sluice/key.hpp>
 
 namespace sluice::detail {
@@ -86,6 +87,24 @@ ReaderConsumer make_reader_consumer(const NatsClient& client, const Worker& work
   }
   if (status != NATS_OK) client.fail("make a consumer of", "the stream " + needs.stream, status, code);
   return {name, allowed_batch(*info->Config, needs.batch), info->NumPending};
+}
+
+void refuse_swallowed(const NatsClient& client, Worker& worker, const std::string& stream, std::uint64_t from,
+                      std::uint64_t end) {
+  constexpr std::uint64_t kMost = 64;
+  const auto call = worker.outside(3 * client.timeout());
+  const std::uint64_t behind = std::min({end, from + kMost, client.stream(stream)->State.LastSeq + 1});
+  for (std::uint64_t sequence = from; sequence < behind; ++sequence) {
+    const NatsMessagePtr message = client.message(stream, sequence);
+    if (!message || !natsMsg_IsNoResponders(message.get())) continue;
+    throw Error{
+        {"go on reading", fmt::format("the stream {} of {}", stream, client.where()),
+         fmt::format(
+             "its message {} has no body and the header \"Status: 503\", which libnats takes for a word "
+             "of the server",
+             sequence),
+         fmt::format("remove it: nats stream rmm {} {}", stream, sequence)}};
+  }
 }
 
 }  // namespace sluice::detail

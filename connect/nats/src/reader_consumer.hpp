@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The consumer of a NatsReader: made anew by each process that reads, within what the server allows.
+// The consumer of a NatsReader: made anew by each process that reads, within what the server allows; and what cannot be
+// read by it.
 #pragma once
 
 #include <cstddef>
@@ -29,5 +30,11 @@ struct ReaderConsumer {
 
 // In a call outside. Removes that of a predecessor. Throws as NatsClient does.
 ReaderConsumer make_reader_consumer(const NatsClient& client, const Worker& worker, const ReaderNeeds& needs);
+
+// A message with no body and the header "Status: 503", as whoever may publish can send it, libnats takes for the server's word that
+// nobody answers, and gives to no subscription. Throws Error that names the first such among the next few from `from` on,
+// before `end`; Unavailable when the server is away.
+void refuse_swallowed(const NatsClient& client, Worker& worker, const std::string& stream, std::uint64_t from,
+                      std::uint64_t end);
 
 }  // namespace sluice::detail
