@@ -100,6 +100,18 @@ TEST_F(StateLogs, GiveBackWhatWasStored) {
   EXPECT_EQ(other.status()->bytes, 4 * kPart + 2);
 }
 
+// Larger ones would be refused again and again.
+TEST_F(StateLogs, AreFetchedFromAServerThatAllowsSmallPulls) {
+  server_.reset();
+  const std::string limits = R"(", limits { max_request_batch: 2 } })";
+  server_ = std::make_unique<NatsProcess>(
+      scratch_ / "limited", "jetstream { store_dir: \"" + (scratch_ / "small").string() + limits, false);
+  const auto base = file("12.base", 5'000'000);
+  claimed(1).append(base);
+  EXPECT_EQ(claimed(2, "b").fetch(fetched()), (FetchedState{1, 5'000'000}));
+  expect_fetched(base);
+}
+
 TEST_F(StateLogs, KeepNothingThatIsBeforeTheLastWholeBase) {
   StateLog log = claimed(1);
   StateLogOptions options = this->options();
