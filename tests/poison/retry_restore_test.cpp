@@ -154,6 +154,44 @@ TEST_F(LostRetry, WhoseMemoryIsLeftIsNotDoneAgain) {
   expect_each_once();
 }
 
+// The retry has failed for one of them, and is lost, but for the letter that it has become. The pipeline comes to its end without a
+// retry, and a run that begins anew is told to retry what is there.
+TEST_F(LostRetry, ThatHasFailedIsOneOfTheSameLetter) {
+  const auto in_one_place = [this](std::vector<std::string> more = {}) {
+    Settings settings = kept(std::move(more));
+    settings.set_assignment("report.path=" + file("first"));
+    return settings;
+  };
+  {
+    Engine engine{tally(), in_one_place()};
+    engine.start();
+    auto in = engine.inlet<Item>("in");
+    ASSERT_EQ(in.push({0, 1}), PushResult::accepted);
+    ASSERT_TRUE(eventually([&] { return worker_of(engine, "tally/0").events_in == 1; }));
+    engine.park();
+  }
+  {
+    total_loss::Host host{
+        {}, [&] {
+          Engine engine{tally({3}), in_one_place({"checkpoint.every=24h", "poison.retry=" + file("first")})};
+          engine.start();
+          ::pause();
+        }};
+    ASSERT_TRUE(eventually([this] { return letters().size() == 3; }));
+    host.kill(true);
+    ASSERT_TRUE(host.gone());
+  }
+  fs::remove(file("segment"));
+  EXPECT_EQ(marked(), 0);
+  EXPECT_THAT(run_processes<Item>(tally(), std::vector<Item>{}, in_one_place()), ElementsAre(Item{1, 1}));
+  const Settings anew = settings({"report.path=" + file("first"), "poison.retry=" + file("first")});
+  std::vector<Item> out = run_processes<Item>(tally(), std::vector<Item>{}, anew);
+  std::sort(out.begin(), out.end());
+  EXPECT_THAT(out, ElementsAre(Item{1, 3}, Item{1, 7}));
+  EXPECT_EQ(marked(), 3);
+  EXPECT_THAT(run_processes<Item>(tally(), std::vector<Item>{}, anew), IsEmpty());
+}
+
 // As in a container, where each life may have the pid of the one before.
 TEST_F(LostRetry, OfAnEarlierLifeOfTheSamePidIsNoneOfTheLettersSince) {
   begin();

@@ -114,7 +114,7 @@ std::string payload_of(const JsonObject& line) {
 }
 
 // As to_string() writes it.
-EventId event_in(const std::string& text) {
+EventId event_in(const std::string& text, const char* name) {
   std::array<std::uint64_t, 5> parts{};
   const char* at = text.data();
   const char* const end = at + text.size();
@@ -122,14 +122,15 @@ EventId event_in(const std::string& text) {
     const bool last = i + 1 == parts.size();
     const auto read = std::from_chars(at, end, parts[i], i == 0 ? 16 : 10);
     if (read.ec != std::errc{} || (last ? read.ptr != end : read.ptr == end || *read.ptr != '.'))
-      throw JsonFault{"its member \"event\" is no name of an event"};
+      throw JsonFault{fmt::format("its member \"{}\" is no name of an event", name)};
     at = read.ptr + 1;
   }
   constexpr unsigned kLane = EventId::kLaneBits;
   constexpr unsigned kReplica = kLane + EventId::kReplicaBits;
   constexpr unsigned kStage = kReplica + EventId::kStageBits;
   const EventId event{parts[0] << kStage | parts[1] << kReplica | parts[2] << kLane | parts[3], parts[4]};
-  if (to_string(event) != text) throw JsonFault{"its member \"event\" is no name of an event"};
+  if (to_string(event) != text)
+    throw JsonFault{fmt::format("its member \"{}\" is no name of an event", name)};
   return event;
 }
 
@@ -166,6 +167,7 @@ std::string line_of(const DeadLetter& letter) {
   // More than many programs' numbers hold.
   json.text_member("position", std::to_string(letter.position));
   if (letter.event != EventId{}) json.text_member("event", to_string(letter.event));
+  if (letter.first_event != EventId{}) json.text_member("first_event", to_string(letter.first_event));
   json.text_member("type", letter.type);
   json.member("record", letter.record ? "true" : "false");
   json.member("head_bytes", std::to_string(letter.head_bytes));
@@ -196,7 +198,9 @@ DeadLetter letter_of(std::string_view whole) {
   letter.replicas = number<unsigned>(line, "replicas");
   letter.from = text(line, "from");
   letter.position = number_in<std::uint64_t>(text(line, "position"), "position");
-  if (line.find("event") != nullptr) letter.event = event_in(text(line, "event"));
+  if (line.find("event") != nullptr) letter.event = event_in(text(line, "event"), "event");
+  if (line.find("first_event") != nullptr)
+    letter.first_event = event_in(text(line, "first_event"), "first_event");
   letter.type = text(line, "type");
   letter.record = flag(line, "record");
   letter.head_bytes = number<std::uint64_t>(line, "head_bytes");

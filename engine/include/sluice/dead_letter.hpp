@@ -37,6 +37,7 @@ struct DeadLetter {  // An event that killed its worker too often, and what is k
   std::string payload;           // The event, or the record's head and body.
   std::uint32_t retried_by = 0;  // A number of the worker that retried it; 0 if none did.
   EventId event;                 // Its name when it was moved; 0 throughout in one of the former form.
+  EventId first_event;           // Its first name, if it was retried and became a letter again; else 0.
   // What letters are in order by: as the time, but behind all that its worker had written or was to retry, though the
   // clock was set back. 0: the time.
   std::int64_t order_ns = 0;

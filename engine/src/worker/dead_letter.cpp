@@ -25,6 +25,7 @@ using namespace detail;
 namespace {
 
 constexpr std::uint64_t kMagic = 0x32206461656420ULL;        // " dead 2"
+constexpr std::uint64_t kAgainMagic = 0x33206461656420ULL;   // " dead 3": with a FirstName as well.
 constexpr std::uint64_t kFormerMagic = 0x31206461656420ULL;  // " dead 1": without a HeadEnd.
 constexpr std::string_view kSuffix = ".dead";
 // More than any lane holds: what claims to be longer is no letter.
@@ -56,8 +57,15 @@ struct HeadEnd {
 };
 static_assert(sizeof(HeadEnd) == 24);
 
+// Behind that, of a letter that was retried and became one again.
+struct FirstName {
+  std::uint64_t origin;
+  std::uint64_t event_position;
+};
+
 std::uint64_t head_bytes_of(const Head& head) {
-  return sizeof(Head) + (head.magic == kMagic ? sizeof(HeadEnd) : 0);
+  return sizeof(Head) + (head.magic != kFormerMagic ? sizeof(HeadEnd) : 0) +
+         (head.magic == kAgainMagic ? sizeof(FirstName) : 0);
 }
 
 // Whether less than a head may be the beginning of one.
@@ -65,7 +73,7 @@ bool may_begin_a_head(std::string_view bytes) {
   const auto begins = [&](std::uint64_t magic) {
     return std::memcmp(bytes.data(), &magic, std::min(bytes.size(), sizeof(magic))) == 0;
   };
-  return begins(kMagic) || begins(kFormerMagic);
+  return begins(kMagic) || begins(kAgainMagic) || begins(kFormerMagic);
 }
 
 Descriptor open_letters(const std::filesystem::path& file) {
@@ -107,7 +115,7 @@ std::uint64_t length_of(int file) {
 }
 
 bool is_sound(const Head& head) {
-  const bool known = head.magic == kMagic || head.magic == kFormerMagic;
+  const bool known = head.magic == kMagic || head.magic == kAgainMagic || head.magic == kFormerMagic;
   if (!known || head.total_bytes > kMostBytes || head.total_bytes < head_bytes_of(head)) return false;
   std::uint64_t left = head.total_bytes - head_bytes_of(head);
   for (const std::uint64_t bytes : head.text_bytes) {
@@ -132,7 +140,8 @@ Beginning beginning_at(int file, std::uint64_t offset) {
   begin.whole = bytes.size() >= sizeof(Head);
   begin.sound = begin.whole ? is_sound(begin.head) : may_begin_a_head(bytes);
   begin.end = {0, 0, begin.head.time_ns};
-  if (begin.head.magic == kMagic && bytes.size() == sizeof(Head) + sizeof(HeadEnd))
+  const bool named = begin.head.magic == kMagic || begin.head.magic == kAgainMagic;
+  if (named && bytes.size() == sizeof(Head) + sizeof(HeadEnd))
     std::memcpy(&begin.end, bytes.data() + sizeof(Head), sizeof(HeadEnd));
   return begin;
 }
@@ -140,7 +149,9 @@ Beginning beginning_at(int file, std::uint64_t offset) {
 // `bytes`: what stands behind the head.
 DeadLetter decode(const Head& head, std::string_view bytes) {
   HeadEnd end{0, 0, head.time_ns};
-  if (head.magic == kMagic) std::memcpy(&end, bytes.data(), sizeof(end));
+  FirstName first{0, 0};
+  if (head.magic != kFormerMagic) std::memcpy(&end, bytes.data(), sizeof(end));
+  if (head.magic == kAgainMagic) std::memcpy(&first, bytes.data() + sizeof(end), sizeof(first));
   std::string_view texts = bytes.substr(head_bytes_of(head) - sizeof(Head));
   std::array<std::string, kTexts> text;
   for (std::size_t i = 0; i < kTexts; ++i) {
@@ -166,6 +177,7 @@ DeadLetter decode(const Head& head, std::string_view bytes) {
           std::chrono::nanoseconds{head.time_ns})};
   letter.payload = std::move(text[kPayload]);
   letter.event = {end.origin, end.event_position};
+  letter.first_event = {first.origin, first.event_position};
   letter.order_ns = end.order_ns;
   return letter;
 }
@@ -175,9 +187,10 @@ DeadLetter decode(const Head& head, std::string_view bytes) {
 std::string encode(const DeadLetter& letter) {
   const std::array<std::string_view, kTexts> texts{letter.stage, letter.from,      letter.type,
                                                    letter.cause, letter.backtrace, letter.payload};
+  const bool again = letter.first_event != EventId{};
   Head head{};
-  head.magic = kMagic;
-  head.total_bytes = sizeof(Head) + sizeof(HeadEnd);
+  head.magic = again ? kAgainMagic : kMagic;
+  head.total_bytes = head_bytes_of(head);
   head.position = letter.position;
   head.head_bytes = letter.head_bytes;
   head.time_ns = std::chrono::duration_cast<std::chrono::nanoseconds>(letter.time.time_since_epoch()).count();
@@ -193,9 +206,11 @@ std::string encode(const DeadLetter& letter) {
     head.text_bytes[i] = texts[i].size();
     head.total_bytes += texts[i].size();
   }
-  std::string bytes(sizeof(Head) + sizeof(HeadEnd), '\0');
+  const FirstName first{letter.first_event.origin, letter.first_event.position};
+  std::string bytes(head_bytes_of(head), '\0');
   std::memcpy(bytes.data(), &head, sizeof(head));
   std::memcpy(bytes.data() + sizeof(head), &end, sizeof(end));
+  if (again) std::memcpy(bytes.data() + sizeof(head) + sizeof(end), &first, sizeof(first));
   for (const std::string_view text : texts)
     bytes += text;
   return bytes;

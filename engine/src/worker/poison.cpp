@@ -130,6 +130,7 @@ void Poison::describe(const ToDivert& to_divert, DeadLetter& letter) {
 
 void Poison::divert_again(std::uint32_t lane, std::uint64_t position, DeadLetter letter) {
   describe(*find(lane, position), letter);
+  if (letter.first_event == EventId{}) letter.first_event = letter.event;
   letter.event = id_of({lane, position});
   file_->append(letter, floor_ns_);
 }

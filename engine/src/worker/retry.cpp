@@ -66,26 +66,73 @@ std::uint64_t start_of(const Wiring& wiring, const std::string& path) {
   return std::uint64_t{wiring.start()} << 32U | static_cast<std::uint32_t>(std::hash<std::string>{}(path));
 }
 
-// A letter that was copied, by export and import say, is one: retried if any copy was. One that was mended is another.
+// Letters by what their events were called the first time. Those of the former form have no name.
+class ByFirstName {
+ public:
+  explicit ByFirstName(std::vector<DeadLetter>& letters) : letters_{letters} {}
+
+  void add(std::size_t index) {
+    const EventId name = name_of(letters_[index]);
+    if (name != EventId{}) known_.emplace(std::pair{name.origin, name.position}, index);
+  }
+  // Of the same event with the same bytes, the first for which `is_it`; nullptr: none.
+  template <class IsIt>
+  DeadLetter* find(const DeadLetter& letter, IsIt&& is_it) const {
+    const EventId name = name_of(letter);
+    const auto [from, to] = known_.equal_range({name.origin, name.position});
+    const auto found = std::find_if(from, to, [&](const auto& each) {
+      const DeadLetter& other = letters_[each.second];
+      return other.payload == letter.payload && is_it(other);
+    });
+    return found == to ? nullptr : &letters_[found->second];
+  }
+
+ private:
+  static const EventId& name_of(const DeadLetter& letter) noexcept {
+    return letter.first_event != EventId{} ? letter.first_event : letter.event;
+  }
+
+  std::vector<DeadLetter>& letters_;
+  std::multimap<std::pair<std::uint64_t, std::uint64_t>, std::size_t> known_;  // By origin and position.
+};
+
+// Grows with each retry that has failed.
+unsigned tries_of(const DeadLetter& letter) noexcept {
+  return letter.first_event != EventId{} ? letter.attempts : 0;
+}
+
+// A letter that was copied, by export and import say, is one: retried if any copy was. One that was mended is another, and so is what
+// became of it when it was retried.
 std::vector<DeadLetter> without_copies(std::vector<DeadLetter> letters) {
-  std::multimap<std::pair<std::uint64_t, std::uint64_t>, std::size_t> known;  // By origin and position.
   std::vector<DeadLetter> kept;
   kept.reserve(letters.size());
+  ByFirstName known{kept};
   for (DeadLetter& letter : letters) {
-    const std::pair name{letter.event.origin, letter.event.position};
-    const auto [from, to] = known.equal_range(name);
-    const auto original =
-        std::find_if(from, to, [&](const auto& each) { return kept[each.second].payload == letter.payload; });
-    if (original != to) {
-      DeadLetter& first = kept[original->second];
-      if (first.retried_by == 0) first.retried_by = letter.retried_by;
+    DeadLetter* const original =
+        known.find(letter, [&](const DeadLetter& other) { return tries_of(other) == tries_of(letter); });
+    if (original != nullptr) {
+      if (original->retried_by == 0) original->retried_by = letter.retried_by;
       continue;
     }
-    // One of the former form has no name.
-    if (letter.event != EventId{}) known.emplace(name, kept.size());
     kept.push_back(std::move(letter));
+    known.add(kept.size() - 1);
   }
   return kept;
+}
+
+// For which of them others stand that were there when this start began: of the same events, and retried more often.
+std::vector<bool> superseded(const std::vector<DeadLetter>& letters, std::vector<DeadLetter>& found,
+                             std::int64_t begun_ns) {
+  ByFirstName known{found};
+  for (std::size_t i = 0; i < found.size(); ++i)
+    known.add(i);
+  std::vector<bool> superseded;
+  for (const DeadLetter& letter : letters) {
+    superseded.push_back(known.find(letter, [&](const DeadLetter& other) {
+      return tries_of(other) > tries_of(letter) && other.order_ns < begun_ns;
+    }) != nullptr);
+  }
+  return superseded;
 }
 
 std::vector<DeadLetter> letters_for(const Wiring& wiring, WorkerIndex index, const std::string& path) {
@@ -159,7 +206,8 @@ Retry::Retry(Worker& worker, const Wiring& wiring, WorkerIndex index, std::uint6
   base_ = run->done_before;
   marks_->number = run->mark.number;
   begun_ns_ = run->mark.time_ns;
-  letters_ = letters_of(*run, std::move(found));
+  letters_ = letters_of(*run, found);
+  superseded_ = superseded(letters_, found, begun_ns_);
   // A predecessor was gone before it could mark these.
   Marks left{marks_->number};
   for (std::size_t i = 0; i < letters_.size() && i < done - base_; ++i) {

@@ -44,6 +44,9 @@ class Retry {
   static constexpr std::uint64_t position_of(std::uint64_t number) noexcept { return number << kShift; }
   static constexpr std::uint64_t number_at(std::uint64_t position) noexcept { return position >> kShift; }
   const DeadLetter& letter() const noexcept { return letters_[done_ - base_]; }
+  // It has become a letter again in a life that was lost before a checkpoint held its retry. That one stands for it, and comes later
+  // if nobody has retried it.
+  bool is_superseded() const noexcept { return superseded_[done_ - base_]; }
   // It is handled: it is marked in its file with the next commit, or once a checkpoint holds that.
   void pass();
 
@@ -63,6 +66,7 @@ class Retry {
   ipc::ProducerLine producer_{};
   ipc::ConsumerLine consumer_{};
   std::vector<DeadLetter> letters_;
+  std::vector<bool> superseded_;  // Of each of them.
   std::vector<std::byte> memory_;
   std::uint64_t done_ = 0;  // In the life of the pipeline,
   std::uint64_t base_ = 0;  // and when this start of it began.

@@ -52,7 +52,10 @@ bool WorkerLoop::is_to_come(const EventId& event) noexcept {
 std::uint64_t WorkerLoop::retry_letter() {
   set_activity(ipc::Activity::busy);
   note_first_event();
-  if (poison_.is_written(retry_->position(), retry_->letter())) {
+  if (retry_->is_superseded()) {
+    work_.enter_lane(kRetryLane);
+    work_.begin_event(retry_->position());
+  } else if (poison_.is_written(retry_->position(), retry_->letter())) {
     work_.enter_lane(kRetryLane);
     work_.begin_event(retry_->position());
     ++dead_letters_;
