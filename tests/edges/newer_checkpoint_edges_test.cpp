@@ -2,11 +2,17 @@
 // A start that finds a file of its memory and checkpoints of the same run: which of the two is newer, and what a user hears when
 // nobody can tell for him. And checkpoints that cannot be written while something waits for one.
 #include <csignal>
+#include <cstdint>
 #include <cstdio>
+#include <cstring>
+#include <fstream>
+#include <iterator>
+#include <string>
 #include <sys/wait.h>
 #include <tuple>
 #include <unistd.h>
 
+#include "checkpoint/checkpoint_store.hpp"
 #include "errors.hpp"
 #include "support/clear_away.hpp"
 #include "with_checkpoints.hpp"
@@ -16,6 +22,19 @@ namespace {
 
 using testing::AllOf;
 using testing::HasSubstr;
+
+// Puts `to` wherever `from` stands in a file; whether it did anywhere.
+bool replace_words(const std::string& path, std::uint64_t from, std::uint64_t to) {
+  std::fstream file{path, std::ios::in | std::ios::out | std::ios::binary};
+  const std::string bytes{std::istreambuf_iterator<char>{file}, {}};
+  bool found = false;
+  for (std::size_t at = 0; at + sizeof(from) <= bytes.size(); at += sizeof(from)) {
+    if (std::memcmp(bytes.data() + at, &from, sizeof(from)) != 0) continue;
+    file.seekp(static_cast<std::streamoff>(at)).write(reinterpret_cast<const char*>(&to), sizeof(to));
+    found = true;
+  }
+  return found && file.flush();
+}
 
 class NewerCheckpoint : public WithCheckpoints {
  protected:
@@ -58,6 +77,24 @@ TEST_F(NewerCheckpoint, IsGoneOnWithOnceTheSegmentIsRemoved) {
   count_on(with_segment());
   count_on(with_segment());
   EXPECT_TRUE(fs::exists(segment()));
+}
+
+// The clock was ahead in the life that has left the segment, and is right again. What the segment says of that clock is put there.
+TEST_F(NewerCheckpoint, IsFoundOutAlsoWhereTheClockWasSetBack) {
+  {
+    Engine engine{counting(), with_segment()};
+    engine.start();
+    push_and_pull(engine, 100);
+    engine.park();
+  }
+  constexpr std::uint64_t kAheadNs = 3'600'000'000'000;
+  const auto parked = detail::newest_checkpoint(directory().string()).found;
+  ASSERT_TRUE(parked);
+  ASSERT_TRUE(replace_words(segment(), parked->time_ns, parked->time_ns + kAheadNs));
+  count_on(with_segment());
+  count_on(settings());
+  EXPECT_THAT(error_of([&] { count_on(with_segment()); }),
+              AllOf(HasSubstr(segment()), HasSubstr("remove the file")));
 }
 
 // Whatever is killed between a checkpoint and what the segment knows of it.

@@ -205,23 +205,26 @@ class Checkpointer {
       wiring_.checkpointed(end.node).store(shadow_.events(end), std::memory_order_release);
   }
 
-  // Before it is written: a start that finds a newer one in the directory knows that it is not of this memory.
-  void note(std::int64_t at_ns) noexcept {
+  // The instant that it is known by. Noted before it is written: a start that finds a newer one in the directory knows that it is
+  // not of this memory. So it is later than all before it, whatever has become of the clock.
+  std::int64_t note(std::int64_t at_ns) noexcept {
     std::atomic<std::int64_t>& newest = wiring_.master().newest_checkpoint_ns;
     // relaxed: read by the next start, when all processes are gone.
-    if (at_ns > newest.load(std::memory_order_relaxed)) newest.store(at_ns, std::memory_order_relaxed);
+    const std::int64_t instant_ns = std::max(at_ns, newest.load(std::memory_order_relaxed) + 1);
+    newest.store(instant_ns, std::memory_order_relaxed);
+    return instant_ns;
   }
 
   void write() noexcept {
     CheckpointMessage message{.kind = Kind::written};
     try {
       const std::int64_t at_ns = std::chrono::nanoseconds{at_.time_since_epoch()}.count();
-      note(at_ns);
+      const std::int64_t instant_ns = note(at_ns);
       if (wiring_.settings().checkpoints.sync) files_.bring_to_disk(worker_pids());
       const bool whole = kind_ == CheckpointKind::base;
       const bool ends = piece_ != 0 && is_last_piece_;
       const WrittenCheckpoint written = writer_->write(
-          kind_, static_cast<std::uint64_t>(at_ns), whole ? shadow_.everything() : shadow_.changes(),
+          kind_, static_cast<std::uint64_t>(instant_ns), whole ? shadow_.everything() : shadow_.changes(),
           ends ? CheckpointWriter::Renewal::ends : CheckpointWriter::Renewal::goes_on);
       ship(written, kind_);
       shadow_.saved();
