@@ -27,6 +27,8 @@ std::string_view name_of(Verdict verdict) noexcept {
       return "shed";
     case Verdict::outside:
       return "waiting outside";
+    case Verdict::standing:
+      return "standing still";
   }
   return "?";
 }

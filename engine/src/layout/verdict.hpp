@@ -17,8 +17,9 @@ enum class Verdict : std::uint32_t {
   unkillable,
   dead,
   voided,
-  shed,     // The master's: it is not replaced any more.
-  outside,  // Waits until the outside is there again, or in a call that said how long it may take.
+  shed,      // The master's: it is not replaced any more.
+  outside,   // Waits until the outside is there again, or in a call that said how long it may take.
+  standing,  // Stands still at a commit, for a checkpoint or a park.
 };
 std::string_view name_of(Verdict verdict) noexcept;
 

@@ -37,6 +37,8 @@ Verdict verdict_on_wait(const Observation& seen) noexcept {
     case ipc::Activity::idle:
     case ipc::Activity::none:
       return Verdict::idle;
+    case ipc::Activity::standing:
+      return Verdict::standing;
     default:
       return Verdict::outside;
   }
