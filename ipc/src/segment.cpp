@@ -118,6 +118,11 @@ void Segment::let_go() noexcept {
   base_ = nullptr;
 }
 
+void Segment::unmap() noexcept {
+  if (base_ != nullptr) ::munmap(base_, address_bytes_);
+  let_go();
+}
+
 void Segment::close_files() noexcept {
   if (named()) return;
   for (std::size_t file = 0; file < kFiles; ++file)

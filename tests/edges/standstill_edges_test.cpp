@@ -1,12 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 // Standing still as a mechanism of its own: asked for, reached, released. A park is one use of it.
 
+#include <csignal>
+#include <filesystem>
+#include <fstream>
+#include <string>
 #include <sys/prctl.h>
+#include <utility>
+
+#include <sluice/detail/process_name.hpp>
 
 #include "host/host.hpp"
 #include "master/standstill.hpp"
 #include "pipelines.hpp"
 #include "processes.hpp"
+#include "support/clear_away.hpp"
 
 namespace sluice::test {
 
@@ -88,6 +96,87 @@ TEST(Standstill, ComesBehindWhatAHandlerKeepsWhenItIsMade) {
   EXPECT_EQ(wiring.worker(kFirst).commit().committed.load(), 1U);
   ::kill(children[kFirst].pid, SIGKILL);
   ::waitpid(children[kFirst].pid, nullptr, 0);
+}
+
+// Does not come back from an event before a file is there.
+class Held {
+ public:
+  explicit Held(std::filesystem::path directory) : directory_{std::move(directory)} {}
+  void operator()(const Item&) const {
+    std::ofstream{directory_ / "came"} << "here";
+    while (!std::filesystem::exists(directory_ / "go"))
+      std::this_thread::sleep_for(1ms);
+  }
+
+ private:
+  std::filesystem::path directory_;
+};
+
+class StandstillOfAPark : public WithProcesses {
+ protected:
+  StandstillOfAPark() {
+    std::string name = (std::filesystem::temp_directory_path() / "sluice-standstill-XXXXXX").string();
+    directory_ = ::mkdtemp(name.data());
+  }
+  ~StandstillOfAPark() override { clear_away(directory_); }
+  Settings settings() const {
+    Settings settings = test_settings();
+    settings.set("segment.path", (directory_ / "segment").string());
+    return settings;
+  }
+
+  std::filesystem::path directory_;
+};
+
+TEST_F(StandstillOfAPark, IsWhatAWorkerIsSaidToBeInAndNoWaitForTheOutside) {
+  Pipeline pipeline{"standstill"};
+  pipeline.inlet<Item>("in").to<Echo>("echo").to<Held>("held", directory_);
+  Engine engine{pipeline, settings()};
+  engine.start();
+  EXPECT_EQ(engine.inlet<Item>("in").push({0, 1}), PushResult::accepted);
+  EXPECT_TRUE(eventually([&] { return std::filesystem::exists(directory_ / "came"); }));
+  engine.begin_park();
+  // Until its master has looked, it is what it was.
+  std::string said;
+  EXPECT_TRUE(eventually([&] {
+    said = worker_of(engine, "echo/0").verdict;
+    return said != "idle" && said != "busy";
+  }));
+  EXPECT_EQ(said, "standing still");
+  std::ofstream{directory_ / "go"} << "on";
+  engine.park();
+}
+
+// By its name it has let go of what it does not need; 0: not yet.
+pid_t log_writer_of(const Engine& engine) {
+  for (const pid_t child : children_of(supervisor_of(engine))) {
+    std::string name;
+    std::ifstream{"/proc/" + std::to_string(child) + "/comm"} >> name;
+    if (name == detail::kLogWriterName) return child;
+  }
+  return 0;
+}
+
+// The process that writes the log is stopped, and lives longer than the pipeline.
+TEST_F(StandstillOfAPark, LeavesTheFileToTheNextStartWhateverHoldsUpTheLogWriter) {
+  Pipeline pipeline{"standstill"};
+  pipeline.inlet<Item>("in").to<Echo>("echo").outlet("out");
+  pid_t stopped = 0;
+  {
+    Engine engine{pipeline, settings()};
+    engine.start();
+    ASSERT_EQ(engine.inlet<Item>("in").push({0, 1}), PushResult::accepted);
+    ASSERT_TRUE(eventually([&] { return (stopped = log_writer_of(engine)) > 1; }));
+    ::kill(stopped, SIGSTOP);
+    EXPECT_TRUE(eventually([&] { return is_stopped(stopped); }));
+    engine.park();
+  }
+  EXPECT_TRUE(is_stopped(stopped)) << "it was to outlive the pipeline";
+  Engine engine{pipeline, settings()};
+  EXPECT_NO_THROW(engine.start());
+  EXPECT_TRUE(engine.resumed());
+  ::kill(stopped, SIGKILL);
+  engine.stop();
 }
 
 }  // namespace

@@ -39,8 +39,8 @@ pid_t start_log_writer(const Command& command, const Descriptor& supervisor) noe
   const pid_t pid = ::fork();
   if (pid != 0) return pid;
   take_ease(Sharing::alone);
-  // What a log writer that cannot write keeps from being given back is little.
-  command.wiring.segment().let_go();
+  // One that is held up outlives the pipeline: it keeps neither the memory nor the file that the next start goes on with.
+  command.wiring.segment().unmap();
   command.log.write_out(supervisor);
   ::_exit(0);
 }

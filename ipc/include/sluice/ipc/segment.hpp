@@ -176,6 +176,9 @@ class Segment {
   void map_ring(std::size_t region, std::size_t index);
   // In a child that has no use for the rings that its parent asked for.
   void unmap_rings() noexcept;
+  // In a child that has nothing to do with the pipeline any more, and has mapped nothing since it was forked: nothing of the memory
+  // is kept by it, nor the lock of its file, which a mapping holds as well. Call nothing else afterwards.
+  void unmap() noexcept;
   // In a child that has nothing to do with the pipeline: closes its descriptor, and forgets addresses that
   // may be another mapping's by now. Call nothing else afterwards.
   void let_go() noexcept;
