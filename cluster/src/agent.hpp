@@ -49,6 +49,8 @@ class Agent {
   // Until `leave` says so, all partitions are given away and their processes gone; or at once, with their processes killed, when
   // it says so twice. Throws Error for what only a person can mend, after it has killed them.
   void run(const std::function<unsigned()>& leave);
+  // Whether the others can know of this host. For `leave`, which is asked again and again.
+  bool has_joined() const noexcept { return beats_ > 0; }
 
  private:
   struct Child {

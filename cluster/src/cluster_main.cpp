@@ -24,6 +24,7 @@
 
 #include "agent.hpp"
 #include "partition_run.hpp"
+#include "service_manager.hpp"
 
 namespace sluice {
 
@@ -164,6 +165,9 @@ std::vector<std::string> words_of(const char* command, int argc, char** argv, un
 }
 
 int run_host(int argc, char** argv, const Cluster& cluster, const HostOptions& options) {
+  // Partitions come and go: that one of them ends says nothing of the host.
+  ServiceManager manager;
+  ServiceManager::keep_from_children();
   Agent agent{
       {.cluster = cluster.name,
        .partitions = cluster.partitions,
@@ -188,7 +192,16 @@ int run_host(int argc, char** argv, const Cluster& cluster, const HostOptions& o
        .copies_in = options.copies_on_disk ? CopyPlace::disk : CopyPlace::memory}};
   for (const int signal : {SIGINT, SIGTERM})
     std::signal(signal, count_interrupt);
-  agent.run([] { return static_cast<unsigned>(interrupts); });
+  bool ready = false;
+  agent.run([&] {
+    if (!ready && agent.has_joined()) {
+      ready = true;
+      manager.ready("host " + options.host + " of cluster " + cluster.name);
+    }
+    if (ready) manager.alive();
+    if (interrupts > 0) manager.stopping();
+    return static_cast<unsigned>(interrupts);
+  });
   return kExitOk;
 }
 

@@ -295,7 +295,7 @@ int run(Engine& engine, const StandardOptions& options, const Settings& settings
     std::fflush(stdout);
     ChaosAround chaos{options, restart_budget};
     ServiceManager manager;
-    manager.ready(engine.stats().pipeline);
+    manager.ready(engine.stats().pipeline + ": all stages are at work");
     const bool asked_elsewhere =
         accompany(engine, {interval, live, !engine.kept_in().empty(), manager, tick_every},
                   log ? &*log : nullptr, chaos.get(), tick);

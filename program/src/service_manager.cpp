@@ -82,8 +82,13 @@ bool ServiceManager::send(const std::string& text) const {
   return false;
 }
 
-void ServiceManager::ready(std::string_view pipeline) {
-  tell(fmt::format("READY=1\nSTATUS={}: all stages are at work", printable(pipeline)));
+void ServiceManager::keep_from_children() {
+  for (const char* name : {"NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"})
+    ::unsetenv(name);
+}
+
+void ServiceManager::ready(std::string_view status) {
+  tell(fmt::format("READY=1\nSTATUS={}", printable(status)));
   next_ = monotonic_now();
 }
 

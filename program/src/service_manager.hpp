@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a program tells the service manager that started it (systemd, Type=notify): that its pipeline is at work, that it
-// comes to an end, and, as long as it does, that it is alive. Source: sd_notify(3), whose protocol is a datagram to the
+// What a program tells the service manager that started it (systemd, Type=notify): that it is at work, that it comes to an end, and, as long as it does, that it is alive. Source: sd_notify(3), whose protocol is a datagram to the
 // socket that $NOTIFY_SOCKET names. Without that variable nothing happens. In the host, by one thread.
 #pragma once
 
@@ -17,8 +16,12 @@ class ServiceManager {
   // Reads the environment. A manager that cannot be reached is told to standard error, once, and the program runs.
   ServiceManager();
 
-  // All stages are at work.
-  void ready(std::string_view pipeline);
+  // From now on children are not asked for anything: what they say would be taken for this process's word. Before there is a
+  // second thread.
+  static void keep_from_children();
+
+  // It is at work. `status` is for people, one line.
+  void ready(std::string_view status);
   void stopping();
   // Call it again and again while all is well: tells the manager's watchdog so, twice as often as it asks for.
   void alive();

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+// A host as a service: what a service manager (systemd, Type=notify) is told of it, and that its partitions tell it nothing.
+#include <cstddef>
+#include <cstdlib>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#include <sluice/detail/descriptor.hpp>
+
+#include "hosts_world.hpp"
+
+namespace sluice::test {
+namespace {
+
+// A service manager's socket, of an abstract name.
+class ManagerSocket {
+ public:
+  ManagerSocket() {
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    name_.copy(address.sun_path, sizeof(address.sun_path));
+    address.sun_path[0] = '\0';
+    const auto bytes = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + name_.size());
+    EXPECT_EQ(::bind(socket_.get(), reinterpret_cast<const sockaddr*>(&address), bytes), 0);
+  }
+  const std::string& name() const { return name_; }
+  // All that it has been told.
+  const std::vector<std::string>& told() {
+    char text[512];
+    for (ssize_t bytes = 0; (bytes = ::recv(socket_.get(), text, sizeof(text), MSG_DONTWAIT)) >= 0;)
+      told_.emplace_back(text, static_cast<std::size_t>(bytes));
+    return told_;
+  }
+
+ private:
+  std::string name_{"@sluice-host-" + std::to_string(::getpid())};
+  detail::Descriptor socket_{::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0)};
+  std::vector<std::string> told_;
+};
+
+TEST_F(Hosts, AreServicesWhosePartitionsTellTheManagerNothing) {
+  ManagerSocket manager;
+  ::setenv("NOTIFY_SOCKET", manager.name().c_str(), 1);
+  start_host("alpha");
+  ::unsetenv("NOTIFY_SOCKET");
+  EXPECT_TRUE(within(60s, [&] { return !manager.told().empty(); }));
+  begin(400, 200);
+  ASSERT_TRUE(flows(50));
+  start_host("beta");
+  ASSERT_TRUE(within(60s, [&] { return manager.told(), says("beta", "with epoch"); }));
+  host("alpha").ask_to_end();
+  EXPECT_EQ(host("alpha").wait(), 0);
+  EXPECT_THAT(manager.told(), testing::ElementsAre("READY=1\nSTATUS=host alpha of cluster accounts",
+                                                   testing::StartsWith("STOPPING=1\n")));
+  end();
+}
+
+}  // namespace
+}  // namespace sluice::test
