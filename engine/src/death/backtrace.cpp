@@ -161,10 +161,11 @@ std::string own_program() {
   return std::filesystem::read_symlink("/proc/self/exe", unknown).string();
 }
 
-// Where the module lies that has `address` in it; null if none has.
-const void* base_of(const void* address) {
+Dl_info module_of(std::uintptr_t address) {
   Dl_info info{};
-  return ::dladdr(address, &info) == 0 ? nullptr : info.dli_fbase;
+  const void* code = nullptr;
+  std::memcpy(&code, &address, sizeof(code));
+  return ::dladdr(code, &info) == 0 ? Dl_info{} : info;
 }
 
 }  // namespace
@@ -179,13 +180,11 @@ std::string symbolize(std::span<const std::uintptr_t> addresses) {
 
 std::string places_of(std::span<const std::uintptr_t> addresses) {
   const std::string program = own_program();
-  const void* program_base = base_of(reinterpret_cast<const void*>(::getauxval(AT_PHDR)));
+  const void* program_base = module_of(::getauxval(AT_PHDR)).dli_fbase;
   std::string text;
   for (const std::uintptr_t address : addresses) {
-    Dl_info info{};
-    const void* code = nullptr;
-    std::memcpy(&code, &address, sizeof(code));
-    if (::dladdr(code, &info) != 0 && info.dli_fname != nullptr) {
+    const Dl_info info = module_of(address);
+    if (info.dli_fname != nullptr) {
       const bool in_program = !program.empty() && info.dli_fbase == program_base;
       text += fmt::format("{}+{:#x}\n", in_program ? program.c_str() : info.dli_fname,
                           address - reinterpret_cast<std::uintptr_t>(info.dli_fbase));
