@@ -9,7 +9,6 @@
 #include <fmt/format.h>
 
 #include <sluice/detail/promises.hpp>
-#include <sluice/detail/source_lag.hpp>
 #include <sluice/error.hpp>
 #include <sluice/key.hpp>
 #include <sluice/unavailable.hpp>
@@ -18,6 +17,7 @@
 #include "fetcher.hpp"
 #include "names.hpp"
 #include "reader_consumer.hpp"
+#include "reader_lag.hpp"
 #include "sluice/connect/nats_source.hpp"
 #include "stream_checks.hpp"
 
@@ -36,21 +36,6 @@ struct NatsSourceProgress {
 
 std::string piece_name(const std::string& key) {
   return "nats source " + key;
-}
-
-std::uint64_t mean_bytes_of(const detail::Fetcher::Batch& messages) {
-  std::uint64_t bytes = 0;
-  for (const detail::NatsMessagePtr& each : messages)
-    bytes += static_cast<std::uint64_t>(natsMsg_GetDataLength(each.get()));
-  return bytes / messages.size();
-}
-
-// Of a source that has told nothing yet.
-detail::SourceLag lag_of(const std::string& what, const std::string& position) {
-  detail::SourceLag lag{};
-  position.copy(lag.position, sizeof(lag.position) - 1);
-  if (what.size() < sizeof(lag.of)) what.copy(lag.of, what.size());
-  return lag;
 }
 
 }  // namespace
@@ -78,8 +63,6 @@ class NatsReader::Impl {
   void acknowledge(detail::Fetcher::Batch& messages);
   bool confirm() noexcept;
   bool accept(natsMsg* message);
-  void claim_lag();
-  void tell_lag(std::uint64_t pending);
   bool misses_what_is_removed() const { return !queue_ && options_.on_removed == NatsRemoved::stop; }
   detail::JsMetaDataPtr metadata_of(natsMsg* message) const;
   bool has_gaps(const detail::Fetcher::Batch& messages) const;
@@ -99,10 +82,8 @@ class NatsReader::Impl {
   std::uint64_t others_end_ = 0;  // Up to that sequence others may have read, before this worker began.
   const std::string key_;         // Of its pieces of state.
   std::optional<Recoverable<NatsSourceProgress>> progress_;
-  std::optional<Recoverable<detail::SourceLag>> lag_;
-  bool looked_for_room_ = false;  // For that.
-  std::uint64_t mean_bytes_ = 0;  // Of the messages of the last pull.
-  std::uint64_t delivered_ = 0;   // By the consumer.
+  detail::ReaderLag lag_;
+  std::uint64_t delivered_ = 0;  // By the consumer.
   detail::Fetcher::Batch batch_;
   std::size_t at_ = 0;
   // Of a work queue: what the next commit handles, and what is acknowledged once it is safe; and what was handled before, and
@@ -196,15 +177,14 @@ std::uint64_t NatsReader::Impl::check_removed() const {
 void NatsReader::Impl::rest() {
   // Without a subject the next message shows what is missing.
   const bool moves = !subject_.empty() && misses_what_is_removed();
-  const bool is_behind = lag_ && (*lag_)->events != 0;
-  if (options_.follow && !moves && !is_behind) return;
+  if (options_.follow && !moves && !lag_.is_behind()) return;
   const auto call = worker_.outside(3 * options_.server.timeout);
   const std::uint64_t last = moves ? check_removed() : 0;
   const bool is_passed = last >= (*progress_)->next;
-  if (options_.follow && !is_passed && !is_behind) return;
+  if (options_.follow && !is_passed && !lag_.is_behind()) return;
   if (client_.holds(stream_, subject_.empty() ? ">" : subject_, (*progress_)->next)) return;
   ended_ = !options_.follow;
-  tell_lag(0);
+  lag_.tell(0);
   if (!is_passed) return;
   check_removed();
   progress_->edit().next = last + 1;
@@ -244,7 +224,9 @@ detail::ReaderConsumer NatsReader::Impl::consume() {
 }
 
 const NatsMessage* NatsReader::Impl::next() {
-  if (!looked_for_room_) claim_lag();
+  // Behind all that the handler keeps, so that a state without it can be gone on with.
+  lag_.claim(worker_, fmt::format("nats {} {}", stream_, subject_.empty() ? ">" : subject_), key_,
+             piece_name(key_));
   // By this process, or by one before it: what came before this call has been committed.
   acknowledge(known_);
   while (!ended_ && (at_ < batch_.size() || next_batch())) {
@@ -289,7 +271,7 @@ bool NatsReader::Impl::next_batch() {
   at_ = 0;
   if (there) batch_ = take();
   if (!there) rest();
-  if (!batch_.empty()) mean_bytes_ = mean_bytes_of(batch_);
+  lag_.note_sizes_of(batch_);
   if (!batch_.empty() && !subject_.empty() && misses_what_is_removed() && has_gaps(batch_)) {
     // Before any of it is handled: a death would hide a gap that was passed.
     const auto call = worker_.outside(options_.server.timeout);
@@ -344,33 +326,13 @@ bool NatsReader::Impl::accept(natsMsg* message) {
   auto& progress = progress_->edit();
   progress.next = sequence + 1;
   progress.handled = sequence;
-  if (at_ == 1 || at_ == batch_.size()) tell_lag(meta->NumPending);
+  // Where a pull begins and ends: what the server said then waits behind this message.
+  if (at_ == 1 || at_ == batch_.size()) lag_.tell(meta->NumPending);
   message_ = {natsMsg_GetSubject(message),
               {natsMsg_GetData(message), static_cast<std::size_t>(natsMsg_GetDataLength(message))},
               sequence,
               meta->Timestamp};
   return true;
-}
-
-// With the first call: behind all that the handler keeps, so that a state without it can be gone on with.
-void NatsReader::Impl::claim_lag() {
-  looked_for_room_ = true;
-  try {
-    const std::string what = fmt::format("nats {} {}", stream_, subject_.empty() ? ">" : subject_);
-    lag_.emplace(worker_.state<detail::SourceLag>(std::string{detail::kSourceLagName} + key_,
-                                                  lag_of(what, piece_name(key_))));
-  } catch (const Error&) {
-    // There is no room in the state. It was not made for this.
-  }
-}
-
-// Looked at where a pull begins and ends: what the server said then waits behind this message.
-void NatsReader::Impl::tell_lag(std::uint64_t pending) {
-  if (!lag_) return;
-  lag_->edit(&detail::SourceLag::events) = pending;
-  lag_->edit(&detail::SourceLag::bytes) = pending * mean_bytes_;
-  lag_->edit(&detail::SourceLag::told_ns) =
-      std::chrono::nanoseconds{std::chrono::system_clock::now().time_since_epoch()}.count();
 }
 
 // Sequences that were not delivered: they must have been removed one by one, not by a limit before they were read.
