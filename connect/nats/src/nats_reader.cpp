@@ -212,13 +212,13 @@ void NatsReader::Impl::tell_removed(std::uint64_t from, std::uint64_t to) {
 }
 
 detail::ReaderConsumer NatsReader::Impl::consume() {
-  const detail::ReaderConsumer consumer = detail::make_reader_consumer(client_, worker_,
-                                                                       {.stream = stream_,
-                                                                        .subject = subject_,
-                                                                        .key = key_,
-                                                                        .queue = queue_,
-                                                                        .first = (*progress_)->next,
-                                                                        .batch = options_.batch});
+  detail::ReaderConsumer consumer = detail::make_reader_consumer(client_, worker_,
+                                                                 {.stream = stream_,
+                                                                  .subject = subject_,
+                                                                  .key = key_,
+                                                                  .queue = queue_,
+                                                                  .first = (*progress_)->next,
+                                                                  .batch = options_.batch});
   ended_ = !options_.follow && consumer.pending == 0;
   return consumer;
 }
