@@ -57,7 +57,7 @@ class NotifySocket {
     while (true) {
       pollfd entry{socket_.get(), POLLIN, 0};
       if (::poll(&entry, 1, std::chrono::milliseconds{kDeadline}.count()) != 1) return "nothing";
-      const std::string told = read();
+      std::string told = read();
       if (told.empty()) return "nothing";
       if (told != kAlive && told != kFiller) return told;
     }
