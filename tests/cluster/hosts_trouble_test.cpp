@@ -201,9 +201,9 @@ TEST_F(HostsInTrouble, MoveWhatIsRestoredWhereItGoes) {
   bool ahead = false;
   for (unsigned number = 0; number < 3 && !ahead; ++number) {
     const std::string partition = "partition " + std::to_string(number);
-    const bool is_alphas = status().find(R"("partition":)" + std::to_string(number) +
-                                         R"(,"owner":"alpha")") != std::string::npos;
-    const std::string to = is_alphas ? "beta" : "alpha";
+    std::string owned_by_alpha = R"("partition":)";
+    owned_by_alpha += std::to_string(number) + R"(,"owner":"alpha")";
+    const std::string to = status().find(owned_by_alpha) != std::string::npos ? "beta" : "alpha";
     ASSERT_TRUE(within(60s, [&] { return says(to, partition + ": its copy is in memory"); }));
     EXPECT_THAT(cluster({"move", "accounts", std::to_string(number), to}),
                 HasSubstr(partition + " is owned by " + to));

@@ -9,6 +9,8 @@
 #include <exception>
 #include <string_view>
 
+#include "worker/left_commit.hpp"
+
 namespace sluice::test {
 
 using namespace detail;
@@ -134,8 +136,24 @@ void StateChecker::judge(const Scene& live) {
   coverage.finishing += found_.finishing ? 1 : 0;
   coverage.split += live.view().undo().base.load() != 0 ? 1 : 0;
   coverage.commits = std::max(coverage.commits, committed(live));
+  if (found_.finishing || found_.undoing) {
+    copy_.copy_from(live);
+    wrong_ = verdict_without_replacement(live);
+    if (!wrong_.empty()) return;
+  }
   copy_.copy_from(live);
   wrong_ = verdict(live);
+}
+
+std::string StateChecker::verdict_without_replacement(const Scene& live) {
+  const std::uint64_t commits = committed(live);
+  const std::string state = "state " + std::to_string(coverage.states) + ", after commit " +
+                            std::to_string(commits) + ", without a replacement: ";
+  if (!finish_left_commit(copy_.wiring(), Scene::kWorkload)) return state + "its memory is damaged";
+  if (commits <= undisturbed_.of_first_life && copy_.cursors() != undisturbed_.cursors[commits])
+    return state + "the cursors are not those after this commit";
+  const std::string wrong = audit(copy_, now_);
+  return wrong.empty() ? wrong : state + wrong;
 }
 
 std::string StateChecker::verdict(const Scene& live) {

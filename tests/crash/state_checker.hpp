@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a death would leave behind, judged: each distinct state of the worker's region is copied, a real
 // replacement recovers the copy, and exactly the committed batches must have taken effect; then it goes on to
-// the end of its input, which must be the end of an undisturbed run.
+// the end of its input, which must be the end of an undisturbed run. The same batches must have taken effect where there is no
+// replacement, and the master does what is left to do.
 #pragma once
 
 #include <cstdint>
@@ -94,6 +95,7 @@ class StateChecker {
   bool is_new(const Scene& live, const Watcher& watcher);
   void judge(const Scene& live);
   void judge_torn_writes(const Scene& live, const Watcher& watcher);
+  std::string verdict_without_replacement(const Scene& live);
   std::string verdict(const Scene& live);
   std::string verdict_on_the_rest(Life& life);
 

@@ -5,6 +5,8 @@
 
 #include <fmt/format.h>
 
+#include "worker/left_commit.hpp"
+
 namespace sluice::detail {
 
 void ExitHandler::report(WorkerIndex worker, const Autopsy& autopsy) {
@@ -19,6 +21,11 @@ void ExitHandler::report(WorkerIndex worker, const Autopsy& autopsy) {
 // The report, if the pipeline stops with it.
 std::string ExitHandler::give_up(WorkerIndex worker, const std::string& report) {
   if (wiring_.settings().restart.spent == SpentBudgetPolicy::stop) return report;
+  // It may have died behind the step by which its last batch counts and before its neighbours can see that.
+  wiring_.own(process_of(worker));
+  const bool is_sound = finish_left_commit(wiring_, worker);
+  wiring_.own(kMasterProcess);
+  if (!is_sound) return report + "; and the memory of it is damaged";
   shed(worker);
   return {};
 }

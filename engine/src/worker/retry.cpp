@@ -127,6 +127,7 @@ std::vector<bool> superseded(const std::vector<DeadLetter>& letters, std::vector
   for (std::size_t i = 0; i < found.size(); ++i)
     known.add(i);
   std::vector<bool> superseded;
+  superseded.reserve(letters.size());
   for (const DeadLetter& letter : letters) {
     superseded.push_back(known.find(letter, [&](const DeadLetter& other) {
       return tries_of(other) > tries_of(letter) && other.order_ns < begun_ns;
