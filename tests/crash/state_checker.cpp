@@ -136,7 +136,9 @@ void StateChecker::judge(const Scene& live) {
   coverage.finishing += found_.finishing ? 1 : 0;
   coverage.split += live.view().undo().base.load() != 0 ? 1 : 0;
   coverage.commits = std::max(coverage.commits, committed(live));
-  if (found_.finishing || found_.undoing) {
+  // A file has what no commit holds until somebody takes the worker over.
+  const bool has_file = !script_.file.empty() || !script_.dead_letters.empty();
+  if (!has_file && (found_.finishing || found_.undoing)) {
     copy_.copy_from(live);
     wrong_ = verdict_without_replacement(live);
     if (!wrong_.empty()) return;
