@@ -33,6 +33,7 @@ class StateFollowers : public WithServer {
   StateLogOptions options(const std::string& host, unsigned partition) const {
     StateLogOptions options;
     options.server.url = server_->url();
+    options.server.timeout = 60s;  // Of a busy machine: what is away would end a thread.
     options.cluster = "test";
     options.partition = partition;
     options.host = host;
