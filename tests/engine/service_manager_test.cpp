@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <sstream>
+#include <stdexcept>
 #include <sys/socket.h>
 #include <sys/un.h>
 
@@ -118,6 +119,7 @@ class TheServiceManager : public WithProcesses {
   // A program without an end that is told of this manager.
   pid_t start(const std::string& manager) const {
     const pid_t program = ::fork();
+    if (program < 0) throw std::runtime_error{"no process"};  // A signal to -1 is one to everybody.
     if (program != 0) return program;
     ::dup2(::open(said_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600), STDERR_FILENO);
     std::signal(SIGTERM, SIG_DFL);
