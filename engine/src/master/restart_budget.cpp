@@ -7,22 +7,27 @@
 
 namespace sluice::detail {
 
-RestartBudget::RestartBudget(const RestartPolicy& policy) : policy_{policy}, deaths_(policy.budget) {}
+RestartBudget::RestartBudget(const RestartPolicy& policy) : policy_{policy} {}
 
 bool RestartBudget::allows(std::chrono::nanoseconds now) noexcept {
-  const std::size_t budget = deaths_.size();
+  const std::size_t budget = policy_.budget;
   if (budget == 0) return false;
-  if (count_ >= budget && now - deaths_[count_ % budget] < policy_.window) return false;
-  deaths_[count_++ % budget] = now;
+  const std::size_t oldest = count_ % budget;
+  if (count_ < budget) {
+    deaths_.push_back(now);
+  } else if (now - deaths_[oldest] < policy_.window) {
+    return false;
+  } else {
+    deaths_[oldest] = now;
+  }
+  ++count_;
   return true;
 }
 
 std::size_t RestartBudget::left(std::chrono::nanoseconds now) const noexcept {
-  std::size_t left = deaths_.size();
-  for (std::size_t i = 0; i < std::min(count_, deaths_.size()); ++i) {
-    if (now - deaths_[i] < policy_.window) --left;
-  }
-  return left;
+  return policy_.budget -
+         static_cast<std::size_t>(std::count_if(deaths_.begin(), deaths_.end(),
+                                                [&](auto death) { return now - death < policy_.window; }));
 }
 
 std::chrono::nanoseconds RestartBudget::pause(std::chrono::nanoseconds lived, bool achieved_something,

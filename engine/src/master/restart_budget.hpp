@@ -41,7 +41,8 @@ class RestartBudget {
 
  private:
   RestartPolicy policy_;
-  std::vector<std::chrono::nanoseconds> deaths_;  // The last `budget` of them, as a ring.
+  // The last `budget` of them, as a ring once there are so many: a new master makes one for each worker, whatever the budget.
+  std::vector<std::chrono::nanoseconds> deaths_;
   std::size_t count_ = 0;
   unsigned fruitless_ = 0;  // Deaths in a row that achieved nothing.
 };

@@ -1,0 +1,254 @@
+// SPDX-License-Identifier: Apache-2.0
+// The master dies at each of its steps, while it does what it is there for: before and behind each system call, and behind each
+// store into the segment. So does the checkpointer. What was begun comes to its end all the same, every event takes effect once, and no
+// process is left that nobody knows.
+#include <algorithm>
+#include <cstdint>
+#include <cstdio>
+#include <memory>
+#include <string>
+#include <tuple>
+#include <utility>
+#include <vector>
+
+#include <sluice/detail/sanitizers.hpp>
+
+#include "census.hpp"
+#include "dying_master.hpp"
+#include "support/clear_away.hpp"
+#include "support/traced.hpp"
+
+namespace sluice::test {
+namespace {
+
+// By which of its steps it is followed: before and behind each system call, or behind each store into the register.
+enum class By { calls, stores };
+
+class DyingMaster : public WithProcesses, public testing::WithParamInterface<std::tuple<std::size_t, By>> {
+ protected:
+  ~DyingMaster() override { clear_away(scratch_); }
+  void TearDown() override {
+    life_.reset();
+    WithProcesses::TearDown();
+  }
+
+  const Task& task() const { return tasks()[std::get<0>(GetParam())]; }
+
+  Settings settings() const {
+    Settings settings = test_settings();
+    settings.set("log.level", "off");
+    settings.set("poison.attempts", "1");
+    settings.set("poison.budget", "1000");
+    settings.set("crash.budget", "1000");
+    settings.set("restart.backoff_max", "1ms");
+    settings.set("report.path", (scratch_ / "reports").string());
+    for (const auto& [name, value] : task().settings)
+      settings.set(name, name.ends_with(".path") ? (scratch_ / value).string() : value);
+    return settings;
+  }
+  Pipeline pipeline() const {
+    Pipeline pipeline{name_};
+    pipeline.inlet<Item>("in").by(&Item::key).to<Frail>("count", {.workers = 2}).outlet("out");
+    return pipeline;
+  }
+  Life& life() {
+    if (!life_) {
+      if (task().end == End::drained) ledger_ = {};
+      life_ = std::make_unique<Life>(pipeline(), settings(), ledger_);
+    }
+    return *life_;
+  }
+
+  // Begins the task, and stands where the master, or who else is to die, begins with it.
+  std::unique_ptr<Traced> follow() {
+    pid_t victim = 0;
+    EXPECT_TRUE(eventually([&] {
+      victim = task().victim(life());
+      return victim > 1 && victim != last_ && is_alive(victim);
+    }));
+    last_ = victim;
+    const auto begin = [&] {
+      life().remember();
+      task().begin(life());
+    };
+    if (task().is_the_next_masters) return std::make_unique<Traced>(supervisor_of(life().engine()), begin);
+    auto traced = std::make_unique<Traced>(victim);
+    if (traced->stands()) begin();
+    return traced;
+  }
+  // One step further; false once the task is done, or who is followed has ended.
+  template <class Go>
+  bool step(Traced& traced, Go&& go) {
+    const auto until = std::chrono::steady_clock::now() + kDeadline;
+    go();
+    while (!traced.arrived(1ms)) {
+      if (traced.ended() || task().done(life())) return false;
+      if (std::chrono::steady_clock::now() < until) continue;
+      ADD_FAILURE() << "it does not come to the end of its task";
+      return false;
+    }
+    return true;
+  }
+  // How many calls, before and behind each, the task takes. This one dies at its end, as all do that are followed.
+  std::size_t count_calls(bool& refused) {
+    const auto traced = follow();
+    refused = traced->refused();
+    std::size_t calls = 0;
+    while (step(*traced, [&] { traced->to_next_call(); }) && !task().done(life()))
+      ++calls;
+    return calls;
+  }
+  // Which words of the register change meanwhile, and how often: as is seen by the instruction of who is followed, or else
+  // before and behind its task. Not all need be by it.
+  std::vector<std::pair<std::size_t, unsigned>> changed_words(bool& refused) {
+    const auto* const words = reinterpret_cast<const volatile std::uint64_t*>(register_address());
+    std::vector<std::uint64_t> before(register_.words());
+    std::vector<unsigned> times(before.size(), 0);
+    const auto look = [&] {
+      for (std::size_t word = 0; word < before.size(); ++word) {
+        const std::uint64_t now = words[word];
+        times[word] += std::exchange(before[word], now) != now ? 1 : 0;
+      }
+    };
+    const auto traced = follow();
+    refused = traced->refused();
+    std::copy(words, words + before.size(), before.begin());
+    if (!task().can_be_stepped) {
+      traced->let_go();
+      EXPECT_TRUE(eventually([&] { return task().done(life()); }));
+      look();
+      ::kill(last_, SIGKILL);
+    }
+    constexpr std::size_t kLookForTheEnd = 512;
+    for (std::size_t instructions = 1; step(*traced, [&] { traced->to_next_instruction(); });
+         ++instructions) {
+      look();
+      if (instructions % kLookForTheEnd == 0 && task().done(life())) break;
+    }
+    std::vector<std::pair<std::size_t, unsigned>> changed;
+    for (std::size_t word = 0; word < times.size(); ++word) {
+      if (times[word] != 0) changed.emplace_back(word, times[word]);
+    }
+    return changed;
+  }
+
+  // It is dead, and what it had to do is done all the same.
+  void audit() {
+    if (task().end == End::none) {
+      EXPECT_TRUE(eventually([&] { return task().done(life()); }));
+      EXPECT_EQ(life().dead_letters(), life().bad());
+    } else {
+      EXPECT_TRUE(life().engine().wait_for(kDeadline));
+      EXPECT_EQ(life().engine().end(), task().end);
+      life_.reset();
+    }
+    life().flow();
+  }
+  std::size_t processes_at_most() const {
+    std::size_t most = 0;
+    const auto until = std::chrono::steady_clock::now() + 300ms;
+    while (std::chrono::steady_clock::now() < until)
+      most = std::max(most, processes_of(name_).size());
+    return most;
+  }
+
+  void die_at_each_call() {
+    bool refused = false;
+    const std::size_t calls = count_calls(refused);
+    if (refused) GTEST_SKIP() << kRefused;
+    audit();
+    // As many as there is time for, where it waits for something again and again.
+    constexpr std::size_t kMostKills = 100;
+    const std::size_t stride = calls / kMostKills + 1;
+    std::size_t kills = 0;
+    for (std::size_t at = 0; at < calls && is_time(); at += stride, ++kills) {
+      SCOPED_TRACE("at stop " + std::to_string(at) + " of " + std::to_string(calls));
+      {
+        const auto traced = follow();
+        for (std::size_t gone = 0; gone <= at && step(*traced, [&] { traced->to_next_call(); }); ++gone) {
+        }
+      }
+      audit();
+    }
+    EXPECT_GT(kills, 5U);
+    std::printf("%zu deaths at %zu stops before and behind system calls\n", kills, calls);
+  }
+  void die_behind_each_store() {
+    bool refused = false;
+    const auto changed = changed_words(refused);
+    if (refused) GTEST_SKIP() << kRefused;
+    audit();
+    std::size_t kills = 0;
+    std::size_t words_of_others = 0;
+    for (const auto& [word, times] : changed) {
+      constexpr unsigned kMostOfOneWord = 3;
+      bool reached = true;
+      for (unsigned at = 0; at < std::min(times, kMostOfOneWord) && reached && is_time(); ++at) {
+        SCOPED_TRACE("behind store " + std::to_string(at) + " into word " + std::to_string(word));
+        {
+          const auto traced = follow();
+          if (!traced->watch(register_address() + word * sizeof(std::uint64_t)))
+            GTEST_SKIP() << "this machine watches no words";
+          for (unsigned gone = 0; gone <= at && reached; ++gone)
+            reached = step(*traced, [&] { traced->to_next_store(); });
+        }
+        audit();
+        kills += reached ? 1 : 0;
+        words_of_others += !reached && at == 0 ? 1 : 0;
+      }
+    }
+    EXPECT_GT(kills, 0U);
+    std::printf("%zu deaths behind stores into %zu words, and %zu words that it did not change again\n",
+                kills, changed.size() - words_of_others, words_of_others);
+  }
+
+  std::string name_ = "dying-master-" + std::to_string(::getpid());
+
+ private:
+  static constexpr const char* kRefused = "this process may not follow another: see kernel.yama.ptrace_scope";
+
+  std::uintptr_t register_address() {
+    life();
+    return register_.address();
+  }
+  bool is_time() const { return !HasFailure() && std::chrono::steady_clock::now() < until_; }
+
+  fs::path scratch_ = [] {
+    std::string name = "/dev/shm/sluice-dying-master-XXXXXX";
+    return fs::path{::mkdtemp(name.data())};
+  }();
+  Register register_{pipeline(), settings()};
+  Ledger ledger_;
+  std::unique_ptr<Life> life_;
+  pid_t last_ = 0;  // Who was killed last.
+  // On a machine that is slow it dies at as many steps as there is time for.
+  std::chrono::steady_clock::time_point until_ = std::chrono::steady_clock::now() + 40s;
+};
+
+TEST_P(DyingMaster, LosesNothingWhereverItDies) {
+  const bool by_stores = std::get<1>(GetParam()) == By::stores;
+  if (by_stores && SLUICE_ADDRESS_SANITIZER) GTEST_SKIP() << "single steps of sanitized code take too long";
+  life();
+  const std::size_t processes = processes_at_most();
+  by_stores ? die_behind_each_store() : die_at_each_call();
+  EXPECT_TRUE(eventually([&] { return processes_of(name_).size() <= processes; }))
+      << "there are processes that nobody knows";
+}
+
+std::string name_of(const testing::TestParamInfo<std::tuple<std::size_t, By>>& info) {
+  return tasks()[std::get<0>(info.param)].name +
+         (std::get<1>(info.param) == By::calls ? "AtEachCall" : "BehindEachStore");
+}
+// host_edges.RoundCalls has the checkpointer's calls, with more that is lost.
+std::vector<std::tuple<std::size_t, By>> all_tasks() {
+  std::vector<std::tuple<std::size_t, By>> all;
+  for (std::size_t task = 0; task < tasks().size(); ++task) {
+    if (tasks()[task].name != "IsTheCheckpointer") all.emplace_back(task, By::calls);
+    all.emplace_back(task, By::stores);
+  }
+  return all;
+}
+INSTANTIATE_TEST_SUITE_P(, DyingMaster, testing::ValuesIn(all_tasks()), name_of);
+
+}  // namespace
+}  // namespace sluice::test
