@@ -144,6 +144,10 @@ class DyingMaster : public WithProcesses, public testing::WithParamInterface<std
     }
     life().flow();
   }
+  // Who is followed stands, and the others see what it has stored, before it dies; or it dies at once.
+  static void linger(bool for_a_while) {
+    if (for_a_while) std::this_thread::sleep_for(3ms);
+  }
   std::size_t processes_at_most() const {
     std::size_t most = 0;
     const auto until = std::chrono::steady_clock::now() + 300ms;
@@ -167,6 +171,7 @@ class DyingMaster : public WithProcesses, public testing::WithParamInterface<std
         const auto traced = follow();
         for (std::size_t gone = 0; gone <= at && step(*traced, [&] { traced->to_next_call(); }); ++gone) {
         }
+        linger(kills % 2 != 0);
       }
       audit();
     }
@@ -183,14 +188,15 @@ class DyingMaster : public WithProcesses, public testing::WithParamInterface<std
     for (const auto& [word, times] : changed) {
       constexpr unsigned kMostOfOneWord = 3;
       bool reached = true;
-      for (unsigned at = 0; at < std::min(times, kMostOfOneWord) && reached && is_time(); ++at) {
-        SCOPED_TRACE("behind store " + std::to_string(at) + " into word " + std::to_string(word));
+      for (unsigned at = 0; at < 2 * std::min(times, kMostOfOneWord) && reached && is_time(); ++at) {
+        SCOPED_TRACE("behind store " + std::to_string(at / 2) + " into word " + std::to_string(word));
         {
           const auto traced = follow();
           if (!traced->watch(register_address() + word * sizeof(std::uint64_t)))
             GTEST_SKIP() << "this machine watches no words";
-          for (unsigned gone = 0; gone <= at && reached; ++gone)
+          for (unsigned gone = 0; gone <= at / 2 && reached; ++gone)
             reached = step(*traced, [&] { traced->to_next_store(); });
+          linger(at % 2 != 0);
         }
         audit();
         kills += reached ? 1 : 0;
