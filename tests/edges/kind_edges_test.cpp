@@ -206,6 +206,61 @@ TEST_F(KindOfPipeline, MayAskForMoreStateBehindWhatThereIs) {
   EXPECT_EQ(start(more), "");
 }
 
+// A piece of the engine's own may be the last one by then: letters have one, and so has what is retried.
+class Refuses : public Keeps<std::uint64_t> {
+ public:
+  using Keeps::Keeps;
+  void operator()(const Item& item, Output<Item>& out) {
+    if (item.number == 1) throw Refused{"the first"};
+    Keeps::operator()(item, out);
+  }
+};
+class RefusesAndKeepsMore : public Refuses {
+ public:
+  explicit RefusesAndKeepsMore(Worker& worker)
+      : Refuses{worker},
+        rows_{worker.table<std::uint64_t, std::uint64_t>("rows", 10)},
+        more_{worker.state<std::uint64_t>("more", 7)} {}
+  void operator()(const Item& item, Output<Item>& out) {
+    ++rows_[item.key];
+    out.push({static_cast<std::uint32_t>(rows_[item.key]), static_cast<std::uint32_t>(more_.edit()++)});
+  }
+
+ private:
+  Table<std::uint64_t, std::uint64_t> rows_;
+  Recoverable<std::uint64_t> more_;
+};
+
+TEST_F(KindOfPipeline, MayAskForMoreStateBehindLettersAndGoOnWithIt) {
+  const auto with = [](auto handler) {
+    Pipeline pipeline{"kinds"};
+    pipeline.inlet<Item>("in").to<typename decltype(handler)::type>("keep").outlet("out");
+    return pipeline;
+  };
+  const Pipeline before = with(std::type_identity<Refuses>{});
+  const Pipeline behind = with(std::type_identity<RefusesAndKeepsMore>{});
+  {
+    Engine engine{before, named()};
+    engine.start();
+    ASSERT_EQ(engine.inlet<Item>("in").push({1, 1}), PushResult::accepted);
+    ASSERT_TRUE(eventually([&] { return engine.stats().dead_letters() == 1; }));
+    engine.park();
+  }
+  for (std::uint32_t life = 1; life <= 2; ++life) {
+    Engine engine{behind, named()};
+    ASSERT_EQ(error_of([&] { engine.start(); }), "");
+    ASSERT_EQ(engine.inlet<Item>("in").push({3, 3}), PushResult::accepted);
+    auto out = engine.outlet<Item>("out");
+    std::vector<std::array<std::uint32_t, 2>> got;
+    ASSERT_TRUE(eventually([&] {
+      return out.poll([&](const Item& item) { got.push_back({item.key, item.number}); }) != 0;
+    }));
+    EXPECT_EQ(got, (std::vector<std::array<std::uint32_t, 2>>{{life, 6 + life}}));
+    out.ack();
+    engine.park();
+  }
+}
+
 Pipeline routed(const std::function<Stream<Item>(const Stream<Item>&)>& route) {
   Pipeline pipeline{"kinds"};
   route(pipeline.inlet<Item>("in")).to<Echo>("echo", {.workers = 2}).outlet("out");

@@ -23,6 +23,10 @@ std::string stage_variable(const std::string& stage, std::string_view key) {
   return fmt::format("--set stage.{}.{}=", stage, key);
 }
 
+bool is_own(const Piece& piece) {
+  return name_of(piece).starts_with(kOwnPrefix);
+}
+
 // What does not fit is told by its hash.
 std::string fitted(const std::string& type) {
   if (type.size() < kPieceTypeBytes) return type;
@@ -71,11 +75,16 @@ std::byte* StateArea::claim(std::string_view name, std::size_t bytes, std::span<
     throw Error{
         {"keep the state", object, "a stage has at most 64 pieces with names below 40 characters", ""}};
   }
+  const std::size_t of_handler = claimed_;
   if (name.starts_with(kOwnPrefix)) {
     if (std::byte* const found = claimed_before(name, bytes); found != nullptr) return found;
     claimed_ = std::max<std::size_t>(claimed_, count);
-    if (claimed_ >= kMostPieces) throw Error{{"keep the state", object, "the stage has too many pieces", ""}};
+  } else {
+    // Those of the engine that an earlier incarnation claimed in between, when it came to need them, are none of the handler's.
+    while (claimed_ < count && claimed_ < kMostPieces && is_own(directory.pieces[claimed_]))
+      ++claimed_;
   }
+  if (claimed_ >= kMostPieces) throw Error{{"keep the state", object, "the stage has too many pieces", ""}};
   Piece& piece = directory.pieces[claimed_];
   const std::size_t offset = end_of_claimed(object);
   if (claimed_ < count) {
@@ -100,7 +109,8 @@ std::byte* StateArea::claim(std::string_view name, std::size_t bytes, std::span<
   piece.is_table = kind.rows ? 1 : 0;
   piece.offset = offset;
   piece.bytes = bytes;
-  ++claimed_;
+  // Behind a piece of the engine that is claimed ahead of them, the handler's are where they were.
+  claimed_ = of_handler < count && name.starts_with(kOwnPrefix) ? of_handler : claimed_ + 1;
   // [state.claim] release: the piece and its first value before the count; pairs with find(), find_lags(), and
   // with the confirmed death of this process, after which a replacement reads the count above.
   directory.count.store(count + 1, std::memory_order_release);
@@ -144,9 +154,9 @@ void StateArea::refuse_unclaimed() const {
   const auto& directory = *reinterpret_cast<const Directory*>(area.data());
   const std::uint64_t count = directory.count.load(std::memory_order_relaxed);  // relaxed: own region.
   for (std::uint64_t i = claimed_; i < count && i < kMostPieces; ++i) {
-    const std::string_view name = name_of(directory.pieces[i]);
-    if (name.starts_with(kOwnPrefix)) continue;
-    throw Error{{"take over the state", fmt::format("'{}' of stage {}", printable(name), stage_),
+    if (is_own(directory.pieces[i])) continue;
+    throw Error{{"take over the state",
+                 fmt::format("'{}' of stage {}", printable(name_of(directory.pieces[i])), stage_),
                  "an earlier process of this worker kept it, and this handler does not ask for it",
                  "go on with the program that kept it, ask for it all the same, or start the pipeline anew"}};
   }
