@@ -279,6 +279,53 @@ TEST_F(CheckpointTrouble, APlaceThatIsNotOursIsRefused) {
     refused("it belongs to another user");
 }
 
+TEST_F(CheckpointTrouble, ADirectoryThatHasLostItsNameIsSaidAndCountsNoMore) {
+  const fs::path path = directory_.path();
+  const fs::path elsewhere = path.string() + ".elsewhere";
+  const std::vector<std::function<void()>> ways{
+      [] {},
+      [&path] { fs::create_directory(path); },
+      [&] { fs::create_directory_symlink(elsewhere, path); },
+  };
+  for (const auto& replaced : ways) {
+    CheckpointWriter former = writer();
+    const std::uint64_t number = first_.write(former);
+    fs::rename(path, elsewhere);
+    replaced();
+    EXPECT_THAT(why_not([&] {
+                  const std::vector<Extent> extents{{0, second_.bytes()}};
+                  former.write(CheckpointKind::delta, 1, extents);
+                }),
+                AllOf(HasSubstr("was moved away or replaced"), HasSubstr("begins anew")));
+    fs::remove(path);
+    fs::rename(elsewhere, path);
+    EXPECT_GE(number_restored(path, {{number, first_.bytes()}, {number + 1, second_.bytes()}}), number);
+  }
+}
+
+TEST_F(CheckpointTrouble, OneThatGoesWithWhatWasRemovedIsSaidAndTheNextIsABase) {
+  const std::vector<Extent> extents{{0, second_.bytes()}};
+  // The base, and a delta in the midst of a chain.
+  for (const std::uint64_t removed : {0U, 1U}) {
+    CheckpointWriter writer{directory_.path().string(), identity_of(kTroubleBytes), {.keep = 9}};
+    const std::uint64_t base = first_.write(writer);
+    for (int deltas = 0; deltas < 2; ++deltas)
+      writer.write(CheckpointKind::delta, 1, extents);
+    int gone = 0;
+    for (const std::string& name : directory_.names()) {
+      if (name.find("0" + std::to_string(base + removed) + ".") != std::string::npos)
+        gone += fs::remove(directory_.path() / name) ? 1 : 0;
+    }
+    ASSERT_EQ(gone, 1);
+    EXPECT_THAT(why_not([&] { writer.write(CheckpointKind::delta, 1, extents); }),
+                AllOf(HasSubstr("number " + std::to_string(base + removed) + ", which it goes with"),
+                      HasSubstr("the next checkpoint is a base")));
+    EXPECT_TRUE(writer.wants_base());
+    const std::uint64_t number = second_.write(writer);
+    EXPECT_EQ(number_restored(directory_.path(), {{number, second_.bytes()}}), number);
+  }
+}
+
 TEST_F(CheckpointTrouble, FilesAreForThisUserAlone) {
   CheckpointWriter writer{directory_.path().string(), identity_of(kTroubleBytes), kOne};
   const mode_t before = ::umask(0);

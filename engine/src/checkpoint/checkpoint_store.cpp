@@ -74,6 +74,31 @@ bool is_of(const OwnDirectory& directory, int descriptor) noexcept {
          own.st_dev == other.st_dev && own.st_ino == other.st_ino;
 }
 
+// A start goes by the name: what lies where that leads no more is none of its checkpoints.
+void require_its_name(const OwnDirectory& directory) {
+  struct stat own {};
+  struct stat named {};
+  if (::fstat(directory.descriptor(), &own) == 0 && ::lstat(directory.path().c_str(), &named) == 0 &&
+      own.st_dev == named.st_dev && own.st_ino == named.st_ino)
+    return;
+  throw Error{{"publish a checkpoint in", directory.path().string(),
+               "the directory was moved away or replaced while its pipeline ran",
+               "leave it where it is; the next checkpoint begins anew under that name"}};
+}
+
+// A delta is nothing without those between it and its base, which have the numbers between theirs.
+void require_all_it_needs(const OwnDirectory& directory, const FileHead& head,
+                          const std::vector<CheckpointName>& names) {
+  std::uint64_t expected = head.base;
+  for (const CheckpointName& name : names) {
+    if (!name.part && name.number == expected) ++expected;
+  }
+  if (expected > head.number) return;
+  throw Error{{"publish a checkpoint in", directory.path().string(),
+               fmt::format("number {}, which it goes with, was removed while its pipeline ran", expected),
+               "leave to the pipeline what is in there; the next checkpoint is a base"}};
+}
+
 void require_no_other_pipeline(const OwnDirectory& directory, const std::vector<CheckpointName>& names,
                                const std::string& pipeline) {
   const std::optional<std::string> other = other_pipeline(directory, names, pipeline);
@@ -165,7 +190,7 @@ struct CheckpointWriter::Parts {
   void grow(const FileHead& head, std::uint64_t bytes, bool renews);
   void look_for_older();
   void forget_what_is_not_needed() noexcept;
-  std::string remove_what_is_not_needed();
+  std::string remove_what_is_not_needed(const std::vector<CheckpointName>& names);
 
   std::shared_ptr<const OwnDirectory> directory;
   Descriptor locked;
@@ -241,12 +266,11 @@ void CheckpointWriter::Parts::forget_what_is_not_needed() noexcept {
 
 // The newest first, so that whatever is left in between is a chain from its base on. Gives why something is left; what was
 // published is so all the same.
-std::string CheckpointWriter::Parts::remove_what_is_not_needed() {
+std::string CheckpointWriter::Parts::remove_what_is_not_needed(const std::vector<CheckpointName>& names) {
   std::string problem;
   try {
     if (!knows_older) look_for_older();
     forget_what_is_not_needed();
-    const std::vector<CheckpointName> names = checkpoint_names(*directory);
     for (auto name = names.rbegin(); name != names.rend(); ++name) {
       if (name->number >= whole.front().base) continue;
       if (std::string why = remove(*directory, *name); problem.empty()) problem = std::move(why);
@@ -331,11 +355,14 @@ WrittenCheckpoint CheckpointWriter::write(CheckpointKind kind, std::uint64_t tim
   CheckpointOutput output{*parts.directory, {head.number, kind, false}};
   output.write(parts.encoder, head, parts.identity, extents);
   output.publish(parts.options.sync);
+  require_its_name(*parts.directory);
+  const std::vector<CheckpointName> names = checkpoint_names(*parts.directory);
+  require_all_it_needs(*parts.directory, head, names);
   parts.chain = chain;
   if (!base && (renewal == Renewal::goes_on || renews)) parts.renewing = renewing;
   parts.grow(head, output.bytes(), renews);
   return {head.number, output.bytes(), output.raw_bytes(), base || renews ? head.base : 0,
-          parts.remove_what_is_not_needed()};
+          parts.remove_what_is_not_needed(names)};
 }
 
 void remove_checkpoints(const std::string& directory, const std::string& pipeline) {
