@@ -270,6 +270,22 @@ TEST_F(ExecutedReplacement, IsRefusedForGoodWhenItsMainMakesAnotherPipeline) {
               AllOf(HasSubstr("victim/0"), HasSubstr("makes another pipeline"), HasSubstr("stage other")));
 }
 
+TEST_F(ExecutedReplacement, IsOfOnePipelineOnlyInAProgram) {
+  Pipeline strangers{"strangers"};
+  strangers.inlet<Item>("in").to<Echo>("echo", {.hostile_input = true}).outlet("out");
+  Attacked first{tries()};
+  Attacked second{tries({"lane.slots=64"})};
+  EXPECT_THAT(error_of([&] {
+                Engine{strangers, tries()}.start();
+              }),
+              AllOf(HasSubstr("so has the pipeline victims"), HasSubstr("in a program of its own")));
+  for (Attacked* each : {&first, &second}) {
+    each->kill();
+    EXPECT_EQ(each->tell().made_by, 1U);
+    each->end();
+  }
+}
+
 TEST_F(ExecutedReplacement, WhoseMainThrowsIsTriedAsOftenAsTheBudgetSays) {
   EXPECT_THAT(
       end_of_twisted("throw", "2"),

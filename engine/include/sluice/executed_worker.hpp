@@ -26,7 +26,8 @@ namespace sluice {
 // `build` makes the pipeline that the Engine of this program is started with, and does nothing else: it runs again in each such
 // replacement, in the directory and with the environment that start() was called in. One that makes another pipeline ends the
 // pipeline, with what differs; one that throws is a death of the worker (restart.budget). What handlers, routes and arguments
-// of constructors need is made by it, too. Every pipeline of the program that has such a stage has to be the one that it makes.
+// of constructors need is made by it, too. Every pipeline of the program that has such a stage has to be the one that it makes: start() of
+// a second one is an Error.
 // Throws Error for a function that is empty.
 void executed_worker(int argc, char** argv, const std::function<Pipeline(int argc, char** argv)>& build);
 

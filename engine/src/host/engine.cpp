@@ -161,7 +161,7 @@ void Engine::start() {
   refuse_threads(parts.name);
   const Wiring& wiring = parts.host.wiring();
   refuse_to_ship_nothing(wiring);
-  parts.check_descriptors();
+  parts.check_stages();
   parts.settle_places();
   // Not only when the first event has died, when no user is at hand.
   OwnDirectory::check(wiring.reports());

@@ -21,6 +21,7 @@
 #include "host/orphans.hpp"
 #include "master/supervisor.hpp"
 #include "observer/description.hpp"
+#include "worker/executed_program.hpp"
 
 namespace sluice {
 
@@ -90,7 +91,7 @@ void Engine::Parts::let_go_of_others(std::initializer_list<int> more) const {
   close_all_but(std::move(ours));
 }
 
-void Engine::Parts::check_descriptors() const {
+void Engine::Parts::check_stages() const {
   for (const Node& node : host.wiring().graph().nodes) {
     if (node.options.hostile_input && !node.options.descriptors.empty() &&
         host.wiring().executed_start() != nullptr) {
@@ -104,6 +105,7 @@ void Engine::Parts::check_descriptors() const {
                    "StageOptions::descriptors names those that are open at start()"}};
     }
   }
+  refuse_second_executed(host.wiring().graph());
 }
 
 void Engine::Parts::settle_places() {
@@ -207,6 +209,7 @@ void Engine::Parts::fork_supervisor(int handed_down, Descriptor checkpoints_lock
   observer_socket.let_go();
   log.only_await();
   host.watch(*lifeline);
+  remember_executed(wiring.graph());
   started = true;
 }
 

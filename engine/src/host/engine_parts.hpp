@@ -48,8 +48,8 @@ struct Engine::Parts {
   // In the process that start() has just forked: nothing of the other engines of the host lives on in it, and no
   // descriptor of the host but `more` and those that a stage is given (StageOptions::descriptors).
   void let_go_of_others(std::initializer_list<int> more) const;
-  // Throws Error for a descriptor of a stage that is not open.
-  void check_descriptors() const;
+  // Throws Error for a descriptor of a stage that is not open, and for what the replacements of one could not have.
+  void check_stages() const;
 
   // Whether a supervisor or a master is left that keeps the pipeline up.
   bool running() noexcept { return started && !host.look_for_the_end(); }
