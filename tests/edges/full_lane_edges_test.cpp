@@ -160,5 +160,31 @@ TEST_F(FullLane, TakesABatchOfTheHostsInPortions) {
   EXPECT_LE(dropped, kRounds / 10);
 }
 
+TEST_F(FullLane, OfTheHostCountsWhatItHasLost) {
+  Settings settings = FullLane::settings("drop_newest");
+  settings.set("stage.echo.lane.slots", "64");
+  Pipeline pipeline{"lost"};
+  pipeline.inlet<Item>("in").to<Echo>("echo").outlet("out");
+  Engine engine{pipeline, settings};
+  engine.start();
+  auto in = engine.inlet<Item>("in");
+  auto out = engine.outlet<Item>("out");
+  // Nobody pulls, so that all is full in the end.
+  const std::vector<Item> many(100);
+  for (bool lost = false; !lost || in.position() < 20'000;)
+    lost = in.push_batch(many) == PushResult::dropped || lost;
+  const std::uint64_t pushed = in.position();
+  in.close();
+  std::uint64_t got = 0;
+  EXPECT_TRUE(eventually([&] {
+    got += out.poll([](const Item&) {});
+    return out.ended();
+  }));
+  engine.wait();
+  EXPECT_GT(engine.stats().host_dropped, 0U);
+  EXPECT_EQ(engine.stats().host_dropped + got, pushed);
+  EXPECT_EQ(engine.stats().host_shed, 0U);
+}
+
 }  // namespace
 }  // namespace sluice::test

@@ -185,6 +185,8 @@ struct Stats {  // Of a pipeline.
   std::uint32_t masters = 0;                   // How many there have been: one, and one for each that died.
   std::chrono::nanoseconds master_at_work{0};  // Since when the last one has watched all workers.
   std::uint32_t masters_displaced = 0;  // Times that it or the supervisor was found away from its place.
+  std::uint64_t host_dropped = 0;       // Of what the host pushed: events that found a lane full (lane.full),
+  std::uint64_t host_shed = 0;          // and those that were for a worker that is shed.
   std::uint64_t observers_refused = 0;  // Who wanted to look at it and belongs to another user.
   std::uint64_t problem_count = 0;      // Reported by handlers: Worker::report().
   std::vector<std::string> problems;    // The first of them, each with its worker's name.

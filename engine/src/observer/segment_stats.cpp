@@ -273,6 +273,8 @@ void read_counts(const SegmentMap& map, Stats& stats) {
   stats.masters = master.masters.load(kRelaxed);
   stats.masters_displaced = master.place.displaced.load(kRelaxed);
   stats.master_at_work = std::chrono::nanoseconds{master.at_work_ns.load(kRelaxed)};
+  stats.host_dropped = map.host().counters().dropped.value();
+  stats.host_shed = map.host().counters().shed.value();
   stats.observers_refused = master.observers_refused.load(kRelaxed);
   stats.pages_looked_at = master.pages_looked_at.load(kRelaxed);
   stats.pages_elsewhere = master.pages_elsewhere.load(kRelaxed);

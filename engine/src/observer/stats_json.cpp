@@ -247,6 +247,8 @@ std::string to_json(const Snapshot& snapshot, const Stats& before, const Rates& 
   json.member("dead_letters", number(stats.dead_letters()));
   json.text_member("reports", stats.reports);
   json.member("reports_lost", number(stats.reports_lost));
+  json.member("host_dropped", number(stats.host_dropped));
+  json.member("host_shed", number(stats.host_shed));
   json.member("observers_refused", number(stats.observers_refused));
   json.member("problems", number(stats.problem_count));
   json.member("pages_looked_at", number(stats.pages_looked_at));

@@ -209,6 +209,11 @@ void add_pipelines(Families& families) {
   families.state_of_pipeline("sluice_pipeline_ready", "1 while every stage has a worker at work.", is_ready);
   families.of_pipeline("sluice_masters_total", "counter",
                        "Masters that there have been: one, and one for each that died.", of(&Stats::masters));
+  families.of_pipeline("sluice_host_events_dropped_total", "counter",
+                       "Events of the host that a full lane's policy gave up.", of(&Stats::host_dropped));
+  families.of_pipeline("sluice_host_events_shed_total", "counter",
+                       "Events of the host given up since the worker that they were for is shed.",
+                       of(&Stats::host_shed));
   families.of_pipeline("sluice_observers_refused_total", "counter",
                        "Observers of other users that were refused.", of(&Stats::observers_refused));
   families.of_pipeline("sluice_reports_lost_total", "counter", "Reports that could not be written.",
