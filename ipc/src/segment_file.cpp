@@ -195,7 +195,8 @@ std::string shape_difference(std::string_view in_file, std::string_view now) {
   if (found.empty()) return "its parts stand in another order";
   // What comes first is what the others follow from.
   const std::size_t more = found.size() - 1;
-  return more == 0 ? found.front() : fmt::format("{}; and {} differences more", found.front(), more);
+  return more == 0 ? found.front()
+                   : fmt::format("{}; and {} difference{} more", found.front(), more, more == 1 ? "" : "s");
 }
 
 std::size_t page_bytes() {

@@ -159,7 +159,7 @@ TEST_F(CheckpointDamage, ABrokenDeltaEndsItsChain) {
   set_content(files_[4].path, "");
   EXPECT_EQ(restored_number(), 4U);
   EXPECT_EQ(first_passed_over(),
-            "checkpoint-000000000005.delta: it is cut off after 0 bytes; 1 more deltas are lost with it");
+            "checkpoint-000000000005.delta: it is cut off after 0 bytes; 1 more delta is lost with it");
   fs::remove(files_[4].path);
   EXPECT_EQ(restored_number(), 4U);
   EXPECT_THAT(first_passed_over(), HasSubstr("number 5, which it needs, is not there"));

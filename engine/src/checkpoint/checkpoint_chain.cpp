@@ -122,7 +122,9 @@ void pass_over(WholePart& part, const CheckpointName& name, const NotWhole& reas
   part.missed_one |= reason.is_gone;
   part.passed_over.push_back(to_text(name) + ": " + reason.why);
   if (reason.is_other) part.other = part.passed_over.back();
-  if (others != 0) part.passed_over.back() += fmt::format("; {} more deltas are lost with it", others);
+  if (others != 0)
+    part.passed_over.back() +=
+        fmt::format("; {} more {} lost with it", others, others == 1 ? "delta is" : "deltas are");
 }
 
 }  // namespace

@@ -19,8 +19,7 @@ namespace {
 
 [[noreturn]] void refuse(const std::string& stage, std::string_view name, const std::string& why,
                          const std::string& remedy) {
-  throw Error{{"make the tables of the state larger", fmt::format("'{}' of stage {}", printable(name), stage),
-               why, remedy}};
+  throw Error{{"resize the table", fmt::format("'{}' of stage {}", printable(name), stage), why, remedy}};
 }
 
 // What of a table's header is needed, checked against the bytes of its piece.
