@@ -15,6 +15,7 @@
 
 #include "sqlite_errors.hpp"
 #include "sqlite_fork.hpp"
+#include "sqlite_judge.hpp"
 
 namespace sluice::detail {
 
@@ -25,6 +26,16 @@ using Clock = std::chrono::steady_clock;
 // Between two looks at a lock that another holds. A transaction of a batch takes about as long.
 constexpr std::chrono::microseconds kShortestPause{50};
 constexpr std::chrono::microseconds kLongestPause{1000};
+
+struct Judged {
+  Judged(sqlite3* handle, SqliteJudge judge) : handle{handle} {
+    ::sqlite3_set_authorizer(handle, judge, nullptr);
+  }
+  ~Judged() { ::sqlite3_set_authorizer(handle, nullptr, nullptr); }
+  Judged(const Judged&) = delete;
+  Judged& operator=(const Judged&) = delete;
+  sqlite3* handle;
+};
 
 bool is_busy(int code) noexcept {
   return (code & 0xff) == SQLITE_BUSY;
@@ -140,17 +151,8 @@ SqlitePrepared SqliteDatabase::prepare(std::string_view sql) {
   return statement;
 }
 
-SqlitePrepared SqliteDatabase::prepare_for_user(std::string_view sql, Judge judge) {
-  struct Judged {
-    Judged(sqlite3* handle, Judge judge) : handle{handle} {
-      ::sqlite3_set_authorizer(handle, judge, nullptr);
-    }
-    ~Judged() { ::sqlite3_set_authorizer(handle, nullptr, nullptr); }
-    Judged(const Judged&) = delete;
-    Judged& operator=(const Judged&) = delete;
-    sqlite3* handle;
-  };
-  const Judged judged{handle_.get(), judge};
+SqlitePrepared SqliteDatabase::prepare_effect(std::string_view sql) {
+  const Judged judged{handle_.get(), judge_effect};
   SqlitePrepared statement = prepare(sql);
   if (::sqlite3_stmt_readonly(statement.get()) != 0) {
     throw Error{{fmt::format("prepare the statement '{}' for", printable(sql)),
@@ -158,6 +160,23 @@ SqlitePrepared SqliteDatabase::prepare_for_user(std::string_view sql, Judge judg
                  "the effect of an event is a statement that inserts, updates or deletes rows"}};
   }
   return statement;
+}
+
+void SqliteDatabase::run_schema(const std::string& schema) {
+  const Judged judged{handle_.get(), judge_schema};
+  const int code = ::sqlite3_exec(handle_.get(), schema.c_str(), nullptr, nullptr, nullptr);
+  if (code == SQLITE_OK) return;
+  const std::string tried =
+      fmt::format("run SqliteOptions::schema '{}' in", printable(cut_text(schema, 200)));
+  const std::string object = "the database " + printable(path_);
+  if ((code & 0xff) == SQLITE_AUTH) {
+    throw Error{{tried, object,
+                 "it has BEGIN, COMMIT or ROLLBACK, or means the tables sluice_owner and sluice_watermark",
+                 "leave them out: the store runs it in a transaction of its own, and these tables are the "
+                 "store's"}};
+  }
+  if (sqlite_trouble(code) == SqliteTrouble::away) fail(tried, code);
+  throw Error{{tried, object, problem(), "correct it: a worker that begins runs it"}};
 }
 
 void SqliteDatabase::run(const std::string& sql) {

@@ -35,14 +35,15 @@ class SqliteDatabase {
   SqlitePrepared try_prepare(std::string_view sql);
   // Throws.
   SqlitePrepared prepare(std::string_view sql);
-  // One that changes rows, and does what `judge`, an authorizer of SQLite's, lets it do. Throws.
-  using Judge = int (*)(void*, int, const char*, const char*, const char*, const char*);
-  SqlitePrepared prepare_for_user(std::string_view sql, Judge judge);
+  // One that changes rows of the database, and nothing else: the effect of an event. Throws.
+  SqlitePrepared prepare_effect(std::string_view sql);
+  // SqliteOptions::schema, within a transaction. Throws.
+  void run_schema(const std::string& schema);
   // Statements without results. Throws.
   void run(const std::string& sql);
-  // Whether a transaction is under way.
   // By the last statement that was run.
   bool changed_one_row() const noexcept { return ::sqlite3_changes(handle_.get()) == 1; }
+  // Whether a transaction is under way.
   bool in_transaction() const noexcept { return ::sqlite3_get_autocommit(handle_.get()) == 0; }
   // What the last call that failed said: "UNIQUE constraint failed: payment.number".
   std::string problem() const;

@@ -270,25 +270,19 @@ bool write(SqliteDatabase& database, const SqliteStatements& statements, const S
   return true;
 }
 
-// While a statement of the user's is prepared: transactions, other databases and our own tables are not its
-// business.
-int judge_action(void*, int action, const char* what, const char*, const char*, const char*) {
-  switch (action) {
-    case SQLITE_TRANSACTION:
-    case SQLITE_SAVEPOINT:
-    case SQLITE_ATTACH:
-    case SQLITE_DETACH:
-    case SQLITE_PRAGMA:
-      return SQLITE_DENY;
-    case SQLITE_INSERT:
-    case SQLITE_UPDATE:
-    case SQLITE_DELETE: {
-      const std::string_view table = what == nullptr ? "" : what;
-      return table == "sluice_owner" || table == "sluice_watermark" ? SQLITE_DENY : SQLITE_OK;
-    }
-    default:
-      return SQLITE_OK;
+// The replacement of a worker would run it again, and be the end of the pipeline.
+void refuse_what_runs_once(SqliteDatabase& database, const std::string& schema) {
+  database.run("SAVEPOINT sluice_schema");
+  try {
+    database.run_schema(schema);
+  } catch (const Error&) {
+    throw Error{{"run SqliteOptions::schema a second time in", "the database " + printable(database.path()),
+                 database.problem(),
+                 "write CREATE TABLE IF NOT EXISTS and the like: it is run whenever a worker begins, also in "
+                 "the place of one that died"}};
   }
+  database.run("ROLLBACK TO sluice_schema");
+  database.run("RELEASE sluice_schema");
 }
 
 // $1 names its value by number, as in PostgreSQL, whatever comes before it; for SQLite it would be a name
@@ -332,7 +326,11 @@ SinkClaim SqliteStore::claim(const SinkOwner& owner) {
   statements_.reset();
   database_ = std::make_unique<SqliteDatabase>(options_);
   SqliteTransaction transaction{*database_};
-  if (!options_.schema.empty()) database_->run(options_.schema);
+  if (!options_.schema.empty()) {
+    const bool first = database_->try_prepare("SELECT epoch FROM sluice_owner") == nullptr;
+    database_->run_schema(options_.schema);
+    if (first) refuse_what_runs_once(*database_, options_.schema);
+  }
   database_->run(std::string{kTables});
   if (database_->try_prepare("SELECT life FROM sluice_owner") == nullptr) database_->run(kLife);
   statements_ = std::make_unique<SqliteStatements>(*database_);
@@ -357,7 +355,7 @@ void SqliteStore::apply(const SinkBatch<SqlEffect>& batch) {
 Statement SqliteStore::prepare(std::string_view sql, std::optional<std::size_t> values) {
   SqliteUserStatement user;
   user.sql = sql;
-  user.prepared = database_->prepare_for_user(sql, judge_action);
+  user.prepared = database_->prepare_effect(sql);
   const int parameters = ::sqlite3_bind_parameter_count(user.prepared.get());
   for (int parameter = 1; parameter <= parameters; ++parameter) {
     const char* name = ::sqlite3_bind_parameter_name(user.prepared.get(), parameter);

@@ -54,8 +54,9 @@ struct SqliteOptions {
   // The database. Its last part must not be a symbolic link. It must be there, unless `schema` says how to
   // make it.
   std::string path{};
-  // SQL that is run, in one transaction, whenever a worker begins: CREATE TABLE IF NOT EXISTS and the like.
-  // With it a database that is missing is made.
+  // SQL that is run, in a transaction of the store's, whenever a worker begins, also in the place of one that died: CREATE
+  // TABLE IF NOT EXISTS and the like, without BEGIN and COMMIT. One that can be run only once is an Error of the first
+  // start. With it a database that is missing is made.
   std::string schema{};
   // The owner in sluice_owner and sluice_watermark; the pipeline's name if nothing is said.
   std::string name{};
