@@ -6,7 +6,8 @@ sluice_compile_options(nats_world)
 
 sluice_test(nats_connect LABELS connect TIMEOUT 180
   SOURCES nats_burst_test.cpp nats_pull_test.cpp nats_restore_test.cpp nats_sink_kill_test.cpp nats_sink_test.cpp
-    nats_source_count_test.cpp nats_source_limits_test.cpp nats_source_removed_test.cpp nats_source_test.cpp
+    nats_source_count_test.cpp nats_source_limits_test.cpp nats_source_queue_test.cpp
+    nats_source_removed_test.cpp nats_source_test.cpp
   LIBS sluice::nats nats_world fmt::fmt
   INCLUDES "${PROJECT_SOURCE_DIR}/tests/engine" "${PROJECT_SOURCE_DIR}/tests/edges" "${PROJECT_SOURCE_DIR}/connect/nats/src"
     "${PROJECT_SOURCE_DIR}/tests/crash")

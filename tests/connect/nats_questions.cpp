@@ -240,6 +240,21 @@ std::size_t delete_consumers(const std::string& url, const std::string& stream) 
   }));
 }
 
+void make_queue_consumer(const std::string& url, const std::string& stream, const std::string& name) {
+  run_apart([&] {
+    const Session session{url};
+    jsConsumerConfig config;
+    jsConsumerConfig_Init(&config);
+    config.Name = name.c_str();
+    config.InactiveThreshold = 60'000'000'000;
+    config.AckPolicy = js_AckExplicit;
+    jsConsumerInfo* made = nullptr;
+    must(js_AddConsumer(&made, session.js, stream.c_str(), &config, nullptr, nullptr), "making a consumer");
+    jsConsumerInfo_Destroy(made);
+    return std::string{};
+  });
+}
+
 std::uint64_t count_of(const std::string& url, const std::string& stream) {
   return std::stoull(run_apart([&] {
     const Session session{url};

@@ -113,6 +113,8 @@ void delete_message(const std::string& url, const std::string& stream, std::uint
 void purge_stream(const std::string& url, const std::string& stream);
 void delete_stream(const std::string& url, const std::string& stream);
 std::size_t delete_consumers(const std::string& url, const std::string& stream);  // How many there were.
+// One that acknowledges each message, of all subjects.
+void make_queue_consumer(const std::string& url, const std::string& stream, const std::string& name);
 std::uint64_t count_of(const std::string& url, const std::string& stream);
 // The same, and nothing if nobody tells it within some seconds, as while the servers of a cluster find a leader.
 std::optional<std::uint64_t> count_if_told(const std::string& url, const std::string& stream);

@@ -156,6 +156,37 @@ TEST_F(NatsSinkTest, RefusesMessagesThatAreTooLarge) {
   EXPECT_EQ(out.restarts, 0U);
 }
 
+// Sends a message where no event is handled: in its constructor, or by the clock.
+class UnaskedMessage {
+ public:
+  UnaskedMessage(Worker& worker, const NatsSinkOptions& options, bool at_once) : sink_{worker, options} {
+    if (at_once) sink_.publish("unasked");
+    worker.when_idle([this] { sink_.publish("unasked"); });
+  }
+  void operator()(const Bytes& event) { sink_(event); }
+
+ private:
+  NatsSink sink_;
+};
+
+TEST_F(NatsSinkTest, RefusesAMessageOfNoEvent) {
+  make_stream(server().url(), {"OUT", "out.*"});
+  for (const bool at_once : {true, false}) {
+    Pipeline pipeline{"unasked"};
+    pipeline.inlet<Bytes>("in").to<UnaskedMessage>("out", sink_options(), at_once);
+    Engine engine{pipeline, settings()};
+    EXPECT_THAT(error_of([&] {
+                  engine.start();
+                  std::ignore = engine.inlet<Bytes>("in").push(Bytes{std::string_view{"one"}});
+                  engine.wait_for(kDeadline);
+                }),
+                AllOf(HasSubstr("the subject out.0 of the stream OUT"),
+                      HasSubstr("no event is in the handler"), HasSubstr("TimerSource")));
+  }
+  const std::vector<std::string> stored = arrived();
+  EXPECT_EQ(std::count(stored.begin(), stored.end(), "unasked"), 0);
+}
+
 TEST_F(NatsSinkTest, WaitsForRoomInAStreamThatIsFull) {
   make_stream(server().url(), {.name = "OUT", .subject = "out.*", .max_messages = 10, .discard_new = true});
   Engine engine{sending(sink_options()), settings()};

@@ -10,7 +10,6 @@
 
 #include <sluice/detail/promises.hpp>
 #include <sluice/error.hpp>
-#include <sluice/key.hpp>
 #include <sluice/unavailable.hpp>
 
 #include "client.hpp"
@@ -80,7 +79,7 @@ class NatsReader::Impl {
   bool queue_ = false;  // Messages are acknowledged, and removed by that.
   bool ended_ = false;
   std::uint64_t others_end_ = 0;  // Up to that sequence others may have read, before this worker began.
-  const std::string key_;         // Of its pieces of state.
+  const detail::ReaderKey key_;   // Of its pieces of state and its consumer.
   std::optional<Recoverable<NatsSourceProgress>> progress_;
   detail::ReaderLag lag_;
   std::uint64_t delivered_ = 0;  // By the consumer.
@@ -103,14 +102,14 @@ NatsReader::Impl::Impl(Worker& worker, NatsSourceOptions options)
       subject_{detail::named_for(options_.subject, worker)},
       client_{options_.server, fmt::format("{}/{}/{}", worker.pipeline(), worker.stage(), worker.replica()),
               true},
-      key_{fmt::format("{:016x}", hash_key(stream_ + " " + subject_))} {
+      key_{worker, stream_ + " " + subject_} {
   if (options_.follow) worker.declare_endless();
   const auto call = worker.outside(6 * options_.server.timeout);
   check_names();
   const detail::JsStreamInfoPtr info = client_.stream(stream_);
   detail::check_source_stream(*info->Config, client_.where(), options_);
   queue_ = info->Config->Retention == js_WorkQueuePolicy;
-  progress_.emplace(worker.state<NatsSourceProgress>(piece_name(key_), first(*info)));
+  progress_.emplace(worker.state<NatsSourceProgress>(piece_name(key_.text()), first(*info)));
   check_stream(*info);
   if (queue_) {
     if ((*progress_)->handled == 0) others_end_ = info->State.LastSeq;
@@ -215,7 +214,7 @@ detail::ReaderConsumer NatsReader::Impl::consume() {
   detail::ReaderConsumer consumer = detail::make_reader_consumer(client_, worker_,
                                                                  {.stream = stream_,
                                                                   .subject = subject_,
-                                                                  .key = key_,
+                                                                  .key = key_.text(),
                                                                   .queue = queue_,
                                                                   .first = (*progress_)->next,
                                                                   .batch = options_.batch});
@@ -225,8 +224,8 @@ detail::ReaderConsumer NatsReader::Impl::consume() {
 
 const NatsMessage* NatsReader::Impl::next() {
   // Behind all that the handler keeps, so that a state without it can be gone on with.
-  lag_.claim(worker_, fmt::format("nats {} {}", stream_, subject_.empty() ? ">" : subject_), key_,
-             piece_name(key_));
+  lag_.claim(worker_, fmt::format("nats {} {}", stream_, subject_.empty() ? ">" : subject_), key_.text(),
+             piece_name(key_.text()));
   // By this process, or by one before it: what came before this call has been committed.
   acknowledge(known_);
   while (!ended_ && (at_ < batch_.size() || next_batch())) {

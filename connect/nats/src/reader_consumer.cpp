@@ -2,7 +2,10 @@
 #include "reader_consumer.hpp"
 
 #include <algorithm>
+#include <map>
+#include <memory>
 #include <random>
+#include <set>
 
 #include <fmt/format.h>
 
@@ -17,19 +20,28 @@ constexpr std::int64_t kLivesNs = 60'000'000'000;
 constexpr std::int64_t kAcknowledgeWithinNs = 300'000'000'000;
 constexpr std::int64_t kMostUnacknowledged = 65536;
 
-// A name that NATS allows for a consumer, the same for all processes of this start of this worker: each removes what the one before
-// it has left, of which a stream or an account may allow few. Not that of another start: a host that was taken for dead may live.
-std::string name_of(const Worker& worker, const ReaderNeeds& needs) {
+// As NATS allows it in the name of a consumer.
+std::string name_of_worker(const Worker& worker) {
   std::string name = fmt::format("sluice-{}-{}-{}", worker.pipeline(), worker.stage(), worker.replica());
   std::replace_if(
       name.begin(), name.end(),
       [](char letter) { return letter == '.' || letter == '*' || letter == '>' || letter <= ' '; }, '_');
-  // Of a work queue, which has one.
-  if (needs.queue) return name;
+  return name;
+}
+
+std::string name_in_queue(const Worker& worker, const std::string& key) {
+  return fmt::format("{}-{:016x}", name_of_worker(worker), hash_key(key));
+}
+
+// The same for all processes of this start of this worker: each removes what the one before it has left, of which a stream or an
+// account may allow few. Not that of another start: a host that was taken for dead may live.
+std::string name_of(const Worker& worker, const ReaderNeeds& needs) {
+  // Of a work queue another start takes what this one has not acknowledged.
+  if (needs.queue) return name_in_queue(worker, needs.key);
   // Within run_inline nothing tells one start from another.
   const std::string start = worker.run() == 0 ? fmt::format("{:08x}", std::random_device{}())
                                               : fmt::format("{}.{}", worker.run(), worker.life());
-  return name.append(fmt::format("-{:016x}", hash_key(start + " " + needs.key)));
+  return fmt::format("{}-{:016x}", name_of_worker(worker), hash_key(start + " " + needs.key));
 }
 
 jsConsumerConfig config_of(const std::string& name, const ReaderNeeds& needs) {
@@ -61,7 +73,58 @@ std::size_t allowed_batch(const jsConsumerConfig& config, std::size_t wanted) {
   return static_cast<std::size_t>(most);
 }
 
+// By worker: of this thread, which may have several of them in run_inline.
+std::map<const Worker*, std::set<std::string>>& keys_of_readers() {
+  static thread_local std::map<const Worker*, std::set<std::string>> keys;
+  return keys;
+}
+
+// The server's refusal of a second consumer for the same messages of a work queue.
+bool is_of_another(jsErrCode code) {
+  return static_cast<int>(code) == JSConsumerWQMultipleUnfilteredErr ||
+         static_cast<int>(code) == JSConsumerWQConsumerNotUniqueErr;
+}
+
+// A consumer of this worker that none of its readers has: one start before had other subjects, or was of a version that had one
+// name for all readers of a worker.
+bool is_left(const std::string& name, const Worker& worker) {
+  const std::string of_worker = name_of_worker(worker);
+  if (name == of_worker) return true;
+  constexpr std::size_t kOfKey = 17;
+  if (!name.starts_with(of_worker + "-") || name.size() != of_worker.size() + kOfKey) return false;
+  const std::set<std::string>& keys = keys_of_readers()[&worker];
+  return std::none_of(keys.begin(), keys.end(),
+                      [&](const std::string& key) { return name == name_in_queue(worker, key); });
+}
+
+// Whether there were any.
+bool remove_left(jsCtx* js, const std::string& stream, const Worker& worker) {
+  jsConsumerNamesList* made = nullptr;
+  if (js_ConsumerNames(&made, js, stream.c_str(), nullptr, nullptr) != NATS_OK) return false;
+  const std::unique_ptr<jsConsumerNamesList, NatsDelete<jsConsumerNamesList_Destroy>> names{made};
+  bool any = false;
+  for (int i = 0; i < names->Count; ++i) {
+    if (!is_left(names->List[i], worker)) continue;
+    js_DeleteConsumer(js, stream.c_str(), names->List[i], nullptr, nullptr);
+    any = true;
+  }
+  return any;
+}
+
 }  // namespace
+
+ReaderKey::ReaderKey(const Worker& worker, const std::string& reads) : worker_{&worker} {
+  unsigned same = 0;
+  do {
+    text_ = fmt::format("{:016x}", hash_key(same == 0 ? reads : fmt::format("{} {}", reads, same)));
+    ++same;
+  } while (!keys_of_readers()[worker_].insert(text_).second);
+}
+
+ReaderKey::~ReaderKey() {
+  keys_of_readers()[worker_].erase(text_);
+  if (keys_of_readers()[worker_].empty()) keys_of_readers().erase(worker_);
+}
 
 ReaderConsumer make_reader_consumer(const NatsClient& client, const Worker& worker,
                                     const ReaderNeeds& needs) {
@@ -77,7 +140,6 @@ ReaderConsumer make_reader_consumer(const NatsClient& client, const Worker& work
     code = kNoCode;
     status = js_AddConsumer(&made, js, needs.stream.c_str(), &config, nullptr, &code);
   }
-  const JsConsumerInfoPtr info{made};
   if (static_cast<int>(code) == JSMaximumConsumersLimitErr) {
     client.away(
         fmt::format("the stream {} has no room for another consumer: those of readers that were killed go "
@@ -85,7 +147,20 @@ ReaderConsumer make_reader_consumer(const NatsClient& client, const Worker& work
                     "else raise max_consumers",
                     needs.stream));
   }
+  if (is_of_another(code) && remove_left(js, needs.stream, worker)) {
+    code = kNoCode;
+    status = js_AddConsumer(&made, js, needs.stream.c_str(), &config, nullptr, &code);
+  }
+  if (is_of_another(code)) {
+    throw Error{
+        {"read", fmt::format("the stream {} of {}", needs.stream, client.where()),
+         "it is a work queue, and another consumer takes what this reader is to take",
+         fmt::format("give each reader a subject of its own (NatsSourceOptions::subject); `nats consumer ls "
+                     "{}` shows who reads",
+                     needs.stream)}};
+  }
   if (status != NATS_OK) client.fail("make a consumer of", "the stream " + needs.stream, status, code);
+  const JsConsumerInfoPtr info{made};
   return {name, allowed_batch(*info->Config, needs.batch), info->NumPending};
 }
 

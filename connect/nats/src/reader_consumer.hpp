@@ -16,10 +16,26 @@ namespace sluice::detail {
 struct ReaderNeeds {
   std::string stream;
   std::string subject;      // Empty: all.
-  std::string key;          // Of stream and subject: a worker may have several readers.
+  std::string key;          // Of the reader: a worker may have several.
   bool queue = false;       // Messages are acknowledged, and removed by that.
   std::uint64_t first = 1;  // Of a stream that is no queue, the sequence where it begins.
   std::size_t batch = 1;    // The most messages of one pull,
+};
+
+// Tells the readers of a worker from each other that read the same: each is a reader of its own.
+class ReaderKey {
+ public:
+  ReaderKey(const Worker& worker, const std::string& reads);
+  ~ReaderKey();
+  ReaderKey(const ReaderKey&) = delete;
+  ReaderKey& operator=(const ReaderKey&) = delete;
+
+  // The same for all processes of the worker, whose handlers make their readers in the same order.
+  const std::string& text() const noexcept { return text_; }
+
+ private:
+  const Worker* worker_;
+  std::string text_;
 };
 
 struct ReaderConsumer {
