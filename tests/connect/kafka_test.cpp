@@ -284,6 +284,61 @@ TEST_F(WithKafka, ReadsPartitionsThatWereAddedFromTheirBeginning) {
   EXPECT_EQ(read(after, 40), numbered(40));
 }
 
+// A pipeline is parked behind what a topic holds, and finds another one in its place.
+class KafkaTopicMadeAnew : public WithKafka {
+ protected:
+  void SetUp() override {
+    WithKafka::SetUp();
+    if (!cluster().is_mock()) GTEST_SKIP() << "topics of brokers are made by hand";
+  }
+  // Handles all that is there and is parked; what it says if it ends before.
+  std::string read(const KafkaCluster& from, std::size_t count) {
+    KafkaSourceOptions options = from_in(true);
+    options.server.brokers = from.brokers();
+    Pipeline pipeline{"reading"};
+    pipeline.source<KafkaSource>("read", options).outlet("out");
+    Engine engine{pipeline, settings({"segment.path=" + file("segment"), "outside.patience=1s"})};
+    return error_of([&] {
+      engine.start();
+      Collector<Bytes> out{engine, "out"};
+      EXPECT_TRUE(eventually([&] { return out.count() >= count || engine.wait_for(0s); }));
+      engine.park();
+      EXPECT_TRUE(engine.wait_for(kDeadline));
+    });
+  }
+};
+
+TEST_F(KafkaTopicMadeAnew, IsFoundOutWhereItHoldsLess) {
+  const KafkaCluster before{{"in"}, 1};
+  before.send("in", numbered(10));
+  EXPECT_EQ(read(before, 10), "");
+  const KafkaCluster after{{"in"}, 1};
+  after.send("in", numbered(4));
+  EXPECT_THAT(read(after, 1), AllOf(HasSubstr("partition 0 ends at offset 4, and 10 is to be read next"),
+                                    HasSubstr("made anew"), Not(HasSubstr("retention"))));
+}
+
+TEST_F(KafkaTopicMadeAnew, IsFoundOutWhereItHasFewerPartitions) {
+  const KafkaCluster before{{"in"}, 4};
+  before.send("in", numbered(8));
+  EXPECT_EQ(read(before, 8), "");
+  const KafkaCluster after{{"in"}, 2};
+  after.send("in", numbered(8));
+  EXPECT_THAT(read(after, 1), AllOf(HasSubstr("has 2 partitions, and had 4"), HasSubstr("made anew")));
+}
+
+// The mock keeps 5 MiB of a partition.
+TEST_F(KafkaTopicMadeAnew, IsNoneWhereRetentionTookWhatWasNotRead) {
+  const KafkaCluster cluster{{"in"}, 1};
+  cluster.send("in", numbered(10));
+  EXPECT_EQ(read(cluster, 10), "");
+  for (int i = 0; i < 100; ++i)
+    cluster.send("in", {std::string(100'000, 'x')});
+  EXPECT_THAT(read(cluster, 1),
+              AllOf(HasSubstr("partition 0 begins at offset "), HasSubstr("and 10 is to be read next"),
+                    HasSubstr("retention.bytes"), Not(HasSubstr("made anew"))));
+}
+
 TEST_F(WithKafka, ReadsEachMessageOnceWhateverIsKilled) {
   const std::vector<std::string> all = numbered(4000);
   const auto send = [&](std::size_t from, std::size_t to) {

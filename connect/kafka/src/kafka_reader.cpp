@@ -12,6 +12,7 @@
 #include <fmt/format.h>
 
 #include <sluice/error.hpp>
+#include <sluice/unavailable.hpp>
 
 #include "kafka_client.hpp"
 #include "sluice/connect/kafka_source.hpp"
@@ -23,6 +24,8 @@ constexpr std::chrono::seconds kWait{1};
 constexpr std::chrono::seconds kLookForPartitions{30};
 // The row of the offsets that has how many partitions the topic had at the last look.
 constexpr std::int32_t kPartitions = -1;
+constexpr const char* kMadeAnew =
+    "the topic was made anew, or has lost messages; start the pipeline anew to read what is there";
 
 class Rung {
  public:
@@ -65,6 +68,8 @@ class KafkaReader::Impl {
   void look_for_partitions();
   void note_first();
   bool accept(const rd_kafka_message_t& message);
+  [[noreturn]] void fail(const rd_kafka_message_t& message);
+  void refuse_an_offset_that_is_gone(std::int32_t partition);
 
   Worker& worker_;
   const KafkaSourceOptions options_;
@@ -134,6 +139,11 @@ bool KafkaReader::Impl::is_added(std::int32_t partition) const {
 }
 
 void KafkaReader::Impl::assign(int partitions) {
+  // A broker may not have heard yet of those that were added.
+  if (const std::int64_t* had = next_.find(kPartitions); had != nullptr && *had > partitions) {
+    throw Unavailable{fmt::format("{} has {} partitions, and had {}: if it stays so, {}", object(),
+                                  partitions, *had, kMadeAnew)};
+  }
   partitions_ = partitions;
   looked_ = std::chrono::steady_clock::now();
   const detail::KafkaPartitionsPtr wanted{rd_kafka_topic_partition_list_new(partitions)};
@@ -193,10 +203,7 @@ bool KafkaReader::Impl::accept(const rd_kafka_message_t& message) {
     at_end_.insert(message.partition);
     return false;
   }
-  if (message.err != RD_KAFKA_RESP_ERR_NO_ERROR) {
-    const char* text = rd_kafka_message_errstr(&message);
-    detail::kafka_fail("read", object(), message.err, text != nullptr ? text : rd_kafka_err2str(message.err));
-  }
+  if (message.err != RD_KAFKA_RESP_ERR_NO_ERROR) fail(message);
   at_end_.erase(message.partition);
   const std::int64_t* known = next_.find(message.partition);
   // Offsets have gaps: ends of transactions, and what compaction took.
@@ -204,7 +211,7 @@ bool KafkaReader::Impl::accept(const rd_kafka_message_t& message) {
     throw Error{{"go on reading", object(),
                  fmt::format("offset {} of partition {} came, and {} was handled", message.offset,
                              message.partition, *known - 1),
-                 "the topic was made anew or set back; start the pipeline anew to read what is there"}};
+                 kMadeAnew}};
   }
   next_[message.partition] = message.offset + 1;
   rd_kafka_timestamp_type_t type = RD_KAFKA_TIMESTAMP_NOT_AVAILABLE;
@@ -214,6 +221,40 @@ bool KafkaReader::Impl::accept(const rd_kafka_message_t& message) {
              message.offset,
              rd_kafka_message_timestamp(&message, &type)};
   return true;
+}
+
+void KafkaReader::Impl::fail(const rd_kafka_message_t& message) {
+  if (message.err == RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET ||
+      message.err == RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE)
+    refuse_an_offset_that_is_gone(message.partition);
+  const char* text = rd_kafka_message_errstr(&message);
+  detail::kafka_fail("read", object(), message.err, text != nullptr ? text : rd_kafka_err2str(message.err));
+}
+
+// The cluster says only that it is not there. Returns where it does not say of what it has.
+void KafkaReader::Impl::refuse_an_offset_that_is_gone(std::int32_t partition) {
+  const std::int64_t* next = next_.find(partition);
+  const auto call = worker_.outside(2 * options_.server.timeout);
+  std::int64_t low = 0;
+  std::int64_t high = 0;
+  const rd_kafka_resp_err_t code =
+      rd_kafka_query_watermark_offsets(consumer_.get(), options_.topic.c_str(), partition, &low, &high,
+                                       static_cast<int>(options_.server.timeout.count()));
+  if (next == nullptr || code != RD_KAFKA_RESP_ERR_NO_ERROR) return;
+  if (high < *next) {
+    throw Error{
+        {"go on reading", object(),
+         fmt::format("partition {} ends at offset {}, and {} is to be read next", partition, high, *next),
+         kMadeAnew}};
+  }
+  if (low > *next) {
+    throw Error{
+        {"go on reading", object(),
+         fmt::format(
+             "partition {} begins at offset {}, and {} is to be read next: what is between was removed",
+             partition, low, *next),
+         "raise retention.ms and retention.bytes of the topic, and start the pipeline anew"}};
+  }
 }
 
 KafkaReader::KafkaReader(Worker& worker, KafkaSourceOptions options)

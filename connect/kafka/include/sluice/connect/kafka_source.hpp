@@ -8,7 +8,9 @@
 // that starts seeks to it. What the cluster knows of offsets counts for nothing, and nothing is committed there. Partitions
 // are not shared out by a consumer group, which would move them away from the state that belongs to them: worker r of n reads the
 // partitions p with p % n == r, for ever. Partitions that are added to the topic are found within a minute. Only messages
-// of committed transactions are given. An offset that is gone (retention) stops the pipeline with an Error.
+// of committed transactions are given. An offset that is gone (retention) stops the pipeline with an Error, and so does a topic that
+// ends before it: one that was deleted and made anew. With fewer partitions than before it is waited for. One that holds more by then is not known
+// from the old one, since librdkafka 2.0 does not tell them apart: start the pipeline anew with it.
 //
 //     pipeline.source<sluice::KafkaSource>("read", {.workers = 2},
 //                                          sluice::KafkaSourceOptions{.server = {.brokers = b}, .topic = "payments"});
@@ -37,9 +39,9 @@ struct KafkaSourceOptions {
   std::uint64_t most_partitions = 1024;  // That one worker may read: rows of its table.
 };
 
-struct KafkaRecord {  // A message, valid during the call that gets it.
-  std::string_view key;
-  std::string_view value;
+struct KafkaRecord {       // A message, valid during the call that gets it.
+  std::string_view key;    // Its data() is null where the message has no key,
+  std::string_view value;  // and here where it has no value: a tombstone.
   std::int32_t partition = 0;
   std::int64_t offset = 0;
   std::int64_t time_ms = 0;  // Of the message, since 1970; -1: it has none.
@@ -64,7 +66,7 @@ class KafkaReader {
   std::unique_ptr<Impl> impl_;
 };
 
-// A message's value is an event.
+// A message's value is an event; an empty one for a tombstone. Keys and tombstones are there for who owns a KafkaReader.
 class KafkaSource {
  public:
   KafkaSource(Worker& worker, KafkaSourceOptions options);
