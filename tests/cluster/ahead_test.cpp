@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What the process of a partition waits for beside its pipeline: processes that claim and fetch its checkpoints, of which somebody may
 // have stopped one.
+#include <atomic>
 #include <chrono>
 #include <csignal>
 #include <cstdlib>
@@ -11,6 +12,7 @@
 #include <optional>
 #include <sstream>
 #include <string>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -96,6 +98,10 @@ class Ahead : public testing::Test {
     if (has_used_libnats()) GTEST_SKIP() << "tests before it have used libnats in this process: run it alone";
     if (!has_nats_server())
       GTEST_SKIP() << "nats-server is not here: apt install nats-server, or tools/setup";
+    void* memory =
+        ::mmap(nullptr, sizeof(Restores), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    ASSERT_NE(memory, MAP_FAILED);
+    restores_ = new (memory) Restores;
     std::string name = (std::filesystem::temp_directory_path() / "sluice-ahead-XXXXXX").string();
     scratch_ = ::mkdtemp(name.data());
     server_ = std::make_unique<NatsProcess>(scratch_ / "nats");
@@ -114,6 +120,7 @@ class Ahead : public testing::Test {
     }
     server_.reset();
     if (!scratch_.empty()) clear_away(scratch_);
+    if (restores_ != nullptr) ::munmap(restores_, sizeof(Restores));
   }
 
   // A checkpoint of another host is there.
@@ -141,9 +148,11 @@ class Ahead : public testing::Test {
     ::prctl(PR_SET_PDEATHSIG, SIGKILL);
     ::dup2(other.get(), kAgentLine);
     keep_agent_line();
-    const detail::Ahead ahead = stand_by(options_, [] { return true; });
+    const detail::Ahead ahead =
+        stand_by(options_, [this] { return restores_->tried.fetch_add(1) >= restores_->in_vain; });
     std::_Exit(!ahead.epoch || *ahead.epoch != 2 ? 2 : (ahead.claimed ? 0 : 1));
   }
+  unsigned tried() const { return restores_->tried; }
   // It says that it has everything.
   bool is_ready() const {
     char word = 0;
@@ -154,6 +163,12 @@ class Ahead : public testing::Test {
     ASSERT_EQ(::send(line_.get(), word.data(), word.size(), MSG_NOSIGNAL), ssize_t(word.size()));
   }
 
+  // In memory that the process of the partition shares.
+  struct Restores {
+    std::atomic<unsigned> in_vain{0};
+    std::atomic<unsigned> tried{0};
+  };
+  Restores* restores_ = nullptr;
   std::filesystem::path scratch_;
   std::unique_ptr<NatsProcess> server_;
   PartitionOptions options_;
@@ -166,6 +181,43 @@ TEST_F(Ahead, ClaimsByWhoFollows) {
   store_one();
   start();
   ASSERT_TRUE(is_ready());
+  order();
+  EXPECT_EQ(status_of(std::exchange(child_, 0)), 0);
+}
+
+// What it read may have been removed under it: a new base had taken its place. Nothing further need come.
+TEST_F(Ahead, TriesARestoreAgainThatHasFailedForAMoment) {
+  options_.silence = kLong;
+  restores_->in_vain = 2;
+  store_one();
+  start();
+  ASSERT_TRUE(is_ready());
+  EXPECT_EQ(tried(), 3U) << "it is ready before it is restored, or was restored again with nothing new";
+  order();
+  EXPECT_EQ(status_of(std::exchange(child_, 0)), 0);
+}
+
+TEST_F(Ahead, IsWaitedForNoLongerWhereItsRestoreFailsAgainAndAgain) {
+  options_.silence = kLong;
+  restores_->in_vain = ~0U;
+  store_one();
+  start();
+  ASSERT_TRUE(is_ready());
+  const unsigned before = tried();
+  EXPECT_GE(before, 3U);
+  EXPECT_TRUE(within(kLong, [&] { return tried() > before; })) << "it has given up";
+  order();
+  EXPECT_EQ(status_of(std::exchange(child_, 0)), 0) << "whoever takes over restores it";
+}
+
+TEST_F(Ahead, RestoresOfACopyThatNobodyWaitsForAreTriedAgainToo) {
+  options_.silence = kLong;
+  options_.awaited = false;
+  restores_->in_vain = 1;
+  store_one();
+  start();
+  ASSERT_TRUE(is_ready());
+  EXPECT_EQ(tried(), 2U);
   order();
   EXPECT_EQ(status_of(std::exchange(child_, 0)), 0);
 }
