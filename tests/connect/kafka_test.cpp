@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // KafkaSink and KafkaSource against a mock cluster, or real brokers. The mock's transactions are none: it shows the messages of
-// one that was cut off, and forgets the offsets that it commits, so that deaths of a sink are for real brokers.
+// one that was cut off, and forgets the offsets that it commits, so that deaths of a sink are for real brokers, and in
+// kafka_transaction_test.cpp.
 #include <algorithm>
 #include <atomic>
 #include <functional>

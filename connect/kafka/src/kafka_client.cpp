@@ -51,10 +51,13 @@ KafkaConfigPtr kafka_config(const KafkaServer& server, const KafkaSettings& ours
                  fmt::format("librdkafka does not take its setting {}", name),
                  "look at KafkaServer::settings and at librdkafka's CONFIGURATION.md"}};
   };
+  // As often as a stage asks whose outside is away; the library's own 10 s would be a pause behind each cluster that was away.
+  set("reconnect.backoff.max.ms", "1000");
   for (const auto& [name, value] : server.settings)
     set(name, value);
   set("bootstrap.servers", server.brokers);
-  set("log_level", "0");
+  // What is wrong the calls say, or on_connection_trouble.
+  rd_kafka_conf_set_log_cb(config.get(), nullptr);
   for (const auto& [name, value] : ours)
     set(name, value);
   return config;

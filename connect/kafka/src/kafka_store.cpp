@@ -48,7 +48,7 @@ class KafkaStore::Impl {
   }
   int timeout_ms() const noexcept { return static_cast<int>(options_.server.timeout.count()); }
   void must(rd_kafka_error_t* error) const;
-  detail::KafkaHandlePtr reader_of_marks() const;
+  detail::KafkaHandlePtr reader_of_marks(const char* isolation) const;
   detail::KafkaProgress committed(rd_kafka_t* reader, const SinkOwner& owner) const;
   void refuse_what_is_too_large(const SinkBatch<Effect>& batch);
   [[noreturn]] void refuse(const SinkBatch<Effect>& batch) const;
@@ -126,22 +126,24 @@ SinkClaim KafkaStore::Impl::claim(const SinkOwner& owner) {
   producer_ = detail::kafka_handle(RD_KAFKA_PRODUCER, std::move(config), options_.server);
   std::ignore = detail::kafka_partitions(producer_.get(), options_.server, options_.topic);
   topic_.reset(rd_kafka_topic_new(producer_.get(), options_.topic.c_str(), nullptr));
-  const detail::KafkaHandlePtr reader = reader_of_marks();
-  // A later start of this run is not fenced.
-  std::ignore = committed(reader.get(), owner);
+  // A later start of this run is not fenced. A transaction that a predecessor has left open is not waited for: it is ended below, and
+  // by the cluster only once its time is over.
+  std::ignore = committed(reader_of_marks("read_uncommitted").get(), owner);
   // Ends what a predecessor has begun, and fences it.
   must(rd_kafka_init_transactions(producer_.get(), timeout_ms()));
-  marks_ = committed(reader.get(), owner).marks;
+  // Here one that it had committed is waited for: the offset follows the transaction a little later.
+  marks_ = committed(reader_of_marks("read_committed").get(), owner).marks;
   SinkClaim claim;
   for (const auto& [origin, end] : marks_)
     claim.watermarks.push_back({origin, end});
   return claim;
 }
 
-detail::KafkaHandlePtr KafkaStore::Impl::reader_of_marks() const {
+// Of uncommitted, too, it gives what is committed. Of committed it waits for transactions that are under way.
+detail::KafkaHandlePtr KafkaStore::Impl::reader_of_marks(const char* isolation) const {
   return detail::kafka_handle(RD_KAFKA_CONSUMER,
                               detail::kafka_config(options_.server, {{"group.id", id_},
-                                                                     {"isolation.level", "read_committed"},
+                                                                     {"isolation.level", isolation},
                                                                      {"enable.auto.commit", "false"}}),
                               options_.server);
 }

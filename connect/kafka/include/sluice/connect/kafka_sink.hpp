@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // KafkaSink: messages in a Kafka topic, each exactly once for readers of committed messages, by transactions.
 //
-// Experimental: it is tested against the mock cluster of librdkafka, which has no real transactions. docs/guide/connect.md has
-// the commands that run its tests against a real broker.
+// Experimental: it is tested against the mock cluster of librdkafka, which has no real transactions, and a broker of the tests' own,
+// which has. docs/guide/connect.md has the commands that run its tests against a real one.
 //
 // KafkaStore is a store for TransactionSink. Each worker has a transactional id of its own (pipeline, stage, replica): a
 // replacement that asks for it ends its predecessor's transaction and fences it, so that a worker that was stopped and
 // continues gets an Error. The messages of a batch are one transaction, with the watermarks of the worker's lanes as the
 // metadata of an offset that the transaction commits, in a consumer group of the worker's own, "sluice/PIPELINE/STAGE/REPLICA".
-// A replacement reads that offset, once the predecessor's transaction is over, and leaves out what it covers.
+// A replacement ends the predecessor's transaction, reads that offset, and leaves out what it covers.
 //
 //     stream.to<sluice::KafkaSink>("out", {}, sluice::KafkaSinkOptions{.server = {.brokers = b}, .topic = "payments"});
 //
