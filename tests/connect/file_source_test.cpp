@@ -168,6 +168,27 @@ TEST_F(FileSourceTest, FollowsWhatIsAppendedLineByLine) {
   EXPECT_THAT(texts(log.drain()), ElementsAre("one", "two", "three")) << "a line that has not ended is none";
 }
 
+// A name that was mistyped would be waited for in silence, for ever.
+TEST_F(FileSourceTest, SaysThatItWaitsForAFileThatIsNotThere) {
+  Following log{path("log"), settings()};
+  ASSERT_TRUE(eventually([&] {
+    const std::string waits_for = worker_of(log.engine(), "read/0").outside;
+    return waits_for.find(path("log") + " is not there") != std::string::npos;
+  }));
+  append("log", "one\ntwo\n");
+  ASSERT_TRUE(log.has(2));
+  ASSERT_TRUE(eventually([&] { return worker_of(log.engine(), "read/0").outside.empty(); }));
+  EXPECT_THAT(texts(log.drain()), ElementsAre("one", "two"));
+  EXPECT_THAT(log.problems(), IsEmpty());
+}
+
+TEST_F(FileSourceTest, IsDrainedWhileItWaitsForAFileThatIsNotThere) {
+  Following log{path("log"), settings()};
+  ASSERT_TRUE(eventually([&] { return !worker_of(log.engine(), "read/0").outside.empty(); }));
+  EXPECT_THAT(log.drain(), IsEmpty());
+  EXPECT_FALSE(log.engine().interrupted());
+}
+
 TEST_F(FileSourceTest, SaysThatAFileWasTruncatedWhileItWasRead) {
   std::string lines;
   for (int i = 0; i < 100'000; ++i)

@@ -8,6 +8,7 @@
 
 #include <sluice/connect/file_source.hpp>
 #include <sluice/error.hpp>
+#include <sluice/unavailable.hpp>
 
 #include "files_there.hpp"
 #include "read_files.hpp"
@@ -53,11 +54,15 @@ std::vector<FileThere> FileLines::rotated(const std::string& path) {
 //
 //     it names X | X's forerunners are all renamed | we look beside it | ... | it still names X
 bool FileLines::follow(const std::string& path) {
-  if (following_->since_ns == 0) begin_to_follow(path);
+  const bool looked_before = following_->since_ns != 0;
+  if (!looked_before) begin_to_follow(path);
   const std::uint64_t place = file_key(path);
   for (int tries = 0; tries < kTries; ++tries) {
     const auto now = status_of(path);
     const auto rotated = next_rotated(path, now);
+    // Once the first look is committed: what comes and goes before the next one is to be found.
+    if (!rotated && !now && looked_before)
+      throw Unavailable{fmt::format("{} is not there, and is followed once it is", path)};
     if (!rotated && (!now || now->inode == following_->left_out || is_done_with(path, *now))) return false;
     open(path, rotated ? rotated->path : path, place);
     const FileStatus& meant = rotated ? rotated->status : *now;
