@@ -61,6 +61,19 @@ class DeadCommand : public WithCommands {
   static constexpr const char* kSurvived = "to\nbe\nis\nthe\n";
 };
 
+// Another program under the name, as after a build, has other functions at the same places.
+TEST_F(DeadCommand, ShowsNoNamesOfAProgramThatWasRebuilt) {
+  write("lines.txt", "to be is the question\n");
+  ASSERT_EQ(run("cp \"$(command -v dead-letters)\" mortal && ./mortal --quiet").status, 1);
+  EXPECT_THAT(run("sluice dead show sluice-reports 1").out,
+              AllOf(HasSubstr("in mortal\n"), Not(HasSubstr("rebuilt"))));
+  ASSERT_EQ(run("cp \"$(command -v two-outputs)\" mortal").status, 0);
+  EXPECT_THAT(run("sluice dead show sluice-reports 1").out,
+              AllOf(HasSubstr("/mortal+0x"), HasSubstr("was rebuilt since"), Not(HasSubstr("in mortal\n"))));
+  ASSERT_EQ(run("cp \"$(command -v dead-letters)\" mortal").status, 0);
+  EXPECT_THAT(run("sluice dead show sluice-reports 1").out, HasSubstr("in mortal\n")) << "it is back";
+}
+
 TEST_F(DeadCommand, ExportsLettersAndImportsThemAsTheyWere) {
   std::mt19937 random{7};
   std::vector<DeadLetter> letters;

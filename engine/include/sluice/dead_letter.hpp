@@ -32,7 +32,7 @@ struct DeadLetter {  // An event that killed its worker too often, and what is k
   unsigned attempts = 0;
   int signal = 0;         // The last one; 0 if it was none.
   std::string cause;      // "signal 11 (Segmentation fault) at address 0x0"
-  std::string backtrace;  // A line a frame, innermost first: "file+0xoffset". Empty if there is none.
+  std::string backtrace;  // A line a frame, innermost first: "file+0xoffset build id 1f2e...". Empty if none.
   std::chrono::system_clock::time_point time;
   std::string payload;           // The event, or the record's head and body.
   std::uint32_t retried_by = 0;  // A number of the worker that retried it; 0 if none did.
@@ -65,9 +65,9 @@ std::vector<DeadLetter> find_dead_letters(const std::filesystem::path& file_or_d
 // Marks a letter that was read from a file as retried. False, with errno, when the file cannot be written.
 bool mark_retried(const DeadLetter& letter, std::uint32_t retried_by);
 
-// Its backtrace with the names of functions, as long as the files it names are those that they were;
-// elsewhere file and offset as in the letter. Reads debug information: may take seconds. Throws nothing but
-// std::bad_alloc.
+// Its backtrace with the names of functions. Where a file is gone, file and offset as in the letter; where it was rebuilt
+// since, by its build id, the same, and it says so. (A file that was linked without a build id is not known again: the names
+// are those that it has now.) Reads debug information: may take seconds. Throws nothing but std::bad_alloc.
 std::string named_backtrace(const DeadLetter& letter);
 
 // The name of a file of a worker, without a directory: of `run`, and of its files the one with that number, from 1. A

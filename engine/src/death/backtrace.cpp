@@ -10,6 +10,7 @@
 #include <elfutils/libdwfl.h>
 #include <fcntl.h>
 #include <filesystem>
+#include <link.h>
 #include <memory>
 #include <sys/auxv.h>
 #include <system_error>
@@ -27,6 +28,12 @@ using Clock = std::chrono::steady_clock;
 
 constexpr std::size_t kMostFrames = 64;
 constexpr std::size_t kMostThreads = 64;
+constexpr std::string_view kBuildId = " build id ";
+constexpr std::size_t kBuildIdDigits = 16;  // As many as tell builds apart.
+
+std::string hex_of(std::span<const unsigned char> bytes) {
+  return fmt::format("{:02x}", fmt::join(bytes, ""));
+}
 
 // Where Debian and others keep what was stripped off. The library's own way may ask a server.
 int find_debuginfo(Dwfl_Module* module, void**, const char*, Dwarf_Addr, const char*, const char*, GElf_Word,
@@ -154,6 +161,94 @@ std::vector<Stack> unwind(Dwfl* modules, const StoppedProcess& process, Clock::t
   return stacks;
 }
 
+// The build id in the notes of one mapped file, in hexadecimal; empty if they have none.
+std::string build_id_of(const std::byte* notes, std::size_t bytes) {
+  constexpr std::size_t kAlign = 4;
+  constexpr std::string_view kOwner{"GNU", 4};
+  while (bytes >= sizeof(ElfW(Nhdr))) {
+    ElfW(Nhdr) head;
+    std::memcpy(&head, notes, sizeof(head));
+    const std::size_t name_bytes = (std::size_t{head.n_namesz} + kAlign - 1) / kAlign * kAlign;
+    const std::size_t id_bytes = (std::size_t{head.n_descsz} + kAlign - 1) / kAlign * kAlign;
+    if (bytes - sizeof(head) < name_bytes || bytes - sizeof(head) - name_bytes < id_bytes) return {};
+    const auto* name = reinterpret_cast<const char*>(notes + sizeof(head));
+    if (head.n_type == NT_GNU_BUILD_ID && std::string_view{name, head.n_namesz} == kOwner)
+      return hex_of({reinterpret_cast<const unsigned char*>(name + name_bytes), head.n_descsz});
+    notes += sizeof(head) + name_bytes + id_bytes;
+    bytes -= sizeof(head) + name_bytes + id_bytes;
+  }
+  return {};
+}
+
+struct MappedFile {
+  std::uintptr_t address;  // In it, as dl_iterate_phdr sees them.
+  std::string build_id;
+};
+
+int find_mapped_file(dl_phdr_info* info, std::size_t, void* wanted) {
+  auto& file = *static_cast<MappedFile*>(wanted);
+  const std::span<const ElfW(Phdr)> parts{info->dlpi_phdr, info->dlpi_phnum};
+  const bool holds = std::any_of(parts.begin(), parts.end(), [&](const ElfW(Phdr) & part) {
+    return part.p_type == PT_LOAD && file.address - (info->dlpi_addr + part.p_vaddr) < part.p_memsz;
+  });
+  if (!holds) return 0;
+  for (const ElfW(Phdr) & part : parts) {
+    if (part.p_type != PT_NOTE || !file.build_id.empty()) continue;
+    const std::uintptr_t where = info->dlpi_addr + part.p_vaddr;
+    const std::byte* notes = nullptr;
+    std::memcpy(&notes, &where, sizeof(notes));
+    file.build_id = build_id_of(notes, part.p_memsz);
+  }
+  return 1;
+}
+
+// Of the file that is mapped at an address.
+std::string build_id_at(std::uintptr_t address) {
+  MappedFile file{address, {}};
+  ::dl_iterate_phdr(find_mapped_file, &file);
+  return file.build_id;
+}
+
+// Of the file as it is now.
+std::string build_id_of(Dwfl_Module* module) {
+  const unsigned char* id = nullptr;
+  GElf_Addr where = 0;
+  const int bytes = dwfl_module_build_id(module, &id, &where);
+  return bytes <= 0 ? std::string{} : hex_of({id, static_cast<std::size_t>(bytes)});
+}
+
+// A line of places_of().
+struct PlaceLine {
+  std::string file;  // Empty: only an address is known.
+  std::uintptr_t offset = 0;
+  std::string build_id;
+};
+
+PlaceLine read_place(const std::string& line) {
+  const std::size_t plus = line.rfind('+');
+  if (plus == std::string::npos) return {};
+  PlaceLine place{line.substr(0, plus), std::strtoull(line.c_str() + plus + 1, nullptr, 16), {}};
+  const std::size_t id = line.find(kBuildId, plus);
+  if (id != std::string::npos) place.build_id = line.substr(id + kBuildId.size());
+  return place;
+}
+
+// What is in the file at that place, unless it is another file by now.
+std::string name_of_place(const std::string& line, bool innermost) {
+  const PlaceLine place = read_place(line);
+  if (place.file.empty()) return line;
+  const Modules modules{dwfl_begin(&kCallbacks)};
+  if (modules == nullptr) return line;
+  Dwfl_Module* module = dwfl_report_elf(modules.get(), place.file.c_str(), place.file.c_str(), -1, 0, false);
+  if (module == nullptr || dwfl_report_end(modules.get(), nullptr, nullptr) != 0) return line;
+  if (const std::string now = build_id_of(module);
+      !place.build_id.empty() && !now.starts_with(place.build_id))
+    return fmt::format("{}+{:#x}: the file was rebuilt since, and has no names for this", place.file,
+                       place.offset);
+  std::string function;
+  return describe(modules.get(), {place.offset, innermost}, true, function);
+}
+
 // The file of the program; empty if the kernel does not say. The loader knows it by the name by which it was called, which
 // says nothing in another directory, or where it was looked for in PATH.
 std::string own_program() {
@@ -186,8 +281,10 @@ std::string places_of(std::span<const std::uintptr_t> addresses) {
     const Dl_info info = module_of(address);
     if (info.dli_fname != nullptr) {
       const bool in_program = !program.empty() && info.dli_fbase == program_base;
-      text += fmt::format("{}+{:#x}\n", in_program ? program.c_str() : info.dli_fname,
-                          address - reinterpret_cast<std::uintptr_t>(info.dli_fbase));
+      const std::string id = build_id_at(address);
+      text += fmt::format("{}+{:#x}{}{}\n", in_program ? program.c_str() : info.dli_fname,
+                          address - reinterpret_cast<std::uintptr_t>(info.dli_fbase),
+                          id.empty() ? "" : kBuildId, id.substr(0, kBuildIdDigits));
     } else {
       text += fmt::format("{:#x}\n", address);
     }
@@ -201,18 +298,8 @@ std::string symbolize_places(std::string_view places) {
   while (!places.empty()) {
     const std::string line{places.substr(0, places.find('\n'))};
     places.remove_prefix(std::min(places.size(), line.size() + 1));
-    const std::size_t plus = line.rfind('+');
-    const std::string path = line.substr(0, plus);
-    const Modules modules{dwfl_begin(&kCallbacks)};
-    std::string function;
-    std::string named = line;
-    if (plus != std::string::npos && modules != nullptr &&
-        dwfl_report_elf(modules.get(), path.c_str(), path.c_str(), -1, 0, false) != nullptr &&
-        dwfl_report_end(modules.get(), nullptr, nullptr) == 0) {
-      const Frame frame{std::strtoull(line.c_str() + plus + 1, nullptr, 16), number == 0};
-      named = describe(modules.get(), frame, true, function);
-    }
-    text += fmt::format("#{} {}\n", number++, named);
+    text += fmt::format("#{} {}\n", number, name_of_place(line, number == 0));
+    ++number;
   }
   return text;
 }

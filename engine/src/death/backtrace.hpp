@@ -21,8 +21,8 @@ namespace sluice::detail {
 // program.
 std::string symbolize(std::span<const std::uintptr_t> addresses);
 
-// A line "file+0xoffset" for each address of this process, within microseconds; and the names of such lines,
-// as long as the files are still those that they were.
+// A line "file+0xoffset build id 0123456789abcdef" for each address of this process, within microseconds, without the build id
+// where the linker gave the file none; and the names of such lines. A file whose build id is another one by now has none.
 std::string places_of(std::span<const std::uintptr_t> addresses);
 std::string symbolize_places(std::string_view places);
 
