@@ -47,14 +47,14 @@ std::uint64_t own_hash(const K& key, std::uint64_t seed) noexcept {
 }
 
 // Beside the kind of a table's keys: where rows lie depends on it.
-template <Key K>
+template <class K>
 const char* hashed_by() noexcept {
   if constexpr (HasSeededHash<K>) return " by its hash(seed)";
   return HasHash<K> ? " by its hash()" : "";
 }
 
-// What a table finds its rows by.
-template <Key K>
+// What a table finds its rows by. The table says what is no key.
+template <class K>
 std::uint64_t table_hash(const K& key, const HashSeed& seed) noexcept {
   if constexpr (HasHash<K>) {
     return hash_number(own_hash(key, seed.first), seed);

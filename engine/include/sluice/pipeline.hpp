@@ -66,6 +66,16 @@ class Stream {
     return merged;
   }
 
+  template <Event Other>
+  requires(!std::same_as<Other, T>) Stream merge(const Stream<Other>&)
+  const {
+    static_assert(
+        std::same_as<Other, T>,
+        "merge() takes streams of one type of event: put a stage in front of each that makes this type, a "
+        "struct with what both have or a std::variant of the two");
+    return *this;
+  }
+
   // Adds the stage `name`, whose workers run a handler H, or the handler of a Wide<Handler> (wide.hpp), made from a
   // Worker& and `args`, or from these alone. Gives the streams of its outputs: nothing, one Stream, or a tuple of them. Throws Error for a bad
   // name.

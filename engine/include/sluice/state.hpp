@@ -46,6 +46,20 @@ auto edit_elements(StateArea& area, Array& array, std::size_t first, std::size_t
   return part;
 }
 
+// What a table can find its rows by.
+template <class K>
+inline constexpr bool kIsTableKey = Key<K>&& std::is_trivially_copyable_v<K> && !std::is_array_v<K>;
+
+// Nothing is asked of the equality of what is no key.
+template <class K>
+constexpr bool equality_agrees() {
+  if constexpr (kIsTableKey<K> && std::equality_comparable<K>) {
+    return kHashAgrees<K>;
+  } else {
+    return true;
+  }
+}
+
 }  // namespace detail
 
 // One value. Got from Worker::state(); a copy is the same value.
@@ -105,15 +119,21 @@ class Recoverable {
 //
 // A reference to a row, and what find() gives, holds until the row itself is erased. The place of an erased row can be
 // that of the next one that is inserted.
-template <Key K, class V>
+template <class K, class V>
 class Table {
-  static_assert(std::is_trivially_copyable_v<K> && std::is_trivially_copyable_v<V>,
-                "the keys and values of a table are trivially copyable");
+  static_assert(
+      detail::kIsTableKey<K>,
+      "the key of a table is an integer, an enumeration, or a trivially copyable value without padding; text "
+      "is a struct with an array of characters. One with padding, or with a floating-point member, has a "
+      "hash of its own, a member `std::uint64_t hash(std::uint64_t seed) const`, the same for keys that are "
+      "equal");
+  static_assert(std::is_trivially_copyable_v<V>, "the values of a table are trivially copyable");
   static_assert(!detail::kSaysWhere<K> && !detail::kSaysWhere<V>,
                 "the keys and values of a table are no pointers or views: they outlive their process");
-  static_assert(std::equality_comparable<K>, "the key of a table has an operator==");
+  static_assert(!detail::kIsTableKey<K> || std::equality_comparable<K>,
+                "the key of a table has an operator==");
   static_assert(
-      !std::equality_comparable<K> || detail::kHashAgrees<K>,
+      detail::equality_agrees<K>(),
       "the key of a table is to be compared member by member, in its members too: "
       "`bool operator==(const Key&) const = default`. Or its operator== is its own: then it must have a hash "
       "that agrees with it, a member `std::uint64_t hash(std::uint64_t seed) const`, the same for "

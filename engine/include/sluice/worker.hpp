@@ -129,7 +129,7 @@ class Worker {
   }
   // The same for a table, empty at first. `rows` is what the handler needs; the setting table.rows of the
   // stage overrides it.
-  template <Key K, class V>
+  template <class K, class V>
   Table<K, V> table(std::string_view name, std::uint64_t rows, std::uint32_t version = 0) {
     return {area_, name, identity_.table_rows.value_or(rows), version};
   }

@@ -2,7 +2,7 @@
 // Programs that must not compile, one for each value of MISUSE; 0 is the one that must, so that the others
 // fail for their own reason. check_compile_fail.cmake compares what the compiler says.
 #include <sluice/sluice.hpp>
-#if MISUSE == 0 || MISUSE >= 35
+#if MISUSE == 0 || MISUSE == 35 || MISUSE == 36
 #include <sluice/connect/fields.hpp>
 #endif
 
@@ -22,6 +22,12 @@ struct Handle {
 struct Padded {
   char a;
   int b;
+};
+struct Hashed {
+  char a;
+  double b;
+  bool operator==(const Hashed&) const = default;
+  std::uint64_t hash(std::uint64_t seed) const { return seed ^ static_cast<std::uint64_t>(a); }
 };
 struct Line {
   std::uint64_t number;
@@ -47,6 +53,7 @@ void none_and_handlers([[maybe_unused]] sluice::Pipeline& pipeline, [[maybe_unus
     return sluice::SourceState::end;
   });
   worker.table<std::uint32_t, Item>("table", 10);
+  worker.table<Hashed, Item>("hashed", 10)[Hashed{}].key = 1;
   items.to("many", [](std::span<const Item> many, Output<Item>& out) { out.push(many); }).outlet("all");
 #elif MISUSE == 1  // Another type of event than the stream carries.
   struct HandleOther {
@@ -131,6 +138,21 @@ void events_keys_and_state([[maybe_unused]] sluice::Pipeline& pipeline,
     constexpr bool operator==(Pair o) const { return (a == o.a && b == o.b) || (a == o.b && b == o.a); }
   };
   worker.table<Pair, int>("table", 10);
+#elif MISUSE == 37  // One with padding, whose bytes are not its value.
+  struct Mixed {
+    char a;
+    int b;
+    bool operator==(const Mixed&) const = default;
+  };
+  worker.table<Mixed, int>("table", 10)[Mixed{}] = 1;
+#elif MISUSE == 38  // A number whose bytes are not its value.
+  worker.table<double, int>("table", 10)[0.5] = 1;
+#elif MISUSE == 39  // Text that lies elsewhere.
+  worker.table<std::string, int>("table", 10);
+#elif MISUSE == 40  // Text that cannot be copied by an assignment.
+  worker.table<char[8], int>("table", 10);
+#elif MISUSE == 41  // Streams of two types of events.
+  items.merge(pipeline.inlet<Other>("others"));
 #elif MISUSE == 27  // Only the engine makes a Worker.
   sluice::Worker made{worker};
 #endif
@@ -164,6 +186,11 @@ void shapes([[maybe_unused]] sluice::Pipeline& pipeline, [[maybe_unused]] sluice
     Closed();
   };
   items.to<Closed>("handle");
+#elif MISUSE == 42  // What it returns would go nowhere.
+  struct Returns {
+    Item operator()(const Item& item) const { return item; }
+  };
+  items.to<Returns>("handle");
 #elif MISUSE == 19  // A copy of an output.
   struct ByValue {
     void operator()(const Item&, Output<Item> out);
@@ -215,7 +242,7 @@ void callables([[maybe_unused]] sluice::Pipeline& pipeline, [[maybe_unused]] slu
 #endif
 }
 
-#if MISUSE == 0 || MISUSE >= 35
+#if MISUSE == 0 || MISUSE == 35 || MISUSE == 36
 struct Wide {
 #if MISUSE == 35  // More bits than text is read into.
   unsigned __int128 number;

@@ -32,7 +32,10 @@ struct Route {
   template <class T, class F>
   static Route by(F key_of, std::uint32_t version) {
     using K = std::remove_cvref_t<std::invoke_result_t<const F&, const T&>>;
-    static_assert(Key<K>, "a key is an integer, an enumeration, text, or a value without padding");
+    static_assert(
+        Key<K>,
+        "a key is an integer, an enumeration, text, or a value without padding; one with padding, or with a "
+        "floating-point member, has a member `std::uint64_t hash(std::uint64_t seed) const`");
     std::string name{type_name<K>()};
     if (version != 0) {
       name.append(", version ").append(std::to_string(version));
@@ -45,7 +48,10 @@ struct Route {
     refuse_no_function(key_of, "send events by", name);
     Route route{RouteKind::by_key, nullptr, std::make_shared<const F>(std::move(key_of)), std::move(name)};
     route.hash = [](const void* key, const void* event) {
-      return hash_key<K>(std::invoke(*static_cast<const F*>(key), *static_cast<const T*>(event)));
+      if constexpr (Key<K>)
+        return hash_key<K>(std::invoke(*static_cast<const F*>(key), *static_cast<const T*>(event)));
+      else
+        return std::uint64_t{0};
     };
     return route;
   }

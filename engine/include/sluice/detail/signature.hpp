@@ -234,7 +234,11 @@ constexpr bool check_handler() {
                     "the handler's operator() takes another type of event than the stream carries");
       constexpr bool kConst = std::is_convertible_v<const Taken&, First>;
       static_assert(kConst, "a handler may not change its event: it takes a const Event&");
-      if constexpr (kSpan && Event<In> && std::same_as<In, T> && kConst)
+      constexpr bool kReturnsNothing = std::is_void_v<typename Signature<decltype(&H::operator())>::Result>;
+      static_assert(kReturnsNothing,
+                    "a handler returns nothing: what it makes of an event it pushes into an Output<Out>&, a "
+                    "parameter behind the event");
+      if constexpr (kSpan && Event<In> && std::same_as<In, T> && kConst && kReturnsNothing)
         return outputs_and_finish_are_right<H, typename Front<Parameters>::Rest>();
     }
   }
@@ -259,10 +263,10 @@ template <class H, class... Args>
 constexpr bool check_construction() {
   constexpr bool kFits =
       std::constructible_from<H, Worker&, const Args&...> || std::constructible_from<H, const Args&...>;
-  static_assert(
-      kFits,
-      "a handler is constructed from a Worker& and the arguments of to<>() behind its name, or from those "
-      "alone, by a public constructor");
+  static_assert(kFits,
+                "a handler is constructed from a Worker& and the arguments of to<>() behind its name, each a "
+                "const copy "
+                "of what was given, or from those alone, by a public constructor");
   return kFits;
 }
 
