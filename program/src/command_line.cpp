@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdio>
 #include <filesystem>
+#include <fstream>
 #include <memory>
 #include <optional>
 #include <string>
@@ -190,6 +191,16 @@ std::string complaint(const CLI::App& command, const CLI::ParseError& error) {
   const std::string near = nearest(word, commands);
   return "there is no command \"" + word + "\"" +
          (near.empty() ? ", only " + joined(commands) : "; did you mean " + near + "?");
+}
+
+bool was_given_empty(std::string_view name) {
+  std::ifstream words{"/proc/self/cmdline", std::ios::binary};
+  const std::string empty = std::string{name} + '=';
+  for (std::string word; std::getline(words, word, '\0');) {
+    if (word == "--") return false;
+    if (word == empty) return true;
+  }
+  return false;
 }
 
 CLI::Validator count_between(std::uint64_t least, std::uint64_t most) {

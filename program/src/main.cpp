@@ -7,7 +7,6 @@
 #include <csignal>
 #include <cstdio>
 #include <exception>
-#include <filesystem>
 #include <optional>
 #include <unistd.h>
 
@@ -76,18 +75,6 @@ class Interrupts {
   sigset_t blocked_before_{};
 };
 
-// A program that only runs its pipeline neither pushes nor pulls: the pipeline would never end.
-void refuse_ends_of_the_host(const Pipeline& pipeline) {
-  for (const Node& node : pipeline.graph().nodes) {
-    if (node.kind != NodeKind::inlet && node.kind != NodeKind::outlet) continue;
-    throw Error{
-        {"run the pipeline " + pipeline.name() + " as a program", "",
-         fmt::format("its {} '{}' is for a host that {}", node.kind == NodeKind::inlet ? "inlet" : "outlet",
-                     node.name, node.kind == NodeKind::inlet ? "pushes" : "pulls"),
-         "begin with a source and end with a stage, or use Engine"}};
-  }
-}
-
 double seconds_of(std::chrono::nanoseconds time) {
   return std::chrono::duration<double>(time).count();
 }
@@ -117,8 +104,9 @@ int report_problems(const Stats& stats) {
   if (stats.dead_letters() != 0) {
     say(Priority::error,
         fmt::format(
-            "problem: {} events killed their worker too often, or were refused, and are dead letters in {}\n",
-            stats.dead_letters(), stats.reports));
+            "problem: {} killed its worker too often, or was refused: see the dead letters in {}\n",
+            stats.dead_letters() == 1 ? "an event" : fmt::format("each of {} events", stats.dead_letters()),
+            stats.reports));
   }
   const bool complete = report_shed_workers(stats);
   return stats.problem_count == 0 && stats.dead_letters() == 0 && complete ? kExitOk : kExitFailed;
@@ -322,46 +310,6 @@ int run(Engine& engine, const StandardOptions& options, const Settings& settings
 
 int interrupted_by() {
   return first_interrupt;
-}
-
-int main(int argc, char** argv, const Pipeline& pipeline) {
-  CLI::App app{"The pipeline " + pipeline.name() + "."};
-  app.set_version_flag("--version", pipeline.name() + ", with Sluice " SLUICE_VERSION,
-                       "Print the version and exit");
-  app.formatter(help_formatter());
-  const std::string name =
-      argc > 0 ? printable(std::filesystem::path{argv[0]}.filename().string()) : pipeline.name();
-  app.footer(settings_help() + "\nExamples:\n  " + name + " --set lane.slots=64K --profile throughput\n  " +
-             name + " --quiet --chaos \"kill=20/s\"\n  " + name + " --set segment.path=/run/" + name +
-             "/segment --placement");
-  StandardOptions options;
-  add_standard_options(app, options);
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& error) {
-    return flushed(end_of_parse(app, error));
-  }
-  try {
-    refuse_ends_of_the_host(pipeline);
-    const Settings settings = pipeline.with_defaults(settings_from(options));
-    Engine engine{pipeline, settings};
-    return flushed(run(engine, options, settings));
-  } catch (const Error& error) {
-    say(Priority::error, fmt::format("error: {}\n", printable_message(error.what())));
-    return kExitUsage;
-  }
-}
-
-int main(int argc, char** argv, const std::function<Pipeline(int, char**)>& build) {
-  std::optional<Pipeline> pipeline;
-  try {
-    executed_worker(argc, argv, build);
-    pipeline = build(argc, argv);
-  } catch (const std::exception& error) {
-    say(Priority::error, fmt::format("error: {}\n", printable_message(error.what())));
-    return kExitUsage;
-  }
-  return main(argc, argv, *pipeline);
 }
 
 }  // namespace sluice

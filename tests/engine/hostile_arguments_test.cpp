@@ -98,8 +98,8 @@ TEST_F(HostileArguments, AnEmptyNameIsNoName) {
 
 // What compares with nothing is within no limits: without a pause a look would follow the other.
 TEST_F(HostileArguments, ATimeThatIsNoNumberIsRefused) {
-  for (const char* arguments :
-       {"stats none --watch nan", "stats none --watch ''", "top none --every nan", "top none --every ''"}) {
+  for (const char* arguments : {"stats none --watch nan", "stats none --watch ''",
+                                "stats none --watch=", "top none --every nan", "top none --every ''"}) {
     const Finished run = ended(arguments);
     EXPECT_EQ(run.status, kMisused) << arguments;
     EXPECT_THAT(run.err, AllOf(HasSubstr("takes a number from 0.1 to "), HasSubstr("--help"))) << arguments;

@@ -1,8 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // sluice::main: the program around a pipeline, its exit statuses and what it does with interrupts.
 
+#include <functional>
+#include <stdexcept>
 #include <sys/stat.h>
 #include <thread>
+
+#include <sluice/cli.hpp>
 
 #include "pipelines.hpp"
 #include "processes.hpp"
@@ -11,6 +15,7 @@ namespace sluice::test {
 namespace {
 
 using testing::AllOf;
+using testing::ContainsRegex;
 using testing::HasSubstr;
 using testing::Not;
 
@@ -18,6 +23,11 @@ class Program : public WithProcesses {
  protected:
   // The exit status of a program around `pipeline`; what it says is in out_ and err_.
   int run(const Pipeline& pipeline, std::vector<std::string> arguments) {
+    return in_a_program(std::move(arguments),
+                        [&](int argc, char** argv) { return sluice::main(argc, argv, pipeline); });
+  }
+  // The same for a main() of another kind.
+  int in_a_program(std::vector<std::string> arguments, const std::function<int(int, char**)>& main) {
     arguments.insert(arguments.begin(), "program");
     std::vector<char*> argv;
     argv.reserve(arguments.size());
@@ -25,7 +35,7 @@ class Program : public WithProcesses {
       argv.push_back(argument.data());
     testing::internal::CaptureStdout();
     testing::internal::CaptureStderr();
-    const int status = sluice::main(static_cast<int>(argv.size()), argv.data(), pipeline);
+    const int status = main(static_cast<int>(argv.size()), argv.data());
     out_ = testing::internal::GetCapturedStdout();
     err_ = testing::internal::GetCapturedStderr();
     return status;
@@ -48,9 +58,9 @@ struct Complain {
 };
 
 template <class Handler>
-Pipeline numbers_to(const char* stage) {
+Pipeline numbers_to(const char* stage, const StageOptions& options = {}) {
   Pipeline pipeline{"numbers"};
-  pipeline.source<Numbers>("numbers", 100U).to<Handler>(stage);
+  pipeline.source<Numbers>("numbers", 100U).to<Handler>(stage, options);
   return pipeline;
 }
 
@@ -79,6 +89,45 @@ TEST_F(Program, RefusesAWrongOptionOrSettingWithStatusTwo) {
   EXPECT_THAT(err_, HasSubstr("swallow"));
   EXPECT_EQ(run(numbers_to<Swallow>("swallow"), {"--profile", ""}), kExitUsage);
   EXPECT_THAT(err_, HasSubstr("--profile: it is empty"));
+}
+
+// A program whose number of workers is an option of its own.
+class ProgramWithOptions : public Program {
+ protected:
+  int run_with(std::vector<std::string> arguments) {
+    CLI::App app{"Swallows numbers."};
+    unsigned workers = 1;
+    app.add_option("workers", workers, "How many swallow")->required();
+    return in_a_program(std::move(arguments), [&](int argc, char** argv) {
+      return sluice::main(argc, argv, app, [&] {
+        if (workers == 0) throw std::invalid_argument{"nobody would swallow"};
+        return numbers_to<Swallow>("swallow", {.workers = workers});
+      });
+    });
+  }
+};
+
+TEST_F(ProgramWithOptions, BuildsItsPipelineOfThem) {
+  EXPECT_EQ(run_with({"3", "--set", "batch.events=7"}), kExitOk) << err_;
+  EXPECT_THAT(out_, ContainsRegex("swallow +3 "));
+}
+
+TEST_F(ProgramWithOptions, ShowsThemInFrontOfTheStandardOnes) {
+  EXPECT_EQ(run_with({"--help"}), kExitOk);
+  EXPECT_THAT(out_, AllOf(HasSubstr("Swallows numbers."), HasSubstr("How many swallow"), HasSubstr("--set"),
+                          HasSubstr("--version"), HasSubstr("SLUICE_LANE_SLOTS")));
+  EXPECT_EQ(run_with({"--version"}), kExitOk);
+  EXPECT_THAT(out_, HasSubstr("program, with Sluice "));
+}
+
+TEST_F(ProgramWithOptions, RefusesWhatTheyCannotBeWithStatusTwo) {
+  EXPECT_EQ(run_with({}), kExitUsage);
+  EXPECT_THAT(err_, HasSubstr("workers is required"));
+  EXPECT_EQ(run_with({"2", "--profil", "latency"}), kExitUsage);
+  EXPECT_THAT(err_, HasSubstr("did you mean --profile?"));
+  EXPECT_EQ(run_with({"0"}), kExitUsage);
+  EXPECT_THAT(err_, HasSubstr("error: nobody would swallow"));
+  EXPECT_EQ(run_with({"2", "--set", "lane.slot=4"}), kExitUsage);
 }
 
 TEST_F(Program, EndsWithStatusOneWhenAHandlerReportsAProblem) {

@@ -132,8 +132,9 @@ void add_stats(CLI::App& program) {
           ->add_option_function<double>(
               "--watch",
               [said](double seconds) {
-                // An empty value comes past the check, as 0.
-                if (seconds == 0) throw CLI::ValidationError{"--watch", "Value  not in range 0.1 to 86400"};
+                // An empty value comes past the check, as 0, and behind a '=' as the default.
+                if (seconds == 0 || detail::was_given_empty("--watch"))
+                  throw CLI::ValidationError{"--watch", "Value  not in range 0.1 to 86400"};
                 said->every = seconds;
               },
               "Go on, every so many seconds, with rates over that time")

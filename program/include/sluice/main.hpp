@@ -3,8 +3,8 @@
 //
 //     int main(int argc, char** argv) { return sluice::main(argc, argv, pipeline); }
 //
-// A program with options of its own adds these to its parser with add_standard_options (cli.hpp), and runs
-// its engine with run(). The first SIGINT (Ctrl-C) drains; the first SIGTERM or SIGHUP parks with segment.path, and
+// A program with options of its own, a file to read say, hands its parser over as well (cli.hpp). One with an engine of its own
+// adds these to its parser with add_standard_options (cli.hpp), and calls run(). The first SIGINT (Ctrl-C) drains; the first SIGTERM or SIGHUP parks with segment.path, and
 // drains without; a second signal of any of these stops, unless it is the same one within 50 ms. A signal that is ignored when
 // run() begins stays so.
 #pragma once
@@ -59,8 +59,8 @@ int flushed(int status);
 // Error.
 int main(int argc, char** argv, const Pipeline& pipeline);
 
-// The same for a program that hands its pipeline over as a function: executed_worker() comes first. What `build` throws is
-// told as a misuse.
+// The same for a program that hands its pipeline over as a function: executed_worker() comes first. It has no other options and
+// arguments than the standard ones: cli.hpp is for those. What `build` throws is told as a misuse.
 //
 //     int main(int argc, char** argv) { return sluice::main(argc, argv, parse); }
 int main(int argc, char** argv, const std::function<Pipeline(int argc, char** argv)>& build);

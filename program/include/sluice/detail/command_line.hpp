@@ -32,6 +32,10 @@ inline CLI::Validator not_empty() {
   return {[](const std::string& text) { return std::string{text.empty() ? "it is empty" : ""}; }, ""};
 }
 
+// Whether this process was started with "--name=" and nothing behind it. An option whose value may be left away has its default
+// then, as CLI11 has it, though somebody wrote a variable there that was not set.
+bool was_given_empty(std::string_view name);
+
 // For a whole number: digits, and nothing else. CLI11 alone takes "-1" for the largest of an unsigned type, and reads "010"
 // as 8; behind this check it is 10.
 CLI::Validator count_between(std::uint64_t least,
