@@ -19,11 +19,12 @@ namespace {
 constexpr double kNoticeable = 0.03;
 constexpr std::array<std::string_view, 5> kTails = {"p90_ns", "p99_ns", "p99.9_ns", "p99.99_ns", "max_ns"};
 
-constexpr std::size_t kNameWidth = 39;
+constexpr std::size_t kNameWidth = 25;
 constexpr std::size_t kMedianWidth = 10;
-constexpr std::size_t kRangeWidth = 18;
-constexpr std::size_t kDisturbedWidth = 5;
-constexpr std::array<std::size_t, 3> kRatioWidths = {7, 10, 11};
+constexpr std::size_t kRangeWidth = 17;
+constexpr std::size_t kDisturbedWidth = 4;
+constexpr std::array<std::size_t, 3> kRatioWidths = {7, 10, 7};
+constexpr std::size_t kDifferenceWidth = 30;  // The names of what is compared.
 
 bool is_tail(std::string_view figure) noexcept {
   return std::ranges::find(kTails, figure) != kTails.end();
@@ -88,7 +89,7 @@ void ResultsText::add(const Group& group) {
   text_ += pen_.right("median", kMedianWidth, Look::faint) + pen_.right("spread", kRangeWidth, Look::faint) +
            std::string(kDisturbedWidth, ' ') + pen_.right("/limit", kRatioWidths[0], Look::faint) +
            pen_.right("/baseline", kRatioWidths[1], Look::faint) +
-           pen_.right("/best peer", kRatioWidths[2], Look::faint) + "\n";
+           pen_.right("/peer", kRatioWidths[2], Look::faint) + "\n";
   for (const Setup& setup : group.setups) {
     const bool headed = setup.rows.size() > 1 && !setup.parameters.empty();
     if (headed) text_ += "    " + setup.parameters + "\n";
@@ -152,7 +153,9 @@ void ResultsText::add_tails(const Group& group) {
   }
   if (lines.empty()) return;
   text_ += '\n';
-  text_ += pen_.left(fmt::format("  {}: the tail, medians", group.name), kNameWidth);
+  const std::string title = fmt::format("  {}: the tail, medians", group.name);
+  text_ += pen_.left(title, kNameWidth);
+  if (title.size() >= kNameWidth) text_ += next_line(kNameWidth);
   for (const std::string_view tail : kTails)
     text_ += pen_.right(tail.substr(0, tail.find('_')), kMedianWidth + 1, Look::faint);
   text_ += "\n";
@@ -176,7 +179,7 @@ std::string results_table(const Report& report, bool colours) {
 std::string targets_table(const std::vector<TargetRow>& rows, bool colours) {
   const Pen pen{colours};
   constexpr std::size_t kVerdict = 13;
-  constexpr std::size_t kWhat = 34;
+  constexpr std::size_t kWhat = 32;
   std::string text;
   int number = 0;
   for (const TargetRow& row : rows) {
@@ -184,8 +187,10 @@ std::string targets_table(const std::vector<TargetRow>& rows, bool colours) {
       number = row.number;
       text += fmt::format("{}{}. {}\n", text.empty() ? "" : "\n", number, title_of_target(number));
     }
-    text += fmt::format("  {} {}{}\n", pen.left(name_of(row.verdict), kVerdict, look_of(row.verdict)),
-                        pen.left(row.what, kWhat), row.target);
+    text += fmt::format("  {} {}", pen.left(name_of(row.verdict), kVerdict, look_of(row.verdict)),
+                        pen.left(row.what, kWhat));
+    const bool fits = row.what.size() < kWhat && kVerdict + kWhat + 3 + row.target.size() <= kColumns;
+    text += fits ? row.target + "\n" : "\n" + wrapped(row.target, kVerdict + 3, kColumns);
     const std::string detail = row.verdict == Verdict::not_measured ? row.why : row.measured;
     text += wrapped(detail + (row.disturbed ? " (disturbed)" : ""), 16, kColumns);
   }
@@ -203,7 +208,7 @@ std::string differences_table(const Report& before, const Report& after, bool co
       fmt::format("Compared with {} (commit {}): new divided by old.\n", before.date, before.commit);
   for (const std::string& caveat : caveats(before, after))
     text += wrapped("Mind: " + caveat, 2, kColumns);
-  text += std::string{"\n  "} + pen.left("", 43) + pen.right("old", 11) + pen.right("new", 11) +
+  text += std::string{"\n  "} + pen.left("", kDifferenceWidth) + pen.right("old", 11) + pen.right("new", 11) +
           pen.right("ratio", 8) + pen.right("/baseline", 10) + "\n";
   std::string suite;
   std::size_t beyond = 0;
@@ -214,8 +219,8 @@ std::string differences_table(const Report& before, const Report& after, bool co
     if (each.suite != suite) text += pen.text(each.suite, Look::bold) + "\n";
     suite = each.suite;
     const std::string name = each.name.text() + (each.main ? "" : " " + each.figure);
-    text += std::string{"  "} + pen.left(name, 43);
-    if (name.size() >= 43) text += next_line(45);
+    text += std::string{"  "} + pen.left(name, kDifferenceWidth);
+    if (name.size() >= kDifferenceWidth) text += next_line(kDifferenceWidth + 2);
     text += pen.right(figure_text(each.figure, each.before.median), 11) +
             pen.right(figure_text(each.figure, each.after.median), 11) +
             pen.right(ratio_text(each.ratio), 8) +

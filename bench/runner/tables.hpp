@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// A run for a terminal, in at most 100 columns. Pure functions.
+// A run for a terminal, in at most 80 columns. Pure functions.
 #pragma once
 
 #include <string>
@@ -11,7 +11,7 @@
 
 namespace sluice::bench {
 
-inline constexpr std::size_t kColumns = 100;
+inline constexpr std::size_t kColumns = 80;
 
 // Escapes for colours if asked for: ours in bold, ratios in green or red when they are off by more than 3 %.
 std::string results_table(const Report& report, bool colours);

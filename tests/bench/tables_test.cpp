@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the terminal shows: everything, in a hundred columns, with colours only if asked for.
+// What the terminal shows: everything, in eighty columns, with colours only if asked for.
 #include <sstream>
 #include <string>
 #include <tables.hpp>
@@ -49,12 +49,12 @@ TEST(TheResults, TellMedianSpreadRatiosAndDisturbance) {
   EXPECT_THAT(text, HasSubstr("hop: failed\n  it died of signal 11"));
 }
 
-TEST(TheResults, FitAHundredColumnsWithoutBlanksAtLineEnds) {
+TEST(TheResults, FitEightyColumnsWithoutBlanksAtLineEnds) {
   const Report made = wide_report();
   for (const std::string& text :
        {results_table(made, false), summary(made), targets_table(targets(made), false),
         differences_table(made, made, false)}) {
-    EXPECT_LE(widest(text), kColumns) << text;
+    EXPECT_LE(widest(text), 80U) << text;
     EXPECT_THAT(text, Not(HasSubstr(" \n")));
   }
 }
