@@ -70,7 +70,14 @@ struct Sum {
   std::map<int, std::size_t> on_node{};
 };
 
+// How many lanes lie on each node; of many nodes the least and the most, since a row has an end.
 std::string nodes_text(const std::map<int, std::size_t>& on_node) {
+  constexpr std::size_t kMostNamed = 3;
+  if (on_node.size() > kMostNamed) {
+    const auto [least, most] = std::minmax_element(
+        on_node.begin(), on_node.end(), [](const auto& a, const auto& b) { return a.second < b.second; });
+    return fmt::format("{} nodes: {} to {}", on_node.size(), least->second, most->second);
+  }
   std::string text;
   for (const auto& [node, lanes] : on_node)
     text += fmt::format("{}{}: {}", text.empty() ? "" : ", ", node < 0 ? "any" : fmt::format("node {}", node),

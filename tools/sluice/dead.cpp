@@ -47,23 +47,52 @@ std::string worker_of(const DeadLetter& letter) {
   return fmt::format("{}/{}", printable(letter.stage), letter.replica);
 }
 
-// As list() writes them.
-constexpr std::array<std::size_t, 8> kLetterFields{6, 35, 53, 70, 85, 95, 104, 113};
+// The rows of a list. Worker and sender are as wide as what stands in them, within a bound; what else is known of a letter
+// `sluice dead show` has. The cause, which may be long, is last.
+class LetterRows {
+ public:
+  explicit LetterRows(const Letters& letters) {
+    for (std::size_t number = 1; number <= letters.all.size(); ++number) {
+      const DeadLetter letter = letters.read(number);
+      widen(worker_, worker_of(letter));
+      widen(from_, printable(letter.from));
+    }
+  }
+  void print_heading() const { print_row("number", "time", "worker", "from", "bytes", "retried", "cause"); }
+  void print_letter(std::size_t number, const DeadLetter& letter) const {
+    print_row(fmt::format("{}", number), detail::utc_text(letter.time), worker_of(letter),
+              printable(letter.from), fmt::format("{}", letter.payload.size()),
+              letter.retried_by != 0 ? "yes" : "no", printable(letter.cause));
+  }
+
+ private:
+  static constexpr std::size_t kWidest = 16;
+
+  static void widen(std::size_t& width, const std::string& text) {
+    width = std::max(width, std::min(text.size(), kWidest));
+  }
+  void print_row(std::string_view number, std::string_view time, std::string_view worker,
+                 std::string_view from, std::string_view bytes, std::string_view retried,
+                 std::string_view cause) const {
+    const std::size_t behind_from = 38 + worker_ + from_;
+    const std::array<std::size_t, 6> fields{
+        6, 35, 37 + worker_, behind_from, behind_from + 8, behind_from + 16};
+    print(fmt::format("{:>6}  {:<27}  {:<{}} {:<{}} {:>7} {:<7}  {}\n", number, time, worker, worker_, from,
+                      from_, bytes, retried, cause),
+          fields);
+  }
+
+  std::size_t worker_ = 6;
+  std::size_t from_ = 4;
+};
 
 void list(const std::string& path) {
   const Letters letters = letters_in(path);
   if (letters.all.empty()) refuse_unreadable(letters);
-  print(fmt::format("{:>6}  {:<27}  {:<16} {:<16} {:>14} {:>9} {:>8}  {:<7}  {}\n", "number", "time",
-                    "worker", "from", "position", "bytes", "attempts", "retried", "cause"),
-        kLetterFields);
-  for (std::size_t i = 0; i < letters.all.size(); ++i) {
-    const DeadLetter letter = letters.read(i + 1);
-    print(fmt::format("{:>6}  {:<27}  {:<16} {:<16} {:>14} {:>9} {:>8}  {:<7}  {}\n", i + 1,
-                      detail::utc_text(letter.time), worker_of(letter), printable(letter.from),
-                      letter.position, letter.payload.size(), letter.attempts,
-                      letter.retried_by != 0 ? "yes" : "no", printable(letter.cause)),
-          kLetterFields);
-  }
+  const LetterRows rows{letters};
+  rows.print_heading();
+  for (std::size_t number = 1; number <= letters.all.size(); ++number)
+    rows.print_letter(number, letters.read(number));
   refuse_unreadable(letters);
 }
 

@@ -12,6 +12,7 @@ namespace sluice::command {
 namespace {
 
 constexpr std::size_t kFoldIndent = 2;
+constexpr std::size_t kUsualColumns = 80;
 
 std::string trimmed_behind(std::string_view text) {
   return std::string{text.substr(0, text.find_last_not_of(' ') + 1)};
@@ -31,6 +32,17 @@ std::size_t bytes_of_piece(std::string_view rest, std::size_t at, std::span<cons
   const std::size_t first = rest.find_first_not_of(' ');
   const std::size_t blank = rest.rfind(' ', most - 1);
   return blank == std::string_view::npos || blank < first ? most : blank + 1;
+}
+
+// What `folded` makes of each line.
+template <class Fold>
+void print_lines(std::string_view text, const Fold& folded) {
+  while (!text.empty()) {
+    const std::size_t end = std::min(text.find('\n'), text.size());
+    for (const std::string& line : folded(text.substr(0, end)))
+      print_exactly(line + "\n");
+    text.remove_prefix(std::min(end + 1, text.size()));
+  }
 }
 
 }  // namespace
@@ -56,12 +68,15 @@ std::vector<std::string> fold(std::string_view line, std::size_t columns,
 void print(std::string_view text, std::span<const std::size_t> fields) {
   const std::size_t columns = columns_of_output();
   if (columns == 0) return print_exactly(text);
-  while (!text.empty()) {
-    const std::size_t end = std::min(text.find('\n'), text.size());
-    for (const std::string& line : fold(text.substr(0, end), columns, fields))
-      print_exactly(line + "\n");
-    text.remove_prefix(std::min(end + 1, text.size()));
-  }
+  print_lines(text, [&](std::string_view line) { return fold(line, columns, fields); });
+}
+
+void print_prose(std::string_view text) {
+  const std::size_t columns = columns_of_output();
+  print_lines(text, [&](std::string_view line) {
+    const bool row = line.find("  ") != std::string_view::npos;
+    return fold(line, columns == 0 && !row ? kUsualColumns : columns);
+  });
 }
 
 void print_exactly(std::string_view text) {

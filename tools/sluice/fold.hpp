@@ -18,6 +18,9 @@ std::vector<std::string> fold(std::string_view line, std::size_t columns,
 
 // For people: lines to standard output, folded where that is a terminal.
 void print(std::string_view text, std::span<const std::size_t> fields = {});
+// The same for sentences with tables among them: sentences are folded in a pipe, too, on as many columns as a terminal has that
+// nobody has made wider. A row of a table, which has two blanks between its fields, is whole there, for programs cut it up.
+void print_prose(std::string_view text);
 // For programs, and for people who copy it: as it is.
 void print_exactly(std::string_view text);
 

@@ -155,7 +155,7 @@ int run_plan(const PlanSaid& said) {
   const pinning::Plan plan = pinning::plan(topology, request);
   const pinning::Planned planned{topology, request, plan};
   if (said.svg) write_file(*said.svg, pinning::to_svg(planned));
-  said.json ? print_exactly(pinning::to_json(planned)) : print(pinning::explain(planned));
+  said.json ? print_exactly(pinning::to_json(planned)) : print_prose(pinning::explain(planned));
   return plan.oversubscribed ? kDoesNotHold : 0;
 }
 
@@ -219,7 +219,7 @@ void add_plan(CLI::App& program, std::vector<std::string> behind_dashes, int& st
   end_help(*topo, "",
            {"sluice topo", "sluice topo --topology \"pack:2 numa:1 l3:2 core:8 pu:2\"",
             "lstopo machine.xml && sluice topo --topology machine.xml"});
-  topo->callback([machine] { print(pinning::to_text(topology_of(*machine))); });
+  topo->callback([machine] { print_prose(pinning::to_text(topology_of(*machine))); });
 }
 
 }  // namespace sluice::command

@@ -66,8 +66,8 @@ std::string remarks_on(const StageStats& stage, const std::string& reports) {
                         printable(worker.outside));
   }
   if (stage.dead_letters() != 0)
-    text += fmt::format("{:<12} {} dead letters: sluice dead list {}\n", "", stage.dead_letters(),
-                        printable(reports));
+    text += fmt::format("{:<12} {} dead letter{}: sluice dead list {}\n", "", stage.dead_letters(),
+                        stage.dead_letters() == 1 ? "" : "s", printable(reports));
   return text;
 }
 
