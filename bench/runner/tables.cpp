@@ -190,7 +190,8 @@ std::string targets_table(const std::vector<TargetRow>& rows, bool colours) {
     text += fmt::format("  {} {}", pen.left(name_of(row.verdict), kVerdict, look_of(row.verdict)),
                         pen.left(row.what, kWhat));
     const bool fits = row.what.size() < kWhat && kVerdict + kWhat + 3 + row.target.size() <= kColumns;
-    text += fits ? row.target + "\n" : "\n" + wrapped(row.target, kVerdict + 3, kColumns);
+    if (!fits) text += "\n";
+    text += wrapped(row.target, fits ? 0 : kVerdict + 3, kColumns);
     const std::string detail = row.verdict == Verdict::not_measured ? row.why : row.measured;
     text += wrapped(detail + (row.disturbed ? " (disturbed)" : ""), 16, kColumns);
   }
@@ -219,8 +220,10 @@ std::string differences_table(const Report& before, const Report& after, bool co
     if (each.suite != suite) text += pen.text(each.suite, Look::bold) + "\n";
     suite = each.suite;
     const std::string name = each.name.text() + (each.main ? "" : " " + each.figure);
-    text += std::string{"  "} + pen.left(name, kDifferenceWidth);
-    if (name.size() >= kDifferenceWidth) text += next_line(kDifferenceWidth + 2);
+    if (name.size() < kDifferenceWidth)
+      text += std::string{"  "} + pen.left(name, kDifferenceWidth);
+    else
+      text += wrapped(name, 2, kColumns) + std::string(kDifferenceWidth + 2, ' ');
     text += pen.right(figure_text(each.figure, each.before.median), 11) +
             pen.right(figure_text(each.figure, each.after.median), 11) +
             pen.right(ratio_text(each.ratio), 8) +
