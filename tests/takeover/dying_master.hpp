@@ -95,7 +95,9 @@ struct Task {
   std::function<pid_t(const Life&)> victim = master_in;
   bool is_the_next_masters = false;  // Begun by the death of the one that is there.
   bool can_be_stepped = true;        // Others wait for it as long as that takes.
-  End end = End::none;               // The pipeline's, that the task leads to.
+  bool may_leave_nobody =
+      false;  // Master and supervisor are dead at once: the pipeline ends, and the next start goes on.
+  End end = End::none;  // The pipeline's, that the task leads to.
 };
 
 // What has been pushed, and what has to come out for it.
@@ -189,6 +191,11 @@ inline bool has_ended(Life& life) {
   return life.engine().over();
 }
 
+inline bool has_the_next_master(Life& life) {
+  const Stats now = life.engine().stats();
+  return now.masters > life.before().masters && now.master_at_work > life.before().master_at_work;
+}
+
 inline const std::vector<Task>& tasks() {
   const std::vector<std::pair<std::string, std::string>> with_checkpoints{
       {"checkpoint.path", "checkpoints"}, {"checkpoint.every", "5ms"}, {"checkpoint.sync", "no"}};
@@ -220,13 +227,19 @@ inline const std::vector<Task>& tasks() {
              kill_worker_of(life.engine(), "count/1");
              ::kill(master_of(life.engine()), SIGKILL);
            },
-       .done =
-           [](Life& life) {
-             const Stats now = life.engine().stats();
-             return now.masters > life.before().masters &&
-                    now.master_at_work > life.before().master_at_work && is_replaced(life, "count/1");
-           },
+       .done = [](Life& life) { return has_the_next_master(life) && is_replaced(life, "count/1"); },
        .is_the_next_masters = true},
+      {.name = "BecomesTheSupervisor",
+       .settings = {{"segment.path", "segment"}},
+       .begin = [](Life& life) { ::kill(supervisor_of(life.engine()), SIGKILL); },
+       .done = has_the_next_master,
+       .may_leave_nobody = true},
+      {.name = "IsTheSupervisor",
+       .settings = {{"segment.path", "segment"}},
+       .begin = [](Life& life) { ::kill(master_of(life.engine()), SIGKILL); },
+       .done = has_the_next_master,
+       .victim = [](const Life& life) { return pid_t{life.engine().stats().supervisor}; },
+       .may_leave_nobody = true},
       {.name = "Parks",
        .settings = {{"segment.path", "segment"}},
        .begin = [](Life& life) { life.engine().begin_park(); },
