@@ -62,7 +62,7 @@ TEST_F(NatsReaders, OfTwoPartsOfAWorkQueueEmptyItExactlyWhateverIsKilled) {
   Engine engine{reading_two(part("queue.a"), part("queue.b")), settings({"restart.budget=1000000"})};
   engine.start();
   Collector<Bytes> out{engine, "out"};
-  for (std::size_t next = 1000; next < 2 * kMany; next += 1000) {
+  for (std::size_t next = 1000; next < std::size_t{2} * kMany; next += 1000) {
     EXPECT_TRUE(eventually([&] { return out.count() >= next; })) << out.count();
     engine.signal_worker("read/0", SIGKILL);
   }
