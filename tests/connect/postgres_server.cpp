@@ -34,10 +34,6 @@ using namespace std::chrono_literals;
 
 constexpr std::chrono::seconds kServerDeadline{60};
 
-struct ClearResult {
-  void operator()(PGresult* result) const { PQclear(result); }
-};
-
 template <class Done>
 bool in_time(Done&& done) {
   const auto until = std::chrono::steady_clock::now() + kServerDeadline;
@@ -152,14 +148,32 @@ std::optional<PostgresServer::User> PostgresServer::other_user() {
 
 PostgresServer::PostgresServer(const fs::path& cache, const std::vector<std::string>& configuration) {
   if (!programs()) throw std::runtime_error{"PostgreSQL is missing (Debian: postgresql-15)"};
+  make_directory();
+  make_cluster(cache, configuration);
+  start();
+}
+
+PostgresServer::PostgresServer(StandbyOf standby) {
+  make_directory();
+  run("pg_basebackup", {"-h", "127.0.0.1", "-p", std::to_string(standby.primary.port()), "-U", "sluice", "-D",
+                        data_.string(), "-c", "fast", "-X", "stream", "-R"});
+  std::ofstream file{data_ / "postgresql.conf", std::ios::app};
+  file << "unix_socket_directories = '" << directory_.string() << "'\n";
+  file.close();
+  start();
+}
+
+void PostgresServer::make_directory() {
   // Short: a Unix socket's path has 107 bytes.
   std::string name = (fs::temp_directory_path() / "sluice-pg-XXXXXX").string();
   if (::mkdtemp(name.data()) == nullptr) throw std::runtime_error{"no directory can be made: " + name};
   directory_ = name;
   data_ = directory_ / "data";
+  fs::permissions(directory_, fs::perms{0755});
+  const auto user = other_user();
+  if (user && ::chown(directory_.c_str(), user->uid, user->gid) != 0)
+    throw std::runtime_error{"the directory cannot be given to another user"};
   start_guard();
-  make_cluster(cache, configuration);
-  start();
 }
 
 PostgresServer::~PostgresServer() {
@@ -231,24 +245,27 @@ void PostgresServer::execute(const std::vector<std::string>& command, const fs::
   ::_exit(127);
 }
 
-void PostgresServer::initdb(const fs::path& data) const {
-  const fs::path output = directory_ / "initdb.log";
+// As the other user, to its end.
+void PostgresServer::run(const std::string& program, const std::vector<std::string>& words) const {
+  const fs::path output = directory_ / (program + ".log");
   const pid_t child = ::fork();
   if (child == 0) {
-    execute({(*programs() / "initdb").string(), "-D", data.string(), "-U", "sluice", "-A", "trust", "-E",
-             "UTF8", "--locale=C", "--no-sync", "--no-instructions", "--wal-segsize=1"},
-            output);
+    std::vector<std::string> command{(*programs() / program).string()};
+    command.insert(command.end(), words.begin(), words.end());
+    execute(command, output);
   }
   int status = 0;
   ::waitpid(child, &status, 0);
-  if (status != 0) throw std::runtime_error{"initdb failed:\n" + content_of(output)};
+  if (status != 0) throw std::runtime_error{program + " failed:\n" + content_of(output)};
+}
+
+void PostgresServer::initdb(const fs::path& data) const {
+  run("initdb", {"-D", data.string(), "-U", "sluice", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync",
+                 "--no-instructions", "--wal-segsize=1"});
 }
 
 void PostgresServer::make_cluster(const fs::path& cache, const std::vector<std::string>& configuration) {
   const auto user = other_user();
-  fs::permissions(directory_, fs::perms{0755});
-  if (user && ::chown(directory_.c_str(), user->uid, user->gid) != 0)
-    throw std::runtime_error{"the directory cannot be given to another user"};
   if (cache.empty()) {
     initdb(data_);
   } else {
@@ -366,31 +383,6 @@ std::string PostgresServer::tcp_url(const std::string& database) const {
 void PostgresServer::let_in(const std::string& lines) {
   std::ofstream{data_ / "pg_hba.conf"} << lines;
   query("SELECT pg_reload_conf()");
-}
-
-void PostgresServer::Session::Finish::operator()(pg_conn* session) const {
-  PQfinish(session);
-}
-
-PostgresServer::Session::Session(const std::string& url) : session_{PQconnectdb(url.c_str())} {
-  PQsetNoticeReceiver(
-      session_.get(), [](void*, const PGresult*) {}, nullptr);
-}
-
-std::string PostgresServer::Session::query(const std::string& sql) const {
-  const std::unique_ptr<PGresult, ClearResult> result{PQexec(session_.get(), sql.c_str())};
-  const ExecStatusType status = PQresultStatus(result.get());
-  if (status != PGRES_COMMAND_OK && status != PGRES_TUPLES_OK)
-    throw std::runtime_error{"\"" + sql + "\": " + PQerrorMessage(session_.get())};
-  std::string rows;
-  for (int row = 0; row < PQntuples(result.get()); ++row) {
-    for (int column = 0; column < PQnfields(result.get()); ++column) {
-      if (column != 0) rows.push_back('|');
-      rows.append(PQgetvalue(result.get(), row, column));
-    }
-    rows.push_back('\n');
-  }
-  return rows;
 }
 
 std::string PostgresServer::log() const {

@@ -27,6 +27,11 @@ class PostgresServer {
   // a second; empty: not kept. `configuration`: lines of postgresql.conf. Throws std::runtime_error with the server's log.
   explicit PostgresServer(const std::filesystem::path& cache = {},
                           const std::vector<std::string>& configuration = {});
+  // One that follows another, whose configuration lets it (wal_level, max_wal_senders), until it is promoted: SELECT pg_promote().
+  struct StandbyOf {
+    const PostgresServer& primary;
+  };
+  explicit PostgresServer(StandbyOf standby);
   ~PostgresServer();
   PostgresServer(const PostgresServer&) = delete;
   PostgresServer& operator=(const PostgresServer&) = delete;
@@ -76,6 +81,8 @@ class PostgresServer {
   };
   static std::optional<User> other_user();
 
+  void make_directory();
+  void run(const std::string& program, const std::vector<std::string>& words) const;
   void make_cluster(const std::filesystem::path& cache, const std::vector<std::string>& configuration);
   void initdb(const std::filesystem::path& data) const;
   bool try_to_start();
