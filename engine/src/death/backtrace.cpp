@@ -164,7 +164,7 @@ std::vector<Stack> unwind(Dwfl* modules, const StoppedProcess& process, Clock::t
 // The build id in the notes of one mapped file, in hexadecimal; empty if they have none.
 std::string build_id_of(const std::byte* notes, std::size_t bytes) {
   constexpr std::size_t kAlign = 4;
-  constexpr std::string_view kOwner{"GNU", 4};
+  constexpr std::string_view kOwner{"GNU\0", 4};
   while (bytes >= sizeof(ElfW(Nhdr))) {
     ElfW(Nhdr) head;
     std::memcpy(&head, notes, sizeof(head));
