@@ -301,8 +301,9 @@ int run(Engine& engine, const StandardOptions& options, const Settings& settings
     return status_of_end(engine, asked_elsewhere, status);
   } catch (const Error& error) {
     if (log) log->show([] {});
-    say(Priority::error, fmt::format("error: {}\n", printable_message(error.what())));
+    // The last line is why it ended.
     report_problems(engine.stats());
+    say(Priority::error, fmt::format("error: {}\n", printable_message(error.what())));
     if (on_error) on_error(error);
     return kExitFailed;
   }

@@ -57,6 +57,15 @@ struct Complain {
   Worker& worker;
 };
 
+struct ComplainAndDie {
+  explicit ComplainAndDie(Worker& worker) : worker{worker} {}
+  void operator()(const Item& item) const {
+    if (item.number == 5) worker.report("five is odd");
+    if (item.number == 50) throw std::runtime_error{"fifty is too much"};
+  }
+  Worker& worker;
+};
+
 template <class Handler>
 Pipeline numbers_to(const char* stage, const StageOptions& options = {}) {
   Pipeline pipeline{"numbers"};
@@ -154,6 +163,19 @@ struct HalfDies {
   }
   bool dies;
 };
+
+// Behind problems of any number, which a reader may take for the reason.
+TEST_F(Program, SaysLastOfAllWhyItFailed) {
+  EXPECT_EQ(run(numbers_to<ComplainAndDie>("die"),
+                {"--quiet", "--set", "poison.attempts=0", "--set", "batch.events=1"}),
+            kExitFailed);
+  const std::size_t problem = err_.find("problem: die/0: five is odd");
+  const std::size_t error = err_.find("\nerror: ");
+  ASSERT_NE(problem, std::string::npos) << err_;
+  ASSERT_NE(error, std::string::npos) << err_;
+  EXPECT_LT(problem, error) << err_;
+  EXPECT_THAT(err_.substr(error), HasSubstr("fifty is too much"));
+}
 
 TEST_F(Program, EndsWithStatusOneWhenAWorkerWasGivenUp) {
   const std::vector<std::string> going_on{
