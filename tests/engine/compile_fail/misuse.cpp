@@ -138,7 +138,14 @@ void events_keys_and_state([[maybe_unused]] sluice::Pipeline& pipeline,
     constexpr bool operator==(Pair o) const { return (a == o.a && b == o.b) || (a == o.b && b == o.a); }
   };
   worker.table<Pair, int>("table", 10);
-#elif MISUSE == 37  // One with padding, whose bytes are not its value.
+#elif MISUSE == 27  // Only the engine makes a Worker.
+  sluice::Worker made{worker};
+#endif
+}
+
+void keys_and_merges([[maybe_unused]] sluice::Pipeline& pipeline, [[maybe_unused]] sluice::Worker& worker) {
+  [[maybe_unused]] const auto items = pipeline.inlet<Item>("items");
+#if MISUSE == 37  // One with padding, whose bytes are not its value.
   struct Mixed {
     char a;
     int b;
@@ -153,8 +160,6 @@ void events_keys_and_state([[maybe_unused]] sluice::Pipeline& pipeline,
   worker.table<char[8], int>("table", 10);
 #elif MISUSE == 41  // Streams of two types of events.
   items.merge(pipeline.inlet<Other>("others"));
-#elif MISUSE == 27  // Only the engine makes a Worker.
-  sluice::Worker made{worker};
 #endif
 }
 
