@@ -157,6 +157,27 @@ TEST_F(HostsInTrouble, SayWhereAMoveLeadsToAFailure) {
   EXPECT_THAT(said.text, HasSubstr("beta has it, and it fails there: "));
 }
 
+TEST_F(HostsInTrouble, SayThatAMoveWasGivenUp) {
+  lease_ = "60s";
+  start_host("alpha");
+  ASSERT_TRUE(within(60s, [this] { return says("alpha", "partition 5 with epoch 1"); }));
+  start_host("beta");
+  ASSERT_TRUE(within(60s, [this] { return says("beta", "is here"); }));
+  // It is alive for the others, and takes nothing over.
+  host("beta").signal_all(SIGSTOP);
+  Program move{{CLUSTER_PROGRAM, "move", "accounts", "0", "beta", "--nats", url()},
+               file("move.out"),
+               file("move.err")};
+  std::optional<int> status;
+  ASSERT_TRUE(within(40s, [&] {
+    told_by_cluster({"move", "accounts", "0", "alpha", "--patience", "1s"});
+    return (status = move.ended()).has_value();
+  }));
+  EXPECT_EQ(status, 1);
+  EXPECT_THAT(move.err(), HasSubstr("that was given up: it is to be owned by alpha now"));
+  host("beta").signal_all(SIGCONT);
+}
+
 // As on a disk that is full, or read-only: others have room.
 TEST_F(HostsInTrouble, GiveAwayWhatTheirDiskDoesNotTake) {
   lease_ = "5s";

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a pipeline that was killed leaves of its observers' socket.
 #include <cstdlib>
+#include <poll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -29,12 +30,16 @@ class ObserverEdges : public WithProcesses {
   }
   fs::path bound(const std::string& name) const {
     fs::path path = directory_ / "sluice" / name;
-    const detail::Descriptor made{::socket(AF_UNIX, SOCK_SEQPACKET, 0)};
+    bind_to(path);
+    return path;
+  }
+  static detail::Descriptor bind_to(const fs::path& path) {
+    detail::Descriptor made{::socket(AF_UNIX, SOCK_SEQPACKET, 0)};
     sockaddr_un address{};
     address.sun_family = AF_UNIX;
     std::strncpy(address.sun_path, path.c_str(), sizeof(address.sun_path) - 1);
     EXPECT_EQ(::bind(made.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)), 0);
-    return path;
+    return made;
   }
 
   fs::path directory_{fs::temp_directory_path() / ("sluice-run-" + std::to_string(::getpid()))};
@@ -54,6 +59,21 @@ TEST_F(ObserverEdges, SweepASocketThatWasLeftHalfMade) {
   EXPECT_FALSE(fs::exists(half));
   EXPECT_FALSE(fs::exists(whole));
   EXPECT_TRUE(fs::exists(living)) << "its host may be about to listen";
+}
+
+// A master that ends, or is killed, before it has come to who asks hangs up in this way.
+TEST_F(ObserverEdges, SayWhatBecameOfAPipelineThatHangsUp) {
+  const fs::path path = directory_ / "sluice" / "hangs-up.sock";
+  detail::Descriptor listening = bind_to(path);
+  ASSERT_EQ(::listen(listening.get(), 1), 0);
+  std::thread master{[&] {
+    pollfd asked{listening.get(), POLLIN, 0};
+    EXPECT_EQ(::poll(&asked, 1, 60'000), 1);
+    listening.reset();
+  }};
+  const std::string why = error_of([&] { ask_to_park(path.string()); });
+  master.join();
+  EXPECT_THAT(why, testing::AllOf(testing::HasSubstr("is about to end"), testing::HasSubstr("sluice stats")));
 }
 
 }  // namespace

@@ -170,6 +170,14 @@ void refuse_if_it_fails(const detail::OwnersView& view, const Options& options, 
                "after some tries another host gets it, if there is one that has not failed with it"}};
 }
 
+// Whoever claims it, or moves it, says anew who is to have it.
+[[noreturn]] void refuse_given_up(const Options& options, const detail::PartitionEntry& now) {
+  std::string why = "it is to be owned by " + now.wanted + " now";
+  if (now.wanted.empty()) why = now.owner.empty() ? "nobody owns it now" : now.owner + " has claimed it";
+  throw Error{{"move the partition", std::to_string(options.partition), "that was given up: " + why,
+               "`sluice cluster status` shows who owns it; try again"}};
+}
+
 void move(const Options& options) {
   Watched watched{options};
   if (options.partition >= watched.partitions())
@@ -186,6 +194,7 @@ void move(const Options& options) {
   const std::string wanted = entry.wanted;
   const unsigned failures = failures_of(watched.owners().view(), options.partition);
   entry.wanted = options.host;
+  bool is_wanted = false;  // As the cluster has it: what is seen is a little behind what was written.
   if (!watched.owners().change(options.partition, entry))
     throw Error{
         {"move the partition", std::to_string(options.partition), "its owner changed just now", "try again"}};
@@ -194,6 +203,10 @@ void move(const Options& options) {
         [&] {
           const detail::OwnersView& view = watched.owners().view();
           const detail::PartitionEntry now = view.entry(options.partition);
+          if (now.owner != options.host) {
+            if (is_wanted && now.wanted != options.host) refuse_given_up(options, now);
+            is_wanted = now.wanted == options.host;
+          }
           if (now.owner != options.host || (moves && now.epoch <= epoch)) return false;
           refuse_if_it_fails(view, options, failures);
           const auto begun = view.begun.find(options.partition);

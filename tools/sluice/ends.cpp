@@ -56,10 +56,11 @@ void end(const std::string& pipeline, bool park) {
   constexpr int kLooksPerQuestion = 50;
   constexpr int kLooksUntilWord = 250;
   const Observer observer = Observer::attach(pipeline);
-  if (park) {
-    ask_to_park(pipeline);
-  } else {
-    ask_to_drain(pipeline);
+  try {
+    park ? ask_to_park(pipeline) : ask_to_drain(pipeline);
+  } catch (const std::exception&) {
+    // It may have come to an end at this moment, which is told below.
+    if (!observer.over()) throw;
   }
   for (int look = 1; !observer.over(); ++look) {
     if (look == kLooksUntilWord) tell_that_it_lasts(observer.pipeline());

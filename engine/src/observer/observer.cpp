@@ -49,8 +49,10 @@ std::string why_not_reached(int error, const std::string& path) {
 
 AttachMessage receive(const Descriptor& connection, const std::string& path) {
   AttachMessage attach_message = receive_attach_message(connection.get());
+  // A master that ends, or is replaced, resets who has not had its turn.
+  if (attach_message.bytes == 0 || (attach_message.bytes < 0 && errno == ECONNRESET))
+    refuse(path, "it does not answer to this user, or is about to end", kRemedy);
   if (attach_message.bytes < 0) refuse(path, errno == EAGAIN ? "its master did not answer" : errno_text());
-  if (attach_message.bytes == 0) refuse(path, "it does not answer to this user, or is about to end");
   if (!attach_message.whole) refuse(path, "what answers is no pipeline", kRemedy);
   return attach_message;
 }
