@@ -120,6 +120,31 @@ TEST(LogLimits, OfErrorsAreApartAndWhatWasHeldBackIsSaidOnceThereIsRoom) {
   }));
 }
 
+// Deaths without end, as of a service that is away.
+TEST(LogLimits, AreToldOnceASecondAtMost) {
+  const Descriptor nowhere{::open("/dev/null", O_WRONLY | O_CLOEXEC)};
+  const LogChannel channel = LogChannel::open(nowhere.get());
+  const LogSettings settings;
+  Log log{channel, settings, "burst"};
+  const int receiving = channel.descriptors()[1];
+  const auto start = std::chrono::steady_clock::now();
+  std::size_t said = 0;
+  std::size_t told = 0;
+  while (std::chrono::steady_clock::now() < start + 2500ms) {
+    if (!log.say(LogLevel::warning, "death", {}, "a worker died")) std::this_thread::sleep_for(1ms);
+    char line[kMostLogBytes];
+    for (ssize_t got = 0; (got = ::recv(receiving, line, sizeof(line), MSG_DONTWAIT)) > 0; ++said) {
+      const std::string_view text{line, static_cast<std::size_t>(got)};
+      told += text.find("held back") == std::string_view::npos ? 0U : 1U;
+    }
+  }
+  const auto seconds =
+      std::chrono::duration_cast<std::chrono::seconds>(std::chrono::steady_clock::now() - start);
+  EXPECT_GT(said, 100U);
+  EXPECT_GE(told, 1U);
+  EXPECT_LE(told, static_cast<std::size_t>(seconds.count()) + 1);
+}
+
 class Call {
  public:
   Call(Worker&, const std::string& service) : service_{service} {}

@@ -2,6 +2,7 @@
 // The log as those see it who have something to say: the master, and the supervisor.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -12,7 +13,8 @@
 namespace sluice::detail {
 
 // By one thread. Never blocks; a line that has no room, or comes too soon, is counted, and how many were held back is
-// said before the next that is said, or when there is room again. Errors are limited apart from what is less serious.
+// said before the next that is said, or when there is room again, but not more than once a second. Errors are limited apart
+// from what is less serious.
 class Log {
  public:
   // Both must outlive it.
@@ -34,6 +36,7 @@ class Log {
  private:
   bool send(LogLevel level, std::string_view kind, std::string_view worker, std::string_view text);
   void tell_held_back();
+  void tell_held_back_if_due();
   LogLimit& limit_of(LogLevel level) noexcept { return level == LogLevel::error ? errors_ : others_; }
 
   const LogChannel& channel_;
@@ -41,6 +44,7 @@ class Log {
   std::string pipeline_;
   LogLimit errors_{kBurst, kPerSecond};
   LogLimit others_{kBurst, kPerSecond};
+  std::chrono::nanoseconds next_told_{0};  // What is held back.
 
   static constexpr double kBurst = 100;
   static constexpr double kPerSecond = 20;
