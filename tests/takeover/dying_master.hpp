@@ -8,7 +8,6 @@
 #include <filesystem>
 #include <fstream>
 #include <functional>
-#include <sstream>
 #include <string>
 #include <unistd.h>
 #include <utility>
@@ -17,6 +16,7 @@
 #include "host/host.hpp"
 #include "pipelines.hpp"
 #include "processes.hpp"
+#include "support/maps.hpp"
 
 namespace sluice::test {
 
@@ -57,19 +57,10 @@ class Register {
 
   // Of the pipeline that this process runs now.
   std::uintptr_t address() const {
-    std::ifstream maps{"/proc/self/maps"};
-    for (std::string line; std::getline(maps, line);) {
-      if (line.find(name_) == std::string::npos) continue;
-      std::istringstream fields{line};
-      std::uintptr_t begin = 0;
-      std::uintptr_t end = 0;
-      std::uintptr_t offset = 0;
-      char dash = 0;
-      std::string mode;
-      fields >> std::hex >> begin >> dash >> end >> mode >> offset;
-      if (offset <= first_byte_ && first_byte_ + bytes_ <= offset + (end - begin)) {
-        return begin + (first_byte_ - offset);
-      }
+    for (const Mapping& mapping : mappings_of(::getpid(), name_)) {
+      if (mapping.offset <= first_byte_ &&
+          first_byte_ + bytes_ <= mapping.offset + (mapping.end - mapping.begin))
+        return mapping.begin + (first_byte_ - mapping.offset);
     }
     ADD_FAILURE() << "no mapping of the register";
     return 0;

@@ -101,6 +101,7 @@ class DyingMaster : public WithProcesses, public testing::WithParamInterface<std
   // Which words of the register change meanwhile, and how often: as is seen by the instruction of who is followed, or else
   // before and behind its task. Not all need be by it.
   std::vector<std::pair<std::size_t, unsigned>> changed_words(bool& refused) {
+    // NOLINTNEXTLINE(performance-no-int-to-ptr): an address that the kernel tells is a number.
     const auto* const words = reinterpret_cast<const volatile std::uint64_t*>(register_address());
     std::vector<std::uint64_t> before(register_.words());
     std::vector<unsigned> times(before.size(), 0);
@@ -151,7 +152,7 @@ class DyingMaster : public WithProcesses, public testing::WithParamInterface<std
   bool is_left_by_all() {
     bool left = false;
     EXPECT_TRUE(eventually([&] {
-      left = error_of([&] { life().engine().wait_for(0ns); }) != "";
+      left = !error_of([&] { life().engine().wait_for(0ns); }).empty();
       return left || task().done(life());
     }));
     return left;

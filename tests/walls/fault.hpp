@@ -13,7 +13,7 @@
 #include <unistd.h>
 #include <vector>
 
-#include "maps.hpp"
+#include "support/maps.hpp"
 
 namespace sluice::test {
 

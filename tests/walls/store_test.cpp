@@ -10,7 +10,7 @@
 #include "engine/pipelines.hpp"
 #include "engine/processes.hpp"
 #include "layout/layout.hpp"
-#include "maps.hpp"
+#include "support/maps.hpp"
 
 namespace sluice::test {
 

@@ -15,24 +15,32 @@ namespace sluice::test {
 struct Mapping {
   std::uintptr_t begin = 0;
   std::uintptr_t end = 0;
+  std::uintptr_t offset = 0;  // In the file.
   bool writable = false;
   bool shared = false;
 };
 
-// Those of the segment of the pipeline `name` in the process `pid`, by address.
-inline std::vector<Mapping> segment_mappings(pid_t pid, const std::string& name) {
+// Those of files with `text` in their names in the process `pid`, by address.
+inline std::vector<Mapping> mappings_of(pid_t pid, const std::string& text) {
   std::ifstream maps{"/proc/" + std::to_string(pid) + "/maps"};
   std::vector<Mapping> found;
   for (std::string line; std::getline(maps, line);) {
-    if (line.find("sluice:" + name) == std::string::npos) continue;
+    if (line.find(text) == std::string::npos) continue;
     Mapping mapping;
     char permissions[5] = {};
-    if (std::sscanf(line.c_str(), "%lx-%lx %4s", &mapping.begin, &mapping.end, permissions) != 3) continue;
+    if (std::sscanf(line.c_str(), "%lx-%lx %4s %lx", &mapping.begin, &mapping.end, permissions,
+                    &mapping.offset) != 4)
+      continue;
     mapping.writable = permissions[1] == 'w';
     mapping.shared = permissions[3] == 's';
     found.push_back(mapping);
   }
   return found;
+}
+
+// Those of the segment of the pipeline `name`, which has no file of its own.
+inline std::vector<Mapping> segment_mappings(pid_t pid, const std::string& name) {
+  return mappings_of(pid, "sluice:" + name);
 }
 
 // The first byte of the segment; nullptr: the process has none.
