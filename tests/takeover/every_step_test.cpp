@@ -174,11 +174,12 @@ class DyingMaster : public WithProcesses, public testing::WithParamInterface<std
     const std::size_t calls = count_calls(refused);
     if (refused) GTEST_SKIP() << kRefused;
     audit();
-    // As many as there is time for, where it waits for something again and again.
-    constexpr std::size_t kMostKills = 100;
-    const std::size_t stride = calls / kMostKills + 1;
+    // At each it dies twice, at once and a while later; where it waits for something again and again, once at some of them.
+    constexpr std::size_t kMostStops = 150;
+    const std::size_t stride = calls / kMostStops + 1;
+    const std::size_t times = stride == 1 ? 2 : 1;
     std::size_t kills = 0;
-    for (std::size_t at = 0; at < calls && is_time(); at += stride, ++kills) {
+    for (std::size_t at = 0; at < calls && is_time(); at = ++kills / times * stride) {
       SCOPED_TRACE("at stop " + std::to_string(at) + " of " + std::to_string(calls));
       {
         const auto traced = follow();
