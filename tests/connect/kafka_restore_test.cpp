@@ -4,6 +4,7 @@
 
 #include <sluice/connect/kafka_sink.hpp>
 
+#include "endless_numbers.hpp"
 #include "kafka_broker.hpp"
 #include "kill_count.hpp"
 #include "outside_world.hpp"
@@ -13,22 +14,6 @@ namespace sluice::test {
 namespace {
 
 using ::testing::HasSubstr;
-
-// Numbers, each once.
-class KafkaNumbers {
- public:
-  explicit KafkaNumbers(Worker& worker) : worker_{worker}, next_{worker.state<std::uint64_t>("next")} {}
-  bool operator()(Output<Bytes>& out) {
-    for (int i = 0; i < 8; ++i)
-      out.push(std::to_string(next_.edit()++));
-    worker_.wait_for(200us);
-    return true;
-  }
-
- private:
-  Worker& worker_;
-  Recoverable<std::uint64_t> next_;
-};
 
 class KafkaRestores : public WithOutside {
  protected:
@@ -54,7 +39,7 @@ class KafkaRestores : public WithOutside {
   // Numbers are sent, and the worker is killed now and then, until somebody ends it; the last time it drains.
   void live(const Settings& kept, std::mt19937& random, bool last) const {
     Pipeline pipeline{"restored"};
-    pipeline.source<KafkaNumbers>("numbers").to<KafkaSink>("out", options());
+    pipeline.source<EndlessNumbers>("numbers").to<KafkaSink>("out", options());
     Engine engine{pipeline, kept};
     engine.start();
     log_line(file("lives"), engine.resumed() ? "resumed" : "new");

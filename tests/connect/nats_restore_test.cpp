@@ -4,6 +4,7 @@
 #include <nats/nats.h>
 #include <random>
 
+#include "endless_numbers.hpp"
 #include "nats_world.hpp"
 #include "position_header.hpp"
 #include "total_loss.hpp"
@@ -156,22 +157,6 @@ TEST_F(NatsRestores, LeaveTheirPlaceToALaterLifeOfTheirRun) {
   EXPECT_EQ(count_of(server().url(), "OUT"), 30U);
 }
 
-// Numbers, each once.
-class Numbers {
- public:
-  explicit Numbers(Worker& worker) : worker_{worker}, next_{worker.state<std::uint64_t>("next")} {}
-  bool operator()(Output<Bytes>& out) {
-    for (int i = 0; i < 8; ++i)
-      out.push(std::to_string(next_.edit()++));
-    worker_.wait_for(200us);
-    return true;
-  }
-
- private:
-  Worker& worker_;
-  Recoverable<std::uint64_t> next_;
-};
-
 // Everything is lost again and again, with its memory, and after deaths of the worker that no checkpoint knows of.
 TEST_F(NatsRestores, AfterLossesOfEverythingNeitherLoseNorRepeat) {
   make_stream(server().url(), {"OUT", "out.*"});
@@ -180,7 +165,7 @@ TEST_F(NatsRestores, AfterLossesOfEverythingNeitherLoseNorRepeat) {
   std::mt19937 random{seed};
   const auto live = [&](bool last) {
     Pipeline pipeline{"restored"};
-    pipeline.source<Numbers>("numbers").to<NatsSink>("out", sink_options());
+    pipeline.source<EndlessNumbers>("numbers").to<NatsSink>("out", sink_options());
     Engine engine{pipeline, settings({"restart.budget=1000000", "batch.events=32", "state.bytes=64KiB",
                                       "watchdog.deadline=20s", "log.level=off", "checkpoint.sync=no",
                                       "checkpoint.path=" + file("checkpoints"), "checkpoint.every=3ms",

@@ -13,6 +13,7 @@
 
 #include "pipelines.hpp"
 #include "processes.hpp"
+#include "support/checkpointer.hpp"
 #include "support/clear_away.hpp"
 
 namespace sluice::test {
@@ -90,14 +91,6 @@ class WithCheckpoints : public WithProcesses {
     }));
   }
 
-  static pid_t checkpointer_of(const Engine& engine) {
-    for (const pid_t child : children_of(engine.stats().master)) {
-      std::ifstream comm{"/proc/" + std::to_string(child) + "/comm"};
-      std::string name;
-      if (std::getline(comm, name) && name == "sluice-checkpt") return child;
-    }
-    return 0;
-  }
   static void kill_checkpointer_of(const Engine& engine) {
     pid_t process = 0;
     ASSERT_TRUE(eventually([&] { return (process = checkpointer_of(engine)) > 1; }));

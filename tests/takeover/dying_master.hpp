@@ -16,6 +16,7 @@
 #include "host/host.hpp"
 #include "pipelines.hpp"
 #include "processes.hpp"
+#include "support/checkpointer.hpp"
 #include "support/maps.hpp"
 
 namespace sluice::test {
@@ -152,15 +153,6 @@ inline pid_t master_in(const Life& life) {
   return life.engine().stats().master;
 }
 
-inline pid_t checkpointer_in(const Life& life) {
-  for (const pid_t child : children_of(master_in(life))) {
-    std::ifstream comm{"/proc/" + std::to_string(child) + "/comm"};
-    std::string name;
-    if (std::getline(comm, name) && name == "sluice-checkpt") return child;
-  }
-  return 0;
-}
-
 inline bool is_replaced(Life& life, const std::string& worker) {
   const auto find = [&](const Stats& stats) {
     for (const StageStats& stage : stats.stages) {
@@ -210,7 +202,7 @@ inline const std::vector<Task>& tasks() {
        .settings = with_checkpoints,
        .begin = [](Life& life) { life.push(); },
        .done = has_two_more_checkpoints,
-       .victim = checkpointer_in,
+       .victim = [](const Life& life) { return checkpointer_of(life.engine()); },
        .can_be_stepped = false},
       {.name = "TakesOver",
        .begin =
