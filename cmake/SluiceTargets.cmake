@@ -9,6 +9,12 @@ if(CMAKE_CXX_COMPILER_LAUNCHER MATCHES "ccache")
     "$<$<CXX_COMPILER_ID:Clang>:SHELL:-Xclang -fno-pch-timestamp>")
 endif()
 
+# With the little memory that g++ allows itself it collects garbage again and again: a tenth of its time. A source takes 0.9 GB
+# at most so, instead of 0.7.
+if(PROJECT_IS_TOP_LEVEL)
+  add_compile_options("$<$<CXX_COMPILER_ID:GNU>:--param=ggc-min-heapsize=1048576>")
+endif()
+
 function(sluice_compile_options target)
   target_compile_features(${target} PUBLIC cxx_std_20)
   set_target_properties(${target} PROPERTIES CXX_EXTENSIONS OFF)

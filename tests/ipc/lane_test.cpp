@@ -60,6 +60,11 @@ TEST(Lane, HasGrownOnceMoreIsPublished) {
   EXPECT_FALSE(out.has_grown());
   in.publish();
   EXPECT_TRUE(out.has_grown());
+  LaneConsumer when_asked = out;
+  when_asked.look_when_asked();
+  EXPECT_FALSE(when_asked.more());
+  EXPECT_NE(when_asked.readable(), 0U);
+  EXPECT_TRUE(when_asked.more());
   EXPECT_TRUE(out.more());
   EXPECT_EQ(out.readable(), 8U);
 }

@@ -37,6 +37,7 @@ struct alignas(128) LaneStamps {
   };
   // Written by the producer only.
   Word words[kKept];
+  std::atomic<std::uint64_t> behind_newest;  // The position behind that of the stamp that was set last.
 
   // relaxed here and below: the tail that is published behind it makes it known, with everything before.
   void set(std::size_t turn, const Stamp& stamp) noexcept {
@@ -44,6 +45,11 @@ struct alignas(128) LaneStamps {
     word.position.store(stamp.position, std::memory_order_relaxed);
     word.time_ns.store(stamp.time_ns, std::memory_order_relaxed);
     word.born_ns.store(stamp.born_ns, std::memory_order_relaxed);
+    behind_newest.store(stamp.position + 1, std::memory_order_relaxed);
+  }
+  // Whether one may be set at `position` or behind it: a reason to look. They are set in the order of their positions.
+  bool any_from(std::uint64_t position) const noexcept {
+    return behind_newest.load(std::memory_order_relaxed) > position;
   }
   // The first stamp of an event among the `bytes` from `position` on.
   Stamp first_in(std::uint64_t position, std::uint64_t bytes) const noexcept {

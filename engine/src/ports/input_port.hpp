@@ -35,6 +35,8 @@ struct InLane {
   const LaneStamps* stamps = nullptr;  // nullptr: none of its events is timed.
   std::uint64_t event_bytes = 0;       // 0: records.
 
+  // Whether an event of what is readable may be timed.
+  bool comes_to_stamp() const noexcept { return stamps != nullptr && stamps->any_from(lane.next()); }
   // relaxed: seen late, it costs a look more.
   bool is_shed() const noexcept { return shed != nullptr && shed->load(std::memory_order_relaxed) != 0; }
   // Its producer is shed, and everything that it had published is read: nothing follows.

@@ -262,11 +262,6 @@ bool OutputPort::loses() const noexcept {
                      [](const OutLane& out) { return out.policy != FullPolicy::block; });
 }
 
-bool OutputPort::times_none() const noexcept {
-  return std::all_of(lanes_.begin(), lanes_.end(),
-                     [](const OutLane& out) { return out.stamping.stamps == nullptr; });
-}
-
 void OutputPort::end() noexcept {
   for (OutLane& out : lanes_) {
     out.lane.end();
@@ -290,7 +285,7 @@ void OutputPort::stamp(OutLane& out, std::uint64_t tail) const noexcept {
     return;
   }
   const std::uint64_t first = out.lane.tail();
-  if (tail <= stamping.due_at || published_ < stamping.due_events || tail == first) return;
+  if (published_ < stamping.due_events || tail == first) return;
   std::uint64_t position = std::max(first, stamping.due_at);
   if (const std::uint64_t bytes = stamping.event_bytes; bytes != 0) {
     position -= position % bytes;
@@ -318,6 +313,7 @@ void OutputPort::hand_on(std::int64_t born_ns) noexcept {
     if (position == out->lane.next() || position < stamping.free_at) continue;
     stamping.made_at = position;
     stamping.born_ns = born_ns;
+    stamping.due_at = std::min(stamping.due_at, position);
   }
 }
 
@@ -327,7 +323,7 @@ std::uint64_t OutputPort::settle(OutLane& out, bool whole) noexcept {
   published_ += out.count.in(tail - out.lane.tail()) + records;
   out.records -= records;
   out.records_before = 0;
-  if (out.stamping.stamps != nullptr) [[unlikely]]
+  if (out.stamping.due_at < tail) [[unlikely]]
     stamp(out, tail);
   return tail;
 }

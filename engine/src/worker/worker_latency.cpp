@@ -3,7 +3,7 @@
 // source. The setting latency.sample says how many.
 //
 // A batch is cut at a stamped event: those before it are handled as ever, and it alone between two looks at the clock. The
-// runners know nothing of it.
+// runners know nothing of it, and take no look of their own at such a lane: what they find there might be stamped.
 #include <algorithm>
 
 #include <sluice/ipc/framing.hpp>
@@ -31,7 +31,7 @@ std::uint64_t events_before(const InLane& input, std::uint64_t position, std::ui
 
 }  // namespace
 
-// As Runner::consume(). Not more than was there at the first look: what comes meanwhile may be stamped.
+// As Runner::consume().
 std::uint64_t WorkerLoop::consume_stamped(InLane& input, std::uint32_t lane, std::uint64_t limit) {
   const bool spans = takes_spans_;
   std::uint64_t handled = 0;
@@ -39,10 +39,10 @@ std::uint64_t WorkerLoop::consume_stamped(InLane& input, std::uint32_t lane, std
     const std::uint64_t readable = input.lane.readable();
     if (readable == 0) break;
     const std::uint64_t most = limit - handled;
-    const Stamp stamp = input.stamps->first_in(input.lane.next(), readable);
+    const Stamp stamp =
+        input.comes_to_stamp() ? input.stamps->first_in(input.lane.next(), readable) : Stamp{};
     const bool stamped = stamp.time_ns != 0;
-    const std::uint64_t before =
-        events_before(input, stamped ? stamp.position : input.lane.next() + readable, most);
+    const std::uint64_t before = stamped ? events_before(input, stamp.position, most) : most;
     // A span is one call of the handler, whichever of its events is stamped.
     const bool timed = stamped && (spans ? before < most : before == 0);
     std::uint64_t calls_for = most;
@@ -52,7 +52,18 @@ std::uint64_t WorkerLoop::consume_stamped(InLane& input, std::uint32_t lane, std
     const std::uint64_t consumed = runner_->consume(input.lane, lane, calls_for, work_);
     if (timed) end_timing(begun, consumed, stamp);
     handled += consumed;
-    if (consumed == 0 || (consumed < calls_for && !spans)) break;
+    if (consumed == 0) break;
+  }
+  return handled;
+}
+
+// The rest of a plain batch: what has come meanwhile, up to an event that is to be timed.
+std::uint64_t WorkerLoop::consume_until_stamp(InLane& input, std::uint64_t limit) {
+  std::uint64_t handled = 0;
+  while (handled < limit && work_.batch_goes_on() && input.lane.readable() != 0 && !input.comes_to_stamp()) {
+    const std::uint64_t consumed = runner_->consume(input.lane, 0, limit - handled, work_);
+    if (consumed == 0) break;
+    handled += consumed;
   }
   return handled;
 }

@@ -129,7 +129,6 @@ void WorkerLoop::resume() {
   for (std::size_t i = 0; poison_.any() && i < in_.size(); ++i)
     poison_.set_stop(static_cast<std::uint32_t>(i), in_[i].lane);
   looked_at_.reserve(2 * in_.size());
-  times_none_ = out_.times_none();
   // A source that has said a part of its last word is at its end: it is not asked for more, which would come behind that.
   input_ended_ = node_.kind == NodeKind::source ? last_words_ != 0 : in_.all_ended();
 }

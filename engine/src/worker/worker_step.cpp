@@ -13,7 +13,7 @@ namespace sluice::detail {
 
 WorkerLoop::Step WorkerLoop::step() {
   if (asked_to_stand() && !(finished_ && tellings_.none())) stand_still();
-  if (plain_ && in_[0].lane.readable() != 0) [[likely]]
+  if (plain_ && in_[0].lane.readable() != 0 && !in_[0].comes_to_stamp()) [[likely]]
     return step_plainly();
   if (!tellings_.none() && tells_first()) return Step::nothing;
   if (finished_) {
@@ -60,8 +60,8 @@ void WorkerLoop::act_when_idle() {
 // Whether the next batch is one, as far as it can be known before. What the handler does may yet make it another.
 bool WorkerLoop::is_plain() const noexcept {
   return node_.kind == NodeKind::stage && in_.size() == 1 && worker_ != nullptr && !finished_ &&
-         !input_ended_ && !takes_spans_ && times_none_ && in_[0].stamps == nullptr && !poison_.any() &&
-         !retry_ && one_by_one_ == 0 && tellings_.none() && !WorkerAccess::acts(*worker_);
+         !input_ended_ && !takes_spans_ && !poison_.any() && !retry_ && one_by_one_ == 0 &&
+         tellings_.none() && !WorkerAccess::acts(*worker_);
 }
 
 // Whether it still is one, once it is handled.
@@ -78,6 +78,8 @@ bool WorkerLoop::was_plain(const InLane& in) const noexcept {
   std::uint64_t done = 0;
   try {
     done = runner_->consume(in.lane, 0, batch_events_, work_);
+    if (in.stamps != nullptr) [[unlikely]]
+      done += consume_until_stamp(in, batch_events_ - done);
   } catch (...) {
     give_up_what_threw();
   }

@@ -36,11 +36,13 @@ struct LaneStamps;
 
 // Which events of a lane are stamped with the time at which they are published: latency.sample.
 struct Stamping {
+  static constexpr std::uint64_t kNever = ~std::uint64_t{0};
+
   LaneStamps* stamps = nullptr;    // nullptr: none is.
   std::uint64_t event_bytes = 0;   // 0: records.
   std::uint64_t least_bytes = 0;   // From one to the next, at least,
   std::uint64_t least_events = 0;  // and so many events that the port has pushed, for records.
-  std::uint64_t due_at = 0;        // The next one comes at this position or behind it,
+  std::uint64_t due_at = kNever;   // The next one comes at this position or behind it,
   std::uint64_t due_events = 0;    // and when the port has pushed so many events.
   std::size_t turn = 0;
   bool begins = false;  // What it carries comes from a source or the host.
@@ -226,7 +228,7 @@ class OutputPort {
   bool ended() const noexcept;
 
   // The commonest commit takes along what one lane has got, as a whole, and nothing is timed or ends. For who stores it himself:
-  // whether this is one, if `times_none()` and no lane ends; the lane, nullptr if there is none; how far it goes then, which
+  // whether this is one, if no lane ends; the lane, nullptr if there is none; how far it goes then, which
   // counts as published; and that it is done.
   bool has_touched_one_at_most() const noexcept { return touched_count_ <= 1; }
   OutLane* first_touched() const noexcept { return touched_count_ == 0 ? nullptr : touched_.front(); }
@@ -234,13 +236,14 @@ class OutputPort {
     const std::uint64_t tail = out.lane.next();
     published_ += out.count.in(tail - out.lane.tail()) + out.records;
     out.records = out.records_before = 0;
+    if (out.stamping.due_at < tail) [[unlikely]]
+      stamp(out, tail);
     return tail;
   }
   void forget_touched(OutLane& only) noexcept {
     only.touched = false;
     touched_count_ = 0;
   }
-  bool times_none() const noexcept;
 
   // Which words the next commit moves; `whole`: with what the event at hand has pushed.
   void record(ipc::Commit& commit, bool whole) noexcept;
