@@ -121,6 +121,13 @@ TEST(ConfigLint, AsksAProgramForItsStages) {
   EXPECT_THAT(wrong.out, AllOf(StartsWith("error: "), HasSubstr("count")));
 }
 
+TEST(ConfigLint, SaysWhatOfThePipelineLeadsNowhere) {
+  const Finished run = sluice("config lint -- '" LOOSE_PROGRAM "'");
+  EXPECT_EQ(run.status, 3) << run.out;
+  EXPECT_THAT(run.out, HasSubstr("warning: output 1 of the source 'half' (long"));
+  EXPECT_THAT(sluice("config lint -- '" QUICKSTART_PROGRAM "'").out, Not(HasSubstr("leads nowhere")));
+}
+
 TEST(ConfigLint, SaysWhatThePipelineTakesAndWhetherTheMachineHasIt) {
   const std::string program = " -- '" QUICKSTART_PROGRAM "'";
   EXPECT_THAT(sluice("config lint --set stage.count.workers=1" + program).out,

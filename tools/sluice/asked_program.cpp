@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <fcntl.h>
 #include <poll.h>
+#include <sstream>
 #include <sys/mman.h>
 #include <unistd.h>
 #include <utility>
@@ -77,10 +78,24 @@ std::string last_line(int fd) {
   return text.substr(text.rfind('\n') + 1);
 }
 
+AskedProgram in_parts(const std::string& answer) {
+  AskedProgram asked;
+  std::string request;
+  std::istringstream lines{answer};
+  for (std::string line; std::getline(lines, line);) {
+    if (line.starts_with(detail::kPlanRemark)) {
+      asked.remarks.push_back(line.substr(detail::kPlanRemark.size()));
+    } else {
+      request.append(line).append("\n");
+    }
+  }
+  asked.request = pinning::parse_request(request);
+  return asked;
+}
+
 }  // namespace
 
-pinning::PlanRequest request_of_program(const std::vector<std::string>& command,
-                                        std::chrono::nanoseconds limit) {
+AskedProgram ask_program(const std::vector<std::string>& command, std::chrono::nanoseconds limit) {
   AnswerPipe answers = open_answer_pipe();
   const detail::Descriptor printed{::memfd_create("sluice-plan", MFD_CLOEXEC)};
   ::setenv(detail::kPlanVariable, fmt::format("{}", answers.writing.get()).c_str(), 1);
@@ -88,7 +103,7 @@ pinning::PlanRequest request_of_program(const std::vector<std::string>& command,
   ::unsetenv(detail::kPlanVariable);
   answers.writing = detail::Descriptor{};
   const std::string answer = read_answer(answers.reading.get(), limit);
-  if (!answer.empty()) return pinning::parse_request(answer);
+  if (!answer.empty()) return in_parts(answer);
   std::string why = "it has made no Engine within " + format_duration(limit);
   if (wait_for_input(program.pidfd(), kEndTimeMs)) {
     program.status();

@@ -11,9 +11,13 @@
 
 namespace sluice::command {
 
+struct AskedProgram {  // What a program says of its pipeline.
+  pinning::PlanRequest request;
+  std::vector<std::string> remarks;  // What a start of it would warn of, a sentence each.
+};
+
 // `command` is a program and its arguments. Blocks until it has answered or ended, not longer than `limit`; then it is
 // ended. Throws Error, with the last that the program printed, if it has not answered.
-pinning::PlanRequest request_of_program(const std::vector<std::string>& command,
-                                        std::chrono::nanoseconds limit);
+AskedProgram ask_program(const std::vector<std::string>& command, std::chrono::nanoseconds limit);
 
 }  // namespace sluice::command

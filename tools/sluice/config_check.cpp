@@ -107,7 +107,10 @@ std::uint64_t ask(const std::vector<std::string>& program, Reading& reading) {
   reading.hand_down();
   reading.attempt([&] {
     const pinning::Topology topology = pinning::read_topology();
-    const pinning::PlanRequest request = pinning::with_cores(topology, request_of_program(program, kLimit));
+    const AskedProgram asked = ask_program(program, kLimit);
+    for (const std::string& remark : asked.remarks)
+      reading.findings().push_back({.what = remark, .remedy = {}});
+    const pinning::PlanRequest request = pinning::with_cores(topology, asked.request);
     const pinning::Plan plan = pinning::plan(topology, request);
     for (const auto& [node, on_node] : plan.memory_bytes)
       bytes += on_node;
@@ -219,9 +222,8 @@ void add_config_lint(CLI::App& config, std::vector<std::string> behind_dashes, i
   command->add_option("FILE", said->file, "A profile file")->type_name("")->check(not_empty());
   add_setting_options(*command, *said);
   end_help(*command,
-           "The environment counts, too. A program of Sluice behind -- is asked for its stages, and whether "
-           "this machine "
-           "has a core for each worker.\n"
+           "The environment counts, too. A program of Sluice behind -- is asked for its stages, whether one "
+           "of their outputs leads nowhere, and whether this machine has a core for each worker.\n"
            "Status 0: nothing; 1: a start would refuse them; 3: warnings only.",
            {"sluice config lint market.conf", "sluice config lint --set outside.after=checkpoint",
             "sluice config lint market.conf -- build/market --input feed.gz"});

@@ -83,7 +83,7 @@ pinning::PlanRequest pipeline_of(const PlanSaid& said) {
   }
   std::vector<std::string> command{said.pipeline};
   command.insert(command.end(), said.arguments.begin(), said.arguments.end());
-  return request_of_program(command, time);
+  return ask_program(command, time).request;
 }
 
 std::string names_of(const std::vector<pinning::StageRequest>& stages) {

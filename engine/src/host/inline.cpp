@@ -2,13 +2,17 @@
 #include "sluice/inline.hpp"
 
 #include <algorithm>
+#include <chrono>
+#include <cstdio>
 #include <deque>
 #include <optional>
 
 #include <sluice/error.hpp>
 
+#include "graph/loose_ends.hpp"
 #include "host/host.hpp"
 #include "host/resume.hpp"
+#include "log/log_line.hpp"
 
 namespace sluice {
 
@@ -22,6 +26,17 @@ Settings without_checkpoints(Settings settings) {
   return settings;
 }
 
+// On standard error, where the log of a pipeline in processes is.
+void say_loose_ends(const Wiring& wiring) {
+  const LogSettings& log = wiring.settings().log;
+  if (log.level < LogLevel::warning) return;
+  for (const std::string& text : loose_ends(wiring.graph())) {
+    const LogLine line{LogLevel::warning, kLooseEnd, wiring.graph().name, {}, text};
+    const std::string said = to_text(line, log.format, std::chrono::system_clock::now());
+    std::fwrite(said.data(), 1, said.size(), stderr);
+  }
+}
+
 }  // namespace
 
 // All workers of a pipeline, taking turns. Who waits lets the others have theirs.
@@ -29,6 +44,7 @@ struct InlineRun::Parts final : Waiter {
   Parts(const Pipeline& pipeline, const Settings& settings)
       : name{pipeline.name()}, host{pipeline.graph(), without_checkpoints(pipeline.with_defaults(settings))} {
     const Wiring& wiring = host.wiring();
+    say_loose_ends(wiring);
     wiring.segment().populate_huge();
     wiring.segment().own_everything();
     draw_hash_seed(wiring);

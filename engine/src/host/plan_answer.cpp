@@ -4,6 +4,7 @@
 #include <cerrno>
 #include <charconv>
 #include <cstdlib>
+#include <string>
 #include <string_view>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -12,6 +13,7 @@
 #include <sluice/error.hpp>
 #include <sluice/pinning/request_text.hpp>
 
+#include "graph/loose_ends.hpp"
 #include "host/restore.hpp"
 #include "layout/placement.hpp"
 #include "layout/worker_counts.hpp"
@@ -54,7 +56,10 @@ void answer_plan(const Graph& graph, const Settings& settings) {
   if (!answered) {
     answered = true;
     const Descriptor pipe = pipe_named(number);
-    if (!pipe || !write_whole(pipe.get(), pinning::request_text(request))) {
+    std::string answer = pinning::request_text(request);
+    for (const std::string& text : loose_ends(graph))
+      answer.append(kPlanRemark).append(text).append("\n");
+    if (!pipe || !write_whole(pipe.get(), answer)) {
       throw Error{{"hand out the plan of", graph.name, pipe ? errno_text() : "there is no such pipe",
                    std::string{"unset "} + kPlanVariable}};
     }

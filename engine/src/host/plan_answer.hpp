@@ -6,6 +6,8 @@
 // engines of a program the first one answers.
 #pragma once
 
+#include <string_view>
+
 #include <sluice/detail/graph.hpp>
 #include <sluice/settings.hpp>
 
@@ -13,6 +15,8 @@ namespace sluice::detail {
 
 // Does not begin as the variables of settings do: it is none.
 inline constexpr const char* kPlanVariable = "_SLUICE_PLAN_PIPE";
+// Begins the lines behind the plan that say what a start would warn of.
+inline constexpr std::string_view kPlanRemark = "remark ";
 
 // Without that variable it does nothing. With it, writes the pipeline as a plan sees it and throws Error: no process is
 // started. Throws Error, too, for a pipeline that could not be started whatever the machine.

@@ -10,6 +10,7 @@
 #include <sluice/error.hpp>
 #include <sluice/units.hpp>
 
+#include "graph/loose_ends.hpp"
 #include "layout/relaxed.hpp"
 #include "observer/segment_stats.hpp"
 
@@ -56,6 +57,11 @@ News::News(const Wiring& wiring, Log& log) : wiring_{wiring}, log_{log} {
 
 bool News::say(LogLevel level, std::string_view kind, WorkerIndex worker, std::string_view text) {
   return log_.say(level, kind, wiring_.name(worker), text);
+}
+
+void News::began() {
+  for (const std::string& text : loose_ends(wiring_.graph()))
+    log_.say(LogLevel::warning, kLooseEnd, {}, text);
 }
 
 void News::took_over(std::size_t living) {

@@ -24,6 +24,8 @@ class News {
   // Both must outlive it.
   News(const Wiring& wiring, Log& log);
 
+  // Once a start: what of the pipeline leads nowhere.
+  void began();
   // This master has taken over from one that has died; it found `living` workers.
   void took_over(std::size_t living);
   // After it was decided what becomes of the worker; `failure` is why the pipeline stops, or empty.

@@ -47,7 +47,9 @@ void Master::take_over() {
     }
   }
   // relaxed: own word.
-  if (wiring_.master().masters.load(std::memory_order_relaxed) > 1) {
+  if (wiring_.master().masters.load(std::memory_order_relaxed) == 1) {
+    news_.began();
+  } else {
     news_.took_over(static_cast<std::size_t>(std::count_if(
         children_.begin(), children_.end(), [](const Child& child) { return child.pid != 0; })));
   }

@@ -16,6 +16,7 @@
 #include <sluice/error.hpp>
 #include <sluice/ipc/framing.hpp>
 
+#include "graph/shown_type.hpp"
 #include "layout/wiring.hpp"
 #include "worker/letters_there.hpp"
 #include "worker/poison.hpp"
@@ -49,8 +50,10 @@ void check_letter(const Graph& graph, const Layout& layout, const DeadLetter& le
     refuse(letter, "it does not hold its event whole", "leave it out");
   }
   if (type.record != letter.record || type.bytes != letter.head_bytes || type.name != letter.type) {
-    refuse(letter, fmt::format("it holds a {} and the stage takes {}", letter.type, type.name),
-           "retry it with a pipeline whose stage takes such events");
+    refuse(
+        letter,
+        fmt::format("it holds a {} and the stage takes {}", shown_type(letter.type), shown_type(type.name)),
+        "retry it with a pipeline whose stage takes such events");
   }
 }
 
