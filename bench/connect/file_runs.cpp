@@ -81,7 +81,7 @@ class FileRun {
 void read_by_source(const std::string& path, std::uint64_t rows) {
   Pipeline pipeline{"bench"};
   pipeline.source<FileSource>("read", FileSourceOptions{.paths = {path}})
-      .to<CountRead<Record<FileLineHead>>>("count", rows);
+      .to<CountRead<FileRecord>>("count", rows);
   Settings settings;
   settings.set("observe.socket", "off");
   Engine engine{pipeline, settings};

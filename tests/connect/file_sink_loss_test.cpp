@@ -36,8 +36,8 @@ class FileSinksThatAreLost : public FileSinks {
     rolling.rotate_bytes = 20'000;
     Pipeline pipeline{"copy"};
     pipeline.source<FileSource>("read", FileSourceOptions{.paths = {file("lines")}})
-        .to<FileSink<Record<FileLineHead>>>(
-            "items", rolling, [](const Record<FileLineHead>& line) { return std::string{line.text()}; });
+        .to<FileSink<FileRecord>>("items", rolling,
+                                  [](const FileRecord& line) { return std::string{line.text()}; });
     Engine engine{pipeline, kept()};
     engine.start();
     log_line(file("lives"), "one more");

@@ -19,8 +19,6 @@
 
 namespace sluice::test {
 
-using FileRecord = Record<FileLineHead>;
-
 // A line as the host of these tests gets it: its file, number and text.
 struct Tell {
   void operator()(const FileRecord& line, Output<Bytes>& out) const {

@@ -67,6 +67,9 @@ struct FileLineHead {
   std::uint64_t offset = 0;  // In bytes of the text, uncompressed, of the line's first byte, or its prefix.
 };
 
+// What the events of a FileSource are: text() is the line, body the record.
+using FileRecord = Record<FileLineHead>;
+
 // The same for the same path, in every process and every life.
 std::uint64_t file_key(std::string_view path) noexcept;
 
@@ -205,14 +208,14 @@ class FileSource {
   // Throws Error for a path that is not there, or is neither file nor directory.
   FileSource(Worker& worker, FileSourceOptions options) : files_{worker, std::move(options), false} {}
 
-  SourceState operator()(Output<Record<FileLineHead>>& out) {
+  SourceState operator()(Output<FileRecord>& out) {
     Pusher pusher{out};
     return files_.read(pusher);
   }
 
  private:
   struct Pusher final : detail::LineTaker {
-    explicit Pusher(Output<Record<FileLineHead>>& output) : out{output} {}
+    explicit Pusher(Output<FileRecord>& output) : out{output} {}
     std::string begin_file(std::string_view, bool) override { return {}; }
     std::string take(const FileLineHead& head, std::string_view line) override {
       out.push(head, line);
@@ -220,7 +223,7 @@ class FileSource {
     }
     // A few calls find room in a lane: it is not to be filled and emptied in turns.
     std::uint64_t bytes_at_once() const override { return out.most_body_bytes() / 8; }
-    Output<Record<FileLineHead>>& out;
+    Output<FileRecord>& out;
   };
 
   detail::FileLines files_;
