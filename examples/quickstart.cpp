@@ -4,10 +4,7 @@
 
 #include <sluice/sluice.hpp>
 
-struct Word {
-  char text[32];
-  bool operator==(const Word&) const = default;
-};
+using Word = sluice::Text<32>;  // An event: a value of a fixed size.
 
 class Count {  // One object per worker.
  public:
@@ -15,7 +12,7 @@ class Count {  // One object per worker.
   void operator()(const Word& word, sluice::Output<sluice::Bytes>&) { ++counts_[word]; }
   void finish(sluice::Output<sluice::Bytes>& lines) {  // Its last word, when everything has been counted.
     counts_.for_each([&](const Word& word, std::uint64_t count) {
-      lines.push(std::to_string(count) + " " + word.text + "\n");
+      lines.push(std::to_string(count) + " " + std::string{word} + "\n");
     });
   }
 
@@ -26,12 +23,12 @@ class Count {  // One object per worker.
 int main(int argc, char**) try {
   if (argc > 1) return std::cerr << "quickstart counts the words of its input: quickstart < FILE\n", 2;
   sluice::Pipeline words{"words"};
-  words.inlet<Word>("in").by(&Word::text).to<Count>("count", {.workers = sluice::cores}).outlet("out");
+  words.inlet<Word>("in").by(&Word::view).to<Count>("count", {.workers = sluice::cores}).outlet("out");
   sluice::Engine engine{words};
   engine.start();
   auto in = engine.inlet<Word>("in");
-  for (Word word{}; std::cin.width(sizeof(word.text)), std::cin >> word.text; word = Word{})
-    if (in.push(word) != sluice::PushResult::accepted) break;
+  for (std::string word; std::cin >> word;)
+    if (in.push(Word::truncated(word)) != sluice::PushResult::accepted) break;
   in.close();
   auto out = engine.outlet<sluice::Bytes>("out");
   while (out.wait(std::chrono::hours{1}), !out.ended())

@@ -2,7 +2,6 @@
 // Accounts on several machines: payments from JetStream are booked by account, and every new balance goes back to JetStream, each
 // exactly once and in order, whichever host dies. Start it on each machine: accounts host --nats nats://broker:4222
 #include <algorithm>
-#include <array>
 #include <charconv>
 #include <string>
 #include <string_view>
@@ -15,7 +14,7 @@
 
 namespace {
 
-using Account = std::array<char, 16>;
+using Account = sluice::Text<16>;
 
 struct Balance {
   std::int64_t payments;
@@ -30,14 +29,13 @@ class Book {
   void operator()(const sluice::Bytes& payment, sluice::Output<sluice::Bytes>& out) {
     const std::string_view text = payment.text();
     const std::size_t blank = std::min(text.find(' '), text.size());
-    Account account{};
-    if (blank == 0 || blank > account.size())
+    const std::string_view account = text.substr(0, blank);
+    if (account.empty() || !Account::fits(account))
       throw sluice::Refused{"it has no account of at most 16 characters"};
-    text.copy(account.data(), blank);
     Balance& balance = balances_[account];
     balance.cents += cents_in(text.substr(std::min(blank + 1, text.size())));
     ++balance.payments;
-    out.push(std::string{text.substr(0, blank)} + " " + std::to_string(balance.payments) + " " +
+    out.push(std::string{account} + " " + std::to_string(balance.payments) + " " +
              std::to_string(balance.cents));
   }
 

@@ -6,8 +6,6 @@
 //     bank --postgres postgresql://localhost/bank --nats nats://localhost:4222
 // A payment is {"id": 17, "account": "anna", "amount": "-12.50"}. One that is no payment, an id that was there, an account that
 // would be overdrawn, or that the database has and the bank, begun anew, does not know, is a dead letter (`sluice dead list`).
-#include <array>
-#include <cstring>
 #include <iostream>
 #include <string>
 
@@ -27,11 +25,11 @@
 #endif
 
 namespace {
-using Account = std::array<char, 24>;
+using Account = sluice::Text<24>;
 struct Payment {
   std::int64_t id = 0;
   std::int64_t cents = 0;
-  Account account = {};
+  Account account;
 };
 
 const sluice::Fields<Payment>& payment_fields() {
@@ -59,14 +57,14 @@ class Book {
                                       "ON CONFLICT (name) DO UPDATE SET cents = excluded.cents")} {}
 
   void operator()(const Payment& payment, sluice::Output<sluice::Bytes>& booked) {
-    const std::string name{payment.account.data(), ::strnlen(payment.account.data(), payment.account.size())};
     const bool is_new = balances_.find(payment.account) == nullptr;
     std::int64_t& balance = balances_[payment.account];
     if (__builtin_add_overflow(balance, payment.cents, &balance) || balance < 0)
-      throw sluice::Refused{"account " + name + " would be overdrawn"};  // Undone, as if it had never come.
+      throw sluice::Refused{"account " + std::string{payment.account} +
+                            " would be overdrawn"};  // Undone, as if it had never come.
     booked.push("{\"id\":" + std::to_string(payment.id) + ",\"cents\":" + std::to_string(balance) + "}");
-    sink_.add(insert_, payment.id, name, payment.cents, balance);
-    sink_.add(is_new ? open_ : update_, name, balance);
+    sink_.add(insert_, payment.id, payment.account, payment.cents, balance);
+    sink_.add(is_new ? open_ : update_, payment.account, balance);
   }
 
  private:

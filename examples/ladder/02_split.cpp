@@ -25,24 +25,22 @@ class Read {
   std::ifstream file_;
 };
 
-// An event: it is copied byte by byte, so its text has a place of its own.
-struct Word {
-  char text[32];
-};
+// An event: it is copied byte by byte, so its text has a place of its own. What is longer is cut.
+using Word = sluice::Text<32>;
 
 // A handler takes one event and pushes as many as it likes.
 struct Split {
   void operator()(const sluice::Bytes& line, sluice::Output<Word>& words) const {
     std::istringstream in{std::string{line.text()}};
-    for (Word word{}; in.width(sizeof(word.text)), in >> word.text; word = Word{})
-      words.push(word);
+    for (std::string word; in >> word;)
+      words.push(Word::truncated(word));
   }
 };
 
 class Write {
  public:
   explicit Write(sluice::Worker& worker) : file_{worker, "words", "words.txt"} {}
-  void operator()(const Word& word) { file_.append(std::string{word.text} + "\n"); }
+  void operator()(const Word& word) { file_.append(std::string{word} + "\n"); }
 
  private:
   sluice::AppendFile file_;

@@ -9,7 +9,7 @@ class Count {
   void operator()(const Word& word) { ++counts_[word]; }
   void finish() {
     counts_.for_each([&](const Word& word, std::uint64_t count) {
-      file_.append(std::to_string(count) + " " + word.text + "\n");
+      file_.append(std::to_string(count) + " " + std::string{word} + "\n");
     });
   }
 

@@ -8,7 +8,7 @@ class Count {
   void operator()(const Word& word, sluice::Output<sluice::Bytes>&) { ++counts_[word]; }
   void finish(sluice::Output<sluice::Bytes>& lines) {
     counts_.for_each([&](const Word& word, std::uint64_t count) {
-      lines.push(std::to_string(count) + " " + word.text + "\n");
+      lines.push(std::to_string(count) + " " + std::string{word} + "\n");
     });
   }
 
@@ -29,7 +29,7 @@ int main(int argc, char** argv) {
   sluice::Pipeline pipeline{"keyed"};
   pipeline.source<Read>("read")
       .to<Split>("split")
-      .by(&Word::text)
+      .by(&Word::view)
       .to<Count>("count", {.workers = 2})
       .to<Write>("write");
   return sluice::main(argc, argv, pipeline);

@@ -7,8 +7,8 @@ class Write {
  public:
   explicit Write(sluice::Worker& worker) : file_{worker, "file", "survived.txt"} {}
   void operator()(const Word& word) {
-    const volatile char* text = std::string_view{word.text} == "question" ? nullptr : word.text;
-    file_.append(std::string(1, text[0]) + (word.text + 1) + "\n");
+    const volatile char* text = word == "question" ? nullptr : word.view().data();
+    file_.append(std::string(1, text[0]) + std::string{word.view().substr(1)} + "\n");
   }
 
  private:

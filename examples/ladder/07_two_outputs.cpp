@@ -7,7 +7,7 @@
 struct Sort {
   void operator()(const Word& word, sluice::Output<std::int64_t>& numbers,
                   sluice::Output<Word>& words) const {
-    const std::string_view text{word.text};
+    const std::string_view text = word;
     std::int64_t number = 0;
     const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
     if (error == std::errc{} && end == text.data() + text.size()) {
@@ -33,7 +33,7 @@ class Add {
 class Write {
  public:
   explicit Write(sluice::Worker& worker) : file_{worker, "file", "words.txt"} {}
-  void operator()(const Word& word) { file_.append(std::string{word.text} + "\n"); }
+  void operator()(const Word& word) { file_.append(std::string{word} + "\n"); }
 
  private:
   sluice::AppendFile file_;

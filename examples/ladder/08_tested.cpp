@@ -14,7 +14,7 @@ int main() {
 
   std::string said;
   for (const Word& word : run.events<Word>("words"))
-    said.append(word.text).append(",");
+    said.append(word).append(",");
   const bool right = said == "to,be,or,not,";
   std::cout << (right ? "passed\n" : "failed: " + said + "\n");
   return right ? 0 : 1;

@@ -11,15 +11,14 @@ struct Length {
 int main() {
   sluice::Pipeline pipeline{"lengths"};
   pipeline.inlet<Word>("words")
-      .to("measure", [](const Word& word,
-                        sluice::Output<Length>& out) { out.push({std::string_view{word.text}.size()}); })
+      .to("measure", [](const Word& word, sluice::Output<Length>& out) { out.push({word.size()}); })
       .outlet("lengths");
   sluice::Engine engine{pipeline};
   engine.start();
 
   auto words = engine.inlet<Word>("words");
-  for (Word word{}; std::cin.width(sizeof(word.text)), std::cin >> word.text; word = Word{})
-    if (words.push(word) != sluice::PushResult::accepted) break;
+  for (std::string word; std::cin >> word;)
+    if (words.push(Word::truncated(word)) != sluice::PushResult::accepted) break;
   words.close();
 
   std::uint64_t letters = 0;

@@ -9,11 +9,8 @@
 
 #include <sluice/sluice.hpp>
 
-// An event: it is copied byte by byte, so its text has a place of its own.
-struct Word {
-  char text[32];
-  bool operator==(const Word&) const = default;
-};
+// An event: it is copied byte by byte, so its text has a place of its own. What is longer is cut.
+using Word = sluice::Text<32>;
 
 // Reads lines.txt. Where it stands is state: a replacement goes on there.
 class Read {
@@ -38,7 +35,7 @@ class Read {
 struct Split {
   void operator()(const sluice::Bytes& line, sluice::Output<Word>& words) const {
     std::istringstream in{std::string{line.text()}};
-    for (Word word{}; in.width(sizeof(word.text)), in >> word.text; word = Word{})
-      words.push(word);
+    for (std::string word; in >> word;)
+      words.push(Word::truncated(word));
   }
 };

@@ -20,7 +20,7 @@ struct Sale {
   std::uint32_t number = 0;
   std::int64_t cents = 0;
   bool paid = false;
-  char name[24] = {};
+  Text<24> name;
 };
 
 const Fields<Sale>& sale() {
@@ -69,12 +69,12 @@ TEST_F(Csv, TakesColumnsByTheirNamesInAnyOrder) {
   ASSERT_THAT(all, SizeIs(3));
   EXPECT_EQ(all[0].cents, 1234);
   EXPECT_TRUE(all[0].paid);
-  EXPECT_STREQ(all[0].name, "anna");
+  EXPECT_EQ(all[0].name, "anna");
   EXPECT_EQ(all[1].cents, -50);
-  EXPECT_STREQ(all[1].name, "");
+  EXPECT_EQ(all[1].name, "");
   EXPECT_EQ(all[2].number, 3U);
   EXPECT_EQ(all[2].cents, 700);
-  EXPECT_STREQ(all[2].name, "o, \"x\"");
+  EXPECT_EQ(all[2].name, "o, \"x\"");
 }
 
 // With the names of the file before it its rows would be others.
@@ -132,8 +132,8 @@ TEST_F(Csv, KeepsNewlinesWithinQuotes) {
   const std::vector<Sale> all = read({path}, problems_);
   EXPECT_THAT(problems_, IsEmpty());
   ASSERT_THAT(all, SizeIs(3));
-  EXPECT_STREQ(all[0].name, "two\nlines");
-  EXPECT_STREQ(all[1].name, "\n\n");
+  EXPECT_EQ(all[0].name, "two\nlines");
+  EXPECT_EQ(all[1].name, "\n\n");
   EXPECT_EQ(all[2].number, 3U);
 }
 

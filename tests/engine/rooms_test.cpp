@@ -24,7 +24,7 @@ constexpr std::array kRooms{"settings",   "graph",    "state", "death",  "log", 
 const std::map<std::string, std::vector<std::string>> kHeaders{
     {"settings", {"settings.hpp", "units.hpp", "detail/full_policy.hpp", "detail/injected_variables.hpp"}},
     {"graph",
-     {"event.hpp", "event_id.hpp", "key.hpp", "stage_options.hpp", "detail/elsewhere.hpp",
+     {"event.hpp", "event_id.hpp", "key.hpp", "stage_options.hpp", "text.hpp", "detail/elsewhere.hpp",
       "detail/event_type.hpp", "detail/graph.hpp", "detail/hash.hpp", "detail/index.hpp", "detail/fields.hpp",
       "detail/key_equality.hpp", "detail/no_function.hpp", "detail/route.hpp", "detail/wire.hpp"}},
     {"state",

@@ -214,7 +214,7 @@ TEST_F(DeadCommand, WritesOverNoFileThatAnotherHasMadeMeanwhile) {
 TEST_F(DeadCommand, ShowsTheNamesOfABacktraceOfAProgramThatWasFoundInPath) {
   make_a_letter();
   const std::string shown = run("cd / && sluice dead show '" + file("sluice-reports").string() + "' 1").out;
-  EXPECT_THAT(shown, HasSubstr("Write::operator()(Word const&)"));
+  EXPECT_THAT(shown, HasSubstr("Write::operator()(sluice::Text<32"));
 }
 
 TEST_F(DeadCommand, RunsTheHandlerOnOneLetterSoThatItDiesUnderAnyProgram) {

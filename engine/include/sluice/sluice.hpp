@@ -18,6 +18,7 @@
 #include <sluice/settings.hpp>
 #include <sluice/state.hpp>
 #include <sluice/stats.hpp>
+#include <sluice/text.hpp>
 #include <sluice/unavailable.hpp>
 #include <sluice/worker.hpp>
 

@@ -2,7 +2,7 @@
 // Fields<T>: what a T is made of when it comes as text, declared once for JSON (json.hpp) and CSV (csv.hpp): the names of its
 // members, and which must be there.
 //
-//     struct Payment { std::uint64_t number; std::int64_t cents; char account[16]; };
+//     struct Payment { std::uint64_t number; std::int64_t cents; sluice::Text<16> account; };
 //     const sluice::Fields<Payment> kPayment{{"number", &Payment::number},
 //                                            {"amount", sluice::scaled(&Payment::cents, 2)},
 //                                            {"account", &Payment::account}};
@@ -15,7 +15,7 @@
 //   double, float  the nearest one to a number of digits, with a fraction and an exponent if there are any, as JSON has them:
 //                  neither nan nor inf, no point without a digit on each side; one that is too large or too small is refused
 //   bool           true or false; of CSV also 1 or 0
-//   char[N], std::array<char, N>   text of at most N bytes, without a zero byte; zeros behind it
+//   Text<N>, char[N], std::array<char, N>   text of at most N bytes, without a zero byte; zeros behind it
 #pragma once
 
 #include <array>
@@ -30,6 +30,7 @@
 #include <vector>
 
 #include <sluice/connect/decimal.hpp>
+#include <sluice/text.hpp>
 
 namespace sluice {
 
@@ -57,6 +58,8 @@ template <std::size_t kSize>
 inline constexpr bool is_text<char[kSize]> = true;
 template <std::size_t kSize>
 inline constexpr bool is_text<std::array<char, kSize>> = true;
+template <std::size_t kSize>
+inline constexpr bool is_text<Text<kSize>> = true;
 
 template <class M>
 constexpr FieldKind field_kind() {
@@ -72,7 +75,7 @@ constexpr FieldKind field_kind() {
     static_assert(
         is_text<M>,
         "a member that text fills is an integer of at most 64 bits, a Decimal, bool, float, double or "
-        "char[N]");
+        "Text<N>");
     return FieldKind::text;
   }
 }
