@@ -124,6 +124,21 @@ TEST_F(DeadCommand, HoldsOneLetterAtATime) {
   EXPECT_EQ(ran.status, 0) << ran.out;
 }
 
+// What a shell has read itself, its children with it, the kernel tells (proc(5), rchar).
+TEST_F(DeadCommand, ListsLettersReadingEachOnce) {
+  constexpr std::size_t kLetters = 16;
+  constexpr std::size_t kBytes = std::size_t{1} << 20;
+  std::string bytes;
+  for (std::size_t i = 0; i < kLetters; ++i)
+    bytes += encode(letter_of(std::string(kBytes, 'a')));
+  write("all.dead", bytes);
+  const Ran ran = run("sluice dead list all.dead > list.txt; sed -n 's/^rchar: //p' /proc/$$/io");
+  ASSERT_EQ(ran.status, 0) << ran.out;
+  const unsigned long long read = std::stoull(ran.out);
+  EXPECT_GT(read, kLetters * kBytes);
+  EXPECT_LT(read, kLetters * kBytes * 3 / 2);
+}
+
 TEST_F(DeadCommand, ImportsWhatRetryTakes) {
   make_a_letter();
   EXPECT_EQ(

@@ -27,6 +27,7 @@
 #include "bounded_lines.hpp"
 #include "commands.hpp"
 #include "dead_files.hpp"
+#include "graph/shown_type.hpp"
 #include "json_object.hpp"
 #include "letter_line.hpp"
 #include "new_file.hpp"
@@ -47,25 +48,34 @@ std::string worker_of(const DeadLetter& letter) {
   return fmt::format("{}/{}", printable(letter.stage), letter.replica);
 }
 
-// The rows of a list. Worker and sender are as wide as what stands in them, within a bound; what else is known of a letter
-// `sluice dead show` has. The cause, which may be long, is last.
+// The rows of a list. Worker and sender are as wide as what stands in them, within a bound, so that all are known before the
+// first is printed; what else is known of a letter `sluice dead show` has. The cause, which may be long, is last.
 class LetterRows {
  public:
-  explicit LetterRows(const Letters& letters) {
-    for (std::size_t number = 1; number <= letters.all.size(); ++number) {
-      const DeadLetter letter = letters.read(number);
-      widen(worker_, worker_of(letter));
-      widen(from_, printable(letter.from));
-    }
+  void add(const DeadLetter& letter) {
+    rows_.push_back({letter.time, worker_of(letter), printable(letter.from), letter.payload.size(),
+                     letter.retried_by != 0, printable(letter.cause)});
+    widen(worker_, rows_.back().worker);
+    widen(from_, rows_.back().from);
   }
-  void print_heading() const { print_row("number", "time", "worker", "from", "bytes", "retried", "cause"); }
-  void print_letter(std::size_t number, const DeadLetter& letter) const {
-    print_row(fmt::format("{}", number), detail::utc_text(letter.time), worker_of(letter),
-              printable(letter.from), fmt::format("{}", letter.payload.size()),
-              letter.retried_by != 0 ? "yes" : "no", printable(letter.cause));
+  void print_all() const {
+    print_row("number", "time", "worker", "from", "bytes", "retried", "cause");
+    for (std::size_t i = 0; i < rows_.size(); ++i) {
+      const Row& row = rows_[i];
+      print_row(fmt::format("{}", i + 1), detail::utc_text(row.time), row.worker, row.from,
+                fmt::format("{}", row.bytes), row.retried ? "yes" : "no", row.cause);
+    }
   }
 
  private:
+  struct Row {
+    std::chrono::system_clock::time_point time;
+    std::string worker;
+    std::string from;
+    std::size_t bytes;
+    bool retried;
+    std::string cause;
+  };
   static constexpr std::size_t kWidest = 16;
 
   static void widen(std::size_t& width, const std::string& text) {
@@ -82,6 +92,7 @@ class LetterRows {
           fields);
   }
 
+  std::vector<Row> rows_;
   std::size_t worker_ = 6;
   std::size_t from_ = 4;
 };
@@ -89,10 +100,10 @@ class LetterRows {
 void list(const std::string& path) {
   const Letters letters = letters_in(path);
   if (letters.all.empty()) refuse_unreadable(letters);
-  const LetterRows rows{letters};
-  rows.print_heading();
+  LetterRows rows;
   for (std::size_t number = 1; number <= letters.all.size(); ++number)
-    rows.print_letter(number, letters.read(number));
+    rows.add(letters.read(number));
+  rows.print_all();
   refuse_unreadable(letters);
 }
 
@@ -120,8 +131,8 @@ void show(const std::string& path, std::size_t number) {
       worker_of(letter), letter.replicas, printable(letter.from), letter.position,
       detail::utc_text(letter.time), letter.attempts, printable(letter.cause),
       letter.retried_by != 0 ? "yes" : "no"));
-  print(fmt::format("event      {}{}, {} bytes\n", printable(letter.type), letter.record ? " (record)" : "",
-                    letter.payload.size()));
+  print(fmt::format("event      {}{}, {} bytes\n", printable(detail::shown_type(letter.type)),
+                    letter.record ? " (record)" : "", letter.payload.size()));
   print(dump(letter.payload));
   if (letter.backtrace.empty()) return;
   print("backtrace\n");
