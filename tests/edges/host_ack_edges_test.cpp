@@ -4,9 +4,13 @@
 #include <filesystem>
 #include <memory>
 #include <random>
+#include <stdexcept>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 
+#include <gmock/gmock.h>
+
+#include "errors.hpp"
 #include "pipelines.hpp"
 #include "processes.hpp"
 #include "support/clear_away.hpp"
@@ -14,6 +18,8 @@
 namespace sluice::test {
 namespace {
 
+using testing::AllOf;
+using testing::HasSubstr;
 namespace fs = std::filesystem;
 
 class Ack : public WithProcesses {
@@ -139,6 +145,45 @@ TEST_F(Ack, IsForGoodAlsoForAHostThatIsKilled) {
       },
       kEvents);
   EXPECT_EQ(rest(), from(kEvents, kEvents));
+}
+
+TEST_F(Ack, CanBeSaidWithinAPollWhichHandsOutNoneTwiceWhateverIsAskedForThere) {
+  Engine engine{echo(), settings()};
+  engine.start();
+  auto in = engine.inlet<Item>("in");
+  ASSERT_EQ(in.push_batch(items(kEvents, 1)), PushResult::accepted);
+  in.close();
+  auto out = engine.outlet<Item>("out");
+  std::vector<std::uint32_t> numbers;
+  const auto take = [&](const Item& item) { numbers.push_back(item.number); };
+  while (!out.ended()) {
+    out.poll_for(100ms, [&](const Item& item) {
+      if (item.number % 10 == 3) {
+        EXPECT_THAT(error_of([&] { out.poll(take); }),
+                    AllOf(HasSubstr("'out'"), HasSubstr("poll behind that")));
+        out.ack();
+        EXPECT_EQ(out.position(), item.number) << "not the one in hand";
+      }
+      take(item);
+    });
+  }
+  EXPECT_EQ(numbers, from(0, kEvents));
+  EXPECT_EQ(out.position(), kEvents);
+  engine.wait();
+}
+
+TEST_F(Ack, IsLeftToTheNextPollByOneWhoseEventWasNotTaken) {
+  Engine engine{echo(), settings()};
+  engine.start();
+  ASSERT_EQ(engine.inlet<Item>("in").push_batch(items(kEvents, 1)), PushResult::accepted);
+  auto out = engine.outlet<Item>("out");
+  const auto refuse = [](const Item&) { throw std::runtime_error{"not now"}; };
+  ASSERT_TRUE(out.wait(kDeadline));
+  EXPECT_THROW(out.poll(refuse), std::runtime_error);
+  std::vector<std::uint32_t> numbers;
+  EXPECT_EQ(out.poll([&](const Item& item) { numbers.push_back(item.number); }, 1), 1U);
+  EXPECT_EQ(numbers, from(0, 1));
+  engine.stop();
 }
 
 TEST_F(Ack, IsWhatAskingForMoreMeans) {

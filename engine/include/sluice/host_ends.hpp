@@ -91,7 +91,8 @@ class Outlet {
   // several workers that produce, each has its turn, whatever the limit. The events stay in their lanes, and what
   // `handle` was given stays valid, until they count: by ack(), or once more is asked for, by poll(), poll_for(),
   // wait() or arm(). If the host dies before, they are handed out again (segment.path).
-  // It and ended() throw Error when the worker before it has left a lane that cannot be, naming that worker.
+  // It and ended() throw Error when the worker before it has left a lane that cannot be, naming that worker; it does so
+  // within the `handle` of another poll of this outlet as well.
   template <class F>
   std::size_t poll(F&& handle, std::size_t limit = 1024) {
     if constexpr (detail::is_record<T>) {

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <utility>
 
+#include <sluice/error.hpp>
 #include <sluice/ipc/framing.hpp>
 
 #include "host/deadline.hpp"
@@ -40,8 +41,15 @@ inline void HostOutlet::use(const char* tried) {
 }
 
 ipc::LaneConsumer* HostOutlet::use_only() {
+  if (handing_out_) [[unlikely]]
+    refuse_poll_within();
   use("pull events from");
   return only_;
+}
+
+void HostOutlet::refuse_poll_within() const {
+  throw Error{{"pull events from the outlet", "'" + host_.wiring().node(node_).name + "'",
+               "a poll of it hands events out already", "poll behind that, in its own thread"}};
 }
 
 std::size_t HostOutlet::lane_count() const noexcept {

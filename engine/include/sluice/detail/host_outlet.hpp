@@ -70,9 +70,22 @@ class HostOutlet {
   void let_go() noexcept;
 
  private:
+  // While it lives, a poll hands events out, whatever that throws.
+  class HandingOut {
+   public:
+    explicit HandingOut(bool& flag) noexcept : flag_{flag} { flag_ = true; }
+    ~HandingOut() { flag_ = false; }
+    HandingOut(const HandingOut&) = delete;
+    HandingOut& operator=(const HandingOut&) = delete;
+
+   private:
+    bool& flag_;
+  };
+
   template <class PollLane>
   std::size_t poll_lanes(std::size_t limit, PollLane&& poll_lane) {
     ipc::LaneConsumer* const only = use_only();
+    const HandingOut whole_poll{handing_out_};
     if (only == nullptr) [[unlikely]]
       return poll_in_turn(limit, poll_lane);
     const std::size_t handled = poll_lane(*only, limit);
@@ -139,8 +152,10 @@ class HostOutlet {
   bool ready() noexcept;
   // By this thread, which asks for more: what was handed out counts.
   inline void use(const char* tried);
-  // The same for a poll; and the lane, if there is one only.
+  // The same for a poll; and the lane, if there is one only. Throws Error within another poll of this outlet, which has its
+  // place in the lanes in hand.
   ipc::LaneConsumer* use_only();
+  [[noreturn]] void refuse_poll_within() const;
   inline void count_handed_out();
   void disarm() noexcept;
 
@@ -155,6 +170,7 @@ class HostOutlet {
   std::uint64_t handed_out_ = 0;  // And not counted yet.
   std::size_t first_ = 0;         // The lane that the next poll begins with.
   bool armed_ = false;
+  bool handing_out_ = false;
   std::atomic<const void*> user_{nullptr};
   std::unique_ptr<EndDescriptor> descriptor_;
 };
