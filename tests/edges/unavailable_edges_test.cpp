@@ -315,6 +315,19 @@ TEST_F(Away, IsTheCauseOfADeathInACallThatOverrunsWhatItHadSaid) {
               AllOf(HasSubstr("\"call_outside\":true"), HasSubstr("overran its call outside")));
 }
 
+// Each life of the worker asks anew, and hears nothing.
+TEST_F(Away, ForLongerThanItsPatienceInCallsThatOverrunEndsThePipelineToo) {
+  Pipeline pipeline{"slow"};
+  pipeline.inlet<Item>("in").to<Slow>("slow", {}, service(), true, 10ms).outlet("out");
+  Engine engine{pipeline, settings({"watchdog.deadline=100ms", "stage.slow.outside.patience=200ms"})};
+  engine.start();
+  std::ignore = engine.inlet<Item>("in").push({});
+  EXPECT_THAT(
+      error_of([&] { engine.wait_for(kDeadline); }),
+      AllOf(HasSubstr("slow/0"), HasSubstr("took longer than it had said"), HasSubstr("outside.patience")));
+  EXPECT_EQ(engine.stats().dead_letters(), 0U);
+}
+
 // The host finds what its pipeline waits for in the report as well, and that a drain waits for it.
 TEST_F(Away, IsReportedWhenItBeginsAndWhenADrainHasToWaitForIt) {
   Pipeline pipeline{"client"};

@@ -10,6 +10,7 @@
 #include <new>
 #include <sys/prctl.h>
 #include <unistd.h>
+#include <utility>
 
 #include <sluice/detail/descriptor.hpp>
 #include <sluice/detail/process_name.hpp>
@@ -117,6 +118,12 @@ Sharing sharing_of(const WaitSettings& settings, const pinning::Place& place) {
   return settings.preempt ? Sharing::interrupting : Sharing::in_turns;
 }
 
+// A predecessor that was ended in a call outside, which took longer than it had said, has found nobody there.
+bool found_nobody(const Wiring& wiring, WorkerIndex worker) noexcept {
+  // relaxed: written before this process was started.
+  return wiring.entry(worker).last_cause.load(std::memory_order_relaxed) == Cause::overran;
+}
+
 // A step may commit many events and end at the next one: the outside was there for those.
 WorkerLoop::Step step(WorkerLoop& loop, OutsideWait& outside) {
   try {
@@ -169,9 +176,12 @@ void work(const Wiring& wiring, const pinning::Place& place, WorkerIndex worker,
   Refusals refusals{wiring, worker};
   const unsigned threads = threads_of(wiring, worker);
   bool at_ease = false;
+  bool nobody_there = found_nobody(wiring, worker);
   while (true) {
     // A loop that has given its batch up is followed by one that recovers the region, as after a death.
     try {
+      if (std::exchange(nobody_there, false))
+        throw Unavailable{"a call outside took longer than it had said"};
       WorkerLoop loop{wiring, worker, waiter, refusals.letters()};
       loop.widen(threads);
       loop.limit_batches(outside.most_in_batch());
