@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <arpa/inet.h>
+#include <chrono>
 #include <csignal>
 #include <map>
 #include <netinet/in.h>
@@ -44,11 +45,25 @@ bool receive(int fd, std::string& into) {
   return true;
 }
 
+bool answer(int fd, const std::string& text) {
+  const std::string bytes = sized(text);
+  return ::send(fd, bytes.data(), bytes.size(), MSG_NOSIGNAL) == ssize_t(bytes.size());
+}
+
 [[noreturn]] void serve(int listener, KafkaTransactionLog log) {
+  using Clock = std::chrono::steady_clock;
+  constexpr std::chrono::milliseconds kKeptBack{20};
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
   std::vector<pollfd> sockets{{listener, POLLIN, 0}};
   std::map<int, std::string> received;
-  while (::poll(sockets.data(), sockets.size(), -1) > 0) {
+  std::map<int, std::string> kept_back;  // Who asks for messages asks once at a time.
+  Clock::time_point since;
+  while (::poll(sockets.data(), sockets.size(),
+                kept_back.empty() ? -1 : static_cast<int>(kKeptBack.count())) >= 0) {
+    if (Clock::now() - since >= kKeptBack) {
+      for (const auto& [fd, text] : std::exchange(kept_back, {}))
+        answer(fd, text);
+    }
     for (std::size_t i = sockets.size(); i-- > 1;) {
       if (sockets[i].revents == 0) continue;
       const int fd = sockets[i].fd;
@@ -57,8 +72,12 @@ bool receive(int fd, std::string& into) {
         while (auto request = fine ? next_of(received[fd]) : std::nullopt) {
           const auto known = log.answer(*request);
           if (!known) continue;
-          const std::string answer = sized(*known);
-          fine = ::send(fd, answer.data(), answer.size(), MSG_NOSIGNAL) == ssize_t(answer.size());
+          if (log.had_nothing()) {
+            if (kept_back.empty()) since = Clock::now();
+            kept_back[fd] = *known;
+          } else {
+            fine = answer(fd, *known);
+          }
         }
       } catch (const KafkaCut&) {
         fine = false;
@@ -69,6 +88,7 @@ bool receive(int fd, std::string& into) {
       if (fine) continue;
       ::close(fd);
       received.erase(fd);
+      kept_back.erase(fd);
       sockets.erase(sockets.begin() + static_cast<std::ptrdiff_t>(i));
     }
     if (sockets[0].revents != 0) sockets.push_back({::accept(listener, nullptr, nullptr), POLLIN, 0});
@@ -139,6 +159,22 @@ void KafkaBroker::hold_ends(bool held) const {
 
 void KafkaBroker::cut_ends() const {
   std::ignore = ask("cut ends");
+}
+
+void KafkaBroker::write(const std::string& fate, int partition,
+                        const std::vector<std::string>& values) const {
+  std::string what = "write " + fate + " " + std::to_string(partition);
+  for (const std::string& value : values)
+    what.append(" ").append(value);
+  std::ignore = ask(what);
+}
+
+void KafkaBroker::finish(bool commit) const {
+  std::ignore = ask(commit ? "commit open" : "abort open");
+}
+
+void KafkaBroker::remove_all() const {
+  std::ignore = ask("remove all");
 }
 
 std::size_t KafkaBroker::open() const {

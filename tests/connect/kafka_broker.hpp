@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // A Kafka broker for the tests that has transactions, as the protocol describes them, in a process of its own: what was not committed
 // nobody sees, whoever asks for a transactional id ends and fences who had it, and offsets move with their transaction. Of the
-// protocol it knows what KafkaSink asks for. A transaction that is left open stays so: no time limit ends it.
+// protocol it knows what KafkaSink and KafkaSource ask for. A transaction that is left open stays so: no time limit ends it.
 #pragma once
 
 #include <string>
@@ -27,6 +27,13 @@ class KafkaBroker {
   void hold_ends(bool held) const;
   // Of eight connections that end a transaction one breaks before, and one behind it: nobody hears what became of it.
   void cut_ends() const;
+
+  // A transaction of somebody else, which is "committed", "aborted", or left "open".
+  void write(const std::string& fate, int partition, const std::vector<std::string>& values) const;
+  // Of what was left open.
+  void finish(bool commit) const;
+  // Retention takes all that is there.
+  void remove_all() const;
 
  private:
   std::string ask(const std::string& what) const;

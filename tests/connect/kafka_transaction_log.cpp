@@ -12,6 +12,8 @@ namespace {
 // Of the protocol: kinds of requests, and what is wrong with them.
 enum Kind : std::int64_t {
   kProduce = 0,
+  kFetch = 1,
+  kListOffsets = 2,
   kMetadata = 3,
   kOffsetFetch = 9,
   kFindCoordinator = 10,
@@ -33,8 +35,8 @@ struct Version {
   std::int64_t kind, least, most;
 };
 constexpr Version kVersions[] = {{kProduce, 3, 3},
-                                 {1, 4, 4},
-                                 {2, 1, 1},
+                                 {kFetch, 4, 4},
+                                 {kListOffsets, 1, 1},
                                  {kMetadata, 1, 1},
                                  {8, 1, 2},
                                  {kOffsetFetch, 1, 7},
@@ -57,6 +59,7 @@ std::optional<std::string> KafkaTransactionLog::answer(std::string_view request)
   const std::int64_t kind = in.i16();
   const std::int64_t version = in.i16();
   Writer out;
+  has_something_ = true;
   out.i32(in.i32());
   in.text();  // Of the client.
   switch (kind) {
@@ -87,6 +90,12 @@ std::optional<std::string> KafkaTransactionLog::answer(std::string_view request)
       break;
     case kProduce:
       produce(in, out);
+      break;
+    case kFetch:
+      fetch(in, out);
+      break;
+    case kListOffsets:
+      list_offsets(in, out);
       break;
     case kOffsetFetch:
       if (version < 7) throw std::runtime_error{"offsets by an old version"};
@@ -217,13 +226,19 @@ void KafkaTransactionLog::end(Reader& in, Writer& out) {
   perhaps_cut(4);
   out.i32(0).i16(producer == nullptr ? kFenced : 0);
 }
-void KafkaTransactionLog::finish(Producer& producer, bool commit) {
-  for (std::vector<Message>& log : logs_) {
-    for (Message& message : log) {
-      if (message.producer == producer.id && message.fate == Message::Fate::open)
-        message.fate = commit ? Message::Fate::committed : Message::Fate::aborted;
-    }
+void KafkaTransactionLog::finish(Log& log, std::int64_t producer, bool commit) {
+  const Message::Fate fate = commit ? Message::Fate::committed : Message::Fate::aborted;
+  bool has_some = false;
+  for (Message& message : log) {
+    if (message.producer != producer || message.fate != Message::Fate::open) continue;
+    message.fate = fate;
+    has_some = true;
   }
+  if (has_some) log.push_back({producer, {}, fate, true});
+}
+void KafkaTransactionLog::finish(Producer& producer, bool commit) {
+  for (Log& log : logs_)
+    finish(log, producer.id, commit);
   for (const auto& [key, offset] : producer.offsets) {
     if (commit) offsets_[key] = offset;
   }
@@ -276,7 +291,8 @@ std::int64_t KafkaTransactionLog::append(const std::string& id, std::int64_t par
     in.varint();
     in.varint();
     in.record_bytes();
-    logs_[static_cast<std::size_t>(partition)].push_back({producer->id, in.record_bytes()});
+    logs_[static_cast<std::size_t>(partition)].push_back(
+        {.producer = producer->id, .value = in.record_bytes()});
     for (std::int64_t headers = in.varint(); headers > 0; --headers)
       throw std::runtime_error{"records with headers"};
   }
@@ -319,10 +335,15 @@ void KafkaTransactionLog::fetch_offsets(Reader& in, Writer& out) const {
 void KafkaTransactionLog::tell(const std::string& what, Writer& out) {
   if (what == "hold ends" || what == "let ends") holds_ends_ = what == "hold ends";
   if (what == "cut ends") cuts_ends_ = true;
+  if (what.starts_with("write ")) write(what);
+  if (what == "commit open" || what == "abort open") finish_written(what == "commit open");
+  for (std::size_t partition = 0; what == "remove all" && partition < logs_.size(); ++partition)
+    begins_[partition] = logs_[partition].size();
   std::ostringstream text;
   std::size_t count = 0;
   for (std::size_t partition = 0; partition < logs_.size(); ++partition) {
     for (const Message& message : logs_[partition]) {
+      if (message.is_end) continue;
       if (what == "aborted" && message.fate == Message::Fate::aborted) ++count;
       if (what == "open" && message.fate == Message::Fate::open) ++count;
       if (what == "committed" && message.fate == Message::Fate::committed)

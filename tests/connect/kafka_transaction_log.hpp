@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What KafkaBroker answers: the requests of a transactional producer and of who reads the offsets of a group, as the protocol
-// describes them (https://kafka.apache.org/protocol), in memory.
+// What KafkaBroker answers: the requests of a transactional producer, of who reads the offsets of a group, and of who reads messages,
+// as the protocol describes them (https://kafka.apache.org/protocol), in memory.
 #pragma once
 
 #include <cstdint>
@@ -24,19 +24,27 @@ struct KafkaCut {};
 class KafkaTransactionLog {
  public:
   KafkaTransactionLog(std::string topic, int partitions, int port)
-      : topic_{std::move(topic)}, logs_(static_cast<std::size_t>(partitions)), port_{port} {}
+      : topic_{std::move(topic)},
+        logs_(static_cast<std::size_t>(partitions)),
+        begins_(logs_.size()),
+        port_{port} {}
 
   // Nothing for one that is not answered. Throws where the connection is to end: of what it does not know, too.
   std::optional<std::string> answer(std::string_view request);
+  // Whether the last answer tells a reader that nothing is there yet: a broker keeps it back for a while.
+  bool had_nothing() const noexcept { return !has_something_; }
 
  private:
   using Reader = KafkaReadBuffer;
   using Writer = KafkaWriteBuffer;
+  // The end of a transaction takes an offset in each partition that it has written to, and is no message.
   struct Message {
     std::int64_t producer = 0;
     std::string value;
     enum class Fate { open, committed, aborted } fate = Fate::open;
+    bool is_end = false;
   };
+  using Log = std::vector<Message>;
   struct Offset {
     std::int64_t offset = -1;
     std::string metadata;
@@ -61,21 +69,33 @@ class KafkaTransactionLog {
   void add_offsets(Reader& in, Writer& out);
   void end(Reader& in, Writer& out);
   void perhaps_cut(unsigned of_eight) const;
+  static void finish(Log& log, std::int64_t producer, bool commit);
   void finish(Producer& producer, bool commit);
   void produce(Reader& in, Writer& out);
   std::int64_t append(const std::string& id, std::int64_t partition, const std::string& batch);
   bool is_unstable(const OffsetKey& key) const;
   void fetch_offsets(Reader& in, Writer& out) const;
+  static std::size_t stable_end(const Log& log);
+  void list_offsets(Reader& in, Writer& out) const;
+  void fetch(Reader& in, Writer& out);
+  void fetch(std::size_t partition, std::int64_t offset, Writer& out);
+  void write(const std::string& what);
+  void finish_written(bool commit);
   void tell(const std::string& what, Writer& out);
 
   std::string topic_;
-  std::vector<std::vector<Message>> logs_;
+  std::vector<Log> logs_;
+  std::vector<std::size_t> begins_;            // Of each of them: what is before it was removed.
   std::map<std::string, Producer> producers_;  // By transactional id.
   std::map<OffsetKey, Offset> offsets_;
   int port_;
   bool holds_ends_ = false;
   bool cuts_ends_ = false;
   unsigned ends_ = 0;
+  bool has_something_ = true;
+  // Producers that are the test's own.
+  static constexpr std::int64_t kFirstWriter = 1'000'001;
+  std::int64_t writers_ = kFirstWriter - 1;
 };
 
 }  // namespace sluice::test

@@ -77,16 +77,17 @@ class KafkaWriteBuffer {
     bytes_.push_back(static_cast<char>(value));
     return *this;
   }
+  KafkaWriteBuffer& varint(std::int64_t value) {
+    return uvarint(static_cast<std::uint64_t>(value) << 1U ^ static_cast<std::uint64_t>(value >> 63));
+  }
+  KafkaWriteBuffer& raw(std::string_view bytes) {
+    bytes_.append(bytes);
+    return *this;
+  }
   KafkaWriteBuffer& text(std::string_view text) {
-    i16(static_cast<std::int64_t>(text.size()));
-    bytes_.append(text);
-    return *this;
+    return i16(static_cast<std::int64_t>(text.size())).raw(text);
   }
-  KafkaWriteBuffer& compact_text(std::string_view text) {
-    uvarint(text.size() + 1);
-    bytes_.append(text);
-    return *this;
-  }
+  KafkaWriteBuffer& compact_text(std::string_view text) { return uvarint(text.size() + 1).raw(text); }
   const std::string& bytes() const noexcept { return bytes_; }
 
  private:

@@ -67,6 +67,7 @@ class KafkaReader::Impl {
   void assign(int partitions);
   void look_for_partitions();
   void note_first();
+  void pass_what_is_for_nobody(std::int32_t partition, std::int64_t end);
   bool accept(const rd_kafka_message_t& message);
   [[noreturn]] void fail(const rd_kafka_message_t& message);
   void refuse_an_offset_that_is_gone(std::int32_t partition);
@@ -198,9 +199,17 @@ void KafkaReader::Impl::note_first() {
   first_.clear();
 }
 
+// Behind the last message stand ends of transactions, and what was given up. Retention may take those, too: a start that would go on
+// in front of them could not tell them from messages that it has missed.
+void KafkaReader::Impl::pass_what_is_for_nobody(std::int32_t partition, std::int64_t end) {
+  const std::int64_t* known = next_.find(partition);
+  if (known != nullptr && *known < end) next_[partition] = end;
+}
+
 bool KafkaReader::Impl::accept(const rd_kafka_message_t& message) {
   if (message.err == RD_KAFKA_RESP_ERR__PARTITION_EOF) {
     at_end_.insert(message.partition);
+    pass_what_is_for_nobody(message.partition, message.offset);
     return false;
   }
   if (message.err != RD_KAFKA_RESP_ERR_NO_ERROR) fail(message);

@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 // KafkaSource: the messages of a Kafka topic, each handled exactly once, in the order of its partition.
 //
-// Experimental: it is tested against the mock cluster of librdkafka. docs/guide/connect.md has the commands that run its tests
-// against a real broker.
+// Experimental: it is tested against the mock cluster of librdkafka, and a broker of the tests' own, which has transactions.
+// docs/guide/connect.md has the commands that run its tests against a real one.
 //
 // The offset of each partition is in the worker's recoverable state and moves with the commit that handles a message; a worker
 // that starts seeks to it. What the cluster knows of offsets counts for nothing, and nothing is committed there. Partitions
 // are not shared out by a consumer group, which would move them away from the state that belongs to them: worker r of n reads the
 // partitions p with p % n == r, for ever. Partitions that are added to the topic are found within a minute. Only messages
-// of committed transactions are given. An offset that is gone (retention) stops the pipeline with an Error, and so does a topic that
+// of committed transactions are given; what stands behind one that is open is waited for. At the end of a partition the offset passes what
+// is for nobody, ends of transactions and what was given up, so that retention may take that. An offset that is gone (retention) stops the pipeline with an Error, and so does a topic that
 // ends before it: one that was deleted and made anew. With fewer partitions than before it is waited for. One that holds more by then is not known
 // from the old one, since librdkafka 2.0 does not tell them apart: start the pipeline anew with it.
 //
