@@ -5,7 +5,7 @@ target_link_libraries(kafka_world PUBLIC GTest::gtest PkgConfig::rdkafka)
 sluice_compile_options(kafka_world)
 
 sluice_test(kafka_connect LABELS connect TIMEOUT 180
-  SOURCES kafka_reading_test.cpp kafka_restore_test.cpp kafka_test.cpp kafka_transaction_test.cpp
+  SOURCES kafka_letters_test.cpp kafka_reading_test.cpp kafka_restore_test.cpp kafka_test.cpp kafka_transaction_test.cpp
   LIBS sluice::kafka kafka_world fmt::fmt
   INCLUDES "${PROJECT_SOURCE_DIR}/tests/engine" "${PROJECT_SOURCE_DIR}/tests/edges" "${PROJECT_SOURCE_DIR}/connect/kafka/src"
     "${PROJECT_SOURCE_DIR}/tests/crash")
