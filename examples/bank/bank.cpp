@@ -7,6 +7,7 @@
 // A payment is {"id": 17, "account": "anna", "amount": "-12.50"}. One that is no payment, an id that was there, an account that
 // would be overdrawn, or that the database has and the bank, begun anew, does not know, is a dead letter (`sluice dead list`).
 #include <iostream>
+#include <optional>
 #include <string>
 
 #include <CLI/CLI.hpp>
@@ -15,7 +16,6 @@
 #include <sluice/connect/json.hpp>
 #include <sluice/connect/sqlite.hpp>
 #include <sluice/connect/tcp_server.hpp>
-#include <sluice/printable.hpp>
 #include <sluice/sluice.hpp>
 #ifdef BANK_WITH_POSTGRES
 #include <sluice/connect/postgres.hpp>
@@ -79,7 +79,6 @@ struct Options {
   std::string postgres;
   std::string nats;
   std::string stream = "BANK";
-  sluice::StandardOptions standard;
 };
 
 template <class Store, class Database>
@@ -117,33 +116,24 @@ sluice::Pipeline pipeline(const Options& options, const sluice::Listener& listen
 
 }  // namespace
 
-int main(int argc, char** argv) try {
+int main(int argc, char** argv) {
   Options options;
+  std::optional<sluice::Listener> listener;
   CLI::App app{"A bank whose books are right whatever is killed", "bank"};
-  app.set_version_flag("--version", "bank of Sluice " SLUICE_VERSION, "Print the version and exit");
   app.add_option("--listen", options.listen,
                  "Where senders connect: HOST:PORT, port 0 for a\nfree one, or unix:PATH");
   app.add_option("--database", options.database, "The SQLite database: new, or that of its segment");
   app.add_option("--postgres", options.postgres, "A PostgreSQL database instead: a URL");
   app.add_option("--nats", options.nats, "Tell each booking to this NATS server, too: a URL");
   app.add_option("--stream", options.stream, "The JetStream stream for --nats");
-  sluice::add_standard_options(app, options.standard);
   app.footer(
       "Examples:\n"
       "  bank --listen 127.0.0.1:7000 --database bank.db\n"
       "  bank --listen unix:/run/bank.sock --postgres postgresql:///bank\n"
       "  bank --listen 127.0.0.1:7000 --database bank.db --chaos \"kill=20/s\"");
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& end) {
-    return sluice::end_of_parse(app, end);
-  }
-  const sluice::Settings settings = sluice::settings_from(options.standard);
-  const sluice::Listener listener{options.listen};
-  std::cerr << "bank: listening on " << listener.address() << std::endl;
-  sluice::Engine engine{pipeline(options, listener), settings};
-  return sluice::flushed(sluice::run(engine, options.standard, settings));
-} catch (const std::exception& error) {
-  std::cerr << "bank: " << sluice::printable_message(error.what()) << "\n";
-  return sluice::kExitUsage;
+  return sluice::main(argc, argv, app, [&] {
+    listener.emplace(options.listen);
+    std::cerr << "bank: listening on " << listener->address() << std::endl;
+    return pipeline(options, *listener);
+  });
 }
