@@ -27,6 +27,7 @@ struct CuttingProxyShared {
   std::atomic<unsigned> to_cut{0};
   std::atomic<unsigned> cuts{0};
   std::atomic<bool> miscounts{false};
+  std::atomic<bool> takes_expectations{false};
 };
 
 namespace {
@@ -65,6 +66,14 @@ void miscount(std::span<char> bytes) {
   }
 }
 
+// In what a client sends: the header gets another name of the same length.
+void take_expectations(std::span<char> bytes) {
+  constexpr std::string_view kHeader = "Nats-Expected-Last-Subject-Sequence:";
+  const std::string_view text{bytes.data(), bytes.size()};
+  for (std::size_t at = text.find(kHeader); at != std::string_view::npos; at = text.find(kHeader, at + 1))
+    bytes[at] = 'X';
+}
+
 // Whether the connection goes on; `cut` says whether its budget ended it.
 bool pass_on(Pair& pair, int from, const CuttingProxyShared& shared, bool& cut) {
   char piece[16384];
@@ -72,6 +81,7 @@ bool pass_on(Pair& pair, int from, const CuttingProxyShared& shared, bool& cut) 
   if (got <= 0) return false;
   auto size = static_cast<std::size_t>(got);
   if (from == 1 && shared.miscounts) miscount({piece, size});
+  if (from == 0 && shared.takes_expectations) take_expectations({piece, size});
   if (pair.budget && pair.budget->direction == from) {
     cut = size > pair.budget->bytes;
     size = std::min(size, pair.budget->bytes);
@@ -183,6 +193,10 @@ void CuttingProxy::resume() const noexcept {
 
 void CuttingProxy::miscount() noexcept {
   shared_->miscounts = true;
+}
+
+void CuttingProxy::take_expectations() noexcept {
+  shared_->takes_expectations = true;
 }
 
 void CuttingProxy::cut(unsigned times) noexcept {

@@ -32,6 +32,9 @@ class CuttingProxy {
   // Each message of a JetStream consumer says from now on that one more waits where none does, as nats-server 2.9.10 has it for as long
   // as a consumer lives that was asked while messages came.
   void miscount() noexcept;
+  // Messages for JetStream come to the server without what they expect, from now on: for a server that knows nothing of that. One that
+  // comes in two pieces may keep it.
+  void take_expectations() noexcept;
 
  private:
   CuttingProxyShared* shared_;

@@ -173,6 +173,10 @@ void KafkaBroker::finish(bool commit) const {
   std::ignore = ask(commit ? "commit open" : "abort open");
 }
 
+void KafkaBroker::advertise(int port) const {
+  std::ignore = ask("advertise " + std::to_string(port));
+}
+
 void KafkaBroker::remove_all() const {
   std::ignore = ask("remove all");
 }

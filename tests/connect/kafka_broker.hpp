@@ -17,6 +17,9 @@ class KafkaBroker {
   KafkaBroker(const KafkaBroker&) = delete;
   KafkaBroker& operator=(const KafkaBroker&) = delete;
 
+  int port() const noexcept { return port_; }
+  // Clients are told to come by way of this port.
+  void advertise(int port) const;
   std::string address() const { return "127.0.0.1:" + std::to_string(port_); }
   // What readers of committed messages get, by partition and in order.
   std::vector<std::vector<std::string>> committed() const;

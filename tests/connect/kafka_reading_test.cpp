@@ -5,6 +5,7 @@
 #include <sluice/connect/kafka_sink.hpp>
 #include <sluice/connect/kafka_source.hpp>
 
+#include "cutting_proxy.hpp"
 #include "kafka_broker.hpp"
 #include "kill_count.hpp"
 #include "outside_world.hpp"
@@ -52,12 +53,15 @@ class KafkaReading : public WithOutside {
     options.topic = "topic";
     return options;
   }
-  Pipeline reading(bool follow, unsigned workers = 1) const {
-    auto from = options<KafkaSourceOptions>();
-    from.follow = follow;
+  static Pipeline reading(const KafkaSourceOptions& from, unsigned workers = 1) {
     Pipeline pipeline{"reading"};
     pipeline.source<KafkaSource>("read", {.workers = workers}, from).outlet("out");
     return pipeline;
+  }
+  Pipeline reading(bool follow) const {
+    auto from = options<KafkaSourceOptions>();
+    from.follow = follow;
+    return reading(from);
   }
   // All that there is.
   std::vector<std::string> read() const {
@@ -144,44 +148,116 @@ TEST_F(KafkaReading, SaysThatRetentionTookWhatWasNotRead) {
   EXPECT_THAT(error_of([&] { read_on(1); }), ::testing::HasSubstr("what is between was removed"));
 }
 
-// From a pipeline to another by way of a topic: both are killed, and the transactions that this gives up stand between the others.
-TEST_F(KafkaReading, OfWhatASinkSendsWhoeverIsKilledIsEachMessageOnce) {
+// From a pipeline to another by way of a topic: what is given up meanwhile stands between the others.
+class KafkaThroughout : public KafkaReading {
+ protected:
+  // Both start before the host has threads.
+  void start(const std::string& brokers, std::chrono::milliseconds timeout = 10s) {
+    const std::vector<std::string> harsh{"restart.budget=1000000", "batch.events=16"};
+    auto into = options<KafkaSinkOptions>();
+    auto from = options<KafkaSourceOptions>();
+    for (KafkaServer* server : {&into.server, &from.server}) {
+      server->brokers = brokers;
+      server->timeout = timeout;
+    }
+    Pipeline pipeline{"sending"};
+    pipeline.inlet<Bytes>("in").to<KafkaSink>("out", into);
+    sending_.emplace(pipeline, settings(harsh));
+    sending_->start();
+    reads_.emplace(reading(from, 2), settings(harsh));
+    reads_->start();
+    out_.emplace(*reads_, "out");
+    in_.emplace(sending_->inlet<Bytes>("in"));
+  }
+  void push(std::size_t count) {
+    for (; count != 0; --count) {
+      sent_.push_back(std::to_string(100'000 + sent_.size()));
+      ASSERT_EQ(in_->push(Bytes{std::string_view{sent_.back()}}), PushResult::accepted);
+    }
+  }
+  void expect_each_once() {
+    in_->close();
+    ASSERT_TRUE(sending_->wait_for(kDeadline)) << worker_of(*sending_, "out/0").outside;
+    EXPECT_TRUE(eventually([&] { return out_->count() >= sent_.size(); }))
+        << out_->count() << " of " << sent_.size();
+    reads_->drain();
+    ASSERT_TRUE(reads_->wait_for(kDeadline));
+    EXPECT_EQ(sorted(out_->all()), sent_);
+    EXPECT_EQ(sending_->stats().dead_letters(), 0U);
+  }
+
+  std::optional<Engine> sending_;
+  std::optional<Engine> reads_;
+  std::optional<Collector<Bytes>> out_;
+  std::optional<Inlet<Bytes>> in_;
+  std::vector<std::string> sent_;
+};
+
+// Whether both say that they wait, and for whom.
+bool wait_outside(const Engine& sending, const Engine& reads, const std::string& brokers) {
+  return eventually([&] {
+    const WorkerStats sink = worker_of(sending, "out/0");
+    const WorkerStats source = worker_of(reads, "read/0");
+    return sink.verdict == "waiting outside" && source.verdict == "waiting outside" &&
+           sink.outside.find(brokers) != std::string::npos &&
+           source.outside.find(brokers) != std::string::npos;
+  });
+}
+
+TEST_F(KafkaThroughout, AClusterThatIsNotThereIsWaitedFor) {
+  const std::string nobody = "127.0.0.1:1";
+  start(nobody, 300ms);
+  EXPECT_TRUE(wait_outside(*sending_, *reads_, nobody));
+  sending_->stop();
+  reads_->stop();
+}
+
+TEST_F(KafkaThroughout, AClusterThatDoesNotAnswerIsWaitedForAndThenEachMessageComesOnce) {
+  CuttingProxy proxy{broker().port(), 1};
+  broker().advertise(proxy.port());
+  proxy.pause();
+  const std::string brokers = "127.0.0.1:" + std::to_string(proxy.port());
+  start(brokers, 300ms);
+  EXPECT_TRUE(wait_outside(*sending_, *reads_, brokers));
+  proxy.resume();
+  push(100);
+  expect_each_once();
+}
+
+TEST_F(KafkaThroughout, WhoeverIsKilledEachMessageComesOnce) {
   const unsigned kills = kills_asked(60);
   const auto seed = std::random_device{}();
   SCOPED_TRACE(seed);
   std::mt19937 dice{seed};
-  const std::vector<std::string> harsh{"restart.budget=1000000", "batch.events=16"};
-  Pipeline pipeline{"sending"};
-  pipeline.inlet<Bytes>("in").to<KafkaSink>("out", options<KafkaSinkOptions>());
-  Engine sending{pipeline, settings(harsh)};
-  sending.start();
-  Engine reads{reading(true, 2), settings(harsh)};
-  reads.start();
-  Collector<Bytes> out{reads, "out"};
-  auto in = sending.inlet<Bytes>("in");
-  std::vector<std::string> sent;
+  start(broker().address());
   const auto restarts = [&] {
-    return reads.stats().stages.at(0).restarts() + sending.stats().stages.at(0).restarts();
+    return reads_->stats().stages.at(0).restarts() + sending_->stats().stages.at(0).restarts();
   };
   while (restarts() < kills) {
-    for (auto n = 1 + dice() % 60; n != 0; --n) {
-      sent.push_back(std::to_string(100'000 + sent.size()));
-      ASSERT_EQ(in.push(Bytes{std::string_view{sent.back()}}), PushResult::accepted);
-    }
+    push(1 + dice() % 60);
     const auto which = dice() % 3;
-    Engine& engine = which == 0 ? sending : reads;
+    Engine& engine = which == 0 ? *sending_ : *reads_;
     const std::string worker = which == 0 ? "out/0" : "read/" + std::to_string(which - 1);
     // One that is at work, mostly.
     const std::uint64_t before = worker_of(engine, worker).events_in;
     if (dice() % 4 != 0) eventually([&] { return worker_of(engine, worker).events_in != before; }, 200ms);
     engine.signal_worker(worker, SIGKILL);
   }
-  in.close();
-  ASSERT_TRUE(sending.wait_for(kDeadline));
-  EXPECT_TRUE(eventually([&] { return out.count() >= sent.size(); })) << out.count() << " of " << sent.size();
-  reads.drain();
-  ASSERT_TRUE(reads.wait_for(kDeadline));
-  EXPECT_EQ(sorted(out.all()), sent);
+  expect_each_once();
+}
+
+TEST_F(KafkaThroughout, WhereverConnectionsAreCutEachMessageComesOnce) {
+  const unsigned cuts = kills_asked(15, kTwentieth);
+  const auto seed = std::random_device{}();
+  SCOPED_TRACE(seed);
+  std::mt19937 dice{seed};
+  CuttingProxy proxy{broker().port(), seed, 6'000, 6'000};
+  broker().advertise(proxy.port());
+  proxy.cut(cuts);
+  start("127.0.0.1:" + std::to_string(proxy.port()));
+  while (proxy.cuts() < cuts && !HasFatalFailure())
+    push(1 + dice() % 60);
+  expect_each_once();
 }
 
 }  // namespace

@@ -336,6 +336,7 @@ void KafkaTransactionLog::tell(const std::string& what, Writer& out) {
   if (what == "hold ends" || what == "let ends") holds_ends_ = what == "hold ends";
   if (what == "cut ends") cuts_ends_ = true;
   if (what.starts_with("write ")) write(what);
+  if (what.starts_with("advertise ")) port_ = std::stoi(what.substr(what.find(' ')));
   if (what == "commit open" || what == "abort open") finish_written(what == "commit open");
   for (std::size_t partition = 0; what == "remove all" && partition < logs_.size(); ++partition)
     begins_[partition] = logs_[partition].size();

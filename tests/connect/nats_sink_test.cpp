@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // NatsSink, with a real server: what arrives, what a subject of two writers gets, and what bad input gets.
+#include "cutting_proxy.hpp"
 #include "nats_world.hpp"
 
 namespace sluice::test {
@@ -220,6 +221,17 @@ TEST_F(NatsSinkTest, SaysWhatIsWrongWithTheStream) {
   EXPECT_THAT(run(options), HasSubstr("no subject to send to"));
   options.subject = "out.{worker}";
   EXPECT_THAT(run(options), HasSubstr("{worker}"));
+}
+
+// What it has stored for that is taken away again.
+TEST_F(NatsSinkTest, RefusesAServerThatStoresMessagesWhateverTheyExpect) {
+  make_stream(server().url(), {"OUT", "out.*"});
+  CuttingProxy proxy{server().port(), 1};
+  proxy.take_expectations();
+  NatsSinkOptions options = sink_options();
+  options.server.url = proxy.nats_url();
+  EXPECT_THAT(run(options), AllOf(HasSubstr("whatever they expect"), HasSubstr("use nats-server")));
+  EXPECT_THAT(arrived(), IsEmpty());
 }
 
 TEST_F(NatsSinkTest, SaysThatJetStreamIsOff) {

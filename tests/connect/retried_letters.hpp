@@ -43,7 +43,7 @@ class WithLetters {
   static constexpr std::uint32_t kItems = 90;
   static constexpr std::uint32_t kLetters = kItems / 3;
 
-  // What `sends` makes of the name of its pipeline, and of what the handler is to be told.
+  // What the handlers of a pipeline are told.
   struct Asked {
     bool is_picky = false;
     unsigned deaths = 0;

@@ -6,6 +6,7 @@
 
 #include "client_connection.hpp"
 #include "cutting_proxy.hpp"
+#include "kill_count.hpp"
 #include "socket_address.hpp"
 #include "tcp_peer.hpp"
 
@@ -105,16 +106,16 @@ TEST_F(TcpClients, AreExactThroughConnectionsThatAreCutAnywhere) {
   const unsigned seed = std::random_device{}();
   SCOPED_TRACE(seed);
   CuttingProxy proxy{std::stoi(address().substr(address().rfind(':') + 1)), seed, 20'000, 1'000};
-  constexpr unsigned kCuts = 25;
-  proxy.cut(kCuts);
+  const unsigned cuts = kills_asked(25, kTwentieth);
+  proxy.cut(cuts);
   send_to("127.0.0.1:" + std::to_string(proxy.port()), {}, {"batch.events=16"});
   out_ = std::make_unique<Collector<Bytes>>(*engine_, "out");
   std::vector<std::string> sent;
-  while (proxy.cuts() < kCuts && sent.size() < 1'000'000) {
+  while (proxy.cuts() < cuts && sent.size() < 1'000'000) {
     sent.push_back("frame " + std::to_string(sent.size()));
     push(sent.back());
   }
-  EXPECT_EQ(proxy.cuts(), kCuts);
+  EXPECT_EQ(proxy.cuts(), cuts);
   EXPECT_EQ(frames(), sorted(sent));
   EXPECT_EQ(worker_of(*sending_, "out/0").restarts, 0U);
 }
