@@ -97,6 +97,9 @@ class DiskModel {
         names_[{call.directory, call.new_name}] = call.object;
         names_.erase({call.directory, call.name});
         break;
+      case DiskCall::What::link:
+        names_[{call.directory, call.new_name}] = call.object;
+        break;
       case DiskCall::What::remove:
         names_.erase({call.directory, call.name});
         break;

@@ -27,16 +27,13 @@ struct Call {
 // Calls that change files, and are not among those that are understood below.
 bool is_not_understood(std::uint64_t number) {
   switch (number) {
-    case SYS_pwrite64:
     case SYS_pwritev:
     case SYS_pwritev2:
     case SYS_writev:
     case SYS_truncate:
-    case SYS_ftruncate:
     case SYS_fallocate:
     case SYS_fdatasync:
     case SYS_sync_file_range:
-    case SYS_linkat:
     case SYS_symlinkat:
     case SYS_copy_file_range:
     case SYS_sendfile:
@@ -59,8 +56,16 @@ class Recorder {
         return opened(path_of(args[0], args[1]), static_cast<int>(args[2]), static_cast<int>(call.result));
 #ifdef SYS_mkdir
       case SYS_mkdir:
-        return made_directory(path_of(static_cast<std::uint64_t>(AT_FDCWD), args[0]));
+        return made_directory(path_of(kHere, args[0]));
+      case SYS_rename:
+        return renamed(path_of(kHere, args[0]), path_of(kHere, args[1]));
+      case SYS_link:
+        return linked(path_of(kHere, args[0]), path_of(kHere, args[1]));
+      case SYS_unlink:
+        return removed(path_of(kHere, args[0]));
 #endif
+      case SYS_linkat:
+        return linked(path_of(args[0], args[1]), path_of(args[2], args[3]));
       case SYS_mkdirat:
         return made_directory(path_of(args[0], args[1]));
       case SYS_close:
@@ -70,7 +75,11 @@ class Recorder {
         if (args[1] == F_DUPFD_CLOEXEC || args[1] == F_DUPFD) copied(args[0], call.result);
         return;
       case SYS_write:
-        return wrote(args[0], args[1], static_cast<std::size_t>(call.result));
+        return wrote(args[0], args[1], static_cast<std::size_t>(call.result), std::nullopt);
+      case SYS_pwrite64:
+        return wrote(args[0], args[1], static_cast<std::size_t>(call.result), args[3]);
+      case SYS_ftruncate:
+        return cut(args[0], args[1]);
       case SYS_fsync:
         return synced(args[0]);
 #ifdef SYS_renameat
@@ -99,6 +108,9 @@ class Recorder {
   }
 
  private:
+  // A path that begins with no '/' is none of these tests'.
+  static constexpr auto kHere = static_cast<std::uint64_t>(AT_FDCWD);
+
   struct Open {
     std::string path;
     std::uint64_t at = 0;
@@ -159,13 +171,24 @@ class Recorder {
     const auto open = descriptors_.find(static_cast<int>(from));
     if (open != descriptors_.end()) descriptors_[static_cast<int>(to)] = open->second;
   }
-  void wrote(std::uint64_t fd, std::uint64_t address, std::size_t bytes) {
+  // At the descriptor's own place, which moves, or at another.
+  void wrote(std::uint64_t fd, std::uint64_t address, std::size_t bytes, std::optional<std::uint64_t> at) {
     const auto open = descriptors_.find(static_cast<int>(fd));
     if (open == descriptors_.end()) return;
     note(What::write, open->second.path);
-    recording_.calls.back().at = open->second.at;
+    recording_.calls.back().at = at.value_or(open->second.at);
     recording_.calls.back().bytes = read(address, bytes);
-    open->second.at += bytes;
+    if (!at) open->second.at += bytes;
+  }
+  // Of a file that nothing was written to.
+  void cut(std::uint64_t fd, std::uint64_t bytes) {
+    const auto open = descriptors_.find(static_cast<int>(fd));
+    if (open == descriptors_.end()) return;
+    const int object = objects_.at(open->second.path);
+    const bool has_some = std::any_of(
+        recording_.calls.begin(), recording_.calls.end(),
+        [object](const DiskCall& call) { return call.what == What::write && call.object == object; });
+    if (has_some || bytes != 0) say("a file was cut");
   }
   void synced(std::uint64_t fd) {
     const auto open = descriptors_.find(static_cast<int>(fd));
@@ -184,6 +207,12 @@ class Recorder {
     for (auto& [fd, open] : descriptors_) {
       if (open.path == from) open.path = to;
     }
+  }
+  void linked(const std::string& from, const std::string& to) {
+    if (!is_ours(from) && !is_ours(to)) return;
+    note(What::link, from);
+    recording_.calls.back().new_name = name_in(to);
+    objects_[to] = objects_.at(from);
   }
   void removed(const std::string& path) {
     if (!is_ours(path)) return;

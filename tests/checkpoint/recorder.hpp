@@ -12,13 +12,13 @@ namespace sluice::test {
 
 // One call that succeeded. Files and directories are numbered as they are first met; 0 is the directory itself.
 struct DiskCall {
-  enum class What { make_directory, make_file, write, sync_file, sync_directory, rename, remove, mark };
+  enum class What { make_directory, make_file, write, sync_file, sync_directory, rename, link, remove, mark };
 
   What what{};
-  int object = 0;        // What was made, written, brought to the disk, renamed or removed.
+  int object = 0;        // What was made, written, brought to the disk, renamed, linked or removed.
   int directory = 0;     // Where the name is.
-  std::string name;      // Of what was made, renamed or removed.
-  std::string new_name;  // What it is renamed to.
+  std::string name;      // Of what was made, renamed, linked or removed.
+  std::string new_name;  // What it is renamed to, or called besides.
   std::uint64_t at = 0;  // Where the bytes go; of a mark its number.
   std::string bytes;
 };

@@ -14,6 +14,8 @@
 #include <sluice/printable.hpp>
 #include <sluice/unavailable.hpp>
 
+#include "written_file.hpp"
+
 namespace sluice::detail {
 
 namespace {
@@ -82,7 +84,7 @@ void for_each_numbered(const fs::path& directory, const std::string& prefix,
   if (error) fail("read", directory, error.value());
 }
 
-void publish(const fs::path& part, const fs::path& whole) {
+void publish(const fs::path& part, const fs::path& whole, NamesSynced synced) {
   // A hard link takes nobody else's place, as a rename would.
   if (::link(part.c_str(), whole.c_str()) != 0 && errno != ENOENT && errno != EEXIST &&
       ::access(whole.c_str(), F_OK) != 0 && ::rename(part.c_str(), whole.c_str()) != 0)
@@ -94,6 +96,7 @@ void publish(const fs::path& part, const fs::path& whole) {
     throw Error{{"publish", printable(whole.string()), "there is another file of that name",
                  "move it away: the complete one is beside it, with .part"}};
   }
+  if (synced == NamesSynced::yes) bring_to_disk(whole.parent_path());
   if (::unlink(part.c_str()) != 0 && errno != ENOENT) fail("remove", part, errno);
 }
 
@@ -140,7 +143,7 @@ bool remove_completed(const fs::path& directory, const CompletedFile& file) {
   return true;
 }
 
-bool take_back(const fs::path& whole, const fs::path& part, std::uint64_t inode) {
+bool take_back(const fs::path& whole, const fs::path& part, std::uint64_t inode, NamesSynced synced) {
   const auto status = status_of(whole);
   if (!status || !S_ISREG(status->st_mode) || status->st_ino != inode) return false;
   const auto other = status_of(part);
@@ -150,6 +153,7 @@ bool take_back(const fs::path& whole, const fs::path& part, std::uint64_t inode)
     if (::rename(whole.c_str(), part.c_str()) != 0) fail("take back", whole, errno);
     return true;
   }
+  if (synced == NamesSynced::yes) bring_to_disk(part.parent_path());
   if (::unlink(whole.c_str()) != 0 && errno != ENOENT) fail("take back", whole, errno);
   return true;
 }

@@ -27,8 +27,12 @@ std::optional<std::uint64_t> number_in(std::string_view name, std::string_view p
 void for_each_numbered(const std::filesystem::path& directory, const std::string& prefix,
                        const std::function<void(std::uint64_t number, const std::string& name)>& tell);
 
+// Whether a file's new name is brought to the disk before the old one is removed: a power loss may have the second change without
+// the first, and the file with neither name.
+enum class NamesSynced : bool { no, yes };
+
 // Gives `part` its name `whole`; both or only `whole` may be there. Throws Error for another file of that name.
-void publish(const std::filesystem::path& part, const std::filesystem::path& whole);
+void publish(const std::filesystem::path& part, const std::filesystem::path& whole, NamesSynced synced);
 
 // A line of the manifest, with its newline.
 std::string manifest_line(const CompletedFile& file, std::uint64_t content_bytes, std::uint64_t records);
@@ -44,6 +48,7 @@ bool remove_completed(const std::filesystem::path& directory, const CompletedFil
 
 // Gives the published file `whole` its name `part` again, if it is the one of that inode; false when it is not. Both names
 // may be there.
-bool take_back(const std::filesystem::path& whole, const std::filesystem::path& part, std::uint64_t inode);
+bool take_back(const std::filesystem::path& whole, const std::filesystem::path& part, std::uint64_t inode,
+               NamesSynced synced);
 
 }  // namespace sluice::detail

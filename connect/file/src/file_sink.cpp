@@ -120,6 +120,10 @@ class RollingFile::Files {
   fs::path part_path() const { return part_of(name_); }
   fs::path part_of(const std::string& name) const { return directory_ / (name + std::string{kPart}); }
 
+  detail::NamesSynced names_synced() const {
+    return options_.sync == FileSync::none ? detail::NamesSynced::no : detail::NamesSynced::yes;
+  }
+
   // Behind all files that are there, those of other runs too.
   RollingState first_state() const {
     RollingState first{};
@@ -185,7 +189,8 @@ class RollingFile::Files {
       const bool goes_on = number - 1 == state_->number && state_->length_bytes != 0;
       if (!goes_on && detail::remove_completed(directory_, behind[number - 1 - state_->number])) taken = true;
     }
-    if (state_->length_bytes != 0 && detail::take_back(directory_ / name_, part_path(), state_->inode))
+    if (state_->length_bytes != 0 &&
+        detail::take_back(directory_ / name_, part_path(), state_->inode, names_synced()))
       taken = true;
     if (taken && options_.sync != FileSync::none) detail::bring_to_disk(directory_);
   }
@@ -261,7 +266,12 @@ class RollingFile::Files {
     state.length_bytes += bytes.size();
     state.content_bytes += pending_.size();
     pending_.clear();
-    if (options_.sync == FileSync::commit) file_->bring_to_disk();
+    if (options_.sync == FileSync::commit) bring_to_disk();
+  }
+  // Bytes without a name would be lost with the power, too.
+  void bring_to_disk() {
+    file_->bring_to_disk();
+    if (!std::exchange(has_name_on_disk_, true)) detail::bring_to_disk(directory_);
   }
 
   std::string_view frame() {
@@ -302,6 +312,7 @@ class RollingFile::Files {
     state.length_bytes = state.content_bytes = state.records = state.inode = 0;
     state.began_ns = 0;
     file_.reset();
+    has_name_on_disk_ = false;
   }
 
   // After it, or by a replacement.
@@ -312,7 +323,7 @@ class RollingFile::Files {
     if (detail::number_in(name, prefix_) != number || name.find('/') != std::string::npos)
       throw Error{{"publish what is named in", printable(manifest_.path().string()),
                    "its last line is not what was written", detail::kPutItBack}};
-    detail::publish(part_of(name), directory_ / name);
+    detail::publish(part_of(name), directory_ / name, names_synced());
     if (options_.sync != FileSync::none) detail::bring_to_disk(directory_);
     published_ = number;
   }
@@ -331,6 +342,7 @@ class RollingFile::Files {
   std::string name_;  // Of the file that is being written, without .part.
   // That file. Bytes go to its end: whoever cuts it leaves it shorter than it is to be, and no gap in it.
   std::optional<detail::WrittenFile> file_;
+  bool has_name_on_disk_ = false;
   std::chrono::steady_clock::time_point look_again_{};
   // Of this batch, and gone with this object if that is not committed: what undoes a batch makes a new handler.
   std::string pending_;
