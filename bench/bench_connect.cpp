@@ -157,6 +157,8 @@ void add_stores(const Options& options) {
     add_source(runs);
   for (const SourceRuns& runs : tcp_runs(options.quick))
     add_source(runs);
+  for (const SourceRuns& runs : pipe_runs(options.quick))
+    add_source(runs);
 #endif
 #ifdef SLUICE_BENCH_HTTP
   for (const SourceRuns& runs : http_runs(options.quick))
@@ -165,6 +167,8 @@ void add_stores(const Options& options) {
 #ifdef SLUICE_BENCH_NATS
   for (const StoreRuns& runs : nats_runs(options.quick))
     add_store(runs);
+  for (const SourceRuns& runs : nats_source_runs(options.quick))
+    add_source(runs);
 #endif
 #ifdef SLUICE_BENCH_POSTGRES
   for (const StoreRuns& runs : postgres_runs(options.quick, options.peers))

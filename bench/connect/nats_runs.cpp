@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// NATS JetStream: the connector, and a plain program that publishes the same messages with the library, as many before it waits
-// for their answers. The server is a real one, on loopback, that stores in files.
+// NATS JetStream: NatsSink beside a plain program that publishes the same messages with the library, as many before it waits for
+// their answers; NatsSource beside one that fetches as many at a time and acknowledges each. The server is a real one, on loopback, that
+// stores in files.
 //
 // What is asked of the server before and after a run is asked by a process of its own: libnats has threads, which would
 // not live on in the children that are measured.
@@ -18,7 +19,9 @@
 #include <unistd.h>
 
 #include <sluice/connect/nats_sink.hpp>
+#include <sluice/connect/nats_source.hpp>
 #include <sluice/error.hpp>
+#include <sluice/sluice.hpp>
 
 #include "guarded_directory.hpp"
 #include "stores.hpp"
@@ -189,7 +192,59 @@ class NatsRun {
     });
   }
 
+  // The stream has these lines, each a message.
+  void fill(std::uint64_t rows) const {
+    empty();
+    apart([this, rows]() -> StoredSum {
+      const PlainNats nats{url_};
+      for (std::uint64_t number = 0; number < rows;) {
+        for (std::uint64_t i = 0; i < kRowsABatch && number < rows; ++i) {
+          const std::string line = stored_line(number++);
+          check(js_PublishAsync(nats.js(), kSubject, line.data(), static_cast<int>(line.size()), nullptr));
+        }
+        check(js_PublishAsyncComplete(nats.js(), nullptr));
+      }
+      return {};
+    });
+  }
+
+  void read_by_source(std::uint64_t rows) const {
+    NatsSourceOptions options;
+    options.server.url = url_;
+    options.stream = kStream;
+    options.follow = false;
+    Pipeline pipeline{"bench"};
+    pipeline.source<NatsSource>("read", options).to<CountRead<Bytes>>("count", rows);
+    Settings settings;
+    settings.set("observe.socket", "off");
+    Engine engine{pipeline, settings};
+    engine.start();
+    engine.wait();
+  }
+
+  void read_by_program(std::uint64_t rows) const {
+    const PlainNats nats{url_};
+    natsSubscription* subscription = nullptr;
+    check(js_PullSubscribe(&subscription, nats.js(), kSubject, nullptr, nullptr, nullptr, nullptr));
+    natsMsgList list{};
+    for (std::uint64_t read = 0; read < rows; read += static_cast<std::uint64_t>(list.Count)) {
+      constexpr std::int64_t kWaitMs = 10'000;
+      natsMsgList_Destroy(&list);
+      check(natsSubscription_Fetch(&list, subscription, static_cast<int>(kMessagesAPull), kWaitMs, nullptr));
+      for (int i = 0; i < list.Count; ++i) {
+        note_read(
+            {natsMsg_GetData(list.Msgs[i]), static_cast<std::size_t>(natsMsg_GetDataLength(list.Msgs[i]))},
+            rows);
+        check(natsMsg_Ack(list.Msgs[i], nullptr));
+      }
+    }
+    natsMsgList_Destroy(&list);
+    natsSubscription_Destroy(subscription);
+  }
+
  private:
+  static constexpr std::size_t kMessagesAPull = NatsSourceOptions{}.batch;
+
   std::string port_;
   std::string url_;
   GuardedDirectory server_;
@@ -208,6 +263,14 @@ std::vector<StoreRuns> nats_runs(bool quick) {
            [run](std::uint64_t count) { run->plain(count, false); },
            [run] { return run->sum(); },
            {{"plain_with_ids", [run](std::uint64_t count) { run->plain(count, true); }}}}};
+}
+
+std::vector<SourceRuns> nats_source_runs(bool quick) {
+  if (server_program().empty()) return {};
+  const auto run = std::make_shared<NatsRun>();
+  const std::uint64_t rows = quick ? 10'000 : 200'000;
+  return {{"nats_source", "storage:file", rows, [run, rows] { run->fill(rows); },
+           [run, rows] { run->read_by_source(rows); }, [run, rows] { run->read_by_program(rows); }}};
 }
 
 }  // namespace sluice::bench

@@ -87,6 +87,8 @@ class CountRead {
 
 std::vector<SourceRuns> file_source_runs(bool quick);
 std::vector<SourceRuns> tcp_runs(bool quick);
+std::vector<SourceRuns> pipe_runs(bool quick);
+std::vector<SourceRuns> nats_source_runs(bool quick);
 std::vector<SourceRuns> http_runs(bool quick);
 
 }  // namespace sluice::bench

@@ -38,9 +38,9 @@ enum class FileCompression { none, zstd };
 // What is brought to the disk, and when. The death of any process costs nothing in either way; these are
 // about power losses.
 enum class FileSync {
-  none,  // Nothing: a file may be short, or empty, after a power loss.
-  publish,  // A file before it is published: what has no .part is whole. Four fsyncs a file, with its line and its names.
-  commit,  // Every commit as well: what was committed is there too. One a batch, and one more a file.
+  none,     // Nothing: a file may be short, or empty, after a power loss.
+  publish,  // A file before it is published: what has no .part is whole. Four fsyncs a file.
+  commit,   // Every commit as well: what was committed is there too. One a batch, and one more a file.
 };
 
 struct RollingFileOptions {
