@@ -63,7 +63,7 @@ TEST(Death, IsHopelessAfterAnError) {
 }
 
 TEST(Death, IsEarnedByASignalThatTheWorkerRaised) {
-  for (const int signal : {SIGSEGV, SIGBUS, SIGABRT, SIGFPE, SIGILL}) {
+  for (const int signal : {SIGSEGV, SIGBUS, SIGABRT, SIGFPE, SIGILL, SIGSYS, SIGTRAP}) {
     const Death death = death_of(noted(killed(signal), CrashKind::signal, signal));
     EXPECT_EQ(death.cause, Cause::crashed);
     EXPECT_EQ(death.signal, signal);
@@ -72,8 +72,15 @@ TEST(Death, IsEarnedByASignalThatTheWorkerRaised) {
   }
 }
 
+// Sent by the kernel for what the worker did, or for a limit or a timer of its own, and the default for it taken by the worker itself.
+TEST(Death, IsEarnedByASignalThatTheKernelSendsForWhatItAskedFor) {
+  for (const int signal : {SIGPIPE, SIGXCPU, SIGXFSZ, SIGALRM, SIGVTALRM, SIGPROF, SIGIO})
+    EXPECT_EQ(death_of(killed(signal)).cause, Cause::crashed) << signal;
+}
+
 TEST(Death, IsNotEarnedByASignalFromOutside) {
-  EXPECT_FALSE(is_earned(death_of(killed(SIGKILL)).cause));
+  for (const int signal : {SIGKILL, SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2})
+    EXPECT_FALSE(is_earned(death_of(killed(signal)).cause)) << signal;
   EXPECT_FALSE(is_earned(death_of(noted(killed(SIGSEGV), CrashKind::outside_signal, SIGSEGV)).cause));
   EXPECT_FALSE(is_earned(death_of(noted(killed(SIGABRT), CrashKind::outside_signal, SIGSEGV)).cause))
       << "nor by two of them";

@@ -3,12 +3,12 @@
 // letter, and everything else takes effect exactly once, in order.
 
 #include <array>
+#include <csignal>
 #include <cstdlib>
 #include <cstring>
 #include <new>
 #include <random>
 #include <set>
-#include <sys/mman.h>
 #include <sys/resource.h>
 
 #include <sluice/dead_letter.hpp>
@@ -16,6 +16,7 @@
 #include "pipelines.hpp"
 #include "processes.hpp"
 #include "support/clear_away.hpp"
+#include "ways_to_die.hpp"
 
 namespace sluice::test {
 namespace {
@@ -24,98 +25,6 @@ using testing::AllOf;
 using testing::ElementsAreArray;
 using testing::HasSubstr;
 using testing::SizeIs;
-
-enum class Way {
-  bad_access,
-  abort,
-  bus,
-  illegal,
-  exception,
-  no_exception,
-  bad_alloc,
-  exit,
-  terminate,
-  stack,
-  spin,
-  sleep
-};
-
-struct Deadly {
-  Way way;
-  const char* name;
-  int signal;         // 0: none.
-  const char* cause;  // Part of what the letter says.
-};
-
-constexpr Deadly kWays[] = {
-    {Way::bad_access, "BadAccess", SIGSEGV, "signal 11"},
-    {Way::abort, "Abort", SIGABRT, "signal 6"},
-    {Way::bus, "BusError", SIGBUS, "signal 7"},
-    {Way::illegal, "IllegalInstruction", SIGILL, "signal 4"},
-    {Way::exception, "Exception", 0, "its handler threw: this event is not for me"},
-    {Way::no_exception, "ThrownNumber", 0, "its handler threw: the handler threw something"},
-    {Way::bad_alloc, "BadAlloc", 0, "out of memory: std::bad_alloc"},
-    {Way::exit, "Exit", 0, "ended with status 0"},
-    {Way::terminate, "Terminate", SIGABRT, "signal 6"},
-    {Way::stack, "StackOverflow", SIGSEGV, "signal 11"},
-    {Way::spin, "Spin", SIGKILL, "watchdog ended it"},
-    {Way::sleep, "Sleep", SIGKILL, "watchdog ended it"},
-};
-
-volatile int zero = 0;
-
-[[gnu::noinline]] int endless_recursion(volatile char* caller) {
-  volatile char frame[4096];
-  frame[0] = caller == nullptr ? '\0' : *caller;
-  if (zero != 0) return 0;  // Never: but the compiler must not know.
-  return endless_recursion(frame) + frame[0];
-}
-
-void touch_beyond_the_file() {
-  const int fd = ::memfd_create("short", MFD_CLOEXEC);
-  void* page = ::mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-  *static_cast<volatile char*>(page) = 1;
-}
-
-// Not a null pointer, which a sanitizer would not let through.
-void touch_what_is_nobodys() {
-  void* page = ::mmap(nullptr, 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  *static_cast<volatile char*>(page) = 1;
-}
-
-[[gnu::noinline]] void die(Way way) {
-  switch (way) {
-    case Way::bad_access:
-      touch_what_is_nobodys();
-      break;
-    case Way::abort:
-      std::abort();
-    case Way::bus:
-      touch_beyond_the_file();
-      break;
-    case Way::illegal:
-      __builtin_trap();
-    case Way::exception:
-      throw std::runtime_error{"this event is not for me"};
-    case Way::no_exception:
-      throw 7;
-    case Way::bad_alloc:
-      throw std::bad_alloc{};
-    case Way::exit:
-      std::_Exit(0);
-    case Way::terminate:
-      std::terminate();
-    case Way::stack:
-      endless_recursion(nullptr);
-      break;
-    case Way::spin:
-      while (zero == 0) {
-      }
-      break;
-    case Way::sleep:
-      std::this_thread::sleep_for(1h);
-  }
-}
 
 // Dies of certain items, after it has done its work on them.
 class Mortal {
@@ -294,7 +203,7 @@ TEST_F(DeadLetterMove, IsNotCausedByAThousandKillsFromOutside) {
     for (int i = 0; i < 100; ++i)
       std::ignore = in.push(Item{pushed % 7, pushed}), ++pushed;
     // The crash signals too, when others send them.
-    constexpr std::array kSignals{SIGSEGV, SIGABRT, SIGFPE, SIGILL, SIGBUS, SIGSYS, SIGKILL, SIGKILL};
+    constexpr std::array kSignals{SIGSEGV, SIGABRT, SIGFPE, SIGILL, SIGBUS, SIGSYS, SIGTRAP, SIGKILL};
     if (engine.signal_worker("count/0", kSignals[kills % kSignals.size()])) ++kills;
     std::this_thread::sleep_for(100us);
   }

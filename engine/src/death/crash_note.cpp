@@ -41,7 +41,7 @@ CrashNote* own_note = nullptr;
 const ipc::Control* own_control = nullptr;
 std::span<const LaneInHand> own_lanes;
 
-constexpr int kCrashSignals[] = {SIGSEGV, SIGBUS, SIGABRT, SIGFPE, SIGILL, SIGSYS};
+constexpr int kCrashSignals[] = {SIGSEGV, SIGBUS, SIGABRT, SIGFPE, SIGILL, SIGSYS, SIGTRAP};
 
 // A handler that has used up its stack needs another one to say so. Enough for the unwinder.
 constexpr std::size_t kCrashStackBytes = std::size_t{64} << 10;
@@ -113,8 +113,9 @@ void on_crash(int signal, siginfo_t* info, void*) {
   }
   // The disposition is the default again, and all these signals are blocked until this returns: several can
   // be sent at once, and the first one has its say. What the processor raised comes back at once, from where
-  // it came from, which is what a core dump should show; what was sent must be sent again.
-  if (sent) ::raise(signal);
+  // it came from, which is what a core dump should show; what was sent must be sent again, and so must a breakpoint,
+  // behind which the handler would go on.
+  if (sent || signal == SIGTRAP) ::raise(signal);
 }
 
 }  // namespace

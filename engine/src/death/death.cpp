@@ -18,9 +18,14 @@ bool raised_by_itself(int signal) noexcept {
     case SIGFPE:
     case SIGILL:
     case SIGSYS:
-    case SIGPIPE:  // The kernel's answer to what it did, or to a limit of its own.
+    case SIGTRAP:
+    case SIGPIPE:  // The kernel's answer to what it did, to a limit or a timer of its own.
     case SIGXCPU:
     case SIGXFSZ:
+    case SIGALRM:  // Of these no worker dies unless its handler took the default for them.
+    case SIGVTALRM:
+    case SIGPROF:
+    case SIGIO:
       return true;
     default:
       return false;
