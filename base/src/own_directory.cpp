@@ -135,9 +135,10 @@ void OwnDirectory::check(const std::filesystem::path& path, std::string_view set
     return;
   }
   if (errno != ENOENT) refuse(path, why_not_opened(errno), setting);
-  // It would be made: in the nearest directory above it that is there.
+  // It would be made: in the nearest directory above it that is there. A link that leads nowhere is there, and takes nothing.
   std::filesystem::path above = path.parent_path();
-  while (above.has_relative_path() && ::access(above.c_str(), F_OK) != 0)
+  struct stat status {};
+  while (above.has_relative_path() && ::lstat(above.c_str(), &status) != 0)
     above = above.parent_path();
   const Descriptor nearest{::open(above.empty() ? "." : above.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
   if (!nearest || !takes_files(nearest.get()))

@@ -132,6 +132,9 @@ TEST_F(DeadLetterEdges, NeedADirectoryThatIsOursAlone) {
   EXPECT_THAT(error_of_start(directory_ / "file"), HasSubstr("no directory"));
   EXPECT_THAT(error_of_start(directory_ / "file" / "below"), HasSubstr("below"));
   EXPECT_THAT(error_of_start("/proc/nowhere"), HasSubstr("/proc"));
+  fs::create_directory_symlink(directory_ / "gone" / "volume", directory_ / "dangling");
+  EXPECT_THAT(error_of_start(directory_ / "dangling" / "reports"), HasSubstr("cannot be made in"))
+      << "when the first event dies it would be too late";
   if (::geteuid() == 0) {
     fs::create_directories(directory_ / "nobodys");
     ASSERT_EQ(::chown((directory_ / "nobodys").c_str(), 65534, 65534), 0);
