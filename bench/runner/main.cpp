@@ -13,11 +13,13 @@
 #include <string_view>
 #include <unistd.h>
 #include <utility>
+#include <vector>
 
 #include <fmt/chrono.h>
 #include <fmt/format.h>
 
 #include <sluice/detail/command_line.hpp>
+#include <sluice/detail/completed_commands.hpp>
 #include <sluice/error.hpp>
 #include <sluice/printable.hpp>
 
@@ -168,6 +170,14 @@ void add_options(CLI::App& program, BenchWords& words) {
       "  sluice bench --from new.json --compare old.json --check");
 }
 
+int print_completion_words(const CLI::App& program) {
+  std::vector<detail::CompletedCommand> commands = detail::completed_commands(program);
+  for (const Suite& suite : all_suites())
+    commands.front().words.append(" ").append(suite.name);
+  std::fputs(detail::to_text(commands).c_str(), stdout);
+  return detail::flush_output() ? 0 : kFailed;
+}
+
 int run(int argc, char** argv) {
   // Its users know it by the command that starts it.
   CLI::App program{"Run the benchmark suites and tell what they found", "sluice bench"};
@@ -176,6 +186,8 @@ int run(int argc, char** argv) {
   program.formatter(detail::help_formatter());
   BenchWords words;
   add_options(program, words);
+  if (argc == 2 && std::string_view{argv[1]} == detail::kCompletionWords)
+    return print_completion_words(program);
   try {
     program.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

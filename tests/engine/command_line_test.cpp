@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // The command line of `sluice`: what it says of one that it does not understand, and what shells complete of it.
+#include <algorithm>
 #include <optional>
+#include <sstream>
 #include <string>
+#include <vector>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -85,6 +88,7 @@ std::optional<std::string> said_by(const std::string& shell, const std::string& 
 // What bash offers behind these words, the last of them begun.
 std::string bash_offers(const std::string& words, int count) {
   return said_by("bash", "set -- " + words +
+                             "; compopt() { [[ $2 != default ]] || printf 'files,'; }"
                              "; source <(sluice completion); COMP_WORDS=(\"$@\"); COMP_CWORD=" +
                              std::to_string(count - 1) + "; _sluice; printf '%s,' \"${COMPREPLY[@]}\"")
       .value_or("");
@@ -94,11 +98,88 @@ TEST(Completion, OffersCommandsOptionsAndSettings) {
   EXPECT_EQ(bash_offers("sluice st", 2), "stats,");
   EXPECT_EQ(bash_offers("sluice config ex", 3), "explain,");
   EXPECT_EQ(bash_offers("sluice config li", 3), "lint,");
-  EXPECT_EQ(bash_offers("sluice config diff th", 4), "throughput,");
+  EXPECT_EQ(bash_offers("sluice config diff th", 4), "files,throughput,");
   EXPECT_EQ(bash_offers("sluice config show --pro", 4), "--profile,");
   EXPECT_EQ(bash_offers("sluice config explain lane.s", 4), "lane.slots,");
   EXPECT_EQ(bash_offers("sluice config show --set lane.s", 5), "lane.slots=,");
-  EXPECT_EQ(bash_offers("sluice chaos -- build/words --qu", 5), ",") << "the options of another program";
+  EXPECT_EQ(bash_offers("sluice config show --profile th", 5), "throughput,");
+  EXPECT_EQ(bash_offers("sluice completion z", 3), "zsh,");
+  EXPECT_EQ(bash_offers("sluice chaos -- build/words --qu", 5), "files,,") << "of another program";
+}
+
+// The commands in one, as its help lists them; `command` begins with a blank, or is empty.
+std::vector<std::string> commands_in_help_of(const std::string& command) {
+  std::vector<std::string> commands;
+  std::istringstream lines{sluice(command + " --help").out};
+  bool listed = false;
+  for (std::string line; std::getline(lines, line);) {
+    if (line == "Subcommands:") {
+      listed = true;
+    } else if (line.empty()) {
+      listed = false;
+    } else if (listed && line[2] != ' ') {
+      commands.push_back(line.substr(2, line.find(' ', 2) - 2));
+    }
+  }
+  return commands;
+}
+
+// Calls look(command, the commands in it) for `sluice`, as "", and for each command in it.
+template <class Look>
+void for_each_command(const Look& look, const std::string& command = "") {
+  const std::vector<std::string> within = commands_in_help_of(command);
+  look(command, within);
+  for (const std::string& each : within) {
+    std::string inner = command;
+    for_each_command(look, inner.append(" ").append(each));
+  }
+}
+
+int word_behind(const std::string& command) {
+  return 2 + static_cast<int>(std::count(command.begin(), command.end(), ' '));
+}
+
+TEST(Completion, OffersTheCommandsInOneAndNothingElse) {
+  std::size_t groups = 0;
+  for_each_command([&groups](const std::string& command, const std::vector<std::string>& within) {
+    if (within.empty()) return;
+    ++groups;
+    std::string expected;
+    for (const std::string& each : within)
+      expected.append(each).append(",");
+    EXPECT_EQ(bash_offers("sluice" + command + " ''", word_behind(command)), expected) << command;
+  });
+  EXPECT_GE(groups, 4U);
+}
+
+TEST(Completion, OffersAllOptionsOfEachCommandBehindADash) {
+  std::size_t commands = 0;
+  for_each_command([&commands](const std::string& command, const std::vector<std::string>&) {
+    ++commands;
+    const std::string offered = "," + bash_offers("sluice" + command + " --", word_behind(command));
+    std::istringstream lines{sluice(command + " --help").out};
+    for (std::string line; std::getline(lines, line);) {
+      const std::size_t dashes = line.starts_with("  -h,") ? 5 : 2;
+      if (!line.starts_with("  -")) continue;
+      std::string option = line.substr(dashes);
+      option.resize(std::min(option.find_first_of(" ,="), option.size()));
+      EXPECT_THAT(offered, HasSubstr("," + option + ",")) << command;
+    }
+    EXPECT_THAT(offered, Not(HasSubstr("files"))) << command;
+  });
+  EXPECT_GE(commands, 25U);
+}
+
+TEST(Completion, OffersFilesWhereACommandTakesThem) {
+  for (const std::string command :
+       {" dead list", " dead import", " deaths show", " config lint", " config diff", " plan", " stats"})
+    EXPECT_THAT(bash_offers("sluice" + command + " x", word_behind(command)), StartsWith("files,"))
+        << command;
+  for (const std::string command :
+       {" ps", " config keys", " config explain", " new", " doctor", " completion"})
+    EXPECT_THAT(bash_offers("sluice" + command + " ''", word_behind(command)), Not(HasSubstr("files")))
+        << command;
+  EXPECT_EQ(bash_offers("sluice ps ''", 3), "--help,--json,") << "where nothing else can be";
 }
 
 // What zsh is given to choose from: it goes by what was begun itself.
@@ -122,6 +203,14 @@ TEST(Completion, IsForZshAsWell) {
   EXPECT_THAT(zsh_offers("sluice config show --set lane.s", 5),
               AllOf(HasSubstr(" lane.slots "), Not(HasSubstr("files"))));
   EXPECT_EQ(zsh_offers("sluice chaos -- build/words --qu", 5), "files\n");
+  EXPECT_THAT(zsh_offers("sluice dead list x", 4), HasSubstr("files"));
+  for_each_command([](const std::string& command, const std::vector<std::string>& within) {
+    if (within.empty()) return;
+    std::string expected = " ";
+    for (const std::string& each : within)
+      expected.append(each).append(" ");
+    EXPECT_EQ(zsh_offers("sluice" + command + " ''", word_behind(command)), expected + "\n") << command;
+  });
 }
 
 std::string fish_offers(const std::string& line) {
@@ -130,7 +219,6 @@ std::string fish_offers(const std::string& line) {
 
 TEST(Completion, IsForFishAsWell) {
   if (!said_by("fish", "")) GTEST_SKIP() << "fish is not installed";
-  // It offers files besides.
   EXPECT_THAT(fish_offers("sluice st"), AllOf(HasSubstr("stats\n"), Not(HasSubstr("explain"))));
   EXPECT_THAT(fish_offers("sluice config ex"), AllOf(HasSubstr("explain\n"), Not(HasSubstr("stats"))));
   EXPECT_THAT(fish_offers("sluice config diff th"), HasSubstr("throughput\n"));
@@ -138,6 +226,15 @@ TEST(Completion, IsForFishAsWell) {
   EXPECT_THAT(fish_offers("sluice config explain lane.s"), HasSubstr("lane.slots\n"));
   EXPECT_EQ(fish_offers("sluice config show --set lane.s"), "lane.slots=\n");
   EXPECT_THAT(fish_offers("sluice chaos -- build/words --f"), Not(HasSubstr("--for")));
+  for_each_command([](const std::string& command, const std::vector<std::string>& within) {
+    if (within.empty()) return;
+    std::vector<std::string> sorted = within;
+    std::sort(sorted.begin(), sorted.end());
+    std::string expected;
+    for (const std::string& each : sorted)
+      expected.append(each).append("\n");
+    EXPECT_EQ(fish_offers("sluice" + command + " "), expected) << command;
+  });
   EXPECT_THAT(said_by("bash", "sluice completion csh").value_or(""), HasSubstr("name bash, zsh or fish"));
 }
 

@@ -8,12 +8,14 @@
 #include <limits>
 #include <set>
 #include <string>
+#include <string_view>
 #include <thread>
 
 #include <fmt/format.h>
 
 #include <sluice/cli.hpp>
 #include <sluice/detail/command_line.hpp>
+#include <sluice/detail/completed_commands.hpp>
 #include <sluice/error.hpp>
 #include <sluice/printable.hpp>
 #include <sluice/unavailable.hpp>
@@ -290,6 +292,10 @@ int run(int argc, char** argv) {
   add_server(*drains, options);
   drains->add_option("HOST", options.host, "The host that leaves")->required();
   drains->add_option("--patience", options.patience, "How long to wait (60s)")->type_name("TIME");
+  if (argc == 2 && std::string_view{argv[1]} == detail::kCompletionWords) {
+    std::fputs(detail::to_text(detail::completed_commands(program)).c_str(), stdout);
+    return flushed(kExitOk);
+  }
   try {
     program.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

@@ -11,6 +11,7 @@
 #include <CLI/CLI.hpp>
 
 #include <sluice/detail/command_line.hpp>
+#include <sluice/detail/completed_commands.hpp>
 
 #include "fold.hpp"
 
@@ -49,6 +50,8 @@ void add_ends(CLI::App& program);
 // `bench` and `cluster`, for the list of commands: programs of their own, sluice-bench and sluice-cluster beside this one, do
 // the work.
 void add_programs_beside(CLI::App& program);
+// What shells complete behind them, as far as they are there and say it.
+std::vector<detail::CompletedCommand> completed_beside();
 // If words[0] is one of these commands this process becomes its program, with these words; ended by a null pointer.
 // Throws std::system_error if it cannot be started.
 void become_program_beside(char** words);

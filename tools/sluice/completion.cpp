@@ -1,8 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // `sluice completion`: what a shell completes, made of the tables of commands and options.
 
+#include <algorithm>
 #include <memory>
 #include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
 
 #include <fmt/format.h>
 
@@ -20,12 +24,16 @@ struct Shell {
   const char* line;   // those of one command,
   const char* end;
   const char* function;
+  const char* between;  // Two of its patterns.
 };
 
+// In each: a word that begins with a dash is an option. Else it is a command, a value or a file, and an option only where there
+// can be nothing else. @FILES@ are the commands behind which files are named.
 constexpr const char* kBash = R"bash(_sluice() {
-  local word="${COMP_WORDS[COMP_CWORD]}" before="${COMP_WORDS[COMP_CWORD - 1]}" command="" next i words
+  local word="${COMP_WORDS[COMP_CWORD]}" before="${COMP_WORDS[COMP_CWORD - 1]}" command="" files="" others="" next i words
   for ((i = 1; i < COMP_CWORD; i++)); do
-    [[ "${COMP_WORDS[i]}" != -- ]] || return 0  # Behind it stands another program.
+    # Behind it stands another program.
+    [[ "${COMP_WORDS[i]}" != -- ]] || { compopt -o default 2>/dev/null; return 0; }
     next="${command:+$command }${COMP_WORDS[i]}"
     [[ -z "${_sluice_words[$next]+there}" ]] || command="$next"
   done
@@ -33,21 +41,31 @@ constexpr const char* kBash = R"bash(_sluice() {
   case "$command" in
     "config explain") words+=" $(sluice config keys 2>/dev/null)" ;;
     "config diff") words+=" balanced latency throughput shared" ;;
+    completion) words+=" bash zsh fish" ;;
     stats | serve | park | drain | top) words+=" $(sluice ps 2>/dev/null | sed -n 's/^\([^ :]*\): .*/\1/p')" ;;
   esac
+  case "$command" in @FILES@) files=yes ;; esac
   if [[ "$before" == --set ]]; then
     words="$(sluice config keys 2>/dev/null | sed 's/$/=/')"
     compopt -o nospace 2>/dev/null
+  elif [[ "$before" == --profile ]]; then
+    words="balanced latency throughput shared"
+  elif [[ "$word" != -* ]]; then
+    for next in $words; do
+      [[ "$next" == --* ]] || others+=" $next"
+    done
+    [[ -z "$others$files" ]] || words="$others"
+    [[ -z "$files" ]] || compopt -o default 2>/dev/null
   fi
   mapfile -t COMPREPLY < <(compgen -W "$words" -- "$word")
 }
-complete -o default -F _sluice sluice
+complete -F _sluice sluice
 )bash";
 
 constexpr const char* kZsh = R"zsh(_sluice() {
-  local command next
+  local command next files
   local -i i
-  local -a offered
+  local -a offered others
   for ((i = 2; i < CURRENT; i++)); do
     [[ "${words[i]}" != -- ]] || { _files; return; }  # Behind it stands another program.
     next="${command:+$command }${words[i]}"
@@ -57,75 +75,112 @@ constexpr const char* kZsh = R"zsh(_sluice() {
   case "$command" in
     "config explain") offered+=(${(f)"$(sluice config keys 2>/dev/null)"}) ;;
     "config diff") offered+=(balanced latency throughput shared) ;;
+    completion) offered+=(bash zsh fish) ;;
     stats | serve | park | drain | top) offered+=(${(f)"$(sluice ps 2>/dev/null | sed -n 's/^\([^ :]*\): .*/\1/p')"}) ;;
   esac
+  case "$command" in @FILES@) files=yes ;; esac
   if [[ "${words[CURRENT-1]}" == --set ]]; then
     offered=(${(f)"$(sluice config keys 2>/dev/null)"})
     compadd -S = -a offered
     return
+  elif [[ "${words[CURRENT-1]}" == --profile ]]; then
+    offered=(balanced latency throughput shared)
+    files=
+  elif [[ "${words[CURRENT]}" != -* ]]; then
+    others=(${offered:#--*})
+    [[ -z "$others$files" ]] || offered=($others)
   fi
   compadd -a offered
-  _files
+  [[ -z "$files" ]] || _files
 }
 if [[ "${funcstack[1]}" == _sluice ]]; then _sluice "$@"; else compdef _sluice sluice; fi
 )zsh";
 
 constexpr const char* kFish = R"fish(function _sluice_offer
   set -l before (commandline -opc)
+  set -l word (commandline -ct)
   set -l command
-  for word in $before[2..-1]
-    test "$word" != --; or return  # Behind it stands another program.
-    set -l next (string join -- ' ' $command $word)
+  for each in $before[2..-1]
+    if test "$each" = --  # Behind it stands another program.
+      __fish_complete_path $word
+      return
+    end
+    set -l next (string join -- ' ' $command $each)
     test -z (_sluice_words "$next" | string join -- ' '); or set command $next
   end
-  if test "$before[-1]" = --set
-    sluice config keys 2>/dev/null | string replace -r '$' =
-    return
+  switch "$before[-1]"
+    case --set
+      sluice config keys 2>/dev/null | string replace -r '$' =
+      return
+    case --profile
+      printf '%s\n' balanced latency throughput shared
+      return
   end
   test -n "$command"; or set command sluice
-  _sluice_words "$command"
+  set -l offered (_sluice_words "$command")
   switch "$command"
     case "config explain"
-      sluice config keys 2>/dev/null
+      set -a offered (sluice config keys 2>/dev/null)
     case "config diff"
-      printf '%s\n' balanced latency throughput shared
+      set -a offered balanced latency throughput shared
+    case completion
+      set -a offered bash zsh fish
     case stats serve park drain top
-      sluice ps 2>/dev/null | string replace -rf '^([^ :]*): .*' '$1'
+      set -a offered (sluice ps 2>/dev/null | string replace -rf '^([^ :]*): .*' '$1')
   end
+  set -l files
+  switch "$command"
+    case @FILES@
+      set files yes
+  end
+  if not string match -q -- '-*' "$word"
+    set -l others (string match -v -- '--*' $offered)
+    if test -n "$others$files"
+      set offered $others
+    end
+  end
+  printf '%s\n' $offered
+  test -z "$files"; or __fish_complete_path "$word"
 end
-complete -c sluice -a '(_sluice_offer)'
+complete -c sluice -f -a '(_sluice_offer)'
 )fish";
 
 constexpr Shell kShells[] = {
-    {"bash", "declare -gA _sluice_words=(\n", "  [\"{}\"]=\"{}\"\n", ")\n", kBash},
-    {"zsh", "typeset -gA _sluice_words\n_sluice_words=(\n", "  '{}' '{}'\n", ")\n", kZsh},
+    {"bash", "declare -gA _sluice_words=(\n", "  [\"{}\"]=\"{}\"\n", ")\n", kBash, " | "},
+    {"zsh", "typeset -gA _sluice_words\n_sluice_words=(\n", "  '{}' '{}'\n", ")\n", kZsh, " | "},
     {"fish", "function _sluice_words\n  switch $argv[1]\n", "    case '{}'\n      string split ' ' -- '{}'\n",
-     "  end\nend\n", kFish},
+     "  end\nend\n", kFish, " "},
 };
 
-std::string words_of(const CLI::App& command) {
-  std::string words;
-  for (const CLI::App* each : command.get_subcommands({}))
-    words.append(words.empty() ? "" : " ").append(each->get_name());
-  for (const CLI::Option* option : command.get_options()) {
-    for (const std::string& name : option->get_lnames())
-      words.append(words.empty() ? "" : " ").append("--").append(name);
+// Of the program and of those beside it, which say for themselves what they take.
+std::vector<detail::CompletedCommand> all_commands(const CLI::App& program) {
+  std::vector<detail::CompletedCommand> commands = detail::completed_commands(program);
+  for (detail::CompletedCommand& beside : completed_beside()) {
+    const auto same = [&beside](const detail::CompletedCommand& each) { return each.path == beside.path; };
+    const auto found = std::find_if(commands.begin(), commands.end(), same);
+    if (found == commands.end()) {
+      commands.push_back(std::move(beside));
+    } else {
+      *found = std::move(beside);
+    }
   }
-  return words;
-}
-
-void add_words(const CLI::App& command, const std::string& path, const char* line, std::string& text) {
-  text.append(fmt::format(fmt::runtime(line), path.empty() ? "sluice" : path, words_of(command)));
-  for (const CLI::App* each : command.get_subcommands({}))
-    add_words(*each, path + (path.empty() ? "" : " ") + each->get_name(), line, text);
+  return commands;
 }
 
 std::string completion_for(const CLI::App& program, const Shell& shell) {
   // What zsh finds in its directory of functions it reads when it needs it: by this line.
   std::string text = shell.name == std::string{"zsh"} ? "#compdef sluice\n" : "";
   text.append("# Made by `sluice completion`.\n").append(shell.begin);
-  add_words(program, "", shell.line, text);
-  return text.append(shell.end).append(shell.function);
+  std::string with_files;
+  for (const detail::CompletedCommand& each : all_commands(program)) {
+    text.append(fmt::format(fmt::runtime(shell.line), each.path.empty() ? "sluice" : each.path, each.words));
+    if (each.files)
+      with_files.append(with_files.empty() ? "" : shell.between).append("\"" + each.path + "\"");
+  }
+  std::string function = shell.function;
+  constexpr std::string_view kFiles = "@FILES@";
+  function.replace(function.find(kFiles), kFiles.size(), with_files);
+  return text.append(shell.end).append(function);
 }
 
 }  // namespace

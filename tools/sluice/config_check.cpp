@@ -234,11 +234,14 @@ void add_config_diff(CLI::App& config) {
   auto sides = std::make_shared<std::array<std::string, 2>>();
   CLI::App* command =
       config.add_subcommand("diff", "Print what differs between two profiles or profile files");
-  command->add_option("A", (*sides)[0], "A profile, or a profile file")
-      ->type_name("")
+  command->add_option("A", (*sides)[0], "One side")
+      ->type_name("PROFILE|FILE")
       ->required()
       ->check(not_empty());
-  command->add_option("B", (*sides)[1], "The other")->type_name("")->required()->check(not_empty());
+  command->add_option("B", (*sides)[1], "The other")
+      ->type_name("PROFILE|FILE")
+      ->required()
+      ->check(not_empty());
   end_help(*command, "The environment does not count. A - stands for what only the other has, for a stage.",
            {"sluice config diff balanced latency", "sluice config diff shared market.conf",
             "sluice config diff yesterday.conf market.conf"});
