@@ -139,13 +139,25 @@ void add_fitted(std::string_view line, std::string& text) {
 
 class FittedHelp : public CLI::Formatter {
  public:
+  FittedHelp() = default;
+  FittedHelp(std::string summary, std::string whole)
+      : summary_{std::move(summary)}, whole_{std::move(whole)} {}
+
   std::string make_help(const CLI::App* app, std::string name, CLI::AppFormatMode mode) const override {
-    return fitted(CLI::Formatter::make_help(app, std::move(name), mode));
+    std::string help = CLI::Formatter::make_help(app, std::move(name), mode);
+    const std::size_t summary =
+        mode == CLI::AppFormatMode::All && !summary_.empty() ? help.rfind(summary_) : std::string::npos;
+    if (summary != std::string::npos) help.replace(summary, summary_.size(), whole_);
+    return fitted(help);
   }
   // A program is called by its name, however long the path by which it was started.
   std::string make_usage(const CLI::App* app, std::string name) const override {
     return CLI::Formatter::make_usage(app, std::filesystem::path{std::move(name)}.filename().string());
   }
+
+ private:
+  std::string summary_;
+  std::string whole_;
 };
 
 }  // namespace
@@ -154,7 +166,8 @@ std::string fitted(std::string_view help) {
   std::string text;
   while (!help.empty()) {
     const std::size_t end = std::min(help.find('\n'), help.size());
-    add_fitted(help.substr(0, end), text);
+    // CLI11 has two between groups of options.
+    if (end != 0 || !text.ends_with("\n\n")) add_fitted(help.substr(0, end), text);
     help.remove_prefix(std::min(end + 1, help.size()));
   }
   return text;
@@ -162,6 +175,10 @@ std::string fitted(std::string_view help) {
 
 std::shared_ptr<CLI::FormatterBase> help_formatter() {
   return std::make_shared<FittedHelp>();
+}
+
+std::shared_ptr<CLI::FormatterBase> help_formatter(std::string summary, std::string whole) {
+  return std::make_shared<FittedHelp>(std::move(summary), std::move(whole));
 }
 
 const CLI::App& innermost(const CLI::App& program) {
@@ -247,7 +264,8 @@ int end_of_parse(const CLI::App& app, const CLI::ParseError& error) {
     return kExitOk;
   }
   const std::string what = printable(detail::complaint(detail::innermost(app), error));
-  detail::say(detail::Priority::error, "error: " + what + "\n--help lists the options\n");
+  // In one line: who quotes the last one quotes the reason.
+  detail::say(detail::Priority::error, "error: " + what + " (--help lists the options)\n");
   return kExitUsage;
 }
 

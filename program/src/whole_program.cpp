@@ -6,12 +6,14 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <utility>
 
 #include <fmt/format.h>
 
 #include <sluice/cli.hpp>
 #include <sluice/detail/command_line.hpp>
 #include <sluice/detail/journal.hpp>
+#include <sluice/detail/settings_summary.hpp>
 #include <sluice/error.hpp>
 #include <sluice/printable.hpp>
 
@@ -42,12 +44,20 @@ int misused(const std::string& why) {
 void complete(CLI::App& app, const std::string& name, StandardOptions& options) {
   if (app.get_option_no_throw("--version") == nullptr)
     app.set_version_flag("--version", name + ", with Sluice " SLUICE_VERSION, "Print the version and exit");
-  app.formatter(help_formatter());
-  if (app.get_footer().empty()) {
-    app.footer(settings_help() + "\nExamples:\n  " + name + " --set lane.slots=64K --profile throughput\n  " +
-               name + " --quiet --chaos \"kill=20/s\"\n  " + name + " --set segment.path=/run/" + name +
-               "/segment --placement");
+  if (CLI::Option* help = app.get_help_ptr(); help != nullptr) help->description("Print this help and exit");
+  if (app.get_option_no_throw("--help-all") == nullptr)
+    app.set_help_all_flag("--help-all", "The same, with all about the settings");
+  std::string end = app.get_footer();
+  std::string whole_end = settings_help() + "\n" + end;
+  if (end.empty()) {
+    const std::string examples = "\nExamples:\n  " + name + " --set lane.slots=64K --profile throughput\n  " +
+                                 name + " --quiet --chaos \"kill=20/s\"\n  " + name +
+                                 " --set segment.path=/run/" + name + "/segment --placement";
+    end = settings_summary() + examples;
+    whole_end = settings_help() + examples;
+    app.footer(end);
   }
+  app.formatter(help_formatter(std::move(end), std::move(whole_end)));
   add_standard_options(app, options);
 }
 

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // sluice::main: the program around a pipeline, its exit statuses and what it does with interrupts.
 
+#include <algorithm>
 #include <functional>
+#include <sstream>
 #include <stdexcept>
 #include <sys/stat.h>
 #include <thread>
@@ -16,6 +18,7 @@ namespace {
 
 using testing::AllOf;
 using testing::ContainsRegex;
+using testing::EndsWith;
 using testing::HasSubstr;
 using testing::Not;
 
@@ -90,6 +93,38 @@ TEST_F(Program, ExplainsItself) {
   EXPECT_THAT(out_, AllOf(HasSubstr("--set"), HasSubstr("--profile"), HasSubstr("SLUICE_LANE_SLOTS")));
 }
 
+std::size_t lines_of(const std::string& text) {
+  return static_cast<std::size_t>(std::count(text.begin(), text.end(), '\n'));
+}
+
+std::size_t widest_of(const std::string& text) {
+  std::size_t widest = 0;
+  std::istringstream lines{text};
+  for (std::string line; std::getline(lines, line);)
+    widest = std::max(widest, line.size());
+  return widest;
+}
+
+TEST_F(Program, HasAFirstPageThatNamesEverySettingAndASecondThatSaysWhatTheyAreFor) {
+  EXPECT_EQ(run(numbers_to<Swallow>("swallow"), {"--help"}), kExitOk);
+  const std::string first = out_;
+  EXPECT_LE(lines_of(first), 55U) << first;
+  EXPECT_THAT(first, AllOf(HasSubstr("--help-all"), ContainsRegex("\nExamples:\n  .*\n  .*\n  .*\n$"),
+                           Not(HasSubstr("\n\n\n")), Not(HasSubstr("Events that a lane"))));
+  EXPECT_EQ(run(numbers_to<Swallow>("swallow"), {"--help-all"}), kExitOk);
+  EXPECT_THAT(out_, AllOf(HasSubstr("lane.slots = 4096\n      Events that a lane"), HasSubstr("--chaos"),
+                          ContainsRegex("\nExamples:\n  .*\n  .*\n  .*\n$")));
+  for (const std::string_view key : setting_keys()) {
+    // Of a profile --profile and the ways to set one tell.
+    if (!key.starts_with("profile")) {
+      EXPECT_THAT(first, ContainsRegex(std::string{" "}.append(key).append("[ \n]"))) << key;
+    }
+    EXPECT_THAT(out_, HasSubstr(std::string{key}.append(" = "))) << key;
+  }
+  EXPECT_LE(widest_of(first), 80U);
+  EXPECT_LE(widest_of(out_), 80U);
+}
+
 TEST_F(Program, RefusesAWrongOptionOrSettingWithStatusTwo) {
   EXPECT_EQ(run(numbers_to<Swallow>("swallow"), {"--nonsense"}), kExitUsage);
   EXPECT_EQ(run(numbers_to<Swallow>("swallow"), {"--set", "lane.slot=4"}), kExitUsage);
@@ -125,8 +160,24 @@ TEST_F(ProgramWithOptions, ShowsThemInFrontOfTheStandardOnes) {
   EXPECT_EQ(run_with({"--help"}), kExitOk);
   EXPECT_THAT(out_, AllOf(HasSubstr("Swallows numbers."), HasSubstr("How many swallow"), HasSubstr("--set"),
                           HasSubstr("--version"), HasSubstr("SLUICE_LANE_SLOTS")));
+  EXPECT_EQ(run_with({"--help-all"}), kExitOk);
+  EXPECT_THAT(out_, AllOf(HasSubstr("How many swallow"), HasSubstr("lane.slots = 4096\n")));
   EXPECT_EQ(run_with({"--version"}), kExitOk);
   EXPECT_THAT(out_, HasSubstr("program, with Sluice "));
+}
+
+TEST_F(ProgramWithOptions, KeepsWhatTheProgramSaysBehindThem) {
+  const auto ask = [this](const char* option) {
+    CLI::App app{"Swallows numbers."};
+    app.footer("It does not chew.");
+    return in_a_program({option}, [&](int argc, char** argv) {
+      return sluice::main(argc, argv, app, [] { return numbers_to<Swallow>("swallow"); });
+    });
+  };
+  EXPECT_EQ(ask("--help"), kExitOk);
+  EXPECT_THAT(out_, AllOf(EndsWith("It does not chew.\n"), Not(HasSubstr("lane.slots"))));
+  EXPECT_EQ(ask("--help-all"), kExitOk);
+  EXPECT_THAT(out_, AllOf(EndsWith("It does not chew.\n"), HasSubstr("lane.slots = 4096\n")));
 }
 
 TEST_F(ProgramWithOptions, RefusesWhatTheyCannotBeWithStatusTwo) {
@@ -215,7 +266,7 @@ TEST_F(Program, TellsTheJournalHowSeriousItIsWhatItSays) {
     return ReadByTheJournal::what_it_read();
   };
   EXPECT_THAT(said(numbers_to<Swallow>("swallow"), wrong),
-              testing::StartsWith("<3>error: there is no option --nonsense\n<3>--help"));
+              testing::StartsWith("<3>error: there is no option --nonsense (--help lists the options)\n"));
   EXPECT_THAT(said(numbers_to<Complain>("complain"), quiet),
               testing::StartsWith("<3>problem: complain/0: five is odd\n"));
   EXPECT_THAT(said(numbers_to<Refuse>("refuse"), quiet), HasSubstr("<3>error: "));

@@ -22,7 +22,9 @@ constexpr std::array kRooms{"settings",   "graph",    "state", "death",  "log", 
 
 // The public headers of each room, as they are included: <sluice/...>.
 const std::map<std::string, std::vector<std::string>> kHeaders{
-    {"settings", {"settings.hpp", "units.hpp", "detail/full_policy.hpp", "detail/injected_variables.hpp"}},
+    {"settings",
+     {"settings.hpp", "units.hpp", "detail/full_policy.hpp", "detail/injected_variables.hpp",
+      "detail/settings_summary.hpp"}},
     {"graph",
      {"event.hpp", "event_id.hpp", "key.hpp", "stage_options.hpp", "text.hpp", "detail/elsewhere.hpp",
       "detail/event_type.hpp", "detail/graph.hpp", "detail/hash.hpp", "detail/index.hpp", "detail/fields.hpp",
