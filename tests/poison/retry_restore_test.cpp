@@ -5,9 +5,13 @@
 #include <algorithm>
 #include <fstream>
 #include <set>
+#include <string>
+#include <utility>
+#include <vector>
 
 #include <sluice/dead_letter.hpp>
 
+#include "errors.hpp"
 #include "pipelines.hpp"
 #include "processes.hpp"
 #include "support/clear_away.hpp"
@@ -17,7 +21,9 @@ namespace sluice::test {
 namespace {
 
 namespace fs = std::filesystem;
+using testing::AllOf;
 using testing::ElementsAre;
+using testing::HasSubstr;
 using testing::IsEmpty;
 
 // Counts each number, and says at its end how often it has had it; dies of what it is told to die of.
@@ -144,6 +150,50 @@ TEST_F(LostRetry, ThatACheckpointHoldsAndNoMarkTellsOfIsNotDoneAgain) {
   for (const DeadLetter& letter : letters())
     ASSERT_TRUE(mark_retried(letter, 0));
   fs::remove(file("segment"));
+  expect_each_once();
+}
+
+// Its last checkpoint holds it, and nobody is left to mark the letters. The next start finds them by another path.
+TEST_F(LostRetry, ThatWasParkedIsNotDoneAgainByWayOfAnotherPath) {
+  const std::string dead = letters().front().file.string();
+  const std::string other = file("elsewhere");
+  fs::create_symlink(file("first"), other);
+  const std::vector<std::pair<std::string, std::string>> ways{{file("first"), dead},
+                                                              {dead, file("first")},
+                                                              {file("first"), file("first") + "/."},
+                                                              {other, file("first")}};
+  for (const auto& [before, then] : ways) {
+    const auto from = [this](const std::string& path) {
+      return settings({"checkpoint.path=" + file("checkpoints"), "checkpoint.every=24h", "checkpoint.sync=no",
+                       "report.path=" + file("second"), "log.level=off", "poison.retry=" + path});
+    };
+    {
+      Engine engine{tally(), from(before)};
+      engine.start();
+      ASSERT_TRUE(eventually([&] { return worker_of(engine, "tally/0").events_in == 2; }));
+      engine.park();
+    }
+    EXPECT_EQ(marked(), 0);
+    std::vector<Item> out = run_processes<Item>(tally(), std::vector<Item>{}, from(then));
+    std::sort(out.begin(), out.end());
+    EXPECT_THAT(out, ElementsAre(Item{1, 3}, Item{1, 7})) << before << " and " << then;
+    EXPECT_EQ(marked(), 2);
+    for (const DeadLetter& letter : letters())
+      ASSERT_TRUE(mark_retried(letter, 0));
+  }
+}
+
+// What is in the file of the memory may be lost with the machine: no letter is marked for that.
+TEST_F(LostRetry, ThatNoCheckpointHoldsIsGoneOnWithByItsOwnPathAlone) {
+  begin();
+  lose_a_retry("24h", [] { return true; });
+  const std::string dead = letters().front().file.string();
+  EXPECT_THAT(error_of([&] {
+                Engine engine{tally(), kept({"checkpoint.every=24h", "poison.retry=" + dead})};
+                engine.start();
+              }),
+              AllOf(HasSubstr("no checkpoint may hold it"), HasSubstr("poison.retry=" + file("first"))));
+  EXPECT_EQ(marked(), 0);
   expect_each_once();
 }
 

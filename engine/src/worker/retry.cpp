@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <bit>
 #include <cstring>
+#include <filesystem>
 #include <functional>
 #include <map>
 #include <memory>
@@ -36,6 +37,10 @@ std::optional<NodeIndex> stage_named(const Graph& graph, const std::string& name
   throw Error{{"retry the dead letter of", fmt::format("{}/{}", letter.stage, letter.replica), why, remedy}};
 }
 
+[[noreturn]] void refuse_path(const std::string& path, const std::string& why) {
+  throw Error{{"retry the dead letters in", path, why, "check poison.retry"}};
+}
+
 void check_letter(const Graph& graph, const Layout& layout, const DeadLetter& letter) {
   const std::optional<NodeIndex> stage = stage_named(graph, letter.stage);
   if (!stage) refuse(letter, "this pipeline has no such stage", "retry it with the pipeline it is from");
@@ -63,6 +68,28 @@ struct RetryRun {
   std::uint64_t start = 0;        // Which start that is.
   std::uint64_t done_before = 0;  // Letters that earlier ones have retried.
 };
+
+// Where that start has them from, kept beside it: a later one may take them from elsewhere.
+struct RetryPath {
+  std::uint32_t number = 0;  // RunMark::number.
+  char text[1020] = {};
+};
+
+RetryPath path_of(const RetryRun& run, const std::string& path) {
+  RetryPath kept;
+  kept.number = run.mark.number;
+  path.copy(kept.text, sizeof(kept.text) - 1);
+  return kept;
+}
+
+// The same for every way to write it.
+std::string whole_path(const std::string& path) {
+  std::error_code error;
+  const std::filesystem::path whole = std::filesystem::weakly_canonical(path, error);
+  if (error || whole.native().size() >= sizeof(RetryPath::text))
+    refuse_path(path, error ? error.message() : "its whole path is too long");
+  return whole.string();
+}
 
 // A start is known by its number, above, and by what it is to retry.
 std::uint64_t start_of(const Wiring& wiring, const std::string& path) {
@@ -172,6 +199,30 @@ bool goes_on(const RetryRun& before, const RetryRun& fresh, const std::vector<De
   return false;
 }
 
+// An earlier start has retried letters from another path, and the restored state holds that: those that are not marked yet are,
+// or they were retried once more. Whether there were any. Throws Error where that state may be lost still: it is in the file of the
+// memory, and perhaps in no checkpoint.
+bool mark_earlier(const Wiring& wiring, WorkerIndex index, const RetryRun& before, std::uint64_t done,
+                  const RetryPath& kept) {
+  if (kept.number != before.mark.number || done == before.done_before) return false;
+  const std::string from = kept.text;
+  std::error_code error;
+  if (!std::filesystem::exists(from, error)) return false;
+  std::vector<DeadLetter> letters = letters_of(before, letters_for(wiring, index, from));
+  letters.resize(std::min<std::uint64_t>(letters.size(), done - before.done_before));
+  std::erase_if(letters, [](const DeadLetter& letter) { return letter.retried_by != 0; });
+  if (!letters.empty() && wiring.segment().named() && !wiring.settings().checkpoints.path.empty()) {
+    refuse(letters.front(),
+           fmt::format("an earlier start has retried those in {}, and no checkpoint may hold it yet", from),
+           fmt::format("retry with poison.retry={} until there is a checkpoint", from));
+  }
+  for (const DeadLetter& letter : letters) {
+    if (!mark_retried(letter, before.mark.number))
+      refuse_path(letter.file.string(), "what was retried cannot be marked so: " + errno_text());
+  }
+  return !letters.empty();
+}
+
 DeadLetter place_of(const DeadLetter& letter) {
   DeadLetter place;
   place.file = letter.file;
@@ -191,21 +242,28 @@ void check_retry(const Graph& graph, const Layout& layout, const std::string& pa
 Retry::Retry(Worker& worker, const Wiring& wiring, WorkerIndex index, std::uint64_t done,
              const WhenSafe& when_safe)
     : done_{done} {
-  const std::string& path = wiring.settings().retry_path;
-  if (path.empty()) return;
+  if (wiring.settings().retry_path.empty()) return;
+  const std::string path = whole_path(wiring.settings().retry_path);
   std::vector<DeadLetter> found = letters_for(wiring, index, path);
   RetryRun fresh{new_run_mark(), start_of(wiring, path), done};
   // All that is here is of before this start, though the clock was set back since.
   if (!found.empty()) fresh.mark.time_ns = std::max(fresh.mark.time_ns, found.back().order_ns + 1);
   auto run = worker.state<RetryRun>("sluice.retry_run", fresh);
+  std::optional<Recoverable<RetryPath>> from;
+  if (wiring.kept())
+    from.emplace(worker.state<RetryPath>("sluice.retry_path",
+                                         run->start == fresh.start ? path_of(*run, path) : RetryPath{}));
   // Nothing has been retried by a start that has not committed this yet, so that it may be drawn again.
   if (run->start != fresh.start) {
     RetryRun next = fresh;
     if (goes_on(*run, fresh, found)) {
       next.mark.number = run->mark.number;
       next.done_before = run->done_before;
+    } else if (from && mark_earlier(wiring, index, *run, done, **from)) {
+      found = letters_for(wiring, index, path);
     }
     run.set(next);
+    if (from) from->set(path_of(next, path));
   }
   base_ = run->done_before;
   marks_->number = run->mark.number;
