@@ -183,8 +183,8 @@ int status_of_end(const Engine& engine, bool asked_elsewhere, int status) {
   return kSignalled + (first_interrupt != 0 ? static_cast<int>(first_interrupt) : SIGINT);
 }
 
-// What an end that is not the pipeline's own has left, for people.
-void tell_what_is_left(const Engine& engine, const std::string& kept_in) {
+// What an end that is not the pipeline's own has left, for people. A last checkpoint may be older than that end.
+void tell_what_is_left(const Engine& engine, const std::string& kept_in, bool by_checkpoint) {
   if (engine.end() == End::parked) {
     std::fprintf(stderr, "parked: the next start goes on with %s, and with %s in its lanes\n",
                  kept_in.c_str(), in_words(engine.left_behind()).c_str());
@@ -196,6 +196,9 @@ void tell_what_is_left(const Engine& engine, const std::string& kept_in) {
     const std::string left = in_words(engine.left_behind());
     if (kept_in.empty()) {
       say(Priority::warning, fmt::format("stopped: {} in the lanes were given up\n", left));
+    } else if (by_checkpoint) {
+      say(Priority::warning,
+          fmt::format("stopped: the next start goes on with the last checkpoint in {}\n", kept_in));
     } else {
       say(Priority::warning,
           fmt::format("stopped: the next start goes on with {}, and with {} in its lanes\n", kept_in, left));
@@ -234,6 +237,8 @@ bool accompany(Engine& engine, const Company& how, LogAboveTable* log, Chaos* ch
     }
     if (interrupts > 1) {
       engine.stop();
+      // It may have come to an end of its own by then: that is told, and cleared away, as any other.
+      wait_for(engine, {}, asked_elsewhere);
       break;
     }
     const auto now = Clock::now();
@@ -283,7 +288,8 @@ int run(Engine& engine, const StandardOptions& options, const Settings& settings
     std::fflush(stdout);
     ChaosAround chaos{options, restart_budget};
     ServiceManager manager;
-    manager.ready(engine.stats().pipeline + ": all stages are at work");
+    // A signal may have come before that: the constructor of a handler does not hold it up.
+    if (interrupts == 0) manager.ready(engine.stats().pipeline + ": all stages are at work");
     const bool asked_elsewhere =
         accompany(engine, {interval, live, !engine.kept_in().empty(), manager, tick_every},
                   log ? &*log : nullptr, chaos.get(), tick);
@@ -297,7 +303,7 @@ int run(Engine& engine, const StandardOptions& options, const Settings& settings
       std::fflush(stdout);
     }
     const int status = report_problems(stats);
-    tell_what_is_left(engine, engine.kept_in());
+    tell_what_is_left(engine, engine.kept_in(), settings.value("segment.path").empty());
     return status_of_end(engine, asked_elsewhere, status);
   } catch (const Error& error) {
     if (log) log->show([] {});

@@ -42,6 +42,33 @@ TEST_F(CheckpointName, IsWhatAStartGoesBy) {
   push_and_pull(engine, 100);
 }
 
+// Nobody is told that a start would go on there.
+TEST_F(CheckpointName, IsNoPlaceToGoOnFromForWhatHasEndedBeforeItsFirst) {
+  Engine engine{counting(), settings({"checkpoint.every=1h"})};
+  engine.start();
+  EXPECT_EQ(engine.kept_in(), directory().string()) << "a park takes one";
+  push_and_pull(engine, 100);
+  engine.stop();
+  EXPECT_EQ(engine.kept_in(), "");
+  EXPECT_TRUE(files().empty());
+}
+
+TEST_F(CheckpointName, IsWhereWhatWasStoppedBehindOneGoesOn) {
+  {
+    Engine engine{counting(), settings()};
+    engine.start();
+    push_and_pull(engine, 100);
+    EXPECT_TRUE(a_new_one());
+    engine.stop();
+    EXPECT_EQ(engine.kept_in(), directory().string());
+  }
+  Engine engine{counting(), settings({"checkpoint.every=1h"})};
+  engine.start();
+  EXPECT_TRUE(engine.resumed());
+  engine.stop();
+  EXPECT_EQ(engine.kept_in(), directory().string());
+}
+
 TEST_F(CheckpointName, ThatWasTakenAwayLetsNothingOut) {
   Engine engine{counting(), settings({"outside.after=checkpoint"})};
   engine.start();

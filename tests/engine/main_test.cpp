@@ -6,7 +6,6 @@
 #include <sstream>
 #include <stdexcept>
 #include <sys/stat.h>
-#include <thread>
 
 #include <sluice/cli.hpp>
 
@@ -275,68 +274,6 @@ TEST_F(Program, TellsTheJournalHowSeriousItIsWhatItSays) {
 TEST_F(Program, RefusesAPipelineThatWaitsForAHost) {
   EXPECT_EQ(run(counting_pipeline(1), {}), kExitUsage);
   EXPECT_THAT(err_, AllOf(HasSubstr("its inlet 'in'"), HasSubstr("use Engine")));
-}
-
-class Unended {
- public:
-  Unended(Worker& worker, bool endless) {
-    if (endless) worker.declare_endless();
-  }
-  bool operator()(Output<Item>& out) const {
-    out.push({});
-    return true;
-  }
-};
-
-// To drain what waits for it takes a while.
-struct SlowSwallow {
-  void operator()(const Item&) const { std::this_thread::sleep_for(5ms); }
-};
-
-// In a process of its own: what is told by a signal could reach a test too late.
-template <class Last = Swallow>
-int interrupted(int interrupts, bool endless) {
-  const pid_t program = ::fork();
-  if (program == 0) {
-    std::freopen("/dev/null", "w", stderr);
-    std::signal(SIGINT, SIG_DFL);  // It may be ignored, by a shell that runs tests in the background.
-    Pipeline pipeline{"endless"};
-    pipeline.source<Unended>("endless", endless).to<Last>("swallow");
-    Settings settings = test_settings();
-    settings.set("lane.slots", "64");
-    settings.set("batch.events", "8");
-    Engine engine{pipeline, settings};
-    int sent = 0;
-    const auto interrupt = [&] {
-      if (sent != 0 || worker_of(engine, "swallow/0").events_in == 0) return;
-      while (sent < interrupts)
-        ++sent, ::raise(SIGINT);
-    };
-    int status = sluice::run(engine, {.assignments = {}, .profile = {}, .placement = false, .quiet = true},
-                             settings, interrupt);
-    if (std::signal(SIGINT, SIG_DFL) != SIG_DFL) status = 77;
-    ::_exit(status);
-  }
-  int status = 0;
-  const bool ended = eventually([&] { return ::waitpid(program, &status, WNOHANG) == program; });
-  if (!ended && program > 0) ::kill(program, SIGKILL);
-  return ended && WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-}
-
-TEST_F(Program, DrainsAtTheFirstInterruptAndGivesTheSignalBack) {
-  EXPECT_EQ(interrupted(1, true), kExitOk);
-}
-
-TEST_F(Program, TakesTwoInterruptsAtOnceForOneAsTimeoutSendsThem) {
-  // One of them may come late where this process does not get its processor back in time.
-  int status = kExitFailed;
-  for (int i = 0; i < 5 && status != kExitOk; ++i)
-    status = interrupted<SlowSwallow>(2, true);
-  EXPECT_EQ(status, kExitOk);
-}
-
-TEST_F(Program, SaysByItsStatusThatASourceWasInterruptedBeforeItsEnd) {
-  EXPECT_EQ(interrupted(1, false), 128 + SIGINT);
 }
 
 }  // namespace

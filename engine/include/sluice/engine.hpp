@@ -60,7 +60,7 @@ class Engine {
   bool restore_ahead();
   // Once. Forks the supervisor, which forks the master, which forks the workers; returns when all workers are
   // at work. Blocks meanwhile: for the pages of the segment, and for the constructors of the handlers, which
-  // the watchdog bounds. Throws Error: it was started before, this process runs threads already, there is not
+  // the watchdog bounds (and until run() hears a signal). Throws Error: it was started before, this process runs threads already, there is not
   // enough memory, a handler could not be constructed (with its message), the file that segment.path names
   // cannot be taken over; that file is as before then.
   void start();
@@ -127,7 +127,7 @@ class Engine {
   bool resumed() const noexcept;
   const std::string& resumed_from() const noexcept;
   // Where the next start finds what is not finished: that file, or else the directory of its checkpoints. Empty: nowhere,
-  // which a file that was removed or replaced while the pipeline ran comes to.
+  // which a file that was removed or replaced while the pipeline ran comes to, and an end before the first checkpoint.
   const std::string& kept_in() const noexcept;
   // The pipeline has come to an end, good or bad: wait() says which. Looks at the segment only.
   bool over() const;

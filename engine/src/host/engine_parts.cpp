@@ -18,6 +18,7 @@
 #include <sluice/detail/standard_streams.hpp>
 #include <sluice/error.hpp>
 
+#include "host/interruption.hpp"
 #include "host/orphans.hpp"
 #include "master/supervisor.hpp"
 #include "observer/description.hpp"
@@ -307,8 +308,8 @@ bool Engine::Parts::all_ready() const {
 
 void Engine::Parts::await_workers() {
   // Bounded by the master, which ends a worker that hangs in its start, and gives up once the budget is
-  // spent.
-  while (!all_ready() && !host.over() && running()) {
+  // spent. What a signal asks for is not held up by a constructor that takes its time.
+  while (!all_ready() && !host.over() && running() && !Interruption::came_before()) {
     std::this_thread::sleep_for(std::chrono::microseconds{200});
     reap(false);
   }
@@ -333,7 +334,12 @@ void Engine::Parts::fail_if_failed() {
 const std::string& Engine::Parts::kept_in() const noexcept {
   const ipc::Segment& segment = host.wiring().segment();
   const bool in_file = segment.named() && !(started && segment.lost_its_file());
-  return in_file ? segment_path : host.wiring().settings().checkpoints.path;
+  if (in_file) return segment_path;
+  static const std::string nowhere;
+  // relaxed: no process counts any more.
+  const bool ended_without = started && host.over() && !resumed &&
+                             host.wiring().master().checkpoints.load(std::memory_order_relaxed) == 0;
+  return ended_without ? nowhere : host.wiring().settings().checkpoints.path;
 }
 
 void Engine::Parts::refuse_an_end_that_is_not_kept() const {

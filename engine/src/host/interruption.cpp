@@ -40,6 +40,11 @@ bool Interruption::has_come() const noexcept {
   return count_ != nullptr && *count_ != before_;
 }
 
+bool Interruption::came_before() noexcept {
+  const volatile std::sig_atomic_t* const count = counted.load(std::memory_order_relaxed);
+  return count != nullptr && *count != 0;
+}
+
 void Interruption::wait(const ipc::Doorbell& bell, std::chrono::nanoseconds limit) const noexcept {
   if (count_ == nullptr) {
     bell.wait(limit);
