@@ -9,6 +9,7 @@
 namespace sluice::test {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
@@ -77,6 +78,39 @@ TEST_F(FileDirectory, ReadsAFileOfSeveralNamesOnce) {
                 engine.wait();
               }),
               HasSubstr("it is the same as"));
+}
+
+// A disk that is not mounted, a file that somebody has taken away: what was to be read is missing.
+TEST_F(FileDirectory, SaysWhichLinksLeadNowhere) {
+  directory_.write("in/one", "1\n");
+  std::filesystem::create_symlink(path("nowhere"), path("in/two"));
+  std::filesystem::create_symlink("three", path("in/three"));
+  std::filesystem::create_symlink(path("nowhere"), path("in/.hidden"));
+  for (const unsigned workers : {1U, 3U}) {
+    Engine engine{reading({.paths = {path("in"), path("in")}}, workers), settings()};
+    engine.start();
+    Collector<Bytes> out{engine, "out"};
+    engine.wait();
+    EXPECT_THAT(out.all(), SizeIs(1));
+    EXPECT_THAT(engine.stats().problems,
+                ElementsAre(AllOf(HasSubstr(path("in/three") + ": "), HasSubstr("not read")),
+                            AllOf(HasSubstr(path("in/two") + ": No such file"), HasSubstr("not read"))));
+  }
+}
+
+TEST_F(FileDirectory, IsTheSameForALaterStartThatWritesASlashBehindIt) {
+  Settings kept = settings();
+  kept.set("segment.path", path("segment"));
+  int life = 0;
+  for (const std::string& name : {path("in"), path("in") + "/", path(".") + "//in/./"}) {
+    // Behind all that are there: what is read once more comes before it.
+    put(std::to_string(life), "in life " + std::to_string(life) + "\n");
+    Following in{FileSourceOptions{.paths = {name}, .follow = true}, kept};
+    ASSERT_TRUE(in.has(1));
+    in.engine().park();
+    EXPECT_THAT(texts(in.out().all()), ElementsAre("in life " + std::to_string(life)));
+    ++life;
+  }
 }
 
 // A look at a directory is shared by the files that it has found: none for each of them.

@@ -105,7 +105,7 @@ bool is_read(ReadFiles& read, const std::vector<FileId>& ids, const FileThere& f
 
 FileLines::FileLines(Worker& worker, FileSourceOptions options, bool quoted)
     : worker_{worker},
-      options_{std::move(options)},
+      options_{with_tidy_paths(std::move(options))},
       quoted_{quoted},
       position_{worker.state<Position>("position")},
       access_point_{worker.state<AccessPoint>("access-point")},
@@ -199,7 +199,11 @@ std::vector<std::pair<FileId, FileThere>> FileLines::files() {
 SourceState FileLines::read(LineTaker& taker) {
   if (reader_ == nullptr && !go_on()) {
     if (options_.follow) return wait(kLook);
-    return nothing_left_ ? SourceState::end : SourceState::nothing_now;
+    if (!nothing_left_) return SourceState::nothing_now;
+    const bool tells = worker_.replica() == 0;
+    for (const std::string& name : tells ? out_of_reach_in(options_.paths) : std::vector<std::string>{})
+      worker_.report(name + ": it was not read");
+    return SourceState::end;
   }
   if (header_ && !begin_file(taker, *std::exchange(header_, std::nullopt), true)) return SourceState::more;
   const std::uint64_t offset = reader_->position().offset_bytes;

@@ -5,6 +5,7 @@
 #include <cerrno>
 #include <fcntl.h>
 #include <filesystem>
+#include <string>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
@@ -39,7 +40,24 @@ std::optional<FileStatus> ask_for_status(int file, const char* path, int flags) 
   return told;
 }
 
+// What ".." leads to only the kernel knows.
+std::string tidy(const std::string& path) {
+  std::string tidy = path.starts_with('/') ? "/" : "";
+  for (const fs::path& part : fs::path{path}) {
+    if (part.empty() || part == "." || part == "/") continue;
+    if (!tidy.empty() && tidy.back() != '/') tidy += '/';
+    tidy += part.string();
+  }
+  return tidy.empty() && !path.empty() ? "." : tidy;
+}
+
 }  // namespace
+
+FileSourceOptions with_tidy_paths(FileSourceOptions options) {
+  for (std::string& path : options.paths)
+    path = tidy(path);
+  return options;
+}
 
 std::optional<FileStatus> status_of(const std::string& path) {
   return ask_for_status(AT_FDCWD, path.c_str(), 0);
@@ -87,6 +105,25 @@ std::vector<FileThere> regular_files_in(const std::string& directory) {
   }
   std::sort(found.begin(), found.end(),
             [](const FileThere& one, const FileThere& other) { return one.path < other.path; });
+  return found;
+}
+
+std::vector<std::string> out_of_reach_in(const std::vector<std::string>& paths) {
+  std::vector<std::string> found;
+  for (const std::string& directory : paths) {
+    std::error_code error;
+    fs::directory_iterator entry{directory, error};
+    for (; !error && entry != fs::directory_iterator{}; entry.increment(error)) {
+      const fs::path& path = entry->path();
+      if (path.filename().string().starts_with('.') || status_of(path.string())) continue;
+      const int why = errno;
+      std::error_code gone;
+      // A name that is gone by now is none.
+      if (why != ENOENT || entry->is_symlink(gone)) found.push_back(path.string() + ": " + errno_text(why));
+    }
+  }
+  std::sort(found.begin(), found.end());
+  found.erase(std::unique(found.begin(), found.end()), found.end());
   return found;
 }
 

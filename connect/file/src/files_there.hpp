@@ -7,7 +7,16 @@
 #include <string>
 #include <vector>
 
+namespace sluice {
+
+struct FileSourceOptions;
+
+}  // namespace sluice
+
 namespace sluice::detail {
+
+// With each path in one way to write it, "d" for "./d/": by its text a file or directory is known to a later start.
+FileSourceOptions with_tidy_paths(FileSourceOptions options);
 
 constexpr std::uint64_t kHeadBytes = 256;  // By which a file is known again, beside its inode.
 
@@ -51,5 +60,9 @@ bool has_moved(const FileThere& file);
 
 // In the order of their names, without those that begin with a dot. Throws Error if the directory cannot be read.
 std::vector<FileThere> regular_files_in(const std::string& directory);
+
+// What stands in those of the paths that are directories, without names that begin with a dot, and cannot be looked at: links
+// that lead nowhere above all. Each with the reason.
+std::vector<std::string> out_of_reach_in(const std::vector<std::string>& paths);
 
 }  // namespace sluice::detail

@@ -20,8 +20,8 @@
 // before it was done with: one that came and went behind it would not be found.
 //
 // Several workers share the files out: the paths in turn, those of a directory by their inodes. A directory is read in the
-// order of its names, without those that begin with a dot and without directories in it; with `follow` it is looked at again and
-// again for files that were not there before, each of which is read once, whatever it is called: rename it into the directory when
+// order of its names, without those that begin with a dot and without directories in it (a link that leads nowhere is reported); with
+// `follow` it is looked at again and again for files that were not there before, each of which is read once, whatever it is called: rename it into the directory when
 // it is whole. A file that has several names there, by links, or is named itself beside its directory, is read once.
 // A pipe cannot be read twice: that is what PipeSource is for (pipe_source.hpp).
 #pragma once
@@ -48,9 +48,11 @@
 namespace sluice {
 
 struct FileSourceOptions {
-  std::vector<std::string> paths;  // Of files and directories. The same, in the same order, for every start.
-  bool follow = false;             // Go on for ever, with what is appended.
-  bool header = false;             // The first line of each file is none of its lines.
+  // Of files and directories. The same, in the same order, for every start: a relative one is another than the whole one; "d",
+  // "./d" and "d/" are one.
+  std::vector<std::string> paths;
+  bool follow = false;                                // Go on for ever, with what is appended.
+  bool header = false;                                // The first line of each file is none of its lines.
   std::size_t max_line_bytes = std::size_t{1} << 20;  // A longer line is left out and reported.
   Framing framing = Framing::lines;  // With length_prefixed "line" means a record here, without its prefix.
   // That a worker remembers as read. When they are so many those that are gone are forgotten; more are an Error.
