@@ -226,11 +226,12 @@ class NatsRun {
     const PlainNats nats{url_};
     natsSubscription* subscription = nullptr;
     check(js_PullSubscribe(&subscription, nats.js(), kSubject, nullptr, nullptr, nullptr, nullptr));
+    const auto most = static_cast<int>(NatsSourceOptions{}.batch);
     natsMsgList list{};
     for (std::uint64_t read = 0; read < rows; read += static_cast<std::uint64_t>(list.Count)) {
       constexpr std::int64_t kWaitMs = 10'000;
       natsMsgList_Destroy(&list);
-      check(natsSubscription_Fetch(&list, subscription, static_cast<int>(kMessagesAPull), kWaitMs, nullptr));
+      check(natsSubscription_Fetch(&list, subscription, most, kWaitMs, nullptr));
       for (int i = 0; i < list.Count; ++i) {
         note_read(
             {natsMsg_GetData(list.Msgs[i]), static_cast<std::size_t>(natsMsg_GetDataLength(list.Msgs[i]))},
@@ -243,8 +244,6 @@ class NatsRun {
   }
 
  private:
-  static constexpr std::size_t kMessagesAPull = NatsSourceOptions{}.batch;
-
   std::string port_;
   std::string url_;
   GuardedDirectory server_;

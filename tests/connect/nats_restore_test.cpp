@@ -4,6 +4,8 @@
 #include <nats/nats.h>
 #include <random>
 
+#include <sluice/connect/nats_source.hpp>
+
 #include "endless_numbers.hpp"
 #include "nats_world.hpp"
 #include "position_header.hpp"
@@ -200,6 +202,69 @@ TEST_F(NatsRestores, AfterLossesOfEverythingNeitherLoseNorRepeat) {
     ASSERT_EQ(message.data, std::to_string(next++));
   std::cout << losses << " losses of everything, " << next << " messages\n";
 }
+
+// Everything is lost while it reads a stream and sends to another.
+class NatsFromStreamToStream : public WithNats, public testing::WithParamInterface<bool> {
+ protected:
+  static constexpr unsigned kMessages = 20'000;
+
+  // With its memory, which checkpoints are for, or without.
+  Settings kept() const {
+    const std::vector<std::string> assignments{"restart.budget=1000000", "batch.events=32",
+                                               "state.bytes=256KiB", "watchdog.deadline=20s",
+                                               "log.level=off"};
+    if (GetParam()) return after_checkpoints(assignments);
+    Settings all = settings(assignments);
+    all.set("segment.path", file("segment"));
+    return all;
+  }
+  // Until it is told that all is there, or is lost.
+  void live() {
+    NatsSourceOptions from;
+    from.server.url = server().url();
+    from.stream = "IN";
+    Pipeline pipeline{"copy"};
+    pipeline.source<NatsSource>("read", from).to<NatsSink>("out", sink_options());
+    Engine engine{pipeline, kept()};
+    engine.start();
+    log_line(file("lives"), "one more");
+    EXPECT_TRUE(
+        total_loss::within(10 * kDeadline, [this] { return std::filesystem::exists(file("enough")); }));
+    engine.drain();
+  }
+};
+
+TEST_P(NatsFromStreamToStream, LossesOfEverythingNeitherLoseNorRepeat) {
+  make_stream(server().url(), {"OUT", "out.*"});
+  make_stream(server().url(), {"IN", "in"});
+  std::vector<std::string> numbers;
+  for (unsigned number = 0; number < kMessages; ++number)
+    numbers.push_back(std::to_string(number));
+  send_messages(server().url(), "in", numbers);
+  const std::uint32_t seed = std::random_device{}();
+  SCOPED_TRACE("seed " + std::to_string(seed));
+  std::mt19937 random{seed};
+  const unsigned losses = std::max(kills_wanted(200) / 20, 5U);
+  for (unsigned loss = 0; loss < losses; ++loss) {
+    const std::size_t lives = lines_of(file("lives")).size();
+    total_loss::Host host{{}, [&] { live(); }};
+    ASSERT_TRUE(eventually([&] { return lines_of(file("lives")).size() != lives; }));
+    std::this_thread::sleep_for(std::chrono::microseconds{random() % 60'000});
+    host.kill(loss % 2 == 0);
+    EXPECT_TRUE(host.gone());
+  }
+  total_loss::Host host{{}, [&] { live(); }};
+  EXPECT_TRUE(eventually([&] { return count_of(server().url(), "OUT") >= kMessages; }));
+  log_line(file("enough"), "yes");
+  ASSERT_TRUE(host.wait_for_end(kDeadline));
+  EXPECT_EQ(host.status(), 0);
+  std::vector<std::string> found;
+  for (const StreamMessage& message : messages_of(server().url(), "OUT"))
+    found.push_back(message.data);
+  EXPECT_TRUE(found == numbers) << found.size() << " messages of " << numbers.size();
+}
+
+INSTANTIATE_TEST_SUITE_P(WithTheirMemoryAndWithout, NatsFromStreamToStream, testing::Bool());
 
 }  // namespace
 }  // namespace sluice::test
