@@ -127,7 +127,7 @@ void Agent::connect() {
     owners_ = std::make_unique<Owners>(server, options_.cluster, Owners::Missing::make,
                                        options_.cluster + "@" + options_.host);
     owners_->look(0ms);
-    owners_->agree_on({options_.partitions, options_.lease});
+    owners_->agree_on({options_.partitions, options_.lease, options_.pipeline});
   } catch (const Error& error) {
     owners_.reset();
     // What was right once may pass: a server that is being set up anew, say.

@@ -26,6 +26,7 @@ namespace sluice::detail {
 struct AgentOptions {
   std::string cluster{};
   unsigned partitions = 1;
+  std::string pipeline{};  // The first partition's name.
   std::string host{};
   NatsServer server{};
   std::chrono::nanoseconds lease{};

@@ -171,6 +171,7 @@ int run_host(int argc, char** argv, const Cluster& cluster, const HostOptions& o
   Agent agent{
       {.cluster = cluster.name,
        .partitions = cluster.partitions,
+       .pipeline = cluster.pipeline(partition_of(cluster, options, 0).partition).name(),
        .host = options.host,
        .server = options.server,
        .lease = lease_of(options),

@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "owners.hpp"
 
+#include <algorithm>
 #include <charconv>
-#include <sstream>
 #include <string_view>
 
 #include <fmt/format.h>
 
 #include <sluice/error.hpp>
-#include <sluice/units.hpp>
+
+#include "state_stream.hpp"
 
 namespace sluice::detail {
 namespace {
@@ -30,20 +31,6 @@ std::optional<Number> parse_number(std::string_view text) {
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
   if (error != std::errc{} || end != text.data() + text.size()) return std::nullopt;
   return number;
-}
-
-std::string to_text(const ClusterShape& shape) {
-  return fmt::format("1 {} {}", shape.partitions, shape.lease.count());
-}
-
-std::optional<ClusterShape> parse_shape(const std::string& text) {
-  std::istringstream words{text};
-  unsigned version = 0;
-  ClusterShape shape;
-  std::int64_t lease = 0;
-  if (!(words >> version >> shape.partitions >> lease) || version != 1 || lease <= 0) return std::nullopt;
-  shape.lease = std::chrono::nanoseconds{lease};
-  return shape;
 }
 
 std::string key_of(std::string_view kind, const std::string& name) {
@@ -87,7 +74,7 @@ Partitions OwnersView::entries(unsigned count) const {
 }
 
 Owners::Owners(const NatsServer& server, const std::string& cluster, Missing missing, const std::string& who)
-    : bucket_{owners_bucket(cluster)}, client_{server, who, true} {
+    : cluster_{cluster}, bucket_{owners_bucket(cluster)}, client_{server, who, true} {
   kvStore* store = nullptr;
   natsStatus status = js_KeyValue(&store, client_.jetstream(), bucket_.c_str());
   if (status == NATS_NOT_FOUND && missing == Missing::make) {
@@ -224,8 +211,15 @@ void Owners::take_value(const std::string& key, const std::string& value, std::u
   }
 }
 
+// By what was written of them, here and by the partitions themselves.
+unsigned Owners::known_partitions() const {
+  const unsigned stored = stored_partitions(client_, cluster_);
+  return view_.partitions.empty() ? stored : std::max(stored, view_.partitions.rbegin()->first + 1);
+}
+
 void Owners::agree_on(const ClusterShape& shape) {
   if (!view_.shape) {
+    require_no_fewer(bucket_, known_partitions(), shape);
     std::uint64_t revision = 0;
     const natsStatus status =
         kvStore_CreateString(&revision, store_.get(), std::string{kShape}.c_str(), to_text(shape).c_str());
@@ -236,19 +230,7 @@ void Owners::agree_on(const ClusterShape& shape) {
     }
     if (!view_.shape) fail("write into", status);
   }
-  const auto refuse = [this](const std::string& why, const std::string& remedy) {
-    throw Error{{"join the cluster of", bucket_, why, remedy}};
-  };
-  if (view_.shape->partitions != shape.partitions) {
-    refuse(
-        fmt::format("it has {} partitions, and this program {}", view_.shape->partitions, shape.partitions),
-        "run the same program on all hosts; another number of partitions is another cluster");
-  }
-  if (view_.shape->lease != shape.lease) {
-    refuse(fmt::format("its hosts have a lease of {}, and this one {}", format_duration(view_.shape->lease),
-                       format_duration(shape.lease)),
-           "give all hosts the same --lease; for another one let all leave, and remove the key `shape`");
-  }
+  require_same(bucket_, *view_.shape, shape);
   agreed_ = shape_revision_;
 }
 

@@ -2,7 +2,7 @@
 // The bucket that says who owns what: keys of a JetStream key-value store, which all hosts of a cluster watch, and change by
 // compare-and-set alone.
 //
-//   shape          how many partitions the cluster has, and the lease of its hosts; written once
+//   shape          ClusterShape; written by the first host
 //   partition.N    PartitionEntry
 //   host.NAME      HostBeat, written by that host alone
 //   leave.NAME     somebody asked that host to leave; removed by it
@@ -26,6 +26,7 @@
 
 #include "assignment.hpp"
 #include "client.hpp"
+#include "cluster_shape.hpp"
 #include "failing.hpp"
 #include "members.hpp"
 
@@ -34,14 +35,6 @@ namespace sluice::detail {
 using KvStorePtr = std::unique_ptr<kvStore, NatsDelete<kvStore_Destroy>>;
 using KvEntryPtr = std::unique_ptr<kvEntry, NatsDelete<kvEntry_Destroy>>;
 using KvWatcherPtr = std::unique_ptr<kvWatcher, NatsDelete<kvWatcher_Destroy>>;
-
-// What all hosts of a cluster have to agree on.
-struct ClusterShape {
-  unsigned partitions = 0;
-  std::chrono::nanoseconds lease{};
-
-  friend bool operator==(const ClusterShape&, const ClusterShape&) = default;
-};
 
 // A host that has a copy of the partition's checkpoints, or cannot have one; `ahead`: nothing is gained by waiting longer, since
 // it has restored them too, or will not.
@@ -112,6 +105,7 @@ class Owners {
 
  private:
   JsStreamInfoPtr stream() const;
+  unsigned known_partitions() const;
   void refuse_what_forgets();
   void take(kvEntry* entry);
   void take_value(const std::string& key, const std::string& value, std::uint64_t revision);
@@ -119,6 +113,7 @@ class Owners {
   void remove(const std::string& key);
   [[noreturn]] void fail(const std::string& tried, natsStatus status) const;
 
+  std::string cluster_;
   std::string bucket_;
   NatsClient client_;
   KvStorePtr store_;

@@ -168,7 +168,7 @@ class RestoredAhead {
 // What is there is believed the next time. Whoever has failed with it reads everything again.
 void forget_copy(const std::filesystem::path& checkpoints) noexcept {
   try {
-    const OwnDirectory directory{checkpoints, "--data"};
+    const OwnDirectory directory{checkpoints, kDataOption};
     StateCopy{directory, {}}.forget();
   } catch (const std::exception&) {
     // Of a directory that is not ours nothing is believed.

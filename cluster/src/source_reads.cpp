@@ -9,6 +9,8 @@
 
 #include <sluice/error.hpp>
 
+#include "stream_subjects.hpp"
+
 namespace sluice::detail {
 namespace {
 
@@ -44,18 +46,9 @@ std::uint64_t count_behind(const NatsClient& client, const SourceRead& read) {
 
 // Of a work queue: what it has is what no checkpoint holds, since it is acknowledged by that, and a second consumer is not allowed.
 std::uint64_t count_in_queue(const NatsClient& client, const SourceRead& read) {
-  jsOptions options;
-  jsOptions_Init(&options);
-  options.Stream.Info.SubjectsFilter = read.subjects.c_str();
-  jsStreamInfo* made = nullptr;
-  auto code = kNoCode;
-  const natsStatus status = js_GetStreamInfo(&made, client.jetstream(), read.stream.c_str(), &options, &code);
-  const JsStreamInfoPtr info{made};
-  if (status != NATS_OK) client.fail("count what waits in", "the stream " + read.stream, status, code);
   std::uint64_t waiting = 0;
-  const jsStreamStateSubjects* const subjects = info->State.Subjects;
-  for (int i = 0; subjects != nullptr && i < subjects->Count; ++i)
-    waiting += subjects->List[i].Msgs;
+  for (const auto& [subject, count] : subjects_of(client, read.stream, read.subjects))
+    waiting += count;
   return waiting;
 }
 

@@ -17,7 +17,6 @@
 namespace sluice::detail {
 namespace {
 
-constexpr const char* kPathSetting = "checkpoint.path";
 constexpr const char* kUnfinished = ".part";
 
 // By which what lies beside it is none any more: left by a process that died while it removed the chain of a pipeline that had
@@ -33,7 +32,7 @@ bool is_of_a_chain(std::string name) {
 }  // namespace
 
 StateChain::StateChain(const std::filesystem::path& directory, const std::string& subject)
-    : directory_{directory, kPathSetting}, copy_{directory_, subject} {
+    : directory_{directory, kDataOption}, copy_{directory_, subject} {
   lock();
   const std::vector<CopiedMessage> kept = copy_.whole_part();
   remove_all_but(kept);
@@ -267,7 +266,7 @@ void StateChain::remove(const std::string& name) const {
 
 void StateChain::fail(const char* tried, const std::string& name, int reason) const {
   throw Error{
-      {tried, (directory_.path() / name).string(), errno_text(reason), remedy_for(reason, kPathSetting)}};
+      {tried, (directory_.path() / name).string(), errno_text(reason), remedy_for(reason, kDataOption)}};
 }
 
 }  // namespace sluice::detail

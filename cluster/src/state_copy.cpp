@@ -26,7 +26,6 @@ namespace {
 
 constexpr const char* kList = "copied";
 constexpr const char* kNewList = "copied.part";
-constexpr const char* kSetting = "--data";
 constexpr std::string_view kNoFile = "-";
 constexpr std::size_t kBlock = std::size_t{1} << 20;
 // File systems count time in ticks: what was written within the one in which a mark was taken may not show.
@@ -238,7 +237,8 @@ void StateCopy::write(const std::string& text, int flags, const char* name) cons
 }
 
 void StateCopy::fail(const char* tried, const char* name, int reason) const {
-  throw Error{{tried, (directory_.path() / name).string(), errno_text(reason), remedy_for(reason, kSetting)}};
+  throw Error{
+      {tried, (directory_.path() / name).string(), errno_text(reason), remedy_for(reason, kDataOption)}};
 }
 
 }  // namespace sluice::detail

@@ -23,6 +23,9 @@
 
 namespace sluice::detail {
 
+// Where all of it lies is an option of the host, and no setting: what errors tell to change.
+inline constexpr const char* kDataOption = "--data";
+
 // What tells, in one boot of the machine, that a file is the one that was written, and that nobody has written to it since.
 struct FileMark {
   std::uint64_t boot = 0;  // 0: it is not known.

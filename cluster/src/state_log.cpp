@@ -199,7 +199,7 @@ void StateLog::note_file(const StateFileName& name, std::uint64_t first, std::ui
 CopiedMessage StateLog::write(const std::filesystem::path& file, const std::string& name,
                               std::uint64_t whole_from, const std::string& reads) {
   const auto fail = [&file](const std::string& why) {
-    throw Error{{"read", file.string(), why, "look at the disk of checkpoint.path"}};
+    throw Error{{"read", file.string(), why, "look at the disk of --data"}};
   };
   const Descriptor descriptor{::open(file.c_str(), O_RDONLY | O_CLOEXEC)};
   struct stat status {};

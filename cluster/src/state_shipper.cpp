@@ -21,7 +21,7 @@ namespace {
 class StoredList {
  public:
   StoredList(const std::filesystem::path& directory, const std::string& subject)
-      : directory_{directory, "--data"}, copy_{directory_, subject}, open_{copy_.go_on()} {}
+      : directory_{directory, kDataOption}, copy_{directory_, subject}, open_{copy_.go_on()} {}
 
   void take(CopiedMessage stored) {
     const bool base = parse_state_file_name(stored.message.file)->base;

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "state_stream.hpp"
 
+#include <algorithm>
+#include <charconv>
 #include <chrono>
+#include <string_view>
 #include <thread>
 
 #include <fmt/format.h>
@@ -10,6 +13,7 @@
 
 #include "source_reads.hpp"
 #include "state_log.hpp"
+#include "stream_subjects.hpp"
 
 namespace sluice::detail {
 namespace {
@@ -91,6 +95,18 @@ void prepare_state_stream(const NatsClient& client, const std::string& cluster, 
         {"keep checkpoints in", fmt::format("the stream {} of {}", name, client.where()), why,
          "mend it by `nats stream edit`; or remove it, if nothing in it is needed: a host makes it anew"}};
   }
+}
+
+unsigned stored_partitions(const NatsClient& client, const std::string& cluster) {
+  if (!client.find_stream(state_stream(cluster))) return 0;
+  unsigned most = 0;
+  for (const auto& [subject, count] : subjects_of(client, state_stream(cluster), ">")) {
+    const std::string_view number = std::string_view{subject}.substr(subject.rfind('.') + 1);
+    unsigned partition = 0;
+    const auto [end, error] = std::from_chars(number.data(), number.data() + number.size(), partition);
+    if (error == std::errc{} && end == number.data() + number.size()) most = std::max(most, partition + 1);
+  }
+  return most;
 }
 
 NatsMessagePtr last_state_message(const NatsClient& client, const std::string& cluster, unsigned partition) {

@@ -11,4 +11,7 @@ namespace sluice::detail {
 // Of the partition's subject; null when there is none.
 NatsMessagePtr last_state_message(const NatsClient& client, const std::string& cluster, unsigned partition);
 
+// How many partitions have something there: one more than the highest number; 0 where there is nothing, and no stream.
+unsigned stored_partitions(const NatsClient& client, const std::string& cluster);
+
 }  // namespace sluice::detail

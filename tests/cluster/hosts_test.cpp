@@ -9,6 +9,7 @@
 #include "hosts_world.hpp"
 #include "kill_count.hpp"
 #include "owners.hpp"
+#include "state_log.hpp"
 
 namespace sluice::test {
 namespace {
@@ -180,6 +181,38 @@ TEST_F(Hosts, OfAnotherNumberOfPartitionsAreRefused) {
   EXPECT_THAT(alpha.err(), HasSubstr("it has 5 partitions, and this program 6"));
 }
 
+// It would take partitions over, fail with them, and hand them back: time in which nothing of them goes on.
+TEST_F(Hosts, OfAnotherProgramAreRefused) {
+  run_apart([this] {
+    detail::Owners owners{{.url = server().url()}, "accounts", detail::Owners::Missing::make, "test"};
+    owners.look(0ms);
+    owners.agree_on({6, 600ms, "market-0"});
+    return std::string{};
+  });
+  Program& alpha = start_host("alpha");
+  EXPECT_EQ(alpha.wait(), 1);
+  EXPECT_THAT(alpha.err(),
+              testing::AllOf(HasSubstr("is the pipeline 'market-0'"), HasSubstr("is 'accounts-0'"),
+                             HasSubstr("a cluster of its own name")));
+}
+
+// The bucket, or what it said of the cluster, was removed; nobody would go on with the seventh partition.
+TEST_F(Hosts, OfFewerPartitionsThanAreStoredAreRefused) {
+  run_apart([this] {
+    detail::StateLogOptions options;
+    options.server.url = server().url();
+    options.cluster = "accounts";
+    options.partition = 6;
+    options.host = "former";
+    detail::StateLog{options}.claim(1);
+    return std::string{};
+  });
+  Program& alpha = start_host("alpha");
+  EXPECT_EQ(alpha.wait(), 1);
+  EXPECT_THAT(alpha.err(),
+              HasSubstr("something of its partition 6 is stored, and this program has 6 partitions"));
+}
+
 TEST_F(Hosts, OfAnotherLeaseAreRefused) {
   start_host("alpha");
   ASSERT_TRUE(within(60s, [this] { return says("alpha", "is here"); }));
@@ -188,7 +221,10 @@ TEST_F(Hosts, OfAnotherLeaseAreRefused) {
                 file("beta.out"),
                 file("beta.err")};
   EXPECT_EQ(other.wait(), 1);
-  EXPECT_THAT(other.err(), HasSubstr("have a lease of 600ms, and this one 20s"));
+  EXPECT_THAT(
+      other.err(),
+      testing::AllOf(HasSubstr("have a lease of 600ms, and this one 20s"),
+                     HasSubstr("nats kv put SLUICE_accounts_OWNERS shape '1 6 20000000000 accounts-0'")));
 }
 
 // What is drained has ended for good, and the chain of its checkpoints would say so for ever.

@@ -78,7 +78,7 @@ TEST_F(HostsInTrouble, AreShownInTheFormatOfPrometheus) {
   ASSERT_TRUE(within(60s, [this] { return says("alpha", "partition 5 with epoch 1"); }));
   ASSERT_TRUE(within(60s, [this] { return has_stored_all(); }));
   std::istringstream text{cluster({"status", "accounts", "--metrics"})};
-  const std::regex sample{R"re(([a-z_]+)\{cluster="accounts"(,[a-z]+="[a-z0-9-]*")+\} [0-9]+(\.[0-9]+)?)re"};
+  const std::regex sample{R"re(([a-z_]+)\{cluster="accounts"(,[a-z]+="[a-z0-9-]*")*\} [0-9]+(\.[0-9]+)?)re"};
   std::string family;
   std::map<std::string, unsigned> samples;
   for (std::string line; std::getline(text, line);) {
@@ -129,6 +129,23 @@ TEST_F(HostsInTrouble, AreBehindWhatTheirCheckpointsDoNotHold) {
                                    R"({cluster="accounts",partition="5"} )"));
   start_host("beta");
   EXPECT_TRUE(within(60s, [&] { return lag() == 0U; })) << status();
+}
+
+// Who sends counts more partitions than there are; nothing of it waits in any lag.
+TEST_F(HostsInTrouble, SayWhichInputNoPartitionReads) {
+  start_host("alpha");
+  auto feed = load("feed", "payments", 100, {"--partitions", "9", "--accounts", "50"});
+  EXPECT_EQ(feed->wait(), 0) << feed->err();
+  // Once the partitions have told what they read.
+  ASSERT_TRUE(within(60s, [this] { return status().find(R"("unread":[])") == std::string::npos; }))
+      << status();
+  EXPECT_THAT(status(),
+              HasSubstr(R"("unread":[{"stream":"PAYMENTS","first":"payments.6","subjects":3,"events":)"));
+  EXPECT_THAT(cluster({"status", "accounts"}),
+              testing::AllOf(HasSubstr("no partition reads payments.6 and 2 others of the stream PAYMENTS, "),
+                             HasSubstr(": who sends there counts more than 6")));
+  EXPECT_THAT(cluster({"status", "accounts", "--metrics"}),
+              testing::ContainsRegex("sluice_cluster_unread_events.cluster=\"accounts\". [1-9]"));
 }
 
 // Where it cannot be started for a reason that is the machine's another one has it.

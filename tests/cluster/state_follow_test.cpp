@@ -1,16 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
-// Whoever follows the checkpoints of a partition hears of each, though more come all the time.
+// Whoever follows the checkpoints of a partition hears of each, though more come all the time, and whatever becomes of the disk.
 #include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <filesystem>
 #include <fstream>
+#include <sched.h>
+#include <set>
+#include <sstream>
 #include <string>
+#include <sys/mount.h>
 #include <thread>
+#include <unistd.h>
 #include <vector>
 
 #include <fmt/format.h>
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
+
+#include <sluice/error.hpp>
 
 #include "state_log.hpp"
 #include "with_server.hpp"
@@ -65,9 +73,63 @@ class StateFollowers : public WithServer {
     if (!over_) ++in_time_;
   }
 
+  // Follows until everything is there; what went wrong, and what is there then.
+  std::string followed_into(const std::filesystem::path& place) const {
+    std::string text;
+    try {
+      StateLog{options("b", 3)}.follow(place, [](const FetchedState&) { return false; });
+    } catch (const Error& error) {
+      text = error.what();
+    }
+    std::set<std::string> names;
+    for (const auto& entry : std::filesystem::directory_iterator{place}) {
+      const std::string name = entry.path().filename();
+      if (name.starts_with("checkpoint-")) names.insert(name);
+    }
+    return fmt::format("{}[{}]\n", text, fmt::join(names, " "));
+  }
+  void store(StateLog& log, const std::string& name, std::size_t bytes) const {
+    const std::filesystem::path path = directory("own") / name;
+    std::ofstream{path} << std::string(bytes, 'x');
+    log.append(path);
+  }
+
   std::atomic<bool> over_ = false;
   std::atomic<unsigned> in_time_ = 0;
 };
+
+// Both at its beginning and behind what is there already. The error says what to do; whoever asked tries again.
+TEST_F(StateFollowers, LeaveNothingOnADiskThatIsFullAndGoOnOnceThereIsRoom) {
+  const std::filesystem::path disk = directory("disk");
+  const std::string told = run_apart([&]() -> std::string {
+    const auto mounted = [&disk](unsigned long flags, const char* size) {
+      return ::mount("none", disk.c_str(), "tmpfs", flags, size) == 0;
+    };
+    if (::unshare(::geteuid() == 0 ? CLONE_NEWNS : CLONE_NEWNS | CLONE_NEWUSER) != 0 ||
+        ::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0 || !mounted(0, "size=64k,mode=700"))
+      return {};
+    StateLog log{options("a", 3)};
+    log.claim(1);
+    store(log, "checkpoint-000000000001.base", 200'000);
+    std::string text = followed_into(disk);
+    EXPECT_TRUE(mounted(MS_REMOUNT, "size=300k,mode=700"));
+    text += followed_into(disk);
+    store(log, "checkpoint-000000000002.delta", 200'000);
+    text += followed_into(disk);
+    EXPECT_TRUE(mounted(MS_REMOUNT, "size=16m,mode=700"));
+    return text + followed_into(disk);
+  });
+  if (told.empty()) GTEST_SKIP() << "a file system of its own needs root, or user namespaces";
+  const auto full =
+      testing::AllOf(testing::HasSubstr(disk.string()), testing::HasSubstr("No space left on device"),
+                     testing::HasSubstr("--data"), testing::EndsWith("[]"));
+  std::istringstream lines{told};
+  std::vector<std::string> attempts;
+  for (std::string line; std::getline(lines, line);)
+    attempts.push_back(line);
+  EXPECT_THAT(attempts, testing::ElementsAre(full, "[checkpoint-000000000001.base]", full,
+                                             "[checkpoint-000000000001.base checkpoint-000000000002.delta]"));
+}
 
 // nats-server 2.9.10 counts one too many that wait for a consumer that was made while messages came, for as long as it lives.
 TEST_F(StateFollowers, AreToldWhileMoreComesAllTheTime) {

@@ -6,10 +6,12 @@
 #include <exception>
 #include <functional>
 #include <limits>
+#include <map>
 #include <set>
 #include <string>
 #include <string_view>
 #include <thread>
+#include <vector>
 
 #include <fmt/format.h>
 
@@ -111,20 +113,27 @@ void require_staying(const Watched& watched, const std::string& host) {
                others.empty() ? "no host is" : "there are " + others}};
 }
 
-// A stream of input that is gone, or that this user may not look at, is said once, and costs no more than the lags.
-void look_for_lags(const detail::NatsClient& client, ClusterStatus& status) {
+// A stream of input that is gone, or that this user may not look at, is said once, and costs no more than what it would have told.
+void look_at_input(const detail::NatsClient& client, ClusterStatus& status) {
   std::set<std::string> said;
-  for (const auto& [number, log] : status.logs) {
+  const auto try_to = [&said](const std::function<void()>& look) {
     try {
-      if (const auto lag = detail::lag_behind(client, detail::parse_source_reads(log.reads)))
-        status.lags[number] = *lag;
+      look();
     } catch (const Unavailable&) {
       throw;
     } catch (const Error& error) {
       if (said.insert(error.what()).second)
         std::fprintf(stderr, "sluice: %s\n", printable_message(error.what()).c_str());
     }
+  };
+  std::map<unsigned, std::vector<detail::SourceRead>> reads;
+  for (const auto& [number, log] : status.logs) {
+    reads[number] = detail::parse_source_reads(log.reads);
+    try_to([&, number = number] {
+      if (const auto lag = detail::lag_behind(client, reads[number])) status.lags[number] = *lag;
+    });
   }
+  try_to([&] { status.unread = detail::unread_input(client, reads, status.partitions); });
 }
 
 void show_status(const Options& options) {
@@ -146,7 +155,7 @@ void show_status(const Options& options) {
       if (const auto log = detail::state_log_status(client, options.cluster, number))
         status.logs[number] = *log;
     }
-    look_for_lags(client, status);
+    look_at_input(client, status);
   } catch (const Error& error) {
     std::fprintf(stderr, "sluice: %s\n", printable_message(error.what()).c_str());
   }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <functional>
 #include <iterator>
+#include <numeric>
 #include <optional>
 #include <utility>
 
@@ -43,6 +44,12 @@ class Families {
                        state_of(status_, number)),
            "1");
     }
+  }
+
+  // Of all streams together: 0 is what one looks for.
+  void of_cluster(std::string_view name, std::string_view type, std::string_view help, std::uint64_t value) {
+    head(name, type, help);
+    fmt::format_to(std::back_inserter(text_), "{}{{cluster=\"{}\"}} {}\n", name, status_.cluster, value);
   }
 
   std::string text() && { return std::move(text_); }
@@ -113,6 +120,10 @@ std::string to_metrics(const ClusterStatus& status) {
                           return std::to_string(log->bytes);
                         });
   add_lags(families, status);
+  families.of_cluster(
+      "sluice_cluster_unread_events", "gauge", "Of the input, what is for partitions that there are none of.",
+      std::accumulate(status.unread.begin(), status.unread.end(), std::uint64_t{0},
+                      [](std::uint64_t sum, const detail::UnreadInput& each) { return sum + each.events; }));
   families.of_partition("sluice_cluster_partition_copied", "gauge",
                         "1 where another host has a copy of the checkpoints and has restored it.",
                         [&](unsigned number) {

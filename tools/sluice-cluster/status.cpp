@@ -89,6 +89,12 @@ std::string to_text(const ClusterStatus& status) {
   for (const auto& [host, count] : status.refused)
     text +=
         fmt::format("  {}: {} checkpoints were refused, since another host had the partition\n", host, count);
+  for (const detail::UnreadInput& unread : status.unread)
+    text += fmt::format(
+        "  no partition reads {}{} of the stream {}, {} messages: who sends there counts more than {}\n",
+        unread.first,
+        unread.subjects == 1 ? std::string{} : fmt::format(" and {} others", unread.subjects - 1),
+        unread.stream, unread.events, status.partitions);
   return text;
 }
 
@@ -135,6 +141,16 @@ std::string to_json(const ClusterStatus& status) {
     partitions.add(each.object());
   }
   json.member("partitions", partitions.array());
+  JsonParts unread;
+  for (const detail::UnreadInput& each : status.unread) {
+    JsonParts input;
+    input.text_member("stream", each.stream);
+    input.text_member("first", each.first);
+    input.member("subjects", std::to_string(each.subjects));
+    input.member("events", std::to_string(each.events));
+    unread.add(input.object());
+  }
+  json.member("unread", unread.array());
   return json.object() + "\n";
 }
 

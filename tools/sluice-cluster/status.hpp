@@ -8,10 +8,12 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "owners.hpp"
 #include "source_reads.hpp"
 #include "state_log.hpp"
+#include "unread_input.hpp"
 
 namespace sluice::command {
 
@@ -26,6 +28,7 @@ struct ClusterStatus {
   std::map<unsigned, detail::CopyEntry> copies;
   std::map<unsigned, detail::FailingEntry> failing;
   std::map<std::string, std::uint64_t> refused;
+  std::vector<detail::UnreadInput> unread;
   std::int64_t now_ns = 0;  // Since 1970, by this machine's clock; ages are told by it.
 };
 
