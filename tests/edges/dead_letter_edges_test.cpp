@@ -1,15 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 // Dead letters are never destroyed, and where they lie nobody else can put a hand in between.
+#include <chrono>
 #include <csignal>
 #include <cstdlib>
+#include <fcntl.h>
 #include <fstream>
+#include <regex>
 #include <set>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <sluice/dead_letter.hpp>
+#include <sluice/detail/descriptor.hpp>
 #include <sluice/detail/own_directory.hpp>
+#include <sluice/refused.hpp>
 
 #include "pipelines.hpp"
 #include "processes.hpp"
@@ -105,6 +110,39 @@ TEST_F(DeadLetterEdges, AreForNobodyElse) {
     ++files;
   }
   EXPECT_EQ(files, 2) << "the letters and the report of the deaths";
+}
+
+TEST_F(DeadLetterEdges, AreToldOnceASecondAndAtTheEndHoweverManyThereAre) {
+  constexpr std::uint32_t kItems = 90;  // poison.budget has more.
+  Pipeline pipeline{"refusing"};
+  pipeline.inlet<Item>("in").to("refuse", [](const Item&) { throw Refused{"no"}; });
+  const std::string said = (directory_ / "said").string();
+  const detail::Descriptor to{::open(said.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600)};
+  Settings often = settings();
+  often.set("watchdog.tick", "1ms");
+  Engine engine{pipeline, often};
+  engine.log_to(to.get());
+  engine.start();
+  const auto start = std::chrono::steady_clock::now();
+  auto in = engine.inlet<Item>("in");
+  for (std::uint32_t number = 0; number < kItems; ++number) {
+    ASSERT_EQ(in.push({0, number}), PushResult::accepted);
+    // One after the other, so that the master sees them at several looks.
+    ASSERT_TRUE(eventually([&] { return engine.stats().dead_letters() == number + 1; }));
+  }
+  engine.stop();
+  const auto seconds =
+      std::chrono::duration_cast<std::chrono::seconds>(std::chrono::steady_clock::now() - start);
+  const std::regex line{"refuse/0 has moved ([0-9]+) events? to the dead letters"};
+  std::ifstream file{said};
+  const std::string text{std::istreambuf_iterator<char>{file}, {}};
+  unsigned long told = 0;
+  long lines = 0;
+  for (std::sregex_iterator at{text.begin(), text.end(), line}, end; at != end; ++at, ++lines)
+    told += std::stoul((*at)[1]);
+  EXPECT_EQ(told, kItems) << text;
+  EXPECT_GE(lines, 1);
+  EXPECT_LE(lines, 2 + seconds.count()) << text;
 }
 
 TEST_F(DeadLetterEdges, AreReadFromNothingThatHasNoEnd) {

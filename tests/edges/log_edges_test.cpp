@@ -276,6 +276,25 @@ TEST_F(Saying, OfAWaitForTheOutsideSaysWhenItIsOver) {
   EXPECT_TRUE(says("s of waiting outside\n")) << said();
 }
 
+// A database that is locked says so only after seconds.
+struct TriesForLong {
+  void operator()(const Item&) const {
+    std::this_thread::sleep_for(100ms);
+    throw Unavailable{"the service does not answer"};
+  }
+};
+
+TEST_F(Saying, OfTheTimeThatAWorkerHasSpentCountsTriesAsWaitingForTheOutside) {
+  Pipeline pipeline{"client"};
+  pipeline.inlet<Item>("in").to<TriesForLong>("call");
+  start(pipeline, {}, -1);
+  push(0, 1);
+  WorkerStats worker;
+  EXPECT_TRUE(eventually([&] { return (worker = worker_of(*engine_, "call/0")).outside_for >= 1s; }));
+  EXPECT_GE(4 * worker.time.outside, 3 * worker.outside_for);
+  engine_->stop();
+}
+
 TEST_F(Saying, GoesOnAfterTheDeathsOfMasterSupervisorAndLogWriter) {
   start();
   ::kill(master_of(*engine_), SIGKILL);

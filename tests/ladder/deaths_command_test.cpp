@@ -42,6 +42,27 @@ TEST_F(DeathsCommand, ListsAndShowsWhatAProgramHasReported) {
   EXPECT_THAT(run("sluice deaths show sluice-reports 4").out, HasSubstr("there are 3 in sluice-reports"));
 }
 
+TEST_F(DeathsCommand, SaysOfEachKindOfReportWhatTellsMost) {
+  const auto of_kind = [](const std::string& kind, const std::string& more) {
+    return R"({"schema":2,"report":")" + kind +
+           R"(","time":"2027-01-01T12:00:00.000001Z","pipeline":"one","version":"0.1.0","worker":"parse/0","pid":7,)" +
+           more + "}\n";
+  };
+  write(
+      "deaths.jsonl",
+      of_kind("waiting outside", R"("outside":"the table is locked","for_ms":0,"draining":false)") +
+          of_kind("stall", R"("incarnation":1,"own_time_ms":5123,"deadline_ms":5000,"call_outside":false)") +
+          of_kind("place",
+                  R"("units":"0","found":"0-1","times":1,"did":"refused","error":"Invalid argument")") +
+          of_kind("place", R"("what":"memory","error":"Operation not permitted")") +
+          of_kind("observer refused", R"("uid":1000,"refused":3)"));
+  EXPECT_THAT(run("sluice deaths list .").out,
+              AllOf(HasSubstr("  the table is locked\n"), HasSubstr("  5123 ms in one event, of 5000 ms\n"),
+                    HasSubstr("  found on 0-1 and not on 0, refused: Invalid argument\n"),
+                    HasSubstr("  memory on another node: Operation not permitted\n"),
+                    HasSubstr("  process 7 of user 1000, 3 so far\n")));
+}
+
 TEST_F(DeathsCommand, TakesThoseOfAPipelineAStageAndTheLast) {
   // The older file comes first.
   write("deaths.jsonl.1", report("one", "parse/0", 1) + report("one", "parse/1", 2));

@@ -135,6 +135,19 @@ TEST(Bottleneck, IsNoneWhereAllWaitForInput) {
   EXPECT_EQ(bottleneck_text({}, now), "no bottleneck: the stages wait for input");
 }
 
+TEST(Bottleneck, IsNoneWhereAWorkerIsStoppedWhichIsSaid) {
+  Stats now = line_of({{5, 95}}, {{8, 92}}, {{10, 90}});
+  WorkerStats& worker = now.stages[1].workers.front();
+  worker.verdict = "stopped";
+  worker.pid = 17;
+  EXPECT_EQ(bottleneck_text({}, now), "no bottleneck: the stages wait for input") << "it has nothing to do";
+  worker.occupancy = 0.01;
+  EXPECT_EQ(bottleneck_text({}, now), "no bottleneck, but parse/0 is stopped (kill -CONT 17)");
+  worker.occupancy = 0;
+  now.stages[1].source = true;
+  EXPECT_THAT(bottleneck_text({}, now), HasSubstr("parse/0 is stopped"));
+}
+
 TEST(Bottleneck, IsNoneWhereNoStageIsBusyAllTheTime) {
   const Stats now = line_of({{60, 40}}, {{60, 40}}, {{55, 40}});
   EXPECT_FALSE(bottleneck_of({}, now));

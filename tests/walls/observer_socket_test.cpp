@@ -72,6 +72,7 @@ TEST_F(DoorTest, IsFoundByTheNameOfThePipeline) {
     EXPECT_THAT(names, testing::Contains(name));
     EXPECT_FALSE(fs::exists(dead));
     EXPECT_EQ(Observer::attach(name).pipeline(), "counting");
+    EXPECT_THAT(error_of_attaching("countign"), HasSubstr("is running; did you mean counting?"));
     const Watched second{settings("auto")};
     EXPECT_EQ(Observer::attach("counting-2." + std::to_string(::getpid())).pipeline(), "counting");
   }

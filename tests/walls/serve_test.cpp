@@ -105,6 +105,9 @@ TEST_F(Serve, HasEachMetricThatTheAlertsAndTheDashboardName) {
 TEST_F(Serve, SaysWhetherThePipelineIsWellAndReady) {
   ServeCommand serve = serving(socket_);
   ASSERT_TRUE(serve.serves()) << serve.said();
+  EXPECT_THAT(serve.said(),
+              testing::StartsWith("remark: it is served once it can be looked at: cannot observe "))
+      << "it may have been meant for another";
   EXPECT_THAT(ask_file(at(), request_for("/health")),
               testing::AllOf(HasSubstr(" 503 "), HasSubstr("not running")));
   {

@@ -6,6 +6,7 @@
 #include <sluice/detail/clock.hpp>
 #include <sluice/printable.hpp>
 
+#include "fold.hpp"
 #include "observer/stage_table.hpp"
 #include "top/screen.hpp"
 #include "watched.hpp"
@@ -162,6 +163,16 @@ TEST(TopScreen, FoldsWhatATerminalHasNoRoomForAndLosesNothing) {
   // What stands below one another in the table still does.
   EXPECT_THAT(text_of(folded(known.screen({.columns = 40}).rows, 40)),
               HasSubstr("\n  parse/1          busy\n            -   0%    -    -    -      3\n       0\n"));
+}
+
+TEST(Folding, GoesOnALittleFurtherInThanTheLineBegins) {
+  EXPECT_THAT(command::fold("   it waits for the database", 20),
+              testing::ElementsAre("   it waits for the", "     database"));
+  EXPECT_THAT(command::fold("               far in and long", 20),
+              testing::ElementsAre("               far", "       in and long"))
+      << "as far as there is room";
+  EXPECT_THAT(command::fold("it waits for the database", 20),
+              testing::ElementsAre("it waits for the", "  database"));
 }
 
 TEST(TopScreen, HasTheLatenciesOfEachStageOrSaysWhyNot) {

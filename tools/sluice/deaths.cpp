@@ -37,8 +37,24 @@ std::string field(const JsonObject& report, const char* name) {
   return printable(report.text(name));
 }
 
-// The last word of each line: the message, or what else tells most.
+// The last word of each line: the message, or what else tells most; reports of each kind have members of their own.
 std::string story_of(const JsonObject& report) {
+  const std::string kind = report.text("report");
+  if (kind == "waiting outside") return field(report, "outside");
+  if (kind == "stall")
+    return fmt::format("{} ms in one event, of {} ms", field(report, "own_time_ms"),
+                       field(report, "deadline_ms"));
+  if (kind == "observer refused")
+    return fmt::format("process {} of user {}, {} so far", field(report, "pid"), field(report, "uid"),
+                       field(report, "refused"));
+  if (kind == "place") {
+    const std::string error = field(report, "error");
+    const std::string found = field(report, "found");
+    const std::string what = found.empty() ? "memory on another node"
+                                           : fmt::format("found on {} and not on {}, {}", found,
+                                                         field(report, "units"), field(report, "did"));
+    return error.empty() ? what : what + ": " + error;
+  }
   const std::string message = field(report, "message");
   const std::string cause = field(report, "cause");
   if (!cause.empty() && !message.empty()) return cause + ": " + message;

@@ -52,7 +52,9 @@ std::vector<std::string> fold(std::string_view line, std::size_t columns,
   if (columns == 0) return {std::string{line}};
   std::vector<std::string> narrow;
   std::size_t at = 0;  // Where the rest begins in the line, in columns.
-  const std::size_t indent = columns < 2 * kFoldIndent ? 0 : kFoldIndent;
+  // Rows of a table begin with blanks where their first field is a number.
+  const std::size_t begins = fields.empty() ? std::min(line.find_first_not_of(' '), columns / 4) : 0;
+  const std::size_t indent = columns < 2 * kFoldIndent ? 0 : begins + kFoldIndent;
   while (true) {
     const std::size_t room = columns - (at == 0 ? 0 : indent);
     const std::size_t bytes = bytes_of_piece(line, at, fields, room);

@@ -16,6 +16,7 @@
 #include <sluice/connect/listener.hpp>
 #include <sluice/detail/text_file.hpp>
 #include <sluice/error.hpp>
+#include <sluice/observer.hpp>
 #include <sluice/printable.hpp>
 
 #include "commands.hpp"
@@ -66,6 +67,18 @@ std::string shown_address(const Listener& listener, bool browsers) {
   return (browsers && is_local(listener.descriptor()) ? "http://" : "") + printable(listener.address());
 }
 
+// A service may be started before what it watches; a name that was misspelt is never there.
+void remark_on_absent(const std::vector<std::string>& pipelines) {
+  for (const std::string& pipeline : pipelines) {
+    try {
+      static_cast<void>(Observer::attach(pipeline));
+    } catch (const Error& error) {
+      std::fprintf(stderr, "remark: it is served once it can be looked at: %s\n",
+                   printable_message(error.what()).c_str());
+    }
+  }
+}
+
 [[noreturn]] void serve(const ServeSaid& said) {
   const std::string token = said.token_file ? token_in(*said.token_file) : "";
   const Listener listener{said.at, {.patience = std::chrono::nanoseconds{0}}};
@@ -79,6 +92,7 @@ std::string shown_address(const Listener& listener, bool browsers) {
   LiveFeed feed{watched};
   HttpServer server{listener,
                     [&](const HttpRequest& request) { return answer(watched, feed, access, request); }};
+  remark_on_absent(said.pipelines);
   std::fprintf(stderr, "serving a live page, /metrics, /health and /ready at %s\n",
                shown_address(listener, is_port).c_str());
   constexpr std::chrono::seconds kIdle{1};

@@ -209,25 +209,31 @@ void News::observer_refused(std::uint32_t uid, std::int32_t pid, std::uint64_t r
       fmt::format("an observer was refused: process {} of user {}, {} refused so far", pid, uid, refused));
 }
 
-void News::look() {
+void News::look(bool last) {
   if (!log_.says(LogLevel::error)) return;
-  look_at_letters();
+  look_at_letters(last);
   look_at_lost_reports();
   look_who_is_back();
   log_.look();
 }
 
-void News::look_at_letters() {
+void News::look_at_letters(bool all) {
+  // An outside that refuses event after event must not hide what else is said.
+  constexpr std::chrono::seconds kBetweenLines{1};
+  const auto now = monotonic_now();
   for (const WorkerIndex worker : wiring_.workers()) {
     const std::uint64_t letters = letters_of(wiring_, worker);
     const std::uint64_t before = known_[worker].letters;
+    if (letters <= before || (!all && now < known_[worker].next_letters)) continue;
     // One that is held back is said later.
-    if (letters <= before || !log_.has_room(LogLevel::error)) continue;
+    if (!log_.has_room(LogLevel::error)) continue;
     const bool said =
         say(LogLevel::error, "dead letter", worker,
             fmt::format("{} has moved {} event{} to the dead letters in {}; {} so far", wiring_.name(worker),
                         letters - before, plural(letters - before), wiring_.reports().string(), letters));
-    if (said) known_[worker].letters = letters;
+    if (!said) continue;
+    known_[worker].letters = letters;
+    known_[worker].next_letters = now + kBetweenLines;
   }
 }
 
@@ -331,7 +337,7 @@ void News::ended(RunState state, std::string_view message) {
   std::string text{name_of(state)};
   if (!happened.empty()) text.append(", with ").append(happened);
   if (!message.empty()) text.append(": ").append(message);
-  look();
+  look(true);
   log_.last_word(level, "end", text);
 }
 

@@ -62,13 +62,13 @@ class News {
   // No observers' socket could be made.
   void not_observed(std::string_view why);
   void observer_refused(std::uint32_t uid, std::int32_t pid, std::uint64_t refused);
-  // At each look of the watchdog: what workers and reports say by counters alone.
-  void look();
+  // At each look of the watchdog: what workers and reports say by counters alone; the `last` time, all of it.
+  void look(bool last = false);
   void ended(RunState state, std::string_view message);
 
  private:
   bool say(LogLevel level, std::string_view kind, WorkerIndex worker, std::string_view text);
-  void look_at_letters();
+  void look_at_letters(bool all);
   void look_at_lost_reports();
   void look_who_is_back();
   std::string what_happened() const;
@@ -77,6 +77,7 @@ class News {
 
   struct Known {
     std::uint64_t letters = 0;
+    std::chrono::nanoseconds next_letters{0};  // When the next of them are said: those of a second together.
     bool waits = false;
     std::chrono::nanoseconds next_starved{0};   // When that may be said again.
     std::chrono::nanoseconds stopped_since{0};  // 0: it is not.

@@ -82,7 +82,10 @@ void StallHandler::account(Child& child, std::chrono::nanoseconds passed) noexce
   };
   const ipc::Control& control = wiring_.worker(child.worker).control();
   const bool here = child.pid != 0 && control.pid.load(kRelaxed) == child.pid;
-  const ipc::Activity now = here ? control.activity.load(kRelaxed) : ipc::Activity::none;
+  ipc::Activity now = here ? control.activity.load(kRelaxed) : ipc::Activity::none;
+  // While it is away each new try is a part of the wait: it may take longer than the pauses between them.
+  const bool tries = now == ipc::Activity::starting || now == ipc::Activity::busy;
+  if (tries && control.outside.since_ns.load(kRelaxed) != 0) now = ipc::Activity::outside;
   spent(child.seen_at, passed / 2);
   spent(now, passed - passed / 2);
   add(entry.watched_ns, passed);

@@ -202,6 +202,17 @@ bool is_over(const Stats& now) {
          std::all_of(now.stages.begin(), now.stages.end(), all_finished);
 }
 
+// A worker that somebody has stopped, by a signal or a debugger, while it had something to do: to the watchdog it waits as it did
+// before.
+const WorkerStats* stopped_worker(const Stats& now) {
+  for (const StageStats& stage : now.stages) {
+    for (const WorkerStats& worker : stage.workers) {
+      if (worker.verdict == "stopped" && (stage.source || worker.occupancy > 0)) return &worker;
+    }
+  }
+  return nullptr;
+}
+
 }  // namespace
 
 std::string_view name_of(BottleneckReason reason) noexcept {
@@ -235,6 +246,9 @@ std::string bottleneck_text(const Stats& before, const Stats& now) {
   for (const Pace& pace : paces_of(before, now)) {
     known = known || pace.known;
     all_wait = all_wait && (!pace.known || pace.waiting >= kMostOfTheTime);
+  }
+  if (const WorkerStats* stopped = stopped_worker(now)) {
+    return fmt::format("no bottleneck, but {} is stopped (kill -CONT {})", stopped->name, stopped->pid);
   }
   if (!known) return "the bottleneck is not known yet: the watchdog has not looked";
   return all_wait ? "no bottleneck: the stages wait for input"

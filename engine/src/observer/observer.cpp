@@ -10,6 +10,7 @@
 #include <fmt/format.h>
 
 #include <sluice/detail/descriptor.hpp>
+#include <sluice/detail/nearest.hpp>
 #include <sluice/error.hpp>
 
 #include "layout/end.hpp"
@@ -84,15 +85,22 @@ std::string bytes_of(const Descriptor& file, const std::string& path) {
 std::string find_socket(const std::string& pipeline) {
   if (pipeline.find('/') != std::string::npos) return pipeline;
   std::vector<std::string> names;
+  std::vector<std::string> others;
   std::string path;
   for (const RunningPipeline& each : Observer::running()) {
     const std::string name = each.name.substr(0, each.name.rfind('.'));
+    others.insert(others.end(), {name, each.name});
     if (each.name == pipeline) return each.socket;
     if (name != file_name_of(pipeline)) continue;
     names.push_back(each.name);
     path = each.socket;
   }
-  if (names.empty()) refuse("'" + pipeline + "'", "no pipeline of that name is running", kRemedy);
+  if (names.empty()) {
+    const std::string near = nearest(pipeline, others);
+    refuse("'" + pipeline + "'",
+           "no pipeline of that name is running" + (near.empty() ? "" : "; did you mean " + near + "?"),
+           kRemedy);
+  }
   if (names.size() > 1)
     refuse("'" + pipeline + "'", fmt::format("{} have that name", names.size()),
            fmt::format("say which: {}", fmt::join(names, ", ")));
