@@ -82,11 +82,15 @@ bool run_in_memory(const std::string& directory) {
   return run_processes<Item>(mortal_pipeline(), items(300, 1), settings) == items(300, 1);
 }
 
-// Two lives with a file, checkpoints and a door for observers; what a life has not given is there in the next.
+// Two lives with checkpoints and a door for observers, and with a file or without; what a life has not given is there in the
+// next.
+template <bool kFile>
 bool run_kept(const std::string& directory) {
   Settings settings = test_settings();
   settings.set("report.path", directory + "/reports");
-  settings.set("segment.path", directory + "/segment");
+  if (kFile) settings.set("segment.path", directory + "/segment");
+  // By a process of its own, which has whatever the master had open when it was forked.
+  if (!kFile && ::geteuid() == 0) settings.set("memory.lock", "yes");
   settings.set("checkpoint.path", directory + "/checkpoints");
   settings.set("checkpoint.every", "10ms");
   const Pipeline pipeline = mortal_pipeline();
@@ -235,7 +239,14 @@ INSTANTIATE_TEST_SUITE_P(Kernel, DeniedCall, testing::ValuesIn(denials()), name_
 class DeniedCallOfAKept : public testing::TestWithParam<Denial> {};
 
 TEST_P(DeniedCallOfAKept, LosesNothingAcrossAParkOrIsRefused) {
-  expect_right_or_refused(GetParam(), run_kept);
+  expect_right_or_refused(GetParam(), run_kept<true>);
+}
+
+// Checkpoints are all that is kept, and their process is ended by the master.
+class DeniedCallOfCheckpoints : public testing::TestWithParam<Denial> {};
+
+TEST_P(DeniedCallOfCheckpoints, LosesNothingAcrossAParkOrIsRefused) {
+  expect_right_or_refused(GetParam(), run_kept<false>);
 }
 
 TEST(DeniedSockets, LeaveAPipelineUnobservedAndItSaysSo) {
@@ -326,6 +337,14 @@ std::vector<Denial> denials_of_kept() {
       {"membarrier", SYS_membarrier},
   });
 }
+INSTANTIATE_TEST_SUITE_P(Kernel, DeniedCallOfCheckpoints,
+                         testing::ValuesIn(with_both_errors({{"kill", SYS_kill},
+                                                             {"socketpair", SYS_socketpair},
+                                                             {"process_vm_readv", SYS_process_vm_readv},
+                                                             {"fsync", SYS_fsync},
+                                                             {"renameat", SYS_renameat},
+                                                             {"pwrite64", SYS_pwrite64}})),
+                         name_of);
 INSTANTIATE_TEST_SUITE_P(Kernel, DeniedCallOfAKept, testing::ValuesIn(denials_of_kept()), name_of);
 
 }  // namespace

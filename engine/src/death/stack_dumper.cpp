@@ -19,6 +19,7 @@
 #include <sluice/detail/scheduling.hpp>
 
 #include "death/backtrace.hpp"
+#include "death/kill_child.hpp"
 
 namespace sluice::detail {
 
@@ -135,7 +136,7 @@ bool StackDumper::start(const Task& task) noexcept {
   *free = {Descriptor{static_cast<int>(::syscall(SYS_pidfd_open, pid, 0))}, std::move(own), task.pid,
            std::string{task.fields}};
   if (free->pidfd && watch(*free)) return true;
-  ::kill(pid, SIGKILL);  // A child that is not reaped yet: the pid is its own.
+  kill_child(pid);
   ::waitpid(pid, nullptr, 0);
   *free = {};
   return false;

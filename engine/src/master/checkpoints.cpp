@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
-#include <csignal>
 #include <cstdio>
 #include <poll.h>
 #include <sys/socket.h>
@@ -17,6 +16,7 @@
 #include <sluice/error.hpp>
 #include <sluice/units.hpp>
 
+#include "death/kill_child.hpp"
 #include "layout/relaxed.hpp"
 
 // relaxed throughout: words for people, and one round that the workers read once they are let go on.
@@ -85,8 +85,7 @@ void Checkpoints::end() noexcept {
   if (line_) epoll_.remove(line_.get());
   line_.reset();
   if (pid_ != 0) {
-    // A child that is not reaped yet: the pid is its own.
-    ::kill(pid_, SIGKILL);
+    kill_child(pid_);
     while (::waitpid(pid_, nullptr, 0) < 0 && errno == EINTR) {
     }
     pid_ = 0;

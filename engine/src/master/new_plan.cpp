@@ -11,6 +11,8 @@
 #include <sluice/detail/clock.hpp>
 #include <sluice/error.hpp>
 
+#include "death/kill_child.hpp"
+
 namespace sluice::detail {
 namespace {
 
@@ -64,7 +66,7 @@ std::span<const NewPlan::Entry> NewPlan::result() noexcept {
   int status = 0;
   const pid_t ended = ::waitpid(pid_, &status, WNOHANG);
   if (ended == 0) {
-    if (monotonic_now() > until_) ::kill(pid_, SIGKILL);
+    if (monotonic_now() > until_) kill_child(pid_);
     return {};
   }
   pid_ = 0;

@@ -11,6 +11,7 @@
 #include <sluice/detail/process_name.hpp>
 #include <sluice/error.hpp>
 
+#include "death/kill_child.hpp"
 #include "worker/own_stack.hpp"
 
 namespace sluice::detail {
@@ -52,7 +53,7 @@ bool Standby::prepare(const Duties& duties) {
   try {
     pidfd_ = open_pidfd(pid);
   } catch (const Error&) {
-    ::kill(pid, SIGKILL);  // A child that is not reaped yet: the pid is its own.
+    kill_child(pid);
     ::waitpid(pid, nullptr, 0);
     orders_.reset();
     return false;
