@@ -30,6 +30,12 @@
 //       (`baseline:copy`). All are fsynced before they count. p50_ns to max_ns: the pause of whoever changes rows. durable: from
 //       the instant of which a checkpoint is until it is on the disk. written_bytes: for one, by write(2), of all processes.
 //       restored: until a row can be had again, the page cache warm, and all_rows_had: each once.
+//   standstill/...   how long all workers of a pipeline stand still for a checkpoint of little state, asking them and letting them go on
+//       included. stages:2 has a unit for each worker, stages:7 shares two. put_off: they had not come to a commit in time.
+//   checkpoint_cost/...  events a second of a source and a worker whose state has the size `state`, of which `changing` is changed in turn all
+//       the time, with ten checkpoints a second and without any (`baseline:off`). checkpoints_per_second: how many there were.
+//   restore/...      from before the engine is made until the first event, from a checkpoint of a table of incompressible rows, the page
+//       cache warm; restored_bytes_per_second is the table by that time.
 #include <algorithm>
 #include <csignal>
 #include <cstdint>
@@ -54,6 +60,7 @@
 #include <sluice/ipc/relax.hpp>
 
 #include "bare_recovery.hpp"
+#include "checkpoint/checkpoint_costs.hpp"
 #include "checkpoint/compare_checkpoints.hpp"
 #include "open_loop.hpp"
 #include "recovery_pipelines.hpp"
@@ -321,6 +328,7 @@ void add_all(const Options& options) {
     })->Iterations(1);
   }
   add_checkpoints(options);
+  add_checkpoint_costs(options);
 }
 
 }  // namespace

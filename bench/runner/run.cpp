@@ -38,7 +38,7 @@ constexpr std::array kSuites = {
     Suite{"pipeline", 150s, 18s, "What do stages, routes and fan-out cost, and the market demonstration?"},
     Suite{"latency", 150s, 18s,
           "How long is an event under way, at a load that does not wait for the answers?"},
-    Suite{"recovery", 240s, 25s, "How soon does a replacement work, and what do the others notice?"},
+    Suite{"recovery", 400s, 35s, "How soon does a replacement work, and what do the others notice?"},
     Suite{"scale", 100s, 12s, "What do many lanes and many workers cost that have nothing to do?"},
     Suite{"placement", 120s, 20s, "What does a plan gain over workers that float, and over worse plans?"},
     Suite{"connect", 60s, 15s, "What do exactly-once sources and sinks cost beside plain programs?"},
