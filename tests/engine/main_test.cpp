@@ -116,7 +116,7 @@ TEST_F(Program, HasAFirstPageThatNamesEverySettingAndASecondThatSaysWhatTheyAreF
   for (const std::string_view key : setting_keys()) {
     // Of a profile --profile and the ways to set one tell.
     if (!key.starts_with("profile")) {
-      EXPECT_THAT(first, ContainsRegex(std::string{" "}.append(key).append("[ \n]"))) << key;
+      EXPECT_THAT(first, ContainsRegex(std::string{"[ .]"}.append(key).append("[ \n]"))) << key;
     }
     EXPECT_THAT(out_, HasSubstr(std::string{key}.append(" = "))) << key;
   }

@@ -10,6 +10,7 @@
 
 #include <sluice/detail/assert.hpp>
 
+#include "settings/settings_names.hpp"
 #include "settings/settings_table.hpp"
 
 namespace sluice::detail {
@@ -39,12 +40,12 @@ bool has(const Topic& topic, std::string_view key) {
   });
 }
 
-std::string topic_lines(const Topic& topic, const std::vector<std::string_view>& keys) {
+std::string topic_lines(const Topic& topic, const std::vector<std::string>& keys) {
   constexpr std::size_t kWidth = 80;
   constexpr std::size_t kIndent = 12;
   std::string lines = fmt::format("  {:<{}}", topic.name, kIndent - 3);
   std::size_t column = lines.size();
-  for (const std::string_view key : keys) {
+  for (const std::string& key : keys) {
     if (column + 1 + key.size() > kWidth) {
       lines.append("\n").append(kIndent - 1, ' ');
       column = kIndent - 1;
@@ -58,13 +59,14 @@ std::string topic_lines(const Topic& topic, const std::vector<std::string_view>&
 }  // namespace
 
 std::string settings_summary() {
-  std::vector<std::vector<std::string_view>> keys{topics().size()};
+  std::vector<std::vector<std::string>> keys{topics().size()};
   for (const Setting& setting : settings_table()) {
     if (setting.key.starts_with("profile")) continue;  // They have lines of their own.
     const auto topic = std::find_if(topics().begin(), topics().end(),
                                     [&](const Topic& each) { return has(each, setting.key); });
     SLUICE_ASSERT(topic != topics().end());
-    keys[static_cast<std::size_t>(topic - topics().begin())].push_back(setting.key);
+    const std::string_view stage = setting.scope == Scope::single_stage ? "<name>" : "";
+    keys[static_cast<std::size_t>(topic - topics().begin())].push_back(key_of(setting, stage));
   }
   std::string text = "Settings; --help-all says what each is for, and its default:\n";
   for (std::size_t topic = 0; topic < keys.size(); ++topic)
