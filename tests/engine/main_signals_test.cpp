@@ -122,7 +122,7 @@ class EndedBeforeItCouldStop : public WithProcesses {
     Engine engine{pipeline, settings};
     const auto interrupt = [&] {
       if (!eventually([&] { return engine.stats().checkpoints.written > 0; })) return;
-      std::ofstream{file("gate")};
+      std::ofstream{file("gate")} << "open";
       if (!eventually([&] { return engine.over(); })) return;
       ::raise(SIGTERM);
       ::raise(SIGHUP);
@@ -153,7 +153,7 @@ TEST_F(EndedBeforeItCouldStop, SaysWhyItFailed) {
 struct NeverMade {
   NeverMade(Worker& worker, const std::string& begun) {
     const auto call = worker.outside(std::chrono::hours{1});
-    std::ofstream{begun};
+    std::ofstream{begun} << "begun";
     while (true)
       std::this_thread::sleep_for(1ms);
   }
