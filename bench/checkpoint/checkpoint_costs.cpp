@@ -7,7 +7,6 @@
 #include <memory>
 #include <string>
 #include <thread>
-#include <utility>
 
 #include <fmt/format.h>
 
@@ -108,8 +107,8 @@ Pipeline keeping(const RowsShape& shape) {
 // A pipeline with checkpoints in `directory`, every so often; without any where that is empty.
 class Costly {
  public:
-  Costly(Pipeline pipeline, const std::filesystem::path& directory, const std::string& every)
-      : engine_{std::move(pipeline), settings_of(patient_.value(), directory, every)} {
+  Costly(const Pipeline& pipeline, const std::filesystem::path& directory, const std::string& every)
+      : engine_{pipeline, settings_of(patient_.value(), directory, every)} {
     engine_.start();
   }
   std::uint64_t handled() const { return engine_.stats().stages.back().events_in(); }
