@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <iterator>
 #include <string>
 #include <sys/wait.h>
@@ -111,42 +112,44 @@ class EndedBeforeItCouldStop : public WithProcesses {
 
   std::string file(const char* name) const { return (scratch_ / name).string(); }
 
-  // The status of a program that two signals reach when its pipeline has ended, and it has not noticed that yet.
-  int run(bool gives_up) {
+  // The status of a program that two signals reach when its pipeline has ended in `ends`, and it has not noticed that yet.
+  int run(bool gives_up, const std::function<void(Engine&)>& ends) {
     Pipeline pipeline{"numbers"};
     pipeline.source<Numbers>("numbers", 100U).to<Held>("held", file("gate"), gives_up);
-    Settings settings = test_settings();
-    settings.set("checkpoint.path", file("checkpoints"));
-    settings.set("checkpoint.every", "5ms");
-    settings.set("checkpoint.sync", "no");
-    Engine engine{pipeline, settings};
+    Engine engine{pipeline, test_settings()};
     const auto interrupt = [&] {
-      if (!eventually([&] { return engine.stats().checkpoints.written > 0; })) return;
-      std::ofstream{file("gate")} << "open";
-      if (!eventually([&] { return engine.over(); })) return;
+      ends(engine);
       ::raise(SIGTERM);
       ::raise(SIGHUP);
     };
     testing::internal::CaptureStderr();
-    const int status = sluice::run(
-        engine, {.assignments = {}, .profile = {}, .placement = false, .quiet = true}, settings, interrupt);
+    const int status =
+        sluice::run(engine, {.assignments = {}, .profile = {}, .placement = false, .quiet = true},
+                    test_settings(), interrupt);
     said_ = testing::internal::GetCapturedStderr();
     return status;
+  }
+  void go_on(Engine& engine) const {
+    std::ofstream{file("gate")} << "open";
+    EXPECT_TRUE(eventually([&] { return engine.over(); }));
   }
 
   std::filesystem::path scratch_;
   std::string said_;
 };
 
-TEST_F(EndedBeforeItCouldStop, LeavesNothingForTheNextRunToGoOnWith) {
-  EXPECT_EQ(run(false), kExitOk);
-  for (const auto& entry : std::filesystem::directory_iterator{file("checkpoints")})
-    EXPECT_FALSE(entry.path().filename().string().starts_with("checkpoint-")) << entry.path();
+TEST_F(EndedBeforeItCouldStop, HasTheStatusOfThatEnd) {
+  EXPECT_EQ(run(false, [this](Engine& engine) { go_on(engine); }), kExitOk);
 }
 
 TEST_F(EndedBeforeItCouldStop, SaysWhyItFailed) {
-  EXPECT_EQ(run(true), kExitFailed);
+  EXPECT_EQ(run(true, [this](Engine& engine) { go_on(engine); }), kExitFailed);
   EXPECT_THAT(said_, HasSubstr("it is odd"));
+}
+
+TEST_F(EndedBeforeItCouldStop, SaysThatNobodyIsLeftToSayHow) {
+  EXPECT_EQ(run(false, [](Engine& engine) { kill_control_plane_of(engine); }), kExitFailed);
+  EXPECT_THAT(said_, HasSubstr("its master and its supervisor died"));
 }
 
 // Its model takes an hour to load.

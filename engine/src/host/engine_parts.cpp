@@ -336,10 +336,8 @@ const std::string& Engine::Parts::kept_in() const noexcept {
   const bool in_file = segment.named() && !(started && segment.lost_its_file());
   if (in_file) return segment_path;
   static const std::string nowhere;
-  // relaxed: no process counts any more.
-  const bool ended_without = started && host.over() && !resumed &&
-                             host.wiring().master().checkpoints.load(std::memory_order_relaxed) == 0;
-  return ended_without ? nowhere : host.wiring().settings().checkpoints.path;
+  const std::string& directory = host.wiring().settings().checkpoints.path;
+  return !started || !host.over() || host.has_checkpoint() ? directory : nowhere;
 }
 
 void Engine::Parts::refuse_an_end_that_is_not_kept() const {

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <csignal>
 #include <cstring>
+#include <filesystem>
 #include <unistd.h>
 
 #include <fmt/chrono.h>
@@ -13,6 +14,7 @@
 #include <sluice/error.hpp>
 #include <sluice/printable.hpp>
 
+#include "checkpoint/checkpoint_format.hpp"
 #include "checkpoint/checkpoint_store.hpp"
 #include "host/restore.hpp"
 #include "host/resume.hpp"
@@ -204,6 +206,17 @@ void Host::remove_spent_files() {
   // Those of a start that was refused are another life's.
   const std::string& checkpoints = settings_.checkpoints.path;
   if (!checkpoints.empty() && lifeline_ != nullptr) remove_checkpoints(checkpoints, graph_.name);
+}
+
+// Not what the master has counted: it may have died behind the last one that was published.
+bool Host::has_checkpoint() const {
+  std::error_code error;
+  std::filesystem::directory_iterator entry{settings_.checkpoints.path, error};
+  for (; !error && entry != std::filesystem::directory_iterator{}; entry.increment(error)) {
+    const auto name = parse_checkpoint_name(entry->path().filename().string());
+    if (name && !name->part) return true;
+  }
+  return false;
 }
 
 // The kernel kills the workers when the lifeline is cut; the host does not look into the lanes before they

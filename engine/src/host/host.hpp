@@ -95,6 +95,8 @@ class Host {
   // Once all processes are gone: takes a named segment's file and the checkpoints away if there is nothing to go on with.
   // Throws Error for checkpoints that cannot be removed: the next start would go on with them.
   void remove_spent_files();
+  // There is one that a next start could go on with.
+  bool has_checkpoint() const;
 
   Stats stats() const;
   // The part of stats() that does not change; the places of the workers are not in it.
