@@ -5,6 +5,8 @@
 #include <array>
 #include <sstream>
 
+#include <fmt/format.h>
+
 namespace sluice::detail {
 namespace {
 
@@ -63,7 +65,7 @@ std::vector<CompletedCommand> commands_of_text(std::string_view text, const std:
     const std::size_t second = first == std::string::npos ? first : line.find('\t', first + 1);
     if (second == std::string::npos) continue;
     const std::string path = line.substr(0, first);
-    found.push_back({name + (path.empty() ? "" : " ") + path,
+    found.push_back({path.empty() ? name : fmt::format("{} {}", name, path),
                      line.substr(first + 1, second - first - 1) == "files", line.substr(second + 1)});
   }
   return found;

@@ -37,7 +37,7 @@ TEST_F(Clocks, TickOnceForEachTimeThroughKills) {
   engine.start();
   Collector<Tick> out{engine, "out"};
   const unsigned kills = kills_asked(20);
-  kill_now_and_then(engine, "tick/0", out, kills, kills * 10);
+  kill_now_and_then(engine, "tick/0", out, kills, std::size_t{10} * kills);
   engine.drain();
   std::uint64_t next = 0;
   std::optional<std::int64_t> first_ns;
@@ -73,7 +73,7 @@ TEST_F(Clocks, TickForEveryTimeHoweverLateIfThatIsWanted) {
 
 TEST_F(Clocks, MakeEachNumberOnceThroughKillsOfWorkersThatShareThem) {
   const unsigned kills = kills_asked(20);
-  const std::uint64_t count = kills * 1'000;
+  const std::uint64_t count = std::uint64_t{1'000} * kills;
   Pipeline pipeline{"numbers"};
   pipeline.source<GeneratorSource>("make", {.workers = 2}, GeneratorOptions{.count = count, .rate = 20'000})
       .outlet("out");
