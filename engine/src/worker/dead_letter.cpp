@@ -108,7 +108,7 @@ std::uint64_t length_of(int file) {
   return end > 0 ? static_cast<std::uint64_t>(end) : 0;
 }
 
-[[noreturn]] void refuse(const std::filesystem::path& file, std::size_t offset) {
+[[noreturn]] void refuse_damaged(const std::filesystem::path& file, std::size_t offset) {
   throw Error{{"read the dead letters in", file.string(),
                fmt::format("at byte {} there is no dead letter", offset),
                "name a file that a pipeline wrote"}};
@@ -234,7 +234,7 @@ std::vector<PlacedLetter> detail::placed_letters(const std::filesystem::path& pa
   std::uint64_t offset = 0;
   while (true) {
     const Beginning begin = beginning_at(file.get(), offset);
-    if (!begin.sound) refuse(path, offset);
+    if (!begin.sound) refuse_damaged(path, offset);
     if (!begin.whole || begin.head.total_bytes > length - offset) return places;
     places.push_back({offset, begin.end.order_ns, begin.head.retried_by != 0});
     offset += begin.head.total_bytes;
@@ -245,10 +245,10 @@ DeadLetter detail::letter_at(const std::filesystem::path& path, std::uint64_t of
   const Descriptor file = open_letters(path);
   const Beginning begin = beginning_at(file.get(), offset);
   if (!begin.whole || !begin.sound || begin.head.total_bytes > length_of(file.get()) - offset)
-    refuse(path, offset);
+    refuse_damaged(path, offset);
   const std::size_t bytes = begin.head.total_bytes - sizeof(Head);
   const std::string rest = read_at(file.get(), offset + sizeof(Head), bytes);
-  if (rest.size() != bytes) refuse(path, offset);
+  if (rest.size() != bytes) refuse_damaged(path, offset);
   DeadLetter letter = decode(begin.head, rest);
   letter.file = path;
   letter.offset = offset;
