@@ -163,8 +163,9 @@ TEST_F(DoorTest, GivesTheCommandStatsCountersAtOnceAndRatesOverTwoLooks) {
 TEST_F(DoorTest, IsMissedByTheCommandStatsWhereThereIsNone) {
   if (::geteuid() != 0) GTEST_SKIP() << "only root can become a user that runs nothing";
   constexpr int kNoAccess = 77;
+  constexpr uid_t kRunsNothing = kNobody - 1;  // As nobody other tests run pipelines meanwhile.
   Child nobody{[] {
-    if (::setgid(kNobody) != 0 || ::setuid(kNobody) != 0) return 3;
+    if (::setgid(kRunsNothing) != 0 || ::setuid(kRunsNothing) != 0) return 3;
     if (::access(SLUICE_PROGRAM, X_OK) != 0) return kNoAccess;
     const Said said = sluice_stats("");
     return said.status == 1 && said.text == "sluice: no pipeline of this user is running\n" ? 0 : 1;

@@ -82,10 +82,11 @@ RetryPath path_of(const RetryRun& run, const std::string& path) {
   return kept;
 }
 
-// The same for every way to write it.
+// The same for every way to write it. What /proc/self/fd names may have no other path.
 std::string whole_path(const std::string& path) {
   std::error_code error;
-  const std::filesystem::path whole = std::filesystem::weakly_canonical(path, error);
+  std::filesystem::path whole = std::filesystem::weakly_canonical(path, error);
+  if (error) whole = std::filesystem::absolute(path, error).lexically_normal();
   if (error || whole.native().size() >= sizeof(RetryPath::text))
     refuse_path(path, error ? error.message() : "its whole path is too long");
   return whole.string();
@@ -242,9 +243,10 @@ void check_retry(const Graph& graph, const Layout& layout, const std::string& pa
 Retry::Retry(Worker& worker, const Wiring& wiring, WorkerIndex index, std::uint64_t done,
              const WhenSafe& when_safe)
     : done_{done} {
-  if (wiring.settings().retry_path.empty()) return;
-  const std::string path = whole_path(wiring.settings().retry_path);
-  std::vector<DeadLetter> found = letters_for(wiring, index, path);
+  const std::string& given = wiring.settings().retry_path;
+  if (given.empty()) return;
+  const std::string path = whole_path(given);
+  std::vector<DeadLetter> found = letters_for(wiring, index, given);
   RetryRun fresh{new_run_mark(), start_of(wiring, path), done};
   // All that is here is of before this start, though the clock was set back since.
   if (!found.empty()) fresh.mark.time_ns = std::max(fresh.mark.time_ns, found.back().order_ns + 1);
@@ -260,7 +262,7 @@ Retry::Retry(Worker& worker, const Wiring& wiring, WorkerIndex index, std::uint6
       next.mark.number = run->mark.number;
       next.done_before = run->done_before;
     } else if (from && mark_earlier(wiring, index, *run, done, **from)) {
-      found = letters_for(wiring, index, path);
+      found = letters_for(wiring, index, given);
     }
     run.set(next);
     if (from) from->set(path_of(next, path));
