@@ -34,13 +34,14 @@ const std::set<std::string> kBehindAFork{"autopsy.cpp.o",       "checkpointer.cp
                                          "new_plan.cpp.o",      "newborn.cpp.o",
                                          "observers.cpp.o",     "page_mover.cpp.o",
                                          "place_keeper.cpp.o",  "replacement.cpp.o",
-                                         "report_log.cpp.o",    "scheduling.cpp.o",
-                                         "news.cpp.o",          "log.cpp.o",
-                                         "log_writer.cpp.o",    "signals.cpp.o",
-                                         "spawner.cpp.o",       "stack_dumper.cpp.o",
-                                         "standby.cpp.o",       "stall_handler.cpp.o",
-                                         "push_watch.cpp.o",    "supervisor.cpp.o",
-                                         "takeover.cpp.o",      "worker_process.cpp.o"};
+                                         "report_file.cpp.o",   "report_log.cpp.o",
+                                         "scheduling.cpp.o",    "news.cpp.o",
+                                         "log.cpp.o",           "log_writer.cpp.o",
+                                         "signals.cpp.o",       "spawner.cpp.o",
+                                         "stack_dumper.cpp.o",  "standby.cpp.o",
+                                         "stall_handler.cpp.o", "push_watch.cpp.o",
+                                         "supervisor.cpp.o",    "takeover.cpp.o",
+                                         "worker_process.cpp.o"};
 
 // The ways from the host into them: each is called in the child of a fork, and never returns; but for one that asks whether
 // this is such a child, and says no in the host.

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "death/report_file.hpp"
 
-#include <chrono>
 #include <exception>
 #include <fcntl.h>
 #include <filesystem>
@@ -10,16 +9,10 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-#include <fmt/format.h>
-
-#include <sluice/detail/clock.hpp>
 #include <sluice/detail/own_directory.hpp>
-#include <sluice/printable.hpp>
 
 namespace sluice::detail {
 namespace {
-
-constexpr int kSchema = 2;  // 1 had neither schema, pipeline nor version, and seconds only.
 
 bool is_full(int fd, std::uint64_t most_bytes) noexcept {
   struct stat status {};
@@ -41,12 +34,6 @@ Descriptor open_with_room(const OwnDirectory& directory, const std::string& name
 }
 
 }  // namespace
-
-std::string report_head(std::string_view kind, std::string_view pipeline) {
-  return fmt::format(R"("schema":{},"report":{},"time":"{}","pipeline":{},"version":"{}")", kSchema,
-                     json_text(kind), utc_text(std::chrono::system_clock::now()), json_text(pipeline),
-                     SLUICE_VERSION);
-}
 
 bool append_report(const std::string& path, std::string_view fields, std::string_view more,
                    std::uint64_t most_bytes) noexcept {

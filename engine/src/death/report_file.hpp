@@ -8,13 +8,11 @@
 #include <string>
 #include <string_view>
 
+#include "death/report_head.hpp"
+
 namespace sluice::detail {
 
 inline constexpr std::uint64_t kMostReportBytes = std::uint64_t{16} << 20;
-
-// The fields that every line begins with, without braces: schema, kind of report, time (UTC, microseconds), pipeline
-// and version of the program.
-std::string report_head(std::string_view kind, std::string_view pipeline);
 
 // Appends the line {fields,more}; either may be empty. One write, so that lines of several writers do not mix. False
 // when the line could not be written.

@@ -8,7 +8,7 @@
 #include <sluice/detail/clock.hpp>
 #include <sluice/printable.hpp>
 
-#include "death/report_file.hpp"
+#include "death/report_head.hpp"
 
 namespace sluice::detail {
 namespace {
