@@ -11,7 +11,8 @@
 //   STORE/SUBJECT/PARAMETERS    a source makes rows, a stage stores them; from the first row made until the pipeline, or the
 //                               program, has ended. What the store holds then must be those rows, each once.
 //   SOURCE/SUBJECT/PARAMETERS   lines are read and counted; until the last one is. The pipeline is started before, and
-//                               reads in one worker and counts in another.
+//                               reads in one worker and counts in another. Datagrams may be lost: the rate is that of those
+//                               that were read, and lost_percent says how many of those that were sent were not.
 //
 // A whole system of these, examples/bank, beside the same in Node: tools/bench-bank.
 #include <charconv>
@@ -42,15 +43,44 @@ StoredRow stored_row(std::uint64_t number) {
   return row;
 }
 
-// In one process at a time; the first line begins the time of a run, its last one ends it.
+std::string stored_line(const StoredRow& row) {
+  std::string line = std::to_string(row.number);
+  line.append(" ").append(std::to_string(row.account));
+  line.append(" ").append(std::to_string(row.cents));
+  return line.append(" ").append(row.purpose);
+}
+std::string stored_line(std::uint64_t number) {
+  return stored_line(stored_row(number));
+}
+
+const Fields<StoredRow>& stored_fields() {
+  static const Fields<StoredRow> fields{{"number", &StoredRow::number},
+                                        {"account", &StoredRow::account},
+                                        {"cents", &StoredRow::cents},
+                                        {"purpose", &StoredRow::purpose}};
+  return fields;
+}
+
+namespace {
+
+// In one process at a time.
+StoredSum read_rows;
+
+}  // namespace
+
+// The first row begins the time of a run, its last one ends it.
+void note_read(const StoredRow& row, std::uint64_t rows) {
+  if (read_rows.rows == 0) told().begin();
+  read_rows.numbers += row.number;
+  if (++read_rows.rows == rows) note_end();
+}
+void note_end() {
+  if (told().last_ns.load() == 0) told().end(read_rows.rows, read_rows.numbers);
+}
 void note_read(std::string_view line, std::uint64_t rows) {
-  static std::uint64_t count = 0;
-  static std::uint64_t sum = 0;
-  if (count == 0) told().begin();
-  std::uint64_t number = 0;
-  std::from_chars(line.data(), line.data() + line.size(), number);
-  sum += number;
-  if (++count == rows) told().end(count, sum);
+  StoredRow row;
+  std::from_chars(line.data(), line.data() + line.size(), row.number);
+  note_read(row, rows);
 }
 
 namespace {
@@ -131,10 +161,15 @@ void measure_source(benchmark::State& state, const SourceRuns& runs, const std::
       return 0;
     });
     if (!run.problem.empty()) return state.SkipWithError(run.problem.c_str());
-    if (told().events.load() != runs.rows || told().sum.load() != runs.rows * (runs.rows - 1) / 2)
+    const std::uint64_t read = told().events.load();
+    if (read == 0 || read > runs.rows || (read < runs.rows && !runs.may_lose) ||
+        (read == runs.rows && told().sum.load() != runs.rows * (runs.rows - 1) / 2))
       return state.SkipWithError("each line was not read once");
-    state.counters["items_per_second"] = static_cast<double>(runs.rows) / told().seconds();
-    state.counters["cpu_ns_per_item"] = run.cpu_s * 1e9 / static_cast<double>(runs.rows);
+    state.counters["items_per_second"] = static_cast<double>(read) / told().seconds();
+    state.counters["cpu_ns_per_item"] = run.cpu_s * 1e9 / static_cast<double>(read);
+    if (runs.may_lose)
+      state.counters["lost_percent"] =
+          100 * static_cast<double>(runs.rows - read) / static_cast<double>(runs.rows);
   }
 }
 
@@ -155,9 +190,19 @@ void add_stores(const Options& options) {
     add_store(runs);
   for (const SourceRuns& runs : file_source_runs(options.quick))
     add_source(runs);
+  for (const SourceRuns& runs : csv_runs(options.quick))
+    add_source(runs);
   for (const SourceRuns& runs : tcp_runs(options.quick))
     add_source(runs);
+  for (const StoreRuns& runs : tcp_client_runs(options.quick))
+    add_store(runs);
+  for (const SourceRuns& runs : udp_runs(options.quick))
+    add_source(runs);
   for (const SourceRuns& runs : pipe_runs(options.quick))
+    add_source(runs);
+#endif
+#ifdef SLUICE_BENCH_JSON
+  for (const SourceRuns& runs : json_runs(options.quick))
     add_source(runs);
 #endif
 #ifdef SLUICE_BENCH_HTTP
@@ -168,6 +213,12 @@ void add_stores(const Options& options) {
   for (const StoreRuns& runs : nats_runs(options.quick))
     add_store(runs);
   for (const SourceRuns& runs : nats_source_runs(options.quick))
+    add_source(runs);
+#endif
+#ifdef SLUICE_BENCH_KAFKA
+  for (const StoreRuns& runs : kafka_runs(options.quick))
+    add_store(runs);
+  for (const SourceRuns& runs : kafka_source_runs(options.quick))
     add_source(runs);
 #endif
 #ifdef SLUICE_BENCH_POSTGRES

@@ -19,14 +19,6 @@
 namespace sluice::bench {
 namespace {
 
-// "NUMBER ACCOUNT CENTS PURPOSE".
-std::string line_of(const StoredRow& row) {
-  std::string line = std::to_string(row.number);
-  line.append(" ").append(std::to_string(row.account));
-  line.append(" ").append(std::to_string(row.cents));
-  return line.append(" ").append(row.purpose);
-}
-
 class FileRun {
  public:
   void empty() const {
@@ -42,7 +34,7 @@ class FileRun {
     for (std::uint64_t number = 0; number < rows;) {
       batch.clear();
       for (std::uint64_t i = 0; i < kRowsABatch && number < rows; ++i)
-        batch.append(line_of(stored_row(number++))).append("\n");
+        batch.append(stored_line(number++)).append("\n");
       if (::write(fd, batch.data(), batch.size()) != static_cast<ssize_t>(batch.size()))
         throw Error{{"write", path, errno_text(), ""}};
     }
@@ -50,8 +42,9 @@ class FileRun {
   }
 
   void sink(const Stream<StoredRow>& rows) const {
-    rows.to<FileSink<StoredRow>>(
-        "store", RollingFileOptions{.directory = directory_.path(), .sync = FileSync::none}, line_of);
+    rows.to<FileSink<StoredRow>>("store",
+                                 RollingFileOptions{.directory = directory_.path(), .sync = FileSync::none},
+                                 [](const StoredRow& row) { return stored_line(row); });
   }
 
   StoredSum sum() const {
@@ -96,10 +89,6 @@ void read_by_getline(const std::string& path, std::uint64_t rows) {
 }
 
 }  // namespace
-
-std::string stored_line(std::uint64_t number) {
-  return line_of(stored_row(number));
-}
 
 std::vector<StoreRuns> file_runs(bool quick) {
   const auto run = std::make_shared<FileRun>();

@@ -2,12 +2,10 @@
 // HTTP: http_source beside a program that serves with the same library and counts the same lines. Both answer every POST
 // with the number of its lines: the pipeline once they are committed, the program once it has read them.
 #include <algorithm>
-#include <arpa/inet.h>
 #include <array>
 #include <cstdlib>
 #include <memory>
 #include <microhttpd.h>
-#include <netinet/in.h>
 #include <string>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -20,6 +18,7 @@
 #include <sluice/sluice.hpp>
 
 #include "child_run.hpp"
+#include "loopback.hpp"
 #include "stores.hpp"
 
 namespace sluice::bench {
@@ -27,23 +26,13 @@ namespace {
 
 constexpr std::size_t kConnections = 8;
 
-int connected_to(std::uint16_t port) {
-  const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_port = htons(port);
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  if (::connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof(address)) != 0) ::_exit(1);
-  return fd;
-}
-
 // The answer, which has a short body.
-void receive_answer(int fd) {
+void receive_answer(const detail::Descriptor& connection) {
   constexpr std::string_view kLength = "Content-Length: ";
   std::string answer;
   char piece[1024];
   while (true) {
-    const ssize_t got = ::recv(fd, piece, sizeof(piece), 0);
+    const ssize_t got = ::recv(connection.get(), piece, sizeof(piece), 0);
     if (got <= 0) ::_exit(1);
     answer.append(piece, static_cast<std::size_t>(got));
     const std::size_t head = answer.find("\r\n\r\n");
@@ -58,9 +47,9 @@ void receive_answer(int fd) {
 // A process that posts all lines, so many at once, over connections that stay; each waits for its answer.
 [[noreturn]] void post_lines(std::uint16_t port, std::uint64_t rows, std::uint64_t at_once) {
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
-  std::array<int, kConnections> connections{};
-  for (int& connection : connections)
-    connection = connected_to(port);
+  std::array<detail::Descriptor, kConnections> connections;
+  for (detail::Descriptor& connection : connections)
+    connection = connect_to_loopback(port);
   std::string body;
   for (std::uint64_t number = 0; number < rows;) {
     std::size_t posted = 0;
@@ -71,7 +60,7 @@ void receive_answer(int fd) {
       const std::string request =
           "POST / HTTP/1.1\r\nHost: bench\r\nContent-Length: " + std::to_string(body.size()) + "\r\n\r\n" +
           body;
-      if (::send(connections[posted], request.data(), request.size(), MSG_NOSIGNAL) !=
+      if (::send(connections[posted].get(), request.data(), request.size(), MSG_NOSIGNAL) !=
           static_cast<ssize_t>(request.size()))
         ::_exit(1);
     }
@@ -87,11 +76,6 @@ pid_t start_poster(std::uint16_t port, std::uint64_t rows, std::uint64_t at_once
   return poster;
 }
 
-std::uint16_t port_of(const Listener& listener) {
-  const std::string& address = listener.address();
-  return static_cast<std::uint16_t>(std::atoi(address.c_str() + address.rfind(':') + 1));
-}
-
 void serve_by_source(std::uint64_t rows, std::uint64_t at_once) {
   const Listener listener{"127.0.0.1:0"};
   Pipeline pipeline{"bench"};
@@ -100,7 +84,7 @@ void serve_by_source(std::uint64_t rows, std::uint64_t at_once) {
   settings.set("observe.socket", "off");
   Engine engine{pipeline, settings};
   engine.start();
-  const pid_t poster = start_poster(port_of(listener), rows, at_once);
+  const pid_t poster = start_poster(port_of(listener.address()), rows, at_once);
   // The last answer comes behind its commit.
   ::waitpid(poster, nullptr, 0);
   engine.drain();
@@ -151,7 +135,7 @@ class Counting {
 void serve_by_program(std::uint64_t rows, std::uint64_t at_once) {
   const Listener listener{"127.0.0.1:0"};
   // Before there is a thread.
-  const pid_t poster = start_poster(port_of(listener), rows, at_once);
+  const pid_t poster = start_poster(port_of(listener.address()), rows, at_once);
   Counting counting{rows};
   MHD_Daemon* daemon =
       MHD_start_daemon(MHD_USE_EPOLL_INTERNAL_THREAD, 0, nullptr, nullptr, &Counting::handle, &counting,

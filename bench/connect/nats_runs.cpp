@@ -2,20 +2,10 @@
 // NATS JetStream: NatsSink beside a plain program that publishes the same messages with the library, as many before it waits for
 // their answers; NatsSource beside one that fetches as many at a time and acknowledges each. The server is a real one, on loopback, that
 // stores in files.
-//
-// What is asked of the server before and after a run is asked by a process of its own: libnats has threads, which would
-// not live on in the children that are measured.
-#include <arpa/inet.h>
-#include <array>
 #include <cstring>
-#include <fcntl.h>
 #include <filesystem>
-#include <functional>
 #include <memory>
 #include <nats/nats.h>
-#include <netinet/in.h>
-#include <sys/socket.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <sluice/connect/nats_sink.hpp>
@@ -23,7 +13,9 @@
 #include <sluice/error.hpp>
 #include <sluice/sluice.hpp>
 
+#include "apart.hpp"
 #include "guarded_directory.hpp"
+#include "loopback.hpp"
 #include "stores.hpp"
 
 namespace sluice::bench {
@@ -64,42 +56,6 @@ class PlainNats {
   jsCtx* js_ = nullptr;
 };
 
-// What `work` gives, in a process of its own.
-StoredSum apart(const std::function<StoredSum()>& work) {
-  std::array<int, 2> ends{};
-  if (::pipe2(ends.data(), O_CLOEXEC) != 0) throw Error{{"make", "a pipe", errno_text(), ""}};
-  const pid_t child = ::fork();
-  if (child == 0) {
-    try {
-      const StoredSum sum = work();
-      if (::write(ends[1], &sum, sizeof(sum)) == sizeof(sum)) ::_exit(0);
-    } catch (const std::exception&) {
-      ::_exit(2);
-    }
-    ::_exit(1);
-  }
-  ::close(ends[1]);
-  StoredSum sum;
-  const bool whole = ::read(ends[0], &sum, sizeof(sum)) == sizeof(sum);
-  ::close(ends[0]);
-  ::waitpid(child, nullptr, 0);
-  if (!whole) throw Error{{"use", "nats-server", "it does not do what it is asked", "install nats-server"}};
-  return sum;
-}
-
-int free_port() {
-  const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  socklen_t size = sizeof(address);
-  if (::bind(fd, reinterpret_cast<const sockaddr*>(&address), size) != 0)
-    throw Error{{"find", "a free port", errno_text(), ""}};
-  ::getsockname(fd, reinterpret_cast<sockaddr*>(&address), &size);
-  ::close(fd);
-  return ntohs(address.sin_port);
-}
-
 // Empty when it is not installed: then there is nothing to measure.
 std::string server_program() {
   for (const char* path : {"/usr/sbin/nats-server", "/usr/bin/nats-server", "/usr/local/bin/nats-server"}) {
@@ -121,7 +77,7 @@ class NatsRows {
 class NatsRun {
  public:
   NatsRun()
-      : port_{std::to_string(free_port())},
+      : port_{std::to_string(listen_on_loopback().port)},
         url_{"nats://127.0.0.1:" + port_},
         server_{"nats", [port = port_](const std::filesystem::path& directory) {
                   const std::string program = server_program();

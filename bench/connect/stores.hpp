@@ -12,6 +12,7 @@
 #include <string_view>
 #include <vector>
 
+#include <sluice/connect/fields.hpp>
 #include <sluice/pipeline.hpp>
 #include <sluice/worker.hpp>
 
@@ -25,6 +26,8 @@ struct StoredRow {
 };
 
 StoredRow stored_row(std::uint64_t number);
+// Its members by their names, where rows are text.
+const Fields<StoredRow>& stored_fields();
 
 // How many rows a transaction has: batch.events of the pipeline, and what the plain program does by itself.
 inline constexpr std::uint64_t kRowsABatch = 256;
@@ -55,7 +58,9 @@ struct StoreRuns {
 
 std::vector<StoreRuns> sqlite_runs(bool quick);
 std::vector<StoreRuns> file_runs(bool quick);
+std::vector<StoreRuns> tcp_client_runs(bool quick);
 std::vector<StoreRuns> nats_runs(bool quick);
+std::vector<StoreRuns> kafka_runs(bool quick);
 std::vector<StoreRuns> postgres_runs(bool quick, bool peers);
 
 // A source and a plain program that reads the same; each counts what it reads with note_read().
@@ -67,12 +72,16 @@ struct SourceRuns {
   // In the child that is measured; they return once note_read() has been told of all rows.
   std::function<void()> sluice;
   std::function<void()> plain;
+  bool may_lose = false;  // Then note_end() says that nothing more comes.
 };
 
-// The line of a row, without a newline.
+// The line of a row, "NUMBER ACCOUNT CENTS PURPOSE", without a newline.
+std::string stored_line(const StoredRow& row);
 std::string stored_line(std::uint64_t number);
 // Of the process that counts, for each line; the last of `rows` ends the time that is measured.
 void note_read(std::string_view line, std::uint64_t rows);
+void note_read(const StoredRow& row, std::uint64_t rows);
+void note_end();
 
 // Counts in a pipeline what note_read() counts.
 template <class Line>
@@ -85,10 +94,23 @@ class CountRead {
   std::uint64_t rows_;
 };
 
+class CountRow {
+ public:
+  CountRow(Worker&, std::uint64_t rows) : rows_{rows} {}
+  void operator()(const StoredRow& row) { note_read(row, rows_); }
+
+ private:
+  std::uint64_t rows_;
+};
+
 std::vector<SourceRuns> file_source_runs(bool quick);
+std::vector<SourceRuns> csv_runs(bool quick);
+std::vector<SourceRuns> json_runs(bool quick);
 std::vector<SourceRuns> tcp_runs(bool quick);
+std::vector<SourceRuns> udp_runs(bool quick);
 std::vector<SourceRuns> pipe_runs(bool quick);
 std::vector<SourceRuns> nats_source_runs(bool quick);
+std::vector<SourceRuns> kafka_source_runs(bool quick);
 std::vector<SourceRuns> http_runs(bool quick);
 
 }  // namespace sluice::bench

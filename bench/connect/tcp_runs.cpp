@@ -1,10 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // TCP: tcp_source beside a program that reads the same lines from a connection. With acknowledgements the pipeline tells
 // what is committed, the program what it has read.
-#include <arpa/inet.h>
 #include <csignal>
-#include <cstdlib>
-#include <netinet/in.h>
 #include <poll.h>
 #include <string>
 #include <sys/prctl.h>
@@ -20,6 +17,7 @@
 #include <sluice/sluice.hpp>
 
 #include "child_run.hpp"
+#include "loopback.hpp"
 #include "stores.hpp"
 
 namespace sluice::bench {
@@ -44,12 +42,9 @@ void send_all(int fd, std::string_view text) {
 // A process that sends all lines to that port, and reads until the other side ends the connection.
 [[noreturn]] void send_lines(std::uint16_t port, std::uint64_t rows, bool acknowledge) {
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
-  const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_port = htons(port);
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  if (::connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof(address)) != 0) ::_exit(1);
+  const Descriptor connection = connect_to_loopback(port);
+  const int fd = connection.get();
+  if (fd < 0) ::_exit(1);
   char said[4096];
   if (acknowledge) {
     send_all(fd, "hello bench\n");
@@ -76,15 +71,13 @@ pid_t start_sender(std::uint16_t port, std::uint64_t rows, bool acknowledge) {
 
 void read_by_source(std::uint64_t rows, bool acknowledge) {
   const Listener listener{"127.0.0.1:0"};
-  const std::string& address = listener.address();
   Pipeline pipeline{"bench"};
   tcp_source(pipeline, "in", listener, {.acknowledge = acknowledge}).to<CountRead<Frame>>("count", rows);
   Settings settings;
   settings.set("observe.socket", "off");
   Engine engine{pipeline, settings};
   engine.start();
-  const auto port = static_cast<std::uint16_t>(std::atoi(address.c_str() + address.rfind(':') + 1));
-  const pid_t sender = start_sender(port, rows, acknowledge);
+  const pid_t sender = start_sender(port_of(listener.address()), rows, acknowledge);
   while (told().events.load() != rows)
     std::this_thread::sleep_for(std::chrono::milliseconds{1});
   engine.drain();
@@ -98,18 +91,10 @@ Descriptor accept_one(const Descriptor& listening) {
 }
 
 void read_by_program(std::uint64_t rows, bool acknowledge) {
-  const Descriptor listening{::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)};
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  socklen_t size = sizeof(address);
-  if (::bind(listening.get(), reinterpret_cast<const sockaddr*>(&address), size) != 0 ||
-      ::listen(listening.get(), 1) != 0 ||
-      ::getsockname(listening.get(), reinterpret_cast<sockaddr*>(&address), &size) != 0)
-    throw Error{{"listen on", "a free port", errno_text(), ""}};
-  const pid_t sender = start_sender(ntohs(address.sin_port), rows, acknowledge);
+  const LoopbackListener listening = listen_on_loopback();
+  const pid_t sender = start_sender(listening.port, rows, acknowledge);
   {
-    const Descriptor connection = accept_one(listening);
+    const Descriptor connection = accept_one(listening.socket);
     bool greeted = !acknowledge;
     std::uint64_t lines = 0;
     std::string text;
