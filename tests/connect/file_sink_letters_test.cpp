@@ -11,31 +11,24 @@ namespace {
 class WritesNumber {
  public:
   WritesNumber(Worker& worker, const RollingFileOptions& options) : file_{worker, options} {}
-  void operator()(const Item& item) { file_.append_line(WithLetters::text_of(item)); }
+  void operator()(const Item& item) { file_.append_line(letter_of(item)); }
   bool finish() { return file_.finish(); }
 
  private:
   RollingFile file_;
 };
 
-class FileSinkLetters : public FileSinks, public testing::WithParamInterface<bool> {};
+class FileSinkLetters : public WithLetters<FileSinks> {};
 
 TEST_P(FileSinkLetters, ThatAreRetriedAreALineEachWhoeverDies) {
   // A run of its own begins with a file of the same number.
   const std::vector<std::string> names{GetParam() ? "both" : "first", GetParam() ? "both" : "second"};
-  WithLetters::retry(
-      [&](const WithLetters::Asked& asked) {
-        RollingFileOptions into = options();
-        into.name = asked.is_picky ? names[0] : names[1];
-        into.rotate_bytes = 100;
-        Pipeline pipeline{"letters"};
-        pipeline.inlet<Item>("in")
-            .by(&Item::key)
-            .to<Picky<WritesNumber>>("out", {.workers = 2}, asked.is_picky, asked.deaths, into);
-        return pipeline;
-      },
-      [&](const std::vector<std::string>& assignments) { return settings(assignments); }, file("letters"),
-      GetParam());
+  retry_by([&](const LettersAsked& asked) {
+    RollingFileOptions into = options();
+    into.name = asked.is_picky ? names[0] : names[1];
+    into.rotate_bytes = 100;
+    return letters_into<WritesNumber>(asked, into);
+  });
   EXPECT_TRUE(published_whole());
   std::vector<std::string> found;
   for (const std::string& name : this->names()) {
@@ -44,7 +37,7 @@ TEST_P(FileSinkLetters, ThatAreRetriedAreALineEachWhoeverDies) {
     for (std::string line; std::getline(lines, line);)
       found.push_back(line);
   }
-  EXPECT_EQ(sorted(found), WithLetters::all());
+  EXPECT_EQ(sorted(found), all());
 }
 
 INSTANTIATE_TEST_SUITE_P(OfOneRunAndOfTwo, FileSinkLetters, testing::Bool());

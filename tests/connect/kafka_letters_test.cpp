@@ -11,33 +11,24 @@ namespace {
 class SendsNumber {
  public:
   SendsNumber(Worker& worker, const KafkaSinkOptions& options) : sink_{worker, options} {}
-  void operator()(const Item& item) { sink_.publish(WithLetters::text_of(item)); }
+  void operator()(const Item& item) { sink_.publish(letter_of(item)); }
 
  private:
   KafkaSink sink_;
 };
 
-class KafkaLetters : public WithOutside, public testing::WithParamInterface<bool> {};
+class KafkaLetters : public WithLetters<WithOutside> {};
 
 TEST_P(KafkaLetters, ThatAreRetriedAreAMessageEachWhoeverDies) {
   const KafkaBroker broker{"out", 2};
   KafkaSinkOptions options;
   options.server.brokers = broker.address();
   options.topic = "out";
-  WithLetters::retry(
-      [&](const WithLetters::Asked& asked) {
-        Pipeline pipeline{"letters"};
-        pipeline.inlet<Item>("in")
-            .by(&Item::key)
-            .to<Picky<SendsNumber>>("out", {.workers = 2}, asked.is_picky, asked.deaths, options);
-        return pipeline;
-      },
-      [&](const std::vector<std::string>& assignments) { return settings(assignments); }, file("letters"),
-      GetParam());
+  retry<SendsNumber>(options);
   std::vector<std::string> found;
   for (const std::vector<std::string>& values : broker.committed())
     found.insert(found.end(), values.begin(), values.end());
-  EXPECT_EQ(sorted(found), WithLetters::all());
+  EXPECT_EQ(sorted(found), all());
   EXPECT_EQ(broker.open(), 0U);
 }
 

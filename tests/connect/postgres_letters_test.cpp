@@ -6,35 +6,15 @@
 namespace sluice::test {
 namespace {
 
-class InsertsNumber {
- public:
-  InsertsNumber(Worker& worker, const PostgresOptions& database)
-      : sink_{worker, database}, insert_{sink_.prepare("INSERT INTO item VALUES ($1)")} {}
-  void operator()(const Item& item) { sink_.add(insert_, WithLetters::text_of(item)); }
-
- private:
-  TransactionSink<PostgresStore> sink_;
-  Statement insert_;
-};
-
-class PostgresLetters : public WithPostgres, public testing::WithParamInterface<bool> {};
+class PostgresLetters : public WithLetters<WithPostgres> {};
 
 TEST_P(PostgresLetters, ThatAreRetriedAreARowEachWhoeverDies) {
   server().query("CREATE TABLE item (number text)");
-  WithLetters::retry(
-      [&](const WithLetters::Asked& asked) {
-        Pipeline pipeline{"letters"};
-        pipeline.inlet<Item>("in")
-            .by(&Item::key)
-            .to<Picky<InsertsNumber>>("out", {.workers = 2}, asked.is_picky, asked.deaths, database());
-        return pipeline;
-      },
-      [&](const std::vector<std::string>& assignments) { return settings(assignments); }, file("letters"),
-      GetParam());
-  std::string all;
-  for (const std::string& number : WithLetters::all())
-    all += number + "\n";
-  EXPECT_EQ(server().query("SELECT number FROM item ORDER BY number"), all);
+  retry<StoresLetter<PostgresStore>>(database(), "INSERT INTO item VALUES ($1)");
+  std::string rows;
+  for (const std::string& number : all())
+    rows += number + "\n";
+  EXPECT_EQ(server().query("SELECT number FROM item ORDER BY number"), rows);
   expect_nothing_left();
 }
 

@@ -10,6 +10,8 @@
 #include <utility>
 #include <vector>
 
+#include <sluice/connect/sql.hpp>
+#include <sluice/connect/transaction_sink.hpp>
 #include <sluice/refused.hpp>
 
 #include "kill_count.hpp"
@@ -38,31 +40,63 @@ class Picky : public Sends {
   bool is_picky_;
 };
 
-class WithLetters {
+// What the handlers of a pipeline are told.
+struct LettersAsked {
+  bool is_picky = false;
+  unsigned deaths = 0;
+};
+
+// Items by their key to two workers, whose handlers are `Sends` made with `args`.
+template <class Sends, class... Args>
+Pipeline letters_into(const LettersAsked& asked, const Args&... args) {
+  Pipeline pipeline{"letters"};
+  pipeline.inlet<Item>("in")
+      .by(&Item::key)
+      .to<Picky<Sends>>("out", {.workers = 2}, asked.is_picky, asked.deaths, args...);
+  return pipeline;
+}
+
+// What a handler makes of an item.
+inline std::string letter_of(const Item& item) {
+  return std::to_string(1'000 + item.number);
+}
+
+// Of a database by SQL.
+template <class Store>
+class StoresLetter {
  public:
-  static constexpr std::uint32_t kItems = 90;
-  static constexpr std::uint32_t kLetters = kItems / 3;
+  template <class Options>
+  StoresLetter(Worker& worker, const Options& database, const std::string& insert)
+      : sink_{worker, database}, insert_{sink_.prepare(insert)} {}
+  void operator()(const Item& item) { sink_.add(insert_, letter_of(item)); }
 
-  // What the handlers of a pipeline are told.
-  struct Asked {
-    bool is_picky = false;
-    unsigned deaths = 0;
-  };
+ private:
+  TransactionSink<Store> sink_;
+  Statement insert_;
+};
 
-  // Makes letters, and retries them. `settings` gives those of the test with these assignments; `here` is a directory for it. Kept,
-  // the second start goes on from the segment of the first, and is of its run.
-  template <class MakePipeline, class MakeSettings>
-  static void retry(const MakePipeline& pipeline, const MakeSettings& settings, const std::string& here,
-                    bool kept) {
+// With true the second start goes on from the segment of the first, and is of its run.
+template <class Outside>
+class WithLetters : public Outside, public testing::WithParamInterface<bool> {
+ protected:
+  // Makes letters, and retries them.
+  template <class Sends, class... Args>
+  void retry(const Args&... args) {
+    retry_by([&](const LettersAsked& asked) { return letters_into<Sends>(asked, args...); });
+  }
+  // The same with the pipelines that `pipeline` makes.
+  template <class MakePipeline>
+  void retry_by(const MakePipeline& pipeline) {
+    const std::string here = this->file("letters");
     std::vector<std::string> assignments{"batch.events=4", "restart.budget=1000000", "report.path=" + here};
-    if (kept) assignments.push_back("segment.path=" + here + ".segment");
+    if (GetParam()) assignments.push_back("segment.path=" + here + ".segment");
     {
-      Engine engine{pipeline(Asked{.is_picky = true}), settings(assignments)};
+      Engine engine{pipeline(LettersAsked{.is_picky = true}), this->settings(assignments)};
       engine.start();
       push(engine, 0, kItems);
       ASSERT_TRUE(eventually([&] { return handled(engine) == kItems; }));
       EXPECT_EQ(engine.stats().dead_letters(), kLetters);
-      if (kept) {
+      if (GetParam()) {
         engine.park();
       } else {
         engine.inlet<Item>("in").close();
@@ -70,7 +104,7 @@ class WithLetters {
       ASSERT_TRUE(engine.wait_for(kDeadline));
     }
     assignments.push_back("poison.retry=" + here);
-    Engine engine{pipeline(Asked{.deaths = kills_asked(6, kTwentieth)}), settings(assignments)};
+    Engine engine{pipeline(LettersAsked{.deaths = kills_asked(6, kTwentieth)}), this->settings(assignments)};
     engine.start();
     kill_until_all_is_retried(engine, here);
     push(engine, kItems, 2 * kItems);
@@ -78,16 +112,18 @@ class WithLetters {
     ASSERT_TRUE(engine.wait_for(kDeadline));
     EXPECT_EQ(retried(here), kLetters);
   }
-  // The numbers of all that must be on the other side, as texts in order.
+  // All that must be on the other side, in order.
   static std::vector<std::string> all() {
     std::vector<std::string> all;
     for (std::uint32_t number = 0; number < 2 * kItems; ++number)
-      all.push_back(std::to_string(1'000 + number));
+      all.push_back(letter_of(Item{.number = number}));
     return all;
   }
-  static std::string text_of(const Item& item) { return std::to_string(1'000 + item.number); }
 
  private:
+  static constexpr std::uint32_t kItems = 90;
+  static constexpr std::uint32_t kLetters = kItems / 3;
+
   static void push(Engine& engine, std::uint32_t from, std::uint32_t to) {
     auto in = engine.inlet<Item>("in");
     for (std::uint32_t number = from; number < to; ++number)

@@ -11,33 +11,24 @@ namespace {
 class SaysNumber {
  public:
   SaysNumber(Worker& worker, const std::string& address) : client_{worker, address} {}
-  void operator()(const Item& item) { client_.send(WithLetters::text_of(item)); }
+  void operator()(const Item& item) { client_.send(letter_of(item)); }
 
  private:
   TcpClient client_;
 };
 
-class TcpLetters : public Served, public testing::WithParamInterface<bool> {};
+class TcpLetters : public WithLetters<Served> {};
 
 TEST_P(TcpLetters, ThatAreRetriedAreAFrameEachWhoeverDies) {
   listen({.acknowledge = true});
   engine_ = std::make_unique<Engine>(*pipeline_, settings());
   engine_->start();
-  WithLetters::retry(
-      [&](const WithLetters::Asked& asked) {
-        Pipeline pipeline{"letters"};
-        pipeline.inlet<Item>("in")
-            .by(&Item::key)
-            .to<Picky<SaysNumber>>("out", {.workers = 2}, asked.is_picky, asked.deaths, address());
-        return pipeline;
-      },
-      [&](const std::vector<std::string>& assignments) { return settings(assignments); }, file("letters"),
-      GetParam());
+  retry<SaysNumber>(address());
   out_ = std::make_unique<Collector<Bytes>>(*engine_, "out");
   std::vector<std::string> found;
   for (const std::string& shown : drained())
     found.push_back(shown.substr(shown.rfind(' ') + 1));
-  EXPECT_EQ(sorted(found), WithLetters::all());
+  EXPECT_EQ(sorted(found), all());
 }
 
 INSTANTIATE_TEST_SUITE_P(OfOneRunAndOfTwo, TcpLetters, testing::Bool());
