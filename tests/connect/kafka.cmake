@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Kafka: the mock cluster of librdkafka, or brokers that the environment names (SLUICE_KAFKA_BROKERS).
-add_library(kafka_world OBJECT cutting_proxy.cpp kafka_broker.cpp kafka_cluster.cpp kafka_doorkeeper.cpp kafka_reading.cpp kafka_transaction_log.cpp)
+add_library(kafka_world OBJECT cutting_proxy.cpp kafka_broker.cpp kafka_broker_process.cpp kafka_cluster.cpp kafka_reading.cpp kafka_transaction_log.cpp)
 target_link_libraries(kafka_world PUBLIC GTest::gtest PkgConfig::rdkafka)
 sluice_compile_options(kafka_world)
 

@@ -41,19 +41,4 @@ class KafkaCluster {
   pid_t pid_ = 0;
 };
 
-// A broker that lets nobody in: it answers as one does whose user or password is another.
-class KafkaDoorkeeper {
- public:
-  KafkaDoorkeeper();
-  ~KafkaDoorkeeper();
-  KafkaDoorkeeper(const KafkaDoorkeeper&) = delete;
-  KafkaDoorkeeper& operator=(const KafkaDoorkeeper&) = delete;
-
-  const std::string& address() const { return address_; }
-
- private:
-  std::string address_;
-  pid_t pid_ = 0;
-};
-
 }  // namespace sluice::test

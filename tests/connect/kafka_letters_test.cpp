@@ -20,7 +20,7 @@ class SendsNumber {
 class KafkaLetters : public WithLetters<WithOutside> {};
 
 TEST_P(KafkaLetters, ThatAreRetriedAreAMessageEachWhoeverDies) {
-  const KafkaBroker broker{"out", 2};
+  const KafkaBroker broker{"out", 2, file("journal")};
   KafkaSinkOptions options;
   options.server.brokers = broker.address();
   options.topic = "out";

@@ -56,19 +56,11 @@ std::size_t KafkaTransactionLog::stable_end(const Log& log) {
 
 void KafkaTransactionLog::list_offsets(Reader& in, Writer& out) const {
   in.i32();
-  const std::int64_t topics = in.i32();
-  out.i32(topics);
-  for (std::int64_t i = 0; i < topics; ++i) {
-    out.text(in.text());
-    const std::int64_t partitions = in.i32();
-    out.i32(partitions);
-    for (std::int64_t j = 0; j < partitions; ++j) {
-      const std::int64_t partition = in.i32();
-      const auto at = static_cast<std::size_t>(partition);
-      const std::size_t offset = in.i64() == kEarliest ? begins_.at(at) : logs_.at(at).size();
-      out.i32(partition).i16(0).i64(-1).i64(static_cast<std::int64_t>(offset));
-    }
-  }
+  answer_partitions(in, out, [&](std::int64_t partition) {
+    const auto at = static_cast<std::size_t>(partition);
+    const std::size_t offset = in.i64() == kEarliest ? begins_.at(at) : logs_.at(at).size();
+    out.i16(0).i64(-1).i64(static_cast<std::int64_t>(offset));
+  });
 }
 
 void KafkaTransactionLog::fetch(Reader& in, Writer& out) {
@@ -78,19 +70,12 @@ void KafkaTransactionLog::fetch(Reader& in, Writer& out) {
   in.i32();
   in.i32();
   if (in.i8() != 1) throw std::runtime_error{"a reader of what is not committed"};
-  const std::int64_t topics = in.i32();
-  out.i32(0).i32(topics);
-  for (std::int64_t i = 0; i < topics; ++i) {
-    out.text(in.text());
-    const std::int64_t partitions = in.i32();
-    out.i32(partitions);
-    for (std::int64_t j = 0; j < partitions; ++j) {
-      const std::int64_t partition = in.i32();
-      const std::int64_t offset = in.i64();
-      in.i32();
-      fetch(static_cast<std::size_t>(partition), offset, out);
-    }
-  }
+  out.i32(0);
+  answer_partitions(in, out, [&](std::int64_t partition) {
+    const std::int64_t offset = in.i64();
+    in.i32();
+    fetch(static_cast<std::size_t>(partition), offset, out);
+  });
 }
 
 void KafkaTransactionLog::fetch(std::size_t partition, std::int64_t offset, Writer& out) {
@@ -116,7 +101,7 @@ void KafkaTransactionLog::fetch(std::size_t partition, std::int64_t offset, Writ
                                : message_at(here, message.producer, message.value));
   }
   has_something_ |= !in_range || end > from;
-  out.i32(static_cast<std::int64_t>(partition)).i16(in_range ? 0 : kOutOfRange);
+  out.i16(in_range ? 0 : kOutOfRange);
   out.i64(static_cast<std::int64_t>(log.size())).i64(static_cast<std::int64_t>(stable));
   out.i32(aborts).raw(aborted.bytes());
   out.i32(static_cast<std::int64_t>(batches.bytes().size())).raw(batches.bytes());

@@ -40,7 +40,7 @@ class KafkaReading : public WithOutside {
  protected:
   static constexpr int kPartitions = 2;
 
-  void SetUp() override { broker_ = std::make_unique<KafkaBroker>("topic", kPartitions); }
+  void SetUp() override { broker_ = std::make_unique<KafkaBroker>("topic", kPartitions, file("journal")); }
   void TearDown() override {
     broker_.reset();
     WithOutside::TearDown();
@@ -184,6 +184,11 @@ class KafkaThroughout : public KafkaReading {
     ASSERT_TRUE(reads_->wait_for(kDeadline));
     EXPECT_EQ(sorted(out_->all()), sent_);
     EXPECT_EQ(sending_->stats().dead_letters(), 0U);
+    std::vector<std::string> kept;
+    for (const std::vector<std::string>& values : broker().committed())
+      kept.insert(kept.end(), values.begin(), values.end());
+    EXPECT_EQ(sorted(kept), sent_);
+    EXPECT_EQ(broker().open(), 0U);
   }
 
   std::optional<Engine> sending_;
@@ -257,6 +262,46 @@ TEST_F(KafkaThroughout, WhereverConnectionsAreCutEachMessageComesOnce) {
   start("127.0.0.1:" + std::to_string(proxy.port()));
   while (proxy.cuts() < cuts && !HasFatalFailure())
     push(1 + dice() % 60);
+  expect_each_once();
+}
+
+TEST_F(KafkaThroughout, WheneverTheBrokerIsKilledEachMessageComesOnce) {
+  const unsigned kills = kills_asked(8, kTwentieth);
+  const auto seed = std::random_device{}();
+  SCOPED_TRACE(seed);
+  std::mt19937 dice{seed};
+  start(broker().address());
+  for (unsigned kill = 0; kill < kills && !HasFatalFailure(); ++kill) {
+    push(1 + dice() % 60);
+    // Mostly while something is under way, and at any instant of that.
+    if (dice() % 4 != 0) {
+      const std::size_t before = out_->count();
+      eventually([&] { return out_->count() != before; }, 2s);
+      push(1 + dice() % 60);
+    }
+    std::this_thread::sleep_for(std::chrono::microseconds{dice() % 20'000});
+    broker().kill();
+    if (dice() % 2 == 0) push(1 + dice() % 20);
+    broker().start();
+  }
+  expect_each_once();
+}
+
+// It has written that the transaction ends, and nobody heard it; or was asked for that, and nobody will know. Who asked may be gone, too.
+TEST_F(KafkaThroughout, AfterABrokerThatIsKilledWithinACommitEachMessageComesOnce) {
+  const unsigned kills = kills_asked(4, kTwentieth);
+  const auto seed = std::random_device{}();
+  SCOPED_TRACE(seed);
+  std::mt19937 dice{seed};
+  start(broker().address());
+  for (unsigned kill = 0; kill < kills && !HasFatalFailure(); ++kill) {
+    broker().treat_ends(kill % 2 == 0 ? KafkaEnds::held : KafkaEnds::unanswered);
+    push(1 + dice() % 60);
+    ASSERT_TRUE(eventually([&] { return broker().unanswered() != 0; }));
+    broker().kill();
+    if (kill % 4 >= 2) sending_->signal_worker("out/0", SIGKILL);
+    broker().start();
+  }
   expect_each_once();
 }
 

@@ -17,7 +17,7 @@ using ::testing::HasSubstr;
 
 class KafkaRestores : public WithOutside {
  protected:
-  void SetUp() override { broker_ = std::make_unique<KafkaBroker>("out", 1); }
+  void SetUp() override { broker_ = std::make_unique<KafkaBroker>("out", 1, file("journal")); }
   void TearDown() override {
     broker_.reset();
     WithOutside::TearDown();

@@ -11,6 +11,7 @@
 #include <sluice/connect/kafka_sink.hpp>
 #include <sluice/connect/kafka_source.hpp>
 
+#include "kafka_broker.hpp"
 #include "kafka_cluster.hpp"
 #include "kafka_marks.hpp"
 #include "outside_world.hpp"
@@ -159,7 +160,7 @@ TEST_F(WithKafka, SaysThatATimeLimitIsNone) {
 }
 
 TEST_F(WithKafka, SaysThatAPasswordIsWrong) {
-  const KafkaDoorkeeper broker;
+  const KafkaBroker broker{"in", 1, file("journal")};
   KafkaServer wrong;
   wrong.brokers = broker.address();
   wrong.timeout = 500ms;

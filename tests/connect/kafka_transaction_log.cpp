@@ -17,17 +17,20 @@ enum Kind : std::int64_t {
   kMetadata = 3,
   kOffsetFetch = 9,
   kFindCoordinator = 10,
+  kHandshake = 17,
   kApiVersions = 18,
   kInitProducerId = 22,
   kAddPartitions = 24,
   kAddOffsets = 25,
   kEndTransaction = 26,
   kTransactionOffsets = 28,
+  kAuthenticate = 36,
 };
 constexpr std::int64_t kUnknownTopic = 3;
 constexpr std::int64_t kOutOfOrder = 45;
 constexpr std::int64_t kDuplicate = 46;
 constexpr std::int64_t kFenced = 47;
+constexpr std::int64_t kNobodyIsKnown = 58;
 constexpr std::int64_t kUnstableOffset = 88;
 
 // Each with the only version, or those, that are answered. The library looks for some others before it takes a broker for one of today.
@@ -45,14 +48,34 @@ constexpr Version kVersions[] = {{kProduce, 3, 3},
                                  {12, 0, 0},
                                  {13, 0, 0},
                                  {14, 0, 0},
+                                 {kHandshake, 0, 1},
                                  {kApiVersions, 0, 3},
                                  {kInitProducerId, 0, 0},
                                  {kAddPartitions, 0, 0},
                                  {kAddOffsets, 0, 0},
                                  {kEndTransaction, 0, 0},
-                                 {kTransactionOffsets, 0, 0}};
+                                 {kTransactionOffsets, 0, 0},
+                                 {kAuthenticate, 0, 0}};
+
+// What a test says of ends, with a number behind it.
+constexpr std::string_view kEnds = "ends ";
+constexpr std::string_view kQuestions[] = {"committed", "aborted", "open", "unanswered"};
 
 }  // namespace
+
+bool KafkaTransactionLog::changes(std::string_view request) const {
+  Reader in{request};
+  const std::int64_t kind = in.i16();
+  if (kind == kEndTransaction) return ends_ != KafkaEnds::held;
+  if (kind != kAskTransactionLog)
+    return kind == kProduce || (kind >= kInitProducerId && kind <= kTransactionOffsets);
+  in.i16();
+  in.i32();
+  in.text();
+  const std::string what = in.text();
+  return !what.starts_with(kEnds) &&
+         std::find(std::begin(kQuestions), std::end(kQuestions), what) == std::end(kQuestions);
+}
 
 std::optional<std::string> KafkaTransactionLog::answer(std::string_view request) {
   Reader in{request};
@@ -85,9 +108,10 @@ std::optional<std::string> KafkaTransactionLog::answer(std::string_view request)
       add_offsets(in, out);
       break;
     case kEndTransaction:
-      if (holds_ends_) return std::nullopt;
-      end(in, out);
-      break;
+      if (ends_ != KafkaEnds::held) end(in, out);
+      if (ends_ == KafkaEnds::answered) break;
+      ++unanswered_;
+      return std::nullopt;
     case kProduce:
       produce(in, out);
       break;
@@ -100,6 +124,12 @@ std::optional<std::string> KafkaTransactionLog::answer(std::string_view request)
     case kOffsetFetch:
       if (version < 7) throw std::runtime_error{"offsets by an old version"};
       fetch_offsets(in, out);
+      break;
+    case kHandshake:
+      out.i16(0).i32(1).text("PLAIN");
+      break;
+    case kAuthenticate:
+      out.i16(kNobodyIsKnown).text("Invalid username or password").i32(0);
       break;
     case kAskTransactionLog:
       tell(in.text(), out);
@@ -178,17 +208,7 @@ std::int64_t KafkaTransactionLog::open(Producer* producer) {
 void KafkaTransactionLog::add_partitions(Reader& in, Writer& out) {
   const std::int64_t error = open(producer_of(in));
   out.i32(0);
-  const std::int64_t topics = in.i32();
-  out.i32(topics);
-  for (std::int64_t i = 0; i < topics; ++i) {
-    out.text(in.text());
-    const std::int64_t partitions = in.i32();
-    out.i32(partitions);
-    for (std::int64_t j = 0; j < partitions; ++j) {
-      out.i32(in.i32());
-      out.i16(error);
-    }
-  }
+  answer_partitions(in, out, [&](std::int64_t) { out.i16(error); });
 }
 
 void KafkaTransactionLog::add_offsets(Reader& in, Writer& out) {
@@ -197,29 +217,21 @@ void KafkaTransactionLog::add_offsets(Reader& in, Writer& out) {
   Producer* producer = checked(id, in);
   const std::int64_t error = open(producer);
   out.i32(0);
-  const std::int64_t topics = in.i32();
-  out.i32(topics);
-  for (std::int64_t i = 0; i < topics; ++i) {
-    out.text(in.text());
-    const std::int64_t partitions = in.i32();
-    out.i32(partitions);
-    for (std::int64_t j = 0; j < partitions; ++j) {
-      const std::int64_t partition = in.i32();
-      const std::int64_t offset = in.i64();
-      const std::string text = in.text();
-      if (producer != nullptr) producer->offsets[{group, partition}] = {offset, text};
-      out.i32(partition).i16(error);
-    }
-  }
+  answer_partitions(in, out, [&](std::int64_t partition) {
+    const std::int64_t offset = in.i64();
+    const std::string text = in.text();
+    if (producer != nullptr) producer->offsets[{group, partition}] = {offset, text};
+    out.i16(error);
+  });
 }
 
 // One of eight before it has any effect, and one behind that.
 void KafkaTransactionLog::perhaps_cut(unsigned of_eight) const {
-  if (cuts_ends_ && ends_ % 8 == of_eight) throw KafkaCut{};
+  if (cuts_ends_ && ended_ % 8 == of_eight) throw KafkaCut{};
 }
 
 void KafkaTransactionLog::end(Reader& in, Writer& out) {
-  ++ends_;
+  ++ended_;
   perhaps_cut(0);
   Producer* producer = producer_of(in);
   if (producer != nullptr) finish(*producer, in.i8() != 0);
@@ -250,19 +262,11 @@ void KafkaTransactionLog::produce(Reader& in, Writer& out) {
   const std::string id = in.text();
   in.i16();
   in.i32();
-  const std::int64_t topics = in.i32();
-  out.i32(topics);
-  for (std::int64_t i = 0; i < topics; ++i) {
-    out.text(in.text());
-    const std::int64_t partitions = in.i32();
-    out.i32(partitions);
-    for (std::int64_t j = 0; j < partitions; ++j) {
-      const std::int64_t partition = in.i32();
-      const std::string batch = in.bytes();
-      const auto base = static_cast<std::int64_t>(logs_.at(static_cast<std::size_t>(partition)).size());
-      out.i32(partition).i16(append(id, partition, batch)).i64(base).i64(-1);
-    }
-  }
+  answer_partitions(in, out, [&](std::int64_t partition) {
+    const std::string batch = in.bytes();
+    const auto base = static_cast<std::int64_t>(logs_.at(static_cast<std::size_t>(partition)).size());
+    out.i16(append(id, partition, batch)).i64(base).i64(-1);
+  });
   out.i32(0);
 }
 // A batch of records of version 2.
@@ -333,7 +337,7 @@ void KafkaTransactionLog::fetch_offsets(Reader& in, Writer& out) const {
 }
 
 void KafkaTransactionLog::tell(const std::string& what, Writer& out) {
-  if (what == "hold ends" || what == "let ends") holds_ends_ = what == "hold ends";
+  if (what.starts_with(kEnds)) ends_ = static_cast<KafkaEnds>(std::stoi(what.substr(kEnds.size())));
   if (what == "cut ends") cuts_ends_ = true;
   if (what.starts_with("write ")) write(what);
   if (what.starts_with("advertise ")) port_ = std::stoi(what.substr(what.find(' ')));
@@ -351,7 +355,8 @@ void KafkaTransactionLog::tell(const std::string& what, Writer& out) {
         text << partition << ' ' << message.value << '\n';
     }
   }
-  if (what == "aborted" || what == "open") text << count;
+  if (what == "unanswered") count = unanswered_;
+  if (what == "aborted" || what == "open" || what == "unanswered") text << count;
   for (const char letter : text.str())
     out.i8(letter);
 }

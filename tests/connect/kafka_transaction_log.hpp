@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What KafkaBroker answers: the requests of a transactional producer, of who reads the offsets of a group, and of who reads messages,
-// as the protocol describes them (https://kafka.apache.org/protocol), in memory.
+// as the protocol describes them (https://kafka.apache.org/protocol), in memory: the same requests in the same order make the same of it.
+// It knows no users.
 #pragma once
 
 #include <cstdint>
@@ -18,6 +19,9 @@ namespace sluice::test {
 // A kind of request that is the test's own: a text that asks.
 inline constexpr std::int64_t kAskTransactionLog = 1000;
 
+// What who ends a transaction hears: nothing where it is held, and stays open, nor where it ends and nobody is told.
+enum class KafkaEnds { answered, held, unanswered };
+
 // The connection ends here, as the test has asked.
 struct KafkaCut {};
 
@@ -29,6 +33,8 @@ class KafkaTransactionLog {
         begins_(logs_.size()),
         port_{port} {}
 
+  // Whether it is one that leaves something behind.
+  bool changes(std::string_view request) const;
   // Nothing for one that is not answered. Throws where the connection is to end: of what it does not know, too.
   std::optional<std::string> answer(std::string_view request);
   // Whether the last answer tells a reader that nothing is there yet: a broker keeps it back for a while.
@@ -89,9 +95,10 @@ class KafkaTransactionLog {
   std::map<std::string, Producer> producers_;  // By transactional id.
   std::map<OffsetKey, Offset> offsets_;
   int port_;
-  bool holds_ends_ = false;
+  KafkaEnds ends_ = KafkaEnds::answered;
+  unsigned unanswered_ = 0;
   bool cuts_ends_ = false;
-  unsigned ends_ = 0;
+  unsigned ended_ = 0;
   bool has_something_ = true;
   // Producers that are the test's own.
   static constexpr std::int64_t kFirstWriter = 1'000'001;

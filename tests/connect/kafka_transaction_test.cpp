@@ -36,7 +36,7 @@ class KafkaTransactions : public WithOutside {
  protected:
   static constexpr std::uint32_t kKeys = 7;
 
-  void SetUp() override { broker_ = std::make_unique<KafkaBroker>("out", 4); }
+  void SetUp() override { broker_ = std::make_unique<KafkaBroker>("out", 4, file("journal")); }
   void TearDown() override {
     broker_.reset();
     WithOutside::TearDown();
@@ -126,11 +126,11 @@ TEST_F(KafkaTransactions, OfWorkersThatDiedInTheirMidstAreNotWaitedFor) {
   auto in = engine.inlet<Item>("in");
   send(in, 1);
   ASSERT_TRUE(eventually([&] { return !broker().committed().empty(); }));
-  broker().hold_ends(true);
+  broker().treat_ends(KafkaEnds::held);
   send(in, 1);
   ASSERT_TRUE(eventually([&] { return broker().open() == 1; }));
   engine.signal_worker("out/0", SIGKILL);
-  broker().hold_ends(false);
+  broker().treat_ends(KafkaEnds::answered);
   in.close();
   ASSERT_TRUE(engine.wait_for(kDeadline)) << worker_of(engine, "out/0").outside;
   EXPECT_EQ(broker().aborted(), 1U);

@@ -94,4 +94,21 @@ class KafkaWriteBuffer {
   std::string bytes_;
 };
 
+// Topics with their partitions, as many requests have them: the answer names each again, and has for each what `answer_one` writes.
+template <class AnswerOne>
+void answer_partitions(KafkaReadBuffer& in, KafkaWriteBuffer& out, const AnswerOne& answer_one) {
+  const std::int64_t topics = in.i32();
+  out.i32(topics);
+  for (std::int64_t i = 0; i < topics; ++i) {
+    out.text(in.text());
+    const std::int64_t partitions = in.i32();
+    out.i32(partitions);
+    for (std::int64_t j = 0; j < partitions; ++j) {
+      const std::int64_t partition = in.i32();
+      out.i32(partition);
+      answer_one(partition);
+    }
+  }
+}
+
 }  // namespace sluice::test

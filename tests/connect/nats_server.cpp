@@ -68,22 +68,6 @@ bool has_nats_server() {
   return !path_of_server().empty();
 }
 
-HeldPort::HeldPort() : socket_{::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)} {
-  const int again = 1;
-  ::setsockopt(socket_, SOL_SOCKET, SO_REUSEADDR, &again, sizeof(again));
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  socklen_t size = sizeof(address);
-  if (::bind(socket_, reinterpret_cast<const sockaddr*>(&address), size) != 0 ||
-      ::getsockname(socket_, reinterpret_cast<sockaddr*>(&address), &size) != 0)
-    throw std::runtime_error{"no port is free"};
-  number_ = ntohs(address.sin_port);
-}
-
-HeldPort::~HeldPort() {
-  ::close(socket_);
-}
-
 NatsProcess::NatsProcess(std::filesystem::path directory, std::string options, bool jetstream,
                          std::string address)
     : directory_{std::move(directory)},

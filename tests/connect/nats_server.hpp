@@ -12,25 +12,12 @@
 #include <sys/types.h>
 #include <vector>
 
+#include "held_port.hpp"
+
 namespace sluice::test {
 
 // Whether the program is there.
 bool has_nats_server();
-
-// A port that stays this test's while its server is away: the socket is bound and never listens. nats-server binds it all the
-// same, for both set SO_REUSEADDR; the kernel gives it to nobody else, and to no connection, which could be one to itself.
-class HeldPort {
- public:
-  HeldPort();
-  ~HeldPort();
-  HeldPort(const HeldPort&) = delete;
-  HeldPort& operator=(const HeldPort&) = delete;
-  int number() const noexcept { return number_; }
-
- private:
-  int socket_;
-  int number_ = 0;
-};
 
 class NatsProcess {
  public:
