@@ -126,10 +126,8 @@ std::optional<std::string> KafkaTransactionLog::answer(std::string_view request)
       fetch_offsets(in, out);
       break;
     case kHandshake:
-      out.i16(0).i32(1).text("PLAIN");
-      break;
     case kAuthenticate:
-      out.i16(kNobodyIsKnown).text("Invalid username or password").i32(0);
+      refuse_user(kind, out);
       break;
     case kAskTransactionLog:
       tell(in.text(), out);
@@ -153,6 +151,14 @@ void KafkaTransactionLog::versions(std::int64_t version, Writer& out) {
   }
   if (version >= 1) out.i32(0);
   if (version >= 3) out.uvarint(0);
+}
+
+void KafkaTransactionLog::refuse_user(std::int64_t kind, Writer& out) {
+  if (kind == kHandshake) {
+    out.i16(0).i32(1).text("PLAIN");
+  } else {
+    out.i16(kNobodyIsKnown).text("Invalid username or password").i32(0);
+  }
 }
 
 void KafkaTransactionLog::metadata(Reader& in, Writer& out) const {

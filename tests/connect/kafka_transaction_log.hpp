@@ -65,6 +65,7 @@ class KafkaTransactionLog {
   };
 
   static void versions(std::int64_t version, Writer& out);
+  static void refuse_user(std::int64_t kind, Writer& out);
   void metadata(Reader& in, Writer& out) const;
   void coordinator(std::int64_t version, Writer& out) const;
   void begin_producer(Reader& in, Writer& out);

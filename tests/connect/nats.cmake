@@ -5,7 +5,7 @@ target_link_libraries(nats_world PUBLIC GTest::gtest PkgConfig::libnats)
 sluice_compile_options(nats_world)
 
 sluice_test(nats_connect LABELS connect TIMEOUT 180
-  SOURCES nats_burst_test.cpp nats_letters_test.cpp nats_pull_test.cpp nats_restore_test.cpp nats_sink_kill_test.cpp nats_sink_test.cpp
+  SOURCES nats_burst_test.cpp nats_disk_test.cpp nats_letters_test.cpp nats_pull_test.cpp nats_restore_test.cpp nats_sink_kill_test.cpp nats_sink_test.cpp
     nats_source_count_test.cpp nats_source_limits_test.cpp nats_source_queue_test.cpp
     nats_source_removed_test.cpp nats_source_test.cpp
   LIBS sluice::nats nats_world fmt::fmt
