@@ -174,6 +174,39 @@ TEST(Streams, OfTwoPipelinesDoNotMerge) {
               AllOf(HasSubstr("one and other"), HasSubstr("within its pipeline")));
 }
 
+TEST(Streams, ThatWouldBringAnEventTwiceAreRefused) {
+  Pipeline pipeline{"twice"};
+  const auto in = pipeline.inlet<Item>("in");
+  const auto split = in.to<Split>("split");
+  const auto& [even, odd] = split;
+  EXPECT_THAT(
+      error_of([&] { in.merge(in).to<Echo>("echo"); }),
+      AllOf(HasSubstr("cannot add the stage 'echo'"), HasSubstr("each event of the inlet 'in' twice")));
+  EXPECT_THAT(error_of([&] { even.merge(odd).merge(odd).outlet("out"); }),
+              HasSubstr("each event of output 1 of the stage 'split' twice"));
+  const auto keyed = in.by(&Item::key);
+  for (const auto& again : {in, in.broadcast(), in.least_loaded(), keyed})
+    EXPECT_THAT(error_of([&] { keyed.merge(again).to<Echo>("echo"); }), HasSubstr("twice"));
+  const auto other = in.by([](const Item& item) { return item.number; });
+  EXPECT_THAT(error_of([&] { keyed.merge(other).round_robin().to<Echo>("echo"); }), HasSubstr("twice"))
+      << "the keys are no more";
+  EXPECT_THAT(error_of([&] { keyed.merge(other).outlet("out"); }), HasSubstr("twice"))
+      << "the host has one key";
+  // The pipeline is as it was.
+  even.merge(odd).to<Echo>("echo").outlet("out");
+  EXPECT_EQ(run_inline(pipeline, items(10, 2)).events<Item>("out").size(), 10U);
+}
+
+TEST(Streams, GoToTheWorkersOfTwoKeys) {
+  Pipeline pipeline{"both"};
+  const auto in = pipeline.inlet<Item>("in");
+  in.by(&Item::key).merge(in.by([](const Item& item) { return item.number; })).to<Echo>("echo").outlet("out");
+  InlineRun run{pipeline};
+  run.push("in", Item{1, 2});
+  run.finish();
+  EXPECT_THAT(run.events<Item>("out"), ElementsAre(Item{1, 2}, Item{1, 2}));
+}
+
 TEST(Stages, HaveNamesOfTheirOwn) {
   Pipeline pipeline{"names"};
   const auto in = pipeline.inlet<Item>("in");

@@ -44,19 +44,35 @@ class Stream {
  public:
   // Events with the same key go to the same worker, in order. `key_of` is a member pointer or a function. A pipeline is
   // resumed (segment.path) only by one whose key functions have the same types; what a function does is not seen. So count
-  // up `version` when it changes: with one, the type may change.
+  // up `version` when it changes: with one, the type may change. Gives the stream to go on with; this one stays as it is.
   template <class F>
-  requires std::invocable<const F&, const T&> Stream by(F key_of, std::uint32_t version = 0)
-  const { return with(detail::Route::by<T>(std::move(key_of), version)); }
+  requires std::invocable<const F&, const T&>
+  [[nodiscard(
+      "a stream has this route only if one goes on with what by() gives: "
+      "lines.by(key).to<Handler>(name)")]] Stream
+  by(F key_of, std::uint32_t version = 0) const {
+    return with(detail::Route::by<T>(std::move(key_of), version));
+  }
   // To the workers of the next stage in turn (what holds if nothing is said), to the one whose lane is
   // emptiest, or to each of them.
-  Stream round_robin() const { return with({detail::RouteKind::round_robin, nullptr, nullptr, {}}); }
-  Stream least_loaded() const { return with({detail::RouteKind::least_loaded, nullptr, nullptr, {}}); }
-  Stream broadcast() const { return with({detail::RouteKind::broadcast, nullptr, nullptr, {}}); }
+  [[nodiscard("a stream has this route only if one goes on with what round_robin() gives")]] Stream
+  round_robin() const {
+    return with({detail::RouteKind::round_robin, nullptr, nullptr, {}});
+  }
+  [[nodiscard("a stream has this route only if one goes on with what least_loaded() gives")]] Stream
+  least_loaded() const {
+    return with({detail::RouteKind::least_loaded, nullptr, nullptr, {}});
+  }
+  [[nodiscard("a stream has this route only if one goes on with what broadcast() gives")]] Stream broadcast()
+      const {
+    return with({detail::RouteKind::broadcast, nullptr, nullptr, {}});
+  }
 
   // The events of both, in no order between them; each keeps its own route. Throws Error for the stream of
-  // another pipeline.
-  Stream merge(const Stream& other) const {
+  // another pipeline; to() and outlet() do for streams that bring the same events twice, unless each is by a key of its own,
+  // for the worker of each.
+  [[nodiscard("streams are joined only in what merge() gives: left.merge(right).to<Handler>(name)")]] Stream
+  merge(const Stream& other) const {
     if (other.graph_ != graph_) {
       throw Error{{"merge streams of", graph_->name + " and " + other.graph_->name,
                    "a stream stays within its pipeline", "join them by an outlet and an inlet"}};
@@ -112,6 +128,7 @@ class Stream {
 
   // The host pulls these events: Engine::outlet<T>(name). Throws Error for a bad name, or one that is taken.
   void outlet(std::string name) const {
+    graph_->refuse_twice(taps_, detail::NodeKind::outlet, name);
     connect(graph_->add(detail::NodeKind::outlet, std::move(name), {}, {}, {}));
   }
 
@@ -120,15 +137,10 @@ class Stream {
   template <class Outputs>
   friend struct detail::StreamsOf;
 
-  struct Tap {
-    detail::NodeIndex node;
-    std::size_t output;
-    detail::Route route;
-  };
-
   template <class H, class... Args>
   auto add(std::string&& name, StageOptions&& options, Args... args) const {
     using Outputs = typename detail::HandlerTraits<typename detail::HandlerIn<H>::Type>::Outputs;
+    graph_->refuse_twice(taps_, detail::NodeKind::stage, name);
     const detail::NodeIndex node = graph_->add(
         detail::NodeKind::stage, std::move(name), std::move(options), detail::OutputsOf<Outputs>::types(),
         [args...](Worker& worker, detail::OutputPort& port) -> std::unique_ptr<detail::Runner> {
@@ -145,19 +157,19 @@ class Stream {
 
   Stream with(const detail::Route& route) const {
     Stream routed = *this;
-    for (Tap& tap : routed.taps_)
+    for (detail::Tap& tap : routed.taps_)
       tap.route = route;
     return routed;
   }
   void connect(detail::NodeIndex node) const {
-    for (const Tap& tap : taps_) {
+    for (const detail::Tap& tap : taps_) {
       graph_->edges.push_back(
           {tap.node, tap.output, node, tap.route, detail::EventType::of<T>(), detail::event_fields<T>()});
     }
   }
 
   std::shared_ptr<detail::Graph> graph_;
-  std::vector<Tap> taps_;
+  std::vector<detail::Tap> taps_;
 };
 
 namespace detail {

@@ -70,6 +70,27 @@ NodeIndex Graph::find(std::string_view name, NodeKind kind) const {
                known.empty() ? "it has none at all" : "it has: " + known}};
 }
 
+void Graph::refuse_twice(std::span<const Tap> taps, NodeKind kind, const std::string& name) const {
+  for (std::size_t i = 0; i < taps.size(); ++i) {
+    for (std::size_t j = 0; j < i; ++j) {
+      const Tap& tap = taps[i];
+      if (tap.node != taps[j].node || tap.output != taps[j].output) continue;
+      // The host has no workers that keys could tell apart.
+      if (kind == NodeKind::stage && differ_in_key(tap.route, taps[j].route)) continue;
+      const Node& from = nodes[tap.node];
+      const std::string what =
+          from.kind == NodeKind::inlet
+              ? fmt::format("the inlet '{}'", from.name)
+              : fmt::format("output {} of the {} '{}'", tap.output, name_of(from.kind), from.name);
+      throw Error{{fmt::format("add the {}", name_of(kind)), fmt::format("'{}'", name),
+                   fmt::format("merge() would bring it each event of {} twice", what),
+                   kind == NodeKind::stage
+                       ? "merge two streams; one by two keys, by(a).merge(by(b)), goes to the workers of both"
+                       : "merge two streams"}};
+    }
+  }
+}
+
 const Edge& Graph::edge_to(NodeIndex node) const noexcept {
   const auto found =
       std::find_if(edges.begin(), edges.end(), [node](const Edge& edge) { return edge.to == node; });

@@ -160,6 +160,13 @@ void keys_and_merges([[maybe_unused]] sluice::Pipeline& pipeline, [[maybe_unused
   worker.table<char[8], int>("table", 10);
 #elif MISUSE == 41  // Streams of two types of events.
   items.merge(pipeline.inlet<Other>("others"));
+#elif MISUSE == 43  // A route that no stream has.
+  items.by(&Item::key);
+  items.to<Handle>("handle");
+#elif MISUSE == 44
+  items.broadcast();
+#elif MISUSE == 45  // Streams that are not joined.
+  items.merge(pipeline.inlet<Item>("more"));
 #endif
 }
 

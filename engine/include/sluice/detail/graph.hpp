@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -57,6 +58,13 @@ struct Edge {
   std::string fields;  // Of the event, or of the head of a record: fields.hpp.
 };
 
+// One output, and the route of a stream from there.
+struct Tap {
+  NodeIndex node;
+  std::size_t output = 0;
+  Route route;
+};
+
 struct Graph {
   std::string name;
   Indexed<NodeIndex, Node> nodes;  // In the order they were written, which is an order of flow.
@@ -69,6 +77,8 @@ struct Graph {
                 RunnerFactory factory);
   // The node of that name and kind; throws Error with the nearest name if there is none.
   NodeIndex find(std::string_view name, NodeKind kind) const;
+  // Throws Error where what one output gives would come twice to the node that is about to be added.
+  void refuse_twice(std::span<const Tap> taps, NodeKind kind, const std::string& name) const;
   // An edge into the node, for what all of them have in common; it has one at least.
   const Edge& edge_to(NodeIndex node) const noexcept;
 };

@@ -57,4 +57,9 @@ struct Route {
   }
 };
 
+// Whether an event that goes both ways may be meant for two workers. Two functions of one type may be two keys.
+inline bool differ_in_key(const Route& one, const Route& other) noexcept {
+  return one.kind == RouteKind::by_key && other.kind == RouteKind::by_key && one.key != other.key;
+}
+
 }  // namespace sluice::detail
