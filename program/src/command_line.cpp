@@ -9,6 +9,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <typeinfo>
 #include <utility>
 #include <vector>
 
@@ -18,8 +19,10 @@
 #include <sluice/detail/command_line.hpp>
 #include <sluice/detail/journal.hpp>
 #include <sluice/detail/nearest.hpp>
+#include <sluice/detail/settings_summary.hpp>
 #include <sluice/main.hpp>
 #include <sluice/printable.hpp>
+#include <sluice/settings.hpp>
 
 namespace sluice::detail {
 namespace {
@@ -137,27 +140,30 @@ void add_fitted(std::string_view line, std::string& text) {
   text.append(blanks, ' ').append(line).append("\n");
 }
 
+// What the page of --help-all has behind the options: all about the settings, where that of --help names them at most.
+std::string whole_footer(const std::string& footer) {
+  const std::string summary = settings_summary();
+  return settings_help() + (footer.starts_with(summary) ? footer.substr(summary.size())
+                            : footer.empty()            ? ""
+                                                        : "\n" + footer);
+}
+
 class FittedHelp : public CLI::Formatter {
  public:
-  FittedHelp() = default;
-  FittedHelp(std::string summary, std::string whole)
-      : summary_{std::move(summary)}, whole_{std::move(whole)} {}
-
   std::string make_help(const CLI::App* app, std::string name, CLI::AppFormatMode mode) const override {
     std::string help = CLI::Formatter::make_help(app, std::move(name), mode);
-    const std::size_t summary =
-        mode == CLI::AppFormatMode::All && !summary_.empty() ? help.rfind(summary_) : std::string::npos;
-    if (summary != std::string::npos) help.replace(summary, summary_.size(), whole_);
+    if (mode == CLI::AppFormatMode::All) {
+      const std::string footer = app->get_footer();
+      const std::size_t at = footer.empty() ? std::string::npos : help.rfind(footer);
+      if (at != std::string::npos) help.erase(at);
+      help.append(at == std::string::npos ? "\n" : "").append(whole_footer(footer)).append("\n");
+    }
     return fitted(help);
   }
   // A program is called by its name, however long the path by which it was started.
   std::string make_usage(const CLI::App* app, std::string name) const override {
     return CLI::Formatter::make_usage(app, std::filesystem::path{std::move(name)}.filename().string());
   }
-
- private:
-  std::string summary_;
-  std::string whole_;
 };
 
 }  // namespace
@@ -177,8 +183,13 @@ std::shared_ptr<CLI::FormatterBase> help_formatter() {
   return std::make_shared<FittedHelp>();
 }
 
-std::shared_ptr<CLI::FormatterBase> help_formatter(std::string summary, std::string whole) {
-  return std::make_shared<FittedHelp>(std::move(summary), std::move(whole));
+void add_help_all(CLI::App& app, const std::string& group) {
+  if (app.get_option_no_throw("--help-all") != nullptr) return;
+  const CLI::FormatterBase& pages = *app.get_formatter();
+  const bool own = typeid(pages) != typeid(CLI::Formatter) && typeid(pages) != typeid(FittedHelp);
+  if (own) return;
+  app.formatter(help_formatter());
+  app.set_help_all_flag("--help-all", "The same, with all about the settings")->group(group);
 }
 
 const CLI::App& innermost(const CLI::App& program) {

@@ -45,19 +45,13 @@ void complete(CLI::App& app, const std::string& name, StandardOptions& options) 
   if (app.get_option_no_throw("--version") == nullptr)
     app.set_version_flag("--version", name + ", with Sluice " SLUICE_VERSION, "Print the version and exit");
   if (CLI::Option* help = app.get_help_ptr(); help != nullptr) help->description("Print this help and exit");
-  if (app.get_option_no_throw("--help-all") == nullptr)
-    app.set_help_all_flag("--help-all", "The same, with all about the settings");
-  std::string end = app.get_footer();
-  std::string whole_end = settings_help() + "\n" + end;
-  if (end.empty()) {
-    const std::string examples = "\nExamples:\n  " + name + " --set lane.slots=64K --profile throughput\n  " +
-                                 name + " --quiet --chaos \"kill=20/s\"\n  " + name +
-                                 " --set segment.path=/run/" + name + "/segment --placement";
-    end = settings_summary() + examples;
-    whole_end = settings_help() + examples;
-    app.footer(end);
+  add_help_all(app, app.get_help_ptr() != nullptr ? app.get_help_ptr()->get_group() : "Options");
+  if (app.get_footer().empty()) {
+    app.footer(settings_summary() + "\nExamples:\n  " + name +
+               " --set lane.slots=64K --profile throughput\n  " + name +
+               " --quiet --chaos \"kill=20/s\"\n  " + name + " --set segment.path=/run/" + name +
+               "/segment --placement");
   }
-  app.formatter(help_formatter(std::move(end), std::move(whole_end)));
   add_standard_options(app, options);
 }
 

@@ -179,6 +179,46 @@ TEST_F(ProgramWithOptions, KeepsWhatTheProgramSaysBehindThem) {
   EXPECT_THAT(out_, AllOf(EndsWith("It does not chew.\n"), HasSubstr("lane.slots = 4096\n")));
 }
 
+TEST_F(Program, WithAParserOfItsOwnHasBothPages) {
+  const auto ask = [this](const char* option, const char* footer) {
+    CLI::App app{"Swallows numbers."};
+    return in_a_program({option}, [&](int argc, char** argv) {
+      StandardOptions options;
+      add_standard_options(app, options);
+      app.footer(footer);
+      try {
+        app.parse(argc, argv);
+      } catch (const CLI::ParseError& error) {
+        return end_of_parse(app, error);
+      }
+      return kExitFailed;
+    });
+  };
+  for (const char* footer : {"", "It does not chew."}) {
+    EXPECT_EQ(ask("--help", footer), kExitOk);
+    EXPECT_THAT(out_, AllOf(HasSubstr("--help-all"), HasSubstr(footer), Not(HasSubstr("lane.slots ="))));
+    EXPECT_THAT(out_, Not(HasSubstr("\n\n\n")));
+    EXPECT_EQ(ask("--help-all", footer), kExitOk);
+    EXPECT_THAT(out_, AllOf(HasSubstr("--chaos"), HasSubstr("lane.slots = 4096\n"), HasSubstr(footer)));
+    EXPECT_THAT(out_, Not(HasSubstr("\n\n\n")));
+    EXPECT_LE(widest_of(out_), 80U);
+  }
+}
+
+TEST_F(Program, WithPagesOfItsOwnKeepsThem) {
+  struct Terse : CLI::Formatter {
+    std::string make_help(const CLI::App*, std::string, CLI::AppFormatMode) const override {
+      return "terse\n";
+    }
+  };
+  CLI::App app{"Swallows numbers."};
+  app.formatter(std::make_shared<Terse>());
+  StandardOptions options;
+  add_standard_options(app, options);
+  EXPECT_EQ(app.help(), "terse\n");
+  EXPECT_EQ(app.get_option_no_throw("--help-all"), nullptr) << "it would say the same";
+}
+
 TEST_F(ProgramWithOptions, RefusesWhatTheyCannotBeWithStatusTwo) {
   EXPECT_EQ(run_with({}), kExitUsage);
   EXPECT_THAT(err_, HasSubstr("workers is required"));

@@ -24,11 +24,12 @@ namespace sluice {
 // probably meant. An exit status.
 int end_of_parse(const CLI::App& app, const CLI::ParseError& error);
 
-// Adds --set, --profile, --placement, --chaos and --quiet. What is given for them goes into `options`, which
+// Adds --help-all, which says all about the settings, --set, --profile, --placement, --chaos and --quiet. What is given for them goes into `options`, which
 // must live as long as `app`. A --chaos that cannot be understood is a CLI::ValidationError when `app`
 // parses.
 inline void add_standard_options(CLI::App& app, StandardOptions& options) {
   const char* group = "Standard options";
+  detail::add_help_all(app, group);
   app.add_option("--set", options.assignments, "A setting, key=value; can be repeated\n(sluice config keys)")
       ->type_name("KEY=VALUE")
       ->group(group)

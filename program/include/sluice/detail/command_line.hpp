@@ -19,8 +19,9 @@ std::string fitted(std::string_view help);
 
 // Has the help of a program and of its commands fitted, if it is given to the program before the commands are added.
 std::shared_ptr<CLI::FormatterBase> help_formatter();
-// The same for a program with --help-all, whose page has `whole` where that of --help ends with the footer `summary`.
-std::shared_ptr<CLI::FormatterBase> help_formatter(std::string summary, std::string whole);
+// Adds --help-all, whose page has all about the settings in front of the footer, or instead of settings_summary() at its
+// beginning. Not to a program that makes its pages itself.
+void add_help_all(CLI::App& app, const std::string& group);
 
 // The innermost command that was understood: whose --help would have told.
 const CLI::App& innermost(const CLI::App& program);
