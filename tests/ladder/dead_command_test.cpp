@@ -232,6 +232,19 @@ TEST_F(DeadCommand, ShowsTheNamesOfABacktraceOfAProgramThatWasFoundInPath) {
   EXPECT_THAT(shown, HasSubstr("Write::operator()(sluice::Text<32"));
 }
 
+TEST_F(DeadCommand, SaysInOneLineWhatOfTheEngineIsBelowTheHandler) {
+  make_a_letter();
+  const std::string shown = run("sluice dead show sluice-reports 1").out;
+  EXPECT_THAT(shown, AllOf(HasSubstr("Write::operator()"), HasSubstr("HandlerRunner<Write"),
+                           Not(HasSubstr("WorkerLoop")), Not(HasSubstr(" main+"))));
+  EXPECT_THAT(shown, testing::ContainsRegex("\n\\.\\.\\. [0-9]+ frames of the engine\n$"));
+  const std::string report = run("sluice deaths show sluice-reports 1").out;
+  EXPECT_THAT(report, AllOf(HasSubstr("Write::operator()"), Not(HasSubstr("WorkerLoop"))));
+  EXPECT_THAT(report, testing::ContainsRegex("\n  \\.\\.\\. [0-9]+ frames of the engine\n$"));
+  EXPECT_THAT(run("sluice deaths list sluice-reports --json").out, HasSubstr("WorkerLoop"))
+      << "programs get all";
+}
+
 TEST_F(DeadCommand, RunsTheHandlerOnOneLetterSoThatItDiesUnderAnyProgram) {
   make_a_letter();
   const Ran ran =

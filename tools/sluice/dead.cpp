@@ -27,6 +27,7 @@
 #include "bounded_lines.hpp"
 #include "commands.hpp"
 #include "dead_files.hpp"
+#include "frames.hpp"
 #include "graph/shown_type.hpp"
 #include "json_object.hpp"
 #include "letter_line.hpp"
@@ -136,9 +137,12 @@ void show(const std::string& path, std::size_t number) {
   print(dump(letter.payload));
   if (letter.backtrace.empty()) return;
   print("backtrace\n");
-  std::istringstream frames{named_backtrace(letter)};
-  for (std::string frame; std::getline(frames, frame);)
-    print(printable(frame) + "\n");
+  std::vector<std::string> frames;
+  std::istringstream lines{named_backtrace(letter)};
+  for (std::string frame; std::getline(lines, frame);)
+    frames.push_back(printable(frame));
+  for (const std::string& frame : without_engine(frames))
+    print(frame + "\n");
 }
 
 // This process becomes that program.

@@ -16,6 +16,7 @@
 #include <sluice/printable.hpp>
 
 #include "commands.hpp"
+#include "frames.hpp"
 #include "reports.hpp"
 
 namespace sluice::command {
@@ -151,7 +152,7 @@ void show(const DeathsSaid& said) {
       continue;
     }
     print(printable(name) + "\n");
-    for (const std::string& item : value.items)
+    for (const std::string& item : without_engine(value.items))
       print("  " + printable(item) + "\n");
   }
   tell_of_the_rest(reports);
