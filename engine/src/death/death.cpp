@@ -7,6 +7,8 @@
 
 #include <fmt/format.h>
 
+#include "death/repeated_kills.hpp"
+
 namespace sluice::detail {
 namespace {
 
@@ -73,6 +75,8 @@ std::string_view name_of(Cause cause) noexcept {
       return "stalled";
     case Cause::overran:
       return "overran its call outside";
+    case Cause::killed_in_event:
+      return "killed in one event";
   }
   return "?";
 }
@@ -113,6 +117,9 @@ std::string to_text(const Death& death, std::string_view message) {
     case Cause::out_of_memory:
       return death.signal == 0 ? fmt::format("out of memory: {}", message)
                                : "out of memory, killed by the kernel";
+    case Cause::killed_in_event:
+      return fmt::format("signal {} ({}), {} times in a row in one event, and so taken for its own doing",
+                         death.signal, ::strsignal(death.signal), kKillsInARow);
     default:
       if (death.signal == 0) return std::string{name_of(death.cause)};
       return fmt::format("signal {} ({})", death.signal, ::strsignal(death.signal));
@@ -130,6 +137,7 @@ bool is_earned(Cause cause) noexcept {
     case Cause::exited:
     case Cause::out_of_memory:
     case Cause::stalled:
+    case Cause::killed_in_event:
       return true;
     default:
       return false;

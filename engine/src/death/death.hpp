@@ -26,15 +26,16 @@ inline constexpr int kExitCalled = 72;  // A handler has called exit() or quick_
 inline constexpr int kExitNotAnew = 73;
 
 enum class Cause : std::uint32_t {
-  finished = 0,       // Everything is committed that will ever be.
-  hopeless = 1,       // An Error: trying again would end the same way.
-  outside = 2,        // Another process killed it, or it is not known.
-  crashed = 3,        // A signal that it raised itself.
-  threw = 4,          // Its handler threw.
-  exited = 5,         // Its handler ended the process.
-  out_of_memory = 6,  // std::bad_alloc, or the kernel killed it for the memory it used.
-  stalled = 7,        // The watchdog ended it.
-  overran = 8,        // The same, in a call outside that took longer than it had said: Worker::outside().
+  finished = 0,         // Everything is committed that will ever be.
+  hopeless = 1,         // An Error: trying again would end the same way.
+  outside = 2,          // Another process killed it, or it is not known.
+  crashed = 3,          // A signal that it raised itself.
+  threw = 4,            // Its handler threw.
+  exited = 5,           // Its handler ended the process.
+  out_of_memory = 6,    // std::bad_alloc, or the kernel killed it for the memory it used.
+  stalled = 7,          // The watchdog ended it.
+  overran = 8,          // The same, in a call outside that took longer than it had said: Worker::outside().
+  killed_in_event = 9,  // As `outside`, and each time in the same event: repeated_kills.hpp.
 };
 std::string_view name_of(Cause cause) noexcept;
 
@@ -70,7 +71,7 @@ std::string to_text(const Death& death, std::string_view message);
 // its limit. The next event would die of it, too.
 bool is_of_what_it_writes_to(const Death& death) noexcept;
 
-// True for what the handler has done itself. A SIGKILL from outside is never blamed on an event.
+// True for what the handler has done itself, as far as one can tell.
 bool is_earned(Cause cause) noexcept;
 
 // An event that killed its worker, and how often.

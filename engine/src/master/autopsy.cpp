@@ -44,14 +44,61 @@ bool is_done_with(const Wiring& wiring, const WorkerMemory& memory, const std::o
   return wiring.lane(lanes_in[event->lane]).consumer->head.load(kRelaxed) > event->position;
 }
 
-// Whether the event in the handler is to blame, or one of the span.
-bool is_to_blame(const Wiring& wiring, const Child& child, const Death& death,
-                 const std::optional<EventName>& event) {
+// Whether the event was in the handler, or the span that it is the first of.
+bool was_in_hand(const Wiring& wiring, const Child& child, const std::optional<EventName>& event) {
   const WorkerMemory memory = wiring.worker(child.worker);
   // A worker that has not begun an event was not killed by one: the word is its predecessor's.
   const bool began = has_taken_over(memory.control(), child) &&
                      last_life(memory.control()).first_event_ns.load(kRelaxed) != 0;
-  return is_earned(death.cause) && began && child.most_attempts != 0 && !is_done_with(wiring, memory, event);
+  return began && !is_done_with(wiring, memory, event);
+}
+
+// Whether it is to blame, or one of the span.
+bool is_to_blame(const Wiring& wiring, const Child& child, const Death& death,
+                 const std::optional<EventName>& event) {
+  return is_earned(death.cause) && child.most_attempts != 0 && was_in_hand(wiring, child, event);
+}
+
+// What it was at work on: an event, a span, or a batch whose flush was under way, or is done again event by event. Each of
+// these events is a commit, by which they are numbered. Nothing for one that waited: whoever waits does nothing that kills.
+std::optional<EventsInHand> events_in_hand(const Wiring& wiring, const Child& child) {
+  const WorkerMemory memory = wiring.worker(child.worker);
+  const ipc::Control& control = memory.control();
+  if (!has_taken_over(control, child) || control.activity.load(kRelaxed) != ipc::Activity::busy)
+    return std::nullopt;
+  const ProgressSeen seen = look_at(control.progress);
+  const std::optional<EventName> event = event_named(seen);
+  if (event && !was_in_hand(wiring, child, event)) return std::nullopt;
+  if (const std::uint64_t flushing = control.outside.flushing.load(kRelaxed); flushing != 0) {
+    const std::uint64_t commits = memory.commit().committed.load(kRelaxed);
+    return EventsInHand{kLastWord, commits, commits + flushing};
+  }
+  if (!event) return std::nullopt;
+  return EventsInHand{event->lane, event->position, seen.span > 1 ? seen.span_end : event->position + 1};
+}
+
+Evidence evidence_of(const Wiring& wiring, const Child& child, const std::optional<WaitStatus>& status,
+                     MemoryEvents& memory_events) {
+  const WorkerMemory memory = wiring.worker(child.worker);
+  const ipc::Control& control = memory.control();
+  const CrashNote& note = memory.crash_note();
+  Evidence evidence;
+  evidence.status = status;
+  evidence.ended_by_watchdog = child.stalled;
+  evidence.overran = child.overran;
+  // Asked of the kernel only where it can matter.
+  evidence.out_of_memory_kill = (!status || (!status->exited && status->value == SIGKILL)) &&
+                                !child.stalled && memory_events.explains_a_kill(child.born, monotonic_now());
+  if (!has_taken_over(control, child)) return evidence;
+  const ipc::Activity activity = control.activity.load(kRelaxed);
+  // Said only after the last commit and its rings: a process that had come less far is replaced once more.
+  evidence.finished = activity == ipc::Activity::finished && memory.cursors()[kFinished].load(kRelaxed) != 0;
+  evidence.gave_up = activity == ipc::Activity::hopeless;
+  if (note.incarnation.load(kRelaxed) == control.incarnation.load(kRelaxed)) {
+    evidence.note = note.kind.load(kRelaxed);
+    evidence.note_signal = note.signal.load(kRelaxed);
+  }
+  return evidence;
 }
 
 // How often the event has killed by now.
@@ -67,28 +114,12 @@ std::uint32_t count_attempt(const Wiring& wiring, const WorkerMemory& memory, co
 
 }  // namespace
 
-Death find_cause(const Wiring& wiring, const Child& child, const std::optional<WaitStatus>& status,
+Death find_cause(const Wiring& wiring, Child& child, const std::optional<WaitStatus>& status,
                  MemoryEvents& memory_events) {
-  const WorkerMemory memory = wiring.worker(child.worker);
-  const ipc::Control& control = memory.control();
-  const CrashNote& note = memory.crash_note();
-  Evidence evidence;
-  evidence.status = status;
-  evidence.ended_by_watchdog = child.stalled;
-  evidence.overran = child.overran;
-  // Asked of the kernel only where it can matter.
-  evidence.out_of_memory_kill = (!status || (!status->exited && status->value == SIGKILL)) &&
-                                !child.stalled && memory_events.explains_a_kill(child.born, monotonic_now());
-  if (!has_taken_over(control, child)) return death_of(evidence);
-  const ipc::Activity activity = control.activity.load(kRelaxed);
-  // Said only after the last commit and its rings: a process that had come less far is replaced once more.
-  evidence.finished = activity == ipc::Activity::finished && memory.cursors()[kFinished].load(kRelaxed) != 0;
-  evidence.gave_up = activity == ipc::Activity::hopeless;
-  if (note.incarnation.load(kRelaxed) == control.incarnation.load(kRelaxed)) {
-    evidence.note = note.kind.load(kRelaxed);
-    evidence.note_signal = note.signal.load(kRelaxed);
-  }
-  return death_of(evidence);
+  Death death = death_of(evidence_of(wiring, child, status, memory_events));
+  if (death.cause == Cause::outside && child.kills.are_own_doing(events_in_hand(wiring, child)))
+    death.cause = Cause::killed_in_event;
+  return death;
 }
 
 Autopsy examine(const Wiring& wiring, const Child& child, const Death& death) {

@@ -34,8 +34,8 @@ struct Autopsy {
   bool achieved = false;   // It had committed something, or waited.
 };
 
-// Why it died. `status` is absent for a process that was no child of this master.
-Death find_cause(const Wiring& wiring, const Child& child, const std::optional<WaitStatus>& status,
+// Why it died. `status` is absent for a process that was no child of this master. Counts kills in the child.
+Death find_cause(const Wiring& wiring, Child& child, const std::optional<WaitStatus>& status,
                  MemoryEvents& memory_events);
 
 // The rest. Counts the attempt against the event in the worker's entry, where the replacement looks for

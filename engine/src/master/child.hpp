@@ -12,6 +12,7 @@
 #include <sluice/detail/descriptor.hpp>
 #include <sluice/detail/index.hpp>
 
+#include "death/repeated_kills.hpp"
 #include "layout/resolved_settings.hpp"
 #include "master/restart_budget.hpp"
 #include "master/watchdog.hpp"
@@ -63,6 +64,7 @@ struct Child {
   RestartBudget budget;
   RestartBudget letters;  // Events moved out of the way are counted as restarts are, without pauses,
   RestartBudget cuts;     // and so are spans that are cut: once each, not once a half.
+  RepeatedKills kills;    // From outside, in one event.
   StartRecord starts;
   std::uint64_t most_attempts = 0;
 };
