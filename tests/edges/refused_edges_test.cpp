@@ -190,6 +190,37 @@ class RefusesAll {
   void operator()(const Item&) { throw Refused{"no such table"}; }
 };
 
+// Names an event that is not of its batch.
+enum class Foreign { of_another_stage, done_long_ago, still_to_come };
+class Mistaken {
+ public:
+  Mistaken(Worker& worker, Foreign foreign) : worker_{worker} {
+    worker.before_commit([this, foreign](std::span<const Covered> covered) {
+      EventId id = covered[0].first;
+      if (foreign == Foreign::of_another_stage)
+        id.origin ^= std::uint64_t{1} << (EventId::kLaneBits + EventId::kReplicaBits);
+      if (foreign == Foreign::done_long_ago) id.position -= sizeof(Item);
+      if (foreign == Foreign::still_to_come) id.position += std::uint64_t{1} << 40U;
+      if (++flushes_ > 1) throw Refused{{{id, "it is taken"}}};
+    });
+  }
+  void operator()(const Item& item, Output<Item>& out) const { out.push(item); }
+
+ private:
+  Worker& worker_;
+  int flushes_ = 0;
+};
+
+TEST_F(Refusal, OfAnEventThatIsNoneOfTheBatchEndsThePipelineAndMovesNothing) {
+  for (const Foreign foreign : {Foreign::of_another_stage, Foreign::done_long_ago, Foreign::still_to_come}) {
+    Pipeline pipeline{"refused"};
+    pipeline.inlet<Item>("in").to<Mistaken>("store", {}, foreign).outlet("out");
+    EXPECT_THAT(error_of([&] { run_processes<Item>(pipeline, items(1000, 1), settings()); }),
+                HasSubstr("which is none of its batch (it is taken)"));
+    EXPECT_THAT(letters(), IsEmpty());
+  }
+}
+
 TEST_F(Refusal, OfMoreThanTheBudgetEndsThePipelineWithTheText) {
   Pipeline pipeline{"all"};
   pipeline.inlet<Item>("in").to<RefusesAll>("store");

@@ -24,6 +24,8 @@ void Refusals::add(const Refused& refused) {
   std::atomic<std::uint64_t>& flushing = memory_.control().outside.flushing;
   if (!refused.events().empty()) {
     for (const RefusedEvent& event : refused.events())
+      refuse_foreign(event);
+    for (const RefusedEvent& event : refused.events())
       add({event.id.lane(), event.id.position}, event.why);
     flushing.store(0, kRelaxed);  // Nothing is said against the others.
     return;
@@ -37,6 +39,24 @@ void Refusals::add(const Refused& refused) {
     throw Error{
         {"go on with", memory_.name(), refused.what(), "no event was in the handler: mend what it reaches"}};
   }
+}
+
+// By mistake a handler may name an event of another stage, or one of another batch. Its letter would be about the wrong event.
+void Refusals::refuse_foreign(const RefusedEvent& event) const {
+  const ProcessLayout& layout = memory_.layout();
+  const std::uint64_t run = wiring_.requests().run.load(kRelaxed);
+  const std::uint64_t ours = origin_of(run, layout.node.value(), layout.replica);
+  const std::uint32_t lane = event.id.lane();
+  bool known = event.id.origin == (ours | lane);
+  if (known && lane < layout.lanes_in.size()) {
+    const std::uint64_t tail = wiring_.lane(layout.lanes_in[lane]).producer->tail.load(kRelaxed);
+    known = event.id.position < tail && !done_with({lane, event.id.position});
+  }
+  if (known) return;
+  throw Error{{"go on with", memory_.name(),
+               fmt::format("its flush has refused the event {}, which is none of its batch ({})",
+                           to_string(event.id), event.why),
+               "name the events of the batch, each by Worker::event_id() as it was in its handler"}};
 }
 
 void Refusals::add(const EventName& event, const std::string& why) {

@@ -34,6 +34,7 @@ class Refusals {
   std::span<const RefusedLetter> letters() const noexcept { return letters_; }
 
  private:
+  void refuse_foreign(const RefusedEvent& event) const;
   void add(const EventName& event, const std::string& why);
   bool done_with(const EventName& event) const noexcept;
 
