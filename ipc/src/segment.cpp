@@ -6,6 +6,7 @@
 #include <bit>
 #include <cstdio>
 #include <fcntl.h>
+#include <filesystem>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -53,6 +54,8 @@ Segment::Segment(const std::string& name, std::span<const RegionSpec> regions, c
     : name_{name}, file_{std::make_unique<SegmentFile>(file.path, file.shape)} {
   join_far_fences();
   lay_out(regions, file_->header_bytes());
+  // Said before the start; a file that is there takes nothing more.
+  if (std::error_code error; !std::filesystem::exists(file.path, error)) refuse_more_than_there_is();
   reserve_addresses();
 }
 

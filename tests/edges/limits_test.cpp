@@ -6,6 +6,7 @@
 
 #include <sluice/detail/cgroup.hpp>
 
+#include "child_status.hpp"
 #include "pipelines.hpp"
 #include "processes.hpp"
 #include "support/clear_away.hpp"
@@ -58,6 +59,26 @@ auto limit(int what, rlim_t most) {
 TEST(Limit, OfFileSizesIsToldBeforeTheKernelKills) {
   EXPECT_THAT(start_with_less(limit(RLIMIT_FSIZE, 1 << 20)),
               AllOf(HasSubstr("no file of more than 1048576"), HasSubstr("ulimit -f")));
+}
+
+// By the constructor: a program says by its status that no further start is of use.
+TEST(Limit, OfFileSizesIsToldBeforeTheStartOfASegmentInAFile) {
+  const std::filesystem::path directory =
+      std::filesystem::temp_directory_path() / ("sluice-limited-" + std::to_string(::getpid()));
+  std::filesystem::create_directory(directory);
+  Settings settings = test_settings();
+  settings.set("segment.path", (directory / "segment").string());
+  const auto construct = [&settings] {
+    limit(RLIMIT_FSIZE, 1 << 20)();
+    return error_of([&settings] {
+             const Engine engine{echoing(), settings};
+           }).find("no file of more than 1048576") == std::string::npos
+               ? 1
+               : 0;
+  };
+  EXPECT_EQ(status_in_child(construct), 0);
+  EXPECT_FALSE(std::filesystem::exists(directory / "segment"));
+  clear_away(directory);
 }
 
 TEST(Limit, OfAddressesIsTold) {

@@ -92,6 +92,7 @@ Engine::Engine(const Pipeline& pipeline, const Settings& said) {
   const PipelineSettings resolved = with_worker_counts(graph, resolve(settings, graph), kept_shape(settings));
   refuse_limits(pipeline.name(), lay_out(graph, resolved), resolved, !settings.text("segment.path").empty());
   parts_ = std::make_unique<Parts>(pipeline, settings);
+  if (resolved.memory.lock) parts_->host.wiring().segment().refuse_lock_beyond_limit();
   refuse_to_wait_for_nothing(parts_->host.wiring());
 }
 
