@@ -348,5 +348,25 @@ TEST_F(Priority, IsRaisedUntilAReplacementIsAtWork) {
   EXPECT_THAT(nices("raised"), testing::ElementsAre(kRaised, kRaised, kRaised, own));
 }
 
+// A host that closes all descriptors has closed the pipeline's, which takes that for its death.
+int end_without_descriptors() {
+  rusage before{};
+  rusage after{};
+  {
+    Engine engine{counting_pipeline(1, "bare"), test_settings()};
+    engine.start();
+    ::close_range(3, ~0U, 0);
+    ::getrusage(RUSAGE_SELF, &before);
+    if (error_of([&engine] { engine.wait_for(30s); }).empty()) return 3;
+  }
+  ::getrusage(RUSAGE_SELF, &after);
+  const auto spent = [](const rusage& usage) { return usage.ru_utime.tv_sec + usage.ru_stime.tv_sec; };
+  return spent(after) - spent(before) < 2 ? 0 : 4;
+}
+
+TEST(HostThatClosesAll, HearsOfTheEndAndDoesNotSpinUntilItIsThere) {
+  EXPECT_EQ(status_in_child(end_without_descriptors), 0);
+}
+
 }  // namespace
 }  // namespace sluice::test

@@ -129,7 +129,6 @@ void Engine::Parts::open_memory() {
   if (std::exchange(memory_open, true)) return;
   const Wiring& wiring = host.wiring();
   ipc::Segment& segment = wiring.segment();
-  if (wiring.settings().memory.lock) segment.refuse_lock_beyond_limit();
   resumed = segment.open();
   if (resumed) resumed_from = segment_path;
   memory = bind_segment(wiring.layout(), segment, placement);
@@ -279,7 +278,13 @@ void Engine::Parts::await_end(std::chrono::milliseconds grace) {
     // One master or supervisor may follow the other meanwhile; each of them looks at the request to stop
     // first.
     if (monotonic_now() - start > grace) host.kill_control_plane();
-    lifeline->await_cut(kLook);
+    if (lifeline->closed_here()) {
+      // The host has closed what it did not know. Its death was taken for that, and the supervisor is its child.
+      if (supervisor == 0) break;
+      std::this_thread::sleep_for(kLook);
+    } else {
+      lifeline->await_cut(kLook);
+    }
   }
   // A supervisor that holds no lifeline any more is on its way out.
   reap(!running());

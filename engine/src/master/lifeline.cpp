@@ -43,6 +43,10 @@ bool Lifeline::cut() const noexcept {
   return await_cut(std::chrono::milliseconds{0});
 }
 
+bool Lifeline::closed_here() const noexcept {
+  return ::fcntl(reading_.get(), F_GETFD) < 0;
+}
+
 bool Lifeline::await_cut(std::chrono::milliseconds limit) const noexcept {
   pollfd entry{reading_.get(), 0, 0};
   return ::poll(&entry, 1, static_cast<int>(limit.count())) == 1 && (entry.revents & POLLHUP) != 0;

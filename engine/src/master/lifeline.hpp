@@ -38,6 +38,8 @@ class Lifeline {
 
   // No process holds it any more: neither supervisor nor master is left.
   bool cut() const noexcept;
+  // This process has closed it without knowing, as what closes all descriptors does: it cannot be looked at any more.
+  bool closed_here() const noexcept;
   // Waits until it is cut, not longer than `limit`; whether it is.
   bool await_cut(std::chrono::milliseconds limit) const noexcept;
 
