@@ -68,6 +68,31 @@ TEST(GroupSignal, DoesNothingToAPipelineAndRunsTheHostsHandlerInTheHostAlone) {
   EXPECT_EQ(status_in_child(survive_group_signals), 0);
 }
 
+// Those of a processor and of limits, sent to the group of a host that ignores them. Workers are replaced.
+int survive_what_the_host_ignores() {
+  ::setpgid(0, 0);
+  Engine engine{counting_pipeline(2, "grouped"), test_settings()};
+  engine.start();
+  const pid_t master = master_of(engine);
+  const pid_t supervisor = supervisor_of(engine);
+  for (const int signal : {SIGTRAP, SIGXCPU, SIGSYS}) {
+    std::signal(signal, SIG_IGN);
+    ::kill(0, signal);
+  }
+  Collector<Counted> out{engine, "out"};
+  auto in = engine.inlet<Item>("in");
+  for (const Item& item : items(1000, 10)) {
+    if (in.push(item) != PushResult::accepted) return 3;
+  }
+  if (master_of(engine) != master || supervisor_of(engine) != supervisor) return 5;
+  in.close();
+  return engine.wait_for(30s) && out.all().size() == 1000 ? 0 : 4;
+}
+
+TEST(GroupSignal, ThatTheHostIgnoresEndsNeitherMasterNorSupervisor) {
+  EXPECT_EQ(status_in_child(survive_what_the_host_ignores), 0);
+}
+
 // The descriptors 0 to 2 of all processes of the pipeline, and of this one.
 int hold_no_standard_descriptor(const std::filesystem::path& told) {
   for (int fd = 0; fd <= 2; ++fd)

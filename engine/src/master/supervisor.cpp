@@ -74,6 +74,9 @@ void await_orphans() noexcept {
 
 void prepare(const Wiring& wiring) noexcept {
   leave_the_hosts_signals();
+  // To the whole process group they were sent for the host, which may ignore them. What the processor raises ends this process all the same.
+  for (const int signal : {SIGTRAP, SIGXCPU, SIGSYS})
+    std::signal(signal, SIG_IGN);
   std::signal(SIGPIPE, SIG_IGN);
   std::signal(SIGXFSZ,
               SIG_IGN);  // A report that is too large for a limit of files is lost, and no master with it.
