@@ -340,6 +340,8 @@ std::vector<Denial> denials_of_kept() {
 INSTANTIATE_TEST_SUITE_P(Kernel, DeniedCallOfCheckpoints,
                          testing::ValuesIn(with_both_errors({{"kill", SYS_kill},
                                                              {"socketpair", SYS_socketpair},
+                                                             {"sendto", SYS_sendto},
+                                                             {"recvfrom", SYS_recvfrom},
                                                              {"process_vm_readv", SYS_process_vm_readv},
                                                              {"fsync", SYS_fsync},
                                                              {"renameat", SYS_renameat},

@@ -11,6 +11,7 @@
 #include <sluice/detail/call_remedy.hpp>
 #include <sluice/detail/clock.hpp>
 #include <sluice/detail/journal.hpp>
+#include <sluice/detail/try_sockets.hpp>
 #include <sluice/error.hpp>
 
 namespace sluice::detail {
@@ -21,13 +22,6 @@ namespace {
   throw Error{{"create", "the log of a pipeline", errno_text(), remedy_for_call(reason, call)}};
 }
 
-// A line that cannot be sent later would be lost without a word.
-void try_out(int sending, int receiving) {
-  char word = 0;
-  if (::send(sending, &word, sizeof(word), MSG_DONTWAIT | MSG_NOSIGNAL) < 0) refuse("sendto");
-  if (::recv(receiving, &word, sizeof(word), MSG_DONTWAIT) < 0) refuse("recvfrom");
-}
-
 }  // namespace
 
 LogChannel LogChannel::open(int to) {
@@ -36,7 +30,9 @@ LogChannel LogChannel::open(int to) {
   if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0) refuse("socketpair");
   channel.receiving_ = Descriptor{ends[0]};
   channel.sending_ = Descriptor{ends[1]};
-  try_out(channel.sending_.get(), channel.receiving_.get());
+  // A line that cannot be sent later would be lost without a word.
+  const std::string_view refused = refused_call_of_sockets(channel.sending_.get(), channel.receiving_.get());
+  if (!refused.empty()) refuse(refused);
   if (::pipe2(ends, O_CLOEXEC) != 0) refuse("pipe2");
   channel.done_reading_ = Descriptor{ends[0]};
   channel.done_writing_ = Descriptor{ends[1]};

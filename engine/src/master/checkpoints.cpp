@@ -9,10 +9,13 @@
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include <utility>
 #include <vector>
 
 #include <fmt/format.h>
 
+#include <sluice/detail/call_remedy.hpp>
+#include <sluice/detail/try_sockets.hpp>
 #include <sluice/error.hpp>
 #include <sluice/units.hpp>
 
@@ -67,6 +70,11 @@ void Checkpoints::start() {
     return give_up("no socket for the checkpointer: " + errno_text());
   Descriptor own{ends[0]};
   Descriptor other{ends[1]};
+  if (const std::string_view call = refused_call_of_sockets(own.get(), other.get()); !call.empty()) {
+    const int reason = errno;
+    return give_up(fmt::format("no word to the checkpointer: {} ({})", errno_text(reason),
+                               remedy_for_call(reason, call)));
+  }
   const pid_t master = ::getpid();
   const pid_t pid = ::fork();
   if (pid == 0) {
@@ -98,6 +106,13 @@ void Checkpoints::give_up(const std::string& why) {
   end();
   next_look_ = monotonic_now() + kNextTry;
   on_failed(why);
+}
+
+// One that has said why it fails, and then goes, is no second failure, and what it said stands.
+void Checkpoints::lose_it(const std::string& why) {
+  if (!std::exchange(said_why_, false)) return give_up(why);
+  end();
+  next_look_ = monotonic_now() + kNextTry;
 }
 
 void Checkpoints::on_failed(const std::string& why) {
@@ -165,7 +180,7 @@ void Checkpoints::look_if_due() {
       }
       phase_ = Phase::at_work;
       next_look_ = now + kHangs;
-      if (!send_message(line_.get(), {.kind = Kind::begin})) give_up("the checkpointer is gone");
+      if (!send_message(line_.get(), {.kind = Kind::begin})) lose_it("the checkpointer is gone");
       return;
     case Phase::at_work:
       return give_up("the checkpointer hangs");
@@ -214,7 +229,8 @@ void Checkpoints::put_off() {
 void Checkpoints::on_message() {
   CheckpointMessage message;
   if (phase_ == Phase::absent) return;
-  if (!receive_message(line_.get(), message)) return give_up("the checkpointer has died");
+  if (!receive_message(line_.get(), message)) return lose_it("the checkpointer has died");
+  said_why_ = message.kind == Kind::failed;
   const auto now = monotonic_now();
   next_look_ = std::max(now, due_);
   switch (message.kind) {

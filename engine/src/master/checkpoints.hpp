@@ -83,6 +83,7 @@ class Checkpoints {
 
   void start();
   void give_up(const std::string& why);
+  void lose_it(const std::string& why);
   void put_off();
   void release() noexcept;
   bool parking() const noexcept;
@@ -120,6 +121,7 @@ class Checkpoints {
   std::chrono::nanoseconds patience_{0};
   bool taken_for_good_ = false;  // While the pipeline is being parked.
   bool last_is_over_ = false;
+  bool said_why_ = false;  // The checkpointer's last word was why it failed.
   unsigned failures_in_a_row_ = 0;
   std::string failure_;
 };
