@@ -20,7 +20,7 @@
 // before it was done with: one that came and went behind it would not be found.
 //
 // Several workers share the files out: the paths in turn, those of a directory by their inodes. A directory is read in the
-// order of its names, without those that begin with a dot and without directories in it (a link that leads nowhere is reported); with
+// order of its names, without those that begin with a dot and without directories, pipes, sockets and devices in it (a link that leads nowhere is reported); with
 // `follow` it is looked at again and again for files that were not there before, each of which is read once, whatever it is called: rename it into the directory when
 // it is whole. A file that has several names there, by links, or is named itself beside its directory, is read once.
 // A pipe cannot be read twice: that is what PipeSource is for (pipe_source.hpp).
