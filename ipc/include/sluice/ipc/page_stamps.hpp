@@ -37,16 +37,24 @@ class PageStamps {
   [[gnu::always_inline]] void mark(std::uint64_t offset, std::uint64_t bytes) noexcept {
     // relaxed: it changes only while this process stands still, and what orders that orders this.
     const std::uint32_t round = round_->load(std::memory_order_relaxed);
-    if (round != 0) mark_in(round, offset, bytes);
+    if (round == 0) return;
+    const std::uint64_t page = offset / sluice::detail::kPageBytes;
+    // Most pages are changed again and again: a line that is only read stays where it is. relaxed: own words.
+    const bool is_marked = page == last_page(offset, bytes) && page < stamps_.size() &&
+                           stamps_[page].load(std::memory_order_relaxed) == round;
+    if (!is_marked) mark_in(round, offset, bytes);
   }
 
  private:
-  void mark_in(std::uint32_t round, std::uint64_t offset, std::uint64_t bytes) noexcept {
-    const std::uint64_t last = (offset + bytes - 1) / sluice::detail::kPageBytes;
+  static constexpr std::uint64_t last_page(std::uint64_t offset, std::uint64_t bytes) noexcept {
+    return (offset + bytes - 1) / sluice::detail::kPageBytes;
+  }
+
+  [[gnu::noinline]] void mark_in(std::uint32_t round, std::uint64_t offset, std::uint64_t bytes) noexcept {
+    const std::uint64_t last = last_page(offset, bytes);
     for (std::uint64_t page = offset / sluice::detail::kPageBytes; bytes != 0 && page <= last; ++page) {
-      // Most pages are changed again and again: a line that is only read stays where it is. relaxed: own words.
-      if (page < stamps_.size() && stamps_[page].load(std::memory_order_relaxed) != round)
-        stamps_[page].store(round, std::memory_order_relaxed);
+      // relaxed: own words.
+      if (page < stamps_.size()) stamps_[page].store(round, std::memory_order_relaxed);
     }
     // The page changes after its stamp: the compiler may not move those stores up.
     std::atomic_signal_fence(std::memory_order_seq_cst);
