@@ -124,7 +124,7 @@ SourceRuns runs_of(const std::string& parameters, const std::string& address, st
 
 std::vector<SourceRuns> udp_runs(bool quick) {
   static const GuardedDirectory directory{"udp"};
-  const std::uint64_t rows = quick ? 200'000 : 1'000'000;
+  const std::uint64_t rows = quick ? 200'000 : 400'000;
   return {runs_of("socket:unix", std::string{kUnix} + (directory.path() / "socket").string(), rows, false),
           runs_of("socket:udp", "127.0.0.1:0", rows, true)};
 }

@@ -6,8 +6,6 @@
 namespace sluice::test {
 namespace {
 
-using ::testing::HasSubstr;
-
 class PostgresDisk : public WithPostgres {
  protected:
   // Before the server starts, which is to see it.
