@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// `sluice serve` as a process of a test, and a plain client of HTTP for it: a request in, the whole answer out; and one
-// that goes on reading.
+// `sluice` as a process of a test: what a command says, `sluice serve`, and a plain client of HTTP for it: a request in, the whole
+// answer out; and one that goes on reading.
 #pragma once
 
+#include <cstdio>
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <string>
@@ -17,6 +18,18 @@
 #include "watched.hpp"
 
 namespace sluice::test {
+
+// What a command that ends well says.
+inline std::string said_by(const std::string& arguments) {
+  FILE* pipe = ::popen(("'" SLUICE_PROGRAM "' " + arguments + " 2>&1").c_str(), "r");
+  if (pipe == nullptr) return {};
+  std::string text;
+  char piece[4096];
+  for (std::size_t got = 0; (got = std::fread(piece, 1, sizeof(piece), pipe)) > 0;)
+    text.append(piece, got);
+  EXPECT_EQ(::pclose(pipe), 0);
+  return text;
+}
 
 // The program, with its standard error in a file.
 class ServeCommand {

@@ -8,8 +8,7 @@
 #include <sys/wait.h>
 #include <vector>
 
-#include "ipc/child.hpp"
-#include "watched.hpp"
+#include "http_client.hpp"
 
 namespace sluice::test {
 namespace {
@@ -27,17 +26,6 @@ std::string listed_of(const std::string& pipeline) {
   return R"(\{"pipeline":")" + pipeline +
          R"(","socket":"[^"]+","error":null,"state":"running","version":"[^"]+",)" + R"("processes":\[)" +
          process + "(," + process + R"()*\]\})";
-}
-
-std::string said_by(const std::string& arguments) {
-  FILE* pipe = ::popen(("'" SLUICE_PROGRAM "' " + arguments + " 2>&1").c_str(), "r");
-  if (pipe == nullptr) return {};
-  std::string text;
-  char piece[4096];
-  for (std::size_t got = 0; (got = std::fread(piece, 1, sizeof(piece), pipe)) > 0;)
-    text.append(piece, got);
-  EXPECT_EQ(::pclose(pipe), 0);
-  return text;
 }
 
 // The object of that pipeline: what others run is listed as well.
@@ -157,6 +145,25 @@ TEST_F(StatsCommand, HasALineOf80ColumnsForEachWorkerWithItsCpuAndWhatWaitsForIt
   for (std::string line; std::getline(lines, line);)
     EXPECT_LE(line.size(), 80U) << line;
   ASSERT_EQ(::kill(worker.pid, SIGCONT), 0);
+}
+
+TEST_F(StatsCommand, HasRoomForTheLongerWordsOfAState) {
+  Watched run{settings()};
+  auto in = run.engine.inlet<Item>("in");
+  // Nobody pulls.
+  ASSERT_TRUE(eventually([&] {
+    for (std::uint32_t key = 0; key < 64; ++key)
+      static_cast<void>(in.try_push({key, 1}));
+    return worker_of(run.engine, "count/0").verdict == "back-pressured";
+  }));
+  const std::string text = said_by("stats " + socket_ + " --workers");
+  EXPECT_THAT(text, testing::ContainsRegex("\ncount/0 .*  back-pressured\n"));
+  std::istringstream lines{text};
+  for (std::string line; std::getline(lines, line);) {
+    // Sentences are folded on a terminal.
+    if (!line.starts_with("count/")) continue;
+    EXPECT_LE(line.size(), 80U) << line;
+  }
 }
 
 }  // namespace

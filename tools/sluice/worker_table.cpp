@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include <fmt/format.h>
@@ -82,20 +83,51 @@ detail::WorkerRates since_the_start(const WorkerStats& worker, std::chrono::nano
   return rates;
 }
 
-std::string line_of(const WorkerStats& worker, bool source, const detail::WorkerRates& rates,
-                    const std::vector<LaneStats>& lanes) {
-  return fmt::format("{:<12} {:>7} {:>7} {:>8} {:>4} {:>4} {:>4} {:>4} {:>6} {:>5}  {}\n", worker.name,
-                     worker.pid, events_text(source ? worker.events_out : worker.events_in),
-                     detail::rate_text(source ? rates.out_per_second : rates.in_per_second),
-                     percent(rates.busy), percent(rates.waiting), percent(rates.full),
-                     percent(worker.usage ? std::optional{rates.cpu} : std::nullopt),
-                     queued_text(worker, lanes), memory_text(worker),
-                     worker.finished ? "finished" : worker.verdict);
+// What stands in the columns; the first is set to the left, and the last, behind two blanks, may be a sentence.
+using WorkerRow = std::array<std::string, 11>;
+
+WorkerRow worker_heading() {
+  return {"worker", "pid", "events", "rate", "busy", "wait", "full", "cpu", "queued", "mem", "state"};
 }
 
-std::string death_of(const WorkerStats& worker) {
+WorkerRow row_of(const WorkerStats& worker, bool source, const detail::WorkerRates& rates,
+                 const std::vector<LaneStats>& lanes) {
+  return {worker.name,
+          std::to_string(worker.pid),
+          events_text(source ? worker.events_out : worker.events_in),
+          detail::rate_text(source ? rates.out_per_second : rates.in_per_second),
+          percent(rates.busy),
+          percent(rates.waiting),
+          percent(rates.full),
+          percent(worker.usage ? std::optional{rates.cpu} : std::nullopt),
+          queued_text(worker, lanes),
+          memory_text(worker),
+          worker.finished ? "finished" : worker.verdict};
+}
+
+// As wide as what stands in them, so that names of usual length leave room for the longest state on 80 columns; no narrower than
+// numbers grow to within seconds, so that a table that is watched stands still.
+class WorkerColumns {
+ public:
+  void widen_for(const WorkerRow& row) {
+    for (std::size_t i = 0; i < widths_.size(); ++i)
+      widths_[i] = std::max(widths_[i], row[i].size());
+  }
+  std::string line_of(const WorkerRow& row) const {
+    std::string line = fmt::format("{:<{}}", row[0], widths_[0]);
+    for (std::size_t i = 1; i < widths_.size(); ++i)
+      line += fmt::format(" {:>{}}", row[i], widths_[i]);
+    return line + "  " + row.back() + "\n";
+  }
+  std::size_t of_names() const { return widths_[0]; }
+
+ private:
+  std::array<std::size_t, 10> widths_{6, 5, 7, 8, 4, 4, 4, 4, 6, 4};
+};
+
+std::string death_of(const WorkerStats& worker, std::size_t indent) {
   if (worker.last_death.empty()) return {};
-  std::string text = fmt::format("{:<12} {} restart{}; the last death: {}", "", worker.restarts,
+  std::string text = fmt::format("{:<{}} {} restart{}; the last death: {}", "", indent, worker.restarts,
                                  worker.restarts == 1 ? "" : "s", printable(worker.last_death));
   if (worker.last_signal != 0) text += fmt::format(", signal {}", worker.last_signal);
   return text + "\n";
@@ -134,20 +166,23 @@ std::string latency_table(const Stats& stats, bool of_workers) {
 
 std::string worker_table(const Snapshot& snapshot, const detail::Rates& rates, std::chrono::nanoseconds now) {
   const Stats& stats = snapshot.stats;
-  std::string text =
-      fmt::format("{:<12} {:>7} {:>7} {:>8} {:>4} {:>4} {:>4} {:>4} {:>6} {:>5}  {}\n", "worker", "pid",
-                  "events", "rate", "busy", "wait", "full", "cpu", "queued", "mem", "state");
+  std::vector<std::pair<WorkerRow, const WorkerStats*>> rows;
+  WorkerColumns columns;
   for (std::size_t s = 0; s < stats.stages.size(); ++s) {
     const StageStats& stage = stats.stages[s];
     for (std::size_t w = 0; w < stage.workers.size(); ++w) {
       const WorkerStats& worker = stage.workers[w];
       const auto measured = rates.of(s, w);
-      text +=
-          line_of(worker, stage.source,
-                  measured ? *measured : since_the_start(worker, now - stats.started, now), snapshot.lanes);
-      text += death_of(worker);
+      rows.emplace_back(
+          row_of(worker, stage.source,
+                 measured ? *measured : since_the_start(worker, now - stats.started, now), snapshot.lanes),
+          &worker);
+      columns.widen_for(rows.back().first);
     }
   }
+  std::string text = columns.line_of(worker_heading());
+  for (const auto& [row, worker] : rows)
+    text.append(columns.line_of(row)).append(death_of(*worker, columns.of_names()));
   return text;
 }
 
