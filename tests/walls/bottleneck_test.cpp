@@ -135,17 +135,37 @@ TEST(Bottleneck, IsNoneWhereAllWaitForInput) {
   EXPECT_EQ(bottleneck_text({}, now), "no bottleneck: the stages wait for input");
 }
 
-TEST(Bottleneck, IsNoneWhereAWorkerIsStoppedWhichIsSaid) {
-  Stats now = line_of({{5, 95}}, {{8, 92}}, {{10, 90}});
+TEST(Bottleneck, IsTheStageOfAWorkerThatIsStoppedWhileItHasSomethingToDo) {
+  Stats now = line_of({{5, 51, 44}}, {{8, 92}}, {{10, 90}});
   WorkerStats& worker = now.stages[1].workers.front();
   worker.verdict = "stopped";
   worker.pid = 17;
-  EXPECT_EQ(bottleneck_text({}, now), "no bottleneck: the stages wait for input") << "it has nothing to do";
+  EXPECT_FALSE(bottleneck_of({}, now)) << "it has nothing to do";
   worker.occupancy = 0.01;
-  EXPECT_EQ(bottleneck_text({}, now), "no bottleneck, but parse/0 is stopped (kill -CONT 17)");
+  const auto found = bottleneck_of({}, now);
+  ASSERT_TRUE(found);
+  EXPECT_EQ(found->name, "parse");
+  EXPECT_EQ(found->reason, BottleneckReason::stopped);
+  EXPECT_EQ(name_of(found->reason), "stopped");
+  EXPECT_DOUBLE_EQ(found->share, 0.44);
+  EXPECT_EQ(found->text,
+            "parse is the bottleneck: parse/0 is stopped (kill -CONT 17), read waits 44 % for it");
+  EXPECT_EQ(bottleneck_text({}, now), found->text);
   worker.occupancy = 0;
   now.stages[1].source = true;
   EXPECT_THAT(bottleneck_text({}, now), HasSubstr("parse/0 is stopped"));
+}
+
+TEST(Bottleneck, SaysOfTheBusiestStageThatItIsStopped) {
+  Stats now = line_of({{5, 0, 95}}, {{98, 2}}, {{10, 90}});
+  now.stages[1].workers.front().occupancy = 1;
+  now.stages[1].workers.front().verdict = "stopped";
+  EXPECT_EQ(bottleneck_of({}, now)->reason, BottleneckReason::stopped);
+  EXPECT_EQ(bottleneck_of({}, now)->name, "parse");
+  now.stages[2].workers.front().occupancy = 0.1;
+  std::swap(now.stages[1].workers.front().verdict, now.stages[2].workers.front().verdict);
+  EXPECT_EQ(bottleneck_of({}, now)->name, "parse") << "those behind it wait for it, stopped or not";
+  EXPECT_EQ(bottleneck_of({}, now)->reason, BottleneckReason::busy);
 }
 
 TEST(Bottleneck, IsNoneWhereNoStageIsBusyAllTheTime) {

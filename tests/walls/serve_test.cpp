@@ -52,6 +52,7 @@ TEST_F(Serve, CountersOnlyGrowAndTheSeriesStayTheSameWhileWorkersAndMastersAreKi
   EXPECT_EQ(last.count("sluice_outlet_is_bottleneck{pipeline=\"counting\",outlet=\"out\"}"), 1U);
   EXPECT_EQ(last.count("sluice_worker_up{pipeline=\"counting\",stage=\"count\",worker=\"count/1\"}"), 1U);
   auto in = run.engine.inlet<Item>("in");
+  std::map<std::string, pid_t> killed;  // Which process of each was killed last.
   for (int kill = 1; kill <= kKills; ++kill) {
     EXPECT_EQ(in.try_push({0, 1}), PushResult::accepted);
     if (kill % kMasterEvery == 0) {
@@ -60,10 +61,19 @@ TEST_F(Serve, CountersOnlyGrowAndTheSeriesStayTheSameWhileWorkersAndMastersAreKi
       ASSERT_TRUE(eventually([&] { return run.engine.stats().masters > masters; }));
     } else {
       const std::string victim = kill % 2 == 0 ? "count/0" : "count/1";
-      const std::uint32_t before = worker_of(run.engine, victim).incarnation;
-      ASSERT_TRUE(eventually([&] { return run.engine.signal_worker(victim, SIGKILL); }));
+      // Who is dying already is not killed again, and who is gone with a master is nobody's death.
+      pid_t& process = killed[victim];
+      ASSERT_TRUE(eventually([&] {
+        const pid_t now = worker_of(run.engine, victim).pid;
+        if (now <= 1 || now == process || ::kill(now, SIGKILL) != 0) return false;
+        process = now;
+        return true;
+      }));
       if (kill % 3 == 0) {
-        ASSERT_TRUE(eventually([&] { return worker_of(run.engine, victim).incarnation > before; }));
+        ASSERT_TRUE(eventually([&] {
+          const pid_t now = worker_of(run.engine, victim).pid;
+          return now > 1 && now != process;
+        }));
       }
     }
     std::map<std::string, double> now = series_in(scrape());
@@ -76,6 +86,36 @@ TEST_F(Serve, CountersOnlyGrowAndTheSeriesStayTheSameWhileWorkersAndMastersAreKi
     last = std::move(now);
   }
   EXPECT_EQ(last["sluice_masters_total{pipeline=\"counting\"}"], 1 + kKills / kMasterEvery);
+  // A master that dies between a death and its count leaves one out; one that dies while it makes a replacement has it made anew.
+  constexpr std::uint64_t kMasters = kKills / kMasterEvery;
+  constexpr std::uint64_t kWorkers = kKills - kMasters;
+  const auto restarts = [&] { return run.engine.stats().stages.front().restarts(); };
+  EXPECT_TRUE(eventually([&] { return restarts() >= kWorkers - kMasters; })) << restarts();
+  EXPECT_LE(restarts(), kWorkers + kMasters);
+  serve.child().kill();
+}
+
+TEST_F(Serve, NamesAStoppedWorkerAsTheBottleneckAsAllElseDoes) {
+  Watched run{settings()};
+  ServeCommand serve = serving(socket_);
+  ASSERT_TRUE(serve.serves()) << serve.said();
+  const std::string series = "sluice_stage_is_bottleneck{pipeline=\"counting\",stage=\"count\"}";
+  EXPECT_EQ(series_in(scrape())[series], 0);
+  const pid_t worker = worker_of(run.engine, "count/0").pid;
+  ASSERT_EQ(::kill(worker, SIGSTOP), 0);
+  auto in = run.engine.inlet<Item>("in");
+  for (std::uint32_t key = 0; key < 16; ++key)
+    EXPECT_EQ(in.try_push({key, 1}), PushResult::accepted);
+  EXPECT_TRUE(eventually([&] { return series_in(scrape())[series] == 1; }));
+  const std::string words = "count/0 is stopped (kill -CONT " + std::to_string(worker) + ")";
+  EXPECT_THAT(said_by("stats " + socket_), HasSubstr("count is the bottleneck: " + words));
+  EXPECT_THAT(
+      said_by("stats " + socket_ + " --json"),
+      testing::AllOf(HasSubstr("\"bottleneck\":{\"stage\":\"count\",\"outlet\":null,\"reason\":\"stopped\""),
+                     HasSubstr(words)));
+  EXPECT_THAT(said_by("top " + socket_ + " --once"), HasSubstr(words));
+  ASSERT_EQ(::kill(worker, SIGCONT), 0);
+  EXPECT_TRUE(eventually([&] { return series_in(scrape())[series] == 0; }));
   serve.child().kill();
 }
 

@@ -24,16 +24,17 @@ enum class BottleneckReason {
   outside,    // The stage waits until the outside is there again.
   absent,     // The stage has no process at work most of the time: it dies again and again, or starts slowly.
   not_taken,  // The host does not take from the outlet what is there.
+  stopped,    // Somebody has stopped a worker that has something to do, by a signal or a debugger.
 };
-// "busy", "outside", "absent", "not taken".
+// "busy", "outside", "absent", "not taken", "stopped".
 std::string_view name_of(BottleneckReason reason) noexcept;
 
 struct Bottleneck {  // The stage or outlet that blocks the rest, and why.
   std::string name;  // Of the stage; of the outlet for `not_taken`.
   BottleneckReason reason = BottleneckReason::busy;
-  double share =
-      0;  // Of the time between the looks, 0 to 1, of its busiest worker; how long the stage in front
-          // of an outlet waits for room.
+  // Of the time between the looks, 0 to 1, of its busiest worker; how long those in front of an outlet, or of a worker
+  // that is stopped, wait for room.
+  double share = 0;
   std::string text;  // As above.
 };
 

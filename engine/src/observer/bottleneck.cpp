@@ -152,11 +152,35 @@ std::string waits_text(const Stats& now, const std::vector<Pace>& paces, std::si
   return text;
 }
 
+// A worker of the stage that somebody has stopped while it had something to do: to the watchdog it spends its time as it did
+// before.
+const WorkerStats* stopped_worker(const StageStats& stage) {
+  const auto found =
+      std::find_if(stage.workers.begin(), stage.workers.end(), [&stage](const WorkerStats& worker) {
+        return worker.verdict == "stopped" && (stage.source || worker.occupancy > 0);
+      });
+  return found == stage.workers.end() ? nullptr : &*found;
+}
+
+// The stage with such a worker for which others wait most.
+std::optional<std::size_t> stopped_stage(const Stats& now, const std::vector<Pace>& paces) {
+  std::optional<std::size_t> found;
+  for (std::size_t s = 0; s < now.stages.size(); ++s) {
+    if (stopped_worker(now.stages[s]) == nullptr) continue;
+    if (!found || paces[s].pressure > paces[*found].pressure) found = s;
+  }
+  return found;
+}
+
 Bottleneck described(const Stats& now, const std::vector<Pace>& paces, std::size_t stage) {
   const Pace& pace = paces[stage];
   Bottleneck found{now.stages[stage].name, BottleneckReason::busy, pace.most.busy, {}};
   found.text = found.name + " is the bottleneck: ";
-  if (pace.most.outside > pace.most.busy) {
+  if (const WorkerStats* stopped = stopped_worker(now.stages[stage])) {
+    found.reason = BottleneckReason::stopped;
+    found.share = pace.pressure;
+    found.text.append(fmt::format("{} is stopped (kill -CONT {})", stopped->name, stopped->pid));
+  } else if (pace.most.outside > pace.most.busy) {
     found.reason = BottleneckReason::outside;
     found.share = pace.most.outside;
     found.text.append(fmt::format("it waits {} for the outside", percent(found.share)));
@@ -202,17 +226,6 @@ bool is_over(const Stats& now) {
          std::all_of(now.stages.begin(), now.stages.end(), all_finished);
 }
 
-// A worker that somebody has stopped, by a signal or a debugger, while it had something to do: to the watchdog it waits as it did
-// before.
-const WorkerStats* stopped_worker(const Stats& now) {
-  for (const StageStats& stage : now.stages) {
-    for (const WorkerStats& worker : stage.workers) {
-      if (worker.verdict == "stopped" && (stage.source || worker.occupancy > 0)) return &worker;
-    }
-  }
-  return nullptr;
-}
-
 }  // namespace
 
 std::string_view name_of(BottleneckReason reason) noexcept {
@@ -225,6 +238,8 @@ std::string_view name_of(BottleneckReason reason) noexcept {
       return "absent";
     case BottleneckReason::not_taken:
       return "not taken";
+    case BottleneckReason::stopped:
+      return "stopped";
   }
   return "?";
 }
@@ -232,8 +247,9 @@ std::string_view name_of(BottleneckReason reason) noexcept {
 std::optional<Bottleneck> bottleneck_of(const Stats& before, const Stats& now) {
   if (is_over(now)) return std::nullopt;
   const std::vector<Pace> paces = paces_of(before, now);
-  const auto stage = busiest(paces);
+  auto stage = busiest(paces);
   if (auto outlet = left_full(now, paces, stage ? paces[*stage].held() : 0)) return outlet;
+  if (!stage) stage = stopped_stage(now, paces);
   if (!stage) return std::nullopt;
   return described(now, paces, *stage);
 }
@@ -246,9 +262,6 @@ std::string bottleneck_text(const Stats& before, const Stats& now) {
   for (const Pace& pace : paces_of(before, now)) {
     known = known || pace.known;
     all_wait = all_wait && (!pace.known || pace.waiting >= kMostOfTheTime);
-  }
-  if (const WorkerStats* stopped = stopped_worker(now)) {
-    return fmt::format("no bottleneck, but {} is stopped (kill -CONT {})", stopped->name, stopped->pid);
   }
   if (!known) return "the bottleneck is not known yet: the watchdog has not looked";
   return all_wait ? "no bottleneck: the stages wait for input"
