@@ -39,6 +39,11 @@ void hurry() noexcept {
   if (!set(0, SCHED_OTHER, kHurriedNice, kShortSliceNs)) set(0, SCHED_OTHER, nice_before, kShortSliceNs);
 }
 
+void wake_early() noexcept {
+  if (::sched_getscheduler(0) != SCHED_OTHER) return;
+  set(0, SCHED_OTHER, ::getpriority(PRIO_PROCESS, 0), kShortSliceNs);
+}
+
 void take_ease(Sharing sharing) noexcept {
   const std::uint64_t slice_ns = sharing == Sharing::alone ? 0 : kSharedSliceNs;
   const int policy = sharing == Sharing::in_turns ? SCHED_BATCH : SCHED_OTHER;

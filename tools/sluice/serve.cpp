@@ -14,6 +14,7 @@
 #include <fmt/format.h>
 
 #include <sluice/connect/listener.hpp>
+#include <sluice/detail/scheduling.hpp>
 #include <sluice/detail/text_file.hpp>
 #include <sluice/error.hpp>
 #include <sluice/observer.hpp>
@@ -80,6 +81,8 @@ void remark_on_absent(const std::vector<std::string>& pipelines) {
 }
 
 [[noreturn]] void serve(const ServeSaid& said) {
+  // Workers that keep all processors busy have short slices: with the system's it would wait for many of theirs.
+  detail::wake_early();
   const std::string token = said.token_file ? token_in(*said.token_file) : "";
   const Listener listener{said.at, {.patience = std::chrono::nanoseconds{0}}};
   if (token.empty() && !is_local(listener.descriptor())) {

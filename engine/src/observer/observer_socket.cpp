@@ -293,7 +293,7 @@ std::vector<fs::path> observer_socket_directories() {
   return all;
 }
 
-std::vector<fs::path> find_observer_sockets() {
+std::vector<fs::path> find_observer_sockets(Whose whose) {
   std::vector<fs::path> found;
   const auto look_in = [&found](const fs::path& directory, bool clears) {
     std::error_code error;
@@ -308,7 +308,7 @@ std::vector<fs::path> find_observer_sockets() {
   };
   for (const fs::path& directory : observer_socket_directories())
     look_in(directory, true);
-  if (::geteuid() == 0) {
+  if (whose == Whose::all_we_may && ::geteuid() == 0) {
     for (const fs::path& directory : directories_of_others())
       look_in(directory, false);
   }

@@ -83,9 +83,10 @@ class ObserverSocket {
 
 // Where pipelines whose observe.socket is `auto` have their observer sockets: those of this user that exist.
 std::vector<std::filesystem::path> observer_socket_directories();
-// The observer sockets in there; for root those of other users too, in directories that belong to them alone. One of our
-// own that no process is behind any more is removed.
-std::vector<std::filesystem::path> find_observer_sockets();
+// The observer sockets in there; for root, where it asks for all, those of other users too, in directories that belong to them
+// alone. One of our own that no process is behind any more is removed.
+enum class Whose { our_own, all_we_may };
+std::vector<std::filesystem::path> find_observer_sockets(Whose whose = Whose::all_we_may);
 // The pipeline and the process of its host, as they stand in the name of such an observer socket:
 // "market.4711".
 std::string name_of_observer_socket(const std::filesystem::path& path);

@@ -170,10 +170,10 @@ class Families {
       }
     }
   }
-  std::string text() && { return std::move(text_); }
+  std::string text() const { return fmt::to_string(text_); }
 
  private:
-  std::back_insert_iterator<std::string> to() { return std::back_inserter(text_); }
+  fmt::appender to() { return fmt::appender{text_}; }
   void head(std::string_view name, std::string_view type, std::string_view help) {
     fmt::format_to(to(), "# HELP {} {}\n# TYPE {} {}\n", name, help, name, type);
   }
@@ -193,7 +193,7 @@ class Families {
   const std::vector<Exposed>& pipelines_;
   const std::set<std::string>& down_;
   std::vector<std::vector<std::string>> labels_;  // Of each pipeline's workers.
-  std::string text_;
+  fmt::memory_buffer text_;
 };
 
 void add_pipelines(Families& families) {
@@ -312,7 +312,7 @@ std::string metrics_text(const std::vector<Exposed>& pipelines, const std::set<s
       "from.",
       &StageStats::end_to_end);
   families.memory();
-  return std::move(families).text();
+  return families.text();
 }
 
 }  // namespace sluice::command

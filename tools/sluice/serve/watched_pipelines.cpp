@@ -2,15 +2,19 @@
 #include "serve/watched_pipelines.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cstdio>
+#include <cstdlib>
+#include <fcntl.h>
+#include <filesystem>
 #include <set>
-#include <sys/stat.h>
 #include <unistd.h>
 #include <utility>
 
 #include <fmt/format.h>
 
 #include <sluice/detail/clock.hpp>
+#include <sluice/detail/descriptor.hpp>
 #include <sluice/error.hpp>
 
 #include "observer/observer_socket.hpp"
@@ -20,17 +24,19 @@ namespace sluice::command {
 namespace {
 
 // Resident pages less those of files and shared memory. Source: proc(5), statm.
-std::optional<std::uint64_t> anonymous_bytes(int pid) {
+std::optional<std::uint64_t> anonymous_bytes(int pid) noexcept {
   if (pid <= 0) return std::nullopt;
-  const std::string path = fmt::format("/proc/{}/statm", pid);
-  std::FILE* file = std::fopen(path.c_str(), "re");
-  if (file == nullptr) return std::nullopt;
-  unsigned long resident = 0;
-  unsigned long shared = 0;
-  const int read = std::fscanf(file, "%*u %lu %lu", &resident, &shared);
-  std::fclose(file);
-  if (read != 2) return std::nullopt;
-  return (resident - std::min(resident, shared)) * static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
+  // One for each worker in each scrape: without the buffers of a stream.
+  std::array<char, 48> path{};
+  std::snprintf(path.data(), path.size(), "/proc/%d/statm", pid);
+  const detail::Descriptor file{::open(path.data(), O_RDONLY | O_CLOEXEC)};
+  std::array<char, 256> text{};
+  if (!file || ::read(file.get(), text.data(), text.size() - 1) <= 0) return std::nullopt;
+  char* at = text.data();
+  std::array<std::uint64_t, 3> pages{};  // Of the address space, resident, shared.
+  for (std::uint64_t& each : pages)
+    each = std::strtoull(at, &at, 10);
+  return (pages[1] - std::min(pages[1], pages[2])) * static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
 }
 
 // Latencies, and what the kernel said of those whose processes are the same.
@@ -100,26 +106,23 @@ LivePipeline WatchedPipelines::live_of(Watched& watched, bool whole) {
 }
 
 std::vector<std::string> WatchedPipelines::sockets() {
-  std::vector<RunningPipeline> running = Observer::running();
   // Root is shown those of other users, but a server that stays takes no pipeline of theirs unasked: one that means ill
   // could end it. It takes the path of a socket.
-  std::erase_if(running, [](const RunningPipeline& each) {
-    struct stat found {};
-    return ::lstat(each.socket.c_str(), &found) != 0 || found.st_uid != ::geteuid();
-  });
+  const std::vector<std::filesystem::path> running = detail::find_observer_sockets(detail::Whose::our_own);
   std::vector<std::string> found;
   missing_.clear();
   said_as_.clear();
   if (names_.empty()) {
-    for (const RunningPipeline& each : running)
-      found.push_back(each.socket);
+    for (const std::filesystem::path& each : running)
+      found.push_back(each.string());
   }
   for (const std::string& name : names_) {
     const std::size_t before = found.size();
     if (name.find('/') != std::string::npos) found.push_back(name);
-    for (const RunningPipeline& each : running) {
-      if (each.name == name || each.name.substr(0, each.name.rfind('.')) == detail::file_name_of(name))
-        found.push_back(each.socket);
+    for (const std::filesystem::path& each : running) {
+      const std::string stem = detail::name_of_observer_socket(each);
+      if (stem == name || stem.substr(0, stem.rfind('.')) == detail::file_name_of(name))
+        found.push_back(each.string());
     }
     if (found.size() == before) missing_.push_back(name);
     for (std::size_t i = before; i < found.size(); ++i)

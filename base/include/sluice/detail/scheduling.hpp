@@ -28,6 +28,9 @@ static_assert(sizeof(SchedulingAttributes) == 48);
 // A shorter slice, which the scheduler lets go first when it wakes (Linux 6.12), and where the process may, a
 // lower nice value. What the kernel refuses is left as it is: it costs time, not correctness.
 void hurry() noexcept;
+// The shorter slice alone: for who does little at a time and is waited for, and is asked by others, so that it must not take
+// more than its share.
+void wake_early() noexcept;
 // How a worker shares its processing unit, if at all.
 enum class Sharing { alone, interrupting, in_turns };
 
