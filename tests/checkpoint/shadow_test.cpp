@@ -181,7 +181,8 @@ class Pair {
     }
     round.store(round.load() + 1);
     // While it goes on.
-    if (random() % 2 == 0) shadow_->copy_ahead();
+    if (random() % 2 == 0) shadow_->copy_state_ahead();
+    if (random() % 2 == 0) shadow_->copy_lanes_ahead();
     if (random() % 2 == 0) shadow_->bytes_behind();
   }
 

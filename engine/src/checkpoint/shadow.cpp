@@ -178,9 +178,12 @@ void Shadow::copy_state(WorkerIndex worker) noexcept {
   });
 }
 
-void Shadow::copy_ahead() noexcept {
+void Shadow::copy_state_ahead() noexcept {
   for (const WorkerIndex worker : wiring_.workers())
     copy_state(worker);
+}
+
+void Shadow::copy_lanes_ahead() noexcept {
   for (const LaneIndex lane : wiring_.lanes()) {
     const ipc::LaneMemory memory = wiring_.lane(lane);
     // [lane.tail] [lane.head] acquire: the slots before the tail, and what the head gave free is not needed.

@@ -52,10 +52,11 @@ class Shadow {
   // Of the image.
   std::size_t bytes() const noexcept { return image_.bytes(); }
 
-  // While everything runs: how many bytes of state have changed and are not copied; and copies what changed in rounds
-  // that are over, and what lies in the lanes.
+  // While everything runs: how many bytes of state have changed and are not copied; copies what changed in rounds that are over,
+  // since what changes in this one is copied once it is over anyway; and copies what lies in the lanes.
   std::size_t bytes_behind() noexcept;
-  void copy_ahead() noexcept;
+  void copy_state_ahead() noexcept;
+  void copy_lanes_ahead() noexcept;
 
   // While everything runs: copies all that is as the restored checkpoint has it. Before that there is no everything().
   void copy_restored() noexcept;
@@ -74,7 +75,7 @@ class Shadow {
   bool take() noexcept;
 
   // Of the instant at which it was taken last: all that is not zero, of one that is whole; and what has changed since the last that was saved.
-  // They hold until copy_ahead().
+  // They hold until something is copied ahead.
   std::vector<Extent> everything() const;
   std::vector<Extent> changes() const;
   // What was taken last has been saved.

@@ -33,7 +33,7 @@ using Kind = CheckpointMessage::Kind;
 
 // So much is copied within the standstill, and not ahead of it: some hundred microseconds.
 constexpr std::size_t kLittle = std::size_t{1} << 20;
-// Where a pipeline changes its state faster than it is copied, more rounds gain nothing.
+// Where a pipeline changes its state about as fast as it is copied, more rounds gain little, and in each all stand still once.
 constexpr int kMostRounds = 3;
 // Where there is more than this, what waits for the next checkpoint does not wait for all of it: the chain is renewed in pieces of
 // that size, or of the size of what changes, so that it gains on that.
@@ -127,13 +127,18 @@ class Checkpointer {
   }
 
   bool take() noexcept {
-    for (int rounds = 0; shadow_.bytes_behind() > kLittle && rounds < kMostRounds; ++rounds) {
+    std::size_t behind = shadow_.bytes_behind();
+    bool gains = true;
+    for (int rounds = 0; behind > kLittle && gains && rounds < kMostRounds; ++rounds) {
       if (!all_stand()) return false;
       shadow_.end_round();
       say({.kind = Kind::copied});
-      shadow_.copy_ahead();
+      shadow_.copy_state_ahead();
+      const std::size_t left = shadow_.bytes_behind();
+      gains = left <= behind / 2;
+      behind = left;
     }
-    shadow_.copy_ahead();
+    shadow_.copy_lanes_ahead();
     if (!all_stand()) return false;
     const bool taken = shadow_.take();
     // A master that died meanwhile may have a successor, which lets the workers go on.
