@@ -53,7 +53,7 @@ const std::regex kOtherFloors{
     "pages|path|"
     "process_name|"
     "sanitizers|"
-    "scheduling|signals|standard_streams|text_file))\\.hpp|(ipc|pinning)/.*"};
+    "scheduling|signals|standard_streams|text_file|try_sockets))\\.hpp|(ipc|pinning)/.*"};
 const std::string kAbove = "main.hpp";
 
 std::ptrdiff_t rank(const std::string& room) {
