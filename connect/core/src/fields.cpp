@@ -60,7 +60,10 @@ bool store_unsigned(std::string_view text, std::size_t bytes, std::byte* into) {
 }
 
 std::size_t digits_at(std::string_view text, std::size_t begin) noexcept {
-  return std::min(text.find_first_not_of("0123456789", begin), text.size()) - begin;
+  std::size_t end = begin;
+  while (end < text.size() && text[end] >= '0' && text[end] <= '9')
+    ++end;
+  return end - begin;
 }
 
 // std::from_chars alone takes "nan", "inf", "1." and ".5", too.
