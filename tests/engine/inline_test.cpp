@@ -6,6 +6,7 @@
 #include <map>
 #include <set>
 #include <string>
+#include <tuple>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -178,7 +179,8 @@ TEST(Streams, ThatWouldBringAnEventTwiceAreRefused) {
   Pipeline pipeline{"twice"};
   const auto in = pipeline.inlet<Item>("in");
   const auto split = in.to<Split>("split");
-  const auto& [even, odd] = split;
+  const auto& even = std::get<0>(split);
+  const auto& odd = std::get<1>(split);
   EXPECT_THAT(
       error_of([&] { in.merge(in).to<Echo>("echo"); }),
       AllOf(HasSubstr("cannot add the stage 'echo'"), HasSubstr("each event of the inlet 'in' twice")));
