@@ -23,7 +23,7 @@ class DeathsCommand : public WithCommands {
   }
   // How many lines are shown; the first names the columns.
   long listed(const std::string& arguments) const {
-    const std::string out = run("sluice deaths list " + arguments).out;
+    const std::string out = run("sluice deaths list " + arguments + " 2>/dev/null").out;
     return std::count(out.begin(), out.end(), '\n') - 1;
   }
 };
@@ -75,6 +75,12 @@ TEST_F(DeathsCommand, TakesThoseOfAPipelineAStageAndTheLast) {
   EXPECT_EQ(listed(". --stage parse/1"), 1);
   EXPECT_EQ(listed(". --stage parse --pipeline one"), 2);
   EXPECT_EQ(listed(". --pipeline three"), 0);
+  const Ran none = run("sluice deaths list . --stage prase --pipeline three --json");
+  EXPECT_EQ(none.status, 0);
+  EXPECT_EQ(none.out,
+            "remark: no report is of a pipeline 'three'\n"
+            "remark: no report is of a stage 'prase' (did you mean parse?)\n");
+  EXPECT_EQ(run("sluice deaths list . --stage write/7 --json").out, "") << "a stage that there is";
   EXPECT_THAT(run("sluice deaths list . --stage parse --last 1").out,
               AllOf(ContainsRegex("\n +4  "), Not(ContainsRegex("\n +2  "))));
   EXPECT_EQ(run("sluice deaths list . --last 0").status, 2);

@@ -6,12 +6,14 @@
 #include <cstddef>
 #include <cstdio>
 #include <memory>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include <fmt/format.h>
 
+#include <sluice/detail/nearest.hpp>
 #include <sluice/error.hpp>
 #include <sluice/printable.hpp>
 
@@ -114,6 +116,33 @@ void tell_of_the_rest(const Reports& reports) {
   throw Error{{"read all of", "the reports", which, "name files that a pipeline wrote"}};
 }
 
+// What the reports are of, for whoever has asked for something else.
+class Subjects {
+ public:
+  void note(const JsonObject& report) {
+    if (const std::string pipeline = report.text("pipeline"); !pipeline.empty()) pipelines_.insert(pipeline);
+    const std::string worker = report.text("worker");
+    if (!worker.empty()) stages_.insert(worker.substr(0, worker.find('/')));
+  }
+  // An empty list may be the answer, and may be a letter too few.
+  void tell_of_none(const DeathsSaid& said) const {
+    std::fflush(stdout);
+    if (!said.pipeline.empty()) tell("pipeline", said.pipeline, pipelines_);
+    if (!said.stage.empty()) tell("stage", said.stage.substr(0, said.stage.find('/')), stages_);
+  }
+
+ private:
+  static void tell(const char* kind, const std::string& asked, const std::set<std::string>& there) {
+    if (there.empty() || there.contains(asked)) return;
+    const std::string meant = detail::nearest(asked, std::vector<std::string>(there.begin(), there.end()));
+    std::fprintf(stderr, "remark: no report is of a %s '%s'%s\n", kind, printable(asked).c_str(),
+                 meant.empty() ? "" : fmt::format(" (did you mean {}?)", printable(meant)).c_str());
+  }
+
+  std::set<std::string> pipelines_;
+  std::set<std::string> stages_;
+};
+
 std::string json_of(std::size_t number, const JsonObject& report) {
   std::string json = fmt::format("{{\"number\":{}", number);
   for (const auto& [name, value] : report.members())
@@ -123,7 +152,9 @@ std::string json_of(std::size_t number, const JsonObject& report) {
 
 void list(const DeathsSaid& said) {
   Columns columns;
+  Subjects subjects;
   const Reports reports{said.path, [&](const JsonObject& report) {
+                          subjects.note(report);
                           const bool wanted = is_of(report, said.pipeline, said.stage);
                           if (wanted) columns.widen_for(report);
                           return wanted;
@@ -135,6 +166,7 @@ void list(const DeathsSaid& said) {
     const JsonObject report = reports.read(shown[i]);
     said.json ? print_exactly(json_of(shown[i], report)) : columns.print_report(shown[i], report);
   }
+  if (shown.empty()) subjects.tell_of_none(said);
   tell_of_the_rest(reports);
 }
 
