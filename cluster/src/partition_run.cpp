@@ -53,8 +53,6 @@ CheckpointShipper fatal_when_fenced(CheckpointShipper ship, OwnDisk& disk) {
     disk.written();
     try {
       ship(checkpoint);
-      // Its processes take their time to end, as large as their memory is, and another host waits.
-      if (checkpoint.parks) tell_agent_parked();
     } catch (const Fenced& fenced) {
       std::fprintf(stderr, "fenced: %s\n", printable_message(fenced.what()).c_str());
       end_refused(host);
@@ -193,6 +191,7 @@ PartitionEnd run_pipeline(Engine& engine, const PartitionOptions& options, const
     case End::finished:
       return PartitionEnd::finished;
     case End::parked:
+      // A large memory takes its time to go, and another host waits.
       tell_agent_parked();
       return PartitionEnd::parked;
     default:

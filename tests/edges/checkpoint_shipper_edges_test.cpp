@@ -22,8 +22,7 @@ struct Shared {
   std::atomic<unsigned> shipped{0};
   std::atomic<unsigned> refused{0};
   std::atomic<pid_t> waits{0};
-  std::atomic<std::uint64_t> last{0};         // Number.
-  std::atomic<std::uint64_t> parked_with{0};  // The same, of the last that parked it.
+  std::atomic<std::uint64_t> last{0};  // Number.
   std::atomic<bool> in_order{true};
 };
 
@@ -60,7 +59,6 @@ class CheckpointShipping : public WithCheckpoints {
       // A client has threads.
       std::thread{[&] { fs::copy_file(checkpoint.file, to / checkpoint.file.filename()); }}.join();
       shared->last = checkpoint.number;
-      if (checkpoint.parks) shared->parked_with = checkpoint.number;
       ++shared->shipped;
     };
   }
@@ -152,11 +150,9 @@ TEST_F(CheckpointShipping, BelongsToThePark) {
     push(engine, 500);
     EXPECT_TRUE(eventually([&] { return worker_of(engine, "count/0").events_in == 500U; }));
     const unsigned before = shared_->shipped;
-    EXPECT_EQ(shared_->parked_with, 0U);
     engine.park();
     EXPECT_EQ(engine.end(), End::parked);
     EXPECT_EQ(shared_->shipped, before + 1);
-    EXPECT_EQ(shared_->parked_with, shared_->last);
   }
   Engine engine{counting(), settings({"checkpoint.path=" + elsewhere().string()})};
   engine.start();

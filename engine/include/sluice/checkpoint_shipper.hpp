@@ -27,8 +27,6 @@ struct ShippedCheckpoint {
   // Not 0: with all from that number on it stands alone, so that nothing before them is needed any more. Of a base its own number.
   // Large states are not written as a base again, but in pieces that deltas carry until all of it is there.
   std::uint64_t whole_from = 0;
-  // The pipeline is parked with it: nothing takes effect behind it any more, though its processes may take a while to end.
-  bool parks = false;
   std::vector<ReadPosition> reads{};
 };
 

@@ -93,7 +93,6 @@ class Checkpointer {
     say({.kind = Kind::ask});
     CheckpointMessage answer;
     if (!receive_message(line_, answer)) ::_exit(0);
-    for_good_ = answer.for_good != 0;
     return answer.kind == Kind::go;
   }
 
@@ -181,7 +180,6 @@ class Checkpointer {
                        .base = kind == CheckpointKind::base,
                        .bytes = written.bytes,
                        .whole_from = written.whole_from,
-                       .parks = for_good_,
                        .reads = reads()});
   }
 
@@ -263,7 +261,6 @@ class Checkpointer {
   Shadow shadow_;
   std::optional<CheckpointWriter> writer_;
   CheckpointKind kind_ = CheckpointKind::base;  // Of the next one.
-  bool for_good_ = false;                       // The last standstill was.
   std::size_t piece_ = 0;                       // Bytes of everything that it has, in a renewal.
   bool is_last_piece_ = false;
   std::size_t changed_ = 0;  // Bytes of the last one beside its piece.

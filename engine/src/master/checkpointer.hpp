@@ -23,7 +23,6 @@ struct CheckpointMessage {
     failed,   // From it: `text` says why it is not.
   };
   Kind kind = Kind::ready;
-  std::uint32_t for_good = 0;   // Of go: they are being parked.
   std::uint32_t taken = 0;      // Of copied: it was the last standstill of this checkpoint.
   std::uint64_t number = 0;     // Of written, and so is what follows.
   std::uint64_t bytes = 0;      // Of the file.

@@ -288,7 +288,7 @@ void Checkpoints::serve() {
   phase_ = Phase::at_work;
   next_look_ = monotonic_now() + kHangs;
   CheckpointMessage answer;
-  bool heard = send_message(line_.get(), {.kind = Kind::go, .for_good = for_good ? 1U : 0U});
+  bool heard = send_message(line_.get(), {.kind = Kind::go});
   if (heard) {
     pollfd wait{line_.get(), POLLIN, 0};
     heard = ::poll(&wait, 1, static_cast<int>(std::chrono::milliseconds{kCopying}.count())) == 1 &&
