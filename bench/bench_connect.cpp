@@ -77,6 +77,13 @@ void note_read(const StoredRow& row, std::uint64_t rows) {
 void note_end() {
   if (told().last_ns.load() == 0) told().end(read_rows.rows, read_rows.numbers);
 }
+void run_to_its_end(const Pipeline& pipeline) {
+  Settings settings;
+  settings.set("observe.socket", "off");
+  Engine engine{pipeline, settings};
+  engine.start();
+  engine.wait();
+}
 void note_read(std::string_view line, std::uint64_t rows) {
   StoredRow row;
   std::from_chars(line.data(), line.data() + line.size(), row.number);

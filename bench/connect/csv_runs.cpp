@@ -7,42 +7,26 @@
 #include <memory>
 #include <string>
 
+#include <fmt/format.h>
+
 #include <sluice/connect/csv.hpp>
 #include <sluice/sluice.hpp>
 
-#include "guarded_directory.hpp"
+#include "rows_file.hpp"
 #include "stores.hpp"
 
 namespace sluice::bench {
 namespace {
 
-class CsvRun {
- public:
-  std::string written(std::uint64_t rows) const {
-    std::string path = directory_.path() / "rows.csv";
-    if (std::filesystem::exists(path)) return path;
-    std::ofstream file{path};
-    file << "number,account,cents,purpose\n";
-    for (std::uint64_t number = 0; number < rows; ++number) {
-      const StoredRow row = stored_row(number);
-      file << row.number << ',' << row.account << ',' << row.cents << ',' << row.purpose << '\n';
-    }
-    return path;
-  }
-
- private:
-  GuardedDirectory directory_{"csv"};
-};
+std::string csv_line(const StoredRow& row) {
+  return fmt::format("{},{},{},{}\n", row.number, row.account, row.cents, row.purpose);
+}
 
 void read_by_source(const std::string& path, std::uint64_t rows) {
   Pipeline pipeline{"bench"};
   pipeline.source<CsvSource<StoredRow>>("read", FileSourceOptions{.paths = {path}}, stored_fields())
       .to<CountRow>("count", rows);
-  Settings settings;
-  settings.set("observe.socket", "off");
-  Engine engine{pipeline, settings};
-  engine.start();
-  engine.wait();
+  run_to_its_end(pipeline);
 }
 
 // The field at the front, which is taken off.
@@ -76,11 +60,11 @@ void read_by_program(const std::string& path, std::uint64_t rows) {
 }  // namespace
 
 std::vector<SourceRuns> csv_runs(bool quick) {
-  const auto run = std::make_shared<CsvRun>();
+  const auto file = std::make_shared<RowsFile>("csv", "number,account,cents,purpose\n", &csv_line);
   const std::uint64_t rows = quick ? 200'000 : 1'000'000;
-  return {{"csv_source", "columns:4", rows, [run, rows] { run->written(rows); },
-           [run, rows] { read_by_source(run->written(rows), rows); },
-           [run, rows] { read_by_program(run->written(rows), rows); }}};
+  return {{"csv_source", "columns:4", rows, [file, rows] { file->written(rows); },
+           [file, rows] { read_by_source(file->written(rows), rows); },
+           [file, rows] { read_by_program(file->written(rows), rows); }}};
 }
 
 }  // namespace sluice::bench

@@ -75,11 +75,7 @@ void read_by_source(const std::string& path, std::uint64_t rows) {
   Pipeline pipeline{"bench"};
   pipeline.source<FileSource>("read", FileSourceOptions{.paths = {path}})
       .to<CountRead<FileRecord>>("count", rows);
-  Settings settings;
-  settings.set("observe.socket", "off");
-  Engine engine{pipeline, settings};
-  engine.start();
-  engine.wait();
+  run_to_its_end(pipeline);
 }
 
 void read_by_getline(const std::string& path, std::uint64_t rows) {

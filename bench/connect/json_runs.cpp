@@ -6,46 +6,31 @@
 #include <memory>
 #include <string>
 
+#include <fmt/format.h>
 #include <simdjson.h>
 
 #include <sluice/connect/file_source.hpp>
 #include <sluice/connect/json.hpp>
 #include <sluice/sluice.hpp>
 
-#include "guarded_directory.hpp"
+#include "rows_file.hpp"
 #include "stores.hpp"
 
 namespace sluice::bench {
 namespace {
 
-class JsonRun {
- public:
-  std::string written(std::uint64_t rows) const {
-    std::string path = directory_.path() / "rows.json";
-    if (std::filesystem::exists(path)) return path;
-    std::ofstream file{path};
-    for (std::uint64_t number = 0; number < rows; ++number) {
-      const StoredRow row = stored_row(number);
-      file << R"({"number":)" << row.number << R"(,"account":)" << row.account << R"(,"cents":)" << row.cents
-           << R"(,"purpose":")" << row.purpose << "\"}\n";
-    }
-    return path;
-  }
-
- private:
-  GuardedDirectory directory_{"json"};
-};
+std::string json_line(const StoredRow& row) {
+  return fmt::format(R"({{"number":{},"account":{},"cents":{},"purpose":"{}"}})", row.number, row.account,
+                     row.cents, row.purpose) +
+         "\n";
+}
 
 void read_by_stages(const std::string& path, std::uint64_t rows) {
   Pipeline pipeline{"bench"};
   pipeline.source<FileSource>("read", FileSourceOptions{.paths = {path}})
       .to<FromJson<StoredRow, FileRecord>>("parse", stored_fields())
       .to<CountRow>("count", rows);
-  Settings settings;
-  settings.set("observe.socket", "off");
-  Engine engine{pipeline, settings};
-  engine.start();
-  engine.wait();
+  run_to_its_end(pipeline);
 }
 
 void read_by_reader(const std::string& path, std::uint64_t rows) {
@@ -76,15 +61,15 @@ void read_by_simdjson(const std::string& path, std::uint64_t rows) {
 }  // namespace
 
 std::vector<SourceRuns> json_runs(bool quick) {
-  const auto run = std::make_shared<JsonRun>();
+  const auto file = std::make_shared<RowsFile>("json", "", &json_line);
   const std::uint64_t rows = quick ? 200'000 : 1'000'000;
   const auto runs_of = [&](const std::string& group, void (*sluice)(const std::string&, std::uint64_t)) {
     return SourceRuns{group,
                       "members:4",
                       rows,
-                      [run, rows] { run->written(rows); },
-                      [run, rows, sluice] { sluice(run->written(rows), rows); },
-                      [run, rows] { read_by_simdjson(run->written(rows), rows); }};
+                      [file, rows] { file->written(rows); },
+                      [file, rows, sluice] { sluice(file->written(rows), rows); },
+                      [file, rows] { read_by_simdjson(file->written(rows), rows); }};
   };
   return {runs_of("from_json", &read_by_stages), runs_of("json_reader", &read_by_reader)};
 }

@@ -171,11 +171,7 @@ class NatsRun {
     options.follow = false;
     Pipeline pipeline{"bench"};
     pipeline.source<NatsSource>("read", options).to<CountRead<Bytes>>("count", rows);
-    Settings settings;
-    settings.set("observe.socket", "off");
-    Engine engine{pipeline, settings};
-    engine.start();
-    engine.wait();
+    run_to_its_end(pipeline);
   }
 
   void read_by_program(std::uint64_t rows) const {

@@ -103,6 +103,9 @@ class CountRow {
   std::uint64_t rows_;
 };
 
+// Starts it, unobserved, and waits for its end.
+void run_to_its_end(const Pipeline& pipeline);
+
 std::vector<SourceRuns> file_source_runs(bool quick);
 std::vector<SourceRuns> csv_runs(bool quick);
 std::vector<SourceRuns> json_runs(bool quick);
