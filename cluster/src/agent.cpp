@@ -8,9 +8,11 @@
 
 #include <fmt/format.h>
 
+#include <sluice/detail/scheduling.hpp>
 #include <sluice/error.hpp>
 #include <sluice/printable.hpp>
 #include <sluice/unavailable.hpp>
+#include <sluice/units.hpp>
 
 #include "apart.hpp"
 #include "state_log.hpp"
@@ -50,6 +52,8 @@ Agent::~Agent() {
 }
 
 void Agent::run(const std::function<unsigned()>& leave) {
+  // Behind all that its partitions have to do its heartbeats would be late, and more work come to the others.
+  if (options_.hurries) hurry();
   last_turn_ = std::chrono::steady_clock::now();
   while (true) {
     const unsigned asked = leave();
@@ -186,6 +190,12 @@ void Agent::beat(Time now) {
   const bool was_silent = beats_ > 0 && now - last_beat_ >= options_.lease;
   if (!is_back_ && was_silent && now - away_until_ < options_.lease / 2) return;
   if (now < next_beat_) return;
+  if (was_silent)
+    say(fmt::format(
+        "was silent for {}, and others may have what was its own: it was stopped, got no processor or did "
+        "not reach the server (its lease is {})",
+        format_duration(std::chrono::round<std::chrono::milliseconds>(now - last_beat_)),
+        format_duration(options_.lease)));
   owners_->beat(options_.host, {life_, ++beats_, leaving_});
   is_back_ = true;
   last_beat_ = now;

@@ -30,6 +30,7 @@ struct AgentOptions {
   std::string host{};
   NatsServer server{};
   std::chrono::nanoseconds lease{};
+  bool hurries = true;  // It goes before what else runs, where the user may (master.priority).
   // The words that start the process of a partition.
   std::function<std::vector<std::string>(unsigned number, std::uint64_t epoch)> arguments{};
   // Those that start the process of a copy; none: there are no copies.

@@ -168,13 +168,16 @@ int run_host(int argc, char** argv, const Cluster& cluster, const HostOptions& o
   // Partitions come and go: that one of them ends says nothing of the host.
   ServiceManager manager;
   ServiceManager::keep_from_children();
+  const PartitionOptions first_partition = partition_of(cluster, options, 0);
+  const Pipeline first = cluster.pipeline(first_partition.partition);
   Agent agent{
       {.cluster = cluster.name,
        .partitions = cluster.partitions,
-       .pipeline = cluster.pipeline(partition_of(cluster, options, 0).partition).name(),
+       .pipeline = first.name(),
        .host = options.host,
        .server = options.server,
        .lease = lease_of(options),
+       .hurries = settings_of(first_partition, first).value("master.priority") == "raised",
        .arguments =
            [&](unsigned number, std::uint64_t epoch) {
              return words_of("partition", argc, argv, number, epoch, options.host);

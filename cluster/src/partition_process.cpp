@@ -15,6 +15,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <sluice/detail/scheduling.hpp>
 #include <sluice/error.hpp>
 
 namespace sluice::detail {
@@ -43,6 +44,7 @@ bool send_all(int line, std::string_view text) noexcept {
 [[noreturn]] void become(char* const* words, pid_t agent, int line, PartitionProcess::How how) noexcept {
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (::getppid() != agent) ::_exit(static_cast<int>(PartitionEnd::failed));
+  take_ease(Sharing::alone);  // It goes before no other, as its agent may.
   if (how.nice != 0) ::setpriority(PRIO_PROCESS, 0, ::getpriority(PRIO_PROCESS, 0) + how.nice);
   // One that is there already stays open; any other is copied, and the copy is.
   if (line == kAgentLine ? ::fcntl(line, F_SETFD, 0) != 0 : ::dup2(line, kAgentLine) < 0)

@@ -36,7 +36,7 @@ inline constexpr int kCopyNice = 10;
 class PartitionProcess {
  public:
   struct How {
-    int nice = 0;  // Added to the agent's own.
+    int nice = 0;  // Added to what the agent was started with.
   };
   // Starts this program with `arguments`. Throws Error.
   static PartitionProcess start(const std::vector<std::string>& arguments, How how);

@@ -2,12 +2,17 @@
 // A host as a service: what a service manager (systemd, Type=notify) is told of it, and that its partitions tell it nothing.
 #include <cstddef>
 #include <cstdlib>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 
+#include <fmt/format.h>
+
 #include <sluice/detail/descriptor.hpp>
 
+#include "child_status.hpp"
 #include "hosts_world.hpp"
+#include "processes.hpp"
 
 namespace sluice::test {
 namespace {
@@ -53,6 +58,42 @@ TEST_F(Hosts, AreServicesWhosePartitionsTellTheManagerNothing) {
   EXPECT_THAT(manager.told(), testing::ElementsAre("READY=1\nSTATUS=host alpha of cluster accounts",
                                                    testing::StartsWith("STOPPING=1\n")));
   end();
+}
+
+// What the kernel schedules a process by, as `ps -o ni` shows it.
+int nice_of(pid_t pid) {
+  return ::getpriority(PRIO_PROCESS, static_cast<id_t>(pid));
+}
+
+class AgentPriority : public Hosts {
+ protected:
+  // Of the agent, all its threads, and of its first partition's process.
+  void expect_nice(int agent) {
+    start_host("alpha");
+    ASSERT_TRUE(within(60s, [this] { return says("alpha", "with epoch"); }));
+    for (const auto& task :
+         std::filesystem::directory_iterator{fmt::format("/proc/{}/task", host("alpha").pid())})
+      EXPECT_EQ(nice_of(std::stoi(task.path().filename())), agent) << task.path();
+    const std::vector<pid_t> partitions = children_of(host("alpha").pid());
+    ASSERT_FALSE(partitions.empty());
+    for (const pid_t partition : partitions)
+      EXPECT_TRUE(within(60s, [partition] { return nice_of(partition) == nice_of(0); })) << partition;
+  }
+};
+
+// Behind all that its partitions have to do its heartbeats would come too late.
+TEST_F(AgentPriority, IsRaisedAndThatOfItsPartitionsIsNot) {
+  constexpr int kRaised = -15;
+  const bool permitted =
+      status_in_child([] { return ::setpriority(PRIO_PROCESS, 0, kRaised) == 0 ? 0 : 1; }) == 0;
+  if (!permitted) GTEST_SKIP() << "this user may not raise a priority";
+  expect_nice(kRaised);
+}
+
+TEST_F(AgentPriority, IsTheHostsWhereThatIsAskedFor) {
+  ::setenv("SLUICE_MASTER_PRIORITY", "normal", 1);
+  expect_nice(nice_of(0));
+  ::unsetenv("SLUICE_MASTER_PRIORITY");
 }
 
 }  // namespace

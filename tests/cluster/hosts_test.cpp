@@ -81,6 +81,8 @@ TEST_F(Hosts, ThatWereFrozenAndGoOnWriteNothing) {
   std::this_thread::sleep_for(longer);
   host("alpha").signal_all(SIGCONT);
   ASSERT_TRUE(within(60s, [this] { return has_noticed("alpha"); })) << "it has not noticed";
+  EXPECT_TRUE(within(60s, [this] { return says("alpha", "was silent for "); }))
+      << "nor said why others have them";
   end();
 }
 

@@ -279,18 +279,18 @@ inline constexpr std::array kCareSettings = {
         .trade_off =
             "`all` shows the state that a crash met, in a file of the size of the segment: no replacement "
             "starts before the kernel has written it."},
-    Setting{
-        .key = "master.priority",
-        .type = SettingType::choice,
-        .fallback = "raised",
-        .choices = "raised|normal",
-        .example = "normal",
-        .meaning =
-            "How the supervisor, the master and a replacement until it is at work are scheduled. `raised` "
-            "takes nice -15 where the user may, and short slices; `normal` leaves them as the host is.",
-        .trade_off =
-            "`raised` replaces a worker sooner where all cores are busy; `normal` never goes before what "
-            "else the machine has to do."},
+    Setting{.key = "master.priority",
+            .type = SettingType::choice,
+            .fallback = "raised",
+            .choices = "raised|normal",
+            .example = "normal",
+            .meaning = "How the supervisor, the master and a replacement until it is at work are scheduled, "
+                       "and the agent "
+                       "of a cluster's host. `raised` takes nice -15 where the user may, and short slices; "
+                       "`normal` leaves them as the host is.",
+            .trade_off =
+                "`raised` replaces a worker sooner where all cores are busy; `normal` never goes before what "
+                "else the machine has to do."},
     Setting{.key = "oom.score",
             .type = SettingType::count,
             .fallback = "100",
