@@ -191,8 +191,6 @@ PartitionEnd run_pipeline(Engine& engine, const PartitionOptions& options, const
     case End::finished:
       return PartitionEnd::finished;
     case End::parked:
-      // A large memory takes its time to go, and another host waits.
-      tell_agent_parked();
       return PartitionEnd::parked;
     default:
       return PartitionEnd::failed;
@@ -230,8 +228,10 @@ PartitionEnd run_partition(const Cluster& cluster, const PartitionOptions& asked
   engine.describe("partition", options.partition.text());
   engine.describe("epoch", std::to_string(options.epoch));
   engine.describe("owner", options.host);
+  // A large memory takes its time to go, and another host waits.
   engine.ship_checkpoints(
-      fatal_when_fenced(state_log_shipper(log, options.epoch, newest_in(checkpoints)), disk));
+      fatal_when_fenced(state_log_shipper(log, options.epoch, newest_in(checkpoints)), disk),
+      tell_agent_parked);
   try {
     const PartitionEnd end = run_pipeline(engine, options, settings, disk);
     if (end == PartitionEnd::failed) forget_copy(checkpoints);

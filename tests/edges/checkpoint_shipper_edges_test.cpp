@@ -13,7 +13,9 @@ namespace sluice::test {
 using namespace detail;
 namespace {
 
+using testing::ElementsAre;
 using testing::HasSubstr;
+using testing::IsEmpty;
 
 // What the shipper and the test tell each other; shared with the process that writes the checkpoints.
 struct Shared {
@@ -145,14 +147,18 @@ TEST_F(CheckpointShipping, DoesNotCountWhenItsProcessDiesInTheMidst) {
 TEST_F(CheckpointShipping, BelongsToThePark) {
   {
     Engine engine{counting(), held({"checkpoint.every=1h"})};
-    engine.ship_checkpoints(shipper());
+    std::vector<unsigned> told;
+    engine.ship_checkpoints(shipper(), [&] { told.push_back(shared_->shipped); });
     engine.start();
     push(engine, 500);
     EXPECT_TRUE(eventually([&] { return worker_of(engine, "count/0").events_in == 500U; }));
+    EXPECT_FALSE(engine.wait_for(0ns));
     const unsigned before = shared_->shipped;
+    EXPECT_THAT(told, IsEmpty());
     engine.park();
     EXPECT_EQ(engine.end(), End::parked);
     EXPECT_EQ(shared_->shipped, before + 1);
+    EXPECT_THAT(told, ElementsAre(before + 1)) << "once, and that it is stored";
   }
   Engine engine{counting(), settings({"checkpoint.path=" + elsewhere().string()})};
   engine.start();
@@ -163,7 +169,7 @@ TEST_F(CheckpointShipping, BelongsToThePark) {
 TEST_F(CheckpointShipping, ThatFailsFailsThePark) {
   shared_->order = Order::fail;
   Engine engine{counting(), held({"checkpoint.every=1h"})};
-  engine.ship_checkpoints(shipper());
+  engine.ship_checkpoints(shipper(), [] { ADD_FAILURE() << "nobody has it"; });
   engine.start();
   push(engine, 10);
   EXPECT_THAT(error_of([&] { engine.park(); }), HasSubstr("nobody takes it"));

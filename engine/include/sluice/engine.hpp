@@ -15,6 +15,7 @@
 #pragma once
 
 #include <chrono>
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -50,9 +51,11 @@ class Engine {
   // that is told twice has the last value. Throws Error for another name, and once it was started.
   void describe(std::string_view name, std::string_view value);
   // Before start(): each checkpoint counts once `shipper` has returned for it. What start() finds in checkpoint.path it
-  // takes for shipped: who goes on elsewhere has fetched what was shipped into an empty directory. Throws Error once it
-  // was started; start() does without checkpoint.path.
-  void ship_checkpoints(CheckpointShipper shipper);
+  // takes for shipped: who goes on elsewhere has fetched what was shipped into an empty directory. `parked` is called once a
+  // pipeline that is being parked has shipped its last one, by the thread that waits for its end: nothing takes effect behind
+  // that, and who goes on elsewhere need not wait until this memory is gone. Throws Error once it was started; start() does
+  // without checkpoint.path.
+  void ship_checkpoints(CheckpointShipper shipper, std::function<void()> parked = {});
   // Before start(), as often as wanted: makes the memory of the pipeline, and restores the newest checkpoint of checkpoint.path
   // into it, so that start() has only to restore what has come there since. For who stands by while the pipeline runs elsewhere;
   // another process fetches the checkpoints meanwhile. False: there is none yet. Blocks as long as it takes, by threads

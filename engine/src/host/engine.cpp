@@ -133,12 +133,13 @@ void Engine::describe(std::string_view name, std::string_view value) {
   parts_->host.describe(name, value, parts_->started);
 }
 
-void Engine::ship_checkpoints(CheckpointShipper shipper) {
+void Engine::ship_checkpoints(CheckpointShipper shipper, std::function<void()> parked) {
   parts_->refuse_elsewhere("ship the checkpoints of");
   refuse_no_function(shipper, "ship the checkpoints of", parts_->name);
   if (parts_->started)
     throw Error{{"ship the checkpoints of", parts_->name, "it has been started", "say it before start()"}};
   parts_->host.ship_checkpoints(std::move(shipper));
+  parts_->on_parked = std::move(parked);
 }
 
 bool Engine::restore_ahead() {
@@ -206,7 +207,10 @@ bool Engine::wait_for(std::chrono::nanoseconds limit) {
   const auto until = deadline_after(limit);
   const Interruption interruption;
   while (true) {
-    if (parts.host.over()) {
+    // Asked in this order: the last checkpoint is stored before the pipeline is over.
+    const bool over = parts.host.over();
+    if (parts.on_parked && parts.host.parked_by_checkpoint()) std::exchange(parts.on_parked, {})();
+    if (over) {
       parts.await_end(kGrace);
       parts.fail_if_failed();
       parts.host.remove_spent_files();

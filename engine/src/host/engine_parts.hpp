@@ -5,6 +5,7 @@
 #pragma once
 
 #include <chrono>
+#include <functional>
 #include <initializer_list>
 #include <mutex>
 #include <optional>
@@ -112,6 +113,7 @@ struct Engine::Parts {
   bool stop_asked = false;
   bool park_asked = false;
   bool drain_asked = false;
+  std::function<void()> on_parked{};  // For whoever ships checkpoints; once.
 
   // The engines of this process: what the fork of one must not take along of the others.
   static std::mutex engines_mutex;

@@ -61,6 +61,11 @@ class Host {
     return register_.state.load(std::memory_order_acquire);
   }
   std::string failure() const;
+  // Nothing takes effect any more, though its processes may be there yet. relaxed: the checkpoint was stored before the master
+  // could hear of it.
+  bool parked_by_checkpoint() const noexcept {
+    return register_.parking.load(std::memory_order_relaxed) == Parking::stored;
+  }
   bool over() const noexcept { return is_over(state()); }
   End end() const noexcept { return end_is_not_kept() ? End::failed : end_of(wiring_.requests(), register_); }
   // All is handled, and what this host has not taken of it is in no checkpoint, though there are to be some: failure() says

@@ -56,7 +56,7 @@ void forget_processes(const Wiring& wiring) {
   wiring.requests().stop.store(0, kRelaxed);
   wiring.requests().park.store(0, kRelaxed);
   master.standstill.store(0, kRelaxed);
-  master.parking.store(0, kRelaxed);
+  master.parking.store(Parking::no, kRelaxed);
   master.state.store(RunState::starting, kRelaxed);
   master.host_gone.store(0, kRelaxed);
   master.masters.store(0, kRelaxed);

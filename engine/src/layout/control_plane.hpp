@@ -97,6 +97,9 @@ struct ProcessEntry {
   std::atomic<std::uint64_t> identity;
 };
 
+// From `asked` on the workers stand still for good, and no worker is replaced.
+enum class Parking : std::uint32_t { no = 0, asked = 1, stored = 2 };  // stored: in its last checkpoint.
+
 struct MasterRegister {
   // Written by the master only; by the next one, once the death of the last is confirmed.
   std::atomic<RunState> state;
@@ -104,7 +107,7 @@ struct MasterRegister {
   std::atomic<std::uint32_t> standstill;  // Odd: stand still at the next commit. layout/standstill.hpp.
   // Counts, while checkpoints are taken, how often all have stood still for one: page_stamps.hpp. 0: none are.
   std::atomic<std::uint32_t> checkpoint_round;
-  std::atomic<std::uint32_t> parking;      // 1: the workers stand still for good, and no worker is replaced.
+  std::atomic<Parking> parking;
   std::atomic<std::uint32_t> drain_asked;  // 1: by an operator, at the observer socket; as Requests::drain.
   std::atomic<std::uint32_t> masters;      // How many there have been.
   std::atomic<std::int64_t> at_work_ns;  // When the last of them began to watch all workers; CLOCK_MONOTONIC.

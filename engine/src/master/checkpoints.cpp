@@ -57,7 +57,7 @@ void Checkpoints::begin() noexcept {
 }
 
 bool Checkpoints::parking() const noexcept {
-  return wiring_.master().parking.load(kRelaxed) != 0;
+  return wiring_.master().parking.load(kRelaxed) != Parking::no;
 }
 
 void Checkpoints::release() noexcept {
@@ -265,6 +265,10 @@ void Checkpoints::on_written(const CheckpointMessage& message) {
   own.checkpoint_at_ns.store(message.at_ns, kRelaxed);
   own.checkpoint_bytes.store(message.bytes, kRelaxed);
   news_.checkpoint_written(message.number, message.bytes, message.raw_bytes, first);
+  if (parking() && taken_for_good_) {
+    last_is_over_ = true;
+    own.parking.store(Parking::stored, kRelaxed);
+  }
   wiring_.ring_all();  // Who waits for what is in it.
   patience_ = kPatience;
   failures_in_a_row_ = 0;
@@ -275,7 +279,6 @@ void Checkpoints::on_written(const CheckpointMessage& message) {
   // Those that were missed meanwhile are not made up for.
   due_ = std::max(due_ + wiring_.settings().checkpoints.every, now);
   next_look_ = due_;
-  if (parking() && taken_for_good_) last_is_over_ = true;
 }
 
 void Checkpoints::serve() {

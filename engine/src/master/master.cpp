@@ -132,7 +132,7 @@ void Master::on_host_end() {
   epoll_.remove(host_.pidfd);
   epoll_.remove(host_.line);
   // What is being parked ends in a moment, as it was asked to. relaxed: own word.
-  if (wiring_.master().parking.load(std::memory_order_relaxed) != 0) return;
+  if (wiring_.master().parking.load(std::memory_order_relaxed) != Parking::no) return;
   // The workers must not outlive the program they belong to, or not for longer than their last work takes. Nobody asked for it:
   // whoever watches the pipeline is to be told of a failure.
   if (wiring_.settings().host_death == HostDeathPolicy::stop) end(RunState::failed, "its host has died");
@@ -180,7 +180,9 @@ void Master::look_at_requests() {
 
 void Master::park() noexcept {
   // relaxed: own word; a master that takes over reads it after this one's death.
-  wiring_.master().parking.store(1, std::memory_order_relaxed);
+  std::atomic<Parking>& parking = wiring_.master().parking;
+  if (parking.load(std::memory_order_relaxed) == Parking::no)
+    parking.store(Parking::asked, std::memory_order_relaxed);
   if (!standstill_.asked()) standstill_.ask();
 }
 
@@ -203,7 +205,7 @@ void Master::answer_observers() {
 
 void Master::look_for_a_park() {
   // relaxed: own word.
-  if (wiring_.master().parking.load(std::memory_order_relaxed) == 0) return;
+  if (wiring_.master().parking.load(std::memory_order_relaxed) == Parking::no) return;
   if (!standstill_.reached() || !checkpoints_.last_is_over()) return;
   const std::string lost = what_no_start_finds();
   end(lost.empty() ? RunState::parked : RunState::failed, lost);

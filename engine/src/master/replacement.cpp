@@ -93,7 +93,7 @@ std::string ExitHandler::replace(WorkerIndex worker, const Autopsy& autopsy) {
   if (autopsy.death.cause == Cause::hopeless)
     return fmt::format("{}: {}", wiring_.name(worker), autopsy.message);
   // No budget is spent on who need not come again. relaxed: own word.
-  if (wiring_.master().parking.load(std::memory_order_relaxed) != 0) return {};
+  if (wiring_.master().parking.load(std::memory_order_relaxed) != Parking::no) return {};
   if (too_many_crashes(worker, autopsy)) return crashes_report(worker, autopsy);
   std::chrono::nanoseconds delay{0};
   child.starts.on_death(autopsy.was_ready);
@@ -138,7 +138,7 @@ void Spawner::start(WorkerIndex worker) {
   Child& child = children_[worker];
   child.start_at.reset();
   // What is parked needs it no more: the next life starts there. relaxed: own word.
-  if (wiring_.master().parking.load(std::memory_order_relaxed) != 0) return;
+  if (wiring_.master().parking.load(std::memory_order_relaxed) != Parking::no) return;
   if (standby_.ready() && !begins_anew(worker)) {
     const pid_t pid = standby_.pid();
     child.pidfd = standby_.hand_over();

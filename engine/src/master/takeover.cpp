@@ -32,7 +32,7 @@ void Master::take_over() {
   // The doorbell that announced a request may have been heard by a master that is dead now.
   look_at_requests();
   // A park that the master before had begun goes on; the workers may not have been rung. A checkpoint does not.
-  if (wiring_.master().parking.load(std::memory_order_relaxed) == 0) {  // relaxed: own word.
+  if (wiring_.master().parking.load(std::memory_order_relaxed) == Parking::no) {  // relaxed: own word.
     standstill_.release();
   } else if (standstill_.asked()) {
     standstill_.ask();
