@@ -176,6 +176,17 @@ TEST_F(CheckpointShipping, ThatFailsFailsThePark) {
   EXPECT_GE(shared_->refused, 2U) << "it was tried again";
 }
 
+// No failure has no words.
+TEST_F(CheckpointShipping, ThatFailsWithoutAWordFailsTheParkToo) {
+  Engine engine{counting(), held({"checkpoint.every=1h"})};
+  engine.ship_checkpoints([](const ShippedCheckpoint&) { throw std::runtime_error{""}; });
+  engine.start();
+  push(engine, 10);
+  EXPECT_THAT(error_of([&] { engine.park(); }), HasSubstr("its last checkpoint could not be written"));
+  EXPECT_NE(engine.end(), End::parked);
+  EXPECT_NE(engine.stats().checkpoints.failure, "");
+}
+
 // Whoever is outside has waited since another host has parked it.
 TEST_F(CheckpointShipping, ComesAtOnceForWhatFirstWaitsAfterARestore) {
   {

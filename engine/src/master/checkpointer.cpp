@@ -23,6 +23,7 @@
 #include "checkpoint/checkpoint_store.hpp"
 #include "checkpoint/shadow.hpp"
 #include "checkpoint/written_files.hpp"
+#include "death/words_of.hpp"
 #include "layout/shape.hpp"
 #include "state/source_lags.hpp"
 
@@ -250,7 +251,7 @@ class Checkpointer {
 
   void say_failed(const std::exception& error) noexcept {
     CheckpointMessage message{.kind = Kind::failed};
-    std::snprintf(message.text, sizeof(message.text), "%s", error.what());
+    std::snprintf(message.text, sizeof(message.text), "%s", words_of(error));
     say(message);
   }
 
@@ -298,7 +299,7 @@ void run_checkpointer(const Wiring& wiring, int line, pid_t master, int locked) 
     Checkpointer{wiring, line, master, locked}.run();
   } catch (const std::exception& error) {
     CheckpointMessage message{.kind = Kind::failed};
-    std::snprintf(message.text, sizeof(message.text), "%s", error.what());
+    std::snprintf(message.text, sizeof(message.text), "%s", words_of(error));
     send_message(line, message);
     ::_exit(1);
   }

@@ -128,7 +128,6 @@ void Checkpoints::on_failed(const std::string& why) {
     failure_of_the_end_ = why;
   }
   if (!parking() || ++failures_in_a_row_ < kTriesOfTheLast) return;
-  last_is_over_ = true;
   failure_ = why;
 }
 
@@ -265,10 +264,7 @@ void Checkpoints::on_written(const CheckpointMessage& message) {
   own.checkpoint_at_ns.store(message.at_ns, kRelaxed);
   own.checkpoint_bytes.store(message.bytes, kRelaxed);
   news_.checkpoint_written(message.number, message.bytes, message.raw_bytes, first);
-  if (parking() && taken_for_good_) {
-    last_is_over_ = true;
-    own.parking.store(Parking::stored, kRelaxed);
-  }
+  if (parking() && taken_for_good_) own.parking.store(Parking::stored, kRelaxed);
   wiring_.ring_all();  // Who waits for what is in it.
   patience_ = kPatience;
   failures_in_a_row_ = 0;
@@ -344,7 +340,9 @@ std::string Checkpoints::end_not_kept() const {
 }
 
 bool Checkpoints::last_is_over() {
-  if (!wanted() || last_is_over_) return true;
+  // Nothing has taken effect since, also where a master before this one had it stored.
+  if (!wanted() || wiring_.master().parking.load(kRelaxed) == Parking::stored || !failure_.empty())
+    return true;
   if (phase_ == Phase::idle || phase_ == Phase::absent) next_look_ = std::min(next_look_, monotonic_now());
   return false;
 }

@@ -120,8 +120,7 @@ class Checkpoints {
   std::string failure_of_the_end_;
   std::chrono::nanoseconds patience_{0};
   bool taken_for_good_ = false;  // While the pipeline is being parked.
-  bool last_is_over_ = false;
-  bool said_why_ = false;  // The checkpointer's last word was why it failed.
+  bool said_why_ = false;        // The checkpointer's last word was why it failed.
   unsigned failures_in_a_row_ = 0;
   std::string failure_;
 };

@@ -27,6 +27,7 @@
 
 #include <sluice/error.hpp>
 
+#include "death/words_of.hpp"
 #include "master/exit_handler.hpp"
 #include "master/newborn.hpp"
 #include "master/spawner.hpp"
@@ -202,7 +203,7 @@ void Spawner::become_executed(WorkerIndex worker, bool bound) noexcept {
   try {
     execute(life_of(wiring_, worker, place_in(wiring_.entry(worker).place, places_[worker]), lifeline_.fd()));
   } catch (const std::exception& error) {
-    leave_message(wiring_.worker(worker).control(), ipc::Activity::failed, error.what());
+    leave_message(wiring_.worker(worker).control(), ipc::Activity::failed, words_of(error));
   }
   ::_exit(kExitNotAnew);
 }

@@ -8,6 +8,7 @@
 #include <sluice/detail/clock.hpp>
 #include <sluice/error.hpp>
 
+#include "death/words_of.hpp"
 #include "layout/relaxed.hpp"
 #include "worker/own_bell.hpp"
 #include "worker/stand_still.hpp"
@@ -47,7 +48,7 @@ void OutsideWait::say(const char* what, std::chrono::nanoseconds now) noexcept {
 }
 
 void OutsideWait::wait(const Unavailable& away) {
-  const char* const what = away.what();
+  const char* const what = words_of(away);
   if (reached_ != 0 && away.reached() > reached_) over();
   reached_ = std::max(reached_, away.reached());
   auto now = monotonic_now();

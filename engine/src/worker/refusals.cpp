@@ -7,6 +7,7 @@
 
 #include <sluice/error.hpp>
 
+#include "death/words_of.hpp"
 #include "layout/relaxed.hpp"
 #include "worker/retry.hpp"
 
@@ -26,7 +27,7 @@ void Refusals::add(const Refused& refused) {
     for (const RefusedEvent& event : refused.events())
       refuse_foreign(event);
     for (const RefusedEvent& event : refused.events())
-      add({event.id.lane(), event.id.position}, event.why);
+      add({event.id.lane(), event.id.position}, words_of(event.why.c_str()));
     flushing.store(0, kRelaxed);  // Nothing is said against the others.
     return;
   }
@@ -34,10 +35,10 @@ void Refusals::add(const Refused& refused) {
   const std::optional<EventName> event = event_named(look_at(memory_.control().progress));
   const bool of_several = flushing.load(kRelaxed) > 1;
   if (event) {
-    add(*event, refused.what());
+    add(*event, words_of(refused));
   } else if (!of_several) {
-    throw Error{
-        {"go on with", memory_.name(), refused.what(), "no event was in the handler: mend what it reaches"}};
+    throw Error{{"go on with", memory_.name(), words_of(refused),
+                 "no event was in the handler: mend what it reaches"}};
   }
 }
 
@@ -55,7 +56,7 @@ void Refusals::refuse_foreign(const RefusedEvent& event) const {
   if (known) return;
   throw Error{{"go on with", memory_.name(),
                fmt::format("its flush has refused the event {}, which is none of its batch ({})",
-                           to_string(event.id), event.why),
+                           to_string(event.id), words_of(event.why.c_str())),
                "name the events of the batch, each by Worker::event_id() as it was in its handler"}};
 }
 

@@ -25,6 +25,7 @@
 
 #include "death/children.hpp"
 #include "death/crash_note.hpp"
+#include "death/words_of.hpp"
 #include "state/oversize.hpp"
 #include "worker/outside_wait.hpp"
 #include "worker/refusals.hpp"
@@ -293,18 +294,18 @@ void run_worker(const Wiring& wiring, const pinning::Place& place, WorkerIndex w
   } catch (const Oversize& error) {
     const bool moved = is_moved(wiring, worker, control, life);
     if (moved) note_exception(CrashKind::exception);
-    leave_message(control, moved ? ipc::Activity::failed : ipc::Activity::hopeless, error.what());
+    leave_message(control, moved ? ipc::Activity::failed : ipc::Activity::hopeless, words_of(error));
     status = moved ? kExitHandlerThrew : kExitHopeless;
   } catch (const Error& error) {
-    leave_message(control, ipc::Activity::hopeless, error.what());
+    leave_message(control, ipc::Activity::hopeless, words_of(error));
     status = kExitHopeless;
   } catch (const std::bad_alloc& error) {
     note_exception(CrashKind::out_of_memory);
-    leave_message(control, ipc::Activity::failed, error.what());
+    leave_message(control, ipc::Activity::failed, words_of(error));
     status = kExitHandlerThrew;
   } catch (const std::exception& error) {
     note_exception(CrashKind::exception);
-    leave_message(control, ipc::Activity::failed, error.what());
+    leave_message(control, ipc::Activity::failed, words_of(error));
     status = kExitHandlerThrew;
   } catch (...) {
     note_exception(CrashKind::exception);
