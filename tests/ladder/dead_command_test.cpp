@@ -252,7 +252,7 @@ TEST_F(DeadCommand, RunsTheHandlerOnOneLetterSoThatItDiesUnderAnyProgram) {
   EXPECT_THAT(ran.out, HasSubstr("status 139"));
   EXPECT_EQ(text_of("survived.txt"), kSurvived) << "what an AppendFile holds is left alone";
   EXPECT_THAT(run("sluice dead list sluice-reports").out, HasSubstr(" no ")) << "it is not retried";
-  EXPECT_THAT(run("sluice dead debug sluice-reports 2 -- dead-letters").out, HasSubstr("there are 1 in"));
+  EXPECT_THAT(run("sluice dead debug sluice-reports 2 -- dead-letters").out, HasSubstr("there is 1 in"));
   EXPECT_THAT(run("sluice dead debug sluice-reports 1").out, HasSubstr("there is no program behind --"));
   EXPECT_THAT(run("sluice dead debug sluice-reports 1 -- copy").out,
               HasSubstr("retry it with a pipeline whose stage takes such events"));

@@ -58,5 +58,18 @@ TEST_F(Widths, AListOfLettersHasItsCauseWithinEightyColumns) {
   EXPECT_THAT(row, ContainsRegex("parse/0 read/12 1000000 no  +THE CAUSE"));
 }
 
+// Of usual names and sizes, what usually is the cause stands in the same line of a terminal.
+TEST_F(Widths, ALetterOfAUsualDeathIsALineOfATerminal) {
+  DeadLetter letter;
+  letter.stage = "parse";
+  letter.from = "read/0";
+  letter.cause = "signal 6 (Aborted)";
+  letter.payload = std::string(1200, 'x');
+  write("letters.dead", encode(letter));
+  const Ran list = run("script -qec 'stty cols 80; sluice dead list letters.dead' /dev/null");
+  EXPECT_EQ(list.status, 0) << list.out;
+  EXPECT_THAT(list.out, ContainsRegex("parse/0 read/0 +1200 no +signal 6 \\(Aborted\\)"));
+}
+
 }  // namespace
 }  // namespace sluice::test

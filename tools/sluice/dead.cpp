@@ -49,22 +49,24 @@ std::string worker_of(const DeadLetter& letter) {
   return fmt::format("{}/{}", printable(letter.stage), letter.replica);
 }
 
-// The rows of a list. Worker and sender are as wide as what stands in them, within a bound, so that all are known before the
-// first is printed; what else is known of a letter `sluice dead show` has. The cause, which may be long, is last.
+// The rows of a list. Worker, sender and bytes are as wide as what stands in them, within a bound, so that all are known before
+// the first is printed, and the time is to the second, so that what usually is the cause has room on a terminal; what else is known of
+// a letter `sluice dead show` has. The cause, which may be long, is last.
 class LetterRows {
  public:
   void add(const DeadLetter& letter) {
-    rows_.push_back({letter.time, worker_of(letter), printable(letter.from), letter.payload.size(),
-                     letter.retried_by != 0, printable(letter.cause)});
+    rows_.push_back({letter.time, worker_of(letter), printable(letter.from),
+                     std::to_string(letter.payload.size()), letter.retried_by != 0, printable(letter.cause)});
     widen(worker_, rows_.back().worker);
     widen(from_, rows_.back().from);
+    widen(bytes_, rows_.back().bytes);
   }
   void print_all() const {
     print_row("number", "time", "worker", "from", "bytes", "retried", "cause");
     for (std::size_t i = 0; i < rows_.size(); ++i) {
       const Row& row = rows_[i];
-      print_row(fmt::format("{}", i + 1), detail::utc_text(row.time), row.worker, row.from,
-                fmt::format("{}", row.bytes), row.retried ? "yes" : "no", row.cause);
+      print_row(fmt::format("{}", i + 1), second_of(row.time), row.worker, row.from, row.bytes,
+                row.retried ? "yes" : "no", row.cause);
     }
   }
 
@@ -73,29 +75,33 @@ class LetterRows {
     std::chrono::system_clock::time_point time;
     std::string worker;
     std::string from;
-    std::size_t bytes;
+    std::string bytes;
     bool retried;
     std::string cause;
   };
   static constexpr std::size_t kWidest = 16;
 
+  static std::string second_of(std::chrono::system_clock::time_point time) {
+    return fmt::format("{:.19}Z", detail::utc_text(time));
+  }
   static void widen(std::size_t& width, const std::string& text) {
     width = std::max(width, std::min(text.size(), kWidest));
   }
   void print_row(std::string_view number, std::string_view time, std::string_view worker,
                  std::string_view from, std::string_view bytes, std::string_view retried,
                  std::string_view cause) const {
-    const std::size_t behind_from = 38 + worker_ + from_;
-    const std::array<std::size_t, 6> fields{
-        6, 35, 37 + worker_, behind_from, behind_from + 8, behind_from + 16};
-    print(fmt::format("{:>6}  {:<27}  {:<{}} {:<{}} {:>7} {:<7}  {}\n", number, time, worker, worker_, from,
-                      from_, bytes, retried, cause),
+    const std::size_t behind_from = 31 + worker_ + from_;
+    const std::size_t behind_bytes = behind_from + 1 + bytes_;
+    const std::array<std::size_t, 6> fields{6, 28, 30 + worker_, behind_from, behind_bytes, behind_bytes + 8};
+    print(fmt::format("{:>6}  {:<20}  {:<{}} {:<{}} {:>{}} {:<7}  {}\n", number, time, worker, worker_, from,
+                      from_, bytes, bytes_, retried, cause),
           fields);
   }
 
   std::vector<Row> rows_;
   std::size_t worker_ = 6;
   std::size_t from_ = 4;
+  std::size_t bytes_ = 5;
 };
 
 void list(const std::string& path) {
@@ -196,13 +202,14 @@ void export_letters(const std::string& path) {
 
 // What `sluice dead export` has written, or standard input.
 detail::Descriptor open_lines(const std::string& from) {
-  if (from != "-") require_regular(from, "lines of letters");
+  constexpr const char* kWhat = "lines of letters";
+  constexpr const char* kRemedy = "name a file, or - for standard input";
+  if (from != "-") require_regular(from, kWhat, kRemedy);
   // Standard input as a descriptor of its own, which one may close.
   detail::Descriptor lines{from == "-" ? ::fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 0)
                                        : ::open(from.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC)};
   if (lines) return lines;
-  throw Error{
-      {"read lines of letters from", printable(from), errno_text(), "name a file, or - for standard input"}};
+  throw Error{{fmt::format("read {} from", kWhat), printable(from), errno_text(), kRemedy}};
 }
 
 // In a directory they would not be found by another name.

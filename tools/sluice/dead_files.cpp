@@ -47,11 +47,10 @@ fs::path place_of(const std::string& path) {
 
 }  // namespace
 
-void require_regular(const fs::path& file, const char* what) {
+void require_regular(const fs::path& file, const char* what, const std::string& remedy) {
   std::error_code none;
   if (fs::is_regular_file(file, none) || !fs::exists(file, none)) return;
-  throw Error{{fmt::format("read {} from", what), printable(file.string()), "it is no regular file",
-               fmt::format("name a file of {0}, or a directory of them", what)}};
+  throw Error{{fmt::format("read {} from", what), printable(file.string()), "it is no regular file", remedy}};
 }
 
 DeadLetter Letters::read(std::size_t number) const {
@@ -60,11 +59,10 @@ DeadLetter Letters::read(std::size_t number) const {
 }
 
 Letters letters_in(const std::string& path) {
-  constexpr const char* kWhat = "dead letters";
   Letters letters{.place = place_of(path), .files = {}, .all = {}, .unreadable = {}};
   std::error_code none;
   const auto read = [&letters](const fs::path& file) {
-    require_regular(file, kWhat);
+    require_regular(file, "dead letters", "name a file of dead letters, or a directory of them");
     for (const detail::PlacedLetter& place : detail::placed_letters(file))
       letters.all.push_back({letters.files.size(), place});
     letters.files.push_back(file);
@@ -103,7 +101,8 @@ void refuse_unreadable(const Letters& letters) {
 DeadLetter letter_numbered(const Letters& letters, std::size_t number, const char* tried) {
   if (number != 0 && number <= letters.all.size()) return letters.read(number);
   throw Error{{tried, std::to_string(number),
-               fmt::format("there are {} in {}", letters.all.size(), printable(letters.place.string())),
+               fmt::format("there {} {} in {}", letters.all.size() == 1 ? "is" : "are", letters.all.size(),
+                           printable(letters.place.string())),
                "name the number that `sluice dead list` gives it"}};
 }
 

@@ -29,8 +29,9 @@ struct Letters {
   DeadLetter read(std::size_t number) const;
 };
 
-// A pipe would be waited for, and a device has no end: throws Error for either. `what` is read from it.
-void require_regular(const std::filesystem::path& file, const char* what);
+// A pipe would be waited for, and a device has no end: throws Error for either. `what` is read from it, `remedy` says what to
+// name instead.
+void require_regular(const std::filesystem::path& file, const char* what, const std::string& remedy);
 
 // Of a file, of a directory or, since each run has one of its own, of the only one below it that has some. Throws Error
 // if there are none, or several such.

@@ -174,7 +174,8 @@ void show(const DeathsSaid& said) {
   const Reports reports{said.path, [](const JsonObject&) { return false; }};
   if (said.number == 0 || said.number > reports.count()) {
     throw Error{{"show report", std::to_string(said.number),
-                 fmt::format("there are {} in {}", reports.count(), printable(said.path)),
+                 fmt::format("there {} {} in {}", reports.count() == 1 ? "is" : "are", reports.count(),
+                             printable(said.path)),
                  "name the number that `sluice deaths list` gives it"}};
   }
   const JsonObject report = reports.read(said.number);

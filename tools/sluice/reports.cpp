@@ -69,7 +69,7 @@ void Reports::refuse(const std::string& where, const std::string& why) {
 }
 
 void Reports::read_places(const fs::path& path, const std::function<bool(const JsonObject&)>& wanted) {
-  require_regular(path, kWhat);
+  require_regular(path, kWhat, "name a file of reports of deaths, or a directory of them");
   detail::Descriptor file{::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC)};
   if (!file) {
     throw Error{{fmt::format("read {} from", kWhat), printable(path.string()), errno_text(),
