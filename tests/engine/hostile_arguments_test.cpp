@@ -195,5 +195,56 @@ TEST_F(HostileArguments, AProgramIsNotHeldByItsProfileFile) {
   EXPECT_THAT(run.err, HasSubstr("nobody writes into it"));
 }
 
+TEST_F(HostileArguments, AWordWithoutANumberIsAProgramAndNoStage) {
+  const Finished none = ended("plan --pipeline sluice-hostile-none");
+  EXPECT_EQ(none.status, kMisused);
+  EXPECT_THAT(none.err, AllOf(HasSubstr("cannot start 'sluice-hostile-none': No such file or directory"),
+                              HasSubstr("by its path, or one that PATH finds")));
+  EXPECT_EQ(none.out, "");
+  const Finished other = ended("plan --pipeline true");
+  EXPECT_EQ(other.status, kMisused);
+  EXPECT_THAT(other.err, HasSubstr("'true': it ended with status 0 and has made no Engine"));
+}
+
+TEST_F(HostileArguments, AComparisonIsNeitherJsonNorADrawing) {
+  for (const std::string option : {"--json", "--svg"}) {
+    const Finished run =
+        ended("plan --compare " + option + (option == "--svg" ? " '" + path("drawn") + "'" : ""));
+    EXPECT_EQ(run.status, kMisused) << option;
+    EXPECT_THAT(run.err, HasSubstr("does not go with")) << option;
+    EXPECT_EQ(run.out, "") << option;
+  }
+}
+
+TEST_F(HostileArguments, AComparisonWithAMachineThatIsNoneIsAnErrorAlone) {
+  const Finished run = ended("plan --compare --topology 'core:2 pu:1' --topology core:");
+  EXPECT_EQ(run.status, kMisused);
+  EXPECT_THAT(run.err, HasSubstr("cannot read the synthetic topology \"core:\""));
+  EXPECT_EQ(run.out, "");
+}
+
+// What was counted in no time would be called fine.
+TEST_F(HostileArguments, WhoLooksForNoTimeSeesNothing) {
+  for (const char* time : {"0", "0s", "1", "soon", "-1s", "''"}) {
+    const Finished doctor = ended(std::string{"doctor --for "} + time);
+    EXPECT_EQ(doctor.status, kMisused) << time;
+    EXPECT_THAT(doctor.err, HasSubstr("write 500ms or 10s")) << time;
+    EXPECT_EQ(doctor.out, "") << time;
+  }
+}
+
+TEST_F(HostileArguments, AVariableOfASettingIsNamedWhereItIsMeant) {
+  EXPECT_THAT(ended("config explain SLUICE_LANE_SLOT").err, HasSubstr("did you mean SLUICE_LANE_SLOTS?"));
+  EXPECT_THAT(ended("config explain SLUICE_STAGE_PARSE_LANE_SLOT").err,
+              HasSubstr("did you mean SLUICE_STAGE_PARSE_LANE_SLOTS?"));
+}
+
+TEST_F(HostileArguments, ADirectoryOfLinesIsToldToNameAFile) {
+  const Finished run = ended("dead import '" + directory_.string() + "' '" + path("a.dead") + "'");
+  EXPECT_EQ(run.status, kMisused);
+  EXPECT_THAT(run.err, AllOf(HasSubstr("it is no regular file"), HasSubstr("or - for standard input"),
+                             Not(HasSubstr("or a directory of them"))));
+}
+
 }  // namespace
 }  // namespace sluice::test

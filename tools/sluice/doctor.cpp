@@ -72,8 +72,9 @@ pinning::CpuSet units_asked(const std::string& list) {
 
 std::chrono::nanoseconds time_asked(const std::string& text) {
   const auto parsed = parse_duration(text);
-  if (!parsed.ok()) throw Error{{"watch for", "'" + text + "'", parsed.fault, "write 500ms or 10s"}};
-  return parsed.value;
+  if (parsed.ok() && parsed.value.count() > 0) return parsed.value;
+  throw Error{
+      {"watch for", "'" + text + "'", parsed.ok() ? "it is no time" : parsed.fault, "write 500ms or 10s"}};
 }
 
 int examine(const DoctorOptions& options) {

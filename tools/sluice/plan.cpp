@@ -72,11 +72,16 @@ std::chrono::nanoseconds time_of(const PlanSaid& said) {
                "for example --within 10s"}};
 }
 
-// A program, by its path, or a pipeline in a line, in which no slash can stand.
+// In a pipeline in a line no slash can stand, and a stage alone has a number behind it: "words" is a program that PATH finds.
+bool is_program(const std::string& text) {
+  return text.find('/') != std::string::npos ||
+         (!text.empty() && text.find_first_of(": >") == std::string::npos);
+}
+
 pinning::PlanRequest pipeline_of(const PlanSaid& said) {
   // What cannot be is refused also where it is not needed.
   const std::chrono::nanoseconds time = time_of(said);
-  if (said.pipeline.find('/') == std::string::npos) {
+  if (!is_program(said.pipeline)) {
     if (said.arguments.empty()) return pinning::parse_pipeline(said.pipeline);
     throw Error{{"plan for", "\"" + said.pipeline + "\"", "arguments stand behind --, and it is no program",
                  "name the program by its path: --pipeline ./market -- ARGUMENTS..."}};
@@ -138,12 +143,13 @@ std::string comparison(const std::string& name, const pinning::Topology& topolog
 int run_plan(const PlanSaid& said) {
   pinning::PlanRequest request = request_of(said);
   if (said.compare) {
-    print("| machine | auto | compact | spread | random | exact |\n|---|---|---|---|---|---|\n");
+    std::string table = "| machine | auto | compact | spread | random | exact |\n|---|---|---|---|---|---|\n";
     for (const std::string& text : said.topologies) {
       const std::size_t slash = text.ends_with(".xml") ? text.rfind('/') : std::string::npos;
-      print(
-          comparison(slash == std::string::npos ? text : text.substr(slash + 1), topology_of(text), request));
+      const std::string name = slash == std::string::npos ? text : text.substr(slash + 1);
+      table += comparison(name, topology_of(text), request);
     }
+    print(table);
     return 0;
   }
   if (said.topologies.size() > 1)
@@ -175,8 +181,8 @@ void add_plan(CLI::App& program, std::vector<std::string> behind_dashes, int& st
       ->capture_default_str();
   plan->add_option(
           "--pipeline", said->pipeline,
-          "Stages and flows: \"read:1 parse:4x2 book:cores read>parse parse=>book\"; or the path of a "
-          "program of Sluice, its arguments behind --")
+          "Stages and flows: \"read:1 parse:4x2 book:cores read>parse parse=>book\"; or a program of "
+          "Sluice, its arguments behind --")
       ->type_name("TEXT|PROGRAM")
       ->capture_default_str();
   plan->add_option("--within", said->time, "How long a program may take to come to its pipeline")
@@ -197,14 +203,17 @@ void add_plan(CLI::App& program, std::vector<std::string> behind_dashes, int& st
                    "What a run has done, as `sluice stats --measured` has it: parse@1.7 read>parse@2e6")
       ->type_name("TEXT")
       ->check(not_empty());
-  plan->add_option("--svg", said->svg, "Draw the machine and the plan into a file")->type_name("FILE");
-  plan->add_flag("--json", said->json, "Print one JSON object, every lane included");
+  CLI::Option* svg =
+      plan->add_option("--svg", said->svg, "Draw the machine and the plan into a file")->type_name("FILE");
+  CLI::Option* json = plan->add_flag("--json", said->json, "Print one JSON object, every lane included");
   plan->add_flag("--isolated", said->isolated, "Use isolated CPUs, and first");
   plan->add_flag("--alone", said->alone, "Leave out of account what other pipelines hold on this machine");
   plan->add_flag("--no-smt", said->no_smt, "One worker for each core and no more");
   plan->add_flag(
-      "--compare", said->compare,
-      "A table: the cost of auto, compact, spread, random places and, where it can be proved, the least");
+          "--compare", said->compare,
+          "A table: the cost of auto, compact, spread, random places and, where it can be proved, the least")
+      ->excludes(svg)
+      ->excludes(json);
   end_help(
       *plan,
       "Status 0: each worker has a core of its own; 1: it has not, or the quota is too small; 2: bad input.",

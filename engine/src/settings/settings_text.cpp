@@ -113,11 +113,8 @@ std::string facts(const Setting& setting) {
 }
 
 Named find_any(std::string_view name) {
-  if (name.starts_with("SLUICE_")) {
-    Named variable = find_variable(name);
-    if (variable.ok()) return variable;
-  }
-  // A key that only stages have is explained without one, and with the place-mm_pin that the texts use.
+  if (name.starts_with("SLUICE_")) return find_variable(name);
+  // A key that only stages have is explained without one, and with the place-holder that the texts use.
   if (const std::size_t row = row_of(name); row != kNoRow) return {.row = row};
   const std::string place_holder = fmt::format("stage.{}.", kAnyStage);
   if (name.starts_with(place_holder)) return find_any(name.substr(place_holder.size()));
