@@ -134,6 +134,76 @@ TEST_F(NatsSourceOfFew, RestsWhileOtherSubjectsMessagesComeAndGo) {
   EXPECT_THAT(out.all(), ElementsAre("mine", "mine"));
 }
 
+// No message comes behind what is gone, which shows that something is.
+class NatsSourceThatIsHeldUp : public NatsSourceTest {
+ protected:
+  // A purge takes all of what is sent that the source has not pulled by the time at which nobody takes any more from it.
+  void read_and_purge(Engine& engine, const NatsSourceOptions& options, const std::function<void()>& send) {
+    if (!options.follow) send();
+    engine.start();
+    if (options.follow) send();
+    EXPECT_TRUE(eventually([&] { return worker_of(engine, "read/0").full_waits != 0; }));
+    purge_stream(server().url(), options.stream);
+  }
+  Settings small_lanes() { return settings({"lane.bytes=16KiB"}); }
+};
+
+TEST_F(NatsSourceThatIsHeldUp, EndsWithAnErrorWhereNothingComesBehindWhatIsGone) {
+  for (const bool follow : {false, true}) {
+    for (const std::string subject : {"", "in.a"}) {
+      NatsSourceOptions few = options(follow);
+      few.subject = subject;
+      few.batch = 10;
+      Engine engine{reading(few), small_lanes()};
+      read_and_purge(engine, few, [&] { send(numbered(0, 3000)); });
+      Collector<Bytes> out{engine, "out"};
+      EXPECT_THAT(error_of([&] { EXPECT_FALSE(engine.wait_for(kDeadline)); }),
+                  AllOf(HasSubstr("stream IN"), HasSubstr("before they were read"), HasSubstr("on_removed")))
+          << follow << subject;
+    }
+  }
+}
+
+TEST_F(NatsSourceThatIsHeldUp, TellsWhatAWorkQueueLostWhereNothingComesBehindIt) {
+  make_stream(server().url(), {.name = "QUEUE", .subject = "queue.*", .work_queue = true});
+  NatsSourceOptions queue = options(true);
+  queue.stream = "QUEUE";
+  queue.batch = 10;
+  Engine engine{reading(queue), small_lanes()};
+  read_and_purge(engine, queue, [&] { send_messages(server().url(), "queue.a", numbered(0, 3000)); });
+  Collector<Bytes> out{engine, "out"};
+  EXPECT_TRUE(eventually([&] { return engine.stats().problem_count != 0; }));
+  engine.drain();
+  EXPECT_TRUE(engine.wait_for(kDeadline));
+  EXPECT_THAT(engine.stats().problems, ElementsAre(AllOf(HasSubstr("to 3000"), HasSubstr("stream QUEUE"))));
+}
+
+// All of it was gone by the time at which the next start looked.
+TEST_F(NatsSourceThatIsHeldUp, TellsThatAWorkQueueWasEmptiedWhileItWasParked) {
+  make_stream(server().url(), {.name = "QUEUE", .subject = "queue.*", .work_queue = true});
+  Settings kept = settings();
+  kept.set("segment.path", file("segment"));
+  NatsSourceOptions queue = options(true);
+  queue.stream = "QUEUE";
+  {
+    send_messages(server().url(), "queue.a", numbered(0, 20));
+    Engine engine{reading(queue), kept};
+    engine.start();
+    Collector<Bytes> out{engine, "out"};
+    EXPECT_TRUE(eventually([&] { return out.count() == 20 && count_of(server().url(), "QUEUE") == 0; }));
+    engine.park();
+    EXPECT_TRUE(engine.wait_for(kDeadline));
+  }
+  send_messages(server().url(), "queue.a", numbered(20, 50));
+  purge_stream(server().url(), "QUEUE");
+  queue.follow = false;
+  Engine engine{reading(queue), kept};
+  engine.start();
+  Collector<Bytes> out{engine, "out"};
+  EXPECT_TRUE(engine.wait_for(kDeadline));
+  EXPECT_THAT(engine.stats().problems, ElementsAre(HasSubstr("21 to 50")));
+}
+
 // Limits took the older half while nobody read: that is told, once.
 TEST_F(NatsSourceTest, TellsWhatAWorkQueueRemovedUnread) {
   make_stream(server().url(),

@@ -63,9 +63,13 @@ class NatsReader::Impl {
   bool confirm() noexcept;
   bool accept(natsMsg* message);
   bool misses_what_is_removed() const { return !queue_ && options_.on_removed == NatsRemoved::stop; }
+  // Of a work queue: all that is there was unread, so that what is gone is known.
+  bool tells_what_is_removed() const {
+    return queue_ && subject_.empty() && options_.on_removed == NatsRemoved::stop;
+  }
   detail::JsMetaDataPtr metadata_of(natsMsg* message) const;
   bool has_gaps(const detail::Fetcher::Batch& messages) const;
-  std::uint64_t check_removed() const;
+  std::uint64_t check_removed();
   void rest();
   void look_for(std::uint64_t from, std::uint64_t to) const;
   [[noreturn]] void removed(std::uint64_t from, std::uint64_t to) const;
@@ -159,26 +163,31 @@ void NatsReader::Impl::check_stream(const jsStreamInfo& info) {
   }
 }
 
-// In a call outside. Gives the last sequence of the stream; throws if its first one is behind what is to be read next.
-std::uint64_t NatsReader::Impl::check_removed() const {
+// In a call outside. Gives the last sequence of the stream; throws if its first one is behind what is to be read next, or of a work
+// queue tells that, and goes on behind it.
+std::uint64_t NatsReader::Impl::check_removed() {
   const jsStreamState state = client_.stream(stream_)->State;
-  if (const std::uint64_t next = (*progress_)->next; state.FirstSeq > next) removed(next, state.FirstSeq - 1);
+  if (const std::uint64_t next = (*progress_)->next; state.FirstSeq > next) {
+    if (!queue_) removed(next, state.FirstSeq - 1);
+    tell_removed(next, state.FirstSeq - 1);
+    progress_->edit().next = state.FirstSeq;
+  }
   return state.LastSeq;
 }
 
 // Nothing has come for a while. Whether that is all does not say the server's count of what waits, which nats-server 2.9.10 has one too
 // high for as long as a consumer lives that was asked while messages came: it is looked for.
 //
-// Of a subject at rest the position follows the stream, so that other subjects' messages may go. By what the stream holds:
+// What was removed before it was read no message shows if none comes behind it. And at rest the position follows the stream, so that
+// other subjects' messages may go. By what the stream holds:
 //   its last sequence is `last`
 //   it holds nothing of ours from `next` on: so nothing up to `last`
 //   its first sequence is `next` at most: so nothing of ours was removed from there
 void NatsReader::Impl::rest() {
-  // Without a subject the next message shows what is missing.
-  const bool moves = !subject_.empty() && misses_what_is_removed();
-  if (options_.follow && !moves && !lag_.is_behind()) return;
+  const bool looks = misses_what_is_removed() || tells_what_is_removed();
+  if (options_.follow && !looks && !lag_.is_behind()) return;
   const auto call = worker_.outside(3 * options_.server.timeout);
-  const std::uint64_t last = moves ? check_removed() : 0;
+  const std::uint64_t last = looks ? check_removed() : 0;
   const bool is_passed = last >= (*progress_)->next;
   if (options_.follow && !is_passed && !lag_.is_behind()) return;
   if (client_.holds(stream_, subject_.empty() ? ">" : subject_, (*progress_)->next)) return;
@@ -218,7 +227,7 @@ detail::ReaderConsumer NatsReader::Impl::consume() {
                                                                   .queue = queue_,
                                                                   .first = (*progress_)->next,
                                                                   .batch = options_.batch});
-  ended_ = !options_.follow && consumer.pending == 0;
+  ended_ = !options_.follow && consumer.pending == 0 && !tells_what_is_removed();
   return consumer;
 }
 
