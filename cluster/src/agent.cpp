@@ -76,6 +76,7 @@ void Agent::run(const std::function<unsigned()>& leave) {
         return;
       }
     } catch (const Unavailable& away) {
+      if (owners_) known_stored_ = owners_->view().stored;
       owners_.reset();
       if (away_ != away.what()) say(away_ = away.what());
       // Its partitions hold, since no checkpoint of theirs is stored; who leaves has nobody to tell.
@@ -132,6 +133,7 @@ void Agent::connect() {
                                        options_.cluster + "@" + options_.host);
     owners_->look(0ms);
     owners_->agree_on({options_.partitions, options_.lease, options_.pipeline});
+    tell_stored();
   } catch (const Error& error) {
     owners_.reset();
     // What was right once may pass: a server that is being set up anew, say.
@@ -143,6 +145,17 @@ void Agent::connect() {
     owners_->forget_request_to_leave(options_.host);
   if (!away_.empty()) say("has reached the server again");
   away_.clear();
+}
+
+// What a bucket that was purged, or lost with all that the server had, has forgotten: without it a partition whose checkpoints are gone,
+// too, would begin anew. Before any host that joins with this one claims something. A key that was removed from the bucket it knew was
+// removed by a person, to begin anew.
+void Agent::tell_stored() {
+  if (owners_->mark() == known_bucket_) return;
+  for (const unsigned number : known_stored_) {
+    if (!owners_->view().stored.contains(number)) owners_->tell_stored(number);
+  }
+  known_bucket_ = owners_->mark();
 }
 
 void Agent::look(Time now) {

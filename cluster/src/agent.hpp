@@ -75,6 +75,7 @@ class Agent {
   void turn(Time now);
   void look_again(Time now);
   void connect();
+  void tell_stored();
   void look(Time now);
   [[noreturn]] void refuse_namesake() const;
   bool another_sends_on(Time now) noexcept;
@@ -133,6 +134,9 @@ class Agent {
   std::map<unsigned, Time> waiting_;
   // Checkpoints of this host that were refused, and not told yet.
   unsigned refused_ = 0;
+  // The bucket that it knew last, and of which partitions checkpoints were stored.
+  OwnersMark known_bucket_{};
+  std::set<unsigned> known_stored_;
   // What could not be written since the server was away.
   std::map<unsigned, PartitionEntry> unsaid_;
 };

@@ -110,7 +110,7 @@ JsStreamInfoPtr Owners::stream() const {
 
 void Owners::refuse_what_forgets() {
   const JsStreamInfoPtr info = stream();
-  created_ = info->Created;
+  agreed_.created = info->Created;
   const std::string why = harm_of(*info->Config);
   if (why.empty()) return;
   throw Error{
@@ -155,6 +155,8 @@ void Owners::take(kvEntry* entry) {
     if (const auto number = parse_number(name.substr(kCopy.size())); number) view_.copies.erase(*number);
   } else if (name.starts_with(kFailing)) {
     if (const auto number = parse_number(name.substr(kFailing.size())); number) view_.failing.erase(*number);
+  } else if (name.starts_with(kStored)) {
+    if (const auto number = parse_number(name.substr(kStored.size())); number) view_.stored.erase(*number);
   } else if (name.starts_with(kRefused)) {
     view_.refused.erase(key.substr(kRefused.size()));
   }
@@ -204,6 +206,10 @@ void Owners::take_value(const std::string& key, const std::string& value, std::u
     const auto epoch = parse_number<std::uint64_t>(value);
     if (!number || !epoch) return pass_over();
     view_.begun[*number] = *epoch;
+  } else if (name.starts_with(kStored)) {
+    const auto number = parse_number(name.substr(kStored.size()));
+    if (!number) return pass_over();
+    view_.stored.insert(*number);
   } else if (name.starts_with(kRefused)) {
     const auto count = parse_number(value);
     if (!count) return pass_over();
@@ -231,20 +237,20 @@ void Owners::agree_on(const ClusterShape& shape) {
     if (!view_.shape) fail("write into", status);
   }
   require_same(bucket_, *view_.shape, shape);
-  agreed_ = shape_revision_;
+  agreed_.shape_revision = shape_revision_;
 }
 
 void Owners::require_as_agreed() const {
   const JsStreamInfoPtr info = stream();
-  const bool made_anew = info->Created != created_;
+  const bool made_anew = info->Created != agreed_.created;
   // The shape is the oldest that there is, unless somebody has written over it.
-  if (!made_anew && info->State.Msgs != 0 && info->State.FirstSeq <= agreed_) return;
+  if (!made_anew && info->State.Msgs != 0 && info->State.FirstSeq <= agreed_.shape_revision) return;
   kvEntry* found = nullptr;
   const natsStatus status = kvStore_Get(&found, store_.get(), std::string{kShape}.c_str());
   const KvEntryPtr entry{found};
   if (status != NATS_OK && status != NATS_NOT_FOUND) fail("read", status);
   // What nobody can read is passed over here, too.
-  const bool there = status == NATS_OK && (kvEntry_Revision(found) == agreed_ ||
+  const bool there = status == NATS_OK && (kvEntry_Revision(found) == agreed_.shape_revision ||
                                            !parse_shape({static_cast<const char*>(kvEntry_Value(found)),
                                                          static_cast<std::size_t>(kvEntry_ValueLen(found))}));
   if (there && !made_anew) return;
@@ -309,6 +315,11 @@ void Owners::forget_copy(unsigned number) {
 void Owners::tell_begun(unsigned number, std::uint64_t epoch) {
   put(key_of(kBegunKey, std::to_string(number)), std::to_string(epoch));
   view_.begun[number] = epoch;
+}
+
+void Owners::tell_stored(unsigned number) {
+  put(stored_key(number), "1");
+  view_.stored.insert(number);
 }
 
 void Owners::tell_refused(const std::string& host, std::uint64_t count) {

@@ -9,7 +9,8 @@
 //   copy.N         CopyEntry, written and removed by that host
 //   failing.N      FailingEntry, written and removed by the host that owns the partition
 //   begun.N        the epoch with which its pipeline runs, or ran last; written by the host that owns it
-//   stored.N       checkpoints of it were stored; written by the partition (partition_record.hpp), removed by nobody
+//   stored.N       checkpoints of it were stored; written by the partition (partition_record.hpp), and by a host that knows it where
+//                  the bucket has forgotten it; removed by nobody
 //   refused.NAME   how many checkpoints of that host came behind another's claim, and were not stored; written by it
 //
 // Made and used by one thread of a process that starts no pipeline: libnats has threads of its own.
@@ -55,11 +56,20 @@ struct OwnersView {
   std::map<unsigned, FailingEntry> failing{};
   std::map<std::string, std::uint64_t> refused{};
   std::map<unsigned, std::uint64_t> begun{};
+  std::set<unsigned> stored{};
   std::string unreadable{};  // What was passed over last, and why; empty: nothing.
 
   // One that is not there is unowned.
   PartitionEntry entry(unsigned number) const;
   Partitions entries(unsigned count) const;
+};
+
+// Which bucket it is, and since when it is as it is: another one after it was made anew or purged.
+struct OwnersMark {
+  std::int64_t created = 0;          // By the server's clock.
+  std::uint64_t shape_revision = 0;  // When its hosts agreed on the shape.
+
+  friend bool operator==(const OwnersMark&, const OwnersMark&) = default;
 };
 
 // The bucket's name: NATS allows letters, digits, '-' and '_'.
@@ -87,6 +97,8 @@ class Owners {
 
   // Throws Error unless the cluster is so, which the first host says.
   void agree_on(const ClusterShape& shape);
+  // Of what was agreed on.
+  const OwnersMark& mark() const noexcept { return agreed_; }
   // Throws Unavailable if that is not what the bucket has any more: somebody has purged it, or has made another one of its name. Nobody
   // is told of a purge, and what was seen before it is nothing to go by.
   void require_as_agreed() const;
@@ -99,6 +111,7 @@ class Owners {
   void tell_failing(unsigned number, const FailingEntry& failing);
   void forget_failing(unsigned number);
   void tell_begun(unsigned number, std::uint64_t epoch);
+  void tell_stored(unsigned number);
   void tell_refused(const std::string& host, std::uint64_t count);
   void ask_to_leave(const std::string& host);
   void forget_request_to_leave(const std::string& host);
@@ -120,9 +133,8 @@ class Owners {
   KvWatcherPtr watcher_;
   bool looked_ = false;
   OwnersView view_;
-  std::int64_t created_ = 0;          // The bucket, by the server's clock.
-  std::uint64_t shape_revision_ = 0;  // Of the shape in the view;
-  std::uint64_t agreed_ = 0;          // and when this host agreed on it.
+  std::uint64_t shape_revision_ = 0;  // Of the shape in the view.
+  OwnersMark agreed_{};
 };
 
 }  // namespace sluice::detail

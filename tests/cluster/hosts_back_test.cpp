@@ -75,6 +75,31 @@ TEST_F(HostsThatWereAway, WriteAnewWhatSomebodyHasPurged) {
   })) << told_by_cluster({"status", "accounts"}).text;
 }
 
+// As where the server is started again without its store: the state is gone, and to count from nothing is for nobody to begin unasked.
+TEST_F(HostsThatWereAway, DoNotBeginAnewWhereTheServerHasLostAll) {
+  begin(600, 300);
+  start_host("alpha");
+  start_host("beta");
+  ASSERT_TRUE(within(60s, [this] { return fed() && balances() == 600; }));
+  run_apart([this] {
+    const detail::NatsClient client{{.url = server().url()}, "test", true};
+    for (const char* stream : {"KV_SLUICE_accounts_OWNERS", "SLUICE_accounts"}) {
+      if (const natsStatus status = js_DeleteStream(client.jetstream(), stream, nullptr, nullptr);
+          status != NATS_OK)
+        throw std::runtime_error{natsStatus_GetText(status)};
+    }
+    return std::string{};
+  });
+  const auto refused = [this] {
+    const Said said = told_by_cluster({"status", "accounts"});
+    std::size_t count = 0;
+    for (std::size_t at = 0; (at = said.text.find("there are none", at)) != std::string::npos; ++at)
+      ++count;
+    return count;
+  };
+  EXPECT_TRUE(within(60s, [&] { return refused() == 6; })) << told_by_cluster({"status", "accounts"}).text;
+}
+
 TEST_F(HostsThatWereAway, RefuseABucketThatForgets) {
   run_apart([this] {
     const detail::NatsClient client{{.url = server().url()}, "test", true};
