@@ -94,7 +94,8 @@ TEST(StateArea, RefusesStateClaimedInAnotherOrderByALaterProcess) {
   }
   Incarnation second{region};
   EXPECT_THAT(error_of([&] { Recoverable<int>(second.area, "b"); }),
-              AllOf(HasSubstr("'b' of stage stage"), HasSubstr("in the same order")));
+              AllOf(HasSubstr("'b' of stage stage"), HasSubstr("another piece there, 'a'"),
+                    HasSubstr("in the same order")));
 }
 
 TEST(StateArea, RefusesAPieceThatHasAnotherSizeThanBefore) {
