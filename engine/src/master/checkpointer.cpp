@@ -43,6 +43,12 @@ constexpr std::size_t kPiece = std::size_t{2} << 20;
 // Writing is for when nobody else wants the processor; copying is what all others wait for.
 constexpr int kNiceToWrite = 10;
 
+CheckpointMessage failed_by(const std::exception& error) noexcept {
+  CheckpointMessage message{.kind = Kind::failed};
+  std::snprintf(message.text, sizeof(message.text), "%s", words_of(error));
+  return message;
+}
+
 class Checkpointer {
  public:
   Checkpointer(const Wiring& wiring, int line, pid_t master, int locked)
@@ -112,7 +118,7 @@ class Checkpointer {
       }
       return true;
     } catch (const std::exception& error) {
-      say_failed(error);
+      say(failed_by(error));
       return false;
     }
   }
@@ -244,14 +250,8 @@ class Checkpointer {
     } catch (const std::exception& error) {
       writer_.reset();
       piece_ = 0;
-      return say_failed(error);
+      return say(failed_by(error));
     }
-    say(message);
-  }
-
-  void say_failed(const std::exception& error) noexcept {
-    CheckpointMessage message{.kind = Kind::failed};
-    std::snprintf(message.text, sizeof(message.text), "%s", words_of(error));
     say(message);
   }
 
@@ -298,9 +298,7 @@ void run_checkpointer(const Wiring& wiring, int line, pid_t master, int locked) 
     // The master's region stays writable, for what is released.
     Checkpointer{wiring, line, master, locked}.run();
   } catch (const std::exception& error) {
-    CheckpointMessage message{.kind = Kind::failed};
-    std::snprintf(message.text, sizeof(message.text), "%s", words_of(error));
-    send_message(line, message);
+    send_message(line, failed_by(error));
     ::_exit(1);
   }
   ::_exit(0);
