@@ -214,7 +214,7 @@ int parsed(CLI::App& app, CLI::App& host, CLI::App& copy, int argc, char** argv,
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
-    return flushed(end_of_parse(app, error));
+    return end_of_parse(app, error);
   }
   try {
     if (host.parsed()) check(cluster, options);

@@ -23,6 +23,7 @@
 #include <sluice/cli.hpp>
 #include <sluice/detail/command_line.hpp>
 #include <sluice/partitioner.hpp>
+#include <sluice/printable.hpp>
 
 namespace {
 
@@ -185,6 +186,7 @@ void collect(const Options& options) {
 int main(int argc, char** argv) {
   CLI::App app{"Payments for the cluster accounts, and what came of them."};
   app.require_subcommand(1);
+  app.fallthrough();
   app.formatter(sluice::detail::help_formatter());
   Options options;
   app.add_option("--nats", options.url, "The server");
@@ -221,9 +223,9 @@ int main(int argc, char** argv) {
     } else {
       collect(options);
     }
-    return 0;
+    return sluice::flushed(sluice::kExitOk);
   } catch (const std::exception& error) {
-    std::fprintf(stderr, "accounts-load: %s\n", error.what());
-    return 1;
+    std::fprintf(stderr, "accounts-load: %s\n", sluice::printable_message(error.what()).c_str());
+    return sluice::kExitFailed;
   }
 }

@@ -109,8 +109,9 @@ int main(int argc, char** argv) try {
   }
   const JetStream jetstream{url};
   make->parsed() ? jetstream.make(stream) : jetstream.print(stream);
-  return std::cout.flush() ? 0 : 1;
+  std::cout.flush();
+  return sluice::flushed(sluice::kExitOk);
 } catch (const std::exception& error) {
   std::cerr << "bank-events: " << sluice::printable_message(error.what()) << "\n";
-  return 2;
+  return sluice::kExitFailed;
 }

@@ -109,17 +109,24 @@ void write_expected(const Options& options) {
     throw std::runtime_error{"cannot write into " + options.expect};
 }
 
+// Null where there are none; to be freed.
+addrinfo* addresses_of(const std::string& address) {
+  const std::size_t colon = address.rfind(':');
+  addrinfo hints{};
+  hints.ai_socktype = SOCK_STREAM;
+  addrinfo* found = nullptr;
+  if (colon == std::string::npos) return nullptr;
+  const int fault =
+      ::getaddrinfo(address.substr(0, colon).c_str(), address.substr(colon + 1).c_str(), &hints, &found);
+  return fault == 0 ? found : nullptr;
+}
+
 class Connection {
  public:
   // Not connected if nobody listens.
   explicit Connection(const std::string& address) {
-    const std::size_t colon = address.rfind(':');
-    addrinfo hints{};
-    hints.ai_socktype = SOCK_STREAM;
-    addrinfo* found = nullptr;
-    if (colon == std::string::npos || ::getaddrinfo(address.substr(0, colon).c_str(),
-                                                    address.substr(colon + 1).c_str(), &hints, &found) != 0)
-      throw std::runtime_error{address + " is no HOST:PORT"};
+    addrinfo* found = addresses_of(address);
+    if (found == nullptr) return;  // Those who resolve names are away, too.
     fd_ = ::socket(found->ai_family, found->ai_socktype | SOCK_CLOEXEC, 0);
     if (::connect(fd_, found->ai_addr, found->ai_addrlen) != 0) close();
     ::freeaddrinfo(found);
@@ -354,8 +361,15 @@ int main(int argc, char** argv) try {
   } catch (const CLI::ParseError& end) {
     return sluice::end_of_parse(app, end);
   }
-  return run(options);
+  addrinfo* found = addresses_of(options.connect);
+  if (found == nullptr) {
+    std::cerr << "bank-load: " << sluice::printable(options.connect)
+              << " is no HOST:PORT that is known here (give --connect another)\n";
+    return sluice::kExitUsage;
+  }
+  ::freeaddrinfo(found);
+  return sluice::flushed(run(options));
 } catch (const std::exception& error) {
   std::cerr << "bank-load: " << sluice::printable_message(error.what()) << "\n";
-  return 2;
+  return sluice::kExitFailed;
 }

@@ -167,6 +167,6 @@ int run(const Options& options) {
 
 int main(int argc, char** argv) {
   Options options;
-  if (const auto status = parse(argc, argv, options)) return sluice::flushed(*status);
+  if (const auto status = parse(argc, argv, options)) return *status;
   return sluice::flushed(run(options));
 }

@@ -14,8 +14,13 @@ namespace market {
 namespace {
 
 std::shared_ptr<const int> open_stream(const std::string& path) {
-  if (path == kStandardInput) return std::make_shared<const int>(STDIN_FILENO);
-  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  const bool standard = path == kStandardInput;
+  // Standard input as a descriptor of its own: where it is closed, what is opened next has its number.
+  const int fd = standard ? ::fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, STDERR_FILENO + 1)
+                          : ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (fd < 0 && standard)
+    throw sluice::Error{{"read", "standard input", sluice::errno_text(),
+                         "give it a file or a pipe, or name one with --input"}};
   if (fd < 0) {
     throw sluice::Error{
         {"open the pipe", path, sluice::errno_text(), "check the path and the right to read it"}};

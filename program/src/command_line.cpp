@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
+#include <cerrno>
 #include <charconv>
 #include <cstddef>
 #include <cstdio>
@@ -20,6 +21,8 @@
 #include <sluice/detail/journal.hpp>
 #include <sluice/detail/nearest.hpp>
 #include <sluice/detail/settings_summary.hpp>
+#include <sluice/detail/standard_streams.hpp>
+#include <sluice/error.hpp>
 #include <sluice/main.hpp>
 #include <sluice/printable.hpp>
 #include <sluice/settings.hpp>
@@ -260,8 +263,13 @@ void print_misuse(const CLI::App& command, const std::string& what) {
 }
 
 bool flush_output() {
-  if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return true;
-  say(Priority::error, "sluice: cannot write to standard output\n");
+  // Before the last of it was written the reason is not known any more.
+  const bool failed_before = std::ferror(stdout) != 0;
+  errno = 0;
+  if (std::fflush(stdout) == 0 && !failed_before) return true;
+  const std::string why = errno == 0 ? "" : ": " + errno_text();
+  forget_what_was_lost();
+  say(Priority::error, "sluice: cannot write to standard output" + why + "\n");
   return false;
 }
 
@@ -272,7 +280,7 @@ namespace sluice {
 int end_of_parse(const CLI::App& app, const CLI::ParseError& error) {
   if (error.get_exit_code() == 0) {
     app.exit(error);
-    return kExitOk;
+    return flushed(kExitOk);
   }
   const std::string what = printable(detail::complaint(detail::innermost(app), error));
   // In one line: who quotes the last one quotes the reason.

@@ -80,7 +80,7 @@ int main(int argc, char** argv, const Pipeline& pipeline) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
-    return flushed(end_of_parse(app, error));
+    return end_of_parse(app, error);
   }
   return run_to_the_end(pipeline, options);
 }
@@ -109,7 +109,7 @@ int main(int argc, char** argv, CLI::App& app, const std::function<Pipeline()>& 
     app.parse(argc, argv);
     pipeline = build();
   } catch (const CLI::ParseError& error) {
-    return flushed(end_of_parse(app, error));
+    return end_of_parse(app, error);
   } catch (const std::exception& error) {
     return misused(error.what());
   }

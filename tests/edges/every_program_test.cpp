@@ -105,6 +105,20 @@ TEST(EveryProgram, TellsItsVersion) {
   }
 }
 
+// The reason is known where nothing was written before the end.
+TEST(EveryProgram, SaysOnceThatNobodyHasHeardIt) {
+  const std::string what = "sluice: cannot write to standard output";
+  const auto expect_said = [&what](const std::string& words) {
+    const Ran ran = run("sh -c '" + words + " 2>&1 >/dev/full'");
+    EXPECT_EQ(ran.status, 1) << words;
+    EXPECT_THAT(ran.said, testing::AnyOf(what + "\n", what + ": No space left on device\n")) << words;
+  };
+  for (const Command& command : every_command()) {
+    expect_said(command.words + " --help");
+    if (command.words.find(' ') == std::string::npos) expect_said(command.words + " --version");
+  }
+}
+
 TEST(EveryProgram, NamesTheOptionThatWasMeant) {
   const std::regex option{"^  (?:-[a-z],)?(--[a-z]{3,}[a-z-]*)"};
   for (const Command& command : every_command()) {
@@ -139,6 +153,17 @@ TEST(EveryProgram, RefusesANumberThatIsNone) {
   }
   EXPECT_GE(options, 12U) << "they are not found";
 }
+
+#ifdef BANK_LOAD_PROGRAM
+TEST(ABankLoad, RefusesAnAddressThatIsNone) {
+  for (const char* const address : {"nowhere", "127.0.0.1:no-such-service"}) {
+    const Ran ran = run(std::string{BANK_LOAD_PROGRAM} + " --connect " + address);
+    EXPECT_EQ(ran.status, 2) << address << "\n" << ran.said;
+    EXPECT_THAT(ran.said, testing::StartsWith("bank-load: " + std::string{address} + " is no HOST:PORT"))
+        << address;
+  }
+}
+#endif
 
 }  // namespace
 }  // namespace sluice::test

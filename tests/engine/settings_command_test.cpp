@@ -337,7 +337,7 @@ TEST(TheDoctor, AndCalibrateRefuseUnitsThatAreNotHere) {
 TEST(TheDoctor, SaysThatNobodyHasHeardIt) {
   const Finished run = sluice("doctor --for 1ms >/dev/full");
   EXPECT_EQ(run.status, 1);
-  EXPECT_THAT(run.err, HasSubstr("cannot write to standard output"));
+  EXPECT_THAT(run.err, HasSubstr("cannot write to standard output: No space left on device\n"));
 }
 
 TEST(AFullDisk, IsAnError) {

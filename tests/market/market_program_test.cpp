@@ -156,6 +156,27 @@ TEST_F(MarketInput, IsAnErrorWithTheFilesNameWhenItCannotBeOpened) {
   EXPECT_THAT(run.errors, HasSubstr("/nowhere/spot_a_1.gz"));
 }
 
+// Whatever is opened next would be read in its place.
+TEST_F(MarketInput, IsAnErrorWhenStandardInputIsClosed) {
+  const Finished market =
+      programs::run_script("exec " + programs::market_program() + " --quiet --input - --out " +
+                           shell_word(scratch_ / "out") + " <&-");
+  EXPECT_EQ(market.status, 1);
+  EXPECT_THAT(market.errors, testing::StartsWith("error: cannot read standard input: Bad file descriptor ("));
+}
+
+TEST_F(MarketInput, IsAnErrorOfTheToolsWhenTheirDirectoryCannotBeMade) {
+  const std::string file = shell_word(scratch_ / "file");
+  ASSERT_EQ(programs::run_script("echo > " + file).status, 0);
+  for (const Finished& tool : {programs::run_simulator("--events 1000 --out " + file),
+                               programs::run_reference("--out " + file + " " + file)}) {
+    EXPECT_EQ(tool.status, 1);
+    EXPECT_THAT(tool.errors,
+                testing::AllOf(HasSubstr(": cannot make the directory "), HasSubstr("Not a directory"),
+                               HasSubstr("(name another with --out)")));
+  }
+}
+
 TEST_F(MarketInput, IsAnErrorWithAHintWhenAnOptionIsWrong) {
   const Finished run = run_market("--inptu x" + out());
   EXPECT_EQ(run.status, 2);

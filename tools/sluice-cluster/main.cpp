@@ -308,7 +308,7 @@ int run(int argc, char** argv) {
   try {
     program.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
-    if (error.get_exit_code() == 0) return flushed(end_of_parse(program, error));
+    if (error.get_exit_code() == 0) return end_of_parse(program, error);
     const CLI::App& command = detail::innermost(program);
     detail::print_misuse(command, detail::complaint(command, error));
     return kExitUsage;

@@ -5,6 +5,7 @@
 #include <fstream>
 #include <initializer_list>
 #include <stdexcept>
+#include <system_error>
 #include <tuple>
 
 namespace reference {
@@ -135,7 +136,12 @@ void write_rejected(const std::filesystem::path& path, std::vector<Rejected> rej
 
 void write_answers(const std::filesystem::path& directory, const Market& market,
                    std::vector<Rejected> rejected) {
-  std::filesystem::create_directories(directory);
+  std::error_code error;
+  std::filesystem::create_directories(directory, error);
+  if (error) {
+    throw std::runtime_error{"cannot make the directory " + directory.string() + ": " + error.message() +
+                             " (name another with --out)"};
+  }
   write_counts(directory / "event_counts.tsv", market);
   write_trades(directory / "trades.tsv", market);
   write_bars(directory / "bars_1s.tsv", market);

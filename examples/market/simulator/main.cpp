@@ -7,6 +7,7 @@
 #include <optional>
 #include <stdexcept>
 #include <string>
+#include <system_error>
 #include <vector>
 
 #include <sluice/cli.hpp>
@@ -85,7 +86,12 @@ Stream* earliest(std::vector<Stream>& streams) {
 void simulate(const Options& options) {
   const std::vector<Instrument> instruments = make_instruments(options.instruments);
   std::vector<Stream> streams = open_streams(instruments, options);
-  std::filesystem::create_directories(options.out);
+  std::error_code error;
+  std::filesystem::create_directories(options.out, error);
+  if (error) {
+    throw std::runtime_error{"cannot make the directory " + options.out + ": " + error.message() +
+                             " (name another with --out)"};
+  }
   const auto writer = options.format == "raw" ? raw_writer(options.out) : merged_writer(options.out);
 
   Random random{~options.seed};

@@ -21,7 +21,7 @@
 namespace sluice {
 
 // After a parse that threw: prints what was asked for (--help), or what is wrong and the option that was
-// probably meant. An exit status.
+// probably meant. An exit status: kExitFailed where what was asked for could not be written.
 int end_of_parse(const CLI::App& app, const CLI::ParseError& error);
 
 // Adds --help-all, which says all about the settings, --set, --profile, --placement, --chaos and --quiet. What is given for them goes into `options`, which
