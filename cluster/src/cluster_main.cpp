@@ -24,6 +24,7 @@
 
 #include "agent.hpp"
 #include "partition_run.hpp"
+#include "server_files.hpp"
 #include "service_manager.hpp"
 
 namespace sluice {
@@ -129,6 +130,7 @@ void check(const Cluster& cluster, const HostOptions& options) {
     throw Error{{"make the cluster", cluster.name,
                  "it has no partitions, or nothing that makes their pipelines", ""}};
   static_cast<void>(lease_of(options));
+  check_files(options.server);
   // A host that can keep nothing would only be in the way of those that can.
   const std::filesystem::path data = std::filesystem::absolute(options.data);
   std::error_code error;

@@ -69,6 +69,24 @@ TEST(AClusterThatCannotBe, IsToldAsEverythingElseIs) {
   EXPECT_EQ(run.status, 2);
   EXPECT_THAT(run.err, StartsWith("sluice: cannot look at the cluster 'a b': that is no name of one"));
 }
+
+TEST(AClusterThatCannotBeReached, IsToldWithWhatToDo) {
+  const Finished away = sluice("cluster status orders --nats nats://127.0.0.1:1");
+  EXPECT_EQ(away.status, 1);
+  EXPECT_EQ(away.err,
+            "sluice: cannot reach the cluster orders: the NATS server at nats://127.0.0.1:1: No server "
+            "available for "
+            "connection (see that it runs, or name another with --nats)\n");
+  for (const char* option : {"--nats-ca", "--nats-credentials"}) {
+    const Finished run =
+        sluice(std::string{"cluster status orders --nats nats://127.0.0.1:1 "} + option + " /nowhere/it");
+    EXPECT_EQ(run.status, 2) << option;
+    EXPECT_THAT(run.err, HasSubstr(" /nowhere/it: No such file or directory (name another)")) << option;
+    EXPECT_EQ(
+        sluice(std::string{"cluster drain orders one --nats nats://127.0.0.1:1 "} + option + " /").status, 2)
+        << option;
+  }
+}
 #endif
 
 // What a shell says to a script; nothing where there is no such shell.

@@ -23,6 +23,7 @@
 #include <sluice/unavailable.hpp>
 #include <sluice/units.hpp>
 
+#include "server_files.hpp"
 #include "status.hpp"
 
 namespace sluice::command {
@@ -268,6 +269,7 @@ void check(const Options& options) {
     throw Error{{"look at the cluster", "'" + options.cluster + "'", "that is no name of one",
                  "up to 32 letters, digits, '-' and '_'"}};
   static_cast<void>(duration(options.patience));
+  detail::check_files(options.server);
 }
 
 int tell(const std::exception& error, int status) {
@@ -318,9 +320,14 @@ int run(int argc, char** argv) {
   } catch (const Error& error) {
     return tell(error, kExitUsage);
   }
-  if (status->parsed()) show_status(options);
-  if (moves->parsed()) move(options);
-  if (drains->parsed()) drain(options);
+  try {
+    if (status->parsed()) show_status(options);
+    if (moves->parsed()) move(options);
+    if (drains->parsed()) drain(options);
+  } catch (const Unavailable& away) {
+    throw Error{
+        {"reach the cluster", options.cluster, away.what(), "see that it runs, or name another with --nats"}};
+  }
   return flushed(kExitOk);
 }
 

@@ -9,8 +9,11 @@
 #include <fmt/format.h>
 
 #include <sluice/connect/detail/time_limit.hpp>
+#include <sluice/detail/text_file.hpp>
 #include <sluice/error.hpp>
 #include <sluice/unavailable.hpp>
+
+#include "server_files.hpp"
 
 namespace sluice::detail {
 namespace {
@@ -63,8 +66,23 @@ void replace_all(std::string& text, const std::string& secret) {
 std::string nats_text(natsStatus status) {
   natsStatus last = NATS_OK;
   const char* text = nats_GetLastError(&last);
-  if (text != nullptr && *text != '\0' && last == status) return text;
-  return natsStatus_GetText(status);
+  if (text == nullptr || *text == '\0' || last != status) return natsStatus_GetText(status);
+  // libnats begins with the line of its own source: "(conn.c:2088): No server available for connection".
+  constexpr std::string_view kEnd = "): ";
+  const std::string_view whole = text;
+  const std::size_t end = whole.starts_with('(') ? whole.find(kEnd) : std::string_view::npos;
+  return std::string{end == std::string_view::npos ? whole : whole.substr(end + kEnd.size())};
+}
+
+void check_files(const NatsServer& server) {
+  constexpr std::size_t kMostBytes = std::size_t{4} << 20;
+  const auto check = [](const std::string& file, const char* what) {
+    if (file.empty()) return;
+    const std::string why = read_text_file(file, kMostBytes).why;
+    if (!why.empty()) throw Error{{fmt::format("read the file of {}", what), file, why, "name another"}};
+  };
+  check(server.credentials_file, "credentials");
+  check(server.ca_file, "certificates");
 }
 
 NatsClient::NatsClient(const NatsServer& server, const std::string& name, bool at_once)
