@@ -185,7 +185,10 @@ int status_of_end(const Engine& engine, bool asked_elsewhere, int status) {
 
 // What an end that is not the pipeline's own has left, for people. A last checkpoint may be older than that end.
 void tell_what_is_left(const Engine& engine, const std::string& kept_in, bool by_checkpoint) {
-  if (engine.end() == End::parked) {
+  if (engine.end() == End::parked && kept_in.empty()) {
+    // With checkpoint.idle=no there is no checkpoint of a pipeline that has handled nothing.
+    std::fprintf(stderr, "parked: nothing was handled that is to be kept, and the next start begins anew\n");
+  } else if (engine.end() == End::parked) {
     std::fprintf(stderr, "parked: the next start goes on with %s, and with %s in its lanes\n",
                  kept_in.c_str(), in_words(engine.left_behind()).c_str());
   } else if (engine.interrupted()) {

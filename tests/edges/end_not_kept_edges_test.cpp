@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // A pipeline whose end cannot be kept, since the disk or the directory of its checkpoints says no: that is no success for as
 // long as the host has not taken everything.
+#include <csignal>
+#include <cstdio>
 #include <sched.h>
 #include <sys/mount.h>
+#include <utility>
 
 #include "errors.hpp"
 #include "total_loss.hpp"
@@ -95,6 +98,29 @@ TEST_F(EndNotKept, OnAFullDiskIsGoneOnWithFromTheCheckpointBefore) {
   const std::string said{std::istreambuf_iterator<char>{file}, {}};
   if (said == "not allowed") GTEST_SKIP() << "a file system of its own needs root";
   EXPECT_THAT(said, AllOf(HasSubstr("No space left on device"), HasSubstr("resumed 1\ntaken 50\n")));
+}
+
+// Of a pipeline that has handled nothing.
+TEST_F(EndNotKept, IsToldWhereThereIsNothingToKeep) {
+  const Settings idle = settings({"checkpoint.idle=no"});
+  const std::string said = (scratch_ / "said").string();
+  total_loss::Host host{{}, [&] {
+                          std::signal(SIGTERM, SIG_DFL);  // A shell may have had it ignored.
+                          ASSERT_NE(std::freopen(said.c_str(), "w", stderr), nullptr);
+                          Engine engine{counting(), idle};
+                          StandardOptions quiet;
+                          quiet.quiet = true;
+                          bool asked = false;
+                          const int status = run(engine, quiet, idle, [&] {
+                            if (!std::exchange(asked, true)) ::raise(SIGTERM);
+                          });
+                          std::fprintf(stderr, "status %d\n", status);
+                        }};
+  ASSERT_TRUE(host.wait_for_end(kDeadline));
+  std::ifstream file{said};
+  const std::string text{std::istreambuf_iterator<char>{file}, {}};
+  EXPECT_THAT(text, AllOf(HasSubstr("the next start begins anew"), HasSubstr("status 0")));
+  EXPECT_TRUE(files().empty());
 }
 
 }  // namespace
