@@ -60,19 +60,6 @@ TEST_F(Refusal, InAHandlerMakesADeadLetterAtOnceAndUndoesTheEvent) {
   EXPECT_EQ(worker_of(engine, "clerk/0").dead_letters, 10U);
 }
 
-TEST_F(Refusal, WithoutAWordSaysSo) {
-  Pipeline pipeline{"wordless"};
-  pipeline.inlet<Item>("in").to("refuse", [](const Item&) { throw Refused{""}; });
-  Engine engine{pipeline, settings()};
-  engine.start();
-  auto in = engine.inlet<Item>("in");
-  ASSERT_EQ(in.push({0, 1}), PushResult::accepted);
-  in.close();
-  engine.wait();
-  ASSERT_THAT(letters(), SizeIs(1));
-  EXPECT_EQ(letters()[0].cause, "refused: an exception without a word");
-}
-
 // Names in its flush those that are refused; logs the rest.
 class Ledger {
  public:

@@ -53,34 +53,6 @@ class Away : public WithOutside {
   }
 };
 
-// Says nothing of why.
-class Silent {
- public:
-  explicit Silent(std::string service) : service_{std::move(service)} {}
-  void operator()(const Item& item, Output<Item>& out) const {
-    if (!std::filesystem::exists(service_)) throw Unavailable{""};
-    out.push(item);
-  }
-
- private:
-  std::string service_;
-};
-
-TEST_F(Away, WithoutAWordIsSeenToBeAway) {
-  Pipeline pipeline{"silent"};
-  pipeline.inlet<Item>("in").to<Silent>("silent", service()).outlet("out");
-  Engine engine{pipeline, settings()};
-  engine.start();
-  auto in = engine.inlet<Item>("in");
-  ASSERT_EQ(in.push({0, 1}), PushResult::accepted);
-  EXPECT_TRUE(eventually([&] { return worker_of(engine, "silent/0").verdict == "waiting outside"; }));
-  EXPECT_EQ(worker_of(engine, "silent/0").outside, "an exception without a word");
-  EXPECT_THAT(to_text(engine.stats(), {}, 0), HasSubstr("waits outside"));
-  come_back();
-  in.close();
-  EXPECT_TRUE(eventually([&] { return worker_of(engine, "silent/0").events_in == 1; }));
-}
-
 class AwayFrom : public Away, public testing::WithParamInterface<Where> {};
 
 TEST_P(AwayFrom, MakesItWaitAndCostsNoEvent) {

@@ -165,6 +165,16 @@ int run_plan(const PlanSaid& said) {
   return plan.oversubscribed ? kDoesNotHold : 0;
 }
 
+void add_topo(CLI::App& program) {
+  auto machine = std::make_shared<std::string>("this");
+  CLI::App* topo = program.add_subcommand("topo", "Show a machine as a plan sees it");
+  topo->add_option("--topology", *machine, "As for plan")->type_name("MACHINE")->capture_default_str();
+  end_help(*topo, "",
+           {"sluice topo", "sluice topo --topology \"pack:2 numa:1 l3:2 core:8 pu:2\"",
+            "lstopo machine.xml && sluice topo --topology machine.xml"});
+  topo->callback([machine] { print_prose(pinning::to_text(topology_of(*machine))); });
+}
+
 }  // namespace
 
 void add_plan(CLI::App& program, std::vector<std::string> behind_dashes, int& status) {
@@ -221,14 +231,7 @@ void add_plan(CLI::App& program, std::vector<std::string> behind_dashes, int& st
        "sluice plan --pipeline build/words --topology \"pack:2 core:8 pu:2\"",
        "sluice plan --pipeline build/words --compare"});
   plan->callback([said, &status] { status = run_plan(*said); });
-
-  auto machine = std::make_shared<std::string>("this");
-  CLI::App* topo = program.add_subcommand("topo", "Show a machine as a plan sees it");
-  topo->add_option("--topology", *machine, "As for plan")->type_name("MACHINE")->capture_default_str();
-  end_help(*topo, "",
-           {"sluice topo", "sluice topo --topology \"pack:2 numa:1 l3:2 core:8 pu:2\"",
-            "lstopo machine.xml && sluice topo --topology machine.xml"});
-  topo->callback([machine] { print_prose(pinning::to_text(topology_of(*machine))); });
+  add_topo(program);
 }
 
 }  // namespace sluice::command

@@ -6,7 +6,6 @@
 #include <chrono>
 #include <fcntl.h>
 #include <filesystem>
-#include <thread>
 #include <unistd.h>
 #include <utility>
 
@@ -57,28 +56,6 @@ void refuse_to_ship_nothing(const Wiring& wiring) {
   if (!wiring.shipper() || !wiring.settings().checkpoints.path.empty()) return;
   throw Error{{"ship the checkpoints of", wiring.graph().name, "none are made",
                "set checkpoint.path to a directory for them"}};
-}
-
-std::size_t thread_count() {
-  std::error_code error;
-  std::filesystem::directory_iterator tasks{"/proc/self/task", error};
-  if (error) throw Error{{"count the threads of", "this process", error.message(), "mount /proc"}};
-  return static_cast<std::size_t>(std::distance(tasks, {}));
-}
-
-// A thread that was just joined is still listed for a moment: its memory is given back before it is gone.
-void refuse_threads(const std::string& name) {
-  constexpr std::chrono::milliseconds kPatience{200};
-  const auto until = monotonic_now() + kPatience;
-  std::size_t threads = thread_count();
-  while (threads > 1 && monotonic_now() < until) {
-    std::this_thread::sleep_for(std::chrono::milliseconds{1});
-    threads = thread_count();
-  }
-  if (threads > 1) {
-    throw Error{{"start the pipeline", name, fmt::format("this process runs {} threads", threads),
-                 "call start() before the first thread is made: a fork takes only one along"}};
-  }
 }
 
 }  // namespace

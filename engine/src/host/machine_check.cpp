@@ -12,11 +12,13 @@
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <thread>
 #include <unistd.h>
 
 #include <fmt/format.h>
 
 #include <sluice/detail/cgroup.hpp>
+#include <sluice/detail/clock.hpp>
 #include <sluice/detail/descriptor.hpp>
 #include <sluice/error.hpp>
 #include <sluice/ipc/segment.hpp>
@@ -25,6 +27,13 @@
 
 namespace sluice::detail {
 namespace {
+
+std::size_t thread_count() {
+  std::error_code error;
+  std::filesystem::directory_iterator tasks{"/proc/self/task", error};
+  if (error) throw Error{{"count the threads of", "this process", error.message(), "mount /proc"}};
+  return static_cast<std::size_t>(std::distance(tasks, {}));
+}
 
 void refuse_call(const std::string& pipeline, const char* call) {
   const bool too_many = errno == EMFILE || errno == ENFILE;
@@ -123,6 +132,21 @@ void refuse_limits(const std::string& pipeline, const Layout& layout, const Pipe
                       : "create the segment and the copy for checkpoints of",
       pipeline, segment_in_file ? bytes : 2 * bytes,
       "lower lane.bytes, lane.slots, state.bytes or the number of workers, or take no checkpoints");
+}
+
+void refuse_threads(const std::string& pipeline) {
+  // One that was just joined is still listed for a moment: its memory is given back before it is gone.
+  constexpr std::chrono::milliseconds kPatience{200};
+  const auto until = monotonic_now() + kPatience;
+  std::size_t threads = thread_count();
+  while (threads > 1 && monotonic_now() < until) {
+    std::this_thread::sleep_for(std::chrono::milliseconds{1});
+    threads = thread_count();
+  }
+  if (threads > 1) {
+    throw Error{{"start the pipeline", pipeline, fmt::format("this process runs {} threads", threads),
+                 "call start() before the first thread is made: a fork takes only one along"}};
+  }
 }
 
 }  // namespace sluice::detail

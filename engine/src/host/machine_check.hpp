@@ -19,4 +19,7 @@ void refuse_kernel(const std::string& pipeline);
 void refuse_limits(const std::string& pipeline, const Layout& layout, const PipelineSettings& settings,
                    bool segment_in_file);
 
+// Throws Error when this process runs threads beside this one.
+void refuse_threads(const std::string& pipeline);
+
 }  // namespace sluice::detail
