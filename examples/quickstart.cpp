@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Counts words, in a process for each core that is left. kill -9 them as you like: the counts are right.
+#include <cstdio>
 #include <iostream>
 
 #include <sluice/sluice.hpp>
@@ -34,7 +35,8 @@ int main(int argc, char**) try {
   while (out.wait(std::chrono::hours{1}), !out.ended())
     out.poll([](const sluice::Bytes& line) { std::cout << line.text(); });
   engine.wait();
-  return std::cout.flush() && engine.stats().dead_letters() == 0 ? 0 : 1;  // Dead letters were not counted.
+  // All was read, counted and written.
+  return !std::ferror(stdin) && engine.stats().dead_letters() == 0 && std::cout.flush() ? 0 : 1;
 } catch (const sluice::Error& error) {
   return std::cerr << "quickstart: " << error.what() << "\n", 1;
 }

@@ -14,6 +14,13 @@ TEST(QuickstartPage, SaysWhatItsCommandsSayAndShowsItsProgram) {
   expect_shown_in(kGuides / "quickstart.md", content(kExamples / "quickstart.cpp"));
 }
 
+TEST(QuickstartProgram, HasNotSucceededWhereItsInputOrOutputFailed) {
+  const std::string program = PROGRAMS "/quickstart";
+  for (const std::string& line :
+       {program + " < /", program + " <&-", "echo word | " + program + " > /dev/full"})
+    EXPECT_EQ(WEXITSTATUS(std::system((line + " 2> /dev/null").c_str())), 1) << line;
+}
+
 TEST(TestingPage, SaysWhatItsCommandsSayAndShowsItsTest) {
   expect_page_runs(kGuides / "testing.md");
   expect_shown_in(kGuides / "testing.md",
