@@ -168,8 +168,9 @@ TEST_F(MarketInput, IsAnErrorWhenStandardInputIsClosed) {
 TEST_F(MarketInput, IsAnErrorOfTheToolsWhenTheirDirectoryCannotBeMade) {
   const std::string file = shell_word(scratch_ / "file");
   ASSERT_EQ(programs::run_script("echo > " + file).status, 0);
-  for (const Finished& tool : {programs::run_simulator("--events 1000 --out " + file),
-                               programs::run_reference("--out " + file + " " + file)}) {
+  const std::string out = "--out " + file + " ";
+  for (const Finished& tool :
+       {programs::run_simulator(out + "--events 1000"), programs::run_reference(out + file)}) {
     EXPECT_EQ(tool.status, 1);
     EXPECT_THAT(tool.errors,
                 testing::AllOf(HasSubstr(": cannot make the directory "), HasSubstr("Not a directory"),
