@@ -59,17 +59,18 @@ void Agent::note_failure(unsigned number, const Child& child) {
   const PartitionEntry entry = owners_->view().entry(number);
   const bool ours = entry.owner == options_.host && entry.epoch == child.epoch && !leaving_;
   std::string to;
-  if (++failures_[number] >= kFailuresOfAHost && ours) {
+  const unsigned enough = enough_failures(options_.host, failing);
+  if (++failures_[number] >= enough && ours) {
     Hosts hosts = members_.living(std::chrono::steady_clock::now());
     to = next_to_try(options_.host, hosts, owners_->view().entries(options_.partitions), failing);
   }
   if (!to.empty()) {
-    failing.given_up.push_back(options_.host);
-    failures_.erase(number);
+    if (enough == kFailuresOfAHost) failing.given_up.push_back(options_.host);
     // It stays there, and is not given back for shares to be even.
     unsaid_[number] = {.state = State::given, .owner = to, .epoch = child.epoch, .wanted = to};
-    say(fmt::format("partition {} has failed {} times here, and is given to {}", number, kFailuresOfAHost,
-                    to));
+    say(fmt::format("partition {} has failed {} time{} here, and is given to {}", number, failures_[number],
+                    failures_[number] == 1 ? "" : "s", to));
+    failures_.erase(number);
   }
   try {
     owners_->tell_failing(number, failing);

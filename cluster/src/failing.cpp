@@ -13,6 +13,10 @@ namespace {
 constexpr std::string_view kNoHost = "-";
 constexpr std::size_t kMostText = 400;
 
+bool has_tried(const std::string& host, const FailingEntry& entry) {
+  return std::find(entry.given_up.begin(), entry.given_up.end(), host) != entry.given_up.end();
+}
+
 }  // namespace
 
 std::string to_text(const FailingEntry& entry) {
@@ -38,13 +42,16 @@ std::optional<FailingEntry> parse_failing_entry(std::string_view text) {
   return entry;
 }
 
+unsigned enough_failures(const std::string& host, const FailingEntry& entry) {
+  return has_tried(host, entry) ? 1 : kFailuresOfAHost;
+}
+
 std::string next_to_try(const std::string& own, const Hosts& hosts, const Partitions& partitions,
                         const FailingEntry& entry) {
   std::string next;
   std::ptrdiff_t fewest = 0;
   for (const auto& [host, leaving] : hosts) {
-    const auto& tried = entry.given_up;
-    if (host == own || leaving || std::find(tried.begin(), tried.end(), host) != tried.end()) continue;
+    if (host == own || leaving || has_tried(host, entry)) continue;
     const auto load =
         std::count_if(partitions.begin(), partitions.end(),
                       [&host = host](const PartitionEntry& each) { return each.owner == host; });

@@ -25,8 +25,10 @@ struct FailingEntry {
 std::string to_text(const FailingEntry& entry);
 std::optional<FailingEntry> parse_failing_entry(std::string_view text);
 
-// So many failures in a row are one host's; then another one has it, if there is one that has not tried.
+// So many failures in a row are one host's; then another one has it, if there is one that has not tried. One is enough of a host that has
+// passed it on before, and has it again since others died.
 inline constexpr unsigned kFailuresOfAHost = 4;
+unsigned enough_failures(const std::string& host, const FailingEntry& entry);
 
 // Who has it next: of those that stay and have not given it up the one with the fewest partitions; nobody, if all have.
 std::string next_to_try(const std::string& own, const Hosts& hosts, const Partitions& partitions,

@@ -15,6 +15,7 @@ namespace {
 
 using detail::coming_partitions;
 using detail::copied_partitions;
+using detail::enough_failures;
 using detail::FailingEntry;
 using detail::Hosts;
 using detail::next_steps;
@@ -250,8 +251,10 @@ TEST(Assignment, WhatFailsIsTriedByEachHostOnce) {
   const Partitions partitions{owned_by("a"), owned_by("b"), owned_by("b"), owned_by("d")};
   FailingEntry failing{.since_ns = 7, .failures = 4};
   EXPECT_EQ(next_to_try("a", hosts, partitions, failing), "d") << "which has fewer";
+  EXPECT_EQ(enough_failures("a", failing), detail::kFailuresOfAHost);
   failing.given_up = {"a", "d"};
   EXPECT_EQ(next_to_try("d", hosts, partitions, failing), "b");
+  EXPECT_EQ(enough_failures("a", failing), 1U) << "it has it again, since others died";
   failing.given_up = {"a", "d", "b"};
   EXPECT_EQ(next_to_try("b", hosts, partitions, failing), "") << "it stays where it is";
   failing.text = "cannot do it: why, what to do";
