@@ -76,7 +76,8 @@ void Agent::run(const std::function<unsigned()>& leave) {
         return;
       }
     } catch (const Unavailable& away) {
-      if (owners_) known_stored_ = owners_->view().stored;
+      // A new bucket that was lost again before it had all of it knows less.
+      if (owners_ && owners_->mark() == known_bucket_) known_stored_ = owners_->view().stored;
       owners_.reset();
       if (away_ != away.what()) say(away_ = away.what());
       // Its partitions hold, since no checkpoint of theirs is stored; who leaves has nobody to tell.

@@ -284,10 +284,10 @@ inline constexpr std::array kCareSettings = {
             .fallback = "raised",
             .choices = "raised|normal",
             .example = "normal",
-            .meaning = "How the supervisor, the master and a replacement until it is at work are scheduled, "
-                       "and the agent "
-                       "of a cluster's host. `raised` takes nice -15 where the user may, and short slices; "
-                       "`normal` leaves them as the host is.",
+            .meaning =
+                "How the supervisor, the master and a replacement until it is at work are scheduled, and "
+                "the agent of a cluster's host. `raised` takes nice -15 where the user may, and short "
+                "slices; `normal` leaves them as the host is.",
             .trade_off =
                 "`raised` replaces a worker sooner where all cores are busy; `normal` never goes before what "
                 "else the machine has to do."},

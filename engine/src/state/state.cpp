@@ -127,9 +127,8 @@ void StateArea::expect_same(const Piece& piece, std::string_view name, std::size
                              : fmt::format("an earlier process of this worker kept another piece there, '{}'",
                                            printable(name_of(piece)));
   const std::string in_order =
-      "claim the same state in the same order every time; a source or a sink may keep its own by what it "
-      "reads "
-      "or writes: go on with the stream, subject or topic that it had";
+      "claim the same state in the same order every time; a source or a sink may keep its own by "
+      "what it reads or writes: go on with the stream, subject or topic that it had";
   const std::span<const std::byte> area = undo_.state();
   const bool is_table = kind.rows.has_value();
   if (name_of(piece) != name || piece.offset != offset || !lies_in(piece, area.size()) ||

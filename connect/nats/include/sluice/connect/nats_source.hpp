@@ -17,14 +17,15 @@
 // that comes again, since an acknowledgement was lost, is known and left out. So nothing of it can be passed over:
 // `first_sequence` and `only_new` are refused there. `interest` is refused: there messages vanish while no consumer is there.
 //
-// Gaps: of a stream without `subject`, each sequence that is missing is looked for. One that a person or
-// max_msgs_per_subject removed is passed over. What max_age, max_bytes or max_msgs removed before it was read is lost, and an
-// Error unless `on_removed` says otherwise; also where nothing comes behind it, at the end and within about a second of rest. With `subject` a gap may be other subjects' messages: then the stream's first
-// sequence must not have passed what is to be read next, which is looked at once for each pull that has gaps, and each
-// second at rest, when the position follows the stream. It may be other subjects' messages that were removed; nobody knows
-// any more, and it is an Error, too. A stream with max_msgs_per_subject moves its first sequence all the time: set
-// `on_removed` there. Of a work queue without `subject` what was removed unread is reported (Worker::report), unless `on_removed`
-// says otherwise, and nothing ends: what is gone may have been acknowledged.
+// Gaps: of a stream without `subject`, each sequence that is missing is looked for. One that a person or max_msgs_per_subject
+// removed is passed over. What max_age, max_bytes or max_msgs removed before it was read is lost, and an Error unless
+// `on_removed` says otherwise; also where nothing comes behind it, at the end and within about a second of rest. With
+// `subject` a gap may be other subjects' messages: then the stream's first sequence must not have passed what is to be read
+// next, which is looked at once for each pull that has gaps, and each second at rest, when the position follows the stream. It
+// may be other subjects' messages that were removed; nobody knows any more, and it is an Error, too. A stream with
+// max_msgs_per_subject moves its first sequence all the time: set `on_removed` there. Of a work queue without `subject` what
+// was removed unread is reported (Worker::report), unless `on_removed` says otherwise, and nothing ends: what is gone may have
+// been acknowledged.
 //
 // One worker reads all of it; with several, `stream` or `subject` has {replica} in it, so that each reads its own.
 #pragma once
