@@ -158,9 +158,14 @@ TEST_F(OutOfMemoryCount, FromBeforeAWorkerWasBornDoesNotBlameIt) {
 class Blames : public testing::Test {
  protected:
   std::uint32_t count(std::uint64_t event) {
-    return count_blame(blames_, EventName{1, event}, {Cause::crashed, SIGSEGV, 0});
+    ++pid_;
+    return count_again(event);
+  }
+  std::uint32_t count_again(std::uint64_t event) {
+    return count_blame(blames_, EventName{1, event}, {Cause::crashed, SIGSEGV, 0}, pid_);
   }
   std::array<Blame, kBlamesKept> blames_{};
+  std::int32_t pid_ = 100;
 };
 
 TEST_F(Blames, AreCountedForEachEventByItself) {
@@ -169,6 +174,18 @@ TEST_F(Blames, AreCountedForEachEventByItself) {
   EXPECT_EQ(count(7), 2U);
   EXPECT_EQ(count(7), 3U);
   EXPECT_EQ(count(9), 2U);
+}
+
+// The master that dealt with it died, and the next one deals with it once more.
+TEST_F(Blames, OfOneDeathAreCountedOnce) {
+  EXPECT_EQ(count(7), 1U);
+  EXPECT_EQ(count_again(7), 1U);
+  EXPECT_EQ(count(7), 2U);
+  EXPECT_EQ(count_again(7), 2U);
+  EXPECT_EQ(count_again(9), 1U);
+  // Another process that has got that pid.
+  forget_pid(blames_[0].attempts, pid_);
+  EXPECT_EQ(count_again(7), 3U);
 }
 
 TEST_F(Blames, OfTheEventThatKilledLeastAreForgottenFirst) {

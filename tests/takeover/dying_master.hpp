@@ -86,6 +86,7 @@ struct Task {
   std::function<bool(Life&)> done{};
   std::function<pid_t(const Life&)> victim = master_in;
   bool is_the_next_masters = false;  // Begun by the death of the one that is there.
+  bool kills_a_worker = false;       // Each time that it begins.
   bool can_be_stepped = true;        // Others wait for it as long as that takes.
   bool may_leave_nobody =
       false;  // Master and supervisor are dead at once: the pipeline ends, and the next start goes on.
@@ -185,15 +186,18 @@ inline const std::vector<Task>& tasks() {
   static const std::vector<Task> all{
       {.name = "ReplacesAWorker",
        .begin = [](Life& life) { kill_worker_of(life.engine(), "count/0"); },
-       .done = [](Life& life) { return is_replaced(life, "count/0"); }},
+       .done = [](Life& life) { return is_replaced(life, "count/0"); },
+       .kills_a_worker = true},
       {.name = "BlamesAnEventForACrash",
        .begin = [](Life& life) { life.push_bad(kCrash); },
-       .done = [](Life& life) { return life.dead_letters() >= life.bad(); }},
+       .done = [](Life& life) { return life.dead_letters() >= life.bad(); },
+       .kills_a_worker = true},
       // A master that is followed by the instruction has no time for shorter ticks, and judges nobody then.
       {.name = "EndsAWorkerThatHangs",
        .settings = {{"watchdog.deadline", "100ms"}, {"watchdog.tick", "50ms"}},
        .begin = [](Life& life) { life.push_bad(kHang); },
-       .done = [](Life& life) { return life.dead_letters() >= life.bad(); }},
+       .done = [](Life& life) { return life.dead_letters() >= life.bad(); },
+       .kills_a_worker = true},
       {.name = "LetsCheckpointsBeTaken",
        .settings = with_checkpoints,
        .begin = [](Life& life) { life.push(); },
@@ -211,7 +215,8 @@ inline const std::vector<Task>& tasks() {
              ::kill(master_of(life.engine()), SIGKILL);
            },
        .done = [](Life& life) { return has_the_next_master(life) && is_replaced(life, "count/1"); },
-       .is_the_next_masters = true},
+       .is_the_next_masters = true,
+       .kills_a_worker = true},
       {.name = "BecomesTheSupervisor",
        .settings = {{"segment.path", "segment"}},
        .begin = [](Life& life) { ::kill(supervisor_of(life.engine()), SIGKILL); },

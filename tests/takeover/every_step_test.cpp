@@ -5,7 +5,9 @@
 #include <algorithm>
 #include <cstdint>
 #include <cstdio>
+#include <fstream>
 #include <memory>
+#include <set>
 #include <string>
 #include <tuple>
 #include <utility>
@@ -70,19 +72,22 @@ class DyingMaster : public WithProcesses, public testing::WithParamInterface<std
     const auto begin = [&] {
       life().remember();
       task().begin(life());
+      ++begun_;
     };
     if (task().is_the_next_masters) return std::make_unique<Traced>(supervisor_of(life().engine()), begin);
     auto traced = std::make_unique<Traced>(victim);
     if (traced->stands()) begin();
     return traced;
   }
+  // And told, if there is something to tell.
+  bool is_done() { return task().done(life()) && (!task().kills_a_worker || told().size() >= restarts()); }
   // One step further; false once the task is done, or who is followed has ended.
   template <class Go>
   bool step(Traced& traced, Go&& go) {
     const auto until = std::chrono::steady_clock::now() + kDeadline;
     go();
     while (!traced.arrived(1ms)) {
-      if (traced.ended() || task().done(life())) return false;
+      if (traced.ended() || is_done()) return false;
       if (std::chrono::steady_clock::now() < until) continue;
       ADD_FAILURE() << "it does not come to the end of its task";
       return false;
@@ -94,7 +99,7 @@ class DyingMaster : public WithProcesses, public testing::WithParamInterface<std
     const auto traced = follow();
     refused = traced->refused();
     std::size_t calls = 0;
-    while (step(*traced, [&] { traced->to_next_call(); }) && !task().done(life()))
+    while (step(*traced, [&] { traced->to_next_call(); }) && !is_done())
       ++calls;
     return calls;
   }
@@ -116,7 +121,7 @@ class DyingMaster : public WithProcesses, public testing::WithParamInterface<std
     std::copy(words, words + before.size(), before.begin());
     if (!task().can_be_stepped) {
       traced->let_go();
-      EXPECT_TRUE(eventually([&] { return task().done(life()); }));
+      EXPECT_TRUE(eventually([&] { return is_done(); }));
       look();
       ::kill(last_, SIGKILL);
     }
@@ -127,7 +132,7 @@ class DyingMaster : public WithProcesses, public testing::WithParamInterface<std
          ++instructions) {
       look();
       if (instructions % kLookForTheEnd != 0) continue;
-      if (task().done(life()) || std::chrono::steady_clock::now() > enough) break;
+      if (is_done() || std::chrono::steady_clock::now() > enough) break;
     }
     until_ = std::chrono::steady_clock::now() + 40s;
     std::vector<std::pair<std::size_t, unsigned>> changed;
@@ -143,8 +148,9 @@ class DyingMaster : public WithProcesses, public testing::WithParamInterface<std
       ++given_up_;
       life_.reset();
     } else if (task().end == End::none) {
-      EXPECT_TRUE(eventually([&] { return task().done(life()); }));
+      EXPECT_TRUE(eventually([&] { return is_done(); }));
       EXPECT_EQ(life().dead_letters(), life().bad());
+      if (task().kills_a_worker) audit_deaths();
     } else {
       EXPECT_TRUE(life().engine().wait_for(kDeadline));
       EXPECT_EQ(life().engine().end(), task().end);
@@ -152,12 +158,36 @@ class DyingMaster : public WithProcesses, public testing::WithParamInterface<std
     }
     life().flow();
   }
+  // Each death of a worker was counted once, and is in the reports, whoever died meanwhile.
+  void audit_deaths() {
+    EXPECT_GE(restarts(), begun_);
+    // A replacement that has died with its master may be counted yet.
+    EXPECT_TRUE(eventually([&] { return told().size() == restarts(); }))
+        << told().size() << " deaths are told, and " << restarts() << " counted";
+  }
+  std::size_t restarts() {
+    std::size_t sum = 0;
+    for (const StageStats& stage : life().engine().stats().stages)
+      sum += stage.restarts();
+    return sum;
+  }
+  // The processes of workers whose deaths are in the reports; of some more than once.
+  std::set<std::string> told() const {
+    std::set<std::string> pids;
+    std::ifstream reports{scratch_ / "reports" / "deaths.jsonl"};
+    for (std::string line; std::getline(reports, line);) {
+      const std::size_t pid = line.find(R"("pid":)");
+      if (line.find(R"("report":"death")") != std::string::npos && pid != std::string::npos)
+        pids.insert(line.substr(pid, line.find(',', pid) - pid));
+    }
+    return pids;
+  }
   // Once it is known which of the two it is; else the task is done.
   bool is_left_by_all() {
     bool left = false;
     EXPECT_TRUE(eventually([&] {
       left = !error_of([&] { life().engine().wait_for(0ns); }).empty();
-      return left || task().done(life());
+      return left || is_done();
     }));
     return left;
   }
@@ -251,6 +281,7 @@ class DyingMaster : public WithProcesses, public testing::WithParamInterface<std
   std::unique_ptr<Life> life_;
   pid_t last_ = 0;  // Who was killed last.
   unsigned given_up_ = 0;
+  unsigned begun_ = 0;  // Tasks.
   // On a machine that is slow it dies at as many steps as there is time for.
   std::chrono::steady_clock::time_point until_ = std::chrono::steady_clock::now() + 40s;
 };

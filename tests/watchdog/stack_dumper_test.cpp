@@ -63,7 +63,7 @@ class StackDumps : public WithProcesses {
   std::string directory_{testing::TempDir() + "stack-dumper-" + std::to_string(::getpid())};
   std::string path_{directory_ + "/deaths.jsonl"};
   ReportLog log_{path_};
-  StackDumper dumper_{log_};
+  StackDumper dumper_{log_, [] {}};
 };
 
 TEST_F(StackDumps, LeaveALineOfWhatIsKnownToTheLog) {

@@ -149,8 +149,22 @@ std::optional<EventName> event_of(const Blame& blame) noexcept {
   return event_named(blame.lane.load(std::memory_order_relaxed), blame.event.load(std::memory_order_relaxed));
 }
 
-std::uint32_t count_blame(std::span<Blame, kBlamesKept> blames, const EventName& event,
-                          const Death& death) noexcept {
+std::uint32_t count_death(std::atomic<DeathCount>& count, std::int32_t pid) noexcept {
+  // relaxed: the master's own words.
+  const DeathCount known = count.load(std::memory_order_relaxed);
+  if (known.pid == pid) return known.deaths;
+  count.store({known.deaths + 1, pid}, std::memory_order_relaxed);
+  return known.deaths + 1;
+}
+
+void forget_pid(std::atomic<DeathCount>& count, std::int32_t pid) noexcept {
+  // relaxed: the master's own words.
+  const DeathCount known = count.load(std::memory_order_relaxed);
+  if (known.pid == pid) count.store({known.deaths, 0}, std::memory_order_relaxed);
+}
+
+std::uint32_t count_blame(std::span<Blame, kBlamesKept> blames, const EventName& event, const Death& death,
+                          std::int32_t pid) noexcept {
   // relaxed throughout: the master's own words; a replacement is started after they are written.
   constexpr auto kRelaxed = std::memory_order_relaxed;
   const auto known = std::find_if(blames.begin(), blames.end(),
@@ -159,13 +173,15 @@ std::uint32_t count_blame(std::span<Blame, kBlamesKept> blames, const EventName&
       known != blames.end()
           ? *known
           : *std::min_element(blames.begin(), blames.end(), [](const Blame& one, const Blame& other) {
-              return one.attempts.load(kRelaxed) < other.attempts.load(kRelaxed);
+              return one.attempts.load(kRelaxed).deaths < other.attempts.load(kRelaxed).deaths;
             });
-  const std::uint32_t attempts = known != blames.end() ? blame.attempts.load(kRelaxed) + 1 : 1;
-  // A master that dies in between leaves a count that belongs to no event.
-  if (attempts == 1) blame.event.store(0, kRelaxed);
-  std::atomic_signal_fence(std::memory_order_seq_cst);
-  blame.attempts.store(attempts, kRelaxed);
+  if (known == blames.end()) {
+    // A master that dies in between leaves a count that belongs to no event.
+    blame.event.store(0, kRelaxed);
+    std::atomic_signal_fence(std::memory_order_seq_cst);
+    blame.attempts.store({}, kRelaxed);
+  }
+  const std::uint32_t attempts = count_death(blame.attempts, pid);
   blame.cause.store(death.cause, kRelaxed);
   blame.signal.store(death.signal, kRelaxed);
   blame.exit_status.store(death.exit_status, kRelaxed);

@@ -74,12 +74,24 @@ bool is_of_what_it_writes_to(const Death& death) noexcept;
 // True for what the handler has done itself, as far as one can tell.
 bool is_earned(Cause cause) noexcept;
 
+// A count of deaths, and whose was counted last: one word, so that a master that takes over in the midst of a death does not
+// count it again.
+struct DeathCount {
+  std::uint32_t deaths;
+  std::int32_t pid;
+};
+static_assert(std::atomic<DeathCount>::is_always_lock_free);
+// Counts that of `pid`, if it was not the last; how many there are then. By the master only.
+std::uint32_t count_death(std::atomic<DeathCount>& count, std::int32_t pid) noexcept;
+// A process that was born now has the pid of one that was counted.
+void forget_pid(std::atomic<DeathCount>& count, std::int32_t pid) noexcept;
+
 // An event that killed its worker, and how often.
 struct Blame {
   // Written by the master only.
   std::atomic<std::uint64_t> event;  // event_word() of its position; 0: none. Stored last.
+  std::atomic<DeathCount> attempts;
   std::atomic<std::uint32_t> lane;
-  std::atomic<std::uint32_t> attempts;
   std::atomic<Cause> cause;               // Of the last time.
   std::atomic<std::int32_t> signal;       // Of the last time.
   std::atomic<std::int32_t> exit_status;  // Of the last time.
@@ -87,10 +99,10 @@ struct Blame {
 static_assert(sizeof(Blame) == 32);
 inline constexpr std::size_t kBlamesKept = 4;
 
-// Counts a death against `event`; how often it has killed by now. Several are remembered, because an event
+// Counts the death of process `pid` against `event`; how often it has killed by now. Several are remembered, because an event
 // that kills only now and then must not make another one's count begin anew.
-std::uint32_t count_blame(std::span<Blame, kBlamesKept> blames, const EventName& event,
-                          const Death& death) noexcept;
+std::uint32_t count_blame(std::span<Blame, kBlamesKept> blames, const EventName& event, const Death& death,
+                          std::int32_t pid) noexcept;
 // The event of a blame; nothing for one that is not taken.
 std::optional<EventName> event_of(const Blame& blame) noexcept;
 

@@ -42,8 +42,7 @@ bool is_dead(int pidfd) noexcept {
   return ::poll(&entry, 1, 0) == 1;
 }
 
-void make_independent(bool in_a_hurry) noexcept {
-  ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+void make_independent() noexcept {
   set_process_name(kStackDumperName);
   // A debug library that asks a server would keep a worker waiting for its end.
   ::unsetenv("DEBUGINFOD_URLS");
@@ -63,7 +62,6 @@ void make_independent(bool in_a_hurry) noexcept {
   constexpr auto kSeconds = std::chrono::duration_cast<std::chrono::seconds>(StackDumper::kLimit);
   const itimerval end{{0, 0}, {kSeconds.count(), 0}};
   ::setitimer(ITIMER_REAL, &end, nullptr);
-  if (!in_a_hurry) take_ease(Sharing::alone);
 }
 
 // In the dumper, while the process stands still. True when the master says that it lets it live.
@@ -120,8 +118,15 @@ bool StackDumper::start(const Task& task) noexcept {
   const pid_t pid = ::fork();
   if (pid == 0) {
     own.reset();
-    make_independent(task.pid != 0);
-    if (::getppid() != master) ::_exit(kFailed);
+    make_independent();
+    if (task.pid != 0) {
+      ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+      if (::getppid() != master) ::_exit(kFailed);
+    } else {
+      // The death is told, whatever becomes of the master.
+      take_ease(Sharing::alone);
+      let_go_();
+    }
     bool written = false;
     try {
       const std::string more = task.pid != 0 ? stacks_field(task.pid, task.pidfd, other.get())

@@ -21,11 +21,13 @@
 #include <array>
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <span>
 #include <string>
 #include <string_view>
 #include <sys/types.h>
+#include <utility>
 
 #include <sluice/detail/descriptor.hpp>
 
@@ -42,8 +44,10 @@ class StackDumper {
   // The longest that a dump takes; then the line is written without stacks.
   static constexpr std::chrono::milliseconds kLimit{10'000};
 
-  // `log` must outlive it.
-  explicit StackDumper(const ReportLog& log) noexcept : log_{log} {}
+  // `log` must outlive it. A backtrace's dumper outlives a master that dies, and calls `let_go` at its beginning, which gives
+  // up what is the pipeline's: its next start does not wait for it.
+  StackDumper(const ReportLog& log, std::function<void()> let_go) noexcept
+      : log_{log}, let_go_{std::move(let_go)} {}
 
   // From now on what happens to a dump shows in `epoll`, as `event`: call next_event() then.
   void show_in(int epoll, std::uint64_t event) noexcept;
@@ -88,6 +92,7 @@ class StackDumper {
 
   static constexpr std::size_t kMost = 4;
   const ReportLog& log_;
+  std::function<void()> let_go_;
   std::array<AtWork, kMost> at_work_;
   int epoll_ = -1;
   std::uint64_t event_ = 0;

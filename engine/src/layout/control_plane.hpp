@@ -69,17 +69,18 @@ constexpr bool is_over(RunState state) noexcept {
 struct WorkerEntry {
   // Written by the master only.
   std::atomic<std::int32_t> pid;  // 0 while there is none. No process takes the region before it stands here.
-  std::atomic<std::uint32_t> restarts;
   std::atomic<std::uint32_t> verdict;
   std::atomic<std::uint32_t> done;  // 1: it has finished, or is shed, and will not run again.
   std::atomic<std::uint32_t> shed;  // 1: its budget is spent, and the others go on without it.
   std::atomic<std::int32_t> last_signal;
   std::atomic<std::uint32_t> starved;   // How often it began to be.
+  std::atomic<DeathCount> restarts;     // Stored before the replacement is.
   std::atomic<std::uint64_t> identity;  // Of the process of that pid: descriptor.hpp.
   // When the master learned of the death of incarnation n; CLOCK_MONOTONIC, at n % kLivesKept.
   std::atomic<std::int64_t> noticed_ns[ipc::kLivesKept];
   std::atomic<Cause> last_cause;
-  std::uint32_t reserved;
+  // The pid of one whose death is in neither the log nor the reports yet, while `last_cause` and `last_signal` are of it; 0: none.
+  std::atomic<std::int32_t> untold;
   // How it has spent its time, as far as the looks of the masters tell: `watched_ns` in all, and of these in which
   // Activity. The rest is starts, and times without a process.
   std::atomic<std::uint64_t> watched_ns;

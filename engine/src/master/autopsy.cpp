@@ -103,13 +103,13 @@ Evidence evidence_of(const Wiring& wiring, const Child& child, const std::option
 
 // How often the event has killed by now.
 std::uint32_t count_attempt(const Wiring& wiring, const WorkerMemory& memory, const EventName& event,
-                            const Death& death) {
+                            const Death& death, pid_t pid) {
   for (Blame& earlier : memory.entry().blames) {
     if (!is_done_with(wiring, memory, event_of(earlier))) continue;
     earlier.event.store(0, kRelaxed);
-    earlier.attempts.store(0, kRelaxed);
+    earlier.attempts.store({}, kRelaxed);
   }
-  return count_blame(memory.entry().blames, event, death);
+  return count_blame(memory.entry().blames, event, death, pid);
 }
 
 }  // namespace
@@ -137,7 +137,8 @@ Autopsy examine(const Wiring& wiring, const Child& child, const Death& death) {
     // A span of several says nothing about which of them it is: suspects.hpp.
     autopsy.cuts_span = seen.span > 1;
     autopsy.cuts_anew = autopsy.cuts_span && control.suspects.most.load(kRelaxed) == 0;
-    if (!autopsy.cuts_span) autopsy.attempts = count_attempt(wiring, memory, *autopsy.event, death);
+    if (!autopsy.cuts_span)
+      autopsy.attempts = count_attempt(wiring, memory, *autopsy.event, death, child.pid);
   }
   const bool has_region = has_taken_over(control, child);
   const bool left_note = has_region && note.incarnation.load(kRelaxed) == autopsy.incarnation;
@@ -174,7 +175,7 @@ std::string fields_of(const Wiring& wiring, WorkerIndex worker, const Autopsy& a
       report_head("death", wiring.graph().name), wiring.name(worker), autopsy.pid, autopsy.incarnation,
       name_of(autopsy.death.cause), autopsy.death.signal, json_text(autopsy.message),
       event_text(wiring, worker, autopsy.event), event.lane, event.position, autopsy.span, autopsy.attempts,
-      wiring.entry(worker).restarts.load(kRelaxed), wiring.settings().fingerprint);
+      wiring.entry(worker).restarts.load(kRelaxed).deaths, wiring.settings().fingerprint);
 }
 
 }  // namespace sluice::detail

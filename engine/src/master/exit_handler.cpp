@@ -18,6 +18,26 @@ void ExitHandler::report(WorkerIndex worker, const Autopsy& autopsy) {
   }
 }
 
+void ExitHandler::tell_untold(WorkerIndex worker) {
+  WorkerEntry& entry = wiring_.entry(worker);
+  const ipc::Control& control = wiring_.worker(worker).control();
+  // relaxed: this process's own region, and words for people.
+  constexpr auto kRelaxed = std::memory_order_relaxed;
+  const pid_t dead = entry.untold.load(kRelaxed);
+  if (dead == 0) return;
+  // Dealt with once more, which tells all of it.
+  if (entry.pid.load(kRelaxed) == dead && entry.done.load(kRelaxed) == 0) return;
+  Autopsy autopsy;
+  autopsy.death = {entry.last_cause.load(kRelaxed), entry.last_signal.load(kRelaxed), 0};
+  autopsy.pid = dead;
+  // The replacement counts one more once it has the region.
+  autopsy.incarnation = control.incarnation.load(kRelaxed) - (control.pid.load(kRelaxed) == dead ? 0 : 1);
+  autopsy.message = "the master died before it had told of this death, and what else was known of it is lost";
+  news_.died_untold(worker, autopsy.death);
+  report(worker, autopsy);
+  entry.untold.store(0, kRelaxed);
+}
+
 // The report, if the pipeline stops with it.
 std::string ExitHandler::give_up(WorkerIndex worker, const std::string& report) {
   if (wiring_.settings().restart.spent == SpentBudgetPolicy::stop) return report;

@@ -54,12 +54,19 @@ class ExitHandler {
   std::string on_exit(WorkerIndex worker);
   // The worker that a former master left is dead, and reaped by the process whose child it was. As above.
   std::string on_exit_unseen(WorkerIndex worker);
+  // Of the worker that a former master left: tells of a death that the master had dealt with and not told.
+  void tell_untold(WorkerIndex worker);
   // Now and then, so that it is known when a process was killed for its memory.
   void look_at_memory_events() noexcept { memory_events_.look(monotonic_now()); }
   // The worker that a former master left is done.
-  void count_as_done() noexcept { --running_; }
+  void count_as_done(WorkerIndex worker) noexcept {
+    // relaxed: no process has this pid any more.
+    wiring_.entry(worker).pid.store(0, std::memory_order_relaxed);
+    --running_;
+  }
 
  private:
+  void withdraw(WorkerIndex worker, pid_t dead);
   std::string handle(WorkerIndex worker, const std::optional<WaitStatus>& status);
   std::string replace(WorkerIndex worker, const Autopsy& autopsy);
   std::optional<std::string> why_not_replaced(Child& child, const Autopsy& autopsy,

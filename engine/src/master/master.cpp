@@ -8,6 +8,7 @@
 
 #include <fmt/format.h>
 
+#include <sluice/detail/inherited.hpp>
 #include <sluice/error.hpp>
 #include <sluice/printable.hpp>
 
@@ -25,7 +26,11 @@ Master::Master(const Wiring& wiring, const Placement& placement, Lifeline& lifel
       report_log_{(wiring.reports() / kDeathsFile).string(), &wiring.master().reports_lost},
       log_{log, wiring.settings().log, wiring.graph().name},
       news_{wiring, log_},
-      dumper_{report_log_},
+      dumper_{report_log_,
+              [&wiring] {
+                close_all_but({});
+                wiring.segment().unmap();
+              }},
       spawner_{wiring, placement.workers, lifeline, observer_socket, log, claim, epoll_, children_},
       exits_{wiring, epoll_, children_, spawner_, reaper_, report_log_, news_, dumper_},
       stalls_{wiring, children_, report_log_, news_, dumper_},

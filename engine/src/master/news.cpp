@@ -34,11 +34,17 @@ std::string rounded(std::chrono::nanoseconds time) {
   return format_duration(std::chrono::ceil<std::chrono::microseconds>(time));
 }
 
+// What a register keeps of a death.
+std::string in_short(const Death& death) {
+  return death.signal != 0 ? to_text(Death{Cause::outside, death.signal, 0}, {})
+                           : std::string{name_of(death.cause)};
+}
+
 // What becomes of a worker that has died.
 std::string fate_of(const Child& child, const WorkerEntry& entry, std::string_view failure) {
   if (!failure.empty()) return "the pipeline stops";
   if (entry.shed.load(kRelaxed) != 0) return "its budget is spent, and the others go on without it";
-  const std::uint32_t restarts = entry.restarts.load(kRelaxed);
+  const std::uint32_t restarts = entry.restarts.load(kRelaxed).deaths;
   if (!child.start_at) return child.pid == 0 ? "" : fmt::format("replaced (restart {})", restarts);
   const std::chrono::nanoseconds left = *child.start_at - monotonic_now();
   // It is due while the line about it is being written.
@@ -88,6 +94,12 @@ void News::died(const Child& child, const Autopsy& autopsy, std::string_view fai
   if (failure.empty() && !fate.empty()) text += budget_warning(child);
   const bool serious = !failure.empty() || wiring_.entry(child.worker).shed.load(kRelaxed) != 0;
   say(serious ? LogLevel::error : LogLevel::warning, "death", child.worker, text);
+}
+
+void News::died_untold(WorkerIndex worker, const Death& death) {
+  say(LogLevel::warning, "death", worker,
+      fmt::format("{} died: {}; the master died before it had said so", wiring_.name(worker),
+                  in_short(death)));
 }
 
 // Once half of it is gone, behind each death that takes of it.
@@ -290,7 +302,7 @@ std::string News::what_happened() const {
   std::uint64_t restarts = 0;
   std::uint64_t letters = 0;
   for (const WorkerIndex worker : wiring_.workers()) {
-    restarts += wiring_.entry(worker).restarts.load(kRelaxed);
+    restarts += wiring_.entry(worker).restarts.load(kRelaxed).deaths;
     letters += letters_of(wiring_, worker);
   }
   const std::uint32_t masters = wiring_.master().masters.load(kRelaxed);

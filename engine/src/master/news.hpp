@@ -30,6 +30,8 @@ class News {
   void took_over(std::size_t living);
   // After it was decided what becomes of the worker; `failure` is why the pipeline stops, or empty.
   void died(const Child& child, const Autopsy& autopsy, std::string_view failure);
+  // The same for a death that a former master has dealt with, which died before it could say so.
+  void died_untold(WorkerIndex worker, const Death& death);
   void stalled(const Child& child);
   // A process that only helps has died, and what becomes of it.
   void helper_died(std::string_view what);

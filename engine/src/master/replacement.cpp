@@ -5,14 +5,13 @@
 //     kernel                     master                                    standby: forked ahead, blocked on a pipe
 //     the worker is dead
 //     its pidfd is readable      ExitHandler::on_exit()
-//                                  withdraws the pid
 //                                  handle(): why it died, is an event
 //                                    to blame
 //                                  replace(): may it be replaced, when
 //                                Spawner::start()
 //                                  watch_over(): registers the standby
 //                                  tells it which worker to be        -->  Spawner::become_worker()
-//                                  writes the report                         sees its pid in the entry
+//                                  says it, writes the report                sees its pid in the entry
 //                                  reaps the dead process                    run_worker(): owns the region, binds
 //                                prepares the next standby                     itself, recovers, constructs the
 //                                                                              handler, rings its neighbours
@@ -40,9 +39,7 @@ namespace sluice::detail {
 // 1. The master learns of the death.
 std::string ExitHandler::on_exit(WorkerIndex worker) {
   Child& child = children_[worker];
-  // [entry.pid] release: the pid is withdrawn before it is reaped, so that a process that still reads it
-  // after opening a pidfd holds the right process; pairs with Engine::signal_worker().
-  wiring_.entry(worker).pid.store(0, std::memory_order_release);
+  const pid_t pid = child.pid;
   epoll_.remove(child.pidfd.get());
   Descriptor dead = std::move(child.pidfd);
   // Nothing for a worker that this master found: it is not its child, and its parent reaps it.
@@ -50,15 +47,27 @@ std::string ExitHandler::on_exit(WorkerIndex worker) {
   std::optional<WaitStatus> known;
   if (status) known = WaitStatus{status->si_code == CLD_EXITED, status->si_status};
   std::string failure = handle(worker, known);
+  withdraw(worker, pid);
   // The replacement comes before the reaping, which takes the kernel a while.
   reaper_.reap(std::move(dead));
   return failure;
 }
 
 std::string ExitHandler::on_exit_unseen(WorkerIndex worker) {
-  wiring_.entry(worker).pid.store(0,
-                                  std::memory_order_relaxed);  // relaxed: no process has this pid any more.
-  return handle(worker, std::nullopt);
+  const pid_t pid = children_[worker].pid;
+  std::string failure = handle(worker, std::nullopt);
+  withdraw(worker, pid);
+  return failure;
+}
+
+// A master that takes over finds the pid of the dead until all of the death is noted, and deals with it once more: what was
+// counted is not counted again. One whose replacement comes later has none then.
+void ExitHandler::withdraw(WorkerIndex worker, pid_t dead) {
+  WorkerEntry& entry = wiring_.entry(worker);
+  if (entry.pid.load(std::memory_order_relaxed) != dead) return;  // relaxed: own word.
+  // [entry.pid] release: the pid is withdrawn before it is reaped, so that a process that still reads it
+  // after opening a pidfd holds the right process; pairs with Engine::signal_worker().
+  entry.pid.store(0, std::memory_order_release);
 }
 
 // 2. Why it died, and whether the event in its handler is to blame.
@@ -78,6 +87,8 @@ std::string ExitHandler::handle(WorkerIndex worker, const std::optional<WaitStat
     --running_;
     return {};
   }
+  std::atomic_signal_fence(std::memory_order_seq_cst);
+  entry.untold.store(child.pid, std::memory_order_relaxed);
   const Autopsy autopsy = examine(wiring_, child, death);
   child.pid = 0;
   entry.verdict.store(static_cast<std::uint32_t>(Verdict::dead), std::memory_order_relaxed);
@@ -85,6 +96,7 @@ std::string ExitHandler::handle(WorkerIndex worker, const std::optional<WaitStat
   std::string failure = replace(worker, autopsy);
   news_.died(child, autopsy, failure);
   report(worker, autopsy);
+  entry.untold.store(0, std::memory_order_relaxed);
   return failure;
 }
 
@@ -100,7 +112,7 @@ std::string ExitHandler::replace(WorkerIndex worker, const Autopsy& autopsy) {
   child.starts.on_death(autopsy.was_ready);
   if (const auto report = why_not_replaced(child, autopsy, delay)) return give_up(worker, *report);
   WorkerEntry& entry = wiring_.entry(worker);
-  entry.restarts.store(entry.restarts.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+  count_death(entry.restarts, autopsy.pid);
   child.start_at = monotonic_now() + delay;
   if (delay.count() == 0) {
     spawner_.start(worker);
@@ -182,6 +194,9 @@ void Spawner::watch_over(WorkerIndex worker, pid_t pid, Watched watched) {
 
 void Spawner::enter(const Child& child) {
   WorkerEntry& entry = wiring_.entry(child.worker);
+  forget_pid(entry.restarts, child.pid);
+  for (Blame& blame : entry.blames)
+    forget_pid(blame.attempts, child.pid);
   entry.identity.store(identity_of(child.pidfd, child.pid), std::memory_order_relaxed);
   // [entry.pid] release: the identity before the pid; pairs with Engine::signal_worker(), with the worker's
   // own look in await_registration(), and with a next master's adopt().

@@ -9,8 +9,9 @@
 //                                        touched the region (newborn.hpp)
 //   stored identity, not yet the pid     the same
 //   stored the pid                       found by pid and identity, alive or dead
-//   withdrew the pid of a dead worker    no pid: started here, which counts as no death. If it ended well or
-//                                        hopelessly, that is not noted yet, and the one started here ends the same
+//   dealt with the death of a worker     the pid of the dead: dealt with once more, and what is counted already is not counted
+//                                        again. If it is replaced already, what was not told is told
+//   withdrew the pid of a dead worker    no pid: its replacement is due, and started here
 //   had begun to park                    what stands in the register: no worker is started, those that live stand still
 //   was ending the pipeline, state not   workers found dead are started; requests are looked at, so that a stop
 //   set                                  goes on; a pipeline that had failed fails once more
@@ -39,6 +40,7 @@ void Master::take_over() {
   }
   for (const WorkerIndex worker : wiring_.workers()) {
     // relaxed: this process's own region.
+    exits_.tell_untold(worker);
     if (wiring_.entry(worker).done.load(std::memory_order_relaxed) != 0 || children_[worker].pidfd) continue;
     if (children_[worker].pid == 0) {
       spawner_.start(worker);
@@ -78,7 +80,7 @@ void Master::adopt(WorkerIndex worker) {
   Child& child = children_[worker];
   const WorkerEntry& entry = wiring_.entry(worker);
   if (entry.done.load(std::memory_order_relaxed) != 0) {  // relaxed: this process's own region.
-    exits_.count_as_done();
+    exits_.count_as_done(worker);
     return;
   }
   // [entry.pid] acquire: pairs with Spawner::enter() of the master before.

@@ -25,7 +25,7 @@ Poison::Poison(const Wiring& wiring, WorkerIndex worker, std::span<const Refused
   for (const Blame& blame : memory_.entry().blames) {
     // relaxed: written before this process was started.
     const std::optional<EventName> event = event_of(blame);
-    const std::uint32_t attempts = blame.attempts.load(std::memory_order_relaxed);
+    const std::uint32_t attempts = blame.attempts.load(std::memory_order_relaxed).deaths;
     if (!event || attempts < limit) continue;
     ToDivert to_divert{*event, attempts, 0, {}, {}};
     if (to_divert.event.lane >= layout.lanes_in.size() && to_divert.event.lane != kRetryLane) continue;
