@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // AppendFile when it is not alone, when its file is not the one that it was, and when the disk is full.
 #include <csignal>
+#include <cstdint>
 #include <fcntl.h>
 #include <fstream>
 #include <functional>
@@ -10,6 +11,7 @@
 
 #include "pipelines.hpp"
 #include "processes.hpp"
+#include "small_disk.hpp"
 
 namespace sluice::test {
 namespace {
@@ -37,6 +39,7 @@ class AppendFileEdges : public WithProcesses {
   void remove() const {
     for (const std::string& path : {path_, path_ + ".old"})
       ::unlink(path.c_str());
+    ::rmdir((path_ + ".disk").c_str());
   }
   Pipeline pipeline(unsigned workers = 1) const {
     Pipeline pipeline{"write"};
@@ -128,9 +131,9 @@ TEST_F(AppendFileEdges, LeavesAFileAloneThatHasTakenThePlaceOfItsOwn) {
   EXPECT_EQ(content(path_ + ".old"), "1\n");
 }
 
-// A limit stands for the full disk: the kernel says no in the same place.
-struct WriteOnAFullDisk {
-  WriteOnAFullDisk(Worker& worker, const std::string& path) : file{worker, "file", path} {
+// A file that may not grow any more: no room comes back for that.
+struct WriteToALimit {
+  WriteToALimit(Worker& worker, const std::string& path) : file{worker, "file", path} {
     std::signal(SIGXFSZ, SIG_IGN);
     const rlimit limit{1000, 1000};
     ::setrlimit(RLIMIT_FSIZE, &limit);
@@ -141,7 +144,7 @@ struct WriteOnAFullDisk {
 
 TEST_F(AppendFileEdges, SaysWhenNothingMoreFitsAndLosesNothingOfWhatDoes) {
   Pipeline full{"full"};
-  full.inlet<Item>("in").to<WriteOnAFullDisk>("write", path_);
+  full.inlet<Item>("in").to<WriteToALimit>("write", path_);
   Engine engine{full, test_settings()};
   engine.start();
   auto in = engine.inlet<Item>("in");
@@ -150,6 +153,43 @@ TEST_F(AppendFileEdges, SaysWhenNothingMoreFitsAndLosesNothingOfWhatDoes) {
   std::ignore = in.push(Item{0, 2});
   EXPECT_THAT(error_of([&] { engine.wait_for(kDeadline); }), AllOf(HasSubstr("write"), HasSubstr(path_)));
   EXPECT_EQ(content(path_).substr(0, 600), std::string(600, 'x'));
+}
+
+struct WritePages {
+  WritePages(Worker& worker, const std::string& path) : file{worker, "file", path} {}
+  void operator()(const Item& item) { file.append(page(item.number)); }
+  static std::string page(std::uint32_t number) { return std::string(4096, static_cast<char>('a' + number)); }
+  AppendFile file;
+};
+
+// The outside is away then, and comes back: no pipeline ends for that, and no event is to blame.
+TEST_F(AppendFileEdges, WaitsForRoomOnADiskThatIsFullAndLosesNothing) {
+  const SmallDisk disk{path_ + ".disk", "64k"};
+  if (!disk.is_there()) GTEST_SKIP() << "a file system of its own needs root";
+  const std::string path = disk.path() / "written";
+  Pipeline pages{"pages"};
+  pages.inlet<Item>("in").to<WritePages>("write", path);
+  Engine engine{pages, test_settings()};
+  engine.start();
+  auto in = engine.inlet<Item>("in");
+  std::string right;
+  for (std::uint32_t number = 0; number < 26; ++number) {
+    std::ignore = in.push(Item{0, number});
+    right += WritePages::page(number);
+  }
+  in.close();
+  const auto waits = [&] {
+    const WorkerStats worker = worker_of(engine, "write/0");
+    return worker.verdict == "waiting outside" &&
+           worker.outside.find(path + ": No space left on device") != std::string::npos;
+  };
+  EXPECT_TRUE(eventually(waits));
+  ASSERT_TRUE(engine.signal_worker("write/0", SIGKILL));
+  EXPECT_TRUE(eventually([&] { return worker_of(engine, "write/0").restarts == 1 && waits(); }));
+  ASSERT_TRUE(disk.grow("16m"));
+  ASSERT_TRUE(engine.wait_for(kDeadline));
+  EXPECT_EQ(content(path), right);
+  EXPECT_EQ(engine.stats().dead_letters(), 0U);
 }
 
 }  // namespace

@@ -29,7 +29,7 @@ class AppendFile {
   AppendFile(const AppendFile&) = delete;
   AppendFile& operator=(const AppendFile&) = delete;
 
-  // Adds `text`, of any length, as it stands. Throws Error when the file cannot be written: a full disk.
+  // Adds `text`, of any length, as it stands. Throws Unavailable when the disk is full or gone, Error for any other reason.
   void append(std::string_view text);
   // Writes out what is buffered; the commit does it by itself. Blocks and throws as append() does.
   void flush();

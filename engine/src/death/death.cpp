@@ -108,14 +108,14 @@ std::string to_text(const Death& death, std::string_view message) {
     case Cause::overran:
       return "the watchdog ended it: a call outside took longer than it had said";
     case Cause::threw:
-      return fmt::format("its handler threw: {}", message);
+      return fmt::format("its handler threw{}{}", message.empty() ? "" : ": ", message);
     case Cause::exited:
       if (death.exit_status == kExitCalled) return "it called exit()";
       if (death.exit_status == kExitNotAnew && !message.empty()) return std::string{message};
       return fmt::format("it ended with status {}{}{}", death.exit_status, message.empty() ? "" : ": ",
                          message);
     case Cause::out_of_memory:
-      return death.signal == 0 ? fmt::format("out of memory: {}", message)
+      return death.signal == 0 ? fmt::format("out of memory{}{}", message.empty() ? "" : ": ", message)
                                : "out of memory, killed by the kernel";
     case Cause::killed_in_event:
       return fmt::format("signal {} ({}), {} times in a row in one event, and so taken for its own doing",

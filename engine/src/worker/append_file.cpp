@@ -16,6 +16,8 @@
 
 #include <sluice/detail/kept_from_children.hpp>
 #include <sluice/error.hpp>
+#include <sluice/printable.hpp>
+#include <sluice/unavailable.hpp>
 
 #include "worker/file_mark.hpp"
 #include "worker/only_debugs.hpp"
@@ -40,6 +42,14 @@ void refuse_lost(int file, const std::filesystem::path& path, std::uint64_t writ
   if (why.empty()) return;
   throw Error{{"go on writing", path.string(), std::move(why),
                "start the pipeline anew, and keep off what changes its files"}};
+}
+
+// A disk that is full, or gone, may come back: the outside is away then, as it is for FileSink.
+[[noreturn]] void fail(const std::string& tried, const std::filesystem::path& path, int reason) {
+  if (reason == ENOSPC || reason == EDQUOT || reason == EIO)
+    throw Unavailable{fmt::format("{}: {}", printable(path.string()), errno_text(reason))};
+  throw Error{{tried, path.string(), errno_text(reason),
+               reason == EFBIG ? "raise the limit of file sizes (ulimit -f)" : ""}};
 }
 
 }  // namespace
@@ -80,9 +90,8 @@ AppendFile::AppendFile(Worker& worker, std::string_view name, const std::filesys
   detail::keep_from_children(file_.fd);
   recognise();
   // What lies behind was written by a batch that never committed, or by an earlier run.
-  if (::ftruncate(file_.fd, static_cast<off_t>(committed_->length_bytes)) != 0) {
-    throw Error{{"go on writing", path.string(), errno_text(), ""}};
-  }
+  if (::ftruncate(file_.fd, static_cast<off_t>(committed_->length_bytes)) != 0)
+    fail("go on writing", path, errno);
   written_ = committed_->length_bytes;
   buffer_.reserve(kBufferBytes);
   detail::WorkerAccess::before_any_commit(worker, [this] { flush(); });
@@ -148,9 +157,7 @@ void AppendFile::forget_rolled_back() {
   // After an event that was rolled back the buffer, and the file too if it was flushed in the midst of that
   // event, hold bytes that count no more.
   if (written_ > length) {
-    if (::ftruncate(file_.fd, static_cast<off_t>(length)) != 0) {
-      throw Error{{"go on writing", path_.string(), errno_text(), ""}};
-    }
+    if (::ftruncate(file_.fd, static_cast<off_t>(length)) != 0) fail("go on writing", path_, errno);
     written_ = length;
   }
   buffer_.resize(std::min<std::size_t>(buffer_.size(), length - written_));
@@ -164,10 +171,7 @@ void AppendFile::flush() {
     const ssize_t bytes =
         ::pwrite(file_.fd, buffer_.data() + done, buffer_.size() - done, static_cast<off_t>(written_ + done));
     if (bytes < 0 && errno == EINTR) continue;
-    if (bytes <= 0) {
-      throw Error{{"write", path_.string(), bytes < 0 ? errno_text() : "nothing more is taken",
-                   "make room on its file system"}};
-    }
+    if (bytes <= 0) fail("write", path_, bytes < 0 ? errno : ENOSPC);
     done += static_cast<std::size_t>(bytes);
   }
   // Only now: a flush that failed half-way is repeated from its beginning.

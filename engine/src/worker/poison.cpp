@@ -46,7 +46,9 @@ void Poison::describe_death(const Blame& blame, ToDivert& to_divert) const {
                     blame.exit_status.load(kRelaxed)};
   to_divert.signal = death.signal;
   if (!about_it) {
+    // The worker has died of something else since, which its note and its message are about.
     to_divert.cause = to_text(death, {});
+    if (death.cause == Cause::threw) to_divert.cause += ": its report in deaths.jsonl has what it said";
     return;
   }
   const ipc::Control& control = memory_.control();
