@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // Pushes that need not wait, of one event and of many, and a host with an event loop of its own.
+#include <array>
 #include <atomic>
+#include <cstdint>
 #include <fcntl.h>
 #include <optional>
 #include <poll.h>
+#include <string>
+#include <thread>
 #include <unistd.h>
 
 #include "pipelines.hpp"
@@ -300,6 +304,43 @@ TEST_F(EventLoop, IsWokenWhenNoProcessIsLeftThatCouldRing) {
   EXPECT_TRUE(readable(out_->fd(), kDeadline));
   EXPECT_TRUE(eventually([&] { return out_->ended(); }));
 }
+
+class PushesOfAThread : public WithProcesses, public testing::WithParamInterface<bool> {
+ protected:
+  ~PushesOfAThread() override { ::unlink(file_.c_str()); }
+  std::string file_ = testing::TempDir() + "sluice_pushes_of_a_thread_" + std::to_string(::getpid());
+};
+
+// sluice::run() drains by a signal, in the thread that waits, whatever other threads push at that instant.
+TEST_P(PushesOfAThread, AreHandledIfTheyWereAcceptedThoughAnotherEndsThePipeline) {
+  Settings settings = small_lanes();
+  if (GetParam()) settings.set("segment.path", file_);
+  for (std::size_t round = 0; round < 30; ++round) {
+    Pipeline pipeline{"pushes"};
+    pipeline.inlet<Item>("in").by(&Item::number).to<Echo>("echo", {.workers = 2}).outlet("out");
+    Engine engine{pipeline, settings};
+    engine.start();
+    Collector<Item> out{engine, "out"};
+    std::uint32_t accepted = 0;
+    std::thread pushes{[&accepted, round, in = engine.inlet<Item>("in")]() mutable {
+      for (PushResult result = PushResult::accepted; result == PushResult::accepted;) {
+        const std::array two{Item{0, accepted}, Item{0, accepted + 1}};
+        const std::size_t count = round % 2 == 0 ? 1 : two.size();
+        result = count == 1 ? in.push(two.front()) : in.push_batch(two);
+        if (result == PushResult::accepted) accepted += static_cast<std::uint32_t>(count);
+      }
+    }};
+    EXPECT_TRUE(eventually([&] { return out.count() > 10 * round; }));
+    if (round % 3 == 0) engine.begin_drain();
+    engine.wait();
+    pushes.join();
+    ASSERT_EQ(out.all().size(), accepted) << "round " << round;
+    EXPECT_EQ(engine.left_behind().events, 0U);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Push, PushesOfAThread, testing::Bool(),
+                         [](const auto& info) { return std::string{info.param ? "Kept" : "NotKept"}; });
 
 }  // namespace
 }  // namespace sluice::test

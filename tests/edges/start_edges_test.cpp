@@ -1,8 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// A pipeline is started by a process of one thread, and a thread that is as good as gone is none.
+// A pipeline is started by a process of one thread, and a thread that is as good as gone is none; and with paths that are
+// not in each other's way.
 #include <chrono>
+#include <filesystem>
 #include <future>
+#include <string>
 #include <thread>
+#include <unistd.h>
+#include <vector>
 
 #include "pipelines.hpp"
 #include "processes.hpp"
@@ -10,6 +15,7 @@
 namespace sluice::test {
 namespace {
 
+using testing::AllOf;
 using testing::HasSubstr;
 
 using StartEdges = WithProcesses;
@@ -51,6 +57,37 @@ TEST_F(StartEdges, TellPlacesAlsoOnceThereAreNone) {
   EXPECT_THAT(engine.placement(), HasSubstr("echo"));
   engine.stop();
   EXPECT_THAT(engine.placement(), HasSubstr("echo"));
+}
+
+// None of them is there yet: the first dead letter would have waited for ever for its directory.
+TEST_F(StartEdges, RefuseADirectoryWhereTheSegmentOrTheSocketIsToBe) {
+  const std::filesystem::path there =
+      std::filesystem::temp_directory_path() / ("sluice-start-edges-" + std::to_string(::getpid()));
+  const std::vector<std::string> ways{"", "/below", "/../" + there.filename().string() + "/."};
+  for (const std::string& file : std::vector<std::string>{"segment.path", "observe.socket"}) {
+    for (const std::string& directory : std::vector<std::string>{"report.path", "checkpoint.path"}) {
+      for (const std::string& below : ways) {
+        SCOPED_TRACE(file + " " + directory + " " + below);
+        Settings settings = test_settings();
+        settings.set(file, there.string());
+        settings.set(directory, there.string() + below);
+        Engine engine{echo_of_threads(), settings};
+        EXPECT_THAT(error_of([&engine] { engine.start(); }),
+                    AllOf(HasSubstr("cannot start the pipeline threads: " + directory),
+                          HasSubstr(there.string()), HasSubstr(file + " is to be a file there"),
+                          HasSubstr("set " + directory + " to another path")));
+        EXPECT_FALSE(std::filesystem::exists(there));
+      }
+    }
+  }
+  // Beside each other they may be.
+  Settings settings = test_settings();
+  settings.set("segment.path", there.string());
+  settings.set("report.path", there.string() + "-reports");
+  Engine engine{echo_of_threads(), settings};
+  EXPECT_EQ(error_of([&engine] { engine.start(); }), "");
+  engine.stop();
+  std::filesystem::remove(there);
 }
 
 }  // namespace

@@ -84,8 +84,8 @@ class Engine {
   // drained by an operator; end() says which.
   //
   // Closes all inlets, and blocks until the sources have come to their end and everything is handled, however
-  // long that takes; dead letters are handled, too: stats() counts them. A host that has outlets pulls from them meanwhile: wait_for() in turn with poll(). It
-  // closes the inlets from this thread: no other may be pushing then. Throws Error with the report when the
+  // long that takes; dead letters are handled, too: stats() counts them. A host that has outlets pulls from them meanwhile: wait_for() in turn with poll(). Other
+  // threads may be pushing: what was accepted is handled, and then they hear `ended`. Throws Error with the report when the
   // pipeline failed, when it was stopped by another than this engine, and when it was not started. With checkpoint.path
   // and no segment.path also when the checkpoint of its end could not be written, for as long as there is something to
   // be taken from the outlets: that is possible still, and wait() is right once it is done.

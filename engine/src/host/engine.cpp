@@ -27,6 +27,7 @@
 #include "host/interruption.hpp"
 #include "host/left_behind.hpp"
 #include "host/machine_check.hpp"
+#include "host/paths_apart.hpp"
 #include "host/plan_answer.hpp"
 #include "host/restore.hpp"
 #include "host/resume.hpp"
@@ -143,6 +144,7 @@ void Engine::start() {
   parts.check_stages();
   parts.settle_places();
   // Not only when the first event has died, when no user is at hand.
+  refuse_paths_in_the_way(parts.name, wiring.settings(), parts.segment_path, wiring.reports());
   OwnDirectory::check(wiring.reports());
   Descriptor checkpoints_locked;
   if (const std::string& path = wiring.settings().checkpoints.path; !path.empty()) {

@@ -2,9 +2,12 @@
 #include "host/host.hpp"
 
 #include <algorithm>
+#include <atomic>
+#include <chrono>
 #include <csignal>
 #include <cstring>
 #include <filesystem>
+#include <thread>
 #include <unistd.h>
 
 #include <fmt/chrono.h>
@@ -12,6 +15,7 @@
 
 #include <sluice/detail/path.hpp>
 #include <sluice/error.hpp>
+#include <sluice/ipc/far_fence.hpp>
 #include <sluice/printable.hpp>
 
 #include "checkpoint/checkpoint_format.hpp"
@@ -148,9 +152,19 @@ HostOutlet& Host::outlet(std::string_view name, const EventType& type) {
   return find_end(outlets_, graph_, node, type, graph_.edge_to(node).type);
 }
 
+// Other threads may be pushing.
 void Host::close_inlets() {
   for (HostInlet& inlet : inlets_)
-    inlet.close();
+    inlet.ask_to_close();
+  if (!ipc::far_fences()) {
+    // seq_cst: pushes pass one, too.
+    std::atomic_thread_fence(std::memory_order_seq_cst);
+  } else if (!inlets_.empty() && !ipc::far_fence()) {
+    // A filter of system calls has come since. No store takes so long to be seen.
+    std::this_thread::sleep_for(std::chrono::milliseconds{1});
+  }
+  for (HostInlet& inlet : inlets_)
+    inlet.close_unless_under_way();
 }
 
 std::string Host::failure() const {

@@ -39,7 +39,8 @@ HostInlet::~HostInlet() = default;
 
 bool HostInlet::takes_at_once() {
   host_.refuse_elsewhere("push an event to");
-  return !closed_ && !armed_ && !host_.over() && !host_.drain_asked();
+  return !closed() && !closing_.load(std::memory_order_relaxed) && !armed_ && !host_.over() &&
+         !host_.drain_asked();
 }
 
 HostInlet::Until HostInlet::after(std::chrono::nanoseconds limit) noexcept {
@@ -57,8 +58,9 @@ std::uint64_t HostInlet::safe() const noexcept {
 bool HostInlet::shut() {
   host_.refuse_elsewhere("push an event to");
   if (host_.over()) return true;
-  if (!host_.drain_asked()) return false;
-  // An operator has asked: the host hears of it here.
+  // relaxed: the fence of UnderWay.
+  if (!closing_.load(std::memory_order_relaxed) && !host_.drain_asked()) return false;
+  // An operator has asked, or another thread: the host hears of it here.
   close();
   return true;
 }
@@ -153,7 +155,7 @@ void HostInlet::refuse_deadlock(LaneIndex lane) const {
 }
 
 void HostInlet::publish(bool whole) {
-  position_ += std::exchange(pushed_, 0);
+  if (pushed_ != 0) position_ += std::exchange(pushed_, 0);
   if (commit_ == nullptr) {
     port_.publish(whole);
   } else {
@@ -176,12 +178,30 @@ void HostInlet::give_back() {
 }
 
 void HostInlet::close() {
-  if (closed_) return;
   host_.refuse_elsewhere("close an inlet of");
-  closed_ = true;
-  port_.end();
-  pushed_ = 0;
-  publish();
+  // acq_rel: one of two threads makes the end.
+  if (closed_.exchange(true, std::memory_order_acq_rel)) return;
+  try {
+    port_.end();
+    pushed_ = 0;
+    publish();
+  } catch (...) {
+    closed_.store(false, std::memory_order_release);  // release: the next try finds what this one has left.
+    throw;
+  }
+}
+
+void HostInlet::close_unless_under_way() {
+  // [inlet.busy] acquire: all pushes before are done; pairs with the end of UnderWay.
+  if (!busy_.load(std::memory_order_acquire)) close();
+}
+
+// What cannot be closed is an Error of the next call that closes it.
+void HostInlet::close_behind_a_push() noexcept {
+  try {
+    close();
+  } catch (const Error&) {
+  }
 }
 
 int HostInlet::fd() {
@@ -192,7 +212,8 @@ int HostInlet::fd() {
 bool HostInlet::arm() {
   host_.refuse_elsewhere("wait for an inlet of");
   armed_ = !descriptor_->arm([this] {
-    return full_ == nullptr || closed_ || host_.drain_asked() || gives_up(*full_) || full_->is_shed() ||
+    return full_ == nullptr || closed() || closing_.load(std::memory_order_relaxed) || host_.drain_asked() ||
+           gives_up(*full_) || full_->is_shed() ||
            full_->lane.next() - full_->lane.fill_bytes() != full_head_ || full_->lane.corrupt();
   });
   return !armed_;

@@ -1,9 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 // HostInlet: the part of an inlet that does not depend on the type of its events.
 //
-// Used by the host, by one thread at a time.
+// Used by the host, by one thread at a time; but another one may ask for its end, as wait() and begin_drain() do.
+//
+// For that the two agree by a handshake that costs a push two stores and a look. A push says that it is under way (busy_), then
+// looks whether the end was asked for (closing_), and looks again behind it. Who asks for the end says so and looks then
+// whether a push is under way: if not, no push begins any more without having seen it. Whoever sees the other leaves the
+// end to it or makes it, once (closed_). The full fence between a word of one's own and a look at the other's is paid by who
+// asks (ipc/far_fence.hpp).
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -13,6 +20,7 @@
 
 #include <sluice/detail/output_port.hpp>
 #include <sluice/event.hpp>
+#include <sluice/ipc/far_fence.hpp>
 #include <sluice/push_result.hpp>
 
 namespace sluice::detail {
@@ -37,15 +45,67 @@ class HostInlet final : private Producer {
 
   template <Event T>
   PushResult push(const T& event, Until until = kForEver) {
+    const UnderWay under_way{*this};
     if (at_once_ != nullptr && takes_at_once() && push_at_once(*at_once_, event)) [[likely]]
       return PushResult::accepted;
-    return push_batch(std::span<const T>{&event, 1}, until);
+    return push_several(std::span<const T>{&event, 1}, until);
   }
   // All of them by one commit, or none. Lanes that lose events (lane.full) are given what has come before an event
   // that they have no room for: by a commit of its own.
   template <Event T>
   PushResult push_batch(std::span<const T> events, Until until) {
-    if (closed_ || shut()) return PushResult::ended;
+    const UnderWay under_way{*this};
+    return push_several(events, until);
+  }
+  // Nothing follows: the end of the stream. Can be repeated.
+  void close();
+  // The same from another thread than that which pushes, in two steps, with ipc::far_fence() between them: the push that is
+  // under way, if there is one, closes it when it is done.
+  void ask_to_close() noexcept { closing_.store(true, std::memory_order_relaxed); }  // relaxed: the fence.
+  void close_unless_under_way();
+  bool closed() const noexcept { return closed_.load(std::memory_order_relaxed); }  // relaxed: says no more.
+  std::uint64_t position() const noexcept { return position_; }
+  std::uint64_t safe() const noexcept;
+  NodeIndex node() const noexcept { return node_; }
+
+  int fd();
+  bool arm();
+  void let_go() noexcept;
+
+ private:
+  // A push, from before its first look at whether the end was asked for to behind its last.
+  class UnderWay {
+   public:
+    explicit UnderWay(HostInlet& inlet) noexcept : inlet_{inlet} {
+      inlet_.busy_.store(true, std::memory_order_relaxed);  // relaxed: the fence.
+      fence_or_be_fenced();
+    }
+    ~UnderWay() {
+      // [inlet.busy] release: what the push has done; pairs with close_unless_under_way().
+      inlet_.busy_.store(false, std::memory_order_release);
+      fence_or_be_fenced();
+      if (inlet_.closing_.load(std::memory_order_relaxed)) [[unlikely]]
+        inlet_.close_behind_a_push();
+    }
+    UnderWay(const UnderWay&) = delete;
+    UnderWay& operator=(const UnderWay&) = delete;
+
+   private:
+    static void fence_or_be_fenced() noexcept {
+      if (ipc::far_fences()) [[likely]] {
+        std::atomic_signal_fence(std::memory_order_seq_cst);
+      } else {
+        // seq_cst: as the far fence.
+        std::atomic_thread_fence(std::memory_order_seq_cst);
+      }
+    }
+
+    HostInlet& inlet_;
+  };
+
+  template <Event T>
+  PushResult push_several(std::span<const T> events, Until until) {
+    if (closed() || shut()) return PushResult::ended;
     if (armed_) disarm();
     ++event_;
     outcome_ = PushResult::accepted;
@@ -66,18 +126,6 @@ class HostInlet final : private Producer {
     }
     return outcome_;
   }
-  // Nothing follows: the end of the stream. Can be repeated.
-  void close();
-  bool closed() const noexcept { return closed_; }
-  std::uint64_t position() const noexcept { return position_; }
-  std::uint64_t safe() const noexcept;
-  NodeIndex node() const noexcept { return node_; }
-
-  int fd();
-  bool arm();
-  void let_go() noexcept;
-
- private:
   // The way of most pushes: one event, one lane with room for it, nothing to commit with it. It is published as it is
   // written, and no part of it can fail. False: nothing was done.
   template <Event T>
@@ -129,6 +177,7 @@ class HostInlet final : private Producer {
   void publish() { publish(true); }
   void publish(bool whole);
   void give_back();
+  void close_behind_a_push() noexcept;
   void disarm() noexcept;
   [[noreturn]] void refuse_deadlock(LaneIndex lane) const;
 
@@ -143,7 +192,9 @@ class HostInlet final : private Producer {
   std::uint64_t pushed_ = 0;  // Of the events at hand, and not published.
   Until until_ = kForEver;
   PushResult outcome_ = PushResult::accepted;
-  bool closed_ = false;
+  std::atomic<bool> busy_{false};     // A push is under way.
+  std::atomic<bool> closing_{false};  // The end was asked for by another thread.
+  std::atomic<bool> closed_;          // Somebody has taken it upon himself to make the end.
   bool loses_ = false;
   bool armed_ = false;
   OutLane* full_ = nullptr;      // Where the last push found no room.
