@@ -34,8 +34,9 @@ void refuse_paths_in_the_way(const std::string& pipeline, const PipelineSettings
                              const std::string& segment_path, const fs::path& reports) {
   const NamedPath files[] = {named("segment.path", segment_path),
                              named("observe.socket", settings.observers.path)};
-  const NamedPath directories[] = {named("report.path", reports.string()),
-                                   named("checkpoint.path", settings.checkpoints.path)};
+  // That of reports may be beside the other, by default: the other is what somebody has set.
+  const NamedPath directories[] = {named("checkpoint.path", settings.checkpoints.path),
+                                   named("report.path", reports.string())};
   for (const NamedPath& file : files) {
     for (const NamedPath& directory : directories) {
       if (file.path.empty() || directory.path.empty() || !lies_below(directory.path, file.path)) continue;
