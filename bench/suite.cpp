@@ -7,6 +7,7 @@
 #include <cstdio>
 #include <exception>
 #include <filesystem>
+#include <iostream>
 #include <sched.h>
 #include <sstream>
 #include <string>
@@ -116,6 +117,13 @@ bool wants_the_usual_display(const std::vector<char*>& arguments) {
   });
 }
 
+// An exit status: what nobody has heard is no result.
+int end_of_output() {
+  if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return 0;
+  std::fputs("bench: cannot write to standard output\n", stderr);
+  return 1;
+}
+
 }  // namespace
 
 benchmark::internal::Benchmark* add(const std::string& name, Work work) {
@@ -147,11 +155,11 @@ int run_suite(int argc, char** argv, unsigned units, void (*add_all)(const Optio
   std::vector<char*> arguments{argv, argv + argc};
   if (arguments.size() == 2 && std::string_view{arguments[1]} == "--version") {
     std::puts("sluice bench, a suite of Sluice " SLUICE_VERSION);
-    return 0;
+    return end_of_output();
   }
   if (arguments.size() > 1 && asks_for_help(arguments)) {
     fmt::print(kHelp, std::filesystem::path{arguments.front()}.filename().string());
-    return std::fflush(stdout) == 0 ? 0 : 1;
+    return end_of_output();
   }
   const Options options = take_options(arguments);
   const bool usual = wants_the_usual_display(arguments);
@@ -176,7 +184,8 @@ int run_suite(int argc, char** argv, unsigned units, void (*add_all)(const Optio
   Display display;
   benchmark::RunSpecifiedBenchmarks(usual ? &display : nullptr);
   benchmark::Shutdown();
-  return 0;
+  std::cout.flush();
+  return end_of_output();
 }
 
 }  // namespace sluice::bench

@@ -36,8 +36,7 @@ void run(const std::filesystem::path& directory, const std::vector<std::string>&
 int main(int argc, char** argv) {
   const std::vector<std::string> arguments{argv + 1, argv + argc};
   if (arguments.size() == 1 && arguments[0] == "--version") {
-    std::puts("market_inline of Sluice " SLUICE_VERSION);
-    return 0;
+    return std::puts("market_inline of Sluice " SLUICE_VERSION) >= 0 && std::fflush(stdout) == 0 ? 0 : 1;
   }
   const auto dashes = std::find(arguments.begin(), arguments.end(), "--");
   if (arguments.size() < 4 || arguments[0] != "--out" || dashes == arguments.end()) {

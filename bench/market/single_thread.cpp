@@ -114,8 +114,8 @@ int run(const std::filesystem::path& directory, const std::vector<std::string>& 
 int main(int argc, char** argv) {
   const std::vector<std::string> arguments{argv + 1, argv + argc};
   if (arguments.size() == 1 && arguments[0] == "--version") {
-    std::puts("market_single_thread of Sluice " SLUICE_VERSION);
-    return 0;
+    return std::puts("market_single_thread of Sluice " SLUICE_VERSION) >= 0 && std::fflush(stdout) == 0 ? 0
+                                                                                                        : 1;
   }
   if (arguments.size() < 3 || arguments[0] != "--out") {
     std::fputs("usage: market_single_thread --out DIR FILE...\n", stderr);

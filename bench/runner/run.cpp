@@ -15,6 +15,7 @@
 
 #include <fmt/format.h>
 
+#include <sluice/detail/counted.hpp>
 #include <sluice/error.hpp>
 
 #include "suite_output.hpp"
@@ -136,8 +137,9 @@ SuiteResult SuiteRun::run() {
     result_.words = error.what();
   }
   result_.seconds = std::chrono::duration<double>(Clock::now() - start_).count();
-  progress_(Stage::ended, fmt::format("{}: {} after {}, {} benchmarks", suite_.name, name_of(result_.outcome),
-                                      seconds_text(Clock::now() - start_), result_.benchmarks.size()));
+  progress_(Stage::ended, fmt::format("{}: {} after {}, {}", suite_.name, name_of(result_.outcome),
+                                      seconds_text(Clock::now() - start_),
+                                      detail::counted(result_.benchmarks.size(), "benchmark")));
   return std::move(result_);
 }
 

@@ -8,6 +8,7 @@
 
 #include <fmt/format.h>
 
+#include <sluice/detail/counted.hpp>
 #include <sluice/detail/scheduling.hpp>
 #include <sluice/error.hpp>
 #include <sluice/printable.hpp>
@@ -215,7 +216,7 @@ void Agent::beat(Time now) {
   last_beat_ = now;
   if (beats_ % kBeatsPerLook == 0) owners_->require_as_agreed();
   next_beat_ = now + options_.lease / kBeatsPerLease;
-  if (beats_ == 1) say(fmt::format("is here, of a cluster with {} partitions", options_.partitions));
+  if (beats_ == 1) say("is here, of a cluster with " + counted(options_.partitions, "partition"));
 }
 
 // Whether somebody has stopped it (SIGSTOP) for so long that nobody waits for it any more. One that is at work may be looked at by

@@ -247,6 +247,7 @@ int cluster_main(int argc, char** argv, const Cluster& cluster) {
   app.require_subcommand(1);
   app.set_version_flag("--version", cluster.name + ", with Sluice " SLUICE_VERSION,
                        "Print the version and exit");
+  app.set_help_flag("-h,--help", "Print this help and exit");
   app.formatter(help_formatter());
   HostOptions options;
   CLI::App* host = app.add_subcommand("host", "Join the cluster and run partitions of it");

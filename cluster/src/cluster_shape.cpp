@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include <sluice/detail/counted.hpp>
 #include <sluice/error.hpp>
 #include <sluice/units.hpp>
 
@@ -43,7 +44,8 @@ void require_same(const std::string& bucket, const ClusterShape& agreed, const C
   }
   if (agreed.partitions != own.partitions) {
     refuse(bucket,
-           fmt::format("it has {} partitions, and this program {}", agreed.partitions, own.partitions),
+           fmt::format("it has {}, and this program {}", counted(agreed.partitions, "partition"),
+                       own.partitions),
            "run the same program on all hosts; another number of partitions is another cluster");
   }
   if (agreed.lease != own.lease) {
@@ -61,8 +63,8 @@ void require_no_fewer(const std::string& bucket, unsigned known, const ClusterSh
   if (known <= own.partitions) return;
   refuse(
       bucket,
-      fmt::format("something of its partition {} is stored, and this program has {} partitions", known - 1,
-                  own.partitions),
+      fmt::format("something of its partition {} is stored, and this program has {}", known - 1,
+                  counted(own.partitions, "partition")),
       "run the program that had as many: nobody would go on with the others; another number of partitions is "
       "another cluster");
 }

@@ -185,6 +185,7 @@ void collect(const Options& options) {
 
 int main(int argc, char** argv) {
   CLI::App app{"Payments for the cluster accounts, and what came of them."};
+  app.set_help_flag("-h,--help", "Print this help and exit");
   app.require_subcommand(1);
   app.fallthrough();
   app.formatter(sluice::detail::help_formatter());
@@ -204,13 +205,21 @@ int main(int argc, char** argv) {
   CLI::App* collects = app.add_subcommand("collect", "Read balances");
   collects->add_option("--patience", options.patience, "Seconds to wait for the next (60)")
       ->check(sluice::detail::count_between(1, 86'400));
-  const char* examples =
+  app.footer(
       "Examples:\n"
       "  accounts-load --out sent feed\n"
       "  accounts-load --out sent --count 100000 feed --rate 5000\n"
-      "  accounts-load --out balances collect --patience 10";
-  for (CLI::App* each : {&app, feeds, collects})
-    each->footer(examples);
+      "  accounts-load --out balances collect --patience 10");
+  feeds->footer(
+      "Examples:\n"
+      "  accounts-load --out sent feed\n"
+      "  accounts-load --out sent feed --accounts 1000 --seed 7\n"
+      "  accounts-load --out sent --count 100000 feed --rate 5000");
+  collects->footer(
+      "Examples:\n"
+      "  accounts-load --out balances collect\n"
+      "  accounts-load --out balances collect --patience 10\n"
+      "  accounts-load --out balances --count 100000 collect");
   app.set_version_flag("--version", "accounts-load of Sluice " SLUICE_VERSION, "Print the version and exit");
   try {
     app.parse(argc, argv);

@@ -88,19 +88,28 @@ int main(int argc, char** argv) try {
   std::string url = "nats://127.0.0.1:4222";
   std::string stream = "BANK";
   CLI::App app{"The stream that `bank --nats` tells its bookings to", "bank-events"};
+  app.set_help_flag("-h,--help", "Print this help and exit");
   app.require_subcommand(1);
   app.fallthrough();
   app.add_option("--nats", url, "The server");
   app.add_option("--stream", stream, "The stream");
   CLI::App* make = app.add_subcommand("make", "Make the stream");
   CLI::App* print = app.add_subcommand("print", "Print each of its messages, in order");
-  for (CLI::App* each : {&app, make, print}) {
-    each->footer(
-        "Examples:\n"
-        "  bank-events make\n"
-        "  bank-events print --nats nats://127.0.0.1:4222\n"
-        "  bank-events print --stream BANK");
-  }
+  app.footer(
+      "Examples:\n"
+      "  bank-events make\n"
+      "  bank-events print --nats nats://127.0.0.1:4222\n"
+      "  bank-events print --stream BANK");
+  make->footer(
+      "Examples:\n"
+      "  bank-events make\n"
+      "  bank-events make --nats nats://127.0.0.1:4222\n"
+      "  bank-events make --stream BANK");
+  print->footer(
+      "Examples:\n"
+      "  bank-events print\n"
+      "  bank-events print --nats nats://127.0.0.1:4222\n"
+      "  bank-events print --stream BANK | wc -l");
   app.set_version_flag("--version", "bank-events of Sluice " SLUICE_VERSION, "Print the version and exit");
   try {
     app.parse(argc, argv);

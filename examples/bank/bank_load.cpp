@@ -355,6 +355,7 @@ int main(int argc, char** argv) try {
       "  bank-load --connect 127.0.0.1:7000\n"
       "  bank-load --connect 127.0.0.1:7000 --senders 8 --payments 10000\n"
       "  bank-load --connect 127.0.0.1:7000 --rate 2000 --expect books");
+  app.set_help_flag("-h,--help", "Print this help and exit");
   app.set_version_flag("--version", "bank-load of Sluice " SLUICE_VERSION, "Print the version and exit");
   try {
     app.parse(argc, argv);

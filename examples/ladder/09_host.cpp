@@ -30,5 +30,6 @@ int main() {
   std::cout << letters << " letters\n";
   for (const sluice::StageStats& stage : engine.stats().stages)
     std::cout << stage.name << ": " << stage.events_in() << " events, " << stage.restarts() << " deaths\n";
-  return engine.stats().dead_letters() == 0 ? 0 : 1;  // Events that it could not handle are no other end.
+  // All was handled and said.
+  return engine.stats().dead_letters() == 0 && std::cout.flush() ? 0 : 1;
 }

@@ -45,7 +45,7 @@ std::optional<int> parse(int argc, char** argv, Options& options) {
                  "Captures: recorder files VENUE_SYMBOL_DAY.gz,\n"
                  "merged files, or - for standard input; plain, gzip\nor zstd")
       ->required()
-      ->type_name("FILE...");
+      ->type_name("FILE");
   app.add_option("--out", options.out, "Directory for the .tsv files")->required()->type_name("DIR");
   app.add_option("--kill", options.drill.kills, "Kill a random worker this many times (SIGKILL)")
       ->check(sluice::detail::count_between(0, kMostKills))

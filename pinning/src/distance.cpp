@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include <sluice/detail/counted.hpp>
 #include <sluice/error.hpp>
 #include <sluice/pinning/distance.hpp>
 
@@ -20,7 +21,8 @@ void check(const MeasuredCosts& costs) {
   };
   const std::size_t units = costs.units.size();
   if (costs.nanoseconds.size() != units * units) {
-    refuse(fmt::format("{} units have {} costs and not {}", units, costs.nanoseconds.size(), units * units));
+    refuse(fmt::format("{} {} and not {}", detail::counted(units, "unit", "has", "have"),
+                       detail::counted(costs.nanoseconds.size(), "cost"), units * units));
   }
   for (const double cost : costs.nanoseconds) {
     if (!std::isfinite(cost) || cost < 0) refuse(fmt::format("{} is no time", cost));

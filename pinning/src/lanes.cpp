@@ -8,6 +8,7 @@
 
 #include <fmt/format.h>
 
+#include <sluice/detail/counted.hpp>
 #include <sluice/error.hpp>
 
 namespace sluice::pinning {
@@ -31,15 +32,17 @@ bool is_rate(double rate) {
 void check(const PlanRequest& request, const Flow& flow, std::size_t number) {
   for (const std::size_t end : {flow.from, flow.to}) {
     if (end != kHost && end >= request.stages.size())
-      refuse_flow(number, fmt::format("there are {} stages and no stage {}", request.stages.size(), end));
+      refuse_flow(number,
+                  fmt::format("there {} {} and no stage {}", request.stages.size() == 1 ? "is" : "are",
+                              detail::counted(request.stages.size(), "stage"), end));
   }
   if (!is_rate(flow.rate) || !std::all_of(flow.lane_rates.begin(), flow.lane_rates.end(), is_rate))
     refuse_flow(number, "a rate is not a number of events");
   const std::size_t lanes =
       std::size_t{workers_of(request, flow.from)} * std::size_t{workers_of(request, flow.to)};
   if (!flow.lane_rates.empty() && flow.lane_rates.size() != lanes) {
-    refuse_flow(number,
-                fmt::format("it has {} lanes and rates for {} of them", lanes, flow.lane_rates.size()));
+    refuse_flow(number, fmt::format("it has {} and rates for {} of them", detail::counted(lanes, "lane"),
+                                    flow.lane_rates.size()));
   }
 }
 

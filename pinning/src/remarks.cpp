@@ -8,6 +8,7 @@
 
 #include <fmt/format.h>
 
+#include <sluice/detail/counted.hpp>
 #include <sluice/pinning/distance.hpp>
 #include <sluice/pinning/quota.hpp>
 
@@ -17,9 +18,7 @@
 namespace sluice::pinning {
 namespace {
 
-std::string counted(std::size_t number, std::string_view thing) {
-  return fmt::format("{} {}{}", number, thing, number == 1 ? "" : "s");
-}
+using detail::counted;
 
 }  // namespace
 

@@ -153,6 +153,8 @@ std::string whole_footer(const std::string& footer) {
 
 class FittedHelp : public CLI::Formatter {
  public:
+  explicit FittedHelp(std::string behind) : behind_{std::move(behind)} {}
+
   std::string make_help(const CLI::App* app, std::string name, CLI::AppFormatMode mode) const override {
     std::string help = CLI::Formatter::make_help(app, std::move(name), mode);
     if (mode == CLI::AppFormatMode::All) {
@@ -165,8 +167,14 @@ class FittedHelp : public CLI::Formatter {
   }
   // A program is called by its name, however long the path by which it was started.
   std::string make_usage(const CLI::App* app, std::string name) const override {
-    return CLI::Formatter::make_usage(app, std::filesystem::path{std::move(name)}.filename().string());
+    std::string usage =
+        CLI::Formatter::make_usage(app, std::filesystem::path{std::move(name)}.filename().string());
+    if (!behind_.empty()) usage.insert(usage.find_last_not_of('\n') + 1, " " + behind_);
+    return usage;
   }
+
+ private:
+  std::string behind_;
 };
 
 }  // namespace
@@ -182,8 +190,8 @@ std::string fitted(std::string_view help) {
   return text;
 }
 
-std::shared_ptr<CLI::FormatterBase> help_formatter() {
-  return std::make_shared<FittedHelp>();
+std::shared_ptr<CLI::FormatterBase> help_formatter(std::string behind) {
+  return std::make_shared<FittedHelp>(std::move(behind));
 }
 
 void add_help_all(CLI::App& app, const std::string& group) {
@@ -191,6 +199,11 @@ void add_help_all(CLI::App& app, const std::string& group) {
   const CLI::FormatterBase& pages = *app.get_formatter();
   const bool own = typeid(pages) != typeid(CLI::Formatter) && typeid(pages) != typeid(FittedHelp);
   if (own) return;
+  if (CLI::Option* help = app.get_help_ptr(); help != nullptr) {
+    // As CLI11 has it; what a program says in its own words stays.
+    if (help->get_description() == "Print this help message and exit")
+      help->description("Print this help and exit");
+  }
   app.formatter(help_formatter());
   app.set_help_all_flag("--help-all", "The same, with all about the settings")->group(group);
 }

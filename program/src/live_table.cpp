@@ -11,6 +11,7 @@
 #include <fmt/format.h>
 
 #include <sluice/detail/columns.hpp>
+#include <sluice/detail/counted.hpp>
 
 namespace sluice::detail {
 namespace {
@@ -47,7 +48,8 @@ std::vector<std::string> fitted(const std::string& text, TerminalSize size) {
   for (std::size_t i = 0; i < kept; ++i)
     shown.emplace_back(cut_to_columns(lines[i], columns));
   if (!all)
-    shown.emplace_back(cut_to_columns(fmt::format("... {} lines more", lines.size() - kept), columns));
+    shown.emplace_back(
+        cut_to_columns(fmt::format("... {} more", counted(lines.size() - kept, "line")), columns));
   return shown;
 }
 

@@ -15,6 +15,7 @@
 #include <sluice/chaos.hpp>
 #include <sluice/cli.hpp>
 #include <sluice/detail/command_line.hpp>
+#include <sluice/detail/counted.hpp>
 #include <sluice/detail/injected_variables.hpp>
 #include <sluice/detail/interruption.hpp>
 #include <sluice/detail/journal.hpp>
@@ -99,7 +100,8 @@ int report_problems(const Stats& stats) {
   for (const std::string& problem : stats.problems)
     say(Priority::error, fmt::format("problem: {}\n", printable(problem)));
   if (stats.problem_count > stats.problems.size()) {
-    say(Priority::error, fmt::format("and {} problems more\n", stats.problem_count - stats.problems.size()));
+    say(Priority::error,
+        fmt::format("and {} more\n", counted(stats.problem_count - stats.problems.size(), "problem")));
   }
   if (stats.dead_letters() != 0) {
     say(Priority::error,
@@ -160,7 +162,7 @@ bool wait_for(Engine& engine, std::chrono::nanoseconds limit, bool& asked_elsewh
 }
 
 std::string in_words(const LeftBehind& left) {
-  return fmt::format("{} events ({})", left.events, format_bytes(left.bytes));
+  return fmt::format("{} ({})", counted(left.events, "event"), format_bytes(left.bytes));
 }
 
 // The first signal: what was asked for begins.
@@ -198,7 +200,8 @@ void tell_what_is_left(const Engine& engine, const std::string& kept_in, bool by
   } else if (engine.end() == End::stopped) {
     const std::string left = in_words(engine.left_behind());
     if (kept_in.empty()) {
-      say(Priority::warning, fmt::format("stopped: {} in the lanes were given up\n", left));
+      say(Priority::warning, fmt::format("stopped: {} in the lanes {} given up\n", left,
+                                         engine.left_behind().events == 1 ? "was" : "were"));
     } else if (by_checkpoint) {
       say(Priority::warning,
           fmt::format("stopped: the next start goes on with the last checkpoint in {}\n", kept_in));

@@ -44,7 +44,6 @@ int misused(const std::string& why) {
 void complete(CLI::App& app, const std::string& name, StandardOptions& options) {
   if (app.get_option_no_throw("--version") == nullptr)
     app.set_version_flag("--version", name + ", with Sluice " SLUICE_VERSION, "Print the version and exit");
-  if (CLI::Option* help = app.get_help_ptr(); help != nullptr) help->description("Print this help and exit");
   add_help_all(app, app.get_help_ptr() != nullptr ? app.get_help_ptr()->get_group() : "Options");
   if (app.get_footer().empty()) {
     app.footer(settings_summary() + "\nExamples:\n  " + name +

@@ -30,6 +30,8 @@ TEST(ChaosCommand, RefusesWhatItDoesNotUnderstandWithStatusTwo) {
   refused("--kill 5 -- true", "the rate '5' of kill: its unit is missing");
   refused("--stop often -- true", "the rate 'often' of stop");
   refused("--for 5 -- true", "the duration '5' of --for: its unit is missing");
+  refused("--for 0 -- true", "cannot hurt a program for '0': that is no time");
+  refused("--for 0s -- true", "that is no time");
   refused("--seed x -- true", "--seed takes a number of at least 0, not \"x\"");
   refused("--maim 5/s -- true", "there is no option --maim");
   refused("-- /nonexistent/program", "cannot start '/nonexistent/program': No such file or directory");

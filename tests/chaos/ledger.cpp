@@ -17,6 +17,7 @@
 #include <fmt/format.h>
 
 #include <sluice/cli.hpp>
+#include <sluice/detail/counted.hpp>
 #include <sluice/sluice.hpp>
 
 #include "resource_watch.hpp"
@@ -99,15 +100,19 @@ bool report(const Options& options, const sluice::Stats& stats, const StatementF
   // After an interrupt, what has been drained must be right, but it is not all.
   std::vector<std::string> faults = ledger::audit(statement.path(), dealt(stats));
   if (progress(options, stats) < 1)
-    faults.push_back(fmt::format("it ended after {} entries and {} restarts, before its time", dealt(stats),
-                                 restarts_in(stats)));
+    faults.push_back(fmt::format("it ended after {} entries and {}, before its time", dealt(stats),
+                                 sluice::detail::counted(restarts_in(stats), "restart")));
   for (const std::string& leak : watch.leaks())
     faults.push_back(leak);
   constexpr std::size_t kMost = 20;
   for (std::size_t i = 0; i < std::min(kMost, faults.size()); ++i)
-    fmt::print(stderr, "ledger: {}\n", faults[i]);
-  fmt::print("ledger: {} entries, {} restarts, {} faults; {}\n", dealt(stats), restarts_in(stats),
-             faults.size(), watch.summary());
+    std::fputs(fmt::format("ledger: {}\n", faults[i]).c_str(), stderr);
+  // Not by fmt::print, which would throw where nobody hears it.
+  std::fputs(fmt::format("ledger: {} entries, {}, {}; {}\n", dealt(stats),
+                         sluice::detail::counted(restarts_in(stats), "restart"),
+                         sluice::detail::counted(faults.size(), "fault"), watch.summary())
+                 .c_str(),
+             stdout);
   return faults.empty();
 }
 
@@ -132,7 +137,8 @@ int main(int argc, char** argv) {
       engine.begin_drain();
     });
     if (status != sluice::kExitOk && !engine.interrupted()) return status;
-    return report(options, engine.stats(), statement, watch) ? sluice::kExitOk : sluice::kExitFailed;
+    const bool right = report(options, engine.stats(), statement, watch);
+    return sluice::flushed(right ? sluice::kExitOk : sluice::kExitFailed);
   } catch (const sluice::Error& error) {
     fmt::print(stderr, "error: {}\n", error.what());
     return sluice::kExitUsage;

@@ -100,6 +100,12 @@ TEST_F(LedgerUnderChaos, LeaksNeitherDescriptorsNorMemoryOverThousandsOfRestarts
   EXPECT_GE(number_in(ledger.output, "(\\d+) restarts"), 2000);
 }
 
+TEST_F(LedgerUnderChaos, HasNotSucceededWhereNobodyHearsIt) {
+  const Finished ledger = run_clean(kLedger + "--entries 1000 --quiet >/dev/full");
+  EXPECT_EQ(ledger.status, 1);
+  EXPECT_THAT(ledger.errors, HasSubstr("cannot write to standard output: No space left on device"));
+}
+
 TEST_F(LedgerUnderChaos, IsExactWithTinyLanesAndBatchesOfOne) {
   const Finished chaos =
       run_clean(kLedgerChaos + "--for 6s --kill 50/s --stall 0.5/s --stop 2/s --patience 90s -- " + kLedger +
@@ -138,7 +144,7 @@ TEST_F(LedgerUnderChaos, EndsWithAllItsProcessesWhenItIsInterrupted) {
   EXPECT_EQ(chaos.status, 1) << "the ledger has drained, and complains that it did not get to its end";
   EXPECT_THAT(chaos.errors, AllOf(HasSubstr("interrupted"), HasSubstr("it ended after "),
                                   HasSubstr("the last one interrupted"), Not(HasSubstr("SURVIVED"))));
-  EXPECT_THAT(chaos.output, HasSubstr(" 1 faults"));
+  EXPECT_THAT(chaos.output, HasSubstr(" 1 fault;"));
 }
 
 // Also those that are stopped just then: a stopped master does not see that its host has died.

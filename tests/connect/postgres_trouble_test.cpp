@@ -188,7 +188,7 @@ TEST_F(PostgresTrouble, SaysAtTheStartWhatIsWrongWithAStatement) {
   EXPECT_THAT(statement_error("INSERT INTO payment VALUES ($1); DELETE FROM payment"),
               HasSubstr("cannot insert multiple commands into a prepared statement"));
   EXPECT_THAT(statement_error("INSERT INTO payment VALUES ($1, $2, 1)"),
-              HasSubstr("it has 2 parameters and will be given 1 values"));
+              HasSubstr("it has 2 parameters and will be given 1 value"));
   for (const char* sql : {"COMMIT", " -- done\n commit", "/* x */ ROLLBACK", "PREPARE TRANSACTION 'x'",
                           "COPY payment FROM STDIN", "BEGIN", "SAVEPOINT a", ""})
     EXPECT_THAT(statement_error(sql), HasSubstr("it is not a statement that changes rows")) << sql;

@@ -338,7 +338,7 @@ TEST_F(SqliteSink, EndsThePipelineAtOnceWithAnErrorThatSaysWhatIsMissing) {
   Pipeline few{"few"};
   few.inlet<Payment>("in").to<PaymentSink>(
       "book", options(), Sql<Payment>{"INSERT INTO account VALUES (?1, ?2)", &Payment::account});
-  EXPECT_THAT(end_of(few), HasSubstr("it has 2 parameters and is to be given 1 values"));
+  EXPECT_THAT(end_of(few), HasSubstr("it has 2 parameters and is to be given 1 value"));
 }
 
 // Texts and bytes have no members: functions are the bindings.

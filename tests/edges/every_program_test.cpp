@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <cstdio>
+#include <map>
 #include <regex>
 #include <sstream>
 #include <string>
@@ -94,6 +95,46 @@ TEST(EveryProgram, HasAHelpOf80ColumnsThatEndsWithThreeExamples) {
     const auto is_example = [](const std::string& line) { return line.starts_with("  ") && line[2] != ' '; };
     EXPECT_EQ(std::count_if(examples, lines.end(), is_example), 3) << command.words << "\n" << command.help;
   }
+}
+
+// Not those of its neighbours.
+TEST(EveryProgram, HasExamplesOfWhatItsHelpIsAbout) {
+  std::map<std::string, std::string> of;  // Of each program and its lists of examples the command.
+  for (const Command& command : every_command()) {
+    const std::size_t blank = command.words.rfind(' ');
+    if (blank == std::string::npos) continue;
+    const std::string program = command.words.substr(0, command.words.find(' '));
+    const std::string examples = command.help.substr(command.help.find("\nExamples:"));
+    EXPECT_THAT(examples, testing::ContainsRegex("[ (]" + command.words.substr(blank + 1) + "[ )\n]"))
+        << command.words;
+    const auto [other, is_new] = of.emplace(program + examples, command.words);
+    EXPECT_TRUE(is_new) << command.words << " and " << other->second << " have" << examples;
+  }
+}
+
+TEST(EveryProgram, SaysOfItsHelpWhatTheOthersSay) {
+  for (const Command& command : every_command())
+    EXPECT_THAT(command.help, testing::ContainsRegex("Print this help and exit")) << command.words;
+}
+
+// Where options end and another program's words begin is in the line that says how it is used.
+TEST(EveryProgram, SaysInItsUsageWhatStandsBehindTheDashes) {
+  int with_dashes = 0;
+  for (const Command& command : every_command()) {
+    const std::vector<std::string> lines = lines_of(command.help);
+    const auto examples = std::find(lines.begin(), lines.end(), "Examples:");
+    const std::string name = command.words.substr(command.words.rfind('/') + 1);
+    const bool is_shown = std::any_of(examples, lines.end(), [&](const std::string& line) {
+      return line.find(name + " ") != std::string::npos && line.find(" -- ") > line.find(name + " ") &&
+             line.find(" -- ") != std::string::npos;
+    });
+    // Of `sluice` and `sluice dead` it is a command of theirs.
+    if (!is_shown || command.help.find("\nSubcommands:") != std::string::npos) continue;
+    ++with_dashes;
+    EXPECT_THAT(command.help, testing::ContainsRegex("Usage: " + name + " [^\n]*-- [^\n]*ARGUMENTS"))
+        << command.words;
+  }
+  EXPECT_GE(with_dashes, 4);
 }
 
 TEST(EveryProgram, TellsItsVersion) {

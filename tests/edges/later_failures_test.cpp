@@ -245,7 +245,7 @@ TEST_F(LaterFailures, OfAReportAreCountedAndEndNoMaster) {
   EXPECT_TRUE(eventually([&] { return engine.stats().reports_lost == 1; }));
   EXPECT_TRUE(eventually([&] { return worker_of(engine, "frail/0").incarnation == 2; }));
   EXPECT_EQ(engine.stats().masters, 1U);
-  EXPECT_THAT(to_text(engine.stats(), {}, 0), HasSubstr("1 reports could not be written"));
+  EXPECT_THAT(to_text(engine.stats(), {}, 0), HasSubstr("1 report could not be written"));
   engine.stop();
 }
 

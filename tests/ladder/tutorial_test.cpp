@@ -39,5 +39,10 @@ TEST(Tutorial, RunsEveryProgramOfTheLadder) {
   EXPECT_EQ(programs, 10);
 }
 
+TEST(Tutorial, HasProgramsThatHaveNotSucceededWhereNobodyHearsThem) {
+  for (const std::string& line : {std::string{LADDER "/tested"}, std::string{"echo word | " LADDER "/host"}})
+    EXPECT_EQ(WEXITSTATUS(std::system((line + " > /dev/full").c_str())), 1) << line;
+}
+
 }  // namespace
 }  // namespace sluice::test

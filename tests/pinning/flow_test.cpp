@@ -130,7 +130,7 @@ TEST(PlanLanes, LeadFromAndToTheHostToo) {
 TEST(PlanLanes, RefuseAFlowThatDoesNotFitTheStages) {
   const Topology machine = topology_from_synthetic("core:4 pu:1");
   EXPECT_THAT(error_of([&] { plan(machine, {.stages = {{.name = "a"}}, .flows = {{.from = 0, .to = 3}}}); }),
-              HasSubstr("there are 1 stages and no stage 3"));
+              HasSubstr("there is 1 stage and no stage 3"));
   EXPECT_THAT(error_of([&] {
                 plan(machine, {.stages = {{.name = "a"}, {.name = "b", .workers = 2}},
                                .flows = {{.from = 0, .to = 1, .lane_rates = {1}}}});

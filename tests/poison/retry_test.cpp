@@ -177,7 +177,7 @@ TEST_F(Retry, TakesEffectOnceThoughItsWorkerIsKilled) {
 TEST_F(Retry, RefusesLettersThatHaveNoPlace) {
   run_processes<Item>(fragile({3}), items(5, 1), settings("first"));
   EXPECT_THAT(error_of([&] { Engine(fragile({}, 2), settings("second", "first")); }),
-              AllOf(HasSubstr("fragile/0"), HasSubstr("had 1 workers and has 2 now")));
+              AllOf(HasSubstr("fragile/0"), HasSubstr("had 1 worker and has 2 now")));
   Pipeline other{"other"};
   other.inlet<Item>("in").to<Echo>("echo").outlet("out");
   EXPECT_THAT(error_of([&] { Engine(other, settings("second", "first")); }), HasSubstr("no such stage"));

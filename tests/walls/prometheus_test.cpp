@@ -115,6 +115,15 @@ TEST_F(Prometheus, ItsOwnToolFindsNothingToSayOfTheMetricsAndTheAlerts) {
   EXPECT_EQ(status("check config " + shipped + "prometheus.yaml"), 0) << text_of(directory_ / "promtool");
 }
 
+TEST_F(Prometheus, AlertsSayOfWhatTheyAreAndOfNothingElse) {
+  const auto promtool = program("promtool");
+  if (!promtool) GTEST_SKIP() << "promtool is " << kMissing;
+  const fs::path said = directory_ / "promtool";
+  const std::string tests = SLUICE_SOURCE_DIRECTORY "/tests/walls/alerts.yaml";
+  EXPECT_EQ(std::system((*promtool + " test rules " + tests + " > " + said.string() + " 2>&1").c_str()), 0)
+      << text_of(said);
+}
+
 TEST_F(Prometheus, ARealOneAnswersWhatThePipelineDoesAndThatItIsDownOnceItWasKilled) {
   const auto prometheus = program("prometheus");
   if (!prometheus) GTEST_SKIP() << "prometheus is " << kMissing;

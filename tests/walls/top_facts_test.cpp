@@ -92,5 +92,22 @@ TEST(TopFacts, FoldOnFewColumnsAndLoseNothing) {
   }
 }
 
+// "parked for 0:02:05" is what has been parked for two minutes.
+TEST(LifeText, TellsHowLongItRunsOrAfterWhatTimeItWasOver) {
+  Stats stats;
+  stats.pipeline = "market";
+  stats.version = "0.1.0";
+  stats.started = std::chrono::seconds{100};
+  const std::chrono::seconds now{225};
+  for (const char* state : {"starting", "running"}) {
+    stats.state = state;
+    EXPECT_EQ(detail::life_text(stats, now), "market: " + stats.state + " for 0:02:05, Sluice 0.1.0");
+  }
+  for (const char* state : {"finished", "stopped", "failed", "parked"}) {
+    stats.state = state;
+    EXPECT_EQ(detail::life_text(stats, now), "market: " + stats.state + " after 0:02:05, Sluice 0.1.0");
+  }
+}
+
 }  // namespace
 }  // namespace sluice::test

@@ -23,6 +23,11 @@ using std::chrono_literals::operator""ms;
 
 class Top : public WithSocket {};
 
+std::string content_of(const std::string& path) {
+  std::ifstream file{path};
+  return {std::istreambuf_iterator<char>{file}, {}};
+}
+
 TEST_F(Top, OnceIsPlainTextAndTellsWhoDied) {
   const Watched run{settings()};
   kill_worker_of(run.engine, "count/1");
@@ -77,9 +82,13 @@ class OnATerminal {
     const winsize size{lines, columns, 0, 0};
     ::ioctl(terminal_, TIOCSWINSZ, &size);
   }
-  // Its exit status.
+  // Its exit status, with 128 and the signal that it died of as a shell has it.
   int after(char key) {
     EXPECT_EQ(::write(terminal_, &key, 1), 1);
+    return end_status();
+  }
+  int after_signal(int signal) {
+    ::kill(pid_, signal);
     return end_status();
   }
   int after_its_terminal_is_gone() {
@@ -87,7 +96,6 @@ class OnATerminal {
     return end_status();
   }
 
- private:
   int end_status() {
     int status = 0;
     EXPECT_TRUE(eventually([&] {
@@ -95,8 +103,10 @@ class OnATerminal {
       reaped_ = ::waitpid(pid_, &status, WNOHANG) == pid_;
       return reaped_;
     }));
-    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
   }
+
+ private:
   // What is there; false once it has let go of the terminal.
   bool take() {
     pollfd entry{terminal_, POLLIN, 0};
@@ -121,6 +131,37 @@ TEST_F(Top, DrawsOnATerminalAndEndsByItsKey) {
   EXPECT_TRUE(top.shows("count/0"));
   EXPECT_TRUE(top.shows("q quit"));
   EXPECT_EQ(top.after('q'), 0);
+}
+
+// Neither is a failure of what it looked at, or of the terminal: ncurses would say so.
+TEST_F(Top, EndsBySignalsAsOtherProgramsDo) {
+  const Watched run{settings()};
+  constexpr char kControlC = 3;
+  OnATerminal interrupted{socket_, 30, 100};
+  EXPECT_TRUE(interrupted.shows("q quit"));
+  EXPECT_EQ(interrupted.after(kControlC), 128 + SIGINT);
+  OnATerminal ended{socket_, 30, 100};
+  EXPECT_TRUE(ended.shows("q quit"));
+  EXPECT_EQ(ended.after_signal(SIGTERM), 128 + SIGTERM);
+}
+
+// Nobody is left to write that it has ended: it was "running", with rates of 0, for ever.
+TEST_F(Top, EndsAsStatsDoesOnceAllProcessesWereKilled) {
+  Engine killed{counting_pipeline(1), settings()};
+  killed.start();
+  OnATerminal top{socket_, 30, 100};
+  EXPECT_TRUE(top.shows("count/0"));
+  const std::string said = (directory_ / "said").string();
+  const std::string watch = "'" SLUICE_PROGRAM "' stats '" + socket_ + "' --watch 0.2 > '" + said + "' 2>&1";
+  FILE* stats = ::popen(watch.c_str(), "r");
+  ASSERT_NE(stats, nullptr);
+  EXPECT_TRUE(eventually([&] { return content_of(said).find("count") != std::string::npos; }));
+  kill_control_plane_of(killed);
+  EXPECT_EQ(top.end_status(), 1);
+  EXPECT_TRUE(top.shows("its processes are gone before it came to an end"));
+  EXPECT_EQ(WEXITSTATUS(::pclose(stats)), 1);
+  EXPECT_THAT(content_of(said), HasSubstr("its processes are gone before it came to an end"));
+  EXPECT_THROW(killed.wait(), Error);
 }
 
 TEST_F(Top, ShowsADeathAsItHappensOnTerminalsOfAnySize) {

@@ -194,7 +194,7 @@ void move(const Options& options) {
   Watched watched{options};
   if (options.partition >= watched.partitions())
     throw Error{{"move the partition", std::to_string(options.partition),
-                 fmt::format("the cluster has {}", watched.partitions()), ""}};
+                 fmt::format("its partitions are 0 to {}", watched.partitions() - 1), ""}};
   watched.look_for_a_lease();
   require_staying(watched, options.host);
   const auto start = Clock::now();
@@ -281,16 +281,23 @@ int run(int argc, char** argv) {
   CLI::App program{"What a cluster of Sluice looks like, and what it should do.", "sluice cluster"};
   program.require_subcommand(1);
   program.set_version_flag("--version", "sluice " SLUICE_VERSION, "Print the version and exit");
+  program.set_help_flag("-h,--help", "Print this help and exit");
   program.formatter(detail::help_formatter());
   program.footer(
-      "Examples:\n  sluice cluster status orders --nats nats://broker:4222\n  sluice cluster move orders 3 "
-      "beta\n"
+      "Examples:\n"
+      "  sluice cluster status orders --nats nats://broker:4222\n"
+      "  sluice cluster move orders 3 beta\n"
       "  sluice cluster drain orders alpha");
   Options options;
   CLI::App* status = program.add_subcommand("status", "Hosts, and the owner and state of each partition");
   add_server(*status, options);
   CLI::Option* json = status->add_flag("--json", options.as_json, "For programs: one object");
   status->add_flag("--metrics", options.as_metrics, "For Prometheus, in its text format")->excludes(json);
+  status->footer(
+      "Examples:\n"
+      "  sluice cluster status orders --nats nats://broker:4222\n"
+      "  sluice cluster status orders --json | jq .partitions\n"
+      "  sluice cluster status orders --metrics > orders.prom");
   CLI::App* moves =
       program.add_subcommand("move", "Give a partition to another host, and wait until it has it");
   add_server(*moves, options);
@@ -299,10 +306,20 @@ int run(int argc, char** argv) {
       ->check(detail::count_between(0, std::numeric_limits<unsigned>::max()));
   moves->add_option("HOST", options.host, "The host that gets it")->required();
   moves->add_option("--patience", options.patience, "How long to wait (60s)")->type_name("TIME");
+  moves->footer(
+      "Examples:\n"
+      "  sluice cluster move orders 3 beta\n"
+      "  sluice cluster move orders 0 alpha --patience 5min\n"
+      "  sluice cluster move orders 3 beta --nats nats://broker:4222");
   CLI::App* drains = program.add_subcommand("drain", "Ask a host to leave, and wait until it has left");
   add_server(*drains, options);
   drains->add_option("HOST", options.host, "The host that leaves")->required();
   drains->add_option("--patience", options.patience, "How long to wait (60s)")->type_name("TIME");
+  drains->footer(
+      "Examples:\n"
+      "  sluice cluster drain orders alpha\n"
+      "  sluice cluster drain orders alpha --patience 5min\n"
+      "  sluice cluster drain orders alpha --nats nats://broker:4222");
   if (argc == 2 && std::string_view{argv[1]} == detail::kCompletionWords) {
     std::fputs(detail::to_text(detail::completed_commands(program)).c_str(), stdout);
     return flushed(kExitOk);

@@ -97,7 +97,7 @@ std::string to_metrics(const ClusterStatus& status) {
                      return refused == status.refused.end() ? 0U : refused->second;
                    });
   families.states();
-  families.of_partition("sluice_cluster_partition_epoch", "counter", "How often the partition was claimed.",
+  families.of_partition("sluice_cluster_partition_epoch", "gauge", "How often the partition was claimed.",
                         [&](unsigned number) { return std::to_string(status.entries[number].epoch); });
   const auto log_of = [&status](unsigned number) -> const detail::StateLogStatus* {
     const auto log = status.logs.find(number);

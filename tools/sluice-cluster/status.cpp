@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include <sluice/detail/counted.hpp>
 #include <sluice/detail/json_parts.hpp>
 #include <sluice/printable.hpp>
 #include <sluice/units.hpp>
@@ -64,7 +65,8 @@ std::string state_of(const ClusterStatus& status, unsigned partition) {
 
 std::string to_text(const ClusterStatus& status) {
   std::string text =
-      fmt::format("{}: {} partitions, {} hosts\n", status.cluster, status.partitions, status.living.size());
+      fmt::format("{}: {}, {}\n", status.cluster, detail::counted(status.partitions, "partition"),
+                  detail::counted(status.living.size(), "host"));
   text += fmt::format("  {:<32} {:<8} {:>10}\n", "host", "state", "partitions");
   for (const auto& [host, beat] : status.beats)
     text += fmt::format("  {:<32} {:<8} {:>10}\n", host, state_of(status, host), owned_by(status, host));
@@ -84,17 +86,17 @@ std::string to_text(const ClusterStatus& status) {
                     counted ? short_text(static_cast<double>(lag->second.bytes)) : "-");
   }
   for (const auto& [number, failing] : status.failing)
-    text += fmt::format("  partition {} has failed {} times since {} ago: {}\n", number, failing.failures,
-                        age_of(status, failing.since_ns), printable(failing.text));
+    text += fmt::format("  partition {} has failed {}, the first {} ago: {}\n", number,
+                        detail::counted(failing.failures, "time"), age_of(status, failing.since_ns),
+                        printable(failing.text));
   for (const auto& [host, count] : status.refused)
-    text +=
-        fmt::format("  {}: {} checkpoints were refused, since another host had the partition\n", host, count);
+    text += fmt::format("  {}: {} refused, since another host had the partition\n", host,
+                        detail::counted(count, "checkpoint", "was", "were"));
   for (const detail::UnreadInput& unread : status.unread)
     text += fmt::format(
-        "  no partition reads {}{} of the stream {}, {} messages: who sends there counts more than {}\n",
-        unread.first,
-        unread.subjects == 1 ? std::string{} : fmt::format(" and {} others", unread.subjects - 1),
-        unread.stream, unread.events, status.partitions);
+        "  no partition reads {}{} of the stream {}, {}: who sends there counts more than {}\n", unread.first,
+        unread.subjects == 1 ? std::string{} : " and " + detail::counted(unread.subjects - 1, "other"),
+        unread.stream, detail::counted(unread.events, "message"), status.partitions);
   return text;
 }
 

@@ -8,6 +8,7 @@
 
 #include <fmt/format.h>
 
+#include <sluice/detail/counted.hpp>
 #include <sluice/error.hpp>
 #include <sluice/pinning/bind.hpp>
 #include <sluice/pinning/calibration.hpp>
@@ -41,7 +42,8 @@ std::string matrix_text(const pinning::MeasuredCosts& costs) {
     }
     text += "\n";
   }
-  if (shown < costs.units.size()) text += fmt::format("and {} units more\n", costs.units.size() - shown);
+  if (shown < costs.units.size())
+    text += fmt::format("and {} more\n", detail::counted(costs.units.size() - shown, "unit"));
   return text;
 }
 

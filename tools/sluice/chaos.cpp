@@ -57,6 +57,11 @@ ChaosPlan plan_of(const ChaosSaid& said, const std::vector<std::string>& program
   }
   ChaosPlan plan;
   plan.lasting = duration_of("--for", said.lasting);
+  // Nothing would be hurt, and the end would say that all is well.
+  if (plan.lasting.count() == 0) {
+    throw Error{
+        {"hurt a program for", "'" + said.lasting + "'", "that is no time", "for example 60s or 5min"}};
+  }
   plan.patience = duration_of("--patience", said.patience);
   plan.chaos = chaos_of(said);
   plan.endless = said.endless;
@@ -81,8 +86,8 @@ void raise_restart_budget(const ChaosPlan& plan) {
 
 void add_chaos(CLI::App& program, std::vector<std::string> behind_dashes, int& status) {
   auto said = std::make_shared<ChaosSaid>();
-  CLI::App* chaos = program.add_subcommand(
-      "chaos", "Hurt a pipeline while it runs: sluice chaos [OPTIONS] -- PROGRAM ARGUMENTS...");
+  CLI::App* chaos = program.add_subcommand("chaos", "Hurt a pipeline while it runs");
+  chaos->formatter(detail::help_formatter("-- PROGRAM ARGUMENTS..."));
   const auto add = [&](const char* name, std::string& value, const char* help, const char* type) {
     CLI::Option* option = chaos->add_option(name, value, help)->type_name(type);
     if (!value.empty()) option->capture_default_str();

@@ -219,6 +219,7 @@ void add_config_lint(CLI::App& config, std::vector<std::string> behind_dashes, i
   said->program = std::move(behind_dashes);
   CLI::App* command =
       config.add_subcommand("lint", "Tell what is wrong with settings, and what makes no sense together");
+  command->formatter(detail::help_formatter("[-- PROGRAM ARGUMENTS...]"));
   command->add_option("FILE", said->file, "A profile file")->type_name("")->check(not_empty());
   add_setting_options(*command, *said);
   end_help(*command,

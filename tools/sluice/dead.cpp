@@ -19,6 +19,7 @@
 
 #include <sluice/dead_letter.hpp>
 #include <sluice/detail/clock.hpp>
+#include <sluice/detail/counted.hpp>
 #include <sluice/detail/descriptor.hpp>
 #include <sluice/detail/path.hpp>
 #include <sluice/error.hpp>
@@ -138,8 +139,8 @@ void show(const std::string& path, std::size_t number) {
       worker_of(letter), letter.replicas, printable(letter.from), letter.position,
       detail::utc_text(letter.time), letter.attempts, printable(letter.cause),
       letter.retried_by != 0 ? "yes" : "no"));
-  print(fmt::format("event      {}{}, {} bytes\n", printable(detail::shown_type(letter.type)),
-                    letter.record ? " (record)" : "", letter.payload.size()));
+  print(fmt::format("event      {}{}, {}\n", printable(detail::shown_type(letter.type)),
+                    letter.record ? " (record)" : "", detail::counted(letter.payload.size(), "byte")));
   print(dump(letter.payload));
   if (letter.backtrace.empty()) return;
   print("backtrace\n");
@@ -268,7 +269,8 @@ void add_exchange(CLI::App& dead, const std::shared_ptr<DeadSaid>& said) {
       ->check(not_empty())
       ->type_name("FILE");
   end_help(*in, "A line that is no letter is an error, and no file is made then.",
-           {"sluice dead import letters.jsonl again.dead", "sluice dead retry again.dead -- build/words",
+           {"sluice dead import letters.jsonl again.dead",
+            "sluice dead export a.dead | head -n 1 | sluice dead import - first.dead",
             "jq -c 'select(.stage == \"parse\")' a.jsonl | sluice dead import - p.dead"});
   in->callback([said] {
     const std::size_t letters = import_letters(said->path, said->file);
@@ -303,9 +305,10 @@ void add_dead(CLI::App& program, std::vector<std::string> behind_dashes) {
             "sluice dead show sluice-reports 1 | less"});
   one->callback([said] { show(said->path, said->number); });
   CLI::App* again = add(*dead, "retry", "Run a program whose pipeline handles the dead letters first", said);
+  again->formatter(detail::help_formatter("-- PROGRAM ARGUMENTS..."));
   end_help(
       *again,
-      "sluice dead retry PATH -- PROGRAM ARGUMENTS...\nThe workers that the letters were for handle them "
+      "The workers that the letters were for handle them "
       "once more before their first input; one that kills its worker again becomes a dead letter of that "
       "run. PROGRAM runs as ever: its sources are read too, from the beginning if its last run came to its "
       "end. Give it input that is not handled yet, or none.",
@@ -314,13 +317,14 @@ void add_dead(CLI::App& program, std::vector<std::string> behind_dashes) {
        "sluice dead retry sluice-reports -- market --input *.gz --out OUT"});
   again->callback([said, behind_dashes] { retry(said->path, behind_dashes); });
   CLI::App* debugged = add(*dead, "debug", "Run a debugger whose program handles one dead letter", said);
+  debugged->formatter(detail::help_formatter("-- DEBUGGER PROGRAM ARGUMENTS..."));
   debugged->add_option("number", said->number, "Its number in the list")
       ->required()
       ->type_name("NUMBER")
       ->check(at_least_one());
   end_help(
       *debugged,
-      "sluice dead debug PATH NUMBER -- DEBUGGER PROGRAM ARGUMENTS...\nInstead of starting its pipeline "
+      "Instead of starting its pipeline "
       "PROGRAM makes the handler of the letter's worker in its own process, gives it the letter, and dies "
       "in the same line. The state of the handler is new. Segments, checkpoints and reports are left "
       "alone, and an AppendFile writes into memory; what else a handler does outside it does.",

@@ -13,6 +13,7 @@
 
 #include <fmt/format.h>
 
+#include <sluice/detail/counted.hpp>
 #include <sluice/detail/nearest.hpp>
 #include <sluice/error.hpp>
 #include <sluice/printable.hpp>
@@ -112,7 +113,7 @@ void tell_of_the_rest(const Reports& reports) {
   for (const std::string& each : reports.first_unreadable())
     which.append(which.empty() ? "" : "; ").append(each);
   const std::size_t more = reports.unreadable() - reports.first_unreadable().size();
-  if (more != 0) which.append(fmt::format("; and {} lines more", more));
+  if (more != 0) which.append(fmt::format("; and {} more", detail::counted(more, "line")));
   throw Error{{"read all of", "the reports", which, "name files that a pipeline wrote"}};
 }
 

@@ -14,6 +14,7 @@
 #include <sluice/printable.hpp>
 
 #include "commands.hpp"
+#include "presence.hpp"
 
 namespace sluice::command {
 namespace {
@@ -33,16 +34,6 @@ std::string in_words(End end) {
   }
 }
 
-// Its processes are gone when none answers at its socket, whatever the last of them had time to say.
-bool is_there(const std::string& socket) {
-  try {
-    Observer::attach(socket);
-    return true;
-  } catch (const std::exception&) {
-    return false;
-  }
-}
-
 // It may last for ever, as with a host that waits for input of its own.
 void tell_that_it_lasts(const std::string& pipeline) {
   std::fprintf(stderr,
@@ -53,9 +44,9 @@ void tell_that_it_lasts(const std::string& pipeline) {
 
 void end(const std::string& pipeline, bool park) {
   constexpr std::chrono::milliseconds kLook{20};
-  constexpr int kLooksPerQuestion = 50;
   constexpr int kLooksUntilWord = 250;
   const Observer observer = Observer::attach(pipeline);
+  Presence processes{pipeline};
   try {
     park ? ask_to_park(pipeline) : ask_to_drain(pipeline);
   } catch (const std::exception&) {
@@ -64,8 +55,7 @@ void end(const std::string& pipeline, bool park) {
   }
   for (int look = 1; !observer.over(); ++look) {
     if (look == kLooksUntilWord) tell_that_it_lasts(observer.pipeline());
-    if (look % kLooksPerQuestion == 0 && !is_there(pipeline) && !observer.over())
-      throw std::runtime_error{"its processes are gone before it came to an end: its program was killed"};
+    if (processes.gone() && !observer.over()) throw std::runtime_error{Presence::kGone};
     std::this_thread::sleep_for(kLook);
   }
   const End how = observer.end();

@@ -183,6 +183,7 @@ void add_plan(CLI::App& program, std::vector<std::string> behind_dashes, int& st
   said->topologies = {"this"};
   CLI::App* plan =
       program.add_subcommand("plan", "Tell where a pipeline would run, on this machine or another");
+  plan->formatter(detail::help_formatter("[-- ARGUMENTS...]"));
   plan->add_option("--topology", said->topologies,
                    "this, a FILE.xml of lstopo, or a synthetic one: \"pack:2 numa:1 l3:2 core:8 pu:2\"")
       ->type_name("MACHINE")

@@ -24,6 +24,7 @@
 #include "observer/rates.hpp"
 #include "observer/stage_table.hpp"
 #include "observer/stats_json.hpp"
+#include "presence.hpp"
 #include "worker_table.hpp"
 
 namespace sluice::command {
@@ -46,10 +47,8 @@ void list(const std::vector<RunningPipeline>& running, bool json) {
 }
 
 std::string head_of(const Stats& stats, std::chrono::nanoseconds now) {
-  const auto up = std::chrono::duration_cast<std::chrono::seconds>(now - stats.started);
-  return fmt::format("{}: {} for {}:{:02}:{:02}, Sluice {}\nhost {}, supervisor {}, master {}\n",
-                     printable(stats.pipeline), stats.state, up.count() / 3600, up.count() / 60 % 60,
-                     up.count() % 60, stats.version, stats.host, stats.supervisor, stats.master);
+  return fmt::format("{}\nhost {}, supervisor {}, master {}\n", detail::life_text(stats, now), stats.host,
+                     stats.supervisor, stats.master);
 }
 
 // What one look gives to be seen. `before`: the look before, empty at the first; it becomes this one.
@@ -75,7 +74,7 @@ void show_look(const StatsSaid& said, const Observer& observer, const detail::Ra
 }
 
 // The first look comes at once and has no rates; those between two that are shown are for the rates.
-void watch(const StatsSaid& said, const Observer& observer) {
+void watch(const StatsSaid& said, const Observer& observer, Presence processes) {
   using std::chrono::nanoseconds;
   constexpr int kLooksPerWindow = 50;
   constexpr nanoseconds kLeastPause = std::chrono::milliseconds{10};
@@ -93,6 +92,7 @@ void watch(const StatsSaid& said, const Observer& observer) {
     if (observer.over() || look == said.looks) return;
     due += window;
     while (detail::monotonic_now() < due && !observer.over()) {
+      if (processes.gone() && !observer.over()) throw std::runtime_error{Presence::kGone};
       const nanoseconds left = due - detail::monotonic_now();
       std::this_thread::sleep_for(std::min(left, std::max(window / kLooksPerWindow, kLeastPause)));
       rates.look(observer.counts(), detail::monotonic_now());
@@ -103,7 +103,7 @@ void watch(const StatsSaid& said, const Observer& observer) {
 void show(const StatsSaid& said, const std::string& pipeline) {
   const Observer observer = Observer::attach(pipeline);
   if (said.measured) return print_exactly(measured_line(observer.stats(), detail::monotonic_now()));
-  if (said.every) return watch(said, observer);
+  if (said.every) return watch(said, observer, Presence{pipeline});
   Stats before;
   show_look(said, observer, detail::Rates{std::chrono::seconds{1}}, before);
 }

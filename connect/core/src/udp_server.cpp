@@ -13,6 +13,7 @@
 
 #include <fmt/format.h>
 
+#include <sluice/detail/counted.hpp>
 #include <sluice/error.hpp>
 #include <sluice/units.hpp>
 
@@ -155,9 +156,10 @@ bool UdpServer::Parts::report_lost() {
   if (!has_untold() || now < next_report) return false;
   next_report = now + std::chrono::seconds{1};
   const std::uint64_t lost = counts->dropped + counts->too_long;
-  worker.report(fmt::format(
-      "{} datagrams at {} were lost: {} when the kernel's buffer was full, {} of more than {} bytes", lost,
-      address, counts->dropped, counts->too_long, frame_bytes));
+  worker.report(
+      fmt::format("{} at {} {} lost: {} when the kernel's buffer was full, {} of more than {} bytes",
+                  detail::counted(lost, "datagram"), address, lost == 1 ? "was" : "were", counts->dropped,
+                  counts->too_long, frame_bytes));
   counts.edit(&UdpCounts::told) = lost;
   return true;
 }

@@ -5,6 +5,8 @@
 
 #include <fmt/format.h>
 
+#include <sluice/detail/counted.hpp>
+
 namespace sluice::detail {
 namespace {
 
@@ -74,7 +76,8 @@ bool CsvReader::is_blank(std::string_view row) const noexcept {
 
 std::string CsvReader::read(std::string_view row, std::byte* object) {
   if (std::string fault = split(row); !fault.empty()) return fault;
-  if (found_ != columns_) return fmt::format("{} columns, and the first row has {}", found_, columns_);
+  if (found_ != columns_)
+    return fmt::format("{}, and the first row has {}", detail::counted(found_, "column"), columns_);
   for (std::size_t field = 0; field < fields_.size(); ++field) {
     const std::size_t column = column_of_[field];
     const bool missing = column == kNoColumn || (values_[column].text.empty() && !values_[column].quoted);

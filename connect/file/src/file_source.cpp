@@ -12,6 +12,7 @@
 
 #include <fmt/format.h>
 
+#include <sluice/detail/counted.hpp>
 #include <sluice/detail/descriptor.hpp>
 #include <sluice/error.hpp>
 
@@ -151,9 +152,10 @@ void FileLines::check_paths() const {
   const std::size_t files = options_.paths.size() - directories;
   if (options_.follow && ((directories != 0 && files != 0) || files > worker_.replicas())) {
     throw Error{{"follow the files of", worker_.stage(),
-                 fmt::format("they are {} files and {} directories for {} workers, and each worker follows "
+                 fmt::format("there are {} and {} directories for {}, and each worker follows "
                              "one file, or directories",
-                             files, directories, worker_.replicas()),
+                             detail::counted(files, "file"), directories,
+                             detail::counted(worker_.replicas(), "worker")),
                  "give the stage as many workers as there are files, and directories a stage of their own"}};
   }
 }

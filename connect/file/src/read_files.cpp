@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 
 #include <sluice/connect/file_source.hpp>
+#include <sluice/detail/counted.hpp>
 #include <sluice/detail/descriptor.hpp>
 
 namespace sluice::detail {
@@ -42,8 +43,8 @@ bool ReadFiles::knows(const FileId& id, const FileThere& file) {
   const Descriptor opened = open_to_look(file.path);
   if (!opened || !stands_in(opened.get(), *mark)) return false;
   if (status.size_bytes > mark->bytes) {
-    worker_.report(fmt::format("{} has grown by {} bytes since it was done with: they are not read",
-                               file.path, status.size_bytes - mark->bytes));
+    worker_.report(fmt::format("{} has grown by {} since it was done with: that is not read", file.path,
+                               detail::counted(status.size_bytes - mark->bytes, "byte")));
   }
   note(id, opened.get(), status, status.size_bytes);
   return true;

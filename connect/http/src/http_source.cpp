@@ -204,7 +204,10 @@ bool HttpSource::Parts::report_waiting() {
   pollfd waiting{listener_, POLLIN, 0};
   if (now < next_report_ || ::poll(&waiting, 1, 0) != 1) return false;
   next_report_ = now + std::chrono::minutes{1};
-  worker_.report(fmt::format("all {} connections that it may have are in use; more wait", most_connections_));
+  worker_.report(
+      most_connections_ == 1
+          ? std::string{"the one connection that it may have is in use; more wait"}
+          : fmt::format("all {} connections that it may have are in use; more wait", most_connections_));
   return true;
 }
 

@@ -11,6 +11,7 @@
 
 #include <fmt/format.h>
 
+#include <sluice/detail/counted.hpp>
 #include <sluice/error.hpp>
 #include <sluice/unavailable.hpp>
 
@@ -142,8 +143,9 @@ bool KafkaReader::Impl::is_added(std::int32_t partition) const {
 void KafkaReader::Impl::assign(int partitions) {
   // A broker may not have heard yet of those that were added.
   if (const std::int64_t* had = next_.find(kPartitions); had != nullptr && *had > partitions) {
-    throw Unavailable{fmt::format("{} has {} partitions, and had {}: if it stays so, {}", object(),
-                                  partitions, *had, kMadeAnew)};
+    throw Unavailable{fmt::format("{} has {}, and had {}: if it stays so, {}", object(),
+                                  detail::counted(static_cast<std::uint64_t>(partitions), "partition"), *had,
+                                  kMadeAnew)};
   }
   partitions_ = partitions;
   looked_ = std::chrono::steady_clock::now();

@@ -14,6 +14,7 @@
 
 #include <fmt/format.h>
 
+#include <sluice/detail/counted.hpp>
 #include <sluice/error.hpp>
 #include <sluice/refused.hpp>
 
@@ -75,11 +76,12 @@ const PgStatement& PostgresStore::Parts::statement_of(const SqlEffect& effect) c
   }
   const PgStatement& statement = statements[effect.statement.number];
   if (effect.values.size() == statement.kinds.size()) return statement;
-  throw Error{{.tried = "write to",
-               .object = fmt::format("{}, {}", target.text, shown_sql(statement.sql)),
-               .why = fmt::format("it has {} parameters and was given {} values", statement.kinds.size(),
-                                  effect.values.size()),
-               .remedy = "give it a value for each"}};
+  throw Error{
+      {.tried = "write to",
+       .object = fmt::format("{}, {}", target.text, shown_sql(statement.sql)),
+       .why = fmt::format("it has {} and was given {}", detail::counted(statement.kinds.size(), "parameter"),
+                          detail::counted(effect.values.size(), "value")),
+       .remedy = "give it a value for each"}};
 }
 
 void PostgresStore::Parts::queue_effect(const SqlEffect& effect) {

@@ -9,6 +9,7 @@
 #include <fmt/format.h>
 
 #include <sluice/connect/detail/time_limit.hpp>
+#include <sluice/detail/counted.hpp>
 #include <sluice/error.hpp>
 #include <sluice/printable.hpp>
 #include <sluice/unavailable.hpp>
@@ -274,8 +275,9 @@ Statement PostgresStore::prepare(std::string_view sql, std::optional<std::size_t
   if (values && *values != statement.kinds.size()) {
     throw Error{{.tried = "prepare",
                  .object = shown_sql(sql),
-                 .why = fmt::format("it has {} parameters and will be given {} values",
-                                    statement.kinds.size(), *values),
+                 .why = fmt::format("it has {} and will be given {}",
+                                    detail::counted(statement.kinds.size(), "parameter"),
+                                    detail::counted(*values, "value")),
                  .remedy = "give it a value for each"}};
   }
   parts_->statements.push_back(std::move(statement));

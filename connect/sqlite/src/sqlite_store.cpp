@@ -13,6 +13,7 @@
 #include <fmt/format.h>
 
 #include <sluice/connect/detail/time_limit.hpp>
+#include <sluice/detail/counted.hpp>
 #include <sluice/error.hpp>
 #include <sluice/printable.hpp>
 #include <sluice/refused.hpp>
@@ -205,7 +206,8 @@ std::optional<std::string> refusal_of(SqliteDatabase& database, const SqliteStat
   const SqliteUserStatement& user = statements.users[effect.statement.number];
   if (effect.values.size() != user.values) {
     throw Error{{"run", fmt::format("'{}'", printable(user.sql)),
-                 fmt::format("it takes {} values and was given {}", user.values, effect.values.size()),
+                 fmt::format("it takes {} and was given {}", detail::counted(user.values, "value"),
+                             effect.values.size()),
                  "mend the handler"}};
   }
   for (const SqlValue& value : effect.values) {
@@ -364,7 +366,8 @@ Statement SqliteStore::prepare(std::string_view sql, std::optional<std::size_t> 
   }
   if (values && *values != user.values) {
     throw Error{{"prepare", fmt::format("'{}'", printable(sql)),
-                 fmt::format("it has {} parameters and is to be given {} values", user.values, *values),
+                 fmt::format("it has {} and is to be given {}", detail::counted(user.values, "parameter"),
+                             detail::counted(*values, "value")),
                  "give it as many as it has"}};
   }
   statements_->users.push_back(std::move(user));

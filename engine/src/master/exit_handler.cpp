@@ -5,6 +5,8 @@
 
 #include <fmt/format.h>
 
+#include <sluice/detail/counted.hpp>
+
 #include "worker/left_commit.hpp"
 
 namespace sluice::detail {
@@ -73,10 +75,10 @@ std::string ExitHandler::budget_report(const Child& child, const Autopsy& autops
 
 std::string ExitHandler::letters_report(const Child& child, const Autopsy& autopsy) const {
   return fmt::format(
-      "{} has moved {} events to the dead letters in {} within restart.window, and the next one has killed "
-      "it {} times: {}; mend its handler or raise poison.budget",
-      wiring_.name(child.worker), wiring_.settings().restart.letter_budget, wiring_.reports().string(),
-      autopsy.attempts, to_text(autopsy.death, autopsy.message));
+      "{} has moved {} to the dead letters in {} within restart.window, and the next one has killed "
+      "it {}: {}; mend its handler or raise poison.budget",
+      wiring_.name(child.worker), counted(wiring_.settings().restart.letter_budget, "event"),
+      wiring_.reports().string(), counted(autopsy.attempts, "time"), to_text(autopsy.death, autopsy.message));
 }
 
 bool ExitHandler::too_many_crashes(WorkerIndex worker, const Autopsy& autopsy) noexcept {

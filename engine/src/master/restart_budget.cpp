@@ -5,6 +5,8 @@
 
 #include <fmt/format.h>
 
+#include <sluice/detail/counted.hpp>
+
 namespace sluice::detail {
 
 RestartBudget::RestartBudget(const RestartPolicy& policy) : policy_{policy} {}
@@ -52,17 +54,19 @@ std::string to_text(const SpentBudget& spent) {
   const std::size_t in_vain = spent.starts.starts_in_vain();
   if (in_vain != 0) {
     return fmt::format(
-        "{} {}: {} starts in a row ended before its handler was constructed, the last one so: {}; mend the "
+        "{} {}: {} ended before its handler was constructed, {}: {}; mend the "
         "handler's constructor, or raise watchdog.deadline if a start takes longer than ten deadlines",
         spent.worker, spent.starts.never_ready() ? "never became ready" : "does not become ready any more",
-        in_vain, spent.cause);
+        in_vain == 1 ? std::string{"a start"} : fmt::format("{} starts in a row", in_vain),
+        in_vain == 1 ? "so" : "the last one so", spent.cause);
   }
-  return fmt::format(
-      "{} died {} times within restart.window, the last time in {}: {}; {}", spent.worker, spent.budget + 1,
-      spent.event.empty() ? std::string{"no event"} : fmt::format("the event {}", spent.event), spent.cause,
-      spent.of_what_it_writes_to
-          ? "what it writes to takes no more: a reader that is gone, or a limit of file sizes"
-          : "mend its handler or raise restart.budget");
+  return fmt::format("{} died {} within restart.window, {}in {}: {}; {}", spent.worker,
+                     counted(spent.budget + 1, "time"), spent.budget == 0 ? "" : "the last time ",
+                     spent.event.empty() ? std::string{"no event"} : fmt::format("the event {}", spent.event),
+                     spent.cause,
+                     spent.of_what_it_writes_to
+                         ? "what it writes to takes no more: a reader that is gone, or a limit of file sizes"
+                         : "mend its handler or raise restart.budget");
 }
 
 }  // namespace sluice::detail

@@ -5,9 +5,11 @@
 
 #include <fmt/format.h>
 
+#include <sluice/detail/counted.hpp>
 #include <sluice/printable.hpp>
 #include <sluice/units.hpp>
 
+#include "layout/control_plane.hpp"
 #include "observer/stage_table.hpp"
 
 namespace sluice {
@@ -75,8 +77,8 @@ std::string remarks_on(const StageStats& stage, const std::string& reports) {
 std::string remarks_on(const Stats& now) {
   std::string text;
   if (now.pages_elsewhere != 0) {
-    text += fmt::format("{} of {} pages looked at are on another node than asked for\n", now.pages_elsewhere,
-                        now.pages_looked_at);
+    text += fmt::format("{} of {} pages looked at {} on another node than asked for\n", now.pages_elsewhere,
+                        now.pages_looked_at, now.pages_elsewhere == 1 ? "is" : "are");
   }
   if (!now.facts.empty()) text.append(detail::facts_text(now.facts)).append("\n");
   const std::string memory = to_text(now.memory);
@@ -84,8 +86,8 @@ std::string remarks_on(const Stats& now) {
   const std::string checkpoints = to_text(now.checkpoints);
   if (!checkpoints.empty()) text.append(checkpoints).append("\n");
   if (now.reports_lost != 0)
-    text +=
-        fmt::format("{} reports could not be written into {}\n", now.reports_lost, printable(now.reports));
+    text += fmt::format("{} could not be written into {}\n", detail::counted(now.reports_lost, "report"),
+                        printable(now.reports));
   return text;
 }
 
@@ -218,6 +220,14 @@ std::string time_text(std::chrono::nanoseconds time) {
     name = next.name;
   }
   return fmt::format("{:.3g} {}", value, name);
+}
+
+std::string life_text(const Stats& now, std::chrono::nanoseconds at) {
+  const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(at - now.started).count();
+  const bool lasts = now.state == name_of(RunState::running) || now.state == name_of(RunState::starting);
+  return fmt::format("{}: {} {} {}:{:02}:{:02}, Sluice {}", printable(now.pipeline), now.state,
+                     lasts ? "for" : "after", seconds / 3600, seconds / 60 % 60, seconds % 60,
+                     printable(now.version));
 }
 
 std::string facts_text(const std::vector<Fact>& facts) {

@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include <sluice/detail/counted.hpp>
 #include <sluice/detail/pages.hpp>
 #include <sluice/detail/table_index.hpp>
 #include <sluice/printable.hpp>
@@ -145,7 +146,7 @@ void StateArea::expect_same(const Piece& piece, std::string_view name, std::size
   if (!is_table || piece.bytes < sizeof(TableHeader)) refuse(other, in_order);
   TableHeader header{};
   std::memcpy(&header, area.data() + piece.offset, sizeof(header));
-  refuse(fmt::format("it was made with {} rows and is asked for with {}", header.rows, *kind.rows),
+  refuse(fmt::format("it was made with {} and is asked for with {}", counted(header.rows, "row"), *kind.rows),
          *kind.rows > header.rows
              ? fmt::format("{}{} makes it larger", stage_variable(stage_, "table.rows"), *kind.rows)
              : fmt::format("{}{} keeps it as it is", stage_variable(stage_, "table.rows"), header.rows));
@@ -224,10 +225,11 @@ void StateArea::table_full(std::string_view table, std::uint64_t rows) const {
   for (const ClaimedTable& each : tables_)
     most = std::max(most, each.rows);
   const std::uint64_t bytes = std::bit_ceil(bytes_with_tables_of(2 * most));
-  throw Oversize{{"insert into the table", fmt::format("'{}' of stage {}", table, stage_),
-                  fmt::format("all its {} rows are taken", rows),
-                  fmt::format("raise {}{} and {}{}", stage_variable(stage_, "table.rows"), 2 * most,
-                              stage_variable(stage_, "state.bytes"), format_bytes(bytes))}};
+  throw Oversize{
+      {"insert into the table", fmt::format("'{}' of stage {}", table, stage_),
+       rows == 1 ? std::string{"its one row is taken"} : fmt::format("all its {} rows are taken", rows),
+       fmt::format("raise {}{} and {}{}", stage_variable(stage_, "table.rows"), 2 * most,
+                   stage_variable(stage_, "state.bytes"), format_bytes(bytes))}};
 }
 
 std::uint64_t StateArea::bytes_with_tables_of(std::uint64_t rows) const {
@@ -241,7 +243,8 @@ std::uint64_t StateArea::bytes_with_tables_of(std::uint64_t rows) const {
 
 void StateArea::no_such_elements(std::size_t have, std::size_t first, std::size_t count) const {
   throw Oversize{{"change the state of stage", stage_,
-                  fmt::format("{} elements from {} on were asked for, of an array of {}", count, first, have),
+                  fmt::format("{} from {} on {} asked for, of an array of {}", counted(count, "element"),
+                              first, count == 1 ? "was" : "were", have),
                   "check the numbers that an event brings, or make the array larger"}};
 }
 

@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include <sluice/detail/counted.hpp>
 #include <sluice/error.hpp>
 
 #include "death/words_of.hpp"
@@ -75,11 +76,10 @@ void Refusals::add(const EventName& event, const std::string& why) {
   while (!times_.empty() && now - times_.front() >= limits.window)
     times_.pop_front();
   if (times_.size() >= limits.letter_budget) {
-    throw Error{
-        {"go on with", memory_.name(), why,
-         fmt::format("{} events were refused before it within restart.window: mend the other side, or raise "
-                     "poison.budget",
-                     times_.size())}};
+    throw Error{{"go on with", memory_.name(), why,
+                 fmt::format("{} refused before it within restart.window: mend the other side, or raise "
+                             "poison.budget",
+                             counted(times_.size(), "event", "was", "were"))}};
   }
   times_.push_back(now);
   letters_.push_back({event, why});

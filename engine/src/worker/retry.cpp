@@ -13,6 +13,7 @@
 
 #include <fmt/format.h>
 
+#include <sluice/detail/counted.hpp>
 #include <sluice/detail/pages.hpp>
 #include <sluice/error.hpp>
 #include <sluice/ipc/framing.hpp>
@@ -46,7 +47,8 @@ void check_letter(const Graph& graph, const Layout& layout, const DeadLetter& le
   if (!stage) refuse(letter, "this pipeline has no such stage", "retry it with the pipeline it is from");
   const unsigned workers = layout.replicas_of(*stage);
   if (workers != letter.replicas) {
-    refuse(letter, fmt::format("the stage had {} workers and has {} now", letter.replicas, workers),
+    refuse(letter,
+           fmt::format("the stage had {} and has {} now", counted(letter.replicas, "worker"), workers),
            fmt::format("set stage.{}.workers={}, so that it gets to the worker with its state", letter.stage,
                        letter.replicas));
   }

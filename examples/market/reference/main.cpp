@@ -91,6 +91,7 @@ int main(int argc, char** argv) {
   std::vector<std::string> paths;
   app.add_option("--out", out, "directory for the answer files")->required();
   app.add_option("files", paths, "captures (gzip, zstd or plain); - for stdin")->required();
+  app.set_help_flag("-h,--help", "Print this help and exit");
   app.set_version_flag("--version", "market-reference of Sluice " SLUICE_VERSION,
                        "Print the version and exit");
   app.footer(

@@ -144,6 +144,7 @@ void add_options(CLI::App& app, Options& options) {
 
 int main(int argc, char** argv) {
   CLI::App app{"Simulates exchanges and writes what a recorder would have captured.", "market-simulator"};
+  app.set_help_flag("-h,--help", "Print this help and exit");
   app.set_version_flag("--version", "market-simulator of Sluice " SLUICE_VERSION,
                        "Print the version and exit");
   simulator::Options options;

@@ -10,6 +10,7 @@
 #include <fmt/format.h>
 
 #include <sluice/detail/clock.hpp>
+#include <sluice/detail/counted.hpp>
 #include <sluice/printable.hpp>
 
 namespace sluice::command {
@@ -142,10 +143,12 @@ void Happenings::look_at_rest(const Stats& stats, WallTime wall) {
     const std::uint64_t texts = stats.problems.size();
     for (std::uint64_t i = problems_; i < std::min(texts, stats.problem_count); ++i)
       say("problem: " + printable(stats.problems[static_cast<std::size_t>(i)]));
-    if (stats.problem_count > texts) say(fmt::format("{} problems were reported", stats.problem_count));
+    if (stats.problem_count > texts)
+      say(detail::counted(stats.problem_count, "problem", "was", "were") + " reported");
   }
   if (stats.reports_lost > reports_lost_)
-    say(fmt::format("{} reports could not be written into {}", stats.reports_lost, printable(stats.reports)));
+    say(fmt::format("{} could not be written into {}", detail::counted(stats.reports_lost, "report"),
+                    printable(stats.reports)));
   if (stats.checkpoints.failures > checkpoints_failed_)
     say(fmt::format("a checkpoint was not made; {} so far", stats.checkpoints.failures));
   if (stats.state != state_) say("the pipeline: " + printable(stats.state), stats.state == "failed");

@@ -290,10 +290,8 @@ std::vector<TopLine> top_facts(const Stats& stats, const TopView& view) {
 
 std::vector<TopLine> top_head(const TopSeen& seen, const TopView& view) {
   const Stats& stats = seen.stats;
-  const auto up = std::chrono::duration_cast<std::chrono::seconds>(seen.now - stats.started).count();
   std::vector<TopLine> head{
-      {fmt::format("{}: {} for {}:{:02}:{:02}, Sluice {}", printable(stats.pipeline), stats.state, up / 3600,
-                   up / 60 % 60, up % 60, printable(stats.version))},
+      {detail::life_text(stats, seen.now)},
       {fmt::format("dead letters {}, problems {}; host {}, supervisor {}, master {}{}", stats.dead_letters(),
                    stats.problem_count, stats.host, stats.supervisor, stats.master,
                    stats.masters > 1 ? fmt::format(" (number {})", stats.masters) : std::string{}),

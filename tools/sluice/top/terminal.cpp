@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <clocale>
+#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <poll.h>
@@ -25,6 +26,13 @@ struct Terminal::Screen {
 namespace {
 
 constexpr short kAlarmPair = 1;
+
+volatile std::sig_atomic_t came = 0;
+
+// ncurses would end the program with the status of a failure.
+void hear(int signal) {
+  if (std::signal(signal, [](int given) { came = given; }) == SIG_IGN) std::signal(signal, SIG_IGN);
+}
 
 attr_t attributes_of(TopStyle style, bool coloured) {
   switch (style) {
@@ -64,6 +72,8 @@ Terminal::Terminal(bool coloured) : screen_{std::make_unique<Screen>()} {
     throw Error{{"draw on this terminal", name == nullptr ? "TERM is not set" : std::string{"TERM="} + name,
                  "its description is not known", "use --once"}};
   }
+  hear(SIGINT);
+  hear(SIGTERM);
   ::cbreak();
   ::noecho();
   ::keypad(stdscr, TRUE);
@@ -97,6 +107,10 @@ void Terminal::draw(const std::vector<TopLine>& text, const std::string& last) {
   }
   put(room, last, A_REVERSE);
   ::refresh();
+}
+
+int Terminal::signal_that_came() noexcept {
+  return came;
 }
 
 int Terminal::get(std::chrono::milliseconds most) {

@@ -32,8 +32,10 @@ class Terminal {
   int lines() const noexcept;
   // What does not fit is left out: of a line its end, of the lines the last ones. `last` stands in the last line.
   void draw(const std::vector<TopLine>& text, const std::string& last);
-  // A key, or kNothing once the time is over. Throws Error when the terminal is gone.
+  // A key, or kNothing once the time is over, or a signal came. Throws Error when the terminal is gone.
   int get(std::chrono::milliseconds most);
+  // SIGINT (Ctrl-C) or SIGTERM, which end nothing while there is one of these: whoever has it is to end by it. 0: none came.
+  static int signal_that_came() noexcept;
 
  private:
   struct Screen;

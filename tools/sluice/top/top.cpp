@@ -3,6 +3,8 @@
 
 #include <algorithm>
 #include <chrono>
+#include <csignal>
+#include <cstdio>
 #include <cstdlib>
 #include <memory>
 #include <stdexcept>
@@ -21,6 +23,7 @@
 #include "commands.hpp"
 #include "fold.hpp"
 #include "observer/rates.hpp"
+#include "presence.hpp"
 #include "report_tail.hpp"
 #include "top/screen.hpp"
 #include "top/terminal.hpp"
@@ -79,6 +82,7 @@ class Seen {
  public:
   Seen(const std::string& pipeline, nanoseconds window)
       : observer_{Observer::attach(pipeline)},
+        processes_{pipeline},
         window_{window},
         rates_{window},
         reports_{observer_.stats().reports} {
@@ -99,6 +103,8 @@ class Seen {
     since_at_ = now_;
   }
   bool over() const { return observer_.over(); }
+  // Killed, all of them.
+  bool gone() { return processes_.gone() && !over(); }
   TopScreen screen(const TopView& view) const {
     const Stats stats = observer_.stats();
     return top_screen({before_, stats, rates_, happenings_, samples_, now_}, view);
@@ -106,6 +112,7 @@ class Seen {
 
  private:
   Observer observer_;
+  Presence processes_;
   nanoseconds window_;
   detail::Rates rates_;
   ReportTail reports_;
@@ -134,12 +141,13 @@ std::string plain_text(const TopScreen& screen, std::size_t columns) {
 
 void show_once(Seen& seen, nanoseconds window) {
   const nanoseconds until = detail::monotonic_now() + window;
-  while (detail::monotonic_now() < until && !seen.over()) {
+  while (detail::monotonic_now() < until && !seen.over() && !seen.gone()) {
     std::this_thread::sleep_for(kTopLook);
     seen.look();
   }
   const std::size_t columns = columns_of_output();
   print(plain_text(seen.screen({.columns = columns}), columns));
+  if (seen.gone()) throw std::runtime_error{Presence::kGone};
 }
 
 // What the keys have done to the screen.
@@ -235,7 +243,7 @@ void show_live(Seen& seen, nanoseconds window) {
     Terminal terminal{environment("NO_COLOR").empty()};
     bool goes_on = true;
     nanoseconds due{0};
-    while (goes_on && !seen.over()) {
+    while (goes_on && Terminal::signal_that_came() == 0 && !seen.over() && !seen.gone()) {
       const nanoseconds now = detail::monotonic_now();
       if (now >= due) {
         draw(terminal, seen, keys);
@@ -252,6 +260,12 @@ void show_live(Seen& seen, nanoseconds window) {
   TopView view = keys.view();
   view.columns = columns_of_output();
   print(plain_text(seen.screen(view), view.columns));
+  if (seen.gone()) throw std::runtime_error{Presence::kGone};
+  if (const int signal = Terminal::signal_that_came(); signal != 0) {
+    std::fflush(stdout);
+    std::signal(signal, SIG_DFL);
+    ::raise(signal);
+  }
 }
 
 void show(const TopSaid& said) {

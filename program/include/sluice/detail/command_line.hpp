@@ -17,8 +17,9 @@ namespace sluice::detail {
 // Lines of at most 80 columns: what is longer goes on below where the text of its line begins.
 std::string fitted(std::string_view help);
 
-// Has the help of a program and of its commands fitted, if it is given to the program before the commands are added.
-std::shared_ptr<CLI::FormatterBase> help_formatter();
+// Has the help of a program and of its commands fitted, if it is given to the program before the commands are added. `behind`
+// ends the line of usage: what is taken away before the options are read.
+std::shared_ptr<CLI::FormatterBase> help_formatter(std::string behind = {});
 // Adds --help-all, whose page has all about the settings in front of the footer, or instead of settings_summary() at its
 // beginning. Not to a program that makes its pages itself.
 void add_help_all(CLI::App& app, const std::string& group);

@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "presence.hpp"
+
+#include <cerrno>
+#include <string_view>
+
+#include <sluice/observer.hpp>
+
+#include "observer/observer_socket.hpp"
+
+namespace sluice::command {
+namespace {
+
+std::string socket_of(const std::string& pipeline) {
+  if (pipeline.find('/') != std::string::npos) return pipeline;
+  for (const RunningPipeline& each : Observer::running()) {
+    const std::string_view name = each.name;
+    if (name == pipeline || name.substr(0, name.rfind('.')) == detail::file_name_of(pipeline))
+      return each.socket;
+  }
+  return {};
+}
+
+}  // namespace
+
+Presence::Presence(const std::string& pipeline)
+    : socket_{socket_of(pipeline)}, asked_{std::chrono::steady_clock::now()} {}
+
+bool Presence::gone() noexcept {
+  using namespace std::chrono_literals;
+  const auto now = std::chrono::steady_clock::now();
+  if (gone_ || socket_.empty() || now - asked_ < 1s) return gone_;
+  asked_ = now;
+  // The kernel lets in whoever comes while the socket is open in one of them; EAGAIN: it holds as many as it can.
+  gone_ = !detail::connect_to_observer_socket(socket_, 0ms) && (errno == ECONNREFUSED || errno == ENOENT);
+  return gone_;
+}
+
+}  // namespace sluice::command
