@@ -112,7 +112,7 @@ void add_chaos(CLI::App& program, std::vector<std::string> behind_dashes, int& s
       "Ends with status 0 if every run did and left no process behind, else with the status of the run that "
       "did not.",
       {"sluice chaos -- build/words --quiet",
-       "sluice chaos --for 60s --kill 20/s -- market --input *.gz --out OUT --quiet",
+       "sluice chaos --for 60s --kill 20/s -- market --input *.gz --out OUT",
        "sluice chaos --stop 2/s --seed 7 -- build/words"});
   chaos->callback([said, behind = std::move(behind_dashes), &status] {
     const ChaosPlan plan = plan_of(*said, behind);

@@ -50,6 +50,8 @@ constexpr const char* kBash = R"bash(_sluice() {
     compopt -o nospace 2>/dev/null
   elif [[ "$before" == --profile ]]; then
     words="balanced latency throughput shared"
+  elif [[ "$before" == --policy ]]; then
+    words="auto compact spread float none"
   elif [[ "$word" != -* ]]; then
     for next in $words; do
       [[ "$next" == --* ]] || others+=" $next"
@@ -86,6 +88,9 @@ constexpr const char* kZsh = R"zsh(_sluice() {
   elif [[ "${words[CURRENT-1]}" == --profile ]]; then
     offered=(balanced latency throughput shared)
     files=
+  elif [[ "${words[CURRENT-1]}" == --policy ]]; then
+    offered=(auto compact spread float none)
+    files=
   elif [[ "${words[CURRENT]}" != -* ]]; then
     others=(${offered:#--*})
     [[ -z "$others$files" ]] || offered=($others)
@@ -114,6 +119,9 @@ constexpr const char* kFish = R"fish(function _sluice_offer
       return
     case --profile
       printf '%s\n' balanced latency throughput shared
+      return
+    case --policy
+      printf '%s\n' auto compact spread float none
       return
   end
   test -n "$command"; or set command sluice

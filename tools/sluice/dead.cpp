@@ -256,7 +256,7 @@ void add_exchange(CLI::App& dead, const std::shared_ptr<DeadSaid>& said) {
            "A payload stands as text where it is UTF-8, else as base64. docs/reference/dead-letters.md has "
            "the members.",
            {"sluice dead export sluice-reports > letters.jsonl",
-            "sluice dead export sluice-reports | jq -r 'select(.retried | not) | .cause'",
+            "sluice dead export reports | jq -r 'select(.retried | not) | .cause'",
             "sluice dead export reports | jq -c '.payload |= sub(\"a\"; \"b\")' >b.jsonl"});
   out->callback([said] { export_letters(said->path); });
   CLI::App* in = dead.add_subcommand("import", "Make a file of dead letters from lines of JSON");

@@ -227,7 +227,7 @@ void add_deaths(CLI::App& program) {
   end_help(*all, kPath,
            {"sluice deaths list sluice-reports --last 5",
             "sluice deaths list /var/lib/words.reports --stage parse/0",
-            "sluice deaths list sluice-reports --json | jq -r '.cause' | sort | uniq -c"});
+            "sluice deaths list reports --json | jq -r '.cause' | sort | uniq -c"});
   all->callback([said] { list(*said); });
   CLI::App* one = add(*deaths, "show", "All about one report", said);
   one->add_option("number", said->number, "Its number in the list")

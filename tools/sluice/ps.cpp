@@ -202,7 +202,7 @@ void add_ps(CLI::App& program) {
   const auto as_json = std::make_shared<bool>(false);
   ps->add_flag("--json", *as_json, "For programs: one object");
   end_help(*ps, "It lists what this user runs whose observe.socket is auto (it is unless set).",
-           {"sluice ps", "sluice ps --json | jq -r '.pipelines[].processes[] | [.pid, .name] | @tsv'",
+           {"sluice ps", "sluice ps --json | jq -r '.pipelines[].processes[] | [.pid,.name] | @tsv'",
             "pgrep -af '^sluice: market'          the same, as the system has them"});
   ps->callback([as_json] { show(*as_json); });
 }
