@@ -12,7 +12,6 @@
 
 #include <fmt/format.h>
 
-#include <sluice/detail/counted.hpp>
 #include <sluice/detail/descriptor.hpp>
 #include <sluice/error.hpp>
 
@@ -152,10 +151,9 @@ void FileLines::check_paths() const {
   const std::size_t files = options_.paths.size() - directories;
   if (options_.follow && ((directories != 0 && files != 0) || files > worker_.replicas())) {
     throw Error{{"follow the files of", worker_.stage(),
-                 fmt::format("there are {} and {} directories for {}, and each worker follows "
-                             "one file, or directories",
-                             detail::counted(files, "file"), directories,
-                             detail::counted(worker_.replicas(), "worker")),
+                 fmt::format("files: {}, directories: {}, workers: {}; each worker follows one file, or "
+                             "directories",
+                             files, directories, worker_.replicas()),
                  "give the stage as many workers as there are files, and directories a stage of their own"}};
   }
 }
