@@ -278,7 +278,7 @@ void Agent::settle(unsigned number, const Child& child, PartitionEnd end, Time n
   } else {
     if (end == PartitionEnd::fenced) learn_epoch(number);
     if (now - child.started > kLongestPause) pauses_.erase(number);
-    if (end == PartitionEnd::failed) note_failure(number, child);
+    if (end == PartitionEnd::failed) note_failure(number, child.epoch, words_of(child.process));
     return pause(number, end, now);
   }
   unsaid_[number] = entry;
@@ -337,6 +337,8 @@ bool Agent::start(unsigned number, Time now) {
     children_.emplace(number, Child{std::move(*process), entry.epoch, now});
   } catch (const Error& error) {
     say(error.what());
+    // A machine that starts no process more is one on which the partition fails.
+    note_failure(number, entry.epoch, printable_message(error.what()));
     pause(number, PartitionEnd::failed, now);
     return true;
   }

@@ -83,7 +83,8 @@ class Agent {
   void reap(Time now);
   bool holds_up(unsigned number, Child& child, Time now) const;
   void settle(unsigned number, const Child& child, PartitionEnd end, Time now);
-  void note_failure(unsigned number, const Child& child);
+  void note_failure(unsigned number, std::uint64_t epoch, const std::string& text);
+  static std::string words_of(const PartitionProcess& failed);
   void forget_failures(Time now);
   void forget_hosts(Time now);
   void kill_what_is_lost();

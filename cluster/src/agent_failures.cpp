@@ -45,8 +45,13 @@ void Agent::pause(unsigned number, PartitionEnd end, Time now) {
                   std::chrono::duration_cast<std::chrono::milliseconds>(pause.length).count()));
 }
 
+std::string Agent::words_of(const PartitionProcess& failed) {
+  if (failed.stopped()) return "somebody had stopped its process, and it was ended";
+  return failed.error().empty() ? "it ended without a word" : failed.error();
+}
+
 // After some in a row another host has it, since what is wrong may be this machine's: once each, and then it stays.
-void Agent::note_failure(unsigned number, const Child& child) {
+void Agent::note_failure(unsigned number, std::uint64_t epoch, const std::string& text) {
   if (!owners_) return;
   const auto found = owners_->view().failing.find(number);
   FailingEntry failing;
@@ -54,10 +59,9 @@ void Agent::note_failure(unsigned number, const Child& child) {
   if (failing.since_ns == 0)
     failing.since_ns = std::chrono::nanoseconds{std::chrono::system_clock::now().time_since_epoch()}.count();
   ++failing.failures;
-  failing.text = child.process.error().empty() ? "it ended without a word" : child.process.error();
-  if (child.process.stopped()) failing.text = "somebody had stopped its process, and it was ended";
+  failing.text = text;
   const PartitionEntry entry = owners_->view().entry(number);
-  const bool ours = entry.owner == options_.host && entry.epoch == child.epoch && !leaving_;
+  const bool ours = entry.owner == options_.host && entry.epoch == epoch && !leaving_;
   std::string to;
   const unsigned enough = enough_failures(options_.host, failing);
   if (++failures_[number] >= enough && ours) {
@@ -67,7 +71,7 @@ void Agent::note_failure(unsigned number, const Child& child) {
   if (!to.empty()) {
     if (enough == kFailuresOfAHost) failing.given_up.push_back(options_.host);
     // It stays there, and is not given back for shares to be even.
-    unsaid_[number] = {.state = State::given, .owner = to, .epoch = child.epoch, .wanted = to};
+    unsaid_[number] = {.state = State::given, .owner = to, .epoch = epoch, .wanted = to};
     say(fmt::format("partition {} has failed {} time{} here, and is given to {}", number, failures_[number],
                     failures_[number] == 1 ? "" : "s", to));
     failures_.erase(number);

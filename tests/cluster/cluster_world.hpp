@@ -3,6 +3,7 @@
 // leaves as a whole, payments that go in, and balances that come out.
 #pragma once
 
+#include <algorithm>
 #include <chrono>
 #include <csignal>
 #include <cstdio>
@@ -12,6 +13,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <sstream>
 #include <string>
 #include <sys/prctl.h>
 #include <sys/wait.h>
@@ -203,6 +205,18 @@ class ClusterTest : public testing::Test {
   Program& host(const std::string& name) { return *hosts_.at(name); }
   CuttingProxy& link(const std::string& name) { return *links_.at(name); }
   void lose_host(const std::string& name) { hosts_.erase(name); }
+
+  // A process that this one has started with these words; 0: there is none.
+  static pid_t child_of(pid_t parent, const std::string& words) {
+    const std::string own = "/proc/" + std::to_string(parent);
+    std::istringstream children{text_of(own + "/task/" + std::to_string(parent) + "/children")};
+    for (pid_t child = 0; children >> child;) {
+      std::string line = text_of("/proc/" + std::to_string(child) + "/cmdline");
+      std::replace(line.begin(), line.end(), '\0', ' ');
+      if (line.find(words) != std::string::npos) return child;
+    }
+    return 0;
+  }
 
   std::unique_ptr<Program> load(const std::string& command, const std::string& out, std::uint64_t count,
                                 const std::vector<std::string>& more = {}) {

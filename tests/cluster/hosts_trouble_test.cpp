@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // Partitions that rest, that fail wherever they are started, and that move with what they have.
-#include <algorithm>
 #include <csignal>
 #include <map>
 #include <regex>
 #include <sstream>
 #include <string>
+#include <sys/resource.h>
 
 #include "cluster_world.hpp"
 #include "state_log.hpp"
@@ -22,17 +22,6 @@ class HostsInTrouble : public ClusterTest {
     return text_of(file(host + ".err")).find(what) != std::string::npos;
   }
   std::string status() { return cluster({"status", "accounts", "--json"}); }
-  // A process that this one has started with these words; 0: there is none.
-  static pid_t child_of(pid_t parent, const std::string& words) {
-    const std::string own = "/proc/" + std::to_string(parent);
-    std::istringstream children{text_of(own + "/task/" + std::to_string(parent) + "/children")};
-    for (pid_t child = 0; children >> child;) {
-      std::string line = text_of("/proc/" + std::to_string(child) + "/cmdline");
-      std::replace(line.begin(), line.end(), '\0', ' ');
-      if (line.find(words) != std::string::npos) return child;
-    }
-    return 0;
-  }
   // The owner of a partition that is to go there waits ten seconds at most for its copy.
   void beside_beta_that_restores_nothing() {
     std::filesystem::create_directories(file("beta") / "accounts" / "beta");
@@ -168,6 +157,31 @@ TEST_F(HostsInTrouble, GiveAwayWhatFailsAgainAndAgain) {
            status().find(R"("partition":0,"owner":"beta")") != std::string::npos;
   }));
   EXPECT_FALSE(says("beta", "partition 0 ended with a failure")) << text_of(file("beta.err"));
+}
+
+// A machine that starts no process any more: what its agent has is not at work there.
+TEST_F(HostsInTrouble, GiveAwayWhatTheyCannotStart) {
+  start_host("alpha");
+  ASSERT_TRUE(within(60s, [this] { return says("alpha", "partition 0 with epoch 1"); }));
+  const pid_t agent = host("alpha").pid();
+  pid_t partition = 0;
+  ASSERT_TRUE(within(60s, [&] { return (partition = child_of(agent, " partition 0 ")) > 1; }));
+  // It has its connection to the server, and no descriptor more.
+  rlimit files{};
+  ASSERT_EQ(::prlimit(agent, RLIMIT_NOFILE, nullptr, &files), 0);
+  files.rlim_cur = 3;
+  ASSERT_EQ(::prlimit(agent, RLIMIT_NOFILE, &files, nullptr), 0);
+  ::kill(partition, SIGKILL);
+  EXPECT_TRUE(within(60s, [this] { return says("alpha", "cannot start the process of a partition"); }));
+  EXPECT_TRUE(within(60s, [this] {
+    return cluster({"status", "accounts"})
+               .find("cannot start the process of a partition: Too many open files") != std::string::npos;
+  })) << status();
+  start_host("beta");
+  EXPECT_TRUE(within(60s, [this] {
+    return says("beta", "partition 0 with epoch") &&
+           status().find(R"("partition":0,"owner":"beta")") != std::string::npos;
+  })) << status();
 }
 
 TEST_F(HostsInTrouble, SayWhereAMoveLeadsToAFailure) {
