@@ -10,6 +10,7 @@
 
 #include <fmt/format.h>
 
+#include <sluice/detail/numbered_lives.hpp>
 #include <sluice/detail/own_directory.hpp>
 #include <sluice/engine.hpp>
 #include <sluice/error.hpp>
@@ -18,6 +19,7 @@
 
 #include "apart.hpp"
 #include "own_disk.hpp"
+#include "own_master.hpp"
 #include "owners.hpp"
 #include "state_copy.hpp"
 #include "state_log.hpp"
@@ -27,6 +29,10 @@ namespace {
 
 // Shorter is sooner seen outside, and written more often.
 constexpr const char* kEvery = "100ms";
+
+// Of two hosts that go on from one checkpoint the later one has the higher epoch, whatever their clocks say. Above all numbers that a
+// clock has given: it shows this one in 2116.
+constexpr std::uint64_t kFirstLife = std::uint64_t{1} << 62U;
 
 // What it has sent would be sent again.
 [[noreturn]] void refuse_to_begin_anew(const PartitionOptions& options) {
@@ -180,11 +186,13 @@ PartitionEnd run_pipeline(Engine& engine, const PartitionOptions& options, const
   StandardOptions quiet = options.standard;
   quiet.quiet = true;
   bool told = false;
+  OwnMaster master;
   run(
       engine, quiet, settings,
       [&] {
         if (!std::exchange(told, true)) tell_agent_begun();
         disk.require_room(engine);
+        master.require_at_work(engine);
       },
       [](const Error& error) { tell_agent_error(printable_message(error.what())); }, OwnDisk::kPatience);
   switch (engine.end()) {
@@ -228,6 +236,7 @@ PartitionEnd run_partition(const Cluster& cluster, const PartitionOptions& asked
   engine.describe("partition", options.partition.text());
   engine.describe("epoch", std::to_string(options.epoch));
   engine.describe("owner", options.host);
+  number_lives_from(kFirstLife + options.epoch);
   // A large memory takes its time to go, and another host waits.
   engine.ship_checkpoints(
       fatal_when_fenced(state_log_shipper(log, options.epoch, newest_in(checkpoints)), disk),

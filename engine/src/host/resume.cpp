@@ -7,6 +7,7 @@
 #include <random>
 
 #include <sluice/detail/hash.hpp>
+#include <sluice/detail/numbered_lives.hpp>
 #include <sluice/error.hpp>
 
 #include "death/crash_note.hpp"
@@ -112,12 +113,28 @@ void refuse_damaged_numbers(const Wiring& wiring, const std::string& from) {
        "go on with a checkpoint of before, if there is one, or remove it and begin anew"}};
 }
 
-// By the clock as well: two restores of one checkpoint know of no other, and the later one is to have the higher number.
+namespace {
+
+// Of the lives that this process begins; 0: by the clock.
+std::atomic<std::uint64_t> least_life{0};
+
+std::uint64_t least_by_the_clock() {
+  const auto since_1970 = std::chrono::system_clock::now().time_since_epoch();
+  return static_cast<std::uint64_t>(std::chrono::nanoseconds{since_1970}.count());
+}
+
+}  // namespace
+
+void number_lives_from(std::uint64_t number) noexcept {
+  least_life.store(number, kRelaxed);
+}
+
+// Two restores of one checkpoint know of no other, and the later one is to have the higher number: by what tells their order, or
+// else by the clock.
 void begin_life(const Wiring& wiring) {
   std::atomic<std::uint64_t>& life = wiring.requests().life;
-  const auto since_1970 = std::chrono::system_clock::now().time_since_epoch();
-  const auto now = static_cast<std::uint64_t>(std::chrono::nanoseconds{since_1970}.count());
-  life.store(std::max(life.load(kRelaxed) + 1, now), kRelaxed);
+  const std::uint64_t told = least_life.load(kRelaxed);
+  life.store(std::max(life.load(kRelaxed) + 1, told != 0 ? told : least_by_the_clock()), kRelaxed);
 }
 
 bool is_untouched(const Wiring& wiring) {
