@@ -83,6 +83,23 @@ TEST_F(Checkpoint, HoldsNobodyUpWhenItsProcessIsStopped) {
   push_and_pull(again, 100);
 }
 
+// Nobody hears of it meanwhile, and what waits for a checkpoint stands still.
+TEST_F(Checkpoint, IsMadeByTheNextProcessWhenItsOwnStaysStopped) {
+  Engine engine{counting(), settings({"outside.after=checkpoint"})};
+  engine.start();
+  pid_t process = 0;
+  ASSERT_TRUE(eventually([&] { return (process = checkpointer_of(engine)) != 0; }));
+  push_and_pull(engine, 100);
+  ::kill(process, SIGSTOP);
+  push_and_pull(engine, 100);
+  EXPECT_TRUE(eventually([&] {
+    const pid_t now = checkpointer_of(engine);
+    return now != 0 && now != process;
+  }));
+  EXPECT_TRUE(a_new_one());
+  EXPECT_GT(engine.stats().checkpoints.failures, 0U);
+}
+
 TEST_F(Checkpoint, OutlivesMastersThatAreKilledAnywhere) {
   Engine engine{counting(), settings({"checkpoint.every=1ms"})};
   engine.start();

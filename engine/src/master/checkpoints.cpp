@@ -38,6 +38,9 @@ constexpr std::chrono::milliseconds kWorthALine{400};
 constexpr std::chrono::seconds kCopying{1};
 // The first copy of a large state, and a file on a slow disk.
 constexpr std::chrono::minutes kHangs{10};
+// One that somebody has stopped (SIGSTOP) says nothing meanwhile, and what waits for a checkpoint stands still.
+constexpr std::chrono::seconds kStopped{2};
+constexpr std::chrono::milliseconds kBetweenLooksAtWork{500};
 // Between two looks whether a pipeline that rests goes on.
 constexpr std::chrono::milliseconds kShortestRest{1};
 constexpr std::chrono::milliseconds kLongestRest{100};
@@ -85,7 +88,7 @@ void Checkpoints::start() {
   pid_ = pid;
   line_ = std::move(own);
   phase_ = Phase::at_work;
-  next_look_ = monotonic_now() + kHangs;
+  await_it(monotonic_now());
   if (!epoll_.add(line_.get(), kCheckpointEvent)) give_up("no room to listen: " + errno_text());
 }
 
@@ -178,17 +181,35 @@ void Checkpoints::look_if_due() {
         return;
       }
       phase_ = Phase::at_work;
-      next_look_ = now + kHangs;
+      await_it(now);
       if (!send_message(line_.get(), {.kind = Kind::begin})) lose_it("the checkpointer is gone");
       return;
     case Phase::at_work:
-      return give_up("the checkpointer hangs");
+      return look_at_its_work(now);
     case Phase::standing:
       // Who is being parked stands for good: the longest event is waited for, or its watchdog.
       if (!parking()) return put_off();
       next_look_ = now + kHangs;
       return;
   }
+}
+
+void Checkpoints::await_it(std::chrono::nanoseconds now) noexcept {
+  hangs_at_ = now + kHangs;
+  stopped_since_.reset();
+  next_look_ = now + kBetweenLooksAtWork;
+}
+
+void Checkpoints::look_at_its_work(std::chrono::nanoseconds now) {
+  if (now >= hangs_at_) return give_up("the checkpointer hangs");
+  next_look_ = now + kBetweenLooksAtWork;
+  siginfo_t info{};
+  const bool stopped = ::waitid(P_PID, static_cast<id_t>(pid_), &info, WSTOPPED | WNOHANG | WNOWAIT) == 0 &&
+                       info.si_pid == pid_;
+  if (!stopped) return stopped_since_.reset();
+  if (!stopped_since_) stopped_since_ = now;
+  if (now - *stopped_since_ < kStopped) return;
+  give_up(fmt::format("the checkpointer {} was stopped by a signal, and is replaced", pid_));
 }
 
 std::uint64_t Checkpoints::work_done() const noexcept {
@@ -214,7 +235,7 @@ bool Checkpoints::is_awaited() const noexcept {
 void Checkpoints::put_off() {
   release();
   phase_ = Phase::at_work;
-  next_look_ = monotonic_now() + kHangs;
+  await_it(monotonic_now());
   if (!send_message(line_.get(), {.kind = Kind::put_off})) return give_up("the checkpointer is gone");
   due_ = monotonic_now() + wiring_.settings().checkpoints.every;
   // What waits at its end asks again at once: the others get nine times as long as they have stood.
@@ -285,7 +306,7 @@ void Checkpoints::serve() {
   const std::size_t ends = this->ends();
   const std::uint64_t work = work_done();
   phase_ = Phase::at_work;
-  next_look_ = monotonic_now() + kHangs;
+  await_it(monotonic_now());
   CheckpointMessage answer;
   bool heard = send_message(line_.get(), {.kind = Kind::go});
   if (heard) {

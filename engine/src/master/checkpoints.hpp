@@ -12,7 +12,7 @@
 //
 // While it copies in a standstill the master does nothing else, so that the master's own words stand still, too. Workers that
 // do not come to a commit in time are let go on, and the checkpoint is put off; the next one is more patient. A
-// checkpointer that dies or hangs is replaced, and begins with all there is; a master that takes over from one that died
+// checkpointer that dies, hangs or is stopped is replaced, and begins with all there is; a master that takes over from one that died
 // in the midst of a standstill lets the workers go on.
 #pragma once
 
@@ -85,6 +85,9 @@ class Checkpoints {
   void give_up(const std::string& why);
   void lose_it(const std::string& why);
   void put_off();
+  // Until the checkpointer says something.
+  void await_it(std::chrono::nanoseconds now) noexcept;
+  void look_at_its_work(std::chrono::nanoseconds now);
   void release() noexcept;
   bool parking() const noexcept;
   std::size_t ends() const noexcept;
@@ -109,8 +112,10 @@ class Checkpoints {
   pid_t pid_ = 0;
   Descriptor line_;
   std::chrono::nanoseconds next_look_{std::chrono::nanoseconds::max()};
-  std::chrono::nanoseconds due_{0};         // The next checkpoint.
-  std::chrono::nanoseconds not_before_{0};  // After one that has failed.
+  std::chrono::nanoseconds hangs_at_{0};                   // A checkpointer that is at work then.
+  std::optional<std::chrono::nanoseconds> stopped_since_;  // By somebody else.
+  std::chrono::nanoseconds due_{0};                        // The next checkpoint.
+  std::chrono::nanoseconds not_before_{0};                 // After one that has failed.
   std::chrono::nanoseconds asked_{0};
   std::uint64_t work_ = 0;                    // That the last one that was taken knows of,
   std::optional<std::uint64_t> stored_work_;  // and the last one that was written.
