@@ -61,8 +61,12 @@ std::uint64_t WorkerLoop::limit_of_span(std::uint64_t limit) noexcept {
   return std::min<std::uint64_t>(limit, suspects_.most());
 }
 
+// From here on its batches are spans: no other way than theirs may be taken, or a death in one would never be cut in halves.
 void WorkerLoop::widen(unsigned threads) {
-  if (runner_) runner_->widen(threads);
+  if (!runner_) return;
+  runner_->widen(threads);
+  takes_spans_ = runner_->takes_spans();
+  plain_ = is_plain();
 }
 
 bool WorkerLoop::cut_span() noexcept {
