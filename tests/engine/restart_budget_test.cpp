@@ -111,6 +111,8 @@ TEST(SpentBudget, SaysHowOftenTheWorkerDiedAndOfWhat) {
   EXPECT_THAT(to_text(SpentBudget{"parse/0", 5, "\"5f.1.0.0.32\"", "signal 11", starts}),
               testing::StartsWith("parse/0 died 6 times within restart.window, the last time in the event "
                                   "\"5f.1.0.0.32\": signal 11; "));
+  EXPECT_THAT(to_text(SpentBudget{"parse/0", 0, {}, "signal 11", starts}),
+              testing::StartsWith("parse/0 died 1 time within restart.window, in no event: signal 11; "));
 }
 
 TEST(SpentBudget, SaysThatAWorkerNeverBecameReady) {
@@ -123,8 +125,10 @@ TEST(SpentBudget, SaysThatAWorkerNeverBecameReady) {
   StartRecord later;
   later.on_death(true);
   later.on_death(false);
-  EXPECT_THAT(to_text(SpentBudget{"parse/0", 5, {}, "signal 11", later}),
-              testing::StartsWith("parse/0 does not become ready any more: 1 starts"));
+  EXPECT_THAT(
+      to_text(SpentBudget{"parse/0", 5, {}, "signal 11", later}),
+      testing::StartsWith(
+          "parse/0 does not become ready any more: a start ended before its handler was constructed, so: "));
 }
 
 RestartPolicy endless() {

@@ -45,7 +45,8 @@ const std::map<std::string, std::vector<std::string>> kHeaders{
 // Of the floors below the engine, and what programs add above it.
 const std::regex kOtherFloors{
     "(error|printable|detail/"
-    "(assert|call_remedy|cgroup|checksum|clock|descriptor|file_limit|home_process|inherited|journal|json_"
+    "(assert|call_remedy|cgroup|checksum|clock|counted|descriptor|file_limit|home_process|inherited|journal|"
+    "json_"
     "parts|kept_"
     "from_"
     "children|nearest|own_"
