@@ -277,18 +277,7 @@ int tell(const std::exception& error, int status) {
   return status;
 }
 
-int run(int argc, char** argv) {
-  CLI::App program{"What a cluster of Sluice looks like, and what it should do.", "sluice cluster"};
-  program.require_subcommand(1);
-  program.set_version_flag("--version", "sluice " SLUICE_VERSION, "Print the version and exit");
-  program.set_help_flag("-h,--help", "Print this help and exit");
-  program.formatter(detail::help_formatter());
-  program.footer(
-      "Examples:\n"
-      "  sluice cluster status orders --nats nats://broker:4222\n"
-      "  sluice cluster move orders 3 beta\n"
-      "  sluice cluster drain orders alpha");
-  Options options;
+CLI::App* add_status(CLI::App& program, Options& options) {
   CLI::App* status = program.add_subcommand("status", "Hosts, and the owner and state of each partition");
   add_server(*status, options);
   CLI::Option* json = status->add_flag("--json", options.as_json, "For programs: one object");
@@ -298,6 +287,10 @@ int run(int argc, char** argv) {
       "  sluice cluster status orders --nats nats://broker:4222\n"
       "  sluice cluster status orders --json | jq .partitions\n"
       "  sluice cluster status orders --metrics > orders.prom");
+  return status;
+}
+
+CLI::App* add_move(CLI::App& program, Options& options) {
   CLI::App* moves =
       program.add_subcommand("move", "Give a partition to another host, and wait until it has it");
   add_server(*moves, options);
@@ -311,6 +304,10 @@ int run(int argc, char** argv) {
       "  sluice cluster move orders 3 beta\n"
       "  sluice cluster move orders 0 alpha --patience 5min\n"
       "  sluice cluster move orders 3 beta --nats nats://broker:4222");
+  return moves;
+}
+
+CLI::App* add_drain(CLI::App& program, Options& options) {
   CLI::App* drains = program.add_subcommand("drain", "Ask a host to leave, and wait until it has left");
   add_server(*drains, options);
   drains->add_option("HOST", options.host, "The host that leaves")->required();
@@ -320,6 +317,24 @@ int run(int argc, char** argv) {
       "  sluice cluster drain orders alpha\n"
       "  sluice cluster drain orders alpha --patience 5min\n"
       "  sluice cluster drain orders alpha --nats nats://broker:4222");
+  return drains;
+}
+
+int run(int argc, char** argv) {
+  CLI::App program{"What a cluster of Sluice looks like, and what it should do.", "sluice cluster"};
+  program.require_subcommand(1);
+  program.set_version_flag("--version", "sluice " SLUICE_VERSION, "Print the version and exit");
+  program.set_help_flag("-h,--help", "Print this help and exit");
+  program.formatter(detail::help_formatter());
+  program.footer(
+      "Examples:\n"
+      "  sluice cluster status orders --nats nats://broker:4222\n"
+      "  sluice cluster move orders 3 beta\n"
+      "  sluice cluster drain orders alpha");
+  Options options;
+  const CLI::App* status = add_status(program, options);
+  const CLI::App* moves = add_move(program, options);
+  const CLI::App* drains = add_drain(program, options);
   if (argc == 2 && std::string_view{argv[1]} == detail::kCompletionWords) {
     std::fputs(detail::to_text(detail::completed_commands(program)).c_str(), stdout);
     return flushed(kExitOk);
