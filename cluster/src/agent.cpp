@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <random>
 #include <thread>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -123,7 +124,7 @@ void Agent::turn(Time now) {
 void Agent::look_again(Time now) {
   members_.looked_away(now);
   is_back_ = false;
-  away_until_ = now;
+  away_until_ = heard_itself_ = now;
 }
 
 void Agent::connect() {
@@ -145,8 +146,6 @@ void Agent::connect() {
   // That was another life. Of this one it may have come while the server was away.
   if (beats_ == 0 && !leaving_ && owners_->view().asked_to_leave.contains(options_.host))
     owners_->forget_request_to_leave(options_.host);
-  if (!away_.empty()) say("has reached the server again");
-  away_.clear();
 }
 
 // What a bucket that was purged, or lost with all that the server had, has forgotten: without it a partition whose checkpoints are gone,
@@ -170,6 +169,7 @@ void Agent::look(Time now) {
   }
   for (const auto& [host, beat] : view.beats)
     members_.seen(host, beat, now);
+  listen_for_itself(now);
   if (!leaving_ && beats_ > 0 && view.asked_to_leave.contains(options_.host)) {
     leaving_ = true;
     next_beat_ = now;
@@ -212,6 +212,7 @@ void Agent::beat(Time now) {
         format_duration(std::chrono::round<std::chrono::milliseconds>(now - last_beat_)),
         format_duration(options_.lease)));
   owners_->beat(options_.host, {life_, ++beats_, leaving_});
+  if (!std::exchange(away_, {}).empty()) say("has reached the server again");
   is_back_ = true;
   last_beat_ = now;
   if (beats_ % kBeatsPerLook == 0) owners_->require_as_agreed();

@@ -77,6 +77,7 @@ class Agent {
   void connect();
   void tell_stored();
   void look(Time now);
+  void listen_for_itself(Time now);
   [[noreturn]] void refuse_namesake() const;
   bool another_sends_on(Time now) noexcept;
   void beat(Time now);
@@ -115,9 +116,11 @@ class Agent {
   bool is_back_ = false;  // It has sent one since it was away.
   Time last_beat_{};
   Time away_until_{};
-  HostBeat another_{};       // The last one by another life.
-  Time first_of_another_{};  // Heartbeats of this host by another life,
-  Time last_of_another_{};   // of those that came one after the other.
+  std::uint64_t heard_beat_ = 0;  // The last of its own that came back,
+  Time heard_itself_{};           // and when.
+  HostBeat another_{};            // The last one by another life.
+  Time first_of_another_{};       // Heartbeats of this host by another life,
+  Time last_of_another_{};        // of those that came one after the other.
   Time last_turn_{};
   std::string away_;        // What was said of the server last.
   std::string unreadable_;  // And of what is in the bucket.

@@ -2,6 +2,7 @@
 // What the agent does about partitions whose processes fail, and about hosts that do not come back.
 #include <algorithm>
 #include <chrono>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -119,6 +120,20 @@ void Agent::forget_hosts(Time now) {
     members_.gone(host);
     say(fmt::format("host {} has been silent for long, and is forgotten", host));
   }
+}
+
+// Its own heartbeats come back by the way on which it hears the others'. When they do not (somebody has deleted the consumer, say, or the
+// server has lost it), the others are not silent because they are dead.
+void Agent::listen_for_itself(Time now) {
+  const auto& beats = owners_->view().beats;
+  const auto own = beats.find(options_.host);
+  const bool is_other = own != beats.end() && own->second.life != life_;
+  const std::uint64_t heard = own == beats.end() || is_other ? 0 : own->second.count;
+  if (std::exchange(heard_beat_, heard) != heard || is_other || heard == beats_) heard_itself_ = now;
+  if (now - heard_itself_ > options_.lease)
+    owners_->client().away(
+        "this host's own heartbeats do not come back from the bucket, so it does not hear the others");
+  if (now - heard_itself_ > options_.lease / 2) members_.looked_away(now);
 }
 
 // Another host has claimed it and the bucket will say so, or the bucket was set back.

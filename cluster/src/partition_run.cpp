@@ -128,6 +128,17 @@ std::uint64_t newest_in(const std::filesystem::path& directory) {
 
 namespace {
 
+// Who removes it gets it again, and nothing of it is lost: what is wrong is not that directory.
+Error of_a_copy(const Error& error) {
+  ErrorParts parts = error.parts();
+  if (parts.tried == "go on with the checkpoints in") {
+    parts.remedy =
+        "run the same program with the same Sluice on all hosts; what is in that directory is a copy of what "
+        "the server has";
+  }
+  return Error{std::move(parts)};
+}
+
 // The memory of a partition that runs elsewhere yet.
 class RestoredAhead {
  public:
@@ -149,7 +160,7 @@ class RestoredAhead {
       // Once or twice it is a new base that took the place of what was being read.
       if (++failures_ == kWorthALine)
         std::fprintf(stderr, "partition %u: its copy is on the disk only: %s\n", options_.partition.number,
-                     printable_message(error.what()).c_str());
+                     printable_message(of_a_copy(error).what()).c_str());
       return false;
     }
   }
@@ -194,7 +205,8 @@ PartitionEnd run_pipeline(Engine& engine, const PartitionOptions& options, const
         disk.require_room(engine);
         master.require_at_work(engine);
       },
-      [](const Error& error) { tell_agent_error(printable_message(error.what())); }, OwnDisk::kPatience);
+      [](const Error& error) { tell_agent_error(printable_message(of_a_copy(error).what())); },
+      OwnDisk::kPatience);
   switch (engine.end()) {
     case End::finished:
       return PartitionEnd::finished;
@@ -231,20 +243,23 @@ PartitionEnd run_partition(const Cluster& cluster, const PartitionOptions& asked
                                                  options.silence);
   if (taken != PartitionEnd::finished) return taken;
   if (is_asked_to_park()) return PartitionEnd::parked;
-  Engine& engine = restored.engine();
-  engine.describe("cluster", options.partition.cluster);
-  engine.describe("partition", options.partition.text());
-  engine.describe("epoch", std::to_string(options.epoch));
-  engine.describe("owner", options.host);
-  number_lives_from(kFirstLife + options.epoch);
-  // A large memory takes its time to go, and another host waits.
-  engine.ship_checkpoints(
-      fatal_when_fenced(state_log_shipper(log, options.epoch, newest_in(checkpoints)), disk),
-      tell_agent_parked);
   try {
+    Engine& engine = restored.engine();
+    engine.describe("cluster", options.partition.cluster);
+    engine.describe("partition", options.partition.text());
+    engine.describe("epoch", std::to_string(options.epoch));
+    engine.describe("owner", options.host);
+    number_lives_from(kFirstLife + options.epoch);
+    // A large memory takes its time to go, and another host waits.
+    engine.ship_checkpoints(
+        fatal_when_fenced(state_log_shipper(log, options.epoch, newest_in(checkpoints)), disk),
+        tell_agent_parked);
     const PartitionEnd end = run_pipeline(engine, options, settings, disk);
     if (end == PartitionEnd::failed) forget_copy(checkpoints);
     return end;
+  } catch (const Error& error) {
+    forget_copy(checkpoints);
+    throw of_a_copy(error);
   } catch (...) {
     forget_copy(checkpoints);
     throw;

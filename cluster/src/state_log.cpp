@@ -49,8 +49,9 @@ const NatsClient& StateLog::client(MissingStream missing) {
   if (client_) return *client_;
   auto made = std::make_unique<NatsClient>(
       options_.server, fmt::format("{}@{}/{}", options_.cluster, options_.host, options_.partition), true);
-  prepare_state_stream(*made, options_.cluster, missing);
-  const std::int64_t largest = natsConnection_GetMaxPayload(made->connection());
+  const auto allowed = prepare_state_stream(*made, options_.cluster, missing);
+  std::int64_t largest = natsConnection_GetMaxPayload(made->connection());
+  if (allowed) largest = std::min(largest, static_cast<std::int64_t>(*allowed));
   part_bytes_ =
       std::min(kPartBytes, static_cast<std::size_t>(std::max(largest, 2 * kHeaderBytes) - kHeaderBytes));
   client_ = std::move(made);
@@ -177,6 +178,7 @@ CopiedMessage StateLog::append(const std::filesystem::path& file, std::uint64_t 
   } catch (...) {
     expected_.reset();
     files_.clear();
+    client_.reset();  // The stream may be another by now: the next try looks at it.
     throw;
   }
   base_is_due_ = false;

@@ -72,9 +72,10 @@ std::string state_stream(const std::string& cluster);
 std::string state_subject(const std::string& cluster, unsigned partition);
 
 enum class MissingStream { make, refuse };
-// Throws Error if the stream is one that would lose something.
-void prepare_state_stream(const NatsClient& client, const std::string& cluster,
-                          MissingStream missing = MissingStream::make);
+// How large a message of it may be, headers and all; nothing: as large as the server takes it. Throws Error if the stream is one that would lose
+// something, or takes nothing that is worth a message.
+std::optional<std::size_t> prepare_state_stream(const NatsClient& client, const std::string& cluster,
+                                                MissingStream missing = MissingStream::make);
 
 // Of a partition; nothing if there is none. Throws as StateLog does.
 std::optional<StateLogStatus> state_log_status(const NatsClient& client, const std::string& cluster,

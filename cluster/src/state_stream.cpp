@@ -18,6 +18,9 @@
 namespace sluice::detail {
 namespace {
 
+// Most of a smaller one would be headers.
+constexpr std::int32_t kLeastMessage = 4 << 10;
+
 // Why it would lose something, or could not be written; empty if it is as we make it.
 std::string harm_of(const jsStreamConfig& config, const std::string& subjects) {
   if (config.Retention != js_LimitsPolicy) return "it removes what was consumed";
@@ -30,6 +33,8 @@ std::string harm_of(const jsStreamConfig& config, const std::string& subjects) {
   if (config.Sealed) return "it is sealed";
   if (config.DenyPurge) return "checkpoints that are not needed any more cannot be removed";
   if (config.Mirror != nullptr || config.SourcesLen > 0) return "it gets messages from another stream";
+  if (config.MaxMsgSize > 0 && config.MaxMsgSize < kLeastMessage)
+    return fmt::format("it takes no message of more than {} bytes", config.MaxMsgSize);
   if (config.SubjectsLen != 1 || config.Subjects[0] != subjects)
     return "it has other subjects than " + subjects;
   if (config.Replicas > 1) {
@@ -72,7 +77,8 @@ std::string state_subject(const std::string& cluster, unsigned partition) {
   return fmt::format("sluice.{}.state.{}", cluster, partition);
 }
 
-void prepare_state_stream(const NatsClient& client, const std::string& cluster, MissingStream missing) {
+std::optional<std::size_t> prepare_state_stream(const NatsClient& client, const std::string& cluster,
+                                                MissingStream missing) {
   const std::string name = state_stream(cluster);
   const std::string subjects = fmt::format("sluice.{}.state.*", cluster);
   const char* subject = subjects.c_str();
@@ -95,6 +101,8 @@ void prepare_state_stream(const NatsClient& client, const std::string& cluster, 
         {"keep checkpoints in", fmt::format("the stream {} of {}", name, client.where()), why,
          "mend it by `nats stream edit`; or remove it, if nothing in it is needed: a host makes it anew"}};
   }
+  if (info->Config->MaxMsgSize <= 0) return std::nullopt;
+  return static_cast<std::size_t>(info->Config->MaxMsgSize);
 }
 
 unsigned stored_partitions(const NatsClient& client, const std::string& cluster) {

@@ -100,6 +100,23 @@ TEST_F(HostsThatWereAway, DoNotBeginAnewWhereTheServerHasLostAll) {
   EXPECT_TRUE(within(60s, [&] { return refused() == 6; })) << told_by_cluster({"status", "accounts"}).text;
 }
 
+// As where the server has lost the consumer by which a host looks at the bucket: all others seem to be silent.
+TEST_F(HostsThatWereAway, JudgeNobodyWhileTheyDoNotHearThemselves) {
+  lease_ = "2s";
+  for (const char* name : {"alpha", "beta"})
+    start_host(name);
+  ASSERT_TRUE(own({"alpha", "beta"}));
+  begin(1'500, 200);
+  ASSERT_TRUE(flows(100));
+  EXPECT_GE(delete_consumers(server().url(), "KV_SLUICE_accounts_OWNERS"), 2U);
+  for (const char* name : {"alpha", "beta"}) {
+    EXPECT_TRUE(within(60s, [&] { return says(name, "own heartbeats do not come back"); }));
+    EXPECT_TRUE(within(60s, [&] { return says(name, "has reached the server again"); }));
+  }
+  end();
+  EXPECT_FALSE(says("alpha", ", after beta") || says("beta", ", after alpha"));
+}
+
 TEST_F(HostsThatWereAway, RefuseABucketThatForgets) {
   run_apart([this] {
     const detail::NatsClient client{{.url = server().url()}, "test", true};

@@ -77,5 +77,22 @@ TEST_F(Moves, AreExactWhoeverDiesInTheMidst) {
   end();
 }
 
+// What its host keeps is a copy: to remove that would change nothing, and lose nothing.
+TEST_F(Moves, ToAHostOfSmallerLanesAreToldWhatHelps) {
+  start_host("alpha");
+  ASSERT_TRUE(within(60s, [this] { return says("alpha", "partition 5 with epoch 1"); }));
+  begin(600, 300);
+  ASSERT_TRUE(within(60s, [this] { return fed() && balances() == 600; }));
+  Program beta{{ACCOUNTS_PROGRAM, "host", "--name", "beta", "--nats", url(), "--data", file("beta"),
+                "--lease", lease_, "--set", "lane.bytes=8KiB"},
+               file("beta.out"),
+               file("beta.err")};
+  ASSERT_TRUE(within(100s, [this] { return says("beta", "of another shape"); }));
+  ASSERT_TRUE(within(60s, [this] {
+    return cluster({"status", "accounts"}).find("run the same program with the same Sluice on all hosts") !=
+           std::string::npos;
+  })) << cluster({"status", "accounts"});
+}
+
 }  // namespace
 }  // namespace sluice::test

@@ -211,5 +211,44 @@ TEST_F(StateClaims, AreMadeByAnotherConnectionWhereTheirOwnIsLost) {
   EXPECT_EQ(log("c").fetch(copied()).newest, 12U);
 }
 
+// A limit of the stream's, and not of the server's; also one that was set while the log was at work.
+TEST_F(StateClaims, AreFollowedByMessagesOfTheSizeThatTheStreamTakes) {
+  const std::string text(100'000, 'x');
+  const auto large = [&](const std::string& end) {
+    const std::filesystem::path path = file(end);
+    std::ofstream{path} << text;
+    return path;
+  };
+  stay_here_once_libnats_is_used();
+  StateLog writer = log("a");
+  writer.claim(1);
+  writer.append(large("12.base"));
+  const auto allow = [this](std::int32_t bytes) {
+    const NatsClient client{{.url = server_->url()}, "test", true};
+    const JsStreamInfoPtr info = client.stream("SLUICE_test");
+    info->Config->MaxMsgSize = bytes;
+    ASSERT_EQ(js_UpdateStream(nullptr, client.jetstream(), info->Config, nullptr, nullptr), NATS_OK);
+  };
+  allow(8192);
+  // That it is refused shows what the stream is by now.
+  EXPECT_THROW(writer.append(large("13.delta")), Error);
+  writer.append(large("14.base"));
+  EXPECT_EQ(log("b").fetch(copied()).files, 1U);
+  EXPECT_EQ(text_of(copied() / "checkpoint-000000000014.base"), text);
+  allow(100);
+  EXPECT_THROW(writer.append(large("15.delta")), Error);
+  EXPECT_THROW(
+      {
+        try {
+          writer.append(large("16.base"));
+        } catch (const Error& error) {
+          EXPECT_NE(error.parts().why.find("it takes no message of more than 100 bytes"), std::string::npos)
+              << error.what();
+          throw;
+        }
+      },
+      Error);
+}
+
 }  // namespace
 }  // namespace sluice::test
