@@ -25,7 +25,8 @@ TEST_F(ManualPages, HaveTheWholePurposeOfACommandAndItsExamplesALineEach) {
   EXPECT_EQ(run("grep -L '^[.]SH EXAMPLES' man/*").out, "");
   if (run("man --version").status != 0) return;
   for (const auto& page : std::filesystem::directory_iterator{file("man")}) {
-    std::istringstream shown{run("LC_ALL=C MANWIDTH=80 man --warnings -l '" + page.path().string() + "'").out};
+    std::istringstream shown{
+        run("LC_ALL=C MANWIDTH=80 man --warnings -l '" + page.path().string() + "'").out};
     for (std::string line; std::getline(shown, line);)
       EXPECT_LE(line.size(), 80U) << page.path().filename() << "\n" << line;
   }
