@@ -40,7 +40,8 @@ const std::map<std::string, std::vector<std::string>> kHeaders{
       "detail/runner.hpp", "detail/signature.hpp"}},
     {"host",
      {"pipeline.hpp", "host_ends.hpp", "push_result.hpp", "inline.hpp", "engine.hpp", "executed_worker.hpp",
-      "sluice.hpp", "detail/host_inlet.hpp", "detail/host_outlet.hpp", "detail/interruption.hpp"}},
+      "sluice.hpp", "detail/host_inlet.hpp", "detail/host_outlet.hpp", "detail/interruption.hpp",
+      "detail/numbered_lives.hpp"}},
 };
 // Of the floors below the engine, and what programs add above it.
 const std::regex kOtherFloors{
