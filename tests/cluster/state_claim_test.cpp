@@ -215,7 +215,7 @@ TEST_F(StateClaims, AreMadeByAnotherConnectionWhereTheirOwnIsLost) {
 TEST_F(StateClaims, AreFollowedByMessagesOfTheSizeThatTheStreamTakes) {
   const std::string text(100'000, 'x');
   const auto large = [&](const std::string& end) {
-    const std::filesystem::path path = file(end);
+    std::filesystem::path path = file(end);
     std::ofstream{path} << text;
     return path;
   };
