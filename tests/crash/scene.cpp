@@ -284,7 +284,7 @@ void Scene::blame_poison() {
       const std::uint64_t position = positions_[lane][number - 1];
       entry.blames[blame].cause.store(Cause::crashed);
       entry.blames[blame].signal.store(SIGSEGV);
-      entry.blames[blame].attempts.store(3);
+      entry.blames[blame].attempts.store({3, 0});
       entry.blames[blame].lane.store(static_cast<std::uint32_t>(lane));
       entry.blames[blame++].event.store(event_word(position));
     }

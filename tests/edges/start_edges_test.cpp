@@ -67,7 +67,7 @@ TEST_F(StartEdges, RefuseADirectoryWhereTheSegmentOrTheSocketIsToBe) {
   for (const std::string& file : std::vector<std::string>{"segment.path", "observe.socket"}) {
     for (const std::string& directory : std::vector<std::string>{"report.path", "checkpoint.path"}) {
       for (const std::string& below : ways) {
-        SCOPED_TRACE(file + " " + directory + " " + below);
+        SCOPED_TRACE(testing::Message() << file << " " << directory << " " << below);
         Settings settings = test_settings();
         settings.set(file, there.string());
         settings.set(directory, there.string() + below);
