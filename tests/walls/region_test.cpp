@@ -115,7 +115,7 @@ TEST(ForgottenProcesses, LeaveAWorkerShedThatWasAndEveryOtherToBeStarted) {
   for (WorkerEntry* entry : {&shed, &other}) {
     entry->done = 1;
     entry->pid = 4711;
-    entry->restarts = 3;
+    entry->restarts = DeathCount{3, 0};
     entry->blames[0].event = 17;
   }
   forget_processes(rest.wiring());
@@ -123,7 +123,7 @@ TEST(ForgottenProcesses, LeaveAWorkerShedThatWasAndEveryOtherToBeStarted) {
   EXPECT_EQ(other.done, 0U);
   for (const WorkerEntry* entry : {&shed, &other}) {
     EXPECT_EQ(entry->pid, 0);
-    EXPECT_EQ(entry->restarts, 3U);
+    EXPECT_EQ(entry->restarts.load().deaths, 3U);
     EXPECT_EQ(entry->blames[0].event, 17U) << "how often an event has killed its worker is remembered";
   }
 }
