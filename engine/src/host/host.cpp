@@ -157,7 +157,7 @@ void Host::close_inlets() {
   for (HostInlet& inlet : inlets_)
     inlet.ask_to_close();
   if (!ipc::far_fences()) {
-    // seq_cst: pushes pass one, too.
+    // [inlet.busy] seq_cst: pushes pass one, too.
     std::atomic_thread_fence(std::memory_order_seq_cst);
   } else if (!inlets_.empty() && !ipc::far_fence()) {
     // A filter of system calls has come since. No store takes so long to be seen.

@@ -179,14 +179,15 @@ void HostInlet::give_back() {
 
 void HostInlet::close() {
   host_.refuse_elsewhere("close an inlet of");
-  // acq_rel: one of two threads makes the end.
+  // [inlet.closed] acq_rel: one of two threads makes the end.
   if (closed_.exchange(true, std::memory_order_acq_rel)) return;
   try {
     port_.end();
     pushed_ = 0;
     publish();
   } catch (...) {
-    closed_.store(false, std::memory_order_release);  // release: the next try finds what this one has left.
+    // [inlet.closed] release: the next try finds what this one has left.
+    closed_.store(false, std::memory_order_release);
     throw;
   }
 }

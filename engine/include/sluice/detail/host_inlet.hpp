@@ -95,7 +95,7 @@ class HostInlet final : private Producer {
       if (ipc::far_fences()) [[likely]] {
         std::atomic_signal_fence(std::memory_order_seq_cst);
       } else {
-        // seq_cst: as the far fence.
+        // [inlet.busy] seq_cst: as the far fence.
         std::atomic_thread_fence(std::memory_order_seq_cst);
       }
     }
