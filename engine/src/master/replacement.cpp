@@ -156,11 +156,13 @@ void Spawner::start(WorkerIndex worker) {
     const pid_t pid = standby_.pid();
     child.pidfd = standby_.hand_over();
     watch_over(worker, pid, Watched::as_standby);
+    enter(child);
     standby_.tell(worker);
     standby_due_ = monotonic_now() + kStandbyPause;
   } else if (const pid_t pid = fork_worker(worker); pid > 0) {
     failed_forks_ = 0;
     watch_over(worker, pid, Watched::not_yet);
+    enter(child);
   } else {
     // Out of processes or memory, perhaps for a moment only.
     constexpr auto kRetry = std::chrono::milliseconds{10};
@@ -173,7 +175,7 @@ void Spawner::start(WorkerIndex worker) {
   }
 }
 
-// 5. The master watches over it and writes down who it is.
+// 5. The master watches over it,
 void Spawner::watch_over(WorkerIndex worker, pid_t pid, Watched watched) {
   Child& child = children_[worker];
   const WorkerMemory memory = wiring_.worker(worker);
@@ -189,9 +191,9 @@ void Spawner::watch_over(WorkerIndex worker, pid_t pid, Watched watched) {
   const bool done =
       watched == Watched::as_standby ? epoll_.change(fd, worker.value()) : epoll_.add(fd, worker.value());
   if (!done) throw Error{{"watch", wiring_.name(worker), errno_text(), ""}};
-  enter(child);
 }
 
+// and writes down who it is. One that was adopted stands there.
 void Spawner::enter(const Child& child) {
   WorkerEntry& entry = wiring_.entry(child.worker);
   forget_pid(entry.restarts, child.pid);
