@@ -201,7 +201,7 @@ void HostInlet::close_unless_under_way() {
 void HostInlet::close_behind_a_push() noexcept {
   try {
     close();
-  } catch (const Error&) {
+  } catch (...) {
   }
 }
 
