@@ -76,7 +76,7 @@ bool is_earned(Cause cause) noexcept;
 
 // A count of deaths, and whose was counted last: one word, so that a master that takes over in the midst of a death does not
 // count it again.
-struct DeathCount {
+struct alignas(std::uint64_t) DeathCount {
   std::uint32_t deaths;
   std::int32_t pid;
 };
