@@ -137,7 +137,10 @@ void read_worker(const SegmentMap& map, const WorkerMemory& worker, WorkerStats&
   stats.finished = worker.cursors()[kFinished].load(kRelaxed) != 0;
   stats.events_in = worker.cursors()[kEventsIn].load(kRelaxed);
   stats.events_out = worker.cursors()[kEventsOut].load(kRelaxed);
-  stats.restarts = entry.restarts.load(kRelaxed).deaths;
+  const DeathCount restarts = entry.restarts.load(kRelaxed);
+  stats.restarts = restarts.deaths;
+  // Counted, and not told yet: it is dead.
+  if (restarts.pid == stats.pid) stats.pid = 0;
   stats.starved = entry.starved.load(kRelaxed);
   const Cause last = entry.last_cause.load(kRelaxed);
   if (stats.restarts != 0) {
