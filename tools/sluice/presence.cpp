@@ -2,23 +2,21 @@
 #include "presence.hpp"
 
 #include <cerrno>
-#include <string_view>
 
-#include <sluice/observer.hpp>
+#include <sluice/error.hpp>
 
 #include "observer/observer_socket.hpp"
 
 namespace sluice::command {
 namespace {
 
+// Empty if it has come to an end meanwhile, which is written where it is looked at.
 std::string socket_of(const std::string& pipeline) {
-  if (pipeline.find('/') != std::string::npos) return pipeline;
-  for (const RunningPipeline& each : Observer::running()) {
-    const std::string_view name = each.name;
-    if (name == pipeline || name.substr(0, name.rfind('.')) == detail::file_name_of(pipeline))
-      return each.socket;
+  try {
+    return detail::find_observer_socket(pipeline);
+  } catch (const Error&) {
+    return {};
   }
-  return {};
 }
 
 }  // namespace

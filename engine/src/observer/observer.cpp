@@ -81,8 +81,9 @@ std::string bytes_of(const Descriptor& file, const std::string& path) {
   return bytes;
 }
 
-// The path of the socket that a user means.
-std::string find_socket(const std::string& pipeline) {
+}  // namespace
+
+std::string detail::find_observer_socket(const std::string& pipeline) {
   if (pipeline.find('/') != std::string::npos) return pipeline;
   std::vector<std::string> names;
   std::vector<std::string> others;
@@ -107,8 +108,6 @@ std::string find_socket(const std::string& pipeline) {
   return path;
 }
 
-}  // namespace
-
 struct Observer::Parts {
   Parts(Description described, AttachMessage attached)
       : description{std::move(described)},
@@ -125,7 +124,7 @@ struct Observer::Parts {
 };
 
 Observer Observer::attach(const std::string& pipeline) {
-  const std::string path = find_socket(pipeline);
+  const std::string path = find_observer_socket(pipeline);
   const Descriptor connection = connect_to_observer_socket(path, kAnswerLimit);
   if (!connection) refuse(path, why_not_reached(errno, path), kRemedy);
   refuse_foreign(connection, path);
@@ -137,7 +136,7 @@ Observer Observer::attach(const std::string& pipeline) {
 namespace {
 
 void ask(const std::string& pipeline, Ask wanted) {
-  const std::string path = find_socket(pipeline);
+  const std::string path = find_observer_socket(pipeline);
   const Descriptor connection = connect_to_observer_socket(path, kAnswerLimit, wanted);
   if (!connection) refuse(path, why_not_reached(errno, path), kRemedy);
   refuse_foreign(connection, path);

@@ -93,6 +93,10 @@ std::string name_of_observer_socket(const std::filesystem::path& path);
 // As a name of a file: what could mean something else is replaced.
 std::string file_name_of(std::string_view pipeline);
 
+// The path of the socket of the running pipeline that a user means, by its name or the socket's path (Observer::attach()). Throws
+// Error if there is none, or more than one.
+std::string find_observer_socket(const std::string& pipeline);
+
 // Connects, and asks for something. Holds nothing and leaves errno when no process can be reached within `limit`;
 // at once for 0.
 Descriptor connect_to_observer_socket(const std::string& path, std::chrono::milliseconds limit,
