@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Watcher: the receiver of the benchmarks of bare lanes, which look at one lane again and again and at no other.
 //
-// No pipeline has it: a worker commits between its looks, and a wait before each of them would cost it more than it
-// saves. Two things make a bare lane faster than looking at once:
+// Two things make a bare lane faster than looking at once; a worker does the first, behind the commit of its batch:
 //   A look takes the line of the tail away from the producer, which then waits for it with every event that it
 //   publishes. When the last look found more than one event, they come in a stream: the watcher lets some more of
 //   them come first, for kGatherRelaxes (0.1 us). An event that comes alone is never made to wait.

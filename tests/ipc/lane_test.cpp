@@ -43,30 +43,22 @@ TEST(Lane, ShowsNothingBeforeItIsPublished) {
   EXPECT_EQ(out.readable(), 8U);
 }
 
-TEST(Lane, HasGrownOnceMoreIsPublished) {
+TEST(Lane, KnowsOfNoMoreThanTheLastLookHasFound) {
   const TestLane lane;
   LaneProducer in{lane.memory()};
   LaneConsumer out{lane.memory()};
-  EXPECT_FALSE(out.has_grown());
-  EXPECT_FALSE(out.more());
   push(in, std::uint64_t{1});
   in.publish();
+  EXPECT_FALSE(out.knows_more()) << "before the first look";
   EXPECT_EQ(out.readable(), 8U);
-  EXPECT_FALSE(out.has_grown()) << "all of it is known";
-  EXPECT_TRUE(out.more());
-  out.advance(8);
-  EXPECT_FALSE(out.more());
+  EXPECT_TRUE(out.knows_more());
   push(in, std::uint64_t{2});
-  EXPECT_FALSE(out.has_grown());
   in.publish();
-  EXPECT_TRUE(out.has_grown());
-  LaneConsumer when_asked = out;
-  when_asked.look_when_asked();
-  EXPECT_FALSE(when_asked.more());
-  EXPECT_NE(when_asked.readable(), 0U);
-  EXPECT_TRUE(when_asked.more());
-  EXPECT_TRUE(out.more());
+  EXPECT_EQ(out.readable(), 8U) << "what is known comes first";
+  out.advance(8);
+  EXPECT_FALSE(out.knows_more());
   EXPECT_EQ(out.readable(), 8U);
+  EXPECT_TRUE(out.knows_more());
 }
 
 TEST(Lane, HoldsExactlyItsCapacityAndNotOneByteMore) {

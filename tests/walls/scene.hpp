@@ -68,7 +68,11 @@ class Scene final : public Waiter {
   const std::vector<Item>& odd() const noexcept { return odd_; }
   const std::vector<Counted>& counted() const noexcept { return counted_; }
 
+  // How often a worker has let events gather.
+  int gathers() const noexcept { return gathers_; }
+
   ipc::Woken wait_until(const std::function<bool()>& ready, std::chrono::nanoseconds bound) override;
+  void let_gather() noexcept override { ++gathers_; }
   void pause(std::chrono::nanoseconds) override {}
 
  private:
@@ -83,6 +87,7 @@ class Scene final : public Waiter {
   std::vector<Item> odd_;
   std::vector<Counted> counted_;
   std::uint32_t pushed_ = 0;
+  int gathers_ = 0;
 };
 
 }  // namespace sluice::test

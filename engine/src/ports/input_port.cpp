@@ -17,10 +17,7 @@ InputPort::InputPort(const Wiring& wiring, ProcessIndex process, NodeIndex node)
     in.shed = wiring.shed_word(lane.producer);
     in.ended = in.lane.readable() == 0 && in.lane.at_end();
     ended_ += in.ended ? 1 : 0;
-    if (wiring.settings(node).latency_sample != 0) {
-      in.stamps = &wiring.stamps(id);
-      in.lane.look_when_asked();
-    }
+    if (wiring.settings(node).latency_sample != 0) in.stamps = &wiring.stamps(id);
     in.event_bytes = wiring.edge(lane).type.record ? 0 : wiring.edge(lane).type.bytes;
     lanes_.push_back(in);
   }

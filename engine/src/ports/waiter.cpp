@@ -4,7 +4,29 @@
 #include <algorithm>
 #include <sched.h>
 
+#include <sluice/ipc/relax.hpp>
+
 namespace sluice::detail {
+namespace {
+
+// How many ipc::relax() take about so long on this processor, as measured now, in some microseconds; at least one.
+int relaxes_in(std::chrono::nanoseconds time) noexcept {
+  using Clock = std::chrono::steady_clock;
+  constexpr int kRounds = 3;
+  constexpr std::int64_t kRelaxes = 32;
+  constexpr std::int64_t kMost = 1000;
+  auto least = Clock::duration::max();  // Other rounds were interrupted.
+  for (int round = 0; round < kRounds; ++round) {
+    const auto start = Clock::now();
+    for (std::int64_t i = 0; i < kRelaxes; ++i)
+      ipc::relax();
+    least = std::min(least, Clock::now() - start);
+  }
+  return static_cast<int>(
+      std::clamp<std::int64_t>(time.count() * kRelaxes / std::max<std::int64_t>(least.count(), 1), 1, kMost));
+}
+
+}  // namespace
 
 ipc::WaitPolicy wait_policy(const WaitSettings& settings, bool shared_place) {
   ipc::WaitPolicy policy;
@@ -52,6 +74,16 @@ ipc::Woken DoorbellWaiter::wait_until(const std::function<bool()>& ready, std::c
   const ipc::Woken woken = ipc::wait(policy, own_, bell_, ready);
   in_vain_ = alone_ && woken == ipc::Woken::bound;
   return woken;
+}
+
+void DoorbellWaiter::let_gather() noexcept {
+  // About what a cache line takes to another core and back: in it a producer publishes some events more. Half of it and
+  // four times as much do as well (docs/performance.md).
+  constexpr std::chrono::nanoseconds kGather{100};
+  if (policy().sleep && policy().spin.count() == 0) return;
+  static const int relaxes = relaxes_in(kGather);
+  for (int i = 0; i < relaxes; ++i)
+    ipc::relax();
 }
 
 void DoorbellWaiter::pause(std::chrono::nanoseconds limit) {

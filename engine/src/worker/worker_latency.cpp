@@ -3,7 +3,7 @@
 // source. The setting latency.sample says how many.
 //
 // A batch is cut at a stamped event: those before it are handled as ever, and it alone between two looks at the clock. The
-// runners know nothing of it, and take no look of their own at such a lane: what they find there might be stamped.
+// runners know nothing of it: they handle what the loop's look has found.
 #include <algorithm>
 
 #include <sluice/ipc/framing.hpp>
@@ -35,7 +35,7 @@ std::uint64_t events_before(const InLane& input, std::uint64_t position, std::ui
 std::uint64_t WorkerLoop::consume_stamped(InLane& input, std::uint32_t lane, std::uint64_t limit) {
   const bool spans = takes_spans_;
   std::uint64_t handled = 0;
-  while (handled < limit && (handled == 0 || (!spans && work_.batch_goes_on()))) {
+  while (handled < limit && (handled == 0 || (!spans && input.lane.knows_more() && work_.batch_goes_on()))) {
     const std::uint64_t readable = input.lane.readable();
     if (readable == 0) break;
     const std::uint64_t most = limit - handled;
@@ -53,17 +53,6 @@ std::uint64_t WorkerLoop::consume_stamped(InLane& input, std::uint32_t lane, std
     if (timed) end_timing(begun, consumed, stamp);
     handled += consumed;
     if (consumed == 0) break;
-  }
-  return handled;
-}
-
-// The rest of a plain batch: what has come meanwhile, up to an event that is to be timed.
-std::uint64_t WorkerLoop::consume_until_stamp(InLane& input, std::uint64_t limit) {
-  std::uint64_t handled = 0;
-  while (handled < limit && work_.batch_goes_on() && input.lane.readable() != 0 && !input.comes_to_stamp()) {
-    const std::uint64_t consumed = runner_->consume(input.lane, 0, limit - handled, work_);
-    if (consumed == 0) break;
-    handled += consumed;
   }
   return handled;
 }

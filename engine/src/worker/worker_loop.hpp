@@ -133,7 +133,6 @@ class WorkerLoop final : private Producer, private WorkerServices {
     return runner_->consume(input.lane, lane, limit, work_);
   }
   std::uint64_t consume_stamped(InLane& input, std::uint32_t lane, std::uint64_t limit);
-  std::uint64_t consume_until_stamp(InLane& input, std::uint64_t limit);
   Produced produce_timed(const SourceCalls& limits);
   std::chrono::nanoseconds begin_timing() noexcept;
   void end_timing(std::chrono::nanoseconds begun, std::uint64_t handled, const Stamp& stamp) noexcept;
@@ -224,6 +223,7 @@ class WorkerLoop final : private Producer, private WorkerServices {
   bool takes_spans_ = false;       // As the runner says.
   std::optional<Error> no_spans_;  // Why it must not.
   bool plain_ = false;             // The next batch is, as far as can be known before.
+  bool come_in_stream_ = false;    // Events: the last batch had several, and all that there were.
   std::uint64_t batch_events_;
   std::uint64_t committed_in_ = 0;
   std::uint64_t dead_letters_ = 0;

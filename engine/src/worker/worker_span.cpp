@@ -39,8 +39,8 @@ std::uint64_t WorkerLoop::handle_events(std::size_t index, std::uint64_t limit) 
          (handled == 0 || has_room_for_an_event())) {
     const std::uint64_t most = spans ? limit_of_span(limit - handled) : 1;
     const std::uint64_t consumed = consume(input, lane, most);
-    if (consumed == 0) break;
     handled += consumed;
+    if (consumed == 0 || !input.lane.knows_more()) break;
   }
   return handled;
 }

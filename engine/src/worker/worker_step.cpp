@@ -13,6 +13,7 @@ namespace sluice::detail {
 
 WorkerLoop::Step WorkerLoop::step() {
   if (asked_to_stand() && !(finished_ && tellings_.none())) stand_still();
+  if (come_in_stream_) waiter_.let_gather();
   if (plain_ && in_[0].lane.readable() != 0 && !in_[0].comes_to_stamp()) [[likely]]
     return step_plainly();
   if (!tellings_.none() && tells_first()) return Step::nothing;
@@ -46,6 +47,7 @@ WorkerLoop::Step WorkerLoop::conclude(std::uint64_t done) {
   if (retry_ && !retry_->pending()) retry_.reset();
   if (finished_ && tellings_.none()) set_activity(ipc::Activity::finished);
   plain_ = is_plain();
+  come_in_stream_ = node_.kind == NodeKind::stage && done > 1 && done < batch_events_;
   return done != 0 ? Step::worked : Step::nothing;
 }
 
@@ -78,8 +80,6 @@ bool WorkerLoop::was_plain(const InLane& in) const noexcept {
   std::uint64_t done = 0;
   try {
     done = runner_->consume(in.lane, 0, batch_events_, work_);
-    if (in.stamps != nullptr) [[unlikely]]
-      done += consume_until_stamp(in, batch_events_ - done);
   } catch (...) {
     give_up_what_threw();
   }
@@ -88,6 +88,7 @@ bool WorkerLoop::was_plain(const InLane& in) const noexcept {
     return conclude(done);
   }
   store_plainly(in);
+  come_in_stream_ = done > 1 && done < batch_events_;
   return done != 0 ? Step::worked : Step::nothing;
 }
 

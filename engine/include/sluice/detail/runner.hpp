@@ -57,8 +57,8 @@ struct Produced {
 class Runner {
  public:
   virtual ~Runner() = default;
-  // Handles up to `limit` events of `input` and advances it past each; the number handled. A handler that takes spans is
-  // called once.
+  // Handles what one look at `input` finds there, up to `limit` events, and advances it past each; the number handled. A
+  // handler that takes spans is called once.
   virtual std::uint64_t consume(ipc::LaneConsumer& input, std::uint32_t lane, std::uint64_t limit,
                                 Work& work) = 0;
   // Calls a source again and again, up to `calls.most` times.
@@ -162,29 +162,24 @@ class HandlerRunner : public Runner {
   bool finish() override { return call_finish(handler_, outputs_); }
 
  private:
-  // What is there at the first look, and again whatever has come meanwhile.
   std::uint64_t consume_values(ipc::LaneConsumer& input, std::uint64_t limit,
                                EventsInTurn<kSeesWorker>& events) {
-    std::uint64_t handled = 0;
-    do {
-      const std::uint64_t readable = input.readable();
-      if (readable < sizeof(In)) [[unlikely]] {
-        if (readable != 0) input.quarantine();
-        break;
-      }
-      const std::uint64_t count = std::min(limit - handled, readable / sizeof(In));
-      const In* event = reinterpret_cast<const In*>(input.data());
-      std::uint64_t position = input.next();
-      for (const In* const last = event + count; event != last; ++event) {
-        if (!events.go_on()) return handled + count - static_cast<std::uint64_t>(last - event);
-        events.begin(position);
-        call(*event);
-        position += sizeof(In);
-        input.advance_to(position);
-      }
-      handled += count;
-    } while (handled < limit && input.has_grown());
-    return handled;
+    const std::uint64_t readable = input.readable();
+    if (readable < sizeof(In)) [[unlikely]] {
+      if (readable != 0) input.quarantine();
+      return 0;
+    }
+    const std::uint64_t count = std::min(limit, readable / sizeof(In));
+    const In* event = reinterpret_cast<const In*>(input.data());
+    std::uint64_t position = input.next();
+    for (const In* const last = event + count; event != last; ++event) {
+      if (!events.go_on()) return count - static_cast<std::uint64_t>(last - event);
+      events.begin(position);
+      call(*event);
+      position += sizeof(In);
+      input.advance_to(position);
+    }
+    return count;
   }
 
   // The ring is mapped twice in a row: what is readable is one array.
@@ -205,7 +200,8 @@ class HandlerRunner : public Runner {
   std::uint64_t consume_records(ipc::LaneConsumer& input, std::uint64_t limit,
                                 EventsInTurn<kSeesWorker>& events) {
     std::uint64_t handled = 0;
-    for (; handled < limit && events.go_on() && input.more(); ++handled) {
+    if (input.readable() == 0) return handled;
+    for (; handled < limit && events.go_on() && input.knows_more(); ++handled) {
       const std::span<const std::byte> payload = ipc::peek_record(input);
       In event;
       if (payload.data() == nullptr || !Wire<In>::read(payload, event)) {

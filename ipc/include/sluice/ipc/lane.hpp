@@ -245,15 +245,8 @@ class LaneConsumer {
     if (limit_ == next_) refresh();
     return limit_ - next_;
   }
-  // For who has consumed all that was readable: whether another look at the lane may find more. It need not see an end.
-  bool has_grown() const noexcept {
-    // relaxed: only a reason to look, and the look acquires.
-    return memory_.producer->tail.load(std::memory_order_relaxed) != limit_ && !looks_when_asked_;
-  }
-  // Another look is taken by readable() only: for who has to know what it is that comes.
-  void look_when_asked() noexcept { looks_when_asked_ = true; }
-  // Whether something is readable, for who has looked before: an end that came without an event is left to readable().
-  bool more() noexcept { return limit_ != next_ || (has_grown() && readable() != 0); }
+  // Whether something of what the last look has found is left.
+  bool knows_more() const noexcept { return limit_ != next_; }
   const std::byte* data() const noexcept { return memory_.ring + (next_ & (memory_.capacity_bytes - 1)); }
   // `bytes`: at most what is readable.
   void advance(std::uint64_t bytes) noexcept {
@@ -365,7 +358,6 @@ class LaneConsumer {
   bool held_back_ = false;
   bool corrupt_ = false;
   bool wants_care_ = false;  // One of the above: look_for_care().
-  bool looks_when_asked_ = false;
 };
 
 }  // namespace sluice::ipc
