@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Partitions that move from host to host while payments go through them, and hosts that die meanwhile.
 #include <chrono>
+#include <csignal>
 #include <random>
+#include <regex>
 #include <string>
 #include <thread>
 
@@ -92,6 +94,44 @@ TEST_F(Moves, ToAHostOfSmallerLanesAreToldWhatHelps) {
     return cluster({"status", "accounts"}).find("run the same program with the same Sluice on all hosts") !=
            std::string::npos;
   })) << cluster({"status", "accounts"});
+}
+
+// Between two tries nothing of it runs, though it began the last time.
+TEST_F(Moves, ToWhereAPartitionFailsAlreadySucceedOnceItStaysAtWork) {
+  lease_ = "5s";  // What fails while the server does not answer in time is not told.
+  Program& alpha = start_host("alpha");
+  ASSERT_TRUE(within(60s, [this] { return says("alpha", "partition 5 with epoch 1"); }));
+  ASSERT_TRUE(within(60s, [this] {
+    return told_by_cluster({"move", "accounts", "0", "alpha"}).status == 0;
+  }));
+  ASSERT_TRUE(within(100s, [&] {
+    const pid_t partition = child_of(alpha.pid(), " partition 0 ");
+    std::this_thread::sleep_for(500ms);  // At work.
+    if (partition > 1) ::kill(partition, SIGKILL);
+    const std::string status = cluster({"status", "accounts"});
+    return std::regex_search(status, std::regex{"partition 0 has failed [3-9] times"});
+  }));
+  const Said said = told_by_cluster({"move", "accounts", "0", "alpha", "--patience", "5s"});
+  EXPECT_EQ(said.status, 1) << said.text;
+  EXPECT_NE(said.text.find("alpha has it, and it has failed before: it ended without a word"),
+            std::string::npos)
+      << said.text;
+  EXPECT_NE(cluster({"move", "accounts", "0", "alpha"}).find("is owned by alpha, after "), std::string::npos);
+}
+
+// Whichever host has it next: what lies below --data is a copy.
+TEST_F(Moves, OfAPartitionSayThatItGoesOnFromTheStream) {
+  for (const char* name : {"alpha", "beta"})
+    start_host(name);
+  begin(600, 300);
+  ASSERT_TRUE(within(60s, [this] { return fed() && balances() == 600; }));
+  std::string owner;
+  ASSERT_TRUE(within(60s, [&] { return (owner = owner_of(0)) == "alpha" || owner == "beta"; }));
+  const std::string to = owner == "alpha" ? "beta" : "alpha";
+  ASSERT_TRUE(within(100s, [&] { return told_by_cluster({"move", "accounts", "0", to}).status == 0; }));
+  EXPECT_TRUE(within(60s, [&] { return says(owner, "parked: the next start goes on with "); }));
+  EXPECT_TRUE(says(owner, "parked: the next start goes on with the stream SLUICE_accounts, and with "))
+      << text_of(file(owner + ".err"));
 }
 
 }  // namespace

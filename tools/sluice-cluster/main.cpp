@@ -10,7 +10,7 @@
 #include <set>
 #include <string>
 #include <string_view>
-#include <thread>
+#include <utility>
 #include <vector>
 
 #include <fmt/format.h>
@@ -25,6 +25,7 @@
 
 #include "server_files.hpp"
 #include "status.hpp"
+#include "watched.hpp"
 
 namespace sluice::command {
 namespace {
@@ -33,73 +34,15 @@ using namespace std::chrono_literals;
 using Clock = std::chrono::steady_clock;
 using State = detail::PartitionEntry::State;
 
-constexpr auto kLook = 50ms;
-
 struct Options {
   std::string cluster;
   NatsServer server;
-  std::string patience = "60s";
+  std::string patience_text = "60s";
+  std::chrono::nanoseconds patience{};
   bool as_json = false;
   bool as_metrics = false;
   unsigned partition = 0;
   std::string host;
-};
-
-std::chrono::nanoseconds duration(const std::string& text) {
-  const auto parsed = parse_duration(text);
-  if (!parsed.ok()) throw Error{{"use the time", text, parsed.fault, "give it as 1500ms or 2s"}};
-  return parsed.value;
-}
-
-// The cluster as it is seen by one who looks at it for a while: who lives is known after a lease.
-class Watched {
- public:
-  explicit Watched(const Options& options)
-      : options_{options},
-        owners_{options.server, options.cluster, detail::Owners::Missing::refuse, "sluice cluster"},
-        shape_{shape_of(owners_, options.cluster)},
-        members_{shape_.lease} {
-    look(0ms);
-    members_.looked_away(Clock::now());
-  }
-
-  void look(std::chrono::milliseconds limit) {
-    const detail::OwnersView& view = owners_.look(limit);
-    for (const auto& [host, beat] : view.beats)
-      members_.seen(host, beat, Clock::now());
-    for (const auto& [host, beat] : members_.known()) {
-      if (!view.beats.contains(host)) members_.gone(host);
-    }
-  }
-  void look_for_a_lease() {
-    while (!members_.may_judge(Clock::now()))
-      look(kLook);
-  }
-  // Until `done` says so; Error after options.patience.
-  void wait_until(const std::function<bool()>& done, const std::string& what) {
-    const auto until = Clock::now() + duration(options_.patience);
-    while (!done()) {
-      if (Clock::now() > until)
-        throw Error{{"wait until", what, fmt::format("it is not so after {}", options_.patience),
-                     "look at the log of its host; it may still happen"}};
-      look(kLook);
-    }
-  }
-
-  detail::Owners& owners() noexcept { return owners_; }
-  detail::Hosts living() const { return members_.living(Clock::now()); }
-  unsigned partitions() const { return shape_.partitions; }
-
- private:
-  static detail::ClusterShape shape_of(detail::Owners& owners, const std::string& cluster) {
-    if (const auto shape = owners.look(0ms).shape) return *shape;
-    throw Error{{"look at the cluster", cluster, "no host has ever joined it", "start one"}};
-  }
-
-  const Options& options_;
-  detail::Owners owners_;
-  detail::ClusterShape shape_;
-  detail::Members members_;
 };
 
 void require_staying(const Watched& watched, const std::string& host) {
@@ -138,7 +81,7 @@ void look_at_input(const detail::NatsClient& client, ClusterStatus& status) {
 }
 
 void show_status(const Options& options) {
-  Watched watched{options};
+  Watched watched{options.server, options.cluster};
   watched.look_for_a_lease();
   ClusterStatus status;
   status.cluster = options.cluster;
@@ -182,6 +125,25 @@ void refuse_if_it_fails(const detail::OwnersView& view, const Options& options, 
                "after some tries another host gets it, if there is one that has not failed with it"}};
 }
 
+// Its pipeline runs, or has run: one that fails begins each time that it is tried.
+bool has_begun(const detail::OwnersView& view, const Options& options, const detail::PartitionEntry& now) {
+  const auto begun = view.begun.find(options.partition);
+  return now.state == State::finished ||
+         (now.state == State::owned && begun != view.begun.end() && begun->second == now.epoch);
+}
+
+// One that has failed is at work once its host has forgotten that. Until then nobody can say so.
+bool is_trusted(const detail::OwnersView& view, const Options& options) {
+  return failures_of(view, options.partition) == 0;
+}
+
+[[noreturn]] void refuse_untrusted(const detail::OwnersView& view, const Options& options) {
+  throw Error{{"wait until", fmt::format("the partition {} is at work", options.partition),
+               fmt::format("{} has it, and it has failed before: {}", options.host,
+                           view.failing.at(options.partition).text),
+               "it is believed once it has been at work for 30 s: look at `sluice cluster status` later"}};
+}
+
 // Whoever claims it, or moves it, says anew who is to have it.
 [[noreturn]] void refuse_given_up(const Options& options, const detail::PartitionEntry& now) {
   std::string why = "it is to be owned by " + now.wanted + " now";
@@ -191,7 +153,7 @@ void refuse_if_it_fails(const detail::OwnersView& view, const Options& options, 
 }
 
 void move(const Options& options) {
-  Watched watched{options};
+  Watched watched{options.server, options.cluster};
   if (options.partition >= watched.partitions())
     throw Error{{"move the partition", std::to_string(options.partition),
                  fmt::format("its partitions are 0 to {}", watched.partitions() - 1), ""}};
@@ -204,8 +166,9 @@ void move(const Options& options) {
   const std::uint64_t epoch = entry.epoch;
   const bool moves = entry.owner != options.host;
   const std::string wanted = entry.wanted;
-  const unsigned failures = failures_of(watched.owners().view(), options.partition);
+  unsigned failures = failures_of(watched.owners().view(), options.partition);
   entry.wanted = options.host;
+  bool told = false;
   bool is_wanted = false;  // As the cluster has it: what is seen is a little behind what was written.
   if (!watched.owners().change(options.partition, entry))
     throw Error{
@@ -218,14 +181,17 @@ void move(const Options& options) {
           if (now.owner != options.host) {
             if (is_wanted && now.wanted != options.host) refuse_given_up(options, now);
             is_wanted = now.wanted == options.host;
+            failures = failures_of(view, options.partition);  // Of another host's.
           }
           if (now.owner != options.host || (moves && now.epoch <= epoch)) return false;
           refuse_if_it_fails(view, options, failures);
-          const auto begun = view.begun.find(options.partition);
-          return now.state == State::finished ||
-                 (now.state == State::owned && begun != view.begun.end() && begun->second == now.epoch);
+          if (!has_begun(view, options, now)) return false;
+          if (!is_trusted(view, options) && !std::exchange(told, true))
+            std::fprintf(stderr, "sluice: partition %u has failed before: waiting whether it stays at work\n",
+                         options.partition);
+          return is_trusted(view, options);
         },
-        fmt::format("{} has the partition {}", options.host, options.partition));
+        fmt::format("{} has the partition {}", options.host, options.partition), options.patience);
   } catch (const Error&) {
     // It would be moved at any time later.
     entry = watched.owners().view().entry(options.partition);
@@ -233,6 +199,8 @@ void move(const Options& options) {
       entry.wanted = wanted;
       watched.owners().change(options.partition, entry);
     }
+    if (told && failures_of(watched.owners().view(), options.partition) == failures)
+      refuse_untrusted(watched.owners().view(), options);
     throw;
   }
   std::printf("partition %u is owned by %s, after %.1f s\n", options.partition, options.host.c_str(),
@@ -240,7 +208,7 @@ void move(const Options& options) {
 }
 
 void drain(const Options& options) {
-  Watched watched{options};
+  Watched watched{options.server, options.cluster};
   watched.look_for_a_lease();
   require_staying(watched, options.host);
   const auto life = [&]() -> std::uint64_t {
@@ -251,7 +219,8 @@ void drain(const Options& options) {
   const std::uint64_t asked = life();
   watched.owners().ask_to_leave(options.host);
   // One that is started again at once has left all the same.
-  watched.wait_until([&] { return life() != asked; }, "the host " + options.host + " has left");
+  watched.wait_until([&] { return life() != asked; }, "the host " + options.host + " has left",
+                     options.patience);
   std::printf("%s has left\n", options.host.c_str());
 }
 
@@ -264,11 +233,17 @@ void add_server(CLI::App& command, Options& options) {
       ->type_name("FILE");
 }
 
-void check(const Options& options) {
+std::chrono::nanoseconds duration(const std::string& text) {
+  const auto parsed = parse_duration(text);
+  if (!parsed.ok()) throw Error{{"use the time", text, parsed.fault, "give it as 1500ms or 2s"}};
+  return parsed.value;
+}
+
+void check(Options& options) {
   if (!detail::is_cluster_name(options.cluster))
     throw Error{{"look at the cluster", "'" + options.cluster + "'", "that is no name of one",
                  "up to 32 letters, digits, '-' and '_'"}};
-  static_cast<void>(duration(options.patience));
+  options.patience = duration(options.patience_text);
   detail::check_files(options.server);
 }
 
@@ -298,7 +273,7 @@ CLI::App* add_move(CLI::App& program, Options& options) {
       ->required()
       ->check(detail::count_between(0, std::numeric_limits<unsigned>::max()));
   moves->add_option("HOST", options.host, "The host that gets it")->required();
-  moves->add_option("--patience", options.patience, "How long to wait (60s)")->type_name("TIME");
+  moves->add_option("--patience", options.patience_text, "How long to wait (60s)")->type_name("TIME");
   moves->footer(
       "Examples:\n"
       "  sluice cluster move orders 3 beta\n"
@@ -311,7 +286,7 @@ CLI::App* add_drain(CLI::App& program, Options& options) {
   CLI::App* drains = program.add_subcommand("drain", "Ask a host to leave, and wait until it has left");
   add_server(*drains, options);
   drains->add_option("HOST", options.host, "The host that leaves")->required();
-  drains->add_option("--patience", options.patience, "How long to wait (60s)")->type_name("TIME");
+  drains->add_option("--patience", options.patience_text, "How long to wait (60s)")->type_name("TIME");
   drains->footer(
       "Examples:\n"
       "  sluice cluster drain orders alpha\n"
