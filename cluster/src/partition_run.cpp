@@ -196,6 +196,8 @@ PartitionEnd run_pipeline(Engine& engine, const PartitionOptions& options, const
                           OwnDisk& disk) {
   StandardOptions quiet = options.standard;
   quiet.quiet = true;
+  // Whichever host has it next: what is below --data is a copy.
+  quiet.kept_in = "the stream " + state_stream(options.partition.cluster);
   bool told = false;
   OwnMaster master;
   run(

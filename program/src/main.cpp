@@ -309,7 +309,9 @@ int run(Engine& engine, const StandardOptions& options, const Settings& settings
       std::fflush(stdout);
     }
     const int status = report_problems(stats);
-    tell_what_is_left(engine, engine.kept_in(), settings.value("segment.path").empty());
+    const bool elsewhere = !engine.kept_in().empty() && !options.kept_in.empty();
+    tell_what_is_left(engine, elsewhere ? options.kept_in : engine.kept_in(),
+                      settings.value("segment.path").empty());
     return status_of_end(engine, asked_elsewhere, status);
   } catch (const Error& error) {
     if (log) log->show([] {});

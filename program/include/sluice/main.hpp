@@ -25,6 +25,8 @@ struct StandardOptions {
   bool placement = false;                // --placement: print where everything runs.
   bool quiet = false;                    // --quiet: no table.
   std::string chaos{};                   // --chaos, as parse_chaos() reads it; empty for none.
+  // What the end says that the next start goes on with, where that is not Engine::kept_in().
+  std::string kept_in{};
 };
 
 // The environment's settings, with those of the command line over them. With chaos, watchdog.drill is on, and a
