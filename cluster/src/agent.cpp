@@ -215,7 +215,7 @@ void Agent::beat(Time now) {
   if (!std::exchange(away_, {}).empty()) say("has reached the server again");
   is_back_ = true;
   last_beat_ = now;
-  if (beats_ % kBeatsPerLook == 0) owners_->require_as_agreed();
+  if (beats_ % kBeatsPerLook == 0) look_at_server();
   next_beat_ = now + options_.lease / kBeatsPerLease;
   if (beats_ == 1) say("is here, of a cluster with " + counted(options_.partitions, "partition"));
 }

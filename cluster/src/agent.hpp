@@ -91,6 +91,7 @@ class Agent {
   void kill_what_is_lost();
   void tell_begun();
   void tell_refused();
+  void look_at_server();
   void act(Time now);
   void pause(unsigned number, PartitionEnd end, Time now);
   void learn_epoch(unsigned number);
@@ -124,6 +125,7 @@ class Agent {
   Time last_turn_{};
   std::string away_;        // What was said of the server last.
   std::string unreadable_;  // And of what is in the bucket.
+  std::string harm_;        // And of what somebody has made of it.
   std::map<unsigned, Child> children_;
   std::map<unsigned, Pause> pauses_;
   std::map<unsigned, std::uint64_t> least_epochs_;

@@ -109,6 +109,17 @@ void Agent::tell_refused() {
   refused_ = 0;
 }
 
+// Whoever edits a stream has no reason to look at `sluice cluster status` then. Partitions see to what they store by themselves (StateLog).
+void Agent::look_at_server() {
+  owners_->require_as_agreed();
+  const std::string harm = owners_->harm();
+  if (harm == harm_) return;
+  harm_ = harm;
+  say(harm.empty()
+          ? "the bucket and the stream of checkpoints are again as they should be"
+          : harm + ": mend it by `nats stream edit`; no host could join, and what it forgets is gone");
+}
+
 // By the first of those that live.
 void Agent::forget_hosts(Time now) {
   const Hosts living = members_.living(now);

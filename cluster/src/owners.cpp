@@ -9,6 +9,7 @@
 
 #include <sluice/error.hpp>
 
+#include "state_log.hpp"
 #include "state_stream.hpp"
 
 namespace sluice::detail {
@@ -256,6 +257,13 @@ void Owners::require_as_agreed() const {
   if (there && !made_anew) return;
   client_.away(
       fmt::format("the bucket {} is not what it was: somebody has emptied it, or made it anew", bucket_));
+}
+
+std::string Owners::harm() const {
+  if (const std::string why = harm_of(*stream()->Config); !why.empty())
+    return fmt::format("the bucket {} is not what it was: {}", bucket_, why);
+  const std::string why = state_stream_harm(client_, cluster_);
+  return why.empty() ? why : fmt::format("the stream {} is not what it was: {}", state_stream(cluster_), why);
 }
 
 bool Owners::change(unsigned number, PartitionEntry entry) {

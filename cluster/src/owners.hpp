@@ -102,6 +102,9 @@ class Owners {
   // Throws Unavailable if that is not what the bucket has any more: somebody has purged it, or has made another one of its name. Nobody
   // is told of a purge, and what was seen before it is nothing to go by.
   void require_as_agreed() const;
+  // What somebody has made of the bucket, or of the stream of checkpoints, since it was joined: what would be refused at the join; empty:
+  // nothing.
+  std::string harm() const;
   // Whether it is as `entry` says now: false when somebody changed it since the revision that `entry` has.
   bool change(unsigned number, PartitionEntry entry);
   void beat(const std::string& host, const HostBeat& beat);

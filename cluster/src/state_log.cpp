@@ -24,6 +24,8 @@ namespace {
 
 constexpr std::size_t kPartBytes = std::size_t{512} << 10;
 constexpr std::int64_t kHeaderBytes = 1 << 10;
+// From one look at what the stream is to the next: it may be edited at any time, and forget what is in it without a word.
+constexpr std::chrono::seconds kBetweenLooks{1};
 // Of one message, with what is left of them after lost answers and connections.
 constexpr unsigned kTries = 3;
 
@@ -49,14 +51,19 @@ const NatsClient& StateLog::client(MissingStream missing) {
   if (client_) return *client_;
   auto made = std::make_unique<NatsClient>(
       options_.server, fmt::format("{}@{}/{}", options_.cluster, options_.host, options_.partition), true);
-  const auto allowed = prepare_state_stream(*made, options_.cluster, missing);
-  std::int64_t largest = natsConnection_GetMaxPayload(made->connection());
-  if (allowed) largest = std::min(largest, static_cast<std::int64_t>(*allowed));
-  part_bytes_ =
-      std::min(kPartBytes, static_cast<std::size_t>(std::max(largest, 2 * kHeaderBytes) - kHeaderBytes));
+  look_at_stream(*made, missing);
   client_ = std::move(made);
   ++connections_;
   return *client_;
+}
+
+void StateLog::look_at_stream(const NatsClient& client, MissingStream missing) {
+  const auto allowed = prepare_state_stream(client, options_.cluster, missing);
+  std::int64_t largest = natsConnection_GetMaxPayload(client.connection());
+  if (allowed) largest = std::min(largest, static_cast<std::int64_t>(*allowed));
+  part_bytes_ =
+      std::min(kPartBytes, static_cast<std::size_t>(std::max(largest, 2 * kHeaderBytes) - kHeaderBytes));
+  looked_ = std::chrono::steady_clock::now();
 }
 
 StateLog::Last StateLog::last() {
@@ -169,6 +176,9 @@ CopiedMessage StateLog::append(const std::filesystem::path& file, std::uint64_t 
   CopiedMessage stored;
   try {
     if (!expected_ || !client_ || client_->is_lost()) catch_up();
+    // Of a chain in a stream that forgets the last checkpoint may be all that there is: none is stored behind that, and a base comes next.
+    if (std::chrono::steady_clock::now() - looked_ > kBetweenLooks)
+      look_at_stream(*client_, MissingStream::refuse);
     if (goes_on && !only_claimed_)
       refuse("others of its epoch are stored, and what it goes with is not known");
     if (!parsed->base && stored_ == 0) refuse("the server has lost what it goes with");

@@ -18,6 +18,7 @@
 // checkpoints. Connects when it has to.
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
@@ -137,6 +138,7 @@ class StateLog {
   enum class Stored { yes, no, unknown };
 
   const NatsClient& client(MissingStream missing = MissingStream::refuse);
+  void look_at_stream(const NatsClient& client, MissingStream missing);
   Last last();
   Last last_known();
   StateMessage headers() const;
@@ -171,7 +173,8 @@ class StateLog {
   std::string subject_;
   std::string writer_;  // No other has it.
   std::unique_ptr<NatsClient> client_;
-  std::uint64_t connections_ = 0;  // How many were made.
+  std::uint64_t connections_ = 0;                   // How many were made.
+  std::chrono::steady_clock::time_point looked_{};  // At what the stream is.
   std::uint64_t epoch_ = 0;
   std::optional<std::uint64_t> expected_;  // The last sequence, once it is known to be of this epoch.
   std::size_t part_bytes_ = 0;

@@ -47,6 +47,10 @@ std::string harm_of(const jsStreamConfig& config, const std::string& subjects) {
   return {};
 }
 
+std::string state_subjects(const std::string& cluster) {
+  return fmt::format("sluice.{}.state.*", cluster);
+}
+
 // As somebody else may do at the same instant.
 JsStreamInfoPtr make_state_stream(const NatsClient& client, jsStreamConfig& config) {
   constexpr int kLooks = 25;
@@ -80,7 +84,7 @@ std::string state_subject(const std::string& cluster, unsigned partition) {
 std::optional<std::size_t> prepare_state_stream(const NatsClient& client, const std::string& cluster,
                                                 MissingStream missing) {
   const std::string name = state_stream(cluster);
-  const std::string subjects = fmt::format("sluice.{}.state.*", cluster);
+  const std::string subjects = state_subjects(cluster);
   const char* subject = subjects.c_str();
   jsStreamConfig config;
   jsStreamConfig_Init(&config);
@@ -103,6 +107,11 @@ std::optional<std::size_t> prepare_state_stream(const NatsClient& client, const 
   }
   if (info->Config->MaxMsgSize <= 0) return std::nullopt;
   return static_cast<std::size_t>(info->Config->MaxMsgSize);
+}
+
+std::string state_stream_harm(const NatsClient& client, const std::string& cluster) {
+  const JsStreamInfoPtr info = client.find_stream(state_stream(cluster));
+  return info ? harm_of(*info->Config, state_subjects(cluster)) : std::string{};
 }
 
 unsigned stored_partitions(const NatsClient& client, const std::string& cluster) {

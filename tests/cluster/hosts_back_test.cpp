@@ -4,6 +4,8 @@
 #include <optional>
 #include <stdexcept>
 #include <string>
+#include <thread>
+#include <utility>
 
 #include "hosts_world.hpp"
 #include "owners.hpp"
@@ -115,6 +117,41 @@ TEST_F(HostsThatWereAway, JudgeNobodyWhileTheyDoNotHearThemselves) {
   }
   end();
   EXPECT_FALSE(says("alpha", ", after beta") || says("beta", ", after alpha"));
+}
+
+// As `nats stream edit` does at any time; a host that joins would refuse it. What was stored since, and let something out, could not be gone
+// on with.
+TEST_F(HostsThatWereAway, SayThatTheStreamForgetsByNowAndStoreNothing) {
+  start_host("alpha");
+  begin(3'000, 200);
+  ASSERT_TRUE(flows(200));
+  const auto keep = [this](std::int64_t messages) {
+    run_apart([this, messages] {
+      const detail::NatsClient client{{.url = server().url()}, "test", true};
+      const detail::JsStreamInfoPtr info = client.stream("SLUICE_accounts");
+      info->Config->MaxMsgsPerSubject = messages;
+      const natsStatus status = js_UpdateStream(nullptr, client.jetstream(), info->Config, nullptr, nullptr);
+      return status == NATS_OK ? std::string{} : throw std::runtime_error{natsStatus_GetText(status)};
+    });
+  };
+  keep(1);
+  EXPECT_TRUE(within(60s, [this] {
+    return says("alpha",
+                "the stream SLUICE_accounts is not what it was: it removes messages by their number");
+  }));
+  // Six partitions, each of which looks once a second.
+  std::uint64_t before = 0;
+  EXPECT_TRUE(within(60s, [&] {
+    if (std::exchange(before, balances()) == balances() && before != 0) return true;
+    std::this_thread::sleep_for(1500ms);
+    return false;
+  })) << "what is stored there lets something out";
+  keep(-1);
+  EXPECT_TRUE(within(60s, [this] { return says("alpha", "are again as they should be"); }));
+  ASSERT_TRUE(flows(before + 50));
+  lose_host("alpha");
+  start_host("beta");
+  end();
 }
 
 TEST_F(HostsThatWereAway, RefuseABucketThatForgets) {

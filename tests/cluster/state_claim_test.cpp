@@ -250,5 +250,35 @@ TEST_F(StateClaims, AreFollowedByMessagesOfTheSizeThatTheStreamTakes) {
       Error);
 }
 
+// As somebody may set it at any time. The server would go on to take each checkpoint, and forget those before.
+TEST_F(StateClaims, StoreNothingInAStreamThatForgetsByNow) {
+  stay_here_once_libnats_is_used();
+  StateLog writer = log("a");
+  writer.claim(1);
+  writer.append(file("12.base"));
+  const auto keep = [this](std::int64_t messages) {
+    const NatsClient client{{.url = server_->url()}, "test", true};
+    const JsStreamInfoPtr info = client.stream("SLUICE_test");
+    info->Config->MaxMsgsPerSubject = messages;
+    ASSERT_EQ(js_UpdateStream(nullptr, client.jetstream(), info->Config, nullptr, nullptr), NATS_OK);
+    std::this_thread::sleep_for(1100ms);  // It is looked at once a second.
+  };
+  const auto error_of = [&](const std::string& end) -> std::string {
+    try {
+      writer.append(file(end));
+      return "none";
+    } catch (const Error& error) {
+      return error.what();
+    }
+  };
+  keep(1);
+  for (const char* end : {"13.delta", "14.base"})
+    EXPECT_NE(error_of(end).find("it removes messages by their number"), std::string::npos) << error_of(end);
+  keep(-1);
+  EXPECT_EQ(error_of("15.base"), "none");
+  EXPECT_EQ(error_of("16.delta"), "none");
+  EXPECT_EQ(log("b").fetch(copied()).files, 2U);
+}
+
 }  // namespace
 }  // namespace sluice::test
