@@ -2,6 +2,8 @@
 // The death of the master and of the supervisor: the other of the two replaces it, the workers work on
 // meanwhile, and every event takes effect exactly once.
 
+#include <filesystem>
+#include <fstream>
 #include <iostream>
 #include <random>
 
@@ -162,6 +164,34 @@ TEST_F(Takeover, AStopEndsASupervisorAndAMasterThatHang) {
   EXPECT_FALSE(is_alive(master_of(engine)));
   for (const pid_t worker : workers)
     EXPECT_FALSE(is_alive(worker));
+}
+
+// Its workers go on, and nobody else would see that none of them is replaced any more.
+TEST_F(Takeover, AMasterThatSomebodyHasStoppedIsToldOf) {
+  std::string path = (std::filesystem::temp_directory_path() / "sluice-log-XXXXXX").string();
+  const Descriptor log{::mkstemp(path.data())};
+  const auto says = [&path](const std::string& words) {
+    return eventually([&] {
+      std::ifstream file{path};
+      return std::string{std::istreambuf_iterator<char>{file}, {}}.find(words) != std::string::npos;
+    });
+  };
+  Engine engine{flow(), flow_settings()};
+  engine.log_to(log.get());
+  engine.start();
+  const pid_t master = master_of(engine);
+  ::kill(master, SIGSTOP);
+  EXPECT_TRUE(
+      says("the master, process " + std::to_string(master) + ", was stopped by a signal: until it goes on"));
+  ::kill(master, SIGCONT);
+  EXPECT_TRUE(says("the master, process " + std::to_string(master) + ", goes on after"));
+  // And one that was stopped is replaced as any.
+  const Stats before = engine.stats();
+  ::kill(master, SIGSTOP);
+  ::kill(master, SIGKILL);
+  EXPECT_TRUE(await_next_master(engine, before));
+  engine.stop();
+  std::filesystem::remove(path);
 }
 
 TEST_F(Takeover, NobodyOutlivesMasterAndSupervisorNotEvenTheHangingAndTheStopped) {

@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // `sluice serve` as a scraper sees it: numbers that only grow, whoever is killed; and clear words for what is wrong.
+#include <array>
 #include <atomic>
+#include <cstdio>
 #include <map>
 #include <poll.h>
 #include <regex>
 #include <set>
+#include <string_view>
 #include <thread>
 #include <tuple>
 
@@ -116,6 +119,36 @@ TEST_F(Serve, NamesAStoppedWorkerAsTheBottleneckAsAllElseDoes) {
   EXPECT_THAT(said_by("top " + socket_ + " --once"), HasSubstr(words));
   ASSERT_EQ(::kill(worker, SIGCONT), 0);
   EXPECT_TRUE(eventually([&] { return series_in(scrape())[series] == 0; }));
+  serve.child().kill();
+}
+
+// Its workers go on, and so the numbers do.
+TEST_F(Serve, IsNotReadyWhileSomebodyHasStoppedTheMasterAsTheOthersSay) {
+  Watched run{settings()};
+  ServeCommand serve = serving(socket_);
+  ASSERT_TRUE(serve.serves()) << serve.said();
+  EXPECT_THAT(ask_file(at(), request_for("/ready")), HasSubstr("counting: ok\n"));
+  const pid_t master = master_of(run.engine);
+  const std::string words = "the master is stopped (kill -CONT " + std::to_string(master) + ")";
+  std::FILE* const watching =
+      ::popen((std::string{SLUICE_PROGRAM} + " stats " + socket_ + " --watch 0.1 --looks 100").c_str(), "r");
+  ASSERT_NE(watching, nullptr);
+  std::array<char, 512> line{};
+  ASSERT_NE(std::fgets(line.data(), line.size(), watching), nullptr);
+  ASSERT_EQ(::kill(master, SIGSTOP), 0);
+  EXPECT_TRUE(eventually([&] { return is_stopped(master); }));
+  const std::string answer = ask_file(at(), request_for("/ready"));
+  EXPECT_THAT(answer, testing::AllOf(HasSubstr(" 503 "), HasSubstr("counting: " + words)));
+  bool said = false;
+  while (!said && std::fgets(line.data(), line.size(), watching) != nullptr)
+    said = std::string_view{line.data()}.starts_with(words);
+  EXPECT_TRUE(said);
+  // Who comes now is not answered by it.
+  EXPECT_THAT(error_of_attaching(socket_), HasSubstr("somebody has stopped it"));
+  ASSERT_EQ(::kill(master, SIGCONT), 0);
+  EXPECT_TRUE(eventually(
+      [&] { return ask_file(at(), request_for("/ready")).find("counting: ok") != std::string::npos; }));
+  ::pclose(watching);
   serve.child().kill();
 }
 

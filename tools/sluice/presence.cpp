@@ -2,7 +2,12 @@
 #include "presence.hpp"
 
 #include <cerrno>
+#include <fstream>
+#include <iterator>
 
+#include <fmt/format.h>
+
+#include <sluice/detail/process_name.hpp>
 #include <sluice/error.hpp>
 
 #include "observer/observer_socket.hpp"
@@ -32,6 +37,18 @@ bool Presence::gone() noexcept {
   // The kernel lets in whoever comes while the socket is open in one of them; EAGAIN: it holds as many as it can.
   gone_ = !detail::connect_to_observer_socket(socket_, 0ms) && (errno == ECONNREFUSED || errno == ENOENT);
   return gone_;
+}
+
+// That pid may be another's by now, or one of another namespace: by its name it is a master.
+std::string stopped_master_text(const Stats& stats) {
+  std::ifstream file{fmt::format("/proc/{}/stat", stats.master)};
+  const std::string text{std::istreambuf_iterator<char>{file}, {}};
+  // Source: proc(5): "4711 (sluice-master) T ...".
+  const std::string head = fmt::format("{} ({}) ", stats.master, detail::kMasterName);
+  if (!text.starts_with(head) || text.size() == head.size()) return {};
+  const char state = text[head.size()];
+  if (state != 'T' && state != 't') return {};
+  return fmt::format("the master is stopped (kill -CONT {}): nothing that dies is replaced", stats.master);
 }
 
 }  // namespace sluice::command

@@ -6,6 +6,8 @@
 #include <chrono>
 #include <string>
 
+#include <sluice/stats.hpp>
+
 namespace sluice::command {
 
 // For one thread; throws nothing once it is made.
@@ -27,5 +29,9 @@ class Presence {
   std::chrono::steady_clock::time_point asked_;
   bool gone_ = false;
 };
+
+// What there is to say of a pipeline whose master somebody has stopped (SIGSTOP, a debugger), by what the kernel says of that process: its numbers
+// only show that its workers go on. Empty: nobody has, or it cannot be seen from here.
+std::string stopped_master_text(const Stats& stats);
 
 }  // namespace sluice::command

@@ -47,8 +47,9 @@ void list(const std::vector<RunningPipeline>& running, bool json) {
 }
 
 std::string head_of(const Stats& stats, std::chrono::nanoseconds now) {
-  return fmt::format("{}\nhost {}, supervisor {}, master {}\n", detail::life_text(stats, now), stats.host,
-                     stats.supervisor, stats.master);
+  const std::string stopped = stopped_master_text(stats);
+  return fmt::format("{}\nhost {}, supervisor {}, master {}\n{}{}", detail::life_text(stats, now), stats.host,
+                     stats.supervisor, stats.master, stopped, stopped.empty() ? "" : "\n");
 }
 
 // What one look gives to be seen. `before`: the look before, empty at the first; it becomes this one.

@@ -3,9 +3,12 @@
 
 #include <csignal>
 #include <ctime>
+#include <string>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include <fmt/format.h>
 
 #include <sluice/detail/process_name.hpp>
 #include <sluice/detail/scheduling.hpp>
@@ -45,14 +48,67 @@ pid_t start_log_writer(const Command& command, const Descriptor& supervisor) noe
   ::_exit(0);
 }
 
+// A master that somebody has stopped (SIGSTOP). Its workers go on, so nobody else would see that nothing that dies is replaced. Whoever
+// stops and continues it at once, as a terminal does with all of a program, is no news.
+class StoppedMaster {
+ public:
+  explicit StoppedMaster(const Command& command) : command_{command} {}
+
+  // What waitid() says of it.
+  void note(const siginfo_t& info) noexcept {
+    const auto now = monotonic_now();
+    if (info.si_code == CLD_STOPPED && since_.count() == 0) since_ = now;
+    if (info.si_code != CLD_CONTINUED || since_.count() == 0) return;
+    if (told_)
+      tell(LogLevel::warning, fmt::format("the master, process {}, goes on after {:.1f} s", info.si_pid,
+                                          std::chrono::duration<double>(now - since_).count()));
+    since_ = {};
+    told_ = false;
+  }
+  // Whether it is to be looked at again in a moment.
+  bool is_pending() const noexcept { return since_.count() != 0 && !told_; }
+  void look(pid_t master) noexcept {
+    if (!is_pending() || monotonic_now() - since_ < kWorthALine) return;
+    told_ = true;
+    tell(LogLevel::warning, fmt::format("the master, process {}, was stopped by a signal: until it goes on "
+                                        "(kill -CONT {}) no worker that "
+                                        "dies is replaced, and no checkpoint is made",
+                                        master, master));
+  }
+
+ private:
+  static constexpr std::chrono::seconds kWorthALine{1};
+
+  void tell(LogLevel level, const std::string& text) noexcept {
+    Log log{command_.log, command_.wiring.settings().log, command_.wiring.graph().name};
+    log.say(level, "master", {}, text);
+  }
+
+  const Command& command_;
+  std::chrono::nanoseconds since_{0};  // 0: nobody has.
+  bool told_ = false;
+};
+
 // Reaps all children that die, until the master is among them; whether it was killed. A log writer that is killed
 // has a successor.
 bool await_end_of(pid_t master, pid_t& log_writer, const Command& command,
                   const Descriptor& supervisor) noexcept {
+  constexpr int kNews = WEXITED | WSTOPPED | WCONTINUED;
+  constexpr std::chrono::milliseconds kBetweenLooks{10};
+  StoppedMaster stopped{command};
   while (true) {
     siginfo_t info{};
-    if (::waitid(P_ALL, 0, &info, WEXITED) != 0) {
+    if (::waitid(P_ALL, 0, &info, kNews | (stopped.is_pending() ? WNOHANG : 0)) != 0) {
       if (errno == ECHILD) return true;  // It cannot be: it is this process's child until it is reaped here.
+      continue;
+    }
+    if (info.si_pid == 0) {
+      pause_for(kBetweenLooks);
+      stopped.look(master);
+      continue;
+    }
+    if (info.si_code == CLD_STOPPED || info.si_code == CLD_CONTINUED || info.si_code == CLD_TRAPPED) {
+      if (info.si_pid == master) stopped.note(info);
       continue;
     }
     const bool was_killed = info.si_code == CLD_KILLED && info.si_status == SIGKILL;

@@ -53,7 +53,11 @@ AttachMessage receive(const Descriptor& connection, const std::string& path) {
   // A master that ends, or is replaced, resets who has not had its turn.
   if (attach_message.bytes == 0 || (attach_message.bytes < 0 && errno == ECONNRESET))
     refuse(path, "it does not answer to this user, or is about to end", kRemedy);
-  if (attach_message.bytes < 0) refuse(path, errno == EAGAIN ? "its master did not answer" : errno_text());
+  if (attach_message.bytes < 0 && errno == EAGAIN)
+    refuse(path, "its master did not answer",
+           "look whether somebody has stopped it (ps -C sluice-master -o pid,stat,args): kill -CONT lets it "
+           "go on");
+  if (attach_message.bytes < 0) refuse(path, errno_text());
   if (!attach_message.whole) refuse(path, "what answers is no pipeline", kRemedy);
   return attach_message;
 }

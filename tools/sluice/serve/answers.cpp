@@ -8,6 +8,7 @@
 
 #include <sluice/printable.hpp>
 
+#include "presence.hpp"
 #include "serve/metrics_text.hpp"
 #include "serve/page.hpp"
 
@@ -17,17 +18,22 @@ namespace {
 constexpr const char* kPlain = "text/plain; charset=utf-8";
 constexpr const char* kHtml = "text/html; charset=utf-8";
 
-// A line for each pipeline; 503 when one of them is not as `is_well` wants it, or was named and cannot be judged.
-template <class IsWell>
-HttpAnswer judged(WatchedPipelines& watched, IsWell&& is_well) {
+// Each of them why a pipeline is not so; empty: it is.
+std::string why_not_healthy(const Stats& stats) {
+  return stats.state == "running" || stats.state == "starting" ? std::string{} : stats.state;
+}
+std::string why_not_ready(const Stats& stats) {
+  if (!is_ready(stats)) return stats.state == "running" ? "not all stages are at work" : stats.state;
+  return stopped_master_text(stats);
+}
+
+// A line for each pipeline; 503 when one of them is not as it is asked for, or was named and cannot be judged.
+HttpAnswer judged(WatchedPipelines& watched, std::string (*why_not)(const Stats&)) {
   HttpAnswer answer;
   for (const Exposed& each : watched.look()) {
-    const bool well = is_well(each.stats);
-    if (!well) answer.status = 503;
-    answer.body += fmt::format("{}: {}\n", printable(each.name),
-                               well                            ? "ok"
-                               : each.stats.state == "running" ? "not all stages are at work"
-                                                               : each.stats.state);
+    const std::string why = why_not(each.stats);
+    if (!why.empty()) answer.status = 503;
+    answer.body += fmt::format("{}: {}\n", printable(each.name), why.empty() ? "ok" : why);
   }
   for (const std::string& name : watched.missing()) {
     answer.status = 503;
@@ -98,10 +104,8 @@ HttpAnswer answer(WatchedPipelines& watched, LiveFeed& feed, const Access& acces
             {},
             nullptr};
   }
-  if (path == "/health")
-    return judged(watched,
-                  [](const Stats& stats) { return stats.state == "running" || stats.state == "starting"; });
-  if (path == "/ready") return judged(watched, is_ready);
+  if (path == "/health") return judged(watched, why_not_healthy);
+  if (path == "/ready") return judged(watched, why_not_ready);
   if (path != "/" && path != "/metrics" && path != "/live")
     return {404, kPlain, "there are /, /metrics, /health and /ready\n", {}, nullptr};
   if (path == "/" && access.brings_token(request))

@@ -298,6 +298,7 @@ std::vector<TopLine> top_head(const TopSeen& seen, const TopView& view) {
        stats.dead_letters() + stats.problem_count > 0 ? TopStyle::alarm : TopStyle::plain},
       {printable(bottleneck_text(seen.before, stats)) +
        (seen.before.stages.empty() ? " (since the start)" : "")}};
+  if (!seen.alarm.empty()) head.push_back({seen.alarm, TopStyle::alarm});
   for (TopLine& line : top_facts(stats, view))
     head.push_back(std::move(line));
   if (!view.filter.empty()) head.push_back({"only names with \"" + printable(view.filter) + "\""});

@@ -55,6 +55,7 @@ struct TopSeen {
   const Happenings& happenings;
   std::vector<std::string> samples{};  // Of each stage its latency.sample: "100", "off".
   std::chrono::nanoseconds now{0};     // On CLOCK_MONOTONIC, when `stats` were taken.
+  std::string alarm{};                 // What the numbers do not show; empty.
 };
 
 // The whole table needs this.

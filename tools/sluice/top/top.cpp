@@ -107,7 +107,8 @@ class Seen {
   bool gone() { return processes_.gone() && !over(); }
   TopScreen screen(const TopView& view) const {
     const Stats stats = observer_.stats();
-    return top_screen({before_, stats, rates_, happenings_, samples_, now_}, view);
+    return top_screen({before_, stats, rates_, happenings_, samples_, now_, stopped_master_text(stats)},
+                      view);
   }
 
  private:
