@@ -30,6 +30,10 @@ namespace {
 
 constexpr std::uint64_t kFileMagic = 0x0031656369756c73;  // "sluice1" and a zero, as it lies in memory.
 constexpr std::size_t kMostHeaderBytes = std::size_t{64} << 20;
+constexpr const char* kOpen = "open the segment";
+constexpr const char* kMake = "make the segment";
+constexpr const char* kWhereItCanBe =
+    "set segment.path to a file in a directory that can be written, as in /dev/shm";
 
 // The front of the file, followed by the text of the shape. Magic and version stay where they are for good.
 struct FileHeader {
@@ -126,10 +130,6 @@ std::string printable(std::string_view text) {
   return shown;
 }
 
-}  // namespace
-
-namespace {
-
 // Of a file that this user made with this version, -1 and nothing else otherwise.
 struct OpenHeader {
   sluice::detail::Descriptor file;
@@ -162,6 +162,11 @@ std::optional<std::string> shape_in_file(const std::string& path) {
       static_cast<ssize_t>(shape.size()))
     return std::nullopt;
   return shape;
+}
+
+void refuse_where_no_segment_can_be(const std::string& path) {
+  SegmentFile file{path, {}};
+  if (!file.is_there()) file.open_nameless();
 }
 
 bool is_of_another_boot(const std::string& path) {
@@ -252,38 +257,40 @@ bool SegmentFile::take_over(std::size_t file_bytes) {
     owner_ = ::getpid();
     return true;
   }
-  refuse("open the segment", "others make and remove it all the time", "name a file of its own");
+  refuse(kOpen, "others make and remove it all the time", "name a file of its own");
 }
 
-bool SegmentFile::open_if_there() {
-  constexpr const char* kTried = "open the segment";
+bool SegmentFile::is_there() const {
   struct stat found {};
   if (::lstat(path_.c_str(), &found) != 0) {
     if (errno == ENOENT) return false;
-    refuse(kTried, errno_text(), "name a file in a directory that can be written, as in /dev/shm");
+    refuse(kOpen, errno_text(), kWhereItCanBe);
   }
   refuse_foreign(found);
+  return true;
+}
+
+bool SegmentFile::open_if_there() {
+  if (!is_there()) return false;
   fd_ = sluice::detail::above_standard(::open(path_.c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
   if (fd_ < 0 && errno == ENOENT) return false;
   struct stat opened {};
-  if (fd_ < 0 || ::fstat(fd_, &opened) != 0) refuse(kTried, errno_text(), "");
+  if (fd_ < 0 || ::fstat(fd_, &opened) != 0) refuse(kOpen, errno_text(), "");
   refuse_foreign(opened);
   return true;
 }
 
 void SegmentFile::refuse_foreign(const struct stat& found) const {
-  constexpr const char* kTried = "open the segment";
   constexpr const char* kRemedy = "name a file that does not exist, as in /dev/shm";
-  if (S_ISLNK(found.st_mode)) refuse(kTried, "it is a symbolic link", "name the file that it leads to");
-  if (S_ISDIR(found.st_mode)) refuse(kTried, "it is a directory", "name a file in it");
-  if (!S_ISREG(found.st_mode)) refuse(kTried, "it is no regular file", kRemedy);
+  if (S_ISLNK(found.st_mode)) refuse(kOpen, "it is a symbolic link", "name the file that it leads to");
+  if (S_ISDIR(found.st_mode)) refuse(kOpen, "it is a directory", "name a file in it");
+  if (!S_ISREG(found.st_mode)) refuse(kOpen, "it is no regular file", kRemedy);
   if (found.st_uid != ::geteuid()) {
-    refuse(kTried,
-           fmt::format("it belongs to user {} and this process to user {}", found.st_uid, ::geteuid()),
+    refuse(kOpen, fmt::format("it belongs to user {} and this process to user {}", found.st_uid, ::geteuid()),
            kRemedy);
   }
   if ((found.st_mode & (S_IWGRP | S_IWOTH)) != 0) {
-    refuse(kTried, fmt::format("others may write it (mode {:04o})", found.st_mode & 07777U), kRemedy);
+    refuse(kOpen, fmt::format("others may write it (mode {:04o})", found.st_mode & 07777U), kRemedy);
   }
 }
 
@@ -345,16 +352,18 @@ void SegmentFile::check_header(std::size_t file_bytes) const {
   }
 }
 
-void SegmentFile::make(std::size_t file_bytes) {
-  constexpr const char* kTried = "make the segment";
+void SegmentFile::open_nameless() {
   const std::string directory = std::filesystem::path{path_}.parent_path().string();
   fd_ = sluice::detail::above_standard(
       ::open(directory.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, S_IRUSR | S_IWUSR));
   if (fd_ < 0) {
     const bool unable = errno == EOPNOTSUPP || errno == EISDIR;
-    refuse(kTried, unable ? "its file system makes no files without a name" : errno_text(),
-           "name a file in a directory that can be written, as in /dev/shm");
+    refuse(kMake, unable ? "its file system makes no files without a name" : errno_text(), kWhereItCanBe);
   }
+}
+
+void SegmentFile::make(std::size_t file_bytes) {
+  open_nameless();
   FileHeader header{kFileMagic,    kLayoutVersion,     ::getpid(), file_bytes,
                     shape_.size(), std::time(nullptr), {}};
   const std::string boot = boot_id();
@@ -366,7 +375,7 @@ void SegmentFile::make(std::size_t file_bytes) {
   if (::fchmod(fd_, S_IRUSR | S_IWUSR) != 0 || ::ftruncate(fd_, static_cast<off_t>(file_bytes)) != 0 ||
       ::pwrite(fd_, bytes.data(), bytes.size(), 0) != static_cast<ssize_t>(bytes.size()) ||
       ::flock(fd_, LOCK_EX | LOCK_NB) != 0) {
-    refuse(kTried, errno_text(), "make room on its file system, or name a file on another");
+    refuse(kMake, errno_text(), "make room on its file system, or name a file on another");
   }
 }
 
@@ -374,8 +383,7 @@ void SegmentFile::publish() {
   if (owner_ != 0) return;
   const std::string nameless = fmt::format("/proc/self/fd/{}", fd_);
   if (::linkat(AT_FDCWD, nameless.c_str(), AT_FDCWD, path_.c_str(), AT_SYMLINK_FOLLOW) != 0) {
-    refuse("make the segment",
-           errno == EEXIST ? "another process has made it at the same time" : errno_text(),
+    refuse(kMake, errno == EEXIST ? "another process has made it at the same time" : errno_text(),
            "name a file of its own for every pipeline");
   }
   owner_ = ::getpid();

@@ -41,6 +41,9 @@ class SegmentFile {
   bool take_over(std::size_t file_bytes);
   // Makes a file without a name. Throws Error.
   void make(std::size_t file_bytes);
+  // Whether there is one, of this user alone; and the first step of make(). Both throw Error.
+  bool is_there() const;
+  void open_nameless();
   // Gives the file that was made its name; nothing for one that was taken over. Throws Error.
   void publish();
   // Whether the name is still that of this file. A system call.

@@ -165,6 +165,15 @@ std::string in_words(const LeftBehind& left) {
   return fmt::format("{} ({})", counted(left.events, "event"), format_bytes(left.bytes));
 }
 
+// What a drained pipeline has in its outlets still, behind what is said of the rest; nothing where they are empty.
+std::string but_for_what_waits(const Engine& engine, const std::string& kept_in) {
+  const LeftBehind left = engine.left_behind();
+  if (left.events == 0) return {};
+  const std::string where = kept_in.empty() ? "" : fmt::format("; the next start goes on with {}", kept_in);
+  return fmt::format("; {} in its lanes {} pulled by nobody{}", in_words(left),
+                     left.events == 1 ? "was" : "were", where);
+}
+
 // The first signal: what was asked for begins.
 void begin_to_end(Engine& engine, bool kept) {
   const bool parks = kept && first_interrupt != SIGINT;
@@ -194,9 +203,11 @@ void tell_what_is_left(const Engine& engine, const std::string& kept_in, bool by
     std::fprintf(stderr, "parked: the next start goes on with %s, and with %s in its lanes\n",
                  kept_in.c_str(), in_words(engine.left_behind()).c_str());
   } else if (engine.interrupted()) {
-    say(Priority::warning, "drained: what was accepted is handled; what its sources had not read is left\n");
+    say(Priority::warning,
+        fmt::format("drained: what was accepted is handled; what its sources had not read is left{}\n",
+                    but_for_what_waits(engine, kept_in)));
   } else if (engine.end() == End::drained) {
-    std::fprintf(stderr, "drained: everything is handled\n");
+    std::fprintf(stderr, "drained: everything is handled%s\n", but_for_what_waits(engine, kept_in).c_str());
   } else if (engine.end() == End::stopped) {
     const std::string left = in_words(engine.left_behind());
     if (kept_in.empty()) {

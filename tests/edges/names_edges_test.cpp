@@ -76,6 +76,31 @@ TEST(TheNameOfAPipeline, LeadsNowhereElse) {
   EXPECT_THAT(reports.filename().string(), testing::StartsWith("___up_and_away-"));
 }
 
+TEST(TheNameOfAPipeline, IsNotEmpty) {
+  Pipeline pipeline{""};
+  pipeline.inlet<Item>("in").to<Echo>("echo").outlet("out");
+  const auto refusal = HasSubstr("cannot name a pipeline '': its name is empty (give it one");
+  EXPECT_THAT(error_of([&] { const Engine engine{pipeline, test_settings()}; }), refusal);
+  EXPECT_THAT(error_of([&] { InlineRun{pipeline, test_settings()}; }), refusal);
+}
+
+// What has a slash is a path where there is one.
+TEST(TheNameOfAPipeline, IsWhatCommandsKnowItByWhateverItIsMadeOf) {
+  for (const char* name : {"a/b", "/a", "./", "a b", "\n", "-a", ".", "a.b", "a.1", "\xff"}) {
+    SCOPED_TRACE(printable(name));
+    const std::string whole = name + std::to_string(::getpid());
+    Pipeline pipeline{whole};
+    pipeline.inlet<Item>("in").to<Echo>("echo").outlet("out");
+    Settings settings = test_settings();
+    settings.set("observe.socket", "auto");
+    Engine engine{pipeline, settings};
+    engine.start();
+    EXPECT_EQ(error_of([&] { EXPECT_EQ(Observer::attach(whole).stats().pipeline, whole); }), "");
+    engine.stop();
+  }
+  EXPECT_THAT(error_of([] { Observer::attach("/nowhere/at all"); }), HasSubstr("No such file"));
+}
+
 TEST(Printable, KeepsWhatCanBeShownAndEscapesWhatDrivesATerminal) {
   EXPECT_EQ(printable("plain, \u00e4\u20ac\U0001f600"), "plain, \u00e4\u20ac\U0001f600");
   EXPECT_EQ(printable("a\nb\tc\rd\x1b[31m\x7f\\"), R"(a\nb\tc\rd\x1b[31m\x7f\\)");

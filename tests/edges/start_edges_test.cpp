@@ -90,5 +90,20 @@ TEST_F(StartEdges, RefuseADirectoryWhereTheSegmentOrTheSocketIsToBe) {
   std::filesystem::remove(there);
 }
 
+// That of reports is beside them by itself, and is not what anybody has set.
+TEST_F(StartEdges, NameTheSettingOfThePathThatWasGiven) {
+  for (const std::string& setting :
+       std::vector<std::string>{"checkpoint.path", "segment.path", "report.path"}) {
+    for (const std::string& path : std::vector<std::string>{"/proc/sluice", "/dev/null/sluice"}) {
+      SCOPED_TRACE(setting + "=" + path);
+      Settings settings = test_settings();
+      settings.set(setting, path);
+      Engine engine{echo_of_threads(), settings};
+      const std::string said = error_of([&engine] { engine.start(); });
+      EXPECT_THAT(said, AllOf(HasSubstr(path + ":"), HasSubstr("set " + setting + " to ")));
+    }
+  }
+}
+
 }  // namespace
 }  // namespace sluice::test

@@ -120,6 +120,9 @@ TEST(Completion, OffersCommandsOptionsAndSettings) {
   EXPECT_EQ(bash_offers("sluice config show --pro", 4), "--profile,");
   EXPECT_EQ(bash_offers("sluice config explain lane.s", 4), "lane.slots,");
   EXPECT_EQ(bash_offers("sluice config show --set lane.s", 5), "lane.slots=,");
+  EXPECT_EQ(bash_offers("sluice config show --set stage", 5), "stage.,");
+  EXPECT_EQ(bash_offers("sluice config show --set work", 5), ",") << "which is said of one stage";
+  EXPECT_EQ(bash_offers("sluice config explain work", 4), "workers,");
   EXPECT_EQ(bash_offers("sluice config show --profile th", 5), "throughput,");
   EXPECT_EQ(bash_offers("sluice completion z", 3), "zsh,");
   EXPECT_EQ(bash_offers("sluice chaos -- build/words --qu", 5), "files,,") << "of another program";
@@ -219,7 +222,8 @@ TEST(Completion, IsForZshAsWell) {
   EXPECT_THAT(zsh_offers("sluice config show --pro", 4), HasSubstr(" --profile "));
   EXPECT_THAT(zsh_offers("sluice config explain lane.s", 4), HasSubstr(" lane.slots "));
   EXPECT_THAT(zsh_offers("sluice config show --set lane.s", 5),
-              AllOf(HasSubstr(" lane.slots "), Not(HasSubstr("files"))));
+              AllOf(HasSubstr(" lane.slots "), HasSubstr(" stage. "), Not(HasSubstr("files")),
+                    Not(HasSubstr("workers"))));
   EXPECT_EQ(zsh_offers("sluice chaos -- build/words --qu", 5), "files\n");
   EXPECT_THAT(zsh_offers("sluice dead list x", 4), HasSubstr("files"));
   for_each_command([](const std::string& command, const std::vector<std::string>& within) {
@@ -243,6 +247,7 @@ TEST(Completion, IsForFishAsWell) {
   EXPECT_THAT(fish_offers("sluice config show --pro"), HasSubstr("--profile\n"));
   EXPECT_THAT(fish_offers("sluice config explain lane.s"), HasSubstr("lane.slots\n"));
   EXPECT_EQ(fish_offers("sluice config show --set lane.s"), "lane.slots=\n");
+  EXPECT_EQ(fish_offers("sluice config show --set stag"), "stage.\n");
   EXPECT_THAT(fish_offers("sluice chaos -- build/words --f"), Not(HasSubstr("--for")));
   for_each_command([](const std::string& command, const std::vector<std::string>& within) {
     if (within.empty()) return;

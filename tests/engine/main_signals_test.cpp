@@ -138,6 +138,34 @@ class EndedBeforeItCouldStop : public WithProcesses {
   std::string said_;
 };
 
+// As hosts do that pull nothing.
+TEST_F(ProgramSignals, SayWhatADrainHasLeftForTheHost) {
+  for (const unsigned pulled : {0U, 2U, 3U}) {
+    Pipeline pipeline{"echoes"};
+    pipeline.inlet<Item>("in").to<Echo>("echo").outlet("out");
+    Engine engine{pipeline, test_settings()};
+    testing::internal::CaptureStderr();
+    unsigned next = 0;
+    unsigned taken = 0;
+    const int status = sluice::run(
+        engine, {.assignments = {}, .profile = {}, .placement = false, .quiet = true}, test_settings(), [&] {
+          auto in = engine.inlet<Item>("in");
+          for (; next < 3; ++next)
+            EXPECT_EQ(in.push({0, next}), PushResult::accepted);
+          auto out = engine.outlet<Item>("out");
+          while (taken < pulled)
+            taken += out.poll([](const Item&) {}, 1) != 0 ? 1U : 0U;
+          out.ack();
+          if (next++ == 3) engine.begin_drain();
+        });
+    const std::string said = testing::internal::GetCapturedStderr();
+    EXPECT_EQ(status, kExitOk);
+    const char* left[] = {"; 3 events (", "", "; 1 event ("};
+    EXPECT_THAT(
+        said, HasSubstr(std::string{"drained: everything is handled"} + (pulled == 3 ? "\n" : left[pulled])));
+  }
+}
+
 TEST_F(EndedBeforeItCouldStop, HasTheStatusOfThatEnd) {
   EXPECT_EQ(run(false, [this](Engine& engine) { go_on(engine); }), kExitOk);
 }

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
+#include <sstream>
 #include <string>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -11,7 +12,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <sluice/settings.hpp>
+
 #include "config_lint.hpp"
+#include "errors.hpp"
 #include "run_command.hpp"
 #include "support/clear_away.hpp"
 
@@ -61,6 +65,20 @@ TEST(ConfigKeys, PrintsBareNamesForCompletion) {
   const Finished run = sluice("config keys");
   EXPECT_EQ(run.status, 0);
   EXPECT_THAT(run.out, HasSubstr("\nlane.slots\nlane.bytes\n"));
+}
+
+// None is refused: not by `sluice config explain`, nor as a setting, once it has the name of a stage.
+TEST(ConfigKeys, PrintsThemAsTheyAreSaid) {
+  std::istringstream keys{sluice("config keys").out};
+  std::string workers;
+  for (std::string key; std::getline(keys, key);) {
+    if (key.ends_with("workers")) workers = key;
+    EXPECT_EQ(error_of([&] { static_cast<void>(Settings{}.explain(key)); }), "");
+    if (const std::size_t name = key.find("<name>"); name != std::string::npos) key.replace(name, 6, "parse");
+    EXPECT_THAT(error_of([&] { Settings{}.set(key, "\n"); }),
+                AllOf(Not(HasSubstr("no such setting")), Not(HasSubstr("are said of one stage"))));
+  }
+  EXPECT_EQ(workers, "stage.<name>.workers");
 }
 
 TEST(ConfigLint, SaysNothingAgainstTheDefaultsAndTheProfiles) {

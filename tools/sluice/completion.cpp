@@ -39,14 +39,14 @@ constexpr const char* kBash = R"bash(_sluice() {
   done
   words="${_sluice_words[${command:-sluice}]}"
   case "$command" in
-    "config explain") words+=" $(sluice config keys 2>/dev/null)" ;;
+    "config explain") words+=" $(sluice config keys 2>/dev/null | sed 's/.*>.//')" ;;
     "config diff") words+=" balanced latency throughput shared" ;;
     completion) words+=" bash zsh fish" ;;
     stats | serve | park | drain | top) words+=" $(sluice ps 2>/dev/null | sed -n 's/^\([^ :]*\): .*/\1/p')" ;;
   esac
   case "$command" in @FILES@) files=yes ;; esac
   if [[ "$before" == --set ]]; then
-    words="$(sluice config keys 2>/dev/null | sed 's/$/=/')"
+    words="stage. $(sluice config keys 2>/dev/null | sed '/</d; s/$/=/')"
     compopt -o nospace 2>/dev/null
   elif [[ "$before" == --profile ]]; then
     words="balanced latency throughput shared"
@@ -75,15 +75,17 @@ constexpr const char* kZsh = R"zsh(_sluice() {
   done
   offered=(${(s: :)_sluice_words[${command:-sluice}]})
   case "$command" in
-    "config explain") offered+=(${(f)"$(sluice config keys 2>/dev/null)"}) ;;
+    "config explain") offered+=(${(f)"$(sluice config keys 2>/dev/null | sed 's/.*>.//')"}) ;;
     "config diff") offered+=(balanced latency throughput shared) ;;
     completion) offered+=(bash zsh fish) ;;
     stats | serve | park | drain | top) offered+=(${(f)"$(sluice ps 2>/dev/null | sed -n 's/^\([^ :]*\): .*/\1/p')"}) ;;
   esac
   case "$command" in @FILES@) files=yes ;; esac
   if [[ "${words[CURRENT-1]}" == --set ]]; then
-    offered=(${(f)"$(sluice config keys 2>/dev/null)"})
+    offered=(${(f)"$(sluice config keys 2>/dev/null | sed '/</d')"})
     compadd -S = -a offered
+    offered=(stage.)
+    compadd -S "" -a offered
     return
   elif [[ "${words[CURRENT-1]}" == --profile ]]; then
     offered=(balanced latency throughput shared)
@@ -115,7 +117,8 @@ constexpr const char* kFish = R"fish(function _sluice_offer
   end
   switch "$before[-1]"
     case --set
-      sluice config keys 2>/dev/null | string replace -r '$' =
+      echo stage.
+      sluice config keys 2>/dev/null | string match -v '*<*' | string replace -r '$' =
       return
     case --profile
       printf '%s\n' balanced latency throughput shared
@@ -128,7 +131,7 @@ constexpr const char* kFish = R"fish(function _sluice_offer
   set -l offered (_sluice_words "$command")
   switch "$command"
     case "config explain"
-      set -a offered (sluice config keys 2>/dev/null)
+      set -a offered (sluice config keys 2>/dev/null | string replace -r '.*>.' '')
     case "config diff"
       set -a offered balanced latency throughput shared
     case completion

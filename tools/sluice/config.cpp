@@ -3,9 +3,11 @@
 
 #include "config.hpp"
 
+#include <algorithm>
 #include <cstdio>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -20,6 +22,14 @@ Settings settled(const ConfigSaid& said) {
   for (const std::string& assignment : said.assignments)
     settings.set_assignment(assignment);
   return settings;
+}
+
+// A key, or the form of one that only stages have: what is no value of the pipeline as a whole is said of one.
+std::string as_it_is_said(std::string_view key) {
+  const std::vector<SettingValue> values = Settings{}.values();
+  const bool of_the_pipeline = std::any_of(values.begin(), values.end(),
+                                           [key](const SettingValue& value) { return value.key == key; });
+  return (of_the_pipeline ? "" : "stage.<name>.") + std::string{key};
 }
 
 }  // namespace
@@ -61,7 +71,7 @@ void add_config(CLI::App& program, std::vector<std::string> behind_dashes, int& 
   CLI::App* keys = config->add_subcommand("keys", "Print the name of every setting, a line each");
   keys->callback([] {
     for (const std::string_view key : setting_keys())
-      print(std::string{key} + "\n");
+      print(as_it_is_said(key) + "\n");
   });
 
   CLI::App* reference = config->add_subcommand("reference", "Print the reference page, in Markdown");

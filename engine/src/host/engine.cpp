@@ -15,6 +15,7 @@
 #include <sluice/detail/descriptor.hpp>
 #include <sluice/detail/own_directory.hpp>
 #include <sluice/error.hpp>
+#include <sluice/ipc/segment_shape.hpp>
 #include <sluice/pinning/bind.hpp>
 #include <sluice/pinning/masks.hpp>
 
@@ -145,12 +146,13 @@ void Engine::start() {
   parts.settle_places();
   // Not only when the first event has died, when no user is at hand.
   refuse_paths_in_the_way(parts.name, wiring.settings(), parts.segment_path, wiring.reports());
+  // The directory of reports comes last: it may be beside one of the others, which is what somebody has set.
+  const std::string& checkpoints = wiring.settings().checkpoints.path;
+  if (!checkpoints.empty()) OwnDirectory::check(checkpoints, kCheckpointSetting);
+  if (wiring.segment().named()) ipc::refuse_where_no_segment_can_be(parts.segment_path);
   OwnDirectory::check(wiring.reports());
   Descriptor checkpoints_locked;
-  if (const std::string& path = wiring.settings().checkpoints.path; !path.empty()) {
-    OwnDirectory::check(path, kCheckpointSetting);
-    checkpoints_locked = lock_checkpoints(path);
-  }
+  if (!checkpoints.empty()) checkpoints_locked = lock_checkpoints(checkpoints);
   const ShallowIdle idle{wiring.settings().idle_states};
   parts.idle_remark = idle.remark();
   make_way_for_checkpoint(parts.segment_path, wiring.settings().checkpoints.path);

@@ -185,6 +185,8 @@ void place_again(Layout& layout) {
 }
 
 Layout lay_out(const Graph& graph, const PipelineSettings& settings) {
+  if (graph.name.empty())
+    throw Error{{"name a pipeline", "''", "its name is empty", "give it one: commands and reports go by it"}};
   Layout layout;
   layout.processes.resize(kProcessesBeforeWorkers);
   layout.processes[kHostProcess].name = "host";

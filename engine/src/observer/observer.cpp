@@ -88,7 +88,10 @@ std::string bytes_of(const Descriptor& file, const std::string& path) {
 }  // namespace
 
 std::string detail::find_observer_socket(const std::string& pipeline) {
-  if (pipeline.find('/') != std::string::npos) return pipeline;
+  // A pipeline's name may have one as well.
+  const bool is_path = pipeline.find('/') != std::string::npos;
+  struct stat found {};
+  if (is_path && ::lstat(pipeline.c_str(), &found) == 0) return pipeline;
   std::vector<std::string> names;
   std::vector<std::string> others;
   std::string path;
@@ -100,6 +103,7 @@ std::string detail::find_observer_socket(const std::string& pipeline) {
     names.push_back(each.name);
     path = each.socket;
   }
+  if (names.empty() && is_path) return pipeline;
   if (names.empty()) {
     const std::string near = nearest(pipeline, others);
     refuse("'" + pipeline + "'",
