@@ -20,16 +20,16 @@ namespace {
 
 // Versions that know of no name do not read behind the lease.
 std::string to_text(const ClusterShape& shape) {
-  return fmt::format("1 {} {}{}{}", shape.partitions, shape.lease.count(), shape.pipeline.empty() ? "" : " ",
-                     shape.pipeline);
+  return fmt::format("{} {} {}{}{}", shape.partitioner, shape.partitions, shape.lease.count(),
+                     shape.pipeline.empty() ? "" : " ", shape.pipeline);
 }
 
 std::optional<ClusterShape> parse_shape(const std::string& text) {
   std::istringstream words{text};
-  unsigned version = 0;
   ClusterShape shape;
   std::int64_t lease = 0;
-  if (!(words >> version >> shape.partitions >> lease) || version != 1 || lease <= 0) return std::nullopt;
+  if (!(words >> shape.partitioner >> shape.partitions >> lease) || shape.partitioner == 0 || lease <= 0)
+    return std::nullopt;
   shape.lease = std::chrono::nanoseconds{lease};
   words >> shape.pipeline;
   return shape;
@@ -41,6 +41,13 @@ void require_same(const std::string& bucket, const ClusterShape& agreed, const C
            fmt::format("its first partition is the pipeline '{}', and that of this program is '{}'",
                        agreed.pipeline, own.pipeline),
            "run the same program on all hosts, and give each program a cluster of its own name");
+  }
+  if (agreed.partitioner != own.partitioner) {
+    refuse(bucket,
+           fmt::format(
+               "its input is divided by version {} of sluice::Partitioner, and this program has version {}",
+               agreed.partitioner, own.partitioner),
+           "build all hosts, and who sends them input, with one version of Sluice");
   }
   if (agreed.partitions != own.partitions) {
     refuse(bucket,

@@ -6,6 +6,8 @@
 #include <optional>
 #include <string>
 
+#include <sluice/partitioner.hpp>
+
 namespace sluice::detail {
 
 struct ClusterShape {
@@ -13,6 +15,7 @@ struct ClusterShape {
   std::chrono::nanoseconds lease{};
   std::string
       pipeline{};  // The name of the first partition's; empty: a version that does not say it has written the shape.
+  unsigned partitioner = Partitioner::kVersion;  // By which its input is divided.
 
   friend bool operator==(const ClusterShape&, const ClusterShape&) = default;
 };

@@ -36,8 +36,17 @@ std::string why_fewer(unsigned known, const ClusterShape& own) {
 TEST(ClusterShapes, AreReadAsTheyWereWritten) {
   EXPECT_EQ(to_text(kOrders), "1 6 1500000000 orders-0");
   EXPECT_EQ(detail::parse_shape(to_text(kOrders)), kOrders);
-  for (const char* wrong : {"", "rubbish", "1", "1 6", "1 6 x", "1 6 0", "1 6 -5", "2 6 1500000000"})
+  for (const char* wrong : {"", "rubbish", "1", "1 6", "1 6 x", "1 6 0", "1 6 -5", "0 6 1500000000"})
     EXPECT_FALSE(detail::parse_shape(wrong)) << wrong;
+}
+
+TEST(ClusterShapes, SayByWhichHashTheirInputIsDivided) {
+  const auto other = detail::parse_shape("2 6 1500000000 orders-0");
+  ASSERT_TRUE(other);
+  EXPECT_THAT(
+      why_not_same(*other, kOrders),
+      HasSubstr("its input is divided by version 2 of sluice::Partitioner, and this program has version 1"));
+  EXPECT_EQ(why_not_same(kOrders, kOrders), "");
 }
 
 // Versions of before said no name, and read nothing behind the lease.

@@ -12,8 +12,11 @@ namespace sluice {
 
 class Partitioner {
  public:
-  // What of() answers never changes, whatever the version of Sluice: nothing of what is sent says by which hash it was sent, and whoever
-  // reads it has the state of the accounts that came there before. Throws std::invalid_argument for none.
+  // What of() answers never changes within a version: another hash would be another version. The hosts of a cluster agree on it
+  // when they join; of what is sent nothing says by which it was sent.
+  static constexpr unsigned kVersion = 1;
+
+  // Throws std::invalid_argument for none.
   explicit Partitioner(unsigned partitions) : partitions_{partitions} {
     if (partitions == 0) throw std::invalid_argument{"a cluster has at least one partition"};
   }
