@@ -157,8 +157,7 @@ void Host::close_inlets() {
   for (HostInlet& inlet : inlets_)
     inlet.ask_to_close();
   if (!ipc::far_fences()) {
-    // [inlet.busy] seq_cst: pushes pass one, too.
-    std::atomic_thread_fence(std::memory_order_seq_cst);
+    ipc::full_fence();  // Pushes pass one, too.
   } else if (!inlets_.empty() && !ipc::far_fence()) {
     // A filter of system calls has come since. No store takes so long to be seen.
     std::this_thread::sleep_for(std::chrono::milliseconds{1});

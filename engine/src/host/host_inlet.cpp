@@ -39,8 +39,7 @@ HostInlet::~HostInlet() = default;
 
 bool HostInlet::takes_at_once() {
   host_.refuse_elsewhere("push an event to");
-  return !closed() && !closing_.load(std::memory_order_relaxed) && !armed_ && !host_.over() &&
-         !host_.drain_asked();
+  return !closed() && !closing_.asked() && !armed_ && !host_.over() && !host_.drain_asked();
 }
 
 HostInlet::Until HostInlet::after(std::chrono::nanoseconds limit) noexcept {
@@ -58,8 +57,7 @@ std::uint64_t HostInlet::safe() const noexcept {
 bool HostInlet::shut() {
   host_.refuse_elsewhere("push an event to");
   if (host_.over()) return true;
-  // relaxed: the fence of UnderWay.
-  if (!closing_.load(std::memory_order_relaxed) && !host_.drain_asked()) return false;
+  if (!closing_.asked() && !host_.drain_asked()) return false;
   // An operator has asked, or another thread: the host hears of it here.
   close();
   return true;
@@ -193,8 +191,7 @@ void HostInlet::close() {
 }
 
 void HostInlet::close_unless_under_way() {
-  // [inlet.busy] acquire: all pushes before are done; pairs with the end of UnderWay.
-  if (!busy_.load(std::memory_order_acquire)) close();
+  if (!closing_.under_way()) close();
 }
 
 // What cannot be closed is an Error of the next call that closes it.
@@ -213,9 +210,9 @@ int HostInlet::fd() {
 bool HostInlet::arm() {
   host_.refuse_elsewhere("wait for an inlet of");
   armed_ = !descriptor_->arm([this] {
-    return full_ == nullptr || closed() || closing_.load(std::memory_order_relaxed) || host_.drain_asked() ||
-           gives_up(*full_) || full_->is_shed() ||
-           full_->lane.next() - full_->lane.fill_bytes() != full_head_ || full_->lane.corrupt();
+    return full_ == nullptr || closed() || closing_.asked() || host_.drain_asked() || gives_up(*full_) ||
+           full_->is_shed() || full_->lane.next() - full_->lane.fill_bytes() != full_head_ ||
+           full_->lane.corrupt();
   });
   return !armed_;
 }

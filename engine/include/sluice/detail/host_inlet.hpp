@@ -3,11 +3,8 @@
 //
 // Used by the host, by one thread at a time; but another one may ask for its end, as wait() and begin_drain() do.
 //
-// For that the two agree by a handshake that costs a push two stores and a look. A push says that it is under way (busy_), then
-// looks whether the end was asked for (closing_), and looks again behind it. Who asks for the end says so and looks then
-// whether a push is under way: if not, no push begins any more without having seen it. Whoever sees the other leaves the
-// end to it or makes it, once (closed_). The full fence between a word of one's own and a look at the other's is paid by who
-// asks (ipc/far_fence.hpp).
+// For that the two agree by a handshake that costs a push two stores and two looks (ipc/closing.hpp). The push under way makes the
+// end, or who asks for it, once (closed_).
 #pragma once
 
 #include <atomic>
@@ -20,7 +17,7 @@
 
 #include <sluice/detail/output_port.hpp>
 #include <sluice/event.hpp>
-#include <sluice/ipc/far_fence.hpp>
+#include <sluice/ipc/closing.hpp>
 #include <sluice/push_result.hpp>
 
 namespace sluice::detail {
@@ -61,7 +58,7 @@ class HostInlet final : private Producer {
   void close();
   // The same from another thread than that which pushes, in two steps, with ipc::far_fence() between them: the push that is
   // under way, if there is one, closes it when it is done.
-  void ask_to_close() noexcept { closing_.store(true, std::memory_order_relaxed); }  // relaxed: the fence.
+  void ask_to_close() noexcept { closing_.ask(); }
   void close_unless_under_way();
   bool closed() const noexcept { return closed_.load(std::memory_order_relaxed); }  // relaxed: says no more.
   std::uint64_t position() const noexcept { return position_; }
@@ -76,30 +73,15 @@ class HostInlet final : private Producer {
   // A push, from before its first look at whether the end was asked for to behind its last.
   class UnderWay {
    public:
-    explicit UnderWay(HostInlet& inlet) noexcept : inlet_{inlet} {
-      inlet_.busy_.store(true, std::memory_order_relaxed);  // relaxed: the fence.
-      fence_or_be_fenced();
-    }
+    explicit UnderWay(HostInlet& inlet) noexcept : inlet_{inlet} { inlet_.closing_.begin(); }
     ~UnderWay() {
-      // [inlet.busy] release: what the push has done; pairs with close_unless_under_way().
-      inlet_.busy_.store(false, std::memory_order_release);
-      fence_or_be_fenced();
-      if (inlet_.closing_.load(std::memory_order_relaxed)) [[unlikely]]
+      if (inlet_.closing_.end()) [[unlikely]]
         inlet_.close_behind_a_push();
     }
     UnderWay(const UnderWay&) = delete;
     UnderWay& operator=(const UnderWay&) = delete;
 
    private:
-    static void fence_or_be_fenced() noexcept {
-      if (ipc::far_fences()) [[likely]] {
-        std::atomic_signal_fence(std::memory_order_seq_cst);
-      } else {
-        // [inlet.busy] seq_cst: as the far fence.
-        std::atomic_thread_fence(std::memory_order_seq_cst);
-      }
-    }
-
     HostInlet& inlet_;
   };
 
@@ -192,9 +174,8 @@ class HostInlet final : private Producer {
   std::uint64_t pushed_ = 0;  // Of the events at hand, and not published.
   Until until_ = kForEver;
   PushResult outcome_ = PushResult::accepted;
-  std::atomic<bool> busy_{false};     // A push is under way.
-  std::atomic<bool> closing_{false};  // The end was asked for by another thread.
-  std::atomic<bool> closed_;          // Somebody has taken it upon himself to make the end.
+  ipc::Closing closing_;      // Of its pushes, by another thread.
+  std::atomic<bool> closed_;  // Somebody has taken it upon himself to make the end.
   bool loses_ = false;
   bool armed_ = false;
   OutLane* full_ = nullptr;      // Where the last push found no room.
