@@ -128,6 +128,15 @@ TEST(Completion, OffersCommandsOptionsAndSettings) {
   EXPECT_EQ(bash_offers("sluice chaos -- build/words --qu", 5), "files,,") << "of another program";
 }
 
+// A name may be one that another user has made, where root completes it.
+TEST(Completion, ExpandsNothingOfAName) {
+  const std::string offered = said_by("bash", R"(source <(sluice completion); compopt() { :; }; cd /
+sluice() { printf '%s\n' '$(false).1: running' '`false`.2: running' 'd?v: running'; }
+COMP_WORDS=(sluice stats ''); COMP_CWORD=2; _sluice; printf '<%s>' "${COMPREPLY[@]}")")
+                                  .value_or("");
+  EXPECT_EQ(offered, "<$(false).1><`false`.2><d?v>");
+}
+
 // The commands in one, as its help lists them; `command` begins with a blank, or is empty.
 std::vector<std::string> commands_in_help_of(const std::string& command) {
   std::vector<std::string> commands;

@@ -265,6 +265,23 @@ TEST_F(Observers, SayOfAFileThatItIsNoSocket) {
   EXPECT_THAT(error_of([&] { Observer::attach(file); }), HasSubstr(file + ": it is no socket"));
 }
 
+// They are shown as they are, and who looks may be root.
+TEST_F(Observers, TakeNoNameThatDrivesATerminal) {
+  const Watched run{settings()};
+  const std::string whole = bytes_of(ask(socket_).description);
+  std::size_t names = 0;
+  // The stage, its workers, and the ends of their lanes; settings are told by their keys.
+  const std::size_t settings = whole.find("profile.file");
+  for (std::size_t at = 0; (at = whole.find("count", at)) < settings; ++at) {
+    if (whole.compare(at, 8, "counting") == 0) continue;
+    ++names;
+    std::string driving = whole;
+    driving[at] = '\x1b';
+    EXPECT_THAT(error_of([&] { read_description(driving, "test"); }), HasSubstr("a name is none")) << at;
+  }
+  EXPECT_GE(names, 7U);
+}
+
 TEST_F(Observers, TrustNothingInADescription) {
   constexpr std::uint64_t kTries = 5000;
   const char* text = std::getenv("WALLS_SEED");

@@ -88,6 +88,16 @@ TEST_F(PsJson, SaysWhichPipelineDoesNotAnswer) {
               MatchesRegex(R"(.*"pipeline":"mute\)" + pid + R"(","socket":"[^"]+","error":"[^"]+"\}.*)"));
 }
 
+// Root lists what other users have in their directories, and a shell completes it.
+TEST_F(PsJson, ListsNoSocketWhoseNameNoPipelineHasMade) {
+  const Watched run{settings("auto")};
+  const detail::Descriptor odd = listening_at(directory_ / "sluice" / "$(reboot).1.sock");
+  const detail::Descriptor driving = listening_at(directory_ / "sluice" / "\x1b[2J.1.sock");
+  const std::string text = said_by("ps --json");
+  EXPECT_THAT(text, HasSubstr(R"("pipeline":"counting.)"));
+  EXPECT_THAT(text, testing::Not(testing::AnyOf(HasSubstr("reboot"), HasSubstr("2J"))));
+}
+
 TEST_F(PsJson, TellsAnotherUserNothing) {
   if (::geteuid() != 0) GTEST_SKIP() << "only root can become a user that runs nothing";
   const Watched run{settings("auto")};

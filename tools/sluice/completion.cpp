@@ -30,7 +30,8 @@ struct Shell {
 // In each: a word that begins with a dash is an option. Else it is a command, a value or a file, and an option only where there
 // can be nothing else. @FILES@ are the commands behind which files are named.
 constexpr const char* kBash = R"bash(_sluice() {
-  local word="${COMP_WORDS[COMP_CWORD]}" before="${COMP_WORDS[COMP_CWORD - 1]}" command="" files="" others="" next i words
+  local word="${COMP_WORDS[COMP_CWORD]}" before="${COMP_WORDS[COMP_CWORD - 1]}" command="" files="" next i words
+  local -a offered others=()
   for ((i = 1; i < COMP_CWORD; i++)); do
     # Behind it stands another program.
     [[ "${COMP_WORDS[i]}" != -- ]] || { compopt -o default 2>/dev/null; return 0; }
@@ -53,13 +54,19 @@ constexpr const char* kBash = R"bash(_sluice() {
   elif [[ "$before" == --policy ]]; then
     words="auto compact spread float none"
   elif [[ "$word" != -* ]]; then
-    for next in $words; do
-      [[ "$next" == --* ]] || others+=" $next"
+    read -rd '' -a offered <<<"$words"
+    for next in "${offered[@]}"; do
+      [[ "$next" == --* ]] || others+=("$next")
     done
-    [[ -z "$others$files" ]] || words="$others"
+    [[ -z "${others[*]}$files" ]] || words="${others[*]}"
     [[ -z "$files" ]] || compopt -o default 2>/dev/null
   fi
-  mapfile -t COMPREPLY < <(compgen -W "$words" -- "$word")
+  # Not by `compgen -W`, which expands what it is given: a name may be another user's.
+  COMPREPLY=()
+  read -rd '' -a offered <<<"$words"
+  for next in "${offered[@]}"; do
+    [[ "$next" != "$word"* ]] || COMPREPLY+=("$next")
+  done
 }
 complete -F _sluice sluice
 )bash";

@@ -59,7 +59,7 @@ void end(const std::string& pipeline, bool park) {
     std::this_thread::sleep_for(kLook);
   }
   const End how = observer.end();
-  print(fmt::format("{}: {}\n", observer.pipeline(), in_words(how)));
+  print(fmt::format("{}: {}\n", printable(observer.pipeline()), in_words(how)));
   if (how == End::failed || how == End::stopped)
     throw std::runtime_error{"it did not end as it was asked to"};
 }

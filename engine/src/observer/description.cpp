@@ -81,6 +81,16 @@ class Reader {
     bytes_.remove_prefix(size);
     return text;
   }
+  // Of a stage, a worker or an outlet, or the units of a place: what is shown as it is.
+  std::string name() {
+    std::string name = text();
+    const auto fits = [](char letter) {
+      return (letter >= 'a' && letter <= 'z') || (letter >= '0' && letter <= '9') ||
+             std::string_view{"-_/,"}.find(letter) != std::string_view::npos;
+    };
+    require(std::all_of(name.begin(), name.end(), fits), "a name is none");
+    return name;
+  }
   bool at_end() const { return bytes_.empty(); }
 
  private:
@@ -136,8 +146,8 @@ void read_lane(Reader& in, Description& found) {
   lane.consumer_word = in.number();
   lane.capacity_bytes = in.number();
   DescribedLane described;
-  described.from = in.text();
-  described.to = in.text();
+  described.from = in.name();
+  described.to = in.name();
   described.event_bytes = in.number();
   found.lanes.push_back(std::move(described));
   ProcessLayout& producer = layout.processes[lane.producer];
@@ -159,13 +169,13 @@ void read_stages(Reader& in, Description& found) {
   const std::uint64_t stages = in.count();
   for (std::uint64_t s = 0; s < stages; ++s) {
     StageStats stage;
-    stage.name = in.text();
+    stage.name = in.name();
     stage.source = in.number(1) != 0;
     const std::uint64_t workers = in.count();
     for (std::uint64_t w = 0; w < workers; ++w) {
       WorkerStats worker;
-      worker.name = in.text();
-      worker.place = in.text();
+      worker.name = in.name();
+      worker.place = in.name();
       stage.workers.push_back(std::move(worker));
       found.layout.processes.push_back(read_process(in));
       found.layout.processes.back().name = stage.workers.back().name;

@@ -96,8 +96,18 @@ bool is_socket_file(const fs::path& path) {
   return ::lstat(path.c_str(), &found) == 0 && S_ISSOCK(found.st_mode);
 }
 
+// What a name keeps of a pipeline's.
+bool is_plain(char c) {
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_';
+}
+
+// By a name that a pipeline gives it. Another one in such a directory is somebody's own, who may have made it for those that
+// show it, or have a shell complete it.
 bool is_observer_socket(const fs::path& path) {
-  return path.extension() == kEnding && is_socket_file(path);
+  const std::string name = name_of_observer_socket(path);
+  return path.extension() == kEnding &&
+         std::all_of(name.begin(), name.end(), [](char c) { return is_plain(c) || c == '.'; }) &&
+         is_socket_file(path);
 }
 
 // The pid in the name of a observer socket; 0 if there is none.
@@ -323,11 +333,8 @@ std::string name_of_observer_socket(const fs::path& path) {
 std::string file_name_of(std::string_view pipeline) {
   constexpr std::size_t kMost = 40;  // The path of a socket is short.
   std::string name{pipeline.substr(0, kMost)};
-  const auto plain = [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_';
-  };
   std::replace_if(
-      name.begin(), name.end(), [&plain](char c) { return !plain(c); }, '_');
+      name.begin(), name.end(), [](char c) { return !is_plain(c); }, '_');
   return name;
 }
 
