@@ -224,5 +224,23 @@ TEST(Tidy, EveryWarningThatTheBuildSilencesHasAReason) {
   }
 }
 
+// A tree that was built: what lies there says where it was, and cmake refuses it elsewhere.
+TEST(Tidy, AnImageIsBuiltFromNothingThatGitDoesNotKnow) {
+  const auto lines_of_file = [](const char* name) {
+    std::ifstream file{fs::path{SLUICE_SOURCE_DIR} / name};
+    std::vector<std::string> lines;
+    for (std::string line; std::getline(file, line);)
+      if (!line.empty() && line.front() != '#') lines.push_back(line);
+    return lines;
+  };
+  std::vector<std::string> unknown{".git"};
+  for (std::string line : lines_of_file(".gitignore")) {
+    const bool anywhere = line.front() != '/';
+    line.erase(line.find_last_not_of('/') + 1);
+    unknown.push_back(anywhere ? "**/" + line : line.substr(line.find_first_not_of('/')));
+  }
+  EXPECT_THAT(lines_of_file(".dockerignore"), testing::UnorderedElementsAreArray(unknown));
+}
+
 }  // namespace
 }  // namespace sluice::house
