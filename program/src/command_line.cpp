@@ -107,9 +107,11 @@ std::string about_value(const CLI::App& command, const std::string& said) {
     return name->first + " takes a number from " + short_number(ends->first) + " to " +
            short_number(ends->second) + ", not \"" + value->first + "\"";
   }
-  if (const auto parts = parted(said, ": 1 required "); parts && parts->second.ends_with(" missing"))
-    return parts->first + " lacks its value, a " +
-           in_words(parts->second.substr(0, parts->second.rfind(' ')));
+  if (const auto parts = parted(said, ": 1 required "); parts && parts->second.ends_with(" missing")) {
+    const std::string value = in_words(parts->second.substr(0, parts->second.rfind(' ')));
+    const bool open = std::string_view{"AEIOaeio"}.find(value.front()) != std::string_view::npos;
+    return parts->first + " lacks its value, " + (open ? "an " : "a ") + value;
+  }
   if (const auto parts = parted(said, " requires "))
     return parts->first + " goes with " + parts->second + " only";
   if (const auto parts = parted(said, " excludes "))

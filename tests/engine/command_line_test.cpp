@@ -53,6 +53,7 @@ TEST(AWrongCommandLine, ExitsWithTwoAndAHint) {
   EXPECT_THAT(complaint("stats --looks 3"), HasSubstr("--looks goes with --watch only"));
   EXPECT_THAT(complaint("stats --json --measured"), HasSubstr("--json does not go with --measured"));
   EXPECT_THAT(complaint("config show --profile"), HasSubstr("--profile lacks its value, a NAME"));
+  EXPECT_THAT(complaint("serve --http"), HasSubstr("--http lacks its value, an ADDRESS"));
 #ifdef CLUSTER_PROGRAM
   EXPECT_EQ(
       complaint("cluster several"),
