@@ -263,6 +263,22 @@ TEST(WhatHappened, IsBounded) {
   EXPECT_EQ(known.happenings.all().size(), command::Happenings::kMost);
 }
 
+TEST(TopScreen, TellsWorkersOfALongNameApart) {
+  Known known;
+  const std::string name(64, 'n');
+  known.stats.stages[0].name = name;
+  known.stats.stages[0].workers[0].name = name + "/0";
+  known.stats.stages[0].workers[1].name = name + "/17";
+  known.happenings.add(
+      {report_line("stall", 0, R"("worker":")" + name + R"(/17","own_time_ms":1,"deadline_ms":1)")});
+  const command::TopScreen wide = known.screen({.columns = 80});
+  EXPECT_THAT(text_of(wide.rows),
+              AllOf(HasSubstr("  nnnnnnnnnnnnn~/0 busy"), HasSubstr("  nnnnnnnnnnnn~/17 busy")));
+  EXPECT_THAT(text_of(wide.events), HasSubstr(" nnnnnnnnnnnnnnnn~/17 stalls: 1 ms in one event"));
+  EXPECT_THAT(text_of(known.screen({.columns = 40, .narrow = true}).rows), HasSubstr(" nnnnnnnn~/17 busy"));
+  EXPECT_THAT(text_of(known.screen().events), HasSubstr(name + "/17 stalls")) << "for a program";
+}
+
 TEST(TopScreen, GivesWhatHappenedAThirdAndWhatTheRowsLeave) {
   Known known;
   for (int i = 0; i < 100; ++i)

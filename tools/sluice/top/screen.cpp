@@ -47,10 +47,13 @@ std::string share_text(std::optional<double> share) {
 constexpr std::array<std::size_t, 9> kTopFields{18, 33, 44, 49, 54, 59, 64, 71, 77};
 constexpr std::array<std::size_t, 9> kLatencyFields{14, 22, 30, 38, 46, 54, 62, 70, 78};
 
-// A name is cut where it would move the columns behind it.
+// A name is cut where it would move the columns behind it, that of a worker before its number.
 std::string fit_name(const std::string& name, std::size_t most) {
   if (name.size() <= most) return name;
-  return std::string{cut_text(name, most - 1)} + "~";
+  const std::size_t slash = name.rfind('/');
+  std::string number;
+  if (slash != std::string::npos && name.size() - slash < most) number = name.substr(slash);
+  return std::string{cut_text(name, most - 1 - number.size())}.append("~").append(number);
 }
 
 std::string narrow_text(const TopRow& row, bool stage) {
@@ -263,9 +266,11 @@ std::vector<TopLine> top_events(const TopSeen& seen, const TopView& view) {
   const auto& all = seen.happenings.all();
   for (auto each = all.rbegin(); each != all.rend(); ++each) {
     if (!view.filter.empty() && each->worker.find(view.filter) == std::string::npos) continue;
-    lines.push_back(
-        {clock_text(each->at) + " " + each->worker + (each->worker.empty() ? "" : " ") + each->text,
-         each->alarm ? TopStyle::alarm : TopStyle::plain});
+    // What happened is to be seen behind it.
+    const std::string worker =
+        view.columns == 0 ? each->worker : fit_name(each->worker, std::max<std::size_t>(view.columns / 4, 8));
+    lines.push_back({clock_text(each->at) + " " + worker + (worker.empty() ? "" : " ") + each->text,
+                     each->alarm ? TopStyle::alarm : TopStyle::plain});
   }
   if (lines.size() == 1) lines.push_back({"nothing"});
   return lines;
