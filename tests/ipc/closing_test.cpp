@@ -7,12 +7,13 @@
 
 #include <gtest/gtest.h>
 
+#include <sluice/detail/sanitizers.hpp>
 #include <sluice/ipc/closing.hpp>
 
 namespace sluice::ipc::test {
 namespace {
 
-constexpr int kRounds = 2'000;
+constexpr int kRounds = SLUICE_THREAD_SANITIZER ? 300 : 2'000;
 
 // What is done is plain data: nothing but the handshake orders it.
 class Work {
