@@ -95,7 +95,7 @@ TEST_F(StartEdges, NameTheSettingOfThePathThatWasGiven) {
   for (const std::string& setting :
        std::vector<std::string>{"checkpoint.path", "segment.path", "report.path"}) {
     for (const std::string& path : std::vector<std::string>{"/proc/sluice", "/dev/null/sluice"}) {
-      SCOPED_TRACE(setting + "=" + path);
+      SCOPED_TRACE(testing::Message{} << setting << "=" << path);
       Settings settings = test_settings();
       settings.set(setting, path);
       Engine engine{echo_of_threads(), settings};

@@ -50,7 +50,7 @@ class Closing {
     if (far_fences()) [[likely]] {
       std::atomic_signal_fence(std::memory_order_seq_cst);
     } else {
-      full_fence();  // [closing.fence] as the far fence.
+      full_fence();  // As the far fence.
     }
   }
 

@@ -147,8 +147,7 @@ inline void full_fence() noexcept {
 #pragma GCC diagnostic ignored "-Wtsan"
 #endif
   std::atomic_thread_fence(
-      std::
-          memory_order_seq_cst);  // [sleep.fence] in fall_asleep() and Published::sleeps(); [closing.fence] in Closing.
+      std::memory_order_seq_cst);  // [sleep.fence] in fall_asleep() and Published::sleeps().
 #if SLUICE_THREAD_SANITIZER && !defined(__clang__)
 #pragma GCC diagnostic pop
 #endif
