@@ -76,11 +76,15 @@ ipc::Woken DoorbellWaiter::wait_until(const std::function<bool()>& ready, std::c
   return woken;
 }
 
+bool DoorbellWaiter::gathers() const noexcept {
+  return !policy().sleep || policy().spin.count() != 0;
+}
+
 void DoorbellWaiter::let_gather() noexcept {
   // About what a cache line takes to another core and back: in it a producer publishes some events more. Half of it and
   // four times as much do as well (docs/performance.md).
   constexpr std::chrono::nanoseconds kGather{100};
-  if (policy().sleep && policy().spin.count() == 0) return;
+  if (!gathers()) return;
   static const int relaxes = relaxes_in(kGather);
   for (int i = 0; i < relaxes; ++i)
     ipc::relax();

@@ -32,8 +32,9 @@ class Waiter {
     for (auto left = bound; left.count() > 0 && !ready(); left = until - monotonic_now())
       wait_until(ready, left);
   }
-  // Before a look at lanes in which events come in a stream: lets some more of them come first, if this process need not
-  // leave its place to others.
+  // Before a look at lanes in which events come in a stream: lets some more of them come first. Not for who has to leave its
+  // place to others meanwhile: that one does not gather.
+  virtual bool gathers() const noexcept { return true; }
   virtual void let_gather() noexcept {}
   // A pause, for a process that has nothing to look at meanwhile: not longer than `limit`.
   virtual void pause(std::chrono::nanoseconds limit) = 0;
@@ -52,6 +53,7 @@ class DoorbellWaiter final : public Waiter {
       : policy_{policy}, own_{own}, bell_{bell}, alone_{alone}, crowded_{crowded} {}
 
   ipc::Woken wait_until(const std::function<bool()>& ready, std::chrono::nanoseconds bound) override;
+  bool gathers() const noexcept override;
   void let_gather() noexcept override;
   void pause(std::chrono::nanoseconds limit) override;
 

@@ -111,6 +111,7 @@ class WorkerLoop final : private Producer, private WorkerServices {
   // The commonest batch: worker_step.cpp.
   bool is_plain() const noexcept;
   bool was_plain(const InLane& in) const noexcept;
+  std::uint64_t consume_the_rest(InLane& in, std::uint64_t limit);
   inline Step step_plainly();
   inline void store_plainly(InLane& in) noexcept;
   // Every other one: what it handles, and, behind `done` of that, its end.
