@@ -68,11 +68,13 @@ class Scene final : public Waiter {
   const std::vector<Item>& odd() const noexcept { return odd_; }
   const std::vector<Counted>& counted() const noexcept { return counted_; }
 
-  // How often a worker has let events gather.
-  int gathers() const noexcept { return gathers_; }
+  // How often a worker has let events gather; and whether it may.
+  int gathered() const noexcept { return gathered_; }
+  bool may_gather = true;
 
   ipc::Woken wait_until(const std::function<bool()>& ready, std::chrono::nanoseconds bound) override;
-  void let_gather() noexcept override { ++gathers_; }
+  bool gathers() const noexcept override { return may_gather; }
+  void let_gather() noexcept override { ++gathered_; }
   void pause(std::chrono::nanoseconds) override {}
 
  private:
@@ -87,7 +89,7 @@ class Scene final : public Waiter {
   std::vector<Item> odd_;
   std::vector<Counted> counted_;
   std::uint32_t pushed_ = 0;
-  int gathers_ = 0;
+  int gathered_ = 0;
 };
 
 }  // namespace sluice::test

@@ -111,7 +111,6 @@ class WorkerLoop final : private Producer, private WorkerServices {
   // The commonest batch: worker_step.cpp.
   bool is_plain() const noexcept;
   bool was_plain(const InLane& in) const noexcept;
-  std::uint64_t consume_the_rest(InLane& in, std::uint64_t limit);
   inline Step step_plainly();
   inline void store_plainly(InLane& in) noexcept;
   // Every other one: what it handles, and, behind `done` of that, its end.
@@ -134,6 +133,7 @@ class WorkerLoop final : private Producer, private WorkerServices {
     return runner_->consume(input.lane, lane, limit, work_);
   }
   std::uint64_t consume_stamped(InLane& input, std::uint32_t lane, std::uint64_t limit);
+  std::uint64_t consume_the_rest(InLane& input, std::uint32_t lane, std::uint64_t limit);
   Produced produce_timed(const SourceCalls& limits);
   std::chrono::nanoseconds begin_timing() noexcept;
   void end_timing(std::chrono::nanoseconds begun, std::uint64_t handled, const Stamp& stamp) noexcept;

@@ -32,15 +32,30 @@ std::uint64_t WorkerLoop::handle_events(std::size_t index, std::uint64_t limit) 
   note_first_event();
   in_.touch(input);  // Before the handler runs: it may have to commit in the midst of the batch.
   const bool spans = takes_spans_;
-  if (!spans && (!has_flushes() || out_.leads_nowhere()))
-    return handled + consume(input, lane, limit - handled);
+  if (!spans && (!has_flushes() || out_.leads_nowhere())) {
+    handled += consume(input, lane, limit - handled);
+    return handled + consume_the_rest(input, lane, limit - handled);
+  }
   // There is a look at the room between two events: a stage with flushes cannot be committed in the midst of one.
   while (handled < limit && !batch_ends_ && work_.batch_goes_on() &&
          (handled == 0 || has_room_for_an_event())) {
     const std::uint64_t most = spans ? limit_of_span(limit - handled) : 1;
     const std::uint64_t consumed = consume(input, lane, most);
     handled += consumed;
-    if (consumed == 0 || !input.lane.knows_more()) break;
+    if (consumed == 0 || (waiter_.gathers() && !input.lane.knows_more())) break;
+  }
+  return handled;
+}
+
+// Behind what a look has found: who shares its place sleeps once it finds nothing, and a short batch is dear, so that it takes along what
+// has come meanwhile. An event that is to be timed begins a batch.
+std::uint64_t WorkerLoop::consume_the_rest(InLane& input, std::uint32_t lane, std::uint64_t limit) {
+  std::uint64_t handled = 0;
+  while (!waiter_.gathers() && handled < limit && work_.batch_goes_on() && input.lane.readable() != 0 &&
+         !input.comes_to_stamp()) {
+    const std::uint64_t consumed = runner_->consume(input.lane, lane, limit - handled, work_);
+    if (consumed == 0) break;
+    handled += consumed;
   }
   return handled;
 }

@@ -72,17 +72,6 @@ bool WorkerLoop::was_plain(const InLane& in) const noexcept {
          !WorkerAccess::acts(*worker_) && area_.undo_full_for() == 0 && !is_child_of_worker();
 }
 
-// Who shares its place sleeps once it has found nothing, and a short batch is dear: what has come meanwhile is taken along.
-std::uint64_t WorkerLoop::consume_the_rest(InLane& in, std::uint64_t limit) {
-  std::uint64_t handled = 0;
-  while (handled < limit && work_.batch_goes_on() && in.lane.readable() != 0 && !in.comes_to_stamp()) {
-    const std::uint64_t consumed = runner_->consume(in.lane, 0, limit - handled, work_);
-    if (consumed == 0) break;
-    handled += consumed;
-  }
-  return handled;
-}
-
 [[gnu::always_inline]] inline WorkerLoop::Step WorkerLoop::step_plainly() {
   InLane& in = in_[0];
   set_activity(ipc::Activity::busy);
@@ -91,8 +80,7 @@ std::uint64_t WorkerLoop::consume_the_rest(InLane& in, std::uint64_t limit) {
   std::uint64_t done = 0;
   try {
     done = runner_->consume(in.lane, 0, batch_events_, work_);
-    if (!waiter_.gathers()) [[unlikely]]
-      done += consume_the_rest(in, batch_events_ - done);
+    done += consume_the_rest(in, 0, batch_events_ - done);
   } catch (...) {
     give_up_what_threw();
   }
