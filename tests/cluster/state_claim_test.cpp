@@ -50,6 +50,13 @@ class StateClaims : public WithServer {
     std::ofstream{path} << "the state " << end;
     return path;
   }
+  // As somebody may do at any time.
+  void edit_stream(const std::function<void(jsStreamConfig&)>& edit) const {
+    const NatsClient client{{.url = server_->url()}, "test", true};
+    const JsStreamInfoPtr info = client.stream("SLUICE_test");
+    edit(*info->Config);
+    ASSERT_EQ(js_UpdateStream(nullptr, client.jetstream(), info->Config, nullptr, nullptr), NATS_OK);
+  }
   std::filesystem::path copied() const { return scratch_ / "copied"; }
   static std::string text_of(const std::filesystem::path& path) {
     std::ifstream file{path};
@@ -224,10 +231,7 @@ TEST_F(StateClaims, AreFollowedByMessagesOfTheSizeThatTheStreamTakes) {
   writer.claim(1);
   writer.append(large("12.base"));
   const auto allow = [this](std::int32_t bytes) {
-    const NatsClient client{{.url = server_->url()}, "test", true};
-    const JsStreamInfoPtr info = client.stream("SLUICE_test");
-    info->Config->MaxMsgSize = bytes;
-    ASSERT_EQ(js_UpdateStream(nullptr, client.jetstream(), info->Config, nullptr, nullptr), NATS_OK);
+    edit_stream([bytes](jsStreamConfig& config) { config.MaxMsgSize = bytes; });
   };
   allow(8192);
   // That it is refused shows what the stream is by now.
@@ -250,17 +254,14 @@ TEST_F(StateClaims, AreFollowedByMessagesOfTheSizeThatTheStreamTakes) {
       Error);
 }
 
-// As somebody may set it at any time. The server would go on to take each checkpoint, and forget those before.
+// The server would go on to take each checkpoint, and forget those before.
 TEST_F(StateClaims, StoreNothingInAStreamThatForgetsByNow) {
   stay_here_once_libnats_is_used();
   StateLog writer = log("a");
   writer.claim(1);
   writer.append(file("12.base"));
   const auto keep = [this](std::int64_t messages) {
-    const NatsClient client{{.url = server_->url()}, "test", true};
-    const JsStreamInfoPtr info = client.stream("SLUICE_test");
-    info->Config->MaxMsgsPerSubject = messages;
-    ASSERT_EQ(js_UpdateStream(nullptr, client.jetstream(), info->Config, nullptr, nullptr), NATS_OK);
+    edit_stream([messages](jsStreamConfig& config) { config.MaxMsgsPerSubject = messages; });
     std::this_thread::sleep_for(1100ms);  // It is looked at once a second.
   };
   const auto error_of = [&](const std::string& end) -> std::string {

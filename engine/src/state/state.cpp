@@ -62,19 +62,20 @@ std::byte* StateArea::claim(std::string_view name, std::size_t bytes, std::span<
   const std::span<std::byte> area = undo_.state();
   auto& directory = *reinterpret_cast<Directory*>(area.data());
   const std::uint64_t count = directory.count.load(std::memory_order_relaxed);  // relaxed: own region.
-  const std::string object = fmt::format("'{}' of stage {}", name, stage_);
-  if (name.empty())
-    throw Error{
-        {"keep the state", object, "its name is empty", "give each piece of a stage a name of its own"}};
+  if (name.empty()) {
+    throw Error{{"keep the state", object_of(name), "its name is empty",
+                 "give each piece of a stage a name of its own"}};
+  }
   // Events are counted from 1, the first of which is the handler's constructor. A piece that comes later would not be asked for
   // by the replacement, which is an Error then. Those of the engine are found by their names whenever they are asked for.
   if (undo_.event() != 1 && !name.starts_with(kOwnPrefix)) {
-    throw Error{{"keep the state", object, "the handler asks for it in a call, behind its constructor",
+    throw Error{{"keep the state", object_of(name),
+                 "the handler asks for it in a call, behind its constructor",
                  "ask for it in the handler's constructor, and keep what that gives in a member"}};
   }
   if (claimed_ == kMostPieces || name.size() >= kPieceNameBytes) {
-    throw Error{
-        {"keep the state", object, "a stage has at most 64 pieces with names below 40 characters", ""}};
+    throw Error{{"keep the state", object_of(name),
+                 "a stage has at most 64 pieces with names below 40 characters", ""}};
   }
   const std::size_t of_handler = claimed_;
   if (name.starts_with(kOwnPrefix)) {
@@ -85,16 +86,17 @@ std::byte* StateArea::claim(std::string_view name, std::size_t bytes, std::span<
     while (claimed_ < count && claimed_ < kMostPieces && is_own(directory.pieces[claimed_]))
       ++claimed_;
   }
-  if (claimed_ >= kMostPieces) throw Error{{"keep the state", object, "the stage has too many pieces", ""}};
+  if (claimed_ >= kMostPieces)
+    throw Error{{"keep the state", object_of(name), "the stage has too many pieces", ""}};
   Piece& piece = directory.pieces[claimed_];
-  const std::size_t offset = end_of_claimed(object);
+  const std::size_t offset = end_of_claimed(name);
   if (claimed_ < count) {
     expect_same(piece, name, bytes, offset, kind);
     ++claimed_;
     return area.data() + offset;
   }
   if (bytes > area.size() || offset > area.size() - bytes) {
-    throw Error{{"keep the state", object,
+    throw Error{{"keep the state", object_of(name),
                  fmt::format("it takes {} and {} are left", format_bytes(bytes),
                              format_bytes(offset < area.size() ? area.size() - offset : 0)),
                  fmt::format("raise {}{}", stage_variable(stage_, "state.bytes"),
@@ -168,14 +170,19 @@ void StateArea::refuse_unclaimed() const {
   }
 }
 
-std::size_t StateArea::end_of_claimed(const std::string& object) const {
+// Of an error: a replacement that claims what was claimed before formats nothing.
+std::string StateArea::object_of(std::string_view name) const {
+  return fmt::format("'{}' of stage {}", name, stage_);
+}
+
+std::size_t StateArea::end_of_claimed(std::string_view name) const {
   if (claimed_ == 0) return sizeof(Directory);
   const std::span<const std::byte> area = undo_.state();
   const Piece& last = reinterpret_cast<const Directory*>(area.data())->pieces[claimed_ - 1];
   // A piece of the engine is claimed behind all that there are: what stands before it need not have been checked.
   if (last.offset > area.size() || last.bytes > area.size() - last.offset) {
     throw Error{
-        {"keep the state", object,
+        {"keep the state", object_of(name),
          fmt::format(
              "the piece before it, '{}', ends beyond the state: a stray store has changed the directory",
              printable(name_of(last))),

@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <cstdio>
 #include <cstring>
+#include <random>
+#include <unistd.h>
 
 #include <sluice/detail/clock.hpp>
 #include <sluice/error.hpp>
@@ -64,7 +66,8 @@ void OutsideWait::wait(const Unavailable& away) {
   if (life.ready_ns.load(kRelaxed) == 0) life.ready_ns.store(now.count(), kRelaxed);
   // Between a half and the whole of it, so that workers that lost the same service do not come back together.
   const auto half = pause_.count() / 2;
-  auto until = now + std::chrono::nanoseconds{half + static_cast<std::int64_t>(random_()) % (half + 1)};
+  std::minstd_rand random{static_cast<std::uint32_t>(now.count() ^ (std::int64_t{::getpid()} << 16U))};
+  auto until = now + std::chrono::nanoseconds{half + static_cast<std::int64_t>(random()) % (half + 1)};
   if (patience.count() != 0) until = std::min(until, now + (patience - waited));
   pause_ = std::min(2 * pause_, kLongestPause);
   // A stop kills this process, and a standstill is reached here as anywhere: what the worker was about is given up.

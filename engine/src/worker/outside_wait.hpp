@@ -9,7 +9,6 @@
 #include <chrono>
 #include <cstdint>
 #include <limits>
-#include <random>
 
 #include <sluice/unavailable.hpp>
 
@@ -55,7 +54,6 @@ class OutsideWait {
   bool away_;
   std::uint64_t most_in_batch_ = kAny;
   std::uint64_t reached_ = 0;  // The most that an Unavailable has said.
-  std::mt19937 random_{std::random_device{}()};
 };
 
 }  // namespace sluice::detail

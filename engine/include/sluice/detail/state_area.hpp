@@ -88,8 +88,9 @@ class StateArea {
   };
 
   [[noreturn]] void undo_full(std::size_t bytes);
+  std::string object_of(std::string_view name) const;
   // Where the next piece begins: behind the last one that is claimed. Throws Error when that one is not in the area.
-  std::size_t end_of_claimed(const std::string& object) const;
+  std::size_t end_of_claimed(std::string_view name) const;
   // Throws Error when the piece that an earlier incarnation has claimed is another one.
   void expect_same(const Piece& piece, std::string_view name, std::size_t bytes, std::size_t offset,
                    const PieceKind& kind) const;
