@@ -113,24 +113,49 @@ class StateLogKills : public testing::Test {
     }
   }
 
+  // For a failure: each message, and which one its writer expected before it.
+  std::string messages() const {
+    const NatsClient client{{.url = server_->url()}, "test", true};
+    const std::uint64_t last = client.stream("SLUICE_test")->State.LastSeq;
+    std::string text;
+    for (std::uint64_t sequence = 1; sequence <= last; ++sequence) {
+      const NatsMessagePtr message = client.message("SLUICE_test", sequence);
+      const std::optional<StateMessage> state = message ? read_state_message(message.get()) : std::nullopt;
+      if (!state) continue;
+      const char* expected = "nothing";
+      natsMsgHeader_Get(message.get(), "Nats-Expected-Last-Subject-Sequence", &expected);
+      text += "\n" + std::to_string(sequence) + " behind " + expected + ": epoch " +
+              std::to_string(state->epoch) + " " + state->file + " " + std::to_string(state->part) + "/" +
+              std::to_string(state->parts);
+    }
+    return text;
+  }
+
   // What another host would go on with.
   void judge(std::uint64_t epoch) const {
     run_apart([&] {
-      StateLog log{options()};
-      log.claim(epoch);
-      const std::uint64_t stored = written_->stored;
-      const FetchedState fetched = log.fetch(directory_.path());
-      const CheckpointSearch search = newest_checkpoint(directory_.path().string());
-      if (!search.passed_over.empty()) throw std::runtime_error{search.passed_over.front()};
-      if (!search.found && stored == 0) return std::string{};
-      if (!search.found || search.found->number < stored)
-        throw std::runtime_error{"nothing, or something older than " + std::to_string(stored)};
-      if (search.found->files.size() != fetched.files || search.found->bytes != fetched.bytes)
-        throw std::runtime_error{"files that go with nothing"};
-      if (checksum_of(restored(*search.found)) != written_->checksums.at(search.found->number))
-        throw std::runtime_error{"another state than was stored"};
-      return std::string{};
+      try {
+        return judged(epoch);
+      } catch (const std::exception& error) {
+        throw std::runtime_error{error.what() + messages()};
+      }
     });
+  }
+  std::string judged(std::uint64_t epoch) const {
+    StateLog log{options()};
+    log.claim(epoch);
+    const std::uint64_t stored = written_->stored;
+    const FetchedState fetched = log.fetch(directory_.path());
+    const CheckpointSearch search = newest_checkpoint(directory_.path().string());
+    if (!search.passed_over.empty()) throw std::runtime_error{search.passed_over.front()};
+    if (!search.found && stored == 0) return {};
+    if (!search.found || search.found->number < stored)
+      throw std::runtime_error{"nothing, or something older than " + std::to_string(stored)};
+    if (search.found->files.size() != fetched.files || search.found->bytes != fetched.bytes)
+      throw std::runtime_error{"files that go with nothing"};
+    if (checksum_of(restored(*search.found)) != written_->checksums.at(search.found->number))
+      throw std::runtime_error{"another state than was stored"};
+    return {};
   }
 
   CheckpointDirectory directory_;
