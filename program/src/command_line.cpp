@@ -230,7 +230,13 @@ std::string complaint(const CLI::App& command, const CLI::ParseError& error) {
   }
   const auto option = std::find_if(unknown.begin(), unknown.end(),
                                    [](const std::string& word) { return word.starts_with('-'); });
-  if (option != unknown.end()) return "there is no option " + unknown_option(command, *option);
+  if (option != unknown.end()) {
+    const std::string name = option->substr(0, option->find('='));
+    // Before its command CLI11 does not know it.
+    if (command.get_option_no_throw(name) != nullptr)
+      return name + " stands behind the command that it is for: " + full_name(command) + " " + name;
+    return "there is no option " + unknown_option(command, *option);
+  }
   const std::string& word = unknown.front();
   const std::vector<std::string> commands = commands_of(command);
   if (commands.empty()) return "unexpected \"" + word + "\"";

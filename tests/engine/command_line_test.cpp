@@ -39,6 +39,10 @@ TEST(AWrongCommandLine, ExitsWithTwoAndAHint) {
   EXPECT_THAT(complaint("config"), HasSubstr("a command is missing: show, explain, keys, reference"));
   EXPECT_THAT(complaint("config shw"), HasSubstr("there is no command \"shw\"; did you mean show?"));
   EXPECT_THAT(complaint("config show --sett a=b"), HasSubstr("there is no option --sett"));
+  EXPECT_THAT(complaint("config --settings-of x show"), HasSubstr("there is no option --settings-of"));
+  EXPECT_EQ(complaint("--json stats"),
+            "sluice: --json stands behind the command that it is for: sluice stats --json\n"
+            "Try \"sluice stats --help\".\n");
   EXPECT_THAT(complaint("config show extra"), HasSubstr("unexpected \"extra\""));
   EXPECT_THAT(complaint("config explain"), HasSubstr("KEY is required"));
   EXPECT_THAT(complaint("config show --set"), HasSubstr("--set"));
