@@ -5,6 +5,7 @@
 #include <string>
 
 #include <sluice/detail/cgroup.hpp>
+#include <sluice/detail/plain_text.hpp>
 
 namespace sluice::detail {
 namespace {
@@ -109,7 +110,7 @@ std::vector<Cgroup> cgroups_of_this_process(std::string_view controller, const s
 }
 
 std::optional<std::uint64_t> number_in(const std::filesystem::path& file) {
-  std::ifstream stream{file};
+  std::ifstream stream = words_of_file(file);
   std::uint64_t number = 0;
   if (stream >> number) return number;
   return std::nullopt;

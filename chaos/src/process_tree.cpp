@@ -2,10 +2,8 @@
 #include "process_tree.hpp"
 
 #include <algorithm>
-#include <cctype>
 #include <cstdio>
 #include <filesystem>
-#include <fstream>
 #include <optional>
 #include <poll.h>
 #include <string>
@@ -16,6 +14,7 @@
 
 #include <fmt/format.h>
 
+#include <sluice/detail/plain_text.hpp>
 #include <sluice/detail/process_name.hpp>
 #include <sluice/error.hpp>
 
@@ -32,7 +31,7 @@ struct StatLine {
 };
 
 std::optional<StatLine> read_stat(pid_t pid) {
-  std::ifstream file{fmt::format("/proc/{}/stat", pid)};
+  std::ifstream file = words_of_file(fmt::format("/proc/{}/stat", pid));
   std::string text;
   std::getline(file, text);
   // The second field is the name, which may hold anything, in parentheses. Source: proc(5).
@@ -53,7 +52,7 @@ std::vector<pid_t> children_of(pid_t parent) {
   std::error_code gone;
   for (std::filesystem::directory_iterator task{fmt::format("/proc/{}/task", parent), gone}, end;
        !gone && task != end; task.increment(gone)) {
-    std::ifstream file{task->path() / "children"};
+    std::ifstream file = words_of_file(task->path() / "children");
     for (pid_t child = 0; file >> child;)
       children.push_back(child);
   }
@@ -103,7 +102,7 @@ bool is_worker_name(std::string_view name) {
   const std::size_t slash = name.rfind('/');
   if (slash == std::string_view::npos || slash == 0 || slash + 1 == name.size()) return false;
   return std::all_of(name.begin() + static_cast<std::ptrdiff_t>(slash) + 1, name.end(),
-                     [](unsigned char character) { return std::isdigit(character) != 0; });
+                     [](char character) { return is_digit(character); });
 }
 
 // Of a process whose parents are not there to tell: a master can have become a supervisor, and a standby a

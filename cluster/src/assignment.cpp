@@ -8,6 +8,8 @@
 
 #include <fmt/format.h>
 
+#include <sluice/detail/plain_text.hpp>
+
 namespace sluice::detail {
 namespace {
 
@@ -121,7 +123,7 @@ std::string to_text(const PartitionEntry& entry) {
 }
 
 std::optional<PartitionEntry> parse_partition_entry(std::string_view text) {
-  std::istringstream words{std::string{text}};
+  std::istringstream words = words_of(std::string{text});
   unsigned version = 0;
   std::string state, owner, wanted, rest;
   PartitionEntry entry;

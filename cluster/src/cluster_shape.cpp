@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include <sluice/detail/counted.hpp>
+#include <sluice/detail/plain_text.hpp>
 #include <sluice/error.hpp>
 #include <sluice/units.hpp>
 
@@ -25,7 +26,7 @@ std::string to_text(const ClusterShape& shape) {
 }
 
 std::optional<ClusterShape> parse_shape(const std::string& text) {
-  std::istringstream words{text};
+  std::istringstream words = words_of(text);
   ClusterShape shape;
   std::int64_t lease = 0;
   if (!(words >> shape.partitioner >> shape.partitions >> lease) || shape.partitioner == 0 || lease <= 0)

@@ -7,6 +7,8 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <sluice/detail/plain_text.hpp>
+
 namespace sluice::detail {
 namespace {
 
@@ -27,7 +29,7 @@ std::string to_text(const FailingEntry& entry) {
 }
 
 std::optional<FailingEntry> parse_failing_entry(std::string_view text) {
-  std::istringstream words{std::string{text}};
+  std::istringstream words = words_of(std::string{text});
   unsigned version = 0;
   std::string hosts;
   FailingEntry entry;

@@ -5,6 +5,8 @@
 
 #include <fmt/format.h>
 
+#include <sluice/detail/plain_text.hpp>
+
 namespace sluice::detail {
 namespace {
 
@@ -18,7 +20,7 @@ std::string to_text(const HostBeat& beat) {
 }
 
 std::optional<HostBeat> parse_host_beat(std::string_view text) {
-  std::istringstream words{std::string{text}};
+  std::istringstream words = words_of(std::string{text});
   unsigned version = 0;
   HostBeat beat;
   std::string whether, rest;

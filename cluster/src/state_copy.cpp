@@ -17,6 +17,7 @@
 
 #include <sluice/detail/checksum.hpp>
 #include <sluice/detail/descriptor.hpp>
+#include <sluice/detail/plain_text.hpp>
 #include <sluice/error.hpp>
 
 #include "assignment.hpp"
@@ -80,7 +81,7 @@ std::optional<std::uint64_t> sum_in(std::string_view line) {
 
 // Without its checksum.
 std::optional<CopiedMessage> parse_line(const std::string& text) {
-  std::istringstream words{text};
+  std::istringstream words = words_of(text);
   CopiedMessage found;
   StateMessage& message = found.message;
   std::string file, rest;

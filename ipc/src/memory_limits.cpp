@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <fstream>
 #include <limits>
 #include <optional>
 #include <sys/resource.h>
@@ -11,6 +10,7 @@
 #include <fmt/format.h>
 
 #include <sluice/detail/cgroup.hpp>
+#include <sluice/detail/plain_text.hpp>
 #include <sluice/error.hpp>
 
 #include "sluice/ipc/segment.hpp"
@@ -23,7 +23,7 @@ using sluice::detail::number_in;
 
 // The number behind `key` in a file of keys and numbers; 0 when there is none.
 std::uint64_t number_of(const std::string& key, const std::filesystem::path& path) {
-  std::ifstream file{path};
+  std::ifstream file = sluice::detail::words_of_file(path);
   std::string found;
   std::uint64_t number = 0;
   std::string rest;

@@ -5,7 +5,6 @@
 #include <fcntl.h>
 #include <fstream>
 #include <iterator>
-#include <locale>
 #include <sstream>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -13,6 +12,7 @@
 #include <fmt/format.h>
 
 #include <sluice/detail/descriptor.hpp>
+#include <sluice/detail/plain_text.hpp>
 #include <sluice/error.hpp>
 #include <sluice/pinning/calibration.hpp>
 #include <sluice/printable.hpp>
@@ -101,8 +101,7 @@ std::string to_file(const MeasuredCosts& costs, std::string_view key) {
 }
 
 std::optional<MeasuredCosts> from_file(std::string_view text, std::string_view key) {
-  std::istringstream lines{std::string{text}};
-  lines.imbue(std::locale::classic());
+  std::istringstream lines = sluice::detail::words_of(std::string{text});
   std::string head, word, machine, steady;
   std::getline(lines, head);
   lines >> word >> machine >> word >> steady;
@@ -112,8 +111,7 @@ std::optional<MeasuredCosts> from_file(std::string_view text, std::string_view k
   std::string line;
   std::getline(lines, line);
   while (std::getline(lines, line) && line != kLast) {
-    std::istringstream row{line};
-    row.imbue(std::locale::classic());
+    std::istringstream row = sluice::detail::words_of(line);
     unsigned unit = 0;
     if (!(row >> word >> unit) || word != "unit" || costs.units.size() == kMostUnits) return std::nullopt;
     costs.units.push_back(unit);

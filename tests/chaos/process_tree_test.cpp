@@ -8,6 +8,7 @@
 
 #include "../engine/pipelines.hpp"
 #include "../engine/processes.hpp"
+#include "support/foreign_locale.hpp"
 
 namespace sluice::test {
 
@@ -73,6 +74,20 @@ TEST_F(PipelineProcess, IsFoundWithItsKindAndNeverTheHost) {
   EXPECT_TRUE(eventually(count));
   engine.stop();
   EXPECT_TRUE(eventually([&] { return processes.look(::getpid()).empty(); }));
+}
+
+TEST_F(PipelineProcess, IsFoundInAProgramOfAnyLocale) {
+  const ForeignNumbers french;
+  Engine engine{counting_pipeline(3), test_settings()};
+  engine.start();
+  PipelineProcesses processes;
+  EXPECT_TRUE(eventually([&] {
+    const auto& found = processes.look(::getpid());
+    return std::count_if(found.begin(), found.end(), [](const FoundProcess& process) {
+             return process.kind == ProcessKind::worker;
+           }) == 3;
+  }));
+  engine.stop();
 }
 
 // Children of the test that call themselves as a pipeline's processes do: one that only the kernel knows as

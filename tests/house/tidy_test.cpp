@@ -224,6 +224,25 @@ TEST(Tidy, EveryWarningThatTheBuildSilencesHasAReason) {
   }
 }
 
+// The libraries live in programs of any locale (plain_text.hpp): what these take for a letter or a number differs by it.
+TEST(Tidy, NoLibraryAsksTheLocale) {
+  static constexpr std::array kRooms{"base/", "chaos/",   "cluster/", "connect/", "engine/",
+                                     "ipc/",  "pinning/", "program/", "wide/"};
+  static constexpr std::array kAsking{
+      "isalpha", "isalnum", "isblank", "iscntrl",  "isdigit",    "isgraph",     "islower", "isprint",
+      "ispunct", "isspace", "isupper", "isxdigit", "tolower",    "toupper",     "atof",    "stod",
+      "stof",    "stold",   "strtod",  "strtof",   "strcasecmp", "strncasecmp", "strtold"};
+  for (const File& file : tree()) {
+    if (!file.is_cpp() || std::none_of(kRooms.begin(), kRooms.end(), [&file](std::string_view room) {
+          return file.name.starts_with(room);
+        }))
+      continue;
+    const std::string code = code_of(file.text);
+    for (const std::string_view name : kAsking)
+      EXPECT_FALSE(has_word(code, name)) << file.name << ": " << name;
+  }
+}
+
 // A tree that was built: what lies there says where it was, and cmake refuses it elsewhere.
 TEST(Tidy, AnImageIsBuiltFromNothingThatGitDoesNotKnow) {
   const auto lines_of_file = [](const char* name) {

@@ -2,11 +2,11 @@
 #include "rolling_options.hpp"
 
 #include <algorithm>
-#include <cctype>
 
 #include <fmt/format.h>
 #include <zstd.h>
 
+#include <sluice/detail/plain_text.hpp>
 #include <sluice/error.hpp>
 #include <sluice/printable.hpp>
 
@@ -15,8 +15,8 @@ namespace sluice::detail {
 void check_rolling(const RollingFileOptions& options, const std::string& name) {
   const auto is_plain = [](const std::string& text) {
     return !text.empty() && text.size() <= 100 && text.front() != '.' &&
-           std::all_of(text.begin(), text.end(), [](unsigned char c) {
-             return std::isalnum(c) != 0 || c == '-' || c == '_' || c == '.';
+           std::all_of(text.begin(), text.end(), [](char c) {
+             return is_letter(c) || is_digit(c) || c == '-' || c == '_' || c == '.';
            });
   };
   for (const std::string& part : {name, options.suffix}) {

@@ -3,21 +3,17 @@
 
 #include <algorithm>
 #include <charconv>
-#include <strings.h>
 #include <tuple>
 
 #include <sluice/connect/frame.hpp>
+#include <sluice/detail/plain_text.hpp>
 #include <sluice/ipc/framing.hpp>
 
 namespace sluice::detail {
 namespace {
 
 bool begins_with(std::string_view text, std::string_view scheme) {
-  return text.size() >= scheme.size() && ::strncasecmp(text.data(), scheme.data(), scheme.size()) == 0;
-}
-
-bool is_same(std::string_view text, std::string_view other) {
-  return text.size() == other.size() && begins_with(text, other);
+  return is_same_word(text.substr(0, scheme.size()), scheme);
 }
 
 // What the headers of a request say of it and its body.
@@ -34,14 +30,15 @@ struct Headers {
                        [this](std::string_view length) { return length != lengths.front(); });
   }
   bool has_no_end() const {
-    return transfers.size() > 1 || (transfers.size() == 1 && !is_same(transfers[0], "chunked"));
+    return transfers.size() > 1 || (transfers.size() == 1 && !is_same_word(transfers[0], "chunked"));
   }
 
   void add(std::string_view name, std::string_view value) {
-    if (is_same(name, MHD_HTTP_HEADER_HOST)) ++hosts;
-    if (is_same(name, MHD_HTTP_HEADER_CONTENT_LENGTH)) lengths.push_back(value);
-    if (is_same(name, MHD_HTTP_HEADER_TRANSFER_ENCODING)) transfers.push_back(value);
-    if (is_same(name, MHD_HTTP_HEADER_CONTENT_ENCODING) && !is_same(value, "identity")) encoded = true;
+    if (is_same_word(name, MHD_HTTP_HEADER_HOST)) ++hosts;
+    if (is_same_word(name, MHD_HTTP_HEADER_CONTENT_LENGTH)) lengths.push_back(value);
+    if (is_same_word(name, MHD_HTTP_HEADER_TRANSFER_ENCODING)) transfers.push_back(value);
+    if (is_same_word(name, MHD_HTTP_HEADER_CONTENT_ENCODING) && !is_same_word(value, "identity"))
+      encoded = true;
   }
 };
 
@@ -107,8 +104,7 @@ void look_at_body(MHD_Connection* connection, HttpRequest& request, std::uint64_
 
 bool waits_for_leave(MHD_Connection* connection, std::string_view version) {
   const char* expected = MHD_lookup_connection_value(connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_EXPECT);
-  return expected != nullptr && ::strcasecmp(expected, "100-continue") == 0 &&
-         version == MHD_HTTP_VERSION_1_1;
+  return expected != nullptr && is_same_word(expected, "100-continue") && version == MHD_HTTP_VERSION_1_1;
 }
 
 std::string_view path_in(std::string_view target) {

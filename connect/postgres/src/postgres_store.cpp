@@ -3,13 +3,13 @@
 #include <algorithm>
 #include <array>
 #include <bit>
-#include <cctype>
 #include <utility>
 
 #include <fmt/format.h>
 
 #include <sluice/connect/detail/time_limit.hpp>
 #include <sluice/detail/counted.hpp>
+#include <sluice/detail/plain_text.hpp>
 #include <sluice/error.hpp>
 #include <sluice/printable.hpp>
 #include <sluice/unavailable.hpp>
@@ -40,7 +40,7 @@ std::string first_word(std::string_view sql) {
       skip_past("\n");
     } else if (sql.starts_with("/*")) {
       skip_past("*/");
-    } else if (sql.front() == '(' || std::isspace(static_cast<unsigned char>(sql.front())) != 0) {
+    } else if (sql.front() == '(' || is_blank(sql.front())) {
       sql.remove_prefix(1);
     } else {
       break;
@@ -48,8 +48,8 @@ std::string first_word(std::string_view sql) {
   }
   std::string word;
   for (const char c : sql) {
-    if (std::isalpha(static_cast<unsigned char>(c)) == 0) break;
-    word.push_back(static_cast<char>(std::toupper(static_cast<unsigned char>(c))));
+    if (!is_letter(c)) break;
+    word.push_back(to_capital(c));
   }
   return word;
 }

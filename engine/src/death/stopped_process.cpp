@@ -13,6 +13,8 @@
 
 #include <fmt/format.h>
 
+#include <sluice/detail/plain_text.hpp>
+
 namespace sluice::detail {
 namespace {
 
@@ -42,7 +44,7 @@ char state_of(pid_t pid, pid_t thread) {
 }
 
 long tracer_of(pid_t pid) {
-  std::ifstream file{fmt::format("/proc/{}/status", pid)};
+  std::ifstream file = words_of_file(fmt::format("/proc/{}/status", pid));
   for (std::string word; file >> word;) {
     long tracer = 0;
     if (word == "TracerPid:" && file >> tracer) return tracer;

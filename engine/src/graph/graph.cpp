@@ -2,11 +2,11 @@
 #include "sluice/detail/graph.hpp"
 
 #include <algorithm>
-#include <cctype>
 
 #include <fmt/format.h>
 
 #include <sluice/detail/assert.hpp>
+#include <sluice/detail/plain_text.hpp>
 #include <sluice/error.hpp>
 
 namespace sluice::detail {
@@ -14,12 +14,9 @@ namespace {
 
 bool is_name(std::string_view text) {
   constexpr std::size_t kLongest = 64;
-  if (text.empty() || text.size() > kLongest || std::isalpha(static_cast<unsigned char>(text.front())) == 0) {
-    return false;
-  }
-  return std::all_of(text.begin(), text.end(), [](unsigned char c) {
-    return std::islower(c) != 0 || std::isdigit(c) != 0 || c == '-' || c == '_';
-  });
+  if (text.empty() || text.size() > kLongest || !is_small_letter(text.front())) return false;
+  return std::all_of(text.begin(), text.end(),
+                     [](char c) { return is_small_letter(c) || is_digit(c) || c == '-' || c == '_'; });
 }
 
 }  // namespace
