@@ -14,6 +14,7 @@
 #include <fmt/format.h>
 
 #include <sluice/detail/assert.hpp>
+#include <sluice/detail/call_remedy.hpp>
 #include <sluice/detail/descriptor.hpp>
 #include <sluice/error.hpp>
 #include <sluice/ipc/far_fence.hpp>
@@ -107,7 +108,8 @@ bool Segment::open() {
 
 void Segment::show_to_children(bool shown) {
   if (::madvise(base_, address_bytes_, shown ? MADV_DOFORK : MADV_DONTFORK) != 0) {
-    throw Error{{"choose the processes that have the segment of", name_, errno_text(), ""}};
+    throw Error{{"choose the processes that have the segment of", name_, errno_text(),
+                 sluice::detail::remedy_for_call(errno, "madvise")}};
   }
 }
 
@@ -301,7 +303,9 @@ void Segment::create_memory() {
   refuse_more_than_there_is();
   files_[0].fd = sluice::detail::above_standard(
       ::memfd_create(memory_file_name(name_).c_str(), MFD_CLOEXEC | MFD_ALLOW_SEALING));
-  if (files_[0].fd < 0) throw Error{{"create the segment of", name_, errno_text(), ""}};
+  if (files_[0].fd < 0)
+    throw Error{{"create the segment of", name_, errno_text(),
+                 sluice::detail::remedy_for_call(errno, "memfd_create")}};
   if (::ftruncate(files_[0].fd, static_cast<off_t>(files_[0].bytes)) != 0) {
     throw Error{{"size the segment of", name_, errno_text(), kTakeLessMemory}};
   }
@@ -315,7 +319,8 @@ void Segment::seal_everything() {
   for (const File& file : files_) {
     if (file.fd < 0) continue;
     if (::fcntl(file.fd, F_ADD_SEALS, seals) != 0 || (mapped_anew && ::fchmod(file.fd, S_IRUSR) != 0))
-      throw Error{{"seal the segment of", name_, errno_text(), ""}};
+      throw Error{
+          {"seal the segment of", name_, errno_text(), sluice::detail::remedy_for_call(errno, "fcntl")}};
   }
 }
 

@@ -11,6 +11,7 @@
 
 #include <fmt/format.h>
 
+#include <sluice/detail/call_remedy.hpp>
 #include <sluice/detail/descriptor.hpp>
 #include <sluice/detail/pages.hpp>
 #include <sluice/error.hpp>
@@ -156,8 +157,10 @@ void Segment::allocate() {
   populate_huge();
   const int error = allocate_file(files_[0].fd, files_[0].bytes);
   if (error != 0) {
+    const std::string remedy = sluice::detail::remedy_for_call(error, "fallocate");
     throw Error{{"allocate the memory of", name_,
-                 fmt::format("{} MiB: {}", files_[0].bytes >> 20U, errno_text(error)), kTakeLessMemory}};
+                 fmt::format("{} MiB: {}", files_[0].bytes >> 20U, errno_text(error)),
+                 remedy.empty() ? kTakeLessMemory : remedy}};
   }
 }
 

@@ -7,6 +7,7 @@
 #include <sys/mman.h>
 
 #include <sluice/detail/assert.hpp>
+#include <sluice/detail/call_remedy.hpp>
 #include <sluice/detail/pages.hpp>
 #include <sluice/error.hpp>
 
@@ -87,7 +88,8 @@ bool Segment::holds(std::size_t region, const void* address) const noexcept {
 
 void Segment::protect(std::size_t address_offset, std::size_t bytes, int protection) {
   if (::mprotect(base_ + address_offset, bytes, protection) != 0) {
-    throw Error{{"change the protection of the segment of", name_, errno_text(), ""}};
+    throw Error{{"change the protection of the segment of", name_, errno_text(),
+                 sluice::detail::remedy_for_call(errno, "mprotect")}};
   }
 }
 

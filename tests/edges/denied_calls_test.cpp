@@ -301,6 +301,28 @@ TEST(DeniedSockets, LeaveAPipelineUnobservedAndItSaysSo) {
   ::close(log[0]);
 }
 
+class DeniedMemory : public testing::TestWithParam<Denial> {};
+TEST_P(DeniedMemory, IsRefusedWithTheNameOfTheCall) {
+  int said[2];
+  ASSERT_EQ(::pipe(said), 0);
+  const pid_t child = ::fork();
+  if (child == 0) ::_exit(run_without(GetParam(), said[1], [] { return run_in_memory("/tmp"); }));
+  ::close(said[1]);
+  int status = -1;
+  EXPECT_TRUE(eventually([&] { return ::waitpid(child, &status, WNOHANG) == child; }));
+  char text[4096] = {};
+  std::ignore = ::read(said[0], text, sizeof(text) - 1);
+  ::close(said[0]);
+  if (WEXITSTATUS(status) == kNoFilter) GTEST_SKIP() << "no filter of system calls can be had here";
+  EXPECT_THAT(std::string{text}, HasSubstr("allow " + std::string{GetParam().name} + " in the filter"));
+}
+INSTANTIATE_TEST_SUITE_P(Kernel, DeniedMemory,
+                         testing::ValuesIn(with_both_errors({{"memfd_create", SYS_memfd_create},
+                                                             {"fallocate", SYS_fallocate},
+                                                             {"madvise", SYS_madvise},
+                                                             {"mprotect", SYS_mprotect}})),
+                         name_of);
+
 std::vector<Denial> denials_of_kept() {
   return with_both_errors({
       {"openat", SYS_openat},

@@ -20,6 +20,7 @@
 
 #include <fmt/format.h>
 
+#include <sluice/detail/call_remedy.hpp>
 #include <sluice/detail/path.hpp>
 #include <sluice/error.hpp>
 
@@ -147,7 +148,7 @@ Descriptor sealed(const std::string& name, std::string_view bytes) {
   const bool done =
       file && ::write(file.get(), bytes.data(), bytes.size()) == std::ssize(bytes) &&
       ::fcntl(file.get(), F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) == 0;
-  if (!done) throw Error{{"describe", name, errno_text(), ""}};
+  if (!done) throw Error{{"describe", name, errno_text(), remedy_for_call(errno, "memfd_create")}};
   return file;
 }
 
