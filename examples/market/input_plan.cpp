@@ -13,6 +13,7 @@
 
 #include <sluice/connect/line_reader.hpp>
 #include <sluice/error.hpp>
+#include <sluice/unavailable.hpp>
 
 namespace market {
 namespace {
@@ -68,7 +69,7 @@ std::vector<InputGroup> make_groups(std::vector<InputFile> files) {
 }
 
 // The first line decides the format; the first line with a time, which may be a later one, gives the time.
-void look_into(InputFile& file, bool name_is_raw) {
+void look_into(InputFile& file, bool name_is_raw) try {
   sluice::LineReader capture{file.path, {.access_point_every_bytes = 0}};
   file.format = name_is_raw ? CaptureFormat::raw : CaptureFormat::unknown;
   for (std::size_t looked_at = 0; looked_at < kLinesLookedAt && !file.first_receive_ns; ++looked_at) {
@@ -77,6 +78,8 @@ void look_into(InputFile& file, bool name_is_raw) {
     if (looked_at == 0) file.format = detect_format(name_is_raw, line.text);
     file.first_receive_ns = receive_time_ns(line.text);
   }
+} catch (const sluice::Unavailable& away) {
+  throw bad_input(file.path, away.what(), "begin again once it can be read");
 }
 
 }  // namespace

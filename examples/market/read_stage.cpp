@@ -6,6 +6,8 @@
 
 #include <fmt/format.h>
 
+#include <sluice/unavailable.hpp>
+
 namespace market {
 namespace {
 
@@ -52,6 +54,7 @@ bool ReadStage::operator()(sluice::Output<LineRecord>& lines, sluice::Output<Row
     case sluice::LineStatus::pending:
       return true;
     case sluice::LineStatus::broken:
+      if (capture_->read_error() != 0) throw sluice::Unavailable{capture_->failure()};
       // What was read before stands; the files behind it are read all the same.
       worker_.report(capture_->failure());
       break;

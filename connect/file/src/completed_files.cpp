@@ -10,6 +10,7 @@
 
 #include <fmt/format.h>
 
+#include <sluice/detail/storage.hpp>
 #include <sluice/error.hpp>
 #include <sluice/printable.hpp>
 #include <sluice/unavailable.hpp>
@@ -32,16 +33,18 @@ std::optional<struct stat> status_of(const fs::path& path) {
   return std::nullopt;
 }
 
-std::string read_behind(int file, std::uint64_t from) {
+std::string read_behind(const WrittenFile& file, std::uint64_t from) {
   constexpr std::size_t kChunk = std::size_t{64} << 10;
   std::string text;
   for (;;) {  // Ends at the file's end.
     const std::size_t had = text.size();
     text.resize(had + kChunk);
-    const ssize_t got = ::pread(file, text.data() + had, kChunk, static_cast<off_t>(from + had));
+    const ssize_t got = ::pread(file.descriptor(), text.data() + had, kChunk, static_cast<off_t>(from + had));
+    const int reason = got < 0 ? errno : 0;
     text.resize(had + static_cast<std::size_t>(std::max(got, ssize_t{0})));
-    if (got < 0 && errno == EINTR) continue;
-    if (got <= 0) return text;
+    if (reason == EINTR) continue;
+    if (reason != 0) fail("read", file.path(), reason);
+    if (got == 0) return text;
   }
 }
 
@@ -58,7 +61,7 @@ std::optional<CompletedFile> parse(std::string_view line) {
 }  // namespace
 
 void fail(const std::string& tried, const fs::path& file, int reason) {
-  if (reason == ENOSPC || reason == EDQUOT || reason == EIO)
+  if (is_storage_away_or_full(reason))
     throw Unavailable{fmt::format("{}: {}", printable(file.string()), errno_text(reason))};
   throw Error{{tried, printable(file.string()), errno_text(reason),
                reason == EEXIST ? "move it away" : "name a directory that can be written"}};
@@ -106,7 +109,7 @@ std::string manifest_line(const CompletedFile& file, std::uint64_t content_bytes
                      content_bytes, records);
 }
 
-std::string last_completed(int manifest, std::uint64_t end) {
+std::string last_completed(const WrittenFile& manifest, std::uint64_t end) {
   constexpr std::uint64_t kLongestLine = 1024;
   const std::uint64_t from = end - std::min(end, kLongestLine);
   std::string text = read_behind(manifest, from);
@@ -118,7 +121,7 @@ std::string last_completed(int manifest, std::uint64_t end) {
   return file ? file->name : std::string{};
 }
 
-std::vector<CompletedFile> completed_behind(int manifest, std::uint64_t from) {
+std::vector<CompletedFile> completed_behind(const WrittenFile& manifest, std::uint64_t from) {
   const std::string text = read_behind(manifest, from);
   std::vector<CompletedFile> files;
   std::size_t at = 0;

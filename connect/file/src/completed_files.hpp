@@ -13,6 +13,8 @@
 
 namespace sluice::detail {
 
+class WrittenFile;
+
 struct CompletedFile {
   std::string name;
   std::uint64_t bytes;
@@ -38,9 +40,9 @@ void publish(const std::filesystem::path& part, const std::filesystem::path& who
 std::string manifest_line(const CompletedFile& file, std::uint64_t content_bytes, std::uint64_t records);
 
 // The name in the last of the lines before byte `end` of a manifest; empty where there is no such line.
-std::string last_completed(int manifest, std::uint64_t end);
+std::string last_completed(const WrittenFile& manifest, std::uint64_t end);
 // What the whole lines behind byte `from` of a manifest say, up to the first that is none of manifest_line()'s.
-std::vector<CompletedFile> completed_behind(int manifest, std::uint64_t from);
+std::vector<CompletedFile> completed_behind(const WrittenFile& manifest, std::uint64_t from);
 
 // Removes the file in `directory`, if it is as it was completed; false when there is none. Throws Error for one of that name
 // that is another.

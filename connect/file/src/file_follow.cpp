@@ -183,6 +183,7 @@ std::optional<TextOfFile> FileLines::text_if_copy(const FileThere& file) const {
     if (head.size() < position_->head_bytes || file_key(head) != position_->head) return std::nullopt;
     LineReader reader{file.path, {.access_point_every_bytes = 0}};
     reader.resume(reached.line);
+    throw_if_away(reader.read_error(), file.path);
     if (reader.failure().empty() && reader.before().ends_with({reached.before, reached.before_bytes}))
       return text;
   } catch (const Error&) {

@@ -27,6 +27,7 @@ constexpr std::chrono::milliseconds kReadsAtOnce{20};
 // Whether the file of that name now is the one of the position: by what survives a boot and a new mount, and a cut.
 bool FileLines::is_of_position(const std::string& name) const {
   const Descriptor file{::open(name.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)};
+  if (!file) throw_if_away(errno, name);
   const auto status = file ? status_of(file.get()) : std::nullopt;
   if (!status || !status->regular || status->inode != position_->inode) return false;
   return position_->head_bytes == 0 || head_of(file.get(), position_->head_bytes) == position_->head;
@@ -43,12 +44,15 @@ bool FileLines::stands(int file) const {
 
 // The name under which the file of the position stands in the directory of `path` now; empty if it does not.
 std::string FileLines::find_renamed(const std::string& path) const {
+  const fs::path directory = fs::absolute(path).parent_path();
   std::error_code error;
-  for (const auto& entry : fs::directory_iterator{fs::absolute(path).parent_path(), error}) {
-    std::string name = entry.path().string();
+  for (fs::directory_iterator entry{directory, error}; !error && entry != fs::directory_iterator{};
+       entry.increment(error)) {
+    std::string name = entry->path().string();
     const auto status = status_of(name);
     if (status && status->inode == position_->inode && is_of_position(name)) return name;
   }
+  throw_if_away(error.value(), directory.string());
   return {};
 }
 
@@ -138,6 +142,7 @@ void FileLines::open_reader(const std::string& name, const LineReaderOptions& op
       continue;
     }
     same_file_ = Descriptor{::open(name.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)};
+    if (!same_file_) throw_if_away(errno, name);
     if (!same_file_ && errno != ENOENT)
       throw Error{{"open the file", name, errno_text(), "check the right to read it, and `ulimit -n`"}};
     after = same_file_ ? status_of(same_file_.get()) : std::nullopt;

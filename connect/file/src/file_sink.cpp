@@ -23,6 +23,7 @@
 #include <sluice/detail/kept_from_children.hpp>
 #include <sluice/detail/path.hpp>
 #include <sluice/detail/promises.hpp>
+#include <sluice/detail/storage.hpp>
 #include <sluice/error.hpp>
 #include <sluice/printable.hpp>
 
@@ -106,9 +107,11 @@ class RollingFile::Files {
     detail::check_rolling(options_, prefix_);
     fs::path directory = detail::absolute_path(options_.directory);
     struct stat status {};
-    if (::stat(directory.c_str(), &status) != 0 || !S_ISDIR(status.st_mode)) {
+    const int reason = ::stat(directory.c_str(), &status) != 0 ? errno : 0;
+    if (detail::is_storage_away(reason)) fail("look at", directory, reason);
+    if (reason != 0 || !S_ISDIR(status.st_mode)) {
       throw Error{{"write files into", printable(directory.string()),
-                   errno == ENOENT ? errno_text() : "it is no directory", "make it, or name another"}};
+                   reason != 0 ? errno_text(reason) : "it is no directory", "make it, or name another"}};
     }
     return directory;
   }
@@ -141,6 +144,7 @@ class RollingFile::Files {
     constexpr auto kPatience = std::chrono::milliseconds{500};
     const auto until = std::chrono::steady_clock::now() + kPatience;
     while (::flock(manifest_.descriptor(), LOCK_EX | LOCK_NB) != 0) {
+      if (errno != EWOULDBLOCK && errno != EINTR) fail("lock", manifest_.path(), errno);
       if (std::chrono::steady_clock::now() >= until) {
         throw Error{{"lock", printable(manifest_.path().string()),
                      "another worker or program writes these files",
@@ -175,8 +179,7 @@ class RollingFile::Files {
   // What was published behind the checkpoint that the state is from. The manifest, which says what that is, is cut last.
   void take_back(const Numbered& there) const {
     manifest_.check_is(state_->manifest_inode, state_->manifest_bytes);
-    std::vector<detail::CompletedFile> behind =
-        detail::completed_behind(manifest_.descriptor(), state_->manifest_bytes);
+    std::vector<detail::CompletedFile> behind = detail::completed_behind(manifest_, state_->manifest_bytes);
     std::uint64_t end = state_->number;
     for (const detail::CompletedFile& file : behind) {
       if (detail::number_in(file.name, prefix_) != end) break;
@@ -226,6 +229,7 @@ class RollingFile::Files {
   bool holds_any() const { return state_->content_bytes != 0 || !pending_.empty(); }
 
   void flush() {
+    committed_bytes_ = state_->length_bytes;
     // One that was begun with other options, of compression, say, is complete as it is.
     const bool was_other = state_->length_bytes != 0 && name_ != name_of(state_->number);
     if (was_other) complete();
@@ -237,6 +241,7 @@ class RollingFile::Files {
   }
   // Where no events come no batch does it.
   void complete_if_old() {
+    committed_bytes_ = state_->length_bytes;
     if (state_->length_bytes != 0 && !interrupted_ && is_old()) complete();
   }
 
@@ -297,11 +302,23 @@ class RollingFile::Files {
     return false;
   }
 
+  // A disk that fails here may drop what it was given, and the next fsync says nothing of that. What this batch has written is
+  // written again.
+  void bring_whole_to_disk() const {
+    const int reason = file_->sync();
+    if (reason == 0) return;
+    const bool has_more = options_.sync == FileSync::publish && committed_bytes_ != 0;
+    if (!has_more) fail("bring to the disk", file_->path(), reason);
+    throw Error{{"bring to the disk", printable(file_->path().string()),
+                 errno_text(reason) + ": what it has of earlier commits may be missing there",
+                 "look at the disk, and whether the file is whole; the next start publishes it as it is"}};
+  }
+
   // By the commit that follows.
   void complete() {
     file_->check_is_there(state_->inode, state_->length_bytes);
     manifest_.check_is_there(state_->manifest_inode, state_->manifest_bytes);
-    if (options_.sync != FileSync::none) file_->bring_to_disk();
+    if (options_.sync != FileSync::none) bring_whole_to_disk();
     RollingState& state = state_.edit();
     const std::string line =
         detail::manifest_line({name_, state.length_bytes}, state.content_bytes, state.records);
@@ -319,7 +336,7 @@ class RollingFile::Files {
   void publish() {
     const std::uint64_t number = state_->complete;
     if (number == published_) return;
-    const std::string name = detail::last_completed(manifest_.descriptor(), state_->manifest_bytes);
+    const std::string name = detail::last_completed(manifest_, state_->manifest_bytes);
     if (detail::number_in(name, prefix_) != number || name.find('/') != std::string::npos)
       throw Error{{"publish what is named in", printable(manifest_.path().string()),
                    "its last line is not what was written", detail::kPutItBack}};
@@ -347,6 +364,7 @@ class RollingFile::Files {
   // Of this batch, and gone with this object if that is not committed: what undoes a batch makes a new handler.
   std::string pending_;
   std::uint64_t pending_records_ = 0;
+  std::uint64_t committed_bytes_ = 0;  // Of the file, before this batch.
   std::uint64_t published_ = 0;
   bool ending_ = false;
   bool interrupted_ = false;  // So that the last one is not whole.

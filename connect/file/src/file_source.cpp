@@ -230,6 +230,7 @@ SourceState FileLines::read(LineTaker& taker) {
     case LineStatus::pending:
       return SourceState::nothing_now;
     case LineStatus::broken:
+      throw_if_away(reader_->read_error(), path_);
       if (reader_->changed()) {
         begin_again();
         return SourceState::more;

@@ -11,8 +11,13 @@
 #include <unistd.h>
 #include <utility>
 
+#include <fmt/format.h>
+
 #include <sluice/connect/file_source.hpp>
+#include <sluice/detail/storage.hpp>
 #include <sluice/error.hpp>
+#include <sluice/printable.hpp>
+#include <sluice/unavailable.hpp>
 
 namespace sluice::detail {
 
@@ -40,6 +45,15 @@ std::optional<FileStatus> ask_for_status(int file, const char* path, int flags) 
   return told;
 }
 
+// Of an open file, for people.
+std::string name_of(int file) {
+  const int error = errno;
+  std::error_code gone;
+  std::string name = fs::read_symlink(fmt::format("/proc/self/fd/{}", file), gone).string();
+  errno = error;
+  return name;
+}
+
 // What ".." leads to only the kernel knows.
 std::string tidy(const std::string& path) {
   std::string tidy = path.starts_with('/') ? "/" : "";
@@ -60,11 +74,19 @@ FileSourceOptions with_tidy_paths(FileSourceOptions options) {
 }
 
 std::optional<FileStatus> status_of(const std::string& path) {
-  return ask_for_status(AT_FDCWD, path.c_str(), 0);
+  auto status = ask_for_status(AT_FDCWD, path.c_str(), 0);
+  if (!status) throw_if_away(errno, path);
+  return status;
 }
 
 std::optional<FileStatus> status_of(int file) {
-  return ask_for_status(file, "", AT_EMPTY_PATH);
+  auto status = ask_for_status(file, "", AT_EMPTY_PATH);
+  if (!status && is_storage_away(errno)) throw_if_away(errno, name_of(file));
+  return status;
+}
+
+void throw_if_away(int error, const std::string& path) {
+  if (is_storage_away(error)) throw Unavailable{fmt::format("{}: {}", printable(path), errno_text(error))};
 }
 
 bool is(const FileStatus& status, std::uint64_t device, std::uint64_t inode) {
@@ -82,6 +104,7 @@ std::optional<std::uint64_t> key_of_bytes(int file, std::uint64_t offset_bytes, 
   while (had < bytes) {
     const ssize_t got = ::pread(file, there + had, bytes - had, static_cast<off_t>(offset_bytes + had));
     if (got < 0 && errno == EINTR) continue;
+    if (got < 0 && is_storage_away(errno)) throw_if_away(errno, name_of(file));
     if (got <= 0) return std::nullopt;
     had += static_cast<std::uint64_t>(got);
   }
@@ -99,6 +122,7 @@ std::vector<FileThere> regular_files_in(const std::string& directory) {
     std::error_code gone;
     if (status && status->regular) found.push_back({path.string(), *status, entry->is_symlink(gone)});
   }
+  throw_if_away(error.value(), directory);
   if (error) {
     throw Error{{"read the directory", directory, error.message(),
                  "check that it is there and the right to read it"}};

@@ -35,14 +35,18 @@ struct FileStatus {
   bool directory = false;
 };
 
-// None if there is nothing of that name, with the reason in errno.
+// None if there is nothing of that name, with the reason in errno. Throws Unavailable where the storage is away: whether there is
+// something nobody knows then.
 std::optional<FileStatus> status_of(const std::string& path);
 std::optional<FileStatus> status_of(int file);
 
 // Within one boot: the number of a device may be another after it.
 bool is(const FileStatus& status, std::uint64_t device, std::uint64_t inode);
 
-// The file_key() of the `bytes` at `offset_bytes`, at most kHeadBytes, of a file; none if it has fewer.
+// Throws Unavailable if that is why it could not be read, or looked at.
+void throw_if_away(int error, const std::string& path);
+
+// The file_key() of the `bytes` at `offset_bytes`, at most kHeadBytes, of a file; none if it has fewer. Throws Unavailable.
 std::optional<std::uint64_t> key_of_bytes(int file, std::uint64_t offset_bytes, std::uint64_t bytes);
 inline std::optional<std::uint64_t> head_of(int file, std::uint64_t bytes) {
   return key_of_bytes(file, 0, bytes);
@@ -58,7 +62,7 @@ struct FileThere {
 // Whether another file has its name by now, or none.
 bool has_moved(const FileThere& file);
 
-// In the order of their names, without those that begin with a dot. Throws Error if the directory cannot be read.
+// In the order of their names, without those that begin with a dot. Throws Error if the directory cannot be read, or Unavailable.
 std::vector<FileThere> regular_files_in(const std::string& directory);
 
 // What stands in those of the paths that are directories, without names that begin with a dot, and cannot be looked at: links

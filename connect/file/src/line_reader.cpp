@@ -10,6 +10,7 @@
 #include <sluice/error.hpp>
 
 #include "decoder.hpp"
+#include "files_there.hpp"
 
 namespace sluice {
 namespace {
@@ -35,23 +36,24 @@ std::uint32_t length_at(const char* prefix) {
 
 detail::FileDescriptor open_file(const std::string& path) {
   const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (fd < 0) {
-    throw Error{{.tried = "open the file",
-                 .object = path,
-                 .why = errno_text(),
-                 .remedy = "check the path and the right to read it"}};
-  }
+  if (fd < 0) detail::throw_if_away(errno, path);
+  if (fd < 0) throw Error{{"open the file", path, errno_text(), "check the path and the right to read it"}};
   return detail::FileDescriptor::owned(fd);
 }
 
 }  // namespace
 
 LineReader::LineReader(const std::string& path, const LineReaderOptions& options)
-    : LineReader{std::make_unique<detail::ByteSource>(open_file(path)), path, options} {}
+    : LineReader{std::make_unique<detail::ByteSource>(open_file(path)), path, options} {
+  detail::throw_if_away(read_error(), path);
+  check_beginning();
+}
 
 LineReader::LineReader(int descriptor, std::string name, const LineReaderOptions& options)
     : LineReader{std::make_unique<detail::ByteSource>(detail::FileDescriptor::borrowed(descriptor)),
-                 std::move(name), options} {}
+                 std::move(name), options} {
+  check_beginning();
+}
 
 LineReader::LineReader(std::unique_ptr<detail::ByteSource> source, std::string name,
                        const LineReaderOptions& options)
@@ -67,19 +69,17 @@ LineReader::LineReader(std::unique_ptr<detail::ByteSource> source, std::string n
       buffer_{std::make_unique_for_overwrite<char[]>(capacity_bytes_ + kReadableBehind)} {
   std::memset(buffer_.get() + capacity_bytes_, 0, kReadableBehind);
   // By one look: what comes behind it must not decide half of this.
-  undecided_ = growing_ && source_->can_seek() && detail::kind_is_open(*source_);
+  guarded_ = undecided_ = growing_ && source_->can_seek() && detail::kind_is_open(*source_);
   if (undecided_) {
-    guarded_ = true;
     decoder_ = detail::make_plain_decoder(*source_);
   } else {
     decide_kind();
   }
-  if (source_->error_number() != 0) {
-    throw Error{{.tried = "read the file",
-                 .object = name_,
-                 .why = errno_text(source_->error_number()),
-                 .remedy = "name a readable file, not a directory"}};
-  }
+}
+
+void LineReader::check_beginning() const {
+  if (read_error() == 0) return;
+  throw Error{{"read the file", name_, errno_text(read_error()), "name a readable file, not a directory"}};
 }
 
 // By the first bytes, which are at hand or are read.
@@ -380,6 +380,10 @@ bool LineReader::catch_up() {
     if (got < left && is_over()) return false;
   }
   return true;
+}
+
+int LineReader::read_error() const noexcept {
+  return source_->error_number();
 }
 
 bool LineReader::ends_early() const noexcept {

@@ -2,6 +2,7 @@
 #include "read_files.hpp"
 
 #include <algorithm>
+#include <cerrno>
 #include <fcntl.h>
 
 #include <fmt/format.h>
@@ -18,7 +19,9 @@ constexpr std::uint64_t kEndBytes = 64;
 constexpr std::size_t kForgottenAtOnce = 1024;  // The undo log has a note of each.
 
 Descriptor open_to_look(const std::string& path) {
-  return Descriptor{::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)};
+  Descriptor opened{::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)};
+  if (!opened) throw_if_away(errno, path);
+  return opened;
 }
 
 }  // namespace

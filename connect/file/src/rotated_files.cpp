@@ -95,6 +95,7 @@ std::optional<std::vector<FileThere>> rotated_at_one_look(const std::string& pat
     if (status && status->regular)
       found.push_back({entry->path().string(), *status, entry->is_symlink(gone)});
   }
+  throw_if_away(error.value(), log.parent_path().string());
   if (error) return std::nullopt;
   const auto is_being_compressed = [&](const FileThere& file) {
     const std::string_view plain = uncompressed(file.path);
@@ -160,7 +161,7 @@ std::optional<std::vector<FileThere>> rotated_files(const std::string& path) {
 }
 
 TextOfFile::TextOfFile(const std::string& path, FileDescriptor opened, std::uint64_t file_bytes)
-    : source_{std::make_unique<ByteSource>(std::move(opened))} {
+    : path_{path}, source_{std::make_unique<ByteSource>(std::move(opened))} {
   if (starts_gzip(*source_)) {
     told_bytes_ = gzip_text_bytes(*source_, file_bytes);
     compressed_ = in_32_bits_ = true;
@@ -176,6 +177,7 @@ TextOfFile::TextOfFile(const std::string& path, FileDescriptor opened, std::uint
   for (std::size_t got = 1; got > 0 && had < head_.size(); had += got)
     got = decoder_->read(head_.data() + had, head_.size() - had);
   head_.resize(had);
+  throw_if_away(source_->error_number(), path_);
   if (!decoder_->failure().empty())
     throw Error{{"read the file", path, decoder_->failure(), "look whether it is damaged"}};
 }
@@ -194,6 +196,7 @@ void TextOfFile::read_to_end() {
   std::string piece(kReadAtOnce, '\0');
   while (decoder_->read(piece.data(), piece.size()) > 0) {
   }
+  throw_if_away(source_->error_number(), path_);
   bytes_ = decoder_->produced_bytes();
 }
 
@@ -201,6 +204,7 @@ std::optional<TextOfFile> text_of(const FileThere& file) {
   const std::string& path = file.path;
   const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   if (fd < 0 && errno == ENOENT) return std::nullopt;
+  if (fd < 0) throw_if_away(errno, path);
   if (fd < 0) throw Error{{"open the file", path, errno_text(), "check the path and the right to read it"}};
   FileDescriptor opened = FileDescriptor::owned(fd);
   const auto status = status_of(fd);

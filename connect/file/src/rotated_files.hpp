@@ -41,6 +41,7 @@ class TextOfFile {
  private:
   void read_to_end();
 
+  std::string path_;
   std::string head_;
   bool compressed_ = false;
   std::optional<std::uint64_t> told_bytes_;  // By the last gzip member, in 32 bits, or the first zstd frame.
@@ -49,7 +50,7 @@ class TextOfFile {
   std::unique_ptr<ByteSource> source_;
   std::unique_ptr<Decoder> decoder_;
 };
-// None when the file has another name by now, or none. Throws Error for what cannot be read.
+// None when the file has another name by now, or none. Throws Error for what cannot be read, and Unavailable.
 std::optional<TextOfFile> text_of(const FileThere& file);
 
 // gzip, zstd or plain: whether the name says otherwise.

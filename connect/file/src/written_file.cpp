@@ -35,8 +35,15 @@ void check_known(const struct stat& status, const fs::path& path, std::uint64_t 
   if (!why.empty()) throw Error{{"go on writing", printable(path.string()), why, kPutItBack}};
 }
 
+int error_of_sync(int file) noexcept {
+  while (::fsync(file) != 0) {
+    if (errno != EINTR) return errno;
+  }
+  return 0;
+}
+
 void sync(int file, const fs::path& path) {
-  if (::fsync(file) != 0) fail("bring to the disk", path, errno);
+  if (const int reason = error_of_sync(file); reason != 0) fail("bring to the disk", path, reason);
 }
 
 }  // namespace
@@ -83,7 +90,11 @@ void WrittenFile::write(std::string_view text, std::uint64_t at) const {
 }
 
 void WrittenFile::bring_to_disk() const {
-  sync(file_.get(), path_);
+  detail::sync(file_.get(), path_);
+}
+
+int WrittenFile::sync() const noexcept {
+  return error_of_sync(file_.get());
 }
 
 void bring_to_disk(const fs::path& directory) {

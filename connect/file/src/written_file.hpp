@@ -36,6 +36,8 @@ class WrittenFile {
   // At its end instead of `at`, if it was opened with O_APPEND.
   void write(std::string_view text, std::uint64_t at) const;
   void bring_to_disk() const;
+  // The same without a throw: the kernel's number of the error, or 0.
+  int sync() const noexcept;
 
  private:
   std::filesystem::path path_;

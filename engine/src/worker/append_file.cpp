@@ -15,6 +15,7 @@
 #include <fmt/format.h>
 
 #include <sluice/detail/kept_from_children.hpp>
+#include <sluice/detail/storage.hpp>
 #include <sluice/error.hpp>
 #include <sluice/printable.hpp>
 #include <sluice/unavailable.hpp>
@@ -30,10 +31,18 @@ namespace {
 constexpr std::size_t kBufferBytes = std::size_t{1} << 20;
 constexpr std::uint64_t kMarkedBytes = 256;
 
+// A disk that is full, or gone, may come back: the outside is away then, as it is for FileSink.
+[[noreturn]] void fail(const std::string& tried, const std::filesystem::path& path, int reason) {
+  if (detail::is_storage_away_or_full(reason))
+    throw Unavailable{fmt::format("{}: {}", printable(path.string()), errno_text(reason))};
+  throw Error{{tried, path.string(), errno_text(reason),
+               reason == EFBIG ? "raise the limit of file sizes (ulimit -f)" : ""}};
+}
+
 // A file that was removed, or replaced by another of its name, takes bytes for as long as it is open, and nobody finds them.
 void refuse_lost(int file, const std::filesystem::path& path, std::uint64_t written_bytes) {
   struct stat status {};
-  if (::fstat(file, &status) != 0) throw Error{{"go on writing", path.string(), errno_text(), ""}};
+  if (::fstat(file, &status) != 0) fail("go on writing", path, errno);
   std::string why;
   if (status.st_nlink == 0 && !detail::only_debugs())
     why = "it was removed, or another file has taken its place";
@@ -42,14 +51,6 @@ void refuse_lost(int file, const std::filesystem::path& path, std::uint64_t writ
   if (why.empty()) return;
   throw Error{{"go on writing", path.string(), std::move(why),
                "start the pipeline anew, and keep off what changes its files"}};
-}
-
-// A disk that is full, or gone, may come back: the outside is away then, as it is for FileSink.
-[[noreturn]] void fail(const std::string& tried, const std::filesystem::path& path, int reason) {
-  if (reason == ENOSPC || reason == EDQUOT || reason == EIO)
-    throw Unavailable{fmt::format("{}: {}", printable(path.string()), errno_text(reason))};
-  throw Error{{tried, path.string(), errno_text(reason),
-               reason == EFBIG ? "raise the limit of file sizes (ulimit -f)" : ""}};
 }
 
 }  // namespace
@@ -71,6 +72,7 @@ int AppendFile::open(const std::filesystem::path& path) {
   // A pipe that nobody reads, or a socket.
   if (fd < 0 && errno == ENXIO)
     refuse("it is no regular file", "name a regular file, or one that is not there");
+  if (fd < 0 && detail::is_storage_away_or_full(errno)) fail("open for writing", path, errno);
   if (fd < 0) refuse(errno_text(), "name a directory that can be written");
   struct stat status {};
   if (::fstat(fd, &status) == 0 && S_ISREG(status.st_mode)) return fd;
@@ -99,13 +101,13 @@ AppendFile::AppendFile(Worker& worker, std::string_view name, const std::filesys
 
 AppendFile::Committed AppendFile::identity() const {
   struct stat status {};
-  if (::fstat(file_.fd, &status) != 0) throw Error{{"look at", path_.string(), errno_text(), ""}};
+  if (::fstat(file_.fd, &status) != 0) fail("look at", path_, errno);
   return {0, detail::kEmptyFileMark, status.st_ino};
 }
 
 void AppendFile::recognise() const {
   struct stat status {};
-  if (::fstat(file_.fd, &status) != 0) throw Error{{"go on writing", path_.string(), errno_text(), ""}};
+  if (::fstat(file_.fd, &status) != 0) fail("go on writing", path_, errno);
   const Committed& committed = *committed_;
   if (status.st_ino != committed.inode) {
     throw Error{{"go on writing", path_.string(), "another file has taken its place",
@@ -132,6 +134,7 @@ void AppendFile::lock() const {
   while (::flock(file_.fd, LOCK_EX | LOCK_NB) != 0) {
     const int reason = errno;
     const bool held = reason == EWOULDBLOCK || reason == EINTR;
+    if (detail::is_storage_away(reason)) fail("lock", path_, reason);
     if (!held || std::chrono::steady_clock::now() >= until) {
       throw Error{{"lock", path_.string(), held ? "another worker or program writes it" : errno_text(reason),
                    "give each writer a file of its own"}};

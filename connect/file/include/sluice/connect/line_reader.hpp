@@ -86,7 +86,8 @@ class LineReader {  // Reads a file line by line.
   // What is told of a line that is too long, if the maximum is not less.
   static constexpr std::size_t kLongLineBytes = 256;
 
-  // Throws sluice::Error when the file cannot be opened or its first bytes cannot be read.
+  // Throws sluice::Error when the file cannot be opened or its first bytes cannot be read, and Unavailable where that is since
+  // the storage that has it is away: to be called in a handler.
   explicit LineReader(const std::string& path, const LineReaderOptions& options = {});
   // Reads from where the descriptor stands now, which its owner closes after this object; `name` is for messages.
   LineReader(int descriptor, std::string name, const LineReaderOptions& options = {});
@@ -133,12 +134,15 @@ class LineReader {  // Reads a file line by line.
   bool ends_early() const noexcept;
   // Why next() returns `broken`: the file's name, the offset in its text and the reason.
   std::string failure() const;
+  // The kernel's number of the error if it could not be read, which is why next() returns `broken`; 0 otherwise.
+  int read_error() const noexcept;
   const std::string& name() const { return name_; }
 
  private:
   LineReader(std::unique_ptr<detail::ByteSource> source, std::string name, const LineReaderOptions& options);
 
   void decide_kind();
+  void check_beginning() const;
   bool catch_up();
   bool refill();
   bool is_over();
