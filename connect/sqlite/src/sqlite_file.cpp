@@ -10,8 +10,10 @@
 #include <unistd.h>
 
 #include <sluice/detail/path.hpp>
+#include <sluice/detail/storage.hpp>
 #include <sluice/error.hpp>
 #include <sluice/printable.hpp>
+#include <sluice/unavailable.hpp>
 
 namespace sluice::detail {
 
@@ -21,12 +23,19 @@ namespace {
   throw Error{{"open the database", printable(path), why, remedy}};
 }
 
+// Whether there is one nobody knows then.
+void throw_if_away(int reason, const std::string& path) {
+  if (is_storage_away(reason))
+    throw Unavailable{"the database " + printable(path) + ": " + errno_text(reason)};
+}
+
 // With no link in it.
 std::string real_directory(const std::filesystem::path& file) {
   const std::string directory = file.parent_path().string();
   const std::unique_ptr<char, decltype(&std::free)> real{::realpath(directory.c_str(), nullptr), &std::free};
   if (real == nullptr) {
     const int reason = errno;
+    throw_if_away(reason, file.string());
     refuse(file.string(), "its directory " + printable(directory) + ": " + errno_text(reason),
            reason == ENOENT ? "make the directory, or name another" : "");
   }
@@ -45,6 +54,7 @@ std::string checked_database(const std::string& path, bool may_be_missing) {
   std::string real = (std::filesystem::path{directory} / absolute.filename()).string();
   struct stat status {};
   if (::lstat(real.c_str(), &status) != 0) {
+    throw_if_away(errno, path);
     if (errno != ENOENT) refuse(path, errno_text(), "");
     if (!may_be_missing)
       refuse(path, "it does not exist",
@@ -65,6 +75,7 @@ std::string checked_database(const std::string& path, bool may_be_missing) {
 FileIdentity identity_of(const std::string& path) {
   struct stat status {};
   if (::stat(path.c_str(), &status) != 0) {
+    throw_if_away(errno, path);
     throw Error{{"go on writing the database", printable(path), errno_text(),
                  "it was removed or renamed while the pipeline ran: put it back"}};
   }

@@ -11,6 +11,7 @@ namespace sluice::detail {
 
 constexpr bool is_storage_away(int error) noexcept {
   switch (error) {
+    case EINTR:  // A program that serves a file system, or a server that is far, was not waited for.
     case EIO:
     case ESTALE:
     case ETIMEDOUT:
