@@ -205,6 +205,18 @@ TEST_F(FileSourceTest, SaysThatAFileWasTruncatedWhileItWasRead) {
   EXPECT_THAT(engine.stats().problems, ElementsAre(HasSubstr("was truncated to 10 bytes while it was read")));
 }
 
+TEST_F(FileSourceTest, LeavesOutALineThatIsLongerThanALaneTakesAndSaysSo) {
+  append("log", "1\n" + std::string(20'000, 'x') + "\n2\n");
+  const Pipeline pipeline = reading({.paths = {path("log")}});
+  Engine engine{pipeline, settings()};
+  engine.start();
+  Collector<Bytes> out{engine, "out"};
+  engine.wait();
+  const std::string file = std::to_string(file_key(path("log")));
+  EXPECT_THAT(out.all(), ElementsAre(file + " 1 1", file + " 3 2"));
+  EXPECT_THAT(engine.stats().problems, ElementsAre(HasSubstr("line 2: 20000 bytes, more than")));
+}
+
 TEST_F(FileSourceTest, RefusesWhatCannotBeRead) {
   const auto error_with = [&](const FileSourceOptions& options, unsigned workers = 1) {
     const Pipeline pipeline = reading(options, workers);

@@ -91,9 +91,10 @@ TEST_F(AppendFileEdges, RefusesASecondPipelineAndLeavesTheFirstOnesFileAlone) {
 }
 
 // The worker lives on with the file that it has open.
-TEST_F(AppendFileEdges, FindsOutThatItsFileWasRemovedReplacedOrCutWhileItIsWritten) {
+TEST_F(AppendFileEdges, FindsOutThatItsFileWasRemovedMovedReplacedOrCutWhileItIsWritten) {
   const std::string other = path_ + ".old";
   const std::function<void()> harms[] = {[this] { ::unlink(path_.c_str()); },
+                                         [&] { ::rename(path_.c_str(), other.c_str()); },
                                          [&] {
                                            std::ofstream{other} << "1\n";
                                            ::rename(other.c_str(), path_.c_str());

@@ -6,6 +6,7 @@
 
 #include <sluice/detail/cgroup.hpp>
 
+#include "../connect/small_disk.hpp"
 #include "child_status.hpp"
 #include "pipelines.hpp"
 #include "processes.hpp"
@@ -54,6 +55,27 @@ auto limit(int what, rlim_t most) {
     const rlimit value{most, most};
     if (::setrlimit(static_cast<__rlimit_resource_t>(what), &value) != 0) ::_exit(2);
   };
+}
+
+// Not even a page that is only read has room there.
+TEST(Limit, OfAFileSystemIsAnErrorAndWhoLooksAtTheEngineThenLives) {
+  constexpr int kNotAllowed = 77;
+  const std::string place = testing::TempDir() + "sluice_limit_" + std::to_string(::getpid());
+  const int status = status_in_child([&place] {
+    const SmallDisk disk{place, "4k"};
+    if (!disk.is_there()) return kNotAllowed;
+    Settings settings = test_settings();
+    settings.set("segment.path", place + "/segment");
+    settings.set("report.path", place + "-reports");
+    Engine engine{echoing(), settings};
+    const std::string said = error_of([&engine] { engine.start(); });
+    const bool looked = engine.stats().stages.size() == 1;
+    return looked && said.find("No space left") != std::string::npos ? 0 : 1;
+  });
+  clear_away(place);
+  clear_away(place + "-reports");
+  if (status == kNotAllowed) GTEST_SKIP() << "a file system of its own needs root";
+  EXPECT_EQ(status, 0);
 }
 
 TEST(Limit, OfFileSizesIsToldBeforeTheKernelKills) {

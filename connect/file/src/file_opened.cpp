@@ -24,6 +24,12 @@ constexpr std::chrono::milliseconds kReadsAtOnce{20};
 
 }  // namespace
 
+std::string beyond_the_lane(std::uint64_t bytes, std::uint64_t most_bytes) {
+  return fmt::format(
+      "{} bytes, more than {}, which the lanes of the stages behind take: raise their lane.bytes", bytes,
+      most_bytes);
+}
+
 // Whether the file of that name now is the one of the position: by what survives a boot and a new mount, and a cut.
 bool FileLines::is_of_position(const std::string& name) const {
   const Descriptor file{::open(name.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)};

@@ -11,10 +11,12 @@
 #include <thread>
 #include <unistd.h>
 #include <utility>
+#include <vector>
 
 #include <fmt/format.h>
 
 #include <sluice/detail/kept_from_children.hpp>
+#include <sluice/detail/path.hpp>
 #include <sluice/detail/storage.hpp>
 #include <sluice/error.hpp>
 #include <sluice/printable.hpp>
@@ -39,13 +41,25 @@ constexpr std::uint64_t kMarkedBytes = 256;
                reason == EFBIG ? "raise the limit of file sizes (ulimit -f)" : ""}};
 }
 
-// A file that was removed, or replaced by another of its name, takes bytes for as long as it is open, and nobody finds them.
+// Those of this process that were opened by their names; what was handed over open may have another.
+std::vector<int>& opened_by_name() {
+  static std::vector<int> files;
+  return files;
+}
+
+// A file that was removed, moved or unmounted, or replaced by another of its name, takes bytes for as long as it is open, and nobody finds them.
 void refuse_lost(int file, const std::filesystem::path& path, std::uint64_t written_bytes) {
   struct stat status {};
   if (::fstat(file, &status) != 0) fail("go on writing", path, errno);
   std::string why;
-  if (status.st_nlink == 0 && !detail::only_debugs())
-    why = "it was removed, or another file has taken its place";
+  const std::vector<int>& by_name = opened_by_name();
+  struct stat named = status;
+  const bool is_asked = std::find(by_name.begin(), by_name.end(), file) != by_name.end();
+  const int reason = is_asked && ::stat(path.c_str(), &named) != 0 ? errno : 0;
+  if (detail::is_storage_away(reason)) fail("go on writing", path, reason);
+  const bool is_gone = status.st_nlink == 0 && !detail::only_debugs();
+  if (is_gone || reason != 0 || named.st_ino != status.st_ino || named.st_dev != status.st_dev)
+    why = "it was removed or moved, or another file has taken its place";
   if (static_cast<std::uint64_t>(status.st_size) < written_bytes)
     why = fmt::format("it holds {} bytes and {} were written", status.st_size, written_bytes);
   if (why.empty()) return;
@@ -57,6 +71,7 @@ void refuse_lost(int file, const std::filesystem::path& path, std::uint64_t writ
 
 AppendFile::File::~File() {
   detail::keep_no_longer(fd);
+  std::erase(opened_by_name(), fd);
   if (fd >= 0) ::close(fd);
 }
 
@@ -75,14 +90,17 @@ int AppendFile::open(const std::filesystem::path& path) {
   if (fd < 0 && detail::is_storage_away_or_full(errno)) fail("open for writing", path, errno);
   if (fd < 0) refuse(errno_text(), "name a directory that can be written");
   struct stat status {};
-  if (::fstat(fd, &status) == 0 && S_ISREG(status.st_mode)) return fd;
+  if (::fstat(fd, &status) == 0 && S_ISREG(status.st_mode)) {
+    if (!detail::only_debugs()) opened_by_name().push_back(fd);
+    return fd;
+  }
   ::close(fd);
   refuse("it is no regular file", "name a regular file, or one that is not there");
   return -1;
 }
 
 AppendFile::AppendFile(Worker& worker, std::string_view name, const std::filesystem::path& path)
-    : AppendFile{worker, name, path, open(path)} {}
+    : AppendFile{worker, name, detail::absolute_path(path), open(path)} {}
 
 // What the first incarnation finds out about the file is the first value of its state.
 AppendFile::AppendFile(Worker& worker, std::string_view name, const std::filesystem::path& path,

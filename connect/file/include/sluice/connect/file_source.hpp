@@ -51,9 +51,10 @@ struct FileSourceOptions {
   // Of files and directories. The same, in the same order, for every start: a relative one is another than the whole one; "d",
   // "./d" and "d/" are one.
   std::vector<std::string> paths;
-  bool follow = false;                                // Go on for ever, with what is appended.
-  bool header = false;                                // The first line of each file is none of its lines.
-  std::size_t max_line_bytes = std::size_t{1} << 20;  // A longer line is left out and reported.
+  bool follow = false;  // Go on for ever, with what is appended.
+  bool header = false;  // The first line of each file is none of its lines.
+  // A longer line is left out and reported, and so is one that no lane can take.
+  std::size_t max_line_bytes = std::size_t{1} << 20;
   Framing framing = Framing::lines;  // With length_prefixed "line" means a record here, without its prefix.
   // That a worker remembers as read. When they are so many those that are gone are forgotten; more are an Error.
   std::uint64_t max_files = 4096;
@@ -82,6 +83,9 @@ class TextOfFile;
 struct FileId;
 struct FileStatus;
 struct FileThere;
+
+// What is wrong with a line that no lane can take, where `most_bytes` is the longest that each can.
+std::string beyond_the_lane(std::uint64_t bytes, std::uint64_t most_bytes);
 
 // What is made of the lines of files.
 class LineTaker {
@@ -217,15 +221,17 @@ class FileSource {
 
  private:
   struct Pusher final : detail::LineTaker {
-    explicit Pusher(Output<FileRecord>& output) : out{output} {}
+    explicit Pusher(Output<FileRecord>& output) : out{output}, most_bytes{output.most_body_bytes()} {}
     std::string begin_file(std::string_view, bool) override { return {}; }
     std::string take(const FileLineHead& head, std::string_view line) override {
+      if (line.size() > most_bytes) return detail::beyond_the_lane(line.size(), most_bytes);
       out.push(head, line);
       return {};
     }
     // A few calls find room in a lane: it is not to be filled and emptied in turns.
-    std::uint64_t bytes_at_once() const override { return out.most_body_bytes() / 8; }
+    std::uint64_t bytes_at_once() const override { return most_bytes / 8; }
     Output<FileRecord>& out;
+    std::uint64_t most_bytes;
   };
 
   detail::FileLines files_;
