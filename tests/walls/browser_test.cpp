@@ -197,6 +197,15 @@ TEST_F(ServeBrowser, ShowsADeathAndADeadLetterAsTextsToWhoBroughtTheToken) {
   EXPECT_TRUE(browser.sees("document.querySelector('#events')?.innerText.includes('pick/0 killed') === true"))
       << browser.text();
 
+  const auto tells_of_stopped = [&browser](bool is) {
+    return browser.sees("document.querySelector('#counts').innerText.includes('the master is stopped') === " +
+                        std::string{is ? "true" : "false"});
+  };
+  ::kill(master_of(engine), SIGSTOP);
+  EXPECT_TRUE(tells_of_stopped(true)) << browser.text();
+  ::kill(master_of(engine), SIGCONT);
+  EXPECT_TRUE(tells_of_stopped(false)) << browser.text();
+
   auto in = engine.inlet<Item>("in");
   EXPECT_EQ(in.push({0, 13}), PushResult::accepted);
   EXPECT_TRUE(browser.sees("document.querySelector('#letters').innerText.includes('<b>no</b> markup')"))

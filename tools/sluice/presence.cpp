@@ -40,14 +40,18 @@ bool Presence::gone() noexcept {
 }
 
 // That pid may be another's by now, or one of another namespace: by its name it is a master.
-std::string stopped_master_text(const Stats& stats) {
+std::optional<bool> is_master_stopped(const Stats& stats) {
   std::ifstream file{fmt::format("/proc/{}/stat", stats.master)};
   const std::string text{std::istreambuf_iterator<char>{file}, {}};
   // Source: proc(5): "4711 (sluice-master) T ...".
   const std::string head = fmt::format("{} ({}) ", stats.master, detail::kMasterName);
-  if (!text.starts_with(head) || text.size() == head.size()) return {};
+  if (!text.starts_with(head) || text.size() == head.size()) return std::nullopt;
   const char state = text[head.size()];
-  if (state != 'T' && state != 't') return {};
+  return state == 'T' || state == 't';
+}
+
+std::string stopped_master_text(const Stats& stats) {
+  if (!is_master_stopped(stats).value_or(false)) return {};
   return fmt::format("the master is stopped (kill -CONT {}): nothing that dies is replaced", stats.master);
 }
 

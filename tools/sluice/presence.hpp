@@ -4,6 +4,7 @@
 #pragma once
 
 #include <chrono>
+#include <optional>
 #include <string>
 
 #include <sluice/stats.hpp>
@@ -30,8 +31,10 @@ class Presence {
   bool gone_ = false;
 };
 
-// What there is to say of a pipeline whose master somebody has stopped (SIGSTOP, a debugger), by what the kernel says of that process: its numbers
-// only show that its workers go on. Empty: nobody has, or it cannot be seen from here.
+// Whether somebody has stopped the master of a pipeline (SIGSTOP, a debugger), by what the kernel says of that process: its numbers only show that
+// its workers go on. Nothing: it cannot be seen from here, as in another pid namespace, or is not there.
+std::optional<bool> is_master_stopped(const Stats& stats);
+// What there is to say then; else empty.
 std::string stopped_master_text(const Stats& stats);
 
 }  // namespace sluice::command

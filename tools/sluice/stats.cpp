@@ -58,7 +58,9 @@ void show_look(const StatsSaid& said, const Observer& observer, const detail::Ra
   const auto now = detail::monotonic_now();
   const Stats since = std::exchange(before, snapshot.stats);
   if (said.json) {
-    print_exactly(detail::to_json(snapshot, since, rates, observer.settings(), now) + "\n");
+    print_exactly(
+        detail::to_json(snapshot, since, rates, observer.settings(), now, is_master_stopped(snapshot.stats)) +
+        "\n");
     return;
   }
   std::string text = head_of(snapshot.stats, now);

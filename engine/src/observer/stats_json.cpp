@@ -225,7 +225,8 @@ std::string facts_json(const std::vector<Fact>& facts) {
 }  // namespace
 
 std::string to_json(const Snapshot& snapshot, const Stats& before, const Rates& rates,
-                    const std::vector<SettingValue>& settings, std::chrono::nanoseconds now) {
+                    const std::vector<SettingValue>& settings, std::chrono::nanoseconds now,
+                    std::optional<bool> master_stopped) {
   const Stats& stats = snapshot.stats;
   JsonParts processes;
   processes.member("host", number(stats.host));
@@ -242,6 +243,7 @@ std::string to_json(const Snapshot& snapshot, const Stats& before, const Rates& 
   json.member("uptime_seconds", seconds(time_since(stats.started.count(), now)));
   json.member("window_seconds", rates.covered().count() != 0 ? seconds(rates.covered()) : kNone);
   json.member("processes", processes.object());
+  json.member("master_stopped", master_stopped ? flag(*master_stopped) : kNone);
   json.member("masters", number(stats.masters));
   json.member("masters_displaced", number(stats.masters_displaced));
   json.member("dead_letters", number(stats.dead_letters()));

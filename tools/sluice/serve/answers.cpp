@@ -20,7 +20,8 @@ constexpr const char* kHtml = "text/html; charset=utf-8";
 
 // Each of them why a pipeline is not so; empty: it is.
 std::string why_not_healthy(const Stats& stats) {
-  return stats.state == "running" || stats.state == "starting" ? std::string{} : stats.state;
+  if (stats.state != "running" && stats.state != "starting") return stats.state;
+  return stopped_master_text(stats);
 }
 std::string why_not_ready(const Stats& stats) {
   if (!is_ready(stats)) return stats.state == "running" ? "not all stages are at work" : stats.state;

@@ -62,7 +62,7 @@ class Families {
   // 1 or 0; also of those that are down.
   template <class Is>
   void state_of_pipeline(std::string_view name, std::string_view help, Is&& is) {
-    of_pipeline(name, "gauge", help, [&is](const Exposed& each) { return is(each.stats) ? 1 : 0; });
+    of_pipeline(name, "gauge", help, [&is](const Exposed& each) { return is(each) ? 1 : 0; });
     for (const std::string& pipeline : down_)
       fmt::format_to(to(), "{}{{pipeline=\"{}\"}} 0\n", name, escaped(pipeline));
   }
@@ -205,8 +205,13 @@ void add_pipelines(Families& families) {
                        [](const Exposed& each) { return fmt::format("{:.3f}", each.start_time); });
   families.state_of_pipeline("sluice_pipeline_running",
                              "1 while the pipeline runs; 0 of one that was named, or seen, and is down.",
-                             [](const Stats& stats) { return stats.state == "running"; });
-  families.state_of_pipeline("sluice_pipeline_ready", "1 while every stage has a worker at work.", is_ready);
+                             [](const Exposed& each) { return each.stats.state == "running"; });
+  families.state_of_pipeline(
+      "sluice_pipeline_ready", "1 while every stage has a worker at work, and nobody has stopped the master.",
+      [](const Exposed& each) { return is_ready(each.stats) && !each.master_stopped; });
+  families.of_pipeline("sluice_master_stopped", "gauge",
+                       "1 while somebody has stopped the master: nothing that dies is replaced.",
+                       [](const Exposed& each) { return each.master_stopped ? 1 : 0; });
   families.of_pipeline("sluice_masters_total", "counter",
                        "Masters that there have been: one, and one for each that died.", of(&Stats::masters));
   families.of_pipeline("sluice_host_events_dropped_total", "counter",

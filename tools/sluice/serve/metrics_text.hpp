@@ -21,6 +21,8 @@ struct Exposed {
   Stats stats;
   Stats before;           // Some seconds ago; empty if it was not looked at.
   double start_time = 0;  // Seconds since 1970.
+  // By somebody, as far as it can be seen.
+  bool master_stopped = false;
   // Anonymous memory of each worker's process, in the order of the stats; absent where there is none.
   std::vector<std::optional<std::uint64_t>> memory;
 };

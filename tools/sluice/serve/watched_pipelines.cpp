@@ -19,6 +19,7 @@
 
 #include "observer/observer_socket.hpp"
 #include "observer/stats_json.hpp"
+#include "presence.hpp"
 
 namespace sluice::command {
 namespace {
@@ -78,6 +79,7 @@ Exposed WatchedPipelines::exposed(Watched& watched) {
   const auto now = detail::monotonic_now();
   each.before = judged_against(watched, each.stats, now);
   each.name = watched.name;
+  each.master_stopped = is_master_stopped(each.stats).value_or(false);
   const auto age = now - each.stats.started;
   each.start_time =
       std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch() - age).count();
@@ -101,7 +103,9 @@ LivePipeline WatchedPipelines::live_of(Watched& watched, bool whole) {
   watched.rates.look(snapshot.stats, now);
   if (!whole) keep_what_costs(before, snapshot.stats);
   const Stats since = judged_against(watched, snapshot.stats, now);
-  return {watched.name, detail::to_json(snapshot, since, watched.rates, watched.observer.settings(), now),
+  return {watched.name,
+          detail::to_json(snapshot, since, watched.rates, watched.observer.settings(), now,
+                          is_master_stopped(snapshot.stats)),
           snapshot.stats.reports, snapshot.stats.dead_letters()};
 }
 

@@ -98,6 +98,9 @@ function showCounts(stats, gone) {
     counts.push(['pages', `${countText(stats.pages_elsewhere)} of ${counted(stats.pages_looked_at, 'page')} on another node`,
       false]);
   }
+  if (stats.master_stopped && !gone) {
+    counts.push(['stopped', `the master is stopped (kill -CONT ${stats.processes.master}): nothing that dies is replaced`, true]);
+  }
   if (gone) counts.push(['gone', 'it does not run any more: these are its last numbers', true]);
   keep(byId('counts'), counts, (count) => count[0], () => make('li'), (node, [, text, alarm]) => {
     setText(node, text);
