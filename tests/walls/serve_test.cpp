@@ -137,8 +137,11 @@ TEST_F(Serve, IsNotReadyWhileSomebodyHasStoppedTheMasterAsTheOthersSay) {
   ASSERT_NE(std::fgets(line.data(), line.size(), watching), nullptr);
   ASSERT_EQ(::kill(master, SIGSTOP), 0);
   EXPECT_TRUE(eventually([&] { return is_stopped(master); }));
-  const std::string answer = ask_file(at(), request_for("/ready"));
-  EXPECT_THAT(answer, testing::AllOf(HasSubstr(" 503 "), HasSubstr("counting: " + words)));
+  for (const char* path : {"/ready", "/health"}) {
+    EXPECT_THAT(ask_file(at(), request_for(path)),
+                testing::AllOf(HasSubstr(" 503 "), HasSubstr("counting: " + words)))
+        << path;
+  }
   bool said = false;
   while (!said && std::fgets(line.data(), line.size(), watching) != nullptr)
     said = std::string_view{line.data()}.starts_with(words);
@@ -173,6 +176,19 @@ TEST_F(Serve, HasEachMetricThatTheAlertsAndTheDashboardName) {
     for (const std::string& name : named)
       EXPECT_EQ(there.count(name), 1U) << name << " in " << path;
   }
+}
+
+// Prometheus makes fractions of what grew within a window.
+TEST_F(Serve, HasADashboardThatCountsInWholeNumbers) {
+  std::ifstream file{std::string{SLUICE_SOURCE_DIRECTORY} + "/deploy/grafana/sluice.json"};
+  const std::string text{std::istreambuf_iterator<char>{file}, {}};
+  std::size_t counts = 0;
+  for (std::size_t at = text.find("increase("); at != std::string::npos;
+       at = text.find("increase(", at + 1)) {
+    ++counts;
+    EXPECT_EQ(text.substr(at - 6, 6), "round(") << text.substr(at, 80);
+  }
+  EXPECT_EQ(counts, 3U);
 }
 
 TEST_F(Serve, SaysWhetherThePipelineIsWellAndReady) {
