@@ -135,6 +135,25 @@ TEST(TopScreen, BeginsWithWhatIsWrongAndFitsWithTheLongestPids) {
       << longest_of(screen.head);
 }
 
+TEST(TopScreen, SaysWhatTheBottleneckIsAndWhyOn80Columns) {
+  Known known;
+  for (WorkerStats& worker : known.stats.stages[0].workers)
+    worker.time = {100s, 2s, 0s, 92s, 0s};
+  for (WorkerStats& worker : known.stats.stages[1].workers) {
+    worker.time = {100s, 3s, 0s, 0s, 97s};
+    worker.outside = "postgres: db.example.org, port 5432: Connection refused";
+  }
+  known.stats.flows = {{"read", "parse", 1, 0}};
+  std::string head;
+  for (const command::TopLine& line : known.screen({.columns = 80}).head) {
+    EXPECT_LE(line.text.size(), 80U) << line.text;
+    head += line.text.substr(line.text.find_first_not_of(' ')) + " ";
+  }
+  EXPECT_THAT(head, HasSubstr("parse is the bottleneck: it waits 97 % for the outside (postgres: "
+                              "db.example.org, port 5432: Connection refused), read waits 92 % for it (since "
+                              "the start)"));
+}
+
 TEST(TopScreen, CutsANameThatWouldMoveTheColumns) {
   Known known;
   known.stats.stages[0].name = std::string(64, 'n');

@@ -276,10 +276,8 @@ std::vector<TopLine> top_events(const TopSeen& seen, const TopView& view) {
   return lines;
 }
 
-// What `sluice stats` says of the pipeline besides: what it is a part of, how far it is behind, its checkpoints. Folded here:
-// what a terminal has no room for it cuts.
-std::vector<TopLine> top_facts(const Stats& stats, const TopView& view) {
-  std::vector<TopLine> lines;
+// What `sluice stats` says of the pipeline besides: what it is a part of, how far it is behind, its checkpoints.
+void add_facts(std::vector<TopLine>& lines, const Stats& stats) {
   std::string facts = detail::facts_text(stats.facts);
   if (!facts.empty()) lines.push_back({std::move(facts)});
   if (const auto lag = stats.lag()) lines.push_back({to_text(*lag)});
@@ -290,23 +288,23 @@ std::vector<TopLine> top_facts(const Stats& stats, const TopView& view) {
     lines.push_back({checkpoints.substr(at, end - at), fails ? TopStyle::alarm : TopStyle::plain});
     at = end + 1;
   }
-  return folded(lines, view.columns);
 }
 
+// Folded here: what a terminal has no room for it cuts.
 std::vector<TopLine> top_head(const TopSeen& seen, const TopView& view) {
   const Stats& stats = seen.stats;
   std::vector<TopLine> head{
       {detail::life_text(stats, seen.now)},
       {fmt::format("dead letters {}, problems {}; host {}, supervisor {}, master {}{}", stats.dead_letters(),
                    stats.problem_count, stats.host, stats.supervisor, stats.master,
-                   stats.masters > 1 ? fmt::format(" (number {})", stats.masters) : std::string{}),
+                   stats.masters > 1 ? fmt::format(" (no. {})", stats.masters) : std::string{}),
        stats.dead_letters() + stats.problem_count > 0 ? TopStyle::alarm : TopStyle::plain},
       {printable(bottleneck_text(seen.before, stats)) +
        (seen.before.stages.empty() ? " (since the start)" : "")}};
   if (!seen.alarm.empty()) head.push_back({seen.alarm, TopStyle::alarm});
-  for (TopLine& line : top_facts(stats, view))
-    head.push_back(std::move(line));
+  add_facts(head, stats);
   if (!view.filter.empty()) head.push_back({"only names with \"" + printable(view.filter) + "\""});
+  head = folded(head, view.columns);
   if (view.narrow) {
     head.push_back({fmt::format("{:<13} {:<9} {:>10} {:>4}", "stage/worker", "state", "rate", "busy"),
                     TopStyle::heading});
