@@ -122,6 +122,12 @@ TEST_F(TheCommand, ExplainsItselfByTheNameThatItsUsersKnow) {
   EXPECT_EQ(run.errors, "");
 }
 
+TEST_F(TheCommand, IsCompletedWithSuitesAndFilesWhereItTakesThem) {
+  const Finished run = bench("--completion-words");
+  EXPECT_THAT(run.output, AllOf(testing::StartsWith("\tnone\t"), HasSubstr(" lane user "),
+                                testing::EndsWith("\t--json --html --compare --from\t--filter\n")));
+}
+
 // The sluice command does not hold the runner: it becomes another program.
 TEST_F(TheCommand, SaysWhichProgramIsMissingBesideIt) {
   std::filesystem::copy_file(SLUICE_PROGRAM, file("sluice"));

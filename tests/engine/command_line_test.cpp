@@ -131,6 +131,8 @@ TEST(Completion, OffersCommandsOptionsAndSettings) {
   EXPECT_EQ(bash_offers("sluice config show --profile th", 5), "throughput,");
   EXPECT_EQ(bash_offers("sluice completion z", 3), "zsh,");
   EXPECT_EQ(bash_offers("sluice chaos -- build/words --qu", 5), "files,,") << "of another program";
+  EXPECT_EQ(bash_offers("sluice chaos -- ./bu", 4), "files,,");
+  EXPECT_EQ(bash_offers("sluice chaos -- timeou", 4), "files,timeout,");
 }
 
 // A name may be one that another user has made, where root completes it.
@@ -207,20 +209,32 @@ TEST(Completion, OffersAllOptionsOfEachCommandBehindADash) {
 
 TEST(Completion, OffersFilesWhereACommandTakesThem) {
   for (const std::string command :
-       {" dead list", " dead import", " deaths show", " config lint", " config diff", " plan", " stats"})
+       {" dead list", " dead import", " deaths show", " config lint", " config diff", " stats"})
     EXPECT_THAT(bash_offers("sluice" + command + " x", word_behind(command)), StartsWith("files,"))
         << command;
   for (const std::string command :
-       {" ps", " config keys", " config explain", " new", " doctor", " completion"})
+       {" ps", " config keys", " config explain", " new", " doctor", " completion", " plan"})
     EXPECT_THAT(bash_offers("sluice" + command + " ''", word_behind(command)), Not(HasSubstr("files")))
         << command;
   EXPECT_EQ(bash_offers("sluice ps ''", 3), "--help,--json,") << "where nothing else can be";
+}
+
+// And nothing where what it takes is a number, or a name that nobody knows here.
+TEST(Completion, OffersFilesBehindAnOptionThatTakesOne) {
+  EXPECT_EQ(bash_offers("sluice plan --svg ''", 4), "files,,");
+  EXPECT_EQ(bash_offers("sluice plan --svg = x", 5), "files,,");
+  EXPECT_EQ(bash_offers("sluice plan --svg =", 4), "files,,");
+  EXPECT_EQ(bash_offers("sluice serve --token-file ''", 4), "files,,");
+  EXPECT_EQ(bash_offers("sluice serve --http ''", 4), ",");
+  EXPECT_EQ(bash_offers("sluice chaos --for ''", 4), ",");
+  EXPECT_THAT(bash_offers("sluice stats --watch --js", 4), "--json,") << "whose value may be left out";
 }
 
 // What zsh is given to choose from: it goes by what was begun itself.
 std::string zsh_offers(const std::string& words, int count) {
   constexpr const char* kStubs = R"zsh(compdef() { }
 _files() { print files; }
+_normal() { print -r -- "as $CURRENT of: $words"; }
 compadd() { [[ $1 != -S ]] || shift 2; print -r -- " ${(P)2} "; }
 source <(sluice completion zsh)
 )zsh";
@@ -238,7 +252,10 @@ TEST(Completion, IsForZshAsWell) {
   EXPECT_THAT(zsh_offers("sluice config show --set lane.s", 5),
               AllOf(HasSubstr(" lane.slots "), HasSubstr(" stage. "), Not(HasSubstr("files")),
                     Not(HasSubstr("workers"))));
-  EXPECT_EQ(zsh_offers("sluice chaos -- build/words --qu", 5), "files\n");
+  EXPECT_EQ(zsh_offers("sluice chaos -- build/words --qu", 5), "as 2 of: build/words --qu\n");
+  EXPECT_EQ(zsh_offers("sluice chaos -- timeou", 4), "as 1 of: timeou\n");
+  EXPECT_EQ(zsh_offers("sluice plan --svg x", 4), "files\n");
+  EXPECT_EQ(zsh_offers("sluice serve --http x", 4), "");
   EXPECT_THAT(zsh_offers("sluice dead list x", 4), HasSubstr("files"));
   for_each_command([](const std::string& command, const std::vector<std::string>& within) {
     if (within.empty()) return;
@@ -263,6 +280,10 @@ TEST(Completion, IsForFishAsWell) {
   EXPECT_EQ(fish_offers("sluice config show --set lane.s"), "lane.slots=\n");
   EXPECT_EQ(fish_offers("sluice config show --set stag"), "stage.\n");
   EXPECT_THAT(fish_offers("sluice chaos -- build/words --f"), Not(HasSubstr("--for")));
+  EXPECT_THAT(fish_offers("sluice chaos -- timeou"), HasSubstr("timeout"));
+  EXPECT_THAT(fish_offers("sluice chaos -- timeout /us"), HasSubstr("/usr/"));
+  EXPECT_THAT(fish_offers("sluice plan --svg /us"), HasSubstr("/usr/"));
+  EXPECT_EQ(fish_offers("sluice serve --http "), "");
   for_each_command([](const std::string& command, const std::vector<std::string>& within) {
     if (within.empty()) return;
     std::vector<std::string> sorted = within;

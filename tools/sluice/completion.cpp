@@ -17,24 +17,35 @@
 namespace sluice::command {
 namespace {
 
-// Of each shell: how it keeps the words behind each command, and the function that offers them.
+// Of each shell: how it keeps a table of words for each command, and the function that offers them.
 struct Shell {
   const char* name;
-  const char* begin;  // Of the words,
-  const char* line;   // those of one command,
+  const char* begin;  // Of the table of that name,
+  const char* line;   // the words of one command,
   const char* end;
   const char* function;
   const char* between;  // Two of its patterns.
 };
 
 // In each: a word that begins with a dash is an option. Else it is a command, a value or a file, and an option only where there
-// can be nothing else. @FILES@ are the commands behind which files are named.
-constexpr const char* kBash = R"bash(_sluice() {
+// can be nothing else. @FILES@ are the commands behind which files are named. What stands behind -- is a program's command line.
+constexpr const char* kBash = R"bash(_sluice_program() {
+  if declare -F _comp_command_offset >/dev/null; then
+    _comp_command_offset "$1"
+  elif declare -F _command_offset >/dev/null; then
+    _command_offset "$1"
+  else
+    compopt -o default 2>/dev/null
+    # One of a directory is a file.
+    [[ $COMP_CWORD != "$1" || "${COMP_WORDS[COMP_CWORD]}" == */* ]] ||
+      mapfile -t COMPREPLY < <(compgen -c -- "${COMP_WORDS[COMP_CWORD]}" | sort -u)
+  fi
+}
+_sluice() {
   local word="${COMP_WORDS[COMP_CWORD]}" before="${COMP_WORDS[COMP_CWORD - 1]}" command="" files="" next i words
   local -a offered others=()
   for ((i = 1; i < COMP_CWORD; i++)); do
-    # Behind it stands another program.
-    [[ "${COMP_WORDS[i]}" != -- ]] || { compopt -o default 2>/dev/null; return 0; }
+    [[ "${COMP_WORDS[i]}" != -- ]] || { _sluice_program $((i + 1)); return 0; }
     next="${command:+$command }${COMP_WORDS[i]}"
     [[ -z "${_sluice_words[$next]+there}" ]] || command="$next"
   done
@@ -46,6 +57,13 @@ constexpr const char* kBash = R"bash(_sluice() {
     stats | serve | park | drain | top) words+=" $(sluice ps 2>/dev/null | sed -n 's/^\([^ :]*\): .*/\1/p')" ;;
   esac
   case "$command" in @FILES@) files=yes ;; esac
+  # `--json=x` comes in three words.
+  if [[ "$word" == = && "$before" == --* ]]; then
+    word=""
+  elif [[ "$before" == = ]]; then
+    before="${COMP_WORDS[COMP_CWORD - 2]}"
+  fi
+  COMPREPLY=()
   if [[ "$before" == --set ]]; then
     words="stage. $(sluice config keys 2>/dev/null | sed '/</d; s/$/=/')"
     compopt -o nospace 2>/dev/null
@@ -53,6 +71,11 @@ constexpr const char* kBash = R"bash(_sluice() {
     words="balanced latency throughput shared"
   elif [[ "$before" == --policy ]]; then
     words="auto compact spread float none"
+  elif [[ " ${_sluice_file_options[${command:-sluice}]} " == *" $before "* ]]; then
+    compopt -o default 2>/dev/null
+    return 0
+  elif [[ " ${_sluice_value_options[${command:-sluice}]} " == *" $before "* ]]; then
+    return 0
   elif [[ "$word" != -* ]]; then
     read -rd '' -a offered <<<"$words"
     for next in "${offered[@]}"; do
@@ -62,7 +85,6 @@ constexpr const char* kBash = R"bash(_sluice() {
     [[ -z "$files" ]] || compopt -o default 2>/dev/null
   fi
   # Not by `compgen -W`, which expands what it is given: a name may be another user's.
-  COMPREPLY=()
   read -rd '' -a offered <<<"$words"
   for next in "${offered[@]}"; do
     [[ "$next" != "$word"* ]] || COMPREPLY+=("$next")
@@ -76,7 +98,7 @@ constexpr const char* kZsh = R"zsh(_sluice() {
   local -i i
   local -a offered others
   for ((i = 2; i < CURRENT; i++)); do
-    [[ "${words[i]}" != -- ]] || { _files; return; }  # Behind it stands another program.
+    [[ "${words[i]}" != -- ]] || { shift $i words; (( CURRENT -= i )); _normal; return; }
     next="${command:+$command }${words[i]}"
     (( ! ${+_sluice_words[$next]} )) || command="$next"
   done
@@ -100,6 +122,11 @@ constexpr const char* kZsh = R"zsh(_sluice() {
   elif [[ "${words[CURRENT-1]}" == --policy ]]; then
     offered=(auto compact spread float none)
     files=
+  elif [[ " ${_sluice_file_options[${command:-sluice}]} " == *" ${words[CURRENT-1]} "* ]]; then
+    _files
+    return
+  elif [[ " ${_sluice_value_options[${command:-sluice}]} " == *" ${words[CURRENT-1]} "* ]]; then
+    return
   elif [[ "${words[CURRENT]}" != -* ]]; then
     others=(${offered:#--*})
     [[ -z "$others$files" ]] || offered=($others)
@@ -115,8 +142,9 @@ constexpr const char* kFish = R"fish(function _sluice_offer
   set -l word (commandline -ct)
   set -l command
   for each in $before[2..-1]
-    if test "$each" = --  # Behind it stands another program.
-      __fish_complete_path $word
+    if test "$each" = --
+      set -l behind $before[(contains -i -- -- $before)..-1]
+      complete -C (string join -- ' ' (string escape -- $behind) "$word" | string replace -- '-- ' '')
       return
     end
     set -l next (string join -- ' ' $command $each)
@@ -135,6 +163,11 @@ constexpr const char* kFish = R"fish(function _sluice_offer
       return
   end
   test -n "$command"; or set command sluice
+  if contains -- "$before[-1]" (_sluice_file_options "$command")
+    __fish_complete_path "$word"
+    return
+  end
+  contains -- "$before[-1]" (_sluice_value_options "$command"); and return
   set -l offered (_sluice_words "$command")
   switch "$command"
     case "config explain"
@@ -164,10 +197,21 @@ complete -c sluice -f -a '(_sluice_offer)'
 )fish";
 
 constexpr Shell kShells[] = {
-    {"bash", "declare -gA _sluice_words=(\n", "  [\"{}\"]=\"{}\"\n", ")\n", kBash, " | "},
-    {"zsh", "typeset -gA _sluice_words\n_sluice_words=(\n", "  '{}' '{}'\n", ")\n", kZsh, " | "},
-    {"fish", "function _sluice_words\n  switch $argv[1]\n", "    case '{}'\n      string split ' ' -- '{}'\n",
+    {"bash", "declare -gA {}=(\n", "  [\"{}\"]=\"{}\"\n", ")\n", kBash, " | "},
+    {"zsh", "typeset -gA {0}\n{0}=(\n", "  '{}' '{}'\n", ")\n", kZsh, " | "},
+    {"fish", "function {}\n  switch $argv[1]\n", "    case '{}'\n      string split ' ' -- '{}'\n",
      "  end\nend\n", kFish, " "},
+};
+
+// What of each command is offered: the table's name in each shell.
+struct Table {
+  const char* name;
+  std::string detail::CompletedCommand::*words;
+};
+constexpr Table kTables[] = {
+    {"_sluice_words", &detail::CompletedCommand::words},
+    {"_sluice_file_options", &detail::CompletedCommand::file_options},
+    {"_sluice_value_options", &detail::CompletedCommand::value_options},
 };
 
 // Of the program and of those beside it, which say for themselves what they take.
@@ -188,17 +232,26 @@ std::vector<detail::CompletedCommand> all_commands(const CLI::App& program) {
 std::string completion_for(const CLI::App& program, const Shell& shell) {
   // What zsh finds in its directory of functions it reads when it needs it: by this line.
   std::string text = shell.name == std::string{"zsh"} ? "#compdef sluice\n" : "";
-  text.append("# Made by `sluice completion`.\n").append(shell.begin);
+  text.append("# Made by `sluice completion`.\n");
+  const std::vector<detail::CompletedCommand> commands = all_commands(program);
+  for (const Table& table : kTables) {
+    text.append(fmt::format(fmt::runtime(shell.begin), table.name));
+    for (const detail::CompletedCommand& each : commands) {
+      if ((each.*table.words).empty()) continue;
+      text.append(
+          fmt::format(fmt::runtime(shell.line), each.path.empty() ? "sluice" : each.path, each.*table.words));
+    }
+    text.append(shell.end);
+  }
   std::string with_files;
-  for (const detail::CompletedCommand& each : all_commands(program)) {
-    text.append(fmt::format(fmt::runtime(shell.line), each.path.empty() ? "sluice" : each.path, each.words));
+  for (const detail::CompletedCommand& each : commands) {
     if (each.files)
       with_files.append(with_files.empty() ? "" : shell.between).append("\"" + each.path + "\"");
   }
   std::string function = shell.function;
   constexpr std::string_view kFiles = "@FILES@";
   function.replace(function.find(kFiles), kFiles.size(), with_files);
-  return text.append(shell.end).append(function);
+  return text.append(function);
 }
 
 }  // namespace

@@ -12,9 +12,11 @@
 namespace sluice::detail {
 
 struct CompletedCommand {
-  std::string path;    // "config lint"; empty for the program itself.
-  bool files = false;  // Whether the name of a file may stand behind it.
-  std::string words;   // The commands in it, and its options.
+  std::string path;           // "config lint"; empty for the program itself.
+  bool files = false;         // Whether the name of a file may stand behind it that is no option's.
+  std::string words;          // The commands in it, and its options.
+  std::string file_options;   // Those of its options behind which a file is named,
+  std::string value_options;  // and those behind which another value stands.
 };
 
 // Those that stand in no help are left out.
