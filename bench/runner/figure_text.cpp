@@ -30,9 +30,9 @@ constexpr std::array kPercents = {Unit{1, "%"}};
 constexpr std::array kPlain = {Unit{1, ""}, Unit{1e3, "k"}, Unit{1e6, "M"}, Unit{1e9, "G"}};
 
 std::span<const Unit> units_of(std::string_view figure) noexcept {
-  if (figure == "bytes_per_second") return kByteRates;
+  if (figure.ends_with("bytes_per_second")) return kByteRates;
   if (figure.ends_with("_per_second")) return kRates;
-  if (figure.ends_with("_ns")) return kTimes;
+  if (figure.ends_with("_ns") || figure.ends_with("_ns_per_item")) return kTimes;
   if (figure.ends_with("_s")) return kSeconds;
   if (figure.ends_with("_bytes")) return kSizes;
   if (figure.ends_with("_percent")) return kPercents;

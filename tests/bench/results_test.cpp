@@ -143,6 +143,8 @@ TEST(AFigure, IsWrittenWithThreeDigitsAndItsUnit) {
   EXPECT_EQ(figure_text("p50_ns", 235.2), "235 ns");
   EXPECT_EQ(figure_text("p99_ns", 18360), "18.4 us");
   EXPECT_EQ(figure_text("cpu_s", 0.0213), "21.3 ms");
+  EXPECT_EQ(figure_text("cpu_ns_per_item", 48), "48.0 ns");
+  EXPECT_EQ(figure_text("restored_bytes_per_second", 1.2e9), "1.20 GB/s");
   EXPECT_EQ(figure_text("overhead_bytes", 4608), "4.50 KiB");
   EXPECT_EQ(figure_text("cpu_percent", 0.08), "0.08 %");
   EXPECT_EQ(range_text("items_per_second", 94.1e6, 98.04e6), "94.1..98.0 M/s");
