@@ -7,8 +7,6 @@
 namespace sluice::test {
 namespace {
 
-using testing::HasSubstr;
-
 class ToldOfAStoppedMaster : public WithSocket {
  protected:
   std::string at() const { return (directory_ / "http.sock").string(); }
