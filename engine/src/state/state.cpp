@@ -62,21 +62,18 @@ std::byte* StateArea::claim(std::string_view name, std::size_t bytes, std::span<
   const std::span<std::byte> area = undo_.state();
   auto& directory = *reinterpret_cast<Directory*>(area.data());
   const std::uint64_t count = directory.count.load(std::memory_order_relaxed);  // relaxed: own region.
-  if (name.empty()) {
-    throw Error{{"keep the state", object_of(name), "its name is empty",
-                 "give each piece of a stage a name of its own"}};
-  }
+  const auto refuse = [&](const std::string& why, const std::string& remedy) {
+    throw Error{{"keep the state", object_of(name), why, remedy}};
+  };
+  if (name.empty()) refuse("its name is empty", "give each piece of a stage a name of its own");
   // Events are counted from 1, the first of which is the handler's constructor. A piece that comes later would not be asked for
   // by the replacement, which is an Error then. Those of the engine are found by their names whenever they are asked for.
   if (undo_.event() != 1 && !name.starts_with(kOwnPrefix)) {
-    throw Error{{"keep the state", object_of(name),
-                 "the handler asks for it in a call, behind its constructor",
-                 "ask for it in the handler's constructor, and keep what that gives in a member"}};
+    refuse("the handler asks for it in a call, behind its constructor",
+           "ask for it in the handler's constructor, and keep what that gives in a member");
   }
-  if (claimed_ == kMostPieces || name.size() >= kPieceNameBytes) {
-    throw Error{{"keep the state", object_of(name),
-                 "a stage has at most 64 pieces with names below 40 characters", ""}};
-  }
+  if (claimed_ == kMostPieces || name.size() >= kPieceNameBytes)
+    refuse("a stage has at most 64 pieces with names below 40 characters", "");
   const std::size_t of_handler = claimed_;
   if (name.starts_with(kOwnPrefix)) {
     if (std::byte* const found = claimed_before(name, bytes); found != nullptr) return found;
@@ -86,8 +83,7 @@ std::byte* StateArea::claim(std::string_view name, std::size_t bytes, std::span<
     while (claimed_ < count && claimed_ < kMostPieces && is_own(directory.pieces[claimed_]))
       ++claimed_;
   }
-  if (claimed_ >= kMostPieces)
-    throw Error{{"keep the state", object_of(name), "the stage has too many pieces", ""}};
+  if (claimed_ >= kMostPieces) refuse("the stage has too many pieces", "");
   Piece& piece = directory.pieces[claimed_];
   const std::size_t offset = end_of_claimed(name);
   if (claimed_ < count) {
@@ -96,11 +92,10 @@ std::byte* StateArea::claim(std::string_view name, std::size_t bytes, std::span<
     return area.data() + offset;
   }
   if (bytes > area.size() || offset > area.size() - bytes) {
-    throw Error{{"keep the state", object_of(name),
-                 fmt::format("it takes {} and {} are left", format_bytes(bytes),
-                             format_bytes(offset < area.size() ? area.size() - offset : 0)),
-                 fmt::format("raise {}{}", stage_variable(stage_, "state.bytes"),
-                             format_bytes(std::bit_ceil(offset + bytes)))}};
+    refuse(fmt::format("it takes {} and {} are left", format_bytes(bytes),
+                       format_bytes(offset < area.size() ? area.size() - offset : 0)),
+           fmt::format("raise {}{}", stage_variable(stage_, "state.bytes"),
+                       format_bytes(std::bit_ceil(offset + bytes))));
   }
   std::byte* memory = area.data() + offset;
   touch(memory, initial.size());
