@@ -148,6 +148,16 @@ TEST_F(HostsThatWereAway, SayThatTheStreamForgetsByNowAndStoreNothing) {
   })) << "what is stored there lets something out";
   keep(-1);
   EXPECT_TRUE(within(60s, [this] { return says("alpha", "are again as they should be"); }));
+  // What was forgotten is there again once each of them has stored a base: nobody could go on with it before.
+  const auto times = [this](std::string_view what) {
+    const std::string said = text_of(file("alpha.err"));
+    int found = 0;
+    for (std::size_t at = said.find(what); at != std::string::npos; at = said.find(what, at + 1))
+      ++found;
+    return found;
+  };
+  ASSERT_TRUE(
+      within(60s, [&] { return times(" before it were not") >= times(": no checkpoint was made, and "); }));
   ASSERT_TRUE(flows(before + 50));
   lose_host("alpha");
   start_host("beta");
