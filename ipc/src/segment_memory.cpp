@@ -158,7 +158,8 @@ void Segment::allocate() {
   const int error = allocate_file(files_[0].fd, files_[0].bytes);
   if (error != 0) {
     // Whoever looks at what has not started reads zeros: a page for which a file system has no room is a SIGBUS, also to be read.
-    ::mmap(base_, address_bytes_, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
+    static_cast<void>(::mmap(base_, address_bytes_, PROT_READ,
+                             MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0));
     const std::string remedy = sluice::detail::remedy_for_call(error, "fallocate");
     throw Error{{"allocate the memory of", name_,
                  fmt::format("{} MiB: {}", files_[0].bytes >> 20U, errno_text(error)),

@@ -52,10 +52,10 @@ const std::regex kOtherFloors{
     "from_"
     "children|nearest|own_"
     "directory|"
-    "pages|path|"
+    "pages|path|plain_text|"
     "process_name|"
     "sanitizers|"
-    "scheduling|signals|standard_streams|text_file|try_sockets))\\.hpp|(ipc|pinning)/.*"};
+    "scheduling|signals|standard_streams|storage|text_file|try_sockets))\\.hpp|(ipc|pinning)/.*"};
 const std::string kAbove = "main.hpp";
 
 std::ptrdiff_t rank(const std::string& room) {
