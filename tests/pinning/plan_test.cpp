@@ -10,6 +10,7 @@
 #include <sluice/pinning/plan.hpp>
 
 #include "expect_error.hpp"
+#include "rounds.hpp"
 
 namespace sluice::pinning {
 namespace {
@@ -379,7 +380,7 @@ TEST(Plan, KeepsItsPromisesOnManyMachinesMasksAndPipelines) {
   machines.push_back(topology_from_xml(kMachines / "hybrid.xml"));
   machines.push_back(topology_from_xml(kMachines / "partial.xml"));
 
-  for (int round = 0; round < 400 && !testing::Test::HasFailure(); ++round) {
+  for (int round = 0; round < rounds(400) && !testing::Test::HasFailure(); ++round) {
     Topology machine = machines[below(machines.size())];
     for (ProcessingUnit& unit : machine.units) {
       unit.allowed = unit.allowed && below(4) != 0;

@@ -14,6 +14,7 @@
 #include <sluice/pinning/plan.hpp>
 
 #include "expect_error.hpp"
+#include "rounds.hpp"
 
 namespace sluice::pinning {
 namespace {
@@ -165,7 +166,7 @@ TEST(Zoo, EveryPlanKeepsToCoresMasksAndMemory) {
   for (const unsigned seed : seeds()) {
     SCOPED_TRACE(testing::Message() << "seed " << seed);
     Dice dice{seed};
-    for (int round = 0; round < 100 && !HasFailure(); ++round) {
+    for (int round = 0; round < rounds(100) && !HasFailure(); ++round) {
       const Topology& machine = machines[static_cast<std::size_t>(round) % machines.size()];
       PlanRequest request = random_pipeline(dice, machine.allowed().count());
       if (round % 2 == 1) add_neighbours(dice, machine, request);
