@@ -49,9 +49,16 @@ struct Used {
 TEST(CorruptLane, HasATailBeyondItsCapacity) {
   Used used;
   used.empty();
-  used.lane.set_tail(used.out.next() + 4096 + 1);
-  EXPECT_EQ(used.out.readable(), 0U);
-  EXPECT_TRUE(used.out.corrupt());
+  used.out.publish();
+  used.lane.set_tail(used.out.next() + 4096);
+  EXPECT_EQ(used.out.readable(), 4096U);
+  EXPECT_FALSE(used.out.corrupt()) << "it is full";
+  Used beyond;
+  beyond.empty();
+  beyond.out.publish();
+  beyond.lane.set_tail(beyond.out.next() + 4096 + 1);
+  EXPECT_EQ(beyond.out.readable(), 0U);
+  EXPECT_TRUE(beyond.out.corrupt());
 }
 
 TEST(CorruptLane, HasATailInRoomThatWasNotGivenBackYet) {

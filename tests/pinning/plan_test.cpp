@@ -379,7 +379,6 @@ TEST(Plan, KeepsItsPromisesOnManyMachinesMasksAndPipelines) {
     machines.push_back(topology_from_synthetic(text));
   machines.push_back(topology_from_xml(kMachines / "hybrid.xml"));
   machines.push_back(topology_from_xml(kMachines / "partial.xml"));
-
   for (int round = 0; round < rounds(400) && !testing::Test::HasFailure(); ++round) {
     Topology machine = machines[below(machines.size())];
     for (ProcessingUnit& unit : machine.units) {
