@@ -204,6 +204,22 @@ TEST_F(OutsideKills, AreReplacedHoweverManyThereAre) {
   EXPECT_EQ(out.all().size(), number);
 }
 
+// The kernel takes a signal for a process that is dead and not reaped yet.
+TEST_F(OutsideKills, OfAWorkerThatIsDeadAlreadyIsNone) {
+  Engine engine{counting_pipeline(1), test_settings()};
+  engine.start();
+  const pid_t pid = worker_of(engine, "count/0").pid;
+  const pid_t master = master_of(engine);
+  ASSERT_GT(pid, 1);
+  ASSERT_GT(master, 1);
+  ASSERT_EQ(::kill(master, SIGSTOP), 0);  // It notices nothing.
+  EXPECT_TRUE(engine.signal_worker("count/0", SIGKILL));
+  EXPECT_TRUE(eventually([&] { return !is_alive(pid); }));
+  EXPECT_FALSE(engine.signal_worker("count/0", SIGKILL));
+  ASSERT_EQ(::kill(master, SIGCONT), 0);
+  EXPECT_TRUE(eventually([&] { return worker_of(engine, "count/0").restarts == 1; }));
+}
+
 // A handler that aborts in each event, whoever is to blame, is given a pause between its deaths.
 struct Aborts {
   void operator()(const Item&) const {

@@ -366,7 +366,8 @@ bool Engine::signal_worker(std::string_view worker, int signal) {
     // ExitHandler::on_exit().
     const pid_t pid = entry.pid.load(std::memory_order_acquire);
     const Descriptor pidfd = find_process(pid, entry.identity.load(std::memory_order_relaxed));
-    return pidfd && send_signal(pidfd, signal);
+    // One that is dead already could be sent it, and its replacement would have none.
+    return pidfd && !await_death(pidfd, std::chrono::milliseconds{0}) && send_signal(pidfd, signal);
   }
   throw Error{{"signal the worker", fmt::format("'{}'", worker), "the pipeline has no such worker",
                "a worker's name is its stage's and its number: parse/0"}};
