@@ -227,6 +227,8 @@ TEST(Completion, OffersFilesBehindAnOptionThatTakesOne) {
   EXPECT_EQ(bash_offers("sluice serve --token-file ''", 4), "files,,");
   EXPECT_EQ(bash_offers("sluice serve --http ''", 4), ",");
   EXPECT_EQ(bash_offers("sluice chaos --for ''", 4), ",");
+  EXPECT_EQ(bash_offers("sluice config show --profile = th", 6), "throughput,");
+  EXPECT_EQ(bash_offers("sluice config keys --help =", 5), ",");
   EXPECT_THAT(bash_offers("sluice stats --watch --js", 4), "--json,") << "whose value may be left out";
 }
 
@@ -235,6 +237,7 @@ std::string zsh_offers(const std::string& words, int count) {
   constexpr const char* kStubs = R"zsh(compdef() { }
 _files() { print files; }
 _normal() { print -r -- "as $CURRENT of: $words"; }
+compset() { print -r -- "behind $3"; }
 compadd() { [[ $1 != -S ]] || shift 2; print -r -- " ${(P)2} "; }
 source <(sluice completion zsh)
 )zsh";
@@ -256,6 +259,11 @@ TEST(Completion, IsForZshAsWell) {
   EXPECT_EQ(zsh_offers("sluice chaos -- timeou", 4), "as 1 of: timeou\n");
   EXPECT_EQ(zsh_offers("sluice plan --svg x", 4), "files\n");
   EXPECT_EQ(zsh_offers("sluice serve --http x", 4), "");
+  EXPECT_EQ(zsh_offers("sluice plan --svg=x", 3), "behind *=\nfiles\n");
+  EXPECT_EQ(zsh_offers("sluice serve --http=x", 3), "behind *=\n");
+  EXPECT_EQ(zsh_offers("sluice stats --watch=", 3), "behind *=\n");
+  EXPECT_THAT(zsh_offers("sluice config show --profile=th", 4), StartsWith("behind *=\n balanced "));
+  EXPECT_THAT(zsh_offers("sluice config show --set=lane.s", 4), HasSubstr(" lane.slots "));
   EXPECT_THAT(zsh_offers("sluice dead list x", 4), HasSubstr("files"));
   for_each_command([](const std::string& command, const std::vector<std::string>& within) {
     if (within.empty()) return;
@@ -284,6 +292,11 @@ TEST(Completion, IsForFishAsWell) {
   EXPECT_THAT(fish_offers("sluice chaos -- timeout /us"), HasSubstr("/usr/"));
   EXPECT_THAT(fish_offers("sluice plan --svg /us"), HasSubstr("/usr/"));
   EXPECT_EQ(fish_offers("sluice serve --http "), "");
+  EXPECT_THAT(fish_offers("sluice plan --svg=/us"), HasSubstr("--svg=/usr/"));
+  EXPECT_EQ(fish_offers("sluice serve --http="), "");
+  EXPECT_EQ(fish_offers("sluice stats --watch="), "");
+  EXPECT_EQ(fish_offers("sluice config show --profile=th"), "--profile=throughput\n");
+  EXPECT_EQ(fish_offers("sluice config show --set=lane.s"), "--set=lane.slots=\n");
   for_each_command([](const std::string& command, const std::vector<std::string>& within) {
     if (within.empty()) return;
     std::vector<std::string> sorted = within;

@@ -42,7 +42,7 @@ constexpr const char* kBash = R"bash(_sluice_program() {
   fi
 }
 _sluice() {
-  local word="${COMP_WORDS[COMP_CWORD]}" before="${COMP_WORDS[COMP_CWORD - 1]}" command="" files="" next i words
+  local word="${COMP_WORDS[COMP_CWORD]}" before="${COMP_WORDS[COMP_CWORD - 1]}" command="" files="" value="" next i words
   local -a offered others=()
   for ((i = 1; i < COMP_CWORD; i++)); do
     [[ "${COMP_WORDS[i]}" != -- ]] || { _sluice_program $((i + 1)); return 0; }
@@ -59,9 +59,9 @@ _sluice() {
   case "$command" in @FILES@) files=yes ;; esac
   # `--json=x` comes in three words.
   if [[ "$word" == = && "$before" == --* ]]; then
-    word=""
+    word="" value=yes
   elif [[ "$before" == = ]]; then
-    before="${COMP_WORDS[COMP_CWORD - 2]}"
+    before="${COMP_WORDS[COMP_CWORD - 2]}" value=yes
   fi
   COMPREPLY=()
   if [[ "$before" == --set ]]; then
@@ -74,7 +74,7 @@ _sluice() {
   elif [[ " ${_sluice_file_options[${command:-sluice}]} " == *" $before "* ]]; then
     compopt -o default 2>/dev/null
     return 0
-  elif [[ " ${_sluice_value_options[${command:-sluice}]} " == *" $before "* ]]; then
+  elif [[ -n "$value" || " ${_sluice_value_options[${command:-sluice}]} " == *" $before "* ]]; then
     return 0
   elif [[ "$word" != -* ]]; then
     read -rd '' -a offered <<<"$words"
@@ -94,7 +94,7 @@ complete -F _sluice sluice
 )bash";
 
 constexpr const char* kZsh = R"zsh(_sluice() {
-  local command next files
+  local command next files value before="${words[CURRENT-1]}" word="${words[CURRENT]}"
   local -i i
   local -a offered others
   for ((i = 2; i < CURRENT; i++)); do
@@ -110,24 +110,29 @@ constexpr const char* kZsh = R"zsh(_sluice() {
     stats | serve | park | drain | top) offered+=(${(f)"$(sluice ps 2>/dev/null | sed -n 's/^\([^ :]*\): .*/\1/p')"}) ;;
   esac
   case "$command" in @FILES@) files=yes ;; esac
-  if [[ "${words[CURRENT-1]}" == --set ]]; then
+  # `--json=x` is one word, of which the part behind the = is completed.
+  if [[ "$word" == --*=* ]]; then
+    before="${word%%=*}" word="${word#*=}" value=yes
+    compset -P 1 "*="
+  fi
+  if [[ "$before" == --set ]]; then
     offered=(${(f)"$(sluice config keys 2>/dev/null | sed '/</d')"})
     compadd -S = -a offered
     offered=(stage.)
     compadd -S "" -a offered
     return
-  elif [[ "${words[CURRENT-1]}" == --profile ]]; then
+  elif [[ "$before" == --profile ]]; then
     offered=(balanced latency throughput shared)
     files=
-  elif [[ "${words[CURRENT-1]}" == --policy ]]; then
+  elif [[ "$before" == --policy ]]; then
     offered=(auto compact spread float none)
     files=
-  elif [[ " ${_sluice_file_options[${command:-sluice}]} " == *" ${words[CURRENT-1]} "* ]]; then
+  elif [[ " ${_sluice_file_options[${command:-sluice}]} " == *" $before "* ]]; then
     _files
     return
-  elif [[ " ${_sluice_value_options[${command:-sluice}]} " == *" ${words[CURRENT-1]} "* ]]; then
+  elif [[ -n "$value" || " ${_sluice_value_options[${command:-sluice}]} " == *" $before "* ]]; then
     return
-  elif [[ "${words[CURRENT]}" != -* ]]; then
+  elif [[ "$word" != -* ]]; then
     others=(${offered:#--*})
     [[ -z "$others$files" ]] || offered=($others)
   fi
@@ -137,7 +142,27 @@ constexpr const char* kZsh = R"zsh(_sluice() {
 if [[ "${funcstack[1]}" == _sluice ]]; then _sluice "$@"; else compdef _sluice sluice; fi
 )zsh";
 
-constexpr const char* kFish = R"fish(function _sluice_offer
+constexpr const char* kFish =
+    R"fish(# Of a command what may stand behind an option, begun as in the third; whether it takes anything.
+function _sluice_values
+  switch "$argv[2]"
+    case --set
+      echo stage.
+      sluice config keys 2>/dev/null | string match -v '*<*' | string replace -r '$' =
+    case --profile
+      printf '%s\n' balanced latency throughput shared
+    case --policy
+      printf '%s\n' auto compact spread float none
+    case '*'
+      if not contains -- "$argv[2]" (_sluice_file_options "$argv[1]")
+        contains -- "$argv[2]" (_sluice_value_options "$argv[1]")
+        return
+      end
+      __fish_complete_path "$argv[3]"
+  end
+  return 0
+end
+function _sluice_offer
   set -l before (commandline -opc)
   set -l word (commandline -ct)
   set -l command
@@ -150,24 +175,14 @@ constexpr const char* kFish = R"fish(function _sluice_offer
     set -l next (string join -- ' ' $command $each)
     test -z (_sluice_words "$next" | string join -- ' '); or set command $next
   end
-  switch "$before[-1]"
-    case --set
-      echo stage.
-      sluice config keys 2>/dev/null | string match -v '*<*' | string replace -r '$' =
-      return
-    case --profile
-      printf '%s\n' balanced latency throughput shared
-      return
-    case --policy
-      printf '%s\n' auto compact spread float none
-      return
-  end
   test -n "$command"; or set command sluice
-  if contains -- "$before[-1]" (_sluice_file_options "$command")
-    __fish_complete_path "$word"
+  # What is offered is the whole word.
+  if string match -q -- '--*=*' "$word"
+    set -l parts (string split -m 1 -- = "$word")
+    _sluice_values "$command" "$parts[1]" "$parts[2]" | string replace -r -- '^' "$parts[1]="
     return
   end
-  contains -- "$before[-1]" (_sluice_value_options "$command"); and return
+  _sluice_values "$command" "$before[-1]" "$word"; and return
   set -l offered (_sluice_words "$command")
   switch "$command"
     case "config explain"
