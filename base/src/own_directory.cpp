@@ -10,6 +10,7 @@
 #include <unistd.h>
 #include <utility>
 
+#include "sluice/detail/storage.hpp"
 #include "sluice/error.hpp"
 
 namespace sluice::detail {
@@ -29,6 +30,12 @@ void require_ours(const std::filesystem::path& path, const struct stat& status, 
 
 Descriptor open_directory(const std::filesystem::path& path) {
   return Descriptor{::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)};
+}
+
+// That is not for what it is.
+[[noreturn]] void refuse_to_tell(const std::filesystem::path& path, int reason, std::string_view setting,
+                                 const char* tried) {
+  throw CannotRead{{tried, path.string(), errno_text(reason), remedy_for(reason, setting)}, reason};
 }
 
 // A link gets one of two errors, depending on what it is taken for.
@@ -66,9 +73,12 @@ std::string remedy_for(int reason, std::string_view setting) {
       return "raise the limit of open files (ulimit -n)";
     case EFBIG:
       return set + "directory of a file system that takes larger files";
+    case ENOMEM:
+      return "give the process more memory";
     case EIO:
       return "look for what the kernel says of this disk, or " + set + "directory on another";
     default:
+      if (is_storage_away(reason)) return "start again once it is there";
       return set + "directory that only this user may write";
   }
 }
@@ -76,7 +86,10 @@ std::string remedy_for(int reason, std::string_view setting) {
 OwnDirectory::OwnDirectory(std::filesystem::path path, std::string_view setting, Descriptor directory)
     : path_{std::move(path)}, setting_{setting}, directory_{std::move(directory)} {
   struct stat status {};
-  if (!directory_ || ::fstat(directory_.get(), &status) != 0) refuse(path_, why_not_opened(errno), setting_);
+  if (!directory_ || ::fstat(directory_.get(), &status) != 0) {
+    if (errno != ELOOP && errno != ENOTDIR) refuse_to_tell(path_, errno, setting_, "write into");
+    refuse(path_, why_not_opened(errno), setting_);
+  }
   require_ours(path_, status, setting_);
 }
 
@@ -94,12 +107,13 @@ std::optional<OwnDirectory> OwnDirectory::if_there(std::filesystem::path path, s
 
 void OwnDirectory::refuse_to_open(const std::filesystem::path& path, const char* tried) const {
   const int reason = errno;
-  refuse(path, reason == ELOOP ? "it is a link" : errno_text(reason), setting_, tried, reason);
+  if (reason != ELOOP) refuse_to_tell(path, reason, setting_, tried);
+  refuse(path, "it is a link", setting_, tried, reason);
 }
 
 bool OwnDirectory::has_a_name(const Descriptor& file, const std::filesystem::path& path) const {
   struct stat status {};
-  if (::fstat(file.get(), &status) != 0) refuse(path, errno_text(), setting_);
+  if (::fstat(file.get(), &status) != 0) refuse_to_tell(path, errno, setting_, "look at");
   if (!S_ISREG(status.st_mode)) refuse(path, "it is no regular file", setting_);
   if (status.st_nlink > 1) refuse(path, "it has another name as well", setting_);
   require_ours(path, status, setting_);

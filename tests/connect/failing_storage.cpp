@@ -16,8 +16,9 @@ namespace sluice::test {
 namespace {
 
 struct Shared {
-  std::atomic<int> error;       // Of all calls.
-  std::atomic<int> sync_error;  // Of the next fsync().
+  std::atomic<int> error;  // Of all calls.
+  std::atomic<FailingCall> only;
+  std::atomic<int> sync_error;  // Of the next fsync() or syncfs().
   std::atomic<unsigned> failed;
   char directory[4096];
 };
@@ -37,6 +38,7 @@ bool is_below(std::string_view path) {
 }
 
 bool is_below(int file) {
+  if (made_at_once.directory[0] == '\0') return false;
   char link[64];
   char path[4096];
   std::snprintf(link, sizeof(link), "/proc/self/fd/%d", file);
@@ -51,15 +53,17 @@ bool fails(int error) {
   return true;
 }
 template <class Where>
-bool is_away(Where where) {
+bool is_away(Where where, FailingCall call = FailingCall::any) {
   const int error = made_at_once.error.load();
-  return error != 0 && is_below(where) && fails(error);
+  const FailingCall only = made_at_once.only.load();
+  return error != 0 && (only == FailingCall::any || only == call) && is_below(where) && fails(error);
 }
 
 }  // namespace
 
-void take_storage_away(const std::string& directory, int error) {
+void take_storage_away(const std::string& directory, int error, FailingCall only) {
   std::strncpy(made_at_once.directory, directory.c_str(), sizeof(Shared::directory) - 1);
+  made_at_once.only.store(only);
   made_at_once.error.store(error);
 }
 void back_again() {
@@ -79,7 +83,7 @@ unsigned failed_calls() {
 extern "C" {
 
 ssize_t pread(int file, void* to, size_t bytes, off_t at) {
-  if (sluice::test::is_away(file)) return -1;
+  if (sluice::test::is_away(file, sluice::test::FailingCall::pread)) return -1;
   return ::syscall(SYS_pread64, file, to, bytes, at);
 }
 ssize_t pwrite(int file, const void* from, size_t bytes, off_t at) {
@@ -94,6 +98,17 @@ int fsync(int file) {
       sluice::test::fails(sluice::test::made_at_once.sync_error.exchange(0)))
     return -1;
   return static_cast<int>(::syscall(SYS_fsync, file));
+}
+int syncfs(int file) {
+  if (sluice::test::is_away(file)) return -1;
+  if (sluice::test::made_at_once.sync_error.load() != 0 && sluice::test::is_below(file) &&
+      sluice::test::fails(sluice::test::made_at_once.sync_error.exchange(0)))
+    return -1;
+  return static_cast<int>(::syscall(SYS_syncfs, file));
+}
+int faccessat(int directory, const char* path, int mode, int flags) {
+  if (sluice::test::is_away(directory, sluice::test::FailingCall::faccessat)) return -1;
+  return static_cast<int>(::syscall(SYS_faccessat2, directory, path, mode, flags));
 }
 int statx(int directory, const char* path, int flags, unsigned mask, struct statx* status) {
   const std::string_view named = path;

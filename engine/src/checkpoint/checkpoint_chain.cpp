@@ -24,11 +24,17 @@ struct WholeFile {
   Totals totals;
 };
 
+std::string path_of(const OwnDirectory& directory, const CheckpointName& name) {
+  return (directory.path() / to_text(name)).string();
+}
+
 Descriptor open_named(const OwnDirectory& directory, const CheckpointName& name) {
   try {
     std::optional<Descriptor> file = directory.open_to_read(to_text(name));
     if (!file) throw NotWhole{"it is gone", true};
     return std::move(*file);
+  } catch (const CannotRead& failed) {
+    cannot_read(path_of(directory, name), failed.reason());
   } catch (const Error& error) {
     throw NotWhole{error.parts().why};
   }
@@ -36,7 +42,7 @@ Descriptor open_named(const OwnDirectory& directory, const CheckpointName& name)
 
 WholeFile read(const OwnDirectory& directory, const CheckpointName& name, CheckpointReading reading) {
   const Descriptor file = open_named(directory, name);
-  CheckpointInput input{file};
+  CheckpointInput input{file, path_of(directory, name)};
   const FileHead& head = input.head();
   if (head.number != name.number)
     throw NotWhole{fmt::format("its head says that it is number {}", head.number)};
@@ -227,7 +233,7 @@ std::optional<std::string> other_pipeline(const OwnDirectory& directory,
     const CheckpointName& name = chain.files.front();
     try {
       const Descriptor file = open_named(directory, name);
-      std::string found = CheckpointInput{file}.identity().pipeline;
+      std::string found = CheckpointInput{file, path_of(directory, name)}.identity().pipeline;
       if (found != pipeline) return found;
     } catch (const NotWhole&) {
       // It says nothing.

@@ -49,14 +49,19 @@ std::optional<CheckpointName> parse_checkpoint_name(std::string_view name) {
   return parsed;
 }
 
-bool is_marked_as_ended(const OwnDirectory& directory) noexcept {
-  return ::faccessat(directory.descriptor(), kEndedMark, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+bool is_marked_as_ended(const OwnDirectory& directory) {
+  if (::faccessat(directory.descriptor(), kEndedMark, F_OK, AT_SYMLINK_NOFOLLOW) == 0) return true;
+  if (errno == ENOENT) return false;
+  throw CannotRead{{"look for", (directory.path() / kEndedMark).string(), errno_text(),
+                    remedy_for(errno, kCheckpointSetting)},
+                   errno};
 }
 
 std::vector<CheckpointName> checkpoint_names(const OwnDirectory& directory) {
   const auto fail = [&directory] {
-    throw Error{{"read the directory", directory.path().string(), errno_text(),
-                 remedy_for(errno, kCheckpointSetting)}};
+    throw CannotRead{{"read the directory", directory.path().string(), errno_text(),
+                      remedy_for(errno, kCheckpointSetting)},
+                     errno};
   };
   // One of its own, which begins at the beginning.
   Descriptor fd{::openat(directory.descriptor(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC)};

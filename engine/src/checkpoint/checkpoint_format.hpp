@@ -88,7 +88,7 @@ std::optional<CheckpointName> parse_checkpoint_name(std::string_view name);
 
 // A file beside them: their pipeline has ended, they are about to be removed, and none of them is gone on with.
 inline constexpr const char* kEndedMark = "checkpoints.ended";
-bool is_marked_as_ended(const OwnDirectory& directory) noexcept;
+bool is_marked_as_ended(const OwnDirectory& directory);
 
 // All of them in the directory, the lowest number first. Throws Error.
 std::vector<CheckpointName> checkpoint_names(const OwnDirectory& directory);

@@ -34,15 +34,24 @@ std::string text_of(std::span<const std::byte> bytes) {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
 
-std::uint64_t size_of(const Descriptor& file) {
+std::uint64_t size_of(const Descriptor& file, const std::string& path) {
   struct stat status {};
-  if (::fstat(file.get(), &status) != 0) refuse("it cannot be looked at: " + errno_text());
+  if (::fstat(file.get(), &status) != 0) cannot_read(path, errno);
   return static_cast<std::uint64_t>(status.st_size);
 }
 
 }  // namespace
 
-CheckpointInput::CheckpointInput(const Descriptor& file) : file_{file}, file_bytes_{size_of(file)} {
+void cannot_read(const std::string& path, int reason) {
+  const std::string remedy = reason == EMFILE || reason == ENFILE
+                                 ? remedy_for(reason, kCheckpointSetting)
+                                 : "nothing older is taken in its place: start again once it can be read, or "
+                                   "move it away if it never can";
+  throw CannotRead{{"read", path, errno_text(reason), remedy}, reason};
+}
+
+CheckpointInput::CheckpointInput(const Descriptor& file, std::string path)
+    : file_{file}, path_{std::move(path)}, file_bytes_{size_of(file_, path_)} {
   head_ = value_at<FileHead>(next(sizeof(FileHead)));
   if (head_.magic != kCheckpointMagic) refuse("it is no checkpoint");
   if (head_.pipeline_bytes > kMostHeadTextBytes || head_.version_bytes > kMostHeadTextBytes)
@@ -74,8 +83,7 @@ std::span<const std::byte> CheckpointInput::next(std::size_t bytes) {
   while (part_bytes_ < begin + bytes) {
     const ssize_t found = ::pread(file_.get(), part_.data() + part_bytes_, begin + bytes - part_bytes_,
                                   static_cast<off_t>(at_));
-    if (found < 0 && errno == EINTR) continue;
-    if (found < 0) refuse("it cannot be read: " + errno_text());
+    if (found < 0) cannot_read(path_, errno);
     if (found == 0) refuse("it became shorter while it was read");
     part_bytes_ += static_cast<std::size_t>(found);
     at_ += static_cast<std::uint64_t>(found);

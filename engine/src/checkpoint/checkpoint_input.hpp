@@ -29,10 +29,13 @@ class ChunkSink {
                     std::size_t raw_bytes) = 0;
 };
 
+// Why a file cannot be read, which is no damage: nothing older takes its place.
+[[noreturn]] void cannot_read(const std::string& path, int reason);
+
 class CheckpointInput {
  public:
-  // Reads the head. Throws NotWhole, here and below.
-  explicit CheckpointInput(const Descriptor& file);
+  // Reads the head. Throws NotWhole, and CannotRead when a call on the file fails, which names `path`; here and below.
+  explicit CheckpointInput(const Descriptor& file, std::string path = "a checkpoint");
 
   const FileHead& head() const noexcept { return head_; }
   // As the head has it.
@@ -56,6 +59,7 @@ class CheckpointInput {
   void check_end(std::span<const std::byte> payload);
 
   const Descriptor& file_;
+  std::string path_;
   std::uint64_t file_bytes_ = 0;
   std::uint64_t at_ = 0;         // How far it is read.
   std::vector<std::byte> part_;  // Room for one.

@@ -1,11 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 // The way from the disk back: the newest whole checkpoint, and its copy into a segment.
 #include <algorithm>
+#include <cerrno>
+#include <chrono>
 #include <sched.h>
+#include <thread>
 #include <utility>
 
 #include <fmt/format.h>
 
+#include <sluice/detail/storage.hpp>
 #include <sluice/error.hpp>
 
 #include "checkpoint/checkpoint_chain.hpp"
@@ -32,10 +36,14 @@ bool search(const std::shared_ptr<const OwnDirectory>& directory, CheckpointRead
   return !missed_one && (search.found || names == checkpoint_names(*directory));
 }
 
+CheckpointInput input_of(const OwnDirectory& directory, const std::string& name, const Descriptor& file) {
+  return CheckpointInput{file, (directory.path() / name).string()};
+}
+
 void copy(const OwnDirectory& directory, const FoundCheckpoint::File& wanted, ChunkCopiers& copiers) {
   const std::optional<Descriptor> file = directory.open_to_read(wanted.name);
   if (!file) throw NotWhole{"it is gone"};
-  CheckpointInput input{*file};
+  CheckpointInput input = input_of(directory, wanted.name, *file);
   input.read(&copiers);
   copiers.await();
   if (input.checksum() != wanted.checksum) throw NotWhole{"another file has taken its place"};
@@ -61,7 +69,9 @@ CheckpointPlaces within(const FoundCheckpoint& checkpoint, const CheckpointPlace
 
 }  // namespace
 
-CheckpointSearch newest_checkpoint(const std::string& directory, CheckpointReading reading) {
+namespace {
+
+CheckpointSearch newest_now(const std::string& directory, CheckpointReading reading) {
   // A writer that publishes as fast as this process reads may take each of the newest away before it is read.
   constexpr int kMostTries = 1000;
   CheckpointSearch found;
@@ -71,6 +81,27 @@ CheckpointSearch newest_checkpoint(const std::string& directory, CheckpointReadi
   for (int tries = 0; tries < kMostTries && !search(shared, reading, found); ++tries) {
   }
   return found;
+}
+
+// Of what may do when it is tried again.
+bool may_be_there_soon(int reason) noexcept {
+  return reason == ENOMEM || reason == ENFILE || is_storage_away(reason);
+}
+
+}  // namespace
+
+CheckpointSearch newest_checkpoint(const std::string& directory, CheckpointReading reading) {
+  constexpr std::chrono::seconds kPatience{3};
+  constexpr std::chrono::milliseconds kPause{50};
+  const auto until = std::chrono::steady_clock::now() + kPatience;
+  while (true) {
+    try {
+      return newest_now(directory, reading);
+    } catch (const CannotRead& failed) {
+      if (!may_be_there_soon(failed.reason()) || std::chrono::steady_clock::now() >= until) throw;
+    }
+    std::this_thread::sleep_for(kPause);
+  }
 }
 
 void restore(const FoundCheckpoint& checkpoint, const CheckpointPlaces& places) {
@@ -99,7 +130,7 @@ std::vector<std::byte> front_of(const FoundCheckpoint& checkpoint, std::size_t b
     const std::optional<Descriptor> file = checkpoint.directory->open_to_read(base.name);
     if (!file) throw NotWhole{"it is gone"};
     ChunkDecoder decoder{places};
-    CheckpointInput{*file}.read(&decoder);
+    input_of(*checkpoint.directory, base.name, *file).read(&decoder);
   } catch (const Enough&) {
   } catch (const NotWhole& reason) {
     fail(checkpoint, base.name, reason.why);

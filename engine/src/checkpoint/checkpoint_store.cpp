@@ -78,10 +78,12 @@ bool is_of(const OwnDirectory& directory, int descriptor) noexcept {
 void require_its_name(const OwnDirectory& directory) {
   struct stat own {};
   struct stat named {};
-  if (::fstat(directory.descriptor(), &own) == 0 && ::lstat(directory.path().c_str(), &named) == 0 &&
-      own.st_dev == named.st_dev && own.st_ino == named.st_ino)
-    return;
-  throw Error{{"publish a checkpoint in", directory.path().string(),
+  const std::string path = directory.path().string();
+  if (::fstat(directory.descriptor(), &own) != 0 ||
+      (::lstat(path.c_str(), &named) != 0 && errno != ENOENT && errno != ENOTDIR))
+    throw Error{{"look at", path, errno_text(), remedy_for(errno, kCheckpointSetting)}};
+  if (own.st_dev == named.st_dev && own.st_ino == named.st_ino) return;
+  throw Error{{"publish a checkpoint in", path,
                "the directory was moved away or replaced while its pipeline ran",
                "leave it where it is; the next checkpoint begins anew under that name"}};
 }
@@ -242,18 +244,21 @@ void CheckpointWriter::Parts::grow(const FileHead& head, std::uint64_t bytes, bo
 
 // Those of writers before this one count only if they are whole, which has to be read.
 void CheckpointWriter::Parts::look_for_older() {
-  knows_older = true;
   std::size_t found = 1;
+  std::vector<Whole> all = whole;
   const std::vector<CheckpointChain> chains = chains_of(checkpoint_names(*directory));
   for (auto older = chains.rbegin(); older != chains.rend() && found < options.keep; ++older) {
-    if (older->files.front().number >= whole.front().base) continue;
+    if (older->files.front().number >= all.front().base) continue;
     const WholePart part = whole_part_of(directory, *older, CheckpointReading::whole);
     if (!part.found) continue;
     const CheckpointTip tip = tip_of(*part.found);
-    if (tip.base >= whole.front().base) continue;
-    whole.insert(whole.begin(), {tip.base, tip.deltas + std::size_t{1}});
+    if (tip.base >= all.front().base) continue;
+    all.insert(all.begin(), {tip.base, tip.deltas + std::size_t{1}});
     found += tip.deltas + std::size_t{1};
   }
+  // Where one of them cannot be read now nothing is known, and nothing is removed.
+  whole = std::move(all);
+  knows_older = true;
 }
 
 void CheckpointWriter::Parts::forget_what_is_not_needed() noexcept {

@@ -148,7 +148,8 @@ struct CheckpointSearch {
 enum class CheckpointReading { whole, ends };
 
 // The newest checkpoint that is whole; none when there is no directory either. While a writer is at work it is one that was
-// the newest a moment ago. Throws Error when the directory is a link, another user's, or cannot be read.
+// the newest a moment ago. Throws Error when the directory is a link or another user's, and CannotRead when it or a file in it cannot be
+// read, which says nothing of what is whole: a storage that is away for a moment is waited for.
 CheckpointSearch newest_checkpoint(const std::string& directory,
                                    CheckpointReading reading = CheckpointReading::whole);
 

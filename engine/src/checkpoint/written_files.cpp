@@ -15,6 +15,15 @@
 
 namespace sluice::detail {
 
+namespace {
+
+// Otherwise the call failed before anything was written.
+bool was_tried(int reason) noexcept {
+  return reason != EPERM && reason != EACCES && reason != ENOSYS && reason != EINTR && reason != ENOMEM;
+}
+
+}  // namespace
+
 // Whether it could be looked at.
 bool WrittenFiles::look_at(pid_t worker) {
   if (worker == 0) return false;
@@ -40,11 +49,19 @@ void WrittenFiles::bring_to_disk(const std::vector<pid_t>& workers) {
     seen_all = look_at(worker) && seen_all;
   if (!seen_all) ::sync();
   for (const auto& [device, file] : open_) {
-    if (::syncfs(file.get()) != 0) {
+    if (::syncfs(file.get()) == 0) continue;
+    if (!was_tried(errno)) {
       throw Error{{"bring to the disk", "what the workers have written into files", errno_text(),
                    "look at that disk, or set checkpoint.sync=no"}};
     }
+    if (lost_ == 0) lost_ = errno;
   }
+  if (lost_ == 0) return;
+  throw Error{
+      {"bring to the disk", "what the workers have written into files",
+       fmt::format("{}: a part of it may be missing there", errno_text(lost_)),
+       "look at that disk, then stop the pipeline and start it again from its last checkpoint, without "
+       "the file of segment.path: what is behind it is written anew"}};
 }
 
 }  // namespace sluice::detail

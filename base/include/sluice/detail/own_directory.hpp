@@ -10,13 +10,26 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include <sluice/detail/descriptor.hpp>
+#include <sluice/error.hpp>
 
 namespace sluice::detail {
 
 // What can be done when a file cannot be had or written for that reason (errno); `setting` has its directory.
 std::string remedy_for(int reason, std::string_view setting);
+
+// A call failed, for `reason` (errno): of what lies there nothing is known by that.
+class CannotRead : public Error {
+ public:
+  CannotRead(ErrorParts parts, int reason) : Error{std::move(parts)}, reason_{reason} {}
+
+  int reason() const noexcept { return reason_; }
+
+ private:
+  int reason_;
+};
 
 class OwnDirectory {
  public:
@@ -29,7 +42,7 @@ class OwnDirectory {
   // A file in it for appending or writing at will, made for this user alone (0600) if it is not there. Throws
   // Error when it is a link or no regular file, has another name as well, or belongs to another user.
   Descriptor open_file(const std::string& name, int more_flags = 0) const;
-  // A file in it for reading, which holds to the same; none when there is none.
+  // A file in it for reading, which holds to the same; none when there is none. CannotRead when that cannot be told.
   std::optional<Descriptor> open_to_read(const std::string& name) const;
 
   const std::filesystem::path& path() const noexcept { return path_; }
