@@ -3,7 +3,6 @@
 #include "segment_file.hpp"
 
 #include <algorithm>
-#include <array>
 #include <cerrno>
 #include <chrono>
 #include <cstring>
@@ -18,6 +17,7 @@
 
 #include <fmt/format.h>
 
+#include <sluice/detail/call_remedy.hpp>
 #include <sluice/detail/descriptor.hpp>
 #include <sluice/detail/pages.hpp>
 #include <sluice/detail/path.hpp>
@@ -298,7 +298,8 @@ void SegmentFile::refuse_foreign(const struct stat& found) const {
 bool SegmentFile::lock() {
   const auto until = std::chrono::steady_clock::now() + kLastBreath;
   while (::flock(fd_, LOCK_EX | LOCK_NB) != 0) {
-    if (errno != EWOULDBLOCK && errno != EINTR) refuse("lock the segment", errno_text(), "");
+    if (errno != EWOULDBLOCK && errno != EINTR)
+      refuse("lock the segment", errno_text(), sluice::detail::remedy_for_call(errno, "flock"));
     if (std::chrono::steady_clock::now() > until) {
       refuse("go on with the segment", "it is in use by the processes " + users_of(fd_),
              "end that pipeline first, or name another file");
@@ -373,10 +374,10 @@ void SegmentFile::make(std::size_t file_bytes) {
   bytes += shape_;
   // The file mode creation mask can take from the mode, but not from what is meant.
   if (::fchmod(fd_, S_IRUSR | S_IWUSR) != 0 || ::ftruncate(fd_, static_cast<off_t>(file_bytes)) != 0 ||
-      ::pwrite(fd_, bytes.data(), bytes.size(), 0) != static_cast<ssize_t>(bytes.size()) ||
-      ::flock(fd_, LOCK_EX | LOCK_NB) != 0) {
+      ::pwrite(fd_, bytes.data(), bytes.size(), 0) != static_cast<ssize_t>(bytes.size()))
     refuse(kMake, errno_text(), "make room on its file system, or name a file on another");
-  }
+  if (::flock(fd_, LOCK_EX | LOCK_NB) != 0)
+    refuse("lock the segment", errno_text(), sluice::detail::remedy_for_call(errno, "flock"));
 }
 
 void SegmentFile::publish() {

@@ -16,6 +16,7 @@
 
 #include <fmt/format.h>
 
+#include <sluice/detail/call_remedy.hpp>
 #include <sluice/detail/path.hpp>
 #include <sluice/error.hpp>
 #include <sluice/printable.hpp>
@@ -56,8 +57,10 @@ Descriptor locked_one(const OwnDirectory& directory, std::chrono::nanoseconds pa
   if (!lock) throw Error{{"lock", path, errno_text(), remedy_for(errno, kCheckpointSetting)}};
   const auto until = std::chrono::steady_clock::now() + patience;
   while (::flock(lock.get(), LOCK_EX | LOCK_NB) != 0) {
-    if (errno != EWOULDBLOCK && errno != EINTR)
-      throw Error{{"lock", path, errno_text(), remedy_for(errno, kCheckpointSetting)}};
+    if (errno != EWOULDBLOCK && errno != EINTR) {
+      const std::string call = remedy_for_call(errno, "flock");
+      throw Error{{"lock", path, errno_text(), call.empty() ? remedy_for(errno, kCheckpointSetting) : call}};
+    }
     if (std::chrono::steady_clock::now() >= until) {
       throw Error{{"write checkpoints into", path, "another process writes there" + holder_of(lock.get()),
                    "end that pipeline, or set checkpoint.path to a directory of its own"}};

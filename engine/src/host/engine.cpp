@@ -101,7 +101,7 @@ void Engine::log_to(int descriptor) {
   if (parts_->started)
     throw Error{{"choose the log of", parts_->name, "it has been started", "choose it before"}};
   // -1 is for nowhere.
-  if (descriptor >= 0 && ::fcntl(descriptor, F_GETFD) < 0)
+  if (descriptor >= 0 && ::fcntl(descriptor, F_GETFD) < 0 && errno == EBADF)
     throw Error{
         {"send the log to", fmt::format("the descriptor {}", descriptor), errno_text(), "open it before"}};
   parts_->log_to = descriptor;

@@ -17,6 +17,7 @@
 
 #include <fmt/format.h>
 
+#include <sluice/detail/call_remedy.hpp>
 #include <sluice/detail/cgroup.hpp>
 #include <sluice/detail/clock.hpp>
 #include <sluice/detail/descriptor.hpp>
@@ -28,10 +29,17 @@
 namespace sluice::detail {
 namespace {
 
+// Of a directory of it that cannot be read.
+std::string remedy_for_proc(int reason) {
+  const std::string filter = remedy_for_call(reason, "openat, fcntl and getdents64");
+  return filter.empty() ? "mount /proc" : filter;
+}
+
 std::size_t thread_count() {
   std::error_code error;
   std::filesystem::directory_iterator tasks{"/proc/self/task", error};
-  if (error) throw Error{{"count the threads of", "this process", error.message(), "mount /proc"}};
+  if (error)
+    throw Error{{"count the threads of", "this process", error.message(), remedy_for_proc(error.value())}};
   return static_cast<std::size_t>(std::distance(tasks, {}));
 }
 
@@ -107,7 +115,8 @@ void refuse_kernel(const std::string& pipeline) {
   std::error_code error;
   const std::filesystem::directory_iterator entries{"/proc/self/task", error};
   if (error)
-    throw Error{{"start the pipeline", pipeline, "/proc/self/task: " + error.message(), "mount /proc"}};
+    throw Error{{"start the pipeline", pipeline, "/proc/self/task: " + error.message(),
+                 remedy_for_proc(error.value())}};
   const Descriptor self{static_cast<int>(::syscall(SYS_pidfd_open, ::getpid(), 0))};
   if (!self) refuse_call(pipeline, "pidfd_open");
   if (!send_signal(self, 0)) refuse_call(pipeline, "pidfd_send_signal");

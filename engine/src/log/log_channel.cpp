@@ -38,7 +38,8 @@ LogChannel LogChannel::open(int to) {
   channel.done_writing_ = Descriptor{ends[1]};
   channel.turn_ = Descriptor{::memfd_create("sluice-log-turn", MFD_CLOEXEC)};
   if (!channel.turn_) refuse("memfd_create");
-  if (to < 0 || ::fcntl(to, F_GETFD) < 0) return channel;  // Closed: nobody is to hear of it.
+  if (to < 0 || (::fcntl(to, F_GETFD) < 0 && errno == EBADF))
+    return channel;  // Closed: nobody is to hear of it.
   channel.to_ = to;
   channel.to_journal_ = is_journal(to);
   return channel;

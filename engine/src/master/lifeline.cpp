@@ -44,7 +44,7 @@ bool Lifeline::cut() const noexcept {
 }
 
 bool Lifeline::closed_here() const noexcept {
-  return ::fcntl(reading_.get(), F_GETFD) < 0;
+  return ::fcntl(reading_.get(), F_GETFD) < 0 && errno == EBADF;
 }
 
 bool Lifeline::await_cut(std::chrono::milliseconds limit) const noexcept {

@@ -15,6 +15,7 @@
 
 #include <fmt/format.h>
 
+#include <sluice/detail/call_remedy.hpp>
 #include <sluice/detail/kept_from_children.hpp>
 #include <sluice/detail/path.hpp>
 #include <sluice/detail/storage.hpp>
@@ -153,8 +154,10 @@ void AppendFile::lock() const {
     const int reason = errno;
     const bool held = reason == EWOULDBLOCK || reason == EINTR;
     if (detail::is_storage_away(reason)) fail("lock", path_, reason);
-    if (!held || std::chrono::steady_clock::now() >= until) {
-      throw Error{{"lock", path_.string(), held ? "another worker or program writes it" : errno_text(reason),
+    if (!held)
+      throw Error{{"lock", path_.string(), errno_text(reason), detail::remedy_for_call(reason, "flock")}};
+    if (std::chrono::steady_clock::now() >= until) {
+      throw Error{{"lock", path_.string(), "another worker or program writes it",
                    "give each writer a file of its own"}};
     }
     std::this_thread::sleep_for(kPause);
