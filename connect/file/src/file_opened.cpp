@@ -39,6 +39,25 @@ bool FileLines::is_of_position(const std::string& name) const {
   return position_->head_bytes == 0 || head_of(file.get(), position_->head_bytes) == position_->head;
 }
 
+// A path by which nothing is known is that by which something is, if both lead to the same: it was spelled so in the life before.
+void FileLines::settle_paths() {
+  check_paths();
+  const auto is_known = [this](const std::string& path) {
+    const std::uint64_t place = file_key(path);
+    return position_->place == place || read_->has_place(place);
+  };
+  for (std::string& path : options_.paths) {
+    if (is_known(path)) continue;
+    for (std::string& other : other_spellings(path)) {
+      const bool is_listed =
+          std::find(options_.paths.begin(), options_.paths.end(), other) != options_.paths.end();
+      if (other.empty() || is_listed || !is_known(other)) continue;
+      path = std::move(other);
+      break;
+    }
+  }
+}
+
 // Whether what was read still stands in the file: by its first bytes, and by those before the position.
 bool FileLines::stands(int file) const {
   if (position_->head_bytes != 0 && head_of(file, position_->head_bytes) != position_->head) return false;

@@ -114,7 +114,7 @@ FileLines::FileLines(Worker& worker, FileSourceOptions options, bool quoted)
   if (quoted_ && options_.framing != Framing::lines)
     throw Error{
         {"read the rows of", worker_.stage(), "rows are lines", "leave FileSourceOptions::framing as it is"}};
-  check_paths();
+  settle_paths();
   if (!options_.follow) return;
   worker_.declare_endless();
   watch_ = std::make_unique<DirectoryWatch>(options_.paths);

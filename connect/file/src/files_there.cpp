@@ -73,6 +73,22 @@ FileSourceOptions with_tidy_paths(FileSourceOptions options) {
   return options;
 }
 
+std::vector<std::string> other_spellings(const std::string& path) {
+  std::vector<std::string> spellings;
+  std::error_code error;
+  const fs::path here = fs::current_path(error);
+  if (error) return spellings;
+  const fs::path canonical_here = fs::weakly_canonical(here, error);
+  for (const fs::path& whole : {here / path, fs::weakly_canonical(here / path, error)}) {
+    if (whole.empty()) continue;
+    const std::string text = tidy(whole.string());
+    spellings.push_back(text);
+    for (const fs::path& from : {here, canonical_here})
+      spellings.push_back(tidy(fs::path{text}.lexically_relative(from).string()));
+  }
+  return spellings;
+}
+
 std::optional<FileStatus> status_of(const std::string& path) {
   auto status = ask_for_status(AT_FDCWD, path.c_str(), 0);
   if (!status) throw_if_away(errno, path);

@@ -17,6 +17,8 @@ namespace sluice::detail {
 
 // With each path in one way to write it, "d" for "./d/": by its text a file or directory is known to a later start.
 FileSourceOptions with_tidy_paths(FileSourceOptions options);
+// What else leads there: the whole path and the one from here, each also without the links in it.
+std::vector<std::string> other_spellings(const std::string& path);
 
 constexpr std::uint64_t kHeadBytes = 256;  // By which a file is known again, beside its inode.
 

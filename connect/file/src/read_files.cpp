@@ -53,6 +53,12 @@ bool ReadFiles::knows(const FileId& id, const FileThere& file) {
   return true;
 }
 
+bool ReadFiles::has_place(std::uint64_t place) const {
+  bool found = false;
+  files_.for_each([&](const FileId& id, const Mark&) { found = found || id.place == place; });
+  return found;
+}
+
 bool ReadFiles::stands_in(int file, const Mark& mark) {
   return head_of(file, mark.head_bytes) == mark.head &&
          key_of_bytes(file, mark.bytes - mark.end_bytes, mark.end_bytes) == mark.end;

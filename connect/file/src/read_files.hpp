@@ -46,6 +46,9 @@ class ReadFiles {
   void note(const FileId& id, const FileThere& file);  // All of it.
   void note(const FileId& id) { files_[id] = {}; }
 
+  // Whether any of that place is among them.
+  bool has_place(std::uint64_t place) const;
+
   // Whether there is room for another; if not, it is made by forgetting those that are not `there`.
   bool has_room() const { return files_.size() < files_.capacity(); }
   void forget_all_but(std::vector<FileId> there);

@@ -48,8 +48,9 @@
 namespace sluice {
 
 struct FileSourceOptions {
-  // Of files and directories. The same, in the same order, for every start: a relative one is another than the whole one; "d",
-  // "./d" and "d/" are one.
+  // Of files and directories. The same, in the same order, for every start. They may be spelled otherwise, as "d", "./d" and "d/", as a
+  // whole path instead of one from the working directory, or as a link to what was named: what was read is known by each. What a link
+  // was named for, and another working directory, are not known again.
   std::vector<std::string> paths;
   bool follow = false;  // Go on for ever, with what is appended.
   bool header = false;  // The first line of each file is none of its lines.
@@ -140,6 +141,7 @@ class FileLines {
 
   const char* noun() const noexcept { return options_.framing == Framing::lines ? "line" : "record"; }
   void check_paths() const;
+  void settle_paths();
   void take(LineTaker& taker, const FileLine& line, std::uint64_t offset);
   void take_more(LineTaker& taker);
   void note_reached();
