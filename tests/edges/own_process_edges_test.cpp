@@ -1,9 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a handler prints, or does to the process it runs in, stays its own: it exits, closes what is not its own, prints.
 #include <csignal>
+#include <cstddef>
 #include <cstdlib>
 #include <iostream>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <sys/prctl.h>
 #include <sys/ptrace.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "outside_world.hpp"
@@ -185,6 +190,52 @@ TEST_F(HandlersInTheirProcess, ThatCloseWhatIsNotTheirsEndThePipelineAtTheirNext
                 }),
                 AllOf(HasSubstr("close/0"), HasSubstr("has closed descriptors of the pipeline")));
   }
+}
+
+// Puts a filter on itself that denies a call.
+struct FilteredStage {
+  FilteredStage(Worker&, long call) {
+    sock_filter filter[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, static_cast<std::uint32_t>(call), 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    const sock_fprog program{static_cast<unsigned short>(std::size(filter)), filter};
+    if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 ||
+        ::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) != 0)
+      throw std::runtime_error{"no filter can be had"};
+  }
+  void operator()(const Item& item, Output<Item>& out) const { out.push(item); }
+};
+
+// Its neighbour would be taken for one that hangs.
+TEST_F(HandlersInTheirProcess, ThatDenyThemselvesTheRingingOfBellsAreToldSo) {
+  Pipeline pipeline{"filtered"};
+  pipeline.inlet<Item>("in").to<FilteredStage>("filtered", {}, SYS_write).outlet("out");
+  Engine engine{pipeline, settings()};
+  EXPECT_THAT(error_of([&] {
+                engine.start();
+                engine.wait_for(kDeadline);
+              }),
+              AllOf(HasSubstr("filtered/0"), HasSubstr("cannot wake its neighbours"),
+                    HasSubstr("allow write in the filter")));
+}
+
+TEST_F(HandlersInTheirProcess, ThatDenyThemselvesALookAtDescriptorsHaveClosedNone) {
+  Pipeline pipeline{"filtered"};
+  pipeline.inlet<Item>("in").to<FilteredStage>("filtered", {}, SYS_fcntl).outlet("out");
+  Engine engine{pipeline, settings()};
+  engine.start();
+  auto in = engine.inlet<Item>("in");
+  auto out = engine.outlet<Item>("out");
+  for (const Item& item : items(3, 1)) {
+    ASSERT_EQ(in.push(item), PushResult::accepted);
+    ASSERT_TRUE(eventually([&] { return out.poll([](const Item&) {}) == 1; }));
+    std::this_thread::sleep_for(300ms);  // It waits in vain.
+  }
+  in.close();
+  engine.wait();
 }
 
 // Prints each item in two ways.

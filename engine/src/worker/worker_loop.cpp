@@ -99,6 +99,7 @@ void WorkerLoop::note_constructed() {
   area_.refuse_unclaimed();
   log_.begin_event();
   work_.resume_after(committed_in_);
+  check_own_bell(wiring_, index_);
 }
 
 // Recovery comes before anything else that looks at the region: the ports read its cursors.
