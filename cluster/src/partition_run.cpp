@@ -54,17 +54,20 @@ bool is_asked_to_park() {
 }
 
 // Whoever has nothing to say any more ends with all its processes: the agent knows whether it is to be started again.
-CheckpointShipper fatal_when_fenced(CheckpointShipper ship, OwnDisk& disk) {
-  return [ship = std::move(ship), host = ::getpid(), &disk](const ShippedCheckpoint& checkpoint) {
-    disk.written();
-    try {
-      ship(checkpoint);
-    } catch (const Fenced& fenced) {
-      std::fprintf(stderr, "fenced: %s\n", printable_message(fenced.what()).c_str());
-      end_refused(host);
-      throw;
-    }
-  };
+ReadiedShipper fatal_when_fenced(ReadiedShipper shipper, OwnDisk& disk) {
+  return {
+      .ship =
+          [ship = std::move(shipper.ship), host = ::getpid(), &disk](const ShippedCheckpoint& checkpoint) {
+            disk.written();
+            try {
+              ship(checkpoint);
+            } catch (const Fenced& fenced) {
+              std::fprintf(stderr, "fenced: %s\n", printable_message(fenced.what()).c_str());
+              end_refused(host);
+              throw;
+            }
+          },
+      .ready = std::move(shipper.ready)};
 }
 
 // By its user or by the program.

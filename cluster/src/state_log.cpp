@@ -134,11 +134,10 @@ void StateLog::claim_what_was_lost() {
   only_claimed_ = true;
 }
 
-// Where the log of this epoch ends.
-void StateLog::catch_up() {
-  client(MissingStream::make);
+// Where the log of this epoch ends. False if nothing is there.
+bool StateLog::catch_up_with_what_is_there() {
   const Last last = this->last();
-  if (last.sequence == 0) return claim_what_was_lost();
+  if (last.sequence == 0) return false;
   if (last.message && last.message->epoch > epoch_) fence(*last.message);
   if (!last.message || last.message->epoch != epoch_) {
     throw Fenced{{"store", object(),
@@ -151,6 +150,16 @@ void StateLog::catch_up() {
   stored_ = last.message->stored;
   reads_ = last.reads;
   only_claimed_ = last.message->is_claim();
+  return true;
+}
+
+void StateLog::catch_up() {
+  client(MissingStream::make);
+  if (!catch_up_with_what_is_there()) claim_what_was_lost();
+}
+
+void StateLog::ready() {
+  if (!expected_) catch_up_with_what_is_there();
 }
 
 // Whoever stored it may have died before that was written down.

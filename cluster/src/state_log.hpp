@@ -32,6 +32,7 @@
 
 #include <sluice/checkpoint_shipper.hpp>
 #include <sluice/connect/nats_server.hpp>
+#include <sluice/detail/readied_shipper.hpp>
 #include <sluice/error.hpp>
 
 #include "claim_order.hpp"
@@ -112,6 +113,8 @@ class StateLog {
     newest_ = newest;
     recorded_ = newest != 0;
   }
+  // Connects and looks where the log of that epoch ends, so that the first append() does not. Stores nothing; throws as append() does.
+  void ready();
   // Stores a checkpoint's file. Throws Fenced; and it has failed then, whatever of it is stored: a base comes next. Gives the
   // message that made it whole, and how many bytes it has. Where the server has lost all of the partition, and the bucket says
   // that it is this host's with this epoch, it is claimed once more, and goes on with a base. `whole_from`: of a delta that stands
@@ -142,6 +145,7 @@ class StateLog {
   Last last();
   Last last_known();
   StateMessage headers() const;
+  bool catch_up_with_what_is_there();
   void catch_up();
   void claim_what_was_lost();
   CopiedMessage write(const std::filesystem::path& file, const std::string& name, std::uint64_t whole_from,
@@ -194,8 +198,8 @@ class StateLog {
   std::deque<StoredFile> files_;
 };
 
-// Stores each checkpoint in the log, for Engine::ship_checkpoints(): connects in the process that ships. Writes down beside the
-// files which of them are stored (state_copy.hpp).
-CheckpointShipper state_log_shipper(StateLogOptions options, std::uint64_t epoch, std::uint64_t newest = 0);
+// Stores each checkpoint in the log, for Engine::ship_checkpoints(): connects in the process that ships, before its first one. Writes
+// down beside the files which of them are stored (state_copy.hpp).
+ReadiedShipper state_log_shipper(StateLogOptions options, std::uint64_t epoch, std::uint64_t newest = 0);
 
 }  // namespace sluice::detail

@@ -61,6 +61,8 @@ class Shipper {
     log_.go_on_with(epoch, newest);
   }
 
+  void ready() { log_.ready(); }
+
   void ship(const ShippedCheckpoint& checkpoint) {
     CopiedMessage stored = log_.append(checkpoint.file, checkpoint.base ? 0 : checkpoint.whole_from,
                                        to_source_reads(checkpoint.reads));
@@ -80,12 +82,15 @@ class Shipper {
 
 }  // namespace
 
-CheckpointShipper state_log_shipper(StateLogOptions options, std::uint64_t epoch, std::uint64_t newest) {
-  return [shipper = std::shared_ptr<Shipper>{}, options = std::move(options), epoch,
-          newest](const ShippedCheckpoint& checkpoint) mutable {
-    if (!shipper) shipper = std::make_shared<Shipper>(options, epoch, newest);
-    shipper->ship(checkpoint);
+ReadiedShipper state_log_shipper(StateLogOptions options, std::uint64_t epoch, std::uint64_t newest) {
+  // Made in the process that ships: no two write as the same one.
+  const auto shipper = [made = std::make_shared<std::optional<Shipper>>(), options = std::move(options),
+                        epoch, newest]() -> Shipper& {
+    if (!*made) made->emplace(options, epoch, newest);
+    return **made;
   };
+  return {.ship = [shipper](const ShippedCheckpoint& checkpoint) { shipper().ship(checkpoint); },
+          .ready = [shipper] { shipper().ready(); }};
 }
 
 }  // namespace sluice::detail

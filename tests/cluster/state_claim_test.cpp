@@ -85,6 +85,36 @@ class StateClaims : public WithServer {
   }
 };
 
+// Who stores makes ready before it has something to store: it finds where the log ends, and is as fenced as one that has not.
+TEST_F(StateClaims, AreLookedUpAheadOfWhatIsStored) {
+  log("a").claim(1);
+  StateLog ships = log("a");
+  ships.go_on_with(1);
+  const std::uint64_t before = log("a").status()->sequence;
+  ships.ready();
+  EXPECT_EQ(log("a").status()->sequence, before) << "it stores nothing";
+  ships.append(file("11.base"));
+  StateLog frozen = log("a");
+  frozen.go_on_with(1);
+  frozen.ready();
+  log("b").claim(2);
+  EXPECT_THROW(frozen.append(file("12.base")), Fenced);
+  EXPECT_EQ(log("b").status()->epoch, 2U);
+  EXPECT_TRUE(log("b").status()->file.empty()) << "nothing stands behind the claim";
+  StateLog late = log("a");
+  late.go_on_with(1);
+  EXPECT_THROW(late.ready(), Fenced);
+}
+
+// What the server has lost is claimed once there is something to store.
+TEST_F(StateClaims, AreNotMadeByWhoMakesReady) {
+  EXPECT_FALSE(log("a").status());
+  StateLog ships = log("a");
+  ships.go_on_with(7);
+  ships.ready();
+  EXPECT_FALSE(log("a").status()) << "nobody has ever claimed it";
+}
+
 TEST_F(StateClaims, HaveWhatCameBeforeThem) {
   StateLog writer = log("a");
   writer.claim(1);

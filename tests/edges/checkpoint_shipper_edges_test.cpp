@@ -5,6 +5,8 @@
 #include <fstream>
 #include <sys/mman.h>
 
+#include <sluice/detail/readied_shipper.hpp>
+
 #include "errors.hpp"
 #include "with_checkpoints.hpp"
 
@@ -26,6 +28,8 @@ struct Shared {
   std::atomic<pid_t> waits{0};
   std::atomic<std::uint64_t> last{0};  // Number.
   std::atomic<bool> in_order{true};
+  std::atomic<unsigned> readied{0};
+  std::atomic<unsigned> shipped_unready{0};
 };
 
 class CheckpointShipping : public WithCheckpoints {
@@ -106,6 +110,29 @@ TEST_F(CheckpointShipping, TakesEachWholeAndInOrderToWhereAnotherGoesOn) {
   }
   EXPECT_TRUE(shared_->in_order);
   goes_on_elsewhere(1000);
+}
+
+// Whoever waits for the first checkpoint does not wait for a connection as well.
+TEST_F(CheckpointShipping, IsReadyBeforeTheFirstIsWanted) {
+  Engine engine{counting(), held({"checkpoint.every=1h"})};
+  engine.ship_checkpoints(ReadiedShipper{.ship =
+                                             [shared = shared_, ship = shipper()](const auto& checkpoint) {
+                                               if (shared->readied != 1) ++shared->shipped_unready;
+                                               ship(checkpoint);
+                                             },
+                                         .ready =
+                                             [shared = shared_, host = ::getpid()] {
+                                               if (::getpid() != host) ++shared->readied;
+                                               throw Error{{"connect to", "nobody", "it is away", ""}};
+                                             }});
+  engine.start();
+  EXPECT_TRUE(eventually([&] { return shared_->readied == 1U; }));
+  EXPECT_EQ(shared_->shipped, 0U);
+  push(engine, 100);
+  engine.park();
+  EXPECT_EQ(shared_->shipped, 1U);
+  EXPECT_EQ(shared_->shipped_unready, 0U);
+  EXPECT_EQ(engine.stats().checkpoints.failures, 0U) << "that it was not is nobody's yet";
 }
 
 TEST_F(CheckpointShipping, HoldsWhatLeadsOutUntilOneHasArrived) {

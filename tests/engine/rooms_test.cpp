@@ -32,7 +32,7 @@ const std::map<std::string, std::vector<std::string>> kHeaders{
     {"state",
      {"refused.hpp", "state.hpp", "unavailable.hpp", "worker.hpp", "detail/problems.hpp",
       "detail/progress.hpp", "detail/source_lag.hpp", "detail/state_area.hpp", "detail/table_index.hpp"}},
-    {"layout", {"checkpoint_shipper.hpp", "end.hpp"}},
+    {"layout", {"checkpoint_shipper.hpp", "end.hpp", "detail/readied_shipper.hpp"}},
     {"observer", {"bottleneck.hpp", "stats.hpp", "observer.hpp"}},
     {"ports", {"detail/batch.hpp", "detail/output_port.hpp", "detail/staging.hpp"}},
     {"worker",

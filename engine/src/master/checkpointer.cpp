@@ -18,6 +18,7 @@
 #include <vector>
 
 #include <sluice/detail/process_name.hpp>
+#include <sluice/detail/readied_shipper.hpp>
 
 #include "checkpoint/checkpoint_format.hpp"
 #include "checkpoint/checkpoint_store.hpp"
@@ -65,6 +66,7 @@ class Checkpointer {
 
   // To the end of the line.
   void run() {
+    ready_shipper();
     say({});
     CheckpointMessage order;
     while (receive_message(line_, order)) {
@@ -177,6 +179,16 @@ class Checkpointer {
     }
     if (std::exchange(done_, done) != done) pids.push_back(0);
     return pids;
+  }
+
+  void ready_shipper() const noexcept {
+    const auto* const shipper = wiring_.shipper().target<ReadiedShipper>();
+    if (shipper == nullptr || !shipper->ready) return;
+    try {
+      shipper->ready();
+    } catch (const std::exception&) {
+      // As the first checkpoint will say, if it is so then.
+    }
   }
 
   void ship(const WrittenCheckpoint& written, CheckpointKind kind) const {
