@@ -5,7 +5,7 @@
 
 #include <functional>
 
-#include "../checkpoint_shipper.hpp"
+#include <sluice/checkpoint_shipper.hpp>
 
 namespace sluice::detail {
 
