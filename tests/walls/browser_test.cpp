@@ -248,9 +248,9 @@ TEST_F(ServeBrowser, ShowsADeathWithinASecond) {
     const auto now = std::chrono::system_clock::now().time_since_epoch();
     const std::string killed = std::to_string(std::chrono::floor<std::chrono::milliseconds>(now).count());
     kill_worker_of(engine, "pick/0");
-    const std::string shown = "window.shown[" + std::to_string(kill) + "]";
+    std::string shown = "window.shown[" + std::to_string(kill) + "]";
     ASSERT_TRUE(browser.sees(shown + " !== undefined")) << browser.text();
-    if (browser.finds(shown + " - " + killed + " < 1000")) ++soon;
+    if (browser.finds(shown.append(" - ").append(killed).append(" < 1000"))) ++soon;
   }
   EXPECT_GT(soon, kKills / 2);
   engine.stop();
