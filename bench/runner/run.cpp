@@ -36,13 +36,13 @@ constexpr std::array kSuites = {
     Suite{"lane", 150s, 12s, "What does a lane cost above the least that a ring in shared memory can be?"},
     Suite{"user", 100s, 15s, "What does a program get that does what README says, beside plain threads?"},
     Suite{"hop", 120s, 12s, "What does exactness cost: commit, progress word and counters?"},
-    Suite{"pipeline", 150s, 18s, "What do stages, routes and fan-out cost, and the market demonstration?"},
+    Suite{"pipeline", 150s, 30s, "What do stages, routes and fan-out cost, and the market demonstration?"},
     Suite{"latency", 150s, 18s,
           "How long is an event under way, at a load that does not wait for the answers?"},
     Suite{"recovery", 400s, 35s, "How soon does a replacement work, and what do the others notice?"},
     Suite{"scale", 100s, 12s, "What do many lanes and many workers cost that have nothing to do?"},
-    Suite{"placement", 120s, 20s, "What does a plan gain over workers that float, and over worse plans?"},
-    Suite{"connect", 60s, 15s, "What do exactly-once sources and sinks cost beside plain programs?"},
+    Suite{"placement", 120s, 35s, "What does a plan gain over workers that float, and over worse plans?"},
+    Suite{"connect", 250s, 80s, "What do exactly-once sources and sinks cost beside plain programs?"},
     Suite{"peers", 200s, 18s, "How do a lane, and the whole engine, stand beside what others have built?"},
 };
 
